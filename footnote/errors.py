@@ -1,0 +1,118 @@
+"""The one error tree. The domain raises a *kind* with a stable code; what a kind means on the wire is the
+API's business (`api/errors.py`), what it means for a job is `jobs`' business (`retryable`).
+
+    FootnoteError
+    ├── Invalid            the request or document cannot be accepted as it is
+    ├── Unauthenticated    no key, or a key that is not ours
+    ├── Forbidden          a good key without the scope
+    ├── NotFound           unknown id, or another tenant's
+    ├── Conflict           the state does not allow it
+    ├── TooLarge           over a size limit
+    ├── Unsupported        a type we cannot read
+    ├── DocumentRejected   the pipeline read the document and cannot use it (permanent)
+    ├── ProviderRejected   the provider refuses for good: bad key, unknown model (permanent)
+    ├── RateLimited        try again later, the other side said when
+    ├── Unavailable        something we need is away; try again
+    └── TimedOut           something we need is too slow; try again
+"""
+
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+# Every code a document or a job can fail with, and the sentence a person is shown.
+# docs/errors.md is generated from this table.
+CODES: dict[str, str] = {
+    "archive_too_large": "The archive inside the file expands beyond what is accepted.",
+    "bad_encoding": "The text encoding of the file could not be recognised.",
+    "corrupt_file": "The file is damaged and could not be read.",
+    "embedding_model_changed": "The collection was embedded with another model than the one now configured.",
+    "empty_file": "The file is empty.",
+    "encrypted": "The file is protected by a password.",
+    "internal_error": "Something failed on our side; the log has the details under the request id.",
+    "no_text": "No text was found in the file; it may be a scan.",
+    "object_missing": "The stored file is gone from the object store.",
+    "provider_bad_response": "The model provider sent an answer that cannot be used.",
+    "provider_rejected": "The model provider refused the request for good.",
+    "provider_unavailable": "The model provider could not be reached or is overloaded.",
+    "store_unavailable": "The object store could not be reached.",
+    "too_complex": "Reading the file took more time or memory than is allowed.",
+    "too_large": "The file is larger than is accepted.",
+    "type_mismatch": "The content of the file is not what its name says.",
+    "unsupported_type": "This type of file is not supported.",
+    "worker_crashed": "The worker died repeatedly while working on the document.",
+}
+
+
+class FootnoteError(Exception):
+    """Base of everything raised on purpose.
+
+    `code` is stable and machine readable, `message` is for a person, `retry_after` is in seconds.
+    """
+
+    kind: ClassVar[str] = "internal"
+    retryable: ClassVar[bool] = False
+
+    def __init__(
+        self,
+        code: str,
+        message: str | None = None,
+        *,
+        retry_after: float | None = None,
+        fields: Sequence[dict[str, Any]] = (),
+    ) -> None:
+        self.code = code
+        self.message = message or CODES.get(code, code)
+        self.retry_after = retry_after
+        self.fields = list(fields)
+        super().__init__(f"{code}: {self.message}")
+
+
+class Invalid(FootnoteError):
+    kind = "invalid"
+
+
+class Unauthenticated(FootnoteError):
+    kind = "unauthenticated"
+
+
+class Forbidden(FootnoteError):
+    kind = "forbidden"
+
+
+class NotFound(FootnoteError):
+    kind = "not_found"
+
+
+class Conflict(FootnoteError):
+    kind = "conflict"
+
+
+class TooLarge(FootnoteError):
+    kind = "too_large"
+
+
+class Unsupported(FootnoteError):
+    kind = "unsupported"
+
+
+class DocumentRejected(FootnoteError):
+    kind = "document_rejected"
+
+
+class ProviderRejected(FootnoteError):
+    kind = "provider_rejected"
+
+
+class RateLimited(FootnoteError):
+    kind = "rate_limited"
+    retryable = True
+
+
+class Unavailable(FootnoteError):
+    kind = "unavailable"
+    retryable = True
+
+
+class TimedOut(FootnoteError):
+    kind = "timed_out"
+    retryable = True

@@ -1,0 +1,139 @@
+"""Model providers: one module per provider, found by its name.
+
+A provider module may define `open_embedder(settings)` and `open_generator(settings)`. A server that speaks
+OpenAI's API needs no module, only settings.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import TYPE_CHECKING, Protocol
+
+from footnote.errors import Invalid
+from footnote.settings import Settings
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """`vectors` is float32 of shape (texts, dimensions), finite, L2-normalised; `tokens` as the provider counts."""
+
+    vectors: "NDArray[np.float32]"
+    tokens: int
+
+
+class Embedder(Protocol):
+    """Turns texts into vectors.
+
+    Raises ProviderRejected (permanent), RateLimited, Unavailable or TimedOut (temporary).
+    """
+
+    @property
+    def provider(self) -> str: ...
+    @property
+    def model(self) -> str: ...
+    @property
+    def max_texts(self) -> int:
+        """Texts in one call, at most."""
+        ...
+
+    @property
+    def max_tokens(self) -> int:
+        """Tokens in one call, at most, summed over its texts."""
+        ...
+
+    def count_tokens(self, text: str) -> int:
+        """Tokens of `text`; an estimate where the provider has no public tokenizer."""
+        ...
+
+    async def embed(self, texts: Sequence[str]) -> Embeddings: ...
+    async def close(self) -> None: ...
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A retrieved text as a generator sees it; `marker` is what it must cite it by, from 1."""
+
+    marker: int
+    title: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Turn:
+    role: str
+    content: str
+
+
+@dataclass(frozen=True)
+class GenerationRequest:
+    question: str
+    passages: Sequence[Passage]
+    history: Sequence[Turn] = field(default_factory=tuple)
+    system_prompt: str | None = None
+    model: str | None = None
+    temperature: float | None = None
+    max_tokens: int | None = None
+
+
+@dataclass(frozen=True)
+class Token:
+    """A piece of a model's answer; markers such as `[1]` or `[1: "quote"]` are still in it."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A finished sentence with the passage and the verbatim quote that support it."""
+
+    text: str
+    marker: int
+    quote: str
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Tokens as the provider counted them."""
+
+    prompt_tokens: int
+    completion_tokens: int
+
+
+GeneratorEvent = Token | Claim | Usage
+
+
+class Generator(Protocol):
+    """Writes an answer from passages; same errors as an Embedder."""
+
+    @property
+    def provider(self) -> str: ...
+    @property
+    def model(self) -> str: ...
+    def generate(self, request: GenerationRequest) -> AsyncIterator[GeneratorEvent]: ...
+    async def close(self) -> None: ...
+
+
+def open_embedder(settings: Settings) -> Embedder:
+    """The configured embedder. Cheap: models load and connections open at first use."""
+    opened: Embedder = _provider(settings.embedder, "open_embedder")(settings)
+    return opened
+
+
+def open_generator(settings: Settings) -> Generator:
+    """The configured generator; `auto` is `openai` where a key or a base URL is set, else `extractive`."""
+    name = settings.generator
+    if name == "auto":
+        name = "openai" if settings.openai_api_key or settings.openai_base_url else "extractive"
+    opened: Generator = _provider(name, "open_generator")(settings)
+    return opened
+
+
+def _provider(name: str, function: str):  # type: ignore[no-untyped-def]
+    try:
+        return getattr(import_module(f"footnote.providers.{name}"), function)
+    except (ModuleNotFoundError, AttributeError) as error:
+        raise Invalid("unknown_provider", f"There is no provider {name!r} with {function}.") from error
