@@ -91,3 +91,8 @@ class Settings(BaseSettings):
     @property
     def parse_limits(self) -> "ParseLimits":
         return ParseLimits(self.parse_cpu_seconds, self.parse_wall_seconds, self.parse_memory_bytes)
+
+    @property
+    def storage_location(self) -> str:
+        """STORAGE_URL, or the folder in the data directory that stands in for it."""
+        return self.storage_url or f"file://{self.data_dir.resolve()}/files"

@@ -1,0 +1,86 @@
+"""Vectors that need not be asked for again: embedding spaces and the embeddings made in them.
+
+The `embedding` table is content-addressed by tenant, space and text, so that it is at once the checkpoint of the
+embed step and the reason why an unchanged chunk is never paid for twice.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from pgvector import HalfVector
+from sqlalchemy import select, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from footnote.errors import ProviderRejected
+from footnote.models import Embedding, EmbeddingSpace
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+MAX_DIMENSIONS = 3800  # a longer halfvec leaves no room for the rest of its row on an 8 kB page
+
+
+def text_hash(content: str) -> bytes:
+    return hashlib.sha256(content.encode()).digest()
+
+
+async def find_space(session: AsyncSession, provider: str, model: str) -> EmbeddingSpace | None:
+    """The newest space of a provider's model."""
+    query = select(EmbeddingSpace).where(EmbeddingSpace.provider == provider, EmbeddingSpace.model == model)
+    return await session.scalar(query.order_by(EmbeddingSpace.id.desc()).limit(1))
+
+
+async def obtain_space(session: AsyncSession, provider: str, model: str, dimensions: int) -> EmbeddingSpace:
+    """The space, made with its vector index at first use."""
+    if dimensions > MAX_DIMENSIONS:
+        raise ProviderRejected(
+            "too_many_dimensions",
+            f"{provider}/{model} makes vectors of {dimensions} dimensions; {MAX_DIMENSIONS} is the most we index. "
+            "Set FOOTNOTE_EMBEDDING_DIMENSIONS if the model can make shorter ones.",
+        )
+    key = {"provider": provider, "model": model, "dimensions": dimensions}
+    query = select(EmbeddingSpace).filter_by(**key)
+    space = await session.scalar(query)
+    if space is None:
+        await session.execute(insert(EmbeddingSpace).values(**key).on_conflict_do_nothing())
+        space = (await session.scalars(query)).one()
+        await session.execute(text(_index_statement(space)))
+    return space
+
+
+def _index_statement(space: EmbeddingSpace) -> str:
+    """A partial index, so that spaces of different lengths share one table.."""
+    return (
+        f"CREATE INDEX IF NOT EXISTS ix_chunk_embedding_space_{space.id} ON chunk "
+        f"USING hnsw ((embedding::halfvec({space.dimensions})) halfvec_cosine_ops) "
+        f"WITH (m = 16, ef_construction = 64) WHERE space_id = {space.id}"
+    )
+
+
+async def known(session: AsyncSession, tenant_id: str, space_id: int, hashes: Sequence[bytes]) -> set[bytes]:
+    """Which of the texts already have a vector."""
+    query = select(Embedding.text_sha256).where(
+        Embedding.tenant_id == tenant_id,
+        Embedding.space_id == space_id,
+        Embedding.text_sha256.in_(hashes),
+    )
+    return set(await session.scalars(query))
+
+
+async def keep(
+    session: AsyncSession,
+    tenant_id: str,
+    space_id: int,
+    hashes: Sequence[bytes],
+    vectors: "NDArray[np.float32]",
+) -> None:
+    """Stores one vector a hash; `vectors` has shape (len(hashes), dimensions)."""
+    rows = [
+        {"tenant_id": tenant_id, "space_id": space_id, "text_sha256": key, "embedding": HalfVector(vector)}
+        for key, vector in zip(hashes, vectors, strict=True)
+    ]
+    if rows:
+        await session.execute(insert(Embedding).on_conflict_do_nothing(), rows)

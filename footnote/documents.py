@@ -1,0 +1,236 @@
+"""A document's life: accepted, deduplicated, given versions, looked at."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Select, func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from footnote import collections, jobs
+from footnote.errors import NotFound
+from footnote.ids import new_id
+from footnote.models import Chunk, Collection, Document, Job, Page, Version
+from footnote.runtime import Runtime
+from footnote.tenants import scoped
+
+
+@dataclass(frozen=True)
+class Upload:
+    """Bytes that are safely in the store, and what was learned while they came in."""
+
+    filename: str
+    media_type: str
+    sha256: bytes
+    bytes: int
+    object_key: str
+
+
+@dataclass(frozen=True)
+class Details:
+    """A document with its newest version, that version's newest job, and the collection's name."""
+
+    document: Document
+    version: Version
+    job: Job
+    collection: str
+
+
+@dataclass(frozen=True)
+class Accepted:
+    details: Details
+    deduplicated: bool
+
+
+def object_key(tenant_id: str) -> str:
+    """Where a new upload goes. Random, not by content: a store that can only append needs the name up front."""
+    return f"objects/{tenant_id}/{new_id('obj')}"
+
+
+async def accept(
+    session: AsyncSession,
+    rt: Runtime,
+    upload: Upload,
+    *,
+    tenant_id: str,
+    collection: str = "default",
+    metadata: dict[str, Any] | None = None,
+    external_id: str | None = None,
+    callback_url: str | None = None,
+    request_id: str | None = None,
+) -> Accepted:
+    """Writes document, version and job, to be worked on once the caller's transaction commits.
+
+    The same bytes in the same collection give the existing document (`deduplicated`; the caller deletes the new
+    object). New bytes under a known `external_id` give a new version of that document.
+    """
+    target = await collections.obtain(session, tenant_id, collection, rt.settings)
+    await collections.check_embedder(session, target, rt.embedder)
+    await _lock(session, target.id, external_id or upload.sha256.hex())
+    existing = await _existing(session, target.id, external_id, upload.sha256)
+    if existing is not None and existing.sha256 == upload.sha256:
+        return Accepted(await _again(session, existing, tenant_id, callback_url, request_id), True)
+    if existing is None:
+        existing = Document(
+            id=new_id("doc"),
+            tenant_id=tenant_id,
+            collection_id=target.id,
+            external_id=external_id,
+            filename=upload.filename,
+            attributes=metadata or {},
+            sha256=upload.sha256,
+            newest_version=1,
+            job_id="",
+        )
+        session.add(existing)
+    else:
+        await _supersede(session, existing, upload, metadata)
+    await session.flush()
+    await _start(session, existing, upload, callback_url, request_id)
+    return Accepted(await get(session, tenant_id, existing.id), False)
+
+
+async def _lock(session: AsyncSession, collection_id: str, what: str) -> None:
+    """Makes racing uploads of the same thing take turns until the transaction ends."""
+    name = f"{collection_id}:{what}"
+    await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
+
+
+async def _existing(
+    session: AsyncSession, collection_id: str, external_id: str | None, sha256: bytes
+) -> Document | None:
+    same = Document.external_id == external_id if external_id else Document.sha256 == sha256
+    query = select(Document).where(Document.collection_id == collection_id, same).order_by(Document.id).limit(1)
+    return await session.scalar(query.with_for_update())
+
+
+async def _again(
+    session: AsyncSession, document: Document, tenant_id: str, callback_url: str | None, request_id: str | None
+) -> Details:
+    """The same bytes once more: nothing to do, unless the last attempt ended without a result."""
+    job = await session.get_one(Job, document.job_id)
+    if job.state in ("failed", "cancelled"):
+        renewed = await jobs.create(
+            session,
+            tenant_id=tenant_id,
+            document_id=document.id,
+            version_id=job.version_id,
+            callback_url=callback_url,
+            request_id=request_id,
+        )
+        document.job_id = renewed.id
+        await session.flush()
+    return await get(session, tenant_id, document.id)
+
+
+async def _supersede(
+    session: AsyncSession, document: Document, upload: Upload, metadata: dict[str, Any] | None
+) -> None:
+    """Makes room for a newer version: what is still in flight for an older one must not win."""
+    await session.execute(
+        update(Job)
+        .where(Job.document_id == document.id, Job.state.in_(jobs.UNFINISHED))
+        .values(state="cancelled", token=Job.token + 1, lease_until=None, next_attempt_at=None, finished_at=func.now())
+    )
+    document.newest_version += 1
+    document.sha256 = upload.sha256
+    document.filename = upload.filename
+    document.updated_at = func.now()
+    if metadata is not None:
+        document.attributes = metadata
+
+
+async def _start(
+    session: AsyncSession, document: Document, upload: Upload, callback_url: str | None, request_id: str | None
+) -> None:
+    version = Version(
+        id=new_id("ver"),
+        tenant_id=document.tenant_id,
+        document_id=document.id,
+        number=document.newest_version,
+        filename=upload.filename,
+        media_type=upload.media_type,
+        sha256=upload.sha256,
+        bytes=upload.bytes,
+        object_key=upload.object_key,
+    )
+    session.add(version)
+    await session.flush()
+    job = await jobs.create(
+        session,
+        tenant_id=document.tenant_id,
+        document_id=document.id,
+        version_id=version.id,
+        callback_url=callback_url,
+        request_id=request_id,
+    )
+    document.job_id = job.id
+    await session.flush()
+    await session.refresh(document)
+
+
+# -- looked at -----------------------------------------------------------------------------------------------
+
+
+def _details(tenant_id: str) -> Select[tuple[Document, Version, Job, str]]:
+    newest = (Version.document_id == Document.id) & (Version.number == Document.newest_version)
+    return (
+        scoped(Document, tenant_id)
+        .join(Version, newest)
+        .join(Job, Job.id == Document.job_id)
+        .join(Collection, Collection.id == Document.collection_id)
+        .with_only_columns(Document, Version, Job, Collection.name)
+    )
+
+
+async def get(session: AsyncSession, tenant_id: str, document_id: str) -> Details:
+    """Raises NotFound."""
+    found = (await session.execute(_details(tenant_id).where(Document.id == document_id))).one_or_none()
+    if found is None:
+        raise NotFound("document_not_found", f"There is no document {document_id!r}.")
+    return Details(*found)
+
+
+async def page_of(
+    session: AsyncSession,
+    tenant_id: str,
+    *,
+    limit: int,
+    before: str | None = None,
+    collection: str | None = None,
+    states: Sequence[str] = (),
+    external_id: str | None = None,
+) -> list[Details]:
+    """Newest first, `limit` at most, older than the id `before`."""
+    query = _details(tenant_id).order_by(Document.id.desc()).limit(limit)
+    if before:
+        query = query.where(Document.id < before)
+    if collection:
+        query = query.where(Document.collection_id == (await collections.find(session, tenant_id, collection)).id)
+    if states:
+        query = query.where(Job.state.in_(states))
+    if external_id:
+        query = query.where(Document.external_id == external_id)
+    return [Details(*row) for row in await session.execute(query)]
+
+
+async def page_text(session: AsyncSession, tenant_id: str, document_id: str, number: int) -> tuple[str, int]:
+    """The stored text of a page of the active version, and how many pages there are. Raises NotFound."""
+    details = await get(session, tenant_id, document_id)
+    active = details.document.active_version_id
+    stored = await session.scalar(
+        scoped(Page, tenant_id).where(Page.version_id == active, Page.number == number)
+    )
+    if stored is None:
+        raise NotFound("page_not_found", f"The document has no page {number} that is ready.")
+    pages = await session.scalar(select(Version.pages).where(Version.id == active))
+    return stored.text, pages or 1
+
+
+async def chunks(
+    session: AsyncSession, tenant_id: str, document_id: str, *, limit: int, after: int
+) -> Sequence[Chunk]:
+    """Chunks of the active version in order, from the position behind `after`. Raises NotFound."""
+    await get(session, tenant_id, document_id)
+    query = scoped(Chunk, tenant_id).where(Chunk.document_id == document_id, Chunk.position > after)
+    return (await session.scalars(query.order_by(Chunk.position).limit(limit))).all()

@@ -1,0 +1,12 @@
+"""Identifiers: a prefix that names the kind and 26 characters that sort by time of creation."""
+
+import secrets
+import time
+
+_ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no i, l, o, u to misread
+
+
+def new_id(prefix: str) -> str:
+    """`doc_01jd...`: 48 bits of milliseconds, then 80 random bits (the layout of a ULID)."""
+    number = (time.time_ns() // 1_000_000) << 80 | secrets.randbits(80)
+    return prefix + "_" + "".join(_ALPHABET[number >> shift & 31] for shift in range(125, -5, -5))

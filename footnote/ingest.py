@@ -1,0 +1,385 @@
+"""The pipeline: chunk, embed, upsert; in order, each step safe to run twice.
+
+A step works outside any transaction under a renewed lease and ends in one fenced transaction that writes its
+output and moves the job's cursor. See `jobs` for the protocol.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import delete, func, select, text, update
+from sqlalchemy.exc import DBAPIError, InterfaceError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from footnote import artifacts, cache, jobs, webhooks
+from footnote.artifacts import Extracted
+from footnote.chunking import Chunk, embedding_text, split
+from footnote.errors import DocumentRejected, FootnoteError, Unavailable
+from footnote.formats import read_pages
+from footnote.jobs import Claim, LeaseLost
+from footnote.models import Collection, Document, EmbeddingSpace, Page, Version
+from footnote.models import Chunk as ChunkRow
+from footnote.runtime import Runtime
+from footnote.storage import writing
+from footnote.telemetry import log
+
+TICK_SECONDS = 1.0  # how often progress is written, when there is any
+UNEXPECTED_RETRIES = 3
+DATABASE_AWAY = (DBAPIError, InterfaceError, OSError, TimeoutError)
+
+
+@dataclass
+class Heartbeat:
+    """Renews a claim's lease and writes its progress while a step works."""
+
+    rt: Runtime
+    claim: Claim
+    done: int = 0
+    total: int | None = None
+    lost: bool = False
+    _task: asyncio.Task[None] | None = field(default=None)
+
+    def start(self, work: "asyncio.Task[Any]") -> None:
+        self._task = asyncio.create_task(self._beat(work))
+
+    async def stop(self) -> None:
+        """Called before the final transaction, which locks the job's row and so needs no more beats."""
+        if self._task:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _beat(self, work: "asyncio.Task[Any]") -> None:
+        clock = asyncio.get_running_loop().time
+        renewed, written = clock(), self.done
+        while not self.lost:
+            await asyncio.sleep(min(TICK_SECONDS, self.rt.settings.heartbeat_seconds))
+            if self.done == written and clock() - renewed < self.rt.settings.heartbeat_seconds:
+                continue
+            try:
+                await self.renew()
+                renewed, written = clock(), self.done
+            except LeaseLost:
+                self.lost = True
+            except DATABASE_AWAY:
+                # The lease may still be ours when Postgres is back; past its end it surely is not.
+                self.lost = clock() - renewed > self.rt.settings.lease_seconds
+        work.cancel()
+
+    async def renew(self) -> None:
+        async with self.rt.transaction() as session:
+            await jobs.renew(session, self.claim, self.rt.settings.lease_seconds, self.done, self.total)
+
+
+async def run_step(rt: Runtime, job_id: str, step: str) -> bool:
+    """Runs one step of a job if it is due. False: nothing more to do for the message that asked."""
+    async with rt.transaction() as session:
+        claim = await jobs.claim(session, job_id, step, rt.settings.lease_seconds)
+    if claim is None:
+        return False
+    heartbeat = Heartbeat(rt, claim)
+    work = asyncio.create_task(_work(rt, claim, heartbeat))
+    heartbeat.start(work)
+    try:
+        return await work
+    except LeaseLost:
+        log.warning("lease lost", job_id=job_id, step=step)
+        return False
+    except asyncio.CancelledError:
+        if heartbeat.lost:
+            log.warning("lease lost", job_id=job_id, step=step)
+            return False
+        work.cancel()
+        await asyncio.wait({work})
+        await _settle(rt, lambda session: jobs.release(session, claim))
+        raise
+    except Exception as error:
+        await _settle(rt, lambda session: _ended_badly(session, rt, claim, error))
+        return False
+    finally:
+        await heartbeat.stop()
+
+
+async def _work(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> bool:
+    await _STEPS[claim.step](rt, claim, heartbeat)
+    return True
+
+
+async def _settle(rt: Runtime, write: Callable[[AsyncSession], Awaitable[None]]) -> None:
+    """Writes how a step ended, trying again while Postgres is away; past the lease the dispatcher takes over."""
+    deadline = asyncio.get_running_loop().time() + rt.settings.lease_seconds
+    while True:
+        try:
+            async with rt.transaction() as session:
+                await write(session)
+            return
+        except LeaseLost:
+            return
+        except DATABASE_AWAY:
+            if asyncio.get_running_loop().time() > deadline:
+                raise
+            await asyncio.sleep(0.5)
+
+
+async def _ended_badly(session: AsyncSession, rt: Runtime, claim: Claim, error: Exception) -> None:
+    """Waits and retries after a temporary error, fails the document after a permanent one."""
+    if isinstance(error, FootnoteError):
+        known, hopeless = error, not error.retryable
+    elif isinstance(error, DATABASE_AWAY):
+        known, hopeless = Unavailable("database_unavailable", "The database was away."), False
+    else:
+        log.error("step failed", job_id=claim.job_id, step=claim.step, exc_info=error)
+        known, hopeless = Unavailable("internal_error"), claim.retries >= UNEXPECTED_RETRIES
+    if hopeless or not await jobs.postpone(session, claim, known, rt.settings):
+        await end_failed(session, claim, known.code, known.message)
+
+
+async def end_failed(session: AsyncSession, claim: Claim, code: str, message: str) -> None:
+    """Fails the job and tells whoever asked to be told, in one transaction."""
+    await jobs.fail(session, claim, code, message)
+    await webhooks.enqueue(session, claim.tenant_id, claim.job_id, "document.failed")
+    log.warning("document failed", job_id=claim.job_id, document_id=claim.document_id, code=code)
+
+
+# -- chunk ---------------------------------------------------------------------------------------------------
+
+
+async def chunk(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
+    """Reads the object, writes its pages and chunks as one artifact to the store."""
+    version, collection = await _subject(rt, claim)
+    key = artifacts.key(version.id, claim.token)
+    pages = chunks = characters = 0
+    async with (
+        rt.store.local_copy(version.object_key) as path,
+        writing(rt.store, key) as out,
+    ):
+        async for page in read_pages(path, version.media_type, rt.settings.parse_limits):
+            pieces = await asyncio.to_thread(
+                split, page, size=collection.chunk_size, overlap=collection.chunk_overlap
+            )
+            await out.write(artifacts.dump(page, pieces))
+            pages, chunks, characters = pages + 1, chunks + len(pieces), characters + len(page.text)
+            heartbeat.done = pages
+        if not chunks:
+            raise DocumentRejected("no_text")
+    await heartbeat.stop()
+    async with rt.transaction() as session:
+        await session.execute(
+            update(Version).where(Version.id == version.id).values(artifact_key=key, pages=pages, chunks=chunks)
+        )
+        await jobs.finish_step(
+            session, claim, {"pages": pages, "chunks": chunks, "characters": characters}
+        )
+
+
+async def _subject(rt: Runtime, claim: Claim) -> tuple[Version, Collection]:
+    async with rt.transaction() as session:
+        version = await session.get_one(Version, claim.version_id)
+        document = await session.get_one(Document, claim.document_id)
+        return version, await session.get_one(Collection, document.collection_id)
+
+
+# -- embed ---------------------------------------------------------------------------------------------------
+
+
+async def embed(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
+    """Gives every chunk a vector; each batch is committed, so a crash repeats one batch at most."""
+    version, collection = await _subject(rt, claim)
+    heartbeat.total = version.chunks
+    space = await _current_space(rt, collection)
+    embedded = tokens = 0
+    async for batch in _batches(rt, version, rt.settings.embedding_batch):
+        texts = {cache.text_hash(full): full for full in (embedding_text(version.filename, each) for each in batch)}
+        missing = await _missing(rt, claim.tenant_id, space, texts)
+        for group in _groups(rt, missing):
+            answer = await rt.embedder.embed([texts[key] for key in group])
+            async with rt.transaction() as session:
+                space = space or await cache.obtain_space(
+                    session, rt.embedder.provider, rt.embedder.model, answer.vectors.shape[1]
+                )
+                await cache.keep(session, claim.tenant_id, space.id, group, answer.vectors)
+                await jobs.renew(session, claim, rt.settings.lease_seconds, heartbeat.done, heartbeat.total)
+            embedded, tokens = embedded + len(group), tokens + answer.tokens
+        heartbeat.done += len(batch)
+    await heartbeat.stop()
+    async with rt.transaction() as session:
+        await _bind_space(session, collection, space)
+        await jobs.finish_step(
+            session, claim, {"chunks": heartbeat.done, "embedded": embedded, "tokens": tokens}
+        )
+
+
+async def _current_space(rt: Runtime, collection: Collection) -> EmbeddingSpace | None:
+    """The collection's space if it is the configured model's; raises when the model changed."""
+    async with rt.transaction() as session:
+        if collection.space_id is None:
+            return await cache.find_space(session, rt.embedder.provider, rt.embedder.model)
+        space = await session.get_one(EmbeddingSpace, collection.space_id)
+    if (space.provider, space.model) != (rt.embedder.provider, rt.embedder.model):
+        raise DocumentRejected("embedding_model_changed")
+    return space
+
+
+async def _batches(rt: Runtime, version: Version, size: int) -> AsyncIterator[list[Chunk]]:
+    assert version.artifact_key is not None
+    batch: list[Chunk] = []
+    async for page in artifacts.lines(rt.store.read(version.artifact_key)):
+        for each in page.chunks:
+            batch.append(each)
+            if len(batch) == size:
+                yield batch
+                batch = []
+    if batch:
+        yield batch
+
+
+async def _missing(
+    rt: Runtime, tenant_id: str, space: EmbeddingSpace | None, texts: dict[bytes, str]
+) -> dict[bytes, str]:
+    if space is None:
+        return texts
+    async with rt.transaction() as session:
+        known = await cache.known(session, tenant_id, space.id, list(texts))
+    return {key: full for key, full in texts.items() if key not in known}
+
+
+def _groups(rt: Runtime, texts: dict[bytes, str]) -> list[list[bytes]]:
+    """The hashes in calls that the provider accepts, by its limits on texts and tokens."""
+    groups: list[list[bytes]] = []
+    room = 0
+    for key, full in texts.items():
+        tokens = rt.embedder.count_tokens(full)
+        if not groups or len(groups[-1]) >= rt.embedder.max_texts or tokens > room:
+            groups.append([])
+            room = rt.embedder.max_tokens
+        groups[-1].append(key)
+        room -= tokens
+    return groups
+
+
+async def _bind_space(session: AsyncSession, collection: Collection, space: EmbeddingSpace | None) -> None:
+    """The first document decides the collection's space; one that came with another model is refused."""
+    assert space is not None
+    await session.execute(
+        update(Collection)
+        .where(Collection.id == collection.id, Collection.space_id.is_(None))
+        .values(space_id=space.id)
+    )
+    bound = await session.scalar(select(Collection.space_id).where(Collection.id == collection.id))
+    if bound != space.id:
+        raise DocumentRejected("embedding_model_changed")
+
+
+# -- upsert --------------------------------------------------------------------------------------------------
+
+ROWS = 500  # rows a statement: enough to amortise the round trip, little enough to keep memory flat
+
+
+async def upsert(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
+    """Makes the version visible, whole, in one transaction that also removes the one before."""
+    version, collection = await _subject(rt, claim)
+    assert version.artifact_key is not None
+    async with rt.store.local_copy(version.artifact_key) as path:
+        await heartbeat.stop()
+        async with rt.transaction() as session:
+            # Locks the job's row: nobody reaps, cancels or supersedes it until we have committed.
+            await jobs.renew(session, claim, rt.settings.lease_seconds)
+            counts = await _replace_rows(session, claim, version, collection, path)
+            await session.execute(
+                update(Document)
+                .where(Document.id == claim.document_id)
+                .values(active_version_id=version.id, updated_at=func.now())
+            )
+            await session.execute(update(Version).where(Version.id == version.id).values(artifact_key=None))
+            await jobs.finish_step(session, claim, counts)
+            await webhooks.enqueue(session, claim.tenant_id, claim.job_id, "document.ready")
+    with suppress(FootnoteError):
+        await rt.store.delete(version.artifact_key)
+
+
+async def _replace_rows(
+    session: AsyncSession, claim: Claim, version: Version, collection: Collection, path: Path
+) -> dict[str, Any]:
+    versions = select(Version.id).where(Version.document_id == claim.document_id)
+    await session.execute(delete(ChunkRow).where(ChunkRow.document_id == claim.document_id))
+    await session.execute(delete(Page).where(Page.version_id.in_(versions)))
+    pages = position = 0
+    source = artifacts.read(path)
+    while batch := await asyncio.to_thread(lambda: list(islice(source, 50))):
+        pages += len(batch)
+        await _insert_pages(session, claim, batch)
+        position = await _insert_chunks(session, claim, version, collection, batch, position)
+    if position != version.chunks:
+        # Fewer vectors than chunks: somebody removed embeddings between the steps.
+        raise Unavailable("internal_error", f"{position} of {version.chunks} chunks had a vector.")
+    return {"pages": pages, "chunks": position}
+
+
+async def _insert_pages(session: AsyncSession, claim: Claim, batch: Sequence[Extracted]) -> None:
+    await session.execute(
+        Page.__table__.insert(),  # type: ignore[attr-defined]
+        [
+            {"version_id": claim.version_id, "number": page.number, "tenant_id": claim.tenant_id, "text": page.text}
+            for page in batch
+        ],
+    )
+
+
+async def _insert_chunks(
+    session: AsyncSession,
+    claim: Claim,
+    version: Version,
+    collection: Collection,
+    batch: Sequence[Extracted],
+    position: int,
+) -> int:
+    """Joins the chunks with their stored vectors inside Postgres, so that no vector crosses the wire."""
+    chunks = [each for page in batch for each in page.chunks]
+    for start in range(0, len(chunks), ROWS):
+        rows = chunks[start : start + ROWS]
+        inserted = await session.execute(
+            _INSERT_CHUNKS,
+            {
+                "version_id": claim.version_id,
+                "tenant_id": claim.tenant_id,
+                "collection_id": collection.id,
+                "document_id": claim.document_id,
+                "space_id": collection.space_id,
+                "language": collection.language,
+                "positions": list(range(position, position + len(rows))),
+                "hashes": [cache.text_hash(embedding_text(version.filename, row)) for row in rows],
+                "pages": [row.page for row in rows],
+                "starts": [row.char_start for row in rows],
+                "ends": [row.char_end for row in rows],
+                "headings": [" > ".join(row.heading) for row in rows],
+                "contexts": [" > ".join((version.filename, *row.heading)) for row in rows],
+                "texts": [row.text for row in rows],
+                "words": [len(row.text.split()) for row in rows],
+            },
+        )
+        position += inserted.rowcount  # type: ignore[attr-defined]
+    return position
+
+
+_INSERT_CHUNKS = text(
+    """
+    INSERT INTO chunk (version_id, position, tenant_id, collection_id, document_id, space_id, language,
+                       page_start, page_end, char_start, char_end, heading, context, text, words, embedding)
+    SELECT :version_id, row.position, :tenant_id, :collection_id, :document_id, :space_id,
+           CAST(CAST(:language AS text) AS regconfig), row.page, row.page, row.char_start, row.char_end,
+           row.heading, row.context, row.text, row.words, embedding.embedding
+    FROM unnest(CAST(:positions AS int[]), CAST(:hashes AS bytea[]), CAST(:pages AS int[]),
+                CAST(:starts AS int[]), CAST(:ends AS int[]), CAST(:headings AS text[]),
+                CAST(:contexts AS text[]), CAST(:texts AS text[]), CAST(:words AS int[]))
+         AS row(position, hash, page, char_start, char_end, heading, context, text, words)
+    JOIN embedding ON embedding.tenant_id = :tenant_id AND embedding.space_id = :space_id
+                  AND embedding.text_sha256 = row.hash
+    """
+)
+
+_STEPS = {"chunk": chunk, "embed": embed, "upsert": upsert}

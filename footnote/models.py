@@ -1,0 +1,297 @@
+"""The tables, and nothing else.
+
+Every table carries the tenant. Vectors have no fixed length here: each embedding space (provider, model,
+dimensions) gets its own partial HNSW index over `chunk`, so that models of different lengths live side by side.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from pgvector.sqlalchemy import HALFVEC
+from sqlalchemy import (
+    BigInteger,
+    Computed,
+    DateTime,
+    ForeignKey,
+    Identity,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, REGCONFIG, TSVECTOR
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+
+
+class Base(DeclarativeBase):
+    metadata = MetaData(naming_convention=NAMING)
+    type_annotation_map = {datetime: DateTime(timezone=True), dict[str, Any]: JSONB, str: Text}
+
+
+def _id() -> Mapped[str]:
+    return mapped_column(String(40), primary_key=True)
+
+
+def _ref(table: str, *, key: bool = False) -> Mapped[str]:
+    return mapped_column(String(40), ForeignKey(f"{table}.id", ondelete="CASCADE"), primary_key=key)
+
+
+def _now() -> Mapped[datetime]:
+    return mapped_column(server_default=func.now())
+
+
+class Tenant(Base):
+    __tablename__ = "tenant"
+
+    id: Mapped[str] = _id()
+    name: Mapped[str] = mapped_column(unique=True)
+    webhook_secret: Mapped[str]
+    created_at: Mapped[datetime] = _now()
+
+
+class ApiKey(Base):
+    __tablename__ = "api_key"
+
+    id: Mapped[str] = _id()
+    tenant_id: Mapped[str] = _ref("tenant")
+    name: Mapped[str]
+    prefix: Mapped[str] = mapped_column(unique=True)
+    secret_sha256: Mapped[bytes] = mapped_column(LargeBinary)
+    scopes: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    created_at: Mapped[datetime] = _now()
+    expires_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+
+class EmbeddingSpace(Base):
+    """Vectors are comparable only within one space."""
+
+    __tablename__ = "embedding_space"
+    __table_args__ = (UniqueConstraint("provider", "model", "dimensions"),)
+
+    id: Mapped[int] = mapped_column(SmallInteger, Identity(), primary_key=True)
+    provider: Mapped[str]
+    model: Mapped[str]
+    dimensions: Mapped[int]
+    created_at: Mapped[datetime] = _now()
+
+
+class Collection(Base):
+    __tablename__ = "collection"
+    __table_args__ = (UniqueConstraint("tenant_id", "name"),)
+
+    id: Mapped[str] = _id()
+    tenant_id: Mapped[str] = _ref("tenant")
+    name: Mapped[str]
+    # Set by the first document embedded: the provider tells the dimensions, and may be away at upload.
+    space_id: Mapped[int | None] = mapped_column(SmallInteger, ForeignKey("embedding_space.id"))
+    language: Mapped[str] = mapped_column(REGCONFIG, server_default="english")
+    chunk_size: Mapped[int]
+    chunk_overlap: Mapped[int]
+    created_at: Mapped[datetime] = _now()
+
+
+class Document(Base):
+    __tablename__ = "document"
+    __table_args__ = (
+        Index("ix_document_tenant_id_collection_id_id", "tenant_id", "collection_id", "id"),
+        Index("ix_document_collection_id_sha256", "collection_id", "sha256"),
+        Index(
+            "uq_document_collection_id_external_id",
+            "collection_id",
+            "external_id",
+            unique=True,
+            postgresql_where=text("external_id IS NOT NULL"),
+        ),
+    )
+
+    id: Mapped[str] = _id()
+    tenant_id: Mapped[str] = _ref("tenant")
+    collection_id: Mapped[str] = _ref("collection")
+    external_id: Mapped[str | None]
+    filename: Mapped[str]
+    # "metadata" is taken by SQLAlchemy's declarative base.
+    attributes: Mapped[dict[str, Any]] = mapped_column("metadata", JSONB, server_default=text("'{}'"))
+    sha256: Mapped[bytes] = mapped_column(LargeBinary)  # of the newest version
+    newest_version: Mapped[int] = mapped_column(server_default="1")
+    # The version that queries see; empty until the first one is whole.
+    active_version_id: Mapped[str | None] = mapped_column(String(40))
+    job_id: Mapped[str] = mapped_column(String(40))  # the newest job, whose state is the document's status
+    created_at: Mapped[datetime] = _now()
+    updated_at: Mapped[datetime] = _now()
+
+
+class Version(Base):
+    __tablename__ = "version"
+    __table_args__ = (UniqueConstraint("document_id", "number"),)
+
+    id: Mapped[str] = _id()
+    tenant_id: Mapped[str] = _ref("tenant")
+    document_id: Mapped[str] = _ref("document")
+    number: Mapped[int]
+    filename: Mapped[str]
+    media_type: Mapped[str]
+    sha256: Mapped[bytes] = mapped_column(LargeBinary)
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    object_key: Mapped[str]
+    # Pages and chunks as the chunk step left them, in the store, until the upsert step has copied them here.
+    artifact_key: Mapped[str | None]
+    pages: Mapped[int | None]
+    chunks: Mapped[int | None]
+    created_at: Mapped[datetime] = _now()
+
+
+class Page(Base):
+    """The stored text that citations are checked against."""
+
+    __tablename__ = "page"
+
+    version_id: Mapped[str] = _ref("version", key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    tenant_id: Mapped[str] = _ref("tenant")
+    text: Mapped[str]
+
+
+class Chunk(Base):
+    """Rows of active versions only: the upsert step replaces a document's rows in one transaction.
+
+    `text == page.text[char_start:char_end]` for the page `page_start` (a chunk never crosses a page).
+    """
+
+    __tablename__ = "chunk"
+    __table_args__ = (
+        Index("ix_chunk_tenant_id_collection_id", "tenant_id", "collection_id"),
+        Index("ix_chunk_document_id", "document_id"),
+        Index("ix_chunk_tsv", "tsv", postgresql_using="gin"),
+    )
+
+    version_id: Mapped[str] = _ref("version", key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    tenant_id: Mapped[str] = _ref("tenant")
+    collection_id: Mapped[str] = _ref("collection")
+    document_id: Mapped[str] = _ref("document")
+    space_id: Mapped[int] = mapped_column(SmallInteger, ForeignKey("embedding_space.id"))
+    language: Mapped[str] = mapped_column(REGCONFIG)
+    page_start: Mapped[int]
+    page_end: Mapped[int]
+    char_start: Mapped[int]
+    char_end: Mapped[int]
+    heading: Mapped[str]
+    # Title and headings: searched with the text, never quoted.
+    context: Mapped[str]
+    text: Mapped[str]
+    words: Mapped[int]
+    tsv: Mapped[str] = mapped_column(
+        TSVECTOR, Computed("to_tsvector(language, context || E'\\n' || text)", persisted=True)
+    )
+    embedding: Mapped[Any] = mapped_column(HALFVEC())
+
+
+class Embedding(Base):
+    """The checkpoint of the embed step: what is here is never sent to a provider again."""
+
+    __tablename__ = "embedding"
+
+    tenant_id: Mapped[str] = _ref("tenant", key=True)
+    space_id: Mapped[int] = mapped_column(SmallInteger, ForeignKey("embedding_space.id"), primary_key=True)
+    text_sha256: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    embedding: Mapped[Any] = mapped_column(HALFVEC())
+    created_at: Mapped[datetime] = _now()
+
+
+class Job(Base):
+    """One run of the pipeline over one version. The row is the outbox: a message carries only its id.
+
+    state: queued, running, waiting (for `waiting_for`, until `next_attempt_at`), succeeded, failed, cancelled.
+    Only the holder of the newest `token` may write; `lease_until` says how long it is believed to be alive.
+    """
+
+    __tablename__ = "job"
+    __table_args__ = (
+        Index(
+            "ix_job_due",
+            "next_attempt_at",
+            postgresql_where=text("state IN ('queued', 'waiting')"),
+        ),
+        Index("ix_job_lease_until", "lease_until", postgresql_where=text("state = 'running'")),
+        Index("ix_job_tenant_id_id", "tenant_id", "id"),
+        Index("ix_job_document_id", "document_id"),
+    )
+
+    id: Mapped[str] = _id()
+    tenant_id: Mapped[str] = _ref("tenant")
+    document_id: Mapped[str] = _ref("document")
+    version_id: Mapped[str] = _ref("version")
+    state: Mapped[str] = mapped_column(server_default="queued")
+    step: Mapped[str]
+    token: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    attempts: Mapped[int] = mapped_column(server_default="0")  # claims of this step that did not end in order
+    retries: Mapped[int] = mapped_column(server_default="0")  # temporary errors of this step
+    lease_until: Mapped[datetime | None]
+    next_attempt_at: Mapped[datetime | None] = mapped_column(server_default=func.now())
+    dispatched_at: Mapped[datetime | None]
+    waiting_for: Mapped[str | None]
+    error_code: Mapped[str | None]
+    error_message: Mapped[str | None]
+    progress_done: Mapped[int] = mapped_column(server_default="0")
+    progress_total: Mapped[int | None]
+    callback_url: Mapped[str | None]
+    request_id: Mapped[str | None]
+    created_at: Mapped[datetime] = _now()
+    updated_at: Mapped[datetime] = _now()
+    finished_at: Mapped[datetime | None]
+
+
+class JobStep(Base):
+    """A job's history, one row per step."""
+
+    __tablename__ = "job_step"
+
+    job_id: Mapped[str] = _ref("job", key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    tenant_id: Mapped[str] = _ref("tenant")
+    position: Mapped[int]
+    state: Mapped[str] = mapped_column(server_default="pending")  # pending, running, waiting, succeeded, failed
+    attempts: Mapped[int] = mapped_column(server_default="0")
+    counts: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+
+class WebhookDelivery(Base):
+    """Outbox of webhooks, written in the transaction that ends the job; one per job and event."""
+
+    __tablename__ = "webhook_delivery"
+    __table_args__ = (
+        UniqueConstraint("job_id", "event"),
+        Index("ix_webhook_delivery_due", "next_attempt_at", postgresql_where=text("state = 'pending'")),
+    )
+
+    id: Mapped[str] = _id()
+    tenant_id: Mapped[str] = _ref("tenant")
+    job_id: Mapped[str] = _ref("job")
+    event: Mapped[str]
+    url: Mapped[str]
+    payload: Mapped[str]
+    state: Mapped[str] = mapped_column(server_default="pending")  # pending, delivered, failed
+    attempts: Mapped[int] = mapped_column(Integer, server_default="0")
+    next_attempt_at: Mapped[datetime | None] = mapped_column(server_default=func.now())
+    dispatched_at: Mapped[datetime | None]
+    response_status: Mapped[int | None]
+    error: Mapped[str | None]
+    created_at: Mapped[datetime] = _now()
+    delivered_at: Mapped[datetime | None]

@@ -1,0 +1,86 @@
+"""The one Celery app: task names, routes, and how work is sent.
+
+A message carries ids only and may be lost, doubled or late: Postgres decides what is done (see `jobs`).
+"""
+
+from collections.abc import Sequence
+from urllib.parse import urlsplit
+
+from celery import Celery, chain
+
+from footnote.errors import Invalid
+from footnote.jobs import STEPS
+from footnote.settings import Settings
+
+QUEUE = "ingest"
+WEBHOOK_QUEUE = "webhooks"
+SEND_WEBHOOK = "footnote.send_webhook"
+
+
+def task_name(step: str) -> str:
+    return f"footnote.{step}"
+
+
+def broker_url(redis_url: str) -> str:
+    """`redis_url` as kombu wants it: a unix socket is `redis+socket://` there and `unix://` in redis-py."""
+    parts = urlsplit(redis_url)
+    if parts.scheme == "unix":
+        database = parts.query.partition("db=")[2] or "0"
+        return f"redis+socket://{parts.path}?virtual_host={database}"
+    if parts.scheme not in ("redis", "rediss"):
+        raise Invalid("bad_setting", f"REDIS_URL must start with redis://, rediss:// or unix://: {redis_url!r}")
+    return redis_url
+
+
+def make_app(settings: Settings) -> Celery:
+    """A Celery app without a result backend and with early acknowledgement: its messages are only doorbells."""
+    if not settings.redis_url:
+        raise Invalid("bad_setting", "REDIS_URL is not set; `footnote up` sets it for what it starts.")
+    app = Celery("footnote", broker=broker_url(settings.redis_url), set_as_current=False)
+    app.conf.update(
+        task_default_queue=QUEUE,
+        task_routes={SEND_WEBHOOK: {"queue": WEBHOOK_QUEUE}},
+        task_ignore_result=True,
+        task_serializer="json",
+        accept_content=["json"],
+        # The claim in Postgres makes redelivery needless, so there is no visibility timeout to get wrong.
+        task_acks_late=False,
+        worker_prefetch_multiplier=1,
+        worker_disable_prefetch=True,
+        worker_concurrency=settings.worker_concurrency,
+        worker_hijack_root_logger=False,
+        worker_redirect_stdouts=False,
+        worker_send_task_events=True,  # what Flower shows
+        task_send_sent_event=True,
+        worker_soft_shutdown_timeout=10,
+        worker_enable_soft_shutdown_on_idle=False,
+        worker_max_tasks_per_child=500,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_transport_options={
+            "socket_timeout": 10,
+            "socket_connect_timeout": 5,
+            "health_check_interval": 10,
+            "retry_on_timeout": False,
+        },
+        task_publish_retry=False,  # the dispatcher simply sends again
+        enable_utc=True,
+    )
+    return app
+
+
+def start_jobs(app: Celery, jobs: Sequence[tuple[str, str]]) -> None:
+    """Sends, for every (job id, step), the chain of the steps that remain."""
+    with app.producer_or_acquire() as producer:
+        for job_id, step in jobs:
+            remaining = STEPS[STEPS.index(step) :]
+            chain(
+                *(app.signature(task_name(name), args=(job_id,), immutable=True) for name in remaining)
+            ).apply_async(producer=producer)
+
+
+def send_webhooks(app: Celery, delivery_ids: Sequence[str]) -> None:
+    with app.producer_or_acquire() as producer:
+        for delivery_id in delivery_ids:
+            app.send_task(SEND_WEBHOOK, args=(delivery_id,), producer=producer)

@@ -1,0 +1,54 @@
+"""Structured logs with their context, and Prometheus metrics."""
+
+import logging
+import sys
+from typing import Any
+
+import structlog
+from prometheus_client import Counter, Histogram
+
+from footnote.settings import Settings
+
+log = structlog.get_logger("footnote")
+
+requests_seconds = Histogram(
+    "footnote_http_request_seconds",
+    "Time to the end of the response.",
+    ["method", "route", "status"],
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+)
+queries_total = Counter("footnote_queries_total", "Questions answered.", ["answer_status"])
+provider_tokens_total = Counter("footnote_provider_tokens_total", "Tokens as providers count them.", ["kind"])
+
+
+def configure_logging(settings: Settings) -> None:
+    """Own and foreign records alike go to stderr, as JSON lines or for reading."""
+    console = settings.log_format == "console" or (settings.log_format == "auto" and sys.stderr.isatty())
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        cache_logger_on_first_use=True,
+    )
+    renderer = structlog.dev.ConsoleRenderer() if console else structlog.processors.JSONRenderer()
+    handler = logging.StreamHandler()
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                *([] if console else [structlog.processors.format_exc_info]),
+                renderer,
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(settings.log_level.upper())
+    for noisy in ("httpx", "httpx2", "httpcore", "httpcore2", "uvicorn.access", "botocore", "openai"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)

@@ -1,0 +1,134 @@
+"""The small loop that sends due work and takes work back from workers that went silent.
+
+Several may run: one acts at a time, under an advisory lock. It is woken by Postgres when a job is made, and looks
+by itself twice a second, so that neither a lost notification nor a lost message stops anything.
+"""
+
+import asyncio
+import signal
+from contextlib import suppress
+from typing import Any
+
+import asyncpg
+from celery import Celery
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+from sqlalchemy import func, select
+
+from footnote import ingest, jobs, webhooks
+from footnote.queue import QUEUE, WEBHOOK_QUEUE, make_app, send_webhooks, start_jobs
+from footnote.runtime import Runtime, database_url, open_runtime
+from footnote.settings import Settings
+from footnote.telemetry import configure_logging, log
+
+TICK_SECONDS = 0.5
+LOST_SECONDS = 5.0  # with the broker's queue empty, a message unanswered for this long was lost
+LOCK = 0x666F6F746E6F7465  # "footnote"
+
+
+class Dispatcher:
+    def __init__(self, rt: Runtime, app: Celery, redis: "Redis[Any]") -> None:
+        self.rt = rt
+        self.app = app
+        self.redis = redis
+        self.woken = asyncio.Event()
+        self.broker_run: str | None = None
+
+    async def run(self) -> None:
+        """Until cancelled. Whatever is away is waited for."""
+        while True:
+            try:
+                await self.tick()
+            except (*ingest.DATABASE_AWAY, RedisError) as error:
+                log.warning("dispatcher waits", error=f"{type(error).__name__}: {error}"[:200])
+                await asyncio.sleep(TICK_SECONDS)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.woken.wait(), TICK_SECONDS)
+            self.woken.clear()
+
+    async def tick(self) -> None:
+        await self._reap()
+        waiting = await self._broker()
+        again = self.rt.settings.ring_again_seconds
+        if waiting[QUEUE] == 0:
+            again = min(again, LOST_SECONDS)
+        async with self.rt.transaction() as session:
+            if not await session.scalar(select(func.pg_try_advisory_xact_lock(LOCK))):
+                return
+            room = self.rt.settings.queue_high_water
+            due = await jobs.take_due(session, max(0, room - waiting[QUEUE]), again)
+            deliveries = await webhooks.take_due(session, max(0, room - waiting[WEBHOOK_QUEUE]))
+        if due or deliveries:
+            # Sent after the commit; should sending fail, they are due again in a moment.
+            await asyncio.to_thread(self._send, due, deliveries)
+
+    def _send(self, due: Any, deliveries: Any) -> None:
+        from kombu.exceptions import OperationalError
+
+        try:
+            start_jobs(self.app, due)
+            send_webhooks(self.app, deliveries)
+        except OperationalError as error:
+            raise RedisError(str(error)) from error
+
+    async def _broker(self) -> dict[str, int]:
+        """Messages in the broker's queues; notices a broker that restarted with nothing in them."""
+        server: Any = await self.redis.info("server")
+        if self.broker_run not in (None, server["run_id"]):
+            log.warning("broker restarted: sending again what was waiting in it")
+            async with self.rt.transaction() as session:
+                await jobs.forget_dispatched(session)
+        self.broker_run = server["run_id"]
+        return {queue: await self.redis.llen(queue) for queue in (QUEUE, WEBHOOK_QUEUE)}
+
+    async def _reap(self) -> None:
+        async with self.rt.transaction() as session:
+            again, poison = await jobs.reap(session, self.rt.settings)
+            for claim in poison:
+                await ingest.end_failed(
+                    session,
+                    claim,
+                    "worker_crashed",
+                    f"The worker died {claim.attempts} times on the step {claim.step!r}.",
+                )
+        for job_id in again:
+            log.warning("job taken back: its worker went silent", job_id=job_id)
+
+    async def listen(self) -> None:
+        """Wakes the loop when a job is made. A connection of its own: pools do not pass notifications on."""
+        assert self.rt.settings.database_url
+        url = database_url(self.rt.settings.database_url).replace("postgresql+asyncpg", "postgresql", 1)
+        while True:
+            with suppress(*ingest.DATABASE_AWAY, asyncpg.PostgresError):
+                connection = await asyncpg.connect(url, timeout=5)
+                closed = asyncio.Event()
+                connection.add_termination_listener(lambda *_, closed=closed: closed.set())
+                await connection.add_listener(jobs.CHANNEL, lambda *_: self.woken.set())
+                self.woken.set()
+                await closed.wait()
+            await asyncio.sleep(1)
+
+
+async def main(settings: Settings) -> None:
+    """Runs until SIGTERM or SIGINT."""
+    configure_logging(settings)
+    app = make_app(settings)
+    assert settings.redis_url
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    redis = Redis.from_url(settings.redis_url, socket_timeout=5, socket_connect_timeout=5)
+    async with open_runtime(settings, pool_size=2) as rt:
+        dispatcher = Dispatcher(rt, app, redis)
+        tasks = [asyncio.create_task(dispatcher.run()), asyncio.create_task(dispatcher.listen())]
+        stopped = asyncio.create_task(stop.wait())
+        # A loop that ends by itself is a bug: end the process, so that whoever supervises it starts a new one.
+        await asyncio.wait([*tasks, stopped], return_when=asyncio.FIRST_COMPLETED)
+        for task in tasks:
+            task.cancel()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        await redis.aclose()
+    for result in results:
+        if isinstance(result, Exception):
+            raise result

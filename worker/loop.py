@@ -1,0 +1,99 @@
+"""One event loop and one Runtime per worker process; `run` is the only bridge from Celery's sync world.
+
+A loop per task would break pooled connections at the second task and cost several times as much.
+"""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from celery import signals
+
+from footnote.runtime import Runtime, open_runtime
+from footnote.settings import Settings
+from footnote.telemetry import configure_logging
+
+Result = TypeVar("Result")
+
+
+@dataclass
+class _Process:
+    loop: asyncio.AbstractEventLoop
+    stack: AsyncExitStack
+    runtime: Runtime
+
+
+_process: _Process | None = None
+
+
+def attach(settings: Settings) -> None:
+    """Opens a Runtime in every pool process when it starts, closes it when it ends."""
+
+    def open_process(**_: Any) -> None:
+        global _process
+        die_with_parent()
+        configure_logging(settings)
+        loop = asyncio.new_event_loop()
+        stack = AsyncExitStack()
+        # Three connections: the step's own, its heartbeat's, and one to spare.
+        runtime = loop.run_until_complete(stack.enter_async_context(open_runtime(settings, pool_size=3)))
+        _process = _Process(loop, stack, runtime)
+
+    def close_process(**_: Any) -> None:
+        global _process
+        if _process is not None:
+            _process.loop.run_until_complete(_process.stack.aclose())
+            _process.loop.close()
+            _process = None
+
+    signals.worker_process_init.connect(open_process, weak=False)
+    signals.worker_process_shutdown.connect(close_process, weak=False)
+    signals.setup_logging.connect(lambda **_: configure_logging(settings), weak=False)
+    signals.celeryd_init.connect(refuse_other_pools, weak=False)
+
+
+def refuse_other_pools(instance: Any = None, **_: Any) -> None:
+    pool = str(getattr(instance, "pool_cls", "prefork"))
+    if "prefork" not in pool:
+        raise SystemExit(f"The worker runs on the prefork pool only: {pool} ignores time limits and shares one loop.")
+
+
+def die_with_parent() -> None:
+    """A pool process must not outlive a worker that was killed: its lease would be renewed for ever."""
+    try:
+        import ctypes
+
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG, Linux only
+    except (OSError, AttributeError):
+        pass
+
+
+def run(work: Callable[[Runtime], Awaitable[Result]]) -> Result:
+    """Runs `work` to its end on this process's loop.
+
+    Interrupted from outside (time limit, shutdown), the coroutine is cancelled and awaited first: otherwise it
+    would go on inside the next task. The outcome leaves the loop as a value and is raised here, because an
+    exception kept by a future keeps its frames, and what they hold, alive.
+    """
+    if _process is None:
+        raise RuntimeError("no Runtime in this process; the worker runs on the prefork pool only")
+    task = _process.loop.create_task(_outcome(work(_process.runtime)))
+    try:
+        value, error = _process.loop.run_until_complete(task)
+    except BaseException:
+        task.cancel()
+        _process.loop.run_until_complete(asyncio.wait({task}))
+        raise
+    if error is not None:
+        raise error
+    return value  # type: ignore[return-value]
+
+
+async def _outcome(work: Awaitable[Result]) -> tuple[Result | None, Exception | None]:
+    try:
+        return await work, None
+    except Exception as error:
+        return None, error.with_traceback(None)

@@ -1,0 +1,29 @@
+"""One task per step, and webhook delivery. The work is in `footnote`."""
+
+from celery import Celery
+from celery.exceptions import Ignore
+
+from footnote import ingest, webhooks
+from footnote.jobs import STEPS
+from footnote.queue import SEND_WEBHOOK, task_name
+from worker.loop import run
+
+
+def register(app: Celery) -> None:
+    for step in STEPS:
+        app.task(name=task_name(step))(_step_task(step))
+    app.task(name=SEND_WEBHOOK)(send_webhook)
+
+
+def _step_task(step: str):  # type: ignore[no-untyped-def]
+    def task(job_id: str) -> None:
+        if not run(lambda rt: ingest.run_step(rt, job_id, step)):
+            # Stops the chain: the next step is not due, or somebody else is at it.
+            raise Ignore
+
+    task.__name__ = step
+    return task
+
+
+def send_webhook(delivery_id: str) -> None:
+    run(lambda rt: webhooks.deliver(rt, delivery_id))
