@@ -11,13 +11,13 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
 from footnote.local_stack.directories import private_directory, socket_directory
-from footnote.local_stack.processes import StackFailed, end, last_lines, spawn, with_parent
+from footnote.local_stack.processes import Process, StackFailed, ended, finish, last_lines, spawn
 from footnote.local_stack.users import RunAs, ordinary_user
 
 DATABASE = "footnote"
@@ -84,7 +84,7 @@ class Postgres:
         return self.pgdata.with_suffix(".new")
 
     def prepare_initdb(self) -> list[str]:
-        """The initdb command, into a directory that `finish_initdb` moves into place when it is whole."""
+        """The initdb command, to be run as `user`; only `finish_initdb` puts the result into place."""
         shutil.rmtree(self._unfinished, ignore_errors=True)
         self._unfinished.mkdir(mode=0o700)
         self.user.give(self._unfinished)
@@ -93,29 +93,41 @@ class Postgres:
         # The 0700 directories are the lock on the door: whoever can open the socket owns the files.
         command += ["--locale=C.UTF-8", "--auth=trust", *(() if self.durable else ("--no-sync",))]
         command += [f"--set={name}={value}" for name, value in options.items()]
-        return [*self.user.prefix, *with_parent(command)]
+        return command
 
     def finish_initdb(self) -> None:
         self._unfinished.rename(self.pgdata)
 
     def command(self) -> list[str]:
-        """Run the server in the foreground. SIGINT is its fast, clean shutdown."""
+        """Run the server in the foreground, as `user`. SIGINT is its fast, clean shutdown."""
         command = [str(_binaries() / "postgres"), "-D", str(self.pgdata), "-k", str(self.sockets)]
         command += ["-c", "listen_addresses=", "-c", "unix_socket_permissions=0700"]
-        return [*self.user.prefix, *with_parent(command, signal.SIGINT)]
+        return command
 
     def clear_stale_pid(self, seconds: float = 30.0) -> None:
         """Remove the pid file of a server that is gone, which its next start may take for a live one.
 
         The pid may since belong to anything, so what counts is whether any process works in the data
-        directory. One that does is the rest of a killed stack and gets `seconds` to end.
+        directory. A server left by a killed supervisor is shutting down and gets `seconds` to end. Backends
+        without a server would finish their statement first and block the next server until then.
         """
         deadline = time.monotonic() + seconds
         while users := self._processes():
             if time.monotonic() > deadline:
                 raise StackFailed(f"{self.pgdata} is in use by another Postgres (pids {users}).")
-            time.sleep(0.1)
+            postmaster = self._recorded_pid()
+            if postmaster is not None and postmaster not in users:
+                for orphan in users:
+                    with suppress(ProcessLookupError):
+                        os.kill(orphan, signal.SIGKILL)
+            time.sleep(0.05)
         (self.pgdata / "postmaster.pid").unlink(missing_ok=True)
+
+    def _recorded_pid(self) -> int | None:
+        try:
+            return int((self.pgdata / "postmaster.pid").read_text().split()[0])
+        except (OSError, ValueError, IndexError):
+            return None
 
     def _processes(self) -> list[int]:
         """Pids of all processes of a server on this cluster; Postgres works inside its data directory."""
@@ -131,12 +143,12 @@ class Postgres:
             return False
 
     def _postmaster_by_ps(self) -> list[int]:
-        try:
-            pid = int((self.pgdata / "postmaster.pid").read_text().split()[0])
-        except (OSError, ValueError, IndexError):
+        pid = self._recorded_pid()
+        if pid is None:
             return []
-        ps = subprocess.run(["ps", "-ww", "-o", "command=", "-p", str(pid)], capture_output=True, text=True)  # noqa: S603, S607
-        return [pid] if str(self.pgdata) in ps.stdout else []
+        command = ["ps", "-ww", "-o", "command=", "-p", str(pid)]
+        shown = subprocess.run(command, capture_output=True, text=True).stdout  # noqa: S603 - no user input
+        return [pid] if str(self.pgdata) in shown else []
 
     def sql(self, statement: str) -> str | None:
         """Result of one statement on the maintenance database as text, None if the server does not answer."""
@@ -154,6 +166,9 @@ class Postgres:
         answer = self.sql("SHOW data_directory")
         return bool(answer) and self.pgdata.samefile(answer or "")
 
+    def version(self) -> str:
+        return (self.sql("SHOW server_version") or "").split(" ")[0]
+
     def create_database(self) -> None:
         if self.sql(f"SELECT 1 FROM pg_database WHERE datname = '{DATABASE}'") != "1":  # noqa: S608 - a constant
             self.sql(f"CREATE DATABASE {DATABASE}")
@@ -169,18 +184,23 @@ def running_postgres(directory: Path, *, durable: bool = False) -> Iterator[str]
     log = server.pgdata.with_suffix(".log")
     with log.open("ab") as output:
         if not server.initialised:
-            if spawn(server.prepare_initdb(), output).wait() != 0:
+            if spawn(server.prepare_initdb(), output, run_as=server.user.prefix).wait() != 0:
                 raise StackFailed(f"initdb failed:\n{last_lines(log)}", log=log)
             server.finish_initdb()
         server.clear_stale_pid()
-        process = spawn(server.command(), output)
+        process = spawn(server.command(), output, stop=signal.SIGINT, run_as=server.user.prefix)
         try:
-            deadline = time.monotonic() + START_SECONDS
-            while not server.answers():
-                if process.poll() is not None or time.monotonic() > deadline:
-                    raise StackFailed(f"Postgres did not start:\n{last_lines(log)}", log=log)
-                time.sleep(0.05)
-            server.create_database()
+            _wait_until_ready(server, process, log)
             yield server.url
         finally:
-            end(process, signal.SIGINT, STOP_SECONDS)
+            process.send_signal(signal.SIGINT)
+            finish(process, time.monotonic() + STOP_SECONDS)
+
+
+def _wait_until_ready(server: Postgres, process: Process, log: Path) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while not server.answers():
+        if ended(process) or time.monotonic() > deadline:
+            raise StackFailed(f"Postgres did not start:\n{last_lines(log)}", log=log)
+        time.sleep(0.05)
+    server.create_database()

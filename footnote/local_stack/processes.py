@@ -4,7 +4,9 @@ import os
 import shutil
 import signal
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import IO
@@ -32,12 +34,10 @@ def works(*command: str) -> bool:
     return subprocess.run(command, capture_output=True, timeout=10).returncode == 0  # noqa: S603 - no user input
 
 
-def with_parent(command: Sequence[str], stop: signal.Signals = signal.SIGTERM) -> list[str]:
+def _with_parent(command: Sequence[str], stop: signal.Signals) -> list[str]:
     """`command`, sent `stop` by the kernel when the thread that forked it is gone.
 
-    So children are forked from the main thread only. A change of user clears the setting, which therefore
-    stands next to the command. macOS has nothing like it: what a killed supervisor leaves there is ended by
-    the guard alone (`guard.py`).
+    macOS has nothing like it: what a killed supervisor leaves there is ended by the guard alone (`guard.py`).
     """
     name = stop.name.removeprefix("SIG")
     if not works("setpriv", "--pdeathsig", name, "--", "true"):
@@ -45,10 +45,21 @@ def with_parent(command: Sequence[str], stop: signal.Signals = signal.SIGTERM) -
     return ["setpriv", "--pdeathsig", name, "--", *command]
 
 
-def spawn(command: Sequence[str], output: IO[bytes], env: Mapping[str, str] | None = None) -> Process:
-    """Start in a session of its own, so that Ctrl-C on the terminal reaches the supervisor alone."""
+def spawn(
+    command: Sequence[str],
+    output: IO[bytes],
+    *,
+    stop: signal.Signals = signal.SIGTERM,
+    run_as: Sequence[str] = (),
+    env: Mapping[str, str] | None = None,
+) -> Process:
+    """Start a child that is sent `stop` when we die. Call from the main thread, whose death is what counts.
+
+    It gets a session of its own, so that Ctrl-C on the terminal reaches us alone. A change of user
+    clears the parent-death signal: the prefix `run_as` goes first.
+    """
     return subprocess.Popen(  # noqa: S603 - no user input
-        command,
+        [*run_as, *_with_parent(command, stop)],
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=subprocess.STDOUT,
@@ -57,16 +68,29 @@ def spawn(command: Sequence[str], output: IO[bytes], env: Mapping[str, str] | No
     )
 
 
-def end(process: Process, stop: signal.Signals, seconds: float) -> None:
-    """Stop the process; kill its whole group when that takes longer than `seconds`."""
-    if process.poll() is not None:
-        return
-    process.send_signal(stop)
-    try:
-        process.wait(seconds)
-    except subprocess.TimeoutExpired:
+def ended(process: Process) -> bool:
+    """Whether it has ended, leaving its exit status and number taken where the system allows (not on macOS).
+
+    Popen.poll() would free the number, and with it that of the process group, before `kill_group`.
+    """
+    if process.returncode is not None or not hasattr(os, "waitid"):
+        return process.poll() is not None
+    return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
+def kill_group(process: Process) -> None:
+    """Kill the process and what it started, as far as that stayed in its session."""
+    with suppress(ProcessLookupError, PermissionError):  # macOS refuses when only the dead leader is left
         os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+
+
+def finish(process: Process, deadline: float) -> bool:
+    """Wait until the monotonic time `deadline`, then kill; leaves no grandchild. True if it ended in time."""
+    while not (in_time := ended(process)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    kill_group(process)
+    process.wait()
+    return in_time
 
 
 def last_lines(log: Path, count: int = 20) -> str:

@@ -4,6 +4,7 @@ It keeps nothing on disk: whatever Footnote puts there can be made again from Po
 """
 
 import importlib.util
+import re
 import shutil
 import signal
 import socket
@@ -15,7 +16,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from footnote.local_stack.directories import private_directory, socket_directory
-from footnote.local_stack.processes import StackFailed, end, last_lines, spawn, with_parent
+from footnote.local_stack.processes import StackFailed, ended, finish, last_lines, spawn
 
 START_SECONDS = 10.0
 STOP_SECONDS = 10.0
@@ -62,18 +63,26 @@ class Valkey:
             "maxmemory-policy": "noeviction",
         }
         arguments = [part for name, value in options.items() for part in (f"--{name}", value)]
-        return with_parent([_binary(), *arguments])
+        return [_binary(), *arguments]
 
     def answers(self) -> bool:
-        """Whether the server answers PING."""
+        return self._ask(b"PING").startswith(b"+PONG")
+
+    def version(self) -> str:
+        """Version of the server itself; Valkey also names the Redis it is compatible with."""
+        found = dict(re.findall(rb"(redis|valkey)_version:([\d.]+)", self._ask(b"INFO server")))
+        return bytes(found.get(b"valkey") or found.get(b"redis") or b"").decode()
+
+    def _ask(self, command: bytes) -> bytes:
+        """The first part of the answer to an inline command, empty if there is none."""
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(1.0)
             try:
                 connection.connect(str(self.socket))
-                connection.sendall(b"PING\r\n")
-                return connection.recv(16).startswith(b"+PONG")
+                connection.sendall(command + b"\r\n")
+                return connection.recv(4096)
             except OSError:
-                return False
+                return b""
 
 
 @contextmanager
@@ -89,9 +98,10 @@ def running_valkey(directory: Path) -> Iterator[str]:
         try:
             deadline = time.monotonic() + START_SECONDS
             while not server.answers():
-                if process.poll() is not None or time.monotonic() > deadline:
+                if ended(process) or time.monotonic() > deadline:
                     raise StackFailed(f"Valkey did not start:\n{last_lines(log)}", log=log)
                 time.sleep(0.01)
             yield server.url
         finally:
-            end(process, signal.SIGTERM, STOP_SECONDS)
+            process.send_signal(signal.SIGTERM)
+            finish(process, time.monotonic() + STOP_SECONDS)

@@ -1,0 +1,59 @@
+"""What `footnote up` says when everything is up."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from footnote import __version__
+
+
+@dataclass(frozen=True)
+class Line:
+    """A service: its name, version (may be empty) and state."""
+
+    name: str
+    version: str
+    state: str
+
+
+@dataclass(frozen=True)
+class Banner:
+    """`api_key` is given only by the start that made it; `flower_password` says where it is kept."""
+
+    data_dir: Path
+    api_url: str
+    flower_url: str
+    flower_user: str
+    flower_password: str
+    services: Sequence[Line]
+    embedder: str | None
+    generator: str | None
+    api_key: str | None
+
+    def __str__(self) -> str:
+        lines = ["", f"Footnote {__version__} is ready. Data: {self.data_dir}", ""]
+        lines += [f"  {line.name:<11} {line.version:<10} {line.state}".rstrip() for line in self.services]
+        lines += [
+            "",
+            f"  Web UI      {self.api_url}/",
+            f"  API docs    {self.api_url}/docs",
+            f"  Flower      {self.flower_url}/",
+            f"              user {self.flower_user}, password {self.flower_password}",
+        ]
+        if self.embedder:
+            lines.append(f"  Embeddings  {self.embedder}")
+        if self.generator:
+            lines.append(f"  Answers     {self.generator}")
+        if self.api_key:
+            lines += [
+                "",
+                f"  API key     {self.api_key}",
+                f"              kept in {self.data_dir}/api_key; shown only now",
+            ]
+        lines += [
+            "",
+            "  footnote add report.pdf",
+            "  footnote status",
+            '  footnote ask "What does the report conclude?"',
+        ]
+        return "\n".join([*lines, "", "Ctrl-C to stop.", ""])

@@ -1,0 +1,60 @@
+"""The ports the stack opens on this machine, and whether the API behind one is ready."""
+
+import errno
+import http.client
+import json
+import socket
+
+from footnote.local_stack.processes import StackFailed
+from footnote.settings import Settings
+
+FLOWER_HOST = "127.0.0.1"
+_ALL_ADDRESSES = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}  # noqa: S104 - recognised, not bound
+
+
+def _reachable_host(settings: Settings) -> str:
+    """An address on which this machine reaches its API."""
+    return _ALL_ADDRESSES.get(settings.host, settings.host)
+
+
+def base_url(settings: Settings) -> str:
+    host = _reachable_host(settings)
+    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
+
+
+def check_ports(settings: Settings) -> None:
+    """Raise StackFailed if one of our ports cannot be had."""
+    if settings.port == settings.flower_port:
+        raise StackFailed(f"PORT and FLOWER_PORT are both {settings.port}.")
+    _check_port("PORT", settings.host, settings.port)
+    _check_port("FLOWER_PORT", FLOWER_HOST, settings.flower_port)
+
+
+def _check_port(setting: str, host: str, port: int) -> None:
+    try:
+        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as listener:
+            # As servers do: connections of an earlier start that linger are no obstacle.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+    except OSError as error:
+        reason = (
+            "is taken by another program" if error.errno == errno.EADDRINUSE else f"cannot be used: {error}"
+        )
+        raise StackFailed(f"Port {port} on {host} {reason}. Set {setting} to another port.") from error
+
+
+def readiness(settings: Settings) -> dict[str, str] | None:
+    """What GET /readyz says, as far as it is text, once the API is ready; None before."""
+    connection = http.client.HTTPConnection(_reachable_host(settings), settings.port, timeout=2)
+    try:
+        connection.request("GET", "/readyz")
+        response = connection.getresponse()
+        body = json.loads(response.read()) if response.status == http.client.OK else None
+    except (OSError, http.client.HTTPException, ValueError):
+        return None
+    finally:
+        connection.close()
+    if not isinstance(body, dict):
+        return None
+    return {name: value for name, value in body.items() if isinstance(value, str)}

@@ -1,0 +1,58 @@
+"""One stack per data directory."""
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from footnote.local_stack.processes import StackFailed
+
+
+class AlreadyRunning(StackFailed):
+    """Another supervisor has the data directory."""
+
+
+@contextmanager
+def exclusive(data_dir: Path, url: str, *, wait_seconds: float = 40.0) -> Iterator[int]:
+    """Hold the data directory; yield the descriptor that the guard holds on to until the last child is gone.
+
+    Locks end with their process, so there is none to clear away after a crash. Raises AlreadyRunning at once
+    if another supervisor lives; what a killed one left behind is given `wait_seconds` to end.
+    """
+    with (data_dir / "lock").open("a+") as lock, (data_dir / "guard.lock").open("a") as guard:
+        if not _taken(lock.fileno()):
+            raise AlreadyRunning(_already_running(data_dir / "lock"))
+        lock.truncate(0)
+        lock.write(json.dumps({"pid": os.getpid(), "url": url}))
+        lock.flush()
+        deadline = time.monotonic() + wait_seconds
+        while not _taken(guard.fileno()):
+            if time.monotonic() > deadline:
+                raise StackFailed(
+                    f"Processes of an earlier start do not end; see: fuser {data_dir / 'guard.lock'}"
+                )
+            time.sleep(0.1)
+        yield guard.fileno()
+
+
+def _taken(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _already_running(lock: Path) -> str:
+    """Who has it. The holder writes that just after it took the lock."""
+    for _ in range(20):
+        try:
+            holder = json.loads(lock.read_text())
+        except ValueError:
+            time.sleep(0.05)
+        else:
+            return f"already running: pid {holder['pid']}, {holder['url']}"
+    return "already running"

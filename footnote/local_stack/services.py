@@ -1,0 +1,89 @@
+"""What the supervisor runs: a table of services, and the environment they get."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from footnote.local_stack import postgres, valkey
+from footnote.settings import Settings
+
+
+@dataclass(frozen=True)
+class Service:
+    """One long-running child.
+
+    `required`: no start without it. `vital`: no going on without it either. `store`: the others depend on it,
+    so it starts before them and stops after them. `before_start` runs before each start.
+    """
+
+    name: str
+    command: list[str]
+    stop: signal.Signals = signal.SIGTERM
+    stop_seconds: float = 10.0
+    run_as: tuple[str, ...] = ()
+    required: bool = True
+    vital: bool = False
+    store: bool = False
+    before_start: Callable[[], None] | None = None
+
+
+@dataclass(frozen=True)
+class Programs:
+    """Our own part of the stack: a command that runs once before, and the services that then run together."""
+
+    migrate: list[str]
+    services: tuple[Service, ...]
+
+
+def _footnote(command: str) -> list[str]:
+    return [sys.executable, "-m", "footnote", command]
+
+
+def programs() -> Programs:
+    services = (
+        Service("api", _footnote("api")),
+        # Long enough to finish a batch; what is cut off is taken up again from its last checkpoint.
+        Service("worker", _footnote("worker"), stop_seconds=20.0),
+        Service("dispatcher", _footnote("dispatcher")),
+        Service("flower", _footnote("flower"), required=False),
+    )
+    return Programs(_footnote("migrate"), services)
+
+
+def postgres_service(server: postgres.Postgres) -> Service:
+    return Service(
+        "postgres",
+        server.command(),
+        stop=signal.SIGINT,
+        stop_seconds=postgres.STOP_SECONDS,
+        run_as=server.user.prefix,
+        vital=True,
+        store=True,
+        before_start=server.clear_stale_pid,
+    )
+
+
+def valkey_service(server: valkey.Valkey) -> Service:
+    return Service("valkey", server.command(), stop_seconds=valkey.STOP_SECONDS, store=True)
+
+
+def environment(
+    settings: Settings, data_dir: Path, *, database_url: str, redis_url: str, flower_password: str
+) -> dict[str, str]:
+    """The environment of our programs: this process's, with everything spelled out that `up` decided."""
+    return os.environ | {
+        "DATABASE_URL": database_url,
+        "REDIS_URL": redis_url,
+        "STORAGE_URL": settings.storage_url or (data_dir / "objects").as_uri(),
+        "FOOTNOTE_DATA_DIR": str(data_dir),
+        "FOOTNOTE_HOST": settings.host,
+        "PORT": str(settings.port),
+        "FLOWER_PORT": str(settings.flower_port),
+        "FLOWER_USER": settings.flower_user,
+        "FLOWER_PASSWORD": flower_password,
+        # A crash must not take the last lines of a log with it.
+        "PYTHONUNBUFFERED": "1",
+    }

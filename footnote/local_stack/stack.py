@@ -1,0 +1,177 @@
+"""`footnote up`: everything on this machine, with one command."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TextIO
+from urllib.parse import urlsplit
+
+from footnote import __version__
+from footnote.local_stack import postgres, valkey
+from footnote.local_stack.banner import Banner, Line
+from footnote.local_stack.child import Child
+from footnote.local_stack.directories import kept_secret, private_directory
+from footnote.local_stack.endpoints import FLOWER_HOST, base_url, check_ports, readiness
+from footnote.local_stack.guard import Guard
+from footnote.local_stack.lock import AlreadyRunning, exclusive
+from footnote.local_stack.postgres import Postgres
+from footnote.local_stack.processes import StackFailed, last_lines
+from footnote.local_stack.services import Programs, environment, postgres_service, programs, valkey_service
+from footnote.local_stack.supervisor import StopRequested, Supervisor
+from footnote.local_stack.valkey import Valkey
+from footnote.settings import Settings
+
+READY_SECONDS = 120.0
+
+EXIT_STOPPED = 0
+EXIT_FAILED = 1
+EXIT_ALREADY_RUNNING = 3
+
+
+def up(settings: Settings, ours: Programs | None = None, out: TextIO | None = None) -> int:
+    """Run the local stack until it is asked to stop; the exit status. Call from the main thread.
+
+    0: stopped by Ctrl-C or SIGTERM. 1: could not start, or not go on. 3: already running. `ours` are the
+    programs to run over the databases: Footnote's own unless given.
+    """
+    out = out or sys.stdout
+    data_dir = settings.data_dir.expanduser().resolve()
+    try:
+        private_directory(data_dir)
+        with exclusive(data_dir, base_url(settings)) as lock:
+            check_ports(settings)
+            guard = Guard(lock)
+            try:
+                supervisor = Supervisor(private_directory(data_dir / "logs"), guard, out)
+                _Stack(settings, data_dir, ours or programs(), supervisor, out).run()
+            finally:
+                guard.close()
+    except AlreadyRunning as running:
+        out.write(f"footnote: {running.message}\n")
+        return EXIT_ALREADY_RUNNING
+    except StackFailed as failed:
+        out.write(_explained(failed))
+        return EXIT_FAILED
+    return EXIT_STOPPED
+
+
+def _explained(failed: StackFailed) -> str:
+    text = f"footnote: {failed.message}\n"
+    if failed.log is not None and failed.log.exists():
+        text += f"The last lines of {failed.log}:\n{last_lines(failed.log)}\n"
+    return text
+
+
+@dataclass
+class _Stack:
+    """One run of everything."""
+
+    settings: Settings
+    data_dir: Path
+    ours: Programs
+    supervisor: Supervisor
+    out: TextIO
+    stores: list[Line] = field(default_factory=list)
+
+    def run(self) -> None:
+        """Start, watch until asked to stop, stop. Raises StackFailed."""
+        with self.supervisor.signals():
+            try:
+                self._start()
+                while True:
+                    self.supervisor.pause()
+            except StopRequested:
+                self.supervisor.say("stopping")
+            finally:
+                self.supervisor.stop()
+
+    def _start(self) -> None:
+        database_url, redis_url = self._start_stores()
+        password_file = self.data_dir / "flower_password"
+        env = environment(
+            self.settings,
+            self.data_dir,
+            database_url=database_url,
+            redis_url=redis_url,
+            flower_password=self.settings.flower_password or kept_secret(password_file),
+        )
+        key_file = self.data_dir / "api_key"
+        key_is_old = key_file.exists()
+        self.supervisor.run("migrate", self.ours.migrate, env=env)
+        children = [self.supervisor.start(service, env) for service in self.ours.services]
+        models = self._wait_until_ready(children)
+        self.supervisor.set_ready()
+        banner = Banner(
+            data_dir=self.data_dir,
+            api_url=base_url(self.settings),
+            flower_url=f"http://{FLOWER_HOST}:{self.settings.flower_port}",
+            flower_user=self.settings.flower_user,
+            flower_password="as configured" if self.settings.flower_password else f"in {password_file}",
+            services=[*self.stores, *(_line(child, _version(child.service.name)) for child in children)],
+            embedder=models.get("embedder"),
+            generator=models.get("generator"),
+            api_key=key_file.read_text().strip() if key_file.exists() and not key_is_old else None,
+        )
+        self.out.write(f"{banner}\n")
+        self.out.flush()
+
+    def _start_stores(self) -> tuple[str, str]:
+        """Start what is not configured, both at once; DATABASE_URL and REDIS_URL."""
+        database_url, redis_url = self.settings.database_url, self.settings.redis_url
+        cache = Valkey.within(self.data_dir) if redis_url is None else None
+        cache_child = self.supervisor.start(valkey_service(cache)) if cache else None
+        if database_url is None:
+            database_url = self._start_postgres()
+        else:
+            self.stores.append(
+                Line("postgres", "", f"at {urlsplit(database_url).hostname}, as DATABASE_URL says")
+            )
+        if redis_url is not None:
+            self.stores.append(Line("redis", "", f"at {urlsplit(redis_url).hostname}, as REDIS_URL says"))
+        elif cache and cache_child:
+            self.supervisor.wait_until(cache.answers, valkey.START_SECONDS, cache_child)
+            self.stores.append(_line(cache_child, cache.version()))
+            redis_url = cache.url
+        assert redis_url is not None
+        return database_url, redis_url
+
+    def _start_postgres(self) -> str:
+        server = Postgres.within(self.data_dir)
+        if not server.initialised:
+            self.supervisor.say("creating the database cluster")
+            self.supervisor.run("initdb", server.prepare_initdb(), run_as=server.user.prefix)
+            server.finish_initdb()
+        child = self.supervisor.start(postgres_service(server))
+        self.supervisor.wait_until(server.answers, postgres.START_SECONDS, child)
+        server.create_database()
+        self.stores.append(_line(child, server.version()))
+        return server.url
+
+    def _wait_until_ready(self, children: Sequence[Child]) -> dict[str, str]:
+        """Wait for the API to be ready and everything required to run; what `/readyz` said."""
+        models: dict[str, str] = {}
+
+        def ready() -> bool:
+            answer = readiness(self.settings)
+            models.update(answer or {})
+            return answer is not None and all(child.process for child in children if child.service.required)
+
+        self.supervisor.wait_until(ready, READY_SECONDS, children[0])
+        return models
+
+
+def _line(child: Child, version: str) -> Line:
+    state = f"running, pid {child.process.pid}" if child.process else f"not running; see {child.log}"
+    return Line(child.service.name, version, state)
+
+
+def _version(service: str) -> str:
+    """Flower's own version; ours for the rest."""
+    if service != "flower":
+        return __version__
+    try:
+        return version("flower")
+    except PackageNotFoundError:
+        return ""
