@@ -14,20 +14,20 @@ _SCRIPT = """
 trap '' HUP INT TERM
 groups=
 while read -r line; do groups=$line; done
-kill -TERM $groups 2>/dev/null
+kill -s TERM $groups 2>/dev/null
 waited=0
 while [ -n "$groups" ] && [ "$waited" -le "$1" ]; do
     left=
     for group in $groups; do
-        kill -0 -- "-$group" 2>/dev/null || continue
-        if [ "$waited" -ge "$1" ] || ! kill -0 "$group" 2>/dev/null; then
-            kill -KILL -- "-$group" 2>/dev/null
+        kill -s 0 -- "-$group" 2>/dev/null || continue
+        if [ "$waited" -ge "$1" ] || ! kill -s 0 "$group" 2>/dev/null; then
+            kill -s KILL -- "-$group" 2>/dev/null
         fi
         left="$left $group"
     done
     groups=$left
     waited=$((waited + 1))
-    [ -z "$groups" ] || sleep 1
+    [ -z "$groups" ] || sleep 0.2
 done
 """
 
@@ -40,12 +40,12 @@ class Guard:
 
     def __init__(self, lock: int, seconds: int = 25) -> None:
         self._lock = lock
-        self._seconds = seconds
+        self._rounds = 5 * seconds
         self._groups = ""
         self._shell = self._start()
 
     def _start(self) -> "subprocess.Popen[bytes]":
-        command = ["/bin/sh", "-c", _SCRIPT, "sh", str(self._seconds)]
+        command = ["/bin/sh", "-c", _SCRIPT, "sh", str(self._rounds)]
         return subprocess.Popen(  # noqa: S603 - no user input
             command,
             stdin=subprocess.PIPE,

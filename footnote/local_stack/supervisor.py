@@ -4,7 +4,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import TextIO
@@ -37,9 +37,10 @@ class Supervisor:
 
     def say(self, text: str, source: str = "footnote") -> None:
         """Write a message, each line behind the name of where it came from."""
-        for line in text.splitlines():
-            self._out.write(f"{source:<10} | {line}\n")
-        self._out.flush()
+        with suppress(OSError):  # a terminal or pipe that went away is no reason to stop
+            for line in text.splitlines():
+                self._out.write(f"{source:<10} | {line}\n")
+            self._out.flush()
 
     @contextmanager
     def signals(self) -> Iterator[None]:
@@ -127,7 +128,7 @@ class Supervisor:
         if child.restarts.looping and (service.vital or (service.required and not self._ready)):
             raise StackFailed(f"{name} keeps ending ({_status(status)})", log=child.log)
         seconds = child.next_start(now)
-        self.say(f"{name} ended ({_status(status)}), starts again in {seconds:.1f} s; see {child.log}")
+        self.say(f"{name} ended ({_status(status)}), starts again in {seconds:.1f} s: {child.log}")
 
     def _tell_guard(self) -> None:
         groups = [child.process.pid for child in self.children if child.process is not None]
