@@ -105,7 +105,11 @@ async def _existing(
 
 
 async def _again(
-    session: AsyncSession, document: Document, tenant_id: str, callback_url: str | None, request_id: str | None
+    session: AsyncSession,
+    document: Document,
+    tenant_id: str,
+    callback_url: str | None,
+    request_id: str | None,
 ) -> Details:
     """The same bytes once more: nothing to do, unless the last attempt ended without a result."""
     job = await session.get_one(Job, document.job_id)
@@ -130,7 +134,13 @@ async def _supersede(
     await session.execute(
         update(Job)
         .where(Job.document_id == document.id, Job.state.in_(jobs.UNFINISHED))
-        .values(state="cancelled", token=Job.token + 1, lease_until=None, next_attempt_at=None, finished_at=func.now())
+        .values(
+            state="cancelled",
+            token=Job.token + 1,
+            lease_until=None,
+            next_attempt_at=None,
+            finished_at=func.now(),
+        )
     )
     document.newest_version += 1
     document.sha256 = upload.sha256
@@ -141,7 +151,11 @@ async def _supersede(
 
 
 async def _start(
-    session: AsyncSession, document: Document, upload: Upload, callback_url: str | None, request_id: str | None
+    session: AsyncSession,
+    document: Document,
+    upload: Upload,
+    callback_url: str | None,
+    request_id: str | None,
 ) -> None:
     version = Version(
         id=new_id("ver"),
@@ -172,7 +186,7 @@ async def _start(
 # -- looked at -----------------------------------------------------------------------------------------------
 
 
-def _details(tenant_id: str) -> Select[tuple[Document, Version, Job, str]]:
+def _details(tenant_id: str) -> Select[Document, Version, Job, str]:
     newest = (Version.document_id == Document.id) & (Version.number == Document.newest_version)
     return (
         scoped(Document, tenant_id)
@@ -188,7 +202,7 @@ async def get(session: AsyncSession, tenant_id: str, document_id: str) -> Detail
     found = (await session.execute(_details(tenant_id).where(Document.id == document_id))).one_or_none()
     if found is None:
         raise NotFound("document_not_found", f"There is no document {document_id!r}.")
-    return Details(*found)
+    return Details(*found.tuple())
 
 
 async def page_of(
@@ -211,25 +225,21 @@ async def page_of(
         query = query.where(Job.state.in_(states))
     if external_id:
         query = query.where(Document.external_id == external_id)
-    return [Details(*row) for row in await session.execute(query)]
+    return [Details(*row.tuple()) for row in await session.execute(query)]
 
 
 async def page_text(session: AsyncSession, tenant_id: str, document_id: str, number: int) -> tuple[str, int]:
     """The stored text of a page of the active version, and how many pages there are. Raises NotFound."""
     details = await get(session, tenant_id, document_id)
     active = details.document.active_version_id
-    stored = await session.scalar(
-        scoped(Page, tenant_id).where(Page.version_id == active, Page.number == number)
-    )
+    stored = await session.scalar(scoped(Page, tenant_id).where(Page.version_id == active, Page.number == number))
     if stored is None:
         raise NotFound("page_not_found", f"The document has no page {number} that is ready.")
     pages = await session.scalar(select(Version.pages).where(Version.id == active))
     return stored.text, pages or 1
 
 
-async def chunks(
-    session: AsyncSession, tenant_id: str, document_id: str, *, limit: int, after: int
-) -> Sequence[Chunk]:
+async def chunks(session: AsyncSession, tenant_id: str, document_id: str, *, limit: int, after: int) -> Sequence[Chunk]:
     """Chunks of the active version in order, from the position behind `after`. Raises NotFound."""
     await get(session, tenant_id, document_id)
     query = scoped(Chunk, tenant_id).where(Chunk.document_id == document_id, Chunk.position > after)

@@ -13,24 +13,22 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import delete, func, select, text, update
-from sqlalchemy.exc import DBAPIError, InterfaceError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import artifacts, cache, jobs, webhooks
 from footnote.artifacts import Extracted
 from footnote.chunking import Chunk, embedding_text, split
 from footnote.errors import DocumentRejected, FootnoteError, Unavailable
-from footnote.formats import read_pages
+from footnote.formats.parent import read_pages
 from footnote.jobs import Claim, LeaseLost
-from footnote.models import Collection, Document, EmbeddingSpace, Page, Version
 from footnote.models import Chunk as ChunkRow
-from footnote.runtime import Runtime
+from footnote.models import Collection, Document, EmbeddingSpace, Page, Version
+from footnote.runtime import Runtime, database_away
 from footnote.storage import writing
 from footnote.telemetry import log
 
 TICK_SECONDS = 1.0  # how often progress is written, when there is any
 UNEXPECTED_RETRIES = 3
-DATABASE_AWAY = (DBAPIError, InterfaceError, OSError, TimeoutError)
 
 
 @dataclass
@@ -66,7 +64,9 @@ class Heartbeat:
                 renewed, written = clock(), self.done
             except LeaseLost:
                 self.lost = True
-            except DATABASE_AWAY:
+            except Exception as error:
+                if not database_away(error):
+                    raise
                 # The lease may still be ours when Postgres is back; past its end it surely is not.
                 self.lost = clock() - renewed > self.rt.settings.lease_seconds
         work.cancel()
@@ -99,7 +99,8 @@ async def run_step(rt: Runtime, job_id: str, step: str) -> bool:
         await _settle(rt, lambda session: jobs.release(session, claim))
         raise
     except Exception as error:
-        await _settle(rt, lambda session: _ended_badly(session, rt, claim, error))
+        failure = error
+        await _settle(rt, lambda session: _ended_badly(session, rt, claim, failure))
         return False
     finally:
         await heartbeat.stop()
@@ -120,8 +121,8 @@ async def _settle(rt: Runtime, write: Callable[[AsyncSession], Awaitable[None]])
             return
         except LeaseLost:
             return
-        except DATABASE_AWAY:
-            if asyncio.get_running_loop().time() > deadline:
+        except Exception as error:
+            if not database_away(error) or asyncio.get_running_loop().time() > deadline:
                 raise
             await asyncio.sleep(0.5)
 
@@ -130,7 +131,7 @@ async def _ended_badly(session: AsyncSession, rt: Runtime, claim: Claim, error: 
     """Waits and retries after a temporary error, fails the document after a permanent one."""
     if isinstance(error, FootnoteError):
         known, hopeless = error, not error.retryable
-    elif isinstance(error, DATABASE_AWAY):
+    elif database_away(error):
         known, hopeless = Unavailable("database_unavailable", "The database was away."), False
     else:
         log.error("step failed", job_id=claim.job_id, step=claim.step, exc_info=error)
@@ -159,9 +160,7 @@ async def chunk(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
         writing(rt.store, key) as out,
     ):
         async for page in read_pages(path, version.media_type, rt.settings.parse_limits):
-            pieces = await asyncio.to_thread(
-                split, page, size=collection.chunk_size, overlap=collection.chunk_overlap
-            )
+            pieces = await asyncio.to_thread(split, page, size=collection.chunk_size, overlap=collection.chunk_overlap)
             await out.write(artifacts.dump(page, pieces))
             pages, chunks, characters = pages + 1, chunks + len(pieces), characters + len(page.text)
             heartbeat.done = pages
@@ -172,9 +171,7 @@ async def chunk(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
         await session.execute(
             update(Version).where(Version.id == version.id).values(artifact_key=key, pages=pages, chunks=chunks)
         )
-        await jobs.finish_step(
-            session, claim, {"pages": pages, "chunks": chunks, "characters": characters}
-        )
+        await jobs.finish_step(session, claim, {"pages": pages, "chunks": chunks, "characters": characters})
 
 
 async def _subject(rt: Runtime, claim: Claim) -> tuple[Version, Collection]:
@@ -209,9 +206,7 @@ async def embed(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
     await heartbeat.stop()
     async with rt.transaction() as session:
         await _bind_space(session, collection, space)
-        await jobs.finish_step(
-            session, claim, {"chunks": heartbeat.done, "embedded": embedded, "tokens": tokens}
-        )
+        await jobs.finish_step(session, claim, {"chunks": heartbeat.done, "embedded": embedded, "tokens": tokens})
 
 
 async def _current_space(rt: Runtime, collection: Collection) -> EmbeddingSpace | None:
@@ -324,7 +319,12 @@ async def _insert_pages(session: AsyncSession, claim: Claim, batch: Sequence[Ext
     await session.execute(
         Page.__table__.insert(),  # type: ignore[attr-defined]
         [
-            {"version_id": claim.version_id, "number": page.number, "tenant_id": claim.tenant_id, "text": page.text}
+            {
+                "version_id": claim.version_id,
+                "number": page.number,
+                "tenant_id": claim.tenant_id,
+                "text": page.text,
+            }
             for page in batch
         ],
     )

@@ -16,7 +16,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from footnote.errors import Conflict, FootnoteError, NotFound
 from footnote.ids import new_id
-from footnote.models import Job, JobStep
+from footnote.models import Job, JobStep, Version
 from footnote.settings import Settings
 from footnote.tenants import scoped
 
@@ -65,9 +65,7 @@ def _rows(result: Any) -> int:
 
 
 async def _write_step(session: AsyncSession, job_id: str, step: str, **values: Any) -> None:
-    await session.execute(
-        update(JobStep).where(JobStep.job_id == job_id, JobStep.name == step).values(**values)
-    )
+    await session.execute(update(JobStep).where(JobStep.job_id == job_id, JobStep.name == step).values(**values))
 
 
 # -- made ----------------------------------------------------------------------------------------------------
@@ -95,8 +93,7 @@ async def create(
     session.add(job)
     await session.flush()
     session.add_all(
-        JobStep(job_id=job.id, tenant_id=tenant_id, name=name, position=position)
-        for position, name in enumerate(STEPS)
+        JobStep(job_id=job.id, tenant_id=tenant_id, name=name, position=position) for position, name in enumerate(STEPS)
     )
     await session.flush()
     await session.refresh(job)
@@ -130,12 +127,10 @@ async def claim(session: AsyncSession, job_id: str, step: str, lease_seconds: fl
             waiting_for=None,
             updated_at=func.now(),
         )
-        .returning(
-            Job.id, Job.tenant_id, Job.document_id, Job.version_id, Job.step, Job.token, Job.attempts, Job.retries
-        )
+        .returning(Job)
     )
-    row = claimed.one_or_none()
-    if row is None:
+    job = claimed.scalar_one_or_none()
+    if job is None:
         return None
     await _write_step(
         session,
@@ -145,11 +140,15 @@ async def claim(session: AsyncSession, job_id: str, step: str, lease_seconds: fl
         attempts=JobStep.attempts + 1,
         started_at=func.coalesce(JobStep.started_at, func.now()),
     )
-    return Claim(*row)
+    return _claim_of(job)
 
 
 async def renew(
-    session: AsyncSession, claim: Claim, lease_seconds: float, done: int | None = None, total: int | None = None
+    session: AsyncSession,
+    claim: Claim,
+    lease_seconds: float,
+    done: int | None = None,
+    total: int | None = None,
 ) -> None:
     """A heartbeat, with progress in the step's unit. Raises LeaseLost."""
     values: dict[str, Any] = {"lease_until": func.now() + _seconds(lease_seconds)}
@@ -175,12 +174,8 @@ async def finish_step(session: AsyncSession, claim: Claim, counts: dict[str, Any
             "progress_done": 0,
             "progress_total": None,
         }
-    await _write(
-        session, claim, attempts=0, retries=0, lease_until=None, error_code=None, error_message=None, **values
-    )
-    await _write_step(
-        session, claim.job_id, claim.step, state="succeeded", finished_at=func.now(), counts=counts
-    )
+    await _write(session, claim, attempts=0, retries=0, lease_until=None, error_code=None, error_message=None, **values)
+    await _write_step(session, claim.job_id, claim.step, state="succeeded", finished_at=func.now(), counts=counts)
     return last
 
 
@@ -260,9 +255,7 @@ async def reap(session: AsyncSession, settings: Settings) -> tuple[list[str], li
         else:
             job.state, job.lease_until, job.dispatched_at = "waiting", None, None
             job.waiting_for = "another attempt: the worker stopped answering"
-            job.next_attempt_at = await session.scalar(
-                select(func.now() + _seconds(min(30.0, 0.5 * 2**job.attempts)))
-            )
+            job.next_attempt_at = await session.scalar(select(func.now() + _seconds(min(30.0, 0.5 * 2**job.attempts))))
             again.append(job.id)
     await session.flush()
     return again, poison
@@ -293,10 +286,7 @@ async def take_due(session: AsyncSession, room: int, again_seconds: float) -> Se
     ranked = select(Job.id, turn.label("turn"), Job.next_attempt_at).where(due).subquery()
     chosen = select(ranked.c.id).order_by(ranked.c.turn, ranked.c.next_attempt_at).limit(room)
     taken = await session.execute(
-        update(Job)
-        .where(Job.id.in_(chosen), due)
-        .values(dispatched_at=func.now())
-        .returning(Job.id, Job.step)
+        update(Job).where(Job.id.in_(chosen), due).values(dispatched_at=func.now()).returning(Job.id, Job.step)
     )
     return [(row.id, row.step) for row in taken]
 
@@ -327,14 +317,15 @@ async def steps(session: AsyncSession, job_id: str) -> Sequence[JobStep]:
 
 async def page_of(
     session: AsyncSession, tenant_id: str, *, limit: int, before: str | None, states: Sequence[str]
-) -> Sequence[Job]:
-    """Newest first, `limit` at most, older than the id `before`."""
-    query = scoped(Job, tenant_id).order_by(Job.id.desc()).limit(limit)
+) -> list[tuple[Job, Version]]:
+    """Newest first, `limit` at most, older than the id `before`; each with the version it works on."""
+    query = scoped(Job, tenant_id).join(Version, Version.id == Job.version_id).add_columns(Version)
+    query = query.order_by(Job.id.desc()).limit(limit)
     if before:
         query = query.where(Job.id < before)
     if states:
         query = query.where(Job.state.in_(states))
-    return (await session.scalars(query)).all()
+    return [(row[0], row[1]) for row in await session.execute(query)]
 
 
 async def cancel(session: AsyncSession, tenant_id: str, job_id: str) -> Job:
@@ -388,7 +379,7 @@ async def retry(session: AsyncSession, tenant_id: str, job_id: str) -> Job:
 async def overview(session: AsyncSession) -> dict[str, float]:
     """Jobs by state, and the age in seconds of the oldest one that is due; for metrics."""
     counted = await session.execute(select(Job.state, func.count()).group_by(Job.state))
-    numbers: dict[str, float] = {state: count for state, count in counted}
+    numbers: dict[str, float] = dict(counted.tuples().all())
     waited = func.extract("epoch", func.now() - func.min(Job.next_attempt_at))
     due = Job.state.in_(("queued", "waiting")) & (Job.next_attempt_at <= func.now())
     numbers["oldest_due_seconds"] = float(await session.scalar(select(waited).where(due)) or 0)

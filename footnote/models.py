@@ -5,7 +5,7 @@ dimensions) gets its own partial HNSW index over `chunk`, so that models of diff
 """
 
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from pgvector.sqlalchemy import HALFVEC
 from sqlalchemy import (
@@ -39,7 +39,11 @@ NAMING = {
 
 class Base(DeclarativeBase):
     metadata = MetaData(naming_convention=NAMING)
-    type_annotation_map = {datetime: DateTime(timezone=True), dict[str, Any]: JSONB, str: Text}
+    type_annotation_map: ClassVar[dict[Any, Any]] = {
+        datetime: DateTime(timezone=True),
+        dict[str, Any]: JSONB,
+        str: Text,
+    }
 
 
 def _id() -> Mapped[str]:
@@ -199,6 +203,15 @@ class Chunk(Base):
         TSVECTOR, Computed("to_tsvector(language, context || E'\\n' || text)", persisted=True)
     )
     embedding: Mapped[Any] = mapped_column(HALFVEC())
+
+    @property
+    def public_id(self) -> str:
+        return chunk_id(self.version_id, self.position)
+
+
+def chunk_id(version_id: str, position: int) -> str:
+    """The same chunk of the same version has the same id, however often it was written."""
+    return f"chk_{version_id.removeprefix('ver_')}_{position}"
 
 
 class Embedding(Base):

@@ -75,9 +75,9 @@ def start_jobs(app: Celery, jobs: Sequence[tuple[str, str]]) -> None:
     with app.producer_or_acquire() as producer:
         for job_id, step in jobs:
             remaining = STEPS[STEPS.index(step) :]
-            chain(
-                *(app.signature(task_name(name), args=(job_id,), immutable=True) for name in remaining)
-            ).apply_async(producer=producer)
+            chain(*(app.signature(task_name(name), args=(job_id,), immutable=True) for name in remaining)).apply_async(
+                producer=producer
+            )
 
 
 def send_webhooks(app: Celery, delivery_ids: Sequence[str]) -> None:

@@ -5,6 +5,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from footnote.errors import Invalid
@@ -31,6 +33,19 @@ class Runtime:
         """
         async with self.sessions() as session, session.begin():
             yield session
+
+
+def database_away(error: BaseException) -> bool:
+    """Whether Postgres is unreachable, restarting or overloaded, so that the same work may succeed later.
+
+    By SQLSTATE: class 08 connection, 53 resources, 57P shutdown and start-up, 40 deadlock and serialization.
+    """
+    if isinstance(error, OSError | TimeoutError | PoolTimeout):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    state = getattr(error.orig, "sqlstate", None) or ""
+    return error.connection_invalidated or state.startswith(("08", "53", "57P", "40"))
 
 
 def database_url(url: str) -> str:

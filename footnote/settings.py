@@ -34,10 +34,23 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, populate_by_name=True)
 
     # -- where things are --
-    data_dir: Path = _env("FOOTNOTE_DATA_DIR", Path(".footnote"), "Directory of the local stack: databases, files, logs, first API key.")
-    database_url: str | None = _env("DATABASE_URL", None, "Postgres with pgvector (`postgresql://...`). Unset: `footnote up` embeds one.")
-    redis_url: str | None = _env("REDIS_URL", None, "Redis or Valkey for the task queue. Unset: `footnote up` embeds one.")
-    storage_url: str | None = _env("STORAGE_URL", None, "Object store: `file:///path` or `s3://bucket/prefix` (with the usual AWS_* variables). Unset: a folder in the data directory.")
+    data_dir: Path = _env(
+        "FOOTNOTE_DATA_DIR",
+        Path(".footnote"),
+        "Directory of the local stack: databases, files, logs, first API key.",
+    )
+    database_url: str | None = _env(
+        "DATABASE_URL", None, "Postgres with pgvector (`postgresql://...`). Unset: `footnote up` embeds one."
+    )
+    redis_url: str | None = _env(
+        "REDIS_URL", None, "Redis or Valkey for the task queue. Unset: `footnote up` embeds one."
+    )
+    storage_url: str | None = _env(
+        "STORAGE_URL",
+        None,
+        "Object store: `file:///path` or `s3://bucket/prefix` (with the usual AWS_* variables). "
+        "Unset: a folder in the data directory.",
+    )
 
     # -- the API --
     host: str = _env("FOOTNOTE_HOST", "127.0.0.1", "Address the API listens on.")
@@ -45,48 +58,144 @@ class Settings(BaseSettings):
     api_workers: int = _env("WEB_CONCURRENCY", 1, "API processes.", ge=1, le=64)
     max_upload_bytes: int = _env("FOOTNOTE_MAX_UPLOAD_BYTES", 1024 * MIB, "Largest document accepted, in bytes.", ge=1)
     max_json_bytes: int = _env("FOOTNOTE_MAX_JSON_BYTES", 1 * MIB, "Largest JSON request body, in bytes.", ge=1024)
-    body_idle_seconds: float = _env("FOOTNOTE_BODY_IDLE_SECONDS", 30.0, "Longest silence within a request body before the connection is closed.", gt=0)
-    api_key: str | None = _env("FOOTNOTE_API_KEY", None, "API key used by the command line; default: the one `footnote up` keeps in the data directory.")
+    body_idle_seconds: float = _env(
+        "FOOTNOTE_BODY_IDLE_SECONDS",
+        30.0,
+        "Longest silence within a request body before the connection is closed.",
+        gt=0,
+    )
+    api_key: str | None = _env(
+        "FOOTNOTE_API_KEY",
+        None,
+        "API key used by the command line; default: the one `footnote up` keeps in the data directory.",
+    )
     api_url: str | None = _env("FOOTNOTE_API_URL", None, "API used by the command line; default: the local stack's.")
 
     # -- logs --
     log_level: str = _env("LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR.")
-    log_format: Literal["auto", "json", "console"] = _env("FOOTNOTE_LOG_FORMAT", "auto", "`auto` is `console` on a terminal and `json` elsewhere.")
+    log_format: Literal["auto", "json", "console"] = _env(
+        "FOOTNOTE_LOG_FORMAT", "auto", "`auto` is `console` on a terminal and `json` elsewhere."
+    )
 
     # -- the worker --
-    worker_concurrency: int = _env("FOOTNOTE_WORKER_CONCURRENCY", 2, "Documents worked on at once by one worker.", ge=1, le=256)
-    lease_seconds: float = _env("FOOTNOTE_LEASE_SECONDS", 30.0, "A step without a heartbeat for this long is given to another worker.", gt=0)
-    heartbeat_seconds: float = _env("FOOTNOTE_HEARTBEAT_SECONDS", 10.0, "Interval of a step's heartbeats; at most a third of the lease.", gt=0)
-    ring_again_seconds: float = _env("FOOTNOTE_RING_AGAIN_SECONDS", 30.0, "A due job that nobody picked up is sent again after this long.", gt=0)
-    queue_high_water: int = _env("FOOTNOTE_QUEUE_HIGH_WATER", 64, "Messages kept in the broker; the backlog beyond stays in Postgres.", ge=1)
-    max_attempts: int = _env("FOOTNOTE_MAX_ATTEMPTS", 5, "Crashes of the worker on one step after which the document fails.", ge=1)
-    max_retries: int = _env("FOOTNOTE_MAX_RETRIES", 20, "Retries of one step after temporary errors before the document fails.", ge=0)
+    worker_concurrency: int = _env(
+        "FOOTNOTE_WORKER_CONCURRENCY", 2, "Documents worked on at once by one worker.", ge=1, le=256
+    )
+    lease_seconds: float = _env(
+        "FOOTNOTE_LEASE_SECONDS",
+        30.0,
+        "A step without a heartbeat for this long is given to another worker.",
+        gt=0,
+    )
+    heartbeat_seconds: float = _env(
+        "FOOTNOTE_HEARTBEAT_SECONDS",
+        10.0,
+        "Interval of a step's heartbeats; at most a third of the lease.",
+        gt=0,
+    )
+    ring_again_seconds: float = _env(
+        "FOOTNOTE_RING_AGAIN_SECONDS",
+        30.0,
+        "A due job that nobody picked up is sent again after this long.",
+        gt=0,
+    )
+    queue_high_water: int = _env(
+        "FOOTNOTE_QUEUE_HIGH_WATER",
+        64,
+        "Messages kept in the broker; the backlog beyond stays in Postgres.",
+        ge=1,
+    )
+    max_attempts: int = _env(
+        "FOOTNOTE_MAX_ATTEMPTS", 5, "Crashes of the worker on one step after which the document fails.", ge=1
+    )
+    max_retries: int = _env(
+        "FOOTNOTE_MAX_RETRIES",
+        20,
+        "Retries of one step after temporary errors before the document fails.",
+        ge=0,
+    )
     flower_port: int = _env("FLOWER_PORT", 5555, "Port of the Flower dashboard.", ge=1, le=65535)
+    flower_host: str = _env("FLOWER_HOST", "127.0.0.1", "Address the Flower dashboard listens on.")
     flower_user: str = _env("FLOWER_USER", "footnote", "User name of the Flower dashboard.")
-    flower_password: str | None = _env("FLOWER_PASSWORD", None, "Password of the Flower dashboard. Unset: `footnote up` makes one.")
+    flower_password: str | None = _env(
+        "FLOWER_PASSWORD", None, "Password of the Flower dashboard. Unset: `footnote up` makes one."
+    )
 
     # -- reading documents --
-    parse_cpu_seconds: int = _env("FOOTNOTE_PARSE_CPU_SECONDS", 60, "CPU time a parser may use on a document, plus one second for every 20 pages done.", ge=1)
-    parse_wall_seconds: int = _env("FOOTNOTE_PARSE_WALL_SECONDS", 120, "Longest silence of a parser before it is killed.", ge=1)
-    parse_memory_bytes: int = _env("FOOTNOTE_PARSE_MEMORY_BYTES", 768 * MIB, "Address space a parser may use.", ge=64 * MIB)
-    chunk_size: int = _env("FOOTNOTE_CHUNK_SIZE", 1000, "Longest chunk of a new collection, in characters.", ge=100, le=8000)
-    chunk_overlap: int = _env("FOOTNOTE_CHUNK_OVERLAP", 150, "Characters repeated between neighbouring chunks of a new collection.", ge=0, le=4000)
+    parse_cpu_seconds: int = _env(
+        "FOOTNOTE_PARSE_CPU_SECONDS",
+        60,
+        "CPU time a parser may use on a document, plus one second for every 20 pages done.",
+        ge=1,
+    )
+    parse_wall_seconds: int = _env(
+        "FOOTNOTE_PARSE_WALL_SECONDS", 120, "Longest silence of a parser before it is killed.", ge=1
+    )
+    parse_memory_bytes: int = _env(
+        "FOOTNOTE_PARSE_MEMORY_BYTES", 768 * MIB, "Address space a parser may use.", ge=64 * MIB
+    )
+    chunk_size: int = _env(
+        "FOOTNOTE_CHUNK_SIZE", 1000, "Longest chunk of a new collection, in characters.", ge=100, le=8000
+    )
+    chunk_overlap: int = _env(
+        "FOOTNOTE_CHUNK_OVERLAP",
+        150,
+        "Characters repeated between neighbouring chunks of a new collection.",
+        ge=0,
+        le=4000,
+    )
 
     # -- models --
-    embedder: str = _env("FOOTNOTE_EMBEDDER", "local", "Embedding provider: `local` (all-MiniLM-L6-v2 on the CPU) or `openai` (any compatible server).")
-    embedding_model: str | None = _env("FOOTNOTE_EMBEDDING_MODEL", None, "Embedding model; default: the provider's own.")
-    embedding_dimensions: int | None = _env("FOOTNOTE_EMBEDDING_DIMENSIONS", None, "Ask the provider for shorter vectors; default: the model's own length.", ge=1, le=3800)
-    embedding_batch: int = _env("FOOTNOTE_EMBEDDING_BATCH", 64, "Chunks embedded and committed together; a crash repeats at most one batch.", ge=1, le=2048)
-    generator: str = _env("FOOTNOTE_GENERATOR", "auto", "Answer writer: `extractive` (no model), `openai` (any compatible server), or `auto`: `openai` when a key or base URL is set.")
+    embedder: str = _env(
+        "FOOTNOTE_EMBEDDER",
+        "local",
+        "Embedding provider: `local` (all-MiniLM-L6-v2 on the CPU) or `openai` (any compatible server).",
+    )
+    embedding_model: str | None = _env(
+        "FOOTNOTE_EMBEDDING_MODEL", None, "Embedding model; default: the provider's own."
+    )
+    embedding_dimensions: int | None = _env(
+        "FOOTNOTE_EMBEDDING_DIMENSIONS",
+        None,
+        "Ask the provider for shorter vectors; default: the model's own length.",
+        ge=1,
+        le=3800,
+    )
+    embedding_batch: int = _env(
+        "FOOTNOTE_EMBEDDING_BATCH",
+        64,
+        "Chunks embedded and committed together; a crash repeats at most one batch.",
+        ge=1,
+        le=2048,
+    )
+    generator: str = _env(
+        "FOOTNOTE_GENERATOR",
+        "auto",
+        "Answer writer: `extractive` (no model), `openai` (any compatible server), or `auto`: `openai` when a key or "
+        "base URL is set.",
+    )
     chat_model: str | None = _env("FOOTNOTE_CHAT_MODEL", None, "Chat model; default: the provider's own.")
     openai_api_key: str | None = _env("OPENAI_API_KEY", None, "Key for OpenAI or a compatible server.")
     openai_base_url: str | None = _env("OPENAI_BASE_URL", None, "Base URL of a compatible server (Ollama, vLLM, ...).")
-    provider_timeout_seconds: float = _env("FOOTNOTE_PROVIDER_TIMEOUT_SECONDS", 60.0, "Longest wait for one embedding call or a whole answer.", gt=0)
-    first_token_seconds: float = _env("FOOTNOTE_FIRST_TOKEN_SECONDS", 10.0, "Longest wait for the first token of an answer.", gt=0)
+    provider_timeout_seconds: float = _env(
+        "FOOTNOTE_PROVIDER_TIMEOUT_SECONDS",
+        60.0,
+        "Longest wait for one embedding call or a whole answer.",
+        gt=0,
+    )
+    first_token_seconds: float = _env(
+        "FOOTNOTE_FIRST_TOKEN_SECONDS", 10.0, "Longest wait for the first token of an answer.", gt=0
+    )
 
     # -- webhooks --
-    webhook_allow_private: bool = _env("FOOTNOTE_WEBHOOK_ALLOW_PRIVATE", False, "Let webhooks reach loopback and private addresses (local development).")
-    webhook_timeout_seconds: float = _env("FOOTNOTE_WEBHOOK_TIMEOUT_SECONDS", 15.0, "Longest wait for a webhook receiver.", gt=0)
+    webhook_allow_private: bool = _env(
+        "FOOTNOTE_WEBHOOK_ALLOW_PRIVATE",
+        False,
+        "Let webhooks reach loopback and private addresses (local development).",
+    )
+    webhook_timeout_seconds: float = _env(
+        "FOOTNOTE_WEBHOOK_TIMEOUT_SECONDS", 15.0, "Longest wait for a webhook receiver.", gt=0
+    )
 
     @property
     def parse_limits(self) -> "ParseLimits":
@@ -95,4 +204,4 @@ class Settings(BaseSettings):
     @property
     def storage_location(self) -> str:
         """STORAGE_URL, or the folder in the data directory that stands in for it."""
-        return self.storage_url or f"file://{self.data_dir.resolve()}/files"
+        return self.storage_url or f"file://{self.data_dir.resolve()}/objects"

@@ -278,7 +278,10 @@ class _s3_errors:  # noqa: N801  reads as the with-statement it is
             return
         from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
-        if isinstance(error, ClientError) and error.response.get("Error", {}).get("Code") in ("NoSuchKey", "404"):
+        if isinstance(error, ClientError) and error.response.get("Error", {}).get("Code") in (
+            "NoSuchKey",
+            "404",
+        ):
             raise DocumentRejected("object_missing") from error
         if isinstance(error, ClientError | BotoCoreError | HTTPClientError):
             raise Unavailable("store_unavailable", f"The object store answered: {error}") from error

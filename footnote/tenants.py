@@ -13,7 +13,7 @@ from footnote.models import Base, Tenant
 Row = TypeVar("Row", bound=Base)
 
 
-def scoped(table: type[Row], tenant_id: str) -> Select[tuple[Row]]:
+def scoped(table: type[Row], tenant_id: str) -> Select[Row]:
     """The rows of `table` that belong to the tenant, and no others."""
     owned: Any = table
     return select(table).where(owned.tenant_id == tenant_id)

@@ -34,7 +34,15 @@ PORTS_DENIED = frozenset({0, 21, 22, 23, 25, 110, 143, 465, 587, 993, 995, 3306,
 # What `is_global` does not catch: multicast, and IPv6 addresses that carry an IPv4 one to a translator or tunnel.
 NETWORKS_DENIED = tuple(
     ipaddress.ip_network(network)
-    for network in ("224.0.0.0/4", "ff00::/8", "64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "::/96", "fec0::/10")
+    for network in (
+        "224.0.0.0/4",
+        "ff00::/8",
+        "64:ff9b::/96",
+        "64:ff9b:1::/48",
+        "2002::/16",
+        "::/96",
+        "fec0::/10",
+    )
 )
 
 
@@ -158,16 +166,24 @@ async def _send(settings: Settings, delivery: WebhookDelivery, secret: str) -> t
     backend = GuardedBackend(allow_private=settings.webhook_allow_private)
     try:
         check_url(delivery.url, settings)
-        async with asyncio.timeout(seconds), httpcore2.AsyncConnectionPool(network_backend=backend) as pool:
-            async with pool.stream(
+        async with (
+            asyncio.timeout(seconds),
+            httpcore2.AsyncConnectionPool(network_backend=backend) as pool,
+            pool.stream(
                 "POST",
                 delivery.url,
                 headers=list(headers.items()),
                 content=delivery.payload.encode(),
                 extensions={"timeout": limits},
-            ) as response:
-                return response.status, None  # the body is the receiver's own business: not read
-    except (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.TimeoutException, TimeoutError) as error:
+            ) as response,
+        ):
+            return response.status, None  # the body is the receiver's own business: not read
+    except (
+        httpcore2.NetworkError,
+        httpcore2.ProtocolError,
+        httpcore2.TimeoutException,
+        TimeoutError,
+    ) as error:
         return None, f"{type(error).__name__}: {error}"[:500]
     except (Invalid, OSError) as error:
         return None, str(error)[:500]
@@ -227,7 +243,11 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
         if not self._allow_private and not all(is_public(address) for address in addresses):
             raise Invalid("url_not_allowed", f"{host} resolves to an address that is not public.")
         return await self._inner.connect_tcp(
-            str(addresses[0]), port, timeout=timeout, local_address=local_address, socket_options=socket_options
+            str(addresses[0]),
+            port,
+            timeout=timeout,
+            local_address=local_address,
+            socket_options=socket_options,
         )
 
     async def sleep(self, seconds: float) -> None:

@@ -17,7 +17,7 @@ from sqlalchemy import func, select
 
 from footnote import ingest, jobs, webhooks
 from footnote.queue import QUEUE, WEBHOOK_QUEUE, make_app, send_webhooks, start_jobs
-from footnote.runtime import Runtime, database_url, open_runtime
+from footnote.runtime import Runtime, database_away, database_url, open_runtime
 from footnote.settings import Settings
 from footnote.telemetry import configure_logging, log
 
@@ -27,7 +27,7 @@ LOCK = 0x666F6F746E6F7465  # "footnote"
 
 
 class Dispatcher:
-    def __init__(self, rt: Runtime, app: Celery, redis: "Redis[Any]") -> None:
+    def __init__(self, rt: Runtime, app: Celery, redis: Redis) -> None:
         self.rt = rt
         self.app = app
         self.redis = redis
@@ -39,7 +39,9 @@ class Dispatcher:
         while True:
             try:
                 await self.tick()
-            except (*ingest.DATABASE_AWAY, RedisError) as error:
+            except Exception as error:
+                if not (isinstance(error, RedisError) or database_away(error)):
+                    raise
                 log.warning("dispatcher waits", error=f"{type(error).__name__}: {error}"[:200])
                 await asyncio.sleep(TICK_SECONDS)
             with suppress(TimeoutError):
@@ -99,7 +101,7 @@ class Dispatcher:
         assert self.rt.settings.database_url
         url = database_url(self.rt.settings.database_url).replace("postgresql+asyncpg", "postgresql", 1)
         while True:
-            with suppress(*ingest.DATABASE_AWAY, asyncpg.PostgresError):
+            with suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
                 connection = await asyncpg.connect(url, timeout=5)
                 closed = asyncio.Event()
                 connection.add_termination_listener(lambda *_, closed=closed: closed.set())
@@ -132,3 +134,7 @@ async def main(settings: Settings) -> None:
     for result in results:
         if isinstance(result, Exception):
             raise result
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Settings()))

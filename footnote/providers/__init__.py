@@ -7,9 +7,9 @@ OpenAI's API needs no module, only settings.
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from footnote.errors import Invalid
+from footnote.errors import Invalid, Unavailable
 from footnote.settings import Settings
 
 if TYPE_CHECKING:
@@ -132,7 +132,27 @@ def open_generator(settings: Settings) -> Generator:
     return opened
 
 
-def _provider(name: str, function: str):  # type: ignore[no-untyped-def]
+def normalised(vectors: Any, count: int) -> "NDArray[np.float32]":
+    """`vectors` as float32 of shape (count, dimensions), each of length 1.
+
+    Raises Unavailable(provider_bad_response) for anything a store must never hold: another shape, NaN, zeros.
+    """
+    import numpy as np
+
+    try:
+        matrix = np.asarray(vectors, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise Unavailable("provider_bad_response", "The provider sent vectors of different lengths.") from error
+    if matrix.ndim != 2 or matrix.shape[0] != count or matrix.shape[1] == 0:
+        raise Unavailable("provider_bad_response", f"The provider sent vectors of shape {matrix.shape}.")
+    lengths = np.linalg.norm(matrix, axis=1, keepdims=True)
+    if not np.isfinite(lengths).all() or (lengths == 0).any():
+        raise Unavailable("provider_bad_response", "The provider sent a vector that is zero or not finite.")
+    unit: NDArray[np.float32] = matrix / lengths
+    return unit
+
+
+def _provider(name: str, function: str) -> Any:
     try:
         return getattr(import_module(f"footnote.providers.{name}"), function)
     except (ModuleNotFoundError, AttributeError) as error:

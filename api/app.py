@@ -1,0 +1,50 @@
+"""The ASGI application: lifespan, middleware, error handlers, routers."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+
+from api import errors
+from api.middleware import BodyLimits, RequestContext
+from api.routes import documents, health, jobs, query
+from footnote import __version__
+from footnote.runtime import Runtime, open_runtime
+from footnote.settings import Settings
+from footnote.telemetry import configure_logging
+
+MULTIPART_OVERHEAD = 128 * 1024  # boundaries, part headers and small fields beside the file
+
+
+def create_app(settings: Settings | None = None, runtime: Runtime | None = None) -> FastAPI:
+    """The app over its own Runtime, or over a given one that the caller closes."""
+    chosen = runtime.settings if runtime else settings or Settings()
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        if runtime is not None:
+            app.state.runtime = runtime
+            yield
+            return
+        configure_logging(chosen)
+        async with open_runtime(chosen) as app.state.runtime:
+            yield
+
+    app = FastAPI(
+        title="Footnote",
+        version=__version__,
+        summary="Documents in, cited answers out.",
+        lifespan=lifespan,
+        redoc_url=None,
+    )
+    for module in (documents, jobs, query, health):
+        app.include_router(module.router)
+    errors.install(app)
+    app.add_middleware(
+        BodyLimits,
+        json_bytes=chosen.max_json_bytes,
+        upload_bytes=chosen.max_upload_bytes + MULTIPART_OVERHEAD,
+        idle_seconds=chosen.body_idle_seconds,
+    )
+    app.add_middleware(RequestContext)
+    return app

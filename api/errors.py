@@ -1,0 +1,117 @@
+"""Every error as application/problem+json (RFC 9457), and the one table from kinds to statuses."""
+
+import math
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from starlette.exceptions import HTTPException
+
+from footnote.errors import FootnoteError, Unavailable
+from footnote.runtime import database_away
+from footnote.telemetry import log
+
+STATUS = {
+    "conflict": 409,
+    "document_rejected": 422,
+    "forbidden": 403,
+    "internal": 500,
+    "invalid": 422,
+    "not_found": 404,
+    "provider_rejected": 502,
+    "rate_limited": 503,  # a provider's limit, not the caller's
+    "timed_out": 504,
+    "too_large": 413,
+    "unauthenticated": 401,
+    "unavailable": 503,
+    "unsupported": 415,
+}
+RETRY_SECONDS = 5.0
+
+
+def problem(
+    request_id: str,
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    fields: list[dict[str, Any]] | None = None,
+    headers: dict[str, str] | None = None,
+) -> JSONResponse:
+    body: dict[str, Any] = {
+        "type": f"urn:footnote:error:{code}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "code": code,
+        "request_id": request_id,
+    }
+    if fields:
+        body["errors"] = fields
+    return JSONResponse(body, status, headers, media_type="application/problem+json")
+
+
+def of_error(request_id: str, error: FootnoteError) -> JSONResponse:
+    status = STATUS[error.kind]
+    headers = {}
+    if status in (429, 503, 504):
+        headers["Retry-After"] = str(math.ceil(error.retry_after or RETRY_SECONDS))
+    if status == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    return problem(request_id, status, error.code, error.message, fields=error.fields, headers=headers)
+
+
+def request_id_of(request: Request) -> str:
+    return str(request.scope.get("state", {}).get("request_id", ""))
+
+
+def _fields(error: RequestValidationError) -> list[dict[str, Any]]:
+    """Where and what, without the input: it may hold NaN or lone surrogates, which JSON cannot carry."""
+    return [
+        {
+            "field": ".".join(str(part) for part in each["loc"]).encode("utf-8", "replace").decode(),
+            "message": str(each["msg"]).encode("utf-8", "replace").decode(),
+        }
+        for each in error.errors()
+    ]
+
+
+async def _on_domain_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, FootnoteError)
+    return of_error(request_id_of(request), error)
+
+
+async def _on_validation_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, RequestValidationError)
+    unreadable = any(each["type"] == "json_invalid" for each in error.errors())
+    code, detail = ("invalid_json", "The body is not JSON.") if unreadable else ("invalid_request", "See errors.")
+    return problem(request_id_of(request), 422, code, detail, fields=_fields(error))
+
+
+async def _on_http_error(request: Request, error: Exception) -> JSONResponse:
+    assert isinstance(error, HTTPException)
+    code = HTTPStatus(error.status_code).name.lower()
+    return problem(
+        request_id_of(request), error.status_code, code, str(error.detail), headers=dict(error.headers or {})
+    )
+
+
+async def _on_unexpected(request: Request, error: Exception) -> JSONResponse:
+    if database_away(error):
+        log.warning("database away", error=f"{type(error).__name__}: {error}"[:300])
+        known = Unavailable("database_unavailable", "The database is away; try again.")
+        return of_error(request_id_of(request), known)
+    log.error("request failed", exc_info=error)
+    return problem(request_id_of(request), 500, "internal_error", "Something failed on our side; it is in the log.")
+
+
+def install(app: FastAPI) -> None:
+    app.add_exception_handler(FootnoteError, _on_domain_error)
+    app.add_exception_handler(RequestValidationError, _on_validation_error)
+    app.add_exception_handler(HTTPException, _on_http_error)
+    for kind in (DBAPIError, PoolTimeout, OSError, TimeoutError, Exception):
+        app.add_exception_handler(kind, _on_unexpected)

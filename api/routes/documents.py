@@ -1,0 +1,190 @@
+"""Documents: upload, look at, follow."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
+from urllib.parse import quote
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi.responses import StreamingResponse
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+
+from api import uploads
+from api.deps import Cursor, Limit, Reader, RuntimeDep, Writer
+from api.errors import request_id_of
+from api.schemas import (
+    AcceptedOut,
+    ChunkOut,
+    DocumentOut,
+    DocumentStatus,
+    JobOut,
+    PageOf,
+    PageOut,
+    StatusOut,
+)
+from footnote import documents, jobs, webhooks
+from footnote.errors import Invalid
+from footnote.runtime import Runtime
+
+router = APIRouter(prefix="/v1/documents", tags=["documents"])
+
+POLL_SECONDS = 0.5
+_UPLOAD_SCHEMA = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            "multipart/form-data": {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "properties": {
+                        "file": {"type": "string", "contentMediaType": "application/octet-stream"},
+                        "collection": {"type": "string", "default": "default", "maxLength": 63},
+                        "metadata": {"type": "string", "contentMediaType": "application/json"},
+                        "external_id": {"type": "string", "maxLength": 512},
+                        "callback_url": {"type": "string", "format": "uri", "maxLength": 2048},
+                    },
+                }
+            }
+        },
+    }
+}
+DocumentId = Annotated[str, Path(max_length=64)]
+
+
+@router.post("", status_code=202, operation_id="documents_create", openapi_extra=_UPLOAD_SCHEMA)
+async def upload(request: Request, response: Response, rt: RuntimeDep, caller: Writer) -> AcceptedOut:
+    """Stores the file and queues its ingestion. Follow the job, or give a `callback_url`."""
+    stored, fields = await uploads.receive(request, rt, caller.tenant_id)
+    try:
+        if fields.callback_url:
+            webhooks.check_url(fields.callback_url, rt.settings)
+        async with rt.transaction() as session:
+            accepted = await documents.accept(
+                session,
+                rt,
+                stored,
+                tenant_id=caller.tenant_id,
+                collection=fields.collection,
+                metadata=fields.metadata,
+                external_id=fields.external_id,
+                callback_url=fields.callback_url,
+                request_id=request_id_of(request),
+            )
+    except Exception:
+        await rt.store.delete(stored.object_key)
+        raise
+    if accepted.deduplicated:
+        await rt.store.delete(stored.object_key)
+    response.headers["Location"] = f"/v1/jobs/{accepted.details.job.id}"
+    return AcceptedOut(
+        document=DocumentOut.of(accepted.details),
+        job=JobOut.of(accepted.details.job),
+        deduplicated=accepted.deduplicated,
+    )
+
+
+@router.get("", operation_id="documents_list")
+async def list_documents(
+    rt: RuntimeDep,
+    caller: Reader,
+    limit: Limit = 50,
+    cursor: Cursor = None,
+    collection: Annotated[str | None, Query(max_length=64)] = None,
+    status: Annotated[list[DocumentStatus] | None, Query()] = None,
+    external_id: Annotated[str | None, Query(max_length=512)] = None,
+) -> PageOf[DocumentOut]:
+    """Documents, newest first."""
+    states = ["succeeded" if each == "ready" else each for each in status or ()]
+    async with rt.transaction() as session:
+        found = await documents.page_of(
+            session,
+            caller.tenant_id,
+            limit=limit + 1,
+            before=cursor,
+            collection=collection,
+            states=states,
+            external_id=external_id,
+        )
+    more = found[limit - 1].document.id if len(found) > limit else None
+    return PageOf(data=[DocumentOut.of(each) for each in found[:limit]], next_cursor=more)
+
+
+@router.get("/{document_id}", operation_id="documents_get")
+async def get(document_id: DocumentId, rt: RuntimeDep, caller: Reader) -> DocumentOut:
+    async with rt.transaction() as session:
+        return DocumentOut.of(await documents.get(session, caller.tenant_id, document_id))
+
+
+@router.get("/{document_id}/status", operation_id="documents_status")
+async def status(document_id: DocumentId, rt: RuntimeDep, caller: Reader) -> StatusOut:
+    """Where ingestion stands: the step, its progress, what is waited for and until when."""
+    return await _status(rt, caller.tenant_id, document_id)
+
+
+async def _status(rt: Runtime, tenant_id: str, document_id: str) -> StatusOut:
+    async with rt.transaction() as session:
+        job = (await documents.get(session, tenant_id, document_id)).job
+        return StatusOut.of(job, list(await jobs.steps(session, job.id)))
+
+
+@router.get("/{document_id}/events", operation_id="documents_events", response_class=EventSourceResponse)
+async def events(document_id: DocumentId, rt: RuntimeDep, caller: Reader) -> AsyncIterator[ServerSentEvent]:
+    """The status as server-sent events: one named `status` at every change, until ingestion is over."""
+    last: StatusOut | None = None
+    while last is None or last.status in jobs.UNFINISHED:
+        now = await _status(rt, caller.tenant_id, document_id)
+        if now != last:
+            yield ServerSentEvent(event="status", data=now)
+        else:
+            await asyncio.sleep(POLL_SECONDS)
+        last = now
+
+
+@router.get(
+    "/{document_id}/content",
+    operation_id="documents_content",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"application/octet-stream": {}}}},
+)
+async def content(document_id: DocumentId, rt: RuntimeDep, caller: Reader) -> Any:
+    """The bytes of the newest version, as they were uploaded."""
+    async with rt.transaction() as session:
+        version = (await documents.get(session, caller.tenant_id, document_id)).version
+    return StreamingResponse(
+        rt.store.read(version.object_key),
+        media_type=version.media_type,
+        headers={
+            "Content-Disposition": f"attachment; filename*=UTF-8''{quote(version.filename)}",
+            "Content-Length": str(version.bytes),
+            "Content-Security-Policy": "sandbox",
+        },
+    )
+
+
+@router.get("/{document_id}/pages/{number}", operation_id="documents_page")
+async def page(
+    document_id: DocumentId,
+    number: Annotated[int, Path(ge=1, le=1_000_000)],
+    rt: RuntimeDep,
+    caller: Reader,
+) -> PageOut:
+    """The stored text of a page, which citations are checked against. A format without pages has one."""
+    async with rt.transaction() as session:
+        stored, pages = await documents.page_text(session, caller.tenant_id, document_id, number)
+    return PageOut(page=number, pages=pages, text=stored)
+
+
+@router.get("/{document_id}/chunks", operation_id="documents_chunks")
+async def chunks(
+    document_id: DocumentId, rt: RuntimeDep, caller: Reader, limit: Limit = 50, cursor: Cursor = None
+) -> PageOf[ChunkOut]:
+    """The chunks of the version that queries see, in order, each with its anchor in a page's text."""
+    if cursor is not None and not (cursor.isascii() and cursor.isdigit() and len(cursor) < 10):
+        raise Invalid("invalid_cursor", "The cursor is not one that this list gave.")
+    async with rt.transaction() as session:
+        found = await documents.chunks(
+            session, caller.tenant_id, document_id, limit=limit + 1, after=int(cursor) if cursor else -1
+        )
+    more = str(found[limit - 1].position) if len(found) > limit else None
+    return PageOf(data=[ChunkOut.of(each) for each in found[:limit]], next_cursor=more)

@@ -1,0 +1,72 @@
+"""Liveness, readiness, metrics: without a key."""
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Any
+
+from fastapi import APIRouter, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from redis.asyncio import Redis
+from sqlalchemy import text
+
+from api.deps import RuntimeDep
+from footnote import __version__, jobs
+from footnote.runtime import Runtime
+
+router = APIRouter(tags=["operations"])
+CHECK_SECONDS = 3.0
+
+
+@router.get("/healthz", operation_id="healthz")
+async def healthz() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "ok", "version": __version__}
+
+
+@router.get("/readyz", operation_id="readyz", responses={503: {"description": "Something needed is away."}})
+async def readyz(rt: RuntimeDep, response: Response) -> dict[str, Any]:
+    """Whether Postgres, Redis and the store answer. Uploads and queries work without Redis; jobs then wait."""
+    checks = await asyncio.gather(_check(_postgres(rt)), _check(_redis(rt)), _check(rt.store.check()))
+    names = ("postgres", "redis", "store")
+    ready = all(check == "ok" for check in checks)
+    response.status_code = 200 if ready else 503
+    return {
+        "status": "ready" if ready else "not_ready",
+        "version": __version__,
+        "checks": dict(zip(names, checks, strict=True)),
+        "embedder": f"{rt.embedder.provider}/{rt.embedder.model}",
+        "generator": f"{rt.generator.provider}/{rt.generator.model}",
+    }
+
+
+async def _check(probe: Awaitable[Any]) -> str:
+    try:
+        async with asyncio.timeout(CHECK_SECONDS):
+            await probe
+    except Exception as error:
+        return f"{type(error).__name__}: {error}"[:200]
+    return "ok"
+
+
+async def _postgres(rt: Runtime) -> None:
+    async with rt.transaction() as session:
+        await session.execute(text("SELECT 1 FROM alembic_version"))
+
+
+async def _redis(rt: Runtime) -> None:
+    async with Redis.from_url(rt.settings.redis_url or "", socket_connect_timeout=CHECK_SECONDS) as redis:
+        await redis.ping()
+
+
+@router.get("/metrics", operation_id="metrics", include_in_schema=False)
+async def metrics(rt: RuntimeDep) -> Response:
+    """Prometheus' text format. Jobs are counted in Postgres, so any API process tells the same."""
+    lines = [generate_latest().decode()]
+    async with rt.transaction() as session:
+        numbers = await jobs.overview(session)
+    oldest = numbers.pop("oldest_due_seconds")
+    lines.append("# HELP footnote_jobs Jobs by state.\n# TYPE footnote_jobs gauge\n")
+    lines += [f'footnote_jobs{{state="{state}"}} {count:g}\n' for state, count in sorted(numbers.items())]
+    lines.append("# HELP footnote_oldest_due_job_seconds Age of the oldest job that is due.\n")
+    lines.append(f"# TYPE footnote_oldest_due_job_seconds gauge\nfootnote_oldest_due_job_seconds {oldest:g}\n")
+    return Response("".join(lines), media_type=CONTENT_TYPE_LATEST)

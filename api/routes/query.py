@@ -1,0 +1,175 @@
+"""Search, and questions with cited answers."""
+
+import time
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Request
+from fastapi.responses import StreamingResponse
+from fastapi.sse import EventSourceResponse, format_sse_event
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+
+from api.deps import Reader, RuntimeDep
+from api.errors import of_error, request_id_of
+from api.schemas import AnswerOut, CitationOut, HitOut, SearchOut
+from footnote import answering, retrieval, text
+from footnote.answering import Citation, Delta, Done, Question, Sources
+from footnote.errors import FootnoteError, Unavailable
+from footnote.keys import Principal
+from footnote.telemetry import log, queries_total
+
+router = APIRouter(prefix="/v1", tags=["query"])
+
+QueryText = Annotated[str, StringConstraints(min_length=1, max_length=8192, strip_whitespace=True)]
+Names = Annotated[list[Annotated[str, StringConstraints(max_length=64)]], Field(max_length=100)]
+
+
+class SearchIn(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    query: QueryText
+    collections: Names | None = None
+    document_ids: Names | None = None
+    top_k: Annotated[int, Field(ge=1, le=100)] = 10
+    mode: retrieval.Mode = "hybrid"
+
+    @field_validator("query")
+    @classmethod
+    def _clean(cls, value: str) -> str:
+        return text.clean(value)
+
+
+class QueryIn(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    question: QueryText
+    collections: Names | None = None
+    document_ids: Names | None = None
+    top_k: Annotated[int, Field(ge=1, le=100)] = 10
+    mode: retrieval.Mode = "hybrid"
+    stream: bool = False
+    model: Annotated[str, StringConstraints(max_length=128)] | None = None
+    temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = None
+    max_tokens: Annotated[int, Field(ge=1, le=32_768)] | None = None
+    system_prompt: Annotated[str, StringConstraints(max_length=8192)] | None = None
+
+    @field_validator("question")
+    @classmethod
+    def _clean(cls, value: str) -> str:
+        return text.clean(value)
+
+
+@router.post("/search", operation_id="search")
+async def search(body: SearchIn, rt: RuntimeDep, caller: Reader) -> SearchOut:
+    """The passages that fit the query best, with their anchors."""
+    started = time.monotonic()
+    query = retrieval.Query(
+        tenant_id=caller.tenant_id,
+        text=body.query,
+        collections=body.collections,
+        document_ids=body.document_ids,
+        mode=body.mode,
+        top_k=body.top_k,
+    )
+    hits = await retrieval.search(rt, query)
+    took = round((time.monotonic() - started) * 1000, 1)
+    return SearchOut(data=[HitOut.model_validate(hit) for hit in hits], timings={"total": took})
+
+
+_STREAM: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The answer; with `stream: true` as server-sent events named sources, delta, citation, done, "
+        "error.",
+        "content": {"text/event-stream": {}},
+    }
+}
+
+
+@router.post("/query", operation_id="query", response_model=AnswerOut, responses=_STREAM)
+async def query(body: QueryIn, request: Request, rt: RuntimeDep, caller: Reader) -> Any:
+    """An answer from the documents, each claim with a footnote that was checked against the stored page."""
+    events = answering.answer(rt, _question(body, caller))
+    if body.stream:
+        # The first event is awaited here, so that what fails before it is still a plain error response.
+        first = await anext(events)
+        return StreamingResponse(
+            _sse(first, events, request_id_of(request)),
+            media_type=EventSourceResponse.media_type,
+            headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
+        )
+    return await _collect(events)
+
+
+def _question(body: QueryIn, caller: Principal) -> Question:
+    return Question(
+        query=retrieval.Query(
+            tenant_id=caller.tenant_id,
+            text=body.question,
+            collections=body.collections,
+            document_ids=body.document_ids,
+            mode=body.mode,
+            top_k=body.top_k,
+        ),
+        system_prompt=body.system_prompt,
+        model=body.model,
+        temperature=body.temperature,
+        max_tokens=body.max_tokens,
+    )
+
+
+async def _collect(events: AsyncIterator[answering.Event]) -> AnswerOut:
+    hits: list[HitOut] = []
+    async for event in events:
+        if isinstance(event, Sources):
+            hits = [HitOut.model_validate(hit) for hit in event.hits]
+        elif isinstance(event, Done):
+            queries_total.labels(event.answer_status).inc()
+            return _answer_out(event, hits)
+    raise Unavailable("provider_bad_response", "The answer broke off.")
+
+
+def _answer_out(done: Done, hits: list[HitOut]) -> AnswerOut:
+    return AnswerOut.model_validate({**vars(done), "hits": hits})
+
+
+async def _sse(first: answering.Event, events: AsyncIterator[answering.Event], request_id: str) -> AsyncIterator[bytes]:
+    """Each event as one frame. An error after the first byte becomes the event `error` with the problem."""
+    hits: list[HitOut] = []
+    event: answering.Event | None = first
+    try:
+        while event is not None:
+            if isinstance(event, Sources):
+                hits = [HitOut.model_validate(hit) for hit in event.hits]
+            if isinstance(event, Done):
+                queries_total.labels(event.answer_status).inc()
+            yield _frame(event, hits)
+            event = await anext(events, None)
+    except Exception as error:
+        known = error if isinstance(error, FootnoteError) else Unavailable("internal_error")
+        if known is not error:
+            log.error("answer broke off", exc_info=error)
+        body = bytes(of_error(request_id, known).body).decode()
+        yield format_sse_event(event="error", data_str=body)
+
+
+def _frame(event: answering.Event, hits: list[HitOut]) -> bytes:
+    name: Literal["sources", "delta", "citation", "done"]
+    body: BaseModel
+    match event:
+        case Sources():
+            name, body = "sources", _SourcesOut(hits=hits)
+        case Delta():
+            name, body = "delta", _DeltaOut(text=event.text)
+        case Citation():
+            name, body = "citation", CitationOut.model_validate(event)
+        case Done():
+            name, body = "done", _answer_out(event, hits)
+    return format_sse_event(event=name, data_str=body.model_dump_json())
+
+
+class _SourcesOut(BaseModel):
+    hits: list[HitOut]
+
+
+class _DeltaOut(BaseModel):
+    text: str

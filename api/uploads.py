@@ -1,0 +1,208 @@
+"""An upload as it streams in: multipart parsed piece by piece, the file written straight to the store.
+
+Nothing is spooled and nothing is kept in memory but small fields and the first bytes of the file, from which its
+type is told.
+"""
+
+import hashlib
+import json
+import unicodedata
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from fastapi import Request
+from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints, ValidationError
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, parse_options_header
+
+from footnote import text
+from footnote.documents import Upload, object_key
+from footnote.errors import Invalid, TooLarge
+from footnote.formats.sniffing import sniff
+from footnote.runtime import Runtime
+from footnote.storage import writing
+
+HEAD_BYTES = 64 * 1024  # enough to tell a type from
+WRITE_BYTES = 512 * 1024
+FIELD_BYTES = 64 * 1024
+FILENAME_CHARACTERS = 255
+
+
+def _json_object(given: Any) -> Any:
+    if not isinstance(given, str):
+        return given
+
+    def refuse(constant: str) -> None:
+        raise ValueError(f"{constant} is not JSON")
+
+    parsed = json.loads(given, parse_constant=refuse)
+    if not isinstance(parsed, dict):
+        raise ValueError("must be a JSON object")
+    return json.loads(text.clean(json.dumps(parsed, ensure_ascii=False).replace("\\u0000", "")))
+
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=63)]
+Reference = Annotated[str, StringConstraints(min_length=1, max_length=512)]
+JsonObject = Annotated[dict[str, Any], BeforeValidator(_json_object)]
+
+
+class UploadFields(BaseModel):
+    """What may stand beside the file."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    collection: Name = "default"
+    metadata: JsonObject | None = None
+    external_id: Reference | None = None
+    callback_url: Annotated[str, StringConstraints(max_length=2048)] | None = None
+
+
+@dataclass
+class _Part:
+    """A part of the multipart body, as far as its headers have been read."""
+
+    headers: dict[bytes, bytes] = field(default_factory=dict)
+    name: str = ""
+    filename: str | None = None
+
+    def read_headers(self) -> None:
+        _, options = parse_options_header(self.headers.get(b"content-disposition", b""))
+        self.name = options.get(b"name", b"").decode("utf-8", "replace")
+        if b"filename" in options:
+            self.filename = options[b"filename"].decode("utf-8", "replace")
+
+
+Piece = tuple[_Part, bytes | None]  # None: the part is over
+
+
+async def _pieces(request: Request) -> AsyncIterator[Piece]:
+    """The body's parts in pieces as they arrive. Raises Invalid(bad_multipart)."""
+    kind, options = parse_options_header(request.headers.get("content-type", ""))
+    if kind != b"multipart/form-data" or b"boundary" not in options:
+        raise Invalid("bad_multipart", "Send multipart/form-data with a part named `file`.")
+    parsed: list[Piece] = []
+    current = _Part()
+    header: list[bytes] = [b"", b""]
+
+    def begin() -> None:
+        nonlocal current
+        current = _Part()
+
+    def end_header() -> None:
+        current.headers[header[0].lower()] = header[1]
+        header[:] = [b"", b""]
+
+    def add(which: int, data: bytes, start: int, end: int) -> None:
+        header[which] += data[start:end]
+
+    parser = MultipartParser(
+        options[b"boundary"],
+        {
+            "on_part_begin": begin,
+            "on_header_field": lambda data, start, end: add(0, data, start, end),
+            "on_header_value": lambda data, start, end: add(1, data, start, end),
+            "on_header_end": end_header,
+            "on_headers_finished": lambda: current.read_headers(),
+            "on_part_data": lambda data, start, end: parsed.append((current, data[start:end])),
+            "on_part_end": lambda: parsed.append((current, None)),
+        },
+    )
+    try:
+        async for data in request.stream():
+            parser.write(data)
+            for piece in parsed:
+                yield piece
+            parsed.clear()
+        parser.finalize()
+    except FormParserError as error:
+        raise Invalid("bad_multipart", f"The multipart body is malformed: {error}") from error
+
+
+class _Intake:
+    """The file part on its way into the store: size, hash and type are learned as it passes."""
+
+    def __init__(self, filename: str, limit: int) -> None:
+        self.filename = safe_filename(filename)
+        self.limit = limit
+        self.size = 0
+        self.digest = hashlib.sha256()
+        self.head = b""
+        self.media_type: str | None = None
+
+    def take(self, data: bytes) -> None:
+        self.size += len(data)
+        if self.size > self.limit:
+            raise TooLarge("too_large", f"The file is over the limit of {self.limit} bytes.")
+        self.digest.update(data)
+        if self.media_type is None:
+            self.head += data[: HEAD_BYTES - len(self.head)]
+            if len(self.head) == HEAD_BYTES:
+                self.media_type = sniff(self.head, self.filename)
+
+    def upload(self, key: str) -> Upload:
+        return Upload(
+            filename=self.filename,
+            media_type=self.media_type or sniff(self.head, self.filename),
+            sha256=self.digest.digest(),
+            bytes=self.size,
+            object_key=key,
+        )
+
+
+async def receive(request: Request, rt: Runtime, tenant_id: str) -> tuple[Upload, UploadFields]:
+    """The file, safely in the store, and the fields beside it. What raises leaves nothing in the store."""
+    key = object_key(tenant_id)
+    fields: dict[str, bytes] = {}
+    intake: _Intake | None = None
+    async with writing(rt.store, key) as writer:
+        waiting = bytearray()
+        async for part, data in _pieces(request):
+            if part.name != "file":
+                _add_field(fields, part, data)
+                continue
+            if intake is None:
+                intake = _Intake(part.filename or "", rt.settings.max_upload_bytes)
+                owner = part
+            elif part is not owner:
+                raise Invalid("too_many_files", "Send one part named `file`.")
+            if data:
+                intake.take(data)
+                waiting += data
+            if len(waiting) >= WRITE_BYTES:
+                await writer.write(bytes(waiting))
+                waiting.clear()
+        if intake is None:
+            raise Invalid("missing_file", "The multipart body has no part named `file`.")
+        if intake.size == 0:
+            raise Invalid("empty_file")
+        upload, checked = intake.upload(key), _checked(fields)
+        await writer.write(bytes(waiting))
+    return upload, checked
+
+
+def _add_field(fields: dict[str, bytes], part: _Part, data: bytes | None) -> None:
+    fields[part.name] = fields.get(part.name, b"") + (data or b"")
+    if len(fields) > 16 or sum(map(len, fields.values())) > FIELD_BYTES:
+        raise TooLarge("too_large", f"The fields beside the file are over the limit of {FIELD_BYTES} bytes.")
+
+
+def _checked(fields: dict[str, bytes]) -> UploadFields:
+    try:
+        given = {name: text.clean(value.decode()) for name, value in fields.items() if value}
+        return UploadFields.model_validate(given)
+    except UnicodeDecodeError as error:
+        raise Invalid("invalid_request", "The fields beside the file must be UTF-8.") from error
+    except ValidationError as error:
+        problems = [{"field": ".".join(map(str, each["loc"])), "message": each["msg"]} for each in error.errors()]
+        raise Invalid("invalid_request", "See errors.", fields=problems) from error
+
+
+def safe_filename(given: str) -> str:
+    """The last part of the name, without control characters, short enough for every file system."""
+    name = unicodedata.normalize("NFC", text.clean(given)).replace("\\", "/").rpartition("/")[2]
+    name = "".join(character for character in name if character.isprintable()).strip(" .")
+    if len(name) > FILENAME_CHARACTERS:
+        stem, dot, extension = name.rpartition(".")
+        name = stem[: FILENAME_CHARACTERS - 12] + dot + extension[:10] if dot else name[:FILENAME_CHARACTERS]
+    return name or "document"

@@ -1,0 +1,5 @@
+"""`python -m footnote` is the command `footnote`."""
+
+from footnote.cli import main
+
+main()

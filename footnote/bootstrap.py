@@ -1,0 +1,59 @@
+"""Making a database ready: migrations, and on a new one the first tenant with its key."""
+
+import os
+import sys
+from pathlib import Path
+
+from sqlalchemy import func, select
+
+from footnote import keys, tenants
+from footnote.models import Tenant
+from footnote.runtime import open_runtime
+from footnote.settings import Settings
+
+FIRST_TENANT = "default"
+LOCK = 0x626F6F74  # "boot"
+
+
+def migrate() -> None:
+    """Runs the migrations; several processes may start this at once."""
+    from alembic import command
+    from alembic.config import Config
+
+    import migrations
+
+    config = Config(stdout=sys.stderr)
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent).replace("%", "%%"))
+    command.upgrade(config, "head")
+
+
+async def ensure_first_tenant(settings: Settings) -> str | None:
+    """The first API key, once: where there is no tenant yet. It is also kept in the data directory."""
+    async with open_runtime(settings, pool_size=1) as rt, rt.transaction() as session:
+        await session.execute(select(func.pg_advisory_xact_lock(LOCK)))
+        if await session.scalar(select(Tenant.id).limit(1)) is not None:
+            return None
+        tenant = await tenants.create(session, FIRST_TENANT)
+        _, secret = await keys.create(session, tenant.id, "first key")
+        # Written before the commit: a crash in between costs a key that nobody has seen, not the only one.
+        _keep(settings.data_dir / "api_key", secret)
+        return secret
+
+
+async def create_tenant(settings: Settings, name: str) -> tuple[str, str]:
+    """A new tenant's id and its first key."""
+    async with open_runtime(settings, pool_size=1) as rt, rt.transaction() as session:
+        tenant = await tenants.create(session, name)
+        _, secret = await keys.create(session, tenant.id, "first key")
+        return tenant.id, secret
+
+
+def _keep(path: Path, secret: str) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    part.unlink(missing_ok=True)
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(secret + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    part.rename(path)

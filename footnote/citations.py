@@ -1,0 +1,87 @@
+"""Citations: markers found in a stream of tokens, quotes checked against the stored page. Pure."""
+
+import math
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from footnote import sentences
+
+# [1]   [1, 2]   [1: "a short quote"]
+_MARKER = re.compile(r"\[\s*(\d{1,3}(?:\s*,\s*\d{1,3})*)\s*(?::\s*[\"“](.*?)[\"”]\s*)?\]", re.DOTALL)
+# What may still become a marker when more text arrives.
+_OPEN = re.compile(r"\[\s*(?:\d{1,3}(?:\s*,\s*\d{0,3})*\s*(?::\s*(?:[\"“].*)?)?)?$", re.DOTALL)
+LONGEST_MARKER = 1000
+
+
+@dataclass(frozen=True)
+class Marker:
+    """A model's reference to the passage `number`, with the words it says to quote."""
+
+    number: int
+    quote: str | None
+
+
+@dataclass(frozen=True)
+class Located:
+    """`page_text[start:end]` is the quote."""
+
+    start: int
+    end: int
+
+
+class MarkerParser:
+    """Splits a stream of text into text and markers; a marker is never shown in pieces."""
+
+    def __init__(self) -> None:
+        self._held = ""
+
+    def feed(self, text: str) -> Iterator[str | Marker]:
+        self._held += text
+        yield from self._release(final=False)
+
+    def close(self) -> Iterator[str | Marker]:
+        yield from self._release(final=True)
+
+    def _release(self, *, final: bool) -> Iterator[str | Marker]:
+        while self._held:
+            start = self._held.find("[")
+            if start < 0:
+                yield self._take(len(self._held))
+            elif start > 0:
+                yield self._take(start)
+            elif match := _MARKER.match(self._held):
+                self._take(match.end())
+                for number in match.group(1).split(","):
+                    yield Marker(int(number), match.group(2))
+            elif not final and len(self._held) < LONGEST_MARKER and _OPEN.match(self._held):
+                return
+            else:
+                yield self._take(1)
+
+    def _take(self, length: int) -> str:
+        taken, self._held = self._held[:length], self._held[length:]
+        return taken
+
+
+def locate(quote: str, page_text: str, start: int, end: int) -> Located | None:
+    """Where `quote` stands literally in the page: in the chunk `start:end` first, else anywhere."""
+    quote = quote.strip()
+    if not quote:
+        return None
+    found = page_text.find(quote, start, end)
+    if found < 0:
+        found = page_text.find(quote)
+    return Located(found, found + len(quote)) if found >= 0 else None
+
+
+def best_sentence(claim: str, text: str) -> str:
+    """The sentence of `text` that shares most with the claim, for a marker that came without a quote."""
+    wanted = set(sentences.stems(claim))
+
+    def shared(span: tuple[int, int]) -> float:
+        found = set(sentences.stems(text[span[0] : span[1]]))
+        return len(wanted & found) / math.sqrt(1 + len(found))
+
+    start, end = max(sentences.spans(text), key=shared, default=(0, len(text)))
+    return text[start:end]

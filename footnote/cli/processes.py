@@ -1,0 +1,89 @@
+"""The server half of the command line: start everything, or one process of it."""
+
+import asyncio
+import json
+import os
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+
+from footnote.settings import Settings
+
+tenants = typer.Typer(help="Tenants (for the operator; needs DATABASE_URL).", no_args_is_help=True)
+
+
+def register(app: typer.Typer) -> None:
+    for command in (up, api, worker, dispatcher, flower, migrate):
+        app.command(rich_help_panel="Server")(command)
+    app.add_typer(tenants, name="tenants", rich_help_panel="Server")
+
+
+def up() -> None:
+    """Start everything on this machine and keep it running; Ctrl-C stops it."""
+    from footnote import local_stack
+
+    raise typer.Exit(local_stack.up(Settings()))
+
+
+def api() -> None:
+    """Run the HTTP API."""
+    _become("-m", "api")
+
+
+def worker() -> None:
+    """Run a Celery worker."""
+    _become("-m", "worker")
+
+
+def dispatcher() -> None:
+    """Run the dispatcher, which sends due jobs to the workers."""
+    _become("-m", "worker.dispatcher")
+
+
+def flower() -> None:
+    """Run the Flower dashboard of the workers."""
+    from footnote.local_stack.directories import kept_secret
+    from footnote.queue import broker_url
+
+    settings = Settings()
+    if not settings.redis_url:
+        raise typer.BadParameter("REDIS_URL is not set; `footnote up` sets it for what it starts.")
+    password = settings.flower_password or kept_secret(settings.data_dir / "flower_password")
+    # By environment, not by argument: arguments can be read in the process list.
+    os.environ["CELERY_BROKER_URL"] = broker_url(settings.redis_url)
+    os.environ["FLOWER_BASIC_AUTH"] = f"{settings.flower_user}:{password}"
+    _become(
+        *("-m", "celery", "flower", f"--address={settings.flower_host}", f"--port={settings.flower_port}"),
+        *("--read_only", "--persistent=False", "--logging=warning"),
+    )
+
+
+def migrate() -> None:
+    """Make the database ready: run migrations; on a new database make the first API key."""
+    from footnote import bootstrap
+
+    settings = Settings()
+    bootstrap.migrate()
+    secret = asyncio.run(bootstrap.ensure_first_tenant(settings))
+    if secret:
+        typer.echo(f"API key (kept in {settings.data_dir / 'api_key'}): {secret}")
+
+
+@tenants.command("create")
+def create_tenant(
+    name: str, as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False
+) -> None:
+    """Make a tenant; prints its id and its first API key, which is not shown again."""
+    from footnote import bootstrap
+
+    tenant_id, secret = asyncio.run(bootstrap.create_tenant(Settings(), name))
+    if as_json:
+        typer.echo(json.dumps({"id": tenant_id, "name": name, "api_key": secret}))
+    else:
+        typer.echo(f"{tenant_id}\n{secret}")
+
+
+def _become(*arguments: str) -> NoReturn:
+    """Replaces this process, so that signals and exit codes need no forwarding."""
+    os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606  fixed arguments, no shell

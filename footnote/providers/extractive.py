@@ -1,0 +1,94 @@
+"""The generator without a model: picks the sentences that support an answer best and quotes them."""
+
+import math
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+
+from footnote.providers import Claim, GenerationRequest, GeneratorEvent, Passage, Usage
+from footnote.sentences import spans, stems
+from footnote.settings import Settings
+
+MOST_SENTENCES = 3
+WORTH_ADDING = 0.6  # of the best sentence's score
+LONGEST_SENTENCE = 600
+
+# Words of a question that say nothing about its subject.
+_STOP_WORDS = (
+    "a an and any are as at be been but by can could did do does for from had has have how i if in into is it its may "
+    "me my no not of on or our should so some such than that the their them then there these they this those to us was "
+    "we were what when where which who whom whose why will with would you your between about according also each tell "
+    "give explain describe list name mean means"
+)
+STOP = frozenset(stems(_STOP_WORDS))
+
+
+@dataclass(frozen=True)
+class _Sentence:
+    text: str
+    marker: int
+    words: frozenset[str]
+    heading: frozenset[str]
+
+
+class ExtractiveGenerator:
+    provider = "extractive"
+    model = "extractive"
+
+    async def generate(self, request: GenerationRequest) -> AsyncIterator[GeneratorEvent]:
+        for sentence in choose(request.question, request.passages):
+            yield Claim(_readable(sentence.text), sentence.marker, sentence.text)
+        yield Usage(0, 0)
+
+    async def close(self) -> None: ...
+
+
+def open_generator(settings: Settings) -> ExtractiveGenerator:  # noqa: ARG001  every provider is opened alike
+    return ExtractiveGenerator()
+
+
+def choose(question: str, passages: Sequence[Passage]) -> list[_Sentence]:
+    """Up to three sentences, best first, each from the passages and adding something to those before it.
+
+    A sentence scores the question's words it holds, each weighted by its rarity among all sentences (idf), those
+    of its title at a third; damped by length, and by the rank of its passage: what retrieval put first is likelier.
+    """
+    wanted = set(stems(question)) - STOP
+    candidates = list(_sentences(passages))
+    frequency = Counter(word for sentence in candidates for word in sentence.words)
+    weight = {word: math.log(1 + len(candidates) / (1 + frequency[word])) for word in wanted}
+
+    def score(sentence: _Sentence) -> float:
+        held = sum(weight[word] for word in wanted & sentence.words)
+        held += sum(weight[word] for word in (wanted & sentence.heading) - sentence.words) / 3
+        return held / math.sqrt(math.sqrt(6 + len(sentence.words)) * (sentence.marker + 2))
+
+    ranked = sorted(candidates, key=score, reverse=True)
+    if not ranked:
+        return []
+    enough = WORTH_ADDING * score(ranked[0])
+    chosen: list[_Sentence] = []
+    for sentence in ranked:
+        if len(chosen) == MOST_SENTENCES or score(sentence) < enough:
+            break
+        if all(len(sentence.words & other.words) < 0.7 * len(sentence.words) for other in chosen):
+            chosen.append(sentence)
+    return chosen
+
+
+def _sentences(passages: Sequence[Passage]) -> list[_Sentence]:
+    found = []
+    for passage in passages:
+        heading = frozenset(stems(passage.title))
+        for start, end in spans(passage.text):
+            text = passage.text[start : min(end, start + LONGEST_SENTENCE)].rstrip()
+            words = frozenset(stems(text))
+            if len(words) >= 4:
+                found.append(_Sentence(text, passage.marker, words, heading))
+    return found
+
+
+def _readable(sentence: str) -> str:
+    """One line, ended by a full stop; the quote keeps the original."""
+    line = " ".join(sentence.split()).lstrip("#-*•> ").strip()
+    return line if line.endswith((".", "!", "?", "。", "！", "？", ":", "…")) else line + "."

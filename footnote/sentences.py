@@ -1,0 +1,71 @@
+"""Sentences and words of a text, with their places in it; plain rules, no model."""
+
+import re
+
+# An abbreviation's full stop does not end a sentence.
+_ABBREVIATION = re.compile(
+    r"(?:\b(?:e\.g|i\.e|etc|cf|vs|al|Fig|Figs|Eq|Sec|No|Nos|Vol|Inc|Corp|Ltd|Co|Mr|Mrs|Ms|Dr|St|approx|U\.S)"
+    r"|\b[A-Z])\.$"
+)
+_END = re.compile(r"[.!?…][\"'”’)\]]*(?=\s)|[。！？]|\n[ \t]*\n|\n(?=[ \t]*(?:[-*•|#]|\d+[.)])\s)")
+_WORD = re.compile(r"[^\W_]+(?:[-_.'’][^\W_]+)*")
+
+
+def spans(text: str) -> list[tuple[int, int]]:
+    """`(start, end)` of each sentence, without surrounding white space."""
+    found: list[tuple[int, int]] = []
+    start = 0
+    for match in _END.finditer(text):
+        if match.group()[0] == "." and _ABBREVIATION.search(text, max(start, match.start() - 12), match.start() + 1):
+            continue
+        _add(found, text, start, match.end())
+        start = match.end()
+    _add(found, text, start, len(text))
+    return found
+
+
+def _add(found: list[tuple[int, int]], text: str, start: int, end: int) -> None:
+    piece = text[start:end]
+    stripped = piece.strip()
+    if stripped:
+        start += len(piece) - len(piece.lstrip())
+        found.append((start, start + len(stripped)))
+
+
+def words(text: str) -> list[str]:
+    """Lower-cased words; hyphenated ones and identifiers stay whole."""
+    return [match.group().lower() for match in _WORD.finditer(text)]
+
+
+def stems(text: str) -> list[str]:
+    """Words cut to a rough stem, so that `implements` meets `implementing`; hyphenated ones also in parts."""
+    found: list[str] = []
+    for word in words(text):
+        found.append(_stem(word))
+        if "-" in word:
+            found.extend(_stem(part) for part in word.split("-"))
+    return found
+
+
+def _stem(word: str) -> str:
+    if not word.isascii() or not word.isalpha():
+        return word
+    for ending in (
+        "ations",
+        "ation",
+        "ings",
+        "ing",
+        "ers",
+        "edly",
+        "ed",
+        "ies",
+        "es",
+        "ly",
+        "er",
+        "s",
+        "e",
+        "y",
+    ):
+        if word.endswith(ending) and len(word) - len(ending) >= 3:
+            return word[: -len(ending)]
+    return word

@@ -1,0 +1,1 @@
+"""Alembic migrations; `footnote migrate` runs them."""

@@ -1,0 +1,42 @@
+"""Alembic's environment: one async connection, under an advisory lock so that replicas may start together."""
+
+import asyncio
+from typing import Any
+
+from alembic import context
+from sqlalchemy import Connection, text
+
+from footnote.models import Base
+from footnote.runtime import open_engine
+from footnote.settings import Settings
+
+LOCK = 0x6D696772617465  # "migrate"
+
+
+def include(_object: Any, name: str | None, kind: str, _reflected: bool, _other: Any) -> bool:
+    """The vector index of an embedding space is made with the space, at run time."""
+    return not (kind == "index" and name is not None and name.startswith("ix_chunk_embedding_space_"))
+
+
+def migrate(connection: Connection) -> None:
+    connection.execute(text(f"SELECT pg_advisory_xact_lock({LOCK})"))
+    context.configure(
+        connection=connection,
+        target_metadata=Base.metadata,
+        include_object=include,
+        compare_type=True,
+        compare_server_default=False,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+    connection.commit()
+
+
+async def main() -> None:
+    engine = open_engine(Settings(), pool_size=1)
+    async with engine.connect() as connection:
+        await connection.run_sync(migrate)
+    await engine.dispose()
+
+
+asyncio.run(main())
