@@ -1,18 +1,33 @@
 """Document formats: one module per format, found by being there.
 
-A format module defines `MEDIA_TYPES` (media type -> file extensions) and `parse(path) -> Iterator[Block]`, and
-imports its heavy libraries inside `parse`, so that listing types costs nothing.
+A format module defines
+
+- `MEDIA_TYPES`: media type -> file extensions, the usual one first;
+- `parse(path) -> Iterator[Block]`, which imports its heavy libraries inside, so that listing types costs
+  nothing;
+- for a binary format, `recognise(head) -> str | None`: the media type if a file that starts so is one of its.
 """
 
+import importlib
+import pkgutil
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import cache
+from types import ModuleType
+
+from footnote.errors import DocumentRejected
+from footnote.text import clean
+
+PAGE_CHARACTERS = 64 * 1024 * 1024
+_NOT_FORMATS = {"child", "parent", "sniffing"}
 
 
 @dataclass(frozen=True)
 class Block:
     """A piece of a document's text, in reading order.
 
-    `page` counts from 1 and never decreases; a format without pages has one. `heading` is the path of headings
-    above the block, outermost first.
+    `page` counts from 1 and never decreases; a format without pages has one. `heading` is the path of
+    headings above the block, outermost first.
     """
 
     text: str
@@ -36,3 +51,68 @@ class Page:
     number: int
     text: str
     sections: list[Section] = field(default_factory=list)
+
+
+@cache
+def modules() -> tuple[ModuleType, ...]:
+    """The format modules, by name."""
+    names = sorted({found.name for found in pkgutil.iter_modules(__path__)} - _NOT_FORMATS)
+    return tuple(importlib.import_module(f"{__name__}.{name}") for name in names if not name.startswith("_"))
+
+
+def module_for(media_type: str) -> ModuleType:
+    """The module that reads a media type; `KeyError` if none does."""
+    for module in modules():
+        if media_type in module.MEDIA_TYPES:
+            return module
+    raise KeyError(media_type)
+
+
+@cache
+def supported() -> dict[str, tuple[str, ...]]:
+    """Every media type that can be read, and its file extensions."""
+    return {kind: extensions for module in modules() for kind, extensions in module.MEDIA_TYPES.items()}
+
+
+class _PageText:
+    """Collects the blocks of one page."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.length = 0
+        self._pieces: list[str] = []
+        self._starts: list[tuple[int, tuple[str, ...]]] = []
+
+    def add(self, text: str, heading: tuple[str, ...]) -> None:
+        text = clean(text).strip("\n")
+        if not text:
+            return
+        separator = "\n\n" if self._pieces else ""
+        if not self._starts or self._starts[-1][1] != heading:
+            self._starts.append((self.length + len(separator), heading))
+        self._pieces.append(separator + text)
+        self.length += len(separator) + len(text)
+        if self.length > PAGE_CHARACTERS:
+            raise DocumentRejected("too_large", f"Page {self.number} has more than {PAGE_CHARACTERS:,} characters.")
+
+    def page(self) -> Page:
+        ends = [start for start, _ in self._starts[1:]] + [self.length]
+        sections = [Section(start, end, path) for (start, path), end in zip(self._starts, ends, strict=False)]
+        return Page(self.number, "".join(self._pieces), sections)
+
+
+def paginate(blocks: Iterable[Block]) -> Iterator[Page]:
+    """Pages as they are stored: clean text, a blank line between blocks, neighbours of one heading merged.
+
+    Streams, holding one page; pages without text come too, so that numbers stay whole. Raises
+    `DocumentRejected("too_large")` for a page over `PAGE_CHARACTERS`.
+    """
+    current: _PageText | None = None
+    for block in blocks:
+        current = current or _PageText(1)
+        while current.number < block.page:
+            yield current.page()
+            current = _PageText(current.number + 1)
+        current.add(block.text, block.heading)
+    if current is not None:
+        yield current.page()

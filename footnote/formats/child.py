@@ -1,0 +1,106 @@
+"""The process a parser runs in: `python -m footnote.formats.child MEDIA_TYPE PATH CPU_SECONDS MEMORY_BYTES`.
+
+It limits itself, then writes frames to stdout: the lengths of two parts, then a JSON part and a text part. A
+page is `{"page": n, "sections": [[start, end, [heading, ...]], ...]}` with its text; the last frame is
+`{"done": pages}` or `{"error": code, "message": ..., "detail": ...}`, without text. It ends when its stdin is
+closed, so that it never outlives the process that started it. Imports are few: every document pays for them.
+"""
+
+import contextlib
+import json
+import os
+import resource
+import struct
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from footnote.errors import CODES, FootnoteError
+from footnote.formats import Page, module_for, paginate
+
+LENGTHS = struct.Struct(">QQ")
+PAGES_PER_CPU_SECOND = 20
+
+
+def _limit(cpu_seconds: int, memory_bytes: int) -> None:
+    os.nice(5)
+    for what, wanted in (
+        (resource.RLIMIT_CPU, cpu_seconds),
+        (resource.RLIMIT_AS, memory_bytes),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        # macOS refuses some of them; the parent's clock still holds.
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(what, _soft(what, wanted))
+
+
+def _soft(what: int, wanted: int) -> tuple[int, int]:
+    """The pair of limits with a new soft one; the hard one stays, for only the soft one can rise again."""
+    hard = resource.getrlimit(what)[1]
+    return (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)), hard
+
+
+def _end_with_parent() -> None:
+    sys.stdin.buffer.read()
+    os._exit(1)
+
+
+def _write(out: BinaryIO, head: dict[str, Any], text: str = "") -> None:
+    first, second = json.dumps(head).encode(), text.encode()
+    out.write(LENGTHS.pack(len(first), len(second)))
+    out.write(first)
+    out.write(second)
+    out.flush()
+
+
+def _pages(media_type: str, path: Path, cpu_seconds: int) -> Iterator[Page]:
+    """Pages of the file; the CPU limit grows with them, for a long document is no attack."""
+    for page in paginate(module_for(media_type).parse(path)):
+        yield page
+        if page.number % PAGES_PER_CPU_SECOND == 0:
+            with contextlib.suppress(ValueError, OSError):
+                allowed = cpu_seconds + page.number // PAGES_PER_CPU_SECOND
+                resource.setrlimit(resource.RLIMIT_CPU, _soft(resource.RLIMIT_CPU, allowed))
+
+
+def _send_pages(out: BinaryIO, media_type: str, path: Path, cpu_seconds: int) -> None:
+    done, has_text = 0, False
+    for page in _pages(media_type, path, cpu_seconds):
+        sections = [[section.start, section.end, section.heading] for section in page.sections]
+        _write(out, {"page": page.number, "sections": sections}, page.text)
+        done, has_text = page.number, has_text or bool(page.text.strip())
+    _write(out, {"done": done} if has_text else {"error": "no_text", "message": CODES["no_text"]})
+
+
+def _failure(error: BaseException) -> dict[str, Any]:
+    """What a failed parse means: the limits, our installation, or else the document is at fault."""
+    if isinstance(error, FootnoteError):
+        return {"error": error.code, "message": error.message}
+    code = "corrupt_file"
+    if isinstance(error, (MemoryError, RecursionError)):
+        code = "too_complex"
+    elif isinstance(error, ImportError):
+        code = "internal_error"
+    return {"error": code, "message": CODES[code], "detail": f"{type(error).__name__}: {error}"[:500]}
+
+
+def main(media_type: str, path: str, cpu_seconds: int, memory_bytes: int) -> None:
+    _limit(cpu_seconds, memory_bytes)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    # Whatever a library prints must not land between the frames.
+    out = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    try:
+        _send_pages(out, media_type, Path(path), cpu_seconds)
+    except BrokenPipeError:
+        os._exit(1)
+    except BaseException as error:
+        _write(out, _failure(error))
+    # Without the interpreter's farewell: nothing is left to do, and PDFium may fail on its way out.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))

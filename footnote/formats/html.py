@@ -1,0 +1,147 @@
+"""HTML: the visible text, blocks on lines of their own, headings as paths."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from footnote.formats import Block
+from footnote.formats.txt import decode, read_bytes
+
+if TYPE_CHECKING:
+    from selectolax.lexbor import LexborNode
+
+MEDIA_TYPES: dict[str, tuple[str, ...]] = {"text/html": (".html", ".htm", ".xhtml", ".xht")}
+
+_IGNORED = {"head", "script", "style", "noscript", "template", "svg", "iframe", "-comment", "!doctype"}
+_HEADINGS = {f"h{level}": level for level in range(1, 7)}
+_PARAGRAPHS = {
+    "address", "article", "aside", "blockquote", "body", "center", "details", "dialog", "div", "dl",
+    "fieldset", "figure", "footer", "form", "header", "hgroup", "hr", "main", "menu", "nav", "ol", "p",
+    "pre", "search", "section", "table", "ul", *_HEADINGS,
+}  # fmt: skip
+_LINES = {
+    "br", "caption", "dd", "dt", "figcaption", "legend", "li", "optgroup", "option", "summary", "tbody",
+    "tfoot", "thead", "tr",
+}  # fmt: skip
+_CELLS = {"td", "th"}
+_PREFORMATTED = {"pre", "textarea", "listing", "xmp", "plaintext"}
+_STRENGTH = {"": 0, " ": 1, " | ": 2, "\n": 3, "\n\n": 4}
+_SPACE = re.compile(r"[ \t\n\r\f]+")
+_DECLARED = re.compile(rb"<(?:meta|\?xml)[^>]*?(?:charset|encoding)\s*=\s*[\"']?\s*([\w:.-]+)", re.I)
+# Browsers read these labels as the superset; files that carry them rely on it.
+_SUPERSETS = {
+    "iso-8859-1": "cp1252", "latin1": "cp1252", "us-ascii": "cp1252", "iso-8859-9": "cp1254",
+    "gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932", "x-sjis": "cp932",
+    "euc-kr": "cp949", "ks_c_5601-1987": "cp949",
+}  # fmt: skip
+
+
+def declared_encoding(data: bytes) -> str | None:
+    """The encoding a page says it has, as Python's codecs call it."""
+    match = _DECLARED.search(data[:4096])
+    label = match.group(1).decode("ascii").lower() if match else None
+    return _SUPERSETS.get(label, label) if label else None
+
+
+def parse(path: Path) -> Iterator[Block]:
+    from selectolax.lexbor import LexborHTMLParser
+
+    data = read_bytes(path)
+    root = LexborHTMLParser(decode(data, declared_encoding(data))).root
+    if root is None:
+        return
+    writer = _Writer()
+    for node, entering in _walk(root):
+        block = writer.enter(node) if entering else writer.leave(node)
+        if block:
+            yield block
+    yield writer.take()
+
+
+def _walk(root: "LexborNode") -> Iterator[tuple["LexborNode", bool]]:
+    """Every node on the way in and on the way out, without recursion: nesting is the author's to choose."""
+    node, entering = root, True
+    while True:
+        yield node, entering
+        child = node.first_child if entering and node.tag not in _IGNORED else None
+        if child is not None:
+            node = child
+            continue
+        if entering:
+            yield node, False
+        if node.mem_id == root.mem_id:
+            return
+        following = node.next
+        above = node.parent
+        if following is not None:
+            node, entering = following, True
+        elif above is not None:
+            node, entering = above, False
+        else:
+            return
+
+
+class _Writer:
+    """Collects the text under one heading, and what must stand between it and the next text."""
+
+    def __init__(self) -> None:
+        self._out: list[str] = []
+        self._gap = ""
+        self._row_begun = False
+        self._preformatted = 0
+        self._path: list[tuple[int, str]] = []
+
+    def take(self) -> Block:
+        """The text so far, as a block under the current heading path."""
+        block = Block("".join(self._out), heading=tuple(title for _, title in self._path))
+        self._out, self._gap = [], ""
+        return block
+
+    def enter(self, node: "LexborNode") -> Block | None:
+        tag = node.tag or ""
+        if tag == "-text":
+            self._text(node.text_content or "")
+            return None
+        block = self.take() if tag in _HEADINGS else None
+        self._separate(tag)
+        if tag == "tr":
+            self._row_begun = False
+        elif tag in _CELLS and self._row_begun:
+            self._gap = " | "
+        self._preformatted += tag in _PREFORMATTED
+        return block
+
+    def leave(self, node: "LexborNode") -> Block | None:
+        tag = node.tag or ""
+        if tag in _HEADINGS:
+            level, title = _HEADINGS[tag], _SPACE.sub(" ", "".join(self._out)).strip()
+            if title:
+                self._path = [above for above in self._path if above[0] < level] + [(level, title)]
+        self._preformatted -= tag in _PREFORMATTED
+        if tag == "tr":
+            self._gap = "\n"
+        self._separate(tag)
+        return None
+
+    def _separate(self, tag: str) -> None:
+        # What opens or closes inside a cell before its text must not part the cell from its row.
+        if self._gap != " | ":
+            wanted = "\n\n" if tag in _PARAGRAPHS else "\n" if tag in _LINES else ""
+            self._gap = max(self._gap, wanted, key=_STRENGTH.__getitem__)
+
+    def _text(self, text: str) -> None:
+        if not self._preformatted:
+            text = _SPACE.sub(" ", text)
+            if text.startswith(" ") and not self._gap:
+                self._gap = " "
+            text, ends_in_space = text.strip(" "), text.endswith(" ")
+            if not text:
+                return
+        else:
+            ends_in_space = False
+        if self._out:
+            self._out.append(self._gap)
+        self._out.append(text)
+        self._row_begun = True
+        self._gap = " " if ends_in_space else ""

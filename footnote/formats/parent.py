@@ -1,0 +1,100 @@
+"""Reading a document in a process of its own, which may fail, hang or be killed without harm."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from asyncio.subprocess import DEVNULL, PIPE, Process
+from collections.abc import AsyncGenerator
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from footnote.errors import DocumentRejected
+from footnote.formats import Page, Section
+from footnote.formats.child import LENGTHS
+
+if TYPE_CHECKING:
+    from footnote.settings import ParseLimits
+
+_ROOT = Path(__file__).parents[2]
+# Killed by the kernel for its CPU time or for memory.
+_LIMIT_SIGNALS = {signal.SIGXCPU, signal.SIGKILL}
+_BUFFER = 1024 * 1024
+
+
+async def read_pages(path: Path, media_type: str, limits: "ParseLimits") -> AsyncGenerator[Page, None]:
+    """The document's pages as the child finishes them; it reads ahead by no more than a pipe's buffer.
+
+    Raises `DocumentRejected`: with the parser's code, `no_text` after the last page when none had any,
+    `too_complex` when a limit was hit, `corrupt_file` when the parser crashed. The child is gone when this
+    generator is closed, whatever closes it; wrap it in `contextlib.aclosing` to leave it early.
+    """
+    process = await _start(path, media_type, limits)
+    try:
+        while True:
+            head, text = await _frame(process, limits.wall_seconds)
+            if "page" not in head:
+                break
+            sections = [Section(start, end, tuple(heading)) for start, end, heading in head["sections"]]
+            yield Page(head["page"], text, sections)
+            del head, text, sections
+    finally:
+        await _end(process)
+    if "error" in head:
+        error = DocumentRejected(head["error"], head["message"])
+        if "detail" in head:
+            error.add_note(head["detail"])
+        raise error
+
+
+async def _start(path: Path, media_type: str, limits: "ParseLimits") -> Process:
+    # A parser has no business with the keys in our environment.
+    environment = {"PYTHONPATH": str(_ROOT), "PYTHONSAFEPATH": "1", "PYTHONUTF8": "1"}
+    environment |= {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
+    command = [sys.executable, "-m", "footnote.formats.child", media_type, str(path)]
+    command += [str(limits.cpu_seconds), str(limits.memory_bytes)]
+    return await asyncio.create_subprocess_exec(
+        *command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env=environment, limit=_BUFFER
+    )
+
+
+async def _frame(process: Process, wall_seconds: float) -> tuple[dict[str, Any], str]:
+    """The next frame; raises `DocumentRejected` if none comes in time or the child ended without one."""
+    out = process.stdout
+    assert out is not None
+    try:
+        async with asyncio.timeout(wall_seconds):
+            head_length, text_length = LENGTHS.unpack(await out.readexactly(LENGTHS.size))
+            head = json.loads(await out.readexactly(head_length))
+            return head, (await out.readexactly(text_length)).decode()
+    except TimeoutError:
+        raise DocumentRejected("too_complex") from None
+    except asyncio.IncompleteReadError:
+        status = await process.wait()
+    error = DocumentRejected("too_complex" if -status in _LIMIT_SIGNALS else "corrupt_file")
+    error.add_note(f"the parser ended with status {status}")
+    raise error
+
+
+# The loop keeps only weak references to tasks; a cancelled caller leaves its child's end to be finished here.
+_ending: set[asyncio.Task[None]] = set()
+
+
+async def _end(process: Process) -> None:
+    """Kills the child and waits until it and its pipes are gone, even if the caller is cancelled."""
+    with suppress(ProcessLookupError):
+        process.kill()
+    task = asyncio.ensure_future(_drain(process))
+    _ending.add(task)
+    task.add_done_callback(_ending.discard)
+    await asyncio.shield(task)
+
+
+async def _drain(process: Process) -> None:
+    # A pipe that is not read to its end stays open, and the process counts as running.
+    assert process.stdout is not None
+    while await process.stdout.read(_BUFFER):
+        pass
+    await process.wait()

@@ -1,0 +1,128 @@
+"""PDF: text by PDFium, page by page; pypdf for what PDFium cannot open."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from footnote.errors import DocumentRejected
+from footnote.formats import Block
+
+if TYPE_CHECKING:
+    from pypdf import PdfReader
+
+MEDIA_TYPES: dict[str, tuple[str, ...]] = {"application/pdf": (".pdf",)}
+
+_PASSWORD = 4  # FPDF_ERR_PASSWORD
+_SPACES = re.compile(r"[ \t]+")
+
+
+def recognise(head: bytes) -> str | None:
+    """Readers accept a header anywhere in the first kilobyte."""
+    return "application/pdf" if b"%PDF-" in head[:1024] else None
+
+
+def parse(path: Path) -> Iterator[Block]:
+    import pypdfium2
+
+    try:
+        document = pypdfium2.PdfDocument(path)
+    except pypdfium2.PdfiumError as error:
+        if error.err_code == _PASSWORD:
+            raise DocumentRejected("encrypted") from error
+        yield from _parse_with_pypdf(path)
+        return
+    try:
+        if len(document) == 0:
+            yield from _parse_with_pypdf(path)
+            return
+        outline = _outline(document)
+        above: tuple[str, ...] = ()
+        for index in range(len(document)):
+            for text, heading in _divide(_page_text(document, index), above, outline.get(index, [])):
+                yield Block(text, index + 1, heading)
+                above = heading
+    finally:
+        document.close()
+
+
+def _page_text(document: Any, index: int) -> str:
+    """A page's text; none for a page that cannot be loaded, for its neighbours may be whole."""
+    import pypdfium2
+
+    try:
+        page = document[index]
+    except pypdfium2.PdfiumError:
+        return ""
+    try:
+        text_page = page.get_textpage()
+        try:
+            return _unbreak(text_page.get_text_bounded())
+        finally:
+            text_page.close()
+    except pypdfium2.PdfiumError:
+        return ""
+    finally:
+        page.close()
+
+
+def _unbreak(text: str) -> str:
+    r"""Words that were hyphenated at a line's end joined again: PDFium writes U+FFFE for hyphen and line end.
+
+    A carriage return that ends no line stands for a glyph without a character.
+    """
+    text = text.replace("\r\n", "\n").replace("\r", "")
+    return re.sub("[\ufffe\u00ad]\n?", "", text)
+
+
+def _outline(document: Any) -> dict[int, list[tuple[str, ...]]]:
+    """Heading paths from the document's outline, by the index of the page they begin on."""
+    found: dict[int, list[tuple[str, ...]]] = {}
+    above: list[str] = []
+    for bookmark in document.get_toc():
+        destination = bookmark.get_dest()
+        index = destination.get_index() if destination else None
+        title = _SPACES.sub(" ", bookmark.get_title()).strip()
+        del above[bookmark.level :]
+        above.append(title)
+        if index is not None and title:
+            found.setdefault(index, []).append(tuple(name for name in above if name))
+    return found
+
+
+def _divide(
+    text: str, above: tuple[str, ...], headings: list[tuple[str, ...]]
+) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Pieces of a page with their heading path, cut where the outline's titles stand.
+
+    `above` is the path the page begins under. A title that is not found takes effect with the next one, or
+    from the top of the page when it is the only one.
+    """
+    start = 0
+    for heading in headings:
+        words = r"\s+".join(map(re.escape, heading[-1].split()))
+        match = re.compile(rf"^[^\w\n]*(?:[\dIVX.]+\s+)?{words}", re.I | re.M).search(text, start)
+        if match and match.start() > start:
+            yield text[start : match.start()], above
+            start = match.start()
+        above = heading
+    yield text[start:], above
+
+
+def _parse_with_pypdf(path: Path) -> Iterator[Block]:
+    from pypdf import PdfReader
+    from pypdf.errors import PyPdfError
+
+    try:
+        with PdfReader(path) as reader:
+            if reader.is_encrypted and not reader.decrypt(""):
+                raise DocumentRejected("encrypted")
+            yield from _pypdf_pages(reader)
+    except (PyPdfError, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DocumentRejected("corrupt_file") from error
+
+
+def _pypdf_pages(reader: "PdfReader") -> Iterator[Block]:
+    for index, page in enumerate(reader.pages):
+        # pypdf leaves the hyphens at line ends; a lower-case letter behind one continues a word.
+        yield Block(re.sub(r"(?<=\w)[-\u00ad]\n(?=[a-z])", "", page.extract_text()), index + 1)

@@ -1,0 +1,79 @@
+"""Plain text, and the decoding of every text format."""
+
+import codecs
+from collections.abc import Iterator
+from pathlib import Path
+
+from footnote.errors import DocumentRejected
+from footnote.formats import PAGE_CHARACTERS, Block
+from footnote.formats.sniffing import is_text, utf16_without_mark
+
+MEDIA_TYPES: dict[str, tuple[str, ...]] = {"text/plain": (".txt", ".text", ".log", ".json", ".py", ".csv")}
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark it starts with
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+# Enough to tell an encoding by; the detector's time grows with what it is given.
+_SAMPLE = 64 * 1024
+
+
+def read_bytes(path: Path) -> bytes:
+    """A whole text file. Raises `too_large` for one that cannot fit a page in any encoding."""
+    if path.stat().st_size > 4 * PAGE_CHARACTERS:
+        raise DocumentRejected("too_large")
+    return path.read_bytes()
+
+
+def decode(data: bytes, declared: str | None = None) -> str:
+    """Text from bytes: by byte order mark, UTF-8, the declared encoding, or what the bytes look like.
+
+    Raises `DocumentRejected("bad_encoding")` for bytes that are no text.
+    """
+    for mark, encoding in _MARKS:
+        if data.startswith(mark):
+            return data[len(mark) :].decode(encoding, errors="replace")
+    unmarked = utf16_without_mark(data[:_SAMPLE])
+    if unmarked:
+        return data.decode(unmarked, errors="replace")
+    if not is_text(data[:_SAMPLE]):
+        raise DocumentRejected("bad_encoding")
+    for encoding in ("iso2022_kr", "iso2022_jp_2"):
+        # Seven-bit encodings are valid UTF-8 too; their escapes give them away.
+        if b"\x1b$" in data[:_SAMPLE] and (text := _strictly(data, encoding)) is not None:
+            return text
+    for encoding in filter(None, ("utf-8", declared)):
+        if (text := _strictly(data, encoding)) is not None:
+            return text
+    return data.decode(_guess(data), errors="replace")
+
+
+def _strictly(data: bytes, encoding: str) -> str | None:
+    try:
+        return data.decode(encoding)
+    except (UnicodeDecodeError, LookupError):
+        return None
+
+
+def _guess(data: bytes) -> str:
+    """The likeliest legacy encoding; among equally likely ones Western European, then another of Windows."""
+    from charset_normalizer import from_bytes
+
+    matches = list(from_bytes(data[:_SAMPLE]))
+    if not matches:
+        return "cp1252"
+    equals = [match for match in matches if match.chaos <= matches[0].chaos]
+    best = max(equals, key=lambda match: match.coherence)
+    likely = [
+        name for match in equals if match.coherence >= best.coherence - 0.05 for name in match.could_be_from_charset
+    ]
+    if "cp1252" in likely:
+        return "cp1252"
+    return next((name for name in likely if name.startswith("cp125")), best.encoding)
+
+
+def parse(path: Path) -> Iterator[Block]:
+    yield Block(decode(read_bytes(path)))

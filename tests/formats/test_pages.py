@@ -1,0 +1,77 @@
+"""The registry, and blocks becoming pages."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from footnote import formats
+from footnote.errors import DocumentRejected
+from footnote.formats import Block, Page, Section, module_for, paginate, supported
+from footnote.formats.sniffing import sniff
+
+
+def test_every_format_is_found_and_complete() -> None:
+    assert {"application/pdf", "text/plain", "text/markdown", "text/html"} < set(supported())
+    for media_type, extensions in supported().items():
+        assert all(extension.startswith(".") for extension in extensions)
+        assert callable(module_for(media_type).parse)
+    with pytest.raises(KeyError):
+        module_for("image/png")
+
+
+def test_listing_formats_loads_no_parser() -> None:
+    heavy = [
+        "pypdfium2",
+        "pypdf",
+        "docx",
+        "lxml",
+        "selectolax",
+        "markdown_it",
+        "charset_normalizer",
+        "pydantic",
+        "asyncio",
+    ]
+    code = "import sys, footnote.formats.child as c; c.module_for('text/plain'); print(*sys.modules)"
+    root = Path(__file__).parents[2]
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
+    assert set(heavy) & set(loaded.stdout.split()) == set()
+
+
+def test_blocks_become_pages_with_sections_that_tile_them() -> None:
+    blocks = [
+        Block("One\r\n", heading=("A",)),
+        Block("\x00two", heading=("A",)),
+        Block(" \n", heading=("X",)),
+        Block("three", heading=("A", "B")),
+        Block("late", page=3),
+    ]
+    pages = list(paginate(blocks))
+    assert pages[0] == Page(
+        1, "One\n\ntwo\n\n \n\nthree", [Section(0, 10, ("A",)), Section(10, 13, ("X",)), Section(13, 18, ("A", "B"))]
+    )
+    assert pages[1:] == [Page(2, ""), Page(3, "late", [Section(0, 4)])]
+
+
+def test_first_page_without_text_is_counted() -> None:
+    assert [page.number for page in paginate([Block("x", page=2)])] == [1, 2]
+    assert list(paginate([])) == []
+
+
+def test_a_page_may_not_be_endless(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(formats, "PAGE_CHARACTERS", 100)
+    with pytest.raises(DocumentRejected) as caught:
+        list(paginate(Block("x" * 40) for _ in range(10**9)))
+    assert caught.value.code == "too_large"
+
+
+def test_sample_questions_quote_their_pages() -> None:
+    samples = Path(__file__).parents[1] / "samples"
+    rows = [json.loads(line) for line in (samples / "questions.jsonl").read_text().splitlines()]
+    assert len(rows) == 5
+    for row in rows:
+        path = samples / row["file"]
+        pages = list(paginate(module_for(sniff(path.read_bytes(), path.name)).parse(path)))
+        assert row["quote"] in pages[row["page"] - 1].text.replace("\n", " ")

@@ -1,0 +1,233 @@
+"""The parser's process: what comes out of it, and what is left of it."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import anyio
+import pytest
+
+from footnote.errors import DocumentRejected
+from footnote.formats import Page, module_for, paginate
+from footnote.formats.parent import read_pages
+from footnote.settings import ParseLimits
+
+T = TypeVar("T")
+
+pytestmark = [pytest.mark.anyio]
+
+SAMPLES = Path(__file__).parents[1] / "samples"
+LIMITS = ParseLimits(cpu_seconds=20, wall_seconds=60, memory_bytes=768 * 1024 * 1024)
+
+
+def children() -> set[int]:
+    found = set()
+    for task in Path("/proc/self/task").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            found |= {int(pid) for pid in (task / "children").read_text().split()}
+    return found
+
+
+def pipes() -> set[str]:
+    names = set()
+    for entry in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            names.add(str(entry.readlink()))
+    return {name for name in names if name.startswith("pipe:")}
+
+
+@pytest.fixture(autouse=True)
+def nothing_left() -> Iterator[None]:
+    before = children(), pipes()
+    yield
+    assert (children(), pipes()) == before
+
+
+@pytest.fixture
+def endless(tmp_path: Path) -> Path:
+    """A file that its reader waits for for ever."""
+    path = tmp_path / "endless.txt"
+    os.mkfifo(path)
+    return path
+
+
+async def pages_of(path: Path, media_type: str = "text/plain", limits: ParseLimits = LIMITS) -> list[Page]:
+    return [page async for page in read_pages(path, media_type, limits)]
+
+
+async def rejection(path: Path, media_type: str = "text/plain", limits: ParseLimits = LIMITS) -> DocumentRejected:
+    with pytest.raises(DocumentRejected) as caught:
+        await pages_of(path, media_type, limits)
+    return caught.value
+
+
+async def child_of(known: set[int]) -> int:
+    return await until(lambda: next(iter(children() - known), 0))
+
+
+@pytest.mark.parametrize("name", ["handbook.pdf", "boats.docx", "weather.md", "visitors.html", "log_cp1252.txt"])
+async def test_pages_are_those_of_the_parser(name: str) -> None:
+    from footnote.formats.sniffing import sniff
+
+    path = SAMPLES / name
+    media_type = sniff(path.read_bytes(), name)
+    assert await pages_of(path, media_type) == list(paginate(module_for(media_type).parse(path)))
+
+
+@pytest.mark.parametrize(
+    ("name", "code"),
+    [
+        ("encrypted.pdf", "encrypted"),
+        ("truncated.pdf", "corrupt_file"),
+        ("no_text.pdf", "no_text"),
+        ("not_a_pdf.pdf", "corrupt_file"),
+    ],
+)
+async def test_the_parsers_verdict_arrives(name: str, code: str) -> None:
+    assert (await rejection(SAMPLES / name, "application/pdf")).code == code
+
+
+async def test_a_file_without_text(tmp_path: Path) -> None:
+    path = tmp_path / "blank.txt"
+    path.write_text(" \n\t\n")
+    assert (await rejection(path)).code == "no_text"
+
+
+async def test_an_unexpected_exception_is_the_documents_fault(tmp_path: Path) -> None:
+    error = await rejection(tmp_path / "gone.txt")
+    assert error.code == "corrupt_file"
+    assert "FileNotFoundError" in error.__notes__[0]
+
+
+async def test_a_page_larger_than_any_buffer(tmp_path: Path) -> None:
+    path = tmp_path / "long.txt"
+    path.write_text("lamp ö " * 2_000_000)
+    (page,) = await pages_of(path)
+    assert len(page.text) == 14_000_000
+
+
+async def test_silence_is_ended(endless: Path) -> None:
+    limits = ParseLimits(cpu_seconds=20, wall_seconds=1, memory_bytes=LIMITS.memory_bytes)
+    assert (await rejection(endless, limits=limits)).code == "too_complex"
+
+
+async def test_cpu_time_is_bounded(tmp_path: Path) -> None:
+    path = tmp_path / "slow.md"
+    path.write_text("> a\n\n" * 2_000_000)
+    limits = ParseLimits(cpu_seconds=1, wall_seconds=60, memory_bytes=4 * LIMITS.memory_bytes)
+    assert (await rejection(path, "text/markdown", limits)).code == "too_complex"
+
+
+async def test_cpu_time_grows_with_pages() -> None:
+    out = subprocess.run(
+        [sys.executable, "-c", GROWING], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2]
+    )
+    assert out.stdout.split() == ["5", "7"]
+
+
+GROWING = """
+import resource, sys
+from pathlib import Path
+from typing import TypeVar
+from footnote.formats import Block, child
+child.module_for = lambda _: type("", (), {"parse": lambda path: (Block("x", page) for page in range(1, 46))})
+resource.setrlimit(resource.RLIMIT_CPU, (5, resource.getrlimit(resource.RLIMIT_CPU)[1]))
+print(resource.getrlimit(resource.RLIMIT_CPU)[0])
+list(child._pages("x", Path("x"), 5))
+print(resource.getrlimit(resource.RLIMIT_CPU)[0])
+"""
+
+
+async def test_memory_is_bounded(tmp_path: Path) -> None:
+    path = tmp_path / "wide.txt"
+    path.write_text("lamp " * 12_000_000)
+    limits = ParseLimits(cpu_seconds=20, wall_seconds=60, memory_bytes=128 * 1024 * 1024)
+    assert (await rejection(path, limits=limits)).code == "too_complex"
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGKILL, "too_complex"), (signal.SIGSEGV, "corrupt_file")])
+async def test_a_killed_child(endless: Path, number: signal.Signals, code: str) -> None:
+    known = children()
+    task = asyncio.create_task(rejection(endless))
+    os.kill(await child_of(known), number)
+    assert (await task).code == code
+
+
+async def test_cancellation_ends_the_child(endless: Path) -> None:
+    known = children()
+    task = asyncio.create_task(pages_of(endless))
+    await child_of(known)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+
+async def test_a_cancel_scope_that_cancels_every_await(endless: Path) -> None:
+    known = children()
+    with anyio.move_on_after(0.5):
+        await pages_of(endless)
+    await until(lambda: children() == known)
+
+
+async def test_leaving_early_ends_the_child(tmp_path: Path) -> None:
+    async with contextlib.aclosing(read_pages(SAMPLES / "handbook.pdf", "application/pdf", LIMITS)) as pages:
+        async for page in pages:
+            assert page.number == 1
+            break
+
+
+async def test_the_child_dies_with_its_parent(endless: Path) -> None:
+    code = (
+        "import asyncio, sys; from pathlib import Path\n"
+        "from footnote.formats.parent import read_pages; from footnote.settings import ParseLimits\n"
+        "async def main():\n"
+        f"    async for _ in read_pages(Path({str(endless)!r}), 'text/plain', ParseLimits(20, 60, 2**30)): pass\n"
+        "asyncio.run(main())"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[2])
+    try:
+        child = await until(lambda: grandchild(parent.pid))
+        parent.kill()
+    finally:
+        parent.kill()
+        parent.wait()
+    await until(lambda: not running(child))
+
+
+def grandchild(pid: int) -> int:
+    listed = [path.read_text().split() for path in Path(f"/proc/{pid}/task").glob("*/children")]
+    return next((int(name) for names in listed for name in names), 0)
+
+
+def running(pid: int) -> bool:
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    return False
+
+
+async def until(condition: Callable[[], T]) -> T:
+    """The condition's first true value."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        if value := condition():
+            return value
+        await asyncio.sleep(0.01)
+    raise AssertionError("it did not happen within 10 seconds")
+
+
+async def test_the_environment_is_not_handed_on(monkeypatch: pytest.MonkeyPatch, endless: Path) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    known = children()
+    task = asyncio.create_task(pages_of(endless))
+    environment = Path(f"/proc/{await child_of(known)}/environ")
+    assert b"sk-secret" not in await until(environment.read_bytes)
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task

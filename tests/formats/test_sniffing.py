@@ -1,0 +1,81 @@
+import io
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from footnote.errors import FootnoteError, Invalid, Unsupported
+from footnote.formats.sniffing import DOCX, HEAD_BYTES, sniff
+
+SAMPLES = Path(__file__).parents[1] / "samples"
+OLE2 = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(100)
+
+
+def archive(*names: str) -> bytes:
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as target:
+        for name in names:
+            target.writestr(name, "content")
+    return out.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "media_type"),
+    [
+        ("handbook.pdf", "application/pdf"),
+        ("boats.docx", DOCX),
+        ("weather.md", "text/markdown"),
+        ("visitors.html", "text/html"),
+        ("log_utf8.txt", "text/plain"),
+        ("log_cp1252.txt", "text/plain"),
+        ("log_utf16.txt", "text/plain"),
+        ("make_samples.py", "text/plain"),
+        ("questions.jsonl", "text/plain"),
+    ],
+)
+def test_samples(name: str, media_type: str) -> None:
+    assert sniff((SAMPLES / name).read_bytes()[:HEAD_BYTES], name) == media_type
+
+
+@pytest.mark.parametrize(
+    ("head", "name", "media_type"),
+    [
+        (b"junk before\n%PDF-1.7\n", "x.pdf", "application/pdf"),
+        (b"%PDF-1.7\n", "named.docx", "application/pdf"),
+        (archive("[Content_Types].xml", "word/document.xml"), "x", DOCX),
+        (archive("[Content_Types].xml", "docProps/thumbnail.jpeg"), "x.docx", DOCX),
+        (OLE2, "locked.docx", DOCX),
+        (b"<!DOCTYPE html><p>x", "page", "text/html"),
+        (b"\n<!-- hi --> <html><p>x", "page.php", "text/html"),
+        (b"<p>centred</p>\n# Title", "README.md", "text/markdown"),
+        (b"<html> is a tag", "notes.txt", "text/plain"),
+        (b"plain", "noextension", "text/plain"),
+        ("naïve café".encode()[:-1], "cut.txt", "text/plain"),
+        ("h\u00e9 text without mark".encode("utf-16-le"), "x.txt", "text/plain"),
+        ("텍스트".encode("iso2022_kr") * 9, "x.txt", "text/plain"),
+    ],
+)
+def test_content_decides(head: bytes, name: str, media_type: str) -> None:
+    assert sniff(head, name) == media_type
+
+
+@pytest.mark.parametrize(
+    ("head", "name", "kind", "code", "says"),
+    [
+        (b"", "x.pdf", Invalid, "empty_file", "empty"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(50), "x.pdf", Invalid, "type_mismatch", "PNG"),
+        (b"<html>not found</html>", "x.pdf", Invalid, "type_mismatch", ".pdf"),
+        (bytes(range(256)) * 4, "x.txt", Invalid, "type_mismatch", ".txt"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(50), "x.png", Unsupported, "unsupported_type", ".docx"),
+        (OLE2, "old.doc", Unsupported, "unsupported_type", "save the document as .docx"),
+        (archive("[Content_Types].xml", "xl/workbook.xml"), "x.xlsx", Unsupported, "unsupported_type", ".pdf"),
+        (archive("readme.txt"), "x.zip", Unsupported, "unsupported_type", "zip"),
+        (b"{\\rtf1 hello}", "x.rtf", Unsupported, "unsupported_type", "RTF"),
+        (bytes(range(256)) * 4, "x.bin", Unsupported, "unsupported_type", ".md"),
+    ],
+)
+def test_refusals(head: bytes, name: str, kind: type[FootnoteError], code: str, says: str) -> None:
+    with pytest.raises(kind) as caught:
+        sniff(head, name)
+    assert caught.value.code == code
+    assert says in caught.value.message

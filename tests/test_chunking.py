@@ -1,0 +1,140 @@
+import random
+import time
+from itertools import pairwise
+
+import pytest
+
+from footnote.chunking import MAX_CHUNK_BYTES, Chunk, embedding_text, split
+from footnote.formats import Page, Section
+
+
+def one_section(text: str) -> Page:
+    return Page(3, text, [Section(0, len(text), ("A",))])
+
+
+def check(page: Page, chunks: list[Chunk], size: int) -> None:
+    covered = bytearray(len(page.text))
+    for chunk in chunks:
+        assert chunk.page == page.number
+        assert page.text[chunk.char_start : chunk.char_end] == chunk.text
+        assert chunk.text == chunk.text.strip() != ""
+        assert len(chunk.text) <= size
+        assert len(chunk.text.encode()) <= MAX_CHUNK_BYTES
+        covered[chunk.char_start : chunk.char_end] = b"\x01" * len(chunk.text)
+    lost = [index for index, seen in enumerate(covered) if not seen and not page.text[index].isspace()]
+    assert lost == []
+    starts = [chunk.char_start for chunk in chunks]
+    assert starts == sorted(set(starts))
+
+
+WORDS = [
+    "a",
+    "lens",
+    "mercury",
+    "lighthouse",
+    "x" * 300,
+    "漢字仮名",
+    "終。",
+    "😀" * 40,
+    "e.",
+    "Why?",
+    "\u0301",
+]
+GAPS = [" ", " ", " ", "\n", "\n\n", "\t", "", "\u3000", "\n \n", " " * 120]
+
+
+@pytest.mark.parametrize("seed", range(150))
+def test_anchors_are_exact_and_nothing_is_lost(seed: int) -> None:
+    rng = random.Random(seed)
+    words = rng.sample(WORDS, k=rng.randint(1, len(WORDS)))
+    text = "".join(rng.choice(words) + rng.choice(GAPS) for _ in range(rng.randint(0, 600)))
+    cuts = sorted({0, len(text), *(rng.randint(0, len(text)) for _ in range(rng.randint(0, 12)))})
+    paths = [(), ("A",), ("A", "B"), ("A", "C"), ("D",)]
+    sections = [Section(start, end, rng.choice(paths)) for start, end in pairwise(cuts)]
+    page = Page(rng.randint(1, 9), text, sections)
+    size = rng.choice([100, 400, 1000, 8000])
+    check(page, split(page, size=size, overlap=rng.choice([0, 15, size // 5, size])), size)
+
+
+def test_repeated_text_is_located_exactly() -> None:
+    page = one_section("ab " * 4000)
+    check(page, split(page, size=1000, overlap=150), 1000)
+
+
+def test_no_chunk_of_white_space() -> None:
+    assert split(Page(1, ""), size=1000, overlap=150) == []
+    assert split(one_section(" \n\t \n" * 900), size=1000, overlap=150) == []
+
+
+def test_page_without_sections() -> None:
+    assert split(Page(1, "  text "), size=100, overlap=0) == [Chunk(1, 2, 6, (), "text")]
+
+
+def test_neighbours_overlap_within_a_section_only() -> None:
+    sentences = [f"Sentence number {number} tells of the lamp." for number in range(60)]
+    first, second = " ".join(sentences[:30]), " ".join(sentences[30:])
+    text = f"{first}\n\n{second}"
+    page = Page(1, text, [Section(0, len(first) + 2, ("A",)), Section(len(first) + 2, len(text), ("B",))])
+    chunks = split(page, size=500, overlap=100)
+    check(page, chunks, 500)
+    for left, right in pairwise(chunks):
+        if left.heading == right.heading:
+            assert 0 < left.char_end - right.char_start <= 100
+            assert right.text.startswith("Sentence")
+        else:
+            assert right.char_start >= left.char_end
+    assert {chunk.heading for chunk in chunks} == {("A",), ("B",)}
+    assert all("number 29" not in chunk.text for chunk in chunks if chunk.heading == ("B",))
+
+
+def sections_of(*parts: tuple[tuple[str, ...], int]) -> Page:
+    text, sections = "", []
+    for number, (heading, length) in enumerate(parts):
+        start = len(text)
+        text += (f"w{number} " * length)[:length]
+        sections.append(Section(start, len(text), heading))
+    return Page(1, text, sections)
+
+
+def test_small_sections_are_packed_with_their_neighbours() -> None:
+    page = sections_of((("A",), 40), (("A", "B"), 90), (("A", "C"), 80), (("D",), 500))
+    chunks = split(page, size=1000, overlap=0)
+    assert [chunk.heading for chunk in chunks] == [("A",), ("D",)]
+    check(page, chunks, 1000)
+
+
+def test_large_sections_keep_their_own_heading() -> None:
+    page = sections_of((("A", "B"), 400), (("A", "C"), 400))
+    assert [chunk.heading for chunk in split(page, size=1000, overlap=0)] == [("A", "B"), ("A", "C")]
+
+
+def test_strangers_are_not_packed() -> None:
+    page = sections_of((("A", "B"), 40), (("D", "E"), 40))
+    assert [chunk.heading for chunk in split(page, size=1000, overlap=0)] == [("A", "B"), ("D", "E")]
+
+
+def test_endless_word_is_cut_in_linear_time() -> None:
+    def seconds(length: int) -> float:
+        page = one_section("y" * 849 + " " + "x" * length)
+        started = time.process_time()
+        chunks = split(page, size=1000, overlap=150)
+        spent = time.process_time() - started
+        assert max(len(chunk.text) for chunk in chunks) <= 1000
+        return spent
+
+    seconds(1000)  # the library is imported
+    assert seconds(5_000_000) < 2.0
+
+
+def test_bytes_are_bounded_for_wide_characters() -> None:
+    page = one_section("😀" * 30_000)
+    chunks = split(page, size=8000, overlap=400)
+    check(page, chunks, 8000)
+    assert max(len(chunk.text.encode()) for chunk in chunks) > MAX_CHUNK_BYTES // 2
+
+
+def test_embedding_text_names_the_place() -> None:
+    chunk = Chunk(1, 0, 4, ("Handbook", "Lens"), "text")
+    assert embedding_text("handbook.pdf", chunk) == "handbook.pdf > Handbook > Lens\n\ntext"
+    assert embedding_text("Handbook", chunk) == "Handbook > Lens\n\ntext"
+    assert embedding_text("", Chunk(1, 0, 4, (), "text")) == "text"
