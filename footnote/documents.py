@@ -202,7 +202,8 @@ async def get(session: AsyncSession, tenant_id: str, document_id: str) -> Detail
     found = (await session.execute(_details(tenant_id).where(Document.id == document_id))).one_or_none()
     if found is None:
         raise NotFound("document_not_found", f"There is no document {document_id!r}.")
-    return Details(*found.tuple())
+    document, version, job, name = found
+    return Details(document, version, job, name)
 
 
 async def page_of(
@@ -225,7 +226,7 @@ async def page_of(
         query = query.where(Job.state.in_(states))
     if external_id:
         query = query.where(Document.external_id == external_id)
-    return [Details(*row.tuple()) for row in await session.execute(query)]
+    return [Details(*row) for row in (await session.execute(query)).all()]
 
 
 async def page_text(session: AsyncSession, tenant_id: str, document_id: str, number: int) -> tuple[str, int]:

@@ -1,0 +1,183 @@
+"""Real Postgres and Valkey for every test, started once; a savepoint around each test that needs no commit."""
+
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from uuid import uuid4
+
+import asyncpg
+import httpx2
+import pytest
+from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
+
+from api.app import create_app
+from footnote import bootstrap, keys, tenants
+from footnote.local_stack import running_postgres, running_valkey
+from footnote.runtime import Runtime, open_engine, open_runtime
+from footnote.settings import Settings
+from footnote.storage import open_store
+from footnote.telemetry import configure_logging
+from tests.fakes import FakeEmbedder, FakeGenerator
+
+SAMPLES = Path(__file__).parent / "samples"
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def logging_as_in_production() -> None:
+    configure_logging(Settings(_env_file=None, log_format="json", log_level="WARNING"))
+
+
+@pytest.fixture(scope="session")
+def stack_directory() -> Iterator[Path]:
+    """Short, because a unix socket's path has 108 bytes at most."""
+    directory = Path(tempfile.mkdtemp(prefix="fn-"))
+    yield directory
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def postgres_url(stack_directory: Path) -> Iterator[str]:
+    with running_postgres(stack_directory / "pg") as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def redis_url(stack_directory: Path) -> Iterator[str]:
+    with running_valkey(stack_directory / "kv") as url:
+        yield url
+
+
+def named_database(url: str, name: str) -> str:
+    return url.replace("/footnote?", f"/{name}?", 1)
+
+
+async def run_sql(url: str, statement: str) -> None:
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+@pytest.fixture(scope="session")
+def migrated_url(postgres_url: str) -> str:
+    """The database `footnote`, migrated; also the template of the databases of their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DATABASE_URL", postgres_url)
+        bootstrap.migrate()
+    return postgres_url
+
+
+@pytest.fixture
+def settings(migrated_url: str, redis_url: str, tmp_path: Path) -> Settings:
+    return Settings(
+        _env_file=None,
+        database_url=migrated_url,
+        redis_url=redis_url,
+        storage_url=tmp_path.as_uri() + "/objects",
+        data_dir=tmp_path / "data",
+        webhook_allow_private=True,
+        chunk_size=400,
+        chunk_overlap=50,
+        embedding_batch=8,
+    )
+
+
+@pytest.fixture(scope="session")
+async def engine(migrated_url: str, anyio_backend: str) -> AsyncIterator[AsyncEngine]:
+    engine = open_engine(Settings(_env_file=None, database_url=migrated_url), pool_size=2)
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+async def rt(settings: Settings, engine: AsyncEngine) -> AsyncIterator[Runtime]:
+    """A Runtime inside one transaction that is rolled back; its commits are savepoints."""
+    async with engine.connect() as connection:
+        outer = await connection.begin()
+        yield Runtime(
+            settings=settings,
+            sessions=async_sessionmaker(
+                connection, expire_on_commit=False, join_transaction_mode="create_savepoint"
+            ),
+            store=open_store(settings.storage_location),
+            embedder=FakeEmbedder(),
+            generator=FakeGenerator(),
+        )
+        await outer.rollback()
+
+
+@pytest.fixture
+async def own_database(migrated_url: str, anyio_backend: str) -> AsyncIterator[str]:
+    """A database of this test's own, for claims about commits, races and other processes."""
+    name = f"t_{uuid4().hex[:12]}"
+    server = named_database(migrated_url, "postgres")
+    await run_sql(server, f"CREATE DATABASE {name} TEMPLATE footnote")
+    yield named_database(migrated_url, name)
+    await run_sql(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+async def committing_rt(settings: Settings, own_database: str) -> AsyncIterator[Runtime]:
+    """A Runtime that really commits, with as many connections as it wants."""
+    own = settings.model_copy(update={"database_url": own_database})
+    async with open_runtime(own, pool_size=8) as rt:
+        yield replace(rt, embedder=FakeEmbedder(), generator=FakeGenerator())
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody with a key; Alice and Bob share a tenant, Charlie is a stranger."""
+
+    tenant_id: str
+    key: str
+    client: httpx2.AsyncClient
+
+
+@pytest.fixture
+async def people(rt: Runtime) -> AsyncIterator[dict[str, Person]]:
+    async with rt.transaction() as session:
+        ours, theirs = await tenants.create(session, "ours"), await tenants.create(session, "theirs")
+        made = {
+            "alice": (ours.id, (await keys.create(session, ours.id, "alice"))[1]),
+            "bob": (ours.id, (await keys.create(session, ours.id, "bob", ("read",)))[1]),
+            "charlie": (theirs.id, (await keys.create(session, theirs.id, "charlie"))[1]),
+        }
+    app = create_app(runtime=rt)
+    transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
+    async with app.router.lifespan_context(app):
+        found = {
+            name: Person(
+                tenant_id,
+                key,
+                httpx2.AsyncClient(
+                    transport=transport, base_url="http://footnote", headers={"Authorization": f"Bearer {key}"}
+                ),
+            )
+            for name, (tenant_id, key) in made.items()
+        }
+        yield found
+        for person in found.values():
+            await person.client.aclose()
+
+
+@pytest.fixture
+def alice(people: dict[str, Person]) -> Person:
+    return people["alice"]
+
+
+@pytest.fixture
+def bob(people: dict[str, Person]) -> Person:
+    return people["bob"]
+
+
+@pytest.fixture
+def charlie(people: dict[str, Person]) -> Person:
+    return people["charlie"]
