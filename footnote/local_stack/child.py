@@ -60,9 +60,7 @@ class Child:
         if service.before_start is not None:
             service.before_start()
         with self.log.open("ab") as output:
-            self.process = spawn(
-                service.command, output, stop=service.stop, run_as=service.run_as, env=self._env
-            )
+            self.process = spawn(service.command, output, stop=service.stop, run_as=service.run_as, env=self._env)
         self._started, self._due = now, None
 
     def check(self, now: float) -> int | None:

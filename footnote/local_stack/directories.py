@@ -11,7 +11,8 @@ from footnote.local_stack.processes import StackFailed
 
 # AF_UNIX paths end at 108 bytes on Linux and 104 on macOS.
 LONGEST_SOCKET_PATH = 100
-LONGEST_SOCKET_NAME = ".s.PGSQL.5432.lock"
+# The longest name next to a socket: where Postgres keeps the pid of the socket's server.
+SOCKET_LOCK = ".s.PGSQL.5432.lock"
 
 
 def private_directory(path: Path) -> Path:
@@ -24,7 +25,7 @@ def private_directory(path: Path) -> Path:
 def socket_directory(data_dir: Path) -> Path:
     """A 0700 directory for sockets: `run` in the data directory, or a short one if that path is too long."""
     inside = data_dir / "run"
-    if len(os.fsencode(inside / LONGEST_SOCKET_NAME)) <= LONGEST_SOCKET_PATH:
+    if len(os.fsencode(inside / SOCKET_LOCK)) <= LONGEST_SOCKET_PATH:
         return private_directory(inside)
     name = "footnote-" + hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:12]
     base = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
@@ -33,9 +34,7 @@ def socket_directory(data_dir: Path) -> Path:
     found = path.lstat()
     ours = found.st_uid in (os.geteuid(), _owner(data_dir))
     if not ours or not stat.S_ISDIR(found.st_mode) or found.st_mode & 0o077:
-        raise StackFailed(
-            f"{path} is not a private directory of ours; remove it or shorten FOOTNOTE_DATA_DIR."
-        )
+        raise StackFailed(f"{path} is not a private directory of ours; remove it or shorten FOOTNOTE_DATA_DIR.")
     return path
 
 

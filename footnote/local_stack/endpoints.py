@@ -38,9 +38,7 @@ def _check_port(setting: str, host: str, port: int) -> None:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(address)
     except OSError as error:
-        reason = (
-            "is taken by another program" if error.errno == errno.EADDRINUSE else f"cannot be used: {error}"
-        )
+        reason = "is taken by another program" if error.errno == errno.EADDRINUSE else f"cannot be used: {error}"
         raise StackFailed(f"Port {port} on {host} {reason}. Set {setting} to another port.") from error
 
 

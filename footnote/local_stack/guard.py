@@ -67,6 +67,7 @@ class Guard:
         if alive and line == self._groups:
             return
         if not alive:
+            self._shell.communicate()
             self._shell = self._start()
         self._groups = line
         assert self._shell.stdin is not None

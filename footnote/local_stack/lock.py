@@ -31,9 +31,7 @@ def exclusive(data_dir: Path, url: str, *, wait_seconds: float = 40.0) -> Iterat
         deadline = time.monotonic() + wait_seconds
         while not _taken(guard.fileno()):
             if time.monotonic() > deadline:
-                raise StackFailed(
-                    f"Processes of an earlier start do not end; see: fuser {data_dir / 'guard.lock'}"
-                )
+                raise StackFailed(f"Processes of an earlier start do not end; see: fuser {data_dir / 'guard.lock'}")
             time.sleep(0.1)
         yield guard.fileno()
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from footnote.local_stack.directories import private_directory, socket_directory
+from footnote.local_stack.directories import SOCKET_LOCK, private_directory, socket_directory
 from footnote.local_stack.processes import Process, StackFailed, ended, finish, last_lines, spawn
 from footnote.local_stack.users import RunAs, ordinary_user
 
@@ -60,7 +60,7 @@ class Postgres:
     def within(cls, data_dir: Path, *, durable: bool = True) -> "Postgres":
         """The cluster of a data directory (absolute); nothing is started."""
         pgdata = private_directory(data_dir) / f"pg{MAJOR}"
-        user = ordinary_user(pgdata)
+        user = ordinary_user(pgdata, _binaries() / "postgres")
         sockets = socket_directory(data_dir)
         user.give(sockets)
         return cls(pgdata, sockets, user, durable)
@@ -105,7 +105,7 @@ class Postgres:
         return command
 
     def clear_stale_pid(self, seconds: float = 30.0) -> None:
-        """Remove the pid file of a server that is gone, which its next start may take for a live one.
+        """Remove the pid files of a server that is gone, which its next start may take for a live one.
 
         The pid may since belong to anything, so what counts is whether any process works in the data
         directory. A server left by a killed supervisor is shutting down and gets `seconds` to end. Backends
@@ -122,6 +122,7 @@ class Postgres:
                         os.kill(orphan, signal.SIGKILL)
             time.sleep(0.05)
         (self.pgdata / "postmaster.pid").unlink(missing_ok=True)
+        (self.sockets / SOCKET_LOCK).unlink(missing_ok=True)
 
     def _recorded_pid(self) -> int | None:
         try:

@@ -125,9 +125,7 @@ class _Stack:
         if database_url is None:
             database_url = self._start_postgres()
         else:
-            self.stores.append(
-                Line("postgres", "", f"at {urlsplit(database_url).hostname}, as DATABASE_URL says")
-            )
+            self.stores.append(Line("postgres", "", f"at {urlsplit(database_url).hostname}, as DATABASE_URL says"))
         if redis_url is not None:
             self.stores.append(Line("redis", "", f"at {urlsplit(redis_url).hostname}, as REDIS_URL says"))
         elif cache and cache_child:

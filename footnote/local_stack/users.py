@@ -21,8 +21,8 @@ class RunAs:
             os.chown(directory, *self.owner)
 
 
-def ordinary_user(pgdata: Path) -> RunAs:
-    """The user for the cluster in `pgdata`, which need not exist yet.
+def ordinary_user(pgdata: Path, binary: Path) -> RunAs:
+    """The user who runs `binary` on the cluster in `pgdata`, which need not exist yet.
 
     A user namespace in which we have another, named uid is best: no user is created and no owner changes.
     Where namespaces are forbidden (many containers) root falls back to a system user, who then owns the files
@@ -35,7 +35,7 @@ def ordinary_user(pgdata: Path) -> RunAs:
     if owner == uid and (mapped := _user_namespace()):
         return mapped
     if uid == 0:
-        return _system_user(pgdata, owner)
+        return _system_user(pgdata, binary, owner)
     raise StackFailed(
         f"Postgres cannot run as uid {uid}: it has no name here, and user namespaces are forbidden. "
         "Run as a user listed in /etc/passwd, or set DATABASE_URL."
@@ -55,7 +55,7 @@ def _user_namespace() -> RunAs | None:
     return RunAs(prefix) if works(*prefix, "true") else None
 
 
-def _system_user(pgdata: Path, owner: int) -> RunAs:
+def _system_user(pgdata: Path, binary: Path, owner: int) -> RunAs:
     """Run as the cluster's owner, else as `postgres` or `nobody`, if that user can reach the files."""
     known = {entry.pw_name: entry for entry in pwd.getpwall()}
     wanted = [entry for entry in known.values() if owner and entry.pw_uid == owner]
@@ -65,10 +65,9 @@ def _system_user(pgdata: Path, owner: int) -> RunAs:
             # The private data directory opens for the user's group: to pass through, not to list.
             os.chown(pgdata.parent, -1, entry.pw_gid)
             pgdata.parent.chmod(0o710)
-        if works(*prefix, "test", "-x", str(pgdata.parent)):
+        if works(*prefix, "test", "-x", str(pgdata.parent), "-a", "-x", str(binary)):
             return RunAs(prefix, (entry.pw_uid, entry.pw_gid))
     raise StackFailed(
         "Postgres refuses to run as root. Neither a user namespace (unshare) nor a system user (setpriv) "
-        f"that can reach {pgdata.parent} is available. Run as an ordinary user, move FOOTNOTE_DATA_DIR, "
-        "or set DATABASE_URL."
+        f"that can reach {pgdata.parent} and {binary} is available. Run as an ordinary user, or set DATABASE_URL."
     )
