@@ -1,0 +1,38 @@
+"""The command line. Libraries are imported by the commands that need them, so that `--help` answers at once."""
+
+import io
+import sys
+
+import typer
+
+from footnote.cli import asking, documents, processes
+from footnote.errors import FootnoteError
+
+app = typer.Typer(
+    name="footnote",
+    help="Documents in, cited answers out.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+documents.register(app)
+asking.register(app)
+processes.register(app)
+
+
+def main() -> None:
+    """Runs the command of `sys.argv`. What went wrong on purpose is one sentence on stderr and exit code 1."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A terminal that lacks a character shows a substitute; it is no reason to fail.
+            stream.reconfigure(errors="replace")
+    try:
+        app()
+    except FootnoteError as error:
+        sys.exit(error.message)
+    except ValueError as error:
+        from pydantic import ValidationError
+
+        if not isinstance(error, ValidationError) or error.title != "Settings":
+            raise
+        sys.exit("\n".join(f"{each['loc'][0]}: {each['msg']}" for each in error.errors()))

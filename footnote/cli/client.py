@@ -1,0 +1,240 @@
+"""The HTTP API as the command line sees it: one connection pool, and errors a person can act on."""
+
+import io
+import json
+import random
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx2
+
+from footnote.errors import FootnoteError, Invalid, Unauthenticated, Unavailable
+from footnote.settings import Settings
+
+Json = dict[str, Any]
+Result = TypeVar("Result")
+
+CONNECT_SECONDS = 5.0
+SILENCE_SECONDS = 120.0
+TRIES_AGAIN = 5
+LARGEST_PAGE = 100
+_NOT_NOW = {429, 502, 503, 504}
+
+
+class NotRunning(Unavailable):
+    """Nobody listens at the API's address."""
+
+
+class ConnectionLost(Unavailable):
+    """The server went away, or silent, before it had answered."""
+
+
+class Refused(FootnoteError):
+    """The API answered with a problem; `status` is the HTTP status."""
+
+    def __init__(self, status: int, code: str, message: str, retry_after: float | None) -> None:
+        super().__init__(code, message, retry_after=retry_after)
+        self.status = status
+
+
+class RefusedForNow(Refused):
+    """A refusal that ends by itself: a rate limit, or something the server needs is away."""
+
+    retryable = True
+
+
+class Api:
+    """Calls with a key. Raises `NotRunning`, `ConnectionLost` or `Refused`; may be used from several threads."""
+
+    def __init__(self, url: str, key: str) -> None:
+        self.url = url.rstrip("/")
+        try:
+            self._local = _is_loopback(self.url)
+            self._http = httpx2.Client(
+                base_url=self.url,
+                headers={"Authorization": f"Bearer {key}"},
+                timeout=httpx2.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS, pool=None),
+                # A proxy from the environment cannot reach this machine's own loopback.
+                trust_env=not self._local,
+            )
+        except (httpx2.InvalidURL, UnicodeEncodeError) as error:
+            raise Invalid("invalid_setting", f"FOOTNOTE_API_URL or FOOTNOTE_API_KEY: {error}.") from error
+
+    def close(self) -> None:
+        self._http.close()
+
+    def get(self, path: str, *, also: int | None = None, **params: Any) -> Json:
+        """The reply's JSON object. `also` is a status beside 2xx that is an answer and no error."""
+        return self._call("GET", path, also=also, params=params)
+
+    def post(self, path: str, body: Json | None = None) -> Json:
+        return self._call("POST", path, json=body)
+
+    def listed(self, path: str, limit: int, **params: Any) -> Json:
+        """The first `limit` items of a paged list, and the cursor of what follows."""
+        found: list[Json] = []
+        cursor: str | None = None
+        while len(found) < limit:
+            if cursor:
+                params["cursor"] = cursor
+            page = self.get(path, limit=min(limit - len(found), LARGEST_PAGE), **params)
+            found += page["data"]
+            cursor = page["next_cursor"]
+            if cursor is None:
+                break
+        return {"data": found, "next_cursor": cursor}
+
+    def upload(self, path: Path, fields: dict[str, str], on_bytes: Callable[[int], None]) -> Json:
+        """Streams a file from the disk; `on_bytes` is told how many of its bytes are sent. Raises `OSError` too."""
+        name = path.name.encode("utf-8", "replace").decode()
+        with _CountedFile(path, on_bytes) as file:
+            return self._call("POST", "/v1/documents", data=fields, files={"file": (name, file)})
+
+    def events(self, path: str, body: Json) -> Iterator[tuple[str, Json]]:
+        """The named server-sent events of a reply, as they come."""
+        with self._connected(), self._http.stream("POST", path, json=body) as response:
+            if not response.is_success:
+                response.read()
+                raise _refusal(response)
+            # The sources of an answer may be larger than any fixed limit on one event.
+            for event in httpx2.EventSource(response, max_event_size=None):
+                yield event.event, json.loads(event.data)
+
+    def _call(self, method: str, path: str, *, also: int | None = None, **request: Any) -> Json:
+        with self._connected():
+            response = self._http.request(method, path, **request)
+        if not response.is_success and response.status_code != also:
+            raise _refusal(response)
+        body = _json_object(response)
+        if body is None:
+            raise FootnoteError("not_footnote", f"What answers at {self.url} is not Footnote's API.")
+        return body
+
+    @contextmanager
+    def _connected(self) -> Iterator[None]:
+        try:
+            yield
+        except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
+            raise self._not_running(error) from error
+        except httpx2.TimeoutException as error:
+            message = f"Footnote at {self.url} was silent for {SILENCE_SECONDS:.0f} seconds."
+            raise ConnectionLost("connection_lost", message) from error
+        except httpx2.HTTPError as error:
+            message = f"The connection to {self.url} was lost: {error or type(error).__name__}."
+            raise ConnectionLost("connection_lost", message) from error
+
+    def _not_running(self, error: Exception) -> NotRunning:
+        if self._local:
+            return NotRunning("not_running", f"Footnote is not running at {self.url}. Start it with `make up`.")
+        return NotRunning("not_running", f"Footnote cannot be reached at {self.url}: {error or 'no connection'}.")
+
+
+@contextmanager
+def open_api() -> Iterator[Api]:
+    """The API that the settings name: FOOTNOTE_API_URL, or the local stack's."""
+    settings = Settings()
+    url = settings.api_url or f"http://127.0.0.1:{settings.port}"
+    if not url.startswith(("http://", "https://")):
+        raise Invalid("invalid_setting", f"FOOTNOTE_API_URL must start with http:// or https://, not {url!r}.")
+    key = _key(settings)
+    api = Api(url, key or "")
+    try:
+        if not key:
+            api.get("/healthz")  # a server that was never started is the likelier reason
+            raise Unauthenticated(
+                "no_api_key", f"No API key: set FOOTNOTE_API_KEY, or put one in {_key_file(settings)}."
+            )
+        yield api
+    finally:
+        api.close()
+
+
+def patiently(call: Callable[[], Result], on_wait: Callable[[float, FootnoteError], None]) -> Result:
+    """Tries up to five times more while the error is one that passes, as late as the server asks for."""
+    for attempt in range(TRIES_AGAIN):
+        try:
+            return call()
+        except (NotRunning, ConnectionLost, RefusedForNow) as error:
+            pause = error.retry_after
+            if pause is None:
+                pause = 2**attempt * random.uniform(0.75, 1.25)  # noqa: S311  jitter, no secret
+            on_wait(pause, error)
+            time.sleep(pause)
+    return call()
+
+
+class _CountedFile(io.BufferedReader):
+    """A file that reports how far it has been read; rewinding starts the count again."""
+
+    def __init__(self, path: Path, on_bytes: Callable[[int], None]) -> None:
+        super().__init__(io.FileIO(path))
+        self._on_bytes = on_bytes
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        piece = super().read(size)
+        self._on_bytes(self.tell())
+        return piece
+
+
+def _key_file(settings: Settings) -> Path:
+    return settings.data_dir / "api_key"
+
+
+def _key(settings: Settings) -> str | None:
+    if settings.api_key:
+        return settings.api_key.strip()
+    try:
+        return _key_file(settings).read_text().strip()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise Unauthenticated("no_api_key", f"The API key in {_key_file(settings)} cannot be read: {error}.") from error
+
+
+def _is_loopback(url: str) -> bool:
+    host = httpx2.URL(url).host
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def _json_object(response: httpx2.Response) -> Json | None:
+    try:
+        body = response.json()
+    except ValueError:
+        return None
+    return body if isinstance(body, dict) else None
+
+
+def _refusal(response: httpx2.Response) -> Refused:
+    kind = RefusedForNow if response.status_code in _NOT_NOW else Refused
+    problem = _json_object(response) or {}
+    code = str(problem.get("code") or response.status_code)
+    message = problem_message(problem, response.reason_phrase or "Error", response.headers.get("X-Request-ID"))
+    return kind(response.status_code, code, message, _seconds(response.headers.get("Retry-After")))
+
+
+def problem_message(problem: Json, title: str = "Error", request_id: str | None = None) -> str:
+    """`title: detail (code, request id)`, with the fields that are wrong; `problem` is RFC 9457's object."""
+    parts = [str(problem.get("detail") or "")]
+    parts += [f"{field.get('field')}: {field.get('message')}" for field in problem.get("errors") or ()]
+    request_id = problem.get("request_id") or request_id
+    origin = ", ".join(filter(None, (problem.get("code"), request_id and f"request {request_id}")))
+    told = f"{problem.get('title') or title}: {' '.join(filter(None, parts))}".rstrip(": ")
+    return f"{told} ({origin})" if origin else told
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    """Retry-After is a number of seconds or, from proxies, a date."""
+    if not retry_after:
+        return None
+    if retry_after.isdigit():
+        return float(retry_after)
+    try:
+        wait = (parsedate_to_datetime(retry_after) - datetime.now(UTC)).total_seconds()
+    except (ValueError, TypeError):
+        return None
+    return max(0.0, wait)

@@ -1,0 +1,111 @@
+"""What `footnote add` shows while files are sent and ingested: nothing, lines, or bars."""
+
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from rich import progress
+from rich.table import Column
+
+from footnote.cli.terminal import plain, say, standing
+from footnote.errors import FootnoteError
+
+
+class Progress:
+    """Shows nothing. Sending is reported from several threads."""
+
+    def __enter__(self) -> "Progress":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Leaves the terminal as it was."""
+
+    def sending(self, path: Path, sent: int, size: int) -> None:
+        """`sent` of `size` bytes are on their way."""
+
+    def holding(self, path: Path, pause: float, error: FootnoteError) -> None:
+        """Nothing happens for `pause` seconds."""
+
+    def sent(self, path: Path) -> None:
+        """The server has answered."""
+
+    def standing(self, path: Path, status: dict[str, Any]) -> None:
+        """`status` is the reply of GET /v1/documents/{id}/status."""
+
+    def over(self, path: Path, line: str) -> None:
+        """The last word on a file."""
+
+
+class Lines(Progress):
+    """For logs and pipes: a line when a file comes to another step."""
+
+    def __init__(self) -> None:
+        self._last: dict[Path, tuple[str, str]] = {}
+
+    def holding(self, path: Path, pause: float, error: FootnoteError) -> None:
+        say(f"{path}: trying again in {pause:.0f} s: {error.message}")
+
+    def standing(self, path: Path, status: dict[str, Any]) -> None:
+        now = (status["status"], status["step"])
+        if self._last.get(path) != now:
+            self._last[path] = now
+            say(f"{path}: {standing(status)}")
+
+    def over(self, path: Path, line: str) -> None:
+        self._last.pop(path, None)
+        say(line)
+
+
+class Bars(Progress):
+    """A bar for every file at work, and one for all of them; what is over scrolls away above."""
+
+    def __init__(self, files: int) -> None:
+        self._bars = progress.Progress(
+            progress.TextColumn(
+                "{task.description}", markup=False, table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")
+            ),
+            progress.BarColumn(),
+            progress.TextColumn("{task.fields[detail]}", markup=False, table_column=Column(ratio=1, no_wrap=True)),
+            expand=True,
+            transient=True,
+        )
+        self._files = files
+        self._tasks: dict[Path, progress.TaskID] = {}
+        self._all = self._bars.add_task("All files", total=files, detail=f"0 of {files}", visible=files > 1)
+
+    def __enter__(self) -> "Bars":
+        self._bars.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._bars.stop()
+
+    def sending(self, path: Path, sent: int, size: int) -> None:
+        self._show(path, sent, size, f"sent {sent / 1e6:.1f} of {size / 1e6:.1f} MB")
+
+    def holding(self, path: Path, pause: float, error: FootnoteError) -> None:
+        self._show(path, 0, None, f"again in {pause:.0f} s: {error.message}")
+
+    def sent(self, path: Path) -> None:
+        task = self._tasks.pop(path, None)
+        if task is not None:
+            self._bars.remove_task(task)
+
+    def standing(self, path: Path, status: dict[str, Any]) -> None:
+        self._show(path, status["progress"]["done"], status["progress"]["total"], standing(status))
+
+    def over(self, path: Path, line: str) -> None:
+        self.sent(path)
+        self._bars.console.print(plain(line), markup=False, highlight=False, soft_wrap=True)
+        self._bars.advance(self._all)
+        self._bars.update(self._all, detail=f"{self._bars.tasks[0].completed:.0f} of {self._files}")
+
+    def _show(self, path: Path, done: int, total: int | None, detail: str) -> None:
+        task = self._tasks.get(path)
+        if task is None:
+            task = self._tasks[path] = self._bars.add_task(plain(path.name), total=1, detail="")
+        self._bars.update(task, total=total or 1, completed=done if total else 0, detail=plain(detail))

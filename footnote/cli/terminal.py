@@ -1,0 +1,71 @@
+"""How things look on a terminal. What comes from documents is printed as text, never obeyed."""
+
+import json
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import typer
+
+# A file name or an answer could hold escape sequences; line feed and tab are harmless.
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def plain(text: str) -> str:
+    return _CONTROLS.sub("", text)
+
+
+def say(text: str = "", *, err: bool = False, nl: bool = True) -> None:
+    typer.echo(plain(text), err=err, nl=nl)
+
+
+def say_json(value: Any) -> None:
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Columns as wide as their content, so that ids stay whole in pipes and in narrow windows."""
+    cells = [list(header)] + [["" if cell is None else one_line(str(cell)) for cell in row] for row in rows]
+    widths = [max(len(row[column]) for row in cells) for column in range(len(header))]
+    for row in cells:
+        say("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def one_line(text: str, longest: int | None = None) -> str:
+    """White space folded; at most `longest` characters, the last one an ellipsis if something is missing."""
+    folded = " ".join(text.split())
+    return folded if longest is None or len(folded) <= longest else folded[: longest - 1].rstrip() + "…"
+
+
+def counted(number: int | None, noun: str) -> str:
+    """`1 page`, `2 pages`, `? pages`."""
+    return f"{'?' if number is None else number} {noun}{'' if number == 1 else 's'}"
+
+
+def pages_of(anchor: dict[str, Any]) -> str:
+    """`page 11` or `pages 11-12` of a hit or a citation."""
+    first, last = anchor["page_start"], anchor["page_end"]
+    return f"page {first}" if first == last else f"pages {first}-{last}"
+
+
+def standing(status: dict[str, Any]) -> str:
+    """Where a job stands, in a few words: `embed 120/418 chunks`, `waiting: the provider is overloaded`."""
+    if status["status"] != "running":
+        return ": ".join(filter(None, (status["status"], status["waiting_for"])))
+    progress = status["progress"]
+    done, total, unit = progress["done"], progress["total"], progress["unit"]
+    if total:
+        return f"{status['step']} {done}/{total} {unit}"
+    return f"{status['step']} {done} {unit}" if done else str(status["step"])
+
+
+def moment(value: str | None) -> str:
+    """A time of the API in this machine's zone, to the second."""
+    return f"{datetime.fromisoformat(value).astimezone():%Y-%m-%d %H:%M:%S}" if value else ""
+
+
+def took(started: str | None, finished: str | None) -> str:
+    if not started or not finished:
+        return ""
+    return f"{(datetime.fromisoformat(finished) - datetime.fromisoformat(started)).total_seconds():.1f} s"
