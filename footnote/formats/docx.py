@@ -20,6 +20,7 @@ MAX_BYTES = 200 * 1024 * 1024
 MAX_RATIO = 100
 _RATIO_FROM_BYTES = 10 * 1024 * 1024  # repetitive XML of ordinary size compresses better than any limit
 
+_XML_ERR_NO_MEMORY = 2
 _LOCAL_HEADER = re.compile(rb"PK\x03\x04.{22}(.{2}).{2}", re.S)
 
 
@@ -67,7 +68,14 @@ def _read(archive: zipfile.ZipFile, name: str) -> Any:
     """A part's XML, by python-docx's parser, which resolves no entities."""
     from docx.oxml import parse_xml
 
-    return parse_xml(archive.read(name))
+    data = archive.read(name)
+    try:
+        return parse_xml(data)
+    except SyntaxError as error:
+        # libxml2 reports a refused allocation as an error of the document.
+        if getattr(error, "code", None) == _XML_ERR_NO_MEMORY:
+            raise DocumentRejected("too_complex") from error
+        raise
 
 
 def _related(archive: zipfile.ZipFile, part: str) -> dict[str, str]:

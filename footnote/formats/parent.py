@@ -84,8 +84,10 @@ _ending: set[asyncio.Task[None]] = set()
 
 async def _end(process: Process) -> None:
     """Kills the child and waits until it and its pipes are gone, even if the caller is cancelled."""
-    with suppress(ProcessLookupError):
-        process.kill()
+    # Not process.kill(): that reaps a child which has just ended, and the loop's own watcher then misses it.
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGKILL)
     task = asyncio.ensure_future(_drain(process))
     _ending.add(task)
     task.add_done_callback(_ending.discard)

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -17,6 +18,7 @@ import pytest
 from footnote.errors import DocumentRejected
 from footnote.formats import Page, module_for, paginate
 from footnote.formats.parent import read_pages
+from footnote.formats.sniffing import DOCX, sniff
 from footnote.settings import ParseLimits
 
 T = TypeVar("T")
@@ -74,8 +76,6 @@ async def child_of(known: set[int]) -> int:
 
 @pytest.mark.parametrize("name", ["handbook.pdf", "boats.docx", "weather.md", "visitors.html", "log_cp1252.txt"])
 async def test_pages_are_those_of_the_parser(name: str) -> None:
-    from footnote.formats.sniffing import sniff
-
     path = SAMPLES / name
     media_type = sniff(path.read_bytes(), name)
     assert await pages_of(path, media_type) == list(paginate(module_for(media_type).parse(path)))
@@ -222,6 +222,12 @@ async def until(condition: Callable[[], T]) -> T:
     raise AssertionError("it did not happen within 10 seconds")
 
 
+async def test_an_ended_child_is_no_surprise_to_the_loop(caplog: pytest.LogCaptureFixture) -> None:
+    for _ in range(20):
+        await pages_of(SAMPLES / "log_utf8.txt")
+    assert caplog.messages == []
+
+
 async def test_the_environment_is_not_handed_on(monkeypatch: pytest.MonkeyPatch, endless: Path) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
     known = children()
@@ -231,3 +237,12 @@ async def test_the_environment_is_not_handed_on(monkeypatch: pytest.MonkeyPatch,
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
+
+
+async def test_xml_that_does_not_fit_memory_is_not_called_damaged(tmp_path: Path) -> None:
+    paragraphs = "".join(f"<w:p><w:r><w:t>{number}</w:t></w:r></w:p>" for number in range(200_000))
+    path = tmp_path / "wide.docx"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("word/document.xml", f'<w:document xmlns:w="w"><w:body>{paragraphs}</w:body></w:document>')
+    limits = ParseLimits(cpu_seconds=20, wall_seconds=60, memory_bytes=160 * 1024 * 1024)
+    assert (await rejection(path, DOCX, limits)).code == "too_complex"
