@@ -3,12 +3,13 @@
 import io
 import json
 import random
-import time
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
+from time import sleep as pause
 from typing import Any, TypeVar
 
 import httpx2
@@ -51,19 +52,19 @@ class RefusedForNow(Refused):
 class Api:
     """Calls with a key. Raises `NotRunning`, `ConnectionLost` or `Refused`; may be used from several threads."""
 
-    def __init__(self, url: str, key: str) -> None:
+    def __init__(self, url: str, key: str | None) -> None:
         self.url = url.rstrip("/")
         try:
             self._local = _is_loopback(self.url)
             self._http = httpx2.Client(
                 base_url=self.url,
-                headers={"Authorization": f"Bearer {key}"},
+                headers={"Authorization": f"Bearer {key}"} if key else {},
                 timeout=httpx2.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS, pool=None),
                 # A proxy from the environment cannot reach this machine's own loopback.
                 trust_env=not self._local,
             )
-        except (httpx2.InvalidURL, UnicodeEncodeError) as error:
-            raise Invalid("invalid_setting", f"FOOTNOTE_API_URL or FOOTNOTE_API_KEY: {error}.") from error
+        except httpx2.InvalidURL as error:
+            raise Invalid("invalid_setting", f"FOOTNOTE_API_URL: {error}.") from error
 
     def close(self) -> None:
         self._http.close()
@@ -142,7 +143,7 @@ def open_api() -> Iterator[Api]:
     if not url.startswith(("http://", "https://")):
         raise Invalid("invalid_setting", f"FOOTNOTE_API_URL must start with http:// or https://, not {url!r}.")
     key = _key(settings)
-    api = Api(url, key or "")
+    api = Api(url, key)
     try:
         if not key:
             api.get("/healthz")  # a server that was never started is the likelier reason
@@ -160,11 +161,11 @@ def patiently(call: Callable[[], Result], on_wait: Callable[[float, FootnoteErro
         try:
             return call()
         except (NotRunning, ConnectionLost, RefusedForNow) as error:
-            pause = error.retry_after
-            if pause is None:
-                pause = 2**attempt * random.uniform(0.75, 1.25)  # noqa: S311  jitter, no secret
-            on_wait(pause, error)
-            time.sleep(pause)
+            seconds = error.retry_after
+            if seconds is None:
+                seconds = 2**attempt * random.uniform(0.75, 1.25)  # noqa: S311  jitter, no secret
+            on_wait(seconds, error)
+            pause(seconds)
     return call()
 
 
@@ -182,18 +183,23 @@ class _CountedFile(io.BufferedReader):
 
 
 def _key_file(settings: Settings) -> Path:
-    return settings.data_dir / "api_key"
+    return settings.data_dir.expanduser() / "api_key"
 
 
 def _key(settings: Settings) -> str | None:
-    if settings.api_key:
-        return settings.api_key.strip()
-    try:
-        return _key_file(settings).read_text().strip()
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise Unauthenticated("no_api_key", f"The API key in {_key_file(settings)} cannot be read: {error}.") from error
+    place, key = "FOOTNOTE_API_KEY", settings.api_key
+    if not key:
+        place = str(_key_file(settings))
+        try:
+            key = _key_file(settings).read_text()
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise Unauthenticated("no_api_key", f"The API key in {place} cannot be read: {error}.") from error
+    key = key.strip()
+    if not re.fullmatch(r"[!-~]+", key):  # what a header can carry
+        raise Unauthenticated("invalid_api_key", f"What {place} holds is not an API key.")
+    return key
 
 
 def _is_loopback(url: str) -> bool:

@@ -1,0 +1,142 @@
+"""Where the API is, which key it gets, and what a person is told when that does not work."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Footnote, Reply, StubApi, problem
+
+NO_JOBS = Reply({"data": [], "next_cursor": None})
+
+
+@pytest.fixture
+def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> int:
+    """A port where nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
+    monkeypatch.delenv("FOOTNOTE_API_URL", raising=False)
+    monkeypatch.setenv("PORT", str(port))
+    monkeypatch.setenv("FOOTNOTE_DATA_DIR", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    return port
+
+
+@pytest.mark.parametrize("key", ["fn_test", None])
+@pytest.mark.parametrize("command", [("add", __file__), ("ask", "x"), ("search", "x"), ("status",), ("jobs",)])
+def test_a_server_that_is_not_running(
+    nobody: int, footnote: Footnote, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...], key: str | None
+) -> None:
+    monkeypatch.delenv("FOOTNOTE_API_KEY", raising=False)
+    if key:
+        monkeypatch.setenv("FOOTNOTE_API_KEY", key)
+    ran = footnote(*command)
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err == f"Footnote is not running at http://127.0.0.1:{nobody}. Start it with `make up`.\n"
+
+
+def test_the_key_of_the_local_stack_is_found(
+    stub: StubApi, footnote: Footnote, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    stub.on("GET", "/v1/jobs", NO_JOBS)
+    monkeypatch.delenv("FOOTNOTE_API_KEY")
+    monkeypatch.setenv("FOOTNOTE_DATA_DIR", str(tmp_path / "data"))
+    ran = footnote("jobs")
+    assert ran.code == 1
+    assert f"set FOOTNOTE_API_KEY, or put one in {tmp_path / 'data' / 'api_key'}" in ran.err
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "api_key").write_text("fn_kept\n")
+    assert footnote("jobs").code == 0
+    assert stub.asked[-1].headers["authorization"] == "Bearer fn_kept"
+
+
+def test_a_proxy_of_the_environment_is_not_asked_for_the_loopback(
+    stub: StubApi, footnote: Footnote, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stub.on("GET", "/v1/jobs", NO_JOBS)
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    assert footnote("jobs").code == 0
+
+
+def test_a_problem_is_told_with_its_fields(stub: StubApi, footnote: Footnote) -> None:
+    told = problem(422, "invalid_request", "See errors.")
+    told.body["errors"] = [{"field": "query.status", "message": "unknown"}]
+    stub.on("GET", "/v1/jobs", told)
+    ran = footnote("jobs", "--status", "nonsense")
+    assert ran.code == 1
+    assert ran.err == "Refused: See errors. query.status: unknown (invalid_request, request req_1)\n"
+
+
+@pytest.mark.parametrize(
+    ("reply", "told"),
+    [
+        (Reply(b"<html>It works!</html>"), "is not Footnote's API"),
+        (Reply(b"[]"), "is not Footnote's API"),
+        (Reply(b"<html>", status=404), "Not Found"),
+        (Reply(b"", status=302, headers={"Location": "/login"}), "Found"),
+        (Reply(dropped=True), "was lost"),
+    ],
+)
+def test_another_server_at_the_address(stub: StubApi, footnote: Footnote, reply: Reply, told: str) -> None:
+    stub.on("GET", "/v1/jobs", reply)
+    ran = footnote("jobs")
+    assert ran.code == 1
+    assert told in ran.err
+    assert len(ran.err.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "told"),
+    [
+        ("FOOTNOTE_API_URL", "localhost:8000", "must start with http://"),
+        ("FOOTNOTE_API_URL", "http://host:port", "FOOTNOTE_API_URL"),
+        ("FOOTNOTE_API_KEY", "fn_schlüssel", "FOOTNOTE_API_KEY"),
+        ("FOOTNOTE_API_KEY", "fn_one\nfn_two", "FOOTNOTE_API_KEY"),
+        ("PORT", "many", "PORT: Input should be a valid integer"),
+    ],
+)
+def test_a_setting_that_makes_no_sense_is_named(
+    stub: StubApi, footnote: Footnote, monkeypatch: pytest.MonkeyPatch, name: str, value: str, told: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    ran = footnote("jobs")
+    assert (ran.code, ran.out) == (1, "")
+    assert told in ran.err
+    assert len(ran.err.splitlines()) == 1
+
+
+def _modules_after(code: str) -> set[str]:
+    ran = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys; print(*sys.modules, file=sys.stderr)"],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return set(ran.stderr.split())
+
+
+def test_help_loads_nothing_heavy() -> None:
+    loaded = _modules_after(
+        "import sys; sys.argv = ['footnote', '--help']\n"
+        "from footnote.cli import main\n"
+        "try: main()\nexcept SystemExit as ended: assert not ended.code"
+    )
+    assert "footnote.cli.documents" in loaded
+    assert not loaded & {"httpx2", "sqlalchemy", "celery", "openai", "onnxruntime", "boto3", "fastapi", "pypdfium2"}
+
+
+def test_commands_know_the_api_and_not_the_domain() -> None:
+    loaded = _modules_after(
+        "import footnote.cli.uploads, footnote.cli.documents, footnote.cli.asking, footnote.formats\n"
+        "assert footnote.formats.supported()"
+    )
+    domain = {name for name in loaded if name.startswith("footnote.")} - {
+        "footnote.cli", "footnote.errors", "footnote.formats", "footnote.settings", "footnote.text",
+    }  # fmt: skip
+    assert {name for name in domain if not name.startswith(("footnote.cli.", "footnote.formats."))} == set()
