@@ -8,18 +8,13 @@ import socket
 from footnote.local_stack.processes import StackFailed
 from footnote.settings import Settings
 
-FLOWER_HOST = "127.0.0.1"
 _ALL_ADDRESSES = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}  # noqa: S104 - recognised, not bound
 
 
-def _reachable_host(settings: Settings) -> str:
-    """An address on which this machine reaches its API."""
-    return _ALL_ADDRESSES.get(settings.host, settings.host)
-
-
-def base_url(settings: Settings) -> str:
-    host = _reachable_host(settings)
-    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
+def url(host: str, port: int) -> str:
+    """Where this machine reaches what listens on a host, which may mean all addresses, and a port."""
+    host = _ALL_ADDRESSES.get(host, host)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def check_ports(settings: Settings) -> None:
@@ -27,7 +22,7 @@ def check_ports(settings: Settings) -> None:
     if settings.port == settings.flower_port:
         raise StackFailed(f"PORT and FLOWER_PORT are both {settings.port}.")
     _check_port("PORT", settings.host, settings.port)
-    _check_port("FLOWER_PORT", FLOWER_HOST, settings.flower_port)
+    _check_port("FLOWER_PORT", settings.flower_host, settings.flower_port)
 
 
 def _check_port(setting: str, host: str, port: int) -> None:
@@ -44,7 +39,7 @@ def _check_port(setting: str, host: str, port: int) -> None:
 
 def readiness(settings: Settings) -> dict[str, str] | None:
     """What GET /readyz says, as far as it is text, once the API is ready; None before."""
-    connection = http.client.HTTPConnection(_reachable_host(settings), settings.port, timeout=2)
+    connection = http.client.HTTPConnection(url(settings.host, settings.port).removeprefix("http://"), timeout=2)
     try:
         connection.request("GET", "/readyz")
         response = connection.getresponse()

@@ -81,6 +81,7 @@ def environment(
         "FOOTNOTE_DATA_DIR": str(data_dir),
         "FOOTNOTE_HOST": settings.host,
         "PORT": str(settings.port),
+        "FLOWER_HOST": settings.flower_host,
         "FLOWER_PORT": str(settings.flower_port),
         "FLOWER_USER": settings.flower_user,
         "FLOWER_PASSWORD": flower_password,

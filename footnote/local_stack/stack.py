@@ -13,7 +13,7 @@ from footnote.local_stack import postgres, valkey
 from footnote.local_stack.banner import Banner, Line
 from footnote.local_stack.child import Child
 from footnote.local_stack.directories import kept_secret, private_directory
-from footnote.local_stack.endpoints import FLOWER_HOST, base_url, check_ports, readiness
+from footnote.local_stack.endpoints import check_ports, readiness, url
 from footnote.local_stack.guard import Guard
 from footnote.local_stack.lock import AlreadyRunning, exclusive
 from footnote.local_stack.postgres import Postgres
@@ -40,7 +40,7 @@ def up(settings: Settings, ours: Programs | None = None, out: TextIO | None = No
     data_dir = settings.data_dir.expanduser().resolve()
     try:
         private_directory(data_dir)
-        with exclusive(data_dir, base_url(settings)) as lock:
+        with exclusive(data_dir, url(settings.host, settings.port)) as lock:
             check_ports(settings)
             guard = Guard(lock)
             try:
@@ -105,8 +105,8 @@ class _Stack:
         self.supervisor.set_ready()
         banner = Banner(
             data_dir=self.data_dir,
-            api_url=base_url(self.settings),
-            flower_url=f"http://{FLOWER_HOST}:{self.settings.flower_port}",
+            api_url=url(self.settings.host, self.settings.port),
+            flower_url=url(self.settings.flower_host, self.settings.flower_port),
             flower_user=self.settings.flower_user,
             flower_password="as configured" if self.settings.flower_password else f"in {password_file}",
             services=[*self.stores, *(_line(child, _version(child.service.name)) for child in children)],

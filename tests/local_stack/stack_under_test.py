@@ -76,12 +76,13 @@ class Stack:
     def start(self, name="out"):
         description = {"settings": self.settings, "migrate": self.migrate, "services": list(self.services.values())}
         self.out = self.data_dir.with_suffix(f".{name}")
+        path = os.pathsep.join([str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")])
         with self.out.open("wb") as out:
             process = subprocess.Popen(
                 [*self.run_as, sys.executable, str(HERE / "run_stack.py"), json.dumps(description)],
                 stdout=out,
                 stderr=subprocess.STDOUT,
-                env=os.environ | {"PYTHONPATH": str(HERE.parents[1]), "PYTHONDONTWRITEBYTECODE": "1"},
+                env=os.environ | {"PYTHONPATH": path, "PYTHONDONTWRITEBYTECODE": "1"},
             )
         self.started.append(process)
         return process
