@@ -19,7 +19,10 @@ for tool in buildah mmdebstrap eatmydata; do
 done
 
 # One store for all commands, apart from whatever else buildah holds on this machine.
-store() { eatmydata buildah --root "$work/store" --runroot "$work/run" --storage-driver vfs "$@"; }
+store() { eatmydata buildah --root "$work/store-$driver" --runroot "$work/run" --storage-driver "$driver" "$@"; }
+# vfs works on every file system, but copies whole images: 12 GB and many times slower.
+driver=overlay
+store info >/dev/null 2>&1 || driver=vfs
 
 printf 'unqualified-search-registries = ["docker.io"]\n' >"$work/registries.conf"
 export CONTAINERS_REGISTRIES_CONF="$work/registries.conf"

@@ -141,7 +141,6 @@ def test_the_worker_is_given_longer_to_stop_than_it_takes(services: Services) ->
     soft = make_app(Settings(redis_url="redis://localhost")).conf.worker_soft_shutdown_timeout
     assert services["worker"]["stop_grace_period"] == "30s"
     assert soft <= 20
-    assert "REMAP_SIGTERM=SIGQUIT" in (ROOT / "Dockerfile.worker").read_text()
 
 
 def test_settings_reach_the_containers_from_the_shell_and_unset_ones_stay_unset(tmp_path: Path) -> None:
