@@ -2,7 +2,7 @@
 # `make docker-check`: builds both images without a container engine, then starts Python and `footnote` in each.
 #
 # Needs root on Debian or Ubuntu and three packages: apt-get install buildah mmdebstrap eatmydata
-# Downloads Debian packages and wheels; takes minutes and about 4 GB in DOCKER_CHECK_DIR (default build/docker-check),
+# Downloads Debian packages and wheels; takes minutes and about 3 GB in DOCKER_CHECK_DIR (default build/docker-check),
 # which may be deleted afterwards. The registry's Python image is replaced by the same Debian release with its own
 # Python, so that what is checked is our instructions, not somebody else's download.
 # Read from the environment when set: DEBIAN_MIRROR; PIP_CERT and PIP_INDEX_URL, passed on to the builds.

@@ -5,10 +5,13 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from footnote.settings import Settings
 
@@ -164,12 +167,7 @@ def test_dotenv_is_used_when_it_is_there(tmp_path: Path) -> None:
 
 def test_our_variables_exist(services: Services) -> None:
     known = {field.validation_alias for field in Settings.model_fields.values()}
-    used = {
-        key
-        for name in OURS
-        for key in services[name]["environment"]
-        if key.startswith(("FOOTNOTE_", "FLOWER_"))
-    }
+    used = {key for name in OURS for key in services[name]["environment"] if key.startswith(("FOOTNOTE_", "FLOWER_"))}
     assert used - known == set()
 
 
@@ -188,3 +186,20 @@ def test_locks_name_no_index_and_hash_everything() -> None:
         assert "--find-links" not in text, lock.name
         pins = re.findall(r"^[a-z0-9][^\n]*==[^\n]*\n(    --hash=sha256:[0-9a-f]{64})", text, re.MULTILINE)
         assert len(pins) == len(re.findall(r"==", re.sub(r" ;[^\n]*", "", text))), lock.name
+
+
+@pytest.mark.parametrize(
+    ("lock", "extras", "groups"), [("base", [], []), ("local", ["local"], []), ("dev", ["local"], ["dev"])]
+)
+def test_locks_satisfy_pyproject(lock: str, extras: list[str], groups: list[str]) -> None:
+    """Fails when a dependency was added or raised without `scripts/lock.sh`."""
+    pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    wanted = list(pyproject["project"]["dependencies"])
+    wanted += [line for extra in extras for line in pyproject["project"]["optional-dependencies"][extra]]
+    wanted += [line for group in groups for line in pyproject["dependency-groups"][group]]
+    text = (ROOT / "requirements" / f"{lock}.txt").read_text()
+    locked = dict(re.findall(r"^([a-z0-9-]+)==([^ ]+)", text, re.MULTILINE))
+    for requirement in map(Requirement, wanted):
+        version = locked.get(canonicalize_name(requirement.name))
+        assert version, f"{requirement.name} is not locked"
+        assert requirement.specifier.contains(version), f"{requirement} is locked to {version}"
