@@ -5,6 +5,7 @@ output and moves the job's cursor. See `jobs` for the protocol.
 """
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -181,6 +182,11 @@ async def _subject(rt: Runtime, claim: Claim) -> tuple[Version, Collection]:
         return version, await session.get_one(Collection, document.collection_id)
 
 
+def _title(version: Version) -> str:
+    """What the document is called, in words: `3M_2018_10K.pdf` is `3M 2018 10K`."""
+    return re.sub(r"[_\s]+", " ", Path(version.filename).stem).strip()
+
+
 # -- embed ---------------------------------------------------------------------------------------------------
 
 
@@ -191,7 +197,7 @@ async def embed(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
     space = await _current_space(rt, collection)
     embedded = tokens = 0
     async for batch in _batches(rt, version, rt.settings.embedding_batch):
-        texts = {cache.text_hash(full): full for full in (embedding_text(version.filename, each) for each in batch)}
+        texts = {cache.text_hash(full): full for full in (embedding_text(_title(version), each) for each in batch)}
         missing = await _missing(rt, claim.tenant_id, space, texts)
         for group in _groups(rt, missing):
             answer = await rt.embedder.embed([texts[key] for key in group])
@@ -352,12 +358,12 @@ async def _insert_chunks(
                 "space_id": collection.space_id,
                 "language": collection.language,
                 "positions": list(range(position, position + len(rows))),
-                "hashes": [cache.text_hash(embedding_text(version.filename, row)) for row in rows],
+                "hashes": [cache.text_hash(embedding_text(_title(version), row)) for row in rows],
                 "pages": [row.page for row in rows],
                 "starts": [row.char_start for row in rows],
                 "ends": [row.char_end for row in rows],
                 "headings": [" > ".join(row.heading) for row in rows],
-                "contexts": [" > ".join((version.filename, *row.heading)) for row in rows],
+                "contexts": [" > ".join((_title(version), *row.heading)) for row in rows],
                 "texts": [row.text for row in rows],
                 "words": [len(row.text.split()) for row in rows],
             },

@@ -7,7 +7,11 @@ _ABBREVIATION = re.compile(
     r"(?:\b(?:e\.g|i\.e|etc|cf|vs|al|Fig|Figs|Eq|Sec|No|Nos|Vol|Inc|Corp|Ltd|Co|Mr|Mrs|Ms|Dr|St|approx|U\.S)"
     r"|\b[A-Z])\.$"
 )
-_END = re.compile(r"[.!?…][\"'”’)\]]*(?=\s)|[。！？]|\n[ \t]*\n|\n(?=[ \t]*(?:[-*•|#]|\d+[.)])\s)")
+_END = re.compile(
+    r"[.!?…][\"'”’)\]]*(?=\s)|[。！？]"  # the marks that end a sentence
+    r"|\n[ \t]*\n|\n(?=[ \t]*(?:[-*•|#]|\d+[.)])\s)"  # a paragraph, a list item
+    r"|(?<=[\d)%])\n(?=[A-Z])"  # a table's row: figures at its end, a name at the next one's start
+)
 _WORD = re.compile(r"[^\W_]+(?:[-_.'’][^\W_]+)*")
 
 

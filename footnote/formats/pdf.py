@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from footnote.errors import DocumentRejected
 from footnote.formats import Block
+from footnote.formats._page_titles import PageTitles
 
 if TYPE_CHECKING:
     from pypdf import PdfReader
@@ -37,9 +38,13 @@ def parse(path: Path) -> Iterator[Block]:
             yield from _parse_with_pypdf(path)
             return
         outline = _outline(document)
+        titles = PageTitles()
         above: tuple[str, ...] = ()
         for index in range(len(document)):
-            for text, heading in _divide(_page_text(document, index), above, outline.get(index, [])):
+            content = _page_text(document, index)
+            if not outline:
+                above = tuple(filter(None, [titles.title(content)]))
+            for text, heading in _divide(content, above, outline.get(index, [])):
                 yield Block(text, index + 1, heading)
                 above = heading
     finally:

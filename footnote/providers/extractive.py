@@ -50,8 +50,9 @@ def open_generator(settings: Settings) -> ExtractiveGenerator:  # noqa: ARG001  
 def choose(question: str, passages: Sequence[Passage]) -> list[_Sentence]:
     """Up to three sentences, best first, each from the passages and adding something to those before it.
 
-    A sentence scores the question's words it holds, each weighted by its rarity among all sentences (idf), those
-    of its title at a third; damped by length, and by the rank of its passage: what retrieval put first is likelier.
+    A sentence scores the question's words it holds, each weighted by its rarity among all sentences (idf), those of
+    the title above it by half; more than in proportion, for two halves of a question answer none. It is damped by
+    its length, and by the rank of its passage: what retrieval put first is likelier.
     """
     wanted = set(stems(question)) - STOP
     candidates = list(_sentences(passages))
@@ -60,8 +61,8 @@ def choose(question: str, passages: Sequence[Passage]) -> list[_Sentence]:
 
     def score(sentence: _Sentence) -> float:
         held = sum(weight[word] for word in wanted & sentence.words)
-        held += sum(weight[word] for word in (wanted & sentence.heading) - sentence.words) / 3
-        return held / math.sqrt(math.sqrt(6 + len(sentence.words)) * (sentence.marker + 2))
+        held += sum(weight[word] for word in (wanted & sentence.heading) - sentence.words) / 2
+        return held * held / math.sqrt((8 + len(sentence.words)) * (sentence.marker + 8))
 
     ranked = sorted(candidates, key=score, reverse=True)
     if not ranked:

