@@ -36,11 +36,13 @@ class ConnectionLost(Unavailable):
 
 
 class Refused(FootnoteError):
-    """The API answered with a problem; `status` is the HTTP status."""
+    """The API answered with a problem; `status` is the HTTP status, `detail` the message without title and code."""
 
-    def __init__(self, status: int, code: str, message: str, retry_after: float | None) -> None:
-        super().__init__(code, message, retry_after=retry_after)
+    def __init__(self, status: int, problem: Json, title: str, retry_after: float | None) -> None:
+        code = str(problem.get("code") or status)
+        super().__init__(code, problem_message(problem, title), retry_after=retry_after)
         self.status = status
+        self.detail = _detail(problem) or title
 
 
 class RefusedForNow(Refused):
@@ -126,7 +128,8 @@ class Api:
             message = f"Footnote at {self.url} was silent for {SILENCE_SECONDS:.0f} seconds."
             raise ConnectionLost("connection_lost", message) from error
         except httpx2.HTTPError as error:
-            message = f"The connection to {self.url} was lost: {error or type(error).__name__}."
+            reason = str(error).rstrip(".") or type(error).__name__
+            message = f"The connection to {self.url} was lost: {reason}."
             raise ConnectionLost("connection_lost", message) from error
 
     def _not_running(self, error: Exception) -> NotRunning:
@@ -217,20 +220,21 @@ def _json_object(response: httpx2.Response) -> Json | None:
 
 def _refusal(response: httpx2.Response) -> Refused:
     kind = RefusedForNow if response.status_code in _NOT_NOW else Refused
+    title = response.reason_phrase or f"Status {response.status_code}"
     problem = _json_object(response) or {}
-    code = str(problem.get("code") or response.status_code)
-    message = problem_message(problem, response.reason_phrase or "Error", response.headers.get("X-Request-ID"))
-    return kind(response.status_code, code, message, _seconds(response.headers.get("Retry-After")))
+    return kind(response.status_code, problem, title, _seconds(response.headers.get("Retry-After")))
 
 
-def problem_message(problem: Json, title: str = "Error", request_id: str | None = None) -> str:
-    """`title: detail (code, request id)`, with the fields that are wrong; `problem` is RFC 9457's object."""
-    parts = [str(problem.get("detail") or "")]
-    parts += [f"{field.get('field')}: {field.get('message')}" for field in problem.get("errors") or ()]
-    request_id = problem.get("request_id") or request_id
-    origin = ", ".join(filter(None, (problem.get("code"), request_id and f"request {request_id}")))
-    told = f"{problem.get('title') or title}: {' '.join(filter(None, parts))}".rstrip(": ")
+def problem_message(problem: Json, title: str = "Error") -> str:
+    """`title: detail (code, request id)` of RFC 9457's object, with the fields that are wrong."""
+    origin = ", ".join(str(problem[name]) for name in ("code", "request_id") if problem.get(name))
+    told = ": ".join(filter(None, (str(problem.get("title") or title), _detail(problem))))
     return f"{told} ({origin})" if origin else told
+
+
+def _detail(problem: Json) -> str:
+    fields = [f"{field.get('field')}: {field.get('message')}" for field in problem.get("errors") or ()]
+    return " ".join([str(problem.get("detail") or ""), *fields]).strip()
 
 
 def _seconds(retry_after: str | None) -> float | None:

@@ -176,7 +176,7 @@ def _one(api: "Api", document_id: str) -> None:
     size = f"{counted(document['pages'], 'page')}, {counted(document['chunks'], 'chunk')}"
     say(f"{document['filename']}  {document['media_type']}, {document['bytes']} bytes, {size}")
     say(f"{document['id']}  version {document['version']} in {document['collection']}, job {now['job_id']}")
-    say(f"{standing(now)}, {counted(now['attempts'], 'attempt')}")
+    say(", ".join([standing(now), *([counted(now["attempts"], "attempt")] if now["attempts"] else [])]))
     if now["next_attempt_at"]:
         say(f"next attempt {moment(now['next_attempt_at'])}")
     if now["error"]:
@@ -222,7 +222,8 @@ def _show_jobs(found: list[Json]) -> None:
     rows = []
     for job in found:
         error = job["error"]
-        told = f"{error['code']}: {error['message']}" if error else standing(job)
+        told = "" if job["finished_at"] else standing(job)
+        told = f"{error['code']}: {error['message']}" if error else told
         rows.append((job["id"], job["filename"], job["status"], job["attempts"], moment(job["updated_at"]), told))
     table(("ID", "FILE", "STATUS", "ATTEMPTS", "UPDATED", "WHERE IT STANDS"), rows)
 

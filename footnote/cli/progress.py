@@ -39,22 +39,23 @@ class Progress:
 
 
 class Lines(Progress):
-    """For logs and pipes: a line when a file comes to another step."""
+    """For logs and pipes: a line when a file comes to another step, or waits for something else."""
 
     def __init__(self) -> None:
-        self._last: dict[Path, tuple[str, str]] = {}
+        self._said: dict[Path, set[tuple[str, str]]] = {}
 
     def holding(self, path: Path, pause: float, error: FootnoteError) -> None:
         say(f"{path}: trying again in {pause:.0f} s: {error.message}")
 
     def standing(self, path: Path, status: dict[str, Any]) -> None:
-        now = (status["status"], status["step"])
-        if self._last.get(path) != now:
-            self._last[path] = now
+        news = (status["status"], status["waiting_for"] or status["step"])
+        said = self._said.setdefault(path, set())
+        if news not in said:
+            said.add(news)
             say(f"{path}: {standing(status)}")
 
     def over(self, path: Path, line: str) -> None:
-        self._last.pop(path, None)
+        self._said.pop(path, None)
         say(line)
 
 

@@ -48,6 +48,10 @@ class Upload:
         self.status, self.error = status, error
         self.seconds = round(time.monotonic() - self.started, 1)
 
+    def refuse(self, error: FootnoteError) -> None:
+        message = error.detail if isinstance(error, Refused) else error.message
+        self.end("failed", {"code": error.code, "message": message})
+
 
 def find(names: Sequence[str], suffixes: set[str]) -> list[Path]:
     """The files that arguments name, each once: files as they are, directories with the files in them that have
@@ -164,7 +168,7 @@ class Ingestion:
         except FootnoteError as error:
             if isinstance(error, NotRunning) or (isinstance(error, Refused) and error.status in _NO_ACCESS):
                 raise
-            upload.end("failed", {"code": error.code, "message": error.message})
+            upload.refuse(error)
         else:
             upload.document, upload.job_id = reply["document"], reply["job"]["id"]
             upload.deduplicated = reply["deduplicated"]
@@ -194,7 +198,7 @@ class Ingestion:
             if error.status != 404:
                 raise
             # Deleted meanwhile.
-            upload.end("failed", {"code": error.code, "message": error.message})
+            upload.refuse(error)
         upload.due = time.monotonic() + upload.pause
         upload.pause = min(upload.pause * 1.5, LONGEST_PAUSE)
 

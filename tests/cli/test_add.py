@@ -102,7 +102,7 @@ def test_one_refused_file_does_not_stop_the_others(stub: StubApi, footnote: Foot
     ran = footnote("add", str(tmp_path))
     assert ran.code == 1
     assert ran.out.count("ready  ") == 2
-    assert "b.md  unsupported_type: Refused: This type of file is not supported. (unsupported_type" in ran.out
+    assert "b.md  unsupported_type: This type of file is not supported.\n" in ran.out
     assert ran.out.endswith("3 files, 1 failed.\n")
 
 
@@ -173,7 +173,7 @@ def test_patience_ends_after_five_more_tries(
     stub.on(*UPLOAD, problem(503, "store_unavailable", "Away.", Retry_After="1"))
     ran = footnote("add", str(note))
     assert ran.code == 1
-    assert "store_unavailable: Refused: Away." in ran.out
+    assert "store_unavailable: Away." in ran.out
     assert len(stub.to(*UPLOAD)) == 6
     assert pauses == [1.0] * 5
 
@@ -203,7 +203,7 @@ def test_a_bad_key_ends_it_at_once(stub: StubApi, footnote: Footnote, tmp_path: 
     stub.on(*UPLOAD, problem(401, "invalid_api_key", "The API key is unknown."))
     ran = footnote("add", str(tmp_path))
     assert ran.code == 1
-    assert ran.err == "Refused: The API key is unknown. (invalid_api_key, request req_1)\n"
+    assert ran.err == "Refused: The API key is unknown. (invalid_api_key, req_1)\n"
     assert len(stub.to(*UPLOAD)) <= uploads.SENT_AT_ONCE
 
 

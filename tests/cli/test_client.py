@@ -69,7 +69,7 @@ def test_a_problem_is_told_with_its_fields(stub: StubApi, footnote: Footnote) ->
     stub.on("GET", "/v1/jobs", told)
     ran = footnote("jobs", "--status", "nonsense")
     assert ran.code == 1
-    assert ran.err == "Refused: See errors. query.status: unknown (invalid_request, request req_1)\n"
+    assert ran.err == "Refused: See errors. query.status: unknown (invalid_request, req_1)\n"
 
 
 @pytest.mark.parametrize(
