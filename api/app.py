@@ -44,6 +44,7 @@ def create_app(settings: Settings | None = None, runtime: Runtime | None = None)
         BodyLimits,
         json_bytes=chosen.max_json_bytes,
         upload_bytes=chosen.max_upload_bytes + MULTIPART_OVERHEAD,
+        upload_paths={documents.router.prefix},
         idle_seconds=chosen.body_idle_seconds,
     )
     app.add_middleware(RequestContext)

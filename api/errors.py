@@ -7,8 +7,6 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
 
 from footnote.errors import FootnoteError, Unavailable
@@ -100,18 +98,17 @@ async def _on_http_error(request: Request, error: Exception) -> JSONResponse:
     )
 
 
-async def _on_unexpected(request: Request, error: Exception) -> JSONResponse:
+def of_unexpected(request_id: str, error: Exception) -> JSONResponse:
+    """For what nobody raised on purpose; the details go to the log and nowhere else."""
     if database_away(error):
         log.warning("database away", error=f"{type(error).__name__}: {error}"[:300])
         known = Unavailable("database_unavailable", "The database is away; try again.")
-        return of_error(request_id_of(request), known)
+        return of_error(request_id, known)
     log.error("request failed", exc_info=error)
-    return problem(request_id_of(request), 500, "internal_error", "Something failed on our side; it is in the log.")
+    return problem(request_id, 500, "internal_error", "Something failed on our side; it is in the log.")
 
 
 def install(app: FastAPI) -> None:
     app.add_exception_handler(FootnoteError, _on_domain_error)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
     app.add_exception_handler(HTTPException, _on_http_error)
-    for kind in (DBAPIError, PoolTimeout, OSError, TimeoutError, Exception):
-        app.add_exception_handler(kind, _on_unexpected)

@@ -3,13 +3,14 @@
 import asyncio
 import re
 import time
-from typing import Any
+from collections.abc import Set
+from http import HTTPMethod
 
 import structlog
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.errors import problem
-from footnote.errors import FootnoteError, TooLarge
+from api.errors import of_unexpected, problem
 from footnote.ids import new_id
 from footnote.telemetry import requests_seconds
 
@@ -17,7 +18,11 @@ REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 
 
 class RequestContext:
-    """Gives every request its id (the caller's, if it is sane), binds it to the logs, measures the request."""
+    """Gives every request its id (the caller's, if it is sane), binds it to the logs, measures the request.
+
+    It stands outside of everything, so it is also what answers when something unforeseen is raised: what answers
+    further out would leave the id away.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -30,12 +35,12 @@ class RequestContext:
         scope.setdefault("state", {})["request_id"] = request_id
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
-        started, status = time.perf_counter(), 500
+        started, status, answered = time.perf_counter(), 500, False
 
         async def send_with_id(message: Message) -> None:
-            nonlocal status
+            nonlocal status, answered
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, answered = message["status"], True
                 message["headers"] = [
                     *message["headers"],
                     (b"x-request-id", request_id.encode()),
@@ -45,68 +50,105 @@ class RequestContext:
 
         try:
             await self.app(scope, receive, send_with_id)
+        except ClientDisconnect:
+            status = 499  # nobody is left to be answered
+        except Exception as error:
+            if answered:
+                raise
+            await of_unexpected(request_id, error)(scope, receive, send_with_id)
         finally:
             route = getattr(scope.get("route"), "path", "unmatched")
-            requests_seconds.labels(scope["method"], route, status).observe(time.perf_counter() - started)
+            method = scope["method"] if scope["method"] in HTTPMethod.__members__ else "other"
+            requests_seconds.labels(method, route, status).observe(time.perf_counter() - started)
+
+
+class _Refused(Exception):
+    """A body that is not read any further."""
+
+    def __init__(self, status: int, code: str, detail: str) -> None:
+        super().__init__(code)
+        self.status, self.code, self.detail = status, code, detail
 
 
 class BodyLimits:
     """Caps the bytes of a body and the silence within it; uvicorn itself waits for ever.
 
-    Uploads have their own, larger cap. The body is never read further than the cap.
+    Uploads have their own, larger cap: they are streamed, everything else is read into memory. The body is never
+    read further than the cap.
     """
 
-    def __init__(self, app: ASGIApp, *, json_bytes: int, upload_bytes: int, idle_seconds: float) -> None:
+    def __init__(
+        self, app: ASGIApp, *, json_bytes: int, upload_bytes: int, upload_paths: Set[str], idle_seconds: float
+    ) -> None:
         self.app = app
         self.json_bytes = json_bytes
         self.upload_bytes = upload_bytes
+        self.upload_paths = upload_paths
         self.idle_seconds = idle_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        headers = dict(scope["headers"])
-        upload = headers.get(b"content-type", b"").lower().startswith(b"multipart/form-data")
-        limit = self.upload_bytes if upload else self.json_bytes
-        started = finished = False
-        received = 0
-
-        async def limited() -> Message:
-            nonlocal received, finished
-            if finished:
-                return await receive()
-            async with asyncio.timeout(self.idle_seconds):
-                message = await receive()
-            received += len(message.get("body", b""))
-            finished = not message.get("more_body", False)
-            if received > limit:
-                raise _too_large(limit)
-            return message
+        limit = self.upload_bytes if scope["path"] in self.upload_paths else self.json_bytes
+        declared = dict(scope["headers"]).get(b"content-length", b"0")
+        if declared.isdigit() and int(declared) > limit:
+            return await _refuse(_too_large(limit), scope, receive, send)
+        body = _Body(receive, limit, self.idle_seconds)
+        started = False
 
         async def watched(message: Message) -> None:
             nonlocal started
-            started = True
-            await send(message)
+            # Whatever the application makes of a body that was cut off, the reason is what the caller must see.
+            if body.refused is None or started:
+                started = True
+                await send(message)
 
         try:
-            declared = headers.get(b"content-length", b"0")
-            if declared.isdigit() and int(declared) > limit:
-                raise _too_large(limit)
-            await self.app(scope, limited, watched)
-        except (FootnoteError, TimeoutError) as error:
-            if started or (isinstance(error, TimeoutError) and finished):
+            await self.app(scope, body.receive, watched)
+        except Exception:
+            if body.refused is None or started:
                 raise
-            await _refusal(scope, error)(scope, receive, send)
+        if body.refused is not None and not started:
+            await _refuse(body.refused, scope, receive, send)
 
 
-def _too_large(limit: int) -> TooLarge:
-    return TooLarge("too_large", f"The request body is over the limit of {limit} bytes.")
+class _Body:
+    """A request's body on its way to the application, until it is refused."""
+
+    def __init__(self, receive: Receive, limit: int, idle_seconds: float) -> None:
+        self._receive = receive
+        self._limit = limit
+        self._idle_seconds = idle_seconds
+        self._received = 0
+        self._finished = False
+        self.refused: _Refused | None = None
+
+    async def receive(self) -> Message:
+        if self.refused is not None:
+            raise self.refused
+        if self._finished:
+            return await self._receive()
+        try:
+            async with asyncio.timeout(self._idle_seconds):
+                message = await self._receive()
+        except TimeoutError:
+            self.refused = _Refused(408, "body_timeout", "The request body stopped arriving.")
+            raise self.refused from None
+        self._received += len(message.get("body", b""))
+        self._finished = not message.get("more_body", False)
+        if self._received > self._limit:
+            self.refused = _too_large(self._limit)
+            raise self.refused
+        return message
 
 
-def _refusal(scope: Scope, error: Exception) -> Any:
+def _too_large(limit: int) -> _Refused:
+    return _Refused(413, "too_large", f"The request body is over the limit of {limit} bytes.")
+
+
+async def _refuse(refused: _Refused, scope: Scope, receive: Receive, send: Send) -> None:
     # The rest of the body is not read, so the connection cannot be used again.
     headers = {"Connection": "close"}
     request_id = scope["state"]["request_id"]
-    if isinstance(error, FootnoteError):
-        return problem(request_id, 413, error.code, error.message, headers=headers)
-    return problem(request_id, 408, "body_timeout", "The request body stopped arriving.", headers=headers)
+    answer = problem(request_id, refused.status, refused.code, refused.detail, headers=headers)
+    await answer(scope, receive, send)

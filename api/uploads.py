@@ -6,6 +6,7 @@ type is told.
 
 import hashlib
 import json
+import math
 import unicodedata
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ HEAD_BYTES = 64 * 1024  # enough to tell a type from
 WRITE_BYTES = 512 * 1024
 FIELD_BYTES = 64 * 1024
 FILENAME_CHARACTERS = 255
+METADATA_DEPTH = 32
 
 
 def _json_object(given: Any) -> Any:
@@ -36,10 +38,26 @@ def _json_object(given: Any) -> Any:
     def refuse(constant: str) -> None:
         raise ValueError(f"{constant} is not JSON")
 
-    parsed = json.loads(given, parse_constant=refuse)
-    if not isinstance(parsed, dict):
-        raise ValueError("must be a JSON object")
-    return json.loads(text.clean(json.dumps(parsed, ensure_ascii=False).replace("\\u0000", "")))
+    try:
+        return _storable(json.loads(given, parse_constant=refuse), METADATA_DEPTH)
+    except RecursionError as error:
+        raise ValueError("is nested too deeply") from error
+
+
+def _storable(value: Any, depth: int) -> Any:
+    """`value` as Postgres keeps it in jsonb; what it cannot keep, or we could not send back, is refused."""
+    if depth < 0:
+        raise ValueError("is nested too deeply")
+    match value:
+        case str():
+            return text.clean(value)
+        case float() if not math.isfinite(value):
+            raise ValueError("holds a number that is too large")
+        case list():
+            return [_storable(each, depth - 1) for each in value]
+        case dict():
+            return {text.clean(name): _storable(each, depth - 1) for name, each in value.items()}
+    return value
 
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=63)]
@@ -83,11 +101,16 @@ async def _pieces(request: Request) -> AsyncIterator[Piece]:
         raise Invalid("bad_multipart", "Send multipart/form-data with a part named `file`.")
     parsed: list[Piece] = []
     current = _Part()
+    whole = False
     header: list[bytes] = [b"", b""]
 
     def begin() -> None:
         nonlocal current
         current = _Part()
+
+    def end_body() -> None:
+        nonlocal whole
+        whole = True
 
     def end_header() -> None:
         current.headers[header[0].lower()] = header[1]
@@ -96,27 +119,29 @@ async def _pieces(request: Request) -> AsyncIterator[Piece]:
     def add(which: int, data: bytes, start: int, end: int) -> None:
         header[which] += data[start:end]
 
-    parser = MultipartParser(
-        options[b"boundary"],
-        {
-            "on_part_begin": begin,
-            "on_header_field": lambda data, start, end: add(0, data, start, end),
-            "on_header_value": lambda data, start, end: add(1, data, start, end),
-            "on_header_end": end_header,
-            "on_headers_finished": lambda: current.read_headers(),
-            "on_part_data": lambda data, start, end: parsed.append((current, data[start:end])),
-            "on_part_end": lambda: parsed.append((current, None)),
-        },
-    )
     try:
+        parser = MultipartParser(
+            options[b"boundary"],
+            {
+                "on_part_begin": begin,
+                "on_header_field": lambda data, start, end: add(0, data, start, end),
+                "on_header_value": lambda data, start, end: add(1, data, start, end),
+                "on_header_end": end_header,
+                "on_headers_finished": lambda: current.read_headers(),
+                "on_part_data": lambda data, start, end: parsed.append((current, data[start:end])),
+                "on_part_end": lambda: parsed.append((current, None)),
+                "on_end": end_body,
+            },
+        )
         async for data in request.stream():
             parser.write(data)
             for piece in parsed:
                 yield piece
             parsed.clear()
-        parser.finalize()
     except FormParserError as error:
         raise Invalid("bad_multipart", f"The multipart body is malformed: {error}") from error
+    if not whole:  # the parser itself does not mind, and half a file would pass for a whole one
+        raise Invalid("bad_multipart", "The multipart body ends before its last boundary.")
 
 
 class _Intake:
@@ -153,7 +178,7 @@ class _Intake:
 async def receive(request: Request, rt: Runtime, tenant_id: str) -> tuple[Upload, UploadFields]:
     """The file, safely in the store, and the fields beside it. What raises leaves nothing in the store."""
     key = object_key(tenant_id)
-    fields: dict[str, bytes] = {}
+    fields: dict[str, tuple[_Part, bytes]] = {}
     intake: _Intake | None = None
     async with writing(rt.store, key) as writer:
         waiting = bytearray()
@@ -181,15 +206,19 @@ async def receive(request: Request, rt: Runtime, tenant_id: str) -> tuple[Upload
     return upload, checked
 
 
-def _add_field(fields: dict[str, bytes], part: _Part, data: bytes | None) -> None:
-    fields[part.name] = fields.get(part.name, b"") + (data or b"")
-    if len(fields) > 16 or sum(map(len, fields.values())) > FIELD_BYTES:
+def _add_field(fields: dict[str, tuple[_Part, bytes]], part: _Part, data: bytes | None) -> None:
+    owner, value = fields.get(part.name, (part, b""))
+    if owner is not part:
+        problem = {"field": part.name, "message": "given more than once"}
+        raise Invalid("invalid_request", "See errors.", fields=[problem])
+    fields[part.name] = part, value + (data or b"")
+    if len(fields) > 16 or sum(len(value) for _, value in fields.values()) > FIELD_BYTES:
         raise TooLarge("too_large", f"The fields beside the file are over the limit of {FIELD_BYTES} bytes.")
 
 
-def _checked(fields: dict[str, bytes]) -> UploadFields:
+def _checked(fields: dict[str, tuple[_Part, bytes]]) -> UploadFields:
     try:
-        given = {name: text.clean(value.decode()) for name, value in fields.items() if value}
+        given = {name: text.clean(value.decode()) for name, (_, value) in fields.items() if value}
         return UploadFields.model_validate(given)
     except UnicodeDecodeError as error:
         raise Invalid("invalid_request", "The fields beside the file must be UTF-8.") from error

@@ -23,8 +23,9 @@ from api.schemas import (
     StatusOut,
 )
 from footnote import documents, jobs, webhooks
-from footnote.errors import Invalid
+from footnote.errors import FootnoteError, Invalid
 from footnote.runtime import Runtime
+from footnote.telemetry import log
 
 router = APIRouter(prefix="/v1/documents", tags=["documents"])
 
@@ -56,6 +57,7 @@ DocumentId = Annotated[str, Path(max_length=64)]
 async def upload(request: Request, response: Response, rt: RuntimeDep, caller: Writer) -> AcceptedOut:
     """Stores the file and queues its ingestion. Follow the job, or give a `callback_url`."""
     stored, fields = await uploads.receive(request, rt, caller.tenant_id)
+    written = False
     try:
         if fields.callback_url:
             webhooks.check_url(fields.callback_url, rt.settings)
@@ -71,17 +73,27 @@ async def upload(request: Request, response: Response, rt: RuntimeDep, caller: W
                 callback_url=fields.callback_url,
                 request_id=request_id_of(request),
             )
+            written = True
     except Exception:
-        await rt.store.delete(stored.object_key)
+        if not written:  # a commit that failed may still have happened; then the object is needed
+            await _discard(rt, stored.object_key)
         raise
     if accepted.deduplicated:
-        await rt.store.delete(stored.object_key)
+        await _discard(rt, stored.object_key)
     response.headers["Location"] = f"/v1/jobs/{accepted.details.job.id}"
     return AcceptedOut(
         document=DocumentOut.of(accepted.details),
         job=JobOut.of(accepted.details.job),
         deduplicated=accepted.deduplicated,
     )
+
+
+async def _discard(rt: Runtime, key: str) -> None:
+    """Deletes an object that no row names; one that cannot be deleted now changes nothing for the caller."""
+    try:
+        await rt.store.delete(key)
+    except (FootnoteError, OSError) as error:
+        log.warning("object left behind", key=key, error=str(error)[:300])
 
 
 @router.get("", operation_id="documents_list")
@@ -151,8 +163,11 @@ async def content(document_id: DocumentId, rt: RuntimeDep, caller: Reader) -> An
     """The bytes of the newest version, as they were uploaded."""
     async with rt.transaction() as session:
         version = (await documents.get(session, caller.tenant_id, document_id)).version
+    pieces = rt.store.read(version.object_key)
+    # The first piece is awaited here, so that a store that is away is still a plain error response.
+    first = await anext(pieces, b"")
     return StreamingResponse(
-        rt.store.read(version.object_key),
+        _after(first, pieces),
         media_type=version.media_type,
         headers={
             "Content-Disposition": f"attachment; filename*=UTF-8''{quote(version.filename)}",
@@ -160,6 +175,12 @@ async def content(document_id: DocumentId, rt: RuntimeDep, caller: Reader) -> An
             "Content-Security-Policy": "sandbox",
         },
     )
+
+
+async def _after(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    yield first
+    async for piece in rest:
+        yield piece
 
 
 @router.get("/{document_id}/pages/{number}", operation_id="documents_page")
