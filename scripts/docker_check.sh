@@ -24,6 +24,13 @@ store() { eatmydata buildah --root "$work/store-$driver" --runroot "$work/run" -
 driver=overlay
 store info >/dev/null 2>&1 || driver=vfs
 
+tidy() { # leaves the base and the two images, and nothing mounted that would keep the directory from being deleted
+    store rm --all >/dev/null 2>&1 || true
+    store rmi --prune >/dev/null 2>&1 || true
+    umount "$work/store-$driver/overlay" 2>/dev/null || true
+}
+trap tidy EXIT
+
 printf 'unqualified-search-registries = ["docker.io"]\n' >"$work/registries.conf"
 export CONTAINERS_REGISTRIES_CONF="$work/registries.conf"
 
