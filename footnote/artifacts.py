@@ -11,6 +11,7 @@ from pathlib import Path
 
 from footnote.chunking import Chunk
 from footnote.formats import Page
+from footnote.text import clean
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ def key(version_id: str, token: int) -> str:
 
 
 def dump(page: Page, chunks: list[Chunk]) -> bytes:
-    anchors = [[chunk.char_start, chunk.char_end, list(chunk.heading)] for chunk in chunks]
+    anchors = [[chunk.char_start, chunk.char_end, [clean(name) for name in chunk.heading]] for chunk in chunks]
     return json.dumps({"number": page.number, "text": page.text, "chunks": anchors}).encode() + b"\n"
 
 

@@ -1,10 +1,10 @@
 """A document's life: accepted, deduplicated, given versions, looked at."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Select, func, select, update
+from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import collections, jobs
@@ -13,6 +13,7 @@ from footnote.ids import new_id
 from footnote.models import Chunk, Collection, Document, Job, Page, Version
 from footnote.runtime import Runtime
 from footnote.tenants import scoped
+from footnote.text import clean
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,7 @@ async def accept(
     The same bytes in the same collection give the existing document (`deduplicated`; the caller deletes the new
     object). New bytes under a known `external_id` give a new version of that document.
     """
+    upload = replace(upload, filename=clean(upload.filename))
     target = await collections.obtain(session, tenant_id, collection, rt.settings)
     await collections.check_embedder(session, target, rt.embedder)
     await _lock(session, target.id, external_id or upload.sha256.hex())
@@ -131,17 +133,7 @@ async def _supersede(
     session: AsyncSession, document: Document, upload: Upload, metadata: dict[str, Any] | None
 ) -> None:
     """Makes room for a newer version: what is still in flight for an older one must not win."""
-    await session.execute(
-        update(Job)
-        .where(Job.document_id == document.id, Job.state.in_(jobs.UNFINISHED))
-        .values(
-            state="cancelled",
-            token=Job.token + 1,
-            lease_until=None,
-            next_attempt_at=None,
-            finished_at=func.now(),
-        )
-    )
+    await jobs.end_unfinished(session, Job.document_id == document.id)
     document.newest_version += 1
     document.sha256 = upload.sha256
     document.filename = upload.filename

@@ -7,7 +7,7 @@ output and moves the job's cursor. See `jobs` for the protocol.
 import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -30,6 +30,10 @@ from footnote.telemetry import log
 
 TICK_SECONDS = 1.0  # how often progress is written, when there is any
 UNEXPECTED_RETRIES = 3
+
+
+class VectorsGone(Unavailable):
+    """Embeddings were removed between the steps: they must be made again."""
 
 
 @dataclass
@@ -137,7 +141,8 @@ async def _ended_badly(session: AsyncSession, rt: Runtime, claim: Claim, error: 
     else:
         log.error("step failed", job_id=claim.job_id, step=claim.step, exc_info=error)
         known, hopeless = Unavailable("internal_error"), claim.retries >= UNEXPECTED_RETRIES
-    if hopeless or not await jobs.postpone(session, claim, known, rt.settings):
+    back_to = "embed" if isinstance(error, VectorsGone) else None
+    if hopeless or not await jobs.postpone(session, claim, known, rt.settings, back_to):
         await end_failed(session, claim, known.code, known.message)
 
 
@@ -159,8 +164,9 @@ async def chunk(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
     async with (
         rt.store.local_copy(version.object_key) as path,
         writing(rt.store, key) as out,
+        aclosing(read_pages(path, version.media_type, rt.settings.parse_limits)) as read,
     ):
-        async for page in read_pages(path, version.media_type, rt.settings.parse_limits):
+        async for page in read:
             pieces = await asyncio.to_thread(split, page, size=collection.chunk_size, overlap=collection.chunk_overlap)
             await out.write(artifacts.dump(page, pieces))
             pages, chunks, characters = pages + 1, chunks + len(pieces), characters + len(page.text)
@@ -288,7 +294,9 @@ async def upsert(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
     async with rt.store.local_copy(version.artifact_key) as path:
         await heartbeat.stop()
         async with rt.transaction() as session:
-            # Locks the job's row: nobody reaps, cancels or supersedes it until we have committed.
+            # Locks the document, then the job, as an upload of a new version does: in the other order they would
+            # wait for each other. Nobody reaps, cancels or supersedes the job until we have committed.
+            await session.execute(select(Document.id).where(Document.id == claim.document_id).with_for_update())
             await jobs.renew(session, claim, rt.settings.lease_seconds)
             counts = await _replace_rows(session, claim, version, collection, path)
             await session.execute(
@@ -316,8 +324,7 @@ async def _replace_rows(
         await _insert_pages(session, claim, batch)
         position = await _insert_chunks(session, claim, version, collection, batch, position)
     if position != version.chunks:
-        # Fewer vectors than chunks: somebody removed embeddings between the steps.
-        raise Unavailable("internal_error", f"{position} of {version.chunks} chunks had a vector.")
+        raise VectorsGone("internal_error", f"{position} of {version.chunks} chunks had a vector.")
     return {"pages": pages, "chunks": position}
 
 

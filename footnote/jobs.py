@@ -16,9 +16,10 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from footnote.errors import Conflict, FootnoteError, NotFound
 from footnote.ids import new_id
-from footnote.models import Job, JobStep, Version
+from footnote.models import Document, Job, JobStep, Version
 from footnote.settings import Settings
 from footnote.tenants import scoped
+from footnote.text import clean
 
 STEPS = ("chunk", "embed", "upsert")
 CHANNEL = "footnote_jobs"  # Postgres NOTIFY channel that wakes the dispatcher
@@ -179,8 +180,10 @@ async def finish_step(session: AsyncSession, claim: Claim, counts: dict[str, Any
     return last
 
 
-async def postpone(session: AsyncSession, claim: Claim, error: FootnoteError, settings: Settings) -> bool:
-    """After a temporary error: waits and tries the step again. False when the retries are used up.
+async def postpone(
+    session: AsyncSession, claim: Claim, error: FootnoteError, settings: Settings, back_to: str | None = None
+) -> bool:
+    """After a temporary error: waits and tries again, this step or one before. False when retries are used up.
 
     Exponential backoff with full jitter, or what the other side asked for. Not counted as a crash.
     """
@@ -193,16 +196,18 @@ async def postpone(session: AsyncSession, claim: Claim, error: FootnoteError, se
         session,
         claim,
         state="waiting",
+        step=back_to or claim.step,
         attempts=Job.attempts - 1,
         retries=Job.retries + 1,
         lease_until=None,
         next_attempt_at=func.now() + _seconds(delay),
         dispatched_at=None,
-        waiting_for=error.message,
+        waiting_for=clean(error.message),
         error_code=error.code,
-        error_message=error.message,
+        error_message=clean(error.message),
     )
-    await _write_step(session, claim.job_id, claim.step, state="waiting")
+    await _write_step(session, claim.job_id, claim.step, state="pending")
+    await _write_step(session, claim.job_id, back_to or claim.step, state="waiting")
     return True
 
 
@@ -217,6 +222,7 @@ async def release(session: AsyncSession, claim: Claim) -> None:
         next_attempt_at=func.now(),
         dispatched_at=None,
     )
+    await _write_step(session, claim.job_id, claim.step, state="pending")
     await wake_dispatcher(session)
 
 
@@ -228,7 +234,7 @@ async def fail(session: AsyncSession, claim: Claim, code: str, message: str) -> 
         state="failed",
         lease_until=None,
         error_code=code,
-        error_message=message,
+        error_message=clean(message),
         finished_at=func.now(),
     )
     await _write_step(session, claim.job_id, claim.step, state="failed", finished_at=func.now())
@@ -256,22 +262,14 @@ async def reap(session: AsyncSession, settings: Settings) -> tuple[list[str], li
             job.state, job.lease_until, job.dispatched_at = "waiting", None, None
             job.waiting_for = "another attempt: the worker stopped answering"
             job.next_attempt_at = await session.scalar(select(func.now() + _seconds(min(30.0, 0.5 * 2**job.attempts))))
+            await _write_step(session, job.id, job.step, state="waiting")
             again.append(job.id)
     await session.flush()
     return again, poison
 
 
 def _claim_of(job: Job) -> Claim:
-    return Claim(
-        job.id,
-        job.tenant_id,
-        job.document_id,
-        job.version_id,
-        job.step,
-        job.token,
-        job.attempts,
-        job.retries,
-    )
+    return Claim(job.id, job.tenant_id, job.document_id, job.version_id, job.step, job.token, job.attempts, job.retries)
 
 
 async def take_due(session: AsyncSession, room: int, again_seconds: float) -> Sequence[tuple[str, str]]:
@@ -331,9 +329,17 @@ async def page_of(
 async def cancel(session: AsyncSession, tenant_id: str, job_id: str) -> Job:
     """Ends an unfinished job; the worker notices at its next write, which is fenced. Raises Conflict."""
     job = await get(session, tenant_id, job_id)
-    done = await session.execute(
+    if not await end_unfinished(session, Job.id == job.id):
+        raise Conflict("job_finished", f"The job is {job.state}; only an unfinished one can be cancelled.")
+    await session.refresh(job)
+    return job
+
+
+async def end_unfinished(session: AsyncSession, which: ColumnElement[bool]) -> Sequence[str]:
+    """Cancels those of the jobs `which` that have not ended; their ids."""
+    ended = await session.scalars(
         update(Job)
-        .where(Job.id == job.id, Job.state.in_(UNFINISHED))
+        .where(which, Job.state.in_(UNFINISHED))
         .values(
             state="cancelled",
             token=Job.token + 1,
@@ -343,16 +349,20 @@ async def cancel(session: AsyncSession, tenant_id: str, job_id: str) -> Job:
             finished_at=func.now(),
             updated_at=func.now(),
         )
+        .returning(Job.id)
     )
-    if _rows(done) != 1:
-        raise Conflict("job_finished", f"The job is {job.state}; only an unfinished one can be cancelled.")
-    await session.refresh(job)
-    return job
+    ids = ended.all()
+    stopped = update(JobStep).where(JobStep.job_id.in_(ids), JobStep.state.in_(("running", "waiting")))
+    await session.execute(stopped.values(state="pending"))
+    return ids
 
 
 async def retry(session: AsyncSession, tenant_id: str, job_id: str) -> Job:
     """Drives a failed or cancelled job on from the step it stopped at. Raises Conflict."""
     job = await get(session, tenant_id, job_id)
+    newest = select(Document.job_id).where(Document.id == job.document_id).with_for_update(read=True)
+    if await session.scalar(newest) != job.id:
+        raise Conflict("job_superseded", "The document was uploaded again since and has a newer job.")
     done = await session.execute(
         update(Job)
         .where(Job.id == job.id, Job.state.in_(("failed", "cancelled")))
@@ -378,9 +388,9 @@ async def retry(session: AsyncSession, tenant_id: str, job_id: str) -> Job:
 
 async def overview(session: AsyncSession) -> dict[str, float]:
     """Jobs by state, and the age in seconds of the oldest one that is due; for metrics."""
-    counted = await session.execute(select(Job.state, func.count()).group_by(Job.state))
-    numbers: dict[str, float] = dict(counted.tuples().all())
+    counted = (await session.execute(select(Job.state, func.count()).group_by(Job.state))).all()
+    numbers: dict[str, float] = dict(counted)
     waited = func.extract("epoch", func.now() - func.min(Job.next_attempt_at))
-    due = Job.state.in_(("queued", "waiting")) & (Job.next_attempt_at <= func.now())
-    numbers["oldest_due_seconds"] = float(await session.scalar(select(waited).where(due)) or 0)
+    oldest = select(waited).where(Job.state.in_(("queued", "waiting")), Job.next_attempt_at <= func.now())
+    numbers["oldest_due_seconds"] = float(await session.scalar(oldest) or 0)
     return numbers

@@ -1,5 +1,6 @@
 """Real Postgres and Valkey for every test, started once; a savepoint around each test that needs no commit."""
 
+import asyncio
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -68,10 +69,11 @@ async def run_sql(url: str, statement: str) -> None:
 
 @pytest.fixture(scope="session")
 def migrated_url(postgres_url: str) -> str:
-    """The database `footnote`, migrated; also the template of the databases of their own."""
+    """The database `footnote`, migrated; its copy `pristine`, which nobody connects to, is a template."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DATABASE_URL", postgres_url)
         bootstrap.migrate()
+    asyncio.run(run_sql(named_database(postgres_url, "postgres"), "CREATE DATABASE pristine TEMPLATE footnote"))
     return postgres_url
 
 
@@ -119,7 +121,7 @@ async def own_database(migrated_url: str, anyio_backend: str) -> AsyncIterator[s
     """A database of this test's own, for claims about commits, races and other processes."""
     name = f"t_{uuid4().hex[:12]}"
     server = named_database(migrated_url, "postgres")
-    await run_sql(server, f"CREATE DATABASE {name} TEMPLATE footnote")
+    await run_sql(server, f"CREATE DATABASE {name} TEMPLATE pristine")
     yield named_database(migrated_url, name)
     await run_sql(server, f"DROP DATABASE {name} WITH (FORCE)")
 

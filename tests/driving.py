@@ -1,0 +1,110 @@
+"""Documents driven through the pipeline step by step, as a worker would, without broker or worker."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import select, update
+
+from footnote import documents, ingest, jobs, tenants
+from footnote.documents import Accepted, Upload
+from footnote.formats.sniffing import sniff
+from footnote.ids import new_id
+from footnote.jobs import Claim
+from footnote.models import Chunk, Document, Job, JobStep, Page, Version
+from footnote.runtime import Runtime
+from footnote.storage import writing
+
+HEAD_BYTES = 8192
+SAMPLES = Path(__file__).parent / "samples"
+
+
+async def new_tenant(rt: Runtime) -> str:
+    async with rt.transaction() as session:
+        return (await tenants.create(session, new_id("name"))).id
+
+
+async def put(rt: Runtime, tenant_id: str, content: bytes, filename: str) -> Upload:
+    """Bytes in the store, as an upload leaves them."""
+    key = documents.object_key(tenant_id)
+    async with writing(rt.store, key) as out:
+        await out.write(content)
+    return Upload(filename, sniff(content[:HEAD_BYTES], filename), hashlib.sha256(content).digest(), len(content), key)
+
+
+async def accept(
+    rt: Runtime, tenant_id: str, content: bytes | str, filename: str = "notes.txt", **options: Any
+) -> Accepted:
+    upload = await put(rt, tenant_id, content.encode() if isinstance(content, str) else content, filename)
+    async with rt.transaction() as session:
+        return await documents.accept(session, rt, upload, tenant_id=tenant_id, **options)
+
+
+async def run(rt: Runtime, job_id: str) -> Job:
+    """Runs the steps that remain, as the Celery chain does: it ends where a step says there is no more to do."""
+    step = (await job_of(rt, job_id)).step
+    for name in jobs.STEPS[jobs.STEPS.index(step) :]:
+        if not await ingest.run_step(rt, job_id, name):
+            break
+    return await job_of(rt, job_id)
+
+
+async def ready(rt: Runtime, tenant_id: str, content: bytes | str, filename: str = "notes.txt", **options: Any) -> str:
+    """The id of a document that went all the way."""
+    accepted = await accept(rt, tenant_id, content, filename, **options)
+    job = await run(rt, accepted.details.job.id)
+    assert job.state == "succeeded", (job.error_code, job.error_message)
+    return accepted.details.document.id
+
+
+async def claim(rt: Runtime, job_id: str, step: str = "chunk", lease_seconds: float = 30) -> Claim:
+    async with rt.transaction() as session:
+        claimed = await jobs.claim(session, job_id, step, lease_seconds)
+    assert claimed is not None
+    return claimed
+
+
+async def job_of(rt: Runtime, job_id: str) -> Job:
+    async with rt.sessions() as session:
+        return await session.get_one(Job, job_id)
+
+
+async def document_of(rt: Runtime, document_id: str) -> Document:
+    async with rt.sessions() as session:
+        return await session.get_one(Document, document_id)
+
+
+async def version_of(rt: Runtime, version_id: str) -> Version:
+    async with rt.sessions() as session:
+        return await session.get_one(Version, version_id)
+
+
+async def step_states(rt: Runtime, job_id: str) -> dict[str, str]:
+    async with rt.sessions() as session:
+        found = await session.execute(select(JobStep.name, JobStep.state).where(JobStep.job_id == job_id))
+        return dict(found.all())
+
+
+async def set_job(rt: Runtime, job_id: str, **values: Any) -> None:
+    """Makes time pass, or puts a job where a test wants it."""
+    async with rt.transaction() as session:
+        await session.execute(update(Job).where(Job.id == job_id).values(**values))
+
+
+async def chunks_of(rt: Runtime, document_id: str) -> Sequence[Chunk]:
+    async with rt.sessions() as session:
+        query = select(Chunk).where(Chunk.document_id == document_id).order_by(Chunk.position)
+        return (await session.scalars(query)).all()
+
+
+async def pages_of(rt: Runtime, document_id: str) -> dict[tuple[str, int], str]:
+    """Stored texts by version and page number, of whatever versions have any."""
+    async with rt.sessions() as session:
+        query = select(Page).join(Version, Version.id == Page.version_id).where(Version.document_id == document_id)
+        return {(page.version_id, page.number): page.text for page in await session.scalars(query)}
+
+
+def paragraphs(count: int, topic: str = "lamp") -> str:
+    """Text that the tests' settings cut into `count` chunks, one a paragraph."""
+    return "\n\n".join(f"Paragraph {n} of the {topic}. " + f"{topic}{n} shines. " * 17 for n in range(count))
