@@ -36,6 +36,7 @@ def create_app(settings: Settings | None = None, runtime: Runtime | None = None)
         summary="Documents in, cited answers out.",
         lifespan=lifespan,
         redoc_url=None,
+        redirect_slashes=False,  # a redirect would have an upload sent twice
     )
     for module in (documents, jobs, query, health):
         app.include_router(module.router)

@@ -4,8 +4,9 @@ from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request, Security
 from fastapi.security import HTTPBearer
+from pydantic import AfterValidator
 
-from footnote import keys
+from footnote import keys, text
 from footnote.errors import Forbidden
 from footnote.keys import Principal
 from footnote.runtime import Runtime
@@ -18,6 +19,15 @@ def _runtime(request: Request) -> Runtime:
     return runtime
 
 
+def _plain(value: str) -> str:
+    """As it was cleaned when it was stored; NUL, which Postgres refuses, is no part of any name."""
+    if "\x00" in value:
+        raise ValueError("must not hold NUL")
+    return text.clean(value)
+
+
+# Names and ids as callers give them to look something up.
+Plain = Annotated[str, AfterValidator(_plain)]
 RuntimeDep = Annotated[Runtime, Depends(_runtime)]
 
 
@@ -42,4 +52,4 @@ class _Scope:
 Reader = Annotated[Principal, Depends(_Scope("read"))]
 Writer = Annotated[Principal, Depends(_Scope("write"))]
 Limit = Annotated[int, Query(ge=1, le=100, description="Items in one page.")]
-Cursor = Annotated[str | None, Query(max_length=64, description="`next_cursor` of the page before.")]
+Cursor = Annotated[Plain | None, Query(max_length=64, description="`next_cursor` of the page before.")]

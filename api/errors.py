@@ -92,6 +92,8 @@ async def _on_validation_error(request: Request, error: Exception) -> JSONRespon
 
 async def _on_http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
+    if error.status_code == 400:  # FastAPI's word for JSON it gave up on: nested too deeply, not UTF-8, ...
+        return problem(request_id_of(request), 422, "invalid_json", "The body is not JSON that can be read.")
     code = HTTPStatus(error.status_code).name.lower()
     return problem(
         request_id_of(request), error.status_code, code, str(error.detail), headers=dict(error.headers or {})

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -57,7 +57,8 @@ def database_url(url: str) -> str:
     ssl = dict(parse_qsl(parts.query)).get("sslmode")
     if ssl:
         query.append(("ssl", ssl))
-    return urlunsplit(("postgresql+asyncpg", parts.netloc, parts.path, urlencode(query), ""))
+    # Not urlunsplit: it drops the slashes of a URL without a host.
+    return f"postgresql+asyncpg://{parts.netloc}{parts.path}?{urlencode(query)}"
 
 
 def open_engine(settings: Settings, *, pool_size: int) -> AsyncEngine:

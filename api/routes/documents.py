@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from api import uploads
-from api.deps import Cursor, Limit, Reader, RuntimeDep, Writer
+from api.deps import Cursor, Limit, Plain, Reader, RuntimeDep, Writer
 from api.errors import request_id_of
 from api.schemas import (
     AcceptedOut,
@@ -50,7 +50,7 @@ _UPLOAD_SCHEMA = {
         },
     }
 }
-DocumentId = Annotated[str, Path(max_length=64)]
+DocumentId = Annotated[Plain, Path(max_length=64)]
 
 
 @router.post("", status_code=202, operation_id="documents_create", openapi_extra=_UPLOAD_SCHEMA)
@@ -102,9 +102,9 @@ async def list_documents(
     caller: Reader,
     limit: Limit = 50,
     cursor: Cursor = None,
-    collection: Annotated[str | None, Query(max_length=64)] = None,
+    collection: Annotated[Plain | None, Query(max_length=64)] = None,
     status: Annotated[list[DocumentStatus] | None, Query()] = None,
-    external_id: Annotated[str | None, Query(max_length=512)] = None,
+    external_id: Annotated[Plain | None, Query(max_length=512)] = None,
 ) -> PageOf[DocumentOut]:
     """Documents, newest first."""
     states = ["succeeded" if each == "ready" else each for each in status or ()]
@@ -141,15 +141,20 @@ async def _status(rt: Runtime, tenant_id: str, document_id: str) -> StatusOut:
 
 
 @router.get("/{document_id}/events", operation_id="documents_events", response_class=EventSourceResponse)
-async def events(document_id: DocumentId, rt: RuntimeDep, caller: Reader) -> AsyncIterator[ServerSentEvent]:
-    """The status as server-sent events: one named `status` at every change, until ingestion is over."""
-    last: StatusOut | None = None
-    while last is None or last.status in jobs.UNFINISHED:
+async def events(
+    document_id: DocumentId, rt: RuntimeDep, caller: Reader, first: Annotated[StatusOut, Depends(status)]
+) -> AsyncIterator[ServerSentEvent]:
+    """The status as server-sent events: one named `status` at every change, until ingestion is over.
+
+    The first one is a dependency, so that what fails before the stream begins is still a plain error response.
+    """
+    last = first
+    yield ServerSentEvent(event="status", data=first)
+    while last.status in jobs.UNFINISHED:
+        await asyncio.sleep(POLL_SECONDS)
         now = await _status(rt, caller.tenant_id, document_id)
         if now != last:
             yield ServerSentEvent(event="status", data=now)
-        else:
-            await asyncio.sleep(POLL_SECONDS)
         last = now
 
 

@@ -4,12 +4,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query
 
-from api.deps import Cursor, Limit, Reader, RuntimeDep, Writer
+from api.deps import Cursor, Limit, Plain, Reader, RuntimeDep, Writer
 from api.schemas import JobOut, JobStatus, ListedJobOut, PageOf
 from footnote import jobs
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
-JobId = Annotated[str, Path(max_length=64)]
+JobId = Annotated[Plain, Path(max_length=64)]
 
 
 @router.get("", operation_id="jobs_list")

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Request
 from fastapi.responses import StreamingResponse
 from fastapi.sse import EventSourceResponse, format_sse_event
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
-from api.deps import Reader, RuntimeDep
+from api.deps import Plain, Reader, RuntimeDep
 from api.errors import of_error, request_id_of
 from api.schemas import AnswerOut, CitationOut, HitOut, SearchOut
 from footnote import answering, retrieval, text
@@ -20,8 +20,16 @@ from footnote.telemetry import log, queries_total
 
 router = APIRouter(prefix="/v1", tags=["query"])
 
-QueryText = Annotated[str, StringConstraints(min_length=1, max_length=8192, strip_whitespace=True)]
-Names = Annotated[list[Annotated[str, StringConstraints(max_length=64)]], Field(max_length=100)]
+
+def _clean(value: str) -> str:
+    cleaned = text.clean(value).strip()
+    if not cleaned:
+        raise ValueError("must hold a word")
+    return cleaned
+
+
+QueryText = Annotated[str, StringConstraints(min_length=1, max_length=8192), AfterValidator(_clean)]
+Names = Annotated[list[Annotated[Plain, StringConstraints(max_length=64)]], Field(max_length=100)]
 
 
 class SearchIn(BaseModel):
@@ -33,11 +41,6 @@ class SearchIn(BaseModel):
     top_k: Annotated[int, Field(ge=1, le=100)] = 10
     mode: retrieval.Mode = "hybrid"
 
-    @field_validator("query")
-    @classmethod
-    def _clean(cls, value: str) -> str:
-        return text.clean(value)
-
 
 class QueryIn(BaseModel):
     model_config = ConfigDict(extra="forbid")
@@ -48,15 +51,10 @@ class QueryIn(BaseModel):
     top_k: Annotated[int, Field(ge=1, le=100)] = 10
     mode: retrieval.Mode = "hybrid"
     stream: bool = False
-    model: Annotated[str, StringConstraints(max_length=128)] | None = None
+    model: Annotated[Plain, StringConstraints(max_length=128)] | None = None
     temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = None
     max_tokens: Annotated[int, Field(ge=1, le=32_768)] | None = None
-    system_prompt: Annotated[str, StringConstraints(max_length=8192)] | None = None
-
-    @field_validator("question")
-    @classmethod
-    def _clean(cls, value: str) -> str:
-        return text.clean(value)
+    system_prompt: Annotated[Plain, StringConstraints(max_length=8192)] | None = None
 
 
 @router.post("/search", operation_id="search")

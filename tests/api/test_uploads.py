@@ -115,9 +115,7 @@ async def test_the_body_may_come_in_any_pieces_and_order(rt: Runtime, alice: Per
 
 async def test_content_that_looks_like_boundaries_is_kept(rt: Runtime, alice: Person) -> None:
     tricky = b"\r\n--x-boundary\r\n--x-boundary-\r\n\r\n--\r--x-boundary-" * 50
-    answer = await alice.client.post(
-        "/v1/documents", content=pieces(file_part(tricky) + END, 11), headers=MULTIPART
-    )
+    answer = await alice.client.post("/v1/documents", content=pieces(file_part(tricky) + END, 11), headers=MULTIPART)
     assert answer.status_code == 202, answer.text
     assert [path.read_bytes() for path in stored(rt)] == [tricky]
 
