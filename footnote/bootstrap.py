@@ -7,6 +7,7 @@ from pathlib import Path
 from sqlalchemy import func, select
 
 from footnote import keys, tenants
+from footnote.errors import NotFound
 from footnote.models import Tenant
 from footnote.runtime import open_runtime
 from footnote.settings import Settings
@@ -46,6 +47,15 @@ async def create_tenant(settings: Settings, name: str) -> tuple[str, str]:
         tenant = await tenants.create(session, name)
         _, secret = await keys.create(session, tenant.id, "first key")
         return tenant.id, secret
+
+
+async def webhook_secret(settings: Settings, name: str) -> str:
+    """What a tenant's webhooks are signed with. Raises NotFound."""
+    async with open_runtime(settings, pool_size=1) as rt, rt.transaction() as session:
+        secret = await session.scalar(select(Tenant.webhook_secret).where(Tenant.name == name))
+    if secret is None:
+        raise NotFound("tenant_not_found", f"There is no tenant {name!r}.")
+    return secret
 
 
 def _keep(path: Path, secret: str) -> None:

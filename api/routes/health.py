@@ -5,6 +5,7 @@ from collections.abc import Awaitable
 from typing import Any
 
 from fastapi import APIRouter, Response
+from fastapi.responses import RedirectResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from redis.asyncio import Redis
 from sqlalchemy import text
@@ -15,6 +16,12 @@ from footnote.runtime import Runtime
 
 router = APIRouter(tags=["operations"])
 CHECK_SECONDS = 3.0
+
+
+@router.get("/", include_in_schema=False)
+async def root() -> RedirectResponse:
+    """A browser that comes to the bare address gets the API's documentation."""
+    return RedirectResponse("/docs")
 
 
 @router.get("/healthz", operation_id="healthz")

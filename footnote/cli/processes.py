@@ -55,7 +55,7 @@ def flower() -> None:
     os.environ["FLOWER_BASIC_AUTH"] = f"{settings.flower_user}:{password}"
     _become(
         *("-m", "celery", "flower", f"--address={settings.flower_host}", f"--port={settings.flower_port}"),
-        *("--read_only", "--persistent=False", "--logging=warning"),
+        *("--read_only", "--persistent=False", "--logging=error"),
     )
 
 
@@ -82,6 +82,14 @@ def create_tenant(
         typer.echo(json.dumps({"id": tenant_id, "name": name, "api_key": secret}))
     else:
         typer.echo(f"{tenant_id}\n{secret}")
+
+
+@tenants.command("secret")
+def webhook_secret(name: str) -> None:
+    """Print what a tenant's webhooks are signed with."""
+    from footnote import bootstrap
+
+    typer.echo(asyncio.run(bootstrap.webhook_secret(Settings(), name)))
 
 
 def _become(*arguments: str) -> NoReturn:

@@ -35,7 +35,7 @@ class Banner:
         lines += [f"  {line.name:<11} {line.version:<10} {line.state}".rstrip() for line in self.services]
         lines += [
             "",
-            f"  Web UI      {self.api_url}/",
+            f"  API         {self.api_url}/",
             f"  API docs    {self.api_url}/docs",
             f"  Flower      {self.flower_url}/",
             f"              user {self.flower_user}, password {self.flower_password}",

@@ -157,7 +157,7 @@ class Postgres:
         command += ["-U", "postgres", "-d", "postgres", "-c", statement]
         env = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
         try:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=5, env=env)  # noqa: S603
+            done = subprocess.run(command, capture_output=True, text=True, timeout=5, env=env)  # noqa: S603  our own binary
         except subprocess.TimeoutExpired:
             return None
         return done.stdout.strip() if done.returncode == 0 else None
