@@ -18,7 +18,6 @@ requests_seconds = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )
 queries_total = Counter("footnote_queries_total", "Questions answered.", ["answer_status"])
-provider_tokens_total = Counter("footnote_provider_tokens_total", "Tokens as providers count them.", ["kind"])
 
 
 def configure_logging(settings: Settings) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from api.app import create_app
 from api.errors import STATUS
 from footnote import errors
 from footnote.settings import Settings
@@ -46,7 +47,12 @@ def test_every_ignored_lint_says_why(path: Path):
 
 def test_only_settings_reads_the_environment():
     # Starting a process needs an environment for it, which is not a setting.
-    starts_processes = ("footnote/formats/parent.py", "footnote/local_stack", "footnote/cli/processes.py", "worker/__main__.py")
+    starts_processes = (
+        "footnote/formats/parent.py",
+        "footnote/local_stack",
+        "footnote/cli/processes.py",
+        "worker/__main__.py",
+    )
     readers = {
         str(path.relative_to(ROOT))
         for path in CODE
@@ -83,7 +89,7 @@ def test_every_dependency_has_a_reason():
 def test_operation_ids_are_chosen():
     operations = [
         operation["operationId"]
-        for path in generate_docs.create_app(Settings(_env_file=None)).openapi()["paths"].values()
+        for path in create_app(Settings(_env_file=None)).openapi()["paths"].values()
         for operation in path.values()
     ]
     assert len(set(operations)) == len(operations)
@@ -91,6 +97,8 @@ def test_operation_ids_are_chosen():
 
 
 def test_no_line_names_a_registry_or_a_path_of_some_machine():
-    hosts = re.compile("|".join(("pypi" + r"\.org", "python" + r"hosted\.org", "npm" + r"js\.org", "/ro" + "ot/", "/wo" + "rk/")))
+    hosts = re.compile(
+        "|".join(("pypi" + r"\.org", "python" + r"hosted\.org", "npm" + r"js\.org", "/ro" + "ot/", "/wo" + "rk/"))
+    )
     tracked = [*CODE, *ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("requirements/*"), ROOT / "Makefile"]
     assert [path.name for path in tracked if hosts.search(path.read_text())] == []
