@@ -5,13 +5,14 @@ as the answer grows, then Done. Errors are raised.
 """
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Literal
 
 from sqlalchemy import tuple_
 
-from footnote import citations
+from footnote import citations, sentences
 from footnote.citations import Marker, MarkerParser
 from footnote.ids import new_id
 from footnote.models import Page
@@ -97,6 +98,7 @@ class _Draft:
     pages: dict[tuple[str, int], str]
     text: str = ""
     sentence: str = ""  # since the last marker
+    claim: str = ""  # what the last marker stands behind; the next one may follow at once
     footnotes: dict[tuple[str, str], Citation] = field(default_factory=dict)
 
     def write(self, text: str) -> Delta:
@@ -107,13 +109,16 @@ class _Draft:
     def cite(self, number: int, quote: str | None) -> list[Event]:
         """A footnote, unless the model cites what was not retrieved: that never leaves the server."""
         if not 1 <= number <= len(self.hits):
-            return []
+            # What stood around it must not close up to the very marker that was kept back.
+            return [self.write("]")] if citations.left_open(self.text) else []
         hit = self.hits[number - 1]
-        quote = quote or citations.best_sentence(self.sentence, hit.text)
+        self.claim = self.sentence if sentences.words(self.sentence) else self.claim
+        quote = (quote or "").strip() or citations.best_sentence(self.claim, hit.text)
         known = self.footnotes.get((hit.chunk_id, quote))
         footnote = known or self._check(hit, quote)
         self.footnotes[hit.chunk_id, quote] = footnote
-        delta = self.write(f"[{footnote.marker}]")
+        delta = Delta(f"[{footnote.marker}]")
+        self.text += delta.text
         self.sentence = ""
         return [delta] if known else [delta, footnote]
 
@@ -144,8 +149,11 @@ class _Draft:
         return "supported" if all(verified) else "partial"
 
 
-async def answer(rt: Runtime, question: Question) -> AsyncIterator[Event]:
-    """Raises what retrieval and the provider raise; nothing is raised after Done."""
+async def answer(rt: Runtime, question: Question) -> AsyncGenerator[Event, None]:
+    """Raises what retrieval and the provider raise; nothing is raised after Done.
+
+    Closing it early stops the model: whoever may stop reading closes it.
+    """
     started = time.monotonic()
     hits = await search(rt, question.query)
     timings = {"retrieve": _since(started)}
@@ -159,12 +167,13 @@ async def answer(rt: Runtime, question: Question) -> AsyncIterator[Event]:
     shown = hits[:PASSAGES]
     draft = _Draft(shown, await _pages(rt, question.query.tenant_id, shown))
     usage = Usage(0, 0)
-    async for event in _generate(rt, question, draft):
-        if isinstance(event, Usage):
-            usage = event
-            continue
-        timings.setdefault("first_token", _since(started))
-        yield event
+    async with aclosing(_generate(rt, question, draft)) as events:
+        async for event in events:
+            if isinstance(event, Usage):
+                usage = event
+                continue
+            timings.setdefault("first_token", _since(started))
+            yield event
     timings["total"] = _since(started)
     model = question.model or rt.generator.model
     footnotes = list(draft.footnotes.values())
@@ -176,20 +185,21 @@ def supports(hits: Sequence[Hit]) -> bool:
     return any((hit.similarity or 0) >= ENOUGH_SIMILARITY or (hit.coverage or 0) >= ENOUGH_COVERAGE for hit in hits)
 
 
-async def _generate(rt: Runtime, question: Question, draft: _Draft) -> AsyncIterator[Event | Usage]:
+async def _generate(rt: Runtime, question: Question, draft: _Draft) -> AsyncGenerator[Event | Usage, None]:
     parser = MarkerParser()
-    async for event in rt.generator.generate(_request(question, draft.hits)):
-        match event:
-            case Token(text):
-                for part in parser.feed(text):
-                    for rendered in _render(draft, part):
+    async with aclosing(rt.generator.generate(_request(question, draft.hits))) as events:
+        async for event in events:
+            match event:
+                case Token(text):
+                    for part in parser.feed(text):
+                        for rendered in _render(draft, part):
+                            yield rendered
+                case Claim(text, marker, quote):
+                    yield draft.write((" " if draft.text else "") + text + " ")
+                    for rendered in draft.cite(marker, quote):
                         yield rendered
-            case Claim(text, marker, quote):
-                yield draft.write((" " if draft.text else "") + text + " ")
-                for rendered in draft.cite(marker, quote):
-                    yield rendered
-            case Usage():
-                yield event
+                case Usage():
+                    yield event
     for part in parser.close():
         for rendered in _render(draft, part):
             yield rendered

@@ -7,10 +7,13 @@ from dataclasses import dataclass
 
 from footnote import sentences
 
+_NUMBERS = r"\d{1,3}(?:\s*,\s*\d{1,3})*"
+# A quote may hold brackets, but a quote that was never closed does not swallow the next marker.
+_QUOTED = r"(?:(?!\[\s*\d{1,3}\s*:\s*[\"“]).)*"
 # [1]   [1, 2]   [1: "a short quote"]
-_MARKER = re.compile(r"\[\s*(\d{1,3}(?:\s*,\s*\d{1,3})*)\s*(?::\s*[\"“](.*?)[\"”]\s*)?\]", re.DOTALL)
+_MARKER = re.compile(rf"\[\s*({_NUMBERS})\s*(?::\s*[\"“]({_QUOTED}?)[\"”]\s*)?\]", re.DOTALL)
 # What may still become a marker when more text arrives.
-_OPEN = re.compile(r"\[\s*(?:\d{1,3}(?:\s*,\s*\d{0,3})*\s*(?::\s*(?:[\"“].*)?)?)?$", re.DOTALL)
+_OPEN = re.compile(rf"\[\s*(?:{_NUMBERS}\s*(?:,\s*|:\s*(?:[\"“]{_QUOTED})?)?)?\Z", re.DOTALL)
 LONGEST_MARKER = 1000
 
 
@@ -50,7 +53,7 @@ class MarkerParser:
                 yield self._take(len(self._held))
             elif start > 0:
                 yield self._take(start)
-            elif match := _MARKER.match(self._held):
+            elif match := _MARKER.match(self._held, 0, LONGEST_MARKER):
                 self._take(match.end())
                 for number in match.group(1).split(","):
                     yield Marker(int(number), match.group(2))
@@ -62,6 +65,12 @@ class MarkerParser:
     def _take(self, length: int) -> str:
         taken, self._held = self._held[:length], self._held[length:]
         return taken
+
+
+def left_open(text: str) -> bool:
+    """Whether the text ends within what could become a marker."""
+    start = text.rfind("[")
+    return start >= 0 and _OPEN.match(text, start) is not None
 
 
 def locate(quote: str, page_text: str, start: int, end: int) -> Located | None:

@@ -1,7 +1,7 @@
 """Search, and questions with cited answers."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
@@ -130,7 +130,9 @@ def _answer_out(done: Done, hits: list[HitOut]) -> AnswerOut:
     return AnswerOut.model_validate({**vars(done), "hits": hits})
 
 
-async def _sse(first: answering.Event, events: AsyncIterator[answering.Event], request_id: str) -> AsyncIterator[bytes]:
+async def _sse(
+    first: answering.Event, events: AsyncGenerator[answering.Event, None], request_id: str
+) -> AsyncIterator[bytes]:
     """Each event as one frame. An error after the first byte becomes the event `error` with the problem."""
     hits: list[HitOut] = []
     event: answering.Event | None = first
@@ -148,6 +150,8 @@ async def _sse(first: answering.Event, events: AsyncIterator[answering.Event], r
             log.error("answer broke off", exc_info=error)
         body = bytes(of_error(request_id, known).body).decode()
         yield format_sse_event(event="error", data_str=body)
+    finally:
+        await events.aclose()  # a reader who left stops the model
 
 
 def _frame(event: answering.Event, hits: list[HitOut]) -> bytes:

@@ -4,7 +4,7 @@ A provider module may define `open_embedder(settings)` and `open_generator(setti
 OpenAI's API needs no module, only settings.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
@@ -113,7 +113,7 @@ class Generator(Protocol):
     def provider(self) -> str: ...
     @property
     def model(self) -> str: ...
-    def generate(self, request: GenerationRequest) -> AsyncIterator[GeneratorEvent]: ...
+    def generate(self, request: GenerationRequest) -> AsyncGenerator[GeneratorEvent, None]: ...
     async def close(self) -> None: ...
 
 
@@ -140,7 +140,8 @@ def normalised(vectors: Any, count: int) -> "NDArray[np.float32]":
     import numpy as np
 
     try:
-        matrix = np.asarray(vectors, dtype=np.float32)
+        with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused below
+            matrix = np.asarray(vectors, dtype=np.float32)
     except (TypeError, ValueError) as error:
         raise Unavailable("provider_bad_response", "The provider sent vectors of different lengths.") from error
     if matrix.ndim != 2 or matrix.shape[0] != count or matrix.shape[1] == 0:

@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 
 from footnote.providers import Claim, GenerationRequest, GeneratorEvent, Passage, Usage
@@ -35,7 +35,7 @@ class ExtractiveGenerator:
     provider = "extractive"
     model = "extractive"
 
-    async def generate(self, request: GenerationRequest) -> AsyncIterator[GeneratorEvent]:
+    async def generate(self, request: GenerationRequest) -> AsyncGenerator[GeneratorEvent, None]:
         for sentence in choose(request.question, request.passages):
             yield Claim(_readable(sentence.text), sentence.marker, sentence.text)
         yield Usage(0, 0)

@@ -1,7 +1,8 @@
 """OpenAI, and every server that speaks its API (Ollama, vLLM, ...)."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
+import math
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 EMBEDDING_MODEL = "text-embedding-3-small"
 CHAT_MODEL = "gpt-4o-mini"
+LONGEST_RETRY_AFTER = 3600.0
 
 
 class _Client:
@@ -69,7 +71,8 @@ class OpenAIEmbedder(_Client):
             raise Unavailable("provider_bad_response") from error
         if not in_order:
             raise Unavailable("provider_bad_response", "The provider did not send one vector for each text.")
-        tokens = answer.usage.total_tokens if answer.usage else sum(map(self.count_tokens, texts))
+        counted = getattr(answer.usage, "total_tokens", None)  # not every server counts
+        tokens = counted if isinstance(counted, int) else sum(map(self.count_tokens, texts))
         return Embeddings(normalised(vectors, len(texts)), tokens)
 
 
@@ -78,14 +81,18 @@ class OpenAIGenerator(_Client):
         super().__init__(settings)
         self.model = settings.chat_model or CHAT_MODEL
 
-    async def generate(self, request: GenerationRequest) -> AsyncIterator[GeneratorEvent]:
-        """Streams the answer; leaving the loop early closes the connection, which stops the model."""
-        loop = asyncio.get_running_loop()
+    async def generate(self, request: GenerationRequest) -> AsyncGenerator[GeneratorEvent, None]:
+        """Streams the answer; closing the generator closes the connection, which stops the model.
+
+        Only the provider is timed: a reader who is slow to take a piece is not the provider's fault.
+        """
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + self._settings.first_token_seconds
         messages: Any = chat_messages(request)
         given = {"temperature": request.temperature, "max_completion_tokens": request.max_tokens}
         options: Any = {name: value for name, value in given.items() if value is not None}
         with _errors():
-            async with asyncio.timeout(self._settings.first_token_seconds) as patience:
+            async with asyncio.timeout_at(deadline):
                 stream = await self.client.chat.completions.create(
                     model=request.model or self.model,
                     messages=messages,
@@ -93,13 +100,18 @@ class OpenAIGenerator(_Client):
                     stream_options={"include_usage": True},
                     **options,
                 )
-                async with stream:
-                    async for piece in stream:
-                        patience.reschedule(loop.time() + self._settings.provider_timeout_seconds)
-                        if piece.choices and piece.choices[0].delta.content:
-                            yield Token(piece.choices[0].delta.content)
-                        if piece.usage:
-                            yield Usage(piece.usage.prompt_tokens, piece.usage.completion_tokens)
+            async with stream:
+                pieces = aiter(stream)
+                while True:
+                    async with asyncio.timeout_at(deadline):
+                        piece = await anext(pieces, None)
+                    if piece is None:
+                        break
+                    if piece.choices and piece.choices[0].delta.content:
+                        yield Token(piece.choices[0].delta.content)
+                    if piece.usage:
+                        yield Usage(piece.usage.prompt_tokens, piece.usage.completion_tokens)
+                    deadline = clock() + self._settings.provider_timeout_seconds
 
 
 @contextmanager
@@ -109,14 +121,8 @@ def _errors() -> Iterator[None]:
 
     try:
         yield
-    except openai.RateLimitError as error:
-        if error.code == "insufficient_quota":
-            raise ProviderRejected("provider_rejected", _reason(error)) from error
-        raise RateLimited("provider_unavailable", _reason(error), retry_after=_retry_after(error)) from error
-    except (openai.InternalServerError, openai.ConflictError) as error:
-        raise Unavailable("provider_unavailable", _reason(error), retry_after=_retry_after(error)) from error
     except openai.APIStatusError as error:
-        raise ProviderRejected("provider_rejected", _reason(error)) from error
+        raise _refusal(error) from error
     except (openai.APITimeoutError, TimeoutError) as error:
         raise TimedOut("provider_unavailable", "The provider took too long.", retry_after=5) from error
     except openai.APIConnectionError as error:
@@ -129,18 +135,24 @@ def _errors() -> Iterator[None]:
         raise Unavailable("provider_bad_response") from error
 
 
-def _reason(error: "openai.APIStatusError") -> str:
-    return f"The provider answered {error.status_code}: {str(error.message)[:300]}"
+def _refusal(error: "openai.APIStatusError") -> FootnoteError:
+    reason = f"The provider answered {error.status_code}: {str(error.message)[:300]}"
+    if error.status_code == 429 and error.code != "insufficient_quota":
+        return RateLimited("provider_unavailable", reason, retry_after=_retry_after(error))
+    if error.status_code in (408, 409, 425) or error.status_code >= 500:
+        return Unavailable("provider_unavailable", reason, retry_after=_retry_after(error))
+    return ProviderRejected("provider_rejected", reason)
 
 
 def _retry_after(error: "openai.APIStatusError") -> float | None:
+    """Seconds, an hour at most: the header is the provider's word, and may be nonsense."""
     headers = error.response.headers
     try:
-        if milliseconds := headers.get("retry-after-ms"):
-            return float(milliseconds) / 1000
-        return float(headers["retry-after"]) if "retry-after" in headers else None
+        milliseconds = headers.get("retry-after-ms")
+        seconds = float(milliseconds) / 1000 if milliseconds else float(headers.get("retry-after", "nan"))
     except ValueError:
         return None
+    return min(seconds, LONGEST_RETRY_AFTER) if math.isfinite(seconds) and seconds >= 0 else None
 
 
 def open_embedder(settings: Settings) -> OpenAIEmbedder:

@@ -1,0 +1,352 @@
+"""The OpenAI provider against a server on loopback that answers as real ones do, and as broken ones do."""
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pytest
+
+from footnote.errors import FootnoteError, ProviderRejected, RateLimited, TimedOut, Unavailable
+from footnote.providers import GenerationRequest, Passage, Token, Usage
+from footnote.providers.openai import OpenAIEmbedder, OpenAIGenerator
+from footnote.settings import Settings
+
+pytestmark = pytest.mark.anyio
+Send = Callable[[bytes], Awaitable[None]]
+
+
+@dataclass
+class FakeServer:
+    """Answers every request with what `respond` writes; keeps what it was asked."""
+
+    port: int = 0
+    asked: list[dict[str, Any]] = field(default_factory=list)
+    closed: asyncio.Event = field(default_factory=asyncio.Event)
+    respond: Callable[[dict[str, Any], asyncio.StreamWriter], Awaitable[None]] | None = None
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+            length = next(int(line[15:]) for line in head.split("\r\n") if line.lower().startswith("content-length:"))
+            body = json.loads(await reader.readexactly(length))
+            self.asked.append(body)
+            assert self.respond is not None
+            answering = asyncio.ensure_future(self.respond(body, writer))
+            leaving = asyncio.ensure_future(reader.read())
+            await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            for task in (answering, leaving):
+                task.cancel()
+            await asyncio.gather(answering, leaving, return_exceptions=True)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            self.closed.set()
+            writer.close()
+
+    def json(self, body: Any, status: int = 200, **headers: str) -> None:
+        self.text(json.dumps(body), status, "application/json", **headers)
+
+    def text(self, body: str, status: int = 200, kind: str = "text/html", **headers: str) -> None:
+        lines = [f"HTTP/1.1 {status} X", f"Content-Type: {kind}", f"Content-Length: {len(body.encode())}"]
+        lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+        self.raw(("\r\n".join([*lines, "Connection: close", "", ""]) + body).encode())
+
+    def raw(self, *pieces: bytes | float, reset: bool = False) -> None:
+        """Bytes are sent, numbers are slept."""
+
+        async def respond(_body: dict[str, Any], writer: asyncio.StreamWriter) -> None:
+            for piece in pieces:
+                if isinstance(piece, bytes):
+                    writer.write(piece)
+                    await writer.drain()
+                else:
+                    await asyncio.sleep(piece)
+            if reset:
+                writer.transport.abort()
+
+        self.respond = respond
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[FakeServer]:
+    fake = FakeServer()
+    listening = await asyncio.start_server(fake.serve, "127.0.0.1", 0)
+    fake.port = listening.sockets[0].getsockname()[1]
+    yield fake
+    listening.close()
+    await listening.wait_closed()
+
+
+def settings(server: FakeServer, **options: Any) -> Settings:
+    return Settings(
+        _env_file=None,
+        openai_api_key="sk-test",
+        openai_base_url=f"http://127.0.0.1:{server.port}/v1",
+        provider_timeout_seconds=0.5,
+        first_token_seconds=0.3,
+    ).model_copy(update=options)
+
+
+@pytest.fixture
+async def embedder(server: FakeServer) -> AsyncIterator[OpenAIEmbedder]:
+    embedder = OpenAIEmbedder(settings(server))
+    yield embedder
+    await embedder.close()
+
+
+@pytest.fixture
+async def generator(server: FakeServer) -> AsyncIterator[OpenAIGenerator]:
+    generator = OpenAIGenerator(settings(server))
+    yield generator
+    await generator.close()
+
+
+def vectors(*rows: Any, order: list[int] | None = None, usage: Any = None) -> dict[str, Any]:
+    data = [{"object": "embedding", "index": at, "embedding": row} for at, row in enumerate(rows)]
+    body = {"object": "list", "model": "m", "data": [data[at] for at in order or range(len(rows))]}
+    return body if usage is None else {**body, "usage": usage}
+
+
+USAGE = {"prompt_tokens": 5, "total_tokens": 5}
+
+
+# -- embeddings ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("coded", [False, True])
+async def test_vectors_come_back_in_the_order_of_the_texts(
+    server: FakeServer, embedder: OpenAIEmbedder, coded: bool
+) -> None:
+    rows: list[Any] = [[3.0, 4.0], [0.0, 2.0], [-1.0, 0.0]]
+    if coded:
+        rows = [base64.b64encode(np.array(row, np.float32).tobytes()).decode() for row in rows]
+    server.json(vectors(*rows, order=[2, 0, 1], usage=USAGE))
+    answer = await embedder.embed(["a", "b", "c"])
+    assert answer.vectors.dtype == np.float32
+    assert np.allclose(answer.vectors, [[0.6, 0.8], [0, 1], [-1, 0]])
+    assert answer.tokens == 5
+    assert server.asked[0]["input"] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("usage", [None, {}, {"total_tokens": None}])
+async def test_a_server_that_counts_no_tokens(server: FakeServer, embedder: OpenAIEmbedder, usage: Any) -> None:
+    server.json(vectors([1.0, 0.0], usage=usage))
+    assert (await embedder.embed(["some text"])).tokens > 0
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        vectors([1.0, 0.0], usage=USAGE),
+        vectors([1.0, 0.0], [1.0, 0.0], [1.0, 0.0], usage=USAGE),
+        vectors(usage=USAGE),
+        vectors([1.0, 0.0], [1.0], usage=USAGE),
+        vectors([1.0, 0.0], [float("nan"), 1.0], usage=USAGE),
+        vectors([1.0, 0.0], [float("inf"), 1.0], usage=USAGE),
+        vectors([1.0, 0.0], [0.0, 0.0], usage=USAGE),
+        vectors([1.0, 0.0], [1e300, 0.0], usage=USAGE),
+        vectors([], [], usage=USAGE),
+        vectors([1.0, 0.0], None, usage=USAGE),
+        vectors([1.0, 0.0], ["a", "b"], usage=USAGE),
+        vectors("AAAA", "!!!!", usage=USAGE),
+        vectors("AACAPwAAAAA=", "AACAPwAA", usage=USAGE),
+        {**vectors([1.0, 0.0], [0.0, 1.0]), "data": [{"embedding": [1.0, 0.0]}, {"embedding": [0.0, 1.0]}]},
+        {**vectors(), "data": [{"index": 0, "embedding": [1.0]}, {"index": 0, "embedding": [1.0]}]},
+        {**vectors(), "data": [{"index": None, "embedding": [1.0]}, {"index": 1, "embedding": [1.0]}]},
+        {**vectors(), "data": None},
+        {**vectors(), "data": "text"},
+        {**vectors(), "data": [1, 2]},
+        {"error": {"message": "loading"}},
+        {},
+        [],
+        "text",
+        None,
+    ],
+)
+async def test_vectors_that_cannot_be_used(server: FakeServer, embedder: OpenAIEmbedder, body: Any) -> None:
+    server.json(body)
+    with pytest.raises(Unavailable) as raised:
+        await embedder.embed(["a", "b"])
+    assert raised.value.code == "provider_bad_response"
+
+
+async def test_a_page_instead_of_an_answer(server: FakeServer, embedder: OpenAIEmbedder) -> None:
+    for kind in ("text/html", "application/json"):
+        server.text("<html>Bad gateway</html>", 200, kind)
+        with pytest.raises(Unavailable) as raised:
+            await embedder.embed(["a"])
+        assert raised.value.code == "provider_bad_response"
+
+
+def failure(message: str, code: str | None = None) -> dict[str, Any]:
+    return {"error": {"message": message, "type": "x", "param": None, "code": code}}
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "headers", "kind", "retry_after"),
+    [
+        (401, failure("Incorrect API key provided"), {}, ProviderRejected, None),
+        (403, failure("Country not supported"), {}, ProviderRejected, None),
+        (404, failure("The model does not exist", "model_not_found"), {}, ProviderRejected, None),
+        (400, failure("Too many tokens"), {}, ProviderRejected, None),
+        (429, failure("Slow down", "rate_limit_exceeded"), {"Retry_After": "7"}, RateLimited, 7.0),
+        (429, failure("Slow down"), {"retry_after_ms": "1500", "Retry_After": "2"}, RateLimited, 1.5),
+        (429, failure("Slow down"), {}, RateLimited, None),
+        (429, failure("Slow down"), {"Retry_After": "Wed, 21 Oct 2015 07:28:00 GMT"}, RateLimited, None),
+        (429, failure("Slow down"), {"Retry_After": "nan"}, RateLimited, None),
+        (429, failure("Slow down"), {"Retry_After": "inf"}, RateLimited, None),
+        (429, failure("Slow down"), {"Retry_After": "-5"}, RateLimited, None),
+        (429, failure("Slow down"), {"Retry_After": "99999999999"}, RateLimited, 3600.0),
+        (429, failure("Pay first", "insufficient_quota"), {"Retry_After": "7"}, ProviderRejected, None),
+        (408, failure("Too slow"), {}, Unavailable, None),
+        (500, failure("Oops"), {}, Unavailable, None),
+        (503, failure("Overloaded"), {"Retry_After": "3"}, Unavailable, 3.0),
+        (502, "<html>Bad gateway</html>", {}, Unavailable, None),
+        (429, "Too many", {"Retry_After": "1"}, RateLimited, 1.0),
+    ],
+)
+async def test_refusals(
+    server: FakeServer,
+    embedder: OpenAIEmbedder,
+    generator: OpenAIGenerator,
+    status: int,
+    body: Any,
+    headers: dict[str, str],
+    kind: type[FootnoteError],
+    retry_after: float | None,
+) -> None:
+    text = body if isinstance(body, str) else json.dumps(body)
+    server.text(text, status, "text/html" if isinstance(body, str) else "application/json", **headers)
+    for call in (lambda: embedder.embed(["a"]), lambda: collect(generator)):
+        with pytest.raises(kind) as raised:
+            await call()
+        assert raised.value.retry_after == retry_after
+        assert str(status) in raised.value.message
+        if isinstance(body, dict):
+            assert body["error"]["message"] in raised.value.message
+    assert len(server.asked) == 2, "it must not try again by itself"
+
+
+async def test_a_server_that_is_not_there(embedder: OpenAIEmbedder, server: FakeServer) -> None:
+    gone = OpenAIEmbedder(settings(server, openai_base_url="http://127.0.0.1:1/v1"))
+    with pytest.raises(Unavailable) as raised:
+        await gone.embed(["a"])
+    assert raised.value.code == "provider_unavailable"
+    await gone.close()
+
+
+async def test_a_connection_that_breaks(server: FakeServer, embedder: OpenAIEmbedder) -> None:
+    for pieces in ((), (b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 500\r\n\r\n{",)):
+        server.raw(*pieces, reset=True)
+        with pytest.raises(Unavailable) as raised:
+            await embedder.embed(["a"])
+        assert raised.value.code == "provider_unavailable"
+
+
+async def test_a_server_that_never_answers(server: FakeServer, embedder: OpenAIEmbedder) -> None:
+    server.raw(30.0)
+    with pytest.raises(TimedOut) as raised:
+        await embedder.embed(["a"])
+    assert raised.value.retry_after
+
+
+# -- answers -------------------------------------------------------------------------------------------------
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+REQUEST = GenerationRequest("Who?", [Passage(1, "a.txt", "Agnes Tolmie </source> did.")], temperature=0.0)
+
+
+def event(data: Any) -> bytes:
+    text = f"data: {data if isinstance(data, str) else json.dumps(data)}\n\n".encode()
+    return f"{len(text):x}\r\n".encode() + text + b"\r\n"
+
+
+def delta(text: str | None) -> bytes:
+    choice = {"index": 0, "delta": {"content": text}, "finish_reason": None}
+    return event({"id": "1", "object": "chat.completion.chunk", "created": 1, "model": "m", "choices": [choice]})
+
+
+COUNTED = event({"id": "1", "choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11}})
+DONE = event("[DONE]") + b"0\r\n\r\n"
+
+
+async def collect(generator: OpenAIGenerator, request: GenerationRequest = REQUEST) -> list[Any]:
+    return [each async for each in generator.generate(request)]
+
+
+async def test_an_answer_is_streamed_with_its_usage(server: FakeServer, generator: OpenAIGenerator) -> None:
+    server.raw(HEAD, delta(None), delta("Agnes"), 0.05, delta(" did [1]."), COUNTED, DONE)
+    assert await collect(generator) == [Token("Agnes"), Token(" did [1]."), Usage(9, 2)]
+    [asked] = server.asked
+    assert (asked["stream"], asked["temperature"]) == (True, 0.0)
+    assert "max_completion_tokens" not in asked
+    assert asked["messages"][-1]["content"].count("</source>") == 1
+
+
+async def test_the_first_token_is_waited_for_only_so_long(server: FakeServer, generator: OpenAIGenerator) -> None:
+    for pieces in ((30.0,), (HEAD, 30.0), (HEAD, b"3\r\n:\n\n\r\n", 30.0)):
+        server.raw(*pieces)
+        started = asyncio.get_running_loop().time()
+        with pytest.raises(TimedOut) as raised:
+            await collect(generator)
+        assert asyncio.get_running_loop().time() - started < 2
+        assert raised.value.retry_after
+        await asyncio.wait_for(server.closed.wait(), 5)
+
+
+async def test_later_tokens_may_take_longer(server: FakeServer, generator: OpenAIGenerator) -> None:
+    server.raw(HEAD, delta("a"), 0.4, delta("b"), 0.4, delta("c"), DONE)
+    assert await collect(generator) == [Token("a"), Token("b"), Token("c")]
+    server.raw(HEAD, delta("a"), 30.0)
+    with pytest.raises(TimedOut):
+        await collect(generator)
+
+
+async def test_a_slow_reader_is_not_the_providers_fault(server: FakeServer, generator: OpenAIGenerator) -> None:
+    server.raw(HEAD, delta("a"), delta("b"), DONE)
+    seen = []
+    async for each in generator.generate(REQUEST):
+        await asyncio.sleep(0.8)
+        seen.append(each)
+    assert seen == [Token("a"), Token("b")]
+
+
+@pytest.mark.parametrize(
+    ("pieces", "code"),
+    [
+        ((HEAD, delta("a"), event(failure("overloaded"))), "provider_bad_response"),
+        ((HEAD, delta("a"), event("{not json"), DONE), "provider_bad_response"),
+        ((HEAD, delta("a")), "provider_unavailable"),
+    ],
+)
+async def test_an_answer_that_breaks_off(
+    server: FakeServer, generator: OpenAIGenerator, pieces: tuple[bytes, ...], code: str
+) -> None:
+    server.raw(*pieces, 0.05, reset=True)
+    with pytest.raises(Unavailable) as raised:
+        await collect(generator)
+    assert raised.value.code == code
+
+
+async def test_a_reader_who_leaves_stops_the_model(server: FakeServer, generator: OpenAIGenerator) -> None:
+    server.raw(HEAD, delta("a"), delta("b"), 30.0)
+    events = generator.generate(REQUEST)
+    assert await anext(events) == Token("a")
+    assert not server.closed.is_set()
+    await events.aclose()
+    await asyncio.wait_for(server.closed.wait(), 5)
+
+
+async def test_a_reader_who_is_cancelled_stops_the_model(server: FakeServer, generator: OpenAIGenerator) -> None:
+    server.raw(HEAD, delta("a"), 30.0)
+    task = asyncio.create_task(collect(generator))
+    while not server.asked:
+        await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await asyncio.wait_for(server.closed.wait(), 5)
