@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -39,26 +40,33 @@ def wait_until_ready() -> None:
     raise SystemExit("Footnote did not become ready.")
 
 
+def wait_until_working() -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        if json.loads(footnote("jobs", "--status", "running", "--json").stdout or "{}").get("data"):
+            return
+    raise SystemExit("No job was ever seen running.")
+
+
 def kill_worker() -> int:
-    """Kills the worker and its pool as the kernel would when memory is short; the pid it had."""
-    main = [pid for pid in _pids("-m footnote worker", "-m worker") if _parent(pid) not in _pids("-m worker")]
-    if len(main) != 1:
-        raise SystemExit(f"Expected one worker to kill, found {main}.")
-    os.kill(main[0], signal.SIGKILL)
-    return main[0]
+    """Kills the worker while it works; the pid it had. Its pool dies with it, its supervisor starts another."""
+    ours = f"FOOTNOTE_DATA_DIR={SETTINGS.data_dir}".encode()
+    workers = {pid for pid, line in _processes(ours) if line.endswith(" -m worker")}
+    mains = [pid for pid in workers if _parent(pid) not in workers]
+    if len(mains) != 1:
+        raise SystemExit(f"Expected one worker to kill, found {mains}.")
+    os.kill(mains[0], signal.SIGKILL)
+    return mains[0]
 
 
-def _pids(*endings: str) -> list[int]:
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
+def _processes(environment: bytes) -> Iterator[tuple[int, str]]:
+    """Pid and command line of the processes with `environment` among their variables."""
+    for path in Path("/proc").glob("[0-9]*"):
         try:
-            line = path.read_bytes().replace(b"\0", b" ").decode().strip()
-            environment = path.with_name("environ").read_bytes()
+            if environment in (path / "environ").read_bytes().split(b"\0"):
+                yield int(path.name), (path / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
         except OSError:
-            continue
-        if line.endswith(endings) and f"FOOTNOTE_DATA_DIR={SETTINGS.data_dir}".encode() in environment:
-            found.append(int(path.parent.name))
-    return found
+            continue  # ended meanwhile, or another user's
 
 
 def _parent(pid: int) -> int:
@@ -86,6 +94,7 @@ def main() -> int:
     adding = subprocess.Popen(
         [sys.executable, "-m", "footnote", "add", *(str(SAMPLES / name) for name in good)], text=True
     )
+    wait_until_working()
     killed = kill_worker()
     if adding.wait(timeout=300):
         raise SystemExit("`footnote add` did not end with every document ready.")
