@@ -127,7 +127,7 @@ async def test_vectors_come_back_in_the_order_of_the_texts(
     server.json(vectors(*rows, order=[2, 0, 1], usage=USAGE))
     answer = await embedder.embed(["a", "b", "c"])
     assert answer.vectors.dtype == np.float32
-    assert np.allclose(answer.vectors, [[0.6, 0.8], [0, 1], [-1, 0]])
+    assert np.allclose(answer.vectors, np.array([[0.6, 0.8], [0, 1], [-1, 0]]))
     assert answer.tokens == 5
     assert server.asked[0]["input"] == ["a", "b", "c"]
 
