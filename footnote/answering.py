@@ -110,7 +110,7 @@ class _Draft:
         """A footnote, unless the model cites what was not retrieved: that never leaves the server."""
         if not 1 <= number <= len(self.hits):
             # What stood around it must not close up to the very marker that was kept back.
-            return [self.write("]")] if citations.left_open(self.text) else []
+            return [self.write("…")] if citations.left_open(self.text) else []
         hit = self.hits[number - 1]
         self.claim = self.sentence if sentences.words(self.sentence) else self.claim
         quote = (quote or "").strip() or citations.best_sentence(self.claim, hit.text)
@@ -195,7 +195,7 @@ async def _generate(rt: Runtime, question: Question, draft: _Draft) -> AsyncGene
                         for rendered in _render(draft, part):
                             yield rendered
                 case Claim(text, marker, quote):
-                    yield draft.write((" " if draft.text else "") + text + " ")
+                    yield draft.write((" " if draft.text else "") + citations.unmarked(text) + " ")
                     for rendered in draft.cite(marker, quote):
                         yield rendered
                 case Usage():

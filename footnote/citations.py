@@ -12,6 +12,7 @@ _NUMBERS = r"\d{1,3}(?:\s*,\s*\d{1,3})*"
 _QUOTED = r"(?:(?!\[\s*\d{1,3}\s*:\s*[\"“]).)*"
 # [1]   [1, 2]   [1: "a short quote"]
 _MARKER = re.compile(rf"\[\s*({_NUMBERS})\s*(?::\s*[\"“]({_QUOTED}?)[\"”]\s*)?\]", re.DOTALL)
+_REFERENCE = re.compile(rf"\s?{_MARKER.pattern}", re.DOTALL)
 # What may still become a marker when more text arrives.
 _OPEN = re.compile(rf"\[\s*(?:{_NUMBERS}\s*(?:,\s*|:\s*(?:[\"“]{_QUOTED})?)?)?\Z", re.DOTALL)
 LONGEST_MARKER = 1000
@@ -65,6 +66,13 @@ class MarkerParser:
     def _take(self, length: int) -> str:
         taken, self._held = self._held[:length], self._held[length:]
         return taken
+
+
+def unmarked(text: str) -> str:
+    """The text without what looks like markers, such as a source's own references: they are not ours."""
+    while (without := _REFERENCE.sub("", text)) != text:  # again, because what stood around one may close up to another
+        text = without
+    return text
 
 
 def left_open(text: str) -> bool:
