@@ -6,8 +6,8 @@ Postgres, because stores differ in what metadata they keep.
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import IO, TYPE_CHECKING, Any, Protocol
@@ -79,7 +79,8 @@ class LocalStore:
         return self.directory / key
 
     async def open_writer(self, key: str) -> "LocalWriter":
-        return await asyncio.to_thread(LocalWriter, self._path(key))
+        with _disk_errors():
+            return await asyncio.to_thread(LocalWriter, self._path(key))
 
     async def read(self, key: str) -> AsyncIterator[bytes]:
         with await asyncio.to_thread(_open, self._path(key)) as file:
@@ -97,9 +98,19 @@ class LocalStore:
         await asyncio.to_thread(self._path(key).unlink, missing_ok=True)
 
     async def check(self) -> None:
-        await asyncio.to_thread(self.directory.mkdir, parents=True, exist_ok=True)
+        with _disk_errors():
+            await asyncio.to_thread(self.directory.mkdir, parents=True, exist_ok=True)
         if not await asyncio.to_thread(os.access, self.directory, os.W_OK):
             raise Unavailable("store_unavailable", f"{self.directory} is not writable.")
+
+
+@contextmanager
+def _disk_errors() -> Iterator[None]:
+    """A disk that is full, read-only or failing is a store that is away."""
+    try:
+        yield
+    except OSError as error:
+        raise Unavailable("store_unavailable", f"The object store's disk: {error.strerror}") from error
 
 
 def _open(path: Path) -> IO[bytes]:
@@ -117,10 +128,16 @@ class LocalWriter:
         self._file = self._part.open("xb")
 
     async def write(self, data: bytes) -> None:
-        await asyncio.to_thread(self._file.write, data)
+        with _disk_errors():
+            await asyncio.to_thread(self._file.write, data)
 
     async def commit(self) -> None:
-        await asyncio.to_thread(self._commit)
+        try:
+            with _disk_errors():
+                await asyncio.to_thread(self._commit)
+        except BaseException:
+            await self.abort()
+            raise
 
     def _commit(self) -> None:
         self._file.flush()
@@ -134,8 +151,10 @@ class LocalWriter:
             os.close(directory)
 
     async def abort(self) -> None:
-        self._file.close()
+        # Removed first: closing writes what is buffered, which fails again on a full disk.
         self._part.unlink(missing_ok=True)
+        with suppress(OSError):
+            self._file.close()
 
 
 class S3Store:
@@ -255,8 +274,7 @@ class S3Writer:
             raise
 
     async def abort(self) -> None:
-        for part in self._parts:
-            part.cancel()
+        # Waited for, not cancelled: a part that arrives after the abort would stay, unseen and paid for.
         await asyncio.gather(*self._parts, return_exceptions=True)
         if self._upload_id is not None:
             await self._store.call("abort_multipart_upload", **self._where, UploadId=self._upload_id)
@@ -278,10 +296,7 @@ class _s3_errors:  # noqa: N801  reads as the with-statement it is
             return
         from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
-        if isinstance(error, ClientError) and error.response.get("Error", {}).get("Code") in (
-            "NoSuchKey",
-            "404",
-        ):
+        if isinstance(error, ClientError) and error.response.get("Error", {}).get("Code") == "NoSuchKey":
             raise DocumentRejected("object_missing") from error
         if isinstance(error, ClientError | BotoCoreError | HTTPClientError):
             raise Unavailable("store_unavailable", f"The object store answered: {error}") from error

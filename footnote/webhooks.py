@@ -9,6 +9,7 @@ import json
 import random
 import socket
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import urlsplit
@@ -36,12 +37,11 @@ NETWORKS_DENIED = tuple(
     ipaddress.ip_network(network)
     for network in (
         "224.0.0.0/4",
-        "ff00::/8",
-        "64:ff9b::/96",
-        "64:ff9b:1::/48",
         "2002::/16",
-        "::/96",
-        "fec0::/10",
+        # Global unicast is 2000::/3: everything below and above is an embedded IPv4 address or of local scope.
+        "::/3",
+        "4000::/2",
+        "8000::/1",
     )
 )
 
@@ -185,7 +185,7 @@ async def _send(settings: Settings, delivery: WebhookDelivery, secret: str) -> t
         TimeoutError,
     ) as error:
         return None, f"{type(error).__name__}: {error}"[:500]
-    except (Invalid, OSError) as error:
+    except (Invalid, OSError, UnicodeError) as error:  # UnicodeError: a name that IDNA does not allow
         return None, str(error)[:500]
 
 
@@ -194,7 +194,7 @@ def check_url(url: str, settings: Settings) -> None:
     refused = Invalid("url_not_allowed", "A callback URL is http(s), without a user, and names a public host.")
     try:
         parts = urlsplit(url)
-        host, port = parts.hostname, parts.port
+        host, port = (parts.hostname or "").rstrip("."), parts.port
     except ValueError as error:
         raise refused from error
     if parts.scheme not in ("http", "https") or not host or parts.username or not url.isascii():
@@ -220,7 +220,7 @@ def is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
 
 
 class GuardedBackend(httpcore2.AsyncNetworkBackend):
-    """Resolves a name once, checks every address it has, and connects to a checked one.
+    """Resolves a name once, checks every address it has, and connects to the first of them that answers.
 
     So a name cannot change its mind between the check and the connection (DNS rebinding).
     """
@@ -242,13 +242,11 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
         addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
         if not self._allow_private and not all(is_public(address) for address in addresses):
             raise Invalid("url_not_allowed", f"{host} resolves to an address that is not public.")
-        return await self._inner.connect_tcp(
-            str(addresses[0]),
-            port,
-            timeout=timeout,
-            local_address=local_address,
-            socket_options=socket_options,
-        )
+        share = timeout and timeout / len(addresses)
+        for address in addresses[:-1]:
+            with suppress(httpcore2.ConnectError, httpcore2.ConnectTimeout):  # there is another to try
+                return await self._inner.connect_tcp(str(address), port, share, local_address, socket_options)
+        return await self._inner.connect_tcp(str(addresses[-1]), port, share, local_address, socket_options)
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)

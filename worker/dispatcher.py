@@ -103,11 +103,14 @@ class Dispatcher:
         while True:
             with suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
                 connection = await asyncpg.connect(url, timeout=5)
-                closed = asyncio.Event()
-                connection.add_termination_listener(lambda *_, closed=closed: closed.set())
-                await connection.add_listener(jobs.CHANNEL, lambda *_: self.woken.set())
-                self.woken.set()
-                await closed.wait()
+                try:
+                    closed = asyncio.Event()
+                    connection.add_termination_listener(lambda *_, closed=closed: closed.set())
+                    await connection.add_listener(jobs.CHANNEL, lambda *_: self.woken.set())
+                    self.woken.set()
+                    await closed.wait()
+                finally:
+                    connection.terminate()
             await asyncio.sleep(1)
 
 

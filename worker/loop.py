@@ -52,11 +52,12 @@ def attach(settings: Settings) -> None:
     signals.worker_process_init.connect(open_process, weak=False)
     signals.worker_process_shutdown.connect(close_process, weak=False)
     signals.setup_logging.connect(lambda **_: configure_logging(settings), weak=False)
-    signals.celeryd_init.connect(refuse_other_pools, weak=False)
+    # Not celeryd_init: that is sent before the worker knows its pool.
+    signals.worker_init.connect(refuse_other_pools, weak=False)
 
 
-def refuse_other_pools(instance: Any = None, **_: Any) -> None:
-    pool = str(getattr(instance, "pool_cls", "prefork"))
+def refuse_other_pools(sender: Any = None, **_: Any) -> None:
+    pool = str(sender.pool_cls)
     if "prefork" not in pool:
         raise SystemExit(f"The worker runs on the prefork pool only: {pool} ignores time limits and shares one loop.")
 

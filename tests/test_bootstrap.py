@@ -1,0 +1,90 @@
+"""The first start: one tenant, one key, kept where the command line finds it, whoever else starts at the same time."""
+
+import asyncio
+import os
+import stat
+import sys
+
+import pytest
+from sqlalchemy import func, select
+from sqlalchemy.exc import IntegrityError
+
+from footnote import bootstrap, keys
+from footnote.models import ApiKey, Tenant
+from footnote.runtime import open_runtime
+from footnote.settings import Settings
+from tests.conftest import run_sql
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def own(settings: Settings, own_database: str) -> Settings:
+    return settings.model_copy(update={"database_url": own_database})
+
+
+async def counted(own: Settings) -> tuple[int, int]:
+    async with open_runtime(own, pool_size=1) as rt, rt.sessions() as session:
+        tenants = (await session.scalars(select(func.count()).select_from(Tenant))).one()
+        return tenants, (await session.scalars(select(func.count()).select_from(ApiKey))).one()
+
+
+async def test_the_first_start_makes_one_tenant_and_keeps_its_key_for_the_owner_only(own: Settings) -> None:
+    secret = await bootstrap.ensure_first_tenant(own)
+    kept = own.data_dir / "api_key"
+    assert secret is not None
+    assert kept.read_text() == secret + "\n"
+    assert stat.S_IMODE(kept.stat().st_mode) == 0o600
+    assert [path.name for path in own.data_dir.iterdir()] == ["api_key"]
+    async with open_runtime(own, pool_size=1) as rt, rt.sessions() as session:
+        assert await keys.verify(session, secret)
+    assert await bootstrap.ensure_first_tenant(own) is None, "a second start changes nothing"
+    assert kept.read_text() == secret + "\n"
+    assert await counted(own) == (1, 1)
+
+
+async def test_five_first_starts_at_once_make_one_tenant(own: Settings) -> None:
+    secrets = await asyncio.gather(*(bootstrap.ensure_first_tenant(own) for _ in range(5)))
+    (secret,) = [each for each in secrets if each is not None]
+    assert (own.data_dir / "api_key").read_text() == secret + "\n"
+    assert await counted(own) == (1, 1)
+
+
+async def test_a_first_start_that_broke_off_is_made_up_for(own: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    own.data_dir.mkdir()
+    (own.data_dir / "api_key.part").write_text("half")
+    (own.data_dir / "api_key").write_text("fn_never_committed\n")
+    secret = await bootstrap.ensure_first_tenant(own)
+    assert (own.data_dir / "api_key").read_text() == f"{secret}\n"
+
+
+async def test_a_key_that_cannot_be_kept_is_not_made(own: Settings) -> None:
+    own.data_dir.write_text("a file where the directory should be")
+    with pytest.raises(OSError, match="data"):
+        await bootstrap.ensure_first_tenant(own)
+    assert await counted(own) == (0, 0)
+
+
+async def test_tenants_are_made_by_name_once(own: Settings) -> None:
+    tenant_id, secret = (await bootstrap.create_tenant(own, "lighthouse"))[:2]
+    assert tenant_id.startswith("ten_")
+    assert secret.startswith("fn_")
+    with pytest.raises(IntegrityError):
+        await bootstrap.create_tenant(own, "lighthouse")
+    assert await counted(own) == (1, 1)
+
+
+async def test_several_processes_may_migrate_a_new_database_at_once(own: Settings, own_database: str) -> None:
+    await run_sql(own_database, "DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    script = "from footnote import bootstrap; bootstrap.migrate()"
+    environment = dict(os.environ, DATABASE_URL=own_database)
+    started = [
+        await asyncio.create_subprocess_exec(
+            sys.executable, "-c", script, env=environment, stderr=asyncio.subprocess.PIPE
+        )
+        for _ in range(2)
+    ]
+    for process in started:
+        _, errors = await process.communicate()
+        assert process.returncode == 0, errors.decode()
+    assert await counted(own) == (0, 0)

@@ -1,0 +1,266 @@
+"""The dispatcher against a real Valkey: what it sends, that nothing is lost with the broker, nothing sent twice."""
+
+import asyncio
+import base64
+import json
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+from sqlalchemy import func
+
+from footnote import jobs
+from footnote.errors import Invalid
+from footnote.local_stack.valkey import Valkey
+from footnote.queue import QUEUE, WEBHOOK_QUEUE, broker_url, make_app
+from footnote.runtime import Runtime
+from tests import driving
+from tests.driving import claim, job_of, set_job
+from worker.dispatcher import Dispatcher
+
+pytestmark = pytest.mark.anyio
+
+
+@dataclass
+class Broker:
+    """A Valkey of the test's own, which can be killed and started again."""
+
+    server: Valkey
+    process: "subprocess.Popen[bytes] | None" = None
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(self.server.command(), stdout=subprocess.DEVNULL)
+        deadline = time.monotonic() + 10
+        while not self.server.answers():
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+    def kill(self) -> None:
+        if self.process is not None:
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait()
+            self.process = None
+
+
+@pytest.fixture
+def broker() -> Iterator[Broker]:
+    directory = Path(tempfile.mkdtemp(prefix="fn-"))
+    broker = Broker(Valkey.within(directory))
+    broker.start()
+    yield broker
+    broker.kill()
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture
+async def rt_with_broker(committing_rt: Runtime, broker: Broker) -> Runtime:
+    return with_settings(committing_rt, redis_url=broker.server.url)
+
+
+def with_settings(rt: Runtime, **values: Any) -> Runtime:
+    return replace(rt, settings=rt.settings.model_copy(update=values))
+
+
+@pytest.fixture
+async def redis(broker: Broker) -> AsyncIterator[Redis]:
+    client = Redis.from_url(broker.server.url, socket_timeout=2)
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+async def dispatcher(rt_with_broker: Runtime, redis: Redis) -> AsyncIterator[Dispatcher]:
+    dispatcher = Dispatcher(rt_with_broker, make_app(rt_with_broker.settings), redis)
+    yield dispatcher
+    dispatcher.app.close()
+
+
+async def some_jobs(rt: Runtime, count: int, **options: Any) -> list[str]:
+    tenant = await driving.new_tenant(rt)
+    made = [await driving.accept(rt, tenant, f"Text {number}.", **options) for number in range(count)]
+    return [each.details.job.id for each in made]
+
+
+async def messages(redis: Redis, queue: str = QUEUE) -> list[dict[str, Any]]:
+    """The broker's messages, the next one to be taken first."""
+    return [json.loads(each) for each in reversed(await redis.lrange(queue, 0, -1))]
+
+
+def job_in(message: dict[str, Any]) -> str:
+    args, _, _ = json.loads(base64.b64decode(message["body"]))
+    return str(args[0])
+
+
+# -- what is sent --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("step", jobs.STEPS)
+async def test_a_due_job_is_sent_as_the_chain_of_its_remaining_steps_with_its_id_alone(
+    dispatcher: Dispatcher, redis: Redis, step: str
+) -> None:
+    (job_id,) = await some_jobs(dispatcher.rt, 1)
+    await set_job(dispatcher.rt, job_id, step=step)
+    await dispatcher.tick()
+    (message,) = await messages(redis)
+    args, kwargs, embedded = json.loads(base64.b64decode(message["body"]))
+    remaining = jobs.STEPS[jobs.STEPS.index(step) :]
+    chained = list(reversed(embedded["chain"] or []))
+    assert message["headers"]["task"] == f"footnote.{remaining[0]}"
+    assert [each["task"] for each in chained] == [f"footnote.{name}" for name in remaining[1:]]
+    assert [(each["args"], each["kwargs"]) for each in chained] == [([job_id], {})] * len(chained)
+    assert (args, kwargs) == ([job_id], {})
+    await dispatcher.tick()
+    assert len(await messages(redis)) == 1, "not sent again while it waits to be answered"
+
+
+async def test_a_finished_jobs_webhook_is_sent_to_its_own_queue(dispatcher: Dispatcher, redis: Redis) -> None:
+    (job_id,) = await some_jobs(dispatcher.rt, 1, callback_url="http://example.com/")
+    await driving.run(dispatcher.rt, job_id)
+    await dispatcher.tick()
+    (message,) = await messages(redis, WEBHOOK_QUEUE)
+    assert message["headers"]["task"] == "footnote.send_webhook"
+    assert job_in(message).startswith("whd_")
+    assert await messages(redis) == []
+
+
+async def test_the_backlog_stays_in_postgres_beyond_the_high_water_mark(rt_with_broker: Runtime, redis: Redis) -> None:
+    rt = with_settings(rt_with_broker, queue_high_water=3)
+    dispatcher = Dispatcher(rt, make_app(rt.settings), redis)
+    ids = await some_jobs(rt, 8)
+    seen: list[str] = []
+    for expected in (3, 3, 2):
+        for _ in range(2):
+            await dispatcher.tick()
+        waiting = [job_in(each) for each in await messages(redis)]
+        assert len(waiting) == expected
+        seen += waiting
+        for job_id in waiting:
+            await claim(rt, job_id)
+        await redis.delete(QUEUE)
+    assert sorted(seen) == sorted(ids)
+    dispatcher.app.close()
+
+
+async def test_two_dispatchers_send_a_job_once(rt_with_broker: Runtime, redis: Redis) -> None:
+    rt = rt_with_broker
+    both = [Dispatcher(rt, make_app(rt.settings), redis) for _ in range(2)]
+    ids = await some_jobs(rt, 12)
+    for _ in range(3):
+        await asyncio.gather(*(each.tick() for each in both))
+    assert sorted(job_in(each) for each in await messages(redis)) == sorted(ids)
+    for each in both:
+        each.app.close()
+
+
+async def test_a_silent_workers_job_is_taken_back_and_the_fifth_time_failed(dispatcher: Dispatcher) -> None:
+    rt = dispatcher.rt
+    (job_id,) = await some_jobs(rt, 1)
+    for attempt in range(1, 6):
+        await set_job(rt, job_id, next_attempt_at=func.now())
+        await claim(rt, job_id)
+        await set_job(rt, job_id, lease_until=func.now() - timedelta(seconds=1))
+        await dispatcher.tick()
+        assert (await job_of(rt, job_id)).state == ("waiting" if attempt < 5 else "failed")
+    job = await job_of(rt, job_id)
+    assert (job.error_code, job.error_message) == ("worker_crashed", "The worker died 5 times on the step 'chunk'.")
+
+
+# -- the broker's troubles -----------------------------------------------------------------------------------
+
+
+async def test_with_the_broker_away_nothing_is_lost_and_everything_sent_when_it_is_back(
+    dispatcher: Dispatcher, redis: Redis, broker: Broker
+) -> None:
+    ids = await some_jobs(dispatcher.rt, 2)
+    await dispatcher.tick()
+    assert len(await messages(redis)) == 2
+    broker.kill()
+    ids += await some_jobs(dispatcher.rt, 2)
+    with pytest.raises(RedisError):
+        await dispatcher.tick()
+    broker.start()
+    await dispatcher.tick()
+    assert sorted(job_in(each) for each in await messages(redis)) == sorted(ids), "at once, by the new run id"
+
+
+async def test_a_broker_that_goes_away_while_sending_gets_the_jobs_later(
+    dispatcher: Dispatcher, redis: Redis, broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = await some_jobs(dispatcher.rt, 3)
+    await dispatcher.tick()
+    await redis.delete(QUEUE)
+    for job_id in ids:
+        await set_job(dispatcher.rt, job_id, dispatched_at=None)
+    look = Dispatcher._broker
+
+    async def look_then_lose(self: Dispatcher) -> dict[str, int]:
+        found = await look(self)
+        broker.kill()
+        return found
+
+    monkeypatch.setattr(Dispatcher, "_broker", look_then_lose)
+    with pytest.raises(RedisError):
+        await dispatcher.tick()
+    monkeypatch.undo()
+    broker.start()
+    await dispatcher.tick()
+    assert sorted(job_in(each) for each in await messages(redis)) == sorted(ids)
+
+
+async def test_messages_that_vanish_from_a_living_broker_are_sent_again(dispatcher: Dispatcher, redis: Redis) -> None:
+    (job_id,) = await some_jobs(dispatcher.rt, 1)
+    await dispatcher.tick()
+    await redis.flushall()
+    await dispatcher.tick()
+    assert await messages(redis) == [], "it may just have been taken"
+    await set_job(dispatcher.rt, job_id, dispatched_at=func.now() - timedelta(seconds=6))
+    await dispatcher.tick()
+    assert [job_in(each) for each in await messages(redis)] == [job_id]
+
+
+async def test_the_loop_goes_on_by_itself_through_an_outage(
+    dispatcher: Dispatcher, redis: Redis, broker: Broker
+) -> None:
+    loop = [asyncio.create_task(dispatcher.run()), asyncio.create_task(dispatcher.listen())]
+    broker.kill()
+    await asyncio.sleep(0)
+    ids = await some_jobs(dispatcher.rt, 2)
+    broker.start()
+    async with asyncio.timeout(10):
+        while sorted(job_in(each) for each in await messages(redis)) != sorted(ids):
+            assert not any(task.done() for task in loop)
+            await asyncio.sleep(0.05)
+    for task in loop:
+        task.cancel()
+    await asyncio.gather(*loop, return_exceptions=True)
+
+
+async def test_a_new_job_wakes_the_dispatcher(dispatcher: Dispatcher) -> None:
+    listening = asyncio.create_task(dispatcher.listen())
+    await asyncio.wait_for(dispatcher.woken.wait(), 5)
+    dispatcher.woken.clear()
+    await some_jobs(dispatcher.rt, 1)
+    await asyncio.wait_for(dispatcher.woken.wait(), 5)
+    listening.cancel()
+    await asyncio.gather(listening, return_exceptions=True)
+
+
+# -- addresses -----------------------------------------------------------------------------------------------
+
+
+def test_a_unix_socket_is_spelled_as_kombu_wants_it() -> None:
+    assert broker_url("unix:///run/v.sock?db=2") == "redis+socket:///run/v.sock?virtual_host=2"
+    assert broker_url("unix:///run/v.sock") == "redis+socket:///run/v.sock?virtual_host=0"
+    assert broker_url("rediss://user:pw@host:6380/1") == "rediss://user:pw@host:6380/1"
+    with pytest.raises(Invalid, match="bad_setting"):
+        broker_url("amqp://host")

@@ -1,0 +1,259 @@
+"""Stores: an object is there whole or not at all, on disk and in S3."""
+
+import asyncio
+import os
+import resource
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from footnote.errors import DocumentRejected, Invalid, Unavailable
+from footnote.storage import PART, LocalStore, S3Store, Store, open_store, writing
+
+pytestmark = pytest.mark.anyio
+
+MIB = 1024 * 1024
+
+
+class Crash(Exception): ...
+
+
+async def write(store: Store, key: str, *pieces: bytes, crash: bool = False) -> None:
+    async with writing(store, key) as out:
+        for piece in pieces:
+            await out.write(piece)
+        if crash:
+            raise Crash
+
+
+async def content_of(store: Store, key: str) -> bytes:
+    return b"".join([piece async for piece in store.read(key)])
+
+
+def files(directory: Path) -> list[str]:
+    return sorted(str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file())
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> LocalStore:
+    return LocalStore(tmp_path)
+
+
+# -- on disk -------------------------------------------------------------------------------------------------
+
+
+async def test_an_object_appears_whole_when_it_is_committed(local: LocalStore, tmp_path: Path) -> None:
+    async with writing(local, "objects/t/o") as out:
+        await out.write(b"one ")
+        await out.write(b"two")
+        with pytest.raises(DocumentRejected, match="object_missing"):
+            await content_of(local, "objects/t/o")
+    assert await content_of(local, "objects/t/o") == b"one two"
+    async with local.local_copy("objects/t/o") as path:
+        assert path.read_bytes() == b"one two"
+    assert files(tmp_path) == ["objects/t/o"]
+
+
+async def test_a_writer_that_is_aborted_leaves_nothing(local: LocalStore, tmp_path: Path) -> None:
+    with pytest.raises(Crash):
+        await write(local, "o", b"x" * MIB, crash=True)
+    assert files(tmp_path) == []
+
+
+async def test_a_writer_that_is_cancelled_leaves_nothing(local: LocalStore, tmp_path: Path) -> None:
+    begun = asyncio.Event()
+
+    async def write() -> None:
+        async with writing(local, "o") as out:
+            await out.write(b"x")
+            begun.set()
+            await asyncio.Event().wait()
+
+    task = asyncio.create_task(write())
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert files(tmp_path) == []
+
+
+async def test_a_failed_rewrite_keeps_the_object_as_it_was(local: LocalStore) -> None:
+    await write(local, "o", b"old")
+    with pytest.raises(Crash):
+        await write(local, "o", b"new", crash=True)
+    assert await content_of(local, "o") == b"old"
+
+
+@pytest.fixture
+def full_disk() -> Iterator[None]:
+    """No file may grow beyond 64 kB."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (64 * 1024, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("pieces", [[b"x" * 100_000], [b"x" * 60_000, b"x" * 5_000, b"x" * 2_000]])
+async def test_a_full_disk_is_a_store_that_is_away_and_keeps_no_half_file(
+    local: LocalStore, tmp_path: Path, full_disk: None, pieces: list[bytes]
+) -> None:
+    """The second case fits until the buffer is written out, at the commit."""
+    with pytest.raises(Unavailable, match="store_unavailable"):
+        await write(local, "o", *pieces)
+    assert files(tmp_path) == []
+
+
+async def test_what_is_not_there_is_missing_and_may_be_deleted(local: LocalStore) -> None:
+    with pytest.raises(DocumentRejected, match="object_missing"):
+        await content_of(local, "nothing")
+    with pytest.raises(DocumentRejected, match="object_missing"):
+        async with local.local_copy("nothing"):
+            raise AssertionError
+    await local.delete("nothing")
+
+
+async def test_the_check_makes_the_directory_and_notices_when_that_fails(tmp_path: Path) -> None:
+    await LocalStore(tmp_path / "new").check()
+    assert (tmp_path / "new").is_dir()
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(Unavailable, match="store_unavailable"):
+        await LocalStore(tmp_path / "file").check()
+
+
+def test_a_store_is_opened_by_its_url(tmp_path: Path) -> None:
+    local, s3 = open_store(f"file://{tmp_path}"), open_store("s3://bucket/a/b/")
+    assert isinstance(local, LocalStore)
+    assert isinstance(s3, S3Store)
+    assert local.directory == tmp_path
+    assert (s3.bucket, s3.prefix) == ("bucket", "a/b")
+    assert s3.where("k") == {"Bucket": "bucket", "Key": "a/b/k"}
+    with pytest.raises(Invalid, match="bad_setting"):
+        open_store("ftp://host/x")
+
+
+# -- in S3 ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def s3_endpoint() -> Iterator[str]:
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def aws(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }.items():
+        monkeypatch.setenv(name, value)
+    for name in ("AWS_PROFILE", "AWS_SESSION_TOKEN", "HTTP_PROXY", "http_proxy"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def s3(s3_endpoint: str, aws: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Store]:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
+    store = S3Store(f"bucket-{os.urandom(4).hex()}", "pre/fix")
+    store.client.create_bucket(Bucket=store.bucket)
+    yield store
+    store.client.close()
+
+
+def parts_left(store: S3Store) -> list[Any]:
+    return list(store.client.list_multipart_uploads(Bucket=store.bucket).get("Uploads", []))
+
+
+def keys(store: S3Store) -> list[str]:
+    return [each["Key"] for each in store.client.list_objects_v2(Bucket=store.bucket).get("Contents", [])]
+
+
+@pytest.mark.s3
+@pytest.mark.parametrize("size", [0, 5, PART - 1, PART, 2 * PART + 12_345])
+async def test_objects_of_every_size_come_back_as_they_went(s3: S3Store, size: int) -> None:
+    content = os.urandom(size)
+    await write(s3, "o", *(content[start : start + MIB] for start in range(0, size, MIB)))
+    assert await content_of(s3, "o") == content
+    async with s3.local_copy("o") as path:
+        assert path.read_bytes() == content
+    assert not path.exists()
+    assert keys(s3) == ["pre/fix/o"]
+    assert parts_left(s3) == []
+    await s3.delete("o")
+    assert keys(s3) == []
+
+
+@pytest.mark.s3
+async def test_an_aborted_upload_leaves_no_parts_and_none_arrives_after_the_abort(
+    s3: S3Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: list[str] = []
+    send = S3Store._call
+
+    def observed(store: S3Store, method: str, arguments: dict[str, Any]) -> Any:
+        try:
+            return send(store, method, arguments)
+        finally:
+            calls.append(method)
+
+    monkeypatch.setattr(S3Store, "_call", observed)
+    with pytest.raises(Crash):
+        await write(s3, "o", *[bytes(PART)] * 3, crash=True)
+    assert calls == ["create_multipart_upload", *["upload_part"] * 3, "abort_multipart_upload"]
+    assert (keys(s3), parts_left(s3)) == ([], [])
+
+
+@pytest.mark.s3
+async def test_a_part_that_fails_fails_the_object_and_leaves_nothing(
+    s3: S3Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send = S3Store._call
+
+    def failing(store: S3Store, method: str, arguments: dict[str, Any]) -> Any:
+        if arguments.get("PartNumber") == 2:
+            raise Unavailable("store_unavailable")
+        return send(store, method, arguments)
+
+    monkeypatch.setattr(S3Store, "_call", failing)
+    with pytest.raises(Unavailable, match="store_unavailable"):
+        await write(s3, "o", bytes(2 * PART + 5))
+    assert (keys(s3), parts_left(s3)) == ([], [])
+
+
+@pytest.mark.s3
+async def test_an_unknown_key_is_missing_and_an_unknown_bucket_is_away(s3: S3Store) -> None:
+    with pytest.raises(DocumentRejected, match="object_missing"):
+        await content_of(s3, "nothing")
+    with pytest.raises(DocumentRejected, match="object_missing"):
+        async with s3.local_copy("nothing"):
+            raise AssertionError
+    await s3.delete("nothing")
+    await s3.check()
+    nowhere = S3Store("no-such-bucket", "")
+    with pytest.raises(Unavailable, match="store_unavailable"):
+        await write(nowhere, "o", b"x")
+    with pytest.raises(Unavailable, match="store_unavailable"):
+        await content_of(nowhere, "o")
+    with pytest.raises(Unavailable, match="store_unavailable"):
+        await nowhere.check()
+    nowhere.client.close()
+
+
+@pytest.mark.s3
+async def test_a_server_that_is_not_there_is_away(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0)
+    store = S3Store("bucket", "")
+    for attempt in (store.check(), write(store, "o", b"x"), content_of(store, "o")):
+        with pytest.raises(Unavailable, match="store_unavailable"):
+            await attempt
+    store.client.close()

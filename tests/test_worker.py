@@ -1,0 +1,281 @@
+"""The real worker and dispatcher, killed and stopped in the middle of a step."""
+
+import asyncio
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from footnote.models import Job
+from footnote.runtime import Runtime, open_runtime
+from footnote.settings import Settings
+from tests import driving
+from tests.conftest import named_database, run_sql
+from tests.driving import SAMPLES, chunks_of, job_of, pages_of, paragraphs
+
+pytestmark = [pytest.mark.anyio, pytest.mark.worker]
+
+ROOT = Path(__file__).parents[1]
+LEASE_SECONDS = 3
+
+
+@dataclass
+class Provider:
+    """An embedding server that can be told to keep its callers waiting."""
+
+    texts: Counter[str] = field(default_factory=Counter)
+    open: threading.Event = field(default_factory=threading.Event)
+    waiting: int = 0
+    port: int = 0
+
+    def answer(self, texts: list[str]) -> bytes:
+        self.waiting += 1
+        self.open.wait(60)
+        self.waiting -= 1
+        self.texts.update(texts)
+        vectors = [[byte - 127.5 for byte in hashlib.sha256(text.encode()).digest()[:16]] for text in texts]
+        data = [{"object": "embedding", "index": n, "embedding": vector} for n, vector in enumerate(vectors)]
+        usage = {"prompt_tokens": len(texts), "total_tokens": len(texts)}
+        return json.dumps({"object": "list", "data": data, "model": "m", "usage": usage}).encode()
+
+
+@contextmanager
+def serving() -> Iterator[Provider]:
+    provider = Provider()
+    provider.open.set()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            texts = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["input"]
+            body = provider.answer(texts)
+            try:
+                self.send_response(200)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+            except OSError:
+                pass  # the caller was killed
+
+        def log_message(self, *_: object) -> None: ...
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    provider.port = server.server_address[1]
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    try:
+        yield provider
+    finally:
+        provider.open.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@dataclass
+class Program:
+    """A program of ours in a process of its own, with the processes it starts."""
+
+    module: str
+    environment: dict[str, str]
+    log: Path
+    process: "subprocess.Popen[bytes] | None" = None
+
+    def start(self) -> None:
+        with self.log.open("ab") as output:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", self.module],
+                cwd=ROOT,
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+            )
+
+    def children(self) -> list[int]:
+        assert self.process is not None
+        return [
+            int(pid) for pid in Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        ]
+
+    def signal(self, number: int) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def wait(self, seconds: float) -> int:
+        assert self.process is not None
+        return self.process.wait(seconds)
+
+    def kill(self) -> None:
+        if self.process is not None and self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+
+
+@dataclass
+class System:
+    rt: Runtime
+    provider: Provider
+    worker: Program
+    dispatcher: Program
+    tenant: str
+
+    async def until(self, job_id: str, condition: Callable[[Job], bool], seconds: float = 40) -> Job:
+        deadline = time.monotonic() + seconds
+        while True:
+            job = await job_of(self.rt, job_id)
+            if condition(job):
+                return job
+            tail = self.worker.log.read_text()[-3000:]
+            assert time.monotonic() < deadline, (job.state, job.step, job.attempts, job.error_message, tail)
+            await asyncio.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+async def system(
+    migrated_url: str, redis_url: str, tmp_path_factory: pytest.TempPathFactory, anyio_backend: str
+) -> AsyncIterator[System]:
+    directory = tmp_path_factory.mktemp("worker")
+    name = f"t_{uuid4().hex[:12]}"
+    server, url = named_database(migrated_url, "postgres"), named_database(migrated_url, name)
+    await run_sql(server, f"CREATE DATABASE {name} TEMPLATE pristine")
+    with serving() as provider:
+        given = {
+            "DATABASE_URL": url,
+            "REDIS_URL": redis_url,
+            "STORAGE_URL": f"file://{directory}/objects",
+            "FOOTNOTE_EMBEDDER": "openai",
+            "OPENAI_BASE_URL": f"http://127.0.0.1:{provider.port}/v1",
+            "FOOTNOTE_LEASE_SECONDS": str(LEASE_SECONDS),
+            "FOOTNOTE_HEARTBEAT_SECONDS": "1",
+            "FOOTNOTE_WORKER_CONCURRENCY": "1",
+            "FOOTNOTE_EMBEDDING_BATCH": "4",
+            "FOOTNOTE_CHUNK_SIZE": "400",
+            "FOOTNOTE_CHUNK_OVERLAP": "50",
+            "FOOTNOTE_GENERATOR": "extractive",
+        }
+        environment = {**os.environ, **given, "NO_PROXY": "127.0.0.1"}
+        worker = Program("worker", environment, directory / "worker.log")
+        dispatcher = Program("worker.dispatcher", environment, directory / "dispatcher.log")
+        try:
+            worker.start()
+            dispatcher.start()
+            settings = Settings.model_validate(given)
+            async with open_runtime(settings, pool_size=2) as rt:
+                yield System(rt, provider, worker, dispatcher, await driving.new_tenant(rt))
+        finally:
+            worker.kill()
+            dispatcher.kill()
+    await run_sql(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(autouse=True)
+async def running(system: System) -> AsyncIterator[None]:
+    """Every test begins with a worker and a provider that answers."""
+    system.provider.open.set()
+    system.provider.texts.clear()
+    if system.worker.process is None or system.worker.process.poll() is not None:
+        system.worker.start()
+    yield
+    system.provider.open.set()
+
+
+async def held_up(system: System, topic: str) -> str:
+    """A job of 19 chunks whose second batch the provider keeps waiting."""
+    accepted = await driving.accept(system.rt, system.tenant, paragraphs(19, topic))
+    system.provider.open.clear()
+    await eventually(lambda: system.provider.waiting > 0)
+    return accepted.details.job.id
+
+
+async def eventually(condition: Callable[[], bool], seconds: float = 30) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.02)
+
+
+async def check_whole(system: System, job: Job, chunks: int = 19) -> None:
+    found = await chunks_of(system.rt, job.document_id)
+    pages = await pages_of(system.rt, job.document_id)
+    assert [chunk.position for chunk in found] == list(range(chunks))
+    for chunk in found:
+        assert pages[chunk.version_id, chunk.page_start][chunk.char_start : chunk.char_end] == chunk.text
+
+
+async def test_an_accepted_document_becomes_ready_by_itself(system: System) -> None:
+    accepted = await driving.accept(system.rt, system.tenant, (SAMPLES / "handbook.pdf").read_bytes(), "handbook.pdf")
+    job = await system.until(accepted.details.job.id, lambda job: job.state == "succeeded")
+    found = await chunks_of(system.rt, job.document_id)
+    await check_whole(system, job, len(found))
+    assert system.provider.texts.total() == len(found)
+
+
+async def test_a_pool_process_killed_in_the_middle_of_a_step_costs_one_batch_and_no_chunk(system: System) -> None:
+    job_id = await held_up(system, "pool")
+    (child,) = system.worker.children()
+    os.kill(child, signal.SIGKILL)
+    await eventually(lambda: child not in system.worker.children())
+    system.provider.open.set()
+    job = await system.until(job_id, lambda job: job.state == "succeeded")
+    await check_whole(system, job)
+    assert len(system.provider.texts) == 19
+    assert system.provider.texts.total() <= 19 + 4, "at most the batch in flight was asked for again"
+    assert system.worker.process is not None
+    assert system.worker.process.poll() is None
+
+
+async def test_a_worker_killed_whole_leaves_no_process_and_its_successor_goes_on(system: System) -> None:
+    job_id = await held_up(system, "whole")
+    (child,) = system.worker.children()
+    system.worker.kill()
+    await eventually(lambda: not Path(f"/proc/{child}").exists(), 5)
+    system.provider.open.set()
+    await system.until(job_id, lambda job: job.state == "waiting")
+    system.worker.start()
+    job = await system.until(job_id, lambda job: job.state == "succeeded")
+    await check_whole(system, job)
+    assert system.provider.texts.total() <= 19 + 4
+
+
+async def test_a_worker_asked_to_stop_gives_its_step_back_in_time_and_uncounted(system: System) -> None:
+    job_id = await held_up(system, "stop")
+    begun = time.monotonic()
+    system.worker.signal(signal.SIGTERM)
+    await asyncio.to_thread(system.worker.wait, 25)
+    took = time.monotonic() - begun
+    job = await job_of(system.rt, job_id)
+    assert took < 15
+    assert (job.state, job.attempts) == ("queued", 0)
+    system.provider.open.set()
+    system.worker.start()
+    job = await system.until(job_id, lambda job: job.state == "succeeded")
+    await check_whole(system, job)
+
+
+async def test_a_dispatcher_that_was_away_sends_what_waited(system: System) -> None:
+    system.dispatcher.kill()
+    accepted = await driving.accept(system.rt, system.tenant, paragraphs(3, "later"))
+    system.dispatcher.start()
+    job = await system.until(accepted.details.job.id, lambda job: job.state == "succeeded")
+    await check_whole(system, job, 3)
+
+
+@pytest.mark.parametrize("pool", ["threads", "solo"])
+def test_pools_that_ignore_time_limits_are_refused(system: System, pool: str) -> None:
+    command = [sys.executable, "-m", "celery", "-A", "worker.app", "worker", f"--pool={pool}"]
+    ended = subprocess.run(command, cwd=ROOT, env=system.worker.environment, capture_output=True, text=True, timeout=20)
+    assert ended.returncode != 0
+    assert "prefork" in ended.stderr
