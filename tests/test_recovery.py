@@ -98,7 +98,9 @@ async def test_an_upload_of_a_new_version_and_the_upsert_of_the_old_do_not_lock_
         await go_on.wait()
         return await supersede(*arguments)  # type: ignore[arg-type]
 
+    failed: list[object] = []
     monkeypatch.setattr(jobs, "end_unfinished", slow)
+    monkeypatch.setattr(ingest, "_ended_badly", lambda *arguments: failed.append(arguments[-1]))
     upload = asyncio.create_task(driving.accept(rt, tenant, paragraphs(4, "new"), external_id="e"))
     await locked.wait()
     upsert = asyncio.create_task(ingest.run_step(rt, old.details.job.id, "upsert"))
@@ -111,6 +113,7 @@ async def test_an_upload_of_a_new_version_and_the_upsert_of_the_old_do_not_lock_
     go_on.set()
     new = await upload
     assert not await upsert, "overtaken"
+    assert failed == []
     assert (await job_of(rt, old.details.job.id)).state == "cancelled"
     assert (await driving.run(rt, new.details.job.id)).state == "succeeded"
     assert len(await chunks_of(rt, new.details.document.id)) == 4
