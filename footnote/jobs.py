@@ -170,12 +170,14 @@ async def finish_step(session: AsyncSession, claim: Claim, counts: dict[str, Any
         values = {
             "state": "queued",
             "step": STEPS[STEPS.index(claim.step) + 1],
+            "attempts": 0,
+            "retries": 0,
             "next_attempt_at": func.now(),
             "dispatched_at": func.now(),
             "progress_done": 0,
             "progress_total": None,
         }
-    await _write(session, claim, attempts=0, retries=0, lease_until=None, error_code=None, error_message=None, **values)
+    await _write(session, claim, lease_until=None, error_code=None, error_message=None, **values)
     await _write_step(session, claim.job_id, claim.step, state="succeeded", finished_at=func.now(), counts=counts)
     return last
 

@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Select, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from footnote.errors import Conflict
 from footnote.ids import new_id
 from footnote.models import Base, Tenant
 
@@ -25,6 +26,9 @@ def new_webhook_secret() -> str:
 
 
 async def create(session: AsyncSession, name: str) -> Tenant:
+    """Raises Conflict for a name that is taken."""
+    if await session.scalar(select(Tenant.id).where(Tenant.name == name)) is not None:
+        raise Conflict("tenant_exists", f"There is a tenant {name!r} already.")
     tenant = Tenant(id=new_id("ten"), name=name, webhook_secret=new_webhook_secret())
     session.add(tenant)
     await session.flush()
