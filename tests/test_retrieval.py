@@ -1,0 +1,258 @@
+"""Retrieval against a plain BM25 and exact cosines computed here, over chunks that came through the pipeline."""
+
+import math
+import random
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pytest
+from sqlalchemy import event, select, text
+
+from footnote import retrieval
+from footnote.models import Chunk
+from footnote.retrieval import Hit, Query
+from footnote.runtime import Runtime
+from tests import driving
+
+pytestmark = pytest.mark.anyio
+_VOCABULARY = (
+    "lamp oil lens mercury siren boat keeper tower rock gull storm barometer fog signal flag rope anchor harbour tide "
+    "swell lantern prism granite cistern stove flour oatmeal log watch relief petrel compressor pressure tank gauge "
+    "valve pump wire relay fuse battery chart compass bell buoy beacon gallery stair door window roof paint brush"
+)
+WORDS = _VOCABULARY.split()
+QUESTIONS = [
+    "How does the siren keep its pressure?",
+    "lamp",
+    "granite tower and the cistern",
+    "Which keepers watched the barometer in the storm?",
+    "ERR_CONN_42",
+    "unheard words beside a single prism",
+    "oatmeal oatmeal flour",
+    " ".join(WORDS),
+]
+
+
+@dataclass
+class Stored:
+    """A chunk as it lies in Postgres."""
+
+    key: tuple[str, int]
+    document_id: str
+    collection_id: str
+    lexemes: Counter[str]
+    words: int
+    vector: "np.ndarray[Any, Any]"
+
+
+@pytest.fixture
+async def corpus(rt: Runtime) -> tuple[str, list[Stored]]:
+    chance = random.Random(5)
+    tenant_id = await driving.new_tenant(rt)
+    weights = [1 / (rank + 1) for rank in range(len(WORDS))]
+    for number in range(5):
+        paragraphs = []
+        for _ in range(16):
+            words = chance.choices(WORDS, weights, k=chance.randint(18, 55))
+            paragraphs.append(" ".join(words).capitalize() + ".")
+        paragraphs.append(f"Code {number}: ERR_CONN_4{number} at v2.{number}.1 of the relay unit.")
+        collection = "even" if number % 2 == 0 else "odd"
+        await driving.ready(rt, tenant_id, "\n\n".join(paragraphs), f"d{number}.txt", collection=collection)
+    await driving.ready(rt, await driving.new_tenant(rt), "The siren, the lamp, the prism and granite.", "foreign.txt")
+    return tenant_id, await _stored(rt, tenant_id)
+
+
+async def _stored(rt: Runtime, tenant_id: str) -> list[Stored]:
+    found = []
+    async with rt.transaction() as session:
+        rows = await session.execute(select(Chunk).where(Chunk.tenant_id == tenant_id))
+        for chunk in rows.scalars().all():
+            lexemes = await session.execute(
+                text("SELECT lexeme, cardinality(positions) FROM unnest(to_tsvector('english', :all))"),
+                {"all": f"{chunk.context}\n{chunk.text}"},
+            )
+            found.append(
+                Stored(
+                    (chunk.version_id, chunk.position),
+                    chunk.document_id,
+                    chunk.collection_id,
+                    Counter({row.lexeme: row.cardinality for row in lexemes}),
+                    len(chunk.text.split()),
+                    np.asarray(chunk.embedding, np.float64),
+                )
+            )
+    return found
+
+
+async def bm25(rt: Runtime, chunks: list[Stored], question: str) -> dict[tuple[str, int], float]:
+    """The score of every chunk that holds any of the question's lexemes."""
+    async with rt.transaction() as session:
+        query = text("SELECT lexeme FROM unnest(to_tsvector('english', :question))")
+        wanted = set((await session.scalars(query, {"question": question})).all())
+    holding = [chunk for chunk in chunks if wanted & set(chunk.lexemes)]
+    average = sum(chunk.words for chunk in holding) / max(len(holding), 1)
+    scores: dict[tuple[str, int], float] = {}
+    for chunk in holding:
+        score = 0.0
+        for lexeme in wanted & set(chunk.lexemes):
+            df = sum(lexeme in each.lexemes for each in chunks)
+            idf = math.log(1 + (len(chunks) - df + 0.5) / (df + 0.5))
+            tf = chunk.lexemes[lexeme]
+            score += idf * tf * 2.2 / (tf + 1.2 * (0.25 + 0.75 * chunk.words / average))
+        scores[chunk.key] = score
+    return scores
+
+
+async def cosines(rt: Runtime, chunks: list[Stored], question: str) -> dict[tuple[str, int], float]:
+    asked = (await rt.embedder.embed([question])).vectors[0]
+    return {chunk.key: float(chunk.vector @ asked / np.linalg.norm(chunk.vector)) for chunk in chunks}
+
+
+async def found(rt: Runtime, tenant_id: str, question: str, **more: Any) -> list[Hit]:
+    return await retrieval.search(rt, Query(tenant_id, question, **{"top_k": 100, **more}))
+
+
+def key(hit: Hit) -> tuple[str, int]:
+    return hit.version_id, hit.position
+
+
+def assert_ordered(hits: list[Hit], scores: dict[tuple[str, int], float], tolerance: float) -> None:
+    """The hits are exactly the scored chunks, best first but for differences within the tolerance."""
+    assert {key(hit) for hit in hits} == set(scores)
+    ranked = [scores[key(hit)] for hit in hits]
+    best = sorted(ranked, reverse=True)
+    assert all(abs(got - expected) <= tolerance for got, expected in zip(ranked, best, strict=True))
+
+
+async def test_the_corpus_is_large_enough_to_mean_something(corpus: tuple[str, list[Stored]]) -> None:
+    assert len(corpus[1]) >= 60
+
+
+@pytest.mark.parametrize("question", QUESTIONS)
+async def test_both_legs_and_their_fusion(rt: Runtime, corpus: tuple[str, list[Stored]], question: str) -> None:
+    tenant_id, chunks = corpus
+    keyword = await found(rt, tenant_id, question, mode="keyword")
+    scores = await bm25(rt, chunks, question)
+    assert_ordered(keyword, scores, 1e-9)
+    assert all(hit.coverage is not None and 0 < hit.coverage <= 1 + 1e-9 for hit in keyword)
+
+    vector = await found(rt, tenant_id, question, mode="vector")
+    near = await cosines(rt, chunks, question)
+    assert_ordered(vector, near, 2e-3)  # the question is in half precision, too
+    assert all(abs((hit.similarity or 0) - near[key(hit)]) < 2e-3 for hit in vector)
+
+    hybrid = await found(rt, tenant_id, question)
+    fused = Counter[tuple[str, int]]()
+    for leg in (keyword, vector):
+        for rank, hit in enumerate(leg, 1):
+            fused[key(hit)] += 1 / (60 + rank)  # type: ignore[assignment]
+    assert_ordered(hybrid, dict(fused), 1e-9)
+    assert all(abs(hit.score - fused[key(hit)]) < 1e-9 for hit in hybrid)
+    assert [hit.chunk_id for hit in await found(rt, tenant_id, question, top_k=5)] == [
+        hit.chunk_id for hit in hybrid[:5]
+    ]
+
+
+async def test_an_identifier_finds_its_chunk(rt: Runtime, corpus: tuple[str, list[Stored]]) -> None:
+    for question, part in (("ERR_CONN_43", "ERR_CONN_43"), ("err_conn_41?", "ERR_CONN_41"), ("v2.4.1", "v2.4.1")):
+        hits = await found(rt, corpus[0], question, mode="keyword", top_k=3)
+        assert part in hits[0].text
+        hybrid = await found(rt, corpus[0], f"What does {question} mean?", top_k=5)
+        assert any(part in hit.text for hit in hybrid)
+
+
+@pytest.mark.parametrize("mode", ["hybrid", "vector", "keyword"])
+@pytest.mark.parametrize("exact", [5000, 0])
+async def test_nothing_from_outside_the_scope(
+    rt: Runtime, corpus: tuple[str, list[Stored]], monkeypatch: pytest.MonkeyPatch, mode: str, exact: int
+) -> None:
+    monkeypatch.setattr(retrieval, "EXACT_CHUNKS", exact)
+    tenant_id, chunks = corpus
+    question = " ".join(WORDS)
+    documents = sorted({chunk.document_id for chunk in chunks})
+    whole = {hit.document_id for hit in await found(rt, tenant_id, question, mode=mode)}
+    assert whole == set(documents)
+    odd = await found(rt, tenant_id, question, mode=mode, collections=["odd"])
+    assert len({hit.document_id for hit in odd}) == 2
+    one = await found(rt, tenant_id, question, mode=mode, document_ids=documents[:1])
+    assert {hit.document_id for hit in one} == set(documents[:1])
+    stored = sum(chunk.document_id == documents[0] for chunk in chunks)
+    if mode != "keyword":
+        assert len(one) == stored, "a filter must not cost hits"
+    assert await found(rt, tenant_id, question, mode=mode, collections=["odd"], document_ids=documents[:1]) in ([], one)
+
+
+async def test_every_hit_is_anchored_in_its_page(rt: Runtime, corpus: tuple[str, list[Stored]]) -> None:
+    for hit in await found(rt, corpus[0], "siren pressure lamp"):
+        page = (await driving.pages_of(rt, hit.document_id))[hit.version_id, hit.page_start]
+        assert page[hit.char_start : hit.char_end] == hit.text
+
+
+async def test_a_large_scope_goes_through_the_index(
+    rt: Runtime, corpus: tuple[str, list[Stored]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenant_id, _ = corpus
+    questions = [question for question in QUESTIONS if question != "ERR_CONN_42"]
+    exact = [await found(rt, tenant_id, question, mode="vector") for question in questions]
+    assert "ix_chunk_embedding_space" not in await plan(rt, tenant_id, questions[0])
+    monkeypatch.setattr(retrieval, "EXACT_CHUNKS", 0)
+    assert "ix_chunk_embedding_space" in await plan(rt, tenant_id, questions[0])
+    async with rt.transaction() as session:
+        await session.execute(text("SET LOCAL enable_seqscan = off"))
+        await session.execute(text("SET LOCAL enable_bitmapscan = off"))
+        await session.execute(text("SET LOCAL enable_sort = off"))
+    for question, expected in zip(questions, exact, strict=True):
+        hits = await found(rt, tenant_id, question, mode="vector")
+        assert hits[0].chunk_id == expected[0].chunk_id
+        assert [hit.similarity for hit in hits] == sorted((hit.similarity or 0 for hit in hits), reverse=True)
+        assert len({hit.chunk_id for hit in hits} & {hit.chunk_id for hit in expected}) > 0.9 * len(expected)
+
+
+async def plan(rt: Runtime, tenant_id: str, question: str) -> str:
+    """Postgres' plan for the search, were a table scan not cheaper for so few rows."""
+    sent: list[tuple[str, Any]] = []
+    async with rt.sessions() as session:
+        connection = (await session.connection()).sync_connection
+
+        def keep(_c: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool) -> None:
+            if "nearest AS" in statement:
+                sent.append((statement, parameters))
+
+        assert connection is not None
+        event.listen(connection.engine, "before_cursor_execute", keep)
+        try:
+            await found(rt, tenant_id, question, mode="vector")
+        finally:
+            event.remove(connection.engine, "before_cursor_execute", keep)
+    [(statement, parameters)] = sent
+    async with rt.transaction() as session:
+        for setting in ("enable_seqscan", "enable_bitmapscan", "enable_sort"):
+            await session.execute(text(f"SET LOCAL {setting} = off"))
+        raw = await session.connection()
+        lines = (await raw.exec_driver_sql(f"EXPLAIN {statement}", parameters)).scalars().all()
+        for setting in ("enable_seqscan", "enable_bitmapscan", "enable_sort"):
+            await session.execute(text(f"SET LOCAL {setting} = on"))
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("question", ["", "  ", "\n"])
+async def test_nothing_is_asked_of_the_provider_for_nothing(
+    rt: Runtime, corpus: tuple[str, list[Stored]], question: str
+) -> None:
+    seen = len(rt.embedder.seen)  # type: ignore[attr-defined]
+    assert await found(rt, corpus[0], question) == []
+    await found(rt, corpus[0], "lamp", mode="keyword")
+    assert len(rt.embedder.seen) == seen  # type: ignore[attr-defined]
+
+
+async def test_many_candidates_are_cut_to_the_rarest_lexemes(
+    rt: Runtime, corpus: tuple[str, list[Stored]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retrieval, "CANDIDATES", 1)
+    hits = await found(rt, corpus[0], "The lamp and the oil of ERR_CONN_42", mode="keyword")
+    assert "ERR_CONN_42" in hits[0].text
+    assert len(hits) < 10
+    monkeypatch.setattr(retrieval, "LEXEMES", 1)
+    assert await found(rt, corpus[0], "lamp oil lens", mode="keyword")
