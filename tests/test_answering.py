@@ -109,8 +109,10 @@ async def test_a_sources_own_references_are_not_footnotes(rt: Runtime, question:
 
 
 async def test_nothing_relevant_is_refused_before_a_model_is_paid(rt: Runtime, question: Question) -> None:
-    for asked, mode in (("zebra quagga okapi", "hybrid"), ("the of and", "keyword"), ("?!", "keyword")):
-        other = Question(Query(question.query.tenant_id, asked, mode=mode))
+    tenant_id = question.query.tenant_id
+    unrelated = Query(tenant_id, "zebra quagga okapi")
+    for query in (unrelated, Query(tenant_id, "the of and", mode="keyword"), Query(tenant_id, "?!", mode="keyword")):
+        other = Question(query)
         events, done = await ask(rt, other, "must not be said")
         assert (done.answer_status, done.answer) == ("not_found", answering.NOT_FOUND)
         assert [type(event) for event in events] == [Sources, Delta, Done]

@@ -130,9 +130,12 @@ async def test_the_corpus_is_large_enough_to_mean_something(corpus: tuple[str, l
     assert len(corpus[1]) >= 60
 
 
-@pytest.mark.parametrize("question", QUESTIONS)
-async def test_both_legs_and_their_fusion(rt: Runtime, corpus: tuple[str, list[Stored]], question: str) -> None:
-    tenant_id, chunks = corpus
+async def test_both_legs_and_their_fusion(rt: Runtime, corpus: tuple[str, list[Stored]]) -> None:
+    for question in QUESTIONS:
+        await check_legs_and_fusion(rt, *corpus, question)
+
+
+async def check_legs_and_fusion(rt: Runtime, tenant_id: str, chunks: list[Stored], question: str) -> None:
     keyword = await found(rt, tenant_id, question, mode="keyword")
     scores = await bm25(rt, chunks, question)
     assert_ordered(keyword, scores, 1e-9)
@@ -163,13 +166,16 @@ async def test_an_identifier_finds_its_chunk(rt: Runtime, corpus: tuple[str, lis
         assert any(part in hit.text for hit in hybrid)
 
 
-@pytest.mark.parametrize("mode", ["hybrid", "vector", "keyword"])
-@pytest.mark.parametrize("exact", [5000, 0])
 async def test_nothing_from_outside_the_scope(
-    rt: Runtime, corpus: tuple[str, list[Stored]], monkeypatch: pytest.MonkeyPatch, mode: str, exact: int
+    rt: Runtime, corpus: tuple[str, list[Stored]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retrieval, "EXACT_CHUNKS", exact)
-    tenant_id, chunks = corpus
+    for exact in (5000, 0):
+        monkeypatch.setattr(retrieval, "EXACT_CHUNKS", exact)
+        for mode in ("hybrid", "vector", "keyword"):
+            await check_scope(rt, *corpus, mode)
+
+
+async def check_scope(rt: Runtime, tenant_id: str, chunks: list[Stored], mode: str) -> None:
     question = " ".join(WORDS)
     documents = sorted({chunk.document_id for chunk in chunks})
     whole = {hit.document_id for hit in await found(rt, tenant_id, question, mode=mode)}
@@ -237,12 +243,10 @@ async def plan(rt: Runtime, tenant_id: str, question: str) -> str:
     return "\n".join(lines)
 
 
-@pytest.mark.parametrize("question", ["", "  ", "\n"])
-async def test_nothing_is_asked_of_the_provider_for_nothing(
-    rt: Runtime, corpus: tuple[str, list[Stored]], question: str
-) -> None:
+async def test_nothing_is_asked_of_the_provider_for_nothing(rt: Runtime, corpus: tuple[str, list[Stored]]) -> None:
     seen = len(rt.embedder.seen)  # type: ignore[attr-defined]
-    assert await found(rt, corpus[0], question) == []
+    for question in ("", "  ", "\n"):
+        assert await found(rt, corpus[0], question) == []
     await found(rt, corpus[0], "lamp", mode="keyword")
     assert len(rt.embedder.seen) == seen  # type: ignore[attr-defined]
 
