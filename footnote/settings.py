@@ -180,7 +180,7 @@ class Settings(BaseSettings):
     provider_timeout_seconds: float = _env(
         "FOOTNOTE_PROVIDER_TIMEOUT_SECONDS",
         60.0,
-        "Longest wait for one embedding call or a whole answer.",
+        "Longest wait for one embedding call, or between two pieces of an answer.",
         gt=0,
     )
     first_token_seconds: float = _env(
