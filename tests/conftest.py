@@ -106,9 +106,7 @@ async def rt(settings: Settings, engine: AsyncEngine) -> AsyncIterator[Runtime]:
         outer = await connection.begin()
         yield Runtime(
             settings=settings,
-            sessions=async_sessionmaker(
-                connection, expire_on_commit=False, join_transaction_mode="create_savepoint"
-            ),
+            sessions=async_sessionmaker(connection, expire_on_commit=False, join_transaction_mode="create_savepoint"),
             store=open_store(settings.storage_location),
             embedder=FakeEmbedder(),
             generator=FakeGenerator(),
