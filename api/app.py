@@ -13,6 +13,7 @@ from footnote.runtime import Runtime, open_runtime
 from footnote.settings import Settings
 from footnote.telemetry import configure_logging
 
+API_PATIENCE_SECONDS = 3.0  # for a database connection or a lock; then 503 with Retry-After
 MULTIPART_OVERHEAD = 128 * 1024  # boundaries, part headers and small fields beside the file
 
 
@@ -27,7 +28,7 @@ def create_app(settings: Settings | None = None, runtime: Runtime | None = None)
             yield
             return
         configure_logging(chosen)
-        async with open_runtime(chosen) as app.state.runtime:
+        async with open_runtime(chosen, patience=API_PATIENCE_SECONDS) as app.state.runtime:
             yield
 
     app = FastAPI(

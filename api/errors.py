@@ -9,8 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
-from footnote.errors import FootnoteError, Unavailable
-from footnote.runtime import database_away
+from footnote.errors import FootnoteError
 from footnote.telemetry import log
 
 STATUS = {
@@ -102,10 +101,6 @@ async def _on_http_error(request: Request, error: Exception) -> JSONResponse:
 
 def of_unexpected(request_id: str, error: Exception) -> JSONResponse:
     """For what nobody raised on purpose; the details go to the log and nowhere else."""
-    if database_away(error):
-        log.warning("database away", error=f"{type(error).__name__}: {error}"[:300])
-        known = Unavailable("database_unavailable", "The database is away; try again.")
-        return of_error(request_id, known)
     log.error("request failed", exc_info=error)
     return problem(request_id, 500, "internal_error", "Something failed on our side; it is in the log.")
 

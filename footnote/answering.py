@@ -10,16 +10,14 @@ from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Literal
 
-from sqlalchemy import tuple_
+from sqlalchemy import text
 
 from footnote import citations, sentences
 from footnote.citations import Marker, MarkerParser
 from footnote.ids import new_id
-from footnote.models import Page
 from footnote.providers import Claim, GenerationRequest, Passage, Token, Turn, Usage
 from footnote.retrieval import Hit, Query, search
 from footnote.runtime import Runtime
-from footnote.tenants import scoped
 
 AnswerStatus = Literal["supported", "partial", "not_found"]
 
@@ -95,7 +93,7 @@ class _Draft:
     """The answer as it grows: passages become footnotes, numbered in order of appearance."""
 
     hits: Sequence[Hit]
-    pages: dict[tuple[str, int], str]
+    stored: dict[str, str]  # chunk id -> its place in the stored page
     text: str = ""
     sentence: str = ""  # since the last marker
     claim: str = ""  # what the last marker stands behind; the next one may follow at once
@@ -123,9 +121,9 @@ class _Draft:
         return [delta] if known else [delta, footnote]
 
     def _check(self, hit: Hit, quote: str) -> Citation:
-        page = self.pages.get((hit.version_id, hit.page_start), "")
-        found = citations.locate(quote, page, hit.char_start, hit.char_end)
-        start, end = (found.start, found.end) if found else (hit.char_start, hit.char_end)
+        stored = self.stored.get(hit.chunk_id, "")
+        found = citations.locate(quote, stored)
+        start, end = found or (0, hit.char_end - hit.char_start)
         return Citation(
             marker=len(self.footnotes) + 1,
             document_id=hit.document_id,
@@ -133,9 +131,9 @@ class _Draft:
             version=hit.version,
             page_start=hit.page_start,
             page_end=hit.page_end,
-            char_start=start,
-            char_end=end,
-            quote=page[start:end] if found else quote,
+            char_start=hit.char_start + start,
+            char_end=hit.char_start + end,
+            quote=stored[start:end] if found else quote,
             verified=found is not None,
             score=hit.score,
             chunk_id=hit.chunk_id,
@@ -165,7 +163,7 @@ async def answer(rt: Runtime, question: Question) -> AsyncGenerator[Event, None]
         yield Done(answer_id, NOT_FOUND, "not_found", (), Usage(0, 0), timings, rt.generator.model)
         return
     shown = hits[:PASSAGES]
-    draft = _Draft(shown, await _pages(rt, question.query.tenant_id, shown))
+    draft = _Draft(shown, await _stored(rt, question.query.tenant_id, shown))
     usage = Usage(0, 0)
     async with aclosing(_generate(rt, question, draft)) as events:
         async for event in events:
@@ -224,11 +222,26 @@ def _request(question: Question, hits: Sequence[Hit]) -> GenerationRequest:
     )
 
 
-async def _pages(rt: Runtime, tenant_id: str, hits: Sequence[Hit]) -> dict[tuple[str, int], str]:
-    wanted = {(hit.version_id, hit.page_start) for hit in hits}
+async def _stored(rt: Runtime, tenant_id: str, hits: Sequence[Hit]) -> dict[str, str]:
+    """By chunk id, what the stored page says where the chunk claims to stand: the text that quotes are checked in."""
+    places = [(hit.chunk_id, hit.version_id, hit.page_start, hit.char_start, hit.char_end) for hit in hits]
     async with rt.transaction() as session:
-        found = await session.scalars(scoped(Page, tenant_id).where(tuple_(Page.version_id, Page.number).in_(wanted)))
-        return {(page.version_id, page.number): page.text for page in found}
+        found = await session.execute(
+            _SLICES, {"tenant": tenant_id} | dict(zip(_PLACE, zip(*places, strict=True), strict=True))
+        )
+        return {row.chunk_id: row.text for row in found}
+
+
+_PLACE = ("chunks", "versions", "numbers", "starts", "ends")
+_SLICES = text(
+    """
+    SELECT place.chunk_id, substr(page.text, place.char_start + 1, place.char_end - place.char_start) AS text
+    FROM unnest(CAST(:chunks AS text[]), CAST(:versions AS text[]), CAST(:numbers AS int[]),
+                CAST(:starts AS int[]), CAST(:ends AS int[]))
+         AS place(chunk_id, version_id, number, char_start, char_end)
+    JOIN page ON page.tenant_id = :tenant AND page.version_id = place.version_id AND page.number = place.number
+    """
+)
 
 
 def _since(started: float) -> float:

@@ -5,7 +5,7 @@ a page at a time, so that memory does not grow with the document.
 """
 
 import json
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,14 +23,15 @@ class Extracted:
     chunks: list[Chunk]
 
 
-def key(version_id: str, token: int) -> str:
+def key(job_id: str, token: int) -> str:
     """The token keeps a worker that lost its lease from writing over its successor's artifact."""
-    return f"artifacts/{version_id}/{token}.jsonl"
+    return f"artifacts/{job_id}/{token}.jsonl"
 
 
 def dump(page: Page, chunks: list[Chunk]) -> bytes:
     anchors = [[chunk.char_start, chunk.char_end, [clean(name) for name in chunk.heading]] for chunk in chunks]
-    return json.dumps({"number": page.number, "text": page.text, "chunks": anchors}).encode() + b"\n"
+    line = json.dumps({"number": page.number, "text": page.text, "chunks": anchors}, ensure_ascii=False)
+    return line.encode() + b"\n"
 
 
 def _load(line: bytes) -> Extracted:
@@ -41,15 +42,6 @@ def _load(line: bytes) -> Extracted:
         text,
         [Chunk(number, start, end, tuple(heading), text[start:end]) for start, end, heading in page["chunks"]],
     )
-
-
-async def lines(pieces: AsyncIterator[bytes]) -> AsyncIterator[Extracted]:
-    """Pages as they arrive from a store."""
-    rest = b""
-    async for piece in pieces:
-        *whole, rest = (rest + piece).split(b"\n")
-        for line in whole:
-            yield _load(line)
 
 
 def read(path: Path) -> Iterator[Extracted]:

@@ -73,14 +73,15 @@ async def known(session: AsyncSession, tenant_id: str, space_id: int, hashes: Se
 async def keep(
     session: AsyncSession,
     tenant_id: str,
-    space_id: int,
+    space: EmbeddingSpace,
     hashes: Sequence[bytes],
     vectors: "NDArray[np.float32]",
 ) -> None:
-    """Stores one vector a hash; `vectors` has shape (len(hashes), dimensions)."""
+    """Stores one vector a hash; `vectors` has shape (len(hashes), space.dimensions)."""
+    # In one order for everybody: transactions that share texts would otherwise wait for each other.
     rows = [
-        {"tenant_id": tenant_id, "space_id": space_id, "text_sha256": key, "embedding": HalfVector(vector)}
-        for key, vector in zip(hashes, vectors, strict=True)
+        {"tenant_id": tenant_id, "space_id": space.id, "text_sha256": key, "embedding": HalfVector(vector)}
+        for key, vector in sorted(zip(hashes, vectors, strict=True), key=lambda pair: pair[0])
     ]
     if rows:
         await session.execute(insert(Embedding).on_conflict_do_nothing(), rows)

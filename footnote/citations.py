@@ -26,14 +26,6 @@ class Marker:
     quote: str | None
 
 
-@dataclass(frozen=True)
-class Located:
-    """`page_text[start:end]` is the quote."""
-
-    start: int
-    end: int
-
-
 class MarkerParser:
     """Splits a stream of text into text and markers; a marker is never shown in pieces."""
 
@@ -81,15 +73,11 @@ def left_open(text: str) -> bool:
     return start >= 0 and _OPEN.match(text, start) is not None
 
 
-def locate(quote: str, page_text: str, start: int, end: int) -> Located | None:
-    """Where `quote` stands literally in the page: in the chunk `start:end` first, else anywhere."""
+def locate(quote: str, passage: str) -> tuple[int, int] | None:
+    """`(start, end)` of the quote where it stands literally in the passage."""
     quote = quote.strip()
-    if not quote:
-        return None
-    found = page_text.find(quote, start, end)
-    if found < 0:
-        found = page_text.find(quote)
-    return Located(found, found + len(quote)) if found >= 0 else None
+    start = passage.find(quote) if quote else -1
+    return (start, start + len(quote)) if start >= 0 else None
 
 
 def best_sentence(claim: str, text: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote import collections, jobs
+from footnote import collections, jobs, webhooks
 from footnote.errors import NotFound
 from footnote.ids import new_id
 from footnote.models import Chunk, Collection, Document, Job, Page, Version
@@ -39,8 +39,11 @@ class Details:
 
 @dataclass(frozen=True)
 class Accepted:
+    """`unused_key` names an object that nothing refers to any more: the caller deletes it after the commit."""
+
     details: Details
     deduplicated: bool
+    unused_key: str | None = None
 
 
 def object_key(tenant_id: str) -> str:
@@ -62,8 +65,8 @@ async def accept(
 ) -> Accepted:
     """Writes document, version and job, to be worked on once the caller's transaction commits.
 
-    The same bytes in the same collection give the existing document (`deduplicated`; the caller deletes the new
-    object). New bytes under a known `external_id` give a new version of that document.
+    The same bytes in the same collection give the existing document (`deduplicated`). New bytes under a known
+    `external_id` give a new version of that document.
     """
     upload = replace(upload, filename=clean(upload.filename))
     target = await collections.obtain(session, tenant_id, collection, rt.settings)
@@ -71,7 +74,8 @@ async def accept(
     await _lock(session, target.id, external_id or upload.sha256.hex())
     existing = await _existing(session, target.id, external_id, upload.sha256)
     if existing is not None and existing.sha256 == upload.sha256:
-        return Accepted(await _again(session, existing, tenant_id, callback_url, request_id), True)
+        unused_key = await _again(session, existing, upload, callback_url, request_id)
+        return Accepted(await get(session, tenant_id, existing.id), True, unused_key)
     if existing is None:
         existing = Document(
             id=new_id("doc"),
@@ -107,26 +111,21 @@ async def _existing(
 
 
 async def _again(
-    session: AsyncSession,
-    document: Document,
-    tenant_id: str,
-    callback_url: str | None,
-    request_id: str | None,
-) -> Details:
-    """The same bytes once more: nothing to do, unless the last attempt ended without a result."""
-    job = await session.get_one(Job, document.job_id)
+    session: AsyncSession, document: Document, upload: Upload, callback_url: str | None, request_id: str | None
+) -> str:
+    """The same bytes once more: nothing to do, unless the last attempt ended without a result.
+
+    Then the new object takes the old one's place, which may be what was wrong. Returns the key that is left over.
+    """
+    job = await session.get_one(Job, document.job_id, with_for_update=True)
+    unused_key = upload.object_key
     if job.state in ("failed", "cancelled"):
-        renewed = await jobs.create(
-            session,
-            tenant_id=tenant_id,
-            document_id=document.id,
-            version_id=job.version_id,
-            callback_url=callback_url,
-            request_id=request_id,
-        )
-        document.job_id = renewed.id
-        await session.flush()
-    return await get(session, tenant_id, document.id)
+        version = await session.get_one(Version, job.version_id)
+        unused_key, version.object_key = version.object_key, upload.object_key
+        job = await _queue(session, document, version, request_id)
+    if callback_url:
+        await webhooks.subscribe(session, job, callback_url)
+    return unused_key
 
 
 async def _supersede(
@@ -162,17 +161,23 @@ async def _start(
     )
     session.add(version)
     await session.flush()
+    job = await _queue(session, document, version, request_id)
+    if callback_url:
+        await webhooks.subscribe(session, job, callback_url)
+    await session.refresh(document)
+
+
+async def _queue(session: AsyncSession, document: Document, version: Version, request_id: str | None) -> Job:
     job = await jobs.create(
         session,
         tenant_id=document.tenant_id,
         document_id=document.id,
         version_id=version.id,
-        callback_url=callback_url,
         request_id=request_id,
     )
     document.job_id = job.id
     await session.flush()
-    await session.refresh(document)
+    return job
 
 
 # -- looked at -----------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ API's business (`api/errors.py`), what it means for a job is `jobs`' business (`
     ├── DocumentRejected   the pipeline read the document and cannot use it (permanent)
     ├── ProviderRejected   the provider refuses for good: bad key, unknown model (permanent)
     ├── RateLimited        try again later, the other side said when
-    ├── Unavailable        something we need is away; try again
+    ├── Unavailable        something we need is away; try again (DatabaseAway: it is Postgres)
     └── TimedOut           something we need is too slow; try again
 """
 
@@ -115,6 +115,13 @@ class RateLimited(FootnoteError):
 class Unavailable(FootnoteError):
     kind = "unavailable"
     retryable = True
+
+
+class DatabaseAway(Unavailable):
+    """Postgres is unreachable, restarting or overloaded: the same work may succeed later."""
+
+    def __init__(self) -> None:
+        super().__init__("database_unavailable", "The database is away.")
 
 
 class TimedOut(FootnoteError):

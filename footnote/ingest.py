@@ -7,8 +7,7 @@ output and moves the job's cursor. See `jobs` for the protocol.
 import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import aclosing, suppress
-from dataclasses import dataclass, field
+from contextlib import aclosing, asynccontextmanager, suppress
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,69 +15,29 @@ from typing import Any
 from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote import artifacts, cache, jobs, webhooks
+from footnote import artifacts, cache, jobs
 from footnote.artifacts import Extracted
-from footnote.chunking import Chunk, embedding_text, split
-from footnote.errors import DocumentRejected, FootnoteError, Unavailable
+from footnote.chunking import embedding_text, split
+from footnote.errors import DatabaseAway, DocumentRejected, FootnoteError, Unavailable
 from footnote.formats.parent import read_pages
+from footnote.heartbeat import Heartbeat
 from footnote.jobs import Claim, LeaseLost
 from footnote.models import Chunk as ChunkRow
 from footnote.models import Collection, Document, EmbeddingSpace, Page, Version
-from footnote.runtime import Runtime, database_away
+from footnote.providers import Embeddings
+from footnote.runtime import Runtime
 from footnote.storage import writing
 from footnote.telemetry import log
 
-TICK_SECONDS = 1.0  # how often progress is written, when there is any
 UNEXPECTED_RETRIES = 3
 
 
-class VectorsGone(Unavailable):
-    """Embeddings were removed between the steps: they must be made again."""
+class OutputGone(Unavailable):
+    """What an earlier step left behind was removed since: that step must run again."""
 
-
-@dataclass
-class Heartbeat:
-    """Renews a claim's lease and writes its progress while a step works."""
-
-    rt: Runtime
-    claim: Claim
-    done: int = 0
-    total: int | None = None
-    lost: bool = False
-    _task: asyncio.Task[None] | None = field(default=None)
-
-    def start(self, work: "asyncio.Task[Any]") -> None:
-        self._task = asyncio.create_task(self._beat(work))
-
-    async def stop(self) -> None:
-        """Called before the final transaction, which locks the job's row and so needs no more beats."""
-        if self._task:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
-
-    async def _beat(self, work: "asyncio.Task[Any]") -> None:
-        clock = asyncio.get_running_loop().time
-        renewed, written = clock(), self.done
-        while not self.lost:
-            await asyncio.sleep(min(TICK_SECONDS, self.rt.settings.heartbeat_seconds))
-            if self.done == written and clock() - renewed < self.rt.settings.heartbeat_seconds:
-                continue
-            try:
-                await self.renew()
-                renewed, written = clock(), self.done
-            except LeaseLost:
-                self.lost = True
-            except Exception as error:
-                if not database_away(error):
-                    raise
-                # The lease may still be ours when Postgres is back; past its end it surely is not.
-                self.lost = clock() - renewed > self.rt.settings.lease_seconds
-        work.cancel()
-
-    async def renew(self) -> None:
-        async with self.rt.transaction() as session:
-            await jobs.renew(session, self.claim, self.rt.settings.lease_seconds, self.done, self.total)
+    def __init__(self, step: str, message: str) -> None:
+        super().__init__("internal_error", message)
+        self.step = step
 
 
 async def run_step(rt: Runtime, job_id: str, step: str) -> bool:
@@ -126,8 +85,8 @@ async def _settle(rt: Runtime, write: Callable[[AsyncSession], Awaitable[None]])
             return
         except LeaseLost:
             return
-        except Exception as error:
-            if not database_away(error) or asyncio.get_running_loop().time() > deadline:
+        except DatabaseAway:
+            if asyncio.get_running_loop().time() > deadline:
                 raise
             await asyncio.sleep(0.5)
 
@@ -136,21 +95,24 @@ async def _ended_badly(session: AsyncSession, rt: Runtime, claim: Claim, error: 
     """Waits and retries after a temporary error, fails the document after a permanent one."""
     if isinstance(error, FootnoteError):
         known, hopeless = error, not error.retryable
-    elif database_away(error):
-        known, hopeless = Unavailable("database_unavailable", "The database was away."), False
     else:
         log.error("step failed", job_id=claim.job_id, step=claim.step, exc_info=error)
         known, hopeless = Unavailable("internal_error"), claim.retries >= UNEXPECTED_RETRIES
-    back_to = "embed" if isinstance(error, VectorsGone) else None
+    back_to = error.step if isinstance(error, OutputGone) else None
     if hopeless or not await jobs.postpone(session, claim, known, rt.settings, back_to):
-        await end_failed(session, claim, known.code, known.message)
+        await jobs.fail(session, claim, known.code, known.message)
 
 
-async def end_failed(session: AsyncSession, claim: Claim, code: str, message: str) -> None:
-    """Fails the job and tells whoever asked to be told, in one transaction."""
-    await jobs.fail(session, claim, code, message)
-    await webhooks.enqueue(session, claim.tenant_id, claim.job_id, "document.failed")
-    log.warning("document failed", job_id=claim.job_id, document_id=claim.document_id, code=code)
+@asynccontextmanager
+async def _artifact(rt: Runtime, version: Version) -> AsyncIterator[Path]:
+    """A local copy of what the chunk step left. Raises OutputGone."""
+    try:
+        async with rt.store.local_copy(version.artifact_key or "") as path:
+            yield path
+    except DocumentRejected as error:
+        if error.code != "object_missing":
+            raise
+        raise OutputGone("chunk", "The pages and chunks between the steps are gone from the store.") from error
 
 
 # -- chunk ---------------------------------------------------------------------------------------------------
@@ -159,7 +121,7 @@ async def end_failed(session: AsyncSession, claim: Claim, code: str, message: st
 async def chunk(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
     """Reads the object, writes its pages and chunks as one artifact to the store."""
     version, collection = await _subject(rt, claim)
-    key = artifacts.key(version.id, claim.token)
+    key = artifacts.key(claim.job_id, claim.token)
     pages = chunks = characters = 0
     async with (
         rt.store.local_copy(version.object_key) as path,
@@ -174,11 +136,15 @@ async def chunk(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
         if not chunks:
             raise DocumentRejected("no_text")
     await heartbeat.stop()
-    async with rt.transaction() as session:
-        await session.execute(
-            update(Version).where(Version.id == version.id).values(artifact_key=key, pages=pages, chunks=chunks)
-        )
-        await jobs.finish_step(session, claim, {"pages": pages, "chunks": chunks, "characters": characters})
+    try:
+        async with rt.transaction() as session:
+            await session.execute(
+                update(Version).where(Version.id == version.id).values(artifact_key=key, pages=pages, chunks=chunks)
+            )
+            await jobs.finish_step(session, claim, {"pages": pages, "chunks": chunks, "characters": characters})
+    except LeaseLost:
+        await rt.store.delete(key)
+        raise
 
 
 async def _subject(rt: Runtime, claim: Claim) -> tuple[Version, Collection]:
@@ -202,23 +168,38 @@ async def embed(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
     heartbeat.total = version.chunks
     space = await _current_space(rt, collection)
     embedded = tokens = 0
-    async for batch in _batches(rt, version, rt.settings.embedding_batch):
-        texts = {cache.text_hash(full): full for full in (embedding_text(_title(version), each) for each in batch)}
-        missing = await _missing(rt, claim.tenant_id, space, texts)
-        for group in _groups(rt, missing):
-            answer = await rt.embedder.embed([texts[key] for key in group])
-            async with rt.transaction() as session:
-                space = space or await cache.obtain_space(
-                    session, rt.embedder.provider, rt.embedder.model, answer.vectors.shape[1]
-                )
-                await cache.keep(session, claim.tenant_id, space.id, group, answer.vectors)
-                await jobs.renew(session, claim, rt.settings.lease_seconds, heartbeat.done, heartbeat.total)
-            embedded, tokens = embedded + len(group), tokens + answer.tokens
-        heartbeat.done += len(batch)
+    async with _artifact(rt, version) as path:
+        source = (each for page in artifacts.read(path) for each in page.chunks)
+        while batch := await asyncio.to_thread(lambda: list(islice(source, rt.settings.embedding_batch))):
+            texts = {cache.text_hash(full): full for full in (embedding_text(_title(version), each) for each in batch)}
+            for group in _groups(rt, await _missing(rt, claim.tenant_id, space, texts)):
+                answer = await rt.embedder.embed([texts[key] for key in group])
+                space = space or await _open_space(rt, answer)
+                await _keep(rt, claim, space, group, answer, heartbeat)
+                embedded, tokens = embedded + len(group), tokens + answer.tokens
+            heartbeat.done += len(batch)
     await heartbeat.stop()
     async with rt.transaction() as session:
         await _bind_space(session, collection, space)
         await jobs.finish_step(session, claim, {"chunks": heartbeat.done, "embedded": embedded, "tokens": tokens})
+
+
+async def _open_space(rt: Runtime, answer: Embeddings) -> EmbeddingSpace:
+    """In a transaction of its own: making the index waits for writers, and holds them up."""
+    async with rt.transaction() as session:
+        return await cache.obtain_space(session, rt.embedder.provider, rt.embedder.model, answer.vectors.shape[1])
+
+
+async def _keep(
+    rt: Runtime, claim: Claim, space: EmbeddingSpace, hashes: list[bytes], answer: Embeddings, heartbeat: Heartbeat
+) -> None:
+    """The checkpoint: these texts are never sent to the provider again."""
+    if answer.vectors.shape[1] != space.dimensions:
+        lengths = f"{answer.vectors.shape[1]} dimensions, not the collection's {space.dimensions}"
+        raise DocumentRejected("embedding_model_changed", f"The provider sent vectors of {lengths}.")
+    async with rt.transaction() as session:
+        await cache.keep(session, claim.tenant_id, space, hashes, answer.vectors)
+        await jobs.checkpoint(session, claim, rt.settings.lease_seconds, heartbeat.done, heartbeat.total)
 
 
 async def _current_space(rt: Runtime, collection: Collection) -> EmbeddingSpace | None:
@@ -230,19 +211,6 @@ async def _current_space(rt: Runtime, collection: Collection) -> EmbeddingSpace 
     if (space.provider, space.model) != (rt.embedder.provider, rt.embedder.model):
         raise DocumentRejected("embedding_model_changed")
     return space
-
-
-async def _batches(rt: Runtime, version: Version, size: int) -> AsyncIterator[list[Chunk]]:
-    assert version.artifact_key is not None
-    batch: list[Chunk] = []
-    async for page in artifacts.lines(rt.store.read(version.artifact_key)):
-        for each in page.chunks:
-            batch.append(each)
-            if len(batch) == size:
-                yield batch
-                batch = []
-    if batch:
-        yield batch
 
 
 async def _missing(
@@ -290,8 +258,7 @@ ROWS = 500  # rows a statement: enough to amortise the round trip, little enough
 async def upsert(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
     """Makes the version visible, whole, in one transaction that also removes the one before."""
     version, collection = await _subject(rt, claim)
-    assert version.artifact_key is not None
-    async with rt.store.local_copy(version.artifact_key) as path:
+    async with _artifact(rt, version) as path:
         await heartbeat.stop()
         async with rt.transaction() as session:
             # Locks the document, then the job, as an upload of a new version does: in the other order they would
@@ -306,9 +273,8 @@ async def upsert(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
             )
             await session.execute(update(Version).where(Version.id == version.id).values(artifact_key=None))
             await jobs.finish_step(session, claim, counts)
-            await webhooks.enqueue(session, claim.tenant_id, claim.job_id, "document.ready")
     with suppress(FootnoteError):
-        await rt.store.delete(version.artifact_key)
+        await rt.store.delete(version.artifact_key or "")
 
 
 async def _replace_rows(
@@ -323,8 +289,6 @@ async def _replace_rows(
         pages += len(batch)
         await _insert_pages(session, claim, batch)
         position = await _insert_chunks(session, claim, version, collection, batch, position)
-    if position != version.chunks:
-        raise VectorsGone("internal_error", f"{position} of {version.chunks} chunks had a vector.")
     return {"pages": pages, "chunks": position}
 
 
@@ -375,7 +339,9 @@ async def _insert_chunks(
                 "words": [len(row.text.split()) for row in rows],
             },
         )
-        position += inserted.rowcount  # type: ignore[attr-defined]
+        if inserted.rowcount != len(rows):  # type: ignore[attr-defined]
+            raise OutputGone("embed", "Embeddings were removed before the chunks were stored.")
+        position += len(rows)
     return position
 
 

@@ -10,18 +10,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import CursorResult, func, or_, select, update
+from sqlalchemy import CursorResult, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql.elements import ColumnElement
 
-from footnote.errors import Conflict, FootnoteError, NotFound
+from footnote import webhooks
+from footnote.clock import from_now
+from footnote.errors import Conflict, FootnoteError, NotFound, RateLimited
 from footnote.ids import new_id
 from footnote.models import Document, Job, JobStep, Version
 from footnote.settings import Settings
+from footnote.telemetry import log
 from footnote.tenants import scoped
 from footnote.text import clean
 
 STEPS = ("chunk", "embed", "upsert")
+LONGEST_WAIT = 600.0  # seconds between two tries
+PATIENCE_WITH_LIMITS = 6  # retries counted for a rate limit, at most: its waits grow no further than about a minute
 CHANNEL = "footnote_jobs"  # Postgres NOTIFY channel that wakes the dispatcher
 TERMINAL = ("succeeded", "failed", "cancelled")
 UNFINISHED = ("queued", "running", "waiting")
@@ -45,8 +50,8 @@ class Claim:
     retries: int
 
 
-def _seconds(seconds: float) -> ColumnElement[Any]:
-    return func.make_interval(0, 0, 0, 0, 0, 0, seconds)
+def claim_of(job: Job) -> Claim:
+    return Claim(job.id, job.tenant_id, job.document_id, job.version_id, job.step, job.token, job.attempts, job.retries)
 
 
 def _fence(claim: Claim) -> ColumnElement[bool]:
@@ -65,7 +70,7 @@ def _rows(result: Any) -> int:
     return result.rowcount
 
 
-async def _write_step(session: AsyncSession, job_id: str, step: str, **values: Any) -> None:
+async def write_step(session: AsyncSession, job_id: str, step: str, **values: Any) -> None:
     await session.execute(update(JobStep).where(JobStep.job_id == job_id, JobStep.name == step).values(**values))
 
 
@@ -78,7 +83,6 @@ async def create(
     tenant_id: str,
     document_id: str,
     version_id: str,
-    callback_url: str | None,
     request_id: str | None,
 ) -> Job:
     """A queued job; the dispatcher hears of it when the caller's transaction commits."""
@@ -88,7 +92,6 @@ async def create(
         document_id=document_id,
         version_id=version_id,
         step=STEPS[0],
-        callback_url=callback_url,
         request_id=request_id,
     )
     session.add(job)
@@ -123,9 +126,11 @@ async def claim(session: AsyncSession, job_id: str, step: str, lease_seconds: fl
             state="running",
             token=Job.token + 1,
             attempts=Job.attempts + 1,
-            lease_until=func.now() + _seconds(lease_seconds),
+            lease_until=from_now(lease_seconds),
             next_attempt_at=None,
             waiting_for=None,
+            error_code=None,
+            error_message=None,
             updated_at=func.now(),
         )
         .returning(Job)
@@ -133,7 +138,7 @@ async def claim(session: AsyncSession, job_id: str, step: str, lease_seconds: fl
     job = claimed.scalar_one_or_none()
     if job is None:
         return None
-    await _write_step(
+    await write_step(
         session,
         job_id,
         step,
@@ -141,7 +146,7 @@ async def claim(session: AsyncSession, job_id: str, step: str, lease_seconds: fl
         attempts=JobStep.attempts + 1,
         started_at=func.coalesce(JobStep.started_at, func.now()),
     )
-    return _claim_of(job)
+    return claim_of(job)
 
 
 async def renew(
@@ -152,10 +157,16 @@ async def renew(
     total: int | None = None,
 ) -> None:
     """A heartbeat, with progress in the step's unit. Raises LeaseLost."""
-    values: dict[str, Any] = {"lease_until": func.now() + _seconds(lease_seconds)}
+    values: dict[str, Any] = {"lease_until": from_now(lease_seconds)}
     if done is not None:
         values |= {"progress_done": done, "progress_total": total}
     await _write(session, claim, **values)
+
+
+async def checkpoint(session: AsyncSession, claim: Claim, lease_seconds: float, done: int, total: int | None) -> None:
+    """A renewal after work that will not be done again: what went wrong before it no longer counts."""
+    values = {"lease_until": from_now(lease_seconds), "progress_done": done, "progress_total": total}
+    await _write(session, claim, attempts=1, retries=0, **values)
 
 
 async def finish_step(session: AsyncSession, claim: Claim, counts: dict[str, Any]) -> bool:
@@ -178,7 +189,9 @@ async def finish_step(session: AsyncSession, claim: Claim, counts: dict[str, Any
             "progress_total": None,
         }
     await _write(session, claim, lease_until=None, error_code=None, error_message=None, **values)
-    await _write_step(session, claim.job_id, claim.step, state="succeeded", finished_at=func.now(), counts=counts)
+    await write_step(session, claim.job_id, claim.step, state="succeeded", finished_at=func.now(), counts=counts)
+    if last:
+        await webhooks.enqueue(session, [claim.job_id], "document.ready")
     return last
 
 
@@ -187,29 +200,31 @@ async def postpone(
 ) -> bool:
     """After a temporary error: waits and tries again, this step or one before. False when retries are used up.
 
-    Exponential backoff with full jitter, or what the other side asked for. Not counted as a crash.
+    Exponential backoff with jitter, or longer if the other side asked for it. Not counted as a crash; and a rate
+    limit is no failure, so it never uses retries up.
     """
-    if claim.retries >= settings.max_retries:
+    limited = isinstance(error, RateLimited)
+    retries = await session.scalar(select(Job.retries).where(_fence(claim))) or 0
+    if retries >= settings.max_retries and not limited:
         return False
-    delay = error.retry_after
-    if delay is None:
-        delay = min(300.0, 2.0**claim.retries) * random.uniform(0.5, 1.0)  # noqa: S311  spreading, not secrecy
+    backoff = min(LONGEST_WAIT, 2.0 ** min(retries, 16)) * random.uniform(0.5, 1.0)  # noqa: S311  spreading, not secrecy
+    delay = max(error.retry_after or 0.0, backoff)
     await _write(
         session,
         claim,
         state="waiting",
         step=back_to or claim.step,
         attempts=Job.attempts - 1,
-        retries=Job.retries + 1,
+        retries=min(retries + 1, PATIENCE_WITH_LIMITS) if limited else retries + 1,
         lease_until=None,
-        next_attempt_at=func.now() + _seconds(delay),
+        next_attempt_at=from_now(delay),
         dispatched_at=None,
         waiting_for=clean(error.message),
         error_code=error.code,
         error_message=clean(error.message),
     )
-    await _write_step(session, claim.job_id, claim.step, state="pending")
-    await _write_step(session, claim.job_id, back_to or claim.step, state="waiting")
+    await write_step(session, claim.job_id, claim.step, state="pending")
+    await write_step(session, claim.job_id, back_to or claim.step, state="waiting")
     return True
 
 
@@ -224,12 +239,12 @@ async def release(session: AsyncSession, claim: Claim) -> None:
         next_attempt_at=func.now(),
         dispatched_at=None,
     )
-    await _write_step(session, claim.job_id, claim.step, state="pending")
+    await write_step(session, claim.job_id, claim.step, state="pending")
     await wake_dispatcher(session)
 
 
 async def fail(session: AsyncSession, claim: Claim, code: str, message: str) -> None:
-    """Ends the job for good. Raises LeaseLost."""
+    """Ends the job for good, and tells whoever asked to be told. Raises LeaseLost."""
     await _write(
         session,
         claim,
@@ -239,65 +254,9 @@ async def fail(session: AsyncSession, claim: Claim, code: str, message: str) -> 
         error_message=clean(message),
         finished_at=func.now(),
     )
-    await _write_step(session, claim.job_id, claim.step, state="failed", finished_at=func.now())
-
-
-# -- looked after (the dispatcher) ---------------------------------------------------------------------------
-
-
-async def reap(session: AsyncSession, settings: Settings) -> tuple[list[str], list[Claim]]:
-    """Takes jobs back whose worker went silent: (ids to be sent again, claims to be failed as poison)."""
-    silent = await session.execute(
-        select(Job)
-        .where(Job.state == "running", Job.lease_until < func.now())
-        .order_by(Job.lease_until)
-        .limit(100)
-        .with_for_update(skip_locked=True)
-    )
-    again: list[str] = []
-    poison: list[Claim] = []
-    for job in silent.scalars():
-        job.token += 1  # fences the silent worker, should it wake
-        if job.attempts >= settings.max_attempts:
-            poison.append(_claim_of(job))
-        else:
-            job.state, job.lease_until, job.dispatched_at = "waiting", None, None
-            job.waiting_for = "another attempt: the worker stopped answering"
-            job.next_attempt_at = await session.scalar(select(func.now() + _seconds(min(30.0, 0.5 * 2**job.attempts))))
-            await _write_step(session, job.id, job.step, state="waiting")
-            again.append(job.id)
-    await session.flush()
-    return again, poison
-
-
-def _claim_of(job: Job) -> Claim:
-    return Claim(job.id, job.tenant_id, job.document_id, job.version_id, job.step, job.token, job.attempts, job.retries)
-
-
-async def take_due(session: AsyncSession, room: int, again_seconds: float) -> Sequence[tuple[str, str]]:
-    """Up to `room` due jobs as (id, step), marked as dispatched; tenants take turns, oldest first within one.
-
-    A job already dispatched is due again after `again_seconds` without being claimed.
-    """
-    due = (Job.state.in_(("queued", "waiting")) & (Job.next_attempt_at <= func.now())) & or_(
-        Job.dispatched_at.is_(None), Job.dispatched_at < func.now() - _seconds(again_seconds)
-    )
-    turn = func.row_number().over(partition_by=Job.tenant_id, order_by=Job.next_attempt_at)
-    ranked = select(Job.id, turn.label("turn"), Job.next_attempt_at).where(due).subquery()
-    chosen = select(ranked.c.id).order_by(ranked.c.turn, ranked.c.next_attempt_at).limit(room)
-    taken = await session.execute(
-        update(Job).where(Job.id.in_(chosen), due).values(dispatched_at=func.now()).returning(Job.id, Job.step)
-    )
-    return [(row.id, row.step) for row in taken]
-
-
-async def forget_dispatched(session: AsyncSession) -> None:
-    """The broker lost its messages: every waiting job may be sent again at once."""
-    await session.execute(
-        update(Job)
-        .where(Job.state.in_(("queued", "waiting")), Job.dispatched_at.is_not(None))
-        .values(dispatched_at=None)
-    )
+    await write_step(session, claim.job_id, claim.step, state="failed", finished_at=func.now())
+    await webhooks.enqueue(session, [claim.job_id], "document.failed")
+    log.warning("document failed", job_id=claim.job_id, document_id=claim.document_id, code=code)
 
 
 # -- asked about ---------------------------------------------------------------------------------------------
@@ -356,6 +315,7 @@ async def end_unfinished(session: AsyncSession, which: ColumnElement[bool]) -> S
     ids = ended.all()
     stopped = update(JobStep).where(JobStep.job_id.in_(ids), JobStep.state.in_(("running", "waiting")))
     await session.execute(stopped.values(state="pending"))
+    await webhooks.enqueue(session, ids, "document.cancelled")
     return ids
 
 
@@ -370,6 +330,7 @@ async def retry(session: AsyncSession, tenant_id: str, job_id: str) -> Job:
         .where(Job.id == job.id, Job.state.in_(("failed", "cancelled")))
         .values(
             state="queued",
+            run=Job.run + 1,
             attempts=0,
             retries=0,
             error_code=None,
@@ -382,17 +343,7 @@ async def retry(session: AsyncSession, tenant_id: str, job_id: str) -> Job:
     )
     if _rows(done) != 1:
         raise Conflict("job_not_retryable", f"The job is {job.state}; only a failed or cancelled one can be retried.")
-    await _write_step(session, job.id, job.step, state="pending", finished_at=None)
+    await write_step(session, job.id, job.step, state="pending", finished_at=None)
     await wake_dispatcher(session)
     await session.refresh(job)
     return job
-
-
-async def overview(session: AsyncSession) -> dict[str, float]:
-    """Jobs by state, and the age in seconds of the oldest one that is due; for metrics."""
-    counted = (await session.execute(select(Job.state, func.count()).group_by(Job.state))).all()
-    numbers: dict[str, float] = dict(counted)
-    waited = func.extract("epoch", func.now() - func.min(Job.next_attempt_at))
-    oldest = select(waited).where(Job.state.in_(("queued", "waiting")), Job.next_attempt_at <= func.now())
-    numbers["oldest_due_seconds"] = float(await session.scalar(oldest) or 0)
-    return numbers

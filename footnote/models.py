@@ -112,6 +112,7 @@ class Collection(Base):
 class Document(Base):
     __tablename__ = "document"
     __table_args__ = (
+        Index("ix_document_tenant_id_id", "tenant_id", "id"),
         Index("ix_document_tenant_id_collection_id_id", "tenant_id", "collection_id", "id"),
         Index("ix_document_collection_id_sha256", "collection_id", "sha256"),
         Index(
@@ -251,6 +252,7 @@ class Job(Base):
     version_id: Mapped[str] = _ref("version")
     state: Mapped[str] = mapped_column(server_default="queued")
     step: Mapped[str]
+    run: Mapped[int] = mapped_column(server_default="1")  # raised by every retry after the job had ended
     token: Mapped[int] = mapped_column(BigInteger, server_default="0")
     attempts: Mapped[int] = mapped_column(server_default="0")  # claims of this step that did not end in order
     retries: Mapped[int] = mapped_column(server_default="0")  # temporary errors of this step
@@ -262,11 +264,20 @@ class Job(Base):
     error_message: Mapped[str | None]
     progress_done: Mapped[int] = mapped_column(server_default="0")
     progress_total: Mapped[int | None]
-    callback_url: Mapped[str | None]
     request_id: Mapped[str | None]
     created_at: Mapped[datetime] = _now()
     updated_at: Mapped[datetime] = _now()
     finished_at: Mapped[datetime | None]
+
+
+class JobCallback(Base):
+    """Who asked to be told when the job ends."""
+
+    __tablename__ = "job_callback"
+
+    job_id: Mapped[str] = _ref("job", key=True)
+    url: Mapped[str] = mapped_column(primary_key=True)
+    tenant_id: Mapped[str] = _ref("tenant")
 
 
 class JobStep(Base):
@@ -286,17 +297,18 @@ class JobStep(Base):
 
 
 class WebhookDelivery(Base):
-    """Outbox of webhooks, written in the transaction that ends the job; one per job and event."""
+    """Outbox of webhooks, written in the transaction that ends the job; one per run, event and receiver."""
 
     __tablename__ = "webhook_delivery"
     __table_args__ = (
-        UniqueConstraint("job_id", "event"),
+        UniqueConstraint("job_id", "run", "event", "url"),
         Index("ix_webhook_delivery_due", "next_attempt_at", postgresql_where=text("state = 'pending'")),
     )
 
     id: Mapped[str] = _id()
     tenant_id: Mapped[str] = _ref("tenant")
     job_id: Mapped[str] = _ref("job")
+    run: Mapped[int]
     event: Mapped[str]
     url: Mapped[str]
     payload: Mapped[str]

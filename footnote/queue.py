@@ -55,6 +55,7 @@ def make_app(settings: Settings) -> Celery:
         worker_soft_shutdown_timeout=10,
         worker_enable_soft_shutdown_on_idle=False,
         worker_max_tasks_per_child=500,
+        worker_max_memory_per_child=1_000_000,  # kB; looked at between tasks
         worker_cancel_long_running_tasks_on_connection_loss=False,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,

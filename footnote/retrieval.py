@@ -2,7 +2,8 @@
 
 The keyword leg is BM25 (Robertson and Zaragoza, 2009, "The Probabilistic Relevance Framework: BM25 and Beyond",
 k1 = 1.2, b = 0.75) over Postgres full text: any of the question's lexemes counts, and only the rarest ones fetch
-candidates. Fusion is reciprocal rank fusion (Cormack, Clarke and Büttcher, 2009, k = 60).
+candidates, over which the average length is taken. Fusion is reciprocal rank fusion (Cormack, Clarke and Büttcher,
+2009, k = 60).
 """
 
 from collections.abc import Sequence
@@ -11,10 +12,11 @@ from typing import Any, Literal
 
 from pgvector import HalfVector
 from pgvector.sqlalchemy import HALFVEC
-from sqlalchemy import bindparam, text
+from sqlalchemy import TextClause, bindparam, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import cache, collections
+from footnote.errors import Conflict
 from footnote.models import Collection, EmbeddingSpace, chunk_id
 from footnote.runtime import Runtime
 
@@ -22,8 +24,9 @@ Mode = Literal["hybrid", "vector", "keyword"]
 
 DEPTH = 100  # of each leg
 EXACT_CHUNKS = 5000  # up to here an exact scan is faster than the index, and misses nothing
-CANDIDATES = 2000  # that rare lexemes may fetch
-LEXEMES = 64
+CANDIDATES = 2000  # lexemes fetch candidates, the rarest first, until there are this many
+MOST_CANDIDATES = 10_000  # a more frequent lexeme is counted, and fetched, no further
+LEXEMES = 64  # of a question, the rarest
 
 
 @dataclass(frozen=True)
@@ -71,17 +74,22 @@ async def search(rt: Runtime, query: Query) -> list[Hit]:
     """
     async with rt.transaction() as session:
         chosen = await collections.chosen(session, query.tenant_id, query.collections)
-        for collection in chosen if query.collections is not None else ():
-            await collections.check_embedder(session, collection, rt.embedder)
+        filled = [each for each in chosen if each.space_id is not None]
+        if not filled or not query.text.strip():
+            return []
         space = await cache.find_space(session, rt.embedder.provider, rt.embedder.model)
-    chosen = [each for each in chosen if space is not None and each.space_id == space.id]
-    if space is None or not chosen or not query.text.strip():
-        return []
+        searchable = [each for each in filled if space is not None and each.space_id == space.id]
+        if not searchable or (query.collections is not None and len(searchable) < len(filled)):
+            for collection in filled:
+                await collections.check_embedder(session, collection, rt.embedder)
+    assert space is not None
     vector = None
     if query.mode != "keyword":
         vector = (await rt.embedder.embed([query.text])).vectors[0]
+        if len(vector) != space.dimensions:
+            raise Conflict("embedding_model_changed", f"The model now makes vectors of {len(vector)} dimensions.")
     async with rt.transaction() as session:
-        return await _run(session, query, chosen, space, vector)
+        return await _run(session, query, searchable, space, vector)
 
 
 async def _run(
@@ -95,23 +103,28 @@ async def _run(
         "query": query.text,
         "depth": DEPTH,
         "candidates": CANDIDATES,
+        "most": MOST_CANDIDATES,
         "lexemes": LEXEMES,
         "top_k": query.top_k,
         "exact": EXACT_CHUNKS,
     }
     scope = _SCOPE + (" AND c.document_id = ANY(CAST(:documents AS text[]))" if query.document_ids is not None else "")
+    large = await session.scalar(*_with_used(f"SELECT 1 FROM chunk c WHERE {scope} OFFSET :exact LIMIT 1", parameters))
     legs = []
     if vector is not None:
-        legs.append(await _vector_leg(session, scope, parameters, space))
+        legs.append(_vector_leg(scope, space, large=bool(large)))
         parameters["vector"] = HalfVector(vector)
     if query.mode != "vector":
-        legs.append(_KEYWORD_LEG.format(scope=scope))
+        legs.append((_LARGE_POOL if large else _SMALL_POOL).format(scope=scope) + _KEYWORD_LEG)
     statement = "WITH " + ",".join(legs) + _FUSION[query.mode]
-    bound = text(statement)
-    if vector is not None:
-        bound = bound.bindparams(bindparam("vector", type_=HALFVEC()))
+    return [_hit(row) for row in (await session.execute(*_with_used(statement, parameters))).mappings()]
+
+
+def _with_used(statement: str, parameters: dict[str, Any]) -> tuple[TextClause, dict[str, Any]]:
+    """The statement, and those of the parameters that it names."""
     used = {name: value for name, value in parameters.items() if f":{name}" in statement}
-    return [_hit(row) for row in (await session.execute(bound, used)).mappings()]
+    bound = text(statement)
+    return (bound.bindparams(bindparam("vector", type_=HALFVEC())) if "vector" in used else bound), used
 
 
 def _hit(row: Any) -> Hit:
@@ -120,14 +133,11 @@ def _hit(row: Any) -> Hit:
     return Hit(**values)
 
 
-async def _vector_leg(session: AsyncSession, scope: str, parameters: dict[str, Any], space: EmbeddingSpace) -> str:
+def _vector_leg(scope: str, space: EmbeddingSpace, *, large: bool) -> str:
     """Exact for a small scope, by the space's HNSW index for a large one.
 
     The space's id and length stand in the SQL as literals, or the planner could not use the partial index.
     """
-    probe = f"SELECT 1 FROM chunk c WHERE {scope} OFFSET :exact LIMIT 1"
-    used = {name: value for name, value in parameters.items() if f":{name}" in probe}
-    large = await session.scalar(text(probe), used)
     distance = f"(c.embedding::halfvec({space.dimensions})) <=> :vector"
     order = distance if large else f"({distance}) + 0"  # an expression no index can serve
     return _VECTOR_LEG.format(scope=f"{scope} AND c.space_id = {space.id}", distance=distance, order=order)
@@ -147,20 +157,30 @@ vector AS (
     FROM nearest
 )"""
 
-_KEYWORD_LEG = """
+# Where the keyword leg looks. A small scope is read whole through the index on collections: the one on lexemes is
+# shared by all tenants, and would fetch their rows only to drop them.
+_SMALL_POOL = """
+pool AS MATERIALIZED (SELECT c.version_id, c.position, c.words, c.tsv FROM chunk c WHERE {scope}),
+corpus AS (SELECT greatest(count(*), 1)::float AS size FROM pool)"""
+
+_LARGE_POOL = """
+pool AS NOT MATERIALIZED (SELECT c.version_id, c.position, c.words, c.tsv FROM chunk c WHERE {scope}),
 corpus AS (
     SELECT greatest(coalesce(sum(v.chunks), 0), 1)::float AS size
-    FROM document c JOIN version v ON v.id = c.active_version_id
-    WHERE c.tenant_id = :tenant AND c.collection_id = ANY(CAST(:collections AS text[]))
-),
+    FROM (SELECT d.tenant_id, d.collection_id, d.id AS document_id, d.active_version_id FROM document d) AS c
+    JOIN version v ON v.id = c.active_version_id WHERE {scope}
+)"""
+
+_KEYWORD_LEG = """,
 lexeme AS (
     SELECT DISTINCT l.lexeme, ('''' || replace(replace(l.lexeme, '\\', '\\\\'), '''', '''''') || '''')::tsquery AS tsq
     FROM unnest(CAST(:languages AS text[])) AS language(name),
          unnest(to_tsvector(CAST(language.name AS regconfig), :query)) AS l
-    LIMIT 4 * :lexemes
+    ORDER BY l.lexeme LIMIT 4 * :lexemes
 ),
 counted AS (
-    SELECT lexeme, tsq, (SELECT count(*) FROM chunk c WHERE c.tsv @@ tsq AND {scope}) AS df FROM lexeme
+    SELECT lexeme, tsq, (SELECT count(*) FROM (SELECT 1 FROM pool c WHERE c.tsv @@ tsq LIMIT :most) AS found) AS df
+    FROM lexeme
 ),
 weighted AS (
     SELECT lexeme, tsq, df, ln(1 + greatest(size - df + 0.5, 0.5) / (df + 0.5)) AS idf,
@@ -171,7 +191,7 @@ rarest AS (
     SELECT string_agg(tsq::text, ' | ')::tsquery AS tsq FROM weighted WHERE df > 0 AND before < :candidates
 ),
 candidate AS (
-    SELECT c.version_id, c.position, c.words, c.tsv FROM chunk c, rarest WHERE c.tsv @@ rarest.tsq AND {scope}
+    SELECT c.version_id, c.position, c.words, c.tsv FROM pool c, rarest WHERE c.tsv @@ rarest.tsq LIMIT :most
 ),
 average AS (SELECT greatest(avg(words), 1) AS words FROM candidate),
 scored AS (

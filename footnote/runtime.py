@@ -3,16 +3,20 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
-from footnote.errors import Invalid
+from footnote.errors import DatabaseAway, Invalid
 from footnote.providers import Embedder, Generator, open_embedder, open_generator
 from footnote.settings import Settings
 from footnote.storage import Store, open_store
+from footnote.telemetry import log
+
+if TYPE_CHECKING:
+    import asyncpg
 
 
 @dataclass(frozen=True)
@@ -29,64 +33,90 @@ class Runtime:
     async def transaction(self) -> AsyncIterator[AsyncSession]:
         """A session whose work is committed when the block ends, rolled back when it raises.
 
-        Never held across a call to a provider, a store or a webhook.
+        Never held across a call to a provider, a store or a webhook. Raises DatabaseAway.
         """
-        async with self.sessions() as session, session.begin():
-            yield session
+        try:
+            async with self.sessions() as session, session.begin():
+                yield session
+        except Exception as error:
+            if database_away(error):
+                log.warning("database away", error=f"{type(error).__name__}: {error}"[:300])
+                raise DatabaseAway from error
+            raise
 
 
 def database_away(error: BaseException) -> bool:
-    """Whether Postgres is unreachable, restarting or overloaded, so that the same work may succeed later.
+    """Whether an error says that Postgres is unreachable, restarting or overloaded.
 
-    By SQLSTATE: class 08 connection, 53 resources, 57P shutdown and start-up, 40 deadlock and serialization.
+    By SQLSTATE: class 08 connection, 53 resources, 57P shutdown and start-up, 40 deadlock and serialization, 55P03 a
+    lock that was not had in time.
     """
-    if isinstance(error, OSError | TimeoutError | PoolTimeout):
+    if isinstance(error, ConnectionError | PoolTimeout):
         return True
     if not isinstance(error, DBAPIError):
         return False
     state = getattr(error.orig, "sqlstate", None) or ""
-    return error.connection_invalidated or state.startswith(("08", "53", "57P", "40"))
+    return error.connection_invalidated or state.startswith(("08", "53", "57P", "40", "55P03"))
 
 
-def database_url(url: str) -> str:
-    """`url` for SQLAlchemy's asyncpg dialect; takes what libpq takes, `?host=/socket/dir` included."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("postgres", "postgresql", "postgresql+asyncpg"):
-        raise Invalid("bad_setting", f"DATABASE_URL must start with postgresql://, not {parts.scheme}://")
-    query = [(key, value) for key, value in parse_qsl(parts.query) if key != "sslmode"]
-    ssl = dict(parse_qsl(parts.query)).get("sslmode")
-    if ssl:
-        query.append(("ssl", ssl))
-    # Not urlunsplit: it drops the slashes of a URL without a host.
-    return f"postgresql+asyncpg://{parts.netloc}{parts.path}?{urlencode(query)}"
+# Known to libpq and without a counterpart in asyncpg, which would send them to the server as settings.
+_LIBPQ_ONLY = {"channel_binding", "connect_timeout", "gssencmode", "keepalives", "sslcompression"}
 
 
-def open_engine(settings: Settings, *, pool_size: int) -> AsyncEngine:
+def database_dsn(url: str) -> str:
+    """DATABASE_URL as asyncpg takes it: what libpq takes, with SQLAlchemy's scheme allowed too."""
+    scheme, separator, rest = url.partition("://")
+    if scheme not in ("postgres", "postgresql", "postgresql+asyncpg") or not separator:
+        raise Invalid("bad_setting", f"DATABASE_URL must start with postgresql://, not {scheme}://")
+    where, _, options = rest.partition("?")
+    kept = [pair for pair in options.split("&") if pair and pair.partition("=")[0] not in _LIBPQ_ONLY]
+    return f"postgresql://{where}" + ("?" + "&".join(kept) if kept else "")
+
+
+async def connect(settings: Settings, **options: Any) -> "asyncpg.Connection[Any]":
+    """A bare connection, with the timeouts that every process of ours needs. Raises DatabaseAway."""
+    import asyncpg
+
     if not settings.database_url:
         raise Invalid("bad_setting", "DATABASE_URL is not set; `footnote up` sets it for what it starts.")
+    server_settings = {
+        "application_name": "footnote",
+        "timezone": "UTC",
+        # A process that froze inside a transaction must not keep its locks longer than a lease.
+        "idle_in_transaction_session_timeout": str(int(settings.lease_seconds * 1000)),
+        "tcp_keepalives_idle": "15",
+        "tcp_keepalives_interval": "5",
+        "tcp_keepalives_count": "3",
+        # Without iterative scans a filtered vector search silently returns too few rows.
+        "hnsw.iterative_scan": "relaxed_order",
+        "hnsw.ef_search": "100",
+        **options,
+    }
+    dsn = database_dsn(settings.database_url)
+    try:
+        return await asyncpg.connect(dsn, timeout=5, command_timeout=60, server_settings=server_settings)
+    except (OSError, TimeoutError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError) as error:
+        raise DatabaseAway from error
+
+
+def open_engine(settings: Settings, *, pool_size: int, patience: float = 30.0) -> AsyncEngine:
+    """`patience` in seconds: how long to wait for a connection of the pool, and for a lock."""
+    options = {"lock_timeout": str(int(patience * 1000))}
     return create_async_engine(
-        database_url(settings.database_url),
+        "postgresql+asyncpg://",
+        async_creator=lambda: connect(settings, **options),
         pool_size=pool_size,
         max_overflow=0,
+        pool_timeout=patience,
         pool_pre_ping=True,
-        connect_args={
-            "timeout": 5,
-            "command_timeout": 60,
-            "server_settings": {
-                "application_name": "footnote",
-                "timezone": "UTC",
-                # Without iterative scans a filtered vector search silently returns too few rows.
-                "hnsw.iterative_scan": "relaxed_order",
-                "hnsw.ef_search": "100",
-            },
-        },
+        hide_parameters=True,  # document texts and secrets do not belong into logs
     )
 
 
 @asynccontextmanager
-async def open_runtime(settings: Settings, *, pool_size: int = 10) -> AsyncIterator[Runtime]:
+async def open_runtime(settings: Settings, *, pool_size: int = 10, patience: float = 30.0) -> AsyncIterator[Runtime]:
     """Everything opened lazily: this succeeds while Postgres, the store and the providers are away."""
-    engine = open_engine(settings, pool_size=pool_size)
+    engine = open_engine(settings, pool_size=pool_size, patience=patience)
     runtime = Runtime(
         settings=settings,
         sessions=async_sessionmaker(engine, expire_on_commit=False),

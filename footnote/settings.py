@@ -6,9 +6,9 @@ Well-known names (DATABASE_URL, OPENAI_API_KEY, AWS_*, PORT, ...) keep them; our
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MIB = 1024 * 1024
@@ -101,7 +101,7 @@ class Settings(BaseSettings):
     )
     queue_high_water: int = _env(
         "FOOTNOTE_QUEUE_HIGH_WATER",
-        64,
+        16,
         "Messages kept in the broker; the backlog beyond stays in Postgres.",
         ge=1,
     )
@@ -110,8 +110,9 @@ class Settings(BaseSettings):
     )
     max_retries: int = _env(
         "FOOTNOTE_MAX_RETRIES",
-        20,
-        "Retries of one step after temporary errors before the document fails.",
+        100,
+        "Retries of one step after temporary errors before the document fails; 100 take about 16 hours. "
+        "A rate limit is no error, and progress starts the count anew.",
         ge=0,
     )
     flower_port: int = _env("FLOWER_PORT", 5555, "Port of the Flower dashboard.", ge=1, le=65535)
@@ -196,6 +197,12 @@ class Settings(BaseSettings):
     webhook_timeout_seconds: float = _env(
         "FOOTNOTE_WEBHOOK_TIMEOUT_SECONDS", 15.0, "Longest wait for a webhook receiver.", gt=0
     )
+
+    @model_validator(mode="after")
+    def _beats_in_time(self) -> Self:
+        if self.heartbeat_seconds > self.lease_seconds / 3:
+            raise ValueError("FOOTNOTE_HEARTBEAT_SECONDS must be at most a third of FOOTNOTE_LEASE_SECONDS")
+        return self
 
     @property
     def parse_limits(self) -> "ParseLimits":

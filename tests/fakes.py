@@ -21,6 +21,7 @@ class FakeEmbedder:
 
     def __init__(self, model: str = "fake-64") -> None:
         self.model = model
+        self.dimensions = DIMENSIONS
         self.seen: list[list[str]] = []
         self.before: Callable[[list[str]], object] = lambda _texts: None
 
@@ -31,7 +32,10 @@ class FakeEmbedder:
         await asyncio.sleep(0)
         self.before(list(texts))
         self.seen.append(list(texts))
-        return Embeddings(normalised([_vector(text) for text in texts], len(texts)), sum(map(self.count_tokens, texts)))
+        return Embeddings(
+            normalised([_vector(text)[: self.dimensions] for text in texts], len(texts)),
+            sum(map(self.count_tokens, texts)),
+        )
 
     async def close(self) -> None: ...
 

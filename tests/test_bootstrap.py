@@ -7,9 +7,9 @@ import sys
 
 import pytest
 from sqlalchemy import func, select
-from sqlalchemy.exc import IntegrityError
 
 from footnote import bootstrap, keys
+from footnote.errors import Conflict
 from footnote.models import ApiKey, Tenant
 from footnote.runtime import open_runtime
 from footnote.settings import Settings
@@ -69,7 +69,7 @@ async def test_tenants_are_made_by_name_once(own: Settings) -> None:
     tenant_id, secret = (await bootstrap.create_tenant(own, "lighthouse"))[:2]
     assert tenant_id.startswith("ten_")
     assert secret.startswith("fn_")
-    with pytest.raises(IntegrityError):
+    with pytest.raises(Conflict, match="tenant_exists"):
         await bootstrap.create_tenant(own, "lighthouse")
     assert await counted(own) == (1, 1)
 

@@ -10,7 +10,7 @@ from footnote import documents, jobs
 from footnote.documents import Accepted, Upload
 from footnote.errors import Invalid, NotFound, ProviderRejected
 from footnote.ids import new_id
-from footnote.models import Collection, Document, Job, Version
+from footnote.models import Collection, Document, Job, JobCallback, Version, WebhookDelivery
 from footnote.runtime import Runtime
 from tests import driving
 from tests.driving import document_of, job_of, paragraphs
@@ -98,10 +98,34 @@ async def test_a_document_that_ended_without_a_result_is_tried_again_when_it_is_
     assert again.deduplicated
     assert again.details.document.id == first.details.document.id
     assert again.details.job.id != first.details.job.id
-    assert again.details.job.callback_url == "http://example.com/hook"
+    async with rt.transaction() as session:
+        urls = await session.scalars(select(JobCallback.url).where(JobCallback.job_id == again.details.job.id))
+    assert urls.all() == ["http://example.com/hook"]
     job = await driving.run(rt, again.details.job.id)
     assert job.state == "succeeded"
     assert len(await driving.chunks_of(rt, job.document_id)) == 3
+
+
+async def test_uploading_again_heals_a_document_whose_object_was_lost(rt: Runtime, tenant: str) -> None:
+    first = await driving.accept(rt, tenant, paragraphs(3))
+    lost = first.details.version.object_key
+    await rt.store.delete(lost)
+    assert (await driving.run(rt, first.details.job.id)).error_code == "object_missing"
+    again = await driving.accept(rt, tenant, paragraphs(3))
+    assert (again.deduplicated, again.unused_key) == (True, lost)
+    assert (await driving.run(rt, again.details.job.id)).state == "succeeded"
+
+
+async def test_whoever_uploads_the_same_bytes_again_is_told_too(rt: Runtime, tenant: str) -> None:
+    first = await driving.accept(rt, tenant, paragraphs(2), callback_url="http://example.com/one")
+    await driving.accept(rt, tenant, paragraphs(2), callback_url="http://example.com/two")
+    await driving.run(rt, first.details.job.id)
+    await driving.accept(rt, tenant, paragraphs(2), callback_url="http://example.com/three")
+    async with rt.transaction() as session:
+        sent = (await session.execute(select(WebhookDelivery.event, WebhookDelivery.url))).all()
+    assert sorted(tuple(row) for row in sent) == [
+        ("document.ready", f"http://example.com/{name}") for name in ("one", "three", "two")
+    ]
 
 
 def refuse(_texts: list[str]) -> None:

@@ -7,15 +7,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, select, text
+from sqlalchemy import delete, func, select, text, update
 
-from footnote import artifacts, ingest, jobs
+from footnote import artifacts, ingest, jobs, retrieval
 from footnote.chunking import Chunk
 from footnote.errors import CODES, FootnoteError, ProviderRejected, RateLimited, Unavailable
 from footnote.formats import Page
-from footnote.ingest import Heartbeat
+from footnote.heartbeat import Heartbeat
 from footnote.jobs import LeaseLost
-from footnote.models import WebhookDelivery
+from footnote.models import Embedding, Job, Version, WebhookDelivery
 from footnote.runtime import Runtime
 from tests import driving
 from tests.driving import SAMPLES, chunks_of, claim, document_of, job_of, pages_of, paragraphs, set_job
@@ -339,3 +339,48 @@ async def test_a_stored_vector_that_is_gone_never_makes_half_a_document(rt: Runt
     await due(rt, accepted.details.job.id)
     assert (await driving.run(rt, accepted.details.job.id)).state == "succeeded", "it embeds what is missing"
     assert len(await chunks_of(rt, accepted.details.document.id)) == 3
+
+
+async def test_vectors_of_another_length_are_refused_before_they_are_kept(rt: Runtime, tenant: str) -> None:
+    await driving.ready(rt, tenant, paragraphs(2))
+    shorter = FakeEmbedder()
+    shorter.dimensions = 32
+    changed = replace(rt, embedder=shorter)
+    accepted = await driving.accept(changed, tenant, paragraphs(9))
+    job = await driving.run(changed, accepted.details.job.id)
+    assert (job.state, job.error_code) == ("failed", "embedding_model_changed")
+    with pytest.raises(FootnoteError, match="embedding_model_changed"):
+        await retrieval.search(changed, retrieval.Query(tenant, "anything"))
+    async with rt.transaction() as session:
+        await jobs.retry(session, tenant, job.id)
+    assert (await driving.run(rt, job.id)).state == "succeeded", "with the old setting everything is as before"
+
+
+async def test_vectors_lost_before_a_middle_batch_are_made_again(
+    rt: Runtime, tenant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ingest, "ROWS", 3)
+    accepted = await driving.accept(rt, tenant, paragraphs(12))
+    for step in ("chunk", "embed"):
+        assert await ingest.run_step(rt, accepted.details.job.id, step)
+    async with rt.transaction() as session:
+        kept = (await session.scalars(select(Embedding.text_sha256))).all()
+        await session.execute(delete(Embedding).where(Embedding.text_sha256.in_(kept[:4])))
+    job = await driving.run(rt, accepted.details.job.id)
+    assert (job.state, job.step) == ("waiting", "embed")
+    async with rt.transaction() as session:
+        await session.execute(update(Job).values(next_attempt_at=func.now()))
+    assert (await driving.run(rt, job.id)).state == "succeeded"
+    assert len(await driving.chunks_of(rt, job.document_id)) == 12
+
+
+async def test_an_artifact_lost_between_the_steps_is_made_again(rt: Runtime, tenant: str) -> None:
+    accepted = await driving.accept(rt, tenant, paragraphs(3))
+    assert await ingest.run_step(rt, accepted.details.job.id, "chunk")
+    async with rt.transaction() as session:
+        await rt.store.delete(await session.scalar(select(Version.artifact_key)) or "")
+    job = await driving.run(rt, accepted.details.job.id)
+    assert (job.state, job.step) == ("waiting", "chunk")
+    async with rt.transaction() as session:
+        await session.execute(update(Job).values(next_attempt_at=func.now()))
+    assert (await driving.run(rt, job.id)).state == "succeeded"

@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote import ingest, jobs
+from footnote import backlog, jobs
 from footnote.errors import Conflict, NotFound, RateLimited, Unavailable
 from footnote.jobs import Claim, LeaseLost
 from footnote.models import WebhookDelivery
@@ -50,12 +50,12 @@ async def write(rt: Runtime, work: Callable[..., Awaitable[Any]], *arguments: An
 
 async def reap(rt: Runtime) -> tuple[list[str], list[Claim]]:
     async with rt.transaction() as session:
-        return await jobs.reap(session, rt.settings)
+        return await backlog.reap(session, rt.settings)
 
 
 async def take(rt: Runtime, room: int = 64, again: float = 30) -> list[tuple[str, str]]:
     async with rt.transaction() as session:
-        return list(await jobs.take_due(session, room, again))
+        return list(await backlog.take_due(session, room, again))
 
 
 async def lease_ended(rt: Runtime, job_id: str) -> None:
@@ -174,16 +174,34 @@ async def test_a_wait_says_why_and_is_not_counted_as_a_crash(rt: Runtime, job_id
     assert (await step_states(rt, job_id))["chunk"] == "waiting"
 
 
-async def test_the_wait_grows_with_every_retry_up_to_five_minutes(rt: Runtime, job_id: str) -> None:
+async def test_the_wait_grows_with_every_retry_up_to_ten_minutes(rt: Runtime, job_id: str) -> None:
     at = await now(rt)
     for retries in range(12):
         held = replace(await claim(rt, job_id), retries=retries)
         await write(rt, jobs.postpone, held, AWAY, rt.settings)
         next_attempt = (await job_of(rt, job_id)).next_attempt_at
         assert next_attempt is not None
-        longest = min(300, 2**retries)
+        longest = min(600, 2**retries)
         assert longest / 2 <= (next_attempt - at).total_seconds() <= longest
         await set_job(rt, job_id, next_attempt_at=func.now())
+
+
+async def test_a_rate_limit_never_uses_the_retries_up_and_its_wait_stays_short(rt: Runtime, job_id: str) -> None:
+    limited = RateLimited("provider_unavailable", "Slow down.", retry_after=0)
+    for _ in range(rt.settings.max_retries + 5):
+        assert await write(rt, jobs.postpone, await claim(rt, job_id), limited, rt.settings)
+        job = await job_of(rt, job_id)
+        assert job.next_attempt_at is not None
+        assert 0 < (job.next_attempt_at - await now(rt)).total_seconds() <= 64
+        await set_job(rt, job_id, next_attempt_at=func.now())
+
+
+async def test_progress_starts_the_counts_of_crashes_and_retries_anew(rt: Runtime, job_id: str) -> None:
+    await set_job(rt, job_id, attempts=4, retries=7)
+    held = await claim(rt, job_id)
+    await write(rt, jobs.checkpoint, held, 30, 64, 128)
+    job = await job_of(rt, job_id)
+    assert (job.attempts, job.retries, job.progress_done) == (1, 0, 64)
 
 
 async def test_with_the_retries_used_up_postponing_is_refused(rt: Runtime, job_id: str) -> None:
@@ -244,7 +262,7 @@ async def test_two_reapers_do_not_take_the_same_job(committing_rt: Runtime) -> N
     await claim(committing_rt, job_id)
     await lease_ended(committing_rt, job_id)
     async with committing_rt.transaction() as session:
-        assert (await jobs.reap(session, committing_rt.settings))[0] == [job_id]
+        assert (await backlog.reap(session, committing_rt.settings))[0] == [job_id]
         assert await reap(committing_rt) == ([], [])
 
 
@@ -258,7 +276,7 @@ async def test_five_crashes_on_a_step_fail_the_document_and_tell_whoever_asked(r
         await set_job(rt, job_id, next_attempt_at=func.now())
         assert (again == [job_id]) is (attempt < 5)
     assert [each.job_id for each in poison] == [job_id]
-    await write(rt, ingest.end_failed, poison[0], "worker_crashed", "It died.")
+    await write(rt, jobs.fail, poison[0], "worker_crashed", "It died.")
     job = await job_of(rt, job_id)
     assert (job.state, job.error_code, job.error_message) == ("failed", "worker_crashed", "It died.")
     async with rt.sessions() as session:
@@ -298,7 +316,7 @@ async def test_a_message_that_nobody_answers_is_sent_again(rt: Runtime, job_id: 
 
 async def test_what_a_lost_broker_held_is_sent_again_at_once(rt: Runtime, job_id: str) -> None:
     await take(rt)
-    await write(rt, jobs.forget_dispatched)
+    await write(rt, backlog.forget_dispatched)
     assert await take(rt) == [(job_id, "chunk")]
 
 
@@ -352,5 +370,5 @@ async def test_another_tenants_job_is_unknown(rt: Runtime, job_id: str) -> None:
 
 async def test_the_overview_tells_how_long_the_oldest_due_job_has_waited(rt: Runtime, job_id: str) -> None:
     await set_job(rt, job_id, next_attempt_at=func.now() - timedelta(seconds=90))
-    numbers = await write(rt, jobs.overview)
+    numbers = await write(rt, backlog.overview)
     assert (numbers["queued"], numbers["oldest_due_seconds"]) == (1, 90)

@@ -14,11 +14,12 @@ import pytest
 from sqlalchemy import func, select, update
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from footnote import webhooks
+from footnote import jobs, webhooks
 from footnote.errors import Invalid
 from footnote.models import Tenant, WebhookDelivery
+from footnote.outgoing import GuardedBackend, check_url, is_public
 from footnote.runtime import Runtime
-from footnote.webhooks import SCHEDULE, GuardedBackend, check_url, is_public
+from footnote.webhooks import SCHEDULE
 from tests import driving
 
 pytestmark = pytest.mark.anyio
@@ -225,9 +226,26 @@ async def test_an_event_has_one_row_and_a_job_that_did_not_ask_has_none(rt: Runt
     silent = await driving.accept(rt, tenant, "Other text.")
     async with rt.transaction() as session:
         for _ in range(2):
-            await webhooks.enqueue(session, tenant, job_id, "document.ready")
-            await webhooks.enqueue(session, tenant, silent.details.job.id, "document.ready")
+            await webhooks.enqueue(session, [job_id, silent.details.job.id], "document.ready")
         assert (await session.scalars(select(WebhookDelivery.id))).all() == [delivery_id]
+
+
+async def test_a_job_that_fails_again_after_a_retry_says_so_again(rt: Runtime, tenant: str) -> None:
+    delivery_id = await queued(rt, tenant, "http://example.com/", " \n ")
+    job_id = (await stored(rt, delivery_id)).job_id
+    async with rt.transaction() as session:
+        await jobs.retry(session, tenant, job_id)
+    await driving.run(rt, job_id)
+    async with rt.transaction() as session:
+        events = await session.execute(select(WebhookDelivery.event, WebhookDelivery.run).order_by(WebhookDelivery.run))
+    assert [tuple(row) for row in events] == [("document.failed", 1), ("document.failed", 2)]
+
+
+async def test_a_cancelled_job_says_so(rt: Runtime, tenant: str) -> None:
+    accepted = await driving.accept(rt, tenant, "Some text.", callback_url="http://example.com/")
+    async with rt.transaction() as session:
+        await jobs.cancel(session, tenant, accepted.details.job.id)
+        assert (await session.scalars(select(WebhookDelivery.event))).all() == ["document.cancelled"]
 
 
 async def test_a_failure_carries_its_reason(rt: Runtime, tenant: str) -> None:
@@ -263,21 +281,16 @@ NOT_PUBLIC = """
 
 
 @pytest.mark.parametrize("address", NOT_PUBLIC)
-def test_an_address_that_is_not_public_is_refused(rt_settings: Any, address: str) -> None:
+def test_an_address_that_is_not_public_is_refused(address: str) -> None:
     assert not is_public(ipaddress.ip_address(address))
     host = f"[{address}]" if ":" in address else address
     with pytest.raises(Invalid, match="url_not_allowed"):
-        check_url(f"http://{host}/", rt_settings)
+        check_url(f"http://{host}/", allow_private=False)
 
 
 @pytest.mark.parametrize("address", ["1.1.1.1", "93.184.216.34", "2606:4700::1111", "::ffff:1.1.1.1"])
 def test_a_public_address_is_accepted(address: str) -> None:
     assert is_public(ipaddress.ip_address(address))
-
-
-@pytest.fixture
-def rt_settings(settings: Any) -> Any:
-    return settings.model_copy(update={"webhook_allow_private": False})
 
 
 @pytest.mark.parametrize(
@@ -305,14 +318,14 @@ def rt_settings(settings: Any) -> Any:
         "",
     ],
 )
-def test_a_url_that_can_be_refused_at_once_is(rt_settings: Any, url: str) -> None:
+def test_a_url_that_can_be_refused_at_once_is(url: str) -> None:
     with pytest.raises(Invalid, match="url_not_allowed"):
-        check_url(url, rt_settings)
+        check_url(url, allow_private=False)
 
 
 @pytest.mark.parametrize("url", ["https://example.com/hook", "http://example.com:8080/a?b=c", "http://1.1.1.1/"])
-def test_an_ordinary_url_is_accepted(rt_settings: Any, url: str) -> None:
-    check_url(url, rt_settings)
+def test_an_ordinary_url_is_accepted(url: str) -> None:
+    check_url(url, allow_private=False)
 
 
 @pytest.mark.parametrize("host", ["127.1", "0x7f000001", "2130706433", "0", "017700000001", "localhost.", "localhost"])

@@ -15,9 +15,10 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import func, select
 
-from footnote import ingest, jobs, webhooks
+from footnote import backlog, jobs, webhooks
+from footnote.errors import DatabaseAway
 from footnote.queue import QUEUE, WEBHOOK_QUEUE, make_app, send_webhooks, start_jobs
-from footnote.runtime import Runtime, database_away, database_url, open_runtime
+from footnote.runtime import Runtime, connect, open_runtime
 from footnote.settings import Settings
 from footnote.telemetry import configure_logging, log
 
@@ -39,9 +40,7 @@ class Dispatcher:
         while True:
             try:
                 await self.tick()
-            except Exception as error:
-                if not (isinstance(error, RedisError) or database_away(error)):
-                    raise
+            except (DatabaseAway, RedisError) as error:
                 log.warning("dispatcher waits", error=f"{type(error).__name__}: {error}"[:200])
                 await asyncio.sleep(TICK_SECONDS)
             with suppress(TimeoutError):
@@ -58,7 +57,7 @@ class Dispatcher:
             if not await session.scalar(select(func.pg_try_advisory_xact_lock(LOCK))):
                 return
             room = self.rt.settings.queue_high_water
-            due = await jobs.take_due(session, max(0, room - waiting[QUEUE]), again)
+            due = await backlog.take_due(session, max(0, room - waiting[QUEUE]), again)
             deliveries = await webhooks.take_due(session, max(0, room - waiting[WEBHOOK_QUEUE]))
         if due or deliveries:
             # Sent after the commit; should sending fail, they are due again in a moment.
@@ -79,15 +78,15 @@ class Dispatcher:
         if self.broker_run not in (None, server["run_id"]):
             log.warning("broker restarted: sending again what was waiting in it")
             async with self.rt.transaction() as session:
-                await jobs.forget_dispatched(session)
+                await backlog.forget_dispatched(session)
         self.broker_run = server["run_id"]
         return {queue: await self.redis.llen(queue) for queue in (QUEUE, WEBHOOK_QUEUE)}
 
     async def _reap(self) -> None:
         async with self.rt.transaction() as session:
-            again, poison = await jobs.reap(session, self.rt.settings)
+            again, poison = await backlog.reap(session, self.rt.settings)
             for claim in poison:
-                await ingest.end_failed(
+                await jobs.fail(
                     session,
                     claim,
                     "worker_crashed",
@@ -98,11 +97,9 @@ class Dispatcher:
 
     async def listen(self) -> None:
         """Wakes the loop when a job is made. A connection of its own: pools do not pass notifications on."""
-        assert self.rt.settings.database_url
-        url = database_url(self.rt.settings.database_url).replace("postgresql+asyncpg", "postgresql", 1)
         while True:
-            with suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
-                connection = await asyncpg.connect(url, timeout=5)
+            try:
+                connection = await connect(self.rt.settings)
                 try:
                     closed = asyncio.Event()
                     connection.add_termination_listener(lambda *_, closed=closed: closed.set())
@@ -111,6 +108,8 @@ class Dispatcher:
                     await closed.wait()
                 finally:
                     connection.terminate()
+            except (DatabaseAway, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                log.warning("not listening for jobs, only looking", error=f"{type(error).__name__}: {error}"[:200])
             await asyncio.sleep(1)
 
 

@@ -22,7 +22,7 @@ from api.schemas import (
     PageOut,
     StatusOut,
 )
-from footnote import documents, jobs, webhooks
+from footnote import documents, jobs, outgoing
 from footnote.errors import FootnoteError, Invalid
 from footnote.runtime import Runtime
 from footnote.telemetry import log
@@ -60,7 +60,7 @@ async def upload(request: Request, response: Response, rt: RuntimeDep, caller: W
     written = False
     try:
         if fields.callback_url:
-            webhooks.check_url(fields.callback_url, rt.settings)
+            outgoing.check_url(fields.callback_url, allow_private=rt.settings.webhook_allow_private)
         async with rt.transaction() as session:
             accepted = await documents.accept(
                 session,
@@ -78,8 +78,8 @@ async def upload(request: Request, response: Response, rt: RuntimeDep, caller: W
         if not written:  # a commit that failed may still have happened; then the object is needed
             await _discard(rt, stored.object_key)
         raise
-    if accepted.deduplicated:
-        await _discard(rt, stored.object_key)
+    if accepted.unused_key:
+        await _discard(rt, accepted.unused_key)
     response.headers["Location"] = f"/v1/jobs/{accepted.details.job.id}"
     return AcceptedOut(
         document=DocumentOut.of(accepted.details),

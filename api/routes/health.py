@@ -11,8 +11,9 @@ from redis.asyncio import Redis
 from sqlalchemy import text
 
 from api.deps import RuntimeDep
-from footnote import __version__, jobs
+from footnote import __version__, backlog
 from footnote.runtime import Runtime
+from footnote.telemetry import log
 
 router = APIRouter(tags=["operations"])
 CHECK_SECONDS = 3.0
@@ -50,8 +51,9 @@ async def _check(probe: Awaitable[Any]) -> str:
     try:
         async with asyncio.timeout(CHECK_SECONDS):
             await probe
-    except Exception as error:
-        return f"{type(error).__name__}: {error}"[:200]
+    except Exception as error:  # told in the log only: it may name hosts and paths, and nobody needs a key here
+        log.warning("not ready", error=f"{type(error).__name__}: {error}"[:300])
+        return "away"
     return "ok"
 
 
@@ -70,7 +72,7 @@ async def metrics(rt: RuntimeDep) -> Response:
     """Prometheus' text format. Jobs are counted in Postgres, so any API process tells the same."""
     lines = [generate_latest().decode()]
     async with rt.transaction() as session:
-        numbers = await jobs.overview(session)
+        numbers = await backlog.overview(session)
     oldest = numbers.pop("oldest_due_seconds")
     lines.append("# HELP footnote_jobs Jobs by state.\n# TYPE footnote_jobs gauge\n")
     lines += [f'footnote_jobs{{state="{state}"}} {count:g}\n' for state, count in sorted(numbers.items())]

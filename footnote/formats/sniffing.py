@@ -29,7 +29,8 @@ _KNOWN_BINARY = {
 }
 # The controls that text has: tab, line feed, form feed, carriage return, and shift and escape of ISO-2022.
 _CONTROLS = bytes(set(range(32)) - {9, 10, 12, 13, 14, 15, 27})
-_HTML = re.compile(rb"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*<(?:!doctype\s+html|html|head|body)\b", re.I | re.S)
+# Possessive, or a file of nothing but comments would take exponential time.
+_HTML = re.compile(rb"\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*+)*+<(?:!doctype\s+html|html|head|body)\b", re.I | re.S)
 
 
 def utf16_without_mark(head: bytes) -> str | None:

@@ -17,8 +17,7 @@ SOCKET_LOCK = ".s.PGSQL.5432.lock"
 
 def private_directory(path: Path) -> Path:
     """Make the directory, 0700, if it is missing."""
-    if not path.exists():
-        path.mkdir(parents=True, mode=0o700)
+    path.mkdir(parents=True, exist_ok=True, mode=0o700)
     return path
 
 

@@ -65,7 +65,7 @@ def choose(question: str, passages: Sequence[Passage]) -> list[_Sentence]:
         return held * held / math.sqrt((8 + len(sentence.words)) * (sentence.marker + 8))
 
     ranked = sorted(candidates, key=score, reverse=True)
-    if not ranked:
+    if not ranked or score(ranked[0]) == 0:
         return []
     enough = WORTH_ADDING * score(ranked[0])
     chosen: list[_Sentence] = []

@@ -93,7 +93,7 @@ def test_of_two_starts_at_once_one_wins(stack):
     both = [stack.start("one"), stack.start("two")]
     wait_for(lambda: any(process.poll() is not None for process in both))
     outs = [stack.data_dir.with_suffix(".one"), stack.data_dir.with_suffix(".two")]
-    assert sorted(process.poll() or 0 for process in both) == [0, 3]
+    assert sorted(process.poll() or 0 for process in both) == [0, 3], [out.read_text() for out in outs]
     wait_for(lambda: any("Ctrl-C to stop" in out.read_text() for out in outs))
     assert sum("already running" in out.read_text() for out in outs) == 1
 

@@ -1,0 +1,61 @@
+"""Renewing a claim's lease while a step works."""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from footnote import jobs
+from footnote.errors import DatabaseAway
+from footnote.jobs import Claim, LeaseLost
+from footnote.runtime import Runtime
+from footnote.telemetry import log
+
+TICK_SECONDS = 1.0  # how often progress is written, when there is any
+
+
+@dataclass
+class Heartbeat:
+    """Renews a claim's lease and writes its progress while a step works."""
+
+    rt: Runtime
+    claim: Claim
+    done: int = 0
+    total: int | None = None
+    lost: bool = False
+    _task: asyncio.Task[None] | None = field(default=None)
+
+    def start(self, work: "asyncio.Task[Any]") -> None:
+        self._task = asyncio.create_task(self._beat(work))
+
+    async def stop(self) -> None:
+        """Called before the final transaction, which locks the job's row and so needs no more beats."""
+        if self._task:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _beat(self, work: "asyncio.Task[Any]") -> None:
+        clock = asyncio.get_running_loop().time
+        renewed, written = clock(), self.done
+        while not self.lost:
+            await asyncio.sleep(min(TICK_SECONDS, self.rt.settings.heartbeat_seconds))
+            if self.done == written and clock() - renewed < self.rt.settings.heartbeat_seconds:
+                continue
+            try:
+                await self.renew()
+                renewed, written = clock(), self.done
+            except LeaseLost:
+                self.lost = True
+            except DatabaseAway:
+                # The lease may still be ours when Postgres is back; past its end it surely is not.
+                self.lost = clock() - renewed > self.rt.settings.lease_seconds
+            except Exception as error:
+                # Work without a heartbeat would be done twice.
+                log.error("heartbeat failed", job_id=self.claim.job_id, exc_info=error)
+                self.lost = True
+        work.cancel()
+
+    async def renew(self) -> None:
+        async with self.rt.transaction() as session:
+            await jobs.renew(session, self.claim, self.rt.settings.lease_seconds, self.done, self.total)

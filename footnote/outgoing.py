@@ -1,0 +1,114 @@
+"""Requests to addresses that others choose: never to loopback, private or metadata addresses.
+
+Names are resolved once, every address is checked, and the connection goes to a checked one.
+"""
+
+import asyncio
+import ipaddress
+import socket
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpcore2
+
+from footnote.errors import Invalid
+
+PORTS_DENIED = frozenset({0, 21, 22, 23, 25, 110, 143, 465, 587, 993, 995, 3306, 5432, 6379, 11211})
+
+# What `is_global` does not catch: multicast, and IPv6 addresses that carry an IPv4 one to a translator or tunnel.
+NETWORKS_DENIED = tuple(
+    ipaddress.ip_network(network)
+    for network in (
+        "224.0.0.0/4",
+        "2002::/16",
+        # Global unicast is 2000::/3: everything below and above is an embedded IPv4 address or of local scope.
+        "::/3",
+        "4000::/2",
+        "8000::/1",
+    )
+)
+
+
+async def post(
+    url: str, headers: Mapping[str, str], body: bytes, *, seconds: float, allow_private: bool
+) -> tuple[int | None, str | None]:
+    """(status, None) of the answer, or (None, what went wrong). Redirects are not followed, the answer not read."""
+    limits = dict.fromkeys(("connect", "read", "write", "pool"), seconds)
+    fields = list(headers.items())
+    try:
+        check_url(url, allow_private=allow_private)
+        async with (
+            asyncio.timeout(seconds),
+            httpcore2.AsyncConnectionPool(network_backend=GuardedBackend(allow_private=allow_private)) as pool,
+            pool.stream("POST", url, headers=fields, content=body, extensions={"timeout": limits}) as answer,
+        ):
+            return answer.status, None
+    except (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.TimeoutException, TimeoutError) as error:
+        return None, f"{type(error).__name__}: {error}"[:500]
+    except (Invalid, OSError, UnicodeError) as error:  # UnicodeError: a name that IDNA does not allow
+        return None, str(error)[:500]
+
+
+def check_url(url: str, *, allow_private: bool) -> None:
+    """Raises Invalid(url_not_allowed) for what can be refused without resolving the name."""
+    refused = Invalid("url_not_allowed", "A callback URL is http(s), without a user, and names a public host.")
+    try:
+        parts = urlsplit(url)
+        host, port = (parts.hostname or "").rstrip("."), parts.port
+    except ValueError as error:
+        raise refused from error
+    if parts.scheme not in ("http", "https") or not host or parts.username or not url.isascii():
+        raise refused
+    if allow_private:
+        return
+    if port in PORTS_DENIED or host == "localhost" or host.endswith((".localhost", ".internal", ".local")):
+        raise refused
+    try:
+        literal = ipaddress.ip_address(host)
+    except ValueError:
+        return
+    if not is_public(literal):
+        raise refused
+
+
+def is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    mapped = getattr(address, "ipv4_mapped", None)
+    if mapped is not None:
+        return is_public(mapped)
+    denied = any(address in network for network in NETWORKS_DENIED if network.version == address.version)
+    return address.is_global and not denied
+
+
+class GuardedBackend(httpcore2.AsyncNetworkBackend):
+    """Resolves a name once, checks every address it has, and connects to the first of them that answers.
+
+    So a name cannot change its mind between the check and the connection (DNS rebinding).
+    """
+
+    def __init__(self, *, allow_private: bool) -> None:
+        self._inner = httpcore2.AnyIOBackend()
+        self._allow_private = allow_private
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,  # noqa: ASYNC109  the signature is httpcore's
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore2.AsyncNetworkStream:
+        loop = asyncio.get_running_loop()
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
+        if not self._allow_private and not all(is_public(address) for address in addresses):
+            raise Invalid("url_not_allowed", f"{host} resolves to an address that is not public.")
+        share = timeout and timeout / len(addresses)
+        for address in addresses[:-1]:
+            with suppress(httpcore2.ConnectError, httpcore2.ConnectTimeout):  # there is another to try
+                return await self._inner.connect_tcp(str(address), port, share, local_address, socket_options)
+        return await self._inner.connect_tcp(str(addresses[-1]), port, share, local_address, socket_options)
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
