@@ -74,6 +74,7 @@ async def accept(
     await _lock(session, target.id, external_id or upload.sha256.hex())
     existing = await _existing(session, target.id, external_id, upload.sha256)
     if existing is not None and existing.sha256 == upload.sha256:
+        existing.attributes = existing.attributes if metadata is None else metadata
         unused_key = await _again(session, existing, upload, callback_url, request_id)
         return Accepted(await get(session, tenant_id, existing.id), True, unused_key)
     if existing is None:

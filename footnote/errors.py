@@ -32,7 +32,7 @@ CODES: dict[str, str] = {
     "internal_error": "Something failed on our side; the log has the details under the request id.",
     "model_missing": "The local embedding model is not installed.",
     "model_weights_mismatch": "The weights of the local embedding model are not the ones expected.",
-    "no_text": "No text was found in the file; it may be a scan.",
+    "no_text": "No text was found in the file: it is empty, or a scan that needs text recognition.",
     "object_missing": "The stored file is gone from the object store.",
     "provider_bad_response": "The model provider sent an answer that cannot be used.",
     "provider_rejected": "The model provider refused the request for good.",

@@ -172,11 +172,19 @@ async def checkpoint(session: AsyncSession, claim: Claim, lease_seconds: float, 
 async def finish_step(session: AsyncSession, claim: Claim, counts: dict[str, Any]) -> bool:
     """Moves the cursor; True when that was the last step. Raises LeaseLost: the caller's output rolls back.
 
+    `counts` go to the step's history; its "chunks" are what the next step has before it.
+
     `dispatched_at` is set because the message for the next step is already on its way in the Celery chain.
     """
     last = claim.step == STEPS[-1]
     if last:
-        values: dict[str, Any] = {"state": "succeeded", "finished_at": func.now(), "dispatched_at": None}
+        values: dict[str, Any] = {
+            "state": "succeeded",
+            "finished_at": func.now(),
+            "dispatched_at": None,
+            "progress_done": counts.get("chunks", 0),
+            "progress_total": counts.get("chunks"),
+        }
     else:
         values = {
             "state": "queued",
@@ -186,7 +194,7 @@ async def finish_step(session: AsyncSession, claim: Claim, counts: dict[str, Any
             "next_attempt_at": func.now(),
             "dispatched_at": func.now(),
             "progress_done": 0,
-            "progress_total": None,
+            "progress_total": counts.get("chunks"),
         }
     await _write(session, claim, lease_until=None, error_code=None, error_message=None, **values)
     await write_step(session, claim.job_id, claim.step, state="succeeded", finished_at=func.now(), counts=counts)
@@ -256,7 +264,7 @@ async def fail(session: AsyncSession, claim: Claim, code: str, message: str) -> 
     )
     await write_step(session, claim.job_id, claim.step, state="failed", finished_at=func.now())
     await webhooks.enqueue(session, [claim.job_id], "document.failed")
-    log.warning("document failed", job_id=claim.job_id, document_id=claim.document_id, code=code)
+    log.warning("document failed", document_id=claim.document_id, job_id=claim.job_id, code=code, reason=message)
 
 
 # -- asked about ---------------------------------------------------------------------------------------------

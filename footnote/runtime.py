@@ -56,7 +56,9 @@ def database_away(error: BaseException) -> bool:
     if not isinstance(error, DBAPIError):
         return False
     state = getattr(error.orig, "sqlstate", None) or ""
-    return error.connection_invalidated or state.startswith(("08", "53", "57P", "40", "55P03"))
+    # asyncpg's words for a connection that was cut while it waited for an answer.
+    cut = "cannot switch to state" in str(error.orig) or "connection was closed" in str(error.orig)
+    return cut or error.connection_invalidated or state.startswith(("08", "53", "57P", "40", "55P03"))
 
 
 # Known to libpq and without a counterpart in asyncpg, which would send them to the server as settings.

@@ -23,7 +23,7 @@ from api.schemas import (
     StatusOut,
 )
 from footnote import documents, jobs, outgoing
-from footnote.errors import FootnoteError, Invalid
+from footnote.errors import DatabaseAway, FootnoteError, Invalid
 from footnote.runtime import Runtime
 from footnote.telemetry import log
 
@@ -152,7 +152,10 @@ async def events(
     yield ServerSentEvent(event="status", data=first)
     while last.status in jobs.UNFINISHED:
         await asyncio.sleep(POLL_SECONDS)
-        now = await _status(rt, caller.tenant_id, document_id)
+        try:
+            now = await _status(rt, caller.tenant_id, document_id)
+        except DatabaseAway:
+            continue  # it comes back, and the document goes on
         if now != last:
             yield ServerSentEvent(event="status", data=now)
         last = now

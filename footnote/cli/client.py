@@ -140,9 +140,11 @@ class Api:
 
 @contextmanager
 def open_api() -> Iterator[Api]:
-    """The API that the settings name: FOOTNOTE_API_URL, or the local stack's."""
+    """The API that FOOTNOTE_API_URL names, or the stack that runs on the data directory."""
+    from footnote.local_stack.lock import holder
+
     settings = Settings()
-    url = settings.api_url or f"http://127.0.0.1:{settings.port}"
+    url = settings.api_url or holder(settings.data_dir).get("url") or f"http://127.0.0.1:{settings.port}"
     if not url.startswith(("http://", "https://")):
         raise Invalid("invalid_setting", f"FOOTNOTE_API_URL must start with http:// or https://, not {url!r}.")
     key = _key(settings)

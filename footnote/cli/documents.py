@@ -113,7 +113,10 @@ def _line(upload: "Upload") -> str:
     document = upload.document or {}
     if upload.status != "ready":
         return f"{upload.status}  {upload.path}  {document['id']}"
-    how = "already there" if upload.deduplicated else f"{upload.seconds:.1f} s"
+    how = f"{upload.seconds:.1f} s"
+    if upload.deduplicated:
+        known = document["filename"]
+        how = "already there" if known == upload.path.name else f"already there as {known}"
     size = f"{counted(document['pages'], 'page')}, {counted(document['chunks'], 'chunk')}"
     return f"ready  {upload.path}  {size}, {how}  {document['id']}"
 

@@ -10,7 +10,9 @@ import typer
 
 from footnote.settings import Settings
 
-tenants = typer.Typer(help="Tenants (for the operator; needs DATABASE_URL).", no_args_is_help=True)
+tenants = typer.Typer(
+    help="Tenants, for the operator: on DATABASE_URL, or the running local stack.", no_args_is_help=True
+)
 
 
 def register(app: typer.Typer) -> None:
@@ -70,6 +72,16 @@ def migrate() -> None:
         typer.echo(f"API key (kept in {settings.data_dir / 'api_key'}): {secret}")
 
 
+def _with_database() -> Settings:
+    """The settings, with the database of the stack that runs on the data directory where none is configured."""
+    from footnote.local_stack.lock import holder
+
+    settings = Settings()
+    if settings.database_url is None:
+        settings = settings.model_copy(update={"database_url": holder(settings.data_dir).get("database_url")})
+    return settings
+
+
 @tenants.command("create")
 def create_tenant(
     name: str, as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False
@@ -77,7 +89,7 @@ def create_tenant(
     """Make a tenant; prints its id and its first API key, which is not shown again."""
     from footnote import bootstrap
 
-    tenant_id, secret = asyncio.run(bootstrap.create_tenant(Settings(), name))
+    tenant_id, secret = asyncio.run(bootstrap.create_tenant(_with_database(), name))
     if as_json:
         typer.echo(json.dumps({"id": tenant_id, "name": name, "api_key": secret}))
     else:
@@ -89,7 +101,7 @@ def webhook_secret(name: str) -> None:
     """Print what a tenant's webhooks are signed with."""
     from footnote import bootstrap
 
-    typer.echo(asyncio.run(bootstrap.webhook_secret(Settings(), name)))
+    typer.echo(asyncio.run(bootstrap.webhook_secret(_with_database(), name)))
 
 
 def _become(*arguments: str) -> NoReturn:

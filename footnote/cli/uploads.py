@@ -85,7 +85,13 @@ def _inside(directory: Path, suffixes: set[str]) -> Iterator[Path]:
         directories[:] = sorted(each for each in directories if not each.startswith("."))
         for file in sorted(files):
             path = Path(place, file)
-            if not file.startswith(".") and path.suffix.lower() in suffixes and path.is_file():
+            # A link may lead out of the folder, to what nobody meant to add.
+            if (
+                not file.startswith(".")
+                and path.suffix.lower() in suffixes
+                and path.is_file()
+                and not path.is_symlink()
+            ):
                 yield path
 
 

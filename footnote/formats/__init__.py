@@ -93,7 +93,7 @@ class _PageText:
         self._pieces.append(separator + text)
         self.length += len(separator) + len(text)
         if self.length > PAGE_CHARACTERS:
-            raise DocumentRejected("too_large", f"Page {self.number} has more than {PAGE_CHARACTERS:,} characters.")
+            raise DocumentRejected("too_large", f"The text has more than {PAGE_CHARACTERS:,} characters on one page.")
 
     def page(self) -> Page:
         ends = [start for start, _ in self._starts[1:]] + [self.length]

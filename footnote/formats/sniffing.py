@@ -18,7 +18,7 @@ _KNOWN_BINARY = {
     b"II*\x00": "a TIFF image",
     b"MM\x00*": "a TIFF image",
     b"\x1f\x8b": "a gzip archive",
-    b"PK\x03\x04": "a zip archive",
+    b"PK\x03\x04": "a zip archive or an Office file",
     b"PK\x05\x06": "an empty zip archive",
     b"7z\xbc\xaf\x27\x1c": "a 7z archive",
     b"Rar!": "a RAR archive",
@@ -93,7 +93,9 @@ def sniff(head: bytes, filename: str) -> str:
         # Word wraps a password-protected .docx in the container of the old formats; its parser can say so.
         if extension == ".docx":
             return DOCX
-        raise Unsupported("unsupported_type", "Old Office files are not supported; save the document as .docx.")
+        raise Unsupported(
+            "unsupported_type", "Old or encrypted Office files are not supported; save a document as .docx."
+        )
     looks_like = next((name for magic, name in _KNOWN_BINARY.items() if head.startswith(magic)), None)
     promised = next((kind for kind, suffixes in supported().items() if extension in suffixes), None)
     if looks_like is None and is_text(head):

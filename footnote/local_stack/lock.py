@@ -4,9 +4,10 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from footnote.local_stack.processes import StackFailed
 
@@ -16,24 +17,45 @@ class AlreadyRunning(StackFailed):
 
 
 @contextmanager
-def exclusive(data_dir: Path, url: str, *, wait_seconds: float = 40.0) -> Iterator[int]:
+def exclusive(
+    data_dir: Path, url: str, *, wait_seconds: float = 40.0, on_wait: Callable[[], None] = lambda: None
+) -> Iterator[int]:
     """Hold the data directory; yield the descriptor that the guard holds on to until the last child is gone.
 
     Locks end with their process, so there is none to clear away after a crash. Raises AlreadyRunning at once
-    if another supervisor lives; what a killed one left behind is given `wait_seconds` to end.
+    if another supervisor lives; what a killed one left behind is given `wait_seconds` to end, after `on_wait`.
     """
     with (data_dir / "lock").open("a+") as lock, (data_dir / "guard.lock").open("a") as guard:
         if not _taken(lock.fileno()):
             raise AlreadyRunning(_already_running(data_dir / "lock"))
-        lock.truncate(0)
-        lock.write(json.dumps({"pid": os.getpid(), "url": url}))
-        lock.flush()
+        publish(data_dir, url=url)
+        told = False
         deadline = time.monotonic() + wait_seconds
         while not _taken(guard.fileno()):
             if time.monotonic() > deadline:
                 raise StackFailed(f"Processes of an earlier start do not end; see: fuser {data_dir / 'guard.lock'}")
+            if not told:
+                on_wait()
+                told = True
             time.sleep(0.1)
         yield guard.fileno()
+
+
+def publish(data_dir: Path, **facts: str) -> None:
+    """What others may know of the stack that holds the directory."""
+    (data_dir / "lock").write_text(json.dumps({"pid": os.getpid(), **facts}))
+
+
+def holder(data_dir: Path) -> dict[str, Any]:
+    """What the stack that runs on the directory published; empty when none runs."""
+    try:
+        with (data_dir / "lock").open() as lock:
+            if _taken(lock.fileno()):
+                return {}
+            facts: dict[str, Any] = json.load(lock)
+            return facts
+    except (OSError, ValueError):
+        return {}
 
 
 def _taken(descriptor: int) -> bool:

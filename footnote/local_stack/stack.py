@@ -15,7 +15,7 @@ from footnote.local_stack.child import Child
 from footnote.local_stack.directories import kept_secret, private_directory
 from footnote.local_stack.endpoints import check_ports, readiness, url
 from footnote.local_stack.guard import Guard
-from footnote.local_stack.lock import AlreadyRunning, exclusive
+from footnote.local_stack.lock import AlreadyRunning, exclusive, publish
 from footnote.local_stack.postgres import Postgres
 from footnote.local_stack.processes import StackFailed, last_lines
 from footnote.local_stack.services import Programs, environment, postgres_service, programs, valkey_service
@@ -40,7 +40,8 @@ def up(settings: Settings, ours: Programs | None = None, out: TextIO | None = No
     data_dir = settings.data_dir.expanduser().resolve()
     try:
         private_directory(data_dir)
-        with exclusive(data_dir, url(settings.host, settings.port)) as lock:
+        address = url(settings.host, settings.port)
+        with exclusive(data_dir, address, on_wait=lambda: _say(out, _LEFT_BEHIND)) as lock:
             check_ports(settings)
             guard = Guard(lock)
             try:
@@ -49,12 +50,23 @@ def up(settings: Settings, ours: Programs | None = None, out: TextIO | None = No
             finally:
                 guard.close()
     except AlreadyRunning as running:
-        out.write(f"footnote: {running.message}\n")
+        _say(out, running.message)
         return EXIT_ALREADY_RUNNING
+    except OSError as error:
+        _say(out, f"{error.strerror}: {error.filename}. FOOTNOTE_DATA_DIR is {data_dir}.")
+        return EXIT_FAILED
     except StackFailed as failed:
         out.write(_explained(failed))
         return EXIT_FAILED
     return EXIT_STOPPED
+
+
+_LEFT_BEHIND = "waiting for what a killed start left behind to end"
+
+
+def _say(out: TextIO, text: str) -> None:
+    out.write(f"footnote: {text}\n")
+    out.flush()
 
 
 def _explained(failed: StackFailed) -> str:
@@ -83,12 +95,13 @@ class _Stack:
                 while True:
                     self.supervisor.pause()
             except StopRequested:
-                self.supervisor.say("stopping")
+                self.supervisor.say("stopping; running work gets a few seconds (Ctrl-C again ends it at once)")
             finally:
                 self.supervisor.stop()
 
     def _start(self) -> None:
         database_url, redis_url = self._start_stores()
+        publish(self.data_dir, url=url(self.settings.host, self.settings.port), database_url=database_url)
         password_file = self.data_dir / "flower_password"
         env = environment(
             self.settings,

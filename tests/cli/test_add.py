@@ -65,7 +65,8 @@ def test_a_file_is_sent_and_followed_until_it_is_ready(becomes_ready: StubApi, f
 
 
 def test_the_same_bytes_again_are_already_there(stub: StubApi, footnote: Footnote, note: Path) -> None:
-    stub.on(*UPLOAD, accepted(deduplicated=True, status="ready", pages=1, chunks=1))
+    there = accepted(deduplicated=True, status="ready", pages=1, chunks=1, filename=note.name)
+    stub.on(*UPLOAD, there)
     ran = footnote("add", str(note))
     assert (ran.code, ran.out) == (0, f"ready  {note}  1 page, 1 chunk, already there  doc_1\n")
     assert not stub.to(*STATUS)

@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import subprocess
 import sys
 import tempfile
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from footnote.local_stack.lock import holder
 from footnote.local_stack.processes import works
 from tests.local_stack.stack_under_test import DEADLINE, Stack, lives, processes_with, wait_for
 
@@ -232,3 +234,29 @@ def test_other_users(stack, uid):
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 0
         assert not processes_with(directory)
+
+
+def test_a_running_stack_says_where_it_is_and_a_stopped_one_nothing(stack):
+    process = stack.start()
+    wait_for(lambda: "Ctrl-C to stop" in stack.said)
+    assert holder(stack.data_dir)["url"].endswith(f":{stack.settings['port']}")
+    assert holder(stack.data_dir)["database_url"].startswith("postgresql://")
+    process.terminate()
+    assert process.wait(30) == 0
+    assert holder(stack.data_dir) == {}
+
+
+@pytest.mark.parametrize("place", ["a file", "/proc/nope"])
+def test_a_data_directory_that_cannot_be_is_one_line(stack, tmp_path, place):
+    (tmp_path / "a file").write_text("")
+    stack.data_dir = tmp_path / place
+    outcome = subprocess.run(
+        [sys.executable, "-m", "footnote", "up"],
+        env={**os.environ, "FOOTNOTE_DATA_DIR": str(stack.data_dir), "PORT": "1025", "FLOWER_PORT": "1026"},
+        capture_output=True,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert outcome.returncode == 1
+    assert len((outcome.stdout + outcome.stderr).splitlines()) == 1
