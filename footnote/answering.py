@@ -172,6 +172,8 @@ async def answer(rt: Runtime, question: Question) -> AsyncGenerator[Event, None]
                 continue
             timings.setdefault("first_token", _since(started))
             yield event
+    if not draft.text.strip():
+        yield draft.write(NOT_FOUND)
     timings["total"] = _since(started)
     model = question.model or rt.generator.model
     footnotes = list(draft.footnotes.values())

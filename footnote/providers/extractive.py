@@ -1,6 +1,7 @@
 """The generator without a model: picks the sentences that support an answer best and quotes them."""
 
 import math
+import re
 from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from footnote.settings import Settings
 
 MOST_SENTENCES = 3
 WORTH_ADDING = 0.6  # of the best sentence's score
+LEAST_HELD = 0.4  # of the question's weight in words; a sentence with less is about something else
 LONGEST_SENTENCE = 600
 
 # Words of a question that say nothing about its subject.
@@ -21,6 +23,9 @@ _STOP_WORDS = (
     "give explain describe list name mean means"
 )
 STOP = frozenset(stems(_STOP_WORDS))
+
+
+_BULLET = re.compile(r"^(?:[#>*•-]+\s+)+")
 
 
 @dataclass(frozen=True)
@@ -59,13 +64,15 @@ def choose(question: str, passages: Sequence[Passage]) -> list[_Sentence]:
     frequency = Counter(word for sentence in candidates for word in sentence.words)
     weight = {word: math.log(1 + len(candidates) / (1 + frequency[word])) for word in wanted}
 
+    def held(sentence: _Sentence) -> float:
+        below_title = (wanted & sentence.heading) - sentence.words
+        return sum(weight[word] for word in wanted & sentence.words) + sum(weight[word] for word in below_title) / 2
+
     def score(sentence: _Sentence) -> float:
-        held = sum(weight[word] for word in wanted & sentence.words)
-        held += sum(weight[word] for word in (wanted & sentence.heading) - sentence.words) / 2
-        return held * held / math.sqrt((8 + len(sentence.words)) * (sentence.marker + 8))
+        return held(sentence) ** 2 / math.sqrt((8 + len(sentence.words)) * (sentence.marker + 8))
 
     ranked = sorted(candidates, key=score, reverse=True)
-    if not ranked or score(ranked[0]) == 0:
+    if not ranked or held(ranked[0]) <= LEAST_HELD * sum(weight.values()):
         return []
     enough = WORTH_ADDING * score(ranked[0])
     chosen: list[_Sentence] = []
@@ -91,5 +98,5 @@ def _sentences(passages: Sequence[Passage]) -> list[_Sentence]:
 
 def _readable(sentence: str) -> str:
     """One line, ended by a full stop; the quote keeps the original."""
-    line = " ".join(sentence.split()).lstrip("#-*•> ").strip()
+    line = _BULLET.sub("", " ".join(sentence.split()))
     return line if line.endswith((".", "!", "?", "。", "！", "？", ":", "…")) else line + "."

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from footnote.providers import Claim, GenerationRequest, Passage, Usage
-from footnote.providers.extractive import LONGEST_SENTENCE, MOST_SENTENCES, ExtractiveGenerator
+from footnote.providers.extractive import LONGEST_SENTENCE, MOST_SENTENCES, ExtractiveGenerator, _readable, choose
 
 pytestmark = pytest.mark.anyio
 
@@ -90,3 +90,14 @@ async def test_nothing_to_quote() -> None:
 async def test_the_same_sentence_is_not_said_twice() -> None:
     twice = [Passage(number, "", "The bath holds 140 kilograms of mercury.") for number in (1, 2, 3)]
     assert [claim.marker for claim in await claims("How much mercury is in the bath?", twice)] == [1]
+
+
+def test_a_sentence_that_holds_too_little_of_the_question_is_no_answer():
+    passages = [Passage(1, "report", "The company reports revenue by segment. Its offices are in Minnesota and Texas.")]
+    assert choose("Who is the chief executive of the rival company in Germany?", passages) == []
+    assert choose("Where are the offices?", passages)[0].text == "Its offices are in Minnesota and Texas."
+
+
+def test_options_keep_their_dashes_when_bullets_are_taken_off():
+    assert _readable("- --force-with-lease alone protects all refs") == "--force-with-lease alone protects all refs."
+    assert _readable("--force-with-lease alone\nprotects") == "--force-with-lease alone protects."
