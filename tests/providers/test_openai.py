@@ -86,9 +86,10 @@ def settings(server: FakeServer, **options: Any) -> Settings:
         _env_file=None,
         openai_api_key="sk-test",
         openai_base_url=f"http://127.0.0.1:{server.port}/v1",
-        provider_timeout_seconds=0.5,
-        first_token_seconds=0.3,
     ).model_copy(update=options)
+
+
+IMPATIENT = {"provider_timeout_seconds": 0.5, "first_token_seconds": 0.3}
 
 
 @pytest.fixture
@@ -101,6 +102,13 @@ async def embedder(server: FakeServer) -> AsyncIterator[OpenAIEmbedder]:
 @pytest.fixture
 async def generator(server: FakeServer) -> AsyncIterator[OpenAIGenerator]:
     generator = OpenAIGenerator(settings(server))
+    yield generator
+    await generator.close()
+
+
+@pytest.fixture
+async def impatient(server: FakeServer) -> AsyncIterator[OpenAIGenerator]:
+    generator = OpenAIGenerator(settings(server, **IMPATIENT))
     yield generator
     await generator.close()
 
@@ -247,7 +255,8 @@ async def test_a_connection_that_breaks(server: FakeServer, embedder: OpenAIEmbe
         assert raised.value.code == "provider_unavailable"
 
 
-async def test_a_server_that_never_answers(server: FakeServer, embedder: OpenAIEmbedder) -> None:
+async def test_a_server_that_never_answers(server: FakeServer) -> None:
+    embedder = OpenAIEmbedder(settings(server, **IMPATIENT))
     server.raw(30.0)
     with pytest.raises(TimedOut) as raised:
         await embedder.embed(["a"])
@@ -287,26 +296,29 @@ async def test_an_answer_is_streamed_with_its_usage(server: FakeServer, generato
     assert asked["messages"][-1]["content"].count("</source>") == 1
 
 
-async def test_the_first_token_is_waited_for_only_so_long(server: FakeServer, generator: OpenAIGenerator) -> None:
+async def test_the_first_token_is_waited_for_only_so_long(server: FakeServer, impatient: OpenAIGenerator) -> None:
     for pieces in ((30.0,), (HEAD, 30.0), (HEAD, b"3\r\n:\n\n\r\n", 30.0)):
         server.raw(*pieces)
         started = asyncio.get_running_loop().time()
         with pytest.raises(TimedOut) as raised:
-            await collect(generator)
+            await collect(impatient)
         assert asyncio.get_running_loop().time() - started < 2
         assert raised.value.retry_after
         await asyncio.wait_for(server.closed.wait(), 5)
 
 
-async def test_later_tokens_may_take_longer(server: FakeServer, generator: OpenAIGenerator) -> None:
-    server.raw(HEAD, delta("a"), 0.4, delta("b"), 0.4, delta("c"), DONE)
-    assert await collect(generator) == [Token("a"), Token("b"), Token("c")]
+async def test_later_tokens_may_take_longer(server: FakeServer, impatient: OpenAIGenerator) -> None:
+    patient = OpenAIGenerator(settings(server, provider_timeout_seconds=10, first_token_seconds=1))
+    server.raw(HEAD, delta("a"), 1.2, delta("b"), 1.2, delta("c"), DONE)
+    assert await collect(patient) == [Token("a"), Token("b"), Token("c")]
+    await patient.close()
     server.raw(HEAD, delta("a"), 30.0)
     with pytest.raises(TimedOut):
-        await collect(generator)
+        await collect(impatient)
 
 
-async def test_a_slow_reader_is_not_the_providers_fault(server: FakeServer, generator: OpenAIGenerator) -> None:
+async def test_a_slow_reader_is_not_the_providers_fault(server: FakeServer) -> None:
+    generator = OpenAIGenerator(settings(server, provider_timeout_seconds=0.5))
     server.raw(HEAD, delta("a"), delta("b"), DONE)
     seen = []
     async for each in generator.generate(REQUEST):
