@@ -252,7 +252,7 @@ async def _bind_space(session: AsyncSession, collection: Collection, space: Embe
 
 # -- upsert --------------------------------------------------------------------------------------------------
 
-ROWS = 500  # rows a statement: enough to amortise the round trip, little enough to keep memory flat
+ROWS = 200  # rows a statement: enough to amortise the round trip, little enough to keep memory flat
 
 
 async def upsert(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:

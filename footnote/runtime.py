@@ -75,7 +75,7 @@ def database_dsn(url: str) -> str:
     return f"postgresql://{where}" + ("?" + "&".join(kept) if kept else "")
 
 
-async def connect(settings: Settings, **options: Any) -> "asyncpg.Connection[Any]":
+async def connect(settings: Settings, *, statement_seconds: float = 60.0, **options: Any) -> "asyncpg.Connection[Any]":
     """A bare connection, with the timeouts that every process of ours needs. Raises DatabaseAway."""
     import asyncpg
 
@@ -96,17 +96,17 @@ async def connect(settings: Settings, **options: Any) -> "asyncpg.Connection[Any
     }
     dsn = database_dsn(settings.database_url)
     try:
-        return await asyncpg.connect(dsn, timeout=5, command_timeout=60, server_settings=server_settings)
+        return await asyncpg.connect(dsn, timeout=5, command_timeout=statement_seconds, server_settings=server_settings)
     except (OSError, TimeoutError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError) as error:
         raise DatabaseAway from error
 
 
 def open_engine(settings: Settings, *, pool_size: int, patience: float = 30.0) -> AsyncEngine:
-    """`patience` in seconds: how long to wait for a connection of the pool, and for a lock."""
+    """`patience` in seconds: how long to wait for a connection of the pool or a lock; 20 times that for a statement."""
     options = {"lock_timeout": str(int(patience * 1000))}
     return create_async_engine(
         "postgresql+asyncpg://",
-        async_creator=lambda: connect(settings, **options),
+        async_creator=lambda: connect(settings, statement_seconds=20 * patience, **options),
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=patience,

@@ -4,6 +4,7 @@ from celery import Celery
 from celery.exceptions import Ignore
 
 from footnote import ingest, webhooks
+from footnote.errors import DatabaseAway
 from footnote.jobs import STEPS
 from footnote.queue import SEND_WEBHOOK, task_name
 from worker.loop import run
@@ -17,7 +18,11 @@ def register(app: Celery) -> None:
 
 def _step_task(step: str):  # type: ignore[no-untyped-def]
     def task(job_id: str) -> None:
-        if not run(lambda rt: ingest.run_step(rt, job_id, step)):
+        try:
+            go_on = run(lambda rt: ingest.run_step(rt, job_id, step))
+        except DatabaseAway:
+            go_on = False  # the row stands as it was, and the dispatcher sends it again
+        if not go_on:
             # Stops the chain: the next step is not due, or somebody else is at it.
             raise Ignore
 
