@@ -28,6 +28,7 @@ STATUS = {
     "unsupported": 415,
 }
 RETRY_SECONDS = 5.0
+MOST_FIELDS = 20  # a body of a million wrong fields must not make an answer of that size
 
 
 def problem(
@@ -70,10 +71,10 @@ def _fields(error: RequestValidationError) -> list[dict[str, Any]]:
     """Where and what, without the input: it may hold NaN or lone surrogates, which JSON cannot carry."""
     return [
         {
-            "field": ".".join(str(part) for part in each["loc"]).encode("utf-8", "replace").decode(),
-            "message": str(each["msg"]).encode("utf-8", "replace").decode(),
+            "field": ".".join(str(part) for part in each["loc"])[:200].encode("utf-8", "replace").decode(),
+            "message": str(each["msg"])[:500].encode("utf-8", "replace").decode(),
         }
-        for each in error.errors()
+        for each in error.errors()[:MOST_FIELDS]
     ]
 
 

@@ -25,7 +25,7 @@ class Extracted:
 
 def key(job_id: str, token: int) -> str:
     """The token keeps a worker that lost its lease from writing over its successor's artifact."""
-    return f"artifacts/{job_id}/{token}.jsonl"
+    return f"artifacts/{job_id}-{token}.jsonl"
 
 
 def dump(page: Page, chunks: list[Chunk]) -> bytes:

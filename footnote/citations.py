@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 
 from footnote import sentences
 
@@ -16,6 +17,7 @@ _REFERENCE = re.compile(rf"\s?{_MARKER.pattern}", re.DOTALL)
 # What may still become a marker when more text arrives.
 _OPEN = re.compile(rf"\[\s*(?:{_NUMBERS}\s*(?:,\s*|:\s*(?:[\"“]{_QUOTED})?)?)?\Z", re.DOTALL)
 LONGEST_MARKER = 1000
+SHORTEST_QUOTE = 6  # characters: a short sentence in Chinese, more than a word like "the"
 
 
 @dataclass(frozen=True)
@@ -74,12 +76,16 @@ def left_open(text: str) -> bool:
 
 
 def locate(quote: str, passage: str) -> tuple[int, int] | None:
-    """`(start, end)` of the quote where it stands literally in the passage."""
+    """`(start, end)` of the quote where it stands literally in the passage.
+
+    A letter or a word stands in every text and supports nothing, so it is found nowhere.
+    """
     quote = quote.strip()
-    start = passage.find(quote) if quote else -1
+    start = passage.find(quote) if len(quote) >= SHORTEST_QUOTE else -1
     return (start, start + len(quote)) if start >= 0 else None
 
 
+@lru_cache(maxsize=256)
 def best_sentence(claim: str, text: str) -> str:
     """The sentence of `text` that shares most with the claim, for a marker that came without a quote."""
     wanted = set(sentences.stems(claim))

@@ -130,7 +130,7 @@ async def chunk(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
     ):
         async for page in read:
             pieces = await asyncio.to_thread(split, page, size=collection.chunk_size, overlap=collection.chunk_overlap)
-            await out.write(artifacts.dump(page, pieces))
+            await out.write(await asyncio.to_thread(artifacts.dump, page, pieces))
             pages, chunks, characters = pages + 1, chunks + len(pieces), characters + len(page.text)
             heartbeat.done = pages
         if not chunks:

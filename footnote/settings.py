@@ -57,7 +57,7 @@ class Settings(BaseSettings):
     port: int = _env("PORT", 8000, "Port of the API.", ge=1, le=65535)
     api_workers: int = _env("WEB_CONCURRENCY", 1, "API processes.", ge=1, le=64)
     max_upload_bytes: int = _env("FOOTNOTE_MAX_UPLOAD_BYTES", 1024 * MIB, "Largest document accepted, in bytes.", ge=1)
-    max_json_bytes: int = _env("FOOTNOTE_MAX_JSON_BYTES", 1 * MIB, "Largest JSON request body, in bytes.", ge=1024)
+    max_json_bytes: int = _env("FOOTNOTE_MAX_JSON_BYTES", MIB // 4, "Largest JSON request body, in bytes.", ge=1024)
     body_idle_seconds: float = _env(
         "FOOTNOTE_BODY_IDLE_SECONDS",
         30.0,

@@ -150,3 +150,8 @@ def test_the_sentence_that_shares_most_with_a_claim() -> None:
     assert best_sentence("It is the lens that turns [1].", PAGE) == "The lens turns."
     assert best_sentence("", "") == ""
     assert best_sentence("anything", "   ") == "   "
+
+
+@pytest.mark.parametrize("quote", ["e", ".", "The", "lamp"])
+def test_a_letter_or_a_word_proves_nothing(quote: str) -> None:
+    assert locate(quote, PAGE) is None

@@ -19,6 +19,10 @@ from footnote.errors import DocumentRejected
 from footnote.text import clean
 
 PAGE_CHARACTERS = 64 * 1024 * 1024
+MOST_PAGES = 20_000
+# A heading path is stored with every chunk below it.
+HEADING_CHARACTERS = 200
+HEADING_DEPTH = 8
 _NOT_FORMATS = {"child", "parent", "sniffing"}
 
 
@@ -87,6 +91,7 @@ class _PageText:
         text = clean(text).strip("\n")
         if not text:
             return
+        heading = tuple(name[:HEADING_CHARACTERS] for name in heading[:HEADING_DEPTH])
         separator = "\n\n" if self._pieces else ""
         if not self._starts or self._starts[-1][1] != heading:
             self._starts.append((self.length + len(separator), heading))
@@ -109,6 +114,8 @@ def paginate(blocks: Iterable[Block]) -> Iterator[Page]:
     """
     current: _PageText | None = None
     for block in blocks:
+        if block.page > MOST_PAGES:
+            raise DocumentRejected("too_large", f"The document has more than {MOST_PAGES:,} pages.")
         current = current or _PageText(1)
         while current.number < block.page:
             yield current.page()

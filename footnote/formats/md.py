@@ -49,6 +49,7 @@ def _headings(tokens: "list[Token]") -> Iterator[tuple[int, int, str]]:
 
 def _plain(source: str) -> str:
     """A heading without its inline markup."""
+    source = source[:1000]  # more is no heading, and what follows takes quadratic time
     source = re.sub(r"!?\[([^\]]*)\](?:\([^)]*\)|\[[^\]]*\])", r"\1", source)
     source = re.sub(r"<[^>]+>", "", source)
     return re.sub(r"\s+", " ", re.sub(r"[*`]+|(?<!\w)_+|_+(?!\w)", "", source)).strip()

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from footnote.settings import ParseLimits
 
 _ROOT = Path(__file__).parents[2]
-# Killed by the kernel for its CPU time or for memory.
-_LIMIT_SIGNALS = {signal.SIGXCPU, signal.SIGKILL}
+# Over its CPU time, or aborted by a library that could get no more memory.
+_LIMIT_SIGNALS = {signal.SIGXCPU, signal.SIGABRT}
 _BUFFER = 1024 * 1024
 
 
@@ -73,6 +73,9 @@ async def _frame(process: Process, wall_seconds: float) -> tuple[dict[str, Any],
         raise DocumentRejected("too_complex") from None
     except asyncio.IncompleteReadError:
         status = await process.wait()
+    if -status == signal.SIGKILL:
+        # Not by its own limits: by us at a shutdown, or by a machine short of memory. Worth another try.
+        raise RuntimeError("the parser was killed")
     error = DocumentRejected("too_complex" if -status in _LIMIT_SIGNALS else "corrupt_file")
     error.add_note(f"the parser ended with status {status}")
     raise error

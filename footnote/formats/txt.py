@@ -54,7 +54,7 @@ def decode(data: bytes, declared: str | None = None) -> str:
 def _strictly(data: bytes, encoding: str) -> str | None:
     try:
         return data.decode(encoding)
-    except (UnicodeDecodeError, LookupError):
+    except (UnicodeError, LookupError):
         return None
 
 

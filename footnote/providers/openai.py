@@ -11,6 +11,7 @@ from footnote.errors import FootnoteError, ProviderRejected, RateLimited, TimedO
 from footnote.providers import Embeddings, GenerationRequest, GeneratorEvent, Token, Usage, normalised
 from footnote.providers.messages import chat_messages
 from footnote.settings import Settings
+from footnote.text import clean
 
 if TYPE_CHECKING:
     import openai
@@ -102,16 +103,31 @@ class OpenAIGenerator(_Client):
                 )
             async with stream:
                 pieces = aiter(stream)
+                finished = False
                 while True:
                     async with asyncio.timeout_at(deadline):
                         piece = await anext(pieces, None)
                     if piece is None:
                         break
-                    if piece.choices and piece.choices[0].delta.content:
-                        yield Token(piece.choices[0].delta.content)
-                    if piece.usage:
-                        yield Usage(piece.usage.prompt_tokens, piece.usage.completion_tokens)
-                    deadline = clock() + self._settings.provider_timeout_seconds
+                    content, ended, usage = _read(piece)
+                    finished = finished or ended
+                    if content:
+                        yield Token(content)
+                        deadline = clock() + self._settings.provider_timeout_seconds
+                    if usage:
+                        yield usage
+        if not finished:
+            raise Unavailable("provider_bad_response", "The provider's answer broke off.")
+
+
+def _read(piece: Any) -> tuple[str, bool, Usage | None]:
+    """A piece's text, whether it ends the answer, and its usage; whatever is not of its type is left out."""
+    choice = piece.choices[0] if piece.choices else None
+    content = getattr(getattr(choice, "delta", None), "content", None)
+    asked, answered = (getattr(piece.usage, name, None) for name in ("prompt_tokens", "completion_tokens"))
+    usage = Usage(asked, answered) if isinstance(asked, int) and isinstance(answered, int) else None
+    ended = getattr(choice, "finish_reason", None) is not None
+    return (clean(content) if isinstance(content, str) else ""), ended, usage
 
 
 @contextmanager

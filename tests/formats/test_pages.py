@@ -75,3 +75,13 @@ def test_sample_questions_quote_their_pages() -> None:
         path = samples / row["file"]
         pages = list(paginate(module_for(sniff(path.read_bytes(), path.name)).parse(path)))
         assert row["quote"] in pages[row["page"] - 1].text.replace("\n", " ")
+
+
+def test_a_heading_path_is_bounded_because_every_chunk_below_it_carries_it():
+    (page,) = paginate([Block("text", heading=("w" * 5000,) * 20)])
+    assert [len(name) for name in page.sections[0].heading] == [200] * 8
+
+
+def test_a_document_of_endless_pages_is_refused():
+    with pytest.raises(DocumentRejected, match="too_large"):
+        list(paginate(Block("x", number) for number in (1, 1_000_000)))

@@ -152,7 +152,15 @@ async def test_memory_is_bounded(tmp_path: Path) -> None:
     assert (await rejection(path, limits=limits)).code == "too_complex"
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGKILL, "too_complex"), (signal.SIGSEGV, "corrupt_file")])
+async def test_a_child_killed_from_outside_says_nothing_about_the_document(endless: Path) -> None:
+    known = children()
+    task = asyncio.create_task(pages_of(endless))
+    os.kill(await child_of(known), signal.SIGKILL)
+    with pytest.raises(RuntimeError, match="killed"):
+        await task
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGABRT, "too_complex"), (signal.SIGSEGV, "corrupt_file")])
 async def test_a_killed_child(endless: Path, number: signal.Signals, code: str) -> None:
     known = children()
     task = asyncio.create_task(rejection(endless))

@@ -280,7 +280,8 @@ def delta(text: str | None) -> bytes:
 
 
 COUNTED = event({"id": "1", "choices": [], "usage": {"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 11}})
-DONE = event("[DONE]") + b"0\r\n\r\n"
+STOPPED = event({"id": "1", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+DONE = STOPPED + event("[DONE]") + b"0\r\n\r\n"
 
 
 async def collect(generator: OpenAIGenerator, request: GenerationRequest = REQUEST) -> list[Any]:
@@ -333,6 +334,7 @@ async def test_a_slow_reader_is_not_the_providers_fault(server: FakeServer) -> N
         ((HEAD, delta("a"), event(failure("overloaded"))), "provider_bad_response"),
         ((HEAD, delta("a"), event("{not json"), DONE), "provider_bad_response"),
         ((HEAD, delta("a")), "provider_unavailable"),
+        ((HEAD, delta("a"), event("[DONE]") + b"0\r\n\r\n"), "provider_bad_response"),
     ],
 )
 async def test_an_answer_that_breaks_off(
