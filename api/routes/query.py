@@ -32,24 +32,33 @@ QueryText = Annotated[str, StringConstraints(min_length=1, max_length=8192), Aft
 Names = Annotated[list[Annotated[Plain, StringConstraints(max_length=64)]], Field(max_length=100)]
 
 
-class SearchIn(BaseModel):
+class _RetrievalIn(BaseModel):
+    """Where and how to look, for a search and a question alike."""
+
     model_config = ConfigDict(extra="forbid")
 
+    collections: Names | None = None
+    document_ids: Names | None = None
+    top_k: Annotated[int, Field(ge=1, le=100)] = 10
+    mode: retrieval.Mode = "hybrid"
+
+    def looking_for(self, words: str, caller: Principal) -> retrieval.Query:
+        return retrieval.Query(
+            tenant_id=caller.tenant_id,
+            text=words,
+            collections=self.collections,
+            document_ids=self.document_ids,
+            mode=self.mode,
+            top_k=self.top_k,
+        )
+
+
+class SearchIn(_RetrievalIn):
     query: QueryText
-    collections: Names | None = None
-    document_ids: Names | None = None
-    top_k: Annotated[int, Field(ge=1, le=100)] = 10
-    mode: retrieval.Mode = "hybrid"
 
 
-class QueryIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class QueryIn(_RetrievalIn):
     question: QueryText
-    collections: Names | None = None
-    document_ids: Names | None = None
-    top_k: Annotated[int, Field(ge=1, le=100)] = 10
-    mode: retrieval.Mode = "hybrid"
     stream: bool = False
     model: Annotated[Plain, StringConstraints(max_length=128)] | None = None
     temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = None
@@ -61,15 +70,7 @@ class QueryIn(BaseModel):
 async def search(body: SearchIn, rt: RuntimeDep, caller: Reader) -> SearchOut:
     """The passages that fit the query best, with their anchors."""
     started = time.monotonic()
-    query = retrieval.Query(
-        tenant_id=caller.tenant_id,
-        text=body.query,
-        collections=body.collections,
-        document_ids=body.document_ids,
-        mode=body.mode,
-        top_k=body.top_k,
-    )
-    hits = await retrieval.search(rt, query)
+    hits = await retrieval.search(rt, body.looking_for(body.query, caller))
     took = round((time.monotonic() - started) * 1000, 1)
     return SearchOut(data=[HitOut.model_validate(hit) for hit in hits], timings={"total": took})
 
@@ -100,14 +101,7 @@ async def query(body: QueryIn, request: Request, rt: RuntimeDep, caller: Reader)
 
 def _question(body: QueryIn, caller: Principal) -> Question:
     return Question(
-        query=retrieval.Query(
-            tenant_id=caller.tenant_id,
-            text=body.question,
-            collections=body.collections,
-            document_ids=body.document_ids,
-            mode=body.mode,
-            top_k=body.top_k,
-        ),
+        query=body.looking_for(body.question, caller),
         system_prompt=body.system_prompt,
         model=body.model,
         temperature=body.temperature,
