@@ -142,7 +142,11 @@ class Document(Base):
 
 class Version(Base):
     __tablename__ = "version"
-    __table_args__ = (UniqueConstraint("document_id", "number"),)
+    __table_args__ = (
+        UniqueConstraint("document_id", "number"),
+        Index("ix_version_object_key", "object_key"),
+        Index("ix_version_artifact_key", "artifact_key", postgresql_where=text("artifact_key IS NOT NULL")),
+    )
 
     id: Mapped[str] = _id()
     tenant_id: Mapped[str] = _ref("tenant")
@@ -152,7 +156,8 @@ class Version(Base):
     media_type: Mapped[str]
     sha256: Mapped[bytes] = mapped_column(LargeBinary)
     bytes: Mapped[int] = mapped_column(BigInteger)
-    object_key: Mapped[str]
+    # Empty once a newer version is visible: the store keeps the bytes of what queries see and of the newest version.
+    object_key: Mapped[str | None]
     # Pages and chunks as the chunk step left them, in the store, until the upsert step has copied them here.
     artifact_key: Mapped[str | None]
     pages: Mapped[int | None]
@@ -182,6 +187,7 @@ class Chunk(Base):
         Index("ix_chunk_tenant_id_collection_id", "tenant_id", "collection_id"),
         Index("ix_chunk_document_id", "document_id"),
         Index("ix_chunk_tsv", "tsv", postgresql_using="gin"),
+        Index("ix_chunk_tenant_id_space_id_text_sha256", "tenant_id", "space_id", "text_sha256"),
     )
 
     version_id: Mapped[str] = _ref("version", key=True)
@@ -200,6 +206,7 @@ class Chunk(Base):
     context: Mapped[str]
     text: Mapped[str]
     words: Mapped[int]
+    text_sha256: Mapped[bytes] = mapped_column(LargeBinary)  # of what was embedded: names the row of `embedding`
     tsv: Mapped[str] = mapped_column(
         TSVECTOR, Computed("to_tsvector(language, context || E'\\n' || text)", persisted=True)
     )
@@ -219,10 +226,13 @@ class Embedding(Base):
     """The checkpoint of the embed step: what is here is never sent to a provider again."""
 
     __tablename__ = "embedding"
+    __table_args__ = (Index("ix_embedding_document_id", "document_id"),)
 
     tenant_id: Mapped[str] = _ref("tenant", key=True)
     space_id: Mapped[int] = mapped_column(SmallInteger, ForeignKey("embedding_space.id"), primary_key=True)
     text_sha256: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    # The document it was made for, with which it goes unless a chunk of another one uses it by then.
+    document_id: Mapped[str | None] = mapped_column(String(40))
     embedding: Mapped[Any] = mapped_column(HALFVEC())
     created_at: Mapped[datetime] = _now()
 
@@ -252,6 +262,7 @@ class Job(Base):
     version_id: Mapped[str] = _ref("version")
     state: Mapped[str] = mapped_column(server_default="queued")
     step: Mapped[str]
+    large: Mapped[bool] = mapped_column(server_default="false")  # waits in a lane of its own, so that small ones pass
     run: Mapped[int] = mapped_column(server_default="1")  # raised by every retry after the job had ended
     token: Mapped[int] = mapped_column(BigInteger, server_default="0")
     attempts: Mapped[int] = mapped_column(server_default="0")  # claims of this step that did not end in order
@@ -307,7 +318,7 @@ class WebhookDelivery(Base):
 
     id: Mapped[str] = _id()
     tenant_id: Mapped[str] = _ref("tenant")
-    job_id: Mapped[str] = _ref("job")
+    job_id: Mapped[str] = mapped_column(String(40))  # no reference: what is still to be told outlives its document
     run: Mapped[int]
     event: Mapped[str]
     url: Mapped[str]
@@ -315,8 +326,52 @@ class WebhookDelivery(Base):
     state: Mapped[str] = mapped_column(server_default="pending")  # pending, delivered, failed
     attempts: Mapped[int] = mapped_column(Integer, server_default="0")
     next_attempt_at: Mapped[datetime | None] = mapped_column(server_default=func.now())
-    dispatched_at: Mapped[datetime | None]
     response_status: Mapped[int | None]
     error: Mapped[str | None]
     created_at: Mapped[datetime] = _now()
     delivered_at: Mapped[datetime | None]
+
+
+class UnownedObject(Base):
+    """An object in the store that no version names: it is being written, or given up. Deleted when `delete_at` comes.
+
+    The row is there before the object, so that a writer killed at any moment leaves nothing unseen.
+    """
+
+    __tablename__ = "unowned_object"
+    __table_args__ = (Index("ix_unowned_object_delete_at", "delete_at"),)
+
+    key: Mapped[str] = mapped_column(primary_key=True)
+    delete_at: Mapped[datetime]
+    deleting: Mapped[bool] = mapped_column(server_default="false")  # too late to be adopted
+
+
+class IdempotencyKey(Base):
+    """A request that must be done once: held while it is in flight, then kept with its reply for a day."""
+
+    __tablename__ = "idempotency_key"
+    __table_args__ = (
+        Index("ix_idempotency_key_created_at", "created_at"),
+        Index("ix_idempotency_key_document_id", "document_id"),
+    )
+
+    tenant_id: Mapped[str] = _ref("tenant", key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    holder: Mapped[str] = mapped_column(String(40))  # only the request that took it last may finish it
+    held_until: Mapped[datetime]
+    fingerprint: Mapped[bytes | None] = mapped_column(LargeBinary)  # of the request; set with the reply
+    reply: Mapped[dict[str, Any] | None]
+    document_id: Mapped[str | None] = mapped_column(String(40))
+    created_at: Mapped[datetime] = _now()
+
+
+class Deletion(Base):
+    """The receipt of a deleted document: what was removed, without any of it."""
+
+    __tablename__ = "deletion"
+    __table_args__ = (Index("ix_deletion_tenant_id_deleted_at", "tenant_id", "deleted_at"),)
+
+    document_id: Mapped[str] = _id()
+    tenant_id: Mapped[str] = _ref("tenant")
+    counts: Mapped[dict[str, Any]]
+    deleted_at: Mapped[datetime] = _now()
