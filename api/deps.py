@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import Depends, Query, Request, Security
+from fastapi import Depends, Header, Query, Request, Security
 from fastapi.security import HTTPBearer
 from pydantic import AfterValidator
 
@@ -53,3 +53,12 @@ Reader = Annotated[Principal, Depends(_Scope("read"))]
 Writer = Annotated[Principal, Depends(_Scope("write"))]
 Limit = Annotated[int, Query(ge=1, le=100, description="Items in one page.")]
 Cursor = Annotated[Plain | None, Query(max_length=64, description="`next_cursor` of the page before.")]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        min_length=1,
+        max_length=255,
+        pattern="^[ -~]+$",
+        description="The same key and request give the same reply for 24 hours, and are done once.",
+    ),
+]

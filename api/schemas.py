@@ -5,7 +5,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from footnote.documents import Details
+from footnote.documents import Accepted, Details
 from footnote.models import Chunk, Job, JobStep
 
 Item = TypeVar("Item")
@@ -155,6 +155,31 @@ class AcceptedOut(Out):
     document: DocumentOut
     job: JobOut
     deduplicated: bool
+
+    @classmethod
+    def of(cls, accepted: Accepted) -> "AcceptedOut":
+        details = accepted.details
+        return cls(document=DocumentOut.of(details), job=JobOut.of(details.job), deduplicated=accepted.deduplicated)
+
+
+class DeletionCounts(Out):
+    """What was removed: rows, and the objects with their size in bytes."""
+
+    versions: int
+    pages: int
+    chunks: int
+    embeddings: int
+    jobs: int
+    objects: int
+    bytes: int
+
+
+class DeletionOut(Out):
+    """The receipt of a deleted document."""
+
+    document_id: str
+    deleted_at: datetime
+    counts: DeletionCounts
 
 
 class ChunkOut(Out):

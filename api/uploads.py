@@ -9,6 +9,7 @@ import json
 import math
 import unicodedata
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
@@ -17,7 +18,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints, 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-from footnote import text
+from footnote import objects, text
 from footnote.documents import Upload, object_key
 from footnote.errors import Invalid, TooLarge
 from footnote.formats.sniffing import sniff
@@ -175,9 +176,15 @@ class _Intake:
         )
 
 
-async def receive(request: Request, rt: Runtime, tenant_id: str) -> tuple[Upload, UploadFields]:
-    """The file, safely in the store, and the fields beside it. What raises leaves nothing in the store."""
+@asynccontextmanager
+async def received(request: Request, rt: Runtime, tenant_id: str) -> AsyncIterator[tuple[Upload, UploadFields]]:
+    """The file, safely in the store, and the fields beside it; kept there if the block has it accepted."""
     key = object_key(tenant_id)
+    async with objects.reserved(rt, key):
+        yield await _receive(request, rt, key)
+
+
+async def _receive(request: Request, rt: Runtime, key: str) -> tuple[Upload, UploadFields]:
     fields: dict[str, tuple[_Part, bytes]] = {}
     intake: _Intake | None = None
     async with writing(rt.store, key) as writer:

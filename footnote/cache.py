@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pgvector import HalfVector
-from sqlalchemy import select, text
+from sqlalchemy import CursorResult, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -73,15 +73,48 @@ async def known(session: AsyncSession, tenant_id: str, space_id: int, hashes: Se
 async def keep(
     session: AsyncSession,
     tenant_id: str,
+    document_id: str,
     space: EmbeddingSpace,
     hashes: Sequence[bytes],
     vectors: "NDArray[np.float32]",
 ) -> None:
-    """Stores one vector a hash; `vectors` has shape (len(hashes), space.dimensions)."""
+    """Stores one vector a hash, made for the document; `vectors` has shape (len(hashes), space.dimensions)."""
     # In one order for everybody: transactions that share texts would otherwise wait for each other.
     rows = [
-        {"tenant_id": tenant_id, "space_id": space.id, "text_sha256": key, "embedding": HalfVector(vector)}
+        {
+            "tenant_id": tenant_id,
+            "space_id": space.id,
+            "text_sha256": key,
+            "document_id": document_id,
+            "embedding": HalfVector(vector),
+        }
         for key, vector in sorted(zip(hashes, vectors, strict=True), key=lambda pair: pair[0])
     ]
     if rows:
         await session.execute(insert(Embedding).on_conflict_do_nothing(), rows)
+
+
+_FORGET = text(
+    """
+    DELETE FROM embedding
+    WHERE tenant_id = :tenant_id
+      AND (document_id = :document_id OR (space_id, text_sha256) IN (
+               SELECT space_id, text_sha256 FROM chunk WHERE document_id = :document_id))
+      AND NOT EXISTS (
+               SELECT FROM chunk
+               WHERE chunk.tenant_id = embedding.tenant_id AND chunk.space_id = embedding.space_id
+                 AND chunk.text_sha256 = embedding.text_sha256
+                 AND (chunk.document_id <> :document_id OR chunk.version_id = :kept_version_id))
+    """
+)
+
+
+async def forget(session: AsyncSession, tenant_id: str, document_id: str, kept_version_id: str = "") -> int:
+    """Removes the document's embeddings but for those that the kept version or another document uses; how many.
+
+    Must run before the document's chunks are deleted: they tell which embeddings it used.
+    """
+    values = {"tenant_id": tenant_id, "document_id": document_id, "kept_version_id": kept_version_id}
+    forgotten = await session.execute(_FORGET, values)
+    assert isinstance(forgotten, CursorResult)
+    return forgotten.rowcount

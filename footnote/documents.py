@@ -1,16 +1,16 @@
-"""A document's life: accepted, deduplicated, given versions, looked at."""
+"""A document's life: accepted, deduplicated, given versions, deleted, looked at."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import CursorResult, Executable, Select, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote import collections, jobs, webhooks
+from footnote import cache, collections, idempotency, jobs, objects, webhooks
 from footnote.errors import NotFound
 from footnote.ids import new_id
-from footnote.models import Chunk, Collection, Document, Job, Page, Version
+from footnote.models import Chunk, Collection, Deletion, Document, Job, Page, Version
 from footnote.runtime import Runtime
 from footnote.tenants import scoped
 from footnote.text import clean
@@ -39,11 +39,8 @@ class Details:
 
 @dataclass(frozen=True)
 class Accepted:
-    """`unused_key` names an object that nothing refers to any more: the caller deletes it after the commit."""
-
     details: Details
     deduplicated: bool
-    unused_key: str | None = None
 
 
 def object_key(tenant_id: str) -> str:
@@ -75,8 +72,8 @@ async def accept(
     existing = await _existing(session, target.id, external_id, upload.sha256)
     if existing is not None and existing.sha256 == upload.sha256:
         existing.attributes = existing.attributes if metadata is None else metadata
-        unused_key = await _again(session, existing, upload, callback_url, request_id)
-        return Accepted(await get(session, tenant_id, existing.id), True, unused_key)
+        await _again(session, existing, upload, callback_url, request_id)
+        return Accepted(await get(session, tenant_id, existing.id), True)
     if existing is None:
         existing = Document(
             id=new_id("doc"),
@@ -108,25 +105,28 @@ async def _existing(
 ) -> Document | None:
     same = Document.external_id == external_id if external_id else Document.sha256 == sha256
     query = select(Document).where(Document.collection_id == collection_id, same).order_by(Document.id).limit(1)
-    return await session.scalar(query.with_for_update())
+    # Not as strongly as to delete it: an upsert at work refers to the document, and need not be waited for.
+    return await session.scalar(query.with_for_update(key_share=True))
 
 
 async def _again(
     session: AsyncSession, document: Document, upload: Upload, callback_url: str | None, request_id: str | None
-) -> str:
+) -> None:
     """The same bytes once more: nothing to do, unless the last attempt ended without a result.
 
-    Then the new object takes the old one's place, which may be what was wrong. Returns the key that is left over.
+    Then the new object takes the old one's place, which may be what was wrong.
     """
     job = await session.get_one(Job, document.job_id, with_for_update=True)
-    unused_key = upload.object_key
     if job.state in ("failed", "cancelled"):
         version = await session.get_one(Version, job.version_id)
-        unused_key, version.object_key = version.object_key, upload.object_key
+        await objects.give_up(session, [version.object_key, version.artifact_key])
+        await objects.adopt(session, upload.object_key)
+        version.object_key, version.artifact_key = upload.object_key, None
         job = await _queue(session, document, version, request_id)
+    else:
+        await objects.give_up(session, [upload.object_key])
     if callback_url:
         await webhooks.subscribe(session, job, callback_url)
-    return unused_key
 
 
 async def _supersede(
@@ -134,12 +134,23 @@ async def _supersede(
 ) -> None:
     """Makes room for a newer version: what is still in flight for an older one must not win."""
     await jobs.end_unfinished(session, Job.document_id == document.id)
+    await give_up_versions(session, document.id, but=document.active_version_id)
     document.newest_version += 1
     document.sha256 = upload.sha256
     document.filename = upload.filename
     document.updated_at = func.now()
     if metadata is not None:
         document.attributes = metadata
+
+
+async def give_up_versions(session: AsyncSession, document_id: str, but: str | None) -> None:
+    """Lets go of what the store has of every version `but` the one that queries see, and of all artifacts."""
+    stored = (Version.object_key.is_not(None) & (Version.id != (but or ""))) | Version.artifact_key.is_not(None)
+    for version in await session.scalars(select(Version).where(Version.document_id == document_id, stored)):
+        await objects.give_up(session, [version.artifact_key, None if version.id == but else version.object_key])
+        version.artifact_key = None
+        if version.id != but:
+            version.object_key = None
 
 
 async def _start(
@@ -161,7 +172,7 @@ async def _start(
         object_key=upload.object_key,
     )
     session.add(version)
-    await session.flush()
+    await objects.adopt(session, upload.object_key)
     job = await _queue(session, document, version, request_id)
     if callback_url:
         await webhooks.subscribe(session, job, callback_url)
@@ -179,6 +190,60 @@ async def _queue(session: AsyncSession, document: Document, version: Version, re
     document.job_id = job.id
     await session.flush()
     return job
+
+
+# -- deleted -------------------------------------------------------------------------------------------------
+
+
+async def remove(rt: Runtime, tenant_id: str, document_id: str) -> Deletion:
+    """Deletes the document and all that was made of it; the receipt, also when asked again. Raises NotFound.
+
+    Its job is ended first, in a transaction of its own: a worker in the middle of storing chunks holds a lock on the
+    document until it notices.
+    """
+    async with rt.transaction() as session:
+        await jobs.end_unfinished(session, (Job.document_id == document_id) & (Job.tenant_id == tenant_id), None)
+    async with rt.transaction() as session:
+        document = await session.scalar(scoped(Document, tenant_id).where(Document.id == document_id).with_for_update())
+        if document is None:
+            receipt = await session.scalar(scoped(Deletion, tenant_id).where(Deletion.document_id == document_id))
+            if receipt is None:
+                raise NotFound("document_not_found", f"There is no document {document_id!r}.")
+            return receipt
+        return await _delete(session, document)
+
+
+async def _delete(session: AsyncSession, document: Document) -> Deletion:
+    """Rows, vectors and the claims on objects, in one transaction."""
+    job_ids = await jobs.ids_of(session, document.id)
+    await jobs.end_unfinished(session, Job.document_id == document.id, None)
+    await webhooks.document_deleted(session, job_ids)
+    await idempotency.forget_document(session, document.tenant_id, document.id)
+    versions = (await session.scalars(select(Version).where(Version.document_id == document.id))).all()
+    kept = [key for version in versions for key in (version.object_key, version.artifact_key) if key]
+    await objects.give_up(session, kept)
+    counts = {
+        "versions": len(versions),
+        "jobs": len(job_ids),
+        "objects": len(kept),
+        "bytes": sum(version.bytes for version in versions if version.object_key),
+        "embeddings": await cache.forget(session, document.tenant_id, document.id),
+        "chunks": await _count(session, delete(Chunk).where(Chunk.document_id == document.id)),
+        "pages": await _count(session, delete(Page).where(Page.version_id.in_([each.id for each in versions]))),
+    }
+    await session.execute(delete(Document).where(Document.id == document.id))
+    receipt = Deletion(document_id=document.id, tenant_id=document.tenant_id, counts=counts)
+    session.add(receipt)
+    await session.flush()
+    await session.refresh(receipt)
+    return receipt
+
+
+async def _count(session: AsyncSession, statement: Executable) -> int:
+    """Executes a DELETE; how many rows it took."""
+    done = await session.execute(statement)
+    assert isinstance(done, CursorResult)
+    return done.rowcount
 
 
 # -- looked at -----------------------------------------------------------------------------------------------

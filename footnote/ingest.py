@@ -7,7 +7,7 @@ output and moves the job's cursor. See `jobs` for the protocol.
 import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote import artifacts, cache, jobs
+from footnote import artifacts, cache, documents, jobs, objects
 from footnote.artifacts import Extracted
 from footnote.chunking import embedding_text, split
 from footnote.errors import DatabaseAway, DocumentRejected, FootnoteError, Unavailable
@@ -120,11 +120,23 @@ async def _artifact(rt: Runtime, version: Version) -> AsyncIterator[Path]:
 
 async def chunk(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
     """Reads the object, writes its pages and chunks as one artifact to the store."""
-    version, collection = await _subject(rt, claim)
     key = artifacts.key(claim.job_id, claim.token)
+    async with objects.reserved(rt, key):
+        version, counts = await _write_artifact(rt, claim, heartbeat, key)
+        await heartbeat.stop()
+        async with rt.transaction() as session:
+            await objects.adopt(session, key)
+            await objects.give_up(session, [version.artifact_key])
+            values = {"artifact_key": key, "pages": counts["pages"], "chunks": counts["chunks"]}
+            await session.execute(update(Version).where(Version.id == version.id).values(**values))
+            await jobs.finish_step(session, claim, counts)
+
+
+async def _write_artifact(rt: Runtime, claim: Claim, heartbeat: Heartbeat, key: str) -> tuple[Version, dict[str, int]]:
+    version, collection = await _subject(rt, claim)
     pages = chunks = characters = 0
     async with (
-        rt.store.local_copy(version.object_key) as path,
+        rt.store.local_copy(version.object_key or "") as path,
         writing(rt.store, key) as out,
         aclosing(read_pages(path, version.media_type, rt.settings.parse_limits)) as read,
     ):
@@ -135,16 +147,7 @@ async def chunk(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
             heartbeat.done = pages
         if not chunks:
             raise DocumentRejected("no_text")
-    await heartbeat.stop()
-    try:
-        async with rt.transaction() as session:
-            await session.execute(
-                update(Version).where(Version.id == version.id).values(artifact_key=key, pages=pages, chunks=chunks)
-            )
-            await jobs.finish_step(session, claim, {"pages": pages, "chunks": chunks, "characters": characters})
-    except LeaseLost:
-        await rt.store.delete(key)
-        raise
+    return version, {"pages": pages, "chunks": chunks, "characters": characters}
 
 
 async def _subject(rt: Runtime, claim: Claim) -> tuple[Version, Collection]:
@@ -198,7 +201,7 @@ async def _keep(
         lengths = f"{answer.vectors.shape[1]} dimensions, not the collection's {space.dimensions}"
         raise DocumentRejected("embedding_model_changed", f"The provider sent vectors of {lengths}.")
     async with rt.transaction() as session:
-        await cache.keep(session, claim.tenant_id, space, hashes, answer.vectors)
+        await cache.keep(session, claim.tenant_id, claim.document_id, space, hashes, answer.vectors)
         await jobs.checkpoint(session, claim, rt.settings.lease_seconds, heartbeat.done, heartbeat.total)
 
 
@@ -256,39 +259,47 @@ ROWS = 200  # rows a statement: enough to amortise the round trip, little enough
 
 
 async def upsert(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
-    """Makes the version visible, whole, in one transaction that also removes the one before."""
+    """Makes the version visible, whole, in one transaction that also removes the one before.
+
+    The new rows go in first, seen by nobody and under a beating heart: a newer upload, a cancellation or a deletion
+    need not wait for them, and ends this step at its next beat.
+    """
     version, collection = await _subject(rt, claim)
-    async with _artifact(rt, version) as path:
+    heartbeat.total = version.chunks
+    async with _artifact(rt, version) as path, rt.transaction() as session:
+        counts = await _insert_rows(session, claim, version, collection, path, heartbeat)
         await heartbeat.stop()
-        async with rt.transaction() as session:
-            # Locks the document, then the job, as an upload of a new version does: in the other order they would
-            # wait for each other. Nobody reaps, cancels or supersedes the job until we have committed.
-            await session.execute(select(Document.id).where(Document.id == claim.document_id).with_for_update())
-            await jobs.renew(session, claim, rt.settings.lease_seconds)
-            counts = await _replace_rows(session, claim, version, collection, path)
-            await session.execute(
-                update(Document)
-                .where(Document.id == claim.document_id)
-                .values(active_version_id=version.id, updated_at=func.now())
-            )
-            await session.execute(update(Version).where(Version.id == version.id).values(artifact_key=None))
-            await jobs.finish_step(session, claim, counts)
-    with suppress(FootnoteError):
-        await rt.store.delete(version.artifact_key or "")
+        # The document, then the job, as an upload of a new version locks them: in the other order they would wait
+        # for each other.
+        await session.execute(_LOCK_DOCUMENT, {"id": claim.document_id})
+        await jobs.renew(session, claim, rt.settings.lease_seconds)
+        await _remove_rows(session, claim)
+        await session.execute(
+            update(Document)
+            .where(Document.id == claim.document_id)
+            .values(active_version_id=version.id, updated_at=func.now())
+        )
+        await documents.give_up_versions(session, claim.document_id, but=version.id)
+        await jobs.finish_step(session, claim, counts)
 
 
-async def _replace_rows(
-    session: AsyncSession, claim: Claim, version: Version, collection: Collection, path: Path
+async def _remove_rows(session: AsyncSession, claim: Claim) -> None:
+    """What was there of the versions before, with the embeddings that nothing uses any more."""
+    older = select(Version.id).where(Version.document_id == claim.document_id, Version.id != claim.version_id)
+    await cache.forget(session, claim.tenant_id, claim.document_id, claim.version_id)
+    await session.execute(delete(ChunkRow).where(ChunkRow.version_id.in_(older)))
+    await session.execute(delete(Page).where(Page.version_id.in_(older)))
+
+
+async def _insert_rows(
+    session: AsyncSession, claim: Claim, version: Version, collection: Collection, path: Path, heartbeat: Heartbeat
 ) -> dict[str, Any]:
-    versions = select(Version.id).where(Version.document_id == claim.document_id)
-    await session.execute(delete(ChunkRow).where(ChunkRow.document_id == claim.document_id))
-    await session.execute(delete(Page).where(Page.version_id.in_(versions)))
     pages = position = 0
     source = artifacts.read(path)
     while batch := await asyncio.to_thread(lambda: list(islice(source, 50))):
         pages += len(batch)
         await _insert_pages(session, claim, batch)
-        position = await _insert_chunks(session, claim, version, collection, batch, position)
+        position = heartbeat.done = await _insert_chunks(session, claim, version, collection, batch, position)
     return {"pages": pages, "chunks": position}
 
 
@@ -345,13 +356,16 @@ async def _insert_chunks(
     return position
 
 
+_LOCK_DOCUMENT = text("SELECT FROM document WHERE id = :id FOR NO KEY UPDATE")
+
 _INSERT_CHUNKS = text(
     """
     INSERT INTO chunk (version_id, position, tenant_id, collection_id, document_id, space_id, language,
-                       page_start, page_end, char_start, char_end, heading, context, text, words, embedding)
+                       page_start, page_end, char_start, char_end, heading, context, text, words,
+                       text_sha256, embedding)
     SELECT :version_id, row.position, :tenant_id, :collection_id, :document_id, :space_id,
            CAST(CAST(:language AS text) AS regconfig), row.page, row.page, row.char_start, row.char_end,
-           row.heading, row.context, row.text, row.words, embedding.embedding
+           row.heading, row.context, row.text, row.words, row.hash, embedding.embedding
     FROM unnest(CAST(:positions AS int[]), CAST(:hashes AS bytea[]), CAST(:pages AS int[]),
                 CAST(:starts AS int[]), CAST(:ends AS int[]), CAST(:headings AS text[]),
                 CAST(:contexts AS text[]), CAST(:texts AS text[]), CAST(:words AS int[]))

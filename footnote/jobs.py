@@ -304,8 +304,15 @@ async def cancel(session: AsyncSession, tenant_id: str, job_id: str) -> Job:
     return job
 
 
-async def end_unfinished(session: AsyncSession, which: ColumnElement[bool]) -> Sequence[str]:
-    """Cancels those of the jobs `which` that have not ended; their ids."""
+async def ids_of(session: AsyncSession, document_id: str) -> Sequence[str]:
+    """The ids of a document's jobs, oldest first."""
+    return (await session.scalars(select(Job.id).where(Job.document_id == document_id).order_by(Job.id))).all()
+
+
+async def end_unfinished(
+    session: AsyncSession, which: ColumnElement[bool], event: str | None = "document.cancelled"
+) -> Sequence[str]:
+    """Cancels those of the jobs `which` that have not ended, and tells of the event; their ids."""
     ended = await session.scalars(
         update(Job)
         .where(which, Job.state.in_(UNFINISHED))
@@ -323,7 +330,8 @@ async def end_unfinished(session: AsyncSession, which: ColumnElement[bool]) -> S
     ids = ended.all()
     stopped = update(JobStep).where(JobStep.job_id.in_(ids), JobStep.state.in_(("running", "waiting")))
     await session.execute(stopped.values(state="pending"))
-    await webhooks.enqueue(session, ids, "document.cancelled")
+    if event:
+        await webhooks.enqueue(session, ids, event)
     return ids
 
 

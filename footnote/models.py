@@ -254,6 +254,7 @@ class Job(Base):
         Index("ix_job_lease_until", "lease_until", postgresql_where=text("state = 'running'")),
         Index("ix_job_tenant_id_id", "tenant_id", "id"),
         Index("ix_job_document_id", "document_id"),
+        Index("ix_job_version_id", "version_id"),
     )
 
     id: Mapped[str] = _id()

@@ -1,10 +1,12 @@
 """The composition root: everything a process needs, opened once, closed once."""
 
+import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import Executable
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
@@ -43,6 +45,29 @@ class Runtime:
                 log.warning("database away", error=f"{type(error).__name__}: {error}"[:300])
                 raise DatabaseAway from error
             raise
+
+    async def execute(self, statement: Executable) -> None:
+        """One statement in a transaction of its own. Raises DatabaseAway."""
+        async with self.transaction() as session:
+            await session.execute(statement)
+
+    @asynccontextmanager
+    async def repeating(self, statement: Executable, seconds: float) -> AsyncIterator[None]:
+        """Executes the statement every so many seconds while the block runs: what is held is held on to."""
+
+        async def repeat() -> None:
+            while True:
+                await asyncio.sleep(seconds)
+                with suppress(DatabaseAway):
+                    await self.execute(statement)
+
+        repeated = asyncio.create_task(repeat())
+        try:
+            yield
+        finally:
+            repeated.cancel()
+            with suppress(asyncio.CancelledError):
+                await repeated
 
 
 def database_away(error: BaseException) -> bool:

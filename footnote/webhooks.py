@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from standardwebhooks.webhooks import Webhook
@@ -59,6 +59,15 @@ async def enqueue(session: AsyncSession, job_ids: Sequence[str], event: str) -> 
             )
             .on_conflict_do_nothing(index_elements=["job_id", "run", "event", "url"])
         )
+
+
+async def document_deleted(session: AsyncSession, job_ids: Sequence[str]) -> None:
+    """Before a document's jobs are gone: tells every receiver of any of them, once, and drops what was delivered."""
+    asked = select(JobCallback.url, func.max(JobCallback.job_id)).where(JobCallback.job_id.in_(job_ids))
+    for _, job_id in (await session.execute(asked.group_by(JobCallback.url))).all():
+        await enqueue(session, [job_id], "document.deleted")
+    over = WebhookDelivery.job_id.in_(job_ids) & (WebhookDelivery.state != "pending")
+    await session.execute(delete(WebhookDelivery).where(over))
 
 
 def _payload(event: str, job: Job, version: Version) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import select, update
 
-from footnote import documents, ingest, jobs, tenants
+from footnote import documents, ingest, jobs, objects, tenants
 from footnote.documents import Accepted, Upload
 from footnote.formats.sniffing import sniff
 from footnote.ids import new_id
@@ -28,6 +28,8 @@ async def new_tenant(rt: Runtime) -> str:
 async def put(rt: Runtime, tenant_id: str, content: bytes, filename: str) -> Upload:
     """Bytes in the store, as an upload leaves them."""
     key = documents.object_key(tenant_id)
+    async with rt.transaction() as session:
+        await objects.reserve(session, key)
     async with writing(rt.store, key) as out:
         await out.write(content)
     return Upload(filename, sniff(content[:HEAD_BYTES], filename), hashlib.sha256(content).digest(), len(content), key)

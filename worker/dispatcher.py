@@ -21,6 +21,7 @@ from footnote.queue import QUEUE, WEBHOOK_QUEUE, make_app, send_webhooks, start_
 from footnote.runtime import Runtime, connect, open_runtime
 from footnote.settings import Settings
 from footnote.telemetry import configure_logging, log
+from worker.housekeeping import keep_house
 
 TICK_SECONDS = 0.5
 LOST_SECONDS = 5.0  # with the broker's queue empty, a message unanswered for this long was lost
@@ -125,7 +126,7 @@ async def main(settings: Settings) -> None:
     redis = Redis.from_url(settings.redis_url, socket_timeout=5, socket_connect_timeout=5)
     async with open_runtime(settings, pool_size=2) as rt:
         dispatcher = Dispatcher(rt, app, redis)
-        tasks = [asyncio.create_task(dispatcher.run()), asyncio.create_task(dispatcher.listen())]
+        tasks = [asyncio.create_task(each) for each in (dispatcher.run(), dispatcher.listen(), keep_house(rt))]
         stopped = asyncio.create_task(stop.wait())
         # A loop that ends by itself is a bug: end the process, so that whoever supervises it starts a new one.
         await asyncio.wait([*tasks, stopped], return_when=asyncio.FIRST_COMPLETED)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import nullcontext
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -10,22 +11,24 @@ from fastapi.responses import StreamingResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from api import uploads
-from api.deps import Cursor, Limit, Plain, Reader, RuntimeDep, Writer
+from api.deps import Cursor, IdempotencyKey, Limit, Plain, Reader, RuntimeDep, Writer
 from api.errors import request_id_of
 from api.schemas import (
     AcceptedOut,
     ChunkOut,
+    DeletionOut,
     DocumentOut,
     DocumentStatus,
-    JobOut,
     PageOf,
     PageOut,
     StatusOut,
 )
-from footnote import documents, jobs, outgoing
-from footnote.errors import DatabaseAway, FootnoteError, Invalid
+from api.uploads import UploadFields
+from footnote import documents, idempotency, jobs, outgoing
+from footnote.documents import Upload
+from footnote.errors import DatabaseAway, Invalid
+from footnote.idempotency import Once
 from footnote.runtime import Runtime
-from footnote.telemetry import log
 
 router = APIRouter(prefix="/v1/documents", tags=["documents"])
 
@@ -54,46 +57,41 @@ DocumentId = Annotated[Plain, Path(max_length=64)]
 
 
 @router.post("", status_code=202, operation_id="documents_create", openapi_extra=_UPLOAD_SCHEMA)
-async def upload(request: Request, response: Response, rt: RuntimeDep, caller: Writer) -> AcceptedOut:
+async def upload(
+    request: Request, response: Response, rt: RuntimeDep, caller: Writer, key: IdempotencyKey = None
+) -> AcceptedOut:
     """Stores the file and queues its ingestion. Follow the job, or give a `callback_url`."""
-    stored, fields = await uploads.receive(request, rt, caller.tenant_id)
-    written = False
-    try:
-        if fields.callback_url:
-            outgoing.check_url(fields.callback_url, allow_private=rt.settings.webhook_allow_private)
-        async with rt.transaction() as session:
-            accepted = await documents.accept(
-                session,
-                rt,
-                stored,
-                tenant_id=caller.tenant_id,
-                collection=fields.collection,
-                metadata=fields.metadata,
-                external_id=fields.external_id,
-                callback_url=fields.callback_url,
-                request_id=request_id_of(request),
-            )
-            written = True
-    except Exception:
-        if not written:  # a commit that failed may still have happened; then the object is needed
-            await _discard(rt, stored.object_key)
-        raise
-    if accepted.unused_key:
-        await _discard(rt, accepted.unused_key)
-    response.headers["Location"] = f"/v1/jobs/{accepted.details.job.id}"
-    return AcceptedOut(
-        document=DocumentOut.of(accepted.details),
-        job=JobOut.of(accepted.details.job),
-        deduplicated=accepted.deduplicated,
-    )
+    once = idempotency.once(rt, caller.tenant_id, key) if key else nullcontext()
+    async with once as held, uploads.received(request, rt, caller.tenant_id) as (stored, fields):
+        asked = fields.model_dump() | {"sha256": stored.sha256.hex(), "filename": stored.filename}
+        reply = held.replay(asked) if held else None
+        if reply is None:
+            reply = await _accept(request, rt, caller.tenant_id, stored, fields, held, asked)
+        else:
+            response.headers["Idempotent-Replayed"] = "true"
+    response.headers["Location"] = f"/v1/jobs/{reply['job']['id']}"
+    return AcceptedOut.model_validate(reply)
 
 
-async def _discard(rt: Runtime, key: str) -> None:
-    """Deletes an object that no row names; one that cannot be deleted now changes nothing for the caller."""
-    try:
-        await rt.store.delete(key)
-    except (FootnoteError, OSError) as error:
-        log.warning("object left behind", key=key, error=str(error)[:300])
+async def _accept(
+    request: Request,
+    rt: Runtime,
+    tenant_id: str,
+    stored: Upload,
+    fields: UploadFields,
+    held: Once | None,
+    asked: dict[str, Any],
+) -> dict[str, Any]:
+    if fields.callback_url:
+        outgoing.check_url(fields.callback_url, allow_private=rt.settings.webhook_allow_private)
+    async with rt.transaction() as session:
+        accepted = await documents.accept(
+            session, rt, stored, tenant_id=tenant_id, **fields.model_dump(), request_id=request_id_of(request)
+        )
+        reply = AcceptedOut.of(accepted).model_dump(mode="json")
+        if held:
+            await idempotency.finish(session, held, asked, reply, accepted.details.document.id)
+    return reply
 
 
 @router.get("", operation_id="documents_list")
@@ -126,6 +124,12 @@ async def list_documents(
 async def get(document_id: DocumentId, rt: RuntimeDep, caller: Reader) -> DocumentOut:
     async with rt.transaction() as session:
         return DocumentOut.of(await documents.get(session, caller.tenant_id, document_id))
+
+
+@router.delete("/{document_id}", operation_id="documents_delete")
+async def delete(document_id: DocumentId, rt: RuntimeDep, caller: Writer) -> DeletionOut:
+    """Removes the document and all that was made of it, at any moment; the receipt says what. Asked again: the same."""
+    return DeletionOut.model_validate(await documents.remove(rt, caller.tenant_id, document_id))
 
 
 @router.get("/{document_id}/status", operation_id="documents_status")
@@ -171,6 +175,7 @@ async def content(document_id: DocumentId, rt: RuntimeDep, caller: Reader) -> An
     """The bytes of the newest version, as they were uploaded."""
     async with rt.transaction() as session:
         version = (await documents.get(session, caller.tenant_id, document_id)).version
+    assert version.object_key  # the newest version always has its bytes
     pieces = rt.store.read(version.object_key)
     # The first piece is awaited here, so that a store that is away is still a plain error response.
     first = await anext(pieces, b"")

@@ -25,6 +25,7 @@ def upgrade() -> None:
         "ix_version_artifact_key", "version", ["artifact_key"], postgresql_where=sa.text("artifact_key IS NOT NULL")
     )
     op.add_column("job", sa.Column("large", sa.Boolean(), server_default="false", nullable=False))
+    op.create_index("ix_job_version_id", "job", ["version_id"])
     op.drop_column("webhook_delivery", "dispatched_at")
     op.drop_constraint("fk_webhook_delivery_job_id_job", "webhook_delivery")
 
@@ -95,6 +96,7 @@ def downgrade() -> None:
     op.drop_index("ix_version_object_key", "version")
     op.execute("UPDATE version SET object_key = '' WHERE object_key IS NULL")
     op.alter_column("version", "object_key", nullable=False)
+    op.drop_index("ix_job_version_id", "job")
     op.drop_column("job", "large")
     op.add_column("webhook_delivery", sa.Column("dispatched_at", sa.DateTime(timezone=True), nullable=True))
     op.execute("DELETE FROM webhook_delivery WHERE NOT EXISTS (SELECT FROM job WHERE job.id = webhook_delivery.job_id)")

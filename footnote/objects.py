@@ -1,0 +1,84 @@
+"""Who owns the objects in the store: a version names them, or they are unowned and will be deleted.
+
+An object is noted as unowned before its first byte is written, and adopted in the transaction that names it. So a
+writer that is killed at any moment, and a transaction that gives an object up, leave nothing that is not found.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
+
+from sqlalchemy import CursorResult, delete, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from footnote.clock import from_now
+from footnote.errors import DatabaseAway, FootnoteError, Unavailable
+from footnote.models import UnownedObject
+from footnote.runtime import Runtime
+from footnote.telemetry import log
+
+RESERVED_SECONDS = 60.0
+SWEPT_AT_ONCE = 100
+
+
+async def reserve(session: AsyncSession, key: str) -> None:
+    """Notes an object that is about to be written; it is deleted unless that is renewed, or it is adopted, in time."""
+    await session.execute(insert(UnownedObject).values(key=key, delete_at=from_now(RESERVED_SECONDS)))
+
+
+async def adopt(session: AsyncSession, key: str) -> None:
+    """The caller's transaction names the object from now on. Raises Unavailable if it came too late."""
+    mine = (UnownedObject.key == key) & UnownedObject.deleting.is_(False)
+    adopted = await session.execute(delete(UnownedObject).where(mine))
+    assert isinstance(adopted, CursorResult)
+    if adopted.rowcount != 1:
+        raise Unavailable("store_unavailable", "The object was not finished in time and has been removed.")
+
+
+async def give_up(session: AsyncSession, keys: Iterable[str | None]) -> None:
+    """No row names these any more: they are deleted soon after the caller's transaction has committed."""
+    rows = [{"key": key, "delete_at": func.now()} for key in keys if key]
+    if rows:
+        given_up = insert(UnownedObject).values(rows)
+        await session.execute(given_up.on_conflict_do_update(index_elements=["key"], set_={"delete_at": func.now()}))
+
+
+@asynccontextmanager
+async def reserved(rt: Runtime, key: str) -> AsyncIterator[None]:
+    """Keeps an object while the block writes it and adopts it; gives it up when the block raises."""
+    async with rt.transaction() as session:
+        await reserve(session, key)
+    mine = update(UnownedObject).where(UnownedObject.key == key)
+    try:
+        async with rt.repeating(mine.values(delete_at=from_now(RESERVED_SECONDS)), RESERVED_SECONDS / 3):
+            yield
+    except BaseException:
+        # Does nothing to an object that has been adopted: even a commit whose answer was lost is safe.
+        with suppress(DatabaseAway):  # then its time runs out by itself
+            await asyncio.shield(rt.execute(mine.values(delete_at=func.now())))
+        raise
+
+
+async def sweep(rt: Runtime) -> int:
+    """Deletes unowned objects whose time has come; how many. What fails is tried again in a minute."""
+    async with rt.transaction() as session:
+        due = select(UnownedObject.key).where(UnownedObject.delete_at <= func.now())
+        due = due.order_by(UnownedObject.delete_at).limit(SWEPT_AT_ONCE).with_for_update(skip_locked=True)
+        taken = update(UnownedObject).where(UnownedObject.key.in_(due))
+        taken = taken.values(deleting=True, delete_at=from_now(RESERVED_SECONDS))
+        keys = (await session.scalars(taken.returning(UnownedObject.key))).all()
+    deleted = [key for key in keys if await _delete(rt, key)]
+    if deleted:
+        async with rt.transaction() as session:
+            await session.execute(delete(UnownedObject).where(UnownedObject.key.in_(deleted)))
+    return len(deleted)
+
+
+async def _delete(rt: Runtime, key: str) -> bool:
+    try:
+        await rt.store.delete(key)
+    except (FootnoteError, OSError) as error:
+        log.warning("object not deleted yet", key=key, error=str(error)[:300])
+        return False
+    return True
