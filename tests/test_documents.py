@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import func, select
 
 from footnote import documents, jobs
-from footnote.documents import Accepted, Upload
+from footnote.documents import Accepted
 from footnote.errors import Invalid, NotFound, ProviderRejected
 from footnote.ids import new_id
 from footnote.models import Collection, Document, Job, JobCallback, Version, WebhookDelivery
@@ -109,10 +109,11 @@ async def test_a_document_that_ended_without_a_result_is_tried_again_when_it_is_
 async def test_uploading_again_heals_a_document_whose_object_was_lost(rt: Runtime, tenant: str) -> None:
     first = await driving.accept(rt, tenant, paragraphs(3))
     lost = first.details.version.object_key
+    assert lost
     await rt.store.delete(lost)
     assert (await driving.run(rt, first.details.job.id)).error_code == "object_missing"
     again = await driving.accept(rt, tenant, paragraphs(3))
-    assert (again.deduplicated, again.unused_key) == (True, lost)
+    assert (again.deduplicated, again.details.version.object_key == lost) == (True, False)
     assert (await driving.run(rt, again.details.job.id)).state == "succeeded"
 
 
@@ -175,7 +176,7 @@ async def test_a_collection_is_found_by_its_id_too(rt: Runtime, tenant: str) -> 
 async def test_an_upload_that_is_rolled_back_leaves_nothing_to_work_on(committing_rt: Runtime) -> None:
     rt = committing_rt
     tenant = await driving.new_tenant(rt)
-    upload = Upload("a.txt", "text/plain", b"x" * 32, 1, documents.object_key(tenant))
+    upload = await driving.put(rt, tenant, b"x", "a.txt")
 
     class Crash(Exception): ...
 

@@ -133,7 +133,7 @@ async def test_content_is_the_upload_and_never_shown_inline(rt: Runtime, alice: 
 
 async def test_content_that_is_gone_is_an_error_and_not_half_an_answer(rt: Runtime, alice: Person) -> None:
     accepted = await driving.accept(rt, alice.tenant_id, "text")
-    await rt.store.delete(accepted.details.version.object_key)
+    await rt.store.delete(accepted.details.version.object_key or "")
     answer = await alice.client.get(f"/v1/documents/{accepted.details.document.id}/content")
     assert answer.headers["content-type"] == "application/problem+json"
     assert answer.json()["code"] == "object_missing"

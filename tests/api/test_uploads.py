@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import func, select
 
 from api import uploads
+from footnote import objects
 from footnote.errors import DatabaseAway
 from footnote.models import Document, Job, Version
 from footnote.runtime import Runtime
@@ -46,6 +47,13 @@ def stored(rt: Runtime) -> list[Path]:
     return [path for path in directory.rglob("*") if path.is_file()]
 
 
+async def settled(rt: Runtime) -> list[Path]:
+    """What stays in the store once unowned objects are swept away."""
+    while await objects.sweep(rt):
+        pass
+    return stored(rt)
+
+
 async def counted(rt: Runtime) -> int:
     async with rt.transaction() as session:
         return sum([await session.scalar(select(func.count()).select_from(t)) or 0 for t in (Document, Version, Job)])
@@ -54,7 +62,7 @@ async def counted(rt: Runtime) -> int:
 async def refused(rt: Runtime, answer: httpx2.Response, status: int, code: str) -> dict[str, Any]:
     assert (answer.status_code, answer.json()["code"]) == (status, code), answer.text
     assert answer.headers["content-type"] == "application/problem+json"
-    assert stored(rt) == []
+    assert await settled(rt) == []
     assert await counted(rt) == 0
     body: dict[str, Any] = answer.json()
     return body
@@ -93,7 +101,7 @@ async def test_an_upload_is_answered_with_the_document_and_its_job(rt: Runtime, 
     }
     assert {name: document[name] for name in expected} == expected
     assert body["deduplicated"] is False
-    assert [path.read_bytes() for path in stored(rt)] == [TEXT]
+    assert [path.read_bytes() for path in await settled(rt)] == [TEXT]
 
 
 async def test_the_same_bytes_again_keep_one_object(rt: Runtime, alice: Person) -> None:
@@ -101,7 +109,7 @@ async def test_the_same_bytes_again_keep_one_object(rt: Runtime, alice: Person) 
     again = (await alice.client.post("/v1/documents", files={"file": ("b.txt", TEXT)})).json()
     assert again["deduplicated"] is True
     assert again["document"]["id"] == first["document"]["id"]
-    assert len(stored(rt)) == 1
+    assert len(await settled(rt)) == 1
 
 
 async def test_the_body_may_come_in_any_pieces_and_order(rt: Runtime, alice: Person) -> None:
@@ -111,14 +119,14 @@ async def test_the_body_may_come_in_any_pieces_and_order(rt: Runtime, alice: Per
         assert answer.status_code == 202, answer.text
         assert answer.json()["document"]["metadata"] == {"k": "v"}
         assert answer.json()["document"]["sha256"] == hashlib.sha256(TEXT).hexdigest()
-    assert [path.read_bytes() for path in stored(rt)] == [TEXT]
+    assert [path.read_bytes() for path in await settled(rt)] == [TEXT]
 
 
 async def test_content_that_looks_like_boundaries_is_kept(rt: Runtime, alice: Person) -> None:
     tricky = b"\r\n--x-boundary\r\n--x-boundary-\r\n\r\n--\r--x-boundary-" * 50
     answer = await alice.client.post("/v1/documents", content=pieces(file_part(tricky) + END, 11), headers=MULTIPART)
     assert answer.status_code == 202, answer.text
-    assert [path.read_bytes() for path in stored(rt)] == [tricky]
+    assert [path.read_bytes() for path in await settled(rt)] == [tricky]
 
 
 @pytest.mark.parametrize(
@@ -171,7 +179,7 @@ async def test_filenames_lose_what_is_dangerous(rt: Runtime, alice: Person, give
     answer = await alice.client.post("/v1/documents", content=file_part(filename=given) + END, headers=MULTIPART)
     assert answer.status_code == 202, answer.text
     assert answer.json()["document"]["filename"] == kept
-    [path] = stored(rt)
+    [path] = await settled(rt)
     assert path.name.startswith("obj_")
     content = await alice.client.get(f"/v1/documents/{answer.json()['document']['id']}/content")
     assert content.status_code == 200
@@ -354,7 +362,7 @@ async def test_a_client_that_leaves_in_the_middle(rt: Runtime, alice: Person) ->
     app = alice.client._transport.app  # type: ignore[attr-defined]
     await app(scope, receive, send)
     assert sent == [] or sent[0]["status"] < 500
-    assert stored(rt) == []
+    assert await settled(rt) == []
     assert await counted(rt) == 0
 
 
@@ -371,7 +379,7 @@ async def test_an_upload_that_is_cancelled(rt: Runtime, alice: Person) -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert stored(rt) == []
+    assert await settled(rt) == []
 
 
 async def test_nothing_is_left_when_the_database_refuses(
