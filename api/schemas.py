@@ -1,17 +1,29 @@
 """What goes over the wire."""
 
 from datetime import datetime
-from typing import Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from footnote.documents import Accepted, Details
+from footnote.job_list import ListedJob
 from footnote.models import Chunk, Job, JobStep
 
 Item = TypeVar("Item")
 DocumentStatus = Literal["queued", "running", "waiting", "ready", "failed", "cancelled"]
 JobStatus = Literal["queued", "running", "waiting", "succeeded", "failed", "cancelled"]
-UNITS = {"chunk": "pages", "embed": "chunks", "upsert": "chunks"}
+Step = Literal["chunk", "embed", "upsert"]
+UNITS: dict[str, str] = {"chunk": "pages", "embed": "chunks", "upsert": "chunks"}
+
+# An unfinished job is queued or waiting, and says for what and until when; or it is running under a live lease.
+Reason = Annotated[str | None, Field(description="What is waited for, in words; empty while a worker is at it.")]
+NextAttempt = Annotated[datetime | None, Field(description="The wait ends then; in the past: as soon as possible.")]
+Attempts = Annotated[int, Field(description="Tries of the present step since it last made progress.")]
+Retries = Annotated[int, Field(description="How many of them a temporary error ended.")]
+Heartbeat = Annotated[datetime | None, Field(description="The last sign of life of the worker that is at it.")]
+Lease = Annotated[
+    datetime | None, Field(description="Without another sign of life, the work is taken back from the worker then.")
+]
 
 
 class Out(BaseModel):
@@ -41,13 +53,17 @@ class DocumentOut(Out):
     filename: str
     media_type: str
     status: DocumentStatus
+    step: Step
+    progress: ProgressOut
+    waiting_for: Reason
+    next_attempt_at: NextAttempt
+    error: ErrorOut | None
     version: int
     pages: int | None
     chunks: int | None
     bytes: int
     sha256: str
     metadata: dict[str, Any]
-    error: ErrorOut | None
     job_id: str
     created_at: datetime
     updated_at: datetime
@@ -62,13 +78,13 @@ class DocumentOut(Out):
             filename=version.filename,
             media_type=version.media_type,
             status=document_status(job),
+            **_standing(job),
             version=version.number,
             pages=version.pages,
             chunks=version.chunks,
             bytes=version.bytes,
             sha256=version.sha256.hex(),
             metadata=document.attributes,
-            error=error_of(job),
             job_id=job.id,
             created_at=document.created_at,
             updated_at=document.updated_at,
@@ -79,11 +95,14 @@ class JobOut(Out):
     id: str
     document_id: str
     status: JobStatus
-    step: str
-    attempts: int
+    step: Step
     progress: ProgressOut
-    waiting_for: str | None
-    next_attempt_at: datetime | None
+    attempts: Attempts
+    retries: Retries
+    waiting_for: Reason
+    next_attempt_at: NextAttempt
+    heartbeat_at: Heartbeat
+    lease_until: Lease
     error: ErrorOut | None
     created_at: datetime
     updated_at: datetime
@@ -95,12 +114,8 @@ class JobOut(Out):
             id=job.id,
             document_id=job.document_id,
             status=job.state,
-            step=job.step,
-            attempts=job.attempts + job.retries,
-            progress=progress_of(job),
-            waiting_for=waiting_for(job),
-            next_attempt_at=job.next_attempt_at,
-            error=error_of(job),
+            **_standing(job),
+            **_signs(job),
             created_at=job.created_at,
             updated_at=job.updated_at,
             finished_at=job.finished_at,
@@ -112,6 +127,17 @@ class ListedJobOut(JobOut):
 
     filename: str
     version: int
+    superseded: Annotated[bool, Field(description="The document has a newer job, whose outcome counts.")]
+
+    @classmethod
+    def listed(cls, found: ListedJob) -> "ListedJobOut":
+        job = JobOut.of(found.job).model_dump()
+        return cls(**job, filename=found.version.filename, version=found.version.number, superseded=found.superseded)
+
+
+class RetriedOut(Out):
+    retried: int
+    remaining: Annotated[int, Field(description="How many more the same call would choose.")]
 
 
 class StepOut(Out):
@@ -127,11 +153,15 @@ class StatusOut(Out):
     document_id: str
     job_id: str
     status: DocumentStatus
-    step: str
+    step: Step
+    started_at: Annotated[datetime | None, Field(description="When the present step was begun, the first time.")]
     progress: ProgressOut
-    attempts: int
-    waiting_for: str | None
-    next_attempt_at: datetime | None
+    attempts: Attempts
+    retries: Retries
+    waiting_for: Reason
+    next_attempt_at: NextAttempt
+    heartbeat_at: Heartbeat
+    lease_until: Lease
     error: ErrorOut | None
     steps: list[StepOut]
 
@@ -141,12 +171,9 @@ class StatusOut(Out):
             document_id=job.document_id,
             job_id=job.id,
             status=document_status(job),
-            step=job.step,
-            progress=progress_of(job),
-            attempts=job.attempts + job.retries,
-            waiting_for=waiting_for(job),
-            next_attempt_at=job.next_attempt_at,
-            error=error_of(job),
+            started_at=next((step.started_at for step in steps if step.name == job.step), None),
+            **_standing(job),
+            **_signs(job),
             steps=[StepOut.model_validate(step) for step in steps],
         )
 
@@ -263,16 +290,31 @@ def document_status(job: Job) -> DocumentStatus:
     return "ready" if job.state == "succeeded" else job.state  # type: ignore[return-value]
 
 
-def progress_of(job: Job) -> ProgressOut:
-    return ProgressOut(done=job.progress_done, total=job.progress_total, unit=UNITS[job.step])
+def _standing(job: Job) -> dict[str, Any]:
+    """Where the job stands, and what it waits for until when."""
+    return {
+        "step": job.step,
+        "progress": ProgressOut(done=job.progress_done, total=job.progress_total, unit=UNITS[job.step]),
+        "waiting_for": waiting_for(job),
+        "next_attempt_at": job.next_attempt_at,
+        "error": ErrorOut(code=job.error_code, message=job.error_message or "") if job.error_code else None,
+    }
+
+
+def _signs(job: Job) -> dict[str, Any]:
+    """How often it was tried, and whether somebody is at it."""
+    return {
+        "attempts": job.attempts + job.retries,
+        "retries": job.retries,
+        "heartbeat_at": job.updated_at if job.state == "running" else None,  # nobody but the worker writes then
+        "lease_until": job.lease_until,
+    }
 
 
 def waiting_for(job: Job) -> str | None:
-    """What an unfinished job waits for, in words; nothing while it runs or when it is over."""
-    return job.waiting_for or ("a free worker" if job.state == "queued" else None)
-
-
-def error_of(job: Job) -> ErrorOut | None:
-    if job.error_code is None:
+    """What a job that nobody works on waits for; without comparing clocks, as the dispatcher has the database's."""
+    if job.state not in ("queued", "waiting"):
         return None
-    return ErrorOut(code=job.error_code, message=job.error_message or "")
+    if job.dispatched_at:
+        return "a free worker"
+    return job.waiting_for or "its turn"

@@ -18,7 +18,7 @@ from footnote import webhooks
 from footnote.clock import from_now
 from footnote.errors import Conflict, FootnoteError, NotFound, RateLimited
 from footnote.ids import new_id
-from footnote.models import Document, Job, JobStep, Version
+from footnote.models import Document, Job, JobStep
 from footnote.settings import Settings
 from footnote.telemetry import log
 from footnote.tenants import scoped
@@ -217,6 +217,7 @@ async def postpone(
         return False
     backoff = min(LONGEST_WAIT, 2.0 ** min(retries, 16)) * random.uniform(0.5, 1.0)  # noqa: S311  spreading, not secrecy
     delay = max(error.retry_after or 0.0, backoff)
+    what = "the provider's rate limit" if limited else "another attempt"
     await _write(
         session,
         claim,
@@ -227,7 +228,7 @@ async def postpone(
         lease_until=None,
         next_attempt_at=from_now(delay),
         dispatched_at=None,
-        waiting_for=clean(error.message),
+        waiting_for=clean(f"{what}: {error.message}"),
         error_code=error.code,
         error_message=clean(error.message),
     )
@@ -282,19 +283,6 @@ async def steps(session: AsyncSession, job_id: str) -> Sequence[JobStep]:
     return found.all()
 
 
-async def page_of(
-    session: AsyncSession, tenant_id: str, *, limit: int, before: str | None, states: Sequence[str]
-) -> list[tuple[Job, Version]]:
-    """Newest first, `limit` at most, older than the id `before`; each with the version it works on."""
-    query = scoped(Job, tenant_id).join(Version, Version.id == Job.version_id).add_columns(Version)
-    query = query.order_by(Job.id.desc()).limit(limit)
-    if before:
-        query = query.where(Job.id < before)
-    if states:
-        query = query.where(Job.state.in_(states))
-    return [(row[0], row[1]) for row in await session.execute(query)]
-
-
 async def cancel(session: AsyncSession, tenant_id: str, job_id: str) -> Job:
     """Ends an unfinished job; the worker notices at its next write, which is fenced. Raises Conflict."""
     job = await get(session, tenant_id, job_id)
@@ -341,9 +329,20 @@ async def retry(session: AsyncSession, tenant_id: str, job_id: str) -> Job:
     newest = select(Document.job_id).where(Document.id == job.document_id).with_for_update(read=True)
     if await session.scalar(newest) != job.id:
         raise Conflict("job_superseded", "The document was uploaded again since and has a newer job.")
-    done = await session.execute(
+    if not await drive_on(session, Job.id == job.id):
+        raise Conflict("job_not_retryable", f"The job is {job.state}; only a failed or cancelled one can be retried.")
+    await session.refresh(job)
+    return job
+
+
+async def drive_on(session: AsyncSession, which: ColumnElement[bool]) -> Sequence[str]:
+    """Queues those of the jobs `which` that failed or were cancelled, at the step they stopped at; their ids.
+
+    The caller holds their documents, or a newer upload could be overtaken.
+    """
+    driven = await session.scalars(
         update(Job)
-        .where(Job.id == job.id, Job.state.in_(("failed", "cancelled")))
+        .where(which, Job.state.in_(("failed", "cancelled")))
         .values(
             state="queued",
             run=Job.run + 1,
@@ -356,10 +355,10 @@ async def retry(session: AsyncSession, tenant_id: str, job_id: str) -> Job:
             finished_at=None,
             updated_at=func.now(),
         )
+        .returning(Job.id)
     )
-    if _rows(done) != 1:
-        raise Conflict("job_not_retryable", f"The job is {job.state}; only a failed or cancelled one can be retried.")
-    await write_step(session, job.id, job.step, state="pending", finished_at=None)
+    ids = driven.all()
+    stopped = update(JobStep).where(JobStep.job_id == Job.id, JobStep.name == Job.step, Job.id.in_(ids))
+    await session.execute(stopped.values(state="pending", finished_at=None))
     await wake_dispatcher(session)
-    await session.refresh(job)
-    return job
+    return ids

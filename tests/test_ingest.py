@@ -168,7 +168,8 @@ async def test_a_rate_limit_waits_as_long_as_the_provider_says(rt: Runtime, tena
     async with rt.sessions() as session:
         now = (await session.scalars(select(func.now()))).one()
     assert job.next_attempt_at is not None
-    assert ((job.next_attempt_at - now).total_seconds(), job.waiting_for) == (77, "The provider answered 429")
+    assert (job.next_attempt_at - now).total_seconds() == 77
+    assert job.waiting_for == "the provider's rate limit: The provider answered 429"
 
 
 @pytest.mark.parametrize("message", ["The provider answered 401: bad key", "401: \x00\ud800 bad key"])

@@ -10,8 +10,9 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote import backlog, jobs
+from footnote import backlog, job_list, jobs
 from footnote.errors import Conflict, NotFound, RateLimited, Unavailable
+from footnote.job_list import JobFilter
 from footnote.jobs import Claim, LeaseLost
 from footnote.models import WebhookDelivery
 from footnote.runtime import Runtime
@@ -170,7 +171,7 @@ async def test_a_wait_says_why_and_is_not_counted_as_a_crash(rt: Runtime, job_id
     assert await write(rt, jobs.postpone, held, error, rt.settings)
     job = await job_of(rt, job_id)
     assert (job.state, job.attempts, job.retries, job.lease_until) == ("waiting", 0, 1, None)
-    assert job.waiting_for == "The provider answered 429: slow down"
+    assert job.waiting_for == "the provider's rate limit: The provider answered 429: slow down"
     assert (await step_states(rt, job_id))["chunk"] == "waiting"
 
 
@@ -366,7 +367,7 @@ async def test_another_tenants_job_is_unknown(rt: Runtime, job_id: str) -> None:
     for ask in (jobs.get, jobs.cancel, jobs.retry):
         with pytest.raises(NotFound, match="job_not_found"):
             await write(rt, ask, stranger, job_id)
-    assert await write(rt, jobs.page_of, stranger, limit=9, before=None, states=()) == []
+    assert await write(rt, job_list.page_of, stranger, JobFilter(), limit=9, before=None) == []
 
 
 async def test_the_overview_tells_how_long_the_oldest_due_job_has_waited(rt: Runtime, job_id: str) -> None:

@@ -1,34 +1,78 @@
-"""Jobs: one run of the pipeline each; the list with `status=failed` is the dead-letter view."""
+"""Jobs: one run of the pipeline each; the list with `status=failed&superseded=false` is the dead-letter view."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
-from api.deps import Cursor, Limit, Plain, Reader, RuntimeDep, Writer
-from api.schemas import JobOut, JobStatus, ListedJobOut, PageOf
-from footnote import jobs
+from api.deps import Plain, Reader, RuntimeDep, Writer
+from api.schemas import JobOut, JobStatus, ListedJobOut, PageOf, RetriedOut, Step
+from footnote import job_list, jobs
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 JobId = Annotated[Plain, Path(max_length=64)]
+Name = Annotated[Plain, StringConstraints(max_length=64)]
+
+
+class _FilterIn(BaseModel):
+    """Which jobs. A misspelt filter is refused: it would choose too many."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    step: Annotated[list[Step], Field(max_length=20, description="The step the job is at, or stopped at.")] = []
+    error_code: Annotated[list[Name], Field(max_length=20, description="What went wrong.")] = []
+    document_id: Name | None = None
+    collection: Annotated[Name | None, Field(description="Name or id.")] = None
+    created_after: AwareDatetime | None = None
+    created_before: AwareDatetime | None = None
+
+
+class JobsIn(_FilterIn):
+    status: Annotated[list[JobStatus], Field(max_length=20)] = []
+    superseded: Annotated[bool | None, Field(description="Whether the document has a newer job.")] = None
+    limit: Annotated[int, Field(ge=1, le=100, description="Items in one page.")] = 50
+    cursor: Annotated[Name | None, Field(description="`next_cursor` of the page before.")] = None
+
+
+class RetryIn(_FilterIn):
+    status: Annotated[list[Literal["failed", "cancelled"]], Field(min_length=1, max_length=2)] = ["failed"]
+    limit: Annotated[int, Field(ge=1, le=1000, description="Jobs driven on by one call.")] = 100
+
+
+def _wanted(given: JobsIn | RetryIn, superseded: bool | None) -> job_list.JobFilter:
+    return job_list.JobFilter(
+        states=given.status,
+        steps=given.step,
+        error_codes=given.error_code,
+        document_id=given.document_id,
+        collection=given.collection,
+        created_after=given.created_after,
+        created_before=given.created_before,
+        superseded=superseded,
+    )
 
 
 @router.get("", operation_id="jobs_list")
-async def list_jobs(
-    rt: RuntimeDep,
-    caller: Reader,
-    limit: Limit = 50,
-    cursor: Cursor = None,
-    status: Annotated[list[JobStatus] | None, Query()] = None,
-) -> PageOf[ListedJobOut]:
+async def list_jobs(rt: RuntimeDep, caller: Reader, given: Annotated[JobsIn, Query()]) -> PageOf[ListedJobOut]:
     """Jobs, newest first."""
+    wanted = _wanted(given, given.superseded)
     async with rt.transaction() as session:
-        found = await jobs.page_of(session, caller.tenant_id, limit=limit + 1, before=cursor, states=status or ())
-    more = found[limit - 1][0].id if len(found) > limit else None
-    listed = [
-        ListedJobOut(**JobOut.of(job).model_dump(), filename=version.filename, version=version.number)
-        for job, version in found[:limit]
-    ]
-    return PageOf(data=listed, next_cursor=more)
+        found = await job_list.page_of(session, caller.tenant_id, wanted, limit=given.limit + 1, before=given.cursor)
+    more = found[given.limit - 1].job.id if len(found) > given.limit else None
+    return PageOf(data=[ListedJobOut.listed(each) for each in found[: given.limit]], next_cursor=more)
+
+
+@router.post("/retry", operation_id="jobs_retry_many")
+async def retry_many(given: RetryIn, rt: RuntimeDep, caller: Writer) -> RetriedOut:
+    """Drives the jobs that failed, or were cancelled, on from the step each stopped at; the longest dead first.
+
+    Superseded ones are left alone. `remaining` above 0 asks for another call.
+    """
+    async with rt.transaction() as session:
+        retried, remaining = await job_list.retry(
+            session, caller.tenant_id, _wanted(given, superseded=False), limit=given.limit
+        )
+    return RetriedOut(retried=retried, remaining=remaining)
 
 
 @router.get("/{job_id}", operation_id="jobs_get")

@@ -15,8 +15,8 @@ from tests.conftest import Person
 pytestmark = pytest.mark.anyio
 WEATHER = (Path(__file__).parents[1] / "samples" / "weather.md").read_bytes()
 STATUS_FIELDS = {
-    *("document_id", "job_id", "status", "step", "progress", "attempts", "waiting_for", "next_attempt_at"),
-    *("error", "steps"),
+    *("document_id", "job_id", "status", "step", "started_at", "progress", "attempts", "retries", "waiting_for"),
+    *("next_attempt_at", "heartbeat_at", "lease_until", "error", "steps"),
 }
 STEP_FIELDS = {"name", "state", "started_at", "finished_at", "attempts", "counts"}
 

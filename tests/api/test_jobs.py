@@ -10,8 +10,8 @@ from tests.conftest import Person
 
 pytestmark = pytest.mark.anyio
 JOB_FIELDS = {
-    *("id", "document_id", "status", "step", "attempts", "progress", "waiting_for", "next_attempt_at", "error"),
-    *("created_at", "updated_at", "finished_at"),
+    *("id", "document_id", "status", "step", "progress", "attempts", "retries", "waiting_for", "next_attempt_at"),
+    *("heartbeat_at", "lease_until", "error", "created_at", "updated_at", "finished_at"),
 }
 
 
@@ -52,7 +52,7 @@ async def test_the_dead_letters(rt: Runtime, alice: Person) -> None:
     page = (await alice.client.get("/v1/jobs?status=failed")).json()
     assert page["next_cursor"] is None
     [job] = page["data"]
-    assert set(job) == JOB_FIELDS | {"filename", "version"}
+    assert set(job) == JOB_FIELDS | {"filename", "version", "superseded"}
     assert (job["id"], job["filename"]) == (failed.details.job.id, "scan.pdf")
     assert job["error"]["code"] == "no_text"
 
