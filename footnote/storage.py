@@ -14,7 +14,6 @@ from typing import IO, TYPE_CHECKING, Any, Protocol
 from urllib.parse import urlsplit
 
 from footnote.errors import DocumentRejected, Invalid, Unavailable
-from footnote.ids import new_id
 
 if TYPE_CHECKING:
     from types_boto3_s3.client import S3Client
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 PIECE = 1024 * 1024
 PART = 8 * 1024 * 1024  # S3 wants at least 5 MiB for every part but the last
 PARTS_IN_FLIGHT = 3
+UNFINISHED = ".part"  # keys have one writer each, so one name for its unfinished file is enough
 
 
 class Writer(Protocol):
@@ -41,7 +41,15 @@ class Store(Protocol):
         """A file with the object's bytes, for libraries that need one; read only."""
         ...
 
-    async def delete(self, key: str) -> None: ...
+    async def exists(self, key: str) -> bool: ...
+    async def delete(self, key: str) -> None:
+        """Removes the object, and what a writer that died has left of it. An unknown key is no error."""
+        ...
+
+    def keys(self, folder: str) -> AsyncIterator[str]:
+        """The keys that start with `folder/`, and those of unfinished writes with UNFINISHED behind them."""
+        ...
+
     async def check(self) -> None: ...
 
 
@@ -94,8 +102,20 @@ class LocalStore:
             raise DocumentRejected("object_missing")
         yield path
 
+    async def exists(self, key: str) -> bool:
+        return await asyncio.to_thread(self._path(key).is_file)
+
     async def delete(self, key: str) -> None:
-        await asyncio.to_thread(self._path(key).unlink, missing_ok=True)
+        path = self._path(key)
+        with _disk_errors():
+            await asyncio.to_thread(path.unlink, missing_ok=True)
+            await asyncio.to_thread(_part(path).unlink, missing_ok=True)
+
+    async def keys(self, folder: str) -> AsyncIterator[str]:
+        for directory, _, names in os.walk(self._path(folder)):
+            within = Path(directory).relative_to(self.directory)
+            for name in names:
+                yield str(within / name)
 
     async def check(self) -> None:
         with _disk_errors():
@@ -113,6 +133,10 @@ def _disk_errors() -> Iterator[None]:
         raise Unavailable("store_unavailable", f"The object store's disk: {error.strerror}") from error
 
 
+def _part(path: Path) -> Path:
+    return path.with_name(path.name + UNFINISHED)
+
+
 def _open(path: Path) -> IO[bytes]:
     try:
         return path.open("rb")
@@ -124,7 +148,7 @@ class LocalWriter:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
-        self._part = path.with_name(f"{path.name}.{new_id('part')}")
+        self._part = _part(path)
         self._file = self._part.open("xb")
 
     async def write(self, data: bytes) -> None:
@@ -215,8 +239,33 @@ class S3Store:
             file.flush()
             yield Path(file.name)
 
+    async def exists(self, key: str) -> bool:
+        try:
+            await self.call("head_object", **self.where(key))
+        except DocumentRejected:
+            return False
+        return True
+
     async def delete(self, key: str) -> None:
-        await self.call("delete_object", **self.where(key))
+        where = self.where(key)
+        async for unfinished in self._pages("list_multipart_uploads", "Uploads", where["Key"]):
+            if unfinished["Key"] == where["Key"]:
+                await self.call("abort_multipart_upload", **where, UploadId=unfinished["UploadId"])
+        await self.call("delete_object", **where)
+
+    async def keys(self, folder: str) -> AsyncIterator[str]:
+        start = self.where(f"{folder}/")["Key"]
+        within = len(start) - len(folder) - 1
+        async for each in self._pages("list_objects_v2", "Contents", start):
+            yield each["Key"][within:]
+        async for each in self._pages("list_multipart_uploads", "Uploads", start):
+            yield each["Key"][within:] + UNFINISHED
+
+    async def _pages(self, method: str, items: str, start: str) -> AsyncIterator[dict[str, Any]]:
+        pages = iter(self.client.get_paginator(method).paginate(Bucket=self.bucket, Prefix=start))  # type: ignore[call-overload]
+        while page := await asyncio.to_thread(_next_page, pages):
+            for each in page.get(items, ()):
+                yield each
 
     async def check(self) -> None:
         await self.call("head_bucket", Bucket=self.bucket)
@@ -280,6 +329,11 @@ class S3Writer:
             await self._store.call("abort_multipart_upload", **self._where, UploadId=self._upload_id)
 
 
+def _next_page(pages: Iterator[dict[str, Any]]) -> dict[str, Any] | None:
+    with _s3_errors():
+        return next(pages, None)
+
+
 def _read_body(body: Any) -> bytes:
     with _s3_errors():
         data: bytes = body.read(PIECE)
@@ -296,7 +350,8 @@ class _s3_errors:  # noqa: N801  reads as the with-statement it is
             return
         from botocore.exceptions import BotoCoreError, ClientError, HTTPClientError
 
-        if isinstance(error, ClientError) and error.response.get("Error", {}).get("Code") == "NoSuchKey":
+        missing = {("GetObject", "NoSuchKey"), ("HeadObject", "404")}  # an answer to HEAD has no body to say more in
+        if isinstance(error, ClientError) and (error.operation_name, error.response["Error"].get("Code")) in missing:
             raise DocumentRejected("object_missing") from error
         if isinstance(error, ClientError | BotoCoreError | HTTPClientError):
             raise Unavailable("store_unavailable", f"The object store answered: {error}") from error

@@ -16,7 +16,7 @@ tenants = typer.Typer(
 
 
 def register(app: typer.Typer) -> None:
-    for command in (up, api, worker, dispatcher, flower, migrate):
+    for command in (up, api, worker, dispatcher, flower, migrate, audit):
         app.command(rich_help_panel="Server")(command)
     app.add_typer(tenants, name="tenants", rich_help_panel="Server")
 
@@ -70,6 +70,34 @@ def migrate() -> None:
     secret = asyncio.run(bootstrap.ensure_first_tenant(settings))
     if secret:
         typer.echo(f"API key (kept in {settings.data_dir / 'api_key'}): {secret}")
+
+
+def audit(
+    fix: Annotated[bool, typer.Option("--fix", help="Remove what is left over.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, one for each finding.")] = False,
+) -> None:
+    """Compare the store with the database, in both directions, and the database with itself.
+
+    Works on DATABASE_URL and STORAGE_URL, or the running local stack, while it is in use. Exit codes: 0 nothing found
+    or all of it fixed, 1 something is left.
+    """
+    left = asyncio.run(_audit(_with_database(), fix, as_json))
+    raise typer.Exit(1 if left else 0)
+
+
+async def _audit(settings: Settings, fix: bool, as_json: bool) -> int:
+    from footnote.audit import audit
+    from footnote.runtime import open_runtime
+
+    found = left = 0
+    async with open_runtime(settings, pool_size=1) as rt:
+        async for finding in audit(rt, fix=fix):
+            found, left = found + 1, left + (not finding.fixed)
+            words = f"{finding.kind}: {finding.what}" + (" (removed)" if finding.fixed else "")
+            typer.echo(json.dumps(vars(finding)) if as_json else words)
+    if not as_json:
+        typer.echo(f"{found} found, {left} left.")
+    return left
 
 
 def _with_database() -> Settings:

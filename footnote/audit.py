@@ -1,0 +1,137 @@
+"""Proof that nothing is lost and nothing is left: the store against the database, and the database in itself."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from sqlalchemy import select, text, update
+from sqlalchemy.orm import InstrumentedAttribute
+
+from footnote import objects
+from footnote.models import UnownedObject, Version
+from footnote.runtime import Runtime
+from footnote.storage import UNFINISHED
+
+FOLDERS = ("objects", "artifacts")
+BATCH = 500
+LOOKUPS_AT_ONCE = 16
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something that should not be; `fixed` if the audit was asked to set it right and could."""
+
+    kind: str
+    what: str
+    fixed: bool = False
+
+
+# Rows that no transaction of ours leaves behind: (table, what is shown, condition).
+_LEFTOVERS = {
+    "chunk_without_version": (
+        "chunk",
+        "version_id",
+        "NOT EXISTS (SELECT FROM document WHERE active_version_id = chunk.version_id)",
+    ),
+    "page_without_version": (
+        "page",
+        "version_id",
+        "NOT EXISTS (SELECT FROM document JOIN version ON version.document_id = document.id "
+        "WHERE version.id = page.version_id AND document.active_version_id = page.version_id)",
+    ),
+    "embedding_without_document": (
+        "embedding",
+        "encode(text_sha256, 'hex')",
+        "NOT EXISTS (SELECT FROM document WHERE id = embedding.document_id) "
+        "AND NOT EXISTS (SELECT FROM chunk WHERE chunk.tenant_id = embedding.tenant_id "
+        "AND chunk.space_id = embedding.space_id AND chunk.text_sha256 = embedding.text_sha256)",
+    ),
+}
+
+_INCOMPLETE = text(
+    """
+    SELECT document.id FROM document JOIN version ON version.id = document.active_version_id
+    WHERE version.chunks IS DISTINCT FROM (SELECT count(*) FROM chunk WHERE chunk.version_id = version.id)
+       OR version.pages IS DISTINCT FROM (SELECT count(*) FROM page WHERE page.version_id = version.id)
+    """
+)
+
+
+async def audit(rt: Runtime, *, fix: bool) -> AsyncIterator[Finding]:
+    """Everything found; with `fix`, what is left over is removed. Safe while the system works."""
+    async for key in _unnamed(rt):
+        if fix:
+            async with rt.transaction() as session:
+                await objects.give_up(session, [key])
+        yield Finding("object_without_row", key, fix)
+    while fix and await objects.sweep(rt):
+        pass
+    async for key in _absent(rt, Version.artifact_key):
+        if fix:  # the job then makes it again
+            await rt.execute(update(Version).where(Version.artifact_key == key).values(artifact_key=None))
+        yield Finding("artifact_missing", key, fix)
+    async for key in _absent(rt, Version.object_key):
+        yield Finding("object_missing", key)
+    for kind, (table, shown, condition) in _LEFTOVERS.items():
+        look = f"SELECT {shown} FROM {table} WHERE {condition}"
+        removal = f"DELETE FROM {table} WHERE {condition} RETURNING {shown}"
+        async with rt.transaction() as session:
+            leftovers = dict.fromkeys(await session.scalars(text(removal if fix else look)))
+        for what in leftovers:
+            yield Finding(kind, what, fix)
+    async with rt.transaction() as session:
+        incomplete = (await session.scalars(_INCOMPLETE)).all()
+    for document_id in incomplete:
+        yield Finding("document_incomplete", document_id)
+
+
+async def _unnamed(rt: Runtime) -> AsyncIterator[str]:
+    """Keys in the store that no row names. An object is named before it is written, so none is too new."""
+    for folder in FOLDERS:
+        async for listed in _batches(rt.store.keys(folder)):
+            keys = {each.removesuffix(UNFINISHED) for each in listed}
+            for key in sorted(keys - await _named(rt, keys)):
+                # One that was deleted since it was listed is no finding.
+                if key not in listed or await rt.store.exists(key):
+                    yield key
+
+
+async def _batches(items: AsyncIterator[str]) -> AsyncIterator[set[str]]:
+    batch: set[str] = set()
+    async for item in items:
+        batch.add(item)
+        if len(batch) == BATCH:
+            yield batch
+            batch = set()
+    yield batch
+
+
+async def _named(rt: Runtime, keys: set[str]) -> set[str | None]:
+    # In one statement: between two of them an object could move from one owner to the other.
+    columns = (Version.object_key, Version.artifact_key, UnownedObject.key)
+    owners = [select(column.label("key")).where(column.in_(keys)) for column in columns]
+    async with rt.transaction() as session:
+        return set(await session.scalars(owners[0].union(*owners[1:])))
+
+
+async def _absent(rt: Runtime, column: InstrumentedAttribute[str | None]) -> AsyncIterator[str]:
+    """Keys that versions name and that are not in the store."""
+    room = asyncio.Semaphore(LOOKUPS_AT_ONCE)
+
+    async def absent(key: str) -> bool:
+        async with room:
+            return not await rt.store.exists(key)
+
+    last = ""
+    while True:
+        async with rt.transaction() as session:
+            page = select(column).where(column > last).order_by(column).limit(BATCH)
+            keys = [key for key in await session.scalars(page) if key]
+        if not keys:
+            return
+        last = keys[-1]
+        gone = [key for key, is_gone in zip(keys, await asyncio.gather(*map(absent, keys)), strict=True) if is_gone]
+        async with rt.transaction() as session:  # those that were given up meanwhile are gone for good reason
+            missing = (await session.scalars(select(column).where(column.in_(gone)))).all()
+        for key in missing:
+            yield key or ""
