@@ -1,9 +1,10 @@
 """Jobs: one run of the pipeline each; the list with `status=failed&superseded=false` is the dead-letter view."""
 
+from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from api.deps import Plain, Reader, RuntimeDep, Writer
 from api.schemas import JobOut, JobStatus, ListedJobOut, PageOf, RetriedOut, Step
@@ -12,6 +13,16 @@ from footnote import job_list, jobs
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 JobId = Annotated[Plain, Path(max_length=64)]
 Name = Annotated[Plain, StringConstraints(max_length=64)]
+
+
+def _utc(value: datetime) -> datetime:
+    try:
+        return value.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("is outside the calendar") from error
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_utc)]
 
 
 class _FilterIn(BaseModel):
@@ -23,8 +34,8 @@ class _FilterIn(BaseModel):
     error_code: Annotated[list[Name], Field(max_length=20, description="What went wrong.")] = []
     document_id: Name | None = None
     collection: Annotated[Name | None, Field(description="Name or id.")] = None
-    created_after: AwareDatetime | None = None
-    created_before: AwareDatetime | None = None
+    created_after: Moment | None = None
+    created_before: Moment | None = None
 
 
 class JobsIn(_FilterIn):
