@@ -1,8 +1,6 @@
 """The real worker and dispatcher, killed and stopped in the middle of a step."""
 
 import asyncio
-import hashlib
-import json
 import os
 import signal
 import subprocess
@@ -10,10 +8,8 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from uuid import uuid4
 
@@ -25,10 +21,10 @@ from footnote.settings import Settings
 from tests import driving
 from tests.conftest import named_database, run_sql
 from tests.driving import SAMPLES, chunks_of, job_of, pages_of, paragraphs
+from tests.programs import ROOT, Program, Reply, serving, vectors
 
 pytestmark = [pytest.mark.anyio, pytest.mark.worker]
 
-ROOT = Path(__file__).parents[1]
 LEASE_SECONDS = 3
 
 
@@ -39,90 +35,13 @@ class Provider:
     texts: Counter[str] = field(default_factory=Counter)
     open: threading.Event = field(default_factory=threading.Event)
     waiting: int = 0
-    port: int = 0
 
-    def answer(self, texts: list[str]) -> bytes:
+    def answer(self, texts: list[str], _port: int) -> Reply:
         self.waiting += 1
         self.open.wait(60)
         self.waiting -= 1
         self.texts.update(texts)
-        vectors = [[byte - 127.5 for byte in hashlib.sha256(text.encode()).digest()[:16]] for text in texts]
-        data = [{"object": "embedding", "index": n, "embedding": vector} for n, vector in enumerate(vectors)]
-        usage = {"prompt_tokens": len(texts), "total_tokens": len(texts)}
-        return json.dumps({"object": "list", "data": data, "model": "m", "usage": usage}).encode()
-
-
-@contextmanager
-def serving() -> Iterator[Provider]:
-    provider = Provider()
-    provider.open.set()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            texts = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["input"]
-            body = provider.answer(texts)
-            try:
-                self.send_response(200)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-            except OSError:
-                pass  # the caller was killed
-
-        def log_message(self, *_: object) -> None: ...
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    provider.port = server.server_address[1]
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield provider
-    finally:
-        provider.open.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
-@dataclass
-class Program:
-    """A program of ours in a process of its own, with the processes it starts."""
-
-    module: str
-    environment: dict[str, str]
-    log: Path
-    process: "subprocess.Popen[bytes] | None" = None
-
-    def start(self) -> None:
-        with self.log.open("ab") as output:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", self.module],
-                cwd=ROOT,
-                env=self.environment,
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-            )
-
-    def children(self) -> list[int]:
-        assert self.process is not None
-        return [
-            int(pid) for pid in Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        ]
-
-    def signal(self, number: int) -> None:
-        assert self.process is not None
-        self.process.send_signal(number)
-
-    def wait(self, seconds: float) -> int:
-        assert self.process is not None
-        return self.process.wait(seconds)
-
-    def kill(self) -> None:
-        if self.process is not None and self.process.poll() is None:
-            self.process.kill()
-            self.process.wait()
+        return vectors(texts)
 
 
 @dataclass
@@ -152,13 +71,15 @@ async def system(
     name = f"t_{uuid4().hex[:12]}"
     server, url = named_database(migrated_url, "postgres"), named_database(migrated_url, name)
     await run_sql(server, f"CREATE DATABASE {name} TEMPLATE pristine")
-    with serving() as provider:
+    provider = Provider()
+    provider.open.set()
+    with serving(provider.answer) as port:
         given = {
             "DATABASE_URL": url,
             "REDIS_URL": redis_url,
             "STORAGE_URL": f"file://{directory}/objects",
             "FOOTNOTE_EMBEDDER": "openai",
-            "OPENAI_BASE_URL": f"http://127.0.0.1:{provider.port}/v1",
+            "OPENAI_BASE_URL": f"http://127.0.0.1:{port}/v1",
             "FOOTNOTE_LEASE_SECONDS": str(LEASE_SECONDS),
             "FOOTNOTE_HEARTBEAT_SECONDS": "1",
             "FOOTNOTE_WORKER_CONCURRENCY": "1",
@@ -177,6 +98,7 @@ async def system(
             async with open_runtime(settings, pool_size=2) as rt:
                 yield System(rt, provider, worker, dispatcher, await driving.new_tenant(rt))
         finally:
+            provider.open.set()
             worker.kill()
             dispatcher.kill()
     await run_sql(server, f"DROP DATABASE {name} WITH (FORCE)")
@@ -187,7 +109,7 @@ async def running(system: System) -> AsyncIterator[None]:
     """Every test begins with a worker and a provider that answers."""
     system.provider.open.set()
     system.provider.texts.clear()
-    if system.worker.process is None or system.worker.process.poll() is not None:
+    if not system.worker.running():
         system.worker.start()
     yield
     system.provider.open.set()
@@ -233,8 +155,7 @@ async def test_a_pool_process_killed_in_the_middle_of_a_step_costs_one_batch_and
     await check_whole(system, job)
     assert len(system.provider.texts) == 19
     assert system.provider.texts.total() <= 19 + 4, "at most the batch in flight was asked for again"
-    assert system.worker.process is not None
-    assert system.worker.process.poll() is None
+    assert system.worker.running()
 
 
 async def test_a_worker_killed_whole_leaves_no_process_and_its_successor_goes_on(system: System) -> None:
