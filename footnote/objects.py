@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.clock import from_now
 from footnote.errors import DatabaseAway, FootnoteError, Unavailable
-from footnote.models import UnownedObject
+from footnote.models import UnownedObject, Version
 from footnote.runtime import Runtime
 from footnote.telemetry import log
 
@@ -49,15 +49,27 @@ async def reserved(rt: Runtime, key: str) -> AsyncIterator[None]:
     """Keeps an object while the block writes it and adopts it; gives it up when the block raises."""
     async with rt.transaction() as session:
         await reserve(session, key)
-    mine = update(UnownedObject).where(UnownedObject.key == key)
+    longer = update(UnownedObject).where(UnownedObject.key == key).values(delete_at=from_now(RESERVED_SECONDS))
     try:
-        async with rt.repeating(mine.values(delete_at=from_now(RESERVED_SECONDS)), RESERVED_SECONDS / 3):
+        async with rt.repeating(longer, RESERVED_SECONDS / 3):
             yield
     except BaseException:
-        # Does nothing to an object that has been adopted: even a commit whose answer was lost is safe.
         with suppress(DatabaseAway):  # then its time runs out by itself
-            await asyncio.shield(rt.execute(mine.values(delete_at=func.now())))
+            await asyncio.shield(_let_go(rt, key))
         raise
+
+
+async def _let_go(rt: Runtime, key: str) -> None:
+    """Gives an object up, but not if it has been adopted by a commit whose answer was lost."""
+    noted = update(UnownedObject).where(UnownedObject.key == key).values(delete_at=func.now())
+    async with rt.transaction() as session:
+        # Waits for such a commit if it is still on its way, so that the next statement sees what came of it.
+        if (await session.scalars(noted.returning(UnownedObject.key))).all():
+            return
+        by_a_version = (Version.object_key == key) | (Version.artifact_key == key)
+        if await session.scalar(select(Version.id).where(by_a_version)) is None:
+            # Swept while its writer was frozen, who may have written it anew since.
+            await give_up(session, [key])
 
 
 async def sweep(rt: Runtime) -> int:
