@@ -50,11 +50,14 @@ CODES: dict[str, str] = {
 class FootnoteError(Exception):
     """Base of everything raised on purpose.
 
-    `code` is stable and machine readable, `message` is for a person, `retry_after` is in seconds.
+    `code` is stable and machine readable, `message` is for a person, `retry_after` is in seconds. A job that meets
+    a retryable error says that it `waits_for` something; only what `is_failure` uses up its retries.
     """
 
     kind: ClassVar[str] = "internal"
     retryable: ClassVar[bool] = False
+    is_failure: ClassVar[bool] = True
+    waits_for: ClassVar[str] = "another attempt"
 
     def __init__(
         self,
@@ -110,6 +113,8 @@ class ProviderRejected(FootnoteError):
 class RateLimited(FootnoteError):
     kind = "rate_limited"
     retryable = True
+    is_failure = False
+    waits_for = "the provider's rate limit"
 
 
 class Unavailable(FootnoteError):

@@ -29,8 +29,6 @@ from footnote.runtime import Runtime
 from footnote.storage import writing
 from footnote.telemetry import log
 
-UNEXPECTED_RETRIES = 3
-
 
 class OutputGone(Unavailable):
     """What an earlier step left behind was removed since: that step must run again."""
@@ -93,13 +91,14 @@ async def _settle(rt: Runtime, write: Callable[[AsyncSession], Awaitable[None]])
 
 async def _ended_badly(session: AsyncSession, rt: Runtime, claim: Claim, error: Exception) -> None:
     """Waits and retries after a temporary error, fails the document after a permanent one."""
-    if isinstance(error, FootnoteError):
-        known, hopeless = error, not error.retryable
-    else:
+    known = error if isinstance(error, FootnoteError) else Unavailable("internal_error")
+    unexpected = known is not error
+    if unexpected:
         log.error("step failed", job_id=claim.job_id, step=claim.step, exc_info=error)
-        known, hopeless = Unavailable("internal_error"), claim.retries >= UNEXPECTED_RETRIES
     back_to = error.step if isinstance(error, OutputGone) else None
-    if hopeless or not await jobs.postpone(session, claim, known, rt.settings, back_to):
+    if not known.retryable or not await jobs.postpone(
+        session, claim, known, rt.settings, back_to, unexpected=unexpected
+    ):
         await jobs.fail(session, claim, known.code, known.message)
 
 

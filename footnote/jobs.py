@@ -16,7 +16,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from footnote import webhooks
 from footnote.clock import from_now
-from footnote.errors import Conflict, FootnoteError, NotFound, RateLimited
+from footnote.errors import Conflict, FootnoteError, NotFound
 from footnote.ids import new_id
 from footnote.models import Document, Job, JobStep
 from footnote.settings import Settings
@@ -26,7 +26,7 @@ from footnote.text import clean
 
 STEPS = ("chunk", "embed", "upsert")
 LONGEST_WAIT = 600.0  # seconds between two tries
-PATIENCE_WITH_LIMITS = 6  # retries counted for a rate limit, at most: its waits grow no further than about a minute
+UNEXPECTED_RETRIES = 3  # after errors that nobody foresaw; they count with the crashes
 CHANNEL = "footnote_jobs"  # Postgres NOTIFY channel that wakes the dispatcher
 TERMINAL = ("succeeded", "failed", "cancelled")
 UNFINISHED = ("queued", "running", "waiting")
@@ -47,11 +47,10 @@ class Claim:
     step: str
     token: int
     attempts: int
-    retries: int
 
 
 def claim_of(job: Job) -> Claim:
-    return Claim(job.id, job.tenant_id, job.document_id, job.version_id, job.step, job.token, job.attempts, job.retries)
+    return Claim(job.id, job.tenant_id, job.document_id, job.version_id, job.step, job.token, job.attempts)
 
 
 def _fence(claim: Claim) -> ColumnElement[bool]:
@@ -204,31 +203,40 @@ async def finish_step(session: AsyncSession, claim: Claim, counts: dict[str, Any
 
 
 async def postpone(
-    session: AsyncSession, claim: Claim, error: FootnoteError, settings: Settings, back_to: str | None = None
+    session: AsyncSession,
+    claim: Claim,
+    error: FootnoteError,
+    settings: Settings,
+    back_to: str | None = None,
+    *,
+    unexpected: bool = False,
 ) -> bool:
     """After a temporary error: waits and tries again, this step or one before. False when retries are used up.
 
-    Exponential backoff with jitter, or longer if the other side asked for it. Not counted as a crash; and a rate
-    limit is no failure, so it never uses retries up.
+    Exponential backoff with jitter, or longer if the other side asked for it. An `unexpected` error is counted like
+    a crash. One that is no failure, such as a rate limit, uses no retries up and waits only as long as it was told.
     """
-    limited = isinstance(error, RateLimited)
-    retries = await session.scalar(select(Job.retries).where(_fence(claim))) or 0
-    if retries >= settings.max_retries and not limited:
+    job = (await session.execute(select(Job.attempts, Job.retries).where(_fence(claim)))).one_or_none()
+    if job is None:
+        raise LeaseLost(claim.job_id)
+    attempts, retries = job
+    failed = error.is_failure and not unexpected
+    if attempts > UNEXPECTED_RETRIES if unexpected else failed and retries >= settings.max_retries:
         return False
-    backoff = min(LONGEST_WAIT, 2.0 ** min(retries, 16)) * random.uniform(0.5, 1.0)  # noqa: S311  spreading, not secrecy
+    doublings = min(retries + attempts - 1, 16) if error.is_failure else 0
+    backoff = min(LONGEST_WAIT, 2.0**doublings) * random.uniform(0.5, 1.0)  # noqa: S311  spreading, not secrecy
     delay = max(error.retry_after or 0.0, backoff)
-    what = "the provider's rate limit" if limited else "another attempt"
     await _write(
         session,
         claim,
         state="waiting",
         step=back_to or claim.step,
-        attempts=Job.attempts - 1,
-        retries=min(retries + 1, PATIENCE_WITH_LIMITS) if limited else retries + 1,
+        attempts=attempts if unexpected else attempts - 1,
+        retries=retries + 1 if failed else retries,
         lease_until=None,
         next_attempt_at=from_now(delay),
         dispatched_at=None,
-        waiting_for=clean(f"{what}: {error.message}"),
+        waiting_for=clean(f"{error.waits_for}: {error.message}"),
         error_code=error.code,
         error_message=clean(error.message),
     )

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,7 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import backlog, job_list, jobs
-from footnote.errors import Conflict, NotFound, RateLimited, Unavailable
+from footnote.errors import Conflict, FootnoteError, NotFound, RateLimited, Unavailable
 from footnote.job_list import JobFilter
 from footnote.jobs import Claim, LeaseLost
 from footnote.models import WebhookDelivery
@@ -170,7 +169,7 @@ async def test_a_wait_says_why_and_is_not_counted_as_a_crash(rt: Runtime, job_id
     error = RateLimited("provider_unavailable", "The provider answered 429: slow down", retry_after=9)
     assert await write(rt, jobs.postpone, held, error, rt.settings)
     job = await job_of(rt, job_id)
-    assert (job.state, job.attempts, job.retries, job.lease_until) == ("waiting", 0, 1, None)
+    assert (job.state, job.attempts, job.retries, job.lease_until) == ("waiting", 0, 0, None)
     assert job.waiting_for == "the provider's rate limit: The provider answered 429: slow down"
     assert (await step_states(rt, job_id))["chunk"] == "waiting"
 
@@ -178,8 +177,7 @@ async def test_a_wait_says_why_and_is_not_counted_as_a_crash(rt: Runtime, job_id
 async def test_the_wait_grows_with_every_retry_up_to_ten_minutes(rt: Runtime, job_id: str) -> None:
     at = await now(rt)
     for retries in range(12):
-        held = replace(await claim(rt, job_id), retries=retries)
-        await write(rt, jobs.postpone, held, AWAY, rt.settings)
+        await write(rt, jobs.postpone, await claim(rt, job_id), AWAY, rt.settings)
         next_attempt = (await job_of(rt, job_id)).next_attempt_at
         assert next_attempt is not None
         longest = min(600, 2**retries)
@@ -194,8 +192,25 @@ async def test_a_rate_limit_never_uses_the_retries_up_and_its_wait_stays_short(r
         assert await write(rt, jobs.postpone, await claim(rt, job_id), limited, few)
         job = await job_of(rt, job_id)
         assert job.next_attempt_at is not None
-        assert 0 < (job.next_attempt_at - await now(rt)).total_seconds() <= 64
+        assert 0 < (job.next_attempt_at - await now(rt)).total_seconds() <= 1
         await set_job(rt, job_id, next_attempt_at=func.now())
+    assert await write(rt, jobs.postpone, await claim(rt, job_id), AWAY, few)
+    assert (await job_of(rt, job_id)).retries == 1
+
+
+async def test_only_errors_that_nobody_foresaw_count_against_one_another(rt: Runtime, job_id: str) -> None:
+    async def postponed(error: FootnoteError, unexpected: bool = False) -> bool:
+        held = await claim(rt, job_id)
+        again = await write(rt, jobs.postpone, held, error, rt.settings, unexpected=unexpected)
+        await set_job(rt, job_id, next_attempt_at=func.now())
+        return bool(again)
+
+    for error in [RateLimited("provider_unavailable", retry_after=1), AWAY] * 5:
+        assert await postponed(error)
+    for _ in range(3):
+        assert await postponed(Unavailable("internal_error"), unexpected=True)
+        assert await postponed(AWAY)
+    assert not await postponed(Unavailable("internal_error"), unexpected=True)
 
 
 async def test_progress_starts_the_counts_of_crashes_and_retries_anew(rt: Runtime, job_id: str) -> None:
