@@ -6,7 +6,7 @@ from sqlalchemy import func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.clock import from_now
-from footnote.jobs import UNFINISHED, Claim, claim_of, write_step
+from footnote.jobs import STEPS, UNFINISHED, Claim, claim_of, write_step
 from footnote.models import Job
 from footnote.settings import Settings
 
@@ -39,7 +39,8 @@ async def reap(session: AsyncSession, settings: Settings) -> tuple[list[str], li
 async def take_due(session: AsyncSession, room: int, again_seconds: float) -> Sequence[tuple[str, str]]:
     """Up to `room` due jobs as (id, step), marked as dispatched; tenants take turns, oldest first within one.
 
-    A tenant's turns begin behind what it has in flight already. A job already dispatched is due again after
+    A tenant's turns begin behind what it has in flight already. What was begun goes before what was not: a job that
+    its worker left must not wait behind a long queue again. A job already dispatched is due again after
     `again_seconds` without being claimed.
     """
     due = (Job.state.in_(("queued", "waiting")) & (Job.next_attempt_at <= func.now())) & or_(
@@ -52,15 +53,16 @@ async def take_due(session: AsyncSession, room: int, again_seconds: float) -> Se
         .group_by(Job.tenant_id)
         .subquery()
     )
-    place = func.row_number().over(partition_by=Job.tenant_id, order_by=Job.next_attempt_at)
+    begun = (Job.step != STEPS[0]) | (Job.attempts > 0)
+    place = func.row_number().over(partition_by=Job.tenant_id, order_by=(begun.desc(), Job.next_attempt_at))
     turn = place + func.coalesce(flying.c.jobs, 0)
     ranked = (
-        select(Job.id, turn.label("turn"), Job.next_attempt_at)
+        select(Job.id, turn.label("turn"), begun.label("begun"), Job.next_attempt_at)
         .outerjoin(flying, flying.c.tenant_id == Job.tenant_id)
         .where(due)
         .subquery()
     )
-    chosen = select(ranked.c.id).order_by(ranked.c.turn, ranked.c.next_attempt_at).limit(room)
+    chosen = select(ranked.c.id).order_by(ranked.c.turn, ranked.c.begun.desc(), ranked.c.next_attempt_at).limit(room)
     taken = await session.execute(
         update(Job).where(Job.id.in_(chosen), due).values(dispatched_at=func.now()).returning(Job.id, Job.step)
     )

@@ -320,6 +320,16 @@ async def test_no_more_is_sent_than_there_is_room_for_and_nothing_twice(rt: Runt
     assert await take(rt) == []
 
 
+@pytest.mark.parametrize("begun", [{"attempts": 1}, {"step": "embed"}])
+async def test_what_was_begun_does_not_wait_behind_a_long_queue_again(
+    rt: Runtime, tenant: str, begun: dict[str, Any]
+) -> None:
+    ids = await many(rt, tenant, 5)
+    await set_job(rt, ids[3], state="waiting", next_attempt_at=func.now(), **begun)
+    assert [job_id for job_id, _ in await take(rt, room=1)] == [ids[3]]
+    assert {job_id for job_id, _ in await take(rt, room=2)} == set(ids[:2])
+
+
 async def test_a_message_that_nobody_answers_is_sent_again(rt: Runtime, job_id: str) -> None:
     assert await take(rt) == [(job_id, "chunk")]
     await set_job(rt, job_id, dispatched_at=func.now() - timedelta(seconds=29))
