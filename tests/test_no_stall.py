@@ -155,6 +155,7 @@ class Seen:
 
 @asynccontextmanager
 async def watching(rt: Runtime) -> AsyncIterator[Seen]:
+    """Looks while the block runs; ends with an error if an unfinished job ever stood still in silence."""
     seen, enough = Seen(), asyncio.Event()
 
     async def watch() -> None:
@@ -167,9 +168,12 @@ async def watching(rt: Runtime) -> AsyncIterator[Seen]:
             await asyncio.sleep(0.1)
 
     task = asyncio.create_task(watch())
-    yield seen
-    enough.set()
-    await task
+    try:
+        yield seen
+    finally:
+        enough.set()
+        await task
+        assert seen.stalled == []
 
 
 async def test_every_unfinished_job_is_alive_or_says_for_what_and_until_when_it_waits(system: System) -> None:
@@ -197,7 +201,6 @@ async def test_every_unfinished_job_is_alive_or_says_for_what_and_until_when_it_
         system.worker.start()
         everything = [*good, *late, held, refused, given_up, scan.details.job.id]
         await system.until(lambda: system.over(everything))
-    assert seen.stalled == []
     assert seen.looks > 20
     expected = {"running", "a free worker", "another attempt", "the provider's rate limit"}
     assert expected <= set(seen.reasons), seen.reasons
@@ -217,9 +220,8 @@ async def test_a_document_that_kills_its_worker_fails_alone_and_can_be_driven_on
             await set_job(rt, deadly, next_attempt_at=func.now())  # makes the time between two attempts pass
         return await system.states([deadly]) == ["failed"]
 
-    async with watching(rt) as seen:
+    async with watching(rt):
         await system.until(failed)
-    assert seen.stalled == []
     job = await job_of(rt, deadly)
     assert (job.step, job.error_code, job.attempts) == ("embed", "worker_crashed", 5)
     assert system.provider.asked["deadly"] == 5
