@@ -7,14 +7,13 @@ from fastapi import FastAPI
 
 from api import errors
 from api.middleware import BodyLimits, RequestContext
-from api.routes import documents, health, jobs, query
+from api.routes import documents, health, jobs, query, uploads
 from footnote import __version__
 from footnote.runtime import Runtime, open_runtime
 from footnote.settings import Settings
 from footnote.telemetry import configure_logging
 
 API_PATIENCE_SECONDS = 3.0  # for a database connection or a lock; then 503 with Retry-After
-MULTIPART_OVERHEAD = 128 * 1024  # boundaries, part headers and small fields beside the file
 
 
 def create_app(settings: Settings | None = None, runtime: Runtime | None = None) -> FastAPI:
@@ -39,14 +38,13 @@ def create_app(settings: Settings | None = None, runtime: Runtime | None = None)
         redoc_url=None,
         redirect_slashes=False,  # a redirect would have an upload sent twice
     )
-    for module in (documents, jobs, query, health):
+    for module in (uploads, documents, jobs, query, health):
         app.include_router(module.router)
     errors.install(app)
     app.add_middleware(
         BodyLimits,
-        json_bytes=chosen.max_json_bytes,
-        upload_bytes=chosen.max_upload_bytes + MULTIPART_OVERHEAD,
-        upload_paths={documents.router.prefix},
+        default_bytes=chosen.max_json_bytes,
+        path_bytes=uploads.body_limits(chosen),
         idle_seconds=chosen.body_idle_seconds,
     )
     app.add_middleware(RequestContext)

@@ -56,6 +56,7 @@ Cursor = Annotated[Plain | None, Query(max_length=64, description="`next_cursor`
 IdempotencyKey = Annotated[
     str | None,
     Header(
+        alias="Idempotency-Key",
         min_length=1,
         max_length=255,
         pattern="^[ -~]+$",

@@ -40,6 +40,11 @@ def problem(
     fields: list[dict[str, Any]] | None = None,
     headers: dict[str, str] | None = None,
 ) -> JSONResponse:
+    body = _body(request_id, status, code, detail, fields)
+    return JSONResponse(body, status, headers, media_type="application/problem+json")
+
+
+def _body(request_id: str, status: int, code: str, detail: str, fields: list[dict[str, Any]] | None) -> dict[str, Any]:
     body: dict[str, Any] = {
         "type": f"urn:footnote:error:{code}",
         "title": HTTPStatus(status).phrase,
@@ -48,9 +53,12 @@ def problem(
         "code": code,
         "request_id": request_id,
     }
-    if fields:
-        body["errors"] = fields
-    return JSONResponse(body, status, headers, media_type="application/problem+json")
+    return body | {"errors": fields} if fields else body
+
+
+def problem_body(request_id: str, error: FootnoteError) -> dict[str, Any]:
+    """The error as one of several results in a body."""
+    return _body(request_id, STATUS[error.kind], error.code, error.message, error.fields)
 
 
 def of_error(request_id: str, error: FootnoteError) -> JSONResponse:

@@ -3,7 +3,7 @@
 import asyncio
 import re
 import time
-from collections.abc import Set
+from collections.abc import Mapping
 from http import HTTPMethod
 
 import structlog
@@ -73,23 +73,25 @@ class _Refused(Exception):
 class BodyLimits:
     """Caps the bytes of a body and the silence within it; uvicorn itself waits for ever.
 
-    Uploads have their own, larger cap: they are streamed, everything else is read into memory. The body is never
+    Uploads have their own, larger caps: they are streamed, everything else is read into memory. The body is never
     read further than the cap.
     """
 
-    def __init__(
-        self, app: ASGIApp, *, json_bytes: int, upload_bytes: int, upload_paths: Set[str], idle_seconds: float
-    ) -> None:
+    def __init__(self, app: ASGIApp, *, default_bytes: int, path_bytes: Mapping[str, int], idle_seconds: float) -> None:
         self.app = app
-        self.json_bytes = json_bytes
-        self.upload_bytes = upload_bytes
-        self.upload_paths = upload_paths
+        self.default_bytes = default_bytes
+        self.path_bytes = path_bytes
         self.idle_seconds = idle_seconds
+
+    def _limit(self, path: str) -> int:
+        """By the whole path, or by its folder where the folder is listed with a slash behind it."""
+        folder = path[: path.rfind("/") + 1]
+        return self.path_bytes.get(path) or self.path_bytes.get(folder) or self.default_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        limit = self.upload_bytes if scope["path"] in self.upload_paths else self.json_bytes
+        limit = self._limit(scope["path"])
         declared = dict(scope["headers"]).get(b"content-length", b"0")
         if declared.isdigit() and int(declared) > limit:
             return await _refuse(_too_large(limit), scope, receive, send)

@@ -189,6 +189,32 @@ class AcceptedOut(Out):
         return cls(document=DocumentOut.of(details), job=JobOut.of(details.job), deduplicated=accepted.deduplicated)
 
 
+class ProblemOut(Out):
+    """An error as RFC 9457 has it."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    request_id: str
+    errors: list[dict[str, Any]] | None = None
+
+
+class BatchItemOut(Out):
+    """What became of one file: the document and its job, or an error."""
+
+    filename: str
+    document: DocumentOut | None = None
+    job: JobOut | None = None
+    deduplicated: bool | None = None
+    error: ProblemOut | None = None
+
+
+class BatchOut(Out):
+    data: list[BatchItemOut]
+
+
 class DeletionCounts(Out):
     """What was removed: rows, and the objects with their size in bytes."""
 

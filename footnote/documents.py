@@ -10,21 +10,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from footnote import cache, collections, idempotency, jobs, objects, webhooks
 from footnote.errors import NotFound
 from footnote.ids import new_id
+from footnote.intake import Upload
 from footnote.models import Chunk, Collection, Deletion, Document, Job, Page, Version
 from footnote.runtime import Runtime
 from footnote.tenants import scoped
 from footnote.text import clean
-
-
-@dataclass(frozen=True)
-class Upload:
-    """Bytes that are safely in the store, and what was learned while they came in."""
-
-    filename: str
-    media_type: str
-    sha256: bytes
-    bytes: int
-    object_key: str
 
 
 @dataclass(frozen=True)

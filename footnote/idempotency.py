@@ -96,7 +96,9 @@ async def _take(session: AsyncSession, tenant_id: str, key: str) -> Once:
     return Once(tenant_id, key, used.holder, used.fingerprint, used.reply)
 
 
-async def finish(session: AsyncSession, taken: Once, request: Any, reply: dict[str, Any], document_id: str) -> None:
+async def finish(
+    session: AsyncSession, taken: Once, request: Any, reply: dict[str, Any], document_id: str | None
+) -> None:
     """Keeps the reply, if the key is still held; else raises Conflict and the caller's work is rolled back."""
     kept = await session.execute(
         update(IdempotencyKey)
@@ -110,8 +112,9 @@ async def finish(session: AsyncSession, taken: Once, request: Any, reply: dict[s
 
 async def forget_document(session: AsyncSession, tenant_id: str, document_id: str) -> None:
     """Removes the replies that show a document; their keys stay used, so that it is not made anew."""
-    shown = (IdempotencyKey.tenant_id == tenant_id) & (IdempotencyKey.document_id == document_id)
-    await session.execute(update(IdempotencyKey).where(shown).values(reply=None))
+    in_batch = IdempotencyKey.reply.contains({"data": [{"document": {"id": document_id}}]})
+    shown = or_(IdempotencyKey.document_id == document_id, in_batch)
+    await session.execute(update(IdempotencyKey).where(IdempotencyKey.tenant_id == tenant_id, shown).values(reply=None))
 
 
 async def purge(session: AsyncSession) -> None:

@@ -18,7 +18,7 @@ from sqlalchemy import text
 
 from api.app import create_app
 from footnote import bootstrap, documents, ingest, jobs, keys, retrieval, tenants
-from footnote.documents import Upload
+from footnote.intake import Upload
 from footnote.local_stack import running_postgres, running_valkey
 from footnote.providers.local import open_embedder
 from footnote.runtime import Runtime, open_runtime

@@ -8,9 +8,10 @@ from typing import Any
 from sqlalchemy import select, update
 
 from footnote import documents, ingest, jobs, objects, tenants
-from footnote.documents import Accepted, Upload
+from footnote.documents import Accepted
 from footnote.formats.sniffing import sniff
 from footnote.ids import new_id
+from footnote.intake import Upload
 from footnote.jobs import Claim
 from footnote.models import Chunk, Document, Job, JobStep, Page, Version
 from footnote.runtime import Runtime

@@ -1,20 +1,16 @@
-"""Documents: upload, look at, follow."""
+"""Documents: look at, follow, delete."""
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import nullcontext
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Path, Query
 from fastapi.responses import StreamingResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from api import uploads
-from api.deps import Cursor, IdempotencyKey, Limit, Plain, Reader, RuntimeDep, Writer
-from api.errors import request_id_of
+from api.deps import Cursor, Limit, Plain, Reader, RuntimeDep, Writer
 from api.schemas import (
-    AcceptedOut,
     ChunkOut,
     DeletionOut,
     DocumentOut,
@@ -23,75 +19,14 @@ from api.schemas import (
     PageOut,
     StatusOut,
 )
-from api.uploads import UploadFields
-from footnote import documents, idempotency, jobs, outgoing
-from footnote.documents import Upload
+from footnote import documents, jobs
 from footnote.errors import DatabaseAway, Invalid
-from footnote.idempotency import Once
 from footnote.runtime import Runtime
 
 router = APIRouter(prefix="/v1/documents", tags=["documents"])
 
 POLL_SECONDS = 0.5
-_UPLOAD_SCHEMA = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "type": "object",
-                    "required": ["file"],
-                    "properties": {
-                        "file": {"type": "string", "contentMediaType": "application/octet-stream"},
-                        "collection": {"type": "string", "default": "default", "maxLength": 63},
-                        "metadata": {"type": "string", "contentMediaType": "application/json"},
-                        "external_id": {"type": "string", "maxLength": 512},
-                        "callback_url": {"type": "string", "format": "uri", "maxLength": 2048},
-                    },
-                }
-            }
-        },
-    }
-}
 DocumentId = Annotated[Plain, Path(max_length=64)]
-
-
-@router.post("", status_code=202, operation_id="documents_create", openapi_extra=_UPLOAD_SCHEMA)
-async def upload(
-    request: Request, response: Response, rt: RuntimeDep, caller: Writer, key: IdempotencyKey = None
-) -> AcceptedOut:
-    """Stores the file and queues its ingestion. Follow the job, or give a `callback_url`."""
-    once = idempotency.once(rt, caller.tenant_id, key) if key else nullcontext()
-    async with once as held, uploads.received(request, rt, caller.tenant_id) as (stored, fields):
-        asked = fields.model_dump() | {"sha256": stored.sha256.hex(), "filename": stored.filename}
-        reply = held.replay(asked) if held else None
-        if reply is None:
-            reply = await _accept(request, rt, caller.tenant_id, stored, fields, held, asked)
-        else:
-            response.headers["Idempotent-Replayed"] = "true"
-    response.headers["Location"] = f"/v1/jobs/{reply['job']['id']}"
-    return AcceptedOut.model_validate(reply)
-
-
-async def _accept(
-    request: Request,
-    rt: Runtime,
-    tenant_id: str,
-    stored: Upload,
-    fields: UploadFields,
-    held: Once | None,
-    asked: dict[str, Any],
-) -> dict[str, Any]:
-    if fields.callback_url:
-        outgoing.check_url(fields.callback_url, allow_private=rt.settings.webhook_allow_private)
-    async with rt.transaction() as session:
-        accepted = await documents.accept(
-            session, rt, stored, tenant_id=tenant_id, **fields.model_dump(), request_id=request_id_of(request)
-        )
-        reply = AcceptedOut.of(accepted).model_dump(mode="json")
-        if held:
-            await idempotency.finish(session, held, asked, reply, accepted.details.document.id)
-    return reply
 
 
 @router.get("", operation_id="documents_list")

@@ -16,7 +16,8 @@ import httpx2
 import pytest
 from sqlalchemy import func, select
 
-from api.app import MULTIPART_OVERHEAD, create_app
+from api.app import create_app
+from api.routes.uploads import MULTIPART_OVERHEAD
 from footnote import keys, tenants
 from footnote.models import Document
 from footnote.runtime import Runtime, open_runtime

@@ -11,8 +11,7 @@ import httpx2
 import pytest
 from sqlalchemy import func, select
 
-from api import uploads
-from footnote import objects
+from footnote import intake, objects
 from footnote.errors import DatabaseAway
 from footnote.models import Document, Job, Version
 from footnote.runtime import Runtime
@@ -395,4 +394,4 @@ async def test_nothing_is_left_when_the_database_refuses(
 
 def test_safe_filenames_stay_short() -> None:
     for given in ("x" * 300, "x" * 300 + "." + "y" * 300, "." * 300, "a." * 300, "\u0301" * 400, "ﷺ" * 400):
-        assert 1 <= len(uploads.safe_filename(given)) <= 255
+        assert 1 <= len(intake.safe_filename(given)) <= 255

@@ -1,0 +1,198 @@
+"""Uploads: a document, many, a text, or a bare body. Each is durable before the answer is 202."""
+
+from contextlib import AbstractAsyncContextManager, nullcontext
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Request, Response
+from pydantic import Field
+
+from api import uploads
+from api.deps import IdempotencyKey, RuntimeDep, Writer
+from api.errors import problem_body, request_id_of
+from api.schemas import AcceptedOut, BatchOut
+from api.uploads import Rejected, UploadFields
+from footnote import documents, idempotency, outgoing
+from footnote.errors import FootnoteError
+from footnote.idempotency import Once
+from footnote.intake import Upload
+from footnote.runtime import Runtime
+from footnote.settings import Settings
+
+router = APIRouter(prefix="/v1", tags=["documents"])
+
+MAX_TEXT_BYTES = 4 * 1024 * 1024
+MULTIPART_OVERHEAD = 128 * 1024  # boundaries, part headers and small fields beside the files
+_FIELDS = {
+    "collection": {"type": "string", "default": "default", "maxLength": 63},
+    "metadata": {"type": "string", "contentMediaType": "application/json"},
+    "external_id": {"type": "string", "maxLength": 512},
+    "callback_url": {"type": "string", "format": "uri", "maxLength": 2048},
+}
+_FILE = {"type": "string", "contentMediaType": "application/octet-stream"}
+
+
+def body_limits(settings: Settings) -> dict[str, int]:
+    """Bytes of a body, at most, by its path, or by its folder with a slash behind it."""
+    form = settings.max_upload_bytes + MULTIPART_OVERHEAD
+    return {
+        "/v1/documents/text": max(MAX_TEXT_BYTES, settings.max_json_bytes),
+        "/v1/documents/batch": form,
+        "/v1/uploads/": settings.max_upload_bytes,
+        "/v1/documents": form,
+    }
+
+
+def _form(file: dict[str, Any], fields: dict[str, Any]) -> dict[str, Any]:
+    schema = {"type": "object", "required": ["file"], "properties": {"file": file, **fields}}
+    return {"requestBody": {"required": True, "content": {"multipart/form-data": {"schema": schema}}}}
+
+
+_BODY = {"requestBody": {"required": True, "content": {"application/octet-stream": {"schema": _FILE}}}}
+_MANY = {name: schema for name, schema in _FIELDS.items() if name != "external_id"}
+
+
+class TextIn(UploadFields):
+    """A text as a document."""
+
+    text: Annotated[str, Field(min_length=1)]
+    filename: Annotated[str, Field(min_length=1, max_length=255, description="Its ending tells `.md` from `.txt`.")] = (
+        "text.txt"
+    )
+
+
+@router.post("/documents", status_code=202, operation_id="documents_create", openapi_extra=_form(_FILE, _FIELDS))
+async def upload(
+    request: Request, response: Response, rt: RuntimeDep, caller: Writer, key: IdempotencyKey = None
+) -> AcceptedOut:
+    """Stores the file and queues its ingestion. Follow the job, or give a `callback_url`."""
+    async with _once(rt, caller.tenant_id, key) as held, uploads.one_file(request, rt, caller.tenant_id) as taken:
+        reply = await _accept(request, response, rt, caller.tenant_id, *taken, held)
+    return AcceptedOut.model_validate(reply)
+
+
+@router.put("/uploads/{filename}", status_code=202, operation_id="documents_put", openapi_extra=_BODY)
+async def put(
+    filename: Annotated[str, Path(min_length=1, max_length=512)],
+    request: Request,
+    response: Response,
+    rt: RuntimeDep,
+    caller: Writer,
+    collection: Annotated[str, Query(max_length=63)] = "default",
+    metadata: Annotated[str | None, Query(description="A JSON object.")] = None,
+    external_id: Annotated[str | None, Query(max_length=512, description="Default: the name.")] = None,
+    callback_url: Annotated[str | None, Query(max_length=2048)] = None,
+    key: IdempotencyKey = None,
+) -> AcceptedOut:
+    """The file as the bare body, for scripts: `curl -T report.pdf .../v1/uploads/`. The same name: a new version."""
+    given = {"collection": collection, "metadata": metadata, "callback_url": callback_url}
+    fields = uploads.checked(given | {"external_id": external_id or filename})
+    async with (
+        _once(rt, caller.tenant_id, key) as held,
+        uploads.bare(rt, caller.tenant_id, filename, request.stream()) as stored,
+    ):
+        reply = await _accept(request, response, rt, caller.tenant_id, stored, fields, held)
+    return AcceptedOut.model_validate(reply)
+
+
+@router.post("/documents/text", status_code=202, operation_id="documents_create_text")
+async def upload_text(
+    body: TextIn, request: Request, response: Response, rt: RuntimeDep, caller: Writer, key: IdempotencyKey = None
+) -> AcceptedOut:
+    """A text as a document; a long one is better uploaded as a file."""
+    fields = UploadFields(**body.model_dump(exclude={"text", "filename"}))
+
+    async def pieces() -> Any:
+        yield body.text.encode("utf-8", "replace")
+
+    async with (
+        _once(rt, caller.tenant_id, key) as held,
+        uploads.bare(rt, caller.tenant_id, body.filename, pieces()) as stored,
+    ):
+        reply = await _accept(request, response, rt, caller.tenant_id, stored, fields, held)
+    return AcceptedOut.model_validate(reply)
+
+
+@router.post(
+    "/documents/batch",
+    status_code=202,
+    operation_id="documents_create_batch",
+    openapi_extra=_form({"type": "array", "items": _FILE, "maxItems": uploads.MOST_FILES}, _MANY),
+)
+async def upload_batch(
+    request: Request, response: Response, rt: RuntimeDep, caller: Writer, key: IdempotencyKey = None
+) -> BatchOut:
+    """Several parts named `file`: one result for each, in order, accepted or rejected on its own."""
+    async with (
+        _once(rt, caller.tenant_id, key) as held,
+        uploads.many_files(request, rt, caller.tenant_id) as (taken, fields),
+    ):
+        asked = _asked(fields, *(each for each in taken if isinstance(each, Upload)))
+        reply = _replay(response, held, asked)
+        if reply is None:
+            _check_callback(rt, fields)
+            results = [await _result(request, rt, caller.tenant_id, each, fields) for each in taken]
+            reply = {"data": results}
+            if held:
+                async with rt.transaction() as session:
+                    await idempotency.finish(session, held, asked, reply, None)
+    return BatchOut.model_validate(reply)
+
+
+async def _result(
+    request: Request, rt: Runtime, tenant_id: str, taken: Upload | Rejected, fields: UploadFields
+) -> dict[str, Any]:
+    if isinstance(taken, Rejected):
+        return {"filename": taken.filename, "error": problem_body(request_id_of(request), taken.error)}
+    try:
+        async with rt.transaction() as session:
+            accepted = await documents.accept(
+                session, rt, taken, tenant_id=tenant_id, **fields.model_dump(), request_id=request_id_of(request)
+            )
+            return {"filename": taken.filename} | AcceptedOut.of(accepted).model_dump(mode="json")
+    except FootnoteError as error:
+        return {"filename": taken.filename, "error": problem_body(request_id_of(request), error)}
+
+
+def _once(rt: Runtime, tenant_id: str, key: str | None) -> AbstractAsyncContextManager[Once | None]:
+    return idempotency.once(rt, tenant_id, key) if key else nullcontext()
+
+
+def _asked(fields: UploadFields, *stored: Upload) -> dict[str, Any]:
+    """What makes two requests the same one."""
+    return fields.model_dump() | {"files": [[each.filename, each.sha256.hex()] for each in stored]}
+
+
+def _replay(response: Response, held: Once | None, asked: dict[str, Any]) -> dict[str, Any] | None:
+    reply = held.replay(asked) if held else None
+    if reply is not None:
+        response.headers["Idempotent-Replayed"] = "true"
+    return reply
+
+
+def _check_callback(rt: Runtime, fields: UploadFields) -> None:
+    if fields.callback_url:
+        outgoing.check_url(fields.callback_url, allow_private=rt.settings.webhook_allow_private)
+
+
+async def _accept(
+    request: Request,
+    response: Response,
+    rt: Runtime,
+    tenant_id: str,
+    stored: Upload,
+    fields: UploadFields,
+    held: Once | None,
+) -> dict[str, Any]:
+    asked = _asked(fields, stored)
+    reply = _replay(response, held, asked)
+    if reply is None:
+        _check_callback(rt, fields)
+        async with rt.transaction() as session:
+            accepted = await documents.accept(
+                session, rt, stored, tenant_id=tenant_id, **fields.model_dump(), request_id=request_id_of(request)
+            )
+            reply = AcceptedOut.of(accepted).model_dump(mode="json")
+            if held:
+                await idempotency.finish(session, held, asked, reply, accepted.details.document.id)
+    response.headers["Location"] = f"/v1/jobs/{reply['job']['id']}"
+    return reply
