@@ -61,7 +61,7 @@ async def test_a_text_is_a_document(rt: Runtime, alice: Person) -> None:
     assert answer.json()["document"]["media_type"] == "text/markdown"
     job = await driving.run(rt, answer.json()["job"]["id"])
     (chunk,) = await driving.chunks_of(rt, job.document_id)
-    assert (chunk.heading, chunk.text) == ("Lamps", "Lamps\n\nThe lamp is lit at dusk. 💡")
+    assert (chunk.heading, chunk.text) == ("Lamps", "# Lamps\n\nThe lamp is lit at dusk. 💡")
 
 
 @pytest.mark.parametrize(
