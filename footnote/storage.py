@@ -6,7 +6,7 @@ Postgres, because stores differ in what metadata they keep.
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -306,17 +306,19 @@ class S3Writer:
 
     async def commit(self) -> None:
         if self._upload_id is None:
-            await self._store.call("put_object", **self._where, Body=bytes(self._buffer))
+            await _to_its_end(self._store.call("put_object", **self._where, Body=bytes(self._buffer)))
             return
         try:
             if self._buffer:
                 await self._send(bytes(self._buffer))
-            parts = await asyncio.gather(*self._parts)
-            await self._store.call(
-                "complete_multipart_upload",
-                **self._where,
-                UploadId=self._upload_id,
-                MultipartUpload={"Parts": parts},
+            parts = await asyncio.shield(asyncio.gather(*self._parts))
+            await _to_its_end(
+                self._store.call(
+                    "complete_multipart_upload",
+                    **self._where,
+                    UploadId=self._upload_id,
+                    MultipartUpload={"Parts": parts},
+                )
             )
         except BaseException:
             await asyncio.shield(self.abort())
@@ -326,7 +328,18 @@ class S3Writer:
         # Waited for, not cancelled: a part that arrives after the abort would stay, unseen and paid for.
         await asyncio.gather(*self._parts, return_exceptions=True)
         if self._upload_id is not None:
-            await self._store.call("abort_multipart_upload", **self._where, UploadId=self._upload_id)
+            with suppress(Unavailable):  # why it was aborted says more; what is left of it goes with the object
+                await self._store.call("abort_multipart_upload", **self._where, UploadId=self._upload_id)
+
+
+async def _to_its_end(request: Coroutine[Any, Any, Any]) -> None:
+    """Waits for a request even when cancelled: an object that appears after it was given up would stay, unseen."""
+    task = asyncio.create_task(request)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task})
+        raise
 
 
 def _next_page(pages: Iterator[dict[str, Any]]) -> dict[str, Any] | None:

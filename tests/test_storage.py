@@ -3,6 +3,7 @@
 import asyncio
 import os
 import resource
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from footnote.errors import DocumentRejected, Invalid, Unavailable
-from footnote.storage import PART, LocalStore, S3Store, Store, open_store, writing
+from footnote.storage import PART, UNFINISHED, LocalStore, S3Store, Store, Writer, open_store, writing
 
 pytestmark = pytest.mark.anyio
 
@@ -120,6 +121,49 @@ async def test_the_check_makes_the_directory_and_notices_when_that_fails(tmp_pat
     (tmp_path / "file").write_text("in the way")
     with pytest.raises(Unavailable, match="store_unavailable"):
         await LocalStore(tmp_path / "file").check()
+
+
+async def keys_of(store: Store, folder: str) -> list[str]:
+    return sorted([key async for key in store.keys(folder)])
+
+
+async def begin(store: Store, key: str, *pieces: bytes) -> Writer:
+    """A writer that will never end."""
+    writer = await store.open_writer(key)
+    for piece in pieces:
+        await writer.write(piece)
+    return writer
+
+
+async def test_an_object_exists_from_its_commit_to_its_deletion(local: LocalStore) -> None:
+    writer = await begin(local, "objects/t/o", b"x")
+    assert not await local.exists("objects/t/o")
+    await writer.commit()
+    assert await local.exists("objects/t/o")
+    assert not await local.exists("objects/t")
+    await local.delete("objects/t/o")
+    assert not await local.exists("objects/t/o")
+
+
+async def test_keys_are_those_of_a_folder_with_unfinished_ones_marked(local: LocalStore) -> None:
+    assert await keys_of(local, "objects") == []
+    for key in ("objects/t/a", "objects/u/b", "artifacts/c", "objects2/d"):
+        await write(local, key, b"x")
+    writer = await begin(local, "objects/t/e", b"x")
+    assert await keys_of(local, "objects") == ["objects/t/a", "objects/t/e" + UNFINISHED, "objects/u/b"]
+    assert await keys_of(local, "artifacts") == ["artifacts/c"]
+    await writer.abort()
+    assert await keys_of(local, "objects") == ["objects/t/a", "objects/u/b"]
+
+
+async def test_deleting_removes_what_a_writer_that_died_left(local: LocalStore, tmp_path: Path) -> None:
+    await write(local, "objects/t/other", b"x")
+    writer = await begin(local, "objects/t/o", b"x")
+    await local.delete("objects/t/o")
+    assert files(tmp_path) == ["objects/t/other"]
+    with pytest.raises(Unavailable, match="store_unavailable"):  # it was only frozen
+        await writer.commit()
+    assert files(tmp_path) == ["objects/t/other"]
 
 
 def test_a_store_is_opened_by_its_url(tmp_path: Path) -> None:
@@ -249,11 +293,104 @@ async def test_an_unknown_key_is_missing_and_an_unknown_bucket_is_away(s3: S3Sto
 
 
 @pytest.mark.s3
+async def test_an_object_in_s3_exists_from_its_commit_to_its_deletion(s3: S3Store) -> None:
+    writer = await begin(s3, "objects/t/o", bytes(PART))
+    assert not await s3.exists("objects/t/o")
+    await writer.commit()
+    assert await s3.exists("objects/t/o")
+    assert not await s3.exists("objects/t")
+    await s3.delete("objects/t/o")
+    assert not await s3.exists("objects/t/o")
+    nowhere = S3Store("no-such-bucket", "")
+    with pytest.raises(Unavailable, match="store_unavailable"):
+        await keys_of(nowhere, "objects")
+    nowhere.client.close()
+
+
+@pytest.mark.s3
+@pytest.mark.parametrize("prefix", ["", "pre/fix"])
+async def test_keys_in_s3_are_those_of_a_folder_with_unfinished_ones_marked(s3: S3Store, prefix: str) -> None:
+    store = S3Store(s3.bucket, prefix)
+    store._opened = s3.client
+    for key in ("objects/t/a", "objects/u/b", "artifacts/c", "objects2/d"):
+        await write(store, key, b"x")
+    store.client.put_object(Bucket=store.bucket, Key="elsewhere/objects/x", Body=b"not ours")
+    await begin(store, "objects/t/e", bytes(PART))
+    assert await keys_of(store, "objects") == ["objects/t/a", "objects/t/e" + UNFINISHED, "objects/u/b"]
+    assert await keys_of(store, "artifacts") == ["artifacts/c"]
+
+
+@pytest.mark.s3
+async def test_a_list_longer_than_a_page_is_whole(s3: S3Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "10")
+    for number in range(25):
+        await write(s3, f"objects/{number:02}", b"x")
+    assert len(keys(s3)) == 10
+    assert await keys_of(s3, "objects") == [f"objects/{number:02}" for number in range(25)]
+
+
+@pytest.mark.s3
+async def test_what_fails_is_told_even_if_the_abort_fails_too(s3: S3Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    send = S3Store._call
+
+    def failing(store: S3Store, method: str, arguments: dict[str, Any]) -> Any:
+        if method == "abort_multipart_upload":
+            raise Unavailable("store_unavailable")
+        return send(store, method, arguments)
+
+    monkeypatch.setattr(S3Store, "_call", failing)
+    with pytest.raises(Crash):
+        await write(s3, "o", bytes(PART), crash=True)
+
+
+@pytest.mark.s3
+async def test_deleting_in_s3_ends_uploads_that_a_writer_that_died_left(s3: S3Store) -> None:
+    writer = await begin(s3, "objects/t/o", bytes(PART))
+    await begin(s3, "objects/t/o", bytes(PART))
+    await begin(s3, "objects/t/o2", bytes(PART))
+    await s3.delete("objects/t/o")
+    assert [each["Key"] for each in parts_left(s3)] == ["pre/fix/objects/t/o2"]
+    with pytest.raises(Unavailable, match="store_unavailable"):  # it was only frozen
+        await writer.commit()
+    assert keys(s3) == []
+
+
+@pytest.mark.s3
+@pytest.mark.parametrize(
+    ("method", "size"), [("put_object", 5), ("upload_part", PART), ("complete_multipart_upload", PART)]
+)
+async def test_nothing_arrives_in_s3_after_a_writer_that_was_cancelled(
+    s3: S3Store, monkeypatch: pytest.MonkeyPatch, method: str, size: int
+) -> None:
+    """A request in a thread cannot be stopped: what it makes must be there before the object is given up."""
+    loop, sent, go_on = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
+    send = S3Store._call
+
+    def slow(store: S3Store, called: str, arguments: dict[str, Any]) -> Any:
+        if called == method:
+            loop.call_soon_threadsafe(sent.set)
+            assert go_on.wait(10)
+        return send(store, called, arguments)
+
+    monkeypatch.setattr(S3Store, "_call", slow)
+    task = asyncio.create_task(write(s3, "o", bytes(size)))
+    await sent.wait()
+    task.cancel()
+    assert not (await asyncio.wait({task}, timeout=0.1))[0]
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await s3.delete("o")
+    await loop.shutdown_default_executor()
+    assert (keys(s3), parts_left(s3)) == ([], [])
+
+
+@pytest.mark.s3
 async def test_a_server_that_is_not_there_is_away(aws: None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     monkeypatch.setattr("botocore.retries.standard.ExponentialBackoff.delay_amount", lambda *_: 0)
     store = S3Store("bucket", "")
-    for attempt in (store.check(), write(store, "o", b"x"), content_of(store, "o")):
+    for attempt in (store.check(), write(store, "o", b"x"), content_of(store, "o"), store.exists("o")):
         with pytest.raises(Unavailable, match="store_unavailable"):
             await attempt
     store.client.close()
