@@ -363,14 +363,17 @@ async def test_nothing_arrives_in_s3_after_a_writer_that_was_cancelled(
     s3: S3Store, monkeypatch: pytest.MonkeyPatch, method: str, size: int
 ) -> None:
     """A request in a thread cannot be stopped: what it makes must be there before the object is given up."""
-    loop, sent, go_on = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
+    loop, sent, go_on, answered = asyncio.get_running_loop(), asyncio.Event(), threading.Event(), threading.Event()
     send = S3Store._call
 
     def slow(store: S3Store, called: str, arguments: dict[str, Any]) -> Any:
-        if called == method:
-            loop.call_soon_threadsafe(sent.set)
-            assert go_on.wait(10)
-        return send(store, called, arguments)
+        if called != method:
+            return send(store, called, arguments)
+        loop.call_soon_threadsafe(sent.set)
+        assert go_on.wait(10)
+        result = send(store, called, arguments)
+        answered.set()
+        return result
 
     monkeypatch.setattr(S3Store, "_call", slow)
     task = asyncio.create_task(write(s3, "o", bytes(size)))
@@ -381,7 +384,7 @@ async def test_nothing_arrives_in_s3_after_a_writer_that_was_cancelled(
     with pytest.raises(asyncio.CancelledError):
         await task
     await s3.delete("o")
-    await loop.shutdown_default_executor()
+    assert await asyncio.to_thread(answered.wait, 10)
     assert (keys(s3), parts_left(s3)) == ([], [])
 
 
