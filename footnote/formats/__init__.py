@@ -5,7 +5,10 @@ A format module defines
 - `MEDIA_TYPES`: media type -> file extensions, the usual one first;
 - `parse(path) -> Iterator[Block]`, which imports its heavy libraries inside, so that listing types costs
   nothing;
-- for a binary format, `recognise(head) -> str | None`: the media type if a file that starts so is one of its.
+- for a binary format, `recognise(head) -> str | None`: the media type if a file that starts so is one of its;
+- for one that is kept in a zip, `MEMBERS`: how the names of members begin that no other format has. If the zip
+  declares a media type of its own, as OpenDocument does, that one counts and `MEMBERS` may be empty;
+- for a container of files, `unpack(path) -> Iterator[tuple[str, Iterator[bytes]]]`: their names and bytes in pieces.
 """
 
 import importlib
@@ -76,6 +79,11 @@ def module_for(media_type: str) -> ModuleType:
 def supported() -> dict[str, tuple[str, ...]]:
     """Every media type that can be read, and its file extensions."""
     return {kind: extensions for module in modules() for kind, extensions in module.MEDIA_TYPES.items()}
+
+
+def is_container(media_type: str) -> bool:
+    """Whether there are files in it that become documents of their own."""
+    return hasattr(module_for(media_type), "unpack")
 
 
 class _PageText:

@@ -1,16 +1,16 @@
-"""What a file is, told from its first bytes; the name only decides between kinds of text."""
+"""What a file is, told from its first bytes; the name only decides between kinds that they leave open."""
 
 import codecs
 import re
 from pathlib import PurePath
 
 from footnote.errors import Invalid, Unsupported
-from footnote.formats import modules, supported
+from footnote.formats import _ole2, _zip, module_for, modules, supported
 
 HEAD_BYTES = 64 * 1024
-OLE2 = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 
+_ZIP = b"PK\x03\x04"
 _KNOWN_BINARY = {
     b"\x89PNG": "a PNG image",
     b"\xff\xd8\xff": "a JPEG image",
@@ -18,15 +18,24 @@ _KNOWN_BINARY = {
     b"II*\x00": "a TIFF image",
     b"MM\x00*": "a TIFF image",
     b"\x1f\x8b": "a gzip archive",
-    b"PK\x03\x04": "a zip archive or an Office file",
     b"PK\x05\x06": "an empty zip archive",
     b"7z\xbc\xaf\x27\x1c": "a 7z archive",
     b"Rar!": "a RAR archive",
     b"\x7fELF": "a program",
-    b"{\\rtf": "a rich-text (RTF) file",
     b"%!PS": "a PostScript file",
-    OLE2: "an old Office file",
 }
+_KNOWN_ZIPS = {
+    "visio/": "a Visio drawing (.vsdx)",
+    "Index/": "an Apple iWork document",
+    "AndroidManifest.xml": "an Android package",
+    "META-INF/MANIFEST.MF": "a Java archive",
+}
+_KNOWN_DECLARED = {
+    "application/vnd.oasis.opendocument.presentation": "an OpenDocument presentation (.odp)",
+    "application/vnd.oasis.opendocument.graphics": "an OpenDocument drawing (.odg)",
+}
+# Members that Office files and books begin with, whatever their kind.
+_PACKAGES = ("[Content_Types].xml", "_rels/", "docProps/", "META-INF/", "mimetype")
 # The controls that text has: tab, line feed, form feed, carriage return, and shift and escape of ISO-2022.
 _CONTROLS = bytes(set(range(32)) - {9, 10, 12, 13, 14, 15, 27})
 # Possessive, or a file of nothing but comments would take exponential time.
@@ -60,49 +69,78 @@ def _accepted() -> str:
     return "Accepted are " + ", ".join(extensions) + " and other text files."
 
 
-def _binary_type(head: bytes) -> str | None:
+def _promised(extension: str) -> str | None:
+    """The media type that a name with this extension stands for."""
+    return next((kind for kind, suffixes in supported().items() if extension in suffixes), None)
+
+
+def _is_text_format(media_type: str) -> bool:
+    module = module_for(media_type)
+    return not hasattr(module, "recognise") and not hasattr(module, "MEMBERS")
+
+
+def _binary_type(head: bytes, promised: str | None) -> str | None:
+    """The media type of a file that is not text; what is promised decides where its beginning fits several."""
     for module in modules():
         recognise = getattr(module, "recognise", None)
         found: str | None = recognise(head) if recognise else None
         if found:
             return found
+    packed = promised is not None and hasattr(module_for(promised), "MEMBERS")
+    if head.startswith(_ZIP):
+        return _zip_type(head, promised, packed)
+    if head.startswith(_ole2.MAGIC) and not _ole2.streams(head) and (packed or promised == _ole2.XLS):
+        # The directory stands further back; the parser will see it, and say so if it is another kind or encrypted.
+        return promised
     return None
 
 
-def _text_type(head: bytes, extension: str) -> str:
-    if extension:
-        for media_type, extensions in supported().items():
-            if extension in extensions and media_type.startswith("text/"):
-                return media_type
-    return "text/html" if _HTML.match(head[:4096]) else "text/plain"
+def _zip_type(head: bytes, promised: str | None, packed: bool) -> str | None:
+    declared = _zip.declared_type(head)
+    if declared:
+        return declared if declared in supported() else None
+    names = _zip.member_names(head)
+    for name in names:
+        for module in modules():
+            if name.startswith(getattr(module, "MEMBERS", ())):
+                return promised if promised in module.MEDIA_TYPES else next(iter(module.MEDIA_TYPES))
+    return promised if packed and all(name.startswith(_PACKAGES) for name in names) else None
+
+
+def _refused(head: bytes, extension: str) -> tuple[str, str]:
+    """What a file is that no parser reads, and what to do about it, as far as either is known."""
+    if head.startswith(_ole2.MAGIC):
+        return _ole2.refusal(_ole2.streams(head), extension)
+    if head.startswith(_ZIP):
+        declared, names = _zip.declared_type(head), _zip.member_names(head)
+        known = (what for start, what in _KNOWN_ZIPS.items() if any(name.startswith(start) for name in names))
+        what = _KNOWN_DECLARED.get(declared, f"a file of type {declared}") if declared else next(known, "a zip archive")
+        return what, ""
+    return next((what for magic, what in _KNOWN_BINARY.items() if head.startswith(magic)), ""), ""
 
 
 def sniff(head: bytes, filename: str) -> str:
     """The media type of a file from its first `HEAD_BYTES` and its name.
 
-    Raises `Invalid("empty_file")`, `Invalid("type_mismatch")` when the name promises a type we read and the
-    content is none, and `Unsupported("unsupported_type")`, which says what is accepted.
+    Raises `Invalid("empty_file")`, `Invalid("encrypted")`, `Invalid("type_mismatch")` when the name promises a
+    type we read and the content is none, and `Unsupported("unsupported_type")`, which says what is accepted.
     """
     if not head:
         raise Invalid("empty_file")
     extension = PurePath(filename).suffix.lower()
-    found = _binary_type(head)
+    promised = _promised(extension)
+    found = _binary_type(head, promised)
     if found:
         return found
-    if head.startswith(OLE2):
-        # Word wraps a password-protected .docx in the container of the old formats; its parser can say so.
-        if extension == ".docx":
-            return DOCX
-        raise Unsupported(
-            "unsupported_type", "Old or encrypted Office files are not supported; save a document as .docx."
-        )
-    looks_like = next((name for magic, name in _KNOWN_BINARY.items() if head.startswith(magic)), None)
-    promised = next((kind for kind, suffixes in supported().items() if extension in suffixes), None)
-    if looks_like is None and is_text(head):
-        if promised is None or promised.startswith("text/"):
-            return _text_type(head, extension)
-        looks_like = "plain text"
+    if head.startswith(_ole2.MAGIC) and _ole2.ENCRYPTED in _ole2.streams(head):
+        raise Invalid("encrypted")
+    what, advice = _refused(head, extension)
+    if not what and is_text(head):
+        if promised is None or _is_text_format(promised):
+            return promised or ("text/html" if _HTML.match(head[:4096]) else "text/plain")
+        what = "plain text"
     if promised is not None:
-        raise Invalid("type_mismatch", f"The name ends in {extension}, but the content is {looks_like or 'not'}.")
-    what = f"This is {looks_like}. " if looks_like else ""
-    raise Unsupported("unsupported_type", f"{what}This type of file is not supported. {_accepted()}")
+        message = f"The name ends in {extension}, but the content is {what or 'not'}. {advice}"
+        raise Invalid("type_mismatch", message.strip())
+    what = f"This is {what}. " if what else ""
+    raise Unsupported("unsupported_type", f"{what}{advice or f'This type of file is not supported. {_accepted()}'}")

@@ -1,0 +1,33 @@
+"""Packages of Office Open XML: parts that refer to each other by relations."""
+
+import posixpath
+import zipfile
+
+from footnote.formats import _zip
+
+
+def main_part(archive: zipfile.ZipFile, usual: str) -> str:
+    """Name of the part that is the document."""
+    return related(archive, "").get("officeDocument", usual)
+
+
+def related(archive: zipfile.ZipFile, part: str) -> dict[str, str]:
+    """Names of the parts that a part refers to, by the last word of the relation's type (one of each)."""
+    return dict(relations(archive, part).values())
+
+
+def relations(archive: zipfile.ZipFile, part: str) -> dict[str, tuple[str, str]]:
+    """Last word of the type and target of each relation inside the package, by its id, in order."""
+    folder, _, name = part.rpartition("/")
+    source = f"{folder}/_rels/{name}.rels".lstrip("/")
+    try:
+        root = _zip.read_xml(archive, source)
+    except KeyError:
+        return {}
+    found: dict[str, tuple[str, str]] = {}
+    for relation in root:
+        target = relation.get("Target", "")
+        if relation.get("TargetMode") != "External":
+            target = target[1:] if target.startswith("/") else posixpath.normpath(posixpath.join(folder, target))
+            found[relation.get("Id") or str(len(found))] = relation.get("Type", "").rpartition("/")[2], target
+    return found
