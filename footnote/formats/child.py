@@ -1,9 +1,10 @@
-"""The process a parser runs in: `python -m footnote.formats.child MEDIA_TYPE PATH CPU_SECONDS MEMORY_BYTES`.
+"""The process a parser runs in: `python -m footnote.formats.child WHAT MEDIA_TYPE PATH CPU_SECONDS MEMORY_BYTES`.
 
-It limits itself, then writes frames to stdout: the lengths of two parts, then a JSON part and a text part. A
-page is `{"page": n, "sections": [[start, end, [heading, ...]], ...]}` with its text; the last frame is
-`{"done": pages}` or `{"error": code, "message": ..., "detail": ...}`, without text. It ends when its stdin is
-closed, so that it never outlives the process that started it. Imports are few: every document pays for them.
+It limits itself, then writes frames to stdout: the lengths of two parts, then a JSON part and one of bytes. Asked for
+`pages`, a frame is `{"page": n, "sections": [[start, end, [heading, ...]], ...]}` with the page's text; asked for
+`files`, the files within a container, `{"file": name}` and then `{"piece": true}` with bytes of it, again and again.
+The last frame is `{"done": how many}` or `{"error": code, "message": ..., "detail": ...}`. The process ends when its
+stdin is closed, so that it never outlives the one that started it. Imports are few: every document pays for them.
 """
 
 import contextlib
@@ -18,7 +19,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from footnote.errors import CODES, FootnoteError
-from footnote.formats import Page, module_for, paginate
+from footnote.formats import Page, is_container, module_for, paginate
+from footnote.text import clean
 
 LENGTHS = struct.Struct(">QQ")
 PAGES_PER_CPU_SECOND = 20
@@ -47,11 +49,11 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _write(out: BinaryIO, head: dict[str, Any], text: str = "") -> None:
-    first, second = json.dumps(head).encode(), text.encode()
-    out.write(LENGTHS.pack(len(first), len(second)))
+def _write(out: BinaryIO, head: dict[str, Any], body: bytes = b"") -> None:
+    first = json.dumps(head).encode()
+    out.write(LENGTHS.pack(len(first), len(body)))
     out.write(first)
-    out.write(second)
+    out.write(body)
     out.flush()
 
 
@@ -69,9 +71,20 @@ def _send_pages(out: BinaryIO, media_type: str, path: Path, cpu_seconds: int) ->
     done, has_text = 0, False
     for page in _pages(media_type, path, cpu_seconds):
         sections = [[section.start, section.end, section.heading] for section in page.sections]
-        _write(out, {"page": page.number, "sections": sections}, page.text)
+        _write(out, {"page": page.number, "sections": sections}, page.text.encode())
         done, has_text = page.number, has_text or bool(page.text.strip())
-    _write(out, {"done": done} if has_text else {"error": "no_text", "message": CODES["no_text"]})
+    enough = has_text or is_container(media_type)
+    _write(out, {"done": done} if enough else {"error": "no_text", "message": CODES["no_text"]})
+
+
+def _send_files(out: BinaryIO, media_type: str, path: Path) -> None:
+    done = 0
+    for name, pieces in module_for(media_type).unpack(path):
+        _write(out, {"file": clean(name)})
+        for piece in pieces:
+            _write(out, {"piece": True}, piece)
+        done += 1
+    _write(out, {"done": done})
 
 
 def _failure(error: BaseException) -> dict[str, Any]:
@@ -86,14 +99,17 @@ def _failure(error: BaseException) -> dict[str, Any]:
     return {"error": code, "message": CODES[code], "detail": f"{type(error).__name__}: {error}"[:500]}
 
 
-def main(media_type: str, path: str, cpu_seconds: int, memory_bytes: int) -> None:
+def main(what: str, media_type: str, path: str, cpu_seconds: int, memory_bytes: int) -> None:
     _limit(cpu_seconds, memory_bytes)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     # Whatever a library prints must not land between the frames.
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     try:
-        _send_pages(out, media_type, Path(path), cpu_seconds)
+        if what == "files":
+            _send_files(out, media_type, Path(path))
+        else:
+            _send_pages(out, media_type, Path(path), cpu_seconds)
     except BrokenPipeError:
         os._exit(1)
     except BaseException as error:
@@ -103,4 +119,4 @@ def main(media_type: str, path: str, cpu_seconds: int, memory_bytes: int) -> Non
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
+    main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5]))

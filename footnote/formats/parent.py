@@ -6,8 +6,8 @@ import os
 import signal
 import sys
 from asyncio.subprocess import DEVNULL, PIPE, Process
-from collections.abc import AsyncGenerator
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ _ROOT = Path(__file__).parents[2]
 # Over its CPU time, or aborted by a library that could get no more memory.
 _LIMIT_SIGNALS = {signal.SIGXCPU, signal.SIGABRT}
 _BUFFER = 1024 * 1024
+_Frame = tuple[dict[str, Any], bytes]
 
 
 async def read_pages(path: Path, media_type: str, limits: "ParseLimits") -> AsyncGenerator[Page, None]:
@@ -31,15 +32,47 @@ async def read_pages(path: Path, media_type: str, limits: "ParseLimits") -> Asyn
     `too_complex` when a limit was hit, `corrupt_file` when the parser crashed. The child is gone when this
     generator is closed, whatever closes it; wrap it in `contextlib.aclosing` to leave it early.
     """
-    process = await _start(path, media_type, limits)
+    async with aclosing(_frames("pages", path, media_type, limits)) as frames:
+        async for head, body in frames:
+            sections = [Section(start, end, tuple(heading)) for start, end, heading in head["sections"]]
+            yield Page(head["page"], body.decode(), sections)
+            del head, body, sections
+
+
+async def read_files(
+    path: Path, media_type: str, limits: "ParseLimits"
+) -> AsyncGenerator[tuple[str, AsyncIterator[bytes]], None]:
+    """The files within a container, each with its bytes, to be read before the next is asked for. Raises as above."""
+    async with aclosing(_frames("files", path, media_type, limits)) as frames:
+        head, _ = await anext(frames, ({}, b""))
+        while head:
+            following: list[dict[str, Any]] = []
+            pieces = _pieces(frames, following)
+            yield head["file"], pieces
+            async for _ in pieces:
+                pass  # what was not read is skipped
+            head = following[0] if following else {}
+
+
+async def _pieces(frames: AsyncIterator[_Frame], following: list[dict[str, Any]]) -> AsyncIterator[bytes]:
+    """The bytes of one file; leaves the head of the next one, which ends it, in `following`."""
+    async for head, body in frames:
+        if "file" in head:
+            following.append(head)
+            return
+        yield body
+
+
+async def _frames(what: str, path: Path, media_type: str, limits: "ParseLimits") -> AsyncGenerator[_Frame, None]:
+    """What the child sends, until it is done. Raises `DocumentRejected` if it sends an error, or nothing."""
+    process = await _start(what, path, media_type, limits)
     try:
         while True:
-            head, text = await _frame(process, limits.wall_seconds)
-            if "page" not in head:
+            head, body = await _frame(process, limits.wall_seconds)
+            if "done" in head or "error" in head:
                 break
-            sections = [Section(start, end, tuple(heading)) for start, end, heading in head["sections"]]
-            yield Page(head["page"], text, sections)
-            del head, text, sections
+            yield head, body
+            del head, body
     finally:
         await _end(process)
     if "error" in head:
@@ -49,26 +82,26 @@ async def read_pages(path: Path, media_type: str, limits: "ParseLimits") -> Asyn
         raise error
 
 
-async def _start(path: Path, media_type: str, limits: "ParseLimits") -> Process:
+async def _start(what: str, path: Path, media_type: str, limits: "ParseLimits") -> Process:
     # A parser has no business with the keys in our environment.
     environment = {"PYTHONPATH": str(_ROOT), "PYTHONSAFEPATH": "1", "PYTHONUTF8": "1"}
     environment |= {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
-    command = [sys.executable, "-m", "footnote.formats.child", media_type, str(path)]
+    command = [sys.executable, "-m", "footnote.formats.child", what, media_type, str(path)]
     command += [str(limits.cpu_seconds), str(limits.memory_bytes)]
     return await asyncio.create_subprocess_exec(
         *command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env=environment, limit=_BUFFER
     )
 
 
-async def _frame(process: Process, wall_seconds: float) -> tuple[dict[str, Any], str]:
+async def _frame(process: Process, wall_seconds: float) -> _Frame:
     """The next frame; raises `DocumentRejected` if none comes in time or the child ended without one."""
     out = process.stdout
     assert out is not None
     try:
         async with asyncio.timeout(wall_seconds):
-            head_length, text_length = LENGTHS.unpack(await out.readexactly(LENGTHS.size))
+            head_length, body_length = LENGTHS.unpack(await out.readexactly(LENGTHS.size))
             head = json.loads(await out.readexactly(head_length))
-            return head, (await out.readexactly(text_length)).decode()
+            return head, await out.readexactly(body_length)
     except TimeoutError:
         raise DocumentRejected("too_complex") from None
     except asyncio.IncompleteReadError:
