@@ -115,6 +115,7 @@ class Document(Base):
         Index("ix_document_tenant_id_id", "tenant_id", "id"),
         Index("ix_document_tenant_id_collection_id_id", "tenant_id", "collection_id", "id"),
         Index("ix_document_collection_id_sha256", "collection_id", "sha256"),
+        Index("ix_document_parent_id", "parent_id", postgresql_where=text("parent_id IS NOT NULL")),
         Index(
             "uq_document_collection_id_external_id",
             "collection_id",
@@ -128,6 +129,8 @@ class Document(Base):
     tenant_id: Mapped[str] = _ref("tenant")
     collection_id: Mapped[str] = _ref("collection")
     external_id: Mapped[str | None]
+    # The archive or message that it was found in, and with which it goes.
+    parent_id: Mapped[str | None] = mapped_column(String(40), ForeignKey("document.id", ondelete="CASCADE"))
     filename: Mapped[str]
     # "metadata" is taken by SQLAlchemy's declarative base.
     attributes: Mapped[dict[str, Any]] = mapped_column("metadata", JSONB, server_default=text("'{}'"))
@@ -156,6 +159,7 @@ class Version(Base):
     media_type: Mapped[str]
     sha256: Mapped[bytes] = mapped_column(LargeBinary)
     bytes: Mapped[int] = mapped_column(BigInteger)
+    source_url: Mapped[str | None]  # where the bytes are fetched from by the first step; before that there are none
     # Empty once a newer version is visible: the store keeps the bytes of what queries see and of the newest version.
     object_key: Mapped[str | None]
     # Pages and chunks as the chunk step left them, in the store, until the upsert step has copied them here.

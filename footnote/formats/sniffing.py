@@ -10,6 +10,7 @@ from footnote.formats import _ole2, _zip, module_for, modules, supported
 HEAD_BYTES = 64 * 1024
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
 
+ARCHIVE = "application/zip"
 _ZIP = b"PK\x03\x04"
 _KNOWN_BINARY = {
     b"\x89PNG": "a PNG image",
@@ -100,11 +101,16 @@ def _zip_type(head: bytes, promised: str | None, packed: bool) -> str | None:
     if declared:
         return declared if declared in supported() else None
     names = _zip.member_names(head)
+    if promised == ARCHIVE and "[Content_Types].xml" not in names:
+        return ARCHIVE
     for name in names:
         for module in modules():
             if name.startswith(getattr(module, "MEMBERS", ())):
                 return promised if promised in module.MEDIA_TYPES else next(iter(module.MEDIA_TYPES))
-    return promised if packed and all(name.startswith(_PACKAGES) for name in names) else None
+    if packed and all(name.startswith(_PACKAGES) for name in names):
+        return promised
+    known = any(name.startswith((*_KNOWN_ZIPS, *_PACKAGES)) for name in names)
+    return ARCHIVE if promised in (None, ARCHIVE) and not known else None
 
 
 def _refused(head: bytes, extension: str) -> tuple[str, str]:
