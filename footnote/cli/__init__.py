@@ -5,17 +5,19 @@ import sys
 
 import typer
 
-from footnote.cli import asking, documents, processes
+from footnote.cli import asking, documents, jobs, processes
 from footnote.errors import FootnoteError
 
 app = typer.Typer(
     name="footnote",
     help="Documents in, cited answers out.",
+    epilog="Exit codes: 0 done, 1 an error, 2 wrong usage, 4 no answer in the documents (ask), 130 interrupted.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 documents.register(app)
+jobs.register(app)
 asking.register(app)
 processes.register(app)
 

@@ -9,8 +9,10 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
+from time import monotonic
 from time import sleep as pause
 from typing import Any, TypeVar
+from urllib.parse import quote
 
 import httpx2
 
@@ -22,7 +24,8 @@ Result = TypeVar("Result")
 
 CONNECT_SECONDS = 5.0
 SILENCE_SECONDS = 120.0
-TRIES_AGAIN = 5
+PATIENCE_SECONDS = 300.0  # long enough for a restart or an upgrade of the server
+LONGEST_PAUSE = 15.0
 LARGEST_PAGE = 100
 _NOT_NOW = {429, 502, 503, 504}
 
@@ -36,13 +39,12 @@ class ConnectionLost(Unavailable):
 
 
 class Refused(FootnoteError):
-    """The API answered with a problem; `status` is the HTTP status, `detail` the message without title and code."""
+    """The API answered with a problem; `status` is the HTTP status, `detail` the message without the code."""
 
-    def __init__(self, status: int, problem: Json, title: str, retry_after: float | None) -> None:
-        code = str(problem.get("code") or status)
-        super().__init__(code, problem_message(problem, title), retry_after=retry_after)
+    def __init__(self, status: int, problem: Json, retry_after: float | None) -> None:
+        super().__init__(str(problem.get("code") or status), problem_message(problem), retry_after=retry_after)
         self.status = status
-        self.detail = _detail(problem) or title
+        self.detail = _detail(problem)
 
 
 class RefusedForNow(Refused):
@@ -92,18 +94,22 @@ class Api:
                 break
         return {"data": found, "next_cursor": cursor}
 
-    def upload(self, path: Path, fields: dict[str, str], on_bytes: Callable[[int], None]) -> Json:
-        """Streams a file from the disk; `on_bytes` is told how many of its bytes are sent. Raises `OSError` too."""
+    def upload(self, path: Path, fields: dict[str, str], key: str, on_bytes: Callable[[int], None]) -> Json:
+        """Streams a file from the disk; `on_bytes` is told how many of its bytes are sent. Raises `OSError` too.
+
+        However often it is called with the same idempotency `key`, the file is added once.
+        """
         name = path.name.encode("utf-8", "replace").decode()
+        headers = {"Idempotency-Key": key}
         with _CountedFile(path, on_bytes) as file:
-            return self._call("POST", "/v1/documents", data=fields, files={"file": (name, file)})
+            return self._call("POST", "/v1/documents", data=fields, files={"file": (name, file)}, headers=headers)
 
     def events(self, path: str, body: Json) -> Iterator[tuple[str, Json]]:
         """The named server-sent events of a reply, as they come."""
         with self._connected(), self._http.stream("POST", path, json=body) as response:
             if not response.is_success:
                 response.read()
-                raise _refusal(response)
+                raise self._refusal(response)
             # The sources of an answer may be larger than any fixed limit on one event.
             for event in httpx2.EventSource(response, max_event_size=None):
                 yield event.event, json.loads(event.data)
@@ -112,11 +118,20 @@ class Api:
         with self._connected():
             response = self._http.request(method, path, **request)
         if not response.is_success and response.status_code != also:
-            raise _refusal(response)
+            raise self._refusal(response)
         body = _json_object(response)
         if body is None:
             raise FootnoteError("not_footnote", f"What answers at {self.url} is not Footnote's API.")
         return body
+
+    def _refusal(self, response: httpx2.Response) -> Refused:
+        problem = _json_object(response) or {}
+        if "code" not in problem:  # a proxy's answer, or another server's
+            what = "is not ready" if response.status_code in _NOT_NOW else "is not Footnote's API"
+            problem = {"detail": f"What answers at {self.url} {what} (status {response.status_code})."}
+        passes = response.status_code in _NOT_NOW or problem.get("code") == "request_in_flight"
+        kind = RefusedForNow if passes else Refused
+        return kind(response.status_code, problem, _seconds(response.headers.get("Retry-After")))
 
     @contextmanager
     def _connected(self) -> Iterator[None]:
@@ -161,17 +176,20 @@ def open_api() -> Iterator[Api]:
 
 
 def patiently(call: Callable[[], Result], on_wait: Callable[[float, FootnoteError], None]) -> Result:
-    """Tries up to five times more while the error is one that passes, as late as the server asks for."""
-    for attempt in range(TRIES_AGAIN):
+    """Tries again while the error is one that passes, as late as the server asks for, five minutes in all."""
+    lost, tries = 0.0, 0
+    while True:
+        begun = monotonic()
         try:
             return call()
         except (NotRunning, ConnectionLost, RefusedForNow) as error:
-            seconds = error.retry_after
-            if seconds is None:
-                seconds = 2**attempt * random.uniform(0.75, 1.25)  # noqa: S311  jitter, no secret
+            if lost >= PATIENCE_SECONDS:
+                raise
+            backoff = min(2**tries, LONGEST_PAUSE) * random.uniform(0.75, 1.25)  # noqa: S311  jitter, no secret
+            seconds = error.retry_after or backoff
+            lost, tries = lost + monotonic() - begun + seconds, min(tries + 1, 10)
             on_wait(seconds, error)
             pause(seconds)
-    return call()
 
 
 class _CountedFile(io.BufferedReader):
@@ -220,23 +238,21 @@ def _json_object(response: httpx2.Response) -> Json | None:
     return body if isinstance(body, dict) else None
 
 
-def _refusal(response: httpx2.Response) -> Refused:
-    kind = RefusedForNow if response.status_code in _NOT_NOW else Refused
-    title = response.reason_phrase or f"Status {response.status_code}"
-    problem = _json_object(response) or {}
-    return kind(response.status_code, problem, title, _seconds(response.headers.get("Retry-After")))
-
-
-def problem_message(problem: Json, title: str = "Error") -> str:
-    """`title: detail (code, request id)` of RFC 9457's object, with the fields that are wrong."""
+def problem_message(problem: Json) -> str:
+    """`detail (code, request id)` of RFC 9457's object, with the fields that are wrong."""
     origin = ", ".join(str(problem[name]) for name in ("code", "request_id") if problem.get(name))
-    told = ": ".join(filter(None, (str(problem.get("title") or title), _detail(problem))))
-    return f"{told} ({origin})" if origin else told
+    return f"{_detail(problem)} ({origin})" if origin else _detail(problem)
 
 
 def _detail(problem: Json) -> str:
+    """Its own words; the title is HTTP's, and says less."""
     fields = [f"{field.get('field')}: {field.get('message')}" for field in problem.get("errors") or ()]
-    return " ".join([str(problem.get("detail") or ""), *fields]).strip()
+    return "; ".join(fields) or str(problem.get("detail") or "The server gave no reason.")
+
+
+def segment(identifier: str) -> str:
+    """An id as one segment of a path: a slash in it must not reach another route."""
+    return quote(identifier, safe="")
 
 
 def _seconds(retry_after: str | None) -> float | None:

@@ -1,4 +1,4 @@
-"""Documents and jobs on the command line: `add`, `status`, `jobs`."""
+"""Documents on the command line: `add`, `status`."""
 
 import json
 import sys
@@ -8,65 +8,88 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from footnote.cli.terminal import counted, moment, say, say_json, standing, table, took
+from footnote.errors import FootnoteError
 
 if TYPE_CHECKING:
     from footnote.cli.client import Api
     from footnote.cli.progress import Progress
-    from footnote.cli.uploads import Ingestion, Upload
+    from footnote.cli.uploads import Ingestion, Skipped, Upload
 
 Json = dict[str, Any]
 FAILED, INTERRUPTED = 1, 130
-SHOWN = 20
-
-jobs = typer.Typer(help="Jobs, newest first; retry or cancel one.", invoke_without_command=True)
+SKIPPED_SHOWN = 10
 
 
 def register(app: typer.Typer) -> None:
     for command in (add, status):
         app.command(rich_help_panel="Documents")(command)
-    app.add_typer(jobs, name="jobs", rich_help_panel="Documents")
 
 
 def add(
     paths: Annotated[list[str], typer.Argument(help="Files, directories and patterns.", metavar="PATH...")],
     collection: Annotated[str, typer.Option(help="Collection to add to; made if it is new.")] = "default",
     metadata: Annotated[str | None, typer.Option(metavar="JSON", help="An object kept with every file.")] = None,
+    external_id: Annotated[
+        str | None, typer.Option(metavar="ID", help="Your own id of one file: other bytes are its new version.")
+    ] = None,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Follow every file until it is ready.")] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing before.")] = False,
 ) -> None:
     """Add files. Of a directory, every file of a supported type in it. The same file again costs nothing.
 
-    Exit codes: 0 all ready, 1 some failed, 2 no such file, 130 interrupted (ingestion goes on).
+    It waits through a restart of the server, and sends nothing twice.
+
+    Exit codes: 0 all ready, 1 some failed or the server stayed away, 2 wrong usage, 130 interrupted (what was sent
+    goes on).
     """
     fields = {"collection": collection}
     if metadata is not None:
         fields["metadata"] = _json_object(metadata)
-    files = _files(paths)
+    files, skipped = _files(paths)
+    if external_id is not None:
+        if len(files) != 1:
+            raise typer.BadParameter(f"names one file, not {len(files)}", param_hint="--external-id")
+        fields["external_id"] = external_id
     from footnote.cli.client import open_api
     from footnote.cli.uploads import Ingestion
 
     with open_api() as api:
         api.get("/healthz")  # not running is no reason for patience, unlike going away later
         shown = _progress(len(files), as_json)
-        ingestion = Ingestion(api, files, fields, shown)
-        done = []
-        try:
-            with shown:
-                for upload in ingestion.run(wait=wait):
-                    done.append(upload)
-                    shown.over(upload.path, _line(upload))
-        except KeyboardInterrupt:
-            _interrupted(ingestion)
-            raise typer.Exit(INTERRUPTED) from None
-    _sum_up(done, as_json)
+        done = _follow(Ingestion(api, files, fields, shown), shown, wait)
+    _sum_up(done, skipped, as_json)
 
 
-def _sum_up(done: "list[Upload]", as_json: bool) -> None:
+def _follow(ingestion: "Ingestion", shown: "Progress", wait: bool) -> "list[Upload]":
+    done = []
+    try:
+        with shown:
+            for upload in ingestion.run(wait=wait):
+                done.append(upload)
+                shown.over(upload.path, _line(upload))
+    except KeyboardInterrupt:
+        _left_behind(ingestion)
+        raise typer.Exit(INTERRUPTED) from None
+    except FootnoteError as error:
+        if error.retryable:  # the server stayed away
+            _left_behind(ingestion)
+        raise
+    return done
+
+
+def _sum_up(done: "list[Upload]", skipped: "list[Skipped]", as_json: bool) -> None:
     failed = [upload for upload in done if upload.status in ("failed", "cancelled")]
     if as_json:
-        say_json({"data": [_result(upload) for upload in done]})
-    elif len(done) > 1:
-        say(f"{counted(len(done), 'file')}, {len(failed)} failed.")
+        named = [{"path": str(each.path), "reason": each.reason} for each in skipped]
+        say_json({"data": [_result(upload) for upload in done], "skipped": named})
+    else:
+        for each in skipped[:SKIPPED_SHOWN]:
+            say(f"skipped  {each.path}  {each.reason}")
+        if len(skipped) > SKIPPED_SHOWN:
+            say(f"skipped  {len(skipped) - SKIPPED_SHOWN} more; --json names them all")
+        if len(done) > 1:
+            left_out = f", {len(skipped)} skipped" if skipped else ""
+            say(f"{counted(len(done), 'file')}, {len(failed)} failed{left_out}.")
     if failed:
         raise typer.Exit(FAILED)
 
@@ -81,7 +104,7 @@ def _json_object(text: str) -> str:
     return text
 
 
-def _files(names: list[str]) -> list[Path]:
+def _files(names: list[str]) -> "tuple[list[Path], list[Skipped]]":
     from footnote.cli.uploads import find
     from footnote.formats import supported
 
@@ -133,7 +156,7 @@ def _result(upload: "Upload") -> Json:
     }
 
 
-def _interrupted(ingestion: "Ingestion") -> None:
+def _left_behind(ingestion: "Ingestion") -> None:
     followed, unsent = ingestion.left()
     if followed:
         say(f"Ingestion of {counted(followed, 'file')} goes on in the background: `footnote status`.", err=True)
@@ -141,48 +164,69 @@ def _interrupted(ingestion: "Ingestion") -> None:
         say(f"Not added: {counted(unsent, 'file')}. Run the command again to add the rest.", err=True)
 
 
-def status(document_id: Annotated[str | None, typer.Argument(help="A document's id.")] = None) -> None:
-    """What is in the store and whether it can be reached; or how one document came in, step by step."""
+def status(
+    document_id: Annotated[str | None, typer.Argument(help="A document's id.")] = None,
+    limit: Annotated[int, typer.Option(min=1, help="How many documents.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """The newest documents and where each stands; or how one came in, step by step.
+
+    Exit codes: 0 all that the server needs can be reached, 1 it cannot, or an error.
+    """
     from footnote.cli.client import open_api
 
     with open_api() as api:
         if document_id is None:
-            _overview(api)
+            _overview(api, limit, as_json)
         else:
-            _one(api, document_id)
+            _one(api, document_id, as_json)
 
 
-def _overview(api: "Api") -> None:
+def _overview(api: "Api", limit: int, as_json: bool) -> None:
     ready = api.get("/readyz", also=503)
+    found = api.listed("/v1/documents", limit)
     checks = ready.get("checks", {})
     away = [f"{name}: {told}" for name, told in checks.items() if told != "ok"]
-    say(f"Footnote at {api.url}: {'; '.join(away) if away else ready['status']} ({', '.join(checks)})")
-    found = api.listed("/v1/documents", SHOWN)
-    if not found["data"]:
+    if as_json:
+        say_json({**ready, **found})
+    else:
+        say(f"Footnote at {api.url}: {'; '.join(away) if away else ready['status']} ({', '.join(checks)})")
+        _show_documents(found["data"])
+        if found["next_cursor"]:
+            say(f"The newest {limit}; there are more.")
+    if away:
+        raise typer.Exit(FAILED)
+
+
+def _show_documents(found: list[Json]) -> None:
+    if not found:
         say("No documents yet: `footnote add PATH`.")
         return
     say()
+    names = ("id", "filename", "collection", "pages", "chunks")
     table(
-        ("ID", "FILE", "STATUS", "PAGES", "CHUNKS", "COLLECTION"),
-        [
-            [each[name] for name in ("id", "filename", "status", "pages", "chunks", "collection")]
-            for each in found["data"]
-        ],
+        ("ID", "FILE", "COLLECTION", "PAGES", "CHUNKS", "STATUS"),
+        [[*(each[name] for name in names), standing(each)] for each in found],
     )
-    if found["next_cursor"]:
-        say(f"The newest {SHOWN}; there are more.")
 
 
-def _one(api: "Api", document_id: str) -> None:
-    document = api.get(f"/v1/documents/{_segment(document_id)}")
-    now = api.get(f"/v1/documents/{_segment(document_id)}/status")
+def _one(api: "Api", document_id: str, as_json: bool) -> None:
+    from footnote.cli.client import segment
+
+    place = f"/v1/documents/{segment(document_id)}"
+    document, now = api.get(place), api.get(f"{place}/status")
+    if as_json:
+        say_json({"document": document, "status": now})
+        return
     size = f"{counted(document['pages'], 'page')}, {counted(document['chunks'], 'chunk')}"
     say(f"{document['filename']}  {document['media_type']}, {document['bytes']} bytes, {size}")
     say(f"{document['id']}  version {document['version']} in {document['collection']}, job {now['job_id']}")
     say(", ".join([standing(now), *([counted(now["attempts"], "attempt")] if now["attempts"] else [])]))
+    if now["heartbeat_at"]:
+        say(f"sign of life {moment(now['heartbeat_at'])}; without another, taken back {moment(now['lease_until'])}")
     if now["next_attempt_at"]:
         say(f"next attempt {moment(now['next_attempt_at'])}")
-    if now["error"]:
+    if now["error"] and now["status"] != "failed":
         say(f"{now['error']['code']}: {now['error']['message']}")
     say()
     table(
@@ -196,63 +240,3 @@ def _one(api: "Api", document_id: str) -> None:
             for step in now["steps"]
         ],
     )
-
-
-@jobs.callback()
-def list_jobs(
-    context: typer.Context,
-    status: Annotated[str | None, typer.Option(help="Only these, with commas between: failed,waiting.")] = None,
-    limit: Annotated[int, typer.Option(min=1, help="How many.")] = 50,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the API's reply.")] = False,
-) -> None:
-    """Jobs, newest first; retry or cancel one."""
-    if context.invoked_subcommand:
-        return
-    from footnote.cli.client import open_api
-
-    wanted = [each.strip() for each in (status or "").split(",") if each.strip()]
-    with open_api() as api:
-        found = api.listed("/v1/jobs", limit, status=wanted)
-    if as_json:
-        say_json(found)
-    elif not found["data"]:
-        say("No jobs.")
-    else:
-        _show_jobs(found["data"])
-
-
-def _show_jobs(found: list[Json]) -> None:
-    rows = []
-    for job in found:
-        error = job["error"]
-        told = "" if job["finished_at"] else standing(job)
-        told = f"{error['code']}: {error['message']}" if error else told
-        rows.append((job["id"], job["filename"], job["status"], job["attempts"], moment(job["updated_at"]), told))
-    table(("ID", "FILE", "STATUS", "ATTEMPTS", "UPDATED", "WHERE IT STANDS"), rows)
-
-
-@jobs.command("retry")
-def retry_job(job_id: Annotated[str, typer.Argument(help="A failed or cancelled job.")]) -> None:
-    """Drive a failed or cancelled job on from the step it stopped at."""
-    _act(job_id, "retry")
-
-
-@jobs.command("cancel")
-def cancel_job(job_id: Annotated[str, typer.Argument(help="An unfinished job.")]) -> None:
-    """Stop an unfinished job."""
-    _act(job_id, "cancel")
-
-
-def _act(job_id: str, action: str) -> None:
-    from footnote.cli.client import open_api
-
-    with open_api() as api:
-        job = api.post(f"/v1/jobs/{_segment(job_id)}/{action}")
-    say(f"{job['id']}  {standing(job)}")
-
-
-def _segment(identifier: str) -> str:
-    """An id as one segment of a path: a slash in it must not reach another route."""
-    from urllib.parse import quote
-
-    return quote(identifier, safe="")

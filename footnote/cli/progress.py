@@ -1,6 +1,8 @@
 """What `footnote add` shows while files are sent and ingested: nothing, lines, or bars."""
 
+from collections import defaultdict
 from pathlib import Path
+from time import monotonic
 from types import TracebackType
 from typing import Any
 
@@ -9,6 +11,10 @@ from rich.table import Column
 
 from footnote.cli.terminal import plain, say, standing
 from footnote.errors import FootnoteError
+
+AGAIN_SECONDS = 10.0  # a file of which nothing new is known is named again after this long,
+BETWEEN_SECONDS = 1.0  # though a thousand such files must not fill the log
+MOST_BARS = 12
 
 
 class Progress:
@@ -39,28 +45,36 @@ class Progress:
 
 
 class Lines(Progress):
-    """For logs and pipes: a line when a file comes to another step, or waits for something else."""
+    """For logs and pipes: a line when a file comes to another step or waits for something, and from time to time."""
 
     def __init__(self) -> None:
-        self._said: dict[Path, set[tuple[str, str]]] = {}
+        self._said: defaultdict[Path, set[tuple[str, str]]] = defaultdict(set)
+        self._due: dict[Path, float] = {}
+        self._next = 0.0
 
     def holding(self, path: Path, pause: float, error: FootnoteError) -> None:
         say(f"{path}: trying again in {pause:.0f} s: {error.message}")
 
     def standing(self, path: Path, status: dict[str, Any]) -> None:
-        news = (status["status"], status["waiting_for"] or status["step"])
-        said = self._said.setdefault(path, set())
-        if news not in said:
-            said.add(news)
+        now = monotonic()
+        what = (status["status"], status["waiting_for"] or status["step"])
+        news = status["status"] != "queued" and what not in self._said[path]
+        again = now >= max(self._next, self._due.get(path, 0.0))
+        if news or again:
             say(f"{path}: {standing(status)}")
+            self._said[path].add(what)
+            self._due[path] = now + AGAIN_SECONDS
+        if again:
+            self._next = now + BETWEEN_SECONDS
 
     def over(self, path: Path, line: str) -> None:
         self._said.pop(path, None)
+        self._due.pop(path, None)
         say(line)
 
 
 class Bars(Progress):
-    """A bar for every file at work, and one for all of them; what is over scrolls away above."""
+    """A bar for every file at work, as far as there is room, and one for all; what is over scrolls away above."""
 
     def __init__(self, files: int) -> None:
         self._bars = progress.Progress(
@@ -108,5 +122,7 @@ class Bars(Progress):
     def _show(self, path: Path, done: int, total: int | None, detail: str) -> None:
         task = self._tasks.get(path)
         if task is None:
+            if len(self._tasks) >= MOST_BARS:
+                return
             task = self._tasks[path] = self._bars.add_task(plain(path.name), total=1, detail="")
         self._bars.update(task, total=total or 1, completed=done if total else 0, detail=plain(detail))

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import typer
@@ -50,14 +50,21 @@ def pages_of(anchor: dict[str, Any]) -> str:
 
 
 def standing(status: dict[str, Any]) -> str:
-    """Where a job stands, in a few words: `embed 120/418 chunks`, `waiting: the provider is overloaded`."""
-    if status["status"] != "running":
-        return ": ".join(filter(None, (status["status"], status["waiting_for"])))
-    progress = status["progress"]
-    done, total, unit = progress["done"], progress["total"], progress["unit"]
-    if total:
-        return f"{status['step']} {done}/{total} {unit}"
-    return f"{status['step']} {done} {unit}" if done else str(status["step"])
+    """Where a job or a document stands, in a few words: `embed 120/418 chunks`, `queued: a free worker`,
+    `waiting: another attempt: the provider could not be reached, until 10:05:00`, `failed: no_text: ...`.
+    """
+    state, error, until = status["status"], status["error"], status["next_attempt_at"]
+    if state == "running":
+        progress = status["progress"]
+        done, total, unit = progress["done"], progress["total"], progress["unit"]
+        if total:
+            return f"{status['step']} {done}/{total} {unit}"
+        return f"{status['step']} {done} {unit}" if done else str(status["step"])
+    if status["waiting_for"]:
+        told = f"{state}: {status['waiting_for'].rstrip('.')}"
+        ahead = until and datetime.fromisoformat(until) > datetime.now(UTC)
+        return f"{told}, until {moment(until).split()[1]}" if ahead else told
+    return f"{state}: {error['code']}: {error['message']}" if error else str(state)
 
 
 def moment(value: str | None) -> str:

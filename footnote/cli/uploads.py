@@ -5,10 +5,12 @@ import os
 import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from footnote.cli.client import Api, NotRunning, Refused, patiently
 from footnote.cli.progress import Progress
@@ -17,8 +19,7 @@ from footnote.errors import FootnoteError
 Json = dict[str, Any]
 
 SENT_AT_ONCE = 4
-# The rest waits unseen: thousands of files must cost the API no thousands of requests a second.
-FOLLOWED_AT_ONCE = 8
+BETWEEN_LOOKS = 0.05  # seconds: thousands of files must cost the API no thousands of requests a second
 FIRST_PAUSE = 0.3
 LONGEST_PAUSE = 2.0
 _OVER = {"ready", "failed", "cancelled"}
@@ -53,21 +54,37 @@ class Upload:
         self.end("failed", {"code": error.code, "message": message})
 
 
-def find(names: Sequence[str], suffixes: set[str]) -> list[Path]:
+@dataclass(frozen=True)
+class Skipped:
+    """What a folder holds and is not sent, and why."""
+
+    path: Path
+    reason: str
+
+
+def find(names: Sequence[str], suffixes: set[str]) -> tuple[list[Path], list[Skipped]]:
     """The files that arguments name, each once: files as they are, directories with the files in them that have
-    one of `suffixes`, and patterns. Raises `FileNotFoundError` with the argument that names nothing.
+    one of `suffixes`, and patterns; and what the directories hold beside. Raises `FileNotFoundError` with the
+    argument that names nothing.
     """
     found: dict[Path, Path] = {}
+    skipped: dict[Path, Skipped] = {}
     for name in names:
-        files = list(_named(name, suffixes))
+        files = 0
+        for each in _named(name, suffixes):
+            if isinstance(each, Skipped):
+                skipped.setdefault(each.path.absolute(), each)
+            else:
+                found.setdefault(each.resolve(), each)
+                files += 1
         if not files:
             raise FileNotFoundError(name)
-        for file in files:
-            found.setdefault(file.resolve(), file)
-    return list(found.values())
+    for file in found.values():
+        skipped.pop(file.absolute(), None)
+    return list(found.values()), list(skipped.values())
 
 
-def _named(name: str, suffixes: set[str]) -> Iterator[Path]:
+def _named(name: str, suffixes: set[str]) -> Iterator[Path | Skipped]:
     path = Path(name).expanduser()
     if path.is_dir():
         yield from _inside(path, suffixes)
@@ -80,19 +97,29 @@ def _named(name: str, suffixes: set[str]) -> Iterator[Path]:
                 yield Path(match)
 
 
-def _inside(directory: Path, suffixes: set[str]) -> Iterator[Path]:
-    for place, directories, files in os.walk(directory):
-        directories[:] = sorted(each for each in directories if not each.startswith("."))
-        for file in sorted(files):
-            path = Path(place, file)
-            # A link may lead out of the folder, to what nobody meant to add.
-            if (
-                not file.startswith(".")
-                and path.suffix.lower() in suffixes
-                and path.is_file()
-                and not path.is_symlink()
-            ):
-                yield path
+def _inside(directory: Path, suffixes: set[str]) -> Iterator[Path | Skipped]:
+    closed: list[OSError] = []
+    for place, directories, files in os.walk(directory, onerror=closed.append):
+        here = [Path(place, name) for name in sorted(directories)]
+        yield from (Skipped(each, reason) for each in here if (reason := _hidden(each)))
+        directories[:] = [each.name for each in here if not _hidden(each)]
+        for path in (Path(place, name) for name in sorted(files)):
+            reason = _hidden(path) or _unwanted(path, suffixes)
+            yield Skipped(path, reason) if reason else path
+    yield from (Skipped(Path(error.filename), error.strerror or str(error)) for error in closed)
+
+
+def _hidden(path: Path) -> str | None:
+    if path.name.startswith("."):
+        return "hidden"
+    # It may lead out of the folder, to what nobody meant to add.
+    return "a link" if path.is_symlink() else None
+
+
+def _unwanted(path: Path, suffixes: set[str]) -> str | None:
+    if not path.is_file():
+        return "not a file"
+    return None if path.suffix.lower() in suffixes else "not of a supported type"
 
 
 class Ingestion:
@@ -109,7 +136,8 @@ class Ingestion:
             self._todo.put(path)
         self._unsent = len(paths)
         self._sent: queue.SimpleQueue[Upload | Exception] = queue.SimpleQueue()
-        self._followed: list[Upload] = []
+        self._followed: deque[Upload] = deque()  # the first is looked at next
+        self._rested = 0.0
 
     def run(self, *, wait: bool) -> Iterator[Upload]:
         for _ in range(min(SENT_AT_ONCE, self._unsent)):
@@ -118,7 +146,7 @@ class Ingestion:
         while self._unsent or self._followed:
             for upload in self._arrived():
                 if wait and not upload.over:
-                    self._followed.append(upload)
+                    self._followed.appendleft(upload)
                 else:
                     yield upload
             yield from self._look()
@@ -134,9 +162,7 @@ class Ingestion:
 
     def _arrived(self) -> Iterable[Upload]:
         """What was sent meanwhile; waits for it no longer than until the next look at a followed one."""
-        timeout = None
-        if self._followed:
-            timeout = max(0.0, min(each.due for each in self._followed[:FOLLOWED_AT_ONCE]) - time.monotonic())
+        timeout = max(0.0, self._next_look - time.monotonic()) if self._followed else None
         if not self._unsent:
             time.sleep(timeout or 0.0)
             return
@@ -162,11 +188,13 @@ class Ingestion:
                 return
 
     def _send(self, path: Path) -> Upload:
-        upload = Upload(path)
+        upload, key = Upload(path), uuid4().hex
         try:
             size = path.stat().st_size
             reply = patiently(
-                lambda: self._api.upload(path, self._fields, lambda sent: self._progress.sending(path, sent, size)),
+                lambda: self._api.upload(
+                    path, self._fields, key, lambda sent: self._progress.sending(path, sent, size)
+                ),
                 lambda pause, error: self._progress.holding(path, pause, error),
             )
         except OSError as error:
@@ -182,13 +210,21 @@ class Ingestion:
         self._progress.sent(path)
         return upload
 
+    @property
+    def _next_look(self) -> float:
+        return max(self._rested, self._followed[0].due)
+
     def _look(self) -> Iterator[Upload]:
-        for upload in self._followed[:FOLLOWED_AT_ONCE]:
-            if upload.due <= time.monotonic():
-                self._look_at(upload)
-                if upload.over:
-                    self._followed.remove(upload)
-                    yield upload
+        if not self._followed or time.monotonic() < self._next_look:
+            return
+        upload = self._followed[0]
+        self._look_at(upload)
+        self._rested = time.monotonic() + BETWEEN_LOOKS
+        self._followed.popleft()
+        if upload.over:
+            yield upload
+        else:
+            self._followed.append(upload)
 
     def _look_at(self, upload: Upload) -> None:
         assert upload.document is not None

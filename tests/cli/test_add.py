@@ -1,3 +1,4 @@
+import itertools
 import json
 import os
 import pty
@@ -6,12 +7,16 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from footnote.cli import uploads
 from footnote.cli.client import Api
+from footnote.cli.progress import Lines
 from tests.cli.conftest import (
     DEADLINE,
     Asked,
@@ -27,6 +32,7 @@ from tests.cli.conftest import (
 UPLOAD = ("POST", "/v1/documents")
 STATUS = ("GET", "/v1/documents/doc_1/status")
 DOCUMENT = ("GET", "/v1/documents/doc_1")
+LATER = (datetime.now(UTC) + timedelta(minutes=10)).isoformat()
 
 
 @pytest.fixture
@@ -162,21 +168,159 @@ def test_a_busy_server_is_asked_again_when_it_says(
     )
     ran = footnote("add", str(note))
     assert ran.code == 0
-    assert pauses[:2] == [7.0, 0.0]
-    assert 3 <= pauses[2] <= 5  # nothing was said: 2 ** 2 seconds and jitter
-    assert f"{note}: trying again in 7 s: Refused: Too many requests. (rate_limited" in ran.out
+    assert pauses[0] == 7.0
+    assert 1.5 <= pauses[1] <= 2.5  # a time in the past: 2 ** 1 seconds and jitter
+    assert 3 <= pauses[2] <= 5  # nothing was said: 2 ** 2
+    assert len(pauses) == 3
+    assert f"{note}: trying again in 7 s: Too many requests. (rate_limited" in ran.out
     assert all(b"# Boats\n" in each.body for each in stub.to(*UPLOAD))
 
 
-def test_patience_ends_after_five_more_tries(
-    stub: StubApi, footnote: Footnote, note: Path, pauses: list[float]
+def test_however_often_a_file_is_sent_it_has_one_key_of_its_own(
+    stub: StubApi, footnote: Footnote, tmp_path: Path, pauses: list[float]
 ) -> None:
-    stub.on(*UPLOAD, problem(503, "store_unavailable", "Away.", Retry_After="1"))
+    for name in ("a.md", "b.md", "c.md"):
+        (tmp_path / name).write_text(name)
+    tried: set[bytes] = set()
+
+    def answer(asked: Asked) -> Reply:
+        (name,) = [name for name in (b"a.md", b"b.md", b"c.md") if b'filename="' + name in asked.body]
+        if name not in tried:
+            tried.add(name)
+            return Reply(dropped=True)
+        return accepted(deduplicated=True, status="ready", pages=1, chunks=1)
+
+    stub.on(*UPLOAD, answer)
+    assert footnote("add", str(tmp_path)).code == 0
+    sent = Counter(each.headers["idempotency-key"] for each in stub.to(*UPLOAD))
+    assert sorted(sent.values()) == [2, 2, 2]
+
+
+@pytest.mark.parametrize(
+    "reply", [problem(503, "store_unavailable", "Away.", Retry_After="20"), Reply(b"<html>", status=502)]
+)
+def test_patience_ends_after_five_minutes(
+    stub: StubApi, footnote: Footnote, note: Path, pauses: list[float], reply: Reply
+) -> None:
+    stub.on(*UPLOAD, reply)
     ran = footnote("add", str(note))
     assert ran.code == 1
-    assert "store_unavailable: Away." in ran.out
-    assert len(stub.to(*UPLOAD)) == 6
-    assert pauses == [1.0] * 5
+    assert "store_unavailable: Away." in ran.out or "is not ready (status 502)" in ran.out
+    assert len(stub.to(*UPLOAD)) == len(pauses) + 1
+    assert 300 <= sum(pauses) < 330
+    assert max(pauses) <= 20
+
+
+def test_a_server_that_stays_away_ends_it_and_what_was_sent_goes_on(
+    stub: StubApi, footnote: Footnote, note: Path, pauses: list[float]
+) -> None:
+    stub.on(*UPLOAD, accepted())
+    stub.on(*STATUS, Reply(dropped=True))
+    ran = footnote("add", str(note))
+    assert ran.code == 1
+    first, second = ran.err.splitlines()
+    assert first == "Ingestion of 1 file goes on in the background: `footnote status`."
+    assert "was lost" in second
+    assert sum(pauses) >= 300
+
+
+def test_a_request_that_is_still_in_flight_is_waited_for(
+    stub: StubApi, footnote: Footnote, note: Path, pauses: list[float]
+) -> None:
+    there = accepted(deduplicated=True, status="ready", pages=1, chunks=1)
+    stub.on(*UPLOAD, Reply(dropped=True), problem(409, "request_in_flight", "Still at it."), there)
+    assert footnote("add", str(note)).code == 0
+    assert len(pauses) == 2
+
+
+def test_a_file_gets_the_callers_own_id(becomes_ready: StubApi, footnote: Footnote, note: Path) -> None:
+    assert footnote("add", str(note), "--external-id", "wiki/42").code == 0
+    assert b'name="external_id"\r\n\r\nwiki/42' in becomes_ready.to(*UPLOAD)[0].body
+
+
+def test_an_id_is_for_one_file(stub: StubApi, footnote: Footnote, note: Path) -> None:
+    note.with_name("other.md").write_text("other")
+    ran = footnote("add", str(note.parent), "--external-id", "wiki/42")
+    assert ran.code == 2
+    assert "names one file, not 2" in ran.err
+    assert not stub.asked
+
+
+def test_what_a_folder_holds_beside_is_told_at_the_end(stub: StubApi, footnote: Footnote, tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    (folder / ".git").mkdir(parents=True)
+    for name in ("a.md", "b.exe", ".hidden.md", ".git/c.md"):
+        (folder / name).write_text(name)
+    (folder / "link.md").symlink_to(folder / "a.md")
+    (folder / "linked").symlink_to(tmp_path)
+    stub.on(*UPLOAD, accepted(deduplicated=True, status="ready", pages=1, chunks=1))
+    ran = footnote("add", str(folder), str(folder / ".hidden.md"))
+    assert ran.code == 0
+    assert sorted(ran.out.splitlines()[2:]) == [
+        "2 files, 0 failed, 4 skipped.",
+        f"skipped  {folder / '.git'}  hidden",
+        f"skipped  {folder / 'b.exe'}  not of a supported type",
+        f"skipped  {folder / 'link.md'}  a link",
+        f"skipped  {folder / 'linked'}  a link",
+    ]
+    named = footnote("add", "--json", str(folder)).json["skipped"]
+    assert {"path": str(folder / "b.exe"), "reason": "not of a supported type"} in named
+    for number in range(20):
+        (folder / f"{number}.exe").touch()
+    assert "skipped  15 more; --json names them all\n" in footnote("add", str(folder)).out
+
+
+def test_a_long_wait_is_told_with_its_reason_and_end_again_and_again(
+    stub: StubApi, footnote: Footnote, note: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = itertools.count(step=4)
+    monkeypatch.setattr("footnote.cli.progress.monotonic", lambda: float(next(clock)))
+    monkeypatch.setattr(uploads, "LONGEST_PAUSE", 0.01)
+    monkeypatch.setattr(uploads, "FIRST_PAUSE", 0.01)
+    limited = standing("waiting", waiting_for="the provider's rate limit: Slow down.", next_attempt_at=LATER)
+    steps = [standing("running", done=done, total=9) for done in range(8)]
+    stub.on(*UPLOAD, accepted())
+    stub.on(*STATUS, *[limited] * 6, *steps, standing("ready"))
+    stub.on(*DOCUMENT, Reply(document(status="ready", pages=1, chunks=9)))
+    ran = footnote("add", str(note))
+    until = datetime.fromisoformat(LATER).astimezone()
+    told = f"{note}: waiting: the provider's rate limit: Slow down, until {until:%H:%M:%S}"
+    assert ran.out.splitlines()[:-1] == [told, told, *(f"{note}: embed {done}/9 chunks" for done in (0, 3, 6))]
+
+
+def test_a_thousand_waiting_files_do_not_fill_the_log(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = Lines()
+    for _ in range(3):
+        for number in range(1000):
+            lines.standing(Path(f"{number}.md"), standing("queued", waiting_for="its turn").body)
+    assert len(capsys.readouterr().out.splitlines()) <= 3
+
+
+def test_a_file_that_waits_long_does_not_hide_those_that_are_ready(
+    stub: StubApi, footnote: Footnote, tmp_path: Path
+) -> None:
+    """More files wait for a provider than are looked at in one go; one more is ready, and then they all are."""
+    names = [f"{number:02}.md" for number in range(30)]
+    for name in names:
+        (tmp_path / name).write_text(name)
+
+    def upload(asked: Asked) -> Reply:
+        (name,) = [name for name in names if f'filename="{name}"'.encode() in asked.body]
+        return accepted(f"doc_{name}")
+
+    last_seen = threading.Event()
+
+    def look(name: str, _: Asked) -> Reply:
+        if name == names[-1]:
+            last_seen.set()
+        return standing("ready") if last_seen.is_set() else standing("waiting", waiting_for="another attempt")
+
+    stub.on(*UPLOAD, upload)
+    for name in names:
+        stub.on("GET", f"/v1/documents/doc_{name}/status", partial(look, name))
+        ready = document(f"doc_{name}", status="ready", pages=1, chunks=1)
+        stub.on("GET", f"/v1/documents/doc_{name}", Reply(ready))
+    assert footnote("add", str(tmp_path)).code == 0
 
 
 def test_following_survives_a_restart_of_the_server(
@@ -204,7 +348,7 @@ def test_a_bad_key_ends_it_at_once(stub: StubApi, footnote: Footnote, tmp_path: 
     stub.on(*UPLOAD, problem(401, "invalid_api_key", "The API key is unknown."))
     ran = footnote("add", str(tmp_path))
     assert ran.code == 1
-    assert ran.err == "Refused: The API key is unknown. (invalid_api_key, req_1)\n"
+    assert ran.err == "The API key is unknown. (invalid_api_key, req_1)\n"
     assert len(stub.to(*UPLOAD)) <= uploads.SENT_AT_ONCE
 
 
@@ -280,7 +424,7 @@ def test_find_takes_files_directories_and_patterns_once(tmp_path: Path) -> None:
 
     def found(*names: str) -> list[str]:
         suffixes = {".md", ".pdf", ".txt"}
-        paths = uploads.find([str(tmp_path / name) for name in names], suffixes)
+        paths, _ = uploads.find([str(tmp_path / name) for name in names], suffixes)
         return [str(path.relative_to(tmp_path)) for path in paths]
 
     assert found("") == ["a.md", "b.PDF", "odd[1].md", "in/d.txt"]
@@ -299,7 +443,7 @@ def test_a_file_is_streamed(stub: StubApi, tmp_path: Path) -> None:
     stub.on(*UPLOAD, accepted())
     sent: list[int] = []
     api = Api(os.environ["FOOTNOTE_API_URL"], "fn_test")
-    api.upload(path, {}, sent.append)
+    api.upload(path, {}, "key", sent.append)
     api.close()
     assert sent == sorted(sent)
     assert len(sent) > 10

@@ -69,7 +69,7 @@ def test_a_problem_is_told_with_its_fields(stub: StubApi, footnote: Footnote) ->
     stub.on("GET", "/v1/jobs", told)
     ran = footnote("jobs", "--status", "nonsense")
     assert ran.code == 1
-    assert ran.err == "Refused: See errors. query.status: unknown (invalid_request, req_1)\n"
+    assert ran.err == "query.status: unknown (invalid_request, req_1)\n"
 
 
 @pytest.mark.parametrize(
@@ -77,8 +77,10 @@ def test_a_problem_is_told_with_its_fields(stub: StubApi, footnote: Footnote) ->
     [
         (Reply(b"<html>It works!</html>"), "is not Footnote's API"),
         (Reply(b"[]"), "is not Footnote's API"),
-        (Reply(b"<html>", status=404), "Not Found"),
-        (Reply(b"", status=302, headers={"Location": "/login"}), "Found"),
+        (Reply(b"<html>", status=404), "is not Footnote's API (status 404)"),
+        (Reply(b"", status=302, headers={"Location": "/login"}), "is not Footnote's API (status 302)"),
+        (Reply(b"<html>Bad Gateway", status=502), "is not ready (status 502)"),
+        (Reply({"title": "Gone", "status": 410, "code": "gone"}, status=410), "The server gave no reason. (gone)"),
         (Reply(dropped=True), "was lost"),
     ],
 )

@@ -1,4 +1,9 @@
-from tests.cli.conftest import Footnote, Reply, StubApi, document, job, problem
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tests.cli.conftest import Footnote, Reply, StubApi, document, job, problem, standing
 
 STEPS = [
     {
@@ -14,17 +19,29 @@ STEPS = [
 READY = {"status": "ready", "checks": {"postgres": "ok", "redis": "ok", "store": "ok"}}
 
 
-def test_status_shows_the_newest_documents(stub: StubApi, footnote: Footnote) -> None:
+def test_status_shows_the_newest_documents_and_what_each_waits_for(stub: StubApi, footnote: Footnote) -> None:
     stub.on("GET", "/readyz", Reply(READY))
-    listed = [document(status="ready", pages=14, chunks=418), document("doc_22")]
+    failed = {"code": "no_text", "message": "No text."}
+    listed = [
+        document(status="ready", pages=14, chunks=418),
+        document("doc_22", waiting_for="its turn"),
+        document("doc_23", status="failed", error=failed),
+        document("doc_24", status="running", step="embed", progress={"done": 1, "total": 9, "unit": "chunks"}),
+    ]
     stub.on("GET", "/v1/documents", Reply({"data": listed, "next_cursor": "more"}))
-    ran = footnote("status")
+    ran = footnote("status", "--limit", "4")
     assert ran.code == 0
     assert ": ready (postgres, redis, store)" in ran.out.splitlines()[0]
-    assert "doc_1   a.md  ready   14     418     default" in ran.out
-    assert "doc_22  a.md  queued" in ran.out
-    assert ran.out.endswith("The newest 20; there are more.\n")
-    assert stub.to("GET", "/v1/documents")[0].query == {"limit": ["20"]}
+    assert "doc_1   a.md  default     14     418     ready" in ran.out
+    rows = [" ".join(line.split()) for line in ran.out.splitlines()[4:7]]
+    assert rows == [
+        "doc_22 a.md default queued: its turn",
+        "doc_23 a.md default failed: no_text: No text.",
+        "doc_24 a.md default embed 1/9 chunks",
+    ]
+    assert ran.out.endswith("The newest 4; there are more.\n")
+    assert stub.to("GET", "/v1/documents")[0].query == {"limit": ["4"]}
+    assert footnote("status", "--json").json == {**READY, "data": listed * 5, "next_cursor": "more"}
 
 
 def test_status_says_what_is_away(stub: StubApi, footnote: Footnote) -> None:
@@ -32,32 +49,45 @@ def test_status_says_what_is_away(stub: StubApi, footnote: Footnote) -> None:
     stub.on("GET", "/readyz", Reply({"status": "not_ready", "checks": checks}, status=503))
     stub.on("GET", "/v1/documents", Reply({"data": [], "next_cursor": None}))
     ran = footnote("status")
+    assert ran.code == 1
     assert "redis: ConnectionError: refused" in ran.out
     assert "No documents yet" in ran.out
 
 
-def test_status_of_a_document_shows_its_steps(stub: StubApi, footnote: Footnote) -> None:
+def test_status_of_a_document_shows_its_steps_and_what_it_waits_for(stub: StubApi, footnote: Footnote) -> None:
     stub.on("GET", "/v1/documents/doc_1", Reply(document(pages=14, chunks=418)))
+    later = (datetime.now(UTC) + timedelta(minutes=5)).isoformat()
     status = {
-        **job(status="waiting", step="embed", attempts=3, waiting_for="The model provider is overloaded."),
+        **job(status="waiting", step="embed", attempts=3, waiting_for="the provider's rate limit: Slow down."),
         "job_id": "job_1",
-        "next_attempt_at": "2026-11-21T02:05:00Z",
+        "next_attempt_at": later,
         "error": {"code": "provider_unavailable", "message": "429"},
         "steps": STEPS,
     }
     stub.on("GET", "/v1/documents/doc_1/status", Reply(status))
     ran = footnote("status", "doc_1")
     assert ran.code == 0
+    until = f"{datetime.fromisoformat(later).astimezone():%Y-%m-%d %H:%M:%S}"
     for part in (
         "a.md  text/markdown, 5 bytes, 14 pages, 418 chunks",
         "version 1 in default, job job_1",
-        "waiting: The model provider is overloaded., 3 attempts",
-        "next attempt 2026-11-2",
+        f"waiting: the provider's rate limit: Slow down, until {until.split()[1]}, 3 attempts",
+        f"next attempt {until}",
         "provider_unavailable: 429",
         "2.5 s  1         pages 14, chunks 418",
     ):
         assert part in ran.out
     assert any(line.split() == ["embed", "waiting", "2"] for line in ran.out.splitlines())
+    assert footnote("status", "doc_1", "--json").json["status"] == status
+
+
+def test_status_of_a_document_at_work_shows_that_somebody_lives(stub: StubApi, footnote: Footnote) -> None:
+    stub.on("GET", "/v1/documents/doc_1", Reply(document()))
+    alive = {"heartbeat_at": "2026-11-21T02:00:00Z", "lease_until": "2026-11-21T02:00:30Z"}
+    stub.on("GET", "/v1/documents/doc_1/status", standing("running", "embed", 2, 9, **alive))
+    ran = footnote("status", "doc_1")
+    assert "embed 2/9 chunks, 1 attempt\nsign of life 2026-11-2" in ran.out
+    assert ":00:30\n" in ran.out
 
 
 def test_an_unknown_document_is_told(stub: StubApi, footnote: Footnote) -> None:
@@ -87,22 +117,82 @@ def test_jobs_are_listed_over_as_many_pages_as_it_takes(stub: StubApi, footnote:
     ]
 
 
+def test_the_dead_letters_say_which_document_stopped_where_why_and_when(stub: StubApi, footnote: Footnote) -> None:
+    error = {"code": "provider_rejected", "message": "The provider answered 401."}
+    over: dict[str, Any] = {"status": "failed", "step": "embed", "error": error}
+    over["finished_at"] = "2026-11-21T12:30:00+00:00"
+    listed = [job(attempts=1, **over), job("job_2", filename="b.md", superseded=True, **over)]
+    stub.on("GET", "/v1/jobs", Reply({"data": listed, "next_cursor": None}))
+    ran = footnote(
+        *("jobs", "--status", "failed", "--step", "embed,upsert", "--code", "provider_rejected, worker_crashed"),
+        *("--document", "doc_1", "--collection", "boats", "--after", "2026-11-01", "--before", "2026-12-01T10:00:00"),
+    )
+    when = f"{datetime.fromisoformat('2026-11-21T12:30:00Z').astimezone():%Y-%m-%d %H:%M:%S}"
+    told = "failed: provider_rejected: The provider answered 401."
+    assert [" ".join(line.split()) for line in ran.out.splitlines()] == [
+        "ID DOCUMENT FILE STEP TRIES WHEN STATUS",
+        f"job_1 doc_1 a.md embed 1 {when} {told}",
+        f"job_2 doc_1 b.md embed 0 {when} {told} (uploaded again since)",
+    ]
+    (asked,) = stub.asked
+    after, before = (datetime.fromisoformat(asked.query.pop(name)[0]) for name in ("created_after", "created_before"))
+    assert (after, before) == (datetime(2026, 11, 1).astimezone(), datetime(2026, 12, 1, 10).astimezone())
+    assert asked.query == {
+        "status": ["failed"],
+        "step": ["embed", "upsert"],
+        "error_code": ["provider_rejected", "worker_crashed"],
+        "document_id": ["doc_1"],
+        "collection": ["boats"],
+        "limit": ["50"],
+    }
+
+
 def test_jobs_as_json_and_none(stub: StubApi, footnote: Footnote) -> None:
     stub.on("GET", "/v1/jobs", Reply({"data": [], "next_cursor": None}))
     assert footnote("jobs").out == "No jobs.\n"
     assert footnote("jobs", "--json").json == {"data": [], "next_cursor": None}
 
 
-def test_a_job_is_retried_and_cancelled(stub: StubApi, footnote: Footnote) -> None:
-    stub.on("POST", "/v1/jobs/job_1/retry", Reply(job(waiting_for="a free worker")))
-    stub.on("POST", "/v1/jobs/job_1/cancel", Reply(job(status="cancelled")))
-    assert footnote("jobs", "retry", "job_1").out == "job_1  queued: a free worker\n"
-    assert footnote("jobs", "cancel", "job_1").out == "job_1  cancelled\n"
-    assert [each.method for each in stub.asked] == ["POST", "POST"]
+def test_jobs_are_retried_and_cancelled(stub: StubApi, footnote: Footnote) -> None:
+    for number in (1, 2):
+        stub.on("POST", f"/v1/jobs/job_{number}/retry", Reply(job(f"job_{number}", waiting_for="its turn")))
+        stub.on("POST", f"/v1/jobs/job_{number}/cancel", Reply(job(f"job_{number}", status="cancelled")))
+    assert footnote("jobs", "retry", "job_1", "job_2").out == "job_1  queued: its turn\njob_2  queued: its turn\n"
+    assert footnote("jobs", "cancel", "job_1", "job_2").out == "job_1  cancelled\njob_2  cancelled\n"
+    assert [each.method for each in stub.asked] == ["POST"] * 4
 
 
-def test_a_finished_job_cannot_be_cancelled(stub: StubApi, footnote: Footnote) -> None:
-    stub.on("POST", "/v1/jobs/job_1/cancel", problem(409, "job_finished", "The job is succeeded."))
-    ran = footnote("jobs", "cancel", "job_1")
-    assert (ran.code, ran.out) == (1, "")
-    assert "job_finished" in ran.err
+@pytest.mark.parametrize("action", ["retry", "cancel"])
+def test_a_job_that_does_not_allow_it_stops_no_other(stub: StubApi, footnote: Footnote, action: str) -> None:
+    stub.on("POST", f"/v1/jobs/job_1/{action}", problem(409, "job_finished", "The job is succeeded."))
+    stub.on("POST", f"/v1/jobs/job_3/{action}", Reply(job("job_3")))
+    ran = footnote("jobs", action, "job_1", "job_2", "job_3")
+    assert (ran.code, ran.out) == (1, "job_3  queued\n")
+    assert ran.err.splitlines()[0] == "job_1  The job is succeeded. (job_finished, req_1)"
+    assert ran.err.splitlines()[1].startswith("job_2  Nothing at /v1/jobs/job_2")
+
+
+def test_all_that_failed_for_a_reason_are_driven_on_in_calls_of_bounded_size(stub: StubApi, footnote: Footnote) -> None:
+    # The second 1,000 fail again at once: they are not driven on for ever.
+    counts = [(1000, 1500), (1000, 1500), (500, 2000)]
+    stub.on("POST", "/v1/jobs/retry", *(Reply({"retried": done, "remaining": left}) for done, left in counts))
+    ran = footnote("jobs", "retry", "--all", "--code", "provider_rejected", "--step", "embed")
+    assert (ran.code, ran.out) == (0, "2500 jobs driven on.\n")
+    assert [each.json["limit"] for each in stub.asked] == [1000, 1000, 500]
+    assert stub.asked[0].json == {"error_code": ["provider_rejected"], "step": ["embed"], "limit": 1000}
+
+
+def test_what_is_held_by_others_is_told(stub: StubApi, footnote: Footnote) -> None:
+    stub.on("POST", "/v1/jobs/retry", Reply({"retried": 3, "remaining": 2}), Reply({"retried": 0, "remaining": 2}))
+    ran = footnote("jobs", "retry", "--all", "--status", "cancelled")
+    assert (ran.code, ran.out) == (1, "3 jobs driven on.\n")
+    assert ran.err.startswith("2 jobs could not be just now")
+    assert [each.json["status"] for each in stub.asked] == [["cancelled"]] * 2
+
+
+@pytest.mark.parametrize("arguments", [(), ("--all", "job_1"), ("--code", "no_text"), ("job_1", "--code", "no_text")])
+def test_what_to_retry_must_be_said_and_only_once(
+    stub: StubApi, footnote: Footnote, arguments: tuple[str, ...]
+) -> None:
+    assert footnote("jobs", "retry", *arguments).code == 2
+    assert not stub.asked
