@@ -3,7 +3,7 @@
 import posixpath
 import zipfile
 
-from footnote.formats import _zip
+from footnote.formats import _xml
 
 
 def main_part(archive: zipfile.ZipFile, usual: str) -> str:
@@ -21,7 +21,7 @@ def relations(archive: zipfile.ZipFile, part: str) -> dict[str, tuple[str, str]]
     folder, _, name = part.rpartition("/")
     source = f"{folder}/_rels/{name}.rels".lstrip("/")
     try:
-        root = _zip.read_xml(archive, source)
+        root = _xml.read(archive, source)
     except KeyError:
         return {}
     found: dict[str, tuple[str, str]] = {}

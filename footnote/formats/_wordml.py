@@ -1,32 +1,14 @@
-"""WordprocessingML without its namespaces: the transitional and the strict form differ in little else."""
+"""WordprocessingML: paragraphs, tables and what styles make of them."""
 
 import re
 from collections.abc import Iterator
 from typing import Any
 
+from footnote.formats._xml import child_of, local_name, value_of
+
 _ONE_PER_LINE = re.compile(r"code|list|preformatted|toc", re.I)
 _SKIPPED = {"del", "moveFrom", "pPr", "rPr", "tblPr", "Fallback", "instrText", "delText", "sdtPr"}
 _CHARACTERS = {"tab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-"}
-
-
-def local_name(element: Any) -> str:
-    """The tag without its namespace; empty for a comment."""
-    tag = element.tag
-    return tag.rpartition("}")[2] if isinstance(tag, str) else ""
-
-
-def child_of(element: Any, *path: str) -> Any:
-    for name in path:
-        element = next((child for child in element if local_name(child) == name), None)
-        if element is None:
-            return None
-    return element
-
-
-def value_of(element: Any, attribute: str = "val") -> str:
-    if element is None:
-        return ""
-    return next((value for name, value in element.items() if name.rpartition("}")[2] == attribute), "")
 
 
 def _style_level(name: str, outline: str) -> int | None:

@@ -6,7 +6,6 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from footnote.errors import DocumentRejected
 from footnote.formats import _ole2
@@ -18,7 +17,6 @@ _RATIO_FROM_BYTES = 10 * 1024 * 1024  # repetitive XML of ordinary size compress
 
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 _ENCRYPTED = 0x1  # a flag of a member
-_XML_LIMITS = {2, 114}  # libxml2's XML_ERR_NO_MEMORY and XML_ERR_RESOURCE_LIMIT
 _LOCAL_HEADER = re.compile(rb"PK\x03\x04.{4}(..).{16}(..)(..)", re.S)
 _DECLARED = re.compile(rb"\s*(application/[a-z0-9.+-]+)")
 
@@ -98,23 +96,3 @@ def read(archive: zipfile.ZipFile, name: str) -> bytes:
     with archive.open(info) as stream:
         # In pieces, for a read without a size expands all there is before it looks at the directory's word.
         return b"".join(iter(lambda: stream.read(64 * 1024), b""))
-
-
-def read_xml(archive: zipfile.ZipFile, name: str) -> Any:
-    """The root element of a member, parsed as it expands; entities stay unresolved."""
-    from lxml import etree
-
-    parser = etree.XMLParser(resolve_entities=False, no_network=True, remove_comments=True, remove_pis=True)
-    with archive.open(member(archive, name)) as stream, xml_limits():
-        return etree.parse(stream, parser).getroot()
-
-
-@contextmanager
-def xml_limits() -> Iterator[None]:
-    """Tells what libxml2 refuses to read, for its size or depth, from what is damaged."""
-    try:
-        yield
-    except SyntaxError as error:
-        if getattr(error, "code", None) in _XML_LIMITS:
-            raise DocumentRejected("too_complex") from error
-        raise

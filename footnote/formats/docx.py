@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from footnote.formats import Block, _opc, _zip
-from footnote.formats._wordml import Styles, all_text, blocks, child_of, local_name, table_text, text_of
+from footnote.formats import Block, _opc, _xml, _zip
+from footnote.formats._wordml import Styles, all_text, blocks, table_text, text_of
+from footnote.formats._xml import child_of, local_name
 from footnote.formats.sniffing import DOCX
 
 MEDIA_TYPES: dict[str, tuple[str, ...]] = {DOCX: (".docx", ".docm", ".dotx", ".dotm")}
@@ -30,7 +31,7 @@ def _read(archive: zipfile.ZipFile, name: str) -> Any:
     """A part's XML, by python-docx's parser, which resolves no entities."""
     from docx.oxml import parse_xml
 
-    with _zip.xml_limits():
+    with _xml.limits():
         return parse_xml(_zip.read(archive, name))
 
 
