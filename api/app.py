@@ -27,7 +27,7 @@ def create_app(settings: Settings | None = None, runtime: Runtime | None = None)
             yield
             return
         configure_logging(chosen)
-        async with open_runtime(chosen, patience=API_PATIENCE_SECONDS) as app.state.runtime:
+        async with open_runtime(chosen, patience=API_PATIENCE_SECONDS, interactive=True) as app.state.runtime:
             yield
 
     app = FastAPI(

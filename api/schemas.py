@@ -50,6 +50,8 @@ class DocumentOut(Out):
     id: str
     collection: str
     external_id: str | None
+    parent_id: Annotated[str | None, Field(description="The archive or message that it was found in.")]
+    source_url: str | None
     filename: str
     media_type: str
     status: DocumentStatus
@@ -75,6 +77,8 @@ class DocumentOut(Out):
             id=document.id,
             collection=details.collection,
             external_id=document.external_id,
+            parent_id=document.parent_id,
+            source_url=version.source_url,
             filename=version.filename,
             media_type=version.media_type,
             status=document_status(job),
@@ -218,6 +222,7 @@ class BatchOut(Out):
 class DeletionCounts(Out):
     """What was removed: rows, and the objects with their size in bytes."""
 
+    documents: Annotated[int, Field(description="The document, and those that were found in it.")]
     versions: int
     pages: int
     chunks: int

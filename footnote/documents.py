@@ -1,17 +1,17 @@
-"""A document's life: accepted, deduplicated, given versions, deleted, looked at."""
+"""A document's life: accepted, deduplicated, given versions, looked at. Its end is in `deletion`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import CursorResult, Executable, Select, delete, func, select
+from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote import cache, collections, idempotency, jobs, objects, webhooks
+from footnote import collections, jobs, objects, webhooks
 from footnote.errors import NotFound
 from footnote.ids import new_id
 from footnote.intake import Upload
-from footnote.models import Chunk, Collection, Deletion, Document, Job, Page, Version
+from footnote.models import Chunk, Collection, Document, Job, Page, Version
 from footnote.runtime import Runtime
 from footnote.tenants import scoped
 from footnote.text import clean
@@ -48,19 +48,22 @@ async def accept(
     metadata: dict[str, Any] | None = None,
     external_id: str | None = None,
     callback_url: str | None = None,
+    parent_id: str | None = None,
     request_id: str | None = None,
 ) -> Accepted:
     """Writes document, version and job, to be worked on once the caller's transaction commits.
 
     The same bytes in the same collection give the existing document (`deduplicated`). New bytes under a known
-    `external_id` give a new version of that document.
+    `external_id` give a new version of that document. So does an address, which is its own `external_id` by default,
+    unless it is being fetched at the moment.
     """
+    external_id = external_id or upload.source_url
     upload = replace(upload, filename=clean(upload.filename))
     target = await collections.obtain(session, tenant_id, collection, rt.settings)
     await collections.check_embedder(session, target, rt.embedder)
     await _lock(session, target.id, external_id or upload.sha256.hex())
     existing = await _existing(session, target.id, external_id, upload.sha256)
-    if existing is not None and existing.sha256 == upload.sha256:
+    if existing is not None and existing.sha256 == upload.sha256 and await _repeats(session, existing, upload):
         existing.attributes = existing.attributes if metadata is None else metadata
         await _again(session, existing, upload, callback_url, request_id)
         return Accepted(await get(session, tenant_id, existing.id), True)
@@ -70,6 +73,7 @@ async def accept(
             tenant_id=tenant_id,
             collection_id=target.id,
             external_id=external_id,
+            parent_id=parent_id,
             filename=upload.filename,
             attributes=metadata or {},
             sha256=upload.sha256,
@@ -99,6 +103,12 @@ async def _existing(
     return await session.scalar(query.with_for_update(key_share=True))
 
 
+async def _repeats(session: AsyncSession, document: Document, upload: Upload) -> bool:
+    """Whether there is nothing new in an upload of the same bytes: an address may hold others by now."""
+    job = await session.get_one(Job, document.job_id)
+    return upload.source_url is None or job.state in jobs.UNFINISHED
+
+
 async def _again(
     session: AsyncSession, document: Document, upload: Upload, callback_url: str | None, request_id: str | None
 ) -> None:
@@ -107,7 +117,7 @@ async def _again(
     Then the new object takes the old one's place, which may be what was wrong.
     """
     job = await session.get_one(Job, document.job_id, with_for_update=True)
-    if job.state in ("failed", "cancelled"):
+    if job.state in ("failed", "cancelled") and upload.object_key:
         version = await session.get_one(Version, job.version_id)
         await objects.give_up(session, [version.object_key, version.artifact_key])
         await objects.adopt(session, upload.object_key)
@@ -131,6 +141,16 @@ async def _supersede(
     document.updated_at = func.now()
     if metadata is not None:
         document.attributes = metadata
+
+
+async def ancestors(session: AsyncSession, document: Document) -> list[str]:
+    """Ids of the containers that the document was found in, the nearest first."""
+    found = []
+    parent_id = document.parent_id
+    while parent_id:
+        found.append(parent_id)
+        parent_id = await session.scalar(select(Document.parent_id).where(Document.id == parent_id))
+    return found
 
 
 async def give_up_versions(session: AsyncSession, document_id: str, but: str | None) -> None:
@@ -159,10 +179,12 @@ async def _start(
         media_type=upload.media_type,
         sha256=upload.sha256,
         bytes=upload.bytes,
+        source_url=upload.source_url,
         object_key=upload.object_key,
     )
     session.add(version)
-    await objects.adopt(session, upload.object_key)
+    if upload.object_key:
+        await objects.adopt(session, upload.object_key)
     job = await _queue(session, document, version, request_id)
     if callback_url:
         await webhooks.subscribe(session, job, callback_url)
@@ -180,60 +202,6 @@ async def _queue(session: AsyncSession, document: Document, version: Version, re
     document.job_id = job.id
     await session.flush()
     return job
-
-
-# -- deleted -------------------------------------------------------------------------------------------------
-
-
-async def remove(rt: Runtime, tenant_id: str, document_id: str) -> Deletion:
-    """Deletes the document and all that was made of it; the receipt, also when asked again. Raises NotFound.
-
-    Its job is ended first, in a transaction of its own: a worker in the middle of storing chunks holds a lock on the
-    document until it notices.
-    """
-    async with rt.transaction() as session:
-        await jobs.end_unfinished(session, (Job.document_id == document_id) & (Job.tenant_id == tenant_id), None)
-    async with rt.transaction() as session:
-        document = await session.scalar(scoped(Document, tenant_id).where(Document.id == document_id).with_for_update())
-        if document is None:
-            receipt = await session.scalar(scoped(Deletion, tenant_id).where(Deletion.document_id == document_id))
-            if receipt is None:
-                raise NotFound("document_not_found", f"There is no document {document_id!r}.")
-            return receipt
-        return await _delete(session, document)
-
-
-async def _delete(session: AsyncSession, document: Document) -> Deletion:
-    """Rows, vectors and the claims on objects, in one transaction."""
-    job_ids = await jobs.ids_of(session, document.id)
-    await jobs.end_unfinished(session, Job.document_id == document.id, None)
-    await webhooks.document_deleted(session, job_ids)
-    await idempotency.forget_document(session, document.tenant_id, document.id)
-    versions = (await session.scalars(select(Version).where(Version.document_id == document.id))).all()
-    kept = [key for version in versions for key in (version.object_key, version.artifact_key) if key]
-    await objects.give_up(session, kept)
-    counts = {
-        "versions": len(versions),
-        "jobs": len(job_ids),
-        "objects": len(kept),
-        "bytes": sum(version.bytes for version in versions if version.object_key),
-        "embeddings": await cache.forget(session, document.tenant_id, document.id),
-        "chunks": await _count(session, delete(Chunk).where(Chunk.document_id == document.id)),
-        "pages": await _count(session, delete(Page).where(Page.version_id.in_([each.id for each in versions]))),
-    }
-    await session.execute(delete(Document).where(Document.id == document.id))
-    receipt = Deletion(document_id=document.id, tenant_id=document.tenant_id, counts=counts)
-    session.add(receipt)
-    await session.flush()
-    await session.refresh(receipt)
-    return receipt
-
-
-async def _count(session: AsyncSession, statement: Executable) -> int:
-    """Executes a DELETE; how many rows it took."""
-    done = await session.execute(statement)
-    assert isinstance(done, CursorResult)
-    return done.rowcount
 
 
 # -- looked at -----------------------------------------------------------------------------------------------

@@ -10,14 +10,18 @@ API's business (`api/errors.py`), what it means for a job is `jobs`' business (`
     ├── TooLarge           over a size limit
     ├── Unsupported        a type we cannot read
     ├── DocumentRejected   the pipeline read the document and cannot use it (permanent)
-    ├── ProviderRejected   the provider refuses for good: bad key, unknown model (permanent)
+    ├── ProviderRejected   the provider refuses for good: bad key, unknown model (permanent; BatchTooLarge: in one call)
     ├── RateLimited        try again later, the other side said when
-    ├── Unavailable        something we need is away; try again (DatabaseAway: it is Postgres)
+    ├── Unavailable        something we need is away; try again (DatabaseAway: it is Postgres; CircuitOpen: a provider
+    │                      that keeps failing, and was not even asked)
     └── TimedOut           something we need is too slow; try again
 """
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from footnote.limits import Quota
 
 # Every code a document or a job can fail with, and the sentence a person is shown.
 # docs/errors.md is generated from this table.
@@ -29,6 +33,8 @@ CODES: dict[str, str] = {
     "embedding_model_changed": "The collection was embedded with another model than the one now configured.",
     "empty_file": "The file is empty.",
     "encrypted": "The file is protected by a password.",
+    "fetch_failed": "The address could not be reached, or answered with an error that may pass.",
+    "fetch_refused": "The address does not give the file away.",
     "internal_error": "Something failed on our side; the log has the details under the request id.",
     "model_missing": "The local embedding model is not installed.",
     "model_weights_mismatch": "The weights of the local embedding model are not the ones expected.",
@@ -110,7 +116,14 @@ class ProviderRejected(FootnoteError):
     kind = "provider_rejected"
 
 
+class BatchTooLarge(ProviderRejected):
+    """Too much for one call; a part of it may pass."""
+
+
 class RateLimited(FootnoteError):
+    """`quota`: what the provider said of its limits."""
+
+    quota: "Quota | None" = None
     kind = "rate_limited"
     retryable = True
     is_failure = False
@@ -127,6 +140,13 @@ class DatabaseAway(Unavailable):
 
     def __init__(self) -> None:
         super().__init__("database_unavailable", "The database is away.")
+
+
+class CircuitOpen(Unavailable):
+    """The provider failed too often to be asked now."""
+
+    is_failure = False
+    waits_for = "the provider to recover"
 
 
 class TimedOut(FootnoteError):

@@ -15,10 +15,11 @@ from typing import Any
 from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote import artifacts, cache, documents, jobs, objects
+from footnote import artifacts, cache, documents, jobs, objects, sources
 from footnote.artifacts import Extracted
 from footnote.chunking import embedding_text, split
 from footnote.errors import DatabaseAway, DocumentRejected, FootnoteError, Unavailable
+from footnote.formats import is_container
 from footnote.formats.parent import read_pages
 from footnote.heartbeat import Heartbeat
 from footnote.jobs import Claim, LeaseLost
@@ -131,8 +132,11 @@ async def chunk(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
             await jobs.finish_step(session, claim, counts)
 
 
-async def _write_artifact(rt: Runtime, claim: Claim, heartbeat: Heartbeat, key: str) -> tuple[Version, dict[str, int]]:
+async def _write_artifact(rt: Runtime, claim: Claim, heartbeat: Heartbeat, key: str) -> tuple[Version, dict[str, Any]]:
     version, collection = await _subject(rt, claim)
+    if version.source_url and not version.object_key:
+        version = await sources.fetch(rt, claim, version)
+    within: dict[str, Any] = {}
     pages = chunks = characters = 0
     async with (
         rt.store.local_copy(version.object_key or "") as path,
@@ -144,9 +148,11 @@ async def _write_artifact(rt: Runtime, claim: Claim, heartbeat: Heartbeat, key: 
             await out.write(await asyncio.to_thread(artifacts.dump, page, pieces))
             pages, chunks, characters = pages + 1, chunks + len(pieces), characters + len(page.text)
             heartbeat.done = pages
-        if not chunks:
+        if is_container(version.media_type):
+            within = await sources.unpack(rt, claim, heartbeat, version, path)
+        if not chunks and not within.get("documents"):
             raise DocumentRejected("no_text")
-    return version, {"pages": pages, "chunks": chunks, "characters": characters}
+    return version, {"pages": pages, "chunks": chunks, "characters": characters} | within
 
 
 async def _subject(rt: Runtime, claim: Claim) -> tuple[Version, Collection]:
@@ -182,7 +188,8 @@ async def embed(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
             heartbeat.done += len(batch)
     await heartbeat.stop()
     async with rt.transaction() as session:
-        await _bind_space(session, collection, space)
+        if version.chunks:  # an archive has none of its own
+            await _bind_space(session, collection, space)
         await jobs.finish_step(session, claim, {"chunks": heartbeat.done, "embedded": embedded, "tokens": tokens})
 
 

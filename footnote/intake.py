@@ -17,13 +17,17 @@ FILENAME_CHARACTERS = 255
 
 @dataclass(frozen=True)
 class Upload:
-    """Bytes that are safely in the store, and what was learned while they came in."""
+    """Bytes that are safely in the store, and what was learned while they came in.
+
+    Or, where there is a `source_url` and no `object_key`, the promise of bytes that are to be fetched.
+    """
 
     filename: str
     media_type: str
     sha256: bytes
     bytes: int
-    object_key: str
+    object_key: str | None
+    source_url: str | None = None
 
 
 async def take_in(rt: Runtime, key: str, filename: str, pieces: AsyncIterator[bytes]) -> Upload:

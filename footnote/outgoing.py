@@ -6,15 +6,22 @@ Names are resolved once, every address is checked, and the connection goes to a 
 import asyncio
 import ipaddress
 import socket
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
+from email.message import Message
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 
 import httpcore2
 
-from footnote.errors import Invalid
+from footnote.errors import DocumentRejected, Invalid, TimedOut, Unavailable
 
+MOST_REDIRECTS = 5
+REDIRECTS = frozenset({301, 302, 303, 307, 308})
+SILENT_SECONDS = 30.0
+LONGEST_RETRY_AFTER = 3600.0
+FETCH_HEADERS = [("user-agent", "Footnote-Fetch/1"), ("accept", "*/*"), ("accept-encoding", "identity")]
 PORTS_DENIED = frozenset({0, 21, 22, 23, 25, 110, 143, 465, 587, 993, 995, 3306, 5432, 6379, 11211})
 
 # What `is_global` does not catch: multicast, and IPv6 addresses that carry an IPv4 one to a translator or tunnel.
@@ -51,9 +58,77 @@ async def post(
         return None, str(error)[:500]
 
 
+@dataclass(frozen=True)
+class Found:
+    """What an address answered with: the name it gives the file, if any, and its bytes as they arrive."""
+
+    filename: str | None
+    pieces: AsyncIterator[bytes]
+
+
+@asynccontextmanager
+async def get(url: str, *, seconds: float, allow_private: bool) -> AsyncIterator[Found]:
+    """The answer to a GET, after a few redirects, each checked as the first address was.
+
+    Raises Invalid(url_not_allowed) or DocumentRejected(fetch_refused) for good, and Unavailable or TimedOut for now.
+    """
+    pool = httpcore2.AsyncConnectionPool(network_backend=GuardedBackend(allow_private=allow_private))
+    with _fetch_errors():
+        async with asyncio.timeout(seconds), pool, AsyncExitStack() as open_answers:
+            for _ in range(MOST_REDIRECTS + 1):
+                check_url(url, allow_private=allow_private)
+                timeouts = dict.fromkeys(("connect", "read", "write", "pool"), min(seconds, SILENT_SECONDS))
+                answer = await open_answers.enter_async_context(
+                    pool.stream("GET", url, headers=FETCH_HEADERS, extensions={"timeout": timeouts})
+                )
+                headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in answer.headers}
+                if answer.status in REDIRECTS and "location" in headers:
+                    url = urljoin(url, headers["location"])
+                    continue
+                _check_status(answer.status, headers)
+                yield Found(_disposed_name(headers) or filename_of(url), answer.aiter_stream())
+                return
+            raise DocumentRejected("fetch_refused", f"The address redirects more than {MOST_REDIRECTS} times.")
+
+
+def _check_status(status: int, headers: Mapping[str, str]) -> None:
+    if status == 200:
+        return
+    said = headers.get("retry-after", "")
+    if status in (408, 425, 429) or status >= 500:
+        wait = min(float(said), LONGEST_RETRY_AFTER) if said.isdigit() else None
+        raise Unavailable("fetch_failed", f"The address answered {status}.", retry_after=wait)
+    raise DocumentRejected("fetch_refused", f"The address answered {status}.")
+
+
+@contextmanager
+def _fetch_errors() -> Iterator[None]:
+    try:
+        yield
+    except (TimeoutError, httpcore2.TimeoutException) as error:
+        raise TimedOut("fetch_failed", "The address took too long to answer.") from error
+    except (httpcore2.NetworkError, httpcore2.ProtocolError, OSError) as error:
+        raise Unavailable("fetch_failed", f"The address could not be reached: {error}"[:300]) from error
+    except UnicodeError as error:  # a name that IDNA does not allow
+        raise Invalid("url_not_allowed", str(error)[:300]) from error
+
+
+def filename_of(url: str) -> str:
+    """The last part of the path, or the host where there is none."""
+    parts = urlsplit(url)
+    return unquote(parts.path.rstrip("/").rpartition("/")[2]) or parts.hostname or "document"
+
+
+def _disposed_name(headers: Mapping[str, str]) -> str | None:
+    """The file name that a Content-Disposition header gives."""
+    message = Message()
+    message["Content-Disposition"] = headers.get("content-disposition", "")
+    return message.get_filename()
+
+
 def check_url(url: str, *, allow_private: bool) -> None:
     """Raises Invalid(url_not_allowed) for what can be refused without resolving the name."""
-    refused = Invalid("url_not_allowed", "A callback URL is http(s), without a user, and names a public host.")
+    refused = Invalid("url_not_allowed", "The URL must be http(s), without a user, and name a public host.")
     try:
         parts = urlsplit(url)
         host, port = (parts.hostname or "").rstrip("."), parts.port

@@ -19,7 +19,7 @@ from api.schemas import (
     PageOut,
     StatusOut,
 )
-from footnote import documents, jobs
+from footnote import deletion, documents, jobs
 from footnote.errors import DatabaseAway, Invalid
 from footnote.runtime import Runtime
 
@@ -64,7 +64,7 @@ async def get(document_id: DocumentId, rt: RuntimeDep, caller: Reader) -> Docume
 @router.delete("/{document_id}", operation_id="documents_delete")
 async def delete(document_id: DocumentId, rt: RuntimeDep, caller: Writer) -> DeletionOut:
     """Removes the document and all that was made of it, at any moment; the receipt says what. Asked again: the same."""
-    return DeletionOut.model_validate(await documents.remove(rt, caller.tenant_id, document_id))
+    return DeletionOut.model_validate(await deletion.remove(rt, caller.tenant_id, document_id))
 
 
 @router.get("/{document_id}/status", operation_id="documents_status")

@@ -7,11 +7,11 @@ from typing import Any
 from fastapi import APIRouter, Response
 from fastapi.responses import RedirectResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-from redis.asyncio import Redis
 from sqlalchemy import text
 
 from api.deps import RuntimeDep
 from footnote import __version__, backlog
+from footnote.providers import guarded
 from footnote.runtime import Runtime
 from footnote.telemetry import log
 
@@ -33,15 +33,23 @@ async def healthz() -> dict[str, str]:
 
 @router.get("/readyz", operation_id="readyz", responses={503: {"description": "Something needed is away."}})
 async def readyz(rt: RuntimeDep, response: Response) -> dict[str, Any]:
-    """Whether Postgres, Redis and the store answer. Uploads and queries work without Redis; jobs then wait."""
+    """Whether Postgres, Redis and the store answer. Uploads and queries work without Redis; jobs then wait.
+
+    A model provider that fails is named, and takes nobody out of service: the documents can still be looked at.
+    """
     checks = await asyncio.gather(_check(_postgres(rt)), _check(_redis(rt)), _check(rt.store.check()))
     names = ("postgres", "redis", "store")
+    providers = await guarded.circuits(rt.embedder, rt.generator)
     ready = all(check == "ok" for check in checks)
     response.status_code = 200 if ready else 503
     return {
         "status": "ready" if ready else "not_ready",
         "version": __version__,
         "checks": dict(zip(names, checks, strict=True)),
+        "providers": {
+            name: "ok" if state == "closed" else f"failing, not asked before {state}"
+            for name, state in providers.items()
+        },
         "embedder": f"{rt.embedder.provider}/{rt.embedder.model}",
         "generator": f"{rt.generator.provider}/{rt.generator.model}",
     }
@@ -63,13 +71,13 @@ async def _postgres(rt: Runtime) -> None:
 
 
 async def _redis(rt: Runtime) -> None:
-    async with Redis.from_url(rt.settings.redis_url or "", socket_connect_timeout=CHECK_SECONDS) as redis:
-        await redis.ping()
+    assert rt.redis is not None
+    await rt.redis.ping()
 
 
 @router.get("/metrics", operation_id="metrics", include_in_schema=False)
 async def metrics(rt: RuntimeDep) -> Response:
-    """Prometheus' text format. Jobs are counted in Postgres, so any API process tells the same."""
+    """Prometheus' text format. Jobs come from Postgres and circuits from Redis: any API process tells the same."""
     lines = [generate_latest().decode()]
     async with rt.transaction() as session:
         numbers = await backlog.overview(session)
@@ -78,4 +86,8 @@ async def metrics(rt: RuntimeDep) -> Response:
     lines += [f'footnote_jobs{{state="{state}"}} {count:g}\n' for state, count in sorted(numbers.items())]
     lines.append("# HELP footnote_oldest_due_job_seconds Age of the oldest job that is due.\n")
     lines.append(f"# TYPE footnote_oldest_due_job_seconds gauge\nfootnote_oldest_due_job_seconds {oldest:g}\n")
+    lines.append("# HELP footnote_provider_circuit_open Whether the provider failed too often to be asked.\n")
+    lines.append("# TYPE footnote_provider_circuit_open gauge\n")
+    for name, state in (await guarded.circuits(rt.embedder, rt.generator)).items():
+        lines.append(f'footnote_provider_circuit_open{{provider="{name}"}} {state != "closed":d}\n')
     return Response("".join(lines), media_type=CONTENT_TYPE_LATEST)

@@ -14,7 +14,7 @@ from api.uploads import Rejected, UploadFields
 from footnote import documents, idempotency, outgoing
 from footnote.errors import FootnoteError
 from footnote.idempotency import Once
-from footnote.intake import Upload
+from footnote.intake import Upload, safe_filename
 from footnote.runtime import Runtime
 from footnote.settings import Settings
 
@@ -58,6 +58,15 @@ class TextIn(UploadFields):
     filename: Annotated[str, Field(min_length=1, max_length=255, description="Its ending tells `.md` from `.txt`.")] = (
         "text.txt"
     )
+
+
+class UrlIn(UploadFields):
+    """An address to fetch a document from."""
+
+    url: Annotated[str, Field(min_length=1, max_length=2048)]
+    filename: Annotated[
+        str | None, Field(min_length=1, max_length=255, description="Default: as the address says.")
+    ] = None
 
 
 @router.post("/documents", status_code=202, operation_id="documents_create", openapi_extra=_form(_FILE, _FIELDS))
@@ -112,6 +121,19 @@ async def upload_text(
     return AcceptedOut.model_validate(reply)
 
 
+@router.post("/documents/url", status_code=202, operation_id="documents_create_url")
+async def upload_url(
+    body: UrlIn, request: Request, response: Response, rt: RuntimeDep, caller: Writer, key: IdempotencyKey = None
+) -> AcceptedOut:
+    """An address, fetched by a worker. Known by itself unless an `external_id` is given; again: fetched anew."""
+    outgoing.check_url(body.url, allow_private=rt.settings.fetch_allow_private)
+    fields = UploadFields(**body.model_dump(exclude={"url", "filename"}))
+    promised = Upload(safe_filename(body.filename or outgoing.filename_of(body.url)), "", b"", 0, None, body.url)
+    async with _once(rt, caller.tenant_id, key) as held:
+        reply = await _accept(request, response, rt, caller.tenant_id, promised, fields, held)
+    return AcceptedOut.model_validate(reply)
+
+
 @router.post(
     "/documents/batch",
     status_code=202,
@@ -159,7 +181,7 @@ def _once(rt: Runtime, tenant_id: str, key: str | None) -> AbstractAsyncContextM
 
 def _asked(fields: UploadFields, *stored: Upload) -> dict[str, Any]:
     """What makes two requests the same one."""
-    return fields.model_dump() | {"files": [[each.filename, each.sha256.hex()] for each in stored]}
+    return fields.model_dump() | {"files": [[each.filename, each.source_url or each.sha256.hex()] for each in stored]}
 
 
 def _replay(response: Response, held: Once | None, asked: dict[str, Any]) -> dict[str, Any] | None:
