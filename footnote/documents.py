@@ -66,6 +66,7 @@ async def accept(
     if existing is not None and existing.sha256 == upload.sha256 and await _repeats(session, existing, upload):
         existing.attributes = existing.attributes if metadata is None else metadata
         await _again(session, existing, upload, callback_url, request_id)
+        await session.refresh(existing)  # metadata as Postgres keeps it, so that every later answer is the same
         return Accepted(await get(session, tenant_id, existing.id), True)
     if existing is None:
         existing = Document(

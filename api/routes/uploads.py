@@ -148,7 +148,7 @@ async def upload_batch(
         _once(rt, caller.tenant_id, key) as held,
         uploads.many_files(request, rt, caller.tenant_id) as (taken, fields),
     ):
-        asked = _asked(fields, *(each for each in taken if isinstance(each, Upload)))
+        asked = _asked(request, fields, *taken)
         reply = _replay(response, held, asked)
         if reply is None:
             _check_callback(rt, fields)
@@ -179,9 +179,14 @@ def _once(rt: Runtime, tenant_id: str, key: str | None) -> AbstractAsyncContextM
     return idempotency.once(rt, tenant_id, key) if key else nullcontext()
 
 
-def _asked(fields: UploadFields, *stored: Upload) -> dict[str, Any]:
+def _asked(request: Request, fields: UploadFields, *taken: Upload | Rejected) -> dict[str, Any]:
     """What makes two requests the same one."""
-    return fields.model_dump() | {"files": [[each.filename, each.source_url or each.sha256.hex()] for each in stored]}
+    files = [(each.filename, _content(each)) for each in taken]
+    return fields.model_dump() | {"path": request.url.path, "files": files}
+
+
+def _content(taken: Upload | Rejected) -> str:
+    return taken.error.code if isinstance(taken, Rejected) else taken.source_url or taken.sha256.hex()
 
 
 def _replay(response: Response, held: Once | None, asked: dict[str, Any]) -> dict[str, Any] | None:
@@ -205,7 +210,7 @@ async def _accept(
     fields: UploadFields,
     held: Once | None,
 ) -> dict[str, Any]:
-    asked = _asked(fields, stored)
+    asked = _asked(request, fields, stored)
     reply = _replay(response, held, asked)
     if reply is None:
         _check_callback(rt, fields)
