@@ -1,0 +1,95 @@
+"""DrawingML: the text of shapes, tables, diagrams and charts."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from footnote.formats._xml import child_of, children_of, descendants_of, local_name, value_of
+
+_CHARACTERS = {"br": "\n", "tab": "\t"}
+# Text that PowerPoint fills in itself, and what stands beside the text.
+_SKIPPED = {"pPr", "rPr", "endParaRPr", "Fallback"}
+_DEPTH = "  "
+
+
+def text_of(body: Any) -> str:
+    """A line per paragraph of a text body, indented by its level."""
+    if body is None:
+        return ""
+    lines = []
+    for paragraph in children_of(body, "p"):
+        text = "".join(_runs(paragraph)).rstrip()
+        level = value_of(child_of(paragraph, "pPr"), "lvl")
+        lines.append(_DEPTH * int(level) + text if text and level in set("12345678") else text)
+    return "\n".join(lines).strip("\n")
+
+
+def _runs(element: Any) -> Iterator[str]:
+    for child in element:
+        name = local_name(child)
+        if name == "t":
+            yield child.text or ""
+        elif name in _CHARACTERS:
+            yield _CHARACTERS[name]
+        elif name == "fld" and value_of(child, "type") == "slidenum":
+            continue
+        elif name and name not in _SKIPPED:
+            yield from _runs(child)
+
+
+def table_text(table: Any) -> str:
+    """A line per row, cells parted by bars; the cells that a merged one covers are left out."""
+    rows = []
+    for row in children_of(table, "tr"):
+        cells = [
+            text_of(child_of(cell, "txBody")).replace("\n", " ")
+            for cell in children_of(row, "tc")
+            if value_of(cell, "hMerge") not in {"1", "true"}
+        ]
+        if any(cells):
+            rows.append(" | ".join(cells))
+    return "\n".join(rows)
+
+
+def diagram_text(model: Any) -> str:
+    """The text of a SmartArt diagram's points, in the order of its data."""
+    return "\n".join(filter(None, map(text_of, descendants_of(model, "t"))))
+
+
+def chart_text(space: Any) -> str:
+    """A chart as a table: its title, then a line per category with the values of all series."""
+    chart = child_of(space, "chart")
+    if chart is None:
+        return ""
+    title = child_of(chart, "title", "tx", "rich")
+    series = list(descendants_of(chart, "ser"))
+    names = [" ".join(_cached(child_of(one, "tx")).values()) for one in series]
+    categories: dict[int, str] = {}
+    columns = []
+    for one in series:
+        for name in ("cat", "xVal"):
+            categories = _cached(child_of(one, name)) | categories
+        columns.append(_cached(child_of(one, "val")) or _cached(child_of(one, "yVal")))
+    lines = [text_of(title), " | ".join(["", *names]).strip()]
+    for index in sorted({*categories, *(index for column in columns for index in column)}):
+        lines.append(" | ".join([categories.get(index, ""), *(column.get(index, "") for column in columns)]).strip())
+    return "\n".join(filter(None, lines))
+
+
+def _cached(source: Any) -> dict[int, str]:
+    """The values that the program saved beside a reference into a sheet, by their index."""
+    if source is None:
+        return {}
+    points = {}
+    for point in descendants_of(source, "pt"):
+        index, value = value_of(point, "idx"), child_of(point, "v")
+        if index.isdigit() and value is not None and value.text:
+            points[int(index)] = _number(value.text)
+    return points
+
+
+def _number(text: str) -> str:
+    """A number as it is read, without the noise of its binary form; other text as it is."""
+    try:
+        return f"{float(text):.11g}" if not text.isdigit() else text
+    except ValueError:
+        return text

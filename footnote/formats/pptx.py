@@ -1,0 +1,120 @@
+"""Presentations (.pptx): a page per slide with its text, tables, diagrams, charts and notes, under its title.
+
+The parts are read by themselves, one slide at a time: python-pptx loads the whole package first, with every picture.
+"""
+
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from footnote.formats import Block, _opc, _xml, _zip
+from footnote.formats._drawingml import chart_text, diagram_text, table_text, text_of
+from footnote.formats._slide_order import Layouts, in_reading_order, placeholder_of
+from footnote.formats._xml import child_of, descendants_of, local_name, reference_of, value_of
+
+MEDIA_TYPES: dict[str, tuple[str, ...]] = {
+    "application/vnd.openxmlformats-officedocument.presentationml.presentation": (
+        ".pptx", ".pptm", ".ppsx", ".ppsm", ".potx", ".potm"
+    ),
+}  # fmt: skip
+MEMBERS = ("ppt/",)
+
+_TITLES = {"title", "ctrTitle"}
+_MARGINS = {"dt", "ftr", "hdr"}  # what many slides repeat, read last
+_TITLE_CHARACTERS = 200  # a title longer than this is text in the wrong place
+
+
+def parse(path: Path) -> Iterator[Block]:
+    with _zip.opened(path) as archive:
+        main = _opc.main_part(archive, "ppt/presentation.xml")
+        presentation = _xml.read(archive, main)
+        parts = _opc.relations(archive, main)
+        sections = _sections(presentation)
+        layouts = Layouts(archive)
+        done = set()
+        slides = child_of(presentation, "sldIdLst")
+        for number, slide in enumerate(() if slides is None else slides, start=1):
+            _, part = parts.get(reference_of(slide), ("", ""))
+            yield Block("", number)
+            if part and part not in done:
+                done.add(part)
+                above = sections.get(slide.get("id", ""), "")
+                yield from _slide(archive, layouts, part, number, (above,) if above else ())
+
+
+def _sections(presentation: Any) -> dict[str, str]:
+    """Names of the sections that slides are grouped in, by the id of the slide."""
+    return {
+        slide.get("id", ""): " ".join(section.get("name", "").split())
+        for section in descendants_of(presentation, "section")
+        for slide in descendants_of(section, "sldId")
+    }
+
+
+def _slide(
+    archive: zipfile.ZipFile, layouts: Layouts, part: str, number: int, above: tuple[str, ...]
+) -> Iterator[Block]:
+    parts = _opc.relations(archive, part)
+    shapes = _shapes(_xml.read(archive, part))
+    titles = [shape for shape in shapes if _place(shape) in _TITLES]
+    margins = [shape for shape in shapes if _place(shape) in _MARGINS]
+    others = [shape for shape in shapes if _place(shape) not in {*_TITLES, *_MARGINS, "sldNum"}]
+    title = " ".join(" ".join(map(_shape_text, titles)).split())
+    heading = (*above, title) if 0 < len(title) <= _TITLE_CHARACTERS else above
+    for shape in (*titles, *in_reading_order(others, layouts.places(parts)), *margins):
+        for text in _texts(archive, shape, parts):
+            yield Block(text, number, heading)
+    for kind, target in parts.values():
+        if kind == "notesSlide":
+            for shape in _shapes(_xml.read(archive, target)):
+                if _place(shape) == "body":
+                    yield Block(_shape_text(shape), number, (*heading, "Notes"))
+
+
+def _shapes(slide: Any) -> list[Any]:
+    """Shapes, frames and groups of a slide; of alternatives the first."""
+    tree = child_of(slide, "cSld", "spTree")
+    found = []
+    for child in () if tree is None else tree:
+        if local_name(child) == "AlternateContent":
+            child = child_of(child, "Choice") if len(child) else child
+            found += [] if child is None else list(child)
+        else:
+            found.append(child)
+    return [shape for shape in found if local_name(shape) in {"sp", "cxnSp", "graphicFrame", "grpSp"}]
+
+
+def _place(shape: Any) -> str:
+    """What the layout has the shape for; `body` when it does not say, nothing for a free shape."""
+    place = placeholder_of(shape)
+    return "" if place is None else value_of(place, "type") or "body"
+
+
+def _texts(archive: zipfile.ZipFile, shape: Any, parts: dict[str, tuple[str, str]]) -> Iterator[str]:
+    """The texts of a shape, or of all in a group."""
+    name = local_name(shape)
+    if name == "graphicFrame":
+        yield _graphic_text(archive, shape, parts)
+    elif name in {"grpSp", "AlternateContent", "Choice"}:
+        for child in shape:
+            yield from _texts(archive, child, parts)
+    elif name in {"sp", "cxnSp"}:
+        yield _shape_text(shape)
+
+
+def _shape_text(shape: Any) -> str:
+    return text_of(child_of(shape, "txBody"))
+
+
+def _graphic_text(archive: zipfile.ZipFile, frame: Any, parts: dict[str, tuple[str, str]]) -> str:
+    data = child_of(frame, "graphic", "graphicData")
+    for child in () if data is None else data:
+        name = local_name(child)
+        if name == "tbl":
+            return table_text(child)
+        reference, read = {"relIds": ("dm", diagram_text), "chart": ("id", chart_text)}.get(name, ("", None))
+        _, part = parts.get(reference_of(child, reference), ("", ""))
+        if read and part:
+            return read(_xml.read(archive, part))
+    return ""
