@@ -221,7 +221,7 @@ def _one(api: "Api", document_id: str, as_json: bool) -> None:
     size = f"{counted(document['pages'], 'page')}, {counted(document['chunks'], 'chunk')}"
     say(f"{document['filename']}  {document['media_type']}, {document['bytes']} bytes, {size}")
     say(f"{document['id']}  version {document['version']} in {document['collection']}, job {now['job_id']}")
-    say(", ".join([standing(now), *([counted(now["attempts"], "attempt")] if now["attempts"] else [])]))
+    say(standing(now) + (f" ({counted(now['attempts'], 'attempt')})" if now["attempts"] else ""))
     if now["heartbeat_at"]:
         say(f"sign of life {moment(now['heartbeat_at'])}; without another, taken back {moment(now['lease_until'])}")
     if now["next_attempt_at"]:

@@ -71,7 +71,7 @@ def test_status_of_a_document_shows_its_steps_and_what_it_waits_for(stub: StubAp
     for part in (
         "a.md  text/markdown, 5 bytes, 14 pages, 418 chunks",
         "version 1 in default, job job_1",
-        f"waiting: the provider's rate limit: Slow down, until {until.split()[1]}, 3 attempts",
+        f"waiting: the provider's rate limit: Slow down, until {until.split()[1]} (3 attempts)",
         f"next attempt {until}",
         "provider_unavailable: 429",
         "2.5 s  1         pages 14, chunks 418",
@@ -86,7 +86,7 @@ def test_status_of_a_document_at_work_shows_that_somebody_lives(stub: StubApi, f
     alive = {"heartbeat_at": "2026-11-21T02:00:00Z", "lease_until": "2026-11-21T02:00:30Z"}
     stub.on("GET", "/v1/documents/doc_1/status", standing("running", "embed", 2, 9, **alive))
     ran = footnote("status", "doc_1")
-    assert "embed 2/9 chunks, 1 attempt\nsign of life 2026-11-2" in ran.out
+    assert "embed 2/9 chunks (1 attempt)\nsign of life 2026-11-2" in ran.out
     assert ":00:30\n" in ran.out
 
 
