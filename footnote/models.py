@@ -318,7 +318,7 @@ class WebhookDelivery(Base):
     __tablename__ = "webhook_delivery"
     __table_args__ = (
         UniqueConstraint("job_id", "run", "event", "url"),
-        Index("ix_webhook_delivery_due", "next_attempt_at", postgresql_where=text("state = 'pending'")),
+        Index("ix_webhook_delivery_host_due", "host", "next_attempt_at", postgresql_where=text("state = 'pending'")),
     )
 
     id: Mapped[str] = _id()
@@ -327,6 +327,10 @@ class WebhookDelivery(Base):
     run: Mapped[int]
     event: Mapped[str]
     url: Mapped[str]
+    # With its port: what may be slow, and must not hold up deliveries to others.
+    host: Mapped[str] = mapped_column(
+        Text, Computed("lower(coalesce(substring(url from '://([^/?#]*)'), ''))", persisted=True)
+    )
     payload: Mapped[str]
     state: Mapped[str] = mapped_column(server_default="pending")  # pending, delivered, failed
     attempts: Mapped[int] = mapped_column(Integer, server_default="0")

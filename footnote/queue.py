@@ -13,8 +13,6 @@ from footnote.jobs import STEPS
 from footnote.settings import Settings
 
 QUEUE = "ingest"
-WEBHOOK_QUEUE = "webhooks"
-SEND_WEBHOOK = "footnote.send_webhook"
 
 
 def task_name(step: str) -> str:
@@ -39,7 +37,6 @@ def make_app(settings: Settings) -> Celery:
     app = Celery("footnote", broker=broker_url(settings.redis_url), set_as_current=False)
     app.conf.update(
         task_default_queue=QUEUE,
-        task_routes={SEND_WEBHOOK: {"queue": WEBHOOK_QUEUE}},
         task_ignore_result=True,
         task_serializer="json",
         accept_content=["json"],
@@ -79,9 +76,3 @@ def start_jobs(app: Celery, jobs: Sequence[tuple[str, str]]) -> None:
             chain(*(app.signature(task_name(name), args=(job_id,), immutable=True) for name in remaining)).apply_async(
                 producer=producer
             )
-
-
-def send_webhooks(app: Celery, delivery_ids: Sequence[str]) -> None:
-    with app.producer_or_acquire() as producer:
-        for delivery_id in delivery_ids:
-            app.send_task(SEND_WEBHOOK, args=(delivery_id,), producer=producer)

@@ -1,15 +1,16 @@
 """Webhooks: payload, signature (Standard Webhooks), outbox, one delivery attempt.
 
-Deliveries are rows written in the transaction that ends a job; the dispatcher sends them to workers when due.
+Deliveries are rows written in the transaction that ends a job; a loop beside the dispatcher sends what is due.
 """
 
 import json
 import random
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import delete, func, or_, select, update
+from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from standardwebhooks.webhooks import Webhook
@@ -17,14 +18,15 @@ from standardwebhooks.webhooks import Webhook
 from footnote import outgoing
 from footnote.clock import from_now
 from footnote.ids import new_id
-from footnote.models import Job, JobCallback, Tenant, Version, WebhookDelivery
+from footnote.models import Job, JobCallback, Version, WebhookDelivery
 from footnote.runtime import Runtime
 from footnote.settings import Settings
 from footnote.telemetry import log
 
 # Seconds until the next attempt; with jitter they sum up to a little over 24 hours.
 SCHEDULE = (5, 30, 120, 600, 1800, 3600, 7200, 14400, 28800, 32400)
-CLAIM_SECONDS = 60
+CLAIM_SLACK = 45.0  # seconds beyond the longest wait for a receiver after which a claimed delivery is due again
+CHANNEL = "footnote_webhooks"  # Postgres NOTIFY channel that wakes whoever delivers
 
 
 async def subscribe(session: AsyncSession, job: Job, url: str) -> None:
@@ -45,7 +47,8 @@ async def enqueue(session: AsyncSession, job_ids: Sequence[str], event: str) -> 
         .where(JobCallback.job_id.in_(job_ids))
         .execution_options(populate_existing=True)
     )
-    for url, job, version in (await session.execute(asked)).all():
+    told = (await session.execute(asked)).all()
+    for url, job, version in told:
         await session.execute(
             insert(WebhookDelivery)
             .values(
@@ -59,6 +62,8 @@ async def enqueue(session: AsyncSession, job_ids: Sequence[str], event: str) -> 
             )
             .on_conflict_do_nothing(index_elements=["job_id", "run", "event", "url"])
         )
+    if told:
+        await session.execute(select(func.pg_notify(CHANNEL, "")))
 
 
 async def document_deleted(session: AsyncSession, job_ids: Sequence[str]) -> None:
@@ -87,59 +92,73 @@ def _payload(event: str, job: Job, version: Version) -> dict[str, Any]:
     }
 
 
-async def take_due(session: AsyncSession, room: int) -> Sequence[str]:
-    """Ids of deliveries to send now, marked so that they are not sent again for a minute."""
-    due = (
-        (WebhookDelivery.state == "pending")
-        & (WebhookDelivery.next_attempt_at <= func.now())
-        & or_(
-            WebhookDelivery.dispatched_at.is_(None),
-            WebhookDelivery.dispatched_at < from_now(-CLAIM_SECONDS),
-        )
-    )
-    chosen = select(WebhookDelivery.id).where(due).order_by(WebhookDelivery.next_attempt_at).limit(room)
-    taken = await session.scalars(
-        update(WebhookDelivery)
-        .where(WebhookDelivery.id.in_(chosen), due)
-        .values(dispatched_at=func.now())
-        .returning(WebhookDelivery.id)
-    )
-    return taken.all()
+@dataclass(frozen=True)
+class Due:
+    """A delivery claimed for one attempt, with what it is signed with."""
+
+    id: str
+    host: str
+    url: str
+    payload: str
+    attempts: int
+    secret: str
 
 
-async def deliver(rt: Runtime, delivery_id: str) -> None:
-    """One attempt: claims the delivery, sends it, writes how it went."""
-    async with rt.transaction() as session:
-        claimed = await session.execute(
-            update(WebhookDelivery)
-            .where(
-                WebhookDelivery.id == delivery_id,
-                WebhookDelivery.state == "pending",
-                WebhookDelivery.next_attempt_at <= func.now(),
-            )
-            .values(
-                attempts=WebhookDelivery.attempts + 1,
-                # Due again should this worker die before it has written how it went.
-                next_attempt_at=from_now(CLAIM_SECONDS),
-            )
-            .returning(WebhookDelivery)
-        )
-        delivery = claimed.scalar_one_or_none()
-        if delivery is None:
-            return
-        secret = (await session.get_one(Tenant, delivery.tenant_id)).webhook_secret
-    status, problem = await _send(rt.settings, delivery, secret)
+# The hosts by a loose index scan, then the oldest few of each: the cost does not grow with the backlog.
+_TAKE_DUE = text(
+    """
+    WITH RECURSIVE receiver AS (
+        (SELECT host FROM webhook_delivery WHERE state = 'pending' ORDER BY host LIMIT 1)
+        UNION ALL
+        SELECT (SELECT host FROM webhook_delivery WHERE state = 'pending' AND host > receiver.host
+                ORDER BY host LIMIT 1)
+        FROM receiver WHERE receiver.host IS NOT NULL
+    ), due AS MATERIALIZED (
+        SELECT oldest.id FROM receiver CROSS JOIN LATERAL (
+            SELECT id, next_attempt_at FROM webhook_delivery
+            WHERE state = 'pending' AND host = receiver.host AND next_attempt_at <= now()
+            ORDER BY next_attempt_at
+            LIMIT greatest(0, :a_host - (SELECT count(*) FROM unnest(CAST(:busy AS text[])) AS busy(host)
+                                         WHERE busy.host = receiver.host))
+            FOR UPDATE SKIP LOCKED
+        ) AS oldest
+        ORDER BY oldest.next_attempt_at LIMIT :room
+    )
+    UPDATE webhook_delivery AS delivery
+    SET attempts = attempts + 1, next_attempt_at = now() + make_interval(secs => :seconds)
+    FROM due, tenant
+    WHERE delivery.id = due.id AND tenant.id = delivery.tenant_id
+    RETURNING delivery.id, host, url, payload, attempts, webhook_secret
+    """
+)
+
+
+async def take_due(
+    session: AsyncSession, settings: Settings, room: int, busy: Sequence[str] = (), a_host: int = 4
+) -> list[Due]:
+    """Claims up to `room` due deliveries, oldest first, but so many that a host never has more than `a_host`.
+
+    `busy` names the host of each delivery under way. Should the caller die, they are due again soon.
+    """
+    seconds = settings.webhook_timeout_seconds + CLAIM_SLACK
+    values = {"room": room, "busy": list(busy), "a_host": a_host, "seconds": seconds}
+    return [Due(*row) for row in await session.execute(_TAKE_DUE, values)]
+
+
+async def deliver(rt: Runtime, due: Due) -> None:
+    """One attempt at what was claimed: sends it, writes how it went. Raises DatabaseAway: then it is sent again."""
+    status, problem = await _send(rt.settings, due)
     async with rt.transaction() as session:
         await session.execute(
             update(WebhookDelivery)
-            .where(WebhookDelivery.id == delivery_id, WebhookDelivery.attempts == delivery.attempts)
-            .values(**_outcome(delivery.attempts, status, problem))
+            .where(WebhookDelivery.id == due.id, WebhookDelivery.attempts == due.attempts)
+            .values(**_outcome(due.attempts, status, problem))
         )
-    log.info("webhook attempted", delivery_id=delivery_id, status=status, error=problem, attempt=delivery.attempts)
+    log.info("webhook attempted", delivery_id=due.id, status=status, error=problem, attempt=due.attempts)
 
 
 def _outcome(attempts: int, status: int | None, problem: str | None) -> dict[str, Any]:
-    values: dict[str, Any] = {"response_status": status, "error": problem, "dispatched_at": None}
+    values: dict[str, Any] = {"response_status": status, "error": problem}
     if status is not None and 200 <= status < 300:
         return values | {"state": "delivered", "delivered_at": func.now(), "next_attempt_at": None}
     if status == 410 or attempts > len(SCHEDULE):
@@ -148,20 +167,20 @@ def _outcome(attempts: int, status: int | None, problem: str | None) -> dict[str
     return values | {"next_attempt_at": from_now(delay)}
 
 
-async def _send(settings: Settings, delivery: WebhookDelivery, secret: str) -> tuple[int | None, str | None]:
+async def _send(settings: Settings, due: Due) -> tuple[int | None, str | None]:
     """One signed request: (status, None) or (None, what went wrong)."""
     now = datetime.now(UTC)
     headers = {
         "content-type": "application/json",
         "user-agent": "Footnote-Webhooks/1",
-        "webhook-id": delivery.id,
+        "webhook-id": due.id,
         "webhook-timestamp": str(int(now.timestamp())),
-        "webhook-signature": Webhook(secret).sign(delivery.id, now, delivery.payload),
+        "webhook-signature": Webhook(due.secret).sign(due.id, now, due.payload),
     }
     return await outgoing.post(
-        delivery.url,
+        due.url,
         headers,
-        delivery.payload.encode(),
+        due.payload.encode(),
         seconds=settings.webhook_timeout_seconds,
         allow_private=settings.webhook_allow_private,
     )

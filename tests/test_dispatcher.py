@@ -22,11 +22,11 @@ from sqlalchemy import func
 from footnote import jobs
 from footnote.errors import Invalid
 from footnote.local_stack.valkey import Valkey
-from footnote.queue import QUEUE, WEBHOOK_QUEUE, broker_url, make_app
+from footnote.queue import QUEUE, broker_url, make_app
 from footnote.runtime import Runtime
 from tests import driving
 from tests.driving import claim, job_of, set_job
-from worker.dispatcher import Dispatcher
+from worker.dispatcher import Dispatcher, listen
 
 pytestmark = pytest.mark.anyio
 
@@ -123,16 +123,6 @@ async def test_a_due_job_is_sent_as_the_chain_of_its_remaining_steps_with_its_id
     assert len(await messages(redis)) == 1, "not sent again while it waits to be answered"
 
 
-async def test_a_finished_jobs_webhook_is_sent_to_its_own_queue(dispatcher: Dispatcher, redis: Redis) -> None:
-    (job_id,) = await some_jobs(dispatcher.rt, 1, callback_url="http://example.com/")
-    await driving.run(dispatcher.rt, job_id)
-    await dispatcher.tick()
-    (message,) = await messages(redis, WEBHOOK_QUEUE)
-    assert message["headers"]["task"] == "footnote.send_webhook"
-    assert job_in(message).startswith("whd_")
-    assert await messages(redis) == []
-
-
 async def test_the_backlog_stays_in_postgres_beyond_the_high_water_mark(rt_with_broker: Runtime, redis: Redis) -> None:
     rt = with_settings(rt_with_broker, queue_high_water=3)
     dispatcher = Dispatcher(rt, make_app(rt.settings), redis)
@@ -203,7 +193,7 @@ async def test_a_broker_that_goes_away_while_sending_gets_the_jobs_later(
         await set_job(dispatcher.rt, job_id, dispatched_at=None)
     look = Dispatcher._broker
 
-    async def look_then_lose(self: Dispatcher) -> dict[str, int]:
+    async def look_then_lose(self: Dispatcher) -> int:
         found = await look(self)
         broker.kill()
         return found
@@ -231,7 +221,10 @@ async def test_messages_that_vanish_from_a_living_broker_are_sent_again(dispatch
 async def test_the_loop_goes_on_by_itself_through_an_outage(
     dispatcher: Dispatcher, redis: Redis, broker: Broker
 ) -> None:
-    loop = [asyncio.create_task(dispatcher.run()), asyncio.create_task(dispatcher.listen())]
+    loop = [
+        asyncio.create_task(dispatcher.run()),
+        asyncio.create_task(listen(dispatcher.rt.settings, {jobs.CHANNEL: dispatcher.woken})),
+    ]
     broker.kill()
     await asyncio.sleep(0)
     ids = await some_jobs(dispatcher.rt, 2)
@@ -246,7 +239,7 @@ async def test_the_loop_goes_on_by_itself_through_an_outage(
 
 
 async def test_a_new_job_wakes_the_dispatcher(dispatcher: Dispatcher) -> None:
-    listening = asyncio.create_task(dispatcher.listen())
+    listening = asyncio.create_task(listen(dispatcher.rt.settings, {jobs.CHANNEL: dispatcher.woken}))
     await asyncio.wait_for(dispatcher.woken.wait(), 5)
     dispatcher.woken.clear()
     await some_jobs(dispatcher.rt, 1)

@@ -90,6 +90,15 @@ async def seconds_until_next(rt: Runtime, delivery_id: str) -> float:
         return float((await session.scalars(select(wait).where(WebhookDelivery.id == delivery_id))).one())
 
 
+async def attempt_due(rt: Runtime) -> int:
+    """Delivers what is due now, once; how many that were."""
+    async with rt.transaction() as session:
+        due = await webhooks.take_due(session, rt.settings, 9)
+    for each in due:
+        await webhooks.deliver(rt, each)
+    return len(due)
+
+
 # -- delivered -----------------------------------------------------------------------------------------------
 
 
@@ -98,7 +107,7 @@ async def test_a_receiver_can_verify_what_it_gets_with_the_standard_library(rt: 
         secret = (await session.get_one(Tenant, tenant)).webhook_secret
     async with listening() as receiver:
         delivery_id = await queued(rt, tenant, receiver.url)
-        await webhooks.deliver(rt, delivery_id)
+        assert await attempt_due(rt) == 1
     ((request, headers, body),) = receiver.requests
     assert request == "POST /hook?a=b HTTP/1.1"
     event = Webhook(secret).verify(body, headers)
@@ -108,18 +117,16 @@ async def test_a_receiver_can_verify_what_it_gets_with_the_standard_library(rt: 
         Webhook(secret).verify(body.replace(b"ready", b"reedy"), headers)
     delivery = await stored(rt, delivery_id)
     assert (delivery.state, delivery.response_status, delivery.next_attempt_at) == ("delivered", 204, None)
-    await webhooks.deliver(rt, delivery_id)
-    assert len(receiver.requests) == 1, "delivered once, however often the message comes"
+    assert await attempt_due(rt) == 0
 
 
 async def test_a_retry_repeats_the_event_under_the_same_id(rt: Runtime, tenant: str) -> None:
     async with listening(b"500 Oops", b"200 OK") as receiver:
         delivery_id = await queued(rt, tenant, receiver.url)
-        await webhooks.deliver(rt, delivery_id)
-        await webhooks.deliver(rt, delivery_id)
-        assert len(receiver.requests) == 1, "not before its time"
+        assert await attempt_due(rt) == 1
+        assert await attempt_due(rt) == 0, "not before its time"
         await set_delivery(rt, delivery_id, next_attempt_at=func.now())
-        await webhooks.deliver(rt, delivery_id)
+        assert await attempt_due(rt) == 1
     (_, first, first_body), (_, second, second_body) = receiver.requests
     assert first["webhook-id"] == second["webhook-id"]
     assert first_body == second_body
@@ -131,7 +138,7 @@ async def test_failures_are_retried_on_a_schedule_of_about_a_day(rt: Runtime, te
     async with listening(b"503 Busy") as receiver:
         delivery_id = await queued(rt, tenant, receiver.url)
         await set_delivery(rt, delivery_id, attempts=attempt - 1)
-        await webhooks.deliver(rt, delivery_id)
+        assert await attempt_due(rt) == 1
     delivery = await stored(rt, delivery_id)
     assert (delivery.state, delivery.response_status, delivery.attempts) == ("pending", 503, attempt)
     base = SCHEDULE[attempt - 1]
@@ -143,7 +150,7 @@ async def test_after_the_last_attempt_the_delivery_has_failed(rt: Runtime, tenan
     async with listening(b"503 Busy") as receiver:
         delivery_id = await queued(rt, tenant, receiver.url)
         await set_delivery(rt, delivery_id, attempts=len(SCHEDULE))
-        await webhooks.deliver(rt, delivery_id)
+        assert await attempt_due(rt) == 1
     delivery = await stored(rt, delivery_id)
     assert (delivery.state, delivery.next_attempt_at) == ("failed", None)
 
@@ -151,7 +158,7 @@ async def test_after_the_last_attempt_the_delivery_has_failed(rt: Runtime, tenan
 async def test_a_receiver_that_is_gone_for_good_is_left_alone(rt: Runtime, tenant: str) -> None:
     async with listening(b"410 Gone") as receiver:
         delivery_id = await queued(rt, tenant, receiver.url)
-        await webhooks.deliver(rt, delivery_id)
+        assert await attempt_due(rt) == 1
     delivery = await stored(rt, delivery_id)
     assert (delivery.state, delivery.response_status, delivery.next_attempt_at) == ("failed", 410, None)
 
@@ -159,7 +166,7 @@ async def test_a_receiver_that_is_gone_for_good_is_left_alone(rt: Runtime, tenan
 async def test_a_redirect_is_not_followed(rt: Runtime, tenant: str) -> None:
     async with listening() as inside, listening(b"302 Found\r\nLocation: " + inside.url.encode()) as receiver:
         delivery_id = await queued(rt, tenant, receiver.url)
-        await webhooks.deliver(rt, delivery_id)
+        assert await attempt_due(rt) == 1
         assert (len(receiver.requests), inside.requests) == (1, [])
     delivery = await stored(rt, delivery_id)
     assert (delivery.state, delivery.response_status) == ("pending", 302)
@@ -172,7 +179,7 @@ async def test_a_receiver_that_is_silent_or_talks_nonsense_is_tried_again(
     rt = replace(rt, settings=rt.settings.model_copy(update={"webhook_timeout_seconds": 0.2}))
     async with listening(answer) as receiver:
         delivery_id = await queued(rt, tenant, receiver.url)
-        await asyncio.wait_for(webhooks.deliver(rt, delivery_id), 5)
+        await asyncio.wait_for(attempt_due(rt), 5)
     delivery = await stored(rt, delivery_id)
     assert (delivery.state, delivery.response_status) == ("pending", None)
     assert delivery.error
@@ -195,13 +202,13 @@ async def test_whatever_is_wrong_with_an_address_the_attempt_is_written_down(
     rt: Runtime, tenant: str, url: str
 ) -> None:
     delivery_id = await queued(rt, tenant, url)
-    await webhooks.deliver(rt, delivery_id)
+    assert await attempt_due(rt) == 1
     delivery = await stored(rt, delivery_id)
     assert (delivery.state, delivery.attempts, delivery.response_status) == ("pending", 1, None)
     assert delivery.error
 
 
-async def test_a_worker_that_dies_while_it_sends_leaves_the_delivery_due_again(
+async def test_a_sender_that_dies_while_it_sends_leaves_the_delivery_due_again(
     rt: Runtime, tenant: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Died(BaseException): ...
@@ -212,9 +219,25 @@ async def test_a_worker_that_dies_while_it_sends_leaves_the_delivery_due_again(
     delivery_id = await queued(rt, tenant, "http://127.0.0.1:1/")
     monkeypatch.setattr(webhooks, "_send", die)
     with pytest.raises(Died):
-        await webhooks.deliver(rt, delivery_id)
+        await attempt_due(rt)
     assert (await stored(rt, delivery_id)).state == "pending"
-    assert 0 < await seconds_until_next(rt, delivery_id) <= webhooks.CLAIM_SECONDS
+    longest = rt.settings.webhook_timeout_seconds + webhooks.CLAIM_SLACK
+    assert rt.settings.webhook_timeout_seconds < await seconds_until_next(rt, delivery_id) <= longest
+
+
+async def test_an_answer_that_comes_after_the_claim_was_taken_by_another_changes_nothing(
+    rt: Runtime, tenant: str
+) -> None:
+    async with listening() as receiver:
+        delivery_id = await queued(rt, tenant, receiver.url)
+        async with rt.transaction() as session:
+            (late,) = await webhooks.take_due(session, rt.settings, 9)
+        await set_delivery(rt, delivery_id, next_attempt_at=func.now())
+        async with rt.transaction() as session:
+            assert await webhooks.take_due(session, rt.settings, 9)
+        await webhooks.deliver(rt, late)
+    delivery = await stored(rt, delivery_id)
+    assert (delivery.state, delivery.attempts) == ("pending", 2)
 
 
 # -- the outbox ----------------------------------------------------------------------------------------------
@@ -254,20 +277,31 @@ async def test_a_failure_carries_its_reason(rt: Runtime, tenant: str) -> None:
     assert (payload["type"], payload["data"]["error"]["code"]) == ("document.failed", "no_text")
 
 
-async def test_due_deliveries_are_taken_once_a_minute_and_no_more_than_there_is_room(rt: Runtime, tenant: str) -> None:
+async def taken(rt: Runtime, room: int, busy: list[str] | None = None) -> list[str]:
+    async with rt.transaction() as session:
+        return [each.id for each in await webhooks.take_due(session, rt.settings, room, busy or [])]
+
+
+async def test_due_deliveries_are_taken_once_and_no_more_than_there_is_room(rt: Runtime, tenant: str) -> None:
     ids = [await queued(rt, tenant, "http://example.com/", f"Text {number}.") for number in range(3)]
+    first = await taken(rt, 2)
+    assert len(first) == 2
+    assert sorted(first + await taken(rt, 9)) == ids
+    assert await taken(rt, 9) == []
+    await set_delivery(rt, ids[0], next_attempt_at=func.now() - timedelta(seconds=1))
+    await set_delivery(rt, ids[1], next_attempt_at=func.now() + timedelta(seconds=1))
+    await set_delivery(rt, ids[2], next_attempt_at=func.now() - timedelta(seconds=1), state="delivered")
+    assert await taken(rt, 9) == [ids[0]]
 
-    async def take(room: int) -> list[str]:
-        async with rt.transaction() as session:
-            return list(await webhooks.take_due(session, room))
 
-    first = await take(2)
-    assert sorted(first + await take(9)) == ids
-    assert await take(9) == []
-    await set_delivery(rt, ids[0], dispatched_at=func.now() - timedelta(seconds=61))
-    await set_delivery(rt, ids[1], dispatched_at=None, next_attempt_at=func.now() + timedelta(seconds=1))
-    await set_delivery(rt, ids[2], dispatched_at=None, state="delivered")
-    assert await take(9) == [ids[0]]
+async def test_a_receiver_with_a_long_backlog_leaves_room_for_the_others(rt: Runtime, tenant: str) -> None:
+    slow = [await queued(rt, tenant, f"http://slow.example:81/{number}", f"Slow {number}.") for number in range(6)]
+    other = await queued(rt, tenant, "http://quick.example/", "Quick.")
+    same_name = await queued(rt, tenant, "http://Slow.example:82/", "Another port.")
+    assert sorted(await taken(rt, 9)) == sorted([*slow[:4], other, same_name])
+    for busy, expected in ((["slow.example:81"] * 4, []), (["slow.example:81"] * 3 + ["quick.example"], slow[4:5])):
+        assert await taken(rt, 9, busy) == expected
+    assert await taken(rt, 9) == slow[5:]
 
 
 # -- where they must not go ----------------------------------------------------------------------------------
@@ -366,7 +400,7 @@ async def test_a_name_with_any_address_that_is_not_public_gets_no_connection(
     async with listening() as receiver:
         delivery_id = await queued(rt, tenant, f"http://hook.example:{receiver.port}/")
         resolving(lambda _: found)
-        await webhooks.deliver(rt, delivery_id)
+        assert await attempt_due(rt) == 1
     assert receiver.requests == []
     delivery = await stored(rt, delivery_id)
     assert (delivery.state, delivery.response_status) == ("pending", None)
@@ -395,6 +429,6 @@ async def test_a_name_with_several_addresses_is_tried_at_the_next_when_one_does_
     async with listening() as receiver:
         delivery_id = await queued(rt, tenant, f"http://hook.example:{receiver.port}/")
         resolving(lambda _: ["::1", "127.0.0.2", "127.0.0.1"])
-        await webhooks.deliver(rt, delivery_id)
+        assert await attempt_due(rt) == 1
     assert (await stored(rt, delivery_id)).state == "delivered"
     assert receiver.requests[0][1]["host"] == f"hook.example:{receiver.port}"

@@ -7,14 +7,14 @@ if __name__ == "__main__":
     # Celery reads this when it is imported.
     os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
 
-    from footnote.queue import QUEUE, WEBHOOK_QUEUE
+    from footnote.queue import QUEUE
     from worker.app import app
 
     app.worker_main(
         [
             "worker",
             "--pool=prefork",
-            f"--queues={QUEUE},{WEBHOOK_QUEUE}",
+            f"--queues={QUEUE}",
             "--task-events",
             "--without-gossip",
             "--without-mingle",

@@ -6,6 +6,7 @@ by itself twice a second, so that neither a lost notification nor a lost message
 
 import asyncio
 import signal
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -17,10 +18,11 @@ from sqlalchemy import func, select
 
 from footnote import backlog, jobs, webhooks
 from footnote.errors import DatabaseAway
-from footnote.queue import QUEUE, WEBHOOK_QUEUE, make_app, send_webhooks, start_jobs
+from footnote.queue import QUEUE, make_app, start_jobs
 from footnote.runtime import Runtime, connect, open_runtime
 from footnote.settings import Settings
 from footnote.telemetry import configure_logging, log
+from worker.deliveries import Deliveries
 from worker.housekeeping import keep_house
 
 TICK_SECONDS = 0.5
@@ -52,36 +54,34 @@ class Dispatcher:
         await self._reap()
         waiting = await self._broker()
         again = self.rt.settings.ring_again_seconds
-        if waiting[QUEUE] == 0:
+        if waiting == 0:
             again = min(again, LOST_SECONDS)
         async with self.rt.transaction() as session:
             if not await session.scalar(select(func.pg_try_advisory_xact_lock(LOCK))):
                 return
             room = self.rt.settings.queue_high_water
-            due = await backlog.take_due(session, max(0, room - waiting[QUEUE]), again)
-            deliveries = await webhooks.take_due(session, max(0, room - waiting[WEBHOOK_QUEUE]))
-        if due or deliveries:
+            due = await backlog.take_due(session, max(0, room - waiting), again)
+        if due:
             # Sent after the commit; should sending fail, they are due again in a moment.
-            await asyncio.to_thread(self._send, due, deliveries)
+            await asyncio.to_thread(self._send, due)
 
-    def _send(self, due: Any, deliveries: Any) -> None:
+    def _send(self, due: Sequence[tuple[str, str]]) -> None:
         from kombu.exceptions import OperationalError
 
         try:
             start_jobs(self.app, due)
-            send_webhooks(self.app, deliveries)
         except OperationalError as error:
             raise RedisError(str(error)) from error
 
-    async def _broker(self) -> dict[str, int]:
-        """Messages in the broker's queues; notices a broker that restarted with nothing in them."""
+    async def _broker(self) -> int:
+        """Messages in the broker's queue; notices a broker that restarted with nothing in them."""
         server: Any = await self.redis.info("server")
         if self.broker_run not in (None, server["run_id"]):
             log.warning("broker restarted: sending again what was waiting in it")
             async with self.rt.transaction() as session:
                 await backlog.forget_dispatched(session)
         self.broker_run = server["run_id"]
-        return {queue: await self.redis.llen(queue) for queue in (QUEUE, WEBHOOK_QUEUE)}
+        return int(await self.redis.llen(QUEUE))
 
     async def _reap(self) -> None:
         async with self.rt.transaction() as session:
@@ -96,22 +96,24 @@ class Dispatcher:
         for job_id in again:
             log.warning("job taken back: its worker went silent", job_id=job_id)
 
-    async def listen(self) -> None:
-        """Wakes the loop when a job is made. A connection of its own: pools do not pass notifications on."""
-        while True:
+
+async def listen(settings: Settings, woken: Mapping[str, asyncio.Event]) -> None:
+    """Sets the event of a channel that is notified. A connection of its own: pools do not pass notifications on."""
+    while True:
+        try:
+            connection = await connect(settings)
             try:
-                connection = await connect(self.rt.settings)
-                try:
-                    closed = asyncio.Event()
-                    connection.add_termination_listener(lambda *_, closed=closed: closed.set())
-                    await connection.add_listener(jobs.CHANNEL, lambda *_: self.woken.set())
-                    self.woken.set()
-                    await closed.wait()
-                finally:
-                    connection.terminate()
-            except (DatabaseAway, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-                log.warning("not listening for jobs, only looking", error=f"{type(error).__name__}: {error}"[:200])
-            await asyncio.sleep(1)
+                closed = asyncio.Event()
+                connection.add_termination_listener(lambda *_, closed=closed: closed.set())
+                for channel in woken:
+                    await connection.add_listener(channel, lambda _connection, _pid, name, _payload: woken[name].set())
+                    woken[channel].set()
+                await closed.wait()
+            finally:
+                connection.terminate()
+        except (DatabaseAway, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            log.warning("not listening, only looking", error=f"{type(error).__name__}: {error}"[:200])
+        await asyncio.sleep(1)
 
 
 async def main(settings: Settings) -> None:
@@ -124,9 +126,11 @@ async def main(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     redis = Redis.from_url(settings.redis_url, socket_timeout=5, socket_connect_timeout=5)
-    async with open_runtime(settings, pool_size=2) as rt:
-        dispatcher = Dispatcher(rt, app, redis)
-        tasks = [asyncio.create_task(each) for each in (dispatcher.run(), dispatcher.listen(), keep_house(rt))]
+    async with open_runtime(settings, pool_size=4) as rt:
+        dispatcher, deliveries = Dispatcher(rt, app, redis), Deliveries(rt)
+        woken = {jobs.CHANNEL: dispatcher.woken, webhooks.CHANNEL: deliveries.woken}
+        loops = (dispatcher.run(), deliveries.run(), listen(settings, woken), keep_house(rt))
+        tasks = [asyncio.create_task(each) for each in loops]
         stopped = asyncio.create_task(stop.wait())
         # A loop that ends by itself is a bug: end the process, so that whoever supervises it starts a new one.
         await asyncio.wait([*tasks, stopped], return_when=asyncio.FIRST_COMPLETED)

@@ -1,19 +1,18 @@
-"""One task per step, and webhook delivery. The work is in `footnote`."""
+"""One task per step. The work is in `footnote`."""
 
 from celery import Celery
 from celery.exceptions import Ignore
 
-from footnote import ingest, webhooks
+from footnote import ingest
 from footnote.errors import DatabaseAway
 from footnote.jobs import STEPS
-from footnote.queue import SEND_WEBHOOK, task_name
+from footnote.queue import task_name
 from worker.loop import run
 
 
 def register(app: Celery) -> None:
     for step in STEPS:
         app.task(name=task_name(step))(_step_task(step))
-    app.task(name=SEND_WEBHOOK)(send_webhook)
 
 
 def _step_task(step: str):  # type: ignore[no-untyped-def]
@@ -28,7 +27,3 @@ def _step_task(step: str):  # type: ignore[no-untyped-def]
 
     task.__name__ = step
     return task
-
-
-def send_webhook(delivery_id: str) -> None:
-    run(lambda rt: webhooks.deliver(rt, delivery_id))

@@ -1,0 +1,125 @@
+"""The loop that sends webhooks: woken by what queues them, not held up by slow receivers, finishing what it began."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from sqlalchemy import func, select
+
+from footnote import webhooks
+from footnote.models import WebhookDelivery
+from footnote.runtime import Runtime
+from tests import driving
+from tests.test_webhooks import Receiver, listening, queued
+from worker import deliveries
+from worker.deliveries import Deliveries
+from worker.dispatcher import listen
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+async def tenant(committing_rt: Runtime) -> str:
+    return await driving.new_tenant(committing_rt)
+
+
+@asynccontextmanager
+async def running(*loops: Deliveries) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(loop.run()) for loop in loops]
+    yield
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 20) -> None:
+    async with asyncio.timeout(seconds):
+        while not await condition():
+            await asyncio.sleep(0.01)
+
+
+async def in_state(rt: Runtime, state: str) -> int:
+    async with rt.sessions() as session:
+        return (await session.scalars(select(func.count()).where(WebhookDelivery.state == state))).one()
+
+
+async def test_several_loops_send_everything_once(committing_rt: Runtime, tenant: str) -> None:
+    rt = committing_rt
+    async with listening() as receiver:
+        for number in range(12):
+            await queued(rt, tenant, receiver.url, f"Text {number}.")
+
+        async def all_delivered() -> bool:
+            return await in_state(rt, "delivered") == 12
+
+        async with running(Deliveries(rt), Deliveries(rt)):
+            await until(all_delivered)
+    ids = [headers["webhook-id"] for _, headers, _ in receiver.requests]
+    assert len(set(ids)) == len(ids) == 12
+
+
+async def test_receivers_that_never_answer_do_not_hold_up_one_that_does(
+    committing_rt: Runtime, tenant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rt = committing_rt
+    monkeypatch.setattr(deliveries, "STOP_SECONDS", 0)
+    async with listening(None) as silent, listening() as quick:
+        for number in range(8):
+            await queued(rt, tenant, silent.url, f"Silent {number}.")
+        for number in range(8):
+            await queued(rt, tenant, quick.url, f"Quick {number}.")
+
+        async def quick_delivered() -> bool:
+            return await in_state(rt, "delivered") == 8
+
+        async with running(Deliveries(rt)):
+            await until(quick_delivered, 10)
+            assert len(silent.requests) == 4, "a few at once, the rest waits"
+
+
+async def test_a_delivery_that_is_queued_is_sent_at_once(
+    committing_rt: Runtime, tenant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rt = committing_rt
+    monkeypatch.setattr(deliveries, "LOOK_SECONDS", 3600)
+    loop = Deliveries(rt)
+    listener = asyncio.create_task(listen(rt.settings, {webhooks.CHANNEL: loop.woken}))
+    await asyncio.wait_for(loop.woken.wait(), 5)
+    async with listening() as receiver, running(loop):
+
+        async def idle() -> bool:
+            return not loop.woken.is_set()
+
+        await until(idle)
+        await queued(rt, tenant, receiver.url)
+
+        async def delivered() -> bool:
+            return await in_state(rt, "delivered") == 1
+
+        await until(delivered)
+    listener.cancel()
+    await asyncio.gather(listener, return_exceptions=True)
+
+
+async def test_what_is_under_way_when_the_loop_is_stopped_still_ends(committing_rt: Runtime, tenant: str) -> None:
+    rt = committing_rt
+    go_on = asyncio.Event()
+
+    class Hesitant(Receiver):
+        async def __call__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            reached.set()
+            await go_on.wait()
+            await super().__call__(reader, writer)
+
+    reached, receiver = asyncio.Event(), Hesitant()
+    server = await asyncio.start_server(receiver, "127.0.0.1", 0)
+    receiver.port = server.sockets[0].getsockname()[1]
+    async with server:
+        await queued(rt, tenant, receiver.url)
+        loop = asyncio.create_task(Deliveries(rt).run())
+        await asyncio.wait_for(reached.wait(), 10)
+        loop.cancel()
+        asyncio.get_running_loop().call_soon(go_on.set)
+        await asyncio.gather(loop, return_exceptions=True)
+    assert await in_state(rt, "delivered") == 1

@@ -1,0 +1,59 @@
+"""Sends due webhooks, beside the dispatcher: slow receivers and busy workers do not hold each other up.
+
+Several may run: a delivery is claimed in Postgres before it is sent.
+"""
+
+import asyncio
+from contextlib import suppress
+
+from footnote import webhooks
+from footnote.errors import DatabaseAway
+from footnote.runtime import Runtime
+from footnote.telemetry import log
+
+PLACES = 32  # deliveries under way at once
+LOOK_SECONDS = 1.0
+STOP_SECONDS = 5.0  # for those under way when it is stopped; what is cut off is sent again
+
+
+class Deliveries:
+    def __init__(self, rt: Runtime) -> None:
+        self.rt = rt
+        self.woken = asyncio.Event()
+        self._hosts: dict[asyncio.Task[None], str] = {}  # of those under way
+
+    async def run(self) -> None:
+        """Until cancelled. Looks when a delivery was queued or has ended, and by itself."""
+        try:
+            while True:
+                self.woken.clear()
+                try:
+                    await self._start_due()
+                except DatabaseAway:
+                    await asyncio.sleep(LOOK_SECONDS)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self.woken.wait(), LOOK_SECONDS)
+        finally:
+            if self._hosts:
+                await asyncio.wait(self._hosts, timeout=STOP_SECONDS)
+            for task in self._hosts:
+                task.cancel()
+            await asyncio.gather(*self._hosts, return_exceptions=True)
+
+    async def _start_due(self) -> None:
+        room = PLACES - len(self._hosts)
+        if room == 0:
+            return
+        async with self.rt.transaction() as session:
+            due = await webhooks.take_due(session, self.rt.settings, room, list(self._hosts.values()))
+        for each in due:
+            task = asyncio.create_task(webhooks.deliver(self.rt, each))
+            self._hosts[task] = each.host
+            task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        del self._hosts[task]
+        self.woken.set()
+        if not task.cancelled() and (error := task.exception()):
+            # The claim runs out, and it is sent again.
+            log.warning("webhook not settled", error=f"{type(error).__name__}: {error}"[:200])
