@@ -184,6 +184,7 @@ async def _start(
         object_key=upload.object_key,
     )
     session.add(version)
+    await session.flush()
     if upload.object_key:
         await objects.adopt(session, upload.object_key)
     job = await _queue(session, document, version, request_id)
