@@ -5,6 +5,7 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from footnote import reports
 from footnote.documents import Accepted, Details
 from footnote.job_list import ListedJob
 from footnote.models import Chunk, Job, JobStep
@@ -180,6 +181,71 @@ class StatusOut(Out):
             **_signs(job),
             steps=[StepOut.model_validate(step) for step in steps],
         )
+
+
+class WarningOut(Out):
+    code: str
+    message: str
+
+
+class StepTimeOut(Out):
+    name: str
+    attempts: int
+    seconds: Annotated[float | None, Field(description="From the first beginning to the end, waits included.")]
+
+
+class SkippedFileOut(Out):
+    name: str
+    code: str
+
+
+class ReportOut(Out):
+    """What was read of a document's newest version, and what was not."""
+
+    document_id: str
+    filename: str
+    media_type: str
+    version: int
+    status: DocumentStatus
+    error: ErrorOut | None
+    bytes: int
+    pages: int = 0
+    pages_without_text: int = 0
+    empty_pages: Annotated[list[int], Field(description="Numbers of pages without text, the first ones.")] = []
+    characters: int = 0
+    replaced_characters: int = 0
+    chunks: int = 0
+    embedded: Annotated[int, Field(description="Chunks that the provider was asked for; the others were known.")] = 0
+    tokens: int = 0
+    documents: Annotated[int, Field(description="Documents made of files within this one.")] = 0
+    skipped: int = 0
+    skipped_files: list[SkippedFileOut] = []
+    warnings: list[WarningOut]
+    steps: list[StepTimeOut]
+
+    @classmethod
+    def of(cls, details: Details, steps: list[JobStep]) -> "ReportOut":
+        counts: dict[str, Any] = {}
+        for step in reversed(steps):  # what the first step counted is said of all of them
+            counts |= step.counts
+        return cls(
+            document_id=details.document.id,
+            filename=details.version.filename,
+            media_type=details.version.media_type,
+            version=details.version.number,
+            status=document_status(details.job),
+            error=_standing(details.job)["error"],
+            bytes=details.version.bytes,
+            **{name: value for name, value in counts.items() if name in cls.model_fields},
+            warnings=[WarningOut.model_validate(each) for each in reports.warnings(counts)],
+            steps=[StepTimeOut(name=step.name, attempts=step.attempts, seconds=_seconds(step)) for step in steps],
+        )
+
+
+def _seconds(step: JobStep) -> float | None:
+    if step.started_at is None or step.finished_at is None:
+        return None
+    return (step.finished_at - step.started_at).total_seconds()
 
 
 class AcceptedOut(Out):

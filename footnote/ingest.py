@@ -26,6 +26,7 @@ from footnote.jobs import Claim, LeaseLost
 from footnote.models import Chunk as ChunkRow
 from footnote.models import Collection, Document, EmbeddingSpace, Page, Version
 from footnote.providers import Embeddings
+from footnote.reports import Tally
 from footnote.runtime import Runtime
 from footnote.storage import writing
 from footnote.telemetry import log
@@ -137,7 +138,7 @@ async def _write_artifact(rt: Runtime, claim: Claim, heartbeat: Heartbeat, key: 
     if version.source_url and not version.object_key:
         version = await sources.fetch(rt, claim, version)
     within: dict[str, Any] = {}
-    pages = chunks = characters = 0
+    tally = Tally()
     async with (
         rt.store.local_copy(version.object_key or "") as path,
         writing(rt.store, key) as out,
@@ -146,13 +147,13 @@ async def _write_artifact(rt: Runtime, claim: Claim, heartbeat: Heartbeat, key: 
         async for page in read:
             pieces = await asyncio.to_thread(split, page, size=collection.chunk_size, overlap=collection.chunk_overlap)
             await out.write(await asyncio.to_thread(artifacts.dump, page, pieces))
-            pages, chunks, characters = pages + 1, chunks + len(pieces), characters + len(page.text)
-            heartbeat.done = pages
+            tally.add(page, pieces)
+            heartbeat.done = tally.pages
         if is_container(version.media_type):
             within = await sources.unpack(rt, claim, heartbeat, version, path)
-        if not chunks and not within.get("documents"):
+        if not tally.chunks and not within.get("documents"):
             raise DocumentRejected("no_text")
-    return version, {"pages": pages, "chunks": chunks, "characters": characters} | within
+    return version, tally.counts() | within
 
 
 async def _subject(rt: Runtime, claim: Claim) -> tuple[Version, Collection]:

@@ -211,7 +211,11 @@ async def test_a_silent_address_times_out(site: Site) -> None:
 
     from footnote import outgoing
 
-    quiet = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
+    async def silence(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.5)
+        writer.close()
+
+    quiet = await asyncio.start_server(silence, "127.0.0.1", 0)
     async with quiet:
         port = quiet.sockets[0].getsockname()[1]
         with pytest.raises(Exception, match="took too long"):

@@ -17,6 +17,7 @@ from api.schemas import (
     DocumentStatus,
     PageOf,
     PageOut,
+    ReportOut,
     StatusOut,
 )
 from footnote import deletion, documents, jobs
@@ -77,6 +78,14 @@ async def _status(rt: Runtime, tenant_id: str, document_id: str) -> StatusOut:
     async with rt.transaction() as session:
         job = (await documents.get(session, tenant_id, document_id)).job
         return StatusOut.of(job, list(await jobs.steps(session, job.id)))
+
+
+@router.get("/{document_id}/report", operation_id="documents_report")
+async def report(document_id: DocumentId, rt: RuntimeDep, caller: Reader) -> ReportOut:
+    """What was read of the newest version and what was not: pages without text, files skipped, time per step."""
+    async with rt.transaction() as session:
+        details = await documents.get(session, caller.tenant_id, document_id)
+        return ReportOut.of(details, list(await jobs.steps(session, details.job.id)))
 
 
 @router.get("/{document_id}/events", operation_id="documents_events", response_class=EventSourceResponse)

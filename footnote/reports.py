@@ -1,0 +1,71 @@
+"""What was read of a document and what was not, so that "it cannot see my content" has an answer. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from footnote.chunking import Chunk
+from footnote.formats import Page
+
+MOST_TOLD = 50  # page numbers named
+
+
+@dataclass
+class Tally:
+    """Counts pages and chunks as they pass; `counts` is kept with the chunk step."""
+
+    pages: int = 0
+    chunks: int = 0
+    characters: int = 0
+    replaced_characters: int = 0
+    pages_without_text: int = 0
+    _empty: list[int] = field(default_factory=list)
+
+    def add(self, page: Page, chunks: Sequence[Chunk]) -> None:
+        self.pages += 1
+        self.chunks += len(chunks)
+        self.characters += len(page.text)
+        self.replaced_characters += page.text.count("\ufffd")
+        if not page.text.strip():
+            self.pages_without_text += 1
+            if len(self._empty) < MOST_TOLD:
+                self._empty.append(page.number)
+
+    def counts(self) -> dict[str, Any]:
+        found = {name: value for name, value in vars(self).items() if not name.startswith("_")}
+        return found | {"empty_pages": self._empty}
+
+
+@dataclass(frozen=True)
+class Warned:
+    """Something that a person who misses content should know."""
+
+    code: str
+    message: str
+
+
+def warnings(counts: Mapping[str, Any]) -> list[Warned]:
+    """What the counts of the chunk step give reason to say."""
+    found = []
+    if counts.get("pages_without_text"):
+        named = ", ".join(map(str, counts["empty_pages"]))
+        more = ", ..." if counts["pages_without_text"] > len(counts["empty_pages"]) else ""
+        found.append(
+            Warned(
+                "pages_without_text",
+                f"{counts['pages_without_text']} of {counts['pages']} pages have no text ({named}{more}): they are "
+                "empty, or pictures that need text recognition.",
+            )
+        )
+    if counts.get("replaced_characters"):
+        found.append(
+            Warned(
+                "replaced_characters",
+                f"{counts['replaced_characters']} characters could not be read and were replaced.",
+            )
+        )
+    if counts.get("skipped"):
+        named = ", ".join(f"{each['name']} ({each['code']})" for each in counts["skipped_files"][:5])
+        more = ", ..." if counts["skipped"] > 5 else ""
+        found.append(Warned("files_skipped", f"{counts['skipped']} files within were not taken in: {named}{more}"))
+    return found

@@ -1,0 +1,48 @@
+"""The report of a document: what was read of it, and what was not."""
+
+import pytest
+
+from footnote.runtime import Runtime
+from tests import driving
+from tests.conftest import Person
+from tests.driving import SAMPLES, paragraphs
+from tests.test_sources import archive
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_document_that_was_read_whole(rt: Runtime, alice: Person) -> None:
+    document_id = await driving.ready(rt, alice.tenant_id, paragraphs(5))
+    report = (await alice.client.get(f"/v1/documents/{document_id}/report")).json()
+    assert report["warnings"] == []
+    assert (report["pages"], report["chunks"], report["embedded"]) == (1, 5, 5)
+    assert report["characters"] == len(paragraphs(5))
+    assert report["tokens"] > 0
+    assert [step["name"] for step in report["steps"]] == ["chunk", "embed", "upsert"]
+    assert all(step["seconds"] is not None for step in report["steps"])
+
+
+async def test_what_could_not_be_read_is_told(rt: Runtime, alice: Person) -> None:
+    damaged = "The lamp \ufffd\ufffd is lit.\n".encode()
+    document_id = await driving.ready(rt, alice.tenant_id, damaged)
+    report = (await alice.client.get(f"/v1/documents/{document_id}/report")).json()
+    assert report["replaced_characters"] == 2
+    assert [warning["code"] for warning in report["warnings"]] == ["replaced_characters"]
+
+
+async def test_a_failed_document_says_why(rt: Runtime, alice: Person) -> None:
+    content = (SAMPLES / "no_text.pdf").read_bytes()
+    accepted = await driving.accept(rt, alice.tenant_id, content, "scan.pdf")
+    await driving.run(rt, accepted.details.job.id)
+    report = (await alice.client.get(f"/v1/documents/{accepted.details.document.id}/report")).json()
+    assert (report["status"], report["error"]["code"]) == ("failed", "no_text")
+
+
+async def test_files_that_were_skipped_are_named(rt: Runtime, alice: Person) -> None:
+    packed = archive(("a.txt", b"A."), ("b.png", b"\x89PNG\r\n\x1a\n"))
+    accepted = await driving.accept(rt, alice.tenant_id, packed, "files.zip")
+    await driving.run(rt, accepted.details.job.id)
+    report = (await alice.client.get(f"/v1/documents/{accepted.details.document.id}/report")).json()
+    assert (report["documents"], report["skipped"]) == (1, 1)
+    assert report["skipped_files"] == [{"name": "b.png", "code": "unsupported_type"}]
+    assert "b.png" in report["warnings"][0]["message"]
