@@ -16,7 +16,7 @@ import pytest
 
 from footnote.cli import uploads
 from footnote.cli.client import Api
-from footnote.cli.progress import Lines
+from footnote.cli.progress import Bars, Lines
 from tests.cli.conftest import (
     DEADLINE,
     Asked,
@@ -294,6 +294,18 @@ def test_a_thousand_waiting_files_do_not_fill_the_log(capsys: pytest.CaptureFixt
         for number in range(1000):
             lines.standing(Path(f"{number}.md"), standing("queued", waiting_for="its turn").body)
     assert len(capsys.readouterr().out.splitlines()) <= 3
+
+
+def test_bars_fit_the_window_however_many_files_there_are() -> None:
+    bars = Bars(1000)
+    for number in range(1000):
+        bars.standing(Path(f"{number}.md"), standing("queued", waiting_for="its turn").body)
+    bars.over(Path("0.md"), "ready")
+    bars.sending(Path("new.md"), 1, 2)
+    shown = [task.description for task in bars._bars.tasks]
+    assert len(shown) == 13
+    assert {"All files", "1.md", "new.md"} <= set(shown)
+    assert "0.md" not in shown
 
 
 def test_a_file_that_waits_long_does_not_hide_those_that_are_ready(
