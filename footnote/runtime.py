@@ -12,13 +12,16 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from footnote.errors import DatabaseAway, Invalid
+from footnote.limits import REDIS_SECONDS, Shared
 from footnote.providers import Embedder, Generator, open_embedder, open_generator
+from footnote.providers.guarded import guard_embedder, guard_generator
 from footnote.settings import Settings
 from footnote.storage import Store, open_store
 from footnote.telemetry import log
 
 if TYPE_CHECKING:
     import asyncpg
+    from redis.asyncio import Redis
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,7 @@ class Runtime:
 
     settings: Settings
     sessions: async_sessionmaker[AsyncSession]
+    redis: "Redis | None"  # None only where no REDIS_URL is needed
     store: Store
     embedder: Embedder
     generator: Generator
@@ -140,20 +144,47 @@ def open_engine(settings: Settings, *, pool_size: int, patience: float = 30.0) -
     )
 
 
+def open_redis(settings: Settings) -> "Redis | None":
+    """Connects at first use. What asks it must get on without: it answers soon, or counts as away."""
+    from redis.asyncio import Redis
+    from redis.asyncio.retry import Retry
+    from redis.backoff import NoBackoff
+    from redis.exceptions import ConnectionError as ConnectionLost
+
+    if not settings.redis_url:
+        return None
+    return Redis.from_url(
+        settings.redis_url,
+        socket_timeout=REDIS_SECONDS,
+        socket_connect_timeout=REDIS_SECONDS,
+        retry=Retry(NoBackoff(), 1, (ConnectionLost,)),  # a connection of the pool that a restart has cut
+    )
+
+
 @asynccontextmanager
-async def open_runtime(settings: Settings, *, pool_size: int = 10, patience: float = 30.0) -> AsyncIterator[Runtime]:
-    """Everything opened lazily: this succeeds while Postgres, the store and the providers are away."""
+async def open_runtime(
+    settings: Settings, *, pool_size: int = 10, patience: float = 30.0, interactive: bool = False
+) -> AsyncIterator[Runtime]:
+    """Everything opened lazily: this succeeds while Postgres, Redis, the store and the providers are away.
+
+    `interactive`: somebody waits for what is asked of the providers.
+    """
     engine = open_engine(settings, pool_size=pool_size, patience=patience)
+    redis = open_redis(settings)
+    shared = Shared(redis)
     runtime = Runtime(
         settings=settings,
         sessions=async_sessionmaker(engine, expire_on_commit=False),
+        redis=redis,
         store=open_store(settings.storage_location),
-        embedder=open_embedder(settings),
-        generator=open_generator(settings),
+        embedder=guard_embedder(open_embedder(settings), shared, settings, interactive=interactive),
+        generator=guard_generator(open_generator(settings), shared, settings),
     )
     try:
         yield runtime
     finally:
         await runtime.embedder.close()
         await runtime.generator.close()
+        if redis is not None:
+            await redis.aclose()
         await engine.dispose()

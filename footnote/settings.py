@@ -135,6 +135,12 @@ class Settings(BaseSettings):
     parse_memory_bytes: int = _env(
         "FOOTNOTE_PARSE_MEMORY_BYTES", 768 * MIB, "Address space a parser may use.", ge=64 * MIB
     )
+    fetch_timeout_seconds: float = _env(
+        "FOOTNOTE_FETCH_TIMEOUT_SECONDS", 300.0, "Longest time to fetch a document from an address.", gt=0
+    )
+    fetch_allow_private: bool = _env(
+        "FOOTNOTE_FETCH_ALLOW_PRIVATE", False, "Fetch documents from loopback and private addresses, too."
+    )
     chunk_size: int = _env(
         "FOOTNOTE_CHUNK_SIZE", 1000, "Longest chunk of a new collection, in characters.", ge=100, le=8000
     )
@@ -169,6 +175,18 @@ class Settings(BaseSettings):
         ge=1,
         le=2048,
     )
+    embedding_rpm: int | None = _env(
+        "FOOTNOTE_EMBEDDING_RPM",
+        None,
+        "Requests a minute that the embedding provider takes, over all processes; default: what it says.",
+        ge=1,
+    )
+    embedding_tpm: int | None = _env(
+        "FOOTNOTE_EMBEDDING_TPM",
+        None,
+        "Tokens a minute that the embedding provider takes, over all processes; default: what it says.",
+        ge=1,
+    )
     generator: str = _env(
         "FOOTNOTE_GENERATOR",
         "auto",
@@ -176,6 +194,18 @@ class Settings(BaseSettings):
         "base URL is set.",
     )
     chat_model: str | None = _env("FOOTNOTE_CHAT_MODEL", None, "Chat model; default: the provider's own.")
+    chat_rpm: int | None = _env(
+        "FOOTNOTE_CHAT_RPM",
+        None,
+        "Requests a minute that the chat provider takes, over all processes; default: what it says.",
+        ge=1,
+    )
+    chat_tpm: int | None = _env(
+        "FOOTNOTE_CHAT_TPM",
+        None,
+        "Tokens a minute that the chat provider takes, over all processes; default: what it says.",
+        ge=1,
+    )
     openai_api_key: str | None = _env("OPENAI_API_KEY", None, "Key for OpenAI or a compatible server.")
     openai_base_url: str | None = _env("OPENAI_BASE_URL", None, "Base URL of a compatible server (Ollama, vLLM, ...).")
     provider_timeout_seconds: float = _env(

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 from api.app import create_app
 from footnote import bootstrap, keys, tenants
 from footnote.local_stack import running_postgres, running_valkey
-from footnote.runtime import Runtime, open_engine, open_runtime
+from footnote.runtime import Runtime, open_engine, open_redis, open_runtime
 from footnote.settings import Settings
 from footnote.storage import open_store
 from footnote.telemetry import configure_logging
@@ -102,16 +102,20 @@ async def engine(migrated_url: str, anyio_backend: str) -> AsyncIterator[AsyncEn
 @pytest.fixture
 async def rt(settings: Settings, engine: AsyncEngine) -> AsyncIterator[Runtime]:
     """A Runtime inside one transaction that is rolled back; its commits are savepoints."""
+    redis = open_redis(settings)
     async with engine.connect() as connection:
         outer = await connection.begin()
         yield Runtime(
             settings=settings,
             sessions=async_sessionmaker(connection, expire_on_commit=False, join_transaction_mode="create_savepoint"),
+            redis=redis,
             store=open_store(settings.storage_location),
             embedder=FakeEmbedder(),
             generator=FakeGenerator(),
         )
         await outer.rollback()
+    assert redis is not None
+    await redis.aclose()
 
 
 @pytest.fixture

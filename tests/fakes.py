@@ -16,6 +16,7 @@ class FakeEmbedder:
     """Texts that share words lie close; `before` is called with each batch and may raise or wait."""
 
     provider = "fake"
+    address = None
     max_texts = 4
     max_tokens = 10_000
 
@@ -52,6 +53,7 @@ class FakeGenerator:
     """Streams `pieces` as a chat model would."""
 
     provider = "fake"
+    address = None
     model = "fake-chat"
 
     def __init__(self) -> None:

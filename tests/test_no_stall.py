@@ -45,8 +45,9 @@ class Provider:
         match word:
             case "refused":
                 return Reply(b'{"error": {"message": "bad key"}}', 401)
-            case "limited" if self.asked[word] <= 2:
-                return Reply(b'{"error": {"message": "slow down"}}', 429, {"Retry-After": "1"})
+            case "limited" if self.asked[word] == 1:
+                # Too long to be waited for in place.
+                return Reply(b'{"error": {"message": "slow down"}}', 429, {"Retry-After": "6"})
             case "failing" if self.asked[word] == 1:
                 return Reply(b"{}", 500)
             case "held":

@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
 
 from footnote.errors import Invalid, Unavailable
+from footnote.limits import Quota
 from footnote.settings import Settings
 
 if TYPE_CHECKING:
@@ -23,16 +24,23 @@ class Embeddings:
 
     vectors: "NDArray[np.float32]"
     tokens: int
+    quota: Quota | None = None
 
 
 class Embedder(Protocol):
     """Turns texts into vectors.
 
-    Raises ProviderRejected (permanent), RateLimited, Unavailable or TimedOut (temporary).
+    Raises ProviderRejected (permanent; BatchTooLarge if fewer texts may pass), RateLimited, Unavailable or TimedOut
+    (temporary).
     """
 
     @property
     def provider(self) -> str: ...
+    @property
+    def address(self) -> str | None:
+        """Where the model is asked; None if it runs in this process."""
+        ...
+
     @property
     def model(self) -> str: ...
     @property
@@ -103,14 +111,16 @@ class Usage:
     completion_tokens: int
 
 
-GeneratorEvent = Token | Claim | Usage
+GeneratorEvent = Token | Claim | Usage | Quota
 
 
 class Generator(Protocol):
-    """Writes an answer from passages; same errors as an Embedder."""
+    """Writes an answer from passages; same errors as an Embedder. A Quota may come before the first piece."""
 
     @property
     def provider(self) -> str: ...
+    @property
+    def address(self) -> str | None: ...
     @property
     def model(self) -> str: ...
     def generate(self, request: GenerationRequest) -> AsyncGenerator[GeneratorEvent, None]: ...

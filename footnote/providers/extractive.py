@@ -38,6 +38,7 @@ class _Sentence:
 
 class ExtractiveGenerator:
     provider = "extractive"
+    address = None
     model = "extractive"
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[GeneratorEvent, None]:

@@ -57,6 +57,7 @@ class LocalEmbedder:
     """An Embedder whose texts are cut at LONGEST_TEXT tokens, as the model was trained."""
 
     provider = "local"
+    address = None
     model = MODEL
     max_texts = 64
     max_tokens = max_texts * LONGEST_TEXT

@@ -7,7 +7,8 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from footnote.errors import FootnoteError, ProviderRejected, RateLimited, TimedOut, Unavailable
+from footnote.errors import BatchTooLarge, FootnoteError, ProviderRejected, RateLimited, TimedOut, Unavailable
+from footnote.limits import Quota
 from footnote.providers import Embeddings, GenerationRequest, GeneratorEvent, Token, Usage, normalised
 from footnote.providers.messages import chat_messages
 from footnote.settings import Settings
@@ -28,6 +29,10 @@ class _Client:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+
+    @property
+    def address(self) -> str:
+        return self._settings.openai_base_url or "https://api.openai.com/v1"
 
     @cached_property
     def client(self) -> "openai.AsyncOpenAI":
@@ -63,7 +68,9 @@ class OpenAIEmbedder(_Client):
         if self._settings.embedding_dimensions:
             options["dimensions"] = self._settings.embedding_dimensions
         with _errors():
-            answer = await self.client.embeddings.create(model=self.model, input=list(texts), **options)
+            create = self.client.embeddings.with_raw_response.create
+            response = await create(model=self.model, input=list(texts), **options)
+            answer = response.parse()
         try:
             rows = sorted(answer.data, key=lambda row: row.index)
             in_order = [row.index for row in rows] == list(range(len(texts)))
@@ -74,7 +81,7 @@ class OpenAIEmbedder(_Client):
             raise Unavailable("provider_bad_response", "The provider did not send one vector for each text.")
         counted = getattr(answer.usage, "total_tokens", None)  # not every server counts
         tokens = counted if isinstance(counted, int) else sum(map(self.count_tokens, texts))
-        return Embeddings(normalised(vectors, len(texts)), tokens)
+        return Embeddings(normalised(vectors, len(texts)), tokens, Quota.read(response.headers))
 
 
 class OpenAIGenerator(_Client):
@@ -94,14 +101,16 @@ class OpenAIGenerator(_Client):
         options: Any = {name: value for name, value in given.items() if value is not None}
         with _errors():
             async with asyncio.timeout_at(deadline):
-                stream = await self.client.chat.completions.create(
+                response = await self.client.chat.completions.with_raw_response.create(
                     model=request.model or self.model,
                     messages=messages,
                     stream=True,
                     stream_options={"include_usage": True},
                     **options,
                 )
-            async with stream:
+            async with response.parse() as stream:
+                if quota := Quota.read(response.headers):
+                    yield quota
                 pieces = aiter(stream)
                 finished = False
                 while True:
@@ -153,8 +162,14 @@ def _errors() -> Iterator[None]:
 
 def _refusal(error: "openai.APIStatusError") -> FootnoteError:
     reason = f"The provider answered {error.status_code}: {str(error.message)[:300]}"
+    if error.status_code == 413:
+        return BatchTooLarge("provider_rejected", reason)
     if error.status_code == 429 and error.code != "insufficient_quota":
-        return RateLimited("provider_unavailable", reason, retry_after=_retry_after(error))
+        limited = RateLimited("provider_unavailable", reason, retry_after=_retry_after(error))
+        limited.quota = quota = Quota.read(error.response.headers)
+        if limited.retry_after is None and quota and quota.reset is not None:
+            limited.retry_after = min(quota.reset, LONGEST_RETRY_AFTER)
+        return limited
     if error.status_code in (408, 409, 425) or error.status_code >= 500:
         return Unavailable("provider_unavailable", reason, retry_after=_retry_after(error))
     return ProviderRejected("provider_rejected", reason)

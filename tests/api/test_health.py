@@ -7,7 +7,7 @@ import pytest
 
 from api.app import create_app
 from footnote import __version__
-from footnote.runtime import Runtime
+from footnote.runtime import Runtime, open_redis
 from tests import driving
 from tests.conftest import Person
 
@@ -28,8 +28,8 @@ async def test_without_a_key(alice: Person) -> None:
 
 
 async def test_what_is_away_is_named(rt: Runtime) -> None:
-    settings = rt.settings.model_copy(update={"redis_url": "unix:///nowhere/at/all.sock"})
-    app = create_app(runtime=replace(rt, settings=settings))
+    nowhere = rt.settings.model_copy(update={"redis_url": "unix:///nowhere/at/all.sock"})
+    app = create_app(runtime=replace(rt, redis=open_redis(nowhere)))
     async with app.router.lifespan_context(app):
         transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
         async with httpx2.AsyncClient(transport=transport, base_url="http://footnote") as client:
