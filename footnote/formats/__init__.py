@@ -6,8 +6,8 @@ A format module defines
 - `parse(path) -> Iterator[Block]`, which imports its heavy libraries inside, so that listing types costs
   nothing;
 - for a binary format, `recognise(head) -> str | None`: the media type if a file that starts so is one of its;
-- for one that is kept in a zip, `MEMBERS`: how the names of members begin that no other format has. If the zip
-  declares a media type of its own, as OpenDocument does, that one counts and `MEMBERS` may be empty;
+- for one that is kept in a zip, `MEMBERS`: how the names of members begin that no other format has, in lower case. If
+  the zip declares a media type of its own, as OpenDocument does, that one counts and `MEMBERS` may be empty;
 - for a container of files, `unpack(path) -> Iterator[tuple[str, Iterator[bytes]]]`: their names and bytes in pieces.
 """
 

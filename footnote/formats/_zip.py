@@ -22,11 +22,17 @@ _DECLARED = re.compile(rb"\s*(application/[a-z0-9.+-]+)")
 
 
 def member_names(head: bytes) -> list[str]:
-    """Names of the members whose local headers stand in a file's first bytes, in order."""
-    return [
-        head[match.end() : match.end() + int.from_bytes(match.group(2), "little")].decode("utf-8", "replace")
+    """Names of the members whose local headers stand in a file's first bytes, in order, in lower case with slashes."""
+    found = (
+        head[match.end() : match.end() + int.from_bytes(match.group(2), "little")]
         for match in _LOCAL_HEADER.finditer(head)
-    ]
+    )
+    return [_usual(name.decode("utf-8", "replace")) for name in found]
+
+
+def _usual(name: str) -> str:
+    """A member's name as all programs could have written it."""
+    return name.replace("\\", "/").lower()
 
 
 def declared_type(head: bytes) -> str | None:
@@ -81,9 +87,8 @@ def member(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
     try:
         return archive.getinfo(name)
     except KeyError:
-        wanted = name.lower()
         for info in archive.infolist():
-            if info.filename.replace("\\", "/").lower() == wanted:
+            if _usual(info.filename) == _usual(name):
                 return info
         raise
 

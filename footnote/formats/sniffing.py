@@ -27,16 +27,16 @@ _KNOWN_BINARY = {
 }
 _KNOWN_ZIPS = {
     "visio/": "a Visio drawing (.vsdx)",
-    "Index/": "an Apple iWork document",
-    "AndroidManifest.xml": "an Android package",
-    "META-INF/MANIFEST.MF": "a Java archive",
+    "index/": "an Apple iWork document",
+    "androidmanifest.xml": "an Android package",
+    "meta-inf/manifest.mf": "a Java archive",
 }
 _KNOWN_DECLARED = {
     "application/vnd.oasis.opendocument.presentation": "an OpenDocument presentation (.odp)",
     "application/vnd.oasis.opendocument.graphics": "an OpenDocument drawing (.odg)",
 }
 # Members that Office files and books begin with, whatever their kind.
-_PACKAGES = ("[Content_Types].xml", "_rels/", "docProps/", "META-INF/", "mimetype")
+_PACKAGES = ("[content_types].xml", "_rels/", "docprops/", "meta-inf/", "mimetype")
 # The controls that text has: tab, line feed, form feed, carriage return, and shift and escape of ISO-2022.
 _CONTROLS = bytes(set(range(32)) - {9, 10, 12, 13, 14, 15, 27})
 # Possessive, or a file of nothing but comments would take exponential time.
@@ -101,7 +101,7 @@ def _zip_type(head: bytes, promised: str | None, packed: bool) -> str | None:
     if declared:
         return declared if declared in supported() else None
     names = _zip.member_names(head)
-    if promised == ARCHIVE and "[Content_Types].xml" not in names:
+    if promised == ARCHIVE and "[content_types].xml" not in names:
         return ARCHIVE
     for name in names:
         for module in modules():
