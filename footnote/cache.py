@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pgvector import HalfVector
-from sqlalchemy import CursorResult, select, text
+from sqlalchemy import CursorResult, func, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -114,6 +114,9 @@ async def forget(session: AsyncSession, tenant_id: str, document_id: str, kept_v
 
     Must run before the document's chunks are deleted: they tell which embeddings it used.
     """
+    # In turns, until the caller's end: two at once would each leave to the other what both used.
+    turn = func.hashtextextended(f"embedding:{tenant_id}", 0)
+    await session.execute(select(func.pg_advisory_xact_lock(turn)))
     values = {"tenant_id": tenant_id, "document_id": document_id, "kept_version_id": kept_version_id}
     forgotten = await session.execute(_FORGET, values)
     assert isinstance(forgotten, CursorResult)

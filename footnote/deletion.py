@@ -1,6 +1,7 @@
 """The end of a document: provable, at any moment of its life, and with everything that was found in it."""
 
 from collections import Counter
+from collections.abc import Sequence
 
 from sqlalchemy import CursorResult, Executable, delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -15,20 +16,24 @@ from footnote.tenants import scoped
 async def remove(rt: Runtime, tenant_id: str, document_id: str) -> Deletion:
     """Deletes the document and all that was made of it; the receipt, also when asked again. Raises NotFound.
 
-    Its job is ended first, in a transaction of its own: a worker in the middle of storing chunks holds a lock on the
-    document until it notices.
+    Jobs are ended first, without a lock on their documents: a worker in the middle of storing chunks holds one until
+    it notices. Each generation in a transaction of its own: who unpacks a container has its job, and waits for others.
     """
     async with rt.transaction() as session:
-        await jobs.end_unfinished(session, Job.document_id.in_(await _family(session, tenant_id, document_id)), None)
-    async with rt.transaction() as session:
         family = await _family(session, tenant_id, document_id)
+    for generation in family:
+        async with rt.transaction() as session:
+            await jobs.end_unfinished(session, Job.document_id.in_(generation), None)
+    async with rt.transaction() as session:
+        family = await _family(session, tenant_id, document_id, locked=True)
         if not family:
             receipt = await session.scalar(scoped(Deletion, tenant_id).where(Deletion.document_id == document_id))
             if receipt is None:
                 raise NotFound("document_not_found", f"There is no document {document_id!r}.")
             return receipt
-        counts = Counter({"documents": len(family)})
-        for each in family:
+        innermost_first = [each for generation in reversed(family) for each in generation]
+        counts = Counter({"documents": len(innermost_first)})
+        for each in innermost_first:
             counts.update(await _delete(session, tenant_id, each))
         receipt = Deletion(document_id=document_id, tenant_id=tenant_id, counts=dict(counts))
         session.add(receipt)
@@ -37,21 +42,18 @@ async def remove(rt: Runtime, tenant_id: str, document_id: str) -> Deletion:
         return receipt
 
 
-async def _family(session: AsyncSession, tenant_id: str, document_id: str) -> list[str]:
-    """The ids of the document and of all that was found in it, the innermost first, locked; none if it is gone."""
-    level = list(
-        await session.scalars(
-            scoped(Document, tenant_id)
-            .with_only_columns(Document.id)
-            .where(Document.id == document_id)
-            .with_for_update()
-        )
-    )
-    family: list[str] = []
-    while level:
-        family = level + family
-        within = select(Document.id).where(Document.parent_id.in_(level)).order_by(Document.id).with_for_update()
-        level = list(await session.scalars(within))
+async def _family(
+    session: AsyncSession, tenant_id: str, document_id: str, *, locked: bool = False
+) -> list[Sequence[str]]:
+    """Ids by generation: the document, what was found in it, what was found in that; none if it is gone."""
+    ids = scoped(Document, tenant_id).with_only_columns(Document.id).order_by(Document.id)
+    if locked:
+        ids = ids.with_for_update()
+    family: list[Sequence[str]] = []
+    generation = (await session.scalars(ids.where(Document.id == document_id))).all()
+    while generation:
+        family.append(generation)
+        generation = (await session.scalars(ids.where(Document.parent_id.in_(generation)))).all()
     return family
 
 

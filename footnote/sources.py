@@ -30,17 +30,18 @@ async def fetch(rt: Runtime, claim: Claim, version: Version) -> Version:
             upload = await take_in(rt, key, found.filename or version.filename, found.pieces)
         values = {"media_type": upload.media_type, "sha256": upload.sha256, "bytes": upload.bytes}
         async with rt.transaction() as session:
+            # The document, then the job, as an upload locks them.
+            await session.execute(
+                update(Document)
+                .where(Document.id == claim.document_id)
+                .values(sha256=upload.sha256, filename=upload.filename)
+            )
             await jobs.renew(session, claim, rt.settings.lease_seconds)
             await objects.adopt(session, key)
             await session.execute(
                 update(Version)
                 .where(Version.id == version.id)
                 .values(object_key=key, filename=upload.filename, **values)
-            )
-            await session.execute(
-                update(Document)
-                .where(Document.id == claim.document_id)
-                .values(sha256=upload.sha256, filename=upload.filename)
             )
     async with rt.transaction() as session:
         return await session.get_one(Version, version.id)

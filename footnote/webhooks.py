@@ -38,13 +38,13 @@ async def subscribe(session: AsyncSession, job: Job, url: str) -> None:
         await enqueue(session, [job.id], "document.ready")
 
 
-async def enqueue(session: AsyncSession, job_ids: Sequence[str], event: str) -> None:
-    """Queues the event for whoever asked to be told of these jobs; once per run of a job and receiver."""
+async def enqueue(session: AsyncSession, job_ids: Sequence[str], event: str, only: str | None = None) -> None:
+    """Queues the event for whoever asked to be told of these jobs, or `only` one; once per run of a job and receiver."""
     asked = (
         select(JobCallback.url, Job, Version)
         .join(Job, Job.id == JobCallback.job_id)
         .join(Version, Version.id == Job.version_id)
-        .where(JobCallback.job_id.in_(job_ids))
+        .where(JobCallback.job_id.in_(job_ids), JobCallback.url == (only or JobCallback.url))
         .execution_options(populate_existing=True)
     )
     told = (await session.execute(asked)).all()
@@ -69,8 +69,8 @@ async def enqueue(session: AsyncSession, job_ids: Sequence[str], event: str) -> 
 async def document_deleted(session: AsyncSession, job_ids: Sequence[str]) -> None:
     """Before a document's jobs are gone: tells every receiver of any of them, once, and drops what was delivered."""
     asked = select(JobCallback.url, func.max(JobCallback.job_id)).where(JobCallback.job_id.in_(job_ids))
-    for _, job_id in (await session.execute(asked.group_by(JobCallback.url))).all():
-        await enqueue(session, [job_id], "document.deleted")
+    for url, job_id in (await session.execute(asked.group_by(JobCallback.url))).all():
+        await enqueue(session, [job_id], "document.deleted", url)
     over = WebhookDelivery.job_id.in_(job_ids) & (WebhookDelivery.state != "pending")
     await session.execute(delete(WebhookDelivery).where(over))
 
