@@ -1,0 +1,55 @@
+"""`python -m scripts.faults`: runs scenarios, prints their tables, fails if a goal is missed."""
+
+import argparse
+import asyncio
+import os
+import platform
+import signal
+import sys
+import time
+import traceback
+from pathlib import Path
+
+from scripts.faults.report import Goal, Report, markdown, plain
+from scripts.faults.scenarios import SCENARIOS, Options
+
+
+async def run(name: str, options: Options) -> Report:
+    """A scenario that does not come to its end has missed its goals."""
+    task = asyncio.current_task()
+    assert task is not None
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    try:
+        return await SCENARIOS[name](options)
+    except Exception as error:
+        traceback.print_exc()
+        while isinstance(error, ExceptionGroup):
+            error = error.exceptions[0]
+        return Report(f"{name}, seed {options.seed}", [Goal("runs to its end", "yes", f"{error}"[:200], False)])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m scripts.faults", description=__doc__)
+    parser.add_argument("--scenario", action="append", choices=SCENARIOS, help="may be given several times")
+    parser.add_argument("--seed", action="append", type=int, help="of what is random; may be given several times")
+    parser.add_argument("--short", action="store_true", help="less of everything, for CI")
+    parser.add_argument("--rounds", type=int, default=3, help="of blackout")
+    parser.add_argument("--report", type=Path, help="write the tables to this file, as Markdown")
+    parser.add_argument("--keep-logs", type=Path, help="copy the product's logs to this directory")
+    given = parser.parse_args()
+    reports = []
+    for name in given.scenario or ["storm"]:
+        for seed in given.seed or [1]:
+            started = time.monotonic()
+            reports.append(asyncio.run(run(name, Options(seed, given.short, given.rounds, given.keep_logs))))
+            print(plain(reports[-1]), f"   {time.monotonic() - started:.0f} s\n", sep="", flush=True)
+    if given.report:
+        machine = (
+            f"{os.cpu_count()} CPUs, {platform.system()} {platform.machine()}, Python {platform.python_version()}."
+        )
+        given.report.write_text(markdown(reports, machine))
+    return 0 if all(report.met for report in reports) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

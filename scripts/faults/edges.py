@@ -1,0 +1,81 @@
+"""What stands at the network's edge: a receiver of webhooks, and a provider of embeddings that can kill its caller."""
+
+import asyncio
+import base64
+import hashlib
+import json
+import os
+import signal
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import numpy as np
+
+from scripts.faults import processes
+
+DIMENSIONS = 64
+Headers = dict[str, str]
+Ports = tuple[int, int]  # the caller's, ours
+Answer = Callable[[Headers, Any, Ports], Any]  # headers, JSON body, ports -> JSON body
+
+
+@asynccontextmanager
+async def serving(answer: Answer) -> AsyncIterator[str]:
+    """The address of an HTTP server that answers every request with 200 and what `answer` returns."""
+
+    async def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        ports = writer.get_extra_info("peername")[1], writer.get_extra_info("sockname")[1]
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")[1:-2]
+                headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+                body = json.loads(await reader.readexactly(int(headers.get("content-length", 0))))
+                sent = json.dumps(await asyncio.to_thread(answer, headers, body, ports)).encode()
+                head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(sent)}\r\n\r\n"
+                writer.write(head.encode() + sent)
+                await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(connected, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+
+
+class Receiver:
+    """Remembers which webhook ids told of which event of which job."""
+
+    def __init__(self) -> None:
+        self.ids: dict[tuple[str, str], set[str]] = defaultdict(set)
+
+    def answer(self, headers: Headers, body: Any, _ports: Ports) -> Any:
+        self.ids[body["data"]["job_id"], body["type"]].add(headers["webhook-id"])
+        return {}
+
+
+class Provider:
+    """Speaks OpenAI's embeddings API; whoever sends it `poison` is killed before there is an answer."""
+
+    def __init__(self, poison: str) -> None:
+        self.poison = poison
+        self.killed: list[int] = []
+
+    def answer(self, _headers: Headers, body: Any, ports: Ports) -> Any:
+        texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
+        if any(self.poison in each for each in texts):
+            caller = processes.holder(*ports)
+            assert caller not in (None, os.getpid())
+            self.killed.append(caller)
+            processes.send(signal.SIGKILL, [caller])
+        data = [{"object": "embedding", "index": n, "embedding": _vector(each)} for n, each in enumerate(texts)]
+        usage = {"prompt_tokens": len(texts), "total_tokens": len(texts)}
+        return {"object": "list", "model": body["model"], "data": data, "usage": usage}
+
+
+def _vector(text: str) -> str:
+    """A direction of the text's own, as base64 of 32-bit floats."""
+    seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8])
+    return base64.b64encode(np.random.default_rng(seed).standard_normal(DIMENSIONS).astype("<f4").tobytes()).decode()

@@ -1,0 +1,199 @@
+"""The faults. Each asks who serves, hits just that process, and waits until something serves again."""
+
+import asyncio
+import random
+import signal
+import time
+from collections.abc import Iterable
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+from redis.exceptions import RedisError
+
+from footnote.queue import make_app
+from footnote.settings import Settings
+from scripts.faults import processes
+from scripts.faults.stack import LEASE, Stack, until
+from scripts.faults.watch import Fault, Watch
+
+BACK_SECONDS = 60.0
+FROZEN_SECONDS = {"worker": LEASE + 3, "redis": 6.0}
+
+STORM = {
+    "worker killed": 6,
+    "pool child killed": 2,
+    "api killed": 4,
+    "redis killed": 4,
+    "postgres killed": 4,
+    "dispatcher killed": 2,
+    "worker frozen": 1,
+    "pool child frozen": 1,
+    "redis frozen": 1,
+}
+
+
+class Faults:
+    """What can be done to a stack. Faults of one target take turns; those of several overlap as they come."""
+
+    def __init__(self, stack: Stack, watch: Watch, seed: int) -> None:
+        self.stack = stack
+        self.watch = watch
+        self.rng = random.Random(seed)  # noqa: S311  reproducible, not secret
+        self.turns = {target: asyncio.Lock() for target in ("worker", "api", "redis", "postgres", "dispatcher")}
+        self.celery: Celery = make_app(Settings(redis_url=stack.valkey.url))
+
+    async def storm(self, counts: dict[str, int], seconds: float) -> None:
+        """All of them at random moments within so many seconds."""
+        kinds = [kind for kind, count in counts.items() for _ in range(count)]
+        async with asyncio.TaskGroup() as group:
+            for kind in kinds:
+                group.create_task(self._inflict(kind, self.rng.uniform(0, seconds)))
+
+    async def _inflict(self, kind: str, after: float) -> None:
+        await asyncio.sleep(after)
+        what, _, how = kind.rpartition(" ")
+        async with self.turns["worker" if what == "pool child" else what]:
+            if what == "pool child":
+                await self._hit_pool_child(kind, how)
+            elif how == "killed":
+                await self.kill(what)
+            else:
+                await self._freeze(kind, what)
+
+    # -- whole services ------------------------------------------------------------------------------------------
+
+    async def kill(self, what: str) -> Fault:
+        """SIGKILL for the one that serves; returns when another one does."""
+        before = await until(lambda: self._serving(what), BACK_SECONDS, f"{what} serves")
+        fault = await self._begin(f"{what} killed", what, before[0])
+        await self._end(fault.pid)
+        if what == "worker":
+            fault.back = fault.at
+            # The pool must not outlive its worker: it would renew its leases for ever.
+            await self._gone(before, 3)
+        await self._another(what, before[0])
+        fault.back = fault.back or time.monotonic()
+        return fault
+
+    async def stop(self, what: str) -> float:
+        """SIGTERM for the one that serves; how many seconds it took to end. Returns when another one serves."""
+        before = await until(lambda: self._serving(what), BACK_SECONDS, f"{what} serves")
+        fault = await self._begin(f"{what} stopped", what, before[0])
+        processes.send(signal.SIGTERM, before[:1])
+        await self._gone(before, 30)
+        took = time.monotonic() - fault.at
+        await self._another(what, before[0])
+        fault.back = time.monotonic()
+        return took
+
+    async def _another(self, what: str, pid: int) -> None:
+        async def another() -> bool:
+            now = await self._serving(what)
+            return now is not None and now[0] != pid
+
+        await until(another, BACK_SECONDS, f"another {what} serves")
+
+    async def _at_work(self) -> None:
+        """Until some job runs, but not for long: at the end of the load there may be none."""
+        for _ in range(40):
+            await self.watch.look()
+            if any(seen.state == "running" for seen in self.watch.latest.values()):
+                return
+            await asyncio.sleep(0.05)
+
+    async def _serving(self, what: str) -> tuple[int, ...] | None:
+        """The pid of what serves now, a worker's followed by its pool's."""
+        match what:
+            case "api":
+                pid = self.stack.api()
+                return (pid,) if pid and await self.stack.says_ok("/healthz") else None
+            case "redis":
+                pid = await self.stack.redis()
+                return (pid,) if pid else None
+            case "postgres":
+                return await self._postgres()
+            case "dispatcher":
+                # It listens on a connection of its own.
+                listens = await self.watch.rows("SELECT 1 FROM pg_stat_activity WHERE query ILIKE 'listen%'")
+                pid = self.stack.dispatcher()
+                return (pid,) if pid and listens else None
+        worker = self.stack.worker()
+        return (worker[0], *worker[1]) if worker else None
+
+    async def _postgres(self) -> tuple[int, ...] | None:
+        """The parent of the backend that answers, which must be the one that the pid file names."""
+        rows = await self.watch.rows("SELECT pg_backend_pid() AS pid")
+        if not rows:
+            return None
+        pid = processes.parent(rows[0]["pid"])
+        recorded = (self.stack.data_dir / "pg18" / "postmaster.pid").read_text().split()[0]
+        assert pid == int(recorded), f"postmaster.pid says {recorded}, but {pid} serves"
+        return (pid,)
+
+    async def _begin(self, kind: str, target: str, pid: int) -> Fault:
+        """About to be hit: notes which jobs are in the target's hands, or in the broker."""
+        await (self._at_work() if target == "worker" else self.watch.look())
+        fault = Fault(kind, target, pid, time.monotonic())
+        if target != "api":
+            waits = target != "worker"
+            jobs = self.watch.latest.items()
+            fault.hit = {job_id: seen for job_id, seen in jobs if seen.state == "running" or (waits and seen.sent)}
+        self.watch.faults.append(fault)
+        return fault
+
+    async def _end(self, pid: int) -> None:
+        processes.send(signal.SIGKILL, [pid])
+        await self._gone([pid], 5)
+
+    async def _gone(self, pids: Iterable[int], seconds: float) -> None:
+        async def ended() -> bool:
+            return not any(map(processes.lives, pids))
+
+        await until(ended, seconds, f"{pids} are gone")
+
+    async def _freeze(self, kind: str, what: str) -> None:
+        pids = await until(lambda: self._serving(what), BACK_SECONDS, f"{what} serves")
+        fault = await self._begin(kind, what, pids[0])
+        await self._hold(pids, FROZEN_SECONDS[what])
+        fault.back = time.monotonic()
+
+    async def _hold(self, pids: Iterable[int], seconds: float) -> None:
+        processes.send(signal.SIGSTOP, pids)
+        await asyncio.sleep(seconds)
+        assert all(map(processes.frozen, pids)), f"{pids} went on by themselves"
+        processes.send(signal.SIGCONT, pids)
+
+    # -- one process of the worker's pool ------------------------------------------------------------------------
+
+    async def _hit_pool_child(self, kind: str, how: str) -> None:
+        """One that works on a job: stopped first, so that the job it is asked about stays the one it has."""
+        pid, job_id = await until(self._stopped_at_work, BACK_SECONDS, "a pool process works")
+        fault = await self._begin(kind, "worker", pid)
+        fault.hit = {each: seen for each, seen in fault.hit.items() if each == job_id}
+        fault.back = fault.at  # the others of the pool can take its job
+        if how == "killed":
+            await self._end(fault.pid)
+        else:
+            await self._hold([pid], FROZEN_SECONDS["worker"])
+
+    async def _stopped_at_work(self) -> tuple[int, str] | None:
+        worker = self.stack.worker()
+        pid = self.rng.choice(worker[1]) if worker else 0
+        if not pid:
+            return None
+        processes.send(signal.SIGSTOP, [pid])
+        job_id = (await asyncio.to_thread(self._said_at_work)).get(pid)
+        await self.watch.look()
+        if job_id in self.watch.latest and self.watch.latest[job_id].state == "running":
+            return pid, job_id
+        processes.send(signal.SIGCONT, [pid])
+        return None
+
+    def _said_at_work(self) -> dict[int, str]:
+        """What Celery says its processes work on: pid -> job id."""
+        try:
+            answers = self.celery.control.inspect(timeout=1).active() or {}
+        except (OperationalError, RedisError, OSError):
+            return {}
+        tasks = [task for each in answers.values() for task in each]
+        return {task["worker_pid"]: str(task["args"][0]) for task in tasks if task["args"]}

@@ -1,0 +1,77 @@
+"""Processes as the kernel shows them: whose they are, and who holds a port or a connection."""
+
+import os
+import signal
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+PROC = Path("/proc")
+
+
+@dataclass(frozen=True)
+class Process:
+    pid: int
+    parent: int
+    command: str
+
+
+def of(data_dir: Path) -> list[Process]:
+    """Those with the data directory in their environment, and those working inside it, as Postgres does."""
+    ours = f"FOOTNOTE_DATA_DIR={data_dir}".encode()
+    found = []
+    for entry in PROC.glob("[0-9]*"):
+        with suppress(OSError):  # ended meanwhile, or another user's
+            inside = (entry / "cwd").readlink().is_relative_to(data_dir)
+            if (inside or ours in (entry / "environ").read_bytes().split(b"\0")) and lives(int(entry.name)):
+                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+                found.append(Process(int(entry.name), parent(int(entry.name)), command))
+    return found
+
+
+def _stat(pid: int) -> list[str]:
+    """State, parent and what follows them."""
+    return (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+
+
+def parent(pid: int) -> int:
+    return int(_stat(pid)[1])
+
+
+def lives(pid: int) -> bool:
+    """Whether it runs, or could; a zombie does not."""
+    try:
+        return _stat(pid)[0] != "Z"
+    except OSError:
+        return False
+
+
+def frozen(pid: int) -> bool:
+    return _stat(pid)[0] == "T"
+
+
+def resident_kib(pid: int) -> int:
+    """Memory in use, as VmRSS says it; 0 once it has ended."""
+    with suppress(OSError, StopIteration):
+        lines = (PROC / str(pid) / "status").read_text().splitlines()
+        return int(next(line for line in lines if line.startswith("VmRSS:")).split()[1])
+    return 0
+
+
+def send(number: signal.Signals, pids: Iterable[int]) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+def holder(port: int, remote_port: int = 0) -> int | None:
+    """The process whose IPv4 socket has this port at its end; with no remote port, the one that listens on it."""
+    rows = [line.split() for line in (PROC / "net" / "tcp").read_text().splitlines()[1:]]
+    ends = (f":{port:04X}", f":{remote_port:04X}")
+    sockets = {f"socket:[{row[9]}]" for row in rows if row[1].endswith(ends[0]) and row[2].endswith(ends[1])}
+    for descriptor in PROC.glob("[0-9]*/fd/*"):
+        with suppress(OSError):
+            if str(descriptor.readlink()) in sockets:
+                return int(descriptor.parts[2])
+    return None
