@@ -39,7 +39,7 @@ async def subscribe(session: AsyncSession, job: Job, url: str) -> None:
 
 
 async def enqueue(session: AsyncSession, job_ids: Sequence[str], event: str, only: str | None = None) -> None:
-    """Queues the event for whoever asked to be told of these jobs, or `only` one; once per run of a job and receiver."""
+    """Queues the event for who asked to be told of these jobs, or `only` one; once per run of a job and receiver."""
     asked = (
         select(JobCallback.url, Job, Version)
         .join(Job, Job.id == JobCallback.job_id)
