@@ -1,12 +1,10 @@
-"""Jobs that nobody works on: those that are due, and those whose worker went silent. For the dispatcher."""
+"""What stands still: jobs whose worker went silent, and how long the others have waited."""
 
-from collections.abc import Sequence
-
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.clock import from_now
-from footnote.jobs import STEPS, UNFINISHED, Claim, claim_of, write_step
+from footnote.jobs import UNFINISHED, Claim, claim_of, write_step
 from footnote.models import Job
 from footnote.settings import Settings
 
@@ -34,48 +32,6 @@ async def reap(session: AsyncSession, settings: Settings) -> tuple[list[str], li
             again.append(job.id)
     await session.flush()
     return again, poison
-
-
-async def take_due(session: AsyncSession, room: int, again_seconds: float) -> Sequence[tuple[str, str]]:
-    """Up to `room` due jobs as (id, step), marked as dispatched; tenants take turns, oldest first within one.
-
-    A tenant's turns begin behind what it has in flight already. What was begun goes before what was not: a job that
-    its worker left must not wait behind a long queue again. A job already dispatched is due again after
-    `again_seconds` without being claimed.
-    """
-    due = (Job.state.in_(("queued", "waiting")) & (Job.next_attempt_at <= func.now())) & or_(
-        Job.dispatched_at.is_(None), Job.dispatched_at < from_now(-again_seconds)
-    )
-    sent = Job.state.in_(("queued", "waiting")) & (Job.dispatched_at >= from_now(-again_seconds))
-    flying = (
-        select(Job.tenant_id, func.count().label("jobs"))
-        .where(or_(Job.state == "running", sent))
-        .group_by(Job.tenant_id)
-        .subquery()
-    )
-    begun = (Job.step != STEPS[0]) | (Job.attempts > 0)
-    place = func.row_number().over(partition_by=Job.tenant_id, order_by=(begun.desc(), Job.next_attempt_at))
-    turn = place + func.coalesce(flying.c.jobs, 0)
-    ranked = (
-        select(Job.id, turn.label("turn"), begun.label("begun"), Job.next_attempt_at)
-        .outerjoin(flying, flying.c.tenant_id == Job.tenant_id)
-        .where(due)
-        .subquery()
-    )
-    chosen = select(ranked.c.id).order_by(ranked.c.turn, ranked.c.begun.desc(), ranked.c.next_attempt_at).limit(room)
-    taken = await session.execute(
-        update(Job).where(Job.id.in_(chosen), due).values(dispatched_at=func.now()).returning(Job.id, Job.step)
-    )
-    return [(row.id, row.step) for row in taken]
-
-
-async def forget_dispatched(session: AsyncSession) -> None:
-    """The broker lost its messages: every waiting job may be sent again at once."""
-    await session.execute(
-        update(Job)
-        .where(Job.state.in_(("queued", "waiting")), Job.dispatched_at.is_not(None))
-        .values(dispatched_at=None)
-    )
 
 
 async def overview(session: AsyncSession) -> dict[str, float]:

@@ -135,7 +135,7 @@ async def _supersede(
 ) -> None:
     """Makes room for a newer version: what is still in flight for an older one must not win."""
     await jobs.end_unfinished(session, Job.document_id == document.id)
-    await give_up_versions(session, document.id, but=document.active_version_id)
+    await objects.give_up_versions(session, document.id, but=document.active_version_id)
     document.newest_version += 1
     document.sha256 = upload.sha256
     document.filename = upload.filename
@@ -152,16 +152,6 @@ async def ancestors(session: AsyncSession, document: Document) -> list[str]:
         found.append(parent_id)
         parent_id = await session.scalar(select(Document.parent_id).where(Document.id == parent_id))
     return found
-
-
-async def give_up_versions(session: AsyncSession, document_id: str, but: str | None) -> None:
-    """Lets go of what the store has of every version `but` the one that queries see, and of all artifacts."""
-    stored = (Version.object_key.is_not(None) & (Version.id != (but or ""))) | Version.artifact_key.is_not(None)
-    for version in await session.scalars(select(Version).where(Version.document_id == document_id, stored)):
-        await objects.give_up(session, [version.artifact_key, None if version.id == but else version.object_key])
-        version.artifact_key = None
-        if version.id != but:
-            version.object_key = None
 
 
 async def _start(
@@ -199,6 +189,7 @@ async def _queue(session: AsyncSession, document: Document, version: Version, re
         tenant_id=document.tenant_id,
         document_id=document.id,
         version_id=version.id,
+        large=version.bytes >= jobs.LARGE_BYTES,
         request_id=request_id,
     )
     document.job_id = job.id

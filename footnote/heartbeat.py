@@ -1,17 +1,25 @@
 """Renewing a claim's lease while a step works."""
 
 import asyncio
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any
 
-from footnote import jobs
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from footnote import jobs, turns
 from footnote.errors import DatabaseAway
 from footnote.jobs import Claim, LeaseLost
 from footnote.runtime import Runtime
 from footnote.telemetry import log
 
 TICK_SECONDS = 1.0  # how often progress is written, when there is any
+
+
+class GaveWay(Exception):
+    """The step had its turn, and was given back for others that wait."""
 
 
 @dataclass
@@ -22,8 +30,10 @@ class Heartbeat:
     claim: Claim
     done: int = 0
     total: int | None = None
+    counts: Counter[str] = field(default_factory=Counter)  # of the step, kept at checkpoints
     lost: bool = False
     _task: asyncio.Task[None] | None = field(default=None)
+    _begun: float = field(default_factory=monotonic)
 
     def start(self, work: "asyncio.Task[Any]") -> None:
         self._task = asyncio.create_task(self._beat(work))
@@ -59,3 +69,20 @@ class Heartbeat:
     async def renew(self) -> None:
         async with self.rt.transaction() as session:
             await jobs.renew(session, self.claim, self.rt.settings.lease_seconds, self.done, self.total)
+
+    async def checkpoint(self, session: AsyncSession) -> None:
+        """With work that will not be done again, in its transaction. Raises LeaseLost."""
+        lease = self.rt.settings.lease_seconds
+        await jobs.checkpoint(session, self.claim, lease, self.done, self.total, dict(self.counts))
+
+    async def give_way(self) -> None:
+        """To be called where a step can go on from later. Raises GaveWay if it had its turn and others wait."""
+        if monotonic() - self._begun < self.rt.settings.turn_seconds:
+            return
+        async with self.rt.transaction() as session:
+            await jobs.renew(session, self.claim, self.rt.settings.lease_seconds, self.done, self.total)
+            others_wait = await turns.others_wait(session, self.claim.job_id)
+            if others_wait:
+                await jobs.release(session, self.claim)
+        if others_wait:
+            raise GaveWay

@@ -17,11 +17,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import artifacts, cache, documents, jobs, objects, sources
 from footnote.artifacts import Extracted
-from footnote.chunking import embedding_text, split
+from footnote.chunking import Chunk, embedding_text, split
 from footnote.errors import DatabaseAway, DocumentRejected, FootnoteError, Unavailable
 from footnote.formats import is_container
 from footnote.formats.parent import read_pages
-from footnote.heartbeat import Heartbeat
+from footnote.heartbeat import GaveWay, Heartbeat
 from footnote.jobs import Claim, LeaseLost
 from footnote.models import Chunk as ChunkRow
 from footnote.models import Collection, Document, EmbeddingSpace, Page, Version
@@ -51,6 +51,8 @@ async def run_step(rt: Runtime, job_id: str, step: str) -> bool:
     heartbeat.start(work)
     try:
         return await work
+    except GaveWay:
+        return False
     except LeaseLost:
         log.warning("lease lost", job_id=job_id, step=step)
         return False
@@ -107,13 +109,16 @@ async def _ended_badly(session: AsyncSession, rt: Runtime, claim: Claim, error: 
 @asynccontextmanager
 async def _artifact(rt: Runtime, version: Version) -> AsyncIterator[Path]:
     """A local copy of what the chunk step left. Raises OutputGone."""
+    gone = OutputGone("chunk", "The pages and chunks between the steps are gone from the store.")
+    if version.artifact_key is None:
+        raise gone
     try:
-        async with rt.store.local_copy(version.artifact_key or "") as path:
+        async with rt.store.local_copy(version.artifact_key) as path:
             yield path
     except DocumentRejected as error:
         if error.code != "object_missing":
             raise
-        raise OutputGone("chunk", "The pages and chunks between the steps are gone from the store.") from error
+        raise gone from error
 
 
 # -- chunk ---------------------------------------------------------------------------------------------------
@@ -126,6 +131,8 @@ async def chunk(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
         version, counts = await _write_artifact(rt, claim, heartbeat, key)
         await heartbeat.stop()
         async with rt.transaction() as session:
+            # The job before its version, as whoever ends it locks them.
+            await jobs.renew(session, claim, rt.settings.lease_seconds)
             await objects.adopt(session, key)
             await objects.give_up(session, [version.artifact_key])
             values = {"artifact_key": key, "pages": counts["pages"], "chunks": counts["chunks"]}
@@ -172,26 +179,31 @@ def _title(version: Version) -> str:
 
 
 async def embed(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
-    """Gives every chunk a vector; each batch is committed, so a crash repeats one batch at most."""
+    """Gives every chunk a vector; each batch is committed, so a crash repeats one batch at most.
+
+    What was done in an earlier turn is passed over; should a vector of it be gone since, upsert sends the job back.
+    """
     version, collection = await _subject(rt, claim)
-    heartbeat.total = version.chunks
+    heartbeat.done, heartbeat.total = claim.done, version.chunks
+    heartbeat.counts.update({"embedded": 0, "tokens": 0} | claim.counts)
     space = await _current_space(rt, collection)
-    embedded = tokens = 0
     async with _artifact(rt, version) as path:
         source = (each for page in artifacts.read(path) for each in page.chunks)
+        await asyncio.to_thread(lambda: next(islice(source, claim.done, claim.done), None))
         while batch := await asyncio.to_thread(lambda: list(islice(source, rt.settings.embedding_batch))):
             texts = {cache.text_hash(full): full for full in (embedding_text(_title(version), each) for each in batch)}
             for group in _groups(rt, await _missing(rt, claim.tenant_id, space, texts)):
                 answer = await rt.embedder.embed([texts[key] for key in group])
                 space = space or await _open_space(rt, answer)
+                heartbeat.counts.update(embedded=len(group), tokens=answer.tokens)
                 await _keep(rt, claim, space, group, answer, heartbeat)
-                embedded, tokens = embedded + len(group), tokens + answer.tokens
             heartbeat.done += len(batch)
+            await heartbeat.give_way()
     await heartbeat.stop()
     async with rt.transaction() as session:
         if version.chunks:  # an archive has none of its own
             await _bind_space(session, collection, space)
-        await jobs.finish_step(session, claim, {"chunks": heartbeat.done, "embedded": embedded, "tokens": tokens})
+        await jobs.finish_step(session, claim, {**heartbeat.counts, "chunks": heartbeat.done})
 
 
 async def _open_space(rt: Runtime, answer: Embeddings) -> EmbeddingSpace:
@@ -209,7 +221,7 @@ async def _keep(
         raise DocumentRejected("embedding_model_changed", f"The provider sent vectors of {lengths}.")
     async with rt.transaction() as session:
         await cache.keep(session, claim.tenant_id, claim.document_id, space, hashes, answer.vectors)
-        await jobs.checkpoint(session, claim, rt.settings.lease_seconds, heartbeat.done, heartbeat.total)
+        await heartbeat.checkpoint(session)
 
 
 async def _current_space(rt: Runtime, collection: Collection) -> EmbeddingSpace | None:
@@ -286,7 +298,7 @@ async def upsert(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
             .where(Document.id == claim.document_id)
             .values(active_version_id=version.id, updated_at=func.now())
         )
-        await documents.give_up_versions(session, claim.document_id, but=version.id)
+        await objects.give_up_versions(session, claim.document_id, but=version.id)
         await jobs.finish_step(session, claim, counts)
 
 
@@ -306,7 +318,11 @@ async def _insert_rows(
     while batch := await asyncio.to_thread(lambda: list(islice(source, 50))):
         pages += len(batch)
         await _insert_pages(session, claim, batch)
-        position = heartbeat.done = await _insert_chunks(session, claim, version, collection, batch, position)
+        chunks = [each for page in batch for each in page.chunks]
+        for start in range(0, len(chunks), ROWS):
+            rows = chunks[start : start + ROWS]
+            await _insert_chunks(session, claim, version, collection, rows, position)
+            position = heartbeat.done = position + len(rows)
     return {"pages": pages, "chunks": position}
 
 
@@ -330,37 +346,32 @@ async def _insert_chunks(
     claim: Claim,
     version: Version,
     collection: Collection,
-    batch: Sequence[Extracted],
+    rows: Sequence[Chunk],
     position: int,
-) -> int:
+) -> None:
     """Joins the chunks with their stored vectors inside Postgres, so that no vector crosses the wire."""
-    chunks = [each for page in batch for each in page.chunks]
-    for start in range(0, len(chunks), ROWS):
-        rows = chunks[start : start + ROWS]
-        inserted = await session.execute(
-            _INSERT_CHUNKS,
-            {
-                "version_id": claim.version_id,
-                "tenant_id": claim.tenant_id,
-                "collection_id": collection.id,
-                "document_id": claim.document_id,
-                "space_id": collection.space_id,
-                "language": collection.language,
-                "positions": list(range(position, position + len(rows))),
-                "hashes": [cache.text_hash(embedding_text(_title(version), row)) for row in rows],
-                "pages": [row.page for row in rows],
-                "starts": [row.char_start for row in rows],
-                "ends": [row.char_end for row in rows],
-                "headings": [" > ".join(row.heading) for row in rows],
-                "contexts": [" > ".join((_title(version), *row.heading)) for row in rows],
-                "texts": [row.text for row in rows],
-                "words": [len(row.text.split()) for row in rows],
-            },
-        )
-        if inserted.rowcount != len(rows):  # type: ignore[attr-defined]
-            raise OutputGone("embed", "Embeddings were removed before the chunks were stored.")
-        position += len(rows)
-    return position
+    inserted = await session.execute(
+        _INSERT_CHUNKS,
+        {
+            "version_id": claim.version_id,
+            "tenant_id": claim.tenant_id,
+            "collection_id": collection.id,
+            "document_id": claim.document_id,
+            "space_id": collection.space_id,
+            "language": collection.language,
+            "positions": list(range(position, position + len(rows))),
+            "hashes": [cache.text_hash(embedding_text(_title(version), row)) for row in rows],
+            "pages": [row.page for row in rows],
+            "starts": [row.char_start for row in rows],
+            "ends": [row.char_end for row in rows],
+            "headings": [" > ".join(row.heading) for row in rows],
+            "contexts": [" > ".join((_title(version), *row.heading)) for row in rows],
+            "texts": [row.text for row in rows],
+            "words": [len(row.text.split()) for row in rows],
+        },
+    )
+    if inserted.rowcount != len(rows):  # type: ignore[attr-defined]
+        raise OutputGone("embed", "Embeddings were removed before the chunks were stored.")
 
 
 _LOCK_DOCUMENT = text("SELECT FROM document WHERE id = :id FOR NO KEY UPDATE")

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import CursorResult, func, select, update
+from sqlalchemy import CursorResult, case, exists, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -18,7 +18,7 @@ from footnote import webhooks
 from footnote.clock import from_now
 from footnote.errors import Conflict, FootnoteError, NotFound
 from footnote.ids import new_id
-from footnote.models import Document, Job, JobStep
+from footnote.models import Document, Job, JobStep, Pause
 from footnote.settings import Settings
 from footnote.telemetry import log
 from footnote.tenants import scoped
@@ -26,6 +26,8 @@ from footnote.text import clean
 
 STEPS = ("chunk", "embed", "upsert")
 LONGEST_WAIT = 600.0  # seconds between two tries
+LARGE_BYTES = 1024 * 1024  # a document of so much is large until its chunks are counted
+LARGE_CHUNKS = 200  # a large document has more: some 12 seconds of embedding on one core
 UNEXPECTED_RETRIES = 3  # after errors that nobody foresaw; they count with the crashes
 CHANNEL = "footnote_jobs"  # Postgres NOTIFY channel that wakes the dispatcher
 TERMINAL = ("succeeded", "failed", "cancelled")
@@ -38,7 +40,10 @@ class LeaseLost(Exception):
 
 @dataclass(frozen=True)
 class Claim:
-    """The right to work on one step of a job, until the lease runs out."""
+    """The right to work on one step of a job, until the lease runs out.
+
+    `done` units of the step were done before, in order, and `counts` of it kept.
+    """
 
     job_id: str
     tenant_id: str
@@ -47,10 +52,13 @@ class Claim:
     step: str
     token: int
     attempts: int
+    done: int
+    counts: dict[str, Any]
 
 
-def claim_of(job: Job) -> Claim:
-    return Claim(job.id, job.tenant_id, job.document_id, job.version_id, job.step, job.token, job.attempts)
+def claim_of(job: Job, counts: dict[str, Any] | None = None) -> Claim:
+    ids = (job.id, job.tenant_id, job.document_id, job.version_id)
+    return Claim(*ids, job.step, job.token, job.attempts, job.progress_done, counts or {})
 
 
 def _fence(claim: Claim) -> ColumnElement[bool]:
@@ -82,6 +90,7 @@ async def create(
     tenant_id: str,
     document_id: str,
     version_id: str,
+    large: bool,
     request_id: str | None,
 ) -> Job:
     """A queued job; the dispatcher hears of it when the caller's transaction commits."""
@@ -91,6 +100,7 @@ async def create(
         document_id=document_id,
         version_id=version_id,
         step=STEPS[0],
+        large=large,
         request_id=request_id,
     )
     session.add(job)
@@ -112,7 +122,7 @@ async def wake_dispatcher(session: AsyncSession) -> None:
 
 
 async def claim(session: AsyncSession, job_id: str, step: str, lease_seconds: float) -> Claim | None:
-    """Takes the job if `step` is the one due now; None for every late, doubled or early message."""
+    """Takes the job if `step` is the one due now; None for every late, doubled or early message, and in a pause."""
     claimed = await session.execute(
         update(Job)
         .where(
@@ -120,6 +130,7 @@ async def claim(session: AsyncSession, job_id: str, step: str, lease_seconds: fl
             Job.step == step,
             Job.state.in_(("queued", "waiting")),
             Job.next_attempt_at <= func.now(),
+            ~exists(select(Pause)),
         )
         .values(
             state="running",
@@ -137,15 +148,17 @@ async def claim(session: AsyncSession, job_id: str, step: str, lease_seconds: fl
     job = claimed.scalar_one_or_none()
     if job is None:
         return None
-    await write_step(
-        session,
-        job_id,
-        step,
-        state="running",
-        attempts=JobStep.attempts + 1,
-        started_at=func.coalesce(JobStep.started_at, func.now()),
+    counts = await session.scalar(
+        update(JobStep)
+        .where(JobStep.job_id == job_id, JobStep.name == step)
+        .values(
+            state="running",
+            attempts=JobStep.attempts + 1,
+            started_at=func.coalesce(JobStep.started_at, func.now()),
+        )
+        .returning(JobStep.counts)
     )
-    return claim_of(job)
+    return claim_of(job, counts)
 
 
 async def renew(
@@ -162,10 +175,13 @@ async def renew(
     await _write(session, claim, **values)
 
 
-async def checkpoint(session: AsyncSession, claim: Claim, lease_seconds: float, done: int, total: int | None) -> None:
+async def checkpoint(
+    session: AsyncSession, claim: Claim, lease_seconds: float, done: int, total: int | None, counts: dict[str, Any]
+) -> None:
     """A renewal after work that will not be done again: what went wrong before it no longer counts."""
     values = {"lease_until": from_now(lease_seconds), "progress_done": done, "progress_total": total}
     await _write(session, claim, attempts=1, retries=0, **values)
+    await write_step(session, claim.job_id, claim.step, counts=counts)
 
 
 async def finish_step(session: AsyncSession, claim: Claim, counts: dict[str, Any]) -> bool:
@@ -173,7 +189,8 @@ async def finish_step(session: AsyncSession, claim: Claim, counts: dict[str, Any
 
     `counts` go to the step's history; its "chunks" are what the next step has before it.
 
-    `dispatched_at` is set because the message for the next step is already on its way in the Celery chain.
+    `dispatched_at` is set because the message for the next step is already on its way in the Celery chain, unless
+    the number of chunks tells that the job belongs into the other lane: then another is sent there.
     """
     last = claim.step == STEPS[-1]
     if last:
@@ -195,6 +212,9 @@ async def finish_step(session: AsyncSession, claim: Claim, counts: dict[str, Any
             "progress_done": 0,
             "progress_total": counts.get("chunks"),
         }
+    if claim.step == STEPS[0]:
+        large = counts.get("chunks", 0) > LARGE_CHUNKS
+        values |= {"large": large, "dispatched_at": case((Job.large == large, func.now()))}
     await _write(session, claim, lease_until=None, error_code=None, error_message=None, **values)
     await write_step(session, claim.job_id, claim.step, state="succeeded", finished_at=func.now(), counts=counts)
     if last:
@@ -226,11 +246,11 @@ async def postpone(
     doublings = min(retries + attempts - 1, 16) if error.is_failure else 0
     backoff = min(LONGEST_WAIT, 2.0**doublings) * random.uniform(0.5, 1.0)  # noqa: S311  spreading, not secrecy
     delay = max(error.retry_after or 0.0, backoff)
+    again: dict[str, Any] = {"step": back_to, "progress_done": 0} if back_to else {}
     await _write(
         session,
         claim,
         state="waiting",
-        step=back_to or claim.step,
         attempts=attempts if unexpected else attempts - 1,
         retries=retries + 1 if failed else retries,
         lease_until=None,
@@ -239,6 +259,7 @@ async def postpone(
         waiting_for=clean(f"{error.waits_for}: {error.message}"),
         error_code=error.code,
         error_message=clean(error.message),
+        **again,
     )
     await write_step(session, claim.job_id, claim.step, state="pending")
     await write_step(session, claim.job_id, back_to or claim.step, state="waiting")
@@ -246,7 +267,7 @@ async def postpone(
 
 
 async def release(session: AsyncSession, claim: Claim) -> None:
-    """Gives the step back unharmed (the worker is shutting down): due at once, not counted as a crash."""
+    """Gives the step back unharmed (its turn is over, or the worker shuts down): due at once, not counted."""
     await _write(
         session,
         claim,

@@ -12,7 +12,7 @@ from footnote.errors import Invalid
 from footnote.jobs import STEPS
 from footnote.settings import Settings
 
-QUEUE = "ingest"
+LANES = ("ingest", "ingest.large")  # queues for small documents and for large ones
 
 
 def task_name(step: str) -> str:
@@ -36,7 +36,7 @@ def make_app(settings: Settings) -> Celery:
         raise Invalid("bad_setting", "REDIS_URL is not set; `footnote up` sets it for what it starts.")
     app = Celery("footnote", broker=broker_url(settings.redis_url), set_as_current=False)
     app.conf.update(
-        task_default_queue=QUEUE,
+        task_default_queue=LANES[False],
         task_ignore_result=True,
         task_serializer="json",
         accept_content=["json"],
@@ -68,11 +68,10 @@ def make_app(settings: Settings) -> Celery:
     return app
 
 
-def start_jobs(app: Celery, jobs: Sequence[tuple[str, str]]) -> None:
-    """Sends, for every (job id, step), the chain of the steps that remain."""
+def start_jobs(app: Celery, jobs: Sequence[tuple[str, str]], large: bool) -> None:
+    """Sends, for every (job id, step), the chain of the steps that remain; all of it goes through one lane."""
     with app.producer_or_acquire() as producer:
         for job_id, step in jobs:
             remaining = STEPS[STEPS.index(step) :]
-            chain(*(app.signature(task_name(name), args=(job_id,), immutable=True) for name in remaining)).apply_async(
-                producer=producer
-            )
+            signatures = (app.signature(task_name(name), args=(job_id,), immutable=True) for name in remaining)
+            chain(*(each.set(queue=LANES[large]) for each in signatures)).apply_async(producer=producer)

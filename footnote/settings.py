@@ -105,6 +105,12 @@ class Settings(BaseSettings):
         "Messages kept in the broker; the backlog beyond stays in Postgres.",
         ge=1,
     )
+    turn_seconds: float = _env(
+        "FOOTNOTE_TURN_SECONDS",
+        5.0,
+        "A long embedding gives its place in the worker to others that wait after this long, at its next batch.",
+        ge=0,
+    )
     max_attempts: int = _env(
         "FOOTNOTE_MAX_ATTEMPTS", 5, "Crashes of the worker on one step after which the document fails.", ge=1
     )

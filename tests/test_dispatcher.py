@@ -22,7 +22,7 @@ from sqlalchemy import func
 from footnote import jobs
 from footnote.errors import Invalid
 from footnote.local_stack.valkey import Valkey
-from footnote.queue import QUEUE, broker_url, make_app
+from footnote.queue import LANES, broker_url, make_app
 from footnote.runtime import Runtime
 from tests import driving
 from tests.driving import claim, job_of, set_job
@@ -91,7 +91,7 @@ async def some_jobs(rt: Runtime, count: int, **options: Any) -> list[str]:
     return [each.details.job.id for each in made]
 
 
-async def messages(redis: Redis, queue: str = QUEUE) -> list[dict[str, Any]]:
+async def messages(redis: Redis, queue: str = LANES[False]) -> list[dict[str, Any]]:
     """The broker's messages, the next one to be taken first."""
     return [json.loads(each) for each in reversed(await redis.lrange(queue, 0, -1))]
 
@@ -136,7 +136,7 @@ async def test_the_backlog_stays_in_postgres_beyond_the_high_water_mark(rt_with_
         seen += waiting
         for job_id in waiting:
             await claim(rt, job_id)
-        await redis.delete(QUEUE)
+        await redis.delete(*LANES)
     assert sorted(seen) == sorted(ids)
     dispatcher.app.close()
 
@@ -188,12 +188,12 @@ async def test_a_broker_that_goes_away_while_sending_gets_the_jobs_later(
 ) -> None:
     ids = await some_jobs(dispatcher.rt, 3)
     await dispatcher.tick()
-    await redis.delete(QUEUE)
+    await redis.delete(*LANES)
     for job_id in ids:
         await set_job(dispatcher.rt, job_id, dispatched_at=None)
     look = Dispatcher._broker
 
-    async def look_then_lose(self: Dispatcher) -> int:
+    async def look_then_lose(self: Dispatcher) -> list[int]:
         found = await look(self)
         broker.kill()
         return found

@@ -7,14 +7,14 @@ if __name__ == "__main__":
     # Celery reads this when it is imported.
     os.environ.setdefault("REMAP_SIGTERM", "SIGQUIT")
 
-    from footnote.queue import QUEUE
+    from footnote.queue import LANES
     from worker.app import app
 
     app.worker_main(
         [
             "worker",
             "--pool=prefork",
-            f"--queues={QUEUE}",
+            f"--queues={','.join(LANES)}",
             "--task-events",
             "--without-gossip",
             "--without-mingle",

@@ -15,10 +15,11 @@ from celery import Celery
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote import backlog, jobs, webhooks
+from footnote import backlog, jobs, turns, webhooks
 from footnote.errors import DatabaseAway
-from footnote.queue import QUEUE, make_app, start_jobs
+from footnote.queue import LANES, make_app, start_jobs
 from footnote.runtime import Runtime, connect, open_runtime
 from footnote.settings import Settings
 from footnote.telemetry import configure_logging, log
@@ -53,35 +54,39 @@ class Dispatcher:
     async def tick(self) -> None:
         await self._reap()
         waiting = await self._broker()
-        again = self.rt.settings.ring_again_seconds
-        if waiting == 0:
-            again = min(again, LOST_SECONDS)
         async with self.rt.transaction() as session:
             if not await session.scalar(select(func.pg_try_advisory_xact_lock(LOCK))):
                 return
-            room = self.rt.settings.queue_high_water
-            due = await backlog.take_due(session, max(0, room - waiting), again)
-        if due:
+            if await turns.paused(session):
+                return
+            due = [await self._take_due(session, large, waiting[large]) for large in (False, True)]
+        if any(due):
             # Sent after the commit; should sending fail, they are due again in a moment.
             await asyncio.to_thread(self._send, due)
 
-    def _send(self, due: Sequence[tuple[str, str]]) -> None:
+    async def _take_due(self, session: AsyncSession, large: bool, waiting: int) -> Sequence[tuple[str, str]]:
+        settings = self.rt.settings
+        again = settings.ring_again_seconds if waiting else min(settings.ring_again_seconds, LOST_SECONDS)
+        return await turns.take_due(session, large, settings.queue_high_water - waiting, again)
+
+    def _send(self, due: Sequence[Sequence[tuple[str, str]]]) -> None:
         from kombu.exceptions import OperationalError
 
         try:
-            start_jobs(self.app, due)
+            for large in (False, True):
+                start_jobs(self.app, due[large], large)
         except OperationalError as error:
             raise RedisError(str(error)) from error
 
-    async def _broker(self) -> int:
-        """Messages in the broker's queue; notices a broker that restarted with nothing in them."""
+    async def _broker(self) -> list[int]:
+        """Messages in each lane of the broker; notices a broker that restarted with nothing in them."""
         server: Any = await self.redis.info("server")
         if self.broker_run not in (None, server["run_id"]):
             log.warning("broker restarted: sending again what was waiting in it")
             async with self.rt.transaction() as session:
-                await backlog.forget_dispatched(session)
+                await turns.forget_dispatched(session)
         self.broker_run = server["run_id"]
-        return int(await self.redis.llen(QUEUE))
+        return [await self.redis.llen(lane) for lane in LANES]
 
     async def _reap(self) -> None:
         async with self.rt.transaction() as session:
