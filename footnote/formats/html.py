@@ -45,10 +45,15 @@ def declared_encoding(data: bytes) -> str | None:
 
 
 def parse(path: Path) -> Iterator[Block]:
+    data = read_bytes(path)
+    yield from blocks(decode(data, declared_encoding(data)))
+
+
+def blocks(markup: str) -> Iterator[Block]:
+    """The visible text of a page, all on page 1."""
     from selectolax.lexbor import LexborHTMLParser
 
-    data = read_bytes(path)
-    root = LexborHTMLParser(decode(data, declared_encoding(data))).root
+    root = LexborHTMLParser(markup).root
     if root is None:
         return
     writer = _Writer()

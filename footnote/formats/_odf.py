@@ -1,0 +1,107 @@
+"""OpenDocument: the text of paragraphs, lists and tables."""
+
+import re
+import zipfile
+from collections.abc import Iterator
+from typing import Any
+
+from footnote.errors import DocumentRejected
+from footnote.formats import _zip
+from footnote.formats._xml import children_of, local_name, value_of
+
+_MOST_REPEATED = 16_384  # columns of a sheet
+_MOST_SPACES = 100
+_SPACE = re.compile(r"[ \t\r\n]+")
+_CHARACTERS = {"tab": "\t", "line-break": "\n"}
+# What stands in the text but is not of it; notes are read behind it.
+_SKIPPED = {"annotation", "note", "tracked-changes", "ruby-text", "forms", "event-listeners", "title", "desc"}
+
+
+def refuse_encrypted(archive: zipfile.ZipFile) -> None:
+    """Raises `encrypted` for a document whose parts are."""
+    try:
+        manifest = _zip.read(archive, "META-INF/manifest.xml")
+    except KeyError:
+        return
+    if b"encryption-data" in manifest:
+        raise DocumentRejected("encrypted")
+
+
+def repeated(element: Any, attribute: str, most: int = _MOST_REPEATED) -> int:
+    """How often an element stands for itself."""
+    count = value_of(element, attribute)
+    return min(int(count), most) if count.isdecimal() and len(count) < 10 else 1
+
+
+def text_of(paragraph: Any) -> str:
+    """A paragraph's text. Its white space counts as in HTML, but for what is marked as spaces, tabs and line ends."""
+    return "".join(_runs(paragraph)).strip()
+
+
+def _runs(element: Any) -> Iterator[str]:
+    yield _SPACE.sub(" ", element.text or "")
+    for child in element:
+        name = local_name(child)
+        if name == "s":
+            yield " " * repeated(child, "c", _MOST_SPACES)
+        elif name in _CHARACTERS:
+            yield _CHARACTERS[name]
+        elif name == "text-box":
+            yield f"\n{all_text(child)}\n"
+        elif name and name not in _SKIPPED:
+            yield from _runs(child)
+        yield _SPACE.sub(" ", child.tail or "")
+
+
+def blocks(parent: Any) -> Iterator[Any]:
+    """Headings, paragraphs, lists and tables in order, also those in sections and indexes."""
+    for child in parent:
+        name = local_name(child)
+        if name in {"h", "p", "list", "table"}:
+            yield child
+        elif name and name not in _SKIPPED:
+            yield from blocks(child)
+
+
+def block_text(block: Any) -> str:
+    name = local_name(block)
+    if name == "list":
+        return "\n".join(_items(block, ""))
+    return table_text(block) if name == "table" else text_of(block)
+
+
+def all_text(element: Any) -> str:
+    """All text inside, a line per paragraph."""
+    return "\n".join(filter(None, map(block_text, blocks(element))))
+
+
+def _items(items: Any, indent: str) -> Iterator[str]:
+    """A line per item of a list, those of lists within it further in."""
+    for item in items:
+        mark = f"{indent}- " if local_name(item) == "list-item" else indent
+        for block in blocks(item):
+            if local_name(block) == "list":
+                yield from _items(block, indent + "  ")
+            elif text := block_text(block):
+                yield mark + text
+                mark = f"{indent}  "
+
+
+def table_text(table: Any) -> str:
+    """A line per row, cells parted by bars; a layout table's only cell stays as it is."""
+    lines = []
+    for row in rows(table):
+        cells = [all_text(cell) for cell in children_of(row, "table-cell")]
+        if len(cells) > 1:
+            cells = [cell.replace("\n", " ") for cell in cells]
+        if any(cells):
+            lines.append(" | ".join(cells))
+    return "\n".join(lines)
+
+
+def rows(table: Any) -> Iterator[Any]:
+    for child in table:
+        if local_name(child) == "table-row":
+            yield child
+        elif local_name(child) in {"table-header-rows", "table-rows", "table-row-group"}:
+            yield from rows(child)

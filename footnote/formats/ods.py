@@ -1,0 +1,74 @@
+"""OpenDocument sheets (.ods): a page per sheet, each row with the names of its columns, values as they are shown."""
+
+import zipfile
+from collections.abc import Iterator
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from footnote.formats import Block, _odf, _sheets, _xml, _zip
+from footnote.formats._odf import repeated
+from footnote.formats._xml import children_of, local_name, value_of
+
+MEDIA_TYPES: dict[str, tuple[str, ...]] = {
+    "application/vnd.oasis.opendocument.spreadsheet": (".ods",),
+    "application/vnd.oasis.opendocument.spreadsheet-template": (".ots",),
+}
+MEMBERS = ()
+
+_COLUMNS = 16_384
+_NUMBERS = {"float", "currency", "percentage", "date", "time"}
+
+
+def parse(path: Path) -> Iterator[Block]:
+    with _zip.opened(path) as archive:
+        _odf.refuse_encrypted(archive)
+        for (number, name), rows in groupby(_rows(archive), key=lambda found: found[:2]):
+            yield Block("", number)
+            yield from _sheets.blocks((row for _, _, row in rows if row), number, name)
+
+
+def _rows(archive: zipfile.ZipFile) -> Iterator[tuple[int, str, _sheets.Row | None]]:
+    """Number and name of the sheet with each of its rows, and with None at its end."""
+    sheet, number = 1, 0
+    merged: dict[tuple[int, int], tuple[int, int]] = {}
+    merging = _sheets.Merged(merged)
+    for element in _xml.stream(archive, "content.xml", "table-row", "table"):
+        table = element if local_name(element) == "table" else next(element.iterancestors("{*}table"), None)
+        if table is None or local_name(table.getparent()) != "spreadsheet":
+            continue  # a table within a cell, a chart or the record of changes
+        name = value_of(table, "name")
+        if table is element:
+            yield sheet, name, None
+            sheet, number = sheet + 1, 0
+            merged.clear()
+            merging = _sheets.Merged(merged)
+        else:
+            # Equal rows that follow each other are stored once; read once, they still part no table.
+            number += repeated(element, "number-rows-repeated") if _is_empty(element) else 1
+            yield sheet, name, merging.row(number, _cells(element, number, merged))
+
+
+def _is_empty(row: Any) -> bool:
+    return not any(len(cell) for cell in row)
+
+
+def _cells(row: Any, number: int, merged: dict[tuple[int, int], tuple[int, int]]) -> Iterator[tuple[int, str, bool]]:
+    column = 0
+    for cell in row:
+        if local_name(cell) not in {"table-cell", "covered-table-cell"}:
+            continue
+        hidden = local_name(cell) == "covered-table-cell"
+        text = "" if hidden else " ".join(" ".join(map(_odf.text_of, children_of(cell, "p"))).split())
+        kind = value_of(cell, "value-type")
+        if kind == "date" and text:
+            moment = value_of(cell, "date-value").partition(".")[0]
+            text = moment.removesuffix("T00:00:00").replace("T", " ") or text
+        count = repeated(cell, "number-columns-repeated")
+        if text:
+            down, across = repeated(cell, "number-rows-spanned"), repeated(cell, "number-columns-spanned")
+            if down > 1 or across > 1:
+                merged[number, column] = number + down - 1, min(column + across, _COLUMNS) - 1
+            for each in range(column, min(column + count, _COLUMNS)):
+                yield each, text, kind in _NUMBERS
+        column += count
