@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
-from footnote.errors import BatchTooLarge, RateLimited
+from footnote.errors import BatchTooLarge, RateLimited, Unavailable
 from footnote.limits import INTERACTIVE, LARGEST, PIPELINE, Endpoint, Quota, Shared
 from footnote.providers import Embedder, Embeddings, GenerationRequest, Generator, GeneratorEvent
 from footnote.settings import Settings
@@ -47,6 +47,7 @@ class GuardedEmbedder:
         self.endpoint = endpoint
         self.provider, self.address, self.model = inner.provider, inner.address, inner.model
         self.max_texts = inner.max_texts
+        self._dimensions: int | None = None
 
     @property
     def max_tokens(self) -> int:
@@ -99,12 +100,20 @@ class GuardedEmbedder:
                 async with self.endpoint.calling(tokens, patience=patience, divisible=len(texts) > 1) as call:
                     answer = await self._inner.embed(texts)
                     call.quota, call.tokens = answer.quota, answer.tokens
+                    self._check_dimensions(answer.vectors.shape[1])
                 return answer
             except RateLimited as limited:
                 wait = limited.retry_after or 1.0
                 if clock() + wait > deadline:
                     raise
                 await asyncio.sleep(wait)
+
+    def _check_dimensions(self, found: int) -> None:
+        """A length unlike the one before is believed when it comes again: the model may have been exchanged."""
+        before, self._dimensions = self._dimensions, found
+        if before not in (None, found):
+            message = f"The provider sent vectors of {found} dimensions after some of {before}."
+            raise Unavailable("provider_bad_response", message)
 
 
 class GuardedGenerator:
