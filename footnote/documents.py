@@ -245,13 +245,18 @@ async def page_of(
 
 async def page_text(session: AsyncSession, tenant_id: str, document_id: str, number: int) -> tuple[str, int]:
     """The stored text of a page of the active version, and how many pages there are. Raises NotFound."""
-    details = await get(session, tenant_id, document_id)
-    active = details.document.active_version_id
-    stored = await session.scalar(scoped(Page, tenant_id).where(Page.version_id == active, Page.number == number))
+    await get(session, tenant_id, document_id)
+    # In one statement: by the next one, another version could be the active one.
+    page = (
+        scoped(Page, tenant_id)
+        .join(Document, Document.active_version_id == Page.version_id)
+        .join(Version, Version.id == Page.version_id)
+        .where(Document.id == document_id, Page.number == number)
+    )
+    stored = (await session.execute(page.with_only_columns(Page.text, Version.pages))).one_or_none()
     if stored is None:
         raise NotFound("page_not_found", f"The document has no page {number} that is ready.")
-    pages = await session.scalar(select(Version.pages).where(Version.id == active))
-    return stored.text, pages or 1
+    return stored.text, stored.pages or 1
 
 
 async def chunks(session: AsyncSession, tenant_id: str, document_id: str, *, limit: int, after: int) -> Sequence[Chunk]:
