@@ -8,11 +8,11 @@ from sqlalchemy import select, text, update
 from sqlalchemy.orm import InstrumentedAttribute
 
 from footnote import objects
-from footnote.models import UnownedObject, Version
+from footnote.models import PagePicture, UnownedObject, Version
 from footnote.runtime import Runtime
 from footnote.storage import UNFINISHED
 
-FOLDERS = ("objects", "artifacts")
+FOLDERS = ("objects", "artifacts", "pictures")
 BATCH = 500
 LOOKUPS_AT_ONCE = 16
 
@@ -108,7 +108,7 @@ async def _batches(items: AsyncIterator[str]) -> AsyncIterator[set[str]]:
 
 async def _named(rt: Runtime, keys: set[str]) -> set[str | None]:
     # In one statement: between two of them an object could move from one owner to the other.
-    columns = (Version.object_key, Version.artifact_key, UnownedObject.key)
+    columns = (Version.object_key, Version.artifact_key, PagePicture.key, UnownedObject.key)
     owners = [select(column.label("key")).where(column.in_(keys)) for column in columns]
     async with rt.transaction() as session:
         return set(await session.scalars(owners[0].union(*owners[1:])))

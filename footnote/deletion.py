@@ -64,13 +64,11 @@ async def _delete(session: AsyncSession, tenant_id: str, document_id: str) -> di
     await webhooks.document_deleted(session, job_ids)
     await idempotency.forget_document(session, tenant_id, document_id)
     versions = (await session.scalars(select(Version).where(Version.document_id == document_id))).all()
-    kept = [key for version in versions for key in (version.object_key, version.artifact_key) if key]
-    await objects.give_up(session, kept)
     counts = {
         "versions": len(versions),
         "jobs": len(job_ids),
-        "objects": len(kept),
         "bytes": sum(version.bytes for version in versions if version.object_key),
+        "objects": len(await objects.give_up_versions(session, document_id, but=None)),
         "embeddings": await cache.forget(session, tenant_id, document_id),
         "chunks": await _count(session, delete(Chunk).where(Chunk.document_id == document_id)),
         "pages": await _count(session, delete(Page).where(Page.version_id.in_([each.id for each in versions]))),

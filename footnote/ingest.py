@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote import artifacts, cache, documents, jobs, objects, sources
+from footnote import artifacts, cache, jobs, objects, sources
 from footnote.artifacts import Extracted
 from footnote.chunking import Chunk, embedding_text, split
 from footnote.errors import DatabaseAway, DocumentRejected, FootnoteError, Unavailable

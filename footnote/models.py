@@ -352,6 +352,18 @@ class WebhookDelivery(Base):
     delivered_at: Mapped[datetime | None]
 
 
+class PagePicture(Base):
+    """A page as people see it, kept in the store as long as its version is the one that queries see."""
+
+    __tablename__ = "page_picture"
+
+    version_id: Mapped[str] = _ref("version", key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    width: Mapped[int] = mapped_column(primary_key=True)
+    tenant_id: Mapped[str] = _ref("tenant")
+    key: Mapped[str] = mapped_column(unique=True)
+
+
 class UnownedObject(Base):
     """An object in the store that no version names: it is being written, or given up. Deleted when `delete_at` comes.
 

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.clock import from_now
 from footnote.errors import DatabaseAway, FootnoteError, Unavailable
-from footnote.models import UnownedObject, Version
+from footnote.models import PagePicture, UnownedObject, Version
 from footnote.runtime import Runtime
 from footnote.telemetry import log
 
@@ -44,6 +44,24 @@ async def give_up(session: AsyncSession, keys: Iterable[str | None]) -> None:
         await session.execute(given_up.on_conflict_do_update(index_elements=["key"], set_={"delete_at": func.now()}))
 
 
+async def give_up_versions(session: AsyncSession, document_id: str, but: str | None) -> list[str]:
+    """Gives up what the store has of a document's versions, `but` the one that queries see; the keys.
+
+    Of that one the bytes and the pictures stay. An artifact is of no use to any of them.
+    """
+    keys: list[str] = []
+    versions = (await session.scalars(select(Version).where(Version.document_id == document_id))).all()
+    for version in versions:
+        keys += [key for key in (version.artifact_key, version.id != but and version.object_key) if key]
+        version.artifact_key = None
+        version.object_key = version.object_key if version.id == but else None
+    replaced = [version.id for version in versions if version.id != but]
+    gone = delete(PagePicture).where(PagePicture.version_id.in_(replaced)).returning(PagePicture.key)
+    keys += (await session.scalars(gone)).all()
+    await give_up(session, keys)
+    return keys
+
+
 @asynccontextmanager
 async def reserved(rt: Runtime, key: str) -> AsyncIterator[None]:
     """Keeps an object while the block writes it and adopts it; gives it up when the block raises."""
@@ -66,8 +84,9 @@ async def _let_go(rt: Runtime, key: str) -> None:
         # Waits for such a commit if it is still on its way, so that the next statement sees what came of it.
         if (await session.scalars(noted.returning(UnownedObject.key))).all():
             return
-        by_a_version = (Version.object_key == key) | (Version.artifact_key == key)
-        if await session.scalar(select(Version.id).where(by_a_version)) is None:
+        by_a_version = select(Version.id).where((Version.object_key == key) | (Version.artifact_key == key))
+        as_a_picture = select(PagePicture.version_id).where(PagePicture.key == key)
+        if await session.scalar(by_a_version.union(as_a_picture)) is None:
             # Swept while its writer was frozen, who may have written it anew since.
             await give_up(session, [key])
 

@@ -14,7 +14,7 @@ from uuid import uuid4
 import pytest
 from sqlalchemy import func, select
 
-from api.schemas import JobOut
+from api.schemas.jobs import JobOut
 from footnote import jobs
 from footnote.models import Job
 from footnote.runtime import Runtime, open_runtime

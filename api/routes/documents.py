@@ -5,22 +5,15 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Depends, Path, Query, Response
 from fastapi.responses import StreamingResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
 from api.deps import Cursor, Limit, Plain, Reader, RuntimeDep, Writer
-from api.schemas import (
-    ChunkOut,
-    DeletionOut,
-    DocumentOut,
-    DocumentStatus,
-    PageOf,
-    PageOut,
-    ReportOut,
-    StatusOut,
-)
-from footnote import deletion, documents, jobs
+from api.schemas.common import PageOf
+from api.schemas.documents import ChunkOut, DeletionOut, DocumentOut, HighlightsOut, PageOut, ReportOut
+from api.schemas.jobs import DocumentStatus, StatusOut
+from footnote import deletion, documents, jobs, pictures
 from footnote.errors import DatabaseAway, Invalid
 from footnote.runtime import Runtime
 
@@ -28,6 +21,7 @@ router = APIRouter(prefix="/v1/documents", tags=["documents"])
 
 POLL_SECONDS = 0.5
 DocumentId = Annotated[Plain, Path(max_length=64)]
+PageNumber = Annotated[int, Path(ge=1, le=1_000_000)]
 
 
 @router.get("", operation_id="documents_list")
@@ -140,10 +134,42 @@ async def _after(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[byte
         yield piece
 
 
+@router.get(
+    "/{document_id}/pages/{number}.webp",
+    operation_id="documents_page_picture",
+    response_class=Response,
+    responses={200: {"content": {"image/webp": {}}}},
+)
+async def page_picture(
+    document_id: DocumentId,
+    number: PageNumber,
+    rt: RuntimeDep,
+    caller: Reader,
+    width: Annotated[int, Query(ge=400, le=2400, multiple_of=400, description="Pixels.")] = 1200,
+) -> Response:
+    """A page of a PDF as a picture. Made once, then kept."""
+    made = await pictures.picture(rt, caller.tenant_id, document_id, number, width)
+    return Response(made, media_type="image/webp", headers={"Cache-Control": "private, max-age=300"})
+
+
+@router.get("/{document_id}/pages/{number}/highlights", operation_id="documents_page_highlights")
+async def page_highlights(
+    document_id: DocumentId,
+    number: PageNumber,
+    rt: RuntimeDep,
+    caller: Reader,
+    char_start: Annotated[int, Query(ge=0, le=100_000_000, description="As a chunk or a citation has it.")],
+    char_end: Annotated[int, Query(ge=1, le=100_000_000)],
+) -> HighlightsOut:
+    """Where characters of a PDF page's stored text stand on its picture; no boxes if they cannot be placed."""
+    found = await pictures.highlights(rt, caller.tenant_id, document_id, number, char_start, char_end)
+    return HighlightsOut.model_validate(found)
+
+
 @router.get("/{document_id}/pages/{number}", operation_id="documents_page")
 async def page(
     document_id: DocumentId,
-    number: Annotated[int, Path(ge=1, le=1_000_000)],
+    number: PageNumber,
     rt: RuntimeDep,
     caller: Reader,
 ) -> PageOut:

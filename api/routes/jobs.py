@@ -7,7 +7,8 @@ from fastapi import APIRouter, Path, Query
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
 
 from api.deps import Plain, Reader, RuntimeDep, Writer
-from api.schemas import JobOut, JobStatus, ListedJobOut, PageOf, RetriedOut, Step
+from api.schemas.common import PageOf
+from api.schemas.jobs import JobOut, JobStatus, ListedJobOut, RetriedOut, Step
 from footnote import job_list, jobs
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from api.deps import Plain, Reader, RuntimeDep
 from api.errors import of_error, request_id_of
-from api.schemas import AnswerOut, CitationOut, HitOut, SearchOut
+from api.schemas.search import AnswerOut, CitationOut, HitOut, SearchOut
 from footnote import answering, retrieval, text
 from footnote.answering import Citation, Delta, Done, Question, Sources
 from footnote.errors import FootnoteError, Unavailable

@@ -9,7 +9,7 @@ from pydantic import Field
 from api import uploads
 from api.deps import IdempotencyKey, RuntimeDep, Writer
 from api.errors import problem_body, request_id_of
-from api.schemas import AcceptedOut, BatchOut
+from api.schemas.documents import AcceptedOut, BatchOut
 from api.uploads import Rejected, UploadFields
 from footnote import documents, idempotency, outgoing
 from footnote.errors import FootnoteError

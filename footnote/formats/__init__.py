@@ -81,6 +81,11 @@ def supported() -> dict[str, tuple[str, ...]]:
     return {kind: extensions for module in modules() for kind, extensions in module.MEDIA_TYPES.items()}
 
 
+def has_pictures(media_type: str) -> bool:
+    """Whether its pages can be shown as people see them, with quotes marked on them."""
+    return hasattr(module_for(media_type), "render")
+
+
 def is_container(media_type: str) -> bool:
     """Whether there are files in it that become documents of their own."""
     return hasattr(module_for(media_type), "unpack")

@@ -1,8 +1,9 @@
-"""The process a parser runs in: `python -m footnote.formats.child WHAT MEDIA_TYPE PATH CPU_SECONDS MEMORY_BYTES`.
+"""The process a parser runs in: `python -m footnote.formats.child WHAT MEDIA_TYPE PATH CPU_SECONDS MEMORY_BYTES ASKED`.
 
 It limits itself, then writes frames to stdout: the lengths of two parts, then a JSON part and one of bytes. Asked for
 `pages`, a frame is `{"page": n, "sections": [[start, end, [heading, ...]], ...]}` with the page's text; asked for
 `files`, the files within a container, `{"file": name}` and then `{"piece": true}` with bytes of it, again and again.
+Asked for the `picture` of a page, or for the `boxes` of a quote on it, as ASKED says in JSON, one frame has it.
 The last frame is `{"done": how many}` or `{"error": code, "message": ..., "detail": ...}`. The process ends when its
 stdin is closed, so that it never outlives the one that started it. Imports are few: every document pays for them.
 """
@@ -87,6 +88,16 @@ def _send_files(out: BinaryIO, media_type: str, path: Path) -> None:
     _write(out, {"done": done})
 
 
+def _send_picture(out: BinaryIO, media_type: str, path: Path, asked: dict[str, Any]) -> None:
+    _write(out, {"picture": True}, module_for(media_type).render(path, **asked))
+    _write(out, {"done": 1})
+
+
+def _send_boxes(out: BinaryIO, media_type: str, path: Path, asked: dict[str, Any]) -> None:
+    _write(out, {"boxes": module_for(media_type).boxes(path, **asked)})
+    _write(out, {"done": 1})
+
+
 def _failure(error: BaseException) -> dict[str, Any]:
     """What a failed parse means: the limits, our installation, or else the document is at fault."""
     if isinstance(error, FootnoteError):
@@ -99,17 +110,22 @@ def _failure(error: BaseException) -> dict[str, Any]:
     return {"error": code, "message": CODES[code], "detail": f"{type(error).__name__}: {error}"[:500]}
 
 
-def main(what: str, media_type: str, path: str, cpu_seconds: int, memory_bytes: int) -> None:
+def main(what: str, media_type: str, path: str, cpu_seconds: int, memory_bytes: int, asked: dict[str, Any]) -> None:
     _limit(cpu_seconds, memory_bytes)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     # Whatever a library prints must not land between the frames.
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
     try:
-        if what == "files":
-            _send_files(out, media_type, Path(path))
-        else:
-            _send_pages(out, media_type, Path(path), cpu_seconds)
+        match what:
+            case "pages":
+                _send_pages(out, media_type, Path(path), cpu_seconds)
+            case "files":
+                _send_files(out, media_type, Path(path))
+            case "picture":
+                _send_picture(out, media_type, Path(path), asked)
+            case "boxes":
+                _send_boxes(out, media_type, Path(path), asked)
     except BrokenPipeError:
         os._exit(1)
     except BaseException as error:
@@ -119,4 +135,4 @@ def main(what: str, media_type: str, path: str, cpu_seconds: int, memory_bytes: 
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5]))
+    main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5]), json.loads(sys.argv[6]))

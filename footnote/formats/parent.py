@@ -63,9 +63,26 @@ async def _pieces(frames: AsyncIterator[_Frame], following: list[dict[str, Any]]
         yield body
 
 
-async def _frames(what: str, path: Path, media_type: str, limits: "ParseLimits") -> AsyncGenerator[_Frame, None]:
+async def picture(path: Path, media_type: str, limits: "ParseLimits", *, number: int, width: int) -> bytes:
+    """A page as WebP, `width` pixels wide. Raises as above."""
+    async with aclosing(_frames("picture", path, media_type, limits, number=number, width=width)) as frames:
+        return (await anext(frames))[1]
+
+
+async def boxes(
+    path: Path, media_type: str, limits: "ParseLimits", *, number: int, quote: str, where: float
+) -> list[list[float]]:
+    """Where a quote stands on a page: left, top, right, bottom of each line of it, as shares of the page."""
+    async with aclosing(_frames("boxes", path, media_type, limits, number=number, quote=quote, where=where)) as frames:
+        found: list[list[float]] = (await anext(frames))[0]["boxes"]
+        return found
+
+
+async def _frames(
+    what: str, path: Path, media_type: str, limits: "ParseLimits", **asked: Any
+) -> AsyncGenerator[_Frame, None]:
     """What the child sends, until it is done. Raises `DocumentRejected` if it sends an error, or nothing."""
-    process = await _start(what, path, media_type, limits)
+    process = await _start(what, path, media_type, limits, asked)
     try:
         while True:
             head, body = await _frame(process, limits.wall_seconds)
@@ -82,12 +99,12 @@ async def _frames(what: str, path: Path, media_type: str, limits: "ParseLimits")
         raise error
 
 
-async def _start(what: str, path: Path, media_type: str, limits: "ParseLimits") -> Process:
+async def _start(what: str, path: Path, media_type: str, limits: "ParseLimits", asked: dict[str, Any]) -> Process:
     # A parser has no business with the keys in our environment.
     environment = {"PYTHONPATH": str(_ROOT), "PYTHONSAFEPATH": "1", "PYTHONUTF8": "1"}
     environment |= {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
     command = [sys.executable, "-m", "footnote.formats.child", what, media_type, str(path)]
-    command += [str(limits.cpu_seconds), str(limits.memory_bytes)]
+    command += [str(limits.cpu_seconds), str(limits.memory_bytes), json.dumps(asked)]
     return await asyncio.create_subprocess_exec(
         *command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env=environment, limit=_BUFFER
     )

@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING, Any
 from footnote.errors import DocumentRejected
 from footnote.formats import Block
 from footnote.formats._page_titles import PageTitles
+from footnote.formats._pdf_pages import boxes, render
 
 if TYPE_CHECKING:
     from pypdf import PdfReader
+
+__all__ = ["MEDIA_TYPES", "boxes", "parse", "recognise", "render"]
 
 MEDIA_TYPES: dict[str, tuple[str, ...]] = {"application/pdf": (".pdf",)}
 

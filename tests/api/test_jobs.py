@@ -7,7 +7,7 @@ from typing import Any, get_args
 import pytest
 from sqlalchemy import func
 
-from api.schemas import UNITS, Step
+from api.schemas.jobs import UNITS, Step
 from footnote import jobs
 from footnote.errors import RateLimited, Unavailable
 from footnote.models import Job

@@ -1,0 +1,214 @@
+"""Documents: accepted, looked at, deleted."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from api.schemas.common import ErrorOut, Out, ProblemOut
+from api.schemas.jobs import (
+    DocumentStatus,
+    JobOut,
+    NextAttempt,
+    ProgressOut,
+    Reason,
+    Step,
+    document_status,
+    standing,
+)
+from footnote import reports
+from footnote.documents import Accepted, Details
+from footnote.models import Chunk, JobStep
+
+
+class DocumentOut(Out):
+    id: str
+    collection: str
+    external_id: str | None
+    parent_id: Annotated[str | None, Field(description="The archive or message that it was found in.")]
+    source_url: str | None
+    filename: str
+    media_type: str
+    status: DocumentStatus
+    step: Step
+    progress: ProgressOut
+    waiting_for: Reason
+    next_attempt_at: NextAttempt
+    error: ErrorOut | None
+    version: int
+    pages: int | None
+    chunks: int | None
+    bytes: int
+    sha256: str
+    metadata: dict[str, Any]
+    job_id: str
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def of(cls, details: Details) -> "DocumentOut":
+        document, version, job = details.document, details.version, details.job
+        return cls(
+            id=document.id,
+            collection=details.collection,
+            external_id=document.external_id,
+            parent_id=document.parent_id,
+            source_url=version.source_url,
+            filename=version.filename,
+            media_type=version.media_type,
+            status=document_status(job),
+            **standing(job),
+            version=version.number,
+            pages=version.pages,
+            chunks=version.chunks,
+            bytes=version.bytes,
+            sha256=version.sha256.hex(),
+            metadata=document.attributes,
+            job_id=job.id,
+            created_at=document.created_at,
+            updated_at=document.updated_at,
+        )
+
+
+class AcceptedOut(Out):
+    document: DocumentOut
+    job: JobOut
+    deduplicated: bool
+
+    @classmethod
+    def of(cls, accepted: Accepted) -> "AcceptedOut":
+        details = accepted.details
+        return cls(document=DocumentOut.of(details), job=JobOut.of(details.job), deduplicated=accepted.deduplicated)
+
+
+class BatchItemOut(Out):
+    """What became of one file: the document and its job, or an error."""
+
+    filename: str
+    document: DocumentOut | None = None
+    job: JobOut | None = None
+    deduplicated: bool | None = None
+    error: ProblemOut | None = None
+
+
+class BatchOut(Out):
+    data: list[BatchItemOut]
+
+
+class DeletionCounts(Out):
+    """What was removed: rows, and the objects with their size in bytes."""
+
+    documents: Annotated[int, Field(description="The document, and those that were found in it.")]
+    versions: int
+    pages: int
+    chunks: int
+    embeddings: int
+    jobs: int
+    objects: int
+    bytes: int
+
+
+class DeletionOut(Out):
+    """The receipt of a deleted document."""
+
+    document_id: str
+    deleted_at: datetime
+    counts: DeletionCounts
+
+
+class ChunkOut(Out):
+    chunk_id: str
+    document_id: str
+    position: int
+    page_start: int
+    page_end: int
+    char_start: int
+    char_end: int
+    heading: str
+    text: str
+
+    @classmethod
+    def of(cls, chunk: Chunk) -> "ChunkOut":
+        names = cls.model_fields.keys() - {"chunk_id"}
+        return cls(chunk_id=chunk.public_id, **{name: getattr(chunk, name) for name in names})
+
+
+class PageOut(Out):
+    page: int
+    pages: int
+    text: str
+
+
+class HighlightsOut(Out):
+    """Where a quote stands on the picture of its page."""
+
+    page: int
+    quote: str
+    boxes: Annotated[
+        list[list[float]], Field(description="[left, top, right, bottom] of each line, as shares of width and height.")
+    ]
+
+
+class WarningOut(Out):
+    code: str
+    message: str
+
+
+class StepTimeOut(Out):
+    name: str
+    attempts: int
+    seconds: Annotated[float | None, Field(description="From the first beginning to the end, waits included.")]
+
+
+class SkippedFileOut(Out):
+    name: str
+    code: str
+
+
+class ReportOut(Out):
+    """What was read of a document's newest version, and what was not."""
+
+    document_id: str
+    filename: str
+    media_type: str
+    version: int
+    status: DocumentStatus
+    error: ErrorOut | None
+    bytes: int
+    pages: int = 0
+    pages_without_text: int = 0
+    empty_pages: list[int] = Field(default=[], description="Numbers of pages without text, the first ones.")
+    characters: int = 0
+    replaced_characters: int = 0
+    chunks: int = 0
+    embedded: Annotated[int, Field(description="Chunks that the provider was asked for; the others were known.")] = 0
+    tokens: int = 0
+    documents: Annotated[int, Field(description="Documents made of files within this one.")] = 0
+    skipped: int = 0
+    skipped_files: list[SkippedFileOut] = Field(default=[])
+    warnings: list[WarningOut]
+    steps: list[StepTimeOut]
+
+    @classmethod
+    def of(cls, details: Details, steps: list[JobStep]) -> "ReportOut":
+        counts: dict[str, Any] = {}
+        for step in reversed(steps):  # what the first step counted is said of all of them
+            counts |= step.counts
+        return cls(
+            document_id=details.document.id,
+            filename=details.version.filename,
+            media_type=details.version.media_type,
+            version=details.version.number,
+            status=document_status(details.job),
+            error=standing(details.job)["error"],
+            bytes=details.version.bytes,
+            **{name: value for name, value in counts.items() if name in cls.model_fields},
+            warnings=[WarningOut.model_validate(each) for each in reports.warnings(counts)],
+            steps=[StepTimeOut(name=step.name, attempts=step.attempts, seconds=_seconds(step)) for step in steps],
+        )
+
+
+def _seconds(step: JobStep) -> float | None:
+    if step.started_at is None or step.finished_at is None:
+        return None
+    return (step.finished_at - step.started_at).total_seconds()

@@ -1,0 +1,92 @@
+"""Pages as people see them: a picture of each, made once, and the boxes of what is cited from it."""
+
+import asyncio
+from dataclasses import dataclass
+
+from sqlalchemy import delete, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from footnote import documents, objects
+from footnote.errors import DocumentRejected, Invalid, NotFound, Unsupported
+from footnote.formats import has_pictures, parent
+from footnote.ids import new_id
+from footnote.models import PagePicture, Version
+from footnote.runtime import Runtime
+from footnote.storage import writing
+
+AT_ONCE = 2  # children at work for one process
+LONGEST_QUOTE = 8_000  # characters
+_room = asyncio.Semaphore(AT_ONCE)
+
+
+@dataclass(frozen=True)
+class Highlights:
+    """Boxes as [left, top, right, bottom], shares of the page's width and height, a line each."""
+
+    page: int
+    quote: str
+    boxes: list[list[float]]
+
+
+async def picture(rt: Runtime, tenant_id: str, document_id: str, number: int, width: int) -> bytes:
+    """A page of the version that queries see, as WebP. Raises NotFound, Unsupported."""
+    async with rt.transaction() as session:
+        version = await _shown(session, tenant_id, document_id, number)
+        key = await session.scalar(
+            select(PagePicture.key).where(
+                PagePicture.version_id == version.id, PagePicture.number == number, PagePicture.width == width
+            )
+        )
+    if key is not None:
+        try:
+            return b"".join([piece async for piece in rt.store.read(key)])
+        except DocumentRejected:  # lost from the store: made again
+            await rt.execute(delete(PagePicture).where(PagePicture.key == key))
+    async with _room, rt.store.local_copy(version.object_key or "") as path:
+        made = await parent.picture(path, version.media_type, rt.settings.parse_limits, number=number, width=width)
+    await _keep(rt, version, number, width, made)
+    return made
+
+
+async def _keep(rt: Runtime, version: Version, number: int, width: int, made: bytes) -> None:
+    key = f"pictures/{version.id}/{new_id('pic')}"
+    async with objects.reserved(rt, key):
+        async with writing(rt.store, key) as out:
+            await out.write(made)
+        async with rt.transaction() as session:
+            # One that is replaced or deleted meanwhile will not be asked for again.
+            shown = select(Version.id).where(Version.id == version.id, Version.object_key.is_not(None))
+            if await session.scalar(shown.with_for_update(read=True)) is None:
+                return
+            row = {"version_id": version.id, "number": number, "width": width, "tenant_id": version.tenant_id}
+            kept = insert(PagePicture).values(**row, key=key).on_conflict_do_nothing()
+            if await session.scalar(kept.returning(PagePicture.key)):
+                await objects.adopt(session, key)
+
+
+async def highlights(rt: Runtime, tenant_id: str, document_id: str, number: int, start: int, end: int) -> Highlights:
+    """Where the characters `start:end` of a page's stored text stand on the page. Raises NotFound, Invalid."""
+    async with rt.transaction() as session:
+        version = await _shown(session, tenant_id, document_id, number)
+        text, _ = await documents.page_text(session, tenant_id, document_id, number)
+    quote = text[start:end]
+    if not quote.strip() or len(quote) > LONGEST_QUOTE:
+        raise Invalid("invalid_request", f"Choose from 1 to {LONGEST_QUOTE} characters of the page's text.")
+    async with _room, rt.store.local_copy(version.object_key or "") as path:
+        limits = rt.settings.parse_limits
+        boxes = await parent.boxes(
+            path, version.media_type, limits, number=number, quote=quote, where=start / len(text)
+        )
+    return Highlights(number, quote, boxes)
+
+
+async def _shown(session: AsyncSession, tenant_id: str, document_id: str, number: int) -> Version:
+    """The version that queries see, if it has the page and its pages can be shown."""
+    document = (await documents.get(session, tenant_id, document_id)).document
+    version = await session.get(Version, document.active_version_id) if document.active_version_id else None
+    if version is None or number > (version.pages or 0):
+        raise NotFound("page_not_found", f"The document has no page {number} that is ready.")
+    if not has_pictures(version.media_type):
+        raise Unsupported("no_pictures", "Only the pages of PDFs can be shown.")
+    return version
