@@ -9,6 +9,7 @@ from footnote.errors import DocumentRejected
 from footnote.formats import _zip
 from footnote.formats._xml import children_of, local_name, value_of
 
+CONTENT = "content.xml"
 _MOST_REPEATED = 16_384  # columns of a sheet
 _MOST_SPACES = 100
 _SPACE = re.compile(r"[ \t\r\n]+")
@@ -17,14 +18,13 @@ _CHARACTERS = {"tab": "\t", "line-break": "\n"}
 _SKIPPED = {"annotation", "note", "tracked-changes", "ruby-text", "forms", "event-listeners", "title", "desc"}
 
 
-def refuse_encrypted(archive: zipfile.ZipFile) -> None:
-    """Raises `encrypted` for a document whose parts are."""
-    try:
-        manifest = _zip.read(archive, "META-INF/manifest.xml")
-    except KeyError:
-        return
-    if b"encryption-data" in manifest:
+def check(archive: zipfile.ZipFile) -> None:
+    """Raises `encrypted` for a document whose parts are, and `type_mismatch` for what is none."""
+    names = archive.namelist()
+    if "META-INF/manifest.xml" in names and b"encryption-data" in _zip.read(archive, "META-INF/manifest.xml"):
         raise DocumentRejected("encrypted")
+    if CONTENT not in names:
+        raise DocumentRejected("type_mismatch")
 
 
 def repeated(element: Any, attribute: str, most: int = _MOST_REPEATED) -> int:

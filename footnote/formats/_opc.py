@@ -2,13 +2,26 @@
 
 import posixpath
 import zipfile
+from typing import Any
 
-from footnote.formats import _xml
+from footnote.errors import DocumentRejected
+from footnote.formats import _xml, _zip
 
 
 def main_part(archive: zipfile.ZipFile, usual: str) -> str:
-    """Name of the part that is the document."""
-    return related(archive, "").get("officeDocument", usual)
+    """Name of the part that is the document. Raises `type_mismatch` where there is none."""
+    part = related(archive, "").get("officeDocument", usual)
+    try:
+        return _zip.member(archive, part).filename
+    except KeyError as error:
+        raise DocumentRejected("type_mismatch") from error
+
+
+def expect(root: Any, name: str) -> Any:
+    """A part's root element, if it is of this name. Raises `type_mismatch`: the package is of another kind."""
+    if _xml.local_name(root) != name:
+        raise DocumentRejected("type_mismatch")
+    return root
 
 
 def related(archive: zipfile.ZipFile, part: str) -> dict[str, str]:

@@ -17,7 +17,7 @@ MEMBERS = ("word/",)
 def parse(path: Path) -> Iterator[Block]:
     with _zip.opened(path) as archive:
         main = _opc.main_part(archive, "word/document.xml")
-        body = child_of(_read(archive, main), "body")
+        body = child_of(_opc.expect(_read(archive, main), "document"), "body")
         related = _opc.related(archive, main)
         styles = Styles(_read(archive, related["styles"]) if "styles" in related else ())
         yield from _sections(() if body is None else body, styles)

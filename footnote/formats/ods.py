@@ -22,7 +22,7 @@ _NUMBERS = {"float", "currency", "percentage", "date", "time"}
 
 def parse(path: Path) -> Iterator[Block]:
     with _zip.opened(path) as archive:
-        _odf.refuse_encrypted(archive)
+        _odf.check(archive)
         for (number, name), rows in groupby(_rows(archive), key=lambda found: found[:2]):
             yield Block("", number)
             yield from _sheets.blocks((row for _, _, row in rows if row), number, name)
@@ -33,7 +33,7 @@ def _rows(archive: zipfile.ZipFile) -> Iterator[tuple[int, str, _sheets.Row | No
     sheet, number = 1, 0
     merged: dict[tuple[int, int], tuple[int, int]] = {}
     merging = _sheets.Merged(merged)
-    for element in _xml.stream(archive, "content.xml", "table-row", "table"):
+    for element in _xml.stream(archive, _odf.CONTENT, "table-row", "table"):
         table = element if local_name(element) == "table" else next(element.iterancestors("{*}table"), None)
         if table is None or local_name(table.getparent()) != "spreadsheet":
             continue  # a table within a cell, a chart or the record of changes

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from footnote.errors import DocumentRejected
 from footnote.formats import Block, _odf, _xml, _zip
 from footnote.formats._xml import child_of, children_of, descendants_of, local_name, value_of
 
@@ -19,11 +20,11 @@ _NOTES = {"footnote": "Footnotes", "endnote": "Endnotes"}
 
 def parse(path: Path) -> Iterator[Block]:
     with _zip.opened(path) as archive:
-        _odf.refuse_encrypted(archive)
-        content = _xml.read(archive, "content.xml")
+        _odf.check(archive)
+        content = _xml.read(archive, _odf.CONTENT)
         text = child_of(content, "body", "text")
         if text is None:
-            raise KeyError("body/text")
+            raise DocumentRejected("type_mismatch")
         titles = _title_styles(content)
         above: list[tuple[int, str]] = []
         for block in _odf.blocks(text):

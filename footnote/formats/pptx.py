@@ -28,7 +28,7 @@ _TITLE_CHARACTERS = 200  # a title longer than this is text in the wrong place
 def parse(path: Path) -> Iterator[Block]:
     with _zip.opened(path) as archive:
         main = _opc.main_part(archive, "ppt/presentation.xml")
-        presentation = _xml.read(archive, main)
+        presentation = _opc.expect(_xml.read(archive, main), "presentation")
         parts = _opc.relations(archive, main)
         sections = _sections(presentation)
         layouts = Layouts(archive)

@@ -107,10 +107,11 @@ def _zip_type(head: bytes, promised: str | None, packed: bool) -> str | None:
         for module in modules():
             if name.startswith(getattr(module, "MEMBERS", ())):
                 return promised if promised in module.MEDIA_TYPES else next(iter(module.MEDIA_TYPES))
-    if packed and all(name.startswith(_PACKAGES) for name in names):
-        return promised
-    known = any(name.startswith((*_KNOWN_ZIPS, *_PACKAGES)) for name in names)
-    return ARCHIVE if promised in (None, ARCHIVE) and not known else None
+    if any(name.startswith(tuple(_KNOWN_ZIPS)) for name in names):
+        return None
+    if packed:
+        return promised  # what tells it stands further back; its parser will say so if it is something else
+    return ARCHIVE if promised is None and not any(name.startswith(_PACKAGES) for name in names) else None
 
 
 def _refused(head: bytes, extension: str) -> tuple[str, str]:

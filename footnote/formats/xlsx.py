@@ -31,7 +31,7 @@ def parse(path: Path) -> Iterator[Block]:
 
 
 def _workbook(archive: zipfile.ZipFile, main: str) -> Iterator[Block]:
-    workbook = _xml.read(archive, main)
+    workbook = _opc.expect(_xml.read(archive, main), "workbook")
     related = _opc.related(archive, main)
     base_1904 = value_of(child_of(workbook, "workbookPr"), "date1904") in {"1", "true"}
     shown = Shown(archive, related.get("sharedStrings"), related.get("styles"), base_1904)

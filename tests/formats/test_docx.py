@@ -83,7 +83,7 @@ def test_damaged_files(tmp_path: Path) -> None:
     assert rejected(path) == "corrupt_file"
     with zipfile.ZipFile(path, "w") as archive:
         archive.writestr("other.xml", "<a/>")
-    assert rejected(path) == "corrupt_file"
+    assert rejected(path) == "type_mismatch"
 
 
 def test_entities_are_not_resolved(tmp_path: Path) -> None:
