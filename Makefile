@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check bench clean docker-check docs
+.PHONY: help up test check bench faults clean docker-check docs
 
 help:  ## Show this help
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "  %-14s %s\n", $$1, $$2 }'
@@ -30,6 +30,9 @@ docs: $(VENV)/.dev  ## Write the generated documents: settings, errors, OpenAPI
 
 bench: $(VENV)/.dev  ## Measure the steps of ingestion and queries side by side with their bare parts
 	$(BIN)/python -m scripts.bench
+
+faults: $(VENV)/.dev  ## Kill and freeze what runs, again and again, and check the promises (20 minutes; SHORT=1: 2)
+	$(BIN)/python -m scripts.faults $(if $(SHORT),--scenario storm --short,--seed 1 2 3) $(FAULTS)
 
 docker-check:  ## Build both images for real without an engine (root, Debian, minutes)
 	scripts/docker_check.sh

@@ -17,6 +17,7 @@ from scripts.faults.stack import LEASE, Stack, until
 from scripts.faults.watch import Fault, Watch
 
 BACK_SECONDS = 60.0
+END_SECONDS = {signal.SIGKILL: 3.0, signal.SIGTERM: 30.0}
 FROZEN_SECONDS = {"worker": LEASE + 3, "redis": 6.0}
 
 STORM = {
@@ -43,11 +44,10 @@ class Faults:
         self.celery: Celery = make_app(Settings(redis_url=stack.valkey.url))
 
     async def storm(self, counts: dict[str, int], seconds: float) -> None:
-        """All of them at random moments within so many seconds."""
-        kinds = [kind for kind, count in counts.items() for _ in range(count)]
+        """All of them at random moments within so many seconds, once there is something to hit."""
         async with asyncio.TaskGroup() as group:
-            for kind in kinds:
-                group.create_task(self._inflict(kind, self.rng.uniform(0, seconds)))
+            for kind in (kind for kind, count in counts.items() for _ in range(count)):
+                group.create_task(self._inflict(kind, self.rng.uniform(2, seconds)))
 
     async def _inflict(self, kind: str, after: float) -> None:
         await asyncio.sleep(after)
@@ -56,71 +56,50 @@ class Faults:
             if what == "pool child":
                 await self._hit_pool_child(kind, how)
             elif how == "killed":
-                await self.kill(what)
+                await self.end(what, signal.SIGKILL)
             else:
-                await self._freeze(kind, what)
+                pids = await until(lambda: self._serving(what), BACK_SECONDS, f"{what} serves")
+                fault = await self._begin(kind, what, pids[0])
+                await self._hold(pids, FROZEN_SECONDS[what])
+                fault.back = time.monotonic()
 
-    # -- whole services ------------------------------------------------------------------------------------------
-
-    async def kill(self, what: str) -> Fault:
-        """SIGKILL for the one that serves; returns when another one does."""
+    async def end(self, what: str, number: signal.Signals) -> float:
+        """Ends the one that serves; how many seconds that took. Returns when another one serves."""
         before = await until(lambda: self._serving(what), BACK_SECONDS, f"{what} serves")
-        fault = await self._begin(f"{what} killed", what, before[0])
-        await self._end(fault.pid)
-        if what == "worker":
-            fault.back = fault.at
-            # The pool must not outlive its worker: it would renew its leases for ever.
-            await self._gone(before, 3)
-        await self._another(what, before[0])
-        fault.back = fault.back or time.monotonic()
-        return fault
+        how = "killed" if number is signal.SIGKILL else "stopped"
+        fault = await self._begin(f"{what} {how}", what, before[0])
+        processes.send(number, before[:1])
+        # A pool must not outlive its worker: it would renew its leases for ever.
+        took = await self._gone(before, END_SECONDS[number])
+        fault.back = fault.at if fault.target == "worker" else None
 
-    async def stop(self, what: str) -> float:
-        """SIGTERM for the one that serves; how many seconds it took to end. Returns when another one serves."""
-        before = await until(lambda: self._serving(what), BACK_SECONDS, f"{what} serves")
-        fault = await self._begin(f"{what} stopped", what, before[0])
-        processes.send(signal.SIGTERM, before[:1])
-        await self._gone(before, 30)
-        took = time.monotonic() - fault.at
-        await self._another(what, before[0])
-        fault.back = time.monotonic()
-        return took
-
-    async def _another(self, what: str, pid: int) -> None:
         async def another() -> bool:
             now = await self._serving(what)
-            return now is not None and now[0] != pid
+            return now is not None and now[0] != before[0]
 
         await until(another, BACK_SECONDS, f"another {what} serves")
-
-    async def _at_work(self) -> None:
-        """Until some job runs, but not for long: at the end of the load there may be none."""
-        for _ in range(40):
-            await self.watch.look()
-            if any(seen.state == "running" for seen in self.watch.latest.values()):
-                return
-            await asyncio.sleep(0.05)
+        fault.back = fault.back or time.monotonic()
+        return took
 
     async def _serving(self, what: str) -> tuple[int, ...] | None:
         """The pid of what serves now, a worker's followed by its pool's."""
+        pid: int | None
         match what:
             case "api":
-                pid = self.stack.api()
-                return (pid,) if pid and await self.stack.says_ok("/healthz") else None
+                pid = self.stack.api() if await self.stack.says_ok("/healthz") else None
             case "redis":
                 pid = await self.stack.redis()
-                return (pid,) if pid else None
             case "postgres":
-                return await self._postgres()
+                pid = await self._postmaster()
             case "dispatcher":
                 # It listens on a connection of its own.
                 listens = await self.watch.rows("SELECT 1 FROM pg_stat_activity WHERE query ILIKE 'listen%'")
-                pid = self.stack.dispatcher()
-                return (pid,) if pid and listens else None
-        worker = self.stack.worker()
-        return (worker[0], *worker[1]) if worker else None
+                pid = self.stack.dispatcher() if listens else None
+            case _:
+                return self.stack.worker()
+        return (pid,) if pid else None
 
-    async def _postgres(self) -> tuple[int, ...] | None:
+    async def _postmaster(self) -> int | None:
         """The parent of the backend that answers, which must be the one that the pid file names."""
         rows = await self.watch.rows("SELECT pg_backend_pid() AS pid")
         if not rows:
@@ -128,34 +107,30 @@ class Faults:
         pid = processes.parent(rows[0]["pid"])
         recorded = (self.stack.data_dir / "pg18" / "postmaster.pid").read_text().split()[0]
         assert pid == int(recorded), f"postmaster.pid says {recorded}, but {pid} serves"
-        return (pid,)
+        return pid
 
     async def _begin(self, kind: str, target: str, pid: int) -> Fault:
         """About to be hit: notes which jobs are in the target's hands, or in the broker."""
-        await (self._at_work() if target == "worker" else self.watch.look())
+        for _ in range(40 if target == "worker" else 1):  # a while until it has some, but the load may be over
+            await self.watch.look()
+            if any(seen.state == "running" for seen in self.watch.latest.values()):
+                break
+            await asyncio.sleep(0.05)
         fault = Fault(kind, target, pid, time.monotonic())
-        if target != "api":
-            waits = target != "worker"
-            jobs = self.watch.latest.items()
-            fault.hit = {job_id: seen for job_id, seen in jobs if seen.state == "running" or (waits and seen.sent)}
+        for job_id, seen in self.watch.latest.items():
+            if target != "api" and (seen.state == "running" or (seen.sent and target != "worker")):
+                fault.hit[job_id] = seen
         self.watch.faults.append(fault)
         return fault
 
-    async def _end(self, pid: int) -> None:
-        processes.send(signal.SIGKILL, [pid])
-        await self._gone([pid], 5)
+    async def _gone(self, pids: Iterable[int], seconds: float) -> float:
+        started = time.monotonic()
 
-    async def _gone(self, pids: Iterable[int], seconds: float) -> None:
-        async def ended() -> bool:
+        async def gone() -> bool:
             return not any(map(processes.lives, pids))
 
-        await until(ended, seconds, f"{pids} are gone")
-
-    async def _freeze(self, kind: str, what: str) -> None:
-        pids = await until(lambda: self._serving(what), BACK_SECONDS, f"{what} serves")
-        fault = await self._begin(kind, what, pids[0])
-        await self._hold(pids, FROZEN_SECONDS[what])
-        fault.back = time.monotonic()
+        await until(gone, seconds, f"{pids} are gone")
+        return time.monotonic() - started
 
     async def _hold(self, pids: Iterable[int], seconds: float) -> None:
         processes.send(signal.SIGSTOP, pids)
@@ -172,17 +147,18 @@ class Faults:
         fault.hit = {each: seen for each, seen in fault.hit.items() if each == job_id}
         fault.back = fault.at  # the others of the pool can take its job
         if how == "killed":
-            await self._end(fault.pid)
+            processes.send(signal.SIGKILL, [pid])
+            await self._gone([pid], END_SECONDS[signal.SIGKILL])
         else:
             await self._hold([pid], FROZEN_SECONDS["worker"])
 
     async def _stopped_at_work(self) -> tuple[int, str] | None:
         worker = self.stack.worker()
-        pid = self.rng.choice(worker[1]) if worker else 0
-        if not pid:
+        if worker is None:
             return None
+        pid = self.rng.choice(worker[1:])
         processes.send(signal.SIGSTOP, [pid])
-        job_id = (await asyncio.to_thread(self._said_at_work)).get(pid)
+        job_id = (await asyncio.to_thread(self._said_at_work)).get(pid, "")
         await self.watch.look()
         if job_id in self.watch.latest and self.watch.latest[job_id].state == "running":
             return pid, job_id

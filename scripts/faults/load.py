@@ -5,8 +5,8 @@ import json
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Any
 
 import httpx2
 
@@ -20,7 +20,7 @@ AGAIN_SECONDS = 0.5
 
 @dataclass
 class Request:
-    """One HTTP request; times are monotonic. A status with a problem other than its own words: it broke off."""
+    """One HTTP request; times are monotonic. A status with a broken-off body has a problem all the same."""
 
     kind: str
     started: float
@@ -37,50 +37,29 @@ class Request:
     def ok(self) -> bool:
         return self.status in (200, 202) and not self.problem
 
-    @property
-    def truncated(self) -> bool:
-        """An answer that began well and broke off."""
-        return self.status in (200, 202) and bool(self.problem)
 
-
-@dataclass(frozen=True)
-class Accepted:
-    document_id: str
-    job_id: str
-    at: float
-
-
-@dataclass
 class Load:
     """A client of the API, and everything it was answered."""
 
-    stack: Stack
-    callback_url: str | None = None
-    requests: list[Request] = field(default_factory=list)
-    accepted: dict[int, Accepted] = field(default_factory=dict)  # by number of the source
-    sources: dict[int, Source] = field(default_factory=dict)
-
-    async def __aenter__(self) -> Self:
-        headers = {"Authorization": f"Bearer {self.stack.key}"}
-        self.client = httpx2.AsyncClient(base_url=self.stack.url, headers=headers, timeout=REQUEST_SECONDS)
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.client.aclose()
+    def __init__(self, stack: Stack, callback_url: str) -> None:
+        headers = {"Authorization": f"Bearer {stack.key}"}
+        self.client = httpx2.AsyncClient(base_url=stack.url, headers=headers, timeout=REQUEST_SECONDS)
+        self.callback_url = callback_url
+        self.requests: list[Request] = []
+        self.sources: list[Source] = []
+        self.accepted: dict[int, str] = {}  # number of the source -> id of the document
+        self.slowest_upload = 0.0  # seconds until accepted, all tries together
 
     async def send(self, kind: str, method: str, path: str, **options: Any) -> tuple[Request, bytes]:
         """One request, noted down, with the body that came back."""
-        request = Request(kind, time.monotonic())
+        request, body = Request(kind, time.monotonic()), b""
         self.requests.append(request)
-        body = b""
         try:
             async with self.client.stream(method, path, **options) as response:
                 request.status = response.status_code
-                after = response.headers.get("retry-after")
-                request.retry_after = float(after) if after else None
+                request.retry_after = float(response.headers.get("retry-after", 0))
                 body = await response.aread()
-            if request.status >= 300:
-                request.problem = body.decode()[:300]
+            request.problem = "" if request.status < 300 else body.decode()[:300]
         except httpx2.TransportError as error:
             request.problem = f"{type(error).__name__}: {error}"
         request.ended = time.monotonic()
@@ -88,20 +67,18 @@ class Load:
 
     async def upload(self, source: Source, again: str = "") -> None:
         """Sends the document under one key until it is accepted; `again` makes it another key."""
-        self.sources[source.number] = source
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while time.monotonic() < deadline:
-            request, sent = await self.send(
-                "upload",
-                "POST",
-                "/v1/documents",
-                files={"file": (source.filename, source.content)},
-                data={"callback_url": self.callback_url} if self.callback_url else {},
-                headers={"Idempotency-Key": f"{source.name}{again}"},
-            )
+        self.sources.append(source)
+        options = {
+            "files": {"file": (source.filename, source.content)},
+            "data": {"callback_url": self.callback_url},
+            "headers": {"Idempotency-Key": f"{source.name}{again}"},
+        }
+        started = time.monotonic()
+        while time.monotonic() < started + PATIENCE_SECONDS:
+            request, body = await self.send("upload", "POST", "/v1/documents", **options)
             if request.ok:
-                body = json.loads(sent)
-                self.accepted[source.number] = Accepted(body["document"]["id"], body["job"]["id"], request.ended)
+                self.accepted[source.number] = json.loads(body)["document"]["id"]
+                self.slowest_upload = max(self.slowest_upload, request.ended - started)
                 return
             await asyncio.sleep(AGAIN_SECONDS)
 
@@ -112,34 +89,27 @@ class Load:
                 group.create_task(self.upload(source))
                 await asyncio.sleep(1 / a_second)
 
-    async def ask(self, source: Source, stream: bool = False) -> None:
-        """A question about the document, sent once. A stream that does not reach its end is no answer."""
-        request, body = await self.send(
-            "query", "POST", "/v1/query", json={"question": source.question, "stream": stream}
-        )
+    async def ask(self, source: Source, stream: bool) -> None:
+        """A question about the document and, if it was accepted, a look at its status; each sent once."""
+        question = {"question": source.question, "stream": stream}
+        request, body = await self.send("query", "POST", "/v1/query", json=question)
         if request.ok and stream and b"event: done" not in body:
             request.problem = "the stream broke off"
-
-    async def look(self, source: Source) -> None:
-        """How far the document is."""
-        if source.number in self.accepted:
-            await self.send("status", "GET", f"/v1/documents/{self.accepted[source.number].document_id}/status")
-
-    async def ask_on(self, a_second: float, stream: bool = False) -> None:
-        """Asks about what was accepted, and about what was not yet, until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            while True:
-                await asyncio.sleep(1 / a_second)
-                if self.sources:
-                    known = list(self.sources.values())
-                    chosen = known[len(self.requests) % len(known)]
-                    group.create_task(self.ask(chosen, stream))
-                    group.create_task(self.look(chosen))
+        if document_id := self.accepted.get(source.number):
+            await self.send("status", "GET", f"/v1/documents/{document_id}/status")
 
     @asynccontextmanager
     async def asking(self, a_second: float = 5, stream: bool = False) -> AsyncIterator[None]:
-        """Asks and looks while the block runs."""
-        task = asyncio.create_task(self.ask_on(a_second, stream))
+        """Asks about what was sent, one document after the other, while the block runs."""
+
+        async def ask_on() -> None:
+            async with asyncio.TaskGroup() as group:
+                while True:
+                    await asyncio.sleep(1 / a_second)
+                    if self.sources:
+                        group.create_task(self.ask(self.sources[len(self.requests) % len(self.sources)], stream))
+
+        task = asyncio.create_task(ask_on())
         try:
             yield
         finally:
@@ -147,5 +117,6 @@ class Load:
             with suppress(asyncio.CancelledError):
                 await task
 
-    def finished(self, *kinds: str, since: float = 0.0) -> list[Request]:
+    def answered(self, *kinds: str, since: float = 0.0) -> list[Request]:
+        """Requests of these kinds, sent since then, that are over, well or not."""
         return [each for each in self.requests if each.kind in kinds and each.ended and each.started >= since]

@@ -48,10 +48,8 @@ async def until(condition: Callable[[], Awaitable[Value | None]], seconds: float
 class Server:
     """A database out of the supervisor's reach: away for as long as a scenario likes."""
 
-    def __init__(self, database: Valkey | Postgres, env: dict[str, str]) -> None:
-        self.database = database
-        self.env = env
-        self.process: Process
+    def __init__(self, database: Valkey | Postgres, directory: Path, env: dict[str, str]) -> None:
+        self.database, self.directory, self.env = database, directory, env
 
     async def start(self) -> None:
         self._spawn()
@@ -61,36 +59,31 @@ class Server:
 
     def _spawn(self) -> None:
         """From the main thread, with whose end it ends."""
-        database, run_as = self.database, tuple[str, ...]()
-        with Path(self.env["FOOTNOTE_DATA_DIR"], "own.log").open("ab") as out:
-            if isinstance(database, Postgres):
-                run_as = database.user.prefix
-                if not database.initialised:
-                    assert spawn(database.prepare_initdb(), out, run_as=run_as).wait() == 0
-                    database.finish_initdb()
-                database.clear_stale_pid()
-            self.process = spawn(database.command(), out, run_as=run_as, env=self.env)
+        run_as = tuple[str, ...]()
+        with (self.directory / "log").open("ab") as out:
+            if isinstance(self.database, Postgres):
+                run_as = self.database.user.prefix
+                if not self.database.initialised:
+                    assert spawn(self.database.prepare_initdb(), out, run_as=run_as).wait() == 0
+                    self.database.finish_initdb()
+                self.database.clear_stale_pid()
+            self.process = spawn(self.database.command(), out, run_as=run_as, env=self.env)
 
     async def kill(self) -> None:
         processes.send(signal.SIGKILL, [self.process.pid])
         self.process.wait()
 
     async def freeze(self) -> None:
-        processes.send(signal.SIGSTOP, self._pids())
+        processes.send(signal.SIGSTOP, [each.pid for each in processes.of(self.directory)])
 
     async def thaw(self) -> None:
-        processes.send(signal.SIGCONT, self._pids())
-
-    def _pids(self) -> list[int]:
-        """The server's and those of its children."""
-        inside = self.database.pgdata if isinstance(self.database, Postgres) else Path("/nowhere")
-        return [self.process.pid, *(each.pid for each in processes.of(inside))]
+        processes.send(signal.SIGCONT, [each.pid for each in processes.of(self.directory)])
 
 
 class Stack:
     """The product as shipped, in the test profile. Its processes and data are gone when the block ends.
 
-    `own` is the database, "redis" or "postgres", that is a Server of ours.
+    `own` names the database, "redis" or "postgres", that is a Server of ours.
     """
 
     def __init__(self, keep_logs: Path | None = None, own: str = "", **settings: str) -> None:
@@ -98,15 +91,16 @@ class Stack:
         self.port, flower_port = _free_ports()
         self.url = f"http://127.0.0.1:{self.port}"
         theirs = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
-        ports = {"PORT": str(self.port), "FLOWER_PORT": str(flower_port)}
-        self.env = theirs | PROFILE | ports | {"FOOTNOTE_DATA_DIR": str(self.data_dir)} | settings
-        self.valkey = Valkey.within(self.data_dir / "own" if own == "redis" else self.data_dir)
-        self.own = Server(Postgres.within(self.data_dir / "own") if own == "postgres" else self.valkey, self.env)
+        places = {"PORT": str(self.port), "FLOWER_PORT": str(flower_port), "FOOTNOTE_DATA_DIR": str(self.data_dir)}
+        self.env = theirs | PROFILE | places | settings
+        apart = self.data_dir / "own"
+        self.valkey = Valkey.within(apart if own == "redis" else self.data_dir)
         if own:
-            self.env |= {"REDIS_URL" if own == "redis" else "DATABASE_URL": self.own.database.url}
+            self.own = Server(Postgres.within(apart) if own == "postgres" else self.valkey, apart, self.env)
+            self.env["REDIS_URL" if own == "redis" else "DATABASE_URL"] = self.own.database.url
+        self.database_url = ""
         self.keep_logs = keep_logs
         self.up: Process | None = None
-        self.database_url = self.env.get("DATABASE_URL", "")
 
     async def __aenter__(self) -> Self:
         if "DATABASE_URL" in self.env:
@@ -117,7 +111,7 @@ class Stack:
     async def __aexit__(self, *_: object) -> None:
         self.kill_everything()
         if self.keep_logs:
-            shutil.copytree(self.data_dir / "logs", self.keep_logs / self.data_dir.name, dirs_exist_ok=True)
+            shutil.copytree(self.data_dir / "logs", self.keep_logs / self.data_dir.name)
             shutil.copy(self.data_dir / "up.txt", self.keep_logs / self.data_dir.name)
         shutil.rmtree(self.data_dir)
 
@@ -142,7 +136,7 @@ class Stack:
             return await self.says_ok(path)
 
         await until(answers, seconds, f"GET {path} = 200")
-        self.database_url = holder(self.data_dir)["database_url"]
+        self.database_url = self.env.get("DATABASE_URL") or holder(self.data_dir)["database_url"]
         return time.monotonic() - started
 
     async def says_ok(self, path: str) -> bool:
@@ -162,12 +156,12 @@ class Stack:
         """Who listens on the API's port."""
         return processes.holder(self.port)
 
-    def worker(self) -> tuple[int, list[int]] | None:
-        """The one worker, and its pool: processes of the same command below it."""
+    def worker(self) -> tuple[int, ...] | None:
+        """The pid of the one worker, and those of its pool: processes of the same command below it."""
         found = {each.pid: each.parent for each in self._commanded("-m worker")}
         mains = [pid for pid, parent in found.items() if parent not in found]
         pool = [pid for pid, parent in found.items() if parent in mains]
-        return (mains[0], pool) if len(mains) == 1 and pool else None
+        return (*mains, *pool) if len(mains) == 1 and pool else None
 
     def dispatcher(self) -> int | None:
         found = self._commanded("-m worker.dispatcher")
@@ -185,10 +179,9 @@ class Stack:
             return None
 
     async def queued(self) -> int:
-        """Messages in all of the broker's queues."""
+        """Messages in the fullest of the broker's queues."""
         async with Redis.from_url(self.valkey.url, socket_timeout=5) as client:
-            lists = [key async for key in client.scan_iter(_type="list")]
-            return sum([int(await client.llen(key)) for key in lists])
+            return max([int(await client.llen(key)) async for key in client.scan_iter(_type="list")], default=0)
 
 
 def _free_ports() -> tuple[int, int]:

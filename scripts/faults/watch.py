@@ -8,12 +8,14 @@ from typing import Any, Self
 
 import asyncpg
 
+from footnote.idempotency import HELD_SECONDS
 from footnote.runtime import database_dsn
 from scripts.faults.load import Request
 from scripts.faults.stack import LEASE, Stack, until
 
 LOOK_SECONDS = 0.5
-REAP_SLACK_SECONDS = 2.0  # a lease that ended is taken back within this
+REAP_SECONDS = 2.0  # a lease that ended is taken back within this
+RESTART_SECONDS = 3.0  # until a new dispatcher, or one whose database is back, reaps again
 GOES_ON_SECONDS = LEASE + 10
 AWAY = (
     OSError,
@@ -21,9 +23,8 @@ AWAY = (
     asyncpg.PostgresConnectionError,
     asyncpg.OperatorInterventionError,
     asyncpg.InterfaceError,
-    asyncpg.InternalClientError,  # what a connection cut off at the wrong moment raises
+    asyncpg.InternalClientError,  # raised by a connection that is cut off at an odd moment
 )
-
 UNFINISHED = """
     SELECT id, state, step, token, dispatched_at IS NOT NULL AS sent, next_attempt_at IS NOT NULL AS planned,
            extract(epoch FROM lease_until)::float8 AS lease, extract(epoch FROM now() - lease_until)::float8 AS overdue
@@ -43,12 +44,10 @@ class Seen:
     lease: float | None
     overdue: float | None
 
-    def went_on(self, later: "Seen | None") -> bool:
-        """Whether it was worked on between the two looks, or has ended."""
-        if later is None or later.step != self.step:
-            return True
-        renewed = (later.token, later.lease or 0) > (self.token, self.lease or 0)
-        return later.state == "running" and renewed
+    @property
+    def stands_still(self) -> bool:
+        """Neither in live hands nor with a time when it will be."""
+        return (self.overdue is None or self.overdue > REAP_SECONDS) if self.state == "running" else not self.planned
 
 
 @dataclass
@@ -66,9 +65,17 @@ class Fault:
     def covers(self, start: float, end: float) -> bool:
         return self.at <= end and (self.back is None or self.back >= start)
 
+    def is_over_for(self, job_id: str, now: Seen | None) -> bool:
+        """Whether the job has ended or moved on, or is worked on: by another than the worker that was hit."""
+        then = self.hit[job_id]
+        if now is None or now.step != then.step:
+            return True
+        same_hands = self.target != "worker" and (now.lease or 0) > (then.lease or 0)
+        return now.state == "running" and (now.token > then.token or same_hands)
+
 
 class Watch:
-    """Runs beside the load while the block runs."""
+    """Looks while the block runs."""
 
     def __init__(self, stack: Stack) -> None:
         self.stack = stack
@@ -86,7 +93,7 @@ class Watch:
         self._looking.cancel()
         with suppress(asyncio.CancelledError):
             await self._looking
-        self.disconnect()
+        self._disconnect()
 
     async def rows(self, query: str, *values: Any) -> list[Any] | None:
         """None while Postgres is away."""
@@ -97,10 +104,10 @@ class Watch:
                     self._connection = await asyncpg.connect(dsn, timeout=2, command_timeout=5)
                 return list(await self._connection.fetch(query, *values))
             except AWAY:
-                self.disconnect()
+                self._disconnect()
                 return None
 
-    def disconnect(self) -> None:
+    def _disconnect(self) -> None:
         if self._connection is not None:
             self._connection.terminate()
             self._connection = None
@@ -114,12 +121,13 @@ class Watch:
         rows = await self.rows(UNFINISHED)
         if rows is None:
             return
-        self.latest = {row["id"]: Seen(*list(row)[1:]) for row in rows}
         now = time.monotonic()
+        self.latest = {row["id"]: Seen(*list(row)[1:]) for row in rows}
         for fault in self.faults:
             self._note_recovery(fault, now)
-        if not any(each.target in ("postgres", "dispatcher") and each.covers(now - 3, now) for each in self.faults):
-            self.stalls += [f"{job_id}: {seen}" for job_id, seen in self.latest.items() if stands_still(seen)]
+        reapers = [each for each in self.faults if each.target in ("postgres", "dispatcher")]
+        if not any(each.covers(now - RESTART_SECONDS, now) for each in reapers):
+            self.stalls += [f"{job_id}: {seen}" for job_id, seen in self.latest.items() if seen.stands_still]
 
     def _note_recovery(self, fault: Fault, now: float) -> None:
         """The clock starts when the last of the faults that came meanwhile is over, too."""
@@ -127,10 +135,9 @@ class Watch:
             return
         meanwhile = [each for each in self.faults if fault.at <= each.at and each.target != "api"]
         since = max(now if each.back is None else each.back for each in [fault, *meanwhile])
-        for job_id, seen in list(fault.hit.items()):
-            if seen.went_on(self.latest.get(job_id)):
-                fault.recovery.append(max(0.0, now - since))
-                del fault.hit[job_id]
+        for job_id in [each for each in fault.hit if fault.is_over_for(each, self.latest.get(each))]:
+            fault.recovery.append(max(0.0, now - since))
+            del fault.hit[job_id]
 
     async def until_ended(self, seconds: float) -> float:
         """Waits for every job to end and every webhook to be told; how long the jobs took."""
@@ -146,13 +153,10 @@ class Watch:
         return await self.rows(query) == []
 
     def excused(self, request: Request) -> bool:
-        """Whether the API itself or Postgres was away during the request: then it need not succeed."""
+        """Whether the API itself or Postgres was away during the request: then it need not succeed.
+
+        A request that was cut off then may hold its Idempotency-Key a while longer.
+        """
+        started = request.started - (HELD_SECONDS if "request_in_flight" in request.problem else 0)
         away = (each for each in self.faults if each.target in ("api", "postgres"))
-        return any(each.covers(request.started, request.ended) for each in away)
-
-
-def stands_still(seen: Seen) -> bool:
-    """Neither in live hands nor with a time when it will be."""
-    if seen.state == "running":
-        return seen.overdue is None or seen.overdue > REAP_SLACK_SECONDS
-    return not seen.planned
+        return any(each.covers(started, request.ended) for each in away)
