@@ -207,7 +207,7 @@ def test_patience_ends_after_five_minutes(
     assert ran.code == 1
     assert "store_unavailable: Away." in ran.out or "is not ready (status 502)" in ran.out
     assert len(stub.to(*UPLOAD)) == len(pauses) + 1
-    assert 300 <= sum(pauses) < 330
+    assert 290 <= sum(pauses) < 330  # the calls count, too
     assert max(pauses) <= 20
 
 
@@ -221,7 +221,7 @@ def test_a_server_that_stays_away_ends_it_and_what_was_sent_goes_on(
     first, second = ran.err.splitlines()
     assert first == "Ingestion of 1 file goes on in the background: `footnote status`."
     assert "was lost" in second
-    assert sum(pauses) >= 300
+    assert sum(pauses) >= 290
 
 
 def test_a_request_that_is_still_in_flight_is_waited_for(
