@@ -1,0 +1,57 @@
+"""Rich text (.rtf): headings by style or outline level, lists, tables, footnotes at the end."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from footnote.errors import DocumentRejected
+from footnote.formats import Block
+from footnote.formats._rtf import Paragraph, Reader
+from footnote.formats._rtf_words import TOKEN
+from footnote.formats.txt import read_bytes
+
+MEDIA_TYPES: dict[str, tuple[str, ...]] = {"application/rtf": (".rtf",)}
+
+
+def recognise(head: bytes) -> str | None:
+    return "application/rtf" if head.lstrip().startswith(b"{\\rtf") else None
+
+
+def parse(path: Path) -> Iterator[Block]:
+    """A block per paragraph; items and rows that follow each other share one."""
+    above: list[tuple[int, str]] = []
+    lines: list[str] = []
+    notes: list[str] = []
+    shared = ""
+    for paragraph in _paragraphs(read_bytes(path).lstrip()):
+        if paragraph.kind == "note":
+            notes.append(paragraph.text)
+            continue
+        if lines and not (shared and shared == paragraph.kind):
+            yield Block("\n".join(lines), heading=tuple(title for _, title in above))
+            lines = []
+        shared = paragraph.kind
+        if paragraph.level is not None:
+            title = " ".join(paragraph.text.split())
+            above = [each for each in above if each[0] < paragraph.level] + [(paragraph.level, title)]
+        lines.append(f"- {paragraph.text}" if shared == "item" else paragraph.text)
+    yield Block("\n".join(lines), heading=tuple(title for _, title in above))
+    yield Block("\n".join(notes), heading=("Footnotes",))
+
+
+def _paragraphs(data: bytes) -> Iterator[Paragraph]:
+    """Raises `corrupt_file` if the document is not closed."""
+    reader = Reader()
+    position = 0
+    while match := TOKEN.match(data, position):
+        position = match.end()
+        if match["word"] == b"bin":
+            position += max(int(match["number"] or 0), 0)
+        reader.take(match)
+        yield from reader.finished
+        reader.finished.clear()
+        if not reader.outer:
+            break
+    if reader.outer:
+        raise DocumentRejected("corrupt_file", "The file ends in the middle.")
+    reader.end_paragraph()
+    yield from reader.finished
