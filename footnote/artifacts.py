@@ -1,16 +1,25 @@
-"""What the chunk step hands to the next two: pages with their chunks, one JSON line a page.
+"""What the chunk step hands to the next two: pages with their chunks, one JSON line a page, in parts.
 
-It lies in the store, not in Postgres, so that a version becomes visible in one transaction; it is written and read
-a page at a time, so that memory does not grow with the document.
+They lie in the store, not in Postgres, so that a version becomes visible in one transaction; they are written and
+read a page at a time, so that memory does not grow with the document. A part that is finished is a checkpoint.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from sqlalchemy import select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
 from footnote.chunking import Chunk
+from footnote.errors import DocumentRejected, Unavailable
 from footnote.formats import Page
+from footnote.models import Artifact, Version
+from footnote.reports import Tally
+from footnote.runtime import Runtime
 from footnote.text import clean
 
 
@@ -23,9 +32,49 @@ class Extracted:
     chunks: list[Chunk]
 
 
-def key(job_id: str, token: int) -> str:
-    """The token keeps a worker that lost its lease from writing over its successor's artifact."""
-    return f"artifacts/{job_id}-{token}.jsonl"
+class OutputGone(Unavailable):
+    """What an earlier step left behind was removed since: that step must run again."""
+
+    def __init__(self, step: str, message: str) -> None:
+        super().__init__("internal_error", message)
+        self.step = step
+
+
+def key(job_id: str, token: int, number: int) -> str:
+    """The token keeps a worker that lost its lease from writing over its successor's part."""
+    return f"artifacts/{job_id}-{token}-{number}.jsonl"
+
+
+async def last_part(rt: Runtime, version_id: str) -> tuple[int, Tally]:
+    """The number of the last part of a version, 0 if it has none yet, and the tally up to its end."""
+    async with rt.transaction() as session:
+        last = select(Artifact).where(Artifact.version_id == version_id).order_by(Artifact.number.desc()).limit(1)
+        part = await session.scalar(last)
+    return (part.number, Tally(**part.tally)) if part else (0, Tally())
+
+
+async def add_part(session: AsyncSession, version: Version, number: int, key: str, tally: Tally) -> None:
+    row = {"version_id": version.id, "number": number, "tenant_id": version.tenant_id}
+    await session.execute(insert(Artifact).values(**row, key=key, tally=tally.counts()))
+
+
+@asynccontextmanager
+async def of_version(rt: Runtime, version: Version) -> AsyncIterator[list[Path]]:
+    """Local copies of a version's parts, in order. Raises OutputGone."""
+    async with rt.transaction() as session:
+        parts = select(Artifact.key).where(Artifact.version_id == version.id).order_by(Artifact.number)
+        keys = (await session.scalars(parts)).all()
+    gone = OutputGone("chunk", "The pages and chunks between the steps are gone from the store.")
+    if not keys and version.pages:
+        raise gone
+    async with AsyncExitStack() as copies:
+        try:
+            paths = [await copies.enter_async_context(rt.store.local_copy(each)) for each in keys]
+        except DocumentRejected as error:
+            if error.code != "object_missing":
+                raise
+            raise gone from error
+        yield paths
 
 
 def dump(page: Page, chunks: list[Chunk]) -> bytes:
@@ -44,7 +93,8 @@ def _load(line: bytes) -> Extracted:
     )
 
 
-def read(path: Path) -> Iterator[Extracted]:
-    with path.open("rb") as file:
-        for line in file:
-            yield _load(line)
+def read(paths: Sequence[Path]) -> Iterator[Extracted]:
+    for path in paths:
+        with path.open("rb") as file:
+            for line in file:
+                yield _load(line)

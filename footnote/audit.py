@@ -4,11 +4,11 @@ import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from sqlalchemy import select, text, update
+from sqlalchemy import select, text
 from sqlalchemy.orm import InstrumentedAttribute
 
 from footnote import objects
-from footnote.models import PagePicture, UnownedObject, Version
+from footnote.models import Artifact, Version
 from footnote.runtime import Runtime
 from footnote.storage import UNFINISHED
 
@@ -66,9 +66,11 @@ async def audit(rt: Runtime, *, fix: bool) -> AsyncIterator[Finding]:
         yield Finding("object_without_row", key, fix)
     while fix and await objects.sweep(rt):
         pass
-    async for key in _absent(rt, Version.artifact_key):
-        if fix:  # the job then makes it again
-            await rt.execute(update(Version).where(Version.artifact_key == key).values(artifact_key=None))
+    async for key in _absent(rt, Artifact.key):
+        if fix:  # the job then makes them all again
+            async with rt.transaction() as session:
+                versions = await session.scalars(select(Artifact.version_id).where(Artifact.key == key))
+                await objects.give_up_artifacts(session, versions.all())
         yield Finding("artifact_missing", key, fix)
     async for key in _absent(rt, Version.object_key):
         yield Finding("object_missing", key)
@@ -90,7 +92,9 @@ async def _unnamed(rt: Runtime) -> AsyncIterator[str]:
     for folder in FOLDERS:
         async for listed in _batches(rt.store.keys(folder)):
             keys = {each.removesuffix(UNFINISHED) for each in listed}
-            for key in sorted(keys - await _named(rt, keys)):
+            async with rt.transaction() as session:
+                named = await objects.named(session, keys)
+            for key in sorted(keys - named):
                 # One that was deleted since it was listed is no finding.
                 if key not in listed or await rt.store.exists(key):
                     yield key
@@ -104,14 +108,6 @@ async def _batches(items: AsyncIterator[str]) -> AsyncIterator[set[str]]:
             yield batch
             batch = set()
     yield batch
-
-
-async def _named(rt: Runtime, keys: set[str]) -> set[str | None]:
-    # In one statement: between two of them an object could move from one owner to the other.
-    columns = (Version.object_key, Version.artifact_key, PagePicture.key, UnownedObject.key)
-    owners = [select(column.label("key")).where(column.in_(keys)) for column in columns]
-    async with rt.transaction() as session:
-        return set(await session.scalars(owners[0].union(*owners[1:])))
 
 
 async def _absent(rt: Runtime, column: InstrumentedAttribute[str | None]) -> AsyncIterator[str]:

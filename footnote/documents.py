@@ -120,9 +120,10 @@ async def _again(
     job = await session.get_one(Job, document.job_id, with_for_update=True)
     if job.state in ("failed", "cancelled") and upload.object_key:
         version = await session.get_one(Version, job.version_id)
-        await objects.give_up(session, [version.object_key, version.artifact_key])
+        await objects.give_up(session, [version.object_key])
+        await objects.give_up_artifacts(session, [version.id])
         await objects.adopt(session, upload.object_key)
-        version.object_key, version.artifact_key = upload.object_key, None
+        version.object_key = upload.object_key
         job = await _queue(session, document, version, request_id)
     else:
         await objects.give_up(session, [upload.object_key])

@@ -75,6 +75,10 @@ class Heartbeat:
         lease = self.rt.settings.lease_seconds
         await jobs.checkpoint(session, self.claim, lease, self.done, self.total, dict(self.counts))
 
+    def begin_turn(self) -> None:
+        """From here on, for a step that first had to come to where it stopped."""
+        self._begun = monotonic()
+
     async def give_way(self) -> None:
         """To be called where a step can go on from later. Raises GaveWay if it had its turn and others wait."""
         if monotonic() - self._begun < self.rt.settings.turn_seconds:

@@ -148,7 +148,6 @@ class Version(Base):
     __table_args__ = (
         UniqueConstraint("document_id", "number"),
         Index("ix_version_object_key", "object_key"),
-        Index("ix_version_artifact_key", "artifact_key", postgresql_where=text("artifact_key IS NOT NULL")),
     )
 
     id: Mapped[str] = _id()
@@ -162,8 +161,6 @@ class Version(Base):
     source_url: Mapped[str | None]  # where the bytes are fetched from by the first step; before that there are none
     # Empty once a newer version is visible: the store keeps the bytes of what queries see and of the newest version.
     object_key: Mapped[str | None]
-    # Pages and chunks as the chunk step left them, in the store, until the upsert step has copied them here.
-    artifact_key: Mapped[str | None]
     pages: Mapped[int | None]
     chunks: Mapped[int | None]
     created_at: Mapped[datetime] = _now()
@@ -350,6 +347,18 @@ class WebhookDelivery(Base):
     error: Mapped[str | None]
     created_at: Mapped[datetime] = _now()
     delivered_at: Mapped[datetime | None]
+
+
+class Artifact(Base):
+    """A part of a version's pages and chunks from the chunk step, until the upsert step has copied them here."""
+
+    __tablename__ = "artifact"
+
+    version_id: Mapped[str] = _ref("version", key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    tenant_id: Mapped[str] = _ref("tenant")
+    key: Mapped[str] = mapped_column(unique=True)
+    tally: Mapped[dict[str, Any]]  # of this part and those before it
 
 
 class PagePicture(Base):

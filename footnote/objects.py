@@ -5,7 +5,7 @@ writer that is killed at any moment, and a transaction that gives an object up, 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 
 from sqlalchemy import CursorResult, delete, func, select, update
@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.clock import from_now
 from footnote.errors import DatabaseAway, FootnoteError, Unavailable
-from footnote.models import PagePicture, UnownedObject, Version
+from footnote.models import Artifact, PagePicture, UnownedObject, Version
 from footnote.runtime import Runtime
 from footnote.telemetry import log
 
@@ -49,15 +49,23 @@ async def give_up_versions(session: AsyncSession, document_id: str, but: str | N
 
     Of that one the bytes and the pictures stay. An artifact is of no use to any of them.
     """
-    keys: list[str] = []
     versions = (await session.scalars(select(Version).where(Version.document_id == document_id))).all()
-    for version in versions:
-        keys += [key for key in (version.artifact_key, version.id != but and version.object_key) if key]
-        version.artifact_key = None
-        version.object_key = version.object_key if version.id == but else None
+    keys = await give_up_artifacts(session, [version.id for version in versions])
     replaced = [version.id for version in versions if version.id != but]
+    for version in versions:
+        if version.id in replaced and version.object_key:
+            keys.append(version.object_key)
+            version.object_key = None
     gone = delete(PagePicture).where(PagePicture.version_id.in_(replaced)).returning(PagePicture.key)
-    keys += (await session.scalars(gone)).all()
+    keys += await session.scalars(gone)
+    await give_up(session, keys)
+    return keys
+
+
+async def give_up_artifacts(session: AsyncSession, version_ids: Sequence[str]) -> list[str]:
+    """Gives up all that the chunk step has left of the versions; the keys."""
+    gone = delete(Artifact).where(Artifact.version_id.in_(version_ids)).returning(Artifact.key)
+    keys = list(await session.scalars(gone))
     await give_up(session, keys)
     return keys
 
@@ -84,11 +92,17 @@ async def _let_go(rt: Runtime, key: str) -> None:
         # Waits for such a commit if it is still on its way, so that the next statement sees what came of it.
         if (await session.scalars(noted.returning(UnownedObject.key))).all():
             return
-        by_a_version = select(Version.id).where((Version.object_key == key) | (Version.artifact_key == key))
-        as_a_picture = select(PagePicture.version_id).where(PagePicture.key == key)
-        if await session.scalar(by_a_version.union(as_a_picture)) is None:
+        if not await named(session, {key}):
             # Swept while its writer was frozen, who may have written it anew since.
             await give_up(session, [key])
+
+
+async def named(session: AsyncSession, keys: set[str]) -> set[str | None]:
+    """Which of the keys some row names."""
+    # In one statement: between two of them an object could move from one owner to the other.
+    columns = (Version.object_key, Artifact.key, PagePicture.key, UnownedObject.key)
+    owners = [select(column.label("key")).where(column.in_(keys)) for column in columns]
+    return set(await session.scalars(owners[0].union(*owners[1:])))
 
 
 async def sweep(rt: Runtime) -> int:

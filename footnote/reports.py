@@ -1,7 +1,7 @@
 """What was read of a document and what was not, so that "it cannot see my content" has an answer. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from footnote.chunking import Chunk
@@ -19,7 +19,7 @@ class Tally:
     characters: int = 0
     replaced_characters: int = 0
     pages_without_text: int = 0
-    _empty: list[int] = field(default_factory=list)
+    empty_pages: list[int] = field(default_factory=list)  # their numbers, the first ones
 
     def add(self, page: Page, chunks: Sequence[Chunk]) -> None:
         self.pages += 1
@@ -28,12 +28,11 @@ class Tally:
         self.replaced_characters += page.text.count("\ufffd")
         if not page.text.strip():
             self.pages_without_text += 1
-            if len(self._empty) < MOST_TOLD:
-                self._empty.append(page.number)
+            if len(self.empty_pages) < MOST_TOLD:
+                self.empty_pages.append(page.number)
 
     def counts(self) -> dict[str, Any]:
-        found = {name: value for name, value in vars(self).items() if not name.startswith("_")}
-        return found | {"empty_pages": self._empty}
+        return asdict(self)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from footnote.formats.sniffing import sniff
 from footnote.ids import new_id
 from footnote.intake import Upload
 from footnote.jobs import Claim
-from footnote.models import Chunk, Document, Job, JobStep, Page, Version
+from footnote.models import Artifact, Chunk, Document, Job, JobStep, Page, Version
 from footnote.runtime import Runtime
 from footnote.storage import writing
 
@@ -81,6 +81,13 @@ async def document_of(rt: Runtime, document_id: str) -> Document:
 async def version_of(rt: Runtime, version_id: str) -> Version:
     async with rt.sessions() as session:
         return await session.get_one(Version, version_id)
+
+
+async def artifacts_of(rt: Runtime, version_id: str) -> Sequence[str]:
+    """Keys of the parts that the chunk step left."""
+    async with rt.sessions() as session:
+        keys = select(Artifact.key).where(Artifact.version_id == version_id).order_by(Artifact.number)
+        return (await session.scalars(keys)).all()
 
 
 async def step_states(rt: Runtime, job_id: str) -> dict[str, str]:

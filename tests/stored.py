@@ -5,7 +5,7 @@ from typing import Any
 from sqlalchemy import func, select, true, update
 
 from footnote import objects
-from footnote.models import UnownedObject, Version
+from footnote.models import Artifact, UnownedObject, Version
 from footnote.runtime import Runtime
 
 
@@ -32,5 +32,5 @@ async def settled(rt: Runtime) -> set[str]:
 async def named(rt: Runtime) -> set[str]:
     """The keys that versions name."""
     async with rt.sessions() as session:
-        rows = (await session.execute(select(Version.object_key, Version.artifact_key))).all()
-    return {key for row in rows for key in row if key}
+        keys = [*await session.scalars(select(Version.object_key)), *await session.scalars(select(Artifact.key))]
+    return {key for key in keys if key}

@@ -10,13 +10,13 @@ import pytest
 from sqlalchemy import delete, func, select, text, update
 
 from footnote import artifacts, ingest, jobs, retrieval
+from footnote.artifacts import OutputGone
 from footnote.chunking import Chunk
 from footnote.errors import CODES, DocumentRejected, FootnoteError, ProviderRejected, RateLimited, Unavailable
 from footnote.formats import Page
 from footnote.heartbeat import Heartbeat
-from footnote.ingest import OutputGone
 from footnote.jobs import LeaseLost
-from footnote.models import Embedding, Job, Version, WebhookDelivery
+from footnote.models import Artifact, Embedding, Job, WebhookDelivery
 from footnote.runtime import Runtime
 from tests import driving
 from tests.driving import SAMPLES, chunks_of, claim, document_of, job_of, pages_of, paragraphs, set_job
@@ -70,7 +70,8 @@ async def test_every_chunk_is_exactly_the_stored_page_at_its_anchors(rt: Runtime
     version = await driving.version_of(rt, document.active_version_id or "")
     assert found
     assert [chunk.position for chunk in found] == list(range(len(found)))
-    assert (version.chunks, version.pages, version.artifact_key) == (len(found), len(pages), None)
+    assert (version.chunks, version.pages) == (len(found), len(pages))
+    assert await driving.artifacts_of(rt, version.id) == []
     for chunk in found:
         assert chunk.page_start == chunk.page_end
         page = pages[chunk.version_id, chunk.page_start]
@@ -112,7 +113,7 @@ async def test_a_step_that_died_and_is_run_again_ends_as_if_once(rt: Runtime, te
     assert await chunks_of(rt, accepted.details.document.id) == []
     assert await pages_of(rt, accepted.details.document.id) == {}
     version = await driving.version_of(rt, held.version_id)
-    assert (version.artifact_key is None) is (step == "chunk")
+    assert bool(await driving.artifacts_of(rt, version.id)) is (step != "chunk")
     await set_job(rt, job_id, state="queued", next_attempt_at=func.now())
     assert (await driving.run(rt, job_id)).state == "succeeded"
     assert len(await chunks_of(rt, accepted.details.document.id)) == 6
@@ -122,7 +123,7 @@ async def test_a_step_that_died_and_is_run_again_ends_as_if_once(rt: Runtime, te
 async def fenced(rt: Runtime, step: str, held: jobs.Claim) -> None:
     """The step's own work, by a worker whose lease was taken away meanwhile."""
     await set_job(rt, held.job_id, token=held.token + 1)
-    await {"chunk": ingest.chunk, "embed": ingest.embed, "upsert": ingest.upsert}[step](rt, held, Heartbeat(rt, held))
+    await ingest._STEPS[step](rt, held, Heartbeat(rt, held))
 
 
 # -- embedding -----------------------------------------------------------------------------------------------
@@ -235,7 +236,7 @@ async def test_of_two_models_racing_for_a_new_collection_the_second_is_refused(r
     fake(other).before = overtaken
     assert await ingest.run_step(rt, first.details.job.id, "embed")
     with pytest.raises(FootnoteError, match="embedding_model_changed"):
-        await ingest.embed(other, held, Heartbeat(other, held))
+        await ingest.embed.run(other, held, Heartbeat(other, held))
 
 
 # -- bad files -----------------------------------------------------------------------------------------------
@@ -312,7 +313,7 @@ async def test_a_job_that_a_newer_upload_overtook_cannot_win(rt: Runtime, tenant
     new = await driving.accept(rt, tenant, paragraphs(4, "new"), external_id="e")
     job = await job_of(rt, old.details.job.id)
     assert (job.state, job.waiting_for) == ("cancelled", None)
-    work = {"chunk": ingest.chunk, "embed": ingest.embed, "upsert": ingest.upsert}[held.step]
+    work = ingest._STEPS[held.step]
     with pytest.raises((LeaseLost, DocumentRejected, OutputGone)):  # what it works on is gone from the store, too
         await work(rt, held, Heartbeat(rt, held))
     with pytest.raises(LeaseLost):
@@ -364,7 +365,7 @@ async def test_vectors_of_another_length_are_refused_before_they_are_kept(rt: Ru
 async def test_vectors_lost_before_a_middle_batch_are_made_again(
     rt: Runtime, tenant: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ingest, "ROWS", 3)
+    monkeypatch.setattr(ingest.upsert, "ROWS", 3)
     accepted = await driving.accept(rt, tenant, paragraphs(12))
     for step in ("chunk", "embed"):
         assert await ingest.run_step(rt, accepted.details.job.id, step)
@@ -383,7 +384,7 @@ async def test_an_artifact_lost_between_the_steps_is_made_again(rt: Runtime, ten
     accepted = await driving.accept(rt, tenant, paragraphs(3))
     assert await ingest.run_step(rt, accepted.details.job.id, "chunk")
     async with rt.transaction() as session:
-        await rt.store.delete(await session.scalar(select(Version.artifact_key)) or "")
+        await rt.store.delete(await session.scalar(select(Artifact.key)) or "")
     job = await driving.run(rt, accepted.details.job.id)
     assert (job.state, job.step) == ("waiting", "chunk")
     async with rt.transaction() as session:

@@ -89,7 +89,8 @@ async def test_a_job_driven_on_whose_artifact_is_gone_goes_back_to_the_chunk_ste
     held = await driving.claim(rt, job_id, "embed")
     async with rt.transaction() as session:
         await jobs.fail(session, held, "provider_rejected", "No.")
-    await rt.store.delete((await driving.version_of(rt, held.version_id)).artifact_key or "")
+    for key in await driving.artifacts_of(rt, held.version_id):
+        await rt.store.delete(key)
     assert await retry(rt, tenant) == (1, 0)
     job = await driving.run(rt, job_id)
     assert (job.state, job.step) == ("waiting", "chunk")

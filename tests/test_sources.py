@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, update
 
-from footnote import deletion, documents, jobs, objects
+from footnote import deletion, documents, jobs, objects, sources
 from footnote.errors import DocumentRejected, Unavailable
+from footnote.heartbeat import Heartbeat
 from footnote.intake import Upload
-from footnote.models import Document, Job, UnownedObject
+from footnote.models import Document, Job, UnownedObject, Version
 from footnote.runtime import Runtime
 from tests import driving
 from tests.conftest import Person
@@ -283,10 +284,10 @@ async def test_unpacking_twice_makes_nothing_twice(rt: Runtime, tenant: str) -> 
     packed = archive(("a.txt", b"One."), ("b.txt", b"Two."))
     accepted = await driving.accept(rt, tenant, packed, "files.zip")
     held = await driving.claim(rt, accepted.details.job.id)
-    from footnote import ingest
-    from footnote.heartbeat import Heartbeat
-
-    await ingest._write_artifact(rt, held, Heartbeat(rt, held), "artifacts/first")  # and dies before it commits
+    async with rt.transaction() as session:
+        version = await session.get_one(Version, held.version_id)
+    async with rt.store.local_copy(version.object_key or "") as path:
+        await sources.unpack(rt, held, Heartbeat(rt, held), version, path)  # and dies before it commits
     first = await children(rt, accepted.details.document.id)
     await driving.set_job(rt, held.job_id, state="queued", next_attempt_at=func.now())
     assert (await driving.run(rt, held.job_id)).state == "succeeded"
@@ -362,7 +363,7 @@ async def test_a_store_that_is_away_stops_the_unpacking_and_is_waited_for(
 
     async def failing(key: str) -> Any:
         opened.append(key)
-        if len(opened) == 3:  # the artifact, then the two files
+        if len(opened) == 2:
             raise Unavailable("store_unavailable", "Away.")
         return await real(key)
 

@@ -68,9 +68,11 @@ def _pages(media_type: str, path: Path, cpu_seconds: int) -> Iterator[Page]:
                 resource.setrlimit(resource.RLIMIT_CPU, _soft(resource.RLIMIT_CPU, allowed))
 
 
-def _send_pages(out: BinaryIO, media_type: str, path: Path, cpu_seconds: int) -> None:
-    done, has_text = 0, False
+def _send_pages(out: BinaryIO, media_type: str, path: Path, cpu_seconds: int, after: int) -> None:
+    done, has_text = after, after > 0
     for page in _pages(media_type, path, cpu_seconds):
+        if page.number <= after:
+            continue  # read all the same: what a page means may depend on those before it
         sections = [[section.start, section.end, section.heading] for section in page.sections]
         _write(out, {"page": page.number, "sections": sections}, page.text.encode())
         done, has_text = page.number, has_text or bool(page.text.strip())
@@ -119,7 +121,7 @@ def main(what: str, media_type: str, path: str, cpu_seconds: int, memory_bytes: 
     try:
         match what:
             case "pages":
-                _send_pages(out, media_type, Path(path), cpu_seconds)
+                _send_pages(out, media_type, Path(path), cpu_seconds, asked["after"])
             case "files":
                 _send_files(out, media_type, Path(path))
             case "picture":

@@ -25,14 +25,18 @@ _BUFFER = 1024 * 1024
 _Frame = tuple[dict[str, Any], bytes]
 
 
-async def read_pages(path: Path, media_type: str, limits: "ParseLimits") -> AsyncGenerator[Page, None]:
-    """The document's pages as the child finishes them; it reads ahead by no more than a pipe's buffer.
+async def read_pages(
+    path: Path, media_type: str, limits: "ParseLimits", *, after: int = 0
+) -> AsyncGenerator[Page, None]:
+    """The document's pages behind the first `after` ones as the child finishes them.
+
+    It reads ahead by no more than a pipe's buffer.
 
     Raises `DocumentRejected`: with the parser's code, `no_text` after the last page when none had any,
     `too_complex` when a limit was hit, `corrupt_file` when the parser crashed. The child is gone when this
     generator is closed, whatever closes it; wrap it in `contextlib.aclosing` to leave it early.
     """
-    async with aclosing(_frames("pages", path, media_type, limits)) as frames:
+    async with aclosing(_frames("pages", path, media_type, limits, after=after)) as frames:
         async for head, body in frames:
             sections = [Section(start, end, tuple(heading)) for start, end, heading in head["sections"]]
             yield Page(head["page"], body.decode(), sections)

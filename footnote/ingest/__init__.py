@@ -1,0 +1,89 @@
+"""The pipeline: chunk, embed, upsert; in order, each step safe to run twice.
+
+A step works outside any transaction under a renewed lease and ends in one fenced transaction that writes its
+output and moves the job's cursor. See `jobs` for the protocol.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from footnote import jobs, objects
+from footnote.artifacts import OutputGone
+from footnote.errors import DatabaseAway, FootnoteError, Unavailable
+from footnote.heartbeat import GaveWay, Heartbeat
+from footnote.ingest import chunk, embed, upsert
+from footnote.jobs import Claim, LeaseLost
+from footnote.runtime import Runtime
+from footnote.telemetry import log
+
+_STEPS = {"chunk": chunk.run, "embed": embed.run, "upsert": upsert.run}
+
+
+async def run_step(rt: Runtime, job_id: str, step: str) -> bool:
+    """Runs one step of a job if it is due. False: nothing more to do for the message that asked."""
+    async with rt.transaction() as session:
+        claim = await jobs.claim(session, job_id, step, rt.settings.lease_seconds)
+    if claim is None:
+        return False
+    heartbeat = Heartbeat(rt, claim)
+    work = asyncio.create_task(_work(rt, claim, heartbeat))
+    heartbeat.start(work)
+    try:
+        return await work
+    except GaveWay:
+        return False
+    except LeaseLost:
+        log.warning("lease lost", job_id=job_id, step=step)
+        return False
+    except asyncio.CancelledError:
+        if heartbeat.lost:
+            log.warning("lease lost", job_id=job_id, step=step)
+            return False
+        work.cancel()
+        await asyncio.wait({work})
+        await _settle(rt, lambda session: jobs.release(session, claim))
+        raise
+    except Exception as error:
+        failure = error
+        await _settle(rt, lambda session: _ended_badly(session, rt, claim, failure))
+        return False
+    finally:
+        await heartbeat.stop()
+
+
+async def _work(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> bool:
+    await _STEPS[claim.step](rt, claim, heartbeat)
+    return True
+
+
+async def _settle(rt: Runtime, write: Callable[[AsyncSession], Awaitable[None]]) -> None:
+    """Writes how a step ended, trying again while Postgres is away; past the lease the dispatcher takes over."""
+    deadline = asyncio.get_running_loop().time() + rt.settings.lease_seconds
+    while True:
+        try:
+            async with rt.transaction() as session:
+                await write(session)
+            return
+        except LeaseLost:
+            return
+        except DatabaseAway:
+            if asyncio.get_running_loop().time() > deadline:
+                raise
+            await asyncio.sleep(0.5)
+
+
+async def _ended_badly(session: AsyncSession, rt: Runtime, claim: Claim, error: Exception) -> None:
+    """Waits and retries after a temporary error, fails the document after a permanent one."""
+    known = error if isinstance(error, FootnoteError) else Unavailable("internal_error")
+    unexpected = known is not error
+    if unexpected:
+        log.error("step failed", job_id=claim.job_id, step=claim.step, exc_info=error)
+    back_to = error.step if isinstance(error, OutputGone) else None
+    if back_to == "chunk":
+        await objects.give_up_artifacts(session, [claim.version_id])
+    if not known.retryable or not await jobs.postpone(
+        session, claim, known, rt.settings, back_to, unexpected=unexpected
+    ):
+        await jobs.fail(session, claim, known.code, known.message)

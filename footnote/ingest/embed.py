@@ -1,0 +1,111 @@
+"""The second step: every chunk gets a vector, each batch is a checkpoint."""
+
+import asyncio
+from itertools import islice
+
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from footnote import artifacts, cache, jobs
+from footnote.chunking import embedding_text
+from footnote.errors import DocumentRejected
+from footnote.heartbeat import Heartbeat
+from footnote.ingest.subject import subject, title
+from footnote.jobs import Claim
+from footnote.models import Collection, EmbeddingSpace
+from footnote.providers import Embeddings
+from footnote.runtime import Runtime
+
+
+async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
+    """Gives every chunk a vector; each batch is committed, so a crash repeats one batch at most.
+
+    What was done in an earlier turn is passed over; should a vector of it be gone since, upsert sends the job back.
+    """
+    version, collection = await subject(rt, claim)
+    heartbeat.done, heartbeat.total = claim.done, version.chunks
+    heartbeat.counts.update({"embedded": 0, "tokens": 0} | claim.counts)
+    space = await _current_space(rt, collection)
+    async with artifacts.of_version(rt, version) as paths:
+        source = (each for page in artifacts.read(paths) for each in page.chunks)
+        await asyncio.to_thread(lambda: next(islice(source, claim.done, claim.done), None))
+        while batch := await asyncio.to_thread(lambda: list(islice(source, rt.settings.embedding_batch))):
+            texts = {cache.text_hash(full): full for full in (embedding_text(title(version), each) for each in batch)}
+            for group in _groups(rt, await _missing(rt, claim.tenant_id, space, texts)):
+                answer = await rt.embedder.embed([texts[key] for key in group])
+                space = space or await _open_space(rt, answer)
+                heartbeat.counts.update(embedded=len(group), tokens=answer.tokens)
+                await _keep(rt, claim, space, group, answer, heartbeat)
+            heartbeat.done += len(batch)
+            await heartbeat.give_way()
+    await heartbeat.stop()
+    async with rt.transaction() as session:
+        if version.chunks:  # an archive has none of its own
+            await _bind_space(session, collection, space)
+        await jobs.finish_step(session, claim, {**heartbeat.counts, "chunks": heartbeat.done})
+
+
+async def _open_space(rt: Runtime, answer: Embeddings) -> EmbeddingSpace:
+    """In a transaction of its own: making the index waits for writers, and holds them up."""
+    async with rt.transaction() as session:
+        return await cache.obtain_space(session, rt.embedder.provider, rt.embedder.model, answer.vectors.shape[1])
+
+
+async def _keep(
+    rt: Runtime, claim: Claim, space: EmbeddingSpace, hashes: list[bytes], answer: Embeddings, heartbeat: Heartbeat
+) -> None:
+    """The checkpoint: these texts are never sent to the provider again."""
+    if answer.vectors.shape[1] != space.dimensions:
+        lengths = f"{answer.vectors.shape[1]} dimensions, not the collection's {space.dimensions}"
+        raise DocumentRejected("embedding_model_changed", f"The provider sent vectors of {lengths}.")
+    async with rt.transaction() as session:
+        await cache.keep(session, claim.tenant_id, claim.document_id, space, hashes, answer.vectors)
+        await heartbeat.checkpoint(session)
+
+
+async def _current_space(rt: Runtime, collection: Collection) -> EmbeddingSpace | None:
+    """The collection's space if it is the configured model's; raises when the model changed."""
+    async with rt.transaction() as session:
+        if collection.space_id is None:
+            return await cache.find_space(session, rt.embedder.provider, rt.embedder.model)
+        space = await session.get_one(EmbeddingSpace, collection.space_id)
+    if (space.provider, space.model) != (rt.embedder.provider, rt.embedder.model):
+        raise DocumentRejected("embedding_model_changed")
+    return space
+
+
+async def _missing(
+    rt: Runtime, tenant_id: str, space: EmbeddingSpace | None, texts: dict[bytes, str]
+) -> dict[bytes, str]:
+    if space is None:
+        return texts
+    async with rt.transaction() as session:
+        known = await cache.known(session, tenant_id, space.id, list(texts))
+    return {key: full for key, full in texts.items() if key not in known}
+
+
+def _groups(rt: Runtime, texts: dict[bytes, str]) -> list[list[bytes]]:
+    """The hashes in calls that the provider accepts, by its limits on texts and tokens."""
+    groups: list[list[bytes]] = []
+    room = 0
+    for key, full in texts.items():
+        tokens = rt.embedder.count_tokens(full)
+        if not groups or len(groups[-1]) >= rt.embedder.max_texts or tokens > room:
+            groups.append([])
+            room = rt.embedder.max_tokens
+        groups[-1].append(key)
+        room -= tokens
+    return groups
+
+
+async def _bind_space(session: AsyncSession, collection: Collection, space: EmbeddingSpace | None) -> None:
+    """The first document decides the collection's space; one that came with another model is refused."""
+    assert space is not None
+    await session.execute(
+        update(Collection)
+        .where(Collection.id == collection.id, Collection.space_id.is_(None))
+        .values(space_id=space.id)
+    )
+    bound = await session.scalar(select(Collection.space_id).where(Collection.id == collection.id))
+    if bound != space.id:
+        raise DocumentRejected("embedding_model_changed")

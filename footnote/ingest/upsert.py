@@ -1,0 +1,144 @@
+"""The last step: the version becomes visible, whole, in one transaction."""
+
+import asyncio
+from collections.abc import Sequence
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import delete, func, select, text, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from footnote import artifacts, cache, jobs, objects
+from footnote.artifacts import Extracted, OutputGone
+from footnote.chunking import Chunk, embedding_text
+from footnote.heartbeat import Heartbeat
+from footnote.ingest.subject import subject, title
+from footnote.jobs import Claim
+from footnote.models import Chunk as ChunkRow
+from footnote.models import Collection, Document, Page, Version
+from footnote.runtime import Runtime
+
+ROWS = 200  # rows a statement: enough to amortise the round trip, little enough to keep memory flat
+
+
+async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
+    """Makes the version visible, whole, in one transaction that also removes the one before.
+
+    The new rows go in first, seen by nobody and under a beating heart: a newer upload, a cancellation or a deletion
+    need not wait for them, and ends this step at its next beat.
+    """
+    version, collection = await subject(rt, claim)
+    heartbeat.total = version.chunks
+    async with artifacts.of_version(rt, version) as paths, rt.transaction() as session:
+        counts = await _insert_rows(session, claim, version, collection, paths, heartbeat)
+        await heartbeat.stop()
+        # The document, then the job, as an upload of a new version locks them: in the other order they would wait
+        # for each other.
+        await session.execute(_LOCK_DOCUMENT, {"id": claim.document_id})
+        await jobs.renew(session, claim, rt.settings.lease_seconds)
+        await _remove_rows(session, claim)
+        await session.execute(
+            update(Document)
+            .where(Document.id == claim.document_id)
+            .values(active_version_id=version.id, updated_at=func.now())
+        )
+        await objects.give_up_versions(session, claim.document_id, but=version.id)
+        await jobs.finish_step(session, claim, counts)
+
+
+async def _remove_rows(session: AsyncSession, claim: Claim) -> None:
+    """What was there of the versions before, with the embeddings that nothing uses any more."""
+    older = select(Version.id).where(Version.document_id == claim.document_id, Version.id != claim.version_id)
+    await cache.forget(session, claim.tenant_id, claim.document_id, claim.version_id)
+    await session.execute(delete(ChunkRow).where(ChunkRow.version_id.in_(older)))
+    await session.execute(delete(Page).where(Page.version_id.in_(older)))
+
+
+async def _insert_rows(
+    session: AsyncSession,
+    claim: Claim,
+    version: Version,
+    collection: Collection,
+    paths: Sequence[Path],
+    heartbeat: Heartbeat,
+) -> dict[str, Any]:
+    pages = position = 0
+    source = artifacts.read(paths)
+    while batch := await asyncio.to_thread(lambda: list(islice(source, 50))):
+        pages += len(batch)
+        await _insert_pages(session, claim, batch)
+        chunks = [each for page in batch for each in page.chunks]
+        for start in range(0, len(chunks), ROWS):
+            rows = chunks[start : start + ROWS]
+            await _insert_chunks(session, claim, version, collection, rows, position)
+            position = heartbeat.done = position + len(rows)
+    return {"pages": pages, "chunks": position}
+
+
+async def _insert_pages(session: AsyncSession, claim: Claim, batch: Sequence[Extracted]) -> None:
+    await session.execute(
+        Page.__table__.insert(),  # type: ignore[attr-defined]
+        [
+            {
+                "version_id": claim.version_id,
+                "number": page.number,
+                "tenant_id": claim.tenant_id,
+                "text": page.text,
+            }
+            for page in batch
+        ],
+    )
+
+
+async def _insert_chunks(
+    session: AsyncSession,
+    claim: Claim,
+    version: Version,
+    collection: Collection,
+    rows: Sequence[Chunk],
+    position: int,
+) -> None:
+    """Joins the chunks with their stored vectors inside Postgres, so that no vector crosses the wire."""
+    inserted = await session.execute(
+        _INSERT_CHUNKS,
+        {
+            "version_id": claim.version_id,
+            "tenant_id": claim.tenant_id,
+            "collection_id": collection.id,
+            "document_id": claim.document_id,
+            "space_id": collection.space_id,
+            "language": collection.language,
+            "positions": list(range(position, position + len(rows))),
+            "hashes": [cache.text_hash(embedding_text(title(version), row)) for row in rows],
+            "pages": [row.page for row in rows],
+            "starts": [row.char_start for row in rows],
+            "ends": [row.char_end for row in rows],
+            "headings": [" > ".join(row.heading) for row in rows],
+            "contexts": [" > ".join((title(version), *row.heading)) for row in rows],
+            "texts": [row.text for row in rows],
+            "words": [len(row.text.split()) for row in rows],
+        },
+    )
+    if inserted.rowcount != len(rows):  # type: ignore[attr-defined]
+        raise OutputGone("embed", "Embeddings were removed before the chunks were stored.")
+
+
+_LOCK_DOCUMENT = text("SELECT FROM document WHERE id = :id FOR NO KEY UPDATE")
+
+_INSERT_CHUNKS = text(
+    """
+    INSERT INTO chunk (version_id, position, tenant_id, collection_id, document_id, space_id, language,
+                       page_start, page_end, char_start, char_end, heading, context, text, words,
+                       text_sha256, embedding)
+    SELECT :version_id, row.position, :tenant_id, :collection_id, :document_id, :space_id,
+           CAST(CAST(:language AS text) AS regconfig), row.page, row.page, row.char_start, row.char_end,
+           row.heading, row.context, row.text, row.words, row.hash, embedding.embedding
+    FROM unnest(CAST(:positions AS int[]), CAST(:hashes AS bytea[]), CAST(:pages AS int[]),
+                CAST(:starts AS int[]), CAST(:ends AS int[]), CAST(:headings AS text[]),
+                CAST(:contexts AS text[]), CAST(:texts AS text[]), CAST(:words AS int[]))
+         AS row(position, hash, page, char_start, char_end, heading, context, text, words)
+    JOIN embedding ON embedding.tenant_id = :tenant_id AND embedding.space_id = :space_id
+                  AND embedding.text_sha256 = row.hash
+    """
+)
