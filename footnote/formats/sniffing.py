@@ -32,7 +32,6 @@ _KNOWN_ZIPS = {
     "meta-inf/manifest.mf": "a Java archive",
 }
 _KNOWN_DECLARED = {
-    "application/vnd.oasis.opendocument.presentation": "an OpenDocument presentation (.odp)",
     "application/vnd.oasis.opendocument.graphics": "an OpenDocument drawing (.odg)",
 }
 # Members that Office files and books begin with, whatever their kind.
