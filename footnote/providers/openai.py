@@ -4,7 +4,7 @@ import asyncio
 import math
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from footnote.errors import BatchTooLarge, FootnoteError, ProviderRejected, RateLimited, TimedOut, Unavailable
@@ -29,26 +29,28 @@ class _Client:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._client: openai.AsyncOpenAI | None = None
 
     @property
     def address(self) -> str:
         return self._settings.openai_base_url or "https://api.openai.com/v1"
 
-    @cached_property
-    def client(self) -> "openai.AsyncOpenAI":
-        import openai
-
-        return openai.AsyncOpenAI(
-            # A local server needs no key, but the SDK insists on one.
-            api_key=self._settings.openai_api_key or "none",
-            base_url=self._settings.openai_base_url,
-            timeout=self._settings.provider_timeout_seconds,
-            max_retries=0,  # the job waits and tries again, so that no worker sleeps with a document in hand
-        )
+    async def client(self) -> "openai.AsyncOpenAI":
+        if self._client is None:
+            # In a thread: on a busy machine it takes seconds, in which heartbeats and other requests must go on.
+            openai = await asyncio.to_thread(import_module, "openai")
+            self._client = self._client or openai.AsyncOpenAI(
+                # A local server needs no key, but the SDK insists on one.
+                api_key=self._settings.openai_api_key or "none",
+                base_url=self._settings.openai_base_url,
+                timeout=self._settings.provider_timeout_seconds,
+                max_retries=0,  # the job waits and tries again, so that no worker sleeps with a document in hand
+            )
+        return self._client
 
     async def close(self) -> None:
-        if "client" in self.__dict__:
-            await self.client.close()
+        if self._client is not None:
+            await self._client.close()
 
 
 class OpenAIEmbedder(_Client):
@@ -67,8 +69,8 @@ class OpenAIEmbedder(_Client):
         options: dict[str, Any] = {}
         if self._settings.embedding_dimensions:
             options["dimensions"] = self._settings.embedding_dimensions
+        create = (await self.client()).embeddings.with_raw_response.create
         with _errors():
-            create = self.client.embeddings.with_raw_response.create
             response = await create(model=self.model, input=list(texts), **options)
             answer = response.parse()
         try:
@@ -94,6 +96,7 @@ class OpenAIGenerator(_Client):
 
         Only the provider is timed: a reader who is slow to take a piece is not the provider's fault.
         """
+        create = (await self.client()).chat.completions.with_raw_response.create
         clock = asyncio.get_running_loop().time
         deadline = clock() + self._settings.first_token_seconds
         messages: Any = chat_messages(request)
@@ -101,7 +104,7 @@ class OpenAIGenerator(_Client):
         options: Any = {name: value for name, value in given.items() if value is not None}
         with _errors():
             async with asyncio.timeout_at(deadline):
-                response = await self.client.chat.completions.with_raw_response.create(
+                response = await create(
                     model=request.model or self.model,
                     messages=messages,
                     stream=True,
