@@ -3,10 +3,14 @@
 import io
 import random
 import tempfile
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import docx
+import pypdf
+from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
 
 from footnote.chunking import split
 from footnote.formats import module_for, paginate
@@ -80,41 +84,34 @@ def _html(name: str, paragraphs: list[str]) -> bytes:
 
 
 def _docx(_name: str, paragraphs: list[str]) -> bytes:
-    document = docx.Document()
+    document, written, dated = docx.Document(), io.BytesIO(), io.BytesIO()
     for each in paragraphs:
         document.add_paragraph(each)
-    written = io.BytesIO()
-    document.save(written)
+    document.save(dated)
+    with ZipFile(dated) as now, ZipFile(written, "w", ZIP_DEFLATED) as always:
+        for name in now.namelist():
+            always.writestr(ZipInfo(name), now.read(name))
     return written.getvalue()
 
 
 def _pdf(_name: str, paragraphs: list[str]) -> bytes:
     """Lines of Helvetica on as many pages as they need."""
-    words, lines = " ".join(paragraphs).split(), [""]
-    for word in words:
-        lines[-1:] = [f"{lines[-1]} {word}".strip()] if len(lines[-1]) + len(word) < 90 else [lines[-1], word]
-    pages = [lines[start : start + PAGE_LINES] for start in range(0, len(lines), PAGE_LINES)]
-    kids = " ".join(f"{4 + 2 * n} 0 R" for n in range(len(pages)))
-    objects = [
-        "<< /Type /Catalog /Pages 2 0 R >>",
-        f"<< /Type /Pages /Kids [{kids}] /Count {len(pages)} >>",
-        "<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
-    ]
-    for number, page in enumerate(pages):
-        shown = "BT /F1 10 Tf 13 TL 50 780 Td " + " ".join(f"({line}) Tj T*" for line in page) + " ET"
-        objects += [
-            "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Resources << /Font << /F1 3 0 R >> >> "
-            f"/Contents {5 + 2 * number} 0 R >>",
-            f"<< /Length {len(shown)} >>\nstream\n{shown}\nendstream",
-        ]
-    out, offsets = "%PDF-1.4\n", []
-    for number, each in enumerate(objects, 1):
-        offsets.append(len(out))
-        out += f"{number} 0 obj\n{each}\nendobj\n"
-    table = "".join(f"{offset:010d} 00000 n \n" for offset in offsets)
-    size = len(objects) + 1
-    trailer = f"trailer\n<< /Size {size} /Root 1 0 R >>\nstartxref\n{len(out)}\n%%EOF\n"
-    return f"{out}xref\n0 {size}\n0000000000 65535 f \n{table}{trailer}".encode()
+    lines = textwrap.wrap(" ".join(paragraphs), 90)
+    pdf = pypdf.PdfWriter()
+    helvetica = {"/Type": "/Font", "/Subtype": "/Type1", "/BaseFont": "/Helvetica"}
+    font = DictionaryObject({NameObject(key): NameObject(value) for key, value in helvetica.items()})
+    for start in range(0, len(lines), PAGE_LINES):
+        page = pdf.add_blank_page(595, 842)
+        page[NameObject("/Resources")] = DictionaryObject(
+            {NameObject("/Font"): DictionaryObject({NameObject("/F1"): font})}
+        )
+        shown = " ".join(f"({line}) Tj T*" for line in lines[start : start + PAGE_LINES])
+        content = DecodedStreamObject()
+        content.set_data(f"BT /F1 10 Tf 13 TL 50 780 Td {shown} ET".encode())
+        page[NameObject("/Contents")] = pdf._add_object(content)
+    written = io.BytesIO()
+    pdf.write(written)
+    return written.getvalue()
 
 
 _WRITERS = {"txt": _txt, "md": _md, "html": _html, "docx": _docx, "pdf": _pdf}

@@ -89,6 +89,11 @@ class Load:
                 group.create_task(self.upload(source))
                 await asyncio.sleep(1 / a_second)
 
+    async def delete(self, document_id: str) -> bool:
+        """Whether it is gone; to be asked again if not."""
+        request, _ = await self.send("delete", "DELETE", f"/v1/documents/{document_id}")
+        return request.ok
+
     async def ask(self, source: Source, stream: bool) -> None:
         """A question about the document and, if it was accepted, a look at its status; each sent once."""
         question = {"question": source.question, "stream": stream}

@@ -14,7 +14,7 @@ from scripts.faults import checks, corpus, edges, processes
 from scripts.faults.inflict import STORM, Faults
 from scripts.faults.load import Load
 from scripts.faults.report import Report
-from scripts.faults.stack import Stack
+from scripts.faults.stack import Stack, until
 from scripts.faults.watch import Watch
 
 DRAIN_SECONDS = 240.0
@@ -207,10 +207,10 @@ async def deletes(options: Options) -> Report:
         async def upload_and_delete(source: corpus.Source) -> None:
             await asyncio.sleep(rng.uniform(0, 16))
             await on.load.upload(source)
-            deleted.append(on.load.accepted.pop(source.number))
+            document_id = on.load.accepted.pop(source.number)
             await asyncio.sleep(rng.uniform(0, 8))
-            request, _ = await on.load.send("delete", "DELETE", f"/v1/documents/{deleted[-1]}")
-            assert request.ok, request.problem
+            await until(lambda: on.load.delete(document_id), 30, "the document is deleted")
+            deleted.append(document_id)
             if source in again:
                 await on.load.upload(source, again=" again")
             _, found = await on.load.send("search", "POST", "/v1/search", json={"query": source.name, "top_k": 50})
