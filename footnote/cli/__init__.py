@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from footnote.cli import asking, documents, jobs, processes
+from footnote.cli import asking, documents, jobs, processes, sync
 from footnote.errors import FootnoteError
 
 app = typer.Typer(
@@ -17,6 +17,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 documents.register(app)
+sync.register(app)
 jobs.register(app)
 asking.register(app)
 processes.register(app)

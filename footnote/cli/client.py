@@ -80,6 +80,9 @@ class Api:
     def post(self, path: str, body: Json | None = None) -> Json:
         return self._call("POST", path, json=body)
 
+    def delete(self, path: str) -> Json:
+        return self._call("DELETE", path)
+
     def listed(self, path: str, limit: int, **params: Any) -> Json:
         """The first `limit` items of a paged list, and the cursor of what follows."""
         found: list[Json] = []

@@ -21,7 +21,7 @@ SKIPPED_SHOWN = 10
 
 
 def register(app: typer.Typer) -> None:
-    for command in (add, status):
+    for command in (add, delete, status):
         app.command(rich_help_panel="Documents")(command)
 
 
@@ -55,12 +55,12 @@ def add(
 
     with open_api() as api:
         api.get("/healthz")  # not running is no reason for patience, unlike going away later
-        shown = _progress(len(files), as_json)
-        done = _follow(Ingestion(api, files, fields, shown), shown, wait)
-    _sum_up(done, skipped, as_json)
+        shown = progress(len(files), as_json)
+        done = follow(Ingestion(api, files, fields, shown), shown, wait)
+    sum_up(done, skipped, as_json)
 
 
-def _follow(ingestion: "Ingestion", shown: "Progress", wait: bool) -> "list[Upload]":
+def follow(ingestion: "Ingestion", shown: "Progress", wait: bool) -> "list[Upload]":
     done = []
     try:
         with shown:
@@ -77,11 +77,11 @@ def _follow(ingestion: "Ingestion", shown: "Progress", wait: bool) -> "list[Uplo
     return done
 
 
-def _sum_up(done: "list[Upload]", skipped: "list[Skipped]", as_json: bool) -> None:
+def sum_up(done: "list[Upload]", skipped: "list[Skipped]", as_json: bool, **more: Any) -> None:
     failed = [upload for upload in done if upload.status in ("failed", "cancelled")]
     if as_json:
         named = [{"path": str(each.path), "reason": each.reason} for each in skipped]
-        say_json({"data": [_result(upload) for upload in done], "skipped": named})
+        say_json({"data": [_result(upload) for upload in done], "skipped": named, **more})
     else:
         for each in skipped[:SKIPPED_SHOWN]:
             say(f"skipped  {each.path}  {each.reason}")
@@ -106,15 +106,13 @@ def _json_object(text: str) -> str:
 
 def _files(names: list[str]) -> "tuple[list[Path], list[Skipped]]":
     from footnote.cli.uploads import find
-    from footnote.formats import supported
 
-    suffixes = {suffix for several in supported().values() for suffix in several}
     try:
-        return find(names, suffixes)
+        return find(names, suffixes())
     except FileNotFoundError as error:
         name = str(error)
         if Path(name).is_dir():
-            message = f"no file of a supported type in {name} ({' '.join(sorted(suffixes))})"
+            message = f"no file of a supported type in {name} ({' '.join(sorted(suffixes()))})"
         else:
             message = f"no such file: {name}"
         raise typer.BadParameter(message, param_hint="PATH") from error
@@ -122,7 +120,14 @@ def _files(names: list[str]) -> "tuple[list[Path], list[Skipped]]":
         raise typer.BadParameter(str(error), param_hint="PATH") from error
 
 
-def _progress(files: int, silent: bool) -> "Progress":
+def suffixes() -> set[str]:
+    """Of the files that can be read."""
+    from footnote.formats import supported
+
+    return {suffix for several in supported().values() for suffix in several}
+
+
+def progress(files: int, silent: bool) -> "Progress":
     from footnote.cli.progress import Bars, Lines, Progress
 
     if silent:
@@ -162,6 +167,28 @@ def _left_behind(ingestion: "Ingestion") -> None:
         say(f"Ingestion of {counted(followed, 'file')} goes on in the background: `footnote status`.", err=True)
     if unsent:
         say(f"Not added: {counted(unsent, 'file')}. Run the command again to add the rest.", err=True)
+
+
+def delete(
+    document_ids: Annotated[list[str], typer.Argument(help="Ids of documents.", metavar="ID...")],
+    as_json: Annotated[bool, typer.Option("--json", help="Print the receipts as one JSON object.")] = False,
+) -> None:
+    """Delete documents, at any moment, with all that was made of them; prints a receipt for each.
+
+    Exit codes: 0 all deleted, 1 one was not found, or an error.
+    """
+    from footnote.cli.client import open_api, segment
+
+    receipts = []
+    with open_api() as api:
+        for each in document_ids:
+            receipt = api.delete(f"/v1/documents/{segment(each)}")
+            receipts.append(receipt)
+            if not as_json:
+                counts = ", ".join(f"{number} {name}" for name, number in receipt["counts"].items() if number)
+                say(f"deleted  {each}  {counts}")
+    if as_json:
+        say_json({"data": receipts})
 
 
 def status(

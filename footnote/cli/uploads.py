@@ -6,7 +6,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -129,8 +129,16 @@ class Ingestion:
     good, for then no other file would fare better.
     """
 
-    def __init__(self, api: Api, paths: Sequence[Path], fields: dict[str, str], progress: Progress) -> None:
+    def __init__(
+        self,
+        api: Api,
+        paths: Sequence[Path],
+        fields: dict[str, str],
+        progress: Progress,
+        external_ids: Mapping[Path, str] | None = None,
+    ) -> None:
         self._api, self._fields, self._progress = api, fields, progress
+        self._external_ids = external_ids or {}
         self._todo: queue.SimpleQueue[Path] = queue.SimpleQueue()
         for path in paths:
             self._todo.put(path)
@@ -189,11 +197,12 @@ class Ingestion:
 
     def _send(self, path: Path) -> Upload:
         upload, key = Upload(path), uuid4().hex
+        own = {"external_id": self._external_ids[path]} if path in self._external_ids else {}
         try:
             size = path.stat().st_size
             reply = patiently(
                 lambda: self._api.upload(
-                    path, self._fields, key, lambda sent: self._progress.sending(path, sent, size)
+                    path, self._fields | own, key, lambda sent: self._progress.sending(path, sent, size)
                 ),
                 lambda pause, error: self._progress.holding(path, pause, error),
             )

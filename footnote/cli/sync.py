@@ -1,0 +1,117 @@
+"""`footnote sync`: a folder and what Footnote has of it, made the same."""
+
+import hashlib
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from footnote.cli.documents import follow, progress, suffixes, sum_up
+from footnote.cli.terminal import counted, say, say_json
+
+if TYPE_CHECKING:
+    from footnote.cli.client import Api
+    from footnote.cli.uploads import Skipped
+
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What differs: files to send, with the id of each, and documents whose file is gone."""
+
+    changed: dict[Path, str]
+    gone: list[Json]
+    unchanged: int
+    skipped: "list[Skipped]"
+
+
+def register(app: typer.Typer) -> None:
+    app.command(rich_help_panel="Documents")(sync)
+
+
+def sync(
+    directory: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="The folder.")],
+    name: Annotated[str | None, typer.Option(help="What the folder is known by; default: its own name.")] = None,
+    collection: Annotated[str, typer.Option(help="Collection to keep it in.")] = "default",
+    delete: Annotated[bool, typer.Option("--delete/--keep", help="Delete documents whose file is gone.")] = True,
+    wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Follow every file until it is ready.")] = True,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing before.")] = False,
+) -> None:
+    """Send what is new or changed in a folder, delete what is gone from it. Unchanged files cost nothing.
+
+    A file is known by the folder's name and its place within: keep folders of the same name apart with --name.
+
+    Exit codes: as of `add`.
+    """
+    from footnote.cli.client import open_api, segment
+    from footnote.cli.uploads import Ingestion
+
+    prefix = f"sync/{name or directory.resolve().name}/"
+    with open_api() as api:
+        plan = _plan(directory, prefix, _known(api, collection, prefix))
+        gone = plan.gone if delete else []
+        if dry_run:
+            _show(plan, gone, as_json)
+            return
+        shown = progress(len(plan.changed), as_json)
+        fields = {"collection": collection}
+        done = follow(Ingestion(api, list(plan.changed), fields, shown, plan.changed), shown, wait)
+        for document in gone:
+            api.delete(f"/v1/documents/{segment(document['id'])}")
+            if not as_json:
+                say(f"deleted  {document['external_id'].removeprefix(prefix)}  {document['id']}")
+    if not as_json:
+        say(f"{plan.unchanged} unchanged, {len(done)} sent, {len(gone)} deleted.")
+    sum_up(done, plan.skipped, as_json, deleted=[document["id"] for document in gone], unchanged=plan.unchanged)
+
+
+def _known(api: "Api", collection: str, prefix: str) -> dict[str, Json]:
+    """Documents of the folder by external id."""
+    from footnote.cli.client import Refused
+
+    try:
+        listed = api.listed("/v1/documents", sys.maxsize, collection=collection)
+    except Refused as error:
+        if error.code == "collection_not_found":
+            return {}
+        raise
+    return {each["external_id"]: each for each in listed["data"] if (each["external_id"] or "").startswith(prefix)}
+
+
+def _plan(directory: Path, prefix: str, known: dict[str, Json]) -> Plan:
+    from footnote.cli.uploads import find
+
+    try:
+        files, skipped = find([str(directory)], suffixes())
+    except FileNotFoundError:  # nothing of a supported type is left in it
+        files, skipped = [], []
+    names = {path: prefix + path.relative_to(directory).as_posix() for path in files}
+    changed = {path: name for path, name in names.items() if not _same(path, known.get(name))}
+    gone = [document for name, document in known.items() if name not in names.values()]
+    return Plan(changed, gone, len(files) - len(changed), skipped)
+
+
+def _same(path: Path, document: Json | None) -> bool:
+    """Whether a file is what a document was made of; one that failed is sent again."""
+    if document is None or document["status"] in ("failed", "cancelled"):
+        return False
+    if document["bytes"] != path.stat().st_size:
+        return False
+    with path.open("rb") as file:
+        return bool(hashlib.file_digest(file, "sha256").hexdigest() == document["sha256"])
+
+
+def _show(plan: Plan, gone: list[Json], as_json: bool) -> None:
+    if as_json:
+        named = {"send": [str(path) for path in plan.changed], "delete": [each["id"] for each in gone]}
+        say_json({**named, "unchanged": plan.unchanged})
+        return
+    for path in plan.changed:
+        say(f"would send    {path}")
+    for document in gone:
+        say(f"would delete  {document['filename']}  {document['id']}")
+    say(f"{counted(plan.unchanged, 'file')} unchanged.")
