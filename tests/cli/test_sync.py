@@ -23,11 +23,8 @@ class Kept:
         stub.on("POST", DOCUMENTS, self._post)
 
     def _post(self, asked: Asked) -> Reply:
-        form: Any = message_from_bytes(
-            b"Content-Type: " + asked.headers["content-type"].encode() + b"
-
-" + asked.body
-        )
+        header = f"Content-Type: {asked.headers['content-type']}\n\n"
+        form: Any = message_from_bytes(header.encode() + asked.body)
         parts = {part.get_param("name", header="content-disposition"): part for part in form.get_payload()}
         content: bytes = parts["file"].get_payload(decode=True)
         external_id = parts["external_id"].get_payload()
