@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 from pgvector.sqlalchemy import HALFVEC
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     Computed,
     DateTime,
     ForeignKey,
@@ -23,10 +24,11 @@ from sqlalchemy import (
     Text,
     UniqueConstraint,
     func,
+    literal_column,
     text,
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB, REGCONFIG, TSVECTOR
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, mapped_column
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -278,6 +280,8 @@ class Job(Base):
     error_message: Mapped[str | None]
     progress_done: Mapped[int] = mapped_column(server_default="0")
     progress_total: Mapped[int | None]
+    # Whether everything is paused: no column, it is looked up with the row.
+    paused: Mapped[bool] = column_property(literal_column("EXISTS (SELECT FROM pause)", Boolean))
     # Of two jobs of a tenant the older goes first, but a long one falls behind again and again.
     level: Mapped[int] = mapped_column(Computed("progress_done / 1000", persisted=True))
     request_id: Mapped[str | None]

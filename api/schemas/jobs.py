@@ -147,6 +147,8 @@ def waiting_for(job: Job) -> str | None:
     """What a job that nobody works on waits for; without comparing clocks, as the dispatcher has the database's."""
     if job.state not in ("queued", "waiting"):
         return None
+    if job.paused:
+        return "the end of the pause"
     if job.dispatched_at:
         return "a free worker"
     return job.waiting_for or "its turn"

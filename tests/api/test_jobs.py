@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import func
 
 from api.schemas.jobs import UNITS, Step
-from footnote import jobs
+from footnote import jobs, turns
 from footnote.errors import RateLimited, Unavailable
 from footnote.models import Job
 from footnote.runtime import Runtime
@@ -84,6 +84,12 @@ async def test_an_unfinished_job_says_what_it_waits_for_and_until_when_or_that_i
     assert job["attempts"] == job["retries"] == (1 if error is AWAY else 0)
     await set_job(rt, job_id, dispatched_at=func.now(), next_attempt_at=func.now())
     assert waits(await shown(), "waiting", "a free worker")
+    async with rt.transaction() as session:
+        await turns.pause(session)
+    assert waits(await shown(), "waiting", "the end of the pause")
+    async with rt.transaction() as session:
+        await turns.resume(session)
+    assert waits(await shown(), "waiting", f"{reason}: {error.message}")
 
     held = await driving.claim(rt, job_id)
     async with rt.transaction() as session:
