@@ -27,6 +27,7 @@ from tests.programs import Program, Reply, serving, vectors
 pytestmark = [pytest.mark.anyio, pytest.mark.worker]
 
 LEASE_SECONDS = 2
+LIMIT_SECONDS = 6  # longer than a step waits in place for a rate limit
 SLACK_SECONDS = 3  # the dispatcher looks for ended leases twice a second; the machine may be busy
 
 
@@ -79,11 +80,11 @@ class System:
     worker: Program
     tenant: str
 
-    async def accept(self, *topics: str, chunks: int = 9) -> list[str]:
+    async def accept(self, *topics: str, chunks: int = 5) -> list[str]:
         made = [await driving.accept(self.rt, self.tenant, paragraphs(chunks, topic)) for topic in topics]
         return [each.details.job.id for each in made]
 
-    async def until(self, condition: Callable[[], Awaitable[bool]], seconds: float = 60) -> None:
+    async def until(self, condition: Callable[[], Awaitable[bool]], seconds: float = 120) -> None:
         try:
             async with asyncio.timeout(seconds):
                 while not await condition():
@@ -181,7 +182,7 @@ async def test_every_unfinished_job_is_alive_or_says_for_what_and_until_when_it_
     rt = system.rt
     scan = await driving.accept(rt, system.tenant, (SAMPLES / "no_text.pdf").read_bytes(), "scan.pdf")
     async with watching(rt) as seen:
-        good = await system.accept(*(f"good{number}" for number in range(6)), "limited", "failing")
+        good = await system.accept(*(f"good{number}" for number in range(3)), "limited", "failing")
         (refused,) = await system.accept("refused")
         held, given_up = await system.accept("held one", "held two")
 
@@ -214,7 +215,7 @@ async def test_every_unfinished_job_is_alive_or_says_for_what_and_until_when_it_
 async def test_a_document_that_kills_its_worker_fails_alone_and_can_be_driven_on(system: System) -> None:
     rt = system.rt
     (deadly,) = await system.accept("deadly")
-    others = await system.accept(*(f"good{number}" for number in range(8)))
+    others = await system.accept(*(f"good{number}" for number in range(6)))
 
     async def failed() -> bool:
         if await system.states([deadly]) == ["waiting"]:
@@ -226,7 +227,7 @@ async def test_a_document_that_kills_its_worker_fails_alone_and_can_be_driven_on
     job = await job_of(rt, deadly)
     assert (job.step, job.error_code, job.attempts) == ("embed", "worker_crashed", 5)
     assert system.provider.asked["deadly"] == 5
-    assert await system.states(others) == ["succeeded"] * 8
+    assert await system.states(others) == ["succeeded"] * 6
     assert system.worker.running(), "its pool died, it did not"
 
     system.provider.killing = False
@@ -234,7 +235,7 @@ async def test_a_document_that_kills_its_worker_fails_alone_and_can_be_driven_on
         await jobs.retry(session, system.tenant, deadly)
     await system.until(lambda: system.over([deadly]))
     assert await system.states([deadly]) == ["succeeded"]
-    assert len(await chunks_of(rt, job.document_id)) == 9
+    assert len(await chunks_of(rt, job.document_id)) == 5
     async with rt.sessions() as session:
         tried = {step.name: step.attempts for step in await jobs.steps(session, deadly)}
     assert tried == {"chunk": 1, "embed": 6, "upsert": 1}, "it went on where it had stopped"
