@@ -56,22 +56,23 @@ def diagram_text(model: Any) -> str:
 
 
 def chart_text(space: Any) -> str:
-    """A chart as a table: its title, then a line per category with the values of all series."""
+    """A chart as a table: its title, then a line per category with the values of all series and their names."""
     chart = child_of(space, "chart")
     if chart is None:
         return ""
-    title = child_of(chart, "title", "tx", "rich")
-    series = list(descendants_of(chart, "ser"))
-    names = [" ".join(_cached(child_of(one, "tx")).values()) for one in series]
+    names, columns = [], []
     categories: dict[int, str] = {}
-    columns = []
-    for one in series:
-        for name in ("cat", "xVal"):
-            categories = _cached(child_of(one, name)) | categories
-        columns.append(_cached(child_of(one, "val")) or _cached(child_of(one, "yVal")))
-    lines = [text_of(title), " | ".join(["", *names]).strip()]
+    for series in descendants_of(chart, "ser"):
+        names.append(" ".join(_cached(child_of(series, "tx")).values()))
+        categories = _cached(child_of(series, "cat")) | _cached(child_of(series, "xVal")) | categories
+        columns.append(_cached(child_of(series, "val")) or _cached(child_of(series, "yVal")))
+    lines = [text_of(child_of(chart, "title", "tx", "rich"))]
     for index in sorted({*categories, *(index for column in columns for index in column)}):
-        lines.append(" | ".join([categories.get(index, ""), *(column.get(index, "") for column in columns)]).strip())
+        cells = [categories.get(index, "")]
+        for name, column in zip(names, columns, strict=True):
+            if index in column:
+                cells.append(f"{name}: {column[index]}" if name else column[index])
+        lines.append(" | ".join(filter(None, cells)))
     return "\n".join(filter(None, lines))
 
 

@@ -6,6 +6,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from footnote.errors import DocumentRejected
 from footnote.formats import Block, _odf, _sheets, _xml, _zip
 from footnote.formats._odf import repeated
 from footnote.formats._xml import children_of, local_name, value_of
@@ -33,7 +34,11 @@ def _rows(archive: zipfile.ZipFile) -> Iterator[tuple[int, str, _sheets.Row | No
     sheet, number = 1, 0
     merged: dict[tuple[int, int], tuple[int, int]] = {}
     merging = _sheets.Merged(merged)
-    for element in _xml.stream(archive, _odf.CONTENT, "table-row", "table"):
+    is_known = False
+    for element in _xml.stream(archive, _odf.CONTENT, "table-row", "table", "spreadsheet"):
+        if local_name(element) == "spreadsheet":
+            is_known = True
+            continue
         table = element if local_name(element) == "table" else next(element.iterancestors("{*}table"), None)
         if table is None or local_name(table.getparent()) != "spreadsheet":
             continue  # a table within a cell, a chart or the record of changes
@@ -47,6 +52,8 @@ def _rows(archive: zipfile.ZipFile) -> Iterator[tuple[int, str, _sheets.Row | No
             # Equal rows that follow each other are stored once; read once, they still part no table.
             number += repeated(element, "number-rows-repeated") if _is_empty(element) else 1
             yield sheet, name, merging.row(number, _cells(element, number, merged))
+    if not is_known:
+        raise DocumentRejected("type_mismatch")
 
 
 def _is_empty(row: Any) -> bool:

@@ -22,7 +22,7 @@ def parse(path: Path) -> Iterator[Block]:
     lines: list[str] = []
     notes: list[str] = []
     shared = ""
-    for paragraph in _paragraphs(read_bytes(path).lstrip()):
+    for paragraph in _paragraphs(read_bytes(path)):
         if paragraph.kind == "note":
             notes.append(paragraph.text)
             continue
@@ -39,9 +39,11 @@ def parse(path: Path) -> Iterator[Block]:
 
 
 def _paragraphs(data: bytes) -> Iterator[Paragraph]:
-    """Raises `corrupt_file` if the document is not closed."""
+    """Raises `type_mismatch` for what is no RTF, `corrupt_file` if the document is not closed."""
+    if not recognise(data[:1024]):
+        raise DocumentRejected("type_mismatch")
     reader = Reader()
-    position = 0
+    position = data.index(b"{")
     while match := TOKEN.match(data, position):
         position = match.end()
         if match["word"] == b"bin":

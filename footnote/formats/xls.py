@@ -26,6 +26,14 @@ def recognise(head: bytes) -> str | None:
 
 
 def parse(path: Path) -> Iterator[Block]:
+    with path.open("rb") as file:
+        if file.read(len(_ole2.MAGIC)) != _ole2.MAGIC:
+            raise DocumentRejected("type_mismatch")
+    yield from read(path)
+
+
+def read(path: Path) -> Iterator[Block]:
+    """The sheets of a workbook in any form that calamine knows."""
     from python_calamine import CalamineError, CalamineWorkbook, PasswordError
 
     try:
@@ -36,7 +44,7 @@ def parse(path: Path) -> Iterator[Block]:
     except PasswordError as error:
         raise DocumentRejected("encrypted") from error
     except (CalamineError, OSError) as error:
-        _ole2.refuse(path)
+        _ole2.refuse(path, _ole2.WORKBOOKS)
         raise DocumentRejected("corrupt_file") from error
 
 

@@ -27,7 +27,7 @@ def parse(path: Path) -> Iterator[Block]:
             return
     from footnote.formats import xls
 
-    yield from xls.parse(path)
+    yield from xls.read(path)
 
 
 def _workbook(archive: zipfile.ZipFile, main: str) -> Iterator[Block]:

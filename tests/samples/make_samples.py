@@ -1,6 +1,6 @@
 """Writes the sample documents beside this file: the handbook of a lighthouse that does not exist.
 
-Run it again after a change and commit what it wrote: `python tests/samples/make_samples.py`.
+Run it again after a change and commit what it wrote: `python -m tests.samples.make_samples`.
 """
 
 import json
@@ -10,6 +10,8 @@ from pathlib import Path
 
 import docx
 from pypdf import PdfWriter
+
+from tests.samples import office
 
 HERE = Path(__file__).parent
 
@@ -267,6 +269,14 @@ def main() -> None:
         "truncated.pdf": handbook[:600],
         "not_a_pdf.pdf": png,
         "boats.docx": boats(),
+        "year.pptx": office.presentation(),
+        "stores.xlsx": office.workbook(),
+        "boats.xls": office.old_workbook(),
+        "orders.odt": office.odt(),
+        "stores.ods": office.ods(),
+        "lens.odp": office.odp(),
+        "keeper.epub": office.book(),
+        "letter.rtf": office.RICH_TEXT.encode("ascii"),
         "weather.md": MARKDOWN.encode(),
         "visitors.html": HTML.encode(),
         "empty.txt": b"",
