@@ -101,8 +101,8 @@ class Settings(BaseSettings):
     )
     queue_high_water: int = _env(
         "FOOTNOTE_QUEUE_HIGH_WATER",
-        16,
-        "Messages kept in the broker; the backlog beyond stays in Postgres.",
+        4,
+        "Messages kept in each lane of the broker, or as many as jobs run; the rest waits in Postgres, in turns.",
         ge=1,
     )
     turn_seconds: float = _env(

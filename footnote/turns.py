@@ -73,6 +73,13 @@ async def forget_dispatched(session: AsyncSession) -> None:
     )
 
 
+async def running(session: AsyncSession) -> tuple[int, int]:
+    """How many jobs run in the lane of the small ones and in that of the large ones."""
+    counted = select(func.count().filter(~Job.large), func.count().filter(Job.large)).where(Job.state == "running")
+    small, large = (await session.execute(counted)).one()
+    return small, large
+
+
 async def others_wait(session: AsyncSession, job_id: str) -> bool:
     """Whether a job that runs should give its worker's slot back: others wait that go first, or work is paused.
 

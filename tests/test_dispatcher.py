@@ -19,7 +19,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import func
 
-from footnote import jobs
+from footnote import jobs, turns
 from footnote.errors import Invalid
 from footnote.local_stack.valkey import Valkey
 from footnote.queue import LANES, broker_url, make_app
@@ -91,6 +91,12 @@ async def some_jobs(rt: Runtime, count: int, **options: Any) -> list[str]:
     return [each.details.job.id for each in made]
 
 
+async def tick(dispatcher: Dispatcher) -> None:
+    """What it does at least twice a second."""
+    await dispatcher.reap()
+    await dispatcher.refill()
+
+
 async def messages(redis: Redis, queue: str = LANES[False]) -> list[dict[str, Any]]:
     """The broker's messages, the next one to be taken first."""
     return [json.loads(each) for each in reversed(await redis.lrange(queue, 0, -1))]
@@ -110,7 +116,7 @@ async def test_a_due_job_is_sent_as_the_chain_of_its_remaining_steps_with_its_id
 ) -> None:
     (job_id,) = await some_jobs(dispatcher.rt, 1)
     await set_job(dispatcher.rt, job_id, step=step)
-    await dispatcher.tick()
+    await tick(dispatcher)
     (message,) = await messages(redis)
     args, kwargs, embedded = json.loads(base64.b64decode(message["body"]))
     remaining = jobs.STEPS[jobs.STEPS.index(step) :]
@@ -119,7 +125,7 @@ async def test_a_due_job_is_sent_as_the_chain_of_its_remaining_steps_with_its_id
     assert [each["task"] for each in chained] == [f"footnote.{name}" for name in remaining[1:]]
     assert [(each["args"], each["kwargs"]) for each in chained] == [([job_id], {})] * len(chained)
     assert (args, kwargs) == ([job_id], {})
-    await dispatcher.tick()
+    await tick(dispatcher)
     assert len(await messages(redis)) == 1, "not sent again while it waits to be answered"
 
 
@@ -130,7 +136,7 @@ async def test_the_backlog_stays_in_postgres_beyond_the_high_water_mark(rt_with_
     seen: list[str] = []
     for expected in (3, 3, 2):
         for _ in range(2):
-            await dispatcher.tick()
+            await tick(dispatcher)
         waiting = [job_in(each) for each in await messages(redis)]
         assert len(waiting) == expected
         seen += waiting
@@ -141,12 +147,55 @@ async def test_the_backlog_stays_in_postgres_beyond_the_high_water_mark(rt_with_
     dispatcher.app.close()
 
 
+async def test_where_many_slots_are_busy_more_messages_wait(rt_with_broker: Runtime, redis: Redis) -> None:
+    rt = with_settings(rt_with_broker, queue_high_water=1)
+    dispatcher = Dispatcher(rt, make_app(rt.settings), redis)
+    ids = await some_jobs(rt, 7)
+    for job_id in ids[:3]:
+        await claim(rt, job_id)
+    assert await dispatcher.refill(), "there may be more"
+    assert [job_in(each) for each in await messages(redis)] == ids[3:6]
+    await redis.delete(*LANES)
+    assert not await dispatcher.refill()
+    assert [job_in(each) for each in await messages(redis)] == ids[6:]
+    dispatcher.app.close()
+
+
+async def test_large_documents_have_a_lane_of_their_own_to_the_end(dispatcher: Dispatcher, redis: Redis) -> None:
+    small, large = await some_jobs(dispatcher.rt, 2)
+    await set_job(dispatcher.rt, large, large=True)
+    await tick(dispatcher)
+    for lane, job_id in zip(LANES, (small, large), strict=True):
+        (message,) = await messages(redis, lane)
+        assert job_in(message) == job_id
+        _, _, embedded = json.loads(base64.b64decode(message["body"]))
+        assert {each["options"]["queue"] for each in embedded["chain"]} == {lane}
+
+
+async def test_while_paused_nothing_is_sent_and_dead_leases_are_still_found(
+    dispatcher: Dispatcher, redis: Redis
+) -> None:
+    rt = dispatcher.rt
+    waiting, silent = await some_jobs(rt, 2)
+    await claim(rt, silent)
+    await set_job(rt, silent, lease_until=func.now() - timedelta(seconds=1))
+    async with rt.transaction() as session:
+        await turns.pause(session)
+    await tick(dispatcher)
+    assert await messages(redis) == []
+    assert (await job_of(rt, silent)).state == "waiting"
+    async with rt.transaction() as session:
+        await turns.resume(session)
+    await tick(dispatcher)
+    assert [job_in(each) for each in await messages(redis)] == [waiting]
+
+
 async def test_two_dispatchers_send_a_job_once(rt_with_broker: Runtime, redis: Redis) -> None:
-    rt = rt_with_broker
+    rt = with_settings(rt_with_broker, queue_high_water=64)
     both = [Dispatcher(rt, make_app(rt.settings), redis) for _ in range(2)]
     ids = await some_jobs(rt, 12)
     for _ in range(3):
-        await asyncio.gather(*(each.tick() for each in both))
+        await asyncio.gather(*(tick(each) for each in both))
     assert sorted(job_in(each) for each in await messages(redis)) == sorted(ids)
     for each in both:
         each.app.close()
@@ -159,7 +208,7 @@ async def test_a_silent_workers_job_is_taken_back_and_the_fifth_time_failed(disp
         await set_job(rt, job_id, next_attempt_at=func.now())
         await claim(rt, job_id)
         await set_job(rt, job_id, lease_until=func.now() - timedelta(seconds=1))
-        await dispatcher.tick()
+        await tick(dispatcher)
         assert (await job_of(rt, job_id)).state == ("waiting" if attempt < 5 else "failed")
     job = await job_of(rt, job_id)
     assert (job.error_code, job.error_message) == ("worker_crashed", "The worker died 5 times on the step 'chunk'.")
@@ -172,14 +221,14 @@ async def test_with_the_broker_away_nothing_is_lost_and_everything_sent_when_it_
     dispatcher: Dispatcher, redis: Redis, broker: Broker
 ) -> None:
     ids = await some_jobs(dispatcher.rt, 2)
-    await dispatcher.tick()
+    await tick(dispatcher)
     assert len(await messages(redis)) == 2
     broker.kill()
     ids += await some_jobs(dispatcher.rt, 2)
     with pytest.raises(RedisError):
-        await dispatcher.tick()
+        await tick(dispatcher)
     broker.start()
-    await dispatcher.tick()
+    await tick(dispatcher)
     assert sorted(job_in(each) for each in await messages(redis)) == sorted(ids), "at once, by the new run id"
 
 
@@ -187,7 +236,7 @@ async def test_a_broker_that_goes_away_while_sending_gets_the_jobs_later(
     dispatcher: Dispatcher, redis: Redis, broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ids = await some_jobs(dispatcher.rt, 3)
-    await dispatcher.tick()
+    await tick(dispatcher)
     await redis.delete(*LANES)
     for job_id in ids:
         await set_job(dispatcher.rt, job_id, dispatched_at=None)
@@ -200,21 +249,21 @@ async def test_a_broker_that_goes_away_while_sending_gets_the_jobs_later(
 
     monkeypatch.setattr(Dispatcher, "_broker", look_then_lose)
     with pytest.raises(RedisError):
-        await dispatcher.tick()
+        await tick(dispatcher)
     monkeypatch.undo()
     broker.start()
-    await dispatcher.tick()
+    await tick(dispatcher)
     assert sorted(job_in(each) for each in await messages(redis)) == sorted(ids)
 
 
 async def test_messages_that_vanish_from_a_living_broker_are_sent_again(dispatcher: Dispatcher, redis: Redis) -> None:
     (job_id,) = await some_jobs(dispatcher.rt, 1)
-    await dispatcher.tick()
+    await tick(dispatcher)
     await redis.flushall()
-    await dispatcher.tick()
+    await tick(dispatcher)
     assert await messages(redis) == [], "it may just have been taken"
     await set_job(dispatcher.rt, job_id, dispatched_at=func.now() - timedelta(seconds=6))
-    await dispatcher.tick()
+    await tick(dispatcher)
     assert [job_in(each) for each in await messages(redis)] == [job_id]
 
 

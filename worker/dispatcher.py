@@ -1,7 +1,8 @@
 """The small loop that sends due work and takes work back from workers that went silent.
 
 Several may run: one acts at a time, under an advisory lock. It is woken by Postgres when a job is made, and looks
-by itself twice a second, so that neither a lost notification nor a lost message stops anything.
+by itself twice a second, so that neither a lost notification nor a lost message stops anything. What waits in the
+broker can no longer be overtaken, so that few messages do, refilled often while there are more.
 """
 
 import asyncio
@@ -27,6 +28,7 @@ from worker.deliveries import Deliveries
 from worker.housekeeping import keep_house
 
 TICK_SECONDS = 0.5
+REFILL_SECONDS = 0.1  # between two looks while more may wait than there is room for
 LOST_SECONDS = 5.0  # with the broker's queue empty, a message unanswered for this long was lost
 LOCK = 0x666F6F746E6F7465  # "footnote"
 
@@ -42,32 +44,40 @@ class Dispatcher:
     async def run(self) -> None:
         """Until cancelled. Whatever is away is waited for."""
         while True:
+            full = False
             try:
-                await self.tick()
+                await self.reap()
+                full = await self.refill()
             except (DatabaseAway, RedisError) as error:
                 log.warning("dispatcher waits", error=f"{type(error).__name__}: {error}"[:200])
                 await asyncio.sleep(TICK_SECONDS)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self.woken.wait(), TICK_SECONDS)
+            if full:
+                await asyncio.sleep(REFILL_SECONDS)
+            else:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self.woken.wait(), TICK_SECONDS)
             self.woken.clear()
 
-    async def tick(self) -> None:
-        await self._reap()
+    async def refill(self) -> bool:
+        """Sends due jobs as far as there is room in the lanes; whether one is full, so that more may wait."""
         waiting = await self._broker()
         async with self.rt.transaction() as session:
-            if not await session.scalar(select(func.pg_try_advisory_xact_lock(LOCK))):
-                return
-            if await turns.paused(session):
-                return
-            due = [await self._take_due(session, large, waiting[large]) for large in (False, True)]
+            if not await session.scalar(select(func.pg_try_advisory_xact_lock(LOCK))) or await turns.paused(session):
+                return False
+            running = await turns.running(session)
+            # As many as run now, too: where there are many slots, many messages are taken between two looks.
+            room = [max(self.rt.settings.queue_high_water, running[large]) - waiting[large] for large in (False, True)]
+            due = [await self._take_due(session, large, room[large], waiting[large] == 0) for large in (False, True)]
         if any(due):
             # Sent after the commit; should sending fail, they are due again in a moment.
             await asyncio.to_thread(self._send, due)
+        return any(len(due[large]) >= room[large] for large in (False, True))
 
-    async def _take_due(self, session: AsyncSession, large: bool, waiting: int) -> Sequence[tuple[str, str]]:
-        settings = self.rt.settings
-        again = settings.ring_again_seconds if waiting else min(settings.ring_again_seconds, LOST_SECONDS)
-        return await turns.take_due(session, large, settings.queue_high_water - waiting, again)
+    async def _take_due(
+        self, session: AsyncSession, large: bool, room: int, lane_is_empty: bool
+    ) -> Sequence[tuple[str, str]]:
+        again = self.rt.settings.ring_again_seconds
+        return await turns.take_due(session, large, room, min(again, LOST_SECONDS) if lane_is_empty else again)
 
     def _send(self, due: Sequence[Sequence[tuple[str, str]]]) -> None:
         from kombu.exceptions import OperationalError
@@ -88,7 +98,8 @@ class Dispatcher:
         self.broker_run = server["run_id"]
         return [await self.redis.llen(lane) for lane in LANES]
 
-    async def _reap(self) -> None:
+    async def reap(self) -> None:
+        """Takes back, or fails for good, the jobs of workers that went silent."""
         async with self.rt.transaction() as session:
             again, poison = await backlog.reap(session, self.rt.settings)
             for claim in poison:
