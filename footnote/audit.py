@@ -59,13 +59,23 @@ _INCOMPLETE = text(
 
 async def audit(rt: Runtime, *, fix: bool) -> AsyncIterator[Finding]:
     """Everything found; with `fix`, what is left over is removed. Safe while the system works."""
-    async for key in _unnamed(rt):
+    for part in (_not_named(rt, fix), _not_there(rt, fix), _left_over(rt, fix)):
+        async for finding in part:
+            yield finding
+
+
+async def _not_named(rt: Runtime, fix: bool) -> AsyncIterator[Finding]:
+    async for keys in _unnamed(rt):
         if fix:
             async with rt.transaction() as session:
-                await objects.give_up(session, [key])
-        yield Finding("object_without_row", key, fix)
+                await objects.give_up(session, keys)
+        for key in sorted(keys):
+            yield Finding("object_without_row", key, fix)
     while fix and await objects.sweep(rt):
         pass
+
+
+async def _not_there(rt: Runtime, fix: bool) -> AsyncIterator[Finding]:
     async for key in _absent(rt, Artifact.key):
         if fix:  # the job then makes them all again
             async with rt.transaction() as session:
@@ -74,6 +84,9 @@ async def audit(rt: Runtime, *, fix: bool) -> AsyncIterator[Finding]:
         yield Finding("artifact_missing", key, fix)
     async for key in _absent(rt, Version.object_key):
         yield Finding("object_missing", key)
+
+
+async def _left_over(rt: Runtime, fix: bool) -> AsyncIterator[Finding]:
     for kind, (table, shown, condition) in _LEFTOVERS.items():
         look = f"SELECT {shown} FROM {table} WHERE {condition}"
         removal = f"DELETE FROM {table} WHERE {condition} RETURNING {shown}"
@@ -87,23 +100,27 @@ async def audit(rt: Runtime, *, fix: bool) -> AsyncIterator[Finding]:
         yield Finding("document_incomplete", document_id)
 
 
-async def _unnamed(rt: Runtime) -> AsyncIterator[str]:
-    """Keys in the store that no row names. An object is named before it is written, so none is too new."""
+async def _unnamed(rt: Runtime) -> AsyncIterator[set[str]]:
+    """Keys in the store that no row names, in batches.
+
+    An object is named before it is written and until it is deleted, so one that is in the store after no row named
+    it is nobody's; one that is in an older list only may just have been deleted.
+    """
     for folder in FOLDERS:
-        async for listed in _batches(rt.store.keys(folder)):
-            keys = {each.removesuffix(UNFINISHED) for each in listed}
+        suspects: set[str] = set()
+        async for keys in _batches(rt.store.keys(folder)):
             async with rt.transaction() as session:
-                named = await objects.named(session, keys)
-            for key in sorted(keys - named):
-                # One that was deleted since it was listed is no finding.
-                if key not in listed or await rt.store.exists(key):
-                    yield key
+                suspects |= keys - await objects.named(session, keys)
+        if suspects:
+            async for keys in _batches(rt.store.keys(folder)):
+                yield suspects & keys
 
 
-async def _batches(items: AsyncIterator[str]) -> AsyncIterator[set[str]]:
+async def _batches(keys: AsyncIterator[str]) -> AsyncIterator[set[str]]:
+    """The keys of objects, finished or not."""
     batch: set[str] = set()
-    async for item in items:
-        batch.add(item)
+    async for key in keys:
+        batch.add(key.removesuffix(UNFINISHED))
         if len(batch) == BATCH:
             yield batch
             batch = set()

@@ -5,8 +5,9 @@ from typing import Any
 from sqlalchemy import func, select, true, update
 
 from footnote import objects
-from footnote.models import Artifact, UnownedObject, Version
+from footnote.models import Artifact, PagePicture, UnownedObject, Version
 from footnote.runtime import Runtime
+from footnote.storage import LocalStore
 
 
 async def set_unowned(rt: Runtime, key: str | None = None, **values: Any) -> None:
@@ -18,7 +19,9 @@ async def set_unowned(rt: Runtime, key: str | None = None, **values: Any) -> Non
 
 async def in_store(rt: Runtime) -> set[str]:
     """The keys of all objects, and those of unfinished ones with `.part` behind them."""
-    return {key for folder in ("objects", "artifacts") async for key in rt.store.keys(folder)}
+    assert isinstance(rt.store, LocalStore)
+    directory = rt.store.directory
+    return {str(path.relative_to(directory)) for path in directory.rglob("*") if path.is_file()}
 
 
 async def settled(rt: Runtime) -> set[str]:
@@ -30,7 +33,7 @@ async def settled(rt: Runtime) -> set[str]:
 
 
 async def named(rt: Runtime) -> set[str]:
-    """The keys that versions name."""
+    """The keys that versions name, or what was made of them."""
+    columns = [Version.object_key, Artifact.key, PagePicture.key]
     async with rt.sessions() as session:
-        keys = [*await session.scalars(select(Version.object_key)), *await session.scalars(select(Artifact.key))]
-    return {key for key in keys if key}
+        return {key for column in columns for key in await session.scalars(select(column)) if key}

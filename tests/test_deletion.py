@@ -1,0 +1,394 @@
+"""Deleting a document at any moment leaves nothing of it, and all of the others."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select, text
+
+from footnote import cache, deletion, documents, ingest, jobs
+from footnote.errors import Conflict, NotFound
+from footnote.ingest import upsert
+from footnote.models import Base, Document, Embedding, Job, JobCallback, WebhookDelivery
+from footnote.retrieval import Query, search
+from footnote.runtime import Runtime
+from tests import driving
+from tests.driving import chunks_of, job_of, paragraphs
+from tests.fakes import FakeEmbedder
+from tests.stored import in_store, named, settled
+
+pytestmark = pytest.mark.anyio
+
+# What stays when all documents of all tenants are gone.
+LASTING = {"tenant", "api_key", "embedding_space", "collection", "deletion", "webhook_delivery"}
+
+
+@pytest.fixture
+async def tenant(committing_rt: Runtime) -> str:
+    return await driving.new_tenant(committing_rt)
+
+
+def fake(rt: Runtime) -> FakeEmbedder:
+    assert isinstance(rt.embedder, FakeEmbedder)
+    return rt.embedder
+
+
+async def rows(rt: Runtime) -> dict[str, int]:
+    """How many rows the tables have that should be empty once all documents are deleted."""
+    async with rt.sessions() as session:
+        counted = {
+            table.name: (await session.scalars(select(func.count()).select_from(table))).one()
+            for table in Base.metadata.sorted_tables
+            if table.name not in LASTING
+        }
+    return {name: count for name, count in counted.items() if count}
+
+
+async def nothing_left(rt: Runtime) -> bool:
+    return (await settled(rt), await rows(rt)) == (set(), {})
+
+
+async def found(rt: Runtime, tenant: str, words: str) -> set[str]:
+    """Ids of the documents that a search finds, in any mode."""
+    async with asyncio.TaskGroup() as group:
+        modes: list[Any] = ["hybrid", "vector", "keyword"]
+        searches = [group.create_task(search(rt, Query(tenant, words, mode=mode, top_k=50))) for mode in modes]
+    return {hit.document_id for each in searches for hit in each.result()}
+
+
+# -- the receipt ---------------------------------------------------------------------------------------------
+
+
+async def test_the_receipt_counts_what_was_removed_and_stays_the_same(committing_rt: Runtime, tenant: str) -> None:
+    rt = committing_rt
+    document_id = await driving.ready(rt, tenant, paragraphs(5, "lamp"), external_id="e")
+    newer = paragraphs(2, "lens")
+    await driving.ready(rt, tenant, newer, external_id="e")
+    await driving.accept(rt, tenant, "Waiting.", external_id="e")
+    assert await found(rt, tenant, "lens2 lamp2") == {document_id}
+    receipt = await deletion.remove(rt, tenant, document_id)
+    assert receipt.counts == {
+        "documents": 1,
+        "versions": 3,
+        "pages": 1,
+        "chunks": 2,
+        "embeddings": 2,
+        "jobs": 3,
+        "objects": 2,
+        "bytes": len(newer) + len("Waiting."),
+    }
+    assert await found(rt, tenant, "lens2 lamp2") == set()
+    assert await nothing_left(rt)
+    again = await deletion.remove(rt, tenant, document_id)
+    assert (again.counts, again.deleted_at) == (receipt.counts, receipt.deleted_at)
+    async with rt.transaction() as session:
+        with pytest.raises(NotFound, match="document_not_found"):
+            await documents.get(session, tenant, document_id)
+
+
+async def test_a_stranger_neither_deletes_nor_sees_the_receipt(committing_rt: Runtime, tenant: str) -> None:
+    rt = committing_rt
+    stranger = await driving.new_tenant(rt)
+    accepted = await driving.accept(rt, tenant, paragraphs(2))
+    document_id = accepted.details.document.id
+    with pytest.raises(NotFound, match="document_not_found"):
+        await deletion.remove(rt, stranger, document_id)
+    assert (await driving.run(rt, accepted.details.job.id)).state == "succeeded", "not even its job was ended"
+    await deletion.remove(rt, tenant, document_id)
+    with pytest.raises(NotFound, match="document_not_found"):
+        await deletion.remove(rt, stranger, document_id)
+    with pytest.raises(NotFound, match="document_not_found"):
+        await deletion.remove(rt, tenant, "doc_00000000000000000000000000")
+
+
+async def queued(rt: Runtime, job_id: str) -> None:
+    """Nothing has been done yet."""
+
+
+async def chunked(rt: Runtime, job_id: str) -> None:
+    assert await ingest.run_step(rt, job_id, "chunk")
+
+
+async def embedded(rt: Runtime, job_id: str) -> None:
+    await chunked(rt, job_id)
+    assert await ingest.run_step(rt, job_id, "embed")
+
+
+async def half_embedded(rt: Runtime, job_id: str) -> None:
+    def refuse(_texts: list[str]) -> None:
+        if fake(rt).seen:
+            raise ValueError
+
+    await chunked(rt, job_id)
+    fake(rt).before = refuse
+    assert not await ingest.run_step(rt, job_id, "embed")
+    fake(rt).before = lambda _texts: None
+
+
+async def cancelled(rt: Runtime, job_id: str) -> None:
+    await embedded(rt, job_id)
+    async with rt.transaction() as session:
+        assert await jobs.end_unfinished(session, Job.id == job_id)
+
+
+async def ready(rt: Runtime, job_id: str) -> None:
+    assert (await driving.run(rt, job_id)).state == "succeeded"
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+@pytest.mark.parametrize("state", [queued, chunked, half_embedded, embedded, cancelled, ready])
+async def test_nothing_is_left_whatever_state_the_document_was_in(
+    committing_rt: Runtime, tenant: str, state: Callable[[Runtime, str], Any], earlier: bool
+) -> None:
+    rt = committing_rt
+    if earlier:
+        await driving.ready(rt, tenant, paragraphs(7), external_id="e")
+        fake(rt).seen.clear()
+    accepted = await driving.accept(rt, tenant, paragraphs(9, "lens"), external_id="e")
+    await state(rt, accepted.details.job.id)
+    receipt = await deletion.remove(rt, tenant, accepted.details.document.id)
+    assert receipt.counts["versions"] == 1 + earlier
+    assert await nothing_left(rt)
+    for step in jobs.STEPS:
+        assert not await ingest.run_step(rt, accepted.details.job.id, step), "a message that comes late"
+    again = await driving.ready(rt, tenant, paragraphs(9, "lens"), external_id="e")
+    assert again != accepted.details.document.id
+    assert len(await chunks_of(rt, again)) == 9
+
+
+# -- what others share ---------------------------------------------------------------------------------------
+
+
+async def embeddings(rt: Runtime) -> int:
+    async with rt.sessions() as session:
+        return (await session.scalars(select(func.count()).select_from(Embedding))).one()
+
+
+async def test_embeddings_that_another_document_uses_survive_and_go_with_the_last_one(
+    committing_rt: Runtime, tenant: str
+) -> None:
+    rt = committing_rt
+    shared, own = paragraphs(4, "lamp"), paragraphs(3, "lens")
+    first = await driving.ready(rt, tenant, shared)
+    second = await driving.ready(rt, tenant, f"{shared}\n\n{own}")
+    assert await embeddings(rt) == 7
+    assert (await deletion.remove(rt, tenant, first)).counts["embeddings"] == 0
+    assert await found(rt, tenant, "lamp2") == {second}
+    fake(rt).seen.clear()
+    third = await driving.ready(rt, tenant, shared, collection="other")
+    assert fake(rt).seen == []
+    assert (await deletion.remove(rt, tenant, second)).counts["embeddings"] == 3
+    assert await found(rt, tenant, "lamp2") == {third}
+    assert (await deletion.remove(rt, tenant, third)).counts["embeddings"] == 4
+    assert await nothing_left(rt)
+
+
+async def test_a_document_whose_embeddings_were_made_for_a_deleted_one_can_still_be_edited(
+    committing_rt: Runtime, tenant: str
+) -> None:
+    rt = committing_rt
+    shared = paragraphs(6, "lamp")
+    first = await driving.ready(rt, tenant, shared)
+    second = await driving.ready(rt, tenant, shared, external_id="e")
+    await deletion.remove(rt, tenant, first)
+    fake(rt).seen.clear()
+    await driving.ready(rt, tenant, f"{shared}\n\n{paragraphs(1, 'lens')}", external_id="e")
+    assert [len(batch) for batch in fake(rt).seen] == [1], "only what is new"
+    assert len(await chunks_of(rt, second)) == 7
+    await driving.ready(rt, tenant, paragraphs(1, "lens"), external_id="e")
+    assert await embeddings(rt) == 1
+    await deletion.remove(rt, tenant, second)
+    assert await nothing_left(rt)
+
+
+async def test_embeddings_that_a_document_counted_on_are_made_anew_when_they_go_before_it_is_stored(
+    committing_rt: Runtime, tenant: str
+) -> None:
+    rt = committing_rt
+    first = await driving.ready(rt, tenant, paragraphs(5))
+    second = await driving.accept(rt, tenant, paragraphs(5), collection="other")
+    await embedded(rt, second.details.job.id)
+    await deletion.remove(rt, tenant, first)
+    assert not await ingest.run_step(rt, second.details.job.id, "upsert")
+    assert (await job_of(rt, second.details.job.id)).step == "embed"
+    await driving.set_job(rt, second.details.job.id, next_attempt_at=func.now())
+    assert (await driving.run(rt, second.details.job.id)).state == "succeeded"
+    assert len(await chunks_of(rt, second.details.document.id)) == 5
+
+
+async def test_the_last_two_users_of_an_embedding_deleted_at_once_take_it_along(
+    committing_rt: Runtime, tenant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each could leave it to the other."""
+    rt = committing_rt
+    twins = [await driving.ready(rt, tenant, paragraphs(4), collection=collection) for collection in "ab"]
+    forget, barrier = cache.forget, asyncio.Barrier(2)
+
+    async def together(*arguments: Any) -> int:
+        await barrier.wait()
+        return await forget(*arguments)
+
+    monkeypatch.setattr(cache, "forget", together)
+    receipts = await asyncio.gather(*(deletion.remove(rt, tenant, each) for each in twins))
+    assert sorted(each.counts["embeddings"] for each in receipts) == [0, 4]
+    assert await nothing_left(rt)
+
+
+# -- while a worker is at it ---------------------------------------------------------------------------------
+
+
+async def until_somebody_waits(rt: Runtime) -> None:
+    async with rt.sessions() as session, asyncio.timeout(10):
+        while not await session.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")):
+            await asyncio.sleep(0.01)
+
+
+def quick(rt: Runtime) -> Runtime:
+    """The same Runtime with a heartbeat that beats every 50 ms."""
+    return replace(rt, settings=rt.settings.model_copy(update={"heartbeat_seconds": 0.05}))
+
+
+@pytest.mark.parametrize("earlier", [False, True])
+async def test_a_worker_in_the_middle_of_storing_is_not_waited_for(
+    committing_rt: Runtime, tenant: str, monkeypatch: pytest.MonkeyPatch, earlier: bool
+) -> None:
+    rt = quick(committing_rt)
+    if earlier:
+        await driving.ready(rt, tenant, paragraphs(3), external_id="e")
+    accepted = await driving.accept(rt, tenant, paragraphs(9, "lens"), external_id="e")
+    await embedded(rt, accepted.details.job.id)
+    inserted = asyncio.Event()
+    insert = upsert._insert_rows
+
+    async def endless(*arguments: Any) -> Any:
+        await insert(*arguments)
+        inserted.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(upsert, "_insert_rows", endless)
+    storing = asyncio.create_task(ingest.run_step(rt, accepted.details.job.id, "upsert"))
+    await inserted.wait()
+    await asyncio.wait_for(deletion.remove(rt, tenant, accepted.details.document.id), 2)
+    assert not await storing
+    assert await nothing_left(rt)
+
+
+async def test_a_worker_at_the_end_of_storing_and_a_deletion_do_not_lock_each_other_out(
+    committing_rt: Runtime, tenant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The worker has rows that refer to the document, the deletion waits for them, the worker wants the document."""
+    rt = committing_rt
+    accepted = await driving.accept(rt, tenant, paragraphs(9))
+    await embedded(rt, accepted.details.job.id)
+    inserted, go_on = asyncio.Event(), asyncio.Event()
+    insert = upsert._insert_rows
+
+    async def slow(*arguments: Any) -> Any:
+        counts = await insert(*arguments)
+        inserted.set()
+        await go_on.wait()
+        return counts
+
+    failed: list[object] = []
+    monkeypatch.setattr(upsert, "_insert_rows", slow)
+    monkeypatch.setattr(ingest, "_ended_badly", lambda *arguments: failed.append(arguments[-1]))
+    storing = asyncio.create_task(ingest.run_step(rt, accepted.details.job.id, "upsert"))
+    await inserted.wait()
+    removal = asyncio.create_task(deletion.remove(rt, tenant, accepted.details.document.id))
+    await until_somebody_waits(rt)
+    go_on.set()
+    await removal
+    assert not await storing
+    assert failed == []
+    assert await nothing_left(rt)
+
+
+async def test_deletions_of_one_document_at_once_all_get_the_receipt(committing_rt: Runtime, tenant: str) -> None:
+    rt = committing_rt
+    document_id = await driving.ready(rt, tenant, paragraphs(20))
+    receipts = await asyncio.gather(*(deletion.remove(rt, tenant, document_id) for _ in range(6)))
+    assert len({each.deleted_at for each in receipts}) == 1
+    assert [each.counts["chunks"] for each in receipts] == [20] * 6
+    assert await nothing_left(rt)
+
+
+async def test_deletions_among_retries_cancellations_and_uploads_leave_what_came_after(
+    committing_rt: Runtime, tenant: str
+) -> None:
+    rt = committing_rt
+
+    async def retry(job_id: str) -> None:
+        async with rt.transaction() as session:
+            await jobs.retry(session, tenant, job_id)
+
+    async def cancel(job_id: str) -> None:
+        async with rt.transaction() as session:
+            await jobs.cancel(session, tenant, job_id)
+
+    for number in range(9):
+        accepted = await driving.accept(rt, tenant, paragraphs(2, f"lamp{number}"), external_id="e")
+        job_id, document_id = accepted.details.job.id, accepted.details.document.id
+        await cancel(job_id)
+        races = [
+            retry(job_id),
+            cancel(job_id),
+            deletion.remove(rt, tenant, document_id),
+            driving.accept(rt, tenant, paragraphs(2, f"lens{number}"), external_id="e"),
+            deletion.remove(rt, tenant, document_id),
+            retry(job_id),
+        ]
+        ended = await asyncio.gather(*races[number % 6 :], *races[: number % 6], return_exceptions=True)
+        refused = [each for each in ended if isinstance(each, BaseException)]
+        assert all(isinstance(each, Conflict | NotFound) for each in refused), refused
+        async with rt.sessions() as session:
+            for document in await session.scalars(select(Document)):
+                assert document.id != document_id
+                assert (await driving.run(rt, document.job_id)).state == "succeeded"
+                assert len(await chunks_of(rt, document.id)) == 2
+        assert await settled(rt) == await named(rt)
+    async with rt.sessions() as session:
+        left = (await session.scalars(select(Document.id))).all()
+    for document_id in left:
+        await deletion.remove(rt, tenant, document_id)
+    assert await nothing_left(rt)
+
+
+# -- who is told ---------------------------------------------------------------------------------------------
+
+
+async def deliveries(rt: Runtime) -> list[tuple[str, str]]:
+    async with rt.sessions() as session:
+        return sorted((each.event, each.url) for each in await session.scalars(select(WebhookDelivery)))
+
+
+async def test_every_receiver_is_told_of_a_deletion_once_and_still_of_what_was_before(
+    committing_rt: Runtime, tenant: str
+) -> None:
+    rt = committing_rt
+    hook = "http://127.0.0.1:9/"
+    first = await driving.accept(rt, tenant, paragraphs(2), external_id="e", callback_url=hook + "both")
+    await driving.accept(rt, tenant, paragraphs(2), external_id="e", callback_url=hook + "first")
+    await driving.run(rt, first.details.job.id)
+    await driving.accept(rt, tenant, paragraphs(3), external_id="e", callback_url=hook + "second")
+    await driving.accept(rt, tenant, paragraphs(3), external_id="e", callback_url=hook + "both")
+    await deletion.remove(rt, tenant, first.details.document.id)
+    assert await deliveries(rt) == [
+        *(("document.deleted", hook + name) for name in ("both", "first", "second")),
+        *(("document.ready", hook + name) for name in ("both", "first")),
+    ]
+    await deletion.remove(rt, tenant, first.details.document.id)
+    assert len(await deliveries(rt)) == 5
+    async with rt.sessions() as session:
+        assert (await session.scalars(select(JobCallback))).all() == []
+
+
+async def test_a_deletion_while_the_job_runs_is_told_as_a_deletion_only(committing_rt: Runtime, tenant: str) -> None:
+    rt = committing_rt
+    accepted = await driving.accept(rt, tenant, paragraphs(2), callback_url="http://127.0.0.1:9/")
+    await driving.claim(rt, accepted.details.job.id)
+    await deletion.remove(rt, tenant, accepted.details.document.id)
+    assert await deliveries(rt) == [("document.deleted", "http://127.0.0.1:9/")]
+    assert await in_store(rt) == {accepted.details.version.object_key}
+    assert await nothing_left(rt)
