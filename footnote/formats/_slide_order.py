@@ -9,7 +9,7 @@ from footnote.formats._xml import child_of, descendants_of, local_name, value_of
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 
-_MOST_SHAPES = 200
+_MOST_SHAPES = 100
 _OVERLAP = 0.1  # of a shape's width or height; frames are drawn larger than their text
 
 
@@ -75,18 +75,22 @@ def in_reading_order(shapes: Sequence[Any], places: dict[str, Box]) -> list[Any]
 
 
 def _ordered(group: list[int], boxes: list[Box]) -> list[int]:
-    """Columns from the left; what has none, the topmost row and then what is below it."""
+    """Rows from the top; as many of them together as part into columns, and those from the left."""
+    rows = _parted(group, boxes, 1)
     found: list[int] = []
-    while len(group) > 1:
-        columns = _parted(group, boxes, 0)
-        if len(columns) > 1:
-            return found + [index for column in columns for index in _ordered(column, boxes)]
-        rows = _parted(group, boxes, 1)
-        if len(rows) == 1:
-            break
-        found += _ordered(rows[0], boxes)
-        group = sorted(index for row in rows[1:] for index in row)
-    return found + group
+    first = 0
+    while first < len(rows):
+        for last in range(len(rows), first, -1):
+            together = sorted(index for row in rows[first:last] for index in row)
+            columns = _parted(together, boxes, 0)
+            if len(columns) > 1:
+                found += [index for column in columns for index in _ordered(column, boxes)]
+                break
+        else:
+            found += rows[first]
+            last = first + 1
+        first = last
+    return found
 
 
 def _parted(group: list[int], boxes: list[Box], axis: int) -> list[list[int]]:
