@@ -34,6 +34,9 @@ bench: $(VENV)/.dev  ## Measure the steps of ingestion and queries side by side 
 faults: $(VENV)/.dev  ## Kill and freeze what runs, again and again, and check the promises (20 minutes; SHORT=1: 2)
 	$(BIN)/python -m scripts.faults $(if $(SHORT),--scenario storm --short,--seed 1 2 3) $(FAULTS)
 
+eval-extraction: $(VENV)/.dev  ## Score the text of a corpus's files beside bare extractors (CORPUS=folder REPORT=file)
+	$(BIN)/python -m scripts.eval_extraction $(if $(CORPUS),--corpus $(CORPUS)) $(if $(REPORT),--report $(REPORT))
+
 docker-check:  ## Build both images for real without an engine (root, Debian, minutes)
 	scripts/docker_check.sh
 
