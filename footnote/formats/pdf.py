@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from footnote.errors import DocumentRejected
-from footnote.formats import Block
+from footnote.formats import Block, _pdf_annotations
 from footnote.formats._page_titles import PageTitles
 from footnote.formats._pdf_pages import boxes, render
+from footnote.formats._pdf_text import PageText
 
 if TYPE_CHECKING:
     from pypdf import PdfReader
@@ -17,7 +18,6 @@ __all__ = ["MEDIA_TYPES", "boxes", "parse", "recognise", "render"]
 
 MEDIA_TYPES: dict[str, tuple[str, ...]] = {"application/pdf": (".pdf",)}
 
-_PASSWORD = 4  # FPDF_ERR_PASSWORD
 _SPACES = re.compile(r"[ \t]+")
 
 
@@ -31,9 +31,7 @@ def parse(path: Path) -> Iterator[Block]:
 
     try:
         document = pypdfium2.PdfDocument(path)
-    except pypdfium2.PdfiumError as error:
-        if error.err_code == _PASSWORD:
-            raise DocumentRejected("encrypted") from error
+    except pypdfium2.PdfiumError:
         yield from _parse_with_pypdf(path)
         return
     try:
@@ -63,24 +61,15 @@ def _page_text(document: Any, index: int) -> str:
     except pypdfium2.PdfiumError:
         return ""
     try:
-        text_page = page.get_textpage()
+        text_page = PageText(page)
         try:
-            return _unbreak(text_page.get_text_bounded())
+            return _pdf_annotations.read(document, index, page, text_page)
         finally:
             text_page.close()
     except pypdfium2.PdfiumError:
         return ""
     finally:
         page.close()
-
-
-def _unbreak(text: str) -> str:
-    r"""Words that were hyphenated at a line's end joined again: PDFium writes U+FFFE for hyphen and line end.
-
-    A carriage return that ends no line stands for a glyph without a character.
-    """
-    text = text.replace("\r\n", "\n").replace("\r", "")
-    return re.sub("[\ufffe\u00ad]\n?", "", text)
 
 
 def _outline(document: Any) -> dict[int, list[tuple[str, ...]]]:
