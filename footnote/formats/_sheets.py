@@ -126,7 +126,8 @@ def _name(header: list[Row], below: list[Row]) -> bool:
         return False
     full = [row for row in below if len(row.texts) > 1]
     used = [column for row in full for column in row.texts]
-    if not used or sum(column in names for column in used) < 0.8 * len(used):
+    # The first column often has no name.
+    if not used or sum(column in {min(used), *names} for column in used) < 0.8 * len(used):
         return False
     numbers = set().union(*(row.numbers for row in header))
     if min(names) in numbers or not all(_is_period(column, header[-1], full) for column in numbers):
@@ -134,7 +135,7 @@ def _name(header: list[Row], below: list[Row]) -> bool:
     if len(cells) == 2:
         # A list of names and values looks the same, but for the kinds of its values.
         return not numbers and len(full) > 1 and all(max(names) in row.numbers for row in full)
-    return len(full) > 1 or bool(full[0].numbers - numbers)
+    return len(full) > 1 or bool(full[0].numbers)
 
 
 def _is_period(column: int, header: Row, below: list[Row]) -> bool:
