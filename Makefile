@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check bench faults clean docker-check docs
+.PHONY: help up test check bench faults hostile clean docker-check docs
 
 help:  ## Show this help
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "  %-14s %s\n", $$1, $$2 }'
@@ -39,6 +39,9 @@ eval-extraction: $(VENV)/.dev  ## Score the text of a corpus's files beside bare
 
 docker-check:  ## Build both images for real without an engine (root, Debian, minutes)
 	scripts/docker_check.sh
+
+hostile: $(VENV)/.dev  ## Throw hostile files at the running product, and see what becomes of them (minutes)
+	$(BIN)/python -m scripts.hostile $(HOSTILE)
 
 clean:  ## Remove what was installed; data in .footnote stays
 	rm -rf $(VENV) *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
