@@ -90,8 +90,16 @@ async def follow(client: httpx2.AsyncClient, thrown: list[Thrown]) -> None:
         each.outcome = "never over"
 
 
-async def main(folder: Path, report_file: Path | None, keep_logs: Path | None) -> int:
-    files: list[Hostile] = everything()
+def main(folder: Path, report_file: Path | None, keep_logs: Path | None) -> int:
+    real = [path for path in sorted(folder.rglob("*")) if path.is_file()] if folder.is_dir() else []
+    report, tables = asyncio.run(run(everything(), real, keep_logs))
+    print(report, tables, sep="\n")
+    if report_file:
+        report_file.write_text(f"# Hostile files\n\nWritten by `make hostile`.\n\n{report}\n{tables}")
+    return 0 if report.met else 1
+
+
+async def run(files: list[Hostile], real: list[Path], keep_logs: Path | None) -> tuple[Report, str]:
     report = Report("hostile files")
     async with Stack(keep_logs) as stack:
         await stack.ready()
@@ -103,21 +111,16 @@ async def main(folder: Path, report_file: Path | None, keep_logs: Path | None) -
             thrown = [Thrown(each.name, each.outcomes) for each in files]
             for one, file in zip(thrown, files, strict=True):
                 await throw(client, one, await asyncio.to_thread(file.make))
-            real = [path for path in sorted(folder.rglob("*")) if path.is_file()] if folder.is_dir() else []
             theirs = [Thrown(path.name, None) for path in real]
             for one, path in zip(theirs, real, strict=True):
-                await throw(client, one, path.read_bytes())
+                await throw(client, one, await asyncio.to_thread(path.read_bytes))
             await follow(client, thrown + theirs)
             alive = (await client.get("/readyz")).status_code
         watching.cancel()
         after = stack.worker()
         same = bool(worker and after and worker[0] == after[0])
     _goals(report, thrown, theirs, watch, same and alive == 200)
-    rows = _table(thrown)
-    print(report, rows, _real(theirs), sep="\n")
-    if report_file:
-        report_file.write_text(f"# Hostile files\n\nWritten by `make hostile`.\n\n{report}\n{rows}\n{_real(theirs)}")
-    return 0 if report.met else 1
+    return report, f"{_table(thrown)}\n{_real(theirs)}"
 
 
 def _goals(report: Report, thrown: list[Thrown], theirs: list[Thrown], watch: Watch, unharmed: bool) -> None:
@@ -152,4 +155,4 @@ if __name__ == "__main__":
     parser.add_argument("--report", type=Path, help="write the tables to this file, as Markdown")
     parser.add_argument("--keep-logs", type=Path, help="copy the product's logs to this directory")
     given = parser.parse_args()
-    sys.exit(asyncio.run(main(given.folder, given.report, given.keep_logs)))
+    sys.exit(main(given.folder, given.report, given.keep_logs))
