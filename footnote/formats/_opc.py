@@ -12,9 +12,10 @@ def main_part(archive: zipfile.ZipFile, usual: str) -> str:
     """Name of the part that is the document. Raises `type_mismatch` where there is none."""
     part = related(archive, "").get("officeDocument", usual)
     try:
-        return _zip.member(archive, part).filename
+        _zip.member(archive, part)
     except KeyError as error:
         raise DocumentRejected("type_mismatch") from error
+    return part
 
 
 def expect(root: Any, name: str) -> Any:

@@ -1,6 +1,7 @@
 """Sheets in every form: what their cells show, and rows that can be read on their own."""
 
 import io
+import zipfile
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
@@ -182,6 +183,18 @@ def test_a_sheet_of_almost_nothing_costs_almost_nothing(tmp_path: Path):
     rows = row(1, A="first") + row(1_048_576, XFD="last")
     (page,) = pages_of(sheet(tmp_path, rows))
     assert page.text == "first\n\nlast"
+
+
+def test_parts_may_be_named_as_other_systems_name_them(tmp_path: Path):
+    path = sheet(tmp_path, row(1, A="found"))
+    with zipfile.ZipFile(path) as source:
+        members = {name.replace("/", "\\").upper(): source.read(name) for name in source.namelist()}
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as target:
+        for name, data in members.items():
+            target.writestr(name, data)
+    path.write_bytes(out.getvalue())
+    assert pages_of(path)[0].text == "found"
 
 
 def test_text_that_is_shared_without_end_is_too_large(tmp_path: Path):
