@@ -275,15 +275,16 @@ async def test_a_worker_in_the_middle_of_storing_is_not_waited_for(
     assert await nothing_left(rt)
 
 
-async def test_a_worker_at_the_end_of_storing_and_a_deletion_do_not_lock_each_other_out(
-    committing_rt: Runtime, tenant: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("stored", ["_insert_pages", "_insert_rows"])
+async def test_a_worker_that_goes_on_storing_and_a_deletion_do_not_lock_each_other_out(
+    committing_rt: Runtime, tenant: str, monkeypatch: pytest.MonkeyPatch, stored: str
 ) -> None:
     """The worker has rows that refer to the document, the deletion waits for them, the worker wants the document."""
     rt = committing_rt
     accepted = await driving.accept(rt, tenant, paragraphs(9))
     await embedded(rt, accepted.details.job.id)
     inserted, go_on = asyncio.Event(), asyncio.Event()
-    insert = upsert._insert_rows
+    insert = getattr(upsert, stored)
 
     async def slow(*arguments: Any) -> Any:
         counts = await insert(*arguments)
@@ -292,7 +293,7 @@ async def test_a_worker_at_the_end_of_storing_and_a_deletion_do_not_lock_each_ot
         return counts
 
     failed: list[object] = []
-    monkeypatch.setattr(upsert, "_insert_rows", slow)
+    monkeypatch.setattr(upsert, stored, slow)
     monkeypatch.setattr(ingest, "_ended_badly", lambda *arguments: failed.append(arguments[-1]))
     storing = asyncio.create_task(ingest.run_step(rt, accepted.details.job.id, "upsert"))
     await inserted.wait()

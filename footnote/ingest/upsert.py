@@ -14,7 +14,7 @@ from footnote.artifacts import Extracted, OutputGone
 from footnote.chunking import Chunk, embedding_text
 from footnote.heartbeat import Heartbeat
 from footnote.ingest.subject import subject, title
-from footnote.jobs import Claim
+from footnote.jobs import Claim, LeaseLost
 from footnote.models import Chunk as ChunkRow
 from footnote.models import Collection, Document, Page, Version
 from footnote.runtime import Runtime
@@ -31,6 +31,10 @@ async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
     version, collection = await subject(rt, claim)
     heartbeat.total = version.chunks
     async with artifacts.of_version(rt, version) as paths, rt.transaction() as session:
+        # Its pages refer to the version only: a deletion could have the document by the time its chunks refer to that,
+        # and wait for the version.
+        if await session.scalar(_KEEP_DOCUMENT, {"id": claim.document_id}) is None:
+            raise LeaseLost(claim.job_id)
         counts = await _insert_rows(session, claim, version, collection, paths, heartbeat)
         await heartbeat.stop()
         # The document, then the job, as an upload of a new version locks them: in the other order they would wait
@@ -124,6 +128,7 @@ async def _insert_chunks(
         raise OutputGone("embed", "Embeddings were removed before the chunks were stored.")
 
 
+_KEEP_DOCUMENT = text("SELECT id FROM document WHERE id = :id FOR KEY SHARE")
 _LOCK_DOCUMENT = text("SELECT FROM document WHERE id = :id FOR NO KEY UPDATE")
 
 _INSERT_CHUNKS = text(
