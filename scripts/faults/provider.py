@@ -149,11 +149,11 @@ async def product(fake: Provider, keep_logs: Path | None = None, **settings: str
 
 
 async def limited(report: Report, program: Path, how: str, keep_logs: Path | None = None, **settings: str) -> None:
-    """More documents than a minute's requests, one call each."""
-    documents = sources(1, 100, (1, 1), large=1000)
+    """Far more calls than a minute's requests, and nothing but the limit to hold them up: a chunk for each."""
+    documents = sources(1, 8, (18, 18), large=1000)
     async with provider(program) as fake:
         await fake.order(rpm=RPM)
-        async with product(fake, keep_logs, **settings) as on:
+        async with product(fake, keep_logs, FOOTNOTE_EMBEDDING_BATCH="1", **settings) as on:
             started = time.monotonic()
             await on.upload(documents)
             ended = await on.until_ended(300)
@@ -162,7 +162,7 @@ async def limited(report: Report, program: Path, how: str, keep_logs: Path | Non
     calls, refused = _sum(counts), counts.get("status_429", 0)
     report.exactly(f"{RPM} requests a minute, {how}: jobs", f"{len(documents)} succeeded", ended)
     report.at_most(f"{RPM} requests a minute, {how}: of {calls} calls answered 429", 2, 100 * refused / calls, "%")
-    report.at_least(f"{RPM} requests a minute, {how}: calls a minute", 0.9 * RPM, 60 * calls / took, "calls")
+    report.at_least(f"{RPM} requests a minute, {how}: calls a minute", 0.8 * RPM, 60 * calls / took, "calls")
 
 
 def _sum(counts: dict[str, int]) -> int:
