@@ -17,7 +17,6 @@ from scripts.faults.report import Report
 from scripts.faults.stack import Stack, until
 from scripts.faults.watch import Watch
 
-DRAIN_SECONDS = 240.0
 AWAY_SECONDS = 8.0
 
 
@@ -39,7 +38,7 @@ class Bench:
     receiver: edges.Receiver
 
     async def finish(self, report: Report, sources: list[corpus.Source]) -> None:
-        await self.watch.until_ended(DRAIN_SECONDS)
+        await self.watch.until_ended()
         await checks.documents(report, self.stack, self.watch, self.load, sources)
 
 
@@ -96,7 +95,7 @@ async def redis_away(options: Options) -> Report:
             async with on.load.asking():
                 await on.load.upload_all(sources[40 * number : 40 * (number + 1)], 4)
                 await come_back()
-                took = await on.watch.until_ended(DRAIN_SECONDS)
+                took = await on.watch.until_ended()
             sent = on.load.answered("upload", "query", "status", since=started)
             times = sorted(each.seconds for each in sent if each.kind != "upload")
             report.exactly(f"{phase}: of {len(sent)} requests, failed", 0, sum(not each.ok for each in sent))
@@ -251,7 +250,7 @@ async def poison(options: Options) -> Report:
             await on.load.upload(deadly)
             meanwhile = await _throughput(on, sources, 45)
             after = await _throughput(on, sources, 22)
-            await on.watch.until_ended(DRAIN_SECONDS)
+            await on.watch.until_ended()
             others = await checks.count(on.watch, "SELECT count(*) FROM job WHERE state <> 'succeeded'") - 1
             query = "SELECT state, error_code FROM job WHERE document_id = $1"
             ((state, code),) = await checks.rows(on.watch, query, on.load.accepted[0])

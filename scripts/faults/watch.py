@@ -11,12 +11,13 @@ import asyncpg
 from footnote.idempotency import HELD_SECONDS
 from footnote.runtime import database_dsn
 from scripts.faults.load import Request
-from scripts.faults.stack import LEASE, Stack, until
+from scripts.faults.stack import LEASE, Stack
 
 LOOK_SECONDS = 0.5
 REAP_SECONDS = 2.0  # a lease that ended is taken back within this
 RESTART_SECONDS = 3.0  # until a new dispatcher, or one whose database is back, reaps again
 GOES_ON_SECONDS = LEASE + 10
+STUCK_SECONDS = 100.0  # longer than anything waits: a webhook whose sender died is sent again after a minute
 AWAY = (
     OSError,
     TimeoutError,
@@ -139,18 +140,23 @@ class Watch:
             fault.recovery.append(max(0.0, now - since))
             del fault.hit[job_id]
 
-    async def until_ended(self, seconds: float) -> float:
+    async def until_ended(self) -> float:
         """Waits for every job to end and every webhook to be told; how long the jobs took."""
         started = time.monotonic()
-        unfinished = "SELECT 1 FROM job WHERE state IN ('queued', 'running', 'waiting') LIMIT 1"
-        await until(lambda: self._empty(unfinished), seconds, "every job ended")
+        await self._until_none(UNFINISHED, "jobs")
         took = time.monotonic() - started
-        pending = "SELECT 1 FROM webhook_delivery WHERE state = 'pending' LIMIT 1"
-        await until(lambda: self._empty(pending), 100, "every webhook told")
+        await self._until_none("SELECT id, state FROM webhook_delivery WHERE state = 'pending'", "webhooks")
         return took
 
-    async def _empty(self, query: str) -> bool:
-        return await self.rows(query) == []
+    async def _until_none(self, query: str, what: str) -> None:
+        """AssertionError once nothing changes any more: a slow machine may take its time."""
+        left, since = -1, time.monotonic()
+        while left != 0:
+            rows = await self.rows(query)
+            if rows is not None and len(rows) != left:
+                left, since = len(rows), time.monotonic()
+            assert time.monotonic() - since < STUCK_SECONDS, f"{left} {what} left, and none ends: {(rows or [])[:3]}"
+            await asyncio.sleep(LOOK_SECONDS)
 
     def excused(self, request: Request) -> bool:
         """Whether the API itself or Postgres was away during the request: then it need not succeed.
