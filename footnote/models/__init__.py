@@ -1,0 +1,41 @@
+"""The tables, and nothing else. Every one of a tenant's carries the tenant."""
+
+from footnote.models.base import Base
+from footnote.models.documents import (
+    Chunk,
+    Collection,
+    Deletion,
+    Document,
+    Embedding,
+    EmbeddingSpace,
+    Page,
+    Version,
+    chunk_id,
+)
+from footnote.models.jobs import Job, JobCallback, JobStep, Pause, WebhookDelivery
+from footnote.models.stored import Artifact, PagePicture, UnownedObject
+from footnote.models.tenancy import ApiKey, IdempotencyKey, Tenant
+
+__all__ = [
+    "ApiKey",
+    "Artifact",
+    "Base",
+    "Chunk",
+    "Collection",
+    "Deletion",
+    "Document",
+    "Embedding",
+    "EmbeddingSpace",
+    "IdempotencyKey",
+    "Job",
+    "JobCallback",
+    "JobStep",
+    "Page",
+    "PagePicture",
+    "Pause",
+    "Tenant",
+    "UnownedObject",
+    "Version",
+    "WebhookDelivery",
+    "chunk_id",
+]

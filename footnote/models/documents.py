@@ -1,0 +1,198 @@
+"""Documents, what is searched of them, and the receipts of those that are gone.
+
+Vectors have no fixed length here: each embedding space (provider, model, dimensions) gets its own partial HNSW index
+over `chunk`, so that models of different lengths live side by side.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from pgvector.sqlalchemy import HALFVEC
+from sqlalchemy import (
+    BigInteger,
+    Computed,
+    ForeignKey,
+    Identity,
+    Index,
+    LargeBinary,
+    SmallInteger,
+    String,
+    UniqueConstraint,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB, REGCONFIG, TSVECTOR
+from sqlalchemy.orm import Mapped, mapped_column
+
+from footnote.models.base import Base, id_, now, ref
+
+
+class EmbeddingSpace(Base):
+    """Vectors are comparable only within one space."""
+
+    __tablename__ = "embedding_space"
+    __table_args__ = (UniqueConstraint("provider", "model", "dimensions"),)
+
+    id: Mapped[int] = mapped_column(SmallInteger, Identity(), primary_key=True)
+    provider: Mapped[str]
+    model: Mapped[str]
+    dimensions: Mapped[int]
+    created_at: Mapped[datetime] = now()
+
+
+class Collection(Base):
+    __tablename__ = "collection"
+    __table_args__ = (UniqueConstraint("tenant_id", "name"),)
+
+    id: Mapped[str] = id_()
+    tenant_id: Mapped[str] = ref("tenant")
+    name: Mapped[str]
+    # Set by the first document embedded: the provider tells the dimensions, and may be away at upload.
+    space_id: Mapped[int | None] = mapped_column(SmallInteger, ForeignKey("embedding_space.id"))
+    language: Mapped[str] = mapped_column(REGCONFIG, server_default="english")
+    chunk_size: Mapped[int]
+    chunk_overlap: Mapped[int]
+    created_at: Mapped[datetime] = now()
+
+
+class Document(Base):
+    __tablename__ = "document"
+    __table_args__ = (
+        Index("ix_document_tenant_id_id", "tenant_id", "id"),
+        Index("ix_document_tenant_id_collection_id_id", "tenant_id", "collection_id", "id"),
+        Index("ix_document_collection_id_sha256", "collection_id", "sha256"),
+        Index("ix_document_parent_id", "parent_id", postgresql_where=text("parent_id IS NOT NULL")),
+        Index(
+            "uq_document_collection_id_external_id",
+            "collection_id",
+            "external_id",
+            unique=True,
+            postgresql_where=text("external_id IS NOT NULL"),
+        ),
+    )
+
+    id: Mapped[str] = id_()
+    tenant_id: Mapped[str] = ref("tenant")
+    collection_id: Mapped[str] = ref("collection")
+    external_id: Mapped[str | None]
+    # The archive or message that it was found in, and with which it goes.
+    parent_id: Mapped[str | None] = mapped_column(String(40), ForeignKey("document.id", ondelete="CASCADE"))
+    filename: Mapped[str]
+    # "metadata" is taken by SQLAlchemy's declarative base.
+    attributes: Mapped[dict[str, Any]] = mapped_column("metadata", JSONB, server_default=text("'{}'"))
+    sha256: Mapped[bytes] = mapped_column(LargeBinary)  # of the newest version
+    newest_version: Mapped[int] = mapped_column(server_default="1")
+    # The version that queries see; empty until the first one is whole.
+    active_version_id: Mapped[str | None] = mapped_column(String(40))
+    job_id: Mapped[str] = mapped_column(String(40))  # the newest job, whose state is the document's status
+    created_at: Mapped[datetime] = now()
+    updated_at: Mapped[datetime] = now()
+
+
+class Version(Base):
+    __tablename__ = "version"
+    __table_args__ = (
+        UniqueConstraint("document_id", "number"),
+        Index("ix_version_object_key", "object_key"),
+    )
+
+    id: Mapped[str] = id_()
+    tenant_id: Mapped[str] = ref("tenant")
+    document_id: Mapped[str] = ref("document")
+    number: Mapped[int]
+    filename: Mapped[str]
+    media_type: Mapped[str]
+    sha256: Mapped[bytes] = mapped_column(LargeBinary)
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    source_url: Mapped[str | None]  # where the bytes are fetched from by the first step; before that there are none
+    # Empty once a newer version is visible: the store keeps the bytes of what queries see and of the newest version.
+    object_key: Mapped[str | None]
+    pages: Mapped[int | None]
+    chunks: Mapped[int | None]
+    created_at: Mapped[datetime] = now()
+
+
+class Page(Base):
+    """The stored text that citations are checked against."""
+
+    __tablename__ = "page"
+
+    version_id: Mapped[str] = ref("version", key=True)
+    number: Mapped[int] = mapped_column(primary_key=True)
+    tenant_id: Mapped[str] = ref("tenant")
+    text: Mapped[str]
+
+
+class Chunk(Base):
+    """Rows of active versions only: the upsert step replaces a document's rows in one transaction.
+
+    `text == page.text[char_start:char_end]` for the page `page_start` (a chunk never crosses a page).
+    """
+
+    __tablename__ = "chunk"
+    __table_args__ = (
+        Index("ix_chunk_tenant_id_collection_id", "tenant_id", "collection_id"),
+        Index("ix_chunk_document_id", "document_id"),
+        Index("ix_chunk_tsv", "tsv", postgresql_using="gin"),
+        Index("ix_chunk_tenant_id_space_id_text_sha256", "tenant_id", "space_id", "text_sha256"),
+    )
+
+    version_id: Mapped[str] = ref("version", key=True)
+    position: Mapped[int] = mapped_column(primary_key=True)
+    tenant_id: Mapped[str] = ref("tenant")
+    collection_id: Mapped[str] = ref("collection")
+    document_id: Mapped[str] = ref("document")
+    space_id: Mapped[int] = mapped_column(SmallInteger, ForeignKey("embedding_space.id"))
+    language: Mapped[str] = mapped_column(REGCONFIG)
+    page_start: Mapped[int]
+    page_end: Mapped[int]
+    char_start: Mapped[int]
+    char_end: Mapped[int]
+    heading: Mapped[str]
+    # Title and headings: searched with the text, never quoted.
+    context: Mapped[str]
+    text: Mapped[str]
+    words: Mapped[int]
+    text_sha256: Mapped[bytes] = mapped_column(LargeBinary)  # of what was embedded: names the row of `embedding`
+    tsv: Mapped[str] = mapped_column(
+        TSVECTOR, Computed("to_tsvector(language, context || E'\\n' || text)", persisted=True)
+    )
+    embedding: Mapped[Any] = mapped_column(HALFVEC())
+
+    @property
+    def public_id(self) -> str:
+        return chunk_id(self.version_id, self.position)
+
+
+def chunk_id(version_id: str, position: int) -> str:
+    """The same chunk of the same version has the same id, however often it was written."""
+    return f"chk_{version_id.removeprefix('ver_')}_{position}"
+
+
+class Embedding(Base):
+    """The checkpoint of the embed step: what is here is never sent to a provider again."""
+
+    __tablename__ = "embedding"
+    __table_args__ = (Index("ix_embedding_document_id", "document_id"),)
+
+    tenant_id: Mapped[str] = ref("tenant", key=True)
+    space_id: Mapped[int] = mapped_column(SmallInteger, ForeignKey("embedding_space.id"), primary_key=True)
+    text_sha256: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
+    # The document it was made for, with which it goes unless a chunk of another one uses it by then.
+    document_id: Mapped[str | None] = mapped_column(String(40))
+    embedding: Mapped[Any] = mapped_column(HALFVEC())
+    created_at: Mapped[datetime] = now()
+
+
+_UNCLAIMED = text("state IN ('queued', 'waiting')")
+
+
+class Deletion(Base):
+    """The receipt of a deleted document: what was removed, without any of it."""
+
+    __tablename__ = "deletion"
+    __table_args__ = (Index("ix_deletion_tenant_id_deleted_at", "tenant_id", "deleted_at"),)
+
+    document_id: Mapped[str] = id_()
+    tenant_id: Mapped[str] = ref("tenant")
+    counts: Mapped[dict[str, Any]]
+    deleted_at: Mapped[datetime] = now()

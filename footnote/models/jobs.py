@@ -1,0 +1,133 @@
+"""Jobs and what follows from them."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Computed,
+    Index,
+    Integer,
+    String,
+    Text,
+    UniqueConstraint,
+    func,
+    literal_column,
+    text,
+)
+from sqlalchemy.orm import Mapped, column_property, mapped_column
+
+from footnote.models.base import Base, id_, now, ref
+
+_UNCLAIMED = text("state IN ('queued', 'waiting')")
+
+
+class Job(Base):
+    """One run of the pipeline over one version. The row is the outbox: a message carries only its id.
+
+    state: queued, running, waiting (for `waiting_for`, until `next_attempt_at`), succeeded, failed, cancelled.
+    Only the holder of the newest `token` may write; `lease_until` says how long it is believed to be alive.
+    """
+
+    __tablename__ = "job"
+    __table_args__ = (
+        # A tenant's line in each lane. With the time in it, what is not due yet costs next to nothing.
+        Index("ix_job_line", *("large", "tenant_id", "level", "id", "next_attempt_at"), postgresql_where=_UNCLAIMED),
+        Index("ix_job_dispatched_at", "dispatched_at", postgresql_where=_UNCLAIMED),
+        Index("ix_job_lease_until", "lease_until", postgresql_where=text("state = 'running'")),
+        Index("ix_job_tenant_id_id", "tenant_id", "id"),
+        Index("ix_job_document_id", "document_id"),
+        Index("ix_job_version_id", "version_id"),
+    )
+
+    id: Mapped[str] = id_()
+    tenant_id: Mapped[str] = ref("tenant")
+    document_id: Mapped[str] = ref("document")
+    version_id: Mapped[str] = ref("version")
+    state: Mapped[str] = mapped_column(server_default="queued")
+    step: Mapped[str]
+    large: Mapped[bool] = mapped_column(server_default="false")  # waits in a lane of its own, so that small ones pass
+    run: Mapped[int] = mapped_column(server_default="1")  # raised by every retry after the job had ended
+    token: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    attempts: Mapped[int] = mapped_column(server_default="0")  # claims of this step that did not end in order
+    retries: Mapped[int] = mapped_column(server_default="0")  # temporary errors of this step
+    lease_until: Mapped[datetime | None]
+    next_attempt_at: Mapped[datetime | None] = mapped_column(server_default=func.now())
+    dispatched_at: Mapped[datetime | None]
+    waiting_for: Mapped[str | None]
+    error_code: Mapped[str | None]
+    error_message: Mapped[str | None]
+    progress_done: Mapped[int] = mapped_column(server_default="0")
+    progress_total: Mapped[int | None]
+    # Whether everything is paused: no column, it is looked up with the row.
+    paused: Mapped[bool] = column_property(literal_column("EXISTS (SELECT FROM pause)", Boolean))
+    # Of two jobs of a tenant the older goes first, but a long one falls behind again and again.
+    level: Mapped[int] = mapped_column(Computed("progress_done / 1000", persisted=True))
+    request_id: Mapped[str | None]
+    created_at: Mapped[datetime] = now()
+    updated_at: Mapped[datetime] = now()
+    finished_at: Mapped[datetime | None]
+
+
+class Pause(Base):
+    """While there is a row, no step of any job begins."""
+
+    __tablename__ = "pause"
+
+    since: Mapped[datetime] = mapped_column(primary_key=True, server_default=func.now())
+
+
+class JobCallback(Base):
+    """Who asked to be told when the job ends."""
+
+    __tablename__ = "job_callback"
+
+    job_id: Mapped[str] = ref("job", key=True)
+    url: Mapped[str] = mapped_column(primary_key=True)
+    tenant_id: Mapped[str] = ref("tenant")
+
+
+class JobStep(Base):
+    """A job's history, one row per step."""
+
+    __tablename__ = "job_step"
+
+    job_id: Mapped[str] = ref("job", key=True)
+    name: Mapped[str] = mapped_column(primary_key=True)
+    tenant_id: Mapped[str] = ref("tenant")
+    position: Mapped[int]
+    state: Mapped[str] = mapped_column(server_default="pending")  # pending, running, waiting, succeeded, failed
+    attempts: Mapped[int] = mapped_column(server_default="0")
+    counts: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+
+
+class WebhookDelivery(Base):
+    """Outbox of webhooks, written in the transaction that ends the job; one per run, event and receiver."""
+
+    __tablename__ = "webhook_delivery"
+    __table_args__ = (
+        UniqueConstraint("job_id", "run", "event", "url"),
+        Index("ix_webhook_delivery_host_due", "host", "next_attempt_at", postgresql_where=text("state = 'pending'")),
+    )
+
+    id: Mapped[str] = id_()
+    tenant_id: Mapped[str] = ref("tenant")
+    job_id: Mapped[str] = mapped_column(String(40))  # no reference: what is still to be told outlives its document
+    run: Mapped[int]
+    event: Mapped[str]
+    url: Mapped[str]
+    # With its port: what may be slow, and must not hold up deliveries to others.
+    host: Mapped[str] = mapped_column(
+        Text, Computed("lower(coalesce(substring(url from '://([^/?#]*)'), ''))", persisted=True)
+    )
+    payload: Mapped[str]
+    state: Mapped[str] = mapped_column(server_default="pending")  # pending, delivered, failed
+    attempts: Mapped[int] = mapped_column(Integer, server_default="0")
+    next_attempt_at: Mapped[datetime | None] = mapped_column(server_default=func.now())
+    response_status: Mapped[int | None]
+    error: Mapped[str | None]
+    created_at: Mapped[datetime] = now()
+    delivered_at: Mapped[datetime | None]

@@ -1,0 +1,52 @@
+"""Tenants, their keys, and what they asked for once."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Index, LargeBinary, String, Text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.orm import Mapped, mapped_column
+
+from footnote.models.base import Base, id_, now, ref
+
+
+class Tenant(Base):
+    __tablename__ = "tenant"
+
+    id: Mapped[str] = id_()
+    name: Mapped[str] = mapped_column(unique=True)
+    webhook_secret: Mapped[str]
+    created_at: Mapped[datetime] = now()
+
+
+class ApiKey(Base):
+    __tablename__ = "api_key"
+
+    id: Mapped[str] = id_()
+    tenant_id: Mapped[str] = ref("tenant")
+    name: Mapped[str]
+    prefix: Mapped[str] = mapped_column(unique=True)
+    secret_sha256: Mapped[bytes] = mapped_column(LargeBinary)
+    scopes: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    created_at: Mapped[datetime] = now()
+    expires_at: Mapped[datetime | None]
+    revoked_at: Mapped[datetime | None]
+
+
+class IdempotencyKey(Base):
+    """A request that must be done once: held while it is in flight, then kept with its reply for a day."""
+
+    __tablename__ = "idempotency_key"
+    __table_args__ = (
+        Index("ix_idempotency_key_created_at", "created_at"),
+        Index("ix_idempotency_key_document_id", "document_id"),
+    )
+
+    tenant_id: Mapped[str] = ref("tenant", key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    holder: Mapped[str] = mapped_column(String(40))  # only the request that took it last may finish it
+    held_until: Mapped[datetime]
+    fingerprint: Mapped[bytes | None] = mapped_column(LargeBinary)  # of the request; set with the reply
+    reply: Mapped[dict[str, Any] | None]
+    document_id: Mapped[str | None] = mapped_column(String(40))
+    created_at: Mapped[datetime] = now()
