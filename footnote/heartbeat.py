@@ -19,7 +19,7 @@ TICK_SECONDS = 1.0  # how often progress is written, when there is any
 
 
 class GaveWay(Exception):
-    """The step had its turn, and was given back for others that wait."""
+    """The step was given back at a point from which it will go on."""
 
 
 @dataclass
@@ -80,13 +80,17 @@ class Heartbeat:
         self._begun = monotonic()
 
     async def give_way(self) -> None:
-        """To be called where a step can go on from later. Raises GaveWay if it had its turn and others wait."""
-        if monotonic() - self._begun < self.rt.settings.turn_seconds:
+        """To be called where a step can go on from later. Raises GaveWay if it had its turn and others wait.
+
+        Or if the process should end.
+        """
+        stopping = self.rt.stopping.is_set()
+        if monotonic() - self._begun < self.rt.settings.turn_seconds and not stopping:
             return
         async with self.rt.transaction() as session:
             await jobs.renew(session, self.claim, self.rt.settings.lease_seconds, self.done, self.total)
-            others_wait = await turns.others_wait(session, self.claim.job_id)
-            if others_wait:
+            over = stopping or await turns.others_wait(session, self.claim.job_id)
+            if over:
                 await jobs.release(session, self.claim)
-        if others_wait:
+        if over:
             raise GaveWay

@@ -49,8 +49,6 @@ def make_app(settings: Settings) -> Celery:
         worker_redirect_stdouts=False,
         worker_send_task_events=True,  # what Flower shows
         task_send_sent_event=True,
-        worker_soft_shutdown_timeout=10,
-        worker_enable_soft_shutdown_on_idle=False,
         worker_max_tasks_per_child=500,
         worker_max_memory_per_child=1_000_000,  # kB; looked at between tasks
         worker_cancel_long_running_tasks_on_connection_loss=False,

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Executable
@@ -34,6 +34,7 @@ class Runtime:
     store: Store
     embedder: Embedder
     generator: Generator
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)  # set when the process should end soon
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:

@@ -10,11 +10,14 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from pypdf import PdfWriter
 
+from footnote import jobs
 from footnote.models import Job
 from footnote.runtime import Runtime, open_runtime
 from footnote.settings import Settings
@@ -22,6 +25,7 @@ from tests import driving
 from tests.conftest import named_database, run_sql
 from tests.driving import SAMPLES, chunks_of, job_of, pages_of, paragraphs
 from tests.programs import ROOT, Program, Reply, serving, vectors
+from worker.loop import GRACE_SECONDS
 
 pytestmark = [pytest.mark.anyio, pytest.mark.worker]
 
@@ -171,19 +175,58 @@ async def test_a_worker_killed_whole_leaves_no_process_and_its_successor_goes_on
     assert system.provider.texts.total() <= 19 + 4
 
 
-async def test_a_worker_asked_to_stop_gives_its_step_back_in_time_and_uncounted(system: System) -> None:
-    job_id = await held_up(system, "stop")
+async def stopped(system: System) -> float:
+    """Seconds until the worker, asked twice, has ended."""
     begun = time.monotonic()
     system.worker.signal(signal.SIGTERM)
+    await asyncio.sleep(0.5)
+    if system.worker.running():
+        system.worker.signal(signal.SIGTERM)
     await asyncio.to_thread(system.worker.wait, 25)
-    took = time.monotonic() - begun
+    return time.monotonic() - begun
+
+
+async def test_a_worker_asked_to_stop_gives_its_step_back_in_time_and_uncounted(system: System) -> None:
+    job_id = await held_up(system, "stop")
+    assert await stopped(system) < 15
     job = await job_of(system.rt, job_id)
-    assert took < 15
     assert (job.state, job.attempts) == ("queued", 0)
     system.provider.open.set()
     system.worker.start()
     job = await system.until(job_id, lambda job: job.state == "succeeded")
     await check_whole(system, job)
+
+
+async def test_a_worker_asked_to_stop_lets_a_batch_end_and_it_is_not_paid_for_twice(system: System) -> None:
+    job_id = await held_up(system, "batch")
+    stopping = asyncio.create_task(stopped(system))
+    await asyncio.sleep(0.7)  # asked twice by now
+    system.provider.open.set()
+    assert await stopping < GRACE_SECONDS
+    job = await job_of(system.rt, job_id)
+    assert (job.state, job.step, job.attempts, job.progress_done) == ("queued", "embed", 0, 4)
+    system.worker.start()
+    job = await system.until(job_id, lambda job: job.state == "succeeded")
+    await check_whole(system, job)
+    assert system.provider.texts.total() == 19
+
+
+async def test_a_worker_asked_to_stop_gives_up_a_parser_that_takes_long(system: System) -> None:
+    writer, pdf = PdfWriter(), BytesIO()
+    for _ in range(500):
+        writer.append(SAMPLES / "handbook.pdf")
+    writer.write(pdf)
+    accepted = await driving.accept(system.rt, system.tenant, pdf.getvalue(), "handbook.pdf")
+    (pool_process,) = system.worker.children()
+    parser = Path(f"/proc/{pool_process}/task/{pool_process}/children")
+    await eventually(lambda: bool(parser.read_text()))
+    os.kill(pid := int(parser.read_text()), signal.SIGSTOP)
+    assert await stopped(system) < 15
+    assert not Path(f"/proc/{pid}").exists()
+    job = await job_of(system.rt, accepted.details.job.id)
+    assert (job.state, job.step, job.attempts) == ("queued", "chunk", 0)
+    async with system.rt.transaction() as session:
+        await jobs.cancel(session, system.tenant, job.id)
 
 
 async def test_a_dispatcher_that_was_away_sends_what_waited(system: System) -> None:

@@ -1,9 +1,13 @@
 """One event loop and one Runtime per worker process; `run` is the only bridge from Celery's sync world.
 
 A loop per task would break pooled connections at the second task and cost several times as much.
+
+A worker that is asked to stop waits for its steps (Celery's warm shutdown); a pipe tells the pool's processes, which
+then give their steps back.
 """
 
 import asyncio
+import os
 import signal
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -18,12 +22,22 @@ from footnote.telemetry import configure_logging
 
 Result = TypeVar("Result")
 
+GRACE_SECONDS = 8.0  # for a step to end or to come to its next checkpoint when the worker should stop
+STOP_SECONDS = 14  # after which the worker is gone in any case, and the lease runs out
+
 
 @dataclass
 class _Process:
     loop: asyncio.AbstractEventLoop
     stack: AsyncExitStack
     runtime: Runtime
+    step: "asyncio.Task[Any] | None" = None
+
+    def stop(self, pipe: int) -> None:
+        self.loop.remove_reader(pipe)
+        self.runtime.stopping.set()
+        if self.step is not None:
+            self.loop.call_later(GRACE_SECONDS, self.step.cancel)
 
 
 _process: _Process | None = None
@@ -31,6 +45,7 @@ _process: _Process | None = None
 
 def attach(settings: Settings) -> None:
     """Opens a Runtime in every pool process when it starts, closes it when it ends."""
+    told, tell = os.pipe()
 
     def open_process(**_: Any) -> None:
         global _process
@@ -41,6 +56,7 @@ def attach(settings: Settings) -> None:
         # Three connections: the step's own, its heartbeat's, and one to spare.
         runtime = loop.run_until_complete(stack.enter_async_context(open_runtime(settings, pool_size=3)))
         _process = _Process(loop, stack, runtime)
+        loop.add_reader(told, _process.stop, told)
 
     def close_process(**_: Any) -> None:
         global _process
@@ -49,6 +65,11 @@ def attach(settings: Settings) -> None:
             _process.loop.close()
             _process = None
 
+    def stop(**_: Any) -> None:
+        os.write(tell, b"!")  # nobody reads it, so that everybody sees it
+        signal.alarm(STOP_SECONDS)
+
+    signals.worker_shutting_down.connect(stop, weak=False)
     signals.worker_process_init.connect(open_process, weak=False)
     signals.worker_process_shutdown.connect(close_process, weak=False)
     signals.setup_logging.connect(lambda **_: configure_logging(settings), weak=False)
@@ -75,13 +96,16 @@ def die_with_parent() -> None:
 def run(work: Callable[[Runtime], Awaitable[Result]]) -> Result:
     """Runs `work` to its end on this process's loop.
 
-    Interrupted from outside (time limit, shutdown), the coroutine is cancelled and awaited first: otherwise it
+    Interrupted from outside (time limit, cold shutdown), the coroutine is cancelled and awaited first: otherwise it
     would go on inside the next task. The outcome leaves the loop as a value and is raised here, because an
-    exception kept by a future keeps its frames, and what they hold, alive.
+    exception kept by a future keeps its frames, and what they hold, alive. Raises CancelledError when the worker stops.
     """
     if _process is None:
         raise RuntimeError("no Runtime in this process; the worker runs on the prefork pool only")
+    if _process.runtime.stopping.is_set():
+        raise asyncio.CancelledError
     task = _process.loop.create_task(_outcome(work(_process.runtime)))
+    _process.step = task
     try:
         value, error = _process.loop.run_until_complete(task)
     except BaseException:

@@ -1,5 +1,7 @@
 """One task per step. The work is in `footnote`."""
 
+import asyncio
+
 from celery import Celery
 from celery.exceptions import Ignore
 
@@ -19,8 +21,8 @@ def _step_task(step: str):  # type: ignore[no-untyped-def]
     def task(job_id: str) -> None:
         try:
             go_on = run(lambda rt: ingest.run_step(rt, job_id, step))
-        except DatabaseAway:
-            go_on = False  # the row stands as it was, and the dispatcher sends it again
+        except (DatabaseAway, asyncio.CancelledError):
+            go_on = False  # the row stands as it was or was given back, and the dispatcher sends it again
         if not go_on:
             # Stops the chain: the next step is not due, or somebody else is at it.
             raise Ignore
