@@ -1,7 +1,8 @@
 """What all processes together may ask of a provider: its rate limits, its pauses, and whether it works at all.
 
-One JSON value per endpoint in Redis, read and written by one script a call, on the clock of the Redis server. What is
-there may vanish: the next answers teach it again. While Redis is away every call goes ahead as if there were no limits.
+One JSON value per endpoint in Redis, changed by one script before a call and one after, on the clock of the Redis
+server. What is there may vanish: the next answers teach it again. While Redis is away every call goes ahead as if there
+were no limits.
 """
 
 import asyncio
