@@ -312,18 +312,20 @@ def test_small_documents_go_first_and_long_steps_leave_a_slot(
     assert order.consume(0) == [], "a worker that stops takes no more"
 
 
-def test_a_large_document_goes_first_when_none_was_begun_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_document_goes_first_when_none_had_a_slot_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [100.0]
     monkeypatch.setattr(lanes, "monotonic", lambda: clock[0])
-    order = SmallFirst(2)
+    order = SmallFirst(1)
     order.update(LANES)
     small, large = LANES
+    assert order.consume(2) == [large, small]
     order.rotate(large)
-    clock[0] += lanes.LARGE_EVERY_SECONDS
+    clock[0] += 3600  # it had the slot all the time
+    assert order.consume(2) == [small, large]
+    clock[0] += lanes.PATIENCE_SECONDS
+    order.rotate(small)
     assert order.consume(2) == [small, large]
     clock[0] += 0.1
     assert order.consume(2) == [large, small]
     order.rotate(small)
     assert order.consume(2) == [large, small]
-    order.rotate(large)
-    assert order.consume(2) == [small, large]

@@ -17,7 +17,8 @@ from uuid import uuid4
 import pytest
 from pypdf import PdfWriter
 
-from footnote import jobs
+from api.schemas.jobs import waiting_for
+from footnote import jobs, turns
 from footnote.models import Job
 from footnote.runtime import Runtime, open_runtime
 from footnote.settings import Settings
@@ -88,6 +89,7 @@ async def system(
             "FOOTNOTE_HEARTBEAT_SECONDS": "1",
             "FOOTNOTE_WORKER_CONCURRENCY": "1",
             "FOOTNOTE_EMBEDDING_BATCH": "4",
+            "FOOTNOTE_TURN_SECONDS": "0.2",
             "FOOTNOTE_CHUNK_SIZE": "400",
             "FOOTNOTE_CHUNK_OVERLAP": "50",
             "FOOTNOTE_GENERATOR": "extractive",
@@ -227,6 +229,55 @@ async def test_a_worker_asked_to_stop_gives_up_a_parser_that_takes_long(system: 
     assert (job.state, job.step, job.attempts) == ("queued", "chunk", 0)
     async with system.rt.transaction() as session:
         await jobs.cancel(session, system.tenant, job.id)
+
+
+async def command(system: System, *words: str) -> None:
+    """`footnote` as an operator runs it."""
+    ran = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "footnote", *words),
+        cwd=ROOT,
+        env=system.worker.environment,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert await ran.wait() == 0
+
+
+async def test_a_pause_keeps_what_waits_and_ends_the_step_that_runs_at_a_checkpoint(system: System) -> None:
+    job_id = await held_up(system, "paused")
+    await command(system, "pause")
+    waiting = (await driving.accept(system.rt, system.tenant, paragraphs(2, "later"))).details.job.id
+    await asyncio.sleep(float(system.worker.environment["FOOTNOTE_TURN_SECONDS"]))
+    system.provider.open.set()
+    job = await system.until(job_id, lambda job: job.state == "queued" and job.progress_done > 0)
+    assert (job.step, job.attempts, waiting_for(job)) == ("embed", 0, "the end of the pause")
+    assert system.provider.waiting == 0
+    assert (await job_of(system.rt, waiting)).state == "queued"
+    await command(system, "resume")
+    for each in (job_id, waiting):
+        await system.until(each, lambda job: job.state == "succeeded")
+    assert system.provider.texts.total() == 19 + 2
+
+
+async def test_a_small_document_passes_a_large_one(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    chunks = jobs.LARGE_CHUNKS + 1
+    system.provider.open.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs, "LARGE_BYTES", 1)
+        large = (await driving.accept(system.rt, system.tenant, paragraphs(chunks, "large"))).details.job.id
+    await eventually(lambda: system.provider.waiting > 0)
+    small = (await driving.accept(system.rt, system.tenant, paragraphs(2, "small"))).details.job.id
+    await asyncio.sleep(turns.WAITING_SECONDS)
+    system.provider.open.set()
+    passed = await system.until(small, lambda job: job.state == "succeeded")
+    job = await system.until(large, lambda job: job.state == "succeeded")
+    assert passed.finished_at is not None
+    assert job.finished_at is not None
+    assert passed.finished_at < job.finished_at
+    await check_whole(system, job, chunks)
+    assert system.provider.texts.total() == chunks + 2, "nothing was embedded twice"
+    async with system.rt.sessions() as session:
+        tried = {step.name: step.attempts for step in await jobs.steps(session, large)}
+    assert tried == {"chunk": 1, "embed": 2, "upsert": 1}
 
 
 async def test_a_dispatcher_that_was_away_sends_what_waited(system: System) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable
+from datetime import datetime
 from typing import Any
 
 from fastapi import APIRouter, Response
@@ -10,7 +11,8 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy import text
 
 from api.deps import RuntimeDep
-from footnote import __version__, backlog
+from footnote import __version__, backlog, turns
+from footnote.errors import DatabaseAway
 from footnote.providers import guarded
 from footnote.runtime import Runtime
 from footnote.telemetry import log
@@ -50,9 +52,19 @@ async def readyz(rt: RuntimeDep, response: Response) -> dict[str, Any]:
             name: "ok" if state == "closed" else f"failing, not asked before {state}"
             for name, state in providers.items()
         },
+        "paused_since": await _paused_since(rt),
         "embedder": f"{rt.embedder.provider}/{rt.embedder.model}",
         "generator": f"{rt.generator.provider}/{rt.generator.model}",
     }
+
+
+async def _paused_since(rt: Runtime) -> datetime | None:
+    """Since when the workers begin nothing; None also while nobody can tell."""
+    try:
+        async with asyncio.timeout(CHECK_SECONDS), rt.transaction() as session:
+            return await turns.paused(session)
+    except (DatabaseAway, TimeoutError):
+        return None
 
 
 async def _check(probe: Awaitable[Any]) -> str:
@@ -81,11 +93,14 @@ async def metrics(rt: RuntimeDep) -> Response:
     lines = [generate_latest().decode()]
     async with rt.transaction() as session:
         numbers = await backlog.overview(session)
+        paused = await turns.paused(session)
     oldest = numbers.pop("oldest_due_seconds")
     lines.append("# HELP footnote_jobs Jobs by state.\n# TYPE footnote_jobs gauge\n")
     lines += [f'footnote_jobs{{state="{state}"}} {count:g}\n' for state, count in sorted(numbers.items())]
     lines.append("# HELP footnote_oldest_due_job_seconds Age of the oldest job that is due.\n")
     lines.append(f"# TYPE footnote_oldest_due_job_seconds gauge\nfootnote_oldest_due_job_seconds {oldest:g}\n")
+    lines.append("# HELP footnote_paused Whether the operator paused the workers.\n")
+    lines.append(f"# TYPE footnote_paused gauge\nfootnote_paused {paused is not None:d}\n")
     lines.append("# HELP footnote_provider_circuit_open Whether the provider failed too often to be asked.\n")
     lines.append("# TYPE footnote_provider_circuit_open gauge\n")
     for name, state in (await guarded.circuits(rt.embedder, rt.generator)).items():

@@ -16,7 +16,7 @@ tenants = typer.Typer(
 
 
 def register(app: typer.Typer) -> None:
-    for command in (up, api, worker, dispatcher, flower, migrate, audit):
+    for command in (up, api, worker, dispatcher, flower, migrate, pause, resume, audit):
         app.command(rich_help_panel="Server")(command)
     app.add_typer(tenants, name="tenants", rich_help_panel="Server")
 
@@ -70,6 +70,30 @@ def migrate() -> None:
     secret = asyncio.run(bootstrap.ensure_first_tenant(settings))
     if secret:
         typer.echo(f"API key (kept in {settings.data_dir / 'api_key'}): {secret}")
+
+
+def pause() -> None:
+    """Let no worker begin anything until `footnote resume`; uploads and questions go on.
+
+    A step that runs comes to its end, a long embedding to its next checkpoint. Works on DATABASE_URL, or the running
+    local stack.
+    """
+    asyncio.run(_pause(True))
+    typer.echo("Paused. `footnote resume` lets the workers go on.")
+
+
+def resume() -> None:
+    """Let the workers go on after `footnote pause`."""
+    asyncio.run(_pause(False))
+    typer.echo("The workers go on.")
+
+
+async def _pause(paused: bool) -> None:
+    from footnote import turns
+    from footnote.runtime import open_runtime
+
+    async with open_runtime(_with_database(), pool_size=1) as rt, rt.transaction() as session:
+        await (turns.pause if paused else turns.resume)(session)
 
 
 def audit(

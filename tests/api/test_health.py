@@ -1,12 +1,13 @@
 """Liveness, readiness and metrics: without a key, and telling the truth."""
 
 from dataclasses import replace
+from datetime import datetime
 
 import httpx2
 import pytest
 
 from api.app import create_app
-from footnote import __version__
+from footnote import __version__, turns
 from footnote.runtime import Runtime, open_redis
 from tests import driving
 from tests.conftest import Person
@@ -25,6 +26,20 @@ async def test_without_a_key(alice: Person) -> None:
             assert (await client.get(path)).status_code == 200
         for path in ("/v1/documents", "/v1/jobs"):
             assert (await client.get(path)).status_code == 401
+
+
+async def test_a_pause_is_seen(rt: Runtime, alice: Person) -> None:
+    async with rt.transaction() as session:
+        await turns.pause(session)
+        since = await turns.paused(session)
+    ready = await alice.client.get("/readyz")
+    assert since is not None
+    assert (ready.status_code, datetime.fromisoformat(ready.json()["paused_since"])) == (200, since)
+    assert "\nfootnote_paused 1\n" in (await alice.client.get("/metrics")).text
+    async with rt.transaction() as session:
+        await turns.resume(session)
+    assert (await alice.client.get("/readyz")).json()["paused_since"] is None
+    assert "\nfootnote_paused 0\n" in (await alice.client.get("/metrics")).text
 
 
 async def test_what_is_away_is_named(rt: Runtime) -> None:
