@@ -22,9 +22,11 @@ _DOCUMENTS = {"application/xhtml+xml", "text/html", "text/x-oeb1-document"}
 _SCRAMBLED = {"http://www.idpf.org/2008/embedding", "http://ns.adobe.com/pdf/enc#RC"}
 # An empty element of XML stays open for an HTML parser; a title that does swallows the whole document.
 _EMPTY = re.compile(
-    r"<(?!(?:area|base|br|col|embed|hr|img|input|link|meta|source|track|wbr)\b)([a-zA-Z][\w:-]*)(\s[^<>]*)?/>", re.I
+    r"<(?!(?:area|base|br|col|embed|hr|img|input|link|meta|source|track|wbr)\b)([a-z][\w:-]*)"
+    r"(\s(?:[^<>\"']|\"[^\"<]*\"|'[^'<]*')*)?/>",
+    re.I,
 )
-_ANCHOR = re.compile(r"<[^<>]*\s(?:id|name)\s*=\s*[\"']([^\"'<>]+)[\"'][^<>]*>")
+_ANCHOR = re.compile(r"<[^<>]*\s(?:id|name)\s*=\s*[\"']([^\"'<>]+)[\"']")
 
 
 def parse(path: Path) -> Iterator[Block]:
