@@ -30,6 +30,7 @@ class Row:
     texts: dict[int, str]
     numbers: set[int] = field(default_factory=set)  # columns whose cells are numbers, dates or times
     spans: dict[int, int] = field(default_factory=dict)  # first column -> last, of cells merged across
+    source: str = ""  # the row as a text file has it
 
 
 class Merged:
@@ -166,4 +167,6 @@ def _line(row: Row, names: dict[int, str]) -> str:
     cells = sorted(row.texts.items())
     if len(cells) == 1 and cells[0][0] not in row.numbers:
         return cells[0][1]
+    if row.source and not names:
+        return row.source
     return " | ".join(f"{names[column]}: {text}" if column in names else text for column, text in cells)

@@ -8,7 +8,7 @@ from footnote.errors import DocumentRejected
 from footnote.formats import PAGE_CHARACTERS, Block
 from footnote.formats.sniffing import is_text, utf16_without_mark
 
-MEDIA_TYPES: dict[str, tuple[str, ...]] = {"text/plain": (".txt", ".text", ".log", ".json", ".py", ".csv")}
+MEDIA_TYPES: dict[str, tuple[str, ...]] = {"text/plain": (".txt", ".text", ".log", ".py")}
 
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8"),

@@ -38,7 +38,10 @@ def declared(media_type: str, method: int = zipfile.ZIP_STORED) -> bytes:
         ("log_cp1252.txt", "text/plain"),
         ("log_utf16.txt", "text/plain"),
         ("make_samples.py", "text/plain"),
-        ("questions.jsonl", "text/plain"),
+        ("questions.jsonl", "application/x-ndjson"),
+        ("tides.csv", "text/csv"),
+        ("signals.rst", "text/x-rst"),
+        ("complaint.eml", "message/rfc822"),
     ],
 )
 def test_samples(name: str, media_type: str) -> None:

@@ -146,6 +146,27 @@ TEXT = {
         "Log of Skerrow Light, 3 May 1912\n\nThe supply boat brought 14 barrels of paraffin and a letter for "
         "keeper Łucja Nowak.\n",
     ),
+    "tides.csv": (
+        "cp1252",
+        "Tides at Skerrow;;\n\nday;high water;height (m)\n1 March;04:12;3,9\n2 March;04:57;4,2\n3 March;05:41;4,4\n",
+    ),
+    "signals.rst": (
+        "utf-8",
+        "=======\nSignals\n=======\n\nFlags are hoisted at the *yard* by day.\n\nBy night\n--------\n\n"
+        "Two red lanterns, one above the other::\n\n    red\n    red\n\n"
+        "In fog\n------\n\nThe siren; see `By night`_.\n",
+    ),
+    "complaint.eml": (
+        "ascii",
+        "From: =?utf-8?q?S=C3=B8ren_=C3=85g=C3=A5rd?= <keeper@skerrow.example>\nTo: stores@invermarra.example\n"
+        "Subject: Lamp glass\nDate: Mon, 13 Mar 1911 08:00:00 +0000\nMIME-Version: 1.0\n"
+        "Content-Type: multipart/mixed; boundary=part\n\n--part\n"
+        "Content-Type: multipart/alternative; boundary=either\n\n--either\nContent-Type: text/plain\n\n"
+        "The glass of 12 March was cracked on arrival.\n\n--either\nContent-Type: text/html\n\n"
+        "<p>The glass of <b>12 March</b> was cracked on arrival.</p>\n\n--either--\n--part\n"
+        'Content-Type: text/csv; name="glass.csv"\nContent-Disposition: attachment; filename="glass.csv"\n'
+        "Content-Transfer-Encoding: base64\n\nZ2xhc3MscHJpY2UKY2hpbW5leSw0Cg==\n--part--\n",
+    ),
 }
 
 QUESTIONS = [
