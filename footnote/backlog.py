@@ -1,10 +1,10 @@
 """What stands still: jobs whose worker went silent, and how long the others have waited."""
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.clock import from_now
-from footnote.jobs import UNFINISHED, Claim, claim_of, write_step
+from footnote.jobs import UNFINISHED, Claim, claim_of, wake_dispatcher, write_step
 from footnote.models import Job
 from footnote.settings import Settings
 
@@ -32,6 +32,16 @@ async def reap(session: AsyncSession, settings: Settings) -> tuple[list[str], li
             again.append(job.id)
     await session.flush()
     return again, poison
+
+
+async def holder_died(session: AsyncSession, job_id: str, message: str) -> None:
+    """Ends the lease of who answered the message; if the step was over, the chain that died with it is sent anew."""
+    await session.execute(
+        update(Job)
+        .where(Job.id == job_id, Job.holder == message, Job.state.in_(UNFINISHED))
+        .values(lease_until=case((Job.state == "running", func.now())), dispatched_at=None)
+    )
+    await wake_dispatcher(session)
 
 
 async def overview(session: AsyncSession) -> dict[str, float]:

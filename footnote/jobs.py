@@ -121,7 +121,9 @@ async def wake_dispatcher(session: AsyncSession) -> None:
 # -- worked on -----------------------------------------------------------------------------------------------
 
 
-async def claim(session: AsyncSession, job_id: str, step: str, lease_seconds: float) -> Claim | None:
+async def claim(
+    session: AsyncSession, job_id: str, step: str, lease_seconds: float, holder: str | None = None
+) -> Claim | None:
     """Takes the job if `step` is the one due now; None for every late, doubled or early message, and in a pause."""
     claimed = await session.execute(
         update(Job)
@@ -136,6 +138,7 @@ async def claim(session: AsyncSession, job_id: str, step: str, lease_seconds: fl
             state="running",
             token=Job.token + 1,
             attempts=Job.attempts + 1,
+            holder=holder,
             lease_until=from_now(lease_seconds),
             next_attempt_at=None,
             waiting_for=None,

@@ -13,7 +13,7 @@ from footnote import backlog, job_list, jobs, turns
 from footnote.errors import Conflict, FootnoteError, NotFound, RateLimited, Unavailable
 from footnote.job_list import JobFilter
 from footnote.jobs import Claim, LeaseLost
-from footnote.models import WebhookDelivery
+from footnote.models import Job, WebhookDelivery
 from footnote.runtime import Runtime
 from tests import driving
 from tests.driving import claim, job_of, set_job, step_states
@@ -271,6 +271,31 @@ async def test_a_silent_worker_loses_the_job_which_waits_and_is_due_again(rt: Ru
 async def test_a_live_lease_is_left_alone(rt: Runtime, job_id: str) -> None:
     await claim(rt, job_id)
     assert await reap(rt) == ([], [])
+
+
+async def test_the_death_of_its_holder_ends_a_lease_and_nobody_elses(rt: Runtime, job_id: str) -> None:
+    for holder, died, taken_back in (("a", "b", False), ("a", "a", True)):
+        async with rt.transaction() as session:
+            assert await jobs.claim(session, job_id, "chunk", 30, holder)
+            await backlog.holder_died(session, job_id, died)
+        await set_job(
+            rt, job_id, lease_until=Job.lease_until - timedelta(microseconds=1)
+        )  # the test's time stands still
+        assert await reap(rt) == ([job_id] if taken_back else [], [])
+        if not taken_back:
+            await set_job(rt, job_id, state="queued", next_attempt_at=func.now())
+    job = await job_of(rt, job_id)
+    assert (job.state, job.attempts) == ("waiting", 2), "counted"
+
+
+async def test_a_chain_that_died_with_its_step_done_is_sent_anew(rt: Runtime, job_id: str) -> None:
+    async with rt.transaction() as session:
+        held = await jobs.claim(session, job_id, "chunk", 30, "a")
+        assert held is not None
+        await jobs.finish_step(session, held, {})
+    assert await take(rt) == [], "it is on its way"
+    await write(rt, backlog.holder_died, job_id, "a")
+    assert await take(rt) == [(job_id, "embed")]
 
 
 async def test_two_reapers_do_not_take_the_same_job(committing_rt: Runtime) -> None:

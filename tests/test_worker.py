@@ -10,12 +10,14 @@ import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from pypdf import PdfWriter
+from sqlalchemy import func
 
 from api.schemas.jobs import waiting_for
 from footnote import jobs, turns
@@ -154,8 +156,11 @@ async def test_an_accepted_document_becomes_ready_by_itself(system: System) -> N
 async def test_a_pool_process_killed_in_the_middle_of_a_step_costs_one_batch_and_no_chunk(system: System) -> None:
     job_id = await held_up(system, "pool")
     (child,) = system.worker.children()
+    os.kill(child, signal.SIGSTOP)  # so that it does not renew its lease
+    await driving.set_job(system.rt, job_id, lease_until=func.now() + timedelta(hours=1))
     os.kill(child, signal.SIGKILL)
-    await eventually(lambda: child not in system.worker.children())
+    job = await system.until(job_id, lambda job: job.state == "waiting", 10)
+    assert job.attempts == 1, "noticed by its parent, and counted"
     system.provider.open.set()
     job = await system.until(job_id, lambda job: job.state == "succeeded")
     await check_whole(system, job)

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from celery import Celery
+from celery import Celery, Task
 from celery.exceptions import Ignore
 
 from footnote import ingest
@@ -14,13 +14,13 @@ from worker.loop import run
 
 def register(app: Celery) -> None:
     for step in STEPS:
-        app.task(name=task_name(step))(_step_task(step))
+        app.task(name=task_name(step), bind=True)(_step_task(step))
 
 
 def _step_task(step: str):  # type: ignore[no-untyped-def]
-    def task(job_id: str) -> None:
+    def task(self: Task, job_id: str) -> None:
         try:
-            go_on = run(lambda rt: ingest.run_step(rt, job_id, step))
+            go_on = run(lambda rt: ingest.run_step(rt, job_id, step, self.request.id))
         except (DatabaseAway, asyncio.CancelledError):
             go_on = False  # the row stands as it was or was given back, and the dispatcher sends it again
         if not go_on:

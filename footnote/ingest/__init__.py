@@ -21,10 +21,10 @@ from footnote.telemetry import log
 _STEPS = {"chunk": chunk.run, "embed": embed.run, "upsert": upsert.run}
 
 
-async def run_step(rt: Runtime, job_id: str, step: str) -> bool:
-    """Runs one step of a job if it is due. False: nothing more to do for the message that asked."""
+async def run_step(rt: Runtime, job_id: str, step: str, message: str | None = None) -> bool:
+    """Runs one step of a job if it is due. False: nothing more to do for the `message` that asked."""
     async with rt.transaction() as session:
-        claim = await jobs.claim(session, job_id, step, rt.settings.lease_seconds)
+        claim = await jobs.claim(session, job_id, step, rt.settings.lease_seconds, message)
     if claim is None:
         return False
     heartbeat = Heartbeat(rt, claim)

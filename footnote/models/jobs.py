@@ -52,6 +52,7 @@ class Job(Base):
     token: Mapped[int] = mapped_column(BigInteger, server_default="0")
     attempts: Mapped[int] = mapped_column(server_default="0")  # claims of this step that did not end in order
     retries: Mapped[int] = mapped_column(server_default="0")  # temporary errors of this step
+    holder: Mapped[str | None]  # id of the message that whoever claimed it last had answered
     lease_until: Mapped[datetime | None]
     next_attempt_at: Mapped[datetime | None] = mapped_column(server_default=func.now())
     dispatched_at: Mapped[datetime | None]
