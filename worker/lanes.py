@@ -8,14 +8,14 @@ from celery.worker import state
 from footnote.queue import LANES, task_name
 
 PATIENCE_SECONDS = 10.0  # for which large documents leave every free slot to small ones
-GIVES_WAY = task_name("embed")
+GIVES_WAY = task_name("embed")  # soon; the other steps do late or never
 
 
 class SmallFirst:
     """The order in which kombu looks into queues; its own round robin would fill all slots with large documents.
 
-    Small documents go first; a large one does if none had a slot for some time, so that none starves. Steps of large
-    documents that cannot give way get all slots but one, if there are several.
+    Small documents go first; a large one does if none had a slot for some time, so that none starves. But for
+    embedding, which gives way after every batch, large documents get all slots but one, if there are several.
     """
 
     def __init__(self, slots: int) -> None:
