@@ -3,6 +3,7 @@
 import re
 import zipfile
 from collections.abc import Iterator
+from functools import lru_cache
 from typing import Any
 
 from footnote.formats import _xml, _zip
@@ -78,6 +79,7 @@ def _merged(archive: zipfile.ZipFile, part: str) -> dict[tuple[int, int], tuple[
     return found
 
 
+@lru_cache(maxsize=_COLUMNS)
 def _column(letters: bytes) -> int:
     """The number, from 0, of a column named in letters."""
     number = 0
@@ -101,8 +103,7 @@ def _value(cell: Any, shown: Shown) -> tuple[str, bool]:
     if kind == "inlineStr":
         item = child_of(cell, "is")
         return ("" if item is None else _text(item)), False
-    value = child_of(cell, "v")
-    text = "" if value is None else value.text or ""
+    text = next((child.text for child in cell if local_name(child) == "v"), "") or ""
     if kind == "s":
         return shown.text(text), False
     if kind == "b":

@@ -28,6 +28,7 @@ def test_listing_formats_loads_no_parser() -> None:
         "pypdf",
         "docx",
         "lxml",
+        "python_calamine",
         "selectolax",
         "markdown_it",
         "charset_normalizer",
