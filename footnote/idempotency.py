@@ -112,7 +112,8 @@ async def finish(
 
 async def forget_document(session: AsyncSession, tenant_id: str, document_id: str) -> None:
     """Removes the replies that show a document; their keys stay used, so that it is not made anew."""
-    in_batch = IdempotencyKey.reply.contains({"data": [{"document": {"id": document_id}}]})
+    of_batch = IdempotencyKey.document_id.is_(None)  # said first, as the index knows it
+    in_batch = of_batch & IdempotencyKey.reply.contains({"data": [{"document": {"id": document_id}}]})
     shown = or_(IdempotencyKey.document_id == document_id, in_batch)
     await session.execute(update(IdempotencyKey).where(IdempotencyKey.tenant_id == tenant_id, shown).values(reply=None))
 
