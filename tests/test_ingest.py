@@ -25,6 +25,7 @@ from tests.fakes import FakeEmbedder
 pytestmark = pytest.mark.anyio
 
 GOOD = ["handbook.pdf", "boats.docx", "visitors.html", "weather.md", "log_utf8.txt", "log_utf16.txt", "log_cp1252.txt"]
+GOOD += ["year.pptx", "stores.xlsx", "boats.xls", "stores.ods", "keeper.epub", "letter.rtf"]
 
 
 @pytest.fixture
