@@ -127,8 +127,8 @@ def _name(header: list[Row], below: list[Row]) -> bool:
         return False
     full = [row for row in below if len(row.texts) > 1]
     used = [column for row in full for column in row.texts]
-    # The first column often has no name.
-    if not used or sum(column in {min(used), *names} for column in used) < 0.8 * len(used):
+    named = {min(used, default=0), *names}  # the first column often has no name
+    if not used or sum(column in named for column in used) < 0.8 * len(used):
         return False
     numbers = set().union(*(row.numbers for row in header))
     if min(names) in numbers or not all(_is_period(column, header[-1], full) for column in numbers):

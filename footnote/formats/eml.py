@@ -6,7 +6,7 @@ What is attached is handed out as files, which become documents of their own.
 import codecs
 import mimetypes
 from collections.abc import Iterator
-from email.message import EmailMessage, Message
+from email.message import Message
 from pathlib import Path
 from typing import Any
 
@@ -53,25 +53,28 @@ def unpack(path: Path) -> Iterator[tuple[str, Iterator[bytes]]]:
         yield _name(part, number), iter([_bytes(part)])
 
 
-def header(message: "Message[Any, Any]", name: str) -> str:
+def header(message: Message, name: str) -> str:
     """A header's words; as they are written where they cannot be decoded."""
+    from email import policy
+
+    written = decode(str(message.get(name, "")).encode("utf-8", "surrogateescape"))
     try:
-        return " ".join(str(message.get(name, "")).split())
+        found = str(policy.default.header_fetch_parse(name, written))
     except Exception:
-        # The parser of addresses and dates gives up on what it does not expect in many ways.
-        raw = next((value for key, value in message.raw_items() if key.lower() == name.lower()), "")
-        return " ".join(str(raw).split())
+        found = written  # addresses and dates that nobody foresaw
+    return " ".join(found.split())
 
 
-def _read(path: Path) -> EmailMessage:
-    from email import message_from_bytes, policy
+def _read(path: Path) -> Message:
+    """The message, by the parser's older policy: the newer one reads every header anew whenever it is asked."""
+    from email import message_from_bytes
 
     data = read_bytes(path).lstrip()
     if data.startswith(_WIDE) or utf16_without_mark(data[:HEAD_BYTES]):
         data = decode(data).encode()
     if not is_text(data[:HEAD_BYTES]):
         raise DocumentRejected("bad_encoding")
-    message = message_from_bytes(data, policy=policy.default)
+    message = message_from_bytes(data)
     if message.get_content_type() in _ENCRYPTED and message.get_param("smime-type") != "signed-data":
         raise DocumentRejected("encrypted")
     return message
@@ -137,8 +140,18 @@ def _bytes(part: Any) -> bytes:
 def _name(part: Any, number: int) -> str:
     name = part.get_filename()
     if name:
-        return str(name)
+        return _decoded(name)
     if part.get_content_type() == "message/rfc822":
         subject = header(_parts(part)[0], "Subject") if _parts(part) else ""
         return f"{subject or f'message {number}'}.eml"
     return f"attachment {number}{mimetypes.guess_extension(part.get_content_type()) or ''}"
+
+
+def _decoded(words: str) -> str:
+    """A parameter's value, which many programs encode like a header although they should not."""
+    from email.header import decode_header, make_header
+
+    try:
+        return str(make_header(decode_header(words)))
+    except (ValueError, LookupError):
+        return words

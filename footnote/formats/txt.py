@@ -19,6 +19,7 @@ _MARKS = (
 )
 # Enough to tell an encoding by; the detector's time grows with what it is given.
 _SAMPLE = 64 * 1024
+_SHORTEST = 1024
 
 
 def read_bytes(path: Path) -> bytes:
@@ -39,7 +40,7 @@ def decode(data: bytes, declared: str | None = None) -> str:
     unmarked = utf16_without_mark(data[:_SAMPLE])
     if unmarked:
         return data.decode(unmarked, errors="replace")
-    if not is_text(data[:_SAMPLE]):
+    if not all(map(is_text, _windows(data))):
         raise DocumentRejected("bad_encoding")
     for encoding in ("iso2022_kr", "iso2022_jp_2"):
         # Seven-bit encodings are valid UTF-8 too; their escapes give them away.
@@ -49,6 +50,18 @@ def decode(data: bytes, declared: str | None = None) -> str:
         if (text := _strictly(data, encoding)) is not None:
             return text
     return data.decode(_guess(data), errors="replace")
+
+
+def _windows(data: bytes) -> Iterator[bytes]:
+    """The data piece by piece, for something else may follow a text. Holes of NUL, left in logs by crashes, do not count.
+
+    Nor does a short rest: the old end mark of a text is a control too.
+    """
+    yield data[:_SAMPLE]
+    for start in range(_SAMPLE, len(data), _SAMPLE):
+        piece = data[start : start + _SAMPLE].replace(b"\0", b"")
+        if len(piece) >= _SHORTEST:
+            yield piece
 
 
 def _strictly(data: bytes, encoding: str) -> str | None:

@@ -65,3 +65,14 @@ def test_endless_files_are_refused_unread(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(DocumentRejected) as caught:
         list(txt.parse(path))
     assert caught.value.code == "too_large"
+
+
+def test_bytes_behind_a_text_are_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "x.txt"
+    lines = b"The lamp is lit at dusk.\n" * 10_000
+    path.write_bytes(lines + random.Random(7).randbytes(200_000))
+    with pytest.raises(DocumentRejected, match="bad_encoding"):
+        list(txt.parse(path))
+    path.write_bytes(lines + bytes(200_000) + lines[:-10_000] + b"\x1a")
+    (page,) = paginate(txt.parse(path))
+    assert page.text.count("dusk") == 19_600
