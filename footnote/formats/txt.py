@@ -53,9 +53,9 @@ def decode(data: bytes, declared: str | None = None) -> str:
 
 
 def _windows(data: bytes) -> Iterator[bytes]:
-    """The data piece by piece, for something else may follow a text. Holes of NUL, left in logs by crashes, do not count.
+    """The data piece by piece, for something else may follow a text.
 
-    Nor does a short rest: the old end mark of a text is a control too.
+    The holes of NUL that a crash leaves in a log do not count, nor does a short rest: its end mark is a control too.
     """
     yield data[:_SAMPLE]
     for start in range(_SAMPLE, len(data), _SAMPLE):
