@@ -23,7 +23,7 @@ from footnote.models import IdempotencyKey
 from footnote.runtime import Runtime
 
 KEPT_SECONDS = 24 * 3600.0
-HELD_SECONDS = 60.0  # a request whose process died frees its key after this long
+HELD_SECONDS = 15.0  # a request whose process died frees its key after this long
 
 
 @dataclass(frozen=True)
