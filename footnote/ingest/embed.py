@@ -29,6 +29,7 @@ async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
     async with artifacts.of_version(rt, version) as paths:
         source = (each for page in artifacts.read(paths) for each in page.chunks)
         await asyncio.to_thread(lambda: next(islice(source, claim.done, claim.done), None))
+        heartbeat.begin_turn()  # 100,000 chunks are passed over in some tenths of a second
         while batch := await asyncio.to_thread(lambda: list(islice(source, rt.settings.embedding_batch))):
             texts = {cache.text_hash(full): full for full in (embedding_text(title(version), each) for each in batch)}
             for group in _groups(rt, await _missing(rt, claim.tenant_id, space, texts)):
