@@ -11,10 +11,8 @@ from footnote.formats import _xml, _zip
 def main_part(archive: zipfile.ZipFile, usual: str) -> str:
     """Name of the part that is the document. Raises `type_mismatch` where there is none."""
     part = related(archive, "").get("officeDocument", usual)
-    try:
-        _zip.member(archive, part)
-    except KeyError as error:
-        raise DocumentRejected("type_mismatch") from error
+    if not _zip.has(archive, part):
+        raise DocumentRejected("type_mismatch")
     return part
 
 
@@ -31,17 +29,15 @@ def related(archive: zipfile.ZipFile, part: str) -> dict[str, str]:
 
 
 def relations(archive: zipfile.ZipFile, part: str) -> dict[str, tuple[str, str]]:
-    """Last word of the type and target of each relation inside the package, by its id, in order."""
+    """Last word of the type and target of each relation to a part that is there, by its id, in order."""
     folder, _, name = part.rpartition("/")
     source = f"{folder}/_rels/{name}.rels".lstrip("/")
-    try:
-        root = _xml.read(archive, source)
-    except KeyError:
+    if not _zip.has(archive, source):
         return {}
     found: dict[str, tuple[str, str]] = {}
-    for relation in root:
+    for relation in _xml.read(archive, source):
         target = relation.get("Target", "")
-        if relation.get("TargetMode") != "External":
-            target = target[1:] if target.startswith("/") else posixpath.normpath(posixpath.join(folder, target))
+        target = target[1:] if target.startswith("/") else posixpath.normpath(posixpath.join(folder, target))
+        if relation.get("TargetMode") != "External" and _zip.has(archive, target):
             found[relation.get("Id") or str(len(found))] = relation.get("Type", "").rpartition("/")[2], target
     return found

@@ -93,6 +93,15 @@ def member(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
         raise
 
 
+def has(archive: zipfile.ZipFile, name: str) -> bool:
+    """Whether there is a member of this name."""
+    try:
+        member(archive, name)
+    except KeyError:
+        return False
+    return True
+
+
 def read(archive: zipfile.ZipFile, name: str) -> bytes:
     """A member's bytes: no more than its directory entry says, which is what was screened."""
     info = member(archive, name)

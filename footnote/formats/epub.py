@@ -17,6 +17,8 @@ from footnote.formats.txt import decode
 MEDIA_TYPES: dict[str, tuple[str, ...]] = {"application/epub+zip": (".epub",)}
 MEMBERS = ("meta-inf/container.xml",)
 
+_CONTAINER = "META-INF/container.xml"
+_ENCRYPTION = "META-INF/encryption.xml"
 _DOCUMENTS = {"application/xhtml+xml", "text/html", "text/x-oeb1-document"}
 # Fonts are scrambled in many books, which protects nothing else.
 _SCRAMBLED = {"http://www.idpf.org/2008/embedding", "http://ns.adobe.com/pdf/enc#RC"}
@@ -43,7 +45,7 @@ def parse(path: Path) -> Iterator[Block]:
             yield Block("", number)
             item = items.get(value_of(reference, "idref"))
             part, _ = ("", "") if item is None else target_of(folder, value_of(item, "href"))
-            if not part or part in done or value_of(item, "media-type") not in _DOCUMENTS:
+            if part in done or value_of(item, "media-type") not in _DOCUMENTS or not _zip.has(archive, part):
                 continue
             done.add(part)
             if part in encrypted:
@@ -56,21 +58,22 @@ def parse(path: Path) -> Iterator[Block]:
 
 def _package(archive: zipfile.ZipFile) -> str:
     """Name of the part that lists the others. Raises `type_mismatch` where there is none."""
-    names = archive.namelist()
-    if "META-INF/container.xml" in names:
-        for file in descendants_of(_xml.read(archive, "META-INF/container.xml"), "rootfile"):
-            return value_of(file, "full-path")
-    found = next((name for name in names if name.endswith(".opf")), None)
+    listed = (
+        [value_of(file, "full-path") for file in descendants_of(_xml.read(archive, _CONTAINER), "rootfile")]
+        if _zip.has(archive, _CONTAINER)
+        else []
+    )
+    usual = [name for name in archive.namelist() if name.endswith(".opf")]
+    found = next((name for name in (*listed, *usual) if _zip.has(archive, name)), None)
     if found is None:
         raise DocumentRejected("type_mismatch")
     return found
 
 
 def _encrypted(archive: zipfile.ZipFile) -> set[str]:
-    try:
-        root = _xml.read(archive, "META-INF/encryption.xml")
-    except KeyError:
+    if not _zip.has(archive, _ENCRYPTION):
         return set()
+    root = _xml.read(archive, _ENCRYPTION)
     return {
         unquote(value_of(reference, "URI"))
         for data in descendants_of(root, "EncryptedData")

@@ -112,13 +112,9 @@ def test_references_lead_nowhere_else(tmp_path: Path):
     )
     secret = tmp_path / "secret.html"
     secret.write_text("top secret")
-    for target in (f"file://{secret}", "http://127.0.0.1:9/x"):
+    for target in (f"file://{secret}", "http://127.0.0.1:9/x", str(secret), "../../../secret.html"):
         path = book(tmp_path, "", **{"b/p.opf": package.format(target)})
         assert [page.text for page in pages_of(path)] == [""]
-    for target in (str(secret), "../../../secret.html"):
-        path = book(tmp_path, "", **{"b/p.opf": package.format(target)})
-        with pytest.raises(DocumentRejected, match="corrupt_file"):
-            pages_of(path)
 
 
 def test_markup_without_end_is_looked_through_once(tmp_path: Path):

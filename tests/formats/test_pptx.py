@@ -148,6 +148,13 @@ def test_a_slide_listed_twice_is_read_once(tmp_path: Path):
     assert [page.text for page in pages] == ["once", ""]
 
 
+def test_parts_that_are_missing_take_nothing_else_with_them(tmp_path: Path):
+    members = {"ppt/_rels/s0.xml.rels": relations(notesSlide="n.xml", slideLayout="l.xml", chart="c.xml")}
+    again = {"ppt/_rels/presentation.xml.rels": relations(slide0="s0.xml", slide1="gone.xml")}
+    pages = pages_of(deck(tmp_path, shape("text"), shape("gone"), **members, **again))
+    assert [page.text for page in pages] == ["text", ""]
+
+
 @pytest.mark.parametrize(
     ("members", "code"),
     [
