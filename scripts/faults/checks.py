@@ -26,7 +26,7 @@ NAMING = """
          + (SELECT count(*) FROM chunk WHERE document_id = ANY($1))
          + (SELECT count(*) FROM job WHERE document_id = ANY($1))
          + (SELECT count(*) FROM embedding WHERE document_id = ANY($1))
-         + (SELECT count(*) FROM idempotency_key, unnest($1::text[]) AS deleted WHERE reply::text LIKE '%' || deleted || '%')
+         + (SELECT count(*) FROM idempotency_key, unnest($1::text[]) AS each WHERE reply::text LIKE '%' || each || '%')
 """
 
 
