@@ -128,6 +128,18 @@ async def test_giving_up_waits_for_an_adoption_that_is_still_being_committed(
     assert await settled(rt) == {upload.object_key} == await named(rt)
 
 
+async def test_an_object_that_is_given_up_while_it_is_reserved_is_swept_at_once(
+    committing_rt: Runtime, tenant: str
+) -> None:
+    rt = committing_rt
+    first = await driving.accept(rt, tenant, "Some text.")
+    again = await driving.accept(rt, tenant, "Some text.")
+    assert again.deduplicated
+    assert len(await in_store(rt)) == 2
+    assert await objects.sweep(rt) == 1
+    assert await in_store(rt) == {first.details.version.object_key}
+
+
 async def test_an_upload_that_takes_longer_than_its_reservation_keeps_its_object(
     committing_rt: Runtime, tenant: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -249,16 +261,16 @@ async def test_an_object_is_adopted_or_swept_never_both(
 
 @dataclass
 class Refusing(LocalStore):
-    """Counts what it is asked to delete, and may refuse."""
+    """Counts what it is asked to delete, and refuses some."""
 
     def __init__(self, store: LocalStore) -> None:
         super().__init__(store.directory)
         self.asked: Counter[str] = Counter()
-        self.away = False
+        self.refused: set[str] = set()
 
     async def delete(self, key: str) -> None:
         self.asked[key] += 1
-        if self.away:
+        if key in self.refused:
             raise Unavailable("store_unavailable")
         await super().delete(key)
 
@@ -303,18 +315,19 @@ async def test_what_the_store_will_not_delete_is_tried_again_and_meanwhile_canno
     refusing: Runtime,
 ) -> None:
     rt = refusing
-    [key] = await given_up(rt, 1)
-    store_of(rt).away = True
-    assert await objects.sweep(rt) == 0
+    key, other = await given_up(rt, 2)
+    store_of(rt).refused = {key}
+    assert await objects.sweep(rt) == 1
     assert await unowned(rt) == {key: True}
+    assert await in_store(rt) == {key}
     with pytest.raises(Unavailable, match="store_unavailable"):
         async with rt.transaction() as session:
             await objects.adopt(session, key)
-    store_of(rt).away = False
+    store_of(rt).refused = set()
     assert await objects.sweep(rt) == 0, "not before a minute has passed"
     assert await settled(rt) == set()
     assert await unowned(rt) == {}
-    assert store_of(rt).asked == {key: 2}
+    assert store_of(rt).asked == {key: 2, other: 1}
 
 
 async def test_an_object_that_is_given_up_in_a_transaction_that_fails_stays(committing_rt: Runtime) -> None:
