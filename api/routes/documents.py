@@ -14,7 +14,7 @@ from api.schemas.common import PageOf
 from api.schemas.documents import ChunkOut, DeletionOut, DocumentOut, HighlightsOut, PageOut, ReportOut
 from api.schemas.jobs import DocumentStatus, StatusOut
 from footnote import deletion, documents, jobs, pictures
-from footnote.errors import DatabaseAway, Invalid
+from footnote.errors import DatabaseAway, Invalid, NotFound
 from footnote.runtime import Runtime
 
 router = APIRouter(prefix="/v1/documents", tags=["documents"])
@@ -113,7 +113,8 @@ async def content(document_id: DocumentId, rt: RuntimeDep, caller: Reader) -> An
     """The bytes of the newest version, as they were uploaded."""
     async with rt.transaction() as session:
         version = (await documents.get(session, caller.tenant_id, document_id)).version
-    assert version.object_key  # the newest version always has its bytes
+    if version.object_key is None:
+        raise NotFound("content_not_found", "The document has not been fetched from its address yet.")
     pieces = rt.store.read(version.object_key)
     # The first piece is awaited here, so that a store that is away is still a plain error response.
     first = await anext(pieces, b"")

@@ -131,6 +131,12 @@ async def test_content_is_the_upload_and_never_shown_inline(rt: Runtime, alice: 
     assert "sandbox" in answer.headers["content-security-policy"]
 
 
+async def test_content_that_is_still_to_be_fetched_is_not_found(alice: Person) -> None:
+    accepted = await alice.client.post("/v1/documents/url", json={"url": "http://example.com/a.txt"})
+    answer = await alice.client.get(f"/v1/documents/{accepted.json()['document']['id']}/content")
+    assert (answer.status_code, answer.json()["code"]) == (404, "content_not_found")
+
+
 async def test_content_that_is_gone_is_an_error_and_not_half_an_answer(rt: Runtime, alice: Person) -> None:
     accepted = await driving.accept(rt, alice.tenant_id, "text")
     await rt.store.delete(accepted.details.version.object_key or "")
