@@ -71,8 +71,7 @@ class Runtime:
             yield
         finally:
             repeated.cancel()
-            with suppress(asyncio.CancelledError):
-                await repeated
+            await asyncio.wait({repeated})  # which, unlike awaiting it, tells its cancellation from ours
 
 
 def database_away(error: BaseException) -> bool:

@@ -1,9 +1,12 @@
 """DATABASE_URL as it comes from managed providers, and the settings every connection gets."""
 
+import asyncio
+
 import pytest
+from sqlalchemy import Executable, text
 
 from footnote.errors import Invalid
-from footnote.runtime import connect, database_dsn
+from footnote.runtime import Runtime, connect, database_dsn
 from footnote.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -41,3 +44,30 @@ async def test_a_connection_gives_its_locks_back_when_its_process_freezes(settin
     finally:
         await connection.close()
     assert shown == ["30s", "UTC"]
+
+
+async def test_what_is_repeated_ends_with_its_block_and_hides_no_cancellation(rt: Runtime) -> None:
+    executed, ending, go_on = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    class Slow(Runtime):
+        """Takes a while to give a statement up."""
+
+        async def execute(self, statement: Executable) -> None:
+            try:
+                executed.set()
+                await asyncio.Event().wait()
+            finally:
+                ending.set()
+                await go_on.wait()
+
+    async def hold() -> None:
+        async with Slow(**vars(rt)).repeating(text("SELECT 1"), 0):
+            await executed.wait()
+
+    holding = asyncio.create_task(hold())
+    await ending.wait()
+    holding.cancel()
+    await asyncio.sleep(0)
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await holding
