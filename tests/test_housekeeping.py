@@ -1,0 +1,61 @@
+"""What is tidied up now and then: beside the work, and through an outage."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from sqlalchemy import select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from footnote import deletion, idempotency
+from footnote.clock import from_now
+from footnote.errors import DatabaseAway
+from footnote.models import IdempotencyKey
+from footnote.runtime import Runtime
+from tests import driving
+from tests.stored import in_store, named
+from worker import housekeeping
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_unowned_objects_and_keys_of_yesterday_go_though_postgres_was_away(
+    committing_rt: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(housekeeping, "SWEEP_SECONDS", 0.01)
+    rt = committing_rt
+    tenant = await driving.new_tenant(rt)
+    kept = await driving.ready(rt, tenant, "Kept.")
+    await deletion.remove(rt, tenant, await driving.ready(rt, tenant, "Gone."))
+    for key, age in (("old", -24 * 3600 - 1), ("young", -60)):
+        async with rt.transaction() as session:
+            await idempotency._take(session, tenant, key)
+        await rt.execute(update(IdempotencyKey).where(IdempotencyKey.key == key).values(created_at=from_now(age)))
+    outage = [None] * 5
+
+    class Flaky(Runtime):
+        @asynccontextmanager
+        async def transaction(self) -> AsyncIterator[AsyncSession]:
+            if outage:
+                outage.pop()
+                raise DatabaseAway
+            async with super().transaction() as session:
+                yield session
+
+    async def tidied() -> bool:
+        async with rt.sessions() as session:
+            keys = (await session.scalars(select(IdempotencyKey.key))).all()
+        return keys == ["young"] and await in_store(rt) == await named(rt)
+
+    keeping = asyncio.create_task(housekeeping.keep_house(Flaky(**vars(rt))))
+    try:
+        async with asyncio.timeout(10):
+            while not await tidied():
+                await asyncio.sleep(0.02)
+    finally:
+        keeping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await keeping
+    assert outage == []
+    assert len(await driving.chunks_of(rt, kept)) == 1
