@@ -229,6 +229,8 @@ async def test_vectors_lost_between_two_turns_are_made_again(rt: Runtime, tenant
     await driving.run(rt, other)
     async with rt.transaction() as session:
         await session.execute(Embedding.__table__.delete())  # type: ignore[attr-defined]
+    assert await ingest.run_step(rt, job_id, "embed")
+    await set_job(rt, job_id, progress_done=16)  # as a heartbeat of upsert writes it
     job = await driving.run(rt, job_id)
     assert (job.state, job.step, job.progress_done) == ("waiting", "embed", 0)
     await set_job(rt, job_id, next_attempt_at=func.now())
