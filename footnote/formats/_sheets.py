@@ -90,6 +90,14 @@ def blocks(rows: Iterable[Row], page: int, sheet: str) -> Iterator[Block]:
         alone = _line(first[0], {}) if len(first) == 1 and len(first[0].texts) == 1 else ""
 
 
+def named(rows: list[Row]) -> list[str]:
+    """The lines of one table, its rows with the names of their columns; none where no row seems to name them."""
+    titles, found = _head(rows[:_AHEAD])
+    begin = titles + len(found)
+    names = _names(found)
+    return [_line(row, {}) for row in rows[:begin]] + [_line(row, names) for row in rows[begin:]] if found else []
+
+
 def _groups(rows: Iterable[Row]) -> Iterator[Iterator[Row]]:
     """Runs of rows without an empty one between them; each must be used up before the next."""
     source = iter(rows)

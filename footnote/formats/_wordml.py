@@ -1,14 +1,37 @@
-"""WordprocessingML: paragraphs, tables and what styles make of them."""
+"""WordprocessingML: paragraphs, tables, and what styles and numberings make of them."""
 
 import re
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, NamedTuple
 
+from footnote.formats import _tables
+from footnote.formats._word_math import formula
+from footnote.formats._word_numbers import Numbers
 from footnote.formats._xml import child_of, local_name, value_of
 
 _ONE_PER_LINE = re.compile(r"code|list|preformatted|toc", re.I)
 _SKIPPED = {"del", "moveFrom", "pPr", "rPr", "tblPr", "Fallback", "instrText", "delText", "sdtPr"}
 _CHARACTERS = {"tab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-"}
+_NOTES = {"footnoteReference", "endnoteReference"}
+_DRAWN = {"chart", "relIds"}  # what a drawing shows: charts and diagrams, in parts of their own
+# Symbol fonts have their signs where no character is.
+_SYMBOLS = {
+    "F0B7": "•", "F0A7": "▪", "F0D8": "➢", "F0E0": "→", "F0FC": "✓", "F0FB": "✗", "F0A8": "☐", "F06F": "☐",
+    "F071": "☐", "F0FE": "☑", "F0FD": "☒", "F078": "☒", "F04A": "☺",
+}  # fmt: skip
+_FILE = re.compile(r"\S*[\\/].*|.*\.(?:png|jpe?g|gif|bmp|emf|wmf|tiff?|svg|pict?)", re.I)
+_GENERATED = re.compile(r"\s*Description automatically generated.*", re.S)
+_OFF = {"0", "false", "off", "none"}
+
+
+class Kind(NamedTuple):
+    """What a paragraph is: heading level from 1, 0 for a title, None for text; `item`, `line` or nothing; its list."""
+
+    level: int | None
+    kind: str
+    number: str = ""
+    depth: int = 0
 
 
 def _style_level(name: str, outline: str) -> int | None:
@@ -23,30 +46,31 @@ def _style_level(name: str, outline: str) -> int | None:
 class Styles:
     """What paragraph styles say of the paragraphs that have them."""
 
-    def __init__(self, element: Any) -> None:
+    def __init__(self, element: Any, numbers: Numbers) -> None:
         self._styles = {value_of(style, "styleId"): style for style in element if local_name(style) == "style"}
-        self._known: dict[str, tuple[int | None, str]] = {}
+        self._numbers = numbers
+        self._known: dict[str, Kind] = {}
 
-    def level_and_kind(self, paragraph: Any) -> tuple[int | None, str]:
-        """Heading level from 1, 0 for a title, None for text; and `item`, `line` or nothing."""
+    def kind_of(self, paragraph: Any) -> Kind:
         own = child_of(paragraph, "pPr")
         if own is None:
-            return None, ""
+            return Kind(None, "")
         style_id = value_of(child_of(own, "pStyle"))
         if style_id not in self._known:
             self._known[style_id] = self._inherited(style_id)
-        level, kind = self._known[style_id]
+        found = self._known[style_id]
         outline = value_of(child_of(own, "outlineLvl"))
         if outline.isdigit():
-            level = int(outline) + 1 if int(outline) < 9 else None
+            found = found._replace(level=int(outline) + 1 if int(outline) < 9 else None)
         number = value_of(child_of(own, "numPr", "numId"))
         if number:
-            kind = "" if number == "0" else "item"
-        return level, kind
+            found = found._replace(kind="" if number == "0" else "item", number="" if number == "0" else number)
+        depth = value_of(child_of(own, "numPr", "ilvl"))
+        return found._replace(depth=int(depth)) if depth.isdigit() else found
 
-    def _inherited(self, style_id: str) -> tuple[int | None, str]:
+    def _inherited(self, style_id: str) -> Kind:
         level: int | None = None
-        kind = ""
+        kind, number, depth = "", "", 0
         seen: set[str] = set()
         while style_id in self._styles and style_id not in seen:
             seen.add(style_id)
@@ -54,12 +78,17 @@ class Styles:
             name = value_of(child_of(style, "name")).lower()
             if level is None:
                 level = _style_level(name, value_of(child_of(style, "pPr", "outlineLvl")))
-            if not kind and (child_of(style, "pPr", "numPr") is not None or name.startswith("list")):
+            listed = child_of(style, "pPr", "numPr")
+            if not kind and (listed is not None or name.startswith("list")):
                 kind = "item"
             elif not kind and _ONE_PER_LINE.search(name):
                 kind = "line"
+            if not number and listed is not None:
+                number = value_of(child_of(listed, "numId"))
+                own_depth = value_of(child_of(listed, "ilvl"))
+                depth = int(own_depth) if own_depth.isdigit() else self._numbers.depth_of(number, style_id)
             style_id = value_of(child_of(style, "basedOn"))
-        return level, kind
+        return Kind(level, kind, number if number != "0" else "", depth)
 
 
 def blocks(parent: Any) -> Iterator[Any]:
@@ -72,40 +101,110 @@ def blocks(parent: Any) -> Iterator[Any]:
             yield from blocks(child)
 
 
-def text_of(element: Any) -> str:
-    return "".join(_runs(element))
+class Story:
+    """The text of a document as finally accepted: insertions in, deletions out, a text box once.
+
+    To be asked in the document's order, for it counts lists and notes. `drawn` gives the text of a chart or diagram by
+    the id of its relation.
+    """
+
+    def __init__(self, styles: Styles, numbers: Numbers, drawn: Callable[[str], str]) -> None:
+        self._styles = styles
+        self._numbers = numbers
+        self._drawn = drawn
+        self.marks: dict[tuple[str, str], str] = {}  # kind and id of a note that was referred to -> its mark
+        self._readers: dict[str, Callable[[Any], str]] = {
+            "t": lambda text: text.text or "",
+            "r": self._run,
+            "sym": lambda sign: _SYMBOLS.get(value_of(sign, "char").upper(), ""),
+            "checkBox": lambda box: "☑ " if _is_checked(box) else "☐ ",
+            "docPr": lambda picture: _alternative(value_of(picture, "descr")),
+            "txbxContent": lambda box: f"\n{self.text(box)}\n",
+            "oMath": formula,
+            **dict.fromkeys(_NOTES, self._mark),
+            **dict.fromkeys(_DRAWN, self._shown),
+            **{name: partial(_always, sign) for name, sign in _CHARACTERS.items()},
+        }
+
+    def block(self, element: Any) -> tuple[Kind, str]:
+        """What a paragraph or table is (of kind `table`), and its text."""
+        if local_name(element) == "tbl":
+            return Kind(None, "table"), self.table(element)
+        kind = self._styles.kind_of(element)
+        # A paragraph without text counts too.
+        label = self._numbers.label(kind.number, kind.depth) if kind.number else "-" if kind.kind == "item" else ""
+        text = self._words(element)
+        if not text.strip():
+            return kind, ""
+        if kind.level is not None:
+            return kind, f"{label} {text}" if kind.number and label else text
+        indent = "  " * kind.depth if kind.kind == "item" else ""
+        return kind, f"{indent}{label} {text}" if label else text
+
+    def text(self, element: Any) -> str:
+        """All text inside, a line per paragraph."""
+        return "\n".join(text.strip() for _, text in map(self.block, blocks(element)) if text.strip())
+
+    def table(self, table: Any) -> str:
+        above: dict[int, str] = {}
+        rows = list(_named(table, "tr"))
+        headed = bool(rows) and child_of(rows[0], "trPr", "tblHeader") is not None
+        return _tables.text([self._row(row, above) for row in rows], headed)
+
+    def _row(self, row: Any, above: dict[int, str]) -> list[_tables.Cell]:
+        """A row's cells; `above` has the texts of cells that reach down, by column."""
+        cells = []
+        column = 0
+        for element in _named(row, "tc"):
+            span = value_of(child_of(element, "tcPr", "gridSpan"))
+            merge = child_of(element, "tcPr", "vMerge")
+            repeated = merge is not None and value_of(merge) != "restart"
+            text = above.get(column, "") if repeated else self.text(element)
+            above[column] = text if merge is not None else ""
+            columns = int(span) if span.isdecimal() and 0 < int(span) < 1000 else 1
+            cells.append(_tables.Cell(text, columns, repeated))
+            column += columns
+        return cells
+
+    def _words(self, element: Any) -> str:
+        return "".join(self._runs(element))
+
+    def _runs(self, element: Any) -> Iterator[str]:
+        for child in element:
+            name = local_name(child)
+            if name in self._readers:
+                yield self._readers[name](child)
+            elif name and name not in _SKIPPED:
+                yield from self._runs(child)
+
+    def _run(self, run: Any) -> str:
+        hidden = child_of(run, "rPr", "vanish")
+        return self._words(run) if hidden is None or value_of(hidden) in _OFF else ""
+
+    def _shown(self, drawing: Any) -> str:
+        """The text of a chart or diagram, which stands in a part of its own."""
+        return "".join(f"\n{text}\n" for text in map(self._drawn, drawing.attrib.values()) if text)
+
+    def _mark(self, reference: Any) -> str:
+        note = local_name(reference).removesuffix("Reference"), value_of(reference, "id")
+        return self.marks.setdefault(note, f"[{len(self.marks) + 1}]")
 
 
-def _runs(element: Any) -> Iterator[str]:
-    """Pieces of a paragraph's text as finally accepted: insertions in, deletions out, a text box once."""
-    for child in element:
-        name = local_name(child)
-        if name == "t":
-            yield child.text or ""
-        elif name in _CHARACTERS:
-            yield _CHARACTERS[name]
-        elif name == "txbxContent":
-            yield "\n" + "\n".join(filter(None, map(text_of, blocks(child)))) + "\n"
-        elif name and name not in _SKIPPED:
-            yield from _runs(child)
+def _always(sign: str, _: Any) -> str:
+    return sign
 
 
-def all_text(element: Any) -> str:
-    """All text inside on one line per paragraph."""
-    pieces = (table_text(block) if local_name(block) == "tbl" else text_of(block) for block in blocks(element))
-    return "\n".join(piece for piece in pieces if piece.strip())
+def _is_checked(box: Any) -> bool:
+    state = child_of(box, "checked")
+    if state is None:
+        state = child_of(box, "default")
+    return state is not None and value_of(state) not in _OFF
 
 
-def table_text(table: Any) -> str:
-    """A line per row, cells parted by bars; a layout table's only cell stays as it is."""
-    rows = []
-    for row in (child for child in _named(table, "tr")):
-        cells = [all_text(cell).strip() for cell in _named(row, "tc")]
-        if len(cells) > 1:
-            cells = [cell.replace("\n", " ") for cell in cells]
-        if any(cells):
-            rows.append(" | ".join(cells))
-    return "\n".join(rows)
+def _alternative(description: str) -> str:
+    """What a picture's author says it shows; names of files say nothing."""
+    words = " ".join(_GENERATED.sub("", description).split())
+    return f"[{words}]" if words and not _FILE.fullmatch(words) else ""
 
 
 def _named(parent: Any, name: str) -> Iterator[Any]:

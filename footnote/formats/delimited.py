@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from footnote.formats import PAGE_CHARACTERS, Block, _sheets
+from footnote.formats import PAGE_CHARACTERS, Block, _sheets, _tables
 from footnote.formats.txt import decode, read_bytes
 from footnote.text import clean
 
@@ -21,9 +21,6 @@ _DELIMITERS = "\t;|,"  # where two part the rows equally well, the comma is the 
 _SAMPLE_ROWS = 100
 _SAMPLE_CHARACTERS = 64 * 1024
 _NAMED = re.compile(r"sep=(.)\n")  # Excel's own way to say it
-_NUMBER = re.compile(
-    r"[-+(]?\s?[$€£¥]?\s?\d[\d.,'\s]*(?:[eE][-+]?\d+)?\s?[%€$£]?\)?|\d{1,4}([-./])\d{1,2}\1\d{1,4}(?:[T ][\d:.Z+-]+)?"
-)
 
 
 def parse(path: Path) -> Iterator[Block]:
@@ -59,7 +56,7 @@ def _rows(text: str, separator: str) -> Iterator[_sheets.Row]:
     for number, cells in enumerate(reader):
         texts = {column: " ".join(cell.split()) for column, cell in enumerate(cells) if cell and not cell.isspace()}
         if texts:
-            numbers = {column for column in texts if _NUMBER.fullmatch(texts[column])}
+            numbers = {column for column in texts if _tables.is_number(texts[column])}
             source = " ".join(" ".join(lines[begun : reader.line_num]).split())
             yield _sheets.Row(number, texts, numbers, source=source)
         begun = reader.line_num

@@ -1,13 +1,15 @@
-"""Word documents (.docx): paragraphs, lists and tables in order, headings by style or outline level."""
+"""Word documents (.docx): paragraphs, lists and tables in order, headings by style or outline level, then notes."""
 
 import zipfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from footnote.formats import Block, _opc, _xml, _zip
-from footnote.formats._wordml import Styles, all_text, blocks, table_text, text_of
-from footnote.formats._xml import child_of, local_name
+from footnote.formats import Block, _drawingml, _opc, _xml, _zip
+from footnote.formats._word_numbers import Numbers
+from footnote.formats._wordml import Story, Styles, blocks
+from footnote.formats._xml import child_of, value_of
 from footnote.formats.sniffing import DOCX
 
 MEDIA_TYPES: dict[str, tuple[str, ...]] = {DOCX: (".docx", ".docm", ".dotx", ".dotm")}
@@ -18,13 +20,20 @@ def parse(path: Path) -> Iterator[Block]:
     with _zip.opened(path) as archive:
         main = _opc.main_part(archive, "word/document.xml")
         body = child_of(_opc.expect(_read(archive, main), "document"), "body")
-        related = _opc.related(archive, main)
-        styles = Styles(_read(archive, related["styles"]) if "styles" in related else ())
-        yield from _sections(() if body is None else body, styles)
+        parts = _opc.relations(archive, main)
+        related = dict(parts.values())
+        numbers = Numbers(_read(archive, related["numbering"]) if "numbering" in related else ())
+        styles = Styles(_read(archive, related["styles"]) if "styles" in related else (), numbers)
+        story = Story(styles, numbers, partial(_drawn, archive, parts))
+        yield from _sections(() if body is None else body, story)
         for kind in ("footnotes", "endnotes"):
             if kind in related:
-                notes = map(all_text, _read(archive, related[kind]))
-                yield Block("\n".join(filter(None, notes)), heading=(kind.capitalize(),))
+                yield Block(_notes(_read(archive, related[kind]), story), heading=(kind.capitalize(),))
+        if "comments" in related:
+            yield Block(_comments(_read(archive, related["comments"]), story), heading=("Comments",))
+        margins = [target for kind, target in parts.values() if kind in {"header", "footer"}]
+        texts = dict.fromkeys(story.text(_read(archive, part)) for part in margins)
+        yield Block("\n".join(text for text in texts if any(map(str.isalpha, text))), heading=("Headers and footers",))
 
 
 def _read(archive: zipfile.ZipFile, name: str) -> Any:
@@ -35,21 +44,39 @@ def _read(archive: zipfile.ZipFile, name: str) -> Any:
         return parse_xml(_zip.read(archive, name))
 
 
-def _sections(body: Any, styles: Styles) -> Iterator[Block]:
+def _drawn(archive: zipfile.ZipFile, parts: dict[str, tuple[str, str]], relation: str) -> str:
+    """The text of a chart or diagram; nothing for any other relation."""
+    kind, part = parts.get(relation, ("", ""))
+    read = {"chart": _drawingml.chart_text, "diagramData": _drawingml.diagram_text}.get(kind)
+    return read(_xml.read(archive, part)) if read else ""
+
+
+def _sections(body: Any, story: Story) -> Iterator[Block]:
     """A block per paragraph or table; list items and code lines that follow each other share one."""
     path: list[tuple[int, str]] = []
     lines: list[str] = []
     shared = ""
     for element in blocks(body):
-        level, kind = (None, "table") if local_name(element) == "tbl" else styles.level_and_kind(element)
-        text = table_text(element) if kind == "table" else text_of(element)
+        kind, text = story.block(element)
         if not text.strip():
             continue
-        if lines and not (kind and kind == shared and level is None):
+        if lines and not (kind.kind and kind.kind == shared and kind.level is None):
             yield Block("\n".join(lines), heading=tuple(title for _, title in path))
             lines = []
-        shared = kind if kind != "table" else ""
-        if level is not None:
-            path = [above for above in path if above[0] < level] + [(level, " ".join(text.split()))]
-        lines.append(f"- {text}" if kind == "item" and level is None else text)
+        shared = kind.kind if kind.kind != "table" else ""
+        if kind.level is not None:
+            path = [above for above in path if above[0] < kind.level] + [(kind.level, " ".join(text.split()))]
+        lines.append(text)
     yield Block("\n".join(lines), heading=tuple(title for _, title in path))
+
+
+def _notes(notes: Any, story: Story) -> str:
+    """Foot- or endnotes with the marks that refer to them."""
+    kind = _xml.local_name(notes).removesuffix("s")
+    lines = ((story.marks.get((kind, value_of(note, "id")), ""), story.text(note)) for note in notes)
+    return "\n".join(f"{mark} {text}".strip() for mark, text in lines if text)
+
+
+def _comments(comments: Any, story: Story) -> str:
+    lines = ((value_of(comment, "author"), story.text(comment)) for comment in comments)
+    return "\n".join(f"{author}: {text}" if author else text for author, text in lines if text)

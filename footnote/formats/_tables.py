@@ -1,0 +1,66 @@
+"""Tables within texts: a line per row, cells parted by bars; in long ones each row with the names of its columns.
+
+A short table stays in one piece when its text is split, and says its names once. Of a long one the rows get apart from
+the first, and must say for themselves what they tell.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from footnote.formats import _sheets
+
+_LONG = 800  # characters, about what is split off as one piece
+_NUMBER = re.compile(
+    r"[-+(]?\s?[$€£¥]?\s?\d[\d.,'\s]*(?:[eE][-+]?\d+)?\s?[%€$£]?\)?|\d{1,4}([-./])\d{1,2}\1\d{1,4}(?:[T ][\d:.Z+-]+)?"
+)
+
+
+class Cell(NamedTuple):
+    """A cell's text, in how many columns it stands, and whether it repeats one that reaches down from above."""
+
+    text: str
+    columns: int = 1
+    repeated: bool = False
+
+
+def is_number(text: str) -> bool:
+    """Whether a cell holds a number, an amount or a date."""
+    return bool(_NUMBER.fullmatch(text))
+
+
+def text(rows: Sequence[Sequence[Cell]], headed: bool = False) -> str:
+    """The rows' text; `headed` if the first is marked as a header. A layout table's only cell stays as it is."""
+    plain = []
+    for row in rows:
+        cells = [cell.text.strip() if not cell.repeated else "" for cell in row]
+        if len(cells) > 1:
+            cells = [cell.replace("\n", " ") for cell in cells]
+        if any(cells):
+            plain.append(" | ".join(cells))
+    if sum(map(len, plain)) > _LONG:
+        sheet = [row for row in (_row(number, cells) for number, cells in enumerate(rows)) if row.texts]
+        if headed or _is_data(sheet):
+            plain = _sheets.named(sheet) or plain
+    return "\n".join(plain)
+
+
+def _is_data(rows: list[_sheets.Row]) -> bool:
+    """Whether most cells below the first row and behind the first column are numbers: it is no form, no layout."""
+    cells = [column in row.numbers for row in rows[1:] for column in row.texts if column]
+    return sum(cells) > len(cells) / 2
+
+
+def _row(number: int, cells: Sequence[Cell]) -> _sheets.Row:
+    row = _sheets.Row(number, {})
+    column = 0
+    for cell in cells:
+        words = " ".join(cell.text.split())
+        if words:
+            row.texts[column] = words
+            if cell.columns > 1:
+                row.spans[column] = column + cell.columns - 1
+            if is_number(words):
+                row.numbers.add(column)
+        column += cell.columns
+    return row
