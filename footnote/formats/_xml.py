@@ -44,6 +44,13 @@ def stream(archive: zipfile.ZipFile, name: str, *tags: str) -> Iterator[Any]:
                 del element.getparent()[0]
 
 
+def nothing() -> Any:
+    """An element with nothing in it."""
+    from lxml import etree
+
+    return etree.Element("nothing")
+
+
 def local_name(element: Any) -> str:
     """The tag without its namespace; empty for what is no element."""
     tag = element.tag

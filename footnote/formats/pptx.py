@@ -20,6 +20,9 @@ MEDIA_TYPES: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 MEMBERS = ("ppt/",)
 
+Titles = tuple[str, ...]
+Parts = dict[str, tuple[str, str]]  # last word of the type, and name, of what a part refers to, by the id
+
 _TITLES = {"title", "ctrTitle"}
 _MARGINS = {"dt", "ftr", "hdr"}  # what many slides repeat, read last
 _TITLE_CHARACTERS = 200  # a title longer than this is text in the wrong place
@@ -31,16 +34,14 @@ def parse(path: Path) -> Iterator[Block]:
         presentation = _opc.expect(_xml.read(archive, main), "presentation")
         parts = _opc.relations(archive, main)
         sections = _sections(presentation)
-        layouts = Layouts(archive)
-        done = set()
+        deck = _Deck(archive)
         slides = child_of(presentation, "sldIdLst")
         for number, slide in enumerate(() if slides is None else slides, start=1):
             _, part = parts.get(reference_of(slide), ("", ""))
+            above = sections.get(slide.get("id", ""), "")
             yield Block("", number)
-            if part and part not in done:
-                done.add(part)
-                above = sections.get(slide.get("id", ""), "")
-                yield from _slide(archive, layouts, part, number, (above,) if above else ())
+            for text, heading in deck.slide(part, (above,) if above else ()):
+                yield Block(text, number, heading)
 
 
 def _sections(presentation: Any) -> dict[str, str]:
@@ -52,24 +53,61 @@ def _sections(presentation: Any) -> dict[str, str]:
     }
 
 
-def _slide(
-    archive: zipfile.ZipFile, layouts: Layouts, part: str, number: int, above: tuple[str, ...]
-) -> Iterator[Block]:
-    parts = _opc.relations(archive, part)
-    shapes = _shapes(_xml.read(archive, part))
-    titles = [shape for shape in shapes if _place(shape) in _TITLES]
-    margins = [shape for shape in shapes if _place(shape) in _MARGINS]
-    others = [shape for shape in shapes if _place(shape) not in {*_TITLES, *_MARGINS, "sldNum"}]
-    title = " ".join(" ".join(map(_shape_text, titles)).split())
-    heading = (*above, title) if 0 < len(title) <= _TITLE_CHARACTERS else above
-    for shape in (*titles, *in_reading_order(others, layouts.places(parts)), *margins):
-        for text in _texts(archive, shape, parts):
-            yield Block(text, number, heading)
-    for kind, target in parts.values():
-        if kind == "notesSlide":
-            for shape in _shapes(_xml.read(archive, target)):
-                if _place(shape) == "body":
-                    yield Block(_shape_text(shape), number, (*heading, "Notes"))
+class _Deck:
+    """Reads the parts of a presentation, each of them once, however often it is referred to."""
+
+    def __init__(self, archive: zipfile.ZipFile) -> None:
+        self._archive = archive
+        self._layouts = Layouts(archive)
+        self._read: set[str] = set()
+
+    def slide(self, part: str, above: Titles) -> Iterator[tuple[str, Titles]]:
+        """The texts of a slide and its notes, each with its heading path."""
+        parts = _opc.relations(self._archive, part)
+        shapes = _shapes(self._root(part))
+        titles = [shape for shape in shapes if _place(shape) in _TITLES]
+        margins = [shape for shape in shapes if _place(shape) in _MARGINS]
+        others = [shape for shape in shapes if _place(shape) not in {*_TITLES, *_MARGINS, "sldNum"}]
+        title = " ".join(" ".join(map(_shape_text, titles)).split())
+        heading = (*above, title) if 0 < len(title) <= _TITLE_CHARACTERS else above
+        for shape in (*titles, *in_reading_order(others, self._layouts.places(parts)), *margins):
+            for text in self._texts(shape, parts):
+                yield text, heading
+        for kind, target in parts.values():
+            if kind == "notesSlide":
+                for shape in _shapes(self._root(target)):
+                    if _place(shape) == "body":
+                        yield _shape_text(shape), (*heading, "Notes")
+
+    def _root(self, part: str) -> Any:
+        """A part's root element, which is empty for one that is not there or was read before."""
+        if not part or part in self._read:
+            return _xml.nothing()
+        self._read.add(part)
+        return _xml.read(self._archive, part)
+
+    def _texts(self, shape: Any, parts: Parts) -> Iterator[str]:
+        """The texts of a shape, or of all in a group."""
+        name = local_name(shape)
+        if name == "graphicFrame":
+            yield self._graphic_text(shape, parts)
+        elif name in {"grpSp", "AlternateContent", "Choice"}:
+            for child in shape:
+                yield from self._texts(child, parts)
+        elif name in {"sp", "cxnSp"}:
+            yield _shape_text(shape)
+
+    def _graphic_text(self, frame: Any, parts: Parts) -> str:
+        data = child_of(frame, "graphic", "graphicData")
+        for child in () if data is None else data:
+            name = local_name(child)
+            if name == "tbl":
+                return table_text(child)
+            reference, read = {"relIds": ("dm", diagram_text), "chart": ("id", chart_text)}.get(name, ("", None))
+            _, part = parts.get(reference_of(child, reference), ("", ""))
+            if read:
+                return read(self._root(part))
+        return ""
 
 
 def _shapes(slide: Any) -> list[Any]:
@@ -91,30 +129,5 @@ def _place(shape: Any) -> str:
     return "" if place is None else value_of(place, "type") or "body"
 
 
-def _texts(archive: zipfile.ZipFile, shape: Any, parts: dict[str, tuple[str, str]]) -> Iterator[str]:
-    """The texts of a shape, or of all in a group."""
-    name = local_name(shape)
-    if name == "graphicFrame":
-        yield _graphic_text(archive, shape, parts)
-    elif name in {"grpSp", "AlternateContent", "Choice"}:
-        for child in shape:
-            yield from _texts(archive, child, parts)
-    elif name in {"sp", "cxnSp"}:
-        yield _shape_text(shape)
-
-
 def _shape_text(shape: Any) -> str:
     return text_of(child_of(shape, "txBody"))
-
-
-def _graphic_text(archive: zipfile.ZipFile, frame: Any, parts: dict[str, tuple[str, str]]) -> str:
-    data = child_of(frame, "graphic", "graphicData")
-    for child in () if data is None else data:
-        name = local_name(child)
-        if name == "tbl":
-            return table_text(child)
-        reference, read = {"relIds": ("dm", diagram_text), "chart": ("id", chart_text)}.get(name, ("", None))
-        _, part = parts.get(reference_of(child, reference), ("", ""))
-        if read and part:
-            return read(_xml.read(archive, part))
-    return ""

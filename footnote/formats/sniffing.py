@@ -142,8 +142,10 @@ def sniff(head: bytes, filename: str) -> str:
         raise Invalid("encrypted")
     what, advice = _refused(head, extension)
     if not what and is_text(head):
-        if promised is None or _is_text_format(promised):
-            return promised or ("text/html" if _HTML.match(head[:4096]) else "text/plain")
+        if promised in {None, _ole2.XLS}:  # programs export pages and text as .xls, for Excel opens them
+            return "text/html" if _HTML.match(head[:4096]) else "text/plain"
+        if promised and _is_text_format(promised):
+            return promised
         what = "plain text"
     if promised is not None:
         message = f"The name ends in {extension}, but the content is {what or 'not'}. {advice}"

@@ -77,7 +77,7 @@ def test_columns_are_read_one_after_the_other_and_rows_from_the_top(tmp_path: Pa
 def test_places_are_those_of_the_layout_and_its_master(tmp_path: Path):
     slide = (
         shape("second", '<p:ph idx="2"/>')
-        + shape("first", '<p:ph type="subTitle" idx="1"/>')
+        + shape("first", '<p:ph idx="1"/>')
         + shape("31", '<p:ph type="sldNum" idx="9"/>')
         + shape("a footer", '<p:ph type="ftr" idx="8"/>')
         + shape("The\ntitle", '<p:ph type="title"/>')
@@ -109,6 +109,7 @@ def test_groups_alternatives_diagrams_and_line_ends(tmp_path: Path):
         "</a:graphicData></a:graphic></p:graphicFrame>"
     )
     points = "".join(f"<dgm:pt><dgm:t><a:p><a:r><a:t>{text}</a:t></a:r></a:p></dgm:t></dgm:pt>" for text in "AB")
+    slide += slide[slide.index("<p:graphicFrame>") :]  # the same diagram again
     members = {
         "ppt/_rels/s0.xml.rels": relations(data1="../ppt/d.xml"),
         "ppt/d.xml": f'<dgm:dataModel xmlns:dgm="d" {P}><dgm:ptLst>{points}</dgm:ptLst></dgm:dataModel>',

@@ -81,7 +81,7 @@ def test_headings_by_style_and_by_level(tmp_path: Path):
 
 
 def test_binary_data_is_passed_over(tmp_path: Path):
-    assert page_of(tmp_path, b"{\\pict\\bin6 }{\\par}after").text == "after"
+    assert page_of(tmp_path, b"{\\pict\\bin3 }}}}after").text == "after"
     assert page_of(tmp_path, b"before{\\pict\\bin-5 }").text == "before"
 
 

@@ -75,6 +75,8 @@ def test_samples(name: str, media_type: str) -> None:
         (b" \n{\\rtf1 hello}", "x.doc", "application/rtf"),
         (b"<!DOCTYPE html><p>x", "page", "text/html"),
         (b"\n<!-- hi --> <html><p>x", "page.php", "text/html"),
+        (b"<html><table><tr><td>1", "export.xls", "text/html"),
+        (b"a\tb\n1\t2", "export.xls", "text/plain"),
         (b"<p>centred</p>\n# Title", "README.md", "text/markdown"),
         (b"<html> is a tag", "notes.txt", "text/plain"),
         (b"plain", "noextension", "text/plain"),

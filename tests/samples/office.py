@@ -196,7 +196,8 @@ def odp() -> bytes:
 <draw:page><draw:frame presentation:class="title"><draw:text-box><text:p>The lens</text:p></draw:text-box></draw:frame>
 <draw:frame><draw:text-box><text:list><text:list-item><text:p>Floats in 140 kilograms of mercury</text:p>
 </text:list-item></text:list></draw:text-box></draw:frame>
-<presentation:notes><draw:frame presentation:class="notes"><draw:text-box><text:p>Show the chamois leather.</text:p>
+<presentation:notes><draw:frame presentation:class="page-number"><draw:text-box><text:p>1</text:p></draw:text-box>
+</draw:frame><draw:frame presentation:class="notes"><draw:text-box><text:p>Show the chamois leather.</text:p>
 </draw:text-box></draw:frame></presentation:notes></draw:page>
 <draw:page><draw:custom-shape><text:p>Questions</text:p></draw:custom-shape></draw:page>""",
     )
