@@ -46,7 +46,7 @@ async def documents(report: Report, stack: Stack, watch: Watch, load: Load, sour
     report.exactly("chunks without their vector", 0, await count(watch, WITHOUT_VECTOR))
     command = [sys.executable, "-m", "footnote", "audit"]
     audit = await asyncio.to_thread(subprocess.run, command, env=stack.env, capture_output=True, text=True)
-    report.exactly("footnote audit", "0 found, 0 left.", (audit.stdout + audit.stderr).strip()[-200:])
+    report.exactly("footnote audit", "0 found, 0 left.", (audit.stdout + audit.stderr).strip().rpartition("\n")[2])
 
 
 async def webhooks(report: Report, watch: Watch, receiver: Receiver) -> None:
