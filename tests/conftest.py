@@ -100,8 +100,12 @@ async def engine(migrated_url: str, anyio_backend: str) -> AsyncIterator[AsyncEn
 
 
 @pytest.fixture
-async def rt(settings: Settings, engine: AsyncEngine) -> AsyncIterator[Runtime]:
-    """A Runtime inside one transaction that is rolled back; its commits are savepoints."""
+async def rt(settings: Settings, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Runtime]:
+    """A Runtime inside one transaction that is rolled back; its commits are savepoints.
+
+    There is one connection for all, so a heart beats beside a step only where settings make it, however slow the machine.
+    """
+    monkeypatch.setattr("footnote.heartbeat.TICK_SECONDS", 3600.0)
     redis = open_redis(settings)
     async with engine.connect() as connection:
         outer = await connection.begin()

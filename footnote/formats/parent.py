@@ -48,7 +48,8 @@ async def read_files(
 ) -> AsyncGenerator[tuple[str, AsyncIterator[bytes]], None]:
     """The files within a container, each with its bytes, to be read before the next is asked for. Raises as above."""
     async with aclosing(_frames("files", path, media_type, limits)) as frames:
-        head, _ = await anext(frames, ({}, b""))
+        first = await anext(frames, None)
+        head = first[0] if first else {}
         while head:
             following: list[dict[str, Any]] = []
             pieces = _pieces(frames, following)
