@@ -103,7 +103,7 @@ async def engine(migrated_url: str, anyio_backend: str) -> AsyncIterator[AsyncEn
 async def rt(settings: Settings, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Runtime]:
     """A Runtime inside one transaction that is rolled back; its commits are savepoints.
 
-    There is one connection for all, so a heart beats beside a step only where settings make it, however slow the machine.
+    There is one connection for all: a heart beats beside a step only where settings make it, however slow it all is.
     """
     monkeypatch.setattr("footnote.heartbeat.TICK_SECONDS", 3600.0)
     redis = open_redis(settings)
