@@ -78,12 +78,13 @@ async def _ended_badly(session: AsyncSession, rt: Runtime, claim: Claim, error: 
     """Waits and retries after a temporary error, fails the document after a permanent one."""
     known = error if isinstance(error, FootnoteError) else Unavailable("internal_error")
     unexpected = known is not error
-    if unexpected:
-        log.error("step failed", job_id=claim.job_id, step=claim.step, exc_info=error)
     back_to = error.step if isinstance(error, OutputGone) else None
-    if back_to == "chunk":
-        await objects.give_up_artifacts(session, [claim.version_id])
+    # First, because only who still holds the job may go on: anything can happen to a step whose document is deleted.
     if not known.retryable or not await jobs.postpone(
         session, claim, known, rt.settings, back_to, unexpected=unexpected
     ):
         await jobs.fail(session, claim, known.code, known.message)
+    if back_to == "chunk":
+        await objects.give_up_artifacts(session, [claim.version_id])
+    if unexpected:
+        log.error("step failed", job_id=claim.job_id, step=claim.step, exc_info=error)
