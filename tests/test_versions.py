@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from footnote import documents, ingest, jobs, objects, retrieval
+from footnote import documents, ingest, jobs, retrieval
 from footnote.ingest import upsert
 from footnote.retrieval import Mode, Query, search
 from footnote.runtime import Runtime
@@ -134,31 +134,31 @@ async def test_a_new_version_is_accepted_while_the_one_before_is_being_stored_an
 async def test_an_upload_of_a_new_version_and_the_end_of_chunking_do_not_lock_each_other_out(
     committing_rt: Runtime, tenant: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One ends the job and lets its version's object go, the other notes the artifact and moves the job on."""
+    """One ends the job and lets its version's object go, the other counts the version and moves the job on."""
     rt = committing_rt
     older = (await driving.accept(rt, tenant, paragraphs(3), external_id="e")).details.job.id
-    ended, go_on = asyncio.Event(), asyncio.Event()
-    give_up = objects.give_up_versions
+    counted, go_on = asyncio.Event(), asyncio.Event()
+    finish = jobs.finish_step
 
-    async def slow(*arguments: Any, **named: Any) -> object:
-        ended.set()
+    async def slow(*arguments: Any) -> bool:
+        counted.set()
         await go_on.wait()
-        return await give_up(*arguments, **named)
+        return await finish(*arguments)
 
     failed: list[object] = []
-    monkeypatch.setattr(objects, "give_up_versions", slow)
+    monkeypatch.setattr(jobs, "finish_step", slow)
     monkeypatch.setattr(ingest, "_ended_badly", lambda *arguments: failed.append(arguments[-1]))
-    upload = asyncio.create_task(driving.accept(rt, tenant, paragraphs(4, "lens"), external_id="e"))
-    await ended.wait()
     chunking = asyncio.create_task(ingest.run_step(rt, older, "chunk"))
+    await counted.wait()
+    upload = asyncio.create_task(driving.accept(rt, tenant, paragraphs(4, "lens"), external_id="e"))
     async with rt.sessions() as session, asyncio.timeout(10):
         while not await session.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")):
             await asyncio.sleep(0.01)
     go_on.set()
     newest = await upload
-    assert not await chunking
+    assert await chunking
     assert failed == []
-    monkeypatch.undo()
+    assert (await job_of(rt, older)).state == "cancelled"
     assert (await driving.run(rt, newest.details.job.id)).state == "succeeded"
     assert await settled(rt) == await named(rt)
 
