@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 from footnote.formats import _sheets
 
+_BEFORE = {"$", "€", "£", "¥", "(", "$(", "-"}
+_BEHIND = {")", "%", ")%"}
 _LONG = 800  # characters, about what is split off as one piece
 _NUMBER = re.compile(
     r"[-+(]?\s?[$€£¥]?\s?\d[\d.,'\s]*(?:[eE][-+]?\d+)?\s?[%€$£]?\)?|\d{1,4}([-./])\d{1,2}\1\d{1,4}(?:[T ][\d:.Z+-]+)?"
@@ -29,13 +31,49 @@ def is_number(text: str) -> bool:
     return bool(_NUMBER.fullmatch(text))
 
 
-def text(rows: Sequence[Sequence[Cell]], headed: bool = False) -> str:
-    """The rows' text; `headed` if the first is marked as a header. A layout table's only cell stays as it is."""
+class Grid:
+    """Collects the rows of a table whose cells may reach over several rows and columns."""
+
+    def __init__(self) -> None:
+        self.rows: list[list[Cell]] = []
+        self._column = 0
+        self._reaching: dict[int, tuple[int, str]] = {}  # column -> the row it does not reach any more, and its text
+
+    def begin_row(self) -> None:
+        self.rows.append([])
+        self._column = 0
+        self._fill()
+
+    def add(self, text: str, columns: int = 1, rows: int = 1) -> None:
+        if not self.rows:
+            self.begin_row()
+        self.rows[-1].append(Cell(text, columns))
+        if rows > 1:
+            for column in range(self._column, self._column + columns):
+                self._reaching[column] = len(self.rows) - 1 + rows, text
+        self._column += columns
+        self._fill()
+
+    def _fill(self) -> None:
+        while self._reaching.get(self._column, (0, ""))[0] >= len(self.rows):
+            self.rows[-1].append(Cell(self._reaching[self._column][1], repeated=True))
+            self._column += 1
+
+
+def text(rows: Sequence[Sequence[Cell]], headed: bool = False, padded: bool = False) -> str:
+    """The rows' text. A layout table's only cell stays as it is.
+
+    `headed` if the first row is marked as a header, `padded` if cells without text only serve to arrange the others.
+    """
     plain = []
+    if padded:
+        rows = [_joined(row) for row in rows]
     for row in rows:
         cells = [cell.text.strip() if not cell.repeated else "" for cell in row]
+        if padded:
+            cells = list(filter(None, cells))
         if len(cells) > 1:
-            cells = [cell.replace("\n", " ") for cell in cells]
+            cells = [" ".join(filter(None, cell.split("\n"))) for cell in cells]
         if any(cells):
             plain.append(" | ".join(cells))
     if sum(map(len, plain)) > _LONG:
@@ -43,6 +81,18 @@ def text(rows: Sequence[Sequence[Cell]], headed: bool = False) -> str:
         if headed or _is_data(sheet):
             plain = _sheets.named(sheet) or plain
     return "\n".join(plain)
+
+
+def _joined(row: Sequence[Cell]) -> list[Cell]:
+    """The cells with signs at the numbers they belong to, which reports put into cells of their own."""
+    cells: list[Cell] = []
+    for cell in row:
+        last = cells[-1] if cells else None
+        if last and (last.text in _BEFORE or cell.text in _BEHIND) and cell.text and not cell.repeated:
+            cells[-1] = Cell(last.text + cell.text, last.columns + cell.columns)
+        else:
+            cells.append(cell)
+    return cells
 
 
 def _is_data(rows: list[_sheets.Row]) -> bool:

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 from footnote.formats import _tables
+from footnote.formats._pictures import described
 from footnote.formats._word_math import formula
 from footnote.formats._word_numbers import Numbers
 from footnote.formats._xml import child_of, local_name, value_of
@@ -20,8 +21,6 @@ _SYMBOLS = {
     "F0B7": "•", "F0A7": "▪", "F0D8": "➢", "F0E0": "→", "F0FC": "✓", "F0FB": "✗", "F0A8": "☐", "F06F": "☐",
     "F071": "☐", "F0FE": "☑", "F0FD": "☒", "F078": "☒", "F04A": "☺",
 }  # fmt: skip
-_FILE = re.compile(r"\S*[\\/].*|.*\.(?:png|jpe?g|gif|bmp|emf|wmf|tiff?|svg|pict?)", re.I)
-_GENERATED = re.compile(r"\s*Description automatically generated.*", re.S)
 _OFF = {"0", "false", "off", "none"}
 
 
@@ -118,7 +117,7 @@ class Story:
             "r": self._run,
             "sym": lambda sign: _SYMBOLS.get(value_of(sign, "char").upper(), ""),
             "checkBox": lambda box: "☑ " if _is_checked(box) else "☐ ",
-            "docPr": lambda picture: _alternative(value_of(picture, "descr")),
+            "docPr": lambda picture: described(value_of(picture, "descr")),
             "txbxContent": lambda box: f"\n{self.text(box)}\n",
             "oMath": formula,
             **dict.fromkeys(_NOTES, self._mark),
@@ -199,12 +198,6 @@ def _is_checked(box: Any) -> bool:
     if state is None:
         state = child_of(box, "default")
     return state is not None and value_of(state) not in _OFF
-
-
-def _alternative(description: str) -> str:
-    """What a picture's author says it shows; names of files say nothing."""
-    words = " ".join(_GENERATED.sub("", description).split())
-    return f"[{words}]" if words and not _FILE.fullmatch(words) else ""
 
 
 def _named(parent: Any, name: str) -> Iterator[Any]:

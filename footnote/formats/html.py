@@ -1,11 +1,12 @@
 """HTML: the visible text, blocks on lines of their own, headings as paths."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from footnote.formats import Block
+from footnote.formats import Block, _tables
+from footnote.formats._pictures import described
 from footnote.formats.txt import decode, read_bytes
 
 if TYPE_CHECKING:
@@ -25,6 +26,10 @@ _LINES = {
     "tfoot", "thead", "tr",
 }  # fmt: skip
 _CELLS = {"td", "th"}
+_LISTS = {"ul", "ol", "menu"}
+_CELL_CHARACTERS = 300  # in a longer one there is more than a value
+_TABLE_ROWS = 2
+_HIDDEN = re.compile(r"display\s*:\s*none|visibility\s*:\s*hidden", re.I)
 _PREFORMATTED = {"pre", "textarea", "listing", "xmp", "plaintext"}
 _STRENGTH = {"": 0, " ": 1, " | ": 2, "\n": 3, "\n\n": 4}
 _SPACE = re.compile(r"[ \t\n\r\f]+")
@@ -57,20 +62,23 @@ def blocks(markup: str) -> Iterator[Block]:
     if root is None:
         return
     writer = _Writer()
-    for node, entering in _walk(root):
+    for node, entering in _walk(root, writer.is_closed):
         block = writer.enter(node) if entering else writer.leave(node)
         if block:
             yield block
     yield writer.take()
 
 
-def _walk(root: "LexborNode") -> Iterator[tuple["LexborNode", bool]]:
-    """Every node on the way in and on the way out, without recursion: nesting is the author's to choose."""
+def _walk(root: "LexborNode", is_closed: Callable[["LexborNode"], bool]) -> Iterator[tuple["LexborNode", bool]]:
+    """Every node on the way in and on the way out, without recursion: nesting is the author's to choose.
+
+    What is within a closed node is left out; that is asked when its way in has been seen.
+    """
     node, entering = root, True
     while True:
         yield node, entering
-        child = node.first_child if entering and node.tag not in _IGNORED else None
-        if child is not None:
+        child = node.first_child if entering else None
+        if child is not None and not is_closed(node):
             node = child
             continue
         if entering:
@@ -87,21 +95,66 @@ def _walk(root: "LexborNode") -> Iterator[tuple["LexborNode", bool]]:
             return
 
 
+def _is_closed(node: "LexborNode") -> bool:
+    """Whether nothing within is seen."""
+    attributes = node.attributes
+    return node.tag in _IGNORED or "hidden" in attributes or bool(_HIDDEN.search(attributes.get("style") or ""))
+
+
+def _table(table: "LexborNode") -> str:
+    """The text of a table of data; nothing for one that arranges other tables, headings or longer texts."""
+    grid = _tables.Grid()
+    title, headed = "", True
+    writer = _Writer()
+    for node, entering in _walk(table, _is_closed):
+        tag = node.tag or ""
+        if tag in _HEADINGS or (tag == "table" and node.mem_id != table.mem_id):
+            return ""
+        if tag == "tr" and entering:
+            grid.begin_row()
+        elif tag in _CELLS and entering:
+            writer.take()
+        elif tag in _CELLS:
+            text = writer.take().text
+            if len(text) > _CELL_CHARACTERS:
+                return ""
+            grid.add(text, _span(node, "colspan"), _span(node, "rowspan"))
+            headed = headed and (tag == "th" or len(grid.rows) > 1)
+        elif tag == "caption" and not entering:
+            title = writer.take().text
+        elif tag != "table":
+            writer.enter(node) if entering else writer.leave(node)
+    if sum(len(row) > 1 for row in grid.rows) < _TABLE_ROWS:
+        return ""
+    return "\n".join(filter(None, [title, _tables.text(grid.rows, headed, padded=True)]))
+
+
+def _span(cell: "LexborNode", name: str) -> int:
+    value = cell.attributes.get(name) or ""
+    return max(1, int(value)) if value.isdecimal() and len(value) < 4 else 1
+
+
 class _Writer:
     """Collects the text under one heading, and what must stand between it and the next text."""
 
     def __init__(self) -> None:
         self._out: list[str] = []
         self._gap = ""
+        self._mark = ""
         self._row_begun = False
         self._preformatted = 0
+        self._lists: list[int] = []  # for each list around, the number of its next item, 0 if none is shown
         self._path: list[tuple[int, str]] = []
+        self._written: int | None = None  # the table whose text is written already
 
     def take(self) -> Block:
         """The text so far, as a block under the current heading path."""
         block = Block("".join(self._out), heading=tuple(title for _, title in self._path))
         self._out, self._gap = [], ""
         return block
+
+    def is_closed(self, node: "LexborNode") -> bool:
+        return node.mem_id == self._written or _is_closed(node)
 
     def enter(self, node: "LexborNode") -> Block | None:
         tag = node.tag or ""
@@ -110,8 +163,8 @@ class _Writer:
             return None
         block = self.take() if tag in _HEADINGS else None
         self._separate(tag)
-        if tag == "tr":
-            self._row_begun = False
+        if tag in _SPECIAL and not _is_closed(node):
+            _SPECIAL[tag](self, node)
         elif tag in _CELLS and self._row_begun:
             self._gap = " | "
         self._preformatted += tag in _PREFORMATTED
@@ -126,8 +179,42 @@ class _Writer:
         self._preformatted -= tag in _PREFORMATTED
         if tag == "tr":
             self._gap = "\n"
+        elif tag == "li":
+            self._mark = ""
+        elif tag in _LISTS and self._lists:
+            self._lists.pop()
+        elif tag == "q":
+            self._text("”")
         self._separate(tag)
         return None
+
+    def _heading(self, _: "LexborNode") -> None:
+        self._mark = ""
+
+    def _row(self, _: "LexborNode") -> None:
+        self._row_begun = False
+
+    def _list(self, node: "LexborNode") -> None:
+        start = node.attributes.get("start") or ""
+        self._lists.append((int(start) if start.isdecimal() and len(start) < 9 else 1) if node.tag == "ol" else 0)
+
+    def _item(self, _: "LexborNode") -> None:
+        if self._lists and self._lists[-1]:
+            self._mark = f"{self._lists[-1]}. "
+            self._lists[-1] += 1
+
+    def _picture(self, node: "LexborNode") -> None:
+        self._text(described(node.attributes.get("alt") or ""))
+
+    def _quotation(self, _: "LexborNode") -> None:
+        self._text("“")
+        self._gap = ""
+
+    def _whole_table(self, node: "LexborNode") -> None:
+        text = _table(node)
+        if text:
+            self._written = node.mem_id
+            self._write(text)
 
     def _separate(self, tag: str) -> None:
         # What opens or closes inside a cell before its text must not part the cell from its row.
@@ -145,8 +232,23 @@ class _Writer:
                 return
         else:
             ends_in_space = False
+        self._write(text)
+        self._gap = " " if ends_in_space else ""
+
+    def _write(self, text: str) -> None:
         if self._out:
             self._out.append(self._gap)
-        self._out.append(text)
+        self._out += [self._mark, text]
         self._row_begun = True
-        self._gap = " " if ends_in_space else ""
+        self._gap = self._mark = ""
+
+
+_SPECIAL: dict[str, Callable[[_Writer, "LexborNode"], None]] = {
+    "tr": _Writer._row,
+    "li": _Writer._item,
+    "img": _Writer._picture,
+    "q": _Writer._quotation,
+    "table": _Writer._whole_table,
+    **dict.fromkeys(_LISTS, _Writer._list),
+    **dict.fromkeys(_HEADINGS, _Writer._heading),
+}
