@@ -1,11 +1,12 @@
-"""Pages -> chunks with exact anchors. Pure."""
+"""Pages -> chunks with exact anchors, cut where the text nearby says. Pure."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import pairwise
+from functools import lru_cache, partial
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
+from zlib import crc32
 
 from footnote.formats import Page, Section
 
@@ -14,12 +15,18 @@ if TYPE_CHECKING:
 
 # A chunk is one row, one tsvector and one embedding input; each of them breaks on unbounded text.
 MAX_CHUNK_BYTES = 8_000
-# Below this a chunk says too little to be found or cited, and is packed with its neighbours.
+# Below this a section says too little to be found or cited, and is packed with its neighbours.
 _SMALL = 200
+# Characters whose breaks are weighed at a time: what bounds memory, however long the page.
+_STRETCH = 1 << 18
 
 _SENTENCE_END = re.compile(r"\n|[.!?]\s|[。\uff01\uff1f]")
+_SENTENCE_MARKS = tuple(".!?…。\uff01\uff1f")
+_AFTER_MARKS = " \t\n\"'”’)]»"
 _SPACE = re.compile(r"\s")
-_SEPARATORS = [r"\n\n", r"\n", r"\. ", "。", r"\s", ""]
+# An endless word is cut behind one character in sixteen, told by its code and not by its place.
+_SOME = f"[{''.join(re.escape(chr(code)) for code in range(0, 0x10000, 16))}]"
+_SEPARATORS = [r"\n\n", r"\n", r"[.!?]\s|[。\uff01\uff1f]", r"\s", "[,;，、；]", _SOME]
 
 
 @dataclass(frozen=True)
@@ -38,7 +45,7 @@ def split(page: Page, *, size: int, overlap: int) -> list[Chunk]:
 
     Every character but white space is in at least one chunk. A chunk starts with up to `overlap` characters
     of the one before it, never across a heading. It holds a whole section where that fits, and several small
-    neighbours under the heading of the first.
+    neighbours under the heading of the first. An edit changes the chunks around it and hardly ever more than three.
     """
     chunks = []
     for section in _packed(page, size):
@@ -54,21 +61,51 @@ def embedding_text(title: str, chunk: Chunk) -> str:
     return f"{' > '.join(names)}\n\n{chunk.text}" if names else chunk.text
 
 
+def _joined(
+    bounds: list[int], strength: Callable[[int], tuple[int, ...]], fits: Callable[[int, int, int], bool]
+) -> list[int]:
+    """The bounds left when neighbours are joined at their weakest break first, wherever `fits(start, joint, end)`.
+
+    Filled from the front instead, one longer word would move every bound behind it.
+    """
+    starts, ends = dict(zip(bounds[1:], bounds, strict=False)), dict(pairwise(bounds))
+    for joint in sorted(bounds[1:-1], key=strength):
+        start, end = starts[joint], ends[joint]
+        if fits(start, joint, end):
+            starts[end], ends[start] = start, end
+            del ends[joint]
+    return [*ends, bounds[-1]]
+
+
+def _strength(text: str, joint: int) -> tuple[int, ...]:
+    """How natural the break at `joint` is; among equals, numbers drawn from the text before it."""
+    before = text[max(0, joint - 12) : joint]
+    if before.endswith("\n\n"):
+        kind = 4
+    elif before.rstrip(_AFTER_MARKS).endswith(_SENTENCE_MARKS):
+        kind = 3
+    else:
+        kind = 2 if before.endswith("\n") else int(before[-1:].isspace())
+    # Drawn from few words, which an edit seldom meets; from more only where lines end alike.
+    wider = (text[max(0, joint - reach) : joint].encode() for reach in (48, 192))
+    return kind, crc32(before.encode()), *map(crc32, wider)
+
+
 def _packed(page: Page, size: int) -> list[Section]:
-    """The page's sections; a small one is joined to its neighbour while both fit one chunk."""
-    packed: list[Section] = []
-    for section in page.sections or [Section(0, len(page.text))]:
-        last = packed[-1] if packed else None
-        if (
-            last is not None
-            and section.end - last.start <= size
-            and min(last.end - last.start, section.end - section.start) < _SMALL
-            and _related(last.heading, section.heading)
-        ):
-            packed[-1] = Section(last.start, section.end, last.heading)
-        else:
-            packed.append(section)
-    return packed
+    """The page's sections; small ones are joined to a neighbour, the deepest first, while they fit one chunk."""
+    sections = {section.start: section for section in page.sections or [Section(0, len(page.text))]}
+    bounds = [*sections, len(page.text)]
+    large = accumulate((end - start >= _SMALL for start, end in pairwise(bounds)), initial=0)
+    large_before = dict(zip(bounds, large, strict=True))
+
+    def strength(joint: int) -> tuple[int, ...]:
+        return -len(sections[joint].heading), *_strength(page.text, joint)
+
+    def fits(start: int, joint: int, end: int) -> bool:
+        small = min(joint - start, end - joint) < _SMALL or large_before[start] == large_before[end]
+        return small and end - start <= size and _related(sections[start].heading, sections[joint].heading)
+
+    return [Section(start, end, sections[start].heading) for start, end in pairwise(_joined(bounds, strength, fits))]
 
 
 def _related(first: tuple[str, ...], second: tuple[str, ...]) -> bool:
@@ -78,59 +115,79 @@ def _related(first: tuple[str, ...], second: tuple[str, ...]) -> bool:
 
 def _spans(text: str, start: int, end: int, size: int, overlap: int) -> Iterator[tuple[int, int]]:
     """Start and end of the chunks that cover `text[start:end]`, stripped of white space."""
-    cuts = [start]
-    for piece in _pieces(text[start:end], size, overlap):
-        if len(cuts) > 1 and cuts[-1] + len(piece) - cuts[-2] <= size:
-            cuts[-1] += len(piece)
-        else:
-            cuts.append(cuts[-1] + len(piece))
     begin = start - 1
-    for first, last in pairwise(cuts):
-        # No chunk repeats the whole one before it, nor grows over the size by its overlap.
+    for first, last in pairwise(_cuts(text, start, end, size, overlap)):
+        # No chunk repeats the whole one before it, nor grows over the limits by its overlap.
         earliest = max(start, begin + 1, first - overlap, last - size)
+        if _width(text[earliest:last], size) > size:
+            earliest = max(earliest, first - (MAX_CHUNK_BYTES - len(text[first:last].encode())) // 4)
         begin = _overlap_start(text, earliest, first)
         body = text[begin:last]
         begin += len(body) - len(body.lstrip())
         stop = begin + len(body.strip())
-        if first >= stop or text[first:stop].isspace():
-            continue
-        if len(text[begin:stop].encode()) > MAX_CHUNK_BYTES:
-            narrow = MAX_CHUNK_BYTES // 4
-            for begin, narrow_stop in _spans(text, first, stop, narrow, min(overlap, narrow // 8)):
-                yield begin, narrow_stop
-        else:
+        if first < stop and not text[first:stop].isspace():
             yield begin, stop
 
 
-def _pieces(text: str, size: int, overlap: int) -> Iterator[str]:
-    """Pieces that make up the text exactly; all but a single one leave room for the overlap in front."""
-    if len(text) <= size:
-        yield text
-        return
-    room = size - overlap
-    splitter = _splitter(room)
-    # The splitter takes a word longer than a chunk apart letter by letter, which is slow; it is cut up front.
-    position = 0
-    for word in re.finditer(rf"(?<![^\s。])[^\s。]{{{room + 1},}}", text):
-        yield from splitter.split_text(text[position : word.start()])
-        for cut in range(word.start(), word.end(), room):
-            yield text[cut : min(cut + room, word.end())]
-        position = word.end()
-    yield from splitter.split_text(text[position:])
+def _cuts(text: str, start: int, end: int, size: int, overlap: int) -> list[int]:
+    """Where the chunks of `text[start:end]` begin without their overlap, and `end`.
+
+    They leave room for half the overlap, unless a scrap would be left over that fits into the whole of it.
+    """
+    if _width(text[start:end], size) <= size:
+        return [start, end]
+    room = size - overlap // 2
+    strength = partial(_strength, text)
+
+    def fits(start: int, _joint: int, end: int) -> bool:
+        return end - start <= room and _width(text[start:end], size) <= room
+
+    def scrap_fits(start: int, joint: int, end: int) -> bool:
+        scrap = min(joint - start, end - joint) < size // 5
+        return scrap and end - start <= size and _width(text[start:end], size) <= size
+
+    cuts = [start]
+    while cuts[-1] < end:
+        bounds = _bounds(text, cuts[-1], min(end, cuts[-1] + _STRETCH), size, room)
+        if bounds[-1] < end:
+            del bounds[bounds.index(max(bounds[len(bounds) // 2 : -1], key=strength)) + 1 :]
+        cuts += _joined(_joined(bounds, strength, fits), strength, scrap_fits)[1:]
+    return cuts
+
+
+def _bounds(text: str, start: int, end: int, size: int, room: int) -> list[int]:
+    """The bounds of the pieces of `text[start:end]` that stay whole: paragraphs, or else lines, sentences, words."""
+    bounds = [start]
+    step = min(room, MAX_CHUNK_BYTES // 4 * room // size)  # that many characters fit, however wide they are
+    for piece in _splitter(size, room).split_text(text[start:end]):
+        stop = bounds[-1] + len(piece)
+        if _width(piece, size) > room:
+            bounds += range(bounds[-1] + step, stop, step)
+        bounds.append(stop)
+    return bounds
+
+
+def _width(text: str, size: int) -> int:
+    """The length of a text in characters, or more if it fills a chunk's bytes before its characters."""
+    if 4 * size <= MAX_CHUNK_BYTES:
+        return len(text)
+    return max(len(text), -(-len(text.encode()) * size // MAX_CHUNK_BYTES))
 
 
 @lru_cache(maxsize=16)
-def _splitter(size: int) -> "RecursiveCharacterTextSplitter":
+def _splitter(size: int, room: int) -> "RecursiveCharacterTextSplitter":
     from langchain_text_splitters import RecursiveCharacterTextSplitter
 
-    # Without overlap and stripping, the pieces tile the text, and their places follow from their lengths.
+    # Without overlap and stripping, the pieces tile the text, and their places follow from their lengths. Each counts
+    # as more than half the room, so that none are merged: that is done by `_joined`.
     return RecursiveCharacterTextSplitter(
         separators=_SEPARATORS,
         is_separator_regex=True,
         keep_separator="end",
-        chunk_size=size,
+        chunk_size=room,
         chunk_overlap=0,
         strip_whitespace=False,
+        length_function=lambda piece: max(_width(piece, size), room // 2 + 1),
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from footnote.errors import DocumentRejected, Invalid, Unavailable
-from footnote.storage import PART, UNFINISHED, LocalStore, S3Store, Store, Writer, open_store, writing
+from footnote.storage import PART, UNFINISHED, LocalStore, S3Store, S3Writer, Store, Writer, open_store, writing
 
 pytestmark = pytest.mark.anyio
 
@@ -128,10 +128,12 @@ async def keys_of(store: Store, folder: str) -> list[str]:
 
 
 async def begin(store: Store, key: str, *pieces: bytes) -> Writer:
-    """A writer that will never end."""
+    """A writer that will never end, with nothing of it under way any more."""
     writer = await store.open_writer(key)
     for piece in pieces:
         await writer.write(piece)
+    if isinstance(writer, S3Writer):
+        await asyncio.gather(*writer._parts)
     return writer
 
 
