@@ -141,9 +141,9 @@ def value(server, command, name):
     return next(line.removeprefix(name) for line in answer.splitlines() if line.startswith(name))
 
 
-def test_sockets_of_a_deep_directory_are_kept_elsewhere(tmp_path, monkeypatch):
+def test_sockets_of_a_deep_directory_are_kept_elsewhere(tmp_path, stack_directory, monkeypatch):
     deep = tmp_path / ("d" * 100)
-    runtime = tmp_path / "r"
+    runtime = stack_directory / "r"
     runtime.mkdir()
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(runtime))
     with running_valkey(deep) as url:
