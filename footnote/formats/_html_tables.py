@@ -1,0 +1,46 @@
+"""Tables of data in HTML, as rows that a reader can follow."""
+
+from typing import TYPE_CHECKING
+
+from footnote.formats import _tables
+from footnote.formats._html_text import Writer
+from footnote.formats._html_tree import CELLS, HEADINGS, is_closed, walk
+
+if TYPE_CHECKING:
+    from selectolax.lexbor import LexborNode
+
+_CELL_CHARACTERS = 300  # in a longer one there is more than a value
+_TABLE_ROWS = 2
+
+
+def table_text(table: "LexborNode") -> str:
+    """The text of a table of data; nothing for one that arranges other tables, headings or longer texts."""
+    grid = _tables.Grid()
+    title, headed = "", True
+    writer = Writer()
+    for node, entering in walk(table, is_closed):
+        tag = node.tag or ""
+        if tag in HEADINGS or (tag == "table" and node.mem_id != table.mem_id):
+            return ""
+        if tag == "tr" and entering:
+            grid.begin_row()
+        elif tag in CELLS and entering:
+            writer.take()
+        elif tag in CELLS:
+            text = writer.take().text
+            if len(text) > _CELL_CHARACTERS:
+                return ""
+            grid.add(text, _span(node, "colspan"), _span(node, "rowspan"))
+            headed = headed and (tag == "th" or len(grid.rows) > 1)
+        elif tag == "caption" and not entering:
+            title = writer.take().text
+        elif tag != "table":
+            writer.enter(node) if entering else writer.leave(node)
+    if sum(len(row) > 1 for row in grid.rows) < _TABLE_ROWS:
+        return ""
+    return "\n".join(filter(None, [title, _tables.text(grid.rows, headed, padded=True)]))
+
+
+def _span(cell: "LexborNode", name: str) -> int:
+    value = cell.attributes.get(name) or ""
+    return max(1, int(value)) if value.isdecimal() and len(value) < 4 else 1
