@@ -176,7 +176,7 @@ async def open_runtime(
         settings=settings,
         sessions=async_sessionmaker(engine, expire_on_commit=False),
         redis=redis,
-        store=open_store(settings.storage_location),
+        store=open_store(settings.storage_location, settings.s3_public_endpoint_url),
         embedder=guard_embedder(open_embedder(settings), shared, settings, interactive=interactive),
         generator=guard_generator(open_generator(settings), shared, settings),
     )

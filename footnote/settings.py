@@ -51,6 +51,11 @@ class Settings(BaseSettings):
         "Object store: `file:///path` or `s3://bucket/prefix` (with the usual AWS_* variables). "
         "Unset: a folder in the data directory.",
     )
+    s3_public_endpoint_url: str | None = _env(
+        "FOOTNOTE_S3_PUBLIC_ENDPOINT_URL",
+        None,
+        "Address of the S3 server for those who upload to it directly, where `AWS_ENDPOINT_URL` is an inner one.",
+    )
 
     # -- the API --
     host: str = _env("FOOTNOTE_HOST", "127.0.0.1", "Address the API listens on.")

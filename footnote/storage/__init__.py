@@ -1,0 +1,57 @@
+"""The object store: bytes under a key, on local disk or in S3.
+
+Keys are ours, never made from user input. What must be remembered about an object (type, hash, size) is in
+Postgres, because stores differ in what metadata they keep.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from footnote.errors import Invalid
+from footnote.storage.local import LocalStore, LocalWriter
+from footnote.storage.protocol import UNFINISHED, PartsStore, Store, Writer
+from footnote.storage.s3 import PART, S3Store, S3Writer
+
+__all__ = [
+    "PART",
+    "UNFINISHED",
+    "LocalStore",
+    "LocalWriter",
+    "PartsStore",
+    "S3Store",
+    "S3Writer",
+    "Store",
+    "Writer",
+    "open_store",
+    "writing",
+]
+
+
+@asynccontextmanager
+async def writing(store: Store, key: str) -> AsyncIterator[Writer]:
+    """A writer that commits when the block ends and aborts when it raises."""
+    writer = await store.open_writer(key)
+    try:
+        yield writer
+    except BaseException:
+        await asyncio.shield(writer.abort())
+        raise
+    await writer.commit()
+
+
+def open_store(url: str, public_endpoint: str | None = None) -> Store:
+    """A store by the scheme of its URL: `file:///directory` or `s3://bucket/prefix`.
+
+    `public_endpoint`: the address of the S3 server for those who upload to it directly, if they need another one.
+    """
+    parts = urlsplit(url)
+    match parts.scheme:
+        case "file":
+            return LocalStore(Path(parts.path))
+        case "s3":
+            return S3Store(parts.netloc, parts.path.strip("/"), public_endpoint)
+        case _:
+            raise Invalid("bad_setting", f"STORAGE_URL must start with file:// or s3://, not {url!r}")

@@ -1,0 +1,65 @@
+"""What is asked of an object store."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Protocol
+
+PIECE = 1024 * 1024
+UNFINISHED = ".part"  # keys have one writer each, so one name for its unfinished file is enough
+
+
+class Writer(Protocol):
+    """An object being written; it appears whole at `commit` or not at all."""
+
+    async def write(self, data: bytes) -> None: ...
+    async def commit(self) -> None: ...
+    async def abort(self) -> None: ...
+
+
+class Store(Protocol):
+    """Raises Unavailable when the store cannot be reached, DocumentRejected(object_missing) for unknown keys."""
+
+    async def open_writer(self, key: str) -> Writer: ...
+    def read(self, key: str) -> AsyncGenerator[bytes, None]: ...
+    def local_copy(self, key: str) -> AbstractAsyncContextManager[Path]:
+        """A file with the object's bytes, for libraries that need one; read only."""
+        ...
+
+    async def exists(self, key: str) -> bool: ...
+    async def delete(self, key: str) -> None:
+        """Removes the object, and what a writer that died has left of it. An unknown key is no error."""
+        ...
+
+    def keys(self, folder: str) -> AsyncIterator[str]:
+        """The keys that start with `folder/`, and those of unfinished writes with UNFINISHED behind them."""
+        ...
+
+    async def check(self) -> None: ...
+
+    @property
+    def parts(self) -> "PartsStore | None":
+        """None where nobody but us can write to the store."""
+        ...
+
+
+class PartsStore(Protocol):
+    """Objects that others write, in parts, at addresses signed for just that.
+
+    Such an object is not there before its parts are joined, and cannot be written to by anybody afterwards.
+    """
+
+    async def begin(self, key: str) -> str:
+        """The name of the write, needed to go on with it."""
+        ...
+
+    async def sign(self, key: str, write: str, sizes: Sequence[int], seconds: int) -> list[str]:
+        """Where each part is to be PUT, with just so many bytes, for so many seconds."""
+        ...
+
+    async def join(self, key: str, write: str, sizes: Sequence[int]) -> None:
+        """Makes the object, unless it is there already.
+
+        Raises Conflict(upload_incomplete) while parts are missing, Invalid(size_mismatch) if one has another size.
+        """
+        ...
