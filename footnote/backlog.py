@@ -22,6 +22,7 @@ async def reap(session: AsyncSession, settings: Settings) -> tuple[list[str], li
     poison: list[Claim] = []
     for job in silent.scalars():
         job.token += 1  # fences the silent worker, should it wake
+        job.updated_at = func.now()
         if job.attempts >= settings.max_attempts:
             poison.append(claim_of(job))
         else:

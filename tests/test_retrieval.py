@@ -170,7 +170,7 @@ async def test_nothing_from_outside_the_scope(
     rt: Runtime, corpus: tuple[str, list[Stored]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for exact in (5000, 0):
-        monkeypatch.setattr(retrieval, "EXACT_CHUNKS", exact)
+        monkeypatch.setattr("footnote.retrieval.vector_leg.EXACT_CHUNKS", exact)
         for mode in ("hybrid", "vector", "keyword"):
             await check_scope(rt, *corpus, mode)
 
@@ -203,7 +203,7 @@ async def test_a_large_scope_goes_through_the_index(
     questions = [question for question in QUESTIONS if question != "ERR_CONN_42"]
     exact = [await found(rt, tenant_id, question, mode="vector") for question in questions]
     assert "ix_chunk_embedding_space" not in await plan(rt, tenant_id, questions[0])
-    monkeypatch.setattr(retrieval, "EXACT_CHUNKS", 0)
+    monkeypatch.setattr("footnote.retrieval.vector_leg.EXACT_CHUNKS", 0)
     assert "ix_chunk_embedding_space" in await plan(rt, tenant_id, questions[0])
     async with rt.transaction() as session:
         await session.execute(text("SET LOCAL enable_seqscan = off"))
@@ -254,9 +254,9 @@ async def test_nothing_is_asked_of_the_provider_for_nothing(rt: Runtime, corpus:
 async def test_many_candidates_are_cut_to_the_rarest_lexemes(
     rt: Runtime, corpus: tuple[str, list[Stored]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(retrieval, "CANDIDATES", 1)
+    monkeypatch.setattr("footnote.retrieval.keyword_leg.CANDIDATES", 1)
     hits = await found(rt, corpus[0], "The lamp and the oil of ERR_CONN_42", mode="keyword")
     assert "ERR_CONN_42" in hits[0].text
     assert len(hits) < 10
-    monkeypatch.setattr(retrieval, "LEXEMES", 1)
+    monkeypatch.setattr("footnote.retrieval.keyword_leg.LEXEMES", 1)
     assert await found(rt, corpus[0], "lamp oil lens", mode="keyword")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from footnote import documents, ingest, jobs, retrieval
+from footnote import documents, ingest, jobs
 from footnote.ingest import upsert
 from footnote.retrieval import Mode, Query, search
 from footnote.runtime import Runtime
@@ -81,7 +81,7 @@ async def test_readers_see_one_version_whole_never_two_and_never_none(
     committing_rt: Runtime, tenant: str, monkeypatch: pytest.MonkeyPatch, exact: bool
 ) -> None:
     """By an exact scan as for small collections, and by the vector index as for large ones."""
-    monkeypatch.setattr(retrieval, "EXACT_CHUNKS", 5000 if exact else 0)
+    monkeypatch.setattr("footnote.retrieval.vector_leg.EXACT_CHUNKS", 5000 if exact else 0)
     rt = committing_rt
     sizes = {f"topic{number}": 20 + number for number in range(6)}
     document_id = await driving.ready(rt, tenant, paragraphs(20, "topic0"), external_id="e")

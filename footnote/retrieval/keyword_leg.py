@@ -1,0 +1,79 @@
+"""The keyword leg: BM25 over Postgres full text.
+
+BM25 is that of Robertson and Zaragoza, 2009, "The Probabilistic Relevance Framework: BM25 and Beyond", k1 = 1.2 and
+b = 0.75. Any of the question's lexemes counts; only the rarest ones fetch candidates, over which the average length is
+taken.
+"""
+
+from collections.abc import Collection
+
+from footnote.retrieval.scope import Scope
+
+CANDIDATES = 2000  # lexemes fetch candidates, the rarest first, until there are this many
+MOST_CANDIDATES = 10_000  # a more frequent lexeme is counted, and fetched, no further
+LEXEMES = 64  # of a question, the rarest
+DEPTH = 100
+
+
+def leg(scope: Scope, question: str, languages: Collection[str], *, large: bool) -> str:
+    scope.parameters |= {
+        "languages": sorted(set(languages)),
+        "query": question,
+        "candidates": CANDIDATES,
+        "most": MOST_CANDIDATES,
+        "lexemes": LEXEMES,
+        "keyword_depth": DEPTH,
+    }
+    return (_LARGE_POOL if large else _SMALL_POOL).format(scope=scope.condition) + _LEG
+
+
+# Where the keyword leg looks. A small scope is read whole through the index on collections: the one on lexemes is
+# shared by all tenants, and would fetch their rows only to drop them.
+_SMALL_POOL = """
+pool AS MATERIALIZED (SELECT c.version_id, c.position, c.words, c.tsv FROM chunk c WHERE {scope}),
+corpus AS (SELECT greatest(count(*), 1)::float AS size FROM pool)"""
+
+_LARGE_POOL = """
+pool AS NOT MATERIALIZED (SELECT c.version_id, c.position, c.words, c.tsv FROM chunk c WHERE {scope}),
+corpus AS (
+    SELECT greatest(coalesce(sum(v.chunks), 0), 1)::float AS size
+    FROM (SELECT d.tenant_id, d.collection_id, d.id AS document_id, d.active_version_id FROM document d) AS c
+    JOIN version v ON v.id = c.active_version_id WHERE {scope}
+)"""
+
+_LEG = """,
+lexeme AS (
+    SELECT DISTINCT l.lexeme, ('''' || replace(replace(l.lexeme, '\\', '\\\\'), '''', '''''') || '''')::tsquery AS tsq
+    FROM unnest(CAST(:languages AS text[])) AS language(name),
+         unnest(to_tsvector(CAST(language.name AS regconfig), :query)) AS l
+    ORDER BY l.lexeme LIMIT 4 * :lexemes
+),
+counted AS (
+    SELECT lexeme, tsq, (SELECT count(*) FROM (SELECT 1 FROM pool c WHERE c.tsv @@ tsq LIMIT :most) AS found) AS df
+    FROM lexeme
+),
+weighted AS (
+    SELECT lexeme, tsq, df, ln(1 + greatest(size - df + 0.5, 0.5) / (df + 0.5)) AS idf,
+           sum(df) OVER (ORDER BY df, lexeme) - df AS before
+    FROM counted, corpus ORDER BY df, lexeme LIMIT :lexemes
+),
+rarest AS (
+    SELECT string_agg(tsq::text, ' | ')::tsquery AS tsq FROM weighted WHERE df > 0 AND before < :candidates
+),
+candidate AS (
+    SELECT c.version_id, c.position, c.words, c.tsv FROM pool c, rarest WHERE c.tsv @@ rarest.tsq LIMIT :most
+),
+average AS (SELECT greatest(avg(words), 1) AS words FROM candidate),
+scored AS (
+    SELECT c.version_id, c.position, sum(w.idf) AS held,
+           sum(w.idf * tf.n * 2.2 / (tf.n + 1.2 * (0.25 + 0.75 * c.words / average.words))) AS bm25
+    FROM candidate c, average, unnest(c.tsv) AS t, weighted w,
+         LATERAL (SELECT coalesce(cardinality(t.positions), 1) AS n) AS tf
+    WHERE w.lexeme = t.lexeme
+    GROUP BY c.version_id, c.position
+),
+keyword AS (
+    SELECT version_id, position, held / (SELECT sum(idf) FROM weighted) AS coverage,
+           row_number() OVER (ORDER BY bm25 DESC, version_id, position) AS rank
+    FROM scored ORDER BY rank LIMIT :keyword_depth
+)"""
