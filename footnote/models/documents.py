@@ -120,6 +120,8 @@ class Page(Base):
     number: Mapped[int] = mapped_column(primary_key=True)
     tenant_id: Mapped[str] = ref("tenant")
     text: Mapped[str]
+    # Of a page that was read from its picture: where its words stand, as `formats.Scan` has them.
+    words: Mapped[list[list[float]] | None] = mapped_column(JSONB(none_as_null=True))
 
 
 class Chunk(Base):
