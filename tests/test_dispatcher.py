@@ -287,6 +287,23 @@ async def test_the_loop_goes_on_by_itself_through_an_outage(
     await asyncio.gather(*loop, return_exceptions=True)
 
 
+async def test_a_broker_that_hangs_holds_up_no_reaping(dispatcher: Dispatcher, redis: Redis, broker: Broker) -> None:
+    rt = dispatcher.rt
+    (job_id,) = await some_jobs(rt, 1)
+    await claim(rt, job_id)
+    assert broker.process
+    broker.process.send_signal(signal.SIGSTOP)
+    loop = asyncio.create_task(dispatcher.run())
+    while not redis.connection_pool._in_use_connections:
+        await asyncio.sleep(0.01)
+    await set_job(rt, job_id, lease_until=func.now() - timedelta(seconds=1))
+    async with asyncio.timeout(1.5):  # the broker is given two seconds to answer
+        while (await job_of(rt, job_id)).state != "waiting":
+            await asyncio.sleep(0.05)
+    loop.cancel()
+    await asyncio.gather(loop, return_exceptions=True)
+
+
 async def test_a_new_job_wakes_the_dispatcher(dispatcher: Dispatcher) -> None:
     listening = asyncio.create_task(listen(dispatcher.rt.settings, {jobs.CHANNEL: dispatcher.woken}))
     await asyncio.wait_for(dispatcher.woken.wait(), 5)

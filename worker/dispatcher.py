@@ -7,7 +7,7 @@ broker can no longer be overtaken, so that few messages do, refilled often while
 
 import asyncio
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -42,21 +42,32 @@ class Dispatcher:
         self.broker_run: str | None = None
 
     async def run(self) -> None:
-        """Until cancelled. Whatever is away is waited for."""
+        """Until cancelled. Whatever is away is waited for; a broker that hangs holds up no reaping."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._reaping())
+            group.create_task(self._refilling())
+
+    async def _reaping(self) -> None:
         while True:
-            full = False
-            try:
-                await self.reap()
-                full = await self.refill()
-            except (DatabaseAway, RedisError) as error:
-                log.warning("dispatcher waits", error=f"{type(error).__name__}: {error}"[:200])
-                await asyncio.sleep(TICK_SECONDS)
-            if full:
+            await self._patiently(self.reap)
+            await asyncio.sleep(TICK_SECONDS)
+
+    async def _refilling(self) -> None:
+        while True:
+            if await self._patiently(self.refill):
                 await asyncio.sleep(REFILL_SECONDS)
             else:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self.woken.wait(), TICK_SECONDS)
             self.woken.clear()
+
+    async def _patiently(self, step: Callable[[], Awaitable[bool | None]]) -> bool:
+        try:
+            return await step() or False
+        except (DatabaseAway, RedisError) as error:
+            log.warning("dispatcher waits", error=f"{type(error).__name__}: {error}"[:200])
+            await asyncio.sleep(TICK_SECONDS)
+            return False
 
     async def refill(self) -> bool:
         """Sends due jobs as far as there is room in the lanes; whether one is full, so that more may wait."""
