@@ -30,6 +30,7 @@ class Extracted:
     number: int
     text: str
     chunks: list[Chunk]
+    words: list[list[float]] | None  # places of the words on a page that was read from its picture, as `Scan` has them
 
 
 class OutputGone(Unavailable):
@@ -79,7 +80,9 @@ async def of_version(rt: Runtime, version: Version) -> AsyncIterator[list[Path]]
 
 def dump(page: Page, chunks: list[Chunk]) -> bytes:
     anchors = [[chunk.char_start, chunk.char_end, [clean(name) for name in chunk.heading]] for chunk in chunks]
-    line = json.dumps({"number": page.number, "text": page.text, "chunks": anchors}, ensure_ascii=False)
+    words = page.scan.words if page.scan else None
+    head = {"number": page.number, "text": page.text, "chunks": anchors, "words": words}
+    line = json.dumps(head, ensure_ascii=False)
     return line.encode() + b"\n"
 
 
@@ -90,6 +93,7 @@ def _load(line: bytes) -> Extracted:
         number,
         text,
         [Chunk(number, start, end, tuple(heading), text[start:end]) for start, end, heading in page["chunks"]],
+        page.get("words"),  # not in parts from before an upgrade
     )
 
 

@@ -40,6 +40,7 @@ CODES: dict[str, str] = {
     "model_weights_mismatch": "The weights of the local embedding model are not the ones expected.",
     "no_text": "No text was found in the file: it is empty, or a scan that needs text recognition.",
     "object_missing": "The stored file is gone from the object store.",
+    "ocr_unusable": "Text recognition does not work here: `tesseract --list-langs` fails.",
     "provider_bad_response": "The model provider sent an answer that cannot be used.",
     "provider_rejected": "The model provider refused the request for good.",
     "provider_unavailable": "The model provider could not be reached or is overloaded.",

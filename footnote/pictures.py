@@ -9,11 +9,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import documents, objects
 from footnote.errors import DocumentRejected, Invalid, NotFound, Unsupported
-from footnote.formats import has_pictures, parent
+from footnote.formats import has_pictures, ocr, parent
 from footnote.ids import new_id
-from footnote.models import PagePicture, Version
+from footnote.models import Page, PagePicture, Version
 from footnote.runtime import Runtime
 from footnote.storage import writing
+from footnote.tenants import scoped
 
 AT_ONCE = 2  # children at work for one process
 LONGEST_QUOTE = 8_000  # characters
@@ -69,14 +70,19 @@ async def highlights(rt: Runtime, tenant_id: str, document_id: str, number: int,
     """Where the characters `start:end` of a page's stored text stand on the page. Raises NotFound, Invalid."""
     async with rt.transaction() as session:
         version = await _shown(session, tenant_id, document_id, number)
-        text, _ = await documents.page_text(session, tenant_id, document_id, number)
-    quote = text[start:end]
+        of_version = scoped(Page, tenant_id).where(Page.version_id == version.id, Page.number == number)
+        page = (await session.scalars(of_version)).one_or_none()
+    if page is None:  # another version took its place just now
+        raise _no_page(number)
+    quote = page.text[start:end]
     if not quote.strip() or len(quote) > LONGEST_QUOTE:
         raise Invalid("invalid_request", f"Choose from 1 to {LONGEST_QUOTE} characters of the page's text.")
+    if page.words is not None:
+        return Highlights(number, quote, ocr.boxes(page.words, start, end))
     async with _room, rt.store.local_copy(version.object_key or "") as path:
         limits = rt.settings.parse_limits
         boxes = await parent.boxes(
-            path, version.media_type, limits, number=number, quote=quote, where=start / len(text)
+            path, version.media_type, limits, number=number, quote=quote, where=start / len(page.text)
         )
     return Highlights(number, quote, boxes)
 
@@ -86,7 +92,11 @@ async def _shown(session: AsyncSession, tenant_id: str, document_id: str, number
     document = (await documents.get(session, tenant_id, document_id)).document
     version = await session.get(Version, document.active_version_id) if document.active_version_id else None
     if version is None or number > (version.pages or 0):
-        raise NotFound("page_not_found", f"The document has no page {number} that is ready.")
+        raise _no_page(number)
     if not has_pictures(version.media_type):
         raise Unsupported("no_pictures", "Only the pages of PDFs can be shown.")
     return version
+
+
+def _no_page(number: int) -> NotFound:
+    return NotFound("page_not_found", f"The document has no page {number} that is ready.")

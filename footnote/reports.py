@@ -20,12 +20,17 @@ class Tally:
     replaced_characters: int = 0
     pages_without_text: int = 0
     empty_pages: list[int] = field(default_factory=list)  # their numbers, the first ones
+    ocr_pages: int = 0
+    ocr_languages: str = ""
 
     def add(self, page: Page, chunks: Sequence[Chunk]) -> None:
         self.pages += 1
         self.chunks += len(chunks)
         self.characters += len(page.text)
         self.replaced_characters += page.text.count("\ufffd")
+        if page.scan:
+            self.ocr_pages += 1
+            self.ocr_languages = page.scan.languages
         if not page.text.strip():
             self.pages_without_text += 1
             if len(self.empty_pages) < MOST_TOLD:
@@ -54,6 +59,14 @@ def warnings(counts: Mapping[str, Any]) -> list[Warned]:
                 "pages_without_text",
                 f"{counts['pages_without_text']} of {counts['pages']} pages have no text ({named}{more}): they are "
                 "empty, or pictures that need text recognition.",
+            )
+        )
+    if counts.get("ocr_pages"):
+        found.append(
+            Warned(
+                "recognised_pages",
+                f"{counts['ocr_pages']} of {counts['pages']} pages are pictures whose text was recognised "
+                f"({counts['ocr_languages']}): words may be wrong.",
             )
         )
     if counts.get("replaced_characters"):

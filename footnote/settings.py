@@ -16,11 +16,15 @@ MIB = 1024 * 1024
 
 @dataclass(frozen=True)
 class ParseLimits:
-    """What a parser's child process may use: CPU seconds, silent wall seconds, bytes of address space."""
+    """What a parser's child process may use: CPU seconds, silent wall seconds, bytes of address space.
+
+    And the languages (`eng+deu`) in which it reads pictures of text; none: it does not.
+    """
 
     cpu_seconds: int
     wall_seconds: int
     memory_bytes: int
+    ocr_languages: str = ""
 
 
 def _env(name: str, default: Any, meaning: str, **limits: Any) -> Any:
@@ -146,6 +150,17 @@ class Settings(BaseSettings):
     parse_memory_bytes: int = _env(
         "FOOTNOTE_PARSE_MEMORY_BYTES", 768 * MIB, "Address space a parser may use.", ge=64 * MIB
     )
+    ocr: Literal["auto", "off"] = _env(
+        "FOOTNOTE_OCR",
+        "auto",
+        "Text recognition of scanned pages: `auto` where the program `tesseract` is on the worker's PATH, or `off`.",
+    )
+    ocr_languages: str = _env(
+        "FOOTNOTE_OCR_LANGUAGES",
+        "eng",
+        "Languages of scanned pages, by tesseract's names: `eng+deu`. Their data must be installed.",
+        pattern=r"^[A-Za-z]\w*(/\w+)?(\+[A-Za-z]\w*(/\w+)?)*$",
+    )
     fetch_timeout_seconds: float = _env(
         "FOOTNOTE_FETCH_TIMEOUT_SECONDS", 300.0, "Longest time to fetch a document from an address.", gt=0
     )
@@ -247,7 +262,8 @@ class Settings(BaseSettings):
 
     @property
     def parse_limits(self) -> "ParseLimits":
-        return ParseLimits(self.parse_cpu_seconds, self.parse_wall_seconds, self.parse_memory_bytes)
+        languages = self.ocr_languages if self.ocr == "auto" else ""
+        return ParseLimits(self.parse_cpu_seconds, self.parse_wall_seconds, self.parse_memory_bytes, languages)
 
     @property
     def storage_location(self) -> str:

@@ -257,7 +257,7 @@ def main() -> int:
     parser.add_argument("--formats", default="", help="only these, by extension: pdf,docx")
     parser.add_argument("--alone", action="store_true", help="without the bare extractors")
     arguments = parser.parse_args()
-    extractors = {"Footnote": footnote(Settings(_env_file=None))}
+    extractors = {"Footnote": footnote(Settings(_env_file=None, ocr="off"))}
     if not arguments.alone:
         extractors["plain pypdf, python-docx"] = plain
         if shutil.which("pdftotext"):

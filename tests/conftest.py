@@ -86,6 +86,7 @@ def settings(migrated_url: str, redis_url: str, tmp_path: Path) -> Settings:
         storage_url=tmp_path.as_uri() + "/objects",
         data_dir=tmp_path / "data",
         webhook_allow_private=True,
+        ocr="off",
         chunk_size=400,
         chunk_overlap=50,
         embedding_batch=8,

@@ -178,6 +178,8 @@ class ReportOut(Out):
     pages: int = 0
     pages_without_text: int = 0
     empty_pages: list[int] = Field(default=[], description="Numbers of pages without text, the first ones.")
+    ocr_pages: Annotated[int, Field(description="Pages that are pictures whose text was recognised.")] = 0
+    ocr_languages: Annotated[str, Field(description="By tesseract's names: `eng+deu`.")] = ""
     characters: int = 0
     replaced_characters: int = 0
     chunks: int = 0

@@ -5,6 +5,8 @@ A format module defines
 - `MEDIA_TYPES`: media type -> file extensions, the usual one first;
 - `parse(path) -> Iterator[Block]`, which imports its heavy libraries inside, so that listing types costs
   nothing;
+- for one whose pages can be shown, `render(path, number, width)` and `boxes(path, number, quote, where)`; its `parse`
+  takes an `Ocr`, too, which reads the pages that are pictures;
 - for a binary format, `recognise(head) -> str | None`: the media type if a file that starts so is one of its;
 - for one that is kept in a zip, `MEMBERS`: how the names of members begin that no other format has, in lower case. If
   the zip declares a media type of its own, as OpenDocument does, that one counts and `MEMBERS` may be empty;
@@ -26,7 +28,7 @@ MOST_PAGES = 20_000
 # A heading path is stored with every chunk below it.
 HEADING_CHARACTERS = 200
 HEADING_DEPTH = 8
-_NOT_FORMATS = {"child", "parent", "sniffing"}
+_NOT_FORMATS = {"child", "ocr", "parent", "sniffing"}
 
 
 @dataclass(frozen=True)
@@ -52,12 +54,24 @@ class Section:
 
 
 @dataclass(frozen=True)
+class Scan:
+    """How a page's text was read from its picture: in which languages (`eng+deu`), and where its words stand.
+
+    A word: start and end in the text; left, top, right and bottom as shares of the page's width and height.
+    """
+
+    languages: str
+    words: list[tuple[int, int, float, float, float, float]]
+
+
+@dataclass(frozen=True)
 class Page:
     """A page's stored text and the sections that tile it."""
 
     number: int
     text: str
     sections: list[Section] = field(default_factory=list)
+    scan: Scan | None = None
 
 
 @cache

@@ -1,8 +1,9 @@
 """The process a parser runs in: `python -m footnote.formats.child WHAT MEDIA_TYPE PATH CPU_SECONDS MEMORY_BYTES ASKED`.
 
 It limits itself, then writes frames to stdout: the lengths of two parts, then a JSON part and one of bytes. Asked for
-`pages`, a frame is `{"page": n, "sections": [[start, end, [heading, ...]], ...]}` with the page's text; asked for
-`files`, the files within a container, `{"file": name}` and then `{"piece": true}` with bytes of it, again and again.
+`pages`, a frame is `{"page": n, "sections": [[start, end, [heading, ...]], ...], "scan": ...}` with the page's text;
+the scan is null, or the fields of `Scan` if that text was read from a picture. Asked for `files`, the files within a
+container, `{"file": name}` and then `{"piece": true}` with bytes of it, again and again.
 Asked for the `picture` of a page, or for the `boxes` of a quote on it, as ASKED says in JSON, one frame has it.
 The last frame is `{"done": how many}` or `{"error": code, "message": ..., "detail": ...}`. The process ends when its
 stdin is closed, so that it never outlives the one that started it. Imports are few: every document pays for them.
@@ -12,19 +13,23 @@ import contextlib
 import json
 import os
 import resource
+import signal
 import struct
 import sys
 import threading
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from footnote.errors import CODES, FootnoteError
 from footnote.formats import Page, is_container, module_for, paginate
+from footnote.formats.ocr import Ocr
 from footnote.text import clean
 
 LENGTHS = struct.Struct(">QQ")
 PAGES_PER_CPU_SECOND = 20
+CPU_SECONDS_PER_PICTURE = 2  # to draw it; tesseract has a limit of its own
 
 
 def _limit(cpu_seconds: int, memory_bytes: int) -> None:
@@ -47,6 +52,9 @@ def _soft(what: int, wanted: int) -> tuple[int, int]:
 
 def _end_with_parent() -> None:
     sys.stdin.buffer.read()
+    # With the program that works for us, if any: our parent made us a group.
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(os.getpid(), signal.SIGKILL)
     os._exit(1)
 
 
@@ -58,26 +66,31 @@ def _write(out: BinaryIO, head: dict[str, Any], body: bytes = b"") -> None:
     out.flush()
 
 
-def _pages(media_type: str, path: Path, cpu_seconds: int) -> Iterator[Page]:
+def _pages(media_type: str, path: Path, cpu_seconds: int, ocr: Ocr) -> Iterator[Page]:
     """Pages of the file; the CPU limit grows with them, for a long document is no attack."""
-    for page in paginate(module_for(media_type).parse(path)):
-        yield page
-        if page.number % PAGES_PER_CPU_SECOND == 0:
+    module = module_for(media_type)
+    drawn = 0
+    for page in paginate(module.parse(path, ocr) if hasattr(module, "render") else module.parse(path)):
+        yield ocr.mark(page)
+        if page.number % PAGES_PER_CPU_SECOND == 0 or ocr.pictures > drawn:
+            drawn = ocr.pictures
+            allowed = cpu_seconds + page.number // PAGES_PER_CPU_SECOND + CPU_SECONDS_PER_PICTURE * drawn
             with contextlib.suppress(ValueError, OSError):
-                allowed = cpu_seconds + page.number // PAGES_PER_CPU_SECOND
                 resource.setrlimit(resource.RLIMIT_CPU, _soft(resource.RLIMIT_CPU, allowed))
 
 
-def _send_pages(out: BinaryIO, media_type: str, path: Path, cpu_seconds: int, after: int) -> None:
-    done, has_text = after, after > 0
-    for page in _pages(media_type, path, cpu_seconds):
-        if page.number <= after:
+def _send_pages(out: BinaryIO, media_type: str, path: Path, cpu_seconds: int, ocr: Ocr) -> None:
+    done, has_text = ocr.after, ocr.after > 0
+    for page in _pages(media_type, path, cpu_seconds, ocr):
+        if page.number <= ocr.after:
             continue  # read all the same: what a page means may depend on those before it
         sections = [[section.start, section.end, section.heading] for section in page.sections]
-        _write(out, {"page": page.number, "sections": sections}, page.text.encode())
+        head = {"page": page.number, "sections": sections, "scan": asdict(page.scan) if page.scan else None}
+        _write(out, head, page.text.encode())
         done, has_text = page.number, has_text or bool(page.text.strip())
     enough = has_text or is_container(media_type)
-    _write(out, {"done": done} if enough else {"error": "no_text", "message": CODES["no_text"]})
+    message = ocr.nothing_found() or CODES["no_text"]
+    _write(out, {"done": done} if enough else {"error": "no_text", "message": message})
 
 
 def _send_files(out: BinaryIO, media_type: str, path: Path) -> None:
@@ -121,7 +134,7 @@ def main(what: str, media_type: str, path: str, cpu_seconds: int, memory_bytes: 
     try:
         match what:
             case "pages":
-                _send_pages(out, media_type, Path(path), cpu_seconds, asked["after"])
+                _send_pages(out, media_type, Path(path), cpu_seconds, Ocr(**asked))
             case "files":
                 _send_files(out, media_type, Path(path))
             case "picture":

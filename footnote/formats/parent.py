@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from footnote.errors import DocumentRejected
-from footnote.formats import Page, Section
+from footnote.formats import Page, Scan, Section
 from footnote.formats.child import LENGTHS
 
 if TYPE_CHECKING:
@@ -36,11 +36,14 @@ async def read_pages(
     `too_complex` when a limit was hit, `corrupt_file` when the parser crashed. The child is gone when this
     generator is closed, whatever closes it; wrap it in `contextlib.aclosing` to leave it early.
     """
-    async with aclosing(_frames("pages", path, media_type, limits, after=after)) as frames:
+    # A page that takes too long is passed over; we hear of it when the next one was read, within the silence allowed.
+    ocr = {"languages": limits.ocr_languages, "seconds": limits.wall_seconds / 3}
+    async with aclosing(_frames("pages", path, media_type, limits, after=after, **ocr)) as frames:
         async for head, body in frames:
             sections = [Section(start, end, tuple(heading)) for start, end, heading in head["sections"]]
-            yield Page(head["page"], body.decode(), sections)
-            del head, body, sections
+            scan = head["scan"] and Scan(head["scan"]["languages"], [tuple(word) for word in head["scan"]["words"]])
+            yield Page(head["page"], body.decode(), sections, scan)
+            del head, body, sections, scan
 
 
 async def read_files(
@@ -106,12 +109,14 @@ async def _frames(
 
 async def _start(what: str, path: Path, media_type: str, limits: "ParseLimits", asked: dict[str, Any]) -> Process:
     # A parser has no business with the keys in our environment.
-    environment = {"PYTHONPATH": str(_ROOT), "PYTHONSAFEPATH": "1", "PYTHONUTF8": "1"}
-    environment |= {name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH") if name in os.environ}
+    environment = {"PYTHONPATH": str(_ROOT), "PYTHONSAFEPATH": "1", "PYTHONUTF8": "1", "OMP_THREAD_LIMIT": "1"}
+    environment |= {
+        name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "TESSDATA_PREFIX") if name in os.environ
+    }
     command = [sys.executable, "-m", "footnote.formats.child", what, media_type, str(path)]
     command += [str(limits.cpu_seconds), str(limits.memory_bytes), json.dumps(asked)]
     return await asyncio.create_subprocess_exec(
-        *command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env=environment, limit=_BUFFER
+        *command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env=environment, limit=_BUFFER, process_group=0
     )
 
 
@@ -141,11 +146,10 @@ _ending: set[asyncio.Task[None]] = set()
 
 
 async def _end(process: Process) -> None:
-    """Kills the child and waits until it and its pipes are gone, even if the caller is cancelled."""
+    """Kills the child with what it started, and waits until it and its pipes are gone, even if we are cancelled."""
     # Not process.kill(): that reaps a child which has just ended, and the loop's own watcher then misses it.
-    if process.returncode is None:
-        with suppress(ProcessLookupError):
-            os.kill(process.pid, signal.SIGKILL)
+    with suppress(ProcessLookupError, PermissionError):  # macOS: a group of the dead
+        os.killpg(process.pid, signal.SIGKILL)
     task = asyncio.ensure_future(_drain(process))
     _ending.add(task)
     task.add_done_callback(_ending.discard)

@@ -2,17 +2,20 @@
 
 import re
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from footnote.errors import DocumentRejected
 from footnote.formats import Block, _pdf_annotations
 from footnote.formats._page_titles import PageTitles
-from footnote.formats._pdf_pages import boxes, render
+from footnote.formats._pdf_pages import boxes, is_scan, picture, render
 from footnote.formats._pdf_text import PageText
 
 if TYPE_CHECKING:
     from pypdf import PdfReader
+
+    from footnote.formats.ocr import Ocr
 
 __all__ = ["MEDIA_TYPES", "boxes", "parse", "recognise", "render"]
 
@@ -26,7 +29,7 @@ def recognise(head: bytes) -> str | None:
     return "application/pdf" if b"%PDF-" in head[:1024] else None
 
 
-def parse(path: Path) -> Iterator[Block]:
+def parse(path: Path, ocr: "Ocr | None" = None) -> Iterator[Block]:
     import pypdfium2
 
     try:
@@ -45,6 +48,8 @@ def parse(path: Path) -> Iterator[Block]:
             content = _page_text(document, index)
             if not outline:
                 above = tuple(filter(None, [titles.title(content)]))
+            if ocr and is_scan(document, index, content):
+                content = ocr.read(index + 1, content, partial(picture, document, index))
             for text, heading in _divide(content, above, outline.get(index, [])):
                 yield Block(text, index + 1, heading)
                 above = heading

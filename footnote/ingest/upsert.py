@@ -89,6 +89,7 @@ async def _insert_pages(session: AsyncSession, claim: Claim, batch: Sequence[Ext
                 "number": page.number,
                 "tenant_id": claim.tenant_id,
                 "text": page.text,
+                "words": page.words,
             }
             for page in batch
         ],

@@ -129,7 +129,7 @@ async def test_cpu_time_grows_with_pages() -> None:
     out = subprocess.run(
         [sys.executable, "-c", GROWING], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2]
     )
-    assert out.stdout.split() == ["5", "7"]
+    assert out.stdout.split() == ["5", "7", "11"], "a second for 20 pages, two for each that was drawn"
 
 
 GROWING = """
@@ -137,10 +137,23 @@ import resource, sys
 from pathlib import Path
 from typing import TypeVar
 from footnote.formats import Block, child
+from footnote.formats.ocr import Ocr
+
+def drawn(path, ocr):
+    for page in range(1, 4):
+        ocr.read(page, "", None)
+        yield Block("x", page)
+
+class Scans:
+    parse, render = staticmethod(drawn), None
+
 child.module_for = lambda _: type("", (), {"parse": lambda path: (Block("x", page) for page in range(1, 46))})
 resource.setrlimit(resource.RLIMIT_CPU, (5, resource.getrlimit(resource.RLIMIT_CPU)[1]))
 print(resource.getrlimit(resource.RLIMIT_CPU)[0])
-list(child._pages("x", Path("x"), 5))
+list(child._pages("x", Path("x"), 5, Ocr("", 1.0)))
+print(resource.getrlimit(resource.RLIMIT_CPU)[0])
+child.module_for = lambda _: Scans
+list(child._pages("x", Path("x"), 5, Ocr("", 1.0)))
 print(resource.getrlimit(resource.RLIMIT_CPU)[0])
 """
 
