@@ -1,8 +1,10 @@
 """Bytes on their way into the store: measured, hashed and their type told as they pass; nothing is kept in memory."""
 
+import asyncio
 import hashlib
 import unicodedata
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from footnote.errors import Invalid, TooLarge
@@ -36,30 +38,55 @@ async def take_in(rt: Runtime, key: str, filename: str, pieces: AsyncIterator[by
     Raises Invalid(empty_file, type_mismatch), Unsupported or TooLarge; then nothing is in the store, and `pieces` has
     not been read to its end.
     """
-    name = safe_filename(filename)
-    limit = rt.settings.max_upload_bytes
-    size, digest, head = 0, hashlib.sha256(), b""
-    media_type: str | None = None
+    seen = _Seen(filename, rt.settings.max_upload_bytes)
     async with writing(rt.store, key) as out:
         waiting = bytearray()
         async for piece in pieces:
-            size += len(piece)
-            if size > limit:
-                raise TooLarge("too_large", f"The file is over the limit of {limit} bytes.")
-            digest.update(piece)
-            if media_type is None:
-                head += piece[: HEAD_BYTES - len(head)]
-                if len(head) == HEAD_BYTES:
-                    media_type = sniff(head, name)
+            seen.add(piece)
             waiting += piece
             if len(waiting) >= WRITE_BYTES:
                 await out.write(bytes(waiting))
                 waiting.clear()
-        if not size:
-            raise Invalid("empty_file")
-        media_type = media_type or sniff(head, name)
+        upload = seen.upload(key)
         await out.write(bytes(waiting))
-    return Upload(filename=name, media_type=media_type, sha256=digest.digest(), bytes=size, object_key=key)
+    return upload
+
+
+async def look_through(rt: Runtime, key: str, filename: str) -> Upload:
+    """What is to be known of a file that is in the store already. Raises as `take_in` does."""
+    seen = _Seen(filename, rt.settings.max_upload_bytes)
+    async with aclosing(rt.store.read(key)) as pieces:
+        async for piece in pieces:
+            await asyncio.to_thread(seen.add, piece)  # large pieces, which others need not wait for
+    return seen.upload(key)
+
+
+class _Seen:
+    """What is learned of a file from its bytes as they pass."""
+
+    def __init__(self, filename: str, limit: int) -> None:
+        self._filename = safe_filename(filename)
+        self._limit = limit
+        self._bytes = 0
+        self._digest = hashlib.sha256()
+        self._head = b""
+        self._media_type: str | None = None
+
+    def add(self, piece: bytes) -> None:
+        self._bytes += len(piece)
+        if self._bytes > self._limit:
+            raise TooLarge("too_large", f"The file is over the limit of {self._limit} bytes.")
+        self._digest.update(piece)
+        if self._media_type is None:
+            self._head += piece[: HEAD_BYTES - len(self._head)]
+            if len(self._head) == HEAD_BYTES:
+                self._media_type = sniff(self._head, self._filename)
+
+    def upload(self, key: str) -> Upload:
+        if not self._bytes:
+            raise Invalid("empty_file")
+        media_type = self._media_type or sniff(self._head, self._filename)
+        return Upload(self._filename, media_type, self._digest.digest(), self._bytes, key)
 
 
 def safe_filename(given: str) -> str:

@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager, suppress
 
-from sqlalchemy import CursorResult, delete, func, select, update
+from sqlalchemy import CursorResult, Update, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -27,6 +27,16 @@ async def reserve(session: AsyncSession, key: str) -> None:
     await session.execute(insert(UnownedObject).values(key=key, delete_at=from_now(RESERVED_SECONDS)))
 
 
+async def keep(session: AsyncSession, key: str, seconds: float) -> None:
+    """Keeps a reserved object for at least so many seconds from now."""
+    await session.execute(_kept(key, seconds))
+
+
+def _kept(key: str, seconds: float) -> Update:
+    later = func.greatest(UnownedObject.delete_at, from_now(seconds))
+    return update(UnownedObject).where(UnownedObject.key == key).values(delete_at=later)
+
+
 async def adopt(session: AsyncSession, key: str) -> None:
     """The caller's transaction names the object from now on. Raises Unavailable if it came too late."""
     mine = (UnownedObject.key == key) & UnownedObject.deleting.is_(False)
@@ -42,6 +52,12 @@ async def give_up(session: AsyncSession, keys: Iterable[str | None]) -> None:
     if rows:
         given_up = insert(UnownedObject).values(rows)
         await session.execute(given_up.on_conflict_do_update(index_elements=["key"], set_={"delete_at": func.now()}))
+
+
+async def withdraw(session: AsyncSession, key: str) -> None:
+    """Gives up a reserved object; whoever is about to adopt it comes too late."""
+    withdrawn = update(UnownedObject).where(UnownedObject.key == key)
+    await session.execute(withdrawn.values(deleting=True, delete_at=func.now()))
 
 
 async def give_up_versions(session: AsyncSession, document_id: str, but: str | None) -> list[str]:
@@ -75,14 +91,20 @@ async def reserved(rt: Runtime, key: str) -> AsyncIterator[None]:
     """Keeps an object while the block writes it and adopts it; gives it up when the block raises."""
     async with rt.transaction() as session:
         await reserve(session, key)
-    longer = update(UnownedObject).where(UnownedObject.key == key).values(delete_at=from_now(RESERVED_SECONDS))
     try:
-        async with rt.repeating(longer, RESERVED_SECONDS / 3):
+        async with kept(rt, key):
             yield
     except BaseException:
         with suppress(DatabaseAway):  # then its time runs out by itself
             await asyncio.shield(_let_go(rt, key))
         raise
+
+
+@asynccontextmanager
+async def kept(rt: Runtime, key: str) -> AsyncIterator[None]:
+    """Keeps a reserved object while the block runs, however long that takes."""
+    async with rt.repeating(_kept(key, RESERVED_SECONDS), RESERVED_SECONDS / 3):
+        yield
 
 
 async def _let_go(rt: Runtime, key: str) -> None:

@@ -7,8 +7,10 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+from botocore.exceptions import ClientError
 
 from footnote.errors import DocumentRejected, Invalid, Unavailable
 from footnote.storage import PART, UNFINISHED, LocalStore, S3Store, S3Writer, Store, Writer, open_store, writing
@@ -388,6 +390,32 @@ async def test_nothing_arrives_in_s3_after_a_writer_that_was_cancelled(
     await s3.delete("o")
     assert await asyncio.to_thread(answered.wait, 10)
     assert (keys(s3), parts_left(s3)) == ([], [])
+
+
+@pytest.mark.s3
+async def test_an_address_for_others_names_their_endpoint_and_signs_the_size(s3: S3Store) -> None:
+    outside = S3Store(s3.bucket, s3.prefix, "https://files.example.org")
+    outside._opened = s3.client
+    write = await outside.parts.begin("o")
+    first, second = await outside.parts.sign("o", write, [PART, 5], 60)
+    assert first.startswith(f"https://files.example.org/{s3.bucket}/pre/fix/o?")
+    for number, address in ((1, first), (2, second)):
+        asked = dict(parse_qsl(urlsplit(address).query))
+        assert (asked["partNumber"], asked["uploadId"], asked["X-Amz-Expires"]) == (str(number), write, "60")
+        assert asked["X-Amz-SignedHeaders"] == "content-length;host"
+
+
+@pytest.mark.s3
+async def test_parts_that_are_no_longer_known_are_missing(s3: S3Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As by a rule of the bucket; the server here answers otherwise."""
+
+    def no_such_upload(**_: Any) -> Any:
+        raise ClientError({"Error": {"Code": "NoSuchUpload"}}, "ListParts")
+
+    write = await s3.parts.begin("o")
+    monkeypatch.setattr(s3.client, "list_parts", no_such_upload)
+    with pytest.raises(DocumentRejected, match="object_missing"):
+        await s3.parts.join("o", write, [5])
 
 
 @pytest.mark.s3

@@ -1,4 +1,4 @@
-"""Uploads: a document, many, a text, or a bare body. Each is durable before the answer is 202."""
+"""Uploads: a document, many, a text, a bare body, or past us to the store. Each is durable before the answer is 202."""
 
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Annotated, Any
@@ -7,11 +7,12 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import Field
 
 from api import uploads
-from api.deps import IdempotencyKey, RuntimeDep, Writer
+from api.deps import IdempotencyKey, Plain, RuntimeDep, Writer
 from api.errors import problem_body, request_id_of
 from api.schemas.documents import AcceptedOut, BatchOut
+from api.schemas.uploads import DirectUploadOut
 from api.uploads import Rejected, UploadFields
-from footnote import documents, idempotency, outgoing
+from footnote import direct_uploads, documents, idempotency, outgoing
 from footnote.errors import FootnoteError
 from footnote.idempotency import Once
 from footnote.intake import Upload, safe_filename
@@ -69,6 +70,19 @@ class UrlIn(UploadFields):
     ] = None
 
 
+class DirectIn(UploadFields):
+    """A file that is to be sent to the object store directly."""
+
+    filename: Annotated[str, Field(min_length=1, max_length=255)]
+    size: Annotated[int, Field(ge=0, description="Bytes of the whole file, no more and no fewer.")]
+    sha256: Annotated[
+        str | None, Field(pattern="^[0-9a-fA-F]{64}$", description="Of the whole file, to be checked at the end.")
+    ] = None
+
+
+UploadId = Annotated[Plain, Path(max_length=64)]
+
+
 @router.post("/documents", status_code=202, operation_id="documents_create", openapi_extra=_form(_FILE, _FIELDS))
 async def upload(
     request: Request, response: Response, rt: RuntimeDep, caller: Writer, key: IdempotencyKey = None
@@ -101,6 +115,38 @@ async def put(
     ):
         reply = await _accept(request, response, rt, caller.tenant_id, stored, fields, held)
     return AcceptedOut.model_validate(reply)
+
+
+@router.post("/uploads", status_code=201, operation_id="uploads_create")
+async def begin_direct(body: DirectIn, rt: RuntimeDep, caller: Writer) -> DirectUploadOut:
+    """For large files: PUT each part to its address in the object store, in any order, then complete the upload."""
+    fields = UploadFields(**body.model_dump(exclude={"filename", "size", "sha256"}))
+    _check_callback(rt, fields)
+    sha256 = bytes.fromhex(body.sha256) if body.sha256 else None
+    begun = await direct_uploads.begin(rt, caller.tenant_id, body.filename, body.size, sha256, fields.model_dump())
+    return DirectUploadOut.of(*begun)
+
+
+@router.post("/uploads/{upload_id}/complete", status_code=202, operation_id="uploads_complete")
+async def complete_direct(
+    upload_id: UploadId, request: Request, response: Response, rt: RuntimeDep, caller: Writer
+) -> AcceptedOut:
+    """Joins the parts and queues the document's ingestion. Sent again, it is answered the same for 24 hours."""
+    asked = {"path": request.url.path}
+    async with idempotency.once(rt, caller.tenant_id, request.url.path) as held:
+        reply = _replay(response, held, asked)
+        if reply is None:
+            async with direct_uploads.arrived(rt, caller.tenant_id, upload_id) as (stored, given):
+                fields = UploadFields.model_validate(given)
+                reply = await _accept_once(request, rt, caller.tenant_id, stored, fields, held, asked)
+    response.headers["Location"] = f"/v1/jobs/{reply['job']['id']}"
+    return AcceptedOut.model_validate(reply)
+
+
+@router.delete("/uploads/{upload_id}", status_code=204, operation_id="uploads_abort")
+async def abort_direct(upload_id: UploadId, rt: RuntimeDep, caller: Writer) -> None:
+    """Forgets an upload that is not completed, and what was sent of it."""
+    await direct_uploads.abort(rt, caller.tenant_id, upload_id)
 
 
 @router.post("/documents/text", status_code=202, operation_id="documents_create_text")
@@ -214,12 +260,25 @@ async def _accept(
     reply = _replay(response, held, asked)
     if reply is None:
         _check_callback(rt, fields)
-        async with rt.transaction() as session:
-            accepted = await documents.accept(
-                session, rt, stored, tenant_id=tenant_id, **fields.model_dump(), request_id=request_id_of(request)
-            )
-            reply = AcceptedOut.of(accepted).model_dump(mode="json")
-            if held:
-                await idempotency.finish(session, held, asked, reply, accepted.details.document.id)
+        reply = await _accept_once(request, rt, tenant_id, stored, fields, held, asked)
     response.headers["Location"] = f"/v1/jobs/{reply['job']['id']}"
+    return reply
+
+
+async def _accept_once(
+    request: Request,
+    rt: Runtime,
+    tenant_id: str,
+    stored: Upload,
+    fields: UploadFields,
+    held: Once | None,
+    asked: dict[str, Any],
+) -> dict[str, Any]:
+    async with rt.transaction() as session:
+        accepted = await documents.accept(
+            session, rt, stored, tenant_id=tenant_id, **fields.model_dump(), request_id=request_id_of(request)
+        )
+        reply = AcceptedOut.of(accepted).model_dump(mode="json")
+        if held:
+            await idempotency.finish(session, held, asked, reply, accepted.details.document.id)
     return reply

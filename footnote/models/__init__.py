@@ -13,7 +13,7 @@ from footnote.models.documents import (
     chunk_id,
 )
 from footnote.models.jobs import Job, JobCallback, JobStep, Pause, WebhookDelivery
-from footnote.models.stored import Artifact, PagePicture, UnownedObject
+from footnote.models.stored import Artifact, DirectUpload, PagePicture, UnownedObject
 from footnote.models.tenancy import ApiKey, IdempotencyKey, Tenant
 
 __all__ = [
@@ -23,6 +23,7 @@ __all__ = [
     "Chunk",
     "Collection",
     "Deletion",
+    "DirectUpload",
     "Document",
     "Embedding",
     "EmbeddingSpace",

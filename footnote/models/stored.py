@@ -3,10 +3,10 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Index
+from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary
 from sqlalchemy.orm import Mapped, mapped_column
 
-from footnote.models.base import Base, ref
+from footnote.models.base import Base, id_, ref
 
 
 class Artifact(Base):
@@ -45,3 +45,23 @@ class UnownedObject(Base):
     key: Mapped[str] = mapped_column(primary_key=True)
     delete_at: Mapped[datetime]
     deleting: Mapped[bool] = mapped_column(server_default="false")  # too late to be adopted
+
+
+class DirectUpload(Base):
+    """An object that a client writes straight to the store, and what was said of it at the beginning.
+
+    It goes with the reservation of the object: when that is adopted, or swept away.
+    """
+
+    __tablename__ = "direct_upload"
+
+    id: Mapped[str] = id_()
+    tenant_id: Mapped[str] = ref("tenant")
+    key: Mapped[str] = mapped_column(ForeignKey("unowned_object.key", ondelete="CASCADE"), unique=True)
+    write: Mapped[str]  # its name in the store
+    filename: Mapped[str]
+    sha256: Mapped[bytes | None] = mapped_column(LargeBinary)  # as declared
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    part_bytes: Mapped[int] = mapped_column(BigInteger)  # of every part but the last
+    fields: Mapped[dict[str, Any]]
+    expires_at: Mapped[datetime]

@@ -186,7 +186,7 @@ class S3Parts:
         upload = self._store.where(key) | {"UploadId": write}
         there = {part["PartNumber"]: part for part in (await self._store.call("list_parts", **upload)).get("Parts", ())}
         wanted = dict(enumerate(sizes, 1))
-        if any(number not in wanted or part["Size"] != wanted[number] for number, part in there.items()):
+        if any(part["Size"] != wanted.get(number) for number, part in there.items()):
             raise Invalid("size_mismatch", "What was sent has not the size that was declared; nothing of it was kept.")
         if missing := sorted(wanted.keys() - there.keys()):
             some = ", ".join(map(str, missing[:MOST_NAMED])) + (", ..." if len(missing) > MOST_NAMED else "")

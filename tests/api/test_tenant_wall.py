@@ -6,6 +6,10 @@ from typing import Any
 import pytest
 
 from api.app import create_app
+from footnote import documents, objects
+from footnote.clock import from_now
+from footnote.ids import new_id
+from footnote.models import DirectUpload
 from footnote.runtime import Runtime
 from tests import driving
 from tests.conftest import Person
@@ -14,7 +18,7 @@ pytestmark = pytest.mark.anyio
 TEXT = "The zircon lamp was lit by Agnes Tolmie in the year 1874."
 # What some routes insist on beside the ids.
 QUERIES = {"/v1/documents/{document_id}/pages/{number}/highlights": {"char_start": 0, "char_end": 9}}
-UNKNOWN = {"document_id": "doc_unknown", "job_id": "job_unknown"}
+UNKNOWN = {"document_id": "doc_unknown", "job_id": "job_unknown", "upload_id": "upl_unknown"}
 
 
 def _routes() -> list[tuple[str, str]]:
@@ -31,7 +35,19 @@ def _concrete(path: str, ids: dict[str, str]) -> str:
 async def ids(rt: Runtime, alice: Person) -> dict[str, str]:
     accepted = await driving.accept(rt, alice.tenant_id, TEXT, external_id="secret", collection="private")
     await driving.run(rt, accepted.details.job.id)
-    return {"document_id": accepted.details.document.id, "job_id": accepted.details.job.id}
+    upload_id = await _open_upload(rt, alice.tenant_id)
+    return {"document_id": accepted.details.document.id, "job_id": accepted.details.job.id, "upload_id": upload_id}
+
+
+async def _open_upload(rt: Runtime, tenant_id: str) -> str:
+    """One that is sent to the store directly, as far as the database knows of it."""
+    key = documents.object_key(tenant_id)
+    upload = DirectUpload(id=new_id("upl"), tenant_id=tenant_id, key=key, write="w", filename="a.txt")
+    upload.bytes, upload.part_bytes, upload.fields, upload.expires_at = 1, 1, {}, from_now(60)
+    async with rt.transaction() as session:
+        await objects.reserve(session, key)
+        session.add(upload)
+    return upload.id
 
 
 def test_the_matrix_is_not_empty() -> None:

@@ -1,0 +1,31 @@
+"""Uploads that go straight to the object store."""
+
+from datetime import datetime
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from api.schemas.common import Out
+from footnote.direct_uploads import Part
+from footnote.models import DirectUpload
+
+
+class PartOut(Out):
+    number: int
+    offset: int
+    size: int
+    url: Annotated[str, Field(description="Takes just these bytes, until the upload expires; needs no API key.")]
+
+
+class DirectUploadOut(Out):
+    """What is to be sent, and where."""
+
+    upload_id: str
+    expires_at: datetime
+    method: Literal["PUT"] = "PUT"
+    parts: list[PartOut]
+
+    @classmethod
+    def of(cls, upload: DirectUpload, parts: list[Part]) -> "DirectUploadOut":
+        shown = [PartOut.model_validate(part) for part in parts]
+        return cls(upload_id=upload.id, expires_at=upload.expires_at, parts=shown)
