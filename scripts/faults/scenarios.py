@@ -4,6 +4,7 @@ import asyncio
 import os
 import random
 import signal
+import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -66,6 +67,7 @@ async def storm(options: Options) -> Report:
         checks.requests(report, on.watch, on.load)
         report.recovery(on.watch.faults)
         report.exactly("looks that found a job standing still", 0, len(on.watch.stalls))
+        print(*on.watch.stalls, sep="\n", end="", file=sys.stderr)
     return report
 
 
