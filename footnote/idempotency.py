@@ -90,7 +90,7 @@ async def _take(session: AsyncSession, tenant_id: str, key: str) -> Once:
         return mine
     used = await session.get_one(IdempotencyKey, (tenant_id, key))
     if used.fingerprint is None:
-        raise Conflict("request_in_flight", "The same request is still being worked on.")
+        raise Conflict("request_in_flight", "An earlier request for this is still being worked on.")
     if used.reply is None:
         raise Conflict("document_deleted", "The document made by this request has been deleted.")
     return Once(tenant_id, key, used.holder, used.fingerprint, used.reply)
@@ -107,7 +107,7 @@ async def finish(
     )
     assert isinstance(kept, CursorResult)
     if kept.rowcount != 1:
-        raise Conflict("request_in_flight", "The same request was begun anew in the meantime.")
+        raise Conflict("request_in_flight", "A later request for this took over in the meantime.")
 
 
 async def forget_document(session: AsyncSession, tenant_id: str, document_id: str) -> None:
