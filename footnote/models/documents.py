@@ -60,6 +60,12 @@ class Document(Base):
         Index("ix_document_tenant_id_id", "tenant_id", "id"),
         Index("ix_document_tenant_id_collection_id_id", "tenant_id", "collection_id", "id"),
         Index("ix_document_collection_id_sha256", "collection_id", "sha256"),
+        Index(
+            "ix_document_metadata",
+            "metadata",
+            postgresql_using="gin",
+            postgresql_ops={"metadata": "jsonb_path_ops"},
+        ),
         Index("ix_document_parent_id", "parent_id", postgresql_where=text("parent_id IS NOT NULL")),
         Index(
             "uq_document_collection_id_external_id",
@@ -124,6 +130,9 @@ class Page(Base):
     words: Mapped[list[list[float]] | None] = mapped_column(JSONB(none_as_null=True))
 
 
+_SEARCHED = "context || E'\\n' || text"
+
+
 class Chunk(Base):
     """Rows of active versions only: the upsert step replaces a document's rows in one transaction.
 
@@ -156,7 +165,8 @@ class Chunk(Base):
     words: Mapped[int]
     text_sha256: Mapped[bytes] = mapped_column(LargeBinary)  # of what was embedded: names the row of `embedding`
     tsv: Mapped[str] = mapped_column(
-        TSVECTOR, Computed("to_tsvector(language, context || E'\\n' || text)", persisted=True)
+        TSVECTOR,
+        Computed(f"to_tsvector(language, {_SEARCHED}) || array_to_tsvector(identifiers({_SEARCHED}))", persisted=True),
     )
     embedding: Mapped[Any] = mapped_column(HALFVEC())
 

@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import cache, collections
 from footnote.errors import Conflict
+from footnote.filters import Filter
 from footnote.models import Collection, EmbeddingSpace, chunk_id
 from footnote.retrieval import keyword_leg, vector_leg
 from footnote.retrieval.fusion import FUSED, HITS
@@ -25,6 +26,7 @@ class Query:
     text: str
     collections: Sequence[str] | None = None
     document_ids: Sequence[str] | None = None
+    filter: Filter | None = None
     mode: Mode = "hybrid"
     top_k: int = 10
 
@@ -83,7 +85,7 @@ async def search(rt: Runtime, query: Query) -> list[Hit]:
 async def _run(
     session: AsyncSession, query: Query, chosen: Sequence[Collection], space: EmbeddingSpace, vector: Any
 ) -> list[Hit]:
-    scope = scope_of(query.tenant_id, [each.id for each in chosen], query.document_ids)
+    scope = scope_of(query.tenant_id, [each.id for each in chosen], query.document_ids, query.filter)
     large = await _is_large(session, scope)
     legs = []
     if vector is not None:

@@ -17,7 +17,8 @@ FUSED = {
     "hybrid": """,
 fused AS (
     SELECT coalesce(v.version_id, k.version_id) AS version_id, coalesce(v.position, k.position) AS position,
-           (coalesce(1.0 / (60 + v.rank), 0) + coalesce(1.0 / (60 + k.rank), 0))::float AS score,
+           (coalesce(1.0 / (60 + v.rank), 0) + coalesce(1.0 / (60 + k.rank), 0)
+            + CASE WHEN k.needles > 0 THEN 1.0 / 60 ELSE 0 END)::float AS score,
            v.similarity, k.coverage::float AS coverage
     FROM vector v FULL JOIN keyword k ON k.version_id = v.version_id AND k.position = v.position
     ORDER BY score DESC, 1, 2 LIMIT :top_k

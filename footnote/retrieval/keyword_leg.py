@@ -1,10 +1,13 @@
-"""The keyword leg: BM25 over Postgres full text.
+"""The keyword leg: BM25 over Postgres full text, and what must match to the letter.
 
 BM25 is that of Robertson and Zaragoza, 2009, "The Probabilistic Relevance Framework: BM25 and Beyond", k1 = 1.2 and
 b = 0.75. Any of the question's lexemes counts; only the rarest ones fetch candidates, over which the average length is
-taken.
+taken. Identifiers (error codes, versions, part numbers, addresses) are lexemes of their own beside their parts: the
+SQL function `identifiers` says which. A chunk with a rare one, or with a phrase that the question puts in quotes,
+ranks before those without.
 """
 
+import re
 from collections.abc import Collection
 
 from footnote.retrieval.scope import Scope
@@ -13,12 +16,19 @@ CANDIDATES = 2000  # lexemes fetch candidates, the rarest first, until there are
 MOST_CANDIDATES = 10_000  # a more frequent lexeme is counted, and fetched, no further
 LEXEMES = 64  # of a question, the rarest
 DEPTH = 100
+RARE_SHARE = 0.01  # an identifier in more of the chunks names nothing in particular
+PHRASES = 8
+
+_QUOTED = re.compile(r"\"([^\"]+)\"|“([^”]+)”|«([^»]+)»|„([^“”]+)[“”]")
 
 
 def leg(scope: Scope, question: str, languages: Collection[str], *, large: bool) -> str:
+    phrases = ["".join(groups) for groups in _QUOTED.findall(question)]
     scope.parameters |= {
         "languages": sorted(set(languages)),
         "query": question,
+        "phrases": phrases[:PHRASES],
+        "rare_share": RARE_SHARE,
         "candidates": CANDIDATES,
         "most": MOST_CANDIDATES,
         "lexemes": LEXEMES,
@@ -42,18 +52,26 @@ corpus AS (
 )"""
 
 _LEG = """,
-lexeme AS (
-    SELECT DISTINCT l.lexeme, ('''' || replace(replace(l.lexeme, '\\', '\\\\'), '''', '''''') || '''')::tsquery AS tsq
+named AS (
+    SELECT l.lexeme, false AS exact
     FROM unnest(CAST(:languages AS text[])) AS language(name),
          unnest(to_tsvector(CAST(language.name AS regconfig), :query)) AS l
-    ORDER BY l.lexeme LIMIT 4 * :lexemes
+    UNION ALL
+    SELECT word, true FROM unnest(identifiers(:query)) AS word
+),
+lexeme AS (
+    SELECT n.lexeme, bool_or(n.exact) AS exact,
+           ('''' || replace(replace(n.lexeme, '\', '\\\'), '''', '''''') || '''')::tsquery AS tsq
+    FROM named n GROUP BY n.lexeme ORDER BY 2 DESC, 1 LIMIT 4 * :lexemes
 ),
 counted AS (
-    SELECT lexeme, tsq, (SELECT count(*) FROM (SELECT 1 FROM pool c WHERE c.tsv @@ tsq LIMIT :most) AS found) AS df
+    SELECT lexeme, tsq, exact,
+           (SELECT count(*) FROM (SELECT 1 FROM pool c WHERE c.tsv @@ tsq LIMIT :most) AS found) AS df
     FROM lexeme
 ),
 weighted AS (
     SELECT lexeme, tsq, df, ln(1 + greatest(size - df + 0.5, 0.5) / (df + 0.5)) AS idf,
+           exact AND df BETWEEN 1 AND greatest(1, size * :rare_share) AS is_needle,
            sum(df) OVER (ORDER BY df, lexeme) - df AS before
     FROM counted, corpus ORDER BY df, lexeme LIMIT :lexemes
 ),
@@ -72,8 +90,20 @@ scored AS (
     WHERE w.lexeme = t.lexeme
     GROUP BY c.version_id, c.position
 ),
+needle AS (
+    SELECT tsq FROM weighted WHERE is_needle
+    UNION ALL
+    SELECT phraseto_tsquery(CAST(language.name AS regconfig), phrase)
+    FROM unnest(CAST(:languages AS text[])) AS language(name), unnest(CAST(:phrases AS text[])) AS phrase
+),
+exact AS (
+    SELECT c.version_id, c.position, count(*) AS needles
+    FROM needle, LATERAL (SELECT p.version_id, p.position FROM pool p WHERE p.tsv @@ needle.tsq LIMIT :most) AS c
+    GROUP BY c.version_id, c.position
+),
 keyword AS (
-    SELECT version_id, position, held / (SELECT sum(idf) FROM weighted) AS coverage,
-           row_number() OVER (ORDER BY bm25 DESC, version_id, position) AS rank
-    FROM scored ORDER BY rank LIMIT :keyword_depth
+    SELECT version_id, position, coalesce(held, 0) / (SELECT sum(idf) FROM weighted) AS coverage,
+           coalesce(needles, 0) AS needles,
+           row_number() OVER (ORDER BY needles DESC NULLS LAST, bm25 DESC NULLS LAST, version_id, position) AS rank
+    FROM scored FULL JOIN exact USING (version_id, position) ORDER BY rank LIMIT :keyword_depth
 )"""
