@@ -82,6 +82,7 @@ for name in api worker; do
     try "footnote-$name" python -c "import importlib.util as u, sys; sys.exit(not all(map(u.find_spec, ['api', 'worker', 'migrations'])))"
 done
 try footnote-api python -c "import api.app"
+try footnote-worker sh -c "tesseract --list-langs | grep -qx eng"
 try footnote-worker env REDIS_URL=redis://127.0.0.1:1 celery --app worker.app report >/dev/null
 store images
 echo "docker check: both images build and start"
