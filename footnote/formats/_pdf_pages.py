@@ -73,14 +73,18 @@ def is_scan(document: Any, index: int, text: str) -> bool:
         page.close()
 
 
-def picture(document: Any, index: int) -> "Image":
-    """The page in shades of grey, as text recognition wants it."""
+def picture(document: Any, index: int) -> "Image | None":
+    """The page in shades of grey, as text recognition wants it; none of a page that cannot be drawn."""
+    import pypdfium2
+
     page = document[index]
     try:
         breadth, height = page.get_size()
-        scale = min(DPI / 72, (MAX_PIXELS / (breadth * height)) ** 0.5)
+        scale = min(DPI / 72, (MAX_PIXELS / max(breadth * height, 1.0)) ** 0.5)
         image: Image = page.render(scale=scale, grayscale=True, may_draw_forms=False).to_pil()
         return image
+    except pypdfium2.PdfiumError:
+        return None
     finally:
         page.close()
 

@@ -58,14 +58,15 @@ class Ocr:
     pictures: int = 0  # met so far
     _words: dict[int, list[Word]] = field(default_factory=dict)
 
-    def read(self, number: int, text: str, picture: Callable[[], "Image"]) -> str:
+    def read(self, number: int, text: str, picture: Callable[[], "Image | None"]) -> str:
         """The text of a page that is a picture with little or no `text` of its own: whichever is more."""
         if number <= self.after:
             return text
         self.pictures += 1
         if not self._program:
             return text
-        lines = self._lines(picture())
+        image = picture()
+        lines = self._lines(image) if image else []
         found = _joined(lines)
         if _letters(found) <= _letters(text):
             return text
