@@ -1,20 +1,24 @@
 """A document's life: accepted, deduplicated, given versions, looked at. Its end is in `deletion`."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import Select, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import collections, jobs, objects, webhooks
-from footnote.errors import NotFound
+from footnote.errors import NotFound, TooLarge
+from footnote.filters import Filter, sql
 from footnote.ids import new_id
 from footnote.intake import Upload
 from footnote.models import Chunk, Collection, Document, Job, Page, Version
 from footnote.runtime import Runtime
 from footnote.tenants import scoped
 from footnote.text import clean
+
+METADATA_BYTES = 64 * 1024  # as JSON, however it came together
 
 
 @dataclass(frozen=True)
@@ -145,6 +149,34 @@ async def _supersede(
         document.attributes = metadata
 
 
+async def patch_metadata(session: AsyncSession, tenant_id: str, document_id: str, patch: dict[str, Any] | None) -> None:
+    """Merges the patch into the metadata as RFC 7396 has it. Raises NotFound, TooLarge."""
+    chosen = scoped(Document, tenant_id).where(Document.id == document_id)
+    document = await session.scalar(chosen.with_for_update(key_share=True))
+    if document is None:
+        raise _unknown(document_id)
+    merged = {} if patch is None else merge(document.attributes, patch)
+    if len(json.dumps(merged, ensure_ascii=False).encode()) > METADATA_BYTES:
+        raise TooLarge("too_large", f"The metadata would be over the limit of {METADATA_BYTES} bytes.")
+    document.attributes = merged
+    document.updated_at = func.now()
+    await session.flush()
+    await session.refresh(document)
+
+
+def merge(target: Any, patch: Any) -> Any:
+    """MergePatch of RFC 7396, section 2."""
+    if not isinstance(patch, dict):
+        return patch
+    merged = dict(target) if isinstance(target, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            merged.pop(name, None)
+        else:
+            merged[name] = merge(merged.get(name), value)
+    return merged
+
+
 async def ancestors(session: AsyncSession, document: Document) -> list[str]:
     """Ids of the containers that the document was found in, the nearest first."""
     found = []
@@ -216,9 +248,13 @@ async def get(session: AsyncSession, tenant_id: str, document_id: str) -> Detail
     """Raises NotFound."""
     found = (await session.execute(_details(tenant_id).where(Document.id == document_id))).one_or_none()
     if found is None:
-        raise NotFound("document_not_found", f"There is no document {document_id!r}.")
+        raise _unknown(document_id)
     document, version, job, name = found
     return Details(document, version, job, name)
+
+
+def _unknown(document_id: str) -> NotFound:
+    return NotFound("document_not_found", f"There is no document {document_id!r}.")
 
 
 async def page_of(
@@ -230,6 +266,7 @@ async def page_of(
     collection: str | None = None,
     states: Sequence[str] = (),
     external_id: str | None = None,
+    filter: Filter | None = None,
 ) -> list[Details]:
     """Newest first, `limit` at most, older than the id `before`."""
     query = _details(tenant_id).order_by(Document.id.desc()).limit(limit)
@@ -241,6 +278,9 @@ async def page_of(
         query = query.where(Job.state.in_(states))
     if external_id:
         query = query.where(Document.external_id == external_id)
+    if filter:
+        condition, parameters = sql.condition(filter, tenant_id, sql.NEWEST)
+        query = query.where(text(condition).bindparams(**parameters))
     return [Details(*row) for row in (await session.execute(query)).all()]
 
 

@@ -1,4 +1,4 @@
-"""Documents: look at, follow, delete."""
+"""Documents: look at, follow, change what is said of them, delete."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -8,11 +8,14 @@ from urllib.parse import quote
 from fastapi import APIRouter, Depends, Path, Query, Response
 from fastapi.responses import StreamingResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
+from pydantic import BaseModel, ConfigDict, Field
 
 from api.deps import Cursor, Limit, Plain, Reader, RuntimeDep, Writer
 from api.schemas.common import PageOf
 from api.schemas.documents import ChunkOut, DeletionOut, DocumentOut, HighlightsOut, PageOut, ReportOut
+from api.schemas.filters import FilterQuery, filter_of
 from api.schemas.jobs import DocumentStatus, StatusOut
+from api.uploads import JsonObject
 from footnote import deletion, documents, jobs, pictures
 from footnote.errors import DatabaseAway, Invalid, NotFound
 from footnote.runtime import Runtime
@@ -33,6 +36,7 @@ async def list_documents(
     collection: Annotated[Plain | None, Query(max_length=64)] = None,
     status: Annotated[list[DocumentStatus] | None, Query()] = None,
     external_id: Annotated[Plain | None, Query(max_length=512)] = None,
+    filter: FilterQuery = None,
 ) -> PageOf[DocumentOut]:
     """Documents, newest first."""
     states = ["succeeded" if each == "ready" else each for each in status or ()]
@@ -45,6 +49,7 @@ async def list_documents(
             collection=collection,
             states=states,
             external_id=external_id,
+            filter=filter_of(filter),
         )
     more = found[limit - 1].document.id if len(found) > limit else None
     return PageOf(data=[DocumentOut.of(each) for each in found[:limit]], next_cursor=more)
@@ -53,6 +58,20 @@ async def list_documents(
 @router.get("/{document_id}", operation_id="documents_get")
 async def get(document_id: DocumentId, rt: RuntimeDep, caller: Reader) -> DocumentOut:
     async with rt.transaction() as session:
+        return DocumentOut.of(await documents.get(session, caller.tenant_id, document_id))
+
+
+class DocumentPatch(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    metadata: Annotated[JsonObject | None, Field(description="Merged into what is there; null takes a key away.")]
+
+
+@router.patch("/{document_id}", operation_id="documents_update")
+async def update(document_id: DocumentId, body: DocumentPatch, rt: RuntimeDep, caller: Writer) -> DocumentOut:
+    """Merges into the metadata (RFC 7396). Filters and hits go by it at once; nothing is ingested again."""
+    async with rt.transaction() as session:
+        await documents.patch_metadata(session, caller.tenant_id, document_id, body.metadata)
         return DocumentOut.of(await documents.get(session, caller.tenant_id, document_id))
 
 

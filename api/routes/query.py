@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 
 from api.deps import Plain, Reader, RuntimeDep
 from api.errors import of_error, request_id_of
+from api.schemas.filters import FilterIn
 from api.schemas.search import AnswerOut, CitationOut, HitOut, SearchOut
 from footnote import answering, retrieval, text
 from footnote.answering import Citation, Delta, Done, Question, Sources
@@ -39,6 +40,7 @@ class _RetrievalIn(BaseModel):
 
     collections: Names | None = None
     document_ids: Names | None = None
+    filters: FilterIn | None = None
     top_k: Annotated[int, Field(ge=1, le=100)] = 10
     mode: retrieval.Mode = "hybrid"
 
@@ -48,6 +50,7 @@ class _RetrievalIn(BaseModel):
             text=words,
             collections=self.collections,
             document_ids=self.document_ids,
+            filter=self.filters,
             mode=self.mode,
             top_k=self.top_k,
         )

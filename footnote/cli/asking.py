@@ -1,5 +1,6 @@
 """Questions on the command line: `ask` and `search`."""
 
+import json
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -19,6 +20,10 @@ Collections = Annotated[
     list[str] | None, typer.Option("--collection", help="Only this collection; may be given several times.")
 ]
 TopK = Annotated[int | None, typer.Option(min=1, help="How many passages to look at.")]
+Filters = Annotated[
+    str | None,
+    typer.Option("--filter", metavar="JSON", help='Only of these documents: {"type": "eq", "key": "k", "value": "v"}.'),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the API's reply.")]
 
 
@@ -36,6 +41,7 @@ def register(app: typer.Typer) -> None:
 def ask(
     question: str,
     collection: Collections = None,
+    filter: Filters = None,
     top_k: TopK = None,
     as_json: AsJson = False,
     stream: Annotated[bool, typer.Option("--stream/--no-stream", help="Print the answer as it grows.")] = True,
@@ -46,7 +52,7 @@ def ask(
     """
     from footnote.cli.client import open_api
 
-    body = _given(question=question, collections=collection, top_k=top_k)
+    body = _given(question=question, collections=collection, filters=_json_of(filter), top_k=top_k)
     with open_api() as api:
         if stream and not as_json:
             answer = _streamed(api, body)
@@ -97,6 +103,7 @@ def _footnotes(citations: list[Json]) -> None:
 def search(
     query: str,
     collection: Collections = None,
+    filter: Filters = None,
     top_k: TopK = None,
     mode: Annotated[Mode, typer.Option(help="How to look.")] = Mode.hybrid,
     as_json: AsJson = False,
@@ -104,7 +111,7 @@ def search(
     """Find the passages that fit the query best."""
     from footnote.cli.client import open_api
 
-    body = _given(query=query, collections=collection, top_k=top_k, mode=mode.value)
+    body = _given(query=query, collections=collection, filters=_json_of(filter), top_k=top_k, mode=mode.value)
     with open_api() as api:
         found = api.post("/v1/search", body)
     if as_json:
@@ -120,6 +127,19 @@ def _show_hit(rank: int, hit: Json) -> None:
     heading = f"  {one_line(hit['heading'])}" if hit["heading"] else ""
     say(f"{rank:>2}. {hit['filename']}, {pages_of(hit)}{heading}")
     say(f"    {one_line(hit['text'], EXCERPT)}")
+
+
+def _json_of(given: str | None) -> Json | None:
+    """What it says is the API's to judge."""
+    if given is None:
+        return None
+    try:
+        value = json.loads(given)
+    except ValueError as error:
+        raise typer.BadParameter(f"not JSON: {error}", param_hint="--filter") from error
+    if not isinstance(value, dict) or not value:
+        raise typer.BadParameter("must be a JSON object with a type", param_hint="--filter")
+    return value
 
 
 def _given(**fields: Any) -> Json:

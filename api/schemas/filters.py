@@ -1,0 +1,48 @@
+"""Filters as requests carry them. The language has its own parser, so that a problem names the very condition."""
+
+import json
+from typing import Annotated, Any
+
+from fastapi import Query
+from pydantic import PlainValidator, WithJsonSchema
+
+from footnote import filters
+from footnote.errors import Invalid
+
+_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "title": "Filter",
+    "description": "Which documents: `eq, ne, gt, gte, lt, lte, in, nin, exists` with `key` and `value`; `and, or` "
+    "with `filters`; `not` with `filter`. A key of the metadata, or one of the document's own fields: "
+    + ", ".join(sorted({*filters.TEXTS, *filters.TIMES, filters.COLLECTION})),
+    "required": ["type"],
+    "properties": {
+        "type": {"enum": list(filters.MEMBERS)},
+        "key": {"type": "string", "maxLength": filters.KEY_CHARACTERS},
+        "value": {"description": "A string, number or boolean; a list of them for `in` and `nin`."},
+        "filters": {"type": "array", "items": {"type": "object"}},
+        "filter": {"type": "object"},
+    },
+    "additionalProperties": False,
+    "examples": [{"type": "eq", "key": "department", "value": "legal"}],
+}
+
+
+def _parsed(given: Any) -> filters.Filter:
+    return filters.parse(given, "body.filters")
+
+
+FilterIn = Annotated[filters.Filter, PlainValidator(_parsed), WithJsonSchema(_SCHEMA)]
+FilterQuery = Annotated[str | None, Query(max_length=8192, description="JSON, as `filters` of a search has it.")]
+
+
+def filter_of(given: str | None) -> filters.Filter | None:
+    """Raises Invalid."""
+    if given is None:
+        return None
+    try:
+        value = json.loads(given)
+    except (ValueError, RecursionError) as error:
+        problem = {"field": "query.filter", "message": "is not JSON"}
+        raise Invalid("invalid_filter", "query.filter is not JSON.", fields=[problem]) from error
+    return filters.parse(value, "query.filter")

@@ -1,0 +1,92 @@
+"""Documents and their chunks written straight into the tables, where thousands are wanted or exact vectors."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from pgvector import HalfVector
+from sqlalchemy import insert
+
+from footnote import cache, collections
+from footnote.ids import new_id
+from footnote.models import Chunk, Document, Job, Version
+from footnote.runtime import Runtime
+
+
+@dataclass(frozen=True)
+class Seed:
+    """A document to be; one chunk a vector."""
+
+    metadata: dict[str, Any]
+    vectors: Sequence[Any]
+    filename: str = "seed.txt"
+    media_type: str = "text/plain"
+    external_id: str | None = None
+    created_at: datetime = datetime(2024, 1, 1, tzinfo=UTC)
+    id: str = field(default_factory=lambda: new_id("doc"))
+
+
+async def sow(rt: Runtime, tenant_id: str, seeds: Sequence[Seed], collection: str = "default") -> None:
+    """As if each had been ingested: active, with a job that succeeded, in the space of the runtime's embedder."""
+    rows: dict[Any, list[dict[str, Any]]] = {Document: [], Version: [], Job: [], Chunk: []}
+    async with rt.transaction() as session:
+        target = await collections.obtain(session, tenant_id, collection, rt.settings)
+        space = await cache.obtain_space(session, rt.embedder.provider, rt.embedder.model, len(seeds[0].vectors[0]))
+        target.space_id = space.id
+        for seed in seeds:
+            owned = {"tenant_id": tenant_id, "document_id": seed.id}
+            version_id, job_id = new_id("ver"), new_id("job")
+            rows[Document].append(_document(seed, tenant_id, target.id, version_id, job_id))
+            rows[Version].append(_version(seed, version_id) | owned)
+            rows[Job].append({"id": job_id, "version_id": version_id, "state": "succeeded", "step": "upsert"} | owned)
+            place = {"version_id": version_id, "collection_id": target.id, "space_id": space.id} | owned
+            rows[Chunk] += [_chunk(position, vector) | place for position, vector in enumerate(seed.vectors)]
+        for table, values in rows.items():
+            await session.execute(insert(table), values)
+
+
+def _document(seed: Seed, tenant_id: str, collection_id: str, version_id: str, job_id: str) -> dict[str, Any]:
+    return {
+        "id": seed.id,
+        "tenant_id": tenant_id,
+        "collection_id": collection_id,
+        "external_id": seed.external_id,
+        "filename": seed.filename,
+        "attributes": seed.metadata,
+        "sha256": seed.id.encode(),
+        "active_version_id": version_id,
+        "job_id": job_id,
+        "created_at": seed.created_at,
+        "updated_at": seed.created_at,
+    }
+
+
+def _version(seed: Seed, version_id: str) -> dict[str, Any]:
+    return {
+        "id": version_id,
+        "number": 1,
+        "filename": seed.filename,
+        "media_type": seed.media_type,
+        "sha256": seed.id.encode(),
+        "bytes": 1,
+        "pages": 1,
+        "chunks": len(seed.vectors),
+    }
+
+
+def _chunk(position: int, vector: Any) -> dict[str, Any]:
+    return {
+        "position": position,
+        "language": "english",
+        "page_start": 1,
+        "page_end": 1,
+        "char_start": 0,
+        "char_end": 4,
+        "heading": "",
+        "context": "",
+        "text": "lamp",
+        "words": 1,
+        "text_sha256": b"",
+        "embedding": HalfVector(vector),
+    }

@@ -1,0 +1,277 @@
+"""Filters: what they mean, checked against the same rules in Python; what is refused; that they starve no search."""
+
+import json
+import random
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from sqlalchemy import select
+
+from footnote import documents, filters
+from footnote.errors import Invalid
+from footnote.models import Collection
+from footnote.retrieval.scope import scope_of
+from footnote.runtime import Runtime
+from tests import driving, seeding
+from tests.fakes import DIMENSIONS
+from tests.seeding import Seed
+
+pytestmark = pytest.mark.anyio
+
+STRINGS = [
+    *("", "a", "A", "b", "é", "zz", "10", "9", "true", "null", "%", "_", "\\", '"', "'", ":filter_0", "{}", "$1", "%s"),
+    *("'); DROP TABLE document; --", '"] || true', "2024", "2024-01", "now", "infinity", "tomorrow", "epoch"),
+    *("2024-01-01", "2024-02-29", "2024-02-30", "2023-02-29", "2024-13-01", "0000-01-01", "0001-01-01", "9999-12-31"),
+    *("2024-01-01T00:00:00Z", "2024-01-01T02:00:00+02:00", "2024-01-01 00:00:00", "2023-12-31T19:00:00-05:00"),
+    *("2024-01-01T24:00:00Z", "2024-01-01T00:00:60Z", "2024-01-01T00:00", "2024-01-01T00:00:00.5Z", "2024-1-1"),
+    *("2024-01-01\n", " 2024-01-01", "2024-01-01T00:00:00+15:00", "2024-01-01T00:00:00.000001Z", "2024-01-01T10"),
+]
+NUMBERS = [0, 1, -1, 1.0, 0.1, 0.30000000000000004, 10, 9, 1e300, -1e300, 5e-324, 10**23, 1e23, 2**53 + 1, -0.0, 2024]
+KEYS = ["k", "n", "tags", "d", "a.b", "o'k", 'q"k', "K", "", "$own", "%(k)s", ":k", "é"]
+COMPARISONS: dict[str, Callable[[Any, Any], bool]] = {
+    "gt": lambda stored, bound: stored > bound,
+    "gte": lambda stored, bound: stored >= bound,
+    "lt": lambda stored, bound: stored < bound,
+    "lte": lambda stored, bound: stored <= bound,
+}
+
+
+def comparable(value: Any) -> tuple[str, Any]:
+    """With its type, for Python takes True for 1; numbers as they are written."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return "number", Decimal(json.dumps(value))
+    return type(value).__name__, value
+
+
+def moment(value: Any) -> datetime | None:
+    """The time that a string is, told by the shape it has when each digit is a zero."""
+    shapes = {"0000-00-00"}
+    for clock in ("00:00", "00:00:00", "00:00:00.0", "00:00:00.000000"):
+        shapes |= {f"0000-00-00{by}{clock}{zone}" for by in "T " for zone in ("", "Z", "+00:00", "-00:00")}
+    if not isinstance(value, str) or re.sub("[0-9]", "0", value) not in shapes:
+        return None
+    try:
+        parsed = datetime.fromisoformat(value)
+    except ValueError:
+        return None
+    return (
+        None
+        if abs(parsed.utcoffset() or timedelta()) >= timedelta(hours=15)
+        else parsed.replace(tzinfo=parsed.tzinfo or UTC)
+    )
+
+
+def stored(seed: Seed, collection: str, key: str) -> Any:
+    own = {
+        "$document_id": seed.id,
+        "$external_id": seed.external_id,
+        "$filename": seed.filename,
+        "$media_type": seed.media_type,
+        "$collection": collection,
+        "$created_at": seed.created_at,
+        "$updated_at": seed.created_at,
+    }
+    return own[key] if key in own else seed.metadata.get(key[1:] if key.startswith("$$") else key)
+
+
+def matches(given: dict[str, Any], seed: Seed, collection: str) -> bool:
+    """What docs/retrieval.md says, in Python."""
+    kind = given["type"]
+    match kind:
+        case "and":
+            return all(matches(each, seed, collection) for each in given["filters"])
+        case "or":
+            return any(matches(each, seed, collection) for each in given["filters"])
+        case "not":
+            return not matches(given["filter"], seed, collection)
+        case "ne" | "nin":
+            return not matches({**given, "type": "eq" if kind == "ne" else "in"}, seed, collection)
+        case "eq":
+            return matches({**given, "type": "in", "value": [given["value"]]}, seed, collection)
+    return holds(kind, stored(seed, collection, given["key"]), given["value"], given["key"])
+
+
+def holds(kind: str, found: Any, wanted: Any, key: str) -> bool:
+    if kind == "exists":
+        return bool(wanted) == (found is not None)
+    if isinstance(found, datetime):
+        wanted = [moment(each) for each in wanted] if isinstance(wanted, list) else moment(wanted)
+    if kind == "in":
+        held = found if isinstance(found, list) else [found]
+        return any(comparable(one) == comparable(other) for one in held for other in wanted)
+    if moment(wanted) and (not key.startswith("$") or key.startswith("$$")):
+        found, wanted = moment(found), moment(wanted)
+    (one, left), (other, right) = comparable(found), comparable(wanted)
+    return one == other and one in ("number", "str", "datetime") and COMPARISONS[kind](left, right)
+
+
+def some_value(chance: random.Random, depth: int = 0) -> Any:
+    kind = chance.random()
+    if kind < 0.4:
+        return chance.choice(STRINGS)
+    if kind < 0.7:
+        return chance.choice(NUMBERS)
+    if kind < 0.8:
+        return chance.choice([True, False, None])
+    if kind < 0.95 and depth < 2:
+        return [some_value(chance, depth + 1) for _ in range(chance.randint(0, 3))]
+    return {"k": chance.choice(STRINGS)}
+
+
+def some_scalar(chance: random.Random) -> Any:
+    return chance.choice([*STRINGS, *NUMBERS, *NUMBERS, True, False])
+
+
+def some_filter(chance: random.Random, seeds: list[Seed], depth: int = 1) -> dict[str, Any]:
+    kind = chance.random()
+    if kind < 0.35 and depth < 5:
+        parts = [some_filter(chance, seeds, depth + 1) for _ in range(chance.randint(1, 3))]
+        return {"type": chance.choice(["and", "or"]), "filters": parts}
+    if kind < 0.45 and depth < 5:
+        return {"type": "not", "filter": some_filter(chance, seeds, depth + 1)}
+    if kind < 0.65:
+        return some_own(chance, chance.choice(seeds))
+    kinds = ["eq", "ne", "in", "nin", "exists", *COMPARISONS]
+    return some_comparison(chance, chance.choice(kinds), chance.choice(["k", "n", "tags", "d", *KEYS[4:8], "$$own"]))
+
+
+def some_comparison(chance: random.Random, kind: str, key: str) -> dict[str, Any]:
+    value: Any
+    if kind == "exists":
+        value = chance.random() < 0.5
+    elif kind in COMPARISONS:
+        value = chance.choice([*STRINGS, *NUMBERS])
+    elif kind in ("in", "nin"):
+        value = [some_scalar(chance) for _ in range(chance.choice([0, 1, 3, 16, 17, 60]))]
+    else:
+        value = some_scalar(chance)
+    return {"type": kind, "key": key, "value": value}
+
+
+def some_own(chance: random.Random, seed: Seed) -> dict[str, Any]:
+    key = chance.choice(sorted({*filters.TEXTS, *filters.TIMES, filters.COLLECTION}))
+    plain = [
+        kind
+        for kind in ("eq", "ne", "in", "nin", "exists", *COMPARISONS)
+        if key != "$collection" or kind not in COMPARISONS
+    ]
+    kind = chance.choice(plain)
+    own = stored(seed, chance.choice(["one", "two"]), key)
+    value: Any = own.isoformat() if isinstance(own, datetime) else own or "x"
+    if kind == "exists":
+        value = chance.random() < 0.5
+    elif kind in ("in", "nin"):
+        value = [value]
+    return {"type": kind, "key": key, "value": value}
+
+
+def some_seeds(chance: random.Random) -> list[Seed]:
+    vector = [1.0] + [0.0] * (DIMENSIONS - 1)
+    return [
+        Seed(
+            {key: some_value(chance) for key in chance.sample(KEYS, chance.randint(0, 9))},
+            [vector],
+            filename=chance.choice(["a.txt", "b.pdf", "é.md"]),
+            media_type=chance.choice(["text/plain", "application/pdf"]),
+            external_id=chance.choice([None, f"e{number}"]),
+            created_at=datetime(2024, 1, 1, tzinfo=UTC) + timedelta(days=number % 7),
+        )
+        for number in range(40)
+    ]
+
+
+async def test_random_filters_mean_what_the_same_rules_say_in_python(rt: Runtime) -> None:
+    chance = random.Random(11)
+    tenant_id, stranger = await driving.new_tenant(rt), await driving.new_tenant(rt)
+    sown = {name: some_seeds(chance) for name in ("one", "two")}
+    for name, seeds in sown.items():
+        await seeding.sow(rt, tenant_id, seeds, name)
+    await seeding.sow(rt, stranger, some_seeds(chance), "one")
+    async with rt.transaction() as session:
+        ids = (await session.scalars(select(Collection.id).where(Collection.tenant_id == tenant_id))).all()
+    told_apart = 0
+    for _ in range(300):
+        given = some_filter(chance, [*sown["one"], *sown["two"]])
+        expected = {seed.id for name, seeds in sown.items() for seed in seeds if matches(given, seed, name)}
+        parsed = filters.parse(given)
+        async with rt.transaction() as session:
+            listed = await documents.page_of(session, tenant_id, limit=1000, filter=parsed)
+            scope = scope_of(tenant_id, ids, None, parsed)
+            found = await scope.run(session, f"SELECT c.document_id FROM chunk c WHERE {scope.condition}")
+        assert {each.document.id for each in listed} == expected, given
+        assert set(found.scalars().all()) == expected, given
+        told_apart += 0 < len(expected) < 80
+    assert told_apart > 150, "most filters must tell some documents from others"
+
+
+EQ = {"type": "eq", "key": "k", "value": 1}
+
+
+def nested(depth: int) -> dict[str, Any]:
+    return EQ if depth == 1 else {"type": "not", "filter": nested(depth - 1)}
+
+
+REFUSED: list[tuple[Any, str]] = [
+    (None, "f"),
+    ([], "f"),
+    ({}, "f.type"),
+    ({"type": ["eq"]}, "f.type"),
+    ({"type": "like", "key": "k", "value": "x"}, "f.type"),
+    ({"type": "eq", "key": "k"}, "f.value"),
+    ({"type": "eq", "value": 1}, "f.key"),
+    ({**EQ, "filters": []}, "f"),
+    ({**EQ, "key": ""}, "f.key"),
+    ({**EQ, "key": "k" * 65}, "f.key"),
+    ({**EQ, "key": 7}, "f.key"),
+    ({**EQ, "key": "$tenant_id"}, "f.key"),
+    ({**EQ, "value": None}, "f.value"),
+    ({**EQ, "value": {"a": 1}}, "f.value"),
+    ({**EQ, "value": ["a"]}, "f.value"),
+    ({**EQ, "value": "x" * 1025}, "f.value"),
+    ({**EQ, "value": float("nan")}, "f.value"),
+    ({**EQ, "value": float("-inf")}, "f.value"),
+    ({**EQ, "value": 10**400}, "f.value"),
+    ({**EQ, "type": "gt", "value": True}, "f.value"),
+    ({**EQ, "type": "in", "value": "x"}, "f.value"),
+    ({**EQ, "type": "in", "value": ["x", None]}, "f.value.1"),
+    ({**EQ, "type": "nin", "value": [1] * 1001}, "f.value"),
+    ({**EQ, "type": "exists", "value": "true"}, "f.value"),
+    ({"type": "gt", "key": "$collection", "value": "a"}, "f.type"),
+    ({"type": "eq", "key": "$filename", "value": 1}, "f.value"),
+    ({"type": "eq", "key": "$created_at", "value": "yesterday"}, "f.value"),
+    ({"type": "in", "key": "$updated_at", "value": ["2024-01-01", 2024]}, "f.value.1"),
+    ({"type": "and", "filters": []}, "f.filters"),
+    ({"type": "or", "filters": EQ}, "f.filters"),
+    (
+        {"type": "or", "filters": [EQ, {"type": "and", "filters": [EQ, {**EQ, "value": None}]}]},
+        "f.filters.1.filters.1.value",
+    ),
+    ({"type": "not", "filter": [EQ]}, "f.filter"),
+    (nested(9), "f" + ".filter" * 8),
+    ({"type": "or", "filters": [EQ] * 101}, "f.filters.100"),
+]
+
+
+@pytest.mark.parametrize(("given", "field"), REFUSED, ids=[f"{field}-{n}" for n, (_, field) in enumerate(REFUSED)])
+async def test_what_is_refused_is_named(given: Any, field: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        filters.parse(given, "f")
+    assert refused.value.code == "invalid_filter"
+    assert [each["field"] for each in refused.value.fields] == [field]
+
+
+async def test_the_limits_themselves_are_allowed(rt: Runtime) -> None:
+    tenant_id = await driving.new_tenant(rt)
+    values = [*range(500), *map(str, range(500))]
+    for given in (
+        nested(8),
+        {"type": "or", "filters": [{**EQ, "type": "in", "value": values}] * 100},
+        {"type": "eq", "key": "k" * 64, "value": "x" * 1024},
+        {"type": "eq", "key": "\x00$\ud800", "value": "\x00\ud800"},
+    ):
+        async with rt.transaction() as session:
+            assert await documents.page_of(session, tenant_id, limit=1, filter=filters.parse(given)) == []
