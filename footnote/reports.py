@@ -54,11 +54,12 @@ def warnings(counts: Mapping[str, Any]) -> list[Warned]:
     if counts.get("pages_without_text"):
         named = ", ".join(map(str, counts["empty_pages"]))
         more = ", ..." if counts["pages_without_text"] > len(counts["empty_pages"]) else ""
+        lacking = "in which none could be read" if counts.get("ocr_pages") else "that need text recognition"
         found.append(
             Warned(
                 "pages_without_text",
                 f"{counts['pages_without_text']} of {counts['pages']} pages have no text ({named}{more}): they are "
-                "empty, or pictures that need text recognition.",
+                f"empty, or pictures {lacking}.",
             )
         )
     if counts.get("ocr_pages"):

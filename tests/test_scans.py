@@ -45,6 +45,7 @@ async def test_a_scan_becomes_a_document_that_says_what_it_is(
     assert report["empty_pages"] == [2]
     said = {warning["code"]: warning["message"] for warning in report["warnings"]}
     assert said["recognised_pages"].startswith("2 of 3 pages are pictures whose text was recognised (eng)")
+    assert "(2): they are empty, or pictures in which none could be read" in said["pages_without_text"]
     assert set(said) == {"recognised_pages", "pages_without_text"}
 
 
