@@ -2,10 +2,12 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+CORPORA ?= ../shared/corpora
+EVAL_DATA ?= .footnote-eval
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check bench faults hostile clean docker-check docs
+.PHONY: help up test check bench faults hostile clean docker-check docs eval
 
 help:  ## Show this help
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "  %-14s %s\n", $$1, $$2 }'
@@ -37,6 +39,9 @@ faults: $(VENV)/.dev  ## Kill and freeze what runs, again and again, and check t
 eval-extraction: $(VENV)/.dev  ## Score the text of a corpus's files beside bare extractors (CORPUS=folder REPORT=file)
 	$(BIN)/python -m scripts.eval_extraction $(if $(CORPUS),--corpus $(CORPUS)) $(if $(REPORT),--report $(REPORT))
 
+eval: $(VENV)/.eval  ## Score search beside plain baselines on test sets (CORPORA=folder EVAL_DATA=folder EVAL="--set scifact")
+	$(BIN)/python -m scripts.evaluation --corpora $(CORPORA) --data $(EVAL_DATA) $(EVAL)
+
 docker-check:  ## Build both images for real without an engine (root, Debian, minutes)
 	scripts/docker_check.sh
 
@@ -63,4 +68,9 @@ $(VENV)/.local: $(VENV)/.venv requirements/local.txt requirements/build.txt requ
 $(VENV)/.dev: $(VENV)/.local requirements/dev.txt
 	@echo "Installing what the tests need ..."
 	@$(INSTALL) -r requirements/dev.txt
+	@touch $@
+
+$(VENV)/.eval: $(VENV)/.dev requirements/eval.txt
+	@echo "Installing the baselines ..."
+	@$(INSTALL) -r requirements/eval.txt
 	@touch $@

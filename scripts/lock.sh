@@ -19,6 +19,9 @@ compile dev.txt pyproject.toml --extra local --group dev "$@"
 compile local.txt pyproject.toml --extra local --constraint requirements/dev.txt
 compile base.txt pyproject.toml --constraint requirements/dev.txt
 
+# The baselines of `make eval` alone, on top of the others.
+compile eval.txt --group pyproject.toml:eval --constraint requirements/dev.txt "$@"
+
 # What builds Footnote's own wheel, for installations that forbid unlocked downloads.
 compile build.txt requirements/build.in --constraint requirements/dev.txt
 

@@ -80,6 +80,7 @@ def test_every_dependency_has_a_reason():
         *project["project"]["dependencies"],
         *project["project"]["optional-dependencies"]["local"],
         *project["dependency-groups"]["dev"],
+        *project["dependency-groups"]["eval"],
     ]
     names = {re.split(r"[\[<>=]", line)[0] for line in declared}
     table = (ROOT / "docs" / "dependencies.md").read_text()

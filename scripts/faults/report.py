@@ -1,12 +1,10 @@
 """What a scenario is held against, as tables that read well in a terminal and in Markdown."""
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from scripts.faults.watch import GOES_ON_SECONDS, Fault
-
-Row = Sequence[str]
+from scripts.tables import Row, table
 
 
 @dataclass
@@ -41,8 +39,8 @@ class Report:
         return all(row[-1] == "met" for row in self.goals)
 
     def __str__(self) -> str:
-        lines = [f"## {self.title}", "", *_table([("goal", "limit", "measured", ""), *self.goals]), ""]
-        return "\n".join([*lines, *_table(self._fault_rows()), ""] if self.faults else lines)
+        lines = [f"## {self.title}", "", *table([("goal", "limit", "measured", ""), *self.goals]), ""]
+        return "\n".join([*lines, *table(self._fault_rows()), ""] if self.faults else lines)
 
     def _fault_rows(self) -> list[Row]:
         rows: list[Row] = [("fault", "times", "away, longest", "jobs hit", "went on, median", "slowest")]
@@ -55,10 +53,3 @@ class Report:
             times = (f"{took[len(took) // 2]:.1f} s", f"{took[-1]:.1f} s") if took else ("", "")
             rows.append((kind, str(len(faults)), f"{away:.1f} s" if away else "", str(len(took)), *times))
         return rows
-
-
-def _table(rows: Sequence[Row]) -> Iterator[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    rows = [rows[0], ["-" * width for width in widths], *rows[1:]]
-    for row in rows:
-        yield "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"

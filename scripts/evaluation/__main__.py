@@ -1,0 +1,94 @@
+"""`python -m scripts.evaluation`: asks Footnote the questions of test sets, and compares with plain baselines.
+
+A second run on the same data directory finds everything ingested and only asks. The embeddings of the baselines are
+kept there, too. Fails if a goal is missed.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from scripts.evaluation import identifiers, report, sets
+from scripts.evaluation.baselines import bm25, fused, nearest
+from scripts.evaluation.goals import BM25, FUSED, HYBRID, IDENTIFIERS, KEYWORD, NEAREST, VECTOR, goals
+from scripts.evaluation.metrics import Run
+from scripts.evaluation.product import Product, running
+from scripts.evaluation.results import Result
+from scripts.evaluation.sets import Set
+
+FOLDERS = ("cranfield", "scifact", "financebench")
+# A variant is a name and what a search request says beside the question. One that the API does not know is left out.
+VARIANTS: dict[str, dict[str, Any]] = {
+    VECTOR: {"mode": "vector"},
+    KEYWORD: {"mode": "keyword"},
+    HYBRID: {"mode": "hybrid"},
+    "hybrid, neighbours": {"mode": "hybrid", "expand": 1},
+}
+
+
+async def evaluate(wanted: Sequence[Set], variants: Mapping[str, dict[str, Any]], data: Path) -> dict[str, Result]:
+    results = {}
+    async with running(data / "footnote") as product:
+        known = {name: fields for name, fields in variants.items() if await product.knows(fields)}
+        for name in variants.keys() - known.keys():
+            print(f"The API does not know {variants[name]}: {name!r} is left out.", file=sys.stderr)
+        for one in wanted:
+            await product.ingest(one)
+            asked = {name: await product.ask(one, fields) for name, fields in known.items()}
+            results[one.name] = Result(one, await baselines(product, one, data), asked)
+            print(*report.of_set(results[one.name]), sep="\n", flush=True)
+    return results
+
+
+async def baselines(product: Product, one: Set, data: Path) -> dict[str, Run]:
+    if one.by_page:
+        texts = await product.pages(one)
+    else:
+        texts = {path.stem: path.read_text(encoding="utf-8") for path in sorted(one.documents.iterdir())}
+    by_words = bm25(texts, one.questions)
+    by_meaning = await nearest(texts, one.questions, data / "embeddings.sqlite3")
+    return {BM25: by_words, NEAREST: by_meaning, FUSED: fused([by_words, by_meaning])}
+
+
+def chosen(names: Sequence[str], corpora: Path, data: Path) -> Iterator[Set]:
+    for name in names:
+        yield identifiers.make(data / IDENTIFIERS) if name == IDENTIFIERS else sets.load(corpora / name)
+
+
+def variant(words: str) -> tuple[str, dict[str, Any]]:
+    """`name={"mode": "hybrid", ...}`."""
+    name, _, fields = words.partition("=")
+    return name, json.loads(fields)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m scripts.evaluation", description=__doc__)
+    everything = (IDENTIFIERS, *FOLDERS)
+    parser.add_argument("--set", nargs="+", choices=everything, default=everything)
+    parser.add_argument("--mode", nargs="+", choices=VARIANTS, default=list(VARIANTS))
+    parser.add_argument(
+        "--try", nargs="+", type=variant, default=[], metavar="NAME=JSON", help="other variants", dest="more"
+    )
+    parser.add_argument(
+        "--corpora", type=Path, default=Path("../shared/corpora"), help="folder of the sets (%(default)s)"
+    )
+    parser.add_argument("--data", type=Path, default=Path(".footnote-eval"), help="what a run leaves (%(default)s)")
+    parser.add_argument("--report", type=Path, help="write the tables to this file, as Markdown")
+    given = parser.parse_args()
+    variants = {name: VARIANTS[name] for name in given.mode} | dict(given.more)
+    data = given.data.resolve()
+    (data / "footnote").mkdir(parents=True, exist_ok=True)
+    wanted = list(chosen(given.set, given.corpora, data))
+    results = asyncio.run(evaluate(wanted, variants, data))
+    print(*report.verdict(results), sep="\n")
+    if given.report:
+        given.report.write_text("\n".join(report.whole(results)))
+    return 0 if all(row[-1] == "met" for row in goals(results)) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

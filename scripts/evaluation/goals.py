@@ -1,0 +1,42 @@
+"""What is to be reached, on all questions of a set."""
+
+from collections.abc import Iterator, Mapping
+
+from scripts.evaluation.results import Result
+from scripts.tables import Row
+
+BM25, NEAREST, FUSED = "bm25s", "exact MiniLM", "RRF of the two"
+VECTOR, KEYWORD, HYBRID = "vector", "keyword", "hybrid"
+IDENTIFIERS, FINANCEBENCH, SCIFACT = "identifiers", "financebench", "scifact"
+
+
+def goals(results: Mapping[str, Result]) -> Iterator[Row]:
+    """What, limit, measured, met or MISSED: of the sets and modes that were run."""
+    for name, result in results.items():
+        if name == IDENTIFIERS:
+            yield from _goal(result, HYBRID, "hit@1", ">=", 0.95)
+            continue
+        yield from _legs(result)
+        if name == SCIFACT:
+            yield from _goal(result, HYBRID, "nDCG@10", ">=", 0.727)
+        if name == FINANCEBENCH:
+            best = max(result.mean(baseline, "hit@5") for baseline in result.baselines)
+            yield from _goal(result, HYBRID, "hit@5", ">=", best + 0.05, "the best baseline + 5 points")
+
+
+def _legs(result: Result) -> Iterator[Row]:
+    found = {baseline: result.mean(baseline, "nDCG@10") for baseline in result.baselines}
+    yield from _goal(result, KEYWORD, "nDCG@10", ">=", found[BM25] - 0.01, f"{BM25} - 0.01")
+    yield from _goal(result, VECTOR, "nDCG@10", ">=", found[NEAREST] - 0.005, f"{NEAREST} - 0.005")
+    yield from _goal(result, HYBRID, "nDCG@10", ">", max(found[BM25], found[NEAREST]), f"{BM25} and {NEAREST}")
+    yield from _goal(result, HYBRID, "nDCG@10", ">=", found[FUSED], FUSED)
+
+
+def _goal(result: Result, variant: str, metric: str, relation: str, limit: float, name: str = "") -> Iterator[Row]:
+    if variant not in result.variants:
+        return
+    measured = result.mean(variant, metric)
+    # Equal but for rounding is equal.
+    met = measured > limit + 1e-9 if relation == ">" else measured >= limit - 1e-9
+    told = f"{relation} {limit:.3f}" + (f" ({name})" if name else "")
+    yield f"{result.set.name}: {variant}, {metric}", told, f"{measured:.3f}", "met" if met else "MISSED"

@@ -1,0 +1,75 @@
+"""What was measured, as tables."""
+
+import os
+import platform
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+
+from scripts.evaluation.goals import goals
+from scripts.evaluation.product import ASKED_AT_ONCE, TOP_K
+from scripts.evaluation.results import Result
+from scripts.evaluation.sets import PARTS
+from scripts.tables import Row, table
+
+_HEAD = f"""# Retrieval, measured
+
+Written by `make eval` on {{cpus}} CPUs, {platform.system()} {platform.machine()}, Python {platform.python_version()}.
+
+Footnote is asked for {TOP_K} chunks over HTTP, {ASKED_AT_ONCE} questions at a time. A document or page ranks where its
+best chunk does, so {TOP_K} chunks are fewer than {TOP_K} documents. The baselines rank the same texts, one for each
+document or page. Parameters are chosen on dev, half of the questions by a hash of their ids, and reported on test. The
+gain is that over the best baseline, with its 95 % confidence interval (bootstrap) and p (randomisation test), paired by
+question.
+"""
+
+
+def whole(results: Mapping[str, Result]) -> Iterator[str]:
+    yield _HEAD.format(cpus=os.cpu_count())
+    yield from verdict(results)
+    for result in results.values():
+        yield from of_set(result)
+
+
+def verdict(results: Mapping[str, Result]) -> Iterator[str]:
+    rows = list(goals(results))
+    if rows:
+        yield from ("## Goals", "", *table([("goal", "limit", "measured", ""), *rows]), "")
+
+
+def of_set(result: Result) -> Iterator[str]:
+    parts = ", ".join(f"{name} {len(result.set.part(name))}" for name in PARTS)
+    yield from (f"## {result.set.name}", "", f"Questions: {parts}.", "")
+    yield from (*table(list(_scores(result))), "")
+    yield from (*table(list(_times(result))), "")
+
+
+def _scores(result: Result) -> Iterator[Row]:
+    metrics = result.set.metrics
+    yield "part", "system", *metrics, f"gain in {result.set.main}", "95 %", "p"
+    for part in PARTS:
+        for system in [*result.baselines, *result.variants]:
+            cells = [f"{result.mean(system, metric, part):.3f}" for metric in metrics]
+            yield part, system, *cells, *(_gain(result, system, part))
+
+
+def _gain(result: Result, system: str, part: str) -> Row:
+    if system in result.baselines:
+        return "best baseline" if system == result.best_baseline else "", "", ""
+    gain = result.gain(system, part)
+    return f"{gain.mean:+.3f}", f"{gain.low:+.3f} to {gain.high:+.3f}", f"{gain.p:.3f}"
+
+
+def _times(result: Result) -> Iterator[Row]:
+    yield "search", "median", "p95", "GET /healthz, median", "ratio of medians"
+    for name, asked in result.variants.items():
+        median, bare = statistics.median(asked.times), statistics.median(asked.bare)
+        yield name, _ms(median), _ms(percentile(asked.times, 95)), _ms(bare), f"{median / bare:.1f}"
+
+
+def percentile(values: Sequence[float], percent: int) -> float:
+    """The smallest value that is not exceeded by `percent` of the values."""
+    return sorted(values)[-(-len(values) * percent // 100) - 1]
+
+
+def _ms(milliseconds: float) -> str:
+    return f"{milliseconds:.1f} ms"

@@ -1,0 +1,67 @@
+"""What is asked: folders of documents with questions and judgements of what answers them."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+PARTS = ("all", "dev", "test")
+BY_DOCUMENT = ("nDCG@10", "recall@10", "recall@100", "MRR")
+BY_PAGE = ("hit@1", "hit@5", "hit@10", "nDCG@10", "MRR")
+
+
+@dataclass(frozen=True)
+class Set:
+    """A test collection. What is found and judged are documents, by the stem of the file name, or their pages.
+
+    Systems are compared by the metric `main`.
+    """
+
+    name: str
+    documents: Path
+    questions: dict[str, str]
+    judgements: dict[str, dict[str, int]] = field(repr=False)
+    metrics: tuple[str, ...]
+    main: str
+    by_page: bool = False
+
+    def part(self, name: str) -> list[str]:
+        """Ids of the questions of one of PARTS."""
+        return [each for each in self.questions if name in ("all", part_of(each))]
+
+
+def part_of(question_id: str) -> str:
+    """Parameters are chosen on `dev` and reported on `test`; a hash decides, so that a question never moves."""
+    return ("dev", "test")[hashlib.sha256(question_id.encode()).digest()[0] & 1]
+
+
+def target(stem: str, page: int | None) -> str:
+    """The name of a document, or of a page of it (from 1)."""
+    return stem if page is None else f"{stem}#{page}"
+
+
+def load(folder: Path) -> Set:
+    """Reads `queries.jsonl` {id, text} and `qrels.jsonl` {query_id, doc_id, page?, relevance} beside `documents/`.
+
+    Judgements that name pages make it a set by page. Questions without a positive judgement are left out.
+    """
+    judgements: dict[str, dict[str, int]] = {}
+    by_page = False
+    for row in _rows(folder / "qrels.jsonl"):
+        by_page |= "page" in row
+        name = target(row["doc_id"], row.get("page"))
+        judgements.setdefault(row["query_id"], {})[name] = int(row["relevance"])
+    questions = {
+        row["id"]: row["text"]
+        for row in _rows(folder / "queries.jsonl")
+        if any(gain > 0 for gain in judgements.get(row["id"], {}).values())
+    }
+    judged = {question: judgements[question] for question in questions}
+    metrics, main = (BY_PAGE, "hit@5") if by_page else (BY_DOCUMENT, "nDCG@10")
+    return Set(folder.name, folder / "documents", questions, judged, metrics, main, by_page)
+
+
+def _rows(path: Path) -> Iterable[dict[str, Any]]:
+    return map(json.loads, path.read_text(encoding="utf-8").splitlines())
