@@ -1,7 +1,7 @@
-"""Retrieval: a vector leg and a keyword leg over the chunks in scope, fused in one SQL statement."""
+"""Retrieval: a vector leg and a keyword leg over the chunks in scope, fused in one SQL statement, then shaped."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -10,17 +10,21 @@ from footnote import cache, collections
 from footnote.errors import Conflict
 from footnote.filters import Filter
 from footnote.models import Collection, EmbeddingSpace, chunk_id
-from footnote.retrieval import keyword_leg, vector_leg
+from footnote.retrieval import expansion, keyword_leg, shaping, vector_leg
+from footnote.retrieval.expansion import Context, Expand
 from footnote.retrieval.fusion import FUSED, HITS
-from footnote.retrieval.scope import Scope, scope_of
+from footnote.retrieval.scope import scope_of
 from footnote.runtime import Runtime
 
 Mode = Literal["hybrid", "vector", "keyword"]
 
+CANDIDATES = 3  # looked at for each hit that is wanted
+DEPTH = 100  # of each leg, at least
+
 
 @dataclass(frozen=True)
 class Query:
-    """What to look for, and where."""
+    """What to look for, and where. `diversity` from 0 to 1 prefers hits that are unlike each other."""
 
     tenant_id: str
     text: str
@@ -29,6 +33,12 @@ class Query:
     filter: Filter | None = None
     mode: Mode = "hybrid"
     top_k: int = 10
+    diversity: float = 0.0
+    expand: Expand = "none"
+
+    @property
+    def candidates(self) -> int:
+        return CANDIDATES * self.top_k
 
 
 @dataclass(frozen=True)
@@ -36,7 +46,8 @@ class Hit:
     """A chunk that was found. `text` is `page.text[char_start:char_end]` of the page `page_start`.
 
     `score` is the fused one; `similarity` is the cosine, `coverage` the share of the question's weight in lexemes
-    that the chunk holds, both 0 to 1, None when their leg did not find the chunk.
+    that the chunk holds, both 0 to 1; `needles` counts the rare identifiers and quoted phrases in it. What a leg says
+    is None when it did not find the chunk.
     """
 
     chunk_id: str
@@ -55,6 +66,16 @@ class Hit:
     metadata: dict[str, Any]
     similarity: float | None
     coverage: float | None
+    vector_rank: int | None
+    keyword_rank: int | None
+    bm25: float | None
+    needles: int | None
+    embedding: str | None = field(repr=False, compare=False)  # only where hits are to be unlike each other
+    context: Context | None = None
+
+    @property
+    def key(self) -> tuple[str, int]:
+        return self.version_id, self.position
 
 
 async def search(rt: Runtime, query: Query) -> list[Hit]:
@@ -79,29 +100,35 @@ async def search(rt: Runtime, query: Query) -> list[Hit]:
         if len(vector) != space.dimensions:
             raise Conflict("embedding_model_changed", f"The model now makes vectors of {len(vector)} dimensions.")
     async with rt.transaction() as session:
-        return await _run(session, query, searchable, space, vector)
+        found = await _candidates(session, query, searchable, space, vector)
+        hits = _shaped(query, found)
+        if query.expand != "none" and hits:
+            around = await expansion.around(session, query.tenant_id, [each.key for each in hits], query.expand)
+            hits = [replace(each, context=around.get(each.key)) for each in hits]
+    return hits
 
 
-async def _run(
+async def _candidates(
     session: AsyncSession, query: Query, chosen: Sequence[Collection], space: EmbeddingSpace, vector: Any
 ) -> list[Hit]:
     scope = scope_of(query.tenant_id, [each.id for each in chosen], query.document_ids, query.filter)
-    large = await _is_large(session, scope)
+    scope.parameters["depth"] = max(DEPTH, query.candidates)
+    large = await scope.exceeds(session, vector_leg.EXACT_CHUNKS)
     legs = []
     if vector is not None:
         legs.append(vector_leg.leg(scope, space, vector, large=large))
     if query.mode != "vector":
         legs.append(keyword_leg.leg(scope, query.text, {each.language for each in chosen}, large=large))
     statement = "WITH " + ",".join(legs) + FUSED[query.mode] + HITS
-    return [_hit(row) for row in (await scope.run(session, statement, top_k=query.top_k)).mappings()]
+    rows = await scope.run(session, statement, candidates=query.candidates, diverse=query.diversity > 0)
+    return [Hit(chunk_id=chunk_id(row["version_id"], row["position"]), **row) for row in rows.mappings()]
 
 
-async def _is_large(session: AsyncSession, scope: Scope) -> bool:
-    beyond = f"SELECT 1 FROM chunk c WHERE {scope.condition} OFFSET :exact LIMIT 1"
-    return (await scope.run(session, beyond, exact=vector_leg.EXACT_CHUNKS)).first() is not None
-
-
-def _hit(row: Any) -> Hit:
-    values = dict(row)
-    values["chunk_id"] = chunk_id(values["version_id"], values["position"])
-    return Hit(**values)
+def _shaped(query: Query, found: Sequence[Hit]) -> list[Hit]:
+    most = len(found) if query.diversity else query.top_k
+    hits = [found[place] for place in shaping.distinct([each.text for each in found], most)]
+    if not query.diversity or not hits:
+        return hits
+    embeddings, scores = [each.embedding or "" for each in hits], [each.score for each in hits]
+    order = shaping.diverse(embeddings, scores, query.diversity, query.top_k)
+    return [hits[place] for place in order]

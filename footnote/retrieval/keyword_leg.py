@@ -15,7 +15,6 @@ from footnote.retrieval.scope import Scope
 CANDIDATES = 2000  # lexemes fetch candidates, the rarest first, until there are this many
 MOST_CANDIDATES = 10_000  # a more frequent lexeme is counted, and fetched, no further
 LEXEMES = 64  # of a question, the rarest
-DEPTH = 100
 RARE_SHARE = 0.01  # an identifier in more of the chunks names nothing in particular
 PHRASES = 8
 
@@ -29,10 +28,9 @@ def leg(scope: Scope, question: str, languages: Collection[str], *, large: bool)
         "query": question,
         "phrases": phrases[:PHRASES],
         "rare_share": RARE_SHARE,
-        "candidates": CANDIDATES,
+        "fetched": CANDIDATES,
         "most": MOST_CANDIDATES,
         "lexemes": LEXEMES,
-        "keyword_depth": DEPTH,
     }
     return (_LARGE_POOL if large else _SMALL_POOL).format(scope=scope.condition) + _LEG
 
@@ -76,7 +74,7 @@ weighted AS (
     FROM counted, corpus ORDER BY df, lexeme LIMIT :lexemes
 ),
 rarest AS (
-    SELECT string_agg(tsq::text, ' | ')::tsquery AS tsq FROM weighted WHERE df > 0 AND before < :candidates
+    SELECT string_agg(tsq::text, ' | ')::tsquery AS tsq FROM weighted WHERE df > 0 AND before < :fetched
 ),
 candidate AS (
     SELECT c.version_id, c.position, c.words, c.tsv FROM pool c, rarest WHERE c.tsv @@ rarest.tsq LIMIT :most
@@ -103,7 +101,7 @@ exact AS (
 ),
 keyword AS (
     SELECT version_id, position, coalesce(held, 0) / (SELECT sum(idf) FROM weighted) AS coverage,
-           coalesce(needles, 0) AS needles,
+           coalesce(needles, 0) AS needles, bm25,
            row_number() OVER (ORDER BY needles DESC NULLS LAST, bm25 DESC NULLS LAST, version_id, position) AS rank
-    FROM scored FULL JOIN exact USING (version_id, position) ORDER BY rank LIMIT :keyword_depth
+    FROM scored FULL JOIN exact USING (version_id, position) ORDER BY rank LIMIT :depth
 )"""

@@ -12,11 +12,16 @@ from footnote.filters import Filter, sql
 
 # The tenant wall of retrieval: each leg reads chunks through this condition and no other.
 _WALL = "c.tenant_id = :tenant AND c.collection_id = ANY(CAST(:collections AS text[]))"
-
+_NAMED = " AND c.document_id = ANY(CAST(:documents AS text[]))"
 _FILTERED = """ AND c.document_id IN (
     SELECT document.id FROM document
     WHERE document.tenant_id = :tenant AND document.collection_id = ANY(CAST(:collections AS text[])) AND {condition}
 )"""
+_MATCHING = """
+SELECT c.document_id, coalesce(v.chunks, 0) AS chunks
+FROM (SELECT d.tenant_id, d.collection_id, d.id AS document_id, d.active_version_id FROM document d) AS c
+JOIN version v ON v.id = c.active_version_id WHERE {scope} LIMIT :most
+"""
 
 
 @dataclass
@@ -25,12 +30,25 @@ class Scope:
 
     condition: str
     parameters: dict[str, Any] = field(default_factory=dict)
+    is_filtered: bool = False
 
     async def run(self, session: AsyncSession, statement: str, **parameters: Any) -> Result[Any]:
         bound = text(statement)
         if "vector" in self.parameters:
             bound = bound.bindparams(bindparam("vector", type_=HALFVEC()))
         return await session.execute(bound, self.parameters | parameters)
+
+    async def exceeds(self, session: AsyncSession, chunks: int) -> bool:
+        """Whether there are more chunks than that. If not, a filter is done with: its documents are named instead."""
+        if not self.is_filtered:
+            beyond = f"SELECT 1 FROM chunk c WHERE {self.condition} OFFSET :chunks LIMIT 1"
+            return (await self.run(session, beyond, chunks=chunks)).first() is not None
+        matching = (await self.run(session, _MATCHING.format(scope=self.condition), most=chunks + 1)).all()
+        if len(matching) > chunks or sum(row.chunks for row in matching) > chunks:
+            return True
+        self.condition = _WALL + _NAMED
+        self.parameters["documents"] = [row.document_id for row in matching]
+        return False
 
 
 def scope_of(
@@ -39,10 +57,11 @@ def scope_of(
     """The chunks of the tenant, in these collections (ids), of these documents only if any are named or filtered."""
     scope = Scope(_WALL, {"tenant": tenant_id, "collections": list(collections)})
     if document_ids is not None:
-        scope.condition += " AND c.document_id = ANY(CAST(:documents AS text[]))"
+        scope.condition += _NAMED
         scope.parameters["documents"] = list(document_ids)
     if filter is not None:
         condition, parameters = sql.condition(filter, tenant_id, sql.ACTIVE)
         scope.condition += _FILTERED.format(condition=condition)
         scope.parameters |= parameters
+        scope.is_filtered = True
     return scope

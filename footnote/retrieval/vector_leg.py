@@ -8,7 +8,6 @@ from footnote.models import EmbeddingSpace
 from footnote.retrieval.scope import Scope
 
 EXACT_CHUNKS = 5000  # up to here an exact scan is faster than the index, and misses nothing
-DEPTH = 100
 
 
 def leg(scope: Scope, space: EmbeddingSpace, vector: Any, *, large: bool) -> str:
@@ -16,18 +15,35 @@ def leg(scope: Scope, space: EmbeddingSpace, vector: Any, *, large: bool) -> str
 
     The space's id and length stand in the SQL as literals, or the planner could not use the partial index.
     """
-    scope.parameters |= {"vector": HalfVector(vector), "vector_depth": DEPTH}
+    scope.parameters["vector"] = HalfVector(vector)
     distance = f"(c.embedding::halfvec({space.dimensions})) <=> :vector"
-    order = distance if large else f"({distance}) + 0"  # an expression no index can serve
     condition = f"{scope.condition} AND c.space_id = {space.id}"
-    return _LEG.format(scope=condition, distance=distance, order=order)
+    return ((_BY_INDEX if large else _EXACT) + _RANKED).format(scope=condition, distance=distance)
 
 
-_LEG = """
+# Ordered by an expression that no index can serve.
+_EXACT = """
 nearest AS (
     SELECT c.version_id, c.position, {distance} AS distance
-    FROM chunk c WHERE {scope} ORDER BY {order} LIMIT :vector_depth
+    FROM chunk c WHERE {scope} ORDER BY ({distance}) + 0 LIMIT :depth
+)"""
+
+# The index gives up after `hnsw.max_scan_tuples`, having found too few where little of what lies near the question is
+# in scope. Then, and only then, the scope is read whole.
+_BY_INDEX = """
+indexed AS MATERIALIZED (
+    SELECT c.version_id, c.position, {distance} AS distance
+    FROM chunk c WHERE {scope} ORDER BY {distance} LIMIT :depth
 ),
+nearest AS (
+    SELECT * FROM indexed WHERE (SELECT count(*) FROM indexed) >= :depth
+    UNION ALL (
+        SELECT c.version_id, c.position, {distance} AS distance
+        FROM chunk c WHERE {scope} AND (SELECT count(*) FROM indexed) < :depth ORDER BY ({distance}) + 0 LIMIT :depth
+    )
+)"""
+
+_RANKED = """,
 vector AS (
     SELECT version_id, position, 1 - distance AS similarity,
            row_number() OVER (ORDER BY distance, version_id, position) AS rank

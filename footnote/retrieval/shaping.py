@@ -1,0 +1,64 @@
+"""Which of the hits are shown: near-duplicates once and, on request, not many of a kind."""
+
+from collections.abc import Sequence
+
+from footnote import sentences
+
+SHINGLE = 4  # words
+ALIKE = 0.8  # of the shingles that two texts have together
+
+
+def distinct(texts: Sequence[str], most: int) -> list[int]:
+    """The places of the first `most` texts that are not nearly the same as one before them.
+
+    Nearly the same are texts whose sets of shingles resemble each other (Broder, 1997, "On the resemblance and
+    containment of documents") by `ALIKE` or more.
+    """
+    kept: list[int] = []
+    seen: list[set[tuple[str, ...]]] = []
+    for place, text in enumerate(texts):
+        shingles = _shingles(text)
+        if not any(_resemblance(shingles, each) >= ALIKE for each in seen):
+            kept.append(place)
+            seen.append(shingles)
+            if len(kept) == most:
+                break
+    return kept
+
+
+def _shingles(text: str) -> set[tuple[str, ...]]:
+    words = sentences.words(text)
+    return {tuple(words[start : start + SHINGLE]) for start in range(max(1, len(words) - SHINGLE + 1))}
+
+
+def _resemblance(one: set[tuple[str, ...]], other: set[tuple[str, ...]]) -> float:
+    # No more than the smaller set can be shared: most pairs are told apart by their sizes.
+    if min(len(one), len(other)) < ALIKE * max(len(one), len(other)):
+        return 0.0
+    shared = len(one & other)
+    return shared / (len(one) + len(other) - shared)
+
+
+def diverse(embeddings: Sequence[str], scores: Sequence[float], diversity: float, most: int) -> list[int]:
+    """The places of `most` hits, chosen one after the other for their score and for being unlike those before.
+
+    Maximal marginal relevance (Carbonell and Goldstein, 1998), with 1 - `diversity` for its lambda, over scores scaled
+    to 0 to 1. `embeddings` are vectors as Postgres writes them.
+    """
+    import numpy as np
+    from pgvector import HalfVector
+
+    vectors = np.stack([HalfVector.from_text(each).to_numpy() for each in embeddings]).astype(np.float32)
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    relevance = np.asarray(scores, np.float64)
+    spread = float(relevance.max() - relevance.min())
+    relevance = (relevance - relevance.min()) / spread if spread else np.ones_like(relevance)
+    nearest = np.zeros(len(relevance))  # the cosine to the most similar of the chosen
+    chosen: list[int] = []
+    while len(chosen) < min(most, len(relevance)):
+        gain = (1 - diversity) * relevance - diversity * nearest
+        gain[chosen] = -np.inf
+        best = int(gain.argmax())
+        chosen.append(best)
+        nearest = np.maximum(nearest, vectors @ vectors[best])
+    return chosen
