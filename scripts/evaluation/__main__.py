@@ -20,13 +20,12 @@ from scripts.evaluation.product import Product, running
 from scripts.evaluation.results import Result
 from scripts.evaluation.sets import Set
 
-FOLDERS = ("cranfield", "scifact", "financebench")
 # A variant is a name and what a search request says beside the question. One that the API does not know is left out.
 VARIANTS: dict[str, dict[str, Any]] = {
     VECTOR: {"mode": "vector"},
     KEYWORD: {"mode": "keyword"},
     HYBRID: {"mode": "hybrid"},
-    "hybrid, neighbours": {"mode": "hybrid", "expand": 1},
+    "hybrid, neighbours": {"mode": "hybrid", "expand": "neighbours"},
 }
 
 
@@ -55,7 +54,8 @@ async def baselines(product: Product, one: Set, data: Path) -> dict[str, Run]:
 
 
 def chosen(names: Sequence[str], corpora: Path, data: Path) -> Iterator[Set]:
-    for name in names:
+    """The sets of these names, or all there are: our own, and the folders with judgements in `corpora`."""
+    for name in names or [IDENTIFIERS, *sorted(path.parent.name for path in corpora.glob("*/qrels.jsonl"))]:
         yield identifiers.make(data / IDENTIFIERS) if name == IDENTIFIERS else sets.load(corpora / name)
 
 
@@ -67,8 +67,7 @@ def variant(words: str) -> tuple[str, dict[str, Any]]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m scripts.evaluation", description=__doc__)
-    everything = (IDENTIFIERS, *FOLDERS)
-    parser.add_argument("--set", nargs="+", choices=everything, default=everything)
+    parser.add_argument("--set", nargs="+", default=[], help="only these: identifiers, or folders of the corpora")
     parser.add_argument("--mode", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     parser.add_argument(
         "--try", nargs="+", type=variant, default=[], metavar="NAME=JSON", help="other variants", dest="more"

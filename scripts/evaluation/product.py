@@ -5,9 +5,9 @@ import json
 import os
 import signal
 import socket
-import subprocess
 import sys
 import time
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -63,21 +63,32 @@ class Product:
         """Until every document of the set is ready. Those that are there cost nothing, those that cannot be read
         are named.
         """
-        command = [sys.executable, "-m", "footnote", "sync", str(one.documents), "--name", one.name]
-        command += ["--collection", one.name, "--no-wait", "--json"]
-        env = _environment(self.data_dir)
-        sync = await asyncio.to_thread(subprocess.run, command, cwd=ROOT, env=env, capture_output=True, text=True)
-        if not sync.stdout:
-            raise SystemExit(sync.stderr)
+        sent = await self._sync(one)
         while left := (await self._page(one, status=UNFINISHED))["data"]:
             count = f"{len(left)} documents" if len(left) < PAGE else f"{PAGE} documents or more"
             print(f"{one.name}: {count} to go", file=sys.stderr, flush=True)
             await asyncio.sleep(LOOK_SECONDS)
-        for each in json.loads(sync.stdout)["data"]:
+        for each in sent:
             if each["error"]:
                 print(f"{one.name}: not accepted: {each['path']}: {each['error']['message']}", file=sys.stderr)
         for document in await self.documents(one, status="failed"):
             print(f"{one.name}: failed: {document['filename']}: {document['error']['message']}", file=sys.stderr)
+
+    async def _sync(self, one: Set) -> list[Json]:
+        """Sends what is new or changed; what became of each file that was sent."""
+        command = ["-m", "footnote", "sync", str(one.documents), "--name", one.name, "--collection", one.name]
+        sync = await asyncio.create_subprocess_exec(
+            *(sys.executable, *command, "--no-wait", "--json"), cwd=ROOT, env=_environment(self.data_dir), stdout=PIPE
+        )
+        try:
+            out, _ = await sync.communicate()
+        except asyncio.CancelledError:
+            sync.kill()
+            raise
+        if not out:
+            raise SystemExit(f"`footnote sync` ended with status {sync.returncode}.")
+        sent: list[Json] = json.loads(out)["data"]
+        return sent
 
     async def documents(self, one: Set, **filters: Any) -> list[Json]:
         found: list[Json] = []
