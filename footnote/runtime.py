@@ -118,9 +118,12 @@ async def connect(settings: Settings, *, statement_seconds: float = 60.0, **opti
         "tcp_keepalives_idle": "15",
         "tcp_keepalives_interval": "5",
         "tcp_keepalives_count": "3",
-        # Without iterative scans a filtered vector search silently returns too few rows.
+        # Without iterative scans a filtered vector search silently returns too few rows. They end here, before
+        # their memory does (work_mem), and what is still missing is looked for without the index.
         "hnsw.iterative_scan": "relaxed_order",
         "hnsw.ef_search": "100",
+        "hnsw.max_scan_tuples": "20000",
+        "jit": "off",  # statements have branches that are costly on paper and never taken
         **options,
     }
     dsn = database_dsn(settings.database_url)

@@ -18,9 +18,9 @@ _FILTERED = """ AND c.document_id IN (
     WHERE document.tenant_id = :tenant AND document.collection_id = ANY(CAST(:collections AS text[])) AND {condition}
 )"""
 _MATCHING = """
-SELECT c.document_id, coalesce(v.chunks, 0) AS chunks
+SELECT c.document_id, v.chunks
 FROM (SELECT d.tenant_id, d.collection_id, d.id AS document_id, d.active_version_id FROM document d) AS c
-JOIN version v ON v.id = c.active_version_id WHERE {scope} LIMIT :most
+JOIN version v ON v.id = c.active_version_id WHERE {scope} AND v.chunks > 0 LIMIT :most
 """
 
 
@@ -43,11 +43,20 @@ class Scope:
         if not self.is_filtered:
             beyond = f"SELECT 1 FROM chunk c WHERE {self.condition} OFFSET :chunks LIMIT 1"
             return (await self.run(session, beyond, chunks=chunks)).first() is not None
-        matching = (await self.run(session, _MATCHING.format(scope=self.condition), most=chunks + 1)).all()
-        if len(matching) > chunks or sum(row.chunks for row in matching) > chunks:
-            return True
+        named, total = [], 0
+        matching = await session.stream(
+            text(_MATCHING.format(scope=self.condition)),
+            self.parameters | {"most": chunks + 1},
+            execution_options={"yield_per": 500},
+        )
+        async for row in matching:
+            total += row.chunks
+            if total > chunks:
+                await matching.close()
+                return True
+            named.append(row.document_id)
         self.condition = _WALL + _NAMED
-        self.parameters["documents"] = [row.document_id for row in matching]
+        self.parameters["documents"] = named
         return False
 
 
