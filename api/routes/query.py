@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from api.deps import Plain, Reader, RuntimeDep
 from api.errors import of_error, request_id_of
 from api.schemas.filters import FilterIn
-from api.schemas.search import AnswerOut, CitationOut, HitOut, SearchOut
+from api.schemas.search import AnswerOut, CitationOut, ExplanationOut, HitOut, SearchOut
 from footnote import answering, retrieval, text
 from footnote.answering import Citation, Delta, Done, Question, Sources
 from footnote.errors import FootnoteError, Unavailable
@@ -43,6 +43,8 @@ class _RetrievalIn(BaseModel):
     filters: FilterIn | None = None
     top_k: Annotated[int, Field(ge=1, le=100)] = 10
     mode: retrieval.Mode = "hybrid"
+    diversity: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.0
+    expand: retrieval.Expand = "none"
 
     def looking_for(self, words: str, caller: Principal) -> retrieval.Query:
         return retrieval.Query(
@@ -53,6 +55,8 @@ class _RetrievalIn(BaseModel):
             filter=self.filters,
             mode=self.mode,
             top_k=self.top_k,
+            diversity=self.diversity,
+            expand=self.expand,
         )
 
 
@@ -70,12 +74,18 @@ class QueryIn(_RetrievalIn):
 
 
 @router.post("/search", operation_id="search")
-async def search(body: SearchIn, rt: RuntimeDep, caller: Reader) -> SearchOut:
-    """The passages that fit the query best, with their anchors."""
+async def search(body: SearchIn, rt: RuntimeDep, caller: Reader, explain: bool = False) -> SearchOut:
+    """The passages that fit the query best, with their anchors; `explain` tells how each leg ranked them."""
     started = time.monotonic()
     hits = await retrieval.search(rt, body.looking_for(body.query, caller))
     took = round((time.monotonic() - started) * 1000, 1)
-    return SearchOut(data=[HitOut.model_validate(hit) for hit in hits], timings={"total": took})
+    data = [HitOut.model_validate(hit) for hit in hits]
+    if explain:
+        data = [
+            shown.model_copy(update={"explain": ExplanationOut.model_validate(hit)})
+            for shown, hit in zip(data, hits, strict=True)
+        ]
+    return SearchOut(data=data, timings={"total": took})
 
 
 _STREAM: dict[int | str, dict[str, Any]] = {

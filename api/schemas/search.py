@@ -1,8 +1,31 @@
 """Hits, citations and answers."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
 
 from api.schemas.common import Out
+
+OnRequest = Field(exclude_if=lambda value: value is None)
+
+
+class ContextOut(Out):
+    """What stands around a hit on its page."""
+
+    text: str
+    char_start: int
+    char_end: int
+
+
+class ExplanationOut(Out):
+    """Rank and score in each leg; null for a leg that did not find the chunk, or was not asked."""
+
+    vector_rank: int | None
+    similarity: float | None
+    keyword_rank: int | None
+    bm25: float | None
+    coverage: float | None
+    needles: int | None
 
 
 class HitOut(Out):
@@ -19,6 +42,8 @@ class HitOut(Out):
     text: str
     score: float
     metadata: dict[str, Any]
+    context: Annotated[ContextOut | None, OnRequest] = None
+    explain: Annotated[ExplanationOut | None, OnRequest] = None
 
 
 class CitationOut(Out):

@@ -56,6 +56,36 @@ async def search(person: Person, query: str, **more: Any) -> list[dict[str, Any]
     return data
 
 
+async def test_an_explanation_on_request(bob: Person, library: dict[str, str]) -> None:
+    answer = await bob.client.post("/v1/search?explain=true", json={"query": "What is ERR_CONN_42 of the siren?"})
+    best = answer.json()["data"][0]
+    assert (best["document_id"], set(best)) == (library["siren"], HIT | {"explain"})
+    explained = best["explain"]
+    assert (explained["keyword_rank"], explained["needles"]) == (1, 1)
+    assert 0 < explained["coverage"] <= 1
+    assert explained["bm25"] > 0
+    assert explained["vector_rank"] >= 1
+    answer = await bob.client.post("/v1/search?explain=true", json={"query": "siren", "mode": "keyword"})
+    assert answer.json()["data"][0]["explain"] | {"bm25": 0, "coverage": 0} == {
+        **{"vector_rank": None, "similarity": None, "keyword_rank": 1, "needles": 0},
+        **{"bm25": 0, "coverage": 0},
+    }
+    problem(await bob.client.post("/v1/search?explain=perhaps", json={"query": "siren"}), 422)
+
+
+@pytest.mark.parametrize("path", ["/v1/search", "/v1/query"])
+async def test_what_stands_around_a_hit_on_request(alice: Person, rt: Runtime, path: str) -> None:
+    await driving.ready(rt, alice.tenant_id, driving.paragraphs(5), "lamp.txt")
+    asked = {"query" if path == "/v1/search" else "question": "Paragraph 2 of the lamp"}
+    body = (await alice.client.post(path, json=asked | {"expand": "neighbours", "mode": "keyword"})).json()
+    hit = (body.get("data") or body["hits"])[0]
+    around = hit["context"]
+    assert "Paragraph 1" in around["text"]
+    assert around["char_start"] < hit["char_start"] < hit["char_end"] < around["char_end"]
+    for wrong in ({"expand": "all"}, {"expand": 3}, {"diversity": 1.1}, {"diversity": "NaN"}):
+        problem(await alice.client.post(path, json=asked | wrong), 422)
+
+
 @pytest.mark.parametrize("mode", MODES)
 async def test_the_best_hit_with_all_its_fields(bob: Person, library: dict[str, str], mode: str) -> None:
     for query, name in (("Which oil does the lamp burn?", "lamp"), ("relief boat", "boat"), ("ERR_CONN_42", "siren")):
