@@ -18,6 +18,7 @@ pytestmark = pytest.mark.anyio
 TEXT = "The zircon lamp was lit by Agnes Tolmie in the year 1874."
 # What some routes insist on beside the ids.
 QUERIES = {"/v1/documents/{document_id}/pages/{number}/highlights": {"char_start": 0, "char_end": 9}}
+BODIES = {("patch", "/v1/documents/{document_id}"): {"metadata": {}}}
 UNKNOWN = {"document_id": "doc_unknown", "job_id": "job_unknown", "upload_id": "upl_unknown"}
 
 
@@ -60,15 +61,16 @@ def test_the_matrix_is_not_empty() -> None:
 async def test_another_tenants_id_is_an_unknown_id(
     rt: Runtime, ids: dict[str, str], alice: Person, charlie: Person, method: str, path: str
 ) -> None:
+    given: dict[str, Any] = {"params": QUERIES.get(path), "json": BODIES.get((method, path))}
     seen: list[dict[str, Any]] = []
     for chosen in (ids, UNKNOWN):
-        answer = await charlie.client.request(method, _concrete(path, chosen), params=QUERIES.get(path))
+        answer = await charlie.client.request(method, _concrete(path, chosen), **given)
         assert answer.status_code == 404, answer.text
         seen.append({**answer.json(), "request_id": ""})
         for name, value in chosen.items():
             seen[-1]["detail"] = seen[-1]["detail"].replace(value, name)
     assert seen[0] == seen[1]
-    owned = await alice.client.request(method, _concrete(path, ids), params=QUERIES.get(path))
+    owned = await alice.client.request(method, _concrete(path, ids), **given)
     assert owned.status_code != 404, owned.text
 
 
