@@ -1,6 +1,7 @@
 """What a run has measured of one set, and the numbers that are made of it."""
 
 import statistics
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from scripts.evaluation import significance
@@ -14,8 +15,8 @@ class Result:
     """The baselines' rankings and what the product's variants answered, by name."""
 
     set: Set
-    baselines: dict[str, Run]
-    variants: dict[str, Asked]
+    baselines: Mapping[str, Run]
+    variants: Mapping[str, Asked]
 
     def scores(self, system: str, metric: str, part: str = "all") -> list[float]:
         """A metric of each question of the part, in the set's order."""
