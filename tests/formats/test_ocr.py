@@ -179,7 +179,7 @@ async def test_a_language_without_data_is_named(tesseract: StandIn, three: Path)
 @pytest.mark.parametrize("listing", ["sys.exit(1)", "time.sleep(60)"])
 async def test_a_program_that_cannot_even_list_its_languages(tesseract: StandIn, three: Path, listing: str) -> None:
     tesseract.install(listing=listing)
-    assert (await rejection(three, limits(wall=3))).code == "ocr_unusable"
+    assert (await rejection(three, limits(wall=9))).code == "ocr_unusable"
 
 
 @pytest.mark.parametrize(
@@ -205,10 +205,11 @@ async def test_a_page_that_cannot_be_read_is_passed_over(tesseract: StandIn, thr
     await until(lambda: not running(pid))
 
 
-async def test_pages_that_all_hang_are_no_silence(tesseract: StandIn, three: Path) -> None:
+async def test_pages_that_all_hang_are_no_silence(tesseract: StandIn, tmp_path: Path) -> None:
     tesseract.install("time.sleep(60)")
-    assert (await rejection(three, limits(wall=3))).code == "no_text"
-    assert tesseract.asked() == 3
+    two = scan(tmp_path / "two.pdf", drawn("Page 1"), drawn("Page 2"))
+    assert (await rejection(two, limits(wall=12))).code == "no_text"
+    assert tesseract.asked() == 2
 
 
 async def test_a_program_killed_from_outside_says_nothing_about_the_page(tesseract: StandIn, three: Path) -> None:
