@@ -67,7 +67,8 @@ def test_fusion_prefers_what_both_found():
 def test_ties_keep_their_order():
     import numpy as np
 
-    assert best(np.array([0.1, 0.5, 0.5, 0.9])) == [3, 1, 2, 0]
+    scores = np.array([0.1, *[0.5] * 50, 0.9])
+    assert best(scores) == [51, *range(1, 51), 0]
 
 
 def test_identifiers_are_the_same_every_time(tmp_path):
