@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 TEXT = "The zircon lamp was lit by Agnes Tolmie in the year 1874."
 # What some routes insist on beside the ids.
 QUERIES = {"/v1/documents/{document_id}/pages/{number}/highlights": {"char_start": 0, "char_end": 9}}
-BODIES = {("patch", "/v1/documents/{document_id}"): {"metadata": {}}}
+BODIES: dict[tuple[str, str], dict[str, Any]] = {("patch", "/v1/documents/{document_id}"): {"metadata": {}}}
 UNKNOWN = {"document_id": "doc_unknown", "job_id": "job_unknown", "upload_id": "upl_unknown"}
 
 
