@@ -41,7 +41,10 @@ async def sow(rt: Runtime, tenant_id: str, seeds: Sequence[Seed], collection: st
             rows[Version].append(_version(seed, version_id) | owned)
             rows[Job].append({"id": job_id, "version_id": version_id, "state": "succeeded", "step": "upsert"} | owned)
             place = {"version_id": version_id, "collection_id": target.id, "space_id": space.id} | owned
-            rows[Chunk] += [_chunk(position, vector) | place for position, vector in enumerate(seed.vectors)]
+            rows[Chunk] += [
+                _chunk(f"lamp {seed.id} {position}", position, vector) | place
+                for position, vector in enumerate(seed.vectors)
+            ]
         for table, values in rows.items():
             await session.execute(insert(table), values)
 
@@ -75,18 +78,18 @@ def _version(seed: Seed, version_id: str) -> dict[str, Any]:
     }
 
 
-def _chunk(position: int, vector: Any) -> dict[str, Any]:
+def _chunk(text: str, position: int, vector: Any) -> dict[str, Any]:
     return {
         "position": position,
         "language": "english",
         "page_start": 1,
         "page_end": 1,
         "char_start": 0,
-        "char_end": 4,
+        "char_end": len(text),
         "heading": "",
         "context": "",
-        "text": "lamp",
-        "words": 1,
+        "text": text,
+        "words": 3,
         "text_sha256": b"",
         "embedding": HalfVector(vector),
     }

@@ -3,21 +3,26 @@
 import json
 import random
 import re
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from footnote import documents, filters
 from footnote.errors import Invalid
 from footnote.models import Collection
+from footnote.providers import Embeddings, normalised
+from footnote.retrieval import Query, search
 from footnote.retrieval.scope import scope_of
 from footnote.runtime import Runtime
 from tests import driving, seeding
-from tests.fakes import DIMENSIONS
+from tests.fakes import DIMENSIONS, FakeEmbedder
 from tests.seeding import Seed
 
 pytestmark = pytest.mark.anyio
@@ -275,3 +280,107 @@ async def test_the_limits_themselves_are_allowed(rt: Runtime) -> None:
     ):
         async with rt.transaction() as session:
             assert await documents.page_of(session, tenant_id, limit=1, filter=filters.parse(given)) == []
+
+
+CLUSTERS, DOCUMENTS, PER_DOCUMENT = 40, 1200, 2
+
+
+class PointedEmbedder(FakeEmbedder):
+    """Embeds whatever it is asked for as `point`."""
+
+    point: Any
+
+    async def embed(self, texts: Sequence[str]) -> Embeddings:
+        return Embeddings(normalised([self.point] * len(texts), len(texts)), 1)
+
+
+@dataclass
+class Cloud:
+    """Vectors in clusters, two of each document; what a filter has to do with where they lie differs by key."""
+
+    rt: Runtime
+    tenant_id: str
+    seeds: list[Seed]
+    questions: Any  # (number, DIMENSIONS)
+
+    async def recall(self, given: dict[str, Any] | None, top_k: int = 10) -> float:
+        """The share of the nearest chunks in scope that a search finds, over all questions."""
+        assert isinstance(self.rt.embedder, PointedEmbedder)
+        chosen = [seed for seed in self.seeds if given is None or matches(given, seed, "default")]
+        keys = [(seed.id, position) for seed in chosen for position in range(PER_DOCUMENT)]
+        vectors = np.concatenate([seed.vectors for seed in chosen])
+        shares = []
+        for question in self.questions:
+            nearest = {keys[place] for place in np.argsort(-vectors @ question)[:top_k]}
+            self.rt.embedder.point = question
+            parsed = filters.parse(given) if given else None
+            hits = await search(self.rt, Query(self.tenant_id, "?", filter=parsed, mode="vector", top_k=top_k))
+            assert len(hits) == top_k
+            shares.append(len(nearest & {(hit.document_id, hit.position) for hit in hits}) / top_k)
+        return sum(shares) / len(shares)
+
+
+@pytest.fixture
+async def cloud(rt: Runtime, monkeypatch: pytest.MonkeyPatch) -> Cloud:
+    chance = np.random.default_rng(3)
+    centres = chance.normal(size=(CLUSTERS, DIMENSIONS))
+
+    def near(cluster: int, count: int) -> Any:
+        vectors = centres[cluster] + 0.8 * chance.normal(size=(count, DIMENSIONS))
+        return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float16).astype(np.float32)
+
+    seeds = [
+        Seed(
+            {"number": number, "cluster": number % CLUSTERS, "tenth": int(chance.integers(10))},
+            near(number % CLUSTERS, 2),
+        )
+        for number in range(DOCUMENTS)
+    ]
+    questions = np.concatenate([near(cluster, 1) for cluster in range(20, 32)])
+    rt = replace(rt, embedder=PointedEmbedder("pointed-64"))
+    tenant_id = await driving.new_tenant(rt)
+    await seeding.sow(rt, tenant_id, seeds)
+    monkeypatch.setattr("footnote.retrieval.vector_leg.EXACT_CHUNKS", 10)
+    async with rt.transaction() as session:
+        await session.execute(text("ANALYZE document, version, chunk"))
+    return Cloud(rt, tenant_id, seeds, questions)
+
+
+@asynccontextmanager
+async def by_index(rt: Runtime, **settings: str) -> AsyncIterator[None]:
+    """Postgres would rather sort so few rows. Asserts that the vector index was used."""
+    switches = {"enable_seqscan": "off", "enable_bitmapscan": "off", "enable_sort": "off", **settings}
+    scans = text(
+        "SELECT sum(pg_stat_get_xact_numscans(indexrelid)) FROM pg_stat_user_indexes "
+        "WHERE indexrelname LIKE 'ix_chunk_embedding_space_%'"
+    )
+    async with rt.transaction() as session:
+        for name, value in switches.items():
+            await session.execute(text("SELECT set_config(:name, :value, true)"), {"name": name, "value": value})
+        before = await session.scalar(scans)
+    yield
+    async with rt.transaction() as session:
+        assert await session.scalar(scans) > before
+        for name in switches:
+            await session.execute(text(f"SET LOCAL {name} TO DEFAULT"))
+
+
+TENTH = {"type": "eq", "key": "tenth", "value": 3}
+HUNDREDTH = {"type": "lt", "key": "number", "value": DOCUMENTS // 100}
+FAR = {"type": "lt", "key": "cluster", "value": 4}  # a tenth, all of it far from every question
+
+
+async def test_a_filter_starves_no_search_by_index(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    for given, depth in ((None, 100), (TENTH, 100), (FAR, 100), (HUNDREDTH, 15)):
+        monkeypatch.setattr("footnote.retrieval.DEPTH", depth)
+        async with by_index(cloud.rt):
+            assert await cloud.recall(given, top_k=min(10, depth // 3)) >= 0.98, given
+
+
+async def test_what_the_index_gives_up_on_is_read_whole(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with by_index(cloud.rt, **{"hnsw.max_scan_tuples": "50"}):
+        assert await cloud.recall(FAR) == 1
+    monkeypatch.setattr("footnote.retrieval.vector_leg.EXACT_CHUNKS", DOCUMENTS)
+    monkeypatch.setattr("footnote.retrieval.vector_leg._BY_INDEX", "no SQL at all: this scope is small")
+    for given in (TENTH, HUNDREDTH, FAR):
+        assert await cloud.recall(given) == 1

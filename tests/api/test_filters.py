@@ -122,7 +122,14 @@ async def test_patches_that_are_refused(alice: Person, bob: Person, contracts: d
     before = (await alice.client.get(path)).json()
     problem(await bob.client.patch(path, json={"metadata": {}}), 403, "missing_scope")
     problem(await alice.client.patch("/v1/documents/doc_unknown", json={"metadata": {}}), 404, "document_not_found")
-    for body in ({}, {"metadata": []}, {"metadata": {}, "filename": "x"}, {"metadata": "text"}, {"metadata": 1}):
+    bodies: list[dict[str, Any]] = [
+        {},
+        {"metadata": []},
+        {"metadata": {}, "filename": "x"},
+        {"metadata": "text"},
+        {"metadata": 1},
+    ]
+    for body in bodies:
         problem(await alice.client.patch(path, json=body), 422, "invalid_request")
     half = {"metadata": {"a": "x" * 40_000}}
     assert (await alice.client.patch(path, json=half)).status_code == 200
