@@ -17,6 +17,7 @@ from footnote import answering, retrieval, text
 from footnote.answering import Citation, Delta, Done, Question, Sources
 from footnote.errors import FootnoteError, Unavailable
 from footnote.keys import Principal
+from footnote.retrieval.expansion import Expand
 from footnote.telemetry import log, queries_total
 
 router = APIRouter(prefix="/v1", tags=["query"])
@@ -44,7 +45,7 @@ class _RetrievalIn(BaseModel):
     top_k: Annotated[int, Field(ge=1, le=100)] = 10
     mode: retrieval.Mode = "hybrid"
     diversity: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.0
-    expand: retrieval.Expand = "none"
+    expand: Expand = "none"
 
     def looking_for(self, words: str, caller: Principal) -> retrieval.Query:
         return retrieval.Query(
