@@ -62,7 +62,7 @@ lexeme AS (
            ('''' || replace(replace(n.lexeme, '\', '\\\'), '''', '''''') || '''')::tsquery AS tsq
     FROM named n GROUP BY n.lexeme ORDER BY 2 DESC, 1 LIMIT 4 * :lexemes
 ),
-counted AS (
+counted AS MATERIALIZED (
     SELECT lexeme, tsq, exact,
            (SELECT count(*) FROM (SELECT 1 FROM pool c WHERE c.tsv @@ tsq LIMIT :most) AS found) AS df
     FROM lexeme
