@@ -123,6 +123,8 @@ async def connect(settings: Settings, *, statement_seconds: float = 60.0, **opti
         "hnsw.iterative_scan": "relaxed_order",
         "hnsw.ef_search": "100",
         "hnsw.max_scan_tuples": "20000",
+        # A plan made without the values is far from right where tenants, collections and filters differ in size.
+        "plan_cache_mode": "force_custom_plan",
         "jit": "off",  # statements have branches that are costly on paper and never taken
         **options,
     }
