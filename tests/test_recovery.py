@@ -71,7 +71,9 @@ async def test_a_reader_sees_the_old_version_or_the_new_never_a_mix_or_nothing(
     seen: set[tuple[int, int]] = set()
     reads = 0
     done = asyncio.create_task(ingest.run_step(rt, new.details.job.id, "upsert"))
-    while not done.done() or reads < 3:
+    over = False
+    while not over:
+        over = done.done() and reads >= 3  # what is read after the end counts, too
         async with rt.sessions() as session:
             query = select(func.count(), func.count(Chunk.version_id.distinct())).filter_by(document_id=document_id)
             count, versions = (await session.execute(query)).one()

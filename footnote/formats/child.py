@@ -1,9 +1,10 @@
 """The process a parser runs in: `python -m footnote.formats.child WHAT MEDIA_TYPE PATH CPU_SECONDS MEMORY_BYTES ASKED`.
 
-It limits itself, then writes frames to stdout: the lengths of two parts, then a JSON part and one of bytes. Asked for
-`pages`, a frame is `{"page": n, "sections": [[start, end, [heading, ...]], ...], "scan": ...}` with the page's text;
-the scan is null, or the fields of `Scan` if that text was read from a picture. Asked for `files`, the files within a
-container, `{"file": name}` and then `{"piece": true}` with bytes of it, again and again.
+It limits itself, then writes frames to stdout: the lengths of two parts, then a JSON part and one of bytes. The first
+is `{"begun": true}`: what goes wrong before it is not the document's fault. Asked for `pages`, a frame is
+`{"page": n, "sections": [[start, end, [heading, ...]], ...], "scan": ...}` with the page's text; the scan is null, or
+the fields of `Scan` if that text was read from a picture. Asked for `files`, the files within a container,
+`{"file": name}` and then `{"piece": true}` with bytes of it, again and again.
 Asked for the `picture` of a page, or for the `boxes` of a quote on it, as ASKED says in JSON, one frame has it.
 The last frame is `{"done": how many}` or `{"error": code, "message": ..., "detail": ...}`. The process ends when its
 stdin is closed, so that it never outlives the one that started it. Imports are few: every document pays for them.
@@ -131,6 +132,7 @@ def main(what: str, media_type: str, path: str, cpu_seconds: int, memory_bytes: 
     # Whatever a library prints must not land between the frames.
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
+    _write(out, {"begun": True})
     try:
         match what:
             case "pages":

@@ -92,6 +92,11 @@ async def _frames(
     """What the child sends, until it is done. Raises `DocumentRejected` if it sends an error, or nothing."""
     process = await _start(what, path, media_type, limits, asked)
     try:
+        try:
+            await _frame(process, limits.wall_seconds)
+        except DocumentRejected as ended:
+            why = " ".join(getattr(ended, "__notes__", ())) or ended.message
+            raise RuntimeError(f"the parser did not start: {why}") from ended
         while True:
             head, body = await _frame(process, limits.wall_seconds)
             if "done" in head or "error" in head:

@@ -10,13 +10,13 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import anyio
 import pytest
 
 from footnote.errors import DocumentRejected
-from footnote.formats import Page, module_for, paginate
+from footnote.formats import Page, module_for, paginate, parent
 from footnote.formats.parent import read_pages
 from footnote.formats.sniffing import DOCX, sniff
 from footnote.settings import ParseLimits
@@ -174,11 +174,31 @@ async def test_a_child_killed_from_outside_says_nothing_about_the_document(endle
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGABRT, "too_complex"), (signal.SIGSEGV, "corrupt_file")])
-async def test_a_killed_child(endless: Path, number: signal.Signals, code: str) -> None:
+async def test_a_killed_child(
+    endless: Path, number: signal.Signals, code: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, frame = asyncio.Event(), parent._frame
+
+    async def noted(*given: Any) -> Any:
+        found = await frame(*given)
+        begun.set()
+        return found
+
+    monkeypatch.setattr(parent, "_frame", noted)
     known = children()
     task = asyncio.create_task(rejection(endless))
-    os.kill(await child_of(known), number)
+    child = await child_of(known)
+    await begun.wait()
+    os.kill(child, number)
     assert (await task).code == code
+
+
+async def test_a_child_that_cannot_start_says_nothing_about_the_document(
+    endless: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("footnote.formats.parent.sys.executable", "/bin/false")
+    with pytest.raises(RuntimeError, match="did not start: the parser ended with status 1"):
+        await pages_of(endless)
 
 
 async def test_cancellation_ends_the_child(endless: Path) -> None:
