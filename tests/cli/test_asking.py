@@ -1,3 +1,4 @@
+import json
 from typing import Any
 
 import pytest
@@ -144,3 +145,15 @@ def test_search_that_finds_nothing_says_so(stub: StubApi, footnote: Footnote) ->
 def test_bad_options_are_usage_errors(stub: StubApi, footnote: Footnote, arguments: tuple[str, str]) -> None:
     assert footnote("search", "hull", *arguments).code == 2
     assert not stub.asked
+
+
+def test_a_filter_is_sent_as_json(stub: StubApi, footnote: Footnote) -> None:
+    given = {"type": "eq", "key": "year", "value": 2026}
+    stub.on(*SEARCH, Reply({"data": []}))
+    stub.on(*QUERY, Reply({**done(), "hits": []}))
+    assert footnote("search", "lamp", "--filter", json.dumps(given)).code == 0
+    assert footnote("ask", "lamp?", "--no-stream", "--filter", json.dumps(given)).code == 0
+    assert [asked.json["filters"] for asked in stub.asked] == [given, given]
+    for wrong in ("{", "{}", "[]", "7"):
+        assert footnote("search", "lamp", "--filter", wrong).code == 2
+    assert len(stub.asked) == 2, "an empty filter is no filter only by mistake"
