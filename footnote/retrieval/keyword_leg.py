@@ -59,7 +59,7 @@ named AS (
 ),
 lexeme AS (
     SELECT n.lexeme, bool_or(n.exact) AS exact,
-           ('''' || replace(replace(n.lexeme, '\', '\\\'), '''', '''''') || '''')::tsquery AS tsq
+           ('''' || replace(replace(n.lexeme, '\\', '\\\\'), '''', '''''') || '''')::tsquery AS tsq
     FROM named n GROUP BY n.lexeme ORDER BY 2 DESC, 1 LIMIT 4 * :lexemes
 ),
 counted AS MATERIALIZED (
