@@ -9,9 +9,13 @@ from scripts.tables import Row, table
 
 @dataclass
 class Report:
-    """One run of a scenario. A row of goals: what, limit, measured, met or MISSED."""
+    """One run of a scenario. A row of goals: what, limit, measured, met or MISSED.
+
+    How fast and how often depends on the machine and what else it does: not `timed`, such goals are told only.
+    """
 
     title: str
+    timed: bool = True
     goals: list[Row] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
 
@@ -22,10 +26,16 @@ class Report:
         self.goal(what, str(wanted), str(measured), measured == wanted)
 
     def at_most(self, what: str, limit: float, measured: float, unit: str = "s") -> None:
-        self.goal(what, f"<= {limit:g} {unit}", f"{measured:.1f} {unit}", measured <= limit)
+        self._measured(what, f"<= {limit:g} {unit}", f"{measured:.1f} {unit}", measured <= limit)
 
     def at_least(self, what: str, limit: float, measured: float, unit: str = "%") -> None:
-        self.goal(what, f">= {limit:g} {unit}", f"{measured:.2f} {unit}", measured >= limit)
+        self._measured(what, f">= {limit:g} {unit}", f"{measured:.2f} {unit}", measured >= limit)
+
+    def _measured(self, what: str, limit: str, measured: str, met: bool) -> None:
+        if self.timed or met:
+            self.goal(what, limit, measured, met)
+        else:
+            self.goals.append((what, limit, measured, "missed, told only"))
 
     def recovery(self, faults: list[Fault]) -> None:
         """Every job that was hit must have gone on in time."""
@@ -36,7 +46,7 @@ class Report:
 
     @property
     def met(self) -> bool:
-        return all(row[-1] == "met" for row in self.goals)
+        return all(row[-1] != "MISSED" for row in self.goals)
 
     def __str__(self) -> str:
         lines = [f"## {self.title}", "", *table([("goal", "limit", "measured", ""), *self.goals]), ""]

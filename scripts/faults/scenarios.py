@@ -57,7 +57,8 @@ async def storm(options: Options) -> Report:
     """Whatever is killed or frozen, nothing is lost, doubled or stands still."""
     counts = dict.fromkeys(STORM, 1) if options.short else STORM
     sources = corpus.sources(options.seed, 100 if options.short else 300)
-    report = Report(f"storm, seed {options.seed}: {len(sources)} documents, {sum(counts.values())} faults")
+    title = f"storm, seed {options.seed}: {len(sources)} documents, {sum(counts.values())} faults"
+    report = Report(title, timed=not options.short)
     async with bench(options) as on:
         async with on.load.asking(), asyncio.TaskGroup() as group:
             group.create_task(on.load.upload_all(sources, 5))
