@@ -7,6 +7,7 @@ kept there, too. Fails if a goal is missed.
 import argparse
 import asyncio
 import json
+import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -20,6 +21,7 @@ from scripts.evaluation.product import Product, running
 from scripts.evaluation.results import Result
 from scripts.evaluation.sets import Set
 
+INTERRUPTED = 130
 # A variant is a name and what a search request says beside the question. One that the API does not know is left out.
 VARIANTS: dict[str, dict[str, Any]] = {
     VECTOR: {"mode": "vector"},
@@ -30,6 +32,11 @@ VARIANTS: dict[str, dict[str, Any]] = {
 
 
 async def evaluate(wanted: Sequence[Set], variants: Mapping[str, dict[str, Any]], data: Path) -> dict[str, Result]:
+    """By the names of the sets. SIGTERM ends it as Ctrl-C does: the product is stopped."""
+    task = asyncio.current_task()
+    assert task is not None
+    for stop in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(stop, task.cancel)
     results = {}
     async with running(data / "footnote") as product:
         known = {name: fields for name, fields in variants.items() if await product.knows(fields)}
@@ -82,7 +89,10 @@ def main() -> int:
     data = given.data.resolve()
     (data / "footnote").mkdir(parents=True, exist_ok=True)
     wanted = list(chosen(given.set, given.corpora, data))
-    results = asyncio.run(evaluate(wanted, variants, data))
+    try:
+        results = asyncio.run(evaluate(wanted, variants, data))
+    except asyncio.CancelledError:
+        return INTERRUPTED
     print(*report.verdict(results), sep="\n")
     if given.report:
         given.report.write_text("\n".join(report.whole(results)))
