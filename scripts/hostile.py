@@ -17,7 +17,7 @@ import httpx2
 
 from scripts.faults import edges, processes
 from scripts.faults.report import Report
-from scripts.faults.stack import Stack
+from scripts.faults.stack import Stack, until
 from tests.hostile.files import Hostile, everything
 
 CPU_SECONDS = 60
@@ -39,7 +39,7 @@ class Watch:
     async def run(self) -> None:
         while True:
             for each in await asyncio.to_thread(processes.of, self.stack.data_dir):
-                if "footnote.formats.child" in each.command:
+                if processes.PARSER in each.command:
                     self._look(each.pid)
             await asyncio.sleep(0.1)
 
@@ -109,7 +109,7 @@ async def run(files: list[Hostile], real: list[Path], keep_logs: Path | None) ->
         Stack(keep_logs, **settings, OPENAI_BASE_URL=f"{url}/v1") as stack,
     ):
         await stack.ready()
-        worker = stack.worker()
+        worker = await until(lambda: asyncio.to_thread(stack.worker), 60, "the worker is there")
         watch = Watch(stack)
         watching = asyncio.create_task(watch.run())
         headers = {"Authorization": f"Bearer {stack.key}"}
@@ -124,7 +124,7 @@ async def run(files: list[Hostile], real: list[Path], keep_logs: Path | None) ->
             alive = (await client.get("/readyz")).status_code
         watching.cancel()
         after = stack.worker()
-        same = bool(worker and after and worker[0] == after[0])
+        same = after is not None and worker[0] == after[0]
     _goals(report, thrown, theirs, watch, same and alive == 200)
     return report, f"{_table(thrown)}\n{_real(theirs)}"
 

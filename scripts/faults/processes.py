@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PROC = Path("/proc")
+PARSER = "footnote.formats.child"
 
 
 @dataclass(frozen=True)
@@ -18,14 +19,15 @@ class Process:
 
 
 def of(data_dir: Path) -> list[Process]:
-    """Those with the data directory in their environment, and those working inside it, as Postgres does."""
+    """Those with the data directory in their environment, those working inside it, like Postgres, and its parsers."""
     ours = f"FOOTNOTE_DATA_DIR={data_dir}".encode()
     found = []
     for entry in PROC.glob("[0-9]*"):
         with suppress(OSError):  # ended meanwhile, or another user's
+            command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
             inside = (entry / "cwd").readlink().is_relative_to(data_dir)
+            inside = inside or (PARSER in command and f" {data_dir}/" in command)
             if (inside or ours in (entry / "environ").read_bytes().split(b"\0")) and lives(int(entry.name)):
-                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
                 found.append(Process(int(entry.name), parent(int(entry.name)), command))
     return found
 

@@ -227,10 +227,11 @@ async def test_a_question_does_not_wait_long_for_its_turn(server: Server, proces
     for _ in range(7):  # as far as questions may run ahead
         await process(interactive=True, embedding_rpm=60).embed(["a"])
     started = clock()
-    with pytest.raises(RateLimited) as raised:
-        await asyncio.gather(*(process(interactive=True, embedding_rpm=60).embed(["a"]) for _ in range(4)))
-    assert clock() - started < 1.5
-    assert raised.value.retry_after
+    asked = (process(interactive=True, embedding_rpm=60).embed(["a"]) for _ in range(4))
+    refused = [each for each in await asyncio.gather(*asked, return_exceptions=True) if isinstance(each, RateLimited)]
+    assert clock() - started < 2.5
+    assert refused
+    assert all(each.retry_after for each in refused)
 
 
 async def test_without_redis_a_pause_is_kept_by_whoever_was_told(server: Server, process: Open) -> None:
