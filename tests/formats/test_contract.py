@@ -8,9 +8,9 @@ from types import ModuleType
 
 import pytest
 
-from footnote import chunking, formats
+from footnote import chunking
 from footnote.errors import CODES, DocumentRejected
-from footnote.formats import Page, archive, is_container, module_for, modules, supported
+from footnote.formats import Page, _pages, archive, is_container, module_for, modules, supported
 from footnote.formats.parent import read_pages
 from footnote.formats.sniffing import HEAD_BYTES, sniff
 from footnote.settings import ParseLimits
@@ -70,8 +70,8 @@ async def test_pages_sections_and_chunks(path: Path):
         assert ends[-1] == len(page.text)
         for section in page.sections:
             assert isinstance(section.heading, tuple)
-            assert len(section.heading) <= formats.HEADING_DEPTH
-            assert all(0 < len(name) <= formats.HEADING_CHARACTERS for name in section.heading)
+            assert len(section.heading) <= _pages.HEADING_DEPTH
+            assert all(0 < len(name) <= _pages.HEADING_CHARACTERS for name in section.heading)
             assert all(name == " ".join(name.split()) for name in section.heading)
         for size in (120, 1000):
             chunks = chunking.split(page, size=size, overlap=size // 8)
