@@ -4,18 +4,12 @@ import io
 import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from footnote.errors import DocumentRejected
-from footnote.formats.ocr import DPI
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 MAX_PIXELS = 16_000_000  # a page may claim any height
 _QUALITY = 80
-_SCAN_LETTERS = 50  # a stamp or a page number on a scan has fewer
-_SCAN_SHARE = 0.5  # of the page under pictures
 # What stored text and PDFium's may differ in: spaces, and hyphens at line ends with what PDFium writes for them.
 _IGNORED = frozenset("-\u00ad\u2010\u2011\ufffe\u200b")
 
@@ -44,49 +38,6 @@ def boxes(path: Path, number: int, quote: str, where: float) -> list[list[float]
             return [] if found is None else [_shares(page, box) for box in _rectangles(text_page, *found)]
         finally:
             text_page.close()
-
-
-def is_scan(document: Any, index: int, text: str) -> bool:
-    """Whether a page is a picture that may show text: it has one and no text, or is mostly one and has little."""
-    import pypdfium2
-    from pypdfium2.raw import FPDF_PAGEOBJ_IMAGE
-
-    letters = sum(map(str.isalnum, text))
-    if letters >= _SCAN_LETTERS:
-        return False
-    try:
-        page = document[index]
-    except pypdfium2.PdfiumError:
-        return False
-    try:
-        breadth, height = page.get_size()
-        needed = _SCAN_SHARE * breadth * height if letters else 0.0
-        for each in page.get_objects(filter=[FPDF_PAGEOBJ_IMAGE]):
-            left, bottom, right, top = each.get_bounds()
-            needed -= (right - left) * (top - bottom)
-            if needed <= 0:
-                return True
-        return False
-    except pypdfium2.PdfiumError:
-        return False
-    finally:
-        page.close()
-
-
-def picture(document: Any, index: int) -> "Image | None":
-    """The page in shades of grey, as text recognition wants it; none of a page that cannot be drawn."""
-    import pypdfium2
-
-    page = document[index]
-    try:
-        breadth, height = page.get_size()
-        scale = min(DPI / 72, (MAX_PIXELS / max(breadth * height, 1.0)) ** 0.5)
-        image: Image = page.render(scale=scale, grayscale=True, may_draw_forms=False).to_pil()
-        return image
-    except pypdfium2.PdfiumError:
-        return None
-    finally:
-        page.close()
 
 
 class _Opened:

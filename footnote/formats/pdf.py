@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from footnote.errors import DocumentRejected
 from footnote.formats import Block, _pdf_annotations
 from footnote.formats._page_titles import PageTitles
-from footnote.formats._pdf_pages import boxes, is_scan, picture, render
+from footnote.formats._pdf_pages import boxes, render
+from footnote.formats._pdf_scans import is_scan, picture
 from footnote.formats._pdf_text import PageText
 
 if TYPE_CHECKING:
