@@ -5,7 +5,8 @@ from ctypes import byref, c_ushort
 from dataclasses import dataclass
 from typing import Any
 
-from footnote.formats._pdf_text import Box, Line, PageText
+from footnote.formats._pdf_boxes import Box, Line
+from footnote.formats._pdf_text import PageText
 
 # Numbers of FPDF_ANNOT_...: free text, stamp, field of a form, watermark.
 _DRAWN = {3, 13, 20, 24}

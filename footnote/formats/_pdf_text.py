@@ -8,7 +8,9 @@ import unicodedata
 from ctypes import byref
 from functools import cached_property
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any
+
+from footnote.formats._pdf_boxes import Box, Line
 
 # What PDFium puts in place of a hyphen at a line's end and the line end.
 _HYPHEN = "\ufffe"
@@ -26,42 +28,11 @@ _ACCENT = re.compile(f"[{''.join(_ACCENTS)}]")
 _DOTLESS = {"ı": "i", "ȷ": "j"}
 
 # Distances in parts of a letter's height.
-_SAME_ROW = 0.5
+_BACK = 0.5  # how far a raised figure may reach back over the letter before it
 _WORD_GAP = 0.2
 _ROW_GAP = 1.0
 _UPRIGHT = 0.1  # radians
 _OVER = 0.5  # parts of an accent's width
-
-
-class Box(NamedTuple):
-    """A rectangle on the page, in points to the right and upwards."""
-
-    left: float
-    bottom: float
-    right: float
-    top: float
-
-    def beside(self, other: "Box") -> bool:
-        """Whether the lower of the two stands within the other's height, mostly."""
-        shared = min(self.top, other.top) - max(self.bottom, other.bottom)
-        return shared > _SAME_ROW * min(self.top - self.bottom, other.top - other.bottom)
-
-    def around(self, other: "Box") -> "Box":
-        """The smallest box that holds both."""
-        left, bottom = min(self.left, other.left), min(self.bottom, other.bottom)
-        return Box(left, bottom, max(self.right, other.right), max(self.top, other.top))
-
-    def apart(self, other: "Box") -> bool:
-        return self.right < other.left or other.right < self.left or self.top < other.bottom or other.top < self.bottom
-
-
-class Line(NamedTuple):
-    """A line as PDFium broke it: offsets of its text, boxes of its first and its last character."""
-
-    start: int
-    end: int
-    first: Box
-    last: Box
 
 
 class PageText:
@@ -133,7 +104,7 @@ class PageText:
         last, first = line.last, following.first
         height = max(last.top - last.bottom, first.top - first.bottom)
         gap = first.left - last.right
-        if not last.beside(first) or not -_SAME_ROW * height < gap < _ROW_GAP * height:
+        if not last.beside(first) or not -_BACK * height < gap < _ROW_GAP * height:
             return "\n"
         if not self._upright(line.end - 1) or not self._upright(following.start):
             return "\n"
