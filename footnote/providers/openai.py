@@ -1,16 +1,16 @@
 """OpenAI, and every server that speaks its API (Ollama, vLLM, ...)."""
 
 import asyncio
-import math
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from footnote.errors import BatchTooLarge, FootnoteError, ProviderRejected, RateLimited, TimedOut, Unavailable
+from footnote.errors import FootnoteError, TimedOut, Unavailable
 from footnote.limits import Quota
 from footnote.providers import Embeddings, GenerationRequest, GeneratorEvent, Token, Usage, normalised
 from footnote.providers.messages import chat_messages
+from footnote.providers.refusals import refusal
 from footnote.settings import Settings
 from footnote.text import clean
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 EMBEDDING_MODEL = "text-embedding-3-small"
 CHAT_MODEL = "gpt-4o-mini"
-LONGEST_RETRY_AFTER = 3600.0
 
 
 class _Client:
@@ -165,28 +164,8 @@ def _errors() -> Iterator[None]:
 
 def _refusal(error: "openai.APIStatusError") -> FootnoteError:
     reason = f"The provider answered {error.status_code}: {str(error.message)[:300]}"
-    if error.status_code == 413:
-        return BatchTooLarge("provider_rejected", reason)
-    if error.status_code == 429 and error.code != "insufficient_quota":
-        limited = RateLimited("provider_unavailable", reason, retry_after=_retry_after(error))
-        limited.quota = quota = Quota.read(error.response.headers)
-        if limited.retry_after is None and quota and quota.reset is not None:
-            limited.retry_after = min(quota.reset, LONGEST_RETRY_AFTER)
-        return limited
-    if error.status_code in (408, 409, 425) or error.status_code >= 500:
-        return Unavailable("provider_unavailable", reason, retry_after=_retry_after(error))
-    return ProviderRejected("provider_rejected", reason)
-
-
-def _retry_after(error: "openai.APIStatusError") -> float | None:
-    """Seconds, an hour at most: the header is the provider's word, and may be nonsense."""
-    headers = error.response.headers
-    try:
-        milliseconds = headers.get("retry-after-ms")
-        seconds = float(milliseconds) / 1000 if milliseconds else float(headers.get("retry-after", "nan"))
-    except ValueError:
-        return None
-    return min(seconds, LONGEST_RETRY_AFTER) if math.isfinite(seconds) and seconds >= 0 else None
+    unpaid = error.code == "insufficient_quota"
+    return refusal(error.status_code, reason, error.response.headers, unpaid=unpaid)
 
 
 def open_embedder(settings: Settings) -> OpenAIEmbedder:

@@ -1,0 +1,34 @@
+"""What a provider's refusal means: for good, for now, or for fewer texts at once."""
+
+import math
+from collections.abc import Mapping
+
+from footnote.errors import BatchTooLarge, FootnoteError, ProviderRejected, RateLimited, Unavailable
+from footnote.limits import Quota
+
+LONGEST_RETRY_AFTER = 3600.0
+
+
+def refusal(status: int, reason: str, headers: Mapping[str, str], *, unpaid: bool = False) -> FootnoteError:
+    """The error for an answer's status; `unpaid`: its 429 does not pass by waiting."""
+    if status == 413:
+        return BatchTooLarge("provider_rejected", reason)
+    if status == 429 and not unpaid:
+        limited = RateLimited("provider_unavailable", reason, retry_after=_retry_after(headers))
+        limited.quota = quota = Quota.read(headers)
+        if limited.retry_after is None and quota and quota.reset is not None:
+            limited.retry_after = min(quota.reset, LONGEST_RETRY_AFTER)
+        return limited
+    if status in (408, 409, 425) or status >= 500:
+        return Unavailable("provider_unavailable", reason, retry_after=_retry_after(headers))
+    return ProviderRejected("provider_rejected", reason)
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds, an hour at most: the header is the provider's word, and may be nonsense."""
+    try:
+        milliseconds = headers.get("retry-after-ms")
+        seconds = float(milliseconds) / 1000 if milliseconds else float(headers.get("retry-after", "nan"))
+    except ValueError:
+        return None
+    return min(seconds, LONGEST_RETRY_AFTER) if math.isfinite(seconds) and seconds >= 0 else None
