@@ -94,9 +94,7 @@ class Reader:
         if word in words.SKIPPED or (starred and word not in words.STARRED):
             self._group.place = Place.SKIPPED
         elif self._group.place == Place.TEXT:
-            self._group.place = {"fonttbl": Place.FONTS, "stylesheet": Place.STYLES, "footnote": Place.NOTE}.get(
-                word, Place.TEXT
-            )
+            self._group.place = words.PLACES.get(word, Place.TEXT)
 
     def _take_word(self, word: str, number: int | None) -> None:
         if self._group.place == Place.FONTS:

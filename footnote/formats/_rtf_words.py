@@ -58,6 +58,9 @@ class Place(Enum):
     SKIPPED = 4
 
 
+PLACES = {"fonttbl": Place.FONTS, "stylesheet": Place.STYLES, "footnote": Place.NOTE}
+
+
 @dataclass
 class Group:
     """What holds until the group is closed."""
