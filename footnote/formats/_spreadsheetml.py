@@ -8,7 +8,7 @@ from typing import Any
 
 from footnote.formats import _xml, _zip
 from footnote.formats._number_formats import BUILT_IN, formatted
-from footnote.formats._sheets import Merged, Row
+from footnote.formats._sheet_rows import Merged, Row
 from footnote.formats._xml import child_of, children_of, local_name
 
 _COLUMNS = 16_384

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from footnote.formats import _sheets
+from footnote.formats._sheet_rows import Row
 
 _BEFORE = {"$", "€", "£", "¥", "(", "$(", "-"}
 _BEHIND = {")", "%", ")%"}
@@ -95,14 +96,14 @@ def _joined(row: Sequence[Cell]) -> list[Cell]:
     return cells
 
 
-def _is_data(rows: list[_sheets.Row]) -> bool:
+def _is_data(rows: list[Row]) -> bool:
     """Whether most cells below the first row and behind the first column are numbers: it is no form, no layout."""
     cells = [column in row.numbers for row in rows[1:] for column in row.texts if column]
     return sum(cells) > len(cells) / 2
 
 
-def _row(number: int, cells: Sequence[Cell]) -> _sheets.Row:
-    row = _sheets.Row(number, {})
+def _row(number: int, cells: Sequence[Cell]) -> Row:
+    row = Row(number, {})
     column = 0
     for cell in cells:
         words = " ".join(cell.text.split())

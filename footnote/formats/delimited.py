@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from footnote.formats import PAGE_CHARACTERS, Block, _sheets, _tables
+from footnote.formats._sheet_rows import Row
 from footnote.formats.txt import decode, read_bytes
 from footnote.text import clean
 
@@ -48,7 +49,7 @@ def delimiter(text: str) -> str:
     return best
 
 
-def _rows(text: str, separator: str) -> Iterator[_sheets.Row]:
+def _rows(text: str, separator: str) -> Iterator[Row]:
     lines = text.split("\n")
     quoting = csv.QUOTE_NONE if _swallows(text, lines, separator) else csv.QUOTE_MINIMAL
     reader = _read(lines, separator, quoting)
@@ -58,7 +59,7 @@ def _rows(text: str, separator: str) -> Iterator[_sheets.Row]:
         if texts:
             numbers = {column for column in texts if _tables.is_number(texts[column])}
             source = " ".join(" ".join(lines[begun : reader.line_num]).split())
-            yield _sheets.Row(number, texts, numbers, source=source)
+            yield Row(number, texts, numbers, source=source)
         begun = reader.line_num
 
 

@@ -9,6 +9,7 @@ from typing import Any
 from footnote.errors import DocumentRejected
 from footnote.formats import Block, _odf, _sheets, _xml, _zip
 from footnote.formats._odf import repeated
+from footnote.formats._sheet_rows import Merged, Row
 from footnote.formats._xml import children_of, local_name, value_of
 
 MEDIA_TYPES: dict[str, tuple[str, ...]] = {
@@ -29,11 +30,11 @@ def parse(path: Path) -> Iterator[Block]:
             yield from _sheets.blocks((row for _, _, row in rows if row), number, name)
 
 
-def _rows(archive: zipfile.ZipFile) -> Iterator[tuple[int, str, _sheets.Row | None]]:
+def _rows(archive: zipfile.ZipFile) -> Iterator[tuple[int, str, Row | None]]:
     """Number and name of the sheet with each of its rows, and with None at its end."""
     sheet, number = 1, 0
     merged: dict[tuple[int, int], tuple[int, int]] = {}
-    merging = _sheets.Merged(merged)
+    merging = Merged(merged)
     is_known = False
     for element in _xml.stream(archive, _odf.CONTENT, "table-row", "table", "spreadsheet"):
         if local_name(element) == "spreadsheet":
@@ -47,7 +48,7 @@ def _rows(archive: zipfile.ZipFile) -> Iterator[tuple[int, str, _sheets.Row | No
             yield sheet, name, None
             sheet, number = sheet + 1, 0
             merged.clear()
-            merging = _sheets.Merged(merged)
+            merging = Merged(merged)
         else:
             # Equal rows that follow each other are stored once; read once, they still part no table.
             number += repeated(element, "number-rows-repeated") if _is_empty(element) else 1

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from footnote.errors import DocumentRejected
 from footnote.formats import Block, _ole2, _sheets
 from footnote.formats._number_formats import plain
+from footnote.formats._sheet_rows import Merged, Row
 
 if TYPE_CHECKING:
     from python_calamine import CalamineSheet
@@ -48,8 +49,8 @@ def read(path: Path) -> Iterator[Block]:
         raise DocumentRejected("corrupt_file") from error
 
 
-def _rows(sheet: "CalamineSheet") -> Iterator[_sheets.Row]:
-    merged = _sheets.Merged(dict(sheet.merged_cell_ranges or ()))
+def _rows(sheet: "CalamineSheet") -> Iterator[Row]:
+    merged = Merged(dict(sheet.merged_cell_ranges or ()))
     _, left = sheet.start or (0, 0)
     for number, values in enumerate(sheet.iter_rows()):
         row = merged.row(number, _cells(values, left))

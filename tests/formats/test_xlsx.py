@@ -13,7 +13,8 @@ import xlsxwriter
 from footnote.errors import DocumentRejected
 from footnote.formats import Page, ods, paginate, xls, xlsx
 from footnote.formats._number_formats import formatted, plain
-from footnote.formats._sheets import Row, blocks
+from footnote.formats._sheet_rows import Row
+from footnote.formats._sheets import blocks
 from tests.formats.containers import archive, ole2
 from tests.samples.office import opendocument
 
