@@ -8,7 +8,8 @@ from typing import Any
 
 from footnote.formats import Block, _drawingml, _opc, _xml, _zip
 from footnote.formats._word_numbers import Numbers
-from footnote.formats._wordml import Story, Styles, blocks
+from footnote.formats._word_styles import Styles
+from footnote.formats._wordml import Story, blocks
 from footnote.formats._xml import child_of, value_of
 from footnote.formats.sniffing import DOCX
 
