@@ -13,8 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from footnote.errors import DatabaseAway, Invalid
 from footnote.limits import REDIS_SECONDS, Shared
-from footnote.providers import Embedder, Generator, open_embedder, open_generator
-from footnote.providers.guarded import guard_embedder, guard_generator
+from footnote.providers import Embedder, Generator, Reranker, open_embedder, open_generator, open_reranker
+from footnote.providers.guarded import guard_embedder, guard_generator, guard_reranker
 from footnote.settings import Settings
 from footnote.storage import Store, open_store
 from footnote.telemetry import log
@@ -34,6 +34,7 @@ class Runtime:
     store: Store
     embedder: Embedder
     generator: Generator
+    reranker: Reranker | None = None
     stopping: asyncio.Event = field(default_factory=asyncio.Event)  # set when the process should end soon
 
     @asynccontextmanager
@@ -184,12 +185,15 @@ async def open_runtime(
         store=open_store(settings.storage_location, settings.s3_public_endpoint_url),
         embedder=guard_embedder(open_embedder(settings), shared, settings, interactive=interactive),
         generator=guard_generator(open_generator(settings), shared, settings),
+        reranker=guard_reranker(open_reranker(settings), shared, settings),
     )
     try:
         yield runtime
     finally:
         await runtime.embedder.close()
         await runtime.generator.close()
+        if runtime.reranker is not None:
+            await runtime.reranker.close()
         if redis is not None:
             await redis.aclose()
         await engine.dispose()

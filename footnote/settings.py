@@ -234,6 +234,30 @@ class Settings(BaseSettings):
     )
     openai_api_key: str | None = _env("OPENAI_API_KEY", None, "Key for OpenAI or a compatible server.")
     openai_base_url: str | None = _env("OPENAI_BASE_URL", None, "Base URL of a compatible server (Ollama, vLLM, ...).")
+    reranker: str = _env(
+        "FOOTNOTE_RERANKER",
+        "off",
+        "Reranking of what a search found: `off`, `cohere` (Cohere, Jina, vLLM, Infinity, ...) or `tei` "
+        "(Text Embeddings Inference).",
+    )
+    rerank_url: str | None = _env(
+        "FOOTNOTE_RERANK_URL",
+        None,
+        "Address of the reranker, to which `/rerank` is added: `https://api.cohere.com/v2`.",
+        pattern=r"^https?://[^/\s]",
+    )
+    rerank_model: str | None = _env("FOOTNOTE_RERANK_MODEL", None, "Model of the reranker; default: the server's own.")
+    rerank_api_key: str | None = _env("FOOTNOTE_RERANK_API_KEY", None, "Key for the reranker.")
+    rerank_seconds: float = _env(
+        "FOOTNOTE_RERANK_SECONDS",
+        1.0,
+        "Longest wait for the reranker; after that a search keeps its own order.",
+        gt=0,
+        le=60,
+    )
+    rerank_candidates: int = _env(
+        "FOOTNOTE_RERANK_CANDIDATES", 50, "Candidates of a search that the reranker is asked about.", ge=1, le=200
+    )
     provider_timeout_seconds: float = _env(
         "FOOTNOTE_PROVIDER_TIMEOUT_SECONDS",
         60.0,

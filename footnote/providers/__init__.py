@@ -1,7 +1,7 @@
 """Model providers: one module per provider, found by its name.
 
-A provider module may define `open_embedder(settings)` and `open_generator(settings)`. A server that speaks
-OpenAI's API needs no module, only settings.
+A provider module may define `open_embedder(settings)`, `open_generator(settings)` and `open_reranker(settings)`. A
+server that speaks OpenAI's API, or Cohere's for reranking, needs no module, only settings.
 """
 
 from collections.abc import AsyncGenerator, Sequence
@@ -127,6 +127,22 @@ class Generator(Protocol):
     async def close(self) -> None: ...
 
 
+class Reranker(Protocol):
+    """Says how well texts fit a query; same errors as an Embedder. May be cancelled at any moment."""
+
+    @property
+    def provider(self) -> str: ...
+    @property
+    def address(self) -> str | None: ...
+    @property
+    def model(self) -> str: ...
+    async def rerank(self, query: str, texts: Sequence[str]) -> list[float]:
+        """One finite score for each text, in the order of the texts; the higher, the better it fits."""
+        ...
+
+    async def close(self) -> None: ...
+
+
 def open_embedder(settings: Settings) -> Embedder:
     """The configured embedder. Cheap: models load and connections open at first use."""
     opened: Embedder = _provider(settings.embedder, "open_embedder")(settings)
@@ -139,6 +155,14 @@ def open_generator(settings: Settings) -> Generator:
     if name == "auto":
         name = "openai" if settings.openai_api_key or settings.openai_base_url else "extractive"
     opened: Generator = _provider(name, "open_generator")(settings)
+    return opened
+
+
+def open_reranker(settings: Settings) -> Reranker | None:
+    """The configured reranker; None if there is to be none."""
+    if settings.reranker == "off":
+        return None
+    opened: Reranker = _provider(settings.reranker, "open_reranker")(settings)
     return opened
 
 

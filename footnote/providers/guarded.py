@@ -1,13 +1,13 @@
 """Providers behind the limits that all processes share: the same Protocols around what is asked over a network."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
-from footnote.errors import BatchTooLarge, RateLimited, Unavailable
+from footnote.errors import BatchTooLarge, RateLimited, TimedOut, Unavailable
 from footnote.limits import INTERACTIVE, LARGEST, PIPELINE, Endpoint, Quota, Shared
-from footnote.providers import Embedder, Embeddings, GenerationRequest, Generator, GeneratorEvent
+from footnote.providers import Embedder, Embeddings, GenerationRequest, Generator, GeneratorEvent, Reranker
 from footnote.settings import Settings
 
 
@@ -28,13 +28,22 @@ def guard_generator(inner: Generator, shared: Shared, settings: Settings) -> Gen
     return GuardedGenerator(inner, Endpoint(shared, inner.provider, inner.address, inner.model, limits, INTERACTIVE))
 
 
+def guard_reranker(inner: Reranker | None, shared: Shared, settings: Settings) -> Reranker | None:
+    """The reranker, if there is one, behind its limits and its time; one that runs in this process needs none."""
+    if inner is None or inner.address is None:
+        return inner
+    endpoint = Endpoint(shared, inner.provider, inner.address, inner.model, {}, INTERACTIVE)
+    return GuardedReranker(inner, endpoint, settings.rerank_seconds)
+
+
 def _configured(requests: int | None, tokens: int | None) -> Mapping[str, int]:
     return {name: limit for name, limit in (("requests", requests), ("tokens", tokens)) if limit}
 
 
-async def circuits(*models: Embedder | Generator) -> dict[str, str]:
+async def circuits(*models: Embedder | Generator | Reranker | None) -> dict[str, str]:
     """By name, what `Endpoint.circuit` says of those of the models that are asked over a network, if it can."""
-    guarded = [model.endpoint for model in models if isinstance(model, GuardedEmbedder | GuardedGenerator)]
+    kinds = GuardedEmbedder | GuardedGenerator | GuardedReranker
+    guarded = [model.endpoint for model in models if isinstance(model, kinds)]
     states = {endpoint.name: await endpoint.circuit() for endpoint in guarded}
     return {name: state for name, state in states.items() if state is not None}
 
@@ -142,11 +151,39 @@ class GuardedGenerator:
         await self._inner.close()
 
 
+class GuardedReranker:
+    """Does not wait for its turn, and answers within a budget: what it is asked for can be done without."""
+
+    def __init__(self, inner: Reranker, endpoint: Endpoint, seconds: float) -> None:
+        self._inner = inner
+        self._seconds = seconds
+        self.endpoint = endpoint
+        self.provider, self.address, self.model = inner.provider, inner.address, inner.model
+
+    async def rerank(self, query: str, texts: Sequence[str]) -> list[float]:
+        """Running out of time is the reranker's failure, so that the circuit hears of it: it ends within the call."""
+        deadline = asyncio.get_running_loop().time() + self._seconds
+        async with self.endpoint.calling(_estimate([query, *texts]), patience=0.0):
+            try:
+                async with asyncio.timeout_at(deadline):
+                    return await self._inner.rerank(query, texts)
+            except TimeoutError as error:
+                raise TimedOut("provider_unavailable", "The reranker took too long.") from error
+
+    async def close(self) -> None:
+        await self._inner.close()
+
+
 def _tokens(request: GenerationRequest) -> int:
-    """An estimate of what an answer may use: four bytes of UTF-8 a token, and what it may be long."""
+    """An estimate of what an answer may use, and what it may be long."""
     texts = (
         request.question,
         *(passage.text for passage in request.passages),
         *(turn.content for turn in request.history),
     )
-    return sum(len(text.encode()) // 4 + 1 for text in texts) + (request.max_tokens or 0)
+    return _estimate(texts) + (request.max_tokens or 0)
+
+
+def _estimate(texts: Iterable[str]) -> int:
+    """Four bytes of UTF-8 a token."""
+    return sum(len(text.encode()) // 4 + 1 for text in texts)
