@@ -6,7 +6,7 @@ from pathlib import Path
 
 from footnote.errors import DocumentRejected
 from footnote.formats import PAGE_CHARACTERS, Block
-from footnote.formats.sniffing import is_text, utf16_without_mark
+from footnote.formats._text_bytes import is_text, utf16_without_mark
 
 MEDIA_TYPES: dict[str, tuple[str, ...]] = {"text/plain": (".txt", ".text", ".log", ".py")}
 
