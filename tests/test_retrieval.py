@@ -140,7 +140,9 @@ async def check_legs_and_fusion(rt: Runtime, tenant_id: str, chunks: list[Stored
     keyword = await found(rt, tenant_id, question, mode="keyword")
     scores = await bm25(rt, chunks, question)
     needle = {chunk.key for chunk in chunks if question.lower() in chunk.lexemes and "_" in question}
-    assert_ordered(keyword, {key: score + 1000 * (key in needle) for key, score in scores.items()}, 1e-9)
+    most = max(scores.values(), default=1.0)
+    by_words = {key: score / most + (key in needle) for key, score in scores.items()}
+    assert_ordered(keyword, by_words, 1e-9)
     assert all(hit.coverage is not None and 0 < hit.coverage <= 1 + 1e-9 for hit in keyword)
 
     vector = await found(rt, tenant_id, question, mode="vector")
@@ -149,14 +151,14 @@ async def check_legs_and_fusion(rt: Runtime, tenant_id: str, chunks: list[Stored
     assert all(abs((hit.similarity or 0) - near[key(hit)]) < 2e-3 for hit in vector)
 
     hybrid = await found(rt, tenant_id, question)
-    fused = Counter[tuple[str, int]]()
-    for leg in (keyword, vector):
-        for rank, hit in enumerate(leg, 1):
-            fused[key(hit)] += 1 / (60 + rank)  # type: ignore[assignment]
+    exact = {key(hit): hit.similarity or 0 for hit in vector}
+    least, width = min(exact.values()), max(exact.values()) - min(exact.values())
+    fused = {key: 0.6 * (exact[key] - least) / width + 0.4 * scores.get(key, 0) / most for key in exact}
     for each in needle:
-        fused[each] += 1 / 60  # type: ignore[assignment]
-    assert_ordered(hybrid, dict(fused), 1e-9)
+        fused[each] += 1
+    assert_ordered(hybrid, fused, 1e-9)
     assert all(abs(hit.score - fused[key(hit)]) < 1e-9 for hit in hybrid)
+    assert all((hit.bm25 or 0) == pytest.approx(scores.get(key(hit), 0)) for hit in hybrid)
     assert [hit.chunk_id for hit in await found(rt, tenant_id, question, top_k=5)] == [
         hit.chunk_id for hit in hybrid[:5]
     ]

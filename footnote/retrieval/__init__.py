@@ -118,7 +118,8 @@ async def _candidates(
     if vector is not None:
         legs.append(vector_leg.leg(scope, space, vector, large=large))
     if query.mode != "vector":
-        legs.append(keyword_leg.leg(scope, query.text, {each.language for each in chosen}, large=large))
+        languages = {each.language for each in chosen}
+        legs.append(keyword_leg.leg(scope, query.text, languages, large=large, beside_vector=vector is not None))
     statement = "WITH " + ",".join(legs) + FUSED[query.mode] + HITS
     rows = await scope.run(session, statement, candidates=query.candidates, diverse=query.diversity > 0)
     return [Hit(chunk_id=chunk_id(row["version_id"], row["position"]), **row) for row in rows.mappings()]

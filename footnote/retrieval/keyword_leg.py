@@ -17,11 +17,12 @@ MOST_CANDIDATES = 10_000  # a more frequent lexeme is counted, and fetched, no f
 LEXEMES = 64  # of a question, the rarest
 RARE_SHARE = 0.01  # an identifier in more of the chunks names nothing in particular
 PHRASES = 8
+NEEDLES = 1.0  # for holding all that must match to the letter: as much as the best of all words
 
 _QUOTED = re.compile(r"\"([^\"]+)\"|“([^”]+)”|«([^»]+)»|„([^“”]+)[“”]")
 
 
-def leg(scope: Scope, question: str, languages: Collection[str], *, large: bool) -> str:
+def leg(scope: Scope, question: str, languages: Collection[str], *, large: bool, beside_vector: bool) -> str:
     phrases = ["".join(groups) for groups in _QUOTED.findall(question)]
     scope.parameters |= {
         "languages": sorted(set(languages)),
@@ -32,7 +33,8 @@ def leg(scope: Scope, question: str, languages: Collection[str], *, large: bool)
         "most": MOST_CANDIDATES,
         "lexemes": LEXEMES,
     }
-    return (_LARGE_POOL if large else _SMALL_POOL).format(scope=scope.condition) + _LEG
+    pool = (_LARGE_POOL if large else _SMALL_POOL).format(scope=scope.condition)
+    return pool + _LEG.format(besides=_BESIDES if beside_vector else "", needles=NEEDLES)
 
 
 # Where the keyword leg looks. A small scope is read whole through the index on collections: the one on lexemes is
@@ -76,10 +78,11 @@ weighted AS (
 rarest AS (
     SELECT string_agg(tsq::text, ' | ')::tsquery AS tsq FROM weighted WHERE df > 0 AND before < :fetched
 ),
-candidate AS (
+fetched AS (
     SELECT c.version_id, c.position, c.words, c.tsv FROM pool c, rarest WHERE c.tsv @@ rarest.tsq LIMIT :most
 ),
-average AS (SELECT greatest(avg(words), 1) AS words FROM candidate),
+average AS (SELECT greatest(avg(words), 1) AS words FROM fetched),
+candidate AS (SELECT * FROM fetched{besides}),
 scored AS (
     SELECT c.version_id, c.position, sum(w.idf) AS held,
            sum(w.idf * tf.n * 2.2 / (tf.n + 1.2 * (0.25 + 0.75 * c.words / average.words))) AS bm25
@@ -99,9 +102,22 @@ exact AS (
     FROM needle, LATERAL (SELECT p.version_id, p.position FROM pool p WHERE p.tsv @@ needle.tsq LIMIT :most) AS c
     GROUP BY c.version_id, c.position
 ),
-keyword AS (
+matched AS (
     SELECT version_id, position, coalesce(held, 0) / (SELECT sum(idf) FROM weighted) AS coverage,
-           coalesce(needles, 0) AS needles, bm25,
-           row_number() OVER (ORDER BY needles DESC NULLS LAST, bm25 DESC NULLS LAST, version_id, position) AS rank
-    FROM scored FULL JOIN exact USING (version_id, position) ORDER BY rank LIMIT :depth
+           coalesce(needles, 0) AS needles, bm25, coalesce(bm25 / max(bm25) OVER (), 0) AS bm25_share,
+           coalesce(needles, 0)::float / greatest(max(needles) OVER (), 1) AS needles_share
+    FROM scored FULL JOIN exact USING (version_id, position)
+),
+keyword AS (
+    SELECT *, row_number() OVER (
+        ORDER BY bm25_share + {needles} * needles_share DESC, needles DESC, version_id, position
+    ) AS rank
+    FROM matched
 )"""
+
+# What the vector leg found is scored as well, if it was not fetched anyway.
+_BESIDES = """
+    UNION ALL
+    SELECT c.version_id, c.position, c.words, c.tsv FROM pool c JOIN vector USING (version_id, position), rarest
+    WHERE NOT c.tsv @@ rarest.tsq
+"""
