@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from footnote.formats._pdf_pages import MAX_PIXELS
-from footnote.formats.ocr import DPI
+from footnote.formats._tesseract import DPI
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -1,47 +1,22 @@
 """Text recognition: pages that are pictures of text are read by the program `tesseract`, where it is installed."""
 
-import io
-import os
-import shutil
-import signal
-import subprocess
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from itertools import groupby, pairwise
-from typing import TYPE_CHECKING, NamedTuple
+from itertools import pairwise
+from typing import TYPE_CHECKING
 
-from footnote.errors import DocumentRejected
 from footnote.formats import Page, Scan
-from footnote.text import clean
+from footnote.formats._tesseract import Line, Tesseract, Word
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-DPI = 300
 INSTALL = (
     "Its pages are pictures of text: install tesseract (Debian: tesseract-ocr, Homebrew: tesseract) where the worker "
     "runs to have them read."
 )
-_WORD, _COLUMNS = "5", 12  # of tesseract's table: the level of a word's row, fields in a row
-# What photographs and stains are taken for is guessed with less confidence, in percent.
-_CONFIDENCE = 40.0
 _OVERLAP = 0.5  # parts of the lower word's height that words of one line share
-
-
-class Word(NamedTuple):
-    """A word and where it stands, as shares of the picture's width and height."""
-
-    text: str
-    left: float
-    top: float
-    right: float
-    bottom: float
-
-
-class Line(NamedTuple):
-    paragraph: tuple[str, str]
-    words: list[Word]
 
 
 @dataclass
@@ -63,10 +38,10 @@ class Ocr:
         if number <= self.after:
             return text
         self.pictures += 1
-        if not self._program:
+        if not self._tesseract.program:
             return text
         image = picture()
-        lines = self._lines(image) if image else []
+        lines = self._tesseract.lines(image) if image else []
         found = _joined(lines)
         if _letters(found) <= _letters(text):
             return text
@@ -82,76 +57,13 @@ class Ocr:
         """What to say of a document without text, if it is about pictures."""
         if not self.pictures or not self.languages:
             return None
-        missing = f"No text was found in the file. {INSTALL}"
-        return "No text was found in the file, nor could any be read in its pictures." if self._program else missing
+        if not self._tesseract.program:
+            return f"No text was found in the file. {INSTALL}"
+        return "No text was found in the file, nor could any be read in its pictures."
 
     @cached_property
-    def _program(self) -> str | None:
-        return shutil.which("tesseract") if self.languages else None
-
-    @cached_property
-    def _layout(self) -> str:
-        """How to look at a page: turned as its letters are, if there is data for that; raises for missing languages."""
-        try:
-            listed = self._run("--list-langs")
-        except (OSError, subprocess.SubprocessError) as error:
-            raise DocumentRejected("ocr_unusable") from error
-        installed = {line.strip() for line in listed.decode(errors="replace").splitlines()}
-        missing = [language for language in self.languages.split("+") if language not in installed]
-        if missing:
-            raise DocumentRejected(
-                "ocr_unusable",
-                f"Text recognition has no data for {' and '.join(missing)}: install it where the worker runs (Debian: "
-                f"tesseract-ocr-{missing[0].replace('_', '-')}), or change FOOTNOTE_OCR_LANGUAGES.",
-            )
-        return "1" if "osd" in installed else "3"
-
-    def _lines(self, picture: "Image") -> list[Line]:
-        """What is to be read in a picture; nothing if that takes too long or too much: other pages may be better."""
-        layout = self._layout
-        content = io.BytesIO()
-        picture.save(content, "PPM")
-        asked = ["stdin", "stdout", "-l", self.languages, "--psm", layout, "--dpi", str(DPI)]
-        try:
-            table = self._run(*asked, "-c", "tessedit_create_tsv=1", content=content.getvalue())
-        except (OSError, subprocess.SubprocessError):
-            return []
-        return list(_read(table.decode(errors="replace"), *picture.size))
-
-    def _run(self, *arguments: str, content: bytes = b"") -> bytes:
-        """What tesseract writes. It inherits our limits of time and memory."""
-        assert self._program
-        ended = subprocess.run(  # noqa: S603 - the program is ours to choose, its arguments are checked settings
-            [self._program, *arguments],
-            input=content,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            timeout=self.seconds,
-            check=False,
-        )
-        if ended.returncode == -signal.SIGKILL:
-            # From outside, as when memory is short: that says nothing about the page, so we go the same way.
-            os.kill(os.getpid(), signal.SIGKILL)
-        ended.check_returncode()
-        return ended.stdout
-
-
-def _read(table: str, width: int, height: int) -> Iterator[Line]:
-    """The lines of tesseract's table that are no mere guesses."""
-    rows = [row.split("\t", _COLUMNS - 1) for row in table.splitlines()]
-    words = [row for row in rows if len(row) == _COLUMNS and row[0] == _WORD and row[-1].strip()]
-    for (block, paragraph, _), line in groupby(words, key=lambda row: (row[2], row[3], row[4])):
-        found, confidence = [], 0.0
-        for row in line:
-            try:
-                left, top, breadth, tall, sure = map(float, row[6:11])
-            except ValueError:
-                continue  # not what tesseract writes
-            confidence += sure
-            box = (left / width, top / height, (left + breadth) / width, (top + tall) / height)
-            found.append(Word(clean(row[-1]).strip(), *(round(min(1.0, max(0.0, share)), 5) for share in box)))
-        if found and confidence / len(found) >= _CONFIDENCE:
-            yield Line((block, paragraph), [word for word in found if word.text])
+    def _tesseract(self) -> Tesseract:
+        return Tesseract(self.languages, self.seconds)
 
 
 def _joined(lines: Sequence[Line]) -> str:

@@ -16,6 +16,7 @@ import pytest
 
 from footnote.errors import DocumentRejected
 from footnote.formats import Page, Scan, ocr
+from footnote.formats._tesseract import Word
 from footnote.formats.parent import read_pages
 from footnote.settings import ParseLimits, Settings
 from tests.formats.test_parent import child_of, children, pipes, running, until
@@ -283,7 +284,7 @@ def test_boxes_cover_the_lines_of_a_quote() -> None:
 
 def test_words_are_found_in_the_stored_text() -> None:
     reader = ocr.Ocr("eng", 1.0)
-    reader._words[1] = [ocr.Word(text, 0.0, 0.0, 1.0, 1.0) for text in ("a", "b", "a", "gone", "c")]
+    reader._words[1] = [Word(text, 0.0, 0.0, 1.0, 1.0) for text in ("a", "b", "a", "gone", "c")]
     page = reader.mark(Page(1, "a\n\nb a c"))
     assert page.scan == Scan("eng", [(at, at + 1, 0.0, 0.0, 1.0, 1.0) for at in (0, 3, 5, 7)])
 
