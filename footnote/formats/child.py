@@ -1,13 +1,7 @@
 """The process a parser runs in: `python -m footnote.formats.child WHAT MEDIA_TYPE PATH CPU_SECONDS MEMORY_BYTES ASKED`.
 
-It limits itself, then writes frames to stdout: the lengths of two parts, then a JSON part and one of bytes. The first
-is `{"begun": true}`: what goes wrong before it is not the document's fault. Asked for `pages`, a frame is
-`{"page": n, "sections": [[start, end, [heading, ...]], ...], "scan": ...}` with the page's text; the scan is null, or
-the fields of `Scan` if that text was read from a picture. Asked for `files`, the files within a container,
-`{"file": name}` and then `{"piece": true}` with bytes of it, again and again.
-Asked for the `picture` of a page, or for the `boxes` of a quote on it, as ASKED says in JSON, one frame has it.
-The last frame is `{"done": how many}` or `{"error": code, "message": ..., "detail": ...}`. The process ends when its
-stdin is closed, so that it never outlives the one that started it. Imports are few: every document pays for them.
+It limits itself, then writes frames to stdout (`_frames` says which), and ends when its stdin is closed, so that it
+never outlives the one that started it. Imports are few: every document pays for them.
 """
 
 import contextlib
@@ -15,7 +9,6 @@ import json
 import os
 import resource
 import signal
-import struct
 import sys
 import threading
 from collections.abc import Iterator
@@ -25,10 +18,10 @@ from typing import Any, BinaryIO
 
 from footnote.errors import CODES, FootnoteError
 from footnote.formats import Page, is_container, module_for, paginate
+from footnote.formats._frames import write
 from footnote.formats.ocr import Ocr
 from footnote.text import clean
 
-LENGTHS = struct.Struct(">QQ")
 PAGES_PER_CPU_SECOND = 20
 CPU_SECONDS_PER_PICTURE = 2  # to draw it; tesseract has a limit of its own
 
@@ -59,14 +52,6 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _write(out: BinaryIO, head: dict[str, Any], body: bytes = b"") -> None:
-    first = json.dumps(head).encode()
-    out.write(LENGTHS.pack(len(first), len(body)))
-    out.write(first)
-    out.write(body)
-    out.flush()
-
-
 def _pages(media_type: str, path: Path, cpu_seconds: int, ocr: Ocr) -> Iterator[Page]:
     """Pages of the file; the CPU limit grows with them, for a long document is no attack."""
     module = module_for(media_type)
@@ -87,31 +72,31 @@ def _send_pages(out: BinaryIO, media_type: str, path: Path, cpu_seconds: int, oc
             continue  # read all the same: what a page means may depend on those before it
         sections = [[section.start, section.end, section.heading] for section in page.sections]
         head = {"page": page.number, "sections": sections, "scan": asdict(page.scan) if page.scan else None}
-        _write(out, head, page.text.encode())
+        write(out, head, page.text.encode())
         done, has_text = page.number, has_text or bool(page.text.strip())
     enough = has_text or is_container(media_type)
     message = ocr.nothing_found() or CODES["no_text"]
-    _write(out, {"done": done} if enough else {"error": "no_text", "message": message})
+    write(out, {"done": done} if enough else {"error": "no_text", "message": message})
 
 
 def _send_files(out: BinaryIO, media_type: str, path: Path) -> None:
     done = 0
     for name, pieces in module_for(media_type).unpack(path):
-        _write(out, {"file": clean(name)})
+        write(out, {"file": clean(name)})
         for piece in pieces:
-            _write(out, {"piece": True}, piece)
+            write(out, {"piece": True}, piece)
         done += 1
-    _write(out, {"done": done})
+    write(out, {"done": done})
 
 
 def _send_picture(out: BinaryIO, media_type: str, path: Path, asked: dict[str, Any]) -> None:
-    _write(out, {"picture": True}, module_for(media_type).render(path, **asked))
-    _write(out, {"done": 1})
+    write(out, {"picture": True}, module_for(media_type).render(path, **asked))
+    write(out, {"done": 1})
 
 
 def _send_boxes(out: BinaryIO, media_type: str, path: Path, asked: dict[str, Any]) -> None:
-    _write(out, {"boxes": module_for(media_type).boxes(path, **asked)})
-    _write(out, {"done": 1})
+    write(out, {"boxes": module_for(media_type).boxes(path, **asked)})
+    write(out, {"done": 1})
 
 
 def _failure(error: BaseException) -> dict[str, Any]:
@@ -132,7 +117,7 @@ def main(what: str, media_type: str, path: str, cpu_seconds: int, memory_bytes: 
     # Whatever a library prints must not land between the frames.
     out = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    _write(out, {"begun": True})
+    write(out, {"begun": True})
     try:
         match what:
             case "pages":
@@ -146,7 +131,7 @@ def main(what: str, media_type: str, path: str, cpu_seconds: int, memory_bytes: 
     except BrokenPipeError:
         os._exit(1)
     except BaseException as error:
-        _write(out, _failure(error))
+        write(out, _failure(error))
     # Without the interpreter's farewell: nothing is left to do, and PDFium may fail on its way out.
     os._exit(0)
 

@@ -16,7 +16,7 @@ import anyio
 import pytest
 
 from footnote.errors import DocumentRejected
-from footnote.formats import Page, module_for, paginate, parent
+from footnote.formats import Page, _parser_process, module_for, paginate
 from footnote.formats.parent import read_pages
 from footnote.formats.sniffing import DOCX, sniff
 from footnote.settings import ParseLimits
@@ -177,14 +177,14 @@ async def test_a_child_killed_from_outside_says_nothing_about_the_document(endle
 async def test_a_killed_child(
     endless: Path, number: signal.Signals, code: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun, frame = asyncio.Event(), parent._frame
+    begun, frame = asyncio.Event(), _parser_process._frame
 
     async def noted(*given: Any) -> Any:
         found = await frame(*given)
         begun.set()
         return found
 
-    monkeypatch.setattr(parent, "_frame", noted)
+    monkeypatch.setattr(_parser_process, "_frame", noted)
     known = children()
     task = asyncio.create_task(rejection(endless))
     child = await child_of(known)
@@ -196,7 +196,7 @@ async def test_a_killed_child(
 async def test_a_child_that_cannot_start_says_nothing_about_the_document(
     endless: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("footnote.formats.parent.sys.executable", "/bin/false")
+    monkeypatch.setattr("footnote.formats._parser_process.sys.executable", "/bin/false")
     with pytest.raises(RuntimeError, match="did not start: the parser ended with status 1"):
         await pages_of(endless)
 
