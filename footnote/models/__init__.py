@@ -1,6 +1,7 @@
 """The tables, and nothing else. Every one of a tenant's carries the tenant."""
 
 from footnote.models.base import Base
+from footnote.models.corpus import Corpus, FrequentLexeme
 from footnote.models.documents import (
     Chunk,
     Collection,
@@ -22,11 +23,13 @@ __all__ = [
     "Base",
     "Chunk",
     "Collection",
+    "Corpus",
     "Deletion",
     "DirectUpload",
     "Document",
     "Embedding",
     "EmbeddingSpace",
+    "FrequentLexeme",
     "IdempotencyKey",
     "Job",
     "JobCallback",
