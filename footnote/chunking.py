@@ -1,6 +1,7 @@
 """Pages -> chunks with exact anchors, cut where the text nearby says. Pure."""
 
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -29,6 +30,9 @@ _SOME = f"[{''.join(re.escape(chr(code)) for code in range(0, 0x10000, 16))}]"
 _SEPARATORS = [r"\n\n", r"\n", r"[.!?]\s|[。\uff01\uff1f]", r"\s", "[,;，、；]", _SOME]
 
 
+_Heading = tuple[str, ...]
+
+
 @dataclass(frozen=True)
 class Chunk:
     """A piece of one page: `page.text[char_start:char_end] == text`, without white space at its ends."""
@@ -40,16 +44,66 @@ class Chunk:
     text: str
 
 
-def split(page: Page, *, size: int, overlap: int) -> list[Chunk]:
-    """The page's chunks, in order, each at most `size` characters and `MAX_CHUNK_BYTES` bytes long.
+@dataclass(frozen=True)
+class _Ruler:
+    """How long a text may be, and how long it is: in characters, or in tokens where something counts them."""
 
-    Every character but white space is in at least one chunk. A chunk starts with up to `overlap` characters
-    of the one before it, never across a heading. It holds a whole section where that fits, and several small
-    neighbours under the heading of the first. An edit changes the chunks around it and hardly ever more than three.
+    size: int
+    overlap: int
+    count_tokens: Callable[[str], int] | None = None
+
+    @property
+    def room(self) -> int:
+        """What a chunk holds without its overlap: half of that is left to it."""
+        return self.size - self.overlap // 2
+
+    @property
+    def step(self) -> int:
+        """Characters that fit into the room, however wide they are: four bytes, and a token for each byte."""
+        widest = MAX_CHUNK_BYTES // 4 * self.room // self.size
+        return min(max(1, self.room // 4) if self.count_tokens else self.room, widest)
+
+    def length(self, text: str) -> int:
+        return len(text) if self.count_tokens is None else self.width(text)
+
+    def width(self, text: str) -> int:
+        """The length of a text, or more if it fills a chunk's bytes before its characters or tokens."""
+        if self.count_tokens is None and 4 * self.size <= MAX_CHUNK_BYTES:
+            return len(text)
+        # Characters are counted first: a whole book is not to be encoded only to hear that it is too long.
+        in_bytes = len(text) if len(text) > MAX_CHUNK_BYTES else len(text.encode())
+        filled = -(-in_bytes * self.size // MAX_CHUNK_BYTES)
+        if self.count_tokens is None:
+            return max(len(text), filled)
+        return filled if filled > self.size else max(self.count_tokens(text), filled)
+
+    def reach(self, text: str, earliest: int, stop: int, most: int) -> int:
+        """The first place from `earliest` on from which it is at most `most` to `stop`."""
+        if self.count_tokens is None:
+            return max(earliest, stop - most)
+        places = range(earliest, stop)
+        return earliest + bisect_left(places, True, key=lambda place: self.width(text[place:stop]) <= most)
+
+
+def split(
+    page: Page,
+    *,
+    size: int,
+    overlap: int,
+    by_headings: bool = False,
+    count_tokens: Callable[[str], int] | None = None,
+) -> list[Chunk]:
+    """The page's chunks, in order, each at most `size` long and of `MAX_CHUNK_BYTES` bytes.
+
+    Lengths are in characters, or in tokens as `count_tokens` counts them. Every character but white space is in at
+    least one chunk. A chunk starts with up to `overlap` of the one before it, never across a heading. It holds a whole
+    section where that fits, and several small neighbours under the heading of the first, if not `by_headings`. An edit
+    changes the chunks around it and hardly ever more than three.
     """
     chunks = []
-    for section in _packed(page, size):
-        for start, end in _spans(page.text, section.start, section.end, size, min(overlap, size // 2)):
+    ruler = _Ruler(size, min(overlap, size // 2), count_tokens)
+    for section in _packed(page, ruler, _same if by_headings else _related):
+        for start, end in _spans(page.text, section.start, section.end, ruler):
             text = page.text[start:end]
             chunks.append(Chunk(page.number, start, end, section.heading, text))
     return chunks
@@ -91,8 +145,8 @@ def _strength(text: str, joint: int) -> tuple[int, ...]:
     return kind, crc32(before.encode()), *map(crc32, wider)
 
 
-def _packed(page: Page, size: int) -> list[Section]:
-    """The page's sections; small ones are joined to a neighbour, the deepest first, while they fit one chunk."""
+def _packed(page: Page, ruler: _Ruler, related: Callable[[_Heading, _Heading], bool]) -> list[Section]:
+    """The page's sections; small ones are joined to related neighbours, the deepest first, while they fit a chunk."""
     sections = {section.start: section for section in page.sections or [Section(0, len(page.text))]}
     bounds = [*sections, len(page.text)]
     large = accumulate((end - start >= _SMALL for start, end in pairwise(bounds)), initial=0)
@@ -103,23 +157,30 @@ def _packed(page: Page, size: int) -> list[Section]:
 
     def fits(start: int, joint: int, end: int) -> bool:
         small = min(joint - start, end - joint) < _SMALL or large_before[start] == large_before[end]
-        return small and end - start <= size and _related(sections[start].heading, sections[joint].heading)
+        together = small and related(sections[start].heading, sections[joint].heading)
+        # What has more characters than bytes are allowed need not be copied to be measured.
+        return together and end - start <= MAX_CHUNK_BYTES and ruler.length(page.text[start:end]) <= ruler.size
 
     return [Section(start, end, sections[start].heading) for start, end in pairwise(_joined(bounds, strength, fits))]
 
 
-def _related(first: tuple[str, ...], second: tuple[str, ...]) -> bool:
+def _same(first: _Heading, second: _Heading) -> bool:
+    return first == second
+
+
+def _related(first: _Heading, second: _Heading) -> bool:
     """Sections of one parent, or one that stands directly under the other."""
     return first[:-1] == second[:-1] or second[: len(first)] == first
 
 
-def _spans(text: str, start: int, end: int, size: int, overlap: int) -> Iterator[tuple[int, int]]:
+def _spans(text: str, start: int, end: int, ruler: _Ruler) -> Iterator[tuple[int, int]]:
     """Start and end of the chunks that cover `text[start:end]`, stripped of white space."""
     begin = start - 1
-    for first, last in pairwise(_cuts(text, start, end, size, overlap)):
+    for first, last in pairwise(_cuts(text, start, end, ruler)):
         # No chunk repeats the whole one before it, nor grows over the limits by its overlap.
-        earliest = max(start, begin + 1, first - overlap, last - size)
-        if _width(text[earliest:last], size) > size:
+        earliest = ruler.reach(text, max(start, begin + 1), first, ruler.overlap)
+        earliest = min(first, ruler.reach(text, earliest, last, ruler.size))
+        if ruler.width(text[earliest:last]) > ruler.size:
             earliest = max(earliest, first - (MAX_CHUNK_BYTES - len(text[first:last].encode())) // 4)
         begin = _overlap_start(text, earliest, first)
         body = text[begin:last]
@@ -129,53 +190,44 @@ def _spans(text: str, start: int, end: int, size: int, overlap: int) -> Iterator
             yield begin, stop
 
 
-def _cuts(text: str, start: int, end: int, size: int, overlap: int) -> list[int]:
+def _cuts(text: str, start: int, end: int, ruler: _Ruler) -> list[int]:
     """Where the chunks of `text[start:end]` begin without their overlap, and `end`.
 
     They leave room for half the overlap, unless a scrap would be left over that fits into the whole of it.
     """
-    if _width(text[start:end], size) <= size:
+    if ruler.width(text[start:end]) <= ruler.size:
         return [start, end]
-    room = size - overlap // 2
     strength = partial(_strength, text)
 
     def fits(start: int, _joint: int, end: int) -> bool:
-        return end - start <= room and _width(text[start:end], size) <= room
+        return ruler.width(text[start:end]) <= ruler.room
 
     def scrap_fits(start: int, joint: int, end: int) -> bool:
-        scrap = min(joint - start, end - joint) < size // 5
-        return scrap and end - start <= size and _width(text[start:end], size) <= size
+        scrap = min(ruler.length(text[start:joint]), ruler.length(text[joint:end])) < ruler.size // 5
+        return scrap and ruler.width(text[start:end]) <= ruler.size
 
     cuts = [start]
     while cuts[-1] < end:
-        bounds = _bounds(text, cuts[-1], min(end, cuts[-1] + _STRETCH), size, room)
+        bounds = _bounds(text, cuts[-1], min(end, cuts[-1] + _STRETCH), ruler)
         if bounds[-1] < end:
             del bounds[bounds.index(max(bounds[len(bounds) // 2 : -1], key=strength)) + 1 :]
         cuts += _joined(_joined(bounds, strength, fits), strength, scrap_fits)[1:]
     return cuts
 
 
-def _bounds(text: str, start: int, end: int, size: int, room: int) -> list[int]:
+def _bounds(text: str, start: int, end: int, ruler: _Ruler) -> list[int]:
     """The bounds of the pieces of `text[start:end]` that stay whole: paragraphs, or else lines, sentences, words."""
     bounds = [start]
-    step = min(room, MAX_CHUNK_BYTES // 4 * room // size)  # that many characters fit, however wide they are
-    for piece in _splitter(size, room).split_text(text[start:end]):
+    for piece in _splitter(ruler).split_text(text[start:end]):
         stop = bounds[-1] + len(piece)
-        if _width(piece, size) > room:
-            bounds += range(bounds[-1] + step, stop, step)
+        if ruler.width(piece) > ruler.room:
+            bounds += range(bounds[-1] + ruler.step, stop, ruler.step)
         bounds.append(stop)
     return bounds
 
 
-def _width(text: str, size: int) -> int:
-    """The length of a text in characters, or more if it fills a chunk's bytes before its characters."""
-    if 4 * size <= MAX_CHUNK_BYTES:
-        return len(text)
-    return max(len(text), -(-len(text.encode()) * size // MAX_CHUNK_BYTES))
-
-
 @lru_cache(maxsize=16)
-def _splitter(size: int, room: int) -> "RecursiveCharacterTextSplitter":
+def _splitter(ruler: _Ruler) -> "RecursiveCharacterTextSplitter":
     from langchain_text_splitters import RecursiveCharacterTextSplitter
 
     # Without overlap and stripping, the pieces tile the text, and their places follow from their lengths. Each counts
@@ -184,10 +236,10 @@ def _splitter(size: int, room: int) -> "RecursiveCharacterTextSplitter":
         separators=_SEPARATORS,
         is_separator_regex=True,
         keep_separator="end",
-        chunk_size=room,
+        chunk_size=ruler.room,
         chunk_overlap=0,
         strip_whitespace=False,
-        length_function=lambda piece: max(_width(piece, size), room // 2 + 1),
+        length_function=lambda piece: max(ruler.width(piece), ruler.room // 2 + 1),
     )
 
 
