@@ -40,7 +40,11 @@ class Question:
 
 @dataclass(frozen=True)
 class Sources:
+    """What was found; `reranked` and `rerank_failure` are those of `retrieval.Found`."""
+
     hits: Sequence[Hit]
+    reranked: bool | None = None
+    rerank_failure: str | None = None
 
 
 @dataclass(frozen=True)
@@ -153,9 +157,10 @@ async def answer(rt: Runtime, question: Question) -> AsyncGenerator[Event, None]
     Closing it early stops the model: whoever may stop reading closes it.
     """
     started = time.monotonic()
-    hits = await search(rt, question.query)
-    timings = {"retrieve": _since(started)}
-    yield Sources(hits)
+    found = await search(rt, question.query)
+    hits = found.hits
+    timings = {"retrieve": _since(started), **found.timings}
+    yield Sources(hits, found.reranked, found.rerank_failure)
     answer_id = new_id("ans")
     if not supports(hits):
         yield Delta(NOT_FOUND)

@@ -13,7 +13,7 @@ from footnote.answering import Citation, Delta, Done, Event, Question, Sources
 from footnote.citations import SHORTEST_QUOTE
 from footnote.errors import Unavailable
 from footnote.providers import Claim, GenerationRequest, GeneratorEvent, Token, Usage
-from footnote.retrieval import Hit, Query
+from footnote.retrieval import Found, Hit, Query
 from footnote.runtime import Runtime
 from tests import driving
 from tests.fakes import FakeGenerator
@@ -198,11 +198,11 @@ def _shown(answer: str) -> set[int]:
 async def test_three_hundred_answers_that_try_to_deceive(
     rt: Runtime, question: Question, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hits = await retrieval.search(rt, question.query)
+    hits = (await retrieval.search(rt, question.query)).hits
     assert len(hits) == 2
 
-    async def found(*_args: Any) -> list[Hit]:
-        return hits
+    async def found(*_args: Any) -> Found:
+        return Found(hits)
 
     monkeypatch.setattr(answering, "search", found)
     pages = {hit.chunk_id: {"lamp.txt": LAMP, "fog.txt": FOG}[hit.filename] for hit in hits}

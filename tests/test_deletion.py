@@ -53,7 +53,7 @@ async def found(rt: Runtime, tenant: str, words: str) -> set[str]:
     async with asyncio.TaskGroup() as group:
         modes: list[Any] = ["hybrid", "vector", "keyword"]
         searches = [group.create_task(search(rt, Query(tenant, words, mode=mode, top_k=50))) for mode in modes]
-    return {hit.document_id for each in searches for hit in each.result()}
+    return {hit.document_id for each in searches for hit in each.result().hits}
 
 
 # -- the receipt ---------------------------------------------------------------------------------------------

@@ -54,7 +54,7 @@ class System:
         async with asyncio.timeout(10):
             await deletion.remove(self.rt, self.tenant, document_id)
         self.gone.add(document_id)
-        hits = await search(self.rt, Query(self.tenant, "shared paragraph", mode="keyword", top_k=100))
+        hits = (await search(self.rt, Query(self.tenant, "shared paragraph", mode="keyword", top_k=100))).hits
         assert document_id not in {hit.document_id for hit in hits}
 
     async def act(self, actor: int) -> None:

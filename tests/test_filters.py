@@ -314,7 +314,7 @@ class Cloud:
             nearest = {keys[place] for place in np.argsort(-vectors @ question)[:top_k]}
             self.rt.embedder.point = question
             parsed = filters.parse(given) if given else None
-            hits = await search(self.rt, Query(self.tenant_id, "?", filter=parsed, mode="vector", top_k=top_k))
+            hits = (await search(self.rt, Query(self.tenant_id, "?", filter=parsed, mode="vector", top_k=top_k))).hits
             assert len(hits) == top_k
             shares.append(len(nearest & {(hit.document_id, hit.position) for hit in hits}) / top_k)
         return sum(shares) / len(shares)

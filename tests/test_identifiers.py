@@ -42,7 +42,7 @@ async def test_whatever_a_text_holds_it_can_be_stored(rt: Runtime, given: str) -
     assert await identifiers(rt, given) == ({"a_1"} if given.endswith(" a_1") else set())
     tenant = await driving.new_tenant(rt)
     await driving.ready(rt, tenant, f"{given} lamp", "odd.txt")
-    assert await search(rt, Query(tenant, "lamp", mode="keyword"))
+    assert (await search(rt, Query(tenant, "lamp", mode="keyword"))).hits
 
 
 NAMES = {
@@ -66,7 +66,7 @@ async def test_the_one_that_is_named_comes_first(rt: Runtime, names: tuple[str, 
         much = "What is known about the note on it? What does it say? The keeper repairs it. "
         await driving.ready(rt, tenant, f"{much * (filler + 1)}", f"filler{filler}.txt")
     for name in names[:1] if mode == "hybrid" else names:
-        hits = await search(rt, Query(tenant, f"What is known about the note on {name}?", mode=mode))
+        hits = (await search(rt, Query(tenant, f"What is known about the note on {name}?", mode=mode))).hits
         assert f"on {name} says" in hits[0].text
 
 
@@ -75,7 +75,7 @@ async def test_an_identifier_in_many_chunks_names_nothing_in_particular(rt: Runt
     for number in range(12):
         await driving.ready(rt, tenant, f"Form 10-K of the year {1990 + number}.", f"{number}.txt")
     await driving.ready(rt, tenant, "The siren of the tower. The siren is loud.", "siren.txt")
-    hits = await search(rt, Query(tenant, "the 10-K siren", mode="keyword"))
+    hits = (await search(rt, Query(tenant, "the 10-K siren", mode="keyword"))).hits
     assert "siren" in hits[0].text
 
 
@@ -89,13 +89,13 @@ async def test_a_phrase_in_quotes_comes_first(rt: Runtime, quotes: str) -> None:
         rt, tenant, "Long ago, when nobody cared, somebody lit the red signal lamp. " + "Nothing else. " * 9, "p.txt"
     )
     question = f"keeper lamp signal {quotes.format('red signal lamp')}"
-    assert (await search(rt, Query(tenant, question, mode="keyword")))[0].filename == "p.txt"
-    assert (await search(rt, Query(tenant, question)))[0].filename == "p.txt"
+    assert (await search(rt, Query(tenant, question, mode="keyword"))).hits[0].filename == "p.txt"
+    assert (await search(rt, Query(tenant, question))).hits[0].filename == "p.txt"
 
 
 async def test_quotes_around_nothing_are_none(rt: Runtime) -> None:
     tenant = await driving.new_tenant(rt)
     await driving.ready(rt, tenant, "The lamp burns.", "lamp.txt")
     for question in ('"', '""', 'lamp ""', '"of the" lamp', '"\'" lamp', '"lamp"' * 300):
-        hits = await search(rt, Query(tenant, question, mode="keyword"))
+        hits = (await search(rt, Query(tenant, question, mode="keyword"))).hits
         assert bool(hits) == ("lamp" in question)

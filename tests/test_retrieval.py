@@ -112,7 +112,7 @@ async def cosines(rt: Runtime, chunks: list[Stored], question: str) -> dict[tupl
 
 
 async def found(rt: Runtime, tenant_id: str, question: str, **more: Any) -> list[Hit]:
-    return await retrieval.search(rt, Query(tenant_id, question, **{"top_k": 100, **more}))
+    return (await retrieval.search(rt, Query(tenant_id, question, **{"top_k": 100, **more}))).hits
 
 
 def key(hit: Hit) -> tuple[str, int]:

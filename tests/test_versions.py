@@ -58,7 +58,7 @@ class Reader:
 def readers(rt: Runtime, tenant: str, document_id: str) -> list[Reader]:
     def searching(mode: Mode) -> Callable[[], Awaitable[Sequence[str]]]:
         async def look() -> Sequence[str]:
-            return [hit.text for hit in await search(rt, Query(tenant, "paragraph", mode=mode, top_k=100))]
+            return [hit.text for hit in (await search(rt, Query(tenant, "paragraph", mode=mode, top_k=100))).hits]
 
         return look
 

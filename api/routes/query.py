@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstra
 from api.deps import Plain, Reader, RuntimeDep
 from api.errors import of_error, request_id_of
 from api.schemas.filters import FilterIn
-from api.schemas.search import AnswerOut, CitationOut, ExplanationOut, HitOut, SearchOut
+from api.schemas.search import AnswerOut, CitationOut, ExplanationOut, HitOut, SearchOut, SourcesOut
 from footnote import answering, retrieval, text
 from footnote.answering import Citation, Delta, Done, Question, Sources
 from footnote.errors import FootnoteError, Unavailable
@@ -46,6 +46,7 @@ class _RetrievalIn(BaseModel):
     mode: retrieval.Mode = "hybrid"
     diversity: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.0
     expand: Expand = "none"
+    rerank: bool | None = None
 
     def looking_for(self, words: str, caller: Principal) -> retrieval.Query:
         return retrieval.Query(
@@ -58,6 +59,7 @@ class _RetrievalIn(BaseModel):
             top_k=self.top_k,
             diversity=self.diversity,
             expand=self.expand,
+            rerank=self.rerank,
         )
 
 
@@ -76,17 +78,25 @@ class QueryIn(_RetrievalIn):
 
 @router.post("/search", operation_id="search")
 async def search(body: SearchIn, rt: RuntimeDep, caller: Reader, explain: bool = False) -> SearchOut:
-    """The passages that fit the query best, with their anchors; `explain` tells how each leg ranked them."""
+    """The passages that fit the query best, with their anchors; `explain` tells how each leg ranked them.
+
+    `rerank`: whether the configured reranker is asked; null: if there is one. Should it fail, the hits stand as fused.
+    """
     started = time.monotonic()
-    hits = await retrieval.search(rt, body.looking_for(body.query, caller))
+    found = await retrieval.search(rt, body.looking_for(body.query, caller))
     took = round((time.monotonic() - started) * 1000, 1)
-    data = [HitOut.model_validate(hit) for hit in hits]
+    data = [HitOut.model_validate(hit) for hit in found.hits]
     if explain:
         data = [
             shown.model_copy(update={"explain": ExplanationOut.model_validate(hit)})
-            for shown, hit in zip(data, hits, strict=True)
+            for shown, hit in zip(data, found.hits, strict=True)
         ]
-    return SearchOut(data=data, timings={"total": took})
+    return SearchOut(
+        data=data,
+        timings={**found.timings, "total": took},
+        reranked=found.reranked,
+        rerank_failure=found.rerank_failure,
+    )
 
 
 _STREAM: dict[int | str, dict[str, Any]] = {
@@ -124,33 +134,33 @@ def _question(body: QueryIn, caller: Principal) -> Question:
 
 
 async def _collect(events: AsyncIterator[answering.Event]) -> AnswerOut:
-    hits: list[HitOut] = []
+    sources = Sources(())
     async for event in events:
         if isinstance(event, Sources):
-            hits = [HitOut.model_validate(hit) for hit in event.hits]
+            sources = event
         elif isinstance(event, Done):
             queries_total.labels(event.answer_status).inc()
-            return _answer_out(event, hits)
+            return _answer_out(event, sources)
     raise Unavailable("provider_bad_response", "The answer broke off.")
 
 
-def _answer_out(done: Done, hits: list[HitOut]) -> AnswerOut:
-    return AnswerOut.model_validate({**vars(done), "hits": hits})
+def _answer_out(done: Done, sources: Sources) -> AnswerOut:
+    return AnswerOut.model_validate({**vars(done), **vars(sources)})
 
 
 async def _sse(
     first: answering.Event, events: AsyncGenerator[answering.Event, None], request_id: str
 ) -> AsyncIterator[bytes]:
     """Each event as one frame. An error after the first byte becomes the event `error` with the problem."""
-    hits: list[HitOut] = []
+    sources = Sources(())
     event: answering.Event | None = first
     try:
         while event is not None:
             if isinstance(event, Sources):
-                hits = [HitOut.model_validate(hit) for hit in event.hits]
+                sources = event
             if isinstance(event, Done):
                 queries_total.labels(event.answer_status).inc()
-            yield _frame(event, hits)
+            yield _frame(event, sources)
             event = await anext(events, None)
     except Exception as error:
         known = error if isinstance(error, FootnoteError) else Unavailable("internal_error")
@@ -162,23 +172,19 @@ async def _sse(
         await events.aclose()  # a reader who left stops the model
 
 
-def _frame(event: answering.Event, hits: list[HitOut]) -> bytes:
+def _frame(event: answering.Event, sources: Sources) -> bytes:
     name: Literal["sources", "delta", "citation", "done"]
     body: BaseModel
     match event:
         case Sources():
-            name, body = "sources", _SourcesOut(hits=hits)
+            name, body = "sources", SourcesOut.model_validate(event)
         case Delta():
             name, body = "delta", _DeltaOut(text=event.text)
         case Citation():
             name, body = "citation", CitationOut.model_validate(event)
         case Done():
-            name, body = "done", _answer_out(event, hits)
+            name, body = "done", _answer_out(event, sources)
     return format_sse_event(event=name, data_str=body.model_dump_json())
-
-
-class _SourcesOut(BaseModel):
-    hits: list[HitOut]
 
 
 class _DeltaOut(BaseModel):

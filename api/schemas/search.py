@@ -18,7 +18,10 @@ class ContextOut(Out):
 
 
 class ExplanationOut(Out):
-    """Rank and score in each leg; null for a leg that did not find the chunk, or was not asked."""
+    """Rank and score in each leg, the rank when fused, and the reranker's score.
+
+    Null for a leg that did not find the chunk, or was not asked.
+    """
 
     vector_rank: int | None
     similarity: float | None
@@ -26,6 +29,8 @@ class ExplanationOut(Out):
     bm25: float | None
     coverage: float | None
     needles: int | None
+    fused_rank: int
+    rerank_score: float | None
 
 
 class HitOut(Out):
@@ -67,12 +72,23 @@ class UsageOut(Out):
     completion_tokens: int
 
 
-class SearchOut(Out):
+class RerankedOut(Out):
+    """Whether the hits were reranked, where they were to be; if not, they stand as fused, and why is said in a word."""
+
+    reranked: Annotated[bool | None, OnRequest] = None
+    rerank_failure: Annotated[str | None, OnRequest] = None
+
+
+class SearchOut(RerankedOut):
     data: list[HitOut]
     timings: dict[str, float]
 
 
-class AnswerOut(Out):
+class SourcesOut(RerankedOut):
+    hits: list[HitOut]
+
+
+class AnswerOut(RerankedOut):
     id: str
     answer: str
     answer_status: Literal["supported", "partial", "not_found"]

@@ -1,5 +1,9 @@
-"""Retrieval: a vector leg and a keyword leg over the chunks in scope, fused in one SQL statement, then shaped."""
+"""Retrieval: a vector leg and a keyword leg over the chunks in scope, fused in one SQL statement, then shaped.
 
+Where there is a reranker, it has its say in between.
+"""
+
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
@@ -7,10 +11,11 @@ from typing import Any, Literal
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import cache, collections
-from footnote.errors import Conflict
+from footnote.errors import Conflict, Invalid
 from footnote.filters import Filter
 from footnote.models import Collection, EmbeddingSpace, chunk_id
-from footnote.retrieval import expansion, keyword_leg, shaping, vector_leg
+from footnote.providers import Reranker
+from footnote.retrieval import expansion, keyword_leg, reranking, shaping, vector_leg
 from footnote.retrieval.expansion import Context, Expand
 from footnote.retrieval.fusion import FUSED, HITS
 from footnote.retrieval.scope import scope_of
@@ -24,7 +29,10 @@ DEPTH = 100  # of each leg, at least
 
 @dataclass(frozen=True)
 class Query:
-    """What to look for, and where. `diversity` from 0 to 1 prefers hits that are unlike each other."""
+    """What to look for, and where. `diversity` from 0 to 1 prefers hits that are unlike each other.
+
+    `rerank`: whether a reranker is asked; None: if one is configured.
+    """
 
     tenant_id: str
     text: str
@@ -35,6 +43,7 @@ class Query:
     top_k: int = 10
     diversity: float = 0.0
     expand: Expand = "none"
+    rerank: bool | None = None
 
     @property
     def candidates(self) -> int:
@@ -45,9 +54,10 @@ class Query:
 class Hit:
     """A chunk that was found. `text` is `page.text[char_start:char_end]` of the page `page_start`.
 
-    `score` is the fused one; `similarity` is the cosine, `coverage` the share of the question's weight in lexemes
-    that the chunk holds, both 0 to 1; `needles` counts the rare identifiers and quoted phrases in it. What a leg says
-    is None when it did not find the chunk.
+    `score` is the fused one and `fused_rank` the place by it, from 1; `similarity` is the cosine, `coverage` the share
+    of the question's weight in lexemes that the chunk holds, both 0 to 1; `needles` counts the rare identifiers and
+    quoted phrases in it. What a leg says is None when it did not find the chunk, `rerank_score` when no reranker said
+    anything of it.
     """
 
     chunk_id: str
@@ -61,8 +71,10 @@ class Hit:
     char_start: int
     char_end: int
     heading: str
+    subject: str = field(repr=False)  # the document's title and the headings
     text: str
     score: float
+    fused_rank: int
     metadata: dict[str, Any]
     similarity: float | None
     coverage: float | None
@@ -72,22 +84,40 @@ class Hit:
     needles: int | None
     embedding: str | None = field(repr=False, compare=False)  # only where hits are to be unlike each other
     context: Context | None = None
+    rerank_score: float | None = None
 
     @property
     def key(self) -> tuple[str, int]:
         return self.version_id, self.position
 
 
-async def search(rt: Runtime, query: Query) -> list[Hit]:
-    """The best hits, best first. Raises NotFound for an unknown collection, Conflict after a change of model.
+@dataclass(frozen=True)
+class Found:
+    """The best hits, best first, and what became of their reranking: None where no reranker was asked.
 
-    No session is held while the provider embeds the question.
+    If `reranked` is False, the hits are in the fused order, and `rerank_failure` says why in a word. `timings` are in
+    milliseconds.
     """
+
+    hits: list[Hit]
+    reranked: bool | None = None
+    rerank_failure: str | None = None
+    timings: dict[str, float] = field(default_factory=dict)
+
+
+async def search(rt: Runtime, query: Query) -> Found:
+    """Raises NotFound for an unknown collection, Conflict after a change of model, Invalid without a reranker to ask.
+
+    No session is held while a provider embeds the question or reranks the hits. A reranker that fails is no error.
+    """
+    reranker = rt.reranker if query.rerank is not False else None
+    if query.rerank and reranker is None:
+        raise Invalid("no_reranker", "No reranker is configured (FOOTNOTE_RERANKER).")
     async with rt.transaction() as session:
         chosen = await collections.chosen(session, query.tenant_id, query.collections)
         filled = [each for each in chosen if each.space_id is not None]
         if not filled or not query.text.strip():
-            return []
+            return Found([])
         space = await cache.find_space(session, rt.embedder.provider, rt.embedder.model)
         searchable = [each for each in filled if space is not None and each.space_id == space.id]
         if not searchable or (query.collections is not None and len(searchable) < len(filled)):
@@ -99,20 +129,26 @@ async def search(rt: Runtime, query: Query) -> list[Hit]:
         vector = (await rt.embedder.embed([query.text])).vectors[0]
         if len(vector) != space.dimensions:
             raise Conflict("embedding_model_changed", f"The model now makes vectors of {len(vector)} dimensions.")
+    asked = rt.settings.rerank_candidates if reranker else 0
     async with rt.transaction() as session:
-        found = await _candidates(session, query, searchable, space, vector)
-        hits = _shaped(query, found)
-        if query.expand != "none" and hits:
+        most = max(query.candidates, asked)
+        candidates = await _candidates(session, query, searchable, space, vector, most)
+    found = Found(_distinct(query, candidates, asked))
+    if reranker is not None and found.hits:
+        found = await _reranked(reranker, query, found.hits, asked)
+    hits = _chosen(query, found.hits)
+    if query.expand != "none" and hits:
+        async with rt.transaction() as session:
             around = await expansion.around(session, query.tenant_id, [each.key for each in hits], query.expand)
-            hits = [replace(each, context=around.get(each.key)) for each in hits]
-    return hits
+        hits = [replace(each, context=around.get(each.key)) for each in hits]
+    return replace(found, hits=hits)
 
 
 async def _candidates(
-    session: AsyncSession, query: Query, chosen: Sequence[Collection], space: EmbeddingSpace, vector: Any
+    session: AsyncSession, query: Query, chosen: Sequence[Collection], space: EmbeddingSpace, vector: Any, most: int
 ) -> list[Hit]:
     scope = scope_of(query.tenant_id, [each.id for each in chosen], query.document_ids, query.filter)
-    scope.parameters["depth"] = max(DEPTH, query.candidates)
+    scope.parameters["depth"] = max(DEPTH, most)
     large = await scope.exceeds(session, vector_leg.EXACT_CHUNKS)
     legs = []
     if vector is not None:
@@ -121,15 +157,43 @@ async def _candidates(
         languages = {each.language for each in chosen}
         legs.append(keyword_leg.leg(scope, query.text, languages, large=large, beside_vector=vector is not None))
     statement = "WITH " + ",".join(legs) + FUSED[query.mode] + HITS
-    rows = await scope.run(session, statement, candidates=query.candidates, diverse=query.diversity > 0)
-    return [Hit(chunk_id=chunk_id(row["version_id"], row["position"]), **row) for row in rows.mappings()]
+    rows = await scope.run(session, statement, candidates=most, diverse=query.diversity > 0)
+    return [
+        Hit(chunk_id=chunk_id(row["version_id"], row["position"]), fused_rank=rank, **row)
+        for rank, row in enumerate(rows.mappings(), 1)
+    ]
 
 
-def _shaped(query: Query, found: Sequence[Hit]) -> list[Hit]:
-    most = len(found) if query.diversity else query.top_k
-    hits = [found[place] for place in shaping.distinct([each.text for each in found], most)]
+def _distinct(query: Query, candidates: Sequence[Hit], asked: int) -> list[Hit]:
+    """As many as are chosen from, or the reranker is asked about."""
+    most = len(candidates) if query.diversity else max(query.top_k, asked)
+    return [candidates[place] for place in shaping.distinct([each.text for each in candidates], most)]
+
+
+async def _reranked(reranker: Reranker, query: Query, hits: list[Hit], asked: int) -> Found:
+    """The first hits by what the reranker says of them, the others behind."""
+    started = time.monotonic()
+    first, others = hits[:asked], hits[asked:]
+    scores, failure = await reranking.scores(reranker, query.text, [f"{each.subject}\n\n{each.text}" for each in first])
+    timings = {"rerank": round((time.monotonic() - started) * 1000, 1)}
+    if failure:
+        return Found(hits, False, failure, timings)
+    order = sorted(range(len(first)), key=lambda place: -scores[place])
+    reranked = [replace(first[place], rerank_score=scores[place]) for place in order]
+    return Found([*reranked, *others], True, None, timings)
+
+
+def _chosen(query: Query, hits: list[Hit]) -> list[Hit]:
     if not query.diversity or not hits:
-        return hits
-    embeddings, scores = [each.embedding or "" for each in hits], [each.score for each in hits]
-    order = shaping.diverse(embeddings, scores, query.diversity, query.top_k)
-    return [hits[place] for place in order]
+        return hits[: query.top_k]
+    pool = hits[: query.candidates]
+    order = shaping.diverse([each.embedding or "" for each in pool], _relevance(pool), query.diversity, query.top_k)
+    return [pool[place] for place in order]
+
+
+def _relevance(hits: Sequence[Hit]) -> list[float]:
+    """The reranker's scores, if there are any: what it was not asked about is worth as little as the least of them."""
+    given = [each.rerank_score for each in hits if each.rerank_score is not None]
+    if not given:
+        return [each.score for each in hits]
+    return [min(given) if each.rerank_score is None else each.rerank_score for each in hits]

@@ -12,8 +12,9 @@ MEANING = 0.6  # the weight of the cosine; the rest is BM25's
 
 HITS = """
 SELECT f.version_id, f.position, f.score, f.similarity, f.coverage, c.document_id, v.filename, v.number AS version,
-       c.page_start, c.page_end, c.char_start, c.char_end, c.heading, c.text, d.metadata,
-       f.vector_rank, f.keyword_rank, f.bm25, f.needles, CASE WHEN :diverse THEN c.embedding::text END AS embedding
+       c.page_start, c.page_end, c.char_start, c.char_end, c.heading, c.context AS subject, c.text,
+       d.metadata, f.vector_rank, f.keyword_rank, f.bm25, f.needles,
+       CASE WHEN :diverse THEN c.embedding::text END AS embedding
 FROM fused f
 JOIN chunk c ON c.version_id = f.version_id AND c.position = f.position
 JOIN version v ON v.id = c.version_id

@@ -68,7 +68,7 @@ async def test_an_explanation_on_request(bob: Person, library: dict[str, str]) -
     answer = await bob.client.post("/v1/search?explain=true", json={"query": "siren", "mode": "keyword"})
     assert answer.json()["data"][0]["explain"] | {"bm25": 0, "coverage": 0} == {
         **{"vector_rank": None, "similarity": None, "keyword_rank": 1, "needles": 0},
-        **{"bm25": 0, "coverage": 0},
+        **{"bm25": 0, "coverage": 0, "fused_rank": 1, "rerank_score": None},
     }
     problem(await bob.client.post("/v1/search?explain=perhaps", json={"query": "siren"}), 422)
 
