@@ -8,13 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import event, select, text
+from sqlalchemy import event, select, text, update
 
 from footnote import retrieval
-from footnote.models import Chunk
+from footnote.models import Chunk, Corpus, FrequentLexeme
 from footnote.retrieval import Hit, Query
+from footnote.retrieval import corpus as corpora
 from footnote.runtime import Runtime
 from tests import driving
+from tests.driving import paragraphs
 
 pytestmark = pytest.mark.anyio
 _VOCABULARY = (
@@ -93,7 +95,7 @@ async def bm25(rt: Runtime, chunks: list[Stored], question: str) -> dict[tuple[s
         query = text(f"SELECT lexeme FROM unnest({LEXEMES})")
         wanted = set((await session.scalars(query, {"all": question})).all())
     holding = [chunk for chunk in chunks if wanted & set(chunk.lexemes)]
-    average = sum(chunk.words for chunk in holding) / max(len(holding), 1)
+    average = sum(chunk.words for chunk in chunks) / len(chunks)
     scores: dict[tuple[str, int], float] = {}
     for chunk in holding:
         score = 0.0
@@ -266,3 +268,85 @@ async def test_many_candidates_are_cut_to_the_rarest_lexemes(
     assert len(hits) < 10
     monkeypatch.setattr("footnote.retrieval.keyword_leg.LEXEMES", 1)
     assert await found(rt, corpus[0], "lamp oil lens", mode="keyword")
+
+
+# -- what is known of large collections --------------------------------------------------------------------------------
+
+
+async def refreshed(rt: Runtime) -> int:
+    """How many collections were counted."""
+    times = 0
+    async with rt.transaction() as session:
+        while await corpora.refresh(session):
+            times += 1
+    return times
+
+
+@pytest.fixture
+async def words_of_small_scopes(rt: Runtime, corpus: tuple[str, list[Stored]]) -> dict[str, dict[str, float | None]]:
+    """The BM25 of each hit of each question, by what the chunks themselves say."""
+    return {question: await bm25_of(rt, corpus[0], question) for question in QUESTIONS}
+
+
+async def bm25_of(rt: Runtime, tenant_id: str, question: str) -> dict[str, float | None]:
+    return {hit.chunk_id: hit.bm25 for hit in await found(rt, tenant_id, question, mode="keyword")}
+
+
+async def test_a_large_collection_is_counted_once_until_it_has_changed(
+    rt: Runtime, corpus: tuple[str, list[Stored]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("footnote.retrieval.vector_leg.EXACT_CHUNKS", 15)
+    assert await refreshed(rt) == 2, "not the stranger's, which is small"
+    assert await refreshed(rt) == 0
+    for collection_id in {chunk.collection_id for chunk in corpus[1]}:
+        chunks = [chunk for chunk in corpus[1] if chunk.collection_id == collection_id]
+        async with rt.sessions() as session:
+            stored = await session.get_one(Corpus, collection_id)
+            query = select(FrequentLexeme).where(FrequentLexeme.collection_id == collection_id)
+            shares = {each.lexeme: each.share for each in (await session.scalars(query)).all()}
+        assert (stored.chunks, stored.tenant_id) == (len(chunks), corpus[0])
+        assert stored.words == pytest.approx(sum(chunk.words for chunk in chunks) / len(chunks))
+        held = Counter(lexeme for chunk in chunks for lexeme in chunk.lexemes)
+        assert shares == pytest.approx({lexeme: df / len(chunks) for lexeme, df in held.items()}, abs=1e-6)
+    await driving.ready(rt, corpus[0], paragraphs(20, "more"), "more.txt", collection="odd")
+    assert await refreshed(rt) == 1
+
+
+async def test_what_is_known_weighs_as_what_is_counted(
+    rt: Runtime,
+    corpus: tuple[str, list[Stored]],
+    words_of_small_scopes: dict[str, dict[str, float | None]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("footnote.retrieval.vector_leg.EXACT_CHUNKS", 0)
+    counted = {question: await bm25_of(rt, corpus[0], question) for question in QUESTIONS}
+    assert {question: set(hits) for question, hits in counted.items()} == {
+        question: set(hits) for question, hits in words_of_small_scopes.items()
+    }
+    assert await refreshed(rt) == 3
+    for question, expected in words_of_small_scopes.items():
+        assert await bm25_of(rt, corpus[0], question) == pytest.approx(expected, rel=1e-5)
+
+
+async def test_frequent_lexemes_are_not_counted_again(
+    rt: Runtime, corpus: tuple[str, list[Stored]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("footnote.retrieval.vector_leg.EXACT_CHUNKS", 0)
+    await refreshed(rt)
+    before = await bm25_of(rt, corpus[0], "prism")
+    await rt.execute(update(FrequentLexeme).where(FrequentLexeme.lexeme == "prism").values(share=1.0))
+    after = await bm25_of(rt, corpus[0], "prism")
+    assert all((after[hit] or 0) < (before[hit] or 0) for hit in before)
+
+
+async def test_a_sample_stands_for_the_whole(
+    rt: Runtime, corpus: tuple[str, list[Stored]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("footnote.retrieval.vector_leg.EXACT_CHUNKS", 15)
+    monkeypatch.setattr(corpora, "SAMPLE", 15)
+    assert await refreshed(rt) == 2
+    async with rt.sessions() as session:
+        sizes = (await session.scalars(select(Corpus.chunks).order_by(Corpus.chunks))).all()
+        shares = (await session.scalars(select(FrequentLexeme.share))).all()
+    assert sum(sizes) == len(corpus[1])
+    assert all(0 < share <= 1 for share in shares)

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from footnote.filters import Filter, sql
 
 # The tenant wall of retrieval: each leg reads chunks through this condition and no other.
-_WALL = "c.tenant_id = :tenant AND c.collection_id = ANY(CAST(:collections AS text[]))"
+WALL = "c.tenant_id = :tenant AND c.collection_id = ANY(CAST(:collections AS text[]))"
 _NAMED = " AND c.document_id = ANY(CAST(:documents AS text[]))"
 _FILTERED = """ AND c.document_id IN (
     SELECT document.id FROM document
@@ -31,6 +31,11 @@ class Scope:
     condition: str
     parameters: dict[str, Any] = field(default_factory=dict)
     is_filtered: bool = False
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether documents of the collections are left out."""
+        return self.is_filtered or "documents" in self.parameters
 
     async def run(self, session: AsyncSession, statement: str, **parameters: Any) -> Result[Any]:
         bound = text(statement)
@@ -55,7 +60,7 @@ class Scope:
                 await matching.close()
                 return True
             named.append(row.document_id)
-        self.condition = _WALL + _NAMED
+        self.condition = WALL + _NAMED
         self.parameters["documents"] = named
         return False
 
@@ -64,7 +69,7 @@ def scope_of(
     tenant_id: str, collections: Sequence[str], document_ids: Sequence[str] | None, filter: Filter | None = None
 ) -> Scope:
     """The chunks of the tenant, in these collections (ids), of these documents only if any are named or filtered."""
-    scope = Scope(_WALL, {"tenant": tenant_id, "collections": list(collections)})
+    scope = Scope(WALL, {"tenant": tenant_id, "collections": list(collections)})
     if document_ids is not None:
         scope.condition += _NAMED
         scope.parameters["documents"] = list(document_ids)
