@@ -1,8 +1,12 @@
-"""Fakes at the network's edge: a provider that embeds by hashing words, and one that says what it is told."""
+"""Fakes at the network's edge: an embedder that hashes words, a generator and a server that say what they are told."""
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, Callable, Sequence
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -19,6 +23,7 @@ class FakeEmbedder:
     address = None
     max_texts = 4
     max_tokens = 10_000
+    longest_text: int | None = None
 
     def __init__(self, model: str = "fake-64") -> None:
         self.model = model
@@ -67,3 +72,63 @@ class FakeGenerator:
         yield Usage(11, 7)
 
     async def close(self) -> None: ...
+
+
+@dataclass
+class FakeServer:
+    """Answers every request with what `respond` writes; keeps what it was asked."""
+
+    port: int = 0
+    heads: list[str] = field(default_factory=list)
+    asked: list[dict[str, Any]] = field(default_factory=list)
+    closed: asyncio.Event = field(default_factory=asyncio.Event)
+    respond: Callable[[dict[str, Any], asyncio.StreamWriter], Awaitable[None]] | None = None
+
+    @asynccontextmanager
+    async def listening(self) -> "AsyncIterator[FakeServer]":
+        async with await asyncio.start_server(self.serve, "127.0.0.1", 0) as listening:
+            self.port = listening.sockets[0].getsockname()[1]
+            yield self
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+            length = next(int(line[15:]) for line in head.split("\r\n") if line.lower().startswith("content-length:"))
+            body = json.loads(await reader.readexactly(length))
+            self.heads.append(head)
+            self.asked.append(body)
+            assert self.respond is not None
+            answering = asyncio.ensure_future(self.respond(body, writer))
+            leaving = asyncio.ensure_future(reader.read())
+            await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            for task in (answering, leaving):
+                task.cancel()
+            await asyncio.gather(answering, leaving, return_exceptions=True)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            self.closed.set()
+            writer.close()
+
+    def json(self, body: Any, status: int = 200, **headers: str) -> None:
+        self.text(json.dumps(body), status, "application/json", **headers)
+
+    def text(self, body: str, status: int = 200, kind: str = "text/html", **headers: str) -> None:
+        lines = [f"HTTP/1.1 {status} X", f"Content-Type: {kind}", f"Content-Length: {len(body.encode())}"]
+        lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+        self.raw(("\r\n".join([*lines, "Connection: close", "", ""]) + body).encode())
+
+    def raw(self, *pieces: bytes | float, reset: bool = False) -> None:
+        """Bytes are sent, numbers are slept."""
+
+        async def respond(_body: dict[str, Any], writer: asyncio.StreamWriter) -> None:
+            for piece in pieces:
+                if isinstance(piece, bytes):
+                    writer.write(piece)
+                    await writer.drain()
+                else:
+                    await asyncio.sleep(piece)
+            if reset:
+                writer.transport.abort()
+
+        self.respond = respond

@@ -4,7 +4,6 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -14,71 +13,16 @@ from footnote.errors import FootnoteError, ProviderRejected, RateLimited, TimedO
 from footnote.providers import GenerationRequest, Passage, Token, Usage
 from footnote.providers.openai import OpenAIEmbedder, OpenAIGenerator
 from footnote.settings import Settings
+from tests.fakes import FakeServer
 
 pytestmark = pytest.mark.anyio
 Send = Callable[[bytes], Awaitable[None]]
 
 
-@dataclass
-class FakeServer:
-    """Answers every request with what `respond` writes; keeps what it was asked."""
-
-    port: int = 0
-    asked: list[dict[str, Any]] = field(default_factory=list)
-    closed: asyncio.Event = field(default_factory=asyncio.Event)
-    respond: Callable[[dict[str, Any], asyncio.StreamWriter], Awaitable[None]] | None = None
-
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-            length = next(int(line[15:]) for line in head.split("\r\n") if line.lower().startswith("content-length:"))
-            body = json.loads(await reader.readexactly(length))
-            self.asked.append(body)
-            assert self.respond is not None
-            answering = asyncio.ensure_future(self.respond(body, writer))
-            leaving = asyncio.ensure_future(reader.read())
-            await asyncio.wait({answering, leaving}, return_when=asyncio.FIRST_COMPLETED)
-            for task in (answering, leaving):
-                task.cancel()
-            await asyncio.gather(answering, leaving, return_exceptions=True)
-        except (ConnectionError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            self.closed.set()
-            writer.close()
-
-    def json(self, body: Any, status: int = 200, **headers: str) -> None:
-        self.text(json.dumps(body), status, "application/json", **headers)
-
-    def text(self, body: str, status: int = 200, kind: str = "text/html", **headers: str) -> None:
-        lines = [f"HTTP/1.1 {status} X", f"Content-Type: {kind}", f"Content-Length: {len(body.encode())}"]
-        lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
-        self.raw(("\r\n".join([*lines, "Connection: close", "", ""]) + body).encode())
-
-    def raw(self, *pieces: bytes | float, reset: bool = False) -> None:
-        """Bytes are sent, numbers are slept."""
-
-        async def respond(_body: dict[str, Any], writer: asyncio.StreamWriter) -> None:
-            for piece in pieces:
-                if isinstance(piece, bytes):
-                    writer.write(piece)
-                    await writer.drain()
-                else:
-                    await asyncio.sleep(piece)
-            if reset:
-                writer.transport.abort()
-
-        self.respond = respond
-
-
 @pytest.fixture
 async def server() -> AsyncIterator[FakeServer]:
-    fake = FakeServer()
-    listening = await asyncio.start_server(fake.serve, "127.0.0.1", 0)
-    fake.port = listening.sockets[0].getsockname()[1]
-    yield fake
-    listening.close()
-    await listening.wait_closed()
+    async with FakeServer().listening() as fake:
+        yield fake
 
 
 def settings(server: FakeServer, **options: Any) -> Settings:
