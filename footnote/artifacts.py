@@ -54,6 +54,10 @@ async def last_part(rt: Runtime, version_id: str) -> tuple[int, Tally]:
     return (part.number, Tally(**part.tally)) if part else (0, Tally())
 
 
+async def begun(session: AsyncSession, version_id: str) -> bool:
+    return await session.scalar(select(Artifact.number).where(Artifact.version_id == version_id).limit(1)) is not None
+
+
 async def add_part(session: AsyncSession, version: Version, number: int, key: str, tally: Tally) -> None:
     row = {"version_id": version.id, "number": number, "tenant_id": version.tenant_id}
     await session.execute(insert(Artifact).values(**row, key=key, tally=tally.counts()))

@@ -2,22 +2,29 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 
-from sqlalchemy import CursorResult, Executable, delete, select
+from sqlalchemy import CursorResult, Executable, delete, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote import cache, idempotency, jobs, objects, webhooks
+from footnote import cache, collections, idempotency, jobs, objects, webhooks
+from footnote.clock import from_now
 from footnote.errors import NotFound
-from footnote.models import Chunk, Deletion, Document, Job, Page, Version
+from footnote.models import Chunk, Collection, CollectionDeletion, Deletion, Document, Job, Page, Version
 from footnote.runtime import Runtime
 from footnote.tenants import scoped
 
+COUNTED = ("documents", "versions", "pages", "chunks", "embeddings", "jobs", "objects", "bytes")
+ABANDONED_SECONDS = 60.0  # since a collection was hidden: a large one is still being deleted then, and both go on
+A_PART = 50  # documents
 
-async def remove(rt: Runtime, tenant_id: str, document_id: str) -> Deletion:
+
+async def remove(rt: Runtime, tenant_id: str, document_id: str, collection_id: str | None = None) -> Deletion:
     """Deletes the document and all that was made of it; the receipt, also when asked again. Raises NotFound.
 
     Jobs are ended first, without a lock on their documents: a worker in the middle of storing chunks holds one until
     it notices. Each generation in a transaction of its own: who unpacks a container has its job, and waits for others.
+    The receipt names the collection that it goes with, if it does.
     """
     async with rt.transaction() as session:
         family = await _family(session, tenant_id, document_id)
@@ -35,7 +42,9 @@ async def remove(rt: Runtime, tenant_id: str, document_id: str) -> Deletion:
         counts = Counter({"documents": len(innermost_first)})
         for each in innermost_first:
             counts.update(await _delete(session, tenant_id, each))
-        receipt = Deletion(document_id=document_id, tenant_id=tenant_id, counts=dict(counts))
+        receipt = Deletion(
+            document_id=document_id, tenant_id=tenant_id, counts=dict(counts), collection_id=collection_id
+        )
         session.add(receipt)
         await session.flush()
         await session.refresh(receipt)
@@ -67,7 +76,7 @@ async def _delete(session: AsyncSession, tenant_id: str, document_id: str) -> di
     counts = {
         "versions": len(versions),
         "jobs": len(job_ids),
-        "bytes": sum(version.bytes for version in versions if version.object_key),
+        "bytes": sum({version.object_key: version.bytes for version in versions if version.object_key}.values()),
         "objects": len(await objects.give_up_versions(session, document_id, but=None)),
         "embeddings": await cache.forget(session, tenant_id, document_id),
         "chunks": await _count(session, delete(Chunk).where(Chunk.document_id == document_id)),
@@ -82,3 +91,75 @@ async def _count(session: AsyncSession, statement: Executable) -> int:
     done = await session.execute(statement)
     assert isinstance(done, CursorResult)
     return done.rowcount
+
+
+# -- a collection --------------------------------------------------------------------------------------------
+
+
+async def remove_collection(rt: Runtime, tenant_id: str, name_or_id: str) -> CollectionDeletion:
+    """Deletes the collection with its documents; the receipt, also when asked again by id. Raises NotFound.
+
+    Nobody sees it from the first moment on. The documents go one after the other, each in a transaction of its own:
+    one for all of them would hold up every other writer of the tenant. `finish` takes over from whoever is killed.
+    """
+    async with rt.transaction() as session:
+        gone = scoped(CollectionDeletion, tenant_id).where(CollectionDeletion.collection_id == name_or_id)
+        receipt = await session.scalar(gone)
+        if receipt is not None:
+            return receipt
+        going = scoped(Collection, tenant_id).where(Collection.id == name_or_id, Collection.deleted_at.is_not(None))
+        collection = await session.scalar(going) or await collections.hide(session, tenant_id, name_or_id)
+    while receipt is None:
+        receipt = await _remove_next(rt, collection)
+    return receipt
+
+
+async def finish(rt: Runtime) -> None:
+    """Goes on deleting a collection where whoever was asked to is silent; a part of it."""
+    async with rt.transaction() as session:
+        hidden = select(Collection).where(Collection.deleted_at < from_now(-ABANDONED_SECONDS))
+        collection = await session.scalar(hidden.order_by(Collection.deleted_at).limit(1))
+    if collection is not None:
+        for _ in range(A_PART):
+            if await _remove_next(rt, collection):
+                break
+
+
+async def _remove_next(rt: Runtime, collection: Collection) -> CollectionDeletion | None:
+    """Removes a document of the hidden collection or, when there is none, the collection; then the receipt."""
+    first = select(Document.id).where(Document.tenant_id == collection.tenant_id)
+    first = first.where(Document.collection_id == collection.id).order_by(Document.id).limit(1)
+    async with rt.transaction() as session:
+        document_id = await session.scalar(first)
+        if document_id is None:
+            # Who uploaded to it before it was hidden holds it until the document is there.
+            held = select(Collection.id).where(Collection.id == collection.id).with_for_update()
+            if await session.scalar(held) is None:
+                return await session.get_one(CollectionDeletion, collection.id)
+            document_id = await session.scalar(first)
+        if document_id is None:
+            return await _delete_collection(session, collection)
+    with suppress(NotFound):  # somebody else was faster
+        await remove(rt, collection.tenant_id, document_id, collection.id)
+    return None
+
+
+_SUMS = text(
+    """
+    SELECT name, CAST(sum(CAST(number AS bigint)) AS bigint) AS total
+    FROM deletion, jsonb_each_text(counts) AS counted(name, number) WHERE collection_id = :id GROUP BY name
+    """
+)
+
+
+async def _delete_collection(session: AsyncSession, collection: Collection) -> CollectionDeletion:
+    sums = await session.execute(_SUMS, {"id": collection.id})
+    counts = dict.fromkeys(COUNTED, 0) | {row.name: row.total for row in sums}
+    receipt = CollectionDeletion(
+        collection_id=collection.id, tenant_id=collection.tenant_id, name=collection.name, counts=counts
+    )
+    session.add(receipt)
+    await session.execute(delete(Collection).where(Collection.id == collection.id))
+    await session.flush()
+    await session.refresh(receipt)
+    return receipt

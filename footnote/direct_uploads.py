@@ -67,7 +67,7 @@ async def begin(
         urls = await parts.sign(key, upload.write, sizes, SECONDS)
         async with rt.transaction() as session:
             target = await collections.obtain(session, tenant_id, fields["collection"], rt.settings)
-            await collections.check_embedder(session, target, rt.embedder)
+            collections.embedder_of(rt, target)
             await objects.keep(session, key, SECONDS + objects.RESERVED_SECONDS)
             session.add(upload)
             await session.flush()

@@ -1,6 +1,5 @@
 """A document's life: accepted, deduplicated, given versions, looked at. Its end is in `deletion`."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -8,8 +7,8 @@ from typing import Any
 from sqlalchemy import Select, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote import collections, jobs, objects, webhooks
-from footnote.errors import NotFound, TooLarge
+from footnote import attributes, collections, jobs, objects, webhooks
+from footnote.errors import NotFound
 from footnote.filters import Filter, sql
 from footnote.ids import new_id
 from footnote.intake import Upload
@@ -17,8 +16,6 @@ from footnote.models import Chunk, Collection, Document, Job, Page, Version
 from footnote.runtime import Runtime
 from footnote.tenants import scoped
 from footnote.text import clean
-
-METADATA_BYTES = 64 * 1024  # as JSON, however it came together
 
 
 @dataclass(frozen=True)
@@ -64,7 +61,7 @@ async def accept(
     external_id = external_id or upload.source_url
     upload = replace(upload, filename=clean(upload.filename))
     target = await collections.obtain(session, tenant_id, collection, rt.settings)
-    await collections.check_embedder(session, target, rt.embedder)
+    collections.embedder_of(rt, target)  # or it would be refused only later
     await _lock(session, target.id, external_id or upload.sha256.hex())
     existing = await _existing(session, target.id, external_id, upload.sha256)
     if existing is not None and existing.sha256 == upload.sha256 and await _repeats(session, existing, upload):
@@ -124,7 +121,7 @@ async def _again(
     job = await session.get_one(Job, document.job_id, with_for_update=True)
     if job.state in ("failed", "cancelled") and upload.object_key:
         version = await session.get_one(Version, job.version_id)
-        await objects.give_up(session, [version.object_key])
+        await objects.give_up_bytes(session, version)
         await objects.give_up_artifacts(session, [version.id])
         await objects.adopt(session, upload.object_key)
         version.object_key = upload.object_key
@@ -155,26 +152,10 @@ async def patch_metadata(session: AsyncSession, tenant_id: str, document_id: str
     document = await session.scalar(chosen.with_for_update(key_share=True))
     if document is None:
         raise _unknown(document_id)
-    merged = {} if patch is None else merge(document.attributes, patch)
-    if len(json.dumps(merged, ensure_ascii=False).encode()) > METADATA_BYTES:
-        raise TooLarge("too_large", f"The metadata would be over the limit of {METADATA_BYTES} bytes.")
-    document.attributes = merged
+    document.attributes = attributes.patched(document.attributes, patch)
     document.updated_at = func.now()
     await session.flush()
     await session.refresh(document)
-
-
-def merge(target: Any, patch: Any) -> Any:
-    """MergePatch of RFC 7396, section 2."""
-    if not isinstance(patch, dict):
-        return patch
-    merged = dict(target) if isinstance(target, dict) else {}
-    for name, value in patch.items():
-        if value is None:
-            merged.pop(name, None)
-        else:
-            merged[name] = merge(merged.get(name), value)
-    return merged
 
 
 async def ancestors(session: AsyncSession, document: Document) -> list[str]:
@@ -216,7 +197,23 @@ async def _start(
     await session.refresh(document)
 
 
-async def _queue(session: AsyncSession, document: Document, version: Version, request_id: str | None) -> Job:
+async def make_anew(session: AsyncSession, document: Document, version: Version) -> None:
+    """A new version of the bytes of the newest one: nobody asked for it, and nobody is told.
+
+    The caller holds the document, and no job of it is unfinished.
+    """
+    document.newest_version += 1
+    kept = ("tenant_id", "document_id", "filename", "media_type", "sha256", "bytes", "source_url", "object_key")
+    copied = {name: getattr(version, name) for name in kept}
+    anew = Version(id=new_id("ver"), number=document.newest_version, **copied)
+    session.add(anew)
+    await session.flush()
+    await _queue(session, document, anew, None, anew=True)
+
+
+async def _queue(
+    session: AsyncSession, document: Document, version: Version, request_id: str | None, *, anew: bool = False
+) -> Job:
     job = await jobs.create(
         session,
         tenant_id=document.tenant_id,
@@ -224,6 +221,7 @@ async def _queue(session: AsyncSession, document: Document, version: Version, re
         version_id=version.id,
         large=version.bytes >= jobs.LARGE_BYTES,
         request_id=request_id,
+        anew=anew,
     )
     document.job_id = job.id
     await session.flush()

@@ -92,6 +92,7 @@ async def create(
     version_id: str,
     large: bool,
     request_id: str | None,
+    anew: bool = False,
 ) -> Job:
     """A queued job; the dispatcher hears of it when the caller's transaction commits."""
     job = Job(
@@ -102,6 +103,7 @@ async def create(
         step=STEPS[0],
         large=large,
         request_id=request_id,
+        anew=anew,
     )
     session.add(job)
     await session.flush()

@@ -63,19 +63,28 @@ async def withdraw(session: AsyncSession, key: str) -> None:
 async def give_up_versions(session: AsyncSession, document_id: str, but: str | None) -> list[str]:
     """Gives up what the store has of a document's versions, `but` the one that queries see; the keys.
 
-    Of that one the bytes and the pictures stay. An artifact is of no use to any of them.
+    Of that one the bytes and the pictures stay. An artifact is of no use to any of them. Versions of the same bytes
+    share an object, which goes with the last of them.
     """
     versions = (await session.scalars(select(Version).where(Version.document_id == document_id))).all()
     keys = await give_up_artifacts(session, [version.id for version in versions])
     replaced = [version.id for version in versions if version.id != but]
+    kept = {version.object_key for version in versions if version.id == but}
+    keys += {version.object_key for version in versions if version.object_key} - kept
     for version in versions:
-        if version.id in replaced and version.object_key:
-            keys.append(version.object_key)
+        if version.id in replaced:
             version.object_key = None
     gone = delete(PagePicture).where(PagePicture.version_id.in_(replaced)).returning(PagePicture.key)
     keys += await session.scalars(gone)
     await give_up(session, keys)
     return keys
+
+
+async def give_up_bytes(session: AsyncSession, version: Version) -> None:
+    """Gives up the version's object unless another version of the document has it, too."""
+    others = select(Version.id).where(Version.object_key == version.object_key, Version.id != version.id)
+    if await session.scalar(others.limit(1)) is None:
+        await give_up(session, [version.object_key])
 
 
 async def give_up_artifacts(session: AsyncSession, version_ids: Sequence[str]) -> list[str]:

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from footnote.errors import DatabaseAway, Invalid
 from footnote.limits import REDIS_SECONDS, Shared
 from footnote.providers import Embedder, Generator, Reranker, open_embedder, open_generator, open_reranker
-from footnote.providers.guarded import guard_embedder, guard_generator, guard_reranker
+from footnote.providers.guarded import Embedders, guard_embedder, guard_generator, guard_reranker
 from footnote.settings import Settings
 from footnote.storage import Store, open_store
 from footnote.telemetry import log
@@ -32,10 +32,17 @@ class Runtime:
     sessions: async_sessionmaker[AsyncSession]
     redis: "Redis | None"  # None only where no REDIS_URL is needed
     store: Store
-    embedder: Embedder
+    embedder: Embedder  # the configured one
+    others: Embedders  # of collections that have another model
     generator: Generator
     reranker: Reranker | None = None
     stopping: asyncio.Event = field(default_factory=asyncio.Event)  # set when the process should end soon
+
+    def embedder_of(self, provider: str, model: str) -> Embedder:
+        """Raises Invalid or ProviderRejected: there is none."""
+        if (provider, model) == (self.embedder.provider, self.embedder.model):
+            return self.embedder
+        return self.others[provider, model]
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
@@ -178,19 +185,22 @@ async def open_runtime(
     engine = open_engine(settings, pool_size=pool_size, patience=patience)
     redis = open_redis(settings)
     shared = Shared(redis)
+    others = Embedders(settings, shared, interactive=interactive)
     runtime = Runtime(
         settings=settings,
         sessions=async_sessionmaker(engine, expire_on_commit=False),
         redis=redis,
         store=open_store(settings.storage_location, settings.s3_public_endpoint_url),
         embedder=guard_embedder(open_embedder(settings), shared, settings, interactive=interactive),
+        others=others,
         generator=guard_generator(open_generator(settings), shared, settings),
         reranker=guard_reranker(open_reranker(settings), shared, settings),
     )
     try:
         yield runtime
     finally:
-        await runtime.embedder.close()
+        for embedder in (runtime.embedder, *others.values()):
+            await embedder.close()
         await runtime.generator.close()
         if runtime.reranker is not None:
             await runtime.reranker.close()

@@ -15,7 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 
 from api.app import create_app
 from footnote import bootstrap, keys, tenants
+from footnote.limits import Shared
 from footnote.local_stack import running_postgres, running_valkey
+from footnote.providers.guarded import Embedders
 from footnote.runtime import Runtime, open_engine, open_redis, open_runtime
 from footnote.settings import Settings
 from footnote.storage import open_store
@@ -116,6 +118,7 @@ async def rt(settings: Settings, engine: AsyncEngine, monkeypatch: pytest.Monkey
             redis=redis,
             store=open_store(settings.storage_location),
             embedder=FakeEmbedder(),
+            others=Embedders(settings, Shared(redis), interactive=True),
             generator=FakeGenerator(),
         )
         await outer.rollback()

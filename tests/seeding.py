@@ -33,7 +33,7 @@ async def sow(rt: Runtime, tenant_id: str, seeds: Sequence[Seed], collection: st
     async with rt.transaction() as session:
         target = await collections.obtain(session, tenant_id, collection, rt.settings)
         space = await cache.obtain_space(session, rt.embedder.provider, rt.embedder.model, len(seeds[0].vectors[0]))
-        target.space_id = space.id
+        target.space_id, target.embedding_provider, target.embedding_model = space.id, space.provider, space.model
         for seed in seeds:
             owned = {"tenant_id": tenant_id, "document_id": seed.id}
             version_id, job_id = new_id("ver"), new_id("job")

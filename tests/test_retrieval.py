@@ -231,7 +231,7 @@ async def plan(rt: Runtime, tenant_id: str, question: str) -> str:
         connection = (await session.connection()).sync_connection
 
         def keep(_c: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool) -> None:
-            if "nearest AS" in statement:
+            if "nearest_" in statement:
                 sent.append((statement, parameters))
 
         assert connection is not None

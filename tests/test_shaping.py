@@ -64,11 +64,11 @@ def test_distinct_agrees_with_its_definition() -> None:
 
 def test_diversity_takes_one_of_a_kind_after_the_other() -> None:
     vectors, scores = ["[1,0]", "[2,0.2]", "[0,1]"], [1.0, 0.9, 0.5]
-    assert shaping.diverse(vectors, scores, 0.0, 3) == [0, 1, 2]
-    assert shaping.diverse(vectors, scores, 0.5, 3) == [0, 2, 1]
-    assert shaping.diverse(vectors, scores, 0.5, 1) == [0]
-    assert shaping.diverse(vectors[:1], [0.3], 0.5, 5) == [0]
-    assert sorted(shaping.diverse(vectors, [0.2, 0.2, 0.2], 1.0, 9)) == [0, 1, 2]
+    assert shaping.diverse(vectors, [1] * 3, scores, 0.0, 3) == [0, 1, 2]
+    assert shaping.diverse(vectors, [1] * 3, scores, 0.5, 3) == [0, 2, 1]
+    assert shaping.diverse(vectors, [1] * 3, scores, 0.5, 1) == [0]
+    assert shaping.diverse(vectors[:1], [1], [0.3], 0.5, 5) == [0]
+    assert sorted(shaping.diverse(vectors, [1] * 3, [0.2, 0.2, 0.2], 1.0, 9)) == [0, 1, 2]
 
 
 # -- through search ------------------------------------------------------------------------------------------

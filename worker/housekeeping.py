@@ -2,7 +2,7 @@
 
 import asyncio
 
-from footnote import idempotency, objects
+from footnote import deletion, idempotency, objects, reingestion
 from footnote.errors import DatabaseAway
 from footnote.retrieval import corpus
 from footnote.runtime import Runtime
@@ -16,11 +16,12 @@ PURGE_SECONDS = 3600.0
 async def keep_house(rt: Runtime) -> None:
     """Until cancelled.
 
-    Deletes objects that nobody owns any more, counts what large collections hold, and forgets the idempotency keys of
-    yesterday.
+    Deletes objects that nobody owns any more, goes on with what was begun for whole collections (documents made anew,
+    deletion), counts what large ones hold, and forgets the idempotency keys of yesterday.
     """
     clock = asyncio.get_running_loop().time
-    tasks = [(SWEEP_SECONDS, _sweep), (COUNT_SECONDS, _count), (PURGE_SECONDS, _purge)]
+    tasks = [(SWEEP_SECONDS, _sweep), (SWEEP_SECONDS, reingestion.review), (SWEEP_SECONDS, deletion.finish)]
+    tasks += [(COUNT_SECONDS, _count), (PURGE_SECONDS, _purge)]
     due = dict.fromkeys(tasks, 0.0)
     while True:
         try:

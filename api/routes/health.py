@@ -41,7 +41,7 @@ async def readyz(rt: RuntimeDep, response: Response) -> dict[str, Any]:
     """
     checks = await asyncio.gather(_check(_postgres(rt)), _check(_redis(rt)), _check(rt.store.check()))
     names = ("postgres", "redis", "store")
-    providers = await guarded.circuits(rt.embedder, rt.generator, rt.reranker)
+    providers = await guarded.circuits(rt.embedder, *rt.others.values(), rt.generator, rt.reranker)
     ready = all(check == "ok" for check in checks)
     response.status_code = 200 if ready else 503
     return {
@@ -104,6 +104,6 @@ async def metrics(rt: RuntimeDep) -> Response:
     lines.append(f"# TYPE footnote_paused gauge\nfootnote_paused {paused is not None:d}\n")
     lines.append("# HELP footnote_provider_circuit_open Whether the provider failed too often to be asked.\n")
     lines.append("# TYPE footnote_provider_circuit_open gauge\n")
-    for name, state in (await guarded.circuits(rt.embedder, rt.generator, rt.reranker)).items():
+    for name, state in (await guarded.circuits(rt.embedder, *rt.others.values(), rt.generator, rt.reranker)).items():
         lines.append(f'footnote_provider_circuit_open{{provider="{name}"}} {state != "closed":d}\n')
     return Response("".join(lines), media_type=CONTENT_TYPE_LATEST)

@@ -1,23 +1,25 @@
 """The first step: the object's pages and their chunks go to the store, in parts that are checkpoints."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
+from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from sqlalchemy import update
+from sqlalchemy import select, update
 
-from footnote import artifacts, jobs, objects, sources
-from footnote.chunking import split
+from footnote import artifacts, collections, jobs, objects, sources
+from footnote.chunking import Chunk, split
+from footnote.collections import Chunking
 from footnote.errors import DocumentRejected
 from footnote.formats import Page, is_container
 from footnote.formats.parent import read_pages
 from footnote.heartbeat import Heartbeat
 from footnote.ingest.subject import subject
 from footnote.jobs import Claim
-from footnote.models import Collection, Version
+from footnote.models import Collection, Document, Version
 from footnote.reports import Tally
 from footnote.runtime import Runtime
 from footnote.storage import writing
@@ -28,13 +30,13 @@ PART_SECONDS = 10.0
 
 async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
     """Reads the object from behind the last part that is in the store already, writes the rest."""
-    version, collection = await subject(rt, claim)
+    version, collection = await _begun(rt, claim)
     if version.source_url and not version.object_key:
         version = await sources.fetch(rt, claim, version)
     async with rt.store.local_copy(version.object_key or "") as path:
         tally = await _write_parts(rt, claim, heartbeat, version, collection, path)
         within: dict[str, Any] = {}
-        if is_container(version.media_type):
+        if is_container(version.media_type) and not await _unpacked(rt, version):
             within = await sources.unpack(rt, claim, heartbeat, version, path)
     if not tally.chunks and not within.get("documents"):
         raise DocumentRejected("no_text")
@@ -47,12 +49,36 @@ async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
         await jobs.finish_step(session, claim, tally.counts() | within)
 
 
+async def _begun(rt: Runtime, claim: Claim) -> tuple[Version, Collection]:
+    """What is worked on. From the first part on, one chunking and one language hold for all of the version."""
+    version, collection = await subject(rt, claim)
+    async with rt.transaction() as session:
+        # The collection first, as who looks for what must be made anew locks it: either that finds the version as it
+        # is written here, or the new settings are found here.
+        held = select(Collection).where(Collection.id == collection.id).with_for_update(read=True)
+        collection = (await session.scalars(held)).one()
+        await jobs.renew(session, claim, rt.settings.lease_seconds)
+        version = await session.get_one(Version, version.id)
+        if version.chunking is None or not await artifacts.begun(session, version.id):
+            version.chunking, version.language = collection.chunking, collection.language
+    return version, collection
+
+
+async def _unpacked(rt: Runtime, version: Version) -> bool:
+    """Whether the files within were made documents by an earlier version of the same bytes: they are on their own."""
+    async with rt.transaction() as session:
+        active = select(Document.active_version_id).where(Document.id == version.document_id).scalar_subquery()
+        seen = select(Version.object_key).where(Version.id == active)
+        return await session.scalar(seen) == version.object_key
+
+
 async def _write_parts(
     rt: Runtime, claim: Claim, heartbeat: Heartbeat, version: Version, collection: Collection, path: Path
 ) -> Tally:
     number, tally = await artifacts.last_part(rt, version.id)
     heartbeat.done = tally.pages
     limits = rt.settings.parse_limits
+    cut = _cutter(rt, version, collection)
     async with aclosing(read_pages(path, version.media_type, limits, after=tally.pages)) as pages:
         page = await anext(pages, None)
         heartbeat.begin_turn()  # passing over what was read before takes time, and gets nobody further
@@ -60,7 +86,7 @@ async def _write_parts(
             number += 1
             key = artifacts.key(claim.job_id, claim.token, number)
             async with objects.reserved(rt, key):
-                page = await _write_part(rt, heartbeat, collection, key, tally, page, pages)
+                page = await _write_part(rt, heartbeat, cut, key, tally, page, pages)
                 async with rt.transaction() as session:
                     await heartbeat.checkpoint(session)
                     await objects.adopt(session, key)
@@ -70,10 +96,17 @@ async def _write_parts(
     return tally
 
 
+def _cutter(rt: Runtime, version: Version, collection: Collection) -> Callable[[Page], list[Chunk]]:
+    chunking = Chunking(**(version.chunking or {}))
+    count_tokens = collections.embedder_of(rt, collection).count_tokens if chunking.unit == "tokens" else None
+    size, overlap, by_headings = chunking.size, chunking.overlap, chunking.by_headings
+    return partial(split, size=size, overlap=overlap, by_headings=by_headings, count_tokens=count_tokens)
+
+
 async def _write_part(
     rt: Runtime,
     heartbeat: Heartbeat,
-    collection: Collection,
+    cut: Callable[[Page], list[Chunk]],
     key: str,
     tally: Tally,
     page: Page | None,
@@ -83,7 +116,7 @@ async def _write_part(
     begun, room = monotonic(), PART_PAGES
     async with writing(rt.store, key) as out:
         while page is not None and room and monotonic() - begun < PART_SECONDS:
-            chunks = await asyncio.to_thread(split, page, size=collection.chunk_size, overlap=collection.chunk_overlap)
+            chunks = await asyncio.to_thread(cut, page)
             await out.write(await asyncio.to_thread(artifacts.dump, page, chunks))
             tally.add(page, chunks)
             heartbeat.done, room = tally.pages, room - 1

@@ -3,17 +3,17 @@
 import asyncio
 from itertools import islice
 
-from sqlalchemy import select, update
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote import artifacts, cache, jobs
+from footnote import artifacts, cache, collections, jobs
 from footnote.chunking import embedding_text
 from footnote.errors import DocumentRejected
 from footnote.heartbeat import Heartbeat
 from footnote.ingest.subject import subject, title
 from footnote.jobs import Claim
 from footnote.models import Collection, EmbeddingSpace
-from footnote.providers import Embeddings
+from footnote.providers import Embedder, Embeddings
 from footnote.runtime import Runtime
 
 
@@ -25,16 +25,17 @@ async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
     version, collection = await subject(rt, claim)
     heartbeat.done, heartbeat.total = claim.done, version.chunks
     heartbeat.counts.update({"embedded": 0, "tokens": 0} | claim.counts)
-    space = await _current_space(rt, collection)
+    embedder = collections.embedder_of(rt, collection)
+    space = await _current_space(rt, collection, embedder)
     async with artifacts.of_version(rt, version) as paths:
         source = (each for page in artifacts.read(paths) for each in page.chunks)
         await asyncio.to_thread(lambda: next(islice(source, claim.done, claim.done), None))
         heartbeat.begin_turn()  # 100,000 chunks are passed over in some tenths of a second
         while batch := await asyncio.to_thread(lambda: list(islice(source, rt.settings.embedding_batch))):
             texts = {cache.text_hash(full): full for full in (embedding_text(title(version), each) for each in batch)}
-            for group in _groups(rt, await _missing(rt, claim.tenant_id, space, texts)):
-                answer = await rt.embedder.embed([texts[key] for key in group])
-                space = space or await _open_space(rt, answer)
+            for group in _groups(embedder, await _missing(rt, claim.tenant_id, space, texts)):
+                answer = await embedder.embed([texts[key] for key in group])
+                space = space or await _open_space(rt, embedder, answer)
                 heartbeat.counts.update(embedded=len(group), tokens=answer.tokens)
                 await _keep(rt, claim, space, group, answer, heartbeat)
             heartbeat.done += len(batch)
@@ -46,10 +47,10 @@ async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
         await jobs.finish_step(session, claim, {**heartbeat.counts, "chunks": heartbeat.done})
 
 
-async def _open_space(rt: Runtime, answer: Embeddings) -> EmbeddingSpace:
+async def _open_space(rt: Runtime, embedder: Embedder, answer: Embeddings) -> EmbeddingSpace:
     """In a transaction of its own: making the index waits for writers, and holds them up."""
     async with rt.transaction() as session:
-        return await cache.obtain_space(session, rt.embedder.provider, rt.embedder.model, answer.vectors.shape[1])
+        return await cache.obtain_space(session, embedder.provider, embedder.model, answer.vectors.shape[1])
 
 
 async def _keep(
@@ -64,15 +65,12 @@ async def _keep(
         await heartbeat.checkpoint(session)
 
 
-async def _current_space(rt: Runtime, collection: Collection) -> EmbeddingSpace | None:
-    """The collection's space if it is the configured model's; raises when the model changed."""
+async def _current_space(rt: Runtime, collection: Collection, embedder: Embedder) -> EmbeddingSpace | None:
+    """The collection's space, or the one of its model that it will have for all that is known."""
     async with rt.transaction() as session:
         if collection.space_id is None:
-            return await cache.find_space(session, rt.embedder.provider, rt.embedder.model)
-        space = await session.get_one(EmbeddingSpace, collection.space_id)
-    if (space.provider, space.model) != (rt.embedder.provider, rt.embedder.model):
-        raise DocumentRejected("embedding_model_changed")
-    return space
+            return await cache.find_space(session, embedder.provider, embedder.model)
+        return await session.get_one(EmbeddingSpace, collection.space_id)
 
 
 async def _missing(
@@ -85,15 +83,15 @@ async def _missing(
     return {key: full for key, full in texts.items() if key not in known}
 
 
-def _groups(rt: Runtime, texts: dict[bytes, str]) -> list[list[bytes]]:
+def _groups(embedder: Embedder, texts: dict[bytes, str]) -> list[list[bytes]]:
     """The hashes in calls that the provider accepts, by its limits on texts and tokens."""
     groups: list[list[bytes]] = []
     room = 0
     for key, full in texts.items():
-        tokens = rt.embedder.count_tokens(full)
-        if not groups or len(groups[-1]) >= rt.embedder.max_texts or tokens > room:
+        tokens = embedder.count_tokens(full)
+        if not groups or len(groups[-1]) >= embedder.max_texts or tokens > room:
             groups.append([])
-            room = rt.embedder.max_tokens
+            room = embedder.max_tokens
         groups[-1].append(key)
         room -= tokens
     return groups
@@ -102,10 +100,13 @@ def _groups(rt: Runtime, texts: dict[bytes, str]) -> list[list[bytes]]:
 async def _bind_space(session: AsyncSession, collection: Collection, space: EmbeddingSpace | None) -> None:
     """The first document decides the collection's space; one that came with another model is refused."""
     assert space is not None
+    model = {"embedding_provider": space.provider, "embedding_model": space.model}
+    chosen = func.coalesce(Collection.embedding_provider, space.provider) == space.provider
+    chosen &= func.coalesce(Collection.embedding_model, space.model) == space.model
     await session.execute(
         update(Collection)
-        .where(Collection.id == collection.id, Collection.space_id.is_(None))
-        .values(space_id=space.id)
+        .where(Collection.id == collection.id, Collection.space_id.is_(None), chosen)
+        .values(space_id=space.id, **model)
     )
     bound = await session.scalar(select(Collection.space_id).where(Collection.id == collection.id))
     if bound != space.id:

@@ -113,7 +113,7 @@ async def _insert_chunks(
             "collection_id": collection.id,
             "document_id": claim.document_id,
             "space_id": collection.space_id,
-            "language": collection.language,
+            "language": version.language,
             "positions": list(range(position, position + len(rows))),
             "hashes": [cache.text_hash(embedding_text(title(version), row)) for row in rows],
             "pages": [row.page for row in rows],

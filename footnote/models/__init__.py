@@ -5,6 +5,7 @@ from footnote.models.corpus import Corpus, FrequentLexeme
 from footnote.models.documents import (
     Chunk,
     Collection,
+    CollectionDeletion,
     Deletion,
     Document,
     Embedding,
@@ -23,6 +24,7 @@ __all__ = [
     "Base",
     "Chunk",
     "Collection",
+    "CollectionDeletion",
     "Corpus",
     "Deletion",
     "DirectUpload",

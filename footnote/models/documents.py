@@ -39,18 +39,35 @@ class EmbeddingSpace(Base):
     created_at: Mapped[datetime] = now()
 
 
+ALIVE = text("deleted_at IS NULL")
+
+
 class Collection(Base):
+    """What its documents share. When `chunking` or `language` change, what was made by them is made anew."""
+
     __tablename__ = "collection"
-    __table_args__ = (UniqueConstraint("tenant_id", "name"),)
+    __table_args__ = (
+        # Partial, also for the sake of locks: it keeps no upload waiting that a collection is renamed or deleted.
+        Index("uq_collection_tenant_id_name", "tenant_id", "name", unique=True, postgresql_where=ALIVE),
+        Index("ix_collection_review_after", "review_after", postgresql_where=text("review_after IS NOT NULL")),
+        Index("ix_collection_deleted_at", "deleted_at", postgresql_where=text("deleted_at IS NOT NULL")),
+    )
 
     id: Mapped[str] = id_()
     tenant_id: Mapped[str] = ref("tenant")
     name: Mapped[str]
+    # Chosen, or else the configured one until the first document is embedded.
+    embedding_provider: Mapped[str | None]
+    embedding_model: Mapped[str | None]
     # Set by the first document embedded: the provider tells the dimensions, and may be away at upload.
     space_id: Mapped[int | None] = mapped_column(SmallInteger, ForeignKey("embedding_space.id"))
     language: Mapped[str] = mapped_column(REGCONFIG, server_default="english")
-    chunk_size: Mapped[int]
-    chunk_overlap: Mapped[int]
+    chunking: Mapped[dict[str, Any]] = mapped_column(JSONB)  # the fields of `collections.Chunking`
+    # "metadata" is taken by SQLAlchemy's declarative base.
+    attributes: Mapped[dict[str, Any]] = mapped_column("metadata", JSONB, server_default=text("'{}'"))
+    # While documents are looked through for what must be made anew: the id of the last one that was.
+    review_after: Mapped[str | None] = mapped_column(String(40))
+    deleted_at: Mapped[datetime | None]  # then nobody sees it any more, and its documents are being removed
     created_at: Mapped[datetime] = now()
 
 
@@ -114,6 +131,9 @@ class Version(Base):
     object_key: Mapped[str | None]
     pages: Mapped[int | None]
     chunks: Mapped[int | None]
+    # As the collection had them when the chunk step began; empty before.
+    chunking: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
+    language: Mapped[str | None] = mapped_column(REGCONFIG)
     created_at: Mapped[datetime] = now()
 
 
@@ -141,7 +161,8 @@ class Chunk(Base):
 
     __tablename__ = "chunk"
     __table_args__ = (
-        Index("ix_chunk_tenant_id_collection_id", "tenant_id", "collection_id"),
+        # The languages stand in it so that those of a collection are found by a few looks.
+        Index("ix_chunk_tenant_id_collection_id_language", "tenant_id", "collection_id", "language"),
         Index("ix_chunk_document_id", "document_id"),
         Index("ix_chunk_tsv", "tsv", postgresql_using="gin"),
         Index("ix_chunk_tenant_id_space_id_text_sha256", "tenant_id", "space_id", "text_sha256"),
@@ -195,16 +216,29 @@ class Embedding(Base):
     created_at: Mapped[datetime] = now()
 
 
-_UNCLAIMED = text("state IN ('queued', 'waiting')")
-
-
 class Deletion(Base):
     """The receipt of a deleted document: what was removed, without any of it."""
 
     __tablename__ = "deletion"
-    __table_args__ = (Index("ix_deletion_tenant_id_deleted_at", "tenant_id", "deleted_at"),)
+    __table_args__ = (
+        Index("ix_deletion_tenant_id_deleted_at", "tenant_id", "deleted_at"),
+        Index("ix_deletion_collection_id", "collection_id", postgresql_where=text("collection_id IS NOT NULL")),
+    )
 
     document_id: Mapped[str] = id_()
     tenant_id: Mapped[str] = ref("tenant")
+    collection_id: Mapped[str | None] = mapped_column(String(40))  # if it went with its collection
+    counts: Mapped[dict[str, Any]]
+    deleted_at: Mapped[datetime] = now()
+
+
+class CollectionDeletion(Base):
+    """The receipt of a deleted collection: what was removed with all of its documents."""
+
+    __tablename__ = "collection_deletion"
+
+    collection_id: Mapped[str] = id_()
+    tenant_id: Mapped[str] = ref("tenant")
+    name: Mapped[str]
     counts: Mapped[dict[str, Any]]
     deleted_at: Mapped[datetime] = now()

@@ -21,6 +21,7 @@ from sqlalchemy.orm import Mapped, column_property, mapped_column
 from footnote.models.base import Base, id_, now, ref
 
 _UNCLAIMED = text("state IN ('queued', 'waiting')")
+_UNFINISHED = "state IN ('queued', 'running', 'waiting')"
 
 
 class Job(Base):
@@ -39,6 +40,7 @@ class Job(Base):
         Index("ix_job_tenant_id_id", "tenant_id", "id"),
         Index("ix_job_document_id", "document_id"),
         Index("ix_job_version_id", "version_id"),
+        Index("ix_job_anew", "tenant_id", postgresql_where=text(f"anew AND {_UNFINISHED}")),
     )
 
     id: Mapped[str] = id_()
@@ -63,8 +65,12 @@ class Job(Base):
     progress_total: Mapped[int | None]
     # Whether everything is paused: no column, it is looked up with the row.
     paused: Mapped[bool] = column_property(literal_column("EXISTS (SELECT FROM pause)", Boolean))
-    # Of two jobs of a tenant the older goes first, but a long one falls behind again and again.
-    level: Mapped[int] = mapped_column(Computed("progress_done / 1000", persisted=True))
+    anew: Mapped[bool] = mapped_column(server_default="false")  # nobody uploaded anything: the collection changed
+    # Of two jobs of a tenant the older goes first, but a long one falls behind again and again, and all uploads go
+    # before what is only made anew.
+    level: Mapped[int] = mapped_column(
+        Computed("progress_done / 1000 + CASE WHEN anew THEN 1000000 ELSE 0 END", persisted=True)
+    )
     request_id: Mapped[str | None]
     created_at: Mapped[datetime] = now()
     updated_at: Mapped[datetime] = now()

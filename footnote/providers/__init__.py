@@ -53,6 +53,11 @@ class Embedder(Protocol):
         """Tokens in one call, at most, summed over its texts."""
         ...
 
+    @property
+    def longest_text(self) -> int | None:
+        """Tokens of one text that the model reads, at most; None where nobody knows."""
+        ...
+
     def count_tokens(self, text: str) -> int:
         """Tokens of `text`; an estimate where the provider has no public tokenizer."""
         ...

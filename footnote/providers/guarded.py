@@ -5,9 +5,17 @@ from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
-from footnote.errors import BatchTooLarge, RateLimited, TimedOut, Unavailable
+from footnote.errors import BatchTooLarge, ProviderRejected, RateLimited, TimedOut, Unavailable
 from footnote.limits import INTERACTIVE, LARGEST, PIPELINE, Endpoint, Quota, Shared
-from footnote.providers import Embedder, Embeddings, GenerationRequest, Generator, GeneratorEvent, Reranker
+from footnote.providers import (
+    Embedder,
+    Embeddings,
+    GenerationRequest,
+    Generator,
+    GeneratorEvent,
+    Reranker,
+    open_embedder,
+)
 from footnote.settings import Settings
 
 
@@ -18,6 +26,23 @@ def guard_embedder(inner: Embedder, shared: Shared, settings: Settings, *, inter
     limits = _configured(settings.embedding_rpm, settings.embedding_tpm)
     urgency = INTERACTIVE if interactive else PIPELINE
     return GuardedEmbedder(inner, Endpoint(shared, inner.provider, inner.address, inner.model, limits, urgency))
+
+
+class Embedders(dict[tuple[str, str], Embedder]):
+    """By provider and model, opened when first asked for. Raises Invalid or ProviderRejected: there is none."""
+
+    def __init__(self, settings: Settings, shared: Shared, *, interactive: bool) -> None:
+        super().__init__()
+        self._settings, self._shared, self._interactive = settings, shared, interactive
+
+    def __missing__(self, key: tuple[str, str]) -> Embedder:
+        provider, model = key
+        chosen = {"embedder": provider, "embedding_model": model or None, "embedding_dimensions": None}
+        opened = open_embedder(self._settings.model_copy(update=chosen))
+        if opened.address is not None and not (self._settings.openai_api_key or self._settings.openai_base_url):
+            raise ProviderRejected("provider_rejected", f"No key and no address are configured for {provider}.")
+        self[key] = guard_embedder(opened, self._shared, self._settings, interactive=self._interactive)
+        return self[key]
 
 
 def guard_generator(inner: Generator, shared: Shared, settings: Settings) -> Generator:
@@ -55,7 +80,7 @@ class GuardedEmbedder:
         self._inner = inner
         self.endpoint = endpoint
         self.provider, self.address, self.model = inner.provider, inner.address, inner.model
-        self.max_texts = inner.max_texts
+        self.max_texts, self.longest_text = inner.max_texts, inner.longest_text
         self._dimensions: int | None = None
 
     @property

@@ -61,6 +61,7 @@ class LocalEmbedder:
     model = MODEL
     max_texts = 64
     max_tokens = max_texts * LONGEST_TEXT
+    longest_text = LONGEST_TEXT
 
     def __init__(self) -> None:
         self._tokenizer = _Once(open_tokenizer)

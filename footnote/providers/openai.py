@@ -55,6 +55,7 @@ class _Client:
 class OpenAIEmbedder(_Client):
     max_texts = 256
     max_tokens = 100_000
+    longest_text = None
 
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)

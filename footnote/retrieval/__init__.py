@@ -8,17 +8,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote import cache, collections
-from footnote.errors import Conflict, Invalid
+from footnote import collections
+from footnote.errors import Invalid
 from footnote.filters import Filter
-from footnote.models import Collection, EmbeddingSpace, chunk_id
+from footnote.models import Collection, chunk_id
 from footnote.providers import Reranker
-from footnote.retrieval import expansion, keyword_leg, reranking, shaping, vector_leg
+from footnote.retrieval import expansion, keyword_leg, reranking, shaping, spaces, vector_leg
 from footnote.retrieval.expansion import Context, Expand
-from footnote.retrieval.fusion import FUSED, HITS
+from footnote.retrieval.fusion import HITS, fused
 from footnote.retrieval.scope import scope_of
+from footnote.retrieval.spaces import Point
 from footnote.runtime import Runtime
 
 Mode = Literal["hybrid", "vector", "keyword"]
@@ -83,6 +85,7 @@ class Hit:
     bm25: float | None
     needles: int | None
     embedding: str | None = field(repr=False, compare=False)  # only where hits are to be unlike each other
+    space_id: int = field(repr=False, compare=False)
     context: Context | None = None
     rerank_score: float | None = None
 
@@ -118,21 +121,14 @@ async def search(rt: Runtime, query: Query) -> Found:
         filled = [each for each in chosen if each.space_id is not None]
         if not filled or not query.text.strip():
             return Found([])
-        space = await cache.find_space(session, rt.embedder.provider, rt.embedder.model)
-        searchable = [each for each in filled if space is not None and each.space_id == space.id]
-        if not searchable or (query.collections is not None and len(searchable) < len(filled)):
-            for collection in filled:
-                await collections.check_embedder(session, collection, rt.embedder)
-    assert space is not None
-    vector = None
-    if query.mode != "keyword":
-        vector = (await rt.embedder.embed([query.text])).vectors[0]
-        if len(vector) != space.dimensions:
-            raise Conflict("embedding_model_changed", f"The model now makes vectors of {len(vector)} dimensions.")
+        if query.mode != "keyword":
+            filled = spaces.searchable(rt, filled, named=query.collections is not None)
+        looked_into = await spaces.of(session, filled)
+    points = await spaces.points(rt, query.text, looked_into) if query.mode != "keyword" else []
     asked = rt.settings.rerank_candidates if reranker else 0
     async with rt.transaction() as session:
         most = max(query.candidates, asked)
-        candidates = await _candidates(session, query, searchable, space, vector, most)
+        candidates = await _candidates(session, query, filled, points, most)
     found = Found(_distinct(query, candidates, asked))
     if reranker is not None and found.hits:
         found = await _reranked(reranker, query, found.hits, asked)
@@ -145,23 +141,47 @@ async def search(rt: Runtime, query: Query) -> Found:
 
 
 async def _candidates(
-    session: AsyncSession, query: Query, chosen: Sequence[Collection], space: EmbeddingSpace, vector: Any, most: int
+    session: AsyncSession, query: Query, chosen: Sequence[Collection], points: Sequence[Point], most: int
 ) -> list[Hit]:
     scope = scope_of(query.tenant_id, [each.id for each in chosen], query.document_ids, query.filter)
     scope.parameters["depth"] = max(DEPTH, most)
     large = await scope.exceeds(session, vector_leg.EXACT_CHUNKS)
     legs = []
-    if vector is not None:
-        legs.append(vector_leg.leg(scope, space, vector, large=large))
+    if points:
+        legs.append(vector_leg.leg(scope, points, large=large))
     if query.mode != "vector":
-        languages = {each.language for each in chosen}
-        legs.append(keyword_leg.leg(scope, query.text, languages, large=large, beside_vector=vector is not None))
-    statement = "WITH " + ",".join(legs) + FUSED[query.mode] + HITS
+        languages = await _languages(session, query.tenant_id, chosen)
+        legs.append(keyword_leg.leg(scope, query.text, languages, large=large, beside_vector=bool(points)))
+    statement = "WITH " + ",".join(legs) + fused(query.mode, points) + HITS
     rows = await scope.run(session, statement, candidates=most, diverse=query.diversity > 0)
     return [
         Hit(chunk_id=chunk_id(row["version_id"], row["position"]), fused_rank=rank, **row)
         for rank, row in enumerate(rows.mappings(), 1)
     ]
+
+
+# By a loose index scan. What the collection says may not hold for all of its chunks yet.
+_LANGUAGES = text(
+    """
+    SELECT DISTINCT CAST(found.language AS text)
+    FROM unnest(CAST(:collections AS text[])) AS chosen(id), LATERAL (
+        WITH RECURSIVE seen AS (
+            (SELECT language FROM chunk WHERE tenant_id = :tenant AND collection_id = chosen.id
+             ORDER BY language LIMIT 1)
+            UNION ALL
+            SELECT (SELECT language FROM chunk WHERE tenant_id = :tenant AND collection_id = chosen.id
+                    AND language > seen.language ORDER BY language LIMIT 1)
+            FROM seen WHERE seen.language IS NOT NULL
+        ) SELECT language FROM seen WHERE language IS NOT NULL
+    ) AS found
+    """
+)
+
+
+async def _languages(session: AsyncSession, tenant_id: str, chosen: Sequence[Collection]) -> set[str]:
+    """The languages of the chunks in the collections."""
+    ids = [each.id for each in chosen]
+    return set(await session.scalars(_LANGUAGES, {"tenant": tenant_id, "collections": ids}))
 
 
 def _distinct(query: Query, candidates: Sequence[Hit], asked: int) -> list[Hit]:
@@ -187,7 +207,8 @@ def _chosen(query: Query, hits: list[Hit]) -> list[Hit]:
     if not query.diversity or not hits:
         return hits[: query.top_k]
     pool = hits[: query.candidates]
-    order = shaping.diverse([each.embedding or "" for each in pool], _relevance(pool), query.diversity, query.top_k)
+    embeddings, embedded_in = [each.embedding or "" for each in pool], [each.space_id for each in pool]
+    order = shaping.diverse(embeddings, embedded_in, _relevance(pool), query.diversity, query.top_k)
     return [pool[place] for place in order]
 
 

@@ -2,11 +2,17 @@
 
 The hybrid score is a convex combination of both legs' scores, after Bruch, Gai and Ingber, 2023, "An Analysis of Fusion
 Functions for Hybrid Retrieval": cosines between the least and the greatest of those found count from 0 to 1, BM25 as a
-share of the greatest. Each chunk that either leg found is scored by both. MEANING was chosen on the development halves
+share of the greatest. Each chunk that either leg found is scored by both. Cosines of different embedding spaces do not
+compare: each space has its own least and greatest, and without a keyword leg its ranks count (reciprocal rank fusion,
+Cormack, Clarke and Büttcher, 2009, k = 60). MEANING was chosen on the development halves
 of two test sets (docs/retrieval.md), where the combination did better than reciprocal rank fusion.
 """
 
+from collections.abc import Sequence
+
+from footnote.retrieval import vector_leg
 from footnote.retrieval.keyword_leg import NEEDLES
+from footnote.retrieval.spaces import Point
 
 MEANING = 0.6  # the weight of the cosine; the rest is BM25's
 
@@ -14,7 +20,7 @@ HITS = """
 SELECT f.version_id, f.position, f.score, f.similarity, f.coverage, c.document_id, v.filename, v.number AS version,
        c.page_start, c.page_end, c.char_start, c.char_end, c.heading, c.context AS subject, c.text,
        d.metadata, f.vector_rank, f.keyword_rank, f.bm25, f.needles,
-       CASE WHEN :diverse THEN c.embedding::text END AS embedding
+       CASE WHEN :diverse THEN c.embedding::text END AS embedding, c.space_id
 FROM fused f
 JOIN chunk c ON c.version_id = f.version_id AND c.position = f.position
 JOIN version v ON v.id = c.version_id
@@ -27,25 +33,28 @@ found AS (
     SELECT version_id, position FROM vector UNION SELECT version_id, position FROM keyword WHERE rank <= :depth
 ),
 measured AS (
-    SELECT version_id, position, 1 - (c.embedding <=> :vector) AS similarity
+    SELECT version_id, position, c.space_id, {{similarity}} AS similarity
     FROM found JOIN chunk c USING (version_id, position)
 ),
-spread AS (SELECT min(similarity) AS least, nullif(max(similarity) - min(similarity), 0) AS width FROM measured),
+spread AS (
+    SELECT space_id, min(similarity) AS least, nullif(max(similarity) - min(similarity), 0) AS width
+    FROM measured GROUP BY space_id
+),
 fused AS (
     SELECT version_id, position,
            {MEANING} * coalesce((m.similarity - spread.least) / spread.width, 1)
            + {1 - MEANING} * coalesce(k.bm25_share, 0) + {NEEDLES} * coalesce(k.needles_share, 0) AS score,
            m.similarity, k.coverage, v.rank AS vector_rank, k.rank AS keyword_rank, k.bm25, k.needles
-    FROM measured m CROSS JOIN spread
+    FROM measured m JOIN spread USING (space_id)
     LEFT JOIN vector v USING (version_id, position) LEFT JOIN keyword k USING (version_id, position)
     ORDER BY score DESC, 1, 2 LIMIT :candidates
 )"""
 
-FUSED = {
+_FUSED = {
     "hybrid": _HYBRID,
     "vector": """,
 fused AS (
-    SELECT version_id, position, similarity AS score, similarity, NULL::float AS coverage, rank AS vector_rank,
+    SELECT version_id, position, {by_vector} AS score, similarity, NULL::float AS coverage, rank AS vector_rank,
            NULL::bigint AS keyword_rank, NULL::float AS bm25, NULL::bigint AS needles
     FROM vector ORDER BY rank LIMIT :candidates
 )""",
@@ -56,3 +65,9 @@ fused AS (
     FROM keyword ORDER BY rank LIMIT :candidates
 )""",
 }
+
+
+def fused(mode: str, points: Sequence[Point]) -> str:
+    """What the legs of the mode found becomes `fused`; the points are where the vector leg looked."""
+    by_vector = "similarity" if len(points) == 1 else "(1.0 / (60 + rank))::float"
+    return _FUSED[mode].format(similarity=vector_leg.similarity(points), by_vector=by_vector)

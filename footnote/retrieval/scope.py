@@ -39,8 +39,8 @@ class Scope:
 
     async def run(self, session: AsyncSession, statement: str, **parameters: Any) -> Result[Any]:
         bound = text(statement)
-        if "vector" in self.parameters:
-            bound = bound.bindparams(bindparam("vector", type_=HALFVEC()))
+        vectors = [name for name in self.parameters if name.startswith("vector_")]
+        bound = bound.bindparams(*(bindparam(name, type_=HALFVEC()) for name in vectors))
         return await session.execute(bound, self.parameters | parameters)
 
     async def exceeds(self, session: AsyncSession, chunks: int) -> bool:

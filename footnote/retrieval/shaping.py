@@ -39,17 +39,22 @@ def _resemblance(one: set[tuple[str, ...]], other: set[tuple[str, ...]]) -> floa
     return shared / (len(one) + len(other) - shared)
 
 
-def diverse(embeddings: Sequence[str], scores: Sequence[float], diversity: float, most: int) -> list[int]:
+def diverse(
+    embeddings: Sequence[str], spaces: Sequence[int], scores: Sequence[float], diversity: float, most: int
+) -> list[int]:
     """The places of `most` hits, chosen one after the other for their score and for being unlike those before.
 
     Maximal marginal relevance (Carbonell and Goldstein, 1998), with 1 - `diversity` for its lambda, over scores scaled
-    to 0 to 1. `embeddings` are vectors as Postgres writes them.
+    to 0 to 1. `embeddings` are vectors as Postgres writes them, each in its space; what is in different ones is unlike.
     """
     import numpy as np
     from pgvector import HalfVector
 
-    vectors = np.stack([HalfVector.from_text(each).to_numpy() for each in embeddings]).astype(np.float32)
-    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    vectors = [HalfVector.from_text(each).to_numpy().astype(np.float32) for each in embeddings]
+    of_space = {space: np.flatnonzero(np.asarray(spaces) == space) for space in spaces}
+    unit = {space: np.stack([vectors[place] for place in places]) for space, places in of_space.items()}
+    for matrix in unit.values():
+        matrix /= np.linalg.norm(matrix, axis=1, keepdims=True)
     relevance = np.asarray(scores, np.float64)
     spread = float(relevance.max() - relevance.min())
     relevance = (relevance - relevance.min()) / spread if spread else np.ones_like(relevance)
@@ -60,5 +65,6 @@ def diverse(embeddings: Sequence[str], scores: Sequence[float], diversity: float
         gain[chosen] = -np.inf
         best = int(gain.argmax())
         chosen.append(best)
-        nearest = np.maximum(nearest, vectors @ vectors[best])
+        places, matrix = of_space[spaces[best]], unit[spaces[best]]
+        nearest[places] = np.maximum(nearest[places], matrix @ matrix[np.searchsorted(places, best)])
     return chosen

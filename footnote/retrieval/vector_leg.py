@@ -1,29 +1,46 @@
 """The vector leg: the chunks whose vectors are nearest to the question's, by cosine."""
 
-from typing import Any
+from collections.abc import Sequence
 
 from pgvector import HalfVector
 
 from footnote.models import EmbeddingSpace
 from footnote.retrieval.scope import Scope
+from footnote.retrieval.spaces import Point
 
 EXACT_CHUNKS = 5000  # up to here an exact scan is faster than the index, and misses nothing
 
 
-def leg(scope: Scope, space: EmbeddingSpace, vector: Any, *, large: bool) -> str:
-    """Exact for a small scope, by the space's HNSW index for a large one.
+def leg(scope: Scope, points: Sequence[Point], *, large: bool) -> str:
+    """Exact for a small scope, by the space's HNSW index for a large one; the ranks are those within a space."""
+    nearest = [_nearest(scope, point, large=large) for point in points]
+    ranked = " UNION ALL ".join(_RANKED.format(space=point.space.id) for point in points)
+    return ",".join(nearest) + f",\nvector AS ({ranked})"
 
-    The space's id and length stand in the SQL as literals, or the planner could not use the partial index.
-    """
-    scope.parameters["vector"] = HalfVector(vector)
-    distance = f"(c.embedding::halfvec({space.dimensions})) <=> :vector"
+
+def similarity(points: Sequence[Point]) -> str:
+    """The cosine of the chunk `c` to the question in SQL."""
+    if len(points) == 1:
+        return f"1 - ({_distance(points[0].space)})"
+    cases = " ".join(f"WHEN {point.space.id} THEN 1 - ({_distance(point.space)})" for point in points)
+    return f"CASE c.space_id {cases} END"
+
+
+def _distance(space: EmbeddingSpace) -> str:
+    """The space's id and length stand in the SQL as literals, or the planner could not use the partial index."""
+    return f"(c.embedding::halfvec({space.dimensions})) <=> :vector_{space.id}"
+
+
+def _nearest(scope: Scope, point: Point, *, large: bool) -> str:
+    space = point.space
+    scope.parameters[f"vector_{space.id}"] = HalfVector(point.vector)
     condition = f"{scope.condition} AND c.space_id = {space.id}"
-    return ((_BY_INDEX if large else _EXACT) + _RANKED).format(scope=condition, distance=distance)
+    return (_BY_INDEX if large else _EXACT).format(scope=condition, distance=_distance(space), space=space.id)
 
 
 # Ordered by an expression that no index can serve.
 _EXACT = """
-nearest AS (
+nearest_{space} AS (
     SELECT c.version_id, c.position, {distance} AS distance
     FROM chunk c WHERE {scope} ORDER BY ({distance}) + 0 LIMIT :depth
 )"""
@@ -31,21 +48,21 @@ nearest AS (
 # The index gives up after `hnsw.max_scan_tuples`, having found too few where little of what lies near the question is
 # in scope. Then, and only then, the scope is read whole.
 _BY_INDEX = """
-indexed AS MATERIALIZED (
+indexed_{space} AS MATERIALIZED (
     SELECT c.version_id, c.position, {distance} AS distance
     FROM chunk c WHERE {scope} ORDER BY {distance} LIMIT :depth
 ),
-nearest AS (
-    SELECT * FROM indexed WHERE (SELECT count(*) FROM indexed) >= :depth
+nearest_{space} AS (
+    SELECT * FROM indexed_{space} WHERE (SELECT count(*) FROM indexed_{space}) >= :depth
     UNION ALL (
         SELECT c.version_id, c.position, {distance} AS distance
-        FROM chunk c WHERE {scope} AND (SELECT count(*) FROM indexed) < :depth ORDER BY ({distance}) + 0 LIMIT :depth
+        FROM chunk c WHERE {scope} AND (SELECT count(*) FROM indexed_{space}) < :depth
+        ORDER BY ({distance}) + 0 LIMIT :depth
     )
 )"""
 
-_RANKED = """,
-vector AS (
+_RANKED = """
     SELECT version_id, position, 1 - distance AS similarity,
            row_number() OVER (ORDER BY distance, version_id, position) AS rank
-    FROM nearest
-)"""
+    FROM nearest_{space}
+"""

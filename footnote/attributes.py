@@ -1,0 +1,29 @@
+"""What callers note down about documents and collections: JSON objects, changed by merge patches. Pure."""
+
+import json
+from typing import Any
+
+from footnote.errors import TooLarge
+
+MOST_BYTES = 64 * 1024  # as JSON, however it came together
+
+
+def merge(target: Any, patch: Any) -> Any:
+    """MergePatch of RFC 7396, section 2."""
+    if not isinstance(patch, dict):
+        return patch
+    merged = dict(target) if isinstance(target, dict) else {}
+    for name, value in patch.items():
+        if value is None:
+            merged.pop(name, None)
+        else:
+            merged[name] = merge(merged.get(name), value)
+    return merged
+
+
+def patched(before: dict[str, Any], patch: dict[str, Any] | None) -> dict[str, Any]:
+    """`before` with the patch merged into it; nothing is left by None. Raises TooLarge."""
+    merged: dict[str, Any] = {} if patch is None else merge(before, patch)
+    if len(json.dumps(merged, ensure_ascii=False).encode()) > MOST_BYTES:
+        raise TooLarge("too_large", f"The metadata would be over the limit of {MOST_BYTES} bytes.")
+    return merged
