@@ -21,9 +21,13 @@ def merge(target: Any, patch: Any) -> Any:
     return merged
 
 
+def checked(value: dict[str, Any]) -> dict[str, Any]:
+    """Raises TooLarge."""
+    if len(json.dumps(value, ensure_ascii=False).encode()) > MOST_BYTES:
+        raise TooLarge("too_large", f"The metadata would be over the limit of {MOST_BYTES} bytes.")
+    return value
+
+
 def patched(before: dict[str, Any], patch: dict[str, Any] | None) -> dict[str, Any]:
     """`before` with the patch merged into it; nothing is left by None. Raises TooLarge."""
-    merged: dict[str, Any] = {} if patch is None else merge(before, patch)
-    if len(json.dumps(merged, ensure_ascii=False).encode()) > MOST_BYTES:
-        raise TooLarge("too_large", f"The metadata would be over the limit of {MOST_BYTES} bytes.")
-    return merged
+    return checked({} if patch is None else merge(before, patch))

@@ -230,7 +230,7 @@ async def create(session: AsyncSession, rt: Runtime, tenant_id: str, given: Mapp
     _check_name(given["name"])
     made = Collection(id=new_id("col"), tenant_id=tenant_id, name=given["name"], chunking={})
     made.language = await _language(session, given.get("language", "english"))
-    made.attributes = attributes.patched({}, given.get("metadata"))
+    made.attributes = attributes.checked(given.get("metadata") or {})
     embedder = _choose_model(rt, made, given.get("embedding"))
     made.chunking = _chunking(rt.settings, embedder, None, given.get("chunking") or {})
     await _write(session, made)

@@ -30,7 +30,7 @@ CODES: dict[str, str] = {
     "bad_encoding": "The text encoding of the file could not be recognised.",
     "corrupt_file": "The file is damaged and could not be read.",
     "database_unavailable": "The database was away for too long.",
-    "embedding_model_changed": "The collection was embedded with another model than the one now configured.",
+    "embedding_model_changed": "The collection's embedding model cannot be asked any more, or makes other vectors now.",
     "empty_file": "The file is empty.",
     "encrypted": "The file is protected by a password.",
     "fetch_failed": "The address could not be reached, or answered with an error that may pass.",

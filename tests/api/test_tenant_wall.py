@@ -18,8 +18,16 @@ pytestmark = pytest.mark.anyio
 TEXT = "The zircon lamp was lit by Agnes Tolmie in the year 1874."
 # What some routes insist on beside the ids.
 QUERIES = {"/v1/documents/{document_id}/pages/{number}/highlights": {"char_start": 0, "char_end": 9}}
-BODIES: dict[tuple[str, str], dict[str, Any]] = {("patch", "/v1/documents/{document_id}"): {"metadata": {}}}
-UNKNOWN = {"document_id": "doc_unknown", "job_id": "job_unknown", "upload_id": "upl_unknown"}
+BODIES: dict[tuple[str, str], dict[str, Any]] = {
+    ("patch", "/v1/documents/{document_id}"): {"metadata": {}},
+    ("patch", "/v1/collections/{collection_id}"): {"metadata": {}},
+}
+UNKNOWN = {
+    "collection_id": "col_unknown",
+    "document_id": "doc_unknown",
+    "job_id": "job_unknown",
+    "upload_id": "upl_unknown",
+}
 
 
 def _routes() -> list[tuple[str, str]]:
@@ -37,7 +45,9 @@ async def ids(rt: Runtime, alice: Person) -> dict[str, str]:
     accepted = await driving.accept(rt, alice.tenant_id, TEXT, external_id="secret", collection="private")
     await driving.run(rt, accepted.details.job.id)
     upload_id = await _open_upload(rt, alice.tenant_id)
-    return {"document_id": accepted.details.document.id, "job_id": accepted.details.job.id, "upload_id": upload_id}
+    document = accepted.details.document
+    named = {"collection_id": document.collection_id, "document_id": document.id}
+    return {**named, "job_id": accepted.details.job.id, "upload_id": upload_id}
 
 
 async def _open_upload(rt: Runtime, tenant_id: str) -> str:
@@ -75,7 +85,13 @@ async def test_another_tenants_id_is_an_unknown_id(
 
 
 async def test_lists_are_empty_for_a_stranger(ids: dict[str, str], charlie: Person) -> None:
-    for path in ("/v1/documents", "/v1/jobs", "/v1/documents?external_id=secret", "/v1/documents?status=ready"):
+    for path in (
+        "/v1/documents",
+        "/v1/jobs",
+        "/v1/collections",
+        "/v1/documents?external_id=secret",
+        "/v1/documents?status=ready",
+    ):
         assert (await charlie.client.get(path)).json()["data"] == []
     unknown = await charlie.client.get("/v1/documents?collection=private")
     assert (unknown.status_code, unknown.json()["code"]) == (404, "collection_not_found")
