@@ -24,6 +24,10 @@ Filters = Annotated[
     str | None,
     typer.Option("--filter", metavar="JSON", help='Only of these documents: {"type": "eq", "key": "k", "value": "v"}.'),
 ]
+Rerank = Annotated[
+    bool | None,
+    typer.Option("--rerank/--no-rerank", help="Ask the reranker or do without; default: as the server is set."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the API's reply.")]
 
 
@@ -43,6 +47,7 @@ def ask(
     collection: Collections = None,
     filter: Filters = None,
     top_k: TopK = None,
+    rerank: Rerank = None,
     as_json: AsJson = False,
     stream: Annotated[bool, typer.Option("--stream/--no-stream", help="Print the answer as it grows.")] = True,
 ) -> None:
@@ -52,7 +57,8 @@ def ask(
     """
     from footnote.cli.client import open_api
 
-    body = _given(question=question, collections=collection, filters=_json_of(filter), top_k=top_k)
+    filters = _json_of(filter)
+    body = _given(question=question, collections=collection, filters=filters, top_k=top_k, rerank=rerank)
     with open_api() as api:
         if stream and not as_json:
             answer = _streamed(api, body)
@@ -106,12 +112,14 @@ def search(
     filter: Filters = None,
     top_k: TopK = None,
     mode: Annotated[Mode, typer.Option(help="How to look.")] = Mode.hybrid,
+    rerank: Rerank = None,
     as_json: AsJson = False,
 ) -> None:
     """Find the passages that fit the query best."""
     from footnote.cli.client import open_api
 
-    body = _given(query=query, collections=collection, filters=_json_of(filter), top_k=top_k, mode=mode.value)
+    filters = _json_of(filter)
+    body = _given(query=query, collections=collection, filters=filters, top_k=top_k, mode=mode.value, rerank=rerank)
     with open_api() as api:
         found = api.post("/v1/search", body)
     if as_json:
@@ -144,4 +152,4 @@ def _json_of(given: str | None) -> Json | None:
 
 def _given(**fields: Any) -> Json:
     """Without what was not given: the defaults are the API's."""
-    return {name: value for name, value in fields.items() if value}
+    return {name: value for name, value in fields.items() if value not in (None, [], "")}

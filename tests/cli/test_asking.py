@@ -147,6 +147,13 @@ def test_bad_options_are_usage_errors(stub: StubApi, footnote: Footnote, argumen
     assert not stub.asked
 
 
+@pytest.mark.parametrize(("option", "sent"), [("--rerank", True), ("--no-rerank", False)])
+def test_the_reranker_is_asked_or_not(stub: StubApi, footnote: Footnote, option: str, sent: bool) -> None:
+    stub.on(*SEARCH, Reply({"data": []}))
+    assert footnote("search", "lamp", option).code == 0
+    assert stub.asked[0].json == {"query": "lamp", "mode": "hybrid", "rerank": sent}
+
+
 def test_a_filter_is_sent_as_json(stub: StubApi, footnote: Footnote) -> None:
     given = {"type": "eq", "key": "year", "value": 2026}
     stub.on(*SEARCH, Reply({"data": []}))

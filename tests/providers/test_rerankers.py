@@ -176,7 +176,7 @@ async def test_what_is_no_answer_at_all(server: FakeServer, opened: Open, text: 
 
 
 async def test_what_is_compressed_unasked_for_is_not_unpacked(server: FakeServer, opened: Open) -> None:
-    bomb = gzip.compress(b" " * 64 * MIB)
+    bomb = gzip.compress(json.dumps(rows("cohere", 0.5)).encode() + b" " * 4 * MIB)
     head = f"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {len(bomb)}\r\n\r\n".encode()
     server.raw(head + bomb)
     with pytest.raises(Unavailable) as raised:
