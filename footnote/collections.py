@@ -290,12 +290,12 @@ async def _change_model(session: AsyncSession, rt: Runtime, collection: Collecti
 
 async def _write(session: AsyncSession, collection: Collection) -> None:
     """Raises Conflict for a name that is taken."""
+    name = collection.name
     try:
-        async with session.begin_nested():
-            session.add(collection)
-            await session.flush()
+        session.add(collection)
+        await session.flush()
     except IntegrityError as error:
-        raise Conflict("collection_exists", f"There is a collection {collection.name!r} already.") from error
+        raise Conflict("collection_exists", f"There is a collection {name!r} already.") from error
     await session.refresh(collection)
 
 

@@ -44,13 +44,14 @@ async def _next(session: AsyncSession, collection_id: str) -> bool:
         return False
     collection.review_after = await session.scalar(
         select(Document.id)
+        .join(Collection, Collection.id == Document.collection_id)
         .join(Version, (Version.document_id == Document.id) & (Version.number == Document.newest_version))
         .where(
             Document.tenant_id == collection.tenant_id,
             Document.collection_id == collection_id,
             Document.id > collection.review_after,
             # One that was not begun is going to be made by what the collection has then.
-            or_(Version.chunking != collection.chunking, Version.language != collection.language),
+            or_(Version.chunking != Collection.chunking, Version.language != Collection.language),
         )
         .order_by(Document.id)
         .limit(1)

@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
+from footnote import providers
 from footnote.errors import BatchTooLarge, ProviderRejected, RateLimited, TimedOut, Unavailable
 from footnote.limits import INTERACTIVE, LARGEST, PIPELINE, Endpoint, Quota, Shared
 from footnote.providers import (
@@ -14,7 +15,6 @@ from footnote.providers import (
     Generator,
     GeneratorEvent,
     Reranker,
-    open_embedder,
 )
 from footnote.settings import Settings
 
@@ -38,7 +38,7 @@ class Embedders(dict[tuple[str, str], Embedder]):
     def __missing__(self, key: tuple[str, str]) -> Embedder:
         provider, model = key
         chosen = {"embedder": provider, "embedding_model": model or None, "embedding_dimensions": None}
-        opened = open_embedder(self._settings.model_copy(update=chosen))
+        opened = providers.open_embedder(self._settings.model_copy(update=chosen))
         if opened.address is not None and not (self._settings.openai_api_key or self._settings.openai_base_url):
             raise ProviderRejected("provider_rejected", f"No key and no address are configured for {provider}.")
         self[key] = guard_embedder(opened, self._shared, self._settings, interactive=self._interactive)

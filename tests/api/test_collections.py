@@ -1,0 +1,215 @@
+"""Collections over HTTP: made, looked at, changed, deleted."""
+
+from typing import Any
+
+import pytest
+
+from footnote import reingestion
+from footnote.audit import audit
+from footnote.models import Collection
+from footnote.runtime import Runtime
+from tests import driving
+from tests.api.test_errors import problem
+from tests.conftest import Person
+from tests.driving import chunks_of, paragraphs
+from tests.fakes import FakeEmbedder
+from tests.stored import named, settled
+
+pytestmark = pytest.mark.anyio
+
+PATH = "/v1/collections"
+AS_CONFIGURED = {"size": 400, "overlap": 50, "unit": "characters", "by_headings": False}
+
+
+async def made(person: Person, name: str = "papers", **given: Any) -> dict[str, Any]:
+    answer = await person.client.post(PATH, json={"name": name, **given})
+    assert answer.status_code == 201, answer.text
+    shown: dict[str, Any] = answer.json()
+    assert answer.headers["Location"] == f"{PATH}/{shown['id']}"
+    return shown
+
+
+async def shown(person: Person, name: str = "papers") -> dict[str, Any]:
+    answer = await person.client.get(f"{PATH}/{name}")
+    assert answer.status_code == 200, answer.text
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+# -- made ----------------------------------------------------------------------------------------------------
+
+
+async def test_a_collection_is_as_configured_unless_it_is_said_otherwise(alice: Person) -> None:
+    plain = await made(alice)
+    assert {name: value for name, value in plain.items() if name not in ("id", "created_at")} == {
+        "name": "papers",
+        "language": "english",
+        "chunking": AS_CONFIGURED,
+        "embedding": {"provider": "fake", "model": "fake-64", "dimensions": None},
+        "metadata": {},
+        "counts": {"documents": 0, "chunks": 0, "reingesting": 0},
+    }
+    chosen = await made(
+        alice,
+        "berichte",
+        language="german",
+        chunking={"size": 120, "unit": "tokens", "by_headings": True},
+        embedding={"provider": "local"},
+        metadata={"owner": "Ann", "empty": None},
+    )
+    assert chosen["language"] == "german"
+    assert chosen["chunking"] == {"size": 120, "overlap": 14, "unit": "tokens", "by_headings": True}
+    assert chosen["embedding"] == {"provider": "local", "model": "all-MiniLM-L6-v2", "dimensions": None}
+    assert chosen["metadata"] == {"owner": "Ann", "empty": None}
+    for place in (chosen["id"], "berichte"):
+        assert await shown(alice, place) == chosen
+    page = (await alice.client.get(PATH, params={"limit": 1})).json()
+    rest = (await alice.client.get(PATH, params={"limit": 1, "cursor": page["next_cursor"]})).json()
+    assert (page["data"] + rest["data"], rest["next_cursor"]) == ([chosen, plain], None)
+
+
+async def test_an_upload_to_a_new_name_makes_one_and_both_have_the_same_defaults(rt: Runtime, alice: Person) -> None:
+    await driving.ready(rt, alice.tenant_id, paragraphs(3), collection="papers")
+    found = await shown(alice)
+    assert found["chunking"] == AS_CONFIGURED
+    assert found["embedding"] == {"provider": "fake", "model": "fake-64", "dimensions": 64}
+    assert found["counts"] == {"documents": 1, "chunks": 3, "reingesting": 0}
+
+
+@pytest.mark.parametrize(
+    ("given", "status", "code"),
+    [
+        ({}, 422, "invalid_request"),
+        ({"name": ""}, 422, "invalid_request"),
+        ({"name": "a/b"}, 422, "bad_collection_name"),
+        ({"name": "col_1"}, 422, "bad_collection_name"),
+        ({"name": "x", "colour": "red"}, 422, "invalid_request"),
+        ({"name": "x", "language": "klingon"}, 422, "invalid_request"),
+        ({"name": "x", "language": None}, 422, "invalid_request"),
+        ({"name": "x", "chunking": {"size": 99}}, 422, "invalid_request"),
+        ({"name": "x", "chunking": {"size": 8001}}, 422, "invalid_request"),
+        ({"name": "x", "chunking": {"size": None}}, 422, "invalid_request"),
+        ({"name": "x", "chunking": {"size": 400, "overlap": 200}}, 422, "invalid_request"),
+        ({"name": "x", "chunking": {"overlap": -1}}, 422, "invalid_request"),
+        ({"name": "x", "chunking": {"unit": "words"}}, 422, "invalid_request"),
+        ({"name": "x", "chunking": {"size": 2001, "unit": "tokens"}}, 422, "invalid_request"),
+        (
+            {"name": "x", "chunking": {"size": 257, "unit": "tokens"}, "embedding": {"provider": "local"}},
+            422,
+            "invalid_request",
+        ),
+        ({"name": "x", "embedding": {"model": "fake-64"}}, 422, "invalid_request"),
+        ({"name": "x", "embedding": {"provider": "nobody"}}, 422, "unknown_embedding_model"),
+        ({"name": "x", "embedding": {"provider": "guarded"}}, 422, "unknown_embedding_model"),
+        ({"name": "x", "embedding": {"provider": "local", "model": "other"}}, 422, "unknown_embedding_model"),
+        ({"name": "x", "embedding": {"provider": "openai"}}, 422, "unknown_embedding_model"),
+        ({"name": "x", "metadata": {"a": "x" * 70_000}}, 413, "too_large"),
+        ({"name": "papers"}, 409, "collection_exists"),
+    ],
+)
+async def test_what_cannot_be_is_refused_and_nothing_is_made(
+    alice: Person, given: dict[str, Any], status: int, code: str
+) -> None:
+    await made(alice)
+    problem(await alice.client.post(PATH, json=given), status, code)
+    assert [each["name"] for each in (await alice.client.get(PATH)).json()["data"]] == ["papers"]
+
+
+async def test_who_may_only_read_changes_nothing(alice: Person, bob: Person) -> None:
+    collection = await made(alice)
+    problem(await bob.client.post(PATH, json={"name": "x"}), 403, "missing_scope")
+    problem(await bob.client.patch(f"{PATH}/papers", json={"name": "x"}), 403, "missing_scope")
+    problem(await bob.client.delete(f"{PATH}/papers"), 403, "missing_scope")
+    assert await shown(bob) == collection
+
+
+# -- changed -------------------------------------------------------------------------------------------------
+
+
+async def test_a_change_says_what_is_to_be_made_anew_and_counts_it(rt: Runtime, alice: Person) -> None:
+    document_id = await driving.ready(rt, alice.tenant_id, paragraphs(6), collection="papers")
+    changed = await alice.client.patch(
+        f"{PATH}/papers", json={"name": "notes", "chunking": {"size": 900}, "metadata": {"owner": "Ann"}}
+    )
+    assert changed.status_code == 200, changed.text
+    assert changed.json()["chunking"] == {**AS_CONFIGURED, "size": 900, "overlap": 112}
+    assert changed.json()["metadata"] == {"owner": "Ann"}
+    assert changed.json()["counts"] == {"documents": 1, "chunks": 6, "reingesting": 1}
+    problem(await alice.client.get(f"{PATH}/papers"), 404, "collection_not_found")
+    await reingestion.review(rt)
+    assert (await shown(alice, "notes"))["counts"]["reingesting"] == 1
+    status = (await alice.client.get(f"/v1/documents/{document_id}")).json()
+    assert (status["status"], status["version"]) == ("queued", 2)
+    await driving.run(rt, status["job_id"])
+    assert (await shown(alice, "notes"))["counts"] == {"documents": 1, "chunks": 3, "reingesting": 0}
+    cleared = (await alice.client.patch(f"{PATH}/notes", json={"metadata": {"owner": None}})).json()
+    assert (cleared["metadata"], cleared["chunking"]["size"]) == ({}, 900)
+
+
+@pytest.mark.parametrize(
+    "given", [{"chunking": {"overlap": 200}}, {"chunking": {"size": 20}}, {"language": "x"}, {"name": "a b"}]
+)
+async def test_a_change_that_cannot_be_leaves_all_as_it_was(alice: Person, given: dict[str, Any]) -> None:
+    before = await made(alice)
+    refused = await alice.client.patch(f"{PATH}/papers", json={"metadata": {"a": 1}, **given})
+    assert refused.status_code == 422, refused.text
+    assert await shown(alice) == before
+
+
+async def test_a_name_can_be_taken_only_once(alice: Person) -> None:
+    await made(alice, "one")
+    await made(alice, "two")
+    problem(await alice.client.patch(f"{PATH}/two", json={"name": "one"}), 409, "collection_exists")
+    assert (await shown(alice, "two"))["name"] == "two"
+
+
+async def test_the_model_is_for_good_once_there_are_documents(rt: Runtime, alice: Person) -> None:
+    rt.others["fake", "fake-65"] = FakeEmbedder("fake-65")
+    other = {"embedding": {"provider": "fake", "model": "fake-65"}}
+    document_id = await driving.ready(rt, alice.tenant_id, paragraphs(2), collection="papers")
+    refused = problem(await alice.client.patch(f"{PATH}/papers", json=other), 409, "collection_not_empty")
+    assert "fake/fake-64" in refused["detail"]
+    same = {"embedding": {"provider": "fake", "model": "fake-64"}}
+    assert (await alice.client.patch(f"{PATH}/papers", json=same)).status_code == 200
+    await alice.client.delete(f"/v1/documents/{document_id}")
+    changed = await alice.client.patch(f"{PATH}/papers", json=other)
+    assert changed.json()["embedding"] == {"provider": "fake", "model": "fake-65", "dimensions": None}
+    await driving.ready(rt, alice.tenant_id, paragraphs(2), collection="papers")
+    assert (await shown(alice))["embedding"]["dimensions"] == 64
+
+
+# -- deleted -------------------------------------------------------------------------------------------------
+
+
+async def test_a_collection_goes_with_all_that_is_in_it(rt: Runtime, alice: Person) -> None:
+    for topic in ("lamp", "lens"):
+        await driving.ready(rt, alice.tenant_id, paragraphs(2, topic), collection="papers")
+    kept = await driving.ready(rt, alice.tenant_id, paragraphs(2), collection="kept")
+    collection_id = (await shown(alice))["id"]
+    receipt = await alice.client.delete(f"{PATH}/papers")
+    assert receipt.status_code == 200, receipt.text
+    counts = receipt.json()["counts"]
+    assert (receipt.json()["name"], receipt.json()["collection_id"]) == ("papers", collection_id)
+    assert {name: counts[name] for name in ("documents", "versions", "chunks", "jobs", "objects")} == {
+        **{"documents": 2, "versions": 2, "chunks": 4},
+        **{"jobs": 2, "objects": 2},
+    }
+    assert (await alice.client.delete(f"{PATH}/{collection_id}")).json() == receipt.json()
+    problem(await alice.client.delete(f"{PATH}/papers"), 404, "collection_not_found")
+    problem(await alice.client.get(f"{PATH}/{collection_id}"), 404, "collection_not_found")
+    assert await settled(rt) == await named(rt)
+    assert [each async for each in audit(rt, fix=False)] == []
+    assert len(await chunks_of(rt, kept)) == 2
+    await driving.ready(rt, alice.tenant_id, paragraphs(1), collection="papers")
+    assert (await shown(alice))["id"] != collection_id
+    async with rt.sessions() as session:
+        assert await session.get(Collection, collection_id) is None
+
+
+async def test_default_may_go_and_comes_back(rt: Runtime, alice: Person) -> None:
+    await driving.ready(rt, alice.tenant_id, paragraphs(1))
+    assert (await alice.client.delete(f"{PATH}/default")).json()["counts"]["documents"] == 1
+    empty = await made(alice, "empty")
+    assert set((await alice.client.delete(f"{PATH}/{empty['id']}")).json()["counts"].values()) == {0}
+    await driving.ready(rt, alice.tenant_id, paragraphs(1))
+    assert (await shown(alice, "default"))["counts"]["documents"] == 1
