@@ -45,13 +45,18 @@ async def _next(session: AsyncSession, collection_id: str) -> bool:
     collection.review_after = await session.scalar(
         select(Document.id)
         .join(Collection, Collection.id == Document.collection_id)
+        .join(Job, Job.id == Document.job_id)
         .join(Version, (Version.document_id == Document.id) & (Version.number == Document.newest_version))
         .where(
             Document.tenant_id == collection.tenant_id,
             Document.collection_id == collection_id,
             Document.id > collection.review_after,
-            # One that was not begun is going to be made by what the collection has then.
-            or_(Version.chunking != Collection.chunking, Version.language != Collection.language),
+            # One that was not begun is going to be made by what the collection has then, unless it was given up.
+            or_(
+                Version.chunking != Collection.chunking,
+                Version.language != Collection.language,
+                Version.chunking.is_(None) & Job.anew & Job.state.in_(("failed", "cancelled")),
+            ),
         )
         .order_by(Document.id)
         .limit(1)
@@ -67,8 +72,10 @@ async def _next(session: AsyncSession, collection_id: str) -> bool:
 
 async def _make_anew(session: AsyncSession, collection: Collection, document: Document) -> None:
     """From where the newest version is: visible, on its way, or given up."""
-    job = await session.get_one(Job, document.job_id, with_for_update=True)
-    version = await session.get_one(Version, job.version_id, with_for_update=True)
+    # Not as strongly as to delete them: who is storing the version's pages need not be waited for.
+    held: Any = {"key_share": True}
+    job = await session.get_one(Job, document.job_id, with_for_update=held)
+    version = await session.get_one(Version, job.version_id, with_for_update=held)
     if job.state == "succeeded" and not version.chunks:  # an archive: its files are documents of their own
         version.chunking, version.language = collection.chunking, collection.language
     elif job.state == "succeeded":
