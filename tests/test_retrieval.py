@@ -103,7 +103,7 @@ async def bm25(rt: Runtime, chunks: list[Stored], question: str) -> dict[tuple[s
             df = sum(lexeme in each.lexemes for each in chunks)
             idf = math.log(1 + (len(chunks) - df + 0.5) / (df + 0.5))
             tf = chunk.lexemes[lexeme]
-            score += idf * tf * 2.2 / (tf + 1.2 * (0.25 + 0.75 * chunk.words / average))
+            score += idf * tf * 2.8 / (tf + 1.8 * (0.25 + 0.75 * chunk.words / average))
         scores[chunk.key] = score
     return scores
 
@@ -262,7 +262,7 @@ async def test_nothing_is_asked_of_the_provider_for_nothing(rt: Runtime, corpus:
 async def test_many_candidates_are_cut_to_the_rarest_lexemes(
     rt: Runtime, corpus: tuple[str, list[Stored]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("footnote.retrieval.keyword_leg.CANDIDATES", 1)
+    monkeypatch.setattr("footnote.retrieval.keyword_leg.SCORED", 5)
     hits = await found(rt, corpus[0], "The lamp and the oil of ERR_CONN_42", mode="keyword")
     assert "ERR_CONN_42" in hits[0].text
     assert len(hits) < 10

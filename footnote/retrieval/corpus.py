@@ -40,7 +40,7 @@ _LEXEMES = """
 INSERT INTO frequent_lexeme (collection_id, tenant_id, lexeme, share)
 SELECT :collection, :tenant, word, ndoc::real / size
 FROM ts_stat('SELECT tsv FROM sampled'), (SELECT count(*) AS size FROM sampled) AS sample
-WHERE ndoc > :frequent * size
+WHERE ndoc > CAST(:frequent AS float) * size
 """
 
 

@@ -1,9 +1,10 @@
 """The keyword leg: BM25 over Postgres full text, and what must match to the letter.
 
-BM25 is that of Robertson and Zaragoza, 2009, "The Probabilistic Relevance Framework: BM25 and Beyond", k1 = 1.2 and
-b = 0.75. Any of the question's lexemes counts; only the rarest ones fetch candidates. Identifiers (error codes,
-versions, part numbers, addresses) are lexemes of their own beside their parts: the SQL function `identifiers` says
-which. A chunk with a rare one, or with a phrase that the question puts in quotes, ranks before those without.
+BM25 is that of Robertson and Zaragoza, 2009, "The Probabilistic Relevance Framework: BM25 and Beyond"; K1 was chosen on
+the development halves of two test sets (docs/retrieval.md). Any of the question's lexemes counts; only the rarest ones
+fetch candidates. Identifiers (error codes, versions, part numbers, addresses) are lexemes of their own beside their
+parts: the SQL function `identifiers` says which. A chunk with a rare one, or with a phrase that the question puts in
+quotes, ranks before those without.
 """
 
 import re
@@ -11,9 +12,10 @@ from collections.abc import Collection
 
 from footnote.retrieval.scope import WALL, Scope
 
-CANDIDATES = 2000  # lexemes fetch candidates, the rarest first, until there are this many
-NARROWED = 10  # times as many where a large scope leaves out documents, for they are fetched, too
-MOST_CANDIDATES = 10_000  # a more frequent lexeme is counted, and fetched, no further
+POSTINGS = 10_000  # lexemes fetch what holds them, the rarest first, until there is this much
+MOST_POSTINGS = 10_000  # of one lexeme, in a large scope
+SCORED = 1000  # of what was fetched, by the weight of the lexemes held
+K1, B = 1.8, 0.75
 LEXEMES = 64  # of a question, the rarest
 RARE_SHARE = 0.01  # an identifier in more of the chunks names nothing in particular
 PHRASES = 8
@@ -23,46 +25,26 @@ _QUOTED = re.compile(r"\"([^\"]+)\"|“([^”]+)”|«([^»]+)»|„([^“”]+)
 
 
 def leg(scope: Scope, question: str, languages: Collection[str], *, large: bool, beside_vector: bool) -> str:
+    """The CTE `keyword`; what the CTE `vector` found is scored as well, if there is one."""
     phrases = ["".join(groups) for groups in _QUOTED.findall(question)]
     scope.parameters |= {
         "languages": sorted(set(languages)),
         "query": question,
         "phrases": phrases[:PHRASES],
         "rare_share": RARE_SHARE,
-        "fetched": CANDIDATES * (NARROWED if scope.is_narrowed else 1),
-        "most": MOST_CANDIDATES,
+        "postings": POSTINGS,
+        "most": MOST_POSTINGS,
+        "scored": SCORED,
         "lexemes": LEXEMES,
     }
-    pool, df = (_LARGE_POOL, _KNOWN_OR_COUNTED.format(wall=WALL)) if large else (_SMALL_POOL, _COUNTED)
-    besides = _BESIDES if beside_vector else ""
-    return pool.format(scope=scope.condition) + _LEG.format(df=df, besides=besides, needles=NEEDLES)
+    besides = "UNION SELECT version_id, position FROM vector" if beside_vector else ""
+    parts = (_LEXEMES, _LARGE if large else _SMALL, _RANKED)
+    return "".join(parts).format(
+        scope=scope.condition, wall=WALL, weighted=_WEIGHTED, besides=besides, needles=NEEDLES, k1=K1, b=B
+    )
 
 
-# Where the keyword leg looks, and how much there is. A small scope is read whole through the index on collections: the
-# one on lexemes is shared by all tenants, and would fetch their rows only to drop them.
-_SMALL_POOL = """
-pool AS MATERIALIZED (SELECT c.version_id, c.position, c.words, c.tsv FROM chunk c WHERE {scope}),
-whole AS (SELECT greatest(count(*), 1)::float AS size, avg(words) AS words FROM pool)"""
-_COUNTED = "(SELECT count(*) FROM pool c WHERE c.tsv @@ tsq)"
-
-# Collections are what a large scope is measured by, whatever it leaves out of them (see `corpus`).
-_LARGE_POOL = """
-pool AS NOT MATERIALIZED (SELECT c.version_id, c.position, c.words, c.tsv FROM chunk c WHERE {scope}),
-whole AS (
-    SELECT greatest(sum(coalesce(k.chunks, (
-               SELECT sum(v.chunks) FROM document d JOIN version v ON v.id = d.active_version_id
-               WHERE d.tenant_id = :tenant AND d.collection_id = chosen.id
-           ))), 1)::float AS size,
-           sum(k.chunks * k.words) / sum(k.chunks) AS words
-    FROM unnest(CAST(:collections AS text[])) AS chosen(id)
-    LEFT JOIN corpus k ON k.tenant_id = :tenant AND k.collection_id = chosen.id
-)"""
-_KNOWN_OR_COUNTED = """coalesce((
-    SELECT sum(f.share * k.chunks) FROM frequent_lexeme f JOIN corpus k USING (collection_id)
-    WHERE f.tenant_id = :tenant AND f.collection_id = ANY(CAST(:collections AS text[])) AND f.lexeme = lexeme.lexeme
-), (SELECT count(*) FROM (SELECT 1 FROM chunk c WHERE {wall} AND c.tsv @@ tsq LIMIT :most) AS found))"""
-
-_LEG = """,
+_LEXEMES = """
 named AS (
     SELECT l.lexeme, false AS exact
     FROM unnest(CAST(:languages AS text[])) AS language(name),
@@ -70,33 +52,76 @@ named AS (
     UNION ALL
     SELECT word, true FROM unnest(identifiers(:query)) AS word
 ),
-lexeme AS (
+lexeme AS MATERIALIZED (
     SELECT n.lexeme, bool_or(n.exact) AS exact,
            ('''' || replace(replace(n.lexeme, '\\', '\\\\'), '''', '''''') || '''')::tsquery AS tsq
     FROM named n GROUP BY n.lexeme ORDER BY 2 DESC, 1 LIMIT 4 * :lexemes
-),
-counted AS MATERIALIZED (SELECT lexeme, tsq, exact, {df} AS df FROM lexeme),
-weighted AS (
+),"""
+
+_WEIGHTED = """
+weighted AS MATERIALIZED (
     SELECT lexeme, tsq, df, ln(1 + greatest(size - df + 0.5, 0.5) / (df + 0.5)) AS idf,
            exact AND df BETWEEN 1 AND greatest(1, size * :rare_share) AS is_needle,
            sum(df) OVER (ORDER BY df, lexeme) - df AS before
     FROM counted, whole ORDER BY df, lexeme LIMIT :lexemes
+)"""
+
+# A small scope counts for itself.
+_SMALL = """
+whole AS (SELECT greatest(count(*), 1)::float AS size, greatest(avg(c.words), 1) AS words FROM chunk c WHERE {scope}),
+posting AS MATERIALIZED (
+    SELECT l.lexeme, p.* FROM lexeme l, LATERAL (
+        SELECT c.version_id, c.position, c.words FROM chunk c WHERE {scope} AND c.tsv @@ l.tsq
+    ) AS p
 ),
-rarest AS (
-    SELECT string_agg(tsq::text, ' | ')::tsquery AS tsq FROM weighted WHERE df > 0 AND before < :fetched
+counted AS (
+    SELECT lexeme, l.tsq, l.exact, count(p.position) AS df
+    FROM lexeme l LEFT JOIN posting p USING (lexeme) GROUP BY lexeme, l.tsq, l.exact
+),{weighted}"""
+
+# A large one is measured by its collections, whatever it leaves out of them (see `corpus`).
+_LARGE = """
+known AS (
+    SELECT sum(coalesce(k.chunks, (
+               SELECT sum(v.chunks) FROM document d JOIN version v ON v.id = d.active_version_id
+               WHERE d.tenant_id = :tenant AND d.collection_id = chosen.id
+           ))) AS size,
+           sum(k.chunks * k.words) / sum(k.chunks) AS words
+    FROM unnest(CAST(:collections AS text[])) AS chosen(id)
+    LEFT JOIN corpus k ON k.tenant_id = :tenant AND k.collection_id = chosen.id
 ),
+whole AS (
+    SELECT greatest(size, 1)::float AS size,
+           coalesce(words, (SELECT avg(n.words) FROM (SELECT c.words FROM chunk c WHERE {wall} LIMIT :scored) n)) AS words
+    FROM known
+),
+counted AS MATERIALIZED (
+    SELECT lexeme, tsq, exact, coalesce((
+        SELECT sum(f.share * k.chunks) FROM frequent_lexeme f JOIN corpus k USING (collection_id)
+        WHERE f.tenant_id = :tenant AND f.collection_id = ANY(CAST(:collections AS text[])) AND f.lexeme = l.lexeme
+    ), (SELECT count(*) FROM (SELECT 1 FROM chunk c WHERE {wall} AND c.tsv @@ tsq LIMIT :most) AS found)) AS df
+    FROM lexeme l
+),{weighted},
+posting AS (
+    SELECT w.lexeme, p.* FROM weighted w, LATERAL (
+        SELECT c.version_id, c.position, c.words FROM chunk c WHERE {scope} AND c.tsv @@ w.tsq LIMIT :most
+    ) AS p WHERE w.df > 0 AND w.before < :postings
+)"""
+
+# First by the weight of the lexemes that a chunk is known to hold, for which its text need not be read; then in full.
+_RANKED = """,
 fetched AS (
-    SELECT c.version_id, c.position, c.words, c.tsv FROM pool c, rarest WHERE c.tsv @@ rarest.tsq LIMIT :most
+    SELECT version_id, position FROM posting JOIN weighted USING (lexeme)
+    GROUP BY version_id, position ORDER BY sum(idf) DESC, min(words), version_id, position LIMIT :scored
 ),
-average AS (SELECT greatest(coalesce((SELECT words FROM whole), avg(words)), 1) AS words FROM fetched),
-candidate AS (SELECT * FROM fetched{besides}),
 scored AS (
-    SELECT c.version_id, c.position, sum(w.idf) AS held,
-           sum(w.idf * tf.n * 2.2 / (tf.n + 1.2 * (0.25 + 0.75 * c.words / average.words))) AS bm25
-    FROM candidate c, average, unnest(c.tsv) AS t, weighted w,
+    SELECT version_id, position, sum(w.idf) AS held,
+           sum(w.idf * tf.n * (1 + {k1}) / (tf.n + {k1} * (1 - {b} + {b} * c.words / whole.words))) AS bm25
+    FROM (SELECT version_id, position FROM fetched {besides}) AS candidate
+    JOIN chunk c USING (version_id, position), whole, unnest(c.tsv) AS t, weighted w,
          LATERAL (SELECT coalesce(cardinality(t.positions), 1) AS n) AS tf
     WHERE w.lexeme = t.lexeme
-    GROUP BY c.version_id, c.position
+    GROUP BY version_id, position
 ),
 needle AS (
     SELECT tsq FROM weighted WHERE is_needle
@@ -105,9 +130,11 @@ needle AS (
     FROM unnest(CAST(:languages AS text[])) AS language(name), unnest(CAST(:phrases AS text[])) AS phrase
 ),
 exact AS (
-    SELECT c.version_id, c.position, count(*) AS needles
-    FROM needle, LATERAL (SELECT p.version_id, p.position FROM pool p WHERE p.tsv @@ needle.tsq LIMIT :most) AS c
-    GROUP BY c.version_id, c.position
+    SELECT version_id, position, count(*) AS needles
+    FROM needle, LATERAL (
+        SELECT c.version_id, c.position FROM chunk c WHERE {scope} AND c.tsv @@ needle.tsq LIMIT :most
+    ) AS p
+    GROUP BY version_id, position
 ),
 matched AS (
     SELECT version_id, position, coalesce(held, 0) / (SELECT sum(idf) FROM weighted) AS coverage,
@@ -121,10 +148,3 @@ keyword AS (
     ) AS rank
     FROM matched
 )"""
-
-# What the vector leg found is scored as well, if it was not fetched anyway.
-_BESIDES = """
-    UNION ALL
-    SELECT c.version_id, c.position, c.words, c.tsv FROM pool c JOIN vector USING (version_id, position), rarest
-    WHERE NOT c.tsv @@ rarest.tsq
-"""
