@@ -92,7 +92,7 @@ known AS (
 ),
 whole AS (
     SELECT greatest(size, 1)::float AS size,
-           coalesce(words, (SELECT avg(n.words) FROM (SELECT c.words FROM chunk c WHERE {wall} LIMIT :scored) n)) AS words
+           coalesce(words, (SELECT avg(s.words) FROM (SELECT c.words FROM chunk c WHERE {wall} LIMIT :most) s)) AS words
     FROM known
 ),
 counted AS MATERIALIZED (
