@@ -442,7 +442,7 @@ async def test_one_search_finds_what_is_in_collections_of_different_models(
     monkeypatch.setattr("footnote.retrieval.vector_leg.EXACT_CHUNKS", 5000 if exact else 0)
     rt = committing_rt
     await create(rt, tenant, "second", embedding={"provider": "fake", "model": "fake-32"})
-    ours = [await driving.ready(rt, tenant, text) for text in ("The boat carries whale oil.", "Bread is made of flour.")]
+    ours = [await driving.ready(rt, tenant, text) for text in ("A boat carries whale oil.", "Bread is made of flour.")]
     theirs = [
         await driving.ready(rt, tenant, text, collection="second")
         for text in ("A boat has a keel of oak.", "Tides turn at noon.")

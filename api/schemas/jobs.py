@@ -20,6 +20,7 @@ NextAttempt = Annotated[datetime | None, Field(description="The wait ends then; 
 Attempts = Annotated[int, Field(description="Tries of the present step since it last made progress.")]
 Retries = Annotated[int, Field(description="How many of them a temporary error ended.")]
 Heartbeat = Annotated[datetime | None, Field(description="The last sign of life of the worker that is at it.")]
+Anew = Annotated[bool, Field(description="Nobody uploaded anything: the collection's chunking or language changed.")]
 Lease = Annotated[
     datetime | None, Field(description="Without another sign of life, the work is taken back from the worker then.")
 ]
@@ -35,6 +36,7 @@ class JobOut(Out):
     id: str
     document_id: str
     status: JobStatus
+    anew: Anew
     step: Step
     progress: ProgressOut
     attempts: Attempts
@@ -54,6 +56,7 @@ class JobOut(Out):
             id=job.id,
             document_id=job.document_id,
             status=job.state,
+            anew=job.anew,
             **standing(job),
             **_signs(job),
             created_at=job.created_at,

@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from footnote.cli import asking, documents, jobs, processes, sync
+from footnote.cli import asking, collections, documents, jobs, processes, sync
 from footnote.errors import FootnoteError
 
 app = typer.Typer(
@@ -18,6 +18,7 @@ app = typer.Typer(
 )
 documents.register(app)
 sync.register(app)
+collections.register(app)
 jobs.register(app)
 asking.register(app)
 processes.register(app)

@@ -80,6 +80,9 @@ class Api:
     def post(self, path: str, body: Json | None = None) -> Json:
         return self._call("POST", path, json=body)
 
+    def patch(self, path: str, body: Json) -> Json:
+        return self._call("PATCH", path, json=body)
+
     def delete(self, path: str) -> Json:
         return self._call("DELETE", path)
 

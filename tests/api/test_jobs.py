@@ -18,7 +18,18 @@ from tests.driving import job_of, set_job
 
 pytestmark = pytest.mark.anyio
 JOB_FIELDS = {
-    *("id", "document_id", "status", "step", "progress", "attempts", "retries", "waiting_for", "next_attempt_at"),
+    *(
+        "id",
+        "document_id",
+        "status",
+        "anew",
+        "step",
+        "progress",
+        "attempts",
+        "retries",
+        "waiting_for",
+        "next_attempt_at",
+    ),
     *("heartbeat_at", "lease_until", "error", "created_at", "updated_at", "finished_at"),
 }
 

@@ -102,7 +102,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
-    do_GET = do_POST = do_DELETE = _serve  # noqa: N815  named by http.server
+    do_GET = do_POST = do_PATCH = do_DELETE = _serve  # noqa: N815  named by http.server
 
     def log_message(self, format: str, *args: Any) -> None:
         """Not into the output under test."""
