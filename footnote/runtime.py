@@ -86,9 +86,9 @@ def database_away(error: BaseException) -> bool:
     """Whether an error says that Postgres is unreachable, restarting or overloaded.
 
     By SQLSTATE: class 08 connection, 53 resources, 57P shutdown and start-up, 40 deadlock and serialization, 55P03 a
-    lock that was not had in time.
+    lock that was not had in time. asyncpg's bare TimeoutError is a statement that took longer than it may.
     """
-    if isinstance(error, ConnectionError | PoolTimeout):
+    if isinstance(error, ConnectionError | TimeoutError | PoolTimeout):
         return True
     if not isinstance(error, DBAPIError):
         return False

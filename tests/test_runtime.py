@@ -5,8 +5,8 @@ import asyncio
 import pytest
 from sqlalchemy import Executable, text
 
-from footnote.errors import Invalid
-from footnote.runtime import Runtime, connect, database_dsn
+from footnote.errors import DatabaseAway, Invalid
+from footnote.runtime import Runtime, connect, database_dsn, open_runtime
 from footnote.settings import Settings
 
 pytestmark = pytest.mark.anyio
@@ -44,6 +44,12 @@ async def test_a_connection_gives_its_locks_back_when_its_process_freezes(settin
     finally:
         await connection.close()
     assert shown == ["30s", "UTC"]
+
+
+async def test_a_statement_that_takes_too_long_is_a_postgres_that_is_away(settings: Settings) -> None:
+    async with open_runtime(settings, pool_size=1, patience=0.05) as rt:
+        with pytest.raises(DatabaseAway):
+            await rt.execute(text("SELECT pg_sleep(60)"))
 
 
 async def test_what_is_repeated_ends_with_its_block_and_hides_no_cancellation(rt: Runtime) -> None:
