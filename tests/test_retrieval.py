@@ -1,5 +1,6 @@
 """Retrieval against a plain BM25 and exact cosines computed here, over chunks that came through the pipeline."""
 
+import asyncio
 import math
 import random
 from collections import Counter
@@ -8,9 +9,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import event, select, text, update
+from sqlalchemy import delete, event, select, text, update
 
-from footnote import retrieval
+from footnote import deletion, retrieval
 from footnote.models import Chunk, Corpus, FrequentLexeme
 from footnote.retrieval import Hit, Query
 from footnote.retrieval import corpus as corpora
@@ -310,6 +311,47 @@ async def test_a_large_collection_is_counted_once_until_it_has_changed(
         assert shares == pytest.approx({lexeme: df / len(chunks) for lexeme, df in held.items()}, abs=1e-6)
     await driving.ready(rt, corpus[0], paragraphs(20, "more"), "more.txt", collection="odd")
     assert await refreshed(rt) == 1
+
+
+async def test_counting_ends_though_there_is_nothing_to_count(
+    rt: Runtime, corpus: tuple[str, list[Stored]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("footnote.retrieval.vector_leg.EXACT_CHUNKS", 15)
+    await rt.execute(delete(Chunk))
+    async with rt.transaction() as session:
+        assert [await corpora.refresh(session) for _ in range(3)] == [True, True, False]
+
+
+async def test_a_collection_that_is_deleted_while_it_is_counted_stays_until_then(
+    committing_rt: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("footnote.retrieval.vector_leg.EXACT_CHUNKS", 3)
+    rt = committing_rt
+    tenant_id = await driving.new_tenant(rt)
+    await driving.ready(rt, tenant_id, paragraphs(5))
+    begun: list[asyncio.Task[Any]] = []
+
+    async with rt.transaction() as session:
+        execute = session.execute
+
+        async def interrupted(statement: Any, *arguments: Any) -> Any:
+            if "INSERT INTO corpus" in str(statement):
+                begun.append(asyncio.create_task(deletion.remove_collection(rt, tenant_id, "default")))
+                await done_or_waiting(rt, begun[0])
+            return await execute(statement, *arguments)
+
+        monkeypatch.setattr(session, "execute", interrupted)
+        assert await corpora.refresh(session)
+    await begun[0]
+    async with rt.sessions() as session:
+        assert (await session.scalars(select(Corpus.chunks))).all() == []
+    assert await refreshed(rt) == 0
+
+
+async def done_or_waiting(rt: Runtime, task: "asyncio.Task[Any]") -> None:
+    async with rt.sessions() as session, asyncio.timeout(30):
+        while not task.done() and not await session.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")):
+            await asyncio.sleep(0.01)
 
 
 async def test_what_is_known_weighs_as_what_is_counted(

@@ -13,16 +13,16 @@ SAMPLE = 20_000  # chunks
 FREQUENT = 0.001  # share of the chunks; of a lexeme as rare the sample's share is right within a quarter or so
 CHANGED = 0.2  # share of the chunks that came or went since they were counted
 
-# Who finds another process at it leaves it to that one.
+# Who finds another process at it leaves it to that one. The collection stays until it is counted.
 _DUE = """
 SELECT s.tenant_id AS tenant, s.collection_id AS collection, s.chunks
 FROM (
     SELECT d.tenant_id, d.collection_id, sum(v.chunks) AS chunks
     FROM document d JOIN version v ON v.id = d.active_version_id GROUP BY 1, 2
-) AS s LEFT JOIN corpus USING (collection_id)
+) AS s JOIN collection k ON k.id = s.collection_id LEFT JOIN corpus USING (collection_id)
 WHERE s.chunks > :small AND abs(s.chunks - coalesce(corpus.chunks, 0)) > :changed * s.chunks
-  AND pg_try_advisory_xact_lock(hashtext('footnote.corpus'))
-ORDER BY s.collection_id LIMIT 1
+  AND k.deleted_at IS NULL AND pg_try_advisory_xact_lock(hashtext('footnote.corpus'))
+ORDER BY s.collection_id LIMIT 1 FOR KEY SHARE OF k
 """
 # Every n-th chunk by a hash of its key: some documents whole would be a sample of few subjects.
 _SAMPLE = """
@@ -34,7 +34,7 @@ WHERE tenant_id = '{tenant}' AND collection_id = '{collection}'
 _FORGET = "DELETE FROM corpus WHERE collection_id = :collection"
 _SIZE = """
 INSERT INTO corpus (collection_id, tenant_id, chunks, words)
-SELECT :collection, :tenant, :chunks, greatest(avg(words), 1) FROM sampled HAVING count(*) > 0
+SELECT :collection, :tenant, :chunks, greatest(avg(words), 1) FROM sampled
 """
 _LEXEMES = """
 INSERT INTO frequent_lexeme (collection_id, tenant_id, lexeme, share)
