@@ -309,8 +309,12 @@ async def test_a_large_collection_is_counted_once_until_it_has_changed(
         assert stored.words == pytest.approx(sum(chunk.words for chunk in chunks) / len(chunks))
         held = Counter(lexeme for chunk in chunks for lexeme in chunk.lexemes)
         assert shares == pytest.approx({lexeme: df / len(chunks) for lexeme, df in held.items()}, abs=1e-6)
-    await driving.ready(rt, corpus[0], paragraphs(20, "more"), "more.txt", collection="odd")
+    more = await driving.ready(rt, corpus[0], paragraphs(20, "more"), "more.txt", collection="odd")
     assert await refreshed(rt) == 1
+    await deletion.remove(rt, corpus[0], more)
+    monkeypatch.setattr("footnote.retrieval.vector_leg.EXACT_CHUNKS", 40)
+    assert await refreshed(rt) == 1, "small again, which questions about several collections must know"
+    assert await refreshed(rt) == 0
 
 
 async def test_counting_ends_though_there_is_nothing_to_count(

@@ -20,7 +20,7 @@ FROM (
     SELECT d.tenant_id, d.collection_id, sum(v.chunks) AS chunks
     FROM document d JOIN version v ON v.id = d.active_version_id GROUP BY 1, 2
 ) AS s JOIN collection k ON k.id = s.collection_id LEFT JOIN corpus USING (collection_id)
-WHERE s.chunks > :small AND abs(s.chunks - coalesce(corpus.chunks, 0)) > :changed * s.chunks
+WHERE greatest(s.chunks, corpus.chunks) > :small AND abs(s.chunks - coalesce(corpus.chunks, 0)) > :changed * s.chunks
   AND k.deleted_at IS NULL AND pg_try_advisory_xact_lock(hashtext('footnote.corpus'))
 ORDER BY s.collection_id LIMIT 1 FOR KEY SHARE OF k
 """
@@ -45,7 +45,7 @@ WHERE ndoc > CAST(:frequent AS float) * size
 
 
 async def refresh(session: AsyncSession) -> bool:
-    """Counts the next collection that is large and has changed much. False: there is none."""
+    """Counts the next collection that is or was large and has changed much. False: there is none."""
     due = (await session.execute(text(_DUE), {"small": vector_leg.EXACT_CHUNKS, "changed": CHANGED})).mappings().first()
     if due is None:
         return False
