@@ -396,3 +396,11 @@ async def test_a_sample_stands_for_the_whole(
         shares = (await session.scalars(select(FrequentLexeme.share))).all()
     assert sum(sizes) == len(corpus[1])
     assert all(0 < share <= 1 for share in shares)
+
+
+async def test_a_year_is_found_however_the_question_writes_it(rt: Runtime) -> None:
+    tenant_id = await driving.new_tenant(rt)
+    for year in (2016, 2017, 2018):
+        await driving.ready(rt, tenant_id, f"In {year} the keepers bought oil.", f"y{year}.txt")
+    hits = await found(rt, tenant_id, "Which oil was bought in FY2017?", mode="keyword")
+    assert "2017" in hits[0].text

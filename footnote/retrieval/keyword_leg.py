@@ -3,8 +3,8 @@
 BM25 is that of Robertson and Zaragoza, 2009, "The Probabilistic Relevance Framework: BM25 and Beyond"; K1 was chosen on
 the development halves of two test sets (docs/retrieval.md). Any of the question's lexemes counts; only the rarest ones
 fetch candidates. Identifiers (error codes, versions, part numbers, addresses) are lexemes of their own beside their
-parts: the SQL function `identifiers` says which. A chunk with a rare one, or with a phrase that the question puts in
-quotes, ranks before those without.
+parts: the SQL function `identifiers` says which. `FY2018` asks for 2018, too. A chunk with a rare identifier, or with a
+phrase that the question puts in quotes, ranks before those without.
 """
 
 import re
@@ -51,6 +51,8 @@ named AS (
          unnest(to_tsvector(CAST(language.name AS regconfig), :query)) AS l
     UNION ALL
     SELECT word, true FROM unnest(identifiers(:query)) AS word
+    UNION ALL
+    SELECT year[1], false FROM regexp_matches(:query, '[[:alpha:]]([0-9]{{4}})(?![0-9])', 'g') AS year
 ),
 lexeme AS MATERIALIZED (
     SELECT n.lexeme, bool_or(n.exact) AS exact,
