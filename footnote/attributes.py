@@ -1,6 +1,7 @@
 """What callers note down about documents and collections: JSON objects, changed by merge patches. Pure."""
 
 import json
+from decimal import Decimal
 from typing import Any
 
 from footnote.errors import TooLarge
@@ -23,8 +24,24 @@ def merge(target: Any, patch: Any) -> Any:
 
 def checked(value: dict[str, Any]) -> dict[str, Any]:
     """Raises TooLarge."""
-    if len(json.dumps(value, ensure_ascii=False).encode()) > MOST_BYTES:
+    if _bytes(value) > MOST_BYTES or _bytes(_without_exponents(value)) > MOST_BYTES:
         raise TooLarge("too_large", f"The metadata would be over the limit of {MOST_BYTES} bytes.")
+    return value
+
+
+def _bytes(value: Any) -> int:
+    return len(json.dumps(value, ensure_ascii=False).encode())
+
+
+def _without_exponents(value: Any) -> Any:
+    """`value` as long as Postgres writes it, which spells `1e308` out."""
+    match value:
+        case float() if "e" in repr(value):
+            return f"{Decimal(repr(value)):f}"
+        case list():
+            return [_without_exponents(each) for each in value]
+        case dict():
+            return {name: _without_exponents(each) for name, each in value.items()}
     return value
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import CursorResult, Select, delete, func
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote import collections, documents, objects
+from footnote import attributes, collections, documents, objects
 from footnote.clock import from_now
 from footnote.errors import Conflict, DatabaseAway, Invalid, NotFound, TooLarge, Unsupported
 from footnote.ids import new_id
@@ -49,6 +49,7 @@ async def begin(
         raise Invalid("empty_file")
     if size > rt.settings.max_upload_bytes:
         raise TooLarge("too_large", f"The file is over the limit of {rt.settings.max_upload_bytes} bytes.")
+    attributes.checked(fields["metadata"] or {})
     key = documents.object_key(tenant_id)
     async with objects.reserved(rt, key):
         upload = DirectUpload(

@@ -266,6 +266,7 @@ async def test_an_address_is_of_no_use_after_the_end(api: Api, s3: S3Store) -> N
         ({"sha256": "12"}, 422, "invalid_request"),
         ({"unknown": 1}, 422, "invalid_request"),
         ({"metadata": [1]}, 422, "invalid_request"),
+        ({"metadata": {"a": "x" * 70_000}}, 413, "too_large"),
         ({"collection": ".."}, 422, "bad_collection_name"),
         ({"collection": "col_unknown"}, 404, "collection_not_found"),
         ({"callback_url": "ftp://example.org/"}, 422, "url_not_allowed"),

@@ -150,6 +150,22 @@ async def test_odd_but_valid_metadata_is_stored(rt: Runtime, alice: Person, meta
     assert "\x00" not in json.dumps(kept, ensure_ascii=False)
 
 
+@pytest.mark.parametrize("value", ["x" * 70_000, [1e308] * 300, [5e-324] * 300], ids=["text", "large", "small"])
+async def test_metadata_is_bounded_as_it_is_kept(rt: Runtime, alice: Person, value: Any) -> None:
+    metadata = {"a": value}
+    asked = {"text": "The lamp is lit at dusk.", "metadata": metadata}
+    answer = await alice.client.post("/v1/documents/text", json=asked)
+    assert (answer.status_code, answer.json()["code"]) == (413, "too_large"), "however few bytes were sent"
+    assert not await settled(rt)
+    asked["metadata"] = {"a": value[:150]}
+    accepted = await alice.client.post("/v1/documents/text", json=asked)
+    assert accepted.status_code == 202, accepted.text
+    changed = await alice.client.patch(
+        f"/v1/documents/{accepted.json()['document']['id']}", json={"metadata": {"b": 1}}
+    )
+    assert changed.status_code == 200, "what was taken can be changed"
+
+
 async def test_lone_surrogates_in_metadata_are_dropped(rt: Runtime, alice: Person) -> None:
     answer = await alice.client.post(
         "/v1/documents", files={"file": ("a.txt", TEXT)}, data={"metadata": '{"a": "x\\ud800y"}'}
