@@ -37,6 +37,15 @@ def logging_as_in_production() -> None:
     configure_logging(Settings(_env_file=None, log_format="json", log_level="WARNING"))
 
 
+@pytest.fixture(scope="session", autouse=True)
+def patience_with_redis() -> Iterator[None]:
+    """Where tests share the machine, an answer that takes half a second does not mean that Redis is away."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("footnote.limits.REDIS_SECONDS", 10.0)
+        patch.setattr("footnote.runtime.REDIS_SECONDS", 10.0)
+        yield
+
+
 @pytest.fixture(scope="session")
 def stack_directory() -> Iterator[Path]:
     """Short, because a unix socket's path has 108 bytes at most."""

@@ -1,10 +1,13 @@
 """What is in the store, and whose it is."""
 
+import asyncio
 from typing import Any
 
+import pytest
 from sqlalchemy import func, select, true, update
 
 from footnote import objects
+from footnote.clock import from_now
 from footnote.models import Artifact, PagePicture, UnownedObject, Version
 from footnote.runtime import Runtime
 from footnote.storage import LocalStore
@@ -15,6 +18,21 @@ async def set_unowned(rt: Runtime, key: str | None = None, **values: Any) -> Non
     which = UnownedObject.key == key if key else true()
     async with rt.transaction() as session:
         await session.execute(update(UnownedObject).where(which).values(**values))
+
+
+def hold_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is held for a while is held on to every 20 ms."""
+    repeating = Runtime.repeating
+    monkeypatch.setattr(Runtime, "repeating", lambda rt, statement, _seconds: repeating(rt, statement, 0.02))
+
+
+async def kept_again(rt: Runtime, key: str) -> None:
+    """Lets the time of an unowned object run out, and waits until somebody gave it more."""
+    await set_unowned(rt, key, delete_at=from_now(-1))
+    over = select(UnownedObject.key).where(UnownedObject.key == key, UnownedObject.delete_at < func.now())
+    async with rt.sessions() as session, asyncio.timeout(30):
+        while await session.scalar(over):
+            await asyncio.sleep(0.01)
 
 
 async def in_store(rt: Runtime) -> set[str]:

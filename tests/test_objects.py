@@ -17,7 +17,7 @@ from footnote.models import Document, UnownedObject
 from footnote.runtime import Runtime
 from footnote.storage import LocalStore, LocalWriter, writing
 from tests import driving
-from tests.stored import in_store, named, set_unowned, settled
+from tests.stored import hold_often, in_store, kept_again, named, set_unowned, settled
 
 pytestmark = pytest.mark.anyio
 
@@ -143,16 +143,16 @@ async def test_an_object_that_is_given_up_while_it_is_reserved_is_swept_at_once(
 async def test_an_upload_that_takes_longer_than_its_reservation_keeps_its_object(
     committing_rt: Runtime, tenant: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(objects, "RESERVED_SECONDS", 0.3)
+    hold_often(monkeypatch)
     rt = committing_rt
     key = documents.object_key(tenant)
     upload = await driving.put(rt, tenant, b"x" * 8, "a.txt")
     async with objects.reserved(rt, key):
         async with writing(rt.store, key) as out:
-            for _ in range(10):
+            for _ in range(3):
                 await out.write(b"x")
-                await asyncio.sleep(0.1)
-                await objects.sweep(rt)
+                await kept_again(rt, key)
+                assert await objects.sweep(rt) == 0
         await accept(rt, tenant, replace(upload, object_key=key))
     assert await settled(rt) == {key} == await named(rt)
 

@@ -169,7 +169,7 @@ async def in_embedding(rt: Runtime, tenant: str, good: int = 0) -> tuple[str, He
 
 
 async def test_a_step_that_takes_long_keeps_its_lease_and_shows_progress(committing_rt: Runtime, tenant: str) -> None:
-    rt = quick(committing_rt, lease_seconds=0.5)
+    rt = quick(committing_rt, lease_seconds=10)
     job_id, held, task = await in_embedding(rt, tenant, good=2)
     first = (await job_of(rt, job_id)).lease_until
 

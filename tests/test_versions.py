@@ -121,8 +121,8 @@ async def test_a_new_version_is_accepted_while_the_one_before_is_being_stored_an
     monkeypatch.setattr(upsert, "_insert_rows", endless)
     storing = asyncio.create_task(ingest.run_step(rt, older, "upsert"))
     await inserted.wait()
-    newest = await asyncio.wait_for(driving.accept(rt, tenant, paragraphs(4, "third"), external_id="e"), 1)
-    assert not await asyncio.wait_for(storing, 2)
+    newest = await asyncio.wait_for(driving.accept(rt, tenant, paragraphs(4, "third"), external_id="e"), 20)
+    assert not await asyncio.wait_for(storing, 20)
     assert (await job_of(rt, older)).state == "cancelled"
     assert ["of the first" in chunk.text for chunk in await chunks_of(rt, document_id)] == [True] * 3
     monkeypatch.undo()

@@ -15,7 +15,6 @@ from sqlalchemy import delete, func, select, update
 
 from footnote import deletion, direct_uploads, documents, intake, objects
 from footnote.audit import audit
-from footnote.clock import from_now
 from footnote.errors import Unavailable
 from footnote.models import DirectUpload, Document, IdempotencyKey, Job, UnownedObject, Version
 from footnote.runtime import Runtime
@@ -24,7 +23,7 @@ from tests import driving
 from tests.api.test_idempotency import Api, refused, serving
 from tests.api.test_uploads import PNG, TEXT
 from tests.conftest import Person
-from tests.stored import named, set_unowned
+from tests.stored import hold_often, kept_again, named, set_unowned
 from tests.test_storage import aws, keys, parts_left, s3, s3_endpoint
 
 __all__ = ["aws", "s3", "s3_endpoint"]  # fixtures
@@ -465,17 +464,16 @@ async def test_a_beginning_that_fails_leaves_nothing(api: Api, s3: S3Store, monk
 async def test_a_long_look_at_the_bytes_is_not_overtaken_by_the_sweep(
     api: Api, s3: S3Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(objects, "RESERVED_SECONDS", 0.3)
+    hold_often(monkeypatch)
     begun = await begin(api)
     await send(begun, TEXT)
     look_through = intake.look_through
 
-    async def slow(*given: Any) -> Any:
-        await set_unowned(api.rt, delete_at=from_now(0.3))
-        for _ in range(10):
-            await asyncio.sleep(0.1)
-            await objects.sweep(api.rt)
-        return await look_through(*given)
+    async def slow(rt: Runtime, key: str, filename: str) -> Any:
+        for _ in range(3):
+            await kept_again(rt, key)
+            assert await objects.sweep(rt) == 0
+        return await look_through(rt, key, filename)
 
     monkeypatch.setattr(direct_uploads, "look_through", slow)
     assert (await complete(api, begun)).status_code == 202

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import httpx2
 import pytest
-from sqlalchemy import update
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import ClientDisconnect
 
@@ -21,7 +21,7 @@ from tests import driving
 from tests.api.test_idempotency import KEY, Api, refused, serving
 from tests.api.test_uploads import END, MULTIPART, TEXT, file_part
 from tests.fakes import FakeEmbedder
-from tests.stored import in_store, named, settled
+from tests.stored import hold_often, in_store, named, settled
 
 pytestmark = pytest.mark.anyio
 
@@ -134,10 +134,14 @@ async def test_a_key_held_by_a_process_that_died_is_free_after_a_minute(api: Api
 async def test_a_request_that_takes_longer_than_a_minute_holds_its_key(
     api: Api, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(idempotency, "HELD_SECONDS", 0.3)
+    hold_often(monkeypatch)
     body, task = await in_flight(api)
-    for _ in range(10):
-        await asyncio.sleep(0.1)
+    for _ in range(3):
+        await api.age_key(held_until=from_now(-1))
+        over = select(IdempotencyKey.key).where(IdempotencyKey.held_until < func.now())
+        async with api.rt.sessions() as session, asyncio.timeout(30):
+            while await session.scalar(over):
+                await asyncio.sleep(0.01)
         refused(await api.post(), 409, "request_in_flight")
     body.go_on.set()
     assert (await task).status_code == 202
