@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import func, select
+from sqlalchemy import text as sql
 
 from footnote import collections, deletion, documents, ingest, jobs, reingestion, retrieval
 from footnote.audit import audit
@@ -236,6 +237,38 @@ async def test_a_version_is_cut_in_one_way_from_its_first_part_to_its_last(
     assert max(map(len, await texts(rt, accepted.details.document.id))) <= 200
 
 
+async def test_a_change_at_the_moment_a_version_is_begun_is_not_missed(
+    committing_rt: Runtime, tenant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The step has read the settings and has not written them yet; who looks for stale documents finds none."""
+    rt = committing_rt
+    accepted = await driving.accept(rt, tenant, paragraphs(6))
+    reading, go_on = asyncio.Event(), asyncio.Event()
+    renew = jobs.renew
+
+    async def slow(*arguments: Any) -> None:
+        reading.set()
+        await go_on.wait()
+        await renew(*arguments)
+
+    async def change_and_review() -> None:
+        await change(rt, tenant, LARGER)
+        await reingestion.review(rt)
+
+    monkeypatch.setattr(jobs, "renew", slow)
+    chunking = asyncio.create_task(ingest.run_step(rt, accepted.details.job.id, "chunk"))
+    await reading.wait()
+    changing = asyncio.create_task(change_and_review())
+    async with rt.sessions() as session, asyncio.timeout(10):
+        while not changing.done() and not await session.scalar(sql("SELECT count(*) FROM pg_locks WHERE NOT granted")):
+            await asyncio.sleep(0.01)
+    go_on.set()
+    await asyncio.gather(chunking, changing)
+    monkeypatch.undo()
+    await work(rt)
+    assert len(await texts(rt, accepted.details.document.id)) == 1
+
+
 async def test_uploads_go_first_and_what_is_made_anew_is_queued_a_few_at_a_time(
     committing_rt: Runtime, tenant: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -260,6 +293,15 @@ async def test_several_reviewers_make_each_document_anew_once(committing_rt: Run
         await asyncio.gather(*(reingestion.review(rt) for _ in range(4)), change(rt, tenant, LARGER))
     await work(rt)
     assert [(await document_of(rt, each)).newest_version for each in ids] == [2] * 12
+
+
+async def test_changes_while_documents_are_looked_through_are_not_lost(committing_rt: Runtime, tenant: str) -> None:
+    rt = committing_rt
+    ids = [await driving.ready(rt, tenant, paragraphs(6, f"topic{number}")) for number in range(6)]
+    for settings in (LARGER, AS_CONFIGURED, LARGER, AS_CONFIGURED, LARGER):
+        await asyncio.gather(*(reingestion.review(rt) for _ in range(3)), change(rt, tenant, settings))
+    await work(rt)
+    assert [len(await texts(rt, each)) for each in ids] == [1] * 6
 
 
 async def test_nobody_is_told_of_what_is_only_made_anew(committing_rt: Runtime, tenant: str) -> None:
@@ -313,6 +355,8 @@ async def test_what_failed_to_be_made_anew_is_tried_again_by_the_next_change(
     assert await texts(rt, document_id) == before
     again = await driving.accept(rt, tenant, paragraphs(6), callback_url="http://127.0.0.1:9/hook")
     assert again.deduplicated
+    version = await version_of(rt, (await document_of(rt, document_id)).active_version_id or "")
+    assert {version.object_key, again.details.version.object_key} <= await settled(rt), "it is still seen"
     assert (await driving.run(rt, again.details.job.id)).state == "succeeded"
     assert len(await texts(rt, document_id)) == 1
     assert await settled(rt) == await named(rt)
@@ -400,11 +444,11 @@ async def test_while_the_language_changes_each_document_is_found_by_its_own(
 ) -> None:
     rt = committing_rt
     for number in range(2):
-        await driving.ready(rt, tenant, f"Die Häuser am Hafen Nummer {number} und running boats.")
+        await driving.ready(rt, tenant, f"Die Häuser am Hafen Nummer {number} sind sheer happiness.")
 
     async def counts() -> tuple[int, int]:
         by_german = await search(rt, tenant, "Haus", mode="keyword")
-        return len(by_german), len(await search(rt, tenant, "runs", mode="keyword"))
+        return len(by_german), len(await search(rt, tenant, "happy", mode="keyword"))
 
     assert await counts() == (0, 2)
     await change(rt, tenant, {"language": "german"})
@@ -489,6 +533,32 @@ async def test_chunks_in_tokens_are_counted_by_the_collections_own_model(
 
 
 # -- deletion ------------------------------------------------------------------------------------------------
+
+
+async def test_a_collection_is_not_gone_before_an_upload_that_has_found_it(
+    committing_rt: Runtime, tenant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rt = committing_rt
+    await create(rt, tenant, "papers")
+    found, go_on = asyncio.Event(), asyncio.Event()
+    lock = documents._lock
+
+    async def slow(*arguments: Any) -> None:
+        found.set()
+        await go_on.wait()
+        await lock(*arguments)
+
+    monkeypatch.setattr(documents, "_lock", slow)
+    uploading = asyncio.create_task(driving.accept(rt, tenant, "New.", collection="papers"))
+    await found.wait()
+    deleting = asyncio.create_task(deletion.remove_collection(rt, tenant, "papers"))
+    async with rt.sessions() as session, asyncio.timeout(10):
+        while not deleting.done() and not await session.scalar(sql("SELECT count(*) FROM pg_locks WHERE NOT granted")):
+            await asyncio.sleep(0.01)
+    go_on.set()
+    await uploading
+    assert (await deleting).counts["documents"] == 1
+    assert (await settled(rt), await rows(rt)) == (set(), {})
 
 
 async def test_an_upload_while_its_collection_is_deleted_is_gone_or_in_a_new_one(
