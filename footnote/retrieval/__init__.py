@@ -3,6 +3,7 @@
 Where there is a reranker, it has its say in between.
 """
 
+import asyncio
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -129,10 +130,11 @@ async def search(rt: Runtime, query: Query) -> Found:
     async with rt.transaction() as session:
         most = max(query.candidates, asked)
         candidates = await _candidates(session, query, filled, points, most)
-    found = Found(_distinct(query, candidates, asked))
+    # In threads: hundreds of long texts take a second or two to compare, in which others are answered.
+    found = Found(await asyncio.to_thread(_distinct, query, candidates, asked))
     if reranker is not None and found.hits:
         found = await _reranked(reranker, query, found.hits, asked)
-    hits = _chosen(query, found.hits)
+    hits = await asyncio.to_thread(_chosen, query, found.hits)
     if query.expand != "none" and hits:
         async with rt.transaction() as session:
             around = await expansion.around(session, query.tenant_id, [each.key for each in hits], query.expand)

@@ -56,7 +56,7 @@ _FUSED = {
 fused AS (
     SELECT version_id, position, {by_vector} AS score, similarity, NULL::float AS coverage, rank AS vector_rank,
            NULL::bigint AS keyword_rank, NULL::float AS bm25, NULL::bigint AS needles
-    FROM vector ORDER BY rank LIMIT :candidates
+    FROM vector ORDER BY rank, version_id, position LIMIT :candidates
 )""",
     "keyword": f""",
 fused AS (
