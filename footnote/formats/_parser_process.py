@@ -59,7 +59,7 @@ async def _start(what: str, path: Path, media_type: str, limits: "ParseLimits", 
     command = [sys.executable, "-m", "footnote.formats.child", what, media_type, str(path)]
     command += [str(limits.cpu_seconds), str(limits.memory_bytes), json.dumps(asked)]
     return await asyncio.create_subprocess_exec(
-        *command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env=environment, limit=_BUFFER, process_group=0
+        *command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env=environment, limit=_BUFFER, start_new_session=True
     )
 
 

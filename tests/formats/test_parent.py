@@ -9,11 +9,13 @@ import sys
 import time
 import zipfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 import anyio
 import pytest
+import uvloop
 
 from footnote.errors import DocumentRejected
 from footnote.formats import Page, _parser_process, module_for, paginate
@@ -199,6 +201,22 @@ async def test_a_child_that_cannot_start_says_nothing_about_the_document(
     monkeypatch.setattr("footnote.formats._parser_process.sys.executable", "/bin/false")
     with pytest.raises(RuntimeError, match="did not start: the parser ended with status 1"):
         await pages_of(endless)
+
+
+@pytest.fixture(scope="module")
+def server_loop() -> Callable[[], asyncio.AbstractEventLoop]:
+    """The event loop that uvicorn chooses."""
+    uvloop.new_event_loop().close()  # the first one of a process opens a pipe for signals, which stays
+    return uvloop.new_event_loop
+
+
+def test_the_event_loop_of_the_server_starts_and_ends_it_too(
+    server_loop: Callable[[], asyncio.AbstractEventLoop], endless: Path
+) -> None:
+    impatient = replace(LIMITS, wall_seconds=1)
+    with asyncio.Runner(loop_factory=server_loop) as runner:
+        assert len(runner.run(pages_of(SAMPLES / "handbook.pdf", "application/pdf"))) > 1
+        assert runner.run(rejection(endless, limits=impatient)).code == "too_complex"
 
 
 async def test_cancellation_ends_the_child(endless: Path) -> None:
