@@ -192,8 +192,8 @@ async def test_who_works_by_the_old_chunking_does_not_get_to_the_end(
     monkeypatch.setattr(ingest.upsert, "_insert_rows", slow)
     storing = asyncio.create_task(ingest.run_step(rt, job_id, "upsert"))
     await inserted.wait()
-    await asyncio.wait_for(change(rt, tenant, LARGER), 2)
-    await asyncio.wait_for(reingestion.review(rt), 2)
+    await asyncio.wait_for(change(rt, tenant, LARGER), 20)
+    await asyncio.wait_for(reingestion.review(rt), 20)
     go_on.set()
     assert not await storing
     monkeypatch.undo()

@@ -27,7 +27,7 @@ from tests.conftest import Person
 
 pytestmark = pytest.mark.anyio
 LIMIT = 64 * 1024
-IDLE = 0.5
+IDLE = 1.5
 
 
 @pytest.fixture
@@ -206,7 +206,7 @@ async def test_bodies_that_stall_or_lie(server: Server) -> None:
     async with _sending(server, f"Content-Length: {len(whole)}\r\n\r\n".encode()) as (reader, writer):
         for begin in range(0, len(whole), 40):
             writer.write(whole[begin : begin + 40])
-            await asyncio.sleep(IDLE / 4)
+            await asyncio.sleep(IDLE / 5)
         assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)).startswith(b"HTTP/1.1 202 ")
 
 
