@@ -135,6 +135,7 @@ def _goals(report: Report, thrown: list[Thrown], theirs: list[Thrown], watch: Wa
     report.exactly("real files that did not end", 0, sum(not each.met for each in theirs))
     report.exactly("answers of 5xx", 0, sum(each.outcome.startswith("5") for each in everyone))
     report.exactly("the worker and the API are the same and well", "yes", "yes" if unharmed else "no")
+    report.exactly("parsers were seen at work", "yes", "yes" if watch.memory_mib else "no")
     report.at_most("CPU of a parser, the most", CPU_SECONDS + 2, max(watch.cpu_seconds.values(), default=0.0))
     report.at_most("memory of a parser, the most", MEMORY_MIB, max(watch.memory_mib.values(), default=0.0), "MiB")
 
