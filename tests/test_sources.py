@@ -232,6 +232,12 @@ async def test_the_route_takes_an_address(alice: Person) -> None:
     assert (document["filename"], document["source_url"], document["status"]) == ("2020.pdf", body["url"], "queued")
 
 
+async def test_an_address_is_cleaned_before_it_is_kept(alice: Person) -> None:
+    answer = await alice.client.post("/v1/documents/url", json={"url": "https://example.com/a\x00.txt"})
+    assert answer.status_code == 202, answer.text
+    assert answer.json()["document"]["source_url"] == "https://example.com/a.txt"
+
+
 # -- archives ------------------------------------------------------------------------------------------------
 
 

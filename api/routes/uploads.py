@@ -11,7 +11,7 @@ from api.deps import IdempotencyKey, Plain, RuntimeDep, Writer
 from api.errors import problem_body, request_id_of
 from api.schemas.documents import AcceptedOut, BatchOut
 from api.schemas.uploads import DirectUploadOut
-from api.uploads import Rejected, UploadFields
+from api.uploads import Rejected, UploadFields, Url
 from footnote import direct_uploads, documents, idempotency, outgoing
 from footnote.errors import FootnoteError
 from footnote.idempotency import Once
@@ -64,7 +64,7 @@ class TextIn(UploadFields):
 class UrlIn(UploadFields):
     """An address to fetch a document from."""
 
-    url: Annotated[str, Field(min_length=1, max_length=2048)]
+    url: Annotated[Url, Field(min_length=1)]
     filename: Annotated[
         str | None, Field(min_length=1, max_length=255, description="Default: as the address says.")
     ] = None
