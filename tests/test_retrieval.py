@@ -260,6 +260,16 @@ async def test_nothing_is_asked_of_the_provider_for_nothing(rt: Runtime, corpus:
     assert len(rt.embedder.seen) == seen  # type: ignore[attr-defined]
 
 
+@pytest.mark.parametrize("unknown", ["unheard{}", "UN-{}"])
+async def test_what_no_chunk_holds_takes_nothing_from_what_some_hold(
+    rt: Runtime, corpus: tuple[str, list[Stored]], unknown: str
+) -> None:
+    question = " ".join(unknown.format(number) for number in range(90)) + " lamp"
+    hits = await found(rt, corpus[0], question, mode="keyword")
+    assert hits
+    assert all("lamp" in f"{hit.subject} {hit.text}".lower() for hit in hits)
+
+
 async def test_many_candidates_are_cut_to_the_rarest_lexemes(
     rt: Runtime, corpus: tuple[str, list[Stored]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,7 +16,7 @@ POSTINGS = 10_000  # lexemes fetch what holds them, the rarest first, until ther
 MOST_POSTINGS = 10_000  # of one lexeme, in a large scope
 SCORED = 1000  # of what was fetched, by the weight of the lexemes held
 K1, B = 1.8, 0.75
-LEXEMES = 64  # of a question, the rarest
+LEXEMES = 64  # of a question: the rarest of those that there are
 RARE_SHARE = 0.01  # an identifier in more of the chunks names nothing in particular
 PHRASES = 8
 NEEDLES = 1.0  # for holding all that must match to the letter: as much as the best of all words
@@ -65,7 +65,7 @@ weighted AS MATERIALIZED (
     SELECT lexeme, tsq, df, ln(1 + greatest(size - df + 0.5, 0.5) / (df + 0.5)) AS idf,
            exact AND df BETWEEN 1 AND greatest(1, size * :rare_share) AS is_needle,
            sum(df) OVER (ORDER BY df, lexeme) - df AS before
-    FROM counted, whole ORDER BY df, lexeme LIMIT :lexemes
+    FROM counted, whole ORDER BY df = 0, df, lexeme LIMIT :lexemes
 )"""
 
 # A small scope counts for itself.
