@@ -19,7 +19,7 @@ from scripts.evaluation.goals import BM25, FUSED, HYBRID, IDENTIFIERS, KEYWORD, 
 from scripts.evaluation.metrics import Run
 from scripts.evaluation.product import Product, running
 from scripts.evaluation.results import Result
-from scripts.evaluation.sets import Set
+from scripts.evaluation.sets import UNTITLED, Set
 
 INTERRUPTED = 130
 # A variant is a name and what a search request says beside the question. One that the API does not know is left out.
@@ -61,9 +61,17 @@ async def baselines(product: Product, one: Set, data: Path) -> dict[str, Run]:
 
 
 def chosen(names: Sequence[str], corpora: Path, data: Path) -> Iterator[Set]:
-    """The sets of these names, or all there are: our own, and the folders with judgements in `corpora`."""
+    """The sets of these names, or all there are: our own, and the folders with judgements in `corpora`.
+
+    `NAME-untitled` is the set NAME with numbers for file names.
+    """
     for name in names or [IDENTIFIERS, *sorted(path.parent.name for path in corpora.glob("*/qrels.jsonl"))]:
-        yield identifiers.make(data / IDENTIFIERS) if name == IDENTIFIERS else sets.load(corpora / name)
+        if name == IDENTIFIERS:
+            yield identifiers.make(data / IDENTIFIERS)
+        elif name.endswith(UNTITLED):
+            yield sets.untitled(sets.load(corpora / name.removesuffix(UNTITLED)), data / name)
+        else:
+            yield sets.load(corpora / name)
 
 
 def variant(words: str) -> tuple[str, dict[str, Any]]:
@@ -74,7 +82,9 @@ def variant(words: str) -> tuple[str, dict[str, Any]]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m scripts.evaluation", description=__doc__)
-    parser.add_argument("--set", nargs="+", default=[], help="only these: identifiers, or folders of the corpora")
+    parser.add_argument(
+        "--set", nargs="+", default=[], help="only these: identifiers, folders of the corpora, and NAME-untitled"
+    )
     parser.add_argument("--mode", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     parser.add_argument(
         "--try", nargs="+", type=variant, default=[], metavar="NAME=JSON", help="other variants", dest="more"

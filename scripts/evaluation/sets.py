@@ -2,11 +2,13 @@
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+UNTITLED = "-untitled"
 PARTS = ("all", "dev", "test")
 BY_DOCUMENT = ("nDCG@10", "recall@10", "recall@100", "MRR")
 BY_PAGE = ("hit@1", "hit@5", "hit@10", "nDCG@10", "MRR")
@@ -61,6 +63,27 @@ def load(folder: Path) -> Set:
     judged = {question: judgements[question] for question in questions}
     metrics, main = (BY_PAGE, "hit@5") if by_page else (BY_DOCUMENT, "nDCG@10")
     return Set(folder.name, folder / "documents", questions, judged, metrics, main, by_page)
+
+
+def untitled(one: Set, folder: Path) -> Set:
+    """The same set with files that are called by numbers, in `folder`: what the titles of documents contribute."""
+    documents = folder / "documents"
+    documents.mkdir(parents=True, exist_ok=True)
+    numbers = {}
+    for number, path in enumerate(sorted(one.documents.iterdir())):
+        numbers[path.stem] = f"{number:05}"
+        named = documents / f"{number:05}{path.suffix}"
+        if not named.exists():
+            shutil.copyfile(path, named)
+
+    def renamed(name: str) -> str:
+        stem, *page = name.split("#")
+        return "#".join([numbers[stem], *page])
+
+    judgements = {
+        question: {renamed(name): gain for name, gain in judged.items()} for question, judged in one.judgements.items()
+    }
+    return replace(one, name=f"{one.name}{UNTITLED}", documents=documents, judgements=judgements)
 
 
 def _rows(path: Path) -> Iterable[dict[str, Any]]:

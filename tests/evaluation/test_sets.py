@@ -38,6 +38,26 @@ def test_judgements_of_pages_make_a_set_by_page(tmp_path):
     assert (one.by_page, one.main) == (True, "hit@5")
 
 
+def test_an_untitled_set_is_the_same_under_numbers(tmp_path):
+    documents = tmp_path / "given" / "documents"
+    documents.mkdir(parents=True)
+    for name in ("b.pdf", "a.txt"):
+        (documents / name).write_text(name)
+    one = corpus(
+        tmp_path / "given",
+        {"query_id": "2", "doc_id": "a", "page": 60, "relevance": 1},
+        {"query_id": "3", "doc_id": "b", "page": 1, "relevance": 2},
+    )
+    for _ in range(2):
+        other = sets.untitled(one, tmp_path / "made")
+        assert (other.name, other.questions, other.by_page) == ("given-untitled", one.questions, True)
+        assert other.judgements == {"2": {"00000#60": 1}, "3": {"00001#1": 2}}
+        assert {path.name: path.read_text() for path in other.documents.iterdir()} == {
+            "00000.txt": "a.txt",
+            "00001.pdf": "b.pdf",
+        }
+
+
 def test_every_question_is_in_one_half_and_stays_there():
     halves = Counter(map(sets.part_of, map(str, range(1000))))
     assert halves.keys() == {"dev", "test"}
