@@ -168,7 +168,7 @@ class Settings(BaseSettings):
         "FOOTNOTE_FETCH_ALLOW_PRIVATE", False, "Fetch documents from loopback and private addresses, too."
     )
     chunk_size: int = _env(
-        "FOOTNOTE_CHUNK_SIZE", 1000, "Longest chunk of a new collection, in characters.", ge=100, le=8000
+        "FOOTNOTE_CHUNK_SIZE", 1200, "Longest chunk of a new collection, in characters.", ge=100, le=8000
     )
     chunk_overlap: int = _env(
         "FOOTNOTE_CHUNK_OVERLAP",
