@@ -67,10 +67,9 @@ async def accept(
     collections.embedder_of(rt, target)  # or it would be refused only later
     await _lock(session, target.id, external_id or upload.sha256.hex())
     existing = await _existing(session, target.id, external_id, upload.sha256)
-    if existing is not None and existing.sha256 == upload.sha256 and await _repeats(session, existing, upload):
+    if existing is not None and await _repeats(session, existing, upload):
         existing.attributes = existing.attributes if metadata is None else metadata
         await _again(session, existing, upload, callback_url, request_id)
-        await session.refresh(existing)  # metadata as Postgres keeps it, so that every later answer is the same
         return Accepted(await get(session, tenant_id, existing.id), True)
     if existing is None:
         existing = Document(
@@ -109,7 +108,9 @@ async def _existing(
 
 
 async def _repeats(session: AsyncSession, document: Document, upload: Upload) -> bool:
-    """Whether there is nothing new in an upload of the same bytes: an address may hold others by now."""
+    """Whether there is nothing new in an upload: the same bytes, unless an address may hold others by now."""
+    if document.sha256 != upload.sha256:
+        return False
     job = await session.get_one(Job, document.job_id)
     return upload.source_url is None or job.state in jobs.UNFINISHED
 
@@ -133,6 +134,7 @@ async def _again(
         await objects.give_up(session, [upload.object_key])
     if callback_url:
         await webhooks.subscribe(session, job, callback_url)
+    await session.refresh(document)  # metadata as Postgres keeps it, so that every later answer is the same
 
 
 async def _supersede(
