@@ -111,7 +111,8 @@ async def chosen(session: AsyncSession, tenant_id: str, names_or_ids: Sequence[s
     """The named collections, or all of the tenant's. Raises NotFound."""
     if names_or_ids is None:
         return list((await session.scalars(_visible(tenant_id))).all())
-    return [await find(session, tenant_id, name) for name in dict.fromkeys(names_or_ids)]
+    found = [await find(session, tenant_id, name) for name in dict.fromkeys(names_or_ids)]
+    return list({each.id: each for each in found}.values())
 
 
 _COUNTS = text(

@@ -12,9 +12,11 @@ import pytest
 from sqlalchemy import delete, event, select, text, update
 
 from footnote import deletion, retrieval
+from footnote.errors import TimedOut
 from footnote.models import Chunk, Corpus, FrequentLexeme
 from footnote.retrieval import Hit, Query
 from footnote.retrieval import corpus as corpora
+from footnote.retrieval.fusion import HITS
 from footnote.runtime import Runtime
 from tests import driving
 from tests.driving import paragraphs
@@ -414,3 +416,17 @@ async def test_a_year_is_found_however_the_question_writes_it(rt: Runtime) -> No
         await driving.ready(rt, tenant_id, f"In {year} the keepers bought oil.", f"y{year}.txt")
     hits = await found(rt, tenant_id, "Which oil was bought in FY2017?", mode="keyword")
     assert "2017" in hits[0].text
+
+
+async def test_a_search_that_takes_too_long_is_ended(
+    rt: Runtime, corpus: tuple[str, list[Stored]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("footnote.retrieval.scope.STATEMENT_SECONDS", 0.1)
+    monkeypatch.setattr(retrieval, "HITS", HITS.replace("FROM fused f", "FROM fused f CROSS JOIN pg_sleep(30)"))
+    with pytest.raises(TimedOut, match="search_too_slow"):
+        await found(rt, corpus[0], "lamp")
+
+
+async def test_many_identifiers_leave_room_for_words(rt: Runtime, corpus: tuple[str, list[Stored]]) -> None:
+    crowd = [f"aa-{number}" for number in range(400)]
+    assert await found(rt, corpus[0], " ".join(["lamp", *crowd]), mode="keyword")

@@ -61,14 +61,18 @@ def flower() -> None:
     )
 
 
-def migrate() -> None:
+def migrate(
+    show_key: Annotated[
+        bool, typer.Option(help="Print the first API key, or only keep it in the data directory.")
+    ] = True,
+) -> None:
     """Make the database ready: run migrations; on a new database make the first API key."""
     from footnote import bootstrap
 
     settings = Settings()
     bootstrap.migrate()
     secret = asyncio.run(bootstrap.ensure_first_tenant(settings))
-    if secret:
+    if secret and show_key:
         typer.echo(f"API key (kept in {settings.data_dir / 'api_key'}): {secret}")
 
 

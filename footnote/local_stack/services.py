@@ -38,8 +38,8 @@ class Programs:
     services: tuple[Service, ...]
 
 
-def _footnote(command: str) -> list[str]:
-    return [sys.executable, "-m", "footnote", command]
+def _footnote(*command: str) -> list[str]:
+    return [sys.executable, "-m", "footnote", *command]
 
 
 def programs() -> Programs:
@@ -50,7 +50,7 @@ def programs() -> Programs:
         Service("dispatcher", _footnote("dispatcher")),
         Service("flower", _footnote("flower"), required=False),
     )
-    return Programs(_footnote("migrate"), services)
+    return Programs(_footnote("migrate", "--no-show-key"), services)
 
 
 def postgres_service(server: postgres.Postgres) -> Service:

@@ -16,6 +16,7 @@ POSTINGS = 10_000  # lexemes fetch what holds them, the rarest first, until ther
 MOST_POSTINGS = 10_000  # of one lexeme, in a large scope
 SCORED = 1000  # of what was fetched, by the weight of the lexemes held
 K1, B = 1.8, 0.75
+COUNTED = 2000  # lexemes of a question, of more than that any
 LEXEMES = 64  # of a question: the rarest of those that there are
 RARE_SHARE = 0.01  # an identifier in more of the chunks names nothing in particular
 PHRASES = 8
@@ -35,6 +36,7 @@ def leg(scope: Scope, question: str, languages: Collection[str], *, large: bool,
         "postings": POSTINGS,
         "most": MOST_POSTINGS,
         "scored": SCORED,
+        "counted": COUNTED,
         "lexemes": LEXEMES,
     }
     besides = "UNION SELECT version_id, position FROM vector" if beside_vector else ""
@@ -57,7 +59,8 @@ named AS (
 lexeme AS MATERIALIZED (
     SELECT n.lexeme, bool_or(n.exact) AS exact,
            ('''' || replace(replace(n.lexeme, '\\', '\\\\'), '''', '''''') || '''')::tsquery AS tsq
-    FROM named n GROUP BY n.lexeme ORDER BY 2 DESC, 1 LIMIT 4 * :lexemes
+    FROM named n GROUP BY n.lexeme
+    ORDER BY row_number() OVER (PARTITION BY bool_or(n.exact) ORDER BY hashtext(n.lexeme)) LIMIT :counted
 ),"""
 
 _WEIGHTED = """
@@ -68,13 +71,14 @@ weighted AS MATERIALIZED (
     FROM counted, whole ORDER BY df = 0, df, lexeme LIMIT :lexemes
 )"""
 
-# A small scope counts for itself.
+# A small scope counts for itself. Each text is read once for all lexemes: the index on them is shared by all tenants,
+# and where theirs are many, Postgres would read it again for each.
 _SMALL = """
 whole AS (SELECT greatest(count(*), 1)::float AS size, greatest(avg(c.words), 1) AS words FROM chunk c WHERE {scope}),
 posting AS MATERIALIZED (
-    SELECT l.lexeme, p.* FROM lexeme l, LATERAL (
-        SELECT c.version_id, c.position, c.words FROM chunk c WHERE {scope} AND c.tsv @@ l.tsq
-    ) AS p
+    SELECT l.lexeme, c.version_id, c.position, c.words
+    FROM chunk c CROSS JOIN LATERAL (SELECT strip(c.tsv) AS lexemes OFFSET 0) AS held
+    JOIN lexeme l ON held.lexemes @@ l.tsq WHERE {scope}
 ),
 counted AS (
     SELECT lexeme, l.tsq, l.exact, count(p.position) AS df

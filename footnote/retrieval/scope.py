@@ -6,9 +6,14 @@ from typing import Any
 
 from pgvector.sqlalchemy import HALFVEC
 from sqlalchemy import Result, bindparam, text
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from footnote.errors import TimedOut
 from footnote.filters import Filter, sql
+
+STATEMENT_SECONDS = 20  # nobody waits longer for a search, and its connection is another's meanwhile
+_QUERY_CANCELED = "57014"
 
 # The tenant wall of retrieval: each leg reads chunks through this condition and no other.
 WALL = "c.tenant_id = :tenant AND c.collection_id = ANY(CAST(:collections AS text[]))"
@@ -38,10 +43,18 @@ class Scope:
         return self.is_filtered or "documents" in self.parameters
 
     async def run(self, session: AsyncSession, statement: str, **parameters: Any) -> Result[Any]:
+        """Raises TimedOut(search_too_slow)."""
         bound = text(statement)
         vectors = [name for name in self.parameters if name.startswith("vector_")]
         bound = bound.bindparams(*(bindparam(name, type_=HALFVEC()) for name in vectors))
-        return await session.execute(bound, self.parameters | parameters)
+        await session.execute(text(f"SET LOCAL statement_timeout = '{STATEMENT_SECONDS}s'"))
+        try:
+            return await session.execute(bound, self.parameters | parameters)
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", None) != _QUERY_CANCELED:
+                raise
+            message = "The search took too long. Ask a shorter question, or name fewer collections or documents."
+            raise TimedOut("search_too_slow", message) from error
 
     async def exceeds(self, session: AsyncSession, chunks: int) -> bool:
         """Whether there are more chunks than that. If not, a filter is done with: its documents are named instead."""
