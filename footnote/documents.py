@@ -13,6 +13,7 @@ from footnote.filters import Filter, sql
 from footnote.ids import new_id
 from footnote.intake import Upload
 from footnote.models import Chunk, Collection, Document, Job, Page, Version
+from footnote.models.documents import VISIBLE
 from footnote.runtime import Runtime
 from footnote.tenants import scoped
 from footnote.text import clean
@@ -69,7 +70,7 @@ async def accept(
     if existing is not None and await _repeats(session, existing, upload):
         existing.attributes = existing.attributes if metadata is None else metadata
         await _again(session, existing, upload, callback_url, request_id)
-        return Accepted(await get(session, tenant_id, existing.id), True)
+        return await _accepted(session, existing, True)
     if existing is None:
         existing = Document(
             id=new_id("doc"),
@@ -88,7 +89,7 @@ async def accept(
         await _supersede(session, existing, upload, metadata)
     await session.flush()
     await _start(session, existing, upload, callback_url, request_id)
-    return Accepted(await get(session, tenant_id, existing.id), False)
+    return await _accepted(session, existing, False)
 
 
 async def _lock(session: AsyncSession, collection_id: str, what: str) -> None:
@@ -152,7 +153,7 @@ async def _supersede(
 
 async def patch_metadata(session: AsyncSession, tenant_id: str, document_id: str, patch: dict[str, Any] | None) -> None:
     """Merges the patch into the metadata as RFC 7396 has it. Raises NotFound, TooLarge."""
-    chosen = scoped(Document, tenant_id).where(Document.id == document_id)
+    chosen = scoped(Document, tenant_id).where(Document.id == document_id, VISIBLE)
     document = await session.scalar(chosen.with_for_update(key_share=True))
     if document is None:
         raise _unknown(document_id)
@@ -248,11 +249,16 @@ def _details(tenant_id: str) -> Select[Document, Version, Job, str]:
 
 async def get(session: AsyncSession, tenant_id: str, document_id: str) -> Details:
     """Raises NotFound."""
-    found = (await session.execute(_details(tenant_id).where(Document.id == document_id))).one_or_none()
+    found = (await session.execute(_details(tenant_id).where(Document.id == document_id, VISIBLE))).one_or_none()
     if found is None:
         raise _unknown(document_id)
-    document, version, job, name = found
-    return Details(document, version, job, name)
+    return Details(*found)
+
+
+async def _accepted(session: AsyncSession, document: Document, deduplicated: bool) -> Accepted:
+    """Also if the collection is being deleted since: then the document goes with it."""
+    found = await session.execute(_details(document.tenant_id).where(Document.id == document.id))
+    return Accepted(Details(*found.one()), deduplicated)
 
 
 def _unknown(document_id: str) -> NotFound:
@@ -271,7 +277,7 @@ async def page_of(
     filter: Filter | None = None,
 ) -> list[Details]:
     """Newest first, `limit` at most, older than the id `before`."""
-    query = _details(tenant_id).order_by(Document.id.desc()).limit(limit)
+    query = _details(tenant_id).where(VISIBLE).order_by(Document.id.desc()).limit(limit)
     if before:
         query = query.where(Document.id < before)
     if collection:

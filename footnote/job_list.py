@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import collections, jobs
 from footnote.models import Document, Job, Version
+from footnote.models.documents import VISIBLE
 from footnote.tenants import scoped
 
 
@@ -64,7 +65,7 @@ async def retry(session: AsyncSession, tenant_id: str, wanted: JobFilter, *, lim
 
 
 async def _chosen(session: AsyncSession, tenant_id: str, wanted: JobFilter) -> Select[Job]:
-    query = scoped(Job, tenant_id).join(Document, Document.id == Job.document_id)
+    query = scoped(Job, tenant_id).join(Document, Document.id == Job.document_id).where(VISIBLE)
     several = ((Job.state, wanted.states), (Job.step, wanted.steps), (Job.error_code, wanted.error_codes))
     for column, values in several:
         if values:

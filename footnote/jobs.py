@@ -19,6 +19,7 @@ from footnote.clock import from_now
 from footnote.errors import Conflict, FootnoteError, NotFound
 from footnote.ids import new_id
 from footnote.models import Document, Job, JobStep, Pause
+from footnote.models.documents import VISIBLE
 from footnote.settings import Settings
 from footnote.telemetry import log
 from footnote.tenants import scoped
@@ -306,7 +307,8 @@ async def fail(session: AsyncSession, claim: Claim, code: str, message: str) -> 
 
 
 async def get(session: AsyncSession, tenant_id: str, job_id: str) -> Job:
-    job = await session.scalar(scoped(Job, tenant_id).where(Job.id == job_id))
+    query = scoped(Job, tenant_id).join(Document, Document.id == Job.document_id)
+    job = await session.scalar(query.where(Job.id == job_id, VISIBLE))
     if job is None:
         raise NotFound("job_not_found", f"There is no job {job_id!r}.")
     return job

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from sqlalchemy import select, text
 
-from footnote import documents, filters
+from footnote import collections, documents, filters
 from footnote.errors import Invalid
 from footnote.models import Collection
 from footnote.providers import Embeddings, normalised
@@ -211,6 +211,21 @@ async def test_random_filters_mean_what_the_same_rules_say_in_python(rt: Runtime
         assert set(found.scalars().all()) == expected, given
         told_apart += 0 < len(expected) < 80
     assert told_apart > 150, "most filters must tell some documents from others"
+
+
+async def test_the_name_of_a_collection_that_is_being_deleted_is_no_name_any_more(rt: Runtime) -> None:
+    tenant_id = await driving.new_tenant(rt)
+    for _ in range(2):
+        [seed] = seeds = [Seed({}, [np.ones(DIMENSIONS)])]
+        await seeding.sow(rt, tenant_id, seeds, "papers")
+        async with rt.transaction() as session:
+            ids = (await session.scalars(select(Collection.id).where(Collection.tenant_id == tenant_id))).all()
+            scope = scope_of(
+                tenant_id, ids, None, filters.parse({"type": "eq", "key": "$collection", "value": "papers"})
+            )
+            found = await scope.run(session, f"SELECT c.document_id FROM chunk c WHERE {scope.condition}")
+            assert found.scalars().all() == [seed.id]
+            await collections.hide(session, tenant_id, "papers")
 
 
 EQ = {"type": "eq", "key": "k", "value": 1}

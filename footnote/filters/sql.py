@@ -68,8 +68,8 @@ class _Writer:
     def _among(self, key: str, values: tuple[Scalar, ...]) -> str:
         if key == filters.COLLECTION:
             named, tenant = self._bound(list(values), "text[]"), self._bound(self._tenant_id, "text")
-            found = f"SELECT k.id FROM collection k WHERE k.tenant_id = {tenant} AND (k.id = ANY({named})"
-            return f"document.collection_id IN ({found} OR k.name = ANY({named})))"
+            found = f"SELECT k.id FROM collection k WHERE k.tenant_id = {tenant} AND k.deleted_at IS NULL"
+            return f"document.collection_id IN ({found} AND (k.id = ANY({named}) OR k.name = ANY({named})))"
         if key in filters.TIMES:
             return f"{self._columns[key]} = ANY({self._moment([str(each) for each in values], 'timestamptz[]')})"
         if key in self._columns:

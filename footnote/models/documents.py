@@ -18,6 +18,7 @@ from sqlalchemy import (
     SmallInteger,
     String,
     UniqueConstraint,
+    select,
     text,
 )
 from sqlalchemy.dialects.postgresql import JSONB, REGCONFIG, TSVECTOR
@@ -109,6 +110,10 @@ class Document(Base):
     job_id: Mapped[str] = mapped_column(String(40))  # the newest job, whose state is the document's status
     created_at: Mapped[datetime] = now()
     updated_at: Mapped[datetime] = now()
+
+
+# Nobody sees the documents of a collection that is being deleted. There are few of those, and mostly none.
+VISIBLE = Document.collection_id.not_in(select(Collection.id).where(Collection.deleted_at.is_not(None)))
 
 
 class Version(Base):

@@ -3,8 +3,9 @@
 from typing import Any
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote import reingestion
+from footnote import collections, documents, reingestion
 from footnote.audit import audit
 from footnote.models import Collection
 from footnote.runtime import Runtime
@@ -204,6 +205,41 @@ async def test_a_collection_goes_with_all_that_is_in_it(rt: Runtime, alice: Pers
     assert (await shown(alice))["id"] != collection_id
     async with rt.sessions() as session:
         assert await session.get(Collection, collection_id) is None
+
+
+async def test_while_a_collection_is_being_deleted_nothing_of_it_is_seen(rt: Runtime, alice: Person) -> None:
+    document_id = await driving.ready(rt, alice.tenant_id, paragraphs(2), collection="papers")
+    kept = await driving.ready(rt, alice.tenant_id, paragraphs(2), collection="kept")
+    of_document = f"/v1/documents/{document_id}"
+    job_id = (await alice.client.get(of_document)).json()["job_id"]
+    paths = [of_document + path for path in ("", "/status", "/report", "/events", "/content", "/chunks", "/pages/1")]
+    paths += [f"{of_document}/pages/1.webp", f"{of_document}/pages/1/highlights?char_start=0&char_end=5"]
+    async with rt.transaction() as session:
+        await collections.hide(session, alice.tenant_id, "papers")
+    for path in paths:
+        problem(await alice.client.get(path), 404, "document_not_found")
+    problem(await alice.client.patch(of_document, json={"metadata": {"a": 1}}), 404, "document_not_found")
+    for answer in (alice.client.get(f"/v1/jobs/{job_id}"), alice.client.post(f"/v1/jobs/{job_id}/retry")):
+        problem(await answer, 404, "job_not_found")
+    assert [each["id"] for each in (await alice.client.get("/v1/documents")).json()["data"]] == [kept]
+    assert [each["document_id"] for each in (await alice.client.get("/v1/jobs")).json()["data"]] == [kept]
+
+
+async def test_an_upload_under_way_when_its_collection_is_deleted_is_accepted_and_goes_with_it(
+    rt: Runtime, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = documents._lock
+
+    async def hidden_meanwhile(session: AsyncSession, collection_id: str, what: str) -> None:
+        await collections.hide(session, alice.tenant_id, collection_id)
+        await lock(session, collection_id, what)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(documents, "_lock", hidden_meanwhile)
+        accepted = await driving.accept(rt, alice.tenant_id, "New.", collection="papers")
+    problem(await alice.client.get(f"/v1/documents/{accepted.details.document.id}"), 404, "document_not_found")
+    receipt = await alice.client.delete(f"{PATH}/{accepted.details.document.collection_id}")
+    assert receipt.json()["counts"]["documents"] == 1
 
 
 async def test_default_may_go_and_comes_back(rt: Runtime, alice: Person) -> None:
