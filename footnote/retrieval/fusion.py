@@ -42,7 +42,8 @@ spread AS (
 ),
 fused AS (
     SELECT version_id, position,
-           {MEANING} * coalesce((m.similarity - spread.least) / spread.width, 1)
+           {MEANING} * CASE WHEN m.similarity IS NOT NULL
+                            THEN coalesce((m.similarity - spread.least) / spread.width, 1) ELSE 0 END
            + {1 - MEANING} * coalesce(k.bm25_share, 0) + {NEEDLES} * coalesce(k.needles_share, 0) AS score,
            m.similarity, k.coverage, v.rank AS vector_rank, k.rank AS keyword_rank, k.bm25, k.needles
     FROM measured m JOIN spread USING (space_id)
