@@ -59,3 +59,43 @@ async def test_unowned_objects_and_keys_of_yesterday_go_though_postgres_was_away
         await keeping
     assert outage == []
     assert len(await driving.chunks_of(rt, kept)) == 1
+
+
+async def test_what_fails_or_hangs_holds_up_nothing_else_and_is_tried_again(
+    rt: Runtime, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(housekeeping, "FAILED_SECONDS", 0.01)
+    failed, purged, ended = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    begun: list[str] = []
+
+    async def hang(_rt: Runtime) -> None:
+        begun.append("sweep")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    async def fail(_rt: Runtime) -> None:
+        begun.append("finish")
+        if begun.count("finish") == 3:
+            failed.set()
+        raise RuntimeError("a bug")
+
+    async def purge(_rt: Runtime) -> None:
+        purged.set()
+
+    async def nothing(_rt: Runtime) -> None: ...
+
+    for place, task in (("_sweep", hang), ("deletion.finish", fail), ("_count", nothing), ("_purge", purge)):
+        monkeypatch.setattr(f"worker.housekeeping.{place}", task)
+    monkeypatch.setattr("footnote.reingestion.review", nothing)
+    keeping = asyncio.create_task(housekeeping.keep_house(rt))
+    async with asyncio.timeout(10):
+        await failed.wait()
+        await purged.wait()
+    keeping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await keeping
+    assert ended.is_set()
+    assert begun.count("sweep") == 1
+    assert "housekeeping failed" in caplog.text

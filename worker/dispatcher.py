@@ -153,7 +153,7 @@ async def main(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     redis = Redis.from_url(settings.redis_url, socket_timeout=5, socket_connect_timeout=5)
-    async with open_runtime(settings, pool_size=4) as rt:
+    async with open_runtime(settings, pool_size=6) as rt:
         dispatcher, deliveries = Dispatcher(rt, app, redis), Deliveries(rt)
         woken = {jobs.CHANNEL: dispatcher.woken, webhooks.CHANNEL: deliveries.woken}
         loops = (dispatcher.run(), deliveries.run(), listen(settings, woken), keep_house(rt))

@@ -1,6 +1,7 @@
 """What must be tidied up now and then; beside the dispatcher, in as many processes as there are."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 from footnote import deletion, idempotency, objects, reingestion
 from footnote.errors import DatabaseAway
@@ -11,27 +12,35 @@ from footnote.telemetry import log
 SWEEP_SECONDS = 1.0
 COUNT_SECONDS = 60.0
 PURGE_SECONDS = 3600.0
+FAILED_SECONDS = 60.0  # until what failed for an unknown reason is tried again
 
 
 async def keep_house(rt: Runtime) -> None:
     """Until cancelled.
 
     Deletes objects that nobody owns any more, goes on with what was begun for whole collections (documents made anew,
-    deletion), counts what large ones hold, and forgets the idempotency keys of yesterday.
+    deletion), counts what large ones hold, and forgets the idempotency keys of yesterday. Each for itself: what is
+    slow or fails holds up nothing else.
     """
-    clock = asyncio.get_running_loop().time
     tasks = [(SWEEP_SECONDS, _sweep), (SWEEP_SECONDS, reingestion.review), (SWEEP_SECONDS, deletion.finish)]
     tasks += [(COUNT_SECONDS, _count), (PURGE_SECONDS, _purge)]
-    due = dict.fromkeys(tasks, 0.0)
+    async with asyncio.TaskGroup() as group:
+        for seconds, task in tasks:
+            group.create_task(_repeat(rt, task, seconds))
+
+
+async def _repeat(rt: Runtime, task: Callable[[Runtime], Awaitable[None]], seconds: float) -> None:
     while True:
+        pause = seconds
         try:
-            for seconds, task in tasks:
-                if clock() >= due[seconds, task]:
-                    await task(rt)
-                    due[seconds, task] = clock() + seconds
+            await task(rt)
         except DatabaseAway:
             log.debug("housekeeping waits for Postgres")
-        await asyncio.sleep(SWEEP_SECONDS)
+            pause = SWEEP_SECONDS
+        except Exception:
+            log.exception("housekeeping failed", task=task.__name__)
+            pause = FAILED_SECONDS
+        await asyncio.sleep(pause)
 
 
 async def _sweep(rt: Runtime) -> None:
