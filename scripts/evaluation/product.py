@@ -28,7 +28,7 @@ PAGE = 100  # documents in a list
 ASKED_AT_ONCE = 4
 TOP_K = 100  # as much as the API gives
 UNFINISHED = ("queued", "running", "waiting")
-PLACES = ("DATABASE_URL", "REDIS_URL", "STORAGE_URL", "FOOTNOTE_API_URL", "FOOTNOTE_API_KEY")
+NOT_HANDED_ON = ("DATABASE_URL", "REDIS_URL", "STORAGE_URL", "FOOTNOTE_")
 MODELS = {"FOOTNOTE_EMBEDDER": "local", "FOOTNOTE_GENERATOR": "extractive"}
 
 Json = dict[str, Any]
@@ -78,7 +78,7 @@ class Product:
         """Sends what is new or changed; what became of each file that was sent."""
         command = ["-m", "footnote", "sync", str(one.documents), "--name", one.name, "--collection", one.name]
         sync = await asyncio.create_subprocess_exec(
-            *(sys.executable, *command, "--no-wait", "--json"), cwd=ROOT, env=_environment(self.data_dir), stdout=PIPE
+            *(sys.executable, *command, "--no-wait", "--json"), cwd=ROOT, env=environment(self.data_dir), stdout=PIPE
         )
         try:
             out, _ = await sync.communicate()
@@ -176,7 +176,7 @@ async def running(data_dir: Path) -> AsyncIterator[Product]:
         async with _opened(url, data_dir) as product:
             yield product
         return
-    env = _environment(data_dir)
+    env = environment(data_dir)
     with (data_dir / "up.txt").open("ab") as out:
         up = spawn([sys.executable, "-m", "footnote", "up"], out, env=env)
     try:
@@ -207,9 +207,9 @@ async def _ready(url: str) -> bool:
         return False
 
 
-def _environment(data_dir: Path) -> dict[str, str]:
-    """Ours, with other places and ports; the embedder is the one that the baselines have."""
-    ours = {name: value for name, value in os.environ.items() if name not in PLACES}
+def environment(data_dir: Path) -> dict[str, str]:
+    """Ours without any setting of Footnote: it is measured as shipped, with the embedder that the baselines have."""
+    ours = {name: value for name, value in os.environ.items() if not name.startswith(NOT_HANDED_ON)}
     with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
         ports = {"PORT": str(first.getsockname()[1]), "FLOWER_PORT": str(second.getsockname()[1])}
     return ours | MODELS | ports | {"FOOTNOTE_DATA_DIR": str(data_dir)}

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from scripts.evaluation import identifiers, sets
 from scripts.evaluation.baselines import best, fused
-from scripts.evaluation.product import ranking
+from scripts.evaluation.product import environment, ranking
 
 
 def write(path, *rows):
@@ -138,3 +138,16 @@ def _distance(one, other):
             line.append(min(over + 1, line[-1] + 1, diagonal + (letter != other[column])))
         above = line
     return above[-1]
+
+
+def test_the_product_is_measured_as_shipped_whatever_is_set_here(tmp_path, monkeypatch):
+    for name in ("FOOTNOTE_RERANKER", "FOOTNOTE_CHUNK_SIZE", "FOOTNOTE_API_KEY", "DATABASE_URL"):
+        monkeypatch.setenv(name, "of the caller")
+    monkeypatch.setenv("FOOTNOTE_EMBEDDER", "openai")
+    given = environment(tmp_path)
+    assert {name: given[name] for name in given if name.startswith(("FOOTNOTE_", "DATABASE_"))} == {
+        "FOOTNOTE_EMBEDDER": "local",
+        "FOOTNOTE_GENERATOR": "extractive",
+        "FOOTNOTE_DATA_DIR": str(tmp_path),
+    }
+    assert "PATH" in given
