@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import CursorResult, case, exists, func, select, update
+from sqlalchemy import CursorResult, case, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql.elements import ColumnElement
 
@@ -102,7 +102,7 @@ async def create(
         document_id=document_id,
         version_id=version_id,
         step=STEPS[0],
-        large=large,
+        large=large or anew,
         request_id=request_id,
         anew=anew,
     )
@@ -219,7 +219,7 @@ async def finish_step(session: AsyncSession, claim: Claim, counts: dict[str, Any
             "progress_total": counts.get("chunks"),
         }
     if claim.step == STEPS[0]:
-        large = counts.get("chunks", 0) > LARGE_CHUNKS
+        large = or_(Job.anew, counts.get("chunks", 0) > LARGE_CHUNKS)
         values |= {"large": large, "dispatched_at": case((Job.large == large, func.now()))}
     await _write(session, claim, lease_until=None, error_code=None, error_message=None, **values)
     await write_step(session, claim.job_id, claim.step, state="succeeded", finished_at=func.now(), counts=counts)

@@ -269,6 +269,10 @@ async def test_a_change_at_the_moment_a_version_is_begun_is_not_missed(
     assert len(await texts(rt, accepted.details.document.id)) == 1
 
 
+async def is_large(rt: Runtime, job_id: str) -> bool:
+    return (await driving.job_of(rt, job_id)).large
+
+
 async def test_uploads_go_first_and_what_is_made_anew_is_queued_a_few_at_a_time(
     committing_rt: Runtime, tenant: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -281,6 +285,7 @@ async def test_uploads_go_first_and_what_is_made_anew_is_queued_a_few_at_a_time(
     uploaded = (await driving.accept(rt, tenant, "Uploaded later.")).details.job.id
     waiting = await unfinished(rt)
     assert (len(waiting), waiting[0]) == (4, uploaded)
+    assert [await is_large(rt, each) for each in waiting] == [False, True, True, True]
     assert await work(rt) == 8
     assert [(await document_of(rt, each)).newest_version for each in ids] == [2] * 7
 

@@ -49,7 +49,8 @@ class Job(Base):
     version_id: Mapped[str] = ref("version")
     state: Mapped[str] = mapped_column(server_default="queued")
     step: Mapped[str]
-    large: Mapped[bool] = mapped_column(server_default="false")  # waits in a lane of its own, so that small ones pass
+    # Waits in a lane of its own, so that small ones pass; so does what is made anew, or it would pass large uploads.
+    large: Mapped[bool] = mapped_column(server_default="false")
     run: Mapped[int] = mapped_column(server_default="1")  # raised by every retry after the job had ended
     token: Mapped[int] = mapped_column(BigInteger, server_default="0")
     attempts: Mapped[int] = mapped_column(server_default="0")  # claims of this step that did not end in order
