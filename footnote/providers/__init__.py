@@ -1,7 +1,7 @@
 """Model providers: one module per provider, found by its name.
 
-A provider module may define `open_embedder(settings)`, `open_generator(settings)` and `open_reranker(settings)`. A
-server that speaks OpenAI's API, or Cohere's for reranking, needs no module, only settings.
+A provider module may define `open_embedder(settings, beside)`, `open_generator(settings)` and
+`open_reranker(settings)`. A server that speaks OpenAI's API, or Cohere's for reranking, needs no module, only settings.
 """
 
 from collections.abc import AsyncGenerator, Sequence
@@ -148,9 +148,12 @@ class Reranker(Protocol):
     async def close(self) -> None: ...
 
 
-def open_embedder(settings: Settings) -> Embedder:
-    """The configured embedder. Cheap: models load and connections open at first use."""
-    opened: Embedder = _provider(settings.embedder, "open_embedder")(settings)
+def open_embedder(settings: Settings, beside: Embedder | None = None) -> Embedder:
+    """The configured embedder. Cheap: models load and connections open at first use.
+
+    It shares its connections with the one `beside` it, of the same provider and address; closing either closes them.
+    """
+    opened: Embedder = _provider(settings.embedder, "open_embedder")(settings, beside)
     return opened
 
 

@@ -18,6 +18,8 @@ from footnote.providers import (
 )
 from footnote.settings import Settings
 
+MOST_MODELS = 32  # beside the configured one
+
 
 def guard_embedder(inner: Embedder, shared: Shared, settings: Settings, *, interactive: bool) -> Embedder:
     """The embedder behind its limits; one that runs in this process needs none."""
@@ -29,20 +31,32 @@ def guard_embedder(inner: Embedder, shared: Shared, settings: Settings, *, inter
 
 
 class Embedders(dict[tuple[str, str], Embedder]):
-    """By provider and model, opened when first asked for. Raises Invalid or ProviderRejected: there is none."""
+    """By provider and model, opened when asked for. Raises Invalid or ProviderRejected: there is none.
+
+    Models can be named that nobody has, so that the oldest makes room when there are MOST_MODELS. Whoever is using it
+    still can: all of a provider share their connections, which are open until `close`.
+    """
 
     def __init__(self, settings: Settings, shared: Shared, *, interactive: bool) -> None:
         super().__init__()
         self._settings, self._shared, self._interactive = settings, shared, interactive
+        self._first: dict[str, Embedder] = {}  # of each provider
 
     def __missing__(self, key: tuple[str, str]) -> Embedder:
         provider, model = key
         chosen = {"embedder": provider, "embedding_model": model or None, "embedding_dimensions": None}
-        opened = providers.open_embedder(self._settings.model_copy(update=chosen))
+        opened = providers.open_embedder(self._settings.model_copy(update=chosen), self._first.get(provider))
         if opened.address is not None and not (self._settings.openai_api_key or self._settings.openai_base_url):
             raise ProviderRejected("provider_rejected", f"No key and no address are configured for {provider}.")
+        self._first.setdefault(provider, opened)
+        if len(self) >= MOST_MODELS:
+            del self[next(iter(self))]
         self[key] = guard_embedder(opened, self._shared, self._settings, interactive=self._interactive)
         return self[key]
+
+    async def close(self) -> None:
+        for opened in self._first.values():
+            await opened.close()
 
 
 def guard_generator(inner: Generator, shared: Shared, settings: Settings) -> Generator:

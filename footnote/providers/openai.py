@@ -21,18 +21,12 @@ EMBEDDING_MODEL = "text-embedding-3-small"
 CHAT_MODEL = "gpt-4o-mini"
 
 
-class _Client:
-    """The SDK's client, imported and opened at first use."""
-
-    provider = "openai"
+class _Connection:
+    """The SDK's client, imported and opened at first use. Models at one address share it: it takes a megabyte."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._client: openai.AsyncOpenAI | None = None
-
-    @property
-    def address(self) -> str:
-        return self._settings.openai_base_url or "https://api.openai.com/v1"
 
     async def client(self) -> "openai.AsyncOpenAI":
         if self._client is None:
@@ -52,13 +46,28 @@ class _Client:
             await self._client.close()
 
 
-class OpenAIEmbedder(_Client):
+class _Model:
+    provider = "openai"
+
+    def __init__(self, settings: Settings, beside: "_Model | None" = None) -> None:
+        self._settings = settings
+        self._connection: _Connection = beside._connection if beside else _Connection(settings)
+
+    @property
+    def address(self) -> str:
+        return self._settings.openai_base_url or "https://api.openai.com/v1"
+
+    async def close(self) -> None:
+        await self._connection.close()
+
+
+class OpenAIEmbedder(_Model):
     max_texts = 256
     max_tokens = 100_000
     longest_text = None
 
-    def __init__(self, settings: Settings) -> None:
-        super().__init__(settings)
+    def __init__(self, settings: Settings, beside: "OpenAIEmbedder | None" = None) -> None:
+        super().__init__(settings, beside)
         self.model = settings.embedding_model or EMBEDDING_MODEL
 
     def count_tokens(self, text: str) -> int:
@@ -69,7 +78,7 @@ class OpenAIEmbedder(_Client):
         options: dict[str, Any] = {}
         if self._settings.embedding_dimensions:
             options["dimensions"] = self._settings.embedding_dimensions
-        create = (await self.client()).embeddings.with_raw_response.create
+        create = (await self._connection.client()).embeddings.with_raw_response.create
         with _errors():
             response = await create(model=self.model, input=list(texts), **options)
             answer = response.parse()
@@ -86,7 +95,7 @@ class OpenAIEmbedder(_Client):
         return Embeddings(normalised(vectors, len(texts)), tokens, Quota.read(response.headers))
 
 
-class OpenAIGenerator(_Client):
+class OpenAIGenerator(_Model):
     def __init__(self, settings: Settings) -> None:
         super().__init__(settings)
         self.model = settings.chat_model or CHAT_MODEL
@@ -96,7 +105,7 @@ class OpenAIGenerator(_Client):
 
         Only the provider is timed: a reader who is slow to take a piece is not the provider's fault.
         """
-        create = (await self.client()).chat.completions.with_raw_response.create
+        create = (await self._connection.client()).chat.completions.with_raw_response.create
         clock = asyncio.get_running_loop().time
         deadline = clock() + self._settings.first_token_seconds
         messages: Any = chat_messages(request)
@@ -169,8 +178,8 @@ def _refusal(error: "openai.APIStatusError") -> FootnoteError:
     return refusal(error.status_code, reason, error.response.headers, unpaid=unpaid)
 
 
-def open_embedder(settings: Settings) -> OpenAIEmbedder:
-    return OpenAIEmbedder(settings)
+def open_embedder(settings: Settings, beside: OpenAIEmbedder | None = None) -> OpenAIEmbedder:
+    return OpenAIEmbedder(settings, beside)
 
 
 def open_generator(settings: Settings) -> OpenAIGenerator:

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import httpx2
 import numpy as np
+import openai
 import pytest
 from sqlalchemy import func, select
 
@@ -19,7 +20,14 @@ from footnote.errors import BatchTooLarge, CircuitOpen, ProviderRejected, RateLi
 from footnote.limits import INTERACTIVE, Endpoint, Shared
 from footnote.models import Embedding
 from footnote.providers import Embedder, GenerationRequest, GeneratorEvent, Token, Usage, open_embedder, open_generator
-from footnote.providers.guarded import GuardedEmbedder, GuardedGenerator, guard_embedder, guard_generator
+from footnote.providers.guarded import (
+    MOST_MODELS,
+    Embedders,
+    GuardedEmbedder,
+    GuardedGenerator,
+    guard_embedder,
+    guard_generator,
+)
 from footnote.runtime import Runtime, open_redis
 from footnote.settings import Settings
 from tests import driving
@@ -122,6 +130,37 @@ def test_configured_limits_and_urgency_reach_the_endpoints() -> None:
     assert generator.endpoint.urgency is INTERACTIVE
     assert embedder.endpoint.urgency.patience > INTERACTIVE.patience
     assert embedder.endpoint.key != generator.endpoint.key
+
+
+# -- other models --------------------------------------------------------------------------------------------
+
+
+async def test_models_beyond_number_take_one_client_and_little_else(
+    server: Server, redis_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened = []
+
+    class Counted(openai.AsyncOpenAI):
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**options)
+            opened.append(self)
+
+    monkeypatch.setattr("openai.AsyncOpenAI", Counted)
+    base_url = f"http://127.0.0.1:{server.port}/{id(server)}"
+    settings = Settings(_env_file=None, redis_url=redis_url, embedder="local", openai_base_url=base_url)
+    embedders = Embedders(settings, Shared(None), interactive=True)
+    first = embedders["openai", "model 0"]
+    await first.embed(["a"])
+    for number in range(1, 2 * MOST_MODELS):
+        assert embedders["openai", f"model {number}"].model == f"model {number}"
+    assert len(embedders) == MOST_MODELS
+    assert ("openai", "model 0") not in embedders
+    for embedder in (first, *list(embedders.values())[-2:]):
+        assert (await embedder.embed(["a"])).vectors.shape == (1, 16)
+    assert embedders["local", ""] is embedders["local", "all-MiniLM-L6-v2"], "loaded once"
+    [client] = opened
+    await embedders.close()
+    assert client.is_closed()
 
 
 # -- batches -------------------------------------------------------------------------------------------------
