@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -185,25 +185,21 @@ async def open_runtime(
     engine = open_engine(settings, pool_size=pool_size, patience=patience)
     redis = open_redis(settings)
     shared = Shared(redis)
-    others = Embedders(settings, shared, interactive=interactive)
     runtime = Runtime(
         settings=settings,
         sessions=async_sessionmaker(engine, expire_on_commit=False),
         redis=redis,
         store=open_store(settings.storage_location, settings.s3_public_endpoint_url),
         embedder=guard_embedder(open_embedder(settings), shared, settings, interactive=interactive),
-        others=others,
+        others=Embedders(settings, shared, interactive=interactive),
         generator=guard_generator(open_generator(settings), shared, settings),
         reranker=guard_reranker(open_reranker(settings), shared, settings),
     )
-    try:
-        yield runtime
-    finally:
-        for embedder in (runtime.embedder, *others.values()):
-            await embedder.close()
-        await runtime.generator.close()
-        if runtime.reranker is not None:
-            await runtime.reranker.close()
+    async with AsyncExitStack() as closing:  # each of them, whichever fails to close
+        closing.push_async_callback(engine.dispose)
         if redis is not None:
-            await redis.aclose()
-        await engine.dispose()
+            closing.push_async_callback(redis.aclose)
+        for model in (runtime.reranker, runtime.generator, runtime.others, runtime.embedder):
+            if model is not None:
+                closing.push_async_callback(model.close)
+        yield runtime

@@ -121,7 +121,7 @@ async def rt(settings: Settings, engine: AsyncEngine, monkeypatch: pytest.Monkey
     redis = open_redis(settings)
     async with engine.connect() as connection:
         outer = await connection.begin()
-        yield Runtime(
+        runtime = Runtime(
             settings=settings,
             sessions=async_sessionmaker(connection, expire_on_commit=False, join_transaction_mode="create_savepoint"),
             redis=redis,
@@ -130,6 +130,8 @@ async def rt(settings: Settings, engine: AsyncEngine, monkeypatch: pytest.Monkey
             others=Embedders(settings, Shared(redis), interactive=True),
             generator=FakeGenerator(),
         )
+        yield runtime
+        await runtime.others.close()
         await outer.rollback()
     assert redis is not None
     await redis.aclose()

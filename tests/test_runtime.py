@@ -1,11 +1,13 @@
 """DATABASE_URL as it comes from managed providers, and the settings every connection gets."""
 
 import asyncio
+from contextlib import AsyncExitStack
 
 import pytest
 from sqlalchemy import Executable, text
 
 from footnote.errors import DatabaseAway, Invalid
+from footnote.providers.local import LocalEmbedder
 from footnote.runtime import Runtime, connect, database_dsn, open_runtime
 from footnote.settings import Settings
 
@@ -50,6 +52,22 @@ async def test_a_statement_that_takes_too_long_is_a_postgres_that_is_away(settin
     async with open_runtime(settings, pool_size=1, patience=0.05) as rt:
         with pytest.raises(DatabaseAway):
             await rt.execute(text("SELECT pg_sleep(60)"))
+
+
+async def test_what_fails_to_close_keeps_nothing_else_open(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(_self: LocalEmbedder) -> None:
+        raise OSError("it cannot be closed")
+
+    monkeypatch.setattr(LocalEmbedder, "close", fail)
+    opened = AsyncExitStack()
+    only_local = settings.model_copy(update={"embedder": "local"})
+    rt = await opened.enter_async_context(open_runtime(only_local, pool_size=1))
+    await rt.execute(text("SELECT 1"))
+    pool = rt.sessions.kw["bind"].pool
+    assert pool.checkedin() == 1
+    with pytest.raises(OSError, match="cannot be closed"):
+        await opened.aclose()
+    assert pool.checkedin() == 0
 
 
 async def test_what_is_repeated_ends_with_its_block_and_hides_no_cancellation(rt: Runtime) -> None:
