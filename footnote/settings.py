@@ -172,7 +172,7 @@ class Settings(BaseSettings):
     )
     chunk_overlap: int = _env(
         "FOOTNOTE_CHUNK_OVERLAP",
-        150,
+        180,
         "Characters repeated between neighbouring chunks of a new collection.",
         ge=0,
         le=4000,
