@@ -33,6 +33,7 @@ from worker.loop import GRACE_SECONDS
 pytestmark = [pytest.mark.anyio, pytest.mark.worker]
 
 LEASE_SECONDS = 3
+HEARD = "worker: Warm shutdown (MainProcess)"  # Celery's answer to a SIGTERM
 
 
 @dataclass
@@ -182,20 +183,30 @@ async def test_a_worker_killed_whole_leaves_no_process_and_its_successor_goes_on
     assert system.provider.texts.total() <= 19 + 4
 
 
-async def stopped(system: System) -> float:
-    """Seconds until the worker, asked twice, has ended."""
-    begun = time.monotonic()
+async def ask_to_stop(system: System) -> None:
+    """Until the worker has heard it."""
+    before = system.worker.log.read_text().count(HEARD)
     system.worker.signal(signal.SIGTERM)
-    await asyncio.sleep(0.5)
-    if system.worker.running():
-        system.worker.signal(signal.SIGTERM)
+    await eventually(lambda: system.worker.log.read_text().count(HEARD) > before)
+
+
+async def asked_twice(system: System) -> float:
+    """When the worker was asked first."""
+    begun = time.monotonic()
+    await ask_to_stop(system)
+    await ask_to_stop(system)
+    return begun
+
+
+async def stopped(system: System, begun: float) -> float:
+    """Seconds until the worker has ended."""
     await asyncio.to_thread(system.worker.wait, 25)
     return time.monotonic() - begun
 
 
 async def test_a_worker_asked_to_stop_gives_its_step_back_in_time_and_uncounted(system: System) -> None:
     job_id = await held_up(system, "stop")
-    assert await stopped(system) < 15
+    assert await stopped(system, await asked_twice(system)) < 15
     job = await job_of(system.rt, job_id)
     assert (job.state, job.attempts) == ("queued", 0)
     system.provider.open.set()
@@ -206,10 +217,9 @@ async def test_a_worker_asked_to_stop_gives_its_step_back_in_time_and_uncounted(
 
 async def test_a_worker_asked_to_stop_lets_a_batch_end_and_it_is_not_paid_for_twice(system: System) -> None:
     job_id = await held_up(system, "batch")
-    stopping = asyncio.create_task(stopped(system))
-    await asyncio.sleep(0.7)  # asked twice by now
+    begun = await asked_twice(system)
     system.provider.open.set()
-    assert await stopping < GRACE_SECONDS
+    assert await stopped(system, begun) < GRACE_SECONDS
     job = await job_of(system.rt, job_id)
     assert (job.state, job.step, job.attempts, job.progress_done) == ("queued", "embed", 0, 4)
     system.worker.start()
@@ -228,7 +238,7 @@ async def test_a_worker_asked_to_stop_gives_up_a_parser_that_takes_long(system: 
     parser = Path(f"/proc/{pool_process}/task/{pool_process}/children")
     await eventually(lambda: bool(parser.read_text()))
     os.kill(pid := int(parser.read_text()), signal.SIGSTOP)
-    assert await stopped(system) < 15
+    assert await stopped(system, await asked_twice(system)) < 15
     assert not Path(f"/proc/{pid}").exists()
     job = await job_of(system.rt, accepted.details.job.id)
     assert (job.state, job.step, job.attempts) == ("queued", "chunk", 0)
