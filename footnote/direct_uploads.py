@@ -49,7 +49,7 @@ async def begin(
         raise Invalid("empty_file")
     if size > rt.settings.max_upload_bytes:
         raise TooLarge("too_large", f"The file is over the limit of {rt.settings.max_upload_bytes} bytes.")
-    attributes.checked(fields["metadata"] or {})
+    attributes.checked(fields.get("metadata") or {})
     key = documents.object_key(tenant_id)
     async with objects.reserved(rt, key):
         upload = DirectUpload(
