@@ -15,6 +15,7 @@ from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
 from footnote.chunking import split
 from footnote.formats import module_for, paginate
 from footnote.formats.sniffing import sniff
+from footnote.settings import Settings
 
 NOUNS = ("lamp", "tower", "keeper", "lens", "ledger", "siren", "cistern", "barometer", "engine", "signal", "rope")
 VERBS = ("guards", "lifts", "measures", "repairs", "carries", "watches", "tests", "records", "cools", "drains")
@@ -37,8 +38,10 @@ class Source:
     def question(self) -> str:
         return f"What does the {self.name} say of the {NOUNS[self.number % len(NOUNS)]}?"
 
-    def anchors(self, size: int = 1000, overlap: int = 150) -> Anchors:
+    def anchors(self) -> Anchors:
         """What ingestion must make of it, by the same parser and splitter, run undisturbed."""
+        fields = Settings.model_fields  # the product runs with its defaults
+        size, overlap = fields["chunk_size"].default, fields["chunk_overlap"].default
         media_type = sniff(self.content, self.filename)
         with tempfile.NamedTemporaryFile() as file:
             file.write(self.content)
