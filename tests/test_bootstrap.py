@@ -10,6 +10,7 @@ from sqlalchemy import func, select
 
 from footnote import bootstrap, keys
 from footnote.errors import Conflict
+from footnote.local_stack import services
 from footnote.models import ApiKey, Tenant
 from footnote.runtime import open_runtime
 from footnote.settings import Settings
@@ -88,3 +89,20 @@ async def test_several_processes_may_migrate_a_new_database_at_once(own: Setting
         _, errors = await process.communicate()
         assert process.returncode == 0, errors.decode()
     assert await counted(own) == (0, 0)
+
+
+@pytest.mark.parametrize("shown", [True, False])
+async def test_the_first_key_is_printed_only_where_it_is_wanted(own: Settings, shown: bool) -> None:
+    """The local stack keeps what `footnote migrate` prints in a log."""
+    command = [sys.executable, "-m", "footnote", "migrate", *(() if shown else ("--no-show-key",))]
+    env = {"PATH": os.environ["PATH"], "DATABASE_URL": str(own.database_url), "FOOTNOTE_DATA_DIR": str(own.data_dir)}
+    migrating = await asyncio.create_subprocess_exec(
+        *command, env=env, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    said, _ = await migrating.communicate()
+    assert migrating.returncode == 0
+    assert ((own.data_dir / "api_key").read_text().strip() in said.decode()) is shown
+
+
+def test_the_local_stack_logs_no_key() -> None:
+    assert "--no-show-key" in services.programs().migrate

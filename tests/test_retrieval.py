@@ -401,13 +401,30 @@ async def test_a_sample_stands_for_the_whole(
     rt: Runtime, corpus: tuple[str, list[Stored]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("footnote.retrieval.vector_leg.EXACT_CHUNKS", 15)
-    monkeypatch.setattr(corpora, "SAMPLE", 15)
+    monkeypatch.setattr(corpora, "SAMPLE", 5)
     assert await refreshed(rt) == 2
     async with rt.sessions() as session:
         sizes = (await session.scalars(select(Corpus.chunks).order_by(Corpus.chunks))).all()
         shares = (await session.scalars(select(FrequentLexeme.share))).all()
     assert sum(sizes) == len(corpus[1])
-    assert all(0 < share <= 1 for share in shares)
+    assert min(shares) > 1.5 / min(sizes), "what is in one chunk of the sample is in several of the whole"
+    assert max(shares) <= 1
+
+
+async def test_only_frequent_lexemes_are_kept(
+    rt: Runtime, corpus: tuple[str, list[Stored]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("footnote.retrieval.vector_leg.EXACT_CHUNKS", 15)
+    monkeypatch.setattr(corpora, "FREQUENT", 0.3)
+    await refreshed(rt)
+    kept: dict[tuple[str, str], float] = {}
+    for collection_id in {chunk.collection_id for chunk in corpus[1]}:
+        chunks = [chunk for chunk in corpus[1] if chunk.collection_id == collection_id]
+        held = Counter(lexeme for chunk in chunks for lexeme in chunk.lexemes)
+        kept |= {(collection_id, lexeme): df / len(chunks) for lexeme, df in held.items() if df > 0.3 * len(chunks)}
+    async with rt.sessions() as session:
+        found = (await session.scalars(select(FrequentLexeme))).all()
+    assert {(each.collection_id, each.lexeme): each.share for each in found} == pytest.approx(kept, abs=1e-6)
 
 
 async def test_a_year_is_found_however_the_question_writes_it(rt: Runtime) -> None:

@@ -1,11 +1,11 @@
 """Questions on the command line: `ask` and `search`."""
 
-import json
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from footnote.cli.arguments import json_object
 from footnote.cli.terminal import one_line, pages_of, say, say_json
 from footnote.errors import FootnoteError, Unavailable
 
@@ -57,7 +57,7 @@ def ask(
     """
     from footnote.cli.client import open_api
 
-    filters = _json_of(filter)
+    filters = json_object(filter, "--filter") if filter is not None else None
     body = _given(question=question, collections=collection, filters=filters, top_k=top_k, rerank=rerank)
     with open_api() as api:
         if stream and not as_json:
@@ -118,7 +118,7 @@ def search(
     """Find the passages that fit the query best."""
     from footnote.cli.client import open_api
 
-    filters = _json_of(filter)
+    filters = json_object(filter, "--filter") if filter is not None else None
     body = _given(query=query, collections=collection, filters=filters, top_k=top_k, mode=mode.value, rerank=rerank)
     with open_api() as api:
         found = api.post("/v1/search", body)
@@ -135,19 +135,6 @@ def _show_hit(rank: int, hit: Json) -> None:
     heading = f"  {one_line(hit['heading'])}" if hit["heading"] else ""
     say(f"{rank:>2}. {hit['filename']}, {pages_of(hit)}{heading}")
     say(f"    {one_line(hit['text'], EXCERPT)}")
-
-
-def _json_of(given: str | None) -> Json | None:
-    """What it says is the API's to judge."""
-    if given is None:
-        return None
-    try:
-        value = json.loads(given)
-    except ValueError as error:
-        raise typer.BadParameter(f"not JSON: {error}", param_hint="--filter") from error
-    if not isinstance(value, dict) or not value:
-        raise typer.BadParameter("must be a JSON object with a type", param_hint="--filter")
-    return value
 
 
 def _given(**fields: Any) -> Json:

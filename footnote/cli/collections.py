@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from footnote.cli.arguments import json_object
 from footnote.cli.terminal import counted, moment, say, say_json, table
 
 Json = dict[str, Any]
@@ -53,19 +54,9 @@ def _given(
         "language": language,
         "chunking": {each: value for each, value in cut.items() if value is not None} or None,
         "embedding": {"provider": provider} | ({"model": name} if name else {}) if model else None,
-        "metadata": None if metadata is None else _json_object(metadata),
+        "metadata": None if metadata is None else json_object(metadata, "--metadata"),
     }
     return {each: value for each, value in given.items() if value is not None}
-
-
-def _json_object(text: str) -> Json:
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"not JSON: {error}", param_hint="--metadata") from error
-    if not isinstance(value, dict):
-        raise typer.BadParameter("must be a JSON object", param_hint="--metadata")
-    return value
 
 
 @collections.command("list")

@@ -1,12 +1,12 @@
 """Documents on the command line: `add`, `status`."""
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from footnote.cli.arguments import json_object
 from footnote.cli.terminal import counted, moment, say, say_json, standing, table, took
 from footnote.errors import FootnoteError
 
@@ -44,7 +44,8 @@ def add(
     """
     fields = {"collection": collection}
     if metadata is not None:
-        fields["metadata"] = _json_object(metadata)
+        json_object(metadata, "--metadata")
+        fields["metadata"] = metadata
     files, skipped = _files(paths)
     if external_id is not None:
         if len(files) != 1:
@@ -92,16 +93,6 @@ def sum_up(done: "list[Upload]", skipped: "list[Skipped]", as_json: bool, **more
             say(f"{counted(len(done), 'file')}, {len(failed)} failed{left_out}.")
     if failed:
         raise typer.Exit(FAILED)
-
-
-def _json_object(text: str) -> str:
-    try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise typer.BadParameter(f"not JSON: {error}", param_hint="--metadata") from error
-    if not isinstance(value, dict):
-        raise typer.BadParameter("must be a JSON object", param_hint="--metadata")
-    return text
 
 
 def _files(names: list[str]) -> "tuple[list[Path], list[Skipped]]":

@@ -37,11 +37,6 @@ class Scope:
     parameters: dict[str, Any] = field(default_factory=dict)
     is_filtered: bool = False
 
-    @property
-    def is_narrowed(self) -> bool:
-        """Whether documents of the collections are left out."""
-        return self.is_filtered or "documents" in self.parameters
-
     async def run(self, session: AsyncSession, statement: str, **parameters: Any) -> Result[Any]:
         """Raises TimedOut(search_too_slow)."""
         bound = text(statement)
