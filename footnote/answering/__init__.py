@@ -1,0 +1,112 @@
+"""Answers: one generator of typed events, rendered elsewhere as JSON, SSE or text.
+
+retrieve -> gate -> generate -> check citations -> done. The order of events is Sources, then Deltas and Citations
+as the answer grows, then Done. Errors are raised.
+"""
+
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+
+from footnote import citations
+from footnote.answering import evidence
+from footnote.answering.draft import Draft, stored_text
+from footnote.answering.events import AnswerStatus, Citation, Delta, Done, Event, Sources
+from footnote.citations import Marker, MarkerParser
+from footnote.ids import new_id
+from footnote.providers import Claim, GenerationRequest, Passage, Token, Turn, Usage
+from footnote.retrieval import Hit, Query, search
+from footnote.runtime import Runtime
+
+__all__ = ["AnswerStatus", "Citation", "Delta", "Done", "Event", "Question", "Sources", "answer"]
+
+NOT_FOUND = "The documents do not hold an answer to this question."
+PASSAGES = 8  # hits a generator sees
+
+
+@dataclass(frozen=True)
+class Question:
+    query: Query
+    history: Sequence[Turn] = ()
+    system_prompt: str | None = None
+    model: str | None = None
+    temperature: float | None = None
+    max_tokens: int | None = None
+
+
+async def answer(rt: Runtime, question: Question) -> AsyncGenerator[Event, None]:
+    """Raises what retrieval and the provider raise; nothing is raised after Done.
+
+    Closing it early stops the model: whoever may stop reading closes it.
+    """
+    started = time.monotonic()
+    found = await search(rt, question.query)
+    hits = found.hits
+    timings = {"retrieve": _since(started), **found.timings}
+    yield Sources(hits, found.reranked, found.rerank_failure)
+    answer_id = new_id("ans")
+    if not evidence.supports(hits):
+        yield Delta(NOT_FOUND)
+        timings["total"] = _since(started)
+        yield Done(answer_id, NOT_FOUND, "not_found", (), Usage(0, 0), timings, rt.generator.model)
+        return
+    shown = hits[:PASSAGES]
+    draft = Draft(shown, await stored_text(rt, question.query.tenant_id, shown))
+    usage = Usage(0, 0)
+    async with aclosing(_generate(rt, question, draft)) as events:
+        async for event in events:
+            if isinstance(event, Usage):
+                usage = event
+                continue
+            timings.setdefault("first_token", _since(started))
+            yield event
+    if not draft.text.strip():
+        yield draft.write(NOT_FOUND)
+    timings["total"] = _since(started)
+    model = question.model or rt.generator.model
+    footnotes = list(draft.footnotes.values())
+    yield Done(answer_id, draft.text.strip(), draft.status, footnotes, usage, timings, model)
+
+
+async def _generate(rt: Runtime, question: Question, draft: Draft) -> AsyncGenerator[Event | Usage, None]:
+    parser = MarkerParser()
+    async with aclosing(rt.generator.generate(_request(question, draft.hits))) as events:
+        async for event in events:
+            match event:
+                case Token(text):
+                    for part in parser.feed(text):
+                        for rendered in _render(draft, part):
+                            yield rendered
+                case Claim(text, marker, quote):
+                    yield draft.write((" " if draft.text else "") + citations.unmarked(text) + " ")
+                    for rendered in draft.cite(marker, quote):
+                        yield rendered
+                case Usage():
+                    yield event
+    for part in parser.close():
+        for rendered in _render(draft, part):
+            yield rendered
+
+
+def _render(draft: Draft, part: str | Marker) -> list[Event]:
+    return [draft.write(part)] if isinstance(part, str) else draft.cite(part.number, part.quote)
+
+
+def _request(question: Question, hits: Sequence[Hit]) -> GenerationRequest:
+    return GenerationRequest(
+        question=question.query.text,
+        passages=[
+            Passage(number, " > ".join(filter(None, (hit.filename, hit.heading))), hit.text)
+            for number, hit in enumerate(hits, 1)
+        ],
+        history=question.history,
+        system_prompt=question.system_prompt,
+        model=question.model,
+        temperature=question.temperature,
+        max_tokens=question.max_tokens,
+    )
+
+
+def _since(started: float) -> float:
+    return round((time.monotonic() - started) * 1000, 1)

@@ -1,0 +1,64 @@
+"""What an answer is made of, in the order in which it comes: Sources, Deltas and Citations, Done."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from footnote.providers import Usage
+from footnote.retrieval import Hit
+
+AnswerStatus = Literal["supported", "partial", "not_found"]
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What was found; `reranked` and `rerank_failure` are those of `retrieval.Found`."""
+
+    hits: Sequence[Hit]
+    reranked: bool | None = None
+    rerank_failure: str | None = None
+
+
+@dataclass(frozen=True)
+class Delta:
+    text: str
+
+
+@dataclass(frozen=True)
+class Citation:
+    """A footnote. When `verified`, `quote` is `page_text[char_start:char_end]` of page `page_start`.
+
+    Otherwise the anchors are those of the whole passage and `quote` is only what the model claims it says.
+    """
+
+    marker: int
+    document_id: str
+    filename: str
+    version: int
+    page_start: int
+    page_end: int
+    char_start: int
+    char_end: int
+    quote: str
+    verified: bool
+    score: float
+    chunk_id: str
+
+    @property
+    def url(self) -> str:
+        return f"/v1/documents/{self.document_id}/pages/{self.page_start}"
+
+
+@dataclass(frozen=True)
+class Done:
+    id: str
+    answer: str
+    answer_status: AnswerStatus
+    citations: Sequence[Citation]
+    usage: Usage
+    timings: dict[str, float]  # milliseconds
+    model: str
+    cached: bool = False
+
+
+Event = Sources | Delta | Citation | Done
