@@ -57,18 +57,23 @@ def _body(request_id: str, status: int, code: str, detail: str, fields: list[dic
 
 
 def problem_body(request_id: str, error: FootnoteError) -> dict[str, Any]:
-    """The error as one of several results in a body."""
-    return _body(request_id, STATUS[error.kind], error.code, error.message, error.fields)
+    """The error as one of several results in a body, or as an event of a stream."""
+    status = STATUS[error.kind]
+    body = _body(request_id, status, error.code, error.message, error.fields)
+    if status in (429, 503, 504):
+        body["retry_after"] = math.ceil(error.retry_after or RETRY_SECONDS)
+    return body
 
 
 def of_error(request_id: str, error: FootnoteError) -> JSONResponse:
-    status = STATUS[error.kind]
+    """`Retry-After` stands in the body, too: within a stream, or a batch, there is nothing else."""
+    body = problem_body(request_id, error)
     headers = {}
-    if status in (429, 503, 504):
-        headers["Retry-After"] = str(math.ceil(error.retry_after or RETRY_SECONDS))
-    if status == 401:
+    if "retry_after" in body:
+        headers["Retry-After"] = str(body["retry_after"])
+    if body["status"] == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    return problem(request_id, status, error.code, error.message, fields=error.fields, headers=headers)
+    return JSONResponse(body, body["status"], headers, media_type="application/problem+json")
 
 
 def request_id_of(request: Request) -> str:

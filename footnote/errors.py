@@ -10,7 +10,8 @@ API's business (`api/errors.py`), what it means for a job is `jobs`' business (`
     ├── TooLarge           over a size limit
     ├── Unsupported        a type we cannot read
     ├── DocumentRejected   the pipeline read the document and cannot use it (permanent)
-    ├── ProviderRejected   the provider refuses for good: bad key, unknown model (permanent; BatchTooLarge: in one call)
+    ├── ProviderRejected   the provider refuses for good: unknown model, ... (permanent; BatchTooLarge: in one call;
+    │                      AccountRefused: a bad key, or nothing paid)
     ├── RateLimited        try again later, the other side said when
     ├── Unavailable        something we need is away; try again (DatabaseAway: it is Postgres; CircuitOpen: a provider
     │                      that keeps failing, and was not even asked)
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 # Every code a document or a job can fail with, and the sentence a person is shown.
 # docs/errors.md is generated from this table.
 CODES: dict[str, str] = {
+    "answer_timeout": "The model did not come to an end with its answer in the time allowed.",
     "archive_too_large": "The archive inside the file expands beyond what is accepted.",
     "bad_encoding": "The text encoding of the file could not be recognised.",
     "corrupt_file": "The file is damaged and could not be read.",
@@ -43,6 +45,7 @@ CODES: dict[str, str] = {
     "ocr_unusable": "Text recognition does not work here: `tesseract --list-langs` fails.",
     "provider_bad_response": "The model provider sent an answer that cannot be used.",
     "provider_rejected": "The model provider refused the request for good.",
+    "provider_timeout": "The model provider took too long.",
     "provider_unavailable": "The model provider could not be reached or is overloaded.",
     "store_unavailable": "The object store could not be reached.",
     "too_complex": "Reading the file took more time or memory than is allowed.",
@@ -119,6 +122,10 @@ class ProviderRejected(FootnoteError):
 
 class BatchTooLarge(ProviderRejected):
     """Too much for one call; a part of it may pass."""
+
+
+class AccountRefused(ProviderRejected):
+    """Whatever is asked: the key is not good, or nothing is paid. Another provider may answer."""
 
 
 class RateLimited(FootnoteError):

@@ -13,8 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 
 from footnote.errors import DatabaseAway, Invalid
 from footnote.limits import REDIS_SECONDS, Shared
-from footnote.providers import Embedder, Generator, Reranker, open_embedder, open_generator, open_reranker
-from footnote.providers.guarded import Embedders, guard_embedder, guard_generator, guard_reranker
+from footnote.providers import Embedder, Generator, Reranker, open_embedder, open_generators, open_reranker
+from footnote.providers.guarded import Embedders, guard_embedder, guard_generators, guard_reranker
 from footnote.settings import Settings
 from footnote.storage import Store, open_store
 from footnote.telemetry import log
@@ -192,7 +192,7 @@ async def open_runtime(
         store=open_store(settings.storage_location, settings.s3_public_endpoint_url),
         embedder=guard_embedder(open_embedder(settings), shared, settings, interactive=interactive),
         others=Embedders(settings, shared, interactive=interactive),
-        generator=guard_generator(open_generator(settings), shared, settings),
+        generator=guard_generators(open_generators(settings), shared, settings),
         reranker=guard_reranker(open_reranker(settings), shared, settings),
     )
     async with AsyncExitStack() as closing:  # each of them, whichever fails to close

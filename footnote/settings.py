@@ -216,24 +216,34 @@ class Settings(BaseSettings):
     generator: str = _env(
         "FOOTNOTE_GENERATOR",
         "auto",
-        "Answer writer: `extractive` (no model), `openai` (any compatible server), or `auto`: `openai` when a key or "
-        "base URL is set.",
+        "Answer writers, in the order in which they are asked: `openai` (any compatible server), `anthropic`, "
+        "`extractive` (no model); each may name a model: `openai:gpt-4o,anthropic,extractive`. `auto`: `openai` when a "
+        "key or base URL is set, else `anthropic` when its key is, else `extractive`.",
     )
-    chat_model: str | None = _env("FOOTNOTE_CHAT_MODEL", None, "Chat model; default: the provider's own.")
+    chat_model: str | None = _env(
+        "FOOTNOTE_CHAT_MODEL", None, "Chat model of the first answer writer; default: the provider's own."
+    )
     chat_rpm: int | None = _env(
         "FOOTNOTE_CHAT_RPM",
         None,
-        "Requests a minute that the chat provider takes, over all processes; default: what it says.",
+        "Requests a minute that the first answer writer takes, over all processes; default: what it says.",
         ge=1,
     )
     chat_tpm: int | None = _env(
         "FOOTNOTE_CHAT_TPM",
         None,
-        "Tokens a minute that the chat provider takes, over all processes; default: what it says.",
+        "Tokens a minute that the first answer writer takes, over all processes; default: what it says.",
         ge=1,
     )
     openai_api_key: str | None = _env("OPENAI_API_KEY", None, "Key for OpenAI or a compatible server.")
     openai_base_url: str | None = _env("OPENAI_BASE_URL", None, "Base URL of a compatible server (Ollama, vLLM, ...).")
+    anthropic_api_key: str | None = _env("ANTHROPIC_API_KEY", None, "Key for Anthropic's API.")
+    anthropic_base_url: str | None = _env(
+        "ANTHROPIC_BASE_URL",
+        None,
+        "Base URL of another server that speaks Anthropic's API, without `/v1`.",
+        pattern=r"^https?://[^/\s]",
+    )
     reranker: str = _env(
         "FOOTNOTE_RERANKER",
         "off",
@@ -264,8 +274,14 @@ class Settings(BaseSettings):
         "Longest wait for one embedding call, or between two pieces of an answer.",
         gt=0,
     )
+    provider_connect_seconds: float = _env(
+        "FOOTNOTE_PROVIDER_CONNECT_SECONDS", 5.0, "Longest wait for a connection to a provider.", gt=0
+    )
     first_token_seconds: float = _env(
         "FOOTNOTE_FIRST_TOKEN_SECONDS", 10.0, "Longest wait for the first token of an answer.", gt=0
+    )
+    answer_seconds: float = _env(
+        "FOOTNOTE_ANSWER_SECONDS", 120.0, "Longest time that a model may take for a whole answer.", gt=0
     )
 
     # -- webhooks --

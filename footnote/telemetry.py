@@ -18,6 +18,9 @@ requests_seconds = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )
 queries_total = Counter("footnote_queries_total", "Questions answered.", ["answer_status"])
+fallbacks_total = Counter(
+    "footnote_generator_fallbacks_total", "Answers that another generator was asked for next.", ["generator", "reason"]
+)
 rerankings_total = Counter("footnote_rerankings_total", "Searches by what became of their reranking.", ["outcome"])
 limits_skipped_total = Counter(
     "footnote_limits_skipped_total", "Times that the limits shared in Redis were skipped since it was away."

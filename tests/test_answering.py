@@ -11,8 +11,9 @@ import pytest
 from footnote import answering, retrieval
 from footnote.answering import Citation, Delta, Done, Event, Question, Sources
 from footnote.citations import SHORTEST_QUOTE
-from footnote.errors import Unavailable
+from footnote.errors import TimedOut, Unavailable
 from footnote.providers import Claim, GenerationRequest, GeneratorEvent, Token, Usage
+from footnote.providers.fallback import Fallback
 from footnote.retrieval import Found, Hit, Query
 from footnote.runtime import Runtime
 from tests import driving
@@ -226,3 +227,21 @@ async def test_three_hundred_answers_that_try_to_deceive(
         assert done.answer_status == (expected if done.citations else "not_found")
     assert verified > 100
     assert unverified > 100
+
+
+async def test_whoever_wrote_the_answer_is_named(rt: Runtime, question: Question) -> None:
+    class Late(FakeGenerator):
+        model = "late"
+
+        async def generate(self, request: GenerationRequest) -> AsyncGenerator[GeneratorEvent, None]:
+            if request.model == "late-2":
+                raise TimedOut("provider_timeout")
+            yield Token("Not said.")
+
+    asked = replace(question, model="late-2")
+    events = [
+        each async for each in answering.answer(replace(rt, generator=Fallback([Late(), FakeGenerator()])), asked)
+    ]
+    done = events[-1]
+    assert isinstance(done, Done)
+    assert done.model == "fake-chat"

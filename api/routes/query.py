@@ -1,7 +1,9 @@
 """Search, and questions with cited answers."""
 
+import json
 import time
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Request
@@ -10,7 +12,8 @@ from fastapi.sse import EventSourceResponse, format_sse_event
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from api.deps import Plain, Reader, RuntimeDep
-from api.errors import of_error, request_id_of
+from api.errors import problem_body, request_id_of
+from api.presence import while_there
 from api.schemas.filters import FilterIn
 from api.schemas.search import AnswerOut, CitationOut, ExplanationOut, HitOut, SearchOut, SourcesOut
 from footnote import answering, retrieval, text
@@ -77,13 +80,13 @@ class QueryIn(_RetrievalIn):
 
 
 @router.post("/search", operation_id="search")
-async def search(body: SearchIn, rt: RuntimeDep, caller: Reader, explain: bool = False) -> SearchOut:
+async def search(body: SearchIn, request: Request, rt: RuntimeDep, caller: Reader, explain: bool = False) -> SearchOut:
     """The passages that fit the query best, with their anchors; `explain` tells how each leg ranked them.
 
     `rerank`: whether the configured reranker is asked; null: if there is one. Should it fail, the hits stand as fused.
     """
     started = time.monotonic()
-    found = await retrieval.search(rt, body.looking_for(body.query, caller))
+    found = await while_there(request, retrieval.search(rt, body.looking_for(body.query, caller)))
     took = round((time.monotonic() - started) * 1000, 1)
     data = [HitOut.model_validate(hit) for hit in found.hits]
     if explain:
@@ -114,13 +117,13 @@ async def query(body: QueryIn, request: Request, rt: RuntimeDep, caller: Reader)
     events = answering.answer(rt, _question(body, caller))
     if body.stream:
         # The first event is awaited here, so that what fails before it is still a plain error response.
-        first = await anext(events)
+        first = await while_there(request, anext(events))
         return StreamingResponse(
             _sse(first, events, request_id_of(request)),
             media_type=EventSourceResponse.media_type,
             headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
         )
-    return await _collect(events)
+    return await while_there(request, _collect(events))
 
 
 def _question(body: QueryIn, caller: Principal) -> Question:
@@ -133,14 +136,15 @@ def _question(body: QueryIn, caller: Principal) -> Question:
     )
 
 
-async def _collect(events: AsyncIterator[answering.Event]) -> AnswerOut:
+async def _collect(events: AsyncGenerator[answering.Event, None]) -> AnswerOut:
     sources = Sources(())
-    async for event in events:
-        if isinstance(event, Sources):
-            sources = event
-        elif isinstance(event, Done):
-            queries_total.labels(event.answer_status).inc()
-            return _answer_out(event, sources)
+    async with aclosing(events):
+        async for event in events:
+            if isinstance(event, Sources):
+                sources = event
+            elif isinstance(event, Done):
+                queries_total.labels(event.answer_status).inc()
+                return _answer_out(event, sources)
     raise Unavailable("provider_bad_response", "The answer broke off.")
 
 
@@ -166,8 +170,7 @@ async def _sse(
         known = error if isinstance(error, FootnoteError) else Unavailable("internal_error")
         if known is not error:
             log.error("answer broke off", exc_info=error)
-        body = bytes(of_error(request_id, known).body).decode()
-        yield format_sse_event(event="error", data_str=body)
+        yield format_sse_event(event="error", data_str=json.dumps(problem_body(request_id, known)))
     finally:
         await events.aclose()  # a reader who left stops the model
 

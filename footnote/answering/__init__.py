@@ -15,7 +15,7 @@ from footnote.answering.draft import Draft, stored_text
 from footnote.answering.events import AnswerStatus, Citation, Delta, Done, Event, Sources
 from footnote.citations import Marker, MarkerParser
 from footnote.ids import new_id
-from footnote.providers import Claim, GenerationRequest, Passage, Token, Turn, Usage
+from footnote.providers import Claim, GenerationRequest, Passage, Token, Turn, Usage, Writer
 from footnote.retrieval import Hit, Query, search
 from footnote.runtime import Runtime
 
@@ -53,23 +53,26 @@ async def answer(rt: Runtime, question: Question) -> AsyncGenerator[Event, None]
         return
     shown = hits[:PASSAGES]
     draft = Draft(shown, await stored_text(rt, question.query.tenant_id, shown))
-    usage = Usage(0, 0)
+    usage, writer = Usage(0, 0), Writer(rt.generator.provider, question.model or rt.generator.model)
     async with aclosing(_generate(rt, question, draft)) as events:
         async for event in events:
-            if isinstance(event, Usage):
-                usage = event
-                continue
+            match event:
+                case Usage():
+                    usage = event
+                    continue
+                case Writer():
+                    writer = event
+                    continue
             timings.setdefault("first_token", _since(started))
             yield event
     if not draft.text.strip():
         yield draft.write(NOT_FOUND)
     timings["total"] = _since(started)
-    model = question.model or rt.generator.model
     footnotes = list(draft.footnotes.values())
-    yield Done(answer_id, draft.text.strip(), draft.status, footnotes, usage, timings, model)
+    yield Done(answer_id, draft.text.strip(), draft.status, footnotes, usage, timings, writer.model)
 
 
-async def _generate(rt: Runtime, question: Question, draft: Draft) -> AsyncGenerator[Event | Usage, None]:
+async def _generate(rt: Runtime, question: Question, draft: Draft) -> AsyncGenerator[Event | Usage | Writer, None]:
     parser = MarkerParser()
     async with aclosing(rt.generator.generate(_request(question, draft.hits))) as events:
         async for event in events:
@@ -82,7 +85,7 @@ async def _generate(rt: Runtime, question: Question, draft: Draft) -> AsyncGener
                     yield draft.write((" " if draft.text else "") + citations.unmarked(text) + " ")
                     for rendered in draft.cite(marker, quote):
                         yield rendered
-                case Usage():
+                case Usage() | Writer():
                     yield event
     for part in parser.close():
         for rendered in _render(draft, part):

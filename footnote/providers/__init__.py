@@ -116,11 +116,22 @@ class Usage:
     completion_tokens: int
 
 
-GeneratorEvent = Token | Claim | Usage | Quota
+@dataclass(frozen=True)
+class Writer:
+    """Who writes the answer, where several might have."""
+
+    provider: str
+    model: str
+
+
+GeneratorEvent = Token | Claim | Usage | Quota | Writer
 
 
 class Generator(Protocol):
-    """Writes an answer from passages; same errors as an Embedder. A Quota may come before the first piece."""
+    """Writes an answer from passages; same errors as an Embedder. Quota and Writer may come before the first piece.
+
+    How long it takes is the caller's to judge: it is closed or cancelled when it takes too long.
+    """
 
     @property
     def provider(self) -> str: ...
@@ -157,13 +168,21 @@ def open_embedder(settings: Settings, beside: Embedder | None = None) -> Embedde
     return opened
 
 
-def open_generator(settings: Settings) -> Generator:
-    """The configured generator; `auto` is `openai` where a key or a base URL is set, else `extractive`."""
-    name = settings.generator
-    if name == "auto":
-        name = "openai" if settings.openai_api_key or settings.openai_base_url else "extractive"
-    opened: Generator = _provider(name, "open_generator")(settings)
+def open_generators(settings: Settings) -> list[Generator]:
+    """The configured generators, the one to be asked first being the first. Raises Invalid."""
+    opened = []
+    for number, named in enumerate(settings.generator.split(",")):
+        provider, _, model = named.strip().partition(":")
+        chosen = model or (settings.chat_model if number == 0 else None)
+        open_one = _provider(_automatic(settings) if provider == "auto" else provider, "open_generator")
+        opened.append(open_one(settings.model_copy(update={"chat_model": chosen})))
     return opened
+
+
+def _automatic(settings: Settings) -> str:
+    if settings.openai_api_key or settings.openai_base_url:
+        return "openai"
+    return "anthropic" if settings.anthropic_api_key else "extractive"
 
 
 def open_reranker(settings: Settings) -> Reranker | None:

@@ -15,7 +15,9 @@ from footnote.providers import (
     Generator,
     GeneratorEvent,
     Reranker,
+    Token,
 )
+from footnote.providers.fallback import Fallback
 from footnote.settings import Settings
 
 MOST_MODELS = 32  # beside the configured one
@@ -59,12 +61,18 @@ class Embedders(dict[tuple[str, str], Embedder]):
             await opened.close()
 
 
-def guard_generator(inner: Generator, shared: Shared, settings: Settings) -> Generator:
-    """The generator behind its limits; one that runs in this process needs none."""
+def guard_generators(inner: Sequence[Generator], shared: Shared, settings: Settings) -> Fallback:
+    """Each behind its own limits, of which those of the first may be configured; then the next, should it fail."""
+    limits = [_configured(settings.chat_rpm, settings.chat_tpm)] + [{}] * (len(inner) - 1)
+    return Fallback([_guard_generator(*each, shared, settings) for each in zip(inner, limits, strict=True)])
+
+
+def _guard_generator(inner: Generator, limits: Mapping[str, int], shared: Shared, settings: Settings) -> Generator:
+    """One that runs in this process needs no limits."""
     if inner.address is None:
         return inner
-    limits = _configured(settings.chat_rpm, settings.chat_tpm)
-    return GuardedGenerator(inner, Endpoint(shared, inner.provider, inner.address, inner.model, limits, INTERACTIVE))
+    endpoint = Endpoint(shared, inner.provider, inner.address, inner.model, limits, INTERACTIVE)
+    return GuardedGenerator(inner, endpoint, settings)
 
 
 def guard_reranker(inner: Reranker | None, shared: Shared, settings: Settings) -> Reranker | None:
@@ -82,7 +90,8 @@ def _configured(requests: int | None, tokens: int | None) -> Mapping[str, int]:
 async def circuits(*models: Embedder | Generator | Reranker | None) -> dict[str, str]:
     """By name, what `Endpoint.circuit` says of those of the models that are asked over a network, if it can."""
     kinds = GuardedEmbedder | GuardedGenerator | GuardedReranker
-    guarded = [model.endpoint for model in models if isinstance(model, kinds)]
+    single = [each for model in models for each in (model.generators if isinstance(model, Fallback) else (model,))]
+    guarded = [model.endpoint for model in single if isinstance(model, kinds)]
     states = {endpoint.name: await endpoint.circuit() for endpoint in guarded}
     return {name: state for name, state in states.items() if state is not None}
 
@@ -165,10 +174,11 @@ class GuardedEmbedder:
 
 
 class GuardedGenerator:
-    """Waits for its turn, briefly: somebody waits for the answer."""
+    """Waits for its turn, and for a model's pieces, briefly: somebody waits for the answer."""
 
-    def __init__(self, inner: Generator, endpoint: Endpoint) -> None:
+    def __init__(self, inner: Generator, endpoint: Endpoint, settings: Settings) -> None:
         self._inner = inner
+        self._settings = settings
         self.endpoint = endpoint
         self.provider, self.address, self.model = inner.provider, inner.address, inner.model
 
@@ -179,7 +189,8 @@ class GuardedGenerator:
             endpoint.calling(_tokens(request), patience=endpoint.urgency.patience) as call,
             aclosing(self._inner.generate(request)) as events,
         ):
-            async for event in events:
+            stopwatch = _Stopwatch(self._settings)
+            while (event := await stopwatch.next(events)) is not None:
                 if isinstance(event, Quota):
                     call.quota = event
                 else:
@@ -188,6 +199,34 @@ class GuardedGenerator:
 
     async def close(self) -> None:
         await self._inner.close()
+
+
+class _Stopwatch:
+    """How long a model may still take: for the next piece of its answer, and for all of it.
+
+    Only the model is timed: a reader who is slow to take a piece is not its fault.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._between = settings.provider_timeout_seconds
+        self._piece = settings.first_token_seconds
+        self._whole = settings.answer_seconds
+
+    async def next(self, events: AsyncGenerator[GeneratorEvent, None]) -> GeneratorEvent | None:
+        """Raises TimedOut; only text counts as a piece."""
+        clock = asyncio.get_running_loop().time
+        started = clock()
+        try:
+            async with asyncio.timeout(min(self._piece, self._whole)):
+                event = await anext(events, None)
+        except TimeoutError as error:
+            code = "provider_timeout" if self._piece <= self._whole else "answer_timeout"
+            raise TimedOut(code, retry_after=5) from error
+        self._piece -= clock() - started
+        self._whole -= clock() - started
+        if isinstance(event, Token):
+            self._piece = self._between
+        return event
 
 
 class GuardedReranker:
@@ -207,7 +246,7 @@ class GuardedReranker:
                 async with asyncio.timeout_at(deadline):
                     return await self._inner.rerank(query, texts)
             except TimeoutError as error:
-                raise TimedOut("provider_unavailable", "The reranker took too long.") from error
+                raise TimedOut("provider_timeout", "The reranker took too long.") from error
 
     async def close(self) -> None:
         await self._inner.close()

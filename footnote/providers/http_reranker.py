@@ -92,6 +92,6 @@ def _errors() -> Iterator[None]:
     try:
         yield
     except httpx2.TimeoutException as error:
-        raise TimedOut("provider_unavailable", "The reranker took too long.") from error
+        raise TimedOut("provider_timeout", "The reranker took too long.") from error
     except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
         raise Unavailable("provider_unavailable", f"The reranker failed: {type(error).__name__}.") from error

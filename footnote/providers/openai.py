@@ -6,6 +6,8 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from httpx2 import ConnectTimeout, Timeout
+
 from footnote.errors import FootnoteError, TimedOut, Unavailable
 from footnote.limits import Quota
 from footnote.providers import Embeddings, GenerationRequest, GeneratorEvent, Token, Usage, normalised
@@ -36,7 +38,9 @@ class _Connection:
                 # A local server needs no key, but the SDK insists on one.
                 api_key=self._settings.openai_api_key or "none",
                 base_url=self._settings.openai_base_url,
-                timeout=self._settings.provider_timeout_seconds,
+                timeout=Timeout(
+                    self._settings.provider_timeout_seconds, connect=self._settings.provider_connect_seconds
+                ),
                 max_retries=0,  # the job waits and tries again, so that no worker sleeps with a document in hand
             )
         return self._client
@@ -101,40 +105,28 @@ class OpenAIGenerator(_Model):
         self.model = settings.chat_model or CHAT_MODEL
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[GeneratorEvent, None]:
-        """Streams the answer; closing the generator closes the connection, which stops the model.
-
-        Only the provider is timed: a reader who is slow to take a piece is not the provider's fault.
-        """
+        """Streams the answer; closing the generator closes the connection, which stops the model."""
         create = (await self._connection.client()).chat.completions.with_raw_response.create
-        clock = asyncio.get_running_loop().time
-        deadline = clock() + self._settings.first_token_seconds
         messages: Any = chat_messages(request)
         given = {"temperature": request.temperature, "max_completion_tokens": request.max_tokens}
         options: Any = {name: value for name, value in given.items() if value is not None}
+        finished = False
         with _errors():
-            async with asyncio.timeout_at(deadline):
-                response = await create(
-                    model=request.model or self.model,
-                    messages=messages,
-                    stream=True,
-                    stream_options={"include_usage": True},
-                    **options,
-                )
+            response = await create(
+                model=request.model or self.model,
+                messages=messages,
+                stream=True,
+                stream_options={"include_usage": True},
+                **options,
+            )
             async with response.parse() as stream:
                 if quota := Quota.read(response.headers):
                     yield quota
-                pieces = aiter(stream)
-                finished = False
-                while True:
-                    async with asyncio.timeout_at(deadline):
-                        piece = await anext(pieces, None)
-                    if piece is None:
-                        break
+                async for piece in stream:
                     content, ended, usage = _read(piece)
                     finished = finished or ended
                     if content:
                         yield Token(content)
-                        deadline = clock() + self._settings.provider_timeout_seconds
                     if usage:
                         yield usage
         if not finished:
@@ -160,9 +152,9 @@ def _errors() -> Iterator[None]:
         yield
     except openai.APIStatusError as error:
         raise _refusal(error) from error
-    except (openai.APITimeoutError, TimeoutError) as error:
-        raise TimedOut("provider_unavailable", "The provider took too long.", retry_after=5) from error
     except openai.APIConnectionError as error:
+        if isinstance(error, openai.APITimeoutError) and not isinstance(error.__cause__, ConnectTimeout):
+            raise TimedOut("provider_timeout", retry_after=5) from error
         raise Unavailable("provider_unavailable", "The provider could not be reached.") from error
     except openai.OpenAIError as error:
         raise Unavailable("provider_bad_response") from error

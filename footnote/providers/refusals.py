@@ -3,24 +3,28 @@
 import math
 from collections.abc import Mapping
 
-from footnote.errors import BatchTooLarge, FootnoteError, ProviderRejected, RateLimited, Unavailable
+from footnote.errors import AccountRefused, BatchTooLarge, FootnoteError, ProviderRejected, RateLimited, Unavailable
 from footnote.limits import Quota
 
 LONGEST_RETRY_AFTER = 3600.0
 
 
-def refusal(status: int, reason: str, headers: Mapping[str, str], *, unpaid: bool = False) -> FootnoteError:
-    """The error for an answer's status; `unpaid`: its 429 does not pass by waiting."""
+def refusal(
+    status: int, reason: str, headers: Mapping[str, str], *, unpaid: bool = False, quota: Quota | None = None
+) -> FootnoteError:
+    """The error for an answer's status. `unpaid`: its 429 does not pass by waiting; `quota`: where headers differ."""
     if status == 413:
         return BatchTooLarge("provider_rejected", reason)
     if status == 429 and not unpaid:
         limited = RateLimited("provider_unavailable", reason, retry_after=_retry_after(headers))
-        limited.quota = quota = Quota.read(headers)
+        limited.quota = quota = quota or Quota.read(headers)
         if limited.retry_after is None and quota and quota.reset is not None:
             limited.retry_after = min(quota.reset, LONGEST_RETRY_AFTER)
         return limited
     if status in (408, 409, 425) or status >= 500:
         return Unavailable("provider_unavailable", reason, retry_after=_retry_after(headers))
+    if status in (401, 402, 403) or unpaid:
+        return AccountRefused("provider_rejected", reason)
     return ProviderRejected("provider_rejected", reason)
 
 

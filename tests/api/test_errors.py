@@ -30,14 +30,14 @@ def problem(answer: httpx2.Response, status: int, code: str | None = None) -> di
     assert (
         {"type", "title", "status", "detail", "code", "request_id"}
         <= set(body)
-        <= {*("type", "title", "status", "detail", "code", "request_id", "errors")}
+        <= {*("type", "title", "status", "detail", "code", "request_id", "errors", "retry_after")}
     )
     assert body["status"] == status
     assert body["request_id"] == answer.headers["x-request-id"]
     assert body["type"] == f"urn:footnote:error:{body['code']}"
     assert code is None or body["code"] == code, answer.text
     if status in (429, 503, 504):
-        assert int(answer.headers["retry-after"]) > 0
+        assert int(answer.headers["retry-after"]) == body.get("retry_after", 1) > 0
     return body
 
 

@@ -226,6 +226,7 @@ async def test_an_error_after_the_first_byte_is_an_event(
     assert [name for name, _ in seen] == ["sources", "delta", "error"]
     assert seen[-1][1]["request_id"] == "r-1"
     assert seen[-1][1]["code"] == ("internal_error" if isinstance(error, RuntimeError) else "provider_unavailable")
+    assert seen[-1][1]["retry_after"] > 0
     assert "secret" not in answer.text
     problem(await alice.client.post("/v1/query", json=asked), 500 if isinstance(error, RuntimeError) else 503)
 
@@ -249,7 +250,7 @@ async def test_a_reader_who_leaves_stops_the_model(
     sent: list[dict[str, Any]] = []
 
     async def receive() -> dict[str, Any]:
-        return messages.pop(0) if messages else {"type": "http.disconnect"}
+        return messages.pop(0) if messages else await asyncio.Future()
 
     async def send(message: dict[str, Any]) -> None:
         sent.append(message)

@@ -19,14 +19,14 @@ from api.app import create_app
 from footnote.errors import BatchTooLarge, CircuitOpen, ProviderRejected, RateLimited, Unavailable
 from footnote.limits import INTERACTIVE, Endpoint, Shared
 from footnote.models import Embedding
-from footnote.providers import Embedder, GenerationRequest, GeneratorEvent, Token, Usage, open_embedder, open_generator
+from footnote.providers import Embedder, GenerationRequest, GeneratorEvent, Token, Usage, open_embedder, open_generators
 from footnote.providers.guarded import (
     MOST_MODELS,
     Embedders,
     GuardedEmbedder,
     GuardedGenerator,
     guard_embedder,
-    guard_generator,
+    guard_generators,
 )
 from footnote.runtime import Runtime, open_redis
 from footnote.settings import Settings
@@ -112,18 +112,20 @@ TEXTS = [f"text {number}" for number in range(16)]
 
 def test_what_runs_in_this_process_is_not_guarded() -> None:
     settings = Settings(_env_file=None, embedder="local", generator="extractive")
-    embedder, generator = open_embedder(settings), open_generator(settings)
+    embedder, [generator] = open_embedder(settings), open_generators(settings)
     assert guard_embedder(embedder, Shared(None), settings, interactive=True) is embedder
-    assert guard_generator(generator, Shared(None), settings) is generator
+    assert guard_generators([generator], Shared(None), settings).generators == (generator,)
 
 
 def test_configured_limits_and_urgency_reach_the_endpoints() -> None:
     limits = {"embedding_rpm": 1, "embedding_tpm": 200, "chat_rpm": 3, "chat_tpm": 4}
-    settings = Settings(_env_file=None, embedder="openai", generator="openai").model_copy(update=limits)
+    settings = Settings(_env_file=None, embedder="openai", generator="openai,openai:x").model_copy(update=limits)
     embedder = guard_embedder(open_embedder(settings), Shared(None), settings, interactive=False)
-    generator = guard_generator(open_generator(settings), Shared(None), settings)
+    generator, second = guard_generators(open_generators(settings), Shared(None), settings).generators
     assert isinstance(embedder, GuardedEmbedder)
     assert isinstance(generator, GuardedGenerator)
+    assert isinstance(second, GuardedGenerator)
+    assert (second.endpoint.configured, second.endpoint.model) == ({}, "x")
     assert embedder.endpoint.configured == {"requests": 1, "tokens": 200}
     assert generator.endpoint.configured == {"requests": 3, "tokens": 4}
     assert embedder.max_tokens == 100
@@ -423,7 +425,7 @@ async def chat(redis_url: str) -> AsyncIterator[tuple[Model, GuardedGenerator, E
     settings = Settings(_env_file=None, redis_url=redis_url)
     redis = open_redis(settings)
     model = Model(f"http://{uuid4()}")
-    generator = guard_generator(model, Shared(redis), settings)
+    [generator] = guard_generators([model], Shared(redis), settings).generators
     assert isinstance(generator, GuardedGenerator)
     yield model, generator, generator.endpoint
     assert redis is not None

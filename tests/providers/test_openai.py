@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from footnote.errors import FootnoteError, ProviderRejected, RateLimited, TimedOut, Unavailable
-from footnote.providers import GenerationRequest, Passage, Token, Usage
+from footnote.limits import Shared
+from footnote.providers import GenerationRequest, Generator, Passage, Token, Usage
+from footnote.providers.guarded import guard_generators
 from footnote.providers.openai import OpenAIEmbedder, OpenAIGenerator
 from footnote.settings import Settings
 from tests.fakes import FakeServer
@@ -51,10 +53,16 @@ async def generator(server: FakeServer) -> AsyncIterator[OpenAIGenerator]:
 
 
 @pytest.fixture
-async def impatient(server: FakeServer) -> AsyncIterator[OpenAIGenerator]:
-    generator = OpenAIGenerator(settings(server, **IMPATIENT))
+async def impatient(server: FakeServer) -> AsyncIterator[Generator]:
+    generator = timed(server, **IMPATIENT)
     yield generator
     await generator.close()
+
+
+def timed(server: FakeServer, **options: Any) -> Generator:
+    """As the product has it: whoever guards a generator also times it."""
+    chosen = settings(server, **options)
+    return guard_generators([OpenAIGenerator(chosen)], Shared(None), chosen).generators[0]
 
 
 def vectors(*rows: Any, order: list[int] | None = None, usage: Any = None) -> dict[str, Any]:
@@ -204,7 +212,7 @@ async def test_a_server_that_never_answers(server: FakeServer) -> None:
     server.raw(30.0)
     with pytest.raises(TimedOut) as raised:
         await embedder.embed(["a"])
-    assert raised.value.retry_after
+    assert (raised.value.code, raised.value.retry_after) == ("provider_timeout", 5)
 
 
 # -- answers -------------------------------------------------------------------------------------------------
@@ -228,7 +236,7 @@ STOPPED = event({"id": "1", "choices": [{"index": 0, "delta": {}, "finish_reason
 DONE = STOPPED + event("[DONE]") + b"0\r\n\r\n"
 
 
-async def collect(generator: OpenAIGenerator, request: GenerationRequest = REQUEST) -> list[Any]:
+async def collect(generator: Generator, request: GenerationRequest = REQUEST) -> list[Any]:
     return [each async for each in generator.generate(request)]
 
 
@@ -241,7 +249,7 @@ async def test_an_answer_is_streamed_with_its_usage(server: FakeServer, generato
     assert asked["messages"][-1]["content"].count("</source>") == 1
 
 
-async def test_the_first_token_is_waited_for_only_so_long(server: FakeServer, impatient: OpenAIGenerator) -> None:
+async def test_the_first_token_is_waited_for_only_so_long(server: FakeServer, impatient: Generator) -> None:
     for pieces in ((30.0,), (HEAD, 30.0), (HEAD, b"3\r\n:\n\n\r\n", 30.0)):
         server.raw(*pieces)
         server.closed.clear()
@@ -249,12 +257,12 @@ async def test_the_first_token_is_waited_for_only_so_long(server: FakeServer, im
         with pytest.raises(TimedOut) as raised:
             await collect(impatient)
         assert asyncio.get_running_loop().time() - started < 20
-        assert raised.value.retry_after
+        assert (raised.value.code, raised.value.retry_after) == ("provider_timeout", 5)
         await asyncio.wait_for(server.closed.wait(), 5)
 
 
-async def test_later_tokens_may_take_longer(server: FakeServer, impatient: OpenAIGenerator) -> None:
-    patient = OpenAIGenerator(settings(server, provider_timeout_seconds=20, first_token_seconds=3))
+async def test_later_tokens_may_take_longer(server: FakeServer, impatient: Generator) -> None:
+    patient = timed(server, provider_timeout_seconds=20, first_token_seconds=3)
     server.raw(HEAD, delta("a"), 3.0, delta("b"), DONE)
     assert await collect(patient) == [Token("a"), Token("b")]
     await patient.close()
@@ -263,8 +271,19 @@ async def test_later_tokens_may_take_longer(server: FakeServer, impatient: OpenA
         await collect(impatient)
 
 
+async def test_a_whole_answer_may_take_only_so_long(server: FakeServer) -> None:
+    endless = timed(server, answer_seconds=0.5)
+    endlessly: list[bytes | float] = [delta("a"), 0.05] * 1000
+    server.raw(HEAD, *endlessly)
+    with pytest.raises(TimedOut) as raised:
+        await collect(endless)
+    assert raised.value.code == "answer_timeout"
+    await asyncio.wait_for(server.closed.wait(), 5)
+    await endless.close()
+
+
 async def test_a_slow_reader_is_not_the_providers_fault(server: FakeServer) -> None:
-    generator = OpenAIGenerator(settings(server, provider_timeout_seconds=3))
+    generator = timed(server, provider_timeout_seconds=3, answer_seconds=6)
     server.raw(HEAD, delta("a"), 3.3, delta("b"), DONE)
     events = generator.generate(REQUEST)
     assert await anext(events) == Token("a")

@@ -1,0 +1,169 @@
+"""Anthropic's Messages API, and servers that speak it.
+
+Shapes of requests, events, headers and errors as in Anthropic's API reference (version 2023-06-01).
+"""
+
+import json
+from collections.abc import AsyncGenerator, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from itertools import dropwhile
+from typing import Any
+
+import httpx2
+
+from footnote.errors import FootnoteError, TimedOut, Unavailable
+from footnote.limits import Quota
+from footnote.providers import GenerationRequest, GeneratorEvent, Token, Usage
+from footnote.providers.messages import chat_messages
+from footnote.providers.refusals import refusal
+from footnote.settings import Settings
+from footnote.text import clean
+
+CHAT_MODEL = "claude-haiku-4-5"
+MAX_TOKENS = 4096  # of an answer, unless the request says: the API insists on a number
+HOTTEST = 1.0  # the highest temperature that it takes
+LARGEST_REFUSAL = 64 * 1024  # bytes that are read of one
+
+# Errors within a stream come after a 200; each type's status otherwise.
+_STATUS = {
+    "invalid_request_error": 400,
+    "authentication_error": 401,
+    "billing_error": 402,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "request_too_large": 413,
+    "rate_limit_error": 429,
+    "api_error": 500,
+    "timeout_error": 504,
+    "overloaded_error": 529,
+}
+
+
+class AnthropicGenerator:
+    provider = "anthropic"
+
+    def __init__(self, settings: Settings) -> None:
+        self.model = settings.chat_model or CHAT_MODEL
+        self.address = (settings.anthropic_base_url or "https://api.anthropic.com").rstrip("/")
+        self._client = httpx2.AsyncClient(
+            headers={"x-api-key": settings.anthropic_api_key or "none", "anthropic-version": "2023-06-01"},
+            timeout=httpx2.Timeout(settings.provider_timeout_seconds, connect=settings.provider_connect_seconds),
+        )
+
+    async def generate(self, request: GenerationRequest) -> AsyncGenerator[GeneratorEvent, None]:
+        """Streams the answer; closing the generator closes the connection, which stops the model."""
+        with _errors():
+            body = self._body(request)
+            async with self._client.stream("POST", f"{self.address}/v1/messages", json=body) as response:
+                if response.status_code != 200:
+                    raise _refusal(response, response.status_code, await _start(response))
+                if quota := _quota(response.headers):
+                    yield quota
+                counted: dict[str, Any] = {}
+                async for event in httpx2.EventSource(response):
+                    said = json.loads(event.data)
+                    match said["type"]:
+                        case "message_start":
+                            counted |= said["message"].get("usage") or {}
+                        case "content_block_delta" if text := _text(said["delta"]):
+                            yield Token(text)
+                        case "message_delta":
+                            counted |= said.get("usage") or {}
+                        case "message_stop":
+                            if usage := _usage(counted):
+                                yield usage
+                            return
+                        case "error":
+                            raise _refusal(response, _STATUS.get(said["error"]["type"], 500), event.data.encode())
+        raise Unavailable("provider_bad_response", "The provider's answer broke off.")
+
+    async def close(self) -> None:
+        await self._client.aclose()
+
+    def _body(self, request: GenerationRequest) -> dict[str, Any]:
+        system, *turns = chat_messages(request)
+        # The first turn must be the user's, and none may be empty.
+        said = [turn for turn in turns if turn["content"].strip()]
+        body: dict[str, Any] = {
+            "model": request.model or self.model,
+            "max_tokens": request.max_tokens or MAX_TOKENS,
+            "system": system["content"],
+            "messages": list(dropwhile(lambda turn: turn["role"] != "user", said)),
+            "stream": True,
+        }
+        if request.temperature is not None:
+            body["temperature"] = min(request.temperature, HOTTEST)
+        return body
+
+
+def open_generator(settings: Settings) -> AnthropicGenerator:
+    return AnthropicGenerator(settings)
+
+
+def _text(delta: dict[str, Any]) -> str:
+    text = delta.get("text") if delta.get("type") == "text_delta" else None
+    return clean(text) if isinstance(text, str) else ""
+
+
+def _usage(counted: Mapping[str, Any]) -> Usage | None:
+    """What was read from the provider's cache, or written to it, was part of the prompt, too."""
+    kinds = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
+    asked = [counted.get(kind) or 0 for kind in kinds]
+    answered = counted.get("output_tokens")
+    if not all(isinstance(each, int) for each in (*asked, answered)):
+        return None
+    return Usage(sum(asked), int(answered or 0))
+
+
+def _quota(headers: Mapping[str, str]) -> Quota | None:
+    """From `anthropic-ratelimit-*`: of the limits on tokens, the one on all of them, else the one on the prompt's."""
+    kinds = {"requests": "requests", "tokens": "tokens"}
+    if "anthropic-ratelimit-tokens-limit" not in headers:
+        kinds["tokens"] = "input-tokens"
+    said = {}
+    for name, kind in kinds.items():
+        for each, read in (("limit", str), ("remaining", str), ("reset", _seconds_until)):
+            said[f"x-ratelimit-{each}-{name}"] = read(headers.get(f"anthropic-ratelimit-{kind}-{each}", ""))
+    return Quota.read(said)
+
+
+def _seconds_until(moment: str) -> str:
+    try:
+        return f"{max(0.0, (datetime.fromisoformat(moment) - datetime.now(UTC)).total_seconds()):.3f}"
+    except (ValueError, TypeError):
+        return ""
+
+
+async def _start(response: httpx2.Response) -> bytes:
+    read = bytearray()
+    async for piece in response.aiter_bytes():
+        read += piece
+        if len(read) > LARGEST_REFUSAL:
+            break
+    return bytes(read)
+
+
+def _refusal(response: httpx2.Response, status: int, body: bytes) -> FootnoteError:
+    try:
+        said = str(json.loads(body)["error"]["message"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        said = body.decode("utf-8", "replace")
+    reason = f"The provider answered {status}: {clean(said)[:300]}"
+    return refusal(status, reason, response.headers, quota=_quota(response.headers))
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    try:
+        yield
+    except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
+        raise Unavailable("provider_unavailable", "The provider could not be reached.") from error
+    except httpx2.TimeoutException as error:
+        raise TimedOut("provider_timeout", retry_after=5) from error
+    except (httpx2.SSEError, httpx2.DecodingError) as error:
+        raise Unavailable("provider_bad_response") from error
+    except (httpx2.HTTPError, OSError) as error:
+        raise Unavailable("provider_unavailable", f"The provider failed: {type(error).__name__}.") from error
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise Unavailable("provider_bad_response") from error

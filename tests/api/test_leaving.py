@@ -1,0 +1,109 @@
+"""Clients who leave a real server before their answer is there: what was begun for them ends."""
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import asyncpg
+import pytest
+import uvicorn
+
+from api.app import create_app
+from footnote import keys
+from footnote.limits import Shared
+from footnote.providers.guarded import guard_generators
+from footnote.providers.openai import OpenAIGenerator
+from footnote.runtime import Runtime
+from tests import driving
+from tests.fakes import FakeServer
+
+pytestmark = pytest.mark.anyio
+
+SILENT = (
+    (30.0,),
+    (b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n: wait\n\n", 30.0),
+)
+
+
+@dataclass(frozen=True)
+class Api:
+    port: int
+    key: str
+    model: FakeServer
+
+    @asynccontextmanager
+    async def asked(self, path: str, **body: Any) -> AsyncIterator[asyncio.StreamReader]:
+        """The connection on which the request was sent; closed with the block."""
+        content = json.dumps(body).encode()
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+        head = (
+            f"POST {path} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {self.key}\r\nContent-Type: application/json\r\n"
+        )
+        writer.write(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content)
+        try:
+            yield reader
+        finally:
+            writer.close()
+
+
+@pytest.fixture
+async def api(committing_rt: Runtime) -> AsyncIterator[Api]:
+    """The API on a port, over a document and a chat model that somebody else plays."""
+    tenant_id = await driving.new_tenant(committing_rt)
+    await driving.ready(committing_rt, tenant_id, "The lamp of Fairhaven burns colza oil since 1902.")
+    async with committing_rt.transaction() as session:
+        key = (await keys.create(session, tenant_id, "reader", ("read",)))[1]
+    async with FakeServer().listening() as model:
+        address = {"openai_base_url": f"http://127.0.0.1:{model.port}/v1", "first_token_seconds": 60.0}
+        chosen = committing_rt.settings.model_copy(update=address)
+        generator = guard_generators([OpenAIGenerator(chosen)], Shared(None), chosen)
+        app = create_app(runtime=replace(committing_rt, settings=chosen, generator=generator))
+        server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, ws="none"))
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            serving = asyncio.create_task(server.serve(sockets=[listening]))
+            yield Api(listening.getsockname()[1], key, model)
+            server.should_exit = True
+            await serving
+        await generator.close()
+
+
+async def until(happened: Callable[[], Any]) -> None:
+    async with asyncio.timeout(20):
+        while not happened():
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_who_leaves_stops_the_model_that_says_nothing(api: Api, stream: bool) -> None:
+    for silence in SILENT:
+        api.model.asked.clear()
+        api.model.closed.clear()
+        api.model.raw(*silence)
+        async with api.asked("/v1/query", question="Which oil does the lamp burn?", stream=stream) as answer:
+            await until(lambda: api.model.asked)
+            if stream:
+                await answer.readuntil(b"event: sources")
+            assert not api.model.closed.is_set()
+        await asyncio.wait_for(api.model.closed.wait(), 20)
+
+
+@pytest.mark.parametrize("path", ["/v1/search", "/v1/query"])
+async def test_who_leaves_ends_the_search_in_postgres(api: Api, committing_rt: Runtime, path: str) -> None:
+    words = {"query" if path == "/v1/search" else "question": "Which oil?"}
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    other = await asyncpg.connect(committing_rt.settings.database_url)
+    try:
+        async with other.transaction():
+            await other.execute("LOCK TABLE chunk IN ACCESS EXCLUSIVE MODE")
+            async with asyncio.timeout(20):
+                async with api.asked(path, **words):
+                    while not await other.fetchval(waiting):
+                        await asyncio.sleep(0.02)
+                while await other.fetchval(waiting):
+                    await asyncio.sleep(0.02)
+    finally:
+        await other.close()
