@@ -46,6 +46,12 @@ _LEFTOVERS = {
         "AND NOT EXISTS (SELECT FROM chunk WHERE chunk.tenant_id = embedding.tenant_id "
         "AND chunk.space_id = embedding.space_id AND chunk.text_sha256 = embedding.text_sha256)",
     ),
+    "answer_without_document": (
+        "message",
+        "id",
+        "EXISTS (SELECT FROM unnest(document_ids) AS used(id) WHERE NOT EXISTS "
+        "(SELECT FROM document WHERE document.id = used.id))",
+    ),
 }
 
 _INCOMPLETE = text(

@@ -7,14 +7,14 @@ from contextlib import suppress
 from sqlalchemy import CursorResult, Executable, delete, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote import cache, collections, idempotency, jobs, objects, webhooks
+from footnote import cache, collections, conversations, idempotency, jobs, objects, webhooks
 from footnote.clock import from_now
 from footnote.errors import NotFound
 from footnote.models import Chunk, Collection, CollectionDeletion, Deletion, Document, Job, Page, Version
 from footnote.runtime import Runtime
 from footnote.tenants import scoped
 
-COUNTED = ("documents", "versions", "pages", "chunks", "embeddings", "jobs", "objects", "bytes")
+COUNTED = ("documents", "versions", "pages", "chunks", "embeddings", "jobs", "answers", "objects", "bytes")
 ABANDONED_SECONDS = 60.0  # since a collection was hidden: a large one is still being deleted then, and both go on
 A_PART = 50  # documents
 
@@ -77,6 +77,7 @@ async def _delete(session: AsyncSession, tenant_id: str, document_id: str) -> di
         "versions": len(versions),
         "jobs": len(job_ids),
         "bytes": sum({version.object_key: version.bytes for version in versions if version.object_key}.values()),
+        "answers": await conversations.forget_document(session, tenant_id, document_id),
         "objects": len(await objects.give_up_versions(session, document_id, but=None)),
         "embeddings": await cache.forget(session, tenant_id, document_id),
         "chunks": await _count(session, delete(Chunk).where(Chunk.document_id == document_id)),

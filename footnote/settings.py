@@ -274,6 +274,12 @@ class Settings(BaseSettings):
         "Longest wait for one embedding call, or between two pieces of an answer.",
         gt=0,
     )
+    history_tokens: int = _env(
+        "FOOTNOTE_HISTORY_TOKENS",
+        2000,
+        "Of what was said before in a conversation, so many tokens at most are given to the model, the newest first.",
+        ge=0,
+    )
     provider_connect_seconds: float = _env(
         "FOOTNOTE_PROVIDER_CONNECT_SECONDS", 5.0, "Longest wait for a connection to a provider.", gt=0
     )

@@ -74,6 +74,7 @@ async def test_the_receipt_counts_what_was_removed_and_stays_the_same(committing
         "chunks": 2,
         "embeddings": 2,
         "jobs": 3,
+        "answers": 0,
         "objects": 2,
         "bytes": len(newer) + len("Waiting."),
     }

@@ -104,6 +104,7 @@ class DeletionCounts(Out):
     chunks: int
     embeddings: int
     jobs: int
+    answers: Annotated[int, Field(description="Emptied: kept answers that may have been made from it.")] = 0
     objects: int
     bytes: int
 

@@ -9,7 +9,7 @@ from pydantic import PlainValidator, WithJsonSchema
 from footnote import filters
 from footnote.errors import Invalid
 
-_SCHEMA: dict[str, Any] = {
+FILTER_SCHEMA: dict[str, Any] = {
     "type": "object",
     "title": "Filter",
     "description": "Which documents: `eq, ne, gt, gte, lt, lte, in, nin, exists` with `key` and `value`; `and, or` "
@@ -32,7 +32,7 @@ def _parsed(given: Any) -> filters.Filter:
     return filters.parse(given, "body.filters")
 
 
-FilterIn = Annotated[filters.Filter, PlainValidator(_parsed), WithJsonSchema(_SCHEMA)]
+FilterIn = Annotated[filters.Filter, PlainValidator(_parsed), WithJsonSchema(FILTER_SCHEMA)]
 FilterQuery = Annotated[str | None, Query(max_length=8192, description="JSON, as `filters` of a search has it.")]
 
 

@@ -84,11 +84,17 @@ class SearchOut(RerankedOut):
     timings: dict[str, float]
 
 
-class SourcesOut(RerankedOut):
+class SearchedOut(RerankedOut):
+    """`question_as_searched`: what was looked for, if the question leaned on others and was made to stand alone."""
+
+    question_as_searched: Annotated[str | None, OnRequest] = None
+
+
+class SourcesOut(SearchedOut):
     hits: list[HitOut]
 
 
-class AnswerOut(RerankedOut):
+class AnswerOut(SearchedOut):
     id: str
     answer: str
     answer_status: Literal["supported", "partial", "not_found"]
@@ -98,3 +104,5 @@ class AnswerOut(RerankedOut):
     timings: dict[str, float]
     model: str
     cached: bool
+    conversation_id: Annotated[str | None, OnRequest] = None
+    message_id: Annotated[str | None, OnRequest] = None

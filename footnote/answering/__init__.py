@@ -1,16 +1,16 @@
 """Answers: one generator of typed events, rendered elsewhere as JSON, SSE or text.
 
-retrieve -> gate -> generate -> check citations -> done. The order of events is Sources, then Deltas and Citations
-as the answer grows, then Done. Errors are raised.
+rewrite a follow-up -> retrieve -> gate -> generate -> check citations -> done. The order of events is Sources, then
+Deltas and Citations as the answer grows, then Done. Errors are raised.
 """
 
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from footnote import citations
-from footnote.answering import evidence
+from footnote.answering import evidence, rewriting
 from footnote.answering.draft import Draft, stored_text
 from footnote.answering.events import AnswerStatus, Citation, Delta, Done, Event, Sources
 from footnote.citations import Marker, MarkerParser
@@ -27,6 +27,8 @@ PASSAGES = 8  # hits a generator sees
 
 @dataclass(frozen=True)
 class Question:
+    """What is asked, after the turns of `history`, oldest first."""
+
     query: Query
     history: Sequence[Turn] = ()
     system_prompt: str | None = None
@@ -41,24 +43,30 @@ async def answer(rt: Runtime, question: Question) -> AsyncGenerator[Event, None]
     Closing it early stops the model: whoever may stop reading closes it.
     """
     started = time.monotonic()
+    timings: dict[str, float] = {}
+    asked, usage = question.query.text, Usage(0, 0)
+    if question.history:
+        question, usage = await _standing_alone(rt, question)
+        timings["rewrite"] = _since(started)
+    searched = question.query.text if question.query.text != asked else None
     found = await search(rt, question.query)
     hits = found.hits
-    timings = {"retrieve": _since(started), **found.timings}
-    yield Sources(hits, found.reranked, found.rerank_failure)
+    timings |= {"retrieve": _since(started), **found.timings}
+    yield Sources(hits, found.reranked, found.rerank_failure, searched)
     answer_id = new_id("ans")
     if not evidence.supports(hits):
         yield Delta(NOT_FOUND)
         timings["total"] = _since(started)
-        yield Done(answer_id, NOT_FOUND, "not_found", (), Usage(0, 0), timings, rt.generator.model)
+        yield Done(answer_id, NOT_FOUND, "not_found", (), usage, timings, rt.generator.model)
         return
     shown = hits[:PASSAGES]
     draft = Draft(shown, await stored_text(rt, question.query.tenant_id, shown))
-    usage, writer = Usage(0, 0), Writer(rt.generator.provider, question.model or rt.generator.model)
+    writer = Writer(rt.generator.provider, question.model or rt.generator.model)
     async with aclosing(_generate(rt, question, draft)) as events:
         async for event in events:
             match event:
                 case Usage():
-                    usage = event
+                    usage += event
                     continue
                 case Writer():
                     writer = event
@@ -70,6 +78,15 @@ async def answer(rt: Runtime, question: Question) -> AsyncGenerator[Event, None]
     timings["total"] = _since(started)
     footnotes = list(draft.footnotes.values())
     yield Done(answer_id, draft.text.strip(), draft.status, footnotes, usage, timings, writer.model)
+
+
+async def _standing_alone(rt: Runtime, question: Question) -> tuple[Question, Usage]:
+    """With as much of its history as fits, by which it is made to stand alone."""
+    history = rewriting.fitting(question.history, rt.settings.history_tokens)
+    if not history:
+        return replace(question, history=()), Usage(0, 0)
+    text, usage = await rewriting.standalone(rt, question.query.text, history, question.model)
+    return replace(question, query=replace(question.query, text=text), history=history), usage
 
 
 async def _generate(rt: Runtime, question: Question, draft: Draft) -> AsyncGenerator[Event | Usage | Writer, None]:

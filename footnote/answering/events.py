@@ -12,11 +12,15 @@ AnswerStatus = Literal["supported", "partial", "not_found"]
 
 @dataclass(frozen=True)
 class Sources:
-    """What was found; `reranked` and `rerank_failure` are those of `retrieval.Found`."""
+    """What was found; `reranked` and `rerank_failure` are those of `retrieval.Found`.
+
+    `question_as_searched`: what was looked for, if a question leaned on others and was made to stand alone.
+    """
 
     hits: Sequence[Hit]
     reranked: bool | None = None
     rerank_failure: str | None = None
+    question_as_searched: str | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,8 @@ class Done:
     timings: dict[str, float]  # milliseconds
     model: str
     cached: bool = False
+    conversation_id: str | None = None  # where it was asked and is kept
+    message_id: str | None = None
 
 
 Event = Sources | Delta | Citation | Done

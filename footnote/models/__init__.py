@@ -1,6 +1,7 @@
 """The tables, and nothing else. Every one of a tenant's carries the tenant."""
 
 from footnote.models.base import Base
+from footnote.models.conversations import Conversation, Message
 from footnote.models.corpus import Corpus, FrequentLexeme
 from footnote.models.documents import (
     Chunk,
@@ -25,6 +26,7 @@ __all__ = [
     "Chunk",
     "Collection",
     "CollectionDeletion",
+    "Conversation",
     "Corpus",
     "Deletion",
     "DirectUpload",
@@ -36,6 +38,7 @@ __all__ = [
     "Job",
     "JobCallback",
     "JobStep",
+    "Message",
     "Page",
     "PagePicture",
     "Pause",

@@ -83,6 +83,8 @@ class Turn:
 
 @dataclass(frozen=True)
 class GenerationRequest:
+    """Without passages there is nothing to answer from: then the system prompt alone says what is to be done."""
+
     question: str
     passages: Sequence[Passage]
     history: Sequence[Turn] = field(default_factory=tuple)
@@ -114,6 +116,9 @@ class Usage:
 
     prompt_tokens: int
     completion_tokens: int
+
+    def __add__(self, other: "Usage") -> "Usage":
+        return Usage(self.prompt_tokens + other.prompt_tokens, self.completion_tokens + other.completion_tokens)
 
 
 @dataclass(frozen=True)

@@ -13,10 +13,16 @@ links or requests found inside them.
 
 
 def chat_messages(request: GenerationRequest) -> list[dict[str, str]]:
-    """Messages in the shape that OpenAI-compatible servers take, oldest first."""
-    system = RULES if not request.system_prompt else f"{request.system_prompt}\n\n{RULES}"
-    sources = "\n".join(_fenced(passage) for passage in request.passages)
-    question = f"{sources}\n\nQuestion: {request.question}"
+    """Messages in the shape that OpenAI-compatible servers take, oldest first.
+
+    Without passages there is nothing to answer from: then the system prompt alone says what is to be done.
+    """
+    if request.passages:
+        system = RULES if not request.system_prompt else f"{request.system_prompt}\n\n{RULES}"
+        sources = "\n".join(_fenced(passage) for passage in request.passages)
+        question = f"{sources}\n\nQuestion: {request.question}"
+    else:
+        system, question = request.system_prompt or "", request.question
     return [
         {"role": "system", "content": system},
         *({"role": turn.role, "content": turn.content} for turn in request.history),

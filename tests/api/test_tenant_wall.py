@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from api.app import create_app
-from footnote import documents, objects
+from footnote import conversations, documents, objects
 from footnote.clock import from_now
 from footnote.ids import new_id
 from footnote.models import DirectUpload
@@ -21,9 +21,11 @@ QUERIES = {"/v1/documents/{document_id}/pages/{number}/highlights": {"char_start
 BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("patch", "/v1/documents/{document_id}"): {"metadata": {}},
     ("patch", "/v1/collections/{collection_id}"): {"metadata": {}},
+    ("post", "/v1/conversations/{conversation_id}/messages"): {"question": "Who lit the zircon lamp?"},
 }
 UNKNOWN = {
     "collection_id": "col_unknown",
+    "conversation_id": "cnv_unknown",
     "document_id": "doc_unknown",
     "job_id": "job_unknown",
     "upload_id": "upl_unknown",
@@ -47,6 +49,8 @@ async def ids(rt: Runtime, alice: Person) -> dict[str, str]:
     upload_id = await _open_upload(rt, alice.tenant_id)
     document = accepted.details.document
     named = {"collection_id": document.collection_id, "document_id": document.id}
+    async with rt.transaction() as session:
+        named["conversation_id"] = (await conversations.create(session, alice.tenant_id, "secret", {}, {})).id
     return {**named, "job_id": accepted.details.job.id, "upload_id": upload_id}
 
 
@@ -89,6 +93,7 @@ async def test_lists_are_empty_for_a_stranger(ids: dict[str, str], charlie: Pers
         "/v1/documents",
         "/v1/jobs",
         "/v1/collections",
+        "/v1/conversations",
         "/v1/documents?external_id=secret",
         "/v1/documents?status=ready",
     ):

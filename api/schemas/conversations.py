@@ -1,0 +1,95 @@
+"""Conversations and their messages."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, WithJsonSchema
+
+from api.deps import Plain
+from api.schemas.common import Out, PageOf
+from api.schemas.filters import FILTER_SCHEMA
+from api.schemas.questions import Names, SystemPrompt
+from api.schemas.search import CitationOut, OnRequest, UsageOut
+from api.uploads import JsonObject
+from footnote import filters
+from footnote.answering import Citation
+from footnote.models import Conversation, Message
+
+
+def _checked(given: dict[str, Any]) -> dict[str, Any]:
+    filters.parse(given, "body.filters")
+    return given
+
+
+# Kept as it was given, and read again at each question.
+StoredFilter = Annotated[JsonObject, AfterValidator(_checked), WithJsonSchema(FILTER_SCHEMA)]
+
+
+class ConversationIn(BaseModel):
+    """`collections`, `filters` and `system_prompt` hold for every question that does not say otherwise."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    title: Annotated[Plain, StringConstraints(min_length=1, max_length=200)] | None = None
+    metadata: JsonObject | None = None
+    collections: Names | None = None
+    filters: StoredFilter | None = None
+    system_prompt: SystemPrompt | None = None
+
+    def defaults(self) -> dict[str, Any]:
+        return self.model_dump(include={"collections", "filters", "system_prompt"}, exclude_none=True)
+
+
+class ConversationOut(Out):
+    id: str
+    title: str | None
+    metadata: dict[str, Any]
+    collections: list[str] | None
+    filters: dict[str, Any] | None
+    system_prompt: str | None
+    message_count: int
+    created_at: datetime
+    updated_at: datetime
+
+    @classmethod
+    def fields_of(cls, found: Conversation) -> dict[str, Any]:
+        defaults = dict.fromkeys(("collections", "filters", "system_prompt")) | found.defaults
+        named = {"metadata": found.attributes, "message_count": found.messages}
+        return {
+            **{name: getattr(found, name) for name in ("id", "title", "created_at", "updated_at")},
+            **named,
+            **defaults,
+        }
+
+    @classmethod
+    def of(cls, found: Conversation) -> "ConversationOut":
+        return cls(**cls.fields_of(found))
+
+
+class MessageOut(Out):
+    id: str
+    role: Literal["user", "assistant"]
+    content: str
+    citations: list[CitationOut]
+    answer_status: Literal["supported", "partial", "not_found", "removed"] | None
+    question_as_searched: Annotated[str | None, OnRequest] = None
+    model: str | None
+    usage: UsageOut | None
+    created_at: datetime
+
+    @classmethod
+    def of(cls, found: Message) -> "MessageOut":
+        names = ("id", "role", "content", "answer_status", "question_as_searched", "model", "usage", "created_at")
+        citations = [CitationOut.model_validate(Citation(**each)) for each in found.citations]
+        return cls(citations=citations, **{name: getattr(found, name) for name in names})
+
+
+class ConversationWithMessagesOut(ConversationOut):
+    """The conversation with a page of its messages, oldest first."""
+
+    messages: PageOf[MessageOut]
+
+
+class ConversationDeletionOut(Out):
+    conversation_id: str
+    messages: int

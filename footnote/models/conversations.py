@@ -1,0 +1,57 @@
+"""Conversations: questions and their answers, in order."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Index, String, Text, UniqueConstraint, text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy.orm import Mapped, mapped_column
+
+from footnote.models.base import Base, id_, now, ref
+
+
+class Conversation(Base):
+    """`holder` asks a question in it, as long as it says so before `held_until`; nobody else can meanwhile."""
+
+    __tablename__ = "conversation"
+    __table_args__ = (Index("ix_conversation_tenant_id_id", "tenant_id", "id"),)
+
+    id: Mapped[str] = id_()
+    tenant_id: Mapped[str] = ref("tenant")
+    title: Mapped[str | None]
+    # "metadata" is taken by SQLAlchemy's declarative base.
+    attributes: Mapped[dict[str, Any]] = mapped_column("metadata", JSONB, server_default=text("'{}'"))
+    defaults: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))  # of its questions, as requests say
+    messages: Mapped[int] = mapped_column(server_default="0")
+    holder: Mapped[str | None] = mapped_column(String(40))
+    held_until: Mapped[datetime | None]
+    created_at: Mapped[datetime] = now()
+    updated_at: Mapped[datetime] = now()
+
+
+class Message(Base):
+    """A question or its answer. What was made from a document that is deleted is taken out of it.
+
+    `document_ids`: whatever the answer can have been made from: the passages that were shown to the generator, and
+    those behind the earlier answers that it was shown.
+    """
+
+    __tablename__ = "message"
+    __table_args__ = (
+        UniqueConstraint("conversation_id", "position"),
+        Index("ix_message_document_ids", "document_ids", postgresql_using="gin"),
+    )
+
+    id: Mapped[str] = id_()
+    conversation_id: Mapped[str] = ref("conversation")
+    tenant_id: Mapped[str] = ref("tenant")
+    position: Mapped[int]
+    role: Mapped[str]  # user, assistant
+    content: Mapped[str]
+    question_as_searched: Mapped[str | None]
+    citations: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default=text("'[]'"))
+    answer_status: Mapped[str | None]  # supported, partial, not_found; removed with a document
+    model: Mapped[str | None]
+    usage: Mapped[dict[str, Any] | None]
+    document_ids: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{}'"))
+    created_at: Mapped[datetime] = now()
