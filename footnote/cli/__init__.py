@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from footnote.cli import asking, collections, documents, jobs, processes, sync
+from footnote.cli import asking, collections, conversations, documents, jobs, processes, sync
 from footnote.errors import FootnoteError
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ sync.register(app)
 collections.register(app)
 jobs.register(app)
 asking.register(app)
+conversations.register(app)
 processes.register(app)
 
 

@@ -7,7 +7,7 @@ import typer
 
 from footnote.cli.arguments import json_object
 from footnote.cli.terminal import one_line, pages_of, say, say_json
-from footnote.errors import FootnoteError, Unavailable
+from footnote.errors import FootnoteError, NotFound, Unavailable
 
 if TYPE_CHECKING:
     from footnote.cli.client import Api
@@ -28,6 +28,11 @@ Rerank = Annotated[
     bool | None,
     typer.Option("--rerank/--no-rerank", help="Ask the reranker or do without; default: as the server is set."),
 ]
+Conversation = Annotated[
+    str | None, typer.Option("--conversation", metavar="ID", help="Ask in this conversation, where it is kept.")
+]
+Begin = Annotated[bool, typer.Option("--begin", help="Begin a conversation with this question.")]
+Continue = Annotated[bool, typer.Option("--continue", help="Ask in the conversation that was begun last.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the API's reply.")]
 
 
@@ -48,18 +53,31 @@ def ask(
     filter: Filters = None,
     top_k: TopK = None,
     rerank: Rerank = None,
+    conversation: Conversation = None,
+    begin: Begin = False,
+    go_on: Continue = False,
     as_json: AsJson = False,
     stream: Annotated[bool, typer.Option("--stream/--no-stream", help="Print the answer as it grows.")] = True,
 ) -> None:
     """Ask the documents. Every claim of the answer has a footnote, checked against the page it quotes.
 
+    In a conversation a question may lean on those before it: `footnote ask --continue "And in 2019?"`.
+
     Exit codes: 0 answered, 1 an error, 4 the documents hold no answer.
     """
     from footnote.cli.client import open_api
 
+    if sum((conversation is not None, begin, go_on)) > 1:
+        raise typer.BadParameter("give one of --conversation, --begin and --continue")
     filters = json_object(filter, "--filter") if filter is not None else None
     body = _given(question=question, collections=collection, filters=filters, top_k=top_k, rerank=rerank)
     with open_api() as api:
+        if begin:
+            conversation = api.post("/v1/conversations", {})["id"]
+        elif go_on:
+            conversation = _begun_last(api)
+        if conversation is not None:
+            body["conversation_id"] = conversation
         if stream and not as_json:
             answer = _streamed(api, body)
         else:
@@ -72,6 +90,13 @@ def ask(
         _footnotes(answer["citations"])
     if answer["answer_status"] == "not_found":
         raise typer.Exit(NOT_FOUND)
+
+
+def _begun_last(api: "Api") -> str:
+    found = api.get("/v1/conversations", limit=1)["data"]
+    if not found:
+        raise NotFound("no_conversation", "There is no conversation yet: `footnote ask --begin` begins one.")
+    return str(found[0]["id"])
 
 
 def _streamed(api: "Api", body: Json) -> Json:
