@@ -7,7 +7,7 @@ EVAL_DATA ?= .footnote-eval
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check bench faults hostile clean docker-check docs eval
+.PHONY: help up test check bench bench-vectors faults hostile clean docker-check docs eval
 
 help:  ## Show this help
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "  %-14s %s\n", $$1, $$2 }'
@@ -32,6 +32,9 @@ docs: $(VENV)/.dev  ## Write the generated documents: settings, errors, OpenAPI
 
 bench: $(VENV)/.dev  ## Measure the steps of ingestion and queries side by side with their bare parts
 	$(BIN)/python -m scripts.bench
+
+bench-vectors: $(VENV)/.dev  ## Measure what vector search misses, with filters and without (minutes)
+	$(BIN)/python -m scripts.bench_vectors
 
 faults: $(VENV)/.dev  ## Kill and freeze what runs, again and again, and check the promises (20 minutes; SHORT=1: 2)
 	$(BIN)/python -m scripts.faults $(if $(SHORT),--scenario storm --short,--seed 1 2 3) $(FAULTS)

@@ -59,6 +59,8 @@ def make_app(settings: Settings) -> Celery:
             "socket_connect_timeout": 5,
             "health_check_interval": 10,
             "retry_on_timeout": False,
+            # Seconds of one look into the lanes: one that leaves out the large lane delays its next step by that.
+            "polling_interval": 0.1,
         },
         task_publish_retry=False,  # the dispatcher simply sends again
         enable_utc=True,

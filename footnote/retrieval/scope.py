@@ -22,10 +22,15 @@ _FILTERED = """ AND c.document_id IN (
     SELECT document.id FROM document
     WHERE document.tenant_id = :tenant AND document.collection_id = ANY(CAST(:collections AS text[])) AND {condition}
 )"""
+# The documents that a filter passes, if they have no more than so many chunks. To know that, no more documents are read.
 _MATCHING = """
-SELECT c.document_id, v.chunks
-FROM (SELECT d.tenant_id, d.collection_id, d.id AS document_id, d.active_version_id FROM document d) AS c
-JOIN version v ON v.id = c.active_version_id WHERE {scope} AND v.chunks > 0 LIMIT :most
+SELECT CASE WHEN sum(matching.chunks) > :chunks THEN NULL
+            ELSE coalesce(array_agg(matching.document_id), CAST('{{}}' AS text[])) END
+FROM (
+    SELECT c.document_id, v.chunks
+    FROM (SELECT d.tenant_id, d.collection_id, d.id AS document_id, d.active_version_id FROM document d) AS c
+    JOIN version v ON v.id = c.active_version_id WHERE {scope} AND v.chunks > 0 LIMIT :chunks + 1
+) AS matching
 """
 
 
@@ -56,18 +61,9 @@ class Scope:
         if not self.is_filtered:
             beyond = f"SELECT 1 FROM chunk c WHERE {self.condition} OFFSET :chunks LIMIT 1"
             return (await self.run(session, beyond, chunks=chunks)).first() is not None
-        named, total = [], 0
-        matching = await session.stream(
-            text(_MATCHING.format(scope=self.condition)),
-            self.parameters | {"most": chunks + 1},
-            execution_options={"yield_per": 500},
-        )
-        async for row in matching:
-            total += row.chunks
-            if total > chunks:
-                await matching.close()
-                return True
-            named.append(row.document_id)
+        named = (await self.run(session, _MATCHING.format(scope=self.condition), chunks=chunks)).scalar()
+        if named is None:
+            return True
         self.condition = WALL + _NAMED
         self.parameters["documents"] = named
         return False
