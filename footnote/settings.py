@@ -268,6 +268,15 @@ class Settings(BaseSettings):
     rerank_candidates: int = _env(
         "FOOTNOTE_RERANK_CANDIDATES", 50, "Candidates of a search that the reranker is asked about.", ge=1, le=200
     )
+    least_evidence: float = _env(
+        "FOOTNOTE_LEAST_EVIDENCE",
+        0.55,
+        "Evidence below which a question is answered with `not_found`, and no model is asked: the best hit's cosine, "
+        "and half the share of the question's words in it. The default was learned with the local embedding model; "
+        "0 lets everything pass.",
+        ge=0,
+        le=1.5,
+    )
     provider_timeout_seconds: float = _env(
         "FOOTNOTE_PROVIDER_TIMEOUT_SECONDS",
         60.0,

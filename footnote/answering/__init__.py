@@ -54,7 +54,7 @@ async def answer(rt: Runtime, question: Question) -> AsyncGenerator[Event, None]
     timings |= {"retrieve": _since(started), **found.timings}
     yield Sources(hits, found.reranked, found.rerank_failure, searched)
     answer_id = new_id("ans")
-    if not evidence.supports(hits):
+    if not evidence.supports(hits, rt.settings.least_evidence, question.query.mode):
         yield Delta(NOT_FOUND)
         timings["total"] = _since(started)
         yield Done(answer_id, NOT_FOUND, "not_found", (), usage, timings, rt.generator.model)

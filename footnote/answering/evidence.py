@@ -2,13 +2,21 @@
 
 from collections.abc import Sequence
 
-from footnote.retrieval import Hit
+from footnote.retrieval import Hit, Mode
 
-# Below both, the best hit is taken to be about something else, and no model is paid.
-ENOUGH_SIMILARITY = 0.30
-ENOUGH_COVERAGE = 0.45
+# Without one of the legs the strength is a part of what it is with both; learned like the setting.
+SHARE: dict[Mode, float] = {"hybrid": 1.0, "vector": 0.43 / 0.55, "keyword": 0.19 / 0.55}
 
 
-def supports(hits: Sequence[Hit]) -> bool:
-    """Whether any hit is close enough to the question to answer from."""
-    return any((hit.similarity or 0) >= ENOUGH_SIMILARITY or (hit.coverage or 0) >= ENOUGH_COVERAGE for hit in hits)
+def strength(similarity: float | None, coverage: float | None) -> float:
+    """Of a hit, 0 to 1.5: the cosine, and half the share of the question's weight in words that it holds.
+
+    What a leg does not say counts as nothing. Linear in both, since questions that the documents answer and questions
+    about something else are told apart by a line as well as by anything (docs/answers.md).
+    """
+    return (similarity or 0.0) + (coverage or 0.0) / 2
+
+
+def supports(hits: Sequence[Hit], least: float, mode: Mode = "hybrid") -> bool:
+    """Whether any hit is strong enough to answer from; `least` is what is asked of one that both legs looked at."""
+    return any(strength(hit.similarity, hit.coverage) >= least * SHARE[mode] for hit in hits)

@@ -12,7 +12,9 @@ from footnote.settings import Settings
 
 MOST_SENTENCES = 3
 WORTH_ADDING = 0.6  # of the best sentence's score
-LEAST_HELD = 0.4  # of the question's weight in words; a sentence with less is about something else
+UNHELD = 0.05  # what a sentence without a word of the question is worth: what retrieval put first may say it otherwise
+TYPICAL_WORDS = 30  # of a sentence
+RANKS = 4  # by which the first passages are alike
 LONGEST_SENTENCE = 600
 
 # Words of a question that say nothing about its subject.
@@ -56,25 +58,29 @@ def open_generator(settings: Settings) -> ExtractiveGenerator:  # noqa: ARG001  
 def choose(question: str, passages: Sequence[Passage]) -> list[_Sentence]:
     """Up to three sentences, best first, each from the passages and adding something to those before it.
 
-    A sentence scores the question's words it holds, each weighted by its rarity among all sentences (idf), those of
-    the title above it by half; more than in proportion, for two halves of a question answer none. It is damped by
-    its length, and by the rank of its passage: what retrieval put first is likelier.
+    A sentence scores the share of the question's words that it holds, each weighted by its rarity among all sentences
+    (idf), those of the title above it by half. It is damped by its length, and by the rank of its passage: what
+    retrieval put first is likelier. The constants are the best of some on the dev halves of three test sets.
     """
     wanted = set(stems(question)) - STOP
     candidates = list(_sentences(passages))
+    if not wanted or not candidates:
+        return []
     frequency = Counter(word for sentence in candidates for word in sentence.words)
     weight = {word: math.log(1 + len(candidates) / (1 + frequency[word])) for word in wanted}
+    whole = sum(weight.values())
 
     def held(sentence: _Sentence) -> float:
         below_title = (wanted & sentence.heading) - sentence.words
-        return sum(weight[word] for word in wanted & sentence.words) + sum(weight[word] for word in below_title) / 2
+        return (
+            sum(weight[word] for word in wanted & sentence.words) + sum(weight[word] for word in below_title) / 2
+        ) / whole
 
     def score(sentence: _Sentence) -> float:
-        return held(sentence) ** 2 / math.sqrt((8 + len(sentence.words)) * (sentence.marker + 8))
+        damped = math.sqrt(1 + len(sentence.words) / TYPICAL_WORDS) * (RANKS + sentence.marker)
+        return (UNHELD + held(sentence)) / damped
 
     ranked = sorted(candidates, key=score, reverse=True)
-    if not ranked or held(ranked[0]) <= LEAST_HELD * sum(weight.values()):
-        return []
     enough = WORTH_ADDING * score(ranked[0])
     chosen: list[_Sentence] = []
     for sentence in ranked:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from scripts.evaluation import identifiers, report, sets
+from scripts.evaluation.answers import ask
 from scripts.evaluation.baselines import bm25, fused, nearest
 from scripts.evaluation.goals import BM25, FUSED, HYBRID, IDENTIFIERS, KEYWORD, NEAREST, VECTOR, goals
 from scripts.evaluation.metrics import Run
@@ -45,7 +46,8 @@ async def evaluate(wanted: Sequence[Set], variants: Mapping[str, dict[str, Any]]
         for one in wanted:
             await product.ingest(one)
             asked = {name: await product.ask(one, fields) for name, fields in known.items()}
-            results[one.name] = Result(one, await baselines(product, one, data), asked)
+            answers = await ask(product, one, wanted)
+            results[one.name] = Result(one, await baselines(product, one, data), asked, answers)
             print(*report.of_set(results[one.name]), sep="\n", flush=True)
     return results
 
@@ -103,7 +105,7 @@ def main() -> int:
         results = asyncio.run(evaluate(wanted, variants, data))
     except asyncio.CancelledError:
         return INTERRUPTED
-    print(*report.verdict(results), sep="\n")
+    print(*report.of_answers(results), *report.verdict(results), sep="\n")
     if given.report:
         given.report.write_text("\n".join(report.whole(results)))
     return 0 if all(row[-1] == "met" for row in goals(results)) else 1

@@ -1,5 +1,6 @@
 """What is to be reached, on all questions of a set."""
 
+import statistics
 from collections.abc import Iterator, Mapping
 
 from scripts.evaluation.results import Result
@@ -18,6 +19,8 @@ def goals(results: Mapping[str, Result]) -> Iterator[Row]:
             yield from _goal(result, HYBRID, "hit@1", ">=", 0.95)
         elif not name.endswith(UNTITLED):
             yield from _of_collection(result)
+        if result.answers is not None:
+            yield from _gate(name, result)
 
 
 def _of_collection(result: Result) -> Iterator[Row]:
@@ -27,6 +30,15 @@ def _of_collection(result: Result) -> Iterator[Row]:
     if result.set.name == FINANCEBENCH:
         best = max(result.mean(baseline, "hit@5") for baseline in result.baselines)
         yield from _goal(result, HYBRID, "hit@5", ">=", best + 0.05, "the best baseline + 5 points")
+
+
+def _gate(name: str, result: Result) -> Iterator[Row]:
+    assert result.answers is not None
+    elsewhere = statistics.fmean(result.answers.elsewhere)
+    yield f"{name}: questions about something else, refused", *_verdict(elsewhere, ">=", 0.95)
+    if HYBRID in result.variants:
+        metric = "recall@10" if "recall@10" in result.set.metrics else result.set.main
+        yield f"{name}: {metric} of questions that were refused", *_verdict(result.lost(HYBRID, metric), "<=", 0.02)
 
 
 def _legs(result: Result) -> Iterator[Row]:
@@ -40,8 +52,15 @@ def _legs(result: Result) -> Iterator[Row]:
 def _goal(result: Result, variant: str, metric: str, relation: str, limit: float, name: str = "") -> Iterator[Row]:
     if variant not in result.variants:
         return
-    measured = result.mean(variant, metric)
-    # Equal but for rounding is equal.
-    met = measured > limit + 1e-9 if relation == ">" else measured >= limit - 1e-9
+    yield f"{result.set.name}: {variant}, {metric}", *_verdict(result.mean(variant, metric), relation, limit, name)
+
+
+def _verdict(measured: float, relation: str, limit: float, name: str = "") -> Row:
+    """Limit, measured, met or MISSED. Equal but for rounding is equal."""
+    compared = {
+        ">": measured > limit + 1e-9,
+        ">=": measured >= limit - 1e-9,
+        "<=": measured <= limit + 1e-9,
+    }
     told = f"{relation} {limit:.3f}" + (f" ({name})" if name else "")
-    yield f"{result.set.name}: {variant}, {metric}", told, f"{measured:.3f}", "met" if met else "MISSED"
+    return told, f"{measured:.3f}", "met" if compared[relation] else "MISSED"

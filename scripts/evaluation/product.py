@@ -129,17 +129,31 @@ class Product:
         async def ask(question: str) -> None:
             body = {"query": one.questions[question], "collections": [one.name], "top_k": TOP_K} | dict(fields)
             started = time.perf_counter()
-            response = await self.client.post("/v1/search", json=body)
+            found = await self._post("/v1/search", body)
             asked.times.append((time.perf_counter() - started) * 1000)
-            if not response.is_success:
-                raise SystemExit(f"{body}: {response.text}")
-            asked.run[question] = ranking(response.json()["data"], by_page=one.by_page)
+            asked.run[question] = ranking(found["data"], by_page=one.by_page)
             started = time.perf_counter()
             await self.client.get("/healthz")
             asked.bare.append((time.perf_counter() - started) * 1000)
 
         await gently([ask(question) for question in one.questions])
         return asked
+
+    async def explained(self, one: Set, question: str) -> list[Json]:
+        """What the gate of answers sees: the first hits, with what each leg says of them."""
+        body = {"query": question, "collections": [one.name]}
+        hits: list[Json] = (await self._post("/v1/search?explain=true", body))["data"]
+        return hits
+
+    async def query(self, one: Set, question: str) -> Json:
+        return await self._post("/v1/query", {"question": question, "collections": [one.name]})
+
+    async def _post(self, path: str, body: Json) -> Json:
+        response = await self.client.post(path, json=body)
+        if not response.is_success:
+            raise SystemExit(f"{body}: {response.text}")
+        answer: Json = response.json()
+        return answer
 
     async def _get(self, path: str, **params: Any) -> Json:
         response = await self.client.get(path, params=params)
@@ -149,10 +163,14 @@ class Product:
         return body
 
 
+def names_of(found: Sequence[Json], *, by_page: bool) -> list[str]:
+    """What each hit or citation belongs to: its document or its page."""
+    return [target(Path(each["filename"]).stem, each["page_start"] if by_page else None) for each in found]
+
+
 def ranking(hits: Sequence[Json], *, by_page: bool) -> list[str]:
     """What the hits belong to, each at the place of its best chunk."""
-    names = (target(Path(hit["filename"]).stem, hit["page_start"] if by_page else None) for hit in hits)
-    return list(dict.fromkeys(names))
+    return list(dict.fromkeys(names_of(hits, by_page=by_page)))
 
 
 async def gently(work: Sequence[Coroutine[Any, Any, Value]]) -> list[Value]:

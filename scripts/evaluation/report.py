@@ -5,6 +5,7 @@ import platform
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 
+from scripts.evaluation.answers import ELSEWHERE, IN_FORCE, threshold
 from scripts.evaluation.goals import goals
 from scripts.evaluation.product import ASKED_AT_ONCE, TOP_K
 from scripts.evaluation.results import Result
@@ -26,6 +27,7 @@ question.
 def whole(results: Mapping[str, Result]) -> Iterator[str]:
     yield _HEAD.format(cpus=os.cpu_count())
     yield from verdict(results)
+    yield from of_answers(results)
     for result in results.values():
         yield from of_set(result)
 
@@ -34,6 +36,42 @@ def verdict(results: Mapping[str, Result]) -> Iterator[str]:
     rows = list(goals(results))
     if rows:
         yield from ("## Goals", "", *table([("goal", "limit", "measured", ""), *rows]), "")
+
+
+def of_answers(results: Mapping[str, Result]) -> Iterator[str]:
+    """Answers by the generator without a model, and the gate before every generator."""
+    answered = [result for result in results.values() if result.answers is not None]
+    if not answered:
+        return
+    best = threshold([(result.set, result.answers) for result in answered if result.answers])
+    told = f" Learned on the dev questions of these sets: {best:.2f}." if best is not None else ""
+    yield from ("## Answers", "", f"Least evidence in force: {IN_FORCE:.2f}.{told}", "")
+    yield from (*table([_ANSWERS, *map(_answers, answered)]), "")
+
+
+_ANSWERS = (
+    "set",
+    "questions",
+    "refused",
+    f"of {len(ELSEWHERE)} about something else",
+    "first citation right",
+    "any right",
+    "citations right",
+    "not verified",
+)
+
+
+def _answers(result: Result) -> Row:
+    answers, cited = result.answers, result.cited_right()
+    assert answers is not None
+    return (
+        result.set.name,
+        str(len(answers.cited)),
+        str(len(answers.refused())),
+        str(sum(answers.elsewhere)),
+        *(f"{share:.3f}" for share in (cited.first, cited.any, cited.each)),
+        str(answers.unverified),
+    )
 
 
 def of_set(result: Result) -> Iterator[str]:

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from scripts.evaluation import significance
+from scripts.evaluation.answers import Answers, right
 from scripts.evaluation.metrics import Run, scores
 from scripts.evaluation.product import Asked
 from scripts.evaluation.sets import Set
@@ -17,6 +18,7 @@ class Result:
     set: Set
     baselines: Mapping[str, Run]
     variants: Mapping[str, Asked]
+    answers: Answers | None = None
 
     def scores(self, system: str, metric: str, part: str = "all") -> list[float]:
         """A metric of each question of the part, in the set's order."""
@@ -26,6 +28,22 @@ class Result:
 
     def mean(self, system: str, metric: str, part: str = "all") -> float:
         return statistics.fmean(self.scores(system, metric, part))
+
+    def lost(self, system: str, metric: str) -> float:
+        """How much of a metric's mean belongs to questions that were refused an answer."""
+        assert self.answers is not None
+        of = dict(zip(self.set.part("all"), self.scores(system, metric), strict=True))
+        return sum(of[question] for question in self.answers.refused()) / len(of)
+
+    def cited_right(self) -> "CitedRight":
+        assert self.answers is not None
+        marks = [list(right(cited, self.set.judgements[question])) for question, cited in self.answers.cited.items()]
+        each = [mark for of_answer in marks for mark in of_answer]
+        return CitedRight(
+            statistics.fmean(bool(of_answer and of_answer[0]) for of_answer in marks),
+            statistics.fmean(map(any, marks)),
+            statistics.fmean(each) if each else 0.0,
+        )
 
     @property
     def best_baseline(self) -> str:
@@ -48,3 +66,12 @@ class Gain:
     low: float
     high: float
     p: float
+
+
+@dataclass(frozen=True)
+class CitedRight:
+    """Shares of the questions whose first citation, or any, is of a right document or page; and of all citations."""
+
+    first: float
+    any: float
+    each: float
