@@ -2,25 +2,27 @@
 
 import random
 import re
+import unicodedata
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
-from footnote import answering, retrieval
+from footnote import answering, documents, retrieval
 from footnote.answering import Citation, Delta, Done, Event, Question, Sources
 from footnote.citations import SHORTEST_QUOTE
 from footnote.errors import TimedOut, Unavailable
 from footnote.providers import Claim, GenerationRequest, GeneratorEvent, Token, Usage
 from footnote.providers.fallback import Fallback
-from footnote.retrieval import Found, Hit, Query
+from footnote.retrieval import Found, Query
 from footnote.runtime import Runtime
 from tests import driving
 from tests.fakes import FakeGenerator
 
 pytestmark = pytest.mark.anyio
 LAMP = "The lamp burns oil. Agnes Tolmie built the tower in 1874. The lamp burns oil. It holds [12] mercury."
+SET = "The keeper's “well-\nknown” of\ufb01ce   holds 1,500 lamps, 12.5 % more. 灯塔燃烧石\n蜡油的。 It shut in 1974."
 FOG = "The siren stalls at 2.1 bar. It needs twenty minutes to recover."
 
 
@@ -50,7 +52,7 @@ async def test_the_order_of_events(rt: Runtime, question: Question) -> None:
         rt, question, "Agnes Tolmie ", "built it [", '1: "Agnes Tolmie built the tower in 1874."', "]."
     )
     assert isinstance(events[0], Sources)
-    assert [type(event) for event in events[1:-1]] == [Delta, Delta, Delta, Citation, Delta]
+    assert [type(event) for event in events[1:-1]] == [Delta, Delta, Delta, Delta, Citation, Delta]
     assert "".join(event.text for event in events if isinstance(event, Delta)) == done.answer
     assert done.answer == "Agnes Tolmie built it [1]."
     assert (done.answer_status, done.usage, done.model) == ("supported", Usage(11, 7), "fake-chat")
@@ -157,76 +159,32 @@ async def test_closing_an_answer_closes_the_generator(rt: Runtime, question: Que
     assert closed == [True]
 
 
-# -- three hundred answers that try to deceive ---------------------------------------------------------------
+async def test_a_quote_is_looked_for_on_the_whole_page(rt: Runtime) -> None:
+    """Chunks are cut anywhere; the footnote's place is the page's, not the chunk's."""
+    tenant_id = await driving.new_tenant(rt)
+    page = driving.paragraphs(5)
+    await driving.ready(rt, tenant_id, page, "lamp.txt")
+    asked = Question(Query(tenant_id, "Paragraph 2 of the lamp", mode="keyword", top_k=1))
+    [hit] = (await retrieval.search(rt, asked.query)).hits
+    assert hit.char_end + 100 < len(page)
+    over_the_end = page[page.rindex(" ", 0, hit.char_end - 25) : page.index(" ", hit.char_end + 25)].strip()
+    far = page[page.rindex(" ", 0, -40) :].strip()
+    _, done = await ask(rt, asked, f'A [1: "{" ".join(over_the_end.split())}"]. B [1: "{far}"].')
+    assert [footnote.verified for footnote in done.citations] == [True, True]
+    for footnote, literal in zip(done.citations, (over_the_end, far), strict=True):
+        assert page[footnote.char_start : footnote.char_end] == footnote.quote == literal
 
 
-def _invented(chance: random.Random, hits: Sequence[Hit]) -> list[str]:
-    """A stream of true quotes, altered quotes, invented markers and brackets, cut anywhere."""
-    text = chance.choice(hits).text
-    start = chance.randrange(len(text))
-    true = text[start : start + chance.randint(1, 60)]
-    altered = true[: len(true) // 2] + chance.choice(["x", " ", "not ", "É"]) + true[len(true) // 2 :]
-    numbers = ["0", "1", "2", "3", "7", "12", "999", "1, 2", "2,9", "0, 0"]
-    bits: list[str] = []
-    for _ in range(chance.randint(1, 12)):
-        number = chance.choice(numbers)
-        bits.append(
-            chance.choice(
-                [
-                    "The lamp burns ",
-                    f"[{number}]",
-                    f'[{number}: "{true}"]',
-                    f'[{number}: "{altered}"]',
-                    f"[[{number}]{chance.choice(numbers)}]",
-                    f"[{number}[{chance.choice(numbers)}]{number}]",
-                    f'[{number}: "[{number}: "{true}"]',
-                    f'[ [{number}]1: "{true}"]',
-                    *("[", "]", '"', "“", "a[0]", "\n\n", ".", "1]", "[1", ", 2]"),
-                ]
-            )
-        )
-    whole = "".join(bits)
-    cuts = sorted(chance.choices(range(len(whole) + 1), k=6))
-    return [whole[start:end] for start, end in zip([0, *cuts], [*cuts, len(whole)], strict=True)]
-
-
-def _shown(answer: str) -> set[int]:
-    """The numbers that a reader takes for footnotes."""
-    lists = re.findall(r"\[\s*(\d{1,3}(?:\s*,\s*\d{1,3})*)\s*\]", answer)
-    return {int(number) for each in lists for number in each.split(",")}
-
-
-async def test_three_hundred_answers_that_try_to_deceive(
-    rt: Runtime, question: Question, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    hits = (await retrieval.search(rt, question.query)).hits
-    assert len(hits) == 2
-
-    async def found(*_args: Any) -> Found:
-        return Found(hits)
-
-    monkeypatch.setattr(answering, "search", found)
-    pages = {hit.chunk_id: {"lamp.txt": LAMP, "fog.txt": FOG}[hit.filename] for hit in hits}
-    chance = random.Random(42)
-    verified = unverified = 0
-    for _ in range(300):
-        pieces = _invented(chance, hits)
-        events, done = await ask(rt, question, *pieces)
-        assert "".join(event.text for event in events if isinstance(event, Delta)).strip() == done.answer
-        assert [event for event in events if isinstance(event, Citation)] == list(done.citations)
-        assert [footnote.marker for footnote in done.citations] == list(range(1, len(done.citations) + 1))
-        assert _shown(done.answer) == {footnote.marker for footnote in done.citations}, (pieces, done.answer)
-        for footnote in done.citations:
-            page = pages[footnote.chunk_id]
-            literal = page[footnote.char_start : footnote.char_end]
-            quote = footnote.quote.strip()
-            missing = quote not in page or len(quote) < SHORTEST_QUOTE
-            assert (literal == footnote.quote) if footnote.verified else missing
-            verified, unverified = verified + footnote.verified, unverified + (not footnote.verified)
-        expected = "supported" if all(footnote.verified for footnote in done.citations) else "partial"
-        assert done.answer_status == (expected if done.citations else "not_found")
-    assert verified > 100
-    assert unverified > 100
+async def test_a_quote_is_what_the_page_says(rt: Runtime) -> None:
+    tenant_id = await driving.new_tenant(rt)
+    page = "The keeper's “well-\nknown” of\ufb01ce   holds 1,500 lamps. It closed in 1974."
+    await driving.ready(rt, tenant_id, page, "lamp.txt")
+    asked = Question(Query(tenant_id, "How many lamps does the keeper's office hold?"))
+    pieces = 'A [1: "“well-known” office holds 1,500 lamps"], [1: "holds 1,501 lamps"], [1: "1,500 lamps. It closed"].'
+    _, done = await ask(rt, asked, pieces)
+    assert [footnote.verified for footnote in done.citations] == [True, False, True]
+    first = done.citations[0]
+    assert page[first.char_start : first.char_end] == first.quote == "“well-\nknown” of\ufb01ce   holds 1,500 lamps"
 
 
 async def test_whoever_wrote_the_answer_is_named(rt: Runtime, question: Question) -> None:
@@ -245,3 +203,128 @@ async def test_whoever_wrote_the_answer_is_named(rt: Runtime, question: Question
     done = events[-1]
     assert isinstance(done, Done)
     assert done.model == "fake-chat"
+
+
+# -- what nothing stands behind ------------------------------------------------------------------------------
+
+OIL = '[1: "The lamp burns oil."]'
+
+
+SAID: list[tuple[str, list[str], str]] = [
+    (f"It burns oil {OIL}. It is green.", ["It is green."], "partial"),
+    (f"It burns oil. {OIL} It is green. {OIL}", [], "supported"),
+    (
+        f"Here is what is said:\n\n## The lamp\n**Oil**\n- It burns oil {OIL}\n- It is green\n\nAnything else?",
+        ["- It is green"],
+        "partial",
+    ),
+    (f'It burns oil {OIL}. It is green [1: "The lamp is green."].', ["It is green [2]."], "partial"),
+    (f"1. It burns oil {OIL}\n2. It is green, e.g. at night.", ["2. It is green, e.g. at night."], "partial"),
+    (f"灯烧油{OIL}。灯是绿色的。", ["灯是绿色的。"], "partial"),
+    ("The documents do not say when it was lit.", ["The documents do not say when it was lit."], "not_found"),
+    ('It is green [1: "The lamp is green."].', ["It is green [1]."], "not_found"),
+    (f"```\noil = 1 {OIL}\ngreen = 2\n```", [], "supported"),
+]
+
+
+async def test_every_sentence_without_support_is_listed(rt: Runtime, question: Question) -> None:
+    for said, unsupported, status in SAID:
+        _, done = await ask(rt, question, said)
+        assert [each.text for each in done.unsupported] == unsupported
+        assert [done.answer[each.char_start : each.char_end] for each in done.unsupported] == unsupported
+        assert done.answer_status == status, said
+
+
+async def test_a_claim_has_its_support_however_its_sentences_are_cut(rt: Runtime, question: Question) -> None:
+    class Quoting(FakeGenerator):
+        async def generate(self, request: GenerationRequest) -> AsyncGenerator[GeneratorEvent, None]:
+            yield Claim("The lamp burns oil.[12] It holds mercury.", 1, "The lamp burns oil.")
+            yield Claim("It is green.", 1, "The lamp is green.")
+
+    done = [event async for event in answering.answer(replace(rt, generator=Quoting()), question)][-1]
+    assert isinstance(done, Done)
+    assert done.answer == "The lamp burns oil. It holds mercury. [1] It is green. [2]"
+    assert [each.text for each in done.unsupported] == ["It is green."]
+
+
+# -- five hundred answers that try to deceive ----------------------------------------------------------------
+
+NUMBERS = ["0", "1", "2", "3", "7", "12", "999", "1, 2", "2,9", "0, 0", "1-3", "٢", "¹", "１，２"]
+
+
+def _invented(chance: random.Random, pages: Sequence[str]) -> list[str]:
+    """A stream of true quotes, altered quotes, invented markers, brackets and code, cut anywhere."""
+    text = chance.choice(pages)
+    start = chance.randrange(len(text))
+    true = text[start : start + chance.randint(1, 60)]
+    altered = true[: len(true) // 2] + chance.choice(["x", " ", "not ", "É", "1", " ... "]) + true[len(true) // 2 :]
+    relaid = " ".join(true.replace("“", '"').replace("\ufb01", "fi").split())
+    bits: list[str] = []
+    for _ in range(chance.randint(1, 12)):
+        number, other = chance.choice(NUMBERS), chance.choice(NUMBERS)
+        bits.append(
+            chance.choice(
+                [
+                    "The lamp burns ",
+                    *(f"[{number}]", f"【{number}】", f"［{number}］", f"[^{number}]", f"[Source {number}]"),
+                    *(f'[{number}: "{true}"]', f"[{number}: «{true}»]", f"[{number}: {true}]"),
+                    *(f'[{number}: "{altered}"]', f"【{number}：“{relaid}”】", f'[{number}: "{relaid}"]'),
+                    *(f"[[{number}]{other}]", f"[{number}[{other}]{number}]", f'[ [{number}]1: "{true}"]'),
+                    *(f'[{number}: "[{number}: "{true}"]', f'[{number}: "{true}" [{other}]]', f'[{number}: "{true}'),
+                    *(f"[<b>{number}]", f"[{number}](http://x.y/{other})", f"[\u200b{number}]", f"`a[{number}]`"),
+                    *("[", "]", '"', "“", "a[0]", "\n\n", ".", "1]", "[1", ", 2]", "```\n", "<", "】", "[10:20]"),
+                ]
+            )
+        )
+    whole = "".join(bits)
+    cuts = sorted(chance.choices(range(len(whole) + 1), k=6))
+    return [whole[start:end] for start, end in zip([0, *cuts], [*cuts, len(whole)], strict=True)]
+
+
+def _shown(answer: str) -> list[int]:
+    """The numbers that a reader takes for footnotes, in brackets and digits of any script."""
+    lists = re.findall(r"[\[［【〔]\s*\^?((?:\d|[¹²³])+(?:\s*[,，-]\s*\d+)*)\s*[\]］】〕]", answer)
+    return [int(unicodedata.normalize("NFKC", number)) for each in lists for number in re.split("[,，-]", each)]
+
+
+async def test_five_hundred_answers_that_try_to_deceive(
+    rt: Runtime, question: Question, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenant_id = question.query.tenant_id
+    await driving.ready(rt, tenant_id, SET, "set.txt")
+    hits = (
+        await retrieval.search(rt, replace(question.query, text="The lamp, the siren and the well-known office"))
+    ).hits
+    assert len(hits) == 3
+
+    async def found(*_args: Any) -> Found:
+        return Found(hits)
+
+    monkeypatch.setattr(answering, "search", found)
+    async with rt.transaction() as session:
+        pages = {hit.chunk_id: (await documents.page_text(session, tenant_id, hit.document_id, 1))[0] for hit in hits}
+    chance = random.Random(42)
+    verified = unverified = unlike = 0
+    for _ in range(500):
+        pieces = _invented(chance, list(pages.values()))
+        events, done = await ask(rt, question, *pieces)
+        assert "".join(event.text for event in events if isinstance(event, Delta)) == done.answer
+        assert [event for event in events if isinstance(event, Citation)] == list(done.citations)
+        assert [footnote.marker for footnote in done.citations] == list(range(1, len(done.citations) + 1))
+        assert set(_shown(done.answer)) == {footnote.marker for footnote in done.citations}, (pieces, done.answer)
+        assert {footnote.chunk_id for footnote in done.citations} <= pages.keys()
+        for footnote in done.citations:
+            if footnote.verified:
+                page = pages[footnote.chunk_id]
+                assert page[footnote.char_start : footnote.char_end] == footnote.quote
+                assert len(footnote.quote) >= SHORTEST_QUOTE
+                unlike += footnote.quote not in "".join(pieces)
+            elif sum(map(str.isalnum, footnote.quote)) >= SHORTEST_QUOTE:
+                assert f" {footnote.quote.strip()} " not in f" {pages[footnote.chunk_id]} "
+            verified, unverified = verified + footnote.verified, unverified + (not footnote.verified)
+        checked = [footnote.verified for footnote in done.citations]
+        expected = "supported" if all(checked) and not done.unsupported else "partial"
+        assert done.answer_status == (expected if any(checked) else "not_found")
+        assert all(done.answer[each.char_start : each.char_end] == each.text for each in done.unsupported)
+    assert min(verified, unverified, unlike) > 100, (verified, unverified, unlike)
+

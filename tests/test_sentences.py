@@ -23,6 +23,8 @@ def cut(text: str) -> list[str]:
         ("It rose 2.4 bar. Then v2.3.1 came.", ["It rose 2.4 bar.", "Then v2.3.1 came."]),
         ("See Fig. 3 and e.g. the lamp by Dr. A. Tolmie.", ["See Fig. 3 and e.g. the lamp by Dr. A. Tolmie."]),
         ("Heading\n\nText follows", ["Heading", "Text follows"]),
+        ("1. One. Two\n 2. Three", ["1. One.", "Two", "2. Three"]),
+        ("So vgl. Abb. 3, d.h. ca. 5 m. Ende.", ["So vgl. Abb. 3, d.h. ca. 5 m.", "Ende."]),
         ("A list:\n- one\n- two", ["A list:", "- one", "- two"]),
         ("A line\nbroken here. End.", ["A line\nbroken here.", "End."]),
         ("一文。二文！三文", ["一文。", "二文！", "三文"]),

@@ -65,6 +65,15 @@ class CitationOut(Out):
     score: float
     chunk_id: str
     url: str
+    highlights_url: Annotated[str | None, Field(description="Where the quote stands on the page's picture; PDFs only.")]
+
+
+class UnsupportedOut(Out):
+    """A sentence that no verified footnote stands behind: `answer[char_start:char_end]`."""
+
+    text: str
+    char_start: int
+    char_end: int
 
 
 class UsageOut(Out):
@@ -99,6 +108,7 @@ class AnswerOut(SearchedOut):
     answer: str
     answer_status: Literal["supported", "partial", "not_found"]
     citations: list[CitationOut]
+    unsupported: list[UnsupportedOut]
     hits: list[HitOut]
     usage: UsageOut
     timings: dict[str, float]

@@ -9,17 +9,17 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 
-from footnote import citations
 from footnote.answering import evidence, rewriting
-from footnote.answering.draft import Draft, stored_text
+from footnote.answering.draft import Draft, places
 from footnote.answering.events import AnswerStatus, Citation, Delta, Done, Event, Sources
-from footnote.citations import Marker, MarkerParser
+from footnote.answering.support import Unsupported
 from footnote.ids import new_id
 from footnote.providers import Claim, GenerationRequest, Passage, Token, Turn, Usage, Writer
+from footnote.providers.messages import RULES
 from footnote.retrieval import Hit, Query, search
 from footnote.runtime import Runtime
 
-__all__ = ["AnswerStatus", "Citation", "Delta", "Done", "Event", "Question", "Sources", "answer"]
+__all__ = ["AnswerStatus", "Citation", "Delta", "Done", "Event", "Question", "Sources", "Unsupported", "answer"]
 
 NOT_FOUND = "The documents do not hold an answer to this question."
 PASSAGES = 8  # hits a generator sees
@@ -60,7 +60,8 @@ async def answer(rt: Runtime, question: Question) -> AsyncGenerator[Event, None]
         yield Done(answer_id, NOT_FOUND, "not_found", (), usage, timings, rt.generator.model)
         return
     shown = hits[:PASSAGES]
-    draft = Draft(shown, await stored_text(rt, question.query.tenant_id, shown))
+    prompts = (question.system_prompt or "", RULES)
+    draft = Draft(shown, await places(rt, question.query.tenant_id, shown), prompts)
     writer = Writer(rt.generator.provider, question.model or rt.generator.model)
     async with aclosing(_generate(rt, question, draft)) as events:
         async for event in events:
@@ -73,11 +74,12 @@ async def answer(rt: Runtime, question: Question) -> AsyncGenerator[Event, None]
                     continue
             timings.setdefault("first_token", _since(started))
             yield event
-    if not draft.text.strip():
-        yield draft.write(NOT_FOUND)
+    if not draft.text:
+        yield Delta(NOT_FOUND)
     timings["total"] = _since(started)
     footnotes = list(draft.footnotes.values())
-    yield Done(answer_id, draft.text.strip(), draft.status, footnotes, usage, timings, writer.model)
+    said = draft.text or NOT_FOUND
+    yield Done(answer_id, said, draft.status, footnotes, usage, timings, writer.model, draft.unsupported)
 
 
 async def _standing_alone(rt: Runtime, question: Question) -> tuple[Question, Usage]:
@@ -90,27 +92,19 @@ async def _standing_alone(rt: Runtime, question: Question) -> tuple[Question, Us
 
 
 async def _generate(rt: Runtime, question: Question, draft: Draft) -> AsyncGenerator[Event | Usage | Writer, None]:
-    parser = MarkerParser()
     async with aclosing(rt.generator.generate(_request(question, draft.hits))) as events:
         async for event in events:
             match event:
                 case Token(text):
-                    for part in parser.feed(text):
-                        for rendered in _render(draft, part):
-                            yield rendered
+                    for rendered in draft.feed(text):
+                        yield rendered
                 case Claim(text, marker, quote):
-                    yield draft.write((" " if draft.text else "") + citations.unmarked(text) + " ")
-                    for rendered in draft.cite(marker, quote):
+                    for rendered in draft.state(text, marker, quote):
                         yield rendered
                 case Usage() | Writer():
                     yield event
-    for part in parser.close():
-        for rendered in _render(draft, part):
-            yield rendered
-
-
-def _render(draft: Draft, part: str | Marker) -> list[Event]:
-    return [draft.write(part)] if isinstance(part, str) else draft.cite(part.number, part.quote)
+    for rendered in draft.close():
+        yield rendered
 
 
 def _request(question: Question, hits: Sequence[Hit]) -> GenerationRequest:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from footnote.answering.support import Unsupported
 from footnote.providers import Usage
 from footnote.retrieval import Hit
 
@@ -47,14 +48,29 @@ class Citation:
     verified: bool
     score: float
     chunk_id: str
+    drawn: bool  # whether its page can be shown as people see it
 
     @property
     def url(self) -> str:
+        """The page it was checked against; of a version that was replaced since, it says that it is gone."""
+        return f"{self._page}?version={self.version}"
+
+    @property
+    def highlights_url(self) -> str | None:
+        """Where the boxes of the quote on the page's picture are to be had."""
+        if not self.drawn:
+            return None
+        return f"{self._page}/highlights?version={self.version}&char_start={self.char_start}&char_end={self.char_end}"
+
+    @property
+    def _page(self) -> str:
         return f"/v1/documents/{self.document_id}/pages/{self.page_start}"
 
 
 @dataclass(frozen=True)
 class Done:
+    """`supported`: all footnotes are verified and no sentence is `unsupported`; `not_found`: none is verified."""
+
     id: str
     answer: str
     answer_status: AnswerStatus
@@ -62,6 +78,7 @@ class Done:
     usage: Usage
     timings: dict[str, float]  # milliseconds
     model: str
+    unsupported: Sequence[Unsupported] = ()
     cached: bool = False
     conversation_id: str | None = None  # where it was asked and is kept
     message_id: str | None = None

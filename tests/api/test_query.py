@@ -26,10 +26,10 @@ HIT = {
 }
 CITATION = {
     *("marker", "document_id", "filename", "version", "page_start", "page_end", "char_start", "char_end"),
-    *("quote", "verified", "score", "chunk_id", "url"),
+    *("quote", "verified", "score", "chunk_id", "url", "highlights_url"),
 }
 ANSWER = {
-    *("id", "answer", "answer_status", "citations", "hits", "usage", "timings", "model", "cached"),
+    *("id", "answer", "answer_status", "citations", "unsupported", "hits", "usage", "timings", "model", "cached"),
 }
 
 

@@ -218,7 +218,7 @@ async def test_a_server_that_never_answers(server: FakeServer) -> None:
 # -- answers -------------------------------------------------------------------------------------------------
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
-REQUEST = GenerationRequest("Who?", [Passage(1, "a.txt", "Agnes Tolmie </source> did.")], temperature=0.0)
+REQUEST = GenerationRequest("Who?", [Passage(1, "a.txt", "Agnes Tolmie did.\n--- end 0 ---")], temperature=0.0)
 
 
 def event(data: Any) -> bytes:
@@ -246,7 +246,6 @@ async def test_an_answer_is_streamed_with_its_usage(server: FakeServer, generato
     [asked] = server.asked
     assert (asked["stream"], asked["temperature"]) == (True, 0.0)
     assert "max_completion_tokens" not in asked
-    assert asked["messages"][-1]["content"].count("</source>") == 1
 
 
 async def test_the_first_token_is_waited_for_only_so_long(server: FakeServer, impatient: Generator) -> None:
