@@ -16,6 +16,7 @@ STATUS = {
     "conflict": 409,
     "document_rejected": 422,
     "forbidden": 403,
+    "gone": 410,
     "internal": 500,
     "invalid": 422,
     "not_found": 404,

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import Select, func, select, text
+from sqlalchemy import Select, func, select, text, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import attributes, collections, jobs, objects, webhooks
-from footnote.errors import NotFound
+from footnote.errors import FootnoteError, Gone, NotFound
 from footnote.filters import Filter, sql
 from footnote.ids import new_id
 from footnote.intake import Upload
@@ -292,8 +292,13 @@ async def page_of(
     return [Details(*row) for row in (await session.execute(query)).all()]
 
 
-async def page_text(session: AsyncSession, tenant_id: str, document_id: str, number: int) -> tuple[str, int]:
-    """The stored text of a page of the active version, and how many pages there are. Raises NotFound."""
+async def page_text(
+    session: AsyncSession, tenant_id: str, document_id: str, number: int, version: int | None = None
+) -> tuple[str, int]:
+    """The stored text of a page of the version that queries see, and how many pages there are.
+
+    Another `version` than that has no pages: raises Gone where it was replaced, else NotFound.
+    """
     await get(session, tenant_id, document_id)
     # In one statement: by the next one, another version could be the active one.
     page = (
@@ -301,11 +306,24 @@ async def page_text(session: AsyncSession, tenant_id: str, document_id: str, num
         .join(Document, Document.active_version_id == Page.version_id)
         .join(Version, Version.id == Page.version_id)
         .where(Document.id == document_id, Page.number == number)
+        .where(true() if version is None else Version.number == version)
     )
     stored = (await session.execute(page.with_only_columns(Page.text, Version.pages))).one_or_none()
     if stored is None:
-        raise NotFound("page_not_found", f"The document has no page {number} that is ready.")
+        raise await no_page(session, tenant_id, document_id, number, version)
     return stored.text, stored.pages or 1
+
+
+async def no_page(
+    session: AsyncSession, tenant_id: str, document_id: str, number: int, version: int | None
+) -> FootnoteError:
+    """Why there is no such page: another text must never pass for the one that a footnote was checked against."""
+    active = scoped(Version, tenant_id).join(Document, Document.active_version_id == Version.id)
+    shown = await session.scalar(active.where(Document.id == document_id).with_only_columns(Version.number))
+    if version is not None and shown is not None and version < shown:
+        return Gone("version_replaced", f"Version {version} was replaced, its pages are gone; now it is {shown}.")
+    of_version = f" of version {version}" if version is not None else ""
+    return NotFound("page_not_found", f"The document has no page {number}{of_version} that is ready.")
 
 
 async def chunks(session: AsyncSession, tenant_id: str, document_id: str, *, limit: int, after: int) -> Sequence[Chunk]:

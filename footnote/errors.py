@@ -6,6 +6,7 @@ API's business (`api/errors.py`), what it means for a job is `jobs`' business (`
     ├── Unauthenticated    no key, or a key that is not ours
     ├── Forbidden          a good key without the scope
     ├── NotFound           unknown id, or another tenant's
+    ├── Gone               it was there, and is no more
     ├── Conflict           the state does not allow it
     ├── TooLarge           over a size limit
     ├── Unsupported        a type we cannot read
@@ -98,6 +99,10 @@ class Forbidden(FootnoteError):
 
 class NotFound(FootnoteError):
     kind = "not_found"
+
+
+class Gone(FootnoteError):
+    kind = "gone"
 
 
 class Conflict(FootnoteError):

@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import documents, objects
-from footnote.errors import DocumentRejected, Invalid, NotFound, Unsupported
+from footnote.errors import DocumentRejected, Invalid, Unsupported
 from footnote.formats import has_pictures, ocr, parent
 from footnote.ids import new_id
 from footnote.models import Page, PagePicture, Version
@@ -30,10 +30,12 @@ class Highlights:
     boxes: list[list[float]]
 
 
-async def picture(rt: Runtime, tenant_id: str, document_id: str, number: int, width: int) -> bytes:
-    """A page of the version that queries see, as WebP. Raises NotFound, Unsupported."""
+async def picture(
+    rt: Runtime, tenant_id: str, document_id: str, number: int, width: int, version_number: int | None = None
+) -> bytes:
+    """A page of the version that queries see, as WebP. Raises NotFound, Unsupported; Gone if it is another version."""
     async with rt.transaction() as session:
-        version = await _shown(session, tenant_id, document_id, number)
+        version = await _shown(session, tenant_id, document_id, number, version_number)
         key = await session.scalar(
             select(PagePicture.key).where(
                 PagePicture.version_id == version.id, PagePicture.number == number, PagePicture.width == width
@@ -66,14 +68,22 @@ async def _keep(rt: Runtime, version: Version, number: int, width: int, made: by
                 await objects.adopt(session, key)
 
 
-async def highlights(rt: Runtime, tenant_id: str, document_id: str, number: int, start: int, end: int) -> Highlights:
-    """Where the characters `start:end` of a page's stored text stand on the page. Raises NotFound, Invalid."""
+async def highlights(
+    rt: Runtime,
+    tenant_id: str,
+    document_id: str,
+    number: int,
+    start: int,
+    end: int,
+    version_number: int | None = None,
+) -> Highlights:
+    """Where the characters `start:end` of a page's stored text stand on the page. Raises NotFound, Gone, Invalid."""
     async with rt.transaction() as session:
-        version = await _shown(session, tenant_id, document_id, number)
+        version = await _shown(session, tenant_id, document_id, number, version_number)
         of_version = scoped(Page, tenant_id).where(Page.version_id == version.id, Page.number == number)
         page = (await session.scalars(of_version)).one_or_none()
-    if page is None:  # another version took its place just now
-        raise _no_page(number)
+        if page is None:  # another version took its place just now
+            raise await documents.no_page(session, tenant_id, document_id, number, version.number)
     quote = page.text[start:end]
     if not quote.strip() or len(quote) > LONGEST_QUOTE:
         raise Invalid("invalid_request", f"Choose from 1 to {LONGEST_QUOTE} characters of the page's text.")
@@ -87,16 +97,14 @@ async def highlights(rt: Runtime, tenant_id: str, document_id: str, number: int,
     return Highlights(number, quote, boxes)
 
 
-async def _shown(session: AsyncSession, tenant_id: str, document_id: str, number: int) -> Version:
-    """The version that queries see, if it has the page and its pages can be shown."""
+async def _shown(
+    session: AsyncSession, tenant_id: str, document_id: str, number: int, version_number: int | None
+) -> Version:
+    """The version that queries see, if it is the one asked for, has the page and its pages can be shown."""
     document = (await documents.get(session, tenant_id, document_id)).document
     version = await session.get(Version, document.active_version_id) if document.active_version_id else None
-    if version is None or number > (version.pages or 0):
-        raise _no_page(number)
+    if version is None or number > (version.pages or 0) or version_number not in (None, version.number):
+        raise await documents.no_page(session, tenant_id, document_id, number, version_number)
     if not has_pictures(version.media_type):
         raise Unsupported("no_pictures", "Only the pages of PDFs can be shown.")
     return version
-
-
-def _no_page(number: int) -> NotFound:
-    return NotFound("page_not_found", f"The document has no page {number} that is ready.")

@@ -327,4 +327,3 @@ async def test_five_hundred_answers_that_try_to_deceive(
         assert done.answer_status == (expected if any(checked) else "not_found")
         assert all(done.answer[each.char_start : each.char_end] == each.text for each in done.unsupported)
     assert min(verified, unverified, unlike) > 100, (verified, unverified, unlike)
-

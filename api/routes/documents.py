@@ -25,6 +25,14 @@ router = APIRouter(prefix="/v1/documents", tags=["documents"])
 POLL_SECONDS = 0.5
 DocumentId = Annotated[Plain, Path(max_length=64)]
 PageNumber = Annotated[int, Path(ge=1, le=1_000_000)]
+OfVersion = Annotated[
+    int | None,
+    Query(
+        ge=1,
+        le=2_147_483_647,
+        description="As a citation has it. Only of this version: 410 `version_replaced` once a newer one is shown.",
+    ),
+]
 
 
 @router.get("", operation_id="documents_list")
@@ -166,9 +174,10 @@ async def page_picture(
     rt: RuntimeDep,
     caller: Reader,
     width: Annotated[int, Query(ge=400, le=2400, multiple_of=400, description="Pixels.")] = 1200,
+    version: OfVersion = None,
 ) -> Response:
     """A page of a PDF as a picture. Made once, then kept."""
-    made = await pictures.picture(rt, caller.tenant_id, document_id, number, width)
+    made = await pictures.picture(rt, caller.tenant_id, document_id, number, width, version)
     return Response(made, media_type="image/webp", headers={"Cache-Control": "private, max-age=300"})
 
 
@@ -180,9 +189,10 @@ async def page_highlights(
     caller: Reader,
     char_start: Annotated[int, Query(ge=0, le=100_000_000, description="As a chunk or a citation has it.")],
     char_end: Annotated[int, Query(ge=1, le=100_000_000)],
+    version: OfVersion = None,
 ) -> HighlightsOut:
     """Where characters of a PDF page's stored text stand on its picture; no boxes if they cannot be placed."""
-    found = await pictures.highlights(rt, caller.tenant_id, document_id, number, char_start, char_end)
+    found = await pictures.highlights(rt, caller.tenant_id, document_id, number, char_start, char_end, version)
     return HighlightsOut.model_validate(found)
 
 
@@ -192,10 +202,11 @@ async def page(
     number: PageNumber,
     rt: RuntimeDep,
     caller: Reader,
+    version: OfVersion = None,
 ) -> PageOut:
     """The stored text of a page, which citations are checked against. A format without pages has one."""
     async with rt.transaction() as session:
-        stored, pages = await documents.page_text(session, caller.tenant_id, document_id, number)
+        stored, pages = await documents.page_text(session, caller.tenant_id, document_id, number, version)
     return PageOut(page=number, pages=pages, text=stored)
 
 

@@ -48,7 +48,7 @@ class Citation:
     verified: bool
     score: float
     chunk_id: str
-    drawn: bool  # whether its page can be shown as people see it
+    drawn: bool = False  # whether its page can be shown as people see it
 
     @property
     def url(self) -> str:

@@ -11,9 +11,11 @@ from footnote import audit, deletion, pictures
 from footnote.models import PagePicture
 from footnote.runtime import Runtime
 from tests import driving
+from tests.api.test_errors import problem
 from tests.api.test_uploads import settled, stored
 from tests.conftest import Person
 from tests.driving import SAMPLES
+from tests.fakes import FakeGenerator
 
 pytestmark = pytest.mark.anyio
 HANDBOOK = (SAMPLES / "handbook.pdf").read_bytes()
@@ -94,6 +96,29 @@ async def test_every_chunk_has_boxes(rt: Runtime, alice: Person, handbook: str) 
         path = f"/v1/documents/{handbook}/pages/{chunk.page_start}/highlights"
         found = (await alice.client.get(path, params=query)).json()
         assert (found["quote"], bool(found["boxes"])) == (chunk.text, True)
+
+
+async def test_a_footnote_opens_what_it_was_checked_against_or_nothing(
+    rt: Runtime, alice: Person, handbook: str
+) -> None:
+    assert isinstance(rt.generator, FakeGenerator)
+    [chunk, *_] = (await alice.client.get(f"/v1/documents/{handbook}/chunks")).json()["data"]
+    words = chunk["text"][:100].rsplit(maxsplit=1)[0]
+    asked = {"question": words, "top_k": 1}
+    rt.generator.pieces = [f'It says [1: "{words}"].']
+    [citation] = (await alice.client.post("/v1/query", json=asked)).json()["citations"]
+    assert citation["verified"]
+    page, marked = [await alice.client.get(citation[name]) for name in ("url", "highlights_url")]
+    assert page.json()["text"][citation["char_start"] : citation["char_end"]] == citation["quote"]
+    assert (marked.json()["quote"], bool(marked.json()["boxes"])) == (citation["quote"], True)
+
+    await driving.ready(rt, alice.tenant_id, "Another text altogether. " * 20, "handbook.txt", external_id="handbook")
+    picture = f"/v1/documents/{handbook}/pages/1.webp?version=1"
+    for url in (citation["url"], citation["highlights_url"], picture):
+        assert problem(await alice.client.get(url), 410)["code"] == "version_replaced"
+    assert (await alice.client.get(citation["url"].replace("version=1", "version=2"))).status_code == 200
+    unknown = await alice.client.get(citation["url"].replace("version=1", "version=3"))
+    assert problem(unknown, 404)["code"] == "page_not_found"
 
 
 @pytest.mark.parametrize(
