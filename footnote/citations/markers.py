@@ -63,6 +63,15 @@ def reads_as_marker(text: str) -> bool:
     return _ENDS_IN_MARKER.search(plain(text[-LONGEST_HEAD:])) is not None
 
 
+def unmarked(text: str) -> str:
+    """The text without markers and the white space before them."""
+    parser = MarkerParser()
+    kept = ""
+    for part in [*parser.feed(text), *parser.close()]:
+        kept = kept + part if isinstance(part, str) else kept.rstrip()
+    return kept
+
+
 @dataclass(frozen=True)
 class Marker:
     """A model's reference to the passage `number`, with the words it says to quote."""

@@ -33,8 +33,12 @@ def test_a_boundary_is_its_requests_own() -> None:
 
 
 def test_rules_history_and_question_in_their_places() -> None:
-    request = GenerationRequest("Who?", [], [Turn("user", "When?"), Turn("assistant", "1874.")], "Be brief.")
+    request = GenerationRequest(
+        "Who?", [Passage(1, "a", "b")], [Turn("user", "When?"), Turn("assistant", "1874.")], "Be brief."
+    )
     said = chat_messages(request)
     assert [each["role"] for each in said] == ["system", "user", "assistant", "user"]
     assert said[0]["content"] == f"Be brief.\n\n{RULES}"
     assert (said[1]["content"], said[2]["content"]) == ("When?", "1874.")
+    rewriting = chat_messages(GenerationRequest("Who?", [], system_prompt="Be brief."))
+    assert [each["content"] for each in rewriting] == ["Be brief.", "Who?"]
