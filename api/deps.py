@@ -51,6 +51,7 @@ class _Scope:
 
 Reader = Annotated[Principal, Depends(_Scope("read"))]
 Writer = Annotated[Principal, Depends(_Scope("write"))]
+Admin = Annotated[Principal, Depends(_Scope("admin"))]
 Limit = Annotated[int, Query(ge=1, le=100, description="Items in one page.")]
 Cursor = Annotated[Plain | None, Query(max_length=64, description="`next_cursor` of the page before.")]
 IdempotencyKey = Annotated[

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Select, func, select, text, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote import attributes, collections, jobs, objects, webhooks
+from footnote import attributes, collections, jobs, objects, usage, webhooks
 from footnote.errors import FootnoteError, Gone, NotFound
 from footnote.filters import Filter, sql
 from footnote.ids import new_id
@@ -17,6 +17,7 @@ from footnote.models.documents import VISIBLE
 from footnote.runtime import Runtime
 from footnote.tenants import scoped
 from footnote.text import clean
+from footnote.usage import Spent
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ async def accept(
     external_id: str | None = None,
     callback_url: str | None = None,
     parent_id: str | None = None,
+    key_id: str = "",
     request_id: str | None = None,
 ) -> Accepted:
     """Writes document, version and job, to be worked on once the caller's transaction commits.
@@ -65,7 +67,6 @@ async def accept(
     upload = replace(upload, filename=clean(upload.filename))
     target = await collections.obtain(session, tenant_id, collection, rt.settings)
     collections.embedder_of(rt, target)  # or it would be refused only later
-    await _lock(session, target.id, external_id or upload.sha256.hex())
     existing = await _existing(session, target.id, external_id, upload.sha256)
     if existing is not None and await _repeats(session, existing, upload):
         existing.attributes = existing.attributes if metadata is None else metadata
@@ -88,7 +89,7 @@ async def accept(
     else:
         await _supersede(session, existing, upload, metadata)
     await session.flush()
-    await _start(session, existing, upload, callback_url, request_id)
+    await _start(session, rt, existing, upload, key_id, callback_url, request_id)
     return await _accepted(session, existing, False)
 
 
@@ -101,6 +102,8 @@ async def _lock(session: AsyncSession, collection_id: str, what: str) -> None:
 async def _existing(
     session: AsyncSession, collection_id: str, external_id: str | None, sha256: bytes
 ) -> Document | None:
+    """The document that an upload is of, locked."""
+    await _lock(session, collection_id, external_id or sha256.hex())
     same = Document.external_id == external_id if external_id else Document.sha256 == sha256
     query = select(Document).where(Document.collection_id == collection_id, same).order_by(Document.id).limit(1)
     # Not as strongly as to delete it: an upsert at work refers to the document, and need not be waited for.
@@ -175,8 +178,10 @@ async def ancestors(session: AsyncSession, document: Document) -> list[str]:
 
 async def _start(
     session: AsyncSession,
+    rt: Runtime,
     document: Document,
     upload: Upload,
+    key_id: str,
     callback_url: str | None,
     request_id: str | None,
 ) -> None:
@@ -191,6 +196,7 @@ async def _start(
         bytes=upload.bytes,
         source_url=upload.source_url,
         object_key=upload.object_key,
+        key_id=key_id,
     )
     session.add(version)
     await session.flush()
@@ -200,6 +206,7 @@ async def _start(
     if callback_url:
         await webhooks.subscribe(session, job, callback_url)
     await session.refresh(document)
+    await usage.record(session, rt.settings, document.tenant_id, key_id, Spent("document"))
 
 
 async def make_anew(session: AsyncSession, document: Document, version: Version) -> None:

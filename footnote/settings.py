@@ -4,12 +4,14 @@ Well-known names (DATABASE_URL, OPENAI_API_KEY, AWS_*, PORT, ...) keep them; our
 `docs/settings.md` is generated from the fields below.
 """
 
+import json
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MIB = 1024 * 1024
 
@@ -25,6 +27,19 @@ class ParseLimits:
     wall_seconds: int
     memory_bytes: int
     ocr_languages: str = ""
+
+
+class Price(BaseModel):
+    """US dollars for a million tokens."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    input: Decimal = Field(ge=0, allow_inf_nan=False)
+    output: Decimal = Field(Decimal(0), ge=0, allow_inf_nan=False)
+
+
+def _from_json(value: Any) -> Any:
+    return json.loads(value) if isinstance(value, str) else value
 
 
 def _env(name: str, default: Any, meaning: str, **limits: Any) -> Any:
@@ -297,6 +312,13 @@ class Settings(BaseSettings):
     )
     answer_seconds: float = _env(
         "FOOTNOTE_ANSWER_SECONDS", 120.0, "Longest time that a model may take for a whole answer.", gt=0
+    )
+
+    prices: Annotated[dict[str, Price], NoDecode, BeforeValidator(_from_json)] = _env(
+        "FOOTNOTE_PRICES",
+        {},
+        'US dollars for a million tokens, by model: `{"gpt-4o-mini": {"input": 0.15, "output": 0.6}}`. None are built '
+        "in, for they change.",
     )
 
     # -- webhooks --

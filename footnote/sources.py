@@ -61,7 +61,7 @@ async def unpack(rt: Runtime, claim: Claim, heartbeat: Heartbeat, version: Versi
     async with aclosing(read_files(path, version.media_type, rt.settings.parse_limits)) as files:
         async for name, pieces in files:
             try:
-                made.add(await _take_in(rt, claim, parent, depth, name, pieces))
+                made.add(await _take_in(rt, claim, parent, version.key_id, depth, name, pieces))
             except FootnoteError as error:
                 if error.retryable:
                     raise
@@ -72,7 +72,7 @@ async def unpack(rt: Runtime, claim: Claim, heartbeat: Heartbeat, version: Versi
 
 
 async def _take_in(
-    rt: Runtime, claim: Claim, parent: Document, depth: int, name: str, pieces: AsyncIterator[bytes]
+    rt: Runtime, claim: Claim, parent: Document, key_id: str, depth: int, name: str, pieces: AsyncIterator[bytes]
 ) -> str:
     key = documents.object_key(claim.tenant_id)
     async with objects.reserved(rt, key):
@@ -90,6 +90,7 @@ async def _take_in(
                 metadata=parent.attributes,
                 external_id=f"{parent.id}/{name}"[:512],
                 parent_id=parent.id,
+                key_id=key_id,
             )
     return accepted.details.document.id
 

@@ -120,7 +120,7 @@ async def test_nothing_relevant_is_refused_before_a_model_is_paid(rt: Runtime, q
         events, done = await ask(rt, other, "must not be said")
         assert (done.answer_status, done.answer) == ("not_found", answering.NOT_FOUND)
         assert [type(event) for event in events] == [Sources, Delta, Done]
-        assert done.usage == Usage(0, 0)
+        assert done.usage == Usage(0, 0, 0.0)
     assert fake(rt).requests == []
 
 

@@ -20,7 +20,16 @@ from tests.stored import in_store, settled
 pytestmark = pytest.mark.anyio
 
 # What stays when all documents of all tenants are gone.
-LASTING = {"tenant", "api_key", "embedding_space", "collection", "collection_deletion", "deletion", "webhook_delivery"}
+LASTING = {
+    "tenant",
+    "api_key",
+    "embedding_space",
+    "collection",
+    "collection_deletion",
+    "deletion",
+    "webhook_delivery",
+    "usage",
+}
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from api.deps import Reader, RuntimeDep
 from api.presence import while_there
 from api.schemas.questions import QueryIn, SearchIn
 from api.schemas.search import AnswerOut, ExplanationOut, HitOut, SearchOut
-from footnote import answering, conversations, retrieval
+from footnote import answering, conversations, retrieval, usage
 from footnote.answering import dialogue
 
 router = APIRouter(prefix="/v1", tags=["query"])
@@ -24,6 +24,7 @@ async def search(body: SearchIn, request: Request, rt: RuntimeDep, caller: Reade
     """
     started = time.monotonic()
     found = await while_there(request, retrieval.search(rt, body.looking_for(body.query, caller)))
+    await usage.record_query(rt, caller.tenant_id, caller.key_id, *found.spent)
     took = round((time.monotonic() - started) * 1000, 1)
     data = [HitOut.model_validate(hit) for hit in found.hits]
     if explain:

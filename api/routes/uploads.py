@@ -16,6 +16,7 @@ from footnote import direct_uploads, documents, idempotency, outgoing
 from footnote.errors import FootnoteError
 from footnote.idempotency import Once
 from footnote.intake import Upload, safe_filename
+from footnote.keys import Principal
 from footnote.runtime import Runtime
 from footnote.settings import Settings
 
@@ -89,7 +90,7 @@ async def upload(
 ) -> AcceptedOut:
     """Stores the file and queues its ingestion. Follow the job, or give a `callback_url`."""
     async with _once(rt, caller.tenant_id, key) as held, uploads.one_file(request, rt, caller.tenant_id) as taken:
-        reply = await _accept(request, response, rt, caller.tenant_id, *taken, held)
+        reply = await _accept(request, response, rt, caller, *taken, held)
     return AcceptedOut.model_validate(reply)
 
 
@@ -113,7 +114,7 @@ async def put(
         _once(rt, caller.tenant_id, key) as held,
         uploads.bare(rt, caller.tenant_id, filename, request.stream()) as stored,
     ):
-        reply = await _accept(request, response, rt, caller.tenant_id, stored, fields, held)
+        reply = await _accept(request, response, rt, caller, stored, fields, held)
     return AcceptedOut.model_validate(reply)
 
 
@@ -138,7 +139,7 @@ async def complete_direct(
         if reply is None:
             async with direct_uploads.arrived(rt, caller.tenant_id, upload_id) as (stored, given):
                 fields = UploadFields.model_validate(given)
-                reply = await _accept_once(request, rt, caller.tenant_id, stored, fields, held, asked)
+                reply = await _accept_once(request, rt, caller, stored, fields, held, asked)
     response.headers["Location"] = f"/v1/jobs/{reply['job']['id']}"
     return AcceptedOut.model_validate(reply)
 
@@ -163,7 +164,7 @@ async def upload_text(
         _once(rt, caller.tenant_id, key) as held,
         uploads.bare(rt, caller.tenant_id, body.filename, pieces()) as stored,
     ):
-        reply = await _accept(request, response, rt, caller.tenant_id, stored, fields, held)
+        reply = await _accept(request, response, rt, caller, stored, fields, held)
     return AcceptedOut.model_validate(reply)
 
 
@@ -176,7 +177,7 @@ async def upload_url(
     fields = UploadFields(**body.model_dump(exclude={"url", "filename"}))
     promised = Upload(safe_filename(body.filename or outgoing.filename_of(body.url)), "", b"", 0, None, body.url)
     async with _once(rt, caller.tenant_id, key) as held:
-        reply = await _accept(request, response, rt, caller.tenant_id, promised, fields, held)
+        reply = await _accept(request, response, rt, caller, promised, fields, held)
     return AcceptedOut.model_validate(reply)
 
 
@@ -198,7 +199,7 @@ async def upload_batch(
         reply = _replay(response, held, asked)
         if reply is None:
             _check_callback(rt, fields)
-            results = [await _result(request, rt, caller.tenant_id, each, fields) for each in taken]
+            results = [await _result(request, rt, caller, each, fields) for each in taken]
             reply = {"data": results}
             if held:
                 async with rt.transaction() as session:
@@ -207,18 +208,20 @@ async def upload_batch(
 
 
 async def _result(
-    request: Request, rt: Runtime, tenant_id: str, taken: Upload | Rejected, fields: UploadFields
+    request: Request, rt: Runtime, caller: Principal, taken: Upload | Rejected, fields: UploadFields
 ) -> dict[str, Any]:
     if isinstance(taken, Rejected):
         return {"filename": taken.filename, "error": problem_body(request_id_of(request), taken.error)}
     try:
         async with rt.transaction() as session:
-            accepted = await documents.accept(
-                session, rt, taken, tenant_id=tenant_id, **fields.model_dump(), request_id=request_id_of(request)
-            )
+            accepted = await documents.accept(session, rt, taken, **_sender(request, caller), **fields.model_dump())
             return {"filename": taken.filename} | AcceptedOut.of(accepted).model_dump(mode="json")
     except FootnoteError as error:
         return {"filename": taken.filename, "error": problem_body(request_id_of(request), error)}
+
+
+def _sender(request: Request, caller: Principal) -> dict[str, Any]:
+    return {"tenant_id": caller.tenant_id, "key_id": caller.key_id, "request_id": request_id_of(request)}
 
 
 def _once(rt: Runtime, tenant_id: str, key: str | None) -> AbstractAsyncContextManager[Once | None]:
@@ -251,7 +254,7 @@ async def _accept(
     request: Request,
     response: Response,
     rt: Runtime,
-    tenant_id: str,
+    caller: Principal,
     stored: Upload,
     fields: UploadFields,
     held: Once | None,
@@ -260,7 +263,7 @@ async def _accept(
     reply = _replay(response, held, asked)
     if reply is None:
         _check_callback(rt, fields)
-        reply = await _accept_once(request, rt, tenant_id, stored, fields, held, asked)
+        reply = await _accept_once(request, rt, caller, stored, fields, held, asked)
     response.headers["Location"] = f"/v1/jobs/{reply['job']['id']}"
     return reply
 
@@ -268,16 +271,14 @@ async def _accept(
 async def _accept_once(
     request: Request,
     rt: Runtime,
-    tenant_id: str,
+    caller: Principal,
     stored: Upload,
     fields: UploadFields,
     held: Once | None,
     asked: dict[str, Any],
 ) -> dict[str, Any]:
     async with rt.transaction() as session:
-        accepted = await documents.accept(
-            session, rt, stored, tenant_id=tenant_id, **fields.model_dump(), request_id=request_id_of(request)
-        )
+        accepted = await documents.accept(session, rt, stored, **_sender(request, caller), **fields.model_dump())
         reply = AcceptedOut.of(accepted).model_dump(mode="json")
         if held:
             await idempotency.finish(session, held, asked, reply, accepted.details.document.id)

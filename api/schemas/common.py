@@ -31,3 +31,4 @@ class ProblemOut(Out):
     code: str
     request_id: str
     errors: list[dict[str, Any]] | None = None
+    retry_after: int | None = None

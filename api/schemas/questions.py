@@ -54,6 +54,7 @@ class _RetrievalIn(BaseModel):
             diversity=self.diversity,
             expand=self.expand,
             rerank=self.rerank,
+            key_id=caller.key_id,
         )
 
 

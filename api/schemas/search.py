@@ -79,6 +79,7 @@ class UnsupportedOut(Out):
 class UsageOut(Out):
     prompt_tokens: int
     completion_tokens: int
+    cost: Annotated[float | None, Field(description="US dollars; null where no price is known.")] = None
 
 
 class RerankedOut(Out):

@@ -18,6 +18,7 @@ from footnote.providers import Claim, GenerationRequest, Passage, Token, Turn, U
 from footnote.providers.messages import RULES
 from footnote.retrieval import Hit, Query, search
 from footnote.runtime import Runtime
+from footnote.usage import Bill
 
 __all__ = ["AnswerStatus", "Citation", "Delta", "Done", "Event", "Question", "Sources", "Unsupported", "answer"]
 
@@ -44,51 +45,50 @@ async def answer(rt: Runtime, question: Question) -> AsyncGenerator[Event, None]
     """
     started = time.monotonic()
     timings: dict[str, float] = {}
-    asked, usage = question.query.text, Usage(0, 0)
+    asked, bill = question.query.text, Bill(rt.settings, Writer(rt.generator.provider, rt.generator.model))
     if question.history:
-        question, usage = await _standing_alone(rt, question)
+        question = await _standing_alone(rt, question, bill)
         timings["rewrite"] = _since(started)
     searched = question.query.text if question.query.text != asked else None
     found = await search(rt, question.query)
     hits = found.hits
+    bill.spent += found.spent
     timings |= {"retrieve": _since(started), **found.timings}
     yield Sources(hits, found.reranked, found.rerank_failure, searched)
     answer_id = new_id("ans")
     if not evidence.supports(hits, rt.settings.least_evidence, question.query.mode):
         yield Delta(NOT_FOUND)
         timings["total"] = _since(started)
-        yield Done(answer_id, NOT_FOUND, "not_found", (), usage, timings, rt.generator.model)
+        await bill.settle(rt, question.query.tenant_id, question.query.key_id)
+        yield Done(answer_id, NOT_FOUND, "not_found", (), bill.usage, timings, rt.generator.model)
         return
     shown = hits[:PASSAGES]
     prompts = (question.system_prompt or "", RULES)
     draft = Draft(shown, await places(rt, question.query.tenant_id, shown), prompts)
-    writer = Writer(rt.generator.provider, question.model or rt.generator.model)
+    bill.writer = Writer(rt.generator.provider, question.model or rt.generator.model)
     async with aclosing(_generate(rt, question, draft)) as events:
         async for event in events:
-            match event:
-                case Usage():
-                    usage += event
-                    continue
-                case Writer():
-                    writer = event
-                    continue
+            if isinstance(event, Usage | Writer):
+                bill.take(event)
+                continue
             timings.setdefault("first_token", _since(started))
             yield event
     if not draft.text:
         yield Delta(NOT_FOUND)
+    await bill.settle(rt, question.query.tenant_id, question.query.key_id)
     timings["total"] = _since(started)
     footnotes = list(draft.footnotes.values())
     said = draft.text or NOT_FOUND
-    yield Done(answer_id, said, draft.status, footnotes, usage, timings, writer.model, draft.unsupported)
+    yield Done(answer_id, said, draft.status, footnotes, bill.usage, timings, bill.writer.model, draft.unsupported)
 
 
-async def _standing_alone(rt: Runtime, question: Question) -> tuple[Question, Usage]:
+async def _standing_alone(rt: Runtime, question: Question, bill: Bill) -> Question:
     """With as much of its history as fits, by which it is made to stand alone."""
     history = rewriting.fitting(question.history, rt.settings.history_tokens)
     if not history:
-        return replace(question, history=()), Usage(0, 0)
-    text, usage = await rewriting.standalone(rt, question.query.text, history, question.model)
-    return replace(question, query=replace(question.query, text=text), history=history), usage
+        return replace(question, history=())
+    text = await rewriting.standalone(rt, question.query.text, history, question.model, bill)
+    return replace(question, query=replace(question.query, text=text), history=history)
 
 
 async def _generate(rt: Runtime, question: Question, draft: Draft) -> AsyncGenerator[Event | Usage | Writer, None]:

@@ -8,9 +8,10 @@ from dataclasses import replace
 from footnote.answering import followups
 from footnote.citations import unmarked
 from footnote.errors import FootnoteError
-from footnote.providers import GenerationRequest, Token, Turn, Usage
+from footnote.providers import GenerationRequest, Token, Turn, Usage, Writer
 from footnote.runtime import Runtime
 from footnote.telemetry import log
+from footnote.usage import Bill
 
 PATIENCE_SECONDS = 5.0  # for a model's version; the rules' is there at once
 LONGEST = 1000  # characters of a model's version: a longer one is something else
@@ -42,18 +43,17 @@ def fitting(history: Sequence[Turn], tokens: int) -> list[Turn]:
     return kept
 
 
-async def standalone(rt: Runtime, question: str, history: Sequence[Turn], model: str | None) -> tuple[str, Usage]:
-    """The question by itself, by the model or, if it has nothing usable to say, by rules; and what the model used."""
+async def standalone(rt: Runtime, question: str, history: Sequence[Turn], model: str | None, bill: Bill) -> str:
+    """The question by itself, by the model or, if it has nothing usable to say, by rules."""
     request = GenerationRequest(question, (), history, INSTRUCTIONS, model)
     told = ""
-    usage = Usage(0, 0)
     try:
         async with asyncio.timeout(PATIENCE_SECONDS), aclosing(rt.generator.generate(request)) as events:
             async for event in events:
                 if isinstance(event, Token):
                     told += event.text
-                elif isinstance(event, Usage):
-                    usage = event
+                elif isinstance(event, Usage | Writer):
+                    bill.take(event)
                 if len(told) > LONGEST:
                     break
     except (FootnoteError, TimeoutError) as error:
@@ -61,4 +61,4 @@ async def standalone(rt: Runtime, question: str, history: Sequence[Turn], model:
         told = ""
     told = told.strip().strip('"“”')
     usable = told and len(told) <= LONGEST and "\n" not in told
-    return told if usable else followups.standalone(question, history), usage
+    return told if usable else followups.standalone(question, history)

@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from footnote.cli import asking, collections, conversations, documents, jobs, processes, sync
+from footnote.cli import asking, collections, conversations, documents, jobs, processes, sync, usage
 from footnote.errors import FootnoteError
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ collections.register(app)
 jobs.register(app)
 asking.register(app)
 conversations.register(app)
+usage.register(app)
 processes.register(app)
 
 

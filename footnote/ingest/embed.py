@@ -6,15 +6,16 @@ from itertools import islice
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote import artifacts, cache, collections, jobs
+from footnote import artifacts, cache, collections, jobs, usage
 from footnote.chunking import embedding_text
 from footnote.errors import DocumentRejected
 from footnote.heartbeat import Heartbeat
 from footnote.ingest.subject import subject, title
 from footnote.jobs import Claim
-from footnote.models import Collection, EmbeddingSpace
+from footnote.models import Collection, EmbeddingSpace, Version
 from footnote.providers import Embedder, Embeddings
 from footnote.runtime import Runtime
+from footnote.usage import Spent
 
 
 async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
@@ -37,7 +38,9 @@ async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
                 answer = await embedder.embed([texts[key] for key in group])
                 space = space or await _open_space(rt, embedder, answer)
                 heartbeat.counts.update(embedded=len(group), tokens=answer.tokens)
-                await _keep(rt, claim, space, group, answer, heartbeat)
+                paid = embedder.address is not None
+                spent = Spent("embedding", embedder.provider, embedder.model, answer.tokens, paid=paid)
+                await _keep(rt, version, space, group, answer, spent, heartbeat)
             heartbeat.done += len(batch)
             await heartbeat.give_way()
     await heartbeat.stop()
@@ -54,15 +57,22 @@ async def _open_space(rt: Runtime, embedder: Embedder, answer: Embeddings) -> Em
 
 
 async def _keep(
-    rt: Runtime, claim: Claim, space: EmbeddingSpace, hashes: list[bytes], answer: Embeddings, heartbeat: Heartbeat
+    rt: Runtime,
+    version: Version,
+    space: EmbeddingSpace,
+    hashes: list[bytes],
+    answer: Embeddings,
+    spent: Spent,
+    heartbeat: Heartbeat,
 ) -> None:
-    """The checkpoint: these texts are never sent to the provider again."""
+    """The checkpoint: these texts are never sent to the provider again, and they are paid for once."""
     if answer.vectors.shape[1] != space.dimensions:
         lengths = f"{answer.vectors.shape[1]} dimensions, not the collection's {space.dimensions}"
         raise DocumentRejected("embedding_model_changed", f"The provider sent vectors of {lengths}.")
     async with rt.transaction() as session:
-        await cache.keep(session, claim.tenant_id, claim.document_id, space, hashes, answer.vectors)
+        await cache.keep(session, version.tenant_id, version.document_id, space, hashes, answer.vectors)
         await heartbeat.checkpoint(session)
+        await usage.record(session, rt.settings, version.tenant_id, version.key_id, spent)
 
 
 async def _current_space(rt: Runtime, collection: Collection, embedder: Embedder) -> EmbeddingSpace | None:

@@ -18,6 +18,7 @@ from footnote.models.documents import (
 from footnote.models.jobs import Job, JobCallback, JobStep, Pause, WebhookDelivery
 from footnote.models.stored import Artifact, DirectUpload, PagePicture, UnownedObject
 from footnote.models.tenancy import ApiKey, IdempotencyKey, Tenant
+from footnote.models.usage import UsageOfDay
 
 __all__ = [
     "ApiKey",
@@ -44,6 +45,7 @@ __all__ = [
     "Pause",
     "Tenant",
     "UnownedObject",
+    "UsageOfDay",
     "Version",
     "WebhookDelivery",
     "chunk_id",

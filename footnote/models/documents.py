@@ -139,6 +139,7 @@ class Version(Base):
     # As the collection had them when the chunk step began; empty before.
     chunking: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     language: Mapped[str | None] = mapped_column(REGCONFIG)
+    key_id: Mapped[str] = mapped_column(server_default="")  # who sent it; empty where nobody did
     created_at: Mapped[datetime] = now()
 
 

@@ -112,13 +112,16 @@ class Claim:
 
 @dataclass(frozen=True)
 class Usage:
-    """Tokens as the provider counted them."""
+    """Tokens as the provider counted them; `cost` in US dollars is not the provider's to say, None if not known."""
 
     prompt_tokens: int
     completion_tokens: int
+    cost: float | None = None
 
     def __add__(self, other: "Usage") -> "Usage":
-        return Usage(self.prompt_tokens + other.prompt_tokens, self.completion_tokens + other.completion_tokens)
+        known = None not in (self.cost, other.cost)
+        cost = (self.cost or 0.0) + (other.cost or 0.0) if known else None
+        return Usage(self.prompt_tokens + other.prompt_tokens, self.completion_tokens + other.completion_tokens, cost)
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from footnote.retrieval.fusion import HITS, fused
 from footnote.retrieval.scope import scope_of
 from footnote.retrieval.spaces import Point
 from footnote.runtime import Runtime
+from footnote.usage import Spent
 
 Mode = Literal["hybrid", "vector", "keyword"]
 
@@ -47,6 +48,7 @@ class Query:
     diversity: float = 0.0
     expand: Expand = "none"
     rerank: bool | None = None
+    key_id: str = ""  # who asks
 
     @property
     def candidates(self) -> int:
@@ -107,6 +109,7 @@ class Found:
     reranked: bool | None = None
     rerank_failure: str | None = None
     timings: dict[str, float] = field(default_factory=dict)
+    spent: list[Spent] = field(default_factory=list)
 
 
 async def search(rt: Runtime, query: Query) -> Found:
@@ -125,7 +128,7 @@ async def search(rt: Runtime, query: Query) -> Found:
         if query.mode != "keyword":
             filled = spaces.searchable(rt, filled, named=query.collections is not None)
         looked_into = await spaces.of(session, filled)
-    points = await spaces.points(rt, query.text, looked_into) if query.mode != "keyword" else []
+    points, spent = await spaces.points(rt, query.text, looked_into) if query.mode != "keyword" else ([], [])
     asked = rt.settings.rerank_candidates if reranker else 0
     async with rt.transaction() as session:
         most = max(query.candidates, asked)
@@ -139,7 +142,7 @@ async def search(rt: Runtime, query: Query) -> Found:
         async with rt.transaction() as session:
             around = await expansion.around(session, query.tenant_id, [each.key for each in hits], query.expand)
         hits = [replace(each, context=around.get(each.key)) for each in hits]
-    return replace(found, hits=hits)
+    return replace(found, hits=hits, spent=spent)
 
 
 async def _candidates(

@@ -12,6 +12,7 @@ from footnote import collections
 from footnote.errors import Conflict
 from footnote.models import Collection, EmbeddingSpace
 from footnote.runtime import Runtime
+from footnote.usage import Spent
 
 
 @dataclass(frozen=True)
@@ -45,14 +46,19 @@ async def of(session: AsyncSession, chosen: Sequence[Collection]) -> list[Embedd
     return list((await session.scalars(spaces)).all())
 
 
-async def points(rt: Runtime, question: str, spaces: Sequence[EmbeddingSpace]) -> list[Point]:
+async def points(rt: Runtime, question: str, spaces: Sequence[EmbeddingSpace]) -> tuple[list[Point], list[Spent]]:
     """Each model is asked once. Raises Conflict if one makes other vectors than it did."""
     models = list(dict.fromkeys((space.provider, space.model) for space in spaces))
-    answers = await asyncio.gather(*(rt.embedder_of(*model).embed([question]) for model in models))
+    embedders = [rt.embedder_of(*model) for model in models]
+    answers = await asyncio.gather(*(embedder.embed([question]) for embedder in embedders))
+    spent = [
+        Spent("embedding", *model, answer.tokens, paid=embedder.address is not None)
+        for model, answer, embedder in zip(models, answers, embedders, strict=True)
+    ]
     vectors = {model: answer.vectors[0] for model, answer in zip(models, answers, strict=True)}
     found = [Point(space, vectors[space.provider, space.model]) for space in spaces]
     for point in found:
         length = len(point.vector)
         if length != point.space.dimensions:
             raise Conflict("embedding_model_changed", f"The model now makes vectors of {length} dimensions.")
-    return found
+    return found, spent

@@ -167,7 +167,7 @@ async def test_an_answer(rt: Runtime, bob: Person, library: dict[str, str]) -> N
     body = answer.json()
     assert set(body) == ANSWER
     assert (body["answer"], body["answer_status"], body["model"]) == ("Paraffin [1].", "supported", "m")
-    assert body["usage"] == {"prompt_tokens": 11, "completion_tokens": 7}
+    assert body["usage"] == {"prompt_tokens": 11, "completion_tokens": 7, "cost": None}
     assert all(set(hit) == HIT for hit in body["hits"])
     [citation] = body["citations"]
     assert set(citation) == CITATION

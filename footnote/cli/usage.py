@@ -1,0 +1,57 @@
+"""`usage` on the command line."""
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from footnote.cli.terminal import say, say_json, table
+
+
+class Group(StrEnum):
+    day = "day"
+    key = "key"
+    model = "model"
+
+
+def register(app: typer.Typer) -> None:
+    app.command(rich_help_panel="Server")(usage)
+
+
+def usage(
+    since: Annotated[
+        str | None, typer.Option("--from", metavar="YYYY-MM-DD", help="The first day, in UTC; default: 30 days ago.")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--to", metavar="YYYY-MM-DD", help="The last day, included; default: today.")
+    ] = None,
+    by: Annotated[
+        list[Group] | None, typer.Option(help="What each line stands for; may be given several times.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the API's reply.")] = False,
+) -> None:
+    """Documents, queries, tokens and their cost in US dollars. Needs a key with the scope `admin`."""
+    from footnote.cli.client import open_api
+
+    groups = list(dict.fromkeys(each.value for each in by or [Group.day, Group.key]))
+    asked: dict[str, Any] = {"from": since, "to": until, "group": groups}
+    with open_api() as api:
+        report = api.get("/v1/usage", **{name: value for name, value in asked.items() if value})
+    if as_json:
+        say_json(report)
+        return
+    shown = {"day": ("day",), "key": ("key_name",), "model": ("provider", "model")}
+    names = [name for group in groups for name in shown[group]]
+    counts = ("documents", "queries", "embedding_tokens", "prompt_tokens", "completion_tokens")
+    rows = [
+        [*(row[name] or "" for name in names), *(row[name] for name in counts), row["cost"]] for row in report["data"]
+    ]
+    total = report["total"]
+    rows.append(["TOTAL", *[""] * (len(names) - 1), *(total[name] for name in counts), total["cost"]])
+    titles = (*names, "documents", "queries", "embedded", "prompt", "completion", "cost")
+    table(
+        [title.removesuffix("_name").upper() for title in titles],
+        [[*cells, "" if cost is None else f"{cost:.4f}"] for *cells, cost in rows],
+    )
+    if total["cost"] is None:
+        say("No prices are known: FOOTNOTE_PRICES.")

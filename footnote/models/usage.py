@@ -1,0 +1,30 @@
+"""What was used."""
+
+from datetime import date
+from decimal import Decimal
+
+from sqlalchemy import BigInteger, Numeric
+from sqlalchemy.orm import Mapped, mapped_column
+
+from footnote.models.base import Base, ref
+
+
+class UsageOfDay(Base):
+    """Counts of one kind (document, query, embedding, generation) that a key caused on a day in UTC.
+
+    `calls` are documents or queries, or calls of the provider's model. `cost` in US dollars, None where no price is
+    known.
+    """
+
+    __tablename__ = "usage"
+
+    tenant_id: Mapped[str] = ref("tenant", key=True)
+    day: Mapped[date] = mapped_column(primary_key=True)
+    key_id: Mapped[str] = mapped_column(primary_key=True)  # empty for what no key asked for
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    provider: Mapped[str] = mapped_column(primary_key=True)
+    model: Mapped[str] = mapped_column(primary_key=True)
+    calls: Mapped[int] = mapped_column(BigInteger)
+    prompt_tokens: Mapped[int] = mapped_column(BigInteger)
+    completion_tokens: Mapped[int] = mapped_column(BigInteger)
+    cost: Mapped[Decimal | None] = mapped_column(Numeric)  # fractions of a micro-dollar count, too

@@ -1,0 +1,136 @@
+"""What tenants use, by day and key: documents, queries, tokens as providers count them, and what they cost."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from typing import Any, Literal
+
+from sqlalchemy import ColumnElement, Date, cast, func, literal_column, select, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from footnote.models import ApiKey, UsageOfDay
+from footnote.providers import Usage, Writer
+from footnote.runtime import Runtime
+from footnote.settings import Settings
+
+Kind = Literal["document", "query", "embedding", "generation"]
+Group = Literal["day", "key", "model"]
+
+MILLION = 1_000_000
+TODAY: ColumnElement[date] = cast(func.timezone("UTC", func.now()), Date)
+
+
+@dataclass(frozen=True)
+class Spent:
+    """One document, one query or one call of a provider; `paid`: it is asked over a network."""
+
+    kind: Kind
+    provider: str = ""
+    model: str = ""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    paid: bool = True
+
+
+def cost(settings: Settings, model: str, prompt_tokens: int, completion_tokens: int = 0) -> Decimal | None:
+    """US dollars by the price table; None where it does not know the model. Nothing costs nothing."""
+    if not prompt_tokens and not completion_tokens:
+        return Decimal(0)
+    price = settings.prices.get(model)
+    if price is None:
+        return None
+    return (prompt_tokens * price.input + completion_tokens * price.output) / MILLION
+
+
+async def record(session: AsyncSession, settings: Settings, tenant_id: str, key_id: str, *spent: Spent) -> None:
+    """Adds to today's counts. To be called last in a transaction: everybody with the key waits for its end.
+
+    `key_id` is empty for what no key asked for.
+    """
+    # In one order for everybody, so that none wait for each other.
+    for each in sorted(spent, key=lambda each: (each.kind, each.provider, each.model)):
+        tokens = each.prompt_tokens, each.completion_tokens
+        row = insert(UsageOfDay).values(
+            tenant_id=tenant_id,
+            day=TODAY,
+            key_id=key_id,
+            kind=each.kind,
+            provider=each.provider,
+            model=each.model,
+            calls=1,
+            prompt_tokens=each.prompt_tokens,
+            completion_tokens=each.completion_tokens,
+            cost=cost(settings, each.model, *tokens) if each.paid else Decimal(0),
+        )
+        kept, new = UsageOfDay, row.excluded
+        counts = {name: getattr(kept, name) + new[name] for name in ("calls", "prompt_tokens", "completion_tokens")}
+        # What is known of the cost, as long as anything is.
+        known = func.coalesce(kept.cost + new.cost, kept.cost, new.cost)
+        changes = {**counts, "cost": known}
+        await session.execute(row.on_conflict_do_update(constraint="pk_usage", set_=changes))
+
+
+async def record_query(rt: Runtime, tenant_id: str, key_id: str, *spent: Spent) -> None:
+    """In a transaction of its own, which nobody waits for the disk for: a crash loses the counts of a moment."""
+    async with rt.transaction() as session:
+        await session.execute(text("SET LOCAL synchronous_commit = off"))
+        await record(session, rt.settings, tenant_id, key_id, Spent("query"), *spent)
+
+
+@dataclass
+class Bill:
+    """What one query has used so far; `writer` is the generator at work, until another says that it is."""
+
+    settings: Settings
+    writer: Writer
+    usage: Usage = field(default_factory=lambda: Usage(0, 0, 0.0))
+    spent: list[Spent] = field(default_factory=list)
+
+    def take(self, event: Usage | Writer) -> None:
+        if isinstance(event, Writer):
+            self.writer = event
+            return
+        tokens = event.prompt_tokens, event.completion_tokens
+        costs = cost(self.settings, self.writer.model, *tokens)
+        self.usage += Usage(*tokens, None if costs is None else float(costs))
+        self.spent.append(Spent("generation", self.writer.provider, self.writer.model, *tokens))
+
+    async def settle(self, rt: Runtime, tenant_id: str, key_id: str) -> None:
+        await record_query(rt, tenant_id, key_id, *self.spent)
+
+
+async def report(
+    session: AsyncSession, tenant_id: str, since: date, until: date, groups: Sequence[Group]
+) -> list[dict[str, Any]]:
+    """A row for each of the groups in which anything was used, from the day `since` to `until`, both included."""
+    table = UsageOfDay
+    columns: dict[Group, list[Any]] = {
+        "day": [table.day],
+        "key": [table.key_id],
+        "model": [table.provider, table.model],
+    }
+    chosen = [column for group in groups for column in columns[group]]
+
+    def total(column: Any, *kinds: Kind) -> Any:
+        counted = func.sum(column).filter(table.kind.in_(kinds)) if kinds else func.sum(column)
+        return func.coalesce(counted, literal_column("0"))
+
+    totals = [
+        total(table.calls, "document").label("documents"),
+        total(table.calls, "query").label("queries"),
+        total(table.prompt_tokens, "embedding").label("embedding_tokens"),
+        total(table.prompt_tokens, "generation").label("prompt_tokens"),
+        total(table.completion_tokens).label("completion_tokens"),
+        func.sum(table.cost).label("cost"),
+    ]
+    used = select(*chosen, *totals).where(table.tenant_id == tenant_id, table.day.between(since, until))
+    found = await session.execute(used.group_by(*chosen).order_by(*chosen))
+    rows = [dict(row) for row in found.mappings()]
+    if "key" in groups:
+        ids = {row["key_id"] for row in rows}
+        named = select(ApiKey.id, ApiKey.name).where(ApiKey.tenant_id == tenant_id, ApiKey.id.in_(ids))
+        names = {row.id: row.name for row in await session.execute(named)}
+        rows = [row | {"key_name": names.get(row["key_id"])} for row in rows]
+    return rows

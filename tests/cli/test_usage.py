@@ -1,0 +1,24 @@
+from tests.cli.conftest import Footnote, Reply, StubApi
+
+COUNTS = {
+    "documents": 1,
+    "queries": 2,
+    "embedding_tokens": 30,
+    "prompt_tokens": 4,
+    "completion_tokens": 5,
+    "cost": 0.25,
+}
+
+
+def test_usage_is_a_table_with_a_total(stub: StubApi, footnote: Footnote) -> None:
+    row = {"day": "2026-01-02", "key_id": "key_1", "key_name": "laptop", **COUNTS}
+    anybody = {**row, "key_id": "", "key_name": None, "cost": None}
+    stub.on("GET", "/v1/usage", Reply({"data": [row, anybody], "total": COUNTS}))
+    ran = footnote("usage", "--from", "2026-01-01")
+    assert ran.out.splitlines() == [
+        "DAY         KEY     DOCUMENTS  QUERIES  EMBEDDED  PROMPT  COMPLETION  COST",
+        "2026-01-02  laptop  1          2        30        4       5           0.2500",
+        "2026-01-02          1          2        30        4       5",
+        "TOTAL               1          2        30        4       5           0.2500",
+    ]
+    assert footnote("usage", "--by", "model", "--json").json["total"] == COUNTS

@@ -1,0 +1,148 @@
+"""What is counted, and what it costs."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+from sqlalchemy import func, update
+
+from footnote import usage
+from footnote.errors import Unavailable
+from footnote.models import UsageOfDay
+from footnote.providers import Usage, Writer
+from footnote.runtime import Runtime
+from footnote.settings import Price, Settings
+from footnote.usage import Bill, Spent
+from tests import driving
+from tests.api.test_errors import problem
+from tests.conftest import Person
+from tests.driving import paragraphs, set_job
+
+pytestmark = pytest.mark.anyio
+PRICES = {"fake-64": Price(input=Decimal(20)), "fake-chat": Price(input=Decimal(1000), output=Decimal("2000.5"))}
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    return settings.model_copy(update={"prices": PRICES})
+
+
+@pytest.fixture
+def embedder(rt: Runtime, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """One that is asked over a network, and paid."""
+    monkeypatch.setattr(type(rt.embedder), "address", "http://somewhere")
+    return rt.embedder
+
+
+async def report(person: Person, *groups: str, **days: str) -> list[dict[str, Any]]:
+    answer = await person.client.get("/v1/usage", params={"group": list(groups), **days})
+    assert answer.status_code == 200, answer.text
+    data: list[dict[str, Any]] = answer.json()["data"]
+    return data
+
+
+def counted(embedder: Any) -> int:
+    return sum(embedder.count_tokens(text) for batch in embedder.seen for text in batch)
+
+
+async def test_every_batch_is_counted_once_however_often_it_is_tried(rt: Runtime, alice: Person, embedder: Any) -> None:
+    form = {"file": ("a.txt", paragraphs(10).encode())}
+    job_id = (await alice.client.post("/v1/documents", files=form)).json()["job"]["id"]
+
+    def failing(_texts: list[str]) -> None:
+        if len(embedder.seen) == 2:
+            raise Unavailable("provider_unavailable")
+
+    embedder.before = failing
+    assert (await driving.run(rt, job_id)).state == "waiting"
+    embedder.before = lambda _texts: None
+    await set_job(rt, job_id, next_attempt_at=func.now())
+    assert (await driving.run(rt, job_id)).state == "succeeded"
+    assert (await alice.client.post("/v1/documents", files=form)).json()["deduplicated"]
+    tokens = counted(embedder)
+    accepted, row = await report(alice, "key", "model")
+    assert (accepted["documents"], accepted["provider"]) == (1, "")
+    empty = {"queries": 0, "prompt_tokens": 0, "completion_tokens": 0}
+    assert row["embedding_tokens"] == tokens > 0
+    assert row["cost"] == pytest.approx(tokens * 20 / 1_000_000)
+    assert row.items() >= {"documents": 0, "provider": "fake", "model": "fake-64", "key_name": "alice", **empty}.items()
+
+
+async def test_answers_say_what_they_cost_and_are_counted_by_key(
+    rt: Runtime, alice: Person, bob: Person, charlie: Person, embedder: Any
+) -> None:
+    await driving.ready(rt, alice.tenant_id, "The lamp of Fairhaven burns colza oil.")
+    before = counted(embedder)
+    answer = await bob.client.post("/v1/query", json={"question": "Which oil does the lamp burn?"})
+    spent = {"prompt_tokens": 11, "completion_tokens": 7, "cost": pytest.approx((11 * 1000 + 7 * 2000.5) / 1_000_000)}
+    assert answer.json()["usage"] == spent
+    await alice.client.post("/v1/search", json={"query": "oil"})
+    unanswered = await alice.client.post("/v1/query", json={"question": "zebra quagga okapi"})
+    assert unanswered.json()["usage"] == {"prompt_tokens": 0, "completion_tokens": 0, "cost": 0}
+    rows = {row["key_name"]: row for row in await report(alice, "key")}
+    assert {name: (row["documents"], row["queries"], row["prompt_tokens"]) for name, row in rows.items()} == {
+        None: (1, 0, 0),
+        "bob": (0, 1, 11),
+        "alice": (0, 2, 0),
+    }
+    assert rows["bob"]["embedding_tokens"] + rows["alice"]["embedding_tokens"] == counted(embedder) - before
+    assert await report(charlie, "day", "key") == []
+    problem(await bob.client.get("/v1/usage"), 403, "missing_scope")
+
+
+async def test_a_report_by_days(rt: Runtime, alice: Person) -> None:
+    today = datetime.now(UTC).date()
+    days = [today - timedelta(days=days) for days in (45, 1, 0)]
+    for number, day in enumerate(days):
+        async with rt.transaction() as session:
+            await usage.record(session, rt.settings, alice.tenant_id, "", *[Spent("query")] * (number + 1))
+            moved = update(UsageOfDay).where(UsageOfDay.tenant_id == alice.tenant_id, UsageOfDay.calls == number + 1)
+            await session.execute(moved.values(day=day))
+
+    async def queries(**asked: str) -> dict[str, int]:
+        return {row["day"]: row["queries"] for row in await report(alice, "day", **asked)}
+
+    assert await queries() == {str(days[1]): 2, str(days[2]): 3}
+    assert await queries(**{"from": str(days[0]), "to": str(days[1])}) == {str(days[0]): 1, str(days[1]): 2}
+    answer = await alice.client.get("/v1/usage", params={"from": str(days[0])})
+    assert answer.json()["total"]["queries"] == 6
+    for wrong in ({"from": "2026-02-30"}, {"from": "2026-01-02", "to": "2026-01-01"}, {"from": "2020-01-01"}):
+        problem(await alice.client.get("/v1/usage", params=wrong), 422)
+    problem(await alice.client.get("/v1/usage", params={"to": "0001-01-01", "from": "0001-01-02"}), 422)
+    assert await queries(to="0001-01-01") == {}
+
+
+async def test_what_is_known_of_the_cost_is_added_up(rt: Runtime, alice: Person) -> None:
+    for prices in ({}, PRICES, {}):
+        known = rt.settings.model_copy(update={"prices": prices})
+        async with rt.transaction() as session:
+            spent = Spent("generation", "fake", "fake-chat", 1000, 0)
+            await usage.record(session, known, alice.tenant_id, "", spent, replace(spent, model="other"))
+    rows = {row["model"]: (row["prompt_tokens"], row["cost"]) for row in await report(alice, "model")}
+    assert rows == {"fake-chat": (3000, 1.0), "other": (3000, None)}
+
+
+def test_costs() -> None:
+    settings = Settings(_env_file=None).model_copy(update={"prices": PRICES})
+    assert usage.cost(settings, "fake-chat", 3, 2) == Decimal("0.007001")
+    bill = Bill(settings, Writer("fake", "fake-chat"))
+    bill.take(Usage(3, 2))
+    assert bill.usage == Usage(3, 2, 0.007001)
+    for event in (Writer("other", "unknown"), Usage(1, 1)):
+        bill.take(event)
+    assert bill.usage == Usage(4, 3, None)
+    assert [each.model for each in bill.spent] == ["fake-chat", "unknown"]
+    assert usage.cost(settings, "unknown", 3) is None
+    assert usage.cost(settings, "unknown", 0) == 0
+
+
+def test_prices_are_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FOOTNOTE_PRICES", '{"m": {"input": 0.15}}')
+    assert Settings(_env_file=None).prices == {"m": Price(input=Decimal("0.15"), output=Decimal(0))}
+    for wrong in ("{", "[]", '{"m": 1}', '{"m": {"input": -1}}', '{"m": {"input": NaN}}', '{"m": {"inputs": 1}}'):
+        monkeypatch.setenv("FOOTNOTE_PRICES", wrong)
+        with pytest.raises(ValidationError, match="FOOTNOTE_PRICES"):
+            Settings(_env_file=None)
