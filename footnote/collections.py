@@ -99,6 +99,18 @@ async def obtain(session: AsyncSession, tenant_id: str, name_or_id: str, setting
     return found
 
 
+async def would_be(session: AsyncSession, tenant_id: str, name_or_id: str, settings: Settings) -> Collection:
+    """The collection, or the one that `obtain` would make of a new name; nothing is written."""
+    found = await session.scalar(_named(tenant_id, name_or_id))
+    if found is None and name_or_id.startswith("col_"):
+        raise unknown(name_or_id)
+    if found is None:
+        _check_name(name_or_id)
+        chunking = asdict(default_chunking(settings, "characters"))
+        found = Collection(tenant_id=tenant_id, name=name_or_id, chunking=chunking)
+    return found
+
+
 def _check_name(name: str) -> None:
     if name.startswith("col_") or not NAME.fullmatch(name):
         raise Invalid(

@@ -151,6 +151,14 @@ async def sweep(rt: Runtime) -> int:
     return len(deleted)
 
 
+async def discard(rt: Runtime, key: str) -> None:
+    """Deletes a reserved object at once; if that fails, the sweep will."""
+    async with rt.transaction() as session:
+        await withdraw(session, key)
+    if await _delete(rt, key):
+        await rt.execute(delete(UnownedObject).where(UnownedObject.key == key))
+
+
 async def _delete(rt: Runtime, key: str) -> bool:
     try:
         await rt.store.delete(key)

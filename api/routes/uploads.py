@@ -9,12 +9,14 @@ from pydantic import Field
 from api import uploads
 from api.deps import IdempotencyKey, Plain, RuntimeDep, Writer
 from api.errors import problem_body, request_id_of
-from api.schemas.documents import AcceptedOut, BatchOut
+from api.presence import while_there
+from api.schemas.documents import AcceptedOut, BatchOut, EstimateOut
 from api.schemas.uploads import DirectUploadOut
 from api.uploads import Rejected, UploadFields, Url
 from footnote import direct_uploads, documents, idempotency, outgoing
 from footnote.errors import FootnoteError
 from footnote.idempotency import Once
+from footnote.ingest.estimate import estimate
 from footnote.intake import Upload, safe_filename
 from footnote.keys import Principal
 from footnote.runtime import Runtime
@@ -84,11 +86,27 @@ class DirectIn(UploadFields):
 UploadId = Annotated[Plain, Path(max_length=64)]
 
 
-@router.post("/documents", status_code=202, operation_id="documents_create", openapi_extra=_form(_FILE, _FIELDS))
+@router.post(
+    "/documents",
+    status_code=202,
+    operation_id="documents_create",
+    response_model=AcceptedOut,
+    responses={200: {"model": EstimateOut, "description": "What it would take (`dry_run`)."}},
+    openapi_extra=_form(_FILE, _FIELDS),
+)
 async def upload(
-    request: Request, response: Response, rt: RuntimeDep, caller: Writer, key: IdempotencyKey = None
-) -> AcceptedOut:
+    request: Request,
+    response: Response,
+    rt: RuntimeDep,
+    caller: Writer,
+    key: IdempotencyKey = None,
+    dry_run: Annotated[bool, Query(description="Only tell what it would take, and keep nothing.")] = False,
+) -> Any:
     """Stores the file and queues its ingestion. Follow the job, or give a `callback_url`."""
+    if dry_run:
+        async with uploads.one_file(request, rt, caller.tenant_id) as (stored, fields):
+            found = await while_there(request, estimate(rt, caller.tenant_id, stored, fields.collection))
+        return Response(EstimateOut.model_validate(found).model_dump_json(), 200, media_type="application/json")
     async with _once(rt, caller.tenant_id, key) as held, uploads.one_file(request, rt, caller.tenant_id) as taken:
         reply = await _accept(request, response, rt, caller, *taken, held)
     return AcceptedOut.model_validate(reply)

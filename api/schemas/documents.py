@@ -70,6 +70,19 @@ class DocumentOut(Out):
         )
 
 
+class EstimateOut(Out):
+    """What ingesting a file would take; `documents` counts the file and those within it."""
+
+    documents: int
+    pages: int
+    chunks: int
+    tokens: int
+    new_tokens: Annotated[int, Field(description="Of chunks that have no vector yet: what would be asked for.")]
+    cost: Annotated[float | None, Field(description="US dollars; null where no price is known.")]
+    provider: str
+    model: str
+
+
 class AcceptedOut(Out):
     document: DocumentOut
     job: JobOut

@@ -110,6 +110,14 @@ class Api:
         with _CountedFile(path, on_bytes) as file:
             return self._call("POST", "/v1/documents", data=fields, files={"file": (name, file)}, headers=headers)
 
+    def estimate(self, path: Path, fields: dict[str, str]) -> Json:
+        """What adding the file would take; nothing is kept of it. Raises `OSError` too."""
+        name = path.name.encode("utf-8", "replace").decode()
+        with path.open("rb") as file:
+            return self._call(
+                "POST", "/v1/documents", params={"dry_run": "true"}, data=fields, files={"file": (name, file)}
+            )
+
     def events(self, path: str, body: Json) -> Iterator[tuple[str, Json]]:
         """The named server-sent events of a reply, as they come."""
         with self._connected(), self._http.stream("POST", path, json=body) as response:

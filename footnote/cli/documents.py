@@ -33,6 +33,7 @@ def add(
         str | None, typer.Option(metavar="ID", help="Your own id of one file: other bytes are its new version.")
     ] = None,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Follow every file until it is ready.")] = True,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what it would take; keep nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing before.")] = False,
 ) -> None:
     """Add files. Of a directory, every file of a supported type in it. The same file again costs nothing.
@@ -51,10 +52,14 @@ def add(
         if len(files) != 1:
             raise typer.BadParameter(f"names one file, not {len(files)}", param_hint="--external-id")
         fields["external_id"] = external_id
+    from footnote.cli import estimates
     from footnote.cli.client import open_api
     from footnote.cli.uploads import Ingestion
 
     with open_api() as api:
+        if dry_run:
+            estimates.show(api, files, fields, skipped, as_json)
+            return
         api.get("/healthz")  # not running is no reason for patience, unlike going away later
         shown = progress(len(files), as_json)
         done = follow(Ingestion(api, files, fields, shown), shown, wait)

@@ -78,7 +78,7 @@ async def _write_parts(
     number, tally = await artifacts.last_part(rt, version.id)
     heartbeat.done = tally.pages
     limits = rt.settings.parse_limits
-    cut = _cutter(rt, version, collection)
+    cut = cutter(rt, version.chunking, collection)
     async with aclosing(read_pages(path, version.media_type, limits, after=tally.pages)) as pages:
         page = await anext(pages, None)
         heartbeat.begin_turn()  # passing over what was read before takes time, and gets nobody further
@@ -96,8 +96,9 @@ async def _write_parts(
     return tally
 
 
-def _cutter(rt: Runtime, version: Version, collection: Collection) -> Callable[[Page], list[Chunk]]:
-    chunking = Chunking(**(version.chunking or {}))
+def cutter(rt: Runtime, settings: dict[str, Any] | None, collection: Collection) -> Callable[[Page], list[Chunk]]:
+    """What cuts a page into chunks, by a version's `chunking`."""
+    chunking = Chunking(**(settings or {}))
     count_tokens = collections.embedder_of(rt, collection).count_tokens if chunking.unit == "tokens" else None
     size, overlap, by_headings = chunking.size, chunking.overlap, chunking.by_headings
     return partial(split, size=size, overlap=overlap, by_headings=by_headings, count_tokens=count_tokens)

@@ -33,7 +33,10 @@ async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
         await asyncio.to_thread(lambda: next(islice(source, claim.done, claim.done), None))
         heartbeat.begin_turn()  # 100,000 chunks are passed over in some tenths of a second
         while batch := await asyncio.to_thread(lambda: list(islice(source, rt.settings.embedding_batch))):
-            texts = {cache.text_hash(full): full for full in (embedding_text(title(version), each) for each in batch)}
+            texts = {
+                cache.text_hash(full): full
+                for full in (embedding_text(title(version.filename), each) for each in batch)
+            }
             for group in _groups(embedder, await _missing(rt, claim.tenant_id, space, texts)):
                 answer = await embedder.embed([texts[key] for key in group])
                 space = space or await _open_space(rt, embedder, answer)

@@ -15,6 +15,6 @@ async def subject(rt: Runtime, claim: Claim) -> tuple[Version, Collection]:
         return version, await session.get_one(Collection, document.collection_id)
 
 
-def title(version: Version) -> str:
+def title(filename: str) -> str:
     """What the document is called, in words: `3M_2018_10K.pdf` is `3M 2018 10K`."""
-    return re.sub(r"[_\s]+", " ", Path(version.filename).stem).strip()
+    return re.sub(r"[_\s]+", " ", Path(filename).stem).strip()

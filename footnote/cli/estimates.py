@@ -1,0 +1,57 @@
+"""`add --dry-run`: what files would take."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from footnote.cli.client import Api, NotRunning, Refused
+from footnote.cli.terminal import counted, say, say_json
+from footnote.cli.uploads import Skipped
+from footnote.errors import FootnoteError
+
+Json = dict[str, Any]
+COUNTS = ("documents", "pages", "chunks", "tokens", "new_tokens")
+NO_ACCESS = (401, 403)
+
+
+def show(api: Api, files: Sequence[Path], fields: dict[str, str], skipped: Sequence[Skipped], as_json: bool) -> None:
+    """Each file by itself: a text that two of them share counts twice. Exits with 1 if one could not be added."""
+    results = [_result(api, path, fields, as_json) for path in files]
+    found = [result["estimate"] for result in results if result["estimate"]]
+    total: Json = {name: sum(each[name] for each in found) for name in COUNTS}
+    total["cost"] = None if any(each["cost"] is None for each in found) else sum(each["cost"] for each in found)
+    if as_json:
+        named = [{"path": str(each.path), "reason": each.reason} for each in skipped]
+        say_json({"data": results, "total": total, "skipped": named})
+    elif len(files) > 1:
+        say(f"{counted(len(files), 'file')}: {_line(total)}")
+    if len(found) < len(files):
+        raise typer.Exit(1)
+
+
+def _result(api: Api, path: Path, fields: dict[str, str], silent: bool) -> Json:
+    estimate, error = None, None
+    try:
+        estimate = api.estimate(path, fields)
+    except OSError as failure:
+        error = {"code": "unreadable", "message": failure.strerror or str(failure)}
+    except FootnoteError as failure:
+        if isinstance(failure, NotRunning) or (isinstance(failure, Refused) and failure.status in NO_ACCESS):
+            raise
+        message = failure.detail if isinstance(failure, Refused) else failure.message
+        error = {"code": failure.code, "message": message}
+    if not silent:
+        say(f"{path}  {_line(estimate) if estimate else _failure(error or {})}")
+    return {"path": str(path), "estimate": estimate, "error": error}
+
+
+def _failure(error: Json) -> str:
+    return f"{error['code']}: {error['message']}"
+
+
+def _line(estimate: Json) -> str:
+    cost = "cost unknown" if estimate["cost"] is None else f"${estimate['cost']:.4f}"
+    size = f"{counted(estimate['pages'], 'page')}, {counted(estimate['chunks'], 'chunk')}"
+    return f"{size}, {estimate['tokens']} tokens, {estimate['new_tokens']} of them new, {cost}"
