@@ -221,6 +221,7 @@ SAID: list[tuple[str, list[str], str]] = [
     (f'It burns oil {OIL}. It is green [1: "The lamp is green."].', ["It is green [2]."], "partial"),
     (f"1. It burns oil {OIL}\n2. It is green, e.g. at night.", ["2. It is green, e.g. at night."], "partial"),
     (f"灯烧油{OIL}。灯是绿色的。", ["灯是绿色的。"], "partial"),
+    (f"<tool_call>{OIL}</tool_call>Done.", ["Done."], "not_found"),
     ("The documents do not say when it was lit.", ["The documents do not say when it was lit."], "not_found"),
     ('It is green [1: "The lamp is green."].', ["It is green [1]."], "not_found"),
     (f"```\noil = 1 {OIL}\ngreen = 2\n```", [], "supported"),

@@ -7,6 +7,7 @@ not close up to a tag, a link, an address or a footnote. Code is no exception.
 
 import re
 from collections.abc import Sequence
+from functools import cached_property
 
 from footnote.citations import reads_as_marker
 
@@ -34,13 +35,13 @@ _COMMENT_END = re.compile(r"-->")
 _WORD_END = re.compile(r"(?=\s)")
 _NEVER_SHOWN = r"(?:java|vb)script:|data:[\w/+;=.-]*[;,/]"
 _ADDRESS = re.compile(
-    rf"(?:{_NEVER_SHOWN})\S*|[\w+.-]*:/?/\S*|(?:mailto|tel|sms|blob):[\w+]\S*|(?<![\w/.])//[\w-]+[.:/]\S*"
-    r"|\bwww\.\S+|[\w.+-]+@[\w-]+(?:\.[\w-]+)+\S*|(?:[\w-]+\.)+[A-Za-z]{2,24}(?::\d+)?[/?#]\S+",
+    rf"(?:{_NEVER_SHOWN})\S*|[\w+.-]*:/?/\S*|(?:mailto|tel|sms|blob):[\w+]\S*|(?<![\w/.])//+[\w-]+[.:/]\S*"
+    r"|\bwww\.\S*|[\w.+-]+@[\w-]+(?:\.[\w-]+)+\S*|(?:[\w-]+\.)+[A-Za-z]{2,24}(?::\d+)?[/?#]\S+",
     re.I,
 )
 _ACTIVE = re.compile(_NEVER_SHOWN, re.I)
 _CLOSING = ".,;:!?)'\"*_`}|"
-_PUNCTUATION = re.compile(r"[.,;:!?)…。，、；：！？）]+\s*")
+_PUNCTUATION = re.compile(r"[.,;!?)。，、；！？）]+")
 _CLOSER = re.compile(r"[\]］】〕〗⟧]")
 _DEFINING = re.compile(r"[\s>*+\d.)-]*\[")  # a line that could define what a reference links to
 
@@ -52,10 +53,11 @@ class PlainText:
     """
 
     def __init__(self, shown: Sequence[str] = ()) -> None:
-        self._shown = "\n".join(shown)
+        self._shown = shown
         self._held = ""
         self._space = ""  # white space that is due before the next word
         self._gap = False
+        self._growing = False  # what was written last ends in an address: what came at once would be a part of it
         self._until: re.Pattern[str] | None = None  # what ends that which is being left out
         self._written = ""  # the end of it
         self._line = ""  # the beginning of the line
@@ -81,7 +83,10 @@ class PlainText:
 
     def footnote(self, text: str) -> str:
         """A footnote of ours, with the white space before it."""
-        space, self._space, self._gap = self._space if self._written else "", "", False
+        space = self._space if self._written else ""
+        if (space and self._gap and "\n" not in space) or (self._growing and not space):
+            space = " "
+        self._space, self._gap, self._growing = "", False, False
         self._remember(space + text)
         return space + text
 
@@ -136,7 +141,7 @@ class PlainText:
     def _tag(self, tag: str) -> str:
         self._gap = True
         if link := _AUTOLINK.fullmatch(tag):
-            return self._write(self._without_addresses(link[1]))
+            return self._write(link[1] if link[1].isascii() else "…")
         if element := _ELEMENT.match(tag):
             if not tag.endswith("/>"):
                 self._until = re.compile(rf"</{re.escape(element[1])}\s*>", re.I)
@@ -157,18 +162,23 @@ class PlainText:
             word = self._held[match.start() : end]
         if word.endswith("!") and self._held[end : end + 1] == "[":
             word = word[:-1]
-        return end, self._write(self._without_addresses(word))
-
-    def _without_addresses(self, word: str) -> str:
-        return _ADDRESS.sub(self._address, word) if word.isascii() else word
+        return end, self._write(word)
 
     def _address(self, found: re.Match[str]) -> str:
-        address = found[0].rstrip(_CLOSING)
-        known = address in self._shown and not _ACTIVE.match(address)
-        return (address if known else "…") + found[0][len(address) :]
+        address = _trimmed(found[0])
+        known = address in self._known and not _ACTIVE.match(address)
+        self._growing = self._growing or known
+        behind = found[0][len(address) :]
+        return address + behind if known else "…" + behind.replace(":", "")
+
+    @cached_property
+    def _known(self) -> set[str]:
+        return {_trimmed(address) for text in self._shown for address in _ADDRESS.findall(text)}
 
     def _write(self, word: str) -> str:
         """The word with the white space that is due, and with some where two characters must not meet."""
+        apart, self._growing = self._growing, False
+        word = _ADDRESS.sub(self._address, word) if word.isascii() else word
         if not word:
             return ""
         space, self._space = self._space if self._written else "", ""
@@ -178,7 +188,7 @@ class PlainText:
                 space = ""
             elif self._written:
                 space = space if "\n" in space else " "
-        if not space and self._meets(word):
+        if not space and (apart or self._meets(word)):
             space = " "
         self._remember(space)
         shown = [space]
@@ -201,3 +211,9 @@ class PlainText:
         self._written = (self._written + text)[-_REMEMBERED:]
         *_, line = text.rpartition("\n")
         self._line = line if "\n" in text else (self._line + line)[:_REMEMBERED]
+
+
+def _trimmed(address: str) -> str:
+    """The address without the punctuation of the sentence around it."""
+    trimmed = address.rstrip(_CLOSING)
+    return trimmed + ")" if "(" in trimmed and address.startswith(")", len(trimmed)) else trimmed

@@ -66,8 +66,7 @@ def _folded(wanted: str, text: str, begin: int, end: int) -> tuple[int, int] | N
     found = None
     at = folded.find(needle) if needle.strip() else -1
     while at >= 0:
-        start, stop = _place(at, starts, places)[0], _place(at + len(needle) - 1, starts, places)[1]
-        stop = start + len(text[start:stop].rstrip())
+        start, stop = _place(at, starts, places), _place(at + len(needle) - 1, starts, places) + 1
         if _whole(text, start, stop):
             found = found or (start, stop)
             if begin <= start and stop <= end:
@@ -77,41 +76,39 @@ def _folded(wanted: str, text: str, begin: int, end: int) -> tuple[int, int] | N
 
 
 @lru_cache(maxsize=64)
-def _fold(text: str) -> tuple[str, list[int], list[tuple[int, int]]]:
-    """The text without what copying changes, where each of its pieces begins in it, and what the piece was.
+def _fold(text: str) -> tuple[str, list[int], list[tuple[int, bool]]]:
+    """The text without what copying changes, in pieces: where each begins in it, and its place in the text.
 
-    That is its start and its length in the text; the length is -1 for a piece that is as it was.
+    A place is a start, and whether the piece is as it was there.
     """
     pieces: list[str] = []
     starts: list[int] = []
-    places: list[tuple[int, int]] = []
+    places: list[tuple[int, bool]] = []
     length = 0
 
-    def add(piece: str, start: int, width: int) -> None:
+    def add(piece: str, start: int, *, as_it_was: bool) -> None:
         nonlocal length
         if piece:
             pieces.append(piece)
             starts.append(length)
-            places.append((start, width))
+            places.append((start, as_it_was))
             length += len(piece)
 
     done = 0
     for match in _FOLDED.finditer(text):
-        add(text[done : match.start()], done, -1)
+        add(text[done : match.start()], done, as_it_was=True)
         kind = match.lastgroup or ""
-        add(_OTHER[match[0]] if kind == "other" else _AS[kind], match.start(), len(match[0]))
+        add(_OTHER[match[0]] if kind == "other" else _AS[kind], match.start(), as_it_was=False)
         done = match.end()
-    add(text[done:], done, -1)
+    add(text[done:], done, as_it_was=True)
     return "".join(pieces), starts, places
 
 
-def _place(at: int, starts: list[int], places: list[tuple[int, int]]) -> tuple[int, int]:
-    """What a folded character was made of: start and end in the text."""
+def _place(at: int, starts: list[int], places: list[tuple[int, bool]]) -> int:
+    """Where in the text the folded character stands, or begins."""
     piece = bisect_right(starts, at) - 1
-    start, width = places[piece]
-    if width >= 0:
-        return start, start + width
-    return start + at - starts[piece], start + at - starts[piece] + 1
+    start, as_it_was = places[piece]
+    return start + at - starts[piece] if as_it_was else start
 
 
 _IN_WORD = re.compile(rf"[^\W{_UNSPACED}_]{{2}}|\d[.,'’]\d|\d[^\W_]|[^\W_]\d")

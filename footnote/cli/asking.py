@@ -88,6 +88,7 @@ def ask(
         say_json(answer)
     else:
         _footnotes(answer["citations"])
+        _unsupported(answer["unsupported"])
     if answer["answer_status"] == "not_found":
         raise typer.Exit(NOT_FOUND)
 
@@ -129,6 +130,13 @@ def _footnotes(citations: list[Json]) -> None:
         checked = "✓ checked" if each["verified"] else "✗ not verified"
         quote = one_line(each["quote"], QUOTE)
         say(f"[{each['marker']}] {each['filename']}, {pages_of(each)} — “{quote}”  {checked}")
+
+
+def _unsupported(sentences: list[Json]) -> None:
+    if sentences:
+        say("\nNo checked footnote stands behind:")
+    for each in sentences:
+        say(f"  {one_line(each['text'], QUOTE)}")
 
 
 def search(

@@ -29,7 +29,7 @@ def citation(marker: int, **changed: Any) -> dict[str, Any]:
 
 
 def done(status: str = "supported", answer: str = "Trees[1].", *citations: dict[str, Any]) -> dict[str, Any]:
-    return {"answer": answer, "answer_status": status, "citations": list(citations)}
+    return {"answer": answer, "answer_status": status, "citations": list(citations), "unsupported": []}
 
 
 def test_the_answer_comes_before_its_footnotes(stub: StubApi, footnote: Footnote) -> None:
