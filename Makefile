@@ -7,7 +7,7 @@ EVAL_DATA ?= .footnote-eval
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check bench bench-vectors faults hostile clean docker-check docs eval
+.PHONY: help up test check bench bench-vectors faults hostile clean docker-check docs eval live
 
 help:  ## Show this help
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "  %-14s %s\n", $$1, $$2 }'
@@ -50,6 +50,9 @@ docker-check:  ## Build both images for real without an engine (root, Debian, mi
 
 hostile: $(VENV)/.dev  ## Throw hostile files at the running product, and see what becomes of them (minutes)
 	$(BIN)/python -m scripts.hostile $(HOSTILE)
+
+live: $(VENV)/.dev  ## Ask the real providers whose keys are in the environment, for FOOTNOTE_LIVE_MAX_USD at most (0.05)
+	$(BIN)/python -m pytest -m live tests/live
 
 clean:  ## Remove what was installed; data in .footnote stays
 	rm -rf $(VENV) *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -88,10 +88,11 @@ class AnthropicGenerator:
         body: dict[str, Any] = {
             "model": request.model or self.model,
             "max_tokens": request.max_tokens or MAX_TOKENS,
-            "system": system["content"],
             "messages": list(dropwhile(lambda turn: turn["role"] != "user", said)),
             "stream": True,
         }
+        if system["content"]:
+            body["system"] = system["content"]
         if request.temperature is not None:
             body["temperature"] = min(request.temperature, HOTTEST)
         return body
