@@ -7,7 +7,7 @@ from fastapi import FastAPI
 
 from api import errors
 from api.middleware import BodyLimits, RequestContext
-from api.routes import collections, conversations, documents, health, jobs, query, uploads, usage
+from api.routes import batches, collections, conversations, documents, health, jobs, query, uploads, usage
 from footnote import __version__
 from footnote.runtime import Runtime, open_runtime
 from footnote.settings import Settings
@@ -38,7 +38,7 @@ def create_app(settings: Settings | None = None, runtime: Runtime | None = None)
         redoc_url=None,
         redirect_slashes=False,  # a redirect would have an upload sent twice
     )
-    for module in (uploads, documents, collections, jobs, query, conversations, usage, health):
+    for module in (uploads, documents, collections, jobs, query, batches, conversations, usage, health):
         app.include_router(module.router)
     errors.install(app)
     app.add_middleware(

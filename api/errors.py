@@ -7,9 +7,10 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
-from footnote.errors import FootnoteError
+from footnote.errors import FootnoteError, Invalid
 from footnote.telemetry import log
 
 STATUS = {
@@ -59,10 +60,15 @@ def _body(request_id: str, status: int, code: str, detail: str, fields: list[dic
 
 def problem_body(request_id: str, error: FootnoteError) -> dict[str, Any]:
     """The error as one of several results in a body, or as an event of a stream."""
-    status = STATUS[error.kind]
-    body = _body(request_id, status, error.code, error.message, error.fields)
+    return told_body(request_id, vars(error) | {"kind": error.kind})
+
+
+def told_body(request_id: str, told: dict[str, Any]) -> dict[str, Any]:
+    """The same of an error's fields."""
+    status = STATUS[told["kind"]]
+    body = _body(request_id, status, told["code"], told["message"], told["fields"])
     if status in (429, 503, 504):
-        body["retry_after"] = math.ceil(error.retry_after or RETRY_SECONDS)
+        body["retry_after"] = math.ceil(told.get("retry_after") or RETRY_SECONDS)
     return body
 
 
@@ -81,7 +87,7 @@ def request_id_of(request: Request) -> str:
     return str(request.scope.get("state", {}).get("request_id", ""))
 
 
-def _fields(error: RequestValidationError) -> list[dict[str, Any]]:
+def _fields(error: RequestValidationError | ValidationError) -> list[dict[str, Any]]:
     """Where and what, without the input: it may hold NaN or lone surrogates, which JSON cannot carry."""
     return [
         {
@@ -95,6 +101,11 @@ def _fields(error: RequestValidationError) -> list[dict[str, Any]]:
 async def _on_domain_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, FootnoteError)
     return of_error(request_id_of(request), error)
+
+
+def invalid(error: ValidationError) -> Invalid:
+    """What is wrong with one of several requests in a body."""
+    return Invalid("invalid_request", "See errors.", fields=_fields(error))
 
 
 async def _on_validation_error(request: Request, error: Exception) -> JSONResponse:

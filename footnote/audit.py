@@ -26,6 +26,10 @@ class Finding:
     fixed: bool = False
 
 
+_USED_ONE_THAT_IS_GONE = (
+    "EXISTS (SELECT FROM unnest(document_ids) AS used(id) WHERE NOT EXISTS "
+    "(SELECT FROM document WHERE document.id = used.id))"
+)
 # Rows that no transaction of ours leaves behind: (table, what is shown, condition).
 _LEFTOVERS = {
     "chunk_without_version": (
@@ -46,12 +50,8 @@ _LEFTOVERS = {
         "AND NOT EXISTS (SELECT FROM chunk WHERE chunk.tenant_id = embedding.tenant_id "
         "AND chunk.space_id = embedding.space_id AND chunk.text_sha256 = embedding.text_sha256)",
     ),
-    "answer_without_document": (
-        "message",
-        "id",
-        "EXISTS (SELECT FROM unnest(document_ids) AS used(id) WHERE NOT EXISTS "
-        "(SELECT FROM document WHERE document.id = used.id))",
-    ),
+    "answer_without_document": ("message", "id", _USED_ONE_THAT_IS_GONE),
+    "result_without_document": ("query_batch_item", "batch_id", _USED_ONE_THAT_IS_GONE),
 }
 
 _INCOMPLETE = text(

@@ -10,19 +10,19 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, CursorResult, and_, delete, func, or_, select, update
+from sqlalchemy import ColumnElement, CursorResult, and_, delete, func, or_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from footnote import kept
 from footnote.clock import from_now
 from footnote.errors import Conflict, DatabaseAway, NotFound
 from footnote.ids import new_id
-from footnote.models import Conversation, Document, Message
+from footnote.models import Conversation, Message
 from footnote.runtime import Runtime
 from footnote.tenants import scoped
 
 HELD_SECONDS = 30.0  # after which a conversation is free again whose asker was killed
 TITLE_CHARACTERS = 80
-REMOVED = "This answer was removed with a document that it was made from."
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ class Kept:
     content: str
     question_as_searched: str | None
     citations: Sequence[dict[str, Any]]
+    unsupported: Sequence[dict[str, Any]]
     answer_status: str
     model: str
     usage: dict[str, Any]
@@ -152,28 +153,6 @@ async def keep(session: AsyncSession, taken: Hold, question: str, answer: Kept) 
     told = Message(id=new_id("msg"), position=position + 1, role="assistant", **vars(answer), **owned)
     session.add_all((asked, told))
     await session.flush()
-    if not await all_there(session, answer.document_ids):
-        await _blank(session, Message.id == told.id)
+    if not await kept.all_there(session, taken.tenant_id, answer.document_ids):
+        await session.execute(kept.emptied_messages(Message.id == told.id))
     return told.id
-
-
-async def all_there(session: AsyncSession, document_ids: Sequence[str]) -> bool:
-    """Whether the documents are, and will be until the transaction ends: a deletion waits, and then sees its work."""
-    ids = sorted(set(document_ids))
-    held = select(Document.id).where(Document.id.in_(ids)).order_by(Document.id)
-    return len((await session.scalars(held.with_for_update(read=True, key_share=True))).all()) == len(ids)
-
-
-async def forget_document(session: AsyncSession, tenant_id: str, document_id: str) -> int:
-    """Empties the answers that the document may have been used for; how many. The caller holds the document."""
-    used = Message.document_ids.contains([document_id])
-    return await _blank(session, and_(Message.tenant_id == tenant_id, used))
-
-
-async def _blank(session: AsyncSession, which: ColumnElement[bool]) -> int:
-    nothing: dict[str, Any] = {"citations": [], "document_ids": [], "question_as_searched": None}
-    done = await session.execute(
-        update(Message).where(which).values(content=REMOVED, answer_status="removed", **nothing)
-    )
-    assert isinstance(done, CursorResult)
-    return done.rowcount

@@ -7,7 +7,7 @@ from contextlib import suppress
 from sqlalchemy import CursorResult, Executable, delete, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote import cache, collections, conversations, idempotency, jobs, objects, webhooks
+from footnote import cache, collections, idempotency, jobs, kept, objects, webhooks
 from footnote.clock import from_now
 from footnote.errors import NotFound
 from footnote.models import Chunk, Collection, CollectionDeletion, Deletion, Document, Job, Page, Version
@@ -77,7 +77,7 @@ async def _delete(session: AsyncSession, tenant_id: str, document_id: str) -> di
         "versions": len(versions),
         "jobs": len(job_ids),
         "bytes": sum({version.object_key: version.bytes for version in versions if version.object_key}.values()),
-        "answers": await conversations.forget_document(session, tenant_id, document_id),
+        "answers": await kept.forget_document(session, tenant_id, document_id),
         "objects": len(await objects.give_up_versions(session, document_id, but=None)),
         "embeddings": await cache.forget(session, tenant_id, document_id),
         "chunks": await _count(session, delete(Chunk).where(Chunk.document_id == document_id)),

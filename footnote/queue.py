@@ -14,6 +14,8 @@ from footnote.settings import Settings
 
 LANES = ("ingest", "ingest.large")  # queues for small documents and for large ones
 
+ANSWER = "answer"  # the task that answers questions of a batch
+
 
 def task_name(step: str) -> str:
     return f"footnote.{step}"
@@ -66,6 +68,13 @@ def make_app(settings: Settings) -> Celery:
         enable_utc=True,
     )
     return app
+
+
+def start_batches(app: Celery, batch_ids: Sequence[str]) -> None:
+    """Sends batches of questions through the lane of the small documents: somebody waits for them."""
+    with app.producer_or_acquire() as producer:
+        for batch_id in batch_ids:
+            app.signature(task_name(ANSWER), args=(batch_id,)).set(queue=LANES[False]).apply_async(producer=producer)
 
 
 def start_jobs(app: Celery, jobs: Sequence[tuple[str, str]], large: bool) -> None:

@@ -298,6 +298,9 @@ class Settings(BaseSettings):
         "Longest wait for one embedding call, or between two pieces of an answer.",
         gt=0,
     )
+    batch_concurrency: int = _env(
+        "FOOTNOTE_BATCH_CONCURRENCY", 4, "Questions of one batch that are answered at once.", ge=1, le=64
+    )
     history_tokens: int = _env(
         "FOOTNOTE_HISTORY_TOKENS",
         2000,

@@ -49,21 +49,22 @@ async def enqueue(session: AsyncSession, job_ids: Sequence[str], event: str, onl
     )
     told = (await session.execute(asked)).all()
     for url, job, version in told:
-        await session.execute(
-            insert(WebhookDelivery)
-            .values(
-                id=new_id("whd"),
-                tenant_id=job.tenant_id,
-                job_id=job.id,
-                run=job.run,
-                event=event,
-                url=url,
-                payload=json.dumps(_payload(event, job, version)),
-            )
-            .on_conflict_do_nothing(index_elements=["job_id", "run", "event", "url"])
-        )
-    if told:
-        await session.execute(select(func.pg_notify(CHANNEL, "")))
+        about = (job.tenant_id, job.id, job.run)
+        await queue(session, *about, event, url, _data(event, job, version))
+
+
+async def queue(
+    session: AsyncSession, tenant_id: str, job_id: str, run: int, event: str, url: str, data: dict[str, Any]
+) -> None:
+    """One delivery, however often it is asked for."""
+    payload = {"type": event, "timestamp": datetime.now(UTC).isoformat(), "data": data}
+    values = {"tenant_id": tenant_id, "job_id": job_id, "run": run, "event": event, "url": url}
+    await session.execute(
+        insert(WebhookDelivery)
+        .values(id=new_id("whd"), payload=json.dumps(payload), **values)
+        .on_conflict_do_nothing(index_elements=["job_id", "run", "event", "url"])
+    )
+    await session.execute(select(func.pg_notify(CHANNEL, "")))
 
 
 async def document_deleted(session: AsyncSession, job_ids: Sequence[str]) -> None:
@@ -75,20 +76,16 @@ async def document_deleted(session: AsyncSession, job_ids: Sequence[str]) -> Non
     await session.execute(delete(WebhookDelivery).where(over))
 
 
-def _payload(event: str, job: Job, version: Version) -> dict[str, Any]:
+def _data(event: str, job: Job, version: Version) -> dict[str, Any]:
     error = {"code": job.error_code, "message": job.error_message} if event == "document.failed" else None
     return {
-        "type": event,
-        "timestamp": datetime.now(UTC).isoformat(),
-        "data": {
-            "document_id": job.document_id,
-            "job_id": job.id,
-            "version": version.number,
-            "filename": version.filename,
-            "pages": version.pages,
-            "chunks": version.chunks,
-            "error": error,
-        },
+        "document_id": job.document_id,
+        "job_id": job.id,
+        "version": version.number,
+        "filename": version.filename,
+        "pages": version.pages,
+        "chunks": version.chunks,
+        "error": error,
     }
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -20,8 +21,10 @@ from pypdf import PdfWriter
 from sqlalchemy import func
 
 from api.schemas.jobs import waiting_for
-from footnote import jobs, turns
-from footnote.models import Job
+from footnote import batches, jobs, turns
+from footnote.answering import Question, batch
+from footnote.models import Job, QueryBatch, QueryBatchItem
+from footnote.retrieval import Query
 from footnote.runtime import Runtime, open_runtime
 from footnote.settings import Settings
 from tests import driving
@@ -301,6 +304,35 @@ async def test_a_dispatcher_that_was_away_sends_what_waited(system: System) -> N
     system.dispatcher.start()
     job = await system.until(accepted.details.job.id, lambda job: job.state == "succeeded")
     await check_whole(system, job, 3)
+
+
+async def test_questions_of_a_batch_survive_a_killed_process_and_none_is_answered_twice(system: System) -> None:
+    accepted = await driving.accept(system.rt, system.tenant, "The zircon lamp was lit by Agnes Tolmie in 1874.")
+    await system.until(accepted.details.job.id, lambda job: job.state == "succeeded")
+    # The first three need no provider; the others wait for it.
+    modes: list[Any] = ["keyword"] * 3 + ["hybrid"] * 5
+    asked = [Query(system.tenant, f"Who lit the zircon lamp, question {n}?", mode=mode) for n, mode in enumerate(modes)]
+    system.provider.open.clear()
+    async with system.rt.transaction() as session:
+        items = [batch.stored(Question(query), None) for query in asked]
+        batch_id = (await batches.create(session, system.tenant, items, None)).id
+
+    async def until(condition: Callable[[QueryBatch], bool]) -> list[QueryBatchItem]:
+        async with asyncio.timeout(40):
+            while True:
+                async with system.rt.sessions() as session:
+                    found = await batches.get(session, system.tenant, batch_id)
+                    if condition(found):
+                        return list(await batches.items_of(session, found, limit=100, start=0))
+                await asyncio.sleep(0.05)
+
+    first = await until(lambda found: found.ended == 3 and system.provider.waiting > 0)
+    (child,) = system.worker.children()
+    os.kill(child, signal.SIGKILL)
+    system.provider.open.set()
+    last = await until(lambda found: found.state == "completed")
+    assert [each.answer for each in last[:3]] == [each.answer for each in first[:3]], "what was answered stays"
+    assert len({each.answer["id"] for each in last if each.answer}) == 8
 
 
 @pytest.mark.parametrize("pool", ["threads", "solo"])

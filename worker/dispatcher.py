@@ -18,9 +18,9 @@ from redis.exceptions import RedisError
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote import backlog, jobs, turns, webhooks
+from footnote import backlog, batches, jobs, turns, webhooks
 from footnote.errors import DatabaseAway
-from footnote.queue import LANES, make_app, start_jobs
+from footnote.queue import LANES, make_app, start_batches, start_jobs
 from footnote.runtime import Runtime, connect, open_runtime
 from footnote.settings import Settings
 from footnote.telemetry import configure_logging, log
@@ -79,23 +79,29 @@ class Dispatcher:
             # As many as run now, too: where there are many slots, many messages are taken between two looks.
             room = [max(self.rt.settings.queue_high_water, running[large]) - waiting[large] for large in (False, True)]
             due = [await self._take_due(session, large, room[large], waiting[large] == 0) for large in (False, True)]
-        if any(due):
+            questions = await batches.take_due(session, self._again(waiting[False] == 0))
+        if any(due) or questions:
             # Sent after the commit; should sending fail, they are due again in a moment.
-            await asyncio.to_thread(self._send, due)
+            await asyncio.to_thread(self._send, due, questions)
         return any(len(due[large]) >= room[large] for large in (False, True))
 
     async def _take_due(
         self, session: AsyncSession, large: bool, room: int, lane_is_empty: bool
     ) -> Sequence[tuple[str, str]]:
-        again = self.rt.settings.ring_again_seconds
-        return await turns.take_due(session, large, room, min(again, LOST_SECONDS) if lane_is_empty else again)
+        return await turns.take_due(session, large, room, self._again(lane_is_empty))
 
-    def _send(self, due: Sequence[Sequence[tuple[str, str]]]) -> None:
+    def _again(self, lane_is_empty: bool) -> float:
+        """Seconds after which a message that nobody answered counts as lost."""
+        again = self.rt.settings.ring_again_seconds
+        return min(again, LOST_SECONDS) if lane_is_empty else again
+
+    def _send(self, due: Sequence[Sequence[tuple[str, str]]], questions: Sequence[str]) -> None:
         from kombu.exceptions import OperationalError
 
         try:
             for large in (False, True):
                 start_jobs(self.app, due[large], large)
+            start_batches(self.app, questions)
         except OperationalError as error:
             raise RedisError(str(error)) from error
 
@@ -106,6 +112,7 @@ class Dispatcher:
             log.warning("broker restarted: sending again what was waiting in it")
             async with self.rt.transaction() as session:
                 await turns.forget_dispatched(session)
+                await batches.forget_dispatched(session)
         self.broker_run = server["run_id"]
         return [await self.redis.llen(lane) for lane in LANES]
 
@@ -120,7 +127,8 @@ class Dispatcher:
                     "worker_crashed",
                     f"The worker died {claim.attempts} times on the step {claim.step!r}.",
                 )
-        for job_id in again:
+            silent = await batches.reap(session, self.rt.settings)
+        for job_id in [*again, *silent]:
             log.warning("job taken back: its worker went silent", job_id=job_id)
 
 

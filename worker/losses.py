@@ -8,7 +8,7 @@ from typing import Any
 from billiard.exceptions import WorkerLostError
 from celery import signals
 
-from footnote import backlog
+from footnote import backlog, batches
 from footnote.errors import DatabaseAway
 from footnote.runtime import open_runtime
 from footnote.settings import Settings
@@ -28,3 +28,4 @@ async def _tell(settings: Settings, job_id: str, message: str) -> None:
     with suppress(DatabaseAway):  # then the lease runs out
         async with open_runtime(settings, pool_size=1) as rt, rt.transaction() as session:
             await backlog.holder_died(session, job_id, message)
+            await batches.holder_died(session, job_id, message)

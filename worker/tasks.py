@@ -1,20 +1,28 @@
-"""One task per step. The work is in `footnote`."""
+"""One task per step, and one for batches of questions. The work is in `footnote`."""
 
 import asyncio
+from contextlib import suppress
 
 from celery import Celery, Task
 from celery.exceptions import Ignore
 
 from footnote import ingest
+from footnote.answering import batch
 from footnote.errors import DatabaseAway
 from footnote.jobs import STEPS
-from footnote.queue import task_name
+from footnote.queue import ANSWER, task_name
 from worker.loop import run
 
 
 def register(app: Celery) -> None:
     for step in STEPS:
         app.task(name=task_name(step), bind=True)(_step_task(step))
+    app.task(name=task_name(ANSWER), bind=True)(_answer)
+
+
+def _answer(self: Task, batch_id: str) -> None:
+    with suppress(DatabaseAway, asyncio.CancelledError):  # the dispatcher sends it again
+        run(lambda rt: batch.run(rt, batch_id, self.request.id))
 
 
 def _step_task(step: str):  # type: ignore[no-untyped-def]

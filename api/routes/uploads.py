@@ -40,6 +40,7 @@ def body_limits(settings: Settings) -> dict[str, int]:
     form = settings.max_upload_bytes + MULTIPART_OVERHEAD
     return {
         "/v1/documents/text": max(MAX_TEXT_BYTES, settings.max_json_bytes),
+        "/v1/query/batch": max(MAX_TEXT_BYTES, settings.max_json_bytes),
         "/v1/documents/batch": form,
         "/v1/uploads/": settings.max_upload_bytes,
         "/v1/documents": form,

@@ -9,7 +9,7 @@ from api.deps import Plain
 from api.schemas.common import Out, PageOf
 from api.schemas.filters import FILTER_SCHEMA
 from api.schemas.questions import Names, SystemPrompt
-from api.schemas.search import CitationOut, OnRequest, UsageOut
+from api.schemas.search import CitationOut, OnRequest, UnsupportedOut, UsageOut
 from api.uploads import JsonObject
 from footnote import filters
 from footnote.answering import Citation
@@ -71,6 +71,7 @@ class MessageOut(Out):
     role: Literal["user", "assistant"]
     content: str
     citations: list[CitationOut]
+    unsupported: list[UnsupportedOut]
     answer_status: Literal["supported", "partial", "not_found", "removed"] | None
     question_as_searched: Annotated[str | None, OnRequest] = None
     model: str | None
@@ -79,7 +80,17 @@ class MessageOut(Out):
 
     @classmethod
     def of(cls, found: Message) -> "MessageOut":
-        names = ("id", "role", "content", "answer_status", "question_as_searched", "model", "usage", "created_at")
+        names = (
+            "id",
+            "role",
+            "content",
+            "unsupported",
+            "answer_status",
+            "question_as_searched",
+            "model",
+            "usage",
+            "created_at",
+        )
         citations = [CitationOut.model_validate(Citation(**each)) for each in found.citations]
         return cls(citations=citations, **{name: getattr(found, name) for name in names})
 

@@ -1,19 +1,21 @@
 """What is looked for, and what is asked."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, model_validator
 
 from api.deps import Plain
 from api.schemas.filters import FilterIn
+from api.uploads import JsonObject
 from footnote import filters, retrieval, text
-from footnote.answering import Question
+from footnote.answering import Question, batch
 from footnote.keys import Principal
 from footnote.models import Conversation
 from footnote.providers import Turn
 from footnote.retrieval.expansion import Expand
 
 QUESTION_CHARACTERS = 8192
+_OBJECT: TypeAdapter[dict[str, Any] | None] = TypeAdapter(JsonObject | None)
 
 
 def _clean(value: str) -> str:
@@ -112,6 +114,10 @@ class QuestionIn(_AskingIn):
     @property
     def words(self) -> str:
         return self.question or (self.messages or [])[-1].content
+
+    def stored(self, given: dict[str, Any], caller: Principal) -> dict[str, Any]:
+        """As it is kept until it is answered in the background; `given` is the request that it was read from."""
+        return batch.stored(self.question_of(caller), _OBJECT.validate_python(given.get("filters")))
 
     def question_of(self, caller: Principal) -> Question:
         history = [Turn(each.role, each.content) for each in (self.messages or [])[:-1]]

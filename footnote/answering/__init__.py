@@ -20,7 +20,18 @@ from footnote.retrieval import Hit, Query, search
 from footnote.runtime import Runtime
 from footnote.usage import Bill
 
-__all__ = ["AnswerStatus", "Citation", "Delta", "Done", "Event", "Question", "Sources", "Unsupported", "answer"]
+__all__ = [
+    "AnswerStatus",
+    "Citation",
+    "Delta",
+    "Done",
+    "Event",
+    "Question",
+    "Sources",
+    "Unsupported",
+    "answer",
+    "made_from",
+]
 
 NOT_FOUND = "The documents do not hold an answer to this question."
 PASSAGES = 8  # hits a generator sees
@@ -80,6 +91,11 @@ async def answer(rt: Runtime, question: Question) -> AsyncGenerator[Event, None]
     footnotes = list(draft.footnotes.values())
     said = draft.text or NOT_FOUND
     yield Done(answer_id, said, draft.status, footnotes, bill.usage, timings, bill.writer.model, draft.unsupported)
+
+
+def made_from(done: Done, sources: Sources) -> set[str]:
+    """The documents that the answer can have been made from: a refusal in our own words from none."""
+    return {hit.document_id for hit in sources.hits[:PASSAGES]} if done.answer != NOT_FOUND else set()
 
 
 async def _standing_alone(rt: Runtime, question: Question, bill: Bill) -> Question:

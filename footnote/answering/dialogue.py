@@ -5,7 +5,7 @@ from contextlib import aclosing
 from dataclasses import asdict, replace
 
 from footnote import conversations
-from footnote.answering import NOT_FOUND, PASSAGES, Done, Event, Question, Sources, answer
+from footnote.answering import Done, Event, Question, Sources, answer, made_from
 from footnote.answering.rewriting import fitting
 from footnote.conversations import Hold, Kept
 from footnote.models import Message
@@ -43,16 +43,12 @@ async def _kept(rt: Runtime, held: Hold, asked: str, done: Done, sources: Source
         content=done.answer,
         question_as_searched=sources.question_as_searched,
         citations=[asdict(each) for each in done.citations],
+        unsupported=[asdict(each) for each in done.unsupported],
         answer_status=done.answer_status,
         model=done.model,
         usage=asdict(done.usage),
-        document_ids=sorted(_made_from(done, sources).union(*(each.document_ids for each in used))),
+        document_ids=sorted(made_from(done, sources).union(*(each.document_ids for each in used))),
     )
     async with rt.transaction() as session:
         message_id = await conversations.keep(session, held, asked, kept)
     return replace(done, conversation_id=held.conversation_id, message_id=message_id)
-
-
-def _made_from(done: Done, sources: Sources) -> set[str]:
-    """The documents that the generator saw."""
-    return {hit.document_id for hit in sources.hits[:PASSAGES]} if done.answer != NOT_FOUND else set()

@@ -6,6 +6,7 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from footnote.answering import followups
+from footnote.answering.plain import PlainText
 from footnote.citations import unmarked
 from footnote.errors import FootnoteError
 from footnote.providers import GenerationRequest, Token, Turn, Usage, Writer
@@ -59,6 +60,8 @@ async def standalone(rt: Runtime, question: str, history: Sequence[Turn], model:
     except (FootnoteError, TimeoutError) as error:
         log.warning("follow-up rewritten by rules", error=f"{type(error).__name__}: {error}"[:200])
         told = ""
-    told = told.strip().strip('"“”')
+    # Earlier answers may hold what documents say: as little as an answer may this lead anywhere.
+    plain = PlainText([question, *(turn.content for turn in history)])
+    told = (plain.feed(told.strip()) + plain.flush()).strip().strip('"“”')
     usable = told and len(told) <= LONGEST and "\n" not in told
     return told if usable else followups.standalone(question, history)

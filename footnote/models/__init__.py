@@ -1,6 +1,7 @@
 """The tables, and nothing else. Every one of a tenant's carries the tenant."""
 
 from footnote.models.base import Base
+from footnote.models.batches import QueryBatch, QueryBatchItem
 from footnote.models.conversations import Conversation, Message
 from footnote.models.corpus import Corpus, FrequentLexeme
 from footnote.models.documents import (
@@ -43,6 +44,8 @@ __all__ = [
     "Page",
     "PagePicture",
     "Pause",
+    "QueryBatch",
+    "QueryBatchItem",
     "Tenant",
     "UnownedObject",
     "UsageOfDay",

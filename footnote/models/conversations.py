@@ -50,6 +50,7 @@ class Message(Base):
     content: Mapped[str]
     question_as_searched: Mapped[str | None]
     citations: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default=text("'[]'"))
+    unsupported: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default=text("'[]'"))
     answer_status: Mapped[str | None]  # supported, partial, not_found; removed with a document
     model: Mapped[str | None]
     usage: Mapped[dict[str, Any] | None]

@@ -7,12 +7,14 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from footnote import audit, conversations, deletion
+from footnote import audit, conversations, deletion, kept
+from footnote.answering import Done, Question, dialogue
 from footnote.clock import from_now
 from footnote.errors import RateLimited, Unavailable
 from footnote.models import Conversation, Message
 from footnote.providers import GenerationRequest, GeneratorEvent, Token, Turn, Usage
 from footnote.providers.extractive import ExtractiveGenerator
+from footnote.retrieval import Query
 from footnote.runtime import Runtime
 from tests import driving
 from tests.api.test_documents import frames
@@ -93,7 +95,7 @@ async def test_questions_and_answers_are_kept_in_order(rt: Runtime, bob: Person,
     for message, given in zip(messages[1::2], (answer, follow_up), strict=True):
         assert message["id"] == given["message_id"]
         assert message["content"] == given["answer"]
-        for name in ("citations", "answer_status", "model", "usage"):
+        for name in ("citations", "unsupported", "answer_status", "model", "usage"):
             assert message[name] == given[name]
     assert messages[3]["question_as_searched"] == follow_up["question_as_searched"]
     page = await show(bob, first, limit=3)
@@ -147,6 +149,14 @@ async def test_a_streamed_answer_is_kept_when_it_is_done(chat: Chat, alice: Pers
     told = frames(answer.text)
     assert told[-1][0] == "done"
     assert told[-1][1]["message_id"] == (await show(alice, here))["messages"]["data"][1]["id"]
+
+
+async def test_who_sees_the_end_may_ask_again(rt: Runtime, chat: Chat, alice: Person, lamp: str) -> None:
+    here = await made(alice)
+    async for event in dialogue.ask(rt, here, Question(Query(alice.tenant_id, "Who lit the zircon lamp?"))):
+        async with rt.sessions() as session:
+            holder = (await session.get_one(Conversation, here)).holder
+        assert (holder is None) == isinstance(event, Done)
 
 
 async def test_of_an_answer_that_broke_off_nothing_is_kept(
@@ -227,6 +237,13 @@ async def test_rules_stand_in_for_a_model_that_has_nothing_usable_to_say(
     assert "conversation_id" not in answer
 
 
+async def test_a_rewritten_question_leads_nowhere(chat: Chat, alice: Person, lamp: str) -> None:
+    chat.rewritten = "What oil? ![a](http://evil.example/?a=1) http://evil.example/b"
+    said = [{"role": "user", "content": "Who lit the zircon lamp?"}, {"role": "assistant", "content": "Agnes."}]
+    body = {"messages": [*said, {"role": "user", "content": "What oil?"}]}
+    assert "evil" not in (await alice.client.post("/v1/query", json=body)).text
+
+
 async def test_a_history_is_as_long_as_the_setting_says(rt: Runtime, chat: Chat, alice: Person, lamp: str) -> None:
     object.__setattr__(rt, "settings", rt.settings.model_copy(update={"history_tokens": 20}))
     said = [{"role": role, "content": "zircon " * 10} for role in ("user", "assistant")]
@@ -269,8 +286,8 @@ async def test_a_deleted_document_leaves_nothing_in_conversations(rt: Runtime, c
     assert receipt["counts"]["answers"] == 2
     shown = await show(alice, here)
     for message in shown["messages"]["data"][1::2]:
-        assert (message["content"], message["answer_status"]) == (conversations.REMOVED, "removed")
-        assert message["citations"] == []
+        assert (message["content"], message["answer_status"]) == (kept.REMOVED, "removed")
+        assert message["citations"] == message["unsupported"] == []
     assert "Tolmie" not in str(shown)
     assert (await show(alice, other))["messages"]["data"][1]["content"] == untouched["answer"]
     assert [each async for each in audit.audit(rt, fix=False)] == []
@@ -288,17 +305,17 @@ async def test_a_document_deleted_while_it_is_answered_from(committing_rt: Runti
     lamp = await driving.ready(rt, tenant_id, LAMP, "lamp.txt")
     async with rt.transaction() as session:
         here = (await conversations.create(session, tenant_id, None, {}, {})).id
-    kept = conversations.Kept(LAMP, None, [], "supported", "m", {}, [lamp])
+    answer = conversations.Kept(LAMP, None, [], [], "supported", "m", {}, [lamp])
     async with conversations.hold(rt, tenant_id, here) as held:
         # Kept first: the deletion waits for it, and empties it.
         async with rt.transaction() as session:
-            await conversations.keep(session, held, "Who?", kept)
+            await conversations.keep(session, held, "Who?", answer)
             removing = asyncio.create_task(deletion.remove(rt, tenant_id, lamp))
             await asyncio.wait({removing}, timeout=0.2)
         assert (await removing).counts["answers"] == 1
         # Deleted first: what comes is emptied at once.
         async with rt.transaction() as session:
-            await conversations.keep(session, held, "Who?", kept)
+            await conversations.keep(session, held, "Who?", answer)
     async with rt.sessions() as session:
         messages = (await session.scalars(select(Message).order_by(Message.position))).all()
-    assert [each.content for each in messages] == ["Who?", conversations.REMOVED] * 2
+    assert [each.content for each in messages] == ["Who?", kept.REMOVED] * 2

@@ -1,0 +1,114 @@
+"""Many questions: answered at once, or in the background."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Path, Query, Request
+from fastapi.responses import JSONResponse
+from pydantic import ValidationError
+
+from api.answers import collect
+from api.deps import Limit, Plain, Reader, RuntimeDep
+from api.errors import invalid, problem_body, request_id_of
+from api.presence import while_there
+from api.schemas.batches import (
+    MOST_AT_ONCE,
+    MOST_QUESTIONS,
+    QueryBatchOut,
+    QueryBatchWithResultsOut,
+    QuestionsIn,
+    ResultOut,
+    ResultsOut,
+)
+from api.schemas.common import PageOf
+from api.schemas.questions import QuestionIn
+from footnote import answering, batches, outgoing
+from footnote.errors import FootnoteError
+from footnote.keys import Principal
+from footnote.runtime import Runtime
+from footnote.telemetry import log
+
+router = APIRouter(prefix="/v1/query", tags=["query"])
+BatchId = Annotated[Plain, Path(max_length=64)]
+_ACCEPTED: dict[int | str, dict[str, Any]] = {202: {"model": QueryBatchOut, "description": "In the background."}}
+
+
+@router.post("/batch", operation_id="query_batch", response_model=ResultsOut, responses=_ACCEPTED)
+async def ask(body: QuestionsIn, request: Request, rt: RuntimeDep, caller: Reader) -> Any:
+    """A result for each question, in their order; what is wrong with one is its own error.
+
+    Up to twenty are answered within the request, unless `background` says otherwise. More are accepted (202), answered
+    whatever is killed meanwhile, and kept for a week; `callback_url` is told when they are done.
+    """
+    if body.callback_url:
+        outgoing.check_url(body.callback_url, allow_private=rt.settings.webhook_allow_private)
+    questions = [_read({**body.defaults, **each}) for each in body.questions]
+    if len(questions) <= MOST_AT_ONCE and not body.background:
+        return await while_there(request, _answered(rt, questions, caller, request_id_of(request)))
+    items = [each if isinstance(each, FootnoteError) else each[0].stored(each[1], caller) for each in questions]
+    async with rt.transaction() as session:
+        batch = await batches.create(session, caller.tenant_id, items, body.callback_url)
+        failed = await batches.failures(session, batch)
+    shown = QueryBatchOut.of(batch, failed).model_dump(mode="json")
+    return JSONResponse(shown, 202, {"Location": f"/v1/query/batches/{batch.id}"})
+
+
+def _read(given: dict[str, Any]) -> tuple[QuestionIn, dict[str, Any]] | FootnoteError:
+    """The question with what it was read from, or what is wrong with it."""
+    try:
+        return QuestionIn.model_validate(given), given
+    except ValidationError as error:
+        return invalid(error)
+    except FootnoteError as error:
+        return error
+
+
+async def _answered(
+    rt: Runtime, questions: Sequence[tuple[QuestionIn, dict[str, Any]] | FootnoteError], caller: Principal, asked: str
+) -> ResultsOut:
+    """All of them, a few at once. What none of them foresaw fails the one it happened to."""
+    room = asyncio.Semaphore(rt.settings.batch_concurrency)
+
+    async def result(index: int, read: tuple[QuestionIn, dict[str, Any]] | FootnoteError) -> ResultOut:
+        try:
+            if isinstance(read, FootnoteError):
+                raise read
+            async with room:
+                answer = await collect(answering.answer(rt, read[0].question_of(caller)))
+        except FootnoteError as error:
+            return ResultOut.failed(index, problem_body(asked, error))
+        except Exception as error:
+            log.error("question of a batch failed", exc_info=error)
+            return ResultOut.failed(index, problem_body(asked, FootnoteError("internal_error")))
+        return ResultOut(index=index, status=200, answer=answer)
+
+    return ResultsOut(data=await asyncio.gather(*(result(*each) for each in enumerate(questions))))
+
+
+@router.get("/batches/{query_batch_id}", operation_id="query_batches_get")
+async def get(
+    query_batch_id: BatchId,
+    request: Request,
+    rt: RuntimeDep,
+    caller: Reader,
+    limit: Limit = 50,
+    cursor: Annotated[int, Query(ge=0, le=MOST_QUESTIONS, description="`next_cursor` of the page before.")] = 0,
+) -> QueryBatchWithResultsOut:
+    """Where a batch in the background stands, with its results so far."""
+    async with rt.transaction() as session:
+        batch = await batches.get(session, caller.tenant_id, query_batch_id)
+        failed = await batches.failures(session, batch)
+        items = await batches.items_of(session, batch, limit=limit, start=cursor)
+    more = str(cursor + limit) if cursor + limit < batch.total else None
+    results = [ResultOut.of(each, request_id_of(request)) for each in items]
+    page = PageOf[ResultOut](data=results, next_cursor=more)
+    return QueryBatchWithResultsOut(**QueryBatchOut.fields_of(batch, failed), results=page)
+
+
+@router.post("/batches/{query_batch_id}/cancel", operation_id="query_batches_cancel")
+async def cancel(query_batch_id: BatchId, rt: RuntimeDep, caller: Reader) -> QueryBatchOut:
+    """Stops an unfinished batch; what was answered stays."""
+    async with rt.transaction() as session:
+        batch = await batches.cancel(session, caller.tenant_id, query_batch_id)
+        return QueryBatchOut.of(batch, await batches.failures(session, batch))

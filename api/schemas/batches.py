@@ -1,0 +1,83 @@
+"""Many questions in one request, and their results."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from api.errors import told_body
+from api.schemas.common import Out, PageOf, ProblemOut
+from api.schemas.search import AnswerOut, OnRequest
+from api.uploads import Url
+from footnote.answering import Citation
+from footnote.models import QueryBatch, QueryBatchItem
+
+MOST_QUESTIONS = 1000
+MOST_AT_ONCE = 20  # answered within the request
+
+
+class QuestionsIn(BaseModel):
+    """Questions with the fields of `POST /v1/query`, but for `stream` and `conversation_id`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    questions: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=MOST_QUESTIONS)]
+    defaults: Annotated[dict[str, Any], Field(description="Fields of every question that does not have them.")] = {}
+    background: Annotated[
+        bool, Field(description=f"Answered in the background; more than {MOST_AT_ONCE} questions always are.")
+    ] = False
+    callback_url: Annotated[Url | None, Field(description="Told when a batch in the background has ended.")] = None
+
+
+class ResultOut(Out):
+    """The answer or the error of the question `index`, with the status it would have had alone; null: still to come."""
+
+    index: int
+    status: int | None
+    answer: Annotated[AnswerOut | None, OnRequest] = None
+    error: Annotated[ProblemOut | None, OnRequest] = None
+
+    @classmethod
+    def failed(cls, index: int, problem: dict[str, Any]) -> "ResultOut":
+        return cls(index=index, status=problem["status"], error=ProblemOut.model_validate(problem))
+
+    @classmethod
+    def of(cls, item: QueryBatchItem, request_id: str) -> "ResultOut":
+        if item.error is not None:
+            return cls.failed(item.position, told_body(request_id, item.error))
+        if item.answer is None:
+            return cls(index=item.position, status=None)
+        citations = [Citation(**each) for each in item.answer["citations"]]
+        answer = AnswerOut.model_validate({**item.answer, "citations": citations, "hits": []})
+        return cls(index=item.position, status=200, answer=answer)
+
+
+class ResultsOut(Out):
+    data: list[ResultOut]
+
+
+class QueryBatchOut(Out):
+    id: str
+    status: Literal["queued", "running", "waiting", "completed", "cancelled"]
+    total: int
+    ended: Annotated[int, Field(description="Questions with an answer or an error.")]
+    failed: int
+    waiting_for: str | None
+    next_attempt_at: datetime | None
+    created_at: datetime
+    finished_at: datetime | None
+
+    @classmethod
+    def fields_of(cls, batch: QueryBatch, failed: int) -> dict[str, Any]:
+        names = ("id", "total", "ended", "waiting_for", "next_attempt_at", "created_at", "finished_at")
+        return {**{name: getattr(batch, name) for name in names}, "status": batch.state, "failed": failed}
+
+    @classmethod
+    def of(cls, batch: QueryBatch, failed: int) -> "QueryBatchOut":
+        return cls(**cls.fields_of(batch, failed))
+
+
+class QueryBatchWithResultsOut(QueryBatchOut):
+    """The batch with a page of its results, in the order of the questions; hits are left out."""
+
+    results: PageOf[ResultOut]
