@@ -80,18 +80,8 @@ class MessageOut(Out):
 
     @classmethod
     def of(cls, found: Message) -> "MessageOut":
-        names = (
-            "id",
-            "role",
-            "content",
-            "unsupported",
-            "answer_status",
-            "question_as_searched",
-            "model",
-            "usage",
-            "created_at",
-        )
         citations = [CitationOut.model_validate(Citation(**each)) for each in found.citations]
+        names = cls.model_fields.keys() - {"citations"}
         return cls(citations=citations, **{name: getattr(found, name) for name in names})
 
 

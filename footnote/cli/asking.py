@@ -1,6 +1,8 @@
 """Questions on the command line: `ask` and `search`."""
 
+import sys
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 NOT_FOUND = 4
 EXCERPT, QUOTE = 200, 160
+AT_ONCE = 10  # questions in one request, so that the first answers are there soon
 
 Collections = Annotated[
     list[str] | None, typer.Option("--collection", help="Only this collection; may be given several times.")
@@ -48,7 +51,10 @@ def register(app: typer.Typer) -> None:
 
 
 def ask(
-    question: str,
+    question: Annotated[str | None, typer.Argument()] = None,
+    file: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, allow_dash=True, help="A question a line; - is stdin.")
+    ] = None,
     collection: Collections = None,
     filter: Filters = None,
     top_k: TopK = None,
@@ -63,21 +69,23 @@ def ask(
 
     In a conversation a question may lean on those before it: `footnote ask --continue "And in 2019?"`.
 
+    With --file every question of a file is asked, and its answer printed, as JSON lines with --json.
+
     Exit codes: 0 answered, 1 an error, 4 the documents hold no answer.
     """
     from footnote.cli.client import open_api
 
-    if sum((conversation is not None, begin, go_on)) > 1:
-        raise typer.BadParameter("give one of --conversation, --begin and --continue")
+    if sum((conversation is not None, begin, go_on, file is not None)) > 1:
+        raise typer.BadParameter("give one of --conversation, --begin, --continue and --file")
+    if (question is None) == (file is None):
+        raise typer.BadParameter("give a question, or a --file of them")
     filters = json_object(filter, "--filter") if filter is not None else None
     body = _given(question=question, collections=collection, filters=filters, top_k=top_k, rerank=rerank)
+    if file is not None:
+        _ask_all(file, body, as_json=as_json)
+        return
     with open_api() as api:
-        if begin:
-            conversation = api.post("/v1/conversations", {})["id"]
-        elif go_on:
-            conversation = _begun_last(api)
-        if conversation is not None:
-            body["conversation_id"] = conversation
+        body |= _given(conversation_id=_conversation(api, conversation, begin=begin, go_on=go_on))
         if stream and not as_json:
             answer = _streamed(api, body)
         else:
@@ -93,7 +101,45 @@ def ask(
         raise typer.Exit(NOT_FOUND)
 
 
-def _begun_last(api: "Api") -> str:
+def _ask_all(file: Path, defaults: Json, *, as_json: bool) -> None:
+    """Each question of the file, a batch of them at a time, in order. What is wrong with one stops no other."""
+    from footnote.cli.client import open_api
+
+    lines = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8", errors="replace")
+    questions = [line.strip() for line in lines.splitlines() if line.strip()]
+    failed = False
+    with open_api() as api:
+        for start in range(0, len(questions), AT_ONCE):
+            asked = questions[start : start + AT_ONCE]
+            body = {"questions": [{"question": each} for each in asked], "defaults": defaults}
+            for question, result in zip(asked, api.post("/v1/query/batch", body)["data"], strict=True):
+                failed = failed or "error" in result
+                if as_json:
+                    say_json({"question": question, **result}, indent=None)
+                else:
+                    _show_result(question, result)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _show_result(question: str, result: Json) -> None:
+    from footnote.cli.client import problem_message
+
+    say(f"> {question}")
+    if "error" in result:
+        say(problem_message(result["error"]))
+    else:
+        say(result["answer"]["answer"])
+        _footnotes(result["answer"]["citations"])
+    say()
+
+
+def _conversation(api: "Api", named: str | None, *, begin: bool, go_on: bool) -> str | None:
+    """The id of the one to ask in, if any."""
+    if begin:
+        return str(api.post("/v1/conversations", {})["id"])
+    if not go_on:
+        return named
     found = api.get("/v1/conversations", limit=1)["data"]
     if not found:
         raise NotFound("no_conversation", "There is no conversation yet: `footnote ask --begin` begins one.")

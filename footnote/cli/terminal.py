@@ -20,8 +20,8 @@ def say(text: str = "", *, err: bool = False, nl: bool = True) -> None:
     typer.echo(plain(text), err=err, nl=nl)
 
 
-def say_json(value: Any) -> None:
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False))
+def say_json(value: Any, *, indent: int | None = 2) -> None:
+    typer.echo(json.dumps(value, indent=indent, ensure_ascii=False))
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

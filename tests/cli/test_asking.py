@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -115,6 +116,31 @@ def test_text_of_a_document_cannot_steer_the_terminal(stub: StubApi, footnote: F
     stub.on(*QUERY, sse(("delta", {"text": hostile}), ("done", done("supported", "", citation(1, quote=hostile)))))
     ran = footnote("ask", "Who?")
     assert not set(ran.out) & {"\x1b", "\x07", "\x9b"}
+
+
+def test_questions_of_a_file_are_answered_one_after_another(stub: StubApi, footnote: Footnote, tmp_path: Path) -> None:
+    file = tmp_path / "questions.txt"
+    file.write_text("\n".join(["Who?", "", " When? ", *(f"No {n}?" for n in range(9))]))
+    bad = {"status": 422, "error": {"detail": "See errors.", "code": "invalid_request", "request_id": "req_1"}}
+    good = {"status": 200, "answer": done("supported", "Agnes [1].", citation(1))}
+    for options in ((), ("--json",)):
+        stub.on("POST", "/v1/query/batch", Reply({"data": [good, bad, *[good] * 8]}), Reply({"data": [good]}))
+        ran = footnote("ask", "--file", str(file), "--collection", "a", *options)
+        assert ran.code == 1, "one of them failed"
+        if options:
+            told = [json.loads(line) for line in ran.out.splitlines()]
+            assert [each["question"] for each in told] == ["Who?", "When?", *(f"No {n}?" for n in range(9))]
+        else:
+            assert ran.out.startswith("> Who?\nAgnes [1].\n\n[1] tracemonkey.pdf, page 11")
+            assert "> When?\nSee errors. (invalid_request, req_1)\n\n> No 0?\n" in ran.out
+    assert [len(each.json["questions"]) for each in stub.asked] == [10, 1, 10, 1]
+    assert stub.asked[0].json["defaults"] == {"collections": ["a"]}
+
+
+@pytest.mark.parametrize("arguments", [(), ("Who?", "--file", __file__), ("--file", __file__, "--begin")])
+def test_a_question_or_a_file_of_them(stub: StubApi, footnote: Footnote, arguments: tuple[str, ...]) -> None:
+    assert footnote("ask", *arguments).code == 2
+    assert not stub.asked
 
 
 def hit(**changed: Any) -> dict[str, Any]:
