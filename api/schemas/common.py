@@ -1,8 +1,8 @@
 """Shapes that every noun uses."""
 
-from typing import Annotated, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
 Item = TypeVar("Item")
 
@@ -30,6 +30,5 @@ class ProblemOut(Out):
     detail: str
     code: str
     request_id: str
-    retry_after: Annotated[int | None, Field(exclude_if=lambda value: value is None)] = None  # seconds
     errors: list[dict[str, Any]] | None = None
     retry_after: int | None = None
