@@ -176,9 +176,11 @@ async def test_a_temporary_error_is_waited_out_and_in_the_end_told(
     await changed(one, batch_id, next_attempt_at=func.now())
     await batch.run(one, batch_id)
     assert await results(one, batch_id) == ["provider_unavailable", ""]
+    assert (await of(one, batch_id)).retries == MOST_RETRIES, "an error is no reason for new patience"
     generator.trouble = None
     await batch.run(one, batch_id)
     assert await results(one, batch_id) == ["provider_unavailable", "answered"]
+    assert (await of(one, batch_id)).retries == 0
 
 
 @pytest.mark.parametrize(
@@ -238,8 +240,12 @@ async def test_tenants_take_turns_and_few_batches_fly(one: Runtime, tenant: str)
     async with one.transaction() as session:
         await batches.forget_dispatched(session)
     assert len(await due()) == batches.AT_ONCE
-    await changed(one, his, state="completed")
+    async with one.transaction() as session:
+        await batches.forget_dispatched(session)
     await changed(one, mine[0], state="running")
+    await changed(one, mine[1], next_attempt_at=func.now() - timedelta(minutes=1))
+    assert await due() == {his}, "the other tenant has one at work already"
+    await changed(one, his, state="completed")
     assert await due() == {mine[1]}
     async with one.transaction() as session:
         await turns.pause(session)
