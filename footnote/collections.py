@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote import attributes
+from footnote import attributes, revisions
 from footnote.errors import Conflict, Invalid, NotFound, ProviderRejected
 from footnote.ids import new_id
 from footnote.models import Collection, Document, EmbeddingSpace
@@ -275,6 +275,7 @@ async def change(
     if (found.chunking, found.language) != before:
         found.review_after = ""
     await _write(session, found)
+    await revisions.changed(session, tenant_id, [found.id])
     return await get(session, tenant_id, found.id)
 
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from sqlalchemy import CursorResult, Executable, delete, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote import cache, collections, idempotency, jobs, kept, objects, webhooks
+from footnote import cache, collections, idempotency, jobs, kept, objects, revisions, webhooks
 from footnote.clock import from_now
 from footnote.errors import NotFound
 from footnote.models import Chunk, Collection, CollectionDeletion, Deletion, Document, Job, Page, Version
@@ -39,9 +39,12 @@ async def remove(rt: Runtime, tenant_id: str, document_id: str, collection_id: s
                 raise NotFound("document_not_found", f"There is no document {document_id!r}.")
             return receipt
         innermost_first = [each for generation in reversed(family) for each in generation]
+        of_family = scoped(Document, tenant_id).with_only_columns(Document.collection_id)
+        collection_ids = (await session.scalars(of_family.where(Document.id.in_(innermost_first)).distinct())).all()
         counts = Counter({"documents": len(innermost_first)})
         for each in innermost_first:
             counts.update(await _delete(session, tenant_id, each))
+        counts["answers"] += await revisions.changed(session, tenant_id, collection_ids)
         receipt = Deletion(
             document_id=document_id, tenant_id=tenant_id, counts=dict(counts), collection_id=collection_id
         )

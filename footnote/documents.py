@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Select, func, select, text, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote import attributes, collections, jobs, objects, usage, webhooks
+from footnote import attributes, collections, jobs, objects, revisions, usage, webhooks
 from footnote.errors import FootnoteError, Gone, NotFound
 from footnote.filters import Filter, sql
 from footnote.ids import new_id
@@ -68,10 +68,11 @@ async def accept(
     target = await collections.obtain(session, tenant_id, collection, rt.settings)
     collections.embedder_of(rt, target)  # or it would be refused only later
     existing = await _existing(session, target.id, external_id, upload.sha256)
+    refiltered = existing is not None and metadata not in (None, existing.attributes)
     if existing is not None and await _repeats(session, existing, upload):
         existing.attributes = existing.attributes if metadata is None else metadata
         await _again(session, existing, upload, callback_url, request_id)
-        return await _accepted(session, existing, True)
+        return await _accepted(session, existing, True, refiltered=refiltered)
     if existing is None:
         existing = Document(
             id=new_id("doc"),
@@ -90,7 +91,7 @@ async def accept(
         await _supersede(session, existing, upload, metadata)
     await session.flush()
     await _start(session, rt, existing, upload, key_id, callback_url, request_id)
-    return await _accepted(session, existing, False)
+    return await _accepted(session, existing, False, refiltered=refiltered)
 
 
 async def _lock(session: AsyncSession, collection_id: str, what: str) -> None:
@@ -164,6 +165,7 @@ async def patch_metadata(session: AsyncSession, tenant_id: str, document_id: str
     document.updated_at = func.now()
     await session.flush()
     await session.refresh(document)
+    await revisions.changed(session, tenant_id, [document.collection_id])
 
 
 async def ancestors(session: AsyncSession, document: Document) -> list[str]:
@@ -262,9 +264,11 @@ async def get(session: AsyncSession, tenant_id: str, document_id: str) -> Detail
     return Details(*found)
 
 
-async def _accepted(session: AsyncSession, document: Document, deduplicated: bool) -> Accepted:
+async def _accepted(session: AsyncSession, document: Document, deduplicated: bool, *, refiltered: bool) -> Accepted:
     """Also if the collection is being deleted since: then the document goes with it."""
     found = await session.execute(_details(document.tenant_id).where(Document.id == document.id))
+    if refiltered:
+        await revisions.changed(session, document.tenant_id, [document.collection_id])
     return Accepted(Details(*found.one()), deduplicated)
 
 

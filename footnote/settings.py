@@ -292,6 +292,27 @@ class Settings(BaseSettings):
         ge=0,
         le=1.5,
     )
+    answer_cache_seconds: float = _env(
+        "FOOTNOTE_ANSWER_CACHE_SECONDS",
+        86_400.0,
+        "How long an answer is given again to questions that mean the same, while nothing changes in the collections; "
+        "0: never.",
+        ge=0,
+    )
+    answer_cache_similarity: float = _env(
+        "FOOTNOTE_ANSWER_CACHE_SIMILARITY",
+        0.95,
+        "Cosine from which two questions are taken to mean the same, if their numbers and names are; 1: only the same "
+        "words.",
+        ge=0.5,
+        le=1,
+    )
+    question_cache_seconds: float = _env(
+        "FOOTNOTE_QUESTION_CACHE_SECONDS",
+        3600.0,
+        "How long the embedding of a question is kept in Redis; 0: not at all.",
+        ge=0,
+    )
     provider_timeout_seconds: float = _env(
         "FOOTNOTE_PROVIDER_TIMEOUT_SECONDS",
         60.0,

@@ -18,6 +18,12 @@ requests_seconds = Histogram(
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )
 queries_total = Counter("footnote_queries_total", "Questions answered.", ["answer_status"])
+answers_cached_total = Counter(
+    "footnote_answer_cache_total", "Questions by whether an answer was kept that could be given again.", ["outcome"]
+)
+questions_embedded_total = Counter(
+    "footnote_question_embeddings_total", "Embeddings of questions, by where they came from.", ["source"]
+)
 fallbacks_total = Counter(
     "footnote_generator_fallbacks_total", "Answers that another generator was asked for next.", ["generator", "reason"]
 )

@@ -26,6 +26,7 @@ LASTING = {
     "embedding_space",
     "collection",
     "collection_deletion",
+    "collection_revision",
     "deletion",
     "webhook_delivery",
     "usage",

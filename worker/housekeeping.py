@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from footnote import batches, deletion, idempotency, objects, reingestion
+from footnote.answering import cached
 from footnote.errors import DatabaseAway
 from footnote.retrieval import corpus
 from footnote.runtime import Runtime
@@ -19,9 +20,8 @@ async def keep_house(rt: Runtime) -> None:
     """Until cancelled.
 
     Deletes objects that nobody owns any more, goes on with what was begun for whole collections (documents made anew,
-    deletion), counts what large ones hold, and forgets the idempotency keys of yesterday and
-    the batches of questions of last week. Each for itself: what is
-    slow or fails holds up nothing else.
+    deletion), counts what large ones hold, and forgets the idempotency keys and answers of yesterday and the batches of
+    questions of last week. Each for itself: what is slow or fails holds up nothing else.
     """
     tasks = [(SWEEP_SECONDS, _sweep), (SWEEP_SECONDS, reingestion.review), (SWEEP_SECONDS, deletion.finish)]
     tasks += [(COUNT_SECONDS, _count), (PURGE_SECONDS, _purge)]
@@ -60,3 +60,4 @@ async def _purge(rt: Runtime) -> None:
     async with rt.transaction() as session:
         await idempotency.purge(session)
         await batches.purge(session)
+        await cached.purge(session, rt.settings.answer_cache_seconds)

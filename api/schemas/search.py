@@ -115,5 +115,6 @@ class AnswerOut(SearchedOut):
     timings: dict[str, float]
     model: str
     cached: bool
+    truncated: bool
     conversation_id: Annotated[str | None, OnRequest] = None
     message_id: Annotated[str | None, OnRequest] = None

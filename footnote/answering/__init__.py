@@ -7,16 +7,19 @@ Deltas and Citations as the answer grows, then Done. Errors are raised.
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from footnote.answering import evidence, rewriting
+from footnote.answering import cached, evidence, rewriting
+from footnote.answering.cached import Place
 from footnote.answering.draft import Draft, places
 from footnote.answering.events import AnswerStatus, Citation, Delta, Done, Event, Sources
+from footnote.answering.question import Question
 from footnote.answering.support import Unsupported
 from footnote.ids import new_id
-from footnote.providers import Claim, GenerationRequest, Passage, Token, Turn, Usage, Writer
+from footnote.providers import Claim, Cut, GenerationRequest, Passage, Token, Usage, Writer
 from footnote.providers.messages import RULES
-from footnote.retrieval import Hit, Query, search
+from footnote.retrieval import Hit, search
+from footnote.retrieval.spaces import Point
 from footnote.runtime import Runtime
 from footnote.usage import Bill
 
@@ -37,18 +40,6 @@ NOT_FOUND = "The documents do not hold an answer to this question."
 PASSAGES = 8  # hits a generator sees
 
 
-@dataclass(frozen=True)
-class Question:
-    """What is asked, after the turns of `history`, oldest first."""
-
-    query: Query
-    history: Sequence[Turn] = ()
-    system_prompt: str | None = None
-    model: str | None = None
-    temperature: float | None = None
-    max_tokens: int | None = None
-
-
 async def answer(rt: Runtime, question: Question) -> AsyncGenerator[Event, None]:
     """Raises what retrieval and the provider raise; nothing is raised after Done.
 
@@ -61,36 +52,73 @@ async def answer(rt: Runtime, question: Question) -> AsyncGenerator[Event, None]
         question = await _standing_alone(rt, question, bill)
         timings["rewrite"] = _since(started)
     searched = question.query.text if question.query.text != asked else None
+    place = await cached.place(rt, question)
     found = await search(rt, question.query)
-    hits = found.hits
     bill.spent += found.spent
     timings |= {"retrieve": _since(started), **found.timings}
-    yield Sources(hits, found.reranked, found.rerank_failure, searched)
-    answer_id = new_id("ans")
-    if not evidence.supports(hits, rt.settings.least_evidence, question.query.mode):
-        yield Delta(NOT_FOUND)
-        timings["total"] = _since(started)
-        await bill.settle(rt, question.query.tenant_id, question.query.key_id)
-        yield Done(answer_id, NOT_FOUND, "not_found", (), bill.usage, timings, rt.generator.model)
-        return
-    shown = hits[:PASSAGES]
+    yield Sources(found.hits, found.reranked, found.rerank_failure, searched)
+    shown = found.hits[:PASSAGES]
+    if not evidence.supports(found.hits, rt.settings.least_evidence, question.query.mode):
+        events = _refused(rt)
+    elif known := await cached.find(rt, place, found.points, shown):
+        events = _given_again(known)
+    else:
+        events = _made(rt, question, shown, place, found.points, bill)
+    async with aclosing(events):
+        async for event in events:
+            timings.setdefault("first_token", _since(started))
+            if isinstance(event, Done):
+                await bill.settle(rt, question.query.tenant_id, question.query.key_id)
+                timings["total"] = _since(started)
+                event = replace(event, id=new_id("ans"), usage=bill.usage, timings=timings)
+            yield event
+
+
+async def _refused(rt: Runtime) -> AsyncGenerator[Event, None]:
+    yield Delta(NOT_FOUND)
+    yield _done(NOT_FOUND, "not_found", rt.generator.model)
+
+
+async def _given_again(known: Done) -> AsyncGenerator[Event, None]:
+    yield Delta(known.answer)
+    for footnote in known.citations:
+        yield footnote
+    yield known
+
+
+async def _made(
+    rt: Runtime, question: Question, shown: Sequence[Hit], place: Place | None, points: Sequence[Point], bill: Bill
+) -> AsyncGenerator[Event, None]:
+    """By the generator, and kept."""
     prompts = (question.system_prompt or "", RULES)
     draft = Draft(shown, await places(rt, question.query.tenant_id, shown), prompts)
-    bill.writer = Writer(rt.generator.provider, question.model or rt.generator.model)
+    first_choice = bill.writer = Writer(rt.generator.provider, question.model or rt.generator.model)
+    truncated = False
     async with aclosing(_generate(rt, question, draft)) as events:
         async for event in events:
-            if isinstance(event, Usage | Writer):
-                bill.take(event)
-                continue
-            timings.setdefault("first_token", _since(started))
-            yield event
+            match event:
+                case Usage() | Writer():
+                    bill.take(event)
+                case Cut():
+                    truncated = True
+                case _:
+                    yield event
     if not draft.text:
         yield Delta(NOT_FOUND)
-    await bill.settle(rt, question.query.tenant_id, question.query.key_id)
-    timings["total"] = _since(started)
-    footnotes = list(draft.footnotes.values())
-    said = draft.text or NOT_FOUND
-    yield Done(answer_id, said, draft.status, footnotes, bill.usage, timings, bill.writer.model, draft.unsupported)
+    done = replace(
+        _done(draft.text or NOT_FOUND, draft.status, bill.writer.model),
+        citations=list(draft.footnotes.values()),
+        unsupported=draft.unsupported,
+        truncated=truncated,
+    )
+    if bill.writer == first_choice:  # another one writes only as long as the first is away
+        await cached.keep(rt, place, points, done)
+    yield done
+
+
+def _done(answer: str, status: AnswerStatus, model: str) -> Done:
+    """Without what is told of every answer alike: its id, what was used, how long it took."""
+    return Done("", answer, status, (), Usage(0, 0), {}, model)
 
 
 def made_from(done: Done, sources: Sources) -> set[str]:
@@ -107,7 +135,9 @@ async def _standing_alone(rt: Runtime, question: Question, bill: Bill) -> Questi
     return replace(question, query=replace(question.query, text=text), history=history)
 
 
-async def _generate(rt: Runtime, question: Question, draft: Draft) -> AsyncGenerator[Event | Usage | Writer, None]:
+async def _generate(
+    rt: Runtime, question: Question, draft: Draft
+) -> AsyncGenerator[Event | Usage | Writer | Cut, None]:
     async with aclosing(rt.generator.generate(_request(question, draft.hits))) as events:
         async for event in events:
             match event:
@@ -117,7 +147,7 @@ async def _generate(rt: Runtime, question: Question, draft: Draft) -> AsyncGener
                 case Claim(text, marker, quote):
                     for rendered in draft.state(text, marker, quote):
                         yield rendered
-                case Usage() | Writer():
+                case Usage() | Writer() | Cut():
                     yield event
     for rendered in draft.close():
         yield rendered

@@ -80,6 +80,7 @@ class Done:
     model: str
     unsupported: Sequence[Unsupported] = ()
     cached: bool = False
+    truncated: bool = False  # the model was not allowed to say more
     conversation_id: str | None = None  # where it was asked and is kept
     message_id: str | None = None
 

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote import artifacts, cache, jobs, objects
+from footnote import artifacts, cache, jobs, objects, revisions
 from footnote.artifacts import Extracted, OutputGone
 from footnote.chunking import Chunk, embedding_text
 from footnote.heartbeat import Heartbeat
@@ -49,6 +49,7 @@ async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
         )
         await objects.give_up_versions(session, claim.document_id, but=version.id)
         await jobs.finish_step(session, claim, counts)
+        await revisions.changed(session, claim.tenant_id, [collection.id])
 
 
 async def _remove_rows(session: AsyncSession, claim: Claim) -> None:

@@ -1,5 +1,6 @@
 """The tables, and nothing else. Every one of a tenant's carries the tenant."""
 
+from footnote.models.answers import CachedAnswer, CollectionRevision
 from footnote.models.base import Base
 from footnote.models.batches import QueryBatch, QueryBatchItem
 from footnote.models.conversations import Conversation, Message
@@ -25,9 +26,11 @@ __all__ = [
     "ApiKey",
     "Artifact",
     "Base",
+    "CachedAnswer",
     "Chunk",
     "Collection",
     "CollectionDeletion",
+    "CollectionRevision",
     "Conversation",
     "Corpus",
     "Deletion",

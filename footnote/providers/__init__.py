@@ -132,7 +132,12 @@ class Writer:
     model: str
 
 
-GeneratorEvent = Token | Claim | Usage | Quota | Writer
+@dataclass(frozen=True)
+class Cut:
+    """The answer ends here since it may not be longer, not because it is whole."""
+
+
+GeneratorEvent = Token | Claim | Usage | Quota | Writer | Cut
 
 
 class Generator(Protocol):

@@ -5,7 +5,7 @@ Shapes of requests, events, headers and errors as in Anthropic's API reference (
 
 import json
 from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from datetime import UTC, datetime
 from itertools import dropwhile
 from typing import Any
@@ -14,7 +14,7 @@ import httpx2
 
 from footnote.errors import FootnoteError, TimedOut, Unavailable
 from footnote.limits import Quota
-from footnote.providers import GenerationRequest, GeneratorEvent, Token, Usage
+from footnote.providers import Cut, GenerationRequest, GeneratorEvent, Token, Usage
 from footnote.providers.messages import chat_messages
 from footnote.providers.refusals import refusal
 from footnote.settings import Settings
@@ -60,23 +60,9 @@ class AnthropicGenerator:
                     raise _refusal(response, response.status_code, await _start(response))
                 if quota := _quota(response.headers):
                     yield quota
-                counted: dict[str, Any] = {}
-                async for event in httpx2.EventSource(response):
-                    said = json.loads(event.data)
-                    match said["type"]:
-                        case "message_start":
-                            counted |= said["message"].get("usage") or {}
-                        case "content_block_delta" if text := _text(said["delta"]):
-                            yield Token(text)
-                        case "message_delta":
-                            counted |= said.get("usage") or {}
-                        case "message_stop":
-                            if usage := _usage(counted):
-                                yield usage
-                            return
-                        case "error":
-                            raise _refusal(response, _STATUS.get(said["error"]["type"], 500), event.data.encode())
-        raise Unavailable("provider_bad_response", "The provider's answer broke off.")
+                async with aclosing(_read(response)) as events:
+                    async for event in events:
+                        yield event
 
     async def close(self) -> None:
         await self._client.aclose()
@@ -100,6 +86,28 @@ class AnthropicGenerator:
 
 def open_generator(settings: Settings) -> AnthropicGenerator:
     return AnthropicGenerator(settings)
+
+
+async def _read(response: httpx2.Response) -> AsyncGenerator[GeneratorEvent, None]:
+    counted: dict[str, Any] = {}
+    async for event in httpx2.EventSource(response):
+        said = json.loads(event.data)
+        match said["type"]:
+            case "message_start":
+                counted |= said["message"].get("usage") or {}
+            case "content_block_delta" if text := _text(said["delta"]):
+                yield Token(text)
+            case "message_delta":
+                counted |= said.get("usage") or {}
+                if (said.get("delta") or {}).get("stop_reason") == "max_tokens":
+                    yield Cut()
+            case "message_stop":
+                if usage := _usage(counted):
+                    yield usage
+                return
+            case "error":
+                raise _refusal(response, _STATUS.get(said["error"]["type"], 500), event.data.encode())
+    raise Unavailable("provider_bad_response", "The provider's answer broke off.")
 
 
 def _text(delta: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ from httpx2 import ConnectTimeout, Timeout
 
 from footnote.errors import FootnoteError, TimedOut, Unavailable
 from footnote.limits import Quota
-from footnote.providers import Embeddings, GenerationRequest, GeneratorEvent, Token, Usage, normalised
+from footnote.providers import Cut, Embeddings, GenerationRequest, GeneratorEvent, Token, Usage, normalised
 from footnote.providers.messages import chat_messages
 from footnote.providers.refusals import refusal
 from footnote.settings import Settings
@@ -110,7 +110,7 @@ class OpenAIGenerator(_Model):
         messages: Any = chat_messages(request)
         given = {"temperature": request.temperature, "max_completion_tokens": request.max_tokens}
         options: Any = {name: value for name, value in given.items() if value is not None}
-        finished = False
+        reason = None
         with _errors():
             response = await create(
                 model=request.model or self.model,
@@ -124,23 +124,25 @@ class OpenAIGenerator(_Model):
                     yield quota
                 async for piece in stream:
                     content, ended, usage = _read(piece)
-                    finished = finished or ended
+                    reason = ended or reason
                     if content:
                         yield Token(content)
                     if usage:
                         yield usage
-        if not finished:
+        if reason == "length":
+            yield Cut()
+        if reason is None:
             raise Unavailable("provider_bad_response", "The provider's answer broke off.")
 
 
-def _read(piece: Any) -> tuple[str, bool, Usage | None]:
-    """A piece's text, whether it ends the answer, and its usage; whatever is not of its type is left out."""
+def _read(piece: Any) -> tuple[str, str | None, Usage | None]:
+    """A piece's text, why it ends the answer if it does, and its usage; whatever is not of its type is left out."""
     choice = piece.choices[0] if piece.choices else None
     content = getattr(getattr(choice, "delta", None), "content", None)
     asked, answered = (getattr(piece.usage, name, None) for name in ("prompt_tokens", "completion_tokens"))
     usage = Usage(asked, answered) if isinstance(asked, int) and isinstance(answered, int) else None
-    ended = getattr(choice, "finish_reason", None) is not None
-    return (clean(content) if isinstance(content, str) else ""), ended, usage
+    ended = getattr(choice, "finish_reason", None)
+    return (clean(content) if isinstance(content, str) else ""), None if ended is None else str(ended), usage
 
 
 @contextmanager

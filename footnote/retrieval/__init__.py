@@ -110,6 +110,7 @@ class Found:
     rerank_failure: str | None = None
     timings: dict[str, float] = field(default_factory=dict)
     spent: list[Spent] = field(default_factory=list)
+    points: Sequence[Point] = ()  # where the question stands, if a model was asked
 
 
 async def search(rt: Runtime, query: Query) -> Found:
@@ -128,7 +129,9 @@ async def search(rt: Runtime, query: Query) -> Found:
         if query.mode != "keyword":
             filled = spaces.searchable(rt, filled, named=query.collections is not None)
         looked_into = await spaces.of(session, filled)
-    points, spent = await spaces.points(rt, query.text, looked_into) if query.mode != "keyword" else ([], [])
+    points, spent = (
+        await spaces.points(rt, query.tenant_id, query.text, looked_into) if query.mode != "keyword" else ([], [])
+    )
     asked = rt.settings.rerank_candidates if reranker else 0
     async with rt.transaction() as session:
         most = max(query.candidates, asked)
@@ -142,7 +145,7 @@ async def search(rt: Runtime, query: Query) -> Found:
         async with rt.transaction() as session:
             around = await expansion.around(session, query.tenant_id, [each.key for each in hits], query.expand)
         hits = [replace(each, context=around.get(each.key)) for each in hits]
-    return replace(found, hits=hits, spent=spent)
+    return replace(found, hits=hits, points=points, spent=spent)
 
 
 async def _candidates(

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from footnote import collections
 from footnote.errors import Conflict
 from footnote.models import Collection, EmbeddingSpace
+from footnote.retrieval import question_vectors
 from footnote.runtime import Runtime
 from footnote.usage import Spent
 
@@ -46,16 +47,19 @@ async def of(session: AsyncSession, chosen: Sequence[Collection]) -> list[Embedd
     return list((await session.scalars(spaces)).all())
 
 
-async def points(rt: Runtime, question: str, spaces: Sequence[EmbeddingSpace]) -> tuple[list[Point], list[Spent]]:
-    """Each model is asked once. Raises Conflict if one makes other vectors than it did."""
+async def points(
+    rt: Runtime, tenant_id: str, question: str, spaces: Sequence[EmbeddingSpace]
+) -> tuple[list[Point], list[Spent]]:
+    """Each model is asked once, if at all; what that took. Raises Conflict if one makes other vectors than it did."""
     models = list(dict.fromkeys((space.provider, space.model) for space in spaces))
     embedders = [rt.embedder_of(*model) for model in models]
-    answers = await asyncio.gather(*(embedder.embed([question]) for embedder in embedders))
+    made = await asyncio.gather(*(question_vectors.vector(rt, tenant_id, each, question) for each in embedders))
     spent = [
-        Spent("embedding", *model, answer.tokens, paid=embedder.address is not None)
-        for model, answer, embedder in zip(models, answers, embedders, strict=True)
+        Spent("embedding", *model, each.tokens, paid=embedder.address is not None)
+        for model, each, embedder in zip(models, made, embedders, strict=True)
+        if each.tokens is not None
     ]
-    vectors = {model: answer.vectors[0] for model, answer in zip(models, answers, strict=True)}
+    vectors = {model: each.vector for model, each in zip(models, made, strict=True)}
     found = [Point(space, vectors[space.provider, space.model]) for space in spaces]
     for point in found:
         length = len(point.vector)

@@ -30,6 +30,7 @@ CITATION = {
 }
 ANSWER = {
     *("id", "answer", "answer_status", "citations", "unsupported", "hits", "usage", "timings", "model", "cached"),
+    "truncated",
 }
 
 

@@ -1,0 +1,293 @@
+"""Answers given again, and when they are not."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from sqlalchemy import func, select, update
+
+from footnote import answering, collections, deletion, documents, revisions
+from footnote.answering import Citation, Delta, Done, Event, Question, cached
+from footnote.answering.sameness import alike
+from footnote.clock import from_now
+from footnote.filters import Among
+from footnote.models import CachedAnswer
+from footnote.providers import Cut, Turn
+from footnote.retrieval import Query, question_vectors
+from footnote.runtime import Runtime
+from tests import driving
+from tests.fakes import FakeEmbedder, FakeGenerator
+
+pytestmark = pytest.mark.anyio
+LAMP = "The lamp burns oil. Agnes Tolmie built the tower in 1874."
+ASKED = "Who built the tower with the lamp?"
+SAID = 'Agnes Tolmie did [1: "Agnes Tolmie built the tower in 1874."].'
+
+
+@pytest.fixture
+def keeping(rt: Runtime) -> Runtime:
+    return replace(rt, settings=rt.settings.model_copy(update={"answer_cache_seconds": 60.0}))
+
+
+@pytest.fixture
+async def tenant(rt: Runtime) -> str:
+    tenant_id = await driving.new_tenant(rt)
+    await driving.ready(rt, tenant_id, LAMP, "lamp.txt", external_id="lamp")
+    return tenant_id
+
+
+def fake(rt: Runtime) -> FakeGenerator:
+    assert isinstance(rt.generator, FakeGenerator)
+    return rt.generator
+
+
+async def ask(rt: Runtime, tenant_id: str, words: str = ASKED, **given: Any) -> tuple[Sequence[Event], Done]:
+    of_query = {name: given.pop(name) for name in list(given) if name in Query.__dataclass_fields__}
+    fake(rt).pieces = [SAID]
+    question = Question(Query(tenant_id, words, **of_query), **given)
+    events = [event async for event in answering.answer(rt, question)]
+    assert isinstance(events[-1], Done)
+    return events, events[-1]
+
+
+async def again(rt: Runtime, tenant_id: str, words: str = ASKED, **given: Any) -> bool:
+    return (await ask(rt, tenant_id, words, **given))[1].cached
+
+
+async def kept(rt: Runtime) -> int:
+    async with rt.transaction() as session:
+        return (await session.scalars(select(func.count()).select_from(CachedAnswer))).one()
+
+
+async def test_the_same_question_gets_the_same_answer_and_costs_nothing(keeping: Runtime, tenant: str) -> None:
+    rt = keeping
+    _, first = await ask(rt, tenant)
+    events, second = await ask(rt, tenant)
+    assert (first.cached, second.cached) == (False, True)
+    assert len(fake(rt).requests) == 1
+    assert (second.answer, second.answer_status, second.citations, second.model) == (
+        (first.answer, first.answer_status, first.citations, first.model)
+    )
+    assert second.usage.prompt_tokens == second.usage.completion_tokens == 0
+    assert second.id != first.id
+    assert "".join(event.text for event in events if isinstance(event, Delta)) == second.answer
+    assert [event for event in events if isinstance(event, Citation)] == second.citations
+
+
+async def test_other_words_for_it_and_other_things(keeping: Runtime, tenant: str) -> None:
+    rt = keeping
+    await ask(rt, tenant)
+    assert await again(rt, tenant, "who built the tower with the lamp")
+    assert not await again(rt, tenant, "Who built the tower without the lamp?")
+    assert not await again(rt, tenant, "What was built by the lamp?")
+
+
+async def test_whatever_an_answer_depends_on_is_told_apart(keeping: Runtime, tenant: str) -> None:
+    rt = keeping
+    await ask(rt, tenant)
+    others: list[dict[str, Any]] = [
+        {"top_k": 3},
+        {"mode": "keyword"},
+        {"filter": Among("$filename", ("lamp.txt",))},
+        {"document_ids": [(await ask(rt, tenant))[1].citations[0].document_id]},
+        {"model": "other"},
+        {"system_prompt": "Be brief."},
+        {"temperature": 0.5},
+        {"max_tokens": 5},
+    ]
+    for given in others:
+        assert not await again(rt, tenant, **given), given
+        assert await again(rt, tenant, **given), given
+    assert not await again(rt, tenant, history=[Turn("user", "Hello"), Turn("assistant", "Hello.")])
+    assert not await again(replace(rt, generator=Other()), tenant)
+
+
+class Other(FakeGenerator):
+    model = "other-chat"
+
+
+async def test_never_across_tenants(keeping: Runtime, tenant: str) -> None:
+    other = await driving.new_tenant(keeping)
+    await driving.ready(keeping, other, LAMP, "lamp.txt")
+    await ask(keeping, tenant)
+    assert not await again(keeping, other)
+    assert await again(keeping, other)
+
+
+async def edit(rt: Runtime, tenant_id: str) -> None:
+    await driving.ready(rt, tenant_id, LAMP + " It is white.", "lamp.txt", external_id="lamp")
+
+
+async def add(rt: Runtime, tenant_id: str) -> None:
+    await driving.ready(rt, tenant_id, "The tower was built by her brother, too.", "more.txt")
+
+
+async def of(rt: Runtime, tenant_id: str) -> str:
+    async with rt.transaction() as session:
+        return (await documents.page_of(session, tenant_id, limit=1))[0].document.id
+
+
+async def delete(rt: Runtime, tenant_id: str) -> None:
+    await add(rt, tenant_id)
+    assert not await again(rt, tenant_id)
+    receipt = await deletion.remove(rt, tenant_id, await of(rt, tenant_id))
+    assert receipt.counts["answers"] == 1
+    assert await kept(rt) == 0
+
+
+async def describe(rt: Runtime, tenant_id: str) -> None:
+    document_id = await of(rt, tenant_id)
+    async with rt.transaction() as session:
+        await documents.patch_metadata(session, tenant_id, document_id, {"kind": "story"})
+
+
+async def describe_by_upload(rt: Runtime, tenant_id: str) -> None:
+    await driving.accept(rt, tenant_id, LAMP, "lamp.txt", external_id="lamp", metadata={"kind": "story"})
+
+
+async def rename(rt: Runtime, tenant_id: str) -> None:
+    async with rt.transaction() as session:
+        await collections.change(session, rt, tenant_id, "default", {"name": "towers"})
+
+
+@pytest.mark.parametrize("change", [edit, add, delete, describe, describe_by_upload, rename])
+async def test_a_change_of_the_collection_ends_it_at_once(keeping: Runtime, tenant: str, change: Any) -> None:
+    await ask(keeping, tenant)
+    assert await again(keeping, tenant)
+    await change(keeping, tenant)
+    assert not await again(keeping, tenant)
+
+
+async def test_what_changes_while_it_is_made_ends_it_before_it_is_kept(keeping: Runtime, tenant: str) -> None:
+    class Slow(FakeGenerator):
+        async def generate(self, request: Any) -> Any:
+            await describe(keeping, tenant)
+            async for event in super().generate(request):
+                yield event
+
+    await ask(replace(keeping, generator=Slow()), tenant)
+    assert await kept(keeping) == 0
+
+
+async def test_a_change_waits_for_an_answer_that_is_being_kept_and_drops_it(committing_rt: Runtime) -> None:
+    rt = committing_rt
+    tenant_id = await driving.new_tenant(rt)
+    await driving.ready(rt, tenant_id, LAMP, "lamp.txt")
+    async with rt.transaction() as session:
+        [chosen] = await collections.chosen(session, tenant_id, None)
+        at = await revisions.of(session, tenant_id, [chosen.id])
+    async with rt.transaction() as session:
+        assert await revisions.hold(session, tenant_id, at)
+        change = asyncio.create_task(describe(rt, tenant_id))
+        row = {"tenant_id": tenant_id, "scope": b"", "collection_ids": [chosen.id], "question": "?", "answer": {}}
+        session.add(CachedAnswer(id="can_1", **row))
+        await session.flush()
+        done, _ = await asyncio.wait({change}, timeout=0.2)
+        assert not done
+    await change
+    assert await kept(rt) == 0
+    async with rt.transaction() as session:
+        assert not await revisions.hold(session, tenant_id, at)
+
+
+async def test_what_is_not_whole_or_not_found_is_not_kept(keeping: Runtime, tenant: str) -> None:
+    class Short(FakeGenerator):
+        async def generate(self, request: Any) -> Any:
+            async for event in super().generate(request):
+                yield event
+            yield Cut()
+
+    _, done = await ask(replace(keeping, generator=Short()), tenant)
+    assert done.truncated
+    assert not await again(keeping, tenant)  # which is kept
+    await ask(keeping, tenant, "How do I boil an egg?")
+    assert await kept(keeping) == 1
+
+
+async def test_an_answer_that_cites_what_is_not_found_now_is_made_anew(keeping: Runtime, tenant: str) -> None:
+    await ask(keeping, tenant)
+    async with keeping.transaction() as session:
+        answer = (await session.scalars(select(CachedAnswer.answer))).one()
+        answer["citations"][0]["chunk_id"] = "chk_other"
+        await session.execute(update(CachedAnswer).values(answer=answer))
+    assert not await again(keeping, tenant)
+
+
+async def test_old_answers_are_not_given_and_go(keeping: Runtime, tenant: str) -> None:
+    await ask(keeping, tenant)
+    async with keeping.transaction() as session:
+        await session.execute(update(CachedAnswer).values(created_at=from_now(-61)))
+    assert not await again(keeping, tenant)
+    async with keeping.transaction() as session:
+        await cached.purge(session, 60)
+    assert await kept(keeping) == 1
+
+
+async def test_without_the_setting_nothing_is_kept(rt: Runtime, tenant: str) -> None:
+    await ask(rt, tenant)
+    assert (await again(rt, tenant), await kept(rt)) == (False, 0)
+
+
+SAME = """
+What was the revenue in 2018? | What was the revenue for 2018?
+How do I reset my password? | How can I reset my password
+What is 3M's capital expenditure? | What is the capital expenditure of 3M?
+What is the warranty period? | How long is the warranty period?
+Explain how the lamp is lit. | Describe how the lamp is lit.
+What does ERR_CONN_42 mean? | What is the meaning of ERR_CONN_42?
+"""
+DIFFERENT = """
+What was the revenue in 2018? | What was the revenue in 2019?
+What was the highest revenue? | What was the lowest revenue?
+Who is the CEO of Apple? | Who is the CEO of Google?
+Is smoking allowed in the building? | Is smoking not allowed in the building?
+When was the tower built? | Where was the tower built?
+How do I enable the alarm? | How do I disable the alarm?
+What changed in version 2.3.1? | What changed in version 2.4.1?
+What happened before the merger? | What happened after the merger?
+How many boats are there? | What boats are there?
+What are the risks for men? | What are the risks for women?
+Who may open the gate? | Who may close the gate?
+Where does "full ahead" stand? | Where does "full astern" stand?
+Which files are kept? | Which files are kept only in March?
+"""
+
+
+def pairs(lines: str) -> list[list[str]]:
+    return [line.split(" | ") for line in lines.strip().splitlines()]
+
+
+def test_rules_have_the_last_word_on_what_is_the_same() -> None:
+    assert [pair for pair in pairs(SAME) if not alike(*pair)] == []
+    assert [pair for pair in pairs(DIFFERENT) if alike(*pair) or alike(*pair[::-1])] == []
+
+
+# -- vectors of questions ----------------------------------------------------------------------------------------
+
+
+async def test_a_question_is_embedded_once(rt: Runtime, tenant: str) -> None:
+    embedder = FakeEmbedder()
+    first = await question_vectors.vector(rt, tenant, embedder, ASKED)
+    second = await question_vectors.vector(rt, tenant, embedder, ASKED)
+    assert first.vector.tolist() == second.vector.tolist()
+    assert second.vector.dtype == first.vector.dtype
+    assert (first.tokens, second.tokens) == (embedder.count_tokens(ASKED), None)
+    assert embedder.seen == [[ASKED]]
+    for who, model, words in (
+        (tenant, embedder, ASKED + "?"),
+        ("ten_other", embedder, ASKED),
+        (tenant, FakeEmbedder("b"), ASKED),
+    ):
+        await question_vectors.vector(rt, who, model, words)
+    assert len(embedder.seen) == 3
+
+
+async def test_without_redis_or_the_setting_the_model_is_asked(rt: Runtime, tenant: str) -> None:
+    off = replace(rt, settings=rt.settings.model_copy(update={"question_cache_seconds": 0.0}))
+    for without in (replace(rt, redis=None), off):
+        embedder = FakeEmbedder()
+        for _ in range(2):
+            await question_vectors.vector(without, tenant, embedder, ASKED)
+        assert len(embedder.seen) == 2
