@@ -77,7 +77,7 @@ async def test_the_same_question_gets_the_same_answer_and_costs_nothing(keeping:
 
 
 async def test_other_words_for_it_and_other_things(keeping: Runtime, tenant: str) -> None:
-    rt = keeping
+    rt = replace(keeping, settings=keeping.settings.model_copy(update={"answer_cache_similarity": 0.5}))
     await ask(rt, tenant)
     assert await again(rt, tenant, "who built the tower with the lamp")
     assert not await again(rt, tenant, "Who built the tower without the lamp?")
