@@ -59,8 +59,7 @@ async def accept(
 
     The same bytes in the same collection give the existing document (`deduplicated`). New bytes under a known
     `external_id` give a new version of that document. So does an address, which is its own `external_id` by default,
-    unless it is being fetched at the moment. Raises TooLarge for the metadata; NotFound, Invalid or Conflict for the
-    collection.
+    unless it is being fetched. Raises TooLarge for the metadata; NotFound, Invalid or Conflict for the collection.
     """
     attributes.checked(metadata or {})
     external_id = external_id or upload.source_url

@@ -56,7 +56,9 @@ async def place(rt: Runtime, question: Question) -> Place | None:
     async with rt.transaction() as session:
         chosen = await collections.chosen(session, query.tenant_id, query.collections)
         at = await revisions.of(session, query.tenant_id, [each.id for each in chosen])
-    looked_for = asdict(replace(query, text="", tenant_id="", key_id="", collections=None)) | {"filter": repr(query.filter)}
+    looked_for = asdict(replace(query, text="", tenant_id="", key_id="", collections=None)) | {
+        "filter": repr(query.filter)
+    }
     asked_for = asdict(replace(question, query=query, history=())) | {"query": looked_for}
     generator = (rt.settings.generator, rt.generator.provider, rt.generator.model)
     parts = [sorted(at.items()), asked_for, generator, RULES, rt.settings.least_evidence]
