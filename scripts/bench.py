@@ -17,15 +17,16 @@ import httpx2
 from sqlalchemy import text
 
 from api.app import create_app
-from footnote import bootstrap, documents, ingest, jobs, keys, retrieval, tenants
+from footnote import bootstrap, documents, ingest, jobs, keys, objects, retrieval, tenants
 from footnote.intake import Upload
 from footnote.local_stack import running_postgres, running_valkey
 from footnote.providers.local import open_embedder
 from footnote.runtime import Runtime, open_runtime
 from footnote.settings import Settings
 from footnote.storage import writing
+from scripts.bench_answers import first_tokens
 
-ROUNDS = 15
+ROUNDS = int(os.environ.get("ROUNDS", "15"))
 Work = Callable[[], Awaitable[object]]
 
 
@@ -55,11 +56,12 @@ async def side_by_side(title: str, bare: tuple[str, Work], whole: tuple[str, Wor
 async def put(rt: Runtime, tenant_id: str, content: bytes) -> str:
     """Accepts a document as the API does; the id of its job."""
     key = documents.object_key(tenant_id)
-    async with writing(rt.store, key) as writer:
-        await writer.write(content)
-    async with rt.transaction() as session:
-        upload = Upload("log.txt", "text/plain", hashlib.sha256(content).digest(), len(content), key)
-        return (await documents.accept(session, rt, upload, tenant_id=tenant_id)).details.job.id
+    async with objects.reserved(rt, key):
+        async with writing(rt.store, key) as writer:
+            await writer.write(content)
+        async with rt.transaction() as session:
+            upload = Upload("log.txt", "text/plain", hashlib.sha256(content).digest(), len(content), key)
+            return (await documents.accept(session, rt, upload, tenant_id=tenant_id)).details.job.id
 
 
 async def ingestion(rt: Runtime, tenant_id: str) -> None:
@@ -93,7 +95,7 @@ async def queries(rt: Runtime, tenant_id: str) -> None:
     async def whole() -> None:
         await retrieval.search(rt, retrieval.Query(tenant_id, question))
 
-    await side_by_side("search", ("embed + SELECT 1", bare), ("hybrid search", whole), 40)
+    await side_by_side("search", ("embed + SELECT 1", bare), ("hybrid search", whole), 2 * ROUNDS)
 
 
 async def http(rt: Runtime, tenant_id: str, key: str) -> None:
@@ -112,8 +114,15 @@ async def http(rt: Runtime, tenant_id: str, key: str) -> None:
             "status",
             ("GET /healthz", lambda: client.get("/healthz")),
             ("GET .../status", lambda: client.get(status)),
-            100,
+            6 * ROUNDS,
         )
+
+
+async def answers(rt: Runtime, key: str) -> None:
+    """The first words of a model's answer against the model's own first token."""
+    async with first_tokens(rt, key) as (bare, whole):
+        await whole()  # loads the SDK
+        await side_by_side("answer", ("model's first token", bare), ("first delta", whole))
 
 
 async def run(settings: Settings) -> None:
@@ -124,6 +133,7 @@ async def run(settings: Settings) -> None:
         await ingestion(rt, tenant.id)
         await queries(rt, tenant.id)
         await http(rt, tenant.id, key)
+        await answers(rt, key)
 
 
 def main() -> int:
