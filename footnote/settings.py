@@ -285,7 +285,7 @@ class Settings(BaseSettings):
     )
     least_evidence: float = _env(
         "FOOTNOTE_LEAST_EVIDENCE",
-        0.55,
+        0.56,
         "Evidence below which a question is answered with `not_found`, and no model is asked: the best hit's cosine, "
         "and half the share of the question's words in it. The default was learned with the local embedding model; "
         "0 lets everything pass.",

@@ -192,6 +192,12 @@ def test_reads_as_marker() -> None:
 PAGE = "The lamp burns. The lens turns. The lamp burns. Der Ölstand fällt."
 
 
+def test_a_number_at_the_end_of_a_page_is_whole() -> None:
+    page = "Annual Meeting.\nAnnual Report on Form 10-K 12"
+    assert locate("Annual Report on Form 10-K 12", page) == (16, len(page))
+    assert locate("Annual Report on Form 10-K 1", page) is None
+
+
 def test_a_quote_is_found_where_it_stands_literally() -> None:
     assert locate("The lamp burns.", PAGE) == (0, 15)
     assert locate("  Der Ölstand fällt.\n", PAGE) == (48, 66)

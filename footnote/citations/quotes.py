@@ -127,7 +127,8 @@ def _cut(text: str, at: int) -> bool:
     around = text[max(0, at - 1) : at + 1] if 0 < at < len(text) else ""
     if _IN_WORD.fullmatch(around):
         return True
-    return any(_IN_WORD.fullmatch(text[low : low + 3]) for low in (at - 2, at - 1) if 0 <= low < at)
+    places = (low for low in (at - 2, at - 1) if low >= 0 and low + 3 <= len(text))
+    return any(_IN_WORD.fullmatch(text[low : low + 3]) for low in places)
 
 
 @lru_cache(maxsize=256)

@@ -96,11 +96,19 @@ def _sentences(passages: Sequence[Passage]) -> list[_Sentence]:
     for passage in passages:
         heading = frozenset(stems(passage.title))
         for start, end in spans(passage.text):
-            text = passage.text[start : min(end, start + LONGEST_SENTENCE)].rstrip()
+            text = _shortened(passage.text[start:end])
             words = frozenset(stems(text))
             if len(words) >= 4:
                 found.append(_Sentence(text, passage.marker, words, heading))
     return found
+
+
+def _shortened(sentence: str) -> str:
+    """No longer than allowed, and without the word that would be cut."""
+    if len(sentence) <= LONGEST_SENTENCE:
+        return sentence
+    kept = sentence[:LONGEST_SENTENCE]
+    return kept if sentence[LONGEST_SENTENCE].isspace() or len(kept.split()) == 1 else kept.rsplit(maxsplit=1)[0]
 
 
 def _readable(sentence: str) -> str:

@@ -19,6 +19,7 @@ K1, B = 1.8, 0.75
 COUNTED = 2000  # lexemes of a question, of more than that any
 LEXEMES = 64  # of a question: the rarest of those that there are
 RARE_SHARE = 0.01  # an identifier in more of the chunks names nothing in particular
+NEEDLE_LENGTH = 4  # a shorter one, Q2 or 5G, stands in many a text that is about something else
 PHRASES = 8
 NEEDLES = 1.0  # for holding all that must match to the letter: as much as the best of all words
 
@@ -33,6 +34,7 @@ def leg(scope: Scope, question: str, languages: Collection[str], *, large: bool,
         "query": question,
         "phrases": phrases[:PHRASES],
         "rare_share": RARE_SHARE,
+        "needle_length": NEEDLE_LENGTH,
         "postings": POSTINGS,
         "most": MOST_POSTINGS,
         "scored": SCORED,
@@ -66,7 +68,7 @@ lexeme AS MATERIALIZED (
 _WEIGHTED = """
 weighted AS MATERIALIZED (
     SELECT lexeme, tsq, df, ln(1 + greatest(size - df + 0.5, 0.5) / (df + 0.5)) AS idf,
-           exact AND df BETWEEN 1 AND greatest(1, size * :rare_share) AS is_needle,
+           exact AND length(lexeme) >= :needle_length AND df BETWEEN 1 AND greatest(1, size * :rare_share) AS is_needle,
            sum(df) OVER (ORDER BY df, lexeme) - df AS before
     FROM counted, whole ORDER BY df = 0, df, lexeme LIMIT :lexemes
 )"""

@@ -1,7 +1,7 @@
 """How good the answers are that need no model: what they cite, and what is refused.
 
 Each set is asked its own questions, ELSEWHERE, which nothing in any set answers, and the dev questions of the other
-sets: the gate's threshold is learned from these and reported on the rest.
+sets: the gate's threshold is learned on dev questions and reported on the rest.
 """
 
 import statistics
@@ -15,6 +15,7 @@ from scripts.evaluation.product import Json, Product, gently, names_of
 from scripts.evaluation.sets import Set
 
 ELSEWHERE = Path(__file__).with_name("elsewhere.txt").read_text(encoding="utf-8").splitlines()
+ENOUGH = 1.5  # what holds an identifier or a phrase to the letter is strong enough for any threshold
 IN_FORCE = Settings.model_fields["least_evidence"].default
 
 
@@ -55,29 +56,31 @@ def _is_refused(answer: Json) -> bool:
 
 
 async def _strength(product: Product, one: Set, question: str) -> float:
-    hits = await product.explained(one, question)
-    return max((strength(hit["explain"]["similarity"], hit["explain"]["coverage"]) for hit in hits), default=0.0)
+    told = [hit["explain"] for hit in await product.explained(one, question)]
+    strengths = (ENOUGH if each["needles"] else strength(each["similarity"], each["coverage"]) for each in told)
+    return max(strengths, default=0.0)
 
 
-def learned(inside: Sequence[float], outside: Sequence[float]) -> float:
-    """The threshold with the fewest errors: the share of `inside` below it plus that of `outside` above.
+def learned(inside: Sequence[float]) -> float:
+    """The highest threshold, in hundredths, below which no more than one in a hundred lies."""
+    return max(
+        least
+        for least in (step / 100 for step in range(151))
+        if sum(each < least for each in inside) <= len(inside) / 100
+    )
 
-    In the middle of where it may lie.
+
+def threshold(answers: Sequence[tuple[Set, Answers]]) -> tuple[float, float] | None:
+    """Learned on the dev questions of all sets; and the share of those of other sets that are refused by it.
+
+    None without any.
     """
-
-    def errors(least: float) -> float:
-        return statistics.fmean(each < least for each in inside) + statistics.fmean(each >= least for each in outside)
-
-    steps = [step / 100 for step in range(151)]
-    fewest = min(map(errors, steps))
-    return statistics.median(least for least in steps if errors(least) <= fewest + 1e-9)
-
-
-def threshold(answers: Sequence[tuple[Set, Answers]]) -> float | None:
-    """Learned on the dev questions of all sets; None if there were no others to tell them from."""
     inside = [one.strengths[question] for each, one in answers for question in each.part("dev")]
     outside = [each for _, one in answers for each in one.others]
-    return learned(inside, outside) if inside and outside else None
+    if not inside or not outside:
+        return None
+    least = learned(inside)
+    return least, statistics.fmean(each < least for each in outside)
 
 
 def right(cited: Sequence[str], judged: Mapping[str, int]) -> Iterator[bool]:

@@ -44,7 +44,11 @@ def of_answers(results: Mapping[str, Result]) -> Iterator[str]:
     if not answered:
         return
     best = threshold([(result.set, result.answers) for result in answered if result.answers])
-    told = f" Learned on the dev questions of these sets: {best:.2f}." if best is not None else ""
+    told = ""
+    if best is not None:
+        told = (
+            f" Learned on the dev questions of these sets: {best[0]:.2f}, which refuses {best[1]:.1%} of the others'."
+        )
     yield from ("## Answers", "", f"Least evidence in force: {IN_FORCE:.2f}.{told}", "")
     yield from (*table([_ANSWERS, *map(_answers, answered)]), "")
 

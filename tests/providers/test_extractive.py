@@ -100,6 +100,14 @@ def test_a_passage_that_says_it_in_other_words_is_quoted_where_it_was_found():
     assert choose("Who leads this enterprise nowadays?", passages)[0].marker == 1
 
 
+def test_a_long_sentence_is_cut_between_words():
+    long = "Lamps burn oil, " + "and more oil, " * 60
+    [chosen] = choose("What do lamps burn?", [Passage(1, "", long)])
+    assert len(chosen.text) <= LONGEST_SENTENCE
+    assert long.startswith(chosen.text)
+    assert chosen.text.endswith(("and", "more", "oil,"))
+
+
 def test_options_keep_their_dashes_when_bullets_are_taken_off():
     assert _readable("- --force-with-lease alone protects all refs") == "--force-with-lease alone protects all refs."
     assert _readable("--force-with-lease alone\nprotects") == "--force-with-lease alone protects."
