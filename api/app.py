@@ -4,10 +4,23 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
 
 from api import errors
-from api.middleware import BodyLimits, RequestContext
-from api.routes import batches, collections, conversations, documents, health, jobs, query, uploads, usage
+from api.middleware import BodyLimits, LastResort, RequestContext
+from api.routes import (
+    batches,
+    collections,
+    conversations,
+    documentation,
+    documents,
+    health,
+    jobs,
+    keys,
+    query,
+    uploads,
+    usage,
+)
 from footnote import __version__
 from footnote.runtime import Runtime, open_runtime
 from footnote.settings import Settings
@@ -35,11 +48,15 @@ def create_app(settings: Settings | None = None, runtime: Runtime | None = None)
         version=__version__,
         summary="Documents in, cited answers out.",
         lifespan=lifespan,
+        openapi_url="/openapi.json" if chosen.docs == "on" else None,
+        docs_url=None,
         redoc_url=None,
         redirect_slashes=False,  # a redirect would have an upload sent twice
     )
-    for module in (uploads, documents, collections, jobs, query, batches, conversations, usage, health):
+    for module in (uploads, documents, collections, jobs, query, batches, conversations, usage, keys, health):
         app.include_router(module.router)
+    if chosen.docs == "on":
+        app.include_router(documentation.router)
     errors.install(app)
     app.add_middleware(
         BodyLimits,
@@ -47,5 +64,14 @@ def create_app(settings: Settings | None = None, runtime: Runtime | None = None)
         path_bytes=uploads.body_limits(chosen),
         idle_seconds=chosen.body_idle_seconds,
     )
-    app.add_middleware(RequestContext)
+    app.add_middleware(LastResort)
+    if chosen.allowed_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=chosen.allowed_origins,
+            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=["Authorization", "X-API-Key", "Content-Type", "Idempotency-Key", "X-Request-ID"],
+            expose_headers=["X-Request-ID", "Location", "Retry-After", "RateLimit", "RateLimit-Policy"],
+        )
+    app.add_middleware(RequestContext, hsts_seconds=chosen.hsts_seconds)
     return app

@@ -1,4 +1,4 @@
-"""What routes depend on, as types: the Runtime, and the caller with a scope."""
+"""What routes depend on, as types: the Runtime, and the caller: what for it may ask, how often and for how much."""
 
 from typing import Annotated, Any
 
@@ -6,7 +6,8 @@ from fastapi import Depends, Header, Query, Request, Security
 from fastapi.security import HTTPBearer
 from pydantic import AfterValidator
 
-from footnote import keys, text
+from footnote import keys, rates, text
+from footnote.door_settings import RouteClass
 from footnote.errors import Forbidden
 from footnote.keys import Principal
 from footnote.runtime import Runtime
@@ -39,19 +40,45 @@ async def _principal(rt: RuntimeDep, request: Request, _shown_in_docs: Annotated
         return await keys.verify(session, presented.strip())
 
 
-class _Scope:
-    def __init__(self, scope: str) -> None:
-        self.scope = scope
+class _Door:
+    """Lets a caller in who has the scope, and has not asked too often; if it `costs`, one with money left."""
 
-    async def __call__(self, principal: Annotated[Principal, Depends(_principal)]) -> Principal:
+    def __init__(self, scope: str, route_class: RouteClass, *, costs: bool = False) -> None:
+        self.scope = scope
+        self.route_class = route_class
+        self.costs = costs
+
+    async def __call__(
+        self, request: Request, rt: RuntimeDep, principal: Annotated[Principal, Depends(_principal)]
+    ) -> Principal:
         if not principal.may(self.scope):
             raise Forbidden("missing_scope", f"The API key lacks the scope {self.scope!r}.")
+        await self._keep_pace(request, rt, principal)
+        if self.costs and principal.budget:
+            async with rt.transaction() as session:
+                await keys.check_budget(session, principal)
         return principal
 
+    async def _keep_pace(self, request: Request, rt: Runtime, principal: Principal) -> None:
+        limit = principal.rates.get(self.route_class, rt.settings.rates[self.route_class])
+        standing = await rates.take(rt.shared, principal.key_id, self.route_class, limit) if limit else None
+        if standing is None:
+            return
+        # As draft-ietf-httpapi-ratelimit-headers-10 has it.
+        said = {
+            "ratelimit-policy": f'"{self.route_class}";q={standing.limit};w={rates.WINDOW_SECONDS}',
+            "ratelimit": f'"{self.route_class}";r={standing.left};t={standing.reset}',
+        }
+        request.state.headers.update(said)
+        if standing.wait:
+            raise rates.refusal(standing, self.route_class)
 
-Reader = Annotated[Principal, Depends(_Scope("read"))]
-Writer = Annotated[Principal, Depends(_Scope("write"))]
-Admin = Annotated[Principal, Depends(_Scope("admin"))]
+
+Reader = Annotated[Principal, Depends(_Door("read", "read"))]
+Asker = Annotated[Principal, Depends(_Door("read", "query", costs=True))]
+Writer = Annotated[Principal, Depends(_Door("write", "write"))]
+Uploader = Annotated[Principal, Depends(_Door("write", "upload", costs=True))]
+Admin = Annotated[Principal, Depends(_Door("admin", "write"))]
 Limit = Annotated[int, Query(ge=1, le=100, description="Items in one page.")]
 Cursor = Annotated[Plain | None, Query(max_length=64, description="`next_cursor` of the page before.")]
 IdempotencyKey = Annotated[

@@ -25,6 +25,7 @@ STATUS = {
     "rate_limited": 503,  # a provider's limit, not the caller's
     "timed_out": 504,
     "too_large": 413,
+    "too_many_requests": 429,
     "unauthenticated": 401,
     "unavailable": 503,
     "unsupported": 415,

@@ -1,4 +1,4 @@
-"""Plain ASGI middleware: request id and metrics, body limits, last resort for errors."""
+"""Plain ASGI middleware: request id, headers and metrics, body limits, last resort for errors."""
 
 import asyncio
 import re
@@ -16,13 +16,65 @@ from footnote.telemetry import requests_seconds
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 
+# No answer is a page, but for /docs, which says itself what it needs. Should a browser show one all the same, it runs
+# and loads nothing, in nobody's frame and in no origin of ours.
+SECURITY_HEADERS = {
+    "content-security-policy": (
+        "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'; sandbox"
+    ),
+    "cross-origin-opener-policy": "same-origin",
+    "cross-origin-resource-policy": "same-origin",
+    "permissions-policy": "camera=(), geolocation=(), microphone=()",
+    "referrer-policy": "no-referrer",
+    "x-content-type-options": "nosniff",
+    "x-frame-options": "DENY",
+}
+
 
 class RequestContext:
     """Gives every request its id (the caller's, if it is sane), binds it to the logs, measures the request.
 
-    It stands outside of everything, so it is also what answers when something unforeseen is raised: what answers
-    further out would leave the id away.
+    It stands outside of everything, so that every answer has the id, and the headers that keep browsers safe. What is
+    put into `state.headers` while the request is handled becomes headers of its answer, whichever that is.
     """
+
+    def __init__(self, app: ASGIApp, *, hsts_seconds: int) -> None:
+        self.app = app
+        hsts = {"strict-transport-security": f"max-age={hsts_seconds}; includeSubDomains"} if hsts_seconds else {}
+        self.headers = SECURITY_HEADERS | hsts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        given = dict(scope["headers"]).get(b"x-request-id", b"")
+        request_id = given.decode() if REQUEST_ID.fullmatch(given) else new_id("req")
+        headers = self.headers | {"x-request-id": request_id}
+        scope.setdefault("state", {}).update(request_id=request_id, headers=headers)
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=request_id)
+        started, status = time.perf_counter(), 500
+
+        async def send_with_id(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                given = {name.lower() for name, _ in message["headers"]}
+                added = [(name.encode(), value.encode()) for name, value in headers.items()]
+                message["headers"] = [*message["headers"], *(each for each in added if each[0] not in given)]
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_with_id)
+        except ClientDisconnect:
+            status = 499  # nobody is left to be answered
+        finally:
+            route = getattr(scope.get("route"), "path", "unmatched")
+            method = scope["method"] if scope["method"] in HTTPMethod.__members__ else "other"
+            requests_seconds.labels(method, route, status).observe(time.perf_counter() - started)
+
+
+class LastResort:
+    """Answers when something unforeseen is raised: inside of what adds headers, which the answer would lack else."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -30,36 +82,21 @@ class RequestContext:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        given = dict(scope["headers"]).get(b"x-request-id", b"")
-        request_id = given.decode() if REQUEST_ID.fullmatch(given) else new_id("req")
-        scope.setdefault("state", {})["request_id"] = request_id
-        structlog.contextvars.clear_contextvars()
-        structlog.contextvars.bind_contextvars(request_id=request_id)
-        started, status, answered = time.perf_counter(), 500, False
+        answered = False
 
-        async def send_with_id(message: Message) -> None:
-            nonlocal status, answered
-            if message["type"] == "http.response.start":
-                status, answered = message["status"], True
-                message["headers"] = [
-                    *message["headers"],
-                    (b"x-request-id", request_id.encode()),
-                    (b"x-content-type-options", b"nosniff"),
-                ]
+        async def watched(message: Message) -> None:
+            nonlocal answered
+            answered = True
             await send(message)
 
         try:
-            await self.app(scope, receive, send_with_id)
+            await self.app(scope, receive, watched)
         except ClientDisconnect:
-            status = 499  # nobody is left to be answered
+            raise
         except Exception as error:
             if answered:
                 raise
-            await of_unexpected(request_id, error)(scope, receive, send_with_id)
-        finally:
-            route = getattr(scope.get("route"), "path", "unmatched")
-            method = scope["method"] if scope["method"] in HTTPMethod.__members__ else "other"
-            requests_seconds.labels(method, route, status).observe(time.perf_counter() - started)
+            await of_unexpected(scope["state"]["request_id"], error)(scope, receive, send)
 
 
 class _Refused(Exception):

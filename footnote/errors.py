@@ -4,7 +4,7 @@ API's business (`api/errors.py`), what it means for a job is `jobs`' business (`
     FootnoteError
     ├── Invalid            the request or document cannot be accepted as it is
     ├── Unauthenticated    no key, or a key that is not ours
-    ├── Forbidden          a good key without the scope
+    ├── Forbidden          a good key without the scope, or with its budget or quota used up
     ├── NotFound           unknown id, or another tenant's
     ├── Gone               it was there, and is no more
     ├── Conflict           the state does not allow it
@@ -13,6 +13,7 @@ API's business (`api/errors.py`), what it means for a job is `jobs`' business (`
     ├── DocumentRejected   the pipeline read the document and cannot use it (permanent)
     ├── ProviderRejected   the provider refuses for good: unknown model, ... (permanent; BatchTooLarge: in one call;
     │                      AccountRefused: a bad key, or nothing paid)
+    ├── TooManyRequests    the caller asks more often than its key may
     ├── RateLimited        try again later, the other side said when
     ├── Unavailable        something we need is away; try again (DatabaseAway: it is Postgres; CircuitOpen: a provider
     │                      that keeps failing, and was not even asked)
@@ -131,6 +132,11 @@ class BatchTooLarge(ProviderRejected):
 
 class AccountRefused(ProviderRejected):
     """Whatever is asked: the key is not good, or nothing is paid. Another provider may answer."""
+
+
+class TooManyRequests(FootnoteError):
+    kind = "too_many_requests"
+    retryable = True
 
 
 class RateLimited(FootnoteError):

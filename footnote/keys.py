@@ -1,19 +1,40 @@
-"""API keys: `fn_<prefix>_<secret>`, 256 random bits, stored as a hash and looked up by the prefix."""
+"""API keys: `fn_<prefix>_<secret>`, 256 random bits, stored as a hash and looked up by the prefix.
+
+Each request looks its key up, by an index and from no cache: a revoked key is refused from that moment on.
+"""
 
 import hashlib
 import hmac
 import secrets
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote.errors import Unauthenticated
+from footnote import usage
+from footnote.errors import Forbidden, Invalid, NotFound, Unauthenticated
 from footnote.ids import new_id
 from footnote.models import ApiKey
+from footnote.tenants import scoped
 
 SCOPES = ("read", "write", "admin")
+USE_NOTED = timedelta(minutes=1)  # when a key was used last is written this often at most
 _PREFIX_BYTES = 6
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What may be spent in a calendar month, in UTC; None: as much as one likes."""
+
+    usd: Decimal | None = None
+    tokens: int | None = None
+
+    def __bool__(self) -> bool:
+        return self.usd is not None or self.tokens is not None
 
 
 @dataclass(frozen=True)
@@ -23,13 +44,23 @@ class Principal:
     tenant_id: str
     key_id: str
     scopes: frozenset[str]
+    expires_at: datetime | None = None
+    rates: Mapping[str, int] = field(default_factory=dict)  # requests a minute, where not as configured
+    budget: Budget = Budget()
 
     def may(self, scope: str) -> bool:
         return scope in self.scopes or "admin" in self.scopes
 
 
 async def create(
-    session: AsyncSession, tenant_id: str, name: str, scopes: tuple[str, ...] = SCOPES
+    session: AsyncSession,
+    tenant_id: str,
+    name: str,
+    scopes: Sequence[str] = SCOPES,
+    *,
+    expires_at: datetime | None = None,
+    rates: Mapping[str, int] | None = None,
+    budget: Budget = Budget(),
 ) -> tuple[ApiKey, str]:
     """The key's row and its text; the text is not kept and cannot be shown again."""
     prefix, secret = secrets.token_hex(_PREFIX_BYTES), secrets.token_urlsafe(32)
@@ -40,10 +71,55 @@ async def create(
         prefix=prefix,
         secret_sha256=_digest(secret),
         scopes=list(scopes),
+        expires_at=expires_at,
+        rates=dict(rates or {}),
+        budget_usd=budget.usd,
+        budget_tokens=budget.tokens,
     )
     session.add(key)
     await session.flush()
     return key, f"fn_{prefix}_{secret}"
+
+
+async def make(
+    session: AsyncSession,
+    maker: Principal,
+    name: str,
+    scopes: Sequence[str],
+    *,
+    expires_at: datetime | None = None,
+    **limits: Any,
+) -> tuple[ApiKey, str]:
+    """What `create` does, for a caller: the new key may do nothing that its maker may not, nor for longer.
+
+    Raises Forbidden, and Invalid for an end that is past.
+    """
+    if beyond := [scope for scope in scopes if not maker.may(scope)]:
+        raise Forbidden("missing_scope", f"The API key lacks the scope {beyond[0]!r}, and cannot give it away.")
+    if maker.budget or maker.rates:
+        raise Forbidden("limited_key", "A key with a budget or with limits of its own makes no others.")
+    if expires_at is not None and expires_at <= (await session.execute(select(func.now()))).scalar_one():
+        raise Invalid("invalid_request", "`expires_at` must be in the future.")
+    ends = min((end for end in (expires_at, maker.expires_at) if end), default=None)
+    return await create(
+        session, maker.tenant_id, name, sorted(set(scopes), key=SCOPES.index), expires_at=ends, **limits
+    )
+
+
+async def page_of(session: AsyncSession, tenant_id: str, *, limit: int, before: str | None) -> Sequence[ApiKey]:
+    """Keys, newest first, revoked and expired ones among them."""
+    found = scoped(ApiKey, tenant_id).order_by(ApiKey.id.desc()).limit(limit)
+    return (await session.scalars(found.where(ApiKey.id < before) if before else found)).all()
+
+
+async def revoke(session: AsyncSession, tenant_id: str, key_id: str) -> ApiKey:
+    """Ends a key for good; asked again: the same. Raises NotFound."""
+    key = await session.scalar(scoped(ApiKey, tenant_id).where(ApiKey.id == key_id).with_for_update())
+    if key is None:
+        raise NotFound("key_not_found", f"There is no key {key_id!r}.")
+    if key.revoked_at is None:
+        key.revoked_at = (await session.execute(select(func.now()))).scalar_one()
+    return key
 
 
 async def verify(session: AsyncSession, presented: str) -> Principal:
@@ -53,17 +129,42 @@ async def verify(session: AsyncSession, presented: str) -> Principal:
     prefix, _, secret = rest.partition("_")
     if kind != "fn" or not (prefix.isascii() and prefix.isalnum()) or not secret:
         raise refused
-    key = await session.scalar(
-        select(ApiKey).where(
-            ApiKey.prefix == prefix,
-            ApiKey.revoked_at.is_(None),
-            (ApiKey.expires_at.is_(None)) | (ApiKey.expires_at > func.now()),
-        )
-    )
+    found = (await session.execute(select(ApiKey, func.now()).where(ApiKey.prefix == prefix, _GOOD))).one_or_none()
     # Always compare, so that an unknown prefix takes as long as a wrong secret.
-    if not hmac.compare_digest(key.secret_sha256 if key else bytes(32), _digest(secret)) or key is None:
+    kept = found[0].secret_sha256 if found else bytes(32)
+    if not hmac.compare_digest(kept, _digest(secret)) or found is None:
         raise refused
-    return Principal(key.tenant_id, key.id, frozenset(key.scopes))
+    return await _principal(session, *found)
+
+
+_GOOD = ApiKey.revoked_at.is_(None) & or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.now())
+
+
+async def _principal(session: AsyncSession, key: ApiKey, now: datetime) -> Principal:
+    """Also notes that the key is used."""
+    if key.last_used_at is None or now - key.last_used_at > USE_NOTED:
+        await _note_use(session, key.id)
+    budget = Budget(key.budget_usd, key.budget_tokens)
+    return Principal(key.tenant_id, key.id, frozenset(key.scopes), key.expires_at, key.rates, budget)
+
+
+async def _note_use(session: AsyncSession, key_id: str) -> None:
+    """Waits for nobody else who notes it, nor for the disk."""
+    await session.execute(text("SET LOCAL synchronous_commit = off"))
+    free = select(ApiKey.id).where(ApiKey.id == key_id).with_for_update(skip_locked=True)
+    note = update(ApiKey).where(ApiKey.id.in_(free)).values(last_used_at=func.now())
+    await session.execute(note.execution_options(synchronize_session=False))
+
+
+async def check_budget(session: AsyncSession, principal: Principal) -> None:
+    """Raises Forbidden once this month's use of the key has reached its budget."""
+    if not principal.budget:
+        return
+    spent = await usage.this_month(session, principal.tenant_id, principal.key_id)
+    if principal.budget.usd is not None and spent.usd >= principal.budget.usd:
+        raise Forbidden("quota_exceeded", f"The API key's budget of {principal.budget.usd} US dollars is used up.")
+    if principal.budget.tokens is not None and spent.tokens >= principal.budget.tokens:
+        raise Forbidden("quota_exceeded", f"The API key's budget of {principal.budget.tokens} tokens is used up.")
 
 
 def _digest(secret: str) -> bytes:

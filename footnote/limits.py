@@ -111,9 +111,9 @@ class Shared:
             return None
         try:
             async with asyncio.timeout(REDIS_SECONDS):
-                call = self._redis.register_script(_COMMON + script)
+                call = self._redis.register_script(script)
                 given = {name: value for name, value in asked.items() if value is not None}
-                answer: dict[str, Any] = json.loads(await call(keys=[key], args=[json.dumps(RULES | given)]))
+                answer: dict[str, Any] = json.loads(await call(keys=[key], args=[json.dumps(given)]))
                 return answer
         except (RedisError, OSError, TimeoutError) as error:
             self._away_until = clock() + SKIP_SECONDS
@@ -194,7 +194,7 @@ class Endpoint:
 
     async def circuit(self) -> str | None:
         """`closed`, or until when the provider is not asked; None while Redis is away."""
-        found = await self.shared.run(_LOOK, self.key)
+        found = await self.shared.run(_LOOK, self.key, **RULES)
         if found is None:
             return None
         return _utc(found["open_until"]) if "open_until" in found else "closed"
@@ -207,6 +207,7 @@ class Endpoint:
             found = await self.shared.run(
                 _ENTER,
                 self.key,
+                **RULES,
                 configured=self.configured,
                 costs=call.costs,
                 borrows=self.urgency.borrows,
@@ -247,6 +248,7 @@ class Endpoint:
         found = await self.shared.run(
             _LEAVE,
             self.key,
+            **RULES,
             configured=self.configured,
             outcome=outcome,
             tried=call.trial,
@@ -285,7 +287,9 @@ local function answer(found)
 end
 """
 
-_ENTER = """
+_ENTER = (
+    _COMMON
+    + """
 local function refuse(verdict, wait, why)
   return answer({verdict = verdict, wait = math.ceil(wait), at = now + wait, why = why, failures = state.failures})
 end
@@ -328,8 +332,11 @@ local trial = state.open_until ~= nil
 if trial then state.trial_until = now + wait + asked.trial end
 return answer({verdict = 'go', wait = wait, trial = trial})
 """
+)
 
-_LEAVE = """
+_LEAVE = (
+    _COMMON
+    + """
 if asked.used and limit('tokens') and state.ours.tokens then
   state.ours.tokens = state.ours.tokens + (asked.used - asked.costs.tokens) * each('tokens')
 end
@@ -365,5 +372,6 @@ else
 end
 return answer({changed = changed, at = at, wait = math.max(0, (state.pause_until or 0) - now)})
 """
+)
 
-_LOOK = "return cjson.encode({open_until = state.open_until})"
+_LOOK = _COMMON + "return cjson.encode({open_until = state.open_until})"

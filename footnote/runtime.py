@@ -36,6 +36,7 @@ class Runtime:
     others: Embedders  # of collections that have another model
     generator: Generator
     reranker: Reranker | None = None
+    shared: Shared = field(default_factory=lambda: Shared(None))  # scripts on Redis
     stopping: asyncio.Event = field(default_factory=asyncio.Event)  # set when the process should end soon
 
     def embedder_of(self, provider: str, model: str) -> Embedder:
@@ -189,6 +190,7 @@ async def open_runtime(
         settings=settings,
         sessions=async_sessionmaker(engine, expire_on_commit=False),
         redis=redis,
+        shared=shared,
         store=open_store(settings.storage_location, settings.s3_public_endpoint_url),
         embedder=guard_embedder(open_embedder(settings), shared, settings, interactive=interactive),
         others=Embedders(settings, shared, interactive=interactive),

@@ -11,7 +11,10 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
+
+from footnote.door_settings import DoorSettings
+from footnote.door_settings import env as _env
 
 MIB = 1024 * 1024
 
@@ -42,12 +45,7 @@ def _from_json(value: Any) -> Any:
     return json.loads(value) if isinstance(value, str) else value
 
 
-def _env(name: str, default: Any, meaning: str, **limits: Any) -> Any:
-    """A field read from exactly the variable `name`."""
-    return Field(default, validation_alias=name, description=meaning, **limits)
-
-
-class Settings(BaseSettings):
+class Settings(DoorSettings):
     """Read once per process from the environment and `.env`; immutable afterwards."""
 
     model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, populate_by_name=True)

@@ -79,6 +79,25 @@ async def record_query(rt: Runtime, tenant_id: str, key_id: str, *spent: Spent) 
         await record(session, rt.settings, tenant_id, key_id, Spent("query"), *spent)
 
 
+@dataclass(frozen=True)
+class Month:
+    """What was used since the calendar month began, in UTC."""
+
+    tokens: int
+    usd: Decimal  # of what a price is known for
+
+
+async def this_month(session: AsyncSession, tenant_id: str, key_id: str | None = None) -> Month:
+    """Of the tenant, or of one of its keys."""
+    table = UsageOfDay
+    tokens = func.coalesce(func.sum(table.prompt_tokens + table.completion_tokens), 0)
+    used = select(tokens, func.coalesce(func.sum(table.cost), 0)).where(
+        table.tenant_id == tenant_id, table.day >= func.date_trunc("month", TODAY)
+    )
+    row = (await session.execute(used.where(table.key_id == key_id) if key_id is not None else used)).one()
+    return Month(int(row[0]), Decimal(row[1] or 0))
+
+
 @dataclass
 class Bill:
     """What one query has used so far; `writer` is the generator at work, until another says that it is."""

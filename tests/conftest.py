@@ -130,6 +130,7 @@ async def rt(settings: Settings, engine: AsyncEngine, monkeypatch: pytest.Monkey
             embedder=FakeEmbedder(),
             others=Embedders(settings, Shared(redis), interactive=True),
             generator=FakeGenerator(),
+            shared=Shared(redis),
         )
         yield runtime
         await runtime.others.close()

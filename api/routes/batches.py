@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 
 from api.answers import collect
-from api.deps import Limit, Plain, Reader, RuntimeDep
+from api.deps import Asker, Limit, Plain, Reader, RuntimeDep
 from api.errors import invalid, problem_body, request_id_of
 from api.presence import while_there
 from api.schemas.batches import (
@@ -35,7 +35,7 @@ _ACCEPTED: dict[int | str, dict[str, Any]] = {202: {"model": QueryBatchOut, "des
 
 
 @router.post("/batch", operation_id="query_batch", response_model=ResultsOut, responses=_ACCEPTED)
-async def ask(body: QuestionsIn, request: Request, rt: RuntimeDep, caller: Reader) -> Any:
+async def ask(body: QuestionsIn, request: Request, rt: RuntimeDep, caller: Asker) -> Any:
     """A result for each question, in their order; what is wrong with one is its own error.
 
     Up to twenty are answered within the request, unless `background` says otherwise. More are accepted (202), answered

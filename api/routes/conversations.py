@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Request, Response
 
 from api.answers import STREAM, respond
-from api.deps import Cursor, Limit, Plain, Reader, RuntimeDep, Writer
+from api.deps import Asker, Cursor, Limit, Plain, Reader, RuntimeDep, Writer
 from api.schemas.common import PageOf
 from api.schemas.conversations import (
     ConversationDeletionOut,
@@ -60,9 +60,7 @@ async def get(
 @router.post(
     "/{conversation_id}/messages", operation_id="conversations_ask", response_model=AnswerOut, responses=STREAM
 )
-async def ask(
-    conversation_id: ConversationId, body: MessageIn, request: Request, rt: RuntimeDep, caller: Reader
-) -> Any:
+async def ask(conversation_id: ConversationId, body: MessageIn, request: Request, rt: RuntimeDep, caller: Asker) -> Any:
     """Asks a question in the conversation; when the answer is whole, both are kept. One at a time: else 409."""
     async with rt.transaction() as session:
         conversation = await conversations.get(session, caller.tenant_id, conversation_id)

@@ -151,7 +151,6 @@ async def content(document_id: DocumentId, rt: RuntimeDep, caller: Reader) -> An
         headers={
             "Content-Disposition": f"attachment; filename*=UTF-8''{quote(version.filename)}",
             "Content-Length": str(version.bytes),
-            "Content-Security-Policy": "sandbox",
         },
     )
 

@@ -6,7 +6,6 @@ from datetime import datetime
 from typing import Any
 
 from fastapi import APIRouter, Response
-from fastapi.responses import RedirectResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy import text
 
@@ -19,12 +18,6 @@ from footnote.telemetry import log
 
 router = APIRouter(tags=["operations"])
 CHECK_SECONDS = 3.0
-
-
-@router.get("/", include_in_schema=False)
-async def root() -> RedirectResponse:
-    """A browser that comes to the bare address gets the API's documentation."""
-    return RedirectResponse("/docs")
 
 
 @router.get("/healthz", operation_id="healthz")

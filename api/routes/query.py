@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from api.answers import STREAM, respond
-from api.deps import Reader, RuntimeDep
+from api.deps import Asker, RuntimeDep
 from api.presence import while_there
 from api.schemas.questions import QueryIn, SearchIn
 from api.schemas.search import AnswerOut, ExplanationOut, HitOut, SearchOut
@@ -17,7 +17,7 @@ router = APIRouter(prefix="/v1", tags=["query"])
 
 
 @router.post("/search", operation_id="search")
-async def search(body: SearchIn, request: Request, rt: RuntimeDep, caller: Reader, explain: bool = False) -> SearchOut:
+async def search(body: SearchIn, request: Request, rt: RuntimeDep, caller: Asker, explain: bool = False) -> SearchOut:
     """The passages that fit the query best, with their anchors; `explain` tells how each leg ranked them.
 
     `rerank`: whether the configured reranker is asked; null: if there is one. Should it fail, the hits stand as fused.
@@ -41,7 +41,7 @@ async def search(body: SearchIn, request: Request, rt: RuntimeDep, caller: Reade
 
 
 @router.post("/query", operation_id="query", response_model=AnswerOut, responses=STREAM)
-async def query(body: QueryIn, request: Request, rt: RuntimeDep, caller: Reader) -> Any:
+async def query(body: QueryIn, request: Request, rt: RuntimeDep, caller: Asker) -> Any:
     """An answer from the documents, each claim with a footnote that was checked against the stored page.
 
     With `conversation_id` it is asked in the conversation and kept there; `messages` are what was said before and the

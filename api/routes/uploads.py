@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import Field
 
 from api import uploads
-from api.deps import IdempotencyKey, Plain, RuntimeDep, Writer
+from api.deps import IdempotencyKey, Plain, RuntimeDep, Uploader, Writer
 from api.errors import problem_body, request_id_of
 from api.presence import while_there
 from api.schemas.documents import AcceptedOut, BatchOut, EstimateOut
@@ -99,7 +99,7 @@ async def upload(
     request: Request,
     response: Response,
     rt: RuntimeDep,
-    caller: Writer,
+    caller: Uploader,
     key: IdempotencyKey = None,
     dry_run: Annotated[bool, Query(description="Only tell what it would take, and keep nothing.")] = False,
 ) -> Any:
@@ -119,7 +119,7 @@ async def put(
     request: Request,
     response: Response,
     rt: RuntimeDep,
-    caller: Writer,
+    caller: Uploader,
     collection: Annotated[str, Query(max_length=63)] = "default",
     metadata: Annotated[str | None, Query(description="A JSON object.")] = None,
     external_id: Annotated[str | None, Query(max_length=512, description="Default: the name.")] = None,
@@ -138,7 +138,7 @@ async def put(
 
 
 @router.post("/uploads", status_code=201, operation_id="uploads_create")
-async def begin_direct(body: DirectIn, rt: RuntimeDep, caller: Writer) -> DirectUploadOut:
+async def begin_direct(body: DirectIn, rt: RuntimeDep, caller: Uploader) -> DirectUploadOut:
     """For large files: PUT each part to its address in the object store, in any order, then complete the upload."""
     fields = UploadFields(**body.model_dump(exclude={"filename", "size", "sha256"}))
     _check_callback(rt, fields)
@@ -149,7 +149,7 @@ async def begin_direct(body: DirectIn, rt: RuntimeDep, caller: Writer) -> Direct
 
 @router.post("/uploads/{upload_id}/complete", status_code=202, operation_id="uploads_complete")
 async def complete_direct(
-    upload_id: UploadId, request: Request, response: Response, rt: RuntimeDep, caller: Writer
+    upload_id: UploadId, request: Request, response: Response, rt: RuntimeDep, caller: Uploader
 ) -> AcceptedOut:
     """Joins the parts and queues the document's ingestion. Sent again, it is answered the same for 24 hours."""
     asked = {"path": request.url.path}
@@ -171,7 +171,7 @@ async def abort_direct(upload_id: UploadId, rt: RuntimeDep, caller: Writer) -> N
 
 @router.post("/documents/text", status_code=202, operation_id="documents_create_text")
 async def upload_text(
-    body: TextIn, request: Request, response: Response, rt: RuntimeDep, caller: Writer, key: IdempotencyKey = None
+    body: TextIn, request: Request, response: Response, rt: RuntimeDep, caller: Uploader, key: IdempotencyKey = None
 ) -> AcceptedOut:
     """A text as a document; a long one is better uploaded as a file."""
     fields = UploadFields(**body.model_dump(exclude={"text", "filename"}))
@@ -189,7 +189,7 @@ async def upload_text(
 
 @router.post("/documents/url", status_code=202, operation_id="documents_create_url")
 async def upload_url(
-    body: UrlIn, request: Request, response: Response, rt: RuntimeDep, caller: Writer, key: IdempotencyKey = None
+    body: UrlIn, request: Request, response: Response, rt: RuntimeDep, caller: Uploader, key: IdempotencyKey = None
 ) -> AcceptedOut:
     """An address, fetched by a worker. Known by itself unless an `external_id` is given; again: fetched anew."""
     outgoing.check_url(body.url, allow_private=rt.settings.fetch_allow_private)
@@ -207,7 +207,7 @@ async def upload_url(
     openapi_extra=_form({"type": "array", "items": _FILE, "maxItems": uploads.MOST_FILES}, _MANY),
 )
 async def upload_batch(
-    request: Request, response: Response, rt: RuntimeDep, caller: Writer, key: IdempotencyKey = None
+    request: Request, response: Response, rt: RuntimeDep, caller: Uploader, key: IdempotencyKey = None
 ) -> BatchOut:
     """Several parts named `file`: one result for each, in order, accepted or rejected on its own."""
     async with (

@@ -1,10 +1,11 @@
 """Tenants, their keys, and what they asked for once."""
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import Index, LargeBinary, String, Text
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy import BigInteger, Index, LargeBinary, Numeric, String, Text, text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
 from footnote.models.base import Base, id_, now, ref
@@ -31,6 +32,10 @@ class ApiKey(Base):
     created_at: Mapped[datetime] = now()
     expires_at: Mapped[datetime | None]
     revoked_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]  # to the minute
+    rates: Mapped[dict[str, int]] = mapped_column(JSONB, server_default=text("'{}'"))  # a minute, by class of route
+    budget_usd: Mapped[Decimal | None] = mapped_column(Numeric)  # a month, as the next one
+    budget_tokens: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class IdempotencyKey(Base):

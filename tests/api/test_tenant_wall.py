@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from api.app import create_app
-from footnote import batches, conversations, documents, objects
+from footnote import batches, conversations, documents, keys, objects
 from footnote.clock import from_now
 from footnote.ids import new_id
 from footnote.models import DirectUpload
@@ -28,6 +28,7 @@ UNKNOWN = {
     "conversation_id": "cnv_unknown",
     "document_id": "doc_unknown",
     "query_batch_id": "bat_unknown",
+    "key_id": "key_unknown",
     "job_id": "job_unknown",
     "upload_id": "upl_unknown",
 }
@@ -52,6 +53,7 @@ async def ids(rt: Runtime, alice: Person) -> dict[str, str]:
     named = {"collection_id": document.collection_id, "document_id": document.id}
     async with rt.transaction() as session:
         named["conversation_id"] = (await conversations.create(session, alice.tenant_id, "secret", {}, {})).id
+        named["key_id"] = (await keys.create(session, alice.tenant_id, "another"))[0].id
         named["query_batch_id"] = (await batches.create(session, alice.tenant_id, [{}], None)).id
     return {**named, "job_id": accepted.details.job.id, "upload_id": upload_id}
 

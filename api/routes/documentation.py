@@ -1,0 +1,45 @@
+"""The API's documentation for people, without the web: Swagger UI out of a package, and a page of ours around it."""
+
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+from fastapi import APIRouter
+from fastapi.responses import FileResponse, RedirectResponse
+
+from footnote.errors import NotFound
+
+router = APIRouter(include_in_schema=False)
+
+STATIC = Path(__file__).parents[1] / "static"
+CACHED = {"Cache-Control": "public, max-age=3600"}
+# Swagger UI has its icons as data, and asks this very API.
+POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
+)
+
+
+@router.get("/")
+async def root() -> RedirectResponse:
+    """A browser that comes to the bare address gets the documentation."""
+    return RedirectResponse("/docs")
+
+
+@router.get("/docs")
+async def page() -> FileResponse:
+    return FileResponse(STATIC / "docs.html", headers={"Content-Security-Policy": POLICY})
+
+
+@router.get("/docs/docs.js")
+async def script() -> FileResponse:
+    return FileResponse(STATIC / "docs.js", headers=CACHED)
+
+
+@router.get("/docs/{name}")
+async def viewer(name: Literal["swagger-ui-bundle.js", "swagger-ui.css"]) -> FileResponse:
+    # Found, and not imported: only its files are wanted.
+    package = find_spec("fastapi_offline")
+    if package is None or package.origin is None:
+        raise NotFound("not_found", "The package that holds the viewer is not installed.")
+    return FileResponse(Path(package.origin).parent / "static" / name, headers=CACHED)

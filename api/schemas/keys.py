@@ -1,0 +1,74 @@
+"""API keys."""
+
+from datetime import datetime
+from decimal import Decimal
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+
+from api.deps import Plain
+from api.schemas.common import Out
+from footnote.door_settings import RouteClass
+from footnote.keys import Budget
+from footnote.models import ApiKey
+
+Scope = Literal["read", "write", "admin"]
+Rates = dict[RouteClass, Annotated[int, Field(ge=0, le=1_000_000)]]
+
+
+class BudgetIn(BaseModel):
+    """What the key may spend in a calendar month (UTC); afterwards questions and uploads are refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    usd: Annotated[
+        Decimal | None, Field(ge=0, le=1_000_000, allow_inf_nan=False, description="By the price table.")
+    ] = None
+    tokens: Annotated[int | None, Field(ge=0, le=10**15)] = None
+
+
+class KeyIn(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    name: Annotated[Plain, Field(min_length=1, max_length=200)]
+    scopes: Annotated[list[Scope], Field(min_length=1, max_length=3)] = ["read", "write"]
+    expires_at: Annotated[
+        AwareDatetime | None, Field(description="Default: never, or when the key that asks does.")
+    ] = None
+    rates: Annotated[Rates, Field(description="Requests a minute by class of route; others are as configured.")] = {}
+    budget: BudgetIn = BudgetIn()
+
+    def limits(self) -> dict[str, Rates | Budget]:
+        return {"rates": self.rates, "budget": Budget(self.budget.usd, self.budget.tokens)}
+
+
+class BudgetOut(Out):
+    usd: float | None
+    tokens: int | None
+
+
+class KeyOut(Out):
+    id: str
+    name: str
+    prefix: Annotated[str, Field(description="How the key begins; enough to tell it from others.")]
+    scopes: list[Scope]
+    rates: dict[str, int]
+    budget: BudgetOut
+    created_at: datetime
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    last_used_at: Annotated[datetime | None, Field(description="To the minute.")]
+
+    @classmethod
+    def fields_of(cls, key: ApiKey) -> dict[str, object]:
+        usd = None if key.budget_usd is None else float(key.budget_usd)
+        shown = {name: getattr(key, name) for name in cls.model_fields if name not in ("prefix", "budget", "secret")}
+        return {**shown, "prefix": f"fn_{key.prefix}", "budget": BudgetOut(usd=usd, tokens=key.budget_tokens)}
+
+    @classmethod
+    def of(cls, key: ApiKey) -> "KeyOut":
+        return KeyOut.model_validate(cls.fields_of(key))
+
+
+class NewKeyOut(KeyOut):
+    secret: Annotated[str, Field(description="The API key itself. It is not kept, and cannot be shown again.")]

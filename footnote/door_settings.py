@@ -1,0 +1,61 @@
+"""The settings of the API's doors: who may come in from where, how often, and how much."""
+
+from typing import Any, Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings
+
+RouteClass = Literal["read", "write", "upload", "query"]
+
+
+def env(name: str, default: Any, meaning: str, **limits: Any) -> Any:
+    """A field read from exactly the variable `name`."""
+    return Field(default, validation_alias=name, description=meaning, **limits)
+
+
+class DoorSettings(BaseSettings):
+    """A part of `footnote.settings.Settings`."""
+
+    reads_per_minute: int = env(
+        "FOOTNOTE_READS_PER_MINUTE",
+        30_000,
+        "Requests a minute that one API key may make to look at something; a minute's worth may come at once. 0, here "
+        "and below: no limit. A key may have limits of its own.",
+        ge=0,
+    )
+    writes_per_minute: int = env(
+        "FOOTNOTE_WRITES_PER_MINUTE", 6000, "Changes and deletions a minute with one API key.", ge=0
+    )
+    uploads_per_minute: int = env(
+        "FOOTNOTE_UPLOADS_PER_MINUTE", 6000, "Requests a minute with one API key that add documents.", ge=0
+    )
+    queries_per_minute: int = env(
+        "FOOTNOTE_QUERIES_PER_MINUTE", 3000, "Searches and questions a minute with one API key.", ge=0
+    )
+    cors_origins: str | None = env(
+        "FOOTNOTE_CORS_ORIGINS",
+        None,
+        "Origins whose pages may call the API from a browser, with commas between them: `https://app.example.com`. "
+        "`*`: all.",
+    )
+    hsts_seconds: int = env(
+        "FOOTNOTE_HSTS_SECONDS",
+        0,
+        "How long browsers shall insist on https (Strict-Transport-Security). Only where TLS stands before the API.",
+        ge=0,
+    )
+    docs: Literal["on", "off"] = env("FOOTNOTE_DOCS", "on", "`/docs` and `/openapi.json`: `on` or `off`.")
+
+    @property
+    def rates(self) -> dict[RouteClass, int]:
+        """Requests a minute by class of route, where there is a limit."""
+        return {
+            "read": self.reads_per_minute,
+            "write": self.writes_per_minute,
+            "upload": self.uploads_per_minute,
+            "query": self.queries_per_minute,
+        }
+
+    @property
+    def allowed_origins(self) -> list[str]:
+        return [origin.strip().rstrip("/") for origin in (self.cors_origins or "").split(",") if origin.strip()]
