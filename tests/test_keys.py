@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import text, update
 
 from footnote import keys, tenants
-from footnote.errors import Unauthenticated
+from footnote.errors import Forbidden, Unauthenticated
 from footnote.keys import Principal
 from footnote.models import ApiKey
 from footnote.runtime import Runtime
@@ -88,3 +88,12 @@ async def test_keys_are_all_different(rt: Runtime) -> None:
         more = [(await keys.create(session, tenant_id, "same name"))[1] for _ in range(20)]
     assert len({presented, *more}) == 21
     assert (await verified(rt, more[3])).tenant_id == tenant_id
+
+
+async def test_nobody_gives_a_scope_away_that_they_lack(rt: Runtime) -> None:
+    tenant_id, key, _ = await made(rt, ("write",))
+    maker = Principal(tenant_id, key.id, frozenset({"write"}))
+    async with rt.transaction() as session:
+        assert (await keys.make(session, maker, "fewer", ["write"]))[0].scopes == ["write"]
+        with pytest.raises(Forbidden, match="missing_scope"):
+            await keys.make(session, maker, "more", ["write", "read"])
