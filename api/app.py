@@ -20,6 +20,7 @@ from api.routes import (
     query,
     uploads,
     usage,
+    webhooks,
 )
 from footnote import __version__
 from footnote.runtime import Runtime, open_runtime
@@ -53,7 +54,7 @@ def create_app(settings: Settings | None = None, runtime: Runtime | None = None)
         redoc_url=None,
         redirect_slashes=False,  # a redirect would have an upload sent twice
     )
-    for module in (uploads, documents, collections, jobs, query, batches, conversations, usage, keys, health):
+    for module in (uploads, documents, collections, jobs, query, batches, conversations, webhooks, usage, keys, health):
         app.include_router(module.router)
     if chosen.docs == "on":
         app.include_router(documentation.router)

@@ -218,11 +218,13 @@ async def _end(session: AsyncSession, batch_id: str, state: str) -> bool:
     batch = ended.scalar_one_or_none()
     if batch is None:
         return False
-    if batch.callback_url:
+    event = f"query_batch.{state}"
+    receivers = await webhooks.listening(session, batch.tenant_id, event)
+    receivers += [webhooks.Receiver(batch.callback_url)] if batch.callback_url else []
+    if receivers:
         counts = {"total": batch.total, "ended": batch.ended, "failed": await failures(session, batch)}
         data = {"query_batch_id": batch.id, "status": state, **counts}
-        about = (batch.tenant_id, batch.id, 1, f"query_batch.{state}")
-        await webhooks.queue(session, *about, batch.callback_url, data)
+        await webhooks.queue(session, batch.tenant_id, batch.id, 1, event, receivers, data)
     return True
 
 

@@ -73,7 +73,7 @@ async def _delete(session: AsyncSession, tenant_id: str, document_id: str) -> di
     """Rows, vectors and the claims on objects of one document; how many there were."""
     job_ids = await jobs.ids_of(session, document_id)
     await jobs.end_unfinished(session, Job.document_id == document_id, None)
-    await webhooks.document_deleted(session, job_ids)
+    await webhooks.document_deleted(session, tenant_id, job_ids)
     await idempotency.forget_document(session, tenant_id, document_id)
     versions = (await session.scalars(select(Version).where(Version.document_id == document_id))).all()
     counts = {

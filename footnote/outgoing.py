@@ -5,31 +5,47 @@ Names are resolved once, every address is checked, and the connection goes to a 
 
 import asyncio
 import ipaddress
+import re
 import socket
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from email.message import Message
+from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import unquote, urljoin, urlsplit
 
 import httpcore2
 
 from footnote.errors import DocumentRejected, Invalid, TimedOut, Unavailable
+from footnote.text import clean
 
 MOST_REDIRECTS = 5
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 SILENT_SECONDS = 30.0
 LONGEST_RETRY_AFTER = 3600.0
 FETCH_HEADERS = [("user-agent", "Footnote-Fetch/1"), ("accept", "*/*"), ("accept-encoding", "identity")]
-PORTS_DENIED = frozenset({0, 21, 22, 23, 25, 110, 143, 465, 587, 993, 995, 3306, 5432, 6379, 11211})
+EXCERPT_BYTES = 1000
+EXCERPT_SECONDS = 2.0  # for the body, once the status is known
+# Below 1024 only the web's own; above it not what understands more than HTTP, and speaks to whoever comes.
+PORTS_ALLOWED = frozenset({80, 443})
+PORTS_DENIED = frozenset({2375, 2376, 2379, 3306, 3389, 5432, 5672, 5900, 6379, 6380, 6667, 9200, 11211, 27017})
 
-# What `is_global` does not catch: multicast, and IPv6 addresses that carry an IPv4 one to a translator or tunnel.
+_PRINTABLE = re.compile(r"[!-\[\]-~]+")  # ASCII without the backslash, which some readers take for a slash
+_HOST = re.compile(r"[a-z0-9._-]+|[0-9a-f:.]+(%.*)?")
+
+# What `is_global` does not catch: multicast, relays, IPv6 addresses that carry an IPv4 one to a translator or tunnel.
 NETWORKS_DENIED = tuple(
     ipaddress.ip_network(network)
     for network in (
+        "168.63.129.16/32",  # where Azure answers its guests
+        "192.0.0.0/24",
+        "192.88.99.0/24",
         "224.0.0.0/4",
+        "2001::/23",
         "2002::/16",
+        "3fff::/20",
         # Global unicast is 2000::/3: everything below and above is an embedded IPv4 address or of local scope.
         "::/3",
         "4000::/2",
@@ -38,24 +54,61 @@ NETWORKS_DENIED = tuple(
 )
 
 
-async def post(
-    url: str, headers: Mapping[str, str], body: bytes, *, seconds: float, allow_private: bool
-) -> tuple[int | None, str | None]:
-    """(status, None) of the answer, or (None, what went wrong). Redirects are not followed, the answer not read."""
+@dataclass(frozen=True)
+class Reply:
+    """How a request ended: a status with the beginning of the answer, or what went wrong."""
+
+    status: int | None
+    error: str | None = None
+    excerpt: str | None = None
+    retry_after: float | None = None  # seconds
+
+
+async def post(url: str, headers: Mapping[str, str], body: bytes, *, seconds: float, allow_private: bool) -> Reply:
+    """Sends it once; whatever happens is a Reply. Redirects are not followed."""
     limits = dict.fromkeys(("connect", "read", "write", "pool"), seconds)
     fields = list(headers.items())
     try:
         check_url(url, allow_private=allow_private)
         async with (
-            asyncio.timeout(seconds),
+            asyncio.timeout(seconds) as limit,
             httpcore2.AsyncConnectionPool(network_backend=GuardedBackend(allow_private=allow_private)) as pool,
             pool.stream("POST", url, headers=fields, content=body, extensions={"timeout": limits}) as answer,
         ):
-            return answer.status, None
+            limit.reschedule(None)  # an answer is there
+            told = dict(_text(answer.headers))
+            return Reply(answer.status, None, await _excerpt(answer), retry_after(told.get("retry-after", "")))
     except (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.TimeoutException, TimeoutError) as error:
-        return None, f"{type(error).__name__}: {error}"[:500]
+        return Reply(None, f"{type(error).__name__}: {error}"[:500])
     except (Invalid, OSError, UnicodeError) as error:  # UnicodeError: a name that IDNA does not allow
-        return None, str(error)[:500]
+        return Reply(None, str(error)[:500])
+
+
+async def _excerpt(answer: httpcore2.Response) -> str:
+    """How the body begins, as text that is safe to keep; what comes too slowly is left out."""
+    found = b""
+    with suppress(TimeoutError, httpcore2.TimeoutException, httpcore2.NetworkError, httpcore2.ProtocolError):
+        async with asyncio.timeout(EXCERPT_SECONDS):
+            async for piece in answer.aiter_stream():
+                found += piece[:EXCERPT_BYTES]
+                if len(found) >= EXCERPT_BYTES:
+                    break
+    return clean(found[:EXCERPT_BYTES].decode("utf-8", "replace"))
+
+
+def retry_after(told: str) -> float | None:
+    """The seconds that a Retry-After header asks for, as a number or a date; an hour at most."""
+    if told.isascii() and told.isdigit():
+        return min(float(told[:9]), LONGEST_RETRY_AFTER)
+    with suppress(ValueError, OverflowError):
+        date = parsedate_to_datetime(told)
+        wait = (date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
+        return min(max(0.0, wait), LONGEST_RETRY_AFTER)
+    return None
+
+
+def _text(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[str, str]]:
+    return ((name.decode("latin-1").lower(), value.decode("latin-1").strip()) for name, value in headers)
 
 
 @dataclass(frozen=True)
@@ -81,7 +134,7 @@ async def get(url: str, *, seconds: float, allow_private: bool) -> AsyncIterator
                 answer = await open_answers.enter_async_context(
                     pool.stream("GET", url, headers=FETCH_HEADERS, extensions={"timeout": timeouts})
                 )
-                headers = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in answer.headers}
+                headers = dict(_text(answer.headers))
                 if answer.status in REDIRECTS and "location" in headers:
                     url = urljoin(url, headers["location"])
                     continue
@@ -94,9 +147,8 @@ async def get(url: str, *, seconds: float, allow_private: bool) -> AsyncIterator
 def _check_status(status: int, headers: Mapping[str, str]) -> None:
     if status == 200:
         return
-    said = headers.get("retry-after", "")
     if status in (408, 425, 429) or status >= 500:
-        wait = min(float(said), LONGEST_RETRY_AFTER) if said.isdigit() else None
+        wait = retry_after(headers.get("retry-after", ""))
         raise Unavailable("fetch_failed", f"The address answered {status}.", retry_after=wait)
     raise DocumentRejected("fetch_refused", f"The address answered {status}.")
 
@@ -134,18 +186,28 @@ def check_url(url: str, *, allow_private: bool) -> None:
         host, port = (parts.hostname or "").rstrip("."), parts.port
     except ValueError as error:
         raise refused from error
-    if parts.scheme not in ("http", "https") or not host or parts.username or not url.isascii():
+    if parts.scheme not in ("http", "https") or "@" in parts.netloc or not _PRINTABLE.fullmatch(url):
+        raise refused
+    if not _HOST.fullmatch(host) or port == 0:
         raise refused
     if allow_private:
         return
-    if port in PORTS_DENIED or host == "localhost" or host.endswith((".localhost", ".internal", ".local")):
+    if port is not None and (port in PORTS_DENIED or (port < 1024 and port not in PORTS_ALLOWED)):
         raise refused
-    try:
-        literal = ipaddress.ip_address(host)
-    except ValueError:
-        return
-    if not is_public(literal):
+    if host == "localhost" or host.endswith((".localhost", ".internal", ".local")):
         raise refused
+    literal = _literal(host)
+    if literal is not None and not is_public(literal):
+        raise refused
+
+
+def _literal(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """The address that a host spells in any form that a resolver takes: 127.1, 0x7f000001, 2130706433."""
+    with suppress(ValueError):
+        return ipaddress.ip_address(host)
+    with suppress(OSError):
+        return ipaddress.IPv4Address(socket.inet_aton(host))
+    return None
 
 
 def is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:

@@ -352,6 +352,15 @@ class Settings(DoorSettings):
     webhook_timeout_seconds: float = _env(
         "FOOTNOTE_WEBHOOK_TIMEOUT_SECONDS", 15.0, "Longest wait for a webhook receiver.", gt=0
     )
+    webhook_log_days: float = _env(
+        "FOOTNOTE_WEBHOOK_LOG_DAYS", 30.0, "How long it is kept which webhooks were sent, and how that went.", gt=0
+    )
+    webhook_disable_days: float = _env(
+        "FOOTNOTE_WEBHOOK_DISABLE_DAYS",
+        5.0,
+        "A webhook endpoint to which nothing could be delivered for so long is disabled.",
+        gt=0,
+    )
 
     @model_validator(mode="after")
     def _beats_in_time(self) -> Self:

@@ -11,7 +11,7 @@ from footnote import webhooks
 from footnote.models import WebhookDelivery
 from footnote.runtime import Runtime
 from tests import driving
-from tests.test_webhooks import Receiver, listening, queued
+from tests.receiving import Receiver, in_outbox, listening
 from worker import deliveries
 from worker.deliveries import Deliveries
 from worker.dispatcher import listen
@@ -47,8 +47,7 @@ async def in_state(rt: Runtime, state: str) -> int:
 async def test_several_loops_send_everything_once(committing_rt: Runtime, tenant: str) -> None:
     rt = committing_rt
     async with listening() as receiver:
-        for number in range(12):
-            await queued(rt, tenant, receiver.url, f"Text {number}.")
+        await in_outbox(rt, tenant, *[receiver.url] * 12)
 
         async def all_delivered() -> bool:
             return await in_state(rt, "delivered") == 12
@@ -65,10 +64,7 @@ async def test_receivers_that_never_answer_do_not_hold_up_one_that_does(
     rt = committing_rt
     monkeypatch.setattr(deliveries, "STOP_SECONDS", 0)
     async with listening(None) as silent, listening() as quick:
-        for number in range(8):
-            await queued(rt, tenant, silent.url, f"Silent {number}.")
-        for number in range(8):
-            await queued(rt, tenant, quick.url, f"Quick {number}.")
+        await in_outbox(rt, tenant, *[silent.url] * 8, *[quick.url] * 8)
 
         async def quick_delivered() -> bool:
             return await in_state(rt, "delivered") == 8
@@ -92,7 +88,7 @@ async def test_a_delivery_that_is_queued_is_sent_at_once(
             return not loop.woken.is_set()
 
         await until(idle)
-        await queued(rt, tenant, receiver.url)
+        await in_outbox(rt, tenant, receiver.url)
 
         async def delivered() -> bool:
             return await in_state(rt, "delivered") == 1
@@ -116,7 +112,7 @@ async def test_what_is_under_way_when_the_loop_is_stopped_still_ends(committing_
     server = await asyncio.start_server(receiver, "127.0.0.1", 0)
     receiver.port = server.sockets[0].getsockname()[1]
     async with server:
-        await queued(rt, tenant, receiver.url)
+        await in_outbox(rt, tenant, receiver.url)
         loop = asyncio.create_task(Deliveries(rt).run())
         await asyncio.wait_for(reached.wait(), 10)
         loop.cancel()

@@ -6,12 +6,13 @@ Several may run: a delivery is claimed in Postgres before it is sent.
 import asyncio
 from contextlib import suppress
 
-from footnote import webhooks
 from footnote.errors import DatabaseAway
 from footnote.runtime import Runtime
 from footnote.telemetry import log
+from footnote.webhooks import sending
+from footnote.webhooks.sending import Due
 
-PLACES = 32  # deliveries under way at once
+PLACES = 64  # deliveries under way at once; a tenant has a quarter of them at most
 LOOK_SECONDS = 1.0
 STOP_SECONDS = 5.0  # for those under way when it is stopped; what is cut off is sent again
 
@@ -20,7 +21,7 @@ class Deliveries:
     def __init__(self, rt: Runtime) -> None:
         self.rt = rt
         self.woken = asyncio.Event()
-        self._hosts: dict[asyncio.Task[None], str] = {}  # of those under way
+        self._under_way: dict[asyncio.Task[None], Due] = {}
 
     async def run(self) -> None:
         """Until cancelled. Looks when a delivery was queued or has ended, and by itself."""
@@ -34,25 +35,25 @@ class Deliveries:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self.woken.wait(), LOOK_SECONDS)
         finally:
-            if self._hosts:
-                await asyncio.wait(self._hosts, timeout=STOP_SECONDS)
-            for task in self._hosts:
+            if self._under_way:
+                await asyncio.wait(self._under_way, timeout=STOP_SECONDS)
+            for task in self._under_way:
                 task.cancel()
-            await asyncio.gather(*self._hosts, return_exceptions=True)
+            await asyncio.gather(*self._under_way, return_exceptions=True)
 
     async def _start_due(self) -> None:
-        room = PLACES - len(self._hosts)
+        room = PLACES - len(self._under_way)
         if room == 0:
             return
         async with self.rt.transaction() as session:
-            due = await webhooks.take_due(session, self.rt.settings, room, list(self._hosts.values()))
+            due = await sending.take_due(session, self.rt.settings, room, list(self._under_way.values()))
         for each in due:
-            task = asyncio.create_task(webhooks.deliver(self.rt, each))
-            self._hosts[task] = each.host
+            task = asyncio.create_task(sending.deliver(self.rt, each))
+            self._under_way[task] = each
             task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        del self._hosts[task]
+        del self._under_way[task]
         self.woken.set()
         if not task.cancelled() and (error := task.exception()):
             # The claim runs out, and it is sent again.

@@ -9,6 +9,7 @@ from footnote.errors import DatabaseAway
 from footnote.retrieval import corpus
 from footnote.runtime import Runtime
 from footnote.telemetry import log
+from footnote.webhooks import history
 
 SWEEP_SECONDS = 1.0
 COUNT_SECONDS = 60.0
@@ -20,8 +21,8 @@ async def keep_house(rt: Runtime) -> None:
     """Until cancelled.
 
     Deletes objects that nobody owns any more, goes on with what was begun for whole collections (documents made anew,
-    deletion), counts what large ones hold, and forgets the idempotency keys and answers of yesterday and the batches of
-    questions of last week. Each for itself: what is slow or fails holds up nothing else.
+    deletion), counts what large ones hold, and forgets the idempotency keys and answers of yesterday, the batches of
+    questions of last week and the webhooks of last month. Each for itself: what is slow or fails holds up nothing else.
     """
     tasks = [(SWEEP_SECONDS, _sweep), (SWEEP_SECONDS, reingestion.review), (SWEEP_SECONDS, deletion.finish)]
     tasks += [(COUNT_SECONDS, _count), (PURGE_SECONDS, _purge)]
@@ -60,4 +61,5 @@ async def _purge(rt: Runtime) -> None:
     async with rt.transaction() as session:
         await idempotency.purge(session)
         await batches.purge(session)
+        await history.purge(session, rt.settings.webhook_log_days)
         await cached.purge(session, rt.settings.answer_cache_seconds)

@@ -16,7 +16,7 @@ ModelName = Annotated[Plain, StringConstraints(min_length=1, max_length=128)]
 ProviderName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 
 
-def _optional(description: str | None = None) -> Any:
+def optional(description: str | None = None) -> Any:
     """A field that may be left out, but is not null."""
     return Field(default=None, description=description, json_schema_extra=lambda schema: schema.pop("default", None))
 
@@ -32,33 +32,33 @@ class _In(BaseModel):
 class ChunkingIn(_In):
     """How documents are cut. What is left out stays as it is or as it is configured."""
 
-    size: int = _optional("The longest chunk: 100 to 8000 characters, or 25 to 2000 tokens.")
-    overlap: int = _optional("What neighbours repeat of each other: below half the size. It keeps its share of it.")
-    unit: Unit = _optional("Default: characters. Tokens are counted by the embedding model.")
-    by_headings: bool = _optional("Small sections under different headings stay apart, however small.")
+    size: int = optional("The longest chunk: 100 to 8000 characters, or 25 to 2000 tokens.")
+    overlap: int = optional("What neighbours repeat of each other: below half the size. It keeps its share of it.")
+    unit: Unit = optional("Default: characters. Tokens are counted by the embedding model.")
+    by_headings: bool = optional("Small sections under different headings stay apart, however small.")
 
 
 class EmbeddingIn(_In):
     """The model that makes the vectors, for good once there are documents."""
 
     provider: ProviderName
-    model: ModelName = _optional("Default: the configured one, or the provider's own.")
+    model: ModelName = optional("Default: the configured one, or the provider's own.")
 
 
 class CollectionPatch(_In):
-    name: Name = _optional()
-    language: Name = _optional("A text search configuration of Postgres: english, german, simple, ...")
-    chunking: ChunkingIn = _optional()
-    embedding: EmbeddingIn = _optional()
-    metadata: JsonObject | None = _optional("Merged into what is there; null takes a key away.")
+    name: Name = optional()
+    language: Name = optional("A text search configuration of Postgres: english, german, simple, ...")
+    chunking: ChunkingIn = optional()
+    embedding: EmbeddingIn = optional()
+    metadata: JsonObject | None = optional("Merged into what is there; null takes a key away.")
 
 
 class CollectionIn(_In):
     name: Name
-    language: Name = _optional("A text search configuration of Postgres; default: english.")
-    chunking: ChunkingIn = _optional()
-    embedding: EmbeddingIn = _optional()
-    metadata: JsonObject | None = _optional()
+    language: Name = optional("A text search configuration of Postgres; default: english.")
+    chunking: ChunkingIn = optional()
+    embedding: EmbeddingIn = optional()
+    metadata: JsonObject | None = optional()
 
 
 class ChunkingOut(Out):

@@ -17,10 +17,11 @@ from footnote.models.documents import (
     Version,
     chunk_id,
 )
-from footnote.models.jobs import Job, JobCallback, JobStep, Pause, WebhookDelivery
+from footnote.models.jobs import Job, JobStep, Pause
 from footnote.models.stored import Artifact, DirectUpload, PagePicture, UnownedObject
 from footnote.models.tenancy import ApiKey, IdempotencyKey, Tenant
 from footnote.models.usage import UsageOfDay
+from footnote.models.webhooks import DocumentSequence, JobCallback, WebhookAttempt, WebhookDelivery, WebhookEndpoint
 
 __all__ = [
     "ApiKey",
@@ -36,6 +37,7 @@ __all__ = [
     "Deletion",
     "DirectUpload",
     "Document",
+    "DocumentSequence",
     "Embedding",
     "EmbeddingSpace",
     "FrequentLexeme",
@@ -53,6 +55,8 @@ __all__ = [
     "UnownedObject",
     "UsageOfDay",
     "Version",
+    "WebhookAttempt",
     "WebhookDelivery",
+    "WebhookEndpoint",
     "chunk_id",
 ]

@@ -3,19 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    Boolean,
-    Computed,
-    Index,
-    Integer,
-    String,
-    Text,
-    UniqueConstraint,
-    func,
-    literal_column,
-    text,
-)
+from sqlalchemy import BigInteger, Boolean, Computed, Index, func, literal_column, text
 from sqlalchemy.orm import Mapped, column_property, mapped_column
 
 from footnote.models.base import Base, id_, now, ref
@@ -86,16 +74,6 @@ class Pause(Base):
     since: Mapped[datetime] = mapped_column(primary_key=True, server_default=func.now())
 
 
-class JobCallback(Base):
-    """Who asked to be told when the job ends."""
-
-    __tablename__ = "job_callback"
-
-    job_id: Mapped[str] = ref("job", key=True)
-    url: Mapped[str] = mapped_column(primary_key=True)
-    tenant_id: Mapped[str] = ref("tenant")
-
-
 class JobStep(Base):
     """A job's history, one row per step."""
 
@@ -110,32 +88,3 @@ class JobStep(Base):
     counts: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))
     started_at: Mapped[datetime | None]
     finished_at: Mapped[datetime | None]
-
-
-class WebhookDelivery(Base):
-    """Outbox of webhooks, written in the transaction that ends the job; one per run, event and receiver."""
-
-    __tablename__ = "webhook_delivery"
-    __table_args__ = (
-        UniqueConstraint("job_id", "run", "event", "url"),
-        Index("ix_webhook_delivery_host_due", "host", "next_attempt_at", postgresql_where=text("state = 'pending'")),
-    )
-
-    id: Mapped[str] = id_()
-    tenant_id: Mapped[str] = ref("tenant")
-    job_id: Mapped[str] = mapped_column(String(40))  # no reference: what is still to be told outlives its document
-    run: Mapped[int]
-    event: Mapped[str]
-    url: Mapped[str]
-    # With its port: what may be slow, and must not hold up deliveries to others.
-    host: Mapped[str] = mapped_column(
-        Text, Computed("lower(coalesce(substring(url from '://([^/?#]*)'), ''))", persisted=True)
-    )
-    payload: Mapped[str]
-    state: Mapped[str] = mapped_column(server_default="pending")  # pending, delivered, failed
-    attempts: Mapped[int] = mapped_column(Integer, server_default="0")
-    next_attempt_at: Mapped[datetime | None] = mapped_column(server_default=func.now())
-    response_status: Mapped[int | None]
-    error: Mapped[str | None]
-    created_at: Mapped[datetime] = now()
-    delivered_at: Mapped[datetime | None]

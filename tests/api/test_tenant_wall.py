@@ -11,6 +11,7 @@ from footnote.clock import from_now
 from footnote.ids import new_id
 from footnote.models import DirectUpload
 from footnote.runtime import Runtime
+from footnote.webhooks import endpoints
 from tests import driving
 from tests.conftest import Person
 
@@ -21,12 +22,16 @@ QUERIES = {"/v1/documents/{document_id}/pages/{number}/highlights": {"char_start
 BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("patch", "/v1/documents/{document_id}"): {"metadata": {}},
     ("patch", "/v1/collections/{collection_id}"): {"metadata": {}},
+    ("patch", "/v1/webhook_endpoints/{endpoint_id}"): {"description": "theirs"},
+    ("post", "/v1/webhook_endpoints/{endpoint_id}/redeliver"): {"since": "2026-01-01T00:00:00Z"},
     ("post", "/v1/conversations/{conversation_id}/messages"): {"question": "Who lit the zircon lamp?"},
 }
 UNKNOWN = {
     "collection_id": "col_unknown",
     "conversation_id": "cnv_unknown",
+    "delivery_id": "whd_unknown",
     "document_id": "doc_unknown",
+    "endpoint_id": "whe_unknown",
     "query_batch_id": "bat_unknown",
     "key_id": "key_unknown",
     "job_id": "job_unknown",
@@ -54,6 +59,8 @@ async def ids(rt: Runtime, alice: Person) -> dict[str, str]:
     async with rt.transaction() as session:
         named["conversation_id"] = (await conversations.create(session, alice.tenant_id, "secret", {}, {})).id
         named["key_id"] = (await keys.create(session, alice.tenant_id, "another"))[0].id
+        endpoint = await endpoints.create(session, alice.tenant_id, "http://127.0.0.1:1/", ["*"], "secret")
+        named |= {"endpoint_id": endpoint.id, "delivery_id": await endpoints.queue_test(session, endpoint)}
         named["query_batch_id"] = (await batches.create(session, alice.tenant_id, [{}], None)).id
     return {**named, "job_id": accepted.details.job.id, "upload_id": upload_id}
 
@@ -98,6 +105,7 @@ async def test_lists_are_empty_for_a_stranger(ids: dict[str, str], charlie: Pers
         "/v1/jobs",
         "/v1/collections",
         "/v1/conversations",
+        "/v1/webhook_endpoints",
         "/v1/documents?external_id=secret",
         "/v1/documents?status=ready",
     ):

@@ -1,0 +1,108 @@
+"""Webhook endpoints, what was sent to them, and how that went."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+
+from api.deps import Plain
+from api.schemas.collections import optional
+from api.schemas.common import Out
+from footnote.models import WebhookAttempt, WebhookDelivery
+from footnote.webhooks.endpoints import Event
+
+Events = Annotated[list[Event], Field(min_length=1, max_length=20)]
+Url = Annotated[Plain, StringConstraints(min_length=1, max_length=2000)]
+Description = Annotated[Plain, StringConstraints(max_length=200)]
+DeliveryState = Literal["pending", "delivered", "failed"]
+
+
+class EndpointIn(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    url: Url
+    events: Annotated[Events, Field(description='What it is told of; `["*"]`: of all, and of what is yet to come.')] = [
+        "*"
+    ]
+    description: Description | None = None
+
+
+class EndpointPatch(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    url: Url = optional("What is waiting goes there, too.")
+    events: Events = optional()
+    description: Description | None = optional()
+    enabled: bool = optional("false: what is waiting fails. true: whatever it was disabled for is forgotten.")
+
+
+class EndpointOut(Out):
+    id: str
+    url: str
+    description: str | None
+    events: list[str]
+    enabled: bool
+    disabled_reason: Annotated[
+        Literal["requested", "gone", "failing"] | None,
+        Field(description="`gone`: it answered 410. `failing`: nothing could be delivered for days."),
+    ]
+    disabled_at: datetime | None
+    failing_since: Annotated[datetime | None, Field(description="The first failure after which nothing was delivered.")]
+    previous_secret_until: Annotated[datetime | None, Field(description="Until then the secret before signs, too.")]
+    created_at: datetime
+    updated_at: datetime
+
+
+class EndpointSecretOut(EndpointOut):
+    secret: Annotated[str, Field(description="`whsec_...`: what deliveries are signed with. It is not shown again.")]
+
+
+class EndpointDeletionOut(Out):
+    webhook_endpoint_id: str
+    deliveries: Annotated[int, Field(description="Forgotten with it, sent or not.")]
+
+
+class AttemptOut(Out):
+    number: int
+    started_at: datetime
+    latency_ms: int
+    response_status: int | None
+    error: Annotated[str | None, Field(description="What went wrong where there was no answer.")]
+    excerpt: Annotated[str | None, Field(description="How the answer began: 1,000 bytes at most.")]
+
+
+class DeliveryOut(Out):
+    id: Annotated[str, Field(description="The `webhook-id`; it stays the same over all attempts.")]
+    endpoint_id: str
+    event: str
+    state: DeliveryState
+    attempts: int
+    next_attempt_at: datetime | None
+    response_status: Annotated[int | None, Field(description="Of the last attempt.")]
+    error: str | None
+    created_at: datetime
+    delivered_at: datetime | None
+
+
+class DeliveryWithAttemptsOut(DeliveryOut):
+    """`history`: the attempts, oldest first. One whose sender was killed is counted, and missing there."""
+
+    payload: dict[str, Any]
+    history: list[AttemptOut]
+
+    @classmethod
+    def of(cls, found: WebhookDelivery, attempts: Sequence[WebhookAttempt]) -> "DeliveryWithAttemptsOut":
+        history = [AttemptOut.model_validate(each) for each in attempts]
+        return cls(**DeliveryOut.model_validate(found).model_dump(), payload=json.loads(found.payload), history=history)
+
+
+class RedeliverIn(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    since: Annotated[AwareDatetime, AfterValidator(lambda given: given.astimezone(UTC))]
+
+
+class RedeliverOut(Out):
+    redelivered: int

@@ -1,0 +1,123 @@
+"""Webhooks: who is told of what. `endpoints` keeps receivers, `sending` delivers, `history` shows and repeats.
+
+Deliveries are rows written in the transaction that ends a job; a loop beside the dispatcher sends what is due.
+"""
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from footnote.ids import new_id
+from footnote.models import DocumentSequence, Job, JobCallback, Version, WebhookDelivery, WebhookEndpoint
+from footnote.tenants import scoped
+
+CHANNEL = "footnote_webhooks"  # Postgres NOTIFY channel that wakes whoever delivers
+
+
+@dataclass(frozen=True)
+class Receiver:
+    """An endpoint of the tenant or, without one, a callback_url."""
+
+    url: str
+    endpoint_id: str | None = None
+
+
+async def subscribe(session: AsyncSession, job: Job, url: str) -> None:
+    """Asks for `url` to be told when the job ends; at once, if it has succeeded already."""
+    await session.execute(
+        insert(JobCallback).values(job_id=job.id, url=url, tenant_id=job.tenant_id).on_conflict_do_nothing()
+    )
+    if job.state == "succeeded":
+        await _tell(session, job.id, "document.ready", [Receiver(url)])
+
+
+async def enqueue(session: AsyncSession, job_ids: Sequence[str], event: str) -> None:
+    """Queues the event for the endpoints of the jobs' tenant and for who asked to be told; once per run and receiver.
+
+    Endpoints do not hear of what is only made anew: nobody did anything.
+    """
+    asked = select(Job.id, Job.tenant_id, Job.anew, JobCallback.url).where(Job.id.in_(job_ids)).order_by(Job.id)
+    rows = (await session.execute(asked.outerjoin(JobCallback, JobCallback.job_id == Job.id))).all()
+    endpoints = {tenant_id: await listening(session, tenant_id, event) for tenant_id in {row.tenant_id for row in rows}}
+    receivers: dict[str, list[Receiver]] = {}
+    for job_id, tenant_id, anew, url in rows:
+        told = receivers.setdefault(job_id, [] if anew else list(endpoints[tenant_id]))
+        told += [Receiver(url)] if url else []
+    for job_id, told in receivers.items():
+        await _tell(session, job_id, event, told)
+
+
+async def document_deleted(session: AsyncSession, tenant_id: str, job_ids: Sequence[str]) -> None:
+    """Before a document's jobs are gone: tells every receiver of any of them, once, and drops what was delivered."""
+    newest = max(job_ids, default=None)
+    if newest is None:
+        return
+    urls = await session.scalars(select(JobCallback.url).where(JobCallback.job_id.in_(job_ids)).distinct())
+    receivers = [*await listening(session, tenant_id, "document.deleted"), *map(Receiver, urls)]
+    await _tell(session, newest, "document.deleted", receivers)
+    over = WebhookDelivery.job_id.in_(job_ids) & (WebhookDelivery.state != "pending")
+    await session.execute(delete(WebhookDelivery).where(over))
+
+
+async def listening(session: AsyncSession, tenant_id: str, event: str) -> list[Receiver]:
+    """The tenant's endpoints that are told of the event; they stay until the transaction ends."""
+    wanted = WebhookEndpoint.events.overlap(["*", event]) & WebhookEndpoint.disabled_at.is_(None)
+    held = scoped(WebhookEndpoint, tenant_id).where(wanted).order_by(WebhookEndpoint.id)
+    found = await session.scalars(held.with_for_update(read=True, key_share=True))
+    return [Receiver(each.url, each.id) for each in found]
+
+
+async def queue(
+    session: AsyncSession,
+    tenant_id: str,
+    job_id: str,
+    run: int,
+    event: str,
+    receivers: Iterable[Receiver],
+    data: dict[str, Any],
+) -> None:
+    """One delivery for each receiver, however often it is asked for."""
+    payload = json.dumps({"type": event, "timestamp": datetime.now(UTC).isoformat(), "data": data})
+    about = {"tenant_id": tenant_id, "job_id": job_id, "run": run, "event": event, "payload": payload}
+    rows = [about | vars(each) | {"id": new_id("whd")} for each in receivers]
+    await session.execute(insert(WebhookDelivery).values(rows).on_conflict_do_nothing())
+    await wake_sender(session)
+
+
+async def wake_sender(session: AsyncSession) -> None:
+    await session.execute(select(func.pg_notify(CHANNEL, "")))
+
+
+async def _tell(session: AsyncSession, job_id: str, event: str, receivers: Sequence[Receiver]) -> None:
+    if not receivers:
+        return
+    found = select(Job, Version).join(Version, Version.id == Job.version_id).where(Job.id == job_id)
+    job, version = (await session.execute(found.execution_options(populate_existing=True))).one()
+    data = _data(event, job, version) | {"sequence": await _next_number(session, job)}
+    await queue(session, job.tenant_id, job.id, job.run, event, receivers, data)
+
+
+def _data(event: str, job: Job, version: Version) -> dict[str, Any]:
+    error = {"code": job.error_code, "message": job.error_message} if event == "document.failed" else None
+    return {
+        "document_id": job.document_id,
+        "job_id": job.id,
+        "version": version.number,
+        "filename": version.filename,
+        "pages": version.pages,
+        "chunks": version.chunks,
+        "error": error,
+    }
+
+
+async def _next_number(session: AsyncSession, job: Job) -> int:
+    """Of the document's events; greater than that of any event before."""
+    first = insert(DocumentSequence).values(document_id=job.document_id, tenant_id=job.tenant_id, last=1)
+    again = first.on_conflict_do_update(index_elements=["document_id"], set_={"last": DocumentSequence.last + 1})
+    return (await session.scalars(again.returning(DocumentSequence.last))).one()

@@ -1,0 +1,157 @@
+"""Registered receivers: made, changed, given another secret, disabled by themselves when nobody is there."""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+from sqlalchemy import CursorResult, delete, func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from footnote.clock import from_now
+from footnote.errors import Conflict, NotFound
+from footnote.ids import new_id
+from footnote.models import WebhookDelivery, WebhookEndpoint
+from footnote.settings import Settings
+from footnote.telemetry import log
+from footnote.tenants import new_webhook_secret, scoped
+from footnote.webhooks import Receiver, queue, wake_sender
+
+Event = Literal[
+    "*",
+    "document.ready",
+    "document.failed",
+    "document.cancelled",
+    "document.deleted",
+    "query_batch.completed",
+    "query_batch.cancelled",
+]
+TEST = "endpoint.test"
+MOST = 50  # of a tenant
+OVERLAP_SECONDS = 24 * 3600.0  # in which the secret before the newest still signs
+DISABLED = "The endpoint was disabled."
+
+
+async def create(
+    session: AsyncSession, tenant_id: str, url: str, events: Sequence[str], description: str | None
+) -> WebhookEndpoint:
+    """Raises Conflict when there are too many. The caller has checked the URL."""
+    counted = scoped(WebhookEndpoint, tenant_id).with_only_columns(func.count())
+    if (await session.scalar(counted) or 0) >= MOST:
+        raise Conflict("too_many_webhook_endpoints", f"A tenant may have {MOST} webhook endpoints.")
+    endpoint = WebhookEndpoint(
+        id=new_id("whe"),
+        tenant_id=tenant_id,
+        url=url,
+        events=list(events),
+        description=description,
+        secret=new_webhook_secret(),
+    )
+    session.add(endpoint)
+    await session.flush()
+    await session.refresh(endpoint)
+    return endpoint
+
+
+async def get(session: AsyncSession, tenant_id: str, endpoint_id: str, *, locked: bool = False) -> WebhookEndpoint:
+    """Raises NotFound."""
+    query = scoped(WebhookEndpoint, tenant_id).where(WebhookEndpoint.id == endpoint_id)
+    endpoint = await session.scalar(query.with_for_update(key_share=True) if locked else query)
+    if endpoint is None:
+        raise NotFound("webhook_endpoint_not_found", f"There is no webhook endpoint {endpoint_id!r}.")
+    return endpoint
+
+
+async def page_of(
+    session: AsyncSession, tenant_id: str, *, limit: int, before: str | None
+) -> Sequence[WebhookEndpoint]:
+    """Newest first, from before the cursor on."""
+    query = scoped(WebhookEndpoint, tenant_id).order_by(WebhookEndpoint.id.desc()).limit(limit)
+    return (await session.scalars(query.where(WebhookEndpoint.id < before) if before else query)).all()
+
+
+async def change(session: AsyncSession, tenant_id: str, endpoint_id: str, given: dict[str, Any]) -> WebhookEndpoint:
+    """Sets what is given of url, events, description and enabled. Raises NotFound.
+
+    What is waiting goes to the new URL; it fails when the endpoint is disabled, and can be asked for again later.
+    """
+    endpoint = await get(session, tenant_id, endpoint_id, locked=True)
+    enabled = given.pop("enabled", None)
+    for name, value in given.items():
+        setattr(endpoint, name, value)
+    endpoint.updated_at = func.now()
+    if enabled:
+        endpoint.disabled_at = endpoint.disabled_reason = endpoint.failing_since = None
+    await session.flush()
+    if enabled is False and endpoint.disabled_at is None:
+        await _disable(session, endpoint_id, "requested")
+    await session.refresh(endpoint)
+    return endpoint
+
+
+async def rotate(session: AsyncSession, tenant_id: str, endpoint_id: str) -> WebhookEndpoint:
+    """Gives the endpoint another secret; the one before signs, too, for a day. Raises NotFound."""
+    endpoint = await get(session, tenant_id, endpoint_id, locked=True)
+    endpoint.previous_secret, endpoint.previous_secret_until = endpoint.secret, from_now(OVERLAP_SECONDS)
+    endpoint.secret = new_webhook_secret()
+    endpoint.updated_at = func.now()
+    await session.flush()
+    await session.refresh(endpoint)
+    return endpoint
+
+
+async def remove(session: AsyncSession, tenant_id: str, endpoint_id: str) -> int:
+    """With its deliveries, sent or not; how many those were. Raises NotFound."""
+    endpoint = await get(session, tenant_id, endpoint_id, locked=True)
+    gone = await session.execute(delete(WebhookDelivery).where(WebhookDelivery.endpoint_id == endpoint.id))
+    assert isinstance(gone, CursorResult)
+    await session.delete(endpoint)
+    await session.flush()
+    return gone.rowcount
+
+
+async def queue_test(session: AsyncSession, endpoint: WebhookEndpoint) -> str:
+    """The id of a delivery that tells of nothing. It is sent once, to disabled endpoints, too."""
+    test_id = new_id("tst")
+    data = {"webhook_endpoint_id": endpoint.id}
+    await queue(session, endpoint.tenant_id, test_id, 1, TEST, [Receiver(endpoint.url, endpoint.id)], data)
+    return (await session.scalars(select(WebhookDelivery.id).where(WebhookDelivery.job_id == test_id))).one()
+
+
+# -- what the deliveries tell --------------------------------------------------------------------------------
+
+
+async def succeeded(session: AsyncSession, endpoint_id: str) -> None:
+    """If it did not answer before, what waited for it goes out now."""
+    back = update(WebhookEndpoint).where(WebhookEndpoint.id == endpoint_id, WebhookEndpoint.failing_since.is_not(None))
+    if await session.scalar(back.values(failing_since=None).returning(WebhookEndpoint.id)):
+        waiting = (WebhookDelivery.endpoint_id == endpoint_id) & (WebhookDelivery.state == "pending")
+        free = func.coalesce(WebhookDelivery.held_until, func.now()) <= func.now()
+        await session.execute(update(WebhookDelivery).where(waiting, free).values(next_attempt_at=func.now()))
+        await wake_sender(session)
+
+
+async def failed(session: AsyncSession, settings: Settings, endpoint_id: str, *, gone: bool, last: bool) -> bool:
+    """Disables it if it is gone, or if nothing was delivered for days until a `last` attempt; whether it is enabled."""
+    patience = from_now(-settings.webhook_disable_days * 24 * 3600.0)
+    noted = await session.execute(
+        update(WebhookEndpoint)
+        .where(WebhookEndpoint.id == endpoint_id, WebhookEndpoint.disabled_at.is_(None))
+        .values(failing_since=func.coalesce(WebhookEndpoint.failing_since, func.now()))
+        .returning((WebhookEndpoint.failing_since < patience).label("for_long"))
+    )
+    row = noted.one_or_none()
+    if row is None:  # deleted, or disabled already
+        return False
+    if gone or (last and row.for_long):
+        await _disable(session, endpoint_id, "gone" if gone else "failing")
+        return False
+    return True
+
+
+async def _disable(session: AsyncSession, endpoint_id: str, reason: str) -> None:
+    """The caller holds the endpoint."""
+    disabled = update(WebhookEndpoint).where(WebhookEndpoint.id == endpoint_id)
+    await session.execute(disabled.values(disabled_at=func.now(), disabled_reason=reason))
+    waiting = (WebhookDelivery.endpoint_id == endpoint_id) & (WebhookDelivery.state == "pending")
+    over = {"state": "failed", "next_attempt_at": None, "error": DISABLED}
+    await session.execute(update(WebhookDelivery).where(waiting).values(**over))
+    log.warning("webhook endpoint disabled", endpoint_id=endpoint_id, reason=reason)

@@ -1,0 +1,84 @@
+"""What was sent to an endpoint and how that went: listed, looked at, sent again, forgotten."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from footnote.clock import from_now
+from footnote.errors import Conflict, NotFound
+from footnote.models import WebhookAttempt, WebhookDelivery, WebhookEndpoint
+from footnote.tenants import scoped
+from footnote.webhooks import endpoints, wake_sender
+
+
+async def page_of(
+    session: AsyncSession, endpoint: WebhookEndpoint, *, limit: int, before: str | None, state: str | None
+) -> Sequence[WebhookDelivery]:
+    """Newest first, from before the cursor on."""
+    query = scoped(WebhookDelivery, endpoint.tenant_id).where(WebhookDelivery.endpoint_id == endpoint.id)
+    if before:
+        query = query.where(WebhookDelivery.id < before)
+    if state:
+        query = query.where(WebhookDelivery.state == state)
+    return (await session.scalars(query.order_by(WebhookDelivery.id.desc()).limit(limit))).all()
+
+
+async def get(session: AsyncSession, endpoint: WebhookEndpoint, delivery_id: str) -> WebhookDelivery:
+    """Raises NotFound."""
+    query = scoped(WebhookDelivery, endpoint.tenant_id).where(WebhookDelivery.endpoint_id == endpoint.id)
+    delivery = await session.scalar(query.where(WebhookDelivery.id == delivery_id))
+    if delivery is None:
+        raise NotFound("webhook_delivery_not_found", f"The endpoint has no delivery {delivery_id!r}.")
+    return delivery
+
+
+async def attempts(session: AsyncSession, delivery: WebhookDelivery) -> Sequence[WebhookAttempt]:
+    """Oldest first."""
+    query = scoped(WebhookAttempt, delivery.tenant_id).where(WebhookAttempt.delivery_id == delivery.id)
+    return (await session.scalars(query.order_by(WebhookAttempt.number))).all()
+
+
+_AGAIN: dict[str, Any] = {
+    "state": "pending",
+    "attempts_before": WebhookDelivery.attempts,
+    "next_attempt_at": func.greatest(func.now(), WebhookDelivery.held_until),
+    "delivered_at": None,
+}
+
+
+async def redeliver(session: AsyncSession, tenant_id: str, endpoint_id: str, delivery_id: str) -> WebhookDelivery:
+    """Sends it once more, under the same id, whatever became of it; on a new schedule. Raises NotFound, Conflict."""
+    endpoint = await _enabled(session, tenant_id, endpoint_id)
+    delivery = await get(session, endpoint, delivery_id)
+    await session.execute(update(WebhookDelivery).where(WebhookDelivery.id == delivery.id).values(_AGAIN))
+    await wake_sender(session)
+    await session.refresh(delivery)
+    return delivery
+
+
+async def redeliver_failed(session: AsyncSession, tenant_id: str, endpoint_id: str, since: datetime) -> int:
+    """Sends again what was queued since then and failed; how many. Raises NotFound, Conflict."""
+    endpoint = await _enabled(session, tenant_id, endpoint_id)
+    failed = (WebhookDelivery.endpoint_id == endpoint.id) & (WebhookDelivery.state == "failed")
+    sent = (WebhookDelivery.created_at >= since) & (WebhookDelivery.event != endpoints.TEST)
+    again = update(WebhookDelivery).where(failed, sent).values(_AGAIN).returning(WebhookDelivery.id)
+    found = (await session.scalars(again)).all()
+    await wake_sender(session)
+    return len(found)
+
+
+async def _enabled(session: AsyncSession, tenant_id: str, endpoint_id: str) -> WebhookEndpoint:
+    endpoint = await endpoints.get(session, tenant_id, endpoint_id, locked=True)
+    if endpoint.disabled_at:
+        raise Conflict("webhook_endpoint_disabled", "The endpoint is disabled; enable it first.")
+    return endpoint
+
+
+async def purge(session: AsyncSession, days: float) -> None:
+    """Forgets what was queued so long ago, unless it is still to be sent. What somebody else holds waits a turn."""
+    over = (WebhookDelivery.state != "pending") & (WebhookDelivery.created_at < from_now(-days * 24 * 3600.0))
+    old = select(WebhookDelivery.id).where(over).with_for_update(skip_locked=True)
+    await session.execute(delete(WebhookDelivery).where(WebhookDelivery.id.in_(old)))
