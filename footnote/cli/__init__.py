@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from footnote.cli import asking, collections, conversations, documents, jobs, keys, processes, sync, usage
+from footnote.cli import asking, collections, conversations, documents, jobs, keys, processes, sync, usage, webhooks
 from footnote.errors import FootnoteError
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ jobs.register(app)
 asking.register(app)
 conversations.register(app)
 usage.register(app)
+webhooks.register(app)
 keys.register(app)
 processes.register(app)
 
