@@ -7,7 +7,7 @@ EVAL_DATA ?= .footnote-eval
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help up test check bench bench-vectors faults hostile clean docker-check docs eval live
+.PHONY: help security up test check bench bench-vectors faults hostile clean docker-check docs eval live
 
 help:  ## Show this help
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "  %-14s %s\n", $$1, $$2 }'
@@ -54,6 +54,9 @@ hostile: $(VENV)/.dev  ## Throw hostile files at the running product, and see wh
 live: $(VENV)/.dev  ## Ask the real providers whose keys are in the environment, for FOOTNOTE_LIVE_MAX_USD at most (0.05)
 	$(BIN)/python -m pytest -m live tests/live
 
+security: $(VENV)/.security  ## Throw naughty strings, broken requests and Schemathesis at the running product (10 minutes)
+	$(BIN)/python -m scripts.security $(SECURITY)
+
 clean:  ## Remove what was installed; data in .footnote stays
 	rm -rf $(VENV) *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
@@ -79,4 +82,9 @@ $(VENV)/.dev: $(VENV)/.local requirements/dev.txt
 $(VENV)/.eval: $(VENV)/.dev requirements/eval.txt
 	@echo "Installing the baselines ..."
 	@$(INSTALL) -r requirements/eval.txt
+	@touch $@
+
+$(VENV)/.security: $(VENV)/.dev requirements/security.txt
+	@echo "Installing Schemathesis ..."
+	@$(INSTALL) -r requirements/security.txt
 	@touch $@

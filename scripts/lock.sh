@@ -21,6 +21,8 @@ compile base.txt pyproject.toml --constraint requirements/dev.txt
 
 # The baselines of `make eval` alone, on top of the others.
 compile eval.txt --group pyproject.toml:eval --constraint requirements/dev.txt "$@"
+# The same for `make security`.
+compile security.txt --group pyproject.toml:security --constraint requirements/dev.txt "$@"
 
 # What builds Footnote's own wheel, for installations that forbid unlocked downloads.
 compile build.txt requirements/build.in --constraint requirements/dev.txt
