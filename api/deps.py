@@ -6,7 +6,7 @@ from fastapi import Depends, Header, Query, Request, Security
 from fastapi.security import HTTPBearer
 from pydantic import AfterValidator
 
-from footnote import keys, rates, text
+from footnote import keys, rates, text, tokens
 from footnote.door_settings import RouteClass
 from footnote.errors import Forbidden
 from footnote.keys import Principal
@@ -37,13 +37,14 @@ async def _principal(rt: RuntimeDep, request: Request, _shown_in_docs: Annotated
     if kind.lower() != "bearer":
         presented = request.headers.get("x-api-key", "")
     async with rt.transaction() as session:
-        return await keys.verify(session, presented.strip())
+        verify = tokens.verify if tokens.looks_like_one(presented) else keys.verify
+        return await verify(session, presented.strip())
 
 
 class _Door:
     """Lets a caller in who has the scope, and has not asked too often; if it `costs`, one with money left."""
 
-    def __init__(self, scope: str, route_class: RouteClass, *, costs: bool = False) -> None:
+    def __init__(self, scope: str | None, route_class: RouteClass, *, costs: bool = False) -> None:
         self.scope = scope
         self.route_class = route_class
         self.costs = costs
@@ -51,7 +52,7 @@ class _Door:
     async def __call__(
         self, request: Request, rt: RuntimeDep, principal: Annotated[Principal, Depends(_principal)]
     ) -> Principal:
-        if not principal.may(self.scope):
+        if self.scope is not None and not principal.may(self.scope):
             raise Forbidden("missing_scope", f"The API key lacks the scope {self.scope!r}.")
         await self._keep_pace(request, rt, principal)
         if self.costs and principal.budget:
@@ -74,6 +75,7 @@ class _Door:
             raise rates.refusal(standing, self.route_class)
 
 
+Anyone = Annotated[Principal, Depends(_Door(None, "write"))]
 Reader = Annotated[Principal, Depends(_Door("read", "read"))]
 Asker = Annotated[Principal, Depends(_Door("read", "query", costs=True))]
 Writer = Annotated[Principal, Depends(_Door("write", "write"))]

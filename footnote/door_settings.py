@@ -32,6 +32,9 @@ class DoorSettings(BaseSettings):
     queries_per_minute: int = env(
         "FOOTNOTE_QUERIES_PER_MINUTE", 3000, "Searches and questions a minute with one API key.", ge=0
     )
+    token_seconds: int = env(
+        "FOOTNOTE_TOKEN_SECONDS", 1800, "How long a token of `POST /v1/tokens` is good.", ge=10, le=86_400
+    )
     cors_origins: str | None = env(
         "FOOTNOTE_CORS_ORIGINS",
         None,

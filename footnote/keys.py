@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -47,6 +47,7 @@ class Principal:
     expires_at: datetime | None = None
     rates: Mapping[str, int] = field(default_factory=dict)  # requests a minute, where not as configured
     budget: Budget = Budget()
+    by_token: bool = False  # made for the key
 
     def may(self, scope: str) -> bool:
         return scope in self.scopes or "admin" in self.scopes
@@ -124,28 +125,33 @@ async def revoke(session: AsyncSession, tenant_id: str, key_id: str) -> ApiKey:
 
 async def verify(session: AsyncSession, presented: str) -> Principal:
     """Raises Unauthenticated, alike for unknown, wrong, expired and revoked keys."""
-    refused = Unauthenticated("invalid_api_key", "The API key is missing, unknown, expired or revoked.")
     kind, _, rest = presented.partition("_")
     prefix, _, secret = rest.partition("_")
     if kind != "fn" or not (prefix.isascii() and prefix.isalnum()) or not secret:
-        raise refused
-    found = (await session.execute(select(ApiKey, func.now()).where(ApiKey.prefix == prefix, _GOOD))).one_or_none()
+        raise refusal()
+    found = (await session.execute(select(ApiKey, func.now()).where(ApiKey.prefix == prefix, GOOD))).one_or_none()
     # Always compare, so that an unknown prefix takes as long as a wrong secret.
     kept = found[0].secret_sha256 if found else bytes(32)
     if not hmac.compare_digest(kept, _digest(secret)) or found is None:
-        raise refused
-    return await _principal(session, *found)
+        raise refusal()
+    return await principal_of(session, *found)
 
 
-_GOOD = ApiKey.revoked_at.is_(None) & or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.now())
+def refusal() -> Unauthenticated:
+    """The one answer, whatever is wrong with a key or a token."""
+    return Unauthenticated("invalid_api_key", "The API key is missing, unknown, expired or revoked.")
 
 
-async def _principal(session: AsyncSession, key: ApiKey, now: datetime) -> Principal:
-    """Also notes that the key is used."""
+GOOD = ApiKey.revoked_at.is_(None) & or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.now())
+
+
+async def principal_of(session: AsyncSession, key: ApiKey, now: datetime, **narrower: Any) -> Principal:
+    """Who has the key, or what was made for it; notes that it is used."""
     if key.last_used_at is None or now - key.last_used_at > USE_NOTED:
         await _note_use(session, key.id)
     budget = Budget(key.budget_usd, key.budget_tokens)
-    return Principal(key.tenant_id, key.id, frozenset(key.scopes), key.expires_at, key.rates, budget)
+    whole = Principal(key.tenant_id, key.id, frozenset(key.scopes), key.expires_at, key.rates, budget)
+    return replace(whole, **narrower)
 
 
 async def _note_use(session: AsyncSession, key_id: str) -> None:

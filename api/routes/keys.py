@@ -1,18 +1,19 @@
-"""API keys: made, listed, revoked."""
+"""API keys: made, listed, revoked; and tokens for them."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
 
-from api.deps import Admin, Cursor, Limit, Plain, RuntimeDep
+from api.deps import Admin, Anyone, Cursor, Limit, Plain, RuntimeDep
 from api.schemas.common import PageOf
 from api.schemas.keys import KeyIn, KeyOut, NewKeyOut
-from footnote import keys
+from api.schemas.tokens import TokenIn, TokenOut
+from footnote import keys, tokens
 
-router = APIRouter(prefix="/v1/keys", tags=["keys"])
+router = APIRouter(prefix="/v1", tags=["keys"])
 
 
-@router.post("", status_code=201, operation_id="keys_create")
+@router.post("/keys", status_code=201, operation_id="keys_create")
 async def create(body: KeyIn, response: Response, rt: RuntimeDep, caller: Admin) -> NewKeyOut:
     """The `secret` is shown this once. A key may do nothing that the one that makes it may not."""
     async with rt.transaction() as session:
@@ -24,7 +25,7 @@ async def create(body: KeyIn, response: Response, rt: RuntimeDep, caller: Admin)
     return NewKeyOut.model_validate({**NewKeyOut.fields_of(key), "secret": secret})
 
 
-@router.get("", operation_id="keys_list")
+@router.get("/keys", operation_id="keys_list")
 async def list_keys(rt: RuntimeDep, caller: Admin, limit: Limit = 50, cursor: Cursor = None) -> PageOf[KeyOut]:
     """Keys, newest first, those revoked or expired among them."""
     async with rt.transaction() as session:
@@ -33,8 +34,21 @@ async def list_keys(rt: RuntimeDep, caller: Admin, limit: Limit = 50, cursor: Cu
     return PageOf(data=[KeyOut.of(each) for each in found[:limit]], next_cursor=more)
 
 
-@router.delete("/{key_id}", operation_id="keys_revoke")
+@router.delete("/keys/{key_id}", operation_id="keys_revoke")
 async def revoke(key_id: Annotated[Plain, Path(max_length=64)], rt: RuntimeDep, caller: Admin) -> KeyOut:
     """Ends the key: it is refused from now on, everywhere. Asked again: the same."""
     async with rt.transaction() as session:
         return KeyOut.of(await keys.revoke(session, caller.tenant_id, key_id))
+
+
+@router.post("/tokens", status_code=201, operation_id="tokens_create")
+async def create_token(response: Response, rt: RuntimeDep, caller: Anyone, body: TokenIn | None = None) -> TokenOut:
+    """A token for the key that asks: with the same scopes or fewer, for a short while, and never longer than the key.
+
+    For what must not hold a key: a browser, a job. Made with a key only, not with a token.
+    """
+    seconds = rt.settings.token_seconds
+    async with rt.transaction() as session:
+        made, scopes, ends = await tokens.issue(session, caller, body.scopes if body else None, seconds)
+    response.headers["Cache-Control"] = "no-store"
+    return TokenOut.model_validate({"access_token": made, "scopes": scopes, "expires_at": ends})

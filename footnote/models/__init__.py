@@ -19,7 +19,7 @@ from footnote.models.documents import (
 )
 from footnote.models.jobs import Job, JobStep, Pause
 from footnote.models.stored import Artifact, DirectUpload, PagePicture, UnownedObject
-from footnote.models.tenancy import ApiKey, IdempotencyKey, Tenant
+from footnote.models.tenancy import ApiKey, IdempotencyKey, SigningKey, Tenant
 from footnote.models.usage import UsageOfDay
 from footnote.models.webhooks import DocumentSequence, JobCallback, WebhookAttempt, WebhookDelivery, WebhookEndpoint
 
@@ -51,6 +51,7 @@ __all__ = [
     "Pause",
     "QueryBatch",
     "QueryBatchItem",
+    "SigningKey",
     "Tenant",
     "UnownedObject",
     "UsageOfDay",

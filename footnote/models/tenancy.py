@@ -38,6 +38,16 @@ class ApiKey(Base):
     budget_tokens: Mapped[int | None] = mapped_column(BigInteger)
 
 
+class SigningKey(Base):
+    """What tokens are signed with; no tenant's. In plain: who reads the database reads the documents, too."""
+
+    __tablename__ = "signing_key"
+
+    id: Mapped[str] = id_()
+    secret: Mapped[bytes] = mapped_column(LargeBinary)
+    created_at: Mapped[datetime] = now()
+
+
 class IdempotencyKey(Base):
     """A request that must be done once: held while it is in flight, then kept with its reply for a day."""
 
