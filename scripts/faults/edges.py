@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import numpy as np
+from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
 from scripts.faults import processes
 
@@ -54,6 +55,45 @@ class Receiver:
     def answer(self, headers: Headers, body: Any, _ports: Ports) -> Any:
         self.ids[body["data"]["job_id"], body["type"]].add(headers["webhook-id"])
         return {}
+
+
+class Endpoints:
+    """Registered receivers, one for each path; each verifies what it gets by the library that its users have."""
+
+    def __init__(self) -> None:
+        self.answers: dict[str, list[int]] = {}  # statuses by path, the last one stays; 0: says nothing
+        self.secrets: dict[str, list[str]] = {}
+        self.got: dict[str, list[str]] = defaultdict(list)  # webhook ids by path, once for each attempt
+        self.taken: dict[str, list[str]] = defaultdict(list)  # of those that were answered with 2xx
+        self.forged = 0  # requests that any of the secrets did not verify
+        self._tries: dict[tuple[str, str], int] = defaultdict(int)
+
+    async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            first, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")[:-2]
+            headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+            status = self._status(first.split()[1], headers, await reader.readexactly(int(headers["content-length"])))
+            if status:
+                writer.write(f"HTTP/1.1 {status} Said\r\nContent-Length: 0\r\n\r\n".encode())
+                await writer.drain()
+            else:
+                await reader.read()
+        writer.close()
+
+    def _status(self, path: str, headers: Headers, body: bytes) -> int:
+        for secret in self.secrets[path]:
+            try:
+                Webhook(secret).verify(body, headers)
+            except WebhookVerificationError:
+                self.forged += 1
+        webhook_id = headers["webhook-id"]
+        answers, tried = self.answers[path], self._tries[path, webhook_id]
+        self._tries[path, webhook_id] += 1
+        self.got[path].append(webhook_id)
+        status = answers[min(tried, len(answers) - 1)]
+        if 200 <= status < 300:
+            self.taken[path].append(webhook_id)
+        return status
 
 
 class Provider:

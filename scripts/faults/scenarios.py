@@ -275,6 +275,60 @@ async def _throughput(on: Bench, sources: Iterator[corpus.Source], seconds: floa
     return (await checks.count(on.watch, done) - before) / took
 
 
+# -- told ----------------------------------------------------------------------------------------------------
+
+HOUR_NEARER = (
+    "UPDATE webhook_delivery SET next_attempt_at = next_attempt_at - interval '1 hour' WHERE held_until IS NULL"
+)
+ENDPOINTS = {"/fails": [503, 503, 503, 200], "/gone": [410], "/rotated": [200], "/silent": [0], "/away": [503]}
+
+
+async def webhooks(options: Options) -> Report:
+    """Receivers that fail, are gone, away or silent get what they must, and nobody waits for another of them."""
+    report = Report("webhooks: receivers that fail, and a dispatcher that is killed")
+    sources, receivers = corpus.sources(options.seed, 20, (1, 1)), edges.Endpoints()
+    receivers.answers = {path: list(answers) for path, answers in ENDPOINTS.items()}
+    server = await asyncio.start_server(receivers.connected, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server, bench(options, FOOTNOTE_WEBHOOK_TIMEOUT_SECONDS="2") as on:
+        ids = {path: await _register(on, receivers, url, path) for path in ENDPOINTS}
+        answer = await on.load.client.post(f"/v1/webhook_endpoints/{ids['/rotated']}/rotate")
+        receivers.secrets["/rotated"].append(answer.json()["secret"])
+        await on.load.upload_all(sources, 10)
+
+        async def all_taken(path: str) -> bool:
+            return len(set(receivers.taken[path])) == len(sources)
+
+        await until(lambda: all_taken("/rotated"), 120, "everything arrived where nothing is wrong")
+        pending = await checks.count(on.watch, WAITING, ids["/silent"])
+        report.exactly("told meanwhile, at a receiver beside one that is silent", 20, len(receivers.taken["/rotated"]))
+        report.exactly("deliveries that still wait for the silent one", 20, pending)
+        await Faults(on.stack, on.watch, options.seed).end("dispatcher", signal.SIGKILL)
+        for path in ("/fails", "/away"):
+            if path == "/away":
+                receivers.answers[path] = [200]
+
+            async def sooner(path: str = path) -> bool:
+                await checks.rows(on.watch, HOUR_NEARER)
+                return await all_taken(path)
+
+            await until(sooner, 120, f"{path} took everything")
+            report.exactly(f"{path}: taken more than once", 0, len(receivers.taken[path]) - len(sources))
+        tries = {receivers.got["/fails"].count(each) for each in receivers.taken["/fails"]}
+        report.exactly("/fails: attempts at each, three of them refused", {4}, tries)
+        told = (await on.load.client.get(f"/v1/webhook_endpoints/{ids['/gone']}")).json()
+        report.exactly("/gone", "gone", told["disabled_reason"])
+        report.exactly("signatures that a secret did not verify", 0, receivers.forged)
+    return report
+
+
+async def _register(on: Bench, receivers: edges.Endpoints, url: str, path: str) -> str:
+    body = {"url": url + path, "events": ["document.ready"]}
+    made = (await on.load.client.post("/v1/webhook_endpoints", json=body)).raise_for_status().json()
+    receivers.secrets[path] = [made["secret"]]
+    return str(made["id"])
+
+
 async def soak(options: Options) -> Report:
     """Memory stays flat and the broker's queue short."""
     report = Report("soak: 2,000 small documents")
@@ -303,5 +357,6 @@ SCENARIOS = {
     "rolling": rolling,
     "deletes": deletes,
     "poison": poison,
+    "webhooks": webhooks,
     "soak": soak,
 }
