@@ -277,9 +277,10 @@ async def _throughput(on: Bench, sources: Iterator[corpus.Source], seconds: floa
 
 # -- told ----------------------------------------------------------------------------------------------------
 
-HOUR_NEARER = (
-    "UPDATE webhook_delivery SET next_attempt_at = next_attempt_at - interval '1 hour' WHERE held_until IS NULL"
-)
+HOUR_NEARER = """
+    UPDATE webhook_delivery SET next_attempt_at = next_attempt_at - interval '1 hour' WHERE held_until IS NULL
+"""
+WAITING = "SELECT count(*) FROM webhook_delivery WHERE endpoint_id = $1 AND state = 'pending'"
 ENDPOINTS = {"/fails": [503, 503, 503, 200], "/gone": [410], "/rotated": [200], "/silent": [0], "/away": [503]}
 
 
