@@ -9,6 +9,7 @@ from fastapi import Request
 from fastapi.responses import StreamingResponse
 from fastapi.sse import EventSourceResponse, format_sse_event
 from pydantic import BaseModel
+from starlette.types import Receive, Scope, Send
 
 from api.errors import problem_body, request_id_of
 from api.presence import while_there
@@ -16,7 +17,7 @@ from api.schemas.search import AnswerOut, CitationOut, SourcesOut
 from footnote import answering
 from footnote.answering import Citation, Delta, Done, Sources
 from footnote.errors import FootnoteError, Unavailable
-from footnote.telemetry import log, queries_total
+from footnote.telemetry import log
 
 STREAM: dict[int | str, dict[str, Any]] = {
     200: {
@@ -32,26 +33,29 @@ async def respond(events: AsyncGenerator[answering.Event, None], request: Reques
         return await while_there(request, collect(events))
     # The first event is awaited here, so that what fails before it is still a plain error response.
     first = await while_there(request, anext(events))
-    return StreamingResponse(
-        _sse(first, events, request_id_of(request)),
-        media_type=EventSourceResponse.media_type,
-        headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
-    )
+    return _Stream(first, events, request_id_of(request))
 
 
 async def collect(events: AsyncGenerator[answering.Event, None]) -> AnswerOut:
-    sources = Sources(())
-    async with aclosing(events):
-        async for event in events:
-            if isinstance(event, Sources):
-                sources = event
-            elif isinstance(event, Done):
-                queries_total.labels(event.answer_status).inc()
-                return _answer_out(event, sources)
-    raise Unavailable("provider_bad_response", "The answer broke off.")
+    return _answer_out(*await answering.whole(events))
 
 
-def _answer_out(done: Done, sources: Sources) -> AnswerOut:
+class _Stream(StreamingResponse):
+    """Server-sent events. A reader who leaves stops the model, before the first byte as well as while one is sent."""
+
+    media_type = EventSourceResponse.media_type
+
+    def __init__(self, first: answering.Event, events: AsyncGenerator[answering.Event, None], request_id: str) -> None:
+        headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+        super().__init__(_sse(first, events, request_id), headers=headers)
+        self._events = events
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with aclosing(self._events):
+            await super().__call__(scope, receive, send)
+
+
+def _answer_out(sources: Sources, done: Done) -> AnswerOut:
     return AnswerOut.model_validate({**vars(done), **vars(sources)})
 
 
@@ -65,8 +69,6 @@ async def _sse(
         while event is not None:
             if isinstance(event, Sources):
                 sources = event
-            if isinstance(event, Done):
-                queries_total.labels(event.answer_status).inc()
             yield _frame(event, sources)
             event = await anext(events, None)
     except Exception as error:
@@ -74,8 +76,6 @@ async def _sse(
         if known is not error:
             log.error("answer broke off", exc_info=error)
         yield format_sse_event(event="error", data_str=json.dumps(problem_body(request_id, known)))
-    finally:
-        await events.aclose()  # a reader who left stops the model
 
 
 def _frame(event: answering.Event, sources: Sources) -> bytes:
@@ -89,7 +89,7 @@ def _frame(event: answering.Event, sources: Sources) -> bytes:
         case Citation():
             name, body = "citation", CitationOut.model_validate(event)
         case Done():
-            name, body = "done", _answer_out(event, sources)
+            name, body = "done", _answer_out(sources, event)
     return format_sse_event(event=name, data_str=body.model_dump_json())
 
 

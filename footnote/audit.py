@@ -27,9 +27,9 @@ class Finding:
 
 
 _USED_ONE_THAT_IS_GONE = (
-    "EXISTS (SELECT FROM unnest(document_ids) AS used(id) WHERE NOT EXISTS "
-    "(SELECT FROM document WHERE document.id = used.id))"
+    "EXISTS (SELECT FROM {} AS used(id) WHERE NOT EXISTS (SELECT FROM document WHERE document.id = used.id))"
 )
+_ONE_OF_THEM_IS_GONE = _USED_ONE_THAT_IS_GONE.format("unnest(document_ids)")
 # Rows that no transaction of ours leaves behind: (table, what is shown, condition).
 _LEFTOVERS = {
     "chunk_without_version": (
@@ -50,8 +50,13 @@ _LEFTOVERS = {
         "AND NOT EXISTS (SELECT FROM chunk WHERE chunk.tenant_id = embedding.tenant_id "
         "AND chunk.space_id = embedding.space_id AND chunk.text_sha256 = embedding.text_sha256)",
     ),
-    "answer_without_document": ("message", "id", _USED_ONE_THAT_IS_GONE),
-    "result_without_document": ("query_batch_item", "batch_id", _USED_ONE_THAT_IS_GONE),
+    "answer_without_document": ("message", "id", _ONE_OF_THEM_IS_GONE),
+    "result_without_document": ("query_batch_item", "batch_id", _ONE_OF_THEM_IS_GONE),
+    "cached_answer_without_document": (
+        "cached_answer",
+        "id",
+        _USED_ONE_THAT_IS_GONE.format("jsonb_array_elements_text(answer -> 'document_ids')"),
+    ),
 }
 
 _INCOMPLETE = text(

@@ -6,7 +6,7 @@ from sqlalchemy import CursorResult, delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote.models import CachedAnswer, CollectionRevision
+from footnote.models import CachedAnswer, Collection, CollectionRevision
 from footnote.tenants import scoped
 
 
@@ -37,9 +37,13 @@ async def changed(session: AsyncSession, tenant_id: str, collection_ids: Iterabl
 async def hold(session: AsyncSession, tenant_id: str, expected: Mapping[str, int]) -> bool:
     """Whether the collections are still at these revisions; if so, they stay there until the transaction ends."""
     ids = sorted(expected)
-    # A row that is not there could not be held.
-    rows = [{"collection_id": each, "tenant_id": tenant_id} for each in ids]
-    await session.execute(insert(CollectionRevision).values(rows).on_conflict_do_nothing())
+    # A row that is not there could not be held. A collection may be gone since it was looked into.
+    known = select(CollectionRevision.collection_id).where(CollectionRevision.collection_id.in_(ids))
+    new = scoped(Collection, tenant_id).where(Collection.id.in_(ids), Collection.id.not_in(known))
+    new = new.order_by(Collection.id).with_for_update(read=True, key_share=True)
+    columns = new.with_only_columns(Collection.id, Collection.tenant_id)
+    added = insert(CollectionRevision).from_select(["collection_id", "tenant_id"], columns, include_defaults=False)
+    await session.execute(added.on_conflict_do_nothing())
     held = select(CollectionRevision).where(CollectionRevision.collection_id.in_(ids))
     held = held.order_by(CollectionRevision.collection_id).with_for_update(read=True)
     return {row.collection_id: row.revision for row in await session.scalars(held)} == dict(expected)

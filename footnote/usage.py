@@ -1,5 +1,6 @@
 """What tenants use, by day and key: documents, queries, tokens as providers count them, and what they cost."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -10,10 +11,12 @@ from sqlalchemy import ColumnElement, Date, cast, func, literal_column, select, 
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from footnote.errors import DatabaseAway
 from footnote.models import ApiKey, UsageOfDay
 from footnote.providers import Usage, Writer
 from footnote.runtime import Runtime
 from footnote.settings import Settings
+from footnote.telemetry import log
 
 Kind = Literal["document", "query", "embedding", "generation"]
 Group = Literal["day", "key", "model"]
@@ -72,11 +75,17 @@ async def record(session: AsyncSession, settings: Settings, tenant_id: str, key_
         await session.execute(row.on_conflict_do_update(constraint="pk_usage", set_=changes))
 
 
-async def record_query(rt: Runtime, tenant_id: str, key_id: str, *spent: Spent) -> None:
-    """In a transaction of its own, which nobody waits for the disk for: a crash loses the counts of a moment."""
-    async with rt.transaction() as session:
-        await session.execute(text("SET LOCAL synchronous_commit = off"))
-        await record(session, rt.settings, tenant_id, key_id, Spent("query"), *spent)
+async def record_apart(rt: Runtime, tenant_id: str, key_id: str, *spent: Spent) -> None:
+    """In a transaction of its own, which nobody waits for the disk for: a crash loses the counts of a moment.
+
+    So does a database that is away: what was found or answered is there all the same.
+    """
+    try:
+        async with rt.transaction() as session:
+            await session.execute(text("SET LOCAL synchronous_commit = off"))
+            await record(session, rt.settings, tenant_id, key_id, *spent)
+    except DatabaseAway:
+        log.warning("usage not counted", tenant_id=tenant_id, spent=[each.kind for each in spent])
 
 
 @dataclass(frozen=True)
@@ -100,7 +109,7 @@ async def this_month(session: AsyncSession, tenant_id: str, key_id: str | None =
 
 @dataclass
 class Bill:
-    """What one query has used so far; `writer` is the generator at work, until another says that it is."""
+    """What one question has used so far; `writer` is the generator at work, until another says that it is."""
 
     settings: Settings
     writer: Writer
@@ -117,7 +126,9 @@ class Bill:
         self.spent.append(Spent("generation", self.writer.provider, self.writer.model, *tokens))
 
     async def settle(self, rt: Runtime, tenant_id: str, key_id: str) -> None:
-        await record_query(rt, tenant_id, key_id, *self.spent)
+        """To its end, also where whoever asked has left."""
+        if self.spent:
+            await asyncio.shield(record_apart(rt, tenant_id, key_id, *self.spent))
 
 
 async def report(

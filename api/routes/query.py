@@ -12,6 +12,7 @@ from api.schemas.questions import QueryIn, SearchIn
 from api.schemas.search import AnswerOut, ExplanationOut, HitOut, SearchOut
 from footnote import answering, conversations, retrieval, usage
 from footnote.answering import dialogue
+from footnote.usage import Spent
 
 router = APIRouter(prefix="/v1", tags=["query"])
 
@@ -24,7 +25,7 @@ async def search(body: SearchIn, request: Request, rt: RuntimeDep, caller: Asker
     """
     started = time.monotonic()
     found = await while_there(request, retrieval.search(rt, body.looking_for(body.query, caller)))
-    await usage.record_query(rt, caller.tenant_id, caller.key_id, *found.spent)
+    await usage.record_apart(rt, caller.tenant_id, caller.key_id, Spent("query"), *found.spent)
     took = round((time.monotonic() - started) * 1000, 1)
     data = [HitOut.model_validate(hit) for hit in found.hits]
     if explain:

@@ -15,13 +15,15 @@ from footnote.answering.draft import Draft, places
 from footnote.answering.events import AnswerStatus, Citation, Delta, Done, Event, Sources
 from footnote.answering.question import Question
 from footnote.answering.support import Unsupported
+from footnote.errors import Unavailable
 from footnote.ids import new_id
 from footnote.providers import Claim, Cut, GenerationRequest, Passage, Token, Usage, Writer
 from footnote.providers.messages import RULES
 from footnote.retrieval import Hit, search
 from footnote.retrieval.spaces import Point
 from footnote.runtime import Runtime
-from footnote.usage import Bill
+from footnote.telemetry import queries_total
+from footnote.usage import Bill, Spent
 
 __all__ = [
     "AnswerStatus",
@@ -33,7 +35,7 @@ __all__ = [
     "Sources",
     "Unsupported",
     "answer",
-    "made_from",
+    "whole",
 ]
 
 NOT_FOUND = "The documents do not hold an answer to this question."
@@ -45,9 +47,31 @@ async def answer(rt: Runtime, question: Question) -> AsyncGenerator[Event, None]
 
     Closing it early stops the model: whoever may stop reading closes it.
     """
+    bill = Bill(rt.settings, Writer(rt.generator.provider, rt.generator.model))
+    try:
+        async with aclosing(_answered(rt, question, bill)) as events:
+            async for event in events:
+                yield event
+    finally:  # what was spent on an answer that broke off was spent, too
+        await bill.settle(rt, question.query.tenant_id, question.query.key_id)
+
+
+async def whole(events: AsyncGenerator[Event, None]) -> tuple[Sources, Done]:
+    """What an answer was found in, and its end. Raises what the answer raises."""
+    sources = Sources(())
+    async with aclosing(events):
+        async for event in events:
+            if isinstance(event, Sources):
+                sources = event
+            elif isinstance(event, Done):
+                return sources, event
+    raise Unavailable("provider_bad_response", "The answer broke off.")
+
+
+async def _answered(rt: Runtime, question: Question, bill: Bill) -> AsyncGenerator[Event, None]:
     started = time.monotonic()
     timings: dict[str, float] = {}
-    asked, bill = question.query.text, Bill(rt.settings, Writer(rt.generator.provider, rt.generator.model))
+    asked = question.query.text
     if question.history:
         question = await _standing_alone(rt, question, bill)
         timings["rewrite"] = _since(started)
@@ -68,7 +92,8 @@ async def answer(rt: Runtime, question: Question) -> AsyncGenerator[Event, None]
         async for event in events:
             timings.setdefault("first_token", _since(started))
             if isinstance(event, Done):
-                await bill.settle(rt, question.query.tenant_id, question.query.key_id)
+                queries_total.labels(event.answer_status).inc()
+                bill.spent.append(Spent("query"))
                 timings["total"] = _since(started)
                 event = replace(event, id=new_id("ans"), usage=bill.usage, timings=timings)
             yield event
@@ -110,6 +135,7 @@ async def _made(
         citations=list(draft.footnotes.values()),
         unsupported=draft.unsupported,
         truncated=truncated,
+        document_ids=sorted({hit.document_id for hit in shown}) if draft.text else (),
     )
     if bill.writer == first_choice:  # another one writes only as long as the first is away
         await cached.keep(rt, place, points, done)
@@ -119,11 +145,6 @@ async def _made(
 def _done(answer: str, status: AnswerStatus, model: str) -> Done:
     """Without what is told of every answer alike: its id, what was used, how long it took."""
     return Done("", answer, status, (), Usage(0, 0), {}, model)
-
-
-def made_from(done: Done, sources: Sources) -> set[str]:
-    """The documents that the answer can have been made from: a refusal in our own words from none."""
-    return {hit.document_id for hit in sources.hits[:PASSAGES]} if done.answer != NOT_FOUND else set()
 
 
 async def _standing_alone(rt: Runtime, question: Question, bill: Bill) -> Question:

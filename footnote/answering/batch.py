@@ -2,20 +2,20 @@
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import aclosing, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from time import monotonic
 from typing import Any
 
 from footnote import batches, filters
-from footnote.answering import Done, Question, Sources, answer, made_from
+from footnote.answering import Question, answer, whole
 from footnote.batches import Claim, Ended, told_of
 from footnote.errors import DatabaseAway, FootnoteError, Unavailable
 from footnote.jobs import LeaseLost
 from footnote.providers import Turn
 from footnote.retrieval import Query
 from footnote.runtime import Runtime
-from footnote.telemetry import log, queries_total
+from footnote.telemetry import log
 
 
 def stored(question: Question, given_filter: dict[str, Any] | None) -> dict[str, Any]:
@@ -106,13 +106,6 @@ async def _let_go(turn: _Turn) -> None:
 
 
 async def _ended(rt: Runtime, tenant_id: str, request: dict[str, Any]) -> Ended:
-    sources = Sources(())
-    async with aclosing(answer(rt, restored(tenant_id, request))) as events:
-        async for event in events:
-            if isinstance(event, Sources):
-                sources = event
-            if isinstance(event, Done):
-                queries_total.labels(event.answer_status).inc()
-                told = asdict(event) | {"question_as_searched": sources.question_as_searched}
-                return Ended(answer=told, document_ids=sorted(made_from(event, sources)))
-    raise Unavailable("provider_bad_response", "The answer broke off.")
+    sources, done = await whole(answer(rt, restored(tenant_id, request)))
+    told = asdict(done) | {"question_as_searched": sources.question_as_searched}
+    return Ended(answer=told, document_ids=told.pop("document_ids"))

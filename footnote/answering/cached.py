@@ -60,7 +60,7 @@ async def place(rt: Runtime, question: Question) -> Place | None:
         "filter": repr(query.filter)
     }
     asked_for = asdict(replace(question, query=query, history=())) | {"query": looked_for}
-    generator = (rt.settings.generator, rt.generator.provider, rt.generator.model)
+    generator = (rt.settings.generator, rt.generator.provider, rt.generator.address, rt.generator.model)
     parts = [sorted(at.items()), asked_for, generator, RULES, rt.settings.least_evidence]
     scope = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).digest()
     return Place(query.tenant_id, query.text, scope, at)
@@ -111,6 +111,7 @@ async def keep(rt: Runtime, at: Place | None, points: Sequence[Point], done: Don
         "answer": done.answer,
         "answer_status": done.answer_status,
         "model": done.model,
+        "document_ids": list(done.document_ids),
         "citations": [asdict(each) for each in done.citations],
         "unsupported": [asdict(each) for each in done.unsupported],
     }

@@ -5,7 +5,7 @@ from contextlib import aclosing
 from dataclasses import asdict, replace
 
 from footnote import conversations
-from footnote.answering import Done, Event, Question, Sources, answer, made_from
+from footnote.answering import Done, Event, Question, Sources, answer
 from footnote.answering.rewriting import fitting
 from footnote.conversations import Hold, Kept
 from footnote.models import Message
@@ -47,7 +47,7 @@ async def _kept(rt: Runtime, held: Hold, asked: str, done: Done, sources: Source
         answer_status=done.answer_status,
         model=done.model,
         usage=asdict(done.usage),
-        document_ids=sorted(made_from(done, sources).union(*(each.document_ids for each in used))),
+        document_ids=sorted(set(done.document_ids).union(*(each.document_ids for each in used))),
     )
     async with rt.transaction() as session:
         message_id = await conversations.keep(session, held, asked, kept)
