@@ -194,7 +194,7 @@ async def open_runtime(
         store=open_store(settings.storage_location, settings.s3_public_endpoint_url),
         embedder=guard_embedder(open_embedder(settings), shared, settings, interactive=interactive),
         others=Embedders(settings, shared, interactive=interactive),
-        generator=guard_generators(open_generators(settings), shared, settings),
+        generator=guard_generators(open_generators(settings), shared, settings, interactive=interactive),
         reranker=guard_reranker(open_reranker(settings), shared, settings),
     )
     async with AsyncExitStack() as closing:  # each of them, whichever fails to close

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, update
 
-from footnote import answering, collections, deletion, documents, revisions
+from footnote import answering, audit, collections, deletion, documents, revisions
 from footnote.answering import Citation, Delta, Done, Event, Question, cached
 from footnote.answering.sameness import alike
 from footnote.clock import from_now
@@ -160,14 +160,22 @@ async def test_a_change_of_the_collection_ends_it_at_once(keeping: Runtime, tena
     assert not await again(keeping, tenant)
 
 
-async def test_what_changes_while_it_is_made_ends_it_before_it_is_kept(keeping: Runtime, tenant: str) -> None:
+async def remove_collection(rt: Runtime, tenant_id: str) -> None:
+    await deletion.remove_collection(rt, tenant_id, "default")
+
+
+@pytest.mark.parametrize("change", [describe, remove_collection])
+async def test_what_changes_while_it_is_made_ends_it_before_it_is_kept(
+    keeping: Runtime, tenant: str, change: Any
+) -> None:
     class Slow(FakeGenerator):
         async def generate(self, request: Any) -> Any:
-            await describe(keeping, tenant)
+            await change(keeping, tenant)
             async for event in super().generate(request):
                 yield event
 
-    await ask(replace(keeping, generator=Slow()), tenant)
+    _, done = await ask(replace(keeping, generator=Slow()), tenant)
+    assert done.answer_status == "supported"
     assert await kept(keeping) == 0
 
 
@@ -213,6 +221,21 @@ async def test_an_answer_that_cites_what_is_not_found_now_is_made_anew(keeping: 
         answer["citations"][0]["chunk_id"] = "chk_other"
         await session.execute(update(CachedAnswer).values(answer=answer))
     assert not await again(keeping, tenant)
+
+
+async def test_what_an_answer_was_made_from_stays_the_same_however_it_is_found_again(
+    keeping: Runtime, tenant: str
+) -> None:
+    _, made = await ask(keeping, tenant)
+    assert made.document_ids == [made.citations[0].document_id]
+    async with keeping.transaction() as session:
+        answer = (await session.scalars(select(CachedAnswer.answer))).one()
+        answer["document_ids"].append("doc_shown_then_and_not_now")
+        await session.execute(update(CachedAnswer).values(answer=answer))
+    _, given = await ask(keeping, tenant)
+    assert given.document_ids == [*made.document_ids, "doc_shown_then_and_not_now"]
+    assert [each.kind async for each in audit.audit(keeping, fix=True)] == ["cached_answer_without_document"]
+    assert await kept(keeping) == 0
 
 
 async def test_old_answers_are_not_given_and_go(keeping: Runtime, tenant: str) -> None:

@@ -1,5 +1,6 @@
 """What is counted, and what it costs."""
 
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -12,7 +13,7 @@ from sqlalchemy import func, update
 from footnote import usage
 from footnote.errors import Unavailable
 from footnote.models import UsageOfDay
-from footnote.providers import Usage, Writer
+from footnote.providers import GenerationRequest, GeneratorEvent, Usage, Writer
 from footnote.runtime import Runtime
 from footnote.settings import Price, Settings
 from footnote.usage import Bill, Spent
@@ -20,6 +21,7 @@ from tests import driving
 from tests.api.test_errors import problem
 from tests.conftest import Person
 from tests.driving import paragraphs, set_job
+from tests.fakes import FakeGenerator
 
 pytestmark = pytest.mark.anyio
 PRICES = {"fake-64": Price(input=Decimal(20)), "fake-chat": Price(input=Decimal(1000), output=Decimal("2000.5"))}
@@ -91,6 +93,23 @@ async def test_answers_say_what_they_cost_and_are_counted_by_key(
     assert rows["bob"]["embedding_tokens"] + rows["alice"]["embedding_tokens"] == counted(embedder) - before
     assert await report(charlie, "day", "key") == []
     problem(await bob.client.get("/v1/usage"), 403, "missing_scope")
+
+
+async def test_what_an_answer_spent_before_it_broke_off_is_counted(
+    rt: Runtime, alice: Person, embedder: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await driving.ready(rt, alice.tenant_id, "The lamp of Fairhaven burns colza oil.")
+    before = counted(embedder)
+
+    async def failing(_self: Any, _request: GenerationRequest) -> AsyncGenerator[GeneratorEvent, None]:
+        yield Usage(11, 7)
+        raise Unavailable("provider_unavailable")
+
+    monkeypatch.setattr(FakeGenerator, "generate", failing)
+    problem(await alice.client.post("/v1/query", json={"question": "Which oil does the lamp burn?"}), 503)
+    [row] = [row for row in await report(alice, "key") if row["key_name"] == "alice"]
+    assert (row["queries"], row["prompt_tokens"], row["completion_tokens"]) == (0, 11, 7)
+    assert row["embedding_tokens"] == counted(embedder) - before > 0
 
 
 async def test_a_report_by_days(rt: Runtime, alice: Person) -> None:

@@ -115,6 +115,6 @@ class AnswerOut(SearchedOut):
     timings: dict[str, float]
     model: str
     cached: bool
-    truncated: bool
+    truncated: Annotated[bool, Field(description="The model was not allowed to say more, or would not go on.")]
     conversation_id: Annotated[str | None, OnRequest] = None
     message_id: Annotated[str | None, OnRequest] = None

@@ -80,7 +80,7 @@ class Done:
     model: str
     unsupported: Sequence[Unsupported] = ()
     cached: bool = False
-    truncated: bool = False  # the model did not say all of it
+    truncated: bool = False  # the model was not allowed to say more, or would not
     document_ids: Sequence[str] = ()  # whatever it can have been made from, cited or not
     conversation_id: str | None = None  # where it was asked and is kept
     message_id: str | None = None

@@ -134,7 +134,7 @@ class Writer:
 
 @dataclass(frozen=True)
 class Cut:
-    """The answer ends here since it may not be longer, not because it is whole."""
+    """The answer ends here, but not because it is whole: it may not be longer, or its provider would not go on."""
 
 
 GeneratorEvent = Token | Claim | Usage | Quota | Writer | Cut

@@ -24,6 +24,7 @@ CHAT_MODEL = "claude-haiku-4-5"
 MAX_TOKENS = 4096  # of an answer, unless the request says: the API insists on a number
 HOTTEST = 1.0  # the highest temperature that it takes
 LARGEST_REFUSAL = 64 * 1024  # bytes that are read of one
+_WHOLE = (None, "end_turn", "stop_sequence")  # reasons to end an answer that is whole; any other cuts it
 
 # Errors within a stream come after a 200; each type's status otherwise.
 _STATUS = {
@@ -99,7 +100,7 @@ async def _read(response: httpx2.Response) -> AsyncGenerator[GeneratorEvent, Non
                 yield Token(text)
             case "message_delta":
                 counted |= said.get("usage") or {}
-                if (said.get("delta") or {}).get("stop_reason") == "max_tokens":
+                if (said.get("delta") or {}).get("stop_reason") not in _WHOLE:
                     yield Cut()
             case "message_stop":
                 if usage := _usage(counted):

@@ -61,18 +61,21 @@ class Embedders(dict[tuple[str, str], Embedder]):
             await opened.close()
 
 
-def guard_generators(inner: Sequence[Generator], shared: Shared, settings: Settings) -> Fallback:
-    """Each behind its own limits, of which those of the first may be configured; then the next, should it fail."""
-    limits = [_configured(settings.chat_rpm, settings.chat_tpm)] + [{}] * (len(inner) - 1)
-    return Fallback([_guard_generator(*each, shared, settings) for each in zip(inner, limits, strict=True)])
+def guard_generators(inner: Sequence[Generator], shared: Shared, settings: Settings, *, interactive: bool) -> Fallback:
+    """Each behind its own limits, of which those of the first may be configured; then the next, should it fail.
 
-
-def _guard_generator(inner: Generator, limits: Mapping[str, int], shared: Shared, settings: Settings) -> Generator:
-    """One that runs in this process needs no limits."""
-    if inner.address is None:
-        return inner
-    endpoint = Endpoint(shared, inner.provider, inner.address, inner.model, limits, INTERACTIVE)
-    return GuardedGenerator(inner, endpoint, settings)
+    One that runs in this process needs none.
+    """
+    urgency = INTERACTIVE if interactive else PIPELINE
+    limits = _configured(settings.chat_rpm, settings.chat_tpm)
+    guarded: list[Generator] = []
+    for each in inner:
+        if each.address is None:
+            guarded.append(each)
+            continue
+        endpoint = Endpoint(shared, each.provider, each.address, each.model, {} if guarded else limits, urgency)
+        guarded.append(GuardedGenerator(each, endpoint, settings))
+    return Fallback(guarded)
 
 
 def guard_reranker(inner: Reranker | None, shared: Shared, settings: Settings) -> Reranker | None:
@@ -174,7 +177,7 @@ class GuardedEmbedder:
 
 
 class GuardedGenerator:
-    """Waits for its turn, and for a model's pieces, briefly: somebody waits for the answer."""
+    """Waits for its turn, and for a model's pieces, no longer than somebody does who waits for the answer."""
 
     def __init__(self, inner: Generator, endpoint: Endpoint, settings: Settings) -> None:
         self._inner = inner

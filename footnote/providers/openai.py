@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 EMBEDDING_MODEL = "text-embedding-3-small"
 CHAT_MODEL = "gpt-4o-mini"
+_WHOLE = ("stop", "eos_token")  # reasons to end an answer that is whole; any other cuts it
 
 
 class _Connection:
@@ -110,7 +111,7 @@ class OpenAIGenerator(_Model):
         messages: Any = chat_messages(request)
         given = {"temperature": request.temperature, "max_completion_tokens": request.max_tokens}
         options: Any = {name: value for name, value in given.items() if value is not None}
-        reason = None
+        reason = counted = None
         with _errors():
             response = await create(
                 model=request.model or self.model,
@@ -125,14 +126,15 @@ class OpenAIGenerator(_Model):
                 async for piece in stream:
                     content, ended, usage = _read(piece)
                     reason = ended or reason
+                    counted = usage or counted  # some tell with each piece what it is so far
                     if content:
                         yield Token(content)
-                    if usage:
-                        yield usage
-        if reason == "length":
-            yield Cut()
+        if counted:
+            yield counted
         if reason is None:
             raise Unavailable("provider_bad_response", "The provider's answer broke off.")
+        if reason not in _WHOLE:
+            yield Cut()
 
 
 def _read(piece: Any) -> tuple[str, str | None, Usage | None]:

@@ -60,7 +60,7 @@ async def api(committing_rt: Runtime) -> AsyncIterator[Api]:
     async with FakeServer().listening() as model:
         address = {"openai_base_url": f"http://127.0.0.1:{model.port}/v1", "first_token_seconds": 60.0}
         chosen = committing_rt.settings.model_copy(update=address)
-        generator = guard_generators([OpenAIGenerator(chosen)], Shared(None), chosen)
+        generator = guard_generators([OpenAIGenerator(chosen)], Shared(None), chosen, interactive=True)
         app = create_app(runtime=replace(committing_rt, settings=chosen, generator=generator))
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, ws="none"))
         with socket.create_server(("127.0.0.1", 0)) as listening:

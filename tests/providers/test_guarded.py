@@ -17,7 +17,7 @@ from sqlalchemy import func, select
 
 from api.app import create_app
 from footnote.errors import BatchTooLarge, CircuitOpen, ProviderRejected, RateLimited, Unavailable
-from footnote.limits import INTERACTIVE, Endpoint, Shared
+from footnote.limits import INTERACTIVE, PIPELINE, Endpoint, Shared
 from footnote.models import Embedding
 from footnote.providers import Embedder, GenerationRequest, GeneratorEvent, Token, Usage, open_embedder, open_generators
 from footnote.providers.guarded import (
@@ -114,23 +114,26 @@ def test_what_runs_in_this_process_is_not_guarded() -> None:
     settings = Settings(_env_file=None, embedder="local", generator="extractive")
     embedder, [generator] = open_embedder(settings), open_generators(settings)
     assert guard_embedder(embedder, Shared(None), settings, interactive=True) is embedder
-    assert guard_generators([generator], Shared(None), settings).generators == (generator,)
+    assert guard_generators([generator], Shared(None), settings, interactive=True).generators == (generator,)
 
 
 def test_configured_limits_and_urgency_reach_the_endpoints() -> None:
     limits = {"embedding_rpm": 1, "embedding_tpm": 200, "chat_rpm": 3, "chat_tpm": 4}
     settings = Settings(_env_file=None, embedder="openai", generator="openai,openai:x").model_copy(update=limits)
     embedder = guard_embedder(open_embedder(settings), Shared(None), settings, interactive=False)
-    generator, second = guard_generators(open_generators(settings), Shared(None), settings).generators
+    opened = open_generators(settings)
+    generator, second = guard_generators(opened, Shared(None), settings, interactive=True).generators
+    in_worker, _ = guard_generators(opened, Shared(None), settings, interactive=False).generators
     assert isinstance(embedder, GuardedEmbedder)
     assert isinstance(generator, GuardedGenerator)
     assert isinstance(second, GuardedGenerator)
+    assert isinstance(in_worker, GuardedGenerator)
     assert (second.endpoint.configured, second.endpoint.model) == ({}, "x")
     assert embedder.endpoint.configured == {"requests": 1, "tokens": 200}
     assert generator.endpoint.configured == {"requests": 3, "tokens": 4}
     assert embedder.max_tokens == 100
     assert generator.endpoint.urgency is INTERACTIVE
-    assert embedder.endpoint.urgency.patience > INTERACTIVE.patience
+    assert embedder.endpoint.urgency is in_worker.endpoint.urgency is PIPELINE
     assert embedder.endpoint.key != generator.endpoint.key
 
 
@@ -425,7 +428,7 @@ async def chat(redis_url: str) -> AsyncIterator[tuple[Model, GuardedGenerator, E
     settings = Settings(_env_file=None, redis_url=redis_url)
     redis = open_redis(settings)
     model = Model(f"http://{uuid4()}")
-    [generator] = guard_generators([model], Shared(redis), settings).generators
+    [generator] = guard_generators([model], Shared(redis), settings, interactive=True).generators
     assert isinstance(generator, GuardedGenerator)
     yield model, generator, generator.endpoint
     assert redis is not None

@@ -11,7 +11,7 @@ import pytest
 
 from footnote.errors import FootnoteError, ProviderRejected, RateLimited, TimedOut, Unavailable
 from footnote.limits import Shared
-from footnote.providers import GenerationRequest, Generator, Passage, Token, Usage
+from footnote.providers import Cut, GenerationRequest, Generator, Passage, Token, Usage
 from footnote.providers.guarded import guard_generators
 from footnote.providers.openai import OpenAIEmbedder, OpenAIGenerator
 from footnote.settings import Settings
@@ -62,7 +62,7 @@ async def impatient(server: FakeServer) -> AsyncIterator[Generator]:
 def timed(server: FakeServer, **options: Any) -> Generator:
     """As the product has it: whoever guards a generator also times it."""
     chosen = settings(server, **options)
-    return guard_generators([OpenAIGenerator(chosen)], Shared(None), chosen).generators[0]
+    return guard_generators([OpenAIGenerator(chosen)], Shared(None), chosen, interactive=True).generators[0]
 
 
 def vectors(*rows: Any, order: list[int] | None = None, usage: Any = None) -> dict[str, Any]:
@@ -246,6 +246,14 @@ async def test_an_answer_is_streamed_with_its_usage(server: FakeServer, generato
     [asked] = server.asked
     assert (asked["stream"], asked["temperature"]) == (True, 0.0)
     assert "max_completion_tokens" not in asked
+
+
+async def test_an_answer_that_is_cut_and_counted_piece_by_piece(server: FakeServer, generator: OpenAIGenerator) -> None:
+    so_far = COUNTED.replace(b'"completion_tokens": 2', b'"completion_tokens": 1')
+    for reason in ("length", "content_filter", "tool_calls"):
+        ended = event({"id": "1", "choices": [{"index": 0, "delta": {}, "finish_reason": reason}]})
+        server.raw(HEAD, delta("Agnes"), so_far, COUNTED, ended, event("[DONE]") + b"0\r\n\r\n")
+        assert await collect(generator) == [Token("Agnes"), Usage(9, 2), Cut()]
 
 
 async def test_the_first_token_is_waited_for_only_so_long(server: FakeServer, impatient: Generator) -> None:
