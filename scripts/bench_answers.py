@@ -53,7 +53,7 @@ async def first_tokens(rt: Runtime, key: str) -> AsyncIterator[tuple[Work, Work]
     async with await asyncio.start_server(_model, "127.0.0.1", 0) as model:
         address = f"http://127.0.0.1:{model.sockets[0].getsockname()[1]}/v1"
         settings = rt.settings.model_copy(update={"openai_base_url": address, "answer_cache_seconds": 0.0})
-        generator = guard_generators([OpenAIGenerator(settings)], Shared(rt.redis), settings)
+        generator = guard_generators([OpenAIGenerator(settings)], Shared(rt.redis), settings, interactive=True)
         app = create_app(runtime=replace(rt, settings=settings, generator=generator))
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, ws="none"))
         with socket.create_server(("127.0.0.1", 0)) as listening:
