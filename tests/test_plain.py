@@ -55,6 +55,7 @@ LEFT_OUT = [
     ("javascript:alert(1) JavaScript:void(0) vbscript:x", "… … …"),
     ("见http://evil.example/路径。然后", "见…路径。然后"),
     ("a<script>alert('x')</script>b <!-- c > d --> e", "a b e"),
+    ("<think>\nIt says oil.\n</think>\n\nOil.", "Oil."),
     ('<tool_call>{"name": "send", "to": "x"}</tool_call>Done.', "Done."),
     ('<function_calls><invoke name="x">y</invoke></function_calls> Done.', "Done."),
     ('<|tool_calls_begin|>send {"x": 1}<|tool_calls_end|> Done.', "Done."),

@@ -24,9 +24,10 @@ _TARGET = re.compile(r"\((?:[^()\n]|\([^()\n]*\))*\)")
 _OPEN_TARGET = re.compile(r"\((?:[^()\n]|\([^()\n]*\))*(?:\([^()\n]*)?")
 _LEADS_SOMEWHERE = re.compile(r"[/:.#?&@%\\<]|\A\(\s*\)")
 _AUTOLINK = re.compile(r"<([A-Za-z][\w+.-]*:[^\s<>]*|[^\s<>@]+@[^\s<>]+)>")
-# Elements whose content is not for readers either.
+# Elements whose content is not for readers either, what some models write for themselves first among them.
 _ELEMENT = re.compile(
-    r"<((?:\w+:)?(?:script|style|iframe|object|svg|math|template|textarea|title|(?:tool|function|invoke)[\w-]*))\b",
+    r"<((?:\w+:)?(?:script|style|iframe|object|svg|math|template|textarea|title|think|thinking|reasoning"
+    r"|(?:tool|function|invoke)[\w-]*))\b",
     re.I,
 )
 _TOOL_TOKEN = re.compile(r"<\|[^<>]*(?:tool|python_tag|function)[^<>]*\|>", re.I)
