@@ -149,9 +149,12 @@ async def principal_of(session: AsyncSession, key: ApiKey, now: datetime, **narr
     """Who has the key, or what was made for it; notes that it is used."""
     if key.last_used_at is None or now - key.last_used_at > USE_NOTED:
         await _note_use(session, key.id)
+    return replace(_named(key), **narrower)
+
+
+def _named(key: ApiKey) -> Principal:
     budget = Budget(key.budget_usd, key.budget_tokens)
-    whole = Principal(key.tenant_id, key.id, frozenset(key.scopes), key.expires_at, key.rates, budget)
-    return replace(whole, **narrower)
+    return Principal(key.tenant_id, key.id, frozenset(key.scopes), key.expires_at, key.rates, budget)
 
 
 async def _note_use(session: AsyncSession, key_id: str) -> None:
@@ -171,6 +174,13 @@ async def check_budget(session: AsyncSession, principal: Principal) -> None:
         raise Forbidden("quota_exceeded", f"The API key's budget of {principal.budget.usd} US dollars is used up.")
     if principal.budget.tokens is not None and spent.tokens >= principal.budget.tokens:
         raise Forbidden("quota_exceeded", f"The API key's budget of {principal.budget.tokens} tokens is used up.")
+
+
+async def check_budget_of(session: AsyncSession, tenant_id: str, key_id: str) -> None:
+    """For what a key asked for a while ago; one that is gone, or never was, has no budget. Raises Forbidden."""
+    key = await session.scalar(scoped(ApiKey, tenant_id).where(ApiKey.id == key_id))
+    if key is not None:
+        await check_budget(session, _named(key))
 
 
 def _digest(secret: str) -> bytes:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, update
 
-from footnote import audit, batches, deletion, kept, turns
+from footnote import audit, batches, deletion, kept, keys, turns
 from footnote.answering import Question, batch
 from footnote.batches import MOST_RETRIES, Ended
 from footnote.errors import Conflict, FootnoteError, Invalid, RateLimited, Unavailable
@@ -195,6 +195,16 @@ async def test_a_question_that_fails_for_good_fails_no_other(
     generator.trouble = None
     await batch.run(one, batch_id)
     assert await results(one, batch_id) == [code, "answered"]
+
+
+async def test_a_budget_ends_in_the_middle_of_a_batch(one: Runtime, tenant: str) -> None:
+    async with one.transaction() as session:
+        key, _ = await keys.create(session, tenant, "reader", ("read",), budget=keys.Budget(tokens=1))
+    asked = batch.stored(Question(Query(tenant, ASKED, key_id=key.id)), None)
+    batch_id = await made(one, tenant, [asked, asked])
+    await batch.run(one, batch_id)
+    await batch.run(one, batch_id)
+    assert await results(one, batch_id) == ["answered", "quota_exceeded"]
 
 
 async def test_a_batch_that_kills_its_workers_ends(one: Runtime, tenant: str) -> None:
