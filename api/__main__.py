@@ -12,6 +12,7 @@ if __name__ == "__main__":
         host=settings.host,
         port=settings.port,
         workers=settings.api_workers,
+        http="h11",  # the other parser takes a head of any length
         log_config=None,  # structlog has the root logger
         access_log=False,
         server_header=False,

@@ -64,6 +64,8 @@ def create_app(settings: Settings | None = None, runtime: Runtime | None = None)
         default_bytes=chosen.max_json_bytes,
         path_bytes=uploads.body_limits(chosen),
         idle_seconds=chosen.body_idle_seconds,
+        seconds=chosen.body_seconds,
+        streamed=uploads.STREAMED,
     )
     app.add_middleware(LastResort)
     if chosen.allowed_origins:

@@ -6,7 +6,7 @@ from fastapi import Depends, Header, Query, Request, Security
 from fastapi.security import HTTPBearer
 from pydantic import AfterValidator
 
-from footnote import keys, rates, text, tokens
+from footnote import keys, quotas, rates, text, tokens
 from footnote.door_settings import RouteClass
 from footnote.errors import Forbidden
 from footnote.keys import Principal
@@ -55,9 +55,11 @@ class _Door:
         if self.scope is not None and not principal.may(self.scope):
             raise Forbidden("missing_scope", f"The API key lacks the scope {self.scope!r}.")
         await self._keep_pace(request, rt, principal)
-        if self.costs and principal.budget:
+        if self.costs:
+            adding = self.route_class == "upload"
             async with rt.transaction() as session:
                 await keys.check_budget(session, principal)
+                await quotas.check_left(session, rt.settings, principal.tenant_id, adding=adding)
         return principal
 
     async def _keep_pace(self, request: Request, rt: Runtime, principal: Principal) -> None:

@@ -1,6 +1,7 @@
 """Plain ASGI middleware: request id, headers and metrics, body limits, last resort for errors."""
 
 import asyncio
+import math
 import re
 import time
 from collections.abc import Mapping
@@ -108,22 +109,32 @@ class _Refused(Exception):
 
 
 class BodyLimits:
-    """Caps the bytes of a body and the silence within it; uvicorn itself waits for ever.
+    """Caps the bytes of a body, the silence within it and its time; uvicorn itself waits for ever.
 
     Uploads have their own, larger caps: they are streamed, everything else is read into memory. The body is never
-    read further than the cap.
+    read further than the cap. A file may take its time, as long as it is not silent: paths that are `streamed`.
     """
 
-    def __init__(self, app: ASGIApp, *, default_bytes: int, path_bytes: Mapping[str, int], idle_seconds: float) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        default_bytes: int,
+        path_bytes: Mapping[str, int],
+        idle_seconds: float,
+        seconds: float,
+        streamed: frozenset[str],
+    ) -> None:
         self.app = app
         self.default_bytes = default_bytes
         self.path_bytes = path_bytes
         self.idle_seconds = idle_seconds
+        self.seconds = seconds
+        self.streamed = streamed
 
     def _limit(self, path: str) -> int:
         """By the whole path, or by its folder where the folder is listed with a slash behind it."""
-        folder = path[: path.rfind("/") + 1]
-        return self.path_bytes.get(path) or self.path_bytes.get(folder) or self.default_bytes
+        return self.path_bytes.get(path) or self.path_bytes.get(_folder(path)) or self.default_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -132,7 +143,8 @@ class BodyLimits:
         declared = dict(scope["headers"]).get(b"content-length", b"0")
         if declared.isdigit() and int(declared) > limit:
             return await _refuse(_too_large(limit), scope, receive, send)
-        body = _Body(receive, limit, self.idle_seconds)
+        endless = not self.streamed.isdisjoint((scope["path"], _folder(scope["path"])))
+        body = _Body(receive, limit, self.idle_seconds, None if endless else self.seconds)
         started = False
 
         async def watched(message: Message) -> None:
@@ -151,13 +163,18 @@ class BodyLimits:
             await _refuse(body.refused, scope, receive, send)
 
 
+def _folder(path: str) -> str:
+    return path[: path.rfind("/") + 1]
+
+
 class _Body:
     """A request's body on its way to the application, until it is refused."""
 
-    def __init__(self, receive: Receive, limit: int, idle_seconds: float) -> None:
+    def __init__(self, receive: Receive, limit: int, idle_seconds: float, seconds: float | None) -> None:
         self._receive = receive
         self._limit = limit
         self._idle_seconds = idle_seconds
+        self._deadline = math.inf if seconds is None else time.monotonic() + seconds
         self._received = 0
         self._finished = False
         self.refused: _Refused | None = None
@@ -168,10 +185,10 @@ class _Body:
         if self._finished:
             return await self._receive()
         try:
-            async with asyncio.timeout(self._idle_seconds):
+            async with asyncio.timeout(min(self._idle_seconds, self._deadline - time.monotonic())):
                 message = await self._receive()
         except TimeoutError:
-            self.refused = _Refused(408, "body_timeout", "The request body stopped arriving.")
+            self.refused = _Refused(408, "body_timeout", "The request body did not arrive in time.")
             raise self.refused from None
         self._received += len(message.get("body", b""))
         self._finished = not message.get("more_body", False)

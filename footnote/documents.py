@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Select, func, select, text, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote import attributes, collections, jobs, objects, revisions, usage, webhooks
+from footnote import attributes, collections, jobs, objects, quotas, revisions, usage, webhooks
 from footnote.errors import FootnoteError, Gone, NotFound
 from footnote.filters import Filter, sql
 from footnote.ids import new_id
@@ -207,6 +207,8 @@ async def _start(
     if callback_url:
         await webhooks.subscribe(session, job, callback_url)
     await session.refresh(document)
+    if document.parent_id is None:  # an archive was let in with all that is in it
+        await quotas.check_room(session, rt.settings, document.tenant_id)
     await usage.record(session, rt.settings, document.tenant_id, key_id, Spent("document"))
 
 

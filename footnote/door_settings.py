@@ -1,5 +1,6 @@
 """The settings of the API's doors: who may come in from where, how often, and how much."""
 
+from decimal import Decimal
 from typing import Any, Literal
 
 from pydantic import Field
@@ -32,6 +33,25 @@ class DoorSettings(BaseSettings):
     queries_per_minute: int = env(
         "FOOTNOTE_QUERIES_PER_MINUTE", 3000, "Searches and questions a minute with one API key.", ge=0
     )
+    quota_documents: int = env(
+        "FOOTNOTE_QUOTA_DOCUMENTS",
+        0,
+        "Documents that a tenant may have. 0, here and below: no limit. `footnote tenants set-quota` "
+        "sets a tenant's own.",
+        ge=0,
+    )
+    quota_bytes: int = env("FOOTNOTE_QUOTA_BYTES", 0, "Bytes that a tenant's documents may take, as uploaded.", ge=0)
+    quota_tokens: int = env("FOOTNOTE_QUOTA_TOKENS", 0, "Tokens that a tenant may use in a month (UTC).", ge=0)
+    quota_usd: Decimal = env(
+        "FOOTNOTE_QUOTA_USD",
+        Decimal(0),
+        "US dollars that a tenant may spend in a month (UTC), by `FOOTNOTE_PRICES`.",
+        ge=0,
+        allow_inf_nan=False,
+    )
+    body_seconds: float = env(
+        "FOOTNOTE_BODY_SECONDS", 60.0, "Longest time that a request body may take, but for uploads of files.", gt=0
+    )
     token_seconds: int = env(
         "FOOTNOTE_TOKEN_SECONDS", 1800, "How long a token of `POST /v1/tokens` is good.", ge=10, le=86_400
     )
@@ -57,6 +77,15 @@ class DoorSettings(BaseSettings):
             "write": self.writes_per_minute,
             "upload": self.uploads_per_minute,
             "query": self.queries_per_minute,
+        }
+
+    @property
+    def quotas(self) -> dict[str, Decimal]:
+        return {
+            "documents": Decimal(self.quota_documents),
+            "bytes": Decimal(self.quota_bytes),
+            "tokens": Decimal(self.quota_tokens),
+            "usd": self.quota_usd,
         }
 
     @property

@@ -35,6 +35,9 @@ _FIELDS = {
 _FILE = {"type": "string", "contentMediaType": "application/octet-stream"}
 
 
+STREAMED = frozenset({"/v1/documents", "/v1/documents/batch", "/v1/uploads/"})  # paths and folders
+
+
 def body_limits(settings: Settings) -> dict[str, int]:
     """Bytes of a body, at most, by its path, or by its folder with a slash behind it."""
     form = settings.max_upload_bytes + MULTIPART_OVERHEAD

@@ -6,8 +6,8 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from api.deps import Admin, RuntimeDep
-from api.schemas.usage import CountsOut, UsageReportOut, UsageRowOut
-from footnote import usage
+from api.schemas.usage import CountsOut, QuotasOut, UsageReportOut, UsageRowOut
+from footnote import quotas, usage
 from footnote.errors import Invalid
 
 router = APIRouter(prefix="/v1", tags=["usage"])
@@ -33,4 +33,5 @@ async def report(
     async with rt.transaction() as session:
         rows = await usage.report(session, caller.tenant_id, since, until, group)
         [total] = await usage.report(session, caller.tenant_id, since, until, [])
-    return UsageReportOut(data=[UsageRowOut(**row) for row in rows], total=CountsOut(**total))
+        standing = QuotasOut.model_validate(await quotas.standing(session, rt.settings, caller.tenant_id))
+    return UsageReportOut(data=[UsageRowOut(**row) for row in rows], total=CountsOut(**total), quotas=standing)

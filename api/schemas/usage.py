@@ -27,6 +27,22 @@ class UsageRowOut(CountsOut):
     model: str | None = None
 
 
+class StandingOut(Out):
+    used: float
+    quota: Annotated[float | None, Field(description="Null: no limit.")]
+    left: float | None
+
+
+class QuotasOut(Out):
+    """Documents and bytes as they are now; tokens and US dollars of this calendar month, in UTC."""
+
+    documents: StandingOut
+    bytes: StandingOut
+    tokens: StandingOut
+    usd: StandingOut
+
+
 class UsageReportOut(Out):
     data: list[UsageRowOut]
     total: CountsOut
+    quotas: QuotasOut

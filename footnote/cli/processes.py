@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import sys
+from decimal import Decimal
 from typing import Annotated, NoReturn
 
 import typer
@@ -150,6 +151,30 @@ def create_tenant(
         typer.echo(json.dumps({"id": tenant_id, "name": name, "api_key": secret}))
     else:
         typer.echo(f"{tenant_id}\n{secret}")
+
+
+@tenants.command("set-quota")
+def set_quota(
+    name: str,
+    documents: Annotated[int | None, typer.Option(help="Documents; 0, here and below: no limit.", min=0)] = None,
+    bytes_: Annotated[int | None, typer.Option("--bytes", help="Bytes of its documents, as uploaded.", min=0)] = None,
+    tokens: Annotated[int | None, typer.Option(help="Tokens a month.", min=0)] = None,
+    usd: Annotated[float | None, typer.Option(help="US dollars a month.", min=0.0)] = None,
+    default: Annotated[bool, typer.Option("--default", help="What is not given: as configured for all.")] = False,
+) -> None:
+    """Set what a tenant may have and spend; prints the quotas of its own."""
+    given = {"documents": documents, "bytes": bytes_, "tokens": tokens, "usd": usd}
+    changes = {key: None if value is None else Decimal(str(value)) for key, value in given.items()}
+    changes = {key: value for key, value in changes.items() if default or value is not None}
+    typer.echo(json.dumps(asyncio.run(_set_quota(name, changes))))
+
+
+async def _set_quota(name: str, changes: dict[str, Decimal | None]) -> dict[str, str]:
+    from footnote import quotas
+    from footnote.runtime import open_runtime
+
+    async with open_runtime(_with_database(), pool_size=1) as rt, rt.transaction() as session:
+        return await quotas.change(session, name, changes)
 
 
 @tenants.command("secret")

@@ -17,6 +17,7 @@ class Tenant(Base):
     id: Mapped[str] = id_()
     name: Mapped[str] = mapped_column(unique=True)
     webhook_secret: Mapped[str]
+    quotas: Mapped[dict[str, str]] = mapped_column(JSONB, server_default=text("'{}'"))  # numbers by name, as text
     created_at: Mapped[datetime] = now()
 
 

@@ -22,6 +22,7 @@ from footnote import keys, tenants
 from footnote.models import Document
 from footnote.runtime import Runtime, open_runtime
 from footnote.settings import MIB, Settings
+from tests.api.test_doors import api_with
 from tests.api.test_uploads import BOUNDARY, END, MULTIPART, file_part, part, pieces, refused, stored
 from tests.conftest import Person
 
@@ -91,6 +92,19 @@ async def test_only_uploads_may_be_large_whatever_the_type_says(
     for content in (body, pieces(body, 500)):
         answer = await client.post("/v1/search", content=content, headers={"Content-Type": kind})
         await refused(rt, answer, 413, "too_large")
+
+
+async def test_a_json_body_has_its_time_and_a_file_takes_its_own(rt: Runtime, alice: Person) -> None:
+    async def drops(count: int) -> AsyncIterator[bytes]:
+        for _ in range(count):
+            await asyncio.sleep(0.02)
+            yield b" "
+
+    async with api_with(rt, alice, body_seconds=0.2) as client:
+        for path in ("/v1/search", "/v1/documents/text"):
+            await refused(rt, await client.post(path, content=drops(10**6)), 408, "body_timeout")
+        answer = await client.put("/v1/uploads/a.txt", content=drops(20))
+        assert answer.status_code != 408, answer.text
 
 
 # -- a real server -------------------------------------------------------------------------------------------
@@ -187,9 +201,21 @@ async def test_bodies_that_stall_or_lie(server: Server) -> None:
         assert b"application/problem+json" in answer
         await _nothing_left(server)
 
+    # A head without end.
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    with contextlib.suppress(ConnectionError):
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n")
+        for n in range(100_000):
+            writer.write(b"X-%d: " % n + b"x" * 1000 + b"\r\n")
+            await asyncio.wait_for(writer.drain(), 10)
+            if reader.at_eof():
+                break
+    assert n < 1000, "64 KiB, and what is on the way"
+    writer.close()
+
     # A length that is too small: the file is cut off, and what follows is no request.
     async with _sending(server, f"Content-Length: {len(whole) - 10}\r\n\r\n".encode() + whole) as (reader, _):
-        assert (await asyncio.wait_for(reader.read(), 10)).startswith(b"HTTP/1.1 4")
+        assert (await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)).startswith(b"HTTP/1.1 4")
     await _nothing_left(server)
 
     # The client is gone.
