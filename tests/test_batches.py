@@ -207,6 +207,14 @@ async def test_a_budget_ends_in_the_middle_of_a_batch(one: Runtime, tenant: str)
     assert await results(one, batch_id) == ["answered", "quota_exceeded"]
 
 
+async def test_a_quota_ends_in_the_middle_of_a_batch(one: Runtime, tenant: str) -> None:
+    limited = replace(one, settings=one.settings.model_copy(update={"quota_tokens": 1}))
+    batch_id = await made(one, tenant, [ASKED, ASKED])
+    await batch.run(limited, batch_id)
+    await batch.run(limited, batch_id)
+    assert await results(one, batch_id) == ["answered", "quota_exceeded"]
+
+
 async def test_a_batch_that_kills_its_workers_ends(one: Runtime, tenant: str) -> None:
     batch_id = await made(one, tenant, [Invalid("bad"), ASKED], HOOK)
     for _ in range(one.settings.max_attempts):

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from time import monotonic
 from typing import Any
 
-from footnote import batches, filters, keys
+from footnote import batches, filters, keys, quotas
 from footnote.answering import Question, answer, whole
 from footnote.batches import Claim, Ended, told_of
 from footnote.errors import DatabaseAway, FootnoteError, Unavailable
@@ -109,6 +109,7 @@ async def _ended(rt: Runtime, tenant_id: str, request: dict[str, Any]) -> Ended:
     question = restored(tenant_id, request)
     async with rt.transaction() as session:
         await keys.check_budget_of(session, tenant_id, question.query.key_id)
+        await quotas.check_left(session, rt.settings, tenant_id, adding=False)
     sources, done = await whole(answer(rt, question))
     told = asdict(done) | {"question_as_searched": sources.question_as_searched}
     return Ended(answer=told, document_ids=told.pop("document_ids"))
