@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, update
 
-from footnote import audit, batches, deletion, kept, keys, turns
+from footnote import audit, batches, deletion, kept, keys, turns, usage
 from footnote.answering import Question, batch
 from footnote.batches import MOST_RETRIES, Ended
 from footnote.errors import Conflict, FootnoteError, Invalid, RateLimited, Unavailable
@@ -208,7 +208,9 @@ async def test_a_budget_ends_in_the_middle_of_a_batch(one: Runtime, tenant: str)
 
 
 async def test_a_quota_ends_in_the_middle_of_a_batch(one: Runtime, tenant: str) -> None:
-    limited = replace(one, settings=one.settings.model_copy(update={"quota_tokens": 1}))
+    async with one.transaction() as session:
+        spent = (await usage.this_month(session, tenant)).tokens
+    limited = replace(one, settings=one.settings.model_copy(update={"quota_tokens": spent + 1}))
     batch_id = await made(one, tenant, [ASKED, ASKED])
     await batch.run(limited, batch_id)
     await batch.run(limited, batch_id)
