@@ -10,7 +10,7 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from footnote.answering import cached, evidence, rewriting
-from footnote.answering.cached import Place
+from footnote.answering.cached import CacheKey
 from footnote.answering.draft import Draft, places
 from footnote.answering.events import AnswerStatus, Citation, Delta, Done, Event, Sources
 from footnote.answering.question import Question
@@ -76,7 +76,7 @@ async def _answered(rt: Runtime, question: Question, bill: Bill) -> AsyncGenerat
         question = await _standing_alone(rt, question, bill)
         timings["rewrite"] = _since(started)
     searched = question.query.text if question.query.text != asked else None
-    place = await cached.place(rt, question)
+    key = await cached.key_of(rt, question)
     found = await search(rt, question.query)
     bill.spent += found.spent
     timings |= {"retrieve": _since(started), **found.timings}
@@ -84,10 +84,10 @@ async def _answered(rt: Runtime, question: Question, bill: Bill) -> AsyncGenerat
     shown = found.hits[:PASSAGES]
     if not evidence.supports(found.hits, rt.settings.least_evidence, question.query.mode):
         events = _refused(rt)
-    elif known := await cached.find(rt, place, found.points, shown):
+    elif known := await cached.find(rt, key, found.points, shown):
         events = _given_again(known)
     else:
-        events = _made(rt, question, shown, place, found.points, bill)
+        events = _made(rt, question, shown, key, found.points, bill)
     async with aclosing(events):
         async for event in events:
             timings.setdefault("first_token", _since(started))
@@ -112,7 +112,7 @@ async def _given_again(known: Done) -> AsyncGenerator[Event, None]:
 
 
 async def _made(
-    rt: Runtime, question: Question, shown: Sequence[Hit], place: Place | None, points: Sequence[Point], bill: Bill
+    rt: Runtime, question: Question, shown: Sequence[Hit], key: CacheKey | None, points: Sequence[Point], bill: Bill
 ) -> AsyncGenerator[Event, None]:
     """By the generator, and kept."""
     prompts = (question.system_prompt or "", RULES)
@@ -138,7 +138,7 @@ async def _made(
         document_ids=sorted({hit.document_id for hit in shown}) if draft.text else (),
     )
     if bill.writer == first_choice:  # another one writes only as long as the first is away
-        await cached.keep(rt, place, points, done)
+        await cached.keep(rt, key, points, done)
     yield done
 
 

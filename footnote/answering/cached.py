@@ -36,8 +36,8 @@ LARGEST = 64 * 1024  # characters of an answer with its citations
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where an answer may be kept: `scope` says all that it depends on beside the words of the question."""
+class CacheKey:
+    """What an answer is kept under: `scope` says all that it depends on beside the words of the question."""
 
     tenant_id: str
     question: str
@@ -45,7 +45,7 @@ class Place:
     revisions: Mapping[str, int]
 
 
-async def place(rt: Runtime, question: Question) -> Place | None:
+async def key_of(rt: Runtime, question: Question) -> CacheKey | None:
     """To be asked before the search, so that what changes meanwhile counts as later.
 
     None for a question that leans on others, and where nothing is kept. Raises NotFound.
@@ -63,19 +63,19 @@ async def place(rt: Runtime, question: Question) -> Place | None:
     generator = (rt.settings.generator, rt.generator.provider, rt.generator.address, rt.generator.model)
     parts = [sorted(at.items()), asked_for, generator, RULES, rt.settings.least_evidence]
     scope = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).digest()
-    return Place(query.tenant_id, query.text, scope, at)
+    return CacheKey(query.tenant_id, query.text, scope, at)
 
 
-async def find(rt: Runtime, at: Place | None, points: Sequence[Point], shown: Sequence[Hit]) -> Done | None:
+async def find(rt: Runtime, key: CacheKey | None, points: Sequence[Point], shown: Sequence[Hit]) -> Done | None:
     """The answer to a question that means the same, made from passages that are shown for this one, too."""
-    if at is None:
+    if key is None:
         return None
     async with rt.transaction() as session:
-        rows = await _nearest(session, rt, at, points[0] if points else None)
+        rows = await _nearest(session, rt, key, points[0] if points else None)
     ids = {hit.chunk_id for hit in shown}
     for question, answer in rows:
         done = _restored(answer)
-        if alike(question, at.question) and all(each.chunk_id in ids for each in done.citations):
+        if alike(question, key.question) and all(each.chunk_id in ids for each in done.citations):
             answers_cached_total.labels("hit").inc()
             return done
     answers_cached_total.labels("miss").inc()
@@ -83,18 +83,18 @@ async def find(rt: Runtime, at: Place | None, points: Sequence[Point], shown: Se
 
 
 async def _nearest(
-    session: AsyncSession, rt: Runtime, at: Place, point: Point | None
+    session: AsyncSession, rt: Runtime, key: CacheKey, point: Point | None
 ) -> Sequence[tuple[str, dict[str, Any]]]:
     """Questions and answers, the nearest first."""
     settings = rt.settings
     newest = (
-        scoped(CachedAnswer, at.tenant_id)
-        .where(CachedAnswer.scope == at.scope, CachedAnswer.created_at > from_now(-settings.answer_cache_seconds))
+        scoped(CachedAnswer, key.tenant_id)
+        .where(CachedAnswer.scope == key.scope, CachedAnswer.created_at > from_now(-settings.answer_cache_seconds))
         .order_by(CachedAnswer.created_at.desc())
         .limit(LOOKED_AT)
         .subquery()
     )
-    same = newest.c.question == at.question
+    same = newest.c.question == key.question
     distance: Any = case((same, 0.0))
     if point is not None:
         apart = cast(newest.c.embedding.op("<=>")(HalfVector(point.vector)), Float)
@@ -103,9 +103,9 @@ async def _nearest(
     return [(row.question, row.answer) for row in await session.execute(near.order_by(distance).limit(5))]
 
 
-async def keep(rt: Runtime, at: Place | None, points: Sequence[Point], done: Done) -> None:
+async def keep(rt: Runtime, key: CacheKey | None, points: Sequence[Point], done: Done) -> None:
     """Keeps a whole answer, unless what it was found in has changed. Should it fail, there is no answer to keep."""
-    if at is None or done.answer_status == "not_found" or done.truncated:
+    if key is None or done.answer_status == "not_found" or done.truncated:
         return
     answer = {
         "answer": done.answer,
@@ -119,17 +119,17 @@ async def keep(rt: Runtime, at: Place | None, points: Sequence[Point], done: Don
         return
     row = CachedAnswer(
         id=new_id("can"),
-        tenant_id=at.tenant_id,
-        scope=at.scope,
-        collection_ids=sorted(at.revisions),
-        question=at.question,
+        tenant_id=key.tenant_id,
+        scope=key.scope,
+        collection_ids=sorted(key.revisions),
+        question=key.question,
         space_id=points[0].space.id if points else None,
         embedding=HalfVector(points[0].vector) if points else None,
         answer=answer,
     )
     with suppress(DatabaseAway):
         async with rt.transaction() as session:
-            if await revisions.hold(session, at.tenant_id, at.revisions):
+            if await revisions.hold(session, key.tenant_id, key.revisions):
                 session.add(row)
 
 
