@@ -22,7 +22,7 @@ from footnote.settings import Settings
 from footnote.tenants import scoped
 from footnote.text import clean
 
-AT_ONCE = 2  # batches that are being worked on or sent: most places in a worker are for documents
+AT_ONCE = 2  # batches that are being worked on or sent, at most
 MOST_RETRIES = 8  # some ten minutes without an answer; then a temporary error is an item's end
 KEPT_SECONDS = 7 * 24 * 3600.0
 _UNCLAIMED = ("queued", "waiting")
@@ -253,9 +253,10 @@ _TAKE_DUE = text(
 )
 
 
-async def take_due(session: AsyncSession, again_seconds: float) -> Sequence[str]:
-    """Ids of due batches, marked as dispatched, as far as there is room for them."""
-    return (await session.scalars(_TAKE_DUE, {"again": again_seconds, "at_once": AT_ONCE})).all()
+async def take_due(session: AsyncSession, again_seconds: float, slots: int) -> Sequence[str]:
+    """Ids of due batches, marked as dispatched, as far as there is room: of a worker's slots, one is for documents."""
+    room = max(1, min(AT_ONCE, slots - 1))
+    return (await session.scalars(_TAKE_DUE, {"again": again_seconds, "at_once": room})).all()
 
 
 async def forget_dispatched(session: AsyncSession) -> None:

@@ -251,11 +251,12 @@ async def test_tenants_take_turns_and_few_batches_fly(one: Runtime, tenant: str)
     mine = [await made(one, tenant) for _ in range(3)]
     his = await made(one, other)
 
-    async def due() -> set[str]:
+    async def due(slots: int = 4) -> set[str]:
         async with one.transaction() as session:
-            return set(await batches.take_due(session, 30))
+            return set(await batches.take_due(session, 30, slots))
 
-    assert await due() == {mine[0], his}
+    assert await due(slots=2) == {mine[0]}, "a slot is for documents"
+    assert await due() == {his}
     assert await due() == set(), "there is no room"
     async with one.transaction() as session:
         await batches.forget_dispatched(session)

@@ -79,7 +79,8 @@ class Dispatcher:
             # As many as run now, too: where there are many slots, many messages are taken between two looks.
             room = [max(self.rt.settings.queue_high_water, running[large]) - waiting[large] for large in (False, True)]
             due = [await self._take_due(session, large, room[large], waiting[large] == 0) for large in (False, True)]
-            questions = await batches.take_due(session, self._again(waiting[False] == 0))
+            again = self._again(waiting[False] == 0)
+            questions = await batches.take_due(session, again, self.rt.settings.worker_concurrency)
         if any(due) or questions:
             # Sent after the commit; should sending fail, they are due again in a moment.
             await asyncio.to_thread(self._send, due, questions)
