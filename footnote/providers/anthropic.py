@@ -16,7 +16,7 @@ from footnote.errors import FootnoteError, TimedOut, Unavailable
 from footnote.limits import Quota
 from footnote.providers import Cut, GenerationRequest, GeneratorEvent, Token, Usage
 from footnote.providers.messages import chat_messages
-from footnote.providers.refusals import refusal
+from footnote.providers.refusals import refusal, without_secrets
 from footnote.settings import Settings
 from footnote.text import clean
 
@@ -159,7 +159,7 @@ def _refusal(response: httpx2.Response, status: int, body: bytes) -> FootnoteErr
         said = str(json.loads(body)["error"]["message"])
     except (ValueError, KeyError, TypeError, RecursionError):
         said = body.decode("utf-8", "replace")
-    reason = f"The provider answered {status}: {clean(said)[:300]}"
+    reason = f"The provider answered {status}: {without_secrets(clean(said), response.request.headers)[:300]}"
     return refusal(status, reason, response.headers, quota=_quota(response.headers))
 
 

@@ -12,7 +12,7 @@ from footnote.errors import FootnoteError, TimedOut, Unavailable
 from footnote.limits import Quota
 from footnote.providers import Cut, Embeddings, GenerationRequest, GeneratorEvent, Token, Usage, normalised
 from footnote.providers.messages import chat_messages
-from footnote.providers.refusals import refusal
+from footnote.providers.refusals import refusal, without_secrets
 from footnote.settings import Settings
 from footnote.text import clean
 
@@ -169,7 +169,8 @@ def _errors() -> Iterator[None]:
 
 
 def _refusal(error: "openai.APIStatusError") -> FootnoteError:
-    reason = f"The provider answered {error.status_code}: {str(error.message)[:300]}"
+    said = without_secrets(str(error.message), error.request.headers)
+    reason = f"The provider answered {error.status_code}: {said[:300]}"
     unpaid = error.code == "insufficient_quota"
     return refusal(error.status_code, reason, error.response.headers, unpaid=unpaid)
 

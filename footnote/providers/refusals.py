@@ -28,6 +28,14 @@ def refusal(
     return ProviderRejected("provider_rejected", reason)
 
 
+def without_secrets(said: str, sent: Mapping[str, str]) -> str:
+    """What a provider said, with the key of the request's headers taken out: some repeat what they were sent."""
+    for name in ("authorization", "x-api-key"):
+        secret = sent.get(name, "").removeprefix("Bearer ").strip()
+        said = said.replace(secret, "***") if secret else said
+    return said
+
+
 def _retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds, an hour at most: the header is the provider's word, and may be nonsense."""
     try:

@@ -1,0 +1,106 @@
+"""Secrets that are sent about, and then looked for in everything that is written down or answered."""
+
+import logging
+import traceback
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import text, update
+
+from footnote.models import Base, Tenant
+from footnote.providers import open_embedder
+from footnote.providers.guarded import guard_embedder
+from footnote.runtime import Runtime
+from tests import driving
+from tests.api.test_doors import api_with
+from tests.conftest import Person
+from tests.fakes import FakeServer
+
+pytestmark = pytest.mark.anyio
+PROVIDER = "sk-canary-provider-0123456789abcdef"
+WEBHOOK = "whsec_Y2FuYXJ5LXdlYmhvb2stMDEyMzQ1Njc4OWFiY2RlZg=="
+KEPT = {"tenant", "signing_key"}  # tables that hold secrets, in plain
+
+
+@pytest.fixture
+def logged(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
+    """Everything that any library says."""
+    caplog.set_level(logging.DEBUG)
+    for name in ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "botocore"):
+        caplog.set_level(logging.DEBUG, logger=name)
+    return caplog
+
+
+def _said(record: logging.LogRecord) -> str:
+    raised = "".join(traceback.format_exception(*record.exc_info)) if record.exc_info else ""
+    return f"{record.getMessage()} {record.__dict__} {raised}"
+
+
+async def _rows(rt: Runtime) -> str:
+    found: list[str] = []
+    async with rt.transaction() as session:
+        for table in Base.metadata.sorted_tables:
+            if table.name not in KEPT:
+                found += (await session.execute(text(f'SELECT t::text FROM "{table.name}" t'))).scalars().all()
+    return "\n".join(found)
+
+
+async def test_no_secret_is_written_down_or_answered(
+    rt: Runtime, alice: Person, logged: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = (await alice.client.post("/v1/tokens")).json()["access_token"]
+    made = (await alice.client.post("/v1/keys", json={"name": "another"})).json()["secret"]
+    async with rt.transaction() as session:
+        await session.execute(update(Tenant).where(Tenant.id == alice.tenant_id).values(webhook_secret=WEBHOOK))
+    answers = []
+    for secret in (alice.key, made, token, alice.key[:-3] + "xxx", token[:-3] + "xxx"):
+        for path, body in (
+            ("/v1/jobs", None),
+            ("/v1/documents/doc_unknown", None),
+            ("/v1/usage", None),
+            ("/v1/search", {"query": "lamp"}),
+            ("/v1/search", {"query": 1, "top_k": "x"}),
+            ("/v1/documents/text", {"text": "A lamp.", "callback_url": "http://127.0.0.1:1/hook"}),
+        ):
+            headers = {"Authorization": f"Bearer {secret}"}
+            answers.append(await alice.client.request("POST" if body else "GET", path, json=body, headers=headers))
+
+    async def broken(*_: object, **__: object) -> None:
+        raise RuntimeError("a bug")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("footnote.documents.page_of", broken)
+        answers.append(await alice.client.get("/v1/documents"))
+    assert {answer.status_code for answer in answers} >= {200, 202, 401, 403, 404, 422, 500}
+
+    # A worker's step, whose provider repeats the key that it was sent.
+    async with FakeServer().listening() as server:
+        own = {
+            "openai_api_key": PROVIDER,
+            "openai_base_url": f"http://127.0.0.1:{server.port}/v1",
+            "embedder": "openai",
+        }
+        settings = rt.settings.model_copy(update=own)
+        server.json({"error": {"message": f"Incorrect API key provided: {PROVIDER}."}}, 401)
+        embedder = guard_embedder(open_embedder(settings), rt.shared, settings, interactive=False)
+        working = replace(rt, settings=settings, embedder=embedder)
+        accepted = await driving.accept(working, alice.tenant_id, "Words for the provider.", collection="paid")
+        job = await driving.run(working, accepted.details.job.id)
+        assert job.error_code == "provider_rejected"
+        assert PROVIDER in server.heads[0]
+        await embedder.close()
+    async with api_with(rt, alice) as client:
+        for path in ("/metrics", "/readyz", f"/v1/jobs/{job.id}", "/v1/jobs", "/v1/keys"):
+            answers.append(await client.get(path))
+
+    written = {
+        "logs": "\n".join(map(_said, logged.records)),
+        "answers": "\n".join(f"{answer.headers} {answer.text}" for answer in answers),
+        "rows": await _rows(rt),
+        "names in Redis": str(await rt.redis.keys("*") if rt.redis else []),
+    }
+    parts = token.split(".")
+    secrets = [alice.key.split("_", 2)[2], made.split("_", 2)[2], *parts[1:], WEBHOOK, WEBHOOK[6:], PROVIDER]
+    assert {place for place, said in written.items() for secret in secrets if secret in said} == set()
+    assert "doc_unknown" in written["answers"]
+    assert "a bug" in written["logs"]
