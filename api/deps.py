@@ -15,7 +15,7 @@ from footnote.runtime import Runtime
 bearer = HTTPBearer(auto_error=False, scheme_name="API key", description="`Authorization: Bearer fn_...`")
 
 
-def _runtime(request: Request) -> Runtime:
+async def _runtime(request: Request) -> Runtime:
     runtime: Runtime = request.app.state.runtime
     return runtime
 
@@ -29,16 +29,23 @@ def _plain(value: str) -> str:
 
 # Names and ids as callers give them to look something up.
 Plain = Annotated[str, AfterValidator(_plain)]
-RuntimeDep = Annotated[Runtime, Depends(_runtime)]
+OperatorDep = Annotated[Runtime, Depends(_runtime)]  # sees all tenants
 
 
-async def _principal(rt: RuntimeDep, request: Request, _shown_in_docs: Annotated[Any, Security(bearer)]) -> Principal:
+async def _principal(rt: OperatorDep, request: Request, _shown_in_docs: Annotated[Any, Security(bearer)]) -> Principal:
     kind, _, presented = request.headers.get("authorization", "").partition(" ")
     if kind.lower() != "bearer":
         presented = request.headers.get("x-api-key", "")
     async with rt.transaction() as session:
         verify = tokens.verify if tokens.looks_like_one(presented) else keys.verify
         return await verify(session, presented.strip())
+
+
+async def _acting(rt: OperatorDep, principal: Annotated[Principal, Depends(_principal)]) -> Runtime:
+    return rt.of(principal.tenant_id)
+
+
+RuntimeDep = Annotated[Runtime, Depends(_acting)]  # acts for the caller's tenant
 
 
 class _Door:

@@ -26,6 +26,7 @@ async def remove(rt: Runtime, tenant_id: str, document_id: str, collection_id: s
     it notices. Each generation in a transaction of its own: who unpacks a container has its job, and waits for others.
     The receipt names the collection that it goes with, if it does.
     """
+    rt = rt.of(tenant_id)
     async with rt.transaction() as session:
         family = await _family(session, tenant_id, document_id)
     for generation in family:
@@ -106,6 +107,7 @@ async def remove_collection(rt: Runtime, tenant_id: str, name_or_id: str) -> Col
     Nobody sees it from the first moment on. The documents go one after the other, each in a transaction of its own:
     one for all of them would hold up every other writer of the tenant. `finish` takes over from whoever is killed.
     """
+    rt = rt.of(tenant_id)
     async with rt.transaction() as session:
         gone = scoped(CollectionDeletion, tenant_id).where(CollectionDeletion.collection_id == name_or_id)
         receipt = await session.scalar(gone)
@@ -133,6 +135,7 @@ async def _remove_next(rt: Runtime, collection: Collection) -> CollectionDeletio
     """Removes a document of the hidden collection or, when there is none, the collection; then the receipt."""
     first = select(Document.id).where(Document.tenant_id == collection.tenant_id)
     first = first.where(Document.collection_id == collection.id).order_by(Document.id).limit(1)
+    rt = rt.of(collection.tenant_id)
     async with rt.transaction() as session:
         document_id = await session.scalar(first)
         if document_id is None:

@@ -87,7 +87,7 @@ class Heartbeat:
         stopping = self.rt.stopping.is_set()
         if monotonic() - self._begun < self.rt.settings.turn_seconds and not stopping:
             return
-        async with self.rt.transaction() as session:
+        async with self.rt.operator.transaction() as session:  # the others may be other tenants'
             await jobs.renew(session, self.claim, self.rt.settings.lease_seconds, self.done, self.total)
             over = stopping or await turns.others_wait(session, self.claim.job_id)
             if over:

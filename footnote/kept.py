@@ -7,7 +7,7 @@ from sqlalchemy import ColumnElement, CursorResult, Update, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.models import Document, Message, QueryBatchItem
-from footnote.tenants import scoped
+from footnote.tenants import scoped, unbound
 
 REMOVED = "This answer was removed with a document that it was made from."
 
@@ -33,9 +33,10 @@ async def all_there(session: AsyncSession, tenant_id: str, document_ids: Sequenc
 async def forget_document(session: AsyncSession, tenant_id: str, document_id: str) -> int:
     """Empties the answers that the document may have been used for; how many. The caller holds the document."""
     emptied = 0
-    for table, empty in ((Message, emptied_messages), (QueryBatchItem, emptied_items)):
-        used = (table.tenant_id == tenant_id) & table.document_ids.contains([document_id])
-        done = await session.execute(empty(used))
-        assert isinstance(done, CursorResult)
-        emptied += done.rowcount
+    async with unbound(session):
+        for table, empty in ((Message, emptied_messages), (QueryBatchItem, emptied_items)):
+            used = (table.tenant_id == tenant_id) & table.document_ids.contains([document_id])
+            done = await session.execute(empty(used))
+            assert isinstance(done, CursorResult)
+            emptied += done.rowcount
     return emptied

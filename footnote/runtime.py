@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Executable
+from sqlalchemy import Executable, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
 
+# Until the transaction ends. The views of tenants (`chunk_of_tenant`, ...) go by the tenant without the role, too.
+_ACT_FOR = text("SELECT set_config('footnote.tenant', :tenant, true), set_config('role', :role, true)")
+
+
 @dataclass(frozen=True)
 class Runtime:
     """What `open_runtime` opened. Functions of the domain take it as `rt`."""
@@ -38,6 +42,16 @@ class Runtime:
     reranker: Reranker | None = None
     shared: Shared = field(default_factory=lambda: Shared(None))  # scripts on Redis
     stopping: asyncio.Event = field(default_factory=asyncio.Event)  # set when the process should end soon
+    tenant_id: str | None = None  # for whom it acts; None: for the operator, who sees all tenants
+
+    def of(self, tenant_id: str) -> "Runtime":
+        """The same, acting for the tenant: Postgres hides all rows of others from it (row-level security)."""
+        return self if tenant_id == self.tenant_id else replace(self, tenant_id=tenant_id)
+
+    @property
+    def operator(self) -> "Runtime":
+        """The same, seeing all tenants: for what is nobody's, or is about many."""
+        return replace(self, tenant_id=None)
 
     def embedder_of(self, provider: str, model: str) -> Embedder:
         """Raises Invalid or ProviderRejected: there is none."""
@@ -53,6 +67,9 @@ class Runtime:
         """
         try:
             async with self.sessions() as session, session.begin():
+                if self.tenant_id is not None:
+                    role = self.settings.tenant_role or "none"
+                    await session.execute(_ACT_FOR, {"tenant": self.tenant_id, "role": role})
                 yield session
         except Exception as error:
             if database_away(error):

@@ -59,6 +59,13 @@ class Settings(DoorSettings):
     database_url: str | None = _env(
         "DATABASE_URL", None, "Postgres with pgvector (`postgresql://...`). Unset: `footnote up` embeds one."
     )
+    tenant_role: str = _env(
+        "FOOTNOTE_TENANT_ROLE",
+        "footnote_tenant",
+        "Postgres role as which requests and steps of a tenant act, bound by row-level security; `footnote migrate` "
+        "makes it. Empty: the wall between tenants stands in the code only.",
+        pattern=r"^([a-z_][a-z0-9_]{0,62})?$",
+    )
     redis_url: str | None = _env(
         "REDIS_URL", None, "Redis or Valkey for the task queue. Unset: `footnote up` embeds one."
     )

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, text
 from footnote.models import Base
 from footnote.runtime import open_engine
 from footnote.settings import Settings
+from migrations import wall
 
 LOCK = 0x6D696772617465  # "migrate"
 
@@ -29,6 +30,7 @@ def migrate(connection: Connection) -> None:
     )
     with context.begin_transaction():
         context.run_migrations()
+    wall.build(connection, Settings().tenant_role)
     connection.commit()
 
 

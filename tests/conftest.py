@@ -11,7 +11,9 @@ from uuid import uuid4
 import asyncpg
 import httpx2
 import pytest
+from sqlalchemy import Connection, event
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
+from sqlalchemy.orm import Session, SessionTransaction
 
 from api.app import create_app
 from footnote import bootstrap, keys, tenants
@@ -112,6 +114,15 @@ async def engine(migrated_url: str, anyio_backend: str) -> AsyncIterator[AsyncEn
     await engine.dispose()
 
 
+class ActingForNobody(Session):
+    """A savepoint that is released leaves the role to what follows, as the end of a transaction does not."""
+
+
+@event.listens_for(ActingForNobody, "after_begin")
+def _forget_tenant(_session: Session, _transaction: SessionTransaction, connection: Connection) -> None:
+    connection.exec_driver_sql("SELECT set_config('role', 'none', true), set_config('footnote.tenant', '', true)")
+
+
 @pytest.fixture
 async def rt(settings: Settings, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Runtime]:
     """A Runtime inside one transaction that is rolled back; its commits are savepoints.
@@ -124,7 +135,12 @@ async def rt(settings: Settings, engine: AsyncEngine, monkeypatch: pytest.Monkey
         outer = await connection.begin()
         runtime = Runtime(
             settings=settings,
-            sessions=async_sessionmaker(connection, expire_on_commit=False, join_transaction_mode="create_savepoint"),
+            sessions=async_sessionmaker(
+                connection,
+                expire_on_commit=False,
+                join_transaction_mode="create_savepoint",
+                sync_session_class=ActingForNobody,
+            ),
             redis=redis,
             store=open_store(settings.storage_location),
             embedder=FakeEmbedder(),

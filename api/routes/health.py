@@ -9,7 +9,7 @@ from fastapi import APIRouter, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from sqlalchemy import text
 
-from api.deps import RuntimeDep
+from api.deps import OperatorDep
 from footnote import __version__, backlog, turns
 from footnote.errors import DatabaseAway
 from footnote.providers import guarded
@@ -27,7 +27,7 @@ async def healthz() -> dict[str, str]:
 
 
 @router.get("/readyz", operation_id="readyz", responses={503: {"description": "Something needed is away."}})
-async def readyz(rt: RuntimeDep, response: Response) -> dict[str, Any]:
+async def readyz(rt: OperatorDep, response: Response) -> dict[str, Any]:
     """Whether Postgres, Redis and the store answer. Uploads and queries work without Redis; jobs then wait.
 
     A model provider that fails is named, and takes nobody out of service: the documents can still be looked at.
@@ -82,7 +82,7 @@ async def _redis(rt: Runtime) -> None:
 
 
 @router.get("/metrics", operation_id="metrics", include_in_schema=False)
-async def metrics(rt: RuntimeDep) -> Response:
+async def metrics(rt: OperatorDep) -> Response:
     """Prometheus' text format. Jobs come from Postgres and circuits from Redis: any API process tells the same."""
     lines = [generate_latest().decode()]
     async with rt.transaction() as session:

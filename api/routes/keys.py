@@ -48,7 +48,7 @@ async def create_token(response: Response, rt: RuntimeDep, caller: Anyone, body:
     For what must not hold a key: a browser, a job. Made with a key only, not with a token.
     """
     seconds = rt.settings.token_seconds
-    async with rt.transaction() as session:
+    async with rt.operator.transaction() as session:
         made, scopes, ends = await tokens.issue(session, caller, body.scopes if body else None, seconds)
     response.headers["Cache-Control"] = "no-store"
     return TokenOut.model_validate({"access_token": made, "scopes": scopes, "expires_at": ends})

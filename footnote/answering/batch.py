@@ -83,6 +83,7 @@ async def run(rt: Runtime, batch_id: str, message: str | None = None) -> None:
         if claim is None:
             return
         items, patient = iter(await batches.pending(session, claim)), await batches.patient(session, claim)
+    rt = rt.of(claim.tenant_id)
     turn = _Turn(rt, claim, items, monotonic() + rt.settings.turn_seconds, patient)
     try:
         renewal = claim.renewal(rt.settings.lease_seconds)

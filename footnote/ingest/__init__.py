@@ -27,6 +27,7 @@ async def run_step(rt: Runtime, job_id: str, step: str, message: str | None = No
         claim = await jobs.claim(session, job_id, step, rt.settings.lease_seconds, message)
     if claim is None:
         return False
+    rt = rt.of(claim.tenant_id)
     heartbeat = Heartbeat(rt, claim)
     work = asyncio.create_task(_work(rt, claim, heartbeat))
     heartbeat.start(work)

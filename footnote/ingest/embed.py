@@ -54,8 +54,8 @@ async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
 
 
 async def _open_space(rt: Runtime, embedder: Embedder, answer: Embeddings) -> EmbeddingSpace:
-    """In a transaction of its own: making the index waits for writers, and holds them up."""
-    async with rt.transaction() as session:
+    """In a transaction of its own: making the index waits for writers, and holds them up. Spaces are nobody's."""
+    async with rt.operator.transaction() as session:
         return await cache.obtain_space(session, embedder.provider, embedder.model, answer.vectors.shape[1])
 
 

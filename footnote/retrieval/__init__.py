@@ -118,6 +118,7 @@ async def search(rt: Runtime, query: Query) -> Found:
 
     No session is held while a provider embeds the question or reranks the hits. A reranker that fails is no error.
     """
+    rt = rt.of(query.tenant_id)
     reranker = rt.reranker if query.rerank is not False else None
     if query.rerank and reranker is None:
         raise Invalid("no_reranker", "No reranker is configured (FOOTNOTE_RERANKER).")
@@ -174,10 +175,10 @@ _LANGUAGES = text(
     SELECT DISTINCT CAST(found.language AS text)
     FROM unnest(CAST(:collections AS text[])) AS chosen(id), LATERAL (
         WITH RECURSIVE seen AS (
-            (SELECT language FROM chunk WHERE tenant_id = :tenant AND collection_id = chosen.id
+            (SELECT language FROM chunk_of_tenant WHERE tenant_id = :tenant AND collection_id = chosen.id
              ORDER BY language LIMIT 1)
             UNION ALL
-            SELECT (SELECT language FROM chunk WHERE tenant_id = :tenant AND collection_id = chosen.id
+            SELECT (SELECT language FROM chunk_of_tenant WHERE tenant_id = :tenant AND collection_id = chosen.id
                     AND language > seen.language ORDER BY language LIMIT 1)
             FROM seen WHERE seen.language IS NOT NULL
         ) SELECT language FROM seen WHERE language IS NOT NULL

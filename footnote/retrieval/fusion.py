@@ -34,7 +34,7 @@ found AS (
 ),
 measured AS (
     SELECT version_id, position, c.space_id, {{similarity}} AS similarity
-    FROM found JOIN chunk c USING (version_id, position)
+    FROM found JOIN chunk_of_tenant c USING (version_id, position)
 ),
 spread AS (
     SELECT space_id, min(similarity) AS least, nullif(max(similarity) - min(similarity), 0) AS width

@@ -76,10 +76,12 @@ weighted AS MATERIALIZED (
 # A small scope counts for itself. Each text is read once for all lexemes: the index on them is shared by all tenants,
 # and where theirs are many, Postgres would read it again for each.
 _SMALL = """
-whole AS (SELECT greatest(count(*), 1)::float AS size, greatest(avg(c.words), 1) AS words FROM chunk c WHERE {scope}),
+whole AS (
+    SELECT greatest(count(*), 1)::float AS size, greatest(avg(c.words), 1) AS words FROM chunk_of_tenant c WHERE {scope}
+),
 posting AS MATERIALIZED (
     SELECT l.lexeme, c.version_id, c.position, c.words
-    FROM chunk c CROSS JOIN LATERAL (SELECT strip(c.tsv) AS lexemes OFFSET 0) AS held
+    FROM chunk_of_tenant c CROSS JOIN LATERAL (SELECT strip(c.tsv) AS lexemes OFFSET 0) AS held
     JOIN lexeme l ON held.lexemes @@ l.tsq WHERE {scope}
 ),
 counted AS (
@@ -100,19 +102,23 @@ known AS (
 ),
 whole AS (
     SELECT greatest(size, 1)::float AS size,
-           coalesce(words, (SELECT avg(s.words) FROM (SELECT c.words FROM chunk c WHERE {wall} LIMIT :most) s)) AS words
+           coalesce(words, (
+               SELECT avg(s.words) FROM (SELECT c.words FROM chunk_of_tenant c WHERE {wall} LIMIT :most) s
+           )) AS words
     FROM known
 ),
 counted AS MATERIALIZED (
     SELECT lexeme, tsq, exact, coalesce((
         SELECT sum(f.share * k.chunks) FROM frequent_lexeme f JOIN corpus k USING (collection_id)
         WHERE f.tenant_id = :tenant AND f.collection_id = ANY(CAST(:collections AS text[])) AND f.lexeme = l.lexeme
-    ), (SELECT count(*) FROM (SELECT 1 FROM chunk c WHERE {wall} AND c.tsv @@ tsq LIMIT :most) AS found)) AS df
+    ), (
+        SELECT count(*) FROM (SELECT 1 FROM chunk_of_tenant c WHERE {wall} AND c.tsv @@ tsq LIMIT :most) AS found
+    )) AS df
     FROM lexeme l
 ),{weighted},
 posting AS (
     SELECT w.lexeme, p.* FROM weighted w, LATERAL (
-        SELECT c.version_id, c.position, c.words FROM chunk c WHERE {scope} AND c.tsv @@ w.tsq LIMIT :most
+        SELECT c.version_id, c.position, c.words FROM chunk_of_tenant c WHERE {scope} AND c.tsv @@ w.tsq LIMIT :most
     ) AS p WHERE w.df > 0 AND w.before < :postings
 )"""
 
@@ -126,7 +132,7 @@ scored AS (
     SELECT version_id, position, sum(w.idf) AS held,
            sum(w.idf * tf.n * (1 + {k1}) / (tf.n + {k1} * (1 - {b} + {b} * c.words / whole.words))) AS bm25
     FROM (SELECT version_id, position FROM fetched {besides}) AS candidate
-    JOIN chunk c USING (version_id, position), whole, unnest(c.tsv) AS t, weighted w,
+    JOIN chunk_of_tenant c USING (version_id, position), whole, unnest(c.tsv) AS t, weighted w,
          LATERAL (SELECT coalesce(cardinality(t.positions), 1) AS n) AS tf
     WHERE w.lexeme = t.lexeme
     GROUP BY version_id, position
@@ -140,7 +146,7 @@ needle AS (
 exact AS (
     SELECT version_id, position, count(*) AS needles
     FROM needle, LATERAL (
-        SELECT c.version_id, c.position FROM chunk c WHERE {scope} AND c.tsv @@ needle.tsq LIMIT :most
+        SELECT c.version_id, c.position FROM chunk_of_tenant c WHERE {scope} AND c.tsv @@ needle.tsq LIMIT :most
     ) AS p
     GROUP BY version_id, position
 ),

@@ -42,7 +42,7 @@ def _nearest(scope: Scope, point: Point, *, large: bool) -> str:
 _EXACT = """
 nearest_{space} AS (
     SELECT c.version_id, c.position, {distance} AS distance
-    FROM chunk c WHERE {scope} ORDER BY ({distance}) + 0 LIMIT :depth
+    FROM chunk_of_tenant c WHERE {scope} ORDER BY ({distance}) + 0 LIMIT :depth
 )"""
 
 # The index gives up after `hnsw.max_scan_tuples`, having found too few where little of what lies near the question is
@@ -50,13 +50,13 @@ nearest_{space} AS (
 _BY_INDEX = """
 indexed_{space} AS MATERIALIZED (
     SELECT c.version_id, c.position, {distance} AS distance
-    FROM chunk c WHERE {scope} ORDER BY {distance} LIMIT :depth
+    FROM chunk_of_tenant c WHERE {scope} ORDER BY {distance} LIMIT :depth
 ),
 nearest_{space} AS (
     SELECT * FROM indexed_{space} WHERE (SELECT count(*) FROM indexed_{space}) >= :depth
     UNION ALL (
         SELECT c.version_id, c.position, {distance} AS distance
-        FROM chunk c WHERE {scope} AND (SELECT count(*) FROM indexed_{space}) < :depth
+        FROM chunk_of_tenant c WHERE {scope} AND (SELECT count(*) FROM indexed_{space}) < :depth
         ORDER BY ({distance}) + 0 LIMIT :depth
     )
 )"""

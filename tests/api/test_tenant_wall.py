@@ -1,15 +1,26 @@
-"""No route shows, changes or betrays another tenant's rows; the routes are taken from the OpenAPI document."""
+"""No route shows, changes or betrays another tenant's rows; routes and inputs are taken from the OpenAPI document.
 
+Wherever an id goes, one of another tenant is answered as one that never was. And once more with the wall in the code
+taken down: then Postgres alone refuses.
+"""
+
+import json
 import re
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
+import httpx2
 import pytest
+from sqlalchemy import select
 
 from api.app import create_app
-from footnote import batches, conversations, documents, keys, objects
+from footnote import batches, conversations, documents, keys, objects, tenants
 from footnote.clock import from_now
 from footnote.ids import new_id
 from footnote.models import DirectUpload
+from footnote.retrieval import keyword_leg, scope
 from footnote.runtime import Runtime
 from footnote.webhooks import endpoints
 from tests import driving
@@ -17,52 +28,106 @@ from tests.conftest import Person
 
 pytestmark = pytest.mark.anyio
 TEXT = "The zircon lamp was lit by Agnes Tolmie in the year 1874."
-# What some routes insist on beside the ids.
-QUERIES = {"/v1/documents/{document_id}/pages/{number}/highlights": {"char_start": 0, "char_end": 9}}
-BODIES: dict[tuple[str, str], dict[str, Any]] = {
-    ("patch", "/v1/documents/{document_id}"): {"metadata": {}},
-    ("patch", "/v1/collections/{collection_id}"): {"metadata": {}},
-    ("patch", "/v1/webhook_endpoints/{endpoint_id}"): {"description": "theirs"},
-    ("post", "/v1/webhook_endpoints/{endpoint_id}/redeliver"): {"since": "2026-01-01T00:00:00Z"},
-    ("post", "/v1/conversations/{conversation_id}/messages"): {"question": "Who lit the zircon lamp?"},
+ASKED = "Who lit the zircon lamp?"
+
+Ids = dict[str, str]
+Operation = tuple[str, str]  # method and path
+
+# What some operations insist on beside the ids, or do not take together with them.
+GIVEN: dict[Operation, dict[str, Any]] = {
+    ("get", "/v1/documents/{document_id}/pages/{number}/highlights"): {"params": {"char_start": 0, "char_end": 9}},
+    ("patch", "/v1/documents/{document_id}"): {"json": {"metadata": {}}},
+    ("patch", "/v1/collections/{collection_id}"): {"json": {"metadata": {}}},
+    ("patch", "/v1/webhook_endpoints/{endpoint_id}"): {"json": {"description": "theirs"}},
+    ("post", "/v1/webhook_endpoints/{endpoint_id}/redeliver"): {"json": {"since": "2026-01-01T00:00:00Z"}},
+    ("post", "/v1/conversations/{conversation_id}/messages"): {"json": {"question": ASKED}},
+    ("post", "/v1/documents"): {"files": {"file": ("a.txt", b"mine")}},
+    ("post", "/v1/documents/batch"): {"files": {"file": ("a.txt", b"mine")}},
+    ("put", "/v1/uploads/{filename}"): {"content": b"mine"},
+    ("post", "/v1/uploads"): {"json": {"filename": "a.txt", "size": 4}},
+    ("post", "/v1/documents/text"): {"json": {"text": "mine"}},
+    ("post", "/v1/documents/url"): {"json": {"url": "https://example.com/a.txt"}},
+    ("post", "/v1/search"): {"json": {"query": ASKED}},
+    ("post", "/v1/query"): {"json": {"question": ASKED}},
+    ("post", "/v1/query/batch"): {"json": {"questions": [{"question": ASKED}]}},
+    ("post", "/v1/jobs/retry"): {"json": {}},
+    ("post", "/v1/conversations"): {"json": {}},
 }
-UNKNOWN = {
-    "collection_id": "col_unknown",
-    "conversation_id": "cnv_unknown",
-    "delivery_id": "whd_unknown",
-    "document_id": "doc_unknown",
-    "endpoint_id": "whe_unknown",
-    "query_batch_id": "bat_unknown",
-    "key_id": "key_unknown",
-    "job_id": "job_unknown",
-    "upload_id": "upl_unknown",
+# Inputs that take an id, and what is sent as one.
+TAKES_IDS: dict[str, Any] = {
+    **{name: lambda ids, name=name: ids[name] for name in ("document_id", "collection_id", "conversation_id")},
+    **{
+        name: lambda ids, name=name: ids[name]
+        for name in ("query_batch_id", "job_id", "upload_id", "key_id", "endpoint_id", "delivery_id")
+    },
+    "collection": lambda ids: ids["collection_id"],
+    "collections": lambda ids: [ids["collection_id"]],
+    "document_ids": lambda ids: [ids["document_id"]],
+    "filter": lambda ids: json.dumps({"type": "eq", "key": "$document_id", "value": ids["document_id"]}),
+    "filters": lambda ids: {"type": "eq", "key": "$document_id", "value": ids["document_id"]},
+    "questions": lambda ids: [{"question": ASKED, "document_ids": [ids["document_id"]]}],
+    "defaults": lambda ids: {"collections": [ids["collection_id"]]},
+    "cursor": lambda ids: ids["document_id"],
+}
+# Inputs in which an id means nothing.
+TAKES_NONE = {
+    *("Idempotency-Key", "background", "callback_url", "char_end", "char_start", "chunking", "created_after"),
+    *("created_before", "diversity", "dry_run", "embedding", "error_code", "expand", "explain", "external_id", "file"),
+    *("filename", "from", "group", "language", "limit", "max_tokens", "messages", "metadata", "mode", "model", "name"),
+    *("number", "query", "question", "rerank", "sha256", "size", "status", "step", "stream", "superseded"),
+    *("system_prompt", "temperature", "text", "title", "to", "top_k", "url", "version", "width"),
 }
 
 
-def _routes() -> list[tuple[str, str]]:
-    """Every method and path with an id in it."""
-    paths: dict[str, dict[str, Any]] = create_app().openapi()["paths"]
-    return [(method, path) for path, methods in paths.items() for method in methods if "_id}" in path]
+class Operations:
+    """What the OpenAPI document says of the inputs of each operation: name and place (path, query, header, body)."""
+
+    def __init__(self) -> None:
+        self._document = create_app().openapi()
+
+    def __iter__(self) -> Iterator[tuple[Operation, dict[str, str]]]:
+        for path, methods in self._document["paths"].items():
+            for method, told in methods.items():
+                inputs = {each["name"]: each["in"] for each in told.get("parameters", [])}
+                for content in told.get("requestBody", {}).get("content", {}).values():
+                    inputs |= dict.fromkeys(self._properties(content["schema"]), "body")
+                yield (method, path), inputs
+
+    def _properties(self, schema: dict[str, Any]) -> set[str]:
+        if "$ref" in schema:
+            schema = self._document["components"]["schemas"][schema["$ref"].split("/")[-1]]
+        return set(schema.get("properties", {}))
 
 
-def _concrete(path: str, ids: dict[str, str]) -> str:
-    return re.sub(r"\{(\w+)\}", lambda match: ids.get(match[1], "1"), path)
+def test_of_every_input_it_is_known_whether_it_takes_ids() -> None:
+    inputs = {name for _, named in Operations() for name in named}
+    assert inputs - TAKES_NONE == set(TAKES_IDS), "a new input needs a row in this test, and so does a new kind of id"
 
 
 @pytest.fixture
-async def ids(rt: Runtime, alice: Person) -> dict[str, str]:
-    accepted = await driving.accept(rt, alice.tenant_id, TEXT, external_id="secret", collection="private")
+async def unknown(rt: Runtime) -> Ids:
+    """Made before the others: what a cursor leaves out does not depend on whose id it is."""
+    kinds = {"document": "doc", "collection": "col", "conversation": "cnv", "query_batch": "bat"}
+    return {
+        f"{name}_id": new_id(prefix)
+        for name, prefix in (
+            kinds | {"job": "job", "key": "key", "upload": "upl", "endpoint": "whe", "delivery": "whd"}
+        ).items()
+    }
+
+
+async def made_by(rt: Runtime, tenant_id: str, text: str) -> Ids:
+    accepted = await driving.accept(rt, tenant_id, text, external_id="secret", collection="private")
     await driving.run(rt, accepted.details.job.id)
-    upload_id = await _open_upload(rt, alice.tenant_id)
     document = accepted.details.document
-    named = {"collection_id": document.collection_id, "document_id": document.id}
+    made = {"collection_id": document.collection_id, "document_id": document.id, "job_id": accepted.details.job.id}
     async with rt.transaction() as session:
-        named["conversation_id"] = (await conversations.create(session, alice.tenant_id, "secret", {}, {})).id
-        named["key_id"] = (await keys.create(session, alice.tenant_id, "another"))[0].id
-        endpoint = await endpoints.create(session, alice.tenant_id, "http://127.0.0.1:1/", ["*"], "secret")
-        named |= {"endpoint_id": endpoint.id, "delivery_id": await endpoints.queue_test(session, endpoint)}
-        named["query_batch_id"] = (await batches.create(session, alice.tenant_id, [{}], None)).id
-    return {**named, "job_id": accepted.details.job.id, "upload_id": upload_id}
+        made["conversation_id"] = (await conversations.create(session, tenant_id, "secret", {}, {})).id
+        made["key_id"] = (await keys.create(session, tenant_id, "another"))[0].id
+        endpoint = await endpoints.create(session, tenant_id, "http://127.0.0.1:1/", ["*"], "secret")
+        made |= {"endpoint_id": endpoint.id, "delivery_id": await endpoints.queue_test(session, endpoint)}
+        made["query_batch_id"] = (await batches.create(session, tenant_id, [{}], None)).id
+    return {**made, "upload_id": await _open_upload(rt, tenant_id)}
 
 
 async def _open_upload(rt: Runtime, tenant_id: str) -> str:
@@ -76,30 +141,108 @@ async def _open_upload(rt: Runtime, tenant_id: str) -> str:
     return upload.id
 
 
-def test_the_matrix_is_not_empty() -> None:
-    named = {name for _, path in _routes() for name in re.findall(r"\{(\w+_id)\}", path)}
-    assert named == set(UNKNOWN), "a new kind of id needs a row in this test"
-    assert len(_routes()) >= 9
+@pytest.fixture
+async def theirs(rt: Runtime, unknown: Ids, alice: Person) -> Ids:
+    return await made_by(rt, alice.tenant_id, TEXT)
 
 
-@pytest.mark.parametrize(("method", "path"), _routes())
+@pytest.fixture
+async def own(rt: Runtime, theirs: Ids, charlie: Person) -> Ids:
+    """Charlie has something of each kind, too, or there would be nothing to search at all."""
+    return await made_by(rt, charlie.tenant_id, "Tomatoes want warm soil and a long summer.")
+
+
+async def send(
+    client: httpx2.AsyncClient,
+    operation: Operation,
+    own: Ids,
+    given: tuple[str, str] | None = None,
+    ids: Ids | None = None,
+) -> httpx2.Response:
+    """The operation with own ids, but for the one input `given` (name, place), which is from `ids`."""
+    method, path = operation
+    request: dict[str, Any] = {**GIVEN.get(operation, {})}
+    in_path = dict(own)
+    if given is not None and ids is not None:
+        name, place = given
+        value = TAKES_IDS[name](ids)
+        if place == "path":
+            in_path[name] = value
+        elif place == "query":
+            request["params"] = {**request.get("params", {}), name: value}
+        elif "files" in request:
+            request["data"] = {name: value}
+        else:
+            request["json"] = {**request["json"], name: value}
+    concrete = re.sub(r"\{(\w+)\}", lambda match: in_path.get(match[1], "1"), path)
+    return await client.request(method, concrete, **request)
+
+
+def told(answer: httpx2.Response) -> tuple[int, str]:
+    """Status and body without ids, times, and what depends on how often the conversation was asked before."""
+    body = re.sub(r"\b[a-z]{3}_[0-9a-z]{26}\b", "ID", answer.text)
+    body = re.sub(r'"(timings|usage)": ?\{[^}]*\}|"(request_id|question_as_searched)": ?"[^"]*",?', "", body)
+    return answer.status_code, re.sub(r'"\d{4}-\d\d-\d\dT[^"]*"', "", body)
+
+
+async def betrayed(client: httpx2.AsyncClient, own: Ids, theirs: Ids, unknown: Ids) -> list[tuple[Any, ...]]:
+    """Operations and inputs for which an id of another tenant is not answered as one that never was."""
+    found: list[tuple[Any, ...]] = []
+    for operation, inputs in Operations():
+        for given in ((name, place) for name, place in inputs.items() if name in TAKES_IDS):
+            foreign, nobodys = [told(await send(client, operation, own, given, ids)) for ids in (theirs, unknown)]
+            if foreign != nobodys or foreign[0] >= 500 or (given[1] == "path" and foreign[0] != 404):
+                found.append((operation, given, foreign, nobodys))
+    return found
+
+
 async def test_another_tenants_id_is_an_unknown_id(
-    rt: Runtime, ids: dict[str, str], alice: Person, charlie: Person, method: str, path: str
+    rt: Runtime, own: Ids, theirs: Ids, unknown: Ids, alice: Person, charlie: Person
 ) -> None:
-    given: dict[str, Any] = {"params": QUERIES.get(path), "json": BODIES.get((method, path))}
-    seen: list[dict[str, Any]] = []
-    for chosen in (ids, UNKNOWN):
-        answer = await charlie.client.request(method, _concrete(path, chosen), **given)
-        assert answer.status_code == 404, answer.text
-        seen.append({**answer.json(), "request_id": ""})
-        for name, value in chosen.items():
-            seen[-1]["detail"] = seen[-1]["detail"].replace(value, name)
-    assert seen[0] == seen[1]
-    owned = await alice.client.request(method, _concrete(path, ids), **given)
-    assert owned.status_code != 404, owned.text
+    assert await betrayed(charlie.client, own, theirs, unknown) == []
+    # They were ids of something, deletions last.
+    for operation, inputs in sorted(Operations(), key=lambda each: (each[0][0] == "delete", each[0][1] < "/v1/d")):
+        if set(inputs.items()) & {(name, "path") for name in theirs}:
+            answer = await send(alice.client, operation, theirs)
+            assert answer.status_code != 404, (operation, answer.text)
 
 
-async def test_lists_are_empty_for_a_stranger(ids: dict[str, str], charlie: Person) -> None:
+@pytest.fixture
+def no_wall_in_the_code(own: Ids, monkeypatch: pytest.MonkeyPatch) -> None:
+    def everything(table: Any, tenant_id: str) -> Any:
+        return select(table)
+
+    kept = tenants.scoped
+    for name, module in list(sys.modules.items()):
+        if name.startswith("footnote") and getattr(module, "scoped", None) is kept:
+            monkeypatch.setattr(module, "scoped", everything)
+    for module in (scope, keyword_leg):
+        monkeypatch.setattr(module, "WALL", "(:tenant <> '' AND CAST(:collections AS text[]) IS NOT NULL)")
+
+
+@pytest.mark.usefixtures("no_wall_in_the_code")
+async def test_postgres_refuses_where_the_code_would_not(
+    rt: Runtime, own: Ids, theirs: Ids, unknown: Ids, charlie: Person
+) -> None:
+    assert await betrayed(charlie.client, own, theirs, unknown) == []
+    assert "zircon" not in (await charlie.client.post("/v1/search", json={"query": ASKED})).text
+    assert "zircon" not in (await charlie.client.post("/v1/query", json={"question": ASKED})).text
+    for path in ("documents", "jobs", "collections", "conversations"):
+        shown = (await charlie.client.get(f"/v1/{path}")).text
+        assert not any(each in shown for each in theirs.values())
+    # And without row-level security the code as it is here would have told.
+    unguarded = replace(rt, settings=rt.settings.model_copy(update={"tenant_role": ""}))
+    app, headers = create_app(runtime=unguarded), {"Authorization": f"Bearer {charlie.key}"}
+    transport = httpx2.ASGITransport(app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx2.AsyncClient(transport=transport, base_url="http://footnote", headers=headers) as client,
+    ):
+        for path in ("", "/status", "/chunks", "/pages/1", "/content"):
+            assert (await client.get(f"/v1/documents/{theirs['document_id']}{path}")).status_code == 200
+
+
+async def test_lists_are_empty_for_a_stranger(theirs: Ids, charlie: Person) -> None:
     for path in (
         "/v1/documents",
         "/v1/jobs",
@@ -116,37 +259,18 @@ async def test_lists_are_empty_for_a_stranger(ids: dict[str, str], charlie: Pers
 
 @pytest.mark.parametrize("mode", ["hybrid", "vector", "keyword"])
 async def test_searches_find_nothing_for_a_stranger(
-    rt: Runtime, ids: dict[str, str], alice: Person, charlie: Person, mode: str
+    own: Ids, theirs: Ids, alice: Person, charlie: Person, mode: str
 ) -> None:
-    # A document of his own, or there would be nothing to search at all.
-    await driving.ready(rt, charlie.tenant_id, "Tomatoes want warm soil and a long summer.")
-    asked = "Who lit the zircon lamp?"
-    for body in ({}, {"document_ids": [ids["document_id"]]}):
-        search = {"query": asked, "mode": mode, **body}
+    for body in ({}, {"document_ids": [theirs["document_id"]]}):
+        search = {"query": ASKED, "mode": mode, **body}
         assert (await alice.client.post("/v1/search", json=search)).json()["data"]
         found = (await charlie.client.post("/v1/search", json=search)).json()["data"]
-        assert all(hit["document_id"] != ids["document_id"] for hit in found)
-        answer = (await charlie.client.post("/v1/query", json={"question": asked, "mode": mode, **body})).json()
+        assert all(hit["document_id"] != theirs["document_id"] for hit in found)
+        answer = (await charlie.client.post("/v1/query", json={"question": ASKED, "mode": mode, **body})).json()
         assert "zircon" not in str(answer["hits"]) + str(answer["citations"])
-    for name in ("private", (await _collection_id(rt, ids))):
-        answer = await charlie.client.post("/v1/search", json={"query": asked, "mode": mode, "collections": [name]})
-        assert (answer.status_code, answer.json()["code"]) == (404, "collection_not_found")
 
 
-async def _collection_id(rt: Runtime, ids: dict[str, str]) -> str:
-    return (await driving.document_of(rt, ids["document_id"])).collection_id
-
-
-async def test_an_upload_cannot_go_into_another_tenants_collection(
-    rt: Runtime, ids: dict[str, str], charlie: Person
-) -> None:
-    answer = await charlie.client.post(
-        "/v1/documents", files={"file": ("a.txt", b"mine")}, data={"collection": await _collection_id(rt, ids)}
-    )
-    assert (answer.status_code, answer.json()["code"]) == (404, "collection_not_found")
-
-
-async def test_the_same_bytes_and_names_stay_apart(rt: Runtime, ids: dict[str, str], charlie: Person) -> None:
+async def test_the_same_bytes_and_names_stay_apart(theirs: Ids, charlie: Person) -> None:
     answer = await charlie.client.post(
         "/v1/documents",
         files={"file": ("notes.txt", TEXT.encode())},
@@ -154,4 +278,4 @@ async def test_the_same_bytes_and_names_stay_apart(rt: Runtime, ids: dict[str, s
     )
     assert answer.status_code == 202
     assert answer.json()["deduplicated"] is False
-    assert answer.json()["document"]["id"] != ids["document_id"]
+    assert answer.json()["document"]["id"] != theirs["document_id"]

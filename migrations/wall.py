@@ -1,0 +1,109 @@
+"""The tenant wall in Postgres: row-level security, and the role that is subject to it.
+
+Built after every migration, so that no table can be forgotten: whichever has a column `tenant_id` gets the policy.
+The owner of the tables is not subject to it: the dispatcher, housekeeping and the look-up of keys see all tenants.
+"""
+
+import json
+
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
+
+from footnote.errors import Invalid
+
+INSUFFICIENT_PRIVILEGE = "42501"
+
+# Tables of no tenant that a request or a step needs, and what for; `unowned_object` holds random keys without a text.
+SHARED = {"embedding_space": "SELECT", "pause": "SELECT", "unowned_object": "SELECT, INSERT, UPDATE, DELETE"}
+# Tables of tenants in which they do not do everything.
+LIMITED = {"tenant": "SELECT", "corpus": "SELECT", "frequent_lexeme": "SELECT"}
+
+# Only what is missing: a policy locks its table, and every replica that starts comes by here.
+_POLICIES = """
+DO $$
+DECLARE walled record;
+BEGIN
+    FOR walled IN
+        SELECT c.oid::regclass AS name, a.attname AS tenant
+        FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND NOT a.attisdropped
+        WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind = 'r'
+          AND (a.attname = 'tenant_id' OR c.relname = 'tenant' AND a.attname = 'id')
+          AND NOT EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid)
+    LOOP
+        EXECUTE format('ALTER TABLE %s ENABLE ROW LEVEL SECURITY', walled.name);
+        EXECUTE format(
+            'CREATE POLICY of_tenant ON %s USING (%I = current_setting(''footnote.tenant'', true))',
+            walled.name, walled.tenant
+        );
+    END LOOP;
+END $$
+"""
+
+# Whether the role may be taken on is found out by taking it on: what that needs differs between versions of Postgres.
+_ROLE = """
+DO $$
+DECLARE role text := current_setting('footnote.role');
+BEGIN
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role) THEN
+        BEGIN
+            EXECUTE format('CREATE ROLE %I NOLOGIN', role);
+        EXCEPTION WHEN duplicate_object OR unique_violation THEN  -- another database of the server was faster
+            NULL;
+        END;
+    END IF;
+    BEGIN
+        PERFORM set_config('role', role, true), set_config('role', 'none', true);
+    EXCEPTION WHEN insufficient_privilege THEN
+        EXECUTE format('GRANT %I TO CURRENT_USER', role);
+    END;
+END $$
+"""
+
+_GRANTS = """
+DO $$
+DECLARE
+    role text := current_setting('footnote.role');
+    granted jsonb := current_setting('footnote.granted');
+    found record;
+BEGIN
+    EXECUTE format('GRANT USAGE ON SCHEMA %I TO %I', current_schema(), role);
+    FOR found IN
+        SELECT c.oid::regclass AS name,
+               coalesce(granted ->> c.relname, CASE WHEN c.relkind = 'v' THEN 'SELECT' END,
+                        'SELECT, INSERT, UPDATE, DELETE') AS privileges
+        FROM pg_class c
+        WHERE c.relnamespace = current_schema()::regnamespace
+          AND (c.relkind = 'r' AND c.relrowsecurity OR granted ? c.relname
+               OR c.relkind = 'v' AND c.relname LIKE '%\\_of\\_tenant')
+    LOOP
+        EXECUTE format('GRANT %s ON %s TO %I', found.privileges, found.name, role);
+    END LOOP;
+END $$
+"""
+
+_MISSING = (
+    "Row-level security needs a role that is no owner, and this user may not make it. Have an administrator run "
+    '`CREATE ROLE "{role}" NOLOGIN; GRANT "{role}" TO "{user}";` and migrate again, or go without this second wall '
+    "between tenants: FOOTNOTE_TENANT_ROLE= (empty)."
+)
+
+
+def build(connection: Connection, role: str) -> None:
+    """What is missing of policies, role and privileges; without a `role` only the policies, which then bind nobody.
+
+    Raises Invalid if the role is not there and cannot be made.
+    """
+    connection.execute(text(_POLICIES))
+    if not role:
+        return
+    granted = json.dumps(SHARED | LIMITED)
+    settings = "SELECT set_config('footnote.role', :role, true), set_config('footnote.granted', :granted, true)"
+    connection.execute(text(settings), {"role": role, "granted": granted})
+    user = connection.scalar(text("SELECT current_user"))
+    try:
+        connection.execute(text(_ROLE))
+    except DBAPIError as error:
+        if getattr(error.orig, "sqlstate", None) != INSUFFICIENT_PRIVILEGE:
+            raise
+        raise Invalid("bad_setting", _MISSING.format(role=role, user=user)) from error
+    connection.execute(text(_GRANTS))
