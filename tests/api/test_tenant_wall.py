@@ -70,15 +70,14 @@ TAKES_IDS: dict[str, Any] = {
     "cursor": lambda ids: ids["document_id"],
 }
 # Inputs in which an id means nothing.
-TAKES_NONE = set(
-    """
+_PLAIN = """
     background budget callback_url char_end char_start chunking created_after created_before description diversity
     dry_run embedding enabled error_code events expand expires_at explain external_id file filename from group
     Idempotency-Key language limit max_tokens messages metadata mode model name number query question rates rerank
     scopes sha256 since size state status step stream superseded system_prompt temperature text title to top_k url
     version width
-    """.split()
-)
+"""
+TAKES_NONE = set(_PLAIN.split())
 
 
 class Operations:
