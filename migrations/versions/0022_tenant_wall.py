@@ -5,14 +5,14 @@ none of full text, vectors and jsonb is: on the table they cannot be index condi
 whom no policy binds, and name the tenant themselves. They are no security barriers, so that conditions reach the
 indexes: only somebody who writes SQL of their own could learn from that. Who changes a table makes its view anew.
 
-Revision ID: 0021
-Revises: 0020
+Revision ID: 0022
+Revises: 0021
 """
 
 from alembic import op
 
-revision: str = "0021"
-down_revision: str | None = "0020"
+revision: str = "0022"
+down_revision: str | None = "0021"
 branch_labels: None = None
 depends_on: None = None
 
