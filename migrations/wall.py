@@ -15,8 +15,8 @@ INSUFFICIENT_PRIVILEGE = "42501"
 
 # Tables of no tenant that a request or a step needs, and what for; `unowned_object` holds random keys without a text.
 SHARED = {"embedding_space": "SELECT", "pause": "SELECT", "unowned_object": "SELECT, INSERT, UPDATE, DELETE"}
-# Tables of tenants in which they do not do everything.
-LIMITED = {"tenant": "SELECT", "corpus": "SELECT", "frequent_lexeme": "SELECT"}
+# Tables of tenants in which they do not do everything; to lock a tenant takes the right to write something of it.
+LIMITED = {"tenant": "SELECT, UPDATE (id)", "corpus": "SELECT", "frequent_lexeme": "SELECT"}
 
 # Only what is missing: a policy locks its table, and every replica that starts comes by here.
 _POLICIES = """
