@@ -103,7 +103,9 @@ def settings(migrated_url: str, redis_url: str, tmp_path: Path) -> Settings:
         chunk_size=400,
         chunk_overlap=50,
         embedding_batch=8,
-        answer_cache_seconds=0,  # the same question gets many an answer here
+        # The same question gets many an answer here, and many a vector.
+        answer_cache_seconds=0,
+        question_cache_seconds=0,
     )
 
 

@@ -28,7 +28,9 @@ SAID = 'Agnes Tolmie did [1: "Agnes Tolmie built the tower in 1874."].'
 
 @pytest.fixture
 def keeping(rt: Runtime) -> Runtime:
-    return replace(rt, settings=rt.settings.model_copy(update={"answer_cache_seconds": 60.0}))
+    return replace(
+        rt, settings=rt.settings.model_copy(update={"answer_cache_seconds": 60.0, "question_cache_seconds": 60.0})
+    )
 
 
 @pytest.fixture
@@ -290,7 +292,8 @@ def test_rules_have_the_last_word_on_what_is_the_same() -> None:
 # -- vectors of questions ----------------------------------------------------------------------------------------
 
 
-async def test_a_question_is_embedded_once(rt: Runtime, tenant: str) -> None:
+async def test_a_question_is_embedded_once(keeping: Runtime, tenant: str) -> None:
+    rt = keeping
     embedder = FakeEmbedder()
     first = await question_vectors.vector(rt, tenant, embedder, ASKED)
     second = await question_vectors.vector(rt, tenant, embedder, ASKED)
@@ -307,9 +310,8 @@ async def test_a_question_is_embedded_once(rt: Runtime, tenant: str) -> None:
     assert len(embedder.seen) == 3
 
 
-async def test_without_redis_or_the_setting_the_model_is_asked(rt: Runtime, tenant: str) -> None:
-    off = replace(rt, settings=rt.settings.model_copy(update={"question_cache_seconds": 0.0}))
-    for without in (replace(rt, redis=None), off):
+async def test_without_redis_or_the_setting_the_model_is_asked(keeping: Runtime, rt: Runtime, tenant: str) -> None:
+    for without in (replace(keeping, redis=None), rt):
         embedder = FakeEmbedder()
         for _ in range(2):
             await question_vectors.vector(without, tenant, embedder, ASKED)
