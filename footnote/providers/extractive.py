@@ -12,9 +12,7 @@ from footnote.settings import Settings
 
 MOST_SENTENCES = 3
 WORTH_ADDING = 0.6  # of the best sentence's score
-UNHELD = 0.05  # what a sentence without a word of the question is worth: what retrieval put first may say it otherwise
-TYPICAL_WORDS = 30  # of a sentence
-RANKS = 4  # by which the first passages are alike
+UNHELD = 0.1  # what a sentence without a word of the question is worth: what retrieval put first may say it otherwise
 LONGEST_SENTENCE = 600
 
 # Words of a question that say nothing about its subject.
@@ -59,8 +57,8 @@ def choose(question: str, passages: Sequence[Passage]) -> list[_Sentence]:
     """Up to three sentences, best first, each from the passages and adding something to those before it.
 
     A sentence scores the share of the question's words that it holds, each weighted by its rarity among all sentences
-    (idf), those of the title above it by half. It is damped by its length, and by the rank of its passage: what
-    retrieval put first is likelier. The constants are the best of some on the dev halves of three test sets.
+    (idf), those of the title above it by half; more than in proportion, for two halves of a question answer none. It is
+    damped by its length, and by the rank of its passage: what retrieval put first is likelier.
     """
     wanted = set(stems(question)) - STOP
     candidates = list(_sentences(passages))
@@ -77,8 +75,8 @@ def choose(question: str, passages: Sequence[Passage]) -> list[_Sentence]:
         ) / whole
 
     def score(sentence: _Sentence) -> float:
-        damped = math.sqrt(1 + len(sentence.words) / TYPICAL_WORDS) * (RANKS + sentence.marker)
-        return (UNHELD + held(sentence)) / damped
+        damped = math.sqrt((8 + len(sentence.words)) * (8 + sentence.marker))
+        return math.pow(UNHELD + held(sentence), 1.5) / damped
 
     ranked = sorted(candidates, key=score, reverse=True)
     enough = WORTH_ADDING * score(ranked[0])
