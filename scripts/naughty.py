@@ -1,7 +1,6 @@
 """Strings that programs stumble over, and bodies that are hardly JSON; written for this project, by kinds."""
 
 import json
-from collections.abc import Iterator
 
 STRINGS = [
     # Nothing, and what looks like it
@@ -149,7 +148,7 @@ BODIES = [
     json.dumps({f"key{n}": n for n in range(20_000)}).encode(),
 ]
 
-# Request heads below HTTP's own rules, or at their edge; `{key}` stands for an API key.
+# Request heads below HTTP's own rules, or at their edge.
 HEADS = [
     *(
         b"Authorization: Bearer \xff\xfe",
@@ -184,32 +183,3 @@ HEADS = [
         b"Cookie: " + b"a=b; " * 900,
     ),
 ]
-
-
-def fields(
-    schema: dict[str, object], components: dict[str, dict[str, object]], depth: int = 0
-) -> Iterator[tuple[str, ...]]:
-    """Paths to whatever may be a string in an object's schema, three objects deep."""
-    schema = _resolved(schema, components)
-    properties = schema.get("properties")
-    if not isinstance(properties, dict) or depth > 2:
-        return
-    for name, inner in properties.items():
-        for one in _choices(_resolved(inner, components), components):
-            if one.get("type") == "string":
-                yield (name,)
-            elif one.get("type") == "array":
-                yield name, "[]"
-            elif one.get("type") == "object" or "properties" in one:
-                yield from ((name, *path) for path in fields(one, components, depth + 1))
-
-
-def _resolved(schema: dict[str, object], components: dict[str, dict[str, object]]) -> dict[str, object]:
-    name = schema.get("$ref")
-    return components[name.rsplit("/", 1)[1]] if isinstance(name, str) else schema
-
-
-def _choices(schema: dict[str, object], components: dict[str, dict[str, object]]) -> Iterator[dict[str, object]]:
-    alternatives = schema.get("anyOf") or schema.get("oneOf") or [schema]
-    assert isinstance(alternatives, list)
-    return (_resolved(each, components) for each in alternatives)

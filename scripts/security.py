@@ -22,7 +22,7 @@ import httpx2
 
 from scripts.faults.report import Report
 from scripts.faults.stack import Stack, until
-from scripts.naughty import BODIES, HEADS, STRINGS, fields
+from scripts.naughty import BODIES, HEADS, STRINGS
 
 AT_ONCE = 4
 REQUEST_SECONDS = 60.0
@@ -87,6 +87,33 @@ def requests(described: Json) -> Iterator[tuple[str, str, Json]]:
                 yield method, _address(path, places), {"content": body}
 
 
+def fields(schema: Json, components: dict[str, Json], depth: int = 0) -> Iterator[tuple[str, ...]]:
+    """Paths to whatever may be a string in an object's schema, three objects deep."""
+    schema = _resolved(schema, components)
+    properties = schema.get("properties")
+    if not isinstance(properties, dict) or depth > 2:
+        return
+    for name, inner in properties.items():
+        for one in _choices(_resolved(inner, components), components):
+            if one.get("type") == "string":
+                yield (name,)
+            elif one.get("type") == "array":
+                yield name, "[]"
+            elif one.get("type") == "object" or "properties" in one:
+                yield from ((name, *path) for path in fields(one, components, depth + 1))
+
+
+def _resolved(schema: Json, components: dict[str, Json]) -> Json:
+    name = schema.get("$ref")
+    return components[name.rsplit("/", 1)[1]] if isinstance(name, str) else schema
+
+
+def _choices(schema: Json, components: dict[str, Json]) -> Iterator[Json]:
+    alternatives = schema.get("anyOf") or schema.get("oneOf") or [schema]
+    assert isinstance(alternatives, list)
+    return (_resolved(each, components) for each in alternatives)
+
+
 def _address(path: str, places: list[Json], naughty: Json | None = None, text: str = "") -> str:
     query = ""
     for place in places:
@@ -119,23 +146,21 @@ def _plain(text: str) -> str:
 
 
 async def throw(client: httpx2.AsyncClient, described: Json, seen: Seen) -> None:
-    turn = asyncio.Semaphore(AT_ONCE)
+    waiting = requests(described)
 
-    async def one(method: str, address: str, given: Json) -> None:
-        headers = {"content-type": "application/json"} if "content" in given else {}
-        async with turn:
+    async def some() -> None:
+        for method, address, given in waiting:  # shared: each request is taken once
+            headers = {"content-type": "application/json"} if "content" in given else {}
             try:
                 response = await client.request(method, address, headers=headers, **given)
             except httpx2.RemoteProtocolError:
                 seen.statuses[0] += 1  # the connection was closed: nobody has to answer everything
-                return
+                continue
             seen.look(f"{method} {address[:150]} {str(given)[:150]}", response)
 
     async with asyncio.TaskGroup() as group:
-        for asked in requests(described):
-            await turn.acquire()
-            turn.release()
-            group.create_task(one(*asked))
+        for _ in range(AT_ONCE):
+            group.create_task(some())
 
 
 async def heads(port: int, key: str, seen: Seen) -> None:

@@ -310,6 +310,14 @@ async def test_a_question_is_embedded_once(keeping: Runtime, tenant: str) -> Non
     assert len(embedder.seen) == 3
 
 
+async def test_another_length_of_vectors_is_another_question(keeping: Runtime, tenant: str) -> None:
+    embedder = FakeEmbedder()
+    await question_vectors.vector(keeping, tenant, embedder, ASKED)
+    embedder.dimensions = 32
+    shorter = replace(keeping, settings=keeping.settings.model_copy(update={"embedding_dimensions": 32}))
+    assert len((await question_vectors.vector(shorter, tenant, embedder, ASKED)).vector) == 32
+
+
 async def test_without_redis_or_the_setting_the_model_is_asked(keeping: Runtime, rt: Runtime, tenant: str) -> None:
     for without in (replace(keeping, redis=None), rt):
         embedder = FakeEmbedder()

@@ -30,7 +30,7 @@ async def vector(rt: Runtime, tenant_id: str, embedder: Embedder, question: str)
     """The question as the embedder has it; of a tenant's own earlier questions only. Raises what the embedder does."""
     import numpy as np
 
-    name = _key(tenant_id, embedder, question)
+    name = _key(rt, tenant_id, embedder, question)
     kept = await _kept(rt, name)
     if kept:
         questions_embedded_total.labels("cache").inc()
@@ -42,8 +42,9 @@ async def vector(rt: Runtime, tenant_id: str, embedder: Embedder, question: str)
     return Vector(made.vectors[0], made.tokens)
 
 
-def _key(tenant_id: str, embedder: Embedder, question: str) -> str:
-    told = "\n".join((embedder.provider, embedder.address or "", embedder.model, question))
+def _key(rt: Runtime, tenant_id: str, embedder: Embedder, question: str) -> str:
+    length = str(rt.settings.embedding_dimensions or "")
+    told = "\n".join((embedder.provider, embedder.address or "", embedder.model, length, question))
     return f"footnote:question:{tenant_id}:{hashlib.sha256(told.encode()).hexdigest()}"
 
 
