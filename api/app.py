@@ -52,6 +52,7 @@ def create_app(settings: Settings | None = None, runtime: Runtime | None = None)
         openapi_url="/openapi.json" if chosen.docs == "on" else None,
         docs_url=None,
         redoc_url=None,
+        responses=errors.RESPONSES,
         redirect_slashes=False,  # a redirect would have an upload sent twice
     )
     for module in (uploads, documents, collections, jobs, query, batches, conversations, webhooks, usage, keys, health):

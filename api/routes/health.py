@@ -18,6 +18,8 @@ from footnote.telemetry import log
 
 router = APIRouter(tags=["operations"])
 CHECK_SECONDS = 3.0
+_AWAY: dict[str, Any] = {"description": "Something needed is away.", "content": {"application/json": {}}}
+_READINESS: dict[int | str, dict[str, Any]] = {503: _AWAY}
 
 
 @router.get("/healthz", operation_id="healthz")
@@ -26,7 +28,7 @@ async def healthz() -> dict[str, str]:
     return {"status": "ok", "version": __version__}
 
 
-@router.get("/readyz", operation_id="readyz", responses={503: {"description": "Something needed is away."}})
+@router.get("/readyz", operation_id="readyz", responses=_READINESS)
 async def readyz(rt: OperatorDep, response: Response) -> dict[str, Any]:
     """Whether Postgres, Redis and the store answer. Uploads and queries work without Redis; jobs then wait.
 

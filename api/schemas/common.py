@@ -1,6 +1,6 @@
 """Shapes that every noun uses."""
 
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
@@ -21,6 +21,11 @@ class ErrorOut(Out):
     message: str
 
 
+class FieldProblemOut(Out):
+    field: str
+    message: str
+
+
 class ProblemOut(Out):
     """An error as RFC 9457 has it."""
 
@@ -30,5 +35,5 @@ class ProblemOut(Out):
     detail: str
     code: str
     request_id: str
-    errors: list[dict[str, Any]] | None = None
+    errors: list[FieldProblemOut] | None = None
     retry_after: int | None = None

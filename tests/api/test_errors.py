@@ -303,3 +303,16 @@ async def test_any_other_request_id_is_replaced(alice: Person) -> None:
         assert answer.headers["x-request-id"].startswith("req_")
         assert answer.headers.get_list("x-request-id") == [answer.headers["x-request-id"]]
         assert "x-evil" not in answer.headers
+
+
+def test_the_document_tells_of_errors() -> None:
+    described = create_app(Settings(_env_file=None)).openapi()
+    for path, operations in described["paths"].items():
+        for operation in operations.values():
+            for statuses in ("4XX", "5XX"):
+                (kind,) = operation["responses"][statuses]["content"].items()
+                assert kind == ("application/problem+json", {"schema": {"$ref": "#/components/schemas/ProblemOut"}}), (
+                    path
+                )
+            assert "422" not in operation["responses"], path
+    assert {"code", "request_id"} <= set(described["components"]["schemas"]["ProblemOut"]["required"])
