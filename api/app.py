@@ -1,7 +1,12 @@
 """The ASGI application: lifespan, middleware, error handlers, routers."""
 
+import asyncio
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
+from multiprocessing import parent_process
+from multiprocessing.process import BaseProcess
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
@@ -25,7 +30,7 @@ from api.routes import (
 from footnote import __version__
 from footnote.runtime import Runtime, open_runtime
 from footnote.settings import Settings
-from footnote.telemetry import configure_logging
+from footnote.telemetry import configure_logging, watch_loop
 
 API_PATIENCE_SECONDS = 3.0  # for a database connection or a lock; then 503 with Retry-After
 
@@ -34,21 +39,11 @@ def create_app(settings: Settings | None = None, runtime: Runtime | None = None)
     """The app over its own Runtime, or over a given one that the caller closes."""
     chosen = runtime.settings if runtime else settings or Settings()
 
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        if runtime is not None:
-            app.state.runtime = runtime
-            yield
-            return
-        configure_logging(chosen)
-        async with open_runtime(chosen, patience=API_PATIENCE_SECONDS, interactive=True) as app.state.runtime:
-            yield
-
     app = FastAPI(
         title="Footnote",
         version=__version__,
         summary="Documents in, cited answers out.",
-        lifespan=lifespan,
+        lifespan=partial(_lifespan, chosen, runtime),
         openapi_url="/openapi.json" if chosen.docs == "on" else None,
         docs_url=None,
         redoc_url=None,
@@ -79,3 +74,29 @@ def create_app(settings: Settings | None = None, runtime: Runtime | None = None)
         )
     app.add_middleware(RequestContext, hsts_seconds=chosen.hsts_seconds)
     return app
+
+
+@asynccontextmanager
+async def _lifespan(settings: Settings, runtime: Runtime | None, app: FastAPI) -> AsyncIterator[None]:
+    if runtime is not None:
+        app.state.runtime = runtime
+        yield
+        return
+    configure_logging(settings)
+    if parent := parent_process():
+        _end_with(parent)
+    watching = asyncio.create_task(watch_loop())
+    async with open_runtime(settings, patience=API_PATIENCE_SECONDS, interactive=True) as app.state.runtime:
+        yield
+    watching.cancel()
+
+
+def _end_with(parent: BaseProcess) -> None:
+    """One of several processes must not keep the port when uvicorn's first is killed."""
+    loop = asyncio.get_running_loop()
+
+    def stop() -> None:
+        loop.remove_reader(parent.sentinel)
+        signal.raise_signal(signal.SIGTERM)
+
+    loop.add_reader(parent.sentinel, stop)

@@ -84,7 +84,19 @@ class Settings(DoorSettings):
     # -- the API --
     host: str = _env("FOOTNOTE_HOST", "127.0.0.1", "Address the API listens on.")
     port: int = _env("PORT", 8000, "Port of the API.", ge=1, le=65535)
-    api_workers: int = _env("WEB_CONCURRENCY", 1, "API processes.", ge=1, le=64)
+    api_workers: int = _env(
+        "WEB_CONCURRENCY",
+        2,
+        "API processes behind the one port. Each takes up to 10 connections to Postgres, and 90 MB, 170 with the local "
+        "embedding model.",
+        ge=1,
+        le=64,
+    )
+    metrics_dir: Path | None = _env(
+        "PROMETHEUS_MULTIPROC_DIR",
+        None,
+        "Directory, empty at the start, in which several API processes count for `/metrics`. Unset: a temporary one.",
+    )
     max_upload_bytes: int = _env("FOOTNOTE_MAX_UPLOAD_BYTES", 1024 * MIB, "Largest document accepted, in bytes.", ge=1)
     max_json_bytes: int = _env("FOOTNOTE_MAX_JSON_BYTES", MIB // 4, "Largest JSON request body, in bytes.", ge=1024)
     body_idle_seconds: float = _env(

@@ -1,11 +1,14 @@
 """Structured logs with their context, and Prometheus metrics."""
 
+import asyncio
 import logging
 import sys
-from typing import Any
+from pathlib import Path
+from typing import Any, NoReturn
 
 import structlog
-from prometheus_client import Counter, Histogram
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from footnote.settings import Settings
 
@@ -31,6 +34,29 @@ rerankings_total = Counter("footnote_rerankings_total", "Searches by what became
 limits_skipped_total = Counter(
     "footnote_limits_skipped_total", "Times that the limits shared in Redis were skipped since it was away."
 )
+loop_lag_seconds = Histogram(
+    "footnote_event_loop_lag_seconds",
+    "How late the API's event loops come to what is due, looked at ten times a second.",
+    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1),
+)
+
+
+async def watch_loop() -> NoReturn:
+    """Measures the lag of the running loop, until it is cancelled."""
+    clock = asyncio.get_running_loop().time
+    while True:
+        due = clock() + 0.1
+        await asyncio.sleep(0.1)
+        loop_lag_seconds.observe(max(0.0, clock() - due))
+
+
+def counted(directory: Path | None) -> str:
+    """The metrics in Prometheus' text format: this process's, or of all that count in the directory."""
+    registry = REGISTRY
+    if directory is not None:
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry, str(directory))  # type: ignore[no-untyped-call]
+    return generate_latest(registry).decode()
 
 
 def configure_logging(settings: Settings) -> None:

@@ -59,6 +59,7 @@ def test_only_settings_reads_the_environment():
         "footnote/local_stack",
         "footnote/cli/processes.py",
         "worker/__main__.py",
+        "api/__main__.py",
     )
     readers = {
         str(path.relative_to(ROOT))

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from fastapi import APIRouter, Response
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy import text
 
 from api.deps import OperatorDep
@@ -14,7 +14,7 @@ from footnote import __version__, backlog, turns
 from footnote.errors import DatabaseAway
 from footnote.providers import guarded
 from footnote.runtime import Runtime
-from footnote.telemetry import log
+from footnote.telemetry import counted, log
 
 router = APIRouter(tags=["operations"])
 CHECK_SECONDS = 3.0
@@ -85,8 +85,8 @@ async def _redis(rt: Runtime) -> None:
 
 @router.get("/metrics", operation_id="metrics", include_in_schema=False)
 async def metrics(rt: OperatorDep) -> Response:
-    """Prometheus' text format. Jobs come from Postgres and circuits from Redis: any API process tells the same."""
-    lines = [generate_latest().decode()]
+    """Prometheus' text format. Jobs come from Postgres, circuits from Redis: any API process tells of all of them."""
+    lines = [await asyncio.to_thread(counted, rt.settings.metrics_dir)]
     async with rt.transaction() as session:
         numbers = await backlog.overview(session)
         paused = await turns.paused(session)

@@ -44,7 +44,8 @@ def _footnote(*command: str) -> list[str]:
 
 def programs() -> Programs:
     services = (
-        Service("api", _footnote("api")),
+        # Its requests get ten seconds to end, and it a few to notice.
+        Service("api", _footnote("api"), stop_seconds=14.0),
         # Long enough to finish a batch; what is cut off is taken up again from its last checkpoint.
         Service("worker", _footnote("worker"), stop_seconds=20.0),
         Service("dispatcher", _footnote("dispatcher")),

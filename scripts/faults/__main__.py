@@ -10,8 +10,9 @@ import time
 import traceback
 from pathlib import Path
 
+from scripts.faults.bench import Options
 from scripts.faults.report import Report
-from scripts.faults.scenarios import SCENARIOS, Options
+from scripts.faults.scenarios import SCENARIOS
 
 ON_DEMAND = {"soak"}
 

@@ -18,12 +18,14 @@ from scripts.faults.watch import Fault, Watch
 
 BACK_SECONDS = 60.0
 END_SECONDS = {signal.SIGKILL: 3.0, signal.SIGTERM: 30.0}
+PART_OF = {"pool child": "worker", "api process": "api"}
 FROZEN_SECONDS = {"worker": LEASE + 3, "redis": 6.0}
 
 STORM = {
     "worker killed": 6,
     "pool child killed": 2,
-    "api killed": 4,
+    "api killed": 3,
+    "api process killed": 2,
     "redis killed": 4,
     "postgres killed": 4,
     "dispatcher killed": 2,
@@ -52,9 +54,11 @@ class Faults:
     async def _inflict(self, kind: str, after: float) -> None:
         await asyncio.sleep(after)
         what, _, how = kind.rpartition(" ")
-        async with self.turns["worker" if what == "pool child" else what]:
+        async with self.turns[PART_OF.get(what, what)]:
             if what == "pool child":
                 await self._hit_pool_child(kind, how)
+            elif what == "api process":
+                await self._kill_api_process(kind)
             elif how == "killed":
                 await self.end(what, signal.SIGKILL)
             else:
@@ -81,12 +85,27 @@ class Faults:
         fault.back = fault.back or time.monotonic()
         return took
 
+    async def _kill_api_process(self, kind: str) -> None:
+        """One of those that answer; the others go on, and it is replaced."""
+        before = await until(lambda: self._serving("api"), BACK_SECONDS, "api serves")
+        pid = self.rng.choice(before[1:])
+        fault = await self._begin(kind, "api", pid)
+        processes.send(signal.SIGKILL, [pid])
+        await self._gone([pid], END_SECONDS[signal.SIGKILL])
+
+        async def replaced() -> bool:
+            now = await self._serving("api")
+            return now is not None and len(now) == len(before) and pid not in now
+
+        await until(replaced, BACK_SECONDS, "the process of the api is replaced")
+        fault.back = time.monotonic()
+
     async def _serving(self, what: str) -> tuple[int, ...] | None:
-        """The pid of what serves now, a worker's followed by its pool's."""
+        """The pid of what serves now, an API's and a worker's followed by those of the processes below it."""
         pid: int | None
         match what:
             case "api":
-                pid = self.stack.api() if await self.stack.says_ok("/healthz") else None
+                return self.stack.api() if await self.stack.says_ok("/healthz") else None
             case "redis":
                 pid = await self.stack.redis()
             case "postgres":

@@ -67,13 +67,14 @@ def send(number: signal.Signals, pids: Iterable[int]) -> None:
             os.kill(pid, number)
 
 
-def holder(port: int, remote_port: int = 0) -> int | None:
-    """The process whose IPv4 socket has this port at its end; with no remote port, the one that listens on it."""
+def holders(port: int, remote_port: int = 0) -> set[int]:
+    """The processes whose IPv4 socket has this port at its end; with no remote port, those that listen on it."""
     rows = [line.split() for line in (PROC / "net" / "tcp").read_text().splitlines()[1:]]
     ends = (f":{port:04X}", f":{remote_port:04X}")
     sockets = {f"socket:[{row[9]}]" for row in rows if row[1].endswith(ends[0]) and row[2].endswith(ends[1])}
+    found = set()
     for descriptor in PROC.glob("[0-9]*/fd/*"):
         with suppress(OSError):
             if str(descriptor.readlink()) in sockets:
-                return int(descriptor.parts[2])
-    return None
+                found.add(int(descriptor.parts[2]))
+    return found

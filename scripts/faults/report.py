@@ -31,6 +31,10 @@ class Report:
     def at_least(self, what: str, limit: float, measured: float, unit: str = "%") -> None:
         self._measured(what, f">= {limit:g} {unit}", f"{measured:.2f} {unit}", measured >= limit)
 
+    def tell(self, what: str, measured: float, unit: str = "s") -> None:
+        """What is no goal."""
+        self.goals.append((what, "", f"{measured:.2f} {unit}", ""))
+
     def _measured(self, what: str, limit: str, measured: str, met: bool) -> None:
         if self.timed or met:
             self.goal(what, limit, measured, met)

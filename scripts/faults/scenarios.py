@@ -6,51 +6,16 @@ import random
 import signal
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
-from scripts.faults import checks, corpus, edges, processes
+from scripts.faults import checks, corpus, crowd, edges, processes
+from scripts.faults.bench import Bench, Options, bench
 from scripts.faults.inflict import STORM, Faults
-from scripts.faults.load import Load
 from scripts.faults.report import Report
 from scripts.faults.stack import Stack, until
-from scripts.faults.watch import Watch
 
 AWAY_SECONDS = 8.0
-
-
-@dataclass(frozen=True)
-class Options:
-    seed: int = 1
-    short: bool = False
-    rounds: int = 3
-    keep_logs: Path | None = None
-
-
-@dataclass
-class Bench:
-    """A running product with a client, a watch and a receiver of webhooks."""
-
-    stack: Stack
-    watch: Watch
-    load: Load
-    receiver: edges.Receiver
-
-    async def finish(self, report: Report, sources: list[corpus.Source]) -> None:
-        await self.watch.until_ended()
-        await checks.documents(report, self.stack, self.watch, self.load, sources)
-
-
-@asynccontextmanager
-async def bench(options: Options, own: str = "", ready: str = "/readyz", **settings: str) -> AsyncIterator[Bench]:
-    receiver = edges.Receiver()
-    async with edges.serving(receiver.answer) as callback_url, Stack(options.keep_logs, own, **settings) as stack:
-        await stack.ready(ready)
-        load = Load(stack, callback_url)
-        async with load.client, Watch(stack) as watch:
-            yield Bench(stack, watch, load, receiver)
 
 
 async def storm(options: Options) -> Report:
@@ -359,5 +324,6 @@ SCENARIOS = {
     "deletes": deletes,
     "poison": poison,
     "webhooks": webhooks,
+    "crowd": crowd.crowd,
     "soak": soak,
 }

@@ -152,9 +152,12 @@ class Stack:
 
     # -- who serves ----------------------------------------------------------------------------------------------
 
-    def api(self) -> int | None:
-        """Who listens on the API's port."""
-        return processes.holder(self.port)
+    def api(self) -> tuple[int, ...] | None:
+        """The pid of the API's first process, and those of the ones below it that listen on the port with it."""
+        found = {pid: processes.parent(pid) for pid in processes.holders(self.port)}
+        mains = [pid for pid, parent in found.items() if parent not in found]
+        others = [pid for pid, parent in found.items() if parent in mains]
+        return (*mains, *others) if len(mains) == 1 and others else None
 
     def worker(self) -> tuple[int, ...] | None:
         """The pid of the one worker, and those of its pool: processes of the same command below it."""
