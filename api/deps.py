@@ -6,13 +6,18 @@ from fastapi import Depends, Header, Query, Request, Security
 from fastapi.security import HTTPBearer
 from pydantic import AfterValidator
 
-from footnote import keys, quotas, rates, text, tokens
+from footnote import keys, people, quotas, rates, text, tokens
 from footnote.door_settings import RouteClass
 from footnote.errors import Forbidden
 from footnote.keys import Principal
 from footnote.runtime import Runtime
 
-bearer = HTTPBearer(auto_error=False, scheme_name="API key", description="`Authorization: Bearer fn_...`")
+bearer = HTTPBearer(
+    auto_error=False,
+    scheme_name="API key",
+    description="`Authorization: Bearer` and an API key (`fn_...`), a token for one (`POST /v1/tokens`), or a token of "
+    "the OIDC issuer where one is configured.",
+)
 
 
 async def _runtime(request: Request) -> Runtime:
@@ -36,9 +41,12 @@ async def _principal(rt: OperatorDep, request: Request, _shown_in_docs: Annotate
     kind, _, presented = request.headers.get("authorization", "").partition(" ")
     if kind.lower() != "bearer":
         presented = request.headers.get("x-api-key", "")
+    presented = presented.strip()
+    if rt.issuer is not None and tokens.issuer_of(presented) == rt.issuer.url:
+        return await people.verify(rt, rt.issuer, presented)
     async with rt.transaction() as session:
         verify = tokens.verify if tokens.looks_like_one(presented) else keys.verify
-        return await verify(session, presented.strip())
+        return await verify(session, presented)
 
 
 async def _acting(rt: OperatorDep, principal: Annotated[Principal, Depends(_principal)]) -> Runtime:

@@ -1,17 +1,34 @@
 """The settings of the API's doors: who may come in from where, how often, and how much."""
 
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any, Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings
 
 RouteClass = Literal["read", "write", "upload", "query"]
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 def env(name: str, default: Any, meaning: str, **limits: Any) -> Any:
     """A field read from exactly the variable `name`."""
     return Field(default, validation_alias=name, description=meaning, **limits)
+
+
+def listed(value: str | None) -> list[str]:
+    """What stands between the commas of a setting."""
+    return [each.strip() for each in (value or "").split(",") if each.strip()]
+
+
+def is_private_on_the_way(url: str) -> bool:
+    """Whether nobody between here and there can read or change what is asked of it: https, or loopback."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError:
+        return False
+    return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and host in LOOPBACK))
 
 
 class DoorSettings(BaseSettings):
@@ -55,6 +72,37 @@ class DoorSettings(BaseSettings):
     token_seconds: int = env(
         "FOOTNOTE_TOKEN_SECONDS", 1800, "How long a token of `POST /v1/tokens` is good.", ge=10, le=86_400
     )
+    oidc_issuer: str | None = env(
+        "FOOTNOTE_OIDC_ISSUER",
+        None,
+        "OIDC issuer whose tokens people may send instead of a key, exactly as its tokens name it: "
+        "`https://login.example.com/realms/staff`. Unset: there are only keys.",
+    )
+    oidc_audience: str | None = env(
+        "FOOTNOTE_OIDC_AUDIENCE", None, "Who the issuer's tokens must be for (`aud`); several with commas between them."
+    )
+    oidc_clients: str | None = env(
+        "FOOTNOTE_OIDC_CLIENTS",
+        None,
+        "Clients that the issuer's tokens must have been given to (`azp`), with commas between them; default: any.",
+    )
+    oidc_tenant: str | None = env("FOOTNOTE_OIDC_TENANT", None, "Name of the tenant of everybody with such a token.")
+    oidc_tenant_claim: str | None = env(
+        "FOOTNOTE_OIDC_TENANT_CLAIM",
+        None,
+        "Or the claim that holds the tenant's name. Here and below, a dot leads into a claim that is an object.",
+    )
+    oidc_scopes: str = env(
+        "FOOTNOTE_OIDC_SCOPES",
+        "",
+        "Scopes of everybody with such a token: `read`, `write`, `admin`, with commas between them.",
+        pattern=r"^((read|write|admin) *(, *|$))*$",
+    )
+    oidc_scopes_claim: str | None = env(
+        "FOOTNOTE_OIDC_SCOPES_CLAIM",
+        None,
+        "Claim that holds further scopes, among whatever else: `roles`, `resource_access.footnote.roles`.",
+    )
     cors_origins: str | None = env(
         "FOOTNOTE_CORS_ORIGINS",
         None,
@@ -68,6 +116,20 @@ class DoorSettings(BaseSettings):
         ge=0,
     )
     docs: Literal["on", "off"] = env("FOOTNOTE_DOCS", "on", "`/docs` and `/openapi.json`: `on` or `off`.")
+
+    @model_validator(mode="after")
+    def _knows_its_people(self) -> Self:
+        if self.oidc_issuer is None:
+            return self
+        if not is_private_on_the_way(self.oidc_issuer):
+            raise ValueError("FOOTNOTE_OIDC_ISSUER must begin with https://, or be on loopback")
+        if not listed(self.oidc_audience):
+            raise ValueError("FOOTNOTE_OIDC_ISSUER needs FOOTNOTE_OIDC_AUDIENCE: it makes tokens for others, too")
+        if bool(self.oidc_tenant) == bool(self.oidc_tenant_claim):
+            raise ValueError(
+                "FOOTNOTE_OIDC_ISSUER needs FOOTNOTE_OIDC_TENANT or FOOTNOTE_OIDC_TENANT_CLAIM, and not both"
+            )
+        return self
 
     @property
     def rates(self) -> dict[RouteClass, int]:
@@ -90,4 +152,4 @@ class DoorSettings(BaseSettings):
 
     @property
     def allowed_origins(self) -> list[str]:
-        return [origin.strip().rstrip("/") for origin in (self.cors_origins or "").split(",") if origin.strip()]
+        return [origin.rstrip("/") for origin in listed(self.cors_origins)]

@@ -42,12 +42,12 @@ class Principal:
     """Who is asking, and what for they may."""
 
     tenant_id: str
-    key_id: str
+    key_id: str  # of a person who comes without a key: `oidc_...`
     scopes: frozenset[str]
-    expires_at: datetime | None = None
+    expires_at: datetime | None = None  # what bounds the keys that it makes
     rates: Mapping[str, int] = field(default_factory=dict)  # requests a minute, where not as configured
     budget: Budget = Budget()
-    by_token: bool = False  # made for the key
+    by_token: bool = False  # which makes no further tokens
 
     def may(self, scope: str) -> bool:
         return scope in self.scopes or "admin" in self.scopes

@@ -12,6 +12,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from footnote.errors import DatabaseAway, Invalid
+from footnote.issuer import Issuer
 from footnote.limits import REDIS_SECONDS, Shared
 from footnote.providers import Embedder, Generator, Reranker, open_embedder, open_generators, open_reranker
 from footnote.providers.guarded import Embedders, guard_embedder, guard_generators, guard_reranker
@@ -40,6 +41,7 @@ class Runtime:
     others: Embedders  # of collections that have another model
     generator: Generator
     reranker: Reranker | None = None
+    issuer: Issuer | None = None  # of people's tokens
     shared: Shared = field(default_factory=lambda: Shared(None))  # scripts on Redis
     stopping: asyncio.Event = field(default_factory=asyncio.Event)  # set when the process should end soon
     tenant_id: str | None = None  # for whom it acts; None: for the operator, who sees all tenants
@@ -213,12 +215,13 @@ async def open_runtime(
         others=Embedders(settings, shared, interactive=interactive),
         generator=guard_generators(open_generators(settings), shared, settings, interactive=interactive),
         reranker=guard_reranker(open_reranker(settings), shared, settings),
+        issuer=Issuer(settings.oidc_issuer) if settings.oidc_issuer else None,
     )
     async with AsyncExitStack() as closing:  # each of them, whichever fails to close
         closing.push_async_callback(engine.dispose)
         if redis is not None:
             closing.push_async_callback(redis.aclose)
-        for model in (runtime.reranker, runtime.generator, runtime.others, runtime.embedder):
-            if model is not None:
-                closing.push_async_callback(model.close)
+        for opened in (runtime.issuer, runtime.reranker, runtime.generator, runtime.others, runtime.embedder):
+            if opened is not None:
+                closing.push_async_callback(opened.close)
         yield runtime

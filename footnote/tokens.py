@@ -8,12 +8,13 @@ import binascii
 import json
 import re
 import secrets
+import warnings
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from joserfc import jwt
-from joserfc.errors import JoseError
+from joserfc.errors import JoseError, SecurityWarning
 from joserfc.jwk import OctKey
 from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -26,11 +27,11 @@ from footnote.keys import Principal
 from footnote.models import ApiKey, SigningKey
 
 ISSUER = "footnote"
-LONGEST = 8192  # characters of a token
+LONGEST = 16_384  # characters of a token; issuers write all the groups of a person into theirs
 SIGNS = timedelta(days=30)  # for which a signing key signs; after that another does
 LONGEST_LIFE = timedelta(days=1)  # of a token
 VERIFIES = SIGNS + LONGEST_LIFE
-_HEADER = {"alg", "kid", "typ"}  # nothing that names a key elsewhere, or must be understood
+_HEADER = {"alg", "kid", "typ", "x5t"}  # nothing that holds a key, says where one is, or must be understood
 _CLAIMS = {"iss", "aud", "sub", "tenant", "scope", "iat", "exp", "jti"}
 _PLAIN = re.compile(r"[A-Za-z0-9._~+/=-]{1,128}")
 
@@ -75,8 +76,13 @@ def looks_like_one(presented: str) -> bool:
     return presented.count(".") == 2
 
 
+def issuer_of(presented: str) -> Any:
+    """Whom a token says that it is from; None for what is no token."""
+    return read(presented)[1].get("iss") if looks_like_one(presented) else None
+
+
 def read(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Header and claims, of which nothing is proven yet. Raises Unauthenticated for what no token of ours is."""
+    """Header and claims, of which nothing is proven yet. Raises Unauthenticated for what cannot be a good token."""
     if len(token) > LONGEST or not token.isascii():
         raise keys.refusal()
     try:
@@ -133,8 +139,10 @@ async def verify(session: AsyncSession, token: str) -> Principal:
 
 
 def checked(token: str, key: Any, algorithms: list[str]) -> dict[str, Any]:
-    """The claims, if the signature is good. Raises Unauthenticated."""
+    """The claims, if the signature is good, by one of the algorithms and a key of its kind. Raises Unauthenticated."""
     try:
-        return dict(jwt.decode(token, key, algorithms).claims)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SecurityWarning)  # EdDSA, which RFC 9864 would call Ed25519 or Ed448
+            return dict(jwt.decode(token, key, algorithms).claims)
     except (JoseError, ValueError, TypeError, KeyError) as error:
         raise keys.refusal() from error
