@@ -21,7 +21,7 @@ class CountsOut(Out):
 
 class UsageRowOut(CountsOut):
     day: date | None = None
-    key_id: Annotated[str | None, Field(description="Empty for what no key asked for.")] = None
+    key_id: Annotated[str | None, Field(description="`oidc_...` for a person; empty for what nobody asked for.")] = None
     key_name: str | None = None
     provider: str | None = None
     model: str | None = None

@@ -43,9 +43,8 @@ def usage(
     shown = {"day": ("day",), "key": ("key_name",), "model": ("provider", "model")}
     names = [name for group in groups for name in shown[group]]
     counts = ("documents", "queries", "embedding_tokens", "prompt_tokens", "completion_tokens")
-    rows = [
-        [*(row[name] or "" for name in names), *(row[name] for name in counts), row["cost"]] for row in report["data"]
-    ]
+    found = [row | {"key_name": row["key_name"] or row["key_id"]} for row in report["data"]]  # people have no name
+    rows = [[*(row[name] or "" for name in names), *(row[name] for name in counts), row["cost"]] for row in found]
     total = report["total"]
     rows.append(["TOTAL", *[""] * (len(names) - 1), *(total[name] for name in counts), total["cost"]])
     titles = (*names, "documents", "queries", "embedded", "prompt", "completion", "cost")

@@ -13,12 +13,14 @@ COUNTS = {
 def test_usage_is_a_table_with_a_total(stub: StubApi, footnote: Footnote) -> None:
     row = {"day": "2026-01-02", "key_id": "key_1", "key_name": "laptop", **COUNTS}
     anybody = {**row, "key_id": "", "key_name": None, "cost": None}
-    stub.on("GET", "/v1/usage", Reply({"data": [row, anybody], "total": COUNTS}))
+    person = {**anybody, "key_id": "oidc_1", "cost": 0.5}
+    stub.on("GET", "/v1/usage", Reply({"data": [row, anybody, person], "total": COUNTS}))
     ran = footnote("usage", "--from", "2026-01-01")
     assert ran.out.splitlines() == [
         "DAY         KEY     DOCUMENTS  QUERIES  EMBEDDED  PROMPT  COMPLETION  COST",
         "2026-01-02  laptop  1          2        30        4       5           0.2500",
         "2026-01-02          1          2        30        4       5",
+        "2026-01-02  oidc_1  1          2        30        4       5           0.5000",
         "TOTAL               1          2        30        4       5           0.2500",
     ]
     assert footnote("usage", "--by", "model", "--json").json["total"] == COUNTS
