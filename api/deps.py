@@ -85,7 +85,7 @@ class _Door:
         # As draft-ietf-httpapi-ratelimit-headers-10 has it.
         said = {
             "ratelimit-policy": f'"{self.route_class}";q={standing.limit};w={rates.WINDOW_SECONDS}',
-            "ratelimit": f'"{self.route_class}";r={standing.left};t={standing.reset}',
+            "ratelimit": f'"{self.route_class}";r={standing.left};t={standing.more}',
         }
         request.state.headers.update(said)
         if standing.wait:

@@ -16,11 +16,11 @@ WINDOW_SECONDS = 60
 
 @dataclass(frozen=True)
 class Standing:
-    """Where a key stands in one class of routes: requests it has left, and seconds until all of `limit` is there."""
+    """Where a key stands in one class of routes: requests it has left, and seconds until there is one more."""
 
     limit: int
     left: int
-    reset: int
+    more: int
     wait: float  # seconds until the next is let through; 0: this one was
 
 
@@ -29,7 +29,7 @@ async def take(shared: Shared, key_id: str, name: str, limit: int) -> Standing |
     found = await shared.run(_GCRA, f"footnote:rate:{key_id}:{name}", window=WINDOW_SECONDS * 1000, limit=limit)
     if found is None:
         return None
-    return Standing(limit, found["left"], math.ceil(found["reset"] / 1000), found["wait"] / 1000)
+    return Standing(limit, found["left"], math.ceil(found["more"] / 1000), found["wait"] / 1000)
 
 
 def refusal(standing: Standing, name: str) -> TooManyRequests:
@@ -48,6 +48,7 @@ if wait < 0.001 then  -- what doubles this large cannot tell from nothing
   wait, tat = 0, tat + each
   redis.call('SET', KEYS[1], string.format('%.3f', tat), 'PX', math.ceil(tat - now))
 end
-local busy = tat - now
-return cjson.encode({left = math.max(0, math.floor((asked.window - busy) / each + 0.001)), reset = busy, wait = wait})
+local free = asked.window - (tat - now)
+local left = math.max(0, math.floor(free / each + 0.001))
+return cjson.encode({left = left, more = wait > 0 and wait or (left + 1) * each - free, wait = wait})
 """

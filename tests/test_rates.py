@@ -33,10 +33,13 @@ async def test_a_minutes_worth_comes_at_once_and_then_one_by_one(rt: Runtime) ->
     found = [await taken(rt, key, 5) for _ in range(7)]
     assert [each.left for each in found] == [4, 3, 2, 1, 0, 0, 0]
     assert [bool(each.wait) for each in found] == [False] * 5 + [True] * 2
-    assert found[0].reset == 12
-    assert 10 < found[-1].wait <= 12, "a minute / 5, and being refused costs nothing"
-    await pass_time(rt, key, 12)
-    assert (await taken(rt, key, 5)).wait == 0
+    assert all(10 < each.more <= 12 for each in found[:4]), "a minute / 5"
+    assert 10 < found[-1].wait <= 12, "being refused costs nothing"
+    assert found[-1].more - 1 < found[-1].wait <= found[-1].more
+    await pass_time(rt, key, 12 + 7)
+    last = await taken(rt, key, 5)
+    assert (last.wait, last.left) == (0, 0)
+    assert 3 < last.more <= 5, "what is left of 12"
     assert (await taken(rt, key, 5)).wait > 0
     await pass_time(rt, key, 600)
     assert [bool((await taken(rt, key, 5)).wait) for _ in range(6)] == [False] * 5 + [True], "nothing is saved up"

@@ -65,7 +65,10 @@ class FakeIssuer:
         path = (await reader.readuntil(b"\r\n\r\n")).split()[1].decode()
         self.asked[path] += 1
         await self.answering.wait()
-        published = [{**key.as_dict(private=False), "kid": kid, "use": "sig"} for kid, key in self.keys.items()]
+        use = {"enc": "enc"}
+        published = [
+            {"use": use.get(kid, "sig"), **k.as_dict(private=False), "kid": kid} for kid, k in self.keys.items()
+        ]
         told = {DISCOVERY: {"issuer": self.url, "jwks_uri": self.url + KEYS} | self.told, KEYS: {"keys": published}}
         body = json.dumps(told[path]).encode()
         status = b"503 Away" if self.away else b"200 OK"
@@ -86,8 +89,10 @@ class FakeIssuer:
 
 @pytest.fixture(scope="module")
 def made_keys() -> dict[str, Key]:
+    rsa = RSAKey.generate_key(2048)
     return {
-        "rsa": RSAKey.generate_key(2048),
+        "rsa": rsa,
+        "enc": rsa,
         "p256": ECKey.generate_key("P-256"),
         "p521": ECKey.generate_key("P-521"),
         "ed": OKPKey.generate_key("Ed25519"),
@@ -215,6 +220,7 @@ async def test_what_the_issuer_did_not_sign_for_us_is_answered_as_a_wrong_key(
         "RSA for EC": signed({"alg": "RS256", "kid": "p256"}, claims, rsa),
         "another curve": signed({"alg": "ES256", "kid": "p521"}, claims, p256),
         "OKP for EC": signed({"alg": "ES256", "kid": "ed"}, claims, p256),
+        "a key to encrypt with": signed({**head, "kid": "enc"}, claims, rsa),
         "a key that signs nothing": signed({"alg": "EdDSA", "kid": "x"}, claims, ed),
         "a key in the head": signed({**head, "jwk": mine.as_dict(private=False)}, claims, mine),
         "a certificate in the head": signed({**head, "x5c": ["MIIB"]}, claims, rsa),
@@ -242,7 +248,7 @@ async def test_what_the_issuer_did_not_sign_for_us_is_answered_as_a_wrong_key(
         "expired": issuer.token(exp=late),
         "no end": issuer.token(exp=...),
         "an end that is text": issuer.token(exp=str(soon)),
-        "an end that is true": issuer.token(exp=True),
+        "a beginning that is true": issuer.token(iat=True),
         "an end that is no number": issuer.token(exp=float("nan")),
         "not yet": issuer.token(nbf=soon),
         "not ever": issuer.token(nbf=None),
