@@ -311,7 +311,8 @@ async def test_while_the_issuer_is_away_its_keys_go_on_verifying(
             problem(answer, 503, "issuer_unavailable")
             assert answer.headers["retry-after"] == str(int(AGAIN_SECONDS))
         assert issuer.asked[DISCOVERY] == 1
-        for told in ({"issuer": issuer.url + "/"}, {"jwks_uri": "http://keys.example.com/"}, {"jwks_uri": 1}):
+        elsewhere = issuer.url.replace("127.0.0.1", "127.1") + KEYS  # another name, without https
+        for told in ({"issuer": issuer.url + "/"}, {"jwks_uri": elsewhere}, {"jwks_uri": 1}):
             issuer.away, issuer.told = False, told
             issuer.now += AGAIN_SECONDS
             problem(await client.get("/v1/jobs", **using(issuer.token())), 503, "issuer_unavailable")
