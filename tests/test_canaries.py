@@ -5,6 +5,7 @@ import traceback
 from dataclasses import replace
 
 import pytest
+from httpx2 import Response
 from sqlalchemy import text, update
 
 from footnote.models import Base, Tenant
@@ -15,6 +16,7 @@ from tests import driving
 from tests.api.test_doors import api_with
 from tests.conftest import Person
 from tests.fakes import FakeServer
+from tests.overhearing import overheard
 
 pytestmark = pytest.mark.anyio
 PROVIDER = "sk-canary-provider-0123456789abcdef"
@@ -45,14 +47,13 @@ async def _rows(rt: Runtime) -> str:
     return "\n".join(found)
 
 
-async def test_no_secret_is_written_down_or_answered(
-    rt: Runtime, alice: Person, logged: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def _used(rt: Runtime, alice: Person, monkeypatch: pytest.MonkeyPatch) -> tuple[list[Response], list[str]]:
+    """What was answered, and the secrets that it went with."""
     token = (await alice.client.post("/v1/tokens")).json()["access_token"]
     made = (await alice.client.post("/v1/keys", json={"name": "another"})).json()["secret"]
     async with rt.transaction() as session:
         await session.execute(update(Tenant).where(Tenant.id == alice.tenant_id).values(webhook_secret=WEBHOOK))
-    answers = []
+    answers: list[Response] = []
     for secret in (alice.key, made, token, alice.key[:-3] + "xxx", token[:-3] + "xxx"):
         for path, body in (
             ("/v1/jobs", None),
@@ -93,14 +94,23 @@ async def test_no_secret_is_written_down_or_answered(
         for path in ("/metrics", "/readyz", f"/v1/jobs/{job.id}", "/v1/jobs", "/v1/keys"):
             answers.append(await client.get(path))
 
+    parts = token.split(".")
+    return answers, [alice.key.split("_", 2)[2], made.split("_", 2)[2], *parts[1:], WEBHOOK, WEBHOOK[6:], PROVIDER]
+
+
+async def test_no_secret_is_written_down_or_answered(
+    rt: Runtime, alice: Person, logged: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert rt.redis is not None
+    async with overheard(rt.redis) as passed:
+        answers, secrets = await _used(rt, alice, monkeypatch)
     written = {
         "logs": "\n".join(map(_said, logged.records)),
         "answers": "\n".join(f"{answer.headers} {answer.text}" for answer in answers),
         "rows": await _rows(rt),
-        "names in Redis": str(await rt.redis.keys("*") if rt.redis else []),
+        "Redis": "\n".join(passed),
     }
-    parts = token.split(".")
-    secrets = [alice.key.split("_", 2)[2], made.split("_", 2)[2], *parts[1:], WEBHOOK, WEBHOOK[6:], PROVIDER]
     assert {place for place, said in written.items() for secret in secrets if secret in said} == set()
     assert "doc_unknown" in written["answers"]
+    assert "footnote:rate:key_" in written["Redis"]
     assert "a bug" in written["logs"]

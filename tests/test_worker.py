@@ -1,6 +1,7 @@
 """The real worker and dispatcher, killed and stopped in the middle of a step."""
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -30,12 +31,14 @@ from footnote.settings import Settings
 from tests import driving
 from tests.conftest import named_database, run_sql
 from tests.driving import SAMPLES, chunks_of, job_of, pages_of, paragraphs
+from tests.overhearing import overheard
 from tests.programs import ROOT, Program, Reply, serving, vectors
 from worker.loop import GRACE_SECONDS
 
 pytestmark = [pytest.mark.anyio, pytest.mark.worker]
 
 LEASE_SECONDS = 3
+CANARY = "sk-canary-worker-0123456789abcdef"  # the provider's key
 HEARD = "worker: Warm shutdown (MainProcess)"  # Celery's answer to a SIGTERM
 
 
@@ -46,11 +49,15 @@ class Provider:
     texts: Counter[str] = field(default_factory=Counter)
     open: threading.Event = field(default_factory=threading.Event)
     waiting: int = 0
+    refusal: Reply | None = None  # of the next call
 
     def answer(self, texts: list[str], _port: int) -> Reply:
         self.waiting += 1
         self.open.wait(60)
         self.waiting -= 1
+        refusal, self.refusal = self.refusal, None
+        if refusal is not None:
+            return refusal
         self.texts.update(texts)
         return vectors(texts)
 
@@ -90,6 +97,7 @@ async def system(
             "REDIS_URL": redis_url,
             "STORAGE_URL": f"file://{directory}/objects",
             "FOOTNOTE_EMBEDDER": "openai",
+            "OPENAI_API_KEY": CANARY,
             "OPENAI_BASE_URL": f"http://127.0.0.1:{port}/v1",
             "FOOTNOTE_LEASE_SECONDS": str(LEASE_SECONDS),
             "FOOTNOTE_HEARTBEAT_SECONDS": "1",
@@ -155,6 +163,23 @@ async def test_an_accepted_document_becomes_ready_by_itself(system: System) -> N
     found = await chunks_of(system.rt, job.document_id)
     await check_whole(system, job, len(found))
     assert system.provider.texts.total() == len(found)
+
+
+async def test_messages_and_events_hold_no_secret_and_no_text(system: System) -> None:
+    """All that passes through Redis while a step fails and others succeed; Flower has nothing else to show."""
+    assert system.rt.redis is not None
+    async with overheard(system.rt.redis) as passed:
+        system.provider.refusal = Reply(json.dumps({"error": {"message": f"Wrong key: {CANARY}"}}).encode(), 401)
+        accepted = await driving.accept(system.rt, system.tenant, "A refused canary in a coal mine.")
+        failed = await system.until(accepted.details.job.id, lambda job: job.state == "failed")
+        accepted = await driving.accept(system.rt, system.tenant, "Another canary sings.")
+        await system.until(accepted.details.job.id, lambda job: job.state == "succeeded")
+        await eventually(lambda: sum("task-succeeded" in each for each in passed) >= 1 + 3)
+    assert failed.error_code == "provider_rejected"
+    assert any("LPUSH ingest" in each and failed.id in each for each in passed), "messages"
+    assert any("PUBLISH" in each and "task-received" in each and failed.id in each for each in passed), "events"
+    assert [each for each in passed if "canary" in each] == []
+    assert CANARY not in system.worker.log.read_text() + system.dispatcher.log.read_text()
 
 
 async def test_a_pool_process_killed_in_the_middle_of_a_step_costs_one_batch_and_no_chunk(system: System) -> None:

@@ -5,6 +5,7 @@ import base64
 import hmac
 import json
 import time
+import warnings
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -13,6 +14,7 @@ from typing import Any
 
 import httpx2
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 from pydantic import ValidationError
@@ -275,6 +277,10 @@ async def test_what_the_issuer_did_not_sign_for_us_is_answered_as_a_wrong_key(
 
 async def test_keys_that_change_and_kids_that_nobody_knows(issuer: FakeIssuer) -> None:
     async with trusting(issuer) as trusted:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            issuer.keys["short"] = RSAKey.import_key(rsa.generate_private_key(65537, 1024))
+            assert await trusted.key("short", "RS256") is None
         assert await trusted.key("rsa", "RS256") is not None
         issuer.keys["new"] = ECKey.generate_key("P-256")
         old = issuer.keys.pop("rsa")

@@ -1,0 +1,29 @@
+"""`footnote tenants` on a real database."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Footnote
+
+
+def test_quotas_are_set_for_a_tenant_by_name(
+    own_database: str, footnote: Footnote, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", own_database)
+    monkeypatch.chdir(tmp_path)
+    made = footnote("tenants", "create", "ours", "--json").json
+    assert made["api_key"].startswith("fn_")
+
+    assert footnote("tenants", "set-quota", "ours").json == {}
+    quotas = footnote("tenants", "set-quota", "ours", "--documents", "3", "--bytes", "5000", "--usd", "1.5")
+    assert (quotas.code, quotas.json) == (0, {"documents": "3", "bytes": "5000", "usd": "1.5"})
+    changed = footnote("tenants", "set-quota", "ours", "--documents", "4", "--tokens", "0")
+    assert changed.json == {"documents": "4", "bytes": "5000", "usd": "1.5", "tokens": "0"}
+    assert footnote("tenants", "set-quota", "ours", "--usd", "2", "--default").json == {"usd": "2.0"}
+
+    unknown = footnote("tenants", "set-quota", "nobody", "--documents", "3")
+    assert (unknown.code, unknown.out) == (1, "")
+    assert "nobody" in unknown.err
+    assert footnote("tenants", "set-quota", "ours", "--documents", "-1").code == 2
+    assert footnote("tenants", "set-quota", "ours").json == {"usd": "2.0"}
