@@ -14,6 +14,7 @@ from starlette.middleware.cors import CORSMiddleware
 from api import errors
 from api.middleware import BodyLimits, LastResort, RequestContext
 from api.routes import (
+    audit,
     batches,
     collections,
     conversations,
@@ -32,6 +33,7 @@ from footnote.runtime import Runtime, open_runtime
 from footnote.settings import Settings
 from footnote.telemetry import configure_logging, watch_loop
 
+ROUTES = (uploads, documents, collections, jobs, query, batches, conversations, webhooks, usage, keys, audit, health)
 API_PATIENCE_SECONDS = 3.0  # for a database connection or a lock; then 503 with Retry-After
 
 
@@ -50,7 +52,7 @@ def create_app(settings: Settings | None = None, runtime: Runtime | None = None)
         responses=errors.RESPONSES,
         redirect_slashes=False,  # a redirect would have an upload sent twice
     )
-    for module in (uploads, documents, collections, jobs, query, batches, conversations, webhooks, usage, keys, health):
+    for module in ROUTES:
         app.include_router(module.router)
     if chosen.docs == "on":
         app.include_router(documentation.router)

@@ -1,11 +1,13 @@
 """What routes depend on, as types: the Runtime, and the caller: what for it may ask, how often and for how much."""
 
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 from fastapi import Depends, Header, Query, Request, Security
 from fastapi.security import HTTPBearer
-from pydantic import AfterValidator
+from pydantic import AfterValidator, AwareDatetime
 
+from api.errors import request_id_of
 from footnote import keys, people, quotas, rates, text, tokens
 from footnote.door_settings import RouteClass
 from footnote.errors import Forbidden
@@ -34,6 +36,16 @@ def _plain(value: str) -> str:
 
 # Names and ids as callers give them to look something up.
 Plain = Annotated[str, AfterValidator(_plain)]
+
+
+def _utc(value: datetime) -> datetime:
+    try:
+        return value.astimezone(UTC)
+    except OverflowError as error:
+        raise ValueError("is outside the calendar") from error
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_utc)]
 OperatorDep = Annotated[Runtime, Depends(_runtime)]  # sees all tenants
 
 
@@ -49,11 +61,11 @@ async def _principal(rt: OperatorDep, request: Request, _shown_in_docs: Annotate
         return await verify(session, presented)
 
 
-async def _acting(rt: OperatorDep, principal: Annotated[Principal, Depends(_principal)]) -> Runtime:
-    return rt.of(principal.tenant_id)
+async def _acting(rt: OperatorDep, request: Request, principal: Annotated[Principal, Depends(_principal)]) -> Runtime:
+    return rt.of(principal.tenant_id).by(principal.key_id, request_id_of(request))
 
 
-RuntimeDep = Annotated[Runtime, Depends(_acting)]  # acts for the caller's tenant
+RuntimeDep = Annotated[Runtime, Depends(_acting)]  # acts for the caller's tenant, at the caller's request
 
 
 class _Door:

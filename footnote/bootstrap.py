@@ -2,11 +2,14 @@
 
 import os
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote import keys, tenants
+from footnote import audit_log, keys, tenants
 from footnote.errors import NotFound
 from footnote.models import Tenant
 from footnote.runtime import open_runtime
@@ -30,12 +33,11 @@ def migrate() -> None:
 
 async def ensure_first_tenant(settings: Settings) -> str | None:
     """The first API key, once: where there is no tenant yet. It is also kept in the data directory."""
-    async with open_runtime(settings, pool_size=1) as rt, rt.transaction() as session:
+    async with _acting(settings) as session:
         await session.execute(select(func.pg_advisory_xact_lock(LOCK)))
         if await session.scalar(select(Tenant.id).limit(1)) is not None:
             return None
-        tenant = await tenants.create(session, FIRST_TENANT)
-        _, secret = await keys.create(session, tenant.id, "first key")
+        _, secret = await _make(session, FIRST_TENANT)
         # Written before the commit: a crash in between costs a key that nobody has seen, not the only one.
         _keep(settings.data_dir / "api_key", secret)
         return secret
@@ -43,19 +45,32 @@ async def ensure_first_tenant(settings: Settings) -> str | None:
 
 async def create_tenant(settings: Settings, name: str) -> tuple[str, str]:
     """A new tenant's id and its first key."""
-    async with open_runtime(settings, pool_size=1) as rt, rt.transaction() as session:
-        tenant = await tenants.create(session, name)
-        _, secret = await keys.create(session, tenant.id, "first key")
-        return tenant.id, secret
+    async with _acting(settings) as session:
+        return await _make(session, name)
+
+
+async def _make(session: AsyncSession, name: str) -> tuple[str, str]:
+    tenant = await tenants.create(session, name)
+    await audit_log.note(session, tenant.id, "tenant.created", tenant.id)
+    _, secret = await keys.create(session, tenant.id, "first key")
+    return tenant.id, secret
 
 
 async def webhook_secret(settings: Settings, name: str) -> str:
     """What a tenant's webhooks are signed with. Raises NotFound."""
-    async with open_runtime(settings, pool_size=1) as rt, rt.transaction() as session:
-        secret = await session.scalar(select(Tenant.webhook_secret).where(Tenant.name == name))
-    if secret is None:
-        raise NotFound("tenant_not_found", f"There is no tenant {name!r}.")
-    return secret
+    async with _acting(settings) as session:
+        tenant = await session.scalar(select(Tenant).where(Tenant.name == name))
+        if tenant is None:
+            raise NotFound("tenant_not_found", f"There is no tenant {name!r}.")
+        await audit_log.note(session, tenant.id, "tenant.secret_shown", tenant.id)
+        return tenant.webhook_secret
+
+
+@asynccontextmanager
+async def _acting(settings: Settings) -> AsyncIterator[AsyncSession]:
+    """A transaction of the operator's."""
+    async with open_runtime(settings, pool_size=1) as rt, rt.by("operator").transaction() as session:
+        yield session
 
 
 def _keep(path: Path, secret: str) -> None:

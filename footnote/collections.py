@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote import attributes, revisions
+from footnote import attributes, audit_log, revisions
 from footnote.errors import Conflict, Invalid, NotFound, ProviderRejected
 from footnote.ids import new_id
 from footnote.models import Collection, Document, EmbeddingSpace
@@ -91,7 +91,9 @@ async def obtain(session: AsyncSession, tenant_id: str, name_or_id: str, setting
         while (found := await session.scalar(query)) is None:  # more than once only if it is deleted at this moment
             row = {"id": new_id("col"), "tenant_id": tenant_id, "name": name_or_id}
             made = insert(Collection).values(**row, chunking=asdict(default_chunking(settings, "characters")))
-            await session.execute(made.on_conflict_do_nothing(index_elements=["tenant_id", "name"], index_where=ALIVE))
+            made = made.on_conflict_do_nothing(index_elements=["tenant_id", "name"], index_where=ALIVE)
+            if await session.scalar(made.returning(Collection.id)):
+                await audit_log.note(session, tenant_id, "collection.created", row["id"])
         return found
     found = await session.scalar(query)
     if found is None:
@@ -247,6 +249,7 @@ async def create(session: AsyncSession, rt: Runtime, tenant_id: str, given: Mapp
     embedder = _choose_model(rt, made, given.get("embedding"))
     made.chunking = _chunking(rt.settings, embedder, None, given.get("chunking") or {})
     await _write(session, made)
+    await audit_log.note(session, tenant_id, "collection.created", made.id)
     return await get(session, tenant_id, made.id)
 
 
@@ -275,6 +278,7 @@ async def change(
     if (found.chunking, found.language) != before:
         found.review_after = ""
     await _write(session, found)
+    await audit_log.note(session, tenant_id, "collection.updated", found.id, changed=sorted(given))
     await revisions.changed(session, tenant_id, [found.id])
     return await get(session, tenant_id, found.id)
 
@@ -318,4 +322,5 @@ async def hide(session: AsyncSession, tenant_id: str, name_or_id: str) -> Collec
     found = await find(session, tenant_id, name_or_id, to_change=True)
     found.deleted_at = func.now()
     await session.flush()
+    await audit_log.note(session, tenant_id, "collection.deleted", found.id)
     return found

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, CursorResult, and_, delete, func, or_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote import kept
+from footnote import audit_log, kept
 from footnote.clock import from_now
 from footnote.errors import Conflict, DatabaseAway, NotFound
 from footnote.ids import new_id
@@ -101,6 +101,7 @@ async def remove(session: AsyncSession, tenant_id: str, conversation_id: str) ->
     """Deletes the conversation with its messages; how many there were. Raises NotFound."""
     conversation = await get(session, tenant_id, conversation_id)
     await session.execute(delete(Conversation).where(Conversation.id == conversation.id))
+    await audit_log.note(session, tenant_id, "conversation.deleted", conversation_id)
     return conversation.messages
 
 

@@ -7,7 +7,7 @@ from contextlib import suppress
 from sqlalchemy import CursorResult, Executable, delete, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote import cache, collections, idempotency, jobs, kept, objects, revisions, webhooks
+from footnote import audit_log, cache, collections, idempotency, jobs, kept, objects, revisions, webhooks
 from footnote.clock import from_now
 from footnote.errors import NotFound
 from footnote.models import Chunk, Collection, CollectionDeletion, Deletion, Document, Job, Page, Version
@@ -45,6 +45,9 @@ async def remove(rt: Runtime, tenant_id: str, document_id: str, collection_id: s
         counts = Counter({"documents": len(innermost_first)})
         for each in innermost_first:
             counts.update(await _delete(session, tenant_id, each))
+        gone_with = dict.fromkeys(innermost_first, document_id) | {document_id: collection_id}
+        deeds = {each: {"deleted_with": other} if other else {} for each, other in gone_with.items()}
+        await audit_log.note_each(session, tenant_id, "document.deleted", deeds)
         counts["answers"] += await revisions.changed(session, tenant_id, collection_ids)
         receipt = Deletion(
             document_id=document_id, tenant_id=tenant_id, counts=dict(counts), collection_id=collection_id

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import CursorResult, Select, delete, func
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote import attributes, collections, documents, objects
+from footnote import attributes, audit_log, collections, documents, objects
 from footnote.clock import from_now
 from footnote.errors import Conflict, DatabaseAway, Invalid, NotFound, TooLarge, Unsupported
 from footnote.ids import new_id
@@ -73,6 +73,7 @@ async def begin(
             session.add(upload)
             await session.flush()
             await session.refresh(upload)
+            await audit_log.note(session, tenant_id, "upload.created", upload.id)
     offsets = range(0, size, upload.part_bytes)
     return upload, [Part(number, *each) for number, each in enumerate(zip(offsets, sizes, urls, strict=True), 1)]
 
@@ -110,6 +111,7 @@ async def abort(rt: Runtime, tenant_id: str, upload_id: str) -> None:
         assert isinstance(gone, CursorResult)
         if not gone.rowcount:
             raise _unknown(upload_id)
+        await audit_log.note(session, tenant_id, "upload.cancelled", upload_id)
 
 
 async def _get(session: AsyncSession, tenant_id: str, upload_id: str) -> DirectUpload:

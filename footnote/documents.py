@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Select, func, select, text, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote import attributes, collections, jobs, objects, quotas, revisions, usage, webhooks
+from footnote import attributes, audit_log, collections, jobs, objects, quotas, revisions, usage, webhooks
 from footnote.errors import FootnoteError, Gone, NotFound
 from footnote.filters import Filter, sql
 from footnote.ids import new_id
@@ -164,6 +164,7 @@ async def patch_metadata(session: AsyncSession, tenant_id: str, document_id: str
     document.updated_at = func.now()
     await session.flush()
     await session.refresh(document)
+    await audit_log.note(session, tenant_id, "document.updated", document_id, changed=["metadata"])
     await revisions.changed(session, tenant_id, [document.collection_id])
 
 
@@ -268,9 +269,19 @@ async def get(session: AsyncSession, tenant_id: str, document_id: str) -> Detail
 async def _accepted(session: AsyncSession, document: Document, deduplicated: bool, *, refiltered: bool) -> Accepted:
     """Also if the collection is being deleted since: then the document goes with it."""
     found = await session.execute(_details(document.tenant_id).where(Document.id == document.id))
+    await _note(session, document, deduplicated)
     if refiltered:
         await revisions.changed(session, document.tenant_id, [document.collection_id])
     return Accepted(Details(*found.one()), deduplicated)
+
+
+async def _note(session: AsyncSession, document: Document, deduplicated: bool) -> None:
+    if deduplicated and document.parent_id:  # its archive was read again: nobody's deed
+        return
+    action = "repeated" if deduplicated else "created" if document.newest_version == 1 else "replaced"
+    about = {"collection_id": document.collection_id, "version": document.newest_version, "job_id": document.job_id}
+    found_in = {"parent_id": document.parent_id} if document.parent_id else {}
+    await audit_log.note(session, document.tenant_id, f"document.{action}", document.id, **about, **found_in)
 
 
 def _unknown(document_id: str) -> NotFound:

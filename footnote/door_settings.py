@@ -103,6 +103,9 @@ class DoorSettings(BaseSettings):
         None,
         "Claim that holds further scopes, among whatever else: `roles`, `resource_access.footnote.roles`.",
     )
+    audit_days: float = env(
+        "FOOTNOTE_AUDIT_DAYS", 365.0, "How long the audit log keeps who did what; 0: for ever.", ge=0
+    )
     cors_origins: str | None = env(
         "FOOTNOTE_CORS_ORIGINS",
         None,

@@ -59,7 +59,7 @@ async def retry(session: AsyncSession, tenant_id: str, wanted: JobFilter, *, lim
     query = (await _chosen(session, tenant_id, wanted)).with_only_columns(Job.id)
     held = query.order_by(Job.finished_at, Job.id).limit(limit)
     held = held.with_for_update(of=[Document, Job], key_share=True, skip_locked=True)
-    driven = await jobs.drive_on(session, Job.id.in_((await session.scalars(held)).all()))
+    driven = await jobs.drive_on(session, tenant_id, Job.id.in_((await session.scalars(held)).all()))
     left = await session.scalar(select(func.count()).select_from(query.subquery()))
     return len(driven), left or 0
 

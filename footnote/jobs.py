@@ -14,7 +14,7 @@ from sqlalchemy import CursorResult, case, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql.elements import ColumnElement
 
-from footnote import webhooks
+from footnote import audit_log, webhooks
 from footnote.clock import from_now
 from footnote.errors import Conflict, FootnoteError, NotFound
 from footnote.ids import new_id
@@ -69,13 +69,9 @@ def _fence(claim: Claim) -> ColumnElement[bool]:
 async def _write(session: AsyncSession, claim: Claim, **values: Any) -> None:
     """Writes to the job if `claim` still holds it. Raises LeaseLost."""
     result = await session.execute(update(Job).where(_fence(claim)).values(updated_at=func.now(), **values))
-    if _rows(result) != 1:
-        raise LeaseLost(claim.job_id)
-
-
-def _rows(result: Any) -> int:
     assert isinstance(result, CursorResult)
-    return result.rowcount
+    if result.rowcount != 1:
+        raise LeaseLost(claim.job_id)
 
 
 async def write_step(session: AsyncSession, job_id: str, step: str, **values: Any) -> None:
@@ -324,6 +320,7 @@ async def cancel(session: AsyncSession, tenant_id: str, job_id: str) -> Job:
     job = await get(session, tenant_id, job_id)
     if not await end_unfinished(session, Job.id == job.id):
         raise Conflict("job_finished", f"The job is {job.state}; only an unfinished one can be cancelled.")
+    await audit_log.note(session, tenant_id, "document.cancelled", job.document_id, job_id=job.id)
     await session.refresh(job)
     return job
 
@@ -365,18 +362,18 @@ async def retry(session: AsyncSession, tenant_id: str, job_id: str) -> Job:
     newest = select(Document.job_id).where(Document.id == job.document_id).with_for_update(read=True)
     if await session.scalar(newest) != job.id:
         raise Conflict("job_superseded", "The document was uploaded again since and has a newer job.")
-    if not await drive_on(session, Job.id == job.id):
+    if not await drive_on(session, tenant_id, Job.id == job.id):
         raise Conflict("job_not_retryable", f"The job is {job.state}; only a failed or cancelled one can be retried.")
     await session.refresh(job)
     return job
 
 
-async def drive_on(session: AsyncSession, which: ColumnElement[bool]) -> Sequence[str]:
+async def drive_on(session: AsyncSession, tenant_id: str, which: ColumnElement[bool]) -> Sequence[str]:
     """Queues those of the jobs `which` that failed or were cancelled, at the step they stopped at; their ids.
 
-    The caller holds their documents, or a newer upload could be overtaken.
+    One for a document. The caller holds the documents, or a newer upload could be overtaken.
     """
-    driven = await session.scalars(
+    driven = await session.execute(
         update(Job)
         .where(which, Job.state.in_(("failed", "cancelled")))
         .values(
@@ -391,9 +388,12 @@ async def drive_on(session: AsyncSession, which: ColumnElement[bool]) -> Sequenc
             finished_at=None,
             updated_at=func.now(),
         )
-        .returning(Job.id)
+        .returning(Job.id, Job.document_id)
     )
-    ids = driven.all()
+    job_ids = {row.document_id: row.id for row in driven}
+    ids = list(job_ids.values())
+    deeds = {document_id: {"job_id": job_id} for document_id, job_id in job_ids.items()}
+    await audit_log.note_each(session, tenant_id, "document.retried", deeds)
     stopped = update(JobStep).where(JobStep.job_id == Job.id, JobStep.name == Job.step, Job.id.in_(ids))
     await session.execute(stopped.values(state="pending", finished_at=None))
     await wake_dispatcher(session)

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import func, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote import usage
+from footnote import audit_log, usage
 from footnote.errors import Forbidden, Invalid, NotFound, Unauthenticated
 from footnote.ids import new_id
 from footnote.models import ApiKey
@@ -79,6 +79,7 @@ async def create(
     )
     session.add(key)
     await session.flush()
+    await audit_log.note(session, tenant_id, "key.created", key.id, scopes=key.scopes)
     return key, f"fn_{prefix}_{secret}"
 
 
@@ -120,6 +121,7 @@ async def revoke(session: AsyncSession, tenant_id: str, key_id: str) -> ApiKey:
         raise NotFound("key_not_found", f"There is no key {key_id!r}.")
     if key.revoked_at is None:
         key.revoked_at = (await session.execute(select(func.now()))).scalar_one()
+        await audit_log.note(session, tenant_id, "key.revoked", key_id)
     return key
 
 

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote import usage
+from footnote import audit_log, usage
 from footnote.errors import Forbidden, Invalid, NotFound
 from footnote.models import Document, Tenant, Version
 from footnote.settings import Settings
@@ -69,6 +69,7 @@ async def change(session: AsyncSession, tenant: str, changes: Mapping[str, Decim
     merged = {**found.quotas, **{name: None if value is None else str(value) for name, value in changes.items()}}
     kept = {name: value for name, value in merged.items() if value is not None}
     await session.execute(update(Tenant).where(Tenant.id == found.id).values(quotas=kept))
+    await audit_log.note(session, found.id, "tenant.quotas_changed", found.id, quotas=kept)
     return kept
 
 

@@ -25,8 +25,12 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
 
-# Until the transaction ends. The views of tenants (`chunk_of_tenant`, ...) go by the tenant without the role, too.
-_ACT_FOR = text("SELECT set_config('footnote.tenant', :tenant, true), set_config('role', :role, true)")
+# Until the transaction ends. The views of tenants (`chunk_of_tenant`, ...) go by the tenant without the role, too; the
+# audit log takes down who acts, and for which request.
+_ACT_FOR = text(
+    "SELECT set_config('footnote.tenant', :tenant, true), set_config('footnote.actor', :actor, true), "
+    "set_config('footnote.request', :request, true), set_config('role', :role, true)"
+)
 
 
 @dataclass(frozen=True)
@@ -45,10 +49,16 @@ class Runtime:
     shared: Shared = field(default_factory=lambda: Shared(None))  # scripts on Redis
     stopping: asyncio.Event = field(default_factory=asyncio.Event)  # set when the process should end soon
     tenant_id: str | None = None  # for whom it acts; None: for the operator, who sees all tenants
+    actor: str = ""  # whose deeds these are: a key's id, "operator"; empty: the system's own
+    request_id: str = ""
 
     def of(self, tenant_id: str) -> "Runtime":
         """The same, acting for the tenant: Postgres hides all rows of others from it (row-level security)."""
         return self if tenant_id == self.tenant_id else replace(self, tenant_id=tenant_id)
+
+    def by(self, actor: str, request_id: str = "") -> "Runtime":
+        """The same, at somebody's request: so the audit log has it."""
+        return replace(self, actor=actor, request_id=request_id)
 
     @property
     def operator(self) -> "Runtime":
@@ -69,9 +79,11 @@ class Runtime:
         """
         try:
             async with self.sessions() as session, session.begin():
-                if self.tenant_id is not None:
-                    role = self.settings.tenant_role or "none"
-                    await session.execute(_ACT_FOR, {"tenant": self.tenant_id, "role": role})
+                if self.tenant_id is not None or self.actor:
+                    role = self.settings.tenant_role if self.tenant_id is not None else ""
+                    acting = {"tenant": self.tenant_id or "", "role": role or "none"}
+                    said = {"actor": self.actor, "request": self.request_id}
+                    await session.execute(_ACT_FOR, acting | said)
                 yield session
         except Exception as error:
             if database_away(error):

@@ -19,7 +19,7 @@ from joserfc.jwk import OctKey
 from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote import keys
+from footnote import audit_log, keys
 from footnote.clock import from_now
 from footnote.errors import Forbidden
 from footnote.ids import new_id
@@ -55,6 +55,8 @@ async def issue(
         **{"iat": int(now.timestamp()), "exp": int(ends.timestamp()), "jti": secrets.token_hex(12)},
     }
     ends = ends.replace(microsecond=0)
+    about = {"scopes": given, "expires_at": ends.isoformat()}
+    await audit_log.note(session, holder.tenant_id, "key.token_issued", holder.key_id, **about)
     token = jwt.encode({"alg": "HS256", "kid": signing.id}, claims, OctKey.import_key(signing.secret), ["HS256"])
     return token, given, ends
 

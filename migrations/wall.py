@@ -16,7 +16,12 @@ INSUFFICIENT_PRIVILEGE = "42501"
 # Tables of no tenant that a request or a step needs, and what for; `unowned_object` holds random keys without a text.
 SHARED = {"embedding_space": "SELECT", "pause": "SELECT", "unowned_object": "SELECT, INSERT, UPDATE, DELETE"}
 # Tables of tenants in which they do not do everything; to lock a tenant takes the right to write something of it.
-LIMITED = {"tenant": "SELECT, UPDATE (id)", "corpus": "SELECT", "frequent_lexeme": "SELECT"}
+LIMITED = {
+    "tenant": "SELECT, UPDATE (id)",
+    "corpus": "SELECT",
+    "frequent_lexeme": "SELECT",
+    "audit_event": "SELECT, INSERT",
+}
 
 # Only what is missing: a policy locks its table, and every replica that starts comes by here.
 _POLICIES = """

@@ -123,7 +123,10 @@ class ActingForNobody(Session):
 
 @event.listens_for(ActingForNobody, "after_begin")
 def _forget_tenant(_session: Session, _transaction: SessionTransaction, connection: Connection) -> None:
-    connection.exec_driver_sql("SELECT set_config('role', 'none', true), set_config('footnote.tenant', '', true)")
+    connection.exec_driver_sql(
+        "SELECT set_config('role', 'none', true), set_config('footnote.tenant', '', true), "
+        "set_config('footnote.actor', '', true), set_config('footnote.request', '', true)"
+    )
 
 
 @pytest.fixture

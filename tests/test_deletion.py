@@ -23,6 +23,7 @@ pytestmark = pytest.mark.anyio
 LASTING = {
     "tenant",
     "api_key",
+    "audit_event",
     "embedding_space",
     "collection",
     "collection_deletion",

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from footnote import batches, deletion, idempotency, objects, reingestion
+from footnote import audit_log, batches, deletion, idempotency, objects, reingestion
 from footnote.answering import cached
 from footnote.errors import DatabaseAway
 from footnote.retrieval import corpus
@@ -22,7 +22,8 @@ async def keep_house(rt: Runtime) -> None:
 
     Deletes objects that nobody owns any more, goes on with what was begun for whole collections (documents made anew,
     deletion), counts what large ones hold, and forgets the idempotency keys and answers of yesterday, the batches of
-    questions of last week and the webhooks of last month. Each for itself: what is slow or fails holds up nothing else.
+    questions of last week, the webhooks of last month and, in the audit log, the deeds of last year. Each for itself:
+    what is slow or fails holds up nothing else.
     """
     tasks = [(SWEEP_SECONDS, _sweep), (SWEEP_SECONDS, reingestion.review), (SWEEP_SECONDS, deletion.finish)]
     tasks += [(COUNT_SECONDS, _count), (PURGE_SECONDS, _purge)]
@@ -63,3 +64,4 @@ async def _purge(rt: Runtime) -> None:
         await batches.purge(session)
         await history.purge(session, rt.settings.webhook_log_days)
         await cached.purge(session, rt.settings.answer_cache_seconds)
+    await audit_log.purge(rt)

@@ -16,7 +16,7 @@ from api.schemas.documents import ChunkOut, DeletionOut, DocumentOut, Highlights
 from api.schemas.filters import FilterQuery, filter_of
 from api.schemas.jobs import DocumentStatus, StatusOut
 from api.uploads import JsonObject
-from footnote import deletion, documents, jobs, pictures
+from footnote import audit_log, deletion, documents, jobs, pictures
 from footnote.errors import DatabaseAway, Invalid, NotFound
 from footnote.runtime import Runtime
 
@@ -140,8 +140,9 @@ async def content(document_id: DocumentId, rt: RuntimeDep, caller: Reader) -> An
     """The bytes of the newest version, as they were uploaded."""
     async with rt.transaction() as session:
         version = (await documents.get(session, caller.tenant_id, document_id)).version
-    if version.object_key is None:
-        raise NotFound("content_not_found", "The document has not been fetched from its address yet.")
+        if version.object_key is None:
+            raise NotFound("content_not_found", "The document has not been fetched from its address yet.")
+        await audit_log.note(session, caller.tenant_id, "document.downloaded", document_id, version=version.number)
     pieces = rt.store.read(version.object_key)
     # The first piece is awaited here, so that a store that is away is still a plain error response.
     first = await anext(pieces, b"")

@@ -1,12 +1,11 @@
 """Jobs: one run of the pipeline each; the list with `status=failed&superseded=false` is the dead-letter view."""
 
-from datetime import UTC, datetime
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from api.deps import Plain, Reader, RuntimeDep, Writer
+from api.deps import Moment, Plain, Reader, RuntimeDep, Writer
 from api.schemas.common import PageOf
 from api.schemas.jobs import JobOut, JobStatus, ListedJobOut, RetriedOut, Step
 from footnote import job_list, jobs
@@ -14,16 +13,6 @@ from footnote import job_list, jobs
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 JobId = Annotated[Plain, Path(max_length=64)]
 Name = Annotated[Plain, StringConstraints(max_length=64)]
-
-
-def _utc(value: datetime) -> datetime:
-    try:
-        return value.astimezone(UTC)
-    except OverflowError as error:
-        raise ValueError("is outside the calendar") from error
-
-
-Moment = Annotated[AwareDatetime, AfterValidator(_utc)]
 
 
 class _FilterIn(BaseModel):

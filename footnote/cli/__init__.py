@@ -5,7 +5,19 @@ import sys
 
 import typer
 
-from footnote.cli import asking, collections, conversations, documents, jobs, keys, processes, sync, usage, webhooks
+from footnote.cli import (
+    asking,
+    audit_log,
+    collections,
+    conversations,
+    documents,
+    jobs,
+    keys,
+    processes,
+    sync,
+    usage,
+    webhooks,
+)
 from footnote.errors import FootnoteError
 
 app = typer.Typer(
@@ -25,6 +37,7 @@ conversations.register(app)
 usage.register(app)
 webhooks.register(app)
 keys.register(app)
+audit_log.register(app)
 processes.register(app)
 
 

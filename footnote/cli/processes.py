@@ -97,7 +97,7 @@ async def _pause(paused: bool) -> None:
     from footnote import turns
     from footnote.runtime import open_runtime
 
-    async with open_runtime(_with_database(), pool_size=1) as rt, rt.transaction() as session:
+    async with open_runtime(_with_database(), pool_size=1) as rt, rt.by("operator").transaction() as session:
         await (turns.pause if paused else turns.resume)(session)
 
 
@@ -173,7 +173,7 @@ async def _set_quota(name: str, changes: dict[str, Decimal | None]) -> dict[str,
     from footnote import quotas
     from footnote.runtime import open_runtime
 
-    async with open_runtime(_with_database(), pool_size=1) as rt, rt.transaction() as session:
+    async with open_runtime(_with_database(), pool_size=1) as rt, rt.by("operator").transaction() as session:
         return await quotas.change(session, name, changes)
 
 

@@ -1,6 +1,7 @@
 """The tables, and nothing else. Every one of a tenant's carries the tenant."""
 
 from footnote.models.answers import CachedAnswer, CollectionRevision
+from footnote.models.audit_log import AuditEvent
 from footnote.models.base import Base
 from footnote.models.batches import QueryBatch, QueryBatchItem
 from footnote.models.conversations import Conversation, Message
@@ -26,6 +27,7 @@ from footnote.models.webhooks import DocumentSequence, JobCallback, WebhookAttem
 __all__ = [
     "ApiKey",
     "Artifact",
+    "AuditEvent",
     "Base",
     "CachedAnswer",
     "Chunk",

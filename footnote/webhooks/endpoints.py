@@ -6,6 +6,7 @@ from typing import Any, Literal
 from sqlalchemy import CursorResult, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from footnote import audit_log
 from footnote.clock import from_now
 from footnote.errors import Conflict, NotFound
 from footnote.ids import new_id
@@ -48,6 +49,7 @@ async def create(
     session.add(endpoint)
     await session.flush()
     await session.refresh(endpoint)
+    await audit_log.note(session, tenant_id, "webhook_endpoint.created", endpoint.id, events=endpoint.events)
     return endpoint
 
 
@@ -74,6 +76,7 @@ async def change(session: AsyncSession, tenant_id: str, endpoint_id: str, given:
     What is waiting goes to the new URL; it fails when the endpoint is disabled, and can be asked for again later.
     """
     endpoint = await get(session, tenant_id, endpoint_id, locked=True)
+    await audit_log.note(session, tenant_id, "webhook_endpoint.updated", endpoint_id, changed=sorted(given))
     enabled = given.pop("enabled", None)
     for name, value in given.items():
         setattr(endpoint, name, value)
@@ -94,6 +97,7 @@ async def rotate(session: AsyncSession, tenant_id: str, endpoint_id: str) -> Web
     endpoint.secret = new_webhook_secret()
     endpoint.updated_at = func.now()
     await session.flush()
+    await audit_log.note(session, tenant_id, "webhook_endpoint.secret_rotated", endpoint_id)
     await session.refresh(endpoint)
     return endpoint
 
@@ -105,6 +109,7 @@ async def remove(session: AsyncSession, tenant_id: str, endpoint_id: str) -> int
     assert isinstance(gone, CursorResult)
     await session.delete(endpoint)
     await session.flush()
+    await audit_log.note(session, tenant_id, "webhook_endpoint.deleted", endpoint_id)
     return gone.rowcount
 
 
@@ -136,13 +141,15 @@ async def failed(session: AsyncSession, settings: Settings, endpoint_id: str, *,
         update(WebhookEndpoint)
         .where(WebhookEndpoint.id == endpoint_id, WebhookEndpoint.disabled_at.is_(None))
         .values(failing_since=func.coalesce(WebhookEndpoint.failing_since, func.now()))
-        .returning((WebhookEndpoint.failing_since < patience).label("for_long"))
+        .returning(WebhookEndpoint.tenant_id, (WebhookEndpoint.failing_since < patience).label("for_long"))
     )
     row = noted.one_or_none()
     if row is None:  # deleted, or disabled already
         return False
     if gone or (last and row.for_long):
-        await _disable(session, endpoint_id, "gone" if gone else "failing")
+        reason = "gone" if gone else "failing"
+        await _disable(session, endpoint_id, reason)
+        await audit_log.note(session, row.tenant_id, "webhook_endpoint.disabled", endpoint_id, reason=reason)
         return False
     return True
 

@@ -68,13 +68,15 @@ TAKES_IDS: dict[str, Any] = {
     "questions": lambda ids: [{"question": ASKED, "document_ids": [ids["document_id"]]}],
     "defaults": lambda ids: {"collections": [ids["collection_id"]]},
     "cursor": lambda ids: ids["document_id"],
+    "object_id": lambda ids: ids["document_id"],
+    "actor": lambda ids: ids["key_id"],
 }
 # Inputs in which an id means nothing.
 _PLAIN = """
-    background budget callback_url char_end char_start chunking created_after created_before description diversity
-    dry_run embedding enabled error_code events expand expires_at explain external_id file filename from group
-    Idempotency-Key language limit max_tokens messages metadata mode model name number query question rates rerank
-    scopes sha256 since size state status step stream superseded system_prompt temperature text title to top_k url
+    action background budget callback_url char_end char_start chunking created_after created_before description
+    diversity dry_run embedding enabled error_code events expand expires_at explain external_id file filename from group
+    Idempotency-Key language limit max_tokens messages metadata mode model name number order query question rates rerank
+    scopes sha256 since size state status step stream superseded system_prompt temperature text title to top_k until url
     version width
 """
 TAKES_NONE = set(_PLAIN.split())
