@@ -15,7 +15,7 @@ def serve(settings: Settings) -> None:
         host=settings.host,
         port=settings.port,
         workers=settings.api_workers,
-        http="h11",  # the other parser takes a head of any length
+        http="api.connection:Connection",
         log_config=None,  # structlog has the root logger
         access_log=False,
         server_header=False,

@@ -1,0 +1,148 @@
+"""Clients that take their time, on a server of ours: each is waited for so long, and no longer."""
+
+import asyncio
+import json
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+import pytest
+import uvicorn
+from starlette.types import Receive, Scope, Send
+
+from api import connection
+
+pytestmark = pytest.mark.anyio
+SECONDS = 0.4
+LARGE = 8 * 1024 * 1024  # more than the kernel buffers
+
+Client = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+Connect = Callable[[], Awaitable[Client]]
+
+
+async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    """The body comes back; to `/large` a large answer."""
+    body, more = b"", True
+    while more:
+        message = await receive()
+        body, more = body + message.get("body", b""), message.get("more_body", False)
+    body = b"x" * LARGE if scope["path"] == "/large" else body
+    await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % len(body))]})
+    await send({"type": "http.response.body", "body": body})
+
+
+@pytest.fixture
+async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[uvicorn.Server]:
+    monkeypatch.setattr(connection, "HEAD_SECONDS", SECONDS)
+    monkeypatch.setattr(connection, "READ_SECONDS", SECONDS)
+    config = uvicorn.Config(app, port=0, http=connection.Connection, lifespan="off", log_config=None)
+    server = uvicorn.Server(config)
+    listening = socket.create_server(("127.0.0.1", 0))
+    serving = asyncio.create_task(server.serve([listening]))
+    while not server.started:
+        await asyncio.sleep(0.01)
+    yield server
+    server.should_exit = True
+    await serving
+
+
+@pytest.fixture
+async def connect(server: uvicorn.Server) -> AsyncIterator[Connect]:
+    writers = []
+    (listening,) = server.servers[0].sockets
+
+    async def connected() -> Client:
+        ours = socket.socket()
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        ours.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(ours, listening.getsockname())
+        reader, writer = await asyncio.open_connection(sock=ours, limit=4096)
+        writers.append(writer)
+        return reader, writer
+
+    yield connected
+    for writer in writers:
+        writer.transport.abort()
+    await asyncio.gather(*(writer.wait_closed() for writer in writers), return_exceptions=True)
+
+
+async def is_closed(client: Client) -> bool:
+    """Whether the server closes the connection, and has said nothing; by itself within a minute, or never."""
+    try:
+        async with asyncio.timeout(60):
+            return await client[0].read() == b""
+    except ConnectionResetError:
+        return True
+
+
+def drip(client: Client, data: bytes) -> asyncio.Task[None]:
+    """A byte now and then, each of which comes in time."""
+
+    async def drops() -> None:
+        for each in data:
+            client[1].write(bytes([each]))
+            await asyncio.sleep(SECONDS / 8)
+
+    return asyncio.create_task(drops())
+
+
+async def gone(server: uvicorn.Server) -> None:
+    """Waits until the server has no connection."""
+    async with asyncio.timeout(60):
+        while server.server_state.connections:
+            await asyncio.sleep(0.01)
+
+
+async def answer_of(client: Client) -> bytes:
+    """The answer's body."""
+    head = await client[0].readuntil(b"\r\n\r\n")
+    length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length"))
+    return await client[0].readexactly(int(length.split(b":")[1]))
+
+
+async def test_a_head_that_does_not_come_is_not_waited_for(server: uvicorn.Server, connect: Connect) -> None:
+    silent, half, dripping, second = [await connect() for _ in range(4)]
+    half[1].write(b"GET / HTTP/1.1\r\nHost: x\r\n")
+    drops = drip(dripping, b"GET / HTTP/1.1\r\nHost: x\r\n" + b"A: b\r\n" * 1000)
+    second[1].write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert await answer_of(second) == b""
+    second[1].write(b"GET / HTTP/1.1\r\n")
+    assert all(await asyncio.gather(*map(is_closed, (silent, half, dripping, second))))
+    drops.cancel()
+    await gone(server)
+
+
+async def test_a_head_in_time_is_answered_however_long_the_body_takes(connect: Connect) -> None:
+    client = await connect()
+    for _ in range(2):  # the second time as a further request of the same connection
+        client[1].write(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 16\r\n\r\n")
+        await drip(client, b"0123456789abcdef")
+        assert await answer_of(client) == b"0123456789abcdef"
+    client[1].close()
+
+
+async def test_who_does_not_read_is_not_waited_for_and_who_reads_slowly_is(
+    server: uvicorn.Server, connect: Connect
+) -> None:
+    slow, silent = await connect(), await connect()
+    for _, writer in (slow, silent):
+        writer.write(b"GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+    await slow[0].readuntil(b"\r\n\r\n")
+    read = 0
+    while read < LARGE:
+        some = await slow[0].read(4096)
+        assert some
+        read += len(some)
+        await asyncio.sleep(SECONDS * 3 * 4096 / LARGE)
+    slow[1].close()
+    await gone(server)
+    with pytest.raises(asyncio.IncompleteReadError):
+        await answer_of(silent)
+
+
+async def test_what_is_no_http_is_a_problem_as_any_other(connect: Connect) -> None:
+    client = await connect()
+    client[1].write(b"what?\r\n\r\n")
+    head, body = (await client[0].read()).split(b"\r\n\r\n")
+    assert b"content-type: application/problem+json" in head
+    assert b"x-frame-options: DENY" in head
+    assert json.loads(body)["status"] == 400
