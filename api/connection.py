@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import struct
 
 import h11
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
@@ -67,6 +68,9 @@ class Connection(H11Protocol):
 
     def _give_up(self, why: str) -> None:
         log.info("connection closed", client=self.client and self.client[0], reason=why)
+        # At once, and not after the kernel has sent what it holds: nobody may ever read it.
+        connection = self.transport.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()
 
     def send_400_response(self, msg: str) -> None:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
-from scripts.faults import checks, corpus, crowd, edges, processes
+from scripts.faults import checks, corpus, crowd, edges, processes, slow_clients
 from scripts.faults.bench import Bench, Options, bench
 from scripts.faults.inflict import STORM, Faults
 from scripts.faults.report import Report
@@ -325,5 +325,6 @@ SCENARIOS = {
     "poison": poison,
     "webhooks": webhooks,
     "crowd": crowd.crowd,
+    "slow-clients": slow_clients.slow_clients,
     "soak": soak,
 }
