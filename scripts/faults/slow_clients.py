@@ -61,7 +61,7 @@ async def _reset(connection: socket.socket) -> None:
     """Waits until the other side has ended the connection, without reading from it."""
     broken = select.poll()
     broken.register(connection, 0)  # errors and the end are told without being asked for
-    while not broken.poll(0):  # noqa: ASYNC110
+    while not broken.poll(0):  # noqa: ASYNC110  the kernel tells nobody else
         await asyncio.sleep(0.5)
 
 
