@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 
 from footnote.errors import FootnoteError, Invalid
 from footnote.telemetry import log
+from footnote.text import clean
 
 STATUS = {
     "conflict": 409,
@@ -98,12 +99,9 @@ def request_id_of(request: Request) -> str:
 
 
 def _fields(error: RequestValidationError | ValidationError) -> list[dict[str, Any]]:
-    """Where and what, without the input: it may hold NaN or lone surrogates, which JSON cannot carry."""
+    """Where and what, without the input: it may hold NaN, which JSON cannot carry, or NUL, which jsonb cannot."""
     return [
-        {
-            "field": ".".join(str(part) for part in each["loc"])[:200].encode("utf-8", "replace").decode(),
-            "message": str(each["msg"])[:500].encode("utf-8", "replace").decode(),
-        }
+        {"field": clean(".".join(map(str, each["loc"]))[:200]), "message": clean(str(each["msg"])[:500])}
         for each in error.errors()[:MOST_FIELDS]
     ]
 

@@ -134,7 +134,7 @@ async def events(
     "/{document_id}/content",
     operation_id="documents_content",
     response_class=StreamingResponse,
-    responses={200: {"content": {"application/octet-stream": {}}}},
+    responses={200: {"content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}},
 )
 async def content(document_id: DocumentId, rt: RuntimeDep, caller: Reader) -> Any:
     """The bytes of the newest version, as they were uploaded."""

@@ -1,6 +1,7 @@
 """Many questions over HTTP, at once and in the background."""
 
 import asyncio
+import json
 from typing import Any
 
 import pytest
@@ -121,6 +122,20 @@ async def test_in_the_background_the_results_are_the_same(rt: Runtime, bob: Pers
     rest = (await bob.client.get(path, params={"limit": 5, "cursor": page["next_cursor"]})).json()["results"]
     assert [each["index"] for each in page["data"] + rest["data"]] == list(range(8))
     problem(await bob.client.post(f"{path}/cancel"), 409, "query_batch_finished")
+
+
+async def test_nothing_that_json_can_say_is_too_odd_to_be_kept(bob: Person) -> None:
+    questions = []
+    for odd in ("a\x00b", "a\ud800b", "a\x1bb"):
+        condition = {"type": "eq", "key": "year", "value": odd}
+        questions += [GOOD | {odd: odd}, {"question": odd}, GOOD | {"model": odd}, GOOD | {"filters": condition}]
+        questions += [GOOD | {"filters": condition | {"type": odd}}, GOOD | {"filters": condition | {"key": odd}}]
+    body = json.dumps({"questions": questions, "background": True})  # lone surrogates escaped
+    made = await bob.client.post("/v1/query/batch", content=body, headers={"Content-Type": "application/json"})
+    assert made.status_code == 202, made.text
+    kept = (await bob.client.get(made.headers["Location"])).json()["results"]["data"]
+    assert kept[0]["status"] == 422
+    assert len(kept) == len(questions)
 
 
 async def test_many_questions_go_into_the_background_and_can_be_cancelled(bob: Person) -> None:
