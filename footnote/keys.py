@@ -178,10 +178,15 @@ async def check_budget(session: AsyncSession, principal: Principal) -> None:
         raise Forbidden("quota_exceeded", f"The API key's budget of {principal.budget.tokens} tokens is used up.")
 
 
-async def check_budget_of(session: AsyncSession, tenant_id: str, key_id: str) -> None:
-    """For what a key asked for a while ago; one that is gone, or never was, has no budget. Raises Forbidden."""
+async def check_still(session: AsyncSession, tenant_id: str, key_id: str) -> None:
+    """Whether what a key asked for a while ago may still be done; who never had a key has no budget.
+
+    Raises Forbidden once its budget is used up, and Unauthenticated once it is revoked; one may have ended meanwhile.
+    """
     key = await session.scalar(scoped(ApiKey, tenant_id).where(ApiKey.id == key_id))
     if key is not None:
+        if key.revoked_at is not None:
+            raise refusal()
         await check_budget(session, _named(key))
 
 

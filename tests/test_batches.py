@@ -3,7 +3,7 @@
 import json
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -205,6 +205,20 @@ async def test_a_budget_ends_in_the_middle_of_a_batch(one: Runtime, tenant: str)
     await batch.run(one, batch_id)
     await batch.run(one, batch_id)
     assert await results(one, batch_id) == ["answered", "quota_exceeded"]
+
+
+async def test_a_revoked_key_ends_what_it_asked_for_and_one_that_came_to_its_end_does_not(
+    one: Runtime, tenant: str
+) -> None:
+    async with one.transaction() as session:
+        revoked, _ = await keys.create(session, tenant, "reader", ("read",))
+        await keys.revoke(session, tenant, revoked.id)
+        ended, _ = await keys.create(session, tenant, "old", ("read",), expires_at=datetime(2020, 1, 1, tzinfo=UTC))
+    asked = [batch.stored(Question(Query(tenant, ASKED, key_id=key.id)), None) for key in (revoked, ended)]
+    batch_id = await made(one, tenant, asked)
+    await batch.run(one, batch_id)
+    await batch.run(one, batch_id)
+    assert await results(one, batch_id) == ["invalid_api_key", "answered"]
 
 
 async def test_a_quota_ends_in_the_middle_of_a_batch(one: Runtime, tenant: str) -> None:

@@ -109,7 +109,7 @@ async def _let_go(turn: _Turn) -> None:
 async def _ended(rt: Runtime, tenant_id: str, request: dict[str, Any]) -> Ended:
     question = restored(tenant_id, request)
     async with rt.transaction() as session:
-        await keys.check_budget_of(session, tenant_id, question.query.key_id)
+        await keys.check_still(session, tenant_id, question.query.key_id)
         await quotas.check_left(session, rt.settings, tenant_id, adding=False)
     sources, done = await whole(answer(rt, question))
     told = asdict(done) | {"question_as_searched": sources.question_as_searched}
