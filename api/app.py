@@ -24,6 +24,7 @@ from api.routes import (
     jobs,
     keys,
     query,
+    tenant,
     uploads,
     usage,
     webhooks,
@@ -33,7 +34,21 @@ from footnote.runtime import Runtime, open_runtime
 from footnote.settings import Settings
 from footnote.telemetry import configure_logging, watch_loop
 
-ROUTES = (uploads, documents, collections, jobs, query, batches, conversations, webhooks, usage, keys, audit, health)
+ROUTES = (
+    uploads,
+    documents,
+    collections,
+    jobs,
+    query,
+    batches,
+    conversations,
+    webhooks,
+    usage,
+    keys,
+    audit,
+    tenant,
+    health,
+)
 API_PATIENCE_SECONDS = 3.0  # for a database connection or a lock; then 503 with Retry-After
 
 

@@ -10,7 +10,6 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import audit_log, keys, tenants
-from footnote.errors import NotFound
 from footnote.models import Tenant
 from footnote.runtime import open_runtime
 from footnote.settings import Settings
@@ -59,9 +58,7 @@ async def _make(session: AsyncSession, name: str) -> tuple[str, str]:
 async def webhook_secret(settings: Settings, name: str) -> str:
     """What a tenant's webhooks are signed with. Raises NotFound."""
     async with _acting(settings) as session:
-        tenant = await session.scalar(select(Tenant).where(Tenant.name == name))
-        if tenant is None:
-            raise NotFound("tenant_not_found", f"There is no tenant {name!r}.")
+        tenant = await tenants.find(session, name)
         await audit_log.note(session, tenant.id, "tenant.secret_shown", tenant.id)
         return tenant.webhook_secret
 

@@ -145,7 +145,10 @@ async def _remove_next(rt: Runtime, collection: Collection) -> CollectionDeletio
             # Who uploaded to it before it was hidden holds it until the document is there.
             held = select(Collection.id).where(Collection.id == collection.id).with_for_update()
             if await session.scalar(held) is None:
-                return await session.get_one(CollectionDeletion, collection.id)
+                receipt = await session.get(CollectionDeletion, collection.id)
+                if receipt is None:  # it went with its tenant
+                    raise collections.unknown(collection.name)
+                return receipt
             document_id = await session.scalar(first)
         if document_id is None:
             return await _delete_collection(session, collection)

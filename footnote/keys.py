@@ -12,13 +12,13 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import func, or_, select, text, update
+from sqlalchemy import exists, func, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import audit_log, usage
 from footnote.errors import Forbidden, Invalid, NotFound, Unauthenticated
 from footnote.ids import new_id
-from footnote.models import ApiKey
+from footnote.models import ApiKey, Tenant
 from footnote.tenants import scoped
 
 SCOPES = ("read", "write", "admin")
@@ -144,7 +144,8 @@ def refusal() -> Unauthenticated:
     return Unauthenticated("invalid_api_key", "The API key is missing, unknown, expired or revoked.")
 
 
-GOOD = ApiKey.revoked_at.is_(None) & or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.now())
+_ALIVE = exists(select(Tenant.id).where(Tenant.id == ApiKey.tenant_id, Tenant.deleted_at.is_(None)))
+GOOD = ApiKey.revoked_at.is_(None) & or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.now()) & _ALIVE
 
 
 async def principal_of(session: AsyncSession, key: ApiKey, now: datetime, **narrower: Any) -> Principal:

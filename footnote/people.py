@@ -42,6 +42,7 @@ async def verify(rt: Runtime, issuer: Issuer, token: str) -> Principal:
     tokens.checked(token, key, [algorithm])
     name = rt.settings.oidc_tenant or claim(claims, rt.settings.oidc_tenant_claim)
     named = select(Tenant.id).where(Tenant.name == (name if isinstance(name, str) and name.isprintable() else ""))
+    named = named.where(Tenant.deleted_at.is_(None))
     async with rt.transaction() as session:
         now, tenant_id = (await session.execute(select(func.now(), named.scalar_subquery()))).one()
     if not _timely(claims, now.timestamp()):

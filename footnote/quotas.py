@@ -1,14 +1,14 @@
 """What a tenant may have and spend: documents, bytes, and in a calendar month (UTC) tokens and US dollars."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote import audit_log, usage
-from footnote.errors import Forbidden, Invalid, NotFound
+from footnote import audit_log, tenants, usage
+from footnote.errors import Forbidden, Invalid, TenantDeleted
 from footnote.models import Document, Tenant, Version
 from footnote.settings import Settings
 
@@ -16,8 +16,13 @@ NAMES = ("documents", "bytes", "tokens", "usd")
 
 
 async def of(session: AsyncSession, settings: Settings, tenant_id: str) -> dict[str, Decimal]:
-    """The tenant's quotas, by name: its own, or the configured ones. What is not limited is not named."""
-    own = (await session.scalars(select(Tenant.quotas).where(Tenant.id == tenant_id))).one()
+    """The tenant's quotas, by name: its own, or the configured ones. What is not limited is not named.
+
+    Raises TenantDeleted.
+    """
+    own = await session.scalar(select(Tenant.quotas).where(Tenant.id == tenant_id, Tenant.deleted_at.is_(None)))
+    if own is None:  # since the request began
+        raise TenantDeleted
     quotas = settings.quotas | {name: Decimal(str(value)) for name, value in own.items()}
     return {name: quotas[name] for name in NAMES if quotas.get(name)}
 
@@ -63,14 +68,23 @@ async def change(session: AsyncSession, tenant: str, changes: Mapping[str, Decim
     """Sets quotas of the tenant of that name; 0: no limit, None: as configured. Raises NotFound, Invalid."""
     if any(value is not None and value < 0 for value in changes.values()):
         raise Invalid("invalid_request", "A quota is not negative.")
-    found = await session.scalar(select(Tenant).where(Tenant.name == tenant).with_for_update())
-    if found is None:
-        raise NotFound("tenant_not_found", f"There is no tenant {tenant!r}.")
+    found = await tenants.find(session, tenant, to_change=True)
     merged = {**found.quotas, **{name: None if value is None else str(value) for name, value in changes.items()}}
     kept = {name: value for name, value in merged.items() if value is not None}
     await session.execute(update(Tenant).where(Tenant.id == found.id).values(quotas=kept))
     await audit_log.note(session, found.id, "tenant.quotas_changed", found.id, quotas=kept)
     return kept
+
+
+async def held_by_all(session: AsyncSession) -> Sequence[tuple[Tenant, int, int]]:
+    """Tenants, oldest first, with their documents and the bytes of those."""
+    documents = select(func.count()).where(Document.tenant_id == Tenant.id)
+    stored = select(func.coalesce(func.sum(Version.bytes), 0))
+    stored = stored.where(Version.tenant_id == Tenant.id, Version.object_key.is_not(None))
+    found = await session.execute(
+        select(Tenant, documents.scalar_subquery(), stored.scalar_subquery()).order_by(Tenant.id)
+    )
+    return [(tenant, number, int(size)) for tenant, number, size in found]
 
 
 async def _held(session: AsyncSession, tenant_id: str) -> dict[str, Decimal]:

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Executable, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
-from footnote.errors import DatabaseAway, Invalid
+from footnote.errors import DatabaseAway, Invalid, TenantDeleted
 from footnote.issuer import Issuer
 from footnote.limits import REDIS_SECONDS, Shared
 from footnote.providers import Embedder, Generator, Reranker, open_embedder, open_generators, open_reranker
@@ -75,7 +75,8 @@ class Runtime:
     async def transaction(self) -> AsyncIterator[AsyncSession]:
         """A session whose work is committed when the block ends, rolled back when it raises.
 
-        Never held across a call to a provider, a store or a webhook. Raises DatabaseAway.
+        Never held across a call to a provider, a store or a webhook. Raises DatabaseAway; and TenantDeleted where that
+        is why something cannot be written.
         """
         try:
             async with self.sessions() as session, session.begin():
@@ -89,6 +90,8 @@ class Runtime:
             if database_away(error):
                 log.warning("database away", error=f"{type(error).__name__}: {error}"[:300])
                 raise DatabaseAway from error
+            if _tenant_deleted(error):
+                raise TenantDeleted from error
             raise
 
     async def execute(self, statement: Executable) -> None:
@@ -128,6 +131,11 @@ def database_away(error: BaseException) -> bool:
     # asyncpg's words for a connection that was cut while it waited for an answer.
     cut = "cannot switch to state" in str(error.orig) or "connection was closed" in str(error.orig)
     return cut or error.connection_invalidated or state.startswith(("08", "53", "57P", "40", "55P03"))
+
+
+def _tenant_deleted(error: BaseException) -> bool:
+    """By the name that foreign keys to the tenant have."""
+    return isinstance(error, IntegrityError) and "_tenant_id_tenant" in str(error.orig)
 
 
 # Known to libpq and without a counterpart in asyncpg, which would send them to the server as settings.

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Select, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote.errors import Conflict
+from footnote.errors import Conflict, NotFound
 from footnote.ids import new_id
 from footnote.models import Base, Tenant
 
@@ -39,6 +39,19 @@ async def unbound(session: AsyncSession) -> AsyncIterator[None]:
 def new_webhook_secret() -> str:
     """`whsec_` and 32 random bytes in base64, as Standard Webhooks has it."""
     return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+async def find(session: AsyncSession, name: str, *, to_change: bool = False) -> Tenant:
+    """`to_change`: nobody else changes it until the transaction ends. Raises NotFound."""
+    query = select(Tenant).where(Tenant.name == name)
+    found = await session.scalar(query.with_for_update(key_share=True) if to_change else query)
+    if found is None:
+        raise NotFound("tenant_not_found", f"There is no tenant {name!r}.")
+    return found
+
+
+async def name_of(session: AsyncSession, tenant_id: str) -> str | None:
+    return await session.scalar(select(Tenant.name).where(Tenant.id == tenant_id))
 
 
 async def create(session: AsyncSession, name: str) -> Tenant:

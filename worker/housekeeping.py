@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from footnote import audit_log, batches, deletion, idempotency, objects, reingestion
+from footnote import audit_log, batches, deletion, idempotency, objects, reingestion, tenant_deletion
 from footnote.answering import cached
 from footnote.errors import DatabaseAway
 from footnote.retrieval import corpus
@@ -21,12 +21,12 @@ async def keep_house(rt: Runtime) -> None:
     """Until cancelled.
 
     Deletes objects that nobody owns any more, goes on with what was begun for whole collections (documents made anew,
-    deletion), counts what large ones hold, and forgets the idempotency keys and answers of yesterday, the batches of
-    questions of last week, the webhooks of last month and, in the audit log, the deeds of last year. Each for itself:
-    what is slow or fails holds up nothing else.
+    deletion) and tenants (deletion), counts what large ones hold, and forgets the idempotency keys and answers of
+    yesterday, the batches of questions of last week, the webhooks of last month and, in the audit log, the deeds of
+    last year. Each for itself: what is slow or fails holds up nothing else.
     """
     tasks = [(SWEEP_SECONDS, _sweep), (SWEEP_SECONDS, reingestion.review), (SWEEP_SECONDS, deletion.finish)]
-    tasks += [(COUNT_SECONDS, _count), (PURGE_SECONDS, _purge)]
+    tasks += [(SWEEP_SECONDS, tenant_deletion.finish), (COUNT_SECONDS, _count), (PURGE_SECONDS, _purge)]
     async with asyncio.TaskGroup() as group:
         for seconds, task in tasks:
             group.create_task(_repeat(rt, task, seconds))

@@ -15,6 +15,7 @@ from footnote.cli import (
     keys,
     processes,
     sync,
+    tenants,
     usage,
     webhooks,
 )
@@ -39,6 +40,7 @@ webhooks.register(app)
 keys.register(app)
 audit_log.register(app)
 processes.register(app)
+tenants.register(app)
 
 
 def main() -> None:

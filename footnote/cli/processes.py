@@ -4,22 +4,16 @@ import asyncio
 import json
 import os
 import sys
-from decimal import Decimal
 from typing import Annotated, NoReturn
 
 import typer
 
 from footnote.settings import Settings
 
-tenants = typer.Typer(
-    help="Tenants, for the operator: on DATABASE_URL, or the running local stack.", no_args_is_help=True
-)
-
 
 def register(app: typer.Typer) -> None:
     for command in (up, api, worker, dispatcher, flower, migrate, pause, resume, audit):
         app.command(rich_help_panel="Server")(command)
-    app.add_typer(tenants, name="tenants", rich_help_panel="Server")
 
 
 def up() -> None:
@@ -97,7 +91,7 @@ async def _pause(paused: bool) -> None:
     from footnote import turns
     from footnote.runtime import open_runtime
 
-    async with open_runtime(_with_database(), pool_size=1) as rt, rt.by("operator").transaction() as session:
+    async with open_runtime(with_database(), pool_size=1) as rt, rt.by("operator").transaction() as session:
         await (turns.pause if paused else turns.resume)(session)
 
 
@@ -110,7 +104,7 @@ def audit(
     Works on DATABASE_URL and STORAGE_URL, or the running local stack, while it is in use. Exit codes: 0 nothing found
     or all of it fixed, 1 something is left.
     """
-    left = asyncio.run(_audit(_with_database(), fix, as_json))
+    left = asyncio.run(_audit(with_database(), fix, as_json))
     raise typer.Exit(1 if left else 0)
 
 
@@ -129,7 +123,7 @@ async def _audit(settings: Settings, fix: bool, as_json: bool) -> int:
     return left
 
 
-def _with_database() -> Settings:
+def with_database() -> Settings:
     """The settings, with the database of the stack that runs on the data directory where none is configured."""
     from footnote.local_stack.lock import holder
 
@@ -137,52 +131,6 @@ def _with_database() -> Settings:
     if settings.database_url is None:
         settings = settings.model_copy(update={"database_url": holder(settings.data_dir).get("database_url")})
     return settings
-
-
-@tenants.command("create")
-def create_tenant(
-    name: str, as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False
-) -> None:
-    """Make a tenant; prints its id and its first API key, which is not shown again."""
-    from footnote import bootstrap
-
-    tenant_id, secret = asyncio.run(bootstrap.create_tenant(_with_database(), name))
-    if as_json:
-        typer.echo(json.dumps({"id": tenant_id, "name": name, "api_key": secret}))
-    else:
-        typer.echo(f"{tenant_id}\n{secret}")
-
-
-@tenants.command("set-quota")
-def set_quota(
-    name: str,
-    documents: Annotated[int | None, typer.Option(help="Documents; 0, here and below: no limit.", min=0)] = None,
-    bytes_: Annotated[int | None, typer.Option("--bytes", help="Bytes of its documents, as uploaded.", min=0)] = None,
-    tokens: Annotated[int | None, typer.Option(help="Tokens a month.", min=0)] = None,
-    usd: Annotated[float | None, typer.Option(help="US dollars a month.", min=0.0)] = None,
-    default: Annotated[bool, typer.Option("--default", help="What is not given: as configured for all.")] = False,
-) -> None:
-    """Set what a tenant may have and spend; prints the quotas of its own."""
-    given = {"documents": documents, "bytes": bytes_, "tokens": tokens, "usd": usd}
-    changes = {key: None if value is None else Decimal(str(value)) for key, value in given.items()}
-    changes = {key: value for key, value in changes.items() if default or value is not None}
-    typer.echo(json.dumps(asyncio.run(_set_quota(name, changes))))
-
-
-async def _set_quota(name: str, changes: dict[str, Decimal | None]) -> dict[str, str]:
-    from footnote import quotas
-    from footnote.runtime import open_runtime
-
-    async with open_runtime(_with_database(), pool_size=1) as rt, rt.by("operator").transaction() as session:
-        return await quotas.change(session, name, changes)
-
-
-@tenants.command("secret")
-def webhook_secret(name: str) -> None:
-    """Print what a tenant's webhooks are signed with."""
-    from footnote import bootstrap
-
-    typer.echo(asyncio.run(bootstrap.webhook_secret(_with_database(), name)))
 
 
 def _become(*arguments: str) -> NoReturn:

@@ -20,7 +20,7 @@ from footnote.models.documents import (
 )
 from footnote.models.jobs import Job, JobStep, Pause
 from footnote.models.stored import Artifact, DirectUpload, PagePicture, UnownedObject
-from footnote.models.tenancy import ApiKey, IdempotencyKey, SigningKey, Tenant
+from footnote.models.tenancy import ApiKey, IdempotencyKey, SigningKey, Tenant, TenantDeletion
 from footnote.models.usage import UsageOfDay
 from footnote.models.webhooks import DocumentSequence, JobCallback, WebhookAttempt, WebhookDelivery, WebhookEndpoint
 
@@ -55,6 +55,7 @@ __all__ = [
     "QueryBatchItem",
     "SigningKey",
     "Tenant",
+    "TenantDeletion",
     "UnownedObject",
     "UsageOfDay",
     "Version",

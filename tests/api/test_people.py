@@ -18,11 +18,11 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from joserfc.jwk import ECKey, Key, OKPKey, RSAKey
 from joserfc.jws import JWSRegistry
 from pydantic import ValidationError
-from sqlalchemy import select
+from sqlalchemy import func, select, update
 
 from api.app import create_app
 from footnote.issuer import AGAIN_SECONDS, FRESH_SECONDS, KEPT_SECONDS, Issuer
-from footnote.models import UsageOfDay
+from footnote.models import Tenant, UsageOfDay
 from footnote.people import LEEWAY_SECONDS, claim
 from footnote.runtime import Runtime, open_runtime
 from footnote.settings import Settings
@@ -170,6 +170,8 @@ async def test_people_do_what_their_tokens_say(rt: Runtime, alice: Person, issue
         for stranger in ("nobody's", "ours\x00", "", ["ours"], 1, ...):
             problem(await client.get("/v1/jobs", **using(issuer.token(tenant=stranger))), 403, "no_tenant")
         assert (await client.get("/v1/jobs", **using(alice.key))).status_code == 200, "keys are as good as before"
+        await rt.execute(update(Tenant).where(Tenant.id == alice.tenant_id).values(deleted_at=func.now()))
+        problem(await client.get("/v1/jobs", **admin), 403, "no_tenant")
 
 
 async def test_what_everybody_of_the_issuer_is_and_may(

@@ -27,3 +27,29 @@ def test_quotas_are_set_for_a_tenant_by_name(
     assert "nobody" in unknown.err
     assert footnote("tenants", "set-quota", "ours", "--documents", "-1").code == 2
     assert footnote("tenants", "set-quota", "ours").json == {"usd": "2.0"}
+
+
+def test_a_tenant_is_listed_and_deleted_by_name(
+    own_database: str, footnote: Footnote, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", own_database)
+    monkeypatch.chdir(tmp_path)
+    for name in ("ours", "theirs"):
+        footnote("tenants", "create", name)
+    [ours, theirs] = footnote("tenants", "list", "--json").json
+    assert (ours["name"], ours["counts"], ours["deleted_at"]) == ("ours", {"documents": 0, "bytes": 0}, None)
+    assert [line.split()[-1] for line in footnote("tenants", "list").out.splitlines()] == ["NAME", "ours", "theirs"]
+
+    monkeypatch.setattr("typer.prompt", lambda text: "our")
+    kept = footnote("tenants", "delete", "ours")
+    assert (kept.code, kept.out) == (1, "")
+    assert footnote("tenants", "delete", "nobody", "--yes").code == 1
+    monkeypatch.setattr("typer.prompt", lambda text: "ours")
+    gone = footnote("tenants", "delete", "ours")
+    assert gone.out.startswith(f"{ours['id']} (ours) is deleted: 0 documents, 0 versions,"), gone.err
+    assert footnote("tenants", "list", "--json").json == [theirs]
+    [receipt] = footnote("tenants", "list", "--deleted", "--json").json
+    assert (receipt["name"], receipt["counts"]["rows"]) == ("ours", {"api_key": 1})
+    assert ours["id"] in footnote("tenants", "list", "--deleted").out
+    assert footnote("tenants", "create", "ours").code == 0
+    assert footnote("tenants", "delete", "ours", "--yes", "--json").json["finished_at"]

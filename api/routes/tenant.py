@@ -1,0 +1,27 @@
+"""The tenant of the caller, and its end."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+
+from api.deps import Admin, Plain, RuntimeDep
+from api.schemas.tenant import TenantDeletionOut
+from footnote import tenant_deletion, tenants
+from footnote.errors import Invalid
+
+router = APIRouter(prefix="/v1/tenant", tags=["tenant"])
+Name = Annotated[Plain, Query(max_length=255, description="The tenant's name, so that nobody does this by mistake.")]
+
+
+@router.delete("", operation_id="tenant_delete")
+async def delete(name: Name, rt: RuntimeDep, caller: Admin) -> TenantDeletionOut:
+    """Deletes the tenant with all its documents, keys and conversations; the receipt says what.
+
+    From the first moment on its keys and tokens are refused, so this cannot be asked again; what is interrupted is
+    finished by itself. The answer comes when everything is gone.
+    """
+    async with rt.transaction() as session:
+        its = await tenants.name_of(session, caller.tenant_id)
+    if name != its:
+        raise Invalid("wrong_name", f"To delete this tenant, give its name: {its!r}.")
+    return TenantDeletionOut.model_validate(await tenant_deletion.remove(rt, caller.tenant_id))

@@ -1,0 +1,155 @@
+"""`tenants` on the command line, for the operator."""
+
+import asyncio
+import json
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from footnote.cli.processes import with_database
+from footnote.cli.terminal import moment, say, say_json, table
+
+if TYPE_CHECKING:
+    from footnote.models import TenantDeletion
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+tenants = typer.Typer(
+    help="Tenants, for the operator: on DATABASE_URL, or the running local stack.", no_args_is_help=True
+)
+
+
+def register(app: typer.Typer) -> None:
+    app.add_typer(tenants, name="tenants", rich_help_panel="Server")
+
+
+@tenants.command("create")
+def create_tenant(
+    name: str, as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False
+) -> None:
+    """Make a tenant; prints its id and its first API key, which is not shown again."""
+    from footnote import bootstrap
+
+    tenant_id, secret = asyncio.run(bootstrap.create_tenant(with_database(), name))
+    if as_json:
+        typer.echo(json.dumps({"id": tenant_id, "name": name, "api_key": secret}))
+    else:
+        typer.echo(f"{tenant_id}\n{secret}")
+
+
+@tenants.command("set-quota")
+def set_quota(
+    name: str,
+    documents: Annotated[int | None, typer.Option(help="Documents; 0, here and below: no limit.", min=0)] = None,
+    bytes_: Annotated[int | None, typer.Option("--bytes", help="Bytes of its documents, as uploaded.", min=0)] = None,
+    tokens: Annotated[int | None, typer.Option(help="Tokens a month.", min=0)] = None,
+    usd: Annotated[float | None, typer.Option(help="US dollars a month.", min=0.0)] = None,
+    default: Annotated[bool, typer.Option("--default", help="What is not given: as configured for all.")] = False,
+) -> None:
+    """Set what a tenant may have and spend; prints the quotas of its own."""
+    given = {"documents": documents, "bytes": bytes_, "tokens": tokens, "usd": usd}
+    changes = {key: None if value is None else Decimal(str(value)) for key, value in given.items()}
+    changes = {key: value for key, value in changes.items() if default or value is not None}
+    typer.echo(json.dumps(asyncio.run(_set_quota(name, changes))))
+
+
+async def _set_quota(name: str, changes: dict[str, Decimal | None]) -> dict[str, str]:
+    from footnote import quotas
+    from footnote.runtime import open_runtime
+
+    async with open_runtime(with_database(), pool_size=1) as rt, rt.by("operator").transaction() as session:
+        return await quotas.change(session, name, changes)
+
+
+@tenants.command("secret")
+def webhook_secret(name: str) -> None:
+    """Print what a tenant's webhooks are signed with."""
+    from footnote import bootstrap
+
+    typer.echo(asyncio.run(bootstrap.webhook_secret(with_database(), name)))
+
+
+@tenants.command("list")
+def list_tenants(
+    deleted: Annotated[bool, typer.Option("--deleted", help="The receipts of deleted ones instead.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """List tenants with what they hold, oldest first."""
+    found = asyncio.run(_receipts() if deleted else _held())
+    if as_json:
+        say_json(found)
+    elif deleted:
+        _show(found, "BEGUN", "FINISHED")
+    else:
+        _show(found, "CREATED", "DELETED")
+
+
+def _show(found: list[dict[str, Any]], begun: str, ended: str) -> None:
+    rows = []
+    for each in found:
+        times = [moment(each[f"{name.lower()}_at"]) for name in (begun, ended)]
+        rows.append([each["id"], *times, *(each["counts"].get(name) for name in ("documents", "bytes")), each["name"]])
+    table(["ID", begun, ended, "DOCUMENTS", "BYTES", "NAME"], rows)
+
+
+async def _held() -> list[dict[str, Any]]:
+    from footnote import quotas
+    from footnote.runtime import open_runtime
+
+    async with open_runtime(with_database(), pool_size=1) as rt, rt.transaction() as session:
+        return [
+            {"id": tenant.id, "name": tenant.name, "counts": {"documents": documents, "bytes": stored}}
+            | {"created_at": _told(tenant.created_at), "deleted_at": _told(tenant.deleted_at)}
+            for tenant, documents, stored in await quotas.held_by_all(session)
+        ]
+
+
+async def _receipts() -> list[dict[str, Any]]:
+    from footnote import tenant_deletion
+    from footnote.runtime import open_runtime
+
+    async with open_runtime(with_database(), pool_size=1) as rt, rt.transaction() as session:
+        return [_receipt(each) for each in await tenant_deletion.receipts(session)]
+
+
+def _receipt(of: "TenantDeletion") -> dict[str, Any]:
+    times = {"begun_at": _told(of.began_at), "finished_at": _told(of.finished_at)}
+    return {"id": of.tenant_id, "name": of.name, **times, "counts": of.counts}
+
+
+def _told(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None
+
+
+@tenants.command("delete")
+def delete_tenant(
+    name: str, yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False, as_json: AsJson = False
+) -> None:
+    """Delete a tenant with everything it has, for good; prints the receipt.
+
+    Its keys are refused from the first moment on. What is interrupted, housekeeping finishes.
+    """
+    if not yes and typer.prompt(f"All documents, keys and conversations of {name} will be gone. Its name") != name:
+        say("That is another name; nothing was deleted.", err=True)
+        raise typer.Exit(1)
+    receipt = asyncio.run(_delete(name))
+    if as_json:
+        say_json(receipt)
+    else:
+        from footnote.deletion import COUNTED
+
+        counts = ", ".join(f"{receipt['counts'][what]} {what}" for what in COUNTED)
+        say(f"{receipt['id']} ({receipt['name']}) is deleted: {counts}.")
+
+
+async def _delete(name: str) -> dict[str, Any]:
+    from footnote import tenant_deletion
+    from footnote import tenants as domain
+    from footnote.runtime import open_runtime
+
+    async with open_runtime(with_database(), pool_size=2) as rt:
+        async with rt.transaction() as session:
+            tenant_id = (await domain.find(session, name)).id
+        return _receipt(await tenant_deletion.remove(rt.by("operator"), tenant_id))
