@@ -16,6 +16,7 @@ def serve(settings: Settings) -> None:
         port=settings.port,
         workers=settings.api_workers,
         http="api.connection:Connection",
+        ws="none",  # which would take connections out of its hands
         log_config=None,  # structlog has the root logger
         access_log=False,
         server_header=False,

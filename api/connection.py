@@ -12,7 +12,9 @@ from api.middleware import SECURITY_HEADERS
 from footnote.ids import new_id
 from footnote.telemetry import log
 
-HEAD_SECONDS = 20.0  # from the connection, or the first byte of a further request, until the head is there
+# From the connection, or the first byte of a further request, until the head is there; and from the first byte behind
+# an answer that did not wait for the body, until that has come.
+HEAD_SECONDS = 20.0
 UNSENT_BYTES = 64 * 1024
 READ_SECONDS = 20.0  # in which a client reads something of what it is sent
 
@@ -29,7 +31,8 @@ class Connection(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        if self.conn.their_state is not h11.IDLE:
+        unheard = self.conn.our_state is h11.DONE  # the rest of a body, which nobody reads after the answer
+        if self.conn.their_state is not h11.IDLE and not unheard:
             self._cancel("head")
         elif "head" not in self._timers:
             self._await_head()

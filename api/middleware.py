@@ -18,8 +18,10 @@ from footnote.telemetry import requests_seconds
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 
 # No answer is a page, but for /docs, which says itself what it needs. Should a browser show one all the same, it runs
-# and loads nothing, in nobody's frame and in no origin of ours.
+# and loads nothing, in nobody's frame and in no origin of ours. Caches on the way know by `Authorization` only that an
+# answer is one caller's, and keys come as `X-API-Key`, too.
 SECURITY_HEADERS = {
+    "cache-control": "no-store",
     "content-security-policy": (
         "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'; sandbox"
     ),

@@ -16,6 +16,7 @@ from sqlalchemy import exists, func, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import audit_log, usage
+from footnote.door_settings import RouteClass
 from footnote.errors import Forbidden, Invalid, NotFound, Unauthenticated
 from footnote.ids import new_id
 from footnote.models import ApiKey, Tenant
@@ -60,7 +61,7 @@ async def create(
     scopes: Sequence[str] = SCOPES,
     *,
     expires_at: datetime | None = None,
-    rates: Mapping[str, int] | None = None,
+    rates: Mapping[RouteClass, int] | None = None,
     budget: Budget = Budget(),
 ) -> tuple[ApiKey, str]:
     """The key's row and its text; the text is not kept and cannot be shown again."""
@@ -89,23 +90,27 @@ async def make(
     name: str,
     scopes: Sequence[str],
     *,
+    most: Mapping[RouteClass, int],
     expires_at: datetime | None = None,
-    **limits: Any,
+    rates: Mapping[RouteClass, int] | None = None,
+    budget: Budget = Budget(),
 ) -> tuple[ApiKey, str]:
     """What `create` does, for a caller: the new key may do nothing that its maker may not, nor for longer.
 
-    Raises Forbidden, and Invalid for an end that is past.
+    Nor faster: `most` are the configured rates, 0 for no limit. Raises Forbidden, and Invalid for an end that is past.
     """
     if beyond := [scope for scope in scopes if not maker.may(scope)]:
         raise Forbidden("missing_scope", f"The API key lacks the scope {beyond[0]!r}, and cannot give it away.")
     if maker.budget or maker.rates:
         raise Forbidden("limited_key", "A key with a budget or with limits of its own makes no others.")
+    if faster := [name for name, rate in (rates or {}).items() if most[name] and not 0 < rate <= most[name]]:
+        what = f"{most[faster[0]]} requests of the class {faster[0]!r} a minute"
+        raise Forbidden("limited_key", f"A key may make {what} at most.")
     if expires_at is not None and expires_at <= (await session.execute(select(func.now()))).scalar_one():
         raise Invalid("invalid_request", "`expires_at` must be in the future.")
     ends = min((end for end in (expires_at, maker.expires_at) if end), default=None)
-    return await create(
-        session, maker.tenant_id, name, sorted(set(scopes), key=SCOPES.index), expires_at=ends, **limits
-    )
+    chosen = sorted(set(scopes), key=SCOPES.index)
+    return await create(session, maker.tenant_id, name, chosen, expires_at=ends, rates=rates, budget=budget)
 
 
 async def page_of(session: AsyncSession, tenant_id: str, *, limit: int, before: str | None) -> Sequence[ApiKey]:

@@ -2,26 +2,33 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path
 
 from api.deps import Admin, Anyone, Cursor, Limit, Plain, RuntimeDep
 from api.schemas.common import PageOf
 from api.schemas.keys import KeyIn, KeyOut, NewKeyOut
 from api.schemas.tokens import TokenIn, TokenOut
 from footnote import keys, tokens
+from footnote.keys import Budget
 
 router = APIRouter(prefix="/v1", tags=["keys"])
 
 
 @router.post("/keys", status_code=201, operation_id="keys_create")
-async def create(body: KeyIn, response: Response, rt: RuntimeDep, caller: Admin) -> NewKeyOut:
+async def create(body: KeyIn, rt: RuntimeDep, caller: Admin) -> NewKeyOut:
     """The `secret` is shown this once. A key may do nothing that the one that makes it may not."""
     async with rt.transaction() as session:
         key, secret = await keys.make(
-            session, caller, body.name, body.scopes, expires_at=body.expires_at, **body.limits()
+            session,
+            caller,
+            body.name,
+            body.scopes,
+            most=rt.settings.rates,
+            expires_at=body.expires_at,
+            rates=body.rates,
+            budget=Budget(body.budget.usd, body.budget.tokens),
         )
         await session.refresh(key)
-    response.headers["Cache-Control"] = "no-store"
     return NewKeyOut.model_validate({**NewKeyOut.fields_of(key), "secret": secret})
 
 
@@ -42,7 +49,7 @@ async def revoke(key_id: Annotated[Plain, Path(max_length=64)], rt: RuntimeDep, 
 
 
 @router.post("/tokens", status_code=201, operation_id="tokens_create")
-async def create_token(response: Response, rt: RuntimeDep, caller: Anyone, body: TokenIn | None = None) -> TokenOut:
+async def create_token(rt: RuntimeDep, caller: Anyone, body: TokenIn | None = None) -> TokenOut:
     """A token for the key that asks: with the same scopes or fewer, for a short while, and never longer than the key.
 
     For what must not hold a key: a browser, a job. Made with a key only, not with a token.
@@ -50,5 +57,4 @@ async def create_token(response: Response, rt: RuntimeDep, caller: Anyone, body:
     seconds = rt.settings.token_seconds
     async with rt.operator.transaction() as session:
         made, scopes, ends = await tokens.issue(session, caller, body.scopes if body else None, seconds)
-    response.headers["Cache-Control"] = "no-store"
     return TokenOut.model_validate({"access_token": made, "scopes": scopes, "expires_at": ends})

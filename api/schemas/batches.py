@@ -1,19 +1,22 @@
 """Many questions in one request, and their results."""
 
+import json
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from api.errors import told_body
 from api.schemas.common import Out, PageOf, ProblemOut
 from api.schemas.search import AnswerOut, OnRequest
 from api.uploads import Url
 from footnote.answering import Citation
+from footnote.errors import TooLarge
 from footnote.models import QueryBatch, QueryBatchItem
 
 MOST_QUESTIONS = 1000
 MOST_AT_ONCE = 20  # answered within the request
+MOST_OF_DEFAULTS = 16 * 1024 * 1024  # characters, counted once for each question, which is read and kept with them
 
 
 class QuestionsIn(BaseModel):
@@ -27,6 +30,13 @@ class QuestionsIn(BaseModel):
         bool, Field(description=f"Answered in the background; more than {MOST_AT_ONCE} questions always are.")
     ] = False
     callback_url: Annotated[Url | None, Field(description="Told when a batch in the background has ended.")] = None
+
+    @model_validator(mode="after")
+    def _is_not_huge_with_its_defaults(self) -> Self:
+        if len(json.dumps(self.defaults)) * len(self.questions) > MOST_OF_DEFAULTS:
+            message = f"The defaults, once for each question, are over the limit of {MOST_OF_DEFAULTS} characters."
+            raise TooLarge("too_large", message)
+        return self
 
 
 class ResultOut(Out):

@@ -9,7 +9,6 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 from api.deps import Plain
 from api.schemas.common import Out
 from footnote.door_settings import RouteClass
-from footnote.keys import Budget
 from footnote.models import ApiKey
 
 Scope = Literal["read", "write", "admin"]
@@ -35,11 +34,8 @@ class KeyIn(BaseModel):
     expires_at: Annotated[
         AwareDatetime | None, Field(description="Default: never, or when the key that asks does.")
     ] = None
-    rates: Annotated[Rates, Field(description="Requests a minute by class of route; others are as configured.")] = {}
+    rates: Annotated[Rates, Field(description="Requests a minute by class of route, fewer than configured.")] = {}
     budget: BudgetIn = BudgetIn()
-
-    def limits(self) -> dict[str, Rates | Budget]:
-        return {"rates": self.rates, "budget": Budget(self.budget.usd, self.budget.tokens)}
 
 
 class BudgetOut(Out):

@@ -102,6 +102,16 @@ async def test_defaults_hold_for_what_a_question_does_not_say(bob: Person) -> No
     assert [len(each["answer"]["hits"]) for each in results] == [0, 1]
 
 
+async def test_defaults_may_not_make_much_of_little(bob: Person) -> None:
+    """A body of 100 kB would be 80 MB of questions."""
+    said = [{"role": "user", "content": "Who?" * 2500}] * 8
+    for background in (True, False):
+        much = await ask(bob, [{}] * 1000, 413, defaults={"messages": said}, background=background)
+        assert much["code"] == "too_large"
+    few = await ask(bob, [{}] * 21, 202, defaults={"messages": said})
+    assert few["failed"] == 21, "too long for a question, and so not by the batch"
+
+
 async def test_in_the_background_the_results_are_the_same(rt: Runtime, bob: Person) -> None:
     questions = [GOOD, *BAD, {**GOOD, "filters": {"type": "eq", "key": "year", "value": 1874}}]
     at_once = (await ask(bob, questions))["data"]

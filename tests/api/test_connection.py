@@ -20,8 +20,8 @@ Connect = Callable[[], Awaitable[Client]]
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
-    """The body comes back; to `/large` a large answer."""
-    body, more = b"", True
+    """The body comes back; to `/large` a large answer, to `/deaf` one before the body."""
+    body, more = b"", scope["path"] != "/deaf"
     while more:
         message = await receive()
         body, more = body + message.get("body", b""), message.get("more_body", False)
@@ -118,6 +118,21 @@ async def test_a_head_in_time_is_answered_however_long_the_body_takes(connect: C
         await drip(client, b"0123456789abcdef")
         assert await answer_of(client) == b"0123456789abcdef"
     client[1].close()
+
+
+async def test_a_body_behind_its_answer_is_not_waited_for(server: uvicorn.Server, connect: Connect) -> None:
+    dripping, brief = await connect(), await connect()
+    dripping[1].write(b"POST /deaf HTTP/1.1\r\nHost: x\r\nContent-Length: 10000\r\n\r\n")
+    assert await answer_of(dripping) == b""
+    drops = drip(dripping, b"x" * 10000)
+    brief[1].write(b"POST /deaf HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\n")
+    assert await answer_of(brief) == b""
+    brief[1].write(b"xPOST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\n\r\ny")
+    assert await answer_of(brief) == b"y"
+    assert await is_closed(dripping)
+    drops.cancel()
+    brief[1].close()
+    await gone(server)
 
 
 async def test_who_does_not_read_is_not_waited_for_and_who_reads_slowly_is(

@@ -80,6 +80,8 @@ def assert_safe(answer: httpx2.Response) -> None:
     assert "frame-ancestors 'none'" in policy
     assert "default-src 'none'" in policy
     assert "unsafe" not in policy
+    [cached] = headers.get_list("cache-control")
+    assert cached.startswith(("no-store", "no-cache", "private")) or answer.url.path.startswith("/docs/")
     assert "sandbox" in policy or answer.url.path.startswith("/docs")
     assert "access-control-allow-origin" not in headers
     assert "strict-transport-security" not in headers

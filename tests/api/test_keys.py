@@ -105,6 +105,11 @@ async def test_no_key_makes_one_that_may_more(rt: Runtime, alice: Person, bob: P
         answer = await alice.client.post("/v1/keys", json={"name": "x", "scopes": ["read"]}, **using(limited))
         problem(answer, 403, "limited_key")
 
+    most = rt.settings.queries_per_minute
+    for rate, status in ((0, 403), (most + 1, 403), (most, 201)):
+        answer = await alice.client.post("/v1/keys", json={"name": "x", "rates": {"query": rate}})
+        assert answer.status_code == status, "an administrator of a tenant would lift the operator's limits"
+
 
 async def test_use_is_noted_once_a_minute_and_waits_for_nobody(committing_rt: Runtime) -> None:
     rt = committing_rt

@@ -1,5 +1,6 @@
 """Several API processes at one port: they count together, stand in for each other, and end together."""
 
+import http.client
 import os
 import re
 import signal
@@ -47,6 +48,11 @@ def test_several_processes_count_together_stand_in_for_each_other_and_end_togeth
         for _ in range(20):
             assert get(port, "/healthz")
         assert {counted() for _ in range(10)} == {21}
+
+        upgrading = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        upgrading.request("GET", "/readyz", headers={"Connection": "Upgrade", "Upgrade": "websocket"})
+        assert "x-frame-options" in upgrading.getresponse().headers, "no other protocol takes the connection over"
+        upgrading.close()
 
         first, second = serving()
         os.kill(first, signal.SIGKILL)
