@@ -49,7 +49,7 @@ ROUTES = (
     tenant,
     health,
 )
-API_PATIENCE_SECONDS = 3.0  # for a database connection or a lock; then 503 with Retry-After
+API_PATIENCE_SECONDS = 3.0  # for a lock, or for the line before the database to move; then 503 with Retry-After
 
 
 def create_app(settings: Settings | None = None, runtime: Runtime | None = None) -> FastAPI:

@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import of_unexpected, problem
 from footnote.ids import new_id
+from footnote.line import began
 from footnote.telemetry import requests_seconds
 
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
@@ -55,7 +56,8 @@ class RequestContext:
         scope.setdefault("state", {}).update(request_id=request_id, headers=headers)
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
-        started, status = time.perf_counter(), 500
+        started, status = time.monotonic(), 500
+        began.set(started)
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
@@ -73,7 +75,7 @@ class RequestContext:
         finally:
             route = getattr(scope.get("route"), "path", "unmatched")
             method = scope["method"] if scope["method"] in HTTPMethod.__members__ else "other"
-            requests_seconds.labels(method, route, status).observe(time.perf_counter() - started)
+            requests_seconds.labels(method, route, status).observe(time.monotonic() - started)
 
 
 class LastResort:

@@ -6,14 +6,15 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Executable, text
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy import Executable, event, text
+from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from footnote.errors import DatabaseAway, Invalid, TenantDeleted
 from footnote.issuer import Issuer
 from footnote.limits import REDIS_SECONDS, Shared
+from footnote.line import Line
 from footnote.providers import Embedder, Generator, Reranker, open_embedder, open_generators, open_reranker
 from footnote.providers.guarded import Embedders, guard_embedder, guard_generators, guard_reranker
 from footnote.settings import Settings
@@ -47,6 +48,7 @@ class Runtime:
     reranker: Reranker | None = None
     issuer: Issuer | None = None  # of people's tokens
     shared: Shared = field(default_factory=lambda: Shared(None))  # scripts on Redis
+    line: Line = field(default_factory=lambda: Line(1, 30.0))  # before the connections to Postgres
     stopping: asyncio.Event = field(default_factory=asyncio.Event)  # set when the process should end soon
     tenant_id: str | None = None  # for whom it acts; None: for the operator, who sees all tenants
     actor: str = ""  # whose deeds these are: a key's id, "operator"; empty: the system's own
@@ -79,7 +81,7 @@ class Runtime:
         is why something cannot be written.
         """
         try:
-            async with self.sessions() as session, session.begin():
+            async with self.line.place(), self.sessions() as session, session.begin():
                 if self.tenant_id is not None or self.actor:
                     role = self.settings.tenant_role if self.tenant_id is not None else ""
                     acting = {"tenant": self.tenant_id or "", "role": role or "none"}
@@ -186,15 +188,22 @@ async def connect(settings: Settings, *, statement_seconds: float = 60.0, **opti
 def open_engine(settings: Settings, *, pool_size: int, patience: float = 30.0) -> AsyncEngine:
     """`patience` in seconds: how long to wait for a connection of the pool or a lock; 20 times that for a statement."""
     options = {"lock_timeout": str(int(patience * 1000))}
-    return create_async_engine(
+    engine = create_async_engine(
         "postgresql+asyncpg://",
         async_creator=lambda: connect(settings, statement_seconds=20 * patience, **options),
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=patience,
-        pool_pre_ping=True,
         hide_parameters=True,  # document texts and secrets do not belong into logs
     )
+    event.listen(engine.sync_engine, "checkout", _check_open)
+    return engine
+
+
+def _check_open(connection: Any, *_: Any) -> None:
+    """Replaces a connection that Postgres has closed. To ask (pool_pre_ping) would be three round trips each time."""
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError
 
 
 def open_redis(settings: Settings) -> "Redis | None":
@@ -228,6 +237,7 @@ async def open_runtime(
     runtime = Runtime(
         settings=settings,
         sessions=async_sessionmaker(engine, expire_on_commit=False),
+        line=Line(pool_size, patience),
         redis=redis,
         shared=shared,
         store=open_store(settings.storage_location, settings.s3_public_endpoint_url),

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import random
 import re
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -126,8 +127,10 @@ async def _in_time(load: Load) -> tuple[float, float]:
 
 async def crowd(options: Options) -> Report:
     """Many who read answers as they grow, and many who upload, all at once: nobody is turned away or cut off."""
-    sources = corpus.sources(options.seed, KNOWN + UPLOADS)
-    known, others = sources[:KNOWN], sources[KNOWN:]
+    rng = random.Random(options.seed)  # noqa: S311  reproducible, not secret
+    sources = corpus.sources(options.seed, 2 * KNOWN + UPLOADS)
+    plain = [each for each in sources if each.filename.endswith(".txt")]  # where no line breaks the quote
+    known, others = plain[:KNOWN], [each for each in sources if each not in plain[:KNOWN]][:UPLOADS]
     report = Report(f"crowd: {STREAMS} answers that stream, and {UPLOADS} uploads, all at once")
     async with model() as url, bench(options, OPENAI_BASE_URL=url, **SETTINGS) as on:
         await on.load.upload_all(known, 20)
@@ -136,10 +139,9 @@ async def crowd(options: Options) -> Report:
         await ask(on.load, on.stack.port, asked[-1])  # whoever asks first waits until the local model is loaded
         alone = await ask(on.load, on.stack.port, asked[-1])
         in_time, looks = await _in_time(on.load)
-        answers, _ = await asyncio.gather(
-            asyncio.gather(*(ask(on.load, on.stack.port, question) for question in asked[:-1])),
-            asyncio.gather(*map(on.load.upload, others)),
-        )
+        work = [*(ask(on.load, on.stack.port, question) for question in asked[:-1]), *map(on.load.upload, others)]
+        rng.shuffle(work)
+        answers = [each for each in await asyncio.gather(*work) if each is not None]
         in_time, looks = (
             after - before for after, before in zip(await _in_time(on.load), (in_time, looks), strict=True)
         )
@@ -147,5 +149,5 @@ async def crowd(options: Options) -> Report:
         report.exactly(f"of {len(uploads)} uploads at once, refused", 0, sum(not each.ok for each in uploads))
         told(report, answers, alone, [each.seconds for each in uploads])
         report.tell("looks at the event loops that found them late by over 50 ms", 100 * (1 - in_time / looks), "%")
-        await on.finish(report, sources)
+        await on.finish(report, [*known, *others])
     return report

@@ -1,0 +1,64 @@
+"""A line before something of which there are only so many, where whoever began first comes first."""
+
+import asyncio
+import heapq
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from itertools import count
+
+# When the request began for which something is done (monotonic); not set: it begins now.
+began: ContextVar[float] = ContextVar("began")
+
+
+class Line:
+    """So many places, for as long as each is needed.
+
+    What a request began is so brought to its end before others begin: in a crowd some are answered soon, and not all of
+    them late. It ends for nobody as long as it moves.
+    """
+
+    def __init__(self, places: int, patience: float) -> None:
+        """`patience` in seconds: for any place to become free."""
+        self._free = places
+        self._patience = patience
+        self._moved = 0.0
+        self._numbers = count()
+        self._waiting: list[tuple[float, int, asyncio.Future[None]]] = []
+
+    @asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        """Raises TimeoutError once the line stands still."""
+        if self._free:
+            self._free -= 1
+        else:
+            await self._wait()
+        try:
+            yield
+        finally:
+            self._leave()
+
+    async def _wait(self) -> None:
+        come = time.monotonic()
+        turn = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._waiting, (began.get(come), next(self._numbers), turn))
+        try:
+            while not turn.done():
+                left = max(come, self._moved) + self._patience - time.monotonic()
+                if left <= 0:
+                    raise TimeoutError("nobody before in the line came to an end")
+                await asyncio.wait({turn}, timeout=left)
+        except BaseException:
+            if not turn.cancel():  # it came at the last moment, and is somebody else's now
+                self._leave()
+            raise
+
+    def _leave(self) -> None:
+        self._moved = time.monotonic()
+        while self._waiting:
+            _, _, turn = heapq.heappop(self._waiting)
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._free += 1
