@@ -1,10 +1,12 @@
 """The ASGI application: lifespan, middleware, error handlers, routers."""
 
 import asyncio
+import gc
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
+from importlib import import_module
 from multiprocessing import parent_process
 from multiprocessing.process import BaseProcess
 
@@ -29,7 +31,7 @@ from api.routes import (
     usage,
     webhooks,
 )
-from footnote import __version__
+from footnote import __version__, formats
 from footnote.runtime import Runtime, open_runtime
 from footnote.settings import Settings
 from footnote.telemetry import configure_logging, watch_loop
@@ -61,7 +63,7 @@ def create_app(settings: Settings | None = None, runtime: Runtime | None = None)
         version=__version__,
         summary="Documents in, cited answers out.",
         lifespan=partial(_lifespan, chosen, runtime),
-        openapi_url="/openapi.json" if chosen.docs == "on" else None,
+        openapi_url=None,
         docs_url=None,
         redoc_url=None,
         responses=errors.RESPONSES,
@@ -95,6 +97,7 @@ def create_app(settings: Settings | None = None, runtime: Runtime | None = None)
 
 @asynccontextmanager
 async def _lifespan(settings: Settings, runtime: Runtime | None, app: FastAPI) -> AsyncIterator[None]:
+    _warm(app, settings)
     if runtime is not None:
         app.state.runtime = runtime
         yield
@@ -102,6 +105,8 @@ async def _lifespan(settings: Settings, runtime: Runtime | None, app: FastAPI) -
     configure_logging(settings)
     if parent := parent_process():
         _end_with(parent)
+    gc.collect()
+    gc.freeze()  # looking through all that is imported takes a tenth of a second, each time
     watching = asyncio.create_task(watch_loop())
     async with open_runtime(settings, patience=API_PATIENCE_SECONDS, interactive=True) as app.state.runtime:
         yield
@@ -117,3 +122,12 @@ def _end_with(parent: BaseProcess) -> None:
         signal.raise_signal(signal.SIGTERM)
 
     loop.add_reader(parent.sentinel, stop)
+
+
+def _warm(app: FastAPI, settings: Settings) -> None:
+    """What would otherwise be made and imported within the first requests, with everybody else standing still."""
+    formats.modules()
+    for name in ("numpy", *(["openai"] if settings.openai_api_key or settings.openai_base_url else [])):
+        import_module(name)
+    for route in app.routes:  # of which FastAPI makes what it needs when it looks for one
+        route.matches({"type": "http", "method": "GET", "path": "//", "headers": []})

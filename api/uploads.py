@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Request
-from pydantic import BaseModel, BeforeValidator, ConfigDict, StringConstraints, ValidationError
+from pydantic import BeforeValidator, StringConstraints, ValidationError
 
 from api.multipart import Part, parts
+from api.schemas.common import In
 from footnote import objects, text
 from footnote.documents import object_key
 from footnote.errors import FootnoteError, Invalid, TooLarge, Unavailable
@@ -61,10 +62,8 @@ JsonObject = Annotated[dict[str, Any], BeforeValidator(_json_object)]
 Url = Annotated[str, BeforeValidator(_plain), StringConstraints(max_length=2048)]
 
 
-class UploadFields(BaseModel):
+class UploadFields(In):
     """What may be said of a document beside its bytes."""
-
-    model_config = ConfigDict(extra="forbid")
 
     collection: Name = "default"
     metadata: JsonObject | None = None

@@ -4,8 +4,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
-from fastapi import APIRouter
-from fastapi.responses import FileResponse, RedirectResponse
+from fastapi import APIRouter, Request
+from fastapi.responses import FileResponse, JSONResponse, RedirectResponse
 
 from footnote.errors import NotFound
 
@@ -29,6 +29,12 @@ async def root() -> RedirectResponse:
 @router.get("/docs")
 async def page() -> FileResponse:
     return FileResponse(STATIC / "docs.html", headers={"Content-Security-Policy": POLICY})
+
+
+@router.get("/openapi.json")
+def openapi(request: Request) -> JSONResponse:
+    """Not async: in a thread, for it takes half a second to make."""
+    return JSONResponse(request.app.openapi())
 
 
 @router.get("/docs/docs.js")

@@ -8,10 +8,10 @@ from urllib.parse import quote
 from fastapi import APIRouter, Depends, Path, Query, Response
 from fastapi.responses import StreamingResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from api.deps import Cursor, Limit, Plain, Reader, RuntimeDep, Writer
-from api.schemas.common import PageOf
+from api.schemas.common import In, PageOf
 from api.schemas.documents import ChunkOut, DeletionOut, DocumentOut, HighlightsOut, PageOut, ReportOut
 from api.schemas.filters import FilterQuery, filter_of
 from api.schemas.jobs import DocumentStatus, StatusOut
@@ -69,9 +69,7 @@ async def get(document_id: DocumentId, rt: RuntimeDep, caller: Reader) -> Docume
         return DocumentOut.of(await documents.get(session, caller.tenant_id, document_id))
 
 
-class DocumentPatch(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class DocumentPatch(In):
     metadata: Annotated[JsonObject | None, Field(description="Merged into what is there; null takes a key away.")]
 
 

@@ -3,10 +3,10 @@
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path, Query
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
 from api.deps import Moment, Plain, Reader, RuntimeDep, Writer
-from api.schemas.common import PageOf
+from api.schemas.common import In, PageOf
 from api.schemas.jobs import JobOut, JobStatus, ListedJobOut, RetriedOut, Step
 from footnote import job_list, jobs
 
@@ -15,10 +15,8 @@ JobId = Annotated[Plain, Path(max_length=64)]
 Name = Annotated[Plain, StringConstraints(max_length=64)]
 
 
-class _FilterIn(BaseModel):
+class _FilterIn(In):
     """Which jobs. A misspelt filter is refused: it would choose too many."""
-
-    model_config = ConfigDict(extra="forbid")
 
     step: Annotated[list[Step], Field(max_length=20, description="The step the job is at, or stopped at.")] = []
     error_code: Annotated[list[Name], Field(max_length=20, description="What went wrong.")] = []

@@ -4,10 +4,10 @@ import json
 from datetime import datetime
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from api.errors import told_body
-from api.schemas.common import Out, PageOf, ProblemOut
+from api.schemas.common import In, Out, PageOf, ProblemOut
 from api.schemas.search import AnswerOut, OnRequest
 from api.uploads import Url
 from footnote.answering import Citation
@@ -19,10 +19,8 @@ MOST_AT_ONCE = 20  # answered within the request
 MOST_OF_DEFAULTS = 16 * 1024 * 1024  # characters, counted once for each question, which is read and kept with them
 
 
-class QuestionsIn(BaseModel):
+class QuestionsIn(In):
     """Questions with the fields of `POST /v1/query`, but for `stream` and `conversation_id`."""
-
-    model_config = ConfigDict(extra="forbid")
 
     questions: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=MOST_QUESTIONS)]
     defaults: Annotated[dict[str, Any], Field(description="Fields of every question that does not have them.")] = {}

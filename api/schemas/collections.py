@@ -3,10 +3,10 @@
 from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
 from api.deps import Plain
-from api.schemas.common import Out
+from api.schemas.common import In, Out
 from api.schemas.documents import DeletionCounts
 from api.uploads import JsonObject, Name
 from footnote.collections import Details, Unit
@@ -21,9 +21,7 @@ def optional(description: str | None = None) -> Any:
     return Field(default=None, description=description, json_schema_extra=lambda schema: schema.pop("default", None))
 
 
-class _In(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class _In(In):
     def given(self) -> dict[str, Any]:
         """What the request says, and nothing else."""
         return self.model_dump(exclude_unset=True)

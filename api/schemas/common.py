@@ -1,10 +1,26 @@
 """Shapes that every noun uses."""
 
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 Item = TypeVar("Item")
+
+
+MOST_NAMES = 100  # in an object of a request
+
+
+class In(BaseModel):
+    """What a caller sends. Names that are not known are refused, each with an error of its own: so not any number."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _few_names(cls, given: Any) -> Any:
+        if isinstance(given, dict) and len(given) > MOST_NAMES:
+            raise ValueError(f"has more than {MOST_NAMES} fields")
+        return given
 
 
 class Out(BaseModel):

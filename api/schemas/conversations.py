@@ -3,10 +3,10 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, WithJsonSchema
+from pydantic import AfterValidator, StringConstraints, WithJsonSchema
 
 from api.deps import Plain
-from api.schemas.common import Out, PageOf
+from api.schemas.common import In, Out, PageOf
 from api.schemas.filters import FILTER_SCHEMA
 from api.schemas.questions import Names, SystemPrompt
 from api.schemas.search import CitationOut, OnRequest, UnsupportedOut, UsageOut
@@ -25,10 +25,8 @@ def _checked(given: dict[str, Any]) -> dict[str, Any]:
 StoredFilter = Annotated[JsonObject, AfterValidator(_checked), WithJsonSchema(FILTER_SCHEMA)]
 
 
-class ConversationIn(BaseModel):
+class ConversationIn(In):
     """`collections`, `filters` and `system_prompt` hold for every question that does not say otherwise."""
-
-    model_config = ConfigDict(extra="forbid")
 
     title: Annotated[Plain, StringConstraints(min_length=1, max_length=200)] | None = None
     metadata: JsonObject | None = None

@@ -4,10 +4,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Annotated, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, Field
 
 from api.deps import Plain
-from api.schemas.common import Out
+from api.schemas.common import In, Out
 from footnote.door_settings import RouteClass
 from footnote.models import ApiKey
 
@@ -15,10 +15,8 @@ Scope = Literal["read", "write", "admin"]
 Rates = dict[RouteClass, Annotated[int, Field(ge=0, le=1_000_000)]]
 
 
-class BudgetIn(BaseModel):
+class BudgetIn(In):
     """What the key may spend in a calendar month (UTC); afterwards questions and uploads are refused."""
-
-    model_config = ConfigDict(extra="forbid")
 
     usd: Annotated[
         Decimal | None, Field(ge=0, le=1_000_000, allow_inf_nan=False, description="By the price table.")
@@ -26,9 +24,7 @@ class BudgetIn(BaseModel):
     tokens: Annotated[int | None, Field(ge=0, le=10**15)] = None
 
 
-class KeyIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class KeyIn(In):
     name: Annotated[Plain, Field(min_length=1, max_length=200)]
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=3)] = ["read", "write"]
     expires_at: Annotated[

@@ -2,9 +2,10 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, TypeAdapter, model_validator
 
 from api.deps import Plain
+from api.schemas.common import In
 from api.schemas.filters import FilterIn
 from api.uploads import JsonObject
 from footnote import filters, retrieval, text
@@ -30,10 +31,8 @@ SystemPrompt = Annotated[Plain, StringConstraints(max_length=8192)]
 Names = Annotated[list[Annotated[Plain, StringConstraints(max_length=64)]], Field(max_length=100)]
 
 
-class _RetrievalIn(BaseModel):
+class _RetrievalIn(In):
     """Where and how to look, for a search and a question alike."""
-
-    model_config = ConfigDict(extra="forbid")
 
     collections: Names | None = None
     document_ids: Names | None = None
@@ -88,9 +87,7 @@ class _AskingIn(_RetrievalIn):
         return self.model_copy(update=given)
 
 
-class TurnIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class TurnIn(In):
     role: Literal["user", "assistant"]
     content: Annotated[str, StringConstraints(min_length=1, max_length=32_768), AfterValidator(_clean)]
 

@@ -3,15 +3,13 @@
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from api.schemas.common import Out
+from api.schemas.common import In, Out
 from api.schemas.keys import Scope
 
 
-class TokenIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class TokenIn(In):
     scopes: Annotated[
         list[Scope] | None, Field(min_length=1, max_length=3, description="Fewer than the key's; default: the same.")
     ] = None

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints
 
 from api.deps import Plain
 from api.schemas.collections import optional
-from api.schemas.common import Out
+from api.schemas.common import In, Out
 from footnote.models import WebhookAttempt, WebhookDelivery
 from footnote.webhooks.endpoints import Event
 
@@ -19,9 +19,7 @@ Description = Annotated[Plain, StringConstraints(max_length=200)]
 DeliveryState = Literal["pending", "delivered", "failed"]
 
 
-class EndpointIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class EndpointIn(In):
     url: Url
     events: Annotated[Events, Field(description='What it is told of; `["*"]`: of all, and of what is yet to come.')] = [
         "*"
@@ -29,9 +27,7 @@ class EndpointIn(BaseModel):
     description: Description | None = None
 
 
-class EndpointPatch(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class EndpointPatch(In):
     url: Url = optional("What is waiting goes there, too.")
     events: Events = optional()
     description: Description | None = optional()
@@ -98,9 +94,7 @@ class DeliveryWithAttemptsOut(DeliveryOut):
         return cls(**DeliveryOut.model_validate(found).model_dump(), payload=json.loads(found.payload), history=history)
 
 
-class RedeliverIn(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
+class RedeliverIn(In):
     since: Annotated[AwareDatetime, AfterValidator(lambda given: given.astimezone(UTC))]
 
 

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import contextmanager
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from httpx2 import ConnectTimeout, Timeout
@@ -34,17 +33,20 @@ class _Connection:
     async def client(self) -> "openai.AsyncOpenAI":
         if self._client is None:
             # In a thread: on a busy machine it takes seconds, in which heartbeats and other requests must go on.
-            openai = await asyncio.to_thread(import_module, "openai")
-            self._client = self._client or openai.AsyncOpenAI(
-                # A local server needs no key, but the SDK insists on one.
-                api_key=self._settings.openai_api_key or "none",
-                base_url=self._settings.openai_base_url,
-                timeout=Timeout(
-                    self._settings.provider_timeout_seconds, connect=self._settings.provider_connect_seconds
-                ),
-                max_retries=0,  # the job waits and tries again, so that no worker sleeps with a document in hand
-            )
+            opened = await asyncio.to_thread(self._open)
+            self._client = self._client or opened
         return self._client
+
+    def _open(self) -> "openai.AsyncOpenAI":
+        import openai
+
+        return openai.AsyncOpenAI(
+            # A local server needs no key, but the SDK insists on one.
+            api_key=self._settings.openai_api_key or "none",
+            base_url=self._settings.openai_base_url,
+            timeout=Timeout(self._settings.provider_timeout_seconds, connect=self._settings.provider_connect_seconds),
+            max_retries=0,  # the job waits and tries again, so that no worker sleeps with a document in hand
+        )
 
     async def close(self) -> None:
         if self._client is not None:
