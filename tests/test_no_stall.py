@@ -99,8 +99,11 @@ class System:
         return set(await self.states(job_ids)) <= set(jobs.TERMINAL)
 
 
-@pytest.fixture
-async def system(migrated_url: str, redis_url: str, tmp_path: Path, anyio_backend: str) -> AsyncIterator[System]:
+@pytest.fixture(scope="module")
+async def system(
+    migrated_url: str, redis_url: str, tmp_path_factory: pytest.TempPathFactory, anyio_backend: str
+) -> AsyncIterator[System]:
+    tmp_path = tmp_path_factory.mktemp("system")
     name = f"t_{uuid4().hex[:12]}"
     server, url = named_database(migrated_url, "postgres"), named_database(migrated_url, name)
     await run_sql(server, f"CREATE DATABASE {name} TEMPLATE pristine")
