@@ -3,21 +3,19 @@
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from api.deps import Admin, Moment, Plain, RuntimeDep
 from api.schemas.audit import AuditEventOut
-from api.schemas.common import PageOf
+from api.schemas.common import In, PageOf
 from footnote import audit_log
 
 router = APIRouter(prefix="/v1", tags=["audit"])
 Name = Annotated[Plain, Field(max_length=64)]
 
 
-class AuditIn(BaseModel):
+class AuditIn(In):
     """Which events. A misspelt filter is refused: it would choose too many."""
-
-    model_config = ConfigDict(extra="forbid")
 
     action: Annotated[
         list[Name], Field(max_length=20, description="`document.deleted`; may be given several times.")
