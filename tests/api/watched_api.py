@@ -16,7 +16,11 @@ SLOW_SECONDS = 0.05
 
 if __name__ == "__main__":
     config = uvicorn.Config(
-        "api.app:create_app", factory=True, http="h11", log_config=None, port=int(os.environ["PORT"])
+        "api.app:create_app",
+        factory=True,
+        http="api.connection:Connection",
+        log_config=None,
+        port=int(os.environ["PORT"]),
     )
     server = uvicorn.Server(config)
     run = Handle._run
