@@ -1,4 +1,4 @@
-"""Tenants, and the wall between them: every read of a tenant's rows starts with `scoped`.
+"""Tenants, and the wall between them: whatever a caller names is looked up with `scoped`.
 
 Behind it stands row-level security, which binds whoever acts for a tenant (`Runtime.of`).
 """

@@ -9,10 +9,11 @@ import argparse
 import asyncio
 import json
 import os
+import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,16 +29,30 @@ AT_ONCE = 4
 REQUEST_SECONDS = 60.0
 METHODS = ("get", "post", "put", "patch", "delete")
 CHECKS = "not_a_server_error,content_type_conformance,response_schema_conformance,status_code_conformance"
+JSON = {"content-type": "application/json"}
+DEEPEST = 2  # objects within objects
 EVENTS = "/events"  # streams that last as long as somebody listens
-# What is asked beside the naughty string, so that it is looked at at all.
-BESIDE = {
-    "question": "What burns?",
-    "query": "lamp",
-    "name": "n",
-    "text": "x",
+# What stands beside the naughty string where an operation insists on it, so that the string is looked at at all.
+SAMPLES: dict[str, Any] = {
+    "content": "lamp",
     "filename": "f.txt",
+    "key": "color",
+    "metadata": {},
+    "model": "all-MiniLM-L6-v2",
+    "name": "n",
+    "provider": "local",
+    "query": "lamp",
+    "question": "What burns?",
+    "questions": [{"question": "What burns?"}],
+    "role": "user",
+    "since": "2026-01-01T00:00:00Z",
+    "size": 1,
+    "text": "x",
+    "type": "eq",
     "url": "https://x.example/",
+    "value": "red",
 }
+ONE_OF = {"question", "key", "value"}  # not required by the schema: it cannot say "this or that"
 
 Json = dict[str, Any]
 
@@ -65,75 +80,87 @@ def operations(described: Json) -> Iterator[tuple[str, str, Json]]:
             yield from ((method, path, methods[method]) for method in METHODS if method in methods)
 
 
-def requests(described: Json) -> Iterator[tuple[str, str, Json]]:
-    """Method, address and the other arguments of each request: every string in every place, one at a time."""
+def requests(described: Json, ids: Mapping[str, str]) -> Iterator[tuple[str, str, Json]]:
+    """Method, address and the other arguments of each request: every string in every place, one at a time.
+
+    In the other places stand `ids` of what is there, and a body's samples.
+    """
     components = described["components"]["schemas"]
     for method, path, operation in operations(described):
         places = [each for each in operation.get("parameters", []) if each["in"] in ("path", "query")]
         content = operation.get("requestBody", {}).get("content", {})
+        schema = content.get("application/json", {}).get("schema")
+        sample = {"content": _sample(schema, components)} if schema else {}
         for text in STRINGS:
             for place in places:
-                yield method, _address(path, places, place, text), {}
-            if schema := content.get("application/json", {}).get("schema"):
-                for one in fields(schema, components):
-                    yield method, _address(path, places), {"content": _body(_nested(one, text))}
+                yield method, _address(path, ids, place, text), sample
+            for body in values(schema, components, text) if schema else ():
+                yield method, _address(path, ids), {"content": _body(body)}
             for name in (
                 ("collection", "metadata", "external_id", "callback_url") if "multipart/form-data" in content else ()
             ):
                 parts = {"file": (_plain(text) or "f.txt", b"The lamp burns."), name: (None, _bytes(text))}
-                yield method, _address(path, places), {"files": parts}
-        if "application/json" in content:
-            for body in BODIES:
-                yield method, _address(path, places), {"content": body}
+                yield method, _address(path, ids), {"files": parts}
+        if schema:
+            for raw in BODIES:
+                yield method, _address(path, ids), {"content": raw}
 
 
-def fields(schema: Json, components: dict[str, Json], depth: int = 0) -> Iterator[tuple[str, ...]]:
-    """Paths to whatever may be a string in an object's schema, three objects deep."""
-    schema = _resolved(schema, components)
-    properties = schema.get("properties")
-    if not isinstance(properties, dict) or depth > 2:
-        return
-    for name, inner in properties.items():
-        for one in _choices(_resolved(inner, components), components):
-            if one.get("type") == "string":
-                yield (name,)
-            elif one.get("type") == "array":
-                yield name, "[]"
-            elif one.get("type") == "object" or "properties" in one:
-                yield from ((name, *path) for path in fields(one, components, depth + 1))
+def samples(described: Json, ids: Mapping[str, str]) -> Iterator[tuple[str, str, Json]]:
+    """Of each operation that takes JSON a request that is in order, or its naughty strings would reach nothing."""
+    for method, path, operation in operations(described):
+        if of_json := operation.get("requestBody", {}).get("content", {}).get("application/json"):
+            sample = _sample(of_json["schema"], described["components"]["schemas"])
+            yield method, _address(path, ids), {"content": sample}
 
 
-def _resolved(schema: Json, components: dict[str, Json]) -> Json:
-    name = schema.get("$ref")
-    return components[name.rsplit("/", 1)[1]] if isinstance(name, str) else schema
+def _sample(schema: Json, components: dict[str, Json]) -> bytes:
+    first, *_ = _choices(schema, components)
+    return _body(_beside(first, ""))
+
+
+def values(schema: Json, components: dict[str, Json], text: str, depth: int = 0) -> Iterator[Any]:
+    """Values that the schema takes, as far as it has places for strings; each with the text in another place."""
+    for one in _choices(schema, components):
+        kind, properties = one.get("type"), one.get("properties", {})
+        if kind == "string" or kind is None:
+            yield text
+        elif kind == "array":
+            yield from ([value] for value in values(one["items"], components, text, depth))
+        elif kind == "object" and not properties:
+            yield from ({"question": text}, {text: "x"})
+        elif kind == "object" and depth <= DEEPEST:
+            for name, inner in properties.items():
+                for value in values(inner, components, text, depth + 1):
+                    yield _beside(one, name) | {name: value}
+
+
+def _beside(schema: Json, name: str) -> Json:
+    """What an object needs beside the field of that name."""
+    wanted = set(schema.get("required", ())) | ONE_OF & schema.get("properties", {}).keys()
+    if name == "messages":
+        wanted -= {"question"}
+    return {each: SAMPLES[each] for each in sorted(wanted)}
 
 
 def _choices(schema: Json, components: dict[str, Json]) -> Iterator[Json]:
-    alternatives = schema.get("anyOf") or schema.get("oneOf") or [schema]
-    assert isinstance(alternatives, list)
-    return (_resolved(each, components) for each in alternatives)
+    for each in schema.get("anyOf") or schema.get("oneOf") or [schema]:
+        name = each.get("$ref")
+        yield components[name.rsplit("/", 1)[1]] if isinstance(name, str) else each
 
 
-def _address(path: str, places: list[Json], naughty: Json | None = None, text: str = "") -> str:
-    query = ""
-    for place in places:
-        value = quote(_bytes(text), safe="") if place is naughty else "x"
-        if place["in"] == "path":
-            path = path.replace(f"{{{place['name']}}}", value or "%20")
-        elif place is naughty:
-            query = f"?{place['name']}={value}"
-    return path + query
+def _address(path: str, ids: Mapping[str, str], naughty: Json | None = None, text: str = "") -> str:
+    query, given = "", dict(ids)
+    if naughty is not None:
+        value = quote(_bytes(text), safe="")
+        if naughty["in"] == "path":
+            given[naughty["name"]] = value or "%20"
+        else:
+            query = f"?{naughty['name']}={value}"
+    return re.sub(r"\{(\w+)\}", lambda match: given.get(match[1], "1"), path) + query
 
 
-def _nested(place: tuple[str, ...], text: str) -> Json:
-    inner: Any = text
-    for name in reversed(place):
-        inner = [inner] if name == "[]" else {name: inner}
-    nested: Json = inner
-    return BESIDE | nested if len(place) == 1 else nested
-
-
-def _body(body: Json) -> bytes:
+def _body(body: Any) -> bytes:
     return json.dumps(body).encode()  # halves of characters as escapes, which is valid JSON
 
 
@@ -145,14 +172,42 @@ def _plain(text: str) -> str:
     return text.encode("utf-8", "replace").decode().replace("\r", "").replace("\n", "")
 
 
+async def made(client: httpx2.AsyncClient) -> dict[str, str]:
+    """One of each that has an id; the ids by the names that paths give them."""
+
+    async def post(path: str, body: Json) -> Json:
+        answer = await client.post(path, json=body)
+        assert answer.is_success, answer.text
+        told: Json = answer.json()
+        return told
+
+    accepted = await post("/v1/documents/text", {"text": "The lamp burns."})
+    collection = await post("/v1/collections", {"name": f"c{os.getpid()}"})
+    endpoint = await post("/v1/webhook_endpoints", {"url": SAMPLES["url"]})
+    conversation = await post("/v1/conversations", {})
+    batch = await post("/v1/query/batch", {"questions": SAMPLES["questions"], "background": True})
+    return {
+        "document_id": accepted["document"]["id"],
+        "collection_id": collection["id"],
+        "job_id": accepted["job"]["id"],
+        "endpoint_id": endpoint["id"],
+        "conversation_id": conversation["id"],
+        "query_batch_id": batch["id"],
+    }
+
+
 async def throw(client: httpx2.AsyncClient, described: Json, seen: Seen) -> None:
-    waiting = requests(described)
+    ids = await made(client)
+    for method, address, given in samples(described, ids):
+        response = await client.request(method, address, headers=JSON, **given)
+        if response.status_code == 422:
+            seen.wrong.append(f"no sample: {method} {address}: {response.text[:300]}")
+    waiting = requests(described, ids)
 
     async def some() -> None:
         for method, address, given in waiting:  # shared: each request is taken once
-            headers = {"content-type": "application/json"} if "content" in given else {}
             try:
-                response = await client.request(method, address, headers=headers, **given)
+                response = await client.request(method, address, headers=JSON if "content" in given else {}, **given)
             except httpx2.RemoteProtocolError:
                 seen.statuses[0] += 1  # the connection was closed: nobody has to answer everything
                 continue
@@ -164,7 +219,7 @@ async def throw(client: httpx2.AsyncClient, described: Json, seen: Seen) -> None
 
 
 async def heads(port: int, key: str, seen: Seen) -> None:
-    """Raw requests: each is answered with less than 500, or the connection is closed."""
+    """Raw requests: each is answered with less than 500, and a problem where it is one, or the connection is closed."""
     for head in HEADS:
         for path in ("/v1/documents", "/healthz"):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -174,13 +229,13 @@ async def heads(port: int, key: str, seen: Seen) -> None:
             )
             try:
                 async with asyncio.timeout(REQUEST_SECONDS):
-                    line = await reader.readline()
-            except ConnectionError:
-                line = b""
+                    told = (await reader.readuntil(b"\r\n\r\n")).lower()
+            except (ConnectionError, asyncio.IncompleteReadError):
+                told = b""
             writer.close()
-            status = int(line.split()[1]) if line.startswith(b"HTTP/") else 0
+            status = int(told.split()[1]) if told else 0
             seen.statuses[status] += 1
-            if status >= 500:
+            if status >= 500 or (status >= 400 and b"content-type: application/problem+json" not in told):
                 seen.wrong.append(f"{status}: {path} with {head[:80]!r}")
 
 

@@ -94,6 +94,23 @@ def list_keys(
 
 
 @keys.command()
+def token(
+    scope: Annotated[list[Scope] | None, typer.Option(help="May be given several times; default: the key's.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Make a token for the key in use, whatever its scopes, and print it; it soon ends by itself."""
+    from footnote.cli.client import open_api
+
+    with open_api() as api:
+        made = api.post("/v1/tokens", {"scopes": [each.value for each in scope]} if scope else {})
+    if as_json:
+        say_json(made)
+    else:
+        say(f"until {moment(made['expires_at'])}", err=True)
+        say(made["access_token"])
+
+
+@keys.command()
 def revoke(key_id: str, as_json: AsJson = False) -> None:
     """End a key, at once and for good."""
     from footnote.cli.client import open_api, segment

@@ -74,6 +74,19 @@ def _state(endpoint: dict[str, Any]) -> str:
     return f"failing since {moment(endpoint['failing_since'])}" if endpoint["failing_since"] else "enabled"
 
 
+@webhooks.command("update")
+def update(
+    endpoint: Id,
+    url: Annotated[str | None, typer.Option(help="What is waiting goes there, too.")] = None,
+    event: Annotated[list[str] | None, typer.Option(help="May be repeated. Those given are all; `*`: any.")] = None,
+    description: Annotated[str | None, typer.Option(help="For people.")] = None,
+) -> None:
+    """Change what is given of an endpoint."""
+    given = {"url": url, "events": event, "description": description}
+    changed = _call("PATCH", endpoint, body={name: value for name, value in given.items() if value is not None})
+    say(f"{_state(changed)}  {','.join(changed['events'])}  {changed['url']}")
+
+
 @webhooks.command("delete")
 def delete(endpoint: Id, as_json: AsJson = False) -> None:
     """Delete an endpoint with its deliveries, sent or not."""

@@ -30,6 +30,14 @@ def test_a_new_key_stands_alone_on_stdout(stub: StubApi, footnote: Footnote) -> 
     assert body == {"name": "robot", "scopes": ["read"], "rates": {"query": 7}, "budget": {"usd": 1.5, "tokens": None}}
 
 
+def test_a_token_stands_alone_on_stdout(stub: StubApi, footnote: Footnote) -> None:
+    made = {"access_token": "a.b.c", "token_type": "Bearer", "scopes": ["read"], "expires_at": "2026-11-20T10:30:00Z"}
+    stub.on("POST", "/v1/tokens", Reply(made, 201))
+    assert footnote("keys", "token", "--scope", "read").out == "a.b.c\n"
+    assert json.loads(footnote("keys", "token", "--json").out) == made
+    assert [each.json for each in stub.to("POST", "/v1/tokens")] == [{"scopes": ["read"]}, {}]
+
+
 def test_what_is_no_rate(stub: StubApi, footnote: Footnote) -> None:
     done = footnote("keys", "create", "robot", "--rate", "query")
     assert done.code == 2

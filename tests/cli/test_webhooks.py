@@ -45,6 +45,10 @@ def test_endpoints_are_made_listed_changed_and_deleted(stub: StubApi, footnote: 
     assert footnote("webhooks", "disable", "whe_1").out == "disabled: requested\n"
     assert footnote("webhooks", "enable", "whe_1").out == "enabled\n"
     assert [each.json for each in stub.to("PATCH", ONE)] == [{"enabled": False}, {"enabled": True}]
+    stub.on("PATCH", ONE, Reply(endpoint(events=["document.failed", "*"])))
+    ran = footnote("webhooks", "update", "whe_1", "--url", "https://b.example/", "--event", "document.failed")
+    assert ran.out == "enabled  document.failed,*  https://a.example/\n"
+    assert stub.asked[-1].json == {"url": "https://b.example/", "events": ["document.failed"]}
     stub.on("POST", f"{ONE}/rotate", Reply(endpoint(secret="whsec_b")))
     assert footnote("webhooks", "rotate", "whe_1").out == "whsec_b\n"
     stub.on("DELETE", ONE, Reply({"webhook_endpoint_id": "whe_1", "deliveries": 0}))
