@@ -49,7 +49,8 @@ Moment = Annotated[AwareDatetime, AfterValidator(_utc)]
 OperatorDep = Annotated[Runtime, Depends(_runtime)]  # sees all tenants
 
 
-async def _principal(rt: OperatorDep, request: Request, _shown_in_docs: Annotated[Any, Security(bearer)]) -> Principal:
+async def principal_of(rt: Runtime, request: Request) -> Principal:
+    """Who is asking, as of now. Raises Unauthenticated; with a person's token also Forbidden and Unavailable."""
     kind, _, presented = request.headers.get("authorization", "").partition(" ")
     if kind.lower() != "bearer":
         presented = request.headers.get("x-api-key", "")
@@ -59,6 +60,10 @@ async def _principal(rt: OperatorDep, request: Request, _shown_in_docs: Annotate
     async with rt.transaction() as session:
         verify = tokens.verify if tokens.looks_like_one(presented) else keys.verify
         return await verify(session, presented)
+
+
+async def _principal(rt: OperatorDep, request: Request, _shown_in_docs: Annotated[Any, Security(bearer)]) -> Principal:
+    return await principal_of(rt, request)
 
 
 async def _acting(rt: OperatorDep, request: Request, principal: Annotated[Principal, Depends(_principal)]) -> Runtime:

@@ -230,7 +230,8 @@ async def _end(session: AsyncSession, batch_id: str, state: str) -> bool:
 
 # -- sent, and taken back ------------------------------------------------------------------------------------
 
-# Few batches are unfinished at a time. Tenants take turns; of a tenant's batches the one that waits longest goes on.
+# Few batches are unfinished at a time. Tenants take turns, by chance where none has more at work: by age, who sends
+# many would go first until the last of them. Of a tenant's batches the one that waits longest goes on.
 _TAKE_DUE = text(
     """
     WITH unfinished AS (
@@ -239,13 +240,13 @@ _TAKE_DUE = text(
     ), flying AS (
         SELECT tenant_id, count(*) AS batches FROM unfinished WHERE flies GROUP BY tenant_id
     ), due AS (
-        SELECT id, next_attempt_at, coalesce(batches, 0)
+        SELECT id, coalesce(batches, 0)
                + row_number() OVER (PARTITION BY tenant_id ORDER BY next_attempt_at, id) AS place
         FROM unfinished LEFT JOIN flying USING (tenant_id)
         WHERE flies IS NOT TRUE AND next_attempt_at <= now()
     )
     UPDATE query_batch SET dispatched_at = now()
-    FROM (SELECT id FROM due ORDER BY place, next_attempt_at
+    FROM (SELECT id FROM due ORDER BY place, random()
           LIMIT greatest(0, :at_once - (SELECT coalesce(sum(batches), 0) FROM flying))) AS chosen
     WHERE query_batch.id = chosen.id AND query_batch.state IN ('queued', 'waiting')
     RETURNING query_batch.id

@@ -5,19 +5,19 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import Field
 
-from api.deps import Cursor, Limit, Plain, Reader, RuntimeDep, Writer
+from api.deps import Cursor, Limit, Plain, Reader, RuntimeDep, Writer, principal_of
 from api.schemas.common import In, PageOf
 from api.schemas.documents import ChunkOut, DeletionOut, DocumentOut, HighlightsOut, PageOut, ReportOut
 from api.schemas.filters import FilterQuery, filter_of
 from api.schemas.jobs import DocumentStatus, StatusOut
 from api.uploads import JsonObject
 from footnote import audit_log, deletion, documents, jobs, pictures
-from footnote.errors import DatabaseAway, Invalid, NotFound
+from footnote.errors import Forbidden, Invalid, NotFound, Unauthenticated, Unavailable
 from footnote.runtime import Runtime
 
 router = APIRouter(prefix="/v1/documents", tags=["documents"])
@@ -109,9 +109,13 @@ async def report(document_id: DocumentId, rt: RuntimeDep, caller: Reader) -> Rep
 
 @router.get("/{document_id}/events", operation_id="documents_events", response_class=EventSourceResponse)
 async def events(
-    document_id: DocumentId, rt: RuntimeDep, caller: Reader, first: Annotated[StatusOut, Depends(status)]
+    document_id: DocumentId,
+    request: Request,
+    rt: RuntimeDep,
+    caller: Reader,
+    first: Annotated[StatusOut, Depends(status)],
 ) -> AsyncIterator[ServerSentEvent]:
-    """The status as server-sent events: one named `status` at every change, until ingestion is over.
+    """The status as server-sent events: one named `status` at every change, until ingestion or the key's life is over.
 
     The first one is a dependency, so that what fails before the stream begins is still a plain error response.
     """
@@ -121,8 +125,12 @@ async def events(
         await asyncio.sleep(POLL_SECONDS)
         try:
             now = await _status(rt, caller.tenant_id, document_id)
-        except DatabaseAway:
+            if now != last:
+                await principal_of(rt.operator, request)
+        except Unavailable:
             continue  # it comes back, and the document goes on
+        except (Forbidden, NotFound, Unauthenticated):
+            return  # the document was deleted, or the key revoked
         if now != last:
             yield ServerSentEvent(event="status", data=now)
         last = now

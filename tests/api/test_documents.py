@@ -1,6 +1,7 @@
 """Documents as the API shows them."""
 
 import asyncio
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 
 from api.routes import documents as routes
+from footnote import keys
 from footnote.runtime import Runtime
 from tests import driving
 from tests.conftest import Person
@@ -201,3 +203,27 @@ async def test_events_end_with_the_last_status(rt: Runtime, alice: Person, monke
     assert [body["step"] for _, body in seen] == ["embed", "upsert", "upsert"]
     assert [body["status"] for _, body in seen] == ["queued", "queued", "ready"]
     assert set(seen[-1][1]) == STATUS_FIELDS
+
+
+async def test_events_end_with_the_key(rt: Runtime, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(routes, "POLL_SECONDS", 0.01)
+    accepted = await driving.accept(rt, alice.tenant_id, "one")
+    async with rt.transaction() as session:
+        key, secret = await keys.create(session, alice.tenant_id, "short", ["read"])
+    looks = itertools.count()
+    real = routes._status
+
+    async def and_revoked(rt: Runtime, tenant_id: str, document_id: str) -> Any:
+        """Each look sees a change; the key is revoked before the third, and who asked hears of two."""
+        look = next(looks)
+        if look == 2:
+            async with rt.transaction() as session:
+                await keys.revoke(session, tenant_id, key.id)
+        found = await real(rt, tenant_id, document_id)
+        return found.model_copy(update={"attempts": look})
+
+    monkeypatch.setattr(routes, "_status", and_revoked)
+    url = f"/v1/documents/{accepted.details.document.id}/events"
+    given = {"Authorization": f"Bearer {secret}"}
+    answer = await asyncio.wait_for(alice.client.get(url, headers=given), 20)
+    assert len(frames(answer.text)) == 2
