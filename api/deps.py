@@ -1,5 +1,6 @@
 """What routes depend on, as types: the Runtime, and the caller: what for it may ask, how often and for how much."""
 
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -62,8 +63,13 @@ async def principal_of(rt: Runtime, request: Request) -> Principal:
         return await verify(session, presented)
 
 
-async def _principal(rt: OperatorDep, request: Request, _shown_in_docs: Annotated[Any, Security(bearer)]) -> Principal:
-    return await principal_of(rt, request)
+async def _principal(
+    rt: OperatorDep, request: Request, _shown_in_docs: Annotated[Any, Security(bearer)]
+) -> AsyncIterator[Principal]:
+    """Counted among the tenant's requests until the last of the answer is sent."""
+    principal = await principal_of(rt, request)
+    with rates.one_at_once(rt.in_flight, principal.tenant_id, rt.settings.requests_at_once):
+        yield principal
 
 
 async def _acting(rt: OperatorDep, request: Request, principal: Annotated[Principal, Depends(_principal)]) -> Runtime:

@@ -50,6 +50,12 @@ class DoorSettings(BaseSettings):
     queries_per_minute: int = env(
         "FOOTNOTE_QUERIES_PER_MINUTE", 3000, "Searches and questions a minute with one API key.", ge=0
     )
+    requests_at_once: int = env(
+        "FOOTNOTE_REQUESTS_AT_ONCE",
+        400,
+        "Requests of one tenant that an API process answers at once, of the 1,000 it may have. 0: no limit.",
+        ge=0,
+    )
     quota_documents: int = env(
         "FOOTNOTE_QUOTA_DOCUMENTS",
         0,

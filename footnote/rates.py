@@ -1,11 +1,15 @@
-"""How often a key may ask: the generic cell rate algorithm (GCRA), its virtual scheduling form.
+"""How often a key may ask, and how much a tenant at once.
 
-ITU-T I.371 (2004), annex A; ATM Forum Traffic Management 4.0, section 4.4.2. A request moves the theoretical arrival
-time (TAT) by a minute / limit, and is refused if that would take it further than a minute from now: so a minute's worth
-may come at once, and then as much as the limit says. One script on Redis, on its clock; away, nobody is limited.
+How often: the generic cell rate algorithm (GCRA), its virtual scheduling form; ITU-T I.371 (2004), annex A; ATM Forum
+Traffic Management 4.0, section 4.4.2. A request moves the theoretical arrival time (TAT) by a minute / limit, and is
+refused if that would take it further than a minute from now: so a minute's worth may come at once, and then as much as
+the limit says. One script on Redis, on its clock; away, nobody is limited.
 """
 
 import math
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from footnote.errors import TooManyRequests
@@ -35,6 +39,21 @@ async def take(shared: Shared, key_id: str, name: str, limit: int) -> Standing |
 def refusal(standing: Standing, name: str) -> TooManyRequests:
     message = f"The API key may make {standing.limit} requests of the class {name!r} a minute."
     return TooManyRequests("rate_limited", message, retry_after=standing.wait)
+
+
+@contextmanager
+def one_at_once(in_flight: Counter[str], tenant_id: str, most: int) -> Iterator[None]:
+    """One of a tenant's requests that a process answers, until it is answered. Raises TooManyRequests."""
+    if most and in_flight[tenant_id] >= most:
+        message = f"{most} requests at once are being answered; another may be made when one of them is."
+        raise TooManyRequests("too_many_at_once", message, retry_after=1.0)
+    in_flight[tenant_id] += 1
+    try:
+        yield
+    finally:
+        in_flight[tenant_id] -= 1
+        if not in_flight[tenant_id]:
+            del in_flight[tenant_id]
 
 
 _GCRA = """

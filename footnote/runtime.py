@@ -1,6 +1,7 @@
 """The composition root: everything a process needs, opened once, closed once."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -49,6 +50,7 @@ class Runtime:
     issuer: Issuer | None = None  # of people's tokens
     shared: Shared = field(default_factory=lambda: Shared(None))  # scripts on Redis
     line: Line = field(default_factory=lambda: Line(1, 30.0))  # before the connections to Postgres
+    in_flight: Counter[str] = field(default_factory=Counter)  # requests that are being answered, by tenant
     stopping: asyncio.Event = field(default_factory=asyncio.Event)  # set when the process should end soon
     tenant_id: str | None = None  # for whom it acts; None: for the operator, who sees all tenants
     actor: str = ""  # whose deeds these are: a key's id, "operator"; empty: the system's own

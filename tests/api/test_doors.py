@@ -1,7 +1,8 @@
 """What every answer carries: rate limits, headers that keep browsers safe, and who may read it from another origin."""
 
+import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -11,10 +12,12 @@ import pytest
 
 from api.app import create_app
 from footnote import documents, keys
+from footnote.providers import GenerationRequest, GeneratorEvent, Token
 from footnote.runtime import Runtime
 from tests import driving
 from tests.api.test_errors import problem
 from tests.conftest import Person
+from tests.fakes import FakeGenerator
 
 pytestmark = pytest.mark.anyio
 ORIGIN = "https://app.example.com"
@@ -66,6 +69,35 @@ async def test_a_key_may_have_limits_of_its_own(rt: Runtime, alice: Person) -> N
     assert "ratelimit" not in unlimited.headers
     uploaded = await alice.client.post("/v1/documents/text", json={"text": "Words."}, **given)
     assert uploaded.headers["ratelimit-policy"] == '"upload";q=6000;w=60'
+
+
+async def test_a_tenant_takes_so_many_places_until_the_last_of_an_answer_is_sent(
+    rt: Runtime, alice: Person, bob: Person, charlie: Person
+) -> None:
+    said, heard = asyncio.Event(), asyncio.Event()
+
+    class Halting(FakeGenerator):
+        async def generate(self, request: GenerationRequest) -> AsyncGenerator[GeneratorEvent, None]:
+            yield Token("Half an answer, ")
+            said.set()
+            await heard.wait()
+            yield Token("and the other half.")
+
+    await driving.ready(rt, alice.tenant_id, "Half an answer is better than none.")
+    async with api_with(replace(rt, generator=Halting()), alice, requests_at_once=1, least_evidence=0) as client:
+        question = {"question": "What is half an answer?", "stream": True}
+        answering = asyncio.create_task(client.post("/v1/query", json=question))
+        await said.wait()
+        of_bob, of_charlie = [
+            await client.get("/v1/jobs", headers={"Authorization": f"Bearer {each.key}"}) for each in (bob, charlie)
+        ]
+        assert problem(of_bob, 429, "too_many_at_once")["retry_after"] == 1
+        assert of_charlie.status_code == 200, "another tenant's place"
+        heard.set()
+        assert "other half" in (await answering).text
+        problem(await client.get("/v1/documents/doc_unknown"), 404)
+        assert (await client.get("/v1/jobs")).status_code == 200
+    assert not rt.in_flight
 
 
 # -- headers -------------------------------------------------------------------------------------------------
