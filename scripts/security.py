@@ -55,6 +55,9 @@ SAMPLES: dict[str, Any] = {
 }
 ONE_OF = {"question", "key", "value"}  # not required by the schema: it cannot say "this or that"
 
+FEW = frozenset(STRINGS[::10])  # for what takes certain words, numbers or times only, and refuses all others alike
+CERTAIN = {"enum", "format", "pattern"}
+
 Json = dict[str, Any]
 
 
@@ -94,7 +97,8 @@ def requests(described: Json, ids: Mapping[str, str]) -> Iterator[tuple[str, str
         sample = {"content": _sample(schema, components)} if schema else {}
         for text in STRINGS:
             for place in places:
-                yield method, _address(path, ids, place, text), sample
+                if text in FEW or [*values(place["schema"], components, text)]:
+                    yield method, _address(path, ids, place, text), sample
             for body in values(schema, components, text) if schema else ():
                 yield method, _address(path, ids), {"content": _body(body)}
             for name in (
@@ -125,7 +129,8 @@ def values(schema: Json, components: dict[str, Json], text: str, depth: int = 0)
     for one in _choices(schema, components):
         kind, properties = one.get("type"), one.get("properties", {})
         if kind == "string" or kind is None:
-            yield text
+            if text in FEW or not CERTAIN & one.keys():
+                yield text
         elif kind == "array":
             yield from ([value] for value in values(one["items"], components, text, depth))
         elif kind == "object" and not properties:

@@ -32,7 +32,7 @@ def create(
     days: Annotated[float | None, typer.Option(help="The key ends after so many days.", min=0.0)] = None,
     rate: Annotated[
         list[str] | None,
-        typer.Option(metavar="CLASS=N", help="Requests a minute: read, write, upload or query; 0: no limit."),
+        typer.Option(metavar="CLASS=N", help="Requests a minute: read, write, upload or query; fewer than configured."),
     ] = None,
     usd: Annotated[float | None, typer.Option(help="Budget a month, in US dollars.", min=0.0)] = None,
     tokens: Annotated[int | None, typer.Option(help="Budget a month, in tokens.", min=0)] = None,
