@@ -7,6 +7,7 @@ API and the worker as they were.
 
 import argparse
 import asyncio
+import itertools
 import json
 import os
 import re
@@ -36,6 +37,7 @@ EVENTS = "/events"  # streams that last as long as somebody listens
 # What stands beside the naughty string where an operation insists on it, so that the string is looked at at all.
 SAMPLES: dict[str, Any] = {
     "content": "lamp",
+    "events": ["query_batch.cancelled"],  # which nobody causes: else each document is told of to every endpoint
     "filename": "f.txt",
     "key": "color",
     "metadata": {},
@@ -53,8 +55,10 @@ SAMPLES: dict[str, Any] = {
     "url": "https://x.example/",
     "value": "red",
 }
-ONE_OF = {"question", "key", "value"}  # not required by the schema: it cannot say "this or that"
+BESIDES = {"question", "key", "value", "events"}  # not required by the schema: it cannot say "this or that"
+ONCE = {"name", "url"}  # of which each request has another: what is there already is refused, or replaced
 
+NUMBERS = itertools.count()
 FEW = frozenset(STRINGS[::10])  # for what takes certain words, numbers or times only, and refuses all others alike
 CERTAIN = {"enum", "format", "pattern"}
 
@@ -143,10 +147,10 @@ def values(schema: Json, components: dict[str, Json], text: str, depth: int = 0)
 
 def _beside(schema: Json, name: str) -> Json:
     """What an object needs beside the field of that name."""
-    wanted = set(schema.get("required", ())) | ONE_OF & schema.get("properties", {}).keys()
+    wanted = set(schema.get("required", ())) | BESIDES & schema.get("properties", {}).keys()
     if name == "messages":
         wanted -= {"question"}
-    return {each: SAMPLES[each] for each in sorted(wanted)}
+    return {each: f"{SAMPLES[each]}{next(NUMBERS)}" if each in ONCE else SAMPLES[each] for each in sorted(wanted)}
 
 
 def _choices(schema: Json, components: dict[str, Json]) -> Iterator[Json]:
@@ -188,8 +192,8 @@ async def made(client: httpx2.AsyncClient) -> dict[str, str]:
         return told
 
     accepted = await post("/v1/documents/text", {"text": "The lamp burns."})
-    collection = await post("/v1/collections", {"name": f"c{os.getpid()}"})
-    endpoint = await post("/v1/webhook_endpoints", {"url": SAMPLES["url"]})
+    collection = await post("/v1/collections", {"name": "thrown-at"})
+    endpoint = await post("/v1/webhook_endpoints", {"url": SAMPLES["url"], "events": SAMPLES["events"]})
     conversation = await post("/v1/conversations", {})
     batch = await post("/v1/query/batch", {"questions": SAMPLES["questions"], "background": True})
     return {
