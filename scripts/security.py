@@ -277,13 +277,13 @@ async def run(seconds: int, keep_logs: Path | None) -> tuple[Report, str]:
             await throw(client, described, seen)
             await heads(stack.port, stack.key, seen)
             code, told = await asyncio.to_thread(schemathesis, stack, seconds) if seconds else (0, "")
-            alive = (await client.get("/readyz")).status_code
+            alive = [(await client.get(path)).status_code for path in ("/readyz", "/v1/keys")]
         after = stack.worker()
-        unharmed = alive == 200 and after is not None and worker[0] == after[0]
+        unharmed = alive == [200, 200] and after is not None and worker[0] == after[0]
     report.exactly("answers of 5xx, or without problem+json", 0, len(seen.wrong))
     if seconds:
         report.exactly("Schemathesis", "no failures", "no failures" if code == 0 else f"exit code {code}")
-    report.exactly("the worker and the API are the same and well", "yes", "yes" if unharmed else "no")
+    report.exactly("the worker, the API and its key are the same and well", "yes", "yes" if unharmed else "no")
     counted = ", ".join(f"{status or 'closed'}: {count}" for status, count in sorted(seen.statuses.items()))
     return report, "\n".join([f"{sum(seen.statuses.values())} requests: {counted}", *seen.wrong[:200], told])
 
