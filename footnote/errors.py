@@ -165,7 +165,7 @@ class DatabaseAway(Unavailable):
     """Postgres is unreachable, restarting or overloaded: the same work may succeed later."""
 
     def __init__(self) -> None:
-        super().__init__("database_unavailable", "The database is away.")
+        super().__init__("database_unavailable", "The database is away, or has too much to do.")
 
 
 class CircuitOpen(Unavailable):

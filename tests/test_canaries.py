@@ -21,7 +21,7 @@ from tests.overhearing import overheard
 pytestmark = pytest.mark.anyio
 PROVIDER = "sk-canary-provider-0123456789abcdef"
 WEBHOOK = "whsec_Y2FuYXJ5LXdlYmhvb2stMDEyMzQ1Njc4OWFiY2RlZg=="
-KEPT = {"tenant", "signing_key"}  # tables that hold secrets, in plain
+KEPT = {"tenant", "signing_key", "webhook_endpoint"}  # tables that hold secrets, in plain
 
 
 @pytest.fixture
@@ -53,6 +53,9 @@ async def _used(rt: Runtime, alice: Person, monkeypatch: pytest.MonkeyPatch) -> 
     made = (await alice.client.post("/v1/keys", json={"name": "another"})).json()["secret"]
     async with rt.transaction() as session:
         await session.execute(update(Tenant).where(Tenant.id == alice.tenant_id).values(webhook_secret=WEBHOOK))
+    endpoint = (await alice.client.post("/v1/webhook_endpoints", json={"url": "http://127.0.0.1:1/hook"})).json()
+    rotated = (await alice.client.post(f"/v1/webhook_endpoints/{endpoint['id']}/rotate")).json()
+    signing = [each["secret"].removeprefix("whsec_") for each in (endpoint, rotated)]
     answers: list[Response] = []
     for secret in (alice.key, made, token, alice.key[:-3] + "xxx", token[:-3] + "xxx"):
         for path, body in (
@@ -91,11 +94,14 @@ async def _used(rt: Runtime, alice: Person, monkeypatch: pytest.MonkeyPatch) -> 
         assert PROVIDER in server.heads[0]
         await embedder.close()
     async with api_with(rt, alice) as client:
-        for path in ("/metrics", "/readyz", f"/v1/jobs/{job.id}", "/v1/jobs", "/v1/keys"):
+        for path in ("/metrics", "/readyz", f"/v1/jobs/{job.id}", "/v1/jobs"):
+            answers.append(await client.get(path))
+        for path in ("/v1/keys", "/v1/webhook_endpoints", "/v1/audit"):
             answers.append(await client.get(path))
 
     parts = token.split(".")
-    return answers, [alice.key.split("_", 2)[2], made.split("_", 2)[2], *parts[1:], WEBHOOK, WEBHOOK[6:], PROVIDER]
+    of_keys = [each.split("_", 2)[2] for each in (alice.key, made)]
+    return answers, [*of_keys, *parts[1:], *signing, WEBHOOK, WEBHOOK[6:], PROVIDER]
 
 
 async def test_no_secret_is_written_down_or_answered(

@@ -8,8 +8,10 @@ import pytest
 from sqlalchemy import func, select
 
 from footnote import webhooks
+from footnote.errors import Conflict
 from footnote.models import WebhookDelivery
 from footnote.runtime import Runtime
+from footnote.webhooks import endpoints
 from tests import driving
 from tests.receiving import Receiver, in_outbox, listening
 from worker import deliveries
@@ -119,3 +121,16 @@ async def test_what_is_under_way_when_the_loop_is_stopped_still_ends(committing_
         asyncio.get_running_loop().call_soon(go_on.set)
         await asyncio.gather(loop, return_exceptions=True)
     assert await in_state(rt, "delivered") == 1
+
+
+async def test_endpoints_made_at_once_are_no_more_than_a_tenant_may_have(
+    committing_rt: Runtime, tenant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(endpoints, "MOST", 2)
+
+    async def make(number: int) -> None:
+        async with committing_rt.of(tenant).transaction() as session:
+            await endpoints.create(session, tenant, f"https://a{number}.example/", [], None)
+
+    made = await asyncio.gather(*map(make, range(6)), return_exceptions=True)
+    assert [type(each) for each in made if each] == [Conflict] * 4

@@ -10,7 +10,7 @@ from footnote import audit_log
 from footnote.clock import from_now
 from footnote.errors import Conflict, NotFound
 from footnote.ids import new_id
-from footnote.models import WebhookDelivery, WebhookEndpoint
+from footnote.models import Tenant, WebhookDelivery, WebhookEndpoint
 from footnote.settings import Settings
 from footnote.telemetry import log
 from footnote.tenants import new_webhook_secret, scoped
@@ -35,6 +35,8 @@ async def create(
     session: AsyncSession, tenant_id: str, url: str, events: Sequence[str], description: str | None
 ) -> WebhookEndpoint:
     """Raises Conflict when there are too many. The caller has checked the URL."""
+    # Those of a tenant take turns, to be counted one after the other; foreign keys to it do not wait for this.
+    await session.execute(select(Tenant.id).where(Tenant.id == tenant_id).with_for_update(key_share=True))
     counted = scoped(WebhookEndpoint, tenant_id).with_only_columns(func.count())
     if (await session.scalar(counted) or 0) >= MOST:
         raise Conflict("too_many_webhook_endpoints", f"A tenant may have {MOST} webhook endpoints.")
