@@ -166,7 +166,7 @@ async def own_database(migrated_url: str, anyio_backend: str) -> AsyncIterator[s
     """A database of this test's own, for claims about commits, races and other processes."""
     name = f"t_{uuid4().hex[:12]}"
     server = named_database(migrated_url, "postgres")
-    await run_sql(server, f"CREATE DATABASE {name} TEMPLATE pristine")
+    await run_sql(server, f"CREATE DATABASE {name} TEMPLATE pristine STRATEGY FILE_COPY")
     yield named_database(migrated_url, name)
     await run_sql(server, f"DROP DATABASE {name} WITH (FORCE)")
 

@@ -88,7 +88,7 @@ async def system(
     directory = tmp_path_factory.mktemp("worker")
     name = f"t_{uuid4().hex[:12]}"
     server, url = named_database(migrated_url, "postgres"), named_database(migrated_url, name)
-    await run_sql(server, f"CREATE DATABASE {name} TEMPLATE pristine")
+    await run_sql(server, f"CREATE DATABASE {name} TEMPLATE pristine STRATEGY FILE_COPY")
     provider = Provider()
     provider.open.set()
     with serving(provider.answer) as port:
