@@ -30,11 +30,6 @@ from tests.fakes import FakeEmbedder, FakeGenerator
 SAMPLES = Path(__file__).parent / "samples"
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What starts processes and waits for them comes first: others work meanwhile, and none is left for the end."""
-    items.sort(key=lambda item: item.get_closest_marker("worker") is None and "local_stack" not in item.path.parts)
-
-
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"
