@@ -7,7 +7,7 @@ EVAL_DATA ?= .footnote-eval
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help security up test check bench bench-vectors faults hostile clean docker-check docs eval live
+.PHONY: help security up test check bench bench-vectors faults field hostile clean docker-check docs eval live
 
 help:  ## Show this help
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "  %-14s %s\n", $$1, $$2 }'
@@ -47,6 +47,9 @@ eval: $(VENV)/.eval  ## Score search beside plain baselines on test sets (CORPOR
 
 docker-check:  ## Build both images for real without an engine (root, Debian, minutes)
 	scripts/docker_check.sh
+
+field: $(VENV)/.dev  ## Put files that users have trouble with to the running product (CORPORA=folder FIELD=--show)
+	$(BIN)/python -m scripts.field --folder $(CORPORA)/field $(FIELD)
 
 hostile: $(VENV)/.dev  ## Throw hostile files at the running product, and see what becomes of them (minutes)
 	$(BIN)/python -m scripts.hostile $(HOSTILE)
