@@ -36,9 +36,7 @@ class Program:
 
     def children(self) -> list[int]:
         assert self.process is not None
-        return [
-            int(pid) for pid in Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
-        ]
+        return children_of(self.process.pid)
 
     def running(self) -> bool:
         return self.process is not None and self.process.poll() is None
@@ -55,6 +53,14 @@ class Program:
         if self.process is not None and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
+
+
+def children_of(pid: int) -> list[int]:
+    """The processes that the main thread of `pid` started; none if it is gone."""
+    try:
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except FileNotFoundError:
+        return []
 
 
 @dataclass(frozen=True)

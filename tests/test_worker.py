@@ -12,13 +12,11 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
-from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import pytest
-from pypdf import PdfWriter
 from sqlalchemy import func
 
 from api.schemas.jobs import waiting_for
@@ -31,9 +29,12 @@ from footnote.settings import Settings
 from tests import driving
 from tests.conftest import named_database, run_sql
 from tests.driving import SAMPLES, chunks_of, job_of, pages_of, paragraphs
+from tests.hostile import pdfs
 from tests.overhearing import overheard
-from tests.programs import ROOT, Program, Reply, serving, vectors
-from worker.loop import GRACE_SECONDS
+from tests.programs import ROOT, Program, Reply, children_of, serving, vectors
+from worker.loop import STOP_SECONDS
+
+Value = TypeVar("Value")
 
 pytestmark = [pytest.mark.anyio, pytest.mark.worker]
 
@@ -70,7 +71,7 @@ class System:
     dispatcher: Program
     tenant: str
 
-    async def until(self, job_id: str, condition: Callable[[Job], bool], seconds: float = 40) -> Job:
+    async def until(self, job_id: str, condition: Callable[[Job], bool], seconds: float = 90) -> Job:
         deadline = time.monotonic() + seconds
         while True:
             job = await job_of(self.rt, job_id)
@@ -143,10 +144,12 @@ async def held_up(system: System, topic: str) -> str:
     return accepted.details.job.id
 
 
-async def eventually(condition: Callable[[], bool], seconds: float = 30) -> None:
+async def eventually(condition: Callable[[], Value], seconds: float = 60) -> Value:
+    """The first true value of the condition."""
     async with asyncio.timeout(seconds):
-        while not condition():
+        while not (value := condition()):
             await asyncio.sleep(0.02)
+    return value
 
 
 async def check_whole(system: System, job: Job, chunks: int = 19) -> None:
@@ -184,11 +187,11 @@ async def test_messages_and_events_hold_no_secret_and_no_text(system: System) ->
 
 async def test_a_pool_process_killed_in_the_middle_of_a_step_costs_one_batch_and_no_chunk(system: System) -> None:
     job_id = await held_up(system, "pool")
-    (child,) = system.worker.children()
+    (child,) = await eventually(system.worker.children)
     os.kill(child, signal.SIGSTOP)  # so that it does not renew its lease
     await driving.set_job(system.rt, job_id, lease_until=func.now() + timedelta(hours=1))
     os.kill(child, signal.SIGKILL)
-    job = await system.until(job_id, lambda job: job.state == "waiting", 10)
+    job = await system.until(job_id, lambda job: job.state == "waiting")
     assert job.attempts == 1, "noticed by its parent, and counted"
     system.provider.open.set()
     job = await system.until(job_id, lambda job: job.state == "succeeded")
@@ -200,9 +203,9 @@ async def test_a_pool_process_killed_in_the_middle_of_a_step_costs_one_batch_and
 
 async def test_a_worker_killed_whole_leaves_no_process_and_its_successor_goes_on(system: System) -> None:
     job_id = await held_up(system, "whole")
-    (child,) = system.worker.children()
+    (child,) = await eventually(system.worker.children)
     system.worker.kill()
-    await eventually(lambda: not Path(f"/proc/{child}").exists(), 5)
+    await eventually(lambda: not Path(f"/proc/{child}").exists())
     system.provider.open.set()
     await system.until(job_id, lambda job: job.state == "waiting")
     system.worker.start()
@@ -212,29 +215,22 @@ async def test_a_worker_killed_whole_leaves_no_process_and_its_successor_goes_on
 
 
 async def ask_to_stop(system: System) -> None:
-    """Until the worker has heard it."""
+    """Until the worker has read the signal."""
     before = system.worker.log.read_text().count(HEARD)
     system.worker.signal(signal.SIGTERM)
     await eventually(lambda: system.worker.log.read_text().count(HEARD) > before)
 
 
-async def asked_twice(system: System) -> float:
-    """When the worker was asked first."""
-    begun = time.monotonic()
-    await ask_to_stop(system)
-    await ask_to_stop(system)
-    return begun
-
-
-async def stopped(system: System, begun: float) -> float:
-    """Seconds until the worker has ended."""
-    await asyncio.to_thread(system.worker.wait, 25)
-    return time.monotonic() - begun
+async def ended(system: System) -> None:
+    """Waits for a worker that was asked to stop. On an idle machine it ends within STOP_SECONDS."""
+    await asyncio.to_thread(system.worker.wait, 3 * STOP_SECONDS)
 
 
 async def test_a_worker_asked_to_stop_gives_its_step_back_in_time_and_uncounted(system: System) -> None:
     job_id = await held_up(system, "stop")
-    assert await stopped(system, await asked_twice(system)) < 15
+    await ask_to_stop(system)
+    await ask_to_stop(system)
+    await ended(system)
     job = await job_of(system.rt, job_id)
     assert (job.state, job.attempts) == ("queued", 0)
     system.provider.open.set()
@@ -245,9 +241,10 @@ async def test_a_worker_asked_to_stop_gives_its_step_back_in_time_and_uncounted(
 
 async def test_a_worker_asked_to_stop_lets_a_batch_end_and_it_is_not_paid_for_twice(system: System) -> None:
     job_id = await held_up(system, "batch")
-    begun = await asked_twice(system)
+    await ask_to_stop(system)
+    await ask_to_stop(system)
     system.provider.open.set()
-    assert await stopped(system, begun) < GRACE_SECONDS
+    await ended(system)
     job = await job_of(system.rt, job_id)
     assert (job.state, job.step, job.attempts, job.progress_done) == ("queued", "embed", 0, 4)
     system.worker.start()
@@ -257,17 +254,17 @@ async def test_a_worker_asked_to_stop_lets_a_batch_end_and_it_is_not_paid_for_tw
 
 
 async def test_a_worker_asked_to_stop_gives_up_a_parser_that_takes_long(system: System) -> None:
-    writer, pdf = PdfWriter(), BytesIO()
-    for _ in range(500):
-        writer.append(SAMPLES / "handbook.pdf")
-    writer.write(pdf)
-    accepted = await driving.accept(system.rt, system.tenant, pdf.getvalue(), "handbook.pdf")
-    (pool_process,) = system.worker.children()
-    parser = Path(f"/proc/{pool_process}/task/{pool_process}/children")
-    await eventually(lambda: bool(parser.read_text()))
-    os.kill(pid := int(parser.read_text()), signal.SIGSTOP)
-    assert await stopped(system, await asked_twice(system)) < 15
-    assert not Path(f"/proc/{pid}").exists()
+    content = pdfs.stream(
+        pdfs.text(b"The lamp is lit at dusk. " * 200)
+    )  # half a minute of parsing, however fast the machine
+    pdf = pdfs.document(content, kids=b"[" + b"3 0 R " * 19_000 + b"]", count=19_000)
+    accepted = await driving.accept(system.rt, system.tenant, pdf, "handbook.pdf")
+    (parser,) = await eventually(lambda: [pid for child in system.worker.children() for pid in children_of(child)])
+    os.kill(parser, signal.SIGSTOP)
+    await ask_to_stop(system)
+    await ask_to_stop(system)
+    await ended(system)
+    assert not Path(f"/proc/{parser}").exists()
     job = await job_of(system.rt, accepted.details.job.id)
     assert (job.state, job.step, job.attempts) == ("queued", "chunk", 0)
     async with system.rt.transaction() as session:
@@ -343,7 +340,7 @@ async def test_questions_of_a_batch_survive_a_killed_process_and_none_is_answere
         batch_id = (await batches.create(session, system.tenant, items, None)).id
 
     async def until(condition: Callable[[QueryBatch], bool]) -> list[QueryBatchItem]:
-        async with asyncio.timeout(40):
+        async with asyncio.timeout(90):
             while True:
                 async with system.rt.sessions() as session:
                     found = await batches.get(session, system.tenant, batch_id)
@@ -352,7 +349,7 @@ async def test_questions_of_a_batch_survive_a_killed_process_and_none_is_answere
                 await asyncio.sleep(0.05)
 
     first = await until(lambda found: found.ended == 3 and system.provider.waiting > 0)
-    (child,) = system.worker.children()
+    (child,) = await eventually(system.worker.children)
     os.kill(child, signal.SIGKILL)
     system.provider.open.set()
     last = await until(lambda found: found.state == "completed")
