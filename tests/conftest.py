@@ -30,6 +30,14 @@ from tests.fakes import FakeEmbedder, FakeGenerator
 SAMPLES = Path(__file__).parent / "samples"
 
 
+@pytest.hookimpl(trylast=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The names alone of what failed, last of all: the lines before them hold whole logs where CI is set."""
+    for outcome in ("failed", "error"):
+        for report in terminalreporter.stats.get(outcome, ()):
+            terminalreporter.write_line(f"{outcome}: {report.nodeid}")
+
+
 @pytest.fixture(scope="session")
 def anyio_backend() -> str:
     return "asyncio"

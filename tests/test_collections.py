@@ -192,8 +192,8 @@ async def test_who_works_by_the_old_chunking_does_not_get_to_the_end(
     monkeypatch.setattr(ingest.upsert, "_insert_rows", slow)
     storing = asyncio.create_task(ingest.run_step(rt, job_id, "upsert"))
     await inserted.wait()
-    await asyncio.wait_for(change(rt, tenant, LARGER), 20)
-    await asyncio.wait_for(reingestion.review(rt), 20)
+    await asyncio.wait_for(change(rt, tenant, LARGER), 60)
+    await asyncio.wait_for(reingestion.review(rt), 60)
     go_on.set()
     assert not await storing
     monkeypatch.undo()
@@ -259,7 +259,7 @@ async def test_a_change_at_the_moment_a_version_is_begun_is_not_missed(
     chunking = asyncio.create_task(ingest.run_step(rt, accepted.details.job.id, "chunk"))
     await reading.wait()
     changing = asyncio.create_task(change_and_review())
-    async with rt.sessions() as session, asyncio.timeout(10):
+    async with rt.sessions() as session, asyncio.timeout(60):
         while not changing.done() and not await session.scalar(sql("SELECT count(*) FROM pg_locks WHERE NOT granted")):
             await asyncio.sleep(0.01)
     go_on.set()
@@ -557,7 +557,7 @@ async def test_a_collection_is_not_gone_before_an_upload_that_has_found_it(
     uploading = asyncio.create_task(driving.accept(rt, tenant, "New.", collection="papers"))
     await found.wait()
     deleting = asyncio.create_task(deletion.remove_collection(rt, tenant, "papers"))
-    async with rt.sessions() as session, asyncio.timeout(10):
+    async with rt.sessions() as session, asyncio.timeout(60):
         while not deleting.done() and not await session.scalar(sql("SELECT count(*) FROM pg_locks WHERE NOT granted")):
             await asyncio.sleep(0.01)
     go_on.set()

@@ -51,7 +51,7 @@ class System:
         return (await driving.accept(self.rt, self.tenant, content, external_id=external_id)).details.document.id
 
     async def delete(self, document_id: str) -> None:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             await deletion.remove(self.rt, self.tenant, document_id)
         self.gone.add(document_id)
         hits = (await search(self.rt, Query(self.tenant, "shared paragraph", mode="keyword", top_k=100))).hits

@@ -27,7 +27,7 @@ async def tenant(committing_rt: Runtime) -> str:
 
 
 async def until_somebody_waits(rt: Runtime) -> None:
-    async with rt.sessions() as session, asyncio.timeout(10):
+    async with rt.sessions() as session, asyncio.timeout(60):
         while not await session.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")):
             await asyncio.sleep(0.01)
 
@@ -57,7 +57,7 @@ async def test_a_worker_in_the_middle_of_storing_is_not_waited_for(
     monkeypatch.setattr(upsert, "_insert_rows", endless)
     storing = asyncio.create_task(ingest.run_step(rt, accepted.details.job.id, "upsert"))
     await inserted.wait()
-    await asyncio.wait_for(deletion.remove(rt, tenant, accepted.details.document.id), 20)
+    await asyncio.wait_for(deletion.remove(rt, tenant, accepted.details.document.id), 60)
     assert not await storing
     assert await nothing_left(rt)
 

@@ -35,7 +35,7 @@ async def running(*loops: Deliveries) -> AsyncIterator[None]:
     await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 20) -> None:
+async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 60) -> None:
     async with asyncio.timeout(seconds):
         while not await condition():
             await asyncio.sleep(0.01)
@@ -83,7 +83,7 @@ async def test_a_delivery_that_is_queued_is_sent_at_once(
     monkeypatch.setattr(deliveries, "LOOK_SECONDS", 3600)
     loop = Deliveries(rt)
     listener = asyncio.create_task(listen(rt.settings, {webhooks.CHANNEL: loop.woken}))
-    await asyncio.wait_for(loop.woken.wait(), 5)
+    await asyncio.wait_for(loop.woken.wait(), 60)
     async with listening() as receiver, running(loop):
 
         async def idle() -> bool:
@@ -116,7 +116,7 @@ async def test_what_is_under_way_when_the_loop_is_stopped_still_ends(committing_
     async with server:
         await in_outbox(rt, tenant, receiver.url)
         loop = asyncio.create_task(Deliveries(rt).run())
-        await asyncio.wait_for(reached.wait(), 10)
+        await asyncio.wait_for(reached.wait(), 60)
         loop.cancel()
         asyncio.get_running_loop().call_soon(go_on.set)
         await asyncio.gather(loop, return_exceptions=True)

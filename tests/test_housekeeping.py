@@ -50,7 +50,7 @@ async def test_unowned_objects_and_keys_of_yesterday_go_though_postgres_was_away
 
     keeping = asyncio.create_task(housekeeping.keep_house(Flaky(**vars(rt))))
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while not await tidied():
                 await asyncio.sleep(0.02)
     finally:
@@ -90,7 +90,7 @@ async def test_what_fails_or_hangs_holds_up_nothing_else_and_is_tried_again(
         monkeypatch.setattr(f"worker.housekeeping.{place}", task)
     monkeypatch.setattr("footnote.reingestion.review", nothing)
     keeping = asyncio.create_task(housekeeping.keep_house(rt))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await failed.wait()
         await purged.wait()
     keeping.cancel()

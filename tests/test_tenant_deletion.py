@@ -171,7 +171,7 @@ async def test_from_the_first_moment_it_is_refused_and_housekeeping_finishes(
     monkeypatch.setattr(tenant_deletion, "A_PART", 1)
     monkeypatch.setattr(housekeeping, "SWEEP_SECONDS", 0.01)
     keeping = asyncio.create_task(housekeeping.keep_house(rt))
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while "tenant_deletion" not in (left := await rows(rt, tenant)) or len(left) > 2:
             await asyncio.sleep(0.02)
     keeping.cancel()

@@ -121,8 +121,8 @@ async def test_a_new_version_is_accepted_while_the_one_before_is_being_stored_an
     monkeypatch.setattr(upsert, "_insert_rows", endless)
     storing = asyncio.create_task(ingest.run_step(rt, older, "upsert"))
     await inserted.wait()
-    newest = await asyncio.wait_for(driving.accept(rt, tenant, paragraphs(4, "third"), external_id="e"), 20)
-    assert not await asyncio.wait_for(storing, 20)
+    newest = await asyncio.wait_for(driving.accept(rt, tenant, paragraphs(4, "third"), external_id="e"), 60)
+    assert not await asyncio.wait_for(storing, 60)
     assert (await job_of(rt, older)).state == "cancelled"
     assert ["of the first" in chunk.text for chunk in await chunks_of(rt, document_id)] == [True] * 3
     monkeypatch.undo()
@@ -151,7 +151,7 @@ async def test_an_upload_of_a_new_version_and_the_end_of_chunking_do_not_lock_ea
     chunking = asyncio.create_task(ingest.run_step(rt, older, "chunk"))
     await counted.wait()
     upload = asyncio.create_task(driving.accept(rt, tenant, paragraphs(4, "lens"), external_id="e"))
-    async with rt.sessions() as session, asyncio.timeout(10):
+    async with rt.sessions() as session, asyncio.timeout(60):
         while not await session.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")):
             await asyncio.sleep(0.01)
     go_on.set()

@@ -197,7 +197,7 @@ async def test_events_end_with_the_last_status(rt: Runtime, alice: Person, monke
     first = await real(rt, alice.tenant_id, accepted.details.document.id)
     assert first.status == "queued"
     monkeypatch.setattr(routes, "_status", and_work)
-    answer = await asyncio.wait_for(alice.client.get(url), 20)
+    answer = await asyncio.wait_for(alice.client.get(url), 60)
     seen = frames(answer.text)
     assert {name for name, _ in seen} == {"status"}
     assert [body["step"] for _, body in seen] == ["embed", "upsert", "upsert"]
@@ -225,5 +225,5 @@ async def test_events_end_with_the_key(rt: Runtime, alice: Person, monkeypatch: 
     monkeypatch.setattr(routes, "_status", and_revoked)
     url = f"/v1/documents/{accepted.details.document.id}/events"
     given = {"Authorization": f"Bearer {secret}"}
-    answer = await asyncio.wait_for(alice.client.get(url, headers=given), 20)
+    answer = await asyncio.wait_for(alice.client.get(url, headers=given), 60)
     assert len(frames(answer.text)) == 2

@@ -70,7 +70,7 @@ async def in_flight(api: Api) -> tuple[Body, "asyncio.Task[httpx2.Response]"]:
 async def test_while_a_request_is_in_flight_another_is_refused_before_its_body_is_read(api: Api) -> None:
     first, task = await in_flight(api)
     second = Body()
-    refused(await asyncio.wait_for(send(api, second), 5), 409, "request_in_flight")
+    refused(await asyncio.wait_for(send(api, second), 60), 409, "request_in_flight")
     assert second.sent == 0
     first.go_on.set()
     assert (await task).status_code == 202

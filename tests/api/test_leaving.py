@@ -72,7 +72,7 @@ async def api(committing_rt: Runtime) -> AsyncIterator[Api]:
 
 
 async def until(happened: Callable[[], Any]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not happened():
             await asyncio.sleep(0.02)
 
@@ -88,7 +88,7 @@ async def test_who_leaves_stops_the_model_that_says_nothing(api: Api, stream: bo
             if stream:
                 await answer.readuntil(b"event: sources")
             assert not api.model.closed.is_set()
-        await asyncio.wait_for(api.model.closed.wait(), 20)
+        await asyncio.wait_for(api.model.closed.wait(), 60)
 
 
 @pytest.mark.parametrize("path", ["/v1/search", "/v1/query"])
@@ -99,7 +99,7 @@ async def test_who_leaves_ends_the_search_in_postgres(api: Api, committing_rt: R
     try:
         async with other.transaction():
             await other.execute("LOCK TABLE chunk IN ACCESS EXCLUSIVE MODE")
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(60):
                 async with api.asked(path, **words):
                     while not await other.fetchval(waiting):
                         await asyncio.sleep(0.02)

@@ -273,7 +273,7 @@ def running(pid: int) -> bool:
 
 async def until(condition: Callable[[], T]) -> T:
     """The condition's first true value."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
         if value := condition():
             return value

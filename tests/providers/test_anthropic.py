@@ -111,4 +111,4 @@ async def test_a_reader_who_leaves_stops_the_model(server: FakeServer, generator
     assert await anext(events) == Token("a")
     assert not server.closed.is_set()
     await events.aclose()
-    await asyncio.wait_for(server.closed.wait(), 5)
+    await asyncio.wait_for(server.closed.wait(), 60)
