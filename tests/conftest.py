@@ -30,9 +30,10 @@ from tests.fakes import FakeEmbedder, FakeGenerator
 SAMPLES = Path(__file__).parent / "samples"
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[None]:
     """The names alone of what failed, last of all: the lines before them hold whole logs where CI is set."""
+    yield
     for outcome in ("failed", "error"):
         for report in terminalreporter.stats.get(outcome, ()):
             terminalreporter.write_line(f"{outcome}: {report.nodeid}")
