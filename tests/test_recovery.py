@@ -302,11 +302,11 @@ async def postgres_that_says(code: bytes) -> AsyncIterator[str]:
     """A server that refuses every connection with a SQLSTATE, as one does that is starting up."""
 
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read(8192)
         fields = b"SFATAL\0VFATAL\0C" + code + b"\0Mno\0\0"
-        writer.write(b"E" + (len(fields) + 4).to_bytes(4, "big") + fields)
-        await writer.drain()
-        writer.close()
+        with contextlib.closing(writer), contextlib.suppress(ConnectionError):
+            await reader.read(8192)
+            writer.write(b"E" + (len(fields) + 4).to_bytes(4, "big") + fields)
+            await writer.drain()
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]

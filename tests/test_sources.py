@@ -212,8 +212,8 @@ async def test_a_silent_address_times_out(site: Site) -> None:
 
     from footnote import outgoing
 
-    async def silence(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await asyncio.sleep(0.5)
+    async def silence(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()  # until the one who asked gives up
         writer.close()
 
     quiet = await asyncio.start_server(silence, "127.0.0.1", 0)

