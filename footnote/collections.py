@@ -106,7 +106,7 @@ async def obtain(session: AsyncSession, tenant_id: str, name_or_id: str, setting
         found = await session.scalar(query)
         if found is None:
             raise unknown(name_or_id)
-    await unbind_if_empty(session, found)
+    await vectors.unbind_if_empty(session, found)
     return found
 
 
@@ -119,7 +119,7 @@ async def would_be(session: AsyncSession, tenant_id: str, name_or_id: str, setti
         _check_name(name_or_id)
         chunking = asdict(default_chunking(settings, "characters"))
         found = Collection(tenant_id=tenant_id, name=name_or_id, chunking=chunking)
-    elif found.space_id is not None and await session.scalar(_EMPTY, {"id": found.id}):
+    elif found.space_id is not None and await vectors.is_empty(session, found):
         chosen = {"embedding_provider": found.embedding_provider, "embedding_model": found.embedding_model}
         chosen = chosen if found.embedding_chosen else {}
         found = Collection(tenant_id=tenant_id, name=found.name, chunking=found.chunking, **chosen)
@@ -184,49 +184,6 @@ async def page_of(session: AsyncSession, tenant_id: str, *, limit: int, before: 
     """Newest first, `limit` at most, older than the id `before`."""
     query = _visible(tenant_id).order_by(Collection.id.desc()).limit(limit)
     return await _details(session, tenant_id, query.where(Collection.id < before) if before else query)
-
-
-# -- bound to a space ----------------------------------------------------------------------------------------
-
-# Nothing of it is embedded: no chunks, and none on their way into it.
-_NOTHING_EMBEDDED = """
-    NOT EXISTS (SELECT FROM chunk WHERE chunk.tenant_id = c.tenant_id AND chunk.collection_id = c.id)
-    AND NOT EXISTS (SELECT FROM document d JOIN job ON job.id = d.job_id
-                    WHERE d.tenant_id = c.tenant_id AND d.collection_id = c.id
-                      AND job.step = 'upsert' AND job.state IN ('queued', 'running', 'waiting'))
-"""
-_EMPTY = text(f"SELECT {_NOTHING_EMBEDDED} FROM collection c WHERE c.id = :id")  # noqa: S608  constants
-_UNBIND = text(
-    f"""
-    UPDATE collection c SET space_id = NULL,
-        embedding_provider = CASE WHEN embedding_chosen THEN embedding_provider END,
-        embedding_model = CASE WHEN embedding_chosen THEN embedding_model END
-    WHERE c.id = :id AND c.space_id IS NOT NULL AND {_NOTHING_EMBEDDED} RETURNING c.id
-    """  # noqa: S608  constants
-)
-
-
-async def unbind_if_empty(session: AsyncSession, collection: Collection) -> None:
-    """Gives up the space of a collection of which nothing is embedded (any more), and a model that nobody chose.
-
-    To be called before something is embedded for it: so whatever emptied it need not think of it.
-    """
-    if collection.space_id is not None and await session.scalar(_UNBIND, {"id": collection.id}):
-        await session.refresh(collection)
-
-
-async def with_chunks(session: AsyncSession, chosen: Sequence[Collection]) -> list[Collection]:
-    """Those of the collections in which there is something to be found."""
-    ids = set(await session.scalars(_WITH_CHUNKS, {"ids": [each.id for each in chosen]}))
-    return [each for each in chosen if each.id in ids]
-
-
-_WITH_CHUNKS = text(
-    """
-    SELECT c.id FROM collection c WHERE c.id = ANY(:ids)
-    AND EXISTS (SELECT FROM chunk WHERE chunk.tenant_id = c.tenant_id AND chunk.collection_id = c.id)
-    """
-)
 
 
 # -- their models --------------------------------------------------------------------------------------------
@@ -357,7 +314,7 @@ def _choose_model(rt: Runtime, collection: Collection, given: Mapping[str, str] 
 
 async def _change_model(session: AsyncSession, rt: Runtime, collection: Collection, given: Mapping[str, str]) -> None:
     """Another model while nothing is embedded; the same one has everything embedded again if its vectors changed."""
-    await unbind_if_empty(session, collection)
+    await vectors.unbind_if_empty(session, collection)
     configured = rt.embedder.provider, rt.embedder.model
     provider, model = collection.embedding_provider or configured[0], collection.embedding_model or configured[1]
     embedder = _choose_model(rt, collection, given)

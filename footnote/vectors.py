@@ -1,21 +1,21 @@
 """Vectors of a length that can be relied on: no answer of a provider is believed because it came first.
 
 A space keeps the evidence against its own length, in Postgres: so it is one for all processes, outlives them, and needs
-no Redis.
+no Redis. A collection is bound to a space while something of it is embedded.
 """
 
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import NoReturn
 
-from sqlalchemy import case, func, select, update
+from sqlalchemy import case, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.sql.elements import ColumnElement
 
 from footnote import cache
 from footnote.clock import from_now
 from footnote.errors import Conflict, Unavailable
-from footnote.models import EmbeddingSpace
+from footnote.models import Collection, EmbeddingSpace
 from footnote.providers import Embedder, Embeddings
 from footnote.runtime import Runtime
 from footnote.telemetry import log
@@ -142,3 +142,51 @@ def _model_changed(space: EmbeddingSpace, found: int, collection: str) -> Confli
         f"documents embedded again: PATCH /v1/collections/{collection} with {given}, then "
         "`footnote jobs retry --all --code embedding_model_changed` for those that failed.",
     )
+
+
+# -- bound to a space ----------------------------------------------------------------------------------------
+
+# Nothing of it is embedded: no chunks, and none on their way into it.
+_NOTHING_EMBEDDED = """
+    NOT EXISTS (SELECT FROM chunk WHERE chunk.tenant_id = c.tenant_id AND chunk.collection_id = c.id)
+    AND NOT EXISTS (SELECT FROM document d JOIN job ON job.id = d.job_id
+                    WHERE d.tenant_id = c.tenant_id AND d.collection_id = c.id
+                      AND job.step = 'upsert' AND job.state IN ('queued', 'running', 'waiting'))
+"""
+_IS_EMPTY = text(f"SELECT {_NOTHING_EMBEDDED} FROM collection c WHERE c.id = :id")  # noqa: S608  constants
+_UNBIND = text(
+    f"""
+    UPDATE collection c SET space_id = NULL,
+        embedding_provider = CASE WHEN embedding_chosen THEN embedding_provider END,
+        embedding_model = CASE WHEN embedding_chosen THEN embedding_model END
+    WHERE c.id = :id AND c.space_id IS NOT NULL AND {_NOTHING_EMBEDDED} RETURNING c.id
+    """  # noqa: S608  constants
+)
+
+
+async def is_empty(session: AsyncSession, collection: Collection) -> bool:
+    """Whether nothing of the collection is embedded (any more)."""
+    return bool(await session.scalar(_IS_EMPTY, {"id": collection.id}))
+
+
+async def unbind_if_empty(session: AsyncSession, collection: Collection) -> None:
+    """Gives up the space of a collection of which nothing is embedded, and a model that nobody chose.
+
+    To be called before something is embedded for it: so whatever emptied it need not think of it.
+    """
+    if collection.space_id is not None and await session.scalar(_UNBIND, {"id": collection.id}):
+        await session.refresh(collection)
+
+
+_WITH_CHUNKS = text(
+    """
+    SELECT c.id FROM collection c WHERE c.id = ANY(:ids)
+    AND EXISTS (SELECT FROM chunk WHERE chunk.tenant_id = c.tenant_id AND chunk.collection_id = c.id)
+    """
+)
+
+
+async def with_chunks(session: AsyncSession, chosen: Sequence[Collection]) -> list[Collection]:
+    """Those of the collections in which there is something to be found."""
+    ids = set(await session.scalars(_WITH_CHUNKS, {"ids": [each.id for each in chosen]}))
+    return [each for each in chosen if each.id in ids]

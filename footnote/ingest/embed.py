@@ -85,7 +85,7 @@ async def _current_space(rt: Runtime, collection: Collection) -> tuple[Collectio
     """The collection's space, or the one of its model that it will have for all that is known."""
     async with rt.transaction() as session:
         collection = await session.get_one(Collection, collection.id)
-        await collections.unbind_if_empty(session, collection)
+        await vectors.unbind_if_empty(session, collection)
         if collection.space_id is None:
             return collection, await vectors.likely(session, rt, collections.embedder_of(rt, collection))
         return collection, await session.get_one(EmbeddingSpace, collection.space_id)

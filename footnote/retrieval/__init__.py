@@ -12,7 +12,7 @@ from typing import Any, Literal
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote import collections
+from footnote import collections, vectors
 from footnote.errors import Invalid
 from footnote.filters import Filter
 from footnote.models import Collection, chunk_id
@@ -124,7 +124,7 @@ async def search(rt: Runtime, query: Query) -> Found:
         raise Invalid("no_reranker", "No reranker is configured (FOOTNOTE_RERANKER).")
     async with rt.transaction() as session:
         chosen = await collections.chosen(session, query.tenant_id, query.collections)
-        filled = await collections.with_chunks(session, chosen)
+        filled = await vectors.with_chunks(session, chosen)
         if not filled or not query.text.strip():
             return Found([])
         if query.mode != "keyword":
