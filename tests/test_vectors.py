@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from footnote import deletion, jobs, reingestion, retrieval, vectors
+from footnote import deletion, ingest, jobs, reingestion, retrieval, vectors
 from footnote.errors import Conflict, Unavailable
 from footnote.models import Collection, EmbeddingSpace, Job
 from footnote.providers import Embeddings
@@ -262,7 +262,7 @@ async def test_failed_documents_do_not_keep_a_collection_to_a_length(
 ) -> None:
     accepted = await driving.accept(rt, tenant, paragraphs(2))
     for step in ("chunk", "embed"):
-        await driving.ingest.run_step(rt, accepted.details.job.id, step)
+        await ingest.run_step(rt, accepted.details.job.id, step)
     assert await dimensions(rt, tenant) == 64
     await set_job(rt, accepted.details.job.id, state="failed")
     answers.length = 32
@@ -292,7 +292,7 @@ async def test_a_collection_is_not_unbound_under_a_document_that_is_about_to_be_
 ) -> None:
     accepted = await driving.accept(rt, tenant, paragraphs(2))
     for step in ("chunk", "embed"):
-        await driving.ingest.run_step(rt, accepted.details.job.id, step)
+        await ingest.run_step(rt, accepted.details.job.id, step)
     await driving.accept(rt, tenant, paragraphs(2, "lens"))
     assert await dimensions(rt, tenant) == 64
     assert (await driving.run(rt, accepted.details.job.id)).state == "succeeded"

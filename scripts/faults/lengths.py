@@ -60,7 +60,7 @@ async def _for_good(report: Report, on: Bench, provider: edges.Lengths, options:
 
     async def embedded_again() -> bool:
         counts = (await on.load.client.get("/v1/collections/default")).json()["counts"]
-        return counts["reingesting"] == 0
+        return bool(counts["reingesting"] == 0)
 
     await until(embedded_again, 120, "the documents were embedded again")
     await on.watch.until_ended()
