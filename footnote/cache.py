@@ -5,7 +5,7 @@ embed step and the reason why an unchanged chunk is never paid for twice.
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import TYPE_CHECKING
 
 from pgvector import HalfVector
@@ -27,14 +27,10 @@ def text_hash(content: str) -> bytes:
     return hashlib.sha256(content.encode()).digest()
 
 
-async def find_space(session: AsyncSession, provider: str, model: str) -> EmbeddingSpace | None:
-    """The newest space of a provider's model."""
-    query = select(EmbeddingSpace).where(EmbeddingSpace.provider == provider, EmbeddingSpace.model == model)
-    return await session.scalar(query.order_by(EmbeddingSpace.id.desc()).limit(1))
-
-
-async def obtain_space(session: AsyncSession, provider: str, model: str, dimensions: int) -> EmbeddingSpace:
-    """The space, made with its vector index at first use."""
+async def obtain_space(
+    session: AsyncSession, provider: str, model: str, dimensions: int, requested: int | None = None
+) -> EmbeddingSpace:
+    """The space, made with its vector index at first use. `requested`: the length that was asked for, 0 if none."""
     if dimensions > MAX_DIMENSIONS:
         raise ProviderRejected(
             "too_many_dimensions",
@@ -45,7 +41,8 @@ async def obtain_space(session: AsyncSession, provider: str, model: str, dimensi
     query = select(EmbeddingSpace).filter_by(**key)
     space = await session.scalar(query)
     if space is None:
-        await session.execute(insert(EmbeddingSpace).values(**key).on_conflict_do_nothing())
+        values = key | {"requested_dimensions": requested}
+        await session.execute(insert(EmbeddingSpace).values(**values).on_conflict_do_nothing())
         space = (await session.scalars(query)).one()
         await session.execute(text(_index_statement(space)))
     return space
@@ -60,14 +57,14 @@ def _index_statement(space: EmbeddingSpace) -> str:
     )
 
 
-async def known(session: AsyncSession, tenant_id: str, space_id: int, hashes: Sequence[bytes]) -> set[bytes]:
-    """Which of the texts already have a vector."""
-    query = select(Embedding.text_sha256).where(
+async def known(session: AsyncSession, tenant_id: str, space_id: int, hashes: Sequence[bytes]) -> dict[bytes, bool]:
+    """Which of the texts already have a vector, and whether it was made of pieces."""
+    query = select(Embedding.text_sha256, Embedding.split).where(
         Embedding.tenant_id == tenant_id,
         Embedding.space_id == space_id,
         Embedding.text_sha256.in_(hashes),
     )
-    return set(await session.scalars(query))
+    return {row.text_sha256: row.split for row in await session.execute(query)}
 
 
 async def keep(
@@ -77,8 +74,12 @@ async def keep(
     space: EmbeddingSpace,
     hashes: Sequence[bytes],
     vectors: "NDArray[np.float32]",
+    split: Set[int] = frozenset(),
 ) -> None:
-    """Stores one vector a hash, made for the document; `vectors` has shape (len(hashes), space.dimensions)."""
+    """Stores one vector a hash, made for the document; `vectors` has shape (len(hashes), space.dimensions).
+
+    `split`: the places of those that were made of pieces.
+    """
     # In one order for everybody: transactions that share texts would otherwise wait for each other.
     rows = [
         {
@@ -86,9 +87,10 @@ async def keep(
             "space_id": space.id,
             "text_sha256": key,
             "document_id": document_id,
-            "embedding": HalfVector(vector),
+            "embedding": HalfVector(vectors[place]),
+            "split": place in split,
         }
-        for key, vector in sorted(zip(hashes, vectors, strict=True), key=lambda pair: pair[0])
+        for place, key in sorted(enumerate(hashes), key=lambda pair: pair[1])
     ]
     if rows:
         await session.execute(insert(Embedding).on_conflict_do_nothing(), rows)

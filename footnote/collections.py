@@ -9,15 +9,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Select, exists, func, select, text
+from sqlalchemy import Select, func, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote import attributes, audit_log, revisions
+from footnote import attributes, audit_log, revisions, vectors
 from footnote.errors import Conflict, Invalid, NotFound, ProviderRejected
 from footnote.ids import new_id
-from footnote.models import Collection, Document, EmbeddingSpace
+from footnote.models import Collection, EmbeddingSpace
 from footnote.models.documents import ALIVE
 from footnote.providers import Embedder
 from footnote.runtime import Runtime
@@ -47,7 +47,8 @@ class Chunking:
 class Details:
     """A collection with the dimensions of its vectors, if any are known, and what is in it.
 
-    `reingesting` counts the documents of which queries still see what was made by an earlier chunking or language.
+    `reingesting` counts the documents of which queries still see what was made by an earlier chunking or language, or
+    with vectors of an earlier length.
     """
 
     collection: Collection
@@ -55,6 +56,13 @@ class Details:
     documents: int
     chunks: int
     reingesting: int
+
+    @property
+    def model(self) -> tuple[str, str] | None:
+        """Its provider and model; None: as configured, since nobody chose one and there are no documents."""
+        provider, model = self.collection.embedding_provider, self.collection.embedding_model
+        settled = self.collection.embedding_chosen or self.documents
+        return (provider, model) if provider and model and settled else None
 
 
 # -- found ---------------------------------------------------------------------------------------------------
@@ -94,10 +102,11 @@ async def obtain(session: AsyncSession, tenant_id: str, name_or_id: str, setting
             made = made.on_conflict_do_nothing(index_elements=["tenant_id", "name"], index_where=ALIVE)
             if await session.scalar(made.returning(Collection.id)):
                 await audit_log.note(session, tenant_id, "collection.created", row["id"])
-        return found
-    found = await session.scalar(query)
-    if found is None:
-        raise unknown(name_or_id)
+    else:
+        found = await session.scalar(query)
+        if found is None:
+            raise unknown(name_or_id)
+    await vectors.unbind_if_empty(session, found)
     return found
 
 
@@ -110,6 +119,10 @@ async def would_be(session: AsyncSession, tenant_id: str, name_or_id: str, setti
         _check_name(name_or_id)
         chunking = asdict(default_chunking(settings, "characters"))
         found = Collection(tenant_id=tenant_id, name=name_or_id, chunking=chunking)
+    elif found.space_id is not None and await vectors.is_empty(session, found):
+        chosen = {"embedding_provider": found.embedding_provider, "embedding_model": found.embedding_model}
+        chosen = chosen if found.embedding_chosen else {}
+        found = Collection(tenant_id=tenant_id, name=found.name, chunking=found.chunking, **chosen)
     return found
 
 
@@ -133,7 +146,10 @@ _COUNTS = text(
     """
     SELECT d.collection_id, count(*), coalesce(sum(v.chunks), 0),
            count(*) FILTER (WHERE job.state NOT IN ('failed', 'cancelled')
-                            AND (v.chunking <> c.chunking OR v.language <> c.language))
+                            AND (v.chunking <> c.chunking OR v.language <> c.language
+                                 OR job.anew AND job.state <> 'succeeded'
+                                 OR d.id > c.review_after AND c.space_id IS DISTINCT FROM (
+                                        SELECT space_id FROM chunk WHERE chunk.document_id = d.id LIMIT 1)))
     FROM document d
     JOIN collection c ON c.id = d.collection_id
     JOIN job ON job.id = d.job_id
@@ -149,7 +165,11 @@ async def _details(session: AsyncSession, tenant_id: str, query: Select[Collecti
     found = (await session.execute(joined.with_only_columns(Collection, EmbeddingSpace.dimensions))).all()
     counted = await session.execute(_COUNTS, {"tenant": tenant_id, "ids": [each.id for each, _ in found]})
     counts = {collection_id: (documents, int(chunks), anew) for collection_id, documents, chunks, anew in counted}
-    return [Details(each, dimensions, *counts.get(each.id, (0, 0, 0))) for each, dimensions in found]
+    nothing = (0, 0, 0)
+    return [
+        Details(each, dimensions if each.id in counts else None, *counts.get(each.id, nothing))
+        for each, dimensions in found
+    ]
 
 
 async def get(session: AsyncSession, tenant_id: str, name_or_id: str) -> Details:
@@ -288,22 +308,28 @@ def _choose_model(rt: Runtime, collection: Collection, given: Mapping[str, str] 
         return rt.embedder
     embedder = _opened(rt, given["provider"], given.get("model"))
     collection.embedding_provider, collection.embedding_model = embedder.provider, embedder.model
+    collection.embedding_chosen = True
     return embedder
 
 
 async def _change_model(session: AsyncSession, rt: Runtime, collection: Collection, given: Mapping[str, str]) -> None:
+    """Another model while nothing is embedded; the same one has everything embedded again if its vectors changed."""
+    await vectors.unbind_if_empty(session, collection)
     configured = rt.embedder.provider, rt.embedder.model
     provider, model = collection.embedding_provider or configured[0], collection.embedding_model or configured[1]
     embedder = _choose_model(rt, collection, given)
-    if (embedder.provider, embedder.model) == (provider, model):
+    if collection.space_id is None:
         return
-    if await session.scalar(select(exists().where(Document.collection_id == collection.id))):
+    if (embedder.provider, embedder.model) != (provider, model):
         raise Conflict(
             "collection_not_empty",
             f"The collection has documents, which are embedded with {provider}/{model}. Make a new collection with "
             "the other model, and add them to that.",
         )
-    collection.space_id = None
+    space = await session.get_one(EmbeddingSpace, collection.space_id)
+    outdated, other = await vectors.successor(session, rt, space, embedder)
+    if outdated:
+        collection.space_id, collection.review_after = other.id if other else None, ""
 
 
 async def _write(session: AsyncSession, collection: Collection) -> None:

@@ -21,7 +21,7 @@ API's business (`api/errors.py`), what it means for a job is `jobs`' business (`
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 if TYPE_CHECKING:
     from footnote.limits import Quota
@@ -134,7 +134,13 @@ class ProviderRejected(FootnoteError):
 
 
 class BatchTooLarge(ProviderRejected):
-    """Too much for one call; a part of it may pass."""
+    """Too much for one call; a part of it may pass.
+
+    `about`: too many texts, or one that is too long, where the provider says; `limit`: how much it takes.
+    """
+
+    about: Literal["texts", "length"] | None = None
+    limit: int | None = None
 
 
 class AccountRefused(ProviderRejected):

@@ -143,7 +143,7 @@ class Endpoint:
     model: str
     configured: Mapping[str, float]
     urgency: Urgency
-    known: Mapping[str, float] = field(init=False)  # configured or learned
+    known: Mapping[str, float] = field(init=False)  # configured or learned; also what `learn` tells
 
     def __post_init__(self) -> None:
         self.known = self.configured
@@ -198,6 +198,12 @@ class Endpoint:
         if found is None:
             return None
         return _utc(found["open_until"]) if "open_until" in found else "closed"
+
+    async def learn(self, **sizes: int) -> None:
+        """Tells all processes the most that one call takes (`texts`), or one text (`longest`), and hears of theirs."""
+        found = await self.shared.run(_LEARN, self.key, **RULES, configured=self.configured, sizes=sizes)
+        if found is not None:
+            self.known = found["limits"]
 
     async def _enter(self, call: Call, patience: float, divisible: bool) -> Call:
         clock = asyncio.get_running_loop().time
@@ -281,7 +287,8 @@ state.theirs = state.theirs or {}  -- when the provider's bucket is full again, 
 local function limit(name) return asked.configured[name] or state.learned[name] end
 local function each(name) return 60000 / (limit(name) * asked.pace) end
 local function answer(found)
-  found.limits = {requests = limit('requests'), tokens = limit('tokens')}
+  found.limits = {requests = limit('requests'), tokens = limit('tokens'),
+                  texts = state.learned.texts, longest = state.learned.longest}
   redis.call('SET', KEYS[1], cjson.encode(state), 'PX', asked.kept)
   return cjson.encode(found)
 end
@@ -371,6 +378,14 @@ else
   end
 end
 return answer({changed = changed, at = at, wait = math.max(0, (state.pause_until or 0) - now)})
+"""
+)
+
+_LEARN = (
+    _COMMON
+    + """
+for name, most in pairs(asked.sizes) do state.learned[name] = math.min(most, state.learned[name] or most) end
+return answer({})
 """
 )
 

@@ -1,4 +1,4 @@
-"""Documents made anew because their collection's chunking or language changed, a few at a time.
+"""Documents made anew because their collection's chunking, language or vectors changed, a few at a time.
 
 A version keeps what it was made by; where that is not what its collection has now, it is made anew. The change itself
 notes only that documents must be looked through, and `Collection.review_after` is how far that got. Nobody has to
@@ -11,11 +11,13 @@ from sqlalchemy import func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import documents, jobs, objects
-from footnote.models import Collection, Document, Job, JobStep, Version
+from footnote.models import Chunk, Collection, Document, Job, JobStep, Version
 from footnote.runtime import Runtime
 
 AT_ONCE = 100  # unfinished jobs of a collection; behind them the next documents wait
 A_LOOK = 20  # documents of a collection, until others have had their turn
+# Of a document's chunks, which are all in one; empty if it has none.
+_SPACE = select(Chunk.space_id).where(Chunk.document_id == Document.id).limit(1).scalar_subquery()
 
 
 async def review(rt: Runtime) -> None:
@@ -56,6 +58,7 @@ async def _next(session: AsyncSession, collection_id: str) -> bool:
                 Version.chunking != Collection.chunking,
                 Version.language != Collection.language,
                 Version.chunking.is_(None) & Job.anew & Job.state.in_(("failed", "cancelled")),
+                func.coalesce(Collection.space_id, 0) != _SPACE,
             ),
         )
         .order_by(Document.id)

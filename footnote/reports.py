@@ -77,6 +77,14 @@ def warnings(counts: Mapping[str, Any]) -> list[Warned]:
                 f"{counts['replaced_characters']} characters could not be read and were replaced.",
             )
         )
+    if counts.get("split_chunks"):
+        found.append(
+            Warned(
+                "split_chunks",
+                f"{counts['split_chunks']} of {counts['chunks']} chunks are longer than the embedding model reads: "
+                "they were embedded in pieces, of which the mean is searched. Smaller chunks are found more exactly.",
+            )
+        )
     if counts.get("skipped"):
         named = ", ".join(f"{each['name']} ({each['code']})" for each in counts["skipped_files"][:5])
         more = ", ..." if counts["skipped"] > 5 else ""

@@ -69,11 +69,15 @@ class Runtime:
         """The same, seeing all tenants: for what is nobody's, or is about many."""
         return replace(self, tenant_id=None)
 
-    def embedder_of(self, provider: str, model: str) -> Embedder:
-        """Raises Invalid or ProviderRejected: there is none."""
-        if (provider, model) == (self.embedder.provider, self.embedder.model):
+    def embedder_of(self, provider: str, model: str, dimensions: int | None = None) -> Embedder:
+        """`dimensions`: the length that it asks for, 0 for none; by default as configured, if the model is.
+
+        Raises Invalid or ProviderRejected: there is none.
+        """
+        as_configured = dimensions in (None, self.settings.embedding_dimensions or 0)
+        if (provider, model) == (self.embedder.provider, self.embedder.model) and as_configured:
             return self.embedder
-        return self.others[provider, model]
+        return self.others[(provider, model, dimensions) if dimensions else (provider, model)]
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:

@@ -222,7 +222,7 @@ class Settings(DoorSettings):
     embedding_dimensions: int | None = _env(
         "FOOTNOTE_EMBEDDING_DIMENSIONS",
         None,
-        "Ask the provider for shorter vectors; default: the model's own length.",
+        "Ask the provider for shorter vectors, for collections without any; default: the model's own length.",
         ge=1,
         le=3800,
     )

@@ -13,7 +13,7 @@ from footnote.answering import Citation, Delta, Done, Event, Question, cached
 from footnote.answering.sameness import alike
 from footnote.clock import from_now
 from footnote.filters import Among
-from footnote.models import CachedAnswer
+from footnote.models import CachedAnswer, EmbeddingSpace
 from footnote.providers import Cut, Turn
 from footnote.retrieval import Query, question_vectors
 from footnote.runtime import Runtime
@@ -292,35 +292,40 @@ def test_rules_have_the_last_word_on_what_is_the_same() -> None:
 # -- vectors of questions ----------------------------------------------------------------------------------------
 
 
+def asked_of(rt: Runtime, embedder: FakeEmbedder) -> tuple[Runtime, EmbeddingSpace]:
+    """A runtime of which the embedder is the configured one, and the embedder's space."""
+    space = EmbeddingSpace(provider=embedder.provider, model=embedder.model, dimensions=embedder.dimensions)
+    return replace(rt, embedder=embedder), space
+
+
 async def test_a_question_is_embedded_once(keeping: Runtime, tenant: str) -> None:
-    rt = keeping
-    embedder = FakeEmbedder()
-    first = await question_vectors.vector(rt, tenant, embedder, ASKED)
-    second = await question_vectors.vector(rt, tenant, embedder, ASKED)
+    embedder, other = FakeEmbedder(), FakeEmbedder("b")
+    rt, space = asked_of(keeping, embedder)
+    first = await question_vectors.vector(rt, tenant, space, ASKED, "a")
+    second = await question_vectors.vector(rt, tenant, space, ASKED, "a")
     assert first.vector.tolist() == second.vector.tolist()
     assert second.vector.dtype == first.vector.dtype
     assert (first.tokens, second.tokens) == (embedder.count_tokens(ASKED), None)
     assert embedder.seen == [[ASKED]]
-    for who, model, words in (
-        (tenant, embedder, ASKED + "?"),
-        ("ten_other", embedder, ASKED),
-        (tenant, FakeEmbedder("b"), ASKED),
-    ):
-        await question_vectors.vector(rt, who, model, words)
-    assert len(embedder.seen) == 3
+    for who, model, words in ((tenant, embedder, ASKED + "?"), ("ten_other", embedder, ASKED), (tenant, other, ASKED)):
+        rt, space = asked_of(keeping, model)
+        await question_vectors.vector(rt, who, space, words, "a")
+    assert (len(embedder.seen), len(other.seen)) == (3, 1)
 
 
 async def test_another_length_of_vectors_is_another_question(keeping: Runtime, tenant: str) -> None:
     embedder = FakeEmbedder()
-    await question_vectors.vector(keeping, tenant, embedder, ASKED)
+    rt, space = asked_of(keeping, embedder)
+    await question_vectors.vector(rt, tenant, space, ASKED, "a")
     embedder.dimensions = 32
-    shorter = replace(keeping, settings=keeping.settings.model_copy(update={"embedding_dimensions": 32}))
-    assert len((await question_vectors.vector(shorter, tenant, embedder, ASKED)).vector) == 32
+    shorter, space = asked_of(keeping, embedder)
+    assert len((await question_vectors.vector(shorter, tenant, space, ASKED, "a")).vector) == 32
 
 
 async def test_without_redis_or_the_setting_the_model_is_asked(keeping: Runtime, rt: Runtime, tenant: str) -> None:
     for without in (replace(keeping, redis=None), rt):
         embedder = FakeEmbedder()
+        asking, space = asked_of(without, embedder)
         for _ in range(2):
-            await question_vectors.vector(without, tenant, embedder, ASKED)
+            await question_vectors.vector(asking, tenant, space, ASKED, "a")
         assert len(embedder.seen) == 2

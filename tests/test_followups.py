@@ -5,6 +5,7 @@ import pytest
 from footnote.answering.followups import standalone
 from footnote.answering.rewriting import fitting
 from footnote.providers import Turn
+from footnote.text import estimated_tokens
 
 TOLMIE = "Agnes Tolmie lit the zircon lamp in 1874 [1]."
 LEANING = [
@@ -110,7 +111,7 @@ def test_whole_exchanges_are_kept_the_newest_first() -> None:
         kept = fitting(history, tokens)
         assert kept == history[len(history) - len(kept) :]
         assert len(kept) % 2 == 0, "an answer without its question"
-        assert sum(len(turn.content.encode()) // 4 + 1 for turn in kept) <= tokens
+        assert sum(estimated_tokens(turn.content) for turn in kept) <= tokens
     assert fitting(history, 0) == []
     assert len(fitting(history, 450)) == 4
     assert fitting([Turn("user", "é" * 400)], 150) == [], "bytes count, not characters"

@@ -4,7 +4,7 @@ import unicodedata
 
 import pytest
 
-from footnote.text import clean
+from footnote.text import clean, estimated_tokens
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,28 @@ def test_clean_text_is_storable_and_stays_clean() -> None:
         assert "\\u0000" not in json.dumps(text)
         assert unicodedata.is_normalized("NFC", text)
         text.encode()  # refuses lone surrogates
+
+
+@pytest.mark.parametrize(
+    ("text", "least", "most"),
+    [
+        ("The keeper trims the lamp at dusk.", 7, 9),
+        ("灯台守は夕暮れにランプの芯を切る。", 17, 18),
+        ("灯塔看守人在黄昏时修剪灯芯。", 14, 15),
+        ("등대지기는 해질녘에 심지를 자른다", 15, 18),
+        ("ผู้ดูแลประภาคาร", 15, 16),
+        ("Die Wärterin prüft die Öllampe.", 8, 10),
+        ("𠮷野家 🗼🗼", 8, 9),
+        ("", 1, 1),
+    ],
+)
+def test_tokens_are_estimated_by_script(text: str, least: int, most: int) -> None:
+    assert least <= estimated_tokens(text) <= most
+
+
+def test_a_part_of_a_text_has_no_more_tokens_than_the_text() -> None:
+    rng = random.Random(7)
+    for _ in range(100):
+        text = "".join(rng.choices("ab é灯\U0001f5fc", k=40))
+        counts = [estimated_tokens(text[:end]) for end in range(len(text) + 1)]
+        assert counts == sorted(counts)

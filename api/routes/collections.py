@@ -44,7 +44,8 @@ async def get(collection_id: NameOrId, rt: RuntimeDep, caller: Reader) -> Collec
 async def update(collection_id: NameOrId, body: CollectionPatch, rt: RuntimeDep, caller: Writer) -> CollectionOut:
     """Changes what is given. After another chunking or language every document is ingested anew in the background.
 
-    Until a document is, queries see it as it was. The embedding model cannot be changed once there are documents.
+    Until a document is, queries see it as it was. The embedding model cannot be changed once there are documents; the
+    same model has them embedded again if it makes vectors of another length now.
     """
     async with rt.transaction() as session:
         changed = await collections.change(session, rt, caller.tenant_id, collection_id, body.given())

@@ -37,7 +37,10 @@ class ChunkingIn(_In):
 
 
 class EmbeddingIn(_In):
-    """The model that makes the vectors, for good once there are documents."""
+    """The model that makes the vectors, for good once there are documents.
+
+    Named again when its vectors have another length by now, it has all documents embedded again.
+    """
 
     provider: ProviderName
     model: ModelName = optional("Default: the configured one, or the provider's own.")
@@ -76,7 +79,7 @@ class CollectionCounts(Out):
     documents: int
     chunks: int
     reingesting: Annotated[
-        int, Field(description="Documents that are still to be seen by an earlier chunking or language.")
+        int, Field(description="Documents that are still seen by an earlier chunking, language or length of vectors.")
     ]
 
 
@@ -93,16 +96,13 @@ class CollectionOut(Out):
     @classmethod
     def of(cls, details: Details, configured: Embedder) -> "CollectionOut":
         found = details.collection
+        provider, model = details.model or (configured.provider, configured.model)
         return cls(
             id=found.id,
             name=found.name,
             language=found.language,
             chunking=ChunkingOut(**found.chunking),
-            embedding=EmbeddingOut(
-                provider=found.embedding_provider or configured.provider,
-                model=found.embedding_model or configured.model,
-                dimensions=details.dimensions,
-            ),
+            embedding=EmbeddingOut(provider=provider, model=model, dimensions=details.dimensions),
             metadata=found.attributes,
             counts=CollectionCounts.model_validate(details),
             created_at=found.created_at,

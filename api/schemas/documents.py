@@ -199,6 +199,9 @@ class ReportOut(Out):
     chunks: int = 0
     embedded: Annotated[int, Field(description="Chunks that the provider was asked for; the others were known.")] = 0
     tokens: int = 0
+    split_chunks: Annotated[
+        int, Field(description="Chunks longer than the embedding model reads, which were embedded in pieces.")
+    ] = 0
     documents: Annotated[int, Field(description="Documents made of files within this one.")] = 0
     skipped: int = 0
     skipped_files: list[SkippedFileOut] = Field(default=[])

@@ -12,6 +12,7 @@ from footnote.errors import FootnoteError
 from footnote.providers import GenerationRequest, Token, Turn, Usage, Writer
 from footnote.runtime import Runtime
 from footnote.telemetry import log
+from footnote.text import estimated_tokens
 from footnote.usage import Bill
 
 PATIENCE_SECONDS = 5.0  # for a model's version; the rules' is there at once
@@ -26,7 +27,7 @@ Rewrite the user's last message as one question that can be understood without t
 
 
 def fitting(history: Sequence[Turn], tokens: int) -> list[Turn]:
-    """The newest exchanges, each whole, that fit into so many tokens of four bytes, without their citation markers.
+    """The newest exchanges, each whole, that fit into so many tokens (estimated), without their citation markers.
 
     A marker of an earlier answer means nothing beside the sources of the next one.
     """
@@ -37,7 +38,7 @@ def fitting(history: Sequence[Turn], tokens: int) -> list[Turn]:
         exchanges[-1].append(replace(turn, content=unmarked(turn.content)))
     kept: list[Turn] = []
     for exchange in reversed(exchanges):
-        tokens -= sum(len(turn.content.encode()) // 4 + 1 for turn in exchange)
+        tokens -= sum(estimated_tokens(turn.content) for turn in exchange)
         if tokens < 0:
             break
         kept = exchange + kept

@@ -3,10 +3,11 @@
 import asyncio
 from itertools import islice
 
-from sqlalchemy import func, select, update
+from sqlalchemy import func, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote import artifacts, cache, collections, jobs, usage
+from footnote import artifacts, cache, collections, jobs, usage, vectors
+from footnote.artifacts import OutputGone
 from footnote.chunking import embedding_text
 from footnote.errors import DocumentRejected
 from footnote.heartbeat import Heartbeat
@@ -24,10 +25,13 @@ async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
     What was done in an earlier turn is passed over; should a vector of it be gone since, upsert sends the job back.
     """
     version, collection = await subject(rt, claim)
-    heartbeat.done, heartbeat.total = claim.done, version.chunks
-    heartbeat.counts.update({"embedded": 0, "tokens": 0} | claim.counts)
+    collection, space = await _current_space(rt, collection)
+    bound = collection.space_id is not None
     embedder = collections.embedder_of(rt, collection)
-    space = await _current_space(rt, collection, embedder)
+    if space is not None and bound:
+        embedder = vectors.embedder_of(rt, space)
+    heartbeat.done, heartbeat.total = claim.done, version.chunks
+    heartbeat.counts.update({"embedded": 0, "tokens": 0, "split_chunks": 0} | claim.counts)
     async with artifacts.of_version(rt, version) as paths:
         source = (each for page in artifacts.read(paths) for each in page.chunks)
         await asyncio.to_thread(lambda: next(islice(source, claim.done, claim.done), None))
@@ -37,13 +41,17 @@ async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
                 cache.text_hash(full): full
                 for full in (embedding_text(title(version.filename), each) for each in batch)
             }
-            for group in _groups(embedder, await _missing(rt, claim.tenant_id, space, texts)):
-                answer = await embedder.embed([texts[key] for key in group])
-                space = space or await _open_space(rt, embedder, answer)
-                heartbeat.counts.update(embedded=len(group), tokens=answer.tokens)
-                paid = embedder.address is not None
-                spent = Spent("embedding", embedder.provider, embedder.model, answer.tokens, paid=paid)
-                await _keep(rt, version, space, group, answer, spent, heartbeat)
+            space, known = await _known(rt, claim.tenant_id, space, list(texts))
+            heartbeat.counts.update(split_chunks=sum(known.values()))
+            missing = {key: full for key, full in texts.items() if key not in known}
+            for group in _groups(embedder, missing):
+                full = [texts[key] for key in group]
+                if space is not None and bound:
+                    answer = await vectors.in_space(rt, embedder, space, full, collection.name)
+                else:
+                    space, answer = await vectors.first(rt, embedder, space, full)
+                bound = True
+                await _keep(rt, version, space, group, answer, embedder, heartbeat)
             heartbeat.done += len(batch)
             await heartbeat.give_way()
     await heartbeat.stop()
@@ -53,47 +61,45 @@ async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
         await jobs.finish_step(session, claim, {**heartbeat.counts, "chunks": heartbeat.done})
 
 
-async def _open_space(rt: Runtime, embedder: Embedder, answer: Embeddings) -> EmbeddingSpace:
-    """In a transaction of its own: making the index waits for writers, and holds them up. Spaces are nobody's."""
-    async with rt.operator.transaction() as session:
-        return await cache.obtain_space(session, embedder.provider, embedder.model, answer.vectors.shape[1])
-
-
 async def _keep(
     rt: Runtime,
     version: Version,
     space: EmbeddingSpace,
     hashes: list[bytes],
     answer: Embeddings,
-    spent: Spent,
+    embedder: Embedder,
     heartbeat: Heartbeat,
 ) -> None:
     """The checkpoint: these texts are never sent to the provider again, and they are paid for once."""
-    if answer.vectors.shape[1] != space.dimensions:
-        lengths = f"{answer.vectors.shape[1]} dimensions, not the collection's {space.dimensions}"
-        raise DocumentRejected("embedding_model_changed", f"The provider sent vectors of {lengths}.")
+    heartbeat.counts.update(embedded=len(hashes), tokens=answer.tokens, split_chunks=len(answer.split))
+    paid = embedder.address is not None
+    spent = Spent("embedding", embedder.provider, embedder.model, answer.tokens, paid=paid)
     async with rt.transaction() as session:
-        await cache.keep(session, version.tenant_id, version.document_id, space, hashes, answer.vectors)
+        found = answer.vectors
+        await cache.keep(session, version.tenant_id, version.document_id, space, hashes, found, answer.split)
         await heartbeat.checkpoint(session)
         await usage.record(session, rt.settings, version.tenant_id, version.key_id, spent)
 
 
-async def _current_space(rt: Runtime, collection: Collection, embedder: Embedder) -> EmbeddingSpace | None:
+async def _current_space(rt: Runtime, collection: Collection) -> tuple[Collection, EmbeddingSpace | None]:
     """The collection's space, or the one of its model that it will have for all that is known."""
     async with rt.transaction() as session:
+        collection = await session.get_one(Collection, collection.id)
+        await vectors.unbind_if_empty(session, collection)
         if collection.space_id is None:
-            return await cache.find_space(session, embedder.provider, embedder.model)
-        return await session.get_one(EmbeddingSpace, collection.space_id)
+            return collection, await vectors.likely(session, rt, collections.embedder_of(rt, collection))
+        return collection, await session.get_one(EmbeddingSpace, collection.space_id)
 
 
-async def _missing(
-    rt: Runtime, tenant_id: str, space: EmbeddingSpace | None, texts: dict[bytes, str]
-) -> dict[bytes, str]:
+async def _known(
+    rt: Runtime, tenant_id: str, space: EmbeddingSpace | None, hashes: list[bytes]
+) -> tuple[EmbeddingSpace | None, dict[bytes, bool]]:
+    """The space as it is now, and which of the texts have a vector in it: made of pieces or not."""
     if space is None:
-        return texts
+        return None, {}
     async with rt.transaction() as session:
-        known = await cache.known(session, tenant_id, space.id, list(texts))
-    return {key: full for key, full in texts.items() if key not in known}
+        known = await cache.known(session, tenant_id, space.id, hashes)
+        return await session.get_one(EmbeddingSpace, space.id), known
 
 
 def _groups(embedder: Embedder, texts: dict[bytes, str]) -> list[list[bytes]]:
@@ -111,7 +117,10 @@ def _groups(embedder: Embedder, texts: dict[bytes, str]) -> list[list[bytes]]:
 
 
 async def _bind_space(session: AsyncSession, collection: Collection, space: EmbeddingSpace | None) -> None:
-    """The first document decides the collection's space; one that came with another model is refused."""
+    """The first document decides the collection's space; one that came with another model is refused.
+
+    Raises OutputGone where another model was chosen meanwhile, or the model's vectors have another length by now.
+    """
     assert space is not None
     model = {"embedding_provider": space.provider, "embedding_model": space.model}
     chosen = func.coalesce(Collection.embedding_provider, space.provider) == space.provider
@@ -121,6 +130,10 @@ async def _bind_space(session: AsyncSession, collection: Collection, space: Embe
         .where(Collection.id == collection.id, Collection.space_id.is_(None), chosen)
         .values(space_id=space.id, **model)
     )
-    bound = await session.scalar(select(Collection.space_id).where(Collection.id == collection.id))
-    if bound != space.id:
+    await session.refresh(collection := await session.get_one(Collection, collection.id))
+    if collection.space_id == space.id:
+        return
+    bound = collection.embedding_provider, collection.embedding_model
+    if collection.space_id is not None and not collection.embedding_chosen and bound != (space.provider, space.model):
         raise DocumentRejected("embedding_model_changed")
+    raise OutputGone("embed", "The collection takes other vectors by now.")

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
-from footnote import cache, collections, objects, usage
+from footnote import cache, collections, objects, usage, vectors
 from footnote.chunking import Chunk, embedding_text
 from footnote.documents import object_key
 from footnote.errors import DocumentRejected, FootnoteError
@@ -53,7 +53,7 @@ async def estimate(rt: Runtime, tenant_id: str, upload: Upload, collection: str)
         target = await collections.would_be(session, tenant_id, collection, rt.settings)
         embedder = collections.embedder_of(rt, target)
         space = await session.get(EmbeddingSpace, target.space_id) if target.space_id else None
-        space = space or await cache.find_space(session, embedder.provider, embedder.model)
+        space = space or await vectors.likely(session, rt, embedder)
     reading = _Reading(rt, tenant_id, embedder, space, cutter(rt, target.chunking, target))
     async with _room:
         await reading.file(upload)
@@ -125,7 +125,7 @@ class _Reading:
         ]
 
     async def look_up(self) -> None:
-        known: set[bytes] = set()
+        known: dict[bytes, bool] = {}
         if self.space is not None:
             async with self.rt.transaction() as session:
                 known = await cache.known(session, self.tenant_id, self.space.id, list(self.waiting))

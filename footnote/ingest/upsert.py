@@ -37,8 +37,10 @@ async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
             raise LeaseLost(claim.job_id)
         counts = await _insert_rows(session, claim, version, collection, paths, heartbeat)
         await heartbeat.stop()
-        # The document, then the job, as an upload of a new version locks them: in the other order they would wait
-        # for each other.
+        # The collection, the document, then the job, as an upload of a new version locks them: in another order they
+        # would wait for each other.
+        if await session.scalar(_LOCK_COLLECTION, {"id": collection.id}) != collection.space_id:
+            raise OutputGone("embed", "The collection takes other vectors by now.")
         await session.execute(_LOCK_DOCUMENT, {"id": claim.document_id})
         await jobs.renew(session, claim, rt.settings.lease_seconds)
         await _remove_rows(session, claim)
@@ -131,6 +133,7 @@ async def _insert_chunks(
 
 
 _KEEP_DOCUMENT = text("SELECT id FROM document WHERE id = :id FOR KEY SHARE")
+_LOCK_COLLECTION = text("SELECT space_id FROM collection WHERE id = :id FOR SHARE")
 _LOCK_DOCUMENT = text("SELECT FROM document WHERE id = :id FOR NO KEY UPDATE")
 
 _INSERT_CHUNKS = text(

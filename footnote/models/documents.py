@@ -37,6 +37,12 @@ class EmbeddingSpace(Base):
     provider: Mapped[str]
     model: Mapped[str]
     dimensions: Mapped[int]
+    # The length that the model was asked for when the space was opened: 0 for none, empty where nobody noted it.
+    requested_dimensions: Mapped[int | None]
+    # Evidence that the model makes other vectors by now: a length, how often in a row, since when.
+    other_dimensions: Mapped[int | None]
+    other_seen: Mapped[int] = mapped_column(server_default="0")
+    other_since: Mapped[datetime | None]
     created_at: Mapped[datetime] = now()
 
 
@@ -60,6 +66,7 @@ class Collection(Base):
     # Chosen, or else the configured one until the first document is embedded.
     embedding_provider: Mapped[str | None]
     embedding_model: Mapped[str | None]
+    embedding_chosen: Mapped[bool] = mapped_column(server_default="false")  # named for it, and so not to be given up
     # Set by the first document embedded: the provider tells the dimensions, and may be away at upload.
     space_id: Mapped[int | None] = mapped_column(SmallInteger, ForeignKey("embedding_space.id"))
     language: Mapped[str] = mapped_column(REGCONFIG, server_default="english")
@@ -219,6 +226,7 @@ class Embedding(Base):
     # The document it was made for, with which it goes unless a chunk of another one uses it by then.
     document_id: Mapped[str | None] = mapped_column(String(40))
     embedding: Mapped[Any] = mapped_column(HALFVEC())
+    split: Mapped[bool] = mapped_column(server_default="false")  # longer than the model reads: embedded in pieces
     created_at: Mapped[datetime] = now()
 
 

@@ -20,11 +20,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Embeddings:
-    """`vectors` is float32 of shape (texts, dimensions), finite, L2-normalised; `tokens` as the provider counts."""
+    """`vectors` is float32 of shape (texts, dimensions), finite, L2-normalised; `tokens` as the provider counts.
+
+    `split`: places of texts that were longer than the model reads, and were embedded in pieces.
+    """
 
     vectors: "NDArray[np.float32]"
     tokens: int
     quota: Quota | None = None
+    split: frozenset[int] = frozenset()
+
+    @property
+    def dimensions(self) -> int:
+        return int(self.vectors.shape[1])
 
 
 class Embedder(Protocol):

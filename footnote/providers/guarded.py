@@ -3,7 +3,8 @@
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from math import inf
 
 from footnote import providers
 from footnote.errors import BatchTooLarge, ProviderRejected, RateLimited, TimedOut, Unavailable
@@ -18,9 +19,13 @@ from footnote.providers import (
     Token,
 )
 from footnote.providers.fallback import Fallback
+from footnote.providers.oversize import in_two, pieces
 from footnote.settings import Settings
+from footnote.text import estimated_tokens
 
 MOST_MODELS = 32  # beside the configured one
+SHORTEST = 16  # tokens of a text that is not divided, whatever a provider says
+MOST_REFUSED = 48  # calls for one batch: six for each time that it is halved down to a text, and eight of those
 
 
 def guard_embedder(inner: Embedder, shared: Shared, settings: Settings, *, interactive: bool) -> Embedder:
@@ -32,8 +37,10 @@ def guard_embedder(inner: Embedder, shared: Shared, settings: Settings, *, inter
     return GuardedEmbedder(inner, Endpoint(shared, inner.provider, inner.address, inner.model, limits, urgency))
 
 
-class Embedders(dict[tuple[str, str], Embedder]):
-    """By provider and model, opened when asked for. Raises Invalid or ProviderRejected: there is none.
+class Embedders(dict[tuple[str, str] | tuple[str, str, int], Embedder]):
+    """By provider, model and the length that it asks for, if any; opened when asked for.
+
+    Raises Invalid or ProviderRejected: there is none.
 
     Models can be named that nobody has, so that the oldest makes room when there are MOST_MODELS. Whoever is using it
     still can: all of a provider share their connections, which are open until `close`.
@@ -44,9 +51,10 @@ class Embedders(dict[tuple[str, str], Embedder]):
         self._settings, self._shared, self._interactive = settings, shared, interactive
         self._first: dict[str, Embedder] = {}  # of each provider
 
-    def __missing__(self, key: tuple[str, str]) -> Embedder:
-        provider, model = key
-        chosen = {"embedder": provider, "embedding_model": model or None, "embedding_dimensions": None}
+    def __missing__(self, key: tuple[str, str] | tuple[str, str, int]) -> Embedder:
+        provider, model = key[:2]
+        dimensions = key[2] if len(key) == 3 else None
+        chosen = {"embedder": provider, "embedding_model": model or None, "embedding_dimensions": dimensions}
         opened = providers.open_embedder(self._settings.model_copy(update=chosen), self._first.get(provider))
         if opened.address is not None and not (self._settings.openai_api_key or self._settings.openai_base_url):
             raise ProviderRejected("provider_rejected", f"No key and no address are configured for {provider}.")
@@ -99,15 +107,33 @@ async def circuits(*models: Embedder | Generator | Reranker | None) -> dict[str,
     return {name: state for name, state in states.items() if state is not None}
 
 
+@dataclass
+class _Attempt:
+    """What one `embed` has found out about the provider's limits."""
+
+    max_texts: int  # at its beginning
+    refused: int = 0  # calls that were too large
+    too_long: bool = False  # a single text was among them
+
+
 class GuardedEmbedder:
-    """Waits for its turn, divides what is too much for one call, and remembers how much that was."""
+    """Waits for its turn, divides what is too much for one call or one text, and remembers how much that was.
+
+    A text that is longer than the model reads is embedded in pieces. Its vector is their mean, weighted by their
+    tokens: unlike a text that is cut off, it is still found by what stands at its end.
+    """
 
     def __init__(self, inner: Embedder, endpoint: Endpoint) -> None:
         self._inner = inner
         self.endpoint = endpoint
         self.provider, self.address, self.model = inner.provider, inner.address, inner.model
-        self.max_texts, self.longest_text = inner.max_texts, inner.longest_text
-        self._dimensions: int | None = None
+        self.longest_text = inner.longest_text
+        self._sizes = {"texts": inner.max_texts}  # what this process has learned
+        self._recalled = False
+
+    @property
+    def max_texts(self) -> int:
+        return int(min(self._sizes["texts"], self.endpoint.known.get("texts") or inf))
 
     @property
     def max_tokens(self) -> int:
@@ -119,36 +145,98 @@ class GuardedEmbedder:
         return self._inner.count_tokens(text)
 
     async def embed(self, texts: Sequence[str]) -> Embeddings:
-        """Raises BatchTooLarge only for a single text that the provider does not take."""
-        before = self.max_texts
+        """Raises BatchTooLarge only for a text that the provider does not take in pieces either."""
+        if not self._recalled:
+            await self.endpoint.learn()  # what other processes found out
+            self._recalled = True
+        attempt, before = _Attempt(self.max_texts), dict(self._sizes)
         try:
-            return await self._embed(texts, sum(map(self.count_tokens, texts)))
+            answer = await self._embed(texts, attempt)
         except BatchTooLarge:
-            self.max_texts = before  # it was one text that was too large, not the number of them
+            self._sizes["texts"] = attempt.max_texts  # it was one text that was too large, not the number of them
             raise
+        if self._sizes != before:
+            await self.endpoint.learn(**self._sizes)
+        return answer
 
     async def close(self) -> None:
         await self._inner.close()
 
-    async def _embed(self, texts: Sequence[str], tokens: int) -> Embeddings:
-        if len(texts) <= 1:
+    async def _embed(self, texts: Sequence[str], attempt: _Attempt) -> Embeddings:
+        longest = min(self._sizes.get("longest", inf), self.endpoint.known.get("longest") or inf)
+        divided = (
+            [pieces(text, max(int(longest), SHORTEST), self.count_tokens) for text in texts] if longest < inf else []
+        )
+        if any(len(each) > 1 for each in divided):
+            return self._joined(divided, await self._embed([piece for each in divided for piece in each], attempt))
+        tokens = sum(map(self.count_tokens, texts))
+        if len(texts) > 1 and (len(texts) > self.max_texts or tokens > self.max_tokens):
+            return await self._halves(texts, attempt)
+        try:
             return await self._call(texts, tokens)
-        if len(texts) <= self.max_texts and tokens <= self.max_tokens:
-            try:
-                return await self._call(texts, tokens)
-            except BatchTooLarge:
-                if tokens <= self.max_tokens:  # the number of texts, for all that is known
-                    self.max_texts = min(self.max_texts, len(texts) // 2)
-        return await self._halves(texts)
+        except BatchTooLarge as refused:
+            attempt.refused += 1
+            if attempt.refused > MOST_REFUSED:
+                raise
+            if len(texts) > 1:
+                self._learn(refused, len(texts), tokens)
+                return await self._halves(texts, attempt)
+            return await self._in_two(texts[0], tokens, refused, attempt)
 
-    async def _halves(self, texts: Sequence[str]) -> Embeddings:
+    def _learn(self, refused: BatchTooLarge, texts: int, tokens: int) -> None:
+        """From the refusal of several texts."""
+        if refused.about == "length":
+            self._learn_longest(refused.limit)
+        elif tokens <= self.max_tokens:  # the number of texts, for all that is known
+            named = refused.limit if refused.about == "texts" else None
+            self._sizes["texts"] = min(self.max_texts, named if named and named < texts else texts // 2)
+
+    def _learn_longest(self, limit: int | None, refused: int | None = None) -> None:
+        """What the provider says it reads, in its tokens, and what it did not take, in ours.
+
+        The two differ. A text of far fewer tokens than the limit that is refused for all that is an odd one: others are
+        not divided because of it.
+        """
+        most = [int(limit * 1.25)] if limit else []
+        most += [max(refused - 1, (limit or 0) // 2)] if refused else []
+        if most:
+            self._sizes["longest"] = max(SHORTEST, min([self._sizes.get("longest", most[0]), *most]))
+
+    async def _in_two(self, text: str, tokens: int, refused: BatchTooLarge, attempt: _Attempt) -> Embeddings:
+        """A single text that is too much. Raises what it was refused with if it is a short one."""
+        halves = in_two(text) if tokens > SHORTEST else [text]
+        if len(halves) == 1:
+            raise refused
+        if not attempt.too_long:
+            attempt.too_long = True
+            self._sizes["texts"] = attempt.max_texts
+        self._learn_longest(refused.limit, tokens)
+        return self._joined([halves], await self._embed(halves, attempt))
+
+    async def _halves(self, texts: Sequence[str], attempt: _Attempt) -> Embeddings:
         import numpy as np
 
         middle = (len(texts) + 1) // 2
-        halves = [
-            await self._embed(half, sum(map(self.count_tokens, half))) for half in (texts[:middle], texts[middle:])
-        ]
-        return Embeddings(np.concatenate([half.vectors for half in halves]), sum(half.tokens for half in halves))
+        first, second = [await self._embed(half, attempt) for half in (texts[:middle], texts[middle:])]
+        if first.dimensions != second.dimensions:
+            lengths = f"vectors of {first.dimensions} and of {second.dimensions} dimensions"
+            raise Unavailable("provider_bad_response", f"The provider sent {lengths} one after the other.")
+        split = first.split | {middle + place for place in second.split}
+        return Embeddings(np.concatenate([first.vectors, second.vectors]), first.tokens + second.tokens, split=split)
+
+    def _joined(self, divided: Sequence[Sequence[str]], answer: Embeddings) -> Embeddings:
+        """One vector for each text of which there are pieces: their mean, weighted by tokens, its length being 1."""
+        import numpy as np
+
+        weights = np.array([self.count_tokens(piece) for text in divided for piece in text], np.float32)
+        starts = np.cumsum([0, *map(len, divided[:-1])])
+        sums = np.add.reduceat(answer.vectors * weights[:, None], starts)
+        lengths = np.linalg.norm(sums, axis=1, keepdims=True)
+        first = answer.vectors[starts]  # for pieces that point in opposite directions
+        vectors = np.where(lengths > 0, sums / np.where(lengths > 0, lengths, 1), first).astype(np.float32)
+        split = frozenset(place for place, text in enumerate(divided) if len(text) > 1)
+        split |= {place for place, start in enumerate(starts) if int(start) in answer.split}
+        return replace(answer, vectors=vectors, split=split)
 
     async def _call(self, texts: Sequence[str], tokens: int) -> Embeddings:
         """One call; a pause that the provider asks for meanwhile is waited for if it is short."""
@@ -160,20 +248,12 @@ class GuardedEmbedder:
                 async with self.endpoint.calling(tokens, patience=patience, divisible=len(texts) > 1) as call:
                     answer = await self._inner.embed(texts)
                     call.quota, call.tokens = answer.quota, answer.tokens
-                    self._check_dimensions(answer.vectors.shape[1])
                 return answer
             except RateLimited as limited:
                 wait = limited.retry_after or 1.0
                 if clock() + wait > deadline:
                     raise
                 await asyncio.sleep(wait)
-
-    def _check_dimensions(self, found: int) -> None:
-        """A length unlike the one before is believed when it comes again: the model may have been exchanged."""
-        before, self._dimensions = self._dimensions, found
-        if before not in (None, found):
-            message = f"The provider sent vectors of {found} dimensions after some of {before}."
-            raise Unavailable("provider_bad_response", message)
 
 
 class GuardedGenerator:
@@ -266,5 +346,4 @@ def _tokens(request: GenerationRequest) -> int:
 
 
 def _estimate(texts: Iterable[str]) -> int:
-    """Four bytes of UTF-8 a token."""
-    return sum(len(text.encode()) // 4 + 1 for text in texts)
+    return sum(map(estimated_tokens, texts))

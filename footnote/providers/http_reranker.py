@@ -9,7 +9,8 @@ from typing import Any
 
 import httpx2
 
-from footnote.errors import Invalid, TimedOut, Unavailable
+from footnote.errors import BatchTooLarge, FootnoteError, Invalid, TimedOut, Unavailable
+from footnote.providers.oversize import told
 from footnote.providers.refusals import refusal
 from footnote.settings import MIB, Settings
 
@@ -46,10 +47,18 @@ class HttpReranker(ABC):
         """What an answer says of each text. May raise KeyError or TypeError: the answer can be anything."""
 
     async def rerank(self, query: str, texts: Sequence[str]) -> list[float]:
-        """A score for each text, finite; the higher, the better."""
+        """A score for each text, finite; the higher, the better. What is too much for one call is halved."""
         scores: list[float] = []
-        for start in range(0, len(texts), self.max_texts):
-            scores += await self._ask(query, texts[start : start + self.max_texts])
+        before = self.max_texts
+        while len(scores) < len(texts):
+            part = texts[len(scores) : len(scores) + self.max_texts]
+            try:
+                scores += await self._ask(query, part)
+            except BatchTooLarge:
+                if len(part) == 1:
+                    self.max_texts = before  # it was one text that was too large, not the number of them
+                    raise
+                self.max_texts = len(part) // 2
         return scores
 
     async def close(self) -> None:
@@ -60,9 +69,14 @@ class HttpReranker(ABC):
         with _errors():
             async with self._client.stream("POST", f"{self.address}/rerank", content=body) as answer:
                 if answer.status_code != 200:
-                    reason = f"The reranker answered {answer.status_code}."
-                    raise refusal(answer.status_code, reason, answer.headers)
+                    raise await self._refusal(answer)
                 return self._scores(await _read(answer), len(texts))
+
+    async def _refusal(self, answer: httpx2.Response) -> FootnoteError:
+        error = refusal(answer.status_code, f"The reranker answered {answer.status_code}.", answer.headers)
+        if answer.status_code in (400, 422) and told((await _read(answer)).decode(errors="replace"))[0] == "texts":
+            return BatchTooLarge(error.code, error.message)
+        return error
 
     def _scores(self, answer: bytes, count: int) -> list[float]:
         try:

@@ -11,9 +11,11 @@ from footnote.errors import FootnoteError, TimedOut, Unavailable
 from footnote.limits import Quota
 from footnote.providers import Cut, Embeddings, GenerationRequest, GeneratorEvent, Token, Usage, normalised
 from footnote.providers.messages import chat_messages
+from footnote.providers.oversize import oversized
+from footnote.providers.places import places
 from footnote.providers.refusals import refusal, without_secrets
 from footnote.settings import Settings
-from footnote.text import clean
+from footnote.text import clean, estimated_tokens
 
 if TYPE_CHECKING:
     import openai
@@ -78,25 +80,24 @@ class OpenAIEmbedder(_Model):
         self.model = settings.embedding_model or EMBEDDING_MODEL
 
     def count_tokens(self, text: str) -> int:
-        """An estimate: four bytes of UTF-8 a token."""
-        return len(text.encode()) // 4 + 1
+        return estimated_tokens(text)
 
     async def embed(self, texts: Sequence[str]) -> Embeddings:
         options: dict[str, Any] = {}
         if self._settings.embedding_dimensions:
             options["dimensions"] = self._settings.embedding_dimensions
         create = (await self._connection.client()).embeddings.with_raw_response.create
-        with _errors():
-            response = await create(model=self.model, input=list(texts), **options)
-            answer = response.parse()
         try:
-            rows = sorted(answer.data, key=lambda row: row.index)
-            in_order = [row.index for row in rows] == list(range(len(texts)))
-            vectors = [row.embedding for row in rows]
+            with _errors():
+                response = await create(model=self.model, input=list(texts), **options)
+                answer = response.parse()
+        except FootnoteError as error:
+            raise oversized(error) or error from error.__cause__
+        try:
+            given = [(getattr(row, "index", None), row.embedding) for row in answer.data]
         except (AttributeError, TypeError) as error:
             raise Unavailable("provider_bad_response") from error
-        if not in_order:
-            raise Unavailable("provider_bad_response", "The provider did not send one vector for each text.")
+        vectors = [given[place][1] for place in places([index for index, _ in given], len(texts))]
         counted = getattr(answer.usage, "total_tokens", None)  # not every server counts
         tokens = counted if isinstance(counted, int) else sum(map(self.count_tokens, texts))
         return Embeddings(normalised(vectors, len(texts)), tokens, Quota.read(response.headers))

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote import collections
+from footnote import collections, vectors
 from footnote.errors import Invalid
 from footnote.filters import Filter
 from footnote.models import Collection, chunk_id
@@ -124,15 +124,18 @@ async def search(rt: Runtime, query: Query) -> Found:
         raise Invalid("no_reranker", "No reranker is configured (FOOTNOTE_RERANKER).")
     async with rt.transaction() as session:
         chosen = await collections.chosen(session, query.tenant_id, query.collections)
-        filled = [each for each in chosen if each.space_id is not None]
+        filled = await vectors.with_chunks(session, chosen)
         if not filled or not query.text.strip():
             return Found([])
         if query.mode != "keyword":
             filled = spaces.searchable(rt, filled, named=query.collections is not None)
-        looked_into = await spaces.of(session, filled)
-    points, spent = (
-        await spaces.points(rt, query.tenant_id, query.text, looked_into) if query.mode != "keyword" else ([], [])
-    )
+        looked_into = await spaces.of(session, filled) if query.mode != "keyword" else []
+    named = query.collections is not None
+    points, spent = await spaces.points(rt, query.tenant_id, query.text, looked_into, filled, named=named)
+    if not points and query.mode == "vector":
+        return Found([])
+    # All that is to be searched is to be embedded again, and none of it has been.
+    query = query if points else replace(query, mode="keyword")
     asked = rt.settings.rerank_candidates if reranker else 0
     async with rt.transaction() as session:
         most = max(query.candidates, asked)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from redis.exceptions import RedisError
 
+from footnote import vectors
+from footnote.models import EmbeddingSpace
 from footnote.providers import Embedder
 from footnote.runtime import Runtime
 from footnote.telemetry import questions_embedded_total
@@ -26,25 +28,28 @@ class Vector:
     tokens: int | None
 
 
-async def vector(rt: Runtime, tenant_id: str, embedder: Embedder, question: str) -> Vector:
-    """The question as the embedder has it; of a tenant's own earlier questions only. Raises what the embedder does."""
+async def vector(rt: Runtime, tenant_id: str, space: EmbeddingSpace, question: str, collection: str) -> Vector:
+    """The question in the space of a collection; of a tenant's own earlier questions only.
+
+    Raises what `vectors.in_space` does.
+    """
     import numpy as np
 
-    name = _key(rt, tenant_id, embedder, question)
+    embedder = vectors.embedder_of(rt, space)
+    name = _key(tenant_id, embedder, space, question)
     kept = await _kept(rt, name)
     if kept:
         questions_embedded_total.labels("cache").inc()
         return Vector(np.frombuffer(kept, dtype=np.float32), None)
-    made = await embedder.embed([question])
+    made = await vectors.in_space(rt, embedder, space, [question], collection)
     questions_embedded_total.labels("model").inc()
     if kept is not None:
         await _keep(rt, name, made.vectors[0].tobytes())
     return Vector(made.vectors[0], made.tokens)
 
 
-def _key(rt: Runtime, tenant_id: str, embedder: Embedder, question: str) -> str:
-    length = str(rt.settings.embedding_dimensions or "")
-    told = "\n".join((embedder.provider, embedder.address or "", embedder.model, length, question))
+def _key(tenant_id: str, embedder: Embedder, space: EmbeddingSpace, question: str) -> str:
+    told = "\n".join((embedder.provider, embedder.address or "", embedder.model, str(space.dimensions), question))
     return f"footnote:question:{tenant_id}:{hashlib.sha256(told.encode()).hexdigest()}"
 
 

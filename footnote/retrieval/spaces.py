@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote import collections
+from footnote import collections, vectors
 from footnote.errors import Conflict
 from footnote.models import Collection, EmbeddingSpace
 from footnote.retrieval import question_vectors
@@ -48,21 +48,35 @@ async def of(session: AsyncSession, chosen: Sequence[Collection]) -> list[Embedd
 
 
 async def points(
-    rt: Runtime, tenant_id: str, question: str, spaces: Sequence[EmbeddingSpace]
+    rt: Runtime,
+    tenant_id: str,
+    question: str,
+    spaces: Sequence[EmbeddingSpace],
+    filled: Sequence[Collection],
+    *,
+    named: bool,
 ) -> tuple[list[Point], list[Spent]]:
-    """Each model is asked once, if at all; what that took. Raises Conflict if one makes other vectors than it did."""
-    models = list(dict.fromkeys((space.provider, space.model) for space in spaces))
-    embedders = [rt.embedder_of(*model) for model in models]
-    made = await asyncio.gather(*(question_vectors.vector(rt, tenant_id, each, question) for each in embedders))
+    """Each model is asked once, if at all; what that took.
+
+    Raises Conflict if one makes other vectors than it did: if it is the only one, or if its collection was `named`.
+    Otherwise its collections are searched by words alone.
+    """
+    names = {collection.space_id: collection.name for collection in filled}
+    asked = (question_vectors.vector(rt, tenant_id, space, question, names[space.id]) for space in spaces)
+    made = await asyncio.gather(*asked, return_exceptions=True)
+    changed = [each for each in made if isinstance(each, BaseException)]
+    if changed and (named or len(changed) == len(made) or not all(isinstance(each, Conflict) for each in changed)):
+        raise next((each for each in changed if not isinstance(each, Conflict)), changed[0])
+    found = [(space, each) for space, each in zip(spaces, made, strict=True) if not isinstance(each, BaseException)]
     spent = [
-        Spent("embedding", *model, each.tokens, paid=embedder.address is not None)
-        for model, each, embedder in zip(models, made, embedders, strict=True)
+        Spent(
+            "embedding",
+            space.provider,
+            space.model,
+            each.tokens,
+            paid=vectors.embedder_of(rt, space).address is not None,
+        )
+        for space, each in found
         if each.tokens is not None
     ]
-    vectors = {model: each.vector for model, each in zip(models, made, strict=True)}
-    found = [Point(space, vectors[space.provider, space.model]) for space in spaces]
-    for point in found:
-        length = len(point.vector)
-        if length != point.space.dimensions:
-            raise Conflict("embedding_model_changed", f"The model now makes vectors of {length} dimensions.")
-    return found, spent
+    return [Point(space, each.vector) for space, each in found], spent

@@ -19,9 +19,7 @@ def leg(scope: Scope, points: Sequence[Point], *, large: bool) -> str:
 
 
 def similarity(points: Sequence[Point]) -> str:
-    """The cosine of the chunk `c` to the question in SQL."""
-    if len(points) == 1:
-        return f"1 - ({_distance(points[0].space)})"
+    """The cosine of the chunk `c` to the question in SQL; NULL in a space in which the question has no vector."""
     cases = " ".join(f"WHEN {point.space.id} THEN 1 - ({_distance(point.space)})" for point in points)
     return f"CASE c.space_id {cases} END"
 

@@ -110,12 +110,28 @@ class Provider:
             assert caller != os.getpid()
             self.killed.append(caller)
             processes.send(signal.SIGKILL, [caller])
-        data = [{"object": "embedding", "index": n, "embedding": _vector(each)} for n, each in enumerate(texts)]
-        usage = {"prompt_tokens": len(texts), "total_tokens": len(texts)}
-        return {"object": "list", "model": body["model"], "data": data, "usage": usage}
+        return _embeddings(body["model"], texts, DIMENSIONS)
 
 
-def _vector(text: str) -> str:
+class Lengths:
+    """Speaks OpenAI's embeddings API: its next answers have vectors of the `odd` lengths, all others of `length`."""
+
+    def __init__(self) -> None:
+        self.length = DIMENSIONS
+        self.odd: list[int] = []
+
+    def answer(self, _headers: Headers, body: Any, _ports: Ports) -> Any:
+        texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
+        return _embeddings(body["model"], texts, self.odd.pop(0) if self.odd else self.length)
+
+
+def _embeddings(model: str, texts: list[str], dimensions: int) -> Any:
+    data = [{"object": "embedding", "index": n, "embedding": _vector(each, dimensions)} for n, each in enumerate(texts)]
+    usage = {"prompt_tokens": len(texts), "total_tokens": len(texts)}
+    return {"object": "list", "model": model, "data": data, "usage": usage}
+
+
+def _vector(text: str, dimensions: int) -> str:
     """A direction of the text's own, as base64 of 32-bit floats."""
     seed = int.from_bytes(hashlib.sha256(text.encode()).digest()[:8])
-    return base64.b64encode(np.random.default_rng(seed).standard_normal(DIMENSIONS).astype("<f4").tobytes()).decode()
+    return base64.b64encode(np.random.default_rng(seed).standard_normal(dimensions).astype("<f4").tobytes()).decode()

@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
-from scripts.faults import checks, corpus, crowd, edges, processes, slow_clients
+from scripts.faults import checks, corpus, crowd, edges, lengths, processes, slow_clients
 from scripts.faults.bench import Bench, Options, bench
 from scripts.faults.inflict import STORM, Faults
 from scripts.faults.report import Report
@@ -323,6 +323,7 @@ SCENARIOS = {
     "rolling": rolling,
     "deletes": deletes,
     "poison": poison,
+    "lengths": lengths.lengths,
     "webhooks": webhooks,
     "crowd": crowd.crowd,
     "slow-clients": slow_clients.slow_clients,

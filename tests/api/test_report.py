@@ -1,11 +1,16 @@
 """The report of a document: what was read of it, and what was not."""
 
+from collections.abc import Sequence
+from dataclasses import replace
+
 import pytest
 
+from footnote.providers import Embeddings
 from footnote.runtime import Runtime
 from tests import driving
 from tests.conftest import Person
 from tests.driving import SAMPLES, paragraphs
+from tests.fakes import FakeEmbedder
 from tests.test_sources import archive
 
 pytestmark = pytest.mark.anyio
@@ -46,3 +51,21 @@ async def test_files_that_were_skipped_are_named(rt: Runtime, alice: Person) -> 
     assert (report["documents"], report["skipped"]) == (1, 1)
     assert report["skipped_files"] == [{"name": "b.png", "code": "unsupported_type"}]
     assert "b.png" in report["warnings"][0]["message"]
+
+
+class ShortReader(FakeEmbedder):
+    """Reads some words of a text, as far as the report is concerned: longer ones come back as made of pieces."""
+
+    async def embed(self, texts: Sequence[str]) -> Embeddings:
+        answer = await super().embed(texts)
+        return replace(answer, split=frozenset(place for place, text in enumerate(texts) if "Paragraph 1 of" in text))
+
+
+async def test_chunks_that_were_embedded_in_pieces_are_counted(rt: Runtime, alice: Person) -> None:
+    rt = replace(rt, embedder=ShortReader())
+    for collection in ("default", "again"):  # in which the vectors are known
+        document_id = await driving.ready(rt, alice.tenant_id, paragraphs(5), collection=collection)
+        report = (await alice.client.get(f"/v1/documents/{document_id}/report")).json()
+        assert (report["split_chunks"], report["chunks"]) == (1, 5)
+        assert report["warnings"][0]["code"] == "split_chunks"
+        assert report["warnings"][0]["message"].startswith("1 of 5 chunks are longer than the embedding model reads")

@@ -201,6 +201,104 @@ async def test_a_single_text_that_is_too_large_is_refused_for_good_and_spoils_no
     assert server.sizes == [8]
 
 
+@pytest.mark.parametrize(
+    ("status", "words", "sizes"),
+    [
+        (422, "batch size {} > maximum allowed batch size 5", [16, 4, 4, 4, 4]),
+        (400, "Value error, batch size is invalid, it should not be larger than 5.: input.contents", [16, 4, 4, 4, 4]),
+        (413, "input batch size {} > maximum allowed batch size 5", [16, 4, 4, 4, 4]),
+        (
+            400,
+            "array too long. Expected an array with maximum length 5, but got an array with length {}",
+            [16, 4, 4, 4, 4],
+        ),
+        (422, "List should have at most 5 items after validation, not {}", [16, 4, 4, 4, 4]),
+        (400, "* BatchEmbedContentsRequest.requests: at most 5 requests can be in one batch", [16, 4, 4, 4, 4]),
+        (400, "Too many inputs in request, split into more batches.", [16, 8, 4, 4, 4, 4]),
+        (400, "input数组最大不得超过5条", [16, 4, 4, 4, 4]),
+    ],
+)
+async def test_too_many_texts_told_in_words_are_halved_and_the_limit_is_shared(
+    server: Server, process: Open, status: int, words: str, sizes: list[int]
+) -> None:
+    server.answer = lambda texts: failure(status, words.format(len(texts))) if len(texts) > 5 else None
+    answer = await process().embed(TEXTS)
+    assert np.allclose(answer.vectors, [expected(text) for text in TEXTS], atol=1e-5)
+    assert (server.sizes, answer.split) == (sizes, frozenset())
+    server.calls.clear()
+    other = process()
+    await other.embed(TEXTS)
+    assert server.sizes == [4, 4, 4, 4], "another process does not pay again"
+    assert other.max_texts == max(sizes[-1], 5 if sizes[1] == 4 else 4)
+
+
+LONG = "The keeper trims the lamp at dusk and again at midnight. " * 40
+
+
+def too_long(status: int, words: str, most: int = 60) -> Callable[[list[str]], Reply | None]:
+    """Refuses texts of more words than the model reads."""
+
+    def answer(texts: list[str]) -> Reply | None:
+        longest = max(len(text.split()) for text in texts)
+        return failure(status, words.format(longest)) if longest > most else None
+
+    return answer
+
+
+@pytest.mark.parametrize(
+    ("status", "words", "most_calls"),
+    [
+        (400, "This model's maximum context length is 60 tokens. However, you requested {} tokens in the input.", 9),
+        (413, "`inputs` must have less than 60 tokens. Given: {}", 9),
+        (400, "Input id 3 has {} tokens, exceeding max 60 tokens.", 9),
+        (500, "the input length exceeds the context length", 16),
+        (
+            500,
+            "input ({} tokens) is too large to process. increase the physical batch size (current batch size: 60)",
+            9,
+        ),
+        (413, "Payload too large", 20),
+    ],
+)
+async def test_a_text_longer_than_the_model_reads_is_embedded_in_pieces_and_the_others_whole(
+    server: Server, process: Open, status: int, words: str, most_calls: int
+) -> None:
+    server.answer = too_long(status, words)
+    texts = [*TEXTS[:3], LONG, *TEXTS[3:]]
+    embedder = process()
+    answer = await embedder.embed(texts)
+    assert answer.split == {3}
+    assert answer.vectors.shape == (17, 16)
+    for place, text in enumerate(texts):
+        if place != 3:
+            assert np.allclose(answer.vectors[place], expected(text), atol=1e-5)
+    accepted = [text for texts in server.calls if not server.answer(texts) for text in texts]
+    pieces = [text for text in accepted if text not in TEXTS]
+    assert "".join(pieces) == LONG, "nothing is lost"
+    mean = sum(embedder.count_tokens(piece) * expected(piece) for piece in pieces)
+    assert np.allclose(answer.vectors[3], mean / np.linalg.norm(mean), atol=1e-5)
+    assert len(server.calls) <= most_calls
+    server.calls.clear()
+    assert (await process().embed(texts)).split == {3}
+    assert [texts for texts in server.calls if server.answer(texts)] == [], "another process does not pay again"
+    assert embedder.max_texts > 16, "it is not their number"
+    assert await embedder.endpoint.circuit() == "closed"
+
+
+async def test_a_question_longer_than_the_model_reads_is_embedded_in_pieces(server: Server, process: Open) -> None:
+    server.answer = too_long(500, "the input length exceeds the context length")
+    answer = await process(interactive=True).embed([LONG])
+    assert answer.vectors.shape == (1, 16)
+    assert answer.split == {0}
+
+
+async def test_a_provider_that_finds_every_text_too_long_is_given_up_soon(server: Server, process: Open) -> None:
+    server.answer = lambda _texts: failure(400, "the input length exceeds the context length")
+    with pytest.raises(BatchTooLarge):
+        await process().embed([LONG] * 16)
+    assert len(server.calls) <= 50
+
+
 async def test_a_call_takes_no_more_than_half_a_minutes_tokens(server: Server, process: Open) -> None:
     embedder = process(embedding_tpm=120)
     await embedder.embed(["x" * 40] * 8)  # 11 tokens each, by our estimate
@@ -288,14 +386,11 @@ async def test_without_redis_a_pause_is_kept_by_whoever_was_told(server: Server,
 # -- answers that cannot be used -----------------------------------------------------------------------------
 
 
-async def test_vectors_of_another_length_are_believed_only_the_second_time(server: Server, process: Open) -> None:
-    embedder = process()
-    await embedder.embed(["a"])
-    other = {"index": 0, "embedding": [1.0, 0.0]}
-    server.answer = lambda _texts: Reply(json.dumps({"data": [other]}).encode())
-    with pytest.raises(Unavailable, match="2 dimensions after some of 16"):
-        await embedder.embed(["b"])
-    assert (await embedder.embed(["b"])).vectors.shape == (1, 2)
+async def test_the_halves_of_a_batch_have_vectors_of_one_length(server: Server, process: Open) -> None:
+    short = {"index": 0, "embedding": [1.0, 0.0]}
+    server.answer = lambda texts: answering([short]) if texts == ["b"] else failure(413) if len(texts) > 1 else None
+    with pytest.raises(Unavailable, match="vectors of 16 and of 2 dimensions"):
+        await process().embed(["a", "b"])
 
 
 def rows(texts: list[str]) -> list[dict[str, Any]]:

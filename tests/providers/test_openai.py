@@ -114,9 +114,6 @@ async def test_a_server_that_counts_no_tokens(server: FakeServer, embedder: Open
         vectors([1.0, 0.0], ["a", "b"], usage=USAGE),
         vectors("AAAA", "!!!!", usage=USAGE),
         vectors("AACAPwAAAAA=", "AACAPwAA", usage=USAGE),
-        {**vectors([1.0, 0.0], [0.0, 1.0]), "data": [{"embedding": [1.0, 0.0]}, {"embedding": [0.0, 1.0]}]},
-        {**vectors(), "data": [{"index": 0, "embedding": [1.0]}, {"index": 0, "embedding": [1.0]}]},
-        {**vectors(), "data": [{"index": None, "embedding": [1.0]}, {"index": 1, "embedding": [1.0]}]},
         {**vectors(), "data": None},
         {**vectors(), "data": "text"},
         {**vectors(), "data": [1, 2]},
@@ -131,6 +128,54 @@ async def test_vectors_that_cannot_be_used(server: FakeServer, embedder: OpenAIE
     server.json(body)
     with pytest.raises(Unavailable) as raised:
         await embedder.embed(["a", "b"])
+    assert raised.value.code == "provider_bad_response"
+
+
+@pytest.mark.parametrize(
+    ("indexes", "order"),
+    [
+        ([0, 1, 2], [0, 1, 2]),
+        ([2, 0, 1], [1, 2, 0]),
+        ([None, None, None], [0, 1, 2]),
+        (["absent", "absent", "absent"], [0, 1, 2]),
+        ([0, 0, 0], [0, 1, 2]),
+        (["absent", 1, 2], [0, 1, 2]),  # zeros are left out
+        ([2, "absent", 1], [1, 2, 0]),
+        (["absent", 1, "absent"], [0, 1, 2]),
+        ([0, 1, None], [0, 1, 2]),
+    ],
+)
+async def test_rows_without_an_index_are_in_the_order_of_the_texts(
+    server: FakeServer, embedder: OpenAIEmbedder, indexes: list[Any], order: list[int]
+) -> None:
+    rows = [{"embedding": [1.0, float(place)]} for place in range(3)]
+    data = [row | ({} if index == "absent" else {"index": index}) for row, index in zip(rows, indexes, strict=True)]
+    server.json({"object": "list", "model": "m", "data": data})
+    answer = await embedder.embed(["a", "b", "c"])
+    assert [round(float(vector[1] / vector[0])) for vector in answer.vectors] == order
+
+
+@pytest.mark.parametrize(
+    ("indexes", "said"),
+    [
+        ([0, 1, 1], "2 vectors with the index 1"),
+        ([0, 1, 3], "the index 3 for 3 texts"),
+        ([-1, 0, 1], "the index -1 for 3 texts"),
+        ([1, 2, 3], "the index 3 for 3 texts"),
+        ([0, 1], "2 vectors for 3 texts"),
+        ([0, 1, 2, 3], "4 vectors for 3 texts"),
+        ([None, 0, 1], "out of their order"),
+        ([None, None, 1], "out of their order"),
+        ([0, "1", 2], "index '1', which is no whole number"),
+    ],
+)
+async def test_indexes_that_contradict_each_other_are_refused_with_the_cause(
+    server: FakeServer, embedder: OpenAIEmbedder, indexes: list[Any], said: str
+) -> None:
+    data = [{"index": index, "embedding": [1.0, 2.0]} for index in indexes]
+    server.json({"object": "list", "model": "m", "data": data})
+    with pytest.raises(Unavailable, match=said) as raised:
+        await embedder.embed(["a", "b", "c"])
     assert raised.value.code == "provider_bad_response"
 
 

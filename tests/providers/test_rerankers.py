@@ -309,3 +309,29 @@ def test_settings_that_do_not_do() -> None:
     for url in ("api.cohere.com", "ftp://x", "http://", "http:// x"):
         with pytest.raises(ValueError, match="rerank_url"):
             Settings(_env_file=None, rerank_url=url)
+
+
+@pytest.mark.parametrize(("status", "words"), [(413, "No."), (422, "batch size {} > maximum allowed batch size 5")])
+async def test_too_many_texts_for_one_call_are_halved(
+    server: FakeServer, opened: Open, status: int, words: str
+) -> None:
+    answering(server, "tei")
+    answer = server.respond
+    assert answer is not None
+
+    async def respond(body: dict[str, Any], writer: asyncio.StreamWriter) -> None:
+        count = len(texts_of(body))
+        if count <= 5:
+            await answer(body, writer)
+            return
+        said = json.dumps({"error": words.format(count)})
+        writer.write(f"HTTP/1.1 {status} X\r\nContent-Length: {len(said)}\r\nConnection: close\r\n\r\n{said}".encode())
+        await writer.drain()
+
+    server.respond = respond
+    reranker = opened("tei")
+    texts = [str(number) for number in range(12)]
+    assert await reranker.rerank("q", texts) == [float(text) for text in texts]
+    assert [len(texts_of(body)) for body in server.asked] == [12, 6, 3, 3, 3, 3]
+    await reranker.rerank("q", texts)
+    assert [len(texts_of(body)) for body in server.asked[6:]] == [3, 3, 3, 3], "it is remembered"

@@ -1,0 +1,76 @@
+"""What was too much for an embedding call, by the provider's own words: the number of texts, or a text's length.
+
+Servers that speak one API tell it in many ways: by 400, 413, 422 or 500, with a code or without, in English or Chinese.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Literal
+
+from footnote.errors import BatchTooLarge, FootnoteError
+
+STATUSES = (400, 413, 422, 500)  # of answers that may say that there was too much
+
+_TEXTS = r"(?:inputs|texts|items|documents|strings|sentences|elements|entries|requests|array|list|数组)"
+_LIMITED = r"(?:at most|max|exceed|limit|(?:larger|greater|more) than|too (?:long|many)|超过)"
+# In this order: the words of the later ones stand in messages that mean the earlier.
+_SUBJECTS: tuple[tuple[Literal["texts", "length"], str], ...] = (
+    ("texts", r"tokens? (?:in|per) (?:\w+ )?(?:batch|request|call)|batch has \d+ tokens"),  # all texts together
+    (
+        "length",
+        r"context[ _](?:length|size|window)|(?:input|sequence|prompt|text) length|token (?:count|size|limit|length)"
+        r"|tokens\b.{0,60}(?:max|limit|exceed|allowed)"
+        r"|(?:max|limit|exceed|less than|fewer than|at most|up to|too many).{0,40}tokens"
+        r"|too (?:long|large) (?:to process|for the model)|size of tensor",
+    ),
+    (
+        "texts",
+        rf"batch[ _-]?size|max\w* batch|one batch|(?:more|smaller) batches|(?:number|count) of {_TEXTS}|item count"
+        rf"|too many {_TEXTS}|\b{_TEXTS}\b.{{0,60}}{_LIMITED}|{_LIMITED}\D{{0,40}}\d+ {_TEXTS}"
+        r"|array_above_max_length|\d+ ?条",
+    ),
+    (
+        "length",
+        r"too (?:long|large)|maxlength|(?:longer|larger) than|max\w* length|超长|过长"
+        r"|(?:input|text|prompt)\b.{0,40}exceed",
+    ),
+)
+_LIMIT = re.compile(
+    r"(?:max\w*|at most|less than|fewer than|up to|limit\w*|exceed\w*|supports?|(?:larger|greater|more|longer) than"
+    r"|current batch size|超过|最大)\D{0,60}?(\d{1,7})"
+)
+
+
+def oversized(error: FootnoteError) -> BatchTooLarge | None:
+    """The error that says so, if a provider's answer (the cause of `error`) means that there was too much."""
+    status = getattr(error.__cause__, "status_code", None)
+    if status not in STATUSES:
+        return None
+    subject, limit = told(str(getattr(error.__cause__, "message", "")))
+    if subject is None and status != 413:
+        return None
+    found = BatchTooLarge("provider_rejected", error.message)
+    found.about, found.limit = subject, limit
+    return found
+
+
+def told(words: str) -> tuple[Literal["texts", "length"] | None, int | None]:
+    """What there was too much of, and how much is allowed; None where the words do not say."""
+    said = words.lower()
+    subject = next((subject for subject, pattern in _SUBJECTS if re.search(pattern, said)), None)
+    limit = _LIMIT.search(said) if subject else None
+    return subject, int(limit[1]) if limit else None
+
+
+def pieces(text: str, most: int, count_tokens: Callable[[str], int]) -> list[str]:
+    """The text in pieces of at most `most` tokens, as far as it can be divided."""
+    halves = [text] if count_tokens(text) <= most else in_two(text)
+    return halves if len(halves) == 1 else [each for half in halves for each in pieces(half, most, count_tokens)]
+
+
+def in_two(text: str) -> list[str]:
+    """The text cut at white space near its middle, or else in the middle; whole if one half would be blank."""
+    middle = len(text) // 2
+    place = max(text.rfind(mark, middle // 2, middle) for mark in ("\n", " ", "\u3002")) + 1 or middle
+    halves = [half for half in (text[:place], text[place:]) if half.strip()]
+    return halves if len(halves) == 2 else [text]
