@@ -45,6 +45,7 @@ async def remove(rt: Runtime, tenant_id: str, document_id: str, collection_id: s
         counts = Counter({"documents": len(innermost_first)})
         for each in innermost_first:
             counts.update(await _delete(session, tenant_id, each))
+        counts.update(await _delete_rows(session, tenant_id, innermost_first))
         gone_with = dict.fromkeys(innermost_first, document_id) | {document_id: collection_id}
         deeds = {each: {"deleted_with": other} if other else {} for each, other in gone_with.items()}
         await audit_log.note_each(session, tenant_id, "document.deleted", deeds)
@@ -74,23 +75,31 @@ async def _family(
 
 
 async def _delete(session: AsyncSession, tenant_id: str, document_id: str) -> dict[str, int]:
-    """Rows, vectors and the claims on objects of one document; how many there were."""
+    """What was made of one document beside its texts, and the claims on objects; how many there were."""
     job_ids = await jobs.ids_of(session, document_id)
     await jobs.end_unfinished(session, Job.document_id == document_id, None)
     await webhooks.document_deleted(session, tenant_id, job_ids)
     await idempotency.forget_document(session, tenant_id, document_id)
     versions = (await session.scalars(select(Version).where(Version.document_id == document_id))).all()
-    counts = {
+    return {
         "versions": len(versions),
         "jobs": len(job_ids),
         "bytes": sum({version.object_key: version.bytes for version in versions if version.object_key}.values()),
         "answers": await kept.forget_document(session, tenant_id, document_id),
         "objects": len(await objects.give_up_versions(session, document_id, but=None)),
-        "embeddings": await cache.forget(session, tenant_id, document_id),
-        "chunks": await _count(session, delete(Chunk).where(Chunk.document_id == document_id)),
-        "pages": await _count(session, delete(Page).where(Page.version_id.in_([each.id for each in versions]))),
     }
-    await session.execute(delete(Document).where(Document.id == document_id))
+
+
+async def _delete_rows(session: AsyncSession, tenant_id: str, document_ids: Sequence[str]) -> dict[str, int]:
+    """The documents with their texts and vectors. All of them at once: embeddings are locked once in a transaction."""
+    versions = select(Version.id).where(Version.document_id.in_(document_ids))
+    embeddings, _ = await cache.forget(session, tenant_id, document_ids)
+    counts = {
+        "embeddings": embeddings,
+        "chunks": await _count(session, delete(Chunk).where(Chunk.document_id.in_(document_ids))),
+        "pages": await _count(session, delete(Page).where(Page.version_id.in_(versions))),
+    }
+    await session.execute(delete(Document).where(Document.id.in_(document_ids)))
     return counts
 
 

@@ -90,7 +90,9 @@ async def accept(
         await _supersede(session, existing, upload, metadata)
     await session.flush()
     await _start(session, rt, existing, upload, key_id, callback_url, request_id)
-    return await _accepted(session, existing, False, refiltered=refiltered)
+    accepted = await _accepted(session, existing, False, refiltered=refiltered)
+    await usage.record(session, rt.settings, tenant_id, key_id, Spent("document"))
+    return accepted
 
 
 async def _lock(session: AsyncSession, collection_id: str, what: str) -> None:
@@ -210,7 +212,6 @@ async def _start(
     await session.refresh(document)
     if document.parent_id is None:  # an archive was let in with all that is in it
         await quotas.check_room(session, rt.settings, document.tenant_id)
-    await usage.record(session, rt.settings, document.tenant_id, key_id, Spent("document"))
 
 
 async def make_anew(session: AsyncSession, document: Document, version: Version) -> None:
