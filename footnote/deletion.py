@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 
 from sqlalchemy import CursorResult, Executable, delete, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -17,6 +18,7 @@ from footnote.tenants import scoped
 COUNTED = ("documents", "versions", "pages", "chunks", "embeddings", "jobs", "answers", "objects", "bytes")
 ABANDONED_SECONDS = 60.0  # since a collection was hidden: a large one is still being deleted then, and both go on
 A_PART = 50  # documents
+AT_ONCE = 3  # deletions of a tenant in one process: they may wait for each other, and hold a connection meanwhile
 
 
 async def remove(rt: Runtime, tenant_id: str, document_id: str, collection_id: str | None = None) -> Deletion:
@@ -27,6 +29,11 @@ async def remove(rt: Runtime, tenant_id: str, document_id: str, collection_id: s
     The receipt names the collection that it goes with, if it does.
     """
     rt = rt.of(tenant_id)
+    async with rt.alone("deletion", places=AT_ONCE):
+        return await rt.again_while_busy(partial(_remove, rt, tenant_id, document_id, collection_id))
+
+
+async def _remove(rt: Runtime, tenant_id: str, document_id: str, collection_id: str | None) -> Deletion:
     async with rt.transaction() as session:
         family = await _family(session, tenant_id, document_id)
     for generation in family:
@@ -128,7 +135,7 @@ async def remove_collection(rt: Runtime, tenant_id: str, name_or_id: str) -> Col
         going = scoped(Collection, tenant_id).where(Collection.id == name_or_id, Collection.deleted_at.is_not(None))
         collection = await session.scalar(going) or await collections.hide(session, tenant_id, name_or_id)
     while receipt is None:
-        receipt = await _remove_next(rt, collection)
+        receipt = await rt.again_while_busy(partial(_remove_next, rt, collection))
     return receipt
 
 
