@@ -127,7 +127,7 @@ class Stack:
         while left := processes.of(self.data_dir):
             processes.send(signal.SIGKILL, [each.pid for each in left])
 
-    async def ready(self, path: str = "/readyz", seconds: float = 120) -> float:
+    async def ready(self, path: str = "/readyz?strict=true", seconds: float = 120) -> float:
         """Waits until the API says so; how many seconds that took."""
         started = time.monotonic()
 
