@@ -73,6 +73,11 @@ class Server:
         processes.send(signal.SIGKILL, [self.process.pid])
         self.process.wait()
 
+    async def stop(self) -> None:
+        """As an operator does: whoever is connected is sent away."""
+        processes.send(signal.SIGINT, [self.process.pid])
+        await asyncio.to_thread(self.process.wait)
+
     async def freeze(self) -> None:
         processes.send(signal.SIGSTOP, [each.pid for each in processes.of(self.directory)])
 
