@@ -35,7 +35,8 @@ async def database_answers(settings: Settings) -> None:
                 raise Unavailable("database_unavailable", f"DATABASE_URL: nothing answers at {where}.") from away
             await asyncio.sleep(0.5)
         else:
-            return connection.terminate()
+            connection.terminate()
+            return
 
 
 def migrate() -> None:

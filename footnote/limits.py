@@ -101,8 +101,7 @@ class Shared:
 
     def __init__(self, redis: Redis | None) -> None:
         self._redis = redis
-        self._away = False
-        self._look_at = 0.0  # when it is looked for again
+        self._away, self._look_at = False, 0.0  # when it is looked for again
         self._looking: asyncio.Task[None] | None = None
 
     async def ask(self, what: Callable[[Redis], Awaitable[Answer]], seconds: float | None = None) -> Answer | None:
@@ -139,18 +138,11 @@ class Shared:
     async def run(self, script: str, key: str, **asked: Any) -> dict[str, Any] | None:
         """What the script answers; None while Redis is away."""
         given = json.dumps({name: value for name, value in asked.items() if value is not None})
-
-        async def call(redis: Redis) -> bytes:
-            answer: bytes = await redis.register_script(script)(keys=[key], args=[given])
-            return answer
-
-        answer = await self.ask(call)
-        if answer is None:
-            if self._redis is not None:
-                limits_skipped_total.inc()
-            return None
-        found: dict[str, Any] = json.loads(answer)
-        return found
+        answer = await self.ask(lambda redis: redis.register_script(script)(keys=[key], args=[given]))
+        if answer is not None:
+            return dict(json.loads(answer))
+        limits_skipped_total.inc(self._redis is not None)
+        return None
 
 
 @dataclass
