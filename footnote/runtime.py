@@ -115,7 +115,7 @@ class Runtime:
                 raise Busy from error
             if database_away(error):
                 log.warning("database away", error=f"{type(error).__name__}: {error}"[:300])
-                if isinstance(error, DatabaseAway | TimeoutError) or (self.pulse and self.pulse.silent):
+                if isinstance(error, TimeoutError) or (self.pulse and self.pulse.silent):
                     deadline.spend()
                 raise DatabaseAway from error
             if _tenant_deleted(error):
@@ -287,6 +287,7 @@ def _promptly(line: Line) -> "Callable[..., Awaitable[asyncpg.Connection[Any]]]"
         except DatabaseAway as away:
             if isinstance(away.__cause__, OSError | TimeoutError):
                 line.turn_away()
+                deadline.spend()
             raise
 
     return connecting

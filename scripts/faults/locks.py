@@ -8,7 +8,7 @@ import httpx2
 
 from scripts.faults import checks, corpus
 from scripts.faults.bench import Bench, Options, bench
-from scripts.faults.load import Request
+from scripts.faults.load import Load, Request
 from scripts.faults.report import Report
 
 MANY = 200
@@ -30,17 +30,20 @@ def _sharing(sources: list[corpus.Source]) -> list[corpus.Source]:
 
 async def _crowd(on: Bench, documents: list[str]) -> list[Request]:
     """All of them at once, on connections of their own."""
-    limits = httpx2.Limits(max_connections=3 * MANY)
-    on.load.client = httpx2.AsyncClient(
-        base_url=on.stack.url, headers=on.load.client.headers, timeout=2 * SLOWEST_SECONDS, limits=limits
+    many = Load(on.stack, "")
+    many.client = httpx2.AsyncClient(
+        base_url=on.stack.url,
+        headers=on.load.client.headers,
+        timeout=2 * SLOWEST_SECONDS,
+        limits=httpx2.Limits(max_connections=3 * MANY),
     )
-    async with on.load.client, asyncio.TaskGroup() as group:
+    async with many.client, asyncio.TaskGroup() as group:
         sent = [
             group.create_task(work)
             for each in documents
             for work in (
-                on.load.send("delete", "DELETE", f"/v1/documents/{each}"),
-                on.load.send("same", "POST", "/v1/documents", **SAME),
+                many.send("delete", "DELETE", f"/v1/documents/{each}"),
+                many.send("same", "POST", "/v1/documents", **SAME),
             )
         ]
     return [task.result()[0] for task in sent]
