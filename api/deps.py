@@ -1,19 +1,24 @@
 """What routes depend on, as types: the Runtime, and the caller: what for it may ask, how often and for how much."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from functools import partial, wraps
+from math import inf
+from typing import Annotated, Any, ParamSpec, TypeVar, cast
 
 from fastapi import Depends, Header, Query, Request, Security
 from fastapi.security import HTTPBearer
 from pydantic import AfterValidator, AwareDatetime
 
 from api.errors import request_id_of
-from footnote import keys, people, quotas, rates, text, tokens
+from api.middleware import REQUEST_SECONDS
+from footnote import deadline, keys, people, quotas, rates, text, tokens
 from footnote.door_settings import RouteClass
 from footnote.errors import Forbidden
 from footnote.keys import Principal
 from footnote.runtime import Runtime
+
+DELETION_SECONDS = 600.0  # of a document with hundred thousands of chunks
 
 bearer = HTTPBearer(
     auto_error=False,
@@ -79,6 +84,20 @@ async def _acting(rt: OperatorDep, request: Request, principal: Annotated[Princi
 RuntimeDep = Annotated[Runtime, Depends(_acting)]  # acts for the caller's tenant, at the caller's request
 
 
+Given = ParamSpec("Given")
+Answer = TypeVar("Answer")
+
+
+def again_while_busy(route: Callable[Given, Awaitable[Answer]]) -> Callable[Given, Coroutine[Any, Any, Answer]]:
+    """For a route whose `rt` it writes with in one transaction: done again where others' locks had that rolled back."""
+
+    @wraps(route)
+    async def again(*args: Given.args, **given: Given.kwargs) -> Answer:
+        return await cast(Runtime, given["rt"]).again_while_busy(partial(route, *args, **given))
+
+    return again
+
+
 class _Door:
     """Lets a caller in who has the scope, and has not asked too often; if it `costs`, one with money left."""
 
@@ -92,6 +111,7 @@ class _Door:
     ) -> Principal:
         if self.scope is not None and not principal.may(self.scope):
             raise Forbidden("missing_scope", f"The API key lacks the scope {self.scope!r}.")
+        self._allow_time(request, rt)
         await self._keep_pace(request, rt, principal)
         if self.costs:
             adding = self.route_class == "upload"
@@ -99,6 +119,15 @@ class _Door:
                 await keys.check_budget(session, principal)
                 await quotas.check_left(session, rt.settings, principal.tenant_id, adding=adding)
         return principal
+
+    def _allow_time(self, request: Request, rt: Runtime) -> None:
+        """Most answers are due in a minute (`api.middleware`); these take longer where nothing is wrong."""
+        if self.route_class == "upload":
+            deadline.allow(inf)  # the body has limits of its own
+        elif self.route_class == "query":
+            deadline.allow(REQUEST_SECONDS + rt.settings.answer_seconds)
+        elif request.method == "DELETE":
+            deadline.allow(DELETION_SECONDS)
 
     async def _keep_pace(self, request: Request, rt: Runtime, principal: Principal) -> None:
         limit = principal.rates.get(self.route_class, rt.settings.rates[self.route_class])

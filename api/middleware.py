@@ -12,10 +12,13 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import of_unexpected, problem
+from footnote import deadline
 from footnote.ids import new_id
 from footnote.line import began
 from footnote.telemetry import requests_seconds
 
+# Until an answer begins, unless its route has another limit (`api.deps`): more than a crowd waits in the line.
+REQUEST_SECONDS = 60.0
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
 
 # No answer is a page, but for /docs, which says itself what it needs. Should a browser show one all the same, it runs
@@ -58,10 +61,13 @@ class RequestContext:
         structlog.contextvars.bind_contextvars(request_id=request_id)
         started, status = time.monotonic(), 500
         began.set(started)
+        until = deadline.Deadline(REQUEST_SECONDS)
+        deadline.current.set(until)
 
         async def send_with_id(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
+                until.end()
                 status = message["status"]
                 given = {name.lower() for name, _ in message["headers"]}
                 added = [(name.encode(), value.encode()) for name, value in headers.items()]

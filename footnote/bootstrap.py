@@ -1,21 +1,42 @@
 """Making a database ready: migrations, and on a new one the first tenant with its key."""
 
+import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import audit_log, keys, tenants
+from footnote.errors import DatabaseAway, Unavailable
 from footnote.models import Tenant
-from footnote.runtime import open_runtime
+from footnote.runtime import connect, open_runtime
 from footnote.settings import Settings
 
 FIRST_TENANT = "default"
 LOCK = 0x626F6F74  # "boot"
+DATABASE_SECONDS = 30.0
+
+
+async def database_answers(settings: Settings) -> None:
+    """Waits for a server that is just being started. Raises Unavailable."""
+    clock = asyncio.get_running_loop().time
+    end = clock() + DATABASE_SECONDS
+    while True:
+        try:
+            connection = await connect(settings)
+        except DatabaseAway as away:
+            if clock() > end:
+                where = urlsplit(settings.database_url or "").hostname or "its socket"
+                raise Unavailable("database_unavailable", f"DATABASE_URL: nothing answers at {where}.") from away
+            await asyncio.sleep(0.5)
+        else:
+            connection.terminate()
+            return
 
 
 def migrate() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence, Set
 from typing import TYPE_CHECKING
 
 from pgvector import HalfVector
-from sqlalchemy import CursorResult, func, select, text
+from sqlalchemy import CursorResult, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -96,30 +96,56 @@ async def keep(
         await session.execute(insert(Embedding).on_conflict_do_nothing(), rows)
 
 
+# Each row once and in one order, so that transactions that share texts wait for each other and never in a circle. What
+# stays is only kept from being removed, by as many at once as like.
+_HOLD = text(
+    """
+    WITH wanted AS (
+        SELECT space_id, text_sha256, bool_or(stays) AS stays
+        FROM (SELECT space_id, text_sha256, version_id = :kept_version_id AS stays
+              FROM chunk WHERE document_id = ANY(:document_ids)
+              UNION ALL
+              SELECT space_id, text_sha256, false
+              FROM embedding WHERE tenant_id = :tenant_id AND document_id = ANY(:document_ids)) AS used
+        GROUP BY space_id, text_sha256 ORDER BY space_id, text_sha256
+    ), held AS MATERIALIZED (
+        SELECT stays, CASE
+            WHEN stays THEN (SELECT 1 FROM embedding WHERE tenant_id = :tenant_id AND space_id = wanted.space_id
+                             AND text_sha256 = wanted.text_sha256 FOR KEY SHARE)
+            ELSE (SELECT 1 FROM embedding WHERE tenant_id = :tenant_id AND space_id = wanted.space_id
+                  AND text_sha256 = wanted.text_sha256 FOR UPDATE) END AS found
+        FROM wanted
+    )
+    SELECT count(*) FROM held WHERE stays AND found IS NULL
+    """
+)
 _FORGET = text(
     """
     DELETE FROM embedding
     WHERE tenant_id = :tenant_id
-      AND (document_id = :document_id OR (space_id, text_sha256) IN (
-               SELECT space_id, text_sha256 FROM chunk WHERE document_id = :document_id))
+      AND (document_id = ANY(:document_ids) OR (space_id, text_sha256) IN (
+               SELECT space_id, text_sha256 FROM chunk WHERE document_id = ANY(:document_ids)))
       AND NOT EXISTS (
                SELECT FROM chunk
                WHERE chunk.tenant_id = embedding.tenant_id AND chunk.space_id = embedding.space_id
                  AND chunk.text_sha256 = embedding.text_sha256
-                 AND (chunk.document_id <> :document_id OR chunk.version_id = :kept_version_id))
+                 AND (chunk.document_id <> ALL(:document_ids) OR chunk.version_id = :kept_version_id))
     """
 )
 
 
-async def forget(session: AsyncSession, tenant_id: str, document_id: str, kept_version_id: str = "") -> int:
-    """Removes the document's embeddings but for those that the kept version or another document uses; how many.
+async def forget(
+    session: AsyncSession, tenant_id: str, document_ids: Sequence[str], kept_version_id: str = ""
+) -> tuple[int, int]:
+    """Removes the documents' embeddings but for those that the kept version or another document uses.
 
-    Must run before the document's chunks are deleted: they tell which embeddings it used.
+    How many were removed, and how many the kept version lacks: another transaction removed them, which could not see
+    its chunks yet. From here to the caller's end nobody else can. Must run before the documents' chunks are deleted:
+    they tell which embeddings were used. Once in a transaction, and late: whoever shares a text waits for its end.
     """
-    # In turns, until the caller's end: two at once would each leave to the other what both used.
-    turn = func.hashtextextended(f"embedding:{tenant_id}", 0)
-    await session.execute(select(func.pg_advisory_xact_lock(turn)))
-    values = {"tenant_id": tenant_id, "document_id": document_id, "kept_version_id": kept_version_id}
+    values = {"tenant_id": tenant_id, "document_ids": list(document_ids), "kept_version_id": kept_version_id}
+    lacking = await session.scalar(_HOLD, values)
+    # A statement of its own, which sees what those did who were waited for.
     forgotten = await session.execute(_FORGET, values)
     assert isinstance(forgotten, CursorResult)
-    return forgotten.rowcount
+    return forgotten.rowcount, lacking or 0

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 
 from sqlalchemy import CursorResult, Executable, delete, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -17,6 +18,7 @@ from footnote.tenants import scoped
 COUNTED = ("documents", "versions", "pages", "chunks", "embeddings", "jobs", "answers", "objects", "bytes")
 ABANDONED_SECONDS = 60.0  # since a collection was hidden: a large one is still being deleted then, and both go on
 A_PART = 50  # documents
+AT_ONCE = 3  # deletions of a tenant in one process: they may wait for each other, and hold a connection meanwhile
 
 
 async def remove(rt: Runtime, tenant_id: str, document_id: str, collection_id: str | None = None) -> Deletion:
@@ -27,6 +29,11 @@ async def remove(rt: Runtime, tenant_id: str, document_id: str, collection_id: s
     The receipt names the collection that it goes with, if it does.
     """
     rt = rt.of(tenant_id)
+    async with rt.alone("deletion", places=AT_ONCE):
+        return await rt.again_while_busy(partial(_remove, rt, tenant_id, document_id, collection_id))
+
+
+async def _remove(rt: Runtime, tenant_id: str, document_id: str, collection_id: str | None) -> Deletion:
     async with rt.transaction() as session:
         family = await _family(session, tenant_id, document_id)
     for generation in family:
@@ -45,6 +52,7 @@ async def remove(rt: Runtime, tenant_id: str, document_id: str, collection_id: s
         counts = Counter({"documents": len(innermost_first)})
         for each in innermost_first:
             counts.update(await _delete(session, tenant_id, each))
+        counts.update(await _delete_rows(session, tenant_id, innermost_first))
         gone_with = dict.fromkeys(innermost_first, document_id) | {document_id: collection_id}
         deeds = {each: {"deleted_with": other} if other else {} for each, other in gone_with.items()}
         await audit_log.note_each(session, tenant_id, "document.deleted", deeds)
@@ -74,23 +82,31 @@ async def _family(
 
 
 async def _delete(session: AsyncSession, tenant_id: str, document_id: str) -> dict[str, int]:
-    """Rows, vectors and the claims on objects of one document; how many there were."""
+    """What was made of one document beside its texts, and the claims on objects; how many there were."""
     job_ids = await jobs.ids_of(session, document_id)
     await jobs.end_unfinished(session, Job.document_id == document_id, None)
     await webhooks.document_deleted(session, tenant_id, job_ids)
     await idempotency.forget_document(session, tenant_id, document_id)
     versions = (await session.scalars(select(Version).where(Version.document_id == document_id))).all()
-    counts = {
+    return {
         "versions": len(versions),
         "jobs": len(job_ids),
         "bytes": sum({version.object_key: version.bytes for version in versions if version.object_key}.values()),
         "answers": await kept.forget_document(session, tenant_id, document_id),
         "objects": len(await objects.give_up_versions(session, document_id, but=None)),
-        "embeddings": await cache.forget(session, tenant_id, document_id),
-        "chunks": await _count(session, delete(Chunk).where(Chunk.document_id == document_id)),
-        "pages": await _count(session, delete(Page).where(Page.version_id.in_([each.id for each in versions]))),
     }
-    await session.execute(delete(Document).where(Document.id == document_id))
+
+
+async def _delete_rows(session: AsyncSession, tenant_id: str, document_ids: Sequence[str]) -> dict[str, int]:
+    """The documents with their texts and vectors. All of them at once: embeddings are locked once in a transaction."""
+    versions = select(Version.id).where(Version.document_id.in_(document_ids))
+    embeddings, _ = await cache.forget(session, tenant_id, document_ids)
+    counts = {
+        "embeddings": embeddings,
+        "chunks": await _count(session, delete(Chunk).where(Chunk.document_id.in_(document_ids))),
+        "pages": await _count(session, delete(Page).where(Page.version_id.in_(versions))),
+    }
+    await session.execute(delete(Document).where(Document.id.in_(document_ids)))
     return counts
 
 
@@ -119,7 +135,7 @@ async def remove_collection(rt: Runtime, tenant_id: str, name_or_id: str) -> Col
         going = scoped(Collection, tenant_id).where(Collection.id == name_or_id, Collection.deleted_at.is_not(None))
         collection = await session.scalar(going) or await collections.hide(session, tenant_id, name_or_id)
     while receipt is None:
-        receipt = await _remove_next(rt, collection)
+        receipt = await rt.again_while_busy(partial(_remove_next, rt, collection))
     return receipt
 
 

@@ -71,7 +71,7 @@ async def accept(
     if existing is not None and await _repeats(session, existing, upload):
         existing.attributes = existing.attributes if metadata is None else metadata
         await _again(session, existing, upload, callback_url, request_id)
-        return await _accepted(session, existing, True, refiltered=refiltered)
+        return await _accepted(session, rt, existing, None, refiltered=refiltered)
     if existing is None:
         existing = Document(
             id=new_id("doc"),
@@ -90,7 +90,7 @@ async def accept(
         await _supersede(session, existing, upload, metadata)
     await session.flush()
     await _start(session, rt, existing, upload, key_id, callback_url, request_id)
-    return await _accepted(session, existing, False, refiltered=refiltered)
+    return await _accepted(session, rt, existing, key_id, refiltered=refiltered)
 
 
 async def _lock(session: AsyncSession, collection_id: str, what: str) -> None:
@@ -210,7 +210,6 @@ async def _start(
     await session.refresh(document)
     if document.parent_id is None:  # an archive was let in with all that is in it
         await quotas.check_room(session, rt.settings, document.tenant_id)
-    await usage.record(session, rt.settings, document.tenant_id, key_id, Spent("document"))
 
 
 async def make_anew(session: AsyncSession, document: Document, version: Version) -> None:
@@ -266,12 +265,20 @@ async def get(session: AsyncSession, tenant_id: str, document_id: str) -> Detail
     return Details(*found)
 
 
-async def _accepted(session: AsyncSession, document: Document, deduplicated: bool, *, refiltered: bool) -> Accepted:
-    """Also if the collection is being deleted since: then the document goes with it."""
+async def _accepted(
+    session: AsyncSession, rt: Runtime, document: Document, counts_for: str | None, *, refiltered: bool
+) -> Accepted:
+    """Also if the collection is being deleted since: then the document goes with it.
+
+    `counts_for`: the key that it counts for, or None if it is deduplicated.
+    """
+    deduplicated = counts_for is None
     found = await session.execute(_details(document.tenant_id).where(Document.id == document.id))
     await _note(session, document, deduplicated)
     if refiltered:
         await revisions.changed(session, document.tenant_id, [document.collection_id])
+    if counts_for is not None:  # last, because all that have the key wait for each other from here on
+        await usage.record(session, rt.settings, document.tenant_id, counts_for, Spent("document"))
     return Accepted(Details(*found.one()), deduplicated)
 
 

@@ -15,8 +15,8 @@ API's business (`api/errors.py`), what it means for a job is `jobs`' business (`
     │                      AccountRefused: a bad key, or nothing paid)
     ├── TooManyRequests    the caller asks more often than its key may
     ├── RateLimited        try again later, the other side said when
-    ├── Unavailable        something we need is away; try again (DatabaseAway: it is Postgres; CircuitOpen: a provider
-    │                      that keeps failing, and was not even asked)
+    ├── Unavailable        something we need is away; try again (DatabaseAway: it is Postgres, or, Busy, a lock in it;
+    │                      CircuitOpen: a provider that keeps failing, and was not even asked)
     └── TimedOut           something we need is too slow; try again
 """
 
@@ -32,6 +32,7 @@ CODES: dict[str, str] = {
     "answer_timeout": "The model did not come to an end with its answer in the time allowed.",
     "archive_too_large": "The archive inside the file expands beyond what is accepted.",
     "bad_encoding": "The text encoding of the file could not be recognised.",
+    "busy": "Others are changing the same data; the same request may pass in a moment.",
     "corrupt_file": "The file is damaged and could not be read.",
     "database_unavailable": "The database was away for too long.",
     "embedding_model_changed": "The collection's embedding model cannot be asked any more, or makes other vectors now.",
@@ -170,8 +171,25 @@ class Unavailable(FootnoteError):
 class DatabaseAway(Unavailable):
     """Postgres is unreachable, restarting or overloaded: the same work may succeed later."""
 
+    def __init__(
+        self, code: str = "database_unavailable", message: str = "The database is away, or has too much to do."
+    ) -> None:
+        super().__init__(code, message)
+
+
+class Busy(DatabaseAway):
+    """Postgres answers, and rolled the work back: a lock was not had in time, or two waited for each other.
+
+    Who can do without the database for now can do without this, so that it is one kind of that; the same work may
+    succeed at once.
+    """
+
+    is_failure = False
+    waits_for = "others that change the same data"
+
     def __init__(self) -> None:
-        super().__init__("database_unavailable", "The database is away, or has too much to do.")
+        super().__init__("busy", CODES["busy"])
+        self.retry_after = 1.0
 
 
 class CircuitOpen(Unavailable):

@@ -3,10 +3,13 @@
 import asyncio
 import heapq
 import time
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from itertools import count
+
+from footnote import deadline
 
 # When the request began for which something is done (monotonic); not set: it begins now.
 began: ContextVar[float] = ContextVar("began")
@@ -45,14 +48,22 @@ class Line:
         heapq.heappush(self._waiting, (began.get(come), next(self._numbers), turn))
         try:
             while not turn.done():
-                left = max(come, self._moved) + self._patience - time.monotonic()
+                left = deadline.left(max(come, self._moved) + self._patience - time.monotonic())
                 if left <= 0:
-                    raise TimeoutError("nobody before in the line came to an end")
+                    raise TimeoutError("no place became free in time")
                 await asyncio.wait({turn}, timeout=left)
         except BaseException:
-            if not turn.cancel():  # it came at the last moment, and is somebody else's now
+            if not turn.cancel() and not turn.exception():  # a place came at the last moment: to the next one
                 self._leave()
             raise
+        turn.result()
+
+    def turn_away(self) -> None:
+        """Ends all waiting: what the places are for is away."""
+        while self._waiting:
+            _, _, turn = heapq.heappop(self._waiting)
+            if not turn.done():
+                turn.set_exception(TimeoutError("what is waited for is away"))
 
     def _leave(self) -> None:
         self._moved = time.monotonic()
@@ -62,3 +73,28 @@ class Line:
                 turn.set_result(None)
                 return
         self._free += 1
+
+
+class Lines:
+    """A line of its own before each thing that has a name, as long as anybody needs it.
+
+    Who would wait for the same lock in Postgres waits here instead, without a connection that others need.
+    """
+
+    def __init__(self, patience: float) -> None:
+        self._patience = patience
+        self._lines: dict[str, Line] = {}
+        self._users: Counter[str] = Counter()
+
+    @asynccontextmanager
+    async def place(self, name: str, places: int = 1) -> AsyncIterator[None]:
+        """One of so many places. Raises TimeoutError once the line stands still."""
+        line = self._lines.setdefault(name, Line(places, self._patience))
+        self._users[name] += 1
+        try:
+            async with line.place():
+                yield
+        finally:
+            self._users[name] -= 1
+            if not self._users[name]:
+                del self._lines[name], self._users[name]

@@ -1,23 +1,27 @@
 """The composition root: everything a process needs, opened once, closed once."""
 
 import asyncio
+import random
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Executable, event, text
 from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
-from footnote.errors import DatabaseAway, Invalid, TenantDeleted
+from footnote import deadline
+from footnote.errors import Busy, DatabaseAway, Invalid, TenantDeleted
 from footnote.issuer import Issuer
 from footnote.limits import REDIS_SECONDS, Shared
-from footnote.line import Line
+from footnote.line import Line, Lines
 from footnote.providers import Embedder, Generator, Reranker, open_embedder, open_generators, open_reranker
 from footnote.providers.guarded import Embedders, guard_embedder, guard_generators, guard_reranker
+from footnote.pulse import PROBE_SECONDS, Pulse
 from footnote.settings import Settings
 from footnote.storage import Store, open_store
 from footnote.telemetry import log
@@ -26,6 +30,13 @@ if TYPE_CHECKING:
     import asyncpg
     from redis.asyncio import Redis
 
+Done = TypeVar("Done")
+
+BUSY_SECONDS = 30.0  # for which work that meets locks of others is tried again
+SHORTEST_PAUSE, LONGEST_PAUSE = 0.05, 1.0  # between two tries
+CONNECT_SECONDS = 5.0
+PROMPT_CONNECT_SECONDS = 2.0  # where people wait
+PROMPT_STATEMENT_SECONDS = 600.0  # there the request's deadline ends it, and a server that is silent (`footnote.pulse`)
 
 # Until the transaction ends. The views of tenants (`chunk_of_tenant`, ...) go by the tenant without the role, too; the
 # audit log takes down who acts, and for which request.
@@ -50,6 +61,8 @@ class Runtime:
     issuer: Issuer | None = None  # of people's tokens
     shared: Shared = field(default_factory=lambda: Shared(None))  # scripts on Redis
     line: Line = field(default_factory=lambda: Line(1, 30.0))  # before the connections to Postgres
+    lines: Lines = field(default_factory=lambda: Lines(BUSY_SECONDS))  # before locks that many may want
+    pulse: Pulse | None = None  # of Postgres, where people wait for it
     in_flight: Counter[str] = field(default_factory=Counter)  # requests that are being answered, by tenant
     stopping: asyncio.Event = field(default_factory=asyncio.Event)  # set when the process should end soon
     tenant_id: str | None = None  # for whom it acts; None: for the operator, who sees all tenants
@@ -83,11 +96,18 @@ class Runtime:
     async def transaction(self) -> AsyncIterator[AsyncSession]:
         """A session whose work is committed when the block ends, rolled back when it raises.
 
-        Never held across a call to a provider, a store or a webhook. Raises DatabaseAway; and TenantDeleted where that
-        is why something cannot be written.
+        Never held across a call to a provider, a store or a webhook. Raises DatabaseAway, also when the request's time
+        is over; Busy; and TenantDeleted where that is why something cannot be written.
         """
+        listening = self.pulse.listening() if self.pulse else nullcontext()
         try:
-            async with self.line.place(), self.sessions() as session, session.begin():
+            async with (
+                deadline.limited(),
+                listening,
+                self.line.place(),
+                self.sessions() as session,
+                session.begin(),
+            ):
                 if self.tenant_id is not None or self.actor:
                     role = self.settings.tenant_role if self.tenant_id is not None else ""
                     acting = {"tenant": self.tenant_id or "", "role": role or "none"}
@@ -95,12 +115,45 @@ class Runtime:
                     await session.execute(_ACT_FOR, acting | said)
                 yield session
         except Exception as error:
+            if busy(error):
+                raise Busy from error
             if database_away(error):
                 log.warning("database away", error=f"{type(error).__name__}: {error}"[:300])
+                if isinstance(error, TimeoutError) or (self.pulse and self.pulse.silent):
+                    deadline.spend()
                 raise DatabaseAway from error
             if _tenant_deleted(error):
                 raise TenantDeleted from error
             raise
+
+    @asynccontextmanager
+    async def alone(self, *name: str, places: int = 1) -> AsyncIterator[None]:
+        """Before a transaction that wants a lock: of its tenant's with that name, one goes on (or so many).
+
+        The others wait without a connection, of which a crowd would leave none. Raises Busy if nothing moves.
+        """
+        entered = False
+        try:
+            async with self.lines.place("\n".join((self.tenant_id or "", *name)), places):
+                entered = True
+                yield
+        except TimeoutError as error:
+            if entered:
+                raise
+            raise Busy from error
+
+    async def again_while_busy(self, work: Callable[[], Awaitable[Done]]) -> Done:
+        """What the work answers; it is done again where a transaction of it was rolled back for others. Raises Busy."""
+        clock = asyncio.get_running_loop().time
+        end, pause = clock() + deadline.left(BUSY_SECONDS), SHORTEST_PAUSE
+        while True:
+            try:
+                return await work()
+            except Busy:
+                if clock() + pause > end:
+                    raise
+            await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311  spreading, not secrecy
+            pause = min(2 * pause, LONGEST_PAUSE)
 
     async def execute(self, statement: Executable) -> None:
         """One statement in a transaction of its own. Raises DatabaseAway."""
@@ -128,17 +181,25 @@ class Runtime:
 def database_away(error: BaseException) -> bool:
     """Whether an error says that Postgres is unreachable, restarting or overloaded.
 
-    By SQLSTATE: class 08 connection, 53 resources, 57P shutdown and start-up, 40 deadlock and serialization, 55P03 a
-    lock that was not had in time. asyncpg's bare TimeoutError is a statement that took longer than it may.
+    By SQLSTATE: class 08 connection, 53 resources, 57P shutdown and start-up. asyncpg's bare TimeoutError is a
+    statement that took longer than it may.
     """
-    if isinstance(error, ConnectionError | TimeoutError | PoolTimeout):
+    if isinstance(error, DatabaseAway | ConnectionError | TimeoutError | PoolTimeout):
         return True
     if not isinstance(error, DBAPIError):
         return False
-    state = getattr(error.orig, "sqlstate", None) or ""
     # asyncpg's words for a connection that was cut while it waited for an answer.
     cut = "cannot switch to state" in str(error.orig) or "connection was closed" in str(error.orig)
-    return cut or error.connection_invalidated or state.startswith(("08", "53", "57P", "40", "55P03"))
+    return cut or error.connection_invalidated or _state(error).startswith(("08", "53", "57P"))
+
+
+def busy(error: BaseException) -> bool:
+    """Whether Postgres rolled the work back for others' sake: class 40 deadlock and serialization, 55P03 a lock."""
+    return isinstance(error, Busy) or (isinstance(error, DBAPIError) and _state(error).startswith(("40", "55P03")))
+
+
+def _state(error: DBAPIError) -> str:
+    return getattr(error.orig, "sqlstate", None) or ""
 
 
 def _tenant_deleted(error: BaseException) -> bool:
@@ -160,7 +221,9 @@ def database_dsn(url: str) -> str:
     return f"postgresql://{where}" + ("?" + "&".join(kept) if kept else "")
 
 
-async def connect(settings: Settings, *, statement_seconds: float = 60.0, **options: Any) -> "asyncpg.Connection[Any]":
+async def connect(
+    settings: Settings, *, seconds: float = CONNECT_SECONDS, statement_seconds: float = 60.0, **options: Any
+) -> "asyncpg.Connection[Any]":
     """A bare connection, with the timeouts that every process of ours needs. Raises DatabaseAway."""
     import asyncpg
 
@@ -186,17 +249,28 @@ async def connect(settings: Settings, *, statement_seconds: float = 60.0, **opti
     }
     dsn = database_dsn(settings.database_url)
     try:
-        return await asyncpg.connect(dsn, timeout=5, command_timeout=statement_seconds, server_settings=server_settings)
+        return await asyncpg.connect(
+            dsn,
+            timeout=deadline.left(seconds),
+            command_timeout=statement_seconds,
+            server_settings=server_settings,
+        )
     except (OSError, TimeoutError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError) as error:
         raise DatabaseAway from error
 
 
-def open_engine(settings: Settings, *, pool_size: int, patience: float = 30.0) -> AsyncEngine:
+def open_engine(
+    settings: Settings,
+    *,
+    pool_size: int,
+    patience: float = 30.0,
+    connecting: "Callable[..., Awaitable[asyncpg.Connection[Any]]]" = connect,
+) -> AsyncEngine:
     """`patience` in seconds: how long to wait for a connection of the pool or a lock; 20 times that for a statement."""
     options = {"lock_timeout": str(int(patience * 1000))}
     engine = create_async_engine(
         "postgresql+asyncpg://",
-        async_creator=lambda: connect(settings, statement_seconds=20 * patience, **options),
+        async_creator=lambda: connecting(settings, statement_seconds=20 * patience, **options),
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=patience,
@@ -204,6 +278,38 @@ def open_engine(settings: Settings, *, pool_size: int, patience: float = 30.0) -
     )
     event.listen(engine.sync_engine, "checkout", _check_open)
     return engine
+
+
+def _promptly(line: Line) -> "Callable[..., Awaitable[asyncpg.Connection[Any]]]":
+    """Connects where people wait: one attempt that is not answered stands for all that wait in the line."""
+
+    promptly = {"seconds": PROMPT_CONNECT_SECONDS, "statement_seconds": PROMPT_STATEMENT_SECONDS}
+
+    async def connecting(settings: Settings, **options: Any) -> "asyncpg.Connection[Any]":
+        try:
+            return await connect(settings, **options | promptly)
+        except DatabaseAway as away:
+            if isinstance(away.__cause__, OSError | TimeoutError):
+                line.turn_away()
+                deadline.spend()
+            raise
+
+    return connecting
+
+
+async def _answers(settings: Settings) -> bool:
+    """Whether Postgres answers a connection of its own, with whatever."""
+    import asyncpg
+
+    try:
+        async with asyncio.timeout(PROBE_SECONDS):
+            connection = await connect(settings, seconds=PROBE_SECONDS)
+    except (DatabaseAway, TimeoutError) as away:
+        return isinstance(away.__cause__, asyncpg.PostgresError)
+    except asyncpg.PostgresError:
+        return True
+    connection.terminate()
+    return True
 
 
 def _check_open(connection: Any, *_: Any) -> None:
@@ -237,13 +343,19 @@ async def open_runtime(
 
     `interactive`: somebody waits for what is asked of the providers.
     """
-    engine = open_engine(settings, pool_size=pool_size, patience=patience)
+    line = Line(pool_size, patience)
+    if interactive:
+        engine = open_engine(settings, pool_size=pool_size, patience=patience, connecting=_promptly(line))
+        pulse = Pulse(engine, partial(_answers, settings), line.turn_away)
+    else:
+        engine, pulse = open_engine(settings, pool_size=pool_size, patience=patience), None
     redis = open_redis(settings)
     shared = Shared(redis)
     runtime = Runtime(
         settings=settings,
         sessions=async_sessionmaker(engine, expire_on_commit=False),
-        line=Line(pool_size, patience),
+        line=line,
+        pulse=pulse,
         redis=redis,
         shared=shared,
         store=open_store(settings.storage_location, settings.s3_public_endpoint_url),
@@ -255,6 +367,8 @@ async def open_runtime(
     )
     async with AsyncExitStack() as closing:  # each of them, whichever fails to close
         closing.push_async_callback(engine.dispose)
+        if pulse is not None:
+            closing.push_async_callback(pulse.close)
         if redis is not None:
             closing.push_async_callback(redis.aclose)
         for opened in (runtime.issuer, runtime.reranker, runtime.generator, runtime.others, runtime.embedder):

@@ -6,6 +6,7 @@ Safe to be stopped at any moment, and to be gone on with by several at once: `fi
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from sqlalchemy import ColumnElement, CursorResult, Table, delete, func, literal_column, select, text
@@ -84,7 +85,7 @@ async def _go_on(rt: Runtime, tenant_id: str) -> TenantDeletion | None:
         async with rt.transaction() as session:
             document_id = await session.scalar(_first_document(tenant_id))
         if document_id is None:
-            return await _end(rt, tenant_id)
+            return await rt.again_while_busy(partial(_end, rt, tenant_id))
         with suppress(NotFound):  # somebody else was faster
             await deletion.remove(rt, tenant_id, document_id)
     return None

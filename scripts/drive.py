@@ -32,7 +32,7 @@ def wait_until_ready() -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline:
         try:
-            with urllib.request.urlopen(f"{BASE}/readyz", timeout=5) as answer:  # noqa: S310  our own address
+            with urllib.request.urlopen(f"{BASE}/readyz?strict=true", timeout=5) as answer:  # noqa: S310  our own address
                 if answer.status == 200:
                     return
         except OSError:

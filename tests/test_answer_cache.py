@@ -13,6 +13,7 @@ from footnote.answering import Citation, Delta, Done, Event, Question, cached
 from footnote.answering.sameness import alike
 from footnote.clock import from_now
 from footnote.filters import Among
+from footnote.limits import Shared
 from footnote.models import CachedAnswer, EmbeddingSpace
 from footnote.providers import Cut, Turn
 from footnote.retrieval import Query, question_vectors
@@ -323,7 +324,7 @@ async def test_another_length_of_vectors_is_another_question(keeping: Runtime, t
 
 
 async def test_without_redis_or_the_setting_the_model_is_asked(keeping: Runtime, rt: Runtime, tenant: str) -> None:
-    for without in (replace(keeping, redis=None), rt):
+    for without in (replace(keeping, shared=Shared(None)), rt):
         embedder = FakeEmbedder()
         asking, space = asked_of(without, embedder)
         for _ in range(2):

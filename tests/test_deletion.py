@@ -236,7 +236,7 @@ async def test_the_last_two_users_of_an_embedding_deleted_at_once_take_it_along(
     twins = [await driving.ready(rt, tenant, paragraphs(4), collection=collection) for collection in "ab"]
     forget, barrier = cache.forget, asyncio.Barrier(2)
 
-    async def together(*arguments: Any) -> int:
+    async def together(*arguments: Any) -> tuple[int, int]:
         await barrier.wait()
         return await forget(*arguments)
 

@@ -6,7 +6,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import pytest
@@ -481,6 +481,42 @@ async def test_a_frozen_redis_is_soon_left_alone_and_asked_again_later(
         await call(endpoint)
         await refused(endpoint)
         await redis.aclose()
+
+
+class Silent:
+    """A server that takes what is asked, and answers nothing until it is told to; how often it was asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.answers = False
+
+    async def ping(self) -> bool:
+        self.asked += 1
+        if not self.answers:
+            await asyncio.Event().wait()
+        return True
+
+
+async def test_a_redis_that_is_away_is_waited_for_once_and_then_looked_for_in_the_background(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(limits, "REDIS_SECONDS", 0.05)
+    monkeypatch.setattr(limits, "SKIP_SECONDS", 3600.0)
+    redis = Silent()
+    shared = Shared(cast(Redis, redis))
+    for _ in range(5):  # whoever asks: limits of providers and keys, vectors of questions
+        assert await shared.ask(lambda each: each.ping()) is None
+    assert redis.asked == 1
+    shared._look_at = 0.0  # the time has passed
+    assert await shared.ask(lambda each: each.ping()) is None
+    assert redis.asked == 1, "the request did not wait for it"
+    async with asyncio.timeout(10):
+        while redis.asked < 2 or shared._look_at == 0.0:
+            await asyncio.sleep(0)
+    redis.answers, shared._look_at = True, 0.0
+    async with asyncio.timeout(10):
+        while not await shared.ask(lambda each: each.ping()):
+            await asyncio.sleep(0)
 
 
 async def test_a_redis_that_lost_everything_learns_again(make: Make) -> None:

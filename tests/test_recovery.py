@@ -15,7 +15,7 @@ from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import async_sessionmaker
 
 from footnote import backlog, ingest, jobs
-from footnote.errors import DatabaseAway
+from footnote.errors import Busy, DatabaseAway
 from footnote.models import Chunk, Job
 from footnote.runtime import Runtime, database_away, open_engine
 from footnote.settings import Settings
@@ -346,7 +346,7 @@ async def test_a_mistake_of_ours_does_not_count_as_away(committing_rt: Runtime) 
         assert not database_away(raised.value)
 
 
-async def test_a_deadlock_counts_as_away(committing_rt: Runtime, tenant: str) -> None:
+async def test_a_deadlock_is_busy(committing_rt: Runtime, tenant: str) -> None:
     other = await driving.new_tenant(committing_rt)
     barrier = asyncio.Barrier(2)
 
@@ -358,4 +358,4 @@ async def test_a_deadlock_counts_as_away(committing_rt: Runtime, tenant: str) ->
 
     ended = await asyncio.gather(lock_both(tenant, other), lock_both(other, tenant), return_exceptions=True)
     (error,) = [each for each in ended if each is not None]
-    assert isinstance(error, DatabaseAway), repr(error)
+    assert isinstance(error, Busy), repr(error)

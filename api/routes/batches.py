@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from math import inf
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
@@ -9,7 +10,7 @@ from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 
 from api.answers import collect
-from api.deps import Asker, Limit, Plain, Reader, RuntimeDep
+from api.deps import Asker, Limit, Plain, Reader, RuntimeDep, again_while_busy
 from api.errors import invalid, problem_body, request_id_of
 from api.presence import while_there
 from api.schemas.batches import (
@@ -23,7 +24,7 @@ from api.schemas.batches import (
 )
 from api.schemas.common import PageOf
 from api.schemas.questions import QuestionIn
-from footnote import answering, batches, outgoing
+from footnote import answering, batches, deadline, outgoing
 from footnote.errors import FootnoteError
 from footnote.keys import Principal
 from footnote.runtime import Runtime
@@ -45,6 +46,7 @@ async def ask(body: QuestionsIn, request: Request, rt: RuntimeDep, caller: Asker
         outgoing.check_url(body.callback_url, allow_private=rt.settings.webhook_allow_private)
     questions = [_read({**body.defaults, **each}) for each in body.questions]
     if len(questions) <= MOST_AT_ONCE and not body.background:
+        deadline.allow(inf)  # each of them has limits of its own
         return await while_there(request, _answered(rt, questions, caller, request_id_of(request)))
     items = [each if isinstance(each, FootnoteError) else each[0].stored(each[1], caller) for each in questions]
     async with rt.transaction() as session:
@@ -107,6 +109,7 @@ async def get(
 
 
 @router.post("/batches/{query_batch_id}/cancel", operation_id="query_batches_cancel")
+@again_while_busy
 async def cancel(query_batch_id: BatchId, rt: RuntimeDep, caller: Reader) -> QueryBatchOut:
     """Stops an unfinished batch; what was answered stays."""
     async with rt.transaction() as session:

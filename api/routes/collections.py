@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
 
-from api.deps import Cursor, Limit, Plain, Reader, RuntimeDep, Writer
+from api.deps import Cursor, Limit, Plain, Reader, RuntimeDep, Writer, again_while_busy
 from api.schemas.collections import CollectionDeletionOut, CollectionIn, CollectionOut, CollectionPatch
 from api.schemas.common import PageOf
 from footnote import collections, deletion
@@ -15,6 +15,7 @@ NameOrId = Annotated[Plain, Path(max_length=64, description="Name or id.")]
 
 
 @router.post("", status_code=201, operation_id="collections_create")
+@again_while_busy
 async def create(body: CollectionIn, response: Response, rt: RuntimeDep, caller: Writer) -> CollectionOut:
     """An upload to a new name makes a collection, too, as configured; here it gets settings of its own."""
     async with rt.transaction() as session:
@@ -41,6 +42,7 @@ async def get(collection_id: NameOrId, rt: RuntimeDep, caller: Reader) -> Collec
 
 
 @router.patch("/{collection_id}", operation_id="collections_update")
+@again_while_busy
 async def update(collection_id: NameOrId, body: CollectionPatch, rt: RuntimeDep, caller: Writer) -> CollectionOut:
     """Changes what is given. After another chunking or language every document is ingested anew in the background.
 

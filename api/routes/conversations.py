@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Request, Response
 
 from api.answers import STREAM, respond
-from api.deps import Asker, Cursor, Limit, Plain, Reader, RuntimeDep, Writer
+from api.deps import Asker, Cursor, Limit, Plain, Reader, RuntimeDep, Writer, again_while_busy
 from api.schemas.common import PageOf
 from api.schemas.conversations import (
     ConversationDeletionOut,
@@ -24,6 +24,7 @@ ConversationId = Annotated[Plain, Path(max_length=64)]
 
 
 @router.post("", status_code=201, operation_id="conversations_create")
+@again_while_busy
 async def create(body: ConversationIn, response: Response, rt: RuntimeDep, caller: Reader) -> ConversationOut:
     """Whoever may ask may make one. Without a title it gets the first question's."""
     metadata = attributes.checked(body.metadata or {})
@@ -69,6 +70,7 @@ async def ask(conversation_id: ConversationId, body: MessageIn, request: Request
 
 
 @router.delete("/{conversation_id}", operation_id="conversations_delete")
+@again_while_busy
 async def delete(conversation_id: ConversationId, rt: RuntimeDep, caller: Writer) -> ConversationDeletionOut:
     """Removes the conversation with its messages, at any moment: a question under way then ends in an error."""
     async with rt.transaction() as session:

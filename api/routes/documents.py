@@ -10,7 +10,7 @@ from fastapi.responses import StreamingResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import Field
 
-from api.deps import Cursor, Limit, Plain, Reader, RuntimeDep, Writer, principal_of
+from api.deps import Cursor, Limit, Plain, Reader, RuntimeDep, Writer, again_while_busy, principal_of
 from api.schemas.common import In, PageOf
 from api.schemas.documents import ChunkOut, DeletionOut, DocumentOut, HighlightsOut, PageOut, ReportOut
 from api.schemas.filters import FilterQuery, filter_of
@@ -74,6 +74,7 @@ class DocumentPatch(In):
 
 
 @router.patch("/{document_id}", operation_id="documents_update")
+@again_while_busy
 async def update(document_id: DocumentId, body: DocumentPatch, rt: RuntimeDep, caller: Writer) -> DocumentOut:
     """Merges into the metadata (RFC 7396). Filters and hits go by it at once; nothing is ingested again."""
     async with rt.transaction() as session:

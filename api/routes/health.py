@@ -3,23 +3,26 @@
 import asyncio
 from collections.abc import Awaitable
 from datetime import datetime
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy import text
 
 from api.deps import OperatorDep
 from footnote import __version__, backlog, turns
-from footnote.errors import DatabaseAway
 from footnote.providers import guarded
 from footnote.runtime import Runtime
 from footnote.telemetry import counted, log
 
 router = APIRouter(tags=["operations"])
 CHECK_SECONDS = 3.0
-_AWAY: dict[str, Any] = {"description": "Something needed is away.", "content": {"application/json": {}}}
+_AWAY: dict[str, Any] = {
+    "description": "Postgres is away or, with `strict`, anything that is needed.",
+    "content": {"application/json": {}},
+}
 _READINESS: dict[int | str, dict[str, Any]] = {503: _AWAY}
+Strict = Annotated[bool, Query(description="503 also for what is only `degraded`: whether all is as it should be.")]
 
 
 @router.get("/healthz", operation_id="healthz")
@@ -29,38 +32,32 @@ async def healthz() -> dict[str, str]:
 
 
 @router.get("/readyz", operation_id="readyz", responses=_READINESS)
-async def readyz(rt: OperatorDep, response: Response) -> dict[str, Any]:
-    """Whether Postgres, Redis and the store answer. Uploads and queries work without Redis; jobs then wait.
+async def readyz(rt: OperatorDep, response: Response, strict: Strict = False) -> dict[str, Any]:
+    """Whether this process can serve: `ready`, `degraded` with what is away in `checks`, or `not_ready` and 503.
 
-    A model provider that fails is named, and takes nobody out of service: the documents can still be looked at.
+    Without Redis, uploads and queries go on, and jobs wait. Without the store, search and status go on. A model
+    provider that fails is named, and changes nothing: the documents can still be looked at. Without Postgres nothing
+    goes on.
     """
-    checks = await asyncio.gather(_check(_postgres(rt)), _check(_redis(rt)), _check(rt.store.check()))
-    names = ("postgres", "redis", "store")
+    found = await asyncio.gather(_postgres(rt), _check(_redis(rt)), _check(rt.store.check()))
+    (postgres, paused_since), redis, store = found
+    checks = {"postgres": postgres, "redis": redis, "store": store}
     providers = await guarded.circuits(rt.embedder, *rt.others.values(), rt.generator, rt.reranker)
-    ready = all(check == "ok" for check in checks)
-    response.status_code = 200 if ready else 503
+    status = "not_ready" if postgres != "ok" else "ready" if set(checks.values()) == {"ok"} else "degraded"
+    response.status_code = 200 if status == "ready" or (status == "degraded" and not strict) else 503
     return {
-        "status": "ready" if ready else "not_ready",
+        "status": status,
         "version": __version__,
-        "checks": dict(zip(names, checks, strict=True)),
+        "checks": checks,
         "providers": {
             name: "ok" if state == "closed" else f"failing, not asked before {state}"
             for name, state in providers.items()
         },
-        "paused_since": await _paused_since(rt),
+        "paused_since": paused_since,
         "embedder": f"{rt.embedder.provider}/{rt.embedder.model}",
         "generator": f"{rt.generator.provider}/{rt.generator.model}",
         "reranker": f"{rt.reranker.provider}/{rt.reranker.model}" if rt.reranker else None,
     }
-
-
-async def _paused_since(rt: Runtime) -> datetime | None:
-    """Since when the workers begin nothing; None also while nobody can tell."""
-    try:
-        async with asyncio.timeout(CHECK_SECONDS), rt.transaction() as session:
-            return await turns.paused(session)
-    except (DatabaseAway, TimeoutError):
-        return None
 
 
 async def _check(probe: Awaitable[Any]) -> str:
@@ -73,9 +70,15 @@ async def _check(probe: Awaitable[Any]) -> str:
     return "ok"
 
 
-async def _postgres(rt: Runtime) -> None:
-    async with rt.transaction() as session:
-        await session.execute(text("SELECT 1 FROM alembic_version"))
+async def _postgres(rt: Runtime) -> tuple[str, datetime | None]:
+    """Whether it answers, and since when the workers begin nothing. It has its own limits (`footnote.pulse`)."""
+    try:
+        async with rt.transaction() as session:
+            await session.execute(text("SELECT 1 FROM alembic_version"))
+            return "ok", await turns.paused(session)
+    except Exception as error:
+        log.warning("not ready", error=f"{type(error).__name__}: {error}"[:300])
+        return "away", None
 
 
 async def _redis(rt: Runtime) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path, Query
 from pydantic import Field, StringConstraints
 
-from api.deps import Moment, Plain, Reader, RuntimeDep, Writer
+from api.deps import Moment, Plain, Reader, RuntimeDep, Writer, again_while_busy
 from api.schemas.common import In, PageOf
 from api.schemas.jobs import JobOut, JobStatus, ListedJobOut, RetriedOut, Step
 from footnote import job_list, jobs
@@ -62,6 +62,7 @@ async def list_jobs(rt: RuntimeDep, caller: Reader, given: Annotated[JobsIn, Que
 
 
 @router.post("/retry", operation_id="jobs_retry_many")
+@again_while_busy
 async def retry_many(given: RetryIn, rt: RuntimeDep, caller: Writer) -> RetriedOut:
     """Drives the jobs that failed, or were cancelled, on from the step each stopped at; the longest dead first.
 
@@ -81,6 +82,7 @@ async def get(job_id: JobId, rt: RuntimeDep, caller: Reader) -> JobOut:
 
 
 @router.post("/{job_id}/cancel", operation_id="jobs_cancel")
+@again_while_busy
 async def cancel(job_id: JobId, rt: RuntimeDep, caller: Writer) -> JobOut:
     """Stops an unfinished job; a step at work stops at its next checkpoint and leaves nothing visible."""
     async with rt.transaction() as session:
@@ -88,6 +90,7 @@ async def cancel(job_id: JobId, rt: RuntimeDep, caller: Writer) -> JobOut:
 
 
 @router.post("/{job_id}/retry", operation_id="jobs_retry")
+@again_while_busy
 async def retry(job_id: JobId, rt: RuntimeDep, caller: Writer) -> JobOut:
     """Drives a failed or cancelled job on from the step it stopped at."""
     async with rt.transaction() as session:

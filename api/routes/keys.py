@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path
 
-from api.deps import Admin, Anyone, Cursor, Limit, Plain, RuntimeDep
+from api.deps import Admin, Anyone, Cursor, Limit, Plain, RuntimeDep, again_while_busy
 from api.schemas.common import PageOf
 from api.schemas.keys import KeyIn, KeyOut, NewKeyOut
 from api.schemas.tokens import TokenIn, TokenOut
@@ -15,6 +15,7 @@ router = APIRouter(prefix="/v1", tags=["keys"])
 
 
 @router.post("/keys", status_code=201, operation_id="keys_create")
+@again_while_busy
 async def create(body: KeyIn, rt: RuntimeDep, caller: Admin) -> NewKeyOut:
     """The `secret` is shown this once. A key may do nothing that the one that makes it may not."""
     async with rt.transaction() as session:
@@ -42,6 +43,7 @@ async def list_keys(rt: RuntimeDep, caller: Admin, limit: Limit = 50, cursor: Cu
 
 
 @router.delete("/keys/{key_id}", operation_id="keys_revoke")
+@again_while_busy
 async def revoke(key_id: Annotated[Plain, Path(max_length=64)], rt: RuntimeDep, caller: Admin) -> KeyOut:
     """Ends the key: it is refused from now on, everywhere. Asked again: the same."""
     async with rt.transaction() as session:
@@ -49,6 +51,7 @@ async def revoke(key_id: Annotated[Plain, Path(max_length=64)], rt: RuntimeDep, 
 
 
 @router.post("/tokens", status_code=201, operation_id="tokens_create")
+@again_while_busy
 async def create_token(rt: RuntimeDep, caller: Anyone, body: TokenIn | None = None) -> TokenOut:
     """A token for the key that asks: with the same scopes or fewer, for a short while, and never longer than the key.
 

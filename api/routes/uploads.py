@@ -235,9 +235,8 @@ async def _result(
     if isinstance(taken, Rejected):
         return {"filename": taken.filename, "error": problem_body(request_id_of(request), taken.error)}
     try:
-        async with rt.transaction() as session:
-            accepted = await documents.accept(session, rt, taken, **_sender(request, caller), **fields.model_dump())
-            return {"filename": taken.filename} | AcceptedOut.of(accepted).model_dump(mode="json")
+        reply = await _accept_once(request, rt, caller, taken, fields)
+        return {"filename": taken.filename} | reply
     except FootnoteError as error:
         return {"filename": taken.filename, "error": problem_body(request_id_of(request), error)}
 
@@ -296,12 +295,18 @@ async def _accept_once(
     caller: Principal,
     stored: Upload,
     fields: UploadFields,
-    held: Once | None,
-    asked: dict[str, Any],
+    held: Once | None = None,
+    asked: Any = None,
 ) -> dict[str, Any]:
-    async with rt.transaction() as session:
-        accepted = await documents.accept(session, rt, stored, **_sender(request, caller), **fields.model_dump())
-        reply = AcceptedOut.of(accepted).model_dump(mode="json")
-        if held:
-            await idempotency.finish(session, held, asked, reply, accepted.details.document.id)
-    return reply
+    """Uploads of the same thing wait for each other here, before they have a connection."""
+
+    async def accept() -> dict[str, Any]:
+        async with rt.transaction() as session:
+            accepted = await documents.accept(session, rt, stored, **_sender(request, caller), **fields.model_dump())
+            reply = AcceptedOut.of(accepted).model_dump(mode="json")
+            if held:
+                await idempotency.finish(session, held, asked, reply, accepted.details.document.id)
+        return reply
+
+    async with rt.alone("upload", fields.collection, fields.external_id or stored.source_url or stored.sha256.hex()):
+        return await rt.again_while_busy(accept)

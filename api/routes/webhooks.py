@@ -7,7 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
 
-from api.deps import Admin, Cursor, Limit, Plain, RuntimeDep
+from api.deps import Admin, Cursor, Limit, Plain, RuntimeDep, again_while_busy
 from api.schemas.common import PageOf
 from api.schemas.webhooks import (
     DeliveryOut,
@@ -31,6 +31,7 @@ DeliveryId = Annotated[Plain, Path(max_length=64)]
 
 
 @router.post("", status_code=201, operation_id="webhook_endpoints_create")
+@again_while_busy
 async def create(body: EndpointIn, response: Response, rt: RuntimeDep, caller: Admin) -> EndpointSecretOut:
     """Registers a receiver of the tenant's events. The secret is shown here and when it is rotated, and never again."""
     outgoing.check_url(body.url, allow_private=rt.settings.webhook_allow_private)
@@ -58,6 +59,7 @@ async def get(endpoint_id: EndpointId, rt: RuntimeDep, caller: Admin) -> Endpoin
 
 
 @router.patch("/{endpoint_id}", operation_id="webhook_endpoints_update")
+@again_while_busy
 async def update(endpoint_id: EndpointId, body: EndpointPatch, rt: RuntimeDep, caller: Admin) -> EndpointOut:
     """Changes what is given. What is waiting goes to the new URL; it fails when the endpoint is disabled."""
     given = body.model_dump(exclude_unset=True)
@@ -68,6 +70,7 @@ async def update(endpoint_id: EndpointId, body: EndpointPatch, rt: RuntimeDep, c
 
 
 @router.delete("/{endpoint_id}", operation_id="webhook_endpoints_delete")
+@again_while_busy
 async def delete(endpoint_id: EndpointId, rt: RuntimeDep, caller: Admin) -> EndpointDeletionOut:
     """Removes the endpoint with its deliveries, sent or not."""
     async with rt.transaction() as session:
@@ -76,6 +79,7 @@ async def delete(endpoint_id: EndpointId, rt: RuntimeDep, caller: Admin) -> Endp
 
 
 @router.post("/{endpoint_id}/rotate", operation_id="webhook_endpoints_rotate")
+@again_while_busy
 async def rotate(endpoint_id: EndpointId, rt: RuntimeDep, caller: Admin) -> EndpointSecretOut:
     """Another secret. For 24 hours the one before signs, too; one before that no longer does."""
     async with rt.transaction() as session:
@@ -120,6 +124,7 @@ async def delivery(
 @router.post(
     "/{endpoint_id}/deliveries/{delivery_id}/redeliver", status_code=202, operation_id="webhook_deliveries_redeliver"
 )
+@again_while_busy
 async def redeliver(endpoint_id: EndpointId, delivery_id: DeliveryId, rt: RuntimeDep, caller: Admin) -> DeliveryOut:
     """Sends it once more under the same id, whatever became of it, and tries as long as with a new one."""
     async with rt.transaction() as session:
@@ -128,6 +133,7 @@ async def redeliver(endpoint_id: EndpointId, delivery_id: DeliveryId, rt: Runtim
 
 
 @router.post("/{endpoint_id}/redeliver", status_code=202, operation_id="webhook_endpoints_redeliver")
+@again_while_busy
 async def redeliver_failed(endpoint_id: EndpointId, body: RedeliverIn, rt: RuntimeDep, caller: Admin) -> RedeliverOut:
     """Sends again what was queued since then and failed."""
     async with rt.transaction() as session:

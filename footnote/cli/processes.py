@@ -65,6 +65,7 @@ def migrate(
     from footnote import bootstrap
 
     settings = Settings()
+    asyncio.run(bootstrap.database_answers(settings))
     bootstrap.migrate()
     secret = asyncio.run(bootstrap.ensure_first_tenant(settings))
     if secret and show_key:

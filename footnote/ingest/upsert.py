@@ -43,7 +43,6 @@ async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
             raise OutputGone("embed", "The collection takes other vectors by now.")
         await session.execute(_LOCK_DOCUMENT, {"id": claim.document_id})
         await jobs.renew(session, claim, rt.settings.lease_seconds)
-        await _remove_rows(session, claim)
         await session.execute(
             update(Document)
             .where(Document.id == claim.document_id)
@@ -51,13 +50,16 @@ async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
         )
         await objects.give_up_versions(session, claim.document_id, but=version.id)
         await jobs.finish_step(session, claim, counts)
+        await _remove_rows(session, claim)  # late, because others may share its texts, and wait from here on
         await revisions.changed(session, claim.tenant_id, [collection.id])
 
 
 async def _remove_rows(session: AsyncSession, claim: Claim) -> None:
-    """What was there of the versions before, with the embeddings that nothing uses any more."""
+    """What was there of the versions before, with the embeddings that nothing uses any more. Raises OutputGone."""
     older = select(Version.id).where(Version.document_id == claim.document_id, Version.id != claim.version_id)
-    await cache.forget(session, claim.tenant_id, claim.document_id, claim.version_id)
+    _, lacking = await cache.forget(session, claim.tenant_id, [claim.document_id], claim.version_id)
+    if lacking:
+        raise _embeddings_gone()
     await session.execute(delete(ChunkRow).where(ChunkRow.version_id.in_(older)))
     await session.execute(delete(Page).where(Page.version_id.in_(older)))
 
@@ -129,7 +131,11 @@ async def _insert_chunks(
         },
     )
     if inserted.rowcount != len(rows):  # type: ignore[attr-defined]
-        raise OutputGone("embed", "Embeddings were removed before the chunks were stored.")
+        raise _embeddings_gone()
+
+
+def _embeddings_gone() -> OutputGone:
+    return OutputGone("embed", "Embeddings were removed before the chunks were stored.")
 
 
 _KEEP_DOCUMENT = text("SELECT id FROM document WHERE id = :id FOR KEY SHARE")

@@ -26,12 +26,14 @@ class Banner:
     flower_user: str
     flower_password: str
     services: Sequence[Line]
+    away: Sequence[str]  # of what it runs on
     embedder: str | None
     generator: str | None
     api_key: str | None
 
     def __str__(self) -> str:
-        lines = ["", f"Footnote {__version__} is ready. Data: {self.data_dir}", ""]
+        without = f" without {' and '.join(self.away)}, which must come back for all of it to work" if self.away else ""
+        lines = ["", f"Footnote {__version__} is ready{without}. Data: {self.data_dir}", ""]
         lines += [f"  {line.name:<11} {line.version:<10} {line.state}".rstrip() for line in self.services]
         lines += [
             "",

@@ -4,6 +4,7 @@ import errno
 import http.client
 import json
 import socket
+from typing import Any
 
 from footnote.local_stack.processes import StackFailed
 from footnote.settings import Settings
@@ -37,17 +38,14 @@ def _check_port(setting: str, host: str, port: int) -> None:
         raise StackFailed(f"Port {port} on {host} {reason}. Set {setting} to another port.") from error
 
 
-def readiness(settings: Settings) -> dict[str, str] | None:
-    """What GET /readyz says, as far as it is text, once the API is ready; None before."""
-    connection = http.client.HTTPConnection(url(settings.host, settings.port).removeprefix("http://"), timeout=2)
+def readiness(settings: Settings) -> dict[str, Any] | None:
+    """What GET /readyz says, whatever that is; None while the API does not answer."""
+    connection = http.client.HTTPConnection(url(settings.host, settings.port).removeprefix("http://"), timeout=5)
     try:
         connection.request("GET", "/readyz")
-        response = connection.getresponse()
-        body = json.loads(response.read()) if response.status == http.client.OK else None
+        body = json.loads(connection.getresponse().read())
     except (OSError, http.client.HTTPException, ValueError):
         return None
     finally:
         connection.close()
-    if not isinstance(body, dict):
-        return None
-    return {name: value for name, value in body.items() if isinstance(value, str)}
+    return body if isinstance(body, dict) else None

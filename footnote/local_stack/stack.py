@@ -1,11 +1,12 @@
 """`footnote up`: everything on this machine, with one command."""
 
 import sys
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 from urllib.parse import urlsplit
 
 from footnote import __version__
@@ -24,6 +25,7 @@ from footnote.local_stack.valkey import Valkey
 from footnote.settings import Settings
 
 READY_SECONDS = 120.0
+DEGRADED_SECONDS = 3.0  # after which what others run, and what is away, is no longer waited for
 
 EXIT_STOPPED = 0
 EXIT_FAILED = 1
@@ -114,7 +116,8 @@ class _Stack:
         key_is_old = key_file.exists()
         self.supervisor.run("migrate", self.ours.migrate, env=env)
         children = [self.supervisor.start(service, env) for service in self.ours.services]
-        models = self._wait_until_ready(children)
+        ready = self._wait_until_ready(children)
+        away = _away(ready)
         self.supervisor.set_ready()
         banner = Banner(
             data_dir=self.data_dir,
@@ -122,9 +125,10 @@ class _Stack:
             flower_url=url(self.settings.flower_host, self.settings.flower_port),
             flower_user=self.settings.flower_user,
             flower_password="as configured" if self.settings.flower_password else f"in {password_file}",
-            services=[*self.stores, *(_line(child, _version(child.service.name)) for child in children)],
-            embedder=models.get("embedder"),
-            generator=models.get("generator"),
+            away=away,
+            services=[*self._told(away), *(_line(child, _version(child.service.name)) for child in children)],
+            embedder=ready.get("embedder"),
+            generator=ready.get("generator"),
             api_key=key_file.read_text().strip() if key_file.exists() and not key_is_old else None,
         )
         self.out.write(f"{banner}\n")
@@ -160,17 +164,34 @@ class _Stack:
         self.stores.append(_line(child, server.version()))
         return server.url
 
-    def _wait_until_ready(self, children: Sequence[Child]) -> dict[str, str]:
-        """Wait for the API to be ready and everything required to run; what `/readyz` said."""
-        models: dict[str, str] = {}
+    def _wait_until_ready(self, children: Sequence[Child]) -> dict[str, Any]:
+        """Wait for the API to be ready and everything required to run; what `/readyz` said.
+
+        Without what others run, and is away, the start goes on: work goes on when it is back.
+        """
+        said: dict[str, Any] = {}
+        patient_until = time.monotonic() + DEGRADED_SECONDS
+        theirs = {"redis": self.settings.redis_url, "store": self.settings.storage_url}
 
         def ready() -> bool:
             answer = readiness(self.settings)
-            models.update(answer or {})
-            return answer is not None and all(child.process for child in children if child.service.required)
+            if answer is None or not all(child.process for child in children if child.service.required):
+                return False
+            said.update(answer)
+            missed = all(theirs.get(name) for name in _away(answer))
+            return answer["status"] == "ready" or (missed and time.monotonic() > patient_until)
 
         self.supervisor.wait_until(ready, READY_SECONDS, children[0])
-        return models
+        return said
+
+    def _told(self, away: Sequence[str]) -> list[Line]:
+        """The stores, and what is away of them."""
+        lines = [replace(line, state=f"away: {line.state}") if line.name in away else line for line in self.stores]
+        return [*lines, *([Line("store", "", "away: as STORAGE_URL says")] if "store" in away else [])]
+
+
+def _away(ready: dict[str, Any]) -> list[str]:
+    return [name for name, told in ready.get("checks", {}).items() if told != "ok"]
 
 
 def _line(child: Child, version: str) -> Line:

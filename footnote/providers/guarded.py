@@ -6,7 +6,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from math import inf
 
-from footnote import providers
+from footnote import deadline, providers
 from footnote.errors import BatchTooLarge, ProviderRejected, RateLimited, TimedOut, Unavailable
 from footnote.limits import INTERACTIVE, LARGEST, PIPELINE, Endpoint, Quota, Shared
 from footnote.providers import (
@@ -241,19 +241,27 @@ class GuardedEmbedder:
     async def _call(self, texts: Sequence[str], tokens: int) -> Embeddings:
         """One call; a pause that the provider asks for meanwhile is waited for if it is short."""
         clock = asyncio.get_running_loop().time
-        deadline = clock() + self.endpoint.urgency.patience
+        until = clock() + deadline.left(self.endpoint.urgency.patience)
         while True:
             try:
-                patience = max(0.0, deadline - clock())
+                patience = max(0.0, until - clock())
                 async with self.endpoint.calling(tokens, patience=patience, divisible=len(texts) > 1) as call:
-                    answer = await self._inner.embed(texts)
+                    answer = await self._in_time(texts)
                     call.quota, call.tokens = answer.quota, answer.tokens
                 return answer
             except RateLimited as limited:
                 wait = limited.retry_after or 1.0
-                if clock() + wait > deadline:
+                if clock() + wait > until:
                     raise
                 await asyncio.sleep(wait)
+
+    async def _in_time(self, texts: Sequence[str]) -> Embeddings:
+        """The provider has its own limit; a request that is waited for may have less left."""
+        try:
+            async with deadline.limited():
+                return await self._inner.embed(texts)
+        except TimeoutError as error:
+            raise TimedOut("provider_timeout") from error
 
 
 class GuardedGenerator:
@@ -300,7 +308,7 @@ class _Stopwatch:
         clock = asyncio.get_running_loop().time
         started = clock()
         try:
-            async with asyncio.timeout(min(self._piece, self._whole)):
+            async with deadline.limited(min(self._piece, self._whole)):
                 event = await anext(events, None)
         except TimeoutError as error:
             code = "provider_timeout" if self._piece <= self._whole else "answer_timeout"
@@ -323,10 +331,10 @@ class GuardedReranker:
 
     async def rerank(self, query: str, texts: Sequence[str]) -> list[float]:
         """Running out of time is the reranker's failure, so that the circuit hears of it: it ends within the call."""
-        deadline = asyncio.get_running_loop().time() + self._seconds
+        until = asyncio.get_running_loop().time() + deadline.left(self._seconds)
         async with self.endpoint.calling(_estimate([query, *texts]), patience=0.0):
             try:
-                async with asyncio.timeout_at(deadline):
+                async with asyncio.timeout_at(until):
                     return await self._inner.rerank(query, texts)
             except TimeoutError as error:
                 raise TimedOut("provider_timeout", "The reranker took too long.") from error

@@ -1,11 +1,8 @@
 """Vectors of questions, kept in Redis for a while: many a question is asked again."""
 
-import asyncio
 import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-from redis.exceptions import RedisError
 
 from footnote import vectors
 from footnote.models import EmbeddingSpace
@@ -16,6 +13,7 @@ from footnote.telemetry import questions_embedded_total
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+    from redis.asyncio import Redis
 
 PATIENCE_SECONDS = 0.05  # longer, and the model is asked; somebody waits
 
@@ -55,20 +53,16 @@ def _key(tenant_id: str, embedder: Embedder, space: EmbeddingSpace, question: st
 
 async def _kept(rt: Runtime, name: str) -> bytes | None:
     """Empty if nothing is kept, None if nothing can be."""
-    if rt.redis is None or not rt.settings.question_cache_seconds:
+    if not rt.settings.question_cache_seconds:
         return None
-    try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            found = await rt.redis.get(name)
-    except (RedisError, OSError, TimeoutError):
-        return None
-    return found if isinstance(found, bytes) else b""
+
+    async def get(redis: "Redis") -> bytes:
+        found = await redis.get(name)
+        return found if isinstance(found, bytes) else b""
+
+    return await rt.shared.ask(get, PATIENCE_SECONDS)
 
 
 async def _keep(rt: Runtime, name: str, made: bytes) -> None:
-    assert rt.redis is not None
-    try:
-        async with asyncio.timeout(PATIENCE_SECONDS):
-            await rt.redis.set(name, made, px=max(1, round(rt.settings.question_cache_seconds * 1000)))
-    except (RedisError, OSError, TimeoutError):
-        return
+    milliseconds = max(1, round(rt.settings.question_cache_seconds * 1000))
+    await rt.shared.ask(lambda redis: redis.set(name, made, px=milliseconds), PATIENCE_SECONDS)

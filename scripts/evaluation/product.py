@@ -220,7 +220,7 @@ async def _opened(url: str, data_dir: Path) -> AsyncIterator[Product]:
 async def _ready(url: str) -> bool:
     try:
         async with httpx2.AsyncClient(timeout=5, trust_env=False) as client:
-            return (await client.get(f"{url}/readyz")).is_success
+            return (await client.get(f"{url}/readyz?strict=true")).is_success
     except httpx2.TransportError:
         return False
 

@@ -35,7 +35,9 @@ class Bench:
 
 
 @asynccontextmanager
-async def bench(options: Options, own: str = "", ready: str = "/readyz", **settings: str) -> AsyncIterator[Bench]:
+async def bench(
+    options: Options, own: str = "", ready: str = "/readyz?strict=true", **settings: str
+) -> AsyncIterator[Bench]:
     receiver = edges.Receiver()
     async with edges.serving(receiver.answer) as callback_url, Stack(options.keep_logs, own, **settings) as stack:
         await stack.ready(ready)

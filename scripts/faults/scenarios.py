@@ -6,16 +6,18 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from scripts.faults import checks, corpus, crowd, edges, lengths, processes, slow_clients
+from scripts.faults import checks, corpus, crowd, edges, lengths, locks, processes, slow_clients
 from scripts.faults.bench import Bench, Options, bench
 from scripts.faults.inflict import STORM, Faults
 from scripts.faults.report import Report
 from scripts.faults.stack import Stack, until
 
 AWAY_SECONDS = 8.0
+REFUSED_SECONDS = 5.0
 
 
 async def storm(options: Options) -> Report:
@@ -47,55 +49,104 @@ async def _nothing() -> None:
 
 
 async def redis_away(options: Options) -> Report:
-    """Nobody who uploads or asks notices, and the work is done soon after."""
+    """Nobody who uploads or asks notices, no process is taken out of service, and the work is done soon after."""
     report = Report("redis-away")
     sources = corpus.sources(options.seed, 120)
-    async with bench(options, own="redis", ready="/healthz") as on:
+    async with bench(options, own="redis", ready="/readyz") as on:
         redis = on.stack.own
+        report.exactly("absent at the start: the banner says so", True, await _says(on.stack, "is ready without redis"))
         phases: list[tuple[str, Action, Action]] = [
             ("absent at the start", _nothing, redis.start),
             ("killed", redis.kill, redis.start),
             ("frozen", redis.freeze, redis.thaw),
         ]
         for number, (phase, leave, come_back) in enumerate(phases):
+            before = await _calm(on) if number else []
             started = time.monotonic()
             await leave()
-            async with on.load.asking():
+            async with on.load.asking(), _asked_whether_ready(on) as statuses:
                 await on.load.upload_all(sources[40 * number : 40 * (number + 1)], 4)
+                during = await _calm(on)
                 await come_back()
                 took = await on.watch.until_ended()
             sent = on.load.answered("upload", "query", "status", since=started)
             times = sorted(each.seconds for each in sent if each.kind != "upload")
             report.exactly(f"{phase}: of {len(sent)} requests, failed", 0, sum(not each.ok for each in sent))
+            report.exactly(f"{phase}: /readyz", {200}, set(statuses))
             report.at_most(f"{phase}: 99 of 100 queries and statuses", 3, times[len(times) * 99 // 100])
+            if before:
+                slower = during[len(during) * 95 // 100] / before[len(before) * 95 // 100]
+                report.at_most(f"{phase}: 95 of 100 searches, with and without it", 1.5, slower, "times")
             report.at_most(f"{phase}: all work done after it is back", 60, took)
         await on.finish(report, sources)
     return report
 
 
+async def _says(stack: Stack, words: str) -> bool:
+    """Whether `footnote up` does, within the time that it has to start."""
+
+    async def said() -> bool:
+        return words in (stack.data_dir / "up.txt").read_text()
+
+    return await until(said, 120, f"`footnote up` says {words!r}")
+
+
+async def _calm(on: Bench) -> list[float]:
+    """How long searches take that are made one after the other, sorted."""
+    times = []
+    for number in range(60):
+        question = {"query": f"lens of the lamp {number}", "mode": "keyword"}
+        request, _ = await on.load.send("search", "POST", "/v1/search", json=question)
+        times.append(request.seconds)
+    return sorted(times)
+
+
+@asynccontextmanager
+async def _asked_whether_ready(on: Bench) -> AsyncIterator[list[int | None]]:
+    """The statuses that load balancers see while the block runs."""
+    statuses: list[int | None] = []
+
+    async def look_on() -> None:
+        while True:
+            request, _ = await on.load.send("ready", "GET", "/readyz")
+            statuses.append(request.status)
+            await asyncio.sleep(0.5)
+
+    looking = asyncio.create_task(look_on())
+    try:
+        yield statuses
+    finally:
+        looking.cancel()
+        with suppress(asyncio.CancelledError):
+            await looking
+
+
 async def postgres_away(options: Options) -> Report:
-    """Refused at once and in words; what is sent again is there once. A frozen one answers once it is thawed."""
+    """Refused within five seconds and in words, however it is away; what is sent again is there once."""
     report = Report("postgres-away")
-    sources = corpus.sources(options.seed, 80)
+    sources = corpus.sources(options.seed, 120)
     async with bench(options, own="postgres") as on:
         server = on.stack.own
-        phases: list[tuple[str, Action, Action, float]] = [
-            ("killed", server.kill, server.start, 4),
-            ("frozen", server.freeze, server.thaw, AWAY_SECONDS + 4),
+        phases: list[tuple[str, Action, Action]] = [
+            ("killed", server.kill, server.start),
+            ("stopped", server.stop, server.start),
+            ("frozen", server.freeze, server.thaw),
         ]
-        for number, (phase, leave, come_back, slowest) in enumerate(phases):
+        for number, (phase, leave, come_back) in enumerate(phases):
             async with on.load.asking(), asyncio.TaskGroup() as group:
                 group.create_task(on.load.upload_all(sources[40 * number : 40 * (number + 1)], 4))
                 await asyncio.sleep(2)
                 left = time.monotonic()
                 await leave()
                 await asyncio.sleep(AWAY_SECONDS)
+                ready, _ = await on.load.send("ready", "GET", "/readyz")
                 back = time.monotonic()
                 await come_back()
             sent = [each for each in on.load.answered("upload", "query", "status", since=left) if each.started < back]
             odd = [each for each in sent if not each.ok and not (each.status == 503 and each.retry_after)]
             report.exactly(f"{phase}: of {len(sent)} requests, failed without 503 and Retry-After", 0, len(odd))
-            report.at_most(f"{phase}: slowest answer", slowest, max(each.seconds for each in sent))
+            report.exactly(f"{phase}: /readyz", 503, ready.status)
+            report.at_most(f"{phase}: slowest answer", REFUSED_SECONDS, max(each.seconds for each in sent))
         await on.finish(report, sources)
     return report
 
@@ -326,6 +377,7 @@ SCENARIOS = {
     "lengths": lengths.lengths,
     "webhooks": webhooks,
     "crowd": crowd.crowd,
+    "locks": locks.locks,
     "slow-clients": slow_clients.slow_clients,
     "soak": soak,
 }

@@ -73,6 +73,11 @@ class Server:
         processes.send(signal.SIGKILL, [self.process.pid])
         self.process.wait()
 
+    async def stop(self) -> None:
+        """As an operator does: whoever is connected is sent away."""
+        processes.send(signal.SIGINT, [self.process.pid])
+        await asyncio.to_thread(self.process.wait)
+
     async def freeze(self) -> None:
         processes.send(signal.SIGSTOP, [each.pid for each in processes.of(self.directory)])
 
@@ -127,7 +132,7 @@ class Stack:
         while left := processes.of(self.data_dir):
             processes.send(signal.SIGKILL, [each.pid for each in left])
 
-    async def ready(self, path: str = "/readyz", seconds: float = 120) -> float:
+    async def ready(self, path: str = "/readyz?strict=true", seconds: float = 120) -> float:
         """Waits until the API says so; how many seconds that took."""
         started = time.monotonic()
 

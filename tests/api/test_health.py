@@ -1,14 +1,18 @@
 """Liveness, readiness and metrics: without a key, and telling the truth."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 
 import httpx2
 import pytest
 
 from api.app import create_app
 from footnote import __version__, turns
-from footnote.runtime import Runtime, open_redis
+from footnote.runtime import Runtime, open_redis, open_runtime
+from footnote.storage import LocalStore
 from tests import driving
 from tests.conftest import Person
 
@@ -42,17 +46,42 @@ async def test_a_pause_is_seen(rt: Runtime, alice: Person) -> None:
     assert "\nfootnote_paused 0\n" in (await alice.client.get("/metrics")).text
 
 
-async def test_what_is_away_is_named(rt: Runtime) -> None:
-    nowhere = rt.settings.model_copy(update={"redis_url": "unix:///nowhere/at/all.sock"})
-    app = create_app(runtime=replace(rt, redis=open_redis(nowhere)))
+@asynccontextmanager
+async def asked_of(rt: Runtime) -> AsyncIterator[httpx2.AsyncClient]:
+    app = create_app(runtime=rt)
     async with app.router.lifespan_context(app):
         transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
         async with httpx2.AsyncClient(transport=transport, base_url="http://footnote") as client:
-            answer = await client.get("/readyz")
-    assert answer.status_code == 503
-    checks = answer.json()["checks"]
-    assert (checks["postgres"], checks["store"]) == ("ok", "ok")
-    assert checks["redis"] != "ok"
+            yield client
+
+
+def without_redis(rt: Runtime) -> Runtime:
+    nowhere = rt.settings.model_copy(update={"redis_url": "unix:///nowhere/at/all.sock"})
+    return replace(rt, redis=open_redis(nowhere))
+
+
+class NoStore(LocalStore):
+    async def check(self) -> None:
+        raise OSError("not mounted")
+
+
+@pytest.mark.parametrize("away", ["redis", "store"])
+async def test_what_can_be_done_without_leaves_a_process_in_service(rt: Runtime, tmp_path: Path, away: str) -> None:
+    lacking = without_redis(rt) if away == "redis" else replace(rt, store=NoStore(tmp_path))
+    async with asked_of(lacking) as client:
+        answer, strict = await client.get("/readyz"), await client.get("/readyz?strict=true")
+    assert (answer.status_code, answer.json()["status"]) == (200, "degraded")
+    assert answer.json()["checks"] == {"postgres": "ok", "redis": "ok", "store": "ok"} | {away: "away"}
+    assert (strict.status_code, strict.json()["status"]) == (503, "degraded")
+
+
+async def test_without_postgres_a_process_is_out_of_service(rt: Runtime) -> None:
+    nowhere = rt.settings.model_copy(update={"database_url": "postgresql://127.0.0.1:1/nowhere"})
+    async with open_runtime(nowhere, interactive=True) as alone, asked_of(alone) as client:
+        answer = await client.get("/readyz")
+        assert (answer.status_code, answer.json()["status"]) == (503, "not_ready")
+        assert answer.json()["checks"] == {"postgres": "away", "redis": "ok", "store": "ok"}
+        assert answer.json()["paused_since"] is None
 
 
 async def test_metrics_count_by_route_and_not_by_path(rt: Runtime, alice: Person) -> None:

@@ -1,4 +1,4 @@
-"""An API in the place of Footnote's: ready at once."""
+"""An API in the place of Footnote's: ready at once, without what AWAY names."""
 
 import json
 import os
@@ -7,7 +7,10 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
-        body = json.dumps({"embedder": "stand-in embedder", "generator": "stand-in generator"}).encode()
+        checks = {name: "away" if name == os.environ.get("AWAY") else "ok" for name in ("postgres", "redis", "store")}
+        status = "ready" if set(checks.values()) == {"ok"} else "degraded"
+        models = {"embedder": "stand-in embedder", "generator": "stand-in generator"}
+        body = json.dumps({"status": status, "checks": checks} | models).encode()
         self.send_response(200 if self.path == "/readyz" else 404)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

@@ -51,6 +51,13 @@ def test_what_is_configured_is_not_embedded(stack):
     assert "at elsewhere, as REDIS_URL says" in stack.said
 
 
+def test_a_redis_of_others_that_is_away_does_not_hold_up_the_start(stack, monkeypatch):
+    monkeypatch.setenv("AWAY", "redis")
+    stack.start_and_wait()
+    assert "is ready without redis" in stack.said
+    assert "away: at elsewhere, as REDIS_URL says" in stack.said
+
+
 def test_children_get_the_decided_environment(stack):
     names = "DATABASE_URL REDIS_URL STORAGE_URL FOOTNOTE_DATA_DIR PORT FLOWER_PORT FLOWER_PASSWORD"
     stack.migrate = ["sh", "-c", f'for name in {names}; do eval "echo $name=\\$$name"; done > "$FOOTNOTE_DATA_DIR/env"']
