@@ -6,8 +6,6 @@ import random
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from time import monotonic
 from time import sleep as pause
@@ -17,6 +15,7 @@ from urllib.parse import quote
 import httpx2
 
 from footnote.errors import FootnoteError, Invalid, Unauthenticated, Unavailable
+from footnote.retry_after import retry_after
 from footnote.settings import Settings
 
 Json = dict[str, Any]
@@ -145,7 +144,7 @@ class Api:
             problem = {"detail": f"What answers at {self.url} {what} (status {response.status_code})."}
         passes = response.status_code in _NOT_NOW or problem.get("code") == "request_in_flight"
         kind = RefusedForNow if passes else Refused
-        return kind(response.status_code, problem, _seconds(response.headers.get("Retry-After")))
+        return kind(response.status_code, problem, retry_after(response.headers, PATIENCE_SECONDS))
 
     @contextmanager
     def _connected(self) -> Iterator[None]:
@@ -267,16 +266,3 @@ def _detail(problem: Json) -> str:
 def segment(identifier: str) -> str:
     """An id as one segment of a path: a slash in it must not reach another route."""
     return quote(identifier, safe="")
-
-
-def _seconds(retry_after: str | None) -> float | None:
-    """Retry-After is a number of seconds or, from proxies, a date."""
-    if not retry_after:
-        return None
-    if retry_after.isdigit():
-        return float(retry_after)
-    try:
-        wait = (parsedate_to_datetime(retry_after) - datetime.now(UTC)).total_seconds()
-    except (ValueError, TypeError):
-        return None
-    return max(0.0, wait)

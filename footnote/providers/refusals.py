@@ -1,12 +1,10 @@
 """What a provider's refusal means: for good, for now, or for fewer texts at once."""
 
-import math
 from collections.abc import Mapping
 
 from footnote.errors import AccountRefused, BatchTooLarge, FootnoteError, ProviderRejected, RateLimited, Unavailable
 from footnote.limits import Quota
-
-LONGEST_RETRY_AFTER = 3600.0
+from footnote.retry_after import LONGEST_SECONDS, retry_after
 
 
 def refusal(
@@ -16,13 +14,13 @@ def refusal(
     if status == 413:
         return BatchTooLarge("provider_rejected", reason)
     if status == 429 and not unpaid:
-        limited = RateLimited("provider_unavailable", reason, retry_after=_retry_after(headers))
+        limited = RateLimited("provider_unavailable", reason, retry_after=retry_after(headers))
         limited.quota = quota = quota or Quota.read(headers)
         if limited.retry_after is None and quota and quota.reset is not None:
-            limited.retry_after = min(quota.reset, LONGEST_RETRY_AFTER)
+            limited.retry_after = min(quota.reset, LONGEST_SECONDS)
         return limited
     if status in (408, 409, 425) or status >= 500:
-        return Unavailable("provider_unavailable", reason, retry_after=_retry_after(headers))
+        return Unavailable("provider_unavailable", reason, retry_after=retry_after(headers))
     if status in (401, 402, 403) or unpaid:
         return AccountRefused("provider_rejected", reason)
     return ProviderRejected("provider_rejected", reason)
@@ -34,13 +32,3 @@ def without_secrets(said: str, sent: Mapping[str, str]) -> str:
         secret = sent.get(name, "").removeprefix("Bearer ").strip()
         said = said.replace(secret, "***") if secret else said
     return said
-
-
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds, an hour at most: the header is the provider's word, and may be nonsense."""
-    try:
-        milliseconds = headers.get("retry-after-ms")
-        seconds = float(milliseconds) / 1000 if milliseconds else float(headers.get("retry-after", "nan"))
-    except ValueError:
-        return None
-    return min(seconds, LONGEST_RETRY_AFTER) if math.isfinite(seconds) and seconds >= 0 else None

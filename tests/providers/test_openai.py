@@ -156,7 +156,7 @@ def failure(message: str, code: str | None = None) -> dict[str, Any]:
         (429, failure("Slow down", "rate_limit_exceeded"), {"Retry_After": "7"}, RateLimited, 7.0),
         (429, failure("Slow down"), {"retry_after_ms": "1500", "Retry_After": "2"}, RateLimited, 1.5),
         (429, failure("Slow down"), {}, RateLimited, None),
-        (429, failure("Slow down"), {"Retry_After": "Wed, 21 Oct 2015 07:28:00 GMT"}, RateLimited, None),
+        (429, failure("Slow down"), {"Retry_After": "Wed, 21 Oct 2015 07:28:00 GMT"}, RateLimited, 0.0),
         (429, failure("Slow down"), {"Retry_After": "nan"}, RateLimited, None),
         (429, failure("Slow down"), {"Retry_After": "inf"}, RateLimited, None),
         (429, failure("Slow down"), {"Retry_After": "-5"}, RateLimited, None),
