@@ -9,7 +9,7 @@ from footnote.answering import followups
 from footnote.answering.plain import PlainText
 from footnote.citations import unmarked
 from footnote.errors import FootnoteError
-from footnote.providers import GenerationRequest, Token, Turn, Usage, Writer
+from footnote.providers import GenerationRequest, Token, Turn, Uncounted, Usage, Writer
 from footnote.runtime import Runtime
 from footnote.telemetry import log
 from footnote.usage import Bill
@@ -53,7 +53,7 @@ async def standalone(rt: Runtime, question: str, history: Sequence[Turn], model:
             async for event in events:
                 if isinstance(event, Token):
                     told += event.text
-                elif isinstance(event, Usage | Writer):
+                elif isinstance(event, Usage | Uncounted | Writer):
                     bill.take(event)
                 if len(told) > LONGEST:
                     break

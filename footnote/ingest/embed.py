@@ -42,7 +42,14 @@ async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
                 space = space or await _open_space(rt, embedder, answer)
                 heartbeat.counts.update(embedded=len(group), tokens=answer.tokens)
                 paid = embedder.address is not None
-                spent = Spent("embedding", embedder.provider, embedder.model, answer.tokens, paid=paid)
+                spent = Spent(
+                    "embedding",
+                    embedder.provider,
+                    embedder.model,
+                    answer.tokens,
+                    paid=paid,
+                    estimated=answer.estimated,
+                )
                 await _keep(rt, version, space, group, answer, spent, heartbeat)
             heartbeat.done += len(batch)
             await heartbeat.give_way()

@@ -1,10 +1,55 @@
 """What a provider's refusal means: for good, for now, or for fewer texts at once."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
 
 from footnote.errors import AccountRefused, BatchTooLarge, FootnoteError, ProviderRejected, RateLimited, Unavailable
 from footnote.limits import Quota
 from footnote.retry_after import LONGEST_SECONDS, retry_after
+from footnote.telemetry import log
+from footnote.text import clean
+
+LONGEST_SAID = 300  # characters that are repeated
+_DEEPEST = 8  # levels of a body that are looked at
+_WORDS = ("message", "msg", "detail", "error", "error_description", "reason", "title", "errors")
+_PLACES = ("param", "loc", "field", "parameter", "property")
+_CODES = ("code", "type")
+_REPEATED = ("input", "ctx", "value", "body", "request")  # of what was sent
+
+
+@dataclass(frozen=True)
+class Said:
+    """A refusal's own words, the fields of the request that it points at, and its codes."""
+
+    words: str
+    places: tuple[str, ...] = ()
+    codes: tuple[str, ...] = ()
+
+    @classmethod
+    def read(cls, body: bytes) -> "Said":
+        """From JSON of any of the shapes that servers use; else the body is the words."""
+        text = clean(body.decode("utf-8", "replace"))
+        try:
+            found = list(_strings(json.loads(text), "error", 0))
+        except (ValueError, RecursionError):
+            return cls(text)
+        words, places, codes = (
+            tuple(dict.fromkeys(said for key, said in found if key in kinds)) for kinds in (_WORDS, _PLACES, _CODES)
+        )
+        return cls("; ".join(words) or text, places, codes)
+
+
+class Refused(Exception):
+    """A status that is not 200, before it is settled what that means."""
+
+    def __init__(self, status: int, said: Said, response: httpx2.Response) -> None:
+        self.status, self.said, self.headers = status, said, response.headers
+        self.words = without_secrets(said.words, response.request.headers)[:LONGEST_SAID]
+        super().__init__(f"The provider answered {status}: {self.words}")
 
 
 def refusal(
@@ -21,6 +66,7 @@ def refusal(
         return limited
     if status in (408, 409, 425) or status >= 500:
         return Unavailable("provider_unavailable", reason, retry_after=retry_after(headers))
+    log.warning("the provider refused", status=status, reason=reason)
     if status in (401, 402, 403) or unpaid:
         return AccountRefused("provider_rejected", reason)
     return ProviderRejected("provider_rejected", reason)
@@ -28,7 +74,22 @@ def refusal(
 
 def without_secrets(said: str, sent: Mapping[str, str]) -> str:
     """What a provider said, with the key of the request's headers taken out: some repeat what they were sent."""
-    for name in ("authorization", "x-api-key"):
+    for name in ("authorization", "x-api-key", "api-key"):
         secret = sent.get(name, "").removeprefix("Bearer ").strip()
         said = said.replace(secret, "***") if secret else said
     return said
+
+
+def _strings(value: Any, key: str, depth: int) -> Iterator[tuple[str, str]]:
+    """Each text with the key that it stands under; what a server repeats of the request is left out."""
+    if depth > _DEEPEST:
+        return
+    if isinstance(value, Mapping):
+        for name, each in value.items():
+            if name not in _REPEATED:
+                yield from _strings(each, name, depth + 1)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _strings(each, key, depth + 1)
+    elif isinstance(value, str) and value.strip():
+        yield key, value

@@ -55,7 +55,7 @@ async def points(
     embedders = [rt.embedder_of(*model) for model in models]
     made = await asyncio.gather(*(question_vectors.vector(rt, tenant_id, each, question) for each in embedders))
     spent = [
-        Spent("embedding", *model, each.tokens, paid=embedder.address is not None)
+        Spent("embedding", *model, each.tokens, paid=embedder.address is not None, estimated=each.estimated)
         for model, each, embedder in zip(models, made, embedders, strict=True)
         if each.tokens is not None
     ]
