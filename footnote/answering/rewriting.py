@@ -62,6 +62,6 @@ async def standalone(rt: Runtime, question: str, history: Sequence[Turn], model:
         told = ""
     # Earlier answers may hold what documents say: as little as an answer may this lead anywhere.
     plain = PlainText([question, *(turn.content for turn in history)])
-    told = (plain.feed(told.strip()) + plain.flush()).strip().strip('"“”')
+    told = (plain.feed(told.strip()) + plain.flush(ended=True)).strip().strip('"“”')
     usable = told and len(told) <= LONGEST and "\n" not in told
     return told if usable else followups.standalone(question, history)
