@@ -210,20 +210,24 @@ class GuardedGenerator:
         stopwatch = _Stopwatch(self._settings, endpoint.address)
         request = replace(request, alive=stopwatch.alive)
         listening = _Listening(request, self._unmarked.get(model, self._first_is_open(endpoint.address)))
-        async with (
-            endpoint.calling(_tokens(request) + (request.max_tokens or 0), patience=endpoint.urgency.patience) as call,
-            aclosing(self._inner.generate(request)) as events,
-        ):
-            while (event := await stopwatch.next(events)) is not None:
-                if isinstance(event, Quota):
-                    call.quota = event
-                    continue
-                await endpoint.answered(call)
-                if heard := listening.hear(event):
+        try:
+            async with (
+                endpoint.calling(
+                    _tokens(request) + (request.max_tokens or 0), patience=endpoint.urgency.patience
+                ) as call,
+                aclosing(self._inner.generate(request)) as events,
+            ):
+                while (event := await stopwatch.next(events)) is not None:
+                    if isinstance(event, Quota):
+                        call.quota = event
+                        continue
+                    await endpoint.answered(call)
+                    if heard := listening.hear(event):
+                        yield heard
+                for heard in listening.end():
                     yield heard
-            for heard in listening.end():
-                yield heard
-        self._remember(model, listening.unmarked)
+        finally:
+            self._remember(model, listening.unmarked)
 
     async def close(self) -> None:
         await self._inner.close()
@@ -277,14 +281,13 @@ class _Listening:
                 reason = "The model came to its limit of tokens while it was thinking: allow it more (`max_tokens`)."
                 raise ProviderRejected("provider_rejected", reason)
             raise Unavailable("provider_bad_response", "The model thought, and wrote no answer.")
-        self._judge()
-        if self._cut:
-            yield Cut()
-
-    def _judge(self) -> None:
         late = self._thoughts.late
         if late or not self._cut or self._thoughts.thought:
             self.unmarked = late or self._thoughts.unmarked
+        if late:
+            raise Unavailable("provider_bad_response", "The model's thoughts were not marked as such: ask again.")
+        if self._cut:
+            yield Cut()
 
     def _token(self, text: str) -> Token | None:
         self._spoke = self._spoke or bool(text.strip())
