@@ -5,7 +5,7 @@ limit on an answer, the role `system`. What a refusal names is left out from the
 """
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -46,15 +46,10 @@ class Dialect:
     model: str
     refused: frozenset[str] = frozenset()
 
-    async def ask(
-        self,
-        call: Callable[[dict[str, Any]], Awaitable[Answer]],
-        request: Mapping[str, Any],
-        implied: Sequence[str] = (),
-    ) -> Answer:
+    async def ask(self, call: Callable[[dict[str, Any]], Awaitable[Answer]], request: Mapping[str, Any]) -> Answer:
         """What `call` answers to the request as the model takes it; several refusals may follow each other.
 
-        `implied`: what is sent although it does not stand in the request. Raises Refused, and then learns nothing.
+        Raises Refused, and then learns nothing.
         """
         refused = self.refused
         while True:
@@ -62,7 +57,7 @@ class Dialect:
             try:
                 answer = await call(spoken)
             except Refused as error:
-                named = _named(error, {*_sent(spoken), *implied} - refused)
+                named = _named(error, set(_sent(spoken)) - refused)
                 if not named:
                     raise
                 refused, words = refused | named, error.words

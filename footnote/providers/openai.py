@@ -63,12 +63,18 @@ class _Connection:
         if base.by_deployment:
             return openai.AsyncAzureOpenAI(**options, api_version=base.query["api-version"])
         if base.azure:
-            options["default_headers"] = {"api-key": key, "Authorization": openai.omit}
+            options["default_headers"] = {"api-key": key}
+            options["http_client"] = openai.DefaultAsyncHttpxClient(event_hooks={"request": [_unauthorized]})
         return openai.AsyncOpenAI(**options)
 
     async def close(self) -> None:
         if self._client is not None:
             await self._client.close()
+
+
+async def _unauthorized(request: httpx2.Request) -> None:
+    """Azure takes what the SDK sends beside `api-key` for a token of its directory."""
+    request.headers.pop("authorization", None)
 
 
 class _Model:
@@ -142,9 +148,8 @@ def _as_sent(spoken: dict[str, Any]) -> dict[str, Any]:
     """For the SDK, which asks for base64 by itself unless it is told not to, and decodes it only then."""
     import openai
 
-    if spoken.pop("encoding_format", None):
-        return spoken
-    return {**spoken, "extra_body": {"encoding_format": openai.omit}}
+    others = {name: value for name, value in spoken.items() if name != "encoding_format"}
+    return others if "encoding_format" in spoken else {**others, "extra_body": {"encoding_format": openai.omit}}
 
 
 class OpenAIGenerator(_Model):

@@ -48,7 +48,8 @@ class Refused(Exception):
 
     def __init__(self, status: int, said: Said, response: httpx2.Response) -> None:
         self.status, self.said, self.headers = status, said, response.headers
-        self.words = without_secrets(said.words, response.request.headers)[:LONGEST_SAID]
+        places = f" ({', '.join(said.places)})" if said.places else ""
+        self.words = without_secrets(f"{said.words}{places}", response.request.headers)[:LONGEST_SAID]
         super().__init__(f"The provider answered {status}: {self.words}")
 
 

@@ -414,7 +414,7 @@ class Model(FakeGenerator):
 
     def __post_init__(self) -> None:
         super().__init__()
-        self.pieces = ["a", "b"]
+        self.pieces = ["A", "b"]
 
     async def generate(self, request: GenerationRequest) -> Any:
         if self.error:
@@ -443,8 +443,8 @@ async def collect(generator: GuardedGenerator, **options: Any) -> list[Generator
 
 
 async def test_an_answer_passes_as_it_comes(chat: Chat) -> None:
-    assert await collect(chat[1]) == [Token("ab"), Usage(11, 7)], "unless it is the first of a model"
-    assert await collect(chat[1]) == [Token("a"), Token("b"), Usage(11, 7)]
+    assert await collect(chat[1]) == [Token("Ab"), Usage(11, 7)], "unless it is the first of a model"
+    assert await collect(chat[1]) == [Token("A"), Token("b"), Usage(11, 7)]
 
 
 async def test_a_chat_model_that_fails_is_left_alone_until_its_first_piece(chat: Chat) -> None:
@@ -459,7 +459,7 @@ async def test_a_chat_model_that_fails_is_left_alone_until_its_first_piece(chat:
     model.error = None
     await asyncio.sleep(5.1)  # the shortest time that a circuit is open
     events = generator.generate(GenerationRequest("Why?", ()))
-    assert await anext(events) == Token("a")
+    assert await anext(events) == Token("A")
     assert await endpoint.circuit() == "closed", "though the answer is not at its end"
     await events.aclose()
     assert await endpoint.circuit() == "closed"
@@ -473,4 +473,4 @@ async def test_a_chat_model_of_the_callers_choice_has_limits_of_its_own(chat: Ch
     model.error = None
     with pytest.raises(RateLimited, match="fake/other asked for a pause"):
         await collect(generator, model="other")
-    assert await collect(generator) == [Token("ab"), Usage(11, 7)]
+    assert await collect(generator) == [Token("Ab"), Usage(11, 7)]

@@ -292,11 +292,11 @@ async def test_a_whole_answer_may_take_only_so_long(server: FakeServer) -> None:
 
 async def test_a_slow_reader_is_not_the_providers_fault(server: FakeServer) -> None:
     generator = timed(server, provider_timeout_seconds=3, answer_seconds=6)
-    server.raw(HEAD, delta("a"), COUNTED, DONE)
+    server.raw(HEAD, delta("A"), COUNTED, DONE)
     await collect(generator)  # from the second answer on, pieces are passed on as they come
-    server.raw(HEAD, delta("a"), 3.3, delta("b"), COUNTED, DONE)
+    server.raw(HEAD, delta("A"), 3.3, delta("b"), COUNTED, DONE)
     events = generator.generate(REQUEST)
-    assert await anext(events) == Token("a")
+    assert await anext(events) == Token("A")
     await asyncio.sleep(3.0)
     assert [each async for each in events] == [Token("b"), Usage(9, 2)]
     await generator.close()
