@@ -1,5 +1,6 @@
 """Answers as the API sends them: whole, or as server-sent events while they grow."""
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
@@ -7,7 +8,7 @@ from typing import Any, Literal
 
 from fastapi import Request
 from fastapi.responses import StreamingResponse
-from fastapi.sse import EventSourceResponse, format_sse_event
+from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 from pydantic import BaseModel
 from starlette.types import Receive, Scope, Send
 
@@ -19,6 +20,7 @@ from footnote.answering import Citation, Delta, Done, Sources
 from footnote.errors import FootnoteError, Unavailable
 from footnote.telemetry import log
 
+SILENT_SECONDS = 15.0  # after which a comment keeps proxies and clients from taking the stream for dead
 STREAM: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The answer; with `stream: true` as server-sent events named sources, delta, citation, done, "
@@ -70,12 +72,25 @@ async def _sse(
             if isinstance(event, Sources):
                 sources = event
             yield _frame(event, sources)
-            event = await anext(events, None)
+            coming = asyncio.ensure_future(anext(events, None))
+            try:
+                while not (await asyncio.wait({coming}, timeout=SILENT_SECONDS))[0]:
+                    yield KEEPALIVE_COMMENT
+            finally:
+                await _ended(coming)
+            event = coming.result()
     except Exception as error:
         known = error if isinstance(error, FootnoteError) else Unavailable("internal_error")
         if known is not error:
             log.error("answer broke off", exc_info=error)
         yield format_sse_event(event="error", data_str=json.dumps(problem_body(request_id, known)))
+
+
+async def _ended(coming: "asyncio.Future[Any]") -> None:
+    """Stops the model of a reader who has left; one event is awaited at a time, so that the next waits for the last."""
+    if not coming.done():
+        coming.cancel()
+        await asyncio.wait({coming})
 
 
 def _frame(event: answering.Event, sources: Sources) -> bytes:

@@ -11,7 +11,6 @@ from fastapi.security import HTTPBearer
 from pydantic import AfterValidator, AwareDatetime
 
 from api.errors import request_id_of
-from api.middleware import REQUEST_SECONDS
 from footnote import deadline, keys, people, quotas, rates, text, tokens
 from footnote.door_settings import RouteClass
 from footnote.errors import Forbidden
@@ -111,7 +110,7 @@ class _Door:
     ) -> Principal:
         if self.scope is not None and not principal.may(self.scope):
             raise Forbidden("missing_scope", f"The API key lacks the scope {self.scope!r}.")
-        self._allow_time(request, rt)
+        self._allow_time(request)
         await self._keep_pace(request, rt, principal)
         if self.costs:
             adding = self.route_class == "upload"
@@ -120,12 +119,10 @@ class _Door:
                 await quotas.check_left(session, rt.settings, principal.tenant_id, adding=adding)
         return principal
 
-    def _allow_time(self, request: Request, rt: Runtime) -> None:
+    def _allow_time(self, request: Request) -> None:
         """Most answers are due in a minute (`api.middleware`); these take longer where nothing is wrong."""
-        if self.route_class == "upload":
-            deadline.allow(inf)  # the body has limits of its own
-        elif self.route_class == "query":
-            deadline.allow(REQUEST_SECONDS + rt.settings.answer_seconds)
+        if self.route_class in ("upload", "query"):
+            deadline.allow(inf)  # the body, or the model, has limits of its own
         elif request.method == "DELETE":
             deadline.allow(DELETION_SECONDS)
 

@@ -10,21 +10,19 @@ import socket
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from email.message import Message
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import unquote, urljoin, urlsplit
 
 import httpcore2
 
 from footnote.errors import DocumentRejected, Invalid, TimedOut, Unavailable
+from footnote.retry_after import retry_after
 from footnote.text import clean
 
 MOST_REDIRECTS = 5
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 SILENT_SECONDS = 30.0
-LONGEST_RETRY_AFTER = 3600.0
 FETCH_HEADERS = [("user-agent", "Footnote-Fetch/1"), ("accept", "*/*"), ("accept-encoding", "identity")]
 EXCERPT_BYTES = 1000
 EXCERPT_SECONDS = 2.0  # for the body, once the status is known
@@ -77,7 +75,7 @@ async def post(url: str, headers: Mapping[str, str], body: bytes, *, seconds: fl
         ):
             limit.reschedule(None)  # an answer is there
             told = dict(_text(answer.headers))
-            return Reply(answer.status, None, await _excerpt(answer), retry_after(told.get("retry-after", "")))
+            return Reply(answer.status, None, await _excerpt(answer), retry_after(told))
     except (httpcore2.NetworkError, httpcore2.ProtocolError, httpcore2.TimeoutException, TimeoutError) as error:
         return Reply(None, f"{type(error).__name__}: {error}"[:500])
     except (Invalid, OSError, UnicodeError) as error:  # UnicodeError: a name that IDNA does not allow
@@ -94,17 +92,6 @@ async def _excerpt(answer: httpcore2.Response) -> str:
                 if len(found) >= EXCERPT_BYTES:
                     break
     return clean(found[:EXCERPT_BYTES].decode("utf-8", "replace"))
-
-
-def retry_after(told: str) -> float | None:
-    """The seconds that a Retry-After header asks for, as a number or a date; an hour at most."""
-    if told.isascii() and told.isdigit():
-        return min(float(told[:9]), LONGEST_RETRY_AFTER)
-    with suppress(ValueError, OverflowError):
-        date = parsedate_to_datetime(told)
-        wait = (date.replace(tzinfo=date.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
-        return min(max(0.0, wait), LONGEST_RETRY_AFTER)
-    return None
 
 
 def _text(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[str, str]]:
@@ -148,8 +135,7 @@ def _check_status(status: int, headers: Mapping[str, str]) -> None:
     if status == 200:
         return
     if status in (408, 425, 429) or status >= 500:
-        wait = retry_after(headers.get("retry-after", ""))
-        raise Unavailable("fetch_failed", f"The address answered {status}.", retry_after=wait)
+        raise Unavailable("fetch_failed", f"The address answered {status}.", retry_after=retry_after(headers))
     raise DocumentRejected("fetch_refused", f"The address answered {status}.")
 
 

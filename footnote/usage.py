@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.errors import DatabaseAway
 from footnote.models import ApiKey, UsageOfDay
-from footnote.providers import Usage, Writer
+from footnote.providers import Uncounted, Usage, Writer
 from footnote.runtime import Runtime
 from footnote.settings import Settings
 from footnote.telemetry import log
@@ -27,7 +27,10 @@ TODAY: ColumnElement[date] = cast(func.timezone("UTC", func.now()), Date)
 
 @dataclass(frozen=True)
 class Spent:
-    """One document, one query or one call of a provider; `paid`: it is asked over a network."""
+    """One document, one query or one call of a provider; `paid`: it is asked over a network.
+
+    `estimated`: the provider did not count, or not all of it.
+    """
 
     kind: Kind
     provider: str = ""
@@ -35,6 +38,7 @@ class Spent:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     paid: bool = True
+    estimated: bool = False
 
 
 def cost(settings: Settings, model: str, prompt_tokens: int, completion_tokens: int = 0) -> Decimal | None:
@@ -63,12 +67,14 @@ async def record(session: AsyncSession, settings: Settings, tenant_id: str, key_
             provider=each.provider,
             model=each.model,
             calls=1,
+            estimated_calls=int(each.estimated),
             prompt_tokens=each.prompt_tokens,
             completion_tokens=each.completion_tokens,
             cost=cost(settings, each.model, *tokens) if each.paid else Decimal(0),
         )
         kept, new = UsageOfDay, row.excluded
-        counts = {name: getattr(kept, name) + new[name] for name in ("calls", "prompt_tokens", "completion_tokens")}
+        counted = ("calls", "estimated_calls", "prompt_tokens", "completion_tokens")
+        counts = {name: getattr(kept, name) + new[name] for name in counted}
         # What is known of the cost, as long as anything is.
         known = func.coalesce(kept.cost + new.cost, kept.cost, new.cost)
         changes = {**counts, "cost": known}
@@ -116,14 +122,22 @@ class Bill:
     usage: Usage = field(default_factory=lambda: Usage(0, 0, 0.0))
     spent: list[Spent] = field(default_factory=list)
 
-    def take(self, event: Usage | Writer) -> None:
-        if isinstance(event, Writer):
-            self.writer = event
-            return
-        tokens = event.prompt_tokens, event.completion_tokens
-        costs = cost(self.settings, self.writer.model, *tokens)
-        self.usage += Usage(*tokens, None if costs is None else float(costs))
-        self.spent.append(Spent("generation", self.writer.provider, self.writer.model, *tokens))
+    def take(self, event: Usage | Uncounted | Writer) -> None:
+        """What the provider did not count is unknown to the caller; budgets count the estimate."""
+        match event:
+            case Writer():
+                self.writer = event
+            case Uncounted(told, asked, answered):
+                self.usage += Usage(told.prompt_tokens, told.completion_tokens)
+                self._spend(asked, answered, estimated=True)
+            case Usage(int(asked), int(answered)):
+                costs = cost(self.settings, self.writer.model, asked, answered)
+                self.usage += Usage(asked, answered, None if costs is None else float(costs))
+                self._spend(asked, answered)
+
+    def _spend(self, asked: int, answered: int, *, estimated: bool = False) -> None:
+        writer = self.writer
+        self.spent.append(Spent("generation", writer.provider, writer.model, asked, answered, estimated=estimated))
 
     async def settle(self, rt: Runtime, tenant_id: str, key_id: str) -> None:
         """To its end, also where whoever asked has left."""
@@ -154,6 +168,7 @@ async def report(
         total(table.prompt_tokens, "generation").label("prompt_tokens"),
         total(table.completion_tokens).label("completion_tokens"),
         func.sum(table.cost).label("cost"),
+        (total(table.estimated_calls) > 0).label("estimated"),
     ]
     used = select(*chosen, *totals).where(table.tenant_id == tenant_id, table.day.between(since, until))
     found = await session.execute(used.group_by(*chosen).order_by(*chosen))

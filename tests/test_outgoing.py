@@ -6,8 +6,6 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from email.utils import format_datetime
 from functools import partial
 from itertools import cycle
 from typing import Any
@@ -205,13 +203,6 @@ async def test_no_target_is_reached_by_its_name(
                     raise AssertionError(url)
             assert len(asked) == 2, "each request resolves the name itself, and once"
     assert receiver.requests == []
-
-
-def test_a_wait_is_understood_as_a_number_and_as_a_date_and_is_bounded() -> None:
-    soon, past = (format_datetime(datetime.now(UTC) + timedelta(seconds=each)) for each in (600, -600))
-    assert 590 <= (outgoing.retry_after(soon) or 0) <= 600
-    said = ["900", "999999", past, "Fri, 31 Dec 9999 23:59:59 GMT", "soon", "-1", "", "1e9", "²"]
-    assert [outgoing.retry_after(each) for each in said] == [900, 3600, 0, 3600, None, None, None, None, None]
 
 
 async def test_proxies_of_the_environment_see_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 import random
 import re
+from html.parser import HTMLParser
 
 import pytest
 
@@ -27,6 +28,13 @@ def plain(*pieces: str, shown: str = SHOWN) -> str:
         "v2.3.1 at 10:30, and/or 50/50, e.g. in config.yaml: key: value (see below).",
         "Write C:\\lamp or a@b, note: this.",
         "Persian می\u200cخواهم stays.",
+        "An `Rc<T>`, a List<Map<String,int>>, Vec<Vec<u8>> and Option<Object>; std::vector<int> v; v << 1.",
+        "git push --force-with-lease=<refname>:<expect> <remote>, --title=<title> or <file-name>",
+        "#include <stdio.h>\n#include <sys/types.h>\nif (a<b && c>d) x->y; for (i=0;i<n;i++) s=t>u;",
+        "template<typename T = int>, <T extends Foo<U>>, f <| x |> g, x <- y, Promise<void>",
+        '<!DOCTYPE html>\n<?xml version="1.0"?>\n<server port="80"><foo:bar/></server>',
+        "A <b>bold</b> lamp<br/>burns, and <think> opens a thought that </think> ends.",
+        "By Ada <keeper@tower.example>, see <https://footnote.example/lamp?x=1>.",
     ],
 )
 def test_words_stay_as_they_are(text: str) -> None:
@@ -39,12 +47,14 @@ LEFT_OUT = [
     ('Go [there](/v1/x "title"), [here](<a b>) and [home]().', "Go [there], [here] and [home]."),
     ("![alt](http://evil.example/a.png)", "[alt]"),
     ("![alt][ref] and [text][ref]\n\n[ref]: //evil.example/a", "[alt][ref] and [text][ref]\n\n[ref] : …"),
-    ("A <b>bold</b> lamp<br/>burns.", "A bold lamp burns."),
+    ('A <b onclick="x()">bold</b> <p style="x">lamp</p> <x-y onclick=z>', "A bold lamp < x-y onclick=z>"),
+    ("npm run <script> now, `<script>` and List<Script>", "npm run < script> now, `< script>` and List< Script>"),
+    ("<svg onload=alert(1)>a <IFRAME src=x> <scr<script>ipt>b", "a < scr< script>ipt>b"),
+    ("a <b and <img src=x onerror=y> c", "a < b and c"),
     ('<img src="http://evil.example/a.png" onerror=alert(1)>Oil', "Oil"),
     ("<a href='http://evil.example'>oil</a>.", "oil."),
     ("<http://evil.example/x> and <me@evil.example>", "… and …"),
-    ("<https://footnote.example/lamp?x=1>", "https://footnote.example/lamp?x=1"),
-    (f"{KNOWN}é {KNOWN}[a] {KNOWN}<b>a", f"{KNOWN} é {KNOWN} [a] {KNOWN} a"),
+    (f"{KNOWN}é {KNOWN}[a] {KNOWN}<b>a", f"{KNOWN} é {KNOWN} [a] {KNOWN} <b>a"),
     ("See https://footnote.example/lamp?x=1, or keeper@tower.example.", None),
     ("See https://footnote.example/lamp?x=12.", "See …."),
     (
@@ -60,16 +70,19 @@ LEFT_OUT = [
     ('<function_calls><invoke name="x">y</invoke></function_calls> Done.', "Done."),
     ('<|tool_calls_begin|>send {"x": 1}<|tool_calls_end|> Done.', "Done."),
     ('<tool_call>{"never": "ended"} and all the rest', ""),
-    ("ht<b>tp://evil.example/x", "ht …"),
-    ("[text]<b>(//evil.example)", "[text] (…)"),
+    ("ht<b>tp://evil.example/x", "ht<b>…"),
+    ("ht<img src=x>tp://evil.example/x", "ht …"),
+    ("[text]<img src=x>(//evil.example)", "[text] (…)"),
     ("[text](not, a target)", "[text] (not, a target)"),
     ("See https://footnote.example/lamp.", "See …."),
-    ("<<b>img src=x>", "< img src=x>"),
+    ("<<b>img src=x>", None),
+    ("<<b onclick=y>img src=x>", "< img src=x>"),
+    ("a <b", "a < b"),
     ("< b", None),
     ("Unseen\u200b si\u2060gns and bidi \u202eevil\u202c", "Unseen signs and bidi evil"),
     ("x" * 3 * LONGEST + "http://evil.example/x end", "x" * (3 * LONGEST) + "… end"),
     ("data:image/png;base64," + "A" * 5 * LONGEST + " end", "… end"),
-    ('<img src="data:image/png;base64,' + "A" * 5 * LONGEST + '"> end', '< img src="… end'),
+    ('<img src="data:image/png;base64,' + "A" * 5 * LONGEST + '"> end', '< img src="…"> end'),
 ]
 
 
@@ -87,12 +100,29 @@ def test_what_is_left_out(text: str, expected: str | None) -> None:
             assert shown == plain(text)
 
 
+def acting(shown: str) -> list[tuple[str, str | None]]:
+    """What a browser would act on, as Python's own parser of HTML sees it."""
+    found: list[tuple[str, str | None]] = []
+
+    class Reader(HTMLParser):
+        def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+            found.extend((tag, name) for name, _ in attrs if re.match(r"on\w|href|src|style|action|data", name))
+            if re.match(r"(script|style|svg|math|iframe|xmp|noscript|plaintext)\b", tag):
+                found.append((tag, None))
+
+    reader = Reader()
+    reader.feed(shown)
+    reader.close()
+    return found
+
+
 def assert_harmless(shown: str) -> None:
     """No link, image or tag is in it, and no address that was not shown."""
     for known in ("https://footnote.example/lamp?x=1", "keeper@tower.example"):
         shown = re.sub(re.escape(known) + r"(?![\w/?=&])", "known", shown)
+    assert acting(shown) == [], shown
     assert not re.search(
-        r"\]\(|<[A-Za-z/!?|]|://|\bwww\.\w|(?:java|vb)script:|\bdata:[a-z]+/|[a-z]@[a-z]+\.\w|(?<!\w)//\w+\.\w", shown
+        r"\]\(|://|\bwww\.\w|(?:java|vb)script:|\bdata:[a-z]+/|[a-z]@[a-z]+\.\w|(?<!\w)//\w+\.\w", shown
     ), shown
     assert not re.search(r"^[\s>*-]*\[[^\]\n]+\]:", shown, re.MULTILINE), shown
     assert "evil.example/" not in shown
@@ -102,6 +132,7 @@ def test_soups_of_harm_are_harmless() -> None:
     chance = random.Random(5)
     bits = ["<", ">", "<b>", "</", "[", "]", "](", ")", "(", "!", "![", "http", ":", "//", "evil.example", "/x", "://"]
     bits += ["www.", "javascript", "data:", "text/html", "img src=", '"', " ", "\n", "a", "@", "1", "]:", "\u200b", "é"]
+    bits += ["<svg ", "onload=", "<a href=", "style=", "'", "<T>", "List<", "Foo>", "/>", "=", "`"]
     bits += ["<script>", "</script>", "<!--", "-->", "<|tool|>", "https://footnote.example/lamp?x=1", "\n[a]"]
     for _ in range(2000):
         reader = PlainText([SHOWN])
@@ -134,6 +165,18 @@ def test_little_is_held_back_however_a_text_is_made(text: str) -> None:
     for char in text:
         reader.feed(char)
         assert len(reader._held) <= LONGEST + 1
+
+
+def test_an_open_bracket_at_the_end_stays_unless_it_could_act() -> None:
+    for said, shown in (("if a<b", "if a<b"), ("see <img src=x onerror=y", "see < img src=x onerror=y")):
+        reader = PlainText()
+        assert reader.feed(said) + reader.flush(ended=True) == shown
+
+
+def test_words_of_a_document_are_shown_as_they_are() -> None:
+    reader = PlainText()
+    text = 'Write <script src="x.js"></script>, [a](b) and <me@evil.example>.\n'
+    assert reader.feed("So: ") + reader.literal(text) + reader.footnote("[1]") == f"So: {text}[1]"
 
 
 def test_words_come_as_soon_as_they_are_whole() -> None:

@@ -25,7 +25,10 @@ async def report(
     until: Annotated[date | None, Query(alias="to", description="The last day, included; default: today.")] = None,
     group: Annotated[list[usage.Group], Query(max_length=3, description="What each row stands for.")] = ["day", "key"],  # noqa: B006  FastAPI copies it
 ) -> UsageReportOut:
-    """Tokens as the providers counted them, what they cost by the price table, documents and queries."""
+    """Tokens as the providers counted them (`estimated`: where they did not) and what they cost by the price table.
+
+    Beside them documents and queries.
+    """
     until = until or datetime.now(UTC).date()
     since = since or until - timedelta(days=min(DAYS, until.toordinal() - 1))
     if not 0 <= (until - since).days < MOST_DAYS:

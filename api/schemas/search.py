@@ -77,9 +77,13 @@ class UnsupportedOut(Out):
 
 
 class UsageOut(Out):
-    prompt_tokens: int
-    completion_tokens: int
-    cost: Annotated[float | None, Field(description="US dollars; null where no price is known.")] = None
+    """What the provider counted; null where it did not count."""
+
+    prompt_tokens: int | None
+    completion_tokens: int | None
+    cost: Annotated[
+        float | None, Field(description="US dollars; null where no price is known, or the tokens are not.")
+    ] = None
 
 
 class RerankedOut(Out):

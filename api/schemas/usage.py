@@ -17,6 +17,9 @@ class CountsOut(Out):
     cost: Annotated[
         float | None, Field(description="US dollars, of what a price is known for; null where none is.")
     ] = None
+    estimated: Annotated[
+        bool, Field(description="Whether tokens and cost are estimates in part: of calls whose provider did not count.")
+    ] = False
 
 
 class UsageRowOut(CountsOut):

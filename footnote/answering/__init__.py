@@ -17,7 +17,7 @@ from footnote.answering.question import Question
 from footnote.answering.support import Unsupported
 from footnote.errors import Unavailable
 from footnote.ids import new_id
-from footnote.providers import Claim, Cut, GenerationRequest, Passage, Token, Usage, Writer
+from footnote.providers import Claim, Cut, GenerationRequest, Passage, Token, Uncounted, Usage, Writer
 from footnote.providers.messages import RULES
 from footnote.retrieval import Hit, search
 from footnote.retrieval.spaces import Point
@@ -122,7 +122,7 @@ async def _made(
     async with aclosing(_generate(rt, question, draft)) as events:
         async for event in events:
             match event:
-                case Usage() | Writer():
+                case Usage() | Uncounted() | Writer():
                     bill.take(event)
                 case Cut():
                     truncated = True
@@ -158,7 +158,7 @@ async def _standing_alone(rt: Runtime, question: Question, bill: Bill) -> Questi
 
 async def _generate(
     rt: Runtime, question: Question, draft: Draft
-) -> AsyncGenerator[Event | Usage | Writer | Cut, None]:
+) -> AsyncGenerator[Event | Usage | Uncounted | Writer | Cut, None]:
     async with aclosing(rt.generator.generate(_request(question, draft.hits))) as events:
         async for event in events:
             match event:
@@ -168,7 +168,7 @@ async def _generate(
                 case Claim(text, marker, quote):
                     for rendered in draft.state(text, marker, quote):
                         yield rendered
-                case Usage() | Writer() | Cut():
+                case Usage() | Uncounted() | Writer() | Cut():
                     yield event
     for rendered in draft.close():
         yield rendered

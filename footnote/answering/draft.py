@@ -49,14 +49,18 @@ class Draft:
         return self._render(self._parser.feed(text))
 
     def close(self) -> list[Event]:
-        return self._render(self._parser.close()) + self._write(self._plain.flush()) + self._write("", flush=True)
+        return (
+            self._render(self._parser.close())
+            + self._write(self._plain.flush(ended=True))
+            + self._write("", flush=True)
+        )
 
     def state(self, claim: str, number: int, quote: str) -> list[Event]:
         """A sentence with its footnote. What looks like markers in it are a source's own: they are not ours."""
         start = len(self.text)
         parser, events = MarkerParser(), self._write(self._plain.feed(" " if self.text else ""))
         for part in [*parser.feed(claim), *parser.close()]:
-            events += self._write(self._plain.feed(part) if isinstance(part, str) else self._plain.leave_out())
+            events += self._write(self._plain.literal(part) if isinstance(part, str) else self._plain.leave_out())
         return events + self._write(self._plain.feed(" ")) + self._cite(Marker(number, quote), start)
 
     @property
@@ -131,7 +135,7 @@ class Draft:
     def _harmless(self, quote: str) -> str:
         """A quote that stands nowhere is the model's words like any other."""
         plain, echo = PlainText(self._shown), Echo(self._prompts)
-        return echo.feed(plain.feed(quote) + plain.flush()) + echo.flush()
+        return echo.feed(plain.feed(quote) + plain.flush(ended=True)) + echo.flush()
 
 
 async def places(rt: Runtime, tenant_id: str, hits: Sequence[Hit]) -> dict[str, Place]:

@@ -1,37 +1,35 @@
 """A model's words as plain text: what it invents besides words never leaves the server.
 
-HTML, images, the targets of links and calls of tools are left out, addresses too unless they stand literally in a
-passage that was shown; then they are plain text. What is left out leaves a gap, so that what stood around it does
-not close up to a tag, a link, an address or a footnote. Code is no exception.
+Active HTML, images, the targets of links and calls of tools are left out, addresses too unless they stand literally in
+a passage that was shown; then they are plain text. What is left out leaves a gap, so that what stood around it does
+not close up to a tag, a link, an address or a footnote. Code is no exception. Angle brackets that do nothing stay
+(`tags`).
 """
 
 import re
 from collections.abc import Sequence
 from functools import cached_property
 
+from footnote.answering import tags
 from footnote.citations import reads_as_marker
 
 LONGEST = 512  # characters of a word, tag or target; what is longer is held back no further
 _KEPT = 64  # of a longer word: an address may begin in them
 _REMEMBERED = 256
+_MOST_OPEN = 16
 
 _UNSEEN = re.compile("[\u00ad\u200b\u2060-\u2069\u202a-\u202e\ufeff\U000e0000-\U000e007f]")
 _SPACE = re.compile(r"\s+")
 _WORD = re.compile(r"[!-;=-Z\\^-~]+|[^\x00-\x7f\s]+|[^\s]")  # of ASCII, brackets aside; of other characters; a bracket
-_TAG = re.compile(r"<[A-Za-z/!?|][^<>]*>")
-_OPEN_TAG = re.compile(r"<(?:[A-Za-z/!?|][^<>]*)?")
+_TAG = re.compile(r"<[A-Za-z/!?|｜][^>]*>")
+_OPEN_TAG = re.compile(r"<(?:[A-Za-z/!?|｜][^>]*)?")
 _TARGET = re.compile(r"\((?:[^()\n]|\([^()\n]*\))*\)")
 _OPEN_TARGET = re.compile(r"\((?:[^()\n]|\([^()\n]*\))*(?:\([^()\n]*)?")
 _LEADS_SOMEWHERE = re.compile(r"[/:.#?&@%\\<]|\A\(\s*\)")
 _AUTOLINK = re.compile(r"<([A-Za-z][\w+.-]*:[^\s<>]*|[^\s<>@]+@[^\s<>]+)>")
-# Elements whose content is not for readers either, what some models write for themselves first among them.
-_ELEMENT = re.compile(
-    r"<((?:\w+:)?(?:script|style|iframe|object|svg|math|template|textarea|title|think|thinking|reasoning"
-    r"|(?:tool|function|invoke)[\w-]*))\b",
-    re.I,
-)
-_TOOL_TOKEN = re.compile(r"<\|[^<>]*(?:tool|python_tag|function)[^<>]*\|>", re.I)
-_TOOL_TOKEN_END = re.compile(r"<\|[^<>]*end[^<>]*\|>", re.I)
+_ELEMENT = re.compile(r"<((?:\w+:)?[\w-]+)")
+_THOUGHTS = re.compile(r"<(?:think|thinking|reasoning)>", re.I)  # at the beginning; elsewhere they are words
+_TOOL_TOKEN_END = re.compile(r"<[|｜][^<>]*end[^<>]*[|｜]>", re.I)
 _COMMENT_END = re.compile(r"-->")
 _WORD_END = re.compile(r"(?=\s)")
 _NEVER_SHOWN = r"(?:java|vb)script:|data:[\w/+;=.-]*[;,/]"
@@ -41,7 +39,7 @@ _ADDRESS = re.compile(
     re.I,
 )
 _ACTIVE = re.compile(_NEVER_SHOWN, re.I)
-_CLOSING = ".,;:!?)'\"*_`}|"
+_CLOSING = ".,;:!?)>'\"*_`}|"
 _PUNCTUATION = re.compile(r"[.,;!?)。，、；！？）]+")
 _CLOSER = re.compile(r"[\]］】〕〗⟧]")
 _DEFINING = re.compile(r"[\s>*+\d.)-]*\[")  # a line that could define what a reference links to
@@ -58,6 +56,9 @@ class PlainText:
         self._held = ""
         self._space = ""  # white space that is due before the next word
         self._gap = False
+        self._bracket = False  # whether the bracket that was written last opens no markup
+        self._ended = False
+        self._left_open: list[str] = []  # names of tags that were left out, whose closing ones are still to come
         self._growing = False  # what was written last ends in an address: what came at once would be a part of it
         self._until: re.Pattern[str] | None = None  # what ends that which is being left out
         self._written = ""  # the end of it
@@ -72,9 +73,23 @@ class PlainText:
         self._held += _UNSEEN.sub("", text)
         return self._read(final=False)
 
-    def flush(self) -> str:
-        """What is held back, for what comes next is no part of it; white space aside."""
+    def flush(self, *, ended: bool = False) -> str:
+        """What is held back, for what comes next is no part of it; white space aside. `ended`: nothing comes next."""
+        self._ended = ended
         return self._read(final=True)
+
+    def literal(self, text: str) -> str:
+        """Words of a document, as they are."""
+        flushed = self.flush()
+        if self._until or not text:
+            return flushed
+        kept = text.strip()
+        self._space += text[: len(text) - len(text.lstrip())]
+        space = self._due(closes=_PUNCTUATION.match(kept) is not None) if kept else ""
+        self._growing = False
+        self._remember(space + kept)
+        self._space += text[len(text.rstrip()) :] if kept else ""
+        return flushed + space + kept
 
     def leave_out(self) -> str:
         """Something is left out here."""
@@ -112,10 +127,9 @@ class PlainText:
             self._space += space[0]
             return space.end(), ""
         if held[at] == "<":
-            if tag := _TAG.match(held, at, at + LONGEST):
-                return tag.end(), self._tag(tag[0])
-            if not final and self._may_grow(_OPEN_TAG, at):
-                return None
+            read = self._opening(at, final=final)
+            if read is None or read[0] > at:
+                return read
         if held[at] == "(" and self._written.endswith("]") and not self._space and not self._gap:
             if target := _TARGET.match(held, at, at + LONGEST):
                 if _LEADS_SOMEWHERE.search(target[0]):
@@ -139,18 +153,76 @@ class PlainText:
         rest = len(self._held) - _KEPT
         return (rest, "") if rest > at else None
 
-    def _tag(self, tag: str) -> str:
+    def _opening(self, at: int, *, final: bool) -> tuple[int, str] | None:
+        """As `_token`; where it ends at its own beginning the bracket is a character like any other."""
+        if tag := _TAG.match(self._held, at, at + LONGEST):
+            return self._tag(tag, final=final)
+        if self._may_grow(_OPEN_TAG, at):
+            if not final:
+                return None
+            self._bracket = self._ended and tags.kind(f"{self._held[at:]}>", self._before) == "words"
+        return at, ""
+
+    @property
+    def _before(self) -> str:
+        return " " if self._space or self._gap else self._written[-1:]
+
+    def _tag(self, match: re.Match[str], *, final: bool) -> tuple[int, str] | None:
+        """As `_opening`."""
+        tag, end = match[0], match.end()
+        autolink = _AUTOLINK.fullmatch(tag)
+        if autolink and _ADDRESS.match(autolink[1]):
+            return end, self._autolink(autolink[1])
+        if not self._written and _THOUGHTS.fullmatch(tag):
+            return self._leave_out_element(end, tag)
+        kind = tags.kind(tag, self._before)
+        closes = tag[2:-1].strip().lower() if tag.startswith("</") else ""
+        if closes and closes in self._left_open:
+            self._left_open.remove(closes)
+            kind = "gone"
+        match kind:
+            case "call":
+                return self._leave_out_element(end, tag)
+            case "element":
+                return self._element(match, final=final)
+            case "gone":
+                self._gap = True
+                if tag.startswith("<!--") and not tag.endswith("-->"):
+                    self._until = _COMMENT_END
+                elif (named := _ELEMENT.match(tag)) and not tag.endswith("/>"):
+                    self._left_open = [*self._left_open[-_MOST_OPEN:], named[1].lower()]
+                return end, ""
+        self._bracket = kind == "words"
+        return match.start(), ""
+
+    def _autolink(self, address: str) -> str:
+        known = address in self._known and not _ACTIVE.match(address)
+        if not known:
+            self._gap = True
+            return self._write(address if address.isascii() else "…")
+        self._bracket = True
+        return self._write("<") + self._write(f"{address}>")
+
+    def _element(self, match: re.Match[str], *, final: bool) -> tuple[int, str] | None:
+        """Left out with what it holds if that ends soon; otherwise only the tag is, or its bracket set apart."""
+        named = _ELEMENT.match(match[0])
+        assert named is not None
+        if closed := re.compile(rf"</{named[1]}\s*>", re.I).search(self._held, match.end(), match.start() + LONGEST):
+            self._gap = True
+            return closed.end(), ""
+        if not final and len(self._held) - match.start() < LONGEST:
+            return None
+        self._gap = "=" in match[0] or self._gap
+        return match.end() if "=" in match[0] else match.start(), ""
+
+    def _leave_out_element(self, end: int, tag: str) -> tuple[int, str]:
         self._gap = True
-        if link := _AUTOLINK.fullmatch(tag):
-            return self._write(link[1] if link[1].isascii() else "…")
-        if element := _ELEMENT.match(tag):
+        if named := _ELEMENT.match(tag):
             if not tag.endswith("/>"):
-                self._until = re.compile(rf"</{re.escape(element[1])}\s*>", re.I)
-        elif _TOOL_TOKEN.match(tag):
+                self._until = re.compile(rf"</{re.escape(named[1])}\s*>", re.I)
+        else:
             self._until = _TOOL_TOKEN_END
-        elif tag.startswith("<!--") and not tag.endswith("-->"):
-            self._until = _COMMENT_END
-        return ""
+        return end, ""
 
     def _word(self, match: re.Match[str], *, final: bool) -> tuple[int, str] | None:
         word, end = match[0], match.end()
@@ -168,8 +240,8 @@ class PlainText:
     def _address(self, found: re.Match[str]) -> str:
         address = _trimmed(found[0])
         known = address in self._known and not _ACTIVE.match(address)
-        self._growing = self._growing or known
         behind = found[0][len(address) :]
+        self._growing = self._growing or (known and ">" not in behind)
         return address + behind if known else "…" + behind.replace(":", "")
 
     @cached_property
@@ -182,13 +254,7 @@ class PlainText:
         word = _ADDRESS.sub(self._address, word) if word.isascii() else word
         if not word:
             return ""
-        space, self._space = self._space if self._written else "", ""
-        if self._gap:
-            self._gap = False
-            if _PUNCTUATION.fullmatch(word):
-                space = ""
-            elif self._written:
-                space = space if "\n" in space else " "
+        space = self._due(closes=_PUNCTUATION.fullmatch(word) is not None)
         if not space and (apart or self._meets(word)):
             space = " "
         self._remember(space)
@@ -202,11 +268,26 @@ class PlainText:
         self._remember(word[start:])
         return "".join([*shown, word[start:]])
 
+    def _due(self, *, closes: bool) -> str:
+        """The white space before a word: what was written there, or what stands for something left out.
+
+        `closes`: it is punctuation, which follows at once.
+        """
+        space, self._space = self._space if self._written else "", ""
+        if self._gap:
+            self._gap = False
+            if closes:
+                return ""
+            if self._written:
+                return space if "\n" in space else " "
+        return space
+
     def _meets(self, word: str) -> bool:
         before, after = self._written[-1:], word[0]
+        bracket, self._bracket = self._bracket, self._bracket and word == "<"
         if before == "]":
             return after == "(" or (after == ":" and _DEFINING.match(self._line) is not None)
-        return before == "<" and (after.isalpha() or after in "/!?|")
+        return before == "<" and not bracket and (after.isalpha() or after in "/!?|")
 
     def _remember(self, text: str) -> None:
         self._written = (self._written + text)[-_REMEMBERED:]

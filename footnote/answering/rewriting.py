@@ -9,7 +9,7 @@ from footnote.answering import followups
 from footnote.answering.plain import PlainText
 from footnote.citations import unmarked
 from footnote.errors import FootnoteError
-from footnote.providers import GenerationRequest, Token, Turn, Usage, Writer
+from footnote.providers import GenerationRequest, Token, Turn, Uncounted, Usage, Writer
 from footnote.runtime import Runtime
 from footnote.telemetry import log
 from footnote.text import estimated_tokens
@@ -54,7 +54,7 @@ async def standalone(rt: Runtime, question: str, history: Sequence[Turn], model:
             async for event in events:
                 if isinstance(event, Token):
                     told += event.text
-                elif isinstance(event, Usage | Writer):
+                elif isinstance(event, Usage | Uncounted | Writer):
                     bill.take(event)
                 if len(told) > LONGEST:
                     break
@@ -63,6 +63,6 @@ async def standalone(rt: Runtime, question: str, history: Sequence[Turn], model:
         told = ""
     # Earlier answers may hold what documents say: as little as an answer may this lead anywhere.
     plain = PlainText([question, *(turn.content for turn in history)])
-    told = (plain.feed(told.strip()) + plain.flush()).strip().strip('"“”')
+    told = (plain.feed(told.strip()) + plain.flush(ended=True)).strip().strip('"“”')
     usable = told and len(told) <= LONGEST and "\n" not in told
     return told if usable else followups.standalone(question, history)

@@ -89,7 +89,7 @@ def ask(
         if stream and not as_json:
             answer = _streamed(api, body)
         else:
-            answer = api.post("/v1/query", {**body, "stream": False})
+            answer = api.ask("/v1/query", {**body, "stream": False})
             if not as_json:
                 say(answer["answer"])
     if as_json:
@@ -112,7 +112,7 @@ def _ask_all(file: Path, defaults: Json, *, as_json: bool) -> None:
         for start in range(0, len(questions), AT_ONCE):
             asked = questions[start : start + AT_ONCE]
             body = {"questions": [{"question": each} for each in asked], "defaults": defaults}
-            for question, result in zip(asked, api.post("/v1/query/batch", body)["data"], strict=True):
+            for question, result in zip(asked, api.ask("/v1/query/batch", body)["data"], strict=True):
                 failed = failed or "error" in result
                 if as_json:
                     say_json({"question": question, **result}, indent=None)

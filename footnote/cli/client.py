@@ -6,8 +6,6 @@ import random
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from pathlib import Path
 from time import monotonic
 from time import sleep as pause
@@ -17,6 +15,7 @@ from urllib.parse import quote
 import httpx2
 
 from footnote.errors import FootnoteError, Invalid, Unauthenticated, Unavailable
+from footnote.retry_after import retry_after
 from footnote.settings import Settings
 
 Json = dict[str, Any]
@@ -24,6 +23,7 @@ Result = TypeVar("Result")
 
 CONNECT_SECONDS = 5.0
 SILENCE_SECONDS = 120.0
+ANSWER_SECONDS = 900.0  # a model may have to be loaded, and then the next one asked
 PATIENCE_SECONDS = 300.0  # long enough for a restart or an upgrade of the server
 LONGEST_PAUSE = 15.0
 LARGEST_PAGE = 100
@@ -80,6 +80,10 @@ class Api:
     def post(self, path: str, body: Json | None = None) -> Json:
         return self._call("POST", path, json=body)
 
+    def ask(self, path: str, body: Json) -> Json:
+        """As `post`, where a model may take long to answer."""
+        return self._call("POST", path, silence=ANSWER_SECONDS, json=body)
+
     def patch(self, path: str, body: Json) -> Json:
         return self._call("PATCH", path, json=body)
 
@@ -128,9 +132,12 @@ class Api:
             for event in httpx2.EventSource(response, max_event_size=None):
                 yield event.event, json.loads(event.data)
 
-    def _call(self, method: str, path: str, *, also: int | None = None, **request: Any) -> Json:
-        with self._connected():
-            response = self._http.request(method, path, **request)
+    def _call(
+        self, method: str, path: str, *, also: int | None = None, silence: float = SILENCE_SECONDS, **request: Any
+    ) -> Json:
+        timeout = httpx2.Timeout(silence, connect=CONNECT_SECONDS, pool=None)
+        with self._connected(silence):
+            response = self._http.request(method, path, timeout=timeout, **request)
         if not response.is_success and response.status_code != also:
             raise self._refusal(response)
         body = _json_object(response)
@@ -145,16 +152,16 @@ class Api:
             problem = {"detail": f"What answers at {self.url} {what} (status {response.status_code})."}
         passes = response.status_code in _NOT_NOW or problem.get("code") == "request_in_flight"
         kind = RefusedForNow if passes else Refused
-        return kind(response.status_code, problem, _seconds(response.headers.get("Retry-After")))
+        return kind(response.status_code, problem, retry_after(response.headers, PATIENCE_SECONDS))
 
     @contextmanager
-    def _connected(self) -> Iterator[None]:
+    def _connected(self, silence: float = SILENCE_SECONDS) -> Iterator[None]:
         try:
             yield
         except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
             raise self._not_running(error) from error
         except httpx2.TimeoutException as error:
-            message = f"Footnote at {self.url} was silent for {SILENCE_SECONDS:.0f} seconds."
+            message = f"Footnote at {self.url} was silent for {silence:.0f} seconds."
             raise ConnectionLost("connection_lost", message) from error
         except httpx2.HTTPError as error:
             reason = str(error).rstrip(".") or type(error).__name__
@@ -267,16 +274,3 @@ def _detail(problem: Json) -> str:
 def segment(identifier: str) -> str:
     """An id as one segment of a path: a slash in it must not reach another route."""
     return quote(identifier, safe="")
-
-
-def _seconds(retry_after: str | None) -> float | None:
-    """Retry-After is a number of seconds or, from proxies, a date."""
-    if not retry_after:
-        return None
-    if retry_after.isdigit():
-        return float(retry_after)
-    try:
-        wait = (parsedate_to_datetime(retry_after) - datetime.now(UTC)).total_seconds()
-    except (ValueError, TypeError):
-        return None
-    return max(0.0, wait)

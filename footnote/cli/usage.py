@@ -52,5 +52,7 @@ def usage(
         [title.removesuffix("_name").upper() for title in titles],
         [[*cells, "" if cost is None else f"{cost:.4f}"] for *cells, cost in rows],
     )
+    if total.get("estimated"):
+        say("Estimated in part: a provider did not count all tokens.")
     if total["cost"] is None:
         say("No prices are known: FOOTNOTE_PRICES.")

@@ -72,8 +72,8 @@ async def _keep(
 ) -> None:
     """The checkpoint: these texts are never sent to the provider again, and they are paid for once."""
     heartbeat.counts.update(embedded=len(hashes), tokens=answer.tokens, split_chunks=len(answer.split))
-    paid = embedder.address is not None
-    spent = Spent("embedding", embedder.provider, embedder.model, answer.tokens, paid=paid)
+    paid, estimated = embedder.address is not None, answer.estimated
+    spent = Spent("embedding", embedder.provider, embedder.model, answer.tokens, paid=paid, estimated=estimated)
     async with rt.transaction() as session:
         found = answer.vectors
         await cache.keep(session, version.tenant_id, version.document_id, space, hashes, found, answer.split)

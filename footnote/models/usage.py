@@ -12,8 +12,8 @@ from footnote.models.base import Base, ref
 class UsageOfDay(Base):
     """Counts of one kind (document, query, embedding, generation) that a key caused on a day in UTC.
 
-    `calls` are documents or queries, or calls of the provider's model. `cost` in US dollars, None where no price is
-    known.
+    `calls` are documents or queries, or calls of the provider's model; `estimated_calls` those whose provider did not
+    count the tokens. `cost` in US dollars, None where no price is known.
     """
 
     __tablename__ = "usage"
@@ -25,6 +25,7 @@ class UsageOfDay(Base):
     provider: Mapped[str] = mapped_column(primary_key=True)
     model: Mapped[str] = mapped_column(primary_key=True)
     calls: Mapped[int] = mapped_column(BigInteger)
+    estimated_calls: Mapped[int] = mapped_column(BigInteger, server_default="0")
     prompt_tokens: Mapped[int] = mapped_column(BigInteger)
     completion_tokens: Mapped[int] = mapped_column(BigInteger)
     cost: Mapped[Decimal | None] = mapped_column(Numeric)  # fractions of a micro-dollar count, too

@@ -4,30 +4,35 @@ A provider module may define `open_embedder(settings, beside)`, `open_generator(
 `open_reranker(settings)`. A server that speaks OpenAI's API, or Cohere's for reranking, needs no module, only settings.
 """
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from footnote.errors import Invalid, Unavailable
 from footnote.limits import Quota
+from footnote.providers.addresses import is_local
 from footnote.settings import Settings
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+Number = TypeVar("Number", int, float)
+
 
 @dataclass(frozen=True)
 class Embeddings:
     """`vectors` is float32 of shape (texts, dimensions), finite, L2-normalised; `tokens` as the provider counts.
 
-    `split`: places of texts that were longer than the model reads, and were embedded in pieces.
+    `estimated`: it did not say how many. `split`: places of texts that were longer than the model reads, and were
+    embedded in pieces.
     """
 
     vectors: "NDArray[np.float32]"
     tokens: int
     quota: Quota | None = None
+    estimated: bool = False
     split: frozenset[int] = frozenset()
 
     @property
@@ -91,7 +96,10 @@ class Turn:
 
 @dataclass(frozen=True)
 class GenerationRequest:
-    """Without passages there is nothing to answer from: then the system prompt alone says what is to be done."""
+    """Without passages there is nothing to answer from: then the system prompt alone says what is to be done.
+
+    `alive` is called for everything that comes of the model, text or not: a model that thinks is not silent.
+    """
 
     question: str
     passages: Sequence[Passage]
@@ -100,6 +108,7 @@ class GenerationRequest:
     model: str | None = None
     temperature: float | None = None
     max_tokens: int | None = None
+    alive: Callable[[], None] = field(default=lambda: None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -120,16 +129,28 @@ class Claim:
 
 @dataclass(frozen=True)
 class Usage:
-    """Tokens as the provider counted them; `cost` in US dollars is not the provider's to say, None if not known."""
+    """Tokens as the provider counted them, None where it did not; `cost` in US dollars, which is not its to say."""
 
-    prompt_tokens: int
-    completion_tokens: int
+    prompt_tokens: int | None
+    completion_tokens: int | None
     cost: float | None = None
 
     def __add__(self, other: "Usage") -> "Usage":
-        known = None not in (self.cost, other.cost)
-        cost = (self.cost or 0.0) + (other.cost or 0.0) if known else None
-        return Usage(self.prompt_tokens + other.prompt_tokens, self.completion_tokens + other.completion_tokens, cost)
+        """The sum of what is known with what is not is not known."""
+        return Usage(
+            _sum(self.prompt_tokens, other.prompt_tokens),
+            _sum(self.completion_tokens, other.completion_tokens),
+            _sum(self.cost, other.cost),
+        )
+
+
+@dataclass(frozen=True)
+class Uncounted:
+    """An answer whose provider did not count all of its tokens: what it told, and what it will have been."""
+
+    told: Usage
+    prompt_tokens: int
+    completion_tokens: int
 
 
 @dataclass(frozen=True)
@@ -145,7 +166,7 @@ class Cut:
     """The answer ends here, but not because it is whole: it may not be longer, or its provider would not go on."""
 
 
-GeneratorEvent = Token | Claim | Usage | Quota | Writer | Cut
+GeneratorEvent = Token | Claim | Usage | Uncounted | Quota | Writer | Cut
 
 
 class Generator(Protocol):
@@ -180,6 +201,10 @@ class Reranker(Protocol):
     async def close(self) -> None: ...
 
 
+def _sum(one: Number | None, other: Number | None) -> Number | None:
+    return None if one is None or other is None else one + other
+
+
 def open_embedder(settings: Settings, beside: Embedder | None = None) -> Embedder:
     """The configured embedder. Cheap: models load and connections open at first use.
 
@@ -195,15 +220,16 @@ def open_generators(settings: Settings) -> list[Generator]:
     for number, named in enumerate(settings.generator.split(",")):
         provider, _, model = named.strip().partition(":")
         chosen = model or (settings.chat_model if number == 0 else None)
-        open_one = _provider(_automatic(settings) if provider == "auto" else provider, "open_generator")
-        opened.append(open_one(settings.model_copy(update={"chat_model": chosen})))
+        for name in _automatic(settings) if provider == "auto" else [provider]:
+            opened.append(_provider(name, "open_generator")(settings.model_copy(update={"chat_model": chosen})))
     return opened
 
 
-def _automatic(settings: Settings) -> str:
+def _automatic(settings: Settings) -> list[str]:
+    """A server nearby may be switched off, or too slow: then documents are quoted rather than nothing answered."""
     if settings.openai_api_key or settings.openai_base_url:
-        return "openai"
-    return "anthropic" if settings.anthropic_api_key else "extractive"
+        return ["openai", "extractive"] if is_local(settings.openai_base_url) else ["openai"]
+    return ["anthropic" if settings.anthropic_api_key else "extractive"]
 
 
 def open_reranker(settings: Settings) -> Reranker | None:

@@ -4,19 +4,21 @@ Shapes of requests, events, headers and errors as in Anthropic's API reference (
 """
 
 import json
-from collections.abc import AsyncGenerator, Iterator, Mapping
-from contextlib import aclosing, contextmanager
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, aclosing, contextmanager
 from datetime import UTC, datetime
 from itertools import dropwhile
 from typing import Any
 
 import httpx2
 
-from footnote.errors import FootnoteError, TimedOut, Unavailable
+from footnote.errors import TimedOut, Unavailable
 from footnote.limits import Quota
 from footnote.providers import Cut, GenerationRequest, GeneratorEvent, Token, Usage
+from footnote.providers.dialects import Dialects
 from footnote.providers.messages import chat_messages
-from footnote.providers.refusals import refusal, without_secrets
+from footnote.providers.refusals import Refused, Said, refusal
+from footnote.providers.streams import events, is_cut
 from footnote.settings import Settings
 from footnote.text import clean
 
@@ -24,7 +26,7 @@ CHAT_MODEL = "claude-haiku-4-5"
 MAX_TOKENS = 4096  # of an answer, unless the request says: the API insists on a number
 HOTTEST = 1.0  # the highest temperature that it takes
 LARGEST_REFUSAL = 64 * 1024  # bytes that are read of one
-_WHOLE = (None, "end_turn", "stop_sequence")  # reasons to end an answer that is whole; any other cuts it
+_CACHED = ("cache_creation_input_tokens", "cache_read_input_tokens")
 
 # Errors within a stream come after a 200; each type's status otherwise.
 _STATUS = {
@@ -49,20 +51,32 @@ class AnthropicGenerator:
         self.address = (settings.anthropic_base_url or "https://api.anthropic.com").rstrip("/")
         self._client = httpx2.AsyncClient(
             headers={"x-api-key": settings.anthropic_api_key or "none", "anthropic-version": "2023-06-01"},
-            timeout=httpx2.Timeout(settings.provider_timeout_seconds, connect=settings.provider_connect_seconds),
+            # Whoever reads the answer times its pieces.
+            timeout=httpx2.Timeout(None, connect=settings.provider_connect_seconds),
         )
+        self._dialects = Dialects(self.address)
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[GeneratorEvent, None]:
         """Streams the answer; closing the generator closes the connection, which stops the model."""
-        with _errors():
-            body = self._body(request)
-            async with self._client.stream("POST", f"{self.address}/v1/messages", json=body) as response:
+        async with AsyncExitStack() as opened:
+
+            async def begin(body: dict[str, Any]) -> httpx2.Response:
+                sent = self._client.stream("POST", f"{self.address}/v1/messages", json=body)
+                response = await opened.enter_async_context(sent)
                 if response.status_code != 200:
-                    raise _refusal(response, response.status_code, await _start(response))
+                    raise Refused(response.status_code, Said.read(await _start(response)), response)
+                return response
+
+            with _errors():
+                body = self._body(request)
+                # What the API insists on cannot be left out.
+                optional = {name: body.pop(name) for name in ("temperature", "system") if name in body}
+                fixed = {name: body.pop(name) for name in ("model", "max_tokens", "stream")}
+                response = await self._dialects[fixed["model"]].ask(lambda each: begin(fixed | each), body | optional)
                 if quota := _quota(response.headers):
                     yield quota
-                async with aclosing(_read(response)) as events:
-                    async for event in events:
+                async with aclosing(_read(response, request.alive)) as found:
+                    async for event in found:
                         yield event
 
     async def close(self) -> None:
@@ -89,26 +103,33 @@ def open_generator(settings: Settings) -> AnthropicGenerator:
     return AnthropicGenerator(settings)
 
 
-async def _read(response: httpx2.Response) -> AsyncGenerator[GeneratorEvent, None]:
+async def _read(response: httpx2.Response, alive: Callable[[], None]) -> AsyncGenerator[GeneratorEvent, None]:
     counted: dict[str, Any] = {}
-    async for event in httpx2.EventSource(response):
-        said = json.loads(event.data)
-        match said["type"]:
-            case "message_start":
-                counted |= said["message"].get("usage") or {}
-            case "content_block_delta" if text := _text(said["delta"]):
-                yield Token(text)
-            case "message_delta":
-                counted |= said.get("usage") or {}
-                if (said.get("delta") or {}).get("stop_reason") not in _WHOLE:
-                    yield Cut()
-            case "message_stop":
-                if usage := _usage(counted):
-                    yield usage
-                return
-            case "error":
-                raise _refusal(response, _STATUS.get(said["error"]["type"], 500), event.data.encode())
-    raise Unavailable("provider_bad_response", "The provider's answer broke off.")
+    ended = False
+    async with aclosing(events(response.aiter_bytes(), alive)) as found:
+        async for data in found:
+            said = json.loads(data)
+            match said["type"]:
+                case "message_start":
+                    counted |= said["message"].get("usage") or {}
+                case "content_block_delta" if text := _text(said["delta"]):
+                    yield Token(text)
+                case "message_delta":
+                    counted |= {name: count for name, count in (said.get("usage") or {}).items() if count is not None}
+                    reason = (said.get("delta") or {}).get("stop_reason")
+                    ended = ended or bool(reason)
+                    if is_cut(reason):
+                        yield Cut()
+                case "message_stop":
+                    ended = True
+                    break
+                case "error":
+                    status = _STATUS.get(said["error"]["type"], 500)
+                    raise Refused(status, Said.read(data.encode()), response)
+    if not ended:
+        raise Unavailable("provider_bad_response", "The provider's answer broke off.")
+    if usage := _usage(counted):
+        yield usage
 
 
 def _text(delta: dict[str, Any]) -> str:
@@ -118,12 +139,11 @@ def _text(delta: dict[str, Any]) -> str:
 
 def _usage(counted: Mapping[str, Any]) -> Usage | None:
     """What was read from the provider's cache, or written to it, was part of the prompt, too."""
-    kinds = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
-    asked = [counted.get(kind) or 0 for kind in kinds]
+    asked = [counted.get("input_tokens"), *(counted.get(kind) or 0 for kind in _CACHED)]
+    prompt = sum(asked) if all(isinstance(each, int) for each in asked) else None
     answered = counted.get("output_tokens")
-    if not all(isinstance(each, int) for each in (*asked, answered)):
-        return None
-    return Usage(sum(asked), int(answered or 0))
+    usage = Usage(prompt or None, answered if isinstance(answered, int) and answered > 0 else None)
+    return None if usage == Usage(None, None) else usage
 
 
 def _quota(headers: Mapping[str, str]) -> Quota | None:
@@ -154,24 +174,17 @@ async def _start(response: httpx2.Response) -> bytes:
     return bytes(read)
 
 
-def _refusal(response: httpx2.Response, status: int, body: bytes) -> FootnoteError:
-    try:
-        said = str(json.loads(body)["error"]["message"])
-    except (ValueError, KeyError, TypeError, RecursionError):
-        said = body.decode("utf-8", "replace")
-    reason = f"The provider answered {status}: {without_secrets(clean(said), response.request.headers)[:300]}"
-    return refusal(status, reason, response.headers, quota=_quota(response.headers))
-
-
 @contextmanager
 def _errors() -> Iterator[None]:
     try:
         yield
+    except Refused as error:
+        raise refusal(error.status, str(error), error.headers, quota=_quota(error.headers)) from error
     except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
         raise Unavailable("provider_unavailable", "The provider could not be reached.") from error
     except httpx2.TimeoutException as error:
         raise TimedOut("provider_timeout", retry_after=5) from error
-    except (httpx2.SSEError, httpx2.DecodingError) as error:
+    except httpx2.DecodingError as error:
         raise Unavailable("provider_bad_response") from error
     except (httpx2.HTTPError, OSError) as error:
         raise Unavailable("provider_unavailable", f"The provider failed: {type(error).__name__}.") from error

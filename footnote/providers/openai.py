@@ -1,19 +1,24 @@
-"""OpenAI, and every server that speaks its API (Ollama, vLLM, ...)."""
+"""OpenAI, and every server that speaks its API (Ollama, vLLM, Azure, ...)."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import contextmanager
+import json
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
+import httpx2
 from httpx2 import ConnectTimeout, Timeout
 
-from footnote.errors import FootnoteError, TimedOut, Unavailable
+from footnote.errors import FootnoteError, ProviderRejected, TimedOut, Unavailable
 from footnote.limits import Quota
 from footnote.providers import Cut, Embeddings, GenerationRequest, GeneratorEvent, Token, Usage, normalised
+from footnote.providers.addresses import AZURE_HINT, BaseUrl
+from footnote.providers.dialects import Dialect, Dialects
 from footnote.providers.messages import chat_messages
 from footnote.providers.oversize import oversized
 from footnote.providers.places import places
-from footnote.providers.refusals import refusal, without_secrets
+from footnote.providers.refusals import Refused, Said, refusal
+from footnote.providers.streams import events, is_cut
 from footnote.settings import Settings
 from footnote.text import clean, estimated_tokens
 
@@ -22,17 +27,20 @@ if TYPE_CHECKING:
 
 EMBEDDING_MODEL = "text-embedding-3-small"
 CHAT_MODEL = "gpt-4o-mini"
-_WHOLE = ("stop", "eos_token")  # reasons to end an answer that is whole; any other cuts it
+DRAIN_SECONDS = 0.1
 
 
 class _Connection:
     """The SDK's client, imported and opened at first use. Models at one address share it: it takes a megabyte."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, address: str) -> None:
         self._settings = settings
+        self._address = address
         self._client: openai.AsyncOpenAI | None = None
+        self.dialects = Dialects(address)
 
     async def client(self) -> "openai.AsyncOpenAI":
+        """Raises ProviderRejected for an address that cannot be asked."""
         if self._client is None:
             # In a thread: on a busy machine it takes seconds, in which heartbeats and other requests must go on.
             opened = await asyncio.to_thread(self._open)
@@ -42,17 +50,33 @@ class _Connection:
     def _open(self) -> "openai.AsyncOpenAI":
         import openai
 
-        return openai.AsyncOpenAI(
-            # A local server needs no key, but the SDK insists on one.
-            api_key=self._settings.openai_api_key or "none",
-            base_url=self._settings.openai_base_url,
-            timeout=Timeout(self._settings.provider_timeout_seconds, connect=self._settings.provider_connect_seconds),
-            max_retries=0,  # the job waits and tries again, so that no worker sleeps with a document in hand
-        )
+        base = BaseUrl.read(self._address)
+        # A local server needs no key, but the SDK insists on one.
+        key = self._settings.openai_api_key or "none"
+        options: dict[str, Any] = {
+            "api_key": key,
+            "base_url": base.url,
+            "timeout": Timeout(
+                self._settings.provider_timeout_seconds, connect=self._settings.provider_connect_seconds
+            ),
+            "max_retries": 0,  # the job waits and tries again, so that no worker sleeps with a document in hand
+            "default_query": base.query,
+        }
+        if base.by_deployment:
+            return openai.AsyncAzureOpenAI(**options, api_version=base.query["api-version"])
+        if base.azure:
+            options["default_headers"] = {"api-key": key}
+            options["http_client"] = openai.DefaultAsyncHttpxClient(event_hooks={"request": [_unauthorized]})
+        return openai.AsyncOpenAI(**options)
 
     async def close(self) -> None:
         if self._client is not None:
             await self._client.close()
+
+
+async def _unauthorized(request: httpx2.Request) -> None:
+    """Azure takes what the SDK sends beside `api-key` for a token of its directory."""
+    request.headers.pop("authorization", None)
 
 
 class _Model:
@@ -60,11 +84,14 @@ class _Model:
 
     def __init__(self, settings: Settings, beside: "_Model | None" = None) -> None:
         self._settings = settings
-        self._connection: _Connection = beside._connection if beside else _Connection(settings)
+        self._connection: _Connection = beside._connection if beside else _Connection(settings, self.address)
 
     @property
     def address(self) -> str:
         return self._settings.openai_base_url or "https://api.openai.com/v1"
+
+    def _dialect(self, model: str) -> Dialect:
+        return self._connection.dialects[model]
 
     async def close(self) -> None:
         await self._connection.close()
@@ -87,9 +114,14 @@ class OpenAIEmbedder(_Model):
         if self._settings.embedding_dimensions:
             options["dimensions"] = self._settings.embedding_dimensions
         create = (await self._connection.client()).embeddings.with_raw_response.create
+
+        async def call(spoken: dict[str, Any]) -> Any:
+            with _refusals():
+                return await create(model=self.model, input=list(texts), **_as_sent(spoken))
+
         try:
             with _errors():
-                response = await create(model=self.model, input=list(texts), **options)
+                response = await self._dialect(self.model).ask(call, {"encoding_format": "base64", **options})
                 answer = response.parse()
         except FootnoteError as error:
             raise oversized(error) or error from error.__cause__
@@ -98,9 +130,27 @@ class OpenAIEmbedder(_Model):
         except (AttributeError, TypeError) as error:
             raise Unavailable("provider_bad_response") from error
         vectors = [given[place][1] for place in places([index for index, _ in given], len(texts))]
-        counted = getattr(answer.usage, "total_tokens", None)  # not every server counts
-        tokens = counted if isinstance(counted, int) else sum(map(self.count_tokens, texts))
-        return Embeddings(normalised(vectors, len(texts)), tokens, Quota.read(response.headers))
+        said = getattr(answer.usage, "total_tokens", None)
+        counted = said if isinstance(said, int) and said > 0 else None  # not every server counts
+        tokens = sum(map(self.count_tokens, texts)) if counted is None else counted
+        made = normalised(vectors, len(texts))
+        self._check_length(made.shape[1])
+        return Embeddings(made, tokens, Quota.read(response.headers), estimated=counted is None)
+
+    def _check_length(self, found: int) -> None:
+        """Where the model does not take `dimensions`, its own length must be the one that is set."""
+        wanted = self._settings.embedding_dimensions
+        if wanted not in (None, found) and "dimensions" in self._dialect(self.model).refused:
+            reason = f"The model makes vectors of {found} dimensions and of no other length: unset or correct "
+            raise ProviderRejected("provider_rejected", f"{reason}FOOTNOTE_EMBEDDING_DIMENSIONS={wanted}.")
+
+
+def _as_sent(spoken: dict[str, Any]) -> dict[str, Any]:
+    """For the SDK, which asks for base64 by itself unless it is told not to, and decodes it only then."""
+    import openai
+
+    others = {name: value for name, value in spoken.items() if name != "encoding_format"}
+    return others if "encoding_format" in spoken else {**others, "extra_body": {"encoding_format": openai.omit}}
 
 
 class OpenAIGenerator(_Model):
@@ -110,44 +160,123 @@ class OpenAIGenerator(_Model):
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[GeneratorEvent, None]:
         """Streams the answer; closing the generator closes the connection, which stops the model."""
-        create = (await self._connection.client()).chat.completions.with_raw_response.create
-        messages: Any = chat_messages(request)
-        given = {"temperature": request.temperature, "max_completion_tokens": request.max_tokens}
-        options: Any = {name: value for name, value in given.items() if value is not None}
-        reason = counted = None
-        with _errors():
-            response = await create(
-                model=request.model or self.model,
-                messages=messages,
-                stream=True,
-                stream_options={"include_usage": True},
-                **options,
-            )
-            async with response.parse() as stream:
+        model = request.model or self.model
+        chosen = {"temperature": request.temperature, "max_completion_tokens": request.max_tokens}
+        body = {"model": model, "messages": chat_messages(request), "stream_options": {"include_usage": True}}
+        body |= {name: value for name, value in chosen.items() if value is not None}
+        async with AsyncExitStack() as opened:
+            with _errors():
+                response = await self._dialect(model).ask(await self._opening(opened), body)
                 if quota := Quota.read(response.headers):
                     yield quota
-                async for piece in stream:
-                    content, ended, usage = _read(piece)
-                    reason = ended or reason
-                    counted = usage or counted  # some tell with each piece what it is so far
-                    if content:
-                        yield Token(content)
-        if counted:
-            yield counted
-        if reason is None:
+                async with aclosing(_Reading(response).events(request)) as found:
+                    async for event in found:
+                        yield event
+
+    async def _opening(self, opened: AsyncExitStack) -> Any:
+        completions = (await self._connection.client()).chat.completions
+        # Whoever reads the answer times its pieces: a model may have to be loaded before the first.
+        timeout = Timeout(None, connect=self._settings.provider_connect_seconds)
+
+        async def begin(body: dict[str, Any]) -> httpx2.Response:
+            create: Any = completions.with_streaming_response.create
+            with _refusals():
+                answer = await opened.enter_async_context(create(**body, stream=True, timeout=timeout))
+            response: httpx2.Response = answer.http_response
+            return response
+
+        return begin
+
+
+class _Reading:
+    """An answer as it is read: whether it is told to have ended, and why, and what it took."""
+
+    def __init__(self, response: httpx2.Response) -> None:
+        self._response = response
+        self._reason: str | None = None
+        self._told = self._spoke = False
+        self._counted: Usage | None = None
+
+    async def events(self, request: GenerationRequest) -> AsyncGenerator[GeneratorEvent, None]:
+        pieces = self._response.aiter_bytes()
+        async with aclosing(events(pieces, request.alive)) as found:
+            async for data in found:
+                if data.startswith("[DONE]"):
+                    self._told = True
+                    break
+                if text := self._take(json.loads(data)):
+                    self._spoke = True
+                    yield Token(text)
+        if self._told:
+            await _drained(pieces)
+        if self._counted:
+            yield self._counted
+        if not (self._reason or (self._spoke and (self._told or self._framed))):
             raise Unavailable("provider_bad_response", "The provider's answer broke off.")
-        if reason not in _WHOLE:
+        if is_cut(self._reason):
             yield Cut()
 
+    @property
+    def _framed(self) -> bool:
+        """Whether HTTP tells an answer that is whole from one whose connection was closed early."""
+        headers = self._response.headers
+        return (
+            self._response.http_version != "HTTP/1.1"
+            or "chunked" in headers.get("transfer-encoding", "").lower()
+            or "content-length" in headers
+        )
 
-def _read(piece: Any) -> tuple[str, str | None, Usage | None]:
-    """A piece's text, why it ends the answer if it does, and its usage; whatever is not of its type is left out."""
-    choice = piece.choices[0] if piece.choices else None
-    content = getattr(getattr(choice, "delta", None), "content", None)
-    asked, answered = (getattr(piece.usage, name, None) for name in ("prompt_tokens", "completion_tokens"))
-    usage = Usage(asked, answered) if isinstance(asked, int) and isinstance(answered, int) else None
-    ended = getattr(choice, "finish_reason", None)
-    return (clean(content) if isinstance(content, str) else ""), None if ended is None else str(ended), usage
+    def _take(self, piece: Any) -> str:
+        """The text of a piece; whatever is not of its type is left out. Raises Unavailable for an error."""
+        if not isinstance(piece, Mapping):
+            raise Unavailable("provider_bad_response")
+        if piece.get("error"):
+            error = Refused(self._response.status_code, Said.read(json.dumps(piece).encode()), self._response)
+            raise Unavailable("provider_bad_response", f"The provider's answer cannot be used: {error.words}")
+        self._counted = _usage(piece.get("usage")) or self._counted  # some tell with each piece what it is so far
+        choices = piece.get("choices")
+        choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], Mapping) else {}
+        ended, delta = choice.get("finish_reason"), choice.get("delta") or choice.get("message")
+        self._reason = ended if isinstance(ended, str) and ended.strip() else self._reason
+        return _text(delta.get("content")) if isinstance(delta, Mapping) else ""
+
+
+async def _drained(pieces: AsyncIterator[bytes]) -> None:
+    """Reads to the end of what is there already, so that the connection can be used again."""
+    with suppress(TimeoutError, httpx2.HTTPError):
+        async with asyncio.timeout(DRAIN_SECONDS):
+            async for _ in pieces:
+                pass
+
+
+def _text(content: Any) -> str:
+    """Some servers send a list of typed parts; those that are no text are thoughts, or calls."""
+    if isinstance(content, list):
+        return "".join(
+            _text(part.get("text")) for part in content if isinstance(part, Mapping) and part.get("type") == "text"
+        )
+    return clean(content) if isinstance(content, str) else ""
+
+
+def _usage(said: Any) -> Usage | None:
+    """What is not counted, or counted as no tokens at all, is unknown."""
+    if not isinstance(said, Mapping):
+        return None
+    asked, answered = (
+        count if isinstance(count := said.get(name), int) and count > 0 else None
+        for name in ("prompt_tokens", "completion_tokens")
+    )
+    return None if asked is None and answered is None else Usage(asked, answered)
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    import openai
+
+    try:
+        yield
+    except openai.APIStatusError as error:
+        raise Refused(error.status_code, Said.read(error.response.content), error.response) from error
 
 
 @contextmanager
@@ -156,26 +285,29 @@ def _errors() -> Iterator[None]:
     import openai
 
     try:
-        yield
-    except openai.APIStatusError as error:
+        with _refusals():
+            yield
+    except Refused as error:
         raise _refusal(error) from error
-    except openai.APIConnectionError as error:
-        if isinstance(error, openai.APITimeoutError) and not isinstance(error.__cause__, ConnectTimeout):
+    except (openai.APIConnectionError, httpx2.TransportError) as error:
+        timed_out = openai.APITimeoutError | httpx2.TimeoutException
+        unconnected = isinstance(error, ConnectTimeout) or isinstance(error.__cause__, ConnectTimeout)
+        if isinstance(error, timed_out) and not unconnected:
             raise TimedOut("provider_timeout", retry_after=5) from error
         raise Unavailable("provider_unavailable", "The provider could not be reached.") from error
-    except openai.OpenAIError as error:
+    except (openai.OpenAIError, httpx2.HTTPError) as error:
         raise Unavailable("provider_bad_response") from error
-    except (ValueError, KeyError, AttributeError) as error:
+    except (ValueError, KeyError, AttributeError, RecursionError) as error:
         if isinstance(error, FootnoteError):
             raise
         raise Unavailable("provider_bad_response") from error
 
 
-def _refusal(error: "openai.APIStatusError") -> FootnoteError:
-    said = without_secrets(str(error.message), error.request.headers)
-    reason = f"The provider answered {error.status_code}: {said[:300]}"
-    unpaid = error.code == "insufficient_quota"
-    return refusal(error.status_code, reason, error.response.headers, unpaid=unpaid)
+def _refusal(error: Refused) -> FootnoteError:
+    reason = str(error)
+    if error.status == 404 and "resource not found" in error.said.words.lower():  # Azure's words
+        reason = f"{reason} {AZURE_HINT}"
+    return refusal(error.status, reason, error.headers, unpaid="insufficient_quota" in error.said.codes)
 
 
 def open_embedder(settings: Settings, beside: OpenAIEmbedder | None = None) -> OpenAIEmbedder:

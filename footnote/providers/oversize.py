@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from footnote.errors import BatchTooLarge, FootnoteError
+from footnote.providers.refusals import Refused
 
 STATUSES = (400, 413, 422, 500)  # of answers that may say that there was too much
 
@@ -42,12 +43,12 @@ _LIMIT = re.compile(
 
 
 def oversized(error: FootnoteError) -> BatchTooLarge | None:
-    """The error that says so, if a provider's answer (the cause of `error`) means that there was too much."""
-    status = getattr(error.__cause__, "status_code", None)
-    if status not in STATUSES:
+    """The error that says so, if a provider's refusal (the cause of `error`) means that there was too much."""
+    refused = error.__cause__
+    if not isinstance(refused, Refused) or refused.status not in STATUSES:
         return None
-    subject, limit = told(str(getattr(error.__cause__, "message", "")))
-    if subject is None and status != 413:
+    subject, limit = told(refused.said.words)
+    if subject is None and refused.status != 413:
         return None
     found = BatchTooLarge("provider_rejected", error.message)
     found.about, found.limit = subject, limit

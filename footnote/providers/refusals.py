@@ -1,12 +1,56 @@
 """What a provider's refusal means: for good, for now, or for fewer texts at once."""
 
-import math
-from collections.abc import Mapping
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
 
 from footnote.errors import AccountRefused, BatchTooLarge, FootnoteError, ProviderRejected, RateLimited, Unavailable
 from footnote.limits import Quota
+from footnote.retry_after import LONGEST_SECONDS, retry_after
+from footnote.telemetry import log
+from footnote.text import clean
 
-LONGEST_RETRY_AFTER = 3600.0
+LONGEST_SAID = 300  # characters that are repeated
+_DEEPEST = 8  # levels of a body that are looked at
+_WORDS = ("message", "msg", "detail", "error", "error_description", "reason", "title", "errors")
+_PLACES = ("param", "loc", "field", "parameter", "property")
+_CODES = ("code", "type")
+_REPEATED = ("input", "ctx", "value", "body", "request")  # of what was sent
+
+
+@dataclass(frozen=True)
+class Said:
+    """A refusal's own words, the fields of the request that it points at, and its codes."""
+
+    words: str
+    places: tuple[str, ...] = ()
+    codes: tuple[str, ...] = ()
+
+    @classmethod
+    def read(cls, body: bytes) -> "Said":
+        """From JSON of any of the shapes that servers use; else the body is the words."""
+        text = clean(body.decode("utf-8", "replace"))
+        try:
+            found = list(_strings(json.loads(text), "error", 0))
+        except (ValueError, RecursionError):
+            return cls(text)
+        words, places, codes = (
+            tuple(dict.fromkeys(said for key, said in found if key in kinds)) for kinds in (_WORDS, _PLACES, _CODES)
+        )
+        return cls("; ".join(words) or text, places, codes)
+
+
+class Refused(Exception):
+    """A status that is not 200, before it is settled what that means."""
+
+    def __init__(self, status: int, said: Said, response: httpx2.Response) -> None:
+        self.status, self.said, self.headers = status, said, response.headers
+        places = f" ({', '.join(said.places)})" if said.places else ""
+        self.words = without_secrets(f"{said.words}{places}", response.request.headers)[:LONGEST_SAID]
+        super().__init__(f"The provider answered {status}: {self.words}")
 
 
 def refusal(
@@ -16,13 +60,14 @@ def refusal(
     if status == 413:
         return BatchTooLarge("provider_rejected", reason)
     if status == 429 and not unpaid:
-        limited = RateLimited("provider_unavailable", reason, retry_after=_retry_after(headers))
+        limited = RateLimited("provider_unavailable", reason, retry_after=retry_after(headers))
         limited.quota = quota = quota or Quota.read(headers)
         if limited.retry_after is None and quota and quota.reset is not None:
-            limited.retry_after = min(quota.reset, LONGEST_RETRY_AFTER)
+            limited.retry_after = min(quota.reset, LONGEST_SECONDS)
         return limited
     if status in (408, 409, 425) or status >= 500:
-        return Unavailable("provider_unavailable", reason, retry_after=_retry_after(headers))
+        return Unavailable("provider_unavailable", reason, retry_after=retry_after(headers))
+    log.warning("the provider refused", status=status, reason=reason)
     if status in (401, 402, 403) or unpaid:
         return AccountRefused("provider_rejected", reason)
     return ProviderRejected("provider_rejected", reason)
@@ -30,17 +75,22 @@ def refusal(
 
 def without_secrets(said: str, sent: Mapping[str, str]) -> str:
     """What a provider said, with the key of the request's headers taken out: some repeat what they were sent."""
-    for name in ("authorization", "x-api-key"):
+    for name in ("authorization", "x-api-key", "api-key"):
         secret = sent.get(name, "").removeprefix("Bearer ").strip()
         said = said.replace(secret, "***") if secret else said
     return said
 
 
-def _retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds, an hour at most: the header is the provider's word, and may be nonsense."""
-    try:
-        milliseconds = headers.get("retry-after-ms")
-        seconds = float(milliseconds) / 1000 if milliseconds else float(headers.get("retry-after", "nan"))
-    except ValueError:
-        return None
-    return min(seconds, LONGEST_RETRY_AFTER) if math.isfinite(seconds) and seconds >= 0 else None
+def _strings(value: Any, key: str, depth: int) -> Iterator[tuple[str, str]]:
+    """Each text with the key that it stands under; what a server repeats of the request is left out."""
+    if depth > _DEEPEST:
+        return
+    if isinstance(value, Mapping):
+        for name, each in value.items():
+            if name not in _REPEATED:
+                yield from _strings(each, name, depth + 1)
+    elif isinstance(value, list):
+        for each in value:
+            yield from _strings(each, key, depth + 1)
+    elif isinstance(value, str) and value.strip():
+        yield key, value

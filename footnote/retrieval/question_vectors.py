@@ -20,10 +20,11 @@ PATIENCE_SECONDS = 0.05  # longer, and the model is asked; somebody waits
 
 @dataclass(frozen=True)
 class Vector:
-    """`tokens` as the provider counted them; None if it was not asked."""
+    """`tokens` as the provider counted them, or `estimated`; None if it was not asked."""
 
     vector: "NDArray[np.float32]"
     tokens: int | None
+    estimated: bool = False
 
 
 async def vector(rt: Runtime, tenant_id: str, space: EmbeddingSpace, question: str, collection: str) -> Vector:
@@ -43,7 +44,7 @@ async def vector(rt: Runtime, tenant_id: str, space: EmbeddingSpace, question: s
     questions_embedded_total.labels("model").inc()
     if kept is not None:
         await _keep(rt, name, made.vectors[0].tobytes())
-    return Vector(made.vectors[0], made.tokens)
+    return Vector(made.vectors[0], made.tokens, made.estimated)
 
 
 def _key(tenant_id: str, embedder: Embedder, space: EmbeddingSpace, question: str) -> str:

@@ -75,6 +75,7 @@ async def points(
             space.model,
             each.tokens,
             paid=vectors.embedder_of(rt, space).address is not None,
+            estimated=each.estimated,
         )
         for space, each in found
         if each.tokens is not None

@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx2
 
+from footnote.retry_after import retry_after
 from scripts.faults.corpus import Source
 from scripts.faults.stack import Stack
 
@@ -57,7 +58,7 @@ class Load:
         try:
             async with self.client.stream(method, path, **options) as response:
                 request.status = response.status_code
-                request.retry_after = float(response.headers.get("retry-after", 0))
+                request.retry_after = retry_after(response.headers)
                 body = await response.aread()
             request.problem = "" if request.status < 300 else body.decode()[:300]
         except httpx2.TransportError as error:

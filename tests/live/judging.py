@@ -49,7 +49,9 @@ class Purse:
                     told += event.text
                 elif isinstance(event, Usage):
                     usage = event
-        self.left -= self.cost(generator.model, usage.prompt_tokens, usage.completion_tokens)
+        asked = size if usage.prompt_tokens is None else usage.prompt_tokens
+        answered = longest if usage.completion_tokens is None else usage.completion_tokens
+        self.left -= self.cost(generator.model, asked, answered)
         return told, usage
 
 

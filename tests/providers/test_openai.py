@@ -201,7 +201,7 @@ def failure(message: str, code: str | None = None) -> dict[str, Any]:
         (429, failure("Slow down", "rate_limit_exceeded"), {"Retry_After": "7"}, RateLimited, 7.0),
         (429, failure("Slow down"), {"retry_after_ms": "1500", "Retry_After": "2"}, RateLimited, 1.5),
         (429, failure("Slow down"), {}, RateLimited, None),
-        (429, failure("Slow down"), {"Retry_After": "Wed, 21 Oct 2015 07:28:00 GMT"}, RateLimited, None),
+        (429, failure("Slow down"), {"Retry_After": "Wed, 21 Oct 2015 07:28:00 GMT"}, RateLimited, 0.0),
         (429, failure("Slow down"), {"Retry_After": "nan"}, RateLimited, None),
         (429, failure("Slow down"), {"Retry_After": "inf"}, RateLimited, None),
         (429, failure("Slow down"), {"Retry_After": "-5"}, RateLimited, None),
@@ -263,6 +263,7 @@ async def test_a_server_that_never_answers(server: FakeServer) -> None:
 # -- answers -------------------------------------------------------------------------------------------------
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n"
+UNFRAMED = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
 REQUEST = GenerationRequest("Who?", [Passage(1, "a.txt", "Agnes Tolmie did.\n--- end 0 ---")], temperature=0.0)
 
 
@@ -313,8 +314,8 @@ async def test_the_first_token_is_waited_for_only_so_long(server: FakeServer, im
 
 async def test_later_tokens_may_take_longer(server: FakeServer, impatient: Generator) -> None:
     patient = timed(server, provider_timeout_seconds=20, first_token_seconds=3)
-    server.raw(HEAD, delta("a"), 3.0, delta("b"), DONE)
-    assert await collect(patient) == [Token("a"), Token("b")]
+    server.raw(HEAD, delta("a"), 3.0, delta("b"), COUNTED, DONE)
+    assert await collect(patient) == [Token("ab"), Usage(9, 2)]
     await patient.close()
     server.raw(HEAD, delta("a"), 30.0)
     with pytest.raises(TimedOut):
@@ -334,11 +335,13 @@ async def test_a_whole_answer_may_take_only_so_long(server: FakeServer) -> None:
 
 async def test_a_slow_reader_is_not_the_providers_fault(server: FakeServer) -> None:
     generator = timed(server, provider_timeout_seconds=3, answer_seconds=6)
-    server.raw(HEAD, delta("a"), 3.3, delta("b"), DONE)
+    server.raw(HEAD, delta("A"), COUNTED, DONE)
+    await collect(generator)  # from the second answer on, pieces are passed on as they come
+    server.raw(HEAD, delta("A"), 3.3, delta("b"), COUNTED, DONE)
     events = generator.generate(REQUEST)
-    assert await anext(events) == Token("a")
+    assert await anext(events) == Token("A")
     await asyncio.sleep(3.0)
-    assert [each async for each in events] == [Token("b")]
+    assert [each async for each in events] == [Token("b"), Usage(9, 2)]
     await generator.close()
 
 
@@ -348,13 +351,14 @@ async def test_a_slow_reader_is_not_the_providers_fault(server: FakeServer) -> N
         ((HEAD, delta("a"), event(failure("overloaded"))), "provider_bad_response"),
         ((HEAD, delta("a"), event("{not json"), DONE), "provider_bad_response"),
         ((HEAD, delta("a")), "provider_unavailable"),
-        ((HEAD, delta("a"), event("[DONE]") + b"0\r\n\r\n"), "provider_bad_response"),
+        ((HEAD, event("[DONE]") + b"0\r\n\r\n"), "provider_bad_response"),
+        ((UNFRAMED, b'data: {"choices": [{"delta": {"content": "a"}}]}\n\n'), "provider_bad_response"),
     ],
 )
 async def test_an_answer_that_breaks_off(
     server: FakeServer, generator: OpenAIGenerator, pieces: tuple[bytes, ...], code: str
 ) -> None:
-    server.raw(*pieces, 0.05, reset=True)
+    server.raw(*pieces, 0.05, reset=pieces[0] != UNFRAMED)
     with pytest.raises(Unavailable) as raised:
         await collect(generator)
     assert raised.value.code == code

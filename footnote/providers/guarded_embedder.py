@@ -1,0 +1,177 @@
+"""An embedder behind the limits that all processes share, which learns what its provider takes in one call."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from math import inf
+
+from footnote import deadline
+from footnote.errors import BatchTooLarge, RateLimited, TimedOut, Unavailable
+from footnote.limits import LARGEST, Endpoint
+from footnote.providers import Embedder, Embeddings
+from footnote.providers.oversize import in_two, pieces
+
+SHORTEST = 16  # tokens of a text that is not divided, whatever a provider says
+MOST_REFUSED = 48  # calls for one batch: six for each time that it is halved down to a text, and eight of those
+
+
+@dataclass
+class _Attempt:
+    """What one `embed` has found out about the provider's limits."""
+
+    max_texts: int  # at its beginning
+    refused: int = 0  # calls that were too large
+    too_long: bool = False  # a single text was among them
+
+
+class GuardedEmbedder:
+    """Waits for its turn, divides what is too much for one call or one text, and remembers how much that was.
+
+    A text that is longer than the model reads is embedded in pieces. Its vector is their mean, weighted by their
+    tokens: unlike a text that is cut off, it is still found by what stands at its end.
+    """
+
+    def __init__(self, inner: Embedder, endpoint: Endpoint) -> None:
+        self._inner = inner
+        self.endpoint = endpoint
+        self.provider, self.address, self.model = inner.provider, inner.address, inner.model
+        self.longest_text = inner.longest_text
+        self._sizes = {"texts": inner.max_texts}  # what this process has learned
+        self._recalled = False
+
+    @property
+    def max_texts(self) -> int:
+        return int(min(self._sizes["texts"], self.endpoint.known.get("texts") or inf))
+
+    @property
+    def max_tokens(self) -> int:
+        """As the provider takes them in one call, and no more than a share of what it takes in a minute."""
+        a_minute = self.endpoint.known.get("tokens")
+        return min(self._inner.max_tokens, max(1, int(a_minute * LARGEST))) if a_minute else self._inner.max_tokens
+
+    def count_tokens(self, text: str) -> int:
+        return self._inner.count_tokens(text)
+
+    async def embed(self, texts: Sequence[str]) -> Embeddings:
+        """Raises BatchTooLarge only for a text that the provider does not take in pieces either."""
+        if not self._recalled:
+            await self.endpoint.learn()  # what other processes found out
+            self._recalled = True
+        attempt, before = _Attempt(self.max_texts), dict(self._sizes)
+        try:
+            answer = await self._embed(texts, attempt)
+        except BatchTooLarge:
+            self._sizes["texts"] = attempt.max_texts  # it was one text that was too large, not the number of them
+            raise
+        if self._sizes != before:
+            await self.endpoint.learn(**self._sizes)
+        return answer
+
+    async def close(self) -> None:
+        await self._inner.close()
+
+    async def _embed(self, texts: Sequence[str], attempt: _Attempt) -> Embeddings:
+        longest = min(self._sizes.get("longest", inf), self.endpoint.known.get("longest") or inf)
+        divided = (
+            [pieces(text, max(int(longest), SHORTEST), self.count_tokens) for text in texts] if longest < inf else []
+        )
+        if any(len(each) > 1 for each in divided):
+            return self._joined(divided, await self._embed([piece for each in divided for piece in each], attempt))
+        tokens = sum(map(self.count_tokens, texts))
+        if len(texts) > 1 and (len(texts) > self.max_texts or tokens > self.max_tokens):
+            return await self._halves(texts, attempt)
+        try:
+            return await self._call(texts, tokens)
+        except BatchTooLarge as refused:
+            attempt.refused += 1
+            if attempt.refused > MOST_REFUSED:
+                raise
+            if len(texts) > 1:
+                self._learn(refused, len(texts), tokens)
+                return await self._halves(texts, attempt)
+            return await self._in_two(texts[0], tokens, refused, attempt)
+
+    def _learn(self, refused: BatchTooLarge, texts: int, tokens: int) -> None:
+        """From the refusal of several texts."""
+        if refused.about == "length":
+            self._learn_longest(refused.limit)
+        elif tokens <= self.max_tokens:  # the number of texts, for all that is known
+            named = refused.limit if refused.about == "texts" else None
+            self._sizes["texts"] = min(self.max_texts, named if named and named < texts else texts // 2)
+
+    def _learn_longest(self, limit: int | None, refused: int | None = None) -> None:
+        """What the provider says it reads, in its tokens, and what it did not take, in ours.
+
+        The two differ. A text of far fewer tokens than the limit that is refused for all that is an odd one: others are
+        not divided because of it.
+        """
+        most = [int(limit * 1.25)] if limit else []
+        most += [max(refused - 1, (limit or 0) // 2)] if refused else []
+        if most:
+            self._sizes["longest"] = max(SHORTEST, min([self._sizes.get("longest", most[0]), *most]))
+
+    async def _in_two(self, text: str, tokens: int, refused: BatchTooLarge, attempt: _Attempt) -> Embeddings:
+        """A single text that is too much. Raises what it was refused with if it is a short one."""
+        halves = in_two(text) if tokens > SHORTEST else [text]
+        if len(halves) == 1:
+            raise refused
+        if not attempt.too_long:
+            attempt.too_long = True
+            self._sizes["texts"] = attempt.max_texts
+        self._learn_longest(refused.limit, tokens)
+        return self._joined([halves], await self._embed(halves, attempt))
+
+    async def _halves(self, texts: Sequence[str], attempt: _Attempt) -> Embeddings:
+        import numpy as np
+
+        middle = (len(texts) + 1) // 2
+        first, second = [await self._embed(half, attempt) for half in (texts[:middle], texts[middle:])]
+        if first.dimensions != second.dimensions:
+            lengths = f"vectors of {first.dimensions} and of {second.dimensions} dimensions"
+            raise Unavailable("provider_bad_response", f"The provider sent {lengths} one after the other.")
+        split = first.split | {middle + place for place in second.split}
+        return Embeddings(
+            np.concatenate([first.vectors, second.vectors]),
+            first.tokens + second.tokens,
+            estimated=first.estimated or second.estimated,
+            split=split,
+        )
+
+    def _joined(self, divided: Sequence[Sequence[str]], answer: Embeddings) -> Embeddings:
+        """One vector for each text of which there are pieces: their mean, weighted by tokens, its length being 1."""
+        import numpy as np
+
+        weights = np.array([self.count_tokens(piece) for text in divided for piece in text], np.float32)
+        starts = np.cumsum([0, *map(len, divided[:-1])])
+        sums = np.add.reduceat(answer.vectors * weights[:, None], starts)
+        lengths = np.linalg.norm(sums, axis=1, keepdims=True)
+        first = answer.vectors[starts]  # for pieces that point in opposite directions
+        vectors = np.where(lengths > 0, sums / np.where(lengths > 0, lengths, 1), first).astype(np.float32)
+        split = frozenset(place for place, text in enumerate(divided) if len(text) > 1)
+        split |= {place for place, start in enumerate(starts) if int(start) in answer.split}
+        return replace(answer, vectors=vectors, split=split)
+
+    async def _call(self, texts: Sequence[str], tokens: int) -> Embeddings:
+        """One call; a pause that the provider asks for meanwhile is waited for if it is short."""
+        clock = asyncio.get_running_loop().time
+        until = clock() + deadline.left(self.endpoint.urgency.patience)
+        while True:
+            try:
+                patience = max(0.0, until - clock())
+                async with self.endpoint.calling(tokens, patience=patience, divisible=len(texts) > 1) as call:
+                    answer = await self._in_time(texts)
+                    call.quota, call.tokens = answer.quota, answer.tokens
+                return answer
+            except RateLimited as limited:
+                wait = limited.retry_after or 1.0
+                if clock() + wait > until:
+                    raise
+                await asyncio.sleep(wait)
+
+    async def _in_time(self, texts: Sequence[str]) -> Embeddings:
+        """The provider has its own limit; a request that is waited for may have less left."""
+        try:
+            async with deadline.limited():
+                return await self._inner.embed(texts)
+        except TimeoutError as error:
+            raise TimedOut("provider_timeout") from error

@@ -1,0 +1,204 @@
+"""A generator behind the limits that all processes share: how long it may take, and which of its text is the answer."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterable, Iterator
+from contextlib import aclosing
+from dataclasses import replace
+
+from footnote.errors import ProviderRejected, TimedOut, Unavailable
+from footnote.limits import Endpoint, Quota
+from footnote.providers import Cut, GenerationRequest, Generator, GeneratorEvent, Token, Uncounted, Usage
+from footnote.providers.addresses import is_local, keeps_thoughts_apart
+from footnote.providers.messages import RULES
+from footnote.providers.thoughts import Thoughts
+from footnote.settings import Settings
+from footnote.text import estimated_tokens
+
+MOST_MODELS = 32  # whose thoughts are remembered
+# Seconds, unless they are set: a server nearby may have to load its model, and writes at the pace of its machine.
+FIRST_TOKEN, LOCAL_FIRST_TOKEN = 10.0, 120.0
+ANSWER, LOCAL_ANSWER = 120.0, 600.0
+
+
+class GuardedGenerator:
+    """Waits for its turn, and for a model's pieces, no longer than a reader does; only the answer itself is passed on.
+
+    What the provider did not count is estimated.
+    """
+
+    def __init__(self, inner: Generator, endpoint: Endpoint, settings: Settings) -> None:
+        self._inner = inner
+        self._settings = settings
+        self.endpoint = endpoint
+        self.provider, self.address, self.model = inner.provider, inner.address, inner.model
+        # By model, whether its last answer had thoughts whose beginning was not marked.
+        self._unmarked: dict[str, bool] = {}
+
+    async def generate(self, request: GenerationRequest) -> AsyncGenerator[GeneratorEvent, None]:
+        """A model chosen by the caller has limits of its own."""
+        model = request.model or self.model
+        endpoint = replace(self.endpoint, model=model)
+        stopwatch = _Stopwatch(self._settings, endpoint.address)
+        request = replace(request, alive=stopwatch.alive)
+        listening = _Listening(request, self._unmarked.get(model, self._first_is_open(endpoint.address)))
+        try:
+            async with (
+                endpoint.calling(
+                    _tokens(request) + (request.max_tokens or 0), patience=endpoint.urgency.patience
+                ) as call,
+                aclosing(self._inner.generate(request)) as events,
+            ):
+                while (event := await stopwatch.next(events)) is not None:
+                    if isinstance(event, Quota):
+                        call.quota = event
+                        continue
+                    await endpoint.answered(call)
+                    if heard := listening.hear(event):
+                        yield heard
+                for heard in listening.end():
+                    yield heard
+        finally:
+            self._remember(model, listening.unmarked)
+
+    async def close(self) -> None:
+        await self._inner.close()
+
+    def _first_is_open(self, address: str) -> bool | None:
+        return False if keeps_thoughts_apart(address) else None
+
+    def _remember(self, model: str, unmarked: bool | None) -> None:
+        if unmarked is None:
+            return
+        if model not in self._unmarked and len(self._unmarked) >= MOST_MODELS:
+            del self._unmarked[next(iter(self._unmarked))]
+        self._unmarked[model] = unmarked
+
+
+class _Listening:
+    """One answer without its thoughts, and what it took.
+
+    `unmarked`: whether thoughts came whose beginning was not marked. Before, it is what is known of the model, None
+    nothing: then the answer is not passed on before it is known. Afterwards it is what the answer showed.
+    """
+
+    def __init__(self, request: GenerationRequest, unmarked: bool | None) -> None:
+        self._request = request
+        self._thoughts = Thoughts(holds=unmarked is not False)
+        self._written = 0  # tokens, estimated
+        self._spoke = self._cut = False
+        self._counted: Usage | None = None
+        self.unmarked = unmarked
+
+    def hear(self, event: GeneratorEvent) -> GeneratorEvent | None:
+        match event:
+            case Token(text):
+                self._written += _estimate([text])
+                return self._token(self._thoughts.feed(text))
+            case Usage():
+                self._counted = event
+                return None
+            case Cut():
+                self._cut = True
+                return None
+        return event
+
+    def end(self) -> Iterator[GeneratorEvent]:
+        """Raises ProviderRejected or Unavailable if there is no answer beside the thoughts."""
+        if rest := self._token(self._thoughts.close(ended=not (self._cut and self.unmarked))):
+            yield rest
+        yield self._usage()
+        if self._thoughts.thought and not self._spoke:
+            if self._cut:
+                reason = "The model came to its limit of tokens while it was thinking: allow it more (`max_tokens`)."
+                raise ProviderRejected("provider_rejected", reason)
+            raise Unavailable("provider_bad_response", "The model thought, and wrote no answer.")
+        late = self._thoughts.late
+        if late or not self._cut or self._thoughts.thought:
+            self.unmarked = late or self._thoughts.unmarked
+        if late:
+            raise Unavailable("provider_bad_response", "The model's thoughts were not marked as such: ask again.")
+        if self._cut:
+            yield Cut()
+
+    def _token(self, text: str) -> Token | None:
+        self._spoke = self._spoke or bool(text.strip())
+        return Token(text) if text else None
+
+    def _usage(self) -> Usage | Uncounted:
+        told = self._counted or Usage(None, None)
+        if told.prompt_tokens is not None and told.completion_tokens is not None:
+            return told
+        asked = _tokens(self._request) if told.prompt_tokens is None else told.prompt_tokens
+        answered = self._written if told.completion_tokens is None else told.completion_tokens
+        return Uncounted(told, asked, answered)
+
+
+class _Stopwatch:
+    """How long a model may still be silent, and how long its whole answer may take, once it has begun.
+
+    Only the model is timed: a reader who is slow to take a piece is not its fault. Whatever it sends is a sign of life.
+    """
+
+    def __init__(self, settings: Settings, address: str) -> None:
+        near = is_local(address)
+        self._between = settings.provider_timeout_seconds
+        self._silence = settings.first_token_seconds or (LOCAL_FIRST_TOKEN if near else FIRST_TOKEN)
+        self._whole = settings.answer_seconds or (LOCAL_ANSWER if near else ANSWER)
+        self._longest, self._setting = self._silence, "FOOTNOTE_FIRST_TOKEN_SECONDS"
+        self._left, self._left_of_whole = self._silence, self._whole
+        self._alive = False
+        self._started = 0.0  # of the wait
+        self._limit: asyncio.Timeout | None = None
+
+    def alive(self) -> None:
+        """Something came of the model."""
+        now = asyncio.get_running_loop().time()
+        if not self._alive:
+            self._alive = True
+            self._left_of_whole += now - self._started
+            self._longest, self._setting = self._between, "FOOTNOTE_PROVIDER_TIMEOUT_SECONDS"
+        self._left = self._between + now - self._started
+        if self._limit and not self._limit.expired():
+            self._limit.reschedule(self._deadline())
+
+    async def next(self, events: AsyncGenerator[GeneratorEvent, None]) -> GeneratorEvent | None:
+        """Raises TimedOut."""
+        clock = asyncio.get_running_loop().time
+        self._started = clock()
+        try:
+            async with asyncio.timeout_at(self._deadline()) as self._limit:
+                event = await anext(events, None)
+        except TimeoutError as error:
+            raise self._too_late() from error
+        finally:
+            self._limit = None
+        waited = clock() - self._started
+        self._left -= waited
+        self._left_of_whole -= waited if self._alive else 0.0
+        return event
+
+    def _deadline(self) -> float:
+        return self._started + (min(self._left, self._left_of_whole) if self._alive else self._left)
+
+    def _too_late(self) -> TimedOut:
+        if self._alive and self._left_of_whole < self._left:
+            reason = f"The model did not end its answer within {self._whole:g} seconds (FOOTNOTE_ANSWER_SECONDS)."
+            return TimedOut("answer_timeout", reason, retry_after=5)
+        reason = f"The model was silent for {self._longest:g} seconds ({self._setting})."
+        return TimedOut("provider_timeout", reason, retry_after=5)
+
+
+def _tokens(request: GenerationRequest) -> int:
+    """An estimate of what the model has to read."""
+    texts = (
+        request.system_prompt or "",
+        RULES if request.passages else "",
+        request.question,
+        *(passage.text for passage in request.passages),
+        *(turn.content for turn in request.history),
+    )
+    return _estimate(texts)
+
+
+def _estimate(texts: Iterable[str]) -> int:
+    return sum(map(estimated_tokens, texts))

@@ -1,0 +1,42 @@
+"""What streams of answers have in common: server-sent events, and the reasons for which they end."""
+
+import re
+from collections.abc import AsyncGenerator, AsyncIterable, Callable
+
+from footnote.errors import Unavailable
+
+LARGEST_EVENT = 4 * 1024 * 1024  # bytes
+
+_LINE_END = re.compile(rb"\r\n|\n|\r(?!\Z)")  # a carriage return at the end may be half of one
+# An answer ends here for another reason than that it is whole. Names differ between servers (`length`, `MAX_TOKENS`,
+# `model_length`, `content_filter`, `SAFETY`, `tool_calls`, ...), and servers without a reason send anything or nothing.
+_CUT = re.compile(
+    r"length|max|limit|trunc|exceed|filter|safety|block|prohibit|sensitive|recitation|spii|refus|tool|function|error"
+    r"|abort|cancel|interrupt|timeout|pause|insufficient|malformed",
+    re.I,
+)
+
+
+def is_cut(reason: object) -> bool:
+    """Whether an answer that ends for this reason is not whole."""
+    return isinstance(reason, str) and _CUT.search(reason) is not None
+
+
+async def events(pieces: AsyncIterable[bytes], alive: Callable[[], None]) -> AsyncGenerator[str, None]:
+    """The data of each event. `alive` is called for all that arrives, comments included."""
+    held, data = b"", b""
+    async for piece in pieces:
+        alive()
+        *lines, held = _LINE_END.split(held + piece)
+        for line in lines:
+            if line.startswith(b"data:"):
+                data += line[5:].removeprefix(b" ") + b"\n"
+            elif not line and data:
+                yield data[:-1].decode("utf-8", "replace")
+                data = b""
+        if len(held) + len(data) > LARGEST_EVENT:
+            raise Unavailable("provider_bad_response", "The provider sent an event that is too large.")
+    if held.startswith(b"data:"):  # the last line, or its empty one, is left out by some
+        data += held[5:].removeprefix(b" ").rstrip(b"\r") + b"\n"
+    if data.strip():
+        yield data[:-1].decode("utf-8", "replace")

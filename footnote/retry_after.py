@@ -1,0 +1,38 @@
+"""The header Retry-After, as servers and the proxies before them send it."""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+LONGEST_SECONDS = 3600.0  # the header is another side's word, and may be nonsense
+
+
+def retry_after(headers: Mapping[str, str], longest: float = LONGEST_SECONDS) -> float | None:
+    """Seconds to wait: from a number, a fraction or an HTTP date (one that is past: 0); None without a usable header.
+
+    `retry-after-ms`, which some model providers send, is more exact and comes first. `headers` are looked up in lower
+    case.
+    """
+    milliseconds = _number(headers.get("retry-after-ms", ""))
+    if milliseconds is not None:
+        return min(milliseconds / 1000, longest)
+    told = headers.get("retry-after", "")
+    seconds = _number(told)
+    if seconds is None:
+        seconds = _until(told)
+    return None if seconds is None else min(seconds, longest)
+
+
+def _number(told: str) -> float | None:
+    return float(told) if re.fullmatch(r"[0-9]+(\.[0-9]*)?|\.[0-9]+", told.strip()) else None
+
+
+def _until(date: str) -> float | None:
+    try:
+        moment = parsedate_to_datetime(date)
+        # A date in -0000 has no zone; HTTP's dates are all in UTC.
+        wait = (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
+    return max(0.0, wait)
