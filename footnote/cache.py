@@ -57,14 +57,14 @@ def _index_statement(space: EmbeddingSpace) -> str:
     )
 
 
-async def known(session: AsyncSession, tenant_id: str, space_id: int, hashes: Sequence[bytes]) -> dict[bytes, bool]:
-    """Which of the texts already have a vector, and whether it was made of pieces."""
-    query = select(Embedding.text_sha256, Embedding.split).where(
+async def known(session: AsyncSession, tenant_id: str, space_id: int, hashes: Sequence[bytes]) -> set[bytes]:
+    """Which of the texts already have a vector."""
+    query = select(Embedding.text_sha256).where(
         Embedding.tenant_id == tenant_id,
         Embedding.space_id == space_id,
         Embedding.text_sha256.in_(hashes),
     )
-    return {row.text_sha256: row.split for row in await session.execute(query)}
+    return set(await session.scalars(query))
 
 
 async def keep(

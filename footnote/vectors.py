@@ -22,6 +22,7 @@ from footnote.telemetry import log
 
 TIMES = 5  # answers of another length, with none of the right one between them, ...
 SECONDS = 10.0  # ... and this long after the first of them: then the model makes other vectors
+PROBE = "length"  # is embedded to see a length once more: next to nothing is paid for it
 
 
 def requested(rt: Runtime, embedder: Embedder) -> int:
@@ -87,7 +88,7 @@ async def first(
     if embedder.address is not None:
         if expected is not None and found != asked_for and not await _doubted(rt, expected, found, 1):
             _wrong_length(expected, found)
-        again = await embedder.embed(texts[:1])
+        again = await embedder.embed([PROBE])
         if again.dimensions != found:
             lengths = f"vectors of {found} and of {again.dimensions} dimensions"
             raise Unavailable("provider_bad_response", f"The provider sent {lengths} one after the other.")

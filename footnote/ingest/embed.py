@@ -31,7 +31,7 @@ async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
     if space is not None and bound:
         embedder = vectors.embedder_of(rt, space)
     heartbeat.done, heartbeat.total = claim.done, version.chunks
-    heartbeat.counts.update({"embedded": 0, "tokens": 0, "split_chunks": 0} | claim.counts)
+    heartbeat.counts.update({"embedded": 0, "tokens": 0} | claim.counts)
     async with artifacts.of_version(rt, version) as paths:
         source = (each for page in artifacts.read(paths) for each in page.chunks)
         await asyncio.to_thread(lambda: next(islice(source, claim.done, claim.done), None))
@@ -42,7 +42,6 @@ async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
                 for full in (embedding_text(title(version.filename), each) for each in batch)
             }
             space, known = await _known(rt, claim.tenant_id, space, list(texts))
-            heartbeat.counts.update(split_chunks=sum(known.values()))
             missing = {key: full for key, full in texts.items() if key not in known}
             for group in _groups(embedder, missing):
                 full = [texts[key] for key in group]
@@ -71,7 +70,7 @@ async def _keep(
     heartbeat: Heartbeat,
 ) -> None:
     """The checkpoint: these texts are never sent to the provider again, and they are paid for once."""
-    heartbeat.counts.update(embedded=len(hashes), tokens=answer.tokens, split_chunks=len(answer.split))
+    heartbeat.counts.update(embedded=len(hashes), tokens=answer.tokens)
     paid, estimated = embedder.address is not None, answer.estimated
     spent = Spent("embedding", embedder.provider, embedder.model, answer.tokens, paid=paid, estimated=estimated)
     async with rt.transaction() as session:
@@ -93,10 +92,10 @@ async def _current_space(rt: Runtime, collection: Collection) -> tuple[Collectio
 
 async def _known(
     rt: Runtime, tenant_id: str, space: EmbeddingSpace | None, hashes: list[bytes]
-) -> tuple[EmbeddingSpace | None, dict[bytes, bool]]:
-    """The space as it is now, and which of the texts have a vector in it: made of pieces or not."""
+) -> tuple[EmbeddingSpace | None, set[bytes]]:
+    """The space as it is now, and which of the texts have a vector in it."""
     if space is None:
-        return None, {}
+        return None, set()
     async with rt.transaction() as session:
         known = await cache.known(session, tenant_id, space.id, hashes)
         return await session.get_one(EmbeddingSpace, space.id), known

@@ -125,7 +125,7 @@ class _Reading:
         ]
 
     async def look_up(self) -> None:
-        known: dict[bytes, bool] = {}
+        known: set[bytes] = set()
         if self.space is not None:
             async with self.rt.transaction() as session:
                 known = await cache.known(session, self.tenant_id, self.space.id, list(self.waiting))

@@ -82,7 +82,8 @@ async def _insert_rows(
             rows = chunks[start : start + ROWS]
             await _insert_chunks(session, claim, version, collection, rows, position)
             position = heartbeat.done = position + len(rows)
-    return {"pages": pages, "chunks": position}
+    split = await session.scalar(_SPLIT, {"version_id": claim.version_id, "tenant_id": claim.tenant_id})
+    return {"pages": pages, "chunks": position, "split_chunks": split}
 
 
 async def _insert_pages(session: AsyncSession, claim: Claim, batch: Sequence[Extracted]) -> None:
@@ -139,6 +140,13 @@ def _embeddings_gone() -> OutputGone:
 
 
 _KEEP_DOCUMENT = text("SELECT id FROM document WHERE id = :id FOR KEY SHARE")
+# Chunks whose vectors were made of pieces, whenever that was.
+_SPLIT = text(
+    """
+    SELECT count(*) FROM chunk JOIN embedding USING (tenant_id, space_id, text_sha256)
+    WHERE chunk.version_id = :version_id AND chunk.tenant_id = :tenant_id AND embedding.split
+    """
+)
 _LOCK_COLLECTION = text("SELECT space_id FROM collection WHERE id = :id FOR SHARE")
 _LOCK_DOCUMENT = text("SELECT FROM document WHERE id = :id FOR NO KEY UPDATE")
 

@@ -7,6 +7,8 @@ Revision ID: 0025
 Revises: 0024
 """
 
+from typing import Any
+
 import sqlalchemy as sa
 from alembic import op
 
@@ -15,7 +17,7 @@ down_revision: str | None = "0024"
 branch_labels: None = None
 depends_on: None = None
 
-SPACE = {
+SPACE: dict[str, Any] = {
     "requested_dimensions": sa.Integer(),
     "other_dimensions": sa.Integer(),
     "other_since": sa.DateTime(timezone=True),
