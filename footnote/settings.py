@@ -354,18 +354,10 @@ class Settings(DoorSettings):
         "FOOTNOTE_PROVIDER_CONNECT_SECONDS", 5.0, "Longest wait for a connection to a provider.", gt=0
     )
     first_token_seconds: float | None = _env(
-        "FOOTNOTE_FIRST_TOKEN_SECONDS",
-        None,
-        "Longest wait for the first sign of a model at work, its thoughts included; default: 10, and 120 for a model "
-        "at a loopback or private address, which may have to be loaded.",
-        gt=0,
+        "FOOTNOTE_FIRST_TOKEN_SECONDS", None, "Longest wait for a model's first sign; default: 10, nearby 120.", gt=0
     )
     answer_seconds: float | None = _env(
-        "FOOTNOTE_ANSWER_SECONDS",
-        None,
-        "Longest time that a model may take for a whole answer once it is at work; default: 120, and 600 for a model "
-        "at a loopback or private address.",
-        gt=0,
+        "FOOTNOTE_ANSWER_SECONDS", None, "Longest time of an answer from there; default: 120, nearby 600.", gt=0
     )
 
     prices: Annotated[dict[str, Price], NoDecode, BeforeValidator(_from_json)] = _env(

@@ -339,7 +339,8 @@ async def test_a_model_that_thinks_longer_than_the_first_sign_may_take(server: F
 
 async def test_signs_of_life_alone_come_to_an_end(server: FakeServer) -> None:
     endless = timed(server, answer_seconds=0.3)
-    server.raw(HEAD, *([LIFE[0], 0.05] * 1000))
+    signs: list[bytes | float] = [LIFE[0], 0.05]
+    server.raw(HEAD, *signs * 1000)
     with pytest.raises(TimedOut, match=r"within 0.3 seconds \(FOOTNOTE_ANSWER_SECONDS\)"):
         await collect(endless)
     await asyncio.wait_for(server.closed.wait(), 5)
