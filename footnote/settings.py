@@ -250,8 +250,7 @@ class Settings(DoorSettings):
         "auto",
         "Answer writers, in the order in which they are asked: `openai` (any compatible server), `anthropic`, "
         "`extractive` (no model); each may name a model: `openai:gpt-4o,anthropic,extractive`. `auto`: `openai` when a "
-        "key or base URL is set (followed by `extractive` at a loopback or private address), else `anthropic` when its "
-        "key is, else `extractive`.",
+        "key or base URL is set (nearby, `extractive` follows), else `anthropic` when its key is, else `extractive`.",
     )
     chat_model: str | None = _env(
         "FOOTNOTE_CHAT_MODEL", None, "Chat model of the first answer writer; default: the provider's own."
@@ -269,11 +268,7 @@ class Settings(DoorSettings):
         ge=1,
     )
     openai_api_key: str | None = _env("OPENAI_API_KEY", None, "Key for OpenAI or a compatible server.")
-    openai_base_url: str | None = _env(
-        "OPENAI_BASE_URL",
-        None,
-        "Base URL of a compatible server (Ollama, vLLM, ...), or of Azure OpenAI, with its `?api-version=`.",
-    )
+    openai_base_url: str | None = _env("OPENAI_BASE_URL", None, "Base URL of a compatible server (Ollama, Azure, ...).")
     anthropic_api_key: str | None = _env("ANTHROPIC_API_KEY", None, "Key for Anthropic's API.")
     anthropic_base_url: str | None = _env(
         "ANTHROPIC_BASE_URL",
