@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any, Literal
 
@@ -49,11 +49,12 @@ class _Stream(StreamingResponse):
 
     def __init__(self, first: answering.Event, events: AsyncGenerator[answering.Event, None], request_id: str) -> None:
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-        super().__init__(_sse(first, events, request_id), headers=headers)
+        self._frames = _sse(first, events, request_id)
+        super().__init__(self._frames, headers=headers)
         self._events = events
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with aclosing(self._events):
+        async with aclosing(self._events), aclosing(self._frames):
             await super().__call__(scope, receive, send)
 
 
@@ -63,7 +64,7 @@ def _answer_out(sources: Sources, done: Done) -> AnswerOut:
 
 async def _sse(
     first: answering.Event, events: AsyncGenerator[answering.Event, None], request_id: str
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """Each event as one frame. An error after the first byte becomes the event `error` with the problem."""
     sources = Sources(())
     event: answering.Event | None = first

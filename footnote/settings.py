@@ -250,8 +250,7 @@ class Settings(DoorSettings):
         "auto",
         "Answer writers, in the order in which they are asked: `openai` (any compatible server), `anthropic`, "
         "`extractive` (no model); each may name a model: `openai:gpt-4o,anthropic,extractive`. `auto`: `openai` when a "
-        "key or base URL is set (followed by `extractive` at a loopback or private address), else `anthropic` when its "
-        "key is, else `extractive`.",
+        "key or base URL is set (nearby, `extractive` follows), else `anthropic` when its key is, else `extractive`.",
     )
     chat_model: str | None = _env(
         "FOOTNOTE_CHAT_MODEL", None, "Chat model of the first answer writer; default: the provider's own."
@@ -269,11 +268,7 @@ class Settings(DoorSettings):
         ge=1,
     )
     openai_api_key: str | None = _env("OPENAI_API_KEY", None, "Key for OpenAI or a compatible server.")
-    openai_base_url: str | None = _env(
-        "OPENAI_BASE_URL",
-        None,
-        "Base URL of a compatible server (Ollama, vLLM, ...), or of Azure OpenAI, with its `?api-version=`.",
-    )
+    openai_base_url: str | None = _env("OPENAI_BASE_URL", None, "Base URL of a compatible server (Ollama, Azure, ...).")
     anthropic_api_key: str | None = _env("ANTHROPIC_API_KEY", None, "Key for Anthropic's API.")
     anthropic_base_url: str | None = _env(
         "ANTHROPIC_BASE_URL",
@@ -354,18 +349,10 @@ class Settings(DoorSettings):
         "FOOTNOTE_PROVIDER_CONNECT_SECONDS", 5.0, "Longest wait for a connection to a provider.", gt=0
     )
     first_token_seconds: float | None = _env(
-        "FOOTNOTE_FIRST_TOKEN_SECONDS",
-        None,
-        "Longest wait for the first sign of a model at work, its thoughts included; default: 10, and 120 for a model "
-        "at a loopback or private address, which may have to be loaded.",
-        gt=0,
+        "FOOTNOTE_FIRST_TOKEN_SECONDS", None, "Longest wait for a model's first sign; default: 10, nearby 120.", gt=0
     )
     answer_seconds: float | None = _env(
-        "FOOTNOTE_ANSWER_SECONDS",
-        None,
-        "Longest time that a model may take for a whole answer once it is at work; default: 120, and 600 for a model "
-        "at a loopback or private address.",
-        gt=0,
+        "FOOTNOTE_ANSWER_SECONDS", None, "Longest time of an answer from there; default: 120, nearby 600.", gt=0
     )
 
     prices: Annotated[dict[str, Price], NoDecode, BeforeValidator(_from_json)] = _env(

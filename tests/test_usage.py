@@ -13,7 +13,7 @@ from sqlalchemy import func, update
 from footnote import usage
 from footnote.errors import Unavailable
 from footnote.models import UsageOfDay
-from footnote.providers import GenerationRequest, GeneratorEvent, Usage, Writer
+from footnote.providers import GenerationRequest, GeneratorEvent, Token, Uncounted, Usage, Writer
 from footnote.runtime import Runtime
 from footnote.settings import Price, Settings
 from footnote.usage import Bill, Spent
@@ -112,6 +112,31 @@ async def test_what_an_answer_spent_before_it_broke_off_is_counted(
     assert row["embedding_tokens"] == counted(embedder) - before > 0
 
 
+async def test_what_no_provider_counted_is_unknown_to_the_asker_and_estimated_for_budgets(
+    rt: Runtime, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await driving.ready(rt, alice.tenant_id, "The lamp of Fairhaven burns colza oil.")
+
+    async def uncounted(_self: Any, _request: GenerationRequest) -> AsyncGenerator[GeneratorEvent, None]:
+        yield Token('Colza oil [1: "burns colza oil"].')
+        yield Uncounted(Usage(40, None), 40, 9)
+
+    monkeypatch.setattr(FakeGenerator, "generate", uncounted)
+    asked = {"question": "Which oil does the lamp burn?"}
+    answer = (await alice.client.post("/v1/query", json=asked)).json()
+    assert answer["usage"] == {"prompt_tokens": 40, "completion_tokens": None, "cost": None}
+    made = (await alice.client.post("/v1/conversations", json={})).json()["id"]
+    asked["question"] = "Which oil does the lamp of Fairhaven burn?"
+    await alice.client.post(f"/v1/conversations/{made}/messages", json=asked)
+    messages = (await alice.client.get(f"/v1/conversations/{made}")).json()["messages"]["data"]
+    assert messages[-1]["usage"] == {"prompt_tokens": 40, "completion_tokens": None, "cost": None}
+    rows = {row["model"]: row for row in await report(alice, "model")}
+    assert (rows["fake-chat"]["completion_tokens"], rows["fake-chat"]["estimated"]) == (18, True)
+    assert not rows[""]["estimated"]
+    async with rt.transaction() as session:
+        assert (await usage.this_month(session, alice.tenant_id)).tokens >= 2 * (40 + 9)
+
+
 async def test_a_report_by_days(rt: Runtime, alice: Person) -> None:
     today = datetime.now(UTC).date()
     days = [today - timedelta(days=days) for days in (45, 1, 0)]
@@ -153,7 +178,11 @@ def test_costs() -> None:
     for event in (Writer("other", "unknown"), Usage(1, 1)):
         bill.take(event)
     assert bill.usage == Usage(4, 3, None)
-    assert [each.model for each in bill.spent] == ["fake-chat", "unknown"]
+    bill.take(Uncounted(Usage(None, 1), 30, 1))
+    assert bill.usage == Usage(None, 4, None)
+    assert [(each.model, each.estimated) for each in bill.spent] == [
+        *(("fake-chat", False), ("unknown", False), ("unknown", True))
+    ]
     assert usage.cost(settings, "unknown", 3) is None
     assert usage.cost(settings, "unknown", 0) == 0
 

@@ -139,7 +139,7 @@ def _text(delta: dict[str, Any]) -> str:
 
 def _usage(counted: Mapping[str, Any]) -> Usage | None:
     """What was read from the provider's cache, or written to it, was part of the prompt, too."""
-    asked = [counted.get("input_tokens"), *(counted.get(kind) or 0 for kind in _CACHED)]
+    asked: list[Any] = [counted.get("input_tokens"), *(counted.get(kind) or 0 for kind in _CACHED)]
     prompt = sum(asked) if all(isinstance(each, int) for each in asked) else None
     answered = counted.get("output_tokens")
     usage = Usage(prompt or None, answered if isinstance(answered, int) and answered > 0 else None)

@@ -162,7 +162,11 @@ class OpenAIGenerator(_Model):
         """Streams the answer; closing the generator closes the connection, which stops the model."""
         model = request.model or self.model
         chosen = {"temperature": request.temperature, "max_completion_tokens": request.max_tokens}
-        body = {"model": model, "messages": chat_messages(request), "stream_options": {"include_usage": True}}
+        body: dict[str, Any] = {
+            "model": model,
+            "messages": chat_messages(request),
+            "stream_options": {"include_usage": True},
+        }
         body |= {name: value for name, value in chosen.items() if value is not None}
         async with AsyncExitStack() as opened:
             with _errors():

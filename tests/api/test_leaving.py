@@ -12,6 +12,7 @@ import asyncpg
 import pytest
 import uvicorn
 
+from api import answers
 from api.app import create_app
 from footnote import keys
 from footnote.limits import Shared
@@ -109,3 +110,14 @@ async def test_who_leaves_ends_the_search_in_postgres(api: Api, committing_rt: R
                     await asyncio.sleep(0.02)
     finally:
         await other.close()
+
+
+async def test_a_stream_that_waits_for_its_model_is_kept_open(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By comments, so that no proxy and no client takes it for dead."""
+    monkeypatch.setattr(answers, "SILENT_SECONDS", 0.02)
+    api.model.raw(30.0)
+    async with api.asked("/v1/query", question="Which oil does the lamp burn?", stream=True) as answer:
+        await answer.readuntil(b"event: sources")
+        for _ in range(3):
+            await asyncio.wait_for(answer.readuntil(b": ping"), 20)
+    await asyncio.wait_for(api.model.closed.wait(), 20)

@@ -23,4 +23,7 @@ def test_usage_is_a_table_with_a_total(stub: StubApi, footnote: Footnote) -> Non
         "2026-01-02  oidc_1  1          2        30        4       5           0.5000",
         "TOTAL               1          2        30        4       5           0.2500",
     ]
+    stub.on("GET", "/v1/usage", Reply({"data": [row], "total": {**COUNTS, "estimated": True}}))
+    assert footnote("usage").out.splitlines()[-1] == "Estimated in part: a provider did not count all tokens."
+    stub.on("GET", "/v1/usage", Reply({"data": [row], "total": COUNTS}))
     assert footnote("usage", "--by", "model", "--json").json["total"] == COUNTS

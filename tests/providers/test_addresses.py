@@ -108,7 +108,7 @@ async def test_an_azure_address_without_its_version_is_refused_with_a_sentence(b
         opened = model(Settings(_env_file=None, openai_api_key="x", openai_base_url=base))
         call = collect(opened) if isinstance(opened, OpenAIGenerator) else opened.embed(["a"])
         with pytest.raises(ProviderRejected, match=r"\?api-version="):
-            await call  # type: ignore[misc]
+            await call
 
 
 async def test_azures_words_for_an_address_that_is_not_one(server: FakeServer) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 
 from footnote.errors import FootnoteError, ProviderRejected, RateLimited, TimedOut, Unavailable
 from footnote.limits import Shared
-from footnote.providers import Cut, GenerationRequest, Generator, Passage, Token, Usage
+from footnote.providers import Cut, GenerationRequest, Generator, Passage, Token, Uncounted, Usage
 from footnote.providers.guarded import guard_generators
 from footnote.providers.openai import OpenAIEmbedder, OpenAIGenerator
 from footnote.settings import Settings
@@ -300,6 +301,120 @@ async def test_an_answer_that_is_cut_and_counted_piece_by_piece(server: FakeServ
         ended = event({"id": "1", "choices": [{"index": 0, "delta": {}, "finish_reason": reason}]})
         server.raw(HEAD, delta("Agnes"), so_far, COUNTED, ended, event("[DONE]") + b"0\r\n\r\n")
         assert await collect(generator) == [Token("Agnes"), Usage(9, 2), Cut()]
+
+
+def ended(reason: str | None) -> bytes:
+    return event({"id": "1", "choices": [{"index": 0, "delta": {}, "finish_reason": reason}]})
+
+
+ENDED = event("[DONE]") + b"0\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        *((ended(reason), ENDED) for reason in (None, "", "stop", "STOP", "eos", "eos_token", "end_turn", "COMPLETE")),
+        *((ended(reason), ENDED) for reason in ("stop_sequence", "FINISH_REASON_STOP", "stop_str", "done")),
+        (ENDED,),
+        (b"0\r\n\r\n",),
+        (ended("eos"), b"0\r\n\r\n"),
+    ],
+)
+async def test_an_answer_is_whole_however_its_end_is_told(
+    server: FakeServer, generator: OpenAIGenerator, end: tuple[bytes, ...]
+) -> None:
+    server.raw(HEAD, delta("Agnes"), *end)
+    assert await collect(generator) == [Token("Agnes")]
+
+
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "length",
+        "max_tokens",
+        "MAX_TOKENS",
+        "model_length",
+        "content_filter",
+        "SAFETY",
+        "RECITATION",
+        "PROHIBITED_CONTENT",
+    ],
+)
+async def test_an_answer_is_cut_however_that_is_told(
+    server: FakeServer, generator: OpenAIGenerator, reason: str
+) -> None:
+    server.raw(HEAD, delta("Agnes"), ended(reason), ENDED)
+    assert await collect(generator) == [Token("Agnes"), Cut()]
+
+
+def thinking(**delta: Any) -> bytes:
+    return event({"choices": [{"index": 0, "delta": {"role": "assistant", **delta}, "finish_reason": None}]})
+
+
+LIFE = [
+    thinking(content=None, reasoning_content="Let me look."),
+    thinking(reasoning="Let me look."),
+    thinking(content=""),
+    thinking(content=[{"type": "thinking", "thinking": [{"type": "text", "text": "Let me look."}]}]),
+    event({"choices": []}),
+    event({}),
+    b"10\r\n: OPENROUTER...\n\r\n",
+]
+
+
+@pytest.mark.parametrize("sign", LIFE)
+async def test_any_sign_of_life_counts_and_is_no_answer(
+    server: FakeServer, generator: OpenAIGenerator, sign: bytes
+) -> None:
+    alive = asyncio.Event()
+    server.raw(HEAD, sign, 30.0)
+    asking = asyncio.create_task(collect(generator, replace(REQUEST, alive=alive.set)))
+    await asyncio.wait_for(alive.wait(), 10)
+    asking.cancel()
+    server.raw(HEAD, sign, delta("Agnes"), DONE)
+    assert await collect(generator) == [Token("Agnes")]
+
+
+async def test_a_model_that_thinks_longer_than_the_first_sign_may_take(server: FakeServer) -> None:
+    patient = timed(server, first_token_seconds=1.0, provider_timeout_seconds=20.0)
+    server.raw(HEAD, LIFE[0], 1.1, delta("Agnes"), COUNTED, DONE)
+    assert await collect(patient) == [Token("Agnes"), Usage(9, 2)]
+    await patient.close()
+
+
+async def test_signs_of_life_alone_come_to_an_end(server: FakeServer) -> None:
+    endless = timed(server, answer_seconds=0.3)
+    signs: list[bytes | float] = [LIFE[0], 0.05]
+    server.raw(HEAD, *signs * 1000)
+    with pytest.raises(TimedOut, match=r"within 0.3 seconds \(FOOTNOTE_ANSWER_SECONDS\)"):
+        await collect(endless)
+    await asyncio.wait_for(server.closed.wait(), 5)
+    await endless.close()
+
+
+@pytest.mark.parametrize(
+    ("usage", "told"),
+    [
+        (None, Usage(None, None)),
+        ({}, Usage(None, None)),
+        ({"prompt_tokens": None, "completion_tokens": 0}, Usage(None, None)),
+        ({"prompt_tokens": 0, "completion_tokens": 0}, Usage(None, None)),
+        ({"prompt_tokens": 9}, Usage(9, None)),
+        ({"completion_tokens": 2}, Usage(None, 2)),
+        ("none", Usage(None, None)),
+    ],
+)
+async def test_what_is_not_counted_is_estimated_and_said_to_be_unknown(
+    server: FakeServer, usage: Any, told: Usage
+) -> None:
+    generator = timed(server)
+    server.raw(HEAD, delta("Agnes Tolmie did."), event({"choices": [], "usage": usage}), DONE)
+    answer, uncounted = await collect(generator)
+    assert isinstance(uncounted, Uncounted)
+    assert (answer, uncounted.told) == (Token("Agnes Tolmie did."), told)
+    assert uncounted.prompt_tokens == told.prompt_tokens or uncounted.prompt_tokens > 100, "the rules are read, too"
+    assert uncounted.completion_tokens == told.completion_tokens or uncounted.completion_tokens in range(3, 9)
+    await generator.close()
 
 
 async def test_the_first_token_is_waited_for_only_so_long(server: FakeServer, impatient: Generator) -> None:

@@ -176,6 +176,6 @@ async def test_an_answer_that_is_cut_among_its_thoughts() -> None:
 
 async def test_servers_that_keep_thoughts_apart_are_not_held_back() -> None:
     model = Saying()
-    model.address = "https://api.openai.com/v1"  # type: ignore[assignment]
+    model.address = "https://api.openai.com/v1"
     model.pieces = ["An", " answer."]
     assert await said(guarded(model)) == [Token("An"), Token(" answer."), Usage(3, 2)]
