@@ -1,8 +1,9 @@
 """Where a quote stands in the stored page.
 
 As it is, or else with what copying and typesetting change left out of account: white space, hyphens between letters,
-ligatures, full and half widths, kinds of quotation marks and dashes, invisible characters. Letters, case, digits and all other signs must be
-those of the page. Words may not be left out: a quote with `...` that the page does not have is found nowhere.
+ligatures, full and half widths, kinds of quotation marks and dashes, invisible characters. Letters, case, digits and
+all other signs must be those of the page. Words may not be left out: a quote with `...` that the page does not have is
+found nowhere.
 """
 
 import math

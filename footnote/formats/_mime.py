@@ -13,7 +13,8 @@ from footnote.formats.txt import decode
 
 HTML = "text/html"
 _ENCODED_WORD = re.compile(r"=\?([^?*\s]+)(?:\*[^?\s]*)?\?([bBqQ])\?([^?\s]*)\?=")
-_ENCODED = re.compile(r"(?:=\?[^?\s]+\?[bBqQ]\?[^?\s]*\?=\s*(?==\?))*=\?[^?\s]+\?[bBqQ]\?[^?\s]*\?=")  # a run of them
+_ONE = r"=\?[^?\s]+\?[bBqQ]\?[^?\s]*\?="
+_ENCODED = re.compile(rf"(?:{_ONE}\s*(?==\?))*{_ONE}")  # a run of them
 
 
 def decode_headers(message: Message) -> None:

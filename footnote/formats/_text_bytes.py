@@ -8,6 +8,8 @@ _CONTROLS = bytes(set(range(32)) - {9, 10, 12, 13, 14, 15, 27})
 
 
 _WIDE = ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be")
+_PRINTABLE = bytes(range(32, 127))
+_MOSTLY = 0.8
 _LOOKED_AT = 4096  # bytes
 _OTHER = {"Cc", "Cn", "Co", "Cs"}
 
@@ -22,7 +24,9 @@ def wide_without_mark(head: bytes) -> str | None:
         return "utf-16-le"
     if even > half * 0.4 and odd < half * 0.05:
         return "utf-16-be"
-    if _controls(head) <= len(head) // 50:
+    # Pairs of ASCII letters would be ideographs.
+    printable = len(head) - len(head.translate(None, _PRINTABLE))
+    if _controls(head) <= len(head) // 50 or printable > _MOSTLY * len(head):
         return None
     read = {encoding: _read(head[:_LOOKED_AT], encoding) for encoding in _WIDE}
     likely = [encoding for encoding, text in read.items() if text and _is_written(text)]

@@ -11,6 +11,7 @@ from footnote.formats.txt import decode, read_bytes
 
 MEDIA_TYPES: dict[str, tuple[str, ...]] = {"text/html": (".html", ".htm", ".xhtml", ".xht")}
 
+
 def parse(path: Path) -> Iterator[Block]:
     yield from blocks(decode(read_bytes(path)))
 

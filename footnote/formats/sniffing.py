@@ -104,8 +104,9 @@ def _refused(head: bytes, extension: str) -> tuple[str, str]:
 def sniff(head: bytes, filename: str) -> str:
     """The media type of a file from its first `HEAD_BYTES` and its name.
 
-    Raises `Invalid("empty_file")`, `Invalid("encrypted")`, `Invalid("bad_encoding")` for a text with many NULs,
-    `Invalid("type_mismatch")` when the name promises a type we read and the content is none, and `Unsupported("unsupported_type")`, which says what is accepted.
+    Raises `Invalid("empty_file")`, `Invalid("encrypted")`, `Invalid("bad_encoding")` for a text full of NULs,
+    `Invalid("type_mismatch")` when the name promises a type we read and the content is none, and
+    `Unsupported("unsupported_type")`, which says what is accepted.
     """
     if not head:
         raise Invalid("empty_file")

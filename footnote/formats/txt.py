@@ -23,7 +23,12 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-_ESCAPED = ((b"\x1b$)C", "iso2022_kr"), (b"\x1b$B", "iso2022_jp"), (b"\x1b$@", "iso2022_jp"), (b"\x1b$A", "iso2022_jp_2"))
+_ESCAPED = (
+    (b"\x1b$)C", "iso2022_kr"),
+    (b"\x1b$B", "iso2022_jp"),
+    (b"\x1b$@", "iso2022_jp"),
+    (b"\x1b$A", "iso2022_jp_2"),
+)
 _SAMPLE = 64 * 1024
 _SHORTEST = 1024
 _BEYOND_ASCII = re.compile(rb"[\x80-\xff]+")

@@ -37,7 +37,7 @@ changed AS (
     RETURNING chunk.collection_id
 )
 DELETE FROM corpus WHERE collection_id IN (SELECT collection_id FROM changed)
-"""
+"""  # noqa: S608  constants
 _VIEW = "CREATE VIEW chunk_of_tenant AS SELECT * FROM chunk WHERE tenant_id = current_setting('footnote.tenant', true)"
 
 
