@@ -26,7 +26,7 @@ _WITHIN_WORDS = "’·´\u00ad\u200c\u200d"
 _WIDE_SIGNS = "、。，．：；？！「」『』（）《》〈〉【】・～　－％／"
 # First bytes of the characters that are used most, which the standards put in front of the others.
 _COMMON = {"cp932": (0x88, 0x98), "gb18030": (0xB0, 0xD7), "big5hkscs": (0xA4, 0xC6), "cp949": (0xB0, 0xC8)}
-_WINDOW = re.compile(r"(?s)(?=(.?)([^\x00-\x7f])(.?))")
+_WINDOW = re.compile(r"(?s)(?=(.)([^\x00-\x7f])(.?))")
 _WORD = re.compile(r"[a-z]+")
 
 
@@ -85,7 +85,7 @@ def _readings(sample: bytes) -> Iterator[_Reading]:
     words = Counter(_WORD.findall(re.sub(rb"[a-zA-Z]*[\x80-\xff]+[a-zA-Z]*", b" ", sample).decode("ascii").lower()))
     for encoding, languages in spoken.items():
         text = decoded(sample, encoding)
-        windows = Counter(match.groups() for match in _WINDOW.finditer(text))
+        windows = Counter(match.groups() for match in _WINDOW.finditer(f"\n{text}"))
         characters = sum(windows.values())
         broken = text.count("\ufffd")
         if not characters or (encoding in DOUBLE and broken * 50 > characters):
@@ -125,7 +125,7 @@ def _likelihood(before: str, found: str, behind: str, language: Language, likely
         return likely[lower] + _among(before, found, behind, is_latin=language.is_latin)
     if found in _SIGNS or found in _RARE_SIGNS:
         is_within = before.isalpha() and behind.isalpha() and found not in _WITHIN_WORDS
-        return (-4.0 if found in _SIGNS else -6.5) - (6.0 if is_within else 0.0)
+        return (-5.0 if found in _SIGNS else -6.5) - (6.0 if is_within else 0.0)
     if found.isalpha():
         return -10.0
     if found == "\ufffd" or "\x80" <= found < "\xa0":

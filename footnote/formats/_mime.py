@@ -18,7 +18,7 @@ _ENCODED = re.compile(rf"(?:{_ONE}\s*(?==\?))*{_ONE}")  # a run of them
 
 
 def decode_headers(message: Message) -> None:
-    """Makes text of headers with bytes that are not ASCII, which the library gives up on: in the charset of the body."""
+    """Makes text of headers with bytes that are not ASCII, which the library gives up on, by the body's charset."""
     for part in message.walk():
         declared = part.get_content_charset()
         for name, value in list(part.raw_items()):

@@ -34,8 +34,8 @@ STARRED = {"shpinst", "do", "nesttableprops"}
 # Of fonts; where the encoding is not here, the document's own counts.
 CHARSETS: dict[int, str] = {
     77: "mac_roman", 128: "cp932", 129: "cp949", 130: "johab", 134: "gb18030", 136: "big5hkscs", 161: "cp1253",
-    162: "cp1254", 163: "cp1258", 177: "cp1255", 178: "cp1256", 186: "cp1257", 204: "cp1251", 222: "cp874", 238: "cp1250",
-    254: "cp437", 255: "cp850",
+    162: "cp1254", 163: "cp1258", 177: "cp1255", 178: "cp1256", 186: "cp1257", 204: "cp1251", 222: "cp874",
+    238: "cp1250", 254: "cp437", 255: "cp850",
 }  # fmt: skip
 DECLARED = {"mac": "mac_roman", "pc": "cp437", "pca": "cp850"}
 

@@ -9,7 +9,7 @@ _CONTROLS = bytes(set(range(32)) - {9, 10, 12, 13, 14, 15, 27})
 
 _WIDE = ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be")
 _PRINTABLE = bytes(range(32, 127))
-_MOSTLY = 0.8
+_MOSTLY = 0.7
 _LOOKED_AT = 4096  # bytes
 _OTHER = {"Cc", "Cn", "Co", "Cs"}
 
