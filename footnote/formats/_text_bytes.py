@@ -17,16 +17,16 @@ _OTHER = {"Cc", "Cn", "Co", "Cs"}
 def wide_without_mark(head: bytes) -> str | None:
     """UTF-16 or UTF-32 when the bytes are text in it: nearly every second is NUL, or they are text in nothing else."""
     half = len(head) // 2
-    if half < 2:
+    # Pairs of ASCII letters would be ideographs.
+    printable = len(head) - len(head.translate(None, _PRINTABLE))
+    if half < 2 or printable > _MOSTLY * len(head):
         return None
     even, odd = head[0 : 2 * half : 2].count(0), head[1 : 2 * half : 2].count(0)
     if odd > half * 0.4 and even < half * 0.05:
         return "utf-16-le"
     if even > half * 0.4 and odd < half * 0.05:
         return "utf-16-be"
-    # Pairs of ASCII letters would be ideographs.
-    printable = len(head) - len(head.translate(None, _PRINTABLE))
-    if _controls(head) <= len(head) // 50 or printable > _MOSTLY * len(head):
+    if _controls(head) <= len(head) // 50:
         return None
     read = {encoding: _read(head[:_LOOKED_AT], encoding) for encoding in _WIDE}
     likely = [encoding for encoding, text in read.items() if text and _is_written(text)]
