@@ -85,7 +85,7 @@ def _readings(sample: bytes) -> Iterator[_Reading]:
     words = Counter(_WORD.findall(re.sub(rb"[a-zA-Z]*[\x80-\xff]+[a-zA-Z]*", b" ", sample).decode("ascii").lower()))
     for encoding, languages in spoken.items():
         text = decoded(sample, encoding)
-        windows = Counter(match.groups() for match in _WINDOW.finditer(f"\n{text}"))
+        windows = Counter((match[1], match[2], match[3]) for match in _WINDOW.finditer(f"\n{text}"))
         characters = sum(windows.values())
         broken = text.count("\ufffd")
         if not characters or (encoding in DOUBLE and broken * 50 > characters):
@@ -99,7 +99,7 @@ def _prior(encoding: str) -> float:
     return next((worth for start, worth in _PRIORS.items() if encoding.startswith(start)), 0.0)
 
 
-def _worth(windows: Counter[tuple[str, ...]], words: Counter[str], language: Language) -> float:
+def _worth(windows: Counter[tuple[str, str, str]], words: Counter[str], language: Language) -> float:
     likely = _likely(language)
     found = sum(count * _likelihood(*window, language, likely) for window, count in windows.items())
     if not language.is_latin:

@@ -8,8 +8,7 @@ _CONTROLS = bytes(set(range(32)) - {9, 10, 12, 13, 14, 15, 27})
 
 
 _WIDE = ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be")
-_PRINTABLE = bytes(range(32, 127))
-_MOSTLY = 0.7
+_PRINTABLE = b"\t\n\r" + bytes(range(32, 127))
 _LOOKED_AT = 4096  # bytes
 _OTHER = {"Cc", "Cn", "Co", "Cs"}
 
@@ -17,9 +16,7 @@ _OTHER = {"Cc", "Cn", "Co", "Cs"}
 def wide_without_mark(head: bytes) -> str | None:
     """UTF-16 or UTF-32 when the bytes are text in it: nearly every second is NUL, or they are text in nothing else."""
     half = len(head) // 2
-    # Pairs of ASCII letters would be ideographs.
-    printable = len(head) - len(head.translate(None, _PRINTABLE))
-    if half < 2 or printable > _MOSTLY * len(head):
+    if half < 2 or _is_ascii_with_nuls(head):
         return None
     even, odd = head[0 : 2 * half : 2].count(0), head[1 : 2 * half : 2].count(0)
     if odd > half * 0.4 and even < half * 0.05:
@@ -32,6 +29,13 @@ def wide_without_mark(head: bytes) -> str | None:
     likely = [encoding for encoding, text in read.items() if text and _is_written(text)]
     # In the wrong order the bytes that change most tell blocks of characters apart: there are more of them.
     return min(likely, key=lambda encoding: len({ord(each) >> 8 for each in read[encoding]}), default=None)
+
+
+def _is_ascii_with_nuls(head: bytes) -> bool:
+    """Whether pairs of ASCII letters would be taken for ideographs."""
+    nuls = head.count(0)
+    others = len(head.translate(None, _PRINTABLE)) - nuls
+    return others * 50 <= len(head) and 5 * nuls < 2 * len(head)
 
 
 def _read(head: bytes, encoding: str) -> str:
