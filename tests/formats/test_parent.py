@@ -93,7 +93,8 @@ async def child_of(known: set[int]) -> int:
 async def test_pages_are_those_of_the_parser(name: str) -> None:
     path = SAMPLES / name
     media_type = sniff(path.read_bytes(), name)
-    assert await pages_of(path, media_type) == list(paginate(module_for(media_type).parse(path)))
+    read = [replace(page, guesses=()) for page in await pages_of(path, media_type)]
+    assert read == list(paginate(module_for(media_type).parse(path)))
 
 
 @pytest.mark.parametrize(
