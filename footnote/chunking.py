@@ -4,15 +4,12 @@ import re
 from bisect import bisect_left
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import lru_cache, partial
-from itertools import accumulate, pairwise
-from typing import TYPE_CHECKING
+from functools import partial
+from itertools import accumulate, islice, pairwise
 from zlib import crc32
 
 from footnote.formats import Page, Section
-
-if TYPE_CHECKING:
-    from langchain_text_splitters import RecursiveCharacterTextSplitter
+from footnote.text import folded, is_blank
 
 # A chunk is one row, one tsvector and one embedding input; each of them breaks on unbounded text.
 MAX_CHUNK_BYTES = 8_000
@@ -27,7 +24,10 @@ _AFTER_MARKS = " \t\n\"'”’)]»"
 _SPACE = re.compile(r"\s")
 # An endless word is cut behind one character in sixteen, told by its code and not by its place.
 _SOME = f"[{''.join(re.escape(chr(code)) for code in range(0, 0x10000, 16))}]"
-_SEPARATORS = [r"\n\n", r"\n", r"[.!?]\s|[。\uff01\uff1f]", r"\s", "[,;，、；]", _SOME]
+# Behind these a text is cut, the first of them first: paragraphs, lines, sentences, words.
+_SEPARATORS = [re.compile(each) for each in (r"\n\n", r"\n", r"[.!?]\s|[。\uff01\uff1f]", r"\s", "[,;，、；]", _SOME)]
+# Characters between two bounds where there are more than enough of them; each bound costs time.
+_APART = 48
 
 
 _Heading = tuple[str, ...]
@@ -95,7 +95,7 @@ def split(
 ) -> list[Chunk]:
     """The page's chunks, in order, each at most `size` long and of `MAX_CHUNK_BYTES` bytes.
 
-    Lengths are in characters, or in tokens as `count_tokens` counts them. Every character but white space is in at
+    Lengths are in characters, or in tokens as `count_tokens` counts them. Every character that is seen is in at
     least one chunk. A chunk starts with up to `overlap` of the one before it, never across a heading. It holds a whole
     section where that fits, and several small neighbours under the heading of the first, if not `by_headings`. An edit
     changes the chunks around it and hardly ever more than three.
@@ -110,9 +110,9 @@ def split(
 
 
 def embedding_text(title: str, chunk: Chunk) -> str:
-    """What is embedded for a chunk: a line that places it in its document, then its text."""
+    """What is embedded for a chunk: a line that places it in its document, then its text; folded, as questions are."""
     names = dict.fromkeys(name for name in (title, *chunk.heading) if name)
-    return f"{' > '.join(names)}\n\n{chunk.text}" if names else chunk.text
+    return folded(f"{' > '.join(names)}\n\n{chunk.text}" if names else chunk.text)
 
 
 def _joined(
@@ -186,7 +186,7 @@ def _spans(text: str, start: int, end: int, ruler: _Ruler) -> Iterator[tuple[int
         body = text[begin:last]
         begin += len(body) - len(body.lstrip())
         stop = begin + len(body.strip())
-        if first < stop and not text[first:stop].isspace():
+        if first < stop and not is_blank(text[first:stop]):
             yield begin, stop
 
 
@@ -210,37 +210,46 @@ def _cuts(text: str, start: int, end: int, ruler: _Ruler) -> list[int]:
     while cuts[-1] < end:
         bounds = _bounds(text, cuts[-1], min(end, cuts[-1] + _STRETCH), ruler)
         if bounds[-1] < end:
-            del bounds[bounds.index(max(bounds[len(bounds) // 2 : -1], key=strength)) + 1 :]
+            del bounds[bounds.index(max(bounds[len(bounds) * 7 // 8 : -1], key=strength)) + 1 :]
         cuts += _joined(_joined(bounds, strength, fits), strength, scrap_fits)[1:]
     return cuts
 
 
 def _bounds(text: str, start: int, end: int, ruler: _Ruler) -> list[int]:
     """The bounds of the pieces of `text[start:end]` that stay whole: paragraphs, or else lines, sentences, words."""
-    bounds = [start]
-    for piece in _splitter(ruler).split_text(text[start:end]):
-        stop = bounds[-1] + len(piece)
-        if ruler.width(piece) > ruler.room:
-            bounds += range(bounds[-1] + ruler.step, stop, ruler.step)
-        bounds.append(stop)
+    bounds = [start, end]
+    for separator in _SEPARATORS:
+        whole, bounds = bounds, [start]
+        for first, last in pairwise(whole):
+            if ruler.width(text[first:last]) >= ruler.room:
+                bounds += _ends(separator, text, first, last, ruler)
+            bounds.append(last)
+    whole, bounds = bounds, [start]
+    for first, last in pairwise(whole):
+        if ruler.width(text[first:last]) > ruler.room:
+            bounds += range(first + ruler.step, last, ruler.step)
+        bounds.append(last)
     return bounds
 
 
-@lru_cache(maxsize=16)
-def _splitter(ruler: _Ruler) -> "RecursiveCharacterTextSplitter":
-    from langchain_text_splitters import RecursiveCharacterTextSplitter
+def _ends(separator: re.Pattern[str], text: str, first: int, last: int, ruler: _Ruler) -> list[int]:
+    """Where separators end within `text[first:last]`: all of them, or some where they stand close to each other.
 
-    # Without overlap and stripping, the pieces tile the text, and their places follow from their lengths. Each counts
-    # as more than half the room, so that none are merged: that is done by `_joined`.
-    return RecursiveCharacterTextSplitter(
-        separators=_SEPARATORS,
-        is_separator_regex=True,
-        keep_separator="end",
-        chunk_size=ruler.room,
-        chunk_overlap=0,
-        strip_whitespace=False,
-        length_function=lambda piece: max(ruler.width(piece), ruler.room // 2 + 1),
-    )
+    Which ones is told by the text before them where that varies, and by their distance where it does not.
+    """
+    apart = max(1, min(_APART, ruler.room // 5))
+    most = 2 * (last - first) // apart
+    found = [match.end() for match in islice(separator.finditer(text, first, last), most + 1)]
+    if len(found) > most:
+        found, at, before = [], first, first
+        while match := separator.search(text, at + apart // 2, last):
+            at = match.end()
+            if at - before >= 2 * apart or crc32(text[max(0, at - 8) : at].encode()) % 2:
+                found.append(at)
+                before = at
+    if found and found[-1] == last:
+        del found[-1]
+    return found
 
 
 def _overlap_start(text: str, earliest: int, first: int) -> int:

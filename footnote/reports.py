@@ -6,8 +6,11 @@ from typing import Any
 
 from footnote.chunking import Chunk
 from footnote.formats import Page
+from footnote.text import is_blank
 
 MOST_TOLD = 50  # page numbers named
+MOST_ENCODINGS = 5
+UNSURE = 0.75  # a guess of less confidence should be looked at by a person
 
 
 @dataclass
@@ -22,6 +25,7 @@ class Tally:
     empty_pages: list[int] = field(default_factory=list)  # their numbers, the first ones
     ocr_pages: int = 0
     ocr_languages: str = ""
+    encodings: dict[str, float] = field(default_factory=dict)  # guessed, with the least confidence of each
 
     def add(self, page: Page, chunks: Sequence[Chunk]) -> None:
         self.pages += 1
@@ -31,7 +35,10 @@ class Tally:
         if page.scan:
             self.ocr_pages += 1
             self.ocr_languages = page.scan.languages
-        if not page.text.strip():
+        for guess in page.guesses:
+            if guess.encoding in self.encodings or len(self.encodings) < MOST_ENCODINGS:
+                self.encodings[guess.encoding] = min(guess.confidence, self.encodings.get(guess.encoding, 1.0))
+        if is_blank(page.text):
             self.pages_without_text += 1
             if len(self.empty_pages) < MOST_TOLD:
                 self.empty_pages.append(page.number)
@@ -85,8 +92,17 @@ def warnings(counts: Mapping[str, Any]) -> list[Warned]:
                 "they were embedded in pieces, of which the mean is searched. Smaller chunks are found more exactly.",
             )
         )
+    if counts.get("encodings"):
+        found.append(Warned("encoding_guessed", _guessed(counts["encodings"])))
     if counts.get("skipped"):
         named = ", ".join(f"{each['name']} ({each['code']})" for each in counts["skipped_files"][:5])
         more = ", ..." if counts["skipped"] > 5 else ""
         found.append(Warned("files_skipped", f"{counts['skipped']} files within were not taken in: {named}{more}"))
     return found
+
+
+def _guessed(encodings: Mapping[str, float]) -> str:
+    named = ", ".join(f"{name} (confidence {confidence:.2f})" for name, confidence in encodings.items())
+    sure = min(encodings.values()) >= UNSURE
+    advice = "If letters are wrong" if sure else "The confidence is low: check the text. If letters are wrong"
+    return f"The text names no encoding that fits it. It was read as {named}. {advice}, upload it as UTF-8."

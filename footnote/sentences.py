@@ -2,6 +2,8 @@
 
 import re
 
+from footnote.text import folded
+
 # An abbreviation's full stop does not end a sentence.
 _ABBREVIATION = re.compile(
     r"(?:\b(?:e\.g|i\.e|etc|cf|vs|al|Fig|Figs|Eq|Sec|No|Nos|Vol|Inc|Corp|Ltd|Co|Mr|Mrs|Ms|Dr|Prof|St|approx|ca|pp|U\.S"
@@ -38,8 +40,8 @@ def _add(found: list[tuple[int, int]], text: str, start: int, end: int) -> None:
 
 
 def words(text: str) -> list[str]:
-    """Lower-cased words; hyphenated ones and identifiers stay whole."""
-    return [match.group().lower() for match in _WORD.finditer(text)]
+    """Lower-cased words, folded; hyphenated ones and identifiers stay whole."""
+    return [match.group().lower() for match in _WORD.finditer(folded(text))]
 
 
 def stems(text: str) -> list[str]:

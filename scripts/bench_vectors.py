@@ -95,9 +95,9 @@ async def load(connection: "asyncpg.Connection[object]", vectors: Vectors) -> No
         INSERT INTO version (id, tenant_id, document_id, number, filename, media_type, sha256, bytes, pages, chunks)
             SELECT 'ver_' || place, 'ten_b', 'doc_' || place, 1, 'f', 'text/plain', '', 1, 1, 1 FROM given;
         INSERT INTO chunk (version_id, position, tenant_id, collection_id, document_id, space_id, language, page_start,
-                           page_end, char_start, char_end, heading, context, text, words, text_sha256, embedding)
+                           page_end, char_start, char_end, heading, context, text, words, text_sha256, embedding, tsv)
             SELECT 'ver_' || place, 0, 'ten_b', 'col_b', 'doc_' || place, 1, 'simple', 1, 1, 0, 1, '', '',
-                   CAST(place AS text), 1, '', embedding FROM given;
+                   CAST(place AS text), 1, '', embedding, to_tsvector('simple', CAST(place AS text)) FROM given;
         SET maintenance_work_mem = '1GB';
         CREATE INDEX ON chunk USING hnsw ((embedding::halfvec({DIMENSIONS})) halfvec_cosine_ops)
             WITH (m = 16, ef_construction = 64) WHERE space_id = 1;

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pgvector import HalfVector
-from sqlalchemy import insert
+from sqlalchemy import func, insert, update
 
 from footnote import cache, collections
 from footnote.ids import new_id
@@ -47,6 +47,8 @@ async def sow(rt: Runtime, tenant_id: str, seeds: Sequence[Seed], collection: st
             ]
         for table, values in rows.items():
             await session.execute(insert(table), values)
+        lexemes = func.to_tsvector(Chunk.language, Chunk.text)
+        await session.execute(update(Chunk).where(Chunk.tenant_id == tenant_id).values(tsv=lexemes))
 
 
 def _document(seed: Seed, tenant_id: str, collection_id: str, version_id: str, job_id: str) -> dict[str, Any]:
@@ -92,4 +94,5 @@ def _chunk(text: str, position: int, vector: Any) -> dict[str, Any]:
         "words": 3,
         "text_sha256": b"",
         "embedding": HalfVector(vector),
+        "tsv": "",
     }

@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import pytest
 
+from footnote import chunking
 from footnote.chunking import MAX_CHUNK_BYTES, Chunk, embedding_text, split
 from footnote.formats import Page, Section
 
@@ -190,3 +191,29 @@ def test_by_headings_no_chunk_spans_two_of_them() -> None:
         (("A", "B"), "Three."),
         (("C",), "Four."),
     ]
+
+
+@pytest.mark.parametrize(
+    "text", [" ", "\n", "a\n", "ab, ", "word ", "a lamp is lit. ", "0", "x9z", "漢字", "\u00a0"], ids=repr
+)
+@pytest.mark.parametrize("count_tokens", [None, lambda text: len(text) // 4 + 1], ids=["characters", "tokens"])
+def test_bounds_are_few_whatever_the_text(
+    text: str, count_tokens: Callable[[str], int] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Work grows with the bounds that are weighed: there are no more of them than chunks need."""
+    weighed = 0
+
+    def counted(text: str, joint: int) -> tuple[int, ...]:
+        nonlocal weighed
+        weighed += 1
+        return strength(text, joint)
+
+    strength = chunking._strength
+    monkeypatch.setattr(chunking, "_strength", counted)
+    long = (text * 400_000)[:400_000]
+    split(Page(1, long), size=1000 if count_tokens is None else 250, overlap=50, count_tokens=count_tokens)
+    assert weighed < len(long) / 8
+
+
+def test_what_nobody_sees_is_no_chunk() -> None:
+    assert split(Page(1, "\u200b\u00ad\n\ufeff" * 50), size=100, overlap=10) == []

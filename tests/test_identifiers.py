@@ -113,3 +113,25 @@ async def test_quotes_around_nothing_are_none(rt: Runtime) -> None:
     for question in ('"', '""', 'lamp ""', '"of the" lamp', '"\'" lamp', '"lamp"' * 300):
         hits = (await search(rt, Query(tenant, question, mode="keyword"))).hits
         assert bool(hits) == ("lamp" in question)
+
+
+async def test_an_identifier_in_two_chunks_that_overlap_is_rare(rt: Runtime) -> None:
+    tenant = await driving.new_tenant(rt)
+    sentence = "The wick is trimmed at noon."
+    text = " ".join([sentence] * 11) + " Order AX-4471-B.\n\n" + " ".join([sentence] * 12)
+    document_id = await driving.ready(rt, tenant, text, "stores.txt")
+    assert ["AX-4471-B" in each.text for each in await driving.chunks_of(rt, document_id)] == [True, True]
+    much = "How is an order placed? Place the order by post, and the order is sent. "
+    for filler in range(4):
+        await driving.ready(rt, tenant, much * (filler + 1), f"filler{filler}.txt")
+    hits = (await search(rt, Query(tenant, "How is an order placed for AX-4471-B?", mode="keyword"))).hits
+    assert [(hit.filename, hit.needles) for hit in hits[:2]] == [("stores.txt", 1)] * 2
+    assert hits[2].needles == 0
+
+
+async def test_an_identifier_in_most_chunks_of_one_document_names_nothing_in_particular(rt: Runtime) -> None:
+    tenant = await driving.new_tenant(rt)
+    sections = "\n\n".join(f"The AX-4471-B has a part {n}. " + f"It is used for task {n}. " * 15 for n in range(4))
+    await driving.ready(rt, tenant, f"{sections}\n\n" + "The siren is loud. " * 15, "manual.txt")
+    hits = (await search(rt, Query(tenant, "How loud is the siren of the AX-4471-B?", mode="keyword"))).hits
+    assert "siren" in hits[0].text

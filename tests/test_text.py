@@ -4,7 +4,7 @@ import unicodedata
 
 import pytest
 
-from footnote.text import clean, estimated_tokens
+from footnote.text import clean, estimated_tokens, folded, is_blank
 
 
 @pytest.mark.parametrize(
@@ -66,3 +66,33 @@ def test_a_part_of_a_text_has_no_more_tokens_than_the_text() -> None:
         text = "".join(rng.choices("ab é灯\U0001f5fc", k=40))
         counts = [estimated_tokens(text[:end]) for end in range(len(text) + 1)]
         assert counts == sorted(counts)
+
+
+@pytest.mark.parametrize(
+    ("given", "same"),
+    [
+        ("Hafen\u00adge\u00adbühr", "Hafengebühr"),
+        ("Hafen\u00ad\n  gebühr", "Hafengebühr"),
+        ("light\u200bhouse log\u2060book\ufeff", "lighthouse logbook"),
+        ("ﬁnancial oﬃce", "financial office"),
+        ("ＰＸ－１０４２　ｶﾞｽ", "PX-1042 ガス"),
+        ("HT\u20112291 HT\u20102291 HT\u22122291", "HT-2291 HT-2291 HT-2291"),
+        ("می\u200cخواهم", "میخواهم"),
+        ("กา\u200bขา", "กา ขา"),
+        ("☂\ufe0f", "☂"),
+        ("plain-2.0\n", "plain-2.0\n"),
+    ],
+)
+def test_what_looks_the_same_is_folded_to_the_same(given: str, same: str) -> None:
+    assert folded(given) == same
+
+
+def test_folding_twice_changes_nothing() -> None:
+    everything = (chr(code) for code in range(0x20000) if not 0xD800 <= code < 0xE000)
+    assert [each for each in everything if folded(folded(f"a{each}b")) != folded(f"a{each}b")] == []
+
+
+@pytest.mark.parametrize("text", ["", " \n", "\u200b\u200d \ufeff", "\u00ad\u2060\u3164\u2800", "\U000e0041"])
+def test_what_nobody_sees_is_blank(text: str) -> None:
+    assert is_blank(text)
+    assert not is_blank(f"{text}.")

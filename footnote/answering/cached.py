@@ -30,6 +30,7 @@ from footnote.retrieval.spaces import Point
 from footnote.runtime import Runtime
 from footnote.telemetry import answers_cached_total
 from footnote.tenants import scoped
+from footnote.text import folded
 
 LOOKED_AT = 500  # of the newest answers in a scope
 LARGEST = 64 * 1024  # characters of an answer with its citations
@@ -63,7 +64,7 @@ async def key_of(rt: Runtime, question: Question) -> CacheKey | None:
     generator = (rt.settings.generator, rt.generator.provider, rt.generator.address, rt.generator.model)
     parts = [sorted(at.items()), asked_for, generator, RULES, rt.settings.least_evidence]
     scope = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).digest()
-    return CacheKey(query.tenant_id, query.text, scope, at)
+    return CacheKey(query.tenant_id, folded(query.text), scope, at)
 
 
 async def find(rt: Runtime, key: CacheKey | None, points: Sequence[Point], shown: Sequence[Hit]) -> Done | None:

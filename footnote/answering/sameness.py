@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from footnote.providers.extractive import STOP
 from footnote.sentences import stems
+from footnote.text import folded
 
 # Each line is one thing that a question may ask for, or by which it is turned around: in both, or in neither.
 _TURNS = [
@@ -50,6 +51,7 @@ def alike(one: str, other: str) -> bool:
 
     That one says more than the other is left to their distance.
     """
+    one, other = folded(one), folded(other)
     if one == other:
         return True
     here, there = (set(stems(_POSSESSIVE.sub("", each))) - STOP for each in (one, other))

@@ -1,8 +1,9 @@
 """Where a quote stands in the stored page.
 
 As it is, or else with what copying and typesetting change left out of account: white space, hyphens between letters,
-ligatures, kinds of quotation marks and dashes, unseen characters. Letters, case, digits and all other signs must be
-those of the page. Words may not be left out: a quote with `...` that the page does not have is found nowhere.
+ligatures, full and half widths, kinds of quotation marks and dashes, invisible characters. Letters, case, digits and
+all other signs must be those of the page. Words may not be left out: a quote with `...` that the page does not have is
+found nowhere.
 """
 
 import math
@@ -12,24 +13,28 @@ from bisect import bisect_right
 from functools import lru_cache
 
 from footnote import sentences
+from footnote.text import INVISIBLE, UNSPACED
 
 SHORTEST_QUOTE = 6  # characters: a short sentence in Chinese, more than a word like "the"
 _FEWEST_LETTERS = 4
 
-# Scripts that put no space between words.
-_UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
 _LETTER = r"[^\W\d_]"
 _DASH = "-\u2010-\u2015\u2212\ufe58\ufe63\uff0d"
-_UNSEEN = "\u00ad\u200b-\u200d\u2060\ufeff"
+# Blocks of characters that Unicode has for the sake of other encodings; the sound mark of half width joins its letter.
+_COMPATIBLE = (
+    "\u0132-\u0149\u017f\u01c4-\u01cc\u01f1-\u01f3\u2025\u2026\u203c\u2047-\u2049\u2100-\u2138\u2160-\u217f\u2e80-\u2fdf"
+    "\u3131-\u318e\u3200-\u33ff\ufb00-\ufdff\ufe10-\ufe6f\ufe70-\ufefc\uff01-\uffee\U0001d400-\U0001d7ff"
+)
 _FOLDED = re.compile(
-    rf"(?P<joined>(?<={_LETTER})[{_UNSEEN}]*[{_DASH}\u00ad][{_UNSEEN}]*\s*(?={_LETTER})"
-    rf"|(?<=[{_UNSPACED}])\s+(?=[{_UNSPACED}])|[{_UNSEEN}]+)"
+    rf"(?P<joined>(?<={_LETTER})[{INVISIBLE}]*[{_DASH}\u00ad][{INVISIBLE}]*\s*(?={_LETTER})"
+    rf"|(?<=[{UNSPACED}])\s+(?=[{UNSPACED}])|[{INVISIBLE}]+)"
     rf"|(?P<dash>[{_DASH}](?:\s*\n\s*)?)"
     r"|(?P<space>[^\S ]\s*| \s+)"
-    "|(?P<double>[“”„‟«»″〝〞＂])|(?P<single>[‘’‚‛‹›′`´＇])|(?P<other>[ﬀﬁﬂﬃﬄﬅﬆ…])"
+    r"|(?P<double>[“”„‟«»″〝〞＂])|(?P<single>[‘’‚‛‹›′`´＇])"
+    rf"|(?P<other>[\uff66-\uff9d][\uff9e\uff9f]|[{_COMPATIBLE}])"
 )
 _AS = {"joined": "", "dash": "-", "space": " ", "double": '"', "single": "'"}
-_OTHER = {"ﬀ": "ff", "ﬁ": "fi", "ﬂ": "fl", "ﬃ": "ffi", "ﬄ": "ffl", "ﬅ": "st", "ﬆ": "st", "…": "..."}
+_MEANT = ("<circle>", "<sub>", "<super>", "<fraction>")  # a number in such a form is another one
 _TRIMMED = " \n\t\"'“”‘’«»….,;:"
 
 
@@ -66,7 +71,7 @@ def _folded(wanted: str, text: str, begin: int, end: int) -> tuple[int, int] | N
     found = None
     at = folded.find(needle) if needle.strip() else -1
     while at >= 0:
-        start, stop = _place(at, starts, places), _place(at + len(needle) - 1, starts, places) + 1
+        start, stop = _place(at, starts, places)[0], _place(at + len(needle) - 1, starts, places)[1]
         if _whole(text, start, stop):
             found = found or (start, stop)
             if begin <= start and stop <= end:
@@ -76,42 +81,54 @@ def _folded(wanted: str, text: str, begin: int, end: int) -> tuple[int, int] | N
 
 
 @lru_cache(maxsize=64)
-def _fold(text: str) -> tuple[str, list[int], list[tuple[int, bool]]]:
+def _fold(text: str) -> tuple[str, list[int], list[tuple[int, int]]]:
     """The text without what copying changes, in pieces: where each begins in it, and its place in the text.
 
-    A place is a start, and whether the piece is as it was there.
+    A place is a start, and how many characters stand for the piece there; 0 where it is as it was.
     """
     pieces: list[str] = []
     starts: list[int] = []
-    places: list[tuple[int, bool]] = []
+    places: list[tuple[int, int]] = []
     length = 0
 
-    def add(piece: str, start: int, *, as_it_was: bool) -> None:
+    def add(piece: str, start: int, stands_for: int) -> None:
         nonlocal length
         if piece:
             pieces.append(piece)
             starts.append(length)
-            places.append((start, as_it_was))
+            places.append((start, stands_for))
             length += len(piece)
 
     done = 0
     for match in _FOLDED.finditer(text):
-        add(text[done : match.start()], done, as_it_was=True)
-        kind = match.lastgroup or ""
-        add(_OTHER[match[0]] if kind == "other" else _AS[kind], match.start(), as_it_was=False)
+        add(text[done : match.start()], done, 0)
+        if match.lastgroup == "other":
+            add(_plain(match[0]), match.start(), len(match[0]))
+        else:
+            add(_AS[match.lastgroup or ""], match.start(), 1)
         done = match.end()
-    add(text[done:], done, as_it_was=True)
+    add(text[done:], done, 0)
     return "".join(pieces), starts, places
 
 
-def _place(at: int, starts: list[int], places: list[tuple[int, bool]]) -> int:
-    """Where in the text the folded character stands, or begins."""
+def _plain(form: str) -> str:
+    """What a ligature or a width stands for; the form itself where it means something."""
+    return form if unicodedata.decomposition(form[0]).startswith(_MEANT) else unicodedata.normalize("NFKC", form)
+
+
+def _place(at: int, starts: list[int], places: list[tuple[int, int]]) -> tuple[int, int]:
+    """Start and end in the text of the folded character, or of what it is a part of."""
     piece = bisect_right(starts, at) - 1
-    start, as_it_was = places[piece]
-    return start + at - starts[piece] if as_it_was else start
+    start, stands_for = places[piece]
+    if stands_for:
+        return start, start + stands_for
+    start += at - starts[piece]
+    return start, start + 1
 
 
-_IN_WORD = re.compile(rf"[^\W{_UNSPACED}_]{{2}}|\d[.,'’]\d|\d[^\W_]|[^\W_]\d")
+_IN_WORD = re.compile(rf"[^\W{UNSPACED}_]{{2}}|\d[.,'’]\d|\d[^\W_]|[^\W_]\d")
+_INVISIBLE = re.compile(f"[{INVISIBLE}]+")
+_AROUND = 16  # characters in which two that are seen are looked for
 _SIGN = re.compile(rf"(?:\A|[^\w])[{_DASH}+.]\Z")
 
 
@@ -124,11 +141,13 @@ def _whole(text: str, start: int, end: int) -> bool:
 
 def _cut(text: str, at: int) -> bool:
     """Whether a cut before `text[at]` divides a word or a number."""
-    around = text[max(0, at - 1) : at + 1] if 0 < at < len(text) else ""
-    if _IN_WORD.fullmatch(around):
-        return True
-    places = (low for low in (at - 2, at - 1) if low >= 0 and low + 3 <= len(text))
-    return any(_IN_WORD.fullmatch(text[low : low + 3]) for low in places)
+    before, behind = _seen(text[max(0, at - _AROUND) : at])[-2:], _seen(text[at : at + _AROUND])[:2]
+    around = before[-1:] + behind[:1], before + behind[:1], before[-1:] + behind
+    return bool(before and behind) and any(map(_IN_WORD.fullmatch, around))
+
+
+def _seen(text: str) -> str:
+    return _INVISIBLE.sub("", text)
 
 
 @lru_cache(maxsize=256)

@@ -18,11 +18,12 @@ import pkgutil
 from functools import cache
 from types import ModuleType
 
-from footnote.formats._pages import PAGE_CHARACTERS, Block, Page, Scan, Section, paginate
+from footnote.formats._pages import PAGE_CHARACTERS, Block, Guess, Page, Scan, Section, paginate
 
 __all__ = [
     "PAGE_CHARACTERS",
     "Block",
+    "Guess",
     "Page",
     "Scan",
     "Section",

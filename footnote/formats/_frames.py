@@ -2,8 +2,9 @@
 
 A frame is the lengths of two parts, then a JSON part and one of bytes. The first one is `{"begun": true}`: what goes
 wrong before it is not the document's fault. Asked for `pages`, a frame is
-`{"page": n, "sections": [[start, end, [heading, ...]], ...], "scan": ...}` with the page's text; the scan is null, or
-the fields of `Scan` if that text was read from a picture. Asked for `files`, the files within a container,
+`{"page": n, "sections": [[start, end, [heading, ...]], ...], "scan": ..., "guesses": [...]}` with the page's text; the
+scan is null, or the fields of `Scan` if that text was read from a picture, and each guess has the fields of `Guess`.
+Asked for `files`, the files within a container,
 `{"file": name}` and then `{"piece": true}` with bytes of it, again and again.
 Asked for the `picture` of a page, or for the `boxes` of a quote on it, as ASKED says in JSON, one frame has it.
 The last frame is `{"done": how many}` or `{"error": code, "message": ..., "detail": ...}`.

@@ -47,13 +47,22 @@ class Scan:
 
 
 @dataclass(frozen=True)
+class Guess:
+    """The encoding of a text that named none, or a wrong one; a `confidence` of 1 would be certainty."""
+
+    encoding: str
+    confidence: float
+
+
+@dataclass(frozen=True)
 class Page:
-    """A page's stored text and the sections that tile it."""
+    """A page's stored text, the sections that tile it, and the encodings that were guessed to read it."""
 
     number: int
     text: str
     sections: list[Section] = field(default_factory=list)
     scan: Scan | None = None
+    guesses: tuple[Guess, ...] = ()
 
 
 class _PageText:

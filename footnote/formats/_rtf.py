@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from footnote.errors import DocumentRejected
 from footnote.formats import _rtf_words as words
+from footnote.formats._charsets import decoded
 from footnote.formats._rtf_words import Definitions, Group, Place
 
 _DEEPEST = 10_000
@@ -65,7 +66,7 @@ class Reader:
 
     def _decode(self) -> None:
         if self._bytes:
-            self._put(self._bytes.decode(self._group.encoding or self._defined.encoding, "replace"))
+            self._put(decoded(bytes(self._bytes), self._group.encoding or self._defined.encoding))
             self._bytes.clear()
 
     def _put(self, text: str) -> None:

@@ -1,9 +1,10 @@
 """The words of RTF 1.9: what they are cut from, what they stand for, and what they change."""
 
-import codecs
 import re
 from dataclasses import dataclass
 from enum import Enum
+
+from footnote.formats._charsets import codepage
 
 TOKEN = re.compile(
     rb"\\(?P<word>[a-zA-Z]{1,32})(?P<number>-?\d{1,10})? ?|(?P<hex>(?:\\'[0-9a-fA-F]{2}){1,256})|\\(?P<symbol>.)"
@@ -32,20 +33,11 @@ STARRED = {"shpinst", "do", "nesttableprops"}
 
 # Of fonts; where the encoding is not here, the document's own counts.
 CHARSETS: dict[int, str] = {
-    77: "mac_roman", 128: "cp932", 129: "cp949", 130: "johab", 134: "gbk", 136: "big5", 161: "cp1253", 162: "cp1254",
-    163: "cp1258", 177: "cp1255", 178: "cp1256", 186: "cp1257", 204: "cp1251", 222: "cp874", 238: "cp1250",
-    254: "cp437", 255: "cp850",
+    77: "mac_roman", 128: "cp932", 129: "cp949", 130: "johab", 134: "gb18030", 136: "big5hkscs", 161: "cp1253",
+    162: "cp1254", 163: "cp1258", 177: "cp1255", 178: "cp1256", 186: "cp1257", 204: "cp1251", 222: "cp874",
+    238: "cp1250", 254: "cp437", 255: "cp850",
 }  # fmt: skip
 DECLARED = {"mac": "mac_roman", "pc": "cp437", "pca": "cp850"}
-
-
-def codepage(number: int) -> str | None:
-    """The encoding of a code page, if Python knows it."""
-    name = "utf-8" if number == 65001 else f"cp{number}"
-    try:
-        return codecs.lookup(name).name
-    except LookupError:
-        return None
 
 
 class Place(Enum):

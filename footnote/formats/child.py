@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -20,7 +20,8 @@ from footnote.errors import CODES, FootnoteError
 from footnote.formats import Page, is_container, module_for, paginate
 from footnote.formats._frames import write
 from footnote.formats.ocr import Ocr
-from footnote.text import clean
+from footnote.formats.txt import guesses
+from footnote.text import clean, is_blank
 
 PAGES_PER_CPU_SECOND = 20
 CPU_SECONDS_PER_PICTURE = 2  # to draw it; tesseract has a limit of its own
@@ -56,13 +57,15 @@ def _pages(media_type: str, path: Path, cpu_seconds: int, ocr: Ocr) -> Iterator[
     """Pages of the file; the CPU limit grows with them, for a long document is no attack."""
     module = module_for(media_type)
     drawn = 0
-    for page in paginate(module.parse(path, ocr) if hasattr(module, "render") else module.parse(path)):
-        yield ocr.mark(page)
-        if page.number % PAGES_PER_CPU_SECOND == 0 or ocr.pictures > drawn:
-            drawn = ocr.pictures
-            allowed = cpu_seconds + page.number // PAGES_PER_CPU_SECOND + CPU_SECONDS_PER_PICTURE * drawn
-            with contextlib.suppress(ValueError, OSError):
-                resource.setrlimit(resource.RLIMIT_CPU, _soft(resource.RLIMIT_CPU, allowed))
+    with guesses() as guessed:
+        for page in paginate(module.parse(path, ocr) if hasattr(module, "render") else module.parse(path)):
+            yield replace(ocr.mark(page), guesses=tuple(guessed))
+            guessed.clear()
+            if page.number % PAGES_PER_CPU_SECOND == 0 or ocr.pictures > drawn:
+                drawn = ocr.pictures
+                allowed = cpu_seconds + page.number // PAGES_PER_CPU_SECOND + CPU_SECONDS_PER_PICTURE * drawn
+                with contextlib.suppress(ValueError, OSError):
+                    resource.setrlimit(resource.RLIMIT_CPU, _soft(resource.RLIMIT_CPU, allowed))
 
 
 def _send_pages(out: BinaryIO, media_type: str, path: Path, cpu_seconds: int, ocr: Ocr) -> None:
@@ -72,8 +75,9 @@ def _send_pages(out: BinaryIO, media_type: str, path: Path, cpu_seconds: int, oc
             continue  # read all the same: what a page means may depend on those before it
         sections = [[section.start, section.end, section.heading] for section in page.sections]
         head = {"page": page.number, "sections": sections, "scan": asdict(page.scan) if page.scan else None}
+        head["guesses"] = [asdict(each) for each in page.guesses]
         write(out, head, page.text.encode())
-        done, has_text = page.number, has_text or bool(page.text.strip())
+        done, has_text = page.number, has_text or not is_blank(page.text)
     enough = has_text or is_container(media_type)
     message = ocr.nothing_found() or CODES["no_text"]
     write(out, {"done": done} if enough else {"error": "no_text", "message": message})

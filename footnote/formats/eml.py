@@ -10,8 +10,8 @@ from pathlib import Path
 
 from footnote.errors import DocumentRejected
 from footnote.formats import Block, html
-from footnote.formats._mime import HTML, attached, bytes_of, header, name_of, text_of, text_parts
-from footnote.formats._text_bytes import is_text, utf16_without_mark
+from footnote.formats._mime import HTML, attached, bytes_of, decode_headers, header, name_of, text_of, text_parts
+from footnote.formats._text_bytes import is_text, wide_without_mark
 from footnote.formats.sniffing import HEAD_BYTES
 from footnote.formats.txt import decode, read_bytes
 
@@ -57,11 +57,12 @@ def _read(path: Path) -> Message:
     from email import message_from_bytes
 
     data = read_bytes(path).lstrip()
-    if data.startswith(_WIDE) or utf16_without_mark(data[:HEAD_BYTES]):
+    if data.startswith(_WIDE) or wide_without_mark(data[:HEAD_BYTES]):
         data = decode(data).encode()
     if not is_text(data[:HEAD_BYTES]):
         raise DocumentRejected("bad_encoding")
     message = message_from_bytes(data)
+    decode_headers(message)
     if message.get_content_type() in _ENCRYPTED and message.get_param("smime-type") != "signed-data":
         raise DocumentRejected("encrypted")
     return message

@@ -87,7 +87,7 @@ def _document(data: bytes, above: Titles, places: dict[str, Titles]) -> Iterator
 
     What stands before the first of them goes on under the titles `above`, until it has headings of its own.
     """
-    markup = _EMPTY.sub(r"<\1\2></\1>", decode(data, html.declared_encoding(data)))
+    markup = _EMPTY.sub(r"<\1\2></\1>", decode(data))
     start, path, is_titled = 0, places.get("", above), "" in places
     for anchor in _ANCHOR.finditer(markup):
         following = places.get(anchor.group(1))

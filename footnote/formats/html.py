@@ -1,6 +1,5 @@
 """HTML: the text that is seen."""
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,25 +11,9 @@ from footnote.formats.txt import decode, read_bytes
 
 MEDIA_TYPES: dict[str, tuple[str, ...]] = {"text/html": (".html", ".htm", ".xhtml", ".xht")}
 
-_DECLARED = re.compile(rb"<(?:meta|\?xml)[^>]*?(?:charset|encoding)\s*=\s*[\"']?\s*([\w:.-]+)", re.I)
-# Browsers read these labels as the superset; files that carry them rely on it.
-_SUPERSETS = {
-    "iso-8859-1": "cp1252", "latin1": "cp1252", "us-ascii": "cp1252", "iso-8859-9": "cp1254",
-    "gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932", "x-sjis": "cp932",
-    "euc-kr": "cp949", "ks_c_5601-1987": "cp949",
-}  # fmt: skip
-
-
-def declared_encoding(data: bytes) -> str | None:
-    """The encoding a page says it has, as Python's codecs call it."""
-    match = _DECLARED.search(data[:4096])
-    label = match.group(1).decode("ascii").lower() if match else None
-    return _SUPERSETS.get(label, label) if label else None
-
 
 def parse(path: Path) -> Iterator[Block]:
-    data = read_bytes(path)
-    yield from blocks(decode(data, declared_encoding(data)))
+    yield from blocks(decode(read_bytes(path)))
 
 
 def blocks(markup: str) -> Iterator[Block]:

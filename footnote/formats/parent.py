@@ -5,7 +5,7 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from footnote.formats import Page, Scan, Section
+from footnote.formats import Guess, Page, Scan, Section
 from footnote.formats._frames import Frame
 from footnote.formats._parser_process import frames_of
 
@@ -30,7 +30,8 @@ async def read_pages(
         async for head, body in frames:
             sections = [Section(start, end, tuple(heading)) for start, end, heading in head["sections"]]
             scan = head["scan"] and Scan(head["scan"]["languages"], [tuple(word) for word in head["scan"]["words"]])
-            yield Page(head["page"], body.decode(), sections, scan)
+            guesses = tuple(Guess(**each) for each in head["guesses"])
+            yield Page(head["page"], body.decode(), sections, scan, guesses)
             del head, body, sections, scan
 
 

@@ -5,7 +5,7 @@ from pathlib import PurePath
 
 from footnote.errors import Invalid, Unsupported
 from footnote.formats import _ole2, _zip, module_for, modules, supported
-from footnote.formats._text_bytes import is_text
+from footnote.formats._text_bytes import has_nuls, is_text
 
 HEAD_BYTES = 64 * 1024
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
@@ -104,8 +104,9 @@ def _refused(head: bytes, extension: str) -> tuple[str, str]:
 def sniff(head: bytes, filename: str) -> str:
     """The media type of a file from its first `HEAD_BYTES` and its name.
 
-    Raises `Invalid("empty_file")`, `Invalid("encrypted")`, `Invalid("type_mismatch")` when the name promises a
-    type we read and the content is none, and `Unsupported("unsupported_type")`, which says what is accepted.
+    Raises `Invalid("empty_file")`, `Invalid("encrypted")`, `Invalid("bad_encoding")` for a text full of NULs,
+    `Invalid("type_mismatch")` when the name promises a type we read and the content is none, and
+    `Unsupported("unsupported_type")`, which says what is accepted.
     """
     if not head:
         raise Invalid("empty_file")
@@ -123,6 +124,8 @@ def sniff(head: bytes, filename: str) -> str:
         if promised and _is_text_format(promised):
             return promised
         what = "plain text"
+    if promised is not None and _is_text_format(promised) and not what and has_nuls(head):
+        raise Invalid("bad_encoding", "There are NUL bytes in the text. Save it as UTF-8 without them.")
     if promised is not None:
         message = f"The name ends in {extension}, but the content is {what or 'not'}. {advice}"
         raise Invalid("type_mismatch", message.strip())

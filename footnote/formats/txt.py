@@ -1,12 +1,18 @@
 """Plain text, and the decoding of every text format."""
 
 import codecs
+import re
 from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 from footnote.errors import DocumentRejected
-from footnote.formats import PAGE_CHARACTERS, Block
-from footnote.formats._text_bytes import is_text, utf16_without_mark
+from footnote.formats import PAGE_CHARACTERS, Block, Guess
+from footnote.formats._charsets import codec_of, declared_in, decoded
+from footnote.formats._guessing import guess
+from footnote.formats._languages import DOUBLE
+from footnote.formats._text_bytes import is_text, wide_without_mark
 
 MEDIA_TYPES: dict[str, tuple[str, ...]] = {"text/plain": (".txt", ".text", ".log", ".py")}
 
@@ -17,9 +23,19 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-# Enough to tell an encoding by; the detector's time grows with what it is given.
+_ESCAPED = (
+    (b"\x1b$)C", "iso2022_kr"),
+    (b"\x1b$B", "iso2022_jp"),
+    (b"\x1b$@", "iso2022_jp"),
+    (b"\x1b$A", "iso2022_jp_2"),
+)
 _SAMPLE = 64 * 1024
 _SHORTEST = 1024
+_BEYOND_ASCII = re.compile(rb"[\x80-\xff]+")
+_BY_CHANCE = 4  # words of two-byte characters may be valid UTF-8 by chance, so many hardly are
+_DAMAGED = 20  # characters that are read for each one that is not
+
+_guesses: ContextVar[list[Guess]] = ContextVar("guesses")
 
 
 def read_bytes(path: Path) -> bytes:
@@ -29,27 +45,58 @@ def read_bytes(path: Path) -> bytes:
     return path.read_bytes()
 
 
-def decode(data: bytes, declared: str | None = None) -> str:
-    """Text from bytes: by byte order mark, UTF-8, the declared encoding, or what the bytes look like.
+@contextmanager
+def guesses() -> Iterator[list[Guess]]:
+    """Collects the encodings that are guessed meanwhile."""
+    found: list[Guess] = []
+    token = _guesses.set(found)
+    try:
+        yield found
+    finally:
+        _guesses.reset(token)
 
-    Raises `DocumentRejected("bad_encoding")` for bytes that are no text.
+
+def decode(data: bytes, declared: str | None = None) -> str:
+    """Text from bytes: by byte order mark, UTF-8, the declared encoding, or else what the bytes look like.
+
+    `declared` is a label from outside; without it, one that the text begins with counts. A label that means nothing,
+    or does not fit the bytes, is as good as none. Raises `DocumentRejected("bad_encoding")` for bytes that are no text.
     """
     for mark, encoding in _MARKS:
         if data.startswith(mark):
             return data[len(mark) :].decode(encoding, errors="replace")
-    unmarked = utf16_without_mark(data[:_SAMPLE])
-    if unmarked:
-        return data.decode(unmarked, errors="replace")
+    wide = wide_without_mark(data[:_SAMPLE])
+    if wide:
+        return data.decode(wide, errors="replace")
     if not all(map(is_text, _windows(data))):
         raise DocumentRejected("bad_encoding")
-    for encoding in ("iso2022_kr", "iso2022_jp_2"):
+    for encoding in _candidates(data, (codec_of(declared) if declared else None) or declared_in(data)):
+        text = decoded(data, encoding)
+        if _fits(text):
+            return text
+    guessed = guess(data)
+    _guesses.get([]).append(guessed)
+    return decoded(data, guessed.encoding)
+
+
+def _candidates(data: bytes, named: str | None) -> Iterator[str]:
+    """Encodings to try before any is guessed; one that is declared after UTF-8, which fits no other text by chance."""
+    for mark, encoding in _ESCAPED:
         # Seven-bit encodings are valid UTF-8 too; their escapes give them away.
-        if b"\x1b$" in data[:_SAMPLE] and (text := _strictly(data, encoding)) is not None:
-            return text
-    for encoding in filter(None, ("utf-8", declared)):
-        if (text := _strictly(data, encoding)) is not None:
-            return text
-    return data.decode(_guess(data), errors="replace")
+        if mark in data[:_SAMPLE] or named == encoding:
+            yield encoding
+    if named in DOUBLE and len(_BEYOND_ASCII.findall(data[:_SAMPLE])) < _BY_CHANCE:
+        yield named
+    yield "utf-8"
+    if named:
+        yield named
+
+
+def _fits(text: str) -> bool:
+    """Whether the text was read with few errors for its characters beyond ASCII: some bytes may be damaged."""
+    broken = text.count("\ufffd")
+    beyond = len(text) - len(text.encode("ascii", "ignore")) - broken
+    return broken * _DAMAGED <= beyond
 
 
 def _windows(data: bytes) -> Iterator[bytes]:
@@ -62,30 +109,6 @@ def _windows(data: bytes) -> Iterator[bytes]:
         piece = data[start : start + _SAMPLE].replace(b"\0", b"")
         if len(piece) >= _SHORTEST:
             yield piece
-
-
-def _strictly(data: bytes, encoding: str) -> str | None:
-    try:
-        return data.decode(encoding)
-    except (UnicodeError, LookupError):
-        return None
-
-
-def _guess(data: bytes) -> str:
-    """The likeliest legacy encoding; among equally likely ones Western European, then another of Windows."""
-    from charset_normalizer import from_bytes
-
-    matches = list(from_bytes(data[:_SAMPLE]))
-    if not matches:
-        return "cp1252"
-    equals = [match for match in matches if match.chaos <= matches[0].chaos]
-    best = max(equals, key=lambda match: match.coherence)
-    likely = [
-        name for match in equals if match.coherence >= best.coherence - 0.05 for name in match.could_be_from_charset
-    ]
-    if "cp1252" in likely:
-        return "cp1252"
-    return next((name for name in likely if name.startswith("cp125")), best.encoding)
 
 
 def parse(path: Path) -> Iterator[Block]:

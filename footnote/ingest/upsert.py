@@ -18,6 +18,7 @@ from footnote.jobs import Claim, LeaseLost
 from footnote.models import Chunk as ChunkRow
 from footnote.models import Collection, Document, Page, Version
 from footnote.runtime import Runtime
+from footnote.text import folded
 
 ROWS = 200  # rows a statement: enough to amortise the round trip, little enough to keep memory flat
 
@@ -111,6 +112,7 @@ async def _insert_chunks(
     position: int,
 ) -> None:
     """Joins the chunks with their stored vectors inside Postgres, so that no vector crosses the wire."""
+    contexts = [" > ".join((title(version.filename), *row.heading)) for row in rows]
     inserted = await session.execute(
         _INSERT_CHUNKS,
         {
@@ -126,8 +128,9 @@ async def _insert_chunks(
             "starts": [row.char_start for row in rows],
             "ends": [row.char_end for row in rows],
             "headings": [" > ".join(row.heading) for row in rows],
-            "contexts": [" > ".join((title(version.filename), *row.heading)) for row in rows],
+            "contexts": contexts,
             "texts": [row.text for row in rows],
+            "searched": [folded(f"{context}\n{row.text}") for context, row in zip(contexts, rows, strict=True)],
             "words": [len(row.text.split()) for row in rows],
         },
     )
@@ -154,14 +157,16 @@ _INSERT_CHUNKS = text(
     """
     INSERT INTO chunk (version_id, position, tenant_id, collection_id, document_id, space_id, language,
                        page_start, page_end, char_start, char_end, heading, context, text, words,
-                       text_sha256, embedding)
+                       text_sha256, embedding, tsv)
     SELECT :version_id, row.position, :tenant_id, :collection_id, :document_id, :space_id,
            CAST(CAST(:language AS text) AS regconfig), row.page, row.page, row.char_start, row.char_end,
-           row.heading, row.context, row.text, row.words, row.hash, embedding.embedding
+           row.heading, row.context, row.text, row.words, row.hash, embedding.embedding,
+           to_tsvector(CAST(CAST(:language AS text) AS regconfig), row.searched)
+           || array_to_tsvector(identifiers(row.searched))
     FROM unnest(CAST(:positions AS int[]), CAST(:hashes AS bytea[]), CAST(:pages AS int[]),
                 CAST(:starts AS int[]), CAST(:ends AS int[]), CAST(:headings AS text[]),
-                CAST(:contexts AS text[]), CAST(:texts AS text[]), CAST(:words AS int[]))
-         AS row(position, hash, page, char_start, char_end, heading, context, text, words)
+                CAST(:contexts AS text[]), CAST(:texts AS text[]), CAST(:searched AS text[]), CAST(:words AS int[]))
+         AS row(position, hash, page, char_start, char_end, heading, context, text, searched, words)
     JOIN embedding ON embedding.tenant_id = :tenant_id AND embedding.space_id = :space_id
                   AND embedding.text_sha256 = row.hash
     """

@@ -10,7 +10,6 @@ from typing import Any
 from pgvector.sqlalchemy import HALFVEC
 from sqlalchemy import (
     BigInteger,
-    Computed,
     ForeignKey,
     Identity,
     Index,
@@ -163,9 +162,6 @@ class Page(Base):
     words: Mapped[list[list[float]] | None] = mapped_column(JSONB(none_as_null=True))
 
 
-_SEARCHED = "context || E'\\n' || text"
-
-
 class Chunk(Base):
     """Rows of active versions only: the upsert step replaces a document's rows in one transaction.
 
@@ -198,10 +194,7 @@ class Chunk(Base):
     text: Mapped[str]
     words: Mapped[int]
     text_sha256: Mapped[bytes] = mapped_column(LargeBinary)  # of what was embedded: names the row of `embedding`
-    tsv: Mapped[str] = mapped_column(
-        TSVECTOR,
-        Computed(f"to_tsvector(language, {_SEARCHED}) || array_to_tsvector(identifiers({_SEARCHED}))", persisted=True),
-    )
+    tsv: Mapped[str] = mapped_column(TSVECTOR)  # the lexemes and identifiers of context and text, folded
     embedding: Mapped[Any] = mapped_column(HALFVEC())
 
     @property

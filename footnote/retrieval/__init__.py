@@ -23,6 +23,7 @@ from footnote.retrieval.fusion import HITS, fused
 from footnote.retrieval.scope import scope_of
 from footnote.retrieval.spaces import Point
 from footnote.runtime import Runtime
+from footnote.text import folded
 from footnote.usage import Spent
 
 Mode = Literal["hybrid", "vector", "keyword"]
@@ -119,6 +120,7 @@ async def search(rt: Runtime, query: Query) -> Found:
     No session is held while a provider embeds the question or reranks the hits. A reranker that fails is no error.
     """
     rt = rt.of(query.tenant_id)
+    query = replace(query, text=folded(query.text))
     reranker = rt.reranker if query.rerank is not False else None
     if query.rerank and reranker is None:
         raise Invalid("no_reranker", "No reranker is configured (FOOTNOTE_RERANKER).")

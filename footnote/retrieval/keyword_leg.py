@@ -4,7 +4,9 @@ BM25 is that of Robertson and Zaragoza, 2009, "The Probabilistic Relevance Frame
 the development halves of two test sets (docs/retrieval.md). Any of the question's lexemes counts; only the rarest ones
 fetch candidates. Identifiers (error codes, versions, part numbers, addresses) are lexemes of their own beside their
 parts: the SQL function `identifiers` says which. `FY2018` asks for 2018, too. A chunk with a rare identifier, or with a
-phrase that the question puts in quotes, ranks before those without.
+phrase that the question puts in quotes, ranks before those without. How rare an identifier is, is told by the documents
+that hold it: neighbouring chunks overlap, and a title stands in all chunks of its document. The question comes folded,
+as the lexemes of the chunks are.
 """
 
 import re
@@ -18,7 +20,8 @@ SCORED = 1000  # of what was fetched, by the weight of the lexemes held
 K1, B = 1.8, 0.75
 COUNTED = 2000  # lexemes of a question, of more than that any
 LEXEMES = 64  # of a question: the rarest of those that there are
-RARE_SHARE = 0.01  # an identifier in more of the chunks names nothing in particular
+RARE_SHARE = 0.01  # an identifier in more documents than this share of the chunks names nothing in particular
+COMMON_SHARE = 0.25  # nor does one in more of the chunks, however few documents they are of
 NEEDLE_LENGTH = 4  # a shorter one, Q2 or 5G, stands in many a text that is about something else
 PHRASES = 8
 NEEDLES = 1.0  # for holding all that must match to the letter: as much as the best of all words
@@ -34,6 +37,7 @@ def leg(scope: Scope, question: str, languages: Collection[str], *, large: bool,
         "query": question,
         "phrases": phrases[:PHRASES],
         "rare_share": RARE_SHARE,
+        "common_share": COMMON_SHARE,
         "needle_length": NEEDLE_LENGTH,
         "postings": POSTINGS,
         "most": MOST_POSTINGS,
@@ -68,7 +72,8 @@ lexeme AS MATERIALIZED (
 _WEIGHTED = """
 weighted AS MATERIALIZED (
     SELECT lexeme, tsq, df, ln(1 + greatest(size - df + 0.5, 0.5) / (df + 0.5)) AS idf,
-           exact AND length(lexeme) >= :needle_length AND df BETWEEN 1 AND greatest(1, size * :rare_share) AS is_needle,
+           exact AND length(lexeme) >= :needle_length AND documents BETWEEN 1 AND greatest(1, size * :rare_share)
+               AND df <= greatest(2, size * :common_share) AS is_needle,
            sum(df) OVER (ORDER BY df, lexeme) - df AS before
     FROM counted, whole ORDER BY df = 0, df, lexeme LIMIT :lexemes
 )"""
@@ -85,7 +90,7 @@ posting AS MATERIALIZED (
     JOIN lexeme l ON held.lexemes @@ l.tsq WHERE {scope}
 ),
 counted AS (
-    SELECT lexeme, l.tsq, l.exact, count(p.position) AS df
+    SELECT lexeme, l.tsq, l.exact, count(p.position) AS df, count(DISTINCT p.version_id) AS documents
     FROM lexeme l LEFT JOIN posting p USING (lexeme) GROUP BY lexeme, l.tsq, l.exact
 ),{weighted}"""
 
@@ -108,13 +113,16 @@ whole AS (
     FROM known
 ),
 counted AS MATERIALIZED (
-    SELECT lexeme, tsq, exact, coalesce((
-        SELECT sum(f.share * k.chunks) FROM frequent_lexeme f JOIN corpus k USING (collection_id)
+    SELECT lexeme, tsq, exact, coalesce(often.df, found.df) AS df, coalesce(often.df, found.documents) AS documents
+    FROM lexeme l, LATERAL (
+        SELECT sum(f.share * k.chunks) AS df FROM frequent_lexeme f JOIN corpus k USING (collection_id)
         WHERE f.tenant_id = :tenant AND f.collection_id = ANY(CAST(:collections AS text[])) AND f.lexeme = l.lexeme
-    ), (
-        SELECT count(*) FROM (SELECT 1 FROM chunk_of_tenant c WHERE {wall} AND c.tsv @@ tsq LIMIT :most) AS found
-    )) AS df
-    FROM lexeme l
+    ) AS often, LATERAL (
+        SELECT count(*) AS df, count(DISTINCT held.version_id) AS documents FROM (
+            SELECT c.version_id FROM chunk_of_tenant c
+            WHERE often.df IS NULL AND {wall} AND c.tsv @@ tsq LIMIT :most
+        ) AS held
+    ) AS found
 ),{weighted},
 posting AS (
     SELECT w.lexeme, p.* FROM weighted w, LATERAL (

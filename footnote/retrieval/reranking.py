@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from footnote.errors import CircuitOpen, FootnoteError
 from footnote.providers import Reranker
 from footnote.telemetry import log, rerankings_total
+from footnote.text import folded
 
 LONGEST = 4_000  # characters of a text; rerankers read no more, or charge for it
 
@@ -15,7 +16,7 @@ async def scores(reranker: Reranker, question: str, texts: Sequence[str]) -> tup
     No text gets into a log, not even by way of an error that nobody foresaw.
     """
     try:
-        found = await reranker.rerank(question[:LONGEST], [text[:LONGEST] for text in texts])
+        found = await reranker.rerank(question[:LONGEST], [folded(text[:LONGEST]) for text in texts])
     except FootnoteError as error:
         failure = _reason(error)
         log.warning("not reranked", reason=failure, error=error.message)
