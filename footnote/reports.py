@@ -22,12 +22,15 @@ class Tally:
     empty_pages: list[int] = field(default_factory=list)  # their numbers, the first ones
     ocr_pages: int = 0
     ocr_languages: str = ""
+    notes: dict[str, int] = field(default_factory=dict)  # sums of what the parser noted, by `NOTES`
 
     def add(self, page: Page, chunks: Sequence[Chunk]) -> None:
         self.pages += 1
         self.chunks += len(chunks)
         self.characters += len(page.text)
         self.replaced_characters += page.text.count("\ufffd")
+        for name, count in page.notes.items():
+            self.notes[name] = self.notes.get(name, 0) + count
         if page.scan:
             self.ocr_pages += 1
             self.ocr_languages = page.scan.languages

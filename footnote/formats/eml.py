@@ -5,6 +5,7 @@ What is attached is handed out as files, which become documents of their own.
 
 import codecs
 from collections.abc import Iterator
+from dataclasses import replace
 from email.message import Message
 from pathlib import Path
 
@@ -40,7 +41,7 @@ def parse(path: Path) -> Iterator[Block]:
             yield Block(text, heading=above)
             continue
         for block in html.blocks(text):
-            yield Block(block.text, heading=(*above, *block.heading))
+            yield replace(block, heading=(*above, *block.heading))
 
 
 def unpack(path: Path) -> Iterator[tuple[str, Iterator[bytes]]]:

@@ -35,7 +35,8 @@ def _slide(slide: Any, number: int) -> Iterator[Block]:
     heading = (title,) if 0 < len(title) <= _TITLE_CHARACTERS else ()
     for shape in (*titles, *(shape for shape in shapes if shape not in titles)):
         if value_of(shape, "class") != "page-number":
-            yield Block(_odf.all_text(shape), number, heading)
+            tables = [_odf.text_and_columns(block) for block in _odf.blocks(shape) if local_name(block) == "table"]
+            yield Block(_odf.all_text(shape), number, heading, "\n".join(columns for _, columns in tables if columns))
     for notes in children_of(slide, "notes"):
         for shape in notes:
             if value_of(shape, "class") == "notes":

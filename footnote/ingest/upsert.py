@@ -121,7 +121,7 @@ async def _insert_chunks(
             "starts": [row.char_start for row in rows],
             "ends": [row.char_end for row in rows],
             "headings": [" > ".join(row.heading) for row in rows],
-            "contexts": [" > ".join((title(version.filename), *row.heading)) for row in rows],
+            "contexts": [row.context(title(version.filename)) for row in rows],
             "texts": [row.text for row in rows],
             "words": [len(row.text.split()) for row in rows],
         },
