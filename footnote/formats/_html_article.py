@@ -49,9 +49,9 @@ _PROMOTED = {
     "newsletter", "popup", "modal", "advert", "adverts", "advertisement", "ads", "sponsored", "skiplink",
 }  # fmt: skip
 _LINKED = {
-    "nav", "navbar", "navigation", "navi", "menu", "menubar", "breadcrumb", "breadcrumbs", "sidebar", "sidenav", "topbar",
-    "share", "sharing", "social", "related", "pagination", "pager", "masthead", "toolbar", "promo", "subscribe",
-    "recommended", "footer", "toplinks", "sitemap", "tags",
+    "nav", "navbar", "navigation", "navi", "menu", "menubar", "breadcrumb", "breadcrumbs", "sidebar", "sidenav",
+    "topbar", "share", "sharing", "social", "related", "pagination", "pager", "masthead", "toolbar", "promo",
+    "subscribe", "recommended", "footer", "toplinks", "sitemap", "tags",
 }  # fmt: skip
 
 _CONSENT_CHARACTERS = 1_500

@@ -1,5 +1,6 @@
 """Tables of data in HTML, as rows that a reader can follow."""
 
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from footnote.formats import _tables
@@ -16,7 +17,8 @@ _TABLE_ROWS = 2
 def table_text(table: "LexborNode") -> tuple[str, str]:
     """The text and header of a table of data; nothing for one that arranges other tables, headings or longer texts."""
     grid = _tables.Grid()
-    title, headed, marked = "", 0, True
+    title = ""
+    headers: dict[int, bool] = {}  # whether a row has nothing but names
     writer = Writer()
     for node, entering in walk(table, is_closed):
         tag = node.tag or ""
@@ -31,16 +33,14 @@ def table_text(table: "LexborNode") -> tuple[str, str]:
             if len(text) > _CELL_CHARACTERS:
                 return "", ""
             grid.add(text, _span(node, "colspan"), _span(node, "rowspan"))
-            marked = marked and tag == "th"
-        elif tag == "tr":
-            headed += marked and headed == len(grid.rows) - 1
-            marked = True
+            headers[len(grid.rows)] = headers.get(len(grid.rows), True) and tag == "th"
         elif tag == "caption" and not entering:
             title = writer.take().text
         elif tag != "table":
             writer.enter(node) if entering else writer.leave(node)
     if sum(len(row) > 1 for row in grid.rows) < _TABLE_ROWS:
         return "", ""
+    headed = sum(1 for _ in takewhile(bool, headers.values()))
     text, columns = _tables.text(grid.rows, headed, padded=True)
     return "\n".join(filter(None, [title, text])), columns
 
