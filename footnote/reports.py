@@ -1,6 +1,6 @@
 """What was read of a document and what was not, so that "it cannot see my content" has an answer. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -22,7 +22,7 @@ class Tally:
     empty_pages: list[int] = field(default_factory=list)  # their numbers, the first ones
     ocr_pages: int = 0
     ocr_languages: str = ""
-    notes: dict[str, int] = field(default_factory=dict)  # sums of what the parser noted, by `NOTES`
+    notes: dict[str, int] = field(default_factory=dict)  # sums of the notes of its pages
 
     def add(self, page: Page, chunks: Sequence[Chunk]) -> None:
         self.pages += 1
@@ -80,8 +80,20 @@ def warnings(counts: Mapping[str, Any]) -> list[Warned]:
                 f"{counts['replaced_characters']} characters could not be read and were replaced.",
             )
         )
+    found += _formulas(counts.get("notes") or {})
     if counts.get("skipped"):
         named = ", ".join(f"{each['name']} ({each['code']})" for each in counts["skipped_files"][:5])
         more = ", ..." if counts["skipped"] > 5 else ""
         found.append(Warned("files_skipped", f"{counts['skipped']} files within were not taken in: {named}{more}"))
     return found
+
+
+def _formulas(notes: Mapping[str, int]) -> Iterator[Warned]:
+    """Formulas that the file has no values for."""
+    calculated, shown = notes.get("formulas_calculated", 0), notes.get("formulas_shown", 0)
+    if calculated or shown:
+        yield Warned(
+            "formulas_without_values",
+            f"The file has no values for {calculated + shown} formulas: {calculated} were calculated when it was read, "
+            f"{shown} are shown as formulas. Open and save it in a spreadsheet program to store their values.",
+        )
