@@ -81,6 +81,13 @@ def warnings(counts: Mapping[str, Any]) -> list[Warned]:
             )
         )
     found += _formulas(counts.get("notes") or {})
+    if (counts.get("notes") or {}).get("packed_damaged"):
+        found.append(
+            Warned(
+                "packed_attachment_damaged",
+                "A winmail.dat attachment is damaged: its text or its files may be incomplete.",
+            )
+        )
     if counts.get("skipped"):
         named = ", ".join(f"{each['name']} ({each['code']})" for each in counts["skipped_files"][:5])
         more = ", ..." if counts["skipped"] > 5 else ""

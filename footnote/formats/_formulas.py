@@ -36,7 +36,7 @@ class Failed(Exception):
 
 
 class Area(NamedTuple):
-    """Cells from the first row (from 1) and column (from 0) to the last, of a sheet; without a name, of the formula's."""
+    """Cells from the first row (from 1) and column (from 0) to the last; without a sheet, of the one of the formula."""
 
     sheet: str
     top: int

@@ -18,12 +18,16 @@ def recognise(head: bytes) -> str | None:
 
 
 def parse(path: Path) -> Iterator[Block]:
+    yield from blocks(read_bytes(path))
+
+
+def blocks(data: bytes) -> Iterator[Block]:
     """A block per paragraph; items and rows that follow each other share one."""
     above: list[tuple[int, str]] = []
     lines: list[Paragraph] = []
     notes: list[str] = []
     shared = ""
-    for paragraph in _paragraphs(read_bytes(path)):
+    for paragraph in _paragraphs(data):
         if paragraph.kind == "note":
             notes.append(paragraph.text)
             continue
