@@ -22,7 +22,7 @@ class _Row(NamedTuple):
     texts: list[str]
 
 
-def margins(text: PageText, page: Box) -> list[Margin]:
+def margins(text: PageText, page: Box, number: int) -> list[Margin]:
     """The candidates of a page, the outermost first at either edge."""
     rows = _rows(text, page)
     if len(rows) < 2:
@@ -33,11 +33,11 @@ def margins(text: PageText, page: Box) -> list[Margin]:
     found = []
     for at_top, ordered, parted in ((True, rows, wide), (False, rows[::-1], wide[::-1])):
         outer = [row for row in ordered[:_DEPTH] if (row.bottom > 1 - _SHARE if at_top else row.top < _SHARE)]
-        depth = max((number for number, gap in zip(count(1), parted[: len(outer)], strict=False) if gap), default=0)
-        for number, row in enumerate(outer[:depth]):
+        deepest = max((deep for deep, gap in zip(count(1), parted[: len(outer)], strict=False) if gap), default=0)
+        for depth, row in enumerate(outer[:deepest]):
             if row.top - row.bottom > _LARGE * height:
                 break
-            found += [Margin(line, at_top, number, row.bottom) for line in row.texts]
+            found += [Margin(number, line, at_top, depth, row.bottom) for line in row.texts]
     return found
 
 

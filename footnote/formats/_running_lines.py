@@ -7,10 +7,11 @@ do, for the number of an invoice is no page number.
 
 import re
 import unicodedata
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice, product
 from typing import Generic, TypeVar
 
 AHEAD = 8  # pages that are read before it is decided on one
@@ -19,7 +20,7 @@ _TWINS = 2  # other pages that must have the line
 _NEAR = 0.01  # of the page's height
 _MOST = 0.6  # share of the pages around
 _FEWEST = 4  # pages of which most is a share
-_PAGE_NUMBERS = 1_000  # a larger one beside words is one of something else
+_PAGE_NUMBERS = 1_000  # one so far ahead of the pages, beside words, is one of something else
 _NUMBER = re.compile(r"\d+|\b[ivxlc]+\b|\b[IVXLC]+\b")
 _ROMAN = re.compile(r"(XC|XL|L?X{0,3})(IX|IV|V?I{0,3})|C{1,3}(XC|XL|L?X{0,3})(IX|IV|V?I{0,3})")
 _VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
@@ -33,6 +34,7 @@ T = TypeVar("T")
 class Margin:
     """A line at the top or bottom of a page: which row from the edge, and how far from the bottom, as a share."""
 
+    page: int
     text: str
     at_top: bool
     row: int
@@ -54,7 +56,6 @@ class Margin:
 
 @dataclass(frozen=True)
 class _Sheet(Generic[T]):
-    number: int
     item: T
     margins: list[Margin]
 
@@ -63,19 +64,13 @@ def mark(pages: Iterable[tuple[T, list[Margin]]]) -> Iterator[tuple[T, list[str]
     """Each page with its running lines. Holds some pages around the one that is decided on."""
     behind: deque[_Sheet[T]] = deque(maxlen=_BEHIND)
     ahead: deque[_Sheet[T]] = deque()
-    source = enumerate(pages)
-    more = True
-    while more or ahead:
-        while more and len(ahead) <= AHEAD:
-            number, page = next(source, (0, None))
-            if page is None:
-                more = False
-            else:
-                ahead.append(_Sheet(number, *page))
-        if ahead:
-            sheet = ahead.popleft()
-            yield sheet.item, _running(sheet, [*behind, *ahead])
-            behind.append(sheet)
+    source = iter(pages)
+    ahead.extend(_Sheet(*page) for page in islice(source, AHEAD))
+    while ahead:
+        ahead.extend(_Sheet(*page) for page in islice(source, 1))
+        sheet = ahead.popleft()
+        yield sheet.item, _running(sheet, [*behind, *ahead])
+        behind.append(sheet)
 
 
 def places(lines: list[str], running: list[str]) -> set[int]:
@@ -101,54 +96,52 @@ def _running(sheet: _Sheet[T], around: list[_Sheet[T]]) -> list[str]:
     for at_top in (True, False):
         for row in range(1 + max((line.row for line in sheet.margins if line.at_top == at_top), default=-1)):
             lines = [line for line in sheet.margins if line.at_top == at_top and line.row == row]
-            running = [line for line in lines if _runs(line, sheet, around)]
+            running = [line for line in lines if _runs(line, around)]
             found += [line.text for line in running]
             if len(running) < len(lines):
                 break
     return found
 
 
-def _runs(line: Margin, sheet: _Sheet[T], around: list[_Sheet[T]]) -> bool:
+def _runs(line: Margin, around: list[_Sheet[T]]) -> bool:
     there = [
-        (other, page.number - sheet.number)
-        for page in around
-        for other in page.margins
+        other
+        for sheet in around
+        for other in sheet.margins
         if other.at_top == line.at_top and abs(other.place - line.place) < _NEAR
     ]
-    twins = sum(_is_twin(line, other, distance) for other, distance in there)
-    if twins >= _TWINS:
+    if sum(_is_twin(line, other) for other in there) >= _TWINS:
         return True
     most = max(_FEWEST, _MOST * len(around))
-    if sum(_counts(line, other, distance) for other, distance in there) >= most:
+    if sum(_counts(line, other) for other in there) >= most:
         return True
-    groups = Counter(other.key for other, _ in there)
-    return sum(count for count in groups.values() if count > _TWINS) >= most
+    if any(other.key == line.key for other in there):
+        return False  # its numbers say something
+    return sum(sum(_is_twin(other, third) for third in there) > _TWINS for other in there) >= most
 
 
-def _is_twin(line: Margin, other: Margin, distance: int) -> bool:
+def _is_twin(line: Margin, other: Margin) -> bool:
     """Whether two lines differ in nothing but page numbers."""
     if line.key != other.key:
         return False
     numbers = zip(line.numbers, other.numbers, strict=False)
-    return all(one == two or _is_page_number(line, one, two, distance) for one, two in numbers)
+    return all(one == two or _are_page_numbers(line, one, other, two) for one, two in numbers)
 
 
-def _is_page_number(line: Margin, one: int, two: int, distance: int) -> bool:
-    return two - one == distance and (line.is_bare or max(one, two) < _PAGE_NUMBERS)
+def _are_page_numbers(line: Margin, one: int, other: Margin, two: int) -> bool:
+    return two - one == other.page - line.page and (line.is_bare or one - line.page < _PAGE_NUMBERS)
 
 
-def _counts(line: Margin, other: Margin, distance: int) -> bool:
+def _counts(line: Margin, other: Margin) -> bool:
     """Whether the first or the last words of two lines are page numbers, whatever else they say."""
-    return any(
-        one and two and _is_page_number(line, one, two, distance)
-        for one, two in ((_at_end(line.text, place), _at_end(other.text, place)) for place in (0, -1))
-    )
+    ends = product(_at_ends(line.text), _at_ends(other.text))
+    return any(one and two and _are_page_numbers(line, one, other, two) for one, two in ends)
 
 
-def _at_end(text: str, place: int) -> int:
-    """The number that a line begins or ends with, 0 if with none."""
-    word = text.split()[place]
-    return _value(word) if _NUMBER.fullmatch(word) else 0
+def _at_ends(text: str) -> list[int]:
+    """The numbers that a line begins and ends with, 0 where it has none."""
+    words = text.split()
+    return [_value(word) if _NUMBER.fullmatch(word) else 0 for word in (words[0], words[-1])]
 
 
 def _value(word: str) -> int:

@@ -92,7 +92,7 @@ def _page_text(document: Any, index: int) -> tuple[str, list[Margin]]:
     try:
         text_page = PageText(page)
         try:
-            found = margins(text_page, Box(*page.get_bbox())) if page.get_rotation() == 0 else []
+            found = margins(text_page, Box(*page.get_bbox()), index) if page.get_rotation() == 0 else []
             return _pdf_annotations.read(document, index, page, text_page), found
         finally:
             text_page.close()
