@@ -40,7 +40,8 @@ def parse(path: Path) -> Iterator[Block]:
     bodies = [block for each in packed for block in body(each) if " ".join(block.text.split()) not in said]
     if not lines and not said and not bodies:
         raise DocumentRejected("no_text")
-    yield Block("\n".join(lines), heading=above, notes={"packed_damaged": sum(each.damaged for each in packed)})
+    damaged = sum(each.damaged for each in packed)
+    yield Block("\n".join(lines), heading=above, notes={"packed_damaged": damaged} if damaged else {})
     for part, text in texts:
         found = html.blocks(text) if part.get_content_type() == HTML else [Block(text)]
         yield from (replace(block, heading=(*above, *block.heading)) for block in found)

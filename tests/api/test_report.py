@@ -1,6 +1,9 @@
 """The report of a document: what was read of it, and what was not."""
 
+import io
+
 import pytest
+import xlsxwriter
 
 from footnote.runtime import Runtime
 from tests import driving
@@ -46,3 +49,17 @@ async def test_files_that_were_skipped_are_named(rt: Runtime, alice: Person) -> 
     assert (report["documents"], report["skipped"]) == (1, 1)
     assert report["skipped_files"] == [{"name": "b.png", "code": "unsupported_type"}]
     assert "b.png" in report["warnings"][0]["message"]
+
+
+async def test_formulas_without_values_are_told(rt: Runtime, alice: Person) -> None:
+    out = io.BytesIO()
+    with xlsxwriter.Workbook(out, {"in_memory": True}) as book:
+        sheet = book.add_worksheet()
+        for place, formula in (("A1", "=1+2"), ("A2", "=A1*2"), ("A3", "=TODAY()")):
+            sheet.write_formula(place, formula)
+    document_id = await driving.ready(rt, alice.tenant_id, out.getvalue(), "budget.xlsx")
+    report = (await alice.client.get(f"/v1/documents/{document_id}/report")).json()
+    (warning,) = report["warnings"]
+    assert warning["code"] == "formulas_without_values"
+    assert "3 formulas: 2 were calculated" in warning["message"]
+    assert "1 are shown as formulas" in warning["message"]

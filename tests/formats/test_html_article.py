@@ -28,8 +28,10 @@ def read(path: Path, body: str) -> tuple[Page, str]:
 
 
 SURROUNDED = {
-    "elements": f"<header><b>Port</b><nav><ul>{LINKS}</ul></nav></header><div class='cookie-banner'>{COOKIES}</div>"
-    f"<main>{ARTICLE}{MORE}</main><aside><h3>Popular</h3><ul>{LINKS}</ul></aside><footer>Section 9 of the port</footer>",
+    "elements": f"<header><b>Port</b><nav><ul>{LINKS}</ul></nav></header>"
+    f"<div class='cookie-banner'>{COOKIES}</div>"
+    f"<main>{ARTICLE}{MORE}</main><aside><h3>Popular</h3><ul>{LINKS}</ul></aside>"
+    "<footer>Section 9 of the port</footer>",
     "roles": f"<div role=navigation><ul>{LINKS}</ul></div><div role=main>{ARTICLE}{MORE}</div>"
     f"<div role=dialog aria-modal=true>{COOKIES}</div><div role=contentinfo>Section 9 of the port</div>",
     "names": f"<div id=topNav><ul>{LINKS}</ul></div><div class='page'>{ARTICLE}{MORE}</div>"
@@ -37,7 +39,8 @@ SURROUNDED = {
     "links alone": f"<div><ul>{LINKS}</ul></div><div>{ARTICLE}{MORE}</div><div>{COOKIES}<button>OK</button></div>"
     f"<div><ul>{LINKS}</ul></div>",
     "layout tables": f"<table><tr><td>{LINKS.replace('li>', 'p>')}</td><td>{ARTICLE}{MORE}</td></tr></table>",
-    "an article": f"<ul class=menu>{LINKS}</ul><article>{ARTICLE}{MORE}</article><div class=sidebar><ul>{LINKS}</ul></div>",
+    "an article": f"<ul class=menu>{LINKS}</ul><article>{ARTICLE}{MORE}</article>"
+    f"<div class=sidebar><ul>{LINKS}</ul></div>",
 }
 
 
@@ -61,7 +64,8 @@ WHOLE = {
     "a main that is filled by a script": f"<main>Loading</main><nav>{LINKS}</nav><footer>{'Words. ' * 120}</footer>",
     "links within the text": f"<main>{ARTICLE}<h2>See</h2><ul>{LINKS}</ul></main>",
     "a list below the text": f"{ARTICLE}{MORE}<h2>See</h2><ul>{LINKS}</ul>",
-    "a page about cookies": f"<h1>Cookies</h1><section id=cookies><p>Section 9 of the port: {'biscuits and tea. ' * 40}</p></section>",
+    "a page about cookies": "<h1>Cookies</h1><section id=cookies>"
+    f"<p>Section 9 of the port: {'biscuits and tea. ' * 120}</p></section>",
     "a note": f"<main>{ARTICLE}<aside class='admonition note'>Section 9 of the port is closed.</aside></main>",
 }
 
