@@ -132,7 +132,7 @@ def _operate(sign: str, left: Value, right: Value) -> Value:
     if sign in _COMPARISONS:
         return _COMPARISONS[sign](*_comparable(left, right))
     try:
-        result = _ARITHMETIC[sign](number(left), number(right))
+        result: float | complex = _ARITHMETIC[sign](number(left), number(right))
     except (ZeroDivisionError, OverflowError, ValueError) as error:
         raise Failed from error
     if isinstance(result, complex) or not math.isfinite(result):
@@ -253,8 +253,8 @@ def _match(wanted: Argument, cells: Argument, kind: Argument = 1.0) -> float:
     ranked = [_ranked(value) if value is not None else None for value in _each(cells)]
     if how == 0:
         return float(ranked.index(key) + 1)
-    beyond = (lambda other: other > key) if how > 0 else (lambda other: other < key)
-    places = [place for place, other in enumerate(ranked, 1) if other and other[0] == key[0] and not beyond(other)]
+    alike = ((place, other) for place, other in enumerate(ranked, 1) if other and other[0] == key[0])
+    places = [place for place, other in alike if (other <= key if how > 0 else other >= key)]
     return float(places[-1])
 
 

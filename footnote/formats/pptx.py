@@ -25,7 +25,7 @@ Titles = tuple[str, ...]
 Parts = dict[str, tuple[str, str]]  # last word of the type, and name, of what a part refers to, by the id
 
 _TITLES = {"title", "ctrTitle"}
-_MARGINS = {"dt", "ftr", "hdr"}  # what many slides repeat, read last
+_MARGINS = {"dt", "ftr", "hdr"}  # what many slides repeat: read last, and in no chunk if there is anything else
 _TITLE_CHARACTERS = 200  # a title longer than this is text in the wrong place
 
 
@@ -71,9 +71,11 @@ class _Deck:
         others = [shape for shape in shapes if _place(shape) not in {*_TITLES, *_MARGINS, "sldNum"}]
         title = " ".join(" ".join(map(_shape_text, titles)).split())
         heading = (*above, title) if 0 < len(title) <= _TITLE_CHARACTERS else above
+        is_empty = True
         for shape in (*titles, *in_reading_order(others, self._layouts.places(parts)), *margins):
             for text, columns in self._texts(shape, parts):
-                yield Block(text, heading=heading, columns=columns)
+                yield Block(text, heading=heading, columns=columns, aside=shape in margins and not is_empty)
+                is_empty = is_empty and not text.strip()
         for kind, target in parts.values():
             if kind == "notesSlide":
                 for shape in _shapes(self._root(target)):
