@@ -8,6 +8,7 @@ nothing is left out.
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from math import inf
 from typing import TYPE_CHECKING
 
@@ -64,9 +65,10 @@ _TRUSTED = 0.5  # share of the page's own text that must be in `main`
 _MOST_NAMED = 0.3  # share of it that a part may have that only its name gives away
 _LEAST = 25  # characters below which an article is none
 _MOST_MAINS = 8
+_MOST_BLOCKS = 100_000  # that are held; a page of more is data
 
 
-@dataclass
+@dataclass(slots=True)
 class _Part:
     """An element with the characters of its text, and of its text outside links; its place in the document's order."""
 
@@ -100,7 +102,9 @@ class _Part:
 
 def surroundings(root: "LexborNode") -> set[int]:
     """The ids (`mem_id`) of the nodes that are not part of what the page is about."""
-    parts = list(_parts(root))
+    parts = list(islice(_parts(root), _MOST_BLOCKS + 1))
+    if len(parts) > _MOST_BLOCKS:
+        return set()
     whole = parts[-1]
     around = _outermost([part for part in parts if _is_around(part, whole)])
     own = whole.own - sum(part.own for part in around)

@@ -13,6 +13,7 @@ from itertools import takewhile
 _FIGURE = re.compile(r"[-+±~<>≤≥(]*[$€£¥]?\d[\d.,'’/:%\u2009-]*[%$€£)*†‡]*|[-–—−.…]+|n/?a", re.I)
 _YEAR = re.compile(r"(?:FY\s?)?(?:19|20)\d\d(?:[/–-]\d\d(?:\d\d)?)?[*†]?", re.I)
 _SENTENCE_END = (".", "!", "?", "。", ";", ",")
+_FIGURE_CHARACTERS = 40
 _ROWS = 4  # fewer are no table; of rows with one figure more are asked for
 _ROWS_OF_ONE = 6
 _WORDS = 14
@@ -87,9 +88,9 @@ class Tables:
 
 def _read(line: str) -> _Line:
     words = line.split()
-    figures = [word for word in words if _FIGURE.fullmatch(word)]
+    figures = [word for word in words if len(word) <= _FIGURE_CHARACTERS and _FIGURE.fullmatch(word)]
     # What a line begins with numbers it.
-    count = len(figures) - bool(words and len(words) > 1 and _FIGURE.fullmatch(words[0]) and len(figures) < len(words))
+    count = len(figures) - (0 < len(figures) < len(words) and words[0] == figures[0])
     years = len(figures) > 1 and all(map(_YEAR.fullmatch, figures)) and len({*figures}) == len(figures)
     small = [word for word in words if word.isalpha() and word.islower()]
     is_prose = len({*small}) >= _PROSE and len(small) > len(words) / 2
