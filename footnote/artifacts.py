@@ -83,7 +83,9 @@ async def of_version(rt: Runtime, version: Version) -> AsyncIterator[list[Path]]
 
 
 def dump(page: Page, chunks: list[Chunk]) -> bytes:
-    anchors = [[chunk.char_start, chunk.char_end, [clean(name) for name in chunk.heading]] for chunk in chunks]
+    anchors = [
+        [chunk.char_start, chunk.char_end, [clean(name) for name in chunk.heading], chunk.columns] for chunk in chunks
+    ]
     words = page.scan.words if page.scan else None
     head = {"number": page.number, "text": page.text, "chunks": anchors, "words": words}
     line = json.dumps(head, ensure_ascii=False)
@@ -96,8 +98,12 @@ def _load(line: bytes) -> Extracted:
     return Extracted(
         number,
         text,
-        [Chunk(number, start, end, tuple(heading), text[start:end]) for start, end, heading in page["chunks"]],
-        page.get("words"),  # not in parts from before an upgrade
+        # Parts from before an upgrade have neither columns nor words.
+        [
+            Chunk(number, start, end, tuple(heading), text[start:end], *columns)
+            for start, end, heading, *columns in page["chunks"]
+        ],
+        page.get("words"),
     )
 
 

@@ -1,15 +1,19 @@
 """Pages -> chunks with exact anchors, cut where the text nearby says. Pure."""
 
 import re
-from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
-from itertools import accumulate, islice, pairwise
+from functools import lru_cache, partial
+from itertools import accumulate, islice, pairwise, takewhile
+from typing import TYPE_CHECKING
 from zlib import crc32
 
-from footnote.formats import Page, Section
+from footnote.formats import COLUMNS_CHARACTERS, Page, Section
 from footnote.text import folded, is_blank
+
+if TYPE_CHECKING:
+    from langchain_text_splitters import RecursiveCharacterTextSplitter
 
 # A chunk is one row, one tsvector and one embedding input; each of them breaks on unbounded text.
 MAX_CHUNK_BYTES = 8_000
@@ -42,6 +46,12 @@ class Chunk:
     char_end: int
     heading: tuple[str, ...]
     text: str
+    columns: str = ""  # headers of the tables whose rows it holds, where they are not in the text
+
+    def context(self, title: str) -> str:
+        """What the chunk is indexed with beside its text: where it stands in its document, and what its columns are."""
+        place = " > ".join(dict.fromkeys(name for name in (title, *self.heading) if name))
+        return "\n".join(filter(None, (place, self.columns)))
 
 
 @dataclass(frozen=True)
@@ -96,23 +106,23 @@ def split(
     """The page's chunks, in order, each at most `size` long and of `MAX_CHUNK_BYTES` bytes.
 
     Lengths are in characters, or in tokens as `count_tokens` counts them. Every character that is seen is in at
-    least one chunk. A chunk starts with up to `overlap` of the one before it, never across a heading. It holds a whole
-    section where that fits, and several small neighbours under the heading of the first, if not `by_headings`. An edit
-    changes the chunks around it and hardly ever more than three.
+    least one chunk, but for asides. A chunk starts with up to `overlap` of the one before it, never across a heading.
+    It holds a whole section where that fits, and several small neighbours under the heading of the first, if not
+    `by_headings`. An edit changes the chunks around it and hardly ever more than three.
     """
     chunks = []
+    tables = [section for section in page.sections if section.columns]
     ruler = _Ruler(size, min(overlap, size // 2), count_tokens)
     for section in _packed(page, ruler, _same if by_headings else _related):
         for start, end in _spans(page.text, section.start, section.end, ruler):
-            text = page.text[start:end]
-            chunks.append(Chunk(page.number, start, end, section.heading, text))
+            columns = _columns(tables, page.text, start, end)
+            chunks.append(Chunk(page.number, start, end, section.heading, page.text[start:end], columns))
     return chunks
 
 
 def embedding_text(title: str, chunk: Chunk) -> str:
-    """What is embedded for a chunk: a line that places it in its document, then its text; folded, as questions are."""
-    names = dict.fromkeys(name for name in (title, *chunk.heading) if name)
-    return folded(f"{' > '.join(names)}\n\n{chunk.text}" if names else chunk.text)
+    """What is embedded for a chunk: its context, then its text; folded, as questions are."""
+    return folded("\n\n".join(filter(None, (chunk.context(title), chunk.text))))
 
 
 def _joined(
@@ -147,7 +157,7 @@ def _strength(text: str, joint: int) -> tuple[int, ...]:
 
 def _packed(page: Page, ruler: _Ruler, related: Callable[[_Heading, _Heading], bool]) -> list[Section]:
     """The page's sections; small ones are joined to related neighbours, the deepest first, while they fit a chunk."""
-    sections = {section.start: section for section in page.sections or [Section(0, len(page.text))]}
+    sections = {section.start: section for section in _by_heading(page)}
     bounds = [*sections, len(page.text)]
     large = accumulate((end - start >= _SMALL for start, end in pairwise(bounds)), initial=0)
     large_before = dict(zip(bounds, large, strict=True))
@@ -157,11 +167,31 @@ def _packed(page: Page, ruler: _Ruler, related: Callable[[_Heading, _Heading], b
 
     def fits(start: int, joint: int, end: int) -> bool:
         small = min(joint - start, end - joint) < _SMALL or large_before[start] == large_before[end]
-        together = small and related(sections[start].heading, sections[joint].heading)
+        aside = sections[start].aside or sections[joint].aside
+        together = small and not aside and related(sections[start].heading, sections[joint].heading)
         # What has more characters than bytes are allowed need not be copied to be measured.
         return together and end - start <= MAX_CHUNK_BYTES and ruler.length(page.text[start:end]) <= ruler.size
 
-    return [Section(start, end, sections[start].heading) for start, end in pairwise(_joined(bounds, strength, fits))]
+    joined = pairwise(_joined(bounds, strength, fits))
+    return [Section(start, end, sections[start].heading) for start, end in joined if not sections[start].aside]
+
+
+def _by_heading(page: Page) -> Iterator[Section]:
+    """The first of the page's sections of each heading and kind: a table is cut with the text around it."""
+    last = None
+    for section in page.sections or [Section(0, len(page.text))]:
+        if last is None or (section.heading, section.aside) != (last.heading, last.aside):
+            yield section
+        last = section
+
+
+def _columns(tables: Sequence[Section], text: str, start: int, end: int) -> str:
+    """The headers of the tables that have rows in `text[start:end]`, but for those that stand there."""
+    first = bisect_right(tables, start, key=lambda table: table.end)
+    within = takewhile(lambda table: table.start < end, islice(tables, first, None))
+    words = " ".join(text[start:end].split())
+    missing = dict.fromkeys(table.columns for table in within if " ".join(table.columns.split()) not in words)
+    return "\n".join(missing)[:COLUMNS_CHARACTERS]
 
 
 def _same(first: _Heading, second: _Heading) -> bool:
@@ -217,7 +247,11 @@ def _cuts(text: str, start: int, end: int, ruler: _Ruler) -> list[int]:
 
 def _bounds(text: str, start: int, end: int, ruler: _Ruler) -> list[int]:
     """The bounds of the pieces of `text[start:end]` that stay whole: paragraphs, or else lines, sentences, words."""
-    bounds = [start, end]
+    bounds = [start]
+    stretch = text[start:end]
+    prose = len(_SENTENCE_END.findall(stretch)) <= 2 * len(stretch) // _APART
+    for piece in _splitter(ruler).split_text(stretch) if prose else [stretch]:
+        bounds.append(bounds[-1] + len(piece))
     for separator in _SEPARATORS:
         whole, bounds = bounds, [start]
         for first, last in pairwise(whole):
@@ -230,6 +264,24 @@ def _bounds(text: str, start: int, end: int, ruler: _Ruler) -> list[int]:
             bounds += range(first + ruler.step, last, ruler.step)
         bounds.append(last)
     return bounds
+
+
+@lru_cache(maxsize=16)
+def _splitter(ruler: _Ruler) -> "RecursiveCharacterTextSplitter":
+    """Paragraphs, or else lines, sentences. Of words it makes a piece each, which takes seconds for a megabyte."""
+    from langchain_text_splitters import RecursiveCharacterTextSplitter
+
+    # Without overlap and stripping, the pieces tile the text, and their places follow from their lengths. Each counts
+    # as more than half the room, so that none are merged: that is done by `_joined`.
+    return RecursiveCharacterTextSplitter(
+        separators=[each.pattern for each in _SEPARATORS[:3]],
+        is_separator_regex=True,
+        keep_separator="end",
+        chunk_size=ruler.room,
+        chunk_overlap=0,
+        strip_whitespace=False,
+        length_function=lambda piece: max(ruler.width(piece), ruler.room // 2 + 1),
+    )
 
 
 def _ends(separator: re.Pattern[str], text: str, first: int, last: int, ruler: _Ruler) -> list[int]:

@@ -1,6 +1,6 @@
 """What was read of a document and what was not, so that "it cannot see my content" has an answer. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -26,12 +26,15 @@ class Tally:
     ocr_pages: int = 0
     ocr_languages: str = ""
     encodings: dict[str, float] = field(default_factory=dict)  # guessed, with the least confidence of each
+    notes: dict[str, int] = field(default_factory=dict)  # sums of the notes of its pages
 
     def add(self, page: Page, chunks: Sequence[Chunk]) -> None:
         self.pages += 1
         self.chunks += len(chunks)
         self.characters += len(page.text)
         self.replaced_characters += page.text.count("\ufffd")
+        for name, count in page.notes.items():
+            self.notes[name] = self.notes.get(name, 0) + count
         if page.scan:
             self.ocr_pages += 1
             self.ocr_languages = page.scan.languages
@@ -94,6 +97,14 @@ def warnings(counts: Mapping[str, Any]) -> list[Warned]:
         )
     if counts.get("encodings"):
         found.append(Warned("encoding_guessed", _guessed(counts["encodings"])))
+    found += _formulas(counts.get("notes") or {})
+    if (counts.get("notes") or {}).get("packed_damaged"):
+        found.append(
+            Warned(
+                "packed_attachment_damaged",
+                "A winmail.dat attachment is damaged: its text or its files may be incomplete.",
+            )
+        )
     if counts.get("skipped"):
         named = ", ".join(f"{each['name']} ({each['code']})" for each in counts["skipped_files"][:5])
         more = ", ..." if counts["skipped"] > 5 else ""
@@ -106,3 +117,14 @@ def _guessed(encodings: Mapping[str, float]) -> str:
     sure = min(encodings.values()) >= UNSURE
     advice = "If letters are wrong" if sure else "The confidence is low: check the text. If letters are wrong"
     return f"The text names no encoding that fits it. It was read as {named}. {advice}, upload it as UTF-8."
+
+
+def _formulas(notes: Mapping[str, int]) -> Iterator[Warned]:
+    """Formulas that the file has no values for."""
+    calculated, shown = notes.get("formulas_calculated", 0), notes.get("formulas_shown", 0)
+    if calculated or shown:
+        yield Warned(
+            "formulas_without_values",
+            f"The file has no values for {calculated + shown} formulas: {calculated} were calculated when it was read, "
+            f"{shown} are shown as formulas. Open and save it in a spreadsheet program to store their values.",
+        )

@@ -6,9 +6,9 @@ import unicodedata
 # U+0085, U+2028 and U+2029 end a line for Unicode, as do vertical tab and form feed.
 _LINE_ENDS = re.compile(r"\r\n?|[\x0b\x0c\x85\u2028\u2029]")
 # Postgres refuses NUL and lone surrogates in text and jsonb; the other controls break terminals and logs.
+_UNSAFE = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")
 # All bytes but the first ones of characters that take three or four bytes in UTF-8.
 _NOT_THREE, _NOT_FOUR = bytes({*range(256)} - {*range(0xE0, 0xF0)}), bytes({*range(256)} - {*range(0xF0, 0xF8)})
-_UNSAFE = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\ud800-\udfff]")
 
 # Unicode's Default_Ignorable_Code_Point: soft hyphen, joiners, marks of direction, variation selectors, fillers, tags.
 INVISIBLE = (

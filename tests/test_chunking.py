@@ -7,7 +7,7 @@ import pytest
 
 from footnote import chunking
 from footnote.chunking import MAX_CHUNK_BYTES, Chunk, embedding_text, split
-from footnote.formats import Page, Section
+from footnote.formats import Block, Page, Section, paginate
 
 
 def one_section(text: str) -> Page:
@@ -217,3 +217,30 @@ def test_bounds_are_few_whatever_the_text(
 
 def test_what_nobody_sees_is_no_chunk() -> None:
     assert split(Page(1, "\u200b\u00ad\n\ufeff" * 50), size=100, overlap=10) == []
+
+
+def test_asides_are_in_no_chunk_and_join_nothing() -> None:
+    blocks = [
+        Block("Menu", aside=True),
+        Block("One."),
+        Block("Page 3", aside=True),
+        Block("Two."),
+        Block("", notes={"x": 1}),
+    ]
+    (page,) = paginate(blocks)
+    assert page.text == "Menu\n\nOne.\n\nPage 3\n\nTwo."
+    chunks = split(page, size=1000, overlap=100)
+    assert [chunk.text for chunk in chunks] == ["One.", "Two."]
+    assert all(page.text[chunk.char_start : chunk.char_end] == chunk.text for chunk in chunks)
+    assert page.notes == {"x": 1}
+
+
+def test_chunks_know_the_header_of_the_rows_they_hold() -> None:
+    rows = [f"oil | {number} | cellar {number}" for number in range(80)]
+    table = "\n".join(["item | count | place", *rows])
+    (page,) = paginate([Block("Before."), Block(table, columns="item | count | place"), Block("After.")])
+    chunks = split(page, size=400, overlap=0)
+    assert [chunk.columns for chunk in chunks] == ["item | count | place" * ("oil" in chunk.text) for chunk in chunks]
+    assert chunks[1].context("Store") == "Store\nitem | count | place"
+    assert embedding_text("Store", chunks[1]).startswith("Store\nitem | count | place\n\noil")
+    assert "".join("".join(chunk.text for chunk in chunks).split()) == "".join(page.text.split())

@@ -139,6 +139,9 @@ class ChunkOut(Out):
     char_start: int
     char_end: int
     heading: str
+    context: Annotated[
+        str, Field(description="Indexed and embedded with the text: title, headings, and column names of tables.")
+    ]
     text: str
 
     @classmethod

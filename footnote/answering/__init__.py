@@ -177,10 +177,7 @@ async def _generate(
 def _request(question: Question, hits: Sequence[Hit]) -> GenerationRequest:
     return GenerationRequest(
         question=question.query.text,
-        passages=[
-            Passage(number, " > ".join(filter(None, (hit.filename, hit.heading))), hit.text)
-            for number, hit in enumerate(hits, 1)
-        ],
+        passages=[Passage(number, hit.place, hit.text) for number, hit in enumerate(hits, 1)],
         history=question.history,
         system_prompt=question.system_prompt,
         model=question.model,

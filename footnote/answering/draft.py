@@ -35,7 +35,7 @@ class Draft:
         self.footnotes: dict[tuple[str, str], Citation] = {}
         self.hits = hits
         self._places = places
-        self._shown = [f"{hit.filename}\n{hit.heading}\n{hit.text}" for hit in hits]
+        self._shown = [f"{hit.place}\n{hit.text}" for hit in hits]
         self._prompts = prompts
         self._parser = MarkerParser()
         self._plain = PlainText(self._shown)

@@ -18,9 +18,10 @@ import pkgutil
 from functools import cache
 from types import ModuleType
 
-from footnote.formats._pages import PAGE_CHARACTERS, Block, Guess, Page, Scan, Section, paginate
+from footnote.formats._pages import COLUMNS_CHARACTERS, PAGE_CHARACTERS, Block, Guess, Page, Scan, Section, paginate
 
 __all__ = [
+    "COLUMNS_CHARACTERS",
     "PAGE_CHARACTERS",
     "Block",
     "Guess",

@@ -3,8 +3,10 @@
 from collections.abc import Iterator
 from typing import Any
 
+from footnote.formats import _tables
 from footnote.formats._xml import child_of, children_of, descendants_of, local_name, value_of
 
+_TRUE = {"1", "true"}
 _CHARACTERS = {"br": "\n", "tab": "\t"}
 # Text that PowerPoint fills in itself, and what stands beside the text.
 _SKIPPED = {"pPr", "rPr", "endParaRPr", "Fallback"}
@@ -36,18 +38,21 @@ def _runs(element: Any) -> Iterator[str]:
             yield from _runs(child)
 
 
-def table_text(table: Any) -> str:
-    """A line per row, cells parted by bars; the cells that a merged one covers are left out."""
-    rows = []
+def table_text(table: Any) -> tuple[str, str]:
+    """The text of a table, and the header that its rows lack."""
+    grid = _tables.Grid()
     for row in children_of(table, "tr"):
-        cells = [
-            text_of(child_of(cell, "txBody")).replace("\n", " ")
-            for cell in children_of(row, "tc")
-            if value_of(cell, "hMerge") not in {"1", "true"}
-        ]
-        if any(cells):
-            rows.append(" | ".join(cells))
-    return "\n".join(rows)
+        grid.begin_row()
+        for cell in children_of(row, "tc"):
+            if value_of(cell, "hMerge") not in _TRUE and value_of(cell, "vMerge") not in _TRUE:
+                grid.add(text_of(child_of(cell, "txBody")), _span(cell, "gridSpan"), _span(cell, "rowSpan"))
+    headed = value_of(child_of(table, "tblPr"), "firstRow") in _TRUE
+    return _tables.text(grid.rows, int(headed))
+
+
+def _span(cell: Any, name: str) -> int:
+    count = value_of(cell, name)
+    return int(count) if count.isdecimal() and 0 < int(count) < 1000 else 1
 
 
 def diagram_text(model: Any) -> str:

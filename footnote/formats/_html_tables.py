@@ -1,5 +1,6 @@
 """Tables of data in HTML, as rows that a reader can follow."""
 
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from footnote.formats import _tables
@@ -13,15 +14,16 @@ _CELL_CHARACTERS = 300  # in a longer one there is more than a value
 _TABLE_ROWS = 2
 
 
-def table_text(table: "LexborNode") -> str:
-    """The text of a table of data; nothing for one that arranges other tables, headings or longer texts."""
+def table_text(table: "LexborNode") -> tuple[str, str]:
+    """The text and header of a table of data; nothing for one that arranges other tables, headings or longer texts."""
     grid = _tables.Grid()
-    title, headed = "", True
+    title = ""
+    headers: dict[int, bool] = {}  # whether a row has nothing but names
     writer = Writer()
     for node, entering in walk(table, is_closed):
         tag = node.tag or ""
         if tag in HEADINGS or (tag == "table" and node.mem_id != table.mem_id):
-            return ""
+            return "", ""
         if tag == "tr" and entering:
             grid.begin_row()
         elif tag in CELLS and entering:
@@ -29,16 +31,18 @@ def table_text(table: "LexborNode") -> str:
         elif tag in CELLS:
             text = writer.take().text
             if len(text) > _CELL_CHARACTERS:
-                return ""
+                return "", ""
             grid.add(text, _span(node, "colspan"), _span(node, "rowspan"))
-            headed = headed and (tag == "th" or len(grid.rows) > 1)
+            headers[len(grid.rows)] = headers.get(len(grid.rows), True) and tag == "th"
         elif tag == "caption" and not entering:
             title = writer.take().text
         elif tag != "table":
             writer.enter(node) if entering else writer.leave(node)
     if sum(len(row) > 1 for row in grid.rows) < _TABLE_ROWS:
-        return ""
-    return "\n".join(filter(None, [title, _tables.text(grid.rows, headed, padded=True)]))
+        return "", ""
+    headed = sum(1 for _ in takewhile(bool, headers.values()))
+    text, columns = _tables.text(grid.rows, headed, padded=True)
+    return "\n".join(filter(None, [title, text])), columns
 
 
 def _span(cell: "LexborNode", name: str) -> int:

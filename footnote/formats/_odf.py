@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from footnote.errors import DocumentRejected
-from footnote.formats import _zip
+from footnote.formats import _tables, _zip
 from footnote.formats._xml import children_of, local_name, value_of
 
 CONTENT = "content.xml"
@@ -64,10 +64,15 @@ def blocks(parent: Any) -> Iterator[Any]:
 
 
 def block_text(block: Any) -> str:
+    return text_and_columns(block)[0]
+
+
+def text_and_columns(block: Any) -> tuple[str, str]:
+    """A block's text; of a table, the header that its rows lack as well."""
     name = local_name(block)
     if name == "list":
-        return "\n".join(_items(block, ""))
-    return table_text(block) if name == "table" else text_of(block)
+        return "\n".join(_items(block, "")), ""
+    return _table(block) if name == "table" else (text_of(block), "")
 
 
 def all_text(element: Any) -> str:
@@ -87,16 +92,17 @@ def _items(items: Any, indent: str) -> Iterator[str]:
                 mark = f"{indent}  "
 
 
-def table_text(table: Any) -> str:
-    """A line per row, cells parted by bars; a layout table's only cell stays as it is."""
-    lines = []
-    for row in rows(table):
-        cells = [all_text(cell) for cell in children_of(row, "table-cell")]
-        if len(cells) > 1:
-            cells = [cell.replace("\n", " ") for cell in cells]
-        if any(cells):
-            lines.append(" | ".join(cells))
-    return "\n".join(lines)
+def _table(table: Any) -> tuple[str, str]:
+    """The text of a table, and the header that its rows lack."""
+    found = list(rows(table))
+    headed = sum(local_name(row.getparent()) == "table-header-rows" for row in found)
+    grid = _tables.Grid()
+    for row in found:
+        grid.begin_row()
+        for cell in children_of(row, "table-cell"):
+            across, down = repeated(cell, "number-columns-spanned"), repeated(cell, "number-rows-spanned")
+            grid.add(all_text(cell), across, down)
+    return _tables.text(grid.rows, headed)
 
 
 def rows(table: Any) -> Iterator[Any]:

@@ -13,11 +13,16 @@ _DEEPEST = 10_000
 
 @dataclass(frozen=True)
 class Paragraph:
-    """`level` is that of a heading, 0 for a title; `kind` is `item`, `row`, `note` or nothing."""
+    """`level` is that of a heading, 0 for a title; `kind` is `item`, `row`, `note` or nothing.
+
+    A row has its cells, and whether it is marked as a header.
+    """
 
     text: str
     level: int | None
     kind: str
+    cells: tuple[str, ...] = ()
+    header: bool = False
 
 
 class Reader:
@@ -34,6 +39,7 @@ class Reader:
         self._note: list[str] = []
         self._cells: list[str] = []
         self._is_marked = False  # as an item of a list
+        self._is_header = False  # the row
 
     def take(self, token: re.Match[bytes]) -> None:
         word, number, code, symbol, brace, text = token.groups()
@@ -111,6 +117,8 @@ class Reader:
             self._put(words.CHARACTERS[word])
         elif word in words.ENDS:
             self._end(word)
+        elif word in {"trowd", "trhdr"}:
+            self._is_header = word == "trhdr"
         elif word in {"f", "plain"}:
             font = self._defined.default_font if word == "plain" else number or 0
             self._group.encoding = self._defined.fonts.get(font)
@@ -141,10 +149,15 @@ class Reader:
     def _end_row(self) -> None:
         cells, self._cells = self._cells, []
         if any(cells):
-            self._finish(" | ".join(cells), "row")
+            cells = list(map(_whole, cells))
+            self.finished.append(Paragraph(" | ".join(cells), None, "row", tuple(cells), self._is_header))
 
     def _finish(self, text: str, kind: str, level: int | None = None) -> None:
-        # Characters beyond the first plane come as two surrogates.
-        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").strip()
+        text = _whole(text).strip()
         if text:
             self.finished.append(Paragraph(text, level, kind))
+
+
+def _whole(text: str) -> str:
+    """Characters beyond the first plane come as two surrogates."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")

@@ -55,6 +55,11 @@ def named(rows: list[Row]) -> list[str]:
     return [_line(row, {}) for row in rows[:begin]] + [_line(row, names) for row in rows[begin:]] if found else []
 
 
+def header(rows: list[Row]) -> str:
+    """The rows that seem to name the columns of a table; nothing where none do."""
+    return "\n".join(_line(row, {}) for row in _head(rows[:_AHEAD])[1])
+
+
 def _groups(rows: Iterable[Row]) -> Iterator[Iterator[Row]]:
     """Runs of rows without an empty one between them; each must be used up before the next."""
     source = iter(rows)

@@ -2,14 +2,17 @@
 
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from typing import Any
 
 from footnote.formats import _xml, _zip
+from footnote.formats._formulas import Value, moved
 from footnote.formats._number_formats import BUILT_IN, formatted
 from footnote.formats._sheet_rows import Merged, Row
-from footnote.formats._xml import child_of, children_of, local_name
+from footnote.formats._xml import child_of, children_of, local_name, value_of
+
+WorkOut = Callable[[int, int], Value]  # the value of a formula, or its text, by row and column
 
 _COLUMNS = 16_384
 _TRUE = {"1", "true"}
@@ -24,6 +27,7 @@ class Shown:
         self.texts = [_text(item) for item in _xml.stream(archive, texts, "si")] if texts else []
         self.codes = _codes(_xml.read(archive, styles)) if styles else []
         self.base_1904 = base_1904
+        self.stale = False  # formulas whose value is 0 have none yet
 
     def text(self, index: str) -> str:
         return self.texts[int(index)] if index.isdecimal() and int(index) < len(self.texts) else ""
@@ -55,16 +59,40 @@ def _text(item: Any) -> str:
     return " ".join(text.split())
 
 
-def rows(archive: zipfile.ZipFile, part: str, shown: Shown) -> Iterator[Row]:
-    """The rows of a worksheet that hold something."""
+def rows(archive: zipfile.ZipFile, part: str, shown: Shown, work_out: WorkOut) -> Iterator[Row]:
+    """The rows of a worksheet that hold something. Formulas without a value are worked out."""
     merged = Merged(_merged(archive, part))
+    for number, element in _numbered(archive, part):
+        row = merged.row(number, _texts(element, number, shown, work_out))
+        if row:
+            yield row
+
+
+def cells(archive: zipfile.ZipFile, part: str, shown: Shown) -> Iterator[tuple[int, int, Value, str]]:
+    """Row and column of each cell of a worksheet, its value, and the formula of one that lacks a value."""
+    shared: dict[str, tuple[str, int, int]] = {}
+    for number, row in _numbered(archive, part):
+        for column, cell in _placed(row):
+            formula = child_of(cell, "f")
+            written = "" if formula is None else formula.text or ""
+            group = "" if formula is None or value_of(formula, "t") != "shared" else value_of(formula, "si")
+            if written and group:
+                shared[group] = written, number, column
+            if formula is None or not _lacks_value(cell, shown):
+                yield number, column, _typed(cell, shown), ""
+            elif written or group not in shared:
+                yield number, column, None, written
+            else:
+                first, row_there, column_there = shared[group]
+                yield number, column, None, moved(first, number - row_there, column - column_there)
+
+
+def _numbered(archive: zipfile.ZipFile, part: str) -> Iterator[tuple[int, Any]]:
     number = 0
     for element in _xml.stream(archive, part, "row"):
         given = element.get("r", "")
         number = int(given) if given.isdecimal() else number + 1
-        row = merged.row(number, _cells(element, shown))
-        if row:
-            yield row
+        yield number, element
 
 
 def _merged(archive: zipfile.ZipFile, part: str) -> dict[tuple[int, int], tuple[int, int]]:
@@ -88,31 +116,60 @@ def _column(letters: bytes) -> int:
     return number - 1
 
 
-def _cells(row: Any, shown: Shown) -> Iterator[tuple[int, str, bool]]:
+def _placed(row: Any) -> Iterator[tuple[int, Any]]:
     column = -1
     for cell in row:
         letters = cell.get("r", "").rstrip("0123456789").encode()
         column = _column(letters) if letters.isupper() else column + 1
         if 0 <= column < _COLUMNS:
-            yield column, *_value(cell, shown)
+            yield column, cell
 
 
-def _value(cell: Any, shown: Shown) -> tuple[str, bool]:
-    """What a cell shows, and whether it is a number, a date or a time."""
+def _texts(row: Any, number: int, shown: Shown, work_out: WorkOut) -> Iterator[tuple[int, str, bool]]:
+    """Columns, what their cells show, and whether it is a number, a date or a time."""
+    for column, cell in _placed(row):
+        value = work_out(number, column) if _lacks_value(cell, shown) else _typed(cell, shown)
+        is_number = isinstance(value, float) or cell.get("t") == "d"
+        yield column, _shown(value, shown, cell.get("s", "")), is_number
+
+
+def _lacks_value(cell: Any, shown: Shown) -> bool:
+    """Whether a cell has a formula that no program worked out."""
+    if len(cell) == 0 or child_of(cell, "f") is None:
+        return False
+    value = child_of(cell, "v")
+    if value is None or not value.text:
+        return value is None or cell.get("t") != "str"
+    return shown.stale and value.text == "0" and cell.get("t", "n") == "n"
+
+
+def _typed(cell: Any, shown: Shown) -> Value:
+    """The value of a cell; none for an error, too."""
     kind = cell.get("t", "n")
     if kind == "inlineStr":
         item = child_of(cell, "is")
-        return ("" if item is None else _text(item)), False
+        return None if item is None else _text(item)
     text = next((child.text for child in cell if local_name(child) == "v"), "") or ""
     if kind == "s":
-        return shown.text(text), False
-    if kind == "b":
-        return "TRUE" if text in _TRUE else "FALSE" if text else "", False
+        return shown.text(text)
     if kind == "e" or not text:
-        return "", False
+        return None
+    if kind == "b":
+        return text in _TRUE
     if kind == "n":
         try:
-            return formatted(float(text), shown.code(cell.get("s", "")), shown.base_1904), True
+            return float(text)
+        except ValueError:
+            return None
+    return " ".join(text.split())
+
+
+def _shown(value: Value, shown: Shown, style: str) -> str:
+    if isinstance(value, bool):
+        return str(value).upper()
+    if isinstance(value, float):
+        try:
+            return formatted(value, shown.code(style), shown.base_1904)
         except (ValueError, OverflowError):
-            return "", False
-    return " ".join(text.split()), kind == "d"
+            return ""
+    return value or ""

@@ -61,10 +61,11 @@ class Grid:
             self._column += 1
 
 
-def text(rows: Sequence[Sequence[Cell]], headed: bool = False, padded: bool = False) -> str:
-    """The rows' text. A layout table's only cell stays as it is.
+def text(rows: Sequence[Sequence[Cell]], headed: int = 0, padded: bool = False) -> tuple[str, str]:
+    """The rows' text, and the header of a long table whose rows do not name their columns themselves.
 
-    `headed` if the first row is marked as a header, `padded` if cells without text only serve to arrange the others.
+    A layout table's only cell stays as it is. So many rows as `headed` says are marked as a header; `padded` if cells
+    without text only serve to arrange the others.
     """
     plain = []
     if padded:
@@ -79,9 +80,11 @@ def text(rows: Sequence[Sequence[Cell]], headed: bool = False, padded: bool = Fa
             plain.append(" | ".join(cells))
     if sum(map(len, plain)) > _LONG:
         sheet = [row for row in (_row(number, cells) for number, cells in enumerate(rows)) if row.texts]
-        if headed or _is_data(sheet):
-            plain = _sheets.named(sheet) or plain
-    return "\n".join(plain)
+        named = _sheets.named(sheet) if headed or _is_data(sheet) else []
+        if named:
+            return "\n".join(named), ""
+        return "\n".join(plain), "\n".join(plain[:headed]) or _sheets.header(sheet)
+    return "\n".join(plain), ""
 
 
 def _joined(row: Sequence[Cell]) -> list[Cell]:

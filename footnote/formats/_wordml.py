@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import takewhile
 from typing import Any
 
 from footnote.formats import _tables
@@ -58,10 +59,13 @@ class Story:
             **{name: partial(_always, sign) for name, sign in _CHARACTERS.items()},
         }
 
-    def block(self, element: Any) -> tuple[Kind, str]:
-        """What a paragraph or table is (of kind `table`), and its text."""
+    def block(self, element: Any) -> tuple[Kind, str, str]:
+        """What a paragraph or table is (of kind `table`), its text, and the header that a table's rows lack."""
         if local_name(element) == "tbl":
-            return Kind(None, "table"), self.table(element)
+            return Kind(None, "table"), *self.table(element)
+        return *self._paragraph(element), ""
+
+    def _paragraph(self, element: Any) -> tuple[Kind, str]:
         kind = self._styles.kind_of(element)
         # A paragraph without text counts too.
         label = self._numbers.label(kind.number, kind.depth) if kind.number else "-" if kind.kind == "item" else ""
@@ -75,12 +79,13 @@ class Story:
 
     def text(self, element: Any) -> str:
         """All text inside, a line per paragraph."""
-        return "\n".join(text.strip() for _, text in map(self.block, blocks(element)) if text.strip())
+        return "\n".join(text.strip() for _, text, _ in map(self.block, blocks(element)) if text.strip())
 
-    def table(self, table: Any) -> str:
+    def table(self, table: Any) -> tuple[str, str]:
+        """The text of a table, and the header that its rows lack."""
         above: dict[int, str] = {}
         rows = list(_named(table, "tr"))
-        headed = bool(rows) and child_of(rows[0], "trPr", "tblHeader") is not None
+        headed = sum(1 for _ in takewhile(lambda row: child_of(row, "trPr", "tblHeader") is not None, rows))
         return _tables.text([self._row(row, above) for row in rows], headed)
 
     def _row(self, row: Any, above: dict[int, str]) -> list[_tables.Cell]:

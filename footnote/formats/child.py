@@ -12,7 +12,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict, astuple, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -73,8 +73,8 @@ def _send_pages(out: BinaryIO, media_type: str, path: Path, cpu_seconds: int, oc
     for page in _pages(media_type, path, cpu_seconds, ocr):
         if page.number <= ocr.after:
             continue  # read all the same: what a page means may depend on those before it
-        sections = [[section.start, section.end, section.heading] for section in page.sections]
-        head = {"page": page.number, "sections": sections, "scan": asdict(page.scan) if page.scan else None}
+        head = {"page": page.number, "sections": list(map(astuple, page.sections)), "notes": page.notes}
+        head["scan"] = asdict(page.scan) if page.scan else None
         head["guesses"] = [asdict(each) for each in page.guesses]
         write(out, head, page.text.encode())
         done, has_text = page.number, has_text or not is_blank(page.text)

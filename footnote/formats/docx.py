@@ -58,7 +58,7 @@ def _sections(body: Any, story: Story) -> Iterator[Block]:
     lines: list[str] = []
     shared = ""
     for element in blocks(body):
-        kind, text = story.block(element)
+        kind, text, columns = story.block(element)
         if not text.strip():
             continue
         if lines and not (kind.kind and kind.kind == shared and kind.level is None):
@@ -67,7 +67,10 @@ def _sections(body: Any, story: Story) -> Iterator[Block]:
         shared = kind.kind if kind.kind != "table" else ""
         if kind.level is not None:
             path = [above for above in path if above[0] < kind.level] + [(kind.level, " ".join(text.split()))]
-        lines.append(text)
+        if columns:
+            yield Block(text, heading=tuple(title for _, title in path), columns=columns)
+        else:
+            lines.append(text)
     yield Block("\n".join(lines), heading=tuple(title for _, title in path))
 
 

@@ -4,14 +4,18 @@ What is attached is handed out as files, which become documents of their own.
 """
 
 import codecs
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from email.message import Message
+from functools import partial
 from pathlib import Path
 
 from footnote.errors import DocumentRejected
 from footnote.formats import Block, html
 from footnote.formats._mime import HTML, attached, bytes_of, decode_headers, header, name_of, text_of, text_parts
+from footnote.formats._packed_mail import attachments, body, unpacked
 from footnote.formats._text_bytes import is_text, wide_without_mark
+from footnote.formats._tnef import Packed
 from footnote.formats.sniffing import HEAD_BYTES
 from footnote.formats.txt import decode, read_bytes
 
@@ -28,28 +32,43 @@ def parse(path: Path) -> Iterator[Block]:
     subject = header(message, "Subject")
     above = (subject,) if subject else ()
     lines = [f"{name}: {header(message, name)}" for name in _HEADERS if header(message, name)]
-    names = [name_of(part, number) for number, part in enumerate(attached(message), start=1)]
-    if names:
-        lines.append(f"Attached: {', '.join(names)}")
+    files, packed = _files(message)
+    if files:
+        lines.append(f"Attached: {', '.join(name for name, _ in files)}")
     texts = [(part, text_of(part)) for part in text_parts(message)]
-    if not lines and not any(text.strip() for _, text in texts):
+    said = " ".join(" ".join(text for _, text in texts).split())
+    bodies = [block for each in packed for block in body(each) if " ".join(block.text.split()) not in said]
+    if not lines and not said and not bodies:
         raise DocumentRejected("no_text")
-    yield Block("\n".join(lines), heading=above)
+    damaged = sum(each.damaged for each in packed)
+    yield Block("\n".join(lines), heading=above, notes={"packed_damaged": damaged} if damaged else {})
     for part, text in texts:
-        if part.get_content_type() != HTML:
-            yield Block(text, heading=above)
-            continue
-        for block in html.blocks(text):
-            yield Block(block.text, heading=(*above, *block.heading))
+        found = html.blocks(text) if part.get_content_type() == HTML else [Block(text)]
+        yield from (replace(block, heading=(*above, *block.heading)) for block in found)
+    yield from (replace(block, heading=(*above, *block.heading)) for block in bodies)
 
 
 def unpack(path: Path) -> Iterator[tuple[str, Iterator[bytes]]]:
     """Names and bytes of what is attached, messages too, in order. Raises `archive_too_large` before the first."""
-    parts = list(attached(_read(path)))
-    if len(parts) > MAX_FILES:
+    files, _ = _files(_read(path))
+    if len(files) > MAX_FILES:
         raise DocumentRejected("archive_too_large", f"More than {MAX_FILES:,} files are attached.")
-    for number, part in enumerate(parts, start=1):
-        yield name_of(part, number), iter([bytes_of(part)])
+    for name, read in files:
+        yield name, iter([read()])
+
+
+def _files(message: Message) -> tuple[list[tuple[str, Callable[[], bytes]]], list[Packed]]:
+    """What is attached, by itself or packed into another attachment: names and bytes; and what else is packed."""
+    files: list[tuple[str, Callable[[], bytes]]] = []
+    packed: list[Packed] = []
+    for number, part in enumerate(attached(message), start=1):
+        found = unpacked(part)
+        if found is None:
+            files.append((name_of(part, number), partial(bytes_of, part)))
+        else:
+            packed.append(found)
+            files += attachments(found)
+    return files, packed
 
 
 def _read(path: Path) -> Message:

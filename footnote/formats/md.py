@@ -1,8 +1,7 @@
-"""Markdown. The text stays the source text; the parser only tells where headings are."""
+"""Markdown. The text stays the source text; the parser only tells where headings and tables are."""
 
 import re
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,24 +26,32 @@ def parse(path: Path) -> Iterator[Block]:
     if front:
         yield Block(front.group())
         text = text[front.end() :]
-    # Inline markup is not needed to find headings, and is most of the parser's work.
+    # Inline markup is not needed to find headings and tables, and is most of the parser's work.
     md = MarkdownIt("commonmark").enable("table")
     md.core.ruler.enableOnly(["normalize", "block"])
     lines = text.split("\n")
     path_above: list[tuple[int, str]] = []
     start = 0
-    for line, level, title in _headings(md.parse(text)):
-        yield Block("\n".join(lines[start:line]), heading=tuple(name for _, name in path_above))
-        path_above = [above for above in path_above if above[0] < level] + [(level, _plain(title))]
-        start = line
+    tokens = md.parse(text)
+    for place, token in enumerate(tokens):
+        if not token.map or not (_is_heading(token) or token.type == "table_open"):
+            continue
+        above = tuple(name for _, name in path_above)
+        yield Block("\n".join(lines[start : token.map[0]]), heading=above)
+        start = token.map[0]
+        if token.type == "table_open":
+            start = token.map[1]
+            table = lines[token.map[0] : start]
+            yield Block("\n".join(table), heading=above, columns=" ".join(table[0].split()).strip("| "))
+        else:
+            level, title = int(token.tag[1:]), _plain(tokens[place + 1].content)
+            path_above = [one for one in path_above if one[0] < level] + [(level, title)]
     yield Block("\n".join(lines[start:]), heading=tuple(name for _, name in path_above))
 
 
-def _headings(tokens: "list[Token]") -> Iterator[tuple[int, int, str]]:
-    """First line, level and source of every heading that stands outside quotes and lists."""
-    for token, content in pairwise(tokens):
-        if token.type == "heading_open" and token.level == 0 and token.map:
-            yield token.map[0], int(token.tag[1:]), content.content
+def _is_heading(token: "Token") -> bool:
+    """Whether a heading opens that stands outside quotes and lists."""
+    return token.type == "heading_open" and token.level == 0
 
 
 def _plain(source: str) -> str:

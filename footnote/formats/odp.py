@@ -15,6 +15,7 @@ MEDIA_TYPES: dict[str, tuple[str, ...]] = {
 MEMBERS = ()
 
 _TITLE_CHARACTERS = 200  # a title longer than this is text in the wrong place
+_MARGINS = {"header", "footer", "date-time"}  # what many slides repeat, in no chunk if there is anything else
 
 
 def parse(path: Path) -> Iterator[Block]:
@@ -33,9 +34,15 @@ def _slide(slide: Any, number: int) -> Iterator[Block]:
     titles = [shape for shape in shapes if value_of(shape, "class") == "title"]
     title = " ".join(" ".join(map(_odf.all_text, titles)).split())
     heading = (title,) if 0 < len(title) <= _TITLE_CHARACTERS else ()
-    for shape in (*titles, *(shape for shape in shapes if shape not in titles)):
+    is_empty = True
+    for shape in sorted(shapes, key=lambda shape: (shape not in titles, value_of(shape, "class") in _MARGINS)):
         if value_of(shape, "class") != "page-number":
-            yield Block(_odf.all_text(shape), number, heading)
+            aside = value_of(shape, "class") in _MARGINS and not is_empty
+            tables = [_odf.text_and_columns(block) for block in _odf.blocks(shape) if local_name(block) == "table"]
+            names = "\n".join(columns for _, columns in tables if columns)
+            text = _odf.all_text(shape)
+            yield Block(text, number, heading, names, aside)
+            is_empty = is_empty and not text.strip()
     for notes in children_of(slide, "notes"):
         for shape in notes:
             if value_of(shape, "class") == "notes":

@@ -28,11 +28,11 @@ def parse(path: Path) -> Iterator[Block]:
         titles = _title_styles(content)
         above: list[tuple[int, str]] = []
         for block in _odf.blocks(text):
-            found = _odf.block_text(block)
+            found, columns = _odf.text_and_columns(block)
             level = _level(block, titles)
             if found and level is not None:
                 above = [each for each in above if each[0] < level] + [(level, " ".join(found.split()))]
-            yield Block(found, heading=tuple(title for _, title in above))
+            yield Block(found, heading=tuple(title for _, title in above), columns=columns)
         for kind, heading in _NOTES.items():
             notes = [note for note in descendants_of(text, "note") if value_of(note, "note-class") == kind]
             bodies = (_odf.all_text(body) for note in notes for body in children_of(note, "note-body"))

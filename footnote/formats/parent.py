@@ -28,10 +28,10 @@ async def read_pages(
     ocr = {"languages": limits.ocr_languages, "seconds": limits.wall_seconds / 3}
     async with aclosing(frames_of("pages", path, media_type, limits, after=after, **ocr)) as frames:
         async for head, body in frames:
-            sections = [Section(start, end, tuple(heading)) for start, end, heading in head["sections"]]
+            sections = [Section(start, end, tuple(heading), *rest) for start, end, heading, *rest in head["sections"]]
             scan = head["scan"] and Scan(head["scan"]["languages"], [tuple(word) for word in head["scan"]["words"]])
             guesses = tuple(Guess(**each) for each in head["guesses"])
-            yield Page(head["page"], body.decode(), sections, scan, guesses)
+            yield Page(head["page"], body.decode(), sections, scan, guesses, head["notes"])
             del head, body, sections, scan
 
 

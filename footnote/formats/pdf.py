@@ -3,15 +3,20 @@
 import re
 from collections.abc import Iterator
 from functools import partial
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from footnote.errors import DocumentRejected
-from footnote.formats import Block, _pdf_annotations
+from footnote.formats import Block, _pdf_annotations, _running_lines
+from footnote.formats._line_tables import Tables
 from footnote.formats._page_titles import PageTitles
+from footnote.formats._pdf_boxes import Box
+from footnote.formats._pdf_margins import margins
 from footnote.formats._pdf_pages import boxes, render
 from footnote.formats._pdf_scans import is_scan, picture
 from footnote.formats._pdf_text import PageText
+from footnote.formats._running_lines import Margin
 
 if TYPE_CHECKING:
     from pypdf import PdfReader
@@ -43,37 +48,56 @@ def parse(path: Path, ocr: "Ocr | None" = None) -> Iterator[Block]:
             yield from _parse_with_pypdf(path)
             return
         outline = _outline(document)
-        titles = PageTitles()
+        titles, tables = PageTitles(), Tables()
         above: tuple[str, ...] = ()
-        for index in range(len(document)):
-            content = _page_text(document, index)
-            if not outline:
-                above = tuple(filter(None, [titles.title(content)]))
+        pages = (_page_text(document, index) for index in range(len(document)))
+        for index, (content, running) in enumerate(_running_lines.mark(pages)):
             if ocr and is_scan(document, index, content):
                 content = ocr.read(index + 1, content, partial(picture, document, index))
-            for text, heading in _divide(content, above, outline.get(index, [])):
-                yield Block(text, index + 1, heading)
-                above = heading
+            pieces = _pieces(content, running)
+            if not outline:
+                above = tuple(filter(None, [titles.title("\n".join(text for text, aside in pieces if not aside))]))
+            headings = outline.get(index, [])
+            for piece, aside in pieces:
+                if aside:
+                    yield Block(piece, index + 1, above, aside=True)
+                    continue
+                for text, heading in _divide(piece, above, headings):
+                    for part, columns in tables.divide(text):
+                        yield Block(part, index + 1, heading, columns)
+                    above = heading
+                headings = []
     finally:
         document.close()
 
 
-def _page_text(document: Any, index: int) -> str:
-    """A page's text; none for a page that cannot be loaded, for its neighbours may be whole."""
+def _pieces(content: str, running: list[str]) -> list[tuple[str, bool]]:
+    """The text of a page in pieces that are running lines or not; undivided if there is nothing else on the page."""
+    lines = content.split("\n")
+    apart = _running_lines.places(lines, running)
+    if all(number in apart for number, line in enumerate(lines) if line.strip()):
+        return [(content, False)]
+    pieces = groupby(range(len(lines)), key=lambda number: number in apart)
+    return [("\n".join(lines[number] for number in group), aside) for aside, group in pieces]
+
+
+def _page_text(document: Any, index: int) -> tuple[str, list[Margin]]:
+    """A page's text and the lines in its margins; none if it cannot be loaded, for its neighbours may be whole."""
     import pypdfium2
 
     try:
         page = document[index]
     except pypdfium2.PdfiumError:
-        return ""
+        return "", []
     try:
         text_page = PageText(page)
         try:
-            return _pdf_annotations.read(document, index, page, text_page)
+            found = margins(text_page, Box(*page.get_bbox()), index) if page.get_rotation() == 0 else []
+            return _pdf_annotations.read(document, index, page, text_page), found
         finally:
             text_page.close()
     except pypdfium2.PdfiumError:
-        return ""
+        return "", []
     finally:
         page.close()
 

@@ -5,6 +5,7 @@ The parts are read by themselves, one slide at a time: python-pptx loads the who
 
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ Titles = tuple[str, ...]
 Parts = dict[str, tuple[str, str]]  # last word of the type, and name, of what a part refers to, by the id
 
 _TITLES = {"title", "ctrTitle"}
-_MARGINS = {"dt", "ftr", "hdr"}  # what many slides repeat, read last
+_MARGINS = {"dt", "ftr", "hdr"}  # what many slides repeat: read last, and in no chunk if there is anything else
 _TITLE_CHARACTERS = 200  # a title longer than this is text in the wrong place
 
 
@@ -40,8 +41,8 @@ def parse(path: Path) -> Iterator[Block]:
             _, part = parts.get(reference_of(slide), ("", ""))
             above = sections.get(slide.get("id", ""), "")
             yield Block("", number)
-            for text, heading in deck.slide(part, (above,) if above else ()):
-                yield Block(text, number, heading)
+            for block in deck.slide(part, (above,) if above else ()):
+                yield replace(block, page=number)
 
 
 def _sections(presentation: Any) -> dict[str, str]:
@@ -61,8 +62,8 @@ class _Deck:
         self._layouts = Layouts(archive)
         self._read: set[str] = set()
 
-    def slide(self, part: str, above: Titles) -> Iterator[tuple[str, Titles]]:
-        """The texts of a slide and its notes, each with its heading path."""
+    def slide(self, part: str, above: Titles) -> Iterator[Block]:
+        """The texts of a slide and its notes."""
         parts = _opc.relations(self._archive, part)
         shapes = _shapes(self._root(part))
         titles = [shape for shape in shapes if _place(shape) in _TITLES]
@@ -70,14 +71,16 @@ class _Deck:
         others = [shape for shape in shapes if _place(shape) not in {*_TITLES, *_MARGINS, "sldNum"}]
         title = " ".join(" ".join(map(_shape_text, titles)).split())
         heading = (*above, title) if 0 < len(title) <= _TITLE_CHARACTERS else above
+        is_empty = True
         for shape in (*titles, *in_reading_order(others, self._layouts.places(parts)), *margins):
-            for text in self._texts(shape, parts):
-                yield text, heading
+            for text, columns in self._texts(shape, parts):
+                yield Block(text, heading=heading, columns=columns, aside=shape in margins and not is_empty)
+                is_empty = is_empty and not text.strip()
         for kind, target in parts.values():
             if kind == "notesSlide":
                 for shape in _shapes(self._root(target)):
                     if _place(shape) == "body":
-                        yield _shape_text(shape), (*heading, "Notes")
+                        yield Block(_shape_text(shape), heading=(*heading, "Notes"))
 
     def _root(self, part: str) -> Any:
         """A part's root element, which is empty for one that is not there or was read before."""
@@ -86,8 +89,8 @@ class _Deck:
         self._read.add(part)
         return _xml.read(self._archive, part)
 
-    def _texts(self, shape: Any, parts: Parts) -> Iterator[str]:
-        """The texts of a shape, or of all in a group."""
+    def _texts(self, shape: Any, parts: Parts) -> Iterator[tuple[str, str]]:
+        """The texts of a shape, or of all in a group, each with the header that the rows of a table lack."""
         name = local_name(shape)
         if name == "graphicFrame":
             yield self._graphic_text(shape, parts)
@@ -95,9 +98,9 @@ class _Deck:
             for child in shape:
                 yield from self._texts(child, parts)
         elif name in {"sp", "cxnSp"}:
-            yield _shape_text(shape)
+            yield _shape_text(shape), ""
 
-    def _graphic_text(self, frame: Any, parts: Parts) -> str:
+    def _graphic_text(self, frame: Any, parts: Parts) -> tuple[str, str]:
         data = child_of(frame, "graphic", "graphicData")
         for child in () if data is None else data:
             name = local_name(child)
@@ -106,8 +109,8 @@ class _Deck:
             reference, read = {"relIds": ("dm", diagram_text), "chart": ("id", chart_text)}.get(name, ("", None))
             _, part = parts.get(reference_of(child, reference), ("", ""))
             if read:
-                return read(self._root(part))
-        return ""
+                return read(self._root(part)), ""
+        return "", ""
 
 
 def _shapes(slide: Any) -> list[Any]:

@@ -1,10 +1,11 @@
-"""reStructuredText. The text stays the source text; only its section titles are looked for."""
+"""reStructuredText. The text stays the source text; only its section titles and tables are looked for."""
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from footnote.formats import Block
+from footnote.formats._rst_tables import tables
 from footnote.formats.txt import decode, read_bytes
 from footnote.text import clean
 
@@ -24,14 +25,23 @@ def parse(path: Path) -> Iterator[Block]:
     styles: list[tuple[str, bool]] = []
     start = 0
     for position, title, style in _titles(text):
-        yield Block(text[start:position], heading=tuple(name for _, name in above))
+        yield from _blocks(text[start:position], tuple(name for _, name in above))
         if style not in styles:
             # Which character stands for which level is told by their order alone.
             styles.append(style)
         level = styles.index(style)
         above = [one for one in above if one[0] < level] + [(level, title)]
         start = position
-    yield Block(text[start:], heading=tuple(name for _, name in above))
+    yield from _blocks(text[start:], tuple(name for _, name in above))
+
+
+def _blocks(text: str, heading: tuple[str, ...]) -> Iterator[Block]:
+    start = 0
+    for begin, end, columns in tables(text):
+        yield Block(text[start:begin], heading=heading)
+        yield Block(text[begin:end], heading=heading, columns=columns)
+        start = end
+    yield Block(text[start:], heading=heading)
 
 
 def _titles(text: str) -> Iterator[tuple[int, str, tuple[str, bool]]]:

@@ -6,10 +6,13 @@ otherwise empty sheet costs nothing.
 
 import zipfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from footnote.formats import Block, _opc, _sheets, _xml, _zip
-from footnote.formats._spreadsheetml import Shown, rows
+from footnote.formats._sheet_formulas import Book
+from footnote.formats._spreadsheetml import Shown, cells, rows
 from footnote.formats._xml import child_of, reference_of, value_of
 
 MEDIA_TYPES: dict[str, tuple[str, ...]] = {
@@ -36,11 +39,25 @@ def _workbook(archive: zipfile.ZipFile, main: str) -> Iterator[Block]:
     base_1904 = value_of(child_of(workbook, "workbookPr"), "date1904") in {"1", "true"}
     shown = Shown(archive, related.get("sharedStrings"), related.get("styles"), base_1904)
     parts = _opc.relations(archive, main)
-    done = set()
     sheets = child_of(workbook, "sheets")
-    for number, sheet in enumerate(() if sheets is None else sheets, start=1):
-        kind, part = parts.get(reference_of(sheet), ("", ""))
+    listed = [
+        (value_of(sheet, "name"), *parts.get(reference_of(sheet), ("", "")))
+        for sheet in ([] if sheets is None else sheets)
+    ]
+    worksheets = {name: part for name, kind, part in listed if kind == "worksheet"}
+    book = Book(worksheets, lambda name: cells(archive, worksheets[name], shown), _names(workbook))
+    # Some libraries write 0 for the value of every formula, and ask for all to be worked out.
+    shown.stale = value_of(child_of(workbook, "calcPr"), "fullCalcOnLoad") in {"1", "true"}
+    done = set()
+    for number, (name, kind, part) in enumerate(listed, start=1):
         yield Block("", number)
         if kind == "worksheet" and part not in done:
             done.add(part)
-            yield from _sheets.blocks(rows(archive, part, shown), number, value_of(sheet, "name"))
+            yield from _sheets.blocks(rows(archive, part, shown, partial(book.show, name)), number, name)
+            yield Block("", number, notes=book.taken())
+
+
+def _names(workbook: Any) -> dict[str, str]:
+    """What the names of a workbook stand for."""
+    names = child_of(workbook, "definedNames")
+    return {value_of(name, "name"): name.text or "" for name in (() if names is None else names)}

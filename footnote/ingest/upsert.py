@@ -112,7 +112,7 @@ async def _insert_chunks(
     position: int,
 ) -> None:
     """Joins the chunks with their stored vectors inside Postgres, so that no vector crosses the wire."""
-    contexts = [" > ".join((title(version.filename), *row.heading)) for row in rows]
+    contexts = [row.context(title(version.filename)) for row in rows]
     inserted = await session.execute(
         _INSERT_CHUNKS,
         {

@@ -189,7 +189,7 @@ class Chunk(Base):
     char_start: Mapped[int]
     char_end: Mapped[int]
     heading: Mapped[str]
-    # Title and headings: searched with the text, never quoted.
+    # `chunking.Chunk.context`: searched with the text, never quoted.
     context: Mapped[str]
     text: Mapped[str]
     words: Mapped[int]

@@ -77,7 +77,7 @@ class Hit:
     char_start: int
     char_end: int
     heading: str
-    subject: str = field(repr=False)  # the document's title and the headings
+    subject: str = field(repr=False)  # `chunking.Chunk.context`
     text: str
     score: float
     fused_rank: int
@@ -96,6 +96,12 @@ class Hit:
     @property
     def key(self) -> tuple[str, int]:
         return self.version_id, self.position
+
+    @property
+    def place(self) -> str:
+        """Where the text stands, as a reader needs it: file, headings, and the column names of a table's rows."""
+        _, _, columns = self.subject.partition("\n")
+        return " > ".join(filter(None, (self.filename, self.heading, columns.replace("\n", " > "))))
 
 
 @dataclass(frozen=True)

@@ -227,3 +227,27 @@ async def test_events_end_with_the_key(rt: Runtime, alice: Person, monkeypatch: 
     given = {"Authorization": f"Bearer {secret}"}
     answer = await asyncio.wait_for(alice.client.get(url, headers=given), 60)
     assert len(frames(answer.text)) == 2
+
+
+async def test_chunks_say_the_context_that_they_are_indexed_with(rt: Runtime, alice: Person) -> None:
+    rows = "\n".join(f"| PX-{number} | {number} | Lund |" for number in range(100, 200))
+    table = f"# Parts\n\n| Part no. | Length (cm) | Town |\n|---|---|---|\n{rows}\n"
+    document_id = await driving.ready(rt, alice.tenant_id, table.encode(), "parts_in_store.md")
+    chunks = (await alice.client.get(f"/v1/documents/{document_id}/chunks?limit=100")).json()["data"]
+    assert chunks[0]["context"] == "parts in store > Parts"
+    assert {chunk["context"] for chunk in chunks[1:]} == {"parts in store > Parts\nPart no. | Length (cm) | Town"}
+    asked = {"query": 'PX-180 "Length (cm)"', "mode": "keyword"}
+    (hit, *_) = (await alice.client.post("/v1/search", json=asked)).json()["data"]
+    assert "PX-180" in hit["text"]
+    assert "Length" not in hit["text"]
+
+
+async def test_navigation_is_stored_and_not_searched(rt: Runtime, alice: Person) -> None:
+    links = "".join(f"<li><a href=/{number}>Xylophones {number}</a></li>" for number in range(9))
+    article = f"<main><h1>Refunds</h1><p>{'Money is paid back within fourteen days. ' * 9}</p></main>"
+    document_id = await driving.ready(rt, alice.tenant_id, f"<nav><ul>{links}</ul></nav>{article}".encode(), "a.html")
+    page = (await alice.client.get(f"/v1/documents/{document_id}/pages/1")).json()
+    assert "Xylophones 8" in page["text"]
+    for words, found in (("xylophones", 0), ("money", 1)):
+        hits = (await alice.client.post("/v1/search", json={"query": words, "mode": "keyword"})).json()["data"]
+        assert len(hits) == found

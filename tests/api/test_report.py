@@ -1,9 +1,11 @@
 """The report of a document: what was read of it, and what was not."""
 
+import io
 from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
+import xlsxwriter
 
 from footnote.providers import Embeddings
 from footnote.runtime import Runtime
@@ -69,3 +71,17 @@ async def test_chunks_that_were_embedded_in_pieces_are_counted(rt: Runtime, alic
         assert (report["split_chunks"], report["chunks"]) == (1, 5)
         assert report["warnings"][0]["code"] == "split_chunks"
         assert report["warnings"][0]["message"].startswith("1 of 5 chunks are longer than the embedding model reads")
+
+
+async def test_formulas_without_values_are_told(rt: Runtime, alice: Person) -> None:
+    out = io.BytesIO()
+    with xlsxwriter.Workbook(out, {"in_memory": True}) as book:
+        sheet = book.add_worksheet()
+        for place, formula in (("A1", "=1+2"), ("A2", "=A1*2"), ("A3", "=TODAY()")):
+            sheet.write_formula(place, formula)
+    document_id = await driving.ready(rt, alice.tenant_id, out.getvalue(), "budget.xlsx")
+    report = (await alice.client.get(f"/v1/documents/{document_id}/report")).json()
+    (warning,) = report["warnings"]
+    assert warning["code"] == "formulas_without_values"
+    assert "3 formulas: 2 were calculated" in warning["message"]
+    assert "1 are shown as formulas" in warning["message"]

@@ -171,3 +171,12 @@ def test_what_is_no_presentation(tmp_path: Path, members: dict[str, str | bytes]
     with pytest.raises(DocumentRejected) as caught:
         list(pptx.parse(path))
     assert caught.value.code == code
+
+
+def test_footers_of_slides_are_in_no_chunk(tmp_path: Path):
+    footer = shape("Port of Lund", '<p:ph type="ftr"/>')
+    slides = [shape("Catch is up") + footer, footer]
+    first, second = pages_of(deck(tmp_path, *slides))
+    assert first.text == "Catch is up\n\nPort of Lund"
+    assert [section.aside for section in first.sections] == [False, True]
+    assert [section.aside for section in second.sections] == [False]  # nothing else is there
