@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from fastapi import Request
 from pydantic import BeforeValidator, StringConstraints, ValidationError
 
+from api.errors import invalid
 from api.multipart import Part, parts
 from api.schemas.common import In
 from footnote import objects, text
@@ -26,10 +27,19 @@ METADATA_DEPTH = 32
 
 def _json_object(given: Any) -> Any:
     try:
-        value = json.loads(given, parse_constant=_refuse_constant) if isinstance(given, str) else given
-        return _storable(value, METADATA_DEPTH)
+        return _storable(given, METADATA_DEPTH)
     except RecursionError as error:
         raise ValueError("is nested too deeply") from error
+
+
+def _from_text(given: Any) -> Any:
+    """What a field of a form, or a query parameter, says in JSON."""
+    try:
+        return json.loads(given, parse_constant=_refuse_constant) if isinstance(given, str) else given
+    except RecursionError as error:
+        raise ValueError("is nested too deeply") from error
+    except json.JSONDecodeError as error:
+        raise ValueError(f"is not JSON: {error}") from error
 
 
 def _refuse_constant(constant: str) -> None:
@@ -71,6 +81,12 @@ class UploadFields(In):
     callback_url: Url | None = None
 
 
+class _FormFields(UploadFields):
+    """The same where a value is a text."""
+
+    metadata: Annotated[JsonObject | None, BeforeValidator(_from_text)] = None
+
+
 @dataclass(frozen=True)
 class Rejected:
     """A file of a batch that could not be taken in; the others are not touched by it."""
@@ -94,7 +110,7 @@ async def one_file(request: Request, rt: Runtime, tenant_id: str) -> AsyncIterat
             else:
                 raise Invalid("too_many_files", "Send one part named `file`; /v1/documents/batch takes several.")
         if upload is None:
-            raise Invalid("missing_file", "The multipart body has no part named `file`.")
+            raise fields.missing_file()
         yield upload, fields.checked()
 
 
@@ -121,7 +137,7 @@ async def many_files(
                     raise
                 taken.append(Rejected(safe_filename(part.filename or ""), error))
         if not taken:
-            raise Invalid("missing_file", "The multipart body has no part named `file`.")
+            raise fields.missing_file()
         yield taken, fields.checked()
 
 
@@ -141,8 +157,10 @@ class _Fields:
 
     async def add(self, part: Part) -> None:
         if part.name in self._values:
-            problem = {"field": part.name, "message": "given more than once"}
-            raise Invalid("invalid_request", "See errors.", fields=[problem])
+            raise Invalid.in_fields([{"field": part.name, "message": "given more than once"}])
+        if part.filename and part.name not in UploadFields.model_fields:
+            name = text.clean(part.name[:64])
+            raise Invalid("missing_file", f"The file came as the part `{name}`; name the part `file`.")
         self._values[part.name] = b""
         async for data in part.data:
             self._values[part.name] += data
@@ -152,6 +170,12 @@ class _Fields:
     def _check_size(self) -> None:
         if len(self._values) > MOST_FIELDS or sum(map(len, self._values.values())) > FIELD_BYTES:
             raise TooLarge("too_large", f"The fields beside the file are over the limit of {FIELD_BYTES} bytes.")
+
+    def missing_file(self) -> Invalid:
+        """What to say where there was no file."""
+        there = f" It has: {', '.join(f'`{text.clean(name[:64])}`' for name in self._values)}." if self._values else ""
+        how = "send it as `curl -F file=@report.pdf` does"
+        return Invalid("missing_file", f"The multipart body has no part named `file`: {how}.{there}")
 
     def checked(self) -> UploadFields:
         try:
@@ -163,7 +187,6 @@ class _Fields:
 def checked(given: dict[str, Any]) -> UploadFields:
     """Raises Invalid, with what is wrong with each field."""
     try:
-        return UploadFields.model_validate(given)
+        return UploadFields.model_validate(_FormFields.model_validate(given).model_dump())
     except ValidationError as error:
-        problems = [{"field": ".".join(map(str, each["loc"])), "message": each["msg"]} for each in error.errors()]
-        raise Invalid("invalid_request", "See errors.", fields=problems) from error
+        raise invalid(error) from error
