@@ -82,6 +82,7 @@ def create_app(settings: Settings | None = None, runtime: Runtime | None = None)
         idle_seconds=chosen.body_idle_seconds,
         seconds=chosen.body_seconds,
         streamed=uploads.STREAMED,
+        told_by_route=uploads.ONE_FILE,
     )
     app.add_middleware(LastResort)
     if chosen.allowed_origins:

@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -13,13 +13,14 @@ from pydantic import BeforeValidator, StringConstraints, ValidationError
 from api.errors import invalid
 from api.multipart import Part, parts
 from api.schemas.common import In
-from footnote import objects, text
+from footnote import objects, refusals, text
 from footnote.documents import object_key
 from footnote.errors import FootnoteError, Invalid, TooLarge, Unavailable
 from footnote.intake import Upload, safe_filename, take_in
 from footnote.runtime import Runtime
 
 FIELD_BYTES = 64 * 1024
+MULTIPART_OVERHEAD = 128 * 1024  # boundaries, part headers and small fields beside the files
 MOST_FIELDS = 16
 MOST_FILES = 100
 METADATA_DEPTH = 32
@@ -96,22 +97,35 @@ class Rejected:
 
 
 @asynccontextmanager
-async def one_file(request: Request, rt: Runtime, tenant_id: str) -> AsyncIterator[tuple[Upload, UploadFields]]:
-    """The form's part `file`, safely in the store, and its fields; kept there if the block has it accepted."""
+async def one_file(
+    request: Request, rt: Runtime, tenant_id: str, *, on_trial: bool = False
+) -> AsyncIterator[tuple[Upload, UploadFields]]:
+    """The form's part `file`, safely in the store, and its fields; kept there if the block has it accepted.
+
+    What is refused is noted, unless it is `on_trial`.
+    """
     key = object_key(tenant_id)
     fields = _Fields()
     upload: Upload | None = None
+
+    def noted(filename: str | None) -> AbstractAsyncContextManager[None]:
+        return nullcontext() if on_trial else refusals.noted(rt, tenant_id, safe_filename(filename or ""))
+
     async with objects.reserved(rt, key):
         async for part in parts(request):
             if part.name != "file":
                 await fields.add(part)
             elif upload is None:
-                upload = await take_in(rt, key, part.filename or "", part.data)
+                async with noted(part.filename):
+                    _check_length(request, rt)
+                    upload = await take_in(rt, key, part.filename or "", part.data)
             else:
                 raise Invalid("too_many_files", "Send one part named `file`; /v1/documents/batch takes several.")
         if upload is None:
             raise fields.missing_file()
-        yield upload, fields.checked()
+        given = fields.checked()
+        async with noted(upload.filename):
+            yield upload, given
 
 
 @asynccontextmanager
@@ -131,7 +145,8 @@ async def many_files(
             key = object_key(tenant_id)
             await kept.enter_async_context(objects.reserved(rt, key))
             try:
-                taken.append(await take_in(rt, key, part.filename or "", part.data))
+                async with refusals.noted(rt, tenant_id, safe_filename(part.filename or "")):
+                    taken.append(await take_in(rt, key, part.filename or "", part.data))
             except FootnoteError as error:
                 if isinstance(error, Unavailable) or error.code == "bad_multipart":
                     raise
@@ -142,11 +157,22 @@ async def many_files(
 
 
 @asynccontextmanager
-async def bare(rt: Runtime, tenant_id: str, filename: str, pieces: AsyncIterator[bytes]) -> AsyncIterator[Upload]:
+async def bare(
+    request: Request, rt: Runtime, tenant_id: str, filename: str, pieces: AsyncIterator[bytes]
+) -> AsyncIterator[Upload]:
     """Bytes without a form around them, safely in the store; kept there if the block has them accepted."""
     key = object_key(tenant_id)
-    async with objects.reserved(rt, key):
+    async with refusals.noted(rt, tenant_id, safe_filename(filename)), objects.reserved(rt, key):
+        _check_length(request, rt)
         yield await take_in(rt, key, filename, pieces)
+
+
+def _check_length(request: Request, rt: Runtime) -> None:
+    """Raises TooLarge for a body that cannot be one allowed file, before any of it is read."""
+    declared, limit = request.headers.get("content-length", ""), rt.settings.max_upload_bytes
+    if declared.isdigit() and int(declared) > limit + MULTIPART_OVERHEAD:
+        request.state.headers["connection"] = "close"  # the rest of the body is not read
+        raise TooLarge("too_large", f"The file is over the limit of {limit} bytes.")
 
 
 class _Fields:
