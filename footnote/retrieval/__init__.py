@@ -17,7 +17,8 @@ from footnote.errors import Invalid
 from footnote.filters import Filter
 from footnote.models import Collection, chunk_id
 from footnote.providers import Reranker
-from footnote.retrieval import expansion, keyword_leg, reranking, shaping, spaces, vector_leg
+from footnote.retrieval import coverage, expansion, keyword_leg, reranking, shaping, spaces, vector_leg
+from footnote.retrieval.coverage import Searched
 from footnote.retrieval.expansion import Context, Expand
 from footnote.retrieval.fusion import HITS, fused
 from footnote.retrieval.scope import scope_of
@@ -111,6 +112,7 @@ class Found:
     timings: dict[str, float] = field(default_factory=dict)
     spent: list[Spent] = field(default_factory=list)
     points: Sequence[Point] = ()  # where the question stands, if a model was asked
+    searched: Searched = field(default_factory=Searched)
 
 
 async def search(rt: Runtime, query: Query) -> Found:
@@ -125,10 +127,11 @@ async def search(rt: Runtime, query: Query) -> Found:
     async with rt.transaction() as session:
         chosen = await collections.chosen(session, query.tenant_id, query.collections)
         filled = [each for each in chosen if each.space_id is not None]
-        if not filled or not query.text.strip():
-            return Found([])
-        if query.mode != "keyword":
+        if query.mode != "keyword" and filled:
             filled = spaces.searchable(rt, filled, named=query.collections is not None)
+        searched = await coverage.of(session, query, chosen, filled)
+        if not filled or not query.text.strip():
+            return Found([], searched=searched)
         looked_into = await spaces.of(session, filled)
     points, spent = (
         await spaces.points(rt, query.tenant_id, query.text, looked_into) if query.mode != "keyword" else ([], [])
@@ -146,7 +149,7 @@ async def search(rt: Runtime, query: Query) -> Found:
         async with rt.transaction() as session:
             around = await expansion.around(session, query.tenant_id, [each.key for each in hits], query.expand)
         hits = [replace(each, context=around.get(each.key)) for each in hits]
-    return replace(found, hits=hits, points=points, spent=spent)
+    return replace(found, hits=hits, points=points, spent=spent, searched=searched)
 
 
 async def _candidates(
