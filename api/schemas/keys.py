@@ -36,9 +36,7 @@ class BudgetIn(In):
 class KeyIn(In):
     name: Annotated[Plain, Field(min_length=1, max_length=200)]
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=3)] = ["read", "write"]
-    expires_at: Annotated[
-        Moment | None, Field(description="Default: never, or when the key that asks does.")
-    ] = None
+    expires_at: Annotated[Moment | None, Field(description="Default: never, or when the key that asks does.")] = None
     rates: Annotated[Rates, Field(description="Requests a minute by class of route, fewer than configured.")] = {}
     budget: BudgetIn = BudgetIn()
 

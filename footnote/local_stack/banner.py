@@ -29,6 +29,7 @@ class Banner:
     embedder: str | None
     generator: str | None
     api_key: str | None
+    commands: str
 
     def __str__(self) -> str:
         lines = ["", f"Footnote {__version__} is ready. Data: {self.data_dir}", ""]
@@ -55,5 +56,6 @@ class Banner:
             "  footnote add report.pdf",
             "  footnote status",
             '  footnote ask "What does the report conclude?"',
+            f"  ({self.commands})",
         ]
         return "\n".join([*lines, "", "Ctrl-C to stop.", ""])

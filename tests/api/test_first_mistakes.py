@@ -81,7 +81,9 @@ async def test_the_answer_says_where_the_key_goes(alice: Person, headers: dict[s
     assert "secret" not in answer["detail"]
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:9000/hook", "http://localhost/", "https://db.internal", "http://x:8"])
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:9000/hook", "http://localhost/", "https://db.internal", "http://x:8"]
+)
 def test_a_private_address_is_refused_with_the_setting(url: str) -> None:
     with pytest.raises(Invalid, match="FOOTNOTE_WEBHOOK_ALLOW_PRIVATE=true"):
         check_url(url, allow_private=False)

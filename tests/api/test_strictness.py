@@ -96,11 +96,9 @@ async def test_an_unknown_field_is_refused_by_name(alice: Person, method: str, p
 
 
 @pytest.mark.parametrize(("method", "path", "operation"), OURS, ids=names(OURS))
-async def test_query_parameters_are_known_and_given_once(
-    alice: Person, method: str, path: str, operation: Any
-) -> None:
+async def test_query_parameters_are_known_and_given_once(alice: Person, method: str, path: str, operation: Any) -> None:
     known = [each for each in operation.get("parameters", ()) if each["in"] == "query"]
-    sent = {"json": {}} if operation.get("requestBody") else {}
+    sent: dict[str, Any] = {"json": {}} if operation.get("requestBody") else {}
     body = problem(await alice.client.request(method, path, params={"xyzzy": "1"}, **sent), 422, "invalid_request")
     assert [each["field"] for each in body["errors"]] == ["query.xyzzy"]
     assert "takes none" in body["detail"] or known
