@@ -71,6 +71,7 @@ def create_app(settings: Settings | None = None, runtime: Runtime | None = None)
     )
     for module in ROUTES:
         app.include_router(module.router)
+    app.state.routes = [route for module in ROUTES for route in module.router.routes]  # for what a wrong path is told
     if chosen.docs == "on":
         app.include_router(documentation.router)
     errors.install(app)
@@ -81,6 +82,7 @@ def create_app(settings: Settings | None = None, runtime: Runtime | None = None)
         idle_seconds=chosen.body_idle_seconds,
         seconds=chosen.body_seconds,
         streamed=uploads.STREAMED,
+        told_by_route=uploads.ONE_FILE,
     )
     app.add_middleware(LastResort)
     if chosen.allowed_origins:

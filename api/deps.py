@@ -8,12 +8,13 @@ from typing import Annotated, Any, ParamSpec, TypeVar, cast
 
 from fastapi import Depends, Header, Query, Request, Security
 from fastapi.security import HTTPBearer
-from pydantic import AfterValidator, AwareDatetime
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
 
+from api import parameters
 from api.errors import request_id_of
 from footnote import deadline, keys, people, quotas, rates, text, tokens
 from footnote.door_settings import RouteClass
-from footnote.errors import Forbidden
+from footnote.errors import Forbidden, Unauthenticated
 from footnote.keys import Principal
 from footnote.runtime import Runtime
 
@@ -50,16 +51,37 @@ def _utc(value: datetime) -> datetime:
         raise ValueError("is outside the calendar") from error
 
 
-Moment = Annotated[AwareDatetime, AfterValidator(_utc)]
+def _not_a_number(value: Any) -> Any:
+    """A bare number would be taken for the seconds since 1970."""
+    if isinstance(value, int | float) or (isinstance(value, str) and value.strip().lstrip("+-").isdecimal()):
+        raise ValueError("must be a time as RFC 3339 has it: 2026-01-31T12:00:00Z")
+    return value
+
+
+# As a string, which is all that JSON and a query have for it.
+Moment = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_not_a_number), AfterValidator(_utc)]
 OperatorDep = Annotated[Runtime, Depends(_runtime)]  # sees all tenants
+
+
+def _presented(request: Request) -> str:
+    """The key or token. Raises Unauthenticated, with what to send, where there is none."""
+    given = request.headers.get("authorization", "").strip()
+    kind, _, bearer = given.partition(" ")
+    if kind.lower() == "bearer" and bearer.strip():
+        return bearer.strip()
+    if key := request.headers.get("x-api-key", "").strip():
+        return key
+    how = "send the header `Authorization: Bearer fn_...`, or `X-API-Key: fn_...`"
+    if not given:
+        raise Unauthenticated("invalid_api_key", f"No API key was given: {how}.")
+    if kind.lower() == "bearer":
+        raise Unauthenticated("invalid_api_key", f"The Authorization header has no key behind `Bearer`: {how}.")
+    raise Unauthenticated("invalid_api_key", f"The Authorization header is not of the scheme Bearer: {how}.")
 
 
 async def principal_of(rt: Runtime, request: Request) -> Principal:
     """Who is asking, as of now. Raises Unauthenticated; with a person's token also Forbidden and Unavailable."""
-    kind, _, presented = request.headers.get("authorization", "").partition(" ")
-    if kind.lower() != "bearer":
-        presented = request.headers.get("x-api-key", "")
-    presented = presented.strip()
+    presented = _presented(request)
     if rt.issuer is not None and tokens.issuer_of(presented) == rt.issuer.url:
         return await people.verify(rt, rt.issuer, presented)
     async with rt.transaction() as session:
@@ -112,6 +134,7 @@ class _Door:
             raise Forbidden("missing_scope", f"The API key lacks the scope {self.scope!r}.")
         self._allow_time(request)
         await self._keep_pace(request, rt, principal)
+        parameters.check(request)
         if self.costs:
             adding = self.route_class == "upload"
             async with rt.transaction() as session:

@@ -10,7 +10,8 @@ from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
-from footnote.errors import FootnoteError, Invalid
+from api import hints
+from footnote.errors import FootnoteError, Invalid, in_words
 from footnote.telemetry import log
 from footnote.text import clean
 
@@ -101,9 +102,15 @@ def request_id_of(request: Request) -> str:
 def _fields(error: RequestValidationError | ValidationError) -> list[dict[str, Any]]:
     """Where and what, without the input: it may hold NaN, which JSON cannot carry, or NUL, which jsonb cannot."""
     return [
-        {"field": clean(".".join(map(str, each["loc"]))[:200]), "message": clean(str(each["msg"])[:500])}
+        {"field": clean(".".join(map(str, each["loc"]))[:200]), "message": clean(_message(each)[:500])}
         for each in error.errors()[:MOST_FIELDS]
     ]
+
+
+def _message(problem: Any) -> str:
+    if problem["type"] == "json_invalid":  # the reader's own words: what it expected
+        return f"{problem['ctx']['error']} (character {problem['loc'][-1]})"
+    return str(problem["msg"]).removeprefix("Value error, ")
 
 
 async def _on_domain_error(request: Request, error: Exception) -> JSONResponse:
@@ -113,14 +120,25 @@ async def _on_domain_error(request: Request, error: Exception) -> JSONResponse:
 
 def invalid(error: ValidationError) -> Invalid:
     """What is wrong with one of several requests in a body."""
-    return Invalid("invalid_request", "See errors.", fields=_fields(error))
+    return Invalid.in_fields(_fields(error))
 
 
 async def _on_validation_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, RequestValidationError)
-    unreadable = any(each["type"] == "json_invalid" for each in error.errors())
-    code, detail = ("invalid_json", "The body is not JSON.") if unreadable else ("invalid_request", "See errors.")
-    return problem(request_id_of(request), 422, code, detail, fields=_fields(error))
+    fields = _fields(error)
+    told = " ".join(each["message"] for each in fields)
+    of_body = any(each["loc"] == ("body",) for each in error.errors())
+    content_type = request.headers.get("content-type")
+    if any(each["type"] == "json_invalid" for each in error.errors()):
+        code, detail = "invalid_json", f"The body is not JSON: {told}."
+    elif of_body and any(each["type"] == "missing" for each in error.errors()):
+        code, detail = "invalid_request", "The request has no body: send JSON."
+    elif of_body and not hints.is_json(content_type):
+        code, detail = "invalid_request", hints.not_json(content_type)
+        fields = [{"field": "header.content-type", "message": f"must be {hints.JSON}"}]
+    else:
+        code, detail = "invalid_request", in_words(fields)
+    return problem(request_id_of(request), 422, code, detail, fields=fields)
 
 
 async def _on_http_error(request: Request, error: Exception) -> JSONResponse:
@@ -128,9 +146,15 @@ async def _on_http_error(request: Request, error: Exception) -> JSONResponse:
     if error.status_code == 400:  # FastAPI's word for JSON it gave up on: nested too deeply, not UTF-8, ...
         return problem(request_id_of(request), 422, "invalid_json", "The body is not JSON that can be read.")
     code = HTTPStatus(error.status_code).name.lower()
-    return problem(
-        request_id_of(request), error.status_code, code, str(error.detail), headers=dict(error.headers or {})
-    )
+    detail, headers = str(error.detail), dict(error.headers or {})
+    path = request.url.path
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(hints.allowed_at(request.app.state.routes, path)) or headers.get("Allow", "")
+        detail = f"{request.method} is not possible here; this path takes {headers['Allow']}."
+    elif error.status_code == 404:
+        other = hints.instead_of(request.app.state.routes, path)
+        detail = f"There is nothing at this path; did you mean {other}?" if other else "There is nothing at this path."
+    return problem(request_id_of(request), error.status_code, code, detail, headers=headers)
 
 
 def of_unexpected(request_id: str, error: Exception) -> JSONResponse:

@@ -122,7 +122,8 @@ class BodyLimits:
     """Caps the bytes of a body, the silence within it and its time; uvicorn itself waits for ever.
 
     Uploads have their own, larger caps: they are streamed, everything else is read into memory. The body is never
-    read further than the cap. A file may take its time, as long as it is not silent: paths that are `streamed`.
+    read further than the cap. A file may take its time, as long as it is not silent: paths that are `streamed`. What
+    declares itself too large is refused here, or, where that is `told_by_route`, by the route, which knows whose it is.
     """
 
     def __init__(
@@ -134,6 +135,7 @@ class BodyLimits:
         idle_seconds: float,
         seconds: float,
         streamed: frozenset[str],
+        told_by_route: frozenset[str],
     ) -> None:
         self.app = app
         self.default_bytes = default_bytes
@@ -141,6 +143,7 @@ class BodyLimits:
         self.idle_seconds = idle_seconds
         self.seconds = seconds
         self.streamed = streamed
+        self.told_by_route = told_by_route
 
     def _limit(self, path: str) -> int:
         """By the whole path, or by its folder where the folder is listed with a slash behind it."""
@@ -151,9 +154,10 @@ class BodyLimits:
             return await self.app(scope, receive, send)
         limit = self._limit(scope["path"])
         declared = dict(scope["headers"]).get(b"content-length", b"0")
-        if declared.isdigit() and int(declared) > limit:
+        places = {scope["path"], _folder(scope["path"])}
+        if declared.isdigit() and int(declared) > limit and places.isdisjoint(self.told_by_route):
             return await _refuse(_too_large(limit), scope, receive, send)
-        endless = not self.streamed.isdisjoint((scope["path"], _folder(scope["path"])))
+        endless = not places.isdisjoint(self.streamed)
         body = _Body(receive, limit, self.idle_seconds, None if endless else self.seconds)
         started = False
 

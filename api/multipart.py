@@ -7,6 +7,7 @@ from fastapi import Request
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
+from api.hints import not_a_form
 from footnote.errors import Invalid
 
 
@@ -49,7 +50,7 @@ async def _data(first: bytes | None, rest: AsyncIterator[_Piece]) -> AsyncIterat
 async def _pieces(request: Request) -> AsyncGenerator[_Piece, None]:
     kind, options = parse_options_header(request.headers.get("content-type", ""))
     if kind != b"multipart/form-data" or b"boundary" not in options:
-        raise Invalid("bad_multipart", "Send multipart/form-data with a part named `file`.")
+        raise Invalid("bad_multipart", not_a_form(request.headers.get("content-type")))
     parsed: list[_Piece] = []
     current = Part()
     whole = False

@@ -3,22 +3,24 @@
 import json
 import math
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Annotated, Any
 
 from fastapi import Request
 from pydantic import BeforeValidator, StringConstraints, ValidationError
 
+from api.errors import invalid
 from api.multipart import Part, parts
 from api.schemas.common import In
-from footnote import objects, text
+from footnote import objects, refusals, text
 from footnote.documents import object_key
 from footnote.errors import FootnoteError, Invalid, TooLarge, Unavailable
 from footnote.intake import Upload, safe_filename, take_in
 from footnote.runtime import Runtime
 
 FIELD_BYTES = 64 * 1024
+MULTIPART_OVERHEAD = 128 * 1024  # boundaries, part headers and small fields beside the files
 MOST_FIELDS = 16
 MOST_FILES = 100
 METADATA_DEPTH = 32
@@ -26,10 +28,19 @@ METADATA_DEPTH = 32
 
 def _json_object(given: Any) -> Any:
     try:
-        value = json.loads(given, parse_constant=_refuse_constant) if isinstance(given, str) else given
-        return _storable(value, METADATA_DEPTH)
+        return _storable(given, METADATA_DEPTH)
     except RecursionError as error:
         raise ValueError("is nested too deeply") from error
+
+
+def _from_text(given: Any) -> Any:
+    """What a field of a form, or a query parameter, says in JSON."""
+    try:
+        return json.loads(given, parse_constant=_refuse_constant) if isinstance(given, str) else given
+    except RecursionError as error:
+        raise ValueError("is nested too deeply") from error
+    except json.JSONDecodeError as error:
+        raise ValueError(f"is not JSON: {error}") from error
 
 
 def _refuse_constant(constant: str) -> None:
@@ -71,6 +82,12 @@ class UploadFields(In):
     callback_url: Url | None = None
 
 
+class _FormFields(UploadFields):
+    """The same where a value is a text."""
+
+    metadata: Annotated[JsonObject | None, BeforeValidator(_from_text)] = None
+
+
 @dataclass(frozen=True)
 class Rejected:
     """A file of a batch that could not be taken in; the others are not touched by it."""
@@ -80,22 +97,35 @@ class Rejected:
 
 
 @asynccontextmanager
-async def one_file(request: Request, rt: Runtime, tenant_id: str) -> AsyncIterator[tuple[Upload, UploadFields]]:
-    """The form's part `file`, safely in the store, and its fields; kept there if the block has it accepted."""
+async def one_file(
+    request: Request, rt: Runtime, tenant_id: str, *, on_trial: bool = False
+) -> AsyncIterator[tuple[Upload, UploadFields]]:
+    """The form's part `file`, safely in the store, and its fields; kept there if the block has it accepted.
+
+    What is refused is noted, unless it is `on_trial`.
+    """
     key = object_key(tenant_id)
     fields = _Fields()
     upload: Upload | None = None
+
+    def noted(filename: str | None) -> AbstractAsyncContextManager[None]:
+        return nullcontext() if on_trial else refusals.noted(rt, tenant_id, safe_filename(filename or ""))
+
     async with objects.reserved(rt, key):
         async for part in parts(request):
             if part.name != "file":
                 await fields.add(part)
             elif upload is None:
-                upload = await take_in(rt, key, part.filename or "", part.data)
+                async with noted(part.filename):
+                    _check_length(request, rt)
+                    upload = await take_in(rt, key, part.filename or "", part.data)
             else:
                 raise Invalid("too_many_files", "Send one part named `file`; /v1/documents/batch takes several.")
         if upload is None:
-            raise Invalid("missing_file", "The multipart body has no part named `file`.")
-        yield upload, fields.checked()
+            raise fields.missing_file()
+        given = fields.checked()
+        async with noted(upload.filename):
+            yield upload, given
 
 
 @asynccontextmanager
@@ -115,22 +145,34 @@ async def many_files(
             key = object_key(tenant_id)
             await kept.enter_async_context(objects.reserved(rt, key))
             try:
-                taken.append(await take_in(rt, key, part.filename or "", part.data))
+                async with refusals.noted(rt, tenant_id, safe_filename(part.filename or "")):
+                    taken.append(await take_in(rt, key, part.filename or "", part.data))
             except FootnoteError as error:
                 if isinstance(error, Unavailable) or error.code == "bad_multipart":
                     raise
                 taken.append(Rejected(safe_filename(part.filename or ""), error))
         if not taken:
-            raise Invalid("missing_file", "The multipart body has no part named `file`.")
+            raise fields.missing_file()
         yield taken, fields.checked()
 
 
 @asynccontextmanager
-async def bare(rt: Runtime, tenant_id: str, filename: str, pieces: AsyncIterator[bytes]) -> AsyncIterator[Upload]:
+async def bare(
+    request: Request, rt: Runtime, tenant_id: str, filename: str, pieces: AsyncIterator[bytes]
+) -> AsyncIterator[Upload]:
     """Bytes without a form around them, safely in the store; kept there if the block has them accepted."""
     key = object_key(tenant_id)
-    async with objects.reserved(rt, key):
+    async with refusals.noted(rt, tenant_id, safe_filename(filename)), objects.reserved(rt, key):
+        _check_length(request, rt)
         yield await take_in(rt, key, filename, pieces)
+
+
+def _check_length(request: Request, rt: Runtime) -> None:
+    """Raises TooLarge for a body that cannot be one allowed file, before any of it is read."""
+    declared, limit = request.headers.get("content-length", ""), rt.settings.max_upload_bytes
+    if declared.isdigit() and int(declared) > limit + MULTIPART_OVERHEAD:
+        request.state.headers["connection"] = "close"  # the rest of the body is not read
+        raise TooLarge("too_large", f"The file is over the limit of {limit} bytes.")
 
 
 class _Fields:
@@ -141,8 +183,10 @@ class _Fields:
 
     async def add(self, part: Part) -> None:
         if part.name in self._values:
-            problem = {"field": part.name, "message": "given more than once"}
-            raise Invalid("invalid_request", "See errors.", fields=[problem])
+            raise Invalid.in_fields([{"field": part.name, "message": "given more than once"}])
+        if part.filename and part.name not in UploadFields.model_fields:
+            name = text.clean(part.name[:64])
+            raise Invalid("missing_file", f"The file came as the part `{name}`; name the part `file`.")
         self._values[part.name] = b""
         async for data in part.data:
             self._values[part.name] += data
@@ -152,6 +196,12 @@ class _Fields:
     def _check_size(self) -> None:
         if len(self._values) > MOST_FIELDS or sum(map(len, self._values.values())) > FIELD_BYTES:
             raise TooLarge("too_large", f"The fields beside the file are over the limit of {FIELD_BYTES} bytes.")
+
+    def missing_file(self) -> Invalid:
+        """What to say where there was no file."""
+        there = f" It has: {', '.join(f'`{text.clean(name[:64])}`' for name in self._values)}." if self._values else ""
+        how = "send it as `curl -F file=@report.pdf` does"
+        return Invalid("missing_file", f"The multipart body has no part named `file`: {how}.{there}")
 
     def checked(self) -> UploadFields:
         try:
@@ -163,7 +213,6 @@ class _Fields:
 def checked(given: dict[str, Any]) -> UploadFields:
     """Raises Invalid, with what is wrong with each field."""
     try:
-        return UploadFields.model_validate(given)
+        return UploadFields.model_validate(_FormFields.model_validate(given).model_dump())
     except ValidationError as error:
-        problems = [{"field": ".".join(map(str, each["loc"])), "message": each["msg"]} for each in error.errors()]
-        raise Invalid("invalid_request", "See errors.", fields=problems) from error
+        raise invalid(error) from error

@@ -248,7 +248,7 @@ def _chunking(
 
 
 def _bad(field: str, message: str) -> Invalid:
-    return Invalid("invalid_request", "See errors.", fields=[{"field": f"body.{field}", "message": message}])
+    return Invalid.in_fields([{"field": f"body.{field}", "message": message}])
 
 
 async def _language(session: AsyncSession, name: str) -> str:

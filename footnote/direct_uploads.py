@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import CursorResult, Select, delete, func
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote import attributes, audit_log, collections, documents, objects
+from footnote import attributes, audit_log, collections, documents, objects, refusals
 from footnote.clock import from_now
 from footnote.errors import Conflict, DatabaseAway, Invalid, NotFound, TooLarge, Unsupported
 from footnote.ids import new_id
@@ -91,9 +91,10 @@ async def arrived(rt: Runtime, tenant_id: str, upload_id: str) -> AsyncIterator[
     async with objects.kept(rt, upload.key):
         try:
             await parts.join(upload.key, upload.write, _sizes(upload))
-            found = await look_through(rt, upload.key, upload.filename)
-            if upload.sha256 not in (None, found.sha256):
-                raise Invalid("checksum_mismatch", "The SHA-256 of what was sent is not the one that was declared.")
+            async with refusals.noted(rt, tenant_id, upload.filename):
+                found = await look_through(rt, upload.key, upload.filename)
+                if upload.sha256 not in (None, found.sha256):
+                    raise Invalid("checksum_mismatch", "The SHA-256 of what was sent is not the one that was declared.")
         except (Invalid, TooLarge, Unsupported):
             with suppress(NotFound, DatabaseAway):  # somebody else did, or its time runs out by itself
                 await abort(rt, tenant_id, upload_id)

@@ -304,6 +304,7 @@ async def page_of(
     collection: str | None = None,
     states: Sequence[str] = (),
     external_id: str | None = None,
+    sha256: bytes | None = None,
     filter: Filter | None = None,
 ) -> list[Details]:
     """Newest first, `limit` at most, older than the id `before`."""
@@ -316,6 +317,8 @@ async def page_of(
         query = query.where(Job.state.in_(states))
     if external_id:
         query = query.where(Document.external_id == external_id)
+    if sha256:
+        query = query.where(Document.sha256 == sha256)
     if filter:
         condition, parameters = sql.condition(filter, tenant_id, sql.NEWEST)
         query = query.where(text(condition).bindparams(**parameters))

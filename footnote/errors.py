@@ -90,6 +90,16 @@ class FootnoteError(Exception):
 class Invalid(FootnoteError):
     kind = "invalid"
 
+    @classmethod
+    def in_fields(cls, fields: Sequence[dict[str, Any]]) -> "Invalid":
+        """What is wrong with each `field`; the message has the first of them in words."""
+        return cls("invalid_request", in_words(fields), fields=fields)
+
+
+def in_words(fields: Sequence[dict[str, Any]]) -> str:
+    told = " ".join(f"{each['field']}: {each['message'].rstrip('.')}." for each in fields[:3])
+    return f"{told} And {len(fields) - 3} more." if len(fields) > 3 else told
+
 
 class Unauthenticated(FootnoteError):
     kind = "unauthenticated"

@@ -20,6 +20,7 @@ from footnote.errors import DocumentRejected, Invalid, TimedOut, Unavailable
 from footnote.retry_after import retry_after
 from footnote.text import clean
 
+_ALLOWED_BY = "FOOTNOTE_WEBHOOK_ALLOW_PRIVATE=true (webhooks) or FOOTNOTE_FETCH_ALLOW_PRIVATE=true (documents by URL)"
 MOST_REDIRECTS = 5
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 SILENT_SECONDS = 30.0
@@ -166,7 +167,7 @@ def _disposed_name(headers: Mapping[str, str]) -> str | None:
 
 def check_url(url: str, *, allow_private: bool) -> None:
     """Raises Invalid(url_not_allowed) for what can be refused without resolving the name."""
-    refused = Invalid("url_not_allowed", "The URL must be http(s), without a user, and name a public host.")
+    refused = Invalid("url_not_allowed", "The URL must begin with http:// or https://, have no user and name a host.")
     try:
         parts = urlsplit(url)
         host, port = (parts.hostname or "").rstrip("."), parts.port
@@ -179,12 +180,16 @@ def check_url(url: str, *, allow_private: bool) -> None:
     if allow_private:
         return
     if port is not None and (port in PORTS_DENIED or (port < 1024 and port not in PORTS_ALLOWED)):
-        raise refused
+        raise _private(f"Port {port} is not one that requests are sent to")
     if host == "localhost" or host.endswith((".localhost", ".internal", ".local")):
-        raise refused
+        raise _private(f"{host} is not a public host")
     literal = _literal(host)
     if literal is not None and not is_public(literal):
-        raise refused
+        raise _private(f"{host} is not a public address")
+
+
+def _private(what: str) -> Invalid:
+    return Invalid("url_not_allowed", f"{what}. The operator allows private hosts and any port by {_ALLOWED_BY}.")
 
 
 def _literal(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
@@ -226,7 +231,7 @@ class GuardedBackend(httpcore2.AsyncNetworkBackend):
         found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
         addresses = [ipaddress.ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
         if not self._allow_private and not all(is_public(address) for address in addresses):
-            raise Invalid("url_not_allowed", f"{host} resolves to an address that is not public.")
+            raise _private(f"{host} resolves to an address that is not public")
         share = timeout and timeout / len(addresses)
         for address in addresses[:-1]:
             with suppress(httpcore2.ConnectError, httpcore2.ConnectTimeout):  # there is another to try

@@ -111,6 +111,7 @@ class Settings(DoorSettings):
         "API key used by the command line; default: the one `footnote up` keeps in the data directory.",
     )
     api_url: str | None = _env("FOOTNOTE_API_URL", None, "API used by the command line; default: the local stack's.")
+    user_config_dir: Path = _env("XDG_CONFIG_HOME", Path("~/.config"), "Holds the command line's `footnote/` folder.")
 
     # -- logs --
     log_level: str = _env("LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR.")

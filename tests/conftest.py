@@ -50,6 +50,14 @@ def logging_as_in_production() -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def no_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What the command line and `footnote up` keep for their user is not that of who runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def patience_with_redis() -> Iterator[None]:
     """Where tests share the machine, an answer that takes half a second does not mean that Redis is away."""
     with pytest.MonkeyPatch.context() as patch:

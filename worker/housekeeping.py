@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from footnote import audit_log, batches, deletion, idempotency, objects, reingestion, tenant_deletion
+from footnote import audit_log, batches, deletion, idempotency, objects, refusals, reingestion, tenant_deletion
 from footnote.answering import cached
 from footnote.errors import DatabaseAway
 from footnote.retrieval import corpus
@@ -62,6 +62,7 @@ async def _purge(rt: Runtime) -> None:
     async with rt.transaction() as session:
         await idempotency.purge(session)
         await batches.purge(session)
+        await refusals.purge(session)
         await history.purge(session, rt.settings.webhook_log_days)
         await cached.purge(session, rt.settings.answer_cache_seconds)
     await audit_log.purge(rt)

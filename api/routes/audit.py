@@ -7,14 +7,14 @@ from pydantic import Field
 
 from api.deps import Admin, Moment, Plain, RuntimeDep
 from api.schemas.audit import AuditEventOut
-from api.schemas.common import In, PageOf
+from api.schemas.common import PageOf, Params
 from footnote import audit_log
 
 router = APIRouter(prefix="/v1", tags=["audit"])
 Name = Annotated[Plain, Field(max_length=64)]
 
 
-class AuditIn(In):
+class AuditIn(Params):
     """Which events. A misspelt filter is refused: it would choose too many."""
 
     action: Annotated[

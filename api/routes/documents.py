@@ -44,6 +44,9 @@ async def list_documents(
     collection: Annotated[Plain | None, Query(max_length=64)] = None,
     status: Annotated[list[DocumentStatus] | None, Query()] = None,
     external_id: Annotated[Plain | None, Query(max_length=512)] = None,
+    sha256: Annotated[
+        str | None, Query(pattern="^[0-9a-fA-F]{64}$", description="Of the newest version's bytes.")
+    ] = None,
     filter: FilterQuery = None,
 ) -> PageOf[DocumentOut]:
     """Documents, newest first."""
@@ -57,6 +60,7 @@ async def list_documents(
             collection=collection,
             states=states,
             external_id=external_id,
+            sha256=bytes.fromhex(sha256) if sha256 else None,
             filter=filter_of(filter),
         )
     more = found[limit - 1].document.id if len(found) > limit else None

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Path, Query
 from pydantic import Field, StringConstraints
 
 from api.deps import Moment, Plain, Reader, RuntimeDep, Writer, again_while_busy
-from api.schemas.common import In, PageOf
+from api.schemas.common import In, PageOf, Params
 from api.schemas.jobs import JobOut, JobStatus, ListedJobOut, RetriedOut, Step
 from footnote import job_list, jobs
 
@@ -26,7 +26,7 @@ class _FilterIn(In):
     created_before: Moment | None = None
 
 
-class JobsIn(_FilterIn):
+class JobsIn(_FilterIn, Params):
     status: Annotated[list[JobStatus], Field(max_length=20)] = []
     superseded: Annotated[bool | None, Field(description="Whether the document has a newer job.")] = None
     limit: Annotated[int, Field(ge=1, le=100, description="Items in one page.")] = 50

@@ -9,7 +9,7 @@ from api.answers import STREAM, respond
 from api.deps import Asker, RuntimeDep
 from api.presence import while_there
 from api.schemas.questions import QueryIn, SearchIn
-from api.schemas.search import AnswerOut, ExplanationOut, HitOut, SearchOut
+from api.schemas.search import AnswerOut, CoverageOut, ExplanationOut, HitOut, SearchOut
 from footnote import answering, conversations, retrieval, usage
 from footnote.answering import dialogue
 from footnote.usage import Spent
@@ -38,6 +38,7 @@ async def search(body: SearchIn, request: Request, rt: RuntimeDep, caller: Asker
         timings={**found.timings, "total": took},
         reranked=found.reranked,
         rerank_failure=found.rerank_failure,
+        searched=CoverageOut.model_validate(found.searched),
     )
 
 

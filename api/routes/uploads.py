@@ -7,13 +7,14 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import Field
 
 from api import uploads
-from api.deps import IdempotencyKey, Plain, RuntimeDep, Uploader, Writer
+from api.deps import Cursor, IdempotencyKey, Limit, Plain, Reader, RuntimeDep, Uploader, Writer
 from api.errors import problem_body, request_id_of
 from api.presence import while_there
+from api.schemas.common import PageOf
 from api.schemas.documents import AcceptedOut, BatchOut, EstimateOut
-from api.schemas.uploads import DirectUploadOut
+from api.schemas.uploads import DirectUploadOut, RefusedUploadOut
 from api.uploads import Rejected, UploadFields, Url
-from footnote import direct_uploads, documents, idempotency, outgoing
+from footnote import direct_uploads, documents, idempotency, outgoing, refusals
 from footnote.errors import FootnoteError
 from footnote.idempotency import Once
 from footnote.ingest.estimate import estimate
@@ -25,7 +26,6 @@ from footnote.settings import Settings
 router = APIRouter(prefix="/v1", tags=["documents"])
 
 MAX_TEXT_BYTES = 4 * 1024 * 1024
-MULTIPART_OVERHEAD = 128 * 1024  # boundaries, part headers and small fields beside the files
 _FIELDS = {
     "collection": {"type": "string", "default": "default", "maxLength": 63},
     "metadata": {"type": "string", "contentMediaType": "application/json"},
@@ -35,17 +35,18 @@ _FIELDS = {
 _FILE = {"type": "string", "contentMediaType": "application/octet-stream"}
 
 
-STREAMED = frozenset({"/v1/documents", "/v1/documents/batch", "/v1/uploads/"})  # paths and folders
+ONE_FILE = frozenset({"/v1/documents", "/v1/uploads/"})  # paths and folders; one too large is noted by its name
+STREAMED = ONE_FILE | {"/v1/documents/batch"}
 
 
 def body_limits(settings: Settings) -> dict[str, int]:
     """Bytes of a body, at most, by its path, or by its folder with a slash behind it."""
-    form = settings.max_upload_bytes + MULTIPART_OVERHEAD
+    form = settings.max_upload_bytes + uploads.MULTIPART_OVERHEAD
     return {
         "/v1/documents/text": max(MAX_TEXT_BYTES, settings.max_json_bytes),
         "/v1/query/batch": max(MAX_TEXT_BYTES, settings.max_json_bytes),
         "/v1/documents/batch": form,
-        "/v1/uploads/": settings.max_upload_bytes,
+        "/v1/uploads/": form,
         "/v1/documents": form,
     }
 
@@ -108,12 +109,26 @@ async def upload(
 ) -> Any:
     """Stores the file and queues its ingestion. Follow the job, or give a `callback_url`."""
     if dry_run:
-        async with uploads.one_file(request, rt, caller.tenant_id) as (stored, fields):
+        async with uploads.one_file(request, rt, caller.tenant_id, on_trial=True) as (stored, fields):
             found = await while_there(request, estimate(rt, caller.tenant_id, stored, fields.collection))
         return Response(EstimateOut.model_validate(found).model_dump_json(), 200, media_type="application/json")
     async with _once(rt, caller.tenant_id, key) as held, uploads.one_file(request, rt, caller.tenant_id) as taken:
         reply = await _accept(request, response, rt, caller, *taken, held)
     return AcceptedOut.model_validate(reply)
+
+
+@router.get("/documents/refused", operation_id="documents_refused")
+async def list_refused(
+    rt: RuntimeDep, caller: Reader, limit: Limit = 50, cursor: Cursor = None
+) -> PageOf[RefusedUploadOut]:
+    """Files of which there is no document, as they were refused at upload, with the reason; newest first.
+
+    The newest 1,000, for 30 days. What failed after it was accepted is in `GET /v1/jobs?status=failed`.
+    """
+    async with rt.transaction() as session:
+        found = await refusals.page_of(session, caller.tenant_id, limit=limit + 1, before=cursor)
+    more = found[limit - 1].id if len(found) > limit else None
+    return PageOf(data=[RefusedUploadOut.model_validate(each) for each in found[:limit]], next_cursor=more)
 
 
 @router.put("/uploads/{filename}", status_code=202, operation_id="documents_put", openapi_extra=_BODY)
@@ -134,7 +149,7 @@ async def put(
     fields = uploads.checked(given | {"external_id": external_id or filename})
     async with (
         _once(rt, caller.tenant_id, key) as held,
-        uploads.bare(rt, caller.tenant_id, filename, request.stream()) as stored,
+        uploads.bare(request, rt, caller.tenant_id, filename, request.stream()) as stored,
     ):
         reply = await _accept(request, response, rt, caller, stored, fields, held)
     return AcceptedOut.model_validate(reply)
@@ -146,7 +161,8 @@ async def begin_direct(body: DirectIn, rt: RuntimeDep, caller: Uploader) -> Dire
     fields = UploadFields(**body.model_dump(exclude={"filename", "size", "sha256"}))
     _check_callback(rt, fields)
     sha256 = bytes.fromhex(body.sha256) if body.sha256 else None
-    begun = await direct_uploads.begin(rt, caller.tenant_id, body.filename, body.size, sha256, fields.model_dump())
+    async with refusals.noted(rt, caller.tenant_id, safe_filename(body.filename)):
+        begun = await direct_uploads.begin(rt, caller.tenant_id, body.filename, body.size, sha256, fields.model_dump())
     return DirectUploadOut.of(*begun)
 
 
@@ -184,7 +200,7 @@ async def upload_text(
 
     async with (
         _once(rt, caller.tenant_id, key) as held,
-        uploads.bare(rt, caller.tenant_id, body.filename, pieces()) as stored,
+        uploads.bare(request, rt, caller.tenant_id, body.filename, pieces()) as stored,
     ):
         reply = await _accept(request, response, rt, caller, stored, fields, held)
     return AcceptedOut.model_validate(reply)
@@ -235,7 +251,8 @@ async def _result(
     if isinstance(taken, Rejected):
         return {"filename": taken.filename, "error": problem_body(request_id_of(request), taken.error)}
     try:
-        reply = await _accept_once(request, rt, caller, taken, fields)
+        async with refusals.noted(rt, caller.tenant_id, taken.filename):
+            reply = await _accept_once(request, rt, caller, taken, fields)
         return {"filename": taken.filename} | reply
     except FootnoteError as error:
         return {"filename": taken.filename, "error": problem_body(request_id_of(request), error)}

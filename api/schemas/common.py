@@ -2,7 +2,10 @@
 
 from typing import Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
+
+from api.hints import unknown
 
 Item = TypeVar("Item")
 
@@ -11,16 +14,37 @@ MOST_NAMES = 100  # in an object of a request
 
 
 class In(BaseModel):
-    """What a caller sends. Names that are not known are refused, each with an error of its own: so not any number."""
+    """What a caller sends as JSON: values of the type that is asked for, and no string in place of a number.
 
-    model_config = ConfigDict(extra="forbid")
+    Names that are not known are refused, each with an error of its own: so not any number.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True)
 
     @model_validator(mode="before")
     @classmethod
-    def _few_names(cls, given: Any) -> Any:
-        if isinstance(given, dict) and len(given) > MOST_NAMES:
+    def _known_names(cls, given: Any) -> Any:
+        if not isinstance(given, dict):
+            return given
+        if len(given) > MOST_NAMES:
             raise ValueError(f"has more than {MOST_NAMES} fields")
+        problems = [_unknown(name, cls) for name in given if name not in cls.model_fields]
+        if problems:
+            raise ValidationError.from_exception_data(cls.__name__, problems)
         return given
+
+
+def _unknown(name: str, model: type[BaseModel]) -> InitErrorDetails:
+    message = unknown(name, model.model_fields, "field")
+    # The message as a value: braces within it are not to be filled in.
+    error = PydanticCustomError("unknown_field", "{message}", {"message": message})
+    return InitErrorDetails(type=error, loc=(name,), input=None)
+
+
+class Params(In):
+    """What a caller sends as query parameters, which are strings by nature."""
+
+    model_config = ConfigDict(strict=False)
 
 
 class Out(BaseModel):

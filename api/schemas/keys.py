@@ -2,11 +2,11 @@
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import AwareDatetime, Field
+from pydantic import BeforeValidator, Field
 
-from api.deps import Plain
+from api.deps import Moment, Plain
 from api.schemas.common import In, Out
 from footnote.door_settings import RouteClass
 from footnote.models import ApiKey
@@ -15,11 +15,20 @@ Scope = Literal["read", "write", "admin"]
 Rates = dict[RouteClass, Annotated[int, Field(ge=0, le=1_000_000)]]
 
 
+def _amount(value: Any) -> Any:
+    """A string is taken, too: a float cannot hold every amount exactly."""
+    if isinstance(value, bool):
+        raise ValueError("must be a number, or one as a string")
+    return value
+
+
 class BudgetIn(In):
     """What the key may spend in a calendar month (UTC); afterwards questions and uploads are refused."""
 
     usd: Annotated[
-        Decimal | None, Field(ge=0, le=1_000_000, allow_inf_nan=False, description="By the price table.")
+        Decimal | None,
+        Field(ge=0, le=1_000_000, allow_inf_nan=False, strict=False, description="By the price table."),
+        BeforeValidator(_amount),
     ] = None
     tokens: Annotated[int | None, Field(ge=0, le=10**15)] = None
 
@@ -27,9 +36,7 @@ class BudgetIn(In):
 class KeyIn(In):
     name: Annotated[Plain, Field(min_length=1, max_length=200)]
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=3)] = ["read", "write"]
-    expires_at: Annotated[
-        AwareDatetime | None, Field(description="Default: never, or when the key that asks does.")
-    ] = None
+    expires_at: Annotated[Moment | None, Field(description="Default: never, or when the key that asks does.")] = None
     rates: Annotated[Rates, Field(description="Requests a minute by class of route, fewer than configured.")] = {}
     budget: BudgetIn = BudgetIn()
 

@@ -86,11 +86,19 @@ class UsageOut(Out):
     ] = None
 
 
+class CoverageOut(Out):
+    """What was looked into. An answer may lack what is in the `unfinished` ones: ask again when they are ready."""
+
+    documents: Annotated[int, Field(description="In scope and searchable, as far as a filter and names let them.")]
+    unfinished: Annotated[int, Field(description="In scope and still being ingested; counted to 1,000.")]
+
+
 class RerankedOut(Out):
     """Whether the hits were reranked, where they were to be; if not, they stand as fused, and why is said in a word."""
 
     reranked: Annotated[bool | None, OnRequest] = None
     rerank_failure: Annotated[str | None, OnRequest] = None
+    searched: Annotated[CoverageOut | None, OnRequest] = None
 
 
 class SearchOut(RerankedOut):

@@ -17,6 +17,18 @@ class PartOut(Out):
     url: Annotated[str, Field(description="Takes just these bytes, until the upload expires; needs no API key.")]
 
 
+class RefusedUploadOut(Out):
+    """A file that was refused at upload."""
+
+    id: str
+    filename: str
+    code: str
+    message: str
+    key_id: Annotated[str, Field(description="Of the API key that sent it.")]
+    request_id: str | None
+    created_at: datetime
+
+
 class DirectUploadOut(Out):
     """What is to be sent, and where."""
 

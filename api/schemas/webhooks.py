@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AwareDatetime, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
-from api.deps import Plain
+from api.deps import Moment, Plain
 from api.schemas.collections import optional
 from api.schemas.common import In, Out
 from footnote.models import WebhookAttempt, WebhookDelivery
@@ -95,7 +95,7 @@ class DeliveryWithAttemptsOut(DeliveryOut):
 
 
 class RedeliverIn(In):
-    since: Annotated[AwareDatetime, AfterValidator(lambda given: given.astimezone(UTC))]
+    since: Moment
 
 
 class RedeliverOut(Out):

@@ -39,6 +39,7 @@ __all__ = [
 ]
 
 NOT_FOUND = "The documents do not hold an answer to this question."
+NOTHING_TO_SEARCH = "There are no documents to answer from here: none is ready to be searched."
 PASSAGES = 8  # hits a generator sees
 
 
@@ -80,10 +81,10 @@ async def _answered(rt: Runtime, question: Question, bill: Bill) -> AsyncGenerat
     found = await search(rt, question.query)
     bill.spent += found.spent
     timings |= {"retrieve": _since(started), **found.timings}
-    yield Sources(found.hits, found.reranked, found.rerank_failure, searched)
+    yield Sources(found.hits, found.reranked, found.rerank_failure, searched, found.searched)
     shown = found.hits[:PASSAGES]
     if not evidence.supports(found.hits, rt.settings.least_evidence, question.query.mode):
-        events = _refused(rt)
+        events = _refused(rt, NOT_FOUND if found.searched.documents else NOTHING_TO_SEARCH)
     elif known := await cached.find(rt, key, found.points, shown):
         events = _given_again(known)
     else:
@@ -99,9 +100,9 @@ async def _answered(rt: Runtime, question: Question, bill: Bill) -> AsyncGenerat
             yield event
 
 
-async def _refused(rt: Runtime) -> AsyncGenerator[Event, None]:
-    yield Delta(NOT_FOUND)
-    yield _done(NOT_FOUND, "not_found", rt.generator.model)
+async def _refused(rt: Runtime, words: str) -> AsyncGenerator[Event, None]:
+    yield Delta(words)
+    yield _done(words, "not_found", rt.generator.model)
 
 
 async def _given_again(known: Done) -> AsyncGenerator[Event, None]:

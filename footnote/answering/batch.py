@@ -112,5 +112,8 @@ async def _ended(rt: Runtime, tenant_id: str, request: dict[str, Any]) -> Ended:
         await keys.check_still(session, tenant_id, question.query.key_id)
         await quotas.check_left(session, rt.settings, tenant_id, adding=False)
     sources, done = await whole(answer(rt, question))
-    told = asdict(done) | {"question_as_searched": sources.question_as_searched}
+    told = asdict(done) | {
+        "question_as_searched": sources.question_as_searched,
+        "searched": asdict(sources.searched),
+    }
     return Ended(answer=told, document_ids=told.pop("document_ids"))

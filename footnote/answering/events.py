@@ -1,12 +1,13 @@
 """What an answer is made of, in the order in which it comes: Sources, Deltas and Citations, Done."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from footnote.answering.support import Unsupported
 from footnote.providers import Usage
 from footnote.retrieval import Hit
+from footnote.retrieval.coverage import Searched
 
 AnswerStatus = Literal["supported", "partial", "not_found"]
 
@@ -22,6 +23,7 @@ class Sources:
     reranked: bool | None = None
     rerank_failure: str | None = None
     question_as_searched: str | None = None
+    searched: Searched = field(default_factory=Searched)
 
 
 @dataclass(frozen=True)

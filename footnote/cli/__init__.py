@@ -13,6 +13,7 @@ from footnote.cli import (
     documents,
     jobs,
     keys,
+    login,
     processes,
     sync,
     tenants,
@@ -39,6 +40,7 @@ usage.register(app)
 webhooks.register(app)
 keys.register(app)
 audit_log.register(app)
+login.register(app)
 processes.register(app)
 tenants.register(app)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from footnote.cli.arguments import json_object
-from footnote.cli.terminal import one_line, pages_of, say, say_json
+from footnote.cli.terminal import counted, one_line, pages_of, say, say_json
 from footnote.errors import FootnoteError, NotFound, Unavailable
 
 if TYPE_CHECKING:
@@ -97,6 +97,7 @@ def ask(
     else:
         _footnotes(answer["citations"])
         _unsupported(answer["unsupported"])
+        _still_to_come(answer.get("searched"))
     if answer["answer_status"] == "not_found":
         raise typer.Exit(NOT_FOUND)
 
@@ -131,6 +132,7 @@ def _show_result(question: str, result: Json) -> None:
     else:
         say(result["answer"]["answer"])
         _footnotes(result["answer"]["citations"])
+        _still_to_come(result["answer"].get("searched"))
     say()
 
 
@@ -185,6 +187,15 @@ def _unsupported(sentences: list[Json]) -> None:
         say(f"  {one_line(each['text'], QUOTE)}")
 
 
+def _still_to_come(searched: Json | None) -> None:
+    """What the answer could not be looked for in."""
+    if searched and (unfinished := searched["unfinished"]):
+        are = "is" if unfinished == 1 else "are"
+        say(f"\n{counted(unfinished, 'document')} {are} still being read; ask again in a moment.")
+    elif searched and not searched["documents"]:
+        say("\nNo documents were searched: `footnote add PATH` adds some, `footnote status` lists them.")
+
+
 def search(
     query: str,
     collection: Collections = None,
@@ -208,6 +219,8 @@ def search(
     else:
         for rank, hit in enumerate(found["data"], 1):
             _show_hit(rank, hit)
+    if not as_json:
+        _still_to_come(found.get("searched"))
 
 
 def _show_hit(rank: int, hit: Json) -> None:

@@ -3,7 +3,6 @@
 import io
 import json
 import random
-import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +13,7 @@ from urllib.parse import quote
 
 import httpx2
 
+from footnote.cli.target import key_file, target
 from footnote.errors import FootnoteError, Invalid, Unauthenticated, Unavailable
 from footnote.retry_after import retry_after
 from footnote.settings import Settings
@@ -56,19 +56,21 @@ class RefusedForNow(Refused):
 class Api:
     """Calls with a key. Raises `NotRunning`, `ConnectionLost` or `Refused`; may be used from several threads."""
 
-    def __init__(self, url: str, key: str | None) -> None:
+    def __init__(self, url: str, key: str | None, origin: str = "FOOTNOTE_API_URL") -> None:
+        """`origin` says in a message where the address is from."""
         self.url = url.rstrip("/")
+        self._origin = origin
         try:
-            self._local = _is_loopback(self.url)
+            self.is_local = _is_loopback(self.url)
             self._http = httpx2.Client(
                 base_url=self.url,
                 headers={"Authorization": f"Bearer {key}"} if key else {},
                 timeout=httpx2.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS, pool=None),
                 # A proxy from the environment cannot reach this machine's own loopback.
-                trust_env=not self._local,
+                trust_env=not self.is_local,
             )
         except httpx2.InvalidURL as error:
-            raise Invalid("invalid_setting", f"FOOTNOTE_API_URL: {error}.") from error
+            raise Invalid("invalid_setting", f"{origin}: {error}.") from error
 
     def close(self) -> None:
         self._http.close()
@@ -169,28 +171,24 @@ class Api:
             raise ConnectionLost("connection_lost", message) from error
 
     def _not_running(self, error: Exception) -> NotRunning:
-        if self._local:
-            return NotRunning("not_running", f"Footnote is not running at {self.url}. Start it with `make up`.")
-        return NotRunning("not_running", f"Footnote cannot be reached at {self.url}: {error or 'no connection'}.")
+        if self.is_local:
+            how = "Start it with `footnote up`, or name another server with `footnote login`."
+            return NotRunning("not_running", f"Footnote is not running at {self.url} ({self._origin}). {how}")
+        where = f"{self.url} ({self._origin})"
+        return NotRunning("not_running", f"Footnote cannot be reached at {where}: {error or 'no connection'}.")
 
 
 @contextmanager
 def open_api() -> Iterator[Api]:
-    """The API that FOOTNOTE_API_URL names, or the stack that runs on the data directory."""
-    from footnote.local_stack.lock import holder
-
+    """The server that the environment names, or the stack of the data directory, or that of the per-user file."""
     settings = Settings()
-    url = settings.api_url or holder(settings.data_dir).get("url") or f"http://127.0.0.1:{settings.port}"
-    if not url.startswith(("http://", "https://")):
-        raise Invalid("invalid_setting", f"FOOTNOTE_API_URL must start with http:// or https://, not {url!r}.")
-    key = _key(settings)
-    api = Api(url, key)
+    found = target(settings)
+    api = Api(found.url, found.key, found.origin)
     try:
-        if not key:
+        if not found.key:
             api.get("/healthz")  # a server that was never started is the likelier reason
-            raise Unauthenticated(
-                "no_api_key", f"No API key: set FOOTNOTE_API_KEY, or put one in {_key_file(settings)}."
-            )
+            how = f"set FOOTNOTE_API_KEY, or put one in {key_file(settings)}, or `footnote login`"
+            raise Unauthenticated("no_api_key", f"No API key for {found.url} ({found.origin}): {how}.")
         yield api
     finally:
         api.close()
@@ -224,26 +222,6 @@ class _CountedFile(io.BufferedReader):
         piece = super().read(size)
         self._on_bytes(self.tell())
         return piece
-
-
-def _key_file(settings: Settings) -> Path:
-    return settings.data_dir.expanduser() / "api_key"
-
-
-def _key(settings: Settings) -> str | None:
-    place, key = "FOOTNOTE_API_KEY", settings.api_key
-    if not key:
-        place = str(_key_file(settings))
-        try:
-            key = _key_file(settings).read_text()
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError) as error:
-            raise Unauthenticated("no_api_key", f"The API key in {place} cannot be read: {error}.") from error
-    key = key.strip()
-    if not re.fullmatch(r"[!-~]+", key):  # what a header can carry
-        raise Unauthenticated("invalid_api_key", f"What {place} holds is not an API key.")
-    return key
 
 
 def _is_loopback(url: str) -> bool:

@@ -21,7 +21,7 @@ SKIPPED_SHOWN = 10
 
 
 def register(app: typer.Typer) -> None:
-    for command in (add, delete, status):
+    for command in (add, refused, delete, status):
         app.command(rich_help_panel="Documents")(command)
 
 
@@ -37,6 +37,8 @@ def add(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing before.")] = False,
 ) -> None:
     """Add files. Of a directory, every file of a supported type in it. The same file again costs nothing.
+
+    A file is known by its place on this machine: when it was edited, it becomes a new version of its document.
 
     It waits through a restart of the server, and sends nothing twice.
 
@@ -62,7 +64,8 @@ def add(
             return
         api.get("/healthz")  # not running is no reason for patience, unlike going away later
         shown = progress(len(files), as_json)
-        done = follow(Ingestion(api, files, fields, shown), shown, wait)
+        ingestion = Ingestion(api, files, fields, shown, by_path=external_id is None)
+        done = follow(ingestion, shown, wait)
     sum_up(done, skipped, as_json)
 
 
@@ -95,6 +98,9 @@ def sum_up(done: "list[Upload]", skipped: "list[Skipped]", as_json: bool, **more
             say(f"skipped  {len(skipped) - SKIPPED_SHOWN} more; --json names them all")
         if len(done) > 1:
             left_out = f", {len(skipped)} skipped" if skipped else ""
+            for upload in failed:
+                if upload.refused:
+                    say(f"refused  {upload.path}  {_why(upload)}")
             say(f"{counted(len(done), 'file')}, {len(failed)} failed{left_out}.")
     if failed:
         raise typer.Exit(FAILED)
@@ -133,7 +139,7 @@ def progress(files: int, silent: bool) -> "Progress":
 
 def _line(upload: "Upload") -> str:
     if upload.error:
-        return f"{upload.status}  {upload.path}  {upload.error['code']}: {upload.error['message']}"
+        return f"{upload.status}  {upload.path}  {_why(upload)}"
     document = upload.document or {}
     if upload.status != "ready":
         return f"{upload.status}  {upload.path}  {document['id']}"
@@ -143,6 +149,10 @@ def _line(upload: "Upload") -> str:
         how = "already there" if known == upload.path.name else f"already there as {known}"
     size = f"{counted(document['pages'], 'page')}, {counted(document['chunks'], 'chunk')}"
     return f"ready  {upload.path}  {size}, {how}  {document['id']}"
+
+
+def _why(upload: "Upload") -> str:
+    return f"{upload.error['code']}: {upload.error['message']}" if upload.error else upload.status
 
 
 def _result(upload: "Upload") -> Json:
@@ -163,6 +173,24 @@ def _left_behind(ingestion: "Ingestion") -> None:
         say(f"Ingestion of {counted(followed, 'file')} goes on in the background: `footnote status`.", err=True)
     if unsent:
         say(f"Not added: {counted(unsent, 'file')}. Run the command again to add the rest.", err=True)
+
+
+def refused(
+    limit: Annotated[int, typer.Option(min=1, help="How many.")] = 50,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the API's reply.")] = False,
+) -> None:
+    """Files that were refused at upload, newest first, and why; what failed later is in `footnote jobs`."""
+    from footnote.cli.client import open_api
+
+    with open_api() as api:
+        found = api.listed("/v1/documents/refused", limit)
+    if as_json:
+        say_json(found)
+    elif not found["data"]:
+        say("No file was refused.")
+    else:
+        rows = [(moment(each["created_at"]), each["filename"], each["code"], each["message"]) for each in found["data"]]
+        table(("WHEN", "FILE", "CODE", "WHY"), rows)
 
 
 def delete(

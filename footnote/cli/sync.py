@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from footnote.cli import identity
 from footnote.cli.documents import follow, progress, suffixes, sum_up
 from footnote.cli.terminal import counted, say, say_json
 
@@ -43,20 +44,23 @@ def sync(
 ) -> None:
     """Send what is new or changed in a folder, delete what is gone from it. Unchanged files cost nothing.
 
-    A file is known by the folder's name and its place within: keep folders of the same name apart with --name.
+    A file is known by the folder's name and its place within: keep folders of the same name apart with --name. What
+    `add` has made of a file in the folder is taken up.
 
     Exit codes: as of `add`.
     """
     from footnote.cli.client import open_api, segment
     from footnote.cli.uploads import Ingestion
 
-    prefix = f"sync/{name or directory.resolve().name}/"
+    prefix = identity.of_folder(directory, name)
+    added = identity.of_file(directory).rstrip("/") + "/"
     with open_api() as api:
-        plan = _plan(directory, prefix, _known(api, collection, prefix))
+        plan = _plan(directory, prefix, added, _known(api, collection, (prefix, added)))
         gone = plan.gone if delete else []
         if dry_run:
             _show(plan, gone, as_json)
             return
+        identity.remember(directory, name)
         shown = progress(len(plan.changed), as_json)
         fields = {"collection": collection}
         done = follow(Ingestion(api, list(plan.changed), fields, shown, plan.changed), shown, wait)
@@ -69,8 +73,8 @@ def sync(
     sum_up(done, plan.skipped, as_json, deleted=[document["id"] for document in gone], unchanged=plan.unchanged)
 
 
-def _known(api: "Api", collection: str, prefix: str) -> dict[str, Json]:
-    """Documents of the folder by external id."""
+def _known(api: "Api", collection: str, prefixes: tuple[str, ...]) -> dict[str, Json]:
+    """Documents of the folder by external id: those of `sync`, and those of `add`."""
     from footnote.cli.client import Refused
 
     try:
@@ -79,20 +83,34 @@ def _known(api: "Api", collection: str, prefix: str) -> dict[str, Json]:
         if error.code == "collection_not_found":
             return {}
         raise
-    return {each["external_id"]: each for each in listed["data"] if (each["external_id"] or "").startswith(prefix)}
+    return {each["external_id"]: each for each in listed["data"] if (each["external_id"] or "").startswith(prefixes)}
 
 
-def _plan(directory: Path, prefix: str, known: dict[str, Json]) -> Plan:
+def _plan(directory: Path, prefix: str, added: str, known: dict[str, Json]) -> Plan:
     from footnote.cli.uploads import find
 
     try:
         files, skipped = find([str(directory)], suffixes())
     except FileNotFoundError:  # nothing of a supported type is left in it
         files, skipped = [], []
-    names = {path: prefix + path.relative_to(directory).as_posix() for path in files}
+    names = {path: _name(path, identity.within(prefix, path, directory), known) for path in files}
     changed = {path: name for path, name in names.items() if not _same(path, known.get(name))}
-    gone = [document for name, document in known.items() if name not in names.values()]
+    gone = [known[name] for name in known.keys() - names.values() if _is_gone(directory, name, added)]
     return Plan(changed, gone, len(files) - len(changed), skipped)
+
+
+def _name(path: Path, synced: str, known: dict[str, Json]) -> str:
+    """What a file is known by: as `add` has named it, if `sync` has not."""
+    added = identity.of_file(path)
+    return added if added in known and synced not in known else synced
+
+
+def _is_gone(directory: Path, name: str, added: str) -> bool:
+    """Whether a document has no file any more. `add` may have taken one that `sync` leaves out, a hidden one say."""
+    if not name.startswith(added):
+        return True
+    shortened = len(name) == identity.LONGEST
+    return not shortened and not (directory / name.removeprefix(added)).exists()
 
 
 def _same(path: Path, document: Json | None) -> bool:

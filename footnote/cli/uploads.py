@@ -1,18 +1,21 @@
 """Files on their way to becoming documents: found, sent a few at a time, followed until each is over."""
 
 import glob
+import hashlib
 import os
 import queue
 import threading
 import time
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 from footnote.cli.client import Api, NotRunning, Refused, patiently
+from footnote.cli.identity import candidates
 from footnote.cli.progress import Progress
 from footnote.errors import FootnoteError
 
@@ -24,6 +27,7 @@ FIRST_PAUSE = 0.3
 LONGEST_PAUSE = 2.0
 _OVER = {"ready", "failed", "cancelled"}
 _NO_ACCESS = {401, 403}
+_OF_THE_SYSTEM = {".ds_store", "thumbs.db", "desktop.ini"}
 
 
 @dataclass(eq=False)
@@ -48,6 +52,11 @@ class Upload:
     def end(self, status: str, error: Json | None = None) -> None:
         self.status, self.error = status, error
         self.seconds = round(time.monotonic() - self.started, 1)
+
+    @property
+    def refused(self) -> bool:
+        """The file was not accepted: there is no document of it."""
+        return self.document is None
 
     def refuse(self, error: FootnoteError) -> None:
         message = error.detail if isinstance(error, Refused) else error.message
@@ -74,6 +83,7 @@ def find(names: Sequence[str], suffixes: set[str]) -> tuple[list[Path], list[Ski
         for each in _named(name, suffixes):
             if isinstance(each, Skipped):
                 skipped.setdefault(each.path.absolute(), each)
+                files += each.path == Path(name).expanduser()
             else:
                 found.setdefault(each.resolve(), each)
                 files += 1
@@ -89,12 +99,25 @@ def _named(name: str, suffixes: set[str]) -> Iterator[Path | Skipped]:
     if path.is_dir():
         yield from _inside(path, suffixes)
     elif path.is_file():
-        yield path
+        yield _wanted(path)
     else:
         for match in sorted(glob.glob(str(path), recursive=True)):  # noqa: PTH207  patterns may be absolute
             yield from _inside(Path(match), suffixes)
             if Path(match).is_file():
-                yield Path(match)
+                yield _wanted(Path(match))
+
+
+def _wanted(path: Path) -> Path | Skipped:
+    """A file that was named, or that a pattern, of ours or of the shell, has found."""
+    reason = _left_by_programs(path)
+    return Skipped(path, reason) if reason else path
+
+
+def _left_by_programs(path: Path) -> str | None:
+    name = path.name.lower()
+    if name.startswith(("~$", ".~lock.")):
+        return "a lock file of a program that has the document open"
+    return "a file of the operating system" if name in _OF_THE_SYSTEM else None
 
 
 def _inside(directory: Path, suffixes: set[str]) -> Iterator[Path | Skipped]:
@@ -104,7 +127,7 @@ def _inside(directory: Path, suffixes: set[str]) -> Iterator[Path | Skipped]:
         yield from (Skipped(each, reason) for each in here if (reason := _hidden(each)))
         directories[:] = [each.name for each in here if not _hidden(each)]
         for path in (Path(place, name) for name in sorted(files)):
-            reason = _hidden(path) or _unwanted(path, suffixes)
+            reason = _left_by_programs(path) or _hidden(path) or _unwanted(path, suffixes)
             yield Skipped(path, reason) if reason else path
     yield from (Skipped(Path(error.filename), error.strerror or str(error)) for error in closed)
 
@@ -136,9 +159,12 @@ class Ingestion:
         fields: dict[str, str],
         progress: Progress,
         external_ids: Mapping[Path, str] | None = None,
+        *,
+        by_path: bool = False,
     ) -> None:
         self._api, self._fields, self._progress = api, fields, progress
-        self._external_ids = external_ids or {}
+        self._external_ids, self._by_path = external_ids or {}, by_path
+        self._same_bytes: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)  # by their hash
         self._todo: queue.SimpleQueue[Path] = queue.SimpleQueue()
         for path in paths:
             self._todo.put(path)
@@ -196,16 +222,10 @@ class Ingestion:
                 return
 
     def _send(self, path: Path) -> Upload:
-        upload, key = Upload(path), uuid4().hex
-        own = {"external_id": self._external_ids[path]} if path in self._external_ids else {}
+        upload = Upload(path)
         try:
-            size = path.stat().st_size
-            reply = patiently(
-                lambda: self._api.upload(
-                    path, self._fields | own, key, lambda sent: self._progress.sending(path, sent, size)
-                ),
-                lambda pause, error: self._progress.holding(path, pause, error),
-            )
+            with self._identified(path) as own:
+                reply = self._patiently(path, self._sending(path, self._fields | own))
         except OSError as error:
             upload.end("failed", {"code": "unreadable", "message": error.strerror or str(error)})
         except FootnoteError as error:
@@ -218,6 +238,40 @@ class Ingestion:
             upload.end(reply["document"]["status"], reply["document"]["error"])
         self._progress.sent(path)
         return upload
+
+    def _sending(self, path: Path, fields: dict[str, str]) -> Callable[[], Json]:
+        size, key = path.stat().st_size, uuid4().hex
+        return lambda: self._api.upload(path, fields, key, lambda sent: self._progress.sending(path, sent, size))
+
+    @contextmanager
+    def _identified(self, path: Path) -> Iterator[dict[str, str]]:
+        """The file's own fields. Of several files with the same bytes one is sent first, and the others find it."""
+        if path in self._external_ids or not self._by_path:
+            yield {"external_id": self._external_ids[path]} if path in self._external_ids else {}
+            return
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        with self._same_bytes[digest]:
+            yield self._known_as(path, digest)
+
+    def _known_as(self, path: Path, digest: str) -> dict[str, str]:
+        """A file that is known by its place becomes a version; one whose bytes are known is the document they made."""
+        known = candidates(path)
+        for external_id in known:
+            if self._listed(path, external_id=external_id):
+                return {"external_id": external_id}
+        if any(document["sha256"] == digest for document in self._listed(path, sha256=digest)):
+            return {}
+        return {"external_id": known[0]}
+
+    def _listed(self, path: Path, **wanted: Any) -> list[Json]:
+        wanted["collection"] = self._fields.get("collection", "default")
+        try:
+            return list(self._patiently(path, lambda: self._api.get("/v1/documents", limit=1, **wanted))["data"])
+        except Refused as error:  # no such collection yet; or a key that may add and not look
+            if error.status not in (403, 404):
+                raise
+            return []
 
     @property
     def _next_look(self) -> float:
@@ -254,4 +308,7 @@ class Ingestion:
         upload.pause = min(upload.pause * 1.5, LONGEST_PAUSE)
 
     def _get(self, path: Path, place: str) -> Json:
-        return patiently(lambda: self._api.get(place), lambda pause, error: self._progress.holding(path, pause, error))
+        return self._patiently(path, lambda: self._api.get(place))
+
+    def _patiently(self, path: Path, call: Callable[[], Json]) -> Json:
+        return patiently(call, lambda pause, error: self._progress.holding(path, pause, error))

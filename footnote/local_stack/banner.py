@@ -30,6 +30,7 @@ class Banner:
     embedder: str | None
     generator: str | None
     api_key: str | None
+    commands: str
 
     def __str__(self) -> str:
         without = f" without {' and '.join(self.away)}, which must come back for all of it to work" if self.away else ""
@@ -57,5 +58,6 @@ class Banner:
             "  footnote add report.pdf",
             "  footnote status",
             '  footnote ask "What does the report conclude?"',
+            f"  ({self.commands})",
         ]
         return "\n".join([*lines, "", "Ctrl-C to stop.", ""])

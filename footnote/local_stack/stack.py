@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, TextIO
 from urllib.parse import urlsplit
 
-from footnote import __version__
+from footnote import __version__, user_file
+from footnote.errors import Invalid
 from footnote.local_stack import postgres, valkey
 from footnote.local_stack.banner import Banner, Line
 from footnote.local_stack.child import Child
@@ -119,6 +120,7 @@ class _Stack:
         ready = self._wait_until_ready(children)
         away = _away(ready)
         self.supervisor.set_ready()
+        key = key_file.read_text().strip() if key_file.exists() else None
         banner = Banner(
             data_dir=self.data_dir,
             api_url=url(self.settings.host, self.settings.port),
@@ -129,7 +131,8 @@ class _Stack:
             services=[*self._told(away), *(_line(child, _version(child.service.name)) for child in children)],
             embedder=ready.get("embedder"),
             generator=ready.get("generator"),
-            api_key=key_file.read_text().strip() if key_file.exists() and not key_is_old else None,
+            api_key=None if key_is_old else key,
+            commands=_remembered(url(self.settings.host, self.settings.port), key),
         )
         self.out.write(f"{banner}\n")
         self.out.flush()
@@ -192,6 +195,22 @@ class _Stack:
 
 def _away(ready: dict[str, Any]) -> list[str]:
     return [name for name, told in ready.get("checks", {}).items() if told != "ok"]
+
+
+def _remembered(api_url: str, key: str | None) -> str:
+    """What commands in other folders talk to from now on: the stack that began last, unless there was a login."""
+    try:
+        known = user_file.server()
+        if known is not None and known.by == "login":
+            return f"in other folders they talk to {known.url}, until `footnote logout`"
+        if key is None:
+            return "in other folders they need FOOTNOTE_API_URL and FOOTNOTE_API_KEY"
+        user_file.remember_server(user_file.Server(api_url, key, "up"))
+    except (OSError, Invalid) as error:
+        return (
+            f"in other folders they do not know this server: {error.message if isinstance(error, Invalid) else error}"
+        )
+    return "in any folder they talk to this server"
 
 
 def _line(child: Child, version: str) -> Line:

@@ -19,6 +19,7 @@ from footnote.models.documents import (
     chunk_id,
 )
 from footnote.models.jobs import Job, JobStep, Pause
+from footnote.models.refused_uploads import RefusedUpload
 from footnote.models.stored import Artifact, DirectUpload, PagePicture, UnownedObject
 from footnote.models.tenancy import ApiKey, IdempotencyKey, SigningKey, Tenant, TenantDeletion
 from footnote.models.usage import UsageOfDay
@@ -53,6 +54,7 @@ __all__ = [
     "Pause",
     "QueryBatch",
     "QueryBatchItem",
+    "RefusedUpload",
     "SigningKey",
     "Tenant",
     "TenantDeletion",

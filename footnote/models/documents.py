@@ -83,6 +83,9 @@ class Document(Base):
     __table_args__ = (
         Index("ix_document_tenant_id_id", "tenant_id", "id"),
         Index("ix_document_tenant_id_collection_id_id", "tenant_id", "collection_id", "id"),
+        Index(
+            "ix_document_searched", "tenant_id", "collection_id", postgresql_where=text("active_version_id IS NOT NULL")
+        ),
         Index("ix_document_collection_id_sha256", "collection_id", "sha256"),
         Index(
             "ix_document_metadata",

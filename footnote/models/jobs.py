@@ -28,6 +28,7 @@ class Job(Base):
         Index("ix_job_tenant_id_id", "tenant_id", "id"),
         Index("ix_job_document_id", "document_id"),
         Index("ix_job_version_id", "version_id"),
+        Index("ix_job_unfinished", "tenant_id", "document_id", postgresql_where=text(f"{_UNFINISHED} AND NOT anew")),
         Index("ix_job_anew", "tenant_id", postgresql_where=text(f"anew AND {_UNFINISHED}")),
     )
 

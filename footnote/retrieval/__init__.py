@@ -17,7 +17,8 @@ from footnote.errors import Invalid
 from footnote.filters import Filter
 from footnote.models import Collection, chunk_id
 from footnote.providers import Reranker
-from footnote.retrieval import expansion, keyword_leg, reranking, shaping, spaces, vector_leg
+from footnote.retrieval import coverage, expansion, keyword_leg, reranking, shaping, spaces, vector_leg
+from footnote.retrieval.coverage import Searched
 from footnote.retrieval.expansion import Context, Expand
 from footnote.retrieval.fusion import HITS, fused
 from footnote.retrieval.scope import scope_of
@@ -118,6 +119,7 @@ class Found:
     timings: dict[str, float] = field(default_factory=dict)
     spent: list[Spent] = field(default_factory=list)
     points: Sequence[Point] = ()  # where the question stands, if a model was asked
+    searched: Searched = field(default_factory=Searched)
 
 
 async def search(rt: Runtime, query: Query) -> Found:
@@ -133,15 +135,16 @@ async def search(rt: Runtime, query: Query) -> Found:
     async with rt.transaction() as session:
         chosen = await collections.chosen(session, query.tenant_id, query.collections)
         filled = await vectors.with_chunks(session, chosen)
-        if not filled or not query.text.strip():
-            return Found([])
-        if query.mode != "keyword":
+        if query.mode != "keyword" and filled:
             filled = spaces.searchable(rt, filled, named=query.collections is not None)
+        searched = await coverage.of(session, query, chosen, filled)
+        if not filled or not query.text.strip():
+            return Found([], searched=searched)
         looked_into = await spaces.of(session, filled) if query.mode != "keyword" else []
     named = query.collections is not None
     points, spent = await spaces.points(rt, query.tenant_id, query.text, looked_into, filled, named=named)
     if not points and query.mode == "vector":
-        return Found([])
+        return Found([], searched=searched)
     # All that is to be searched is to be embedded again, and none of it has been.
     query = query if points else replace(query, mode="keyword")
     asked = rt.settings.rerank_candidates if reranker else 0
@@ -157,7 +160,7 @@ async def search(rt: Runtime, query: Query) -> Found:
         async with rt.transaction() as session:
             around = await expansion.around(session, query.tenant_id, [each.key for each in hits], query.expand)
         hits = [replace(each, context=around.get(each.key)) for each in hits]
-    return replace(found, hits=hits, points=points, spent=spent)
+    return replace(found, hits=hits, points=points, spent=spent, searched=searched)
 
 
 async def _candidates(

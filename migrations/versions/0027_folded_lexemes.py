@@ -12,7 +12,7 @@ from alembic import op
 from footnote.text import HYPHENS, INVISIBLE, UNSPACED
 
 revision: str = "0027"
-down_revision: str | None = "0024"
+down_revision: str | None = "0025"
 branch_labels: None = None
 depends_on: None = None
 

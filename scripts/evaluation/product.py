@@ -230,4 +230,4 @@ def environment(data_dir: Path) -> dict[str, str]:
     ours = {name: value for name, value in os.environ.items() if not name.startswith(NOT_HANDED_ON)}
     with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
         ports = {"PORT": str(first.getsockname()[1]), "FLOWER_PORT": str(second.getsockname()[1])}
-    return ours | MODELS | ports | {"FOOTNOTE_DATA_DIR": str(data_dir)}
+    return ours | MODELS | ports | {"FOOTNOTE_DATA_DIR": str(data_dir), "XDG_CONFIG_HOME": str(data_dir.resolve())}

@@ -97,6 +97,7 @@ class Stack:
         self.url = f"http://127.0.0.1:{self.port}"
         theirs = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
         places = {"PORT": str(self.port), "FLOWER_PORT": str(flower_port), "FOOTNOTE_DATA_DIR": str(self.data_dir)}
+        places["XDG_CONFIG_HOME"] = str(self.data_dir)  # its user's commands go on talking to another server
         self.env = theirs | PROFILE | places | settings
         apart = self.data_dir / "own"
         self.valkey = Valkey.within(apart if own == "redis" else self.data_dir)

@@ -28,7 +28,19 @@ CITATION = {
     *("quote", "verified", "score", "chunk_id", "url", "highlights_url"),
 }
 ANSWER = {
-    *("id", "answer", "answer_status", "citations", "unsupported", "hits", "usage", "timings", "model", "cached"),
+    *(
+        "id",
+        "answer",
+        "answer_status",
+        "citations",
+        "unsupported",
+        "hits",
+        "usage",
+        "timings",
+        "model",
+        "cached",
+        "searched",
+    ),
     "truncated",
 }
 

@@ -29,14 +29,21 @@ def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> int:
 @pytest.mark.parametrize("key", ["fn_test", None])
 @pytest.mark.parametrize("command", [("add", __file__), ("ask", "x"), ("search", "x"), ("status",), ("jobs",)])
 def test_a_server_that_is_not_running(
-    nobody: int, footnote: Footnote, monkeypatch: pytest.MonkeyPatch, command: tuple[str, ...], key: str | None
+    nobody: int,
+    footnote: Footnote,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    command: tuple[str, ...],
+    key: str | None,
 ) -> None:
     monkeypatch.delenv("FOOTNOTE_API_KEY", raising=False)
     if key:
         monkeypatch.setenv("FOOTNOTE_API_KEY", key)
     ran = footnote(*command)
     assert (ran.code, ran.out) == (1, "")
-    assert ran.err == f"Footnote is not running at http://127.0.0.1:{nobody}. Start it with `make up`.\n"
+    where = f"http://127.0.0.1:{nobody} (the stack of {tmp_path})"
+    how = "Start it with `footnote up`, or name another server with `footnote login`."
+    assert ran.err == f"Footnote is not running at {where}. {how}\n"
 
 
 def test_the_key_of_the_local_stack_is_found(
@@ -140,7 +147,6 @@ def test_commands_know_the_api_and_not_the_domain() -> None:
     )
     domain = {name for name in loaded if name.startswith("footnote.")} - {
         "footnote.cli", "footnote.door_settings", "footnote.errors", "footnote.formats", "footnote.retry_after",
-        "footnote.settings",
-        "footnote.text",
+        "footnote.settings", "footnote.text", "footnote.user_file",
     }  # fmt: skip
     assert {name for name in domain if not name.startswith(("footnote.cli.", "footnote.formats."))} == set()

@@ -1,0 +1,83 @@
+"""`login` and `logout`: which server the commands talk to, in whatever folder they run."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from footnote.cli.terminal import say
+from footnote.errors import FootnoteError, Invalid
+
+if TYPE_CHECKING:
+    from footnote.cli.client import Api
+
+Url = Annotated[str | None, typer.Option(help="Address of the server; asked for if it is left out.")]
+Key = Annotated[
+    str | None, typer.Option(help="API key; asked for if it is left out, which keeps it from the shell's history.")
+]
+
+
+def register(app: typer.Typer) -> None:
+    for command in (login, logout):
+        app.command(rich_help_panel="Server")(command)
+
+
+def login(url: Url = None, key: Key = None) -> None:
+    """Have commands talk to a server, in every folder that has no stack of its own.
+
+    Address and key are tried, then stored for you alone in ~/.config/footnote/server.json (or under XDG_CONFIG_HOME).
+    FOOTNOTE_API_URL and FOOTNOTE_API_KEY, and the `.footnote` of the present folder, go first.
+    """
+    from footnote import user_file
+    from footnote.cli.client import Api
+    from footnote.cli.target import checked
+    from footnote.settings import Settings
+
+    settings = Settings()
+    given = (url or settings.api_url or _asked("URL", hidden=False)).strip().rstrip("/")
+    if not given.startswith(("http://", "https://")):
+        raise Invalid("invalid_setting", f"The address must start with http:// or https://, not {given!r}.")
+    chosen = checked(key or settings.api_key or _asked("API key", hidden=True), "this")
+    api = Api(given, chosen, "this login")
+    try:
+        _try(api)
+    finally:
+        api.close()
+    try:
+        place = user_file.remember_server(user_file.Server(given, chosen, "login"))
+    except OSError as error:
+        raise Invalid("bad_user_file", f"{error.filename} cannot be written: {error.strerror}.") from error
+    say(f"Commands talk to {given} now; {place} has the key.")
+    if given.startswith("http://") and not api.is_local:
+        say("The key travels unencrypted to it: use https:// where others share the network.", err=True)
+
+
+def logout() -> None:
+    """Forget the server and the key that `login` or `footnote up` stored."""
+    from footnote import user_file
+
+    try:
+        known = user_file.forget_server()
+    except OSError as error:
+        raise Invalid("bad_user_file", f"{error.filename} cannot be removed: {error.strerror}.") from error
+    say(f"{user_file.server_file()} is removed." if known else "No server was stored.")
+
+
+def _try(api: "Api") -> None:
+    """Raises what is wrong with the address or the key."""
+    from footnote.cli.client import Refused
+
+    try:
+        api.get("/v1/jobs", limit=1)
+    except Refused as error:
+        if error.code != "missing_scope":  # then it is good for something else
+            raise
+
+
+def _asked(what: str, *, hidden: bool) -> str:
+    """From the terminal, or a line of what is piped in."""
+    if sys.stdin.isatty():
+        return str(typer.prompt(what, hide_input=hidden))
+    if line := sys.stdin.readline().strip():
+        return line
+    raise FootnoteError("missing_input", f"Give the {what}: --{'key' if hidden else 'url'}.")

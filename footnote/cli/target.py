@@ -1,0 +1,79 @@
+"""Which server a command talks to, with which key, and where that is said."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from footnote import user_file
+from footnote.errors import Invalid, Unauthenticated
+from footnote.settings import Settings
+
+
+@dataclass(frozen=True)
+class Target:
+    """`origin` is who says so, as a message may end: "the stack of /home/me/.footnote"."""
+
+    url: str
+    key: str | None
+    origin: str
+
+
+def target(settings: Settings) -> Target:
+    """The environment goes first, then the stack of the data directory, then the per-user file.
+
+    Raises Invalid for an address or a file that is none, Unauthenticated for a key that is none.
+    """
+    local = _local(settings)
+    known = None if settings.api_url or local else user_file.server()
+    if settings.api_url:
+        found = Target(settings.api_url, None, "FOOTNOTE_API_URL")
+    elif local or known is None:
+        found = local or Target(f"http://127.0.0.1:{settings.port}", None, "the default")
+    else:
+        found = Target(known.url, known.key, f"{user_file.server_file()}, from `footnote {known.by}`")
+    if not found.url.startswith(("http://", "https://")):
+        raise Invalid("invalid_setting", f"{found.origin} must start with http:// or https://, not {found.url!r}.")
+    return Target(found.url, _key(settings, found), found.origin)
+
+
+def _local(settings: Settings) -> Target | None:
+    """The stack of the data directory, which runs or not; None where there is no such directory."""
+    from footnote.local_stack.lock import holder
+
+    directory = settings.data_dir.expanduser()
+    if "data_dir" not in settings.model_fields_set and not directory.is_dir():
+        return None
+    url = holder(settings.data_dir).get("url") or f"http://127.0.0.1:{settings.port}"
+    return Target(url, None, f"the stack of {directory.absolute()}")
+
+
+def _key(settings: Settings, found: Target) -> str | None:
+    if settings.api_key:
+        return checked(settings.api_key, "FOOTNOTE_API_KEY")
+    if found.key:
+        return checked(found.key, found.origin)
+    place = key_file(settings)
+    try:
+        return checked(place.read_text(), str(place))
+    except FileNotFoundError:
+        return _key_of(found.url)
+    except (OSError, ValueError) as error:
+        raise Unauthenticated("no_api_key", f"The API key in {place} cannot be read: {error}.") from error
+
+
+def _key_of(url: str) -> str | None:
+    """The key of the per-user file, for the server that it is of and for no other."""
+    known = user_file.server()
+    return checked(known.key, str(user_file.server_file())) if known and known.url == url.rstrip("/") else None
+
+
+def checked(key: str, place: str) -> str:
+    """Raises Unauthenticated for what a header cannot carry."""
+    key = key.strip()
+    if not re.fullmatch(r"[!-~]+", key):
+        raise Unauthenticated("invalid_api_key", f"What {place} holds is not an API key.")
+    return key
+
+
+def key_file(settings: Settings) -> Path:
+    return settings.data_dir.expanduser() / "api_key"

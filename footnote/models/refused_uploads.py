@@ -1,0 +1,27 @@
+"""Files that were refused at upload."""
+
+from datetime import datetime
+
+from sqlalchemy import Index
+from sqlalchemy.orm import Mapped, mapped_column
+
+from footnote.models.base import Base, id_, now, ref
+
+
+class RefusedUpload(Base):
+    """A file of which there is no document. `key_id` and `request_id` say with what it came."""
+
+    __tablename__ = "refused_upload"
+    __table_args__ = (
+        Index("ix_refused_upload_tenant_id_id", "tenant_id", "id"),
+        Index("ix_refused_upload_created_at", "created_at"),
+    )
+
+    id: Mapped[str] = id_()
+    tenant_id: Mapped[str] = ref("tenant")
+    key_id: Mapped[str] = mapped_column(server_default="")
+    request_id: Mapped[str | None]
+    filename: Mapped[str]
+    code: Mapped[str]
+    message: Mapped[str]
+    created_at: Mapped[datetime] = now()
