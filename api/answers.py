@@ -1,6 +1,5 @@
 """Answers as the API sends them: whole, or as server-sent events while they grow."""
 
-import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Any, Literal
@@ -11,7 +10,7 @@ from fastapi.sse import EventSourceResponse, format_sse_event
 from pydantic import BaseModel
 from starlette.types import Receive, Scope, Send
 
-from api.errors import problem_body, request_id_of
+from api.errors import error_event, request_id_of
 from api.presence import while_there
 from api.schemas.search import AnswerOut, CitationOut, SourcesOut
 from footnote import answering
@@ -75,7 +74,7 @@ async def _sse(
         known = error if isinstance(error, FootnoteError) else Unavailable("internal_error")
         if known is not error:
             log.error("answer broke off", exc_info=error)
-        yield format_sse_event(event="error", data_str=json.dumps(problem_body(request_id, known)))
+        yield error_event(request_id, known)
 
 
 def _frame(event: answering.Event, sources: Sources) -> bytes:

@@ -32,8 +32,12 @@ async def healthz() -> dict[str, str]:
 async def readyz(rt: OperatorDep, response: Response) -> dict[str, Any]:
     """Whether Postgres, Redis and the store answer. Uploads and queries work without Redis; jobs then wait.
 
-    A model provider that fails is named, and takes nobody out of service: the documents can still be looked at.
+    A model provider that fails is named, and takes nobody out of service: the documents can still be looked at. A
+    process that was asked to end is `draining`.
     """
+    if rt.stopping.is_set():
+        response.status_code = 503
+        return {"status": "draining", "version": __version__}
     checks = await asyncio.gather(_check(_postgres(rt)), _check(_redis(rt)), _check(rt.store.check()))
     names = ("postgres", "redis", "store")
     providers = await guarded.circuits(rt.embedder, *rt.others.values(), rt.generator, rt.reranker)
