@@ -45,6 +45,7 @@ class Server(uvicorn.Server):
         self._parent = parent_process()
         self._asked: float | None = None
         self._replaced = False
+        self.cut_at = 0.0  # when the drain is over
 
     @property
     def drain_seconds(self) -> int:
@@ -96,7 +97,7 @@ class Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         asked = self._asked or time.monotonic()
-        end = asked + self.drain_seconds
+        self.cut_at = asked + self.drain_seconds
         runtime = cast("Runtime | None", self.lifespan.state.get("runtime"))
         if runtime is not None:
             runtime.stopping.set()  # from now on /readyz is 503, and answers say `Connection: close`
@@ -105,13 +106,15 @@ class Server(uvicorn.Server):
             if not connection.idle:
                 connection.shutdown()  # closes after the answer that is under way
         if runtime is not None and not self._replaced:
-            await _until(lambda: False, min(asked + runtime.settings.drain_notice_seconds, end))
+            notice = asked + runtime.settings.drain_notice_seconds
+            await _until(lambda: time.monotonic() >= min(notice, self.cut_at))
         for server in self.servers:
             server.close()
         for each in sockets or []:
             each.close()
         linger = self.config.timeout_keep_alive if self._replaced else LINGER_SECONDS
-        if not await _until(lambda: self._drained(asked + linger), end):
+        await _until(lambda: self._drained(asked + linger) or time.monotonic() >= self.cut_at)
+        if not self._drained(0.0):
             await self._cut_off()
         for connection in self._connections():
             connection.transport.close()
@@ -133,15 +136,13 @@ class Server(uvicorn.Server):
         log.warning("cut off at the end of the drain", requests=len(self.server_state.tasks))
         for task in list(self.server_state.tasks):
             task.cancel()
-        await _until(lambda: self._drained(0.0), time.monotonic() + CUT_SECONDS)
+        end = time.monotonic() + CUT_SECONDS
+        await _until(lambda: self._drained(0.0) or time.monotonic() >= end)
         for connection in self._connections():
             connection.transport.abort()
         await asyncio.sleep(0)
 
 
-async def _until(done: Callable[[], bool], end: float) -> bool:
-    while not done():
-        if time.monotonic() >= end:
-            return False
+async def _until(done: Callable[[], bool]) -> None:
+    while not done():  # noqa: ASYNC110 - of several things, most of them uvicorn's, which set no event
         await asyncio.sleep(0.02)
-    return True

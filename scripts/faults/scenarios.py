@@ -9,7 +9,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
-from scripts.faults import checks, corpus, crowd, edges, processes, slow_clients
+from scripts.faults import checks, corpus, crowd, draining, edges, processes, slow_clients
 from scripts.faults.bench import Bench, Options, bench
 from scripts.faults.inflict import STORM, Faults
 from scripts.faults.report import Report
@@ -321,6 +321,8 @@ SCENARIOS = {
     "postgres-away": postgres_away,
     "blackout": blackout,
     "rolling": rolling,
+    "draining": draining.draining,
+    "restarting": draining.restarting,
     "deletes": deletes,
     "poison": poison,
     "webhooks": webhooks,
