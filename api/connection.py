@@ -105,7 +105,15 @@ class Connection(H11Protocol):
         for event in (head, h11.Data(data=bytes(answer.body)), h11.EndOfMessage()):
             self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
-        log_request(method=None, route=None, status=400, request_id=request_id, bytes_out=len(answer.body))
+        log_request(
+            method=None,
+            route=None,
+            status=400,
+            ms=None,
+            request_id=request_id,
+            bytes_in=None,
+            bytes_out=len(answer.body),
+        )
 
 
 def overloaded(app: Any) -> Any:

@@ -165,7 +165,8 @@ async def test_what_is_no_http_is_a_problem_as_any_other(connect: Connect, caplo
     assert b"content-type: application/problem+json" in head
     assert b"x-frame-options: DENY" in head
     assert json.loads(body)["status"] == 400
-    (line,) = [record.msg for record in caplog.records if "request" in record.msg and isinstance(record.msg, dict)]
+    (line,) = [record.msg for record in caplog.records if record.name == "footnote"]
+    assert isinstance(line, dict)
     assert (line["status"], line["route"]) == (400, None)
     assert line["request_id"] == json.loads(body)["request_id"]
 
