@@ -92,22 +92,6 @@ class Settings(DoorSettings):
         ge=1,
         le=64,
     )
-    drain_seconds: int = _env(
-        "FOOTNOTE_DRAIN_SECONDS",
-        10,
-        "How long the API, asked to stop, lets running requests go on before it cuts them off with `503`; the image "
-        "of the API sets 60. It ends within 5 seconds more.",
-        ge=0,
-        le=3600,
-    )
-    drain_notice_seconds: int = _env(
-        "FOOTNOTE_DRAIN_NOTICE_SECONDS",
-        0,
-        "Of that time, how long it goes on accepting connections while `/readyz` is `503`, for a load balancer that "
-        "must see this before it looks for another node. 0: it stops accepting at once.",
-        ge=0,
-        le=3600,
-    )
     metrics_dir: Path | None = _env(
         "PROMETHEUS_MULTIPROC_DIR",
         None,
