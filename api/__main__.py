@@ -1,42 +1,52 @@
 """`python -m api`: uvicorn with our settings, one process or several at one port."""
 
 import os
+import sys
 from tempfile import TemporaryDirectory
 
 import uvicorn
 
+from api.processes import Processes
+from api.server import Server
 from footnote.settings import Settings
+from footnote.telemetry import configure_logging
 
 
-def serve(settings: Settings) -> None:
-    uvicorn.run(
+def serve(settings: Settings) -> int:
+    """Until it is asked to stop; the exit status."""
+    config = uvicorn.Config(
         "api.app:create_app",
         factory=True,
         host=settings.host,
         port=settings.port,
         workers=settings.api_workers,
-        http="api.connection:Connection",
+        http="api.connection:Connection",  # on h11: of the parsers, the one that we test with malformed requests
         ws="none",  # which would take connections out of its hands
         log_config=None,  # structlog has the root logger
-        access_log=False,
+        access_log=False,  # `RequestContext` logs each request
         server_header=False,
         timeout_keep_alive=15,
-        timeout_graceful_shutdown=10,
+        timeout_graceful_shutdown=settings.drain_seconds,
         timeout_worker_healthcheck=30,  # on a busy machine a process takes its time to begin
-        limit_concurrency=1000,
         h11_max_incomplete_event_size=64 * 1024,
     )
+    if settings.api_workers > 1:
+        return Processes(config, [config.bind_socket()]).run()
+    server = Server(config)
+    server.run()
+    return 0 if server.started else 1
 
 
-def main() -> None:
+def main() -> int:
     settings = Settings()
+    configure_logging(settings)
     if settings.api_workers == 1 or settings.metrics_dir:
         return serve(settings)
     with TemporaryDirectory(prefix="footnote-metrics-") as directory:
         # Before any of them imports prometheus_client, which then counts in files there that all of them read.
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = directory
-        serve(settings)
+        return serve(settings)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -1,7 +1,6 @@
 """Answers as the API sends them: whole, or as server-sent events while they grow."""
 
 import asyncio
-import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any, Literal
@@ -12,7 +11,7 @@ from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 from pydantic import BaseModel
 from starlette.types import Receive, Scope, Send
 
-from api.errors import problem_body, request_id_of
+from api.errors import error_event, request_id_of
 from api.presence import while_there
 from api.schemas.search import AnswerOut, CitationOut, SourcesOut
 from footnote import answering
@@ -84,7 +83,7 @@ async def _sse(
         known = error if isinstance(error, FootnoteError) else Unavailable("internal_error")
         if known is not error:
             log.error("answer broke off", exc_info=error)
-        yield format_sse_event(event="error", data_str=json.dumps(problem_body(request_id, known)))
+        yield error_event(request_id, known)
 
 
 async def _ended(coming: "asyncio.Future[Any]") -> None:

@@ -2,13 +2,11 @@
 
 import asyncio
 import gc
-import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from importlib import import_module
-from multiprocessing import parent_process
-from multiprocessing.process import BaseProcess
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
@@ -98,32 +96,20 @@ def create_app(settings: Settings | None = None, runtime: Runtime | None = None)
 
 
 @asynccontextmanager
-async def _lifespan(settings: Settings, runtime: Runtime | None, app: FastAPI) -> AsyncIterator[None]:
+async def _lifespan(settings: Settings, runtime: Runtime | None, app: FastAPI) -> AsyncIterator[dict[str, Any]]:
+    """What it yields is the server's: `api.server` tells the Runtime when the process should end."""
     _warm(app, settings)
     if runtime is not None:
         app.state.runtime = runtime
-        yield
+        yield {"runtime": runtime}
         return
     configure_logging(settings)
-    if parent := parent_process():
-        _end_with(parent)
     gc.collect()
     gc.freeze()  # looking through all that is imported takes a tenth of a second, each time
     watching = asyncio.create_task(watch_loop())
     async with open_runtime(settings, patience=API_PATIENCE_SECONDS, interactive=True) as app.state.runtime:
-        yield
+        yield {"runtime": app.state.runtime}
     watching.cancel()
-
-
-def _end_with(parent: BaseProcess) -> None:
-    """One of several processes must not keep the port when uvicorn's first is killed."""
-    loop = asyncio.get_running_loop()
-
-    def stop() -> None:
-        loop.remove_reader(parent.sentinel)
-        signal.raise_signal(signal.SIGTERM)
-
-    loop.add_reader(parent.sentinel, stop)
 
 
 def _warm(app: FastAPI, settings: Settings) -> None:

@@ -3,24 +3,37 @@
 import asyncio
 import socket
 import struct
+from typing import Any
 
 import h11
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
 
 from api.errors import problem
-from api.middleware import SECURITY_HEADERS
+from api.middleware import SECURITY_HEADERS, log_request
 from footnote.ids import new_id
 from footnote.telemetry import log
 
 # From the connection, or the first byte of a further request, until the head is there; and from the first byte behind
 # an answer that did not wait for the body, until that has come.
 HEAD_SECONDS = 20.0
+MOST_AT_ONCE = 1000  # connections, and requests, of a process
 UNSENT_BYTES = 64 * 1024
 READ_SECONDS = 20.0  # in which a client reads something of what it is sent
 
 
 class Connection(H11Protocol):
     """Closes where a client takes too long; the body of a request is looked after by `BodyLimits`."""
+
+    @property
+    def idle(self) -> bool:
+        """Whether no request is under way, and all of the last answer was handed to the kernel."""
+        answered = self.cycle is None or self.cycle.response_complete
+        return answered and self.transport.get_write_buffer_size() == 0
+
+    def handle_events(self) -> None:
+        crowded = max(len(self.connections), len(self.tasks)) >= MOST_AT_ONCE
+        self.app = overloaded(self.config.loaded_app) if crowded else self.config.loaded_app
+        super().handle_events()
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -77,7 +90,13 @@ class Connection(H11Protocol):
         self.transport.abort()
 
     def send_400_response(self, msg: str) -> None:
-        """As every error of ours is sent; uvicorn's own is plain text."""
+        """As every error of ours is sent; uvicorn's own is plain text. Nothing behind it is read."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.disconnected = True  # the body cannot be read any further, and the answer is ours to give
+            self.cycle.message_event.set()
+        if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
+            self.transport.close()
+            return
         request_id = new_id("req")
         answer = problem(request_id, 400, "bad_request", msg)
         ours = SECURITY_HEADERS | {"x-request-id": request_id, "connection": "close"}
@@ -86,3 +105,22 @@ class Connection(H11Protocol):
         for event in (head, h11.Data(data=bytes(answer.body)), h11.EndOfMessage()):
             self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
+        log_request(
+            method=None,
+            route=None,
+            status=400,
+            ms=None,
+            request_id=request_id,
+            bytes_in=None,
+            bytes_out=len(answer.body),
+        )
+
+
+def overloaded(app: Any) -> Any:
+    """The application, which is told to refuse: uvicorn would answer in plain text, and unseen by the log."""
+
+    async def refusing(scope: Any, receive: Any, send: Any) -> None:
+        scope["state"]["overloaded"] = True
+        await app(scope, receive, send)
+
+    return refusing

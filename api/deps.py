@@ -6,6 +6,7 @@ from functools import partial, wraps
 from math import inf
 from typing import Annotated, Any, ParamSpec, TypeVar, cast
 
+import structlog
 from fastapi import Depends, Header, Query, Request, Security
 from fastapi.security import HTTPBearer
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
@@ -94,6 +95,8 @@ async def _principal(
 ) -> AsyncIterator[Principal]:
     """Counted among the tenant's requests until the last of the answer is sent."""
     principal = await principal_of(rt, request)
+    request.state.principal = principal  # for the log line of the request
+    structlog.contextvars.bind_contextvars(tenant_id=principal.tenant_id, key_id=principal.key_id)
     with rates.one_at_once(rt.in_flight, principal.tenant_id, rt.settings.requests_at_once):
         yield principal
 

@@ -1,5 +1,6 @@
 """Every error as application/problem+json (RFC 9457), and the one table from kinds to statuses."""
 
+import json
 import math
 from http import HTTPStatus
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.sse import format_sse_event
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 
@@ -93,6 +95,11 @@ def of_error(request_id: str, error: FootnoteError) -> JSONResponse:
     if body["status"] == 401:
         headers["WWW-Authenticate"] = "Bearer"
     return JSONResponse(body, body["status"], headers, media_type="application/problem+json")
+
+
+def error_event(request_id: str, error: FootnoteError) -> bytes:
+    """The last of a stream of server-sent events that fails on the way."""
+    return format_sse_event(event="error", data_str=json.dumps(problem_body(request_id, error)))
 
 
 def request_id_of(request: Request) -> str:

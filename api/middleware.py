@@ -1,4 +1,4 @@
-"""Plain ASGI middleware: request id, headers and metrics, body limits, last resort for errors."""
+"""Plain ASGI middleware: request id, headers, log and metrics, body limits, last resort for errors."""
 
 import asyncio
 import math
@@ -6,20 +6,27 @@ import re
 import time
 from collections.abc import Mapping
 from http import HTTPMethod
+from typing import Any
 
 import structlog
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.errors import of_unexpected, problem
+from api.errors import RETRY_SECONDS, error_event, of_error, of_unexpected, problem
+from api.exchange import Exchange, exchange_of, is_draining
 from footnote import deadline
+from footnote.errors import Unavailable
 from footnote.ids import new_id
+from footnote.keys import Principal
 from footnote.line import began
-from footnote.telemetry import requests_seconds
+from footnote.telemetry import log, requests_seconds
 
 # Until an answer begins, unless its route has another limit (`api.deps`): more than a crowd waits in the line.
 REQUEST_SECONDS = 60.0
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
+CLIENT_LEFT = 499  # instead of a status: nobody is left to be answered
+QUIET_ROUTES = frozenset({"/healthz", "/readyz", "/metrics"})  # asked by machines every few seconds
+LINGER_SECONDS = 1.0  # for the rest of an upload that is cut off
 
 # No answer is a page, but for /docs, which says itself what it needs. Should a browser show one all the same, it runs
 # and loads nothing, in nobody's frame and in no origin of ours. Caches on the way know by `Authorization` only that an
@@ -39,7 +46,7 @@ SECURITY_HEADERS = {
 
 
 class RequestContext:
-    """Gives every request its id (the caller's, if it is sane), binds it to the logs, measures the request.
+    """Gives every request its id (the caller's, if it is sane), binds it to the logs, measures and logs the request.
 
     It stands outside of everything, so that every answer has the id, and the headers that keep browsers safe. What is
     put into `state.headers` while the request is handled becomes headers of its answer, whichever that is.
@@ -56,36 +63,63 @@ class RequestContext:
         given = dict(scope["headers"]).get(b"x-request-id", b"")
         request_id = given.decode() if REQUEST_ID.fullmatch(given) else new_id("req")
         headers = self.headers | {"x-request-id": request_id}
-        scope.setdefault("state", {}).update(request_id=request_id, headers=headers)
+        exchange = Exchange(scope, receive, send, headers)
+        scope.setdefault("state", {}).update(request_id=request_id, headers=headers, exchange=exchange)
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=request_id)
-        started, status = time.monotonic(), 500
+        started = time.monotonic()
         began.set(started)
-        until = deadline.Deadline(REQUEST_SECONDS)
-        deadline.current.set(until)
-
-        async def send_with_id(message: Message) -> None:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                until.end()
-                status = message["status"]
-                given = {name.lower() for name, _ in message["headers"]}
-                added = [(name.encode(), value.encode()) for name, value in headers.items()]
-                message["headers"] = [*message["headers"], *(each for each in added if each[0] not in given)]
-            await send(message)
-
+        deadline.current.set(deadline.Deadline(REQUEST_SECONDS))
+        app = _refuse(refusal) if (refusal := _refusal(scope)) else self.app
         try:
-            await self.app(scope, receive, send_with_id)
+            await app(scope, exchange.receive, exchange.send)
         except ClientDisconnect:
-            status = 499  # nobody is left to be answered
+            exchange.left = True
         finally:
-            route = getattr(scope.get("route"), "path", "unmatched")
-            method = scope["method"] if scope["method"] in HTTPMethod.__members__ else "other"
-            requests_seconds.labels(method, route, status).observe(time.monotonic() - started)
+            _note(scope, exchange, time.monotonic() - started)
+
+
+def _note(scope: Scope, exchange: Exchange, seconds: float) -> None:
+    """The request in the metrics and in the log: nothing of what was sent, and no path, since ids are in it."""
+    route = getattr(scope.get("route"), "path", None)
+    method = scope["method"] if scope["method"] in HTTPMethod.__members__ else "other"
+    status = CLIENT_LEFT if exchange.left else exchange.status
+    requests_seconds.labels(method, route or "unmatched", status).observe(seconds)
+    log_request(
+        method=method,
+        route=route,
+        status=status,
+        ms=round(1000 * seconds, 1),
+        caller=scope["state"].get("principal"),
+        bytes_in=exchange.bytes_in,
+        bytes_out=exchange.bytes_out,
+    )
+
+
+def log_request(*, route: str | None, caller: Principal | None = None, **told: Any) -> None:
+    """`route` is the template; None: there is no such route, or the request could not be read so far."""
+    say = log.debug if route in QUIET_ROUTES else log.info
+    ids = {"tenant_id": caller and caller.tenant_id, "key_id": caller and caller.key_id}
+    say("request", route=route, **ids, **told)
+
+
+def _refusal(scope: Scope) -> "_Refused | None":
+    """Why a request is not even looked at, from its head alone."""
+    if scope["state"].get("overloaded"):
+        return _Refused(503, "overloaded", "More is asked of this process than it can answer.", RETRY_SECONDS)
+    coded = [value for name, value in scope["headers"] if name == b"transfer-encoding"]
+    declared = any(name == b"content-length" for name, _ in scope["headers"])
+    # Whoever stands before us may go by the other of the two, or know none of them, and see other requests than we do.
+    if coded and (declared or len(coded) > 1 or coded[0].lower() != b"chunked" or scope["http_version"] == "1.0"):
+        return _Refused(400, "bad_request", "How long the body is cannot be told: see Transfer-Encoding.")
+    return None
 
 
 class LastResort:
-    """Answers when something unforeseen is raised: inside of what adds headers, which the answer would lack else."""
+    """Answers when something unforeseen is raised, and when the process ends before the answer is there.
+
+    Inside of what adds headers, which the answer would lack else.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -93,29 +127,45 @@ class LastResort:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        answered = False
-
-        async def watched(message: Message) -> None:
-            nonlocal answered
-            answered = True
-            await send(message)
-
+        exchange = exchange_of(scope)
         try:
-            await self.app(scope, receive, watched)
+            await self.app(scope, receive, send)
         except ClientDisconnect:
             raise
+        except asyncio.CancelledError:
+            if not is_draining(scope):
+                raise
+            await _cut_off(exchange, scope["state"]["request_id"], send)
         except Exception as error:
-            if answered:
+            if exchange.started:
                 raise
             await of_unexpected(scope["state"]["request_id"], error)(scope, receive, send)
+
+
+async def _cut_off(exchange: Exchange, request_id: str, send: Send) -> None:
+    """The server cancelled a request that still runs at the end of the drain: its client is told to ask again.
+
+    A file of which a part was sent can only break off: its length was declared.
+    """
+    error = Unavailable("restarting", "The server restarts; send the request again.", retry_after=RETRY_SECONDS)
+    if not exchange.started:
+        answer = of_error(request_id, error)
+        answer.headers["connection"] = "close"
+        await send({"type": "http.response.start", "status": answer.status_code, "headers": answer.raw_headers})
+        await send({"type": "http.response.body", "body": answer.body, "more_body": True})
+        await exchange.take_rest(LINGER_SECONDS)
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+    elif exchange.streams_events and not exchange.complete:
+        exchange.status = 503  # as the log has it; the client reads it in the event
+        await send({"type": "http.response.body", "body": error_event(request_id, error), "more_body": False})
 
 
 class _Refused(Exception):
     """A body that is not read any further."""
 
-    def __init__(self, status: int, code: str, detail: str) -> None:
+    def __init__(self, status: int, code: str, detail: str, retry_after: float | None = None) -> None:
         super().__init__(code)
-        self.status, self.code, self.detail = status, code, detail
+        self.status, self.code, self.detail, self.retry_after = status, code, detail, retry_after
 
 
 class BodyLimits:
@@ -156,7 +206,7 @@ class BodyLimits:
         declared = dict(scope["headers"]).get(b"content-length", b"0")
         places = {scope["path"], _folder(scope["path"])}
         if declared.isdigit() and int(declared) > limit and places.isdisjoint(self.told_by_route):
-            return await _refuse(_too_large(limit), scope, receive, send)
+            return await _refuse(_too_large(limit))(scope, receive, send)
         endless = not places.isdisjoint(self.streamed)
         body = _Body(receive, limit, self.idle_seconds, None if endless else self.seconds)
         started = False
@@ -174,7 +224,7 @@ class BodyLimits:
             if body.refused is None or started:
                 raise
         if body.refused is not None and not started:
-            await _refuse(body.refused, scope, receive, send)
+            await _refuse(body.refused)(scope, receive, send)
 
 
 def _folder(path: str) -> str:
@@ -216,9 +266,15 @@ def _too_large(limit: int) -> _Refused:
     return _Refused(413, "too_large", f"The request body is over the limit of {limit} bytes.")
 
 
-async def _refuse(refused: _Refused, scope: Scope, receive: Receive, send: Send) -> None:
-    # The rest of the body is not read, so the connection cannot be used again.
-    headers = {"Connection": "close"}
-    request_id = scope["state"]["request_id"]
-    answer = problem(request_id, refused.status, refused.code, refused.detail, headers=headers)
-    await answer(scope, receive, send)
+def _refuse(refused: _Refused) -> ASGIApp:
+    """The answer. The rest of the body is not read, so the connection cannot be used again."""
+
+    async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+        headers = {"Connection": "close"}
+        if refused.retry_after:
+            headers["Retry-After"] = f"{refused.retry_after:.0f}"
+        request_id = scope["state"]["request_id"]
+        told = problem(request_id, refused.status, refused.code, refused.detail, headers=headers)
+        await told(scope, receive, send)
+
+    return answer

@@ -31,3 +31,13 @@ async def while_there(request: Request, work: Awaitable[Result]) -> Result:
 async def _left(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
+
+
+async def to_its_end(work: Awaitable[Result]) -> Result:
+    """What the work gives, also if the request is cut off meanwhile: for what is brief and must not be half done."""
+    working = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(working)
+    except asyncio.CancelledError:
+        await asyncio.wait({working})
+        raise

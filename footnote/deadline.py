@@ -60,3 +60,8 @@ def allow(seconds: float) -> None:
 def spend() -> None:
     if deadline := current.get():
         deadline.spend()
+
+
+def end() -> None:
+    if deadline := current.get():
+        deadline.end()

@@ -105,4 +105,4 @@ async def test_the_first_key_is_printed_only_where_it_is_wanted(own: Settings, s
 
 
 def test_the_local_stack_logs_no_key() -> None:
-    assert "--no-show-key" in services.programs().migrate
+    assert "--no-show-key" in services.programs(Settings(_env_file=None)).migrate

@@ -21,6 +21,7 @@ from tests.overhearing import overheard
 pytestmark = pytest.mark.anyio
 PROVIDER = "sk-canary-provider-0123456789abcdef"
 WEBHOOK = "whsec_Y2FuYXJ5LXdlYmhvb2stMDEyMzQ1Njc4OWFiY2RlZg=="
+SAID = "canarius"  # in questions, texts, file names and query strings, which are no business of the log
 KEPT = {"tenant", "signing_key", "webhook_endpoint"}  # tables that hold secrets, in plain
 
 
@@ -57,6 +58,19 @@ async def _used(rt: Runtime, alice: Person, monkeypatch: pytest.MonkeyPatch) -> 
     rotated = (await alice.client.post(f"/v1/webhook_endpoints/{endpoint['id']}/rotate")).json()
     signing = [each["secret"].removeprefix("whsec_") for each in (endpoint, rotated)]
     answers: list[Response] = []
+    hybrid = {"question": f"Where is {SAID}?"}
+    for method, path, sent in (
+        ("POST", "/v1/documents/text", {"text": f"Here is {SAID}.", "filename": f"{SAID}.txt"}),
+        ("GET", f"/v1/documents?external_id={SAID}", None),
+        ("GET", f"/v1/documents?cursor={SAID}", None),
+        ("GET", f"/{SAID}", None),
+        ("POST", "/v1/query", hybrid),
+        ("POST", "/v1/query", hybrid | {"stream": True}),
+        ("POST", "/v1/search", {"query": SAID, "top_k": 10**9}),
+        ("POST", f"/v1/search?{SAID}={SAID}", {"query": SAID}),
+        ("PUT", f"/v1/uploads/{SAID}.md", {}),
+    ):
+        answers.append(await alice.client.request(method, path, json=sent))
     for secret in (alice.key, made, token, alice.key[:-3] + "xxx", token[:-3] + "xxx"):
         for path, body in (
             ("/v1/jobs", None),
@@ -117,6 +131,9 @@ async def test_no_secret_is_written_down_or_answered(
         "Redis": "\n".join(passed),
     }
     assert {place for place, said in written.items() for secret in secrets if secret in said} == set()
+    ours = [record for record in logged.records if not record.name.startswith(("httpx", "httpcore", "asyncio"))]
+    assert [said for said in map(_said, ours) if SAID in said] == []
+    assert len([record for record in ours if "'event': 'request'" in _said(record)]) >= len(answers)
     assert "doc_unknown" in written["answers"]
     assert "footnote:rate:key_" in written["Redis"]
     assert "a bug" in written["logs"]

@@ -13,6 +13,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from footnote.local_stack.services import programs
 from footnote.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -144,6 +145,15 @@ def test_the_worker_is_given_longer_to_stop_than_it_takes(services: Services) ->
     soft = make_app(Settings(redis_url="redis://localhost")).conf.worker_soft_shutdown_timeout
     assert services["worker"]["stop_grace_period"] == "30s"
     assert soft <= 20
+
+
+def test_the_api_is_given_longer_to_stop_than_it_drains(services: Services, tmp_path: Path) -> None:
+    (seconds,) = re.findall(r"FOOTNOTE_DRAIN_SECONDS=(\d+)", (ROOT / "Dockerfile.api").read_text())
+    assert seconds == "60"
+    assert services["api"]["stop_grace_period"] in ("70s", "1m10s")
+    assert compose(tmp_path, API_STOP_GRACE="130s")["api"]["stop_grace_period"] in ("130s", "2m10s")
+    local = {each.name: each.stop_seconds for each in programs(Settings(drain_seconds=30)).services}
+    assert local["api"] == 35
 
 
 def test_settings_reach_the_containers_from_the_shell_and_unset_ones_stay_unset(tmp_path: Path) -> None:

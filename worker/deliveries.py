@@ -53,8 +53,8 @@ class Deliveries:
             task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        del self._under_way[task]
+        due = self._under_way.pop(task)
         self.woken.set()
         if not task.cancelled() and (error := task.exception()):
             # The claim runs out, and it is sent again.
-            log.warning("webhook not settled", error=f"{type(error).__name__}: {error}"[:200])
+            log.warning("webhook not settled", delivery_id=due.id, error=f"{type(error).__name__}: {error}"[:200])

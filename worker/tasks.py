@@ -2,9 +2,11 @@
 
 import asyncio
 from contextlib import suppress
+from typing import Any
 
-from celery import Celery, Task
+from celery import Celery, Task, signals
 from celery.exceptions import Ignore
+from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from footnote import ingest
 from footnote.answering import batch
@@ -15,9 +17,21 @@ from worker.loop import run
 
 
 def register(app: Celery) -> None:
+    # So Celery's own lines of a task have the ids, too; the document's is known to the step (`ingest.run_step`).
+    signals.task_prerun.connect(_bind_ids, weak=False)
+    signals.task_postrun.connect(_forget_ids, weak=False)
     for step in STEPS:
         app.task(name=task_name(step), bind=True)(_step_task(step))
     app.task(name=task_name(ANSWER), bind=True)(_answer)
+
+
+def _bind_ids(task: Task, args: tuple[str, ...], **_: Any) -> None:
+    name = "batch_id" if task.name == task_name(ANSWER) else "job_id"
+    bind_contextvars(**{name: args[0]}, step=task.name.rpartition(".")[2])
+
+
+def _forget_ids(**_: Any) -> None:
+    clear_contextvars()
 
 
 def _answer(self: Task, batch_id: str) -> None:

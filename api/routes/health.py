@@ -37,8 +37,11 @@ async def readyz(rt: OperatorDep, response: Response, strict: Strict = False) ->
 
     Without Redis, uploads and queries go on, and jobs wait. Without the store, search and status go on. A model
     provider that fails is named, and changes nothing: the documents can still be looked at. Without Postgres nothing
-    goes on.
+    goes on. A process that was asked to end is `draining`: 503.
     """
+    if rt.stopping.is_set():
+        response.status_code = 503
+        return {"status": "draining", "version": __version__}
     found = await asyncio.gather(_postgres(rt), _check(_redis(rt)), _check(rt.store.check()))
     (postgres, paused_since), redis, store = found
     checks = {"postgres": postgres, "redis": redis, "store": store}

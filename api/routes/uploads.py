@@ -9,7 +9,7 @@ from pydantic import Field
 from api import uploads
 from api.deps import Cursor, IdempotencyKey, Limit, Plain, Reader, RuntimeDep, Uploader, Writer
 from api.errors import problem_body, request_id_of
-from api.presence import while_there
+from api.presence import to_its_end, while_there
 from api.schemas.common import PageOf
 from api.schemas.documents import AcceptedOut, BatchOut, EstimateOut
 from api.schemas.uploads import DirectUploadOut, RefusedUploadOut
@@ -237,12 +237,24 @@ async def upload_batch(
         reply = _replay(response, held, asked)
         if reply is None:
             _check_callback(rt, fields)
-            results = [await _result(request, rt, caller, each, fields) for each in taken]
-            reply = {"data": results}
-            if held:
-                async with rt.transaction() as session:
-                    await idempotency.finish(session, held, asked, reply, None)
+            reply = await to_its_end(_accept_each(request, rt, caller, taken, fields, held, asked))
     return BatchOut.model_validate(reply)
+
+
+async def _accept_each(
+    request: Request,
+    rt: Runtime,
+    caller: Principal,
+    taken: list[Upload | Rejected],
+    fields: UploadFields,
+    held: Once | None,
+    asked: dict[str, Any],
+) -> dict[str, Any]:
+    reply = {"data": [await _result(request, rt, caller, each, fields) for each in taken]}
+    if held:
+        async with rt.transaction() as session:
+            await idempotency.finish(session, held, asked, reply, None)
+    return reply
 
 
 async def _result(

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from sqlalchemy.ext.asyncio import AsyncSession
+from structlog.contextvars import bound_contextvars
 
 from footnote import jobs, objects
 from footnote.artifacts import OutputGone
@@ -27,7 +28,14 @@ async def run_step(rt: Runtime, job_id: str, step: str, message: str | None = No
         claim = await jobs.claim(session, job_id, step, rt.settings.lease_seconds, message)
     if claim is None:
         return False
-    rt = rt.of(claim.tenant_id)
+    ids = {"job_id": job_id, "document_id": claim.document_id, "step": step, "tenant_id": claim.tenant_id}
+    with bound_contextvars(**ids):  # every line that the step logs has them
+        done = await _run(rt.of(claim.tenant_id), claim)
+        log.info("step done" if done else "step not done")
+        return done
+
+
+async def _run(rt: Runtime, claim: Claim) -> bool:
     heartbeat = Heartbeat(rt, claim)
     work = asyncio.create_task(_work(rt, claim, heartbeat))
     heartbeat.start(work)
@@ -36,11 +44,11 @@ async def run_step(rt: Runtime, job_id: str, step: str, message: str | None = No
     except GaveWay:
         return False
     except LeaseLost:
-        log.warning("lease lost", job_id=job_id, step=step)
+        log.warning("lease lost")
         return False
     except asyncio.CancelledError:
         if heartbeat.lost:
-            log.warning("lease lost", job_id=job_id, step=step)
+            log.warning("lease lost")
             return False
         work.cancel()
         await asyncio.wait({work})
@@ -88,4 +96,4 @@ async def _ended_badly(session: AsyncSession, rt: Runtime, claim: Claim, error: 
     if back_to == "chunk":
         await objects.give_up_artifacts(session, [claim.version_id])
     if unexpected:
-        log.error("step failed", job_id=claim.job_id, step=claim.step, exc_info=error)
+        log.error("step failed", exc_info=error)

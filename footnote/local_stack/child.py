@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from footnote.local_stack import logs
 from footnote.local_stack.echo import Echo
 from footnote.local_stack.processes import Process, ended, finish, kill_group, spawn
 from footnote.local_stack.services import Service
@@ -42,12 +43,10 @@ class Restarts:
 class Child:
     """A service with a process that is started, watched and started again. Times are monotonic."""
 
-    def __init__(self, service: Service, logs: Path, env: Mapping[str, str] | None) -> None:
+    def __init__(self, service: Service, directory: Path, env: Mapping[str, str] | None) -> None:
         self.service = service
-        self.log = logs / f"{service.name}.log"
-        if self.log.exists():
-            self.log.replace(self.log.with_suffix(".log.1"))
-        self.log.touch(0o600)
+        self.log = directory / f"{service.name}.log"
+        logs.begin(self.log)
         self.echo = Echo(self.log)
         self.restarts = Restarts()
         self.process: Process | None = None
@@ -76,6 +75,10 @@ class Child:
         self.process = None
         self._due = self.restarts.after_exit(now, now - self._started)
         return status
+
+    def rotate_log(self) -> None:
+        if logs.rotate(self.log):
+            self.echo.begin_again()
 
     def next_start(self, now: float) -> float:
         """Seconds until it is started again; 0 if it need not be."""

@@ -29,6 +29,11 @@ class Echo:
         self._rest = b""
         self._in_traceback = False
 
+    def begin_again(self) -> None:
+        """The log was emptied."""
+        self._offset = 0
+        self._rest = b""
+
     def lines(self) -> list[str]:
         """The serious lines added since the last call."""
         if self._log.stat().st_size == self._offset:

@@ -17,7 +17,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from footnote.local_stack.directories import SOCKET_LOCK, private_directory, socket_directory
-from footnote.local_stack.processes import Process, StackFailed, ended, finish, last_lines, spawn
+from footnote.local_stack.logs import last_lines
+from footnote.local_stack.processes import Process, StackFailed, ended, finish, spawn
 from footnote.local_stack.users import RunAs, ordinary_user
 
 DATABASE = "footnote"

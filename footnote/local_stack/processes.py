@@ -91,10 +91,3 @@ def finish(process: Process, deadline: float) -> bool:
     kill_group(process)
     process.wait()
     return in_time
-
-
-def last_lines(log: Path, count: int = 20) -> str:
-    """The end of a log, at most 16 KiB of it."""
-    with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - 16384))
-        return "\n".join(file.read().decode(errors="replace").splitlines()[-count:])

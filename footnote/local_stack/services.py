@@ -10,6 +10,8 @@ from pathlib import Path
 from footnote.local_stack import postgres, valkey
 from footnote.settings import Settings
 
+API_END_SECONDS = 5.0  # within which the API is gone after its drain
+
 
 @dataclass(frozen=True)
 class Service:
@@ -42,10 +44,9 @@ def _footnote(*command: str) -> list[str]:
     return [sys.executable, "-m", "footnote", *command]
 
 
-def programs() -> Programs:
+def programs(settings: Settings) -> Programs:
     services = (
-        # Its requests get ten seconds to end, and it a few to notice.
-        Service("api", _footnote("api"), stop_seconds=14.0),
+        Service("api", _footnote("api"), stop_seconds=settings.drain_seconds + API_END_SECONDS),
         # Long enough to finish a batch; what is cut off is taken up again from its last checkpoint.
         Service("worker", _footnote("worker"), stop_seconds=20.0),
         Service("dispatcher", _footnote("dispatcher")),

@@ -18,8 +18,9 @@ from footnote.local_stack.directories import kept_secret, private_directory
 from footnote.local_stack.endpoints import check_ports, readiness, url
 from footnote.local_stack.guard import Guard
 from footnote.local_stack.lock import AlreadyRunning, exclusive, publish
+from footnote.local_stack.logs import last_lines
 from footnote.local_stack.postgres import Postgres
-from footnote.local_stack.processes import StackFailed, last_lines
+from footnote.local_stack.processes import StackFailed
 from footnote.local_stack.services import Programs, environment, postgres_service, programs, valkey_service
 from footnote.local_stack.supervisor import StopRequested, Supervisor
 from footnote.local_stack.valkey import Valkey
@@ -46,10 +47,11 @@ def up(settings: Settings, ours: Programs | None = None, out: TextIO | None = No
         address = url(settings.host, settings.port)
         with exclusive(data_dir, address, on_wait=lambda: _say(out, _LEFT_BEHIND)) as lock:
             check_ports(settings)
-            guard = Guard(lock)
+            ours = ours or programs(settings)
+            guard = Guard(lock, seconds=round(max(20.0, *(each.stop_seconds for each in ours.services))) + 5)
             try:
                 supervisor = Supervisor(private_directory(data_dir / "logs"), guard, out)
-                _Stack(settings, data_dir, ours or programs(), supervisor, out).run()
+                _Stack(settings, data_dir, ours, supervisor, out).run()
             finally:
                 guard.close()
     except AlreadyRunning as running:

@@ -122,6 +122,7 @@ class Supervisor:
         if self._ready:
             for line in child.echo.lines():
                 self.say(line, child.service.name)
+        child.rotate_log()
         if status is None:
             return
         service, name = child.service, child.service.name

@@ -16,7 +16,8 @@ from pathlib import Path
 from urllib.parse import quote
 
 from footnote.local_stack.directories import private_directory, socket_directory
-from footnote.local_stack.processes import StackFailed, ended, finish, last_lines, spawn
+from footnote.local_stack.logs import last_lines
+from footnote.local_stack.processes import StackFailed, ended, finish, spawn
 
 START_SECONDS = 10.0
 STOP_SECONDS = 10.0

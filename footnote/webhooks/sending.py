@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import func, insert, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from standardwebhooks.webhooks import Webhook
+from structlog.contextvars import bound_contextvars
 
 from footnote import outgoing
 from footnote.clock import from_now
@@ -115,13 +116,15 @@ async def claim(session: AsyncSession, settings: Settings, ids: Sequence[str]) -
 
 async def deliver(rt: Runtime, due: Due) -> None:
     """One attempt at what was claimed: sends it, writes how it went. Raises DatabaseAway: then it is sent again."""
-    started_at, started = datetime.now(UTC), time.monotonic()
-    reply = await _send(rt.settings, due)
-    latency_ms = round(1000 * (time.monotonic() - started))
-    async with rt.transaction() as session:
-        await _settle(session, rt.settings, due, reply, {"started_at": started_at, "latency_ms": latency_ms})
-    told = {"status": reply.status, "error": reply.error, "attempt": due.attempts, "endpoint_id": due.endpoint_id}
-    log.info("webhook attempted", delivery_id=due.id, **told)
+    ids = {"delivery_id": due.id, "endpoint_id": due.endpoint_id, "tenant_id": due.tenant_id}
+    with bound_contextvars(**ids):  # every line that the attempt logs has them
+        started_at, started = datetime.now(UTC), time.monotonic()
+        reply = await _send(rt.settings, due)
+        latency_ms = round(1000 * (time.monotonic() - started))
+        async with rt.transaction() as session:
+            await _settle(session, rt.settings, due, reply, {"started_at": started_at, "latency_ms": latency_ms})
+        told = {"status": reply.status, "error": reply.error, "attempt": due.attempts}
+        log.info("webhook attempted", event_type=due.event, **told)
 
 
 async def _settle(session: AsyncSession, settings: Settings, due: Due, reply: Reply, when: dict[str, Any]) -> None:

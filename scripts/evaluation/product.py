@@ -17,7 +17,8 @@ from typing import Any, TypeVar
 import httpx2
 
 from footnote.local_stack.lock import holder
-from footnote.local_stack.processes import ended, finish, last_lines, spawn
+from footnote.local_stack.logs import last_lines
+from footnote.local_stack.processes import ended, finish, spawn
 from scripts.evaluation.sets import Set, target
 
 ROOT = Path(__file__).parents[2]

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from scripts.faults import checks, corpus, crowd, edges, lengths, locks, processes, slow_clients
+from scripts.faults import checks, corpus, crowd, draining, edges, lengths, locks, processes, slow_clients
 from scripts.faults.bench import Bench, Options, bench
 from scripts.faults.inflict import STORM, Faults
 from scripts.faults.report import Report
@@ -372,6 +372,8 @@ SCENARIOS = {
     "postgres-away": postgres_away,
     "blackout": blackout,
     "rolling": rolling,
+    "draining": draining.draining,
+    "restarting": draining.restarting,
     "deletes": deletes,
     "poison": poison,
     "lengths": lengths.lengths,

@@ -17,8 +17,9 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from footnote.local_stack.lock import holder
+from footnote.local_stack.logs import last_lines
 from footnote.local_stack.postgres import Postgres
-from footnote.local_stack.processes import Process, ended, last_lines, spawn
+from footnote.local_stack.processes import Process, ended, spawn
 from footnote.local_stack.valkey import Valkey
 from scripts.faults import processes
 

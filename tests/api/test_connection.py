@@ -4,12 +4,15 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from api import connection
+from api.middleware import RequestContext
 
 pytestmark = pytest.mark.anyio
 SECONDS = 0.4
@@ -154,10 +157,125 @@ async def test_who_does_not_read_is_not_waited_for_and_who_reads_slowly_is(
         await answer_of(silent)
 
 
-async def test_what_is_no_http_is_a_problem_as_any_other(connect: Connect) -> None:
+async def test_what_is_no_http_is_a_problem_as_any_other(connect: Connect, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="footnote")
     client = await connect()
     client[1].write(b"what?\r\n\r\n")
     head, body = (await client[0].read()).split(b"\r\n\r\n")
     assert b"content-type: application/problem+json" in head
     assert b"x-frame-options: DENY" in head
     assert json.loads(body)["status"] == 400
+    (line,) = [record.msg for record in caplog.records if record.name == "footnote"]
+    assert isinstance(line, dict)
+    assert (line["status"], line["route"]) == (400, None)
+    assert line["request_id"] == json.loads(body)["request_id"]
+
+
+SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: x\r\n\r\n"
+CHUNKED = b"Transfer-Encoding: chunked"
+AMBIGUOUS = {
+    "both": [b"Content-Length: 5", CHUNKED],
+    "both, the other way round": [CHUNKED, b"Content-Length: 5"],
+    "both, zero": [b"Content-Length: 0", CHUNKED],
+    "both, in other cases": [b"CONTENT-LENGTH: 5", b"transfer-encoding: CHUNKED"],
+    "two lengths that differ": [b"Content-Length: 5", b"Content-Length: 6"],
+    "two lengths in one": [b"Content-Length: 5, 6"],
+    "a length and twice chunked": [b"Content-Length: 5", CHUNKED, CHUNKED],
+    "twice chunked": [CHUNKED, CHUNKED],
+    "identity": [b"Transfer-Encoding: identity"],
+    "identity with a length": [b"Content-Length: 5", b"Transfer-Encoding: identity"],
+    "chunked, identity": [b"Transfer-Encoding: chunked, identity"],
+    "identity, chunked": [b"Transfer-Encoding: identity, chunked"],
+    "gzip, chunked": [b"Transfer-Encoding: gzip, chunked"],
+    "chunked, chunked": [b"Transfer-Encoding: chunked, chunked"],
+    "xchunked": [b"Transfer-Encoding: xchunked"],
+    "quoted": [b'Transfer-Encoding: "chunked"'],
+    "with a parameter": [b"Transfer-Encoding: chunked;q=1"],
+    "empty": [b"Transfer-Encoding:"],
+    "a vertical tab": [b"Transfer-Encoding: \x0bchunked"],
+    "a space before the colon": [b"Transfer-Encoding : chunked", b"Content-Length: 5"],
+    "folded": [b"Content-Length: 5", b"Transfer-Encoding:\r\n chunked"],
+    "a signed length": [b"Content-Length: +5"],
+    "a negative length": [b"Content-Length: -5"],
+    "a length in hexadecimal": [b"Content-Length: 0x5"],
+    "a length with an underscore": [b"Content-Length: 1_0"],
+    "an endless length": [b"Content-Length: " + b"9" * 30],
+}
+
+
+@pytest.fixture(params=["ours", "httptools"])
+async def strict(request: pytest.FixtureRequest) -> AsyncIterator[tuple[int, list[str]]]:
+    """The port of a server with the product's middleware, on either parser, and the paths that it was asked for."""
+    asked: list[str] = []
+
+    async def noting(scope: Scope, receive: Receive, send: Send) -> None:
+        asked.append(scope["path"])
+        await app(scope, receive, send)
+
+    async def stated(scope: Scope, receive: Receive, send: Send) -> None:
+        scope["app"] = SimpleNamespace(state=SimpleNamespace())
+        await RequestContext(noting, hsts_seconds=0)(scope, receive, send)
+
+    parser: Any = connection.Connection if request.param == "ours" else "httptools"
+    config = uvicorn.Config(stated, http=parser, lifespan="off", log_config=None, access_log=False)
+    server = uvicorn.Server(config)
+    listening = socket.create_server(("127.0.0.1", 0))
+    serving = asyncio.create_task(server.serve([listening]))
+    while not server.started:
+        await asyncio.sleep(0.01)
+    yield listening.getsockname()[1], asked
+    server.should_exit = True
+    await serving
+
+
+async def said(port: int, request: bytes) -> bytes:
+    """All that is answered, until the server closes the connection."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(request)
+    try:
+        async with asyncio.timeout(60):
+            return await reader.read()
+    finally:
+        writer.close()
+        await asyncio.gather(writer.wait_closed(), return_exceptions=True)
+
+
+async def test_a_body_whose_length_is_ambiguous_is_refused_and_nothing_behind_it_is_read(
+    strict: tuple[int, list[str]],
+) -> None:
+    port, asked = strict
+    for name, headers in AMBIGUOUS.items():
+        for version in (b"HTTP/1.1", b"HTTP/1.0"):
+            head = b"\r\n".join([b"POST /first " + version, b"Host: x", b"Connection: keep-alive", *headers, b"", b""])
+            answer = await said(port, head + b"0\r\n\r\n" + SMUGGLED + SMUGGLED)
+            assert answer.startswith(b"HTTP/1.1 400 "), name
+            assert b"connection: close" in answer.lower(), name
+            assert answer.count(b"HTTP/1.1 ") == 1, name
+    assert asked == []
+
+
+async def test_bodies_of_one_length_are_read_and_the_next_request_with_them(strict: tuple[int, list[str]]) -> None:
+    port, asked = strict
+    chunked = b"POST /first HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n"
+    last = b"POST /second HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: 5\r\n\r\nagain"
+    answer = await said(port, chunked + last)
+    assert (answer.count(b"HTTP/1.1 200 "), asked) == (2, ["/first", "/second"])
+    assert b"hello" in answer
+    assert answer.endswith(b"again")
+    old = b"POST /old HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
+    assert (await said(port, old)).startswith(b"HTTP/1.1 400 ")
+
+
+async def test_a_body_that_is_malformed_after_its_beginning_is_refused_without_a_traceback(
+    server: uvicorn.Server, connect: Connect, caplog: pytest.LogCaptureFixture
+) -> None:
+    begun = b" HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    waiting, answered = await connect(), await connect()
+    waiting[1].write(b"POST /" + begun + b"zz\r\n" + SMUGGLED)
+    assert (await waiting[0].read()).startswith(b"HTTP/1.1 400 ")
+    answered[1].write(b"POST /deaf" + begun)
+    assert await answer_of(answered) == b""
+    answered[1].write(b"zz\r\n" + SMUGGLED)
+    assert await answered[0].read() == b""
+    await gone(server)
+    assert not [record for record in caplog.records if record.exc_info]

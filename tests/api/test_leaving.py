@@ -81,7 +81,10 @@ async def until(happened: Callable[[], Any]) -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_who_leaves_stops_the_model_that_says_nothing(api: Api, stream: bool) -> None:
+async def test_who_leaves_stops_the_model_that_says_nothing(
+    api: Api, stream: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO", logger="footnote")
     for silence in SILENT:
         api.model.asked.clear()
         api.model.closed.clear()
@@ -92,6 +95,7 @@ async def test_who_leaves_stops_the_model_that_says_nothing(api: Api, stream: bo
                 await answer.readuntil(b"event: sources")
             assert not api.model.closed.is_set()
         await asyncio.wait_for(api.model.closed.wait(), 60)
+    await until(lambda: sum("'status': 499" in str(record.msg) for record in caplog.records) == len(SILENT))
 
 
 @pytest.mark.parametrize("path", ["/v1/search", "/v1/query"])

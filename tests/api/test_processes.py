@@ -4,12 +4,16 @@ import http.client
 import os
 import re
 import signal
+import socket
+import threading
+import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 import pytest
 
+from api.server import SAME_PRESS_SECONDS
 from tests.local_stack.stack_under_test import free_port, lives, wait_for
 from tests.programs import Program
 
@@ -69,3 +73,111 @@ def test_several_processes_count_together_stand_in_for_each_other_and_end_togeth
         assert get(port, "/healthz") is None
     finally:
         api.kill()
+
+
+class Small:
+    """`tests/api/small_api.py`, with `drain` seconds."""
+
+    def __init__(self, tmp_path: Path, drain: int, processes: int = 2) -> None:
+        self.processes = processes
+        self.port = free_port()
+        self.slow = tmp_path / "slow"
+        self.slow.touch()
+        given = {"PORT": str(self.port), "SLOW": str(self.slow), "DRAIN": str(drain), "WEB_CONCURRENCY": str(processes)}
+        self.program = Program("tests.api.small_api", {**os.environ, **given}, tmp_path / "log")
+
+    def __enter__(self) -> "Small":
+        self.program.start()
+        wait_for(lambda: get(self.port, "/") and (self.processes == 1 or len(self.serving()) == 2))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        left = self.serving() if self.program.running() else []
+        self.program.kill()
+        for pid in filter(lives, left):
+            os.kill(pid, signal.SIGKILL)
+
+    def serving(self) -> list[int]:
+        commands = {pid: Path(f"/proc/{pid}/cmdline").read_bytes() for pid in self.program.children()}
+        return [pid for pid, command in commands.items() if b"spawn_main" in command]
+
+    def begin(self, path: str) -> "socket.socket":
+        """A request that is under way."""
+        connection = socket.create_connection(("127.0.0.1", self.port), timeout=60)
+        connection.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
+        return connection
+
+    def refuses(self) -> bool:
+        try:
+            socket.create_connection(("127.0.0.1", self.port), timeout=60).close()
+        except ConnectionRefusedError:
+            return True
+        except ConnectionResetError:
+            pass
+        return False
+
+
+def test_a_restart_fails_no_request_and_a_stop_lets_requests_end(tmp_path: Path) -> None:
+    with Small(tmp_path, drain=60) as api:
+        before = api.serving()
+        failed: list[str] = []
+        done = threading.Event()
+
+        def ask(fresh: bool) -> None:
+            connection = http.client.HTTPConnection("127.0.0.1", api.port, timeout=60)
+            while not done.is_set():
+                try:
+                    connection.request("GET", "/")
+                    assert connection.getresponse().read()
+                except (OSError, http.client.HTTPException, AssertionError) as error:
+                    failed.append(repr(error))
+                if fresh:
+                    connection.close()
+                time.sleep(0.005)
+            connection.close()
+
+        asking = [threading.Thread(target=ask, args=(fresh,)) for fresh in (True, False)]
+        for thread in asking:
+            thread.start()
+        with api.begin("/slow") as slow:
+            api.program.signal(signal.SIGHUP)
+            wait_for(lambda: len(set(api.serving()) - set(before)) == 1)
+            wait_for(lambda: get(api.port, "/"))
+            api.slow.unlink()
+            assert slow.recv(1000).startswith(b"HTTP/1.1 200 ")
+        wait_for(lambda: not any(map(lives, before)) and len(api.serving()) == 2)
+        done.set()
+        for thread in asking:
+            thread.join()
+        assert failed == []
+        # A stop while another restart is under way is heeded, also if a supervisor signals the whole group.
+        pids = api.serving()
+        api.slow.touch()
+        with api.begin("/slow") as slow:
+            api.program.signal(signal.SIGHUP)
+            for pid in pids:
+                os.kill(pid, signal.SIGTERM)
+            api.program.signal(signal.SIGTERM)
+            wait_for(api.refuses)
+            assert api.program.running()
+            api.slow.unlink()
+            assert slow.recv(1000).startswith(b"HTTP/1.1 200 ")
+        assert api.program.wait(60) == 0
+        assert not any(map(lives, pids))
+        assert "Traceback" not in api.program.log.read_text()
+
+
+def test_a_second_signal_ends_all_processes_at_once(tmp_path: Path) -> None:
+    with Small(tmp_path, drain=3600) as api, api.begin("/hang"):
+        pids = api.serving()
+        api.program.signal(signal.SIGTERM)
+        time.sleep(SAME_PRESS_SECONDS)  # within which two signals are one
+        api.program.signal(signal.SIGTERM)
+        assert api.program.wait(60) == -signal.SIGTERM
+        wait_for(lambda: not any(map(lives, pids)))
+
+
+def test_a_process_that_hangs_is_gone_soon_after_the_drain(tmp_path: Path) -> None:
+    with Small(tmp_path, drain=0, processes=1) as api, api.begin("/hang"):
+        api.program.signal(signal.SIGTERM)
+        assert api.program.wait(60) == -signal.SIGALRM

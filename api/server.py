@@ -1,0 +1,148 @@
+"""One process of the API: uvicorn's server, which drains when it is asked to stop. See docs/adr/0026."""
+
+import asyncio
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing import parent_process
+from types import FrameType
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+import uvicorn
+
+from footnote.telemetry import log
+
+if TYPE_CHECKING:
+    from footnote.runtime import Runtime
+
+SAME_PRESS_SECONDS = 0.5  # one Ctrl-C can arrive twice: from the terminal and from a program in between
+LINGER_SECONDS = 1.0  # in which the client of an idle connection may send one more request
+CUT_SECONDS = 2.0  # for requests that are cut off to say so, and for their clients to read it
+END_SECONDS = 4.0  # after the drain the process is gone, whatever hangs
+REPLACED = signal.SIGUSR1  # from the parent: drain, and leave the connections to the process that took over
+
+
+class _Connection(Protocol):
+    transport: asyncio.Transport
+    idle: bool
+
+    def shutdown(self) -> None: ...
+
+
+class Server(uvicorn.Server):
+    """Stops accepting, lets the requests that run come to their end, cuts off what is left, and ends in time.
+
+    The first signal begins the drain, a second one ends a process that has no parent at once. One of several processes
+    leaves the second signal to its parent, since a supervisor may signal both.
+    """
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self._parent = parent_process()
+        self._asked: float | None = None
+        self._replaced = False
+        self.cut_at = 0.0  # when the drain is over
+
+    @property
+    def drain_seconds(self) -> int:
+        return self.config.timeout_graceful_shutdown or 0
+
+    # -- signals -------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        handled: dict[signal.Signals, Any] = dict.fromkeys((signal.SIGTERM, signal.SIGINT, signal.SIGHUP), self.asked)
+        if self._parent is not None:
+            # Ctrl-C and a closed terminal reach the whole process group: the parent decides.
+            ignored = dict.fromkeys((signal.SIGINT, signal.SIGHUP), signal.SIG_IGN)
+            handled |= {REPLACED: self.asked} | ignored
+        before = {number: signal.signal(number, handler) for number, handler in handled.items()}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def asked(self, number: int, _frame: FrameType | None = None) -> None:
+        now = time.monotonic()
+        if self._asked is None:
+            self._asked, self._replaced, self.should_exit = now, number == REPLACED, True
+            # SIGALRM keeps its default action: it ends the process even if the loop or a thread hangs.
+            signal.setitimer(signal.ITIMER_REAL, self.drain_seconds + END_SECONDS)
+        elif self._parent is None and now - self._asked > SAME_PRESS_SECONDS:
+            signal.signal(number, signal.SIG_DFL)
+            signal.raise_signal(number)
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        if self._parent is not None:
+            asyncio.get_running_loop().add_reader(self._parent.sentinel, self._orphaned)
+        await super().startup(sockets)
+
+    def _orphaned(self) -> None:
+        """One of several processes must not keep the port when the parent is killed."""
+        assert self._parent is not None
+        if self.should_exit:
+            os._exit(1)
+        asyncio.get_running_loop().remove_reader(self._parent.sentinel)
+        self.asked(signal.SIGTERM)
+
+    # -- the drain -----------------------------------------------------------------------------------------------
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        asked = self._asked or time.monotonic()
+        self.cut_at = asked + self.drain_seconds
+        runtime = cast("Runtime | None", self.lifespan.state.get("runtime"))
+        if runtime is not None:
+            runtime.stopping.set()  # from now on /readyz is 503, and answers say `Connection: close`
+        log.info("draining", requests=len(self.server_state.tasks), seconds=self.drain_seconds)
+        for connection in self._connections():
+            if not connection.idle:
+                connection.shutdown()  # closes after the answer that is under way
+        if runtime is not None and not self._replaced:
+            notice = asked + runtime.settings.drain_notice_seconds
+            await _until(lambda: time.monotonic() >= min(notice, self.cut_at))
+        for server in self.servers:
+            server.close()
+        for each in sockets or []:
+            each.close()
+        linger = self.config.timeout_keep_alive if self._replaced else LINGER_SECONDS
+        await _until(lambda: self._drained(asked + linger) or time.monotonic() >= self.cut_at)
+        if not self._drained(0.0):
+            await self._cut_off()
+        for connection in self._connections():
+            connection.transport.close()
+        if self._asked is not None:
+            signal.setitimer(signal.ITIMER_REAL, END_SECONDS - CUT_SECONDS)
+        await self.lifespan.shutdown()
+
+    def _connections(self) -> list[_Connection]:
+        return cast("list[_Connection]", list(self.server_state.connections))
+
+    def _drained(self, lingering: float) -> bool:
+        """Whether no answer is under way; while connections are open, not before the time `lingering`."""
+        if self.server_state.tasks or not all(connection.idle for connection in self._connections()):
+            return False
+        return not self.server_state.connections or time.monotonic() >= lingering
+
+    async def _cut_off(self) -> None:
+        """Cancels what still runs, which answers that it was cut off (`api.middleware.LastResort`)."""
+        log.warning("cut off at the end of the drain", requests=len(self.server_state.tasks))
+        for task in list(self.server_state.tasks):
+            task.cancel()
+        end = time.monotonic() + CUT_SECONDS
+        await _until(lambda: self._drained(0.0) or time.monotonic() >= end)
+        for connection in self._connections():
+            connection.transport.abort()
+        await asyncio.sleep(0)
+
+
+async def _until(done: Callable[[], bool]) -> None:
+    while not done():  # noqa: ASYNC110 - of several things, most of them uvicorn's, which set no event
+        await asyncio.sleep(0.02)
