@@ -5,11 +5,14 @@ Offsets count UTF-16 units, as PDFium does; what `read` returns is an ordinary s
 
 import re
 import unicodedata
-from ctypes import byref
+from collections.abc import Iterator
+from ctypes import byref, c_double
 from functools import cached_property
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
+from footnote.formats import _pdf_bidi
+from footnote.formats._pdf_bidi import Glyph
 from footnote.formats._pdf_boxes import Box, Line
 
 # What PDFium puts in place of a hyphen at a line's end and the line end.
@@ -35,6 +38,14 @@ _UPRIGHT = 0.1  # radians
 _OVER = 0.5  # parts of an accent's width
 
 
+class Piece(NamedTuple):
+    """Some text of a line and the offsets of what it was read from; of an insertion, start and end are the same."""
+
+    text: str
+    start: int
+    end: int
+
+
 class PageText:
     """The characters of an open page and their places."""
 
@@ -47,8 +58,8 @@ class PageText:
         self._rectangle = pdfium.FS_RECTF()
         self._pointer = byref(self._rectangle)
         text: str = self._handle.get_text_range(errors="replace")
-        if _ASTRAL.search(text):
-            text = _ASTRAL.sub(_surrogates, text)
+        text = halves(text)
+        text = _C1.sub(lambda match: match[0].encode("latin-1").decode("cp1252", "replace"), text)
         self.text = _UNTRANSLATED.sub(" ", text)
         # PDFium leaves a character out of the text now and then.
         self._whole = len(self.text) == self._handle.count_chars()
@@ -64,7 +75,27 @@ class PageText:
             first, last = self.box(match.start()), self.box(match.end() - 1)
             if not (first.apart(self._edges) and first.around(last).apart(self._edges)):
                 found.append(Line(match.start(), match.end(), first, last))
-        return found
+        return list(self._whole_rows(found))
+
+    def _whole_rows(self, lines: list[Line]) -> Iterator[Line]:
+        """Lines with the pieces of a right-to-left row as one, for PDFium breaks it where it is drawn run by run."""
+        previous = None
+        for line in lines:
+            if previous and self._continues(previous, line):
+                previous = Line(previous.start, line.end, previous.first, line.last)
+                continue
+            if previous:
+                yield previous
+            previous = line
+        if previous:
+            yield previous
+
+    def _continues(self, line: Line, following: Line) -> bool:
+        if not _pdf_bidi.RIGHT_TO_LEFT.search(self.text, line.start, following.end):
+            return False
+        one, other = line.first.around(line.last), following.first.around(following.last)
+        gap = max(other.left - one.right, one.left - other.right)
+        return one.beside(other) and gap < _ROW_GAP * max(one.top - one.bottom, other.top - other.bottom)
 
     def box(self, offset: int) -> Box:
         """The box of a character, as high as its font; the whole page if that is not known."""
@@ -72,6 +103,14 @@ class PageText:
             return self._edges
         found = self._rectangle
         return Box(found.left, found.bottom, found.right, found.top)
+
+    def ink(self, offset: int) -> Box:
+        """The box of what is drawn of a character."""
+        left, right, bottom, top = (c_double() for _ in range(4))
+        edges = [byref(edge) for edge in (left, right, bottom, top)]
+        if not self._pdfium.FPDFText_GetCharBox(self._handle, self._index(offset), *edges):
+            return self.box(offset)
+        return Box(left.value, bottom.value, right.value, top.value)
 
     def _index(self, offset: int) -> int:
         """PDFium's number of a character."""
@@ -87,46 +126,85 @@ class PageText:
         pieces = []
         for line, following in pairwise([*self.lines, None]):
             assert line is not None
-            pieces.append(self._line(line, insertions))
+            pieces += [piece.text for piece in self._line(line, insertions)]
             if following:
                 pieces.append(self._between(line, following))
         text = _SOFT_HYPHEN.sub("", "".join(pieces))
-        text = _C1.sub(lambda match: match[0].encode("latin-1").decode("cp1252", "replace"), text)
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
+    def rows(self) -> Iterator[list[Piece]]:
+        """What `read` puts together, by rows as people see them."""
+        row: list[Piece] = []
+        for line, following in pairwise([*self.lines, None]):
+            assert line is not None
+            row += self._line(line, {})
+            if following is None or self._ends_row(line, following):
+                yield row
+                row = []
+
     def _between(self, line: Line, following: Line) -> str:
-        """What parts two of PDFium's lines: nothing or a space where both stand on one row, as raised figures do.
+        """What parts two lines: nothing or a space where both stand on one row, as raised figures do.
 
         A hyphen at the end of a line parts a word that goes on with a small letter, and else belongs to it.
         """
-        if _HYPHEN in self.text[line.end : following.start]:
+        if self.text.startswith(_HYPHEN, line.end):
             return "" if self.text[following.start].islower() else "-\n"
+        if self._ends_row(line, following):
+            return "\n"
+        height = max(line.last.top - line.last.bottom, following.first.top - following.first.bottom)
+        return " " if following.first.left - line.last.right > _WORD_GAP * height else ""
+
+    def _ends_row(self, line: Line, following: Line) -> bool:
         last, first = line.last, following.first
         height = max(last.top - last.bottom, first.top - first.bottom)
         gap = first.left - last.right
         if not last.beside(first) or not -_BACK * height < gap < _ROW_GAP * height:
-            return "\n"
-        if not self._upright(line.end - 1) or not self._upright(following.start):
-            return "\n"
-        return " " if gap > _WORD_GAP * height else ""
+            return True
+        return not self._upright(line.end - 1) or not self._upright(following.start)
 
     def _upright(self, offset: int) -> bool:
         angle: float = self._pdfium.FPDFText_GetCharAngle(self._handle, self._index(offset))
         return abs(angle) < _UPRIGHT
 
-    def _line(self, line: Line, insertions: dict[int, str]) -> str:
-        """A line's text with its accents composed and its insertions made."""
-        edits = [(offset, offset, insertions[offset]) for offset in insertions if line.start <= offset <= line.end]
+    def _line(self, line: Line, insertions: dict[int, str]) -> Iterator[Piece]:
+        """A line's text as it is read, with its accents composed and its insertions made."""
+        edits = [Piece(insertions[offset], offset, offset) for offset in insertions if line.start <= offset <= line.end]
+        if _pdf_bidi.RIGHT_TO_LEFT.search(self.text, line.start, line.end) and self._upright(line.start):
+            yield from self._bidirectional(line, edits)
+            return
         for match in _ACCENT.finditer(self.text, line.start, line.end):
             edits += filter(None, [self._composed(match.start(), line)])
-        pieces, position = [], line.start
-        for start, end, text in sorted(edits):
-            if start >= position:
-                pieces += [self.text[position:start], text]
-                position = end
-        return "".join([*pieces, self.text[position : line.end]])
+        position = line.start
+        for edit in sorted(edits, key=lambda edit: (edit.start, edit.end)):
+            if edit.start >= position:
+                yield Piece(self.text[position : edit.start], position, edit.start)
+                yield edit
+                position = edit.end
+        yield Piece(self.text[position : line.end], position, line.end)
 
-    def _composed(self, offset: int, line: Line) -> tuple[int, int, str] | None:
+    def _bidirectional(self, line: Line, insertions: list[Piece]) -> Iterator[Piece]:
+        """The characters of a line that holds right-to-left text, one by one, and insertions behind theirs."""
+        for glyph in _pdf_bidi.logical(self._glyphs(line), *self._direction):
+            yield from (piece for piece in insertions if piece.start == glyph.offset)
+            yield Piece(glyph.text, glyph.offset, glyph.offset + 1)
+        yield from (piece for piece in insertions if piece.start == line.end)
+
+    @cached_property
+    def _direction(self) -> tuple[bool, bool]:
+        """Whether the page is mostly right-to-left, and whether what is so is drawn backwards."""
+        lines = [line for line in self.lines if _pdf_bidi.RIGHT_TO_LEFT.search(self.text, line.start, line.end)]
+        return _pdf_bidi.is_right_to_left(self.text), _pdf_bidi.is_backwards(list(map(self._glyphs, lines)))
+
+    def _glyphs(self, line: Line) -> list[Glyph]:
+        offsets = range(line.start, line.end)
+        return [Glyph(self.text[offset], offset, self._origin(offset), self.box(offset)) for offset in offsets]
+
+    def _origin(self, offset: int) -> float:
+        x, y = c_double(), c_double()
+        self._pdfium.FPDFText_GetCharOrigin(self._handle, self._index(offset), byref(x), byref(y))
+        return x.value
+
+    def _composed(self, offset: int, line: Line) -> Piece | None:
         """An accent and the letter it stands over, as one character; nothing if it stands by itself."""
         accent = self.box(offset)
         for letter in (offset - 1, offset + 1, offset - 2, offset + 2):
@@ -137,9 +215,10 @@ class PageText:
             under = self.box(letter)
             shared = min(accent.right, under.right) - max(accent.left, under.left)
             if len(whole) == 1 and shared > _OVER * (accent.right - accent.left):
-                return min(offset, letter), max(offset, letter) + 1, whole
+                return Piece(whole, min(offset, letter), max(offset, letter) + 1)
         return None
 
 
-def _surrogates(match: re.Match[str]) -> str:
-    return "".join(map(chr, memoryview(match[0].encode("utf-16-le")).cast("H")))
+def halves(text: str) -> str:
+    """The text in UTF-16 units, a character each."""
+    return _ASTRAL.sub(lambda match: "".join(map(chr, memoryview(match[0].encode("utf-16-le")).cast("H"))), text)
