@@ -139,7 +139,7 @@ def _place(letters: Sequence[Glyph], origins: set[float], glyph: Glyph) -> tuple
 
 
 def _runs(shown: list[Glyph]) -> Iterator[tuple[bool, list[Glyph]]]:
-    """The runs of a line that goes to the right: from one right-to-left letter to the last before another, and the rest."""
+    """Runs of a line that goes to the right: right-to-left ones, from their first letter to the last, and the rest."""
     position = 0
     strong = [index for index, glyph in enumerate(shown) if _kind(glyph.text) in "RAL"]
     for rtl, group in groupby(strong, key=lambda index: _kind(shown[index].text) != "L"):

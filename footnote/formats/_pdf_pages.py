@@ -11,6 +11,7 @@ from typing import Any
 
 from footnote.errors import DocumentRejected
 from footnote.formats._pdf_boxes import Box
+from footnote.formats._pdf_second_reader import SecondReader
 from footnote.formats._pdf_text import PageText, halves
 
 MAX_PIXELS = 16_000_000  # a page may claim any height
@@ -39,8 +40,11 @@ def boxes(path: Path, number: int, quote: str, where: float) -> list[list[float]
     None if it is not found.
     """
     with _Opened(path, number) as page:
-        text = PageText(page)
+        text, second = PageText(page), SecondReader(path)
         try:
+            content = text.read({})
+            if second.read(number - 1, second.doubts(page, text), content) != content:
+                return []  # the stored text is the other reader's, which does not say where it stands
             quoted = _quoted(list(_characters(text)), quote, where)
             lines = [
                 [offset for _, _, places in line for offset in places] for _, line in groupby(quoted, itemgetter(1))

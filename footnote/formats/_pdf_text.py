@@ -59,6 +59,7 @@ class PageText:
         self._pointer = byref(self._rectangle)
         text: str = self._handle.get_text_range(errors="replace")
         text = halves(text)
+        self.untranslated = len(_UNTRANSLATED.findall(text))
         text = _C1.sub(lambda match: match[0].encode("latin-1").decode("cp1252", "replace"), text)
         self.text = _UNTRANSLATED.sub(" ", text)
         # PDFium leaves a character out of the text now and then.
@@ -115,6 +116,11 @@ class PageText:
     def _index(self, offset: int) -> int:
         """PDFium's number of a character."""
         return offset if self._whole else self._pdfium.FPDFText_GetCharIndexFromTextIndex(self._handle, offset)
+
+    def shows(self, text_object: Any) -> bool:
+        """Whether anything of what a text object of the page draws is in the text."""
+        size: int = self._pdfium.FPDFTextObj_GetText(text_object, self._handle, None, 0)
+        return size > len("\0".encode("utf-16-le"))
 
     def inside(self, box: Box) -> str:
         """The text within a rectangle."""

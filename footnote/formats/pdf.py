@@ -11,6 +11,7 @@ from footnote.formats import Block, _pdf_annotations
 from footnote.formats._page_titles import PageTitles
 from footnote.formats._pdf_pages import boxes, render
 from footnote.formats._pdf_scans import is_scan, picture
+from footnote.formats._pdf_second_reader import SecondReader, page_text
 from footnote.formats._pdf_text import PageText
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ def parse(path: Path, ocr: "Ocr | None" = None) -> Iterator[Block]:
     except pypdfium2.PdfiumError:
         yield from _parse_with_pypdf(path)
         return
+    second = SecondReader(path)
     try:
         if len(document) == 0:
             yield from _parse_with_pypdf(path)
@@ -46,7 +48,7 @@ def parse(path: Path, ocr: "Ocr | None" = None) -> Iterator[Block]:
         titles = PageTitles()
         above: tuple[str, ...] = ()
         for index in range(len(document)):
-            content = _page_text(document, index)
+            content = _page_text(document, index, second)
             if not outline:
                 above = tuple(filter(None, [titles.title(content)]))
             if ocr and is_scan(document, index, content):
@@ -55,21 +57,23 @@ def parse(path: Path, ocr: "Ocr | None" = None) -> Iterator[Block]:
                 yield Block(text, index + 1, heading)
                 above = heading
     finally:
+        second.close()
         document.close()
 
 
-def _page_text(document: Any, index: int) -> str:
-    """A page's text; none for a page that cannot be loaded, for its neighbours may be whole."""
+def _page_text(document: Any, index: int, second: SecondReader) -> str:
+    """A page's text; none for a page that neither reader can load, for its neighbours may be whole."""
     import pypdfium2
 
     try:
         page = document[index]
     except pypdfium2.PdfiumError:
-        return ""
+        return second.read(index, {"of a page that cannot be loaded"}, "")
     try:
         text_page = PageText(page)
         try:
-            return _pdf_annotations.read(document, index, page, text_page)
+            doubts = second.doubts(page, text_page)
+            return second.read(index, doubts, _pdf_annotations.read(document, index, page, text_page))
         finally:
             text_page.close()
     except pypdfium2.PdfiumError:
@@ -126,6 +130,16 @@ def _parse_with_pypdf(path: Path) -> Iterator[Block]:
 
 
 def _pypdf_pages(reader: "PdfReader") -> Iterator[Block]:
+    """The pages; those that cannot be read are empty, for their neighbours may be whole, unless all are so."""
+    from pypdf.errors import PyPdfError
+
+    failures: list[Exception] = []
     for index, page in enumerate(reader.pages):
-        # pypdf leaves the hyphens at line ends; a lower-case letter behind one continues a word.
-        yield Block(re.sub(r"(?<=\w)[-\u00ad]\n(?=[a-z])", "", page.extract_text()), index + 1)
+        text = ""
+        try:
+            text = page_text(page)
+        except (PyPdfError, ValueError, KeyError, TypeError, AttributeError, TimeoutError) as error:
+            failures.append(error)
+        yield Block(text, index + 1)
+    if failures and len(failures) == len(reader.pages):
+        raise failures[0]
