@@ -8,21 +8,24 @@ import unicodedata
 from collections.abc import Iterator
 from ctypes import byref, c_double
 from functools import cached_property
-from itertools import pairwise
+from itertools import count, pairwise
 from typing import Any, NamedTuple
 
-from footnote.formats import _pdf_bidi
+from footnote.formats import _pdf_bidi, _pdf_columns
 from footnote.formats._pdf_bidi import Glyph
 from footnote.formats._pdf_boxes import Box, Line
+from footnote.formats._pdf_columns import Word
 
 # What PDFium puts in place of a hyphen at a line's end and the line end.
 _HYPHEN = "\ufffe"
+_HYPHENS = ("-", "\u2010")
 # Codes of glyphs that no table translates; where the letters around them are translated, they are mostly spaces.
 _UNTRANSLATED = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]|\r(?!\n)")
 _C1 = re.compile("[\x80-\x9f]")  # meant as Windows has them, as quotes and dashes
-_SOFT_HYPHEN = re.compile("\u00ad\n?")
+_DROPPED = re.compile(f"\u00ad\n?|[-\u2010]{_HYPHEN}")
 _ASTRAL = re.compile("[\U00010000-\U0010ffff]")
 _LINE = re.compile(rf"[^\s{_HYPHEN}](?:[^\r\n{_HYPHEN}]*[^\s{_HYPHEN}])?")
+_WORD = re.compile(rf"[^\s{_HYPHEN}]+")
 # Accents as characters of their own, and what they are when combined with a letter.
 _ACCENTS = dict(
     zip("´`¨ˆ˜¸ˇ˘˙˚˝¯", "\u0301\u0300\u0308\u0302\u0303\u0327\u030c\u0306\u0307\u030a\u030b\u0304", strict=True)
@@ -34,6 +37,7 @@ _DOTLESS = {"ı": "i", "ȷ": "j"}
 _BACK = 0.5  # how far a raised figure may reach back over the letter before it
 _WORD_GAP = 0.2
 _ROW_GAP = 1.0
+_SAMPLE = 3  # of as many lines, one tells of columns that are as many lines long
 _UPRIGHT = 0.1  # radians
 _OVER = 0.5  # parts of an accent's width
 
@@ -76,7 +80,36 @@ class PageText:
             first, last = self.box(match.start()), self.box(match.end() - 1)
             if not (first.apart(self._edges) and first.around(last).apart(self._edges)):
                 found.append(Line(match.start(), match.end(), first, last))
-        return list(self._whole_rows(found))
+        return self._column_by_column(list(self._whole_rows(found)))
+
+    def _column_by_column(self, lines: list[Line]) -> list[Line]:
+        words = [[match.span() for match in _WORD.finditer(self.text, line.start, line.end)] for line in lines]
+        boxes = dict(zip(range(0, len(lines), _SAMPLE), map(self._boxes, words[::_SAMPLE]), strict=True))
+        if not any(map(_has_gutter, boxes.values())) and not _alternate(lines):
+            return lines
+        mirrored = _pdf_bidi.is_right_to_left(self.text)
+        numbers = count()
+        pieces = []
+        for index, spans in enumerate(words):
+            found = boxes.get(index) or self._boxes(spans)
+            pieces.append(
+                [
+                    Word(self.text[start:end], next(numbers), start, end, box.mirrored() if mirrored else box)
+                    for (start, end), box in zip(spans, found, strict=True)
+                ]
+            )
+        return [
+            Line(piece[0].start, piece[-1].end, self.box(piece[0].start), self.box(piece[-1].end - 1))
+            for piece in _pdf_columns.in_reading_order(pieces)
+        ]
+
+    def _boxes(self, spans: list[tuple[int, int]]) -> list[Box]:
+        """The boxes of words, as high as their first letter."""
+        found = []
+        for start, end in spans:
+            first, last = self.box(start), self.box(end - 1)
+            found.append(Box(min(first.left, last.left), first.bottom, max(first.right, last.right), first.top))
+        return found
 
     def _whole_rows(self, lines: list[Line]) -> Iterator[Line]:
         """Lines with the pieces of a right-to-left row as one, for PDFium breaks it where it is drawn run by run."""
@@ -135,7 +168,7 @@ class PageText:
             pieces += [piece.text for piece in self._line(line, insertions)]
             if following:
                 pieces.append(self._between(line, following))
-        text = _SOFT_HYPHEN.sub("", "".join(pieces))
+        text = _DROPPED.sub("", "".join(pieces))
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
     def rows(self) -> Iterator[list[Piece]]:
@@ -156,7 +189,9 @@ class PageText:
         if self.text.startswith(_HYPHEN, line.end):
             return "" if self.text[following.start].islower() else "-\n"
         if self._ends_row(line, following):
-            return "\n"
+            # At a gutter PDFium saw no line end, and left the hyphen as it is.
+            parted = following.start != line.end + 1 and self.text.startswith(_HYPHENS, line.end - 1)
+            return _HYPHEN if parted and self.text[following.start].islower() else "\n"
         height = max(line.last.top - line.last.bottom, following.first.top - following.first.bottom)
         return " " if following.first.left - line.last.right > _WORD_GAP * height else ""
 
@@ -223,6 +258,16 @@ class PageText:
             if len(whole) == 1 and shared > _OVER * (accent.right - accent.left):
                 return Piece(whole, min(offset, letter), max(offset, letter) + 1)
         return None
+
+
+def _has_gutter(boxes: list[Box]) -> bool:
+    """Whether words of a line are so far apart that they may be of two columns."""
+    return any(b.left - a.right > _pdf_columns.GUTTER * (a.top - a.bottom) for a, b in pairwise(sorted(boxes)))
+
+
+def _alternate(lines: list[Line]) -> bool:
+    """Whether lines are drawn in turns on the left and on the right."""
+    return sum(b.first.left > a.last.right for a, b in pairwise(lines)) >= _pdf_columns.ROWS - 1
 
 
 def halves(text: str) -> str:
