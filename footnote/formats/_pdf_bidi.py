@@ -80,12 +80,12 @@ def logical(line: Sequence[Glyph], mostly: bool, backwards: bool) -> list[Glyph]
 
 
 def _begins_right(shown: list[Glyph], mostly: bool) -> bool:
-    """Whether a line is read from the right: most letters are, or most of those around it and its ends allow it."""
+    """Whether a line is read from the right: most letters are, or its ends are, or the lines around it while they may."""
     text = "".join(glyph.text for glyph in shown)
-    if is_right_to_left(text) or not mostly:
-        return is_right_to_left(text)
-    strong = [kind for kind in map(_kind, text) if kind in "RAL"]
-    return text[0] in _ENDING or strong[0] != "L" or strong[-1] != "L"
+    strong = [kind == "L" for kind in map(_kind, text) if kind in "RAL"]
+    if is_right_to_left(text) or not (strong[0] or strong[-1]):
+        return True
+    return mostly and (text[0] in _ENDING or not (strong[0] and strong[-1]))
 
 
 @cache

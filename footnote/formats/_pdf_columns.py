@@ -77,9 +77,10 @@ def in_reading_order(lines: Sequence[Piece]) -> list[Piece]:
         split = _split(rows, least)
         numbers = sorted({number for row in rows for number in row.lines})
         if _interleaved(split, [pieces[number] for number in numbers], len(rows)):
-            columns = list(_columns(split, em))
+            tables = _tables(split, em)
+            columns = list(_columns(split, tables, em))
             if len(columns) == len(split) and _are_sentences(columns):
-                found = [run for piece in _by_column(rows, columns, pieces, em) for run in _runs(piece)]
+                found = [run for piece in _by_column(rows, columns, tables, pieces) for run in _runs(piece)]
                 replaced |= dict.fromkeys(numbers, []) | {numbers[0]: found}
     if not replaced:
         return list(lines)
@@ -199,20 +200,27 @@ def _interleaved(split: list[list[Piece]], lines: list[Piece], rows: int) -> boo
     return sum(b < a for a, b in pairwise(drawn)) > max(1.0, _RETURNS * rows)
 
 
-def _columns(split: list[list[Piece]], em: float) -> Iterator[_Column]:
+def _tables(split: list[list[Piece]], em: float) -> set[int]:
+    """The rows that are cells even within a column, if there is more than one below the other."""
+    apart = {
+        index
+        for column in split
+        for index, piece in enumerate(column)
+        if any(b.box.left - a.box.right > _CELLS * em for a, b in pairwise(piece))
+    }
+    return {index for index in apart if index - 1 in apart or index + 1 in apart}
+
+
+def _columns(split: list[list[Piece]], tables: set[int], em: float) -> Iterator[_Column]:
     """Those columns that are text whose lines are broken where they are full."""
     for column in split:
-        numbers = [index for index, piece in enumerate(column) if piece and not _is_tabular(piece, em)]
+        numbers = [index for index, piece in enumerate(column) if piece and index not in tables]
         pieces = [column[index] for index in numbers]
         if len(pieces) >= ROWS and _is_text(pieces, em):
             wrapped = list(_wrapped(pieces, em))
             if sum(wrapped) >= _WRAPPED * len(wrapped):
                 begins = {index for index, full in zip(numbers[1:], wrapped, strict=True) if not full}
                 yield _Column(column, begins)
-
-
-def _is_tabular(piece: Piece, em: float) -> bool:
-    return any(b.box.left - a.box.right > _CELLS * em for a, b in pairwise(piece))
 
 
 def _is_text(pieces: list[Piece], em: float) -> bool:
@@ -244,20 +252,19 @@ def _are_sentences(columns: list[_Column]) -> bool:
     return small >= _SMALL * (small + sum(map(str.isupper, starts)))
 
 
-def _by_column(rows: list[_Row], columns: list[_Column], lines: Sequence[Piece], em: float) -> Iterator[Piece]:
+def _by_column(rows: list[_Row], columns: list[_Column], tables: set[int], lines: Sequence[Piece]) -> Iterator[Piece]:
     """The pieces column by column, starting over where cells begin, below a table and below what parts two rows."""
     begins = set.intersection(*(column.begins for column in columns))
     fewest = min(len(column.begins) for column in columns)
     cells = begins if len(begins) > 1 and len(begins) >= _TOGETHER * fewest else set()
     heights = [row.words[0].box.bottom for row in rows]
     leading = median(a - b for a, b in pairwise(heights))
-    tabular = [any(_is_tabular(column.pieces[index], em) for column in columns) for index in range(len(rows))]
     start = 0
     for index in range(1, len(rows) + 1):
-        if index < len(rows) and tabular[index] == tabular[index - 1] and index not in cells:
+        if index < len(rows) and (index in tables) == (index - 1 in tables) and index not in cells:
             if heights[index - 1] - heights[index] <= _LEADINGS * leading:
                 continue
-        if tabular[start] and index - start > 1:
+        if start in tables:
             yield from (lines[number] for row in rows[start:index] for number in sorted(row.lines))
         else:
             yield from (piece for column in columns for piece in column.pieces[start:index] if piece)

@@ -7,7 +7,7 @@ import re
 import unicodedata
 from collections.abc import Iterator
 from ctypes import byref, c_double
-from functools import cached_property
+from functools import cached_property, reduce
 from itertools import count, pairwise
 from typing import Any, NamedTuple
 
@@ -84,7 +84,11 @@ class PageText:
 
     def _column_by_column(self, lines: list[Line]) -> list[Line]:
         words = [[match.span() for match in _WORD.finditer(self.text, line.start, line.end)] for line in lines]
-        boxes = dict(zip(range(0, len(lines), _SAMPLE), map(self._boxes, words[::_SAMPLE]), strict=True))
+        boxes = {
+            index: self._boxes(words[index])
+            for index, line in enumerate(lines)
+            if index % _SAMPLE == 0 or not line.first.beside(line.last)
+        }
         if not any(map(_has_gutter, boxes.values())) and not _alternate(lines):
             return lines
         mirrored = _pdf_bidi.is_right_to_left(self.text)
@@ -113,23 +117,19 @@ class PageText:
 
     def _whole_rows(self, lines: list[Line]) -> Iterator[Line]:
         """Lines with the pieces of a right-to-left row as one, for PDFium breaks it where it is drawn run by run."""
-        previous = None
-        for line in lines:
-            if previous and self._continues(previous, line):
-                previous = Line(previous.start, line.end, previous.first, line.last)
-                continue
-            if previous:
-                yield previous
-            previous = line
-        if previous:
-            yield previous
-
-    def _continues(self, line: Line, following: Line) -> bool:
-        if not _pdf_bidi.RIGHT_TO_LEFT.search(self.text, line.start, following.end):
-            return False
-        one, other = line.first.around(line.last), following.first.around(following.last)
-        gap = max(other.left - one.right, one.left - other.right)
-        return one.beside(other) and gap < _ROW_GAP * max(one.top - one.bottom, other.top - other.bottom)
+        if not _pdf_bidi.RIGHT_TO_LEFT.search(self.text):
+            yield from lines
+            return
+        row: list[Line] = []
+        for line, following in pairwise([*lines, None]):
+            assert line is not None
+            row.append(line)
+            if following is None or not _on_row(row, following):
+                if _pdf_bidi.RIGHT_TO_LEFT.search(self.text, row[0].start, line.end):
+                    yield Line(row[0].start, line.end, row[0].first, line.last)
+                else:
+                    yield from row
+                row = []
 
     def box(self, offset: int) -> Box:
         """The box of a character, as high as its font; the whole page if that is not known."""
@@ -258,6 +258,14 @@ class PageText:
             if len(whole) == 1 and shared > _OVER * (accent.right - accent.left):
                 return Piece(whole, min(offset, letter), max(offset, letter) + 1)
         return None
+
+
+def _on_row(row: list[Line], line: Line) -> bool:
+    """Whether a line stands beside others, right or left of them and close."""
+    one = reduce(Box.around, (box for piece in row for box in (piece.first, piece.last)))
+    other = line.first.around(line.last)
+    gap = max(other.left - one.right, one.left - other.right)
+    return one.beside(other) and gap < _ROW_GAP * max(one.top - one.bottom, other.top - other.bottom)
 
 
 def _has_gutter(boxes: list[Box]) -> bool:

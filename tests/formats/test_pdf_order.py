@@ -42,7 +42,7 @@ def path(tmp_path: Path) -> Path:
 def by_row(*columns: list[str], top: float = 700, width: float = 185, drop: float = 0.0) -> str:
     """Columns of text, drawn row by row; each one `drop` lower than the one left of it."""
     return "".join(
-        shown(40 + width * number, top - 14 * row - drop * number, line)
+        shown(40 + width * number, top - 14 * row - drop * number, line, 9)
         for row, lines in enumerate(zip(*columns, strict=True))
         for number, line in enumerate(lines)
     )
@@ -77,8 +77,7 @@ def test_columns_start_over_below_a_picture(path: Path) -> None:
 
 
 def test_columns_drawn_one_after_the_other_stay_as_they_are(path: Path) -> None:
-    content = "".join(by_row(column, top=700) if column is LEFT else "" for column in (LEFT,))
-    content += "".join(shown(225, 700 - 14 * row, line) for row, line in enumerate(RIGHT))
+    content = by_row(LEFT) + "".join(shown(225, 700 - 14 * row, line, 9) for row, line in enumerate(RIGHT))
     assert text_of(path, content) == prose(LEFT, RIGHT)
 
 
@@ -110,15 +109,6 @@ def test_cells_of_several_lines_are_read_one_after_the_other(path: Path) -> None
     content = by_row(LEFT, RIGHT) + by_row(THIRD[:2] + ["with."], RIGHT[1:3] + ["oil."], top=600)
     text = text_of(path, content)
     assert text.index("He writes it down.") < text.index("Boats land")
-
-
-LINES = [
-    ("מספר החוזה HT-2291 לשנת 2025 בתוקף עד 12/03/2024", "4202/30/21 דע ףקותב 5202 תנשל 1922-TH הזוחה רפסמ"),
-]
-
-
-def visual(line: str) -> str:
-    return line
 
 
 @pytest.mark.parametrize(

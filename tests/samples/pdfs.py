@@ -51,12 +51,12 @@ def document(pages: list[bytes], *, page: bytes = b"", font: bytes = b"") -> byt
 
 
 def _code(character: str) -> int:
-    """Hebrew letters have the codes from 0xA0 on."""
-    return ord(character) if character.isascii() else 0xA0 + ord(character) - 0x5D0
+    """Hebrew letters have the codes from 0xB0 on."""
+    return ord(character) if character.isascii() else 0xB0 + ord(character) - 0x5D0
 
 
 def _to_unicode() -> bytes:
-    codes = [(code, code) for code in range(32, 127)] + [(0xA0 + index, 0x5D0 + index) for index in range(27)]
+    codes = [(code, code) for code in range(32, 127)] + [(0xB0 + index, 0x5D0 + index) for index in range(27)]
     chars = b"\n".join(
         b"%d beginbfchar\n%b\nendbfchar" % (len(part), b"\n".join(b"<%02x> <%04x>" % one for one in part))
         for part in (codes[:95], codes[95:])
