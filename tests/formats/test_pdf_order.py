@@ -138,3 +138,11 @@ def test_numbers_and_latin_words_in_hebrew_lines_keep_their_order(path: Path, wo
     path.write_bytes(document([placed(glyphs)]))
     (page,) = paginate(pdf.parse(path))
     assert page.text == "".join(runs)
+
+
+def test_hebrew_drawn_from_left_to_right_is_read_as_it_is_drawn(path: Path) -> None:
+    """Programs without bidirectional text draw it so; letters that only end a word tell."""
+    line = "שלום לכולם, חוזה HT-2291 בתוקף"
+    path.write_bytes(document([placed(Drawn(50 + 6 * place, 700, letter) for place, letter in enumerate(line))]))
+    (page,) = paginate(pdf.parse(path))
+    assert page.text == line
