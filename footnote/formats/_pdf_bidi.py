@@ -80,7 +80,7 @@ def logical(line: Sequence[Glyph], mostly: bool, backwards: bool) -> list[Glyph]
 
 
 def _begins_right(shown: list[Glyph], mostly: bool) -> bool:
-    """Whether a line is read from the right: most letters are, or its ends are, or the lines around it while they may."""
+    """Whether a line is read from the right: as most of its letters, as both ends, or as the lines around it."""
     text = "".join(glyph.text for glyph in shown)
     strong = [kind == "L" for kind in map(_kind, text) if kind in "RAL"]
     if is_right_to_left(text) or not (strong[0] or strong[-1]):

@@ -81,7 +81,7 @@ def in_reading_order(lines: Sequence[Piece]) -> list[Piece]:
             columns = list(_columns(split, tables, em))
             if len(columns) == len(split) and _are_sentences(columns):
                 found = [run for piece in _by_column(rows, columns, tables, pieces) for run in _runs(piece)]
-                replaced |= dict.fromkeys(numbers, []) | {numbers[0]: found}
+                replaced |= {number: [] for number in numbers} | {numbers[0]: found}
     if not replaced:
         return list(lines)
     return [piece for index, one in enumerate(pieces) for piece in replaced.get(index, [one])]
@@ -261,9 +261,9 @@ def _by_column(rows: list[_Row], columns: list[_Column], tables: set[int], lines
     leading = median(a - b for a, b in pairwise(heights))
     start = 0
     for index in range(1, len(rows) + 1):
-        if index < len(rows) and (index in tables) == (index - 1 in tables) and index not in cells:
-            if heights[index - 1] - heights[index] <= _LEADINGS * leading:
-                continue
+        close = index < len(rows) and heights[index - 1] - heights[index] <= _LEADINGS * leading
+        if close and (index in tables) == (index - 1 in tables) and index not in cells:
+            continue
         if start in tables:
             yield from (lines[number] for row in rows[start:index] for number in sorted(row.lines))
         else:

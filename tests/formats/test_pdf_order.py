@@ -106,9 +106,11 @@ def test_rows_that_belong_together_stay_together(path: Path, name: str) -> None:
 
 
 def test_cells_of_several_lines_are_read_one_after_the_other(path: Path) -> None:
-    content = by_row(LEFT, RIGHT) + by_row(THIRD[:2] + ["with."], RIGHT[1:3] + ["oil."], top=600)
-    text = text_of(path, content)
-    assert text.index("He writes it down.") < text.index("Boats land")
+    """Rows of such cells begin together; the shorter cell leaves room below it."""
+    long = [*LEFT[:3], "wicks.", *RIGHT[:3], "the steps.", *THIRD[:3], "with the boat."]
+    short = [*RIGHT[:2], "flour.", "", *THIRD[:2], "who.", "", *LEFT[:2], "", ""]
+    cells = [[line for line in column[row : row + 4] if line] for row in (0, 4, 8) for column in (long, short)]
+    assert text_of(path, by_row(long, short)) == "\n".join(line for cell in cells for line in cell)
 
 
 @pytest.mark.parametrize(

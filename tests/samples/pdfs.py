@@ -34,8 +34,8 @@ def document(pages: list[bytes], *, page: bytes = b"", font: bytes = b"") -> byt
         1: b"<< /Type /Catalog /Pages 2 0 R >>",
         2: b"<< /Type /Pages /Kids [%b] /Count %d >>" % (kids, len(pages)),
         3: font
-        or b"<< /Type /Font /Subtype /TrueType /BaseFont /Sample /Encoding /WinAnsiEncoding /FirstChar 32 /LastChar 255 "
-        b"/Widths [%b] /FontDescriptor 4 0 R /ToUnicode 5 0 R >>"
+        or b"<< /Type /Font /Subtype /TrueType /BaseFont /Sample /Encoding /WinAnsiEncoding /FirstChar 32 "
+        b"/LastChar 255 /Widths [%b] /FontDescriptor 4 0 R /ToUnicode 5 0 R >>"
         % widths,
         4: b"<< /Type /FontDescriptor /FontName /Sample /Flags 32 /Ascent 800 /Descent -200 /CapHeight 700 "
         b"/FontBBox [0 -200 600 800] /ItalicAngle 0 /StemV 80 /MissingWidth %d >>" % WIDTH,
