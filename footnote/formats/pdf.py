@@ -1,4 +1,4 @@
-"""PDF: text by PDFium, page by page; pypdf for what PDFium cannot open."""
+"""PDF: text by PDFium, page by page; pypdf for what PDFium cannot open or read."""
 
 import re
 from collections.abc import Iterator

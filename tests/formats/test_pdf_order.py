@@ -81,7 +81,7 @@ def test_columns_drawn_one_after_the_other_stay_as_they_are(path: Path) -> None:
     assert text_of(path, content) == prose(LEFT, RIGHT)
 
 
-TABLES = {
+TABLES: dict[str, list[tuple[str, ...]]] = {
     "a table": [("Fresh cod fillet", "North Sea", "412.50"), ("Smoked haddock", "Iceland", "98.00")] * 4,
     "a table of phrases": [("white flashes every night", "seen from the open sea", "in clear weather only")] * 3
     + [("a red light", "over the sands", "all year"), ("no light at all", "behind the rock", "when it burns")] * 2,
