@@ -14,7 +14,7 @@ from typing import NamedTuple
 from footnote.formats._pdf_boxes import Box
 
 # Lengths in parts of a line's height.
-GUTTER = 0.8
+GUTTER = 0.65
 _WORD_GAPS = 2.0  # in gaps between words
 _COLUMN = 8.0
 _INDENT = 0.5
@@ -31,6 +31,7 @@ _FIRST_WORD, _SLACK = 0.4, 0.12
 _RETURNS = 0.25  # parts of the rows
 # Shares of a column's lines, of its characters, of its beginnings.
 _ALIGNED, _WRAPPED, _LETTERS, _SMALL, _TOGETHER = 0.6, 0.65, 0.6, 0.25, 0.6
+_DOTTED = 0.2  # of a column's lines, in tables of contents
 _WORDS = 3.0  # on a line, or
 _CHARACTERS = 10.0  # of a script without spaces
 _LEADERS = re.compile(r"(?:[.·…_] ?){4,}")
@@ -79,7 +80,7 @@ def in_reading_order(lines: Sequence[Piece]) -> list[Piece]:
         if _interleaved(split, [pieces[number] for number in numbers], len(rows)):
             tables = _tables(split, em)
             columns = list(_columns(split, tables, em))
-            if len(columns) == len(split) and _are_sentences(columns):
+            if len(columns) == len(split) and len(tables) <= len(rows) / 2 and _are_sentences(columns):
                 found = [run for piece in _by_column(rows, columns, tables, pieces) for run in _runs(piece)]
                 replaced |= {number: [] for number in numbers} | {numbers[0]: found}
     if not replaced:
@@ -232,8 +233,15 @@ def _is_text(pieces: list[Piece], em: float) -> bool:
     enough = sum(map(len, pieces)) >= _WORDS * len(pieces) or (
         not text.isascii() and sum(map(len, pieces)) < 2 * len(pieces) and len(characters) >= _CHARACTERS * len(pieces)
     )
-    lettered = sum(map(str.isalpha, characters)) >= _LETTERS * len(characters) and not _LEADERS.search(text)
-    return enough and lettered and right - left >= _COLUMN * em and aligned >= _ALIGNED * len(pieces)
+    lettered = sum(map(str.isalpha, characters)) >= _LETTERS * len(characters)
+    dotted = sum(bool(_LEADERS.search(" ".join(word.text for word in piece))) for piece in pieces)
+    return (
+        enough
+        and lettered
+        and dotted < _DOTTED * len(pieces)
+        and right - left >= _COLUMN * em
+        and aligned >= _ALIGNED * len(pieces)
+    )
 
 
 def _wrapped(pieces: list[Piece], em: float) -> Iterator[bool]:
