@@ -28,7 +28,7 @@ ROWS = 4  # of both columns, at least
 _LEADINGS = 2.5  # from row to row, where something stands between
 # Parts of a column's width: the longest word, and what lines may lack of the width where letters were counted.
 _FIRST_WORD, _SLACK = 0.4, 0.12
-_RETURNS = 0.25  # parts of the rows
+_RETURNS, _TABLES = 0.4, 0.34  # parts of the rows: how often drawing goes back to the first column; cells among prose
 # Shares of a column's lines, of its characters, of its beginnings.
 _ALIGNED, _WRAPPED, _LETTERS, _SMALL, _TOGETHER = 0.6, 0.65, 0.6, 0.25, 0.6
 _DOTTED = 0.2  # of a column's lines, in tables of contents
@@ -77,10 +77,10 @@ def in_reading_order(lines: Sequence[Piece]) -> list[Piece]:
     for rows in _regions(list(_rows(pieces, upright, em)), least):
         split = _split(rows, least)
         numbers = sorted({number for row in rows for number in row.lines})
-        if _interleaved(split, [pieces[number] for number in numbers], len(rows)):
-            tables = _tables(split, em)
+        tables = _tables(split, em)
+        if len(tables) <= _TABLES * len(rows) and _interleaved(split, tables, [pieces[number] for number in numbers]):
             columns = list(_columns(split, tables, em))
-            if len(columns) == len(split) and len(tables) <= len(rows) / 2 and _are_sentences(columns):
+            if len(columns) == len(split) and _are_sentences(columns):
                 found = [run for piece in _by_column(rows, columns, tables, pieces) for run in _runs(piece)]
                 replaced |= {number: [] for number in numbers} | {numbers[0]: found}
     if not replaced:
@@ -194,11 +194,18 @@ def _split(rows: list[_Row], least: float) -> list[list[Piece]]:
     ]
 
 
-def _interleaved(split: list[list[Piece]], lines: list[Piece], rows: int) -> bool:
+def _interleaved(split: list[list[Piece]], tables: set[int], lines: list[Piece]) -> bool:
     """Whether the order in which the columns are drawn goes from one to another and back, again and again."""
-    column_of = {word.number: number for number, column in enumerate(split) for piece in column for word in piece}
-    drawn = [column_of[word.number] for line in lines for word in line]
-    return sum(b < a for a, b in pairwise(drawn)) > max(1.0, _RETURNS * rows)
+    column_of = {
+        word.number: number
+        for number, column in enumerate(split)
+        for index, piece in enumerate(column)
+        if index not in tables
+        for word in piece
+    }
+    drawn = [column_of[word.number] for line in lines for word in line if word.number in column_of]
+    shared = sum(sum(map(bool, pieces)) > 1 for pieces in zip(*split, strict=True)) - len(tables)
+    return sum(b < a for a, b in pairwise(drawn)) > max(1.0, _RETURNS * shared)
 
 
 def _tables(split: list[list[Piece]], em: float) -> set[int]:

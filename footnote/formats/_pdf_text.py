@@ -18,7 +18,7 @@ from footnote.formats._pdf_columns import Word
 
 # What PDFium puts in place of a hyphen at a line's end and the line end.
 _HYPHEN = "\ufffe"
-_HYPHENS = ("-", "\u2010")
+_CUT = re.compile(r"[^\W\d_][-\u2010] ?(?![\s\ufffe])")
 # Codes of glyphs that no table translates; where the letters around them are translated, they are mostly spaces.
 _UNTRANSLATED = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]|\r(?!\n)")
 _C1 = re.compile("[\x80-\x9f]")  # meant as Windows has them, as quotes and dashes
@@ -190,8 +190,8 @@ class PageText:
             return "" if self.text[following.start].islower() else "-\n"
         if self._ends_row(line, following):
             # At a gutter PDFium saw no line end, and left the hyphen as it is.
-            parted = following.start != line.end + 1 and self.text.startswith(_HYPHENS, line.end - 1)
-            return _HYPHEN if parted and self.text[following.start].islower() else "\n"
+            parted = _CUT.match(self.text, line.end - 2) and self.text[following.start].islower()
+            return _HYPHEN if parted else "\n"
         height = max(line.last.top - line.last.bottom, following.first.top - following.first.bottom)
         return " " if following.first.left - line.last.right > _WORD_GAP * height else ""
 
