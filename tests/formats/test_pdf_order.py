@@ -83,8 +83,13 @@ def test_columns_drawn_one_after_the_other_stay_as_they_are(path: Path) -> None:
 
 TABLES: dict[str, list[tuple[str, ...]]] = {
     "a table": [("Fresh cod fillet", "North Sea", "412.50"), ("Smoked haddock", "Iceland", "98.00")] * 4,
-    "a table of phrases": [("white flashes every night", "seen from the open sea", "in clear weather only")] * 3
-    + [("a red light", "over the sands", "all year"), ("no light at all", "behind the rock", "when it burns")] * 2,
+    "a table of phrases": [
+        ("white flashes every night", "seen from the open sea", "in clear weather only"),
+        ("white flashes every night", "seen from the open sea", "in clear weather only"),
+        ("a red light", "over the sands", "all year"),
+        ("no light at all", "behind the rock", "when it burns"),
+        ("a red light", "over the sands", "all year"),
+    ],
     "a list": [(f"{number}.", "Trim the wicks and fill the lamp with oil") for number in range(1, 9)],
     "contents": [(f"Chapter {number} . . . . . . . . . . . . . . . . .", f"{12 * number}") for number in range(1, 9)],
     "a form": [("Name of the applicant:", "Ada Lovelace"), ("Date of birth:", "10 December 1815")] * 4,
