@@ -88,12 +88,11 @@ async def highlights(
     if not quote.strip() or len(quote) > LONGEST_QUOTE:
         raise Invalid("invalid_request", f"Choose from 1 to {LONGEST_QUOTE} characters of the page's text.")
     if page.words is not None:
-        return Highlights(number, quote, ocr.boxes(page.words, start, end))
+        return Highlights(number, quote, ocr.boxes(page.words, page.text, start, end))
     async with _room, rt.store.local_copy(version.object_key or "") as path:
         limits = rt.settings.parse_limits
-        boxes = await parent.boxes(
-            path, version.media_type, limits, number=number, quote=quote, where=start / len(page.text)
-        )
+        before, whole = (len("".join(text.split())) for text in (page.text[:start], page.text))
+        boxes = await parent.boxes(path, version.media_type, limits, number=number, quote=quote, where=before / whole)
     return Highlights(number, quote, boxes)
 
 

@@ -162,7 +162,8 @@ class HighlightsOut(Out):
     page: int
     quote: str
     boxes: Annotated[
-        list[list[float]], Field(description="[left, top, right, bottom] of each line, as shares of width and height.")
+        list[list[float]],
+        Field(description="One box for each line: [left, top, right, bottom] as shares of width and height."),
     ]
 
 

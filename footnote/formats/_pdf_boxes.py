@@ -23,6 +23,10 @@ class Box(NamedTuple):
         left, bottom = min(self.left, other.left), min(self.bottom, other.bottom)
         return Box(left, bottom, max(self.right, other.right), max(self.top, other.top))
 
+    def mirrored(self) -> "Box":
+        """The box on a page seen from behind."""
+        return Box(-self.right, self.bottom, -self.left, self.top)
+
     def apart(self, other: "Box") -> bool:
         return self.right < other.left or other.right < self.left or self.top < other.bottom or other.top < self.bottom
 

@@ -2,16 +2,23 @@
 
 import io
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from functools import reduce
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 from footnote.errors import DocumentRejected
+from footnote.formats._pdf_boxes import Box
+from footnote.formats._pdf_second_reader import SecondReader
+from footnote.formats._pdf_text import PageText, halves
 
 MAX_PIXELS = 16_000_000  # a page may claim any height
 _QUALITY = 80
 # What stored text and PDFium's may differ in: spaces, and hyphens at line ends with what PDFium writes for them.
 _IGNORED = frozenset("-\u00ad\u2010\u2011\ufffe\u200b")
+_HALVES = frozenset(map(chr, range(0xD800, 0xE000)))  # of characters beyond the first 65,536
 
 
 def render(path: Path, number: int, width: int) -> bytes:
@@ -27,17 +34,24 @@ def render(path: Path, number: int, width: int) -> bytes:
 
 
 def boxes(path: Path, number: int, quote: str, where: float) -> list[list[float]]:
-    """Rectangles that cover the quote on the page: left, top, right, bottom as shares of its width and height.
+    """Rectangles that cover the quote on the page, one for each line: left, top, right, bottom as shares of the page.
 
-    Of several places the one nearest to `where`, a share of the text, is meant. None if it is not found.
+    Of several places the one nearest to `where` is meant, a share of the text's characters without white space.
+    None if it is not found.
     """
     with _Opened(path, number) as page:
-        text_page = page.get_textpage()
+        text, second = PageText(page), SecondReader(path)
         try:
-            found = _place(text_page.get_text_range(), quote, where)
-            return [] if found is None else [_shares(page, box) for box in _rectangles(text_page, *found)]
+            content = text.read({})
+            if second.read(number - 1, second.doubts(page, text), content) != content:
+                return []  # the stored text is the other reader's, which does not say where it stands
+            quoted = _quoted(list(_characters(text)), quote, where)
+            lines = [
+                [offset for _, _, places in line for offset in places] for _, line in groupby(quoted, itemgetter(1))
+            ]
+            return [_shares(page, reduce(Box.around, map(text.ink, line))) for line in lines]
         finally:
-            text_page.close()
+            text.close()
 
 
 class _Opened:
@@ -61,39 +75,41 @@ class _Opened:
         self._document.close()
 
 
-def _place(text: str, quote: str, where: float) -> tuple[int, int] | None:
-    """Start and length, in characters of `text`, of the quote; both are compared without what may differ."""
-    letters = list(_letters(text))
+def _characters(text: PageText) -> Iterator[tuple[str, int, range]]:
+    """The page's characters as they are read, with the number of their row and the offsets they were read from."""
+    for number, row in enumerate(text.rows()):
+        for piece in row:
+            whole = len(piece.text) == piece.end - piece.start
+            for offset, character in enumerate(piece.text, piece.start):
+                yield character, number, range(offset, offset + 1) if whole else range(piece.start, piece.end)
+
+
+def _quoted(characters: list[tuple[str, int, range]], quote: str, where: float) -> list[tuple[str, int, range]]:
+    """Those characters that are the quote; both are compared without what may differ."""
+    letters = list(_letters(character for character, _, _ in characters))
     plain = "".join(letter for letter, _ in letters)
-    wanted = "".join(letter for letter, _ in _letters(quote))
+    wanted = "".join(letter for letter, _ in _letters(halves(quote)))
     starts = []
     start = plain.find(wanted) if wanted else -1
     while start >= 0:
         starts.append(start)
         start = plain.find(wanted, start + 1)
     if not starts:
-        return None
+        return []
     nearest = min(starts, key=lambda start: abs(start / len(plain) - where))
-    first, last = letters[nearest][1], letters[nearest + len(wanted) - 1][1]
-    return first, last - first + 1
+    return [characters[index] for _, index in letters[nearest : nearest + len(wanted)]]
 
 
-def _letters(text: str) -> Iterator[tuple[str, int]]:
+def _letters(text: Iterable[str]) -> Iterator[tuple[str, int]]:
     """What counts of a text when it is compared, with its index: accents and ligatures taken apart."""
     for index, character in enumerate(text):
-        if character.isspace() or character in _IGNORED or not character.isprintable():
+        if character.isspace() or character in _IGNORED or not (character.isprintable() or character in _HALVES):
             continue
         for letter in unicodedata.normalize("NFKD", character):
             yield letter, index
 
 
-def _rectangles(text_page: Any, start: int, length: int) -> Iterator[tuple[float, float, float, float]]:
-    """One for each line, in points from the page's lower left corner: left, bottom, right, top."""
-    for index in range(text_page.count_rects(start, length)):
-        yield text_page.get_rect(index)
-
-
-def _shares(page: Any, box: tuple[float, float, float, float]) -> list[float]:
+def _shares(page: Any, box: Box) -> list[float]:
     """The box on the page as it is shown, which may be cropped and turned."""
     left, bottom, right, top = page.get_cropbox()
     x0, x1 = (box[0] - left) / (right - left), (box[2] - left) / (right - left)

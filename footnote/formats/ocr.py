@@ -16,7 +16,6 @@ INSTALL = (
     "Its pages are pictures of text: install tesseract (Debian: tesseract-ocr, Homebrew: tesseract) where the worker "
     "runs to have them read."
 )
-_OVERLAP = 0.5  # parts of the lower word's height that words of one line share
 
 
 @dataclass
@@ -97,20 +96,21 @@ def _places(text: str, words: Sequence[Word]) -> Iterator[tuple[int, int, float,
             yield start, position, word.left, word.top, word.right, word.bottom
 
 
-def boxes(words: Sequence[Sequence[float]], start: int, end: int) -> list[list[float]]:
-    """Rectangles that cover the characters `start:end` of a page that was read so, one for each line of them."""
+def boxes(words: Sequence[Sequence[float]], text: str, start: int, end: int) -> list[list[float]]:
+    """Rectangles that cover the characters `start:end` of a page that was read so, one for each line of them.
+
+    Between words of one line the page's text has a space; parts of a word that a hyphen divides have nothing.
+    """
     found: list[list[float]] = []
-    for first, last, left, top, right, bottom in words:
+    position = 0
+    for first, last, *box in words:
         if last <= start or first >= end:
             continue
-        if found and _beside(found[-1], top, bottom) and left >= found[-1][0]:
-            one = found[-1]
-            found[-1] = [one[0], min(one[1], top), max(one[2], right), max(one[3], bottom)]
+        between = text[position : int(first)]
+        if found and between and "\n" not in between:
+            (left, top, right, bottom), one = box, found[-1]
+            found[-1] = [min(one[0], left), min(one[1], top), max(one[2], right), max(one[3], bottom)]
         else:
-            found.append([left, top, right, bottom])
+            found.append(box)
+        position = int(last)
     return found
-
-
-def _beside(box: Sequence[float], top: float, bottom: float) -> bool:
-    shared = min(box[3], bottom) - max(box[1], top)
-    return shared > _OVERLAP * min(box[3] - box[1], bottom - top)

@@ -1,4 +1,4 @@
-"""PDF: text by PDFium, page by page; pypdf for what PDFium cannot open."""
+"""PDF: text by PDFium, page by page; pypdf for what PDFium cannot open or read."""
 
 import re
 from collections.abc import Iterator
@@ -15,6 +15,7 @@ from footnote.formats._pdf_boxes import Box
 from footnote.formats._pdf_margins import margins
 from footnote.formats._pdf_pages import boxes, render
 from footnote.formats._pdf_scans import is_scan, picture
+from footnote.formats._pdf_second_reader import SecondReader, page_text
 from footnote.formats._pdf_text import PageText
 from footnote.formats._running_lines import Margin
 
@@ -43,6 +44,7 @@ def parse(path: Path, ocr: "Ocr | None" = None) -> Iterator[Block]:
     except pypdfium2.PdfiumError:
         yield from _parse_with_pypdf(path)
         return
+    second = SecondReader(path)
     try:
         if len(document) == 0:
             yield from _parse_with_pypdf(path)
@@ -50,7 +52,7 @@ def parse(path: Path, ocr: "Ocr | None" = None) -> Iterator[Block]:
         outline = _outline(document)
         titles, tables = PageTitles(), Tables()
         above: tuple[str, ...] = ()
-        pages = (_page_text(document, index) for index in range(len(document)))
+        pages = (_page_text(document, index, second) for index in range(len(document)))
         for index, (content, running) in enumerate(_running_lines.mark(pages)):
             if ocr and is_scan(document, index, content):
                 content = ocr.read(index + 1, content, partial(picture, document, index))
@@ -68,6 +70,7 @@ def parse(path: Path, ocr: "Ocr | None" = None) -> Iterator[Block]:
                     above = heading
                 headings = []
     finally:
+        second.close()
         document.close()
 
 
@@ -81,19 +84,20 @@ def _pieces(content: str, running: list[str]) -> list[tuple[str, bool]]:
     return [("\n".join(lines[number] for number in group), aside) for aside, group in pieces]
 
 
-def _page_text(document: Any, index: int) -> tuple[str, list[Margin]]:
-    """A page's text and the lines in its margins; none if it cannot be loaded, for its neighbours may be whole."""
+def _page_text(document: Any, index: int, second: SecondReader) -> tuple[str, list[Margin]]:
+    """A page's text and the lines in its margins; none if neither reader can load it: its neighbours may be whole."""
     import pypdfium2
 
     try:
         page = document[index]
     except pypdfium2.PdfiumError:
-        return "", []
+        return second.read(index, {"of a page that cannot be loaded"}, ""), []
     try:
         text_page = PageText(page)
         try:
             found = margins(text_page, Box(*page.get_bbox()), index) if page.get_rotation() == 0 else []
-            return _pdf_annotations.read(document, index, page, text_page), found
+            doubts = second.doubts(page, text_page)
+            return second.read(index, doubts, _pdf_annotations.read(document, index, page, text_page)), found
         finally:
             text_page.close()
     except pypdfium2.PdfiumError:
@@ -150,6 +154,16 @@ def _parse_with_pypdf(path: Path) -> Iterator[Block]:
 
 
 def _pypdf_pages(reader: "PdfReader") -> Iterator[Block]:
+    """The pages; those that cannot be read are empty, for their neighbours may be whole, unless all are so."""
+    from pypdf.errors import PyPdfError
+
+    failures: list[Exception] = []
     for index, page in enumerate(reader.pages):
-        # pypdf leaves the hyphens at line ends; a lower-case letter behind one continues a word.
-        yield Block(re.sub(r"(?<=\w)[-\u00ad]\n(?=[a-z])", "", page.extract_text()), index + 1)
+        text = ""
+        try:
+            text = page_text(page)
+        except (PyPdfError, ValueError, KeyError, TypeError, AttributeError, TimeoutError) as error:
+            failures.append(error)
+        yield Block(text, index + 1)
+    if failures and len(failures) == len(reader.pages):
+        raise failures[0]

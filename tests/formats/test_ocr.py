@@ -275,11 +275,15 @@ def test_boxes_cover_the_lines_of_a_quote() -> None:
         (9, 11, 0.1, 0.2, 0.15, 0.25),
         (12, 16, 0.2, 0.2, 0.3, 0.25),
     ]
-    assert ocr.boxes(scanned, 0, 16) == [[0.1, 0.1, 0.4, 0.15], [0.1, 0.2, 0.3, 0.25]]
-    assert ocr.boxes(scanned, 5, 10) == [[0.25, 0.11, 0.4, 0.14], [0.1, 0.2, 0.15, 0.25]], "of words cut through, too"
-    assert ocr.boxes(scanned, 8, 9) == []
-    column = [(0, 3, 0.6, 0.1, 0.7, 0.15), (4, 8, 0.1, 0.1, 0.2, 0.15)]
-    assert len(ocr.boxes(column, 0, 8)) == 2, "the next column does not begin before the one it follows"
+    text = "The lamp\nis lit."
+    lines = [[0.1, 0.1, 0.4, 0.15], [0.1, 0.2, 0.3, 0.25]]
+    assert ocr.boxes(scanned, text, 0, 16) == lines
+    assert ocr.boxes(scanned, text, 5, 10) == [[0.25, 0.11, 0.4, 0.14], [0.1, 0.2, 0.15, 0.25]], "of words cut, too"
+    assert ocr.boxes(scanned, text, 8, 9) == []
+    from_the_right = [(0, 3, 0.6, 0.1, 0.7, 0.15), (4, 8, 0.1, 0.1, 0.2, 0.15)]
+    assert len(ocr.boxes(from_the_right, "one line", 0, 8)) == 1
+    assert len(ocr.boxes(from_the_right, "two\ncols", 0, 8)) == 2, "columns are lines of their own"
+    assert len(ocr.boxes([(0, 3, 0.6, 0.1, 0.7, 0.15), (3, 8, 0.1, 0.1, 0.2, 0.15)], "hyphened", 0, 8)) == 2
 
 
 def test_words_are_found_in_the_stored_text() -> None:
@@ -316,7 +320,7 @@ async def test_a_real_scan(tmp_path: Path, turned: int) -> None:
     if turned == 0:
         assert page.scan
         start = page.text.index("puts it out")
-        (box,) = ocr.boxes(page.scan.words, start, start + len("puts it out"))
+        (box,) = ocr.boxes(page.scan.words, page.text, start, start + len("puts it out"))
         left = ANCHOR[0] + LETTER.getlength("and ")
         right = left + LETTER.getlength("puts it out")
         assert (box[0] * SIZE[0], box[2] * SIZE[0]) == pytest.approx((left, right), abs=8)
