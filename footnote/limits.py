@@ -7,26 +7,20 @@ were no limits.
 
 import asyncio
 import hashlib
-import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal, TypeVar
 
-from redis.asyncio import Redis
-from redis.exceptions import RedisError
-
-from footnote import deadline
 from footnote.errors import BatchTooLarge, CircuitOpen, FootnoteError, RateLimited, TimedOut, Unavailable
-from footnote.telemetry import limits_skipped_total, log
+from footnote.shared import Shared
+from footnote.telemetry import log
 
 Outcome = Literal["answered", "limited", "failed", "left"]
 Answer = TypeVar("Answer")
 
-REDIS_SECONDS = 0.5  # for one script; longer, and Redis counts as away
-SKIP_SECONDS = 5.0  # for which Redis is then not asked
 # Of a limit, so that neither jitter on the way nor a window counted differently takes us over it.
 PACE = 0.95
 LARGEST = 0.5  # share of a minute's tokens that one call may take, if it can be divided
@@ -94,55 +88,6 @@ def _seconds(header: str) -> float | None:
     if not re.fullmatch(r"(\d{1,9}(\.\d{1,9})?(ms|h|m|s))+|\d{1,9}(\.\d{1,9})?", header):
         return None
     return sum(float(number) * units[unit] for number, unit in re.findall(r"([\d.]+)(ms|h|m|s|)", header))
-
-
-class Shared:
-    """Redis, and doing without it while it is away: whoever meets that first waits, and then no request does."""
-
-    def __init__(self, redis: Redis | None) -> None:
-        self._redis = redis
-        self._away, self._look_at = False, 0.0  # when it is looked for again
-        self._looking: asyncio.Task[None] | None = None
-
-    async def ask(self, what: Callable[[Redis], Awaitable[Answer]], seconds: float | None = None) -> Answer | None:
-        """What Redis answers within so many seconds; None while it is away."""
-        clock = asyncio.get_running_loop().time
-        if self._redis is None:
-            return None
-        if self._away:
-            if clock() >= self._look_at and (self._looking is None or self._looking.done()):
-                self._looking = asyncio.create_task(self._look(self._redis))
-            return None
-        patience = REDIS_SECONDS if seconds is None else seconds
-        try:
-            async with deadline.limited(patience):
-                return await what(self._redis)
-        except (RedisError, OSError, TimeoutError) as error:
-            if isinstance(error, TimeoutError) and deadline.left() < patience:
-                return None  # the request's time was over, which says nothing of Redis
-            # With less patience than usual, it may be slow for a moment: then it is looked for at once.
-            self._away, self._look_at = True, clock() + (SKIP_SECONDS if seconds is None else 0.0)
-            log.warning("doing without Redis", error=f"{type(error).__name__}: {error}"[:300])
-            return None
-
-    async def _look(self, redis: Redis) -> None:
-        """In the background of a request, which does not wait for it."""
-        try:
-            async with asyncio.timeout(REDIS_SECONDS):
-                await redis.ping()
-        except (RedisError, OSError, TimeoutError):
-            self._look_at = asyncio.get_running_loop().time() + SKIP_SECONDS
-        else:
-            self._away = False
-
-    async def run(self, script: str, key: str, **asked: Any) -> dict[str, Any] | None:
-        """What the script answers; None while Redis is away."""
-        given = json.dumps({name: value for name, value in asked.items() if value is not None})
-        answer = await self.ask(lambda redis: redis.register_script(script)(keys=[key], args=[given]))
-        if answer is not None:
-            return dict(json.loads(answer))
-        limits_skipped_total.inc(self._redis is not None)
-        return None
 
 
 @dataclass

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from footnote.errors import TooManyRequests
-from footnote.limits import Shared
+from footnote.shared import Shared
 
 WINDOW_SECONDS = 60
 

@@ -17,12 +17,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from footnote import deadline
 from footnote.errors import Busy, DatabaseAway, Invalid, TenantDeleted
 from footnote.issuer import Issuer
-from footnote.limits import REDIS_SECONDS, Shared
 from footnote.line import Line, Lines
 from footnote.providers import Embedder, Generator, Reranker, open_embedder, open_generators, open_reranker
 from footnote.providers.guarded import Embedders, guard_embedder, guard_generators, guard_reranker
 from footnote.pulse import PROBE_SECONDS, Pulse
 from footnote.settings import Settings
+from footnote.shared import REDIS_SECONDS, Shared
 from footnote.storage import Store, open_store
 from footnote.telemetry import log
 

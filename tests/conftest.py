@@ -18,11 +18,11 @@ from sqlalchemy.orm import Session, SessionTransaction
 
 from api.app import create_app
 from footnote import bootstrap, keys, tenants
-from footnote.limits import Shared
 from footnote.local_stack import running_postgres, running_valkey
 from footnote.providers.guarded import Embedders
 from footnote.runtime import Runtime, open_engine, open_redis, open_runtime
 from footnote.settings import Settings
+from footnote.shared import Shared
 from footnote.storage import open_store
 from footnote.telemetry import configure_logging
 from tests.fakes import FakeEmbedder, FakeGenerator
@@ -61,7 +61,7 @@ def no_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def patience_with_redis() -> Iterator[None]:
     """Where tests share the machine, an answer that takes half a second does not mean that Redis is away."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("footnote.limits.REDIS_SECONDS", 10.0)
+        patch.setattr("footnote.shared.REDIS_SECONDS", 10.0)
         patch.setattr("footnote.runtime.REDIS_SECONDS", 10.0)
         yield
 

@@ -13,11 +13,11 @@ from footnote.answering import Citation, Delta, Done, Event, Question, cached
 from footnote.answering.sameness import alike
 from footnote.clock import from_now
 from footnote.filters import Among
-from footnote.limits import Shared
 from footnote.models import CachedAnswer, EmbeddingSpace
 from footnote.providers import Cut, Turn
 from footnote.retrieval import Query, question_vectors
 from footnote.runtime import Runtime
+from footnote.shared import Shared
 from tests import driving
 from tests.fakes import FakeEmbedder, FakeGenerator
 

@@ -240,7 +240,8 @@ def test_chunks_know_the_header_of_the_rows_they_hold() -> None:
     table = "\n".join(["item | count | place", *rows])
     (page,) = paginate([Block("Before."), Block(table, columns="item | count | place"), Block("After.")])
     chunks = split(page, size=400, overlap=0)
-    assert [chunk.columns for chunk in chunks] == ["item | count | place" * ("oil" in chunk.text) for chunk in chunks]
+    named = [("item | count" in chunk.text, "oil" in chunk.text, bool(chunk.columns)) for chunk in chunks]
+    assert set(named) == {(True, True, False), (False, True, True), (False, False, False)}
     assert chunks[1].context("Store") == "Store\nitem | count | place"
     assert embedding_text("Store", chunks[1]).startswith("Store\nitem | count | place\n\noil")
     assert "".join("".join(chunk.text for chunk in chunks).split()) == "".join(page.text.split())

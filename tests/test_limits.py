@@ -14,10 +14,11 @@ from redis.asyncio import Redis
 
 from footnote import limits
 from footnote.errors import BatchTooLarge, CircuitOpen, ProviderRejected, RateLimited, TimedOut, Unavailable
-from footnote.limits import INTERACTIVE, PIPELINE, Endpoint, Quota, Shared, Urgency
+from footnote.limits import INTERACTIVE, PIPELINE, Endpoint, Quota, Urgency
 from footnote.local_stack import running_valkey
 from footnote.runtime import open_redis
 from footnote.settings import Settings
+from footnote.shared import Shared
 from footnote.telemetry import limits_skipped_total
 
 pytestmark = pytest.mark.anyio

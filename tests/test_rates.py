@@ -6,9 +6,9 @@ from uuid import uuid4
 import pytest
 
 from footnote import rates
-from footnote.limits import Shared
 from footnote.rates import Standing
 from footnote.runtime import Runtime, open_redis
+from footnote.shared import Shared
 from footnote.telemetry import limits_skipped_total
 
 pytestmark = pytest.mark.anyio

@@ -16,11 +16,11 @@ from api import connection
 from api.app import create_app
 from api.server import Server
 from footnote import keys
-from footnote.limits import Shared
 from footnote.models import Document, UnownedObject
 from footnote.providers.guarded import guard_generators
 from footnote.providers.openai import OpenAIGenerator
 from footnote.runtime import Runtime
+from footnote.shared import Shared
 from tests import driving
 from tests.fakes import FakeServer
 

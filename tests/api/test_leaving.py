@@ -15,10 +15,10 @@ import uvicorn
 from api import answers
 from api.app import create_app
 from footnote import keys
-from footnote.limits import Shared
 from footnote.providers.guarded import guard_generators
 from footnote.providers.openai import OpenAIGenerator
 from footnote.runtime import Runtime
+from footnote.shared import Shared
 from tests import driving
 from tests.fakes import FakeServer
 

@@ -17,7 +17,7 @@ import pytest
 from sqlalchemy import func, select
 
 from api.app import create_app
-from api.routes.uploads import MULTIPART_OVERHEAD
+from api.uploads import MULTIPART_OVERHEAD
 from footnote import keys, tenants
 from footnote.models import Document
 from footnote.runtime import Runtime, open_runtime

@@ -17,7 +17,7 @@ from sqlalchemy import func, select
 
 from api.app import create_app
 from footnote.errors import BatchTooLarge, CircuitOpen, ProviderRejected, RateLimited, Unavailable
-from footnote.limits import INTERACTIVE, PIPELINE, Endpoint, Shared
+from footnote.limits import INTERACTIVE, PIPELINE, Endpoint
 from footnote.models import Embedding
 from footnote.providers import Embedder, GenerationRequest, GeneratorEvent, Token, Usage, open_embedder, open_generators
 from footnote.providers.guarded import MOST_MODELS, Embedders, guard_embedder, guard_generators
@@ -25,6 +25,7 @@ from footnote.providers.guarded_embedder import GuardedEmbedder
 from footnote.providers.guarded_generator import GuardedGenerator
 from footnote.runtime import Runtime, open_redis
 from footnote.settings import Settings
+from footnote.shared import Shared
 from tests import driving
 from tests.api.test_errors import problem
 from tests.conftest import Person

@@ -18,11 +18,11 @@ from footnote.errors import (
     TimedOut,
     Unavailable,
 )
-from footnote.limits import Shared
 from footnote.providers import Reranker, open_reranker
 from footnote.providers.guarded import GuardedReranker, circuits, guard_reranker
 from footnote.runtime import open_redis
 from footnote.settings import MIB, Settings
+from footnote.shared import Shared
 from tests.fakes import FakeServer
 
 pytestmark = pytest.mark.anyio

@@ -5,11 +5,11 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from footnote.errors import ProviderRejected, Unavailable
-from footnote.limits import Shared
 from footnote.providers import Cut, GenerationRequest, Generator, GeneratorEvent, Token, Usage
 from footnote.providers.guarded import guard_generators
 from footnote.providers.thoughts import Thoughts
 from footnote.settings import Settings
+from footnote.shared import Shared
 from tests.fakes import FakeGenerator
 
 pytestmark = pytest.mark.anyio
