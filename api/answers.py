@@ -5,6 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any, Literal
 
+from anyio import CancelScope
 from fastapi import Request
 from fastapi.responses import StreamingResponse
 from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
@@ -87,10 +88,14 @@ async def _sse(
 
 
 async def _ended(coming: "asyncio.Future[Any]") -> None:
-    """Stops the model of a reader who has left; one event is awaited at a time, so that the next waits for the last."""
+    """Stops the model of a reader who has left; one event is awaited at a time, so that the next waits for the last.
+
+    That takes its time, in which the response's task group cancels whatever waits in it again and again.
+    """
     if not coming.done():
         coming.cancel()
-        await asyncio.wait({coming})
+        with CancelScope(shield=True):
+            await asyncio.wait({coming})
 
 
 def _frame(event: answering.Event, sources: Sources) -> bytes:

@@ -13,11 +13,13 @@ _SAME = (
     {"top_k", "k", "limit", "n", "count", "size"},
     {"text", "content", "body"},
     {"cursor", "page", "offset", "after"},
-    {"url", "uri", "link", "callback_url", "webhook", "webhook_url"},
+    {"url", "uri", "link", "href"},
+    {"callback_url", "callback", "webhook", "webhook_url", "url"},
     {"name", "title"},
 )
 MOST_NAMES = 12  # of a message that lists them
 LONGEST_NAME = 64
+ALIKE = 0.7  # `grp` is `group`; `sort` is not `cursor`
 JSON = "application/json"
 
 
@@ -25,7 +27,7 @@ def unknown(name: str, known: Iterable[str], what: str) -> str:
     """`what` (a field, a parameter) is not known by this name; the one that may be meant, or those there are."""
     names = sorted(known)
     alike = [each for group in _SAME if name.lower() in group for each in names if each in group]
-    alike = alike or get_close_matches(name.lower()[:LONGEST_NAME], names, n=1)
+    alike = alike or get_close_matches(name.lower()[:LONGEST_NAME], names, n=1, cutoff=ALIKE)
     if alike:
         return f"There is no such {what}; did you mean `{alike[0]}`?"
     if not names:

@@ -97,8 +97,12 @@ class Invalid(FootnoteError):
 
 
 def in_words(fields: Sequence[dict[str, Any]]) -> str:
-    told = " ".join(f"{each['field']}: {each['message'].rstrip('.')}." for each in fields[:3])
+    told = " ".join(_sentence(f"{each['field']}: {each['message']}") for each in fields[:3])
     return f"{told} And {len(fields) - 3} more." if len(fields) > 3 else told
+
+
+def _sentence(said: str) -> str:
+    return said if said.endswith((".", "?")) else f"{said}."
 
 
 class Unauthenticated(FootnoteError):

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from contextvars import Context
 from time import monotonic
 from typing import Any
 
@@ -46,7 +47,8 @@ class Pulse:
             self._heard = max(self._heard, monotonic())
         self._waiting += 1
         if self._watching is None or self._watching.done():
-            self._watching = asyncio.create_task(self._watch())
+            # It outlives the request that begins it: it must not end by that one's deadline, nor log under its id.
+            self._watching = asyncio.create_task(self._watch(), context=Context())
         try:
             yield
         finally:

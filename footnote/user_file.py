@@ -56,7 +56,7 @@ def server() -> Server | None:
     except OSError as error:
         raise Invalid("bad_user_file", f"{path} cannot be read: {error.strerror}.") from error
     except (KeyError, TypeError, ValueError) as error:
-        raise Invalid("bad_user_file", f"{path} is damaged: `footnote login` writes it anew.") from error
+        raise Invalid("bad_user_file", f"{path} is damaged: `footnote login` writes a new one.") from error
 
 
 def remember_server(found: Server) -> Path:

@@ -187,3 +187,20 @@ async def test_a_lock_that_others_hold_is_no_database_that_is_away(committing_rt
             working = asyncio.create_task(rt.again_while_busy(work))
             await asyncio.wait_for(refused.wait(), 20)
         assert await asyncio.wait_for(working, 20) == "done"
+
+
+async def test_whether_postgres_answers_is_not_asked_on_the_time_of_one_request(
+    committing_rt: Runtime, impatient: None
+) -> None:
+    """The request that waited first has left, and its time is over: the others go on."""
+    async with open_runtime(committing_rt.settings, pool_size=2, patience=60, interactive=True) as rt:
+
+        async def sleep(seconds: float, limit: float) -> None:
+            deadline.current.set(Deadline(limit))
+            async with rt.transaction() as session:
+                await session.execute(text(f"SELECT pg_sleep({seconds})"))
+
+        first = asyncio.create_task(sleep(0.1, 0.2))
+        second = asyncio.create_task(sleep(1.5, 60))
+        await asyncio.wait_for(first, 20)
+        await asyncio.wait_for(second, 20)

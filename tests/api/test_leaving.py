@@ -3,7 +3,7 @@
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,10 +11,12 @@ from typing import Any
 import asyncpg
 import pytest
 import uvicorn
+from fastapi import FastAPI
 
 from api import answers
 from api.app import create_app
 from footnote import keys
+from footnote.providers import GenerationRequest, GeneratorEvent, Token
 from footnote.providers.guarded import guard_generators
 from footnote.providers.openai import OpenAIGenerator
 from footnote.runtime import Runtime
@@ -28,6 +30,7 @@ SILENT = (
     (30.0,),
     (b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n: wait\n\n", 30.0),
 )
+STREAMED = {"question": "Which oil does the lamp burn?", "stream": True}
 
 
 @dataclass(frozen=True)
@@ -65,13 +68,19 @@ async def api(committing_rt: Runtime) -> AsyncIterator[Api]:
         chosen = committing_rt.settings.model_copy(update=address)
         generator = guard_generators([OpenAIGenerator(chosen)], Shared(None), chosen, interactive=True)
         app = create_app(runtime=replace(committing_rt, settings=chosen, generator=generator))
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, ws="none"))
-        with socket.create_server(("127.0.0.1", 0)) as listening:
-            serving = asyncio.create_task(server.serve(sockets=[listening]))
-            yield Api(listening.getsockname()[1], key, model)
-            server.should_exit = True
-            await serving
+        async with listening(app) as (_, port):
+            yield Api(port, key, model)
         await generator.close()
+
+
+@asynccontextmanager
+async def listening(app: FastAPI) -> AsyncIterator[tuple[uvicorn.Server, int]]:
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, ws="none"))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        serving = asyncio.create_task(server.serve(sockets=[listener]))
+        yield server, listener.getsockname()[1]
+        server.should_exit = True
+        await serving
 
 
 async def until(happened: Callable[[], Any]) -> None:
@@ -124,4 +133,51 @@ async def test_a_stream_that_waits_for_its_model_is_kept_open(api: Api, monkeypa
         await answer.readuntil(b"event: sources")
         for _ in range(3):
             await asyncio.wait_for(answer.readuntil(b": ping"), 20)
+        await until(lambda: api.model.asked)
     await asyncio.wait_for(api.model.closed.wait(), 20)
+
+
+class Slow:
+    """A model that says nothing, and takes its time to stop."""
+
+    provider, model, address = "slow", "slow", None
+
+    def __init__(self) -> None:
+        self.asked, self.stopped = asyncio.Event(), asyncio.Event()
+
+    async def generate(self, request: GenerationRequest) -> AsyncGenerator[GeneratorEvent, None]:
+        self.asked.set()
+        try:
+            await asyncio.sleep(600)
+            yield Token("never")
+        finally:
+            await asyncio.shield(asyncio.sleep(0.1))
+            self.stopped.set()
+
+    async def close(self) -> None:
+        pass
+
+
+@pytest.mark.parametrize("cut_off", [False, True])
+async def test_a_stream_waits_until_its_model_has_stopped(
+    committing_rt: Runtime, caplog: pytest.LogCaptureFixture, cut_off: bool
+) -> None:
+    """Whether its reader leaves or the server cuts it off."""
+    tenant_id = await driving.new_tenant(committing_rt)
+    await driving.ready(committing_rt, tenant_id, "The lamp of Fairhaven burns colza oil since 1902.")
+    async with committing_rt.transaction() as session:
+        key = (await keys.create(session, tenant_id, "reader", ("read",)))[1]
+    slow = Slow()
+    runtime = replace(committing_rt, generator=slow, stopping=asyncio.Event())
+    async with listening(create_app(runtime=runtime)) as (server, port):
+        async with Api(port, key, FakeServer()).asked("/v1/query", **STREAMED) as answer:
+            await answer.readuntil(b"event: sources")
+            await asyncio.wait_for(slow.asked.wait(), 60)
+            if cut_off:
+                runtime.stopping.set()
+                for task in server.server_state.tasks:
+                    task.cancel()
+                assert b"event: error" in await asyncio.wait_for(answer.read(), 60)
+        await asyncio.wait_for(slow.stopped.wait(), 60)
+        await until(lambda: not server.server_state.tasks)
+    assert "Exception in ASGI application" not in caplog.text
