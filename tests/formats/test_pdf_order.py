@@ -71,6 +71,12 @@ def test_what_goes_over_all_columns_parts_them(path: Path) -> None:
     assert text_of(path, content) == "\n".join([prose(LEFT, RIGHT), between, cells, prose(THIRD, LEFT)])
 
 
+def test_a_page_number_in_the_middle_below_columns_is_no_column(path: Path) -> None:
+    # The gutter goes from about 200 to 245.
+    content = by_row(LEFT, RIGHT, width=205) + shown(215, 600, "12", 9)
+    assert text_of(path, content) == f"{prose(LEFT, RIGHT)}\n12"
+
+
 def test_columns_start_over_below_a_picture(path: Path) -> None:
     content = by_row(LEFT, RIGHT) + by_row(THIRD, LEFT, top=400)
     assert text_of(path, content) == "\n".join([prose(LEFT, RIGHT), prose(THIRD, LEFT)])
