@@ -4,7 +4,7 @@ The column is no longer generated: what is searched is made with the row. Only r
 The large collections among them are counted again by housekeeping.
 
 Revision ID: 0027
-Revises: 0024
+Revises: 0025
 """
 
 from alembic import op
