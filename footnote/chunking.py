@@ -205,6 +205,8 @@ def _related(first: _Heading, second: _Heading) -> bool:
 
 def _spans(text: str, start: int, end: int, ruler: _Ruler) -> Iterator[tuple[int, int]]:
     """Start and end of the chunks that cover `text[start:end]`, stripped of white space."""
+    if is_blank(text[start:end]):
+        return
     begin = start - 1
     for first, last in pairwise(_cuts(text, start, end, ruler)):
         # No chunk repeats the whole one before it, nor grows over the limits by its overlap.

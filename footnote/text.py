@@ -17,6 +17,7 @@ INVISIBLE = (
 )
 # Scripts that put no space between words.
 UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
+KATAKANA, KANA_AND_HAN = "\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff", "\u3041-\u309f\u3400-\u9fff"
 HYPHENS = "\u2010\u2011\u2212"  # NFKC leaves them, or makes one of the others of them
 
 _SEEN = re.compile(rf"[^\s{INVISIBLE}\u2800\ufff9-\ufffb]")  # the two others: an empty Braille cell, annotation marks
@@ -24,6 +25,12 @@ _SEEN = re.compile(rf"[^\s{INVISIBLE}\u2800\ufff9-\ufffb]")  # the two others: a
 _BROKEN = re.compile("\u00ad[ \t]*\n[ \t]*(?=\\w)")
 # Thai and its neighbours mark the ends of words with it; anywhere else it stands within one.
 _WORD_END = re.compile(rf"(?<=[{UNSPACED}])\u200b+(?=[{UNSPACED}])")
+# Where a word ends in scripts that put no space there: at Latin words and figures, and at words in katakana.
+PARTS = (
+    rf"(?<=[{UNSPACED}])(?=[0-9A-Za-z])|(?<=[0-9A-Za-z])(?=[{UNSPACED}])"
+    rf"|(?<=[{KATAKANA}])(?=[{KANA_AND_HAN}])|(?<=[{KANA_AND_HAN}])(?=[{KATAKANA}])"
+)
+_PARTS = re.compile(PARTS)
 _FOLDED = re.compile(rf"(?P<invisible>[{INVISIBLE}]+)|[{HYPHENS}]")
 
 
@@ -62,6 +69,11 @@ def folded(text: str) -> str:
         return text
     text = _WORD_END.sub(" ", _BROKEN.sub("", text))
     return _shown(unicodedata.normalize("NFKC", _shown(text)))
+
+
+def searched(text: str) -> str:
+    """What is searched of a text, and for: folded, with spaces where scripts without them go over into others."""
+    return text if text.isascii() else _PARTS.sub(" ", folded(text))
 
 
 def _shown(text: str) -> str:

@@ -25,6 +25,7 @@ WRITTEN = {
     "stairs.txt": "The lamp\u200broom is above the stair\u2060case; its oﬃce is ﬁreproof.",
     "order.txt": "Bestellt ist das Teil ＱＲ－７７１５ für １２，８００ Yen.",
     "pump.txt": "The pump is listed as KV\u20114408 in the inventory.",
+    "catalogue.txt": "型番はＺＴ－２２０９、価格は３３，９００円。ｶﾀﾛｸﾞは無料です。",
     "persian.txt": "او می\u200cنویسد که چراغ روشن است.",
     "oil.txt": "The oil is stored in the cellar beside the tower.",
 }
@@ -39,6 +40,8 @@ ASKED = {
     "KV-4408": "pump.txt",
     "ＫＶ－４４０８": "pump.txt",
     "مینویسد": "persian.txt",
+    "カタログ": "catalogue.txt",
+    "ZT-2209": "catalogue.txt",
     "stored in the cel\u00adlar": "oil.txt",
 }
 

@@ -157,7 +157,9 @@ class _Parser:
         node = self._operand(depth)
         while self._is("%"):
             self._take()
-            node = ("percent", node)
+            node, depth = ("percent", node), depth + 1
+            if depth > _DEEPEST:
+                raise Unsupported
         return node
 
     def _operand(self, depth: int) -> Node:

@@ -32,9 +32,14 @@ _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 # Notes to the text that authors mark up as asides.
 _NOTES = {"note", "notes", "admonition", "tip", "warning", "callout", "important", "caution", "footnote", "footnotes"}
 _CONSENT = re.compile(
-    r"(cookies?|consent|gdpr|privacy)\W?(banner|bar|consent|notice|pop\W?up|modal|dialog|overlay|message|law|alert|info"
-    r"|prompt|box|disclaimer|warning|manager|layer|hint|wrapper|container)|^(cookies?|consent|gdpr)$"
-    r"|onetrust|cookiebot|didomi|usercentrics|truste|qc-cmp",
+    r"(cookies?|consent|gdpr|privacy)\W?(banner|bar|pop\W?up|modal|dialog|overlay|alert|prompt|manager|layer)"
+    r"|cookies?\W?(consent|law)|onetrust|cookiebot|didomi|usercentrics|truste|qc-cmp",
+    re.I,
+)
+# Where there is something to press; without, it may be a chapter of a policy or of a cookery book.
+_MAY_BE_CONSENT = re.compile(
+    r"(cookies?|consent|gdpr|privacy)\W?(consent|notice|message|law|info|box|disclaimer|warning|hint|wrapper|container)"
+    r"|^(cookies?|consent|gdpr)$",
     re.I,
 )
 _ASKS_CONSENT = re.compile(
@@ -184,7 +189,9 @@ def _is_around(part: _Part, whole: _Part) -> bool:
 
 def _is_named(part: _Part, names: list[str], words: set[str]) -> bool:
     """Whether the names of an element, or few words with something to press, say so."""
-    if part.text <= _CONSENT_CHARACTERS and any(map(_CONSENT.search, names)):
+    if part.text <= _CONSENT_CHARACTERS and any(
+        _CONSENT.search(name) or (part.controls and _MAY_BE_CONSENT.search(name)) for name in names
+    ):
         return True
     if part.inside:
         return False
@@ -221,7 +228,8 @@ def _outside(mains: list[_Part], parts: list[_Part]) -> list[_Part]:
 
 def _link_lists(parts: list[_Part], whole: _Part) -> list[_Part]:
     """On a page that says nothing of itself: lists of links before its text, and outside the element that has it."""
-    text = next((part for part in parts if whole.prose and part.prose > (1 - _MOST_NAMED) * whole.prose), None)
+    most = (1 - _MOST_NAMED) * whole.prose
+    text = next((part for part in parts if part.prose > most and part.node.tag != "p"), None)
     if text is None:
         return []
     return [

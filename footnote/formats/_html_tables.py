@@ -10,7 +10,8 @@ from footnote.formats._html_tree import CELLS, HEADINGS, is_closed, walk
 if TYPE_CHECKING:
     from selectolax.lexbor import LexborNode
 
-_CELL_CHARACTERS = 300  # in a longer one there is more than a value
+_CELL_CHARACTERS = 300  # in a longer one there is more than a value, if no row of names tells otherwise
+_MOST_CHARACTERS = 5_000
 _TABLE_ROWS = 2
 
 
@@ -30,7 +31,7 @@ def table_text(table: "LexborNode") -> tuple[str, str]:
             writer.take()
         elif tag in CELLS:
             text = writer.take().text
-            if len(text) > _CELL_CHARACTERS:
+            if len(text) > (_MOST_CHARACTERS if headers.get(1) and len(grid.rows) > 1 else _CELL_CHARACTERS):
                 return "", ""
             grid.add(text, _span(node, "colspan"), _span(node, "rowspan"))
             headers[len(grid.rows)] = headers.get(len(grid.rows), True) and tag == "th"

@@ -88,7 +88,9 @@ class Tables:
 
 def _read(line: str) -> _Line:
     words = line.split()
-    figures = [word for word in words if len(word) <= _FIGURE_CHARACTERS and _FIGURE.fullmatch(word)]
+    # Most words are told by their letters; of such only `na` is a figure.
+    likely = (word for word in words if len(word) <= 2 or not word.isalpha())
+    figures = [word for word in likely if len(word) <= _FIGURE_CHARACTERS and _FIGURE.fullmatch(word)]
     # What a line begins with numbers it.
     count = len(figures) - (0 < len(figures) < len(words) and words[0] == figures[0])
     years = len(figures) > 1 and all(map(_YEAR.fullmatch, figures)) and len({*figures}) == len(figures)

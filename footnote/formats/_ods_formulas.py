@@ -64,7 +64,7 @@ def _cells(archive: zipfile.ZipFile, name: str) -> Iterator[Cell]:
         for cell in row:
             if local_name(cell) in {"table-cell", "covered-table-cell"}:
                 count = repeated(cell, "number-columns-repeated")
-                formula = _formula(value_of(cell, "formula")) if lacks_value(cell) else ""
+                formula = formula_of(value_of(cell, "formula")) if lacks_value(cell) else ""
                 value = _typed(cell)
                 if formula or value is not None:
                     yield from (
@@ -88,7 +88,7 @@ def _typed(cell: Any) -> Value:
     return " ".join(" ".join(map(_odf.text_of, children_of(cell, "p"))).split()) or None
 
 
-def _formula(written: str) -> str:
+def formula_of(written: str) -> str:
     """A formula as other spreadsheets write it: `of:=SUM([.B2:.B4])` is `SUM(B2:B4)`."""
     return _REFERENCE.sub(_reference, _PREFIX.sub("", written))
 

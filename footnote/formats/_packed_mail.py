@@ -13,11 +13,16 @@ from footnote.formats.txt import decode
 
 _TYPES = {"application/ms-tnef", "application/vnd.ms-tnef"}
 _NAME = "winmail.dat"
+_ENDING = ".dat"  # of bytes of no type: `winmail(1).dat`, `ATT00001.dat`
 
 
 def unpacked(part: Any) -> Packed | None:
     """What an attachment holds if it is such a package."""
-    if part.is_multipart() or not (part.get_content_type() in _TYPES or name_of(part, 0).lower() == _NAME):
+    if part.is_multipart():
+        return None
+    kind, name = part.get_content_type(), name_of(part, 0).lower()
+    unnamed = kind == "application/octet-stream" and name.endswith(_ENDING)
+    if not (kind in _TYPES or name == _NAME or unnamed):
         return None
     data = bytes_of(part)
     return unpack(data) if data.startswith(SIGNATURE) else None

@@ -25,6 +25,7 @@ _LATIN_RUN = re.compile("(?:T+(?=N))?[LN](?:[^RA]*[LN])?(?:(?<=N)T+)?")
 _NUMBER = {"R": re.compile("T*N+(?:[CE]N+)*T*"), "A": re.compile("N+(?:CN+)*")}
 _PERCENT = "%‰٪"
 _PHONE = 7  # digits; a plus before as many belongs to the number
+_PHONE_NUMBER = re.compile(r"\+\d[\d./-]*\d")  # no number ends in a plus: such a one is drawn as it is read
 
 _FINAL = frozenset("ךםןףץةى")  # letters that only end a word
 _MIRRORED = dict(zip("()[]{}<>«»", ")(][}{><»«", strict=True))
@@ -213,6 +214,17 @@ def _words(shown: list[Glyph], kinds: str, start: int, end: int) -> Iterator[tup
     if match and "L" in match[0]:
         yield match.span()
         return
+    begin = max(0, start - 1)  # the sign before a run is none of it
+    for phone in _PHONE_NUMBER.finditer("".join(glyph.text for glyph in shown[:end]), begin):
+        if sum(map(str.isdigit, phone[0])) >= _PHONE:
+            yield from _numbers(shown, kinds, start, max(start, phone.start()))
+            yield phone.span()
+            start = phone.end()
+    yield from _numbers(shown, kinds, start, end)
+
+
+def _numbers(shown: list[Glyph], kinds: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """Each number by itself, with its signs."""
     before = re.search("[RA]", kinds[end:])
     for match in _NUMBER[before[0] if before else "R"].finditer(kinds, start, end):
         first, last = match.span()

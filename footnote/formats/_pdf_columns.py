@@ -6,8 +6,9 @@ read one after the other, row by row.
 """
 
 import re
+from bisect import bisect_right
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
+from itertools import islice, pairwise
 from statistics import median
 from typing import NamedTuple
 
@@ -165,19 +166,38 @@ def _followed(
     on_left = on_right = 0
     last = first
     for last, row in enumerate(rows[first:], first):
-        edges = [float("-inf"), *(edge for word in row.words for edge in (word.box.left, word.box.right)), float("inf")]
-        free = [(max(a, gap[0]), min(b, gap[1])) for a, b in zip(edges[::2], edges[1::2], strict=True)]
-        widest = max(free, key=lambda one: one[1] - one[0])
-        if widest[1] - widest[0] < least:
+        if gap[0] <= row.words[0].box.left and row.words[-1].box.right <= gap[1]:
+            break  # stands in the gutter, as a page number below it does
+        gap = _free(row, gap)
+        if gap[1] - gap[0] < least:
             break
-        gap = widest
-        before = [word.box.right for word in row.words if word.box.right <= gap[0]]
-        seen.update((last, edge) for edge in before[-1:])
-        on_left += bool(before)
-        on_right += len(before) < len(row.words)
+        before = bisect_right(row.words, gap[0], key=_right)
+        if before:
+            seen.add((last, row.words[before - 1].box.right))
+        on_left += before > 0
+        on_right += before < len(row.words)
     else:
         last += 1
     return min(on_left, on_right), first, last
+
+
+def _free(row: _Row, gap: tuple[float, float]) -> tuple[float, float]:
+    """The widest part of a gap that no word of a row stands in."""
+    widest, edge = (gap[0], gap[0]), gap[0]
+    for word in islice(row.words, bisect_right(row.words, gap[0], key=_right), None):
+        if word.box.left >= gap[1]:
+            break
+        widest = max(widest, (edge, word.box.left), key=_width)
+        edge = max(edge, word.box.right)
+    return max(widest, (edge, gap[1]), key=_width)
+
+
+def _right(word: Word) -> float:
+    return word.box.right
+
+
+def _width(gap: tuple[float, float]) -> float:
+    return gap[1] - gap[0]
 
 
 def _split(rows: list[_Row], least: float) -> list[list[Piece]]:

@@ -58,7 +58,9 @@ class PageText:
 
         self._pdfium = pdfium
         self._handle = page.get_textpage()
+        self._raw = self._handle.raw  # without the conversion that each call would make
         self._edges = Box(*page.get_bbox())
+        self._loose_box = pdfium.FPDFText_GetLooseCharBox
         self._rectangle = pdfium.FS_RECTF()
         self._pointer = byref(self._rectangle)
         text: str = self._handle.get_text_range(errors="replace")
@@ -83,37 +85,50 @@ class PageText:
         return self._column_by_column(list(self._whole_rows(found)))
 
     def _column_by_column(self, lines: list[Line]) -> list[Line]:
-        words = [[match.span() for match in _WORD.finditer(self.text, line.start, line.end)] for line in lines]
-        boxes = {
-            index: self._boxes(words[index])
-            for index, line in enumerate(lines)
-            if index % _SAMPLE == 0 or not line.first.beside(line.last)
-        }
-        if not any(map(_has_gutter, boxes.values())) and not _alternate(lines):
+        looked_at = (
+            line for index, line in enumerate(lines) if index % _SAMPLE == 0 or not line.first.beside(line.last)
+        )
+        if not any(map(self._has_gutter, looked_at)) and not self._alternate(lines):
             return lines
         mirrored = _pdf_bidi.is_right_to_left(self.text)
         numbers = count()
-        pieces = []
-        for index, spans in enumerate(words):
-            found = boxes.get(index) or self._boxes(spans)
-            pieces.append(
-                [
-                    Word(self.text[start:end], next(numbers), start, end, box.mirrored() if mirrored else box)
-                    for (start, end), box in zip(spans, found, strict=True)
-                ]
-            )
+        pieces = [
+            [
+                Word(self.text[start:end], next(numbers), start, end, box.mirrored() if mirrored else box)
+                for start, end, box in self._words(line)
+            ]
+            for line in lines
+        ]
         return [
             Line(piece[0].start, piece[-1].end, self.box(piece[0].start), self.box(piece[-1].end - 1))
             for piece in _pdf_columns.in_reading_order(pieces)
         ]
 
-    def _boxes(self, spans: list[tuple[int, int]]) -> list[Box]:
-        """The boxes of words, as high as their first letter."""
+    def _words(self, line: Line) -> list[tuple[int, int, Box]]:
+        """Start and end of each word, and its box, which is as high as its first letter."""
         found = []
-        for start, end in spans:
+        for start, end in (match.span() for match in _WORD.finditer(self.text, line.start, line.end)):
             first, last = self.box(start), self.box(end - 1)
-            found.append(Box(min(first.left, last.left), first.bottom, max(first.right, last.right), first.top))
+            box = Box(min(first.left, last.left), first.bottom, max(first.right, last.right), first.top)
+            found.append((start, end, box))
         return found
+
+    def _has_gutter(self, line: Line) -> bool:
+        """Whether words of a line are so far apart that they may be of two columns, with prose on both sides."""
+        if not _may_be_prose(self.text[line.start : line.end]):
+            return False
+        words = sorted((box, self.text[start:end]) for start, end, box in self._words(line))
+        return any(
+            b.left - a.right > _pdf_columns.GUTTER * (a.top - a.bottom)
+            and all(_may_be_prose(" ".join(word for _, word in side)) for side in (words[:number], words[number:]))
+            for number, ((a, _), (b, _)) in enumerate(pairwise(words), start=1)
+        )
+
+    def _alternate(self, lines: list[Line]) -> bool:
+        """Whether lines of prose are drawn in turns on the left and on the right."""
+        turns = (two for two in pairwise(lines) if two[1].first.left > two[0].last.right)
+        prose = (all(_may_be_prose(self.text[line.start : line.end]) for line in two) for two in turns)
+        return sum(prose) >= _pdf_columns.ROWS - 1
 
     def _whole_rows(self, lines: list[Line]) -> Iterator[Line]:
         """Lines with the pieces of a right-to-left row as one, for PDFium breaks it where it is drawn run by run."""
@@ -133,7 +148,8 @@ class PageText:
 
     def box(self, offset: int) -> Box:
         """The box of a character, as high as its font; the whole page if that is not known."""
-        if not self._pdfium.FPDFText_GetLooseCharBox(self._handle, self._index(offset), self._pointer):
+        index = offset if self._whole else self._index(offset)
+        if not self._loose_box(self._raw, index, self._pointer):
             return self._edges
         found = self._rectangle
         return Box(found.left, found.bottom, found.right, found.top)
@@ -268,14 +284,10 @@ def _on_row(row: list[Line], line: Line) -> bool:
     return one.beside(other) and gap < _ROW_GAP * max(one.top - one.bottom, other.top - other.bottom)
 
 
-def _has_gutter(boxes: list[Box]) -> bool:
-    """Whether words of a line are so far apart that they may be of two columns."""
-    return any(b.left - a.right > _pdf_columns.GUTTER * (a.top - a.bottom) for a, b in pairwise(sorted(boxes)))
-
-
-def _alternate(lines: list[Line]) -> bool:
-    """Whether lines are drawn in turns on the left and on the right."""
-    return sum(b.first.left > a.last.right for a, b in pairwise(lines)) >= _pdf_columns.ROWS - 1
+def _may_be_prose(text: str) -> bool:
+    """Whether there are letters rather than figures, and more than one word in scripts that part them."""
+    several = len(text.split(None, 1)) > 1 or not text.isascii()
+    return several and 2 * sum(map(str.isalpha, text)) > len("".join(text.split()))
 
 
 def halves(text: str) -> str:

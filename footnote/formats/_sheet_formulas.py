@@ -14,7 +14,8 @@ CALCULATED = "formulas_calculated"
 SHOWN = "formulas_shown"
 
 _MOST_CELLS = 300_000  # that are held
-_MOST_READS = 1_000_000  # cells that formulas read
+_MOST_READS = 5_000_000  # cells that formulas read, but for those
+_FEW = 16  # that are read by a formula of as many
 
 Cell = tuple[int, int, Value, str]  # row from 1, column from 0, value, formula of a cell without one
 _Place = tuple[str, int, int]
@@ -39,11 +40,18 @@ class _Sheet:
     def __len__(self) -> int:
         return len(self.values) + len(self.formulas)
 
-    def places(self, area: Area) -> Iterator[list[tuple[int, int]]]:
-        """The places of an area as far as the sheet has cells, row by row."""
-        columns = range(area.left, min(area.right, max(self.right, area.left)) + 1)
-        for row in range(area.top, min(area.bottom, max(self.bottom, area.top)) + 1):
-            yield [(row, column) for column in columns]
+    def within(self, area: Area) -> tuple[range, range]:
+        """The rows and columns of an area as far as the sheet has cells."""
+        rows = range(area.top, min(area.bottom, max(self.bottom, area.top)) + 1)
+        return rows, range(area.left, min(area.right, max(self.right, area.left)) + 1)
+
+    def formulas_in(self, area: Area) -> Iterator[tuple[int, int]]:
+        """The places of an area that hold a formula without a value."""
+        rows, columns = self.within(area)
+        if len(rows) * len(columns) > len(self.formulas):
+            yield from (place for place in self.formulas if place[0] in rows and place[1] in columns)
+        else:
+            yield from ((row, column) for row in rows for column in columns if (row, column) in self.formulas)
 
 
 class Book:
@@ -63,13 +71,15 @@ class Book:
     def _spelled(self) -> dict[str, str]:
         return {name.lower(): name for name in self._listed}
 
-    def show(self, sheet: str, row: int, column: int) -> Value:
-        """The value of a formula, or its text."""
+    def show(self, sheet: str, row: int, column: int, written: str = "") -> Value:
+        """The value of a formula, or its text: as it is `written` where the sheet is too large to be held."""
         try:
             cells = self._sheet(sheet)
             formula = cells.formulas.get((row, column), "")
         except Unsupported:
             formula = ""
+            self._counts[SHOWN] += 1
+            return f"={written}" if written else None
         value = self._value((sheet, row, column)) if formula else Unsupported()
         if isinstance(value, Exception):
             self._counts[SHOWN] += 1
@@ -119,6 +129,8 @@ class Book:
                 self._done[current] = evaluate(tree, Scope(partial(self._read, current[0]), self._names))
             except (Unsupported, Failed) as error:
                 self._done[current] = type(error)()  # without its traceback
+            except RecursionError:  # names of names
+                self._done[current] = Unsupported()
         return self._done[place]
 
     def _needed(self, sheet: str, tree: Node) -> Iterator[_Place]:
@@ -126,18 +138,23 @@ class Book:
         for area in areas(tree, self._names):
             name = self._spelled.get((area.sheet or sheet).lower(), "")
             cells = self._sheet(name)
-            for row in cells.places(area):
-                self._reads -= len(row)
-                if self._reads < 0:
-                    raise Unsupported
-                yield from (
-                    (name, *place) for place in row if place in cells.formulas and (name, *place) not in self._done
-                )
+            rows, columns = cells.within(area)
+            self._count(min(len(rows) * len(columns), len(cells.formulas)))
+            yield from ((name, *place) for place in cells.formulas_in(area) if (name, *place) not in self._done)
 
     def _read(self, sheet: str, area: Area) -> list[list[Value]]:
         name = self._spelled.get((area.sheet or sheet).lower(), "")
         cells = self._sheet(name)
-        return [[self._at(name, cells, place) for place in row] for row in cells.places(area)]
+        rows, columns = cells.within(area)
+        self._count(len(rows) * len(columns))
+        return [[self._at(name, cells, (row, column)) for column in columns] for row in rows]
+
+    def _count(self, cells: int) -> None:
+        """Counts what a formula reads. Raises Unsupported where that is more than may still be read."""
+        if cells > _FEW:
+            if cells > self._reads:
+                raise Unsupported
+            self._reads -= cells
 
     def _at(self, name: str, cells: _Sheet, place: tuple[int, int]) -> Value:
         if place not in cells.formulas:

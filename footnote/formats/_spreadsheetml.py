@@ -12,7 +12,7 @@ from footnote.formats._number_formats import BUILT_IN, formatted
 from footnote.formats._sheet_rows import Merged, Row
 from footnote.formats._xml import child_of, children_of, local_name, value_of
 
-WorkOut = Callable[[int, int], Value]  # the value of a formula, or its text, by row and column
+WorkOut = Callable[[int, int, str], Value]  # the value of a formula, or its text; by row, column and how it is written
 
 _COLUMNS = 16_384
 _TRUE = {"1", "true"}
@@ -74,7 +74,7 @@ def cells(archive: zipfile.ZipFile, part: str, shown: Shown) -> Iterator[tuple[i
     for number, row in _numbered(archive, part):
         for column, cell in _placed(row):
             formula = child_of(cell, "f")
-            written = "" if formula is None else formula.text or ""
+            written = _written(cell)
             group = "" if formula is None or value_of(formula, "t") != "shared" else value_of(formula, "si")
             if written and group:
                 shared[group] = written, number, column
@@ -128,9 +128,15 @@ def _placed(row: Any) -> Iterator[tuple[int, Any]]:
 def _texts(row: Any, number: int, shown: Shown, work_out: WorkOut) -> Iterator[tuple[int, str, bool]]:
     """Columns, what their cells show, and whether it is a number, a date or a time."""
     for column, cell in _placed(row):
-        value = work_out(number, column) if _lacks_value(cell, shown) else _typed(cell, shown)
+        value = work_out(number, column, _written(cell)) if _lacks_value(cell, shown) else _typed(cell, shown)
         is_number = isinstance(value, float) or cell.get("t") == "d"
         yield column, _shown(value, shown, cell.get("s", "")), is_number
+
+
+def _written(cell: Any) -> str:
+    """The formula of a cell; none where it shares that of another."""
+    formula = child_of(cell, "f")
+    return "" if formula is None else formula.text or ""
 
 
 def _lacks_value(cell: Any, shown: Shown) -> bool:

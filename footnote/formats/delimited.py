@@ -11,7 +11,7 @@ from typing import Any
 from footnote.formats import PAGE_CHARACTERS, Block, _sheets, _tables
 from footnote.formats._sheet_rows import Row
 from footnote.formats.txt import decode, read_bytes
-from footnote.text import clean
+from footnote.text import clean, is_blank
 
 MEDIA_TYPES: dict[str, tuple[str, ...]] = {
     "text/csv": (".csv",),
@@ -55,7 +55,7 @@ def _rows(text: str, separator: str) -> Iterator[Row]:
     reader = _read(lines, separator, quoting)
     begun = 0
     for number, cells in enumerate(reader):
-        texts = {column: " ".join(cell.split()) for column, cell in enumerate(cells) if cell and not cell.isspace()}
+        texts = {column: " ".join(cell.split()) for column, cell in enumerate(cells) if not is_blank(cell)}
         if texts:
             numbers = {column for column in texts if _tables.is_number(texts[column])}
             source = " ".join(" ".join(lines[begun : reader.line_num]).split())

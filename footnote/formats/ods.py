@@ -11,7 +11,7 @@ from footnote.errors import DocumentRejected
 from footnote.formats import Block, _odf, _sheets, _xml, _zip
 from footnote.formats._formulas import Value
 from footnote.formats._odf import repeated
-from footnote.formats._ods_formulas import lacks_value, ods_book, shown
+from footnote.formats._ods_formulas import formula_of, lacks_value, ods_book, shown
 from footnote.formats._sheet_formulas import Book
 from footnote.formats._sheet_rows import Merged, Row
 from footnote.formats._xml import children_of, local_name, value_of
@@ -70,7 +70,7 @@ def _is_empty(row: Any) -> bool:
 
 
 def _cells(
-    row: Any, number: int, merged: dict[tuple[int, int], tuple[int, int]], work_out: Callable[[int], Value]
+    row: Any, number: int, merged: dict[tuple[int, int], tuple[int, int]], work_out: Callable[[int, str], Value]
 ) -> Iterator[tuple[int, str, bool]]:
     column = 0
     for cell in row:
@@ -80,7 +80,7 @@ def _cells(
         text = "" if hidden else " ".join(" ".join(map(_odf.text_of, children_of(cell, "p"))).split())
         kind = value_of(cell, "value-type")
         if lacks_value(cell):
-            value = work_out(column)
+            value = work_out(column, formula_of(value_of(cell, "formula")))
             text, kind = shown(value), "float" if isinstance(value, float) else ""
         if kind == "date" and text:
             moment = value_of(cell, "date-value").partition(".")[0]

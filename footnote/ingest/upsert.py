@@ -18,7 +18,7 @@ from footnote.jobs import Claim, LeaseLost
 from footnote.models import Chunk as ChunkRow
 from footnote.models import Collection, Document, Page, Version
 from footnote.runtime import Runtime
-from footnote.text import folded
+from footnote.text import searched
 
 ROWS = 200  # rows a statement: enough to amortise the round trip, little enough to keep memory flat
 
@@ -130,7 +130,7 @@ async def _insert_chunks(
             "headings": [" > ".join(row.heading) for row in rows],
             "contexts": contexts,
             "texts": [row.text for row in rows],
-            "searched": [folded(f"{context}\n{row.text}") for context, row in zip(contexts, rows, strict=True)],
+            "searched": [searched(f"{context}\n{row.text}") for context, row in zip(contexts, rows, strict=True)],
             "words": [len(row.text.split()) for row in rows],
         },
     )

@@ -13,6 +13,7 @@ import re
 from collections.abc import Collection
 
 from footnote.retrieval.scope import WALL, Scope
+from footnote.text import searched
 
 POSTINGS = 10_000  # lexemes fetch what holds them, the rarest first, until there is this much
 MOST_POSTINGS = 10_000  # of one lexeme, in a large scope
@@ -31,6 +32,7 @@ _QUOTED = re.compile(r"\"([^\"]+)\"|“([^”]+)”|«([^»]+)»|„([^“”]+)
 
 def leg(scope: Scope, question: str, languages: Collection[str], *, large: bool, beside_vector: bool) -> str:
     """The CTE `keyword`; what the CTE `vector` found is scored as well, if there is one."""
+    question = searched(question)
     phrases = ["".join(groups) for groups in _QUOTED.findall(question)]
     scope.parameters |= {
         "languages": sorted(set(languages)),

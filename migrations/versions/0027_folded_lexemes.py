@@ -4,12 +4,12 @@ The column is no longer generated: what is searched is made with the row. Only r
 The large collections among them are counted again by housekeeping.
 
 Revision ID: 0027
-Revises: 0024
+Revises: 0025
 """
 
 from alembic import op
 
-from footnote.text import HYPHENS, INVISIBLE, UNSPACED
+from footnote.text import HYPHENS, INVISIBLE, PARTS, UNSPACED
 
 revision: str = "0027"
 down_revision: str | None = "0025"
@@ -17,11 +17,11 @@ branch_labels: None = None
 depends_on: None = None
 
 _SEARCHED = "context || E'\\n' || text"
-# `footnote.text.folded` in SQL, for the rows that are there already.
+# `footnote.text.searched` in SQL, for the rows that are there already.
 _BROKEN = f"regexp_replace({_SEARCHED}, '\u00ad[ \t]*\n[ \t]*(?=\\w)', '', 'g')"
 _PARTED = f"regexp_replace({_BROKEN}, '([{UNSPACED}])\u200b+(?=[{UNSPACED}])', '\\1 ', 'g')"
 _SHOWN = "translate(regexp_replace({}, '[" + INVISIBLE + "]', '', 'g'), '" + HYPHENS + "', '---')"
-_FOLDED = _SHOWN.format(f"normalize({_SHOWN.format(_PARTED)}, NFKC)")
+_FOLDED = "regexp_replace(" + _SHOWN.format(f"normalize({_SHOWN.format(_PARTED)}, NFKC)") + f", '{PARTS}', ' ', 'g')"
 _CONVERT = f"""
 WITH held AS (
     SELECT version_id, position, language, {_FOLDED} AS folded

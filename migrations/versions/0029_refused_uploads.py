@@ -1,7 +1,7 @@
 """Files that were refused at upload; and indexes that count what a question looks into.
 
 Revision ID: 0029
-Revises: 0024
+Revises: 0027
 """
 
 import sqlalchemy as sa

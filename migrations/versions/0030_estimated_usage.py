@@ -1,7 +1,7 @@
 """Calls of providers whose tokens are estimated, for the providers do not count them.
 
 Revision ID: 0030
-Revises: 0024
+Revises: 0029
 """
 
 import sqlalchemy as sa

@@ -60,3 +60,9 @@ def test_text_that_is_no_table_stays_as_it_is(tmp_path: Path) -> None:
     assert text_of(tmp_path, "Lamps, oil and wicks\nwere landed.\nAll, he said, were dry.\n") == (
         "Lamps, oil and wicks\nwere landed.\nAll, he said, were dry."
     )
+
+
+def test_cells_in_which_nothing_is_seen_are_empty(tmp_path: Path) -> None:
+    path = tmp_path / "x.csv"
+    path.write_text("\u200b,\u00ad\n\ufeff,\u2060\n")
+    assert not any(block.text for block in delimited.parse(path))

@@ -66,6 +66,10 @@ WHOLE = {
     "a list below the text": f"{ARTICLE}{MORE}<h2>See</h2><ul>{LINKS}</ul>",
     "a page about cookies": "<h1>Cookies</h1><section id=cookies>"
     f"<p>Section 9 of the port: {'biscuits and tea. ' * 120}</p></section>",
+    "a recipe for cookies": f"{ARTICLE}{MORE * 5}<section id=cookies><h2>Cookies</h2>"
+    "<p>Butter of the port.</p></section>",
+    "a chapter of a policy": f"{ARTICLE}{MORE * 5}<div class=privacy-notice>Visitors of the port are filmed.</div>",
+    "forms to choose from": f"<h1>Forms</h1><ul>{LINKS}</ul><p>Ask at the desk which of the forms you need today.</p>",
     "a note": f"<main>{ARTICLE}<aside class='admonition note'>Section 9 of the port is closed.</aside></main>",
 }
 

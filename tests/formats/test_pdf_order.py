@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 
 from footnote.formats import paginate, pdf
+from footnote.formats._pdf_bidi import Glyph, logical
+from footnote.formats._pdf_boxes import Box
 from tests.formats.test_pdf_text import shown, text_of
 from tests.samples.pdfs import Drawn, document, placed
 
@@ -69,6 +71,12 @@ def test_what_goes_over_all_columns_parts_them(path: Path) -> None:
     content = by_row(LEFT, RIGHT) + shown(40, 580, between) + rows + by_row(THIRD, LEFT, top=480)
     cells = "\n".join(" ".join(row) for row in table)
     assert text_of(path, content) == "\n".join([prose(LEFT, RIGHT), between, cells, prose(THIRD, LEFT)])
+
+
+def test_a_page_number_in_the_middle_below_columns_is_no_column(path: Path) -> None:
+    # The gutter goes from about 200 to 245.
+    content = by_row(LEFT, RIGHT, width=205) + shown(215, 600, "12", 9)
+    assert text_of(path, content) == f"{prose(LEFT, RIGHT)}\n12"
 
 
 def test_columns_start_over_below_a_picture(path: Path) -> None:
@@ -153,3 +161,13 @@ def test_hebrew_drawn_from_left_to_right_is_read_as_it_is_drawn(path: Path) -> N
     path.write_bytes(document([placed(Drawn(50 + 6 * place, 700, letter) for place, letter in enumerate(line))]))
     (page,) = paginate(pdf.parse(path))
     assert page.text == line
+
+
+def test_a_phone_number_behind_arabic_begins_with_its_plus() -> None:
+    """Without a mark of direction its groups would be drawn the other way round, and the plus at the right."""
+    line = "هاتف: +962-6-555-0199 (المكتب)"
+    drawn = ")بتكملا( +962-6-555-0199 :فتاه"
+    boxes = [Box(6.0 * place, 0, 6.0 * place + 5.9, 9) for place in range(len(drawn))]
+    shown = [Glyph(letter, place, 6.0 * place, boxes[place]) for place, letter in enumerate(drawn)]
+    found = logical(shown, mostly=True, backwards=False)
+    assert "".join(glyph.text for glyph in found).replace("(", ")") == line.replace("(", ")")

@@ -180,3 +180,10 @@ def test_text_with_figures_is_no_table() -> None:
         for n in range(9)
     )
     assert [columns for _, columns in Tables().divide(text)] == [""]
+
+
+def test_html_tables_with_long_cells_under_a_row_of_names(tmp_path: Path) -> None:
+    rows = "".join(f"<tr><td>PX-{n}</td><td>{f'The beam of lot {n} is kept dry. ' * 12}</td></tr>" for n in range(40))
+    path = tmp_path / "x.html"
+    path.write_text(f"<!doctype html><table><tr><th>Part no.</th><th>How it is kept</th></tr>{rows}</table>")
+    check(list(paginate(html.parse(path))), ["Part no.", "How it is kept"])

@@ -48,13 +48,13 @@ PLAIN = tnef(item(1, 0x2800C, BODY.encode() + b"\0"), attachment(b"PLAN.TXT", PL
 
 
 def mail(
-    path: Path, packed: bytes, words: str = "", kind: str = "application/ms-tnef"
+    path: Path, packed: bytes, words: str = "", kind: str = "application/ms-tnef", name: str = "winmail.dat"
 ) -> tuple[Page, dict[str, bytes]]:
     message = EmailMessage()
     message["Subject"] = "Delivery"
     message.set_content(words)
     maintype, subtype = kind.split("/")
-    message.add_attachment(packed, maintype=maintype, subtype=subtype, filename="winmail.dat")
+    message.add_attachment(packed, maintype=maintype, subtype=subtype, filename=name)
     path.write_bytes(message.as_bytes())
     (page,) = paginate(eml.parse(path))
     return page, {name: b"".join(pieces) for name, pieces in eml.unpack(path)}
@@ -72,6 +72,15 @@ def test_body_and_files(path: Path, kind: str) -> None:
     assert "Attached: PLAN.TXT" in page.text
     assert files == {"PLAN.TXT": PLAN}
     assert page.notes == {}
+
+
+@pytest.mark.parametrize("name", ["winmail(1).dat", "ATT00001.DAT"])
+def test_packages_that_were_renamed(path: Path, name: str) -> None:
+    page, files = mail(path, PLAIN, kind="application/octet-stream", name=name)
+    assert BODY in page.text
+    assert files == {"PLAN.TXT": PLAN}
+    page, files = mail(path, b"other data", kind="application/octet-stream", name=name)
+    assert files == {name: b"other data"}
 
 
 def test_a_body_that_the_message_has_too_is_said_once(path: Path) -> None:
