@@ -59,57 +59,52 @@ class Warned:
 
 
 def warnings(counts: Mapping[str, Any]) -> list[Warned]:
-    """What the counts of the chunk step give reason to say."""
-    found = []
+    """What the counts of the steps give reason to say."""
+    return [*_pages(counts), *_texts(counts), *_files(counts)]
+
+
+def _pages(counts: Mapping[str, Any]) -> Iterator[Warned]:
     if counts.get("pages_without_text"):
         named = ", ".join(map(str, counts["empty_pages"]))
         more = ", ..." if counts["pages_without_text"] > len(counts["empty_pages"]) else ""
         lacking = "in which none could be read" if counts.get("ocr_pages") else "that need text recognition"
-        found.append(
-            Warned(
-                "pages_without_text",
-                f"{counts['pages_without_text']} of {counts['pages']} pages have no text ({named}{more}): they are "
-                f"empty, or pictures {lacking}.",
-            )
+        yield Warned(
+            "pages_without_text",
+            f"{counts['pages_without_text']} of {counts['pages']} pages have no text ({named}{more}): they are "
+            f"empty, or pictures {lacking}.",
         )
     if counts.get("ocr_pages"):
-        found.append(
-            Warned(
-                "recognised_pages",
-                f"{counts['ocr_pages']} of {counts['pages']} pages are pictures whose text was recognised "
-                f"({counts['ocr_languages']}): words may be wrong.",
-            )
+        yield Warned(
+            "recognised_pages",
+            f"{counts['ocr_pages']} of {counts['pages']} pages are pictures whose text was recognised "
+            f"({counts['ocr_languages']}): words may be wrong.",
         )
+
+
+def _texts(counts: Mapping[str, Any]) -> Iterator[Warned]:
     if counts.get("replaced_characters"):
-        found.append(
-            Warned(
-                "replaced_characters",
-                f"{counts['replaced_characters']} characters could not be read and were replaced.",
-            )
-        )
+        replaced = f"{counts['replaced_characters']} characters could not be read and were replaced."
+        yield Warned("replaced_characters", replaced)
     if counts.get("split_chunks"):
-        found.append(
-            Warned(
-                "split_chunks",
-                f"{counts['split_chunks']} of {counts['chunks']} chunks are longer than the embedding model reads: "
-                "they were embedded in pieces, of which the mean is searched. Smaller chunks are found more exactly.",
-            )
+        yield Warned(
+            "split_chunks",
+            f"{counts['split_chunks']} of {counts['chunks']} chunks are longer than the embedding model reads: "
+            "they were embedded in pieces, of which the mean is searched. Smaller chunks are found more exactly.",
         )
     if counts.get("encodings"):
-        found.append(Warned("encoding_guessed", _guessed(counts["encodings"])))
-    found += _formulas(counts.get("notes") or {})
-    if (counts.get("notes") or {}).get("packed_damaged"):
-        found.append(
-            Warned(
-                "packed_attachment_damaged",
-                "A winmail.dat attachment is damaged: its text or its files may be incomplete.",
-            )
-        )
+        yield Warned("encoding_guessed", _guessed(counts["encodings"]))
+
+
+def _files(counts: Mapping[str, Any]) -> Iterator[Warned]:
+    notes = counts.get("notes") or {}
+    yield from _formulas(notes)
+    if notes.get("packed_damaged"):
+        damaged = "A winmail.dat attachment is damaged: its text or its files may be incomplete."
+        yield Warned("packed_attachment_damaged", damaged)
     if counts.get("skipped"):
         named = ", ".join(f"{each['name']} ({each['code']})" for each in counts["skipped_files"][:5])
         more = ", ..." if counts["skipped"] > 5 else ""
-        found.append(Warned("files_skipped", f"{counts['skipped']} files within were not taken in: {named}{more}"))
-    return found
+        yield Warned("files_skipped", f"{counts['skipped']} files within were not taken in: {named}{more}")
 
 
 def _guessed(encodings: Mapping[str, float]) -> str:

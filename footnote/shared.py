@@ -43,7 +43,8 @@ class Shared:
                 return None  # the request's time was over, which says nothing of Redis
             # With less patience than usual, it may be slow for a moment: then it is looked for at once.
             self._away, self._look_at = True, clock() + (SKIP_SECONDS if seconds is None else 0.0)
-            log.warning("doing without Redis", error=f"{type(error).__name__}: {error}"[:300])
+            say = log.warning if seconds is None else log.info
+            say("doing without Redis", error=f"{type(error).__name__}: {error}"[:300])
             return None
 
     async def _look(self, redis: Redis) -> None:

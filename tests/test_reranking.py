@@ -254,8 +254,8 @@ async def test_no_connection_is_held_while_the_reranker_thinks(
 Fail = Callable[[FakeServer], None]
 FAILURES: dict[str, tuple[Fail, str]] = {
     "500": (lambda server: server.json({"texts": "number"}, 500), "unavailable"),
+    "400": (lambda server: server.json({}, 400), "provider_rejected"),
     "401": (lambda server: server.json({}, 401), "provider_rejected"),
-    "413": (lambda server: server.json({}, 413), "provider_rejected"),
     "429": (lambda server: server.json({}, 429, Retry_After="30"), "rate_limited"),
     "page": (lambda server: server.text("<html></html>"), "bad_response"),
     "too few": (lambda server: server.json(rows("cohere", 0.5)), "bad_response"),

@@ -1,7 +1,8 @@
 """Documents: look at, follow, change what is said of them, delete."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -9,6 +10,7 @@ from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import Field
+from starlette.types import Receive, Scope, Send
 
 from api.deps import Cursor, Limit, Plain, Reader, RuntimeDep, Writer, again_while_busy, principal_of
 from api.schemas.common import In, PageOf
@@ -157,8 +159,9 @@ async def content(document_id: DocumentId, rt: RuntimeDep, caller: Reader) -> An
     pieces = rt.store.read(version.object_key)
     # The first piece is awaited here, so that a store that is away is still a plain error response.
     first = await anext(pieces, b"")
-    return StreamingResponse(
-        _after(first, pieces),
+    return _Download(
+        first,
+        pieces,
         media_type=version.media_type,
         headers={
             "Content-Disposition": f"attachment; filename*=UTF-8''{quote(version.filename)}",
@@ -167,10 +170,21 @@ async def content(document_id: DocumentId, rt: RuntimeDep, caller: Reader) -> An
     )
 
 
-async def _after(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    yield first
-    async for piece in rest:
-        yield piece
+class _Download(StreamingResponse):
+    """An object from the store, which is closed however the download ends."""
+
+    def __init__(self, first: bytes, rest: AsyncGenerator[bytes, None], **given: Any) -> None:
+        self._rest = rest
+        super().__init__(self._pieces(first), **given)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with aclosing(self._rest):
+            await super().__call__(scope, receive, send)
+
+    async def _pieces(self, first: bytes) -> AsyncGenerator[bytes, None]:
+        yield first
+        async for piece in self._rest:
+            yield piece
 
 
 @router.get(

@@ -10,6 +10,7 @@ _CONTROLS = bytes(set(range(32)) - {9, 10, 12, 13, 14, 15, 27})
 _WIDE = ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be")
 _PRINTABLE = b"\t\n\r" + bytes(range(32, 127))
 _LOOKED_AT = 4096  # bytes
+_LEAST = 16  # bytes; fewer are characters of something by chance
 _OTHER = {"Cc", "Cn", "Co", "Cs"}
 
 
@@ -23,7 +24,7 @@ def wide_without_mark(head: bytes) -> str | None:
         return "utf-16-le"
     if even > half * 0.4 and odd < half * 0.05:
         return "utf-16-be"
-    if _controls(head) <= len(head) // 50:
+    if len(head) < _LEAST or _controls(head) <= len(head) // 50:
         return None
     read = {encoding: _read(head[:_LOOKED_AT], encoding) for encoding in _WIDE}
     likely = [encoding for encoding, text in read.items() if text and _is_written(text)]

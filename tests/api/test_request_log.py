@@ -29,7 +29,7 @@ async def test_each_request_is_one_line_however_it_ends(
     chosen = rt.settings.model_copy(update={"writes_per_minute": 1})
     async with api_with(replace(rt, settings=chosen), alice) as client:
         sent = [
-            await client.get(f"/v1/documents/{document_id}?limit=7"),
+            await client.get(f"/v1/documents/{document_id}/chunks?limit=7"),
             await client.get("/v1/documents/doc_unknown"),
             await client.get(f"/nowhere/{document_id}"),
             await client.patch(f"/v1/documents/{document_id}/chunks"),
@@ -48,7 +48,7 @@ async def test_each_request_is_one_line_however_it_ends(
     found = lines(caplog)
     document, query = "/v1/documents/{document_id}", "/v1/query"
     assert [(line["method"], line["route"], line["status"]) for line in found] == [
-        ("GET", document, 200),
+        ("GET", document + "/chunks", 200),
         ("GET", document, 404),
         ("GET", None, 404),
         ("PATCH", document + "/chunks", 405),

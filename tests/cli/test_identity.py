@@ -132,7 +132,8 @@ def test_add_and_then_sync_agree(store: Store, stub: StubApi, notes: Path, footn
     (notes / "c.md").write_text("first of c")
     ran = footnote("sync", str(notes))
     assert "1 unchanged, 2 sent, 0 deleted." in ran.out
-    assert store.versions == [2, 1, 1]
+    versions = {each["external_id"].rpartition("/")[2]: each["version"] for each in store.documents}
+    assert versions == {"a.md": 2, "b.md": 1, "c.md": 1}
     (notes / "deep" / "b.md").unlink()
     stub.on("DELETE", "/v1/documents/doc_1", Reply({"document_id": "doc_1", "counts": {}}))
     assert "2 unchanged, 0 sent, 1 deleted." in footnote("sync", str(notes)).out
