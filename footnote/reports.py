@@ -97,14 +97,7 @@ def warnings(counts: Mapping[str, Any]) -> list[Warned]:
         )
     if counts.get("encodings"):
         found.append(Warned("encoding_guessed", _guessed(counts["encodings"])))
-    found += _formulas(counts.get("notes") or {})
-    if (counts.get("notes") or {}).get("packed_damaged"):
-        found.append(
-            Warned(
-                "packed_attachment_damaged",
-                "A winmail.dat attachment is damaged: its text or its files may be incomplete.",
-            )
-        )
+    found += _noted(counts.get("notes") or {})
     if counts.get("skipped"):
         named = ", ".join(f"{each['name']} ({each['code']})" for each in counts["skipped_files"][:5])
         more = ", ..." if counts["skipped"] > 5 else ""
@@ -119,12 +112,17 @@ def _guessed(encodings: Mapping[str, float]) -> str:
     return f"The text names no encoding that fits it. It was read as {named}. {advice}, upload it as UTF-8."
 
 
-def _formulas(notes: Mapping[str, int]) -> Iterator[Warned]:
-    """Formulas that the file has no values for."""
+def _noted(notes: Mapping[str, int]) -> Iterator[Warned]:
+    """What parsers count: formulas that the file has no values for, and damaged packages."""
     calculated, shown = notes.get("formulas_calculated", 0), notes.get("formulas_shown", 0)
     if calculated or shown:
         yield Warned(
             "formulas_without_values",
             f"The file has no values for {calculated + shown} formulas: {calculated} were calculated when it was read, "
             f"{shown} are shown as formulas. Open and save it in a spreadsheet program to store their values.",
+        )
+    if notes.get("packed_damaged"):
+        yield Warned(
+            "packed_attachment_damaged",
+            "A winmail.dat attachment is damaged: its text or its files may be incomplete.",
         )
