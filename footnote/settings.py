@@ -269,7 +269,12 @@ class Settings(DoorSettings):
         ge=1,
     )
     openai_api_key: str | None = _env("OPENAI_API_KEY", None, "Key for OpenAI or a compatible server.")
-    openai_base_url: str | None = _env("OPENAI_BASE_URL", None, "Base URL of a compatible server (Ollama, Azure, ...).")
+    openai_base_url: str | None = _env(
+        "OPENAI_BASE_URL",
+        None,
+        "Base URL of a compatible server (Ollama, Azure, ...): `http://localhost:11434/v1`.",
+        pattern=r"^(https?://[^/\s]|$)",
+    )
     anthropic_api_key: str | None = _env("ANTHROPIC_API_KEY", None, "Key for Anthropic's API.")
     anthropic_base_url: str | None = _env(
         "ANTHROPIC_BASE_URL",

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 
 import pytest
+from pydantic import ValidationError
 
 from footnote.errors import ProviderRejected
 from footnote.providers import GenerationRequest, open_generators
@@ -46,6 +47,13 @@ async def server() -> AsyncIterator[FakeServer]:
 )
 def test_near_servers(address: str, local: bool) -> None:
     assert is_local(address) == local
+
+
+@pytest.mark.parametrize("address", ["localhost:11434/v1", "ollama", "https://", "http:///v1"])
+def test_a_base_url_without_scheme_or_host_is_refused_at_the_start(address: str) -> None:
+    with pytest.raises(ValidationError, match="OPENAI_BASE_URL"):
+        Settings(_env_file=None, OPENAI_BASE_URL=address)
+    assert not Settings(_env_file=None, OPENAI_BASE_URL="").openai_base_url
 
 
 def test_a_server_nearby_has_time_to_load_its_model_and_one_behind_it() -> None:
