@@ -13,7 +13,7 @@ from httpx2 import ConnectTimeout, Timeout
 from footnote.errors import FootnoteError, ProviderRejected, TimedOut, Unavailable
 from footnote.limits import Quota
 from footnote.providers import Cut, Embeddings, GenerationRequest, GeneratorEvent, Token, Usage, normalised
-from footnote.providers.addresses import AZURE_HINT, BaseUrl
+from footnote.providers.addresses import AZURE_HINT, CALLS, BaseUrl
 from footnote.providers.dialects import Dialect, Dialects
 from footnote.providers.messages import chat_messages
 from footnote.providers.oversize import oversized
@@ -334,6 +334,8 @@ def _refusal(error: Refused) -> FootnoteError:
     reason = str(error)
     if error.status == 404 and "resource not found" in error.said.words.lower():  # Azure's words
         reason = f"{reason} {AZURE_HINT}"
+    elif error.status == 404 and error.path in CALLS:
+        reason = f"{reason} OPENAI_BASE_URL has no path: for most servers it ends in /v1."
     return refusal(error.status, reason, error.headers, unpaid="insufficient_quota" in error.said.codes)
 
 

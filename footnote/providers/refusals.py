@@ -49,6 +49,7 @@ class Refused(Exception):
 
     def __init__(self, status: int, said: Said, response: httpx2.Response) -> None:
         self.status, self.said, self.headers = status, said, response.headers
+        self.path = response.request.url.path
         places = f" ({', '.join(said.places)})" if said.places else ""
         self.words = without_secrets(f"{said.words}{places}", response.request.headers)[:LONGEST_SAID]
         super().__init__(f"The provider answered {status}: {self.words}")

@@ -56,6 +56,20 @@ def test_a_base_url_without_scheme_or_host_is_refused_at_the_start(address: str)
     assert not Settings(_env_file=None, OPENAI_BASE_URL="").openai_base_url
 
 
+async def test_a_base_url_without_a_path_or_with_that_of_a_call(server: FakeServer) -> None:
+    base = f"http://127.0.0.1:{server.port}"
+    generator = OpenAIGenerator(Settings(_env_file=None, openai_base_url=base))
+    server.text("404 page not found", 404, "text/plain")
+    with pytest.raises(ProviderRejected, match=r"404 page not found OPENAI_BASE_URL has no path: .* /v1"):
+        await collect(generator)
+    await generator.close()
+    generator = OpenAIGenerator(Settings(_env_file=None, openai_base_url=f"{base}/v1/chat/completions"))
+    server.raw(HEAD, delta("Agnes"), DONE)
+    await collect(generator)
+    assert server.heads[-1].startswith("POST /v1/chat/completions HTTP")
+    await generator.close()
+
+
 def test_a_server_nearby_has_time_to_load_its_model_and_one_behind_it() -> None:
     near = Settings(_env_file=None, openai_base_url="http://ollama:11434/v1")
     far = Settings(_env_file=None, openai_base_url="https://models.example/v1")
