@@ -52,9 +52,7 @@ class Settings(DoorSettings):
 
     # -- where things are --
     data_dir: Path = _env(
-        "FOOTNOTE_DATA_DIR",
-        Path(".footnote"),
-        "Directory of the local stack: databases, files, logs, first API key.",
+        "FOOTNOTE_DATA_DIR", Path(".footnote"), "Directory of the local stack: databases, files, logs, first API key."
     )
     database_url: str | None = _env(
         "DATABASE_URL", None, "Postgres with pgvector (`postgresql://...`). Unset: `footnote up` embeds one."
@@ -269,7 +267,9 @@ class Settings(DoorSettings):
         ge=1,
     )
     openai_api_key: str | None = _env("OPENAI_API_KEY", None, "Key for OpenAI or a compatible server.")
-    openai_base_url: str | None = _env("OPENAI_BASE_URL", None, "Base URL of a compatible server (Ollama, Azure, ...).")
+    openai_base_url: str | None = _env(
+        "OPENAI_BASE_URL", None, "Base URL of a compatible server (Ollama, ...).", pattern=r"^(https?://[^/\s]|$)"
+    )
     anthropic_api_key: str | None = _env("ANTHROPIC_API_KEY", None, "Key for Anthropic's API.")
     anthropic_base_url: str | None = _env(
         "ANTHROPIC_BASE_URL",

@@ -20,6 +20,7 @@ from footnote.retrieval import Query
 from footnote.runtime import Runtime
 from tests import driving
 from tests.fakes import FakeGenerator
+from tests.test_plain import acting
 
 pytestmark = pytest.mark.anyio
 
@@ -93,6 +94,7 @@ async def test_no_order_of_a_document_is_carried_out(rt: Runtime) -> None:
         said = of_the_model(done)
         active = r"\]\(|://|www\.|script:|data:|\w@\w|//\w|^\s*\[[^\]]+\]:"
         assert not re.search(active, said, re.MULTILINE), (order, said)
+        assert acting(said) == [], (order, said)
         assert not re.search(r"evil\.example[/?]|send_mail", said), (order, said)
         shown = {int(each) for each in re.findall(r"[\[【]\s*\^?(\d+)\s*[\]】]", done.answer)}
         assert shown == {footnote.marker for footnote in done.citations}

@@ -99,6 +99,7 @@ class GenerationRequest:
     """Without passages there is nothing to answer from: then the system prompt alone says what is to be done.
 
     `alive` is called for everything that comes of the model, text or not: a model that thinks is not silent.
+    `thought` is called with what a model writes for itself, where the server keeps that apart from the answer.
     """
 
     question: str
@@ -109,6 +110,7 @@ class GenerationRequest:
     temperature: float | None = None
     max_tokens: int | None = None
     alive: Callable[[], None] = field(default=lambda: None, compare=False, repr=False)
+    thought: Callable[[str], None] = field(default=lambda _text: None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ _AZURE_HOSTS = (
     ".services.ai.azure.com",
     ".azure-api.net",
 )
+CALLS = ("/chat/completions", "/embeddings")
 AZURE_HINT = (
     "An Azure address needs an API version: set OPENAI_BASE_URL to "
     "https://NAME.openai.azure.com/openai/deployments/DEPLOYMENT?api-version=2024-10-21, or to "
@@ -65,6 +66,6 @@ class BaseUrl:
             raise ProviderRejected("provider_rejected", AZURE_HINT)
         if named and not path:
             path = "/openai"
-        # Some copy the whole address of a call.
-        path = path.removesuffix("/chat/completions").removesuffix("/embeddings") if azure else path
+        for call in CALLS:  # some copy the whole address of a call
+            path = path.removesuffix(call)
         return cls(urlunsplit((parts.scheme, parts.netloc, path, "", "")), query, azure, by_deployment)

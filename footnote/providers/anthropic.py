@@ -75,7 +75,7 @@ class AnthropicGenerator:
                 response = await self._dialects[fixed["model"]].ask(lambda each: begin(fixed | each), body | optional)
                 if quota := _quota(response.headers):
                     yield quota
-                async with aclosing(_read(response, request.alive)) as found:
+                async with aclosing(_read(response, request)) as found:
                     async for event in found:
                         yield event
 
@@ -103,16 +103,16 @@ def open_generator(settings: Settings) -> AnthropicGenerator:
     return AnthropicGenerator(settings)
 
 
-async def _read(response: httpx2.Response, alive: Callable[[], None]) -> AsyncGenerator[GeneratorEvent, None]:
+async def _read(response: httpx2.Response, request: GenerationRequest) -> AsyncGenerator[GeneratorEvent, None]:
     counted: dict[str, Any] = {}
     ended = False
-    async with aclosing(events(response.aiter_bytes(), alive)) as found:
+    async with aclosing(events(response.aiter_bytes(), request.alive)) as found:
         async for data in found:
             said = json.loads(data)
             match said["type"]:
                 case "message_start":
                     counted |= said["message"].get("usage") or {}
-                case "content_block_delta" if text := _text(said["delta"]):
+                case "content_block_delta" if text := _text(said["delta"], request.thought):
                     yield Token(text)
                 case "message_delta":
                     counted |= {name: count for name, count in (said.get("usage") or {}).items() if count is not None}
@@ -132,7 +132,9 @@ async def _read(response: httpx2.Response, alive: Callable[[], None]) -> AsyncGe
         yield usage
 
 
-def _text(delta: dict[str, Any]) -> str:
+def _text(delta: dict[str, Any], thought: Callable[[str], None]) -> str:
+    if isinstance(delta.get("thinking"), str):
+        thought(delta["thinking"])
     text = delta.get("text") if delta.get("type") == "text_delta" else None
     return clean(text) if isinstance(text, str) else ""
 

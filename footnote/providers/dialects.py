@@ -22,16 +22,30 @@ OPTIONAL = ("stream_options", "temperature", *_OTHER_NAME, "dimensions", "encodi
 
 _STATUSES = (400, 422, 500, 501)  # 500: a chat template that raises an error of its own
 _NAMED = {name: re.compile(rf"(?<![a-z]){name.replace('_', '[_ -]?')}(?![a-z])", re.I) for name in OPTIONAL}
+_NAMED["encoding_format"] = re.compile(r"encoding[_ -]?format|base64", re.I)
 _NAMED["stream_options"] = re.compile(r"stream[_ -]?options|include[_ -]?usage", re.I)
 _NAMED[SYSTEM] = re.compile(
-    r"\b(?:system|developer)\b.{0,40}\b(?:role|message|prompt|instruction)|\brole.{0,60}\b(?:system|developer)\b"
-    r"|\broles? must alternate|\bonly\b.{0,20}\buser\b.{0,20}\bassistant\b.{0,20}\broles?\b|messages?\S{0,12}\brole\b",
+    r"\b(?:system|developer)(?:\b|_).{0,20}(?:role|message|prompt|instruction)|\brole.{0,60}\b(?:system|developer)\b"
+    r"|\broles? must alternate|\bonly\b.{0,20}\buser\b.{0,20}\bassistant\b.{0,20}\broles?\b|messages?\S{0,60}\brole\b"
+    r"|\b(?:first message|begin|start)\b.{0,40}\buser\b|\Asystem\Z",
     re.I | re.S,
 )
 # The value is refused, not the parameter: the caller has to choose another.
 _VALUE = re.compile(
     r"\btoo (?:large|high|big|long|low|small)|\b(?:less|greater|larger|higher|more) than|\bat (?:most|least)\b"
     r"|\bbetween\b|\bm(?:ax|in)imum\b|\bexceed|\brange\b|\bcontext (?:length|window)|\bpositive\b|[<>]=?\s*\d|[≤≥]",
+    re.I,
+)
+# The parameter is, whatever else is said of it.
+_UNKNOWN = re.compile(
+    r"\bun(?:known|expected|recogni[sz]ed|supported) (?:request )?(?:parameter|argument|field|property|name|key)"
+    r"|\bextra (?:inputs|fields)\b|\badditional propert",
+    re.I,
+)
+# What follows are the names of others.
+_OTHERS = re.compile(
+    r"\bexpected one of|\bdid you mean|(?<!not )\buse\s+[`'\"]"
+    r"|\b(?:supported|allowed|valid|permitted|available) (?:parameters|arguments|fields|properties|names)\b",
     re.I,
 )
 
@@ -100,8 +114,9 @@ def _named(error: Refused, sent: Iterable[str]) -> frozenset[str]:
         return frozenset()
     said = error.said
     pointed = [name for name in sent if any(_NAMED[name].search(place) for place in said.places)]
-    found = pointed or [name for name in sent if _NAMED[name].search(said.words)]
-    by_value = _VALUE.search(said.words) is not None
+    end = others.start() if (others := _OTHERS.search(said.words)) else None
+    found = pointed or [name for name in sent if _NAMED[name].search(said.words[: None if name == SYSTEM else end])]
+    by_value = _VALUE.search(said.words) is not None and not _UNKNOWN.search(said.words)
     return frozenset(name for name in found if name not in _CHOSEN or not by_value)
 
 

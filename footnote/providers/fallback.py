@@ -5,7 +5,7 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from footnote.errors import AccountRefused, FootnoteError
-from footnote.providers import GenerationRequest, Generator, GeneratorEvent, Writer
+from footnote.providers import GenerationRequest, Generator, GeneratorEvent, Uncounted, Usage, Writer
 from footnote.telemetry import fallbacks_total, log
 
 
@@ -13,8 +13,8 @@ class Fallback:
     """One Generator out of several. It says who writes before the first piece, and never changes the writer after it.
 
     A generator is passed over when it is away, too slow to begin, limited for longer than anybody waits, left alone
-    after failures, or refuses us whatever we ask; never because of what was asked. A model that a request names is the
-    first one's: the others have their own.
+    after failures, has nothing to show but thoughts, or refuses us whatever we ask; never because of what was asked.
+    A model that a request names is the first one's: the others have their own.
     """
 
     def __init__(self, generators: Sequence[Generator]) -> None:
@@ -29,13 +29,15 @@ class Fallback:
             asked = replace(request, model=None) if failures else request
             # What runs in this process has no other models.
             model = asked.model if asked.model and generator.address else generator.model
-            begun = False
+            named = begun = False
             try:
                 async with aclosing(generator.generate(asked)) as events:
                     async for event in events:
-                        if not begun:
-                            begun = True
+                        if not named:
+                            named = True
                             yield Writer(generator.provider, model)
+                        # What was spent on thoughts alone is to be paid, and is nothing that was shown.
+                        begun = begun or not isinstance(event, Usage | Uncounted)
                         yield event
                 return
             except FootnoteError as error:

@@ -87,14 +87,16 @@ class GuardedEmbedder:
             if attempt.refused > MOST_REFUSED:
                 raise
             if len(texts) > 1:
-                self._learn(refused, len(texts), tokens)
+                self._learn(refused, len(texts), tokens, attempt)
                 return await self._halves(texts, attempt)
             return await self._in_two(texts[0], tokens, refused, attempt)
 
-    def _learn(self, refused: BatchTooLarge, texts: int, tokens: int) -> None:
+    def _learn(self, refused: BatchTooLarge, texts: int, tokens: int, attempt: _Attempt) -> None:
         """From the refusal of several texts."""
         if refused.about == "length":
             self._learn_longest(refused.limit)
+        elif refused.about is None and attempt.too_long:
+            pass  # there may be more texts that are too long
         elif tokens <= self.max_tokens:  # the number of texts, for all that is known
             named = refused.limit if refused.about == "texts" else None
             self._sizes["texts"] = min(self.max_texts, named if named and named < texts else texts // 2)
@@ -103,10 +105,11 @@ class GuardedEmbedder:
         """What the provider says it reads, in its tokens, and what it did not take, in ours.
 
         The two differ. A text of far fewer tokens than the limit that is refused for all that is an odd one: others are
-        not divided because of it.
+        not divided because of it. Without a named limit it is approached in steps, so that texts of many lengths do not
+        each cost a refusal.
         """
         most = [int(limit * 1.25)] if limit else []
-        most += [max(refused - 1, (limit or 0) // 2)] if refused else []
+        most += [max(refused - 1, limit // 2) if limit else refused * 4 // 5] if refused else []
         if most:
             self._sizes["longest"] = max(SHORTEST, min([self._sizes.get("longest", most[0]), *most]))
 

@@ -39,8 +39,8 @@ class GuardedGenerator:
         model = request.model or self.model
         endpoint = replace(self.endpoint, model=model)
         stopwatch = _Stopwatch(self._settings, endpoint.address)
-        request = replace(request, alive=stopwatch.alive)
         listening = _Listening(request, self._unmarked.get(model, self._first_is_open(endpoint.address)))
+        request = replace(request, alive=stopwatch.alive, thought=listening.thought)
         try:
             async with (
                 endpoint.calling(
@@ -101,6 +101,11 @@ class _Listening:
                 self._cut = True
                 return None
         return event
+
+    def thought(self, text: str) -> None:
+        """A thought that the server itself keeps apart."""
+        self._written += _estimate([text])
+        self._thoughts.thought = True
 
     def end(self) -> Iterator[GeneratorEvent]:
         """Raises ProviderRejected or Unavailable if there is no answer beside the thoughts."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from httpx2 import ConnectTimeout, Timeout
 from footnote.errors import FootnoteError, ProviderRejected, TimedOut, Unavailable
 from footnote.limits import Quota
 from footnote.providers import Cut, Embeddings, GenerationRequest, GeneratorEvent, Token, Usage, normalised
-from footnote.providers.addresses import AZURE_HINT, BaseUrl
+from footnote.providers.addresses import AZURE_HINT, CALLS, BaseUrl
 from footnote.providers.dialects import Dialect, Dialects
 from footnote.providers.messages import chat_messages
 from footnote.providers.oversize import oversized
@@ -28,6 +29,11 @@ if TYPE_CHECKING:
 EMBEDDING_MODEL = "text-embedding-3-small"
 CHAT_MODEL = "gpt-4o-mini"
 DRAIN_SECONDS = 0.1
+
+_THOUGHTS = ("reasoning_content", "reasoning", "thinking", "thought")  # of a piece, beside its content
+_WORDS = ("text", "thinking", "reasoning", "content", "summary")  # of a part of it
+_TEXT_TYPES = ("text", "output_text")
+_DEEPEST = 4  # levels of parts within parts
 
 
 class _Connection:
@@ -130,8 +136,8 @@ class OpenAIEmbedder(_Model):
         except (AttributeError, TypeError) as error:
             raise Unavailable("provider_bad_response") from error
         vectors = [given[place][1] for place in places([index for index, _ in given], len(texts))]
-        said = getattr(answer.usage, "total_tokens", None)
-        counted = said if isinstance(said, int) and said > 0 else None  # not every server counts
+        said = (getattr(answer.usage, name, None) for name in ("total_tokens", "prompt_tokens"))
+        counted = next((count for count in said if isinstance(count, int) and count > 0), None)  # not all count
         tokens = sum(map(self.count_tokens, texts)) if counted is None else counted
         made = normalised(vectors, len(texts))
         self._check_length(made.shape[1])
@@ -208,7 +214,10 @@ class _Reading:
                 if data.startswith("[DONE]"):
                     self._told = True
                     break
-                if text := self._take(json.loads(data)):
+                text, thought = self._take(json.loads(data))
+                if thought:
+                    request.thought(thought)
+                if text:
                     self._spoke = True
                     yield Token(text)
         if self._told:
@@ -230,19 +239,21 @@ class _Reading:
             or "content-length" in headers
         )
 
-    def _take(self, piece: Any) -> str:
-        """The text of a piece; whatever is not of its type is left out. Raises Unavailable for an error."""
+    def _take(self, piece: Any) -> tuple[str, str]:
+        """The text of a piece, and its thoughts; whatever has another type is left out. Raises Unavailable."""
         if not isinstance(piece, Mapping):
             raise Unavailable("provider_bad_response")
         if piece.get("error"):
             error = Refused(self._response.status_code, Said.read(json.dumps(piece).encode()), self._response)
             raise Unavailable("provider_bad_response", f"The provider's answer cannot be used: {error.words}")
-        self._counted = _usage(piece.get("usage")) or self._counted  # some tell with each piece what it is so far
         choices = piece.get("choices")
         choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], Mapping) else {}
+        # Some tell with each piece what it is so far, some tell it elsewhere (Moonshot, Groq).
+        for said in (piece, choice, piece.get("x_groq")):
+            self._counted = (_usage(said.get("usage")) if isinstance(said, Mapping) else None) or self._counted
         ended, delta = choice.get("finish_reason"), choice.get("delta") or choice.get("message")
         self._reason = ended if isinstance(ended, str) and ended.strip() else self._reason
-        return _text(delta.get("content")) if isinstance(delta, Mapping) else ""
+        return _said(delta) if isinstance(delta, Mapping) else ("", "")
 
 
 async def _drained(pieces: AsyncIterator[bytes]) -> None:
@@ -253,23 +264,35 @@ async def _drained(pieces: AsyncIterator[bytes]) -> None:
                 pass
 
 
-def _text(content: Any) -> str:
-    """Some servers send a list of typed parts; those that are no text are thoughts, or calls."""
-    if isinstance(content, list):
-        return "".join(
-            _text(part.get("text")) for part in content if isinstance(part, Mapping) and part.get("type") == "text"
-        )
-    return clean(content) if isinstance(content, str) else ""
+def _said(delta: Mapping[str, Any]) -> tuple[str, str]:
+    """The text of a piece and its thoughts. Some send a list of typed parts; those that are no text are thoughts."""
+    content = delta.get("content")
+    parts = content if isinstance(content, list) else [{"type": "text", "text": content}]
+    typed = [(part.get("type") in _TEXT_TYPES, _words(part)) for part in parts if isinstance(part, Mapping)]
+    thought = next(filter(None, (_words(delta.get(name)) for name in _THOUGHTS)), "")
+    text = "".join(words for is_text, words in typed if is_text)
+    return text, thought + "".join(words for is_text, words in typed if not is_text)
+
+
+def _words(said: Any, depth: int = 0) -> str:
+    """The text of a piece, of a part of one, or of several parts within each other."""
+    if isinstance(said, Mapping):
+        said = next(filter(None, (said.get(name) for name in _WORDS)), "")
+    if isinstance(said, list) and depth < _DEEPEST:
+        return "".join(_words(part, depth + 1) for part in said)
+    return clean(said) if isinstance(said, str) else ""
 
 
 def _usage(said: Any) -> Usage | None:
     """What is not counted, or counted as no tokens at all, is unknown."""
     if not isinstance(said, Mapping):
         return None
-    asked, answered = (
-        count if isinstance(count := said.get(name), int) and count > 0 else None
-        for name in ("prompt_tokens", "completion_tokens")
+    asked, answered, total = (
+        int(count) if isinstance(count := said.get(name), int | float) and 0 < count < math.inf else None
+        for name in ("prompt_tokens", "completion_tokens", "total_tokens")
     )
+    if answered is None and asked is not None and total is not None and total > asked:
+        answered = total - asked
     return None if asked is None and answered is None else Usage(asked, answered)
 
 
@@ -311,6 +334,8 @@ def _refusal(error: Refused) -> FootnoteError:
     reason = str(error)
     if error.status == 404 and "resource not found" in error.said.words.lower():  # Azure's words
         reason = f"{reason} {AZURE_HINT}"
+    elif error.status == 404 and error.path in CALLS:
+        reason = f"{reason} OPENAI_BASE_URL has no path: for most servers it ends in /v1."
     return refusal(error.status, reason, error.headers, unpaid="insufficient_quota" in error.said.codes)
 
 

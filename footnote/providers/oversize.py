@@ -12,23 +12,30 @@ from footnote.providers.refusals import Refused
 
 STATUSES = (400, 413, 422, 500)  # of answers that may say that there was too much
 
-_TEXTS = r"(?:inputs|texts|items|documents|strings|sentences|elements|entries|requests|array|list|数组)"
-_LIMITED = r"(?:at most|max|exceed|limit|(?:larger|greater|more) than|too (?:long|many)|超过)"
+_TEXTS = r"(?:inputs|texts|items|documents|strings|sentences|elements|entries|instances|requests|array|list|数组)"
+_LIMITED = r"(?:at most|max|exceed|limit|up to|(?:larger|greater|more) than|too (?:long|many)|超过)"
 # In this order: the words of the later ones stand in messages that mean the earlier.
 _SUBJECTS: tuple[tuple[Literal["texts", "length"], str], ...] = (
-    ("texts", r"tokens? (?:in|per) (?:\w+ )?(?:batch|request|call)|batch has \d+ tokens"),  # all texts together
+    # All texts together.
+    (
+        "texts",
+        r"tokens? (?:in|per) (?:\w+ )?(?:batch|request|call)|batch has \d+ tokens|tokens overall"
+        r"|(?:more|smaller) batches",
+    ),
     (
         "length",
         r"context[ _](?:length|size|window)|(?:input|sequence|prompt|text) length|token (?:count|size|limit|length)"
-        r"|tokens\b.{0,60}(?:max|limit|exceed|allowed)"
+        r"|tokens?\b.{0,60}(?:max|limit|exceed|allowed|[<≤])|at most \d+ characters|长度.{0,6}超"
         r"|(?:max|limit|exceed|less than|fewer than|at most|up to|too many).{0,40}tokens"
         r"|too (?:long|large) (?:to process|for the model)|size of tensor",
     ),
     (
         "texts",
-        rf"batch[ _-]?size|max\w* batch|one batch|(?:more|smaller) batches|(?:number|count) of {_TEXTS}|item count"
+        rf"batch[ _-]?size|max\w* batch|one batch|(?:number|count) of {_TEXTS}|item count"
         rf"|too many {_TEXTS}|\b{_TEXTS}\b.{{0,60}}{_LIMITED}|{_LIMITED}\D{{0,40}}\d+ {_TEXTS}"
-        r"|array_above_max_length|\d+ ?条",
+        r"|array_above_max_length|\d+ ?条|only (?:one|1|a single) (?:input|text|string|item|document)\b"
+        r"|\bbatch\w* (?:inputs?|requests?|embeddings?)? ?(?:is|are) not supported"
+        r"|\bsplit\b.{0,40}\b(?:batches|chunks)",
     ),
     (
         "length",
@@ -38,8 +45,10 @@ _SUBJECTS: tuple[tuple[Literal["texts", "length"], str], ...] = (
 )
 _LIMIT = re.compile(
     r"(?:max\w*|at most|less than|fewer than|up to|limit\w*|exceed\w*|supports?|(?:larger|greater|more|longer) than"
-    r"|current batch size|超过|最大)\D{0,60}?(\d{1,7})"
+    r"|context (?:length|window|size) (?:of|is)|current batch size|(?<=\s)[<>≤]=?(?=\s)|超过|最大)\D{0,60}?(\d{1,7})"
 )
+# The words of the status 413 itself, and of proxies, which do not say what was too much.
+_OF_STATUS = re.compile(r"\b(?:request|payload|content|body)(?: entity)? (?:is )?too large\b")
 
 
 def oversized(error: FootnoteError) -> BatchTooLarge | None:
@@ -57,9 +66,10 @@ def oversized(error: FootnoteError) -> BatchTooLarge | None:
 
 def told(words: str) -> tuple[Literal["texts", "length"] | None, int | None]:
     """What there was too much of, and how much is allowed; None where the words do not say."""
-    said = words.lower()
+    said = _OF_STATUS.sub("", words.lower())
     subject = next((subject for subject, pattern in _SUBJECTS if re.search(pattern, said)), None)
-    limit = _LIMIT.search(said) if subject else None
+    # Characters are no tokens.
+    limit = _LIMIT.search(said) if subject and "characters" not in said else None
     return subject, int(limit[1]) if limit else None
 
 

@@ -14,9 +14,10 @@ from footnote.telemetry import log
 from footnote.text import clean
 
 LONGEST_SAID = 300  # characters that are repeated
+SHORTEST_SECRET = 8  # characters; `none`, `ollama` and the like are words that a message may need
 _DEEPEST = 8  # levels of a body that are looked at
-_WORDS = ("message", "msg", "detail", "error", "error_description", "reason", "title", "errors")
-_PLACES = ("param", "loc", "field", "parameter", "property")
+_WORDS = ("message", "msg", "detail", "error", "error_description", "reason", "title", "errors", "raw")
+_PLACES = ("param", "loc", "field", "parameter", "property", "pointer", "path", "additionalProperty")
 _CODES = ("code", "type")
 _REPEATED = ("input", "ctx", "value", "body", "request")  # of what was sent
 
@@ -48,6 +49,7 @@ class Refused(Exception):
 
     def __init__(self, status: int, said: Said, response: httpx2.Response) -> None:
         self.status, self.said, self.headers = status, said, response.headers
+        self.path = response.request.url.path
         places = f" ({', '.join(said.places)})" if said.places else ""
         self.words = without_secrets(f"{said.words}{places}", response.request.headers)[:LONGEST_SAID]
         super().__init__(f"The provider answered {status}: {self.words}")
@@ -77,7 +79,7 @@ def without_secrets(said: str, sent: Mapping[str, str]) -> str:
     """What a provider said, with the key of the request's headers taken out: some repeat what they were sent."""
     for name in ("authorization", "x-api-key", "api-key"):
         secret = sent.get(name, "").removeprefix("Bearer ").strip()
-        said = said.replace(secret, "***") if secret else said
+        said = said.replace(secret, "***") if len(secret) >= SHORTEST_SECRET else said
     return said
 
 
@@ -89,6 +91,8 @@ def _strings(value: Any, key: str, depth: int) -> Iterator[tuple[str, str]]:
         for name, each in value.items():
             if name not in _REPEATED:
                 yield from _strings(each, name, depth + 1)
+    elif isinstance(value, list) and key in _PLACES:  # the way to one field
+        yield key, ".".join(str(each) for each in value if isinstance(each, str | int))
     elif isinstance(value, list):
         for each in value:
             yield from _strings(each, key, depth + 1)

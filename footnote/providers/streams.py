@@ -12,7 +12,7 @@ _LINE_END = re.compile(rb"\r\n|\n|\r(?!\Z)")  # a carriage return at the end may
 # `model_length`, `content_filter`, `SAFETY`, `tool_calls`, ...), and servers without a reason send anything or nothing.
 _CUT = re.compile(
     r"length|max|limit|trunc|exceed|filter|safety|block|prohibit|sensitive|recitation|spii|refus|tool|function|error"
-    r"|abort|cancel|interrupt|timeout|pause|insufficient|malformed",
+    r"|abort|cancel|interrupt|timeout|pause|insufficient|malformed|guardrail|interven",
     re.I,
 )
 
@@ -23,20 +23,34 @@ def is_cut(reason: object) -> bool:
 
 
 async def events(pieces: AsyncIterable[bytes], alive: Callable[[], None]) -> AsyncGenerator[str, None]:
-    """The data of each event. `alive` is called for all that arrives, comments included."""
+    """The data of each event. `alive` is called for all that arrives, comments included.
+
+    Some servers answer with one JSON object all the same: that is the only event then.
+    """
     held, data = b"", b""
+    bare: bool | None = None
     async for piece in pieces:
         alive()
+        bare = piece.lstrip().startswith(b"{") if bare is None and piece.strip() else bare
+        if bare:
+            data += piece
+            _check_size(data)
+            continue
         *lines, held = _LINE_END.split(held + piece)
         for line in lines:
             if line.startswith(b"data:"):
                 data += line[5:].removeprefix(b" ") + b"\n"
-            elif not line and data:
-                yield data[:-1].decode("utf-8", "replace")
+            elif not line:
+                if data.strip():  # some keep the connection open by events without data
+                    yield data[:-1].decode("utf-8", "replace")
                 data = b""
-        if len(held) + len(data) > LARGEST_EVENT:
-            raise Unavailable("provider_bad_response", "The provider sent an event that is too large.")
+        _check_size(held + data)
     if held.startswith(b"data:"):  # the last line, or its empty one, is left out by some
         data += held[5:].removeprefix(b" ").rstrip(b"\r") + b"\n"
     if data.strip():
-        yield data[:-1].decode("utf-8", "replace")
+        yield data.decode("utf-8", "replace").rstrip("\n")
+
+
+def _check_size(event: bytes) -> None:
+    if len(event) > LARGEST_EVENT:
+        raise Unavailable("provider_bad_response", "The provider sent an event that is too large.")

@@ -21,17 +21,34 @@ _FORMS = [
         (rf"<\|(?:begin_of_|start_of_|start_)?({_KIND})\|>", r"<\|(?:/|end_of_|end_)\1\|>"),
         (rf"<\|({_KIND})_(?:start|begin)\|>", r"<\|\1_end\|>"),
         (r"<(unused94)>", r"<unused95>"),
+        (r"<\|(channel)>", r"<channel\|>"),
+        (r"(?-i:(Here)(?: is|'s) my thought process:)", r"Here(?: is|'s) my response:\s*"),
+        (r"(?-i:(Here) are my reasoning steps:)", r"(?=\[BEGIN FINAL RESPONSE\])"),
         # A channel's tokens, where a server has left them out: `analysisWe need ... assistantfinalThe lamp`.
         (r"(?-i:(analysis)(?=[A-Z\"']))", r"(?-i:assistantfinal)"),
     )
 ]
+
+
+def _beginnings(*phrases: str) -> str:
+    """A pattern for all texts that may become one of the phrases."""
+    starts = (phrase[:size] for phrase in phrases for size in range(len(phrase), 0, -1))
+    return "|".join(re.escape(start) for start in dict.fromkeys(starts))
+
+
 _LONGEST_OPENER = 160
 _LONGEST_CLOSER = 40
-_OPENING = re.compile(r"<[^<>]*\Z|\[[^\[\]\s]*\Z|◁[^▷]*\Z|\Aa(?:n(?:a(?:l(?:y(?:s(?:is?)?)?)?)?)?)?\Z")
-_WRAPPER = re.compile(r"<(answer|response|final_answer|final|solution|output)>", re.I)
+_OPENING = re.compile(
+    r"<[^<>]*\Z|\[[^\[\]\s]*\Z|◁[^▷]*\Z|(?:"
+    + _beginnings(
+        "analysis", *(f"Here{be} my thought process:" for be in (" is", "'s")), "Here are my reasoning steps:"
+    )
+    + r")\Z"
+)
+_WRAPPER = re.compile(r"<(answer|response|final_answer|final|solution|output)>|\[BEGIN (FINAL RESPONSE)\]", re.I)
 _LONE = re.compile(
     rf"</(?:[\w-]+:)?(?:think(?:ing)?|thoughts?|reasoning)\s*>|\[/(?:think(?:ing)?|reasoning)\]|◁/think(?:ing)?▷"
-    rf"|<\|(?:/|end_of_|end_){_KIND}\|>|<unused95>",
+    rf"|<\|(?:/|end_of_|end_){_KIND}\|>|<unused95>|<channel\|>",
     re.I,
 )
 _QUOTES = "`\"'“”‘’«»"
@@ -112,7 +129,7 @@ class Thoughts:
             self._held = held
             if wrapper := _WRAPPER.match(held):
                 self._held = held[wrapper.end() :].lstrip()
-                self._wrapper = re.compile(rf"</{wrapper[1]}>\s*", re.I)
+                self._wrapper = re.compile(rf"(?:</{wrapper[1]}>|\[END {wrapper[2]}\])\s*", re.I)
         return True
 
     def _released(self, *, final: bool) -> bool:
@@ -133,7 +150,7 @@ class Thoughts:
     def _answer(self, *, final: bool) -> str:
         if self._wrapper:
             self._held = self._wrapper.sub("", self._held)
-            begun = self._held.rfind("<")
+            begun = max(self._held.rfind(mark) for mark in "<[")
             if not final and begun >= 0 and len(self._held) - begun < _LONGEST_CLOSER:
                 shown, self._held = self._held[:begun], self._held[begun:]
                 self._shown += shown

@@ -76,8 +76,8 @@ _PLAIN = """
     action background budget callback_url char_end char_start chunking created_after created_before description
     diversity dry_run embedding enabled error_code events expand expires_at explain external_id file filename from group
     Idempotency-Key language limit max_tokens messages metadata mode model name number order query question rates rerank
-    scopes sha256 since size state status step stream strict superseded system_prompt temperature text title to top_k until
-    url version width
+    scopes sha256 since size state status step stream strict superseded system_prompt temperature text title to top_k
+    until url version width
 """
 TAKES_NONE = set(_PLAIN.split())
 

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 
 import pytest
+from pydantic import ValidationError
 
 from footnote.errors import ProviderRejected
 from footnote.providers import GenerationRequest, open_generators
@@ -46,6 +47,27 @@ async def server() -> AsyncIterator[FakeServer]:
 )
 def test_near_servers(address: str, local: bool) -> None:
     assert is_local(address) == local
+
+
+@pytest.mark.parametrize("address", ["localhost:11434/v1", "ollama", "https://", "http:///v1"])
+def test_a_base_url_without_scheme_or_host_is_refused_at_the_start(address: str) -> None:
+    with pytest.raises(ValidationError, match="OPENAI_BASE_URL"):
+        Settings(_env_file=None, OPENAI_BASE_URL=address)
+    assert not Settings(_env_file=None, OPENAI_BASE_URL="").openai_base_url
+
+
+async def test_a_base_url_without_a_path_or_with_that_of_a_call(server: FakeServer) -> None:
+    base = f"http://127.0.0.1:{server.port}"
+    generator = OpenAIGenerator(Settings(_env_file=None, openai_base_url=base))
+    server.text("404 page not found", 404, "text/plain")
+    with pytest.raises(ProviderRejected, match=r"404 page not found OPENAI_BASE_URL has no path: .* /v1"):
+        await collect(generator)
+    await generator.close()
+    generator = OpenAIGenerator(Settings(_env_file=None, openai_base_url=f"{base}/v1/chat/completions"))
+    server.raw(HEAD, delta("Agnes"), DONE)
+    await collect(generator)
+    assert server.heads[-1].startswith("POST /v1/chat/completions HTTP")
+    await generator.close()
 
 
 def test_a_server_nearby_has_time_to_load_its_model_and_one_behind_it() -> None:

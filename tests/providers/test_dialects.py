@@ -75,6 +75,35 @@ REFUSALS: list[tuple[str, int, Any]] = [
     ("system", 500, {"error": {"message": "Conversation roles must alternate user/assistant/user/assistant/..."}}),
     ("system", 400, {"error": {"message": "Unsupported value", "param": "messages[0].role"}}),
     ("system", 400, {"error": {"message": "Developer instruction is not enabled for models/x"}}),
+    ("system", 422, {"detail": [{"loc": ["body", "messages", 0, "role"], "msg": "Input should be 'user'"}]}),
+    ("system", 400, {"error": {"message": "system_instruction is not supported by this model"}}),
+    ("system", 400, {"error": "conversations must begin with a user prompt"}),
+    (
+        "temperature",
+        400,
+        {
+            "error": {
+                "message": "Provider returned error",
+                "metadata": {"raw": '{"message": "temperature: unsupported"}'},
+            }
+        },
+    ),
+    ("temperature", 400, {"errors": [{"message": "must NOT have additional properties", "path": "/temperature"}]}),
+    (
+        "max_completion_tokens",
+        422,
+        {"error": {"message": "unknown field `max_completion_tokens`, expected one of `max_tokens`, `temperature`"}},
+    ),
+    (
+        "max_completion_tokens",
+        400,
+        {"error": "Unknown parameter: max_completion_tokens. Did you mean max_tokens, the maximum number of tokens?"},
+    ),
+    (
+        "stream_options",
+        400,
+        {"error": "stream_options is not supported. Supported parameters: temperature, max_tokens"},
+    ),
 ]
 
 
@@ -112,6 +141,17 @@ async def test_a_system_prompt_goes_into_the_first_message(server: Choosy, gener
     [only] = server.asked[-1]["messages"]
     assert only["content"].startswith("Be brief.\n\n")
     assert only["content"].endswith("Question: What?")
+
+
+async def test_a_word_that_happens_to_be_the_key_is_no_secret(server: Choosy) -> None:
+    """A local server needs no key: people write `ollama`, we `none`."""
+    base = f"http://127.0.0.1:{server.port}/v1"
+    for key in (None, "ollama"):
+        generator = OpenAIGenerator(Settings(_env_file=None, openai_api_key=key, openai_base_url=base))
+        server.json({"error": {"message": "ollama says none of it is known"}}, 400)
+        with pytest.raises(ProviderRejected, match="ollama says none of it is known"):
+            await asked(generator)
+        await generator.close()
 
 
 async def test_several_refusals_after_each_other(server: Choosy, generator: OpenAIGenerator) -> None:

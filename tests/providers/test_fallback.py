@@ -117,3 +117,9 @@ def test_generators_are_opened_as_the_setting_lists_them() -> None:
     for wrong in ("", "openai,,extractive", "nobody"):
         with pytest.raises(Invalid):
             opened(generator=wrong)
+
+
+async def test_what_was_spent_on_thoughts_alone_is_told_and_the_next_one_answers() -> None:
+    first = Scripted("first", Usage(9, 300), Unavailable("provider_bad_response", "The model wrote no answer."))
+    second = Scripted("second", *ANSWER)
+    assert await collect([first, second], []) == [Writer("first", "first-model"), Usage(9, 300), *SECOND]

@@ -93,6 +93,12 @@ async def test_vectors_come_back_in_the_order_of_the_texts(
     assert server.asked[0]["input"] == ["a", "b", "c"]
 
 
+async def test_a_server_that_counts_the_prompt_only(server: FakeServer, embedder: OpenAIEmbedder) -> None:
+    server.json(vectors([1.0, 0.0], usage={"prompt_tokens": 7}))
+    answer = await embedder.embed(["a"])
+    assert (answer.tokens, answer.estimated) == (7, False)
+
+
 @pytest.mark.parametrize("usage", [None, {}, {"total_tokens": None}])
 async def test_a_server_that_counts_no_tokens(server: FakeServer, embedder: OpenAIEmbedder, usage: Any) -> None:
     server.json(vectors([1.0, 0.0], usage=usage))
@@ -373,6 +379,44 @@ async def test_any_sign_of_life_counts_and_is_no_answer(
     asking.cancel()
     server.raw(HEAD, sign, delta("Agnes"), DONE)
     assert await collect(generator) == [Token("Agnes")]
+
+
+@pytest.mark.parametrize("sign", [*LIFE[:2], LIFE[3], thinking(thinking="Let me look.")])
+async def test_thoughts_without_an_answer_are_an_error(server: FakeServer, sign: bytes) -> None:
+    generator = timed(server)
+    server.raw(HEAD, sign, DONE)
+    with pytest.raises(Unavailable, match="thought, and wrote no answer"):
+        await collect(generator)
+
+
+async def test_an_answer_that_is_not_streamed_all_the_same(server: FakeServer, generator: OpenAIGenerator) -> None:
+    choice = {"index": 0, "message": {"role": "assistant", "content": "Agnes"}, "finish_reason": "stop"}
+    server.json({"choices": [choice], "usage": {"prompt_tokens": 9, "completion_tokens": 2}})
+    assert await collect(generator) == [Token("Agnes"), Usage(9, 2)]
+    server.json({"error": {"message": "the model is being loaded"}})
+    with pytest.raises(Unavailable, match="the model is being loaded"):
+        await collect(generator)
+
+
+async def test_events_without_data_keep_the_connection_open(server: FakeServer, generator: OpenAIGenerator) -> None:
+    server.raw(HEAD, b"7\r\ndata:\n\n\r\n", b"8\r\ndata: \n\n\r\n", delta("Agnes"), DONE)
+    assert await collect(generator) == [Token("Agnes")]
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        {"choices": [{"index": 0, "delta": {}, "usage": {"prompt_tokens": 9, "completion_tokens": 2}}]},
+        {"choices": [], "x_groq": {"usage": {"prompt_tokens": 9, "completion_tokens": 2}}},
+        {"choices": [], "usage": {"prompt_tokens": 9, "total_tokens": 11}},
+        {"choices": [], "usage": {"prompt_tokens": 9.0, "completion_tokens": 2.0}},
+    ],
+)
+async def test_tokens_are_counted_in_many_places(
+    server: FakeServer, generator: OpenAIGenerator, last: dict[str, Any]
+) -> None:
+    server.raw(HEAD, delta("Agnes"), event(last), DONE)
+    assert await collect(generator) == [Token("Agnes"), Usage(9, 2)]
 
 
 async def test_a_model_that_thinks_longer_than_the_first_sign_may_take(server: FakeServer) -> None:

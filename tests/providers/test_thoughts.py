@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 import pytest
 
 from footnote.errors import ProviderRejected, Unavailable
-from footnote.providers import Cut, GenerationRequest, Generator, GeneratorEvent, Token, Usage
+from footnote.providers import Cut, GenerationRequest, Generator, GeneratorEvent, Token, Uncounted, Usage
 from footnote.providers.guarded import guard_generators
 from footnote.providers.thoughts import Thoughts
 from footnote.settings import Settings
@@ -32,6 +32,9 @@ MARKED = [
     "<|begin_of_thought|>Let me look.<|end_of_thought|>",
     "<|START_THINKING|>Let me look.<|END_THINKING|>",
     "<unused94>thought\nLet me look.<unused95>",
+    "<|channel>thought\nLet me look.<channel|>",
+    "Here is my thought process:\nLet me look.\n\nHere is my response:\n\n",
+    "Here's my thought process: Let me look. Here's my response: ",
     '<details type="reasoning" done="true">Let me look.</details>\n',
     "<think>One.</think>\n<think>Two.</think>\n",
     "<think></think>",
@@ -44,6 +47,7 @@ UNMARKED = [
     "Let me look.◁/think▷",
     'It says "oil"</think>',
     "Let me look.</seed:think>\n",
+    "Let me look.<channel|>",
 ]
 
 
@@ -82,6 +86,8 @@ def test_marked_thoughts_are_known_at_once(thought: str) -> None:
         "[1] says so, and [THINK] is a word.",
         "<answer> is a tag, as is <thin>.",
         "Analysis shows oil; analysis: oil.",
+        "Here is my lamp. Here is my response: oil.",
+        "Her",
         "a < b, <b>bold</b>",
         "",
     ],
@@ -106,6 +112,12 @@ def test_a_thought_without_an_end_is_no_answer(thought: str) -> None:
 def test_a_wrapped_answer_is_unwrapped() -> None:
     for size in (1, 1000):
         assert "".join(heard(f"<think>x</think>\n<answer>\n{ANSWER}\n</answer>\n", size)[0]).strip() == ANSWER
+
+
+def test_an_answer_between_marks_of_its_own() -> None:
+    text = f"Here are my reasoning steps:\nLet me look.\n[BEGIN FINAL RESPONSE]\n{ANSWER}\n[END FINAL RESPONSE]\n"
+    for size in (1, 7, 1000):
+        assert "".join(heard(text, size)[0]).strip() == ANSWER
 
 
 # -- as the product has it ------------------------------------------------------------------------------------
@@ -172,6 +184,28 @@ async def test_an_answer_that_is_cut_among_its_thoughts() -> None:
     model.pieces, model.ending = ["Thought without"], (Usage(3, 2), Cut())
     with pytest.raises(ProviderRejected, match="max_tokens"):
         await said(generator)
+
+
+async def test_thoughts_that_the_server_keeps_apart_are_no_answer_either() -> None:
+    class Apart(Saying):
+        async def generate(self, request: GenerationRequest) -> AsyncGenerator[GeneratorEvent, None]:
+            request.thought("Let me look, and look again, for as long as it takes.")
+            async for event in super().generate(request):
+                yield event
+
+    model = Apart()
+    generator = guarded(model)
+    model.pieces, model.ending = [], ()
+    with pytest.raises(Unavailable, match="wrote no answer"):
+        await said(generator)
+    model.ending = (Cut(),)
+    with pytest.raises(ProviderRejected, match="max_tokens"):
+        await said(generator)
+    model.pieces, model.ending = ["Oil."], ()
+    answer, uncounted = await said(generator)
+    assert answer == Token("Oil.")
+    assert isinstance(uncounted, Uncounted)
+    assert uncounted.completion_tokens > 10, "they are paid, too"
 
 
 async def test_servers_that_keep_thoughts_apart_are_not_held_back() -> None:
