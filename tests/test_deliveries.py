@@ -29,10 +29,13 @@ async def tenant(committing_rt: Runtime) -> str:
 @asynccontextmanager
 async def running(*loops: Deliveries) -> AsyncIterator[None]:
     tasks = [asyncio.create_task(loop.run()) for loop in loops]
-    yield
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        async with asyncio.timeout(60):
+            await asyncio.gather(*tasks, return_exceptions=True)
 
 
 async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 60) -> None:
@@ -134,3 +137,24 @@ async def test_endpoints_made_at_once_are_no_more_than_a_tenant_may_have(
 
     made = await asyncio.gather(*map(make, range(6)), return_exceptions=True)
     assert [type(each) for each in made if each] == [Conflict] * 4
+
+
+@pytest.mark.parametrize("steps", range(5))
+async def test_a_loop_that_is_stopped_in_the_moment_it_is_woken_ends(committing_rt: Runtime, steps: int) -> None:
+    loop, looked = Deliveries(committing_rt), asyncio.Event()
+
+    async def look() -> None:
+        looked.set()
+
+    loop._start_due = look  # type: ignore[method-assign]
+    task = asyncio.create_task(loop.run())
+    await looked.wait()
+    await asyncio.sleep(0)
+    loop.woken.set()
+    for _ in range(steps):  # of the event loop, between the wake-up and the end of the wait
+        await asyncio.sleep(0)
+    task.cancel()
+    ended, _ = await asyncio.wait({task}, timeout=5)
+    if not ended:  # once more, so that nothing goes on
+        task.cancel()
+    assert ended

@@ -32,8 +32,10 @@ class Deliveries:
                     await self._start_due()
                 except DatabaseAway:
                     await asyncio.sleep(LOOK_SECONDS)
+                # Not `wait_for`: in Python 3.11 it loses a cancellation that comes in the moment of the wake-up.
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self.woken.wait(), LOOK_SECONDS)
+                    async with asyncio.timeout(LOOK_SECONDS):
+                        await self.woken.wait()
         finally:
             if self._under_way:
                 await asyncio.wait(self._under_way, timeout=STOP_SECONDS)

@@ -58,7 +58,8 @@ class Dispatcher:
                 await asyncio.sleep(REFILL_SECONDS)
             else:
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self.woken.wait(), TICK_SECONDS)
+                    async with asyncio.timeout(TICK_SECONDS):
+                        await self.woken.wait()
             self.woken.clear()
 
     async def _patiently(self, step: Callable[[], Awaitable[bool | None]]) -> bool:
