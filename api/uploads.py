@@ -112,7 +112,7 @@ async def one_file(
         return nullcontext() if on_trial else refusals.noted(rt, tenant_id, safe_filename(filename or ""))
 
     async with objects.reserved(rt, key):
-        async for part in parts(request):
+        async for part in _allowed(request, rt):
             if part.name != "file":
                 await fields.add(part)
             elif upload is None:
@@ -165,6 +165,17 @@ async def bare(
     async with refusals.noted(rt, tenant_id, safe_filename(filename)), objects.reserved(rt, key):
         _check_length(request, rt)
         yield await take_in(rt, key, filename, pieces)
+
+
+async def _allowed(request: Request, rt: Runtime) -> AsyncIterator[Part]:
+    """The form's parts. Of one that is too large anyway it does not matter what else is wrong with it."""
+    try:
+        async for part in parts(request):
+            yield part
+    except Invalid as error:
+        if error.code == "bad_multipart":
+            _check_length(request, rt)
+        raise
 
 
 def _check_length(request: Request, rt: Runtime) -> None:

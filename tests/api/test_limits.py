@@ -53,20 +53,21 @@ async def test_the_largest_file_is_taken_and_one_byte_more_is_not(rt: Runtime, c
     assert answer.status_code == 202, answer.text
 
 
-async def test_a_declared_length_is_refused_unread(rt: Runtime, client: httpx2.AsyncClient) -> None:
-    asked = 0
+async def test_a_declared_length_is_refused_at_its_first_bytes(rt: Runtime, client: httpx2.AsyncClient) -> None:
+    asked = 0  # a form is read as far as the name of its file
 
     async def body() -> AsyncIterator[bytes]:
         nonlocal asked
-        asked += 1
-        yield b"x"
+        while True:
+            asked += 1
+            yield b"x"
 
     for path in ("/v1/documents", "/v1/search"):
         headers = {**MULTIPART, "Content-Length": str(LIMIT + MULTIPART_OVERHEAD + 1)}
         answer = await client.post(path, content=body(), headers=headers)
         await refused(rt, answer, 413, "too_large")
         assert answer.headers["connection"] == "close"
-    assert asked == 0
+    assert asked <= 1
 
 
 async def test_a_body_without_a_length_is_cut_at_the_cap(rt: Runtime, client: httpx2.AsyncClient) -> None:
