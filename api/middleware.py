@@ -24,7 +24,7 @@ from footnote.telemetry import log, requests_seconds
 # Until an answer begins, unless its route has another limit (`api.deps`): more than a crowd waits in the line.
 REQUEST_SECONDS = 60.0
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
-CLIENT_LEFT = 499  # instead of a status: nobody is left to be answered
+CLIENT_LEFT = 499  # instead of a status: the client closed the connection
 QUIET_ROUTES = frozenset({"/healthz", "/readyz", "/metrics"})  # asked by machines every few seconds
 LINGER_SECONDS = 1.0  # for the rest of an upload that is cut off
 
@@ -109,7 +109,7 @@ def _refusal(scope: Scope) -> "_Refused | None":
         return _Refused(503, "overloaded", "More is asked of this process than it can answer.", RETRY_SECONDS)
     coded = [value for name, value in scope["headers"] if name == b"transfer-encoding"]
     declared = any(name == b"content-length" for name, _ in scope["headers"])
-    # Whoever stands before us may go by the other of the two, or know none of them, and see other requests than we do.
+    # A proxy before us may go by the other of the two, or by neither, and see other requests than we do.
     if coded and (declared or len(coded) > 1 or coded[0].lower() != b"chunked" or scope["http_version"] == "1.0"):
         return _Refused(400, "bad_request", "How long the body is cannot be told: see Transfer-Encoding.")
     return None

@@ -1,7 +1,7 @@
 """Several processes of the API at one port, and their parent, which replaces what dies and restarts one after another.
 
-uvicorn's own parent waits for one process at a time: meanwhile it heeds no signal, and holds the port open on which
-nobody accepts any more.
+uvicorn's own parent waits for one process at a time: meanwhile it heeds no signal, and holds the port open although
+no process accepts any more.
 """
 
 import os

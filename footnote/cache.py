@@ -141,7 +141,8 @@ async def forget(
 
     How many were removed, and how many the kept version lacks: another transaction removed them, which could not see
     its chunks yet. From here to the caller's end nobody else can. Must run before the documents' chunks are deleted:
-    they tell which embeddings were used. Once in a transaction, and late: whoever shares a text waits for its end.
+    they tell which embeddings were used. Once in a transaction, and late: other users of a shared text wait for its
+    end.
     """
     values = {"tenant_id": tenant_id, "document_ids": list(document_ids), "kept_version_id": kept_version_id}
     lacking = await session.scalar(_HOLD, values)

@@ -18,7 +18,7 @@ SKIP_SECONDS = 5.0  # for which Redis is then not asked
 
 
 class Shared:
-    """Redis, and doing without it while it is away: whoever meets that first waits, and then no request does."""
+    """Redis, and doing without it while it is away: the first request that notices waits, and then none does."""
 
     def __init__(self, redis: Redis | None) -> None:
         self._redis = redis

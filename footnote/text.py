@@ -44,7 +44,7 @@ def clean(text: str) -> str:
 
 
 def estimated_tokens(text: str) -> int:
-    """What a text is in tokens where nobody can tell: an estimate for each script.
+    """The tokens of a text without its tokenizer: an estimate for each script.
 
     Four bytes of UTF-8 a token; but one token for each character of three bytes (Chinese, Japanese, Korean, Thai, ...)
     and two for each of four (rare ideographs, emoji). A text has never more tokens than one that it is a part of.

@@ -1,6 +1,6 @@
 """What the command line knows of its user in every folder: the server to talk to, and the folders that were synced.
 
-In `footnote/` under XDG_CONFIG_HOME, or else ~/.config: `server.json`, with the API key and for nobody else to read,
+In `footnote/` under XDG_CONFIG_HOME, or else ~/.config: `server.json`, with the API key readable by you alone,
 and `folders.json`.
 """
 
