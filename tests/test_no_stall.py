@@ -60,15 +60,16 @@ class Provider:
 
 def process_at(port: int, among: Iterable[int]) -> int:
     """Which of the processes has the end of a connection on the loopback with this local port."""
-    (inode,) = [
-        columns[9]
+    # Connections of others to other servers may have the same local port.
+    sockets = {
+        f"socket:[{columns[9]}]"
         for columns in map(str.split, Path("/proc/net/tcp").read_text().splitlines()[1:])
         if columns[1] == f"0100007F:{port:04X}"
-    ]
+    }
     for pid in among:
         for descriptor in Path(f"/proc/{pid}/fd").iterdir():
             with suppress(FileNotFoundError):
-                if str(descriptor.readlink()) == f"socket:[{inode}]":
+                if str(descriptor.readlink()) in sockets:
                     return pid
     raise AssertionError(f"none of ours has port {port}")
 
