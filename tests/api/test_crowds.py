@@ -24,10 +24,10 @@ MANY = 16
 
 
 @asynccontextmanager
-async def small(rt: Runtime, key: str) -> AsyncIterator[httpx2.AsyncClient]:
-    """An API with few connections and little patience for a lock."""
+async def small(rt: Runtime, key: str, patience: float = 2.0) -> AsyncIterator[httpx2.AsyncClient]:
+    """An API with few connections, which waits for a lock or a connection for `patience` seconds."""
     async with (
-        open_runtime(rt.settings, pool_size=4, patience=0.5, interactive=True) as few,
+        open_runtime(rt.settings, pool_size=4, patience=patience, interactive=True) as few,
         client_of(few, key) as client,
     ):
         yield client
@@ -53,7 +53,7 @@ async def test_uploads_of_the_same_bytes_wait_for_each_other_without_connections
             await until_somebody_waits(rt)
             for _ in range(3):  # longer than a lock is waited for at once
                 assert (await client.get("/v1/documents")).status_code == 200
-                await session.execute(text("SELECT pg_sleep(0.4)"))
+                await session.execute(text("SELECT pg_sleep(0.9)"))
             assert not any(each.done() for each in uploads)
         answers = await asyncio.gather(*uploads)
         assert {each.status_code for each in answers} == {202}
@@ -72,7 +72,7 @@ async def test_deletions_that_wait_for_a_shared_text_leave_connections_to_others
             await until_somebody_waits(rt)
             for _ in range(3):
                 assert (await client.get("/v1/documents")).status_code == 200
-                await session.execute(text("SELECT pg_sleep(0.4)"))
+                await session.execute(text("SELECT pg_sleep(0.9)"))
         answers = await asyncio.gather(*deletions)
     assert [each.status_code for each in answers] == [200] * 5
     assert sum(each.json()["counts"]["embeddings"] for each in answers) == 1
@@ -85,7 +85,7 @@ async def test_a_crowd_that_uploads_and_deletes_is_served_without_one_error(comm
         (await driving.accept(rt, tenant_id, paragraphs(1), external_id=f"{number}")).details.document.id
         for number in range(MANY)
     ]
-    async with small(rt, key) as client:
+    async with small(rt, key, patience=30.0) as client:
         asked = [work for each in ids for work in (client.delete(f"/v1/documents/{each}"), upload(client))]
         answers = await asyncio.gather(*asked)
         assert {each.status_code for each in answers} == {200, 202}
