@@ -6,8 +6,8 @@ from tempfile import TemporaryDirectory
 
 import uvicorn
 
-from api.processes import Processes
-from api.server import Server
+from api.serving.processes import Processes
+from api.serving.server import Server
 from footnote.settings import Settings
 from footnote.telemetry import configure_logging
 
@@ -20,7 +20,7 @@ def serve(settings: Settings) -> int:
         host=settings.host,
         port=settings.port,
         workers=settings.api_workers,
-        http="api.connection:Connection",  # on h11: of the parsers, the one that we test with malformed requests
+        http="api.serving.slow_clients:Connection",  # on h11, which we test with malformed requests
         ws="none",  # which would take connections out of its hands
         log_config=None,  # structlog has the root logger
         access_log=False,  # `RequestContext` logs each request

@@ -97,7 +97,7 @@ def create_app(settings: Settings | None = None, runtime: Runtime | None = None)
 
 @asynccontextmanager
 async def _lifespan(settings: Settings, runtime: Runtime | None, app: FastAPI) -> AsyncIterator[dict[str, Any]]:
-    """What it yields is the server's: `api.server` tells the Runtime when the process should end."""
+    """What it yields is the server's: `api.serving.server` tells the Runtime when the process should end."""
     _warm(app, settings)
     if runtime is not None:
         app.state.runtime = runtime

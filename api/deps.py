@@ -13,11 +13,12 @@ from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
 
 from api import parameters
 from api.errors import request_id_of
-from footnote import deadline, keys, people, quotas, rates, text, tokens
+from footnote import deadline, text
 from footnote.door_settings import RouteClass
 from footnote.errors import Forbidden, Unauthenticated
-from footnote.keys import Principal
 from footnote.runtime import Runtime
+from footnote.tenancy import access_tokens, keys, oidc, quotas, rate_limits
+from footnote.tenancy.keys import Principal
 
 DELETION_SECONDS = 600.0  # of a document with hundred thousands of chunks
 
@@ -83,10 +84,10 @@ def _presented(request: Request) -> str:
 async def principal_of(rt: Runtime, request: Request) -> Principal:
     """Who is asking, as of now. Raises Unauthenticated; with a person's token also Forbidden and Unavailable."""
     presented = _presented(request)
-    if rt.issuer is not None and tokens.issuer_of(presented) == rt.issuer.url:
-        return await people.verify(rt, rt.issuer, presented)
+    if rt.issuer is not None and access_tokens.issuer_of(presented) == rt.issuer.url:
+        return await oidc.verify(rt, rt.issuer, presented)
     async with rt.transaction() as session:
-        verify = tokens.verify if tokens.looks_like_one(presented) else keys.verify
+        verify = access_tokens.verify if access_tokens.looks_like_one(presented) else keys.verify
         return await verify(session, presented)
 
 
@@ -97,7 +98,7 @@ async def _principal(
     principal = await principal_of(rt, request)
     request.state.principal = principal  # for the log line of the request
     structlog.contextvars.bind_contextvars(tenant_id=principal.tenant_id, key_id=principal.key_id)
-    with rates.one_at_once(rt.in_flight, principal.tenant_id, rt.settings.requests_at_once):
+    with rate_limits.one_at_once(rt.in_flight, principal.tenant_id, rt.settings.requests_at_once):
         yield principal
 
 
@@ -154,17 +155,17 @@ class _Door:
 
     async def _keep_pace(self, request: Request, rt: Runtime, principal: Principal) -> None:
         limit = principal.rates.get(self.route_class, rt.settings.rates[self.route_class])
-        standing = await rates.take(rt.shared, principal.key_id, self.route_class, limit) if limit else None
+        standing = await rate_limits.take(rt.shared, principal.key_id, self.route_class, limit) if limit else None
         if standing is None:
             return
         # As draft-ietf-httpapi-ratelimit-headers-10 has it.
         said = {
-            "ratelimit-policy": f'"{self.route_class}";q={standing.limit};w={rates.WINDOW_SECONDS}',
+            "ratelimit-policy": f'"{self.route_class}";q={standing.limit};w={rate_limits.WINDOW_SECONDS}',
             "ratelimit": f'"{self.route_class}";r={standing.left};t={standing.more}',
         }
         request.state.headers.update(said)
         if standing.wait:
-            raise rates.refusal(standing, self.route_class)
+            raise rate_limits.refusal(standing, self.route_class)
 
 
 Anyone = Annotated[Principal, Depends(_Door(None, "write"))]

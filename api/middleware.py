@@ -13,13 +13,13 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.errors import RETRY_SECONDS, error_event, of_error, of_unexpected, problem
-from api.exchange import Exchange, exchange_of, is_draining
+from api.serving.exchange import Exchange, exchange_of, is_draining
 from footnote import deadline
+from footnote.database.admission import began
+from footnote.database.ids import new_id
 from footnote.errors import Unavailable
-from footnote.ids import new_id
-from footnote.keys import Principal
-from footnote.line import began
 from footnote.telemetry import log, requests_seconds
+from footnote.tenancy.keys import Principal
 
 # Until an answer begins, unless its route has another limit (`api.deps`): more than a crowd waits in the line.
 REQUEST_SECONDS = 60.0

@@ -21,10 +21,7 @@ API's business (`api/errors.py`), what it means for a job is `jobs`' business (`
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
-
-if TYPE_CHECKING:
-    from footnote.limits import Quota
+from typing import Any, ClassVar, Literal
 
 # Every code a document or a job can fail with, and the sentence a person is shown.
 # docs/errors.md is generated from this table.
@@ -168,9 +165,9 @@ class TooManyRequests(FootnoteError):
 
 
 class RateLimited(FootnoteError):
-    """`quota`: what the provider said of its limits."""
+    """`quota`: what the provider said of its limits, a `footnote.providers.throttle.Quota`."""
 
-    quota: "Quota | None" = None
+    quota: Any = None
     kind = "rate_limited"
     retryable = True
     is_failure = False

@@ -15,14 +15,14 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 
 from footnote import deadline
+from footnote.database.admission import Line, Lines
+from footnote.database.liveness import PROBE_SECONDS, Pulse
+from footnote.database.redis_client import REDIS_SECONDS, Shared
 from footnote.errors import Busy, DatabaseAway, Invalid, TenantDeleted
-from footnote.issuer import Issuer
-from footnote.line import Line, Lines
+from footnote.outbound.oidc_keys import Issuer
 from footnote.providers import Embedder, Generator, Reranker, open_embedder, open_generators, open_reranker
 from footnote.providers.guarded import Embedders, guard_embedder, guard_generators, guard_reranker
-from footnote.pulse import PROBE_SECONDS, Pulse
 from footnote.settings import Settings
-from footnote.shared import REDIS_SECONDS, Shared
 from footnote.storage import Store, open_store
 from footnote.telemetry import log
 
@@ -36,7 +36,9 @@ BUSY_SECONDS = 30.0  # for which work that meets locks of others is tried again
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.05, 1.0  # between two tries
 CONNECT_SECONDS = 5.0
 PROMPT_CONNECT_SECONDS = 2.0  # where people wait
-PROMPT_STATEMENT_SECONDS = 600.0  # there the request's deadline ends it, and a server that is silent (`footnote.pulse`)
+PROMPT_STATEMENT_SECONDS = (
+    600.0  # there the request's deadline ends it, and a server that is silent (`footnote.database.liveness`)
+)
 
 # Until the transaction ends. The views of tenants (`chunk_of_tenant`, ...) go by the tenant without the role, too; the
 # audit log takes down who acts, and for which request.

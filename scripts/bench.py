@@ -17,13 +17,17 @@ import httpx2
 from sqlalchemy import text
 
 from api.app import create_app
-from footnote import bootstrap, documents, ingest, jobs, keys, objects, retrieval, tenants
-from footnote.intake import Upload
-from footnote.local_stack import running_postgres, running_valkey
+from footnote import documents, ingest, jobs, retrieval
+from footnote.documents import objects
+from footnote.documents.uploads import Upload
+from footnote.local_stack.postgres import running_postgres
+from footnote.local_stack.valkey import running_valkey
+from footnote.operations import bootstrap
 from footnote.providers.local import open_embedder
 from footnote.runtime import Runtime, open_runtime
 from footnote.settings import Settings
 from footnote.storage import writing
+from footnote.tenancy import keys, tenants
 from scripts.bench_answers import first_tokens
 
 ROUNDS = int(os.environ.get("ROUNDS", "15"))

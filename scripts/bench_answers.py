@@ -11,10 +11,10 @@ import httpx2
 import uvicorn
 
 from api.app import create_app
+from footnote.database.redis_client import Shared
 from footnote.providers.guarded import guard_generators
 from footnote.providers.openai import OpenAIGenerator
 from footnote.runtime import Runtime
-from footnote.shared import Shared
 
 Work = Callable[[], Awaitable[object]]
 FIRST_SECONDS, TOKEN_SECONDS = 0.3, 0.02

@@ -21,9 +21,10 @@ import asyncpg
 import numpy as np
 from numpy.typing import NDArray
 
-from footnote import bootstrap, retrieval
+from footnote import retrieval
 from footnote.filters import Among, Filter
-from footnote.local_stack import running_postgres
+from footnote.local_stack.postgres import running_postgres
+from footnote.operations import bootstrap
 from footnote.providers import Embeddings
 from footnote.retrieval import vector_leg
 from footnote.runtime import Runtime, connect, open_runtime

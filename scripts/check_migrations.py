@@ -9,7 +9,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
 
-from footnote.local_stack import running_postgres
+from footnote.local_stack.postgres import running_postgres
 
 ROOT = Path(__file__).parents[1]
 

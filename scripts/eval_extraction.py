@@ -22,10 +22,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from footnote.chunking import split
 from footnote.errors import FootnoteError
-from footnote.formats.parent import read_pages
+from footnote.formats.sandbox.parent import read_pages
 from footnote.formats.sniffing import HEAD_BYTES, sniff
+from footnote.ingest.chunking import split
 from footnote.settings import Settings
 
 CORPUS = Path("../shared/corpora/dev_set")

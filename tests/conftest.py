@@ -17,14 +17,16 @@ from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 from sqlalchemy.orm import Session, SessionTransaction
 
 from api.app import create_app
-from footnote import bootstrap, keys, tenants
-from footnote.local_stack import running_postgres, running_valkey
+from footnote.database.redis_client import Shared
+from footnote.local_stack.postgres import running_postgres
+from footnote.local_stack.valkey import running_valkey
+from footnote.operations import bootstrap
 from footnote.providers.guarded import Embedders
 from footnote.runtime import Runtime, open_engine, open_redis, open_runtime
 from footnote.settings import Settings
-from footnote.shared import Shared
 from footnote.storage import open_store
 from footnote.telemetry import configure_logging
+from footnote.tenancy import keys, tenants
 from tests.fakes import FakeEmbedder, FakeGenerator
 
 SAMPLES = Path(__file__).parent / "samples"
@@ -61,7 +63,7 @@ def no_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def patience_with_redis() -> Iterator[None]:
     """Where tests share the machine, an answer that takes half a second does not mean that Redis is away."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("footnote.shared.REDIS_SECONDS", 10.0)
+        patch.setattr("footnote.database.redis_client.REDIS_SECONDS", 10.0)
         patch.setattr("footnote.runtime.REDIS_SECONDS", 10.0)
         yield
 
@@ -152,7 +154,7 @@ async def rt(settings: Settings, engine: AsyncEngine, monkeypatch: pytest.Monkey
 
     There is one connection for all: a heart beats beside a step only where settings make it, however slow it all is.
     """
-    monkeypatch.setattr("footnote.heartbeat.TICK_SECONDS", 3600.0)
+    monkeypatch.setattr("footnote.jobs.heartbeat.TICK_SECONDS", 3600.0)
     redis = open_redis(settings)
     async with engine.connect() as connection:
         outer = await connection.begin()

@@ -7,15 +7,16 @@ from typing import Any
 
 from sqlalchemy import select, update
 
-from footnote import documents, ingest, jobs, objects, tenants
-from footnote.documents import Accepted
+from footnote import documents, ingest, jobs
+from footnote.database.ids import new_id
+from footnote.documents import Accepted, objects
+from footnote.documents.uploads import Upload
 from footnote.formats.sniffing import sniff
-from footnote.ids import new_id
-from footnote.intake import Upload
 from footnote.jobs import Claim
 from footnote.models import Artifact, Chunk, Document, Job, JobStep, Page, Version
 from footnote.runtime import Runtime
 from footnote.storage import writing
+from footnote.tenancy import tenants
 
 HEAD_BYTES = 8192
 SAMPLES = Path(__file__).parent / "samples"

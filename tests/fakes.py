@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from footnote.providers import Embeddings, GenerationRequest, GeneratorEvent, Token, Usage, normalised
-from footnote.sentences import stems
+from footnote.text.sentences import stems
 
 DIMENSIONS = 64
 

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import func, select, update
 
 from footnote import webhooks
-from footnote.ids import new_id
+from footnote.database.ids import new_id
 from footnote.models import WebhookDelivery
 from footnote.runtime import Runtime
 from footnote.webhooks import Receiver as Told

@@ -8,8 +8,9 @@ from typing import Any
 from pgvector import HalfVector
 from sqlalchemy import func, insert, update
 
-from footnote import cache, collections
-from footnote.ids import new_id
+from footnote import collections
+from footnote.database.ids import new_id
+from footnote.embeddings import checkpoint
 from footnote.models import Chunk, Document, Job, Version
 from footnote.runtime import Runtime
 
@@ -32,7 +33,9 @@ async def sow(rt: Runtime, tenant_id: str, seeds: Sequence[Seed], collection: st
     rows: dict[Any, list[dict[str, Any]]] = {Document: [], Version: [], Job: [], Chunk: []}
     async with rt.transaction() as session:
         target = await collections.obtain(session, tenant_id, collection, rt.settings)
-        space = await cache.obtain_space(session, rt.embedder.provider, rt.embedder.model, len(seeds[0].vectors[0]))
+        space = await checkpoint.obtain_space(
+            session, rt.embedder.provider, rt.embedder.model, len(seeds[0].vectors[0])
+        )
         target.space_id, target.embedding_provider, target.embedding_model = space.id, space.provider, space.model
         for seed in seeds:
             owned = {"tenant_id": tenant_id, "document_id": seed.id}

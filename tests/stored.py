@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, true, update
 
-from footnote import objects
-from footnote.clock import from_now
+from footnote.database.clock import from_now
+from footnote.documents import objects
 from footnote.models import Artifact, PagePicture, UnownedObject, Version
 from footnote.runtime import Runtime
 from footnote.storage import LocalStore

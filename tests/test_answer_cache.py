@@ -8,16 +8,19 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, update
 
-from footnote import answering, audit, collections, deletion, documents, revisions
-from footnote.answering import Citation, Delta, Done, Event, Question, cached
-from footnote.answering.sameness import alike
-from footnote.clock import from_now
+from footnote import answering, collections, documents
+from footnote.answering import Citation, Delta, Done, Event, Question, answer_cache
+from footnote.answering.same_question import alike
+from footnote.collections import revisions
+from footnote.database.clock import from_now
+from footnote.database.redis_client import Shared
+from footnote.documents import deletion
 from footnote.filters import Among
 from footnote.models import CachedAnswer, EmbeddingSpace
+from footnote.operations import consistency
 from footnote.providers import Cut, Turn
 from footnote.retrieval import Query, question_vectors
 from footnote.runtime import Runtime
-from footnote.shared import Shared
 from tests import driving
 from tests.fakes import FakeEmbedder, FakeGenerator
 
@@ -237,7 +240,7 @@ async def test_what_an_answer_was_made_from_stays_the_same_however_it_is_found_a
         await session.execute(update(CachedAnswer).values(answer=answer))
     _, given = await ask(keeping, tenant)
     assert given.document_ids == [*made.document_ids, "doc_shown_then_and_not_now"]
-    assert [each.kind async for each in audit.audit(keeping, fix=True)] == ["cached_answer_without_document"]
+    assert [each.kind async for each in consistency.audit(keeping, fix=True)] == ["cached_answer_without_document"]
     assert await kept(keeping) == 0
 
 
@@ -247,7 +250,7 @@ async def test_old_answers_are_not_given_and_go(keeping: Runtime, tenant: str) -
         await session.execute(update(CachedAnswer).values(created_at=from_now(-61)))
     assert not await again(keeping, tenant)
     async with keeping.transaction() as session:
-        await cached.purge(session, 60)
+        await answer_cache.purge(session, 60)
     assert await kept(keeping) == 1
 
 

@@ -14,12 +14,13 @@ import pytest
 from sqlalchemy import select, text, update
 from sqlalchemy.exc import NoResultFound
 
-from footnote import audit as audits
-from footnote import deletion, ingest, objects
-from footnote.audit import audit
-from footnote.clock import from_now
+from footnote import ingest
+from footnote.database.clock import from_now
+from footnote.documents import deletion, objects
 from footnote.errors import Invalid
 from footnote.models import Artifact, Document, Version
+from footnote.operations import consistency as audits
+from footnote.operations.consistency import audit
 from footnote.runtime import Runtime
 from footnote.storage import PART, LocalStore, S3Store, writing
 from tests import driving

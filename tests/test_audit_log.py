@@ -6,10 +6,14 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import ProgrammingError
 
-from footnote import audit_log, bootstrap, collections, deletion, documents, keys, quotas, tokens, turns
+from footnote import collections, documents
+from footnote.documents import deletion
 from footnote.errors import NotFound
+from footnote.jobs import scheduling
 from footnote.models import AuditEvent, Document, Tenant
+from footnote.operations import bootstrap
 from footnote.runtime import Runtime
+from footnote.tenancy import access_tokens, audit_log, keys, quotas
 from footnote.webhooks import endpoints
 from tests import driving
 from tests.formats.containers import archive as packed
@@ -120,9 +124,9 @@ async def test_what_the_system_and_the_operator_do(rt: Runtime, tenant: str, mon
     async with rt.transaction() as session:
         name = (await session.get_one(Tenant, tenant)).name
     async with rt.by("operator").transaction() as session:
-        await turns.pause(session)
-        await turns.pause(session)
-        await turns.resume(session)
+        await scheduling.pause(session)
+        await scheduling.pause(session)
+        await scheduling.resume(session)
         await quotas.change(session, name, {"documents": None})
     assert (await told(rt))[before:] == [
         ("operator", "work.paused", ""),
@@ -151,7 +155,7 @@ async def test_what_changes_nothing_is_no_deed(rt: Runtime, tenant: str) -> None
 async def test_no_secret_and_no_name_is_in_the_log(rt: Runtime, tenant: str) -> None:
     async with rt.transaction() as session:
         _, secret = await keys.create(session, tenant, "a name", ("read", "write"))
-        token, _, _ = await tokens.issue(session, await keys.verify(session, secret), None, 60)
+        token, _, _ = await access_tokens.issue(session, await keys.verify(session, secret), None, 60)
         url = "http://127.0.0.1:1/?secret=swordfish"
         endpoint = await endpoints.create(session, tenant, url, ["*"], "a name")
     await driving.accept(rt, tenant, "The lamp.", "a name.txt", external_id="a name", metadata={"a": "a name"})

@@ -9,15 +9,17 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, update
 
-from footnote import audit, batches, deletion, kept, keys, turns, usage
-from footnote.answering import Question, batch
-from footnote.batches import MOST_RETRIES, Ended
+from footnote.answering import Question, batch_runs, question_batches
+from footnote.answering.question_batches import MOST_RETRIES, Ended
+from footnote.documents import deletion, derived_answers
 from footnote.errors import Conflict, FootnoteError, Invalid, RateLimited, Unavailable
-from footnote.jobs import LeaseLost
+from footnote.jobs import LeaseLost, scheduling
 from footnote.models import Document, QueryBatch, QueryBatchItem, WebhookDelivery
+from footnote.operations import consistency
 from footnote.providers import GenerationRequest, GeneratorEvent, Token, Turn
 from footnote.retrieval import Query
 from footnote.runtime import Runtime
+from footnote.tenancy import keys, usage
 from tests import driving
 from tests.fakes import FakeGenerator
 
@@ -62,14 +64,14 @@ async def tenant(rt: Runtime) -> str:
 
 
 async def made(rt: Runtime, tenant: str, items: Sequence[Any] = (ASKED,), url: str | None = None) -> str:
-    read = [batch.stored(Question(Query(tenant, item)), None) if isinstance(item, str) else item for item in items]
+    read = [batch_runs.stored(Question(Query(tenant, item)), None) if isinstance(item, str) else item for item in items]
     async with rt.transaction() as session:
-        return (await batches.create(session, tenant, read, url)).id
+        return (await question_batches.create(session, tenant, read, url)).id
 
 
-async def claimed(rt: Runtime, batch_id: str) -> batches.Claim:
+async def claimed(rt: Runtime, batch_id: str) -> question_batches.Claim:
     async with rt.transaction() as session:
-        claim = await batches.claim(session, batch_id, 30)
+        claim = await question_batches.claim(session, batch_id, 30)
     assert claim is not None
     return claim
 
@@ -102,18 +104,18 @@ async def told(rt: Runtime, batch_id: str) -> list[dict[str, Any]]:
 async def test_a_batch_is_answered_turn_by_turn_and_told_of(one: Runtime, tenant: str) -> None:
     batch_id = await made(one, tenant, [ASKED, Invalid("bad"), ASKED], HOOK)
     assert await results(one, batch_id) == ["", "bad", ""]
-    await batch.run(one, batch_id)
+    await batch_runs.run(one, batch_id)
     assert await results(one, batch_id) == ["answered", "bad", ""]
     between = await of(one, batch_id)
     assert (between.state, between.attempts, between.ended, await told(one, batch_id)) == ("queued", 0, 2, [])
-    await batch.run(one, batch_id)
+    await batch_runs.run(one, batch_id)
     ended = await of(one, batch_id)
     assert (ended.state, ended.ended, ended.finished_at is None) == ("completed", 3, False)
     [event] = await told(one, batch_id)
     counts = {"total": 3, "ended": 3, "failed": 1}
     assert event["type"] == "query_batch.completed"
     assert event["data"] == {"query_batch_id": batch_id, "status": "completed", **counts}
-    await batch.run(one, batch_id)  # a late message
+    await batch_runs.run(one, batch_id)  # a late message
     assert len(await told(one, batch_id)) == 1
 
 
@@ -121,9 +123,9 @@ async def test_questions_are_kept_whole_until_they_are_asked(tenant: str) -> Non
     given = {"type": "eq", "key": "year", "value": 2026}
     question = Question(Query(tenant, ASKED, ["a"], ["doc_1"], None, "vector", 3, 0.5, "section", False))
     question = replace(question, history=[Turn("user", "x")], system_prompt="s", temperature=0.5)
-    fields = json.loads(json.dumps(batch.stored(question, given)))
+    fields = json.loads(json.dumps(batch_runs.stored(question, given)))
     assert "tenant_id" not in json.dumps(fields), "whose it is, the batch says"
-    back = batch.restored(tenant, fields)
+    back = batch_runs.restored(tenant, fields)
     assert back.query.filter is not None
     assert replace(back, query=replace(back.query, filter=None)) == question
 
@@ -138,17 +140,17 @@ async def test_only_the_newest_claim_may_keep(one: Runtime, tenant: str) -> None
     batch_id = await made(one, tenant)
     first = await claimed(one, batch_id)
     async with one.transaction() as session:
-        assert await batches.claim(session, batch_id, 30) is None
+        assert await question_batches.claim(session, batch_id, 30) is None
     await changed(one, batch_id, lease_until=func.now() - timedelta(seconds=1))
     async with one.transaction() as session:
-        assert await batches.reap(session, one.settings) == [batch_id]
-        assert await batches.reap(session, one.settings) == []
+        assert await question_batches.reap(session, one.settings) == [batch_id]
+        assert await question_batches.reap(session, one.settings) == []
     await changed(one, batch_id, next_attempt_at=func.now())
     second = await claimed(one, batch_id)
     for claim, answer in ((first, {"id": "ans_1"}), (second, {"id": "ans_2"})):
         try:
             async with one.transaction() as session:
-                await batches.keep(session, claim, 0, Ended(answer=answer), 30)
+                await question_batches.keep(session, claim, 0, Ended(answer=answer), 30)
         except LeaseLost:
             assert claim is first
     async with one.sessions() as session:
@@ -160,25 +162,25 @@ async def test_a_temporary_error_is_waited_out_and_in_the_end_told(
 ) -> None:
     batch_id = await made(one, tenant, [ASKED, ASKED])
     generator.trouble = RateLimited("provider_rate_limited", retry_after=3600)
-    await batch.run(one, batch_id)
+    await batch_runs.run(one, batch_id)
     waiting = await of(one, batch_id)
     assert (waiting.state, waiting.retries, waiting.attempts) == ("waiting", 0, 0)
     assert str(waiting.waiting_for).startswith("the provider's rate limit")
     assert waiting.next_attempt_at
     assert waiting.next_attempt_at - waiting.created_at >= timedelta(hours=1)
-    await batch.run(one, batch_id)  # too early
+    await batch_runs.run(one, batch_id)  # too early
     assert len(generator.requests) == 1
     generator.trouble = Unavailable("provider_unavailable")
     for retries in range(1, MOST_RETRIES + 1):
         await changed(one, batch_id, next_attempt_at=func.now())
-        await batch.run(one, batch_id)
+        await batch_runs.run(one, batch_id)
         assert ((await of(one, batch_id)).retries, await results(one, batch_id)) == (retries, ["", ""])
     await changed(one, batch_id, next_attempt_at=func.now())
-    await batch.run(one, batch_id)
+    await batch_runs.run(one, batch_id)
     assert await results(one, batch_id) == ["provider_unavailable", ""]
     assert (await of(one, batch_id)).retries == MOST_RETRIES, "an error is no reason for new patience"
     generator.trouble = None
-    await batch.run(one, batch_id)
+    await batch_runs.run(one, batch_id)
     assert await results(one, batch_id) == ["provider_unavailable", "answered"]
     assert (await of(one, batch_id)).retries == 0
 
@@ -191,19 +193,19 @@ async def test_a_question_that_fails_for_good_fails_no_other(
 ) -> None:
     batch_id = await made(one, tenant, [ASKED, ASKED])
     generator.trouble = trouble
-    await batch.run(one, batch_id)
+    await batch_runs.run(one, batch_id)
     generator.trouble = None
-    await batch.run(one, batch_id)
+    await batch_runs.run(one, batch_id)
     assert await results(one, batch_id) == [code, "answered"]
 
 
 async def test_a_budget_ends_in_the_middle_of_a_batch(one: Runtime, tenant: str) -> None:
     async with one.transaction() as session:
         key, _ = await keys.create(session, tenant, "reader", ("read",), budget=keys.Budget(tokens=1))
-    asked = batch.stored(Question(Query(tenant, ASKED, key_id=key.id)), None)
+    asked = batch_runs.stored(Question(Query(tenant, ASKED, key_id=key.id)), None)
     batch_id = await made(one, tenant, [asked, asked])
-    await batch.run(one, batch_id)
-    await batch.run(one, batch_id)
+    await batch_runs.run(one, batch_id)
+    await batch_runs.run(one, batch_id)
     assert await results(one, batch_id) == ["answered", "quota_exceeded"]
 
 
@@ -214,10 +216,10 @@ async def test_a_revoked_key_ends_what_it_asked_for_and_one_that_came_to_its_end
         revoked, _ = await keys.create(session, tenant, "reader", ("read",))
         await keys.revoke(session, tenant, revoked.id)
         ended, _ = await keys.create(session, tenant, "old", ("read",), expires_at=datetime(2020, 1, 1, tzinfo=UTC))
-    asked = [batch.stored(Question(Query(tenant, ASKED, key_id=key.id)), None) for key in (revoked, ended)]
+    asked = [batch_runs.stored(Question(Query(tenant, ASKED, key_id=key.id)), None) for key in (revoked, ended)]
     batch_id = await made(one, tenant, asked)
-    await batch.run(one, batch_id)
-    await batch.run(one, batch_id)
+    await batch_runs.run(one, batch_id)
+    await batch_runs.run(one, batch_id)
     assert await results(one, batch_id) == ["invalid_api_key", "answered"]
 
 
@@ -226,8 +228,8 @@ async def test_a_quota_ends_in_the_middle_of_a_batch(one: Runtime, tenant: str) 
         spent = (await usage.this_month(session, tenant)).tokens
     limited = replace(one, settings=one.settings.model_copy(update={"quota_tokens": spent + 1}))
     batch_id = await made(one, tenant, [ASKED, ASKED])
-    await batch.run(limited, batch_id)
-    await batch.run(limited, batch_id)
+    await batch_runs.run(limited, batch_id)
+    await batch_runs.run(limited, batch_id)
     assert await results(one, batch_id) == ["answered", "quota_exceeded"]
 
 
@@ -239,23 +241,23 @@ async def test_a_batch_that_kills_its_workers_ends(one: Runtime, tenant: str) ->
         await claimed(one, batch_id)
         await changed(one, batch_id, lease_until=func.now() - timedelta(seconds=1))
         async with one.transaction() as session:
-            await batches.reap(session, one.settings)
+            await question_batches.reap(session, one.settings)
     assert await results(one, batch_id) == ["bad", "worker_crashed"]
     assert [each["data"]["failed"] for each in await told(one, batch_id)] == [2]
 
 
 async def test_a_cancelled_batch_keeps_what_was_answered_and_no_more(one: Runtime, tenant: str) -> None:
     batch_id = await made(one, tenant, [ASKED, ASKED], HOOK)
-    await batch.run(one, batch_id)
+    await batch_runs.run(one, batch_id)
     claim = await claimed(one, batch_id)
     async with one.transaction() as session:
-        assert (await batches.cancel(session, tenant, batch_id)).state == "cancelled"
+        assert (await question_batches.cancel(session, tenant, batch_id)).state == "cancelled"
     with pytest.raises(LeaseLost):
         async with one.transaction() as session:
-            await batches.keep(session, claim, 1, Ended(answer={}), 30)
+            await question_batches.keep(session, claim, 1, Ended(answer={}), 30)
     with pytest.raises(Conflict):
         async with one.transaction() as session:
-            await batches.cancel(session, tenant, batch_id)
+            await question_batches.cancel(session, tenant, batch_id)
     assert await results(one, batch_id) == ["answered", ""]
     assert [each["type"] for each in await told(one, batch_id)] == ["query_batch.cancelled"]
 
@@ -266,25 +268,25 @@ async def test_tenants_take_turns_and_few_batches_fly(one: Runtime, tenant: str)
 
     async def due(slots: int = 4) -> set[str]:
         async with one.transaction() as session:
-            return set(await batches.take_due(session, 30, slots))
+            return set(await question_batches.take_due(session, 30, slots))
 
     assert await due(slots=2) == {mine[0]}, "a slot is for documents"
     his = await made(one, other)
     assert await due() == {his}
     assert await due() == set(), "there is no room"
     async with one.transaction() as session:
-        await batches.forget_dispatched(session)
-    assert len(await due()) == batches.AT_ONCE
+        await question_batches.forget_dispatched(session)
+    assert len(await due()) == question_batches.AT_ONCE
     async with one.transaction() as session:
-        await batches.forget_dispatched(session)
+        await question_batches.forget_dispatched(session)
     await changed(one, mine[0], state="running")
     await changed(one, mine[1], next_attempt_at=func.now() - timedelta(minutes=1))
     assert await due() == {his}, "the other tenant has one at work already"
     await changed(one, his, state="completed")
     assert await due() == {mine[1]}
     async with one.transaction() as session:
-        await turns.pause(session)
-        assert await batches.claim(session, mine[1], 30) is None
+        await scheduling.pause(session)
+        assert await question_batches.claim(session, mine[1], 30) is None
 
 
 async def test_who_sends_many_does_not_go_first_until_the_last(one: Runtime, tenant: str) -> None:
@@ -294,7 +296,7 @@ async def test_who_sends_many_does_not_go_first_until_the_last(one: Runtime, ten
     sent: list[str] = []
     while his not in sent:
         async with one.transaction() as session:
-            sent += await batches.take_due(session, 30, 2)  # one slot for questions
+            sent += await question_batches.take_due(session, 30, 2)  # one slot for questions
         await changed(one, sent[-1], state="completed")
     assert len(sent) <= len(mine), "chance would have it once in a million times"
 
@@ -303,18 +305,18 @@ async def test_a_deleted_document_leaves_nothing_in_results(one: Runtime, tenant
     async with one.sessions() as session:
         lamp = (await session.scalars(select(Document.id).where(Document.tenant_id == tenant))).one()
     batch_id = await made(one, tenant, [ASKED, ASKED])
-    await batch.run(one, batch_id)
+    await batch_runs.run(one, batch_id)
     claim = await claimed(one, batch_id)
     assert (await deletion.remove(one, tenant, lamp)).counts["answers"] == 1
     async with one.transaction() as session:  # one that was under way meanwhile
-        await batches.keep(session, claim, 1, Ended(answer={"answer": LAMP}, document_ids=[lamp]), 30)
+        await question_batches.keep(session, claim, 1, Ended(answer={"answer": LAMP}, document_ids=[lamp]), 30)
     assert await results(one, batch_id) == ["answer_removed", "answer_removed"]
-    assert [each async for each in audit.audit(one, fix=False)] == []
+    assert [each async for each in consistency.audit(one, fix=False)] == []
     async with one.transaction() as session:
         emptied = await session.get_one(QueryBatchItem, (batch_id, 0))
-        assert (emptied.error or {})["message"] == kept.REMOVED
+        assert (emptied.error or {})["message"] == derived_answers.REMOVED
         emptied.document_ids = [lamp]
-    assert [each.kind async for each in audit.audit(one, fix=False)] == ["result_without_document"]
+    assert [each.kind async for each in consistency.audit(one, fix=False)] == ["result_without_document"]
 
 
 async def test_batches_are_kept_for_a_week(one: Runtime, tenant: str) -> None:
@@ -322,7 +324,7 @@ async def test_batches_are_kept_for_a_week(one: Runtime, tenant: str) -> None:
     unfinished = await made(one, tenant)
     await changed(one, old, finished_at=func.now() - timedelta(days=8))
     async with one.transaction() as session:
-        await batches.purge(session)
+        await question_batches.purge(session)
         left = set(await session.scalars(select(QueryBatch.id).where(QueryBatch.tenant_id == tenant)))
     assert left == {new, unfinished}
 
@@ -331,10 +333,10 @@ async def test_a_worker_that_should_stop_gives_the_batch_back(one: Runtime, tena
     batch_id = await made(one, tenant, [ASKED, ASKED])
     patient = replace(one, settings=one.settings.model_copy(update={"turn_seconds": 60.0}))
     patient.stopping.set()
-    await batch.run(patient, batch_id)
+    await batch_runs.run(patient, batch_id)
     left = await of(one, batch_id)
     assert (left.state, left.attempts, left.ended) == ("queued", 0, 1)
 
 
 def test_what_is_told_of_an_error_is_what_the_api_needs() -> None:
-    assert set(batches.told_of(FootnoteError("a"))) == {"kind", "code", "message", "fields"}
+    assert set(question_batches.told_of(FootnoteError("a"))) == {"kind", "code", "message", "fields"}

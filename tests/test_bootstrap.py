@@ -8,12 +8,13 @@ import sys
 import pytest
 from sqlalchemy import func, select
 
-from footnote import bootstrap, keys
 from footnote.errors import Conflict
 from footnote.local_stack import services
 from footnote.models import ApiKey, Tenant
+from footnote.operations import bootstrap
 from footnote.runtime import open_runtime
 from footnote.settings import Settings
+from footnote.tenancy import keys
 from tests.conftest import run_sql
 
 pytestmark = pytest.mark.anyio

@@ -5,9 +5,9 @@ from itertools import pairwise
 
 import pytest
 
-from footnote import chunking
-from footnote.chunking import MAX_CHUNK_BYTES, Chunk, embedding_text, split
 from footnote.formats import Block, Page, Section, paginate
+from footnote.ingest import chunking
+from footnote.ingest.chunking import MAX_CHUNK_BYTES, Chunk, embedding_text, split
 
 
 def one_section(text: str) -> Page:

@@ -9,10 +9,11 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy import text as sql
 
-from footnote import collections, deletion, documents, ingest, jobs, reingestion, retrieval
-from footnote.audit import audit
+from footnote import collections, documents, ingest, jobs, retrieval
+from footnote.documents import deletion, reingestion
 from footnote.errors import Conflict, NotFound
 from footnote.models import Collection, Document, Job, Version, WebhookDelivery
+from footnote.operations.consistency import audit
 from footnote.retrieval import Mode, Query
 from footnote.runtime import Runtime
 from tests import driving

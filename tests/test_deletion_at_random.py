@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import Select, func, select, text
 
-from footnote import deletion, jobs
-from footnote.audit import audit
+from footnote import jobs
+from footnote.documents import deletion
 from footnote.models import Document, Job, UnownedObject
+from footnote.operations.consistency import audit
 from footnote.retrieval import Query, search
 from footnote.runtime import Runtime, open_runtime
 from footnote.settings import Settings

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from sqlalchemy import select, text
 
-from footnote import deletion, ingest, jobs
+from footnote import ingest, jobs
+from footnote.documents import deletion
 from footnote.errors import Conflict, NotFound
 from footnote.ingest import upsert
-from footnote.ingest.subject import subject
+from footnote.ingest.inputs import subject
 from footnote.models import Document
 from footnote.runtime import Runtime
 from tests import driving

@@ -19,8 +19,9 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import func
 
-from footnote import jobs, turns
+from footnote import jobs
 from footnote.errors import Invalid
+from footnote.jobs import scheduling
 from footnote.local_stack.valkey import Valkey
 from footnote.queue import LANES, broker_url, make_app
 from footnote.runtime import Runtime
@@ -180,12 +181,12 @@ async def test_while_paused_nothing_is_sent_and_dead_leases_are_still_found(
     await claim(rt, silent)
     await set_job(rt, silent, lease_until=func.now() - timedelta(seconds=1))
     async with rt.transaction() as session:
-        await turns.pause(session)
+        await scheduling.pause(session)
     await tick(dispatcher)
     assert await messages(redis) == []
     assert (await job_of(rt, silent)).state == "waiting"
     async with rt.transaction() as session:
-        await turns.resume(session)
+        await scheduling.resume(session)
     await tick(dispatcher)
     assert [job_in(each) for each in await messages(redis)] == [waiting]
 

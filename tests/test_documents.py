@@ -7,9 +7,9 @@ import pytest
 from sqlalchemy import func, select
 
 from footnote import documents, jobs
+from footnote.database.ids import new_id
 from footnote.documents import Accepted
 from footnote.errors import Invalid, NotFound, ProviderRejected
-from footnote.ids import new_id
 from footnote.models import Collection, Document, Job, JobCallback, Version, WebhookDelivery
 from footnote.runtime import Runtime
 from tests import driving

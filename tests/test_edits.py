@@ -9,8 +9,8 @@ from itertools import product
 import docx
 import pytest
 
-from footnote.chunking import embedding_text, split
 from footnote.formats import Page, Section
+from footnote.ingest.chunking import embedding_text, split
 from footnote.runtime import Runtime
 from tests import driving
 from tests.fakes import FakeEmbedder

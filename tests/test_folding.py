@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from sqlalchemy import func, select, update
 
-from footnote.answering.sameness import alike
-from footnote.chunking import Chunk, embedding_text, split
+from footnote.answering.same_question import alike
 from footnote.citations.quotes import locate
 from footnote.formats import Page
+from footnote.ingest.chunking import Chunk, embedding_text, split
 from footnote.models import Chunk as ChunkRow
 from footnote.providers import Passage
 from footnote.providers.extractive import choose

@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote import deletion, idempotency
-from footnote.clock import from_now
+from footnote.database.clock import from_now
+from footnote.documents import deletion, idempotency
 from footnote.errors import DatabaseAway
 from footnote.models import IdempotencyKey
 from footnote.runtime import Runtime
@@ -88,7 +88,7 @@ async def test_what_fails_or_hangs_holds_up_nothing_else_and_is_tried_again(
 
     for place, task in (("_sweep", hang), ("deletion.finish", fail), ("_count", nothing), ("_purge", purge)):
         monkeypatch.setattr(f"worker.housekeeping.{place}", task)
-    monkeypatch.setattr("footnote.reingestion.review", nothing)
+    monkeypatch.setattr("footnote.documents.reingestion.review", nothing)
     keeping = asyncio.create_task(housekeeping.keep_house(rt))
     async with asyncio.timeout(60):
         await failed.wait()

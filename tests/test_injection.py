@@ -13,7 +13,7 @@ import pytest
 
 from footnote import answering
 from footnote.answering import Delta, Done, Event, Question
-from footnote.answering.echo import WORDS
+from footnote.answering.prompt_leaks import WORDS
 from footnote.providers import GenerationRequest, GeneratorEvent, Token, Usage
 from footnote.providers.messages import RULES, chat_messages
 from footnote.retrieval import Query

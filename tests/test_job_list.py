@@ -5,8 +5,9 @@ import asyncio
 import pytest
 from sqlalchemy import select
 
-from footnote import ingest, job_list, jobs
-from footnote.job_list import JobFilter
+from footnote import ingest, jobs
+from footnote.jobs import listing
+from footnote.jobs.listing import JobFilter
 from footnote.models import Document, Job
 from footnote.runtime import Runtime
 from tests import driving
@@ -32,7 +33,7 @@ async def failed(rt: Runtime, tenant: str, count: int) -> list[Job]:
 
 async def retry(rt: Runtime, tenant: str, limit: int = 100) -> tuple[int, int]:
     async with rt.transaction() as session:
-        return await job_list.retry(session, tenant, FAILED, limit=limit)
+        return await listing.retry(session, tenant, FAILED, limit=limit)
 
 
 async def test_a_document_that_is_being_uploaded_again_is_left_to_its_newer_job(
@@ -72,7 +73,7 @@ async def test_a_job_driven_on_uses_what_its_earlier_steps_left(
         else:
             await jobs.cancel(session, tenant, job_id)
     async with rt.transaction() as session:
-        await job_list.retry(session, tenant, JobFilter(states=(ended,), superseded=False), limit=1)
+        await listing.retry(session, tenant, JobFilter(states=(ended,), superseded=False), limit=1)
     assert (await job_of(rt, job_id)).step == "embed"
     assert (await driving.run(rt, job_id)).state == "succeeded"
     async with rt.sessions() as session:

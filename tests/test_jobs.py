@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote import backlog, job_list, jobs, turns
+from footnote import jobs
 from footnote.errors import Conflict, FootnoteError, NotFound, RateLimited, Unavailable
-from footnote.job_list import JobFilter
-from footnote.jobs import Claim, LeaseLost
+from footnote.jobs import Claim, LeaseLost, listing, recovery, scheduling
+from footnote.jobs.listing import JobFilter
 from footnote.models import Job, WebhookDelivery
 from footnote.runtime import Runtime
 from tests import driving
@@ -50,12 +50,12 @@ async def write(rt: Runtime, work: Callable[..., Awaitable[Any]], *arguments: An
 
 async def reap(rt: Runtime) -> tuple[list[str], list[Claim]]:
     async with rt.transaction() as session:
-        return await backlog.reap(session, rt.settings)
+        return await recovery.reap(session, rt.settings)
 
 
 async def take(rt: Runtime, room: int = 64, again: float = 30) -> list[tuple[str, str]]:
     async with rt.transaction() as session:
-        return list(await turns.take_due(session, False, room, again))
+        return list(await scheduling.take_due(session, False, room, again))
 
 
 async def lease_ended(rt: Runtime, job_id: str) -> None:
@@ -277,7 +277,7 @@ async def test_the_death_of_its_holder_ends_a_lease_and_nobody_elses(rt: Runtime
     for holder, died, taken_back in (("a", "b", False), ("a", "a", True)):
         async with rt.transaction() as session:
             assert await jobs.claim(session, job_id, "chunk", 30, holder)
-            await backlog.holder_died(session, job_id, died)
+            await recovery.holder_died(session, job_id, died)
         await set_job(
             rt, job_id, lease_until=Job.lease_until - timedelta(microseconds=1)
         )  # the test's time stands still
@@ -294,7 +294,7 @@ async def test_a_chain_that_died_with_its_step_done_is_sent_anew(rt: Runtime, jo
         assert held is not None
         await jobs.finish_step(session, held, {})
     assert await take(rt) == [], "it is on its way"
-    await write(rt, backlog.holder_died, job_id, "a")
+    await write(rt, recovery.holder_died, job_id, "a")
     assert await take(rt) == [(job_id, "embed")]
 
 
@@ -304,7 +304,7 @@ async def test_two_reapers_do_not_take_the_same_job(committing_rt: Runtime) -> N
     await claim(committing_rt, job_id)
     await lease_ended(committing_rt, job_id)
     async with committing_rt.transaction() as session:
-        assert (await backlog.reap(session, committing_rt.settings))[0] == [job_id]
+        assert (await recovery.reap(session, committing_rt.settings))[0] == [job_id]
         assert await reap(committing_rt) == ([], [])
 
 
@@ -367,7 +367,7 @@ async def test_a_message_that_nobody_answers_is_sent_again(rt: Runtime, job_id: 
 
 async def test_what_a_lost_broker_held_is_sent_again_at_once(rt: Runtime, job_id: str) -> None:
     await take(rt)
-    await write(rt, turns.forget_dispatched)
+    await write(rt, scheduling.forget_dispatched)
     assert await take(rt) == [(job_id, "chunk")]
 
 
@@ -416,10 +416,10 @@ async def test_another_tenants_job_is_unknown(rt: Runtime, job_id: str) -> None:
     for ask in (jobs.get, jobs.cancel, jobs.retry):
         with pytest.raises(NotFound, match="job_not_found"):
             await write(rt, ask, stranger, job_id)
-    assert await write(rt, job_list.page_of, stranger, JobFilter(), limit=9, before=None) == []
+    assert await write(rt, listing.page_of, stranger, JobFilter(), limit=9, before=None) == []
 
 
 async def test_the_overview_tells_how_long_the_oldest_due_job_has_waited(rt: Runtime, job_id: str) -> None:
     await set_job(rt, job_id, next_attempt_at=func.now() - timedelta(seconds=90))
-    numbers = await write(rt, backlog.overview)
+    numbers = await write(rt, recovery.overview)
     assert (numbers["queued"], numbers["oldest_due_seconds"]) == (1, 90)

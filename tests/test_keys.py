@@ -5,11 +5,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text, update
 
-from footnote import keys, tenants
 from footnote.errors import Forbidden, Unauthenticated
-from footnote.keys import Principal
 from footnote.models import ApiKey
 from footnote.runtime import Runtime
+from footnote.tenancy import keys, tenants
+from footnote.tenancy.keys import Principal
 
 pytestmark = pytest.mark.anyio
 

@@ -12,13 +12,14 @@ from uuid import uuid4
 import pytest
 from redis.asyncio import Redis
 
-from footnote import limits, shared
+from footnote.database import redis_client
+from footnote.database.redis_client import Shared
 from footnote.errors import BatchTooLarge, CircuitOpen, ProviderRejected, RateLimited, TimedOut, Unavailable
-from footnote.limits import INTERACTIVE, PIPELINE, Endpoint, Quota, Urgency
-from footnote.local_stack import running_valkey
+from footnote.local_stack.valkey import running_valkey
+from footnote.providers import throttle
+from footnote.providers.throttle import INTERACTIVE, PIPELINE, Endpoint, Quota, Urgency
 from footnote.runtime import open_redis
 from footnote.settings import Settings
-from footnote.shared import Shared
 from footnote.telemetry import limits_skipped_total
 
 pytestmark = pytest.mark.anyio
@@ -130,13 +131,13 @@ async def test_a_slow_limit_allows_no_burst_at_all(make: Make) -> None:
     await call(make(requests=60))
     for _ in range(3):
         error = await refused(make(requests=60))
-        assert 0.5 < (error.retry_after or 0) <= 60 / 60 / limits.PACE, "being refused costs nothing"
+        assert 0.5 < (error.retry_after or 0) <= 60 / 60 / throttle.PACE, "being refused costs nothing"
     assert "takes 60 requests a minute" in error.message
 
 
 async def test_who_has_the_patience_gets_the_next_turn_and_the_others_are_sent_away_at_once(make: Make) -> None:
     clock, waits = asyncio.get_running_loop().time, list[float | None]()
-    a_turn = 60 / 30 / limits.PACE
+    a_turn = 60 / 30 / throttle.PACE
     patience = a_turn + 0.1
     started = clock()
     await call(make(requests=30))
@@ -160,7 +161,7 @@ async def test_tokens_are_counted_and_corrected(make: Make) -> None:
     async with endpoint.calling(3000, patience=0) as made:
         made.tokens = 1000
     error = await refused(make(tokens=6000))
-    assert 8 < (error.retry_after or 0) <= 1000 / 6000 * 60 / limits.PACE
+    assert 8 < (error.retry_after or 0) <= 1000 / 6000 * 60 / throttle.PACE
     assert "takes 6000 tokens a minute" in error.message
 
 
@@ -247,7 +248,7 @@ async def test_what_others_have_used_up_is_waited_for(make: Make) -> None:
     await call(make(), 300, quota=Quota({"tokens": 6000}, {"tokens": 100}, None))
     await call(make(INTERACTIVE), 90, patience=0)
     error = await refused(make(INTERACTIVE), 300)
-    assert 2 < (error.retry_after or 0) <= 290 / 6000 * 60 / limits.PACE
+    assert 2 < (error.retry_after or 0) <= 290 / 6000 * 60 / throttle.PACE
 
 
 # -- pauses --------------------------------------------------------------------------------------------------
@@ -268,7 +269,7 @@ async def test_a_pause_holds_for_all_and_for_as_long_as_the_provider_said(make: 
 
 async def limited_straggler(endpoint: Endpoint) -> None:
     """A 429 to a call that was on its way when the pause began makes it no shorter."""
-    await endpoint._leave(limits.Call({"requests": 1, "tokens": 1}), "limited", 1)
+    await endpoint._leave(throttle.Call({"requests": 1, "tokens": 1}), "limited", 1)
     assert ((await refused(endpoint)).retry_after or 0) > 15
 
 
@@ -286,7 +287,7 @@ async def test_whoever_waits_for_a_turn_learns_of_a_pause(make: Make) -> None:
     waiting = asyncio.create_task(call(make(requests=60), patience=5))
     while (await state(endpoint))["ours"]["requests"] == before:
         await asyncio.sleep(0)
-    await endpoint._leave(limits.Call({"requests": 1, "tokens": 1}), "limited", 30)
+    await endpoint._leave(throttle.Call({"requests": 1, "tokens": 1}), "limited", 30)
     with pytest.raises(RateLimited) as raised:
         await waiting
     assert 15 < (raised.value.retry_after or 0) < 29.5, "asked after its wait"
@@ -420,7 +421,7 @@ async def test_a_trial_whose_process_died_is_anothers_in_the_end(make: Make) -> 
     await open_circuit(make)
     endpoint = make()
     await pass_time(endpoint, 5)
-    await endpoint._enter(limits.Call({"requests": 1, "tokens": 1}), 0, False)
+    await endpoint._enter(throttle.Call({"requests": 1, "tokens": 1}), 0, False)
     await kept_off(make())
     await pass_time(endpoint, 90)
     await call(make())
@@ -464,8 +465,8 @@ async def test_without_redis_every_call_goes_ahead(url: str | None) -> None:
 async def test_a_frozen_redis_is_soon_left_alone_and_asked_again_later(
     stack_directory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shared, "SKIP_SECONDS", 1.0)
-    monkeypatch.setattr(shared, "REDIS_SECONDS", 0.5)
+    monkeypatch.setattr(redis_client, "SKIP_SECONDS", 1.0)
+    monkeypatch.setattr(redis_client, "REDIS_SECONDS", 0.5)
     with running_valkey(stack_directory / "frozen") as url:
         redis = client(url)
         endpoint = Endpoint(Shared(redis), "openai", "http://x", "m", {"requests": 60}, PIPELINE)
@@ -501,8 +502,8 @@ class Silent:
 async def test_a_redis_that_is_away_is_waited_for_once_and_then_looked_for_in_the_background(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(shared, "REDIS_SECONDS", 0.05)
-    monkeypatch.setattr(shared, "SKIP_SECONDS", 3600.0)
+    monkeypatch.setattr(redis_client, "REDIS_SECONDS", 0.05)
+    monkeypatch.setattr(redis_client, "SKIP_SECONDS", 3600.0)
     redis = Silent()
     asked = Shared(cast(Redis, redis))
     for _ in range(5):  # whoever asks: limits of providers and keys, vectors of questions

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from footnote import line
-from footnote.line import Line, began
+from footnote.database import admission
+from footnote.database.admission import Line, began
 
 pytestmark = pytest.mark.anyio
 
@@ -32,7 +32,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(line, "time", clock)
+    monkeypatch.setattr(admission, "time", clock)
     return clock
 
 

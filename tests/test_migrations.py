@@ -9,9 +9,10 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import select
 
-from footnote import deletion, ingest
-from footnote.audit import audit
+from footnote import ingest
+from footnote.documents import deletion
 from footnote.models import Artifact, Base, Chunk, Collection, Document, Embedding, Page, Version
+from footnote.operations.consistency import audit
 from footnote.runtime import Runtime
 from tests import driving
 from tests.driving import SAMPLES, chunks_of, paragraphs

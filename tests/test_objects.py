@@ -10,9 +10,10 @@ from itertools import chain
 import pytest
 from sqlalchemy import func, select
 
-from footnote import documents, ingest, objects
+from footnote import documents, ingest
+from footnote.documents import objects
+from footnote.documents.uploads import Upload
 from footnote.errors import DatabaseAway, Unavailable
-from footnote.intake import Upload
 from footnote.models import Document, UnownedObject
 from footnote.runtime import Runtime
 from footnote.storage import LocalStore, LocalWriter, writing

@@ -14,9 +14,9 @@ import httpx2
 import pytest
 
 from api.app import create_app
-from footnote import outgoing
 from footnote.errors import FootnoteError, Invalid
-from footnote.outgoing import GuardedBackend, check_url, is_public
+from footnote.outbound import guard
+from footnote.outbound.guard import GuardedBackend, check_url, is_public
 from footnote.runtime import Runtime
 from tests import driving
 from tests.conftest import Person
@@ -175,7 +175,7 @@ async def test_no_target_is_registered_fetched_or_called_back(rt: Runtime, alice
         )
         for target in AT_ONCE:
             url = target.replace("PORT", str(receiver.port))
-            reply = await outgoing.post(url, {}, b"", seconds=2, allow_private=False)
+            reply = await guard.post(url, {}, b"", seconds=2, allow_private=False)
             assert (reply.status, "url_not_allowed" in str(reply.error)) == (None, True), url
             method, place, name, body = next(doors)
             answer = await client.request(method, place, json={**body, name: url})
@@ -196,10 +196,10 @@ async def test_no_target_is_reached_by_its_name(
         for target, found in RESOLVED.items():
             asked = resolving(partial(_always, found))
             url = target.replace("PORT", str(receiver.port))
-            reply = await outgoing.post(url, {}, b"", seconds=2, allow_private=False)
+            reply = await guard.post(url, {}, b"", seconds=2, allow_private=False)
             assert "url_not_allowed" in str(reply.error), url
             with pytest.raises(FootnoteError, match="url_not_allowed"):
-                async with outgoing.get(url, seconds=2, allow_private=False):
+                async with guard.get(url, seconds=2, allow_private=False):
                     raise AssertionError(url)
             assert len(asked) == 2, "each request resolves the name itself, and once"
     assert receiver.requests == []
@@ -209,7 +209,7 @@ async def test_proxies_of_the_environment_see_nothing(monkeypatch: pytest.Monkey
     async with listening() as proxy, listening(b"200 OK") as receiver:
         monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{proxy.port}")
         monkeypatch.setenv("http_proxy", f"http://127.0.0.1:{proxy.port}")
-        assert (await outgoing.post(receiver.url, {}, b"x", seconds=5, allow_private=True)).status == 200
+        assert (await guard.post(receiver.url, {}, b"x", seconds=5, allow_private=True)).status == 200
     assert (len(receiver.requests), proxy.requests) == (1, [])
 
 

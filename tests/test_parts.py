@@ -5,8 +5,10 @@ from typing import Any
 import pytest
 from sqlalchemy import func
 
-from footnote import ingest, jobs, objects, turns
+from footnote import ingest, jobs
+from footnote.documents import objects
 from footnote.errors import Unavailable
+from footnote.jobs import scheduling
 from footnote.models import Chunk
 from footnote.runtime import Runtime
 from tests import driving
@@ -98,7 +100,7 @@ async def test_the_step_gives_way_between_parts(rt: Runtime, tenant: str, monkey
         asked.append(job_id)
         return len(asked) == 1
 
-    monkeypatch.setattr(turns, "others_wait", wait)
+    monkeypatch.setattr(scheduling, "others_wait", wait)
     object.__setattr__(rt, "settings", rt.settings.model_copy(update={"turn_seconds": 0.0}))
     assert not await ingest.run_step(rt, job_id, "chunk")
     job = await job_of(rt, job_id)

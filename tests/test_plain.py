@@ -6,8 +6,8 @@ from html.parser import HTMLParser
 
 import pytest
 
-from footnote.answering.echo import Echo
-from footnote.answering.plain import LONGEST, PlainText
+from footnote.answering.prompt_leaks import Echo
+from footnote.answering.sanitizer import LONGEST, PlainText
 
 KNOWN = "https://footnote.example/lamp?x=1"
 SHOWN = "See https://footnote.example/lamp?x=1 or write to keeper@tower.example; javascript:alert(1) is not shown."

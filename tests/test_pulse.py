@@ -11,11 +11,14 @@ import pytest
 from sqlalchemy import text
 
 from api.app import create_app
-from footnote import deadline, keys, objects, pulse, runtime, tenants
+from footnote import deadline, runtime
+from footnote.database import liveness
 from footnote.deadline import Deadline
+from footnote.documents import objects
 from footnote.errors import Busy, DatabaseAway
 from footnote.runtime import Runtime, open_runtime
 from footnote.settings import Settings
+from footnote.tenancy import keys, tenants
 
 pytestmark = pytest.mark.anyio
 
@@ -58,7 +61,7 @@ async def wired(settings: Settings) -> AsyncIterator[tuple[Wire, Settings]]:
 
 @pytest.fixture
 async def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pulse, "SILENT_SECONDS", 0.3)
+    monkeypatch.setattr(liveness, "SILENT_SECONDS", 0.3)
     monkeypatch.setattr(runtime, "PROBE_SECONDS", 0.3)
     monkeypatch.setattr(runtime, "PROMPT_CONNECT_SECONDS", 0.3)
 

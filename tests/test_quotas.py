@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from footnote import quotas, tenants, usage
 from footnote.errors import Forbidden, Invalid, NotFound
 from footnote.models import Document
 from footnote.runtime import Runtime
-from footnote.usage import Spent
+from footnote.tenancy import quotas, tenants, usage
+from footnote.tenancy.usage import Spent
 from tests import driving
 from tests.api.test_doors import api_with
 from tests.api.test_errors import problem

@@ -5,17 +5,17 @@ from uuid import uuid4
 
 import pytest
 
-from footnote import rates
-from footnote.rates import Standing
+from footnote.database.redis_client import Shared
 from footnote.runtime import Runtime, open_redis
-from footnote.shared import Shared
 from footnote.telemetry import limits_skipped_total
+from footnote.tenancy import rate_limits
+from footnote.tenancy.rate_limits import Standing
 
 pytestmark = pytest.mark.anyio
 
 
 async def taken(rt: Runtime, key: str, limit: int) -> Standing:
-    standing = await rates.take(rt.shared, key, "query", limit)
+    standing = await rate_limits.take(rt.shared, key, "query", limit)
     assert standing is not None
     return standing
 
@@ -48,7 +48,7 @@ async def test_a_minutes_worth_comes_at_once_and_then_one_by_one(rt: Runtime) ->
 async def test_all_processes_count_together_to_the_request(rt: Runtime) -> None:
     key, others = uuid4().hex, [open_redis(rt.settings) for _ in range(4)]
     shared = [Shared(redis) for redis in others]
-    found = await asyncio.gather(*(rates.take(shared[n % 4], key, "query", 20) for n in range(60)))
+    found = await asyncio.gather(*(rate_limits.take(shared[n % 4], key, "query", 20) for n in range(60)))
     assert sum(each is not None and each.wait == 0 for each in found) == 20
     for redis in others:
         assert redis is not None
@@ -60,7 +60,7 @@ async def test_keys_and_classes_do_not_share(rt: Runtime) -> None:
     assert (await taken(rt, key, 1)).wait == 0
     assert (await taken(rt, key, 1)).wait > 0
     assert (await taken(rt, key + "x", 1)).wait == 0
-    other = await rates.take(rt.shared, key, "read", 1)
+    other = await rate_limits.take(rt.shared, key, "read", 1)
     assert other is not None
     assert other.wait == 0
 
@@ -69,7 +69,7 @@ async def test_without_redis_nobody_is_limited_and_it_is_counted(rt: Runtime) ->
     redis = open_redis(rt.settings.model_copy(update={"redis_url": "redis://127.0.0.1:1/0"}))
     away, before = Shared(redis), limits_skipped_total._value.get()
     for _ in range(3):
-        assert await rates.take(away, "k", "query", 1) is None
+        assert await rate_limits.take(away, "k", "query", 1) is None
     assert limits_skipped_total._value.get() == before + 3
     assert redis is not None
     await redis.aclose()

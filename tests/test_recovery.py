@@ -14,8 +14,9 @@ from pypdf import PdfWriter
 from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import async_sessionmaker
 
-from footnote import backlog, ingest, jobs
+from footnote import ingest, jobs
 from footnote.errors import Busy, DatabaseAway
+from footnote.jobs import recovery
 from footnote.models import Chunk, Job
 from footnote.runtime import Runtime, database_away, open_engine
 from footnote.settings import Settings
@@ -181,7 +182,7 @@ async def test_a_step_that_takes_long_keeps_its_lease_and_shows_progress(committ
 
     await until(renewed)
     async with rt.transaction() as session:
-        assert await backlog.reap(session, rt.settings) == ([], [])
+        assert await recovery.reap(session, rt.settings) == ([], [])
     held.go_on.set()
     assert await task
     assert (await driving.run(rt, job_id)).state == "succeeded"
@@ -226,7 +227,7 @@ def parsers() -> set[str]:
     alive = set()
     for pid in found:
         with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            if b"footnote.formats.child" in Path(f"/proc/{pid}/cmdline").read_bytes():
+            if b"footnote.formats.sandbox.child" in Path(f"/proc/{pid}/cmdline").read_bytes():
                 alive.add(pid)
     return alive
 

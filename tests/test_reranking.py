@@ -11,11 +11,11 @@ import pytest
 from prometheus_client import REGISTRY
 
 from api.app import create_app
+from footnote.database.redis_client import Shared
 from footnote.providers import open_reranker
 from footnote.providers.guarded import GuardedReranker, guard_reranker
 from footnote.retrieval import Found, Query, reranking, search
 from footnote.runtime import Runtime
-from footnote.shared import Shared
 from tests import driving
 from tests.api.test_documents import frames
 from tests.api.test_errors import problem

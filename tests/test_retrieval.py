@@ -11,11 +11,12 @@ import numpy as np
 import pytest
 from sqlalchemy import delete, event, select, text, update
 
-from footnote import deletion, retrieval
+from footnote import retrieval
+from footnote.documents import deletion
 from footnote.errors import TimedOut
 from footnote.models import Chunk, Corpus, FrequentLexeme
 from footnote.retrieval import Hit, Query
-from footnote.retrieval import corpus as corpora
+from footnote.retrieval import term_statistics as corpora
 from footnote.retrieval.fusion import HITS
 from footnote.runtime import Runtime
 from tests import driving

@@ -7,8 +7,8 @@ import pytest
 
 from footnote.cli.client import PATIENCE_SECONDS
 from footnote.errors import RateLimited
+from footnote.outbound.retry_after import LONGEST_SECONDS, retry_after
 from footnote.providers.refusals import refusal
-from footnote.retry_after import LONGEST_SECONDS, retry_after
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from footnote import ingest, turns
+from footnote import ingest
+from footnote.jobs import scheduling
 from footnote.models import Page
 from footnote.runtime import Runtime
 from tests import driving
@@ -83,7 +84,7 @@ async def test_a_long_scan_gives_way_and_reads_no_page_twice(
         return True
 
     with monkeypatch.context() as patch:
-        patch.setattr(turns, "others_wait", wait)
+        patch.setattr(scheduling, "others_wait", wait)
         assert not await ingest.run_step(rt, job_id, "chunk")
     job = await driving.job_of(rt, job_id)
     assert (job.state, job.progress_done) == ("queued", 2)

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from footnote import sentences
+from footnote.text import sentences
 
 
 def cut(text: str) -> list[str]:

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from sqlalchemy import func, text
 
-from footnote import deletion, ingest, revisions
+from footnote import ingest
+from footnote.collections import revisions
+from footnote.documents import deletion
 from footnote.ingest import upsert
 from footnote.runtime import Runtime
 from tests import driving

@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, update
 
-from footnote import deletion, documents, jobs, objects, sources
+from footnote import documents, jobs
+from footnote.documents import deletion, objects, sources
+from footnote.documents.uploads import Upload
 from footnote.errors import DocumentRejected, Unavailable
-from footnote.heartbeat import Heartbeat
-from footnote.intake import Upload
+from footnote.jobs.heartbeat import Heartbeat
 from footnote.models import Document, Job, UnownedObject, Version
 from footnote.runtime import Runtime
 from tests import driving
@@ -185,24 +186,24 @@ async def test_private_addresses_are_not_fetched(rt: Runtime, alice: Person, ten
 
 
 async def test_a_redirect_to_a_private_address_is_not_followed(monkeypatch: pytest.MonkeyPatch, site: Site) -> None:
-    from footnote import outgoing
+    from footnote.outbound import guard
 
     url = site.add("/a", status=302, Location="http://10.0.0.1/b")
     checked = []
-    real = outgoing.check_url
+    real = guard.check_url
 
     def check(url: str, *, allow_private: bool) -> None:
         checked.append(url)
         real(url, allow_private=allow_private or len(checked) == 1)
 
-    class Open(outgoing.GuardedBackend):
+    class Open(guard.GuardedBackend):
         def __init__(self, *, allow_private: bool) -> None:
             super().__init__(allow_private=True)
 
-    monkeypatch.setattr(outgoing, "check_url", check)
-    monkeypatch.setattr(outgoing, "GuardedBackend", Open)
+    monkeypatch.setattr(guard, "check_url", check)
+    monkeypatch.setattr(guard, "GuardedBackend", Open)
     with pytest.raises(Exception, match="url_not_allowed"):
-        async with outgoing.get(url, seconds=5, allow_private=False):
+        async with guard.get(url, seconds=5, allow_private=False):
             raise AssertionError
     assert checked == [url, "http://10.0.0.1/b"]
 
@@ -210,7 +211,7 @@ async def test_a_redirect_to_a_private_address_is_not_followed(monkeypatch: pyte
 async def test_a_silent_address_times_out(site: Site) -> None:
     import asyncio
 
-    from footnote import outgoing
+    from footnote.outbound import guard
 
     async def silence(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.read()  # until the one who asked gives up
@@ -220,7 +221,7 @@ async def test_a_silent_address_times_out(site: Site) -> None:
     async with quiet:
         port = quiet.sockets[0].getsockname()[1]
         with pytest.raises(Exception, match="took too long"):
-            async with outgoing.get(f"http://127.0.0.1:{port}/", seconds=0.2, allow_private=True):
+            async with guard.get(f"http://127.0.0.1:{port}/", seconds=0.2, allow_private=True):
                 raise AssertionError
 
 
@@ -382,7 +383,7 @@ async def test_a_store_that_is_away_stops_the_unpacking_and_is_waited_for(
 
 
 def test_an_encrypted_archive_says_so(tmp_path: Any) -> None:
-    from footnote.formats import archive as format_module
+    from footnote.formats.plain import archive as format_module
 
     packed = bytearray(archive(("a.txt", b"secret")))
     packed[6] |= 1

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from sqlalchemy import func, insert, select, update
 
-from footnote import bootstrap, deletion, documents, ingest, keys, tenant_deletion, tenants, tokens
-from footnote.audit import audit
+from footnote import documents, ingest
+from footnote.documents import deletion
 from footnote.errors import TenantDeleted, Unauthenticated
 from footnote.models import (
     Artifact,
@@ -26,8 +26,11 @@ from footnote.models import (
     UnownedObject,
     WebhookAttempt,
 )
+from footnote.operations import bootstrap, tenant_deletion
+from footnote.operations.consistency import audit
 from footnote.runtime import Runtime, open_runtime
 from footnote.settings import Settings
+from footnote.tenancy import access_tokens, keys, tenants
 from tests import driving
 from tests.api.test_tenant_wall import TEXT, made_by
 from tests.stored import in_store, settled
@@ -93,7 +96,7 @@ async def key_of(rt: Runtime, tenant: str) -> str:
 
 
 async def refused(rt: Runtime, presented: str) -> bool:
-    verify = tokens.verify if tokens.looks_like_one(presented) else keys.verify
+    verify = access_tokens.verify if access_tokens.looks_like_one(presented) else keys.verify
     try:
         async with rt.transaction() as session:
             await verify(session, presented)
@@ -147,7 +150,7 @@ async def test_from_the_first_moment_it_is_refused_and_housekeeping_finishes(
     late = await driving.put(rt, tenant, b"Late.", "a.txt")
     key, stranger = await key_of(rt, tenant), await key_of(rt, other)
     async with rt.transaction() as session:
-        token, _, _ = await tokens.issue(session, await keys.verify(session, key), None, 60)
+        token, _, _ = await access_tokens.issue(session, await keys.verify(session, key), None, 60)
     removed: list[str] = []
     remove = deletion.remove
 

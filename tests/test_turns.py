@@ -9,16 +9,17 @@ from typing import Any
 import pytest
 from sqlalchemy import func, text
 
-from footnote import ingest, jobs, turns
-from footnote.ids import new_id
+from footnote import ingest, jobs
+from footnote.database.ids import new_id
+from footnote.jobs import scheduling
 from footnote.models import Embedding
 from footnote.queue import LANES
 from footnote.runtime import Runtime
 from tests import driving
 from tests.driving import chunks_of, claim, job_of, paragraphs, set_job, step_states
 from tests.fakes import FakeEmbedder
-from worker import lanes
-from worker.lanes import SmallFirst
+from worker import queue_order
+from worker.queue_order import SmallFirst
 
 pytestmark = pytest.mark.anyio
 
@@ -42,7 +43,7 @@ async def queued(rt: Runtime, tenant: str, count: int, **values: Any) -> list[st
 
 async def take(rt: Runtime, room: int = 64, large: bool = SMALL) -> list[str]:
     async with rt.transaction() as session:
-        return [job_id for job_id, _ in await turns.take_due(session, large, room, 30)]
+        return [job_id for job_id, _ in await scheduling.take_due(session, large, room, 30)]
 
 
 # -- lanes ---------------------------------------------------------------------------------------------------
@@ -131,7 +132,7 @@ async def test_a_look_costs_the_same_however_long_the_queue_is(committing_rt: Ru
     async with rt.transaction() as session:
         await session.execute(text("ANALYZE job"))
         plan = await session.scalars(
-            text(f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) {turns._TAKE_DUE.text}"),
+            text(f"EXPLAIN (ANALYZE, COSTS OFF, TIMING OFF) {scheduling._TAKE_DUE.text}"),
             {
                 "large": SMALL,
                 "room": 16,
@@ -148,7 +149,7 @@ async def test_a_look_costs_the_same_however_long_the_queue_is(committing_rt: Ru
 
 async def others_wait(rt: Runtime, job_id: str) -> bool:
     async with rt.transaction() as session:
-        return await turns.others_wait(session, job_id)
+        return await scheduling.others_wait(session, job_id)
 
 
 @pytest.mark.parametrize(
@@ -274,15 +275,15 @@ async def test_a_pause_lets_no_step_begin_and_ends_turns_until_work_is_resumed(r
     assert await take(rt) == [waiting]
     async with rt.transaction() as session:
         await jobs.claim(session, running, "embed", 30)
-        assert await turns.paused(session) is None
-        await turns.pause(session)
-        await turns.pause(session)
-        assert await turns.paused(session) is not None
+        assert await scheduling.paused(session) is None
+        await scheduling.pause(session)
+        await scheduling.pause(session)
+        assert await scheduling.paused(session) is not None
         assert await jobs.claim(session, waiting, "chunk", 30) is None, "a message that was on its way"
     assert await others_wait(rt, running)
     async with rt.transaction() as session:
-        await turns.resume(session)
-        assert await turns.paused(session) is None
+        await scheduling.resume(session)
+        assert await scheduling.paused(session) is None
     assert not await others_wait(rt, running)
     assert await take(rt) == [waiting], "sent again at once"
     await claim(rt, waiting)
@@ -327,7 +328,7 @@ def test_small_documents_go_first_and_long_steps_leave_a_slot(
 
 def test_a_large_document_goes_first_when_none_had_a_slot_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = [100.0]
-    monkeypatch.setattr(lanes, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(queue_order, "monotonic", lambda: clock[0])
     order = SmallFirst(1)
     order.update(LANES)
     small, large = LANES
@@ -335,7 +336,7 @@ def test_a_large_document_goes_first_when_none_had_a_slot_for_long(monkeypatch: 
     order.rotate(large)
     clock[0] += 3600  # it had the slot all the time
     assert order.consume(2) == [small, large]
-    clock[0] += lanes.PATIENCE_SECONDS
+    clock[0] += queue_order.PATIENCE_SECONDS
     order.rotate(small)
     assert order.consume(2) == [small, large]
     clock[0] += 0.1

@@ -10,13 +10,13 @@ import pytest
 from pydantic import ValidationError
 from sqlalchemy import func, update
 
-from footnote import usage
 from footnote.errors import Unavailable
 from footnote.models import UsageOfDay
 from footnote.providers import GenerationRequest, GeneratorEvent, Token, Uncounted, Usage, Writer
 from footnote.runtime import Runtime
 from footnote.settings import Price, Settings
-from footnote.usage import Bill, Spent
+from footnote.tenancy import usage
+from footnote.tenancy.usage import Bill, Spent
 from tests import driving
 from tests.api.test_errors import problem
 from tests.conftest import Person

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from footnote import deletion, ingest, jobs, reingestion, retrieval, vectors
+from footnote import ingest, jobs, retrieval
+from footnote.documents import deletion, reingestion
+from footnote.embeddings import vector_lengths
 from footnote.errors import Conflict, Unavailable
 from footnote.models import Collection, EmbeddingSpace, Job
 from footnote.providers import Embeddings
@@ -94,7 +96,7 @@ async def search(rt: Runtime, tenant_id: str, **options: Any) -> list[str]:
 @pytest.fixture
 def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """The clock of the database stands still within a test's transaction."""
-    monkeypatch.setattr(vectors, "SECONDS", 0.0)
+    monkeypatch.setattr(vector_lengths, "SECONDS", 0.0)
 
 
 # -- one wrong answer ----------------------------------------------------------------------------------------

@@ -20,8 +20,9 @@ import pytest
 from sqlalchemy import func
 
 from api.schemas.jobs import waiting_for
-from footnote import batches, jobs, turns
-from footnote.answering import Question, batch
+from footnote import jobs
+from footnote.answering import Question, batch_runs, question_batches
+from footnote.jobs import scheduling
 from footnote.models import Job, QueryBatch, QueryBatchItem
 from footnote.retrieval import Query
 from footnote.runtime import Runtime, open_runtime
@@ -306,7 +307,7 @@ async def test_a_small_document_passes_a_large_one(system: System, monkeypatch: 
         large = (await driving.accept(system.rt, system.tenant, paragraphs(chunks, "large"))).details.job.id
     await eventually(lambda: system.provider.waiting > 0)
     small = (await driving.accept(system.rt, system.tenant, paragraphs(2, "small"))).details.job.id
-    await asyncio.sleep(turns.WAITING_SECONDS)
+    await asyncio.sleep(scheduling.WAITING_SECONDS)
     system.provider.open.set()
     passed = await system.until(small, lambda job: job.state == "succeeded")
     job = await system.until(large, lambda job: job.state == "succeeded")
@@ -336,16 +337,16 @@ async def test_questions_of_a_batch_survive_a_killed_process_and_none_is_answere
     asked = [Query(system.tenant, f"Who lit the zircon lamp, question {n}?", mode=mode) for n, mode in enumerate(modes)]
     system.provider.open.clear()
     async with system.rt.transaction() as session:
-        items = [batch.stored(Question(query), None) for query in asked]
-        batch_id = (await batches.create(session, system.tenant, items, None)).id
+        items = [batch_runs.stored(Question(query), None) for query in asked]
+        batch_id = (await question_batches.create(session, system.tenant, items, None)).id
 
     async def until(condition: Callable[[QueryBatch], bool]) -> list[QueryBatchItem]:
         async with asyncio.timeout(90):
             while True:
                 async with system.rt.sessions() as session:
-                    found = await batches.get(session, system.tenant, batch_id)
+                    found = await question_batches.get(session, system.tenant, batch_id)
                     if condition(found):
-                        return list(await batches.items_of(session, found, limit=100, start=0))
+                        return list(await question_batches.items_of(session, found, limit=100, start=0))
                 await asyncio.sleep(0.05)
 
     first = await until(lambda found: found.ended == 3 and system.provider.waiting > 0)

@@ -4,9 +4,9 @@ from functools import partial
 
 from footnote.queue import make_app
 from footnote.settings import Settings
-from worker import losses
-from worker.lanes import SmallFirst
+from worker import lost_workers
 from worker.loop import attach
+from worker.queue_order import SmallFirst
 from worker.tasks import register
 
 settings = Settings()
@@ -14,4 +14,4 @@ app = make_app(settings)
 app.conf.broker_transport_options["queue_order_strategy"] = partial(SmallFirst, settings.worker_concurrency)
 register(app)
 attach(settings)
-losses.attach(settings)
+lost_workers.attach(settings)

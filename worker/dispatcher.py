@@ -18,8 +18,10 @@ from redis.exceptions import RedisError
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote import backlog, batches, jobs, turns, webhooks
+from footnote import jobs, webhooks
+from footnote.answering import question_batches
 from footnote.errors import DatabaseAway
+from footnote.jobs import recovery, scheduling
 from footnote.queue import LANES, make_app, start_batches, start_jobs
 from footnote.runtime import Runtime, connect, open_runtime
 from footnote.settings import Settings
@@ -74,14 +76,16 @@ class Dispatcher:
         """Sends due jobs as far as there is room in the lanes; whether one is full, so that more may wait."""
         waiting = await self._broker()
         async with self.rt.transaction() as session:
-            if not await session.scalar(select(func.pg_try_advisory_xact_lock(LOCK))) or await turns.paused(session):
+            if not await session.scalar(select(func.pg_try_advisory_xact_lock(LOCK))) or await scheduling.paused(
+                session
+            ):
                 return False
-            running = await turns.running(session)
+            running = await scheduling.running(session)
             # As many as run now, too: where there are many slots, many messages are taken between two looks.
             room = [max(self.rt.settings.queue_high_water, running[large]) - waiting[large] for large in (False, True)]
             due = [await self._take_due(session, large, room[large], waiting[large] == 0) for large in (False, True)]
             again = self._again(waiting[False] == 0)
-            questions = await batches.take_due(session, again, self.rt.settings.worker_concurrency)
+            questions = await question_batches.take_due(session, again, self.rt.settings.worker_concurrency)
         if any(due) or questions:
             # Sent after the commit; should sending fail, they are due again in a moment.
             await asyncio.to_thread(self._send, due, questions)
@@ -90,7 +94,7 @@ class Dispatcher:
     async def _take_due(
         self, session: AsyncSession, large: bool, room: int, lane_is_empty: bool
     ) -> Sequence[tuple[str, str]]:
-        return await turns.take_due(session, large, room, self._again(lane_is_empty))
+        return await scheduling.take_due(session, large, room, self._again(lane_is_empty))
 
     def _again(self, lane_is_empty: bool) -> float:
         """Seconds after which a message that nobody answered counts as lost."""
@@ -113,15 +117,15 @@ class Dispatcher:
         if self.broker_run not in (None, server["run_id"]):
             log.warning("broker restarted: sending again what was waiting in it")
             async with self.rt.transaction() as session:
-                await turns.forget_dispatched(session)
-                await batches.forget_dispatched(session)
+                await scheduling.forget_dispatched(session)
+                await question_batches.forget_dispatched(session)
         self.broker_run = server["run_id"]
         return [await self.redis.llen(lane) for lane in LANES]
 
     async def reap(self) -> None:
         """Takes back, or fails for good, the jobs of workers that went silent."""
         async with self.rt.transaction() as session:
-            again, poison = await backlog.reap(session, self.rt.settings)
+            again, poison = await recovery.reap(session, self.rt.settings)
             for claim in poison:
                 await jobs.fail(
                     session,
@@ -129,7 +133,7 @@ class Dispatcher:
                     "worker_crashed",
                     f"The worker died {claim.attempts} times on the step {claim.step!r}.",
                 )
-            silent = await batches.reap(session, self.rt.settings)
+            silent = await question_batches.reap(session, self.rt.settings)
         for job_id in [*again, *silent]:
             log.warning("job taken back: its worker went silent", job_id=job_id)
 

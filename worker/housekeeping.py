@@ -3,12 +3,14 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from footnote import audit_log, batches, deletion, idempotency, objects, refusals, reingestion, tenant_deletion
-from footnote.answering import cached
+from footnote.answering import answer_cache, question_batches
+from footnote.documents import deletion, idempotency, objects, refused_uploads, reingestion
 from footnote.errors import DatabaseAway
-from footnote.retrieval import corpus
+from footnote.operations import tenant_deletion
+from footnote.retrieval import term_statistics
 from footnote.runtime import Runtime
 from footnote.telemetry import log
+from footnote.tenancy import audit_log
 from footnote.webhooks import history
 
 SWEEP_SECONDS = 1.0
@@ -55,14 +57,14 @@ async def _count(rt: Runtime) -> None:
     more = True
     while more:
         async with rt.transaction() as session:
-            more = await corpus.refresh(session)
+            more = await term_statistics.refresh(session)
 
 
 async def _purge(rt: Runtime) -> None:
     async with rt.transaction() as session:
         await idempotency.purge(session)
-        await batches.purge(session)
-        await refusals.purge(session)
+        await question_batches.purge(session)
+        await refused_uploads.purge(session)
         await history.purge(session, rt.settings.webhook_log_days)
-        await cached.purge(session, rt.settings.answer_cache_seconds)
+        await answer_cache.purge(session, rt.settings.answer_cache_seconds)
     await audit_log.purge(rt)

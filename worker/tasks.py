@@ -9,7 +9,7 @@ from celery.exceptions import Ignore
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from footnote import ingest
-from footnote.answering import batch
+from footnote.answering import batch_runs
 from footnote.errors import DatabaseAway
 from footnote.jobs import STEPS
 from footnote.queue import ANSWER, task_name
@@ -36,7 +36,7 @@ def _forget_ids(**_: Any) -> None:
 
 def _answer(self: Task, batch_id: str) -> None:
     with suppress(DatabaseAway, asyncio.CancelledError):  # the dispatcher sends it again
-        run(lambda rt: batch.run(rt, batch_id, self.request.id))
+        run(lambda rt: batch_runs.run(rt, batch_id, self.request.id))
 
 
 def _step_task(step: str):  # type: ignore[no-untyped-def]

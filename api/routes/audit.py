@@ -8,7 +8,7 @@ from pydantic import Field
 from api.deps import Admin, Moment, Plain, RuntimeDep
 from api.schemas.audit import AuditEventOut
 from api.schemas.common import PageOf, Params
-from footnote import audit_log
+from footnote.tenancy import audit_log
 
 router = APIRouter(prefix="/v1", tags=["audit"])
 Name = Annotated[Plain, Field(max_length=64)]

@@ -9,10 +9,10 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 
-from api.answers import collect
 from api.deps import Asker, Limit, Plain, Reader, RuntimeDep, again_while_busy
+from api.disconnect import while_there
 from api.errors import invalid, problem_body, request_id_of
-from api.presence import while_there
+from api.rendering import collect
 from api.schemas.batches import (
     MOST_AT_ONCE,
     MOST_QUESTIONS,
@@ -24,11 +24,13 @@ from api.schemas.batches import (
 )
 from api.schemas.common import PageOf
 from api.schemas.questions import QuestionIn
-from footnote import answering, batches, deadline, outgoing
+from footnote import answering, deadline
+from footnote.answering import question_batches
 from footnote.errors import FootnoteError
-from footnote.keys import Principal
+from footnote.outbound import guard
 from footnote.runtime import Runtime
 from footnote.telemetry import log
+from footnote.tenancy.keys import Principal
 
 router = APIRouter(prefix="/v1/query", tags=["query"])
 BatchId = Annotated[Plain, Path(max_length=64)]
@@ -43,15 +45,15 @@ async def ask(body: QuestionsIn, request: Request, rt: RuntimeDep, caller: Asker
     whatever is killed meanwhile, and kept for a week; `callback_url` is told when they are done.
     """
     if body.callback_url:
-        outgoing.check_url(body.callback_url, allow_private=rt.settings.webhook_allow_private)
+        guard.check_url(body.callback_url, allow_private=rt.settings.webhook_allow_private)
     questions = [_read({**body.defaults, **each}) for each in body.questions]
     if len(questions) <= MOST_AT_ONCE and not body.background:
         deadline.allow(inf)  # each of them has limits of its own
         return await while_there(request, _answered(rt, questions, caller, request_id_of(request)))
     items = [each if isinstance(each, FootnoteError) else each[0].stored(each[1], caller) for each in questions]
     async with rt.transaction() as session:
-        batch = await batches.create(session, caller.tenant_id, items, body.callback_url)
-        failed = await batches.failures(session, batch)
+        batch = await question_batches.create(session, caller.tenant_id, items, body.callback_url)
+        failed = await question_batches.failures(session, batch)
     shown = QueryBatchOut.of(batch, failed).model_dump(mode="json")
     return JSONResponse(shown, 202, {"Location": f"/v1/query/batches/{batch.id}"})
 
@@ -99,9 +101,9 @@ async def get(
 ) -> QueryBatchWithResultsOut:
     """Where a batch in the background stands, with its results so far."""
     async with rt.transaction() as session:
-        batch = await batches.get(session, caller.tenant_id, query_batch_id)
-        failed = await batches.failures(session, batch)
-        items = await batches.items_of(session, batch, limit=limit, start=cursor)
+        batch = await question_batches.get(session, caller.tenant_id, query_batch_id)
+        failed = await question_batches.failures(session, batch)
+        items = await question_batches.items_of(session, batch, limit=limit, start=cursor)
     more = str(cursor + limit) if cursor + limit < batch.total else None
     results = [ResultOut.of(each, request_id_of(request)) for each in items]
     page = PageOf[ResultOut](data=results, next_cursor=more)
@@ -113,5 +115,5 @@ async def get(
 async def cancel(query_batch_id: BatchId, rt: RuntimeDep, caller: Reader) -> QueryBatchOut:
     """Stops an unfinished batch; what was answered stays."""
     async with rt.transaction() as session:
-        batch = await batches.cancel(session, caller.tenant_id, query_batch_id)
-        return QueryBatchOut.of(batch, await batches.failures(session, batch))
+        batch = await question_batches.cancel(session, caller.tenant_id, query_batch_id)
+        return QueryBatchOut.of(batch, await question_batches.failures(session, batch))

@@ -7,7 +7,8 @@ from fastapi import APIRouter, Path, Response
 from api.deps import Cursor, Limit, Plain, Reader, RuntimeDep, Writer, again_while_busy
 from api.schemas.collections import CollectionDeletionOut, CollectionIn, CollectionOut, CollectionPatch
 from api.schemas.common import PageOf
-from footnote import collections, deletion
+from footnote import collections
+from footnote.documents import deletion
 
 router = APIRouter(prefix="/v1/collections", tags=["collections"])
 

@@ -4,8 +4,8 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
 
-from api.answers import STREAM, respond
 from api.deps import Asker, Cursor, Limit, Plain, Reader, RuntimeDep, Writer, again_while_busy
+from api.rendering import STREAM, respond
 from api.schemas.common import PageOf
 from api.schemas.conversations import (
     ConversationDeletionOut,
@@ -16,8 +16,8 @@ from api.schemas.conversations import (
 )
 from api.schemas.questions import MessageIn
 from api.schemas.search import AnswerOut
-from footnote import attributes, conversations
-from footnote.answering import dialogue
+from footnote.answering import conversations, dialogue
+from footnote.collections.metadata import checked
 
 router = APIRouter(prefix="/v1/conversations", tags=["conversations"])
 ConversationId = Annotated[Plain, Path(max_length=64)]
@@ -27,7 +27,7 @@ ConversationId = Annotated[Plain, Path(max_length=64)]
 @again_while_busy
 async def create(body: ConversationIn, response: Response, rt: RuntimeDep, caller: Reader) -> ConversationOut:
     """Whoever may ask may make one. Without a title it gets the first question's."""
-    metadata = attributes.checked(body.metadata or {})
+    metadata = checked(body.metadata or {})
     async with rt.transaction() as session:
         made = await conversations.create(session, caller.tenant_id, body.title, metadata, body.defaults())
     response.headers["Location"] = f"/v1/conversations/{made.id}"

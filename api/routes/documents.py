@@ -17,10 +17,12 @@ from api.schemas.common import In, PageOf
 from api.schemas.documents import ChunkOut, DeletionOut, DocumentOut, HighlightsOut, PageOut, ReportOut
 from api.schemas.filters import FilterQuery, filter_of
 from api.schemas.jobs import DocumentStatus, StatusOut
-from api.uploads import JsonObject
-from footnote import audit_log, deletion, documents, jobs, pictures
+from api.uploads.forms import JsonObject
+from footnote import documents, jobs
+from footnote.documents import deletion, page_images
 from footnote.errors import Forbidden, Invalid, NotFound, Unauthenticated, Unavailable
 from footnote.runtime import Runtime
+from footnote.tenancy import audit_log
 
 router = APIRouter(prefix="/v1/documents", tags=["documents"])
 
@@ -202,7 +204,7 @@ async def page_picture(
     version: OfVersion = None,
 ) -> Response:
     """A page of a PDF as a picture. Made once, then kept."""
-    made = await pictures.picture(rt, caller.tenant_id, document_id, number, width, version)
+    made = await page_images.picture(rt, caller.tenant_id, document_id, number, width, version)
     return Response(made, media_type="image/webp", headers={"Cache-Control": "private, max-age=300"})
 
 
@@ -217,7 +219,7 @@ async def page_highlights(
     version: OfVersion = None,
 ) -> HighlightsOut:
     """Where characters of a PDF page's stored text stand on its picture; no boxes if they cannot be placed."""
-    found = await pictures.highlights(rt, caller.tenant_id, document_id, number, char_start, char_end, version)
+    found = await page_images.highlights(rt, caller.tenant_id, document_id, number, char_start, char_end, version)
     return HighlightsOut.model_validate(found)
 
 

@@ -10,7 +10,8 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy import text
 
 from api.deps import OperatorDep
-from footnote import __version__, backlog, turns
+from footnote import __version__
+from footnote.jobs import recovery, scheduling
 from footnote.providers import guarded
 from footnote.runtime import Runtime
 from footnote.telemetry import counted, log
@@ -74,11 +75,11 @@ async def _check(probe: Awaitable[Any]) -> str:
 
 
 async def _postgres(rt: Runtime) -> tuple[str, datetime | None]:
-    """Whether it answers, and since when the workers begin nothing. It has its own limits (`footnote.pulse`)."""
+    """Whether it answers, and since when the workers begin nothing. It has limits of its own: `database.liveness`."""
     try:
         async with rt.transaction() as session:
             await session.execute(text("SELECT 1 FROM alembic_version"))
-            return "ok", await turns.paused(session)
+            return "ok", await scheduling.paused(session)
     except Exception as error:
         log.warning("not ready", error=f"{type(error).__name__}: {error}"[:300])
         return "away", None
@@ -94,8 +95,8 @@ async def metrics(rt: OperatorDep) -> Response:
     """Prometheus' text format. Jobs come from Postgres, circuits from Redis: any API process tells of all of them."""
     lines = [await asyncio.to_thread(counted, rt.settings.metrics_dir)]
     async with rt.transaction() as session:
-        numbers = await backlog.overview(session)
-        paused = await turns.paused(session)
+        numbers = await recovery.overview(session)
+        paused = await scheduling.paused(session)
     oldest = numbers.pop("oldest_due_seconds")
     lines.append("# HELP footnote_jobs Jobs by state.\n# TYPE footnote_jobs gauge\n")
     lines += [f'footnote_jobs{{state="{state}"}} {count:g}\n' for state, count in sorted(numbers.items())]

@@ -8,7 +8,8 @@ from pydantic import Field, StringConstraints
 from api.deps import Moment, Plain, Reader, RuntimeDep, Writer, again_while_busy
 from api.schemas.common import In, PageOf, Params
 from api.schemas.jobs import JobOut, JobStatus, ListedJobOut, RetriedOut, Step
-from footnote import job_list, jobs
+from footnote import jobs
+from footnote.jobs import listing
 
 router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
 JobId = Annotated[Plain, Path(max_length=64)]
@@ -38,8 +39,8 @@ class RetryIn(_FilterIn):
     limit: Annotated[int, Field(ge=1, le=1000, description="Jobs driven on by one call.")] = 100
 
 
-def _wanted(given: JobsIn | RetryIn, superseded: bool | None) -> job_list.JobFilter:
-    return job_list.JobFilter(
+def _wanted(given: JobsIn | RetryIn, superseded: bool | None) -> listing.JobFilter:
+    return listing.JobFilter(
         states=given.status,
         steps=given.step,
         error_codes=given.error_code,
@@ -56,7 +57,7 @@ async def list_jobs(rt: RuntimeDep, caller: Reader, given: Annotated[JobsIn, Que
     """Jobs, newest first."""
     wanted = _wanted(given, given.superseded)
     async with rt.transaction() as session:
-        found = await job_list.page_of(session, caller.tenant_id, wanted, limit=given.limit + 1, before=given.cursor)
+        found = await listing.page_of(session, caller.tenant_id, wanted, limit=given.limit + 1, before=given.cursor)
     more = found[given.limit - 1].job.id if len(found) > given.limit else None
     return PageOf(data=[ListedJobOut.listed(each) for each in found[: given.limit]], next_cursor=more)
 
@@ -69,7 +70,7 @@ async def retry_many(given: RetryIn, rt: RuntimeDep, caller: Writer) -> RetriedO
     Superseded ones are left alone. `remaining` above 0 asks for another call.
     """
     async with rt.transaction() as session:
-        retried, remaining = await job_list.retry(
+        retried, remaining = await listing.retry(
             session, caller.tenant_id, _wanted(given, superseded=False), limit=given.limit
         )
     return RetriedOut(retried=retried, remaining=remaining)

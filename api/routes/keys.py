@@ -8,8 +8,8 @@ from api.deps import Admin, Anyone, Cursor, Limit, Plain, RuntimeDep, again_whil
 from api.schemas.common import PageOf
 from api.schemas.keys import KeyIn, KeyOut, NewKeyOut
 from api.schemas.tokens import TokenIn, TokenOut
-from footnote import keys, tokens
-from footnote.keys import Budget
+from footnote.tenancy import access_tokens, keys
+from footnote.tenancy.keys import Budget
 
 router = APIRouter(prefix="/v1", tags=["keys"])
 
@@ -59,5 +59,5 @@ async def create_token(rt: RuntimeDep, caller: Anyone, body: TokenIn | None = No
     """
     seconds = rt.settings.token_seconds
     async with rt.operator.transaction() as session:
-        made, scopes, ends = await tokens.issue(session, caller, body.scopes if body else None, seconds)
+        made, scopes, ends = await access_tokens.issue(session, caller, body.scopes if body else None, seconds)
     return TokenOut.model_validate({"access_token": made, "scopes": scopes, "expires_at": ends})

@@ -5,14 +5,15 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
-from api.answers import STREAM, respond
 from api.deps import Asker, RuntimeDep
-from api.presence import while_there
+from api.disconnect import while_there
+from api.rendering import STREAM, respond
 from api.schemas.questions import QueryIn, SearchIn
 from api.schemas.search import AnswerOut, CoverageOut, ExplanationOut, HitOut, SearchOut
-from footnote import answering, conversations, retrieval, usage
-from footnote.answering import dialogue
-from footnote.usage import Spent
+from footnote import answering, retrieval
+from footnote.answering import conversations, dialogue
+from footnote.tenancy import usage
+from footnote.tenancy.usage import Spent
 
 router = APIRouter(prefix="/v1", tags=["query"])
 

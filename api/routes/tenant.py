@@ -6,8 +6,9 @@ from fastapi import APIRouter, Query
 
 from api.deps import Admin, Plain, RuntimeDep
 from api.schemas.tenant import TenantDeletionOut
-from footnote import tenant_deletion, tenants
 from footnote.errors import Invalid
+from footnote.operations import tenant_deletion
+from footnote.tenancy import tenants
 
 router = APIRouter(prefix="/v1/tenant", tags=["tenant"])
 Name = Annotated[Plain, Query(max_length=255, description="The tenant's name, so that nobody does this by mistake.")]

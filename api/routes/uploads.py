@@ -6,22 +6,24 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import Field
 
-from api import uploads
 from api.deps import Cursor, IdempotencyKey, Limit, Plain, Reader, RuntimeDep, Uploader, Writer
+from api.disconnect import to_its_end, while_there
 from api.errors import problem_body, request_id_of
-from api.presence import to_its_end, while_there
 from api.schemas.common import PageOf
 from api.schemas.documents import AcceptedOut, BatchOut, EstimateOut
 from api.schemas.uploads import DirectUploadOut, RefusedUploadOut
-from api.uploads import Rejected, UploadFields, Url
-from footnote import direct_uploads, documents, idempotency, outgoing, refusals
+from api.uploads import forms
+from api.uploads.forms import Rejected, UploadFields, Url
+from footnote import documents
+from footnote.documents import idempotency, presigned_uploads, refused_uploads
+from footnote.documents.idempotency import Once
+from footnote.documents.uploads import Upload, safe_filename
 from footnote.errors import FootnoteError
-from footnote.idempotency import Once
 from footnote.ingest.estimate import estimate
-from footnote.intake import Upload, safe_filename
-from footnote.keys import Principal
+from footnote.outbound import guard
 from footnote.runtime import Runtime
 from footnote.settings import Settings
+from footnote.tenancy.keys import Principal
 
 router = APIRouter(prefix="/v1", tags=["documents"])
 
@@ -41,7 +43,7 @@ STREAMED = ONE_FILE | {"/v1/documents/batch"}
 
 def body_limits(settings: Settings) -> dict[str, int]:
     """Bytes of a body, at most, by its path, or by its folder with a slash behind it."""
-    form = settings.max_upload_bytes + uploads.MULTIPART_OVERHEAD
+    form = settings.max_upload_bytes + forms.MULTIPART_OVERHEAD
     return {
         "/v1/documents/text": max(MAX_TEXT_BYTES, settings.max_json_bytes),
         "/v1/query/batch": max(MAX_TEXT_BYTES, settings.max_json_bytes),
@@ -109,10 +111,10 @@ async def upload(
 ) -> Any:
     """Stores the file and queues its ingestion. Follow the job, or give a `callback_url`."""
     if dry_run:
-        async with uploads.one_file(request, rt, caller.tenant_id, on_trial=True) as (stored, fields):
+        async with forms.one_file(request, rt, caller.tenant_id, on_trial=True) as (stored, fields):
             found = await while_there(request, estimate(rt, caller.tenant_id, stored, fields.collection))
         return Response(EstimateOut.model_validate(found).model_dump_json(), 200, media_type="application/json")
-    async with _once(rt, caller.tenant_id, key) as held, uploads.one_file(request, rt, caller.tenant_id) as taken:
+    async with _once(rt, caller.tenant_id, key) as held, forms.one_file(request, rt, caller.tenant_id) as taken:
         reply = await _accept(request, response, rt, caller, *taken, held)
     return AcceptedOut.model_validate(reply)
 
@@ -126,7 +128,7 @@ async def list_refused(
     The newest 1,000, for 30 days. What failed after it was accepted is in `GET /v1/jobs?status=failed`.
     """
     async with rt.transaction() as session:
-        found = await refusals.page_of(session, caller.tenant_id, limit=limit + 1, before=cursor)
+        found = await refused_uploads.page_of(session, caller.tenant_id, limit=limit + 1, before=cursor)
     more = found[limit - 1].id if len(found) > limit else None
     return PageOf(data=[RefusedUploadOut.model_validate(each) for each in found[:limit]], next_cursor=more)
 
@@ -146,10 +148,10 @@ async def put(
 ) -> AcceptedOut:
     """The file as the bare body, for scripts: `curl -T report.pdf .../v1/uploads/`. The same name: a new version."""
     given = {"collection": collection, "metadata": metadata, "callback_url": callback_url}
-    fields = uploads.checked(given | {"external_id": external_id or filename})
+    fields = forms.checked(given | {"external_id": external_id or filename})
     async with (
         _once(rt, caller.tenant_id, key) as held,
-        uploads.bare(request, rt, caller.tenant_id, filename, request.stream()) as stored,
+        forms.bare(request, rt, caller.tenant_id, filename, request.stream()) as stored,
     ):
         reply = await _accept(request, response, rt, caller, stored, fields, held)
     return AcceptedOut.model_validate(reply)
@@ -161,8 +163,10 @@ async def begin_direct(body: DirectIn, rt: RuntimeDep, caller: Uploader) -> Dire
     fields = UploadFields(**body.model_dump(exclude={"filename", "size", "sha256"}))
     _check_callback(rt, fields)
     sha256 = bytes.fromhex(body.sha256) if body.sha256 else None
-    async with refusals.noted(rt, caller.tenant_id, safe_filename(body.filename)):
-        begun = await direct_uploads.begin(rt, caller.tenant_id, body.filename, body.size, sha256, fields.model_dump())
+    async with refused_uploads.noted(rt, caller.tenant_id, safe_filename(body.filename)):
+        begun = await presigned_uploads.begin(
+            rt, caller.tenant_id, body.filename, body.size, sha256, fields.model_dump()
+        )
     return DirectUploadOut.of(*begun)
 
 
@@ -175,7 +179,7 @@ async def complete_direct(
     async with idempotency.once(rt, caller.tenant_id, request.url.path) as held:
         reply = _replay(response, held, asked)
         if reply is None:
-            async with direct_uploads.arrived(rt, caller.tenant_id, upload_id) as (stored, given):
+            async with presigned_uploads.arrived(rt, caller.tenant_id, upload_id) as (stored, given):
                 fields = UploadFields.model_validate(given)
                 reply = await _accept_once(request, rt, caller, stored, fields, held, asked)
     response.headers["Location"] = f"/v1/jobs/{reply['job']['id']}"
@@ -185,7 +189,7 @@ async def complete_direct(
 @router.delete("/uploads/{upload_id}", status_code=204, operation_id="uploads_abort")
 async def abort_direct(upload_id: UploadId, rt: RuntimeDep, caller: Writer) -> None:
     """Forgets an upload that is not completed, and what was sent of it."""
-    await direct_uploads.abort(rt, caller.tenant_id, upload_id)
+    await presigned_uploads.abort(rt, caller.tenant_id, upload_id)
 
 
 @router.post("/documents/text", status_code=202, operation_id="documents_create_text")
@@ -200,7 +204,7 @@ async def upload_text(
 
     async with (
         _once(rt, caller.tenant_id, key) as held,
-        uploads.bare(request, rt, caller.tenant_id, body.filename, pieces()) as stored,
+        forms.bare(request, rt, caller.tenant_id, body.filename, pieces()) as stored,
     ):
         reply = await _accept(request, response, rt, caller, stored, fields, held)
     return AcceptedOut.model_validate(reply)
@@ -211,9 +215,9 @@ async def upload_url(
     body: UrlIn, request: Request, response: Response, rt: RuntimeDep, caller: Uploader, key: IdempotencyKey = None
 ) -> AcceptedOut:
     """An address, fetched by a worker. Known by itself unless an `external_id` is given; again: fetched anew."""
-    outgoing.check_url(body.url, allow_private=rt.settings.fetch_allow_private)
+    guard.check_url(body.url, allow_private=rt.settings.fetch_allow_private)
     fields = UploadFields(**body.model_dump(exclude={"url", "filename"}))
-    promised = Upload(safe_filename(body.filename or outgoing.filename_of(body.url)), "", b"", 0, None, body.url)
+    promised = Upload(safe_filename(body.filename or guard.filename_of(body.url)), "", b"", 0, None, body.url)
     async with _once(rt, caller.tenant_id, key) as held:
         reply = await _accept(request, response, rt, caller, promised, fields, held)
     return AcceptedOut.model_validate(reply)
@@ -223,7 +227,7 @@ async def upload_url(
     "/documents/batch",
     status_code=202,
     operation_id="documents_create_batch",
-    openapi_extra=_form({"type": "array", "items": _FILE, "maxItems": uploads.MOST_FILES}, _MANY),
+    openapi_extra=_form({"type": "array", "items": _FILE, "maxItems": forms.MOST_FILES}, _MANY),
 )
 async def upload_batch(
     request: Request, response: Response, rt: RuntimeDep, caller: Uploader, key: IdempotencyKey = None
@@ -231,7 +235,7 @@ async def upload_batch(
     """Several parts named `file`: one result for each, in order, accepted or rejected on its own."""
     async with (
         _once(rt, caller.tenant_id, key) as held,
-        uploads.many_files(request, rt, caller.tenant_id) as (taken, fields),
+        forms.many_files(request, rt, caller.tenant_id) as (taken, fields),
     ):
         asked = _asked(request, fields, *taken)
         reply = _replay(response, held, asked)
@@ -263,7 +267,7 @@ async def _result(
     if isinstance(taken, Rejected):
         return {"filename": taken.filename, "error": problem_body(request_id_of(request), taken.error)}
     try:
-        async with refusals.noted(rt, caller.tenant_id, taken.filename):
+        async with refused_uploads.noted(rt, caller.tenant_id, taken.filename):
             reply = await _accept_once(request, rt, caller, taken, fields)
         return {"filename": taken.filename} | reply
     except FootnoteError as error:
@@ -297,7 +301,7 @@ def _replay(response: Response, held: Once | None, asked: dict[str, Any]) -> dic
 
 def _check_callback(rt: Runtime, fields: UploadFields) -> None:
     if fields.callback_url:
-        outgoing.check_url(fields.callback_url, allow_private=rt.settings.webhook_allow_private)
+        guard.check_url(fields.callback_url, allow_private=rt.settings.webhook_allow_private)
 
 
 async def _accept(

@@ -7,8 +7,8 @@ from fastapi import APIRouter, Query
 
 from api.deps import Admin, RuntimeDep
 from api.schemas.usage import CountsOut, QuotasOut, UsageReportOut, UsageRowOut
-from footnote import quotas, usage
 from footnote.errors import Invalid
+from footnote.tenancy import quotas, usage
 
 router = APIRouter(prefix="/v1", tags=["usage"])
 DAYS = 30  # unless asked for others

@@ -21,7 +21,7 @@ from api.schemas.webhooks import (
     RedeliverIn,
     RedeliverOut,
 )
-from footnote import outgoing
+from footnote.outbound import guard
 from footnote.runtime import Runtime
 from footnote.webhooks import endpoints, history, sending
 
@@ -34,7 +34,7 @@ DeliveryId = Annotated[Plain, Path(max_length=64)]
 @again_while_busy
 async def create(body: EndpointIn, response: Response, rt: RuntimeDep, caller: Admin) -> EndpointSecretOut:
     """Registers a receiver of the tenant's events. The secret is shown here and when it is rotated, and never again."""
-    outgoing.check_url(body.url, allow_private=rt.settings.webhook_allow_private)
+    guard.check_url(body.url, allow_private=rt.settings.webhook_allow_private)
     async with rt.transaction() as session:
         made = await endpoints.create(session, caller.tenant_id, body.url, body.events, body.description)
     response.headers["Location"] = f"/v1/webhook_endpoints/{made.id}"
@@ -64,7 +64,7 @@ async def update(endpoint_id: EndpointId, body: EndpointPatch, rt: RuntimeDep, c
     """Changes what is given. What is waiting goes to the new URL; it fails when the endpoint is disabled."""
     given = body.model_dump(exclude_unset=True)
     if "url" in given:
-        outgoing.check_url(given["url"], allow_private=rt.settings.webhook_allow_private)
+        guard.check_url(given["url"], allow_private=rt.settings.webhook_allow_private)
     async with rt.transaction() as session:
         return EndpointOut.model_validate(await endpoints.change(session, caller.tenant_id, endpoint_id, given))
 

@@ -8,7 +8,7 @@ from pydantic import Field, StringConstraints
 from api.deps import Plain
 from api.schemas.common import In, Out
 from api.schemas.documents import DeletionCounts
-from api.uploads import JsonObject, Name
+from api.uploads.forms import JsonObject, Name
 from footnote.collections import Details, Unit
 from footnote.providers import Embedder
 

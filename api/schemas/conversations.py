@@ -10,7 +10,7 @@ from api.schemas.common import In, Out, PageOf
 from api.schemas.filters import FILTER_SCHEMA
 from api.schemas.questions import Names, SystemPrompt
 from api.schemas.search import CitationOut, OnRequest, UnsupportedOut, UsageOut
-from api.uploads import JsonObject
+from api.uploads.forms import JsonObject
 from footnote import filters
 from footnote.answering import Citation
 from footnote.models import Conversation, Message

@@ -16,8 +16,8 @@ from api.schemas.jobs import (
     document_status,
     standing,
 )
-from footnote import reports
 from footnote.documents import Accepted, Details
+from footnote.ingest import report
 from footnote.models import Chunk, JobStep
 
 
@@ -226,7 +226,7 @@ class ReportOut(Out):
             error=standing(details.job)["error"],
             bytes=details.version.bytes,
             **{name: value for name, value in counts.items() if name in cls.model_fields},
-            warnings=[WarningOut.model_validate(each) for each in reports.warnings(counts)],
+            warnings=[WarningOut.model_validate(each) for each in report.warnings(counts)],
             steps=[StepTimeOut(name=step.name, attempts=step.attempts, seconds=_seconds(step)) for step in steps],
         )
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from api.schemas.common import ErrorOut, Out
-from footnote.job_list import ListedJob
+from footnote.jobs.listing import ListedJob
 from footnote.models import Job, JobStep
 
 DocumentStatus = Literal["queued", "running", "waiting", "ready", "failed", "cancelled"]

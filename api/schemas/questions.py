@@ -7,13 +7,13 @@ from pydantic import AfterValidator, Field, StringConstraints, TypeAdapter, mode
 from api.deps import Plain
 from api.schemas.common import In
 from api.schemas.filters import FilterIn
-from api.uploads import JsonObject
+from api.uploads.forms import JsonObject
 from footnote import filters, retrieval, text
-from footnote.answering import Question, batch
-from footnote.keys import Principal
+from footnote.answering import Question, batch_runs
 from footnote.models import Conversation
 from footnote.providers import Turn
 from footnote.retrieval.expansion import Expand
+from footnote.tenancy.keys import Principal
 
 QUESTION_CHARACTERS = 8192
 _OBJECT: TypeAdapter[dict[str, Any] | None] = TypeAdapter(JsonObject | None)
@@ -114,7 +114,7 @@ class QuestionIn(_AskingIn):
 
     def stored(self, given: dict[str, Any], caller: Principal) -> dict[str, Any]:
         """As it is kept until it is answered in the background; `given` is the request that it was read from."""
-        return batch.stored(self.question_of(caller), _OBJECT.validate_python(given.get("filters")))
+        return batch_runs.stored(self.question_of(caller), _OBJECT.validate_python(given.get("filters")))
 
     def question_of(self, caller: Principal) -> Question:
         history = [Turn(each.role, each.content) for each in (self.messages or [])[:-1]]

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from api.schemas.common import Out
-from footnote.direct_uploads import Part
+from footnote.documents.presigned_uploads import Part
 from footnote.models import DirectUpload
 
 

@@ -9,21 +9,21 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 
-from footnote.answering import cached, evidence, rewriting
-from footnote.answering.cached import CacheKey
-from footnote.answering.draft import Draft, places
+from footnote.answering import answer_cache, gate, rewriting
+from footnote.answering.answer_cache import CacheKey
+from footnote.answering.cited_text import Draft, places
 from footnote.answering.events import AnswerStatus, Citation, Delta, Done, Event, Sources
 from footnote.answering.question import Question
 from footnote.answering.support import Unsupported
+from footnote.database.ids import new_id
 from footnote.errors import Unavailable
-from footnote.ids import new_id
 from footnote.providers import Claim, Cut, GenerationRequest, Passage, Token, Uncounted, Usage, Writer
 from footnote.providers.messages import RULES
 from footnote.retrieval import Hit, search
 from footnote.retrieval.spaces import Point
 from footnote.runtime import Runtime
 from footnote.telemetry import queries_total
-from footnote.usage import Bill, Spent
+from footnote.tenancy.usage import Bill, Spent
 
 __all__ = [
     "AnswerStatus",
@@ -77,15 +77,15 @@ async def _answered(rt: Runtime, question: Question, bill: Bill) -> AsyncGenerat
         question = await _standing_alone(rt, question, bill)
         timings["rewrite"] = _since(started)
     searched = question.query.text if question.query.text != asked else None
-    key = await cached.key_of(rt, question)
+    key = await answer_cache.key_of(rt, question)
     found = await search(rt, question.query)
     bill.spent += found.spent
     timings |= {"retrieve": _since(started), **found.timings}
     yield Sources(found.hits, found.reranked, found.rerank_failure, searched, found.searched)
     shown = found.hits[:PASSAGES]
-    if not evidence.supports(found.hits, rt.settings.least_evidence, question.query.mode):
+    if not gate.supports(found.hits, rt.settings.least_evidence, question.query.mode):
         events = _refused(rt, NOT_FOUND if found.searched.documents else NOTHING_TO_SEARCH)
-    elif known := await cached.find(rt, key, found.points, shown):
+    elif known := await answer_cache.find(rt, key, found.points, shown):
         events = _given_again(known)
     else:
         events = _made(rt, question, shown, key, found.points, bill)
@@ -139,7 +139,7 @@ async def _made(
         document_ids=sorted({hit.document_id for hit in shown}) if draft.text else (),
     )
     if bill.writer == first_choice:  # another one writes only as long as the first is away
-        await cached.keep(rt, key, points, done)
+        await answer_cache.keep(rt, key, points, done)
     yield done
 
 

@@ -4,10 +4,9 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, replace
 
-from footnote import conversations
-from footnote.answering import Done, Event, Question, Sources, answer
+from footnote.answering import Done, Event, Question, Sources, answer, conversations
+from footnote.answering.conversations import Hold, Kept
 from footnote.answering.rewriting import fitting
-from footnote.conversations import Hold, Kept
 from footnote.models import Message
 from footnote.providers import Turn
 from footnote.runtime import Runtime

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from footnote.citations import unmarked
 from footnote.providers import Turn
-from footnote.sentences import spans
+from footnote.text.sentences import spans
 
 MOST_NAMES = 3  # taken from the answer before
 MOST_WORDS = 30  # taken from the question before

@@ -6,14 +6,14 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from footnote.answering import followups
-from footnote.answering.plain import PlainText
+from footnote.answering.sanitizer import PlainText
 from footnote.citations import unmarked
 from footnote.errors import FootnoteError
 from footnote.providers import GenerationRequest, Token, Turn, Uncounted, Usage, Writer
 from footnote.runtime import Runtime
 from footnote.telemetry import log
+from footnote.tenancy.usage import Bill
 from footnote.text import estimated_tokens
-from footnote.usage import Bill
 
 PATIENCE_SECONDS = 5.0  # for a model's version; the rules' is there at once
 LONGEST = 1000  # characters of a model's version: a longer one is something else

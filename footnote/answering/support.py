@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from footnote import sentences
+from footnote.text import sentences
 
 _FOOTNOTES = re.compile(r"(?:\s*\[\d+\])+\s*")
 _HEADING = re.compile(r"#{1,6}\s|(?:\*\*|__)[^*_\n]+(?:\*\*|__)\Z")

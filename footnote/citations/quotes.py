@@ -12,8 +12,7 @@ import unicodedata
 from bisect import bisect_right
 from functools import lru_cache
 
-from footnote import sentences
-from footnote.text import INVISIBLE, UNSPACED
+from footnote.text import INVISIBLE, UNSPACED, sentences
 
 SHORTEST_QUOTE = 6  # characters: a short sentence in Chinese, more than a word like "the"
 _FEWEST_LETTERS = 4

@@ -15,7 +15,7 @@ import httpx2
 
 from footnote.cli.target import key_file, target
 from footnote.errors import FootnoteError, Invalid, Unauthenticated, Unavailable
-from footnote.retry_after import retry_after
+from footnote.outbound.retry_after import retry_after
 from footnote.settings import Settings
 
 Json = dict[str, Any]

@@ -10,8 +10,8 @@ import socket
 from contextlib import suppress
 from pathlib import Path
 
-from footnote import user_file
 from footnote.errors import Invalid
+from footnote.local_stack import user_file
 
 LONGEST = 512  # characters that the API takes
 

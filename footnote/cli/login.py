@@ -28,9 +28,9 @@ def login(url: Url = None, key: Key = None) -> None:
     Address and key are tried, then stored for you alone in ~/.config/footnote/server.json (or under XDG_CONFIG_HOME).
     FOOTNOTE_API_URL and FOOTNOTE_API_KEY, and the `.footnote` of the present folder, go first.
     """
-    from footnote import user_file
     from footnote.cli.client import Api
     from footnote.cli.target import checked
+    from footnote.local_stack import user_file
     from footnote.settings import Settings
 
     settings = Settings()
@@ -54,7 +54,7 @@ def login(url: Url = None, key: Key = None) -> None:
 
 def logout() -> None:
     """Forget the server and the key that `login` or `footnote up` stored."""
-    from footnote import user_file
+    from footnote.local_stack import user_file
 
     try:
         known = user_file.forget_server()

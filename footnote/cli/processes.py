@@ -18,9 +18,9 @@ def register(app: typer.Typer) -> None:
 
 def up() -> None:
     """Start everything on this machine and keep it running; Ctrl-C stops it."""
-    from footnote import local_stack
+    from footnote.local_stack.stack import up as start
 
-    raise typer.Exit(local_stack.up(Settings()))
+    raise typer.Exit(start(Settings()))
 
 
 def api() -> None:
@@ -62,7 +62,7 @@ def migrate(
     ] = True,
 ) -> None:
     """Make the database ready: run migrations; on a new database make the first API key."""
-    from footnote import bootstrap
+    from footnote.operations import bootstrap
 
     settings = Settings()
     asyncio.run(bootstrap.database_answers(settings))
@@ -89,11 +89,11 @@ def resume() -> None:
 
 
 async def _pause(paused: bool) -> None:
-    from footnote import turns
+    from footnote.jobs import scheduling
     from footnote.runtime import open_runtime
 
     async with open_runtime(with_database(), pool_size=1) as rt, rt.by("operator").transaction() as session:
-        await (turns.pause if paused else turns.resume)(session)
+        await (scheduling.pause if paused else scheduling.resume)(session)
 
 
 def audit(
@@ -110,7 +110,7 @@ def audit(
 
 
 async def _audit(settings: Settings, fix: bool, as_json: bool) -> int:
-    from footnote.audit import audit
+    from footnote.operations.consistency import audit
     from footnote.runtime import open_runtime
 
     found = left = 0

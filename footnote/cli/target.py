@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from footnote import user_file
 from footnote.errors import Invalid, Unauthenticated
+from footnote.local_stack import user_file
 from footnote.settings import Settings
 
 

@@ -30,7 +30,7 @@ def create_tenant(
     name: str, as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False
 ) -> None:
     """Make a tenant; prints its id and its first API key, which is not shown again."""
-    from footnote import bootstrap
+    from footnote.operations import bootstrap
 
     tenant_id, secret = asyncio.run(bootstrap.create_tenant(with_database(), name))
     if as_json:
@@ -56,8 +56,8 @@ def set_quota(
 
 
 async def _set_quota(name: str, changes: dict[str, Decimal | None]) -> dict[str, str]:
-    from footnote import quotas
     from footnote.runtime import open_runtime
+    from footnote.tenancy import quotas
 
     async with open_runtime(with_database(), pool_size=1) as rt, rt.by("operator").transaction() as session:
         return await quotas.change(session, name, changes)
@@ -66,7 +66,7 @@ async def _set_quota(name: str, changes: dict[str, Decimal | None]) -> dict[str,
 @tenants.command("secret")
 def webhook_secret(name: str) -> None:
     """Print what a tenant's webhooks are signed with."""
-    from footnote import bootstrap
+    from footnote.operations import bootstrap
 
     typer.echo(asyncio.run(bootstrap.webhook_secret(with_database(), name)))
 
@@ -95,8 +95,8 @@ def _show(found: list[dict[str, Any]], begun: str, ended: str) -> None:
 
 
 async def _held() -> list[dict[str, Any]]:
-    from footnote import quotas
     from footnote.runtime import open_runtime
+    from footnote.tenancy import quotas
 
     async with open_runtime(with_database(), pool_size=1) as rt, rt.transaction() as session:
         return [
@@ -107,7 +107,7 @@ async def _held() -> list[dict[str, Any]]:
 
 
 async def _receipts() -> list[dict[str, Any]]:
-    from footnote import tenant_deletion
+    from footnote.operations import tenant_deletion
     from footnote.runtime import open_runtime
 
     async with open_runtime(with_database(), pool_size=1) as rt, rt.transaction() as session:
@@ -138,16 +138,16 @@ def delete_tenant(
     if as_json:
         say_json(receipt)
     else:
-        from footnote.deletion import COUNTED
+        from footnote.documents.deletion import COUNTED
 
         counts = ", ".join(f"{receipt['counts'][what]} {what}" for what in COUNTED)
         say(f"{receipt['id']} ({receipt['name']}) is deleted: {counts}.")
 
 
 async def _delete(name: str) -> dict[str, Any]:
-    from footnote import tenant_deletion
-    from footnote import tenants as domain
+    from footnote.operations import tenant_deletion
     from footnote.runtime import open_runtime
+    from footnote.tenancy import tenants as domain
 
     async with open_runtime(with_database(), pool_size=2) as rt:
         async with rt.transaction() as session:

@@ -36,14 +36,18 @@ __all__ = [
     "supported",
 ]
 
-_NOT_FORMATS = {"child", "ocr", "parent", "sniffing"}
-
 
 @cache
 def modules() -> tuple[ModuleType, ...]:
     """The format modules, by name."""
-    names = sorted({found.name for found in pkgutil.iter_modules(__path__)} - _NOT_FORMATS)
-    return tuple(importlib.import_module(f"{__name__}.{name}") for name in names if not name.startswith("_"))
+    rooms = [f"{__name__}.{room}" for room in ("markup", "office", "pdf", "plain")]
+    found = [
+        (each.name, f"{room}.{each.name}")
+        for room in rooms
+        for each in pkgutil.iter_modules(importlib.import_module(room).__path__)
+        if not each.name.startswith("_")
+    ]
+    return tuple(importlib.import_module(path) for _, path in sorted(found))
 
 
 def module_for(media_type: str) -> ModuleType:

@@ -4,8 +4,9 @@ import re
 from pathlib import PurePath
 
 from footnote.errors import Invalid, Unsupported
-from footnote.formats import _ole2, _zip, module_for, modules, supported
-from footnote.formats._text_bytes import has_nuls, is_text
+from footnote.formats import module_for, modules, supported
+from footnote.formats.office import _ole2, _zip
+from footnote.formats.plain._text_bytes import has_nuls, is_text
 
 HEAD_BYTES = 64 * 1024
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"

@@ -10,12 +10,13 @@ from collections.abc import Awaitable, Callable
 from sqlalchemy.ext.asyncio import AsyncSession
 from structlog.contextvars import bound_contextvars
 
-from footnote import jobs, objects
-from footnote.artifacts import OutputGone
+from footnote import jobs
+from footnote.documents import objects
 from footnote.errors import DatabaseAway, FootnoteError, Unavailable
-from footnote.heartbeat import GaveWay, Heartbeat
 from footnote.ingest import chunk, embed, upsert
+from footnote.ingest.artifacts import OutputGone
 from footnote.jobs import Claim, LeaseLost
+from footnote.jobs.heartbeat import GaveWay, Heartbeat
 from footnote.runtime import Runtime
 from footnote.telemetry import log
 

@@ -10,17 +10,19 @@ from typing import Any
 
 from sqlalchemy import select, update
 
-from footnote import artifacts, collections, jobs, objects, sources
-from footnote.chunking import Chunk, split
+from footnote import collections, jobs
 from footnote.collections import Chunking
+from footnote.documents import objects, sources
 from footnote.errors import DocumentRejected
 from footnote.formats import Page, is_container
-from footnote.formats.parent import read_pages
-from footnote.heartbeat import Heartbeat
-from footnote.ingest.subject import subject
+from footnote.formats.sandbox.parent import read_pages
+from footnote.ingest import artifacts
+from footnote.ingest.chunking import Chunk, split
+from footnote.ingest.inputs import subject
+from footnote.ingest.report import Tally
 from footnote.jobs import Claim
+from footnote.jobs.heartbeat import Heartbeat
 from footnote.models import Collection, Document, Version
-from footnote.reports import Tally
 from footnote.runtime import Runtime
 from footnote.storage import writing
 

@@ -6,17 +6,20 @@ from itertools import islice
 from sqlalchemy import func, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote import artifacts, cache, collections, jobs, usage, vectors
-from footnote.artifacts import OutputGone
-from footnote.chunking import embedding_text
+from footnote import collections, jobs
+from footnote.embeddings import checkpoint, vector_lengths
 from footnote.errors import DocumentRejected
-from footnote.heartbeat import Heartbeat
-from footnote.ingest.subject import subject, title
+from footnote.ingest import artifacts
+from footnote.ingest.artifacts import OutputGone
+from footnote.ingest.chunking import embedding_text
+from footnote.ingest.inputs import subject, title
 from footnote.jobs import Claim
+from footnote.jobs.heartbeat import Heartbeat
 from footnote.models import Collection, EmbeddingSpace, Version
 from footnote.providers import Embedder, Embeddings
 from footnote.runtime import Runtime
-from footnote.usage import Spent
+from footnote.tenancy import usage
+from footnote.tenancy.usage import Spent
 
 
 async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
@@ -29,7 +32,7 @@ async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
     bound = collection.space_id is not None
     embedder = collections.embedder_of(rt, collection)
     if space is not None and bound:
-        embedder = vectors.embedder_of(rt, space)
+        embedder = vector_lengths.embedder_of(rt, space)
     heartbeat.done, heartbeat.total = claim.done, version.chunks
     heartbeat.counts.update({"embedded": 0, "tokens": 0} | claim.counts)
     async with artifacts.of_version(rt, version) as paths:
@@ -38,7 +41,7 @@ async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
         heartbeat.begin_turn()  # 100,000 chunks are passed over in some tenths of a second
         while batch := await asyncio.to_thread(lambda: list(islice(source, rt.settings.embedding_batch))):
             texts = {
-                cache.text_hash(full): full
+                checkpoint.text_hash(full): full
                 for full in (embedding_text(title(version.filename), each) for each in batch)
             }
             space, known = await _known(rt, claim.tenant_id, space, list(texts))
@@ -46,9 +49,9 @@ async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
             for group in _groups(embedder, missing):
                 full = [texts[key] for key in group]
                 if space is not None and bound:
-                    answer = await vectors.in_space(rt, embedder, space, full, collection.name)
+                    answer = await vector_lengths.in_space(rt, embedder, space, full, collection.name)
                 else:
-                    space, answer = await vectors.first(rt, embedder, space, full)
+                    space, answer = await vector_lengths.first(rt, embedder, space, full)
                 bound = True
                 await _keep(rt, version, space, group, answer, embedder, heartbeat)
             heartbeat.done += len(batch)
@@ -75,7 +78,7 @@ async def _keep(
     spent = Spent("embedding", embedder.provider, embedder.model, answer.tokens, paid=paid, estimated=estimated)
     async with rt.transaction() as session:
         found = answer.vectors
-        await cache.keep(session, version.tenant_id, version.document_id, space, hashes, found, answer.split)
+        await checkpoint.keep(session, version.tenant_id, version.document_id, space, hashes, found, answer.split)
         await heartbeat.checkpoint(session)
         await usage.record(session, rt.settings, version.tenant_id, version.key_id, spent)
 
@@ -84,9 +87,9 @@ async def _current_space(rt: Runtime, collection: Collection) -> tuple[Collectio
     """The collection's space, or the one of its model that it will have for all that is known."""
     async with rt.transaction() as session:
         collection = await session.get_one(Collection, collection.id)
-        await vectors.unbind_if_empty(session, collection)
+        await vector_lengths.unbind_if_empty(session, collection)
         if collection.space_id is None:
-            return collection, await vectors.likely(session, rt, collections.embedder_of(rt, collection))
+            return collection, await vector_lengths.likely(session, rt, collections.embedder_of(rt, collection))
         return collection, await session.get_one(EmbeddingSpace, collection.space_id)
 
 
@@ -97,7 +100,7 @@ async def _known(
     if space is None:
         return None, set()
     async with rt.transaction() as session:
-        known = await cache.known(session, tenant_id, space.id, hashes)
+        known = await checkpoint.known(session, tenant_id, space.id, hashes)
         return await session.get_one(EmbeddingSpace, space.id), known
 
 

@@ -7,19 +7,21 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
 
-from footnote import cache, collections, objects, usage, vectors
-from footnote.chunking import Chunk, embedding_text
-from footnote.documents import object_key
+from footnote import collections
+from footnote.documents import object_key, objects
+from footnote.documents.sources import DEEPEST
+from footnote.documents.uploads import Upload, take_in
+from footnote.embeddings import checkpoint, vector_lengths
 from footnote.errors import DocumentRejected, FootnoteError
 from footnote.formats import Page, is_container
-from footnote.formats.parent import read_files, read_pages
+from footnote.formats.sandbox.parent import read_files, read_pages
 from footnote.ingest.chunk import cutter
-from footnote.ingest.subject import title
-from footnote.intake import Upload, take_in
+from footnote.ingest.chunking import Chunk, embedding_text
+from footnote.ingest.inputs import title
 from footnote.models import EmbeddingSpace
 from footnote.providers import Embedder
 from footnote.runtime import Runtime
-from footnote.sources import DEEPEST
+from footnote.tenancy import usage
 
 AT_ONCE = 2  # files that are looked into at once by one process
 LOOKED_UP = 500  # texts at once
@@ -53,7 +55,7 @@ async def estimate(rt: Runtime, tenant_id: str, upload: Upload, collection: str)
         target = await collections.would_be(session, tenant_id, collection, rt.settings)
         embedder = collections.embedder_of(rt, target)
         space = await session.get(EmbeddingSpace, target.space_id) if target.space_id else None
-        space = space or await vectors.likely(session, rt, embedder)
+        space = space or await vector_lengths.likely(session, rt, embedder)
     reading = _Reading(rt, tenant_id, embedder, space, cutter(rt, target.chunking, target))
     async with _room:
         await reading.file(upload)
@@ -121,13 +123,14 @@ class _Reading:
         counts = [self.embedder.count_tokens(text) for text in texts]
         longest = self.embedder.longest_text
         return [
-            (cache.text_hash(text), min(count, longest or count)) for text, count in zip(texts, counts, strict=True)
+            (checkpoint.text_hash(text), min(count, longest or count))
+            for text, count in zip(texts, counts, strict=True)
         ]
 
     async def look_up(self) -> None:
         known: set[bytes] = set()
         if self.space is not None:
             async with self.rt.transaction() as session:
-                known = await cache.known(session, self.tenant_id, self.space.id, list(self.waiting))
+                known = await checkpoint.known(session, self.tenant_id, self.space.id, list(self.waiting))
         self.found.new_tokens += sum(tokens for key, tokens in self.waiting.items() if key not in known)
         self.waiting.clear()

@@ -9,12 +9,16 @@ from typing import Any
 from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote import artifacts, cache, jobs, objects, revisions
-from footnote.artifacts import Extracted, OutputGone
-from footnote.chunking import Chunk, embedding_text
-from footnote.heartbeat import Heartbeat
-from footnote.ingest.subject import subject, title
+from footnote import jobs
+from footnote.collections import revisions
+from footnote.documents import objects
+from footnote.embeddings import checkpoint
+from footnote.ingest import artifacts
+from footnote.ingest.artifacts import Extracted, OutputGone
+from footnote.ingest.chunking import Chunk, embedding_text
+from footnote.ingest.inputs import subject, title
 from footnote.jobs import Claim, LeaseLost
+from footnote.jobs.heartbeat import Heartbeat
 from footnote.models import Chunk as ChunkRow
 from footnote.models import Collection, Document, Page, Version
 from footnote.runtime import Runtime
@@ -58,7 +62,7 @@ async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
 async def _remove_rows(session: AsyncSession, claim: Claim) -> None:
     """What was there of the versions before, with the embeddings that nothing uses any more. Raises OutputGone."""
     older = select(Version.id).where(Version.document_id == claim.document_id, Version.id != claim.version_id)
-    _, lacking = await cache.forget(session, claim.tenant_id, [claim.document_id], claim.version_id)
+    _, lacking = await checkpoint.forget(session, claim.tenant_id, [claim.document_id], claim.version_id)
     if lacking:
         raise _embeddings_gone()
     await session.execute(delete(ChunkRow).where(ChunkRow.version_id.in_(older)))
@@ -123,7 +127,7 @@ async def _insert_chunks(
             "space_id": collection.space_id,
             "language": version.language,
             "positions": list(range(position, position + len(rows))),
-            "hashes": [cache.text_hash(embedding_text(title(version.filename), row)) for row in rows],
+            "hashes": [checkpoint.text_hash(embedding_text(title(version.filename), row)) for row in rows],
             "pages": [row.page for row in rows],
             "starts": [row.char_start for row in rows],
             "ends": [row.char_end for row in rows],

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from footnote.local_stack import logs
-from footnote.local_stack.echo import Echo
+from footnote.local_stack.log_tail import Echo
 from footnote.local_stack.processes import Process, ended, finish, kill_group, spawn
 from footnote.local_stack.services import Service
 

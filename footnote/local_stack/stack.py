@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, TextIO
 from urllib.parse import urlsplit
 
-from footnote import __version__, user_file
+from footnote import __version__
 from footnote.errors import Invalid
-from footnote.local_stack import postgres, valkey
+from footnote.local_stack import postgres, user_file, valkey
 from footnote.local_stack.banner import Banner, Line
 from footnote.local_stack.child import Child
 from footnote.local_stack.directories import kept_secret, private_directory

@@ -10,8 +10,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from footnote.errors import Invalid, Unavailable
-from footnote.limits import Quota
 from footnote.providers.addresses import is_local
+from footnote.providers.throttle import Quota
 from footnote.settings import Settings
 
 if TYPE_CHECKING:

@@ -13,12 +13,12 @@ from typing import Any
 import httpx2
 
 from footnote.errors import TimedOut, Unavailable
-from footnote.limits import Quota
 from footnote.providers import Cut, GenerationRequest, GeneratorEvent, Token, Usage
 from footnote.providers.dialects import Dialects
 from footnote.providers.messages import chat_messages
 from footnote.providers.refusals import Refused, Said, refusal
 from footnote.providers.streams import events, is_cut
+from footnote.providers.throttle import Quota
 from footnote.settings import Settings
 from footnote.text import clean
 

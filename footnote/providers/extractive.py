@@ -8,8 +8,8 @@ from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 
 from footnote.providers import Claim, GenerationRequest, GeneratorEvent, Passage, Usage
-from footnote.sentences import spans, stems
 from footnote.settings import Settings
+from footnote.text.sentences import spans, stems
 
 MOST_SENTENCES = 3
 WORTH_ADDING = 0.6  # of the best sentence's score

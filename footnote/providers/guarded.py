@@ -4,14 +4,14 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 from footnote import deadline, providers
+from footnote.database.redis_client import Shared
 from footnote.errors import ProviderRejected, TimedOut
-from footnote.limits import INTERACTIVE, PIPELINE, Endpoint
 from footnote.providers import Embedder, Generator, Reranker
 from footnote.providers.fallback import Fallback
 from footnote.providers.guarded_embedder import GuardedEmbedder
 from footnote.providers.guarded_generator import GuardedGenerator
+from footnote.providers.throttle import INTERACTIVE, PIPELINE, Endpoint
 from footnote.settings import Settings
-from footnote.shared import Shared
 from footnote.text import estimated_tokens
 
 MOST_MODELS = 32  # beside the configured one

@@ -7,9 +7,9 @@ from math import inf
 
 from footnote import deadline
 from footnote.errors import BatchTooLarge, RateLimited, TimedOut, Unavailable
-from footnote.limits import LARGEST, Endpoint
 from footnote.providers import Embedder, Embeddings
 from footnote.providers.oversize import in_two, pieces
+from footnote.providers.throttle import LARGEST, Endpoint
 
 SHORTEST = 16  # tokens of a text that is not divided, whatever a provider says
 MOST_REFUSED = 48  # calls for one batch: six for each time that it is halved down to a text, and eight of those

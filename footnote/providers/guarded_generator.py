@@ -6,11 +6,11 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from footnote.errors import ProviderRejected, TimedOut, Unavailable
-from footnote.limits import Endpoint, Quota
 from footnote.providers import Cut, GenerationRequest, Generator, GeneratorEvent, Token, Uncounted, Usage
 from footnote.providers.addresses import is_local, keeps_thoughts_apart
 from footnote.providers.messages import RULES
 from footnote.providers.thoughts import Thoughts
+from footnote.providers.throttle import Endpoint, Quota
 from footnote.settings import Settings
 from footnote.text import estimated_tokens
 

@@ -11,7 +11,6 @@ import httpx2
 from httpx2 import ConnectTimeout, Timeout
 
 from footnote.errors import FootnoteError, ProviderRejected, TimedOut, Unavailable
-from footnote.limits import Quota
 from footnote.providers import Cut, Embeddings, GenerationRequest, GeneratorEvent, Token, Usage, normalised
 from footnote.providers.addresses import AZURE_HINT, CALLS, BaseUrl
 from footnote.providers.dialects import Dialect, Dialects
@@ -20,6 +19,7 @@ from footnote.providers.oversize import oversized
 from footnote.providers.places import places
 from footnote.providers.refusals import Refused, Said, refusal
 from footnote.providers.streams import events, is_cut
+from footnote.providers.throttle import Quota
 from footnote.settings import Settings
 from footnote.text import clean, estimated_tokens
 

@@ -8,8 +8,8 @@ from typing import Any
 import httpx2
 
 from footnote.errors import AccountRefused, BatchTooLarge, FootnoteError, ProviderRejected, RateLimited, Unavailable
-from footnote.limits import Quota
-from footnote.retry_after import LONGEST_SECONDS, retry_after
+from footnote.outbound.retry_after import LONGEST_SECONDS, retry_after
+from footnote.providers.throttle import Quota
 from footnote.telemetry import log
 from footnote.text import clean
 

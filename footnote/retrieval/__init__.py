@@ -12,7 +12,8 @@ from typing import Any, Literal
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote import collections, vectors
+from footnote import collections
+from footnote.embeddings import vector_lengths
 from footnote.errors import Invalid
 from footnote.filters import Filter
 from footnote.models import Collection, chunk_id
@@ -24,8 +25,8 @@ from footnote.retrieval.fusion import HITS, fused
 from footnote.retrieval.scope import scope_of
 from footnote.retrieval.spaces import Point
 from footnote.runtime import Runtime
+from footnote.tenancy.usage import Spent
 from footnote.text import folded
-from footnote.usage import Spent
 
 Mode = Literal["hybrid", "vector", "keyword"]
 
@@ -134,7 +135,7 @@ async def search(rt: Runtime, query: Query) -> Found:
         raise Invalid("no_reranker", "No reranker is configured (FOOTNOTE_RERANKER).")
     async with rt.transaction() as session:
         chosen = await collections.chosen(session, query.tenant_id, query.collections)
-        filled = await vectors.with_chunks(session, chosen)
+        filled = await vector_lengths.with_chunks(session, chosen)
         if query.mode != "keyword" and filled:
             filled = spaces.searchable(rt, filled, named=query.collections is not None)
         searched = await coverage.of(session, query, chosen, filled)

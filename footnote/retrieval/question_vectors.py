@@ -4,7 +4,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from footnote import vectors
+from footnote.embeddings import vector_lengths
 from footnote.models import EmbeddingSpace
 from footnote.providers import Embedder
 from footnote.runtime import Runtime
@@ -34,13 +34,13 @@ async def vector(rt: Runtime, tenant_id: str, space: EmbeddingSpace, question: s
     """
     import numpy as np
 
-    embedder = vectors.embedder_of(rt, space)
+    embedder = vector_lengths.embedder_of(rt, space)
     name = _key(tenant_id, embedder, space, question)
     kept = await _kept(rt, name)
     if kept:
         questions_embedded_total.labels("cache").inc()
         return Vector(np.frombuffer(kept, dtype=np.float32), None)
-    made = await vectors.in_space(rt, embedder, space, [question], collection)
+    made = await vector_lengths.in_space(rt, embedder, space, [question], collection)
     questions_embedded_total.labels("model").inc()
     if kept is not None:
         await _keep(rt, name, made.vectors[0].tobytes())

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from footnote import sentences
+from footnote.text import sentences
 
 SHINGLE = 4  # words
 ALIKE = 0.8  # of the shingles that two texts have together

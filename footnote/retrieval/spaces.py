@@ -8,12 +8,13 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote import collections, vectors
+from footnote import collections
+from footnote.embeddings import vector_lengths
 from footnote.errors import Conflict
 from footnote.models import Collection, EmbeddingSpace
 from footnote.retrieval import question_vectors
 from footnote.runtime import Runtime
-from footnote.usage import Spent
+from footnote.tenancy.usage import Spent
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ async def points(
             space.provider,
             space.model,
             each.tokens,
-            paid=vectors.embedder_of(rt, space).address is not None,
+            paid=vector_lengths.embedder_of(rt, space).address is not None,
             estimated=each.estimated,
         )
         for space, each in found

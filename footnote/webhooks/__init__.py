@@ -13,9 +13,9 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote.ids import new_id
+from footnote.database.ids import new_id
 from footnote.models import DocumentSequence, Job, JobCallback, Version, WebhookDelivery, WebhookEndpoint
-from footnote.tenants import scoped
+from footnote.tenancy.tenants import scoped
 
 CHANNEL = "footnote_webhooks"  # Postgres NOTIFY channel that wakes whoever delivers
 

@@ -6,14 +6,14 @@ from typing import Any, Literal
 from sqlalchemy import CursorResult, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote import audit_log
-from footnote.clock import from_now
+from footnote.database.clock import from_now
+from footnote.database.ids import new_id
 from footnote.errors import Conflict, NotFound
-from footnote.ids import new_id
 from footnote.models import Tenant, WebhookDelivery, WebhookEndpoint
 from footnote.settings import Settings
 from footnote.telemetry import log
-from footnote.tenants import new_webhook_secret, scoped
+from footnote.tenancy import audit_log
+from footnote.tenancy.tenants import new_webhook_secret, scoped
 from footnote.webhooks import Receiver, queue, wake_sender
 
 Event = Literal[

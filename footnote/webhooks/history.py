@@ -7,10 +7,10 @@ from typing import Any
 from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote.clock import from_now
+from footnote.database.clock import from_now
 from footnote.errors import Conflict, NotFound
 from footnote.models import WebhookAttempt, WebhookDelivery, WebhookEndpoint
-from footnote.tenants import scoped
+from footnote.tenancy.tenants import scoped
 from footnote.webhooks import endpoints, wake_sender
 
 

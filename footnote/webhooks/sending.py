@@ -12,10 +12,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from standardwebhooks.webhooks import Webhook
 from structlog.contextvars import bound_contextvars
 
-from footnote import outgoing
-from footnote.clock import from_now
+from footnote.database.clock import from_now
 from footnote.models import WebhookAttempt, WebhookDelivery
-from footnote.outgoing import Reply
+from footnote.outbound import guard
+from footnote.outbound.guard import Reply
 from footnote.runtime import Runtime
 from footnote.settings import Settings
 from footnote.telemetry import log
@@ -170,7 +170,7 @@ async def _send(settings: Settings, due: Due) -> Reply:
         "webhook-timestamp": str(int(now.timestamp())),
         "webhook-signature": " ".join(Webhook(each).sign(due.id, now, due.payload) for each in due.secrets),
     }
-    return await outgoing.post(
+    return await guard.post(
         due.url,
         headers,
         due.payload.encode(),

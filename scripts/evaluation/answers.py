@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from footnote.answering.evidence import strength
+from footnote.answering.gate import strength
 from footnote.settings import Settings
 from scripts.evaluation.product import Json, Product, gently, names_of
 from scripts.evaluation.sets import Set

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from typing import Any
 
-from footnote.idempotency import HELD_SECONDS
+from footnote.documents.idempotency import HELD_SECONDS
 from scripts.faults.corpus import Source
 from scripts.faults.edges import Receiver
 from scripts.faults.load import Load

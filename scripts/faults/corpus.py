@@ -12,9 +12,9 @@ import docx
 import pypdf
 from pypdf.generic import DecodedStreamObject, DictionaryObject, NameObject
 
-from footnote.chunking import split
 from footnote.formats import module_for, paginate
 from footnote.formats.sniffing import sniff
+from footnote.ingest.chunking import split
 from footnote.settings import Settings
 
 NOUNS = ("lamp", "tower", "keeper", "lens", "ledger", "siren", "cistern", "barometer", "engine", "signal", "rope")

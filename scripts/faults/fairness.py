@@ -15,7 +15,7 @@ from pathlib import Path
 
 import httpx2
 
-from footnote import bootstrap
+from footnote.operations import bootstrap
 from footnote.settings import Settings
 from scripts.faults.corpus import Source, sources
 from scripts.faults.provider import FAKE, Product, product, provider

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx2
 
-from footnote.retry_after import retry_after
+from footnote.outbound.retry_after import retry_after
 from scripts.faults.corpus import Source
 from scripts.faults.stack import Stack
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PROC = Path("/proc")
-PARSER = "footnote.formats.child"
+PARSER = "footnote.formats.sandbox.child"
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import asyncpg
 
-from footnote.idempotency import HELD_SECONDS
+from footnote.documents.idempotency import HELD_SECONDS
 from footnote.runtime import database_dsn
 from scripts.faults.load import Request
 from scripts.faults.stack import LEASE, Stack

@@ -14,8 +14,8 @@ import anyio
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from api.processes import Processes
-from api.server import Server
+from api.serving.processes import Processes
+from api.serving.server import Server
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -45,7 +45,7 @@ if __name__ == "__main__":
         host="127.0.0.1",
         port=int(os.environ["PORT"]),
         workers=int(os.environ["WEB_CONCURRENCY"]),
-        http="api.connection:Connection",
+        http="api.serving.slow_clients:Connection",
         ws="none",
         access_log=False,
         timeout_keep_alive=1,

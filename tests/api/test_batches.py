@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from api import answers
+from api import rendering
 from api.routes import batches
-from footnote.answering import batch
+from footnote.answering import batch_runs
 from footnote.errors import Unavailable
 from footnote.providers.extractive import ExtractiveGenerator
 from footnote.runtime import Runtime
@@ -61,7 +61,7 @@ async def test_each_question_has_its_result_in_order(bob: Person) -> None:
 
 async def test_what_nobody_foresaw_fails_one_question(bob: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     failing = iter((ZeroDivisionError(), Unavailable("provider_unavailable")))
-    collect = answers.collect
+    collect = rendering.collect
 
     async def sometimes(events: Any) -> Any:
         if error := next(failing, None):
@@ -120,7 +120,7 @@ async def test_in_the_background_the_results_are_the_same(rt: Runtime, bob: Pers
     path = f"/v1/query/batches/{made['id']}"
     before = (await bob.client.get(path)).json()["results"]["data"]
     assert [each["status"] for each in before] == [None, 422, 422, 422, 422, 422, None, None]
-    await batch.run(rt, made["id"])
+    await batch_runs.run(rt, made["id"])
     done = (await bob.client.get(path)).json()
     assert (done["status"], done["ended"], done["failed"], done["results"]["next_cursor"]) == ("completed", 8, 6, None)
     for given, told in zip(at_once, done["results"]["data"], strict=True):

@@ -5,9 +5,10 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote import collections, documents, reingestion
-from footnote.audit import audit
+from footnote import collections, documents
+from footnote.documents import reingestion
 from footnote.models import Collection
+from footnote.operations.consistency import audit
 from footnote.runtime import Runtime
 from tests import driving
 from tests.api.test_errors import problem

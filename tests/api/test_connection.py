@@ -11,8 +11,8 @@ import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from api import connection
 from api.middleware import RequestContext
+from api.serving import slow_clients
 
 pytestmark = pytest.mark.anyio
 SECONDS = 0.4
@@ -35,9 +35,9 @@ async def app(scope: Scope, receive: Receive, send: Send) -> None:
 
 @pytest.fixture
 async def server(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[uvicorn.Server]:
-    monkeypatch.setattr(connection, "HEAD_SECONDS", SECONDS)
-    monkeypatch.setattr(connection, "READ_SECONDS", SECONDS)
-    config = uvicorn.Config(app, port=0, http=connection.Connection, lifespan="off", log_config=None)
+    monkeypatch.setattr(slow_clients, "HEAD_SECONDS", SECONDS)
+    monkeypatch.setattr(slow_clients, "READ_SECONDS", SECONDS)
+    config = uvicorn.Config(app, port=0, http=slow_clients.Connection, lifespan="off", log_config=None)
     server = uvicorn.Server(config)
     listening = socket.create_server(("127.0.0.1", 0))
     serving = asyncio.create_task(server.serve([listening]))
@@ -216,7 +216,7 @@ async def strict(request: pytest.FixtureRequest) -> AsyncIterator[tuple[int, lis
         scope["app"] = SimpleNamespace(state=SimpleNamespace())
         await RequestContext(noting, hsts_seconds=0)(scope, receive, send)
 
-    parser: Any = connection.Connection if request.param == "ours" else "httptools"
+    parser: Any = slow_clients.Connection if request.param == "ours" else "httptools"
     config = uvicorn.Config(stated, http=parser, lifespan="off", log_config=None, access_log=False)
     server = uvicorn.Server(config)
     listening = socket.create_server(("127.0.0.1", 0))

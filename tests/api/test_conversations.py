@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from footnote import audit, conversations, deletion, kept
-from footnote.answering import Done, Question, dialogue
-from footnote.clock import from_now
+from footnote.answering import Done, Question, conversations, dialogue
+from footnote.database.clock import from_now
+from footnote.documents import deletion, derived_answers
 from footnote.errors import RateLimited, Unavailable
 from footnote.models import Conversation, Message
+from footnote.operations import consistency
 from footnote.providers import GenerationRequest, GeneratorEvent, Token, Turn, Usage
 from footnote.providers.extractive import ExtractiveGenerator
 from footnote.retrieval import Query
@@ -286,16 +287,16 @@ async def test_a_deleted_document_leaves_nothing_in_conversations(rt: Runtime, c
     assert receipt["counts"]["answers"] == 2
     shown = await show(alice, here)
     for message in shown["messages"]["data"][1::2]:
-        assert (message["content"], message["answer_status"]) == (kept.REMOVED, "removed")
+        assert (message["content"], message["answer_status"]) == (derived_answers.REMOVED, "removed")
         assert message["citations"] == message["unsupported"] == []
     assert "Tolmie" not in str(shown)
     assert (await show(alice, other))["messages"]["data"][1]["content"] == untouched["answer"]
-    assert [each async for each in audit.audit(rt, fix=False)] == []
+    assert [each async for each in consistency.audit(rt, fix=False)] == []
     async with rt.transaction() as session:  # as no transaction of ours leaves it
         await session.execute(
             update(Message).where(Message.id == untouched["message_id"]).values(document_ids=[fog, lamp])
         )
-    found = [each async for each in audit.audit(rt, fix=True)]
+    found = [each async for each in consistency.audit(rt, fix=True)]
     assert [(each.kind, each.what) for each in found] == [("answer_without_document", untouched["message_id"])]
 
 
@@ -318,4 +319,4 @@ async def test_a_document_deleted_while_it_is_answered_from(committing_rt: Runti
             await conversations.keep(session, held, "Who?", answer)
     async with rt.sessions() as session:
         messages = (await session.scalars(select(Message).order_by(Message.position))).all()
-    assert [each.content for each in messages] == ["Who?", kept.REMOVED] * 2
+    assert [each.content for each in messages] == ["Who?", derived_answers.REMOVED] * 2

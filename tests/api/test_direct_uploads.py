@@ -13,10 +13,11 @@ import httpx2
 import pytest
 from sqlalchemy import delete, func, select, update
 
-from footnote import deletion, direct_uploads, documents, intake, objects
-from footnote.audit import audit
+from footnote import documents
+from footnote.documents import deletion, objects, presigned_uploads, uploads
 from footnote.errors import Unavailable
 from footnote.models import DirectUpload, Document, IdempotencyKey, Job, UnownedObject, Version
+from footnote.operations.consistency import audit
 from footnote.runtime import Runtime
 from footnote.storage import S3Store
 from tests import driving
@@ -135,7 +136,7 @@ async def test_a_file_that_is_sent_to_its_address_is_answered_like_any_upload(ap
 async def test_parts_may_come_in_any_order_and_make_one_file(
     api: Api, s3: S3Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(direct_uploads, "PART_BYTES", 5 * MIB)
+    monkeypatch.setattr(presigned_uploads, "PART_BYTES", 5 * MIB)
     begun = await begin(api, LONG)
     assert [part["number"] for part in begun["parts"]] == [1, 2, 3]
     assert [part["offset"] for part in begun["parts"]] == [0, 5 * MIB, 10 * MIB]
@@ -160,8 +161,8 @@ async def test_parts_may_come_in_any_order_and_make_one_file(
 async def test_a_huge_file_has_at_most_a_thousand_parts(api: Api, s3: S3Store) -> None:
     size = 3 * 1024**4 + 1
     rt = replace(api.rt, settings=api.rt.settings.model_copy(update={"max_upload_bytes": size}))
-    upload, parts = await direct_uploads.begin(rt, api.tenant_id, "a.txt", size, None, {"collection": "default"})
-    assert len(parts) == direct_uploads.MOST_PARTS
+    upload, parts = await presigned_uploads.begin(rt, api.tenant_id, "a.txt", size, None, {"collection": "default"})
+    assert len(parts) == presigned_uploads.MOST_PARTS
     assert sum(part.size for part in parts) == upload.bytes == size
     assert max(part.size for part in parts) < 5 * 1024**3, "S3 takes no larger one"
     assert await settled(api, s3) == set()
@@ -217,14 +218,14 @@ async def test_completed_in_parallel_it_is_done_once(api: Api, s3: S3Store, monk
     begun = await begin(api)
     await send(begun, TEXT)
     reached, go_on = asyncio.Event(), asyncio.Event()
-    look_through = intake.look_through
+    look_through = uploads.look_through
 
     async def waiting(*given: Any) -> Any:
         reached.set()
         await go_on.wait()
         return await look_through(*given)
 
-    monkeypatch.setattr(direct_uploads, "look_through", waiting)
+    monkeypatch.setattr(presigned_uploads, "look_through", waiting)
     first = asyncio.create_task(complete(api, begun))
     await reached.wait()
     for answer in await asyncio.gather(*(complete(api, begun) for _ in range(3))):
@@ -336,14 +337,14 @@ async def test_an_abort_while_it_is_being_completed_wins(
 ) -> None:
     begun = await begin(api)
     await send(begun, TEXT)
-    look_through = intake.look_through
+    look_through = uploads.look_through
 
     async def aborted(*given: Any) -> Any:
         seen = await look_through(*given)
         assert (await abort(api, begun)).status_code == 204
         return seen
 
-    monkeypatch.setattr(direct_uploads, "look_through", aborted)
+    monkeypatch.setattr(presigned_uploads, "look_through", aborted)
     refused(await complete(api, begun), 503, "store_unavailable")
     refused(await complete(api, begun), 404, "upload_not_found")
     assert await api.count(Document) == [0]
@@ -467,7 +468,7 @@ async def test_a_long_look_at_the_bytes_is_not_overtaken_by_the_sweep(
     hold_often(monkeypatch)
     begun = await begin(api)
     await send(begun, TEXT)
-    look_through = intake.look_through
+    look_through = uploads.look_through
 
     async def slow(rt: Runtime, key: str, filename: str) -> Any:
         for _ in range(3):
@@ -475,7 +476,7 @@ async def test_a_long_look_at_the_bytes_is_not_overtaken_by_the_sweep(
             assert await objects.sweep(rt) == 0
         return await look_through(rt, key, filename)
 
-    monkeypatch.setattr(direct_uploads, "look_through", slow)
+    monkeypatch.setattr(presigned_uploads, "look_through", slow)
     assert (await complete(api, begun)).status_code == 202
     assert await settled(api, s3) == await named(api.rt)
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from api.routes import documents as routes
-from footnote import keys
 from footnote.runtime import Runtime
+from footnote.tenancy import keys
 from tests import driving
 from tests.conftest import Person
 

@@ -11,9 +11,10 @@ import httpx2
 import pytest
 
 from api.app import create_app
-from footnote import documents, keys
+from footnote import documents
 from footnote.providers import GenerationRequest, GeneratorEvent, Token
 from footnote.runtime import Runtime
+from footnote.tenancy import keys
 from tests import driving
 from tests.api.test_errors import problem
 from tests.conftest import Person

@@ -12,15 +12,15 @@ import pytest
 import uvicorn
 from sqlalchemy import func, select
 
-from api import connection
 from api.app import create_app
-from api.server import Server
-from footnote import keys
+from api.serving import slow_clients
+from api.serving.server import Server
+from footnote.database.redis_client import Shared
 from footnote.models import Document, UnownedObject
 from footnote.providers.guarded import guard_generators
 from footnote.providers.openai import OpenAIGenerator
 from footnote.runtime import Runtime
-from footnote.shared import Shared
+from footnote.tenancy import keys
 from tests import driving
 from tests.fakes import FakeServer
 
@@ -85,7 +85,7 @@ async def serving(rt: Runtime) -> AsyncIterator[Api]:
         generator = guard_generators([OpenAIGenerator(chosen)], Shared(None), chosen, interactive=True)
         own = replace(rt, settings=chosen, generator=generator, stopping=asyncio.Event())
         app = create_app(runtime=own)
-        config = uvicorn.Config(app, http=connection.Connection, log_config=None, timeout_graceful_shutdown=600)
+        config = uvicorn.Config(app, http=slow_clients.Connection, log_config=None, timeout_graceful_shutdown=600)
         server = Server(config)
         listening = socket.create_server(("127.0.0.1", 0))
         task = asyncio.create_task(server.serve([listening]))
@@ -103,7 +103,7 @@ async def serving(rt: Runtime) -> AsyncIterator[Api]:
 
 @pytest.fixture
 async def api(committing_rt: Runtime, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Api]:
-    monkeypatch.setattr("api.server.CUT_SECONDS", 30.0)  # a busy machine takes its time
+    monkeypatch.setattr("api.serving.server.CUT_SECONDS", 30.0)  # a busy machine takes its time
     async with serving(committing_rt) as api:
         yield api
 
@@ -217,7 +217,7 @@ async def test_an_idle_server_ends_at_once_whoever_holds_connections(api: Api) -
 
 
 async def test_a_reader_who_does_not_read_holds_up_nothing(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("api.server.CUT_SECONDS", 0.5)
+    monkeypatch.setattr("api.serving.server.CUT_SECONDS", 0.5)
     stuck = await api.connect(limit=64)
     api.request(stuck, "GET", f"/v1/documents/{api.document_id}/content")
     await until_running(api, 1)

@@ -12,11 +12,12 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from api.app import create_app
 from api.errors import STATUS
-from footnote import errors, keys
-from footnote.ids import new_id
+from footnote import errors
+from footnote.database.ids import new_id
 from footnote.models import ApiKey
 from footnote.runtime import Runtime, open_runtime
 from footnote.settings import Settings
+from footnote.tenancy import keys
 from tests.conftest import Person
 
 pytestmark = pytest.mark.anyio
@@ -216,7 +217,7 @@ async def test_an_error_of_ours_tells_no_details(alice: Person, monkeypatch: pyt
         async def failing(*_args: Any, error: Exception = error, **_named: Any) -> None:
             raise error
 
-        monkeypatch.setattr("footnote.job_list.page_of", failing)
+        monkeypatch.setattr("footnote.jobs.listing.page_of", failing)
         answer = await alice.client.get("/v1/jobs", headers={"X-Request-ID": "mine-1"})
         problem(answer, 500, "internal_error")
         assert "secret" not in answer.text
@@ -228,7 +229,7 @@ async def test_a_database_that_is_away(alice: Person, monkeypatch: pytest.Monkey
     async def failing(*_args: Any, **_named: Any) -> None:
         raise kind("/secret/path")
 
-    monkeypatch.setattr("footnote.job_list.page_of", failing)
+    monkeypatch.setattr("footnote.jobs.listing.page_of", failing)
     answer = await alice.client.get("/v1/jobs")
     problem(answer, 503, "database_unavailable")
     assert "secret" not in answer.text

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from footnote import attributes
+from footnote.collections import metadata
 from footnote.models import Document
 from footnote.runtime import Runtime
 from tests import driving
@@ -160,5 +160,5 @@ MERGED: list[tuple[Any, Any, Any]] = [
 @pytest.mark.parametrize(("target", "patch", "merged"), MERGED)
 def test_merge_patch(target: Any, patch: Any, merged: Any) -> None:
     before = json.dumps(target)
-    assert attributes.merge(target, patch) == merged
+    assert metadata.merge(target, patch) == merged
     assert json.dumps(target) == before, "what is merged into is left as it was"

@@ -6,7 +6,7 @@ import httpx2
 import pytest
 
 from footnote.errors import Invalid
-from footnote.outgoing import check_url
+from footnote.outbound.guard import check_url
 from tests.api.test_errors import problem
 from tests.conftest import Person
 

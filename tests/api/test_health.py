@@ -10,7 +10,8 @@ import httpx2
 import pytest
 
 from api.app import create_app
-from footnote import __version__, turns
+from footnote import __version__
+from footnote.jobs import scheduling
 from footnote.runtime import Runtime, open_redis, open_runtime
 from footnote.storage import LocalStore
 from tests import driving
@@ -34,14 +35,14 @@ async def test_without_a_key(alice: Person) -> None:
 
 async def test_a_pause_is_seen(rt: Runtime, alice: Person) -> None:
     async with rt.transaction() as session:
-        await turns.pause(session)
-        since = await turns.paused(session)
+        await scheduling.pause(session)
+        since = await scheduling.paused(session)
     ready = await alice.client.get("/readyz")
     assert since is not None
     assert (ready.status_code, datetime.fromisoformat(ready.json()["paused_since"])) == (200, since)
     assert "\nfootnote_paused 1\n" in (await alice.client.get("/metrics")).text
     async with rt.transaction() as session:
-        await turns.resume(session)
+        await scheduling.resume(session)
     assert (await alice.client.get("/readyz")).json()["paused_since"] is None
     assert "\nfootnote_paused 0\n" in (await alice.client.get("/metrics")).text
 

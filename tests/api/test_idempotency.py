@@ -10,10 +10,11 @@ import pytest
 from sqlalchemy import func, select, update
 
 from api.app import create_app
-from footnote import idempotency, keys, objects
-from footnote.clock import from_now
+from footnote.database.clock import from_now
+from footnote.documents import idempotency, objects
 from footnote.models import Document, IdempotencyKey, Job, Version
 from footnote.runtime import Runtime
+from footnote.tenancy import keys
 from tests import driving
 from tests.api.test_uploads import END, MULTIPART, PNG, TEXT, file_part, part
 from tests.stored import in_store, named, settled

@@ -12,8 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import ClientDisconnect
 
 from api.app import create_app
-from footnote import idempotency
-from footnote.clock import from_now
+from footnote.database.clock import from_now
+from footnote.documents import idempotency
 from footnote.errors import Conflict, DatabaseAway
 from footnote.models import Document, IdempotencyKey, Job, Version
 from footnote.runtime import Runtime

@@ -8,8 +8,9 @@ import pytest
 from sqlalchemy import func
 
 from api.schemas.jobs import UNITS, Step
-from footnote import jobs, turns
+from footnote import jobs
 from footnote.errors import RateLimited, Unavailable
+from footnote.jobs import scheduling
 from footnote.models import Job
 from footnote.runtime import Runtime
 from tests import driving
@@ -96,10 +97,10 @@ async def test_an_unfinished_job_says_what_it_waits_for_and_until_when_or_that_i
     await set_job(rt, job_id, dispatched_at=func.now(), next_attempt_at=func.now())
     assert waits(await shown(), "waiting", "a free worker")
     async with rt.transaction() as session:
-        await turns.pause(session)
+        await scheduling.pause(session)
     assert waits(await shown(), "waiting", "the end of the pause")
     async with rt.transaction() as session:
-        await turns.resume(session)
+        await scheduling.resume(session)
     assert waits(await shown(), "waiting", f"{reason}: {error.message}")
 
     held = await driving.claim(rt, job_id)

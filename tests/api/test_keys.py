@@ -11,12 +11,12 @@ import pytest
 from sqlalchemy import text, update
 
 from api.app import create_app
-from footnote import keys, tenants, usage
-from footnote.keys import Budget
 from footnote.models import ApiKey
 from footnote.runtime import Runtime
 from footnote.settings import Settings
-from footnote.usage import Spent
+from footnote.tenancy import keys, tenants, usage
+from footnote.tenancy.keys import Budget
+from footnote.tenancy.usage import Spent
 from tests.api.test_errors import problem
 from tests.conftest import Person
 

@@ -13,14 +13,14 @@ import pytest
 import uvicorn
 from fastapi import FastAPI
 
-from api import answers
+from api import rendering
 from api.app import create_app
-from footnote import keys
+from footnote.database.redis_client import Shared
 from footnote.providers import GenerationRequest, GeneratorEvent, Token
 from footnote.providers.guarded import guard_generators
 from footnote.providers.openai import OpenAIGenerator
 from footnote.runtime import Runtime
-from footnote.shared import Shared
+from footnote.tenancy import keys
 from tests import driving
 from tests.fakes import FakeServer
 
@@ -127,7 +127,7 @@ async def test_who_leaves_ends_the_search_in_postgres(api: Api, committing_rt: R
 
 async def test_a_stream_that_waits_for_its_model_is_kept_open(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """By comments, so that no proxy and no client takes it for dead."""
-    monkeypatch.setattr(answers, "SILENT_SECONDS", 0.02)
+    monkeypatch.setattr(rendering, "SILENT_SECONDS", 0.02)
     api.model.raw(30.0)
     async with api.asked("/v1/query", question="Which oil does the lamp burn?", stream=True) as answer:
         await answer.readuntil(b"event: sources")

@@ -17,11 +17,11 @@ import pytest
 from sqlalchemy import func, select
 
 from api.app import create_app
-from api.uploads import MULTIPART_OVERHEAD
-from footnote import keys, tenants
+from api.uploads.forms import MULTIPART_OVERHEAD
 from footnote.models import Document
 from footnote.runtime import Runtime, open_runtime
 from footnote.settings import MIB, Settings
+from footnote.tenancy import keys, tenants
 from tests.api.test_doors import api_with
 from tests.api.test_uploads import BOUNDARY, END, MULTIPART, file_part, part, pieces, refused, stored
 from tests.conftest import Person

@@ -10,9 +10,9 @@ from typing import Any
 import httpx2
 import pytest
 
-from footnote import keys
 from footnote.runtime import open_runtime
 from footnote.settings import Settings
+from footnote.tenancy import keys
 from tests import driving
 from tests.driving import SAMPLES
 from tests.local_stack.stack_under_test import free_port

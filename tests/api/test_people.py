@@ -21,11 +21,11 @@ from pydantic import ValidationError
 from sqlalchemy import func, select, update
 
 from api.app import create_app
-from footnote.issuer import AGAIN_SECONDS, FRESH_SECONDS, KEPT_SECONDS, Issuer
 from footnote.models import Tenant, UsageOfDay
-from footnote.people import LEEWAY_SECONDS, claim
+from footnote.outbound.oidc_keys import AGAIN_SECONDS, FRESH_SECONDS, KEPT_SECONDS, Issuer
 from footnote.runtime import Runtime, open_runtime
 from footnote.settings import Settings
+from footnote.tenancy.oidc import LEEWAY_SECONDS, claim
 from tests.api.test_errors import problem
 from tests.api.test_keys import using
 from tests.conftest import Person

@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 from sqlalchemy import func, select, update
 
-from footnote import audit, deletion, pictures
+from footnote.documents import deletion, page_images
 from footnote.models import PagePicture
+from footnote.operations import consistency
 from footnote.runtime import Runtime
 from tests import driving
 from tests.api.test_errors import problem
@@ -41,7 +42,7 @@ async def test_a_page_is_shown_and_kept(rt: Runtime, alice: Person, handbook: st
     async with rt.sessions() as session:
         assert await session.scalar(select(func.count()).select_from(PagePicture)) == 1
     assert [path.read_bytes() for path in await settled(rt) if "pictures" in str(path)] == [first.content]
-    assert [finding async for finding in audit.audit(rt, fix=False)] == []
+    assert [finding async for finding in consistency.audit(rt, fix=False)] == []
 
 
 async def test_a_picture_that_was_lost_is_made_again(rt: Runtime, alice: Person, handbook: str) -> None:
@@ -64,7 +65,7 @@ async def test_the_same_page_asked_for_at_once_is_kept_once(committing_rt: Runti
     rt = committing_rt
     tenant = await driving.new_tenant(rt)
     document_id = await driving.ready(rt, tenant, HANDBOOK, "handbook.pdf")
-    made = await asyncio.gather(*(pictures.picture(rt, tenant, document_id, 1, 400) for _ in range(4)))
+    made = await asyncio.gather(*(page_images.picture(rt, tenant, document_id, 1, 400) for _ in range(4)))
     assert len(set(made)) == 1
     async with rt.transaction() as session:
         assert await session.scalar(select(func.count()).select_from(PagePicture)) == 1
@@ -157,6 +158,6 @@ async def test_a_version_replaced_while_its_page_was_drawn_keeps_nothing(
     version = await driving.version_of(rt, document.active_version_id or "")
     async with rt.transaction() as session:
         await session.execute(update(type(version)).where(type(version).id == version.id).values(object_key=None))
-    await pictures._keep(rt, version, 1, 400, b"picture")
+    await page_images._keep(rt, version, 1, 400, b"picture")
     async with rt.sessions() as session:
         assert await session.scalar(select(func.count()).select_from(PagePicture)) == 0

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from api.server import SAME_PRESS_SECONDS
+from api.serving.server import SAME_PRESS_SECONDS
 from tests.local_stack.stack_under_test import free_port, lives, wait_for
 from tests.programs import Program
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from sqlalchemy import update
 
-from footnote import refusals
-from footnote.clock import from_now
+from footnote.database.clock import from_now
+from footnote.documents import refused_uploads
 from footnote.models import RefusedUpload
 from footnote.runtime import Runtime
 from tests.api.test_audit_log import Parts
@@ -85,12 +85,12 @@ async def test_what_is_wrong_with_the_request_or_only_tried_is_not_listed(alice:
 async def test_the_list_is_bounded_in_number_and_age(
     rt: Runtime, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(refusals, "MOST", 3)
+    monkeypatch.setattr(refused_uploads, "MOST", 3)
     for number in range(5):
         await alice.client.post("/v1/documents", files={"file": (f"{number}.txt", b"")})
     assert [name for name, _ in await listed(alice)] == ["4.txt", "3.txt", "2.txt"]
     async with rt.transaction() as session:
         old = update(RefusedUpload).where(RefusedUpload.filename == "2.txt")
-        await session.execute(old.values(created_at=from_now(-refusals.KEPT_SECONDS - 60)))
-        await refusals.purge(session)
+        await session.execute(old.values(created_at=from_now(-refused_uploads.KEPT_SECONDS - 60)))
+        await refused_uploads.purge(session)
     assert [name for name, _ in await listed(alice)] == ["4.txt", "3.txt"]

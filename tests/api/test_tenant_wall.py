@@ -16,12 +16,15 @@ import pytest
 from sqlalchemy import select
 
 from api.app import create_app
-from footnote import batches, conversations, documents, keys, objects, tenants
-from footnote.clock import from_now
-from footnote.ids import new_id
+from footnote import documents
+from footnote.answering import conversations, question_batches
+from footnote.database.clock import from_now
+from footnote.database.ids import new_id
+from footnote.documents import objects
 from footnote.models import DirectUpload
 from footnote.retrieval import keyword_leg, scope
 from footnote.runtime import Runtime
+from footnote.tenancy import keys, tenants
 from footnote.webhooks import endpoints
 from tests import driving
 from tests.conftest import Person
@@ -129,7 +132,7 @@ async def made_by(rt: Runtime, tenant_id: str, text: str) -> Ids:
         made["key_id"] = (await keys.create(session, tenant_id, "another"))[0].id
         endpoint = await endpoints.create(session, tenant_id, "http://127.0.0.1:1/", ["*"], "secret")
         made |= {"endpoint_id": endpoint.id, "delivery_id": await endpoints.queue_test(session, endpoint)}
-        made["query_batch_id"] = (await batches.create(session, tenant_id, [{}], None)).id
+        made["query_batch_id"] = (await question_batches.create(session, tenant_id, [{}], None)).id
     return {**made, "upload_id": await _open_upload(rt, tenant_id)}
 
 

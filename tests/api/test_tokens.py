@@ -12,10 +12,10 @@ from joserfc import jwt
 from joserfc.jwk import OctKey, RSAKey
 from sqlalchemy import select, update
 
-from footnote import keys
 from footnote.models import ApiKey, SigningKey
 from footnote.runtime import Runtime
-from footnote.tokens import SIGNS, VERIFIES
+from footnote.tenancy import keys
+from footnote.tenancy.access_tokens import SIGNS, VERIFIES
 from tests.api.test_errors import problem
 from tests.api.test_keys import key_with, using
 from tests.conftest import Person

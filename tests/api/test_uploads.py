@@ -11,7 +11,7 @@ import httpx2
 import pytest
 from sqlalchemy import func, select
 
-from footnote import intake, objects
+from footnote.documents import objects, uploads
 from footnote.errors import DatabaseAway
 from footnote.models import Document, Job, Version
 from footnote.runtime import Runtime
@@ -410,4 +410,4 @@ async def test_nothing_is_left_when_the_database_refuses(
 
 def test_safe_filenames_stay_short() -> None:
     for given in ("x" * 300, "x" * 300 + "." + "y" * 300, "." * 300, "a." * 300, "\u0301" * 400, "ﷺ" * 400):
-        assert 1 <= len(intake.safe_filename(given)) <= 255
+        assert 1 <= len(uploads.safe_filename(given)) <= 255

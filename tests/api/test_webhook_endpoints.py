@@ -8,8 +8,10 @@ from openai import InvalidWebhookSignatureError, OpenAI
 from sqlalchemy import func, select, update
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from footnote import batches, deletion, documents, jobs
-from footnote.clock import from_now
+from footnote import documents, jobs
+from footnote.answering import question_batches
+from footnote.database.clock import from_now
+from footnote.documents import deletion
 from footnote.models import WebhookDelivery, WebhookEndpoint
 from footnote.runtime import Runtime
 from footnote.webhooks import history, sending
@@ -120,8 +122,8 @@ async def test_every_event_of_the_tenant_in_an_order_that_can_be_told(
         empty = await driving.accept(rt, alice.tenant_id, " \n ")
         await driving.run(rt, empty.details.job.id)
         async with rt.transaction() as session:
-            batch = await batches.create(session, alice.tenant_id, [{}], None)
-            await batches.cancel(session, alice.tenant_id, batch.id)
+            batch = await question_batches.create(session, alice.tenant_id, [{}], None)
+            await question_batches.cancel(session, alice.tenant_id, batch.id)
         while await attempt_due(rt):
             pass
         await deletion.remove(rt, alice.tenant_id, document_id)

@@ -18,7 +18,7 @@ if __name__ == "__main__":
     config = uvicorn.Config(
         "api.app:create_app",
         factory=True,
-        http="api.connection:Connection",
+        http="api.serving.slow_clients:Connection",
         log_config=None,
         port=int(os.environ["PORT"]),
     )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from footnote import user_file
+from footnote.local_stack import user_file
 from footnote.local_stack.stack import _remembered
 from tests.cli.conftest import Footnote, Reply, StubApi, problem
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from standardwebhooks.webhooks import Webhook
 
-from footnote.tenants import new_webhook_secret
+from footnote.tenancy.tenants import new_webhook_secret
 from tests.cli.conftest import Footnote, Reply, StubApi
 
 PATH = "/v1/webhook_endpoints"

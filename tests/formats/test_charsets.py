@@ -6,11 +6,13 @@ from pathlib import Path
 import pytest
 
 from footnote.errors import Invalid
-from footnote.formats import Guess, Page, delimited, eml, html, paginate
-from footnote.formats._charsets import codec_of
+from footnote.formats import Guess, Page, paginate
+from footnote.formats.markup import html
+from footnote.formats.plain import delimited, eml
+from footnote.formats.plain._charsets import codec_of
+from footnote.formats.plain.txt import decode, guesses
 from footnote.formats.sniffing import sniff
-from footnote.formats.txt import decode, guesses
-from footnote.reports import Tally, warnings
+from footnote.ingest.report import Tally, warnings
 
 GERMAN = "Der Wärter prüft täglich das Öl, weil größere Schiffe auf das Licht angewiesen sind. Es ist nötig."
 CZECH = "Strážce majáku každý večer rozsvítí lampu a zapíše směr větru, výšku hladiny a množství oleje."

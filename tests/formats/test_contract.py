@@ -8,11 +8,12 @@ from types import ModuleType
 
 import pytest
 
-from footnote import chunking
 from footnote.errors import CODES, DocumentRejected
-from footnote.formats import Page, _pages, archive, is_container, module_for, modules, supported
-from footnote.formats.parent import read_pages
+from footnote.formats import Page, _pages, is_container, module_for, modules, supported
+from footnote.formats.plain import archive
+from footnote.formats.sandbox.parent import read_pages
 from footnote.formats.sniffing import HEAD_BYTES, sniff
+from footnote.ingest import chunking
 from footnote.settings import ParseLimits
 from footnote.text import clean
 

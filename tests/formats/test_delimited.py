@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from footnote.formats import Page, delimited, paginate
+from footnote.formats import Page, paginate
+from footnote.formats.plain import delimited
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 

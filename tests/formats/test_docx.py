@@ -6,7 +6,8 @@ import docx as python_docx
 import pytest
 
 from footnote.errors import DocumentRejected
-from footnote.formats import Page, _zip, docx, paginate
+from footnote.formats import Page, paginate
+from footnote.formats.office import _zip, docx
 from tests.formats.containers import ole2
 
 SAMPLES = Path(__file__).parents[1] / "samples"

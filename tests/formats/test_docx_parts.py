@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from footnote.formats import Page, docx, paginate
+from footnote.formats import Page, paginate
+from footnote.formats.office import docx
 
 W = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
 MORE = (

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from footnote.errors import DocumentRejected
-from footnote.formats import Page, eml, paginate
+from footnote.formats import Page, paginate
+from footnote.formats.plain import eml
 
 FRENCH = "Le gardien a repêché une bouée près de la côte ; la mer est belle et le ciel dégagé."
 SAMPLES = Path(__file__).parents[1] / "samples"

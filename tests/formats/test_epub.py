@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from footnote.errors import DocumentRejected
-from footnote.formats import Page, epub, paginate
+from footnote.formats import Page, paginate
+from footnote.formats.markup import epub
 from tests.formats.containers import archive
 
 SAMPLES = Path(__file__).parents[1] / "samples"

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 import xlsxwriter
 
-from footnote.formats import Page, _sheet_formulas, ods, paginate, xlsx
-from footnote.formats._formulas import Value, moved
-from footnote.formats._sheet_formulas import Book, Cell
+from footnote.formats import Page, paginate
+from footnote.formats.office import _sheet_formulas, ods, xlsx
+from footnote.formats.office._formulas import Value, moved
+from footnote.formats.office._sheet_formulas import Book, Cell
 from tests.formats.containers import archive
 from tests.samples.office import opendocument
 

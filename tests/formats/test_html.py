@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from footnote.formats import Page, html, paginate
+from footnote.formats import Page, paginate
+from footnote.formats.markup import html
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 

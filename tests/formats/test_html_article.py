@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from footnote.chunking import split
-from footnote.formats import Page, html, paginate
+from footnote.formats import Page, paginate
+from footnote.formats.markup import html
+from footnote.ingest.chunking import split
 
 LINKS = "".join(f'<li><a href="/{n}">Section {n} of the port</a></li>' for n in range(12))
 ARTICLE = "<h1>Refunds</h1><p>Money is paid back within fourteen days when the master has signed form R-7.</p>"

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from footnote.formats import Page, json_values, paginate
+from footnote.formats import Page, paginate
+from footnote.formats.plain import json_values
 
 
 def page_of(path: Path, source: str) -> Page:

@@ -1,6 +1,7 @@
 from pathlib import Path
 
-from footnote.formats import Page, md, paginate
+from footnote.formats import Page, paginate
+from footnote.formats.markup import md
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 

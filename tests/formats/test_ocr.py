@@ -17,7 +17,7 @@ import pytest
 from footnote.errors import DocumentRejected
 from footnote.formats import Page, Scan, ocr
 from footnote.formats._tesseract import Word
-from footnote.formats.parent import read_pages
+from footnote.formats.sandbox.parent import read_pages
 from footnote.settings import ParseLimits, Settings
 from tests.formats.test_parent import child_of, children, pipes, running, until
 from tests.samples.make_samples import pdf
@@ -253,7 +253,7 @@ async def test_the_program_dies_with_the_worker(tesseract: StandIn, three: Path)
     tesseract.install("time.sleep(60)")
     code = (
         "import asyncio, sys; from pathlib import Path\n"
-        "from footnote.formats.parent import read_pages; from footnote.settings import ParseLimits\n"
+        "from footnote.formats.sandbox.parent import read_pages; from footnote.settings import ParseLimits\n"
         "async def main():\n"
         "    limits = ParseLimits(20, 60, 2**30, 'eng')\n"
         f"    async for _ in read_pages(Path({str(three)!r}), 'application/pdf', limits): pass\n"

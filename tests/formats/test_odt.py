@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from footnote.errors import DocumentRejected
-from footnote.formats import Page, odp, odt, paginate
+from footnote.formats import Page, paginate
+from footnote.formats.office import odp, odt
 from tests.formats.containers import archive
 from tests.samples.office import opendocument
 

@@ -34,7 +34,7 @@ def test_listing_formats_loads_no_parser() -> None:
         "pydantic",
         "asyncio",
     ]
-    code = "import sys, footnote.formats.child as c; c.module_for('text/plain'); print(*sys.modules)"
+    code = "import sys, footnote.formats.sandbox.child as c; c.module_for('text/plain'); print(*sys.modules)"
     root = Path(__file__).parents[2]
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
     assert set(heavy) & set(loaded.stdout.split()) == set()

@@ -18,8 +18,9 @@ import pytest
 import uvloop
 
 from footnote.errors import DocumentRejected
-from footnote.formats import Page, _parser_process, module_for, paginate
-from footnote.formats.parent import read_pages
+from footnote.formats import Page, module_for, paginate
+from footnote.formats.sandbox import process
+from footnote.formats.sandbox.parent import read_pages
 from footnote.formats.sniffing import DOCX, sniff
 from footnote.settings import ParseLimits
 
@@ -193,14 +194,14 @@ async def test_a_child_killed_from_outside_says_nothing_about_the_document(endle
 async def test_a_killed_child(
     endless: Path, number: signal.Signals, code: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun, frame = asyncio.Event(), _parser_process._frame
+    begun, frame = asyncio.Event(), process._frame
 
     async def noted(*given: Any) -> Any:
         found = await frame(*given)
         begun.set()
         return found
 
-    monkeypatch.setattr(_parser_process, "_frame", noted)
+    monkeypatch.setattr(process, "_frame", noted)
     known = children()
     task = asyncio.create_task(rejection(endless))
     child = await child_of(known)
@@ -212,7 +213,7 @@ async def test_a_killed_child(
 async def test_a_child_that_cannot_start_says_nothing_about_the_document(
     endless: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("footnote.formats._parser_process.sys.executable", "/bin/false")
+    monkeypatch.setattr("footnote.formats.sandbox.process.sys.executable", "/bin/false")
     with pytest.raises(RuntimeError, match="did not start: the parser ended with status 1"):
         await pages_of(endless)
 
@@ -259,7 +260,7 @@ async def test_leaving_early_ends_the_child(tmp_path: Path) -> None:
 async def test_the_child_dies_with_its_parent(endless: Path) -> None:
     code = (
         "import asyncio, sys; from pathlib import Path\n"
-        "from footnote.formats.parent import read_pages; from footnote.settings import ParseLimits\n"
+        "from footnote.formats.sandbox.parent import read_pages; from footnote.settings import ParseLimits\n"
         "async def main():\n"
         f"    async for _ in read_pages(Path({str(endless)!r}), 'text/plain', ParseLimits(20, 60, 2**30)): pass\n"
         "asyncio.run(main())"

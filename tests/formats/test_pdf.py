@@ -6,7 +6,8 @@ import pypdfium2
 import pytest
 
 from footnote.errors import DocumentRejected
-from footnote.formats import Page, paginate, pdf
+from footnote.formats import Page, paginate
+from footnote.formats.pdf import pdf
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from footnote.formats import paginate, pdf
+from footnote.formats import paginate
+from footnote.formats.pdf import pdf
 from tests.formats.test_pdf_order import LEFT, RIGHT, by_row
 from tests.formats.test_pdf_text import shown, text_of
 from tests.samples.pdfs import Drawn, document, placed

@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from footnote.formats import paginate, pdf
-from footnote.formats._pdf_bidi import Glyph, logical
-from footnote.formats._pdf_boxes import Box
+from footnote.formats import paginate
+from footnote.formats.pdf import pdf
+from footnote.formats.pdf._bidi import Glyph, logical
+from footnote.formats.pdf._boxes import Box
 from tests.formats.test_pdf_text import shown, text_of
 from tests.samples.pdfs import Drawn, document, placed
 

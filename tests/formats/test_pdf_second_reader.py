@@ -6,7 +6,8 @@ from pathlib import Path
 import pypdf
 import pytest
 
-from footnote.formats import _pdf_second_reader, paginate, pdf
+from footnote.formats import paginate
+from footnote.formats.pdf import _second_reader, pdf
 from tests.hostile.pdfs import pdf as written
 from tests.hostile.pdfs import stream
 
@@ -63,13 +64,13 @@ def path(tmp_path: Path) -> Path:
 def asked(monkeypatch: pytest.MonkeyPatch) -> Counter[int]:
     """How often pypdf was asked for each page."""
     pages: Counter[int] = Counter()
-    read = _pdf_second_reader.SecondReader._text
+    read = _second_reader.SecondReader._text
 
-    def counted(self: _pdf_second_reader.SecondReader, index: int) -> str:
+    def counted(self: _second_reader.SecondReader, index: int) -> str:
         pages[index + 1] += 1
         return read(self, index)
 
-    monkeypatch.setattr(_pdf_second_reader.SecondReader, "_text", counted)
+    monkeypatch.setattr(_second_reader.SecondReader, "_text", counted)
     return pages
 
 
@@ -100,14 +101,14 @@ def test_what_only_one_reader_reads_is_there(path: Path) -> None:
 
 
 def test_a_font_that_nobody_reads_is_given_up(path: Path, asked: Counter[int], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_pdf_second_reader, "page_text", lambda _: "\ufffd" * 40)
-    monkeypatch.setattr(_pdf_second_reader.SecondReader, "doubts", lambda *_: {"Skerrow-W3"})
+    monkeypatch.setattr(_second_reader, "page_text", lambda _: "\ufffd" * 40)
+    monkeypatch.setattr(_second_reader.SecondReader, "doubts", lambda *_: {"Skerrow-W3"})
     assert [page.text for page in paginate(pdf.parse(document(path, *[latin("Page")] * 30)))] == ["Page"] * 30
-    assert asked.total() == _pdf_second_reader._IN_VAIN
+    assert asked.total() == _second_reader._IN_VAIN
 
 
 def test_a_page_that_takes_too_long_stays_as_it_was(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_pdf_second_reader, "_SECONDS", -1.0)
+    monkeypatch.setattr(_second_reader, "_SECONDS", -1.0)
     (page,) = paginate(pdf.parse(document(path, vertical(*COLUMNS) + latin("Page 1"))))
     assert page.text.endswith("Page 1")
 

@@ -16,7 +16,8 @@ from pypdf.generic import (
     TextStringObject,
 )
 
-from footnote.formats import paginate, pdf
+from footnote.formats import paginate
+from footnote.formats.pdf import pdf
 
 FONTS = DictionaryObject(
     {

@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from footnote.errors import DocumentRejected
-from footnote.formats import Page, paginate, pptx
+from footnote.formats import Page, paginate
+from footnote.formats.office import pptx
 from tests.formats.containers import archive
 
 SAMPLES = Path(__file__).parents[1] / "samples"

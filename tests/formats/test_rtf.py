@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from footnote.errors import DocumentRejected
-from footnote.formats import Page, paginate, rtf
+from footnote.formats import Page, paginate
+from footnote.formats.markup import rtf
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 

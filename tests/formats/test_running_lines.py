@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from footnote.chunking import split
-from footnote.formats import Page, paginate, pdf
-from footnote.formats._running_lines import AHEAD, Margin, mark
+from footnote.formats import Page, paginate
+from footnote.formats.pdf import pdf
+from footnote.formats.pdf._running_lines import AHEAD, Margin, mark
+from footnote.ingest.chunking import split
 from tests.formats import drawn
 from tests.formats.drawn import Drawn, lines
 

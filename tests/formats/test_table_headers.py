@@ -6,9 +6,12 @@ from pathlib import Path
 import docx as python_docx
 import pytest
 
-from footnote.chunking import Chunk, split
-from footnote.formats import Page, docx, html, md, odp, odt, paginate, pdf, pptx, rst, rtf
-from footnote.formats._line_tables import Tables
+from footnote.formats import Page, paginate
+from footnote.formats.markup import html, md, rst, rtf
+from footnote.formats.office import docx, odp, odt, pptx
+from footnote.formats.pdf import pdf
+from footnote.formats.pdf._line_tables import Tables
+from footnote.ingest.chunking import Chunk, split
 from tests.formats import drawn
 from tests.formats.drawn import lines
 from tests.formats.test_pptx import deck

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from footnote.formats import Page, eml, paginate
-from footnote.formats._tnef import decompressed, unpack
+from footnote.formats import Page, paginate
+from footnote.formats.plain import eml
+from footnote.formats.plain._tnef import decompressed, unpack
 
 BODY = "The barge arrives on Thursday at pier nine."
 PLAN = b"Cargo plan: forty barrels of whale oil."

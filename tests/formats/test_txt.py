@@ -4,7 +4,8 @@ from pathlib import Path
 import pytest
 
 from footnote.errors import DocumentRejected
-from footnote.formats import paginate, txt
+from footnote.formats import paginate
+from footnote.formats.plain import txt
 
 SAMPLES = Path(__file__).parents[1] / "samples"
 

@@ -11,10 +11,11 @@ import pytest
 import xlsxwriter
 
 from footnote.errors import DocumentRejected
-from footnote.formats import Page, ods, paginate, xls, xlsx
-from footnote.formats._number_formats import formatted, plain
-from footnote.formats._sheet_rows import Row
-from footnote.formats._sheets import blocks
+from footnote.formats import Page, paginate
+from footnote.formats.office import ods, xls, xlsx
+from footnote.formats.office._number_formats import formatted, plain
+from footnote.formats.office._sheet_rows import Row
+from footnote.formats.office._sheets import blocks
 from tests.formats.containers import archive, ole2
 from tests.samples.office import opendocument
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from footnote.errors import DocumentRejected
-from footnote.formats import _xml, _zip
+from footnote.formats.office import _xml, _zip
 from tests.formats.containers import archive, ole2
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from footnote.errors import FootnoteError
 from footnote.formats import is_container
-from footnote.formats.parent import read_files, read_pages
+from footnote.formats.sandbox.parent import read_files, read_pages
 from footnote.formats.sniffing import HEAD_BYTES, sniff
 from footnote.settings import MIB, ParseLimits
 from tests.hostile.files import Hostile, everything

@@ -4,8 +4,8 @@ import json
 import sys
 from pathlib import Path
 
-from footnote.local_stack import up
 from footnote.local_stack.services import Programs, Service
+from footnote.local_stack.stack import up
 from footnote.settings import Settings
 
 described = json.loads(sys.argv[1])

@@ -10,12 +10,11 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from footnote.local_stack import running_postgres, running_valkey
 from footnote.local_stack.directories import SOCKET_LOCK
-from footnote.local_stack.postgres import Postgres
+from footnote.local_stack.postgres import Postgres, running_postgres
 from footnote.local_stack.processes import StackFailed, works
 from footnote.local_stack.users import ordinary_user
-from footnote.local_stack.valkey import Valkey
+from footnote.local_stack.valkey import Valkey, running_valkey
 from tests.local_stack.stack_under_test import lives, wait_for
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from footnote.local_stack.echo import LONGEST_LINE, MOST_LINES, Echo
+from footnote.local_stack.log_tail import LONGEST_LINE, MOST_LINES, Echo
 
 
 def shown(tmp_path, text):

@@ -5,13 +5,13 @@ from collections.abc import AsyncIterator
 import pytest
 from pydantic import ValidationError
 
+from footnote.database.redis_client import Shared
 from footnote.errors import ProviderRejected
 from footnote.providers import GenerationRequest, open_generators
 from footnote.providers.addresses import is_local
 from footnote.providers.guarded import guard_generators
 from footnote.providers.openai import OpenAIEmbedder, OpenAIGenerator
 from footnote.settings import Settings
-from footnote.shared import Shared
 from tests.fakes import FakeServer
 from tests.providers.test_openai import DONE, HEAD, collect, delta, failure, vectors
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from footnote.errors import AccountRefused, BatchTooLarge, FootnoteError, ProviderRejected, RateLimited, Unavailable
-from footnote.limits import Quota
 from footnote.providers import GenerationRequest, Passage, Token, Turn, Usage, open_embedder, open_generators
+from footnote.providers.throttle import Quota
 from footnote.settings import Settings
 from tests.fakes import FakeServer
 

@@ -16,17 +16,17 @@ import pytest
 from sqlalchemy import func, select
 
 from api.app import create_app
+from footnote.database.redis_client import Shared
+from footnote.embeddings.vector_lengths import PROBE
 from footnote.errors import BatchTooLarge, CircuitOpen, ProviderRejected, RateLimited, Unavailable
-from footnote.limits import INTERACTIVE, PIPELINE, Endpoint
 from footnote.models import Embedding
 from footnote.providers import Embedder, GenerationRequest, GeneratorEvent, Token, Usage, open_embedder, open_generators
 from footnote.providers.guarded import MOST_MODELS, Embedders, guard_embedder, guard_generators
 from footnote.providers.guarded_embedder import GuardedEmbedder
 from footnote.providers.guarded_generator import GuardedGenerator
+from footnote.providers.throttle import INTERACTIVE, PIPELINE, Endpoint
 from footnote.runtime import Runtime, open_redis
 from footnote.settings import Settings
-from footnote.shared import Shared
-from footnote.vectors import PROBE
 from tests import driving
 from tests.api.test_errors import problem
 from tests.conftest import Person

@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from footnote.database.redis_client import Shared
 from footnote.errors import FootnoteError, ProviderRejected, RateLimited, TimedOut, Unavailable
 from footnote.providers import Cut, GenerationRequest, Generator, Passage, Token, Uncounted, Usage
 from footnote.providers.guarded import guard_generators
 from footnote.providers.openai import OpenAIEmbedder, OpenAIGenerator
 from footnote.settings import Settings
-from footnote.shared import Shared
 from tests.fakes import FakeServer
 
 pytestmark = pytest.mark.anyio

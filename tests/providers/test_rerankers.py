@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from footnote.database.redis_client import Shared
 from footnote.errors import (
     BatchTooLarge,
     CircuitOpen,
@@ -22,7 +23,6 @@ from footnote.providers import Reranker, open_reranker
 from footnote.providers.guarded import GuardedReranker, circuits, guard_reranker
 from footnote.runtime import open_redis
 from footnote.settings import MIB, Settings
-from footnote.shared import Shared
 from tests.fakes import FakeServer
 
 pytestmark = pytest.mark.anyio

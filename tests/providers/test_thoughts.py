@@ -4,12 +4,12 @@ from collections.abc import AsyncGenerator
 
 import pytest
 
+from footnote.database.redis_client import Shared
 from footnote.errors import ProviderRejected, Unavailable
 from footnote.providers import Cut, GenerationRequest, Generator, GeneratorEvent, Token, Uncounted, Usage
 from footnote.providers.guarded import guard_generators
 from footnote.providers.thoughts import Thoughts
 from footnote.settings import Settings
-from footnote.shared import Shared
 from tests.fakes import FakeGenerator
 
 pytestmark = pytest.mark.anyio

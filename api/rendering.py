@@ -1,0 +1,117 @@
+"""Answers as the API sends them: whole, or as server-sent events while they grow."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any, Literal
+
+from anyio import CancelScope
+from fastapi import Request
+from fastapi.responses import StreamingResponse
+from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
+from pydantic import BaseModel
+from starlette.types import Receive, Scope, Send
+
+from api.disconnect import while_there
+from api.errors import error_event, request_id_of
+from api.schemas.search import AnswerOut, CitationOut, SourcesOut
+from footnote import answering
+from footnote.answering import Citation, Delta, Done, Sources
+from footnote.errors import FootnoteError, Unavailable
+from footnote.telemetry import log
+
+SILENT_SECONDS = 15.0  # after which a comment keeps proxies and clients from taking the stream for dead
+STREAM: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "The answer; with `stream: true` as server-sent events named sources, delta, citation, done, "
+        "error.",
+        "content": {"text/event-stream": {}},
+    }
+}
+
+
+async def respond(events: AsyncGenerator[answering.Event, None], request: Request, *, stream: bool) -> Any:
+    if not stream:
+        return await while_there(request, collect(events))
+    # The first event is awaited here, so that what fails before it is still a plain error response.
+    first = await while_there(request, anext(events))
+    return _Stream(first, events, request_id_of(request))
+
+
+async def collect(events: AsyncGenerator[answering.Event, None]) -> AnswerOut:
+    return _answer_out(*await answering.whole(events))
+
+
+class _Stream(StreamingResponse):
+    """Server-sent events. A reader who leaves stops the model, before the first byte as well as while one is sent."""
+
+    media_type = EventSourceResponse.media_type
+
+    def __init__(self, first: answering.Event, events: AsyncGenerator[answering.Event, None], request_id: str) -> None:
+        headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+        self._frames = _sse(first, events, request_id)
+        super().__init__(self._frames, headers=headers)
+        self._events = events
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with aclosing(self._events), aclosing(self._frames):
+            await super().__call__(scope, receive, send)
+
+
+def _answer_out(sources: Sources, done: Done) -> AnswerOut:
+    return AnswerOut.model_validate({**vars(done), **vars(sources)})
+
+
+async def _sse(
+    first: answering.Event, events: AsyncGenerator[answering.Event, None], request_id: str
+) -> AsyncGenerator[bytes, None]:
+    """Each event as one frame. An error after the first byte becomes the event `error` with the problem."""
+    sources = Sources(())
+    event: answering.Event | None = first
+    try:
+        while event is not None:
+            if isinstance(event, Sources):
+                sources = event
+            yield _frame(event, sources)
+            coming = asyncio.ensure_future(anext(events, None))
+            try:
+                while not (await asyncio.wait({coming}, timeout=SILENT_SECONDS))[0]:
+                    yield KEEPALIVE_COMMENT
+            finally:
+                await _ended(coming)
+            event = coming.result()
+    except Exception as error:
+        known = error if isinstance(error, FootnoteError) else Unavailable("internal_error")
+        if known is not error:
+            log.error("answer broke off", exc_info=error)
+        yield error_event(request_id, known)
+
+
+async def _ended(coming: "asyncio.Future[Any]") -> None:
+    """Stops the model of a reader who has left; one event is awaited at a time, so that the next waits for the last.
+
+    That takes its time, in which the response's task group cancels whatever waits in it again and again.
+    """
+    if not coming.done():
+        coming.cancel()
+        with CancelScope(shield=True):
+            await asyncio.wait({coming})
+
+
+def _frame(event: answering.Event, sources: Sources) -> bytes:
+    name: Literal["sources", "delta", "citation", "done"]
+    body: BaseModel
+    match event:
+        case Sources():
+            name, body = "sources", SourcesOut.model_validate(event)
+        case Delta():
+            name, body = "delta", _DeltaOut(text=event.text)
+        case Citation():
+            name, body = "citation", CitationOut.model_validate(event)
+        case Done():
+            name, body = "done", _answer_out(sources, event)
+    return format_sse_event(event=name, data_str=body.model_dump_json())
+
+
+class _DeltaOut(BaseModel):
+    text: str

@@ -1,0 +1,1 @@
+"""Upload bodies: multipart forms, raw bytes."""

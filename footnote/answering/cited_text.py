@@ -1,0 +1,166 @@
+"""The answer as it grows, and its footnotes, each checked when it is set."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import text
+
+from footnote import citations
+from footnote.answering.events import AnswerStatus, Citation, Delta, Event
+from footnote.answering.prompt_leaks import Echo
+from footnote.answering.sanitizer import PlainText
+from footnote.answering.support import Unsupported, unsupported
+from footnote.citations import Marker, MarkerParser
+from footnote.formats import has_pictures
+from footnote.retrieval import Hit
+from footnote.runtime import Runtime
+from footnote.text import sentences
+
+AROUND = 10_000  # characters of the page to either side of a passage, in which a quote may stand as well
+
+
+@dataclass(frozen=True)
+class Place:
+    """What the stored page says where a chunk stands, and around it."""
+
+    text: str
+    start: int  # of `text` in the page
+    media_type: str
+
+
+class Draft:
+    """The answer as it grows: passages become footnotes, numbered in order of appearance."""
+
+    def __init__(self, hits: Sequence[Hit], places: dict[str, Place], prompts: Sequence[str] = ()) -> None:
+        self.text = ""
+        self.footnotes: dict[tuple[str, str], Citation] = {}
+        self.hits = hits
+        self._places = places
+        self._shown = [f"{hit.place}\n{hit.text}" for hit in hits]
+        self._prompts = prompts
+        self._parser = MarkerParser()
+        self._plain = PlainText(self._shown)
+        self._echo = Echo(prompts)
+        self._sentence = ""  # since the last marker
+        self._claim = ""  # what the last marker stands behind; the next one may follow at once
+        self._verified: list[tuple[int, int]] = []  # where verified footnotes stand in the text
+
+    def feed(self, text: str) -> list[Event]:
+        """What a model writes."""
+        return self._render(self._parser.feed(text))
+
+    def close(self) -> list[Event]:
+        return (
+            self._render(self._parser.close())
+            + self._write(self._plain.flush(ended=True))
+            + self._write("", flush=True)
+        )
+
+    def state(self, claim: str, number: int, quote: str) -> list[Event]:
+        """A sentence with its footnote. What looks like markers in it are a source's own: they are not ours."""
+        start = len(self.text)
+        parser, events = MarkerParser(), self._write(self._plain.feed(" " if self.text else ""))
+        for part in [*parser.feed(claim), *parser.close()]:
+            events += self._write(self._plain.literal(part) if isinstance(part, str) else self._plain.leave_out())
+        return events + self._write(self._plain.feed(" ")) + self._cite(Marker(number, quote), start)
+
+    @property
+    def unsupported(self) -> list[Unsupported]:
+        return unsupported(self.text, self._verified)
+
+    @property
+    def status(self) -> AnswerStatus:
+        verified = [footnote.verified for footnote in self.footnotes.values()]
+        if not any(verified):
+            return "not_found"
+        return "supported" if all(verified) and not self.unsupported else "partial"
+
+    def _render(self, parts: Iterable[str | Marker]) -> list[Event]:
+        events: list[Event] = []
+        for part in parts:
+            events += self._write(self._plain.feed(part)) if isinstance(part, str) else self._cite(part)
+        return events
+
+    def _write(self, plain: str, *, flush: bool = False) -> list[Event]:
+        shown = self._echo.feed(plain) + (self._echo.flush() if flush else "")
+        self.text += shown
+        self._sentence += shown
+        return [Delta(shown)] if shown else []
+
+    def _cite(self, marker: Marker, claimed_from: int | None = None) -> list[Event]:
+        """A footnote, unless the model cites what was not retrieved: that never leaves the server."""
+        events = self._write(self._plain.leave_out() if marker.number not in self._numbers else self._plain.flush())
+        if marker.number not in self._numbers or self._plain.leaving_out:
+            return events
+        events += self._write("", flush=True)
+        hit = self.hits[marker.number - 1]
+        self._claim = self._sentence if sentences.words(self._sentence) else self._claim
+        quote = (marker.quote or "").strip() or citations.best_sentence(self._claim, hit.text)
+        known = self.footnotes.get((hit.chunk_id, quote))
+        footnote = known or self._check(hit, quote)
+        self.footnotes[hit.chunk_id, quote] = footnote
+        delta = Delta(self._plain.footnote(f"[{footnote.marker}]"))
+        if footnote.verified:
+            self._verified.append(
+                (len(self.text) if claimed_from is None else claimed_from, len(self.text + delta.text))
+            )
+        self.text += delta.text
+        self._sentence = ""
+        return [*events, delta] if known else [*events, delta, footnote]
+
+    @property
+    def _numbers(self) -> range:
+        return range(1, len(self.hits) + 1)
+
+    def _check(self, hit: Hit, quote: str) -> Citation:
+        place = self._places.get(hit.chunk_id) or Place("", hit.char_start, "")
+        near = hit.char_start - place.start, hit.char_end - place.start
+        found = citations.locate(quote, place.text, near)
+        start, end = found or near
+        return Citation(
+            marker=len(self.footnotes) + 1,
+            document_id=hit.document_id,
+            filename=hit.filename,
+            version=hit.version,
+            page_start=hit.page_start,
+            page_end=hit.page_end,
+            char_start=place.start + start,
+            char_end=place.start + end,
+            quote=place.text[start:end] if found else self._harmless(quote),
+            verified=found is not None,
+            score=hit.score,
+            chunk_id=hit.chunk_id,
+            drawn=bool(place.media_type) and has_pictures(place.media_type),
+        )
+
+    def _harmless(self, quote: str) -> str:
+        """A quote that stands nowhere is the model's words like any other."""
+        plain, echo = PlainText(self._shown), Echo(self._prompts)
+        return echo.feed(plain.feed(quote) + plain.flush(ended=True)) + echo.flush()
+
+
+async def places(rt: Runtime, tenant_id: str, hits: Sequence[Hit]) -> dict[str, Place]:
+    """By chunk id, what the stored page says where the chunk stands: the text that quotes are checked in."""
+    rows = [
+        (hit.chunk_id, hit.version_id, hit.page_start, max(0, hit.char_start - AROUND), hit.char_end + AROUND)
+        for hit in hits
+    ]
+    async with rt.transaction() as session:
+        found = await session.execute(
+            _SLICES, {"tenant": tenant_id} | dict(zip(_COLUMNS, zip(*rows, strict=True), strict=True))
+        )
+        return {row.chunk_id: Place(row.text, row.char_start, row.media_type) for row in found}
+
+
+_COLUMNS = ("chunks", "versions", "numbers", "starts", "ends")
+_SLICES = text(
+    """
+    SELECT place.chunk_id, place.char_start, version.media_type,
+           substr(page.text, place.char_start + 1, place.char_end - place.char_start) AS text
+    FROM unnest(CAST(:chunks AS text[]), CAST(:versions AS text[]), CAST(:numbers AS int[]),
+                CAST(:starts AS int[]), CAST(:ends AS int[]))
+         AS place(chunk_id, version_id, number, char_start, char_end)
+    JOIN page ON page.tenant_id = :tenant AND page.version_id = place.version_id AND page.number = place.number
+    JOIN version ON version.id = page.version_id
+    """
+)

@@ -1,0 +1,160 @@
+"""Conversations: made, listed, looked at, deleted; questions held in turns, and kept with their answers.
+
+One question at a time is asked in a conversation. A question and its answer are kept together when the answer is
+whole; of one that broke off nothing is kept. Who asks says so before it begins (`hold`) and as long as it lasts.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, CursorResult, and_, delete, func, or_, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from footnote.database.clock import from_now
+from footnote.database.ids import new_id
+from footnote.documents import derived_answers
+from footnote.errors import Conflict, DatabaseAway, NotFound
+from footnote.models import Conversation, Message
+from footnote.runtime import Runtime
+from footnote.tenancy import audit_log
+from footnote.tenancy.tenants import scoped
+
+HELD_SECONDS = 30.0  # after which a conversation is free again whose asker was killed
+TITLE_CHARACTERS = 80
+
+
+@dataclass(frozen=True)
+class Hold:
+    """The right to ask the next question of a conversation."""
+
+    conversation_id: str
+    tenant_id: str
+    holder: str
+
+    @property
+    def held(self) -> ColumnElement[bool]:
+        return and_(Conversation.id == self.conversation_id, Conversation.holder == self.holder)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """An answer as it is kept; `document_ids` as `Message` has them."""
+
+    content: str
+    question_as_searched: str | None
+    citations: Sequence[dict[str, Any]]
+    unsupported: Sequence[dict[str, Any]]
+    answer_status: str
+    model: str
+    usage: dict[str, Any]
+    document_ids: Sequence[str]
+
+
+async def create(
+    session: AsyncSession, tenant_id: str, title: str | None, metadata: dict[str, Any], defaults: dict[str, Any]
+) -> Conversation:
+    made = Conversation(
+        id=new_id("cnv"), tenant_id=tenant_id, title=title, attributes=metadata, defaults=defaults, messages=0
+    )
+    session.add(made)
+    await session.flush()
+    await session.refresh(made)
+    return made
+
+
+async def get(session: AsyncSession, tenant_id: str, conversation_id: str) -> Conversation:
+    """Raises NotFound."""
+    found = await session.scalar(scoped(Conversation, tenant_id).where(Conversation.id == conversation_id))
+    if found is None:
+        raise NotFound("conversation_not_found", f"There is no conversation {conversation_id!r}.")
+    return found
+
+
+async def page_of(session: AsyncSession, tenant_id: str, *, limit: int, before: str | None) -> Sequence[Conversation]:
+    """Newest first, `limit` at most, older than the id `before`."""
+    query = scoped(Conversation, tenant_id).order_by(Conversation.id.desc()).limit(limit)
+    if before:
+        query = query.where(Conversation.id < before)
+    return (await session.scalars(query)).all()
+
+
+async def messages_of(
+    session: AsyncSession, conversation: Conversation, *, limit: int | None = None, after: str | None = None
+) -> Sequence[Message]:
+    """Oldest first, those behind the message with the id `after`."""
+    query = scoped(Message, conversation.tenant_id).where(Message.conversation_id == conversation.id)
+    if after:
+        behind = query.with_only_columns(Message.position).where(Message.id == after).scalar_subquery()
+        query = query.where(Message.position > behind)
+    return (await session.scalars(query.order_by(Message.position).limit(limit))).all()
+
+
+async def newest_messages(session: AsyncSession, held: Hold, limit: int) -> Sequence[Message]:
+    """The last `limit` messages, oldest first."""
+    query = scoped(Message, held.tenant_id).where(Message.conversation_id == held.conversation_id)
+    return (await session.scalars(query.order_by(Message.position.desc()).limit(limit))).all()[::-1]
+
+
+async def remove(session: AsyncSession, tenant_id: str, conversation_id: str) -> int:
+    """Deletes the conversation with its messages; how many there were. Raises NotFound."""
+    conversation = await get(session, tenant_id, conversation_id)
+    await session.execute(delete(Conversation).where(Conversation.id == conversation.id))
+    await audit_log.note(session, tenant_id, "conversation.deleted", conversation_id)
+    return conversation.messages
+
+
+# -- asked in ------------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def hold(rt: Runtime, tenant_id: str, conversation_id: str) -> AsyncIterator[Hold]:
+    """Lets nobody else ask while the block does. Raises NotFound, or Conflict while somebody does."""
+    taken = Hold(conversation_id, tenant_id, new_id("req"))
+    longer = update(Conversation).where(taken.held).values(held_until=from_now(HELD_SECONDS))
+    async with rt.transaction() as session:
+        await _take(session, taken)
+    try:
+        async with rt.repeating(longer, HELD_SECONDS / 3):
+            yield taken
+    finally:
+        with suppress(DatabaseAway):  # then it is free in a while
+            free = update(Conversation).where(taken.held).values(holder=None, held_until=None)
+            await asyncio.shield(rt.execute(free))
+
+
+async def _take(session: AsyncSession, taken: Hold) -> None:
+    free = or_(Conversation.holder.is_(None), Conversation.held_until < func.now())
+    named = and_(Conversation.tenant_id == taken.tenant_id, Conversation.id == taken.conversation_id)
+    held = {"holder": taken.holder, "held_until": from_now(HELD_SECONDS)}
+    done = await session.execute(update(Conversation).where(named, free).values(**held))
+    assert isinstance(done, CursorResult)
+    if done.rowcount != 1:
+        await get(session, taken.tenant_id, taken.conversation_id)
+        raise Conflict("conversation_busy", "Another question is being answered in this conversation.")
+
+
+async def keep(session: AsyncSession, taken: Hold, question: str, answer: Kept) -> str:
+    """Stores the question and its answer; the id of the answer's message.
+
+    Raises Conflict if the conversation is not held any more, NotFound if it is gone.
+    """
+    title = " ".join(question.split())[:TITLE_CHARACTERS]
+    longer = {"messages": Conversation.messages + 2, "title": func.coalesce(Conversation.title, title)}
+    after = await session.scalar(
+        update(Conversation).where(taken.held).values(**longer, updated_at=func.now()).returning(Conversation.messages)
+    )
+    if after is None:
+        await get(session, taken.tenant_id, taken.conversation_id)
+        raise Conflict("conversation_busy", "Another question took this one's place in the conversation.")
+    position = after - 2
+    owned = {"conversation_id": taken.conversation_id, "tenant_id": taken.tenant_id}
+    asked = Message(id=new_id("msg"), position=position, role="user", content=question, **owned)
+    told = Message(id=new_id("msg"), position=position + 1, role="assistant", **vars(answer), **owned)
+    session.add_all((asked, told))
+    await session.flush()
+    if not await derived_answers.all_there(session, taken.tenant_id, answer.document_ids):
+        await session.execute(derived_answers.emptied_messages(Message.id == told.id))
+    return told.id

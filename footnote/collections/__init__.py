@@ -1,0 +1,354 @@
+"""Collections: documents that share a language, a chunking and an embedding space.
+
+A change of language or chunking only says what is to be made anew; `reingestion` does it. A collection that is being
+deleted is seen by nobody any more.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from sqlalchemy import Select, func, text
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from footnote.collections import metadata, revisions
+from footnote.database.ids import new_id
+from footnote.embeddings import vector_lengths
+from footnote.errors import Conflict, Invalid, NotFound, ProviderRejected
+from footnote.models import Collection, EmbeddingSpace
+from footnote.models.documents import ALIVE
+from footnote.providers import Embedder
+from footnote.runtime import Runtime
+from footnote.settings import Settings
+from footnote.tenancy import audit_log
+from footnote.tenancy.tenants import scoped
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+Unit = Literal["characters", "tokens"]
+SIZES: Mapping[Unit, tuple[int, int]] = {"characters": (100, 8000), "tokens": (25, 2000)}
+CHARACTERS_A_TOKEN = 4  # about: what the configured chunking is in tokens
+
+
+@dataclass(frozen=True)
+class Chunking:
+    """How documents are cut: the longest chunk, and what neighbours repeat of each other, both in `unit`.
+
+    Tokens are counted by the embedding model. `by_headings`: small sections under different headings stay apart.
+    """
+
+    size: int
+    overlap: int
+    unit: Unit = "characters"
+    by_headings: bool = False
+
+
+@dataclass(frozen=True)
+class Details:
+    """A collection with the dimensions of its vectors, if any are known, and what is in it.
+
+    `reingesting` counts the documents of which queries still see what was made by an earlier chunking or language, or
+    with vectors of an earlier length.
+    """
+
+    collection: Collection
+    dimensions: int | None
+    documents: int
+    chunks: int
+    reingesting: int
+
+    @property
+    def model(self) -> tuple[str, str] | None:
+        """Its provider and model; None: as configured, since nobody chose one and there are no documents."""
+        provider, model = self.collection.embedding_provider, self.collection.embedding_model
+        settled = self.collection.embedding_chosen or self.documents
+        return (provider, model) if provider and model and settled else None
+
+
+# -- found ---------------------------------------------------------------------------------------------------
+
+
+def _visible(tenant_id: str) -> Select[Collection]:
+    return scoped(Collection, tenant_id).where(Collection.deleted_at.is_(None))
+
+
+def _named(tenant_id: str, name_or_id: str) -> Select[Collection]:
+    column = Collection.id if name_or_id.startswith("col_") else Collection.name
+    return _visible(tenant_id).where(column == name_or_id)
+
+
+async def find(session: AsyncSession, tenant_id: str, name_or_id: str, *, to_change: bool = False) -> Collection:
+    """`to_change`: nobody else changes it until the transaction ends. Raises NotFound."""
+    query = _named(tenant_id, name_or_id)
+    found = await session.scalar(query.with_for_update(key_share=True) if to_change else query)
+    if found is None:
+        raise unknown(name_or_id)
+    return found
+
+
+def unknown(name_or_id: str) -> NotFound:
+    return NotFound("collection_not_found", f"There is no collection {name_or_id!r}.")
+
+
+async def obtain(session: AsyncSession, tenant_id: str, name_or_id: str, settings: Settings) -> Collection:
+    """The collection; a new name makes a new one as configured. It is not deleted before the transaction ends."""
+    # As strong a lock as a new document takes, only earlier.
+    query = _named(tenant_id, name_or_id).with_for_update(read=True, key_share=True)
+    if not name_or_id.startswith("col_"):
+        _check_name(name_or_id)
+        while (found := await session.scalar(query)) is None:  # more than once only if it is deleted at this moment
+            row = {"id": new_id("col"), "tenant_id": tenant_id, "name": name_or_id}
+            made = insert(Collection).values(**row, chunking=asdict(default_chunking(settings, "characters")))
+            made = made.on_conflict_do_nothing(index_elements=["tenant_id", "name"], index_where=ALIVE)
+            if await session.scalar(made.returning(Collection.id)):
+                await audit_log.note(session, tenant_id, "collection.created", row["id"])
+    else:
+        found = await session.scalar(query)
+        if found is None:
+            raise unknown(name_or_id)
+    await vector_lengths.unbind_if_empty(session, found)
+    return found
+
+
+async def would_be(session: AsyncSession, tenant_id: str, name_or_id: str, settings: Settings) -> Collection:
+    """The collection, or the one that `obtain` would make of a new name; nothing is written."""
+    found = await session.scalar(_named(tenant_id, name_or_id))
+    if found is None and name_or_id.startswith("col_"):
+        raise unknown(name_or_id)
+    if found is None:
+        _check_name(name_or_id)
+        chunking = asdict(default_chunking(settings, "characters"))
+        found = Collection(tenant_id=tenant_id, name=name_or_id, chunking=chunking)
+    elif found.space_id is not None and await vector_lengths.is_empty(session, found):
+        chosen = {"embedding_provider": found.embedding_provider, "embedding_model": found.embedding_model}
+        chosen = chosen if found.embedding_chosen else {}
+        found = Collection(tenant_id=tenant_id, name=found.name, chunking=found.chunking, **chosen)
+    return found
+
+
+def _check_name(name: str) -> None:
+    if name.startswith("col_") or not NAME.fullmatch(name):
+        raise Invalid(
+            "bad_collection_name",
+            "A collection name has 1 to 63 letters, digits, dots, dashes and underscores, and is no id.",
+        )
+
+
+async def chosen(session: AsyncSession, tenant_id: str, names_or_ids: Sequence[str] | None) -> list[Collection]:
+    """The named collections, or all of the tenant's. Raises NotFound."""
+    if names_or_ids is None:
+        return list((await session.scalars(_visible(tenant_id))).all())
+    found = [await find(session, tenant_id, name) for name in dict.fromkeys(names_or_ids)]
+    return list({each.id: each for each in found}.values())
+
+
+_COUNTS = text(
+    """
+    SELECT d.collection_id, count(*), coalesce(sum(v.chunks), 0),
+           count(*) FILTER (WHERE job.state NOT IN ('failed', 'cancelled')
+                            AND (v.chunking <> c.chunking OR v.language <> c.language
+                                 OR job.anew AND job.state <> 'succeeded'
+                                 OR d.id > c.review_after AND c.space_id IS DISTINCT FROM (
+                                        SELECT space_id FROM chunk WHERE chunk.document_id = d.id LIMIT 1)))
+    FROM document d
+    JOIN collection c ON c.id = d.collection_id
+    JOIN job ON job.id = d.job_id
+    LEFT JOIN version v ON v.id = d.active_version_id
+    WHERE d.tenant_id = :tenant AND d.collection_id = ANY(:ids)
+    GROUP BY d.collection_id
+    """
+)
+
+
+async def _details(session: AsyncSession, tenant_id: str, query: Select[Collection]) -> list[Details]:
+    joined = query.outerjoin(EmbeddingSpace, EmbeddingSpace.id == Collection.space_id)
+    found = (await session.execute(joined.with_only_columns(Collection, EmbeddingSpace.dimensions))).all()
+    counted = await session.execute(_COUNTS, {"tenant": tenant_id, "ids": [each.id for each, _ in found]})
+    counts = {collection_id: (documents, int(chunks), anew) for collection_id, documents, chunks, anew in counted}
+    nothing = (0, 0, 0)
+    return [
+        Details(each, dimensions if each.id in counts else None, *counts.get(each.id, nothing))
+        for each, dimensions in found
+    ]
+
+
+async def get(session: AsyncSession, tenant_id: str, name_or_id: str) -> Details:
+    """Raises NotFound."""
+    found = await _details(session, tenant_id, _named(tenant_id, name_or_id))
+    if not found:
+        raise unknown(name_or_id)
+    return found[0]
+
+
+async def page_of(session: AsyncSession, tenant_id: str, *, limit: int, before: str | None) -> list[Details]:
+    """Newest first, `limit` at most, older than the id `before`."""
+    query = _visible(tenant_id).order_by(Collection.id.desc()).limit(limit)
+    return await _details(session, tenant_id, query.where(Collection.id < before) if before else query)
+
+
+# -- their models --------------------------------------------------------------------------------------------
+
+
+def embedder_of(rt: Runtime, collection: Collection) -> Embedder:
+    """What embeds for the collection. Vectors of different models do not compare.
+
+    Raises Conflict(embedding_model_changed) if the model it was embedded with cannot be had any more.
+    """
+    provider, model = collection.embedding_provider, collection.embedding_model
+    if provider is None or model is None:
+        return rt.embedder
+    try:
+        return rt.embedder_of(provider, model)
+    except (Invalid, ProviderRejected) as error:
+        raise Conflict(
+            "embedding_model_changed",
+            f"Collection {collection.name!r} has vectors of {provider}/{model}, which cannot be asked any more: "
+            f"{error.message} Configure it again, or use another collection.",
+        ) from error
+
+
+def _opened(rt: Runtime, provider: str, model: str | None) -> Embedder:
+    """A model that is to be a collection's; without a name the configured one or the provider's. Raises Invalid."""
+    if model is None and provider == rt.embedder.provider:
+        return rt.embedder
+    try:
+        return rt.embedder_of(provider, model or "")
+    except (Invalid, ProviderRejected) as error:
+        raise Invalid("unknown_embedding_model", error.message) from error
+
+
+# -- made and changed ----------------------------------------------------------------------------------------
+
+
+def default_chunking(settings: Settings, unit: Unit) -> Chunking:
+    scale = 1 if unit == "characters" else CHARACTERS_A_TOKEN
+    size = settings.chunk_size // scale
+    return Chunking(size, min(settings.chunk_overlap // scale, (size - 1) // 2), unit)
+
+
+def _chunking(
+    settings: Settings, embedder: Embedder, before: Chunking | None, given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What was given in place of what was before, or is configured; the overlap keeps its share of the size.
+
+    Raises Invalid.
+    """
+    unit: Unit = given.get("unit") or (before.unit if before else "characters")
+    base = before if before and before.unit == unit else default_chunking(settings, unit)
+    size = given.get("size", base.size)
+    overlap = given.get("overlap", size * base.overlap // base.size)
+    by_headings = given.get("by_headings", before.by_headings if before else False)
+    least, most = SIZES[unit]
+    most = min(most, embedder.longest_text or most) if unit == "tokens" else most
+    if not least <= size <= most:
+        raise _bad("chunking.size", f"must be from {least} to {most} {unit} for {embedder.provider}/{embedder.model}")
+    if not 0 <= 2 * overlap < size:
+        raise _bad("chunking.overlap", "must be below half the size")
+    return asdict(Chunking(size, overlap, unit, by_headings))
+
+
+def _bad(field: str, message: str) -> Invalid:
+    return Invalid.in_fields([{"field": f"body.{field}", "message": message}])
+
+
+async def _language(session: AsyncSession, name: str) -> str:
+    """A text search configuration of this Postgres. Raises Invalid."""
+    known = text("SELECT cfgname FROM pg_ts_config WHERE pg_ts_config_is_visible(oid) ORDER BY 1")
+    names = (await session.scalars(known)).all()
+    if name not in names:
+        raise _bad("language", f"must be one of {', '.join(names)}")
+    return name
+
+
+async def create(session: AsyncSession, rt: Runtime, tenant_id: str, given: Mapping[str, Any]) -> Details:
+    """`given` has `name`, and may have language, chunking, embedding and metadata. Raises Invalid, Conflict."""
+    _check_name(given["name"])
+    made = Collection(id=new_id("col"), tenant_id=tenant_id, name=given["name"], chunking={})
+    made.language = await _language(session, given.get("language", "english"))
+    made.attributes = metadata.checked(given.get("metadata") or {})
+    embedder = _choose_model(rt, made, given.get("embedding"))
+    made.chunking = _chunking(rt.settings, embedder, None, given.get("chunking") or {})
+    await _write(session, made)
+    await audit_log.note(session, tenant_id, "collection.created", made.id)
+    return await get(session, tenant_id, made.id)
+
+
+async def change(
+    session: AsyncSession, rt: Runtime, tenant_id: str, name_or_id: str, given: Mapping[str, Any]
+) -> Details:
+    """Changes what was given. Raises NotFound, Invalid, Conflict.
+
+    What is made of documents by another chunking or language is seen as it is until each has been made anew. That is
+    only noted here, so that it takes no longer for more documents.
+    """
+    found = await find(session, tenant_id, name_or_id, to_change=True)
+    before = (found.chunking, found.language)
+    if "name" in given:
+        _check_name(given["name"])
+        found.name = given["name"]
+    if "metadata" in given:
+        found.attributes = metadata.patched(found.attributes, given["metadata"])
+    if given.get("embedding"):
+        await _change_model(session, rt, found, given["embedding"])
+    if given.get("chunking") or given.get("embedding"):
+        now = Chunking(**found.chunking)
+        found.chunking = _chunking(rt.settings, embedder_of(rt, found), now, given.get("chunking") or {})
+    if "language" in given:
+        found.language = await _language(session, given["language"])
+    if (found.chunking, found.language) != before:
+        found.review_after = ""
+    await _write(session, found)
+    await audit_log.note(session, tenant_id, "collection.updated", found.id, changed=sorted(given))
+    await revisions.changed(session, tenant_id, [found.id])
+    return await get(session, tenant_id, found.id)
+
+
+def _choose_model(rt: Runtime, collection: Collection, given: Mapping[str, str] | None) -> Embedder:
+    if given is None:
+        return rt.embedder
+    embedder = _opened(rt, given["provider"], given.get("model"))
+    collection.embedding_provider, collection.embedding_model = embedder.provider, embedder.model
+    collection.embedding_chosen = True
+    return embedder
+
+
+async def _change_model(session: AsyncSession, rt: Runtime, collection: Collection, given: Mapping[str, str]) -> None:
+    """Another model while nothing is embedded; the same one has everything embedded again if its vectors changed."""
+    await vector_lengths.unbind_if_empty(session, collection)
+    configured = rt.embedder.provider, rt.embedder.model
+    provider, model = collection.embedding_provider or configured[0], collection.embedding_model or configured[1]
+    embedder = _choose_model(rt, collection, given)
+    if collection.space_id is None:
+        return
+    if (embedder.provider, embedder.model) != (provider, model):
+        raise Conflict(
+            "collection_not_empty",
+            f"The collection has documents, which are embedded with {provider}/{model}. Make a new collection with "
+            "the other model, and add them to that.",
+        )
+    space = await session.get_one(EmbeddingSpace, collection.space_id)
+    outdated, other = await vector_lengths.successor(session, rt, space, embedder)
+    if outdated:
+        collection.space_id, collection.review_after = other.id if other else None, ""
+
+
+async def _write(session: AsyncSession, collection: Collection) -> None:
+    """Raises Conflict for a name that is taken."""
+    name = collection.name
+    try:
+        session.add(collection)
+        await session.flush()
+    except IntegrityError as error:
+        raise Conflict("collection_exists", f"There is a collection {name!r} already.") from error
+    await session.refresh(collection)
+
+
+async def hide(session: AsyncSession, tenant_id: str, name_or_id: str) -> Collection:
+    """From the end of the transaction on nobody sees the collection, and its name is free. Raises NotFound."""
+    found = await find(session, tenant_id, name_or_id, to_change=True)
+    found.deleted_at = func.now()
+    await session.flush()
+    await audit_log.note(session, tenant_id, "collection.deleted", found.id)
+    return found

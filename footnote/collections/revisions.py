@@ -1,0 +1,49 @@
+"""What a collection holds, as a number: as long as it stays, a question finds what it found before."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from sqlalchemy import CursorResult, delete, select
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from footnote.models import CachedAnswer, Collection, CollectionRevision
+from footnote.tenancy.tenants import scoped
+
+
+async def of(session: AsyncSession, tenant_id: str, collection_ids: Sequence[str]) -> dict[str, int]:
+    """By collection; one that never changed is at 0."""
+    rows = scoped(CollectionRevision, tenant_id).where(CollectionRevision.collection_id.in_(collection_ids))
+    return dict.fromkeys(collection_ids, 0) | {row.collection_id: row.revision for row in await session.scalars(rows)}
+
+
+async def changed(session: AsyncSession, tenant_id: str, collection_ids: Iterable[str]) -> int:
+    """Drops the answers that were found in any of the collections; how many.
+
+    The last that a transaction does: who changes the same collection waits from here to its end. An answer that is
+    kept at the same time either comes first, and is seen here, or sees this change, and is not kept.
+    """
+    dropped = 0
+    for collection_id in sorted(set(collection_ids)):
+        first = insert(CollectionRevision).values(collection_id=collection_id, tenant_id=tenant_id, revision=1)
+        following = {"revision": CollectionRevision.revision + 1}
+        await session.execute(first.on_conflict_do_update(index_elements=["collection_id"], set_=following))
+        found_there = CachedAnswer.collection_ids.contains([collection_id])
+        done = await session.execute(delete(CachedAnswer).where(CachedAnswer.tenant_id == tenant_id, found_there))
+        assert isinstance(done, CursorResult)
+        dropped += done.rowcount
+    return dropped
+
+
+async def hold(session: AsyncSession, tenant_id: str, expected: Mapping[str, int]) -> bool:
+    """Whether the collections are still at these revisions; if so, they stay there until the transaction ends."""
+    ids = sorted(expected)
+    # A row that is not there could not be held. A collection may be gone since it was looked into.
+    known = select(CollectionRevision.collection_id).where(CollectionRevision.collection_id.in_(ids))
+    new = scoped(Collection, tenant_id).where(Collection.id.in_(ids), Collection.id.not_in(known))
+    new = new.order_by(Collection.id).with_for_update(read=True, key_share=True)
+    columns = new.with_only_columns(Collection.id, Collection.tenant_id)
+    added = insert(CollectionRevision).from_select(["collection_id", "tenant_id"], columns, include_defaults=False)
+    await session.execute(added.on_conflict_do_nothing())
+    held = select(CollectionRevision).where(CollectionRevision.collection_id.in_(ids))
+    held = held.order_by(CollectionRevision.collection_id).with_for_update(read=True)
+    return {row.collection_id: row.revision for row in await session.scalars(held)} == dict(expected)

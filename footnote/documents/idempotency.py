@@ -1,0 +1,123 @@
+"""Requests that are done once however often they are sent: `Idempotency-Key`.
+
+As in the IETF draft "The Idempotency-Key HTTP Header Field": the same key and request give the same reply for a day,
+another request under the same key is refused, and so is the same one while the first is in flight.
+"""
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import CursorResult, and_, delete, func, or_, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from footnote.database.clock import from_now
+from footnote.database.ids import new_id
+from footnote.errors import Conflict, DatabaseAway, Invalid
+from footnote.models import IdempotencyKey
+from footnote.runtime import Runtime
+
+KEPT_SECONDS = 24 * 3600.0
+HELD_SECONDS = 15.0  # a request whose process died frees its key after this long
+
+
+@dataclass(frozen=True)
+class Once:
+    """A key in the hands of one request, with the reply of an earlier one if there is any."""
+
+    tenant_id: str
+    key: str
+    holder: str
+    fingerprint: bytes | None = None
+    reply: dict[str, Any] | None = None
+
+    def replay(self, request: Any) -> dict[str, Any] | None:
+        """The earlier reply, if the key was used for just this request. Raises Invalid if for another."""
+        if self.reply is not None and self.fingerprint != fingerprint_of(request):
+            raise Invalid("idempotency_key_reused", "The Idempotency-Key was used for another request.")
+        return self.reply
+
+
+def fingerprint_of(request: Any) -> bytes:
+    """SHA-256 of what was asked for, a value that JSON can carry."""
+    return hashlib.sha256(json.dumps(request, sort_keys=True, default=str).encode()).digest()
+
+
+@asynccontextmanager
+async def once(rt: Runtime, tenant_id: str, key: str) -> AsyncIterator[Once]:
+    """Holds the key while the block does the request, and frees it when the block raises.
+
+    The block ends with `finish` in the transaction that does the work. Raises Conflict while another request
+    holds the key, or if the document made with it was deleted since.
+    """
+    async with rt.transaction() as session:
+        taken = await _take(session, tenant_id, key)
+    longer = update(IdempotencyKey).where(_held_by(taken)).values(held_until=from_now(HELD_SECONDS))
+    try:
+        async with rt.repeating(longer, HELD_SECONDS / 3):
+            yield taken
+    except BaseException:
+        with suppress(DatabaseAway):  # then it frees itself in a while
+            await asyncio.shield(rt.execute(delete(IdempotencyKey).where(_held_by(taken))))
+        raise
+
+
+def _held_by(taken: Once) -> Any:
+    return and_(
+        IdempotencyKey.tenant_id == taken.tenant_id,
+        IdempotencyKey.key == taken.key,
+        IdempotencyKey.holder == taken.holder,
+        IdempotencyKey.fingerprint.is_(None),
+    )
+
+
+async def _take(session: AsyncSession, tenant_id: str, key: str) -> Once:
+    mine = Once(tenant_id, key, new_id("req"))
+    new = {"holder": mine.holder, "held_until": from_now(HELD_SECONDS)}
+    unused = {"fingerprint": None, "reply": None, "document_id": None, "created_at": func.now()}
+    free = or_(
+        and_(IdempotencyKey.fingerprint.is_(None), IdempotencyKey.held_until < func.now()),
+        IdempotencyKey.created_at < from_now(-KEPT_SECONDS),
+    )
+    statement = insert(IdempotencyKey).values(tenant_id=tenant_id, key=key, **new)
+    statement = statement.on_conflict_do_update(index_elements=["tenant_id", "key"], set_=new | unused, where=free)
+    if await session.scalar(statement.returning(IdempotencyKey.holder)) == mine.holder:
+        return mine
+    used = await session.get_one(IdempotencyKey, (tenant_id, key))
+    if used.fingerprint is None:
+        raise Conflict("request_in_flight", "An earlier request for this is still being worked on.")
+    if used.reply is None:
+        raise Conflict("document_deleted", "The document made by this request has been deleted.")
+    return Once(tenant_id, key, used.holder, used.fingerprint, used.reply)
+
+
+async def finish(
+    session: AsyncSession, taken: Once, request: Any, reply: dict[str, Any], document_id: str | None
+) -> None:
+    """Keeps the reply, if the key is still held; else raises Conflict and the caller's work is rolled back."""
+    kept = await session.execute(
+        update(IdempotencyKey)
+        .where(_held_by(taken))
+        .values(fingerprint=fingerprint_of(request), reply=reply, document_id=document_id)
+    )
+    assert isinstance(kept, CursorResult)
+    if kept.rowcount != 1:
+        raise Conflict("request_in_flight", "A later request for this took over in the meantime.")
+
+
+async def forget_document(session: AsyncSession, tenant_id: str, document_id: str) -> None:
+    """Removes the replies that show a document; their keys stay used, so that it is not made anew."""
+    of_batch = IdempotencyKey.document_id.is_(None)  # said first, as the index knows it
+    in_batch = of_batch & IdempotencyKey.reply.contains({"data": [{"document": {"id": document_id}}]})
+    shown = or_(IdempotencyKey.document_id == document_id, in_batch)
+    await session.execute(update(IdempotencyKey).where(IdempotencyKey.tenant_id == tenant_id, shown).values(reply=None))
+
+
+async def purge(session: AsyncSession) -> None:
+    """Removes keys older than a day."""
+    await session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < from_now(-KEPT_SECONDS)))

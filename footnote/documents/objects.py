@@ -1,0 +1,168 @@
+"""Who owns the objects in the store: a version names them, or they are unowned and will be deleted.
+
+An object is noted as unowned before its first byte is written, and adopted in the transaction that names it. So a
+writer that is killed at any moment, and a transaction that gives an object up, leave nothing that is not found.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager, suppress
+
+from sqlalchemy import CursorResult, Update, delete, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from footnote.database.clock import from_now
+from footnote.errors import DatabaseAway, FootnoteError, Unavailable
+from footnote.models import Artifact, PagePicture, UnownedObject, Version
+from footnote.runtime import Runtime
+from footnote.telemetry import log
+
+RESERVED_SECONDS = 60.0
+SWEPT_AT_ONCE = 100
+
+
+async def reserve(session: AsyncSession, key: str) -> None:
+    """Notes an object that is about to be written; it is deleted unless that is renewed, or it is adopted, in time."""
+    await session.execute(insert(UnownedObject).values(key=key, delete_at=from_now(RESERVED_SECONDS)))
+
+
+async def keep(session: AsyncSession, key: str, seconds: float) -> None:
+    """Keeps a reserved object for at least so many seconds from now."""
+    await session.execute(_kept(key, seconds))
+
+
+def _kept(key: str, seconds: float) -> Update:
+    later = func.greatest(UnownedObject.delete_at, from_now(seconds))
+    return update(UnownedObject).where(UnownedObject.key == key).values(delete_at=later)
+
+
+async def adopt(session: AsyncSession, key: str) -> None:
+    """The caller's transaction names the object from now on. Raises Unavailable if it came too late."""
+    mine = (UnownedObject.key == key) & UnownedObject.deleting.is_(False)
+    adopted = await session.execute(delete(UnownedObject).where(mine))
+    assert isinstance(adopted, CursorResult)
+    if adopted.rowcount != 1:
+        raise Unavailable("store_unavailable", "The object was not finished in time and has been removed.")
+
+
+async def give_up(session: AsyncSession, keys: Iterable[str | None]) -> None:
+    """No row names these any more: they are deleted soon after the caller's transaction has committed."""
+    rows = [{"key": key, "delete_at": func.now()} for key in keys if key]
+    if rows:
+        given_up = insert(UnownedObject).values(rows)
+        await session.execute(given_up.on_conflict_do_update(index_elements=["key"], set_={"delete_at": func.now()}))
+
+
+async def withdraw(session: AsyncSession, key: str) -> None:
+    """Gives up a reserved object; whoever is about to adopt it comes too late."""
+    withdrawn = update(UnownedObject).where(UnownedObject.key == key)
+    await session.execute(withdrawn.values(deleting=True, delete_at=func.now()))
+
+
+async def give_up_versions(session: AsyncSession, document_id: str, but: str | None) -> list[str]:
+    """Gives up what the store has of a document's versions, `but` the one that queries see; the keys.
+
+    Of that one the bytes and the pictures stay. An artifact is of no use to any of them. Versions of the same bytes
+    share an object, which goes with the last of them.
+    """
+    versions = (await session.scalars(select(Version).where(Version.document_id == document_id))).all()
+    keys = await give_up_artifacts(session, [version.id for version in versions])
+    replaced = [version.id for version in versions if version.id != but]
+    kept = {version.object_key for version in versions if version.id == but}
+    keys += {version.object_key for version in versions if version.object_key} - kept
+    for version in versions:
+        if version.id in replaced:
+            version.object_key = None
+    gone = delete(PagePicture).where(PagePicture.version_id.in_(replaced)).returning(PagePicture.key)
+    keys += await session.scalars(gone)
+    await give_up(session, keys)
+    return keys
+
+
+async def give_up_bytes(session: AsyncSession, version: Version) -> None:
+    """Gives up the version's object unless another version of the document has it, too."""
+    others = select(Version.id).where(Version.object_key == version.object_key, Version.id != version.id)
+    if await session.scalar(others.limit(1)) is None:
+        await give_up(session, [version.object_key])
+
+
+async def give_up_artifacts(session: AsyncSession, version_ids: Sequence[str]) -> list[str]:
+    """Gives up all that the chunk step has left of the versions; the keys."""
+    gone = delete(Artifact).where(Artifact.version_id.in_(version_ids)).returning(Artifact.key)
+    keys = list(await session.scalars(gone))
+    await give_up(session, keys)
+    return keys
+
+
+@asynccontextmanager
+async def reserved(rt: Runtime, key: str) -> AsyncIterator[None]:
+    """Keeps an object while the block writes it and adopts it; gives it up when the block raises."""
+    async with rt.transaction() as session:
+        await reserve(session, key)
+    try:
+        async with kept(rt, key):
+            yield
+    except BaseException:
+        with suppress(DatabaseAway):  # then its time runs out by itself
+            await asyncio.shield(_let_go(rt, key))
+        raise
+
+
+@asynccontextmanager
+async def kept(rt: Runtime, key: str) -> AsyncIterator[None]:
+    """Keeps a reserved object while the block runs, however long that takes."""
+    async with rt.repeating(_kept(key, RESERVED_SECONDS), RESERVED_SECONDS / 3):
+        yield
+
+
+async def _let_go(rt: Runtime, key: str) -> None:
+    """Gives an object up, but not if it has been adopted by a commit whose answer was lost."""
+    noted = update(UnownedObject).where(UnownedObject.key == key).values(delete_at=func.now())
+    async with rt.transaction() as session:
+        # Waits for such a commit if it is still on its way, so that the next statement sees what came of it.
+        if (await session.scalars(noted.returning(UnownedObject.key))).all():
+            return
+        if not await named(session, {key}):
+            # Swept while its writer was frozen, who may have written it anew since.
+            await give_up(session, [key])
+
+
+async def named(session: AsyncSession, keys: set[str]) -> set[str | None]:
+    """Which of the keys some row names."""
+    # In one statement: between two of them an object could move from one owner to the other.
+    columns = (Version.object_key, Artifact.key, PagePicture.key, UnownedObject.key)
+    owners = [select(column.label("key")).where(column.in_(keys)) for column in columns]
+    return set(await session.scalars(owners[0].union(*owners[1:])))
+
+
+async def sweep(rt: Runtime) -> int:
+    """Deletes unowned objects whose time has come; how many. What fails is tried again in a minute."""
+    async with rt.transaction() as session:
+        due = select(UnownedObject.key).where(UnownedObject.delete_at <= func.now())
+        due = due.order_by(UnownedObject.delete_at).limit(SWEPT_AT_ONCE).with_for_update(skip_locked=True)
+        taken = update(UnownedObject).where(UnownedObject.key.in_(due))
+        taken = taken.values(deleting=True, delete_at=from_now(RESERVED_SECONDS))
+        keys = (await session.scalars(taken.returning(UnownedObject.key))).all()
+    deleted = [key for key in keys if await _delete(rt, key)]
+    if deleted:
+        async with rt.transaction() as session:
+            await session.execute(delete(UnownedObject).where(UnownedObject.key.in_(deleted)))
+    return len(deleted)
+
+
+async def discard(rt: Runtime, key: str) -> None:
+    """Deletes a reserved object at once; if that fails, the sweep will."""
+    async with rt.transaction() as session:
+        await withdraw(session, key)
+    if await _delete(rt, key):
+        await rt.execute(delete(UnownedObject).where(UnownedObject.key == key))
+
+
+async def _delete(rt: Runtime, key: str) -> bool:
+    try:
+        await rt.store.delete(key)
+    except (FootnoteError, OSError) as error:
+        log.warning("object not deleted yet", key=key, error=str(error)[:300])
+        return False
+    return True

@@ -1,0 +1,60 @@
+"""Files that were refused at upload, and why: for 30 days, and the newest 1,000 of a tenant."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+
+from sqlalchemy import delete, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from footnote.database.clock import from_now
+from footnote.database.ids import new_id
+from footnote.errors import DatabaseAway, FootnoteError
+from footnote.models import RefusedUpload
+from footnote.runtime import Runtime
+from footnote.tenancy import audit_log
+from footnote.tenancy.tenants import scoped
+from footnote.text import clean
+
+MOST = 1_000
+KEPT_SECONDS = 30 * 24 * 3600.0
+# Of these kinds are the errors about a file, or about what the tenant may have. The others pass, or are about the key.
+ABOUT_THE_FILE = {"invalid", "too_large", "unsupported", "document_rejected", "forbidden"}
+ABOUT_THE_REQUEST = {"bad_multipart", "idempotency_key_reused", "invalid_request", "missing_file", "too_many_files"}
+
+
+@asynccontextmanager
+async def noted(rt: Runtime, tenant_id: str, filename: str) -> AsyncIterator[None]:
+    """Writes down why the block refuses the file, if it does, at whose request `rt` acts."""
+    try:
+        yield
+    except FootnoteError as error:
+        if error.kind in ABOUT_THE_FILE and not error.fields and error.code not in ABOUT_THE_REQUEST:
+            with suppress(DatabaseAway):  # what the caller is told counts
+                async with rt.transaction() as session:
+                    await _note(session, rt, tenant_id, clean(filename), error)
+        raise
+
+
+async def _note(session: AsyncSession, rt: Runtime, tenant_id: str, filename: str, error: FootnoteError) -> None:
+    by = {"key_id": rt.actor, "request_id": rt.request_id or None}
+    reason = {"code": error.code, "message": error.message}
+    refused = RefusedUpload(id=new_id("ref"), tenant_id=tenant_id, filename=filename, **by, **reason)
+    session.add(refused)
+    await session.flush()
+    own = select(RefusedUpload.id).where(RefusedUpload.tenant_id == tenant_id)
+    oldest = own.order_by(RefusedUpload.id.desc()).offset(MOST).limit(1).scalar_subquery()
+    await session.execute(delete(RefusedUpload).where(RefusedUpload.tenant_id == tenant_id, RefusedUpload.id <= oldest))
+    await audit_log.note(session, tenant_id, "upload.refused", refused.id, code=error.code)
+
+
+async def page_of(
+    session: AsyncSession, tenant_id: str, *, limit: int, before: str | None = None
+) -> Sequence[RefusedUpload]:
+    """Newest first, `limit` at most, older than the id `before`."""
+    found = scoped(RefusedUpload, tenant_id).order_by(RefusedUpload.id.desc()).limit(limit)
+    return (await session.scalars(found.where(RefusedUpload.id < before) if before else found)).all()
+
+
+async def purge(session: AsyncSession) -> None:
+    """Removes what is too old to be of use."""
+    await session.execute(delete(RefusedUpload).where(RefusedUpload.created_at < from_now(-KEPT_SECONDS)))

@@ -1,0 +1,1 @@
+"""Stored vectors: by text, and how long those of a model are."""

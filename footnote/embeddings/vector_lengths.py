@@ -1,0 +1,193 @@
+"""Vectors of a length that can be relied on: no answer of a provider is believed because it came first.
+
+A space keeps the evidence against its own length, in Postgres: so it is one for all processes, outlives them, and needs
+no Redis. A collection is bound to a space while something of it is embedded.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NoReturn
+
+from sqlalchemy import case, func, select, text, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.sql.elements import ColumnElement
+
+from footnote.database.clock import from_now
+from footnote.embeddings import checkpoint
+from footnote.errors import Conflict, Unavailable
+from footnote.models import Collection, EmbeddingSpace
+from footnote.providers import Embedder, Embeddings
+from footnote.runtime import Runtime
+from footnote.telemetry import log
+
+TIMES = 5  # answers of another length, with none of the right one between them, ...
+SECONDS = 10.0  # ... and this long after the first of them: then the model makes other vectors
+PROBE = "length"  # is embedded to see a length once more: next to nothing is paid for it
+
+
+def requested(rt: Runtime, embedder: Embedder) -> int:
+    """The length that the embedder asks its model for; 0 for none."""
+    return (rt.settings.embedding_dimensions or 0) if embedder is rt.embedder else 0
+
+
+def embedder_of(rt: Runtime, space: EmbeddingSpace) -> Embedder:
+    """What makes the space's vectors: it asks for the length that was asked for when the space was opened.
+
+    So a collection goes on when FOOTNOTE_EMBEDDING_DIMENSIONS is set, changed or removed. Raises Invalid or
+    ProviderRejected: there is none.
+    """
+    usual = rt.embedder_of(space.provider, space.model)
+    if space.requested_dimensions is None or requested(rt, usual) == space.dimensions:
+        return usual
+    return rt.embedder_of(space.provider, space.model, space.requested_dimensions)
+
+
+async def likely(session: AsyncSession, rt: Runtime, embedder: Embedder) -> EmbeddingSpace | None:
+    """The newest space of the embedder's model as it is asked now, if nothing speaks against it."""
+    asked_for = requested(rt, embedder)
+    query = select(EmbeddingSpace).filter_by(provider=embedder.provider, model=embedder.model)
+    query = query.where(func.coalesce(EmbeddingSpace.requested_dimensions, asked_for) == asked_for)
+    query = query.where(func.coalesce(_believed(), False).is_(False))
+    return await session.scalar(query.order_by(EmbeddingSpace.id.desc()).limit(1))
+
+
+async def in_space(
+    rt: Runtime, embedder: Embedder, space: EmbeddingSpace, texts: Sequence[str], collection: str
+) -> Embeddings:
+    """The texts' vectors in a collection's space; a wrong length is asked for once more.
+
+    Raises Unavailable where the answers have another length, and Conflict(embedding_model_changed) once they have had
+    it so often and so long that the model must have been exchanged.
+    """
+    answer = await embedder.embed(texts)
+    times, spent = 1, answer.tokens
+    if answer.dimensions != space.dimensions and embedder.address is not None and not space.other_seen:
+        times, answer = 2, await embedder.embed(texts)
+        spent += answer.tokens
+    if answer.dimensions != space.dimensions:
+        if embedder.address is None or await _doubted(rt, space, answer.dimensions, times):
+            raise _model_changed(space, answer.dimensions, collection)
+        _wrong_length(space, answer.dimensions)
+    if space.other_seen:
+        await rt.operator.execute(update(EmbeddingSpace).where(EmbeddingSpace.id == space.id).values(other_seen=0))
+    return replace(answer, tokens=spent)
+
+
+async def first(
+    rt: Runtime, embedder: Embedder, expected: EmbeddingSpace | None, texts: Sequence[str]
+) -> tuple[EmbeddingSpace, Embeddings]:
+    """The texts' vectors for a collection without a space, and the space that it is to have.
+
+    That is the `expected` one if the length is its own. A new space is opened by a length that came twice, in separate
+    calls. Raises Unavailable where the lengths differ.
+    """
+    answer = await embedder.embed(texts)
+    found, asked_for = answer.dimensions, requested(rt, embedder)
+    if expected is not None and found == expected.dimensions:
+        return expected, answer
+    if embedder.address is not None:
+        if expected is not None and found != asked_for and not await _doubted(rt, expected, found, 1):
+            _wrong_length(expected, found)
+        again = await embedder.embed([PROBE])
+        if again.dimensions != found:
+            lengths = f"vectors of {found} and of {again.dimensions} dimensions"
+            raise Unavailable("provider_bad_response", f"The provider sent {lengths} one after the other.")
+        answer = replace(answer, tokens=answer.tokens + again.tokens)
+    # In a transaction of its own: making the index waits for writers, and holds them up. Spaces are no tenant's.
+    async with rt.operator.transaction() as session:
+        return await checkpoint.obtain_space(session, embedder.provider, embedder.model, found, asked_for), answer
+
+
+async def successor(
+    session: AsyncSession, rt: Runtime, space: EmbeddingSpace, embedder: Embedder
+) -> tuple[bool, EmbeddingSpace | None]:
+    """Whether the space's model makes other vectors by now, as configured or as seen; and their space, if any."""
+    asked_for = requested(rt, embedder)
+    seen = await session.scalar(select(_believed()).where(EmbeddingSpace.id == space.id))
+    length = asked_for or (space.other_dimensions if seen else None)
+    outdated = asked_for != space.dimensions if asked_for else bool(seen or space.requested_dimensions)
+    query = select(EmbeddingSpace).filter_by(provider=space.provider, model=space.model, dimensions=length)
+    return outdated, await session.scalar(query) if outdated else None
+
+
+def _believed() -> ColumnElement[bool]:
+    return (EmbeddingSpace.other_seen >= TIMES) & (EmbeddingSpace.other_since <= from_now(-SECONDS))
+
+
+async def _doubted(rt: Runtime, space: EmbeddingSpace, found: int, times: int) -> bool:
+    """Notes an unexpected length, in a row so many times; whether it is to be believed by now."""
+    same = (EmbeddingSpace.other_dimensions == found) & (EmbeddingSpace.other_seen > 0)
+    noted = {
+        "other_dimensions": found,
+        "other_seen": case((same, EmbeddingSpace.other_seen + times), else_=times),
+        "other_since": case((same, EmbeddingSpace.other_since), else_=func.now()),
+    }
+    async with rt.operator.transaction() as session:
+        written = update(EmbeddingSpace).where(EmbeddingSpace.id == space.id).values(**noted)
+        return bool(await session.scalar(written.returning(_believed())))
+
+
+def _wrong_length(space: EmbeddingSpace, found: int) -> NoReturn:
+    name = f"{space.provider}/{space.model}"
+    log.warning("vectors of a wrong length", provider=name, dimensions=found, expected=space.dimensions)
+    message = f"The provider sent vectors of {found} dimensions; those of {name} have {space.dimensions}."
+    raise Unavailable("provider_bad_response", message)
+
+
+def _model_changed(space: EmbeddingSpace, found: int, collection: str) -> Conflict:
+    given = f'{{"embedding": {{"provider": "{space.provider}", "model": "{space.model}"}}}}'
+    return Conflict(
+        "embedding_model_changed",
+        f"Collection {collection!r} has vectors of {space.dimensions} dimensions; {space.provider}/{space.model} makes "
+        f"{found} now. Undo that (FOOTNOTE_EMBEDDING_DIMENSIONS={space.dimensions}, if the model can), or have the "
+        f"documents embedded again: PATCH /v1/collections/{collection} with {given}, then "
+        "`footnote jobs retry --all --code embedding_model_changed` for those that failed.",
+    )
+
+
+# -- bound to a space ----------------------------------------------------------------------------------------
+
+# Nothing of it is embedded: no chunks, and none on their way into it.
+_NOTHING_EMBEDDED = """
+    NOT EXISTS (SELECT FROM chunk WHERE chunk.tenant_id = c.tenant_id AND chunk.collection_id = c.id)
+    AND NOT EXISTS (SELECT FROM document d JOIN job ON job.id = d.job_id
+                    WHERE d.tenant_id = c.tenant_id AND d.collection_id = c.id
+                      AND job.step = 'upsert' AND job.state IN ('queued', 'running', 'waiting'))
+"""
+_IS_EMPTY = text(f"SELECT {_NOTHING_EMBEDDED} FROM collection c WHERE c.id = :id")  # noqa: S608  constants
+_UNBIND = text(
+    f"""
+    UPDATE collection c SET space_id = NULL,
+        embedding_provider = CASE WHEN embedding_chosen THEN embedding_provider END,
+        embedding_model = CASE WHEN embedding_chosen THEN embedding_model END
+    WHERE c.id = :id AND c.space_id IS NOT NULL AND {_NOTHING_EMBEDDED} RETURNING c.id
+    """  # noqa: S608  constants
+)
+
+
+async def is_empty(session: AsyncSession, collection: Collection) -> bool:
+    """Whether nothing of the collection is embedded (any more)."""
+    return bool(await session.scalar(_IS_EMPTY, {"id": collection.id}))
+
+
+async def unbind_if_empty(session: AsyncSession, collection: Collection) -> None:
+    """Gives up the space of a collection of which nothing is embedded, and a model that nobody chose.
+
+    To be called before something is embedded for it: so whatever emptied it need not think of it.
+    """
+    if collection.space_id is not None and await session.scalar(_UNBIND, {"id": collection.id}):
+        await session.refresh(collection)
+
+
+_WITH_CHUNKS = text(
+    """
+    SELECT c.id FROM collection c WHERE c.id = ANY(:ids)
+    AND EXISTS (SELECT FROM chunk WHERE chunk.tenant_id = c.tenant_id AND chunk.collection_id = c.id)
+    """
+)
+
+
+async def with_chunks(session: AsyncSession, chosen: Sequence[Collection]) -> list[Collection]:
+    """Those of the collections in which there is something to be found."""
+    ids = set(await session.scalars(_WITH_CHUNKS, {"ids": [each.id for each in chosen]}))
+    return [each for each in chosen if each.id in ids]

@@ -1,0 +1,1 @@
+"""Text with markup: HTML, Markdown, reStructuredText, EPUB, RTF."""

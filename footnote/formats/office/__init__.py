@@ -1,0 +1,1 @@
+"""Word processors, slides and spreadsheets, and the packages they come in."""

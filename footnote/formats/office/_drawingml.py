@@ -1,0 +1,101 @@
+"""DrawingML: the text of shapes, tables, diagrams and charts."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from footnote.formats.office import _tables
+from footnote.formats.office._xml import child_of, children_of, descendants_of, local_name, value_of
+
+_TRUE = {"1", "true"}
+_CHARACTERS = {"br": "\n", "tab": "\t"}
+# Text that PowerPoint fills in itself, and what stands beside the text.
+_SKIPPED = {"pPr", "rPr", "endParaRPr", "Fallback"}
+_DEPTH = "  "
+
+
+def text_of(body: Any) -> str:
+    """A line per paragraph of a text body, indented by its level."""
+    if body is None:
+        return ""
+    lines = []
+    for paragraph in children_of(body, "p"):
+        text = "".join(_runs(paragraph)).rstrip()
+        level = value_of(child_of(paragraph, "pPr"), "lvl")
+        lines.append(_DEPTH * int(level) + text if text and level in set("12345678") else text)
+    return "\n".join(lines).strip("\n")
+
+
+def _runs(element: Any) -> Iterator[str]:
+    for child in element:
+        name = local_name(child)
+        if name == "t":
+            yield child.text or ""
+        elif name in _CHARACTERS:
+            yield _CHARACTERS[name]
+        elif name == "fld" and value_of(child, "type") == "slidenum":
+            continue
+        elif name and name not in _SKIPPED:
+            yield from _runs(child)
+
+
+def table_text(table: Any) -> tuple[str, str]:
+    """The text of a table, and the header that its rows lack."""
+    grid = _tables.Grid()
+    for row in children_of(table, "tr"):
+        grid.begin_row()
+        for cell in children_of(row, "tc"):
+            if value_of(cell, "hMerge") not in _TRUE and value_of(cell, "vMerge") not in _TRUE:
+                grid.add(text_of(child_of(cell, "txBody")), _span(cell, "gridSpan"), _span(cell, "rowSpan"))
+    headed = value_of(child_of(table, "tblPr"), "firstRow") in _TRUE
+    return _tables.text(grid.rows, int(headed))
+
+
+def _span(cell: Any, name: str) -> int:
+    count = value_of(cell, name)
+    return int(count) if count.isdecimal() and 0 < int(count) < 1000 else 1
+
+
+def diagram_text(model: Any) -> str:
+    """The text of a SmartArt diagram's points, in the order of its data."""
+    return "\n".join(filter(None, map(text_of, descendants_of(model, "t"))))
+
+
+def chart_text(space: Any) -> str:
+    """A chart as a table: its title, then a line per category with the values of all series and their names."""
+    chart = child_of(space, "chart")
+    if chart is None:
+        return ""
+    names, columns = [], []
+    categories: dict[int, str] = {}
+    for series in descendants_of(chart, "ser"):
+        names.append(" ".join(_cached(child_of(series, "tx")).values()))
+        categories = _cached(child_of(series, "cat")) | _cached(child_of(series, "xVal")) | categories
+        columns.append(_cached(child_of(series, "val")) or _cached(child_of(series, "yVal")))
+    lines = [text_of(child_of(chart, "title", "tx", "rich"))]
+    for index in sorted({*categories, *(index for column in columns for index in column)}):
+        cells = [categories.get(index, "")]
+        for name, column in zip(names, columns, strict=True):
+            if index in column:
+                cells.append(f"{name}: {column[index]}" if name else column[index])
+        lines.append(" | ".join(filter(None, cells)))
+    return "\n".join(filter(None, lines))
+
+
+def _cached(source: Any) -> dict[int, str]:
+    """The values that the program saved beside a reference into a sheet, by their index."""
+    if source is None:
+        return {}
+    points = {}
+    for point in descendants_of(source, "pt"):
+        index, value = value_of(point, "idx"), child_of(point, "v")
+        if index.isdigit() and value is not None and value.text:
+            points[int(index)] = _number(value.text)
+    return points
+
+
+def _number(text: str) -> str:
+    """A number as it is read, without the noise of its binary form; other text as it is."""
+    try:
+        return f"{float(text):.11g}" if not text.isdigit() else text
+    except ValueError:
+        return text

@@ -1,0 +1,1 @@
+"""PDF, with text recognition for scanned pages."""

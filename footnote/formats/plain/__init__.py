@@ -1,0 +1,1 @@
+"""Plain text and its encodings, delimited values, JSON, mail, archives."""

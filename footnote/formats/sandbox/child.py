@@ -1,0 +1,145 @@
+"""The process a parser runs in: `python -m footnote.formats.sandbox.child`, then
+`WHAT MEDIA_TYPE PATH CPU_SECONDS MEMORY_BYTES ASKED`.
+
+It limits itself, then writes frames to stdout (`frames` says which), and ends when its stdin is closed, so that it
+never outlives the one that started it. Imports are few: every document pays for them.
+"""
+
+import contextlib
+import json
+import os
+import resource
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import asdict, astuple, replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from footnote.errors import CODES, FootnoteError
+from footnote.formats import Page, is_container, module_for, paginate
+from footnote.formats.ocr import Ocr
+from footnote.formats.plain.txt import guesses
+from footnote.formats.sandbox.frames import write
+from footnote.text import clean, is_blank
+
+PAGES_PER_CPU_SECOND = 20
+CPU_SECONDS_PER_PICTURE = 2  # to draw it; tesseract has a limit of its own
+
+
+def _limit(cpu_seconds: int, memory_bytes: int) -> None:
+    os.nice(5)
+    for what, wanted in (
+        (resource.RLIMIT_CPU, cpu_seconds),
+        (resource.RLIMIT_AS, memory_bytes),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        # macOS refuses some of them; the parent's clock still holds.
+        with contextlib.suppress(ValueError, OSError):
+            resource.setrlimit(what, _soft(what, wanted))
+
+
+def _soft(what: int, wanted: int) -> tuple[int, int]:
+    """The pair of limits with a new soft one; the hard one stays, for only the soft one can rise again."""
+    hard = resource.getrlimit(what)[1]
+    return (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)), hard
+
+
+def _end_with_parent() -> None:
+    sys.stdin.buffer.read()
+    # With the program that works for us, if any: our parent made us a group.
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(os.getpid(), signal.SIGKILL)
+    os._exit(1)
+
+
+def _pages(media_type: str, path: Path, cpu_seconds: int, ocr: Ocr) -> Iterator[Page]:
+    """Pages of the file; the CPU limit grows with them, for a long document is no attack."""
+    module = module_for(media_type)
+    drawn = 0
+    with guesses() as guessed:
+        for page in paginate(module.parse(path, ocr) if hasattr(module, "render") else module.parse(path)):
+            yield replace(ocr.mark(page), guesses=tuple(guessed))
+            guessed.clear()
+            if page.number % PAGES_PER_CPU_SECOND == 0 or ocr.pictures > drawn:
+                drawn = ocr.pictures
+                allowed = cpu_seconds + page.number // PAGES_PER_CPU_SECOND + CPU_SECONDS_PER_PICTURE * drawn
+                with contextlib.suppress(ValueError, OSError):
+                    resource.setrlimit(resource.RLIMIT_CPU, _soft(resource.RLIMIT_CPU, allowed))
+
+
+def _send_pages(out: BinaryIO, media_type: str, path: Path, cpu_seconds: int, ocr: Ocr) -> None:
+    done, has_text = ocr.after, ocr.after > 0
+    for page in _pages(media_type, path, cpu_seconds, ocr):
+        if page.number <= ocr.after:
+            continue  # read all the same: what a page means may depend on those before it
+        head = {"page": page.number, "sections": list(map(astuple, page.sections)), "notes": page.notes}
+        head["scan"] = asdict(page.scan) if page.scan else None
+        head["guesses"] = [asdict(each) for each in page.guesses]
+        write(out, head, page.text.encode())
+        done, has_text = page.number, has_text or not is_blank(page.text)
+    enough = has_text or is_container(media_type)
+    message = ocr.nothing_found() or CODES["no_text"]
+    write(out, {"done": done} if enough else {"error": "no_text", "message": message})
+
+
+def _send_files(out: BinaryIO, media_type: str, path: Path) -> None:
+    done = 0
+    for name, pieces in module_for(media_type).unpack(path):
+        write(out, {"file": clean(name)})
+        for piece in pieces:
+            write(out, {"piece": True}, piece)
+        done += 1
+    write(out, {"done": done})
+
+
+def _send_picture(out: BinaryIO, media_type: str, path: Path, asked: dict[str, Any]) -> None:
+    write(out, {"picture": True}, module_for(media_type).render(path, **asked))
+    write(out, {"done": 1})
+
+
+def _send_boxes(out: BinaryIO, media_type: str, path: Path, asked: dict[str, Any]) -> None:
+    write(out, {"boxes": module_for(media_type).boxes(path, **asked)})
+    write(out, {"done": 1})
+
+
+def _failure(error: BaseException) -> dict[str, Any]:
+    """What a failed parse means: the limits, our installation, or else the document is at fault."""
+    if isinstance(error, FootnoteError):
+        return {"error": error.code, "message": error.message}
+    code = "corrupt_file"
+    if isinstance(error, (MemoryError, RecursionError)):
+        code = "too_complex"
+    elif isinstance(error, ImportError):
+        code = "internal_error"
+    return {"error": code, "message": CODES[code], "detail": f"{type(error).__name__}: {error}"[:500]}
+
+
+def main(what: str, media_type: str, path: str, cpu_seconds: int, memory_bytes: int, asked: dict[str, Any]) -> None:
+    _limit(cpu_seconds, memory_bytes)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    # Whatever a library prints must not land between the frames.
+    out = os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)
+    write(out, {"begun": True})
+    try:
+        match what:
+            case "pages":
+                _send_pages(out, media_type, Path(path), cpu_seconds, Ocr(**asked))
+            case "files":
+                _send_files(out, media_type, Path(path))
+            case "picture":
+                _send_picture(out, media_type, Path(path), asked)
+            case "boxes":
+                _send_boxes(out, media_type, Path(path), asked)
+    except BrokenPipeError:
+        os._exit(1)
+    except BaseException as error:
+        write(out, _failure(error))
+    # Without the interpreter's farewell: nothing is left to do, and PDFium may fail on its way out.
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5]), json.loads(sys.argv[6]))

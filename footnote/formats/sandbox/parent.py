@@ -1,0 +1,77 @@
+"""Reading a document in a process of its own, which may fail, hang or be killed without harm."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from footnote.formats import Guess, Page, Scan, Section
+from footnote.formats.sandbox.frames import Frame
+from footnote.formats.sandbox.process import frames_of
+
+if TYPE_CHECKING:
+    from footnote.settings import ParseLimits
+
+
+async def read_pages(
+    path: Path, media_type: str, limits: "ParseLimits", *, after: int = 0
+) -> AsyncGenerator[Page, None]:
+    """The document's pages behind the first `after` ones as the child finishes them.
+
+    It reads ahead by no more than a pipe's buffer.
+
+    Raises `DocumentRejected`: with the parser's code, `no_text` after the last page when none had any,
+    `too_complex` when a limit was hit, `corrupt_file` when the parser crashed. The child is gone when this
+    generator is closed, whatever closes it; wrap it in `contextlib.aclosing` to leave it early.
+    """
+    # A page that takes too long is passed over; we hear of it when the next one was read, within the silence allowed.
+    ocr = {"languages": limits.ocr_languages, "seconds": limits.wall_seconds / 3}
+    async with aclosing(frames_of("pages", path, media_type, limits, after=after, **ocr)) as frames:
+        async for head, body in frames:
+            sections = [Section(start, end, tuple(heading), *rest) for start, end, heading, *rest in head["sections"]]
+            scan = head["scan"] and Scan(head["scan"]["languages"], [tuple(word) for word in head["scan"]["words"]])
+            guesses = tuple(Guess(**each) for each in head["guesses"])
+            yield Page(head["page"], body.decode(), sections, scan, guesses, head["notes"])
+            del head, body, sections, scan
+
+
+async def read_files(
+    path: Path, media_type: str, limits: "ParseLimits"
+) -> AsyncGenerator[tuple[str, AsyncIterator[bytes]], None]:
+    """The files within a container, each with its bytes, to be read before the next is asked for. Raises as above."""
+    async with aclosing(frames_of("files", path, media_type, limits)) as frames:
+        first = await anext(frames, None)
+        head = first[0] if first else {}
+        while head:
+            following: list[dict[str, Any]] = []
+            pieces = _pieces(frames, following)
+            yield head["file"], pieces
+            async for _ in pieces:
+                pass  # what was not read is skipped
+            head = following[0] if following else {}
+
+
+async def _pieces(frames: AsyncIterator[Frame], following: list[dict[str, Any]]) -> AsyncIterator[bytes]:
+    """The bytes of one file; leaves the head of the next one, which ends it, in `following`."""
+    async for head, body in frames:
+        if "file" in head:
+            following.append(head)
+            return
+        yield body
+
+
+async def picture(path: Path, media_type: str, limits: "ParseLimits", *, number: int, width: int) -> bytes:
+    """A page as WebP, `width` pixels wide. Raises as above."""
+    async with aclosing(frames_of("picture", path, media_type, limits, number=number, width=width)) as frames:
+        return (await anext(frames))[1]
+
+
+async def boxes(
+    path: Path, media_type: str, limits: "ParseLimits", *, number: int, quote: str, where: float
+) -> list[list[float]]:
+    """Where a quote stands on a page: left, top, right, bottom of each line of it, as shares of the page."""
+    async with aclosing(
+        frames_of("boxes", path, media_type, limits, number=number, quote=quote, where=where)
+    ) as frames:
+        found: list[list[float]] = (await anext(frames))[0]["boxes"]
+        return found

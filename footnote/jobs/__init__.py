@@ -1,0 +1,401 @@
+"""A job's life: claim, lease, heartbeat, step done, postpone, fail, cancel; and what stands still.
+
+A job is one row with a cursor (`step`). A message in the broker is only a doorbell: whoever answers it must first
+claim the row, which raises a fencing token, and may write only while it holds the newest token. So a lost,
+doubled, late or reordered message does no harm. All times are the database's.
+"""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import CursorResult, case, exists, func, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.sql.elements import ColumnElement
+
+from footnote import webhooks
+from footnote.database.clock import from_now
+from footnote.database.ids import new_id
+from footnote.errors import Conflict, FootnoteError, NotFound
+from footnote.models import Document, Job, JobStep, Pause
+from footnote.models.documents import VISIBLE
+from footnote.settings import Settings
+from footnote.telemetry import log
+from footnote.tenancy import audit_log
+from footnote.tenancy.tenants import scoped
+from footnote.text import clean
+
+STEPS = ("chunk", "embed", "upsert")
+LONGEST_WAIT = 600.0  # seconds between two tries
+LARGE_BYTES = 1024 * 1024  # a document of so much is large until its chunks are counted
+LARGE_CHUNKS = 200  # a large document has more: some 12 seconds of embedding on one core
+UNEXPECTED_RETRIES = 3  # after errors that nobody foresaw; they count with the crashes
+CHANNEL = "footnote_jobs"  # Postgres NOTIFY channel that wakes the dispatcher
+TERMINAL = ("succeeded", "failed", "cancelled")
+UNFINISHED = ("queued", "running", "waiting")
+
+
+class LeaseLost(Exception):
+    """Somebody else holds the job now (or it was cancelled); whatever this holder does must not count."""
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The right to work on one step of a job, until the lease runs out.
+
+    `done` units of the step were done before, in order, and `counts` of it kept.
+    """
+
+    job_id: str
+    tenant_id: str
+    document_id: str
+    version_id: str
+    step: str
+    token: int
+    attempts: int
+    done: int
+    counts: dict[str, Any]
+
+
+def claim_of(job: Job, counts: dict[str, Any] | None = None) -> Claim:
+    ids = (job.id, job.tenant_id, job.document_id, job.version_id)
+    return Claim(*ids, job.step, job.token, job.attempts, job.progress_done, counts or {})
+
+
+def _fence(claim: Claim) -> ColumnElement[bool]:
+    return (Job.id == claim.job_id) & (Job.token == claim.token) & (Job.state == "running")
+
+
+async def _write(session: AsyncSession, claim: Claim, **values: Any) -> None:
+    """Writes to the job if `claim` still holds it. Raises LeaseLost."""
+    result = await session.execute(update(Job).where(_fence(claim)).values(updated_at=func.now(), **values))
+    assert isinstance(result, CursorResult)
+    if result.rowcount != 1:
+        raise LeaseLost(claim.job_id)
+
+
+async def write_step(session: AsyncSession, job_id: str, step: str, **values: Any) -> None:
+    await session.execute(update(JobStep).where(JobStep.job_id == job_id, JobStep.name == step).values(**values))
+
+
+# -- made ----------------------------------------------------------------------------------------------------
+
+
+async def create(
+    session: AsyncSession,
+    *,
+    tenant_id: str,
+    document_id: str,
+    version_id: str,
+    large: bool,
+    request_id: str | None,
+    anew: bool = False,
+) -> Job:
+    """A queued job; the dispatcher hears of it when the caller's transaction commits."""
+    job = Job(
+        id=new_id("job"),
+        tenant_id=tenant_id,
+        document_id=document_id,
+        version_id=version_id,
+        step=STEPS[0],
+        large=large or anew,
+        request_id=request_id,
+        anew=anew,
+    )
+    session.add(job)
+    await session.flush()
+    session.add_all(
+        JobStep(job_id=job.id, tenant_id=tenant_id, name=name, position=position) for position, name in enumerate(STEPS)
+    )
+    await session.flush()
+    await session.refresh(job)
+    await wake_dispatcher(session)
+    return job
+
+
+async def wake_dispatcher(session: AsyncSession) -> None:
+    await session.execute(select(func.pg_notify(CHANNEL, "")))
+
+
+# -- worked on -----------------------------------------------------------------------------------------------
+
+
+async def claim(
+    session: AsyncSession, job_id: str, step: str, lease_seconds: float, holder: str | None = None
+) -> Claim | None:
+    """Takes the job if `step` is the one due now; None for every late, doubled or early message, and in a pause."""
+    claimed = await session.execute(
+        update(Job)
+        .where(
+            Job.id == job_id,
+            Job.step == step,
+            Job.state.in_(("queued", "waiting")),
+            Job.next_attempt_at <= func.now(),
+            ~exists(select(Pause)),
+        )
+        .values(
+            state="running",
+            token=Job.token + 1,
+            attempts=Job.attempts + 1,
+            holder=holder,
+            lease_until=from_now(lease_seconds),
+            next_attempt_at=None,
+            waiting_for=None,
+            error_code=None,
+            error_message=None,
+            updated_at=func.now(),
+        )
+        .returning(Job)
+    )
+    job = claimed.scalar_one_or_none()
+    if job is None:
+        return None
+    counts = await session.scalar(
+        update(JobStep)
+        .where(JobStep.job_id == job_id, JobStep.name == step)
+        .values(
+            state="running",
+            attempts=JobStep.attempts + 1,
+            started_at=func.coalesce(JobStep.started_at, func.now()),
+        )
+        .returning(JobStep.counts)
+    )
+    return claim_of(job, counts)
+
+
+async def renew(
+    session: AsyncSession,
+    claim: Claim,
+    lease_seconds: float,
+    done: int | None = None,
+    total: int | None = None,
+) -> None:
+    """A heartbeat, with progress in the step's unit. Raises LeaseLost."""
+    values: dict[str, Any] = {"lease_until": from_now(lease_seconds)}
+    if done is not None:
+        values |= {"progress_done": done, "progress_total": total}
+    await _write(session, claim, **values)
+
+
+async def checkpoint(
+    session: AsyncSession, claim: Claim, lease_seconds: float, done: int, total: int | None, counts: dict[str, Any]
+) -> None:
+    """A renewal after work that will not be done again: what went wrong before it no longer counts."""
+    values = {"lease_until": from_now(lease_seconds), "progress_done": done, "progress_total": total}
+    await _write(session, claim, attempts=1, retries=0, **values)
+    await write_step(session, claim.job_id, claim.step, counts=counts)
+
+
+async def finish_step(session: AsyncSession, claim: Claim, counts: dict[str, Any]) -> bool:
+    """Moves the cursor; True when that was the last step. Raises LeaseLost: the caller's output rolls back.
+
+    `counts` go to the step's history; its "chunks" are what the next step has before it.
+
+    `dispatched_at` is set because the message for the next step is already on its way in the Celery chain, unless
+    the number of chunks tells that the job belongs into the other lane: then another is sent there.
+    """
+    last = claim.step == STEPS[-1]
+    if last:
+        values: dict[str, Any] = {
+            "state": "succeeded",
+            "finished_at": func.now(),
+            "dispatched_at": None,
+            "progress_done": counts.get("chunks", 0),
+            "progress_total": counts.get("chunks"),
+        }
+    else:
+        values = {
+            "state": "queued",
+            "step": STEPS[STEPS.index(claim.step) + 1],
+            "attempts": 0,
+            "retries": 0,
+            "next_attempt_at": func.now(),
+            "dispatched_at": func.now(),
+            "progress_done": 0,
+            "progress_total": counts.get("chunks"),
+        }
+    if claim.step == STEPS[0]:
+        large = or_(Job.anew, counts.get("chunks", 0) > LARGE_CHUNKS)
+        values |= {"large": large, "dispatched_at": case((Job.large == large, func.now()))}
+    await _write(session, claim, lease_until=None, error_code=None, error_message=None, **values)
+    await write_step(session, claim.job_id, claim.step, state="succeeded", finished_at=func.now(), counts=counts)
+    if last:
+        await webhooks.enqueue(session, [claim.job_id], "document.ready")
+    return last
+
+
+async def postpone(
+    session: AsyncSession,
+    claim: Claim,
+    error: FootnoteError,
+    settings: Settings,
+    back_to: str | None = None,
+    *,
+    unexpected: bool = False,
+) -> bool:
+    """After a temporary error: waits and tries again, this step or one before. False when retries are used up.
+
+    Exponential backoff with jitter, or longer if the other side asked for it. An `unexpected` error is counted like
+    a crash. One that is no failure, such as a rate limit, uses no retries up and waits only as long as it was told.
+    """
+    job = (await session.execute(select(Job.attempts, Job.retries).where(_fence(claim)))).one_or_none()
+    if job is None:
+        raise LeaseLost(claim.job_id)
+    attempts, retries = job
+    failed = error.is_failure and not unexpected
+    if attempts > UNEXPECTED_RETRIES if unexpected else failed and retries >= settings.max_retries:
+        return False
+    doublings = min(retries + attempts - 1, 16) if error.is_failure else 0
+    backoff = min(LONGEST_WAIT, 2.0**doublings) * random.uniform(0.5, 1.0)  # noqa: S311  spreading, not secrecy
+    delay = max(error.retry_after or 0.0, backoff)
+    again: dict[str, Any] = {"step": back_to, "progress_done": 0} if back_to else {}
+    await _write(
+        session,
+        claim,
+        state="waiting",
+        attempts=attempts if unexpected else attempts - 1,
+        retries=retries + 1 if failed else retries,
+        lease_until=None,
+        next_attempt_at=from_now(delay),
+        dispatched_at=None,
+        waiting_for=clean(f"{error.waits_for}: {error.message}"),
+        error_code=error.code,
+        error_message=clean(error.message),
+        **again,
+    )
+    await write_step(session, claim.job_id, claim.step, state="pending")
+    await write_step(session, claim.job_id, back_to or claim.step, state="waiting")
+    return True
+
+
+async def release(session: AsyncSession, claim: Claim) -> None:
+    """Gives the step back unharmed (its turn is over, or the worker shuts down): due at once, not counted."""
+    await _write(
+        session,
+        claim,
+        state="queued",
+        attempts=Job.attempts - 1,
+        lease_until=None,
+        next_attempt_at=func.now(),
+        dispatched_at=None,
+    )
+    await write_step(session, claim.job_id, claim.step, state="pending")
+    await wake_dispatcher(session)
+
+
+async def fail(session: AsyncSession, claim: Claim, code: str, message: str) -> None:
+    """Ends the job for good, and tells whoever asked to be told. Raises LeaseLost."""
+    await _write(
+        session,
+        claim,
+        state="failed",
+        lease_until=None,
+        error_code=code,
+        error_message=clean(message),
+        finished_at=func.now(),
+    )
+    await write_step(session, claim.job_id, claim.step, state="failed", finished_at=func.now())
+    await webhooks.enqueue(session, [claim.job_id], "document.failed")
+    log.warning("document failed", document_id=claim.document_id, job_id=claim.job_id, code=code, reason=message)
+
+
+# -- asked about ---------------------------------------------------------------------------------------------
+
+
+async def get(session: AsyncSession, tenant_id: str, job_id: str) -> Job:
+    query = scoped(Job, tenant_id).join(Document, Document.id == Job.document_id)
+    job = await session.scalar(query.where(Job.id == job_id, VISIBLE))
+    if job is None:
+        raise NotFound("job_not_found", f"There is no job {job_id!r}.")
+    return job
+
+
+async def steps(session: AsyncSession, job_id: str) -> Sequence[JobStep]:
+    found = await session.scalars(select(JobStep).where(JobStep.job_id == job_id).order_by(JobStep.position))
+    return found.all()
+
+
+async def cancel(session: AsyncSession, tenant_id: str, job_id: str) -> Job:
+    """Ends an unfinished job; the worker notices at its next write, which is fenced. Raises Conflict."""
+    job = await get(session, tenant_id, job_id)
+    if not await end_unfinished(session, Job.id == job.id):
+        raise Conflict("job_finished", f"The job is {job.state}; only an unfinished one can be cancelled.")
+    await audit_log.note(session, tenant_id, "document.cancelled", job.document_id, job_id=job.id)
+    await session.refresh(job)
+    return job
+
+
+async def ids_of(session: AsyncSession, document_id: str) -> Sequence[str]:
+    """The ids of a document's jobs, oldest first."""
+    return (await session.scalars(select(Job.id).where(Job.document_id == document_id).order_by(Job.id))).all()
+
+
+async def end_unfinished(
+    session: AsyncSession, which: ColumnElement[bool], event: str | None = "document.cancelled"
+) -> Sequence[str]:
+    """Cancels those of the jobs `which` that have not ended, and tells of the event; their ids."""
+    ended = await session.scalars(
+        update(Job)
+        .where(which, Job.state.in_(UNFINISHED))
+        .values(
+            state="cancelled",
+            token=Job.token + 1,
+            lease_until=None,
+            next_attempt_at=None,
+            waiting_for=None,
+            finished_at=func.now(),
+            updated_at=func.now(),
+        )
+        .returning(Job.id)
+    )
+    ids = ended.all()
+    stopped = update(JobStep).where(JobStep.job_id.in_(ids), JobStep.state.in_(("running", "waiting")))
+    await session.execute(stopped.values(state="pending"))
+    if event:
+        await webhooks.enqueue(session, ids, event)
+    return ids
+
+
+async def retry(session: AsyncSession, tenant_id: str, job_id: str) -> Job:
+    """Drives a failed or cancelled job on from the step it stopped at. Raises Conflict."""
+    job = await get(session, tenant_id, job_id)
+    newest = select(Document.job_id).where(Document.id == job.document_id).with_for_update(read=True)
+    if await session.scalar(newest) != job.id:
+        raise Conflict("job_superseded", "The document was uploaded again since and has a newer job.")
+    if not await drive_on(session, tenant_id, Job.id == job.id):
+        raise Conflict("job_not_retryable", f"The job is {job.state}; only a failed or cancelled one can be retried.")
+    await session.refresh(job)
+    return job
+
+
+async def drive_on(session: AsyncSession, tenant_id: str, which: ColumnElement[bool]) -> Sequence[str]:
+    """Queues those of the jobs `which` that failed or were cancelled, at the step they stopped at; their ids.
+
+    One for a document. The caller holds the documents, or a newer upload could be overtaken.
+    """
+    driven = await session.execute(
+        update(Job)
+        .where(which, Job.state.in_(("failed", "cancelled")))
+        .values(
+            state="queued",
+            run=Job.run + 1,
+            attempts=0,
+            retries=0,
+            error_code=None,
+            error_message=None,
+            next_attempt_at=func.now(),
+            dispatched_at=None,
+            finished_at=None,
+            updated_at=func.now(),
+        )
+        .returning(Job.id, Job.document_id)
+    )
+    job_ids = {row.document_id: row.id for row in driven}
+    ids = list(job_ids.values())
+    deeds = {document_id: {"job_id": job_id} for document_id, job_id in job_ids.items()}
+    await audit_log.note_each(session, tenant_id, "document.retried", deeds)
+    stopped = update(JobStep).where(JobStep.job_id == Job.id, JobStep.name == Job.step, Job.id.in_(ids))
+    await session.execute(stopped.values(state="pending", finished_at=None))
+    await wake_dispatcher(session)
+    return ids

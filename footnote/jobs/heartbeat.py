@@ -1,0 +1,96 @@
+"""Renewing a claim's lease while a step works."""
+
+import asyncio
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass, field
+from time import monotonic
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from footnote import jobs
+from footnote.errors import DatabaseAway
+from footnote.jobs import Claim, LeaseLost, scheduling
+from footnote.runtime import Runtime
+from footnote.telemetry import log
+
+TICK_SECONDS = 1.0  # how often progress is written, when there is any
+
+
+class GaveWay(Exception):
+    """The step was given back at a point from which it will go on."""
+
+
+@dataclass
+class Heartbeat:
+    """Renews a claim's lease and writes its progress while a step works."""
+
+    rt: Runtime
+    claim: Claim
+    done: int = 0
+    total: int | None = None
+    counts: Counter[str] = field(default_factory=Counter)  # of the step, kept at checkpoints
+    lost: bool = False
+    _task: asyncio.Task[None] | None = field(default=None)
+    _begun: float = field(default_factory=monotonic)
+
+    def start(self, work: "asyncio.Task[Any]") -> None:
+        self._task = asyncio.create_task(self._beat(work))
+
+    async def stop(self) -> None:
+        """Called before the final transaction, which locks the job's row and so needs no more beats."""
+        if self._task:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+
+    async def _beat(self, work: "asyncio.Task[Any]") -> None:
+        clock = asyncio.get_running_loop().time
+        renewed, written = clock(), self.done
+        while not self.lost:
+            await asyncio.sleep(min(TICK_SECONDS, self.rt.settings.heartbeat_seconds))
+            if self.done == written and clock() - renewed < self.rt.settings.heartbeat_seconds:
+                continue
+            try:
+                await self.renew()
+                renewed, written = clock(), self.done
+            except LeaseLost:
+                self.lost = True
+            except DatabaseAway:
+                # The lease may still be ours when Postgres is back; past its end it surely is not.
+                self.lost = clock() - renewed > self.rt.settings.lease_seconds
+            except Exception as error:
+                # Work without a heartbeat would be done twice.
+                log.error("heartbeat failed", job_id=self.claim.job_id, exc_info=error)
+                self.lost = True
+        work.cancel()
+
+    async def renew(self) -> None:
+        async with self.rt.transaction() as session:
+            await jobs.renew(session, self.claim, self.rt.settings.lease_seconds, self.done, self.total)
+
+    async def checkpoint(self, session: AsyncSession) -> None:
+        """With work that will not be done again, in its transaction. Raises LeaseLost."""
+        lease = self.rt.settings.lease_seconds
+        await jobs.checkpoint(session, self.claim, lease, self.done, self.total, dict(self.counts))
+
+    def begin_turn(self) -> None:
+        """From here on, for a step that first had to come to where it stopped."""
+        self._begun = monotonic()
+
+    async def give_way(self) -> None:
+        """To be called where a step can go on from later. Raises GaveWay if it had its turn and others wait.
+
+        Or if the process should end.
+        """
+        stopping = self.rt.stopping.is_set()
+        if monotonic() - self._begun < self.rt.settings.turn_seconds and not stopping:
+            return
+        async with self.rt.operator.transaction() as session:  # the others may be other tenants'
+            await jobs.renew(session, self.claim, self.rt.settings.lease_seconds, self.done, self.total)
+            over = stopping or await scheduling.others_wait(session, self.claim.job_id)
+            if over:
+                await jobs.release(session, self.claim)
+        if over:
+            raise GaveWay

@@ -1,0 +1,84 @@
+"""Jobs by what is known of them: listed a page at a time, and driven on together once what stopped them is mended."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from footnote import collections, jobs
+from footnote.models import Document, Job, Version
+from footnote.models.documents import VISIBLE
+from footnote.tenancy.tenants import scoped
+
+
+@dataclass(frozen=True)
+class JobFilter:
+    """What a job must be to be chosen; what is left empty chooses all. Times are of the job's making."""
+
+    states: Sequence[str] = ()
+    steps: Sequence[str] = ()
+    error_codes: Sequence[str] = ()
+    document_id: str | None = None
+    collection: str | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+    superseded: bool | None = None
+
+
+@dataclass(frozen=True)
+class ListedJob:
+    """A job with the version it works on; superseded once its document has a newer job."""
+
+    job: Job
+    version: Version
+    superseded: bool
+
+
+async def page_of(
+    session: AsyncSession, tenant_id: str, wanted: JobFilter, *, limit: int, before: str | None
+) -> list[ListedJob]:
+    """Newest first, `limit` at most, older than the id `before`. Raises NotFound for an unknown collection."""
+    query = (await _chosen(session, tenant_id, wanted)).join(Version, Version.id == Job.version_id)
+    query = query.order_by(Job.id.desc()).limit(limit)
+    if before:
+        query = query.where(Job.id < before)
+    found = await session.execute(query.with_only_columns(Job, Version, Document.job_id != Job.id))
+    return [ListedJob(*row) for row in found]
+
+
+async def retry(session: AsyncSession, tenant_id: str, wanted: JobFilter, *, limit: int) -> tuple[int, int]:
+    """Drives up to `limit` of the chosen on, those that ended longest ago first: (how many, how many are left).
+
+    They must have failed or been cancelled, and not be superseded. One whose document is being uploaded again, retried
+    or deleted at this moment is left out.
+    """
+    assert set(wanted.states) <= {"failed", "cancelled"}
+    assert wanted.superseded is False
+    query = (await _chosen(session, tenant_id, wanted)).with_only_columns(Job.id)
+    held = query.order_by(Job.finished_at, Job.id).limit(limit)
+    held = held.with_for_update(of=[Document, Job], key_share=True, skip_locked=True)
+    driven = await jobs.drive_on(session, tenant_id, Job.id.in_((await session.scalars(held)).all()))
+    left = await session.scalar(select(func.count()).select_from(query.subquery()))
+    return len(driven), left or 0
+
+
+async def _chosen(session: AsyncSession, tenant_id: str, wanted: JobFilter) -> Select[Job]:
+    query = scoped(Job, tenant_id).join(Document, Document.id == Job.document_id).where(VISIBLE)
+    several = ((Job.state, wanted.states), (Job.step, wanted.steps), (Job.error_code, wanted.error_codes))
+    for column, values in several:
+        if values:
+            query = query.where(column.in_(values))
+    if wanted.document_id:
+        query = query.where(Job.document_id == wanted.document_id)
+    if wanted.collection:
+        found = await collections.find(session, tenant_id, wanted.collection)
+        query = query.where(Document.collection_id == found.id)
+    if wanted.created_after:
+        query = query.where(Job.created_at > wanted.created_after)
+    if wanted.created_before:
+        query = query.where(Job.created_at < wanted.created_before)
+    if wanted.superseded is not None:
+        query = query.where((Document.job_id != Job.id) == wanted.superseded)
+    return query

@@ -1,0 +1,102 @@
+"""Making a database ready: migrations, and on a new one the first tenant with its key."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from footnote.errors import DatabaseAway, Unavailable
+from footnote.models import Tenant
+from footnote.runtime import connect, open_runtime
+from footnote.settings import Settings
+from footnote.tenancy import audit_log, keys, tenants
+
+FIRST_TENANT = "default"
+LOCK = 0x626F6F74  # "boot"
+DATABASE_SECONDS = 30.0
+
+
+async def database_answers(settings: Settings) -> None:
+    """Waits for a server that is just being started. Raises Unavailable."""
+    clock = asyncio.get_running_loop().time
+    end = clock() + DATABASE_SECONDS
+    while True:
+        try:
+            connection = await connect(settings)
+        except DatabaseAway as away:
+            if clock() > end:
+                where = urlsplit(settings.database_url or "").hostname or "its socket"
+                raise Unavailable("database_unavailable", f"DATABASE_URL: nothing answers at {where}.") from away
+            await asyncio.sleep(0.5)
+        else:
+            connection.terminate()
+            return
+
+
+def migrate() -> None:
+    """Runs the migrations; several processes may start this at once."""
+    from alembic import command
+    from alembic.config import Config
+
+    import migrations
+
+    config = Config(stdout=sys.stderr)
+    config.set_main_option("script_location", str(Path(migrations.__file__).parent).replace("%", "%%"))
+    command.upgrade(config, "head")
+
+
+async def ensure_first_tenant(settings: Settings) -> str | None:
+    """The first API key, once: where there is no tenant yet. It is also kept in the data directory."""
+    async with _acting(settings) as session:
+        await session.execute(select(func.pg_advisory_xact_lock(LOCK)))
+        if await session.scalar(select(Tenant.id).limit(1)) is not None:
+            return None
+        _, secret = await _make(session, FIRST_TENANT)
+        # Written before the commit: a crash in between costs a key that nobody has seen, not the only one.
+        _keep(settings.data_dir / "api_key", secret)
+        return secret
+
+
+async def create_tenant(settings: Settings, name: str) -> tuple[str, str]:
+    """A new tenant's id and its first key."""
+    async with _acting(settings) as session:
+        return await _make(session, name)
+
+
+async def _make(session: AsyncSession, name: str) -> tuple[str, str]:
+    tenant = await tenants.create(session, name)
+    await audit_log.note(session, tenant.id, "tenant.created", tenant.id)
+    _, secret = await keys.create(session, tenant.id, "first key")
+    return tenant.id, secret
+
+
+async def webhook_secret(settings: Settings, name: str) -> str:
+    """What a tenant's webhooks are signed with. Raises NotFound."""
+    async with _acting(settings) as session:
+        tenant = await tenants.find(session, name)
+        await audit_log.note(session, tenant.id, "tenant.secret_shown", tenant.id)
+        return tenant.webhook_secret
+
+
+@asynccontextmanager
+async def _acting(settings: Settings) -> AsyncIterator[AsyncSession]:
+    """A transaction of the operator's."""
+    async with open_runtime(settings, pool_size=1) as rt, rt.by("operator").transaction() as session:
+        yield session
+
+
+def _keep(path: Path, secret: str) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    part = path.with_suffix(".part")
+    part.unlink(missing_ok=True)
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(secret + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+    part.rename(path)

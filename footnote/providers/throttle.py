@@ -1,0 +1,360 @@
+"""What all processes together may ask of a provider: its rate limits, its pauses, and whether it works at all.
+
+One JSON value per endpoint in Redis, changed by one script before a call and one after, on the clock of the Redis
+server. What is there may vanish: the next answers teach it again. While Redis is away every call goes ahead as if there
+were no limits.
+"""
+
+import asyncio
+import hashlib
+import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Literal, TypeVar
+
+from footnote.database.redis_client import Shared
+from footnote.errors import BatchTooLarge, CircuitOpen, FootnoteError, RateLimited, TimedOut, Unavailable
+from footnote.telemetry import log
+
+Outcome = Literal["answered", "limited", "failed", "left"]
+Answer = TypeVar("Answer")
+
+# Of a limit, so that neither jitter on the way nor a window counted differently takes us over it.
+PACE = 0.95
+LARGEST = 0.5  # share of a minute's tokens that one call may take, if it can be divided
+RULES: dict[str, Any] = {
+    "pace": PACE,
+    "largest": LARGEST,
+    "failures": 5,  # in a row, that open the circuit
+    "shortest_open": 5_000,  # milliseconds from here on; doubles each time that a trial fails
+    "longest_open": 60_000,
+    "trial": 90_000,  # for which one call may try whether the provider works again, while the others wait
+    "look": 2_000,  # how often the others look whether it does
+    "shortest_pause": 500,  # after a 429 that names no time; doubles with each that follows
+    "longest_pause": 60_000,
+    "turn": 1_000,  # between calls after a 429, until one is answered
+    "kept": 3_600_000,  # what was learned, after the last call
+}
+
+
+@dataclass(frozen=True)
+class Urgency:
+    """How long a caller waits where it is, in seconds, and how far it may run ahead of the limits, in minutes' worth.
+
+    A provider's bucket holds a minute's worth, and ours a second's: what is kept back is there for people.
+    """
+
+    patience: float
+    borrows: Mapping[str, float]
+
+
+PIPELINE = Urgency(5.0, {"requests": 0.0, "tokens": 0.0})
+# One batch of the pipeline may have spent half a minute's tokens; a question must pass all the same.
+INTERACTIVE = Urgency(1.0, {"requests": 0.1, "tokens": 0.6})
+
+
+@dataclass(frozen=True)
+class Quota:
+    """What a provider said of its limits a minute, of what is left, and when there is more, in seconds."""
+
+    limits: Mapping[str, float]
+    left: Mapping[str, float]
+    reset: float | None
+
+    @classmethod
+    def read(cls, headers: Mapping[str, str]) -> "Quota | None":
+        """From `x-ratelimit-*`; a limit of zero is none."""
+        limits, left, resets = (
+            {name: read(headers.get(f"x-ratelimit-{kind}-{name}", "")) for name in ("requests", "tokens")}
+            for kind, read in (("limit", _number), ("remaining", _number), ("reset", _seconds))
+        )
+        limited = {name: limit for name, limit in limits.items() if limit}
+        if not limited:
+            return None
+        known = {name: rest for name, rest in left.items() if name in limited and rest is not None}
+        waits = [wait for name, wait in resets.items() if known.get(name) == 0 and wait is not None]
+        return cls(limited, known, max(waits, default=None))
+
+
+def _number(header: str) -> float | None:
+    return float(header) if re.fullmatch(r"\d{1,12}", header) else None
+
+
+def _seconds(header: str) -> float | None:
+    """`1s`, `6m0s`, `8.64s`, `120ms`, or bare seconds."""
+    units = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001, "": 1.0}
+    if not re.fullmatch(r"(\d{1,9}(\.\d{1,9})?(ms|h|m|s))+|\d{1,9}(\.\d{1,9})?", header):
+        return None
+    return sum(float(number) * units[unit] for number, unit in re.findall(r"([\d.]+)(ms|h|m|s|)", header))
+
+
+@dataclass
+class Call:
+    """One call that was let through. Who makes it notes down what the answer said."""
+
+    costs: dict[str, float]
+    trial: bool = False
+    quota: Quota | None = None
+    tokens: int | None = None  # as the provider counted them
+    answered: bool = False
+
+
+@dataclass
+class Endpoint:
+    """A provider's model at an address, as all processes share it. `configured` limits are a minute's."""
+
+    shared: Shared
+    provider: str
+    address: str
+    model: str
+    configured: Mapping[str, float]
+    urgency: Urgency
+    known: Mapping[str, float] = field(init=False)  # configured or learned; also what `learn` tells
+
+    def __post_init__(self) -> None:
+        self.known = self.configured
+
+    @property
+    def name(self) -> str:
+        return f"{self.provider}/{self.model}"
+
+    @property
+    def key(self) -> str:
+        return f"footnote:provider:{self.name}:{hashlib.sha256(self.address.encode()).hexdigest()[:12]}"
+
+    @asynccontextmanager
+    async def calling(self, tokens: int, *, patience: float, divisible: bool = False) -> AsyncIterator[Call]:
+        """Waits for the call's turn, at most `patience` seconds, and learns from how the call ends.
+
+        Raises RateLimited, CircuitOpen, and BatchTooLarge where a `divisible` call asks for too much at once.
+        """
+        call = await self._enter(Call({"requests": 1, "tokens": tokens}), patience, divisible)
+        try:
+            yield call
+        except RateLimited as error:
+            call.quota = call.quota or error.quota
+            if divisible and call.quota and tokens > call.quota.limits.get("tokens", tokens):
+                await self._leave(call, "answered")  # no pause makes room for that many
+                raise BatchTooLarge("provider_rejected", error.message) from error
+            paused = await self._leave(call, "limited", error.retry_after)
+            error.retry_after = max(paused, error.retry_after or 0.0) or None
+            raise
+        except (Unavailable, TimedOut) as error:
+            await self._leave(call, "failed", error.retry_after)
+            raise
+        except FootnoteError:
+            await self._leave(call, "answered")  # it works, and does not want this request
+            raise
+        except BaseException:
+            if call.trial:
+                await self._leave(call, "left")
+            raise
+        await self.answered(call)
+
+    async def answered(self, call: Call) -> None:
+        """The provider works. A long answer says so with its first piece."""
+        if not call.answered:
+            call.answered = True
+            await self._leave(call, "answered")
+            call.trial = False
+
+    async def circuit(self) -> str | None:
+        """`closed`, or until when the provider is not asked; None while Redis is away."""
+        found = await self.shared.run(_LOOK, self.key, **RULES)
+        if found is None:
+            return None
+        return _utc(found["open_until"]) if "open_until" in found else "closed"
+
+    async def learn(self, **sizes: int) -> None:
+        """Tells all processes the most that one call takes (`texts`), or one text (`longest`), and hears of theirs."""
+        found = await self.shared.run(_LEARN, self.key, **RULES, configured=self.configured, sizes=sizes)
+        if found is not None:
+            self.known = found["limits"]
+
+    async def _enter(self, call: Call, patience: float, divisible: bool) -> Call:
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + patience
+        granted = False
+        while True:
+            found = await self.shared.run(
+                _ENTER,
+                self.key,
+                **RULES,
+                configured=self.configured,
+                costs=call.costs,
+                borrows=self.urgency.borrows,
+                patience=max(0, deadline - clock()) * 1000,
+                divisible=divisible and not granted,
+                granted=granted,
+                trying=call.trial,
+            )
+            if found is None:
+                return call
+            self.known = found["limits"]
+            if found["verdict"] != "go":
+                raise self._refusal(found, call)
+            call.trial = call.trial or found["trial"]
+            if not found["wait"]:
+                return call
+            await asyncio.sleep(found["wait"] / 1000)
+            granted = True  # what may have happened meanwhile is a pause, or an open circuit
+
+    def _refusal(self, found: dict[str, Any], call: Call) -> FootnoteError:
+        wait = found["wait"] / 1000
+        if found["verdict"] == "large":
+            limit = f"{self.name} takes {self.known['tokens']:.0f} tokens a minute"
+            return BatchTooLarge("provider_rejected", f"{limit}; {call.costs['tokens']:.0f} at once are too many.")
+        if found["verdict"] == "open":
+            failed = f"{self.name} failed {found['failures']:.0f} times in a row"
+            message = f"{failed} and is not asked before {_utc(found['at'])}."
+            return CircuitOpen("provider_unavailable", message, retry_after=wait)
+        if found["why"] == "pause":
+            message = f"{self.name} asked for a pause until {_utc(found['at'])}."
+        else:
+            limit = f"{self.known[found['why']]:.0f} {found['why']} a minute"
+            message = f"{self.name} takes {limit}; there is room again at {_utc(found['at'])}."
+        return RateLimited("provider_unavailable", message, retry_after=wait)
+
+    async def _leave(self, call: Call, outcome: Outcome, retry_after: float | None = None) -> float:
+        """Tells how the call ended; for how many seconds nobody asks now."""
+        found = await self.shared.run(
+            _LEAVE,
+            self.key,
+            **RULES,
+            configured=self.configured,
+            outcome=outcome,
+            tried=call.trial,
+            retry_after=(retry_after or 0) * 1000,
+            costs=call.costs,
+            used=call.tokens,
+            learned=call.quota.limits if call.quota else {},
+            left=call.quota.left if call.quota else {},
+        )
+        if found is None:
+            return 0.0
+        self.known = found["limits"]
+        if found.get("changed"):
+            log.warning(f"provider circuit {found['changed']}", provider=self.name, until=_utc(found["at"]))
+        return float(found["wait"]) / 1000
+
+
+def _utc(milliseconds: float) -> str:
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+_COMMON = """
+local asked = cjson.decode(ARGV[1])
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local state = cjson.decode(redis.call('GET', KEYS[1]) or '{}')
+state.learned = state.learned or {}
+state.ours = state.ours or {}      -- until when what was granted keeps us busy, at our pace
+state.theirs = state.theirs or {}  -- when the provider's bucket is full again, by what it said is left
+local function limit(name) return asked.configured[name] or state.learned[name] end
+local function each(name) return 60000 / (limit(name) * asked.pace) end
+local function answer(found)
+  found.limits = {requests = limit('requests'), tokens = limit('tokens'),
+                  texts = state.learned.texts, longest = state.learned.longest}
+  redis.call('SET', KEYS[1], cjson.encode(state), 'PX', asked.kept)
+  return cjson.encode(found)
+end
+"""
+
+_ENTER = (
+    _COMMON
+    + """
+local function refuse(verdict, wait, why)
+  return answer({verdict = verdict, wait = math.ceil(wait), at = now + wait, why = why, failures = state.failures})
+end
+
+if state.open_until and not asked.trying then
+  local shut = math.max(state.open_until, state.trial_until or 0) - now
+  if state.open_until <= now then shut = math.min(shut, asked.look) end
+  if shut > 0 then return refuse('open', shut) end
+end
+if asked.divisible and limit('tokens') and asked.costs.tokens > limit('tokens') * asked.largest then
+  return refuse('large', 0)
+end
+
+local pause = math.max(state.pause_until or 0, now)
+local wait, why, ours = pause - now, 'pause', {}
+if not asked.granted then
+  wait = math.max(wait, (state.turn_at or 0) - now)
+  for name, cost in pairs(asked.costs) do
+    if limit(name) then
+      local start = math.max(state.ours[name] or 0, pause)
+      ours[name] = start + cost * each(name)
+      local ahead = math.max(0, 1000 - each(name)) + asked.borrows[name] * 60000
+      local theirs = (state.theirs[name] or 0) - math.max(0, limit(name) - cost) * each(name)
+      local room = math.max(start - ahead, theirs) - now
+      if room > wait then wait, why = room, name end
+    end
+  end
+end
+if wait > asked.patience then return refuse('limited', wait, why) end
+
+wait = math.ceil(wait)
+for name, busy in pairs(ours) do
+  state.ours[name] = busy
+  if state.theirs[name] then
+    state.theirs[name] = math.max(state.theirs[name], now) + asked.costs[name] * each(name)
+  end
+end
+if state.refused and not asked.granted then state.turn_at = now + wait + asked.turn end
+local trial = state.open_until ~= nil
+if trial then state.trial_until = now + wait + asked.trial end
+return answer({verdict = 'go', wait = wait, trial = trial})
+"""
+)
+
+_LEAVE = (
+    _COMMON
+    + """
+if asked.used and limit('tokens') and state.ours.tokens then
+  state.ours.tokens = state.ours.tokens + (asked.used - asked.costs.tokens) * each('tokens')
+end
+for name, most in pairs(asked.learned) do state.learned[name] = most end
+for name, left in pairs(asked.left) do state.theirs[name] = now + (limit(name) - left) * each(name) end
+
+local changed, at = nil, now
+if asked.outcome == 'failed' then
+  if asked.tried or not state.open_until then
+    state.failures = (state.failures or 0) + 1
+    if asked.tried or state.failures >= asked.failures then
+      local length = math.min(asked.longest_open, asked.shortest_open * 2 ^ (state.opened or 0))
+      state.opened = math.min((state.opened or 0) + 1, 20)
+      state.open_until, state.trial_until = now + math.max(length, asked.retry_after), nil
+      changed, at = 'opened', state.open_until
+    end
+  end
+elseif asked.outcome == 'left' then
+  if asked.tried then state.trial_until = nil end
+else
+  if state.open_until then changed = 'closed' end
+  state.failures, state.opened, state.open_until, state.trial_until = nil, nil, nil, nil
+  if asked.outcome == 'limited' then
+    local pause = asked.retry_after
+    if now >= (state.pause_until or 0) then
+      state.refused = math.min((state.refused or 0) + 1, 20)
+      pause = math.max(pause, math.min(asked.longest_pause, asked.shortest_pause * 2 ^ (state.refused - 1)))
+    end
+    state.pause_until = math.max(state.pause_until or 0, now + pause)
+  elseif now >= (state.pause_until or 0) then
+    state.refused, state.turn_at = nil, nil
+  end
+end
+return answer({changed = changed, at = at, wait = math.max(0, (state.pause_until or 0) - now)})
+"""
+)
+
+_LEARN = (
+    _COMMON
+    + """
+for name, most in pairs(asked.sizes) do state.learned[name] = math.min(most, state.learned[name] or most) end
+return answer({})
+"""
+)
+
+_LOOK = _COMMON + "return cjson.encode({open_until = state.open_until})"

@@ -1,0 +1,1 @@
+"""Tenants: who may do what, how much, and who did what."""

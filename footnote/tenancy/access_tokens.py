@@ -1,0 +1,150 @@
+"""JSON Web Tokens that are made for an API key and bound to it; signed with HS256, and nothing else is taken.
+
+Whatever is wrong with a token, the answer is the same.
+"""
+
+import base64
+import binascii
+import json
+import re
+import secrets
+import warnings
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from joserfc import jwt
+from joserfc.errors import JoseError, SecurityWarning
+from joserfc.jwk import OctKey
+from sqlalchemy import delete, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from footnote.database.clock import from_now
+from footnote.database.ids import new_id
+from footnote.errors import Forbidden
+from footnote.models import ApiKey, SigningKey
+from footnote.tenancy import audit_log, keys
+from footnote.tenancy.keys import Principal
+
+ISSUER = "footnote"
+LONGEST = 16_384  # characters of a token; issuers write all the groups of a person into theirs
+SIGNS = timedelta(days=30)  # for which a signing key signs; after that another does
+LONGEST_LIFE = timedelta(days=1)  # of a token
+VERIFIES = SIGNS + LONGEST_LIFE
+_HEADER = {"alg", "kid", "typ", "x5t"}  # nothing that holds a key, says where one is, or must be understood
+_CLAIMS = {"iss", "aud", "sub", "tenant", "scope", "iat", "exp", "jti"}
+_PLAIN = re.compile(r"[A-Za-z0-9._~+/=-]{1,128}")
+
+
+async def issue(
+    session: AsyncSession, holder: Principal, scopes: Sequence[str] | None, seconds: int
+) -> tuple[str, list[str], datetime]:
+    """A token, its scopes (default: the key's) and when it ends, which is not after the key does.
+
+    Raises Forbidden for a scope that the key lacks, and Unauthenticated for a holder of a mere token.
+    """
+    if holder.by_token:
+        raise keys.refusal()
+    given = sorted(set(scopes) if scopes is not None else holder.scopes, key=keys.SCOPES.index)
+    if beyond := [scope for scope in given if not holder.may(scope)]:
+        raise Forbidden("missing_scope", f"The API key lacks the scope {beyond[0]!r}, and cannot give it away.")
+    signing, now = await _signing_key(session)
+    ends = min(now + timedelta(seconds=seconds), holder.expires_at or datetime.max.replace(tzinfo=UTC))
+    claims = {
+        **{"iss": ISSUER, "aud": ISSUER, "sub": holder.key_id, "tenant": holder.tenant_id, "scope": " ".join(given)},
+        **{"iat": int(now.timestamp()), "exp": int(ends.timestamp()), "jti": secrets.token_hex(12)},
+    }
+    ends = ends.replace(microsecond=0)
+    about = {"scopes": given, "expires_at": ends.isoformat()}
+    await audit_log.note(session, holder.tenant_id, "key.token_issued", holder.key_id, **about)
+    token = jwt.encode({"alg": "HS256", "kid": signing.id}, claims, OctKey.import_key(signing.secret), ["HS256"])
+    return token, given, ends
+
+
+async def _signing_key(session: AsyncSession) -> tuple[SigningKey, datetime]:
+    """The newest, or a new one where that has signed long enough. Two that are made at once do no harm."""
+    now = (await session.execute(select(func.now()))).scalar_one()
+    newest = await session.scalar(select(SigningKey).order_by(SigningKey.created_at.desc()).limit(1))
+    if newest is not None and newest.created_at > now - SIGNS:
+        return newest, now
+    await session.execute(delete(SigningKey).where(SigningKey.created_at < from_now(-VERIFIES.total_seconds())))
+    made = SigningKey(id=new_id("sgk"), secret=secrets.token_bytes(32), created_at=now)
+    session.add(made)
+    await session.flush()
+    return made, now
+
+
+def looks_like_one(presented: str) -> bool:
+    return presented.count(".") == 2
+
+
+def issuer_of(presented: str) -> Any:
+    """Whom a token says that it is from; None for what is no token."""
+    return read(presented)[1].get("iss") if looks_like_one(presented) else None
+
+
+def read(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Header and claims, of which nothing is proven yet. Raises Unauthenticated for what cannot be a good token."""
+    if len(token) > LONGEST or not token.isascii():
+        raise keys.refusal()
+    try:
+        header, claims, _ = (_part(part) for part in [*token.split(".")[:2], "e30"])
+    except (ValueError, binascii.Error, RecursionError) as error:
+        raise keys.refusal() from error
+    if not set(header) <= _HEADER or not _plain(header.get("kid")):
+        raise keys.refusal()
+    return header, claims
+
+
+def _plain(name: Any) -> bool:
+    return isinstance(name, str) and _PLAIN.fullmatch(name) is not None
+
+
+def _part(part: str) -> dict[str, Any]:
+    value = json.loads(base64.b64decode(part + "=" * (-len(part) % 4), b"-_", validate=True), object_pairs_hook=_once)
+    if not isinstance(value, dict):
+        raise ValueError("no object")
+    return value
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("the same name twice")
+    return found
+
+
+async def verify(session: AsyncSession, token: str) -> Principal:
+    """Who the holder of a token of ours is: the key's tenant, with the token's scopes. Raises Unauthenticated.
+
+    One look-up finds the token's key and the signing key: when either is gone, so is the token.
+    """
+    header, claims = read(token)
+    scope, expires, key_id = claims.get("scope"), claims.get("exp"), claims.get("sub")
+    if set(claims) != _CLAIMS or not isinstance(scope, str) or type(expires) is not int or not _plain(key_id):
+        raise keys.refusal()
+    verifies = (SigningKey.id == header["kid"]) & (SigningKey.created_at > from_now(-VERIFIES.total_seconds()))
+    lookup = select(ApiKey, func.now(), SigningKey.secret).select_from(ApiKey).join(SigningKey, verifies)
+    lookup = lookup.where(ApiKey.id == key_id, keys.GOOD)
+    found = (await session.execute(lookup)).one_or_none()
+    if found is None:
+        raise keys.refusal()
+    key, now, secret = found
+    checked(token, OctKey.import_key(secret), ["HS256"])
+    named = (claims.get("iss"), claims.get("aud"), claims.get("tenant"))
+    left = expires - now.timestamp()
+    if named != (ISSUER, ISSUER, key.tenant_id) or not 0 < left <= LONGEST_LIFE.total_seconds():
+        raise keys.refusal()
+    scopes = frozenset(each for each in scope.split() if each in key.scopes or "admin" in key.scopes)
+    ends = datetime.fromtimestamp(expires, UTC)
+    return await keys.principal_of(session, key, now, scopes=scopes, expires_at=ends, by_token=True)
+
+
+def checked(token: str, key: Any, algorithms: list[str]) -> dict[str, Any]:
+    """The claims, if the signature is good, by one of the algorithms and a key of its kind. Raises Unauthenticated."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", SecurityWarning)  # EdDSA, which RFC 9864 would call Ed25519 or Ed448
+            return dict(jwt.decode(token, key, algorithms).claims)
+    except (JoseError, ValueError, TypeError, KeyError) as error:
+        raise keys.refusal() from error

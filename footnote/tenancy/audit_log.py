@@ -1,0 +1,86 @@
+"""The audit log: who did what to what, written in the transaction of the deed.
+
+So there is no deed without its entry, and no entry without its deed. Who it was, the transaction knows
+(`Runtime.by`). `audit` is something else: it compares the store with the database.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import CursorResult, delete, insert, select, text, tuple_
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from footnote.database.clock import from_now
+from footnote.models import AuditEvent
+from footnote.runtime import Runtime
+from footnote.tenancy.tenants import scoped
+
+EVERYBODY = ""  # in place of a tenant: what concerns all of them, and only the operator sees
+PURGED_AT_ONCE = 5000
+
+_PURGES = text("SELECT set_config('footnote.purges_audit_log', 'on', true)")
+
+
+async def note(session: AsyncSession, tenant_id: str, action: str, object_id: str, **details: Any) -> None:
+    """Writes down what the caller's transaction does. `details` are ids, numbers, and names of settings."""
+    await note_each(session, tenant_id, action, {object_id: details})
+
+
+async def note_each(
+    session: AsyncSession, tenant_id: str, action: str, objects: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """The same deed on several objects: by id, the details of each."""
+    deed = {"tenant_id": tenant_id, "action": action}
+    rows = [deed | {"object_id": object_id, "details": details} for object_id, details in objects.items()]
+    if rows:
+        await session.execute(insert(AuditEvent), rows)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked for of the log; what is left empty chooses all."""
+
+    actions: Sequence[str] = ()
+    actor: str | None = None
+    object_id: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+async def page_of(
+    session: AsyncSession, tenant_id: str, wanted: Wanted, *, limit: int, cursor: str | None, oldest_first: bool
+) -> Sequence[AuditEvent]:
+    """`limit` at most, from behind the event `cursor` on."""
+    query = scoped(AuditEvent, tenant_id).limit(limit)
+    if cursor:
+        query = query.where(AuditEvent.id > cursor if oldest_first else AuditEvent.id < cursor)
+    if wanted.actions:
+        query = query.where(AuditEvent.action.in_(wanted.actions))
+    if wanted.actor:
+        query = query.where(AuditEvent.actor == wanted.actor)
+    if wanted.object_id:
+        query = query.where(AuditEvent.object_id == wanted.object_id)
+    if wanted.since:
+        query = query.where(AuditEvent.at >= wanted.since)
+    if wanted.until:
+        query = query.where(AuditEvent.at < wanted.until)
+    return (await session.scalars(query.order_by(AuditEvent.id if oldest_first else AuditEvent.id.desc()))).all()
+
+
+async def purge(rt: Runtime) -> None:
+    """Removes what has been kept as long as is configured; a part in each transaction."""
+    if not rt.settings.audit_days:
+        return
+    old = select(AuditEvent.tenant_id, AuditEvent.id)
+    old = old.where(AuditEvent.at < from_now(-rt.settings.audit_days * 24 * 3600.0))
+    part = old.order_by(AuditEvent.at).limit(PURGED_AT_ONCE)
+    removal = delete(AuditEvent).where(tuple_(AuditEvent.tenant_id, AuditEvent.id).in_(part))
+    more = True
+    while more:
+        async with rt.transaction() as session:
+            await session.execute(_PURGES)
+            removed = await session.execute(removal)
+            assert isinstance(removed, CursorResult)
+            more = removed.rowcount == PURGED_AT_ONCE

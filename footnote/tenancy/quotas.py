@@ -1,0 +1,109 @@
+"""What a tenant may have and spend: documents, bytes, and in a calendar month (UTC) tokens and US dollars."""
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import Any
+
+from sqlalchemy import func, select, update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from footnote.errors import Forbidden, Invalid, TenantDeleted
+from footnote.models import Document, Tenant, Version
+from footnote.settings import Settings
+from footnote.tenancy import audit_log, tenants, usage
+
+NAMES = ("documents", "bytes", "tokens", "usd")
+
+
+async def of(session: AsyncSession, settings: Settings, tenant_id: str) -> dict[str, Decimal]:
+    """The tenant's quotas, by name: its own, or the configured ones. What is not limited is not named.
+
+    Raises TenantDeleted.
+    """
+    own = await session.scalar(select(Tenant.quotas).where(Tenant.id == tenant_id, Tenant.deleted_at.is_(None)))
+    if own is None:  # since the request began
+        raise TenantDeleted
+    quotas = settings.quotas | {name: Decimal(str(value)) for name, value in own.items()}
+    return {name: quotas[name] for name in NAMES if quotas.get(name)}
+
+
+async def check_room(session: AsyncSession, settings: Settings, tenant_id: str) -> None:
+    """To be called when a document is added and before that is committed. Raises Forbidden.
+
+    Uploads of a tenant with such a quota take turns from here to their commit, so that it is kept to the document and
+    the byte.
+    """
+    quotas = await of(session, settings, tenant_id)
+    if not quotas.keys() & {"documents", "bytes"}:
+        return
+    # Foreign keys to the tenant do not wait for this.
+    await session.execute(select(Tenant.id).where(Tenant.id == tenant_id).with_for_update(key_share=True))
+    _compare(quotas, await _held(session, tenant_id), over=True)
+
+
+async def check_left(session: AsyncSession, settings: Settings, tenant_id: str, *, adding: bool) -> None:
+    """Before anything is taken in or paid: raises Forbidden where nothing is left. May be late by what is under way."""
+    quotas = await of(session, settings, tenant_id)
+    if adding and quotas.keys() & {"documents", "bytes"}:
+        _compare(quotas, await _held(session, tenant_id), over=False)
+    if quotas.keys() & {"tokens", "usd"}:
+        _compare(quotas, await _spent(session, tenant_id), over=False)
+
+
+async def standing(session: AsyncSession, settings: Settings, tenant_id: str) -> dict[str, dict[str, Decimal | None]]:
+    """Of each name what is `used`, its `quota`, and what is `left` of it; None without a quota."""
+    quotas = await of(session, settings, tenant_id)
+    used = await _held(session, tenant_id) | await _spent(session, tenant_id)
+    return {
+        name: {
+            "used": used[name],
+            "quota": quotas.get(name),
+            "left": max(Decimal(0), quotas[name] - used[name]) if name in quotas else None,
+        }
+        for name in NAMES
+    }
+
+
+async def change(session: AsyncSession, tenant: str, changes: Mapping[str, Decimal | None]) -> dict[str, Any]:
+    """Sets quotas of the tenant of that name; 0: no limit, None: as configured. Raises NotFound, Invalid."""
+    if any(value is not None and value < 0 for value in changes.values()):
+        raise Invalid("invalid_request", "A quota is not negative.")
+    found = await tenants.find(session, tenant, to_change=True)
+    merged = {**found.quotas, **{name: None if value is None else str(value) for name, value in changes.items()}}
+    kept = {name: value for name, value in merged.items() if value is not None}
+    await session.execute(update(Tenant).where(Tenant.id == found.id).values(quotas=kept))
+    await audit_log.note(session, found.id, "tenant.quotas_changed", found.id, quotas=kept)
+    return kept
+
+
+async def held_by_all(session: AsyncSession) -> Sequence[tuple[Tenant, int, int]]:
+    """Tenants, oldest first, with their documents and the bytes of those."""
+    documents = select(func.count()).where(Document.tenant_id == Tenant.id)
+    stored = select(func.coalesce(func.sum(Version.bytes), 0))
+    stored = stored.where(Version.tenant_id == Tenant.id, Version.object_key.is_not(None))
+    found = await session.execute(
+        select(Tenant, documents.scalar_subquery(), stored.scalar_subquery()).order_by(Tenant.id)
+    )
+    return [(tenant, number, int(size)) for tenant, number, size in found]
+
+
+async def _held(session: AsyncSession, tenant_id: str) -> dict[str, Decimal]:
+    documents = select(func.count()).select_from(Document).where(Document.tenant_id == tenant_id)
+    stored = select(func.coalesce(func.sum(Version.bytes), 0)).where(
+        Version.tenant_id == tenant_id, Version.object_key.is_not(None)
+    )
+    row = (await session.execute(select(documents.scalar_subquery(), stored.scalar_subquery()))).one()
+    return {"documents": Decimal(row[0]), "bytes": Decimal(row[1])}
+
+
+async def _spent(session: AsyncSession, tenant_id: str) -> dict[str, Decimal]:
+    month = await usage.this_month(session, tenant_id)
+    return {"tokens": Decimal(month.tokens), "usd": month.usd}
+
+
+def _compare(quotas: Mapping[str, Decimal], used: Mapping[str, Decimal], *, over: bool) -> None:
+    for name, value in used.items():
+        quota = quotas.get(name)
+        if quota is not None and (value > quota if over else value >= quota):
+            what = "US dollars a month" if name == "usd" else "tokens a month" if name == "tokens" else name
+            raise Forbidden("quota_exceeded", f"The tenant's quota of {quota} {what} does not allow more.")

@@ -1,0 +1,73 @@
+"""How often a key may ask, and how much a tenant at once.
+
+How often: the generic cell rate algorithm (GCRA), its virtual scheduling form; ITU-T I.371 (2004), annex A; ATM Forum
+Traffic Management 4.0, section 4.4.2. A request moves the theoretical arrival time (TAT) by a minute / limit, and is
+refused if that would take it further than a minute from now: so a minute's worth may come at once, and then as much as
+the limit says. One script on Redis, on its clock; away, nobody is limited.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from footnote.database.redis_client import Shared
+from footnote.errors import TooManyRequests
+
+WINDOW_SECONDS = 60
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where a key stands in one class of routes: requests it has left, and seconds until there is one more."""
+
+    limit: int
+    left: int
+    more: int
+    wait: float  # seconds until the next is let through; 0: this one was
+
+
+async def take(shared: Shared, key_id: str, name: str, limit: int) -> Standing | None:
+    """Counts one request against `limit` a minute; None while Redis is away. A refused one costs nothing."""
+    found = await shared.run(_GCRA, f"footnote:rate:{key_id}:{name}", window=WINDOW_SECONDS * 1000, limit=limit)
+    if found is None:
+        return None
+    return Standing(limit, found["left"], math.ceil(found["more"] / 1000), found["wait"] / 1000)
+
+
+def refusal(standing: Standing, name: str) -> TooManyRequests:
+    message = f"The API key may make {standing.limit} requests of the class {name!r} a minute."
+    return TooManyRequests("rate_limited", message, retry_after=standing.wait)
+
+
+@contextmanager
+def one_at_once(in_flight: Counter[str], tenant_id: str, most: int) -> Iterator[None]:
+    """One of a tenant's requests that a process answers, until it is answered. Raises TooManyRequests."""
+    if most and in_flight[tenant_id] >= most:
+        message = f"{most} requests at once are being answered; another may be made when one of them is."
+        raise TooManyRequests("too_many_at_once", message, retry_after=1.0)
+    in_flight[tenant_id] += 1
+    try:
+        yield
+    finally:
+        in_flight[tenant_id] -= 1
+        if not in_flight[tenant_id]:
+            del in_flight[tenant_id]
+
+
+_GCRA = """
+local asked = cjson.decode(ARGV[1])
+local time = redis.call('TIME')
+local now = time[1] * 1000 + time[2] / 1000
+local each = asked.window / asked.limit
+local tat = math.max(tonumber(redis.call('GET', KEYS[1]) or '0'), now)
+local wait = tat + each - now - asked.window
+if wait < 0.001 then  -- what doubles this large cannot tell from nothing
+  wait, tat = 0, tat + each
+  redis.call('SET', KEYS[1], string.format('%.3f', tat), 'PX', math.ceil(tat - now))
+end
+local free = asked.window - (tat - now)
+local left = math.max(0, math.floor(free / each + 0.001))
+return cjson.encode({left = left, more = wait > 0 and wait or (left + 1) * each - free, wait = wait})
+"""

@@ -1,0 +1,64 @@
+"""Tenants, and the wall between them: whatever a caller names is looked up with `scoped`.
+
+Behind it stands row-level security, which binds whoever acts for a tenant (`Runtime.of`).
+"""
+
+import base64
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+from sqlalchemy import Select, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from footnote.database.ids import new_id
+from footnote.errors import Conflict, NotFound
+from footnote.models import Base, Tenant
+
+Row = TypeVar("Row", bound=Base)
+
+_TAKE_ROLE = text("SELECT set_config('role', :role, true)")
+
+
+def scoped(table: type[Row], tenant_id: str) -> Select[Row]:
+    """The rows of `table` that belong to the tenant, and no others."""
+    owned: Any = table
+    return select(table).where(owned.tenant_id == tenant_id)
+
+
+@asynccontextmanager
+async def unbound(session: AsyncSession) -> AsyncIterator[None]:
+    """Not bound by row-level security, where it would cost the index (`@>`): what the block says names the tenant."""
+    role = await session.scalar(text("SELECT current_setting('role')"))
+    await session.execute(_TAKE_ROLE, {"role": "none"})
+    yield
+    await session.execute(_TAKE_ROLE, {"role": role})  # unless the block raised: then nothing follows but a rollback
+
+
+def new_webhook_secret() -> str:
+    """`whsec_` and 32 random bytes in base64, as Standard Webhooks has it."""
+    return "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
+
+
+async def find(session: AsyncSession, name: str, *, to_change: bool = False) -> Tenant:
+    """`to_change`: nobody else changes it until the transaction ends. Raises NotFound."""
+    query = select(Tenant).where(Tenant.name == name)
+    found = await session.scalar(query.with_for_update(key_share=True) if to_change else query)
+    if found is None:
+        raise NotFound("tenant_not_found", f"There is no tenant {name!r}.")
+    return found
+
+
+async def name_of(session: AsyncSession, tenant_id: str) -> str | None:
+    return await session.scalar(select(Tenant.name).where(Tenant.id == tenant_id))
+
+
+async def create(session: AsyncSession, name: str) -> Tenant:
+    """Raises Conflict for a name that is taken."""
+    if await session.scalar(select(Tenant.id).where(Tenant.name == name)) is not None:
+        raise Conflict("tenant_exists", f"There is a tenant {name!r} already.")
+    tenant = Tenant(id=new_id("ten"), name=name, webhook_secret=new_webhook_secret())
+    session.add(tenant)
+    await session.flush()
+    return tenant

@@ -1,0 +1,32 @@
+"""A pool process that dies is noticed by its parent, at once: what it held need not wait for its lease to end."""
+
+import asyncio
+from contextlib import suppress
+from threading import Thread
+from typing import Any
+
+from billiard.exceptions import WorkerLostError
+from celery import signals
+
+from footnote.answering import question_batches
+from footnote.errors import DatabaseAway
+from footnote.jobs import recovery
+from footnote.runtime import open_runtime
+from footnote.settings import Settings
+
+
+def attach(settings: Settings) -> None:
+    """In the worker's main process, which has no event loop of its own."""
+
+    def lost(exception: BaseException | None = None, task_id: str = "", args: Any = (), **_: Any) -> None:
+        if isinstance(exception, WorkerLostError):
+            Thread(target=asyncio.run, args=(_tell(settings, args[0], task_id),), daemon=True).start()
+
+    signals.task_failure.connect(lost, weak=False)
+
+
+async def _tell(settings: Settings, job_id: str, message: str) -> None:
+    with suppress(DatabaseAway):  # then the lease runs out
+        async with open_runtime(settings, pool_size=1) as rt, rt.transaction() as session:
+            await recovery.holder_died(session, job_id, message)
+            await question_batches.holder_died(session, job_id, message)
