@@ -6,8 +6,8 @@ from typing import Any
 from alembic import context
 from sqlalchemy import Connection, text
 
+from footnote.database.engine import open_engine
 from footnote.models import Base
-from footnote.runtime import open_engine
 from footnote.settings import Settings
 from migrations import wall
 

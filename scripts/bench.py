@@ -59,7 +59,7 @@ async def side_by_side(title: str, bare: tuple[str, Work], whole: tuple[str, Wor
 
 async def put(rt: Runtime, tenant_id: str, content: bytes) -> str:
     """Accepts a document as the API does; the id of its job."""
-    key = documents.object_key(tenant_id)
+    key = documents.new_key(tenant_id)
     async with objects.reserved(rt, key):
         async with writing(rt.store, key) as writer:
             await writer.write(content)

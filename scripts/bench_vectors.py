@@ -22,12 +22,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from footnote import retrieval
+from footnote.database.engine import connect
 from footnote.filters import Among, Filter
 from footnote.local_stack.postgres import running_postgres
 from footnote.operations import bootstrap
 from footnote.providers import Embeddings
 from footnote.retrieval import vector_leg
-from footnote.runtime import Runtime, connect, open_runtime
+from footnote.runtime import Runtime, open_runtime
 from footnote.settings import Settings
 from scripts.tables import table
 

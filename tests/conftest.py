@@ -17,12 +17,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 from sqlalchemy.orm import Session, SessionTransaction
 
 from api.app import create_app
-from footnote.database.redis_client import Shared
+from footnote.database.engine import open_engine
+from footnote.database.redis_client import Shared, open_redis
 from footnote.local_stack.postgres import running_postgres
 from footnote.local_stack.valkey import running_valkey
 from footnote.operations import bootstrap
 from footnote.providers.guarded import Embedders
-from footnote.runtime import Runtime, open_engine, open_redis, open_runtime
+from footnote.runtime import Runtime, open_runtime
 from footnote.settings import Settings
 from footnote.storage import open_store
 from footnote.telemetry import configure_logging
@@ -64,7 +65,6 @@ def patience_with_redis() -> Iterator[None]:
     """Where tests share the machine, an answer that takes half a second does not mean that Redis is away."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("footnote.database.redis_client.REDIS_SECONDS", 10.0)
-        patch.setattr("footnote.runtime.REDIS_SECONDS", 10.0)
         yield
 
 

@@ -29,7 +29,7 @@ async def new_tenant(rt: Runtime) -> str:
 
 async def put(rt: Runtime, tenant_id: str, content: bytes, filename: str) -> Upload:
     """Bytes in the store, as an upload leaves them."""
-    key = documents.object_key(tenant_id)
+    key = documents.new_key(tenant_id)
     async with rt.transaction() as session:
         await objects.reserve(session, key)
     async with writing(rt.store, key) as out:

@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy import text as sql
 
 from footnote import collections, documents, ingest, jobs, retrieval
-from footnote.documents import deletion, reingestion
+from footnote.documents import accepting, deletion, reingestion
 from footnote.errors import Conflict, NotFound
 from footnote.models import Collection, Document, Job, Version, WebhookDelivery
 from footnote.operations.consistency import audit
@@ -547,14 +547,14 @@ async def test_a_collection_is_not_gone_before_an_upload_that_has_found_it(
     rt = committing_rt
     await create(rt, tenant, "papers")
     found, go_on = asyncio.Event(), asyncio.Event()
-    lock = documents._lock
+    lock = accepting._lock
 
     async def slow(*arguments: Any) -> None:
         found.set()
         await go_on.wait()
         await lock(*arguments)
 
-    monkeypatch.setattr(documents, "_lock", slow)
+    monkeypatch.setattr(accepting, "_lock", slow)
     uploading = asyncio.create_task(driving.accept(rt, tenant, "New.", collection="papers"))
     await found.wait()
     deleting = asyncio.create_task(deletion.remove_collection(rt, tenant, "papers"))

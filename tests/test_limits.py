@@ -13,12 +13,11 @@ import pytest
 from redis.asyncio import Redis
 
 from footnote.database import redis_client
-from footnote.database.redis_client import Shared
+from footnote.database.redis_client import Shared, open_redis
 from footnote.errors import BatchTooLarge, CircuitOpen, ProviderRejected, RateLimited, TimedOut, Unavailable
 from footnote.local_stack.valkey import running_valkey
 from footnote.providers import throttle
 from footnote.providers.throttle import INTERACTIVE, PIPELINE, Endpoint, Quota, Urgency
-from footnote.runtime import open_redis
 from footnote.settings import Settings
 from footnote.telemetry import limits_skipped_total
 

@@ -59,7 +59,7 @@ async def test_an_object_is_noted_before_its_first_byte_and_kept_once_adopted(
     committing_rt: Runtime, tenant: str
 ) -> None:
     rt = committing_rt
-    key = documents.object_key(tenant)
+    key = documents.new_key(tenant)
     async with objects.reserved(rt, key):
         assert await unowned(rt) == {key: False}
         assert await in_store(rt) == set()
@@ -72,7 +72,7 @@ async def test_an_object_is_noted_before_its_first_byte_and_kept_once_adopted(
 
 async def test_an_object_is_given_up_when_its_writer_raises(committing_rt: Runtime, tenant: str) -> None:
     rt = committing_rt
-    key = documents.object_key(tenant)
+    key = documents.new_key(tenant)
 
     async def write_and_crash() -> None:
         async with objects.reserved(rt, key):
@@ -92,7 +92,7 @@ async def test_an_object_that_was_adopted_stays_even_if_the_answer_to_the_commit
 ) -> None:
     rt = committing_rt
     upload = await driving.put(rt, tenant, b"x", "a.txt")
-    key = documents.object_key(tenant)
+    key = documents.new_key(tenant)
 
     async def accept_unanswered() -> None:
         async with objects.reserved(rt, key):
@@ -146,7 +146,7 @@ async def test_an_upload_that_takes_longer_than_its_reservation_keeps_its_object
 ) -> None:
     hold_often(monkeypatch)
     rt = committing_rt
-    key = documents.object_key(tenant)
+    key = documents.new_key(tenant)
     upload = await driving.put(rt, tenant, b"x" * 8, "a.txt")
     async with objects.reserved(rt, key):
         async with writing(rt.store, key) as out:
@@ -209,7 +209,7 @@ async def test_what_a_writer_writes_that_was_swept_in_its_sleep_is_swept_too(
     committing_rt: Runtime, tenant: str, froze: str
 ) -> None:
     rt = committing_rt
-    key = documents.object_key(tenant)
+    key = documents.new_key(tenant)
 
     async def sleep(now: str) -> None:
         if now == froze:

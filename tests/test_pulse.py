@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import text
 
 from api.app import create_app
-from footnote import deadline, runtime
-from footnote.database import liveness
+from footnote import deadline
+from footnote.database import engine, liveness
 from footnote.deadline import Deadline
 from footnote.documents import objects
 from footnote.errors import Busy, DatabaseAway
@@ -62,8 +62,8 @@ async def wired(settings: Settings) -> AsyncIterator[tuple[Wire, Settings]]:
 @pytest.fixture
 async def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(liveness, "SILENT_SECONDS", 0.3)
-    monkeypatch.setattr(runtime, "PROBE_SECONDS", 0.3)
-    monkeypatch.setattr(runtime, "PROMPT_CONNECT_SECONDS", 0.3)
+    monkeypatch.setattr(engine, "PROBE_SECONDS", 0.3)
+    monkeypatch.setattr(engine, "PROMPT_CONNECT_SECONDS", 0.3)
 
 
 @asynccontextmanager
@@ -120,8 +120,8 @@ async def test_a_statement_that_takes_long_is_not_cut_off(committing_rt: Runtime
 
 async def test_a_server_that_refuses_the_probe_is_there(settings: Settings) -> None:
     nowhere = settings.model_copy(update={"database_url": f"{settings.database_url}".replace("/footnote?", "/none?")})
-    assert await runtime._answers(nowhere)
-    assert not await runtime._answers(settings.model_copy(update={"database_url": "postgresql://127.0.0.1:1/x"}))
+    assert await engine.answers(nowhere)
+    assert not await engine.answers(settings.model_copy(update={"database_url": "postgresql://127.0.0.1:1/x"}))
 
 
 async def test_a_request_whose_time_is_over_waits_for_nothing_more(committing_rt: Runtime) -> None:
@@ -155,7 +155,7 @@ async def test_tidying_up_does_not_wait_for_a_database_that_is_away(
     async def upload(rt: Runtime) -> None:
         deadline.current.set(Deadline(60))
         async with objects.reserved(rt, "objects/x"):
-            monkeypatch.setattr(runtime, "connect", away)
+            monkeypatch.setattr(engine, "connect", away)
             await rt.sessions.kw["bind"].dispose()
             async with rt.transaction() as session:
                 await session.execute(text("SELECT 1"))

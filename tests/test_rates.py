@@ -5,8 +5,8 @@ from uuid import uuid4
 
 import pytest
 
-from footnote.database.redis_client import Shared
-from footnote.runtime import Runtime, open_redis
+from footnote.database.redis_client import Shared, open_redis
+from footnote.runtime import Runtime
 from footnote.telemetry import limits_skipped_total
 from footnote.tenancy import rate_limits
 from footnote.tenancy.rate_limits import Standing

@@ -15,10 +15,11 @@ from sqlalchemy import func, select, text
 from sqlalchemy.ext.asyncio import async_sessionmaker
 
 from footnote import ingest, jobs
+from footnote.database.engine import database_away, open_engine
 from footnote.errors import Busy, DatabaseAway
 from footnote.jobs import recovery
 from footnote.models import Chunk, Job
-from footnote.runtime import Runtime, database_away, open_engine
+from footnote.runtime import Runtime
 from footnote.settings import Settings
 from footnote.storage import LocalWriter
 from tests import driving

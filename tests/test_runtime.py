@@ -6,9 +6,10 @@ from contextlib import AsyncExitStack
 import pytest
 from sqlalchemy import Executable, text
 
+from footnote.database.engine import connect, database_dsn
 from footnote.errors import DatabaseAway, Invalid
 from footnote.providers.local import LocalEmbedder
-from footnote.runtime import Runtime, connect, database_dsn, open_runtime
+from footnote.runtime import Runtime, open_runtime
 from footnote.settings import Settings
 
 pytestmark = pytest.mark.anyio

@@ -9,9 +9,10 @@ from sqlalchemy.exc import ProgrammingError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from footnote import documents
+from footnote.database.engine import connect
 from footnote.errors import Invalid, NotFound
 from footnote.models import Base, Document
-from footnote.runtime import Runtime, connect
+from footnote.runtime import Runtime
 from migrations import wall
 from tests import driving
 from tests.conftest import named_database, run_sql

@@ -20,10 +20,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import jobs, webhooks
 from footnote.answering import question_batches
+from footnote.database.engine import connect
 from footnote.errors import DatabaseAway
 from footnote.jobs import recovery, scheduling
 from footnote.queue import LANES, make_app, start_batches, start_jobs
-from footnote.runtime import Runtime, connect, open_runtime
+from footnote.runtime import Runtime, open_runtime
 from footnote.settings import Settings
 from footnote.telemetry import configure_logging, log
 from worker.deliveries import Deliveries

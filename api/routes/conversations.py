@@ -16,7 +16,7 @@ from api.schemas.conversations import (
 )
 from api.schemas.questions import MessageIn
 from api.schemas.search import AnswerOut
-from footnote.answering import conversations, dialogue
+from footnote.answering import conversations
 from footnote.collections.metadata import checked
 
 router = APIRouter(prefix="/v1/conversations", tags=["conversations"])
@@ -66,7 +66,7 @@ async def ask(conversation_id: ConversationId, body: MessageIn, request: Request
     async with rt.transaction() as session:
         conversation = await conversations.get(session, caller.tenant_id, conversation_id)
     question = body.as_in(conversation).asking(body.question, [], caller)
-    return await respond(dialogue.ask(rt, conversation.id, question), request, stream=body.stream)
+    return await respond(conversations.ask(rt, conversation.id, question), request, stream=body.stream)
 
 
 @router.delete("/{conversation_id}", operation_id="conversations_delete")

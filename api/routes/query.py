@@ -11,7 +11,7 @@ from api.rendering import STREAM, respond
 from api.schemas.questions import QueryIn, SearchIn
 from api.schemas.search import AnswerOut, CoverageOut, ExplanationOut, HitOut, SearchOut
 from footnote import answering, retrieval
-from footnote.answering import conversations, dialogue
+from footnote.answering import conversations
 from footnote.tenancy import usage
 from footnote.tenancy.usage import Spent
 
@@ -55,5 +55,5 @@ async def query(body: QueryIn, request: Request, rt: RuntimeDep, caller: Asker) 
     else:
         async with rt.transaction() as session:
             conversation = await conversations.get(session, caller.tenant_id, body.conversation_id)
-        events = dialogue.ask(rt, conversation.id, body.as_in(conversation).question_of(caller))
+        events = conversations.ask(rt, conversation.id, body.as_in(conversation).question_of(caller))
     return await respond(events, request, stream=body.stream)

@@ -14,7 +14,7 @@ from api.errors import invalid
 from api.schemas.common import In
 from api.uploads.multipart import Part, parts
 from footnote import text
-from footnote.documents import object_key, objects, refused_uploads
+from footnote.documents import new_key, objects, refused_uploads
 from footnote.documents.uploads import Upload, safe_filename, take_in
 from footnote.errors import FootnoteError, Invalid, TooLarge, Unavailable
 from footnote.runtime import Runtime
@@ -104,7 +104,7 @@ async def one_file(
 
     What is refused is noted, unless it is `on_trial`.
     """
-    key = object_key(tenant_id)
+    key = new_key(tenant_id)
     fields = _Fields()
     upload: Upload | None = None
 
@@ -142,7 +142,7 @@ async def many_files(
                 continue
             if len(taken) == MOST_FILES:
                 raise Invalid("too_many_files", f"A batch has {MOST_FILES} files at most.")
-            key = object_key(tenant_id)
+            key = new_key(tenant_id)
             await kept.enter_async_context(objects.reserved(rt, key))
             try:
                 async with refused_uploads.noted(rt, tenant_id, safe_filename(part.filename or "")):
@@ -161,7 +161,7 @@ async def bare(
     request: Request, rt: Runtime, tenant_id: str, filename: str, pieces: AsyncIterator[bytes]
 ) -> AsyncIterator[Upload]:
     """Bytes without a form around them, safely in the store; kept there if the block has them accepted."""
-    key = object_key(tenant_id)
+    key = new_key(tenant_id)
     async with refused_uploads.noted(rt, tenant_id, safe_filename(filename)), objects.reserved(rt, key):
         _check_length(request, rt)
         yield await take_in(rt, key, filename, pieces)

@@ -12,8 +12,7 @@ from dataclasses import replace
 from footnote.answering import answer_cache, gate, rewriting
 from footnote.answering.answer_cache import CacheKey
 from footnote.answering.cited_text import Draft, places
-from footnote.answering.events import AnswerStatus, Citation, Delta, Done, Event, Sources
-from footnote.answering.question import Question
+from footnote.answering.events import AnswerStatus, Citation, Delta, Done, Event, Question, Sources
 from footnote.answering.support import Unsupported
 from footnote.database.ids import new_id
 from footnote.errors import Unavailable

@@ -15,13 +15,13 @@ from sqlalchemy import Float, case, cast, delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import collections
-from footnote.answering.events import Citation, Done
-from footnote.answering.question import Question
+from footnote.answering.events import Citation, Done, Question
 from footnote.answering.same_question import alike
 from footnote.answering.support import Unsupported
 from footnote.collections import revisions
 from footnote.database.clock import from_now
 from footnote.database.ids import new_id
+from footnote.database.tenant_scope import scoped
 from footnote.errors import DatabaseAway
 from footnote.models import CachedAnswer
 from footnote.providers import Usage
@@ -30,7 +30,6 @@ from footnote.retrieval import Hit
 from footnote.retrieval.spaces import Point
 from footnote.runtime import Runtime
 from footnote.telemetry import answers_cached_total
-from footnote.tenancy.tenants import scoped
 from footnote.text import folded
 
 LOOKED_AT = 500  # of the newest answers in a scope

@@ -5,25 +5,29 @@ whole; of one that broke off nothing is kept. Who asks says so before it begins 
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from sqlalchemy import ColumnElement, CursorResult, and_, delete, func, or_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from footnote.answering import Done, Event, Question, Sources, answer
+from footnote.answering.rewriting import fitting
 from footnote.database.clock import from_now
 from footnote.database.ids import new_id
+from footnote.database.tenant_scope import scoped
 from footnote.documents import derived_answers
 from footnote.errors import Conflict, DatabaseAway, NotFound
 from footnote.models import Conversation, Message
+from footnote.providers import Turn
 from footnote.runtime import Runtime
 from footnote.tenancy import audit_log
-from footnote.tenancy.tenants import scoped
 
 HELD_SECONDS = 30.0  # after which a conversation is free again whose asker was killed
 TITLE_CHARACTERS = 80
+MOST_MESSAGES = 100  # looked at; fewer fit into a history
 
 
 @dataclass(frozen=True)
@@ -158,3 +162,42 @@ async def keep(session: AsyncSession, taken: Hold, question: str, answer: Kept) 
     if not await derived_answers.all_there(session, taken.tenant_id, answer.document_ids):
         await session.execute(derived_answers.emptied_messages(Message.id == told.id))
     return told.id
+
+
+async def ask(rt: Runtime, conversation_id: str, question: Question) -> AsyncGenerator[Event, None]:
+    """As `answer`; Done comes when question and answer are kept. Raises NotFound, and Conflict while another is asked.
+
+    Nothing is kept of an answer that fails or that nobody reads to its end.
+    """
+    async with hold(rt, question.query.tenant_id, conversation_id) as held:
+        async with rt.transaction() as session:
+            before = await newest_messages(session, held, MOST_MESSAGES)
+        said = [Turn(each.role, each.content) for each in before]
+        history = fitting(said, rt.settings.history_tokens)
+        used = before[len(before) - len(history) :]
+        sources = Sources(())
+        async with aclosing(answer(rt, replace(question, history=history))) as events:
+            async for event in events:
+                if isinstance(event, Done):
+                    done = await _kept(rt, held, question.query.text, event, sources, used)
+                    break
+                if isinstance(event, Sources):
+                    sources = event
+                yield event
+    yield done  # who sees it may ask again
+
+
+async def _kept(rt: Runtime, held: Hold, asked: str, done: Done, sources: Sources, used: Sequence[Message]) -> Done:
+    kept = Kept(
+        content=done.answer,
+        question_as_searched=sources.question_as_searched,
+        citations=[asdict(each) for each in done.citations],
+        unsupported=[asdict(each) for each in done.unsupported],
+        answer_status=done.answer_status,
+        model=done.model,
+        usage=asdict(done.usage),
+        document_ids=sorted(set(done.document_ids).union(*(each.document_ids for each in used))),
+    )
+    async with rt.transaction() as session:
+        message_id = await keep(session, held, asked, kept)
+    return replace(done, conversation_id=held.conversation_id, message_id=message_id)

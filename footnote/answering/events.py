@@ -5,11 +5,23 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from footnote.answering.support import Unsupported
-from footnote.providers import Usage
-from footnote.retrieval import Hit
+from footnote.providers import Turn, Usage
+from footnote.retrieval import Hit, Query
 from footnote.retrieval.coverage import Searched
 
 AnswerStatus = Literal["supported", "partial", "not_found"]
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked, after the turns of `history`, oldest first."""
+
+    query: Query
+    history: Sequence[Turn] = ()
+    system_prompt: str | None = None
+    model: str | None = None
+    temperature: float | None = None
+    max_tokens: int | None = None
 
 
 @dataclass(frozen=True)

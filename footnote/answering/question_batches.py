@@ -15,12 +15,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from footnote import webhooks
 from footnote.database.clock import from_now
 from footnote.database.ids import new_id
+from footnote.database.tenant_scope import scoped
 from footnote.documents import derived_answers
 from footnote.errors import CODES, Conflict, FootnoteError, NotFound
 from footnote.jobs import LONGEST_WAIT, UNFINISHED, LeaseLost, wake_dispatcher
 from footnote.models import Pause, QueryBatch, QueryBatchItem
 from footnote.settings import Settings
-from footnote.tenancy.tenants import scoped
 from footnote.text import clean
 
 AT_ONCE = 2  # batches that are being worked on or sent, at most

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.collections import metadata, revisions
 from footnote.database.ids import new_id
+from footnote.database.tenant_scope import scoped
 from footnote.embeddings import vector_lengths
 from footnote.errors import Conflict, Invalid, NotFound, ProviderRejected
 from footnote.models import Collection, EmbeddingSpace
@@ -24,7 +25,6 @@ from footnote.providers import Embedder
 from footnote.runtime import Runtime
 from footnote.settings import Settings
 from footnote.tenancy import audit_log
-from footnote.tenancy.tenants import scoped
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 Unit = Literal["characters", "tokens"]

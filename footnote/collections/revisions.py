@@ -6,8 +6,8 @@ from sqlalchemy import CursorResult, delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from footnote.database.tenant_scope import scoped
 from footnote.models import CachedAnswer, Collection, CollectionRevision
-from footnote.tenancy.tenants import scoped
 
 
 async def of(session: AsyncSession, tenant_id: str, collection_ids: Sequence[str]) -> dict[str, int]:

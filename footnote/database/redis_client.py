@@ -6,15 +6,31 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import RedisError
 
 from footnote import deadline
+from footnote.settings import Settings
 from footnote.telemetry import limits_skipped_total, log
 
 Answer = TypeVar("Answer")
 
 REDIS_SECONDS = 0.5  # for one script; longer, and Redis counts as away
 SKIP_SECONDS = 5.0  # for which Redis is then not asked
+
+
+def open_redis(settings: Settings) -> Redis | None:
+    """Connects at first use. What asks it must get on without: it answers soon, or counts as away."""
+    if not settings.redis_url:
+        return None
+    return Redis.from_url(
+        settings.redis_url,
+        socket_timeout=REDIS_SECONDS,
+        socket_connect_timeout=REDIS_SECONDS,
+        retry=Retry(NoBackoff(), 1, (ConnectionLost,)),  # a connection of the pool that a restart has cut
+    )
 
 
 class Shared:

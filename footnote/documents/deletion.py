@@ -11,13 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from footnote import collections, jobs, webhooks
 from footnote.collections import revisions
 from footnote.database.clock import from_now
+from footnote.database.tenant_scope import scoped
 from footnote.documents import derived_answers, idempotency, objects
 from footnote.embeddings import checkpoint
 from footnote.errors import NotFound
 from footnote.models import Chunk, Collection, CollectionDeletion, Deletion, Document, Job, Page, Version
 from footnote.runtime import Runtime
 from footnote.tenancy import audit_log
-from footnote.tenancy.tenants import scoped
 
 COUNTED = ("documents", "versions", "pages", "chunks", "embeddings", "jobs", "answers", "objects", "bytes")
 ABANDONED_SECONDS = 60.0  # since a collection was hidden: a large one is still being deleted then, and both go on

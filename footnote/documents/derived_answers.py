@@ -6,8 +6,8 @@ from typing import Any
 from sqlalchemy import ColumnElement, CursorResult, Update, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from footnote.database.tenant_scope import scoped, unbound
 from footnote.models import Document, Message, QueryBatchItem
-from footnote.tenancy.tenants import scoped, unbound
 
 REMOVED = "This answer was removed with a document that it was made from."
 

@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.database.clock import from_now
+from footnote.database.ids import new_id
 from footnote.errors import DatabaseAway, FootnoteError, Unavailable
 from footnote.models import Artifact, PagePicture, UnownedObject, Version
 from footnote.runtime import Runtime
@@ -20,6 +21,11 @@ from footnote.telemetry import log
 
 RESERVED_SECONDS = 60.0
 SWEPT_AT_ONCE = 100
+
+
+def new_key(tenant_id: str) -> str:
+    """Where a new upload goes. Random, not by content: a store that can only append needs the name up front."""
+    return f"objects/{tenant_id}/{new_id('obj')}"
 
 
 async def reserve(session: AsyncSession, key: str) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import documents
 from footnote.database.ids import new_id
+from footnote.database.tenant_scope import scoped
 from footnote.documents import objects
 from footnote.errors import DocumentRejected, Invalid, Unsupported
 from footnote.formats import has_pictures, ocr
@@ -16,7 +17,6 @@ from footnote.formats.sandbox import parent
 from footnote.models import Page, PagePicture, Version
 from footnote.runtime import Runtime
 from footnote.storage import writing
-from footnote.tenancy.tenants import scoped
 
 AT_ONCE = 2  # children at work for one process
 LONGEST_QUOTE = 8_000  # characters

@@ -16,6 +16,7 @@ from footnote import collections, documents
 from footnote.collections import metadata
 from footnote.database.clock import from_now
 from footnote.database.ids import new_id
+from footnote.database.tenant_scope import scoped
 from footnote.documents import objects, refused_uploads
 from footnote.documents.uploads import Upload, look_through, safe_filename
 from footnote.errors import Conflict, DatabaseAway, Invalid, NotFound, TooLarge, Unsupported
@@ -23,7 +24,6 @@ from footnote.models import DirectUpload
 from footnote.runtime import Runtime
 from footnote.storage import PartsStore
 from footnote.tenancy import audit_log
-from footnote.tenancy.tenants import scoped
 
 SECONDS = 3600
 PART_BYTES = 64 * 1024 * 1024
@@ -53,7 +53,7 @@ async def begin(
     if size > rt.settings.max_upload_bytes:
         raise TooLarge("too_large", f"The file is over the limit of {rt.settings.max_upload_bytes} bytes.")
     metadata.checked(fields.get("metadata") or {})
-    key = documents.object_key(tenant_id)
+    key = documents.new_key(tenant_id)
     async with objects.reserved(rt, key):
         upload = DirectUpload(
             id=new_id("upl"),

@@ -8,11 +8,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.database.clock import from_now
 from footnote.database.ids import new_id
+from footnote.database.tenant_scope import scoped
 from footnote.errors import DatabaseAway, FootnoteError
 from footnote.models import RefusedUpload
 from footnote.runtime import Runtime
 from footnote.tenancy import audit_log
-from footnote.tenancy.tenants import scoped
 from footnote.text import clean
 
 MOST = 1_000

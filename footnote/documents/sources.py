@@ -25,7 +25,7 @@ MOST_TOLD = 100  # skipped files named in a report
 
 async def fetch(rt: Runtime, claim: Claim, version: Version) -> Version:
     """The version with its bytes, from its `source_url`. Raises DocumentRejected for good, Unavailable for now."""
-    key = documents.object_key(claim.tenant_id)
+    key = documents.new_key(claim.tenant_id)
     seconds, allow_private = rt.settings.fetch_timeout_seconds, rt.settings.fetch_allow_private
     async with objects.reserved(rt, key):
         async with guard.get(version.source_url or "", seconds=seconds, allow_private=allow_private) as found:
@@ -76,7 +76,7 @@ async def unpack(rt: Runtime, claim: Claim, heartbeat: Heartbeat, version: Versi
 async def _take_in(
     rt: Runtime, claim: Claim, parent: Document, key_id: str, depth: int, name: str, pieces: AsyncIterator[bytes]
 ) -> str:
-    key = documents.object_key(claim.tenant_id)
+    key = documents.new_key(claim.tenant_id)
     async with objects.reserved(rt, key):
         upload = await take_in(rt, key, name, pieces)
         if depth + 1 >= DEEPEST and is_container(upload.media_type):

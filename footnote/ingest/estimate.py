@@ -8,7 +8,7 @@ from decimal import Decimal
 from pathlib import Path
 
 from footnote import collections
-from footnote.documents import object_key, objects
+from footnote.documents import new_key, objects
 from footnote.documents.sources import DEEPEST
 from footnote.documents.uploads import Upload, take_in
 from footnote.embeddings import checkpoint, vector_lengths
@@ -99,7 +99,7 @@ class _Reading:
     async def _files_within(self, path: Path, media_type: str, depth: int) -> None:
         async with aclosing(read_files(path, media_type, self.rt.settings.parse_limits)) as files:
             async for name, pieces in files:
-                key = object_key(self.tenant_id)
+                key = new_key(self.tenant_id)
                 try:
                     async with objects.reserved(self.rt, key):
                         await self.file(await take_in(self.rt, key, name, pieces), depth + 1)

@@ -17,13 +17,13 @@ from sqlalchemy.sql.elements import ColumnElement
 from footnote import webhooks
 from footnote.database.clock import from_now
 from footnote.database.ids import new_id
+from footnote.database.tenant_scope import scoped
 from footnote.errors import Conflict, FootnoteError, NotFound
 from footnote.models import Document, Job, JobStep, Pause
 from footnote.models.documents import VISIBLE
 from footnote.settings import Settings
 from footnote.telemetry import log
 from footnote.tenancy import audit_log
-from footnote.tenancy.tenants import scoped
 from footnote.text import clean
 
 STEPS = ("chunk", "embed", "upsert")

@@ -8,9 +8,9 @@ from sqlalchemy import Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import collections, jobs
+from footnote.database.tenant_scope import scoped
 from footnote.models import Document, Job, Version
 from footnote.models.documents import VISIBLE
-from footnote.tenancy.tenants import scoped
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,10 @@ from urllib.parse import urlsplit
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from footnote.database.engine import connect
 from footnote.errors import DatabaseAway, Unavailable
 from footnote.models import Tenant
-from footnote.runtime import connect, open_runtime
+from footnote.runtime import open_runtime
 from footnote.settings import Settings
 from footnote.tenancy import audit_log, keys, tenants
 

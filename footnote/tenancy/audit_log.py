@@ -13,9 +13,9 @@ from sqlalchemy import CursorResult, delete, insert, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.database.clock import from_now
+from footnote.database.tenant_scope import scoped
 from footnote.models import AuditEvent
 from footnote.runtime import Runtime
-from footnote.tenancy.tenants import scoped
 
 EVERYBODY = ""  # in place of a tenant: what concerns all of them, and only the operator sees
 PURGED_AT_ONCE = 5000

@@ -16,11 +16,11 @@ from sqlalchemy import exists, func, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.database.ids import new_id
+from footnote.database.tenant_scope import scoped
 from footnote.door_settings import RouteClass
 from footnote.errors import Forbidden, Invalid, NotFound, Unauthenticated
 from footnote.models import ApiKey, Tenant
 from footnote.tenancy import audit_log, usage
-from footnote.tenancy.tenants import scoped
 
 SCOPES = ("read", "write", "admin")
 USE_NOTED = timedelta(minutes=1)  # when a key was used last is written this often at most

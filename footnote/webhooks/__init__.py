@@ -14,8 +14,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.database.ids import new_id
+from footnote.database.tenant_scope import scoped
 from footnote.models import DocumentSequence, Job, JobCallback, Version, WebhookDelivery, WebhookEndpoint
-from footnote.tenancy.tenants import scoped
 
 CHANNEL = "footnote_webhooks"  # Postgres NOTIFY channel that wakes whoever delivers
 

@@ -8,12 +8,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.database.clock import from_now
 from footnote.database.ids import new_id
+from footnote.database.tenant_scope import scoped
 from footnote.errors import Conflict, NotFound
 from footnote.models import Tenant, WebhookDelivery, WebhookEndpoint
 from footnote.settings import Settings
 from footnote.telemetry import log
 from footnote.tenancy import audit_log
-from footnote.tenancy.tenants import new_webhook_secret, scoped
+from footnote.tenancy.tenants import new_webhook_secret
 from footnote.webhooks import Receiver, queue, wake_sender
 
 Event = Literal[

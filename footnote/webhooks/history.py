@@ -8,9 +8,9 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.database.clock import from_now
+from footnote.database.tenant_scope import scoped
 from footnote.errors import Conflict, NotFound
 from footnote.models import WebhookAttempt, WebhookDelivery, WebhookEndpoint
-from footnote.tenancy.tenants import scoped
 from footnote.webhooks import endpoints, wake_sender
 
 

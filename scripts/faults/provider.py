@@ -20,8 +20,8 @@ from typing import Any
 import asyncpg
 import httpx2
 
+from footnote.database.engine import database_dsn
 from footnote.local_stack.processes import Process, spawn
-from footnote.runtime import database_dsn
 from scripts.faults.corpus import Source, sources
 from scripts.faults.report import Report
 from scripts.faults.stack import Stack, until

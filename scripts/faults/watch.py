@@ -8,8 +8,8 @@ from typing import Any, Self
 
 import asyncpg
 
+from footnote.database.engine import database_dsn
 from footnote.documents.idempotency import HELD_SECONDS
-from footnote.runtime import database_dsn
 from scripts.faults.load import Request
 from scripts.faults.stack import LEASE, Stack
 

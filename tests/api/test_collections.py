@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote import collections, documents
-from footnote.documents import reingestion
+from footnote import collections
+from footnote.documents import accepting, reingestion
 from footnote.models import Collection
 from footnote.operations.consistency import audit
 from footnote.runtime import Runtime
@@ -229,14 +229,14 @@ async def test_while_a_collection_is_being_deleted_nothing_of_it_is_seen(rt: Run
 async def test_an_upload_under_way_when_its_collection_is_deleted_is_accepted_and_goes_with_it(
     rt: Runtime, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lock = documents._lock
+    lock = accepting._lock
 
     async def hidden_meanwhile(session: AsyncSession, collection_id: str, what: str) -> None:
         await collections.hide(session, alice.tenant_id, collection_id)
         await lock(session, collection_id, what)
 
     with monkeypatch.context() as patch:
-        patch.setattr(documents, "_lock", hidden_meanwhile)
+        patch.setattr(accepting, "_lock", hidden_meanwhile)
         accepted = await driving.accept(rt, alice.tenant_id, "New.", collection="papers")
     problem(await alice.client.get(f"/v1/documents/{accepted.details.document.id}"), 404, "document_not_found")
     receipt = await alice.client.delete(f"{PATH}/{accepted.details.document.collection_id}")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from footnote.answering import Done, Question, conversations, dialogue
+from footnote.answering import Done, Question, conversations
 from footnote.database.clock import from_now
 from footnote.documents import deletion, derived_answers
 from footnote.errors import RateLimited, Unavailable
@@ -154,7 +154,7 @@ async def test_a_streamed_answer_is_kept_when_it_is_done(chat: Chat, alice: Pers
 
 async def test_who_sees_the_end_may_ask_again(rt: Runtime, chat: Chat, alice: Person, lamp: str) -> None:
     here = await made(alice)
-    async for event in dialogue.ask(rt, here, Question(Query(alice.tenant_id, "Who lit the zircon lamp?"))):
+    async for event in conversations.ask(rt, here, Question(Query(alice.tenant_id, "Who lit the zircon lamp?"))):
         async with rt.sessions() as session:
             holder = (await session.get_one(Conversation, here)).holder
         assert (holder is None) == isinstance(event, Done)

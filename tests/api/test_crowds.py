@@ -10,7 +10,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote import collections, documents
+from footnote import collections
+from footnote.documents import accepting
 from footnote.runtime import Runtime, open_runtime
 from tests import driving
 from tests.driving import paragraphs
@@ -39,7 +40,7 @@ async def upload(client: httpx2.AsyncClient) -> httpx2.Response:
 
 async def same_bytes_are_locked(session: AsyncSession, rt: Runtime, tenant_id: str) -> None:
     target = await collections.obtain(session, tenant_id, "default", rt.settings)
-    await documents._lock(session, target.id, hashlib.sha256(b"The same bytes.").hexdigest())
+    await accepting._lock(session, target.id, hashlib.sha256(b"The same bytes.").hexdigest())
 
 
 async def test_uploads_of_the_same_bytes_wait_for_each_other_without_connections(committing_rt: Runtime) -> None:

@@ -11,8 +11,9 @@ import pytest
 
 from api.app import create_app
 from footnote import __version__
+from footnote.database.redis_client import open_redis
 from footnote.jobs import scheduling
-from footnote.runtime import Runtime, open_redis, open_runtime
+from footnote.runtime import Runtime, open_runtime
 from footnote.storage import LocalStore
 from tests import driving
 from tests.conftest import Person

@@ -18,13 +18,14 @@ from sqlalchemy import select
 from api.app import create_app
 from footnote import documents
 from footnote.answering import conversations, question_batches
+from footnote.database import tenant_scope
 from footnote.database.clock import from_now
 from footnote.database.ids import new_id
 from footnote.documents import objects
 from footnote.models import DirectUpload
 from footnote.retrieval import keyword_leg, scope
 from footnote.runtime import Runtime
-from footnote.tenancy import keys, tenants
+from footnote.tenancy import keys
 from footnote.webhooks import endpoints
 from tests import driving
 from tests.conftest import Person
@@ -138,7 +139,7 @@ async def made_by(rt: Runtime, tenant_id: str, text: str) -> Ids:
 
 async def _open_upload(rt: Runtime, tenant_id: str) -> str:
     """One that is sent to the store directly, as far as the database knows of it."""
-    key = documents.object_key(tenant_id)
+    key = documents.new_key(tenant_id)
     upload = DirectUpload(id=new_id("upl"), tenant_id=tenant_id, key=key, write="w", filename="a.txt")
     upload.bytes, upload.part_bytes, upload.fields, upload.expires_at = 1, 1, {}, from_now(60)
     async with rt.transaction() as session:
@@ -218,7 +219,7 @@ def no_wall_in_the_code(own: Ids, monkeypatch: pytest.MonkeyPatch) -> None:
     def everything(table: Any, tenant_id: str) -> Any:
         return select(table)
 
-    kept = tenants.scoped
+    kept = tenant_scope.scoped
     for name, module in list(sys.modules.items()):
         if name.startswith("footnote") and getattr(module, "scoped", None) is kept:
             monkeypatch.setattr(module, "scoped", everything)

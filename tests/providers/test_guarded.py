@@ -16,7 +16,7 @@ import pytest
 from sqlalchemy import func, select
 
 from api.app import create_app
-from footnote.database.redis_client import Shared
+from footnote.database.redis_client import Shared, open_redis
 from footnote.embeddings.vector_lengths import PROBE
 from footnote.errors import BatchTooLarge, CircuitOpen, ProviderRejected, RateLimited, Unavailable
 from footnote.models import Embedding
@@ -25,7 +25,7 @@ from footnote.providers.guarded import MOST_MODELS, Embedders, guard_embedder, g
 from footnote.providers.guarded_embedder import GuardedEmbedder
 from footnote.providers.guarded_generator import GuardedGenerator
 from footnote.providers.throttle import INTERACTIVE, PIPELINE, Endpoint
-from footnote.runtime import Runtime, open_redis
+from footnote.runtime import Runtime
 from footnote.settings import Settings
 from tests import driving
 from tests.api.test_errors import problem

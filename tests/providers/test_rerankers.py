@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from footnote.database.redis_client import Shared
+from footnote.database.redis_client import Shared, open_redis
 from footnote.errors import (
     BatchTooLarge,
     CircuitOpen,
@@ -21,7 +21,6 @@ from footnote.errors import (
 )
 from footnote.providers import Reranker, open_reranker
 from footnote.providers.guarded import GuardedReranker, circuits, guard_reranker
-from footnote.runtime import open_redis
 from footnote.settings import MIB, Settings
 from tests.fakes import FakeServer
 

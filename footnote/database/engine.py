@@ -1,0 +1,165 @@
+"""Connections to Postgres: opened with the timeouts that every process needs, and what their errors mean."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from footnote import deadline
+from footnote.database.admission import Line
+from footnote.database.liveness import PROBE_SECONDS
+from footnote.errors import Busy, DatabaseAway, Invalid
+from footnote.settings import Settings
+
+if TYPE_CHECKING:
+    import asyncpg
+
+CONNECT_SECONDS = 5.0
+PROMPT_CONNECT_SECONDS = 2.0  # where people wait
+PROMPT_STATEMENT_SECONDS = (
+    600.0  # there the request's deadline ends it, and a server that is silent (`footnote.database.liveness`)
+)
+
+
+# Known to libpq and without a counterpart in asyncpg, which would send them to the server as settings.
+_LIBPQ_ONLY = {"channel_binding", "connect_timeout", "gssencmode", "keepalives", "sslcompression"}
+
+
+def database_dsn(url: str) -> str:
+    """DATABASE_URL as asyncpg takes it: what libpq takes, with SQLAlchemy's scheme allowed too."""
+    scheme, separator, rest = url.partition("://")
+    if scheme not in ("postgres", "postgresql", "postgresql+asyncpg") or not separator:
+        raise Invalid("bad_setting", f"DATABASE_URL must start with postgresql://, not {scheme}://")
+    where, _, options = rest.partition("?")
+    kept = [pair for pair in options.split("&") if pair and pair.partition("=")[0] not in _LIBPQ_ONLY]
+    return f"postgresql://{where}" + ("?" + "&".join(kept) if kept else "")
+
+
+async def connect(
+    settings: Settings, *, seconds: float = CONNECT_SECONDS, statement_seconds: float = 60.0, **options: Any
+) -> "asyncpg.Connection[Any]":
+    """A bare connection, with the timeouts that every process of ours needs. Raises DatabaseAway."""
+    import asyncpg
+
+    if not settings.database_url:
+        raise Invalid("bad_setting", "DATABASE_URL is not set; `footnote up` sets it for what it starts.")
+    server_settings = {
+        "application_name": "footnote",
+        "timezone": "UTC",
+        # A process that froze inside a transaction must not keep its locks longer than a lease.
+        "idle_in_transaction_session_timeout": str(int(settings.lease_seconds * 1000)),
+        "tcp_keepalives_idle": "15",
+        "tcp_keepalives_interval": "5",
+        "tcp_keepalives_count": "3",
+        # Without iterative scans a filtered vector search silently returns too few rows. They end here, before
+        # their memory does (work_mem), and what is still missing is looked for without the index.
+        "hnsw.iterative_scan": "relaxed_order",
+        "hnsw.ef_search": "100",
+        "hnsw.max_scan_tuples": "20000",
+        # A plan made without the values is far from right where tenants, collections and filters differ in size.
+        "plan_cache_mode": "force_custom_plan",
+        "jit": "off",  # statements have branches that are costly on paper and never taken
+        **options,
+    }
+    dsn = database_dsn(settings.database_url)
+    try:
+        return await asyncpg.connect(
+            dsn,
+            timeout=deadline.left(seconds),
+            command_timeout=statement_seconds,
+            server_settings=server_settings,
+        )
+    except (OSError, TimeoutError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError) as error:
+        raise DatabaseAway from error
+
+
+def open_engine(
+    settings: Settings,
+    *,
+    pool_size: int,
+    patience: float = 30.0,
+    connecting: "Callable[..., Awaitable[asyncpg.Connection[Any]]]" = connect,
+) -> AsyncEngine:
+    """`patience` in seconds: how long to wait for a connection of the pool or a lock; 20 times that for a statement."""
+    options = {"lock_timeout": str(int(patience * 1000))}
+    engine = create_async_engine(
+        "postgresql+asyncpg://",
+        async_creator=lambda: connecting(settings, statement_seconds=20 * patience, **options),
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=patience,
+        hide_parameters=True,  # document texts and secrets do not belong into logs
+    )
+    event.listen(engine.sync_engine, "checkout", _check_open)
+    return engine
+
+
+def connecting_promptly(line: Line) -> "Callable[..., Awaitable[asyncpg.Connection[Any]]]":
+    """Connects where people wait: one attempt that is not answered stands for all that wait in the line."""
+
+    promptly = {"seconds": PROMPT_CONNECT_SECONDS, "statement_seconds": PROMPT_STATEMENT_SECONDS}
+
+    async def connecting(settings: Settings, **options: Any) -> "asyncpg.Connection[Any]":
+        try:
+            return await connect(settings, **options | promptly)
+        except DatabaseAway as away:
+            if isinstance(away.__cause__, OSError | TimeoutError):
+                line.turn_away()
+                deadline.spend()
+            raise
+
+    return connecting
+
+
+async def answers(settings: Settings) -> bool:
+    """Whether Postgres answers a connection of its own, with whatever."""
+    import asyncpg
+
+    try:
+        async with asyncio.timeout(PROBE_SECONDS):
+            connection = await connect(settings, seconds=PROBE_SECONDS)
+    except (DatabaseAway, TimeoutError) as away:
+        return isinstance(away.__cause__, asyncpg.PostgresError)
+    except asyncpg.PostgresError:
+        return True
+    connection.terminate()
+    return True
+
+
+def _check_open(connection: Any, *_: Any) -> None:
+    """Replaces a connection that Postgres has closed. To ask (pool_pre_ping) would be three round trips each time."""
+    if connection.driver_connection.is_closed():
+        raise DisconnectionError
+
+
+def database_away(error: BaseException) -> bool:
+    """Whether an error says that Postgres is unreachable, restarting or overloaded.
+
+    By SQLSTATE: class 08 connection, 53 resources, 57P shutdown and start-up. asyncpg's bare TimeoutError is a
+    statement that took longer than it may.
+    """
+    if isinstance(error, DatabaseAway | ConnectionError | TimeoutError | PoolTimeout):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    # asyncpg's words for a connection that was cut while it waited for an answer.
+    cut = "cannot switch to state" in str(error.orig) or "connection was closed" in str(error.orig)
+    return cut or error.connection_invalidated or _state(error).startswith(("08", "53", "57P"))
+
+
+def busy(error: BaseException) -> bool:
+    """Whether Postgres rolled the work back for others' sake: class 40 deadlock and serialization, 55P03 a lock."""
+    return isinstance(error, Busy) or (isinstance(error, DBAPIError) and _state(error).startswith(("40", "55P03")))
+
+
+def _state(error: DBAPIError) -> str:
+    return getattr(error.orig, "sqlstate", None) or ""
+
+
+def tenant_deleted(error: BaseException) -> bool:
+    """By the name that foreign keys to the tenant have."""
+    return isinstance(error, IntegrityError) and "_tenant_id_tenant" in str(error.orig)
