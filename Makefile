@@ -31,34 +31,34 @@ docs: $(VENV)/.dev  ## Write the generated documents: settings, errors, OpenAPI
 	$(BIN)/python -m scripts.generate_docs
 
 bench: $(VENV)/.dev  ## Measure the steps of ingestion and queries side by side with their bare parts
-	$(BIN)/python -m scripts.bench
+	$(BIN)/python -m benchmarks.pipeline
 
 bench-vectors: $(VENV)/.dev  ## Measure what vector search misses, with filters and without (minutes)
-	$(BIN)/python -m scripts.bench_vectors
+	$(BIN)/python -m benchmarks.vectors
 
 faults: $(VENV)/.dev  ## Kill and freeze what runs, again and again, and check the promises (20 minutes; SHORT=1: 2)
-	$(BIN)/python -m scripts.faults $(if $(SHORT),--scenario storm --short,--seed 1 2 3) $(FAULTS)
+	$(BIN)/python -m tests.system.faults $(if $(SHORT),--scenario storm --short,--seed 1 2 3) $(FAULTS)
 
 eval-extraction: $(VENV)/.dev  ## Score the text of a corpus's files beside bare extractors (CORPUS=folder REPORT=file)
-	$(BIN)/python -m scripts.eval_extraction $(if $(CORPUS),--corpus $(CORPUS)) $(if $(REPORT),--report $(REPORT))
+	$(BIN)/python -m benchmarks.extraction $(if $(CORPUS),--corpus $(CORPUS)) $(if $(REPORT),--report $(REPORT))
 
 eval: $(VENV)/.eval  ## Score search beside plain baselines on test sets (CORPORA=folder EVAL_DATA=folder EVAL="--set scifact")
-	$(BIN)/python -m scripts.evaluation --corpora $(CORPORA) --data $(EVAL_DATA) $(EVAL)
+	$(BIN)/python -m benchmarks.evaluation --corpora $(CORPORA) --data $(EVAL_DATA) $(EVAL)
 
 docker-check:  ## Build both images for real without an engine (root, Debian, minutes)
 	scripts/docker_check.sh
 
 field: $(VENV)/.dev  ## Put files that users have trouble with to the running product (CORPORA=folder FIELD=--show)
-	$(BIN)/python -m scripts.field --folder $(CORPORA)/field $(FIELD)
+	$(BIN)/python -m tests.system.field --folder $(CORPORA)/field $(FIELD)
 
 hostile: $(VENV)/.dev  ## Throw hostile files at the running product, and see what becomes of them (minutes)
-	$(BIN)/python -m scripts.hostile $(HOSTILE)
+	$(BIN)/python -m tests.system.hostile $(HOSTILE)
 
 live: $(VENV)/.dev  ## Ask the real providers whose keys are in the environment, for FOOTNOTE_LIVE_MAX_USD at most (0.05)
 	$(BIN)/python -m pytest -m live tests/live
 
 security: $(VENV)/.security  ## Throw naughty strings, broken requests and Schemathesis at the running product (10 minutes)
-	$(BIN)/python -m scripts.security $(SECURITY)
+	$(BIN)/python -m tests.system.security $(SECURITY)
 
 clean:  ## Remove what was installed; data in .footnote stays
 	rm -rf $(VENV) *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

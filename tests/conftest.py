@@ -30,8 +30,6 @@ from footnote.telemetry import configure_logging
 from footnote.tenancy import keys, tenants
 from tests.fakes import FakeEmbedder, FakeGenerator
 
-SAMPLES = Path(__file__).parent / "samples"
-
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[None]:

@@ -2,7 +2,6 @@
 
 import hashlib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from sqlalchemy import select, update
@@ -19,7 +18,6 @@ from footnote.storage import writing
 from footnote.tenancy import tenants
 
 HEAD_BYTES = 8192
-SAMPLES = Path(__file__).parent / "samples"
 
 
 async def new_tenant(rt: Runtime) -> str:

@@ -14,10 +14,10 @@ from footnote import collections
 from footnote.documents import accepting
 from footnote.runtime import Runtime, open_runtime
 from tests import driving
+from tests.database.test_liveness import client_of, new_key
+from tests.documents.test_deletion_races import until_somebody_waits
 from tests.driving import paragraphs
 from tests.fakes import FakeEmbedder
-from tests.test_deletion_races import until_somebody_waits
-from tests.test_pulse import client_of, new_key
 
 pytestmark = pytest.mark.anyio
 

@@ -3,7 +3,6 @@
 import asyncio
 import itertools
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,11 +10,11 @@ import pytest
 from api.routes import documents as routes
 from footnote.runtime import Runtime
 from footnote.tenancy import keys
-from tests import driving
+from tests import SAMPLES, driving
 from tests.conftest import Person
 
 pytestmark = pytest.mark.anyio
-WEATHER = (Path(__file__).parents[1] / "samples" / "weather.md").read_bytes()
+WEATHER = (SAMPLES / "weather.md").read_bytes()
 STATUS_FIELDS = {
     *("document_id", "job_id", "status", "step", "started_at", "progress", "attempts", "retries", "waiting_for"),
     *("next_attempt_at", "heartbeat_at", "lease_until", "error", "steps"),
@@ -89,7 +88,7 @@ async def test_a_queued_document_says_what_it_waits_for(rt: Runtime, alice: Pers
 
 
 async def test_a_failed_document_says_why(rt: Runtime, alice: Person) -> None:
-    empty = (Path(__file__).parents[1] / "samples" / "no_text.pdf").read_bytes()
+    empty = (SAMPLES / "no_text.pdf").read_bytes()
     accepted = await driving.accept(rt, alice.tenant_id, empty, "scan.pdf")
     await driving.run(rt, accepted.details.job.id)
     document = (await alice.client.get(f"/v1/documents/{accepted.details.document.id}")).json()
@@ -99,7 +98,7 @@ async def test_a_failed_document_says_why(rt: Runtime, alice: Person) -> None:
 
 
 async def test_chunks_stand_literally_in_their_pages(rt: Runtime, alice: Person) -> None:
-    handbook = (Path(__file__).parents[1] / "samples" / "handbook.pdf").read_bytes()
+    handbook = (SAMPLES / "handbook.pdf").read_bytes()
     for content, name in ((WEATHER, "weather.md"), (handbook, "handbook.pdf")):
         document_id = await driving.ready(rt, alice.tenant_id, content, name)
         seen: list[dict[str, Any]] = []

@@ -1,7 +1,6 @@
 """Jobs as the API shows them."""
 
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any, get_args
 
 import pytest
@@ -13,7 +12,7 @@ from footnote.errors import RateLimited, Unavailable
 from footnote.jobs import scheduling
 from footnote.models import Job
 from footnote.runtime import Runtime
-from tests import driving
+from tests import SAMPLES, driving
 from tests.conftest import Person
 from tests.driving import job_of, set_job
 
@@ -129,7 +128,7 @@ async def test_cancel_and_retry(rt: Runtime, alice: Person) -> None:
 
 
 async def test_the_dead_letters(rt: Runtime, alice: Person) -> None:
-    scan = (Path(__file__).parents[1] / "samples" / "no_text.pdf").read_bytes()
+    scan = (SAMPLES / "no_text.pdf").read_bytes()
     failed = await driving.accept(rt, alice.tenant_id, scan, "scan.pdf")
     await driving.run(rt, failed.details.job.id)
     await driving.accept(rt, alice.tenant_id, "text")

@@ -3,7 +3,6 @@
 import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -17,11 +16,12 @@ from footnote.settings import Settings
 from footnote.tenancy import keys, tenants, usage
 from footnote.tenancy.keys import Budget
 from footnote.tenancy.usage import Spent
+from tests import ROOT
 from tests.api.test_errors import problem
 from tests.conftest import Person
 
 pytestmark = pytest.mark.anyio
-SECURITY = (Path(__file__).parents[2] / "docs" / "security.md").read_text()
+SECURITY = (ROOT / "docs" / "security.md").read_text()
 
 
 async def made(person: Person, **body: Any) -> dict[str, Any]:

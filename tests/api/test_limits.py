@@ -22,7 +22,8 @@ from footnote.models import Document
 from footnote.runtime import Runtime, open_runtime
 from footnote.settings import MIB, Settings
 from footnote.tenancy import keys, tenants
-from tests.api.test_doors import api_with
+from tests import ROOT
+from tests.api.test_headers import api_with
 from tests.api.test_uploads import BOUNDARY, END, MULTIPART, file_part, part, pieces, refused, stored
 from tests.conftest import Person
 
@@ -145,7 +146,7 @@ async def server(settings: Settings, own_database: str, tmp_path: Path) -> Async
         "PORT": str(port),
     }
     command = (sys.executable, "-m", "api")
-    process = await asyncio.create_subprocess_exec(*command, env=environment, cwd=Path(__file__).parents[2])
+    process = await asyncio.create_subprocess_exec(*command, env=environment, cwd=ROOT)
     try:
         async with open_runtime(own, pool_size=1) as rt:
             async with rt.transaction() as session:

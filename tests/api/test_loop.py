@@ -13,8 +13,7 @@ import pytest
 from footnote.runtime import open_runtime
 from footnote.settings import Settings
 from footnote.tenancy import keys
-from tests import driving
-from tests.driving import SAMPLES
+from tests import SAMPLES, driving
 from tests.local_stack.stack_under_test import free_port
 from tests.programs import Program, serving, vectors
 

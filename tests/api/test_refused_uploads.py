@@ -11,7 +11,7 @@ from footnote.documents import refused_uploads
 from footnote.models import RefusedUpload
 from footnote.runtime import Runtime
 from tests.api.test_audit_log import Parts
-from tests.api.test_doors import api_with
+from tests.api.test_headers import api_with
 from tests.conftest import Person
 
 pytestmark = pytest.mark.anyio

@@ -9,11 +9,11 @@ import xlsxwriter
 
 from footnote.providers import Embeddings
 from footnote.runtime import Runtime
-from tests import driving
+from tests import SAMPLES, driving
 from tests.conftest import Person
-from tests.driving import SAMPLES, paragraphs
+from tests.documents.test_sources import archive
+from tests.driving import paragraphs
 from tests.fakes import FakeEmbedder
-from tests.test_sources import archive
 
 pytestmark = pytest.mark.anyio
 

@@ -8,7 +8,7 @@ import pytest
 
 from footnote.runtime import Runtime
 from tests import driving
-from tests.api.test_doors import api_with
+from tests.api.test_headers import api_with
 from tests.conftest import Person
 
 pytestmark = pytest.mark.anyio

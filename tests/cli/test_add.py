@@ -17,6 +17,7 @@ import pytest
 from footnote.cli import uploads
 from footnote.cli.client import Api
 from footnote.cli.progress import Bars, Lines
+from tests import ROOT
 from tests.cli.conftest import (
     DEADLINE,
     Asked,
@@ -395,7 +396,7 @@ def test_an_interrupt_says_that_ingestion_goes_on(stub: StubApi, note: Path) -> 
     stub.on(*STATUS, standing("running", "embed", 1, 9))
     command = subprocess.Popen(
         [sys.executable, "-m", "footnote", "add", str(note)],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -411,7 +412,7 @@ def test_a_terminal_shows_bars(becomes_ready: StubApi, note: Path) -> None:
     screen, terminal = pty.openpty()
     command = subprocess.Popen(
         [sys.executable, "-m", "footnote", "add", str(note)],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2]), "TERM": "xterm", "COLUMNS": "120"},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "120"},
         stdout=terminal,
         stderr=terminal,
     )

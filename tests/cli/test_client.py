@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import ROOT
 from tests.cli.conftest import Footnote, Reply, StubApi, problem
 
 NO_JOBS = Reply({"data": [], "next_cursor": None})
@@ -122,7 +123,7 @@ def test_a_setting_that_makes_no_sense_is_named(
 def _modules_after(code: str) -> set[str]:
     ran = subprocess.run(
         [sys.executable, "-c", f"{code}\nimport sys; print(*sys.modules, file=sys.stderr)"],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         check=True,

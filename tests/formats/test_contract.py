@@ -16,10 +16,10 @@ from footnote.formats.sniffing import HEAD_BYTES, sniff
 from footnote.ingest import chunking
 from footnote.settings import ParseLimits
 from footnote.text import clean
+from tests import ROOT
 
 pytestmark = [pytest.mark.anyio]
 
-ROOT = Path(__file__).parents[2]
 LIMITS = ParseLimits(cpu_seconds=20, wall_seconds=60, memory_bytes=768 * 1024 * 1024)
 _NO_DOCUMENTS = {"empty.txt", "encrypted.pdf", "no_text.pdf", "not_a_pdf.pdf", "truncated.pdf"}
 SAMPLES = sorted(

@@ -6,8 +6,7 @@ import pytest
 
 from footnote.formats import Page, paginate
 from footnote.formats.plain import delimited
-
-SAMPLES = Path(__file__).parents[1] / "samples"
+from tests import SAMPLES
 
 
 def page_of(path: Path) -> Page:

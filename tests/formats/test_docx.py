@@ -8,9 +8,9 @@ import pytest
 from footnote.errors import DocumentRejected
 from footnote.formats import Page, paginate
 from footnote.formats.office import _zip, docx
+from tests import SAMPLES
 from tests.formats.containers import ole2
 
-SAMPLES = Path(__file__).parents[1] / "samples"
 BODY = '<w:document xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"><w:body>{}</w:body></w:document>'
 
 

@@ -7,9 +7,9 @@ import pytest
 from footnote.errors import DocumentRejected
 from footnote.formats import Page, paginate
 from footnote.formats.plain import eml
+from tests import SAMPLES
 
 FRENCH = "Le gardien a repêché une bouée près de la côte ; la mer est belle et le ciel dégagé."
-SAMPLES = Path(__file__).parents[1] / "samples"
 
 
 @pytest.fixture

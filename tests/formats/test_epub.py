@@ -6,9 +6,8 @@ import pytest
 from footnote.errors import DocumentRejected
 from footnote.formats import Page, paginate
 from footnote.formats.markup import epub
+from tests import SAMPLES
 from tests.formats.containers import archive
-
-SAMPLES = Path(__file__).parents[1] / "samples"
 
 
 def pages_of(path: Path) -> list[Page]:

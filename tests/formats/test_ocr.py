@@ -19,6 +19,7 @@ from footnote.formats import Page, Scan, ocr
 from footnote.formats._tesseract import Word
 from footnote.formats.sandbox.parent import read_pages
 from footnote.settings import ParseLimits, Settings
+from tests import ROOT
 from tests.formats.test_parent import child_of, children, pipes, running, until
 from tests.samples.make_samples import pdf
 from tests.scans import ANCHOR, LETTER, SIZE, StandIn, drawn, nowhere, scan
@@ -259,7 +260,7 @@ async def test_the_program_dies_with_the_worker(tesseract: StandIn, three: Path)
         f"    async for _ in read_pages(Path({str(three)!r}), 'application/pdf', limits): pass\n"
         "asyncio.run(main())"
     )
-    parent = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[2])
+    parent = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
     try:
         pid = await hanging(tesseract)
     finally:

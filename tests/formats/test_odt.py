@@ -7,10 +7,9 @@ import pytest
 from footnote.errors import DocumentRejected
 from footnote.formats import Page, paginate
 from footnote.formats.office import odp, odt
+from tests import SAMPLES
 from tests.formats.containers import archive
 from tests.samples.office import opendocument
-
-SAMPLES = Path(__file__).parents[1] / "samples"
 
 
 def page_of(tmp_path: Path, body: str, styles: str = "") -> Page:

@@ -3,13 +3,13 @@
 import json
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from footnote.errors import DocumentRejected
 from footnote.formats import Block, Page, Section, _pages, module_for, paginate, supported
 from footnote.formats.sniffing import sniff
+from tests import ROOT, SAMPLES
 
 
 def test_every_format_is_found_and_complete() -> None:
@@ -35,7 +35,7 @@ def test_listing_formats_loads_no_parser() -> None:
         "asyncio",
     ]
     code = "import sys, footnote.formats.sandbox.child as c; c.module_for('text/plain'); print(*sys.modules)"
-    root = Path(__file__).parents[2]
+    root = ROOT
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
     assert set(heavy) & set(loaded.stdout.split()) == set()
 
@@ -68,7 +68,7 @@ def test_a_page_may_not_be_endless(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_sample_questions_quote_their_pages() -> None:
-    samples = Path(__file__).parents[1] / "samples"
+    samples = SAMPLES
     rows = [json.loads(line) for line in (samples / "questions.jsonl").read_text().splitlines()]
     assert len(rows) == 5
     for row in rows:

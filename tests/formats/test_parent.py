@@ -23,12 +23,12 @@ from footnote.formats.sandbox import process
 from footnote.formats.sandbox.parent import read_pages
 from footnote.formats.sniffing import DOCX, sniff
 from footnote.settings import ParseLimits
+from tests import ROOT, SAMPLES
 
 T = TypeVar("T")
 
 pytestmark = [pytest.mark.anyio]
 
-SAMPLES = Path(__file__).parents[1] / "samples"
 LIMITS = ParseLimits(cpu_seconds=20, wall_seconds=60, memory_bytes=768 * 1024 * 1024)
 
 
@@ -143,9 +143,7 @@ async def test_cpu_time_is_bounded(tmp_path: Path) -> None:
 
 
 async def test_cpu_time_grows_with_pages() -> None:
-    out = subprocess.run(
-        [sys.executable, "-c", GROWING], capture_output=True, text=True, check=True, cwd=Path(__file__).parents[2]
-    )
+    out = subprocess.run([sys.executable, "-c", GROWING], capture_output=True, text=True, check=True, cwd=ROOT)
     assert out.stdout.split() == ["5", "7", "11"], "a second for 20 pages, two for each that was drawn"
 
 
@@ -265,7 +263,7 @@ async def test_the_child_dies_with_its_parent(endless: Path) -> None:
         f"    async for _ in read_pages(Path({str(endless)!r}), 'text/plain', ParseLimits(20, 60, 2**30)): pass\n"
         "asyncio.run(main())"
     )
-    parent = subprocess.Popen([sys.executable, "-c", code], cwd=Path(__file__).parents[2])
+    parent = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
     try:
         child = await until(lambda: grandchild(parent.pid))
         parent.kill()

@@ -8,8 +8,7 @@ import pytest
 from footnote.errors import DocumentRejected
 from footnote.formats import Page, paginate
 from footnote.formats.pdf import pdf
-
-SAMPLES = Path(__file__).parents[1] / "samples"
+from tests import SAMPLES
 
 
 def pages_of(path: Path) -> list[Page]:

@@ -5,9 +5,9 @@ import pytest
 from footnote.errors import DocumentRejected
 from footnote.formats import Page, paginate
 from footnote.formats.office import pptx
+from tests import SAMPLES
 from tests.formats.containers import archive
 
-SAMPLES = Path(__file__).parents[1] / "samples"
 P = 'xmlns:p="http://purl.oclc.org/ooxml/presentationml/main" xmlns:a="http://purl.oclc.org/ooxml/drawingml/main"'
 R = 'xmlns:r="http://purl.oclc.org/ooxml/officeDocument/relationships"'
 

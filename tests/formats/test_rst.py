@@ -2,8 +2,7 @@ from pathlib import Path
 
 from footnote.formats import Page, paginate
 from footnote.formats.markup import rst
-
-SAMPLES = Path(__file__).parents[1] / "samples"
+from tests import SAMPLES
 
 
 def page_of(path: Path) -> Page:

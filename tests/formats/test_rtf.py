@@ -5,8 +5,7 @@ import pytest
 from footnote.errors import DocumentRejected
 from footnote.formats import Page, paginate
 from footnote.formats.markup import rtf
-
-SAMPLES = Path(__file__).parents[1] / "samples"
+from tests import SAMPLES
 
 
 def page_of(tmp_path: Path, body: str | bytes) -> Page:

@@ -1,15 +1,14 @@
 import time
 import zipfile
-from pathlib import Path
 
 import pytest
 
 from footnote.errors import FootnoteError, Invalid, Unsupported
 from footnote.formats.sniffing import DOCX, HEAD_BYTES, sniff
+from tests import SAMPLES
 from tests.formats import containers
 from tests.formats.containers import ole2
 
-SAMPLES = Path(__file__).parents[1] / "samples"
 OLE2 = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(100)
 PPTX = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
 XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"

@@ -6,8 +6,7 @@ import pytest
 from footnote.errors import DocumentRejected
 from footnote.formats import paginate
 from footnote.formats.plain import txt
-
-SAMPLES = Path(__file__).parents[1] / "samples"
+from tests import SAMPLES
 
 FRENCH = "Le gardien a repêché une bouée près de la côte ; l'été, la mer est belle et le ciel dégagé."
 RUSSIAN = "Смотритель зажёг лампу в сумерках. Лодка не могла причалить из-за волн, и остров был отрезан."

@@ -16,10 +16,9 @@ from footnote.formats.office import ods, xls, xlsx
 from footnote.formats.office._number_formats import formatted, plain
 from footnote.formats.office._sheet_rows import Row
 from footnote.formats.office._sheets import blocks
+from tests import SAMPLES
 from tests.formats.containers import archive, ole2
 from tests.samples.office import opendocument
-
-SAMPLES = Path(__file__).parents[1] / "samples"
 
 
 def pages_of(path: Path) -> list[Page]:

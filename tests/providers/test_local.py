@@ -14,11 +14,12 @@ import pytest
 from footnote.errors import ProviderRejected
 from footnote.providers import local, open_embedder
 from footnote.settings import Settings
+from tests import ROOT
 
 REFERENCE = json.loads(Path(__file__).with_name("minilm_reference.json").read_text("utf-8"))
 TEXTS = [known["text"] for known in REFERENCE["embeddings"]]
 VECTORS = np.array([known["vector"] for known in REFERENCE["embeddings"]])
-SCRIPT = Path(__file__).parents[2] / "scripts" / "build_minilm_graph.py"
+SCRIPT = ROOT / "scripts" / "build_minilm_graph.py"
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""Measurements: pipeline, search, answers, extraction."""

@@ -1,0 +1,66 @@
+"""What is to be reached, on all questions of a set."""
+
+import statistics
+from collections.abc import Iterator, Mapping
+
+from benchmarks.evaluation.results import Result
+from benchmarks.evaluation.sets import UNTITLED
+from benchmarks.tables import Row
+
+BM25, NEAREST, FUSED = "bm25s", "exact MiniLM", "RRF of the two"
+VECTOR, KEYWORD, HYBRID = "vector", "keyword", "hybrid"
+IDENTIFIERS, FINANCEBENCH, SCIFACT = "identifiers", "financebench", "scifact"
+
+
+def goals(results: Mapping[str, Result]) -> Iterator[Row]:
+    """What, limit, measured, met or MISSED: of the sets and modes that were run."""
+    for name, result in results.items():
+        if name == IDENTIFIERS:
+            yield from _goal(result, HYBRID, "hit@1", ">=", 0.95)
+        elif not name.endswith(UNTITLED):
+            yield from _of_collection(result)
+        if result.answers is not None:
+            yield from _gate(name, result)
+
+
+def _of_collection(result: Result) -> Iterator[Row]:
+    yield from _legs(result)
+    if result.set.name == SCIFACT:
+        yield from _goal(result, HYBRID, "nDCG@10", ">=", 0.727)
+    if result.set.name == FINANCEBENCH:
+        best = max(result.mean(baseline, "hit@5") for baseline in result.baselines)
+        yield from _goal(result, HYBRID, "hit@5", ">=", best + 0.05, "the best baseline + 5 points")
+
+
+def _gate(name: str, result: Result) -> Iterator[Row]:
+    assert result.answers is not None
+    elsewhere = statistics.fmean(result.answers.elsewhere)
+    yield f"{name}: questions about something else, refused", *_verdict(elsewhere, ">=", 0.95)
+    if HYBRID in result.variants:
+        metric = "recall@10" if "recall@10" in result.set.metrics else result.set.main
+        yield f"{name}: {metric} of questions that were refused", *_verdict(result.lost(HYBRID, metric), "<=", 0.02)
+
+
+def _legs(result: Result) -> Iterator[Row]:
+    found = {baseline: result.mean(baseline, "nDCG@10") for baseline in result.baselines}
+    yield from _goal(result, KEYWORD, "nDCG@10", ">=", found[BM25] - 0.01, f"{BM25} - 0.01")
+    yield from _goal(result, VECTOR, "nDCG@10", ">=", found[NEAREST] - 0.005, f"{NEAREST} - 0.005")
+    yield from _goal(result, HYBRID, "nDCG@10", ">", max(found[BM25], found[NEAREST]), f"{BM25} and {NEAREST}")
+    yield from _goal(result, HYBRID, "nDCG@10", ">=", found[FUSED], FUSED)
+
+
+def _goal(result: Result, variant: str, metric: str, relation: str, limit: float, name: str = "") -> Iterator[Row]:
+    if variant not in result.variants:
+        return
+    yield f"{result.set.name}: {variant}, {metric}", *_verdict(result.mean(variant, metric), relation, limit, name)
+
+
+def _verdict(measured: float, relation: str, limit: float, name: str = "") -> Row:
+    """Limit, measured, met or MISSED. Equal but for rounding is equal."""
+    compared = {
+        ">": measured > limit + 1e-9,
+        ">=": measured >= limit - 1e-9,
+        "<=": measured <= limit + 1e-9,
+    }
+    told = f"{relation} {limit:.3f}" + (f" ({name})" if name else "")
+    return told, f"{measured:.3f}", "met" if compared[relation] else "MISSED"

@@ -1,0 +1,1 @@
+"""The running product: driven, killed and frozen, given hostile input."""

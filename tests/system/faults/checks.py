@@ -1,0 +1,80 @@
+"""What must hold in the end: every accepted document there, once, whole, and told of once."""
+
+import asyncio
+import subprocess
+import sys
+from typing import Any
+
+from footnote.documents.idempotency import HELD_SECONDS
+from tests.system.faults.corpus import Source
+from tests.system.faults.edges import Receiver
+from tests.system.faults.load import Load
+from tests.system.faults.report import Report
+from tests.system.faults.stack import Stack
+from tests.system.faults.watch import Watch
+
+CHUNKS = """
+    SELECT document_id, position, page_start, char_start, char_end, text FROM chunk ORDER BY document_id, position
+"""
+WITHOUT_VECTOR = """
+    SELECT count(*) FROM chunk LEFT JOIN embedding USING (tenant_id, space_id, text_sha256)
+    WHERE chunk.embedding IS DISTINCT FROM embedding.embedding
+"""
+NAMING = """
+    SELECT (SELECT count(*) FROM document WHERE id = ANY($1))
+         + (SELECT count(*) FROM version WHERE document_id = ANY($1))
+         + (SELECT count(*) FROM chunk WHERE document_id = ANY($1))
+         + (SELECT count(*) FROM job WHERE document_id = ANY($1))
+         + (SELECT count(*) FROM embedding WHERE document_id = ANY($1))
+         + (SELECT count(*) FROM idempotency_key, unnest($1::text[]) AS each WHERE reply::text LIKE '%' || each || '%')
+"""
+
+
+async def documents(report: Report, stack: Stack, watch: Watch, load: Load, sources: list[Source]) -> None:
+    """Against the chunks that the same parser and splitter make of the same bytes in peace."""
+    report.exactly("uploads accepted", len(sources), len(load.accepted))
+    states = await rows(watch, "SELECT state, count(*) FROM job GROUP BY state ORDER BY state")
+    report.exactly("jobs", f"{len(sources)} succeeded", ", ".join(f"{count} {state}" for state, count in states))
+    ids = set(load.accepted.values())
+    there = {row[0] for row in await rows(watch, "SELECT id FROM document")}
+    report.exactly("documents missing, or there twice", 0, len(ids ^ there) + len(load.accepted) - len(ids))
+    found: dict[str, list[tuple[Any, ...]]] = {document_id: [] for document_id in ids}
+    for document_id, *anchors in await rows(watch, CHUNKS):
+        found.setdefault(document_id, []).append(tuple(anchors))
+    wanted = {load.accepted[each.number]: each.anchors() for each in sources if each.number in load.accepted}
+    report.exactly("documents with other chunks than in peace", 0, sum(found[each] != wanted[each] for each in wanted))
+    report.exactly("chunks without their vector", 0, await count(watch, WITHOUT_VECTOR))
+    command = [sys.executable, "-m", "footnote", "audit"]
+    audit = await asyncio.to_thread(subprocess.run, command, env=stack.env, capture_output=True, text=True)
+    report.exactly("footnote audit", "0 found, 0 left.", (audit.stdout + audit.stderr).strip().rpartition("\n")[2])
+
+
+async def webhooks(report: Report, watch: Watch, receiver: Receiver) -> None:
+    """Every job that ended was told of, under one id."""
+    ended = await rows(watch, "SELECT id FROM job WHERE state = 'succeeded'")
+    events = {(row[0], "document.ready") for row in ended}
+    report.exactly("events told", len(events), len(receiver.ids.keys() & events))
+    wrong = [each for each, ids in receiver.ids.items() if len(ids) != 1 or each not in events]
+    report.exactly("events told under several ids, or wrongly", 0, len(wrong))
+
+
+def requests(report: Report, watch: Watch, load: Load) -> None:
+    """Redis, workers and the dispatcher may be away: who uploads or asks must not notice."""
+    for kind, limit in (("upload", 100.0), ("query", 99.9), ("status", 99.9)):
+        fair = [each for each in load.answered(kind) if not watch.excused(each)]
+        bad = [each for each in fair if not each.ok]
+        what = f"{kind} requests that succeed, API and Postgres being there ({len(fair)})"
+        report.at_least(what, limit, 100 - 100 * len(bad) / max(1, len(fair)))
+        for each in bad[:5]:
+            print(f"{kind} failed after {each.seconds:.1f} s: {each.status} {each.problem}")
+    report.at_most("an upload accepted, all its tries together, slowest", HELD_SECONDS + 15, load.slowest_upload)
+
+
+async def rows(watch: Watch, query: str, *values: object) -> list[Any]:
+    found = await watch.rows(query, *values)
+    assert found is not None, "Postgres is away"
+    return found
+
+
+async def count(watch: Watch, query: str, *values: object) -> int:
+    return int((await rows(watch, query, *values))[0][0])

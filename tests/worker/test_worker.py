@@ -1,0 +1,368 @@
+"""The real worker and dispatcher, killed and stopped in the middle of a step."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TypeVar
+from uuid import uuid4
+
+import pytest
+from sqlalchemy import func
+
+from api.schemas.jobs import waiting_for
+from footnote import jobs
+from footnote.answering import Question, batch_runs, question_batches
+from footnote.jobs import scheduling
+from footnote.models import Job, QueryBatch, QueryBatchItem
+from footnote.retrieval import Query
+from footnote.runtime import Runtime, open_runtime
+from footnote.settings import Settings
+from tests import ROOT, SAMPLES, driving
+from tests.conftest import named_database, run_sql
+from tests.driving import chunks_of, job_of, pages_of, paragraphs
+from tests.hostile import pdfs
+from tests.overhearing import overheard
+from tests.programs import Program, Reply, children_of, serving, vectors
+from worker.loop import STOP_SECONDS
+
+Value = TypeVar("Value")
+
+pytestmark = [pytest.mark.anyio, pytest.mark.worker]
+
+LEASE_SECONDS = 8  # long enough for a heart to beat on a busy machine
+CANARY = "sk-canary-worker-0123456789abcdef"  # the provider's key
+HEARD = "worker: Warm shutdown (MainProcess)"  # Celery's answer to a SIGTERM
+
+
+@dataclass
+class Provider:
+    """An embedding server that can be told to keep its callers waiting."""
+
+    texts: Counter[str] = field(default_factory=Counter)
+    open: threading.Event = field(default_factory=threading.Event)
+    waiting: int = 0
+    refusal: Reply | None = None  # of the next call
+
+    def answer(self, texts: list[str], _port: int) -> Reply:
+        self.waiting += 1
+        self.open.wait(60)
+        self.waiting -= 1
+        refusal, self.refusal = self.refusal, None
+        if refusal is not None:
+            return refusal
+        self.texts.update(texts)
+        return vectors(texts)
+
+
+@dataclass
+class System:
+    rt: Runtime
+    provider: Provider
+    worker: Program
+    dispatcher: Program
+    tenant: str
+
+    async def until(self, job_id: str, condition: Callable[[Job], bool], seconds: float = 90) -> Job:
+        deadline = time.monotonic() + seconds
+        while True:
+            job = await job_of(self.rt, job_id)
+            if condition(job):
+                return job
+            tail = self.worker.log.read_text()[-3000:]
+            assert time.monotonic() < deadline, (job.state, job.step, job.attempts, job.error_message, tail)
+            await asyncio.sleep(0.05)
+
+
+@pytest.fixture(scope="module")
+async def system(
+    migrated_url: str, redis_url: str, tmp_path_factory: pytest.TempPathFactory, anyio_backend: str
+) -> AsyncIterator[System]:
+    directory = tmp_path_factory.mktemp("worker")
+    name = f"t_{uuid4().hex[:12]}"
+    server, url = named_database(migrated_url, "postgres"), named_database(migrated_url, name)
+    await run_sql(server, f"CREATE DATABASE {name} TEMPLATE pristine STRATEGY FILE_COPY")
+    provider = Provider()
+    provider.open.set()
+    with serving(provider.answer) as port:
+        given = {
+            "DATABASE_URL": url,
+            "REDIS_URL": redis_url,
+            "STORAGE_URL": f"file://{directory}/objects",
+            "FOOTNOTE_EMBEDDER": "openai",
+            "OPENAI_API_KEY": CANARY,
+            "OPENAI_BASE_URL": f"http://127.0.0.1:{port}/v1",
+            "FOOTNOTE_LEASE_SECONDS": str(LEASE_SECONDS),
+            "FOOTNOTE_HEARTBEAT_SECONDS": "1",
+            "FOOTNOTE_WORKER_CONCURRENCY": "1",
+            "FOOTNOTE_EMBEDDING_BATCH": "4",
+            "FOOTNOTE_TURN_SECONDS": "0.2",
+            "FOOTNOTE_CHUNK_SIZE": "400",
+            "FOOTNOTE_CHUNK_OVERLAP": "50",
+            "FOOTNOTE_GENERATOR": "extractive",
+        }
+        environment = {**os.environ, **given, "NO_PROXY": "127.0.0.1"}
+        worker = Program("worker", environment, directory / "worker.log")
+        dispatcher = Program("worker.dispatcher", environment, directory / "dispatcher.log")
+        try:
+            worker.start()
+            dispatcher.start()
+            settings = Settings.model_validate(given)
+            async with open_runtime(settings, pool_size=2) as rt:
+                yield System(rt, provider, worker, dispatcher, await driving.new_tenant(rt))
+        finally:
+            provider.open.set()
+            worker.kill()
+            dispatcher.kill()
+    await run_sql(server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(autouse=True)
+async def running(system: System) -> AsyncIterator[None]:
+    """Every test begins with a worker and a provider that answers."""
+    system.provider.open.set()
+    system.provider.texts.clear()
+    if not system.worker.running():
+        system.worker.start()
+    yield
+    system.provider.open.set()
+
+
+async def held_up(system: System, topic: str) -> str:
+    """A job of 19 chunks whose second batch the provider keeps waiting."""
+    accepted = await driving.accept(system.rt, system.tenant, paragraphs(19, topic))
+    system.provider.open.clear()
+    await eventually(lambda: system.provider.waiting > 0)
+    return accepted.details.job.id
+
+
+async def eventually(condition: Callable[[], Value], seconds: float = 60) -> Value:
+    """The first true value of the condition."""
+    async with asyncio.timeout(seconds):
+        while not (value := condition()):
+            await asyncio.sleep(0.02)
+    return value
+
+
+async def check_whole(system: System, job: Job, chunks: int = 19) -> None:
+    found = await chunks_of(system.rt, job.document_id)
+    pages = await pages_of(system.rt, job.document_id)
+    assert [chunk.position for chunk in found] == list(range(chunks))
+    for chunk in found:
+        assert pages[chunk.version_id, chunk.page_start][chunk.char_start : chunk.char_end] == chunk.text
+
+
+async def test_an_accepted_document_becomes_ready_by_itself(system: System) -> None:
+    accepted = await driving.accept(system.rt, system.tenant, (SAMPLES / "handbook.pdf").read_bytes(), "handbook.pdf")
+    job = await system.until(accepted.details.job.id, lambda job: job.state == "succeeded")
+    found = await chunks_of(system.rt, job.document_id)
+    await check_whole(system, job, len(found))
+    assert system.provider.texts.total() == len(found) + 1, "and a word, before the space of the model was opened"
+
+
+async def test_messages_and_events_hold_no_secret_and_no_text(system: System) -> None:
+    """All that passes through Redis while a step fails and others succeed; Flower has nothing else to show."""
+    assert system.rt.redis is not None
+    async with overheard(system.rt.redis) as passed:
+        system.provider.refusal = Reply(json.dumps({"error": {"message": f"Wrong key: {CANARY}"}}).encode(), 401)
+        accepted = await driving.accept(system.rt, system.tenant, "A refused canary in a coal mine.")
+        failed = await system.until(accepted.details.job.id, lambda job: job.state == "failed")
+        accepted = await driving.accept(system.rt, system.tenant, "Another canary sings.")
+        await system.until(accepted.details.job.id, lambda job: job.state == "succeeded")
+        await eventually(lambda: sum("task-succeeded" in each for each in passed) >= 1 + 3)
+    assert failed.error_code == "provider_rejected"
+    assert any("LPUSH ingest" in each and failed.id in each for each in passed), "messages"
+    assert any("PUBLISH" in each and "task-received" in each and failed.id in each for each in passed), "events"
+    assert [each for each in passed if "canary" in each] == []
+    assert CANARY not in system.worker.log.read_text() + system.dispatcher.log.read_text()
+
+
+async def test_a_pool_process_killed_in_the_middle_of_a_step_costs_one_batch_and_no_chunk(system: System) -> None:
+    job_id = await held_up(system, "pool")
+    (child,) = await eventually(system.worker.children)
+    os.kill(child, signal.SIGSTOP)  # so that it does not renew its lease
+    await driving.set_job(system.rt, job_id, lease_until=func.now() + timedelta(hours=1))
+    os.kill(child, signal.SIGKILL)
+    job = await system.until(job_id, lambda job: job.state == "waiting")
+    assert job.attempts == 1, "noticed by its parent, and counted"
+    system.provider.open.set()
+    job = await system.until(job_id, lambda job: job.state == "succeeded")
+    await check_whole(system, job)
+    assert len(system.provider.texts) == 19
+    assert system.provider.texts.total() <= 19 + 4, "at most the batch in flight was asked for again"
+    assert system.worker.running()
+
+
+async def test_a_worker_killed_whole_leaves_no_process_and_its_successor_goes_on(system: System) -> None:
+    job_id = await held_up(system, "whole")
+    (child,) = await eventually(system.worker.children)
+    system.worker.kill()
+    await eventually(lambda: not Path(f"/proc/{child}").exists())
+    system.provider.open.set()
+    await system.until(job_id, lambda job: job.state == "waiting")
+    system.worker.start()
+    job = await system.until(job_id, lambda job: job.state == "succeeded")
+    await check_whole(system, job)
+    assert system.provider.texts.total() <= 19 + 4
+
+
+async def ask_to_stop(system: System) -> None:
+    """Until the worker has read the signal."""
+    before = system.worker.log.read_text().count(HEARD)
+    system.worker.signal(signal.SIGTERM)
+    await eventually(lambda: system.worker.log.read_text().count(HEARD) > before)
+
+
+async def ended(system: System) -> None:
+    """Waits for a worker that was asked to stop. On an idle machine it ends within STOP_SECONDS."""
+    await asyncio.to_thread(system.worker.wait, 3 * STOP_SECONDS)
+
+
+async def test_a_worker_asked_to_stop_gives_its_step_back_in_time_and_uncounted(system: System) -> None:
+    job_id = await held_up(system, "stop")
+    await ask_to_stop(system)
+    await ask_to_stop(system)
+    await ended(system)
+    job = await job_of(system.rt, job_id)
+    assert (job.state, job.attempts) == ("queued", 0)
+    system.provider.open.set()
+    system.worker.start()
+    job = await system.until(job_id, lambda job: job.state == "succeeded")
+    await check_whole(system, job)
+
+
+async def test_a_worker_asked_to_stop_lets_a_batch_end_and_it_is_not_paid_for_twice(system: System) -> None:
+    job_id = await held_up(system, "batch")
+    await ask_to_stop(system)
+    await ask_to_stop(system)
+    system.provider.open.set()
+    await ended(system)
+    job = await job_of(system.rt, job_id)
+    assert (job.state, job.step, job.attempts, job.progress_done) == ("queued", "embed", 0, 4)
+    system.worker.start()
+    job = await system.until(job_id, lambda job: job.state == "succeeded")
+    await check_whole(system, job)
+    assert system.provider.texts.total() == 19
+
+
+async def test_a_worker_asked_to_stop_gives_up_a_parser_that_takes_long(system: System) -> None:
+    content = pdfs.stream(
+        pdfs.text(b"The lamp is lit at dusk. " * 200)
+    )  # half a minute of parsing, however fast the machine
+    pdf = pdfs.document(content, kids=b"[" + b"3 0 R " * 19_000 + b"]", count=19_000)
+    accepted = await driving.accept(system.rt, system.tenant, pdf, "handbook.pdf")
+    (parser,) = await eventually(lambda: [pid for child in system.worker.children() for pid in children_of(child)])
+    os.kill(parser, signal.SIGSTOP)
+    await ask_to_stop(system)
+    await ask_to_stop(system)
+    await ended(system)
+    assert not Path(f"/proc/{parser}").exists()
+    job = await job_of(system.rt, accepted.details.job.id)
+    assert (job.state, job.step, job.attempts) == ("queued", "chunk", 0)
+    async with system.rt.transaction() as session:
+        await jobs.cancel(session, system.tenant, job.id)
+
+
+async def command(system: System, *words: str) -> None:
+    """`footnote` as an operator runs it."""
+    ran = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "footnote", *words),
+        cwd=ROOT,
+        env=system.worker.environment,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert await ran.wait() == 0
+
+
+async def test_a_pause_keeps_what_waits_and_ends_the_step_that_runs_at_a_checkpoint(system: System) -> None:
+    job_id = await held_up(system, "paused")
+    await command(system, "pause")
+    waiting = (await driving.accept(system.rt, system.tenant, paragraphs(2, "later"))).details.job.id
+    await asyncio.sleep(float(system.worker.environment["FOOTNOTE_TURN_SECONDS"]))
+    system.provider.open.set()
+    job = await system.until(job_id, lambda job: job.state == "queued" and job.progress_done > 0)
+    assert (job.step, job.attempts, waiting_for(job)) == ("embed", 0, "the end of the pause")
+    assert system.provider.waiting == 0
+    assert (await job_of(system.rt, waiting)).state == "queued"
+    await command(system, "resume")
+    for each in (job_id, waiting):
+        await system.until(each, lambda job: job.state == "succeeded")
+    assert system.provider.texts.total() == 19 + 2
+
+
+async def test_a_small_document_passes_a_large_one(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    chunks = jobs.LARGE_CHUNKS + 1
+    system.provider.open.clear()
+    with monkeypatch.context() as patch:
+        patch.setattr(jobs, "LARGE_BYTES", 1)
+        large = (await driving.accept(system.rt, system.tenant, paragraphs(chunks, "large"))).details.job.id
+    await eventually(lambda: system.provider.waiting > 0)
+    small = (await driving.accept(system.rt, system.tenant, paragraphs(2, "small"))).details.job.id
+    await asyncio.sleep(scheduling.WAITING_SECONDS)
+    system.provider.open.set()
+    passed = await system.until(small, lambda job: job.state == "succeeded")
+    job = await system.until(large, lambda job: job.state == "succeeded")
+    assert passed.finished_at is not None
+    assert job.finished_at is not None
+    assert passed.finished_at < job.finished_at
+    await check_whole(system, job, chunks)
+    assert system.provider.texts.total() == chunks + 2, "nothing was embedded twice"
+    async with system.rt.sessions() as session:
+        tried = {step.name: step.attempts for step in await jobs.steps(session, large)}
+    assert tried == {"chunk": 1, "embed": 2, "upsert": 1}
+
+
+async def test_a_dispatcher_that_was_away_sends_what_waited(system: System) -> None:
+    system.dispatcher.kill()
+    accepted = await driving.accept(system.rt, system.tenant, paragraphs(3, "later"))
+    system.dispatcher.start()
+    job = await system.until(accepted.details.job.id, lambda job: job.state == "succeeded")
+    await check_whole(system, job, 3)
+
+
+async def test_questions_of_a_batch_survive_a_killed_process_and_none_is_answered_twice(system: System) -> None:
+    accepted = await driving.accept(system.rt, system.tenant, "The zircon lamp was lit by Agnes Tolmie in 1874.")
+    await system.until(accepted.details.job.id, lambda job: job.state == "succeeded")
+    # The first three need no provider; the others wait for it.
+    modes: list[Any] = ["keyword"] * 3 + ["hybrid"] * 5
+    asked = [Query(system.tenant, f"Who lit the zircon lamp, question {n}?", mode=mode) for n, mode in enumerate(modes)]
+    system.provider.open.clear()
+    async with system.rt.transaction() as session:
+        items = [batch_runs.stored(Question(query), None) for query in asked]
+        batch_id = (await question_batches.create(session, system.tenant, items, None)).id
+
+    async def until(condition: Callable[[QueryBatch], bool]) -> list[QueryBatchItem]:
+        async with asyncio.timeout(90):
+            while True:
+                async with system.rt.sessions() as session:
+                    found = await question_batches.get(session, system.tenant, batch_id)
+                    if condition(found):
+                        return list(await question_batches.items_of(session, found, limit=100, start=0))
+                await asyncio.sleep(0.05)
+
+    first = await until(lambda found: found.ended == 3 and system.provider.waiting > 0)
+    (child,) = await eventually(system.worker.children)
+    os.kill(child, signal.SIGKILL)
+    system.provider.open.set()
+    last = await until(lambda found: found.state == "completed")
+    assert [each.answer for each in last[:3]] == [each.answer for each in first[:3]], "what was answered stays"
+    assert len({each.answer["id"] for each in last if each.answer}) == 8
+
+
+@pytest.mark.parametrize("pool", ["threads", "solo"])
+def test_pools_that_ignore_time_limits_are_refused(system: System, pool: str) -> None:
+    command = [sys.executable, "-m", "celery", "-A", "worker.app", "worker", f"--pool={pool}"]
+    ended = subprocess.run(
+        command, cwd=ROOT, env=system.worker.environment, capture_output=True, text=True, timeout=120
+    )
+    assert ended.returncode != 0
+    assert "prefork" in ended.stderr
