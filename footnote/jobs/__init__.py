@@ -1,8 +1,8 @@
-"""A job's life: claim, lease, heartbeat, step done, postpone, fail, cancel; and what stands still.
+"""A job's life: claim, lease, heartbeat, step done, postpone, fail, cancel.
 
-A job is one row with a cursor (`step`). A message in the broker is only a doorbell: whoever answers it must first
-claim the row, which raises a fencing token, and may write only while it holds the newest token. So a lost,
-doubled, late or reordered message does no harm. All times are the database's.
+A job is one row with a cursor (`step`). A message only names it: a worker must claim the row, which raises a fencing
+token, and may write only while it holds the newest token. So a lost, doubled, late or reordered message does no harm.
+All times are the database's.
 """
 
 import random
@@ -10,9 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import CursorResult, case, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, CursorResult, case, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.sql.elements import ColumnElement
 
 from footnote import webhooks
 from footnote.database.clock import from_now

@@ -393,7 +393,7 @@ async def test_another_tenants_upload_is_an_unknown_one(api: Api, s3: S3Store) -
 
 KILLED = """
 import asyncio, os, signal, sys
-from footnote import direct_uploads
+from footnote.documents import presigned_uploads
 from footnote.runtime import open_runtime
 from footnote.settings import Settings
 

@@ -160,7 +160,7 @@ async def test_an_upload_that_takes_longer_than_its_reservation_keeps_its_object
 
 WRITER = """
 import asyncio, os, signal
-from footnote import objects
+from footnote.documents import objects
 from footnote.runtime import open_runtime
 from footnote.settings import Settings
 from footnote.storage import writing

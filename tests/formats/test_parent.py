@@ -151,7 +151,8 @@ GROWING = """
 import resource, sys
 from pathlib import Path
 from typing import TypeVar
-from footnote.formats import Block, child
+from footnote.formats import Block
+from footnote.formats.sandbox import child
 from footnote.formats.ocr import Ocr
 
 def drawn(path, ocr):

@@ -78,7 +78,7 @@ async def test_tenants_are_made_by_name_once(own: Settings) -> None:
 
 async def test_several_processes_may_migrate_a_new_database_at_once(own: Settings, own_database: str) -> None:
     await run_sql(own_database, "DROP SCHEMA public CASCADE; CREATE SCHEMA public")
-    script = "from footnote import bootstrap; bootstrap.migrate()"
+    script = "from footnote.operations import bootstrap; bootstrap.migrate()"
     environment = dict(os.environ, DATABASE_URL=own_database)
     started = [
         await asyncio.create_subprocess_exec(

@@ -1,7 +1,7 @@
 """A model provider that limits, fails, hangs and talks nonsense, and the product before it.
 
-`python -m tests.system.faults.provider` runs it by itself. The provider is a program that speaks OpenAI's API and takes its
-orders at /admin: fake_openai.py, which is no part of this project and is looked for beside it.
+`python -m tests.system.faults.provider` runs it by itself. The provider is a program that speaks OpenAI's API and
+takes its orders at /admin: fake_openai.py, which is no part of this project and is looked for beside it.
 """
 
 import argparse
