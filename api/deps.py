@@ -14,9 +14,9 @@ from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
 from api import parameters
 from api.errors import request_id_of
 from footnote import deadline, text
-from footnote.door_settings import RouteClass
 from footnote.errors import Forbidden, Unauthenticated
 from footnote.runtime import Runtime
+from footnote.settings import RouteClass
 from footnote.tenancy import access_tokens, keys, oidc, quotas, rate_limits
 from footnote.tenancy.keys import Principal
 

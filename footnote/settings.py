@@ -1,6 +1,6 @@
 """Every setting: its environment variable, default and meaning. Nothing else reads the environment.
 
-Well-known names (DATABASE_URL, OPENAI_API_KEY, AWS_*, PORT, ...) keep them; our own start with FOOTNOTE_.
+A setting's variable is its name in capitals after FOOTNOTE_, or a well-known name (DATABASE_URL, OPENAI_API_KEY, PORT).
 `docs/settings.md` is generated from the fields below.
 """
 
@@ -9,14 +9,30 @@ from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
-from pydantic_settings import NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from footnote.door_settings import DoorSettings
-from footnote.door_settings import env as _env
-
+PREFIX = "FOOTNOTE_"
+RouteClass = Literal["read", "write", "upload", "query"]
 MIB = 1024 * 1024
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+def listed(value: str | None) -> list[str]:
+    """What stands between the commas of a setting."""
+    return [each.strip() for each in (value or "").split(",") if each.strip()]
+
+
+def is_secure_url(url: str) -> bool:
+    """Whether an attacker on the network can neither read nor change what is requested of it: https, or loopback."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError:
+        return False
+    return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and host in LOOPBACK))
 
 
 @dataclass(frozen=True)
@@ -45,342 +61,261 @@ def _from_json(value: Any) -> Any:
     return json.loads(value) if isinstance(value, str) else value
 
 
-class Settings(DoorSettings):
+class Settings(BaseSettings):
     """Read once per process from the environment and `.env`; immutable afterwards."""
 
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True, populate_by_name=True)
+    model_config = SettingsConfigDict(
+        env_file=".env",
+        env_prefix=PREFIX,
+        extra="ignore",
+        frozen=True,
+        populate_by_name=True,
+        use_attribute_docstrings=True,
+    )
 
     # -- where things are --
-    data_dir: Path = _env(
-        "FOOTNOTE_DATA_DIR", Path(".footnote"), "Directory of the local stack: databases, files, logs, first API key."
-    )
-    database_url: str | None = _env(
-        "DATABASE_URL", None, "Postgres with pgvector (`postgresql://...`). Unset: `footnote up` embeds one."
-    )
-    tenant_role: str = _env(
-        "FOOTNOTE_TENANT_ROLE",
-        "footnote_tenant",
-        "Postgres role as which requests and steps of a tenant act, bound by row-level security; `footnote migrate` "
-        "makes it. Empty: the wall between tenants stands in the code only.",
-        pattern=r"^([a-z_][a-z0-9_]{0,62})?$",
-    )
-    redis_url: str | None = _env(
-        "REDIS_URL", None, "Redis or Valkey for the task queue. Unset: `footnote up` embeds one."
-    )
-    storage_url: str | None = _env(
-        "STORAGE_URL",
-        None,
-        "Object store: `file:///path` or `s3://bucket/prefix` (with the usual AWS_* variables). "
-        "Unset: a folder in the data directory.",
-    )
-    s3_public_endpoint_url: str | None = _env(
-        "FOOTNOTE_S3_PUBLIC_ENDPOINT_URL",
-        None,
-        "Address of the S3 server for those who upload to it directly, where `AWS_ENDPOINT_URL` is an inner one.",
-    )
+    data_dir: Path = Path(".footnote")
+    """Directory of the local stack: databases, files, logs, first API key."""
+    database_url: str | None = Field(None, validation_alias="DATABASE_URL")
+    """Postgres with pgvector (`postgresql://...`). Unset: `footnote up` embeds one."""
+    tenant_role: str = Field("footnote_tenant", pattern=r"^([a-z_][a-z0-9_]{0,62})?$")
+    """Postgres role as which requests and steps of a tenant act, bound by row-level security; `footnote migrate`
+    makes it. Empty: the wall between tenants stands in the code only."""
+    redis_url: str | None = Field(None, validation_alias="REDIS_URL")
+    """Redis or Valkey for the task queue. Unset: `footnote up` embeds one."""
+    storage_url: str | None = Field(None, validation_alias="STORAGE_URL")
+    """Object store: `file:///path` or `s3://bucket/prefix` (with the usual AWS_* variables). Unset: a folder in the
+    data directory."""
+    s3_public_endpoint_url: str | None = None
+    """Address of the S3 server for those who upload to it directly, where `AWS_ENDPOINT_URL` is an inner one."""
 
     # -- the API --
-    host: str = _env("FOOTNOTE_HOST", "127.0.0.1", "Address the API listens on.")
-    port: int = _env("PORT", 8000, "Port of the API.", ge=1, le=65535)
-    api_workers: int = _env(
-        "WEB_CONCURRENCY",
-        2,
-        "API processes behind the one port. Each takes up to 10 connections to Postgres, and 90 MB, 170 with the local "
-        "embedding model.",
-        ge=1,
-        le=64,
-    )
-    metrics_dir: Path | None = _env(
-        "PROMETHEUS_MULTIPROC_DIR",
-        None,
-        "Directory, empty at the start, in which several API processes count for `/metrics`. Unset: a temporary one.",
-    )
-    max_upload_bytes: int = _env("FOOTNOTE_MAX_UPLOAD_BYTES", 1024 * MIB, "Largest document accepted, in bytes.", ge=1)
-    max_json_bytes: int = _env("FOOTNOTE_MAX_JSON_BYTES", MIB // 4, "Largest JSON request body, in bytes.", ge=1024)
-    body_idle_seconds: float = _env(
-        "FOOTNOTE_BODY_IDLE_SECONDS",
-        30.0,
-        "Longest silence within a request body before the connection is closed.",
-        gt=0,
-    )
-    api_key: str | None = _env(
-        "FOOTNOTE_API_KEY",
-        None,
-        "API key used by the command line; default: the one `footnote up` keeps in the data directory.",
-    )
-    api_url: str | None = _env("FOOTNOTE_API_URL", None, "API used by the command line; default: the local stack's.")
-    user_config_dir: Path = _env("XDG_CONFIG_HOME", Path("~/.config"), "Holds the command line's `footnote/` folder.")
+    host: str = "127.0.0.1"
+    """Address the API listens on."""
+    port: int = Field(8000, validation_alias="PORT", ge=1, le=65535)
+    """Port of the API."""
+    api_workers: int = Field(2, validation_alias="WEB_CONCURRENCY", ge=1, le=64)
+    """API processes behind the one port. Each takes up to 10 connections to Postgres, and 90 MB, 170 with the local
+    embedding model."""
+    metrics_dir: Path | None = Field(None, validation_alias="PROMETHEUS_MULTIPROC_DIR")
+    """Directory, empty at the start, in which several API processes count for `/metrics`. Unset: a temporary one."""
+    max_upload_bytes: int = Field(1024 * MIB, ge=1)
+    """Largest document accepted, in bytes."""
+    max_json_bytes: int = Field(MIB // 4, ge=1024)
+    """Largest JSON request body, in bytes."""
+    body_idle_seconds: float = Field(30.0, gt=0)
+    """Longest silence within a request body before the connection is closed."""
+    api_key: str | None = None
+    """API key used by the command line; default: the one `footnote up` keeps in the data directory."""
+    api_url: str | None = None
+    """API used by the command line; default: the local stack's."""
+    user_config_dir: Path = Field(Path("~/.config"), validation_alias="XDG_CONFIG_HOME")
+    """Holds the command line's `footnote/` folder."""
+
+    # -- access: limits, quotas, people of an OIDC issuer --
+    reads_per_minute: int = Field(30_000, ge=0)
+    """Requests a minute that one API key may make to look at something; a minute's worth may come at once. 0, here
+    and below: no limit. A key may have limits of its own."""
+    writes_per_minute: int = Field(6000, ge=0)
+    """Changes and deletions a minute with one API key."""
+    uploads_per_minute: int = Field(6000, ge=0)
+    """Requests a minute with one API key that add documents."""
+    queries_per_minute: int = Field(3000, ge=0)
+    """Searches and questions a minute with one API key."""
+    requests_at_once: int = Field(400, ge=0)
+    """Requests of one tenant that an API process answers at once, of the 1,000 it may have. 0: no limit."""
+    quota_documents: int = Field(0, ge=0)
+    """Documents that a tenant may have. 0, here and below: no limit. `footnote tenants set-quota` sets a tenant's
+    own."""
+    quota_bytes: int = Field(0, ge=0)
+    """Bytes that a tenant's documents may take, as uploaded."""
+    quota_tokens: int = Field(0, ge=0)
+    """Tokens that a tenant may use in a month (UTC)."""
+    quota_usd: Decimal = Field(Decimal(0), ge=0, allow_inf_nan=False)
+    """US dollars that a tenant may spend in a month (UTC), by `FOOTNOTE_PRICES`."""
+    body_seconds: float = Field(60.0, gt=0)
+    """Longest time that a request body may take, but for uploads of files."""
+    drain_seconds: int = Field(10, ge=0, le=3600)
+    """How long the API, asked to stop, lets running requests go on before it cuts them off with `503`; the image of
+    the API sets 60. It ends within 5 seconds more."""
+    drain_notice_seconds: int = Field(0, ge=0, le=3600)
+    """Of that time, how long it goes on accepting connections while `/readyz` is `503`, for a load balancer that must
+    see this before it looks for another node. 0: it stops accepting at once."""
+    token_seconds: int = Field(1800, ge=10, le=86_400)
+    """How long a token of `POST /v1/tokens` is good."""
+    oidc_issuer: str | None = None
+    """OIDC issuer whose tokens people may send instead of a key, exactly as its tokens name it:
+    `https://login.example.com/realms/staff`. Unset: there are only keys."""
+    oidc_audience: str | None = None
+    """Who the issuer's tokens must be for (`aud`); several with commas between them."""
+    oidc_clients: str | None = None
+    """Clients that the issuer's tokens must have been given to (`azp`), with commas between them; default: any."""
+    oidc_tenant: str | None = None
+    """Name of the tenant of everybody with such a token."""
+    oidc_tenant_claim: str | None = None
+    """Or the claim that holds the tenant's name. Here and below, a dot leads into a claim that is an object."""
+    oidc_scopes: str = Field("", pattern=r"^((read|write|admin) *(, *|$))*$")
+    """Scopes of everybody with such a token: `read`, `write`, `admin`, with commas between them."""
+    oidc_scopes_claim: str | None = None
+    """Claim that holds further scopes, among whatever else: `roles`, `resource_access.footnote.roles`."""
+    audit_days: float = Field(365.0, ge=0)
+    """How long the audit log keeps who did what; 0: for ever."""
+    cors_origins: str | None = None
+    """Origins whose pages may call the API from a browser, with commas between them: `https://app.example.com`. `*`:
+    all."""
+    hsts_seconds: int = Field(0, ge=0)
+    """How long browsers shall insist on https (Strict-Transport-Security). Only where TLS stands before the API."""
+    docs: Literal["on", "off"] = "on"
+    """`/docs` and `/openapi.json`: `on` or `off`."""
 
     # -- logs --
-    log_level: str = _env("LOG_LEVEL", "INFO", "DEBUG, INFO, WARNING or ERROR.")
-    log_format: Literal["auto", "json", "console"] = _env(
-        "FOOTNOTE_LOG_FORMAT", "auto", "`auto` is `console` on a terminal and `json` elsewhere."
-    )
+    log_level: str = Field("INFO", validation_alias="LOG_LEVEL")
+    """DEBUG, INFO, WARNING or ERROR."""
+    log_format: Literal["auto", "json", "console"] = "auto"
+    """`auto` is `console` on a terminal and `json` elsewhere."""
 
     # -- the worker --
-    worker_concurrency: int = _env(
-        "FOOTNOTE_WORKER_CONCURRENCY", 2, "Documents worked on at once by one worker.", ge=1, le=256
-    )
-    lease_seconds: float = _env(
-        "FOOTNOTE_LEASE_SECONDS",
-        30.0,
-        "A step without a heartbeat for this long is given to another worker.",
-        gt=0,
-    )
-    heartbeat_seconds: float = _env(
-        "FOOTNOTE_HEARTBEAT_SECONDS",
-        10.0,
-        "Interval of a step's heartbeats; at most a third of the lease.",
-        gt=0,
-    )
-    ring_again_seconds: float = _env(
-        "FOOTNOTE_RING_AGAIN_SECONDS",
-        30.0,
-        "A due job that nobody picked up is sent again after this long.",
-        gt=0,
-    )
-    queue_high_water: int = _env(
-        "FOOTNOTE_QUEUE_HIGH_WATER",
-        4,
-        "Messages kept in each lane of the broker, or as many as jobs run; the rest waits in Postgres, in turns.",
-        ge=1,
-    )
-    turn_seconds: float = _env(
-        "FOOTNOTE_TURN_SECONDS",
-        5.0,
-        "A long embedding gives its place in the worker to others that wait after this long, at its next batch.",
-        ge=0,
-    )
-    max_attempts: int = _env(
-        "FOOTNOTE_MAX_ATTEMPTS", 5, "Crashes of the worker on one step after which the document fails.", ge=1
-    )
-    max_retries: int = _env(
-        "FOOTNOTE_MAX_RETRIES",
-        100,
-        "Retries of one step after temporary errors before the document fails; 100 take about 16 hours. "
-        "A rate limit is no error, and progress starts the count anew.",
-        ge=0,
-    )
-    flower_port: int = _env("FLOWER_PORT", 5555, "Port of the Flower dashboard.", ge=1, le=65535)
-    flower_host: str = _env("FLOWER_HOST", "127.0.0.1", "Address the Flower dashboard listens on.")
-    flower_user: str = _env("FLOWER_USER", "footnote", "User name of the Flower dashboard.")
-    flower_password: str | None = _env(
-        "FLOWER_PASSWORD", None, "Password of the Flower dashboard. Unset: `footnote up` makes one."
-    )
+    worker_concurrency: int = Field(2, ge=1, le=256)
+    """Documents worked on at once by one worker."""
+    lease_seconds: float = Field(30.0, gt=0)
+    """A step without a heartbeat for this long is given to another worker."""
+    heartbeat_seconds: float = Field(10.0, gt=0)
+    """Interval of a step's heartbeats; at most a third of the lease."""
+    ring_again_seconds: float = Field(30.0, gt=0)
+    """A due job that nobody picked up is sent again after this long."""
+    queue_high_water: int = Field(4, ge=1)
+    """Messages kept in each lane of the broker, or as many as jobs run; the rest waits in Postgres, in turns."""
+    turn_seconds: float = Field(5.0, ge=0)
+    """A long embedding gives its place in the worker to others that wait after this long, at its next batch."""
+    max_attempts: int = Field(5, ge=1)
+    """Crashes of the worker on one step after which the document fails."""
+    max_retries: int = Field(100, ge=0)
+    """Retries of one step after temporary errors before the document fails; 100 take about 16 hours. A rate limit is
+    no error, and progress starts the count anew."""
+    flower_port: int = Field(5555, validation_alias="FLOWER_PORT", ge=1, le=65535)
+    """Port of the Flower dashboard."""
+    flower_host: str = Field("127.0.0.1", validation_alias="FLOWER_HOST")
+    """Address the Flower dashboard listens on."""
+    flower_user: str = Field("footnote", validation_alias="FLOWER_USER")
+    """User name of the Flower dashboard."""
+    flower_password: str | None = Field(None, validation_alias="FLOWER_PASSWORD")
+    """Password of the Flower dashboard. Unset: `footnote up` makes one."""
 
     # -- reading documents --
-    parse_cpu_seconds: int = _env(
-        "FOOTNOTE_PARSE_CPU_SECONDS",
-        60,
-        "CPU time a parser may use on a document, plus one second for every 20 pages done.",
-        ge=1,
-    )
-    parse_wall_seconds: int = _env(
-        "FOOTNOTE_PARSE_WALL_SECONDS", 120, "Longest silence of a parser before it is killed.", ge=1
-    )
-    parse_memory_bytes: int = _env(
-        "FOOTNOTE_PARSE_MEMORY_BYTES", 768 * MIB, "Address space a parser may use.", ge=64 * MIB
-    )
-    ocr: Literal["auto", "off"] = _env(
-        "FOOTNOTE_OCR",
-        "auto",
-        "Text recognition of scanned pages: `auto` where the program `tesseract` is on the worker's PATH, or `off`.",
-    )
-    ocr_languages: str = _env(
-        "FOOTNOTE_OCR_LANGUAGES",
-        "eng",
-        "Languages of scanned pages, by tesseract's names: `eng+deu`. Their data must be installed.",
-        pattern=r"^[A-Za-z]\w*(/\w+)?(\+[A-Za-z]\w*(/\w+)?)*$",
-    )
-    fetch_timeout_seconds: float = _env(
-        "FOOTNOTE_FETCH_TIMEOUT_SECONDS", 300.0, "Longest time to fetch a document from an address.", gt=0
-    )
-    fetch_allow_private: bool = _env(
-        "FOOTNOTE_FETCH_ALLOW_PRIVATE", False, "Fetch documents from loopback and private addresses, too."
-    )
-    chunk_size: int = _env(
-        "FOOTNOTE_CHUNK_SIZE", 1200, "Longest chunk of a new collection, in characters.", ge=100, le=8000
-    )
-    chunk_overlap: int = _env(
-        "FOOTNOTE_CHUNK_OVERLAP",
-        180,
-        "Characters repeated between neighbouring chunks of a new collection.",
-        ge=0,
-        le=4000,
-    )
+    parse_cpu_seconds: int = Field(60, ge=1)
+    """CPU time a parser may use on a document, plus one second for every 20 pages done."""
+    parse_wall_seconds: int = Field(120, ge=1)
+    """Longest silence of a parser before it is killed."""
+    parse_memory_bytes: int = Field(768 * MIB, ge=64 * MIB)
+    """Address space a parser may use."""
+    ocr: Literal["auto", "off"] = "auto"
+    """Text recognition of scanned pages: `auto` where the program `tesseract` is on the worker's PATH, or `off`."""
+    ocr_languages: str = Field("eng", pattern=r"^[A-Za-z]\w*(/\w+)?(\+[A-Za-z]\w*(/\w+)?)*$")
+    """Languages of scanned pages, by tesseract's names: `eng+deu`. Their data must be installed."""
+    fetch_timeout_seconds: float = Field(300.0, gt=0)
+    """Longest time to fetch a document from an address."""
+    fetch_allow_private: bool = False
+    """Fetch documents from loopback and private addresses, too."""
+    chunk_size: int = Field(1200, ge=100, le=8000)
+    """Longest chunk of a new collection, in characters."""
+    chunk_overlap: int = Field(180, ge=0, le=4000)
+    """Characters repeated between neighbouring chunks of a new collection."""
 
     # -- models --
-    embedder: str = _env(
-        "FOOTNOTE_EMBEDDER",
-        "local",
-        "Embedding provider: `local` (all-MiniLM-L6-v2 on the CPU) or `openai` (any compatible server).",
-    )
-    embedding_model: str | None = _env(
-        "FOOTNOTE_EMBEDDING_MODEL", None, "Embedding model; default: the provider's own."
-    )
-    embedding_dimensions: int | None = _env(
-        "FOOTNOTE_EMBEDDING_DIMENSIONS",
-        None,
-        "Ask the provider for shorter vectors, for collections without any; default: the model's own length.",
-        ge=1,
-        le=3800,
-    )
-    embedding_batch: int = _env(
-        "FOOTNOTE_EMBEDDING_BATCH",
-        64,
-        "Chunks embedded and committed together; a crash repeats at most one batch.",
-        ge=1,
-        le=2048,
-    )
-    embedding_rpm: int | None = _env(
-        "FOOTNOTE_EMBEDDING_RPM",
-        None,
-        "Requests a minute that the embedding provider takes, over all processes; default: what it says.",
-        ge=1,
-    )
-    embedding_tpm: int | None = _env(
-        "FOOTNOTE_EMBEDDING_TPM",
-        None,
-        "Tokens a minute that the embedding provider takes, over all processes; default: what it says.",
-        ge=1,
-    )
-    generator: str = _env(
-        "FOOTNOTE_GENERATOR",
-        "auto",
-        "Answer writers, in the order in which they are asked: `openai` (any compatible server), `anthropic`, "
-        "`extractive` (no model); each may name a model: `openai:gpt-4o,anthropic,extractive`. `auto`: `openai` when a "
-        "key or base URL is set (nearby, `extractive` follows), else `anthropic` when its key is, else `extractive`.",
-    )
-    chat_model: str | None = _env(
-        "FOOTNOTE_CHAT_MODEL", None, "Chat model of the first answer writer; default: the provider's own."
-    )
-    chat_rpm: int | None = _env(
-        "FOOTNOTE_CHAT_RPM",
-        None,
-        "Requests a minute that the first answer writer takes, over all processes; default: what it says.",
-        ge=1,
-    )
-    chat_tpm: int | None = _env(
-        "FOOTNOTE_CHAT_TPM",
-        None,
-        "Tokens a minute that the first answer writer takes, over all processes; default: what it says.",
-        ge=1,
-    )
-    openai_api_key: str | None = _env("OPENAI_API_KEY", None, "Key for OpenAI or a compatible server.")
-    openai_base_url: str | None = _env(
-        "OPENAI_BASE_URL", None, "Base URL of a compatible server (Ollama, ...).", pattern=r"^(https?://[^/\s]|$)"
-    )
-    anthropic_api_key: str | None = _env("ANTHROPIC_API_KEY", None, "Key for Anthropic's API.")
-    anthropic_base_url: str | None = _env(
-        "ANTHROPIC_BASE_URL",
-        None,
-        "Base URL of another server that speaks Anthropic's API, without `/v1`.",
-        pattern=r"^https?://[^/\s]",
-    )
-    reranker: str = _env(
-        "FOOTNOTE_RERANKER",
-        "off",
-        "Reranking of what a search found: `off`, `cohere` (Cohere, Jina, vLLM, Infinity, ...) or `tei` "
-        "(Text Embeddings Inference).",
-    )
-    rerank_url: str | None = _env(
-        "FOOTNOTE_RERANK_URL",
-        None,
-        "Address of the reranker, to which `/rerank` is added: `https://api.cohere.com/v2`.",
-        pattern=r"^https?://[^/\s]",
-    )
-    rerank_model: str | None = _env("FOOTNOTE_RERANK_MODEL", None, "Model of the reranker; default: the server's own.")
-    rerank_api_key: str | None = _env("FOOTNOTE_RERANK_API_KEY", None, "Key for the reranker.")
-    rerank_seconds: float = _env(
-        "FOOTNOTE_RERANK_SECONDS",
-        1.0,
-        "Longest wait for the reranker; after that a search keeps its own order.",
-        gt=0,
-        le=60,
-    )
-    rerank_candidates: int = _env(
-        "FOOTNOTE_RERANK_CANDIDATES", 50, "Candidates of a search that the reranker is asked about.", ge=1, le=200
-    )
-    least_evidence: float = _env(
-        "FOOTNOTE_LEAST_EVIDENCE",
-        0.56,
-        "Evidence below which a question is answered with `not_found`, and no model is asked: the best hit's cosine, "
-        "and half the share of the question's words in it. The default was learned with the local embedding model; "
-        "0 lets everything pass.",
-        ge=0,
-        le=1.5,
-    )
-    answer_cache_seconds: float = _env(
-        "FOOTNOTE_ANSWER_CACHE_SECONDS",
-        86_400.0,
-        "How long an answer is given again to questions that mean the same, while nothing changes in the collections; "
-        "0: never.",
-        ge=0,
-    )
-    answer_cache_similarity: float = _env(
-        "FOOTNOTE_ANSWER_CACHE_SIMILARITY",
-        0.95,
-        "Cosine from which two questions are taken to mean the same, if their numbers and names are; 1: only the same "
-        "words.",
-        ge=0.5,
-        le=1,
-    )
-    question_cache_seconds: float = _env(
-        "FOOTNOTE_QUESTION_CACHE_SECONDS",
-        3600.0,
-        "How long the embedding of a question is kept in Redis; 0: not at all.",
-        ge=0,
-    )
-    provider_timeout_seconds: float = _env(
-        "FOOTNOTE_PROVIDER_TIMEOUT_SECONDS",
-        60.0,
-        "Longest wait for one embedding call, or between two signs of a model at work on an answer.",
-        gt=0,
-    )
-    batch_concurrency: int = _env(
-        "FOOTNOTE_BATCH_CONCURRENCY", 4, "Questions of one batch that are answered at once.", ge=1, le=64
-    )
-    history_tokens: int = _env(
-        "FOOTNOTE_HISTORY_TOKENS",
-        2000,
-        "Of what was said before in a conversation, so many tokens at most are given to the model, the newest first.",
-        ge=0,
-    )
-    provider_connect_seconds: float = _env(
-        "FOOTNOTE_PROVIDER_CONNECT_SECONDS", 5.0, "Longest wait for a connection to a provider.", gt=0
-    )
-    first_token_seconds: float | None = _env(
-        "FOOTNOTE_FIRST_TOKEN_SECONDS", None, "Longest wait for a model's first sign; default: 10, nearby 120.", gt=0
-    )
-    answer_seconds: float | None = _env(
-        "FOOTNOTE_ANSWER_SECONDS", None, "Longest time of an answer from there; default: 120, nearby 600.", gt=0
-    )
-
-    prices: Annotated[dict[str, Price], NoDecode, BeforeValidator(_from_json)] = _env(
-        "FOOTNOTE_PRICES",
-        {},
-        'US dollars for a million tokens, by model: `{"gpt-4o-mini": {"input": 0.15, "output": 0.6}}`. None are built '
-        "in, for they change.",
-    )
+    embedder: str = "local"
+    """Embedding provider: `local` (all-MiniLM-L6-v2 on the CPU) or `openai` (any compatible server)."""
+    embedding_model: str | None = None
+    """Embedding model; default: the provider's own."""
+    embedding_dimensions: int | None = Field(None, ge=1, le=3800)
+    """Ask the provider for shorter vectors, for collections without any; default: the model's own length."""
+    embedding_batch: int = Field(64, ge=1, le=2048)
+    """Chunks embedded and committed together; a crash repeats at most one batch."""
+    embedding_rpm: int | None = Field(None, ge=1)
+    """Requests a minute that the embedding provider takes, over all processes; default: what it says."""
+    embedding_tpm: int | None = Field(None, ge=1)
+    """Tokens a minute that the embedding provider takes, over all processes; default: what it says."""
+    generator: str = "auto"
+    """Answer writers, in the order in which they are asked: `openai` (any compatible server), `anthropic`,
+    `extractive` (no model); each may name a model: `openai:gpt-4o,anthropic,extractive`. `auto`: `openai` when a key
+    or base URL is set (nearby, `extractive` follows), else `anthropic` when its key is, else `extractive`."""
+    chat_model: str | None = None
+    """Chat model of the first answer writer; default: the provider's own."""
+    chat_rpm: int | None = Field(None, ge=1)
+    """Requests a minute that the first answer writer takes, over all processes; default: what it says."""
+    chat_tpm: int | None = Field(None, ge=1)
+    """Tokens a minute that the first answer writer takes, over all processes; default: what it says."""
+    openai_api_key: str | None = Field(None, validation_alias="OPENAI_API_KEY")
+    """Key for OpenAI or a compatible server."""
+    openai_base_url: str | None = Field(None, validation_alias="OPENAI_BASE_URL", pattern=r"^(https?://[^/\s]|$)")
+    """Base URL of a compatible server (Ollama, ...)."""
+    anthropic_api_key: str | None = Field(None, validation_alias="ANTHROPIC_API_KEY")
+    """Key for Anthropic's API."""
+    anthropic_base_url: str | None = Field(None, validation_alias="ANTHROPIC_BASE_URL", pattern=r"^https?://[^/\s]")
+    """Base URL of another server that speaks Anthropic's API, without `/v1`."""
+    reranker: str = "off"
+    """Reranking of what a search found: `off`, `cohere` (Cohere, Jina, vLLM, Infinity, ...) or `tei` (Text Embeddings
+    Inference)."""
+    rerank_url: str | None = Field(None, pattern=r"^https?://[^/\s]")
+    """Address of the reranker, to which `/rerank` is added: `https://api.cohere.com/v2`."""
+    rerank_model: str | None = None
+    """Model of the reranker; default: the server's own."""
+    rerank_api_key: str | None = None
+    """Key for the reranker."""
+    rerank_seconds: float = Field(1.0, gt=0, le=60)
+    """Longest wait for the reranker; after that a search keeps its own order."""
+    rerank_candidates: int = Field(50, ge=1, le=200)
+    """Candidates of a search that the reranker is asked about."""
+    least_evidence: float = Field(0.56, ge=0, le=1.5)
+    """Evidence below which a question is answered with `not_found`, and no model is asked: the best hit's cosine, and
+    half the share of the question's words in it. The default was learned with the local embedding model; 0 lets
+    everything pass."""
+    answer_cache_seconds: float = Field(86_400.0, ge=0)
+    """How long an answer is given again to questions that mean the same, while nothing changes in the collections; 0:
+    never."""
+    answer_cache_similarity: float = Field(0.95, ge=0.5, le=1)
+    """Cosine from which two questions are taken to mean the same, if their numbers and names are; 1: only the same
+    words."""
+    question_cache_seconds: float = Field(3600.0, ge=0)
+    """How long the embedding of a question is kept in Redis; 0: not at all."""
+    provider_timeout_seconds: float = Field(60.0, gt=0)
+    """Longest wait for one embedding call, or between two signs of a model at work on an answer."""
+    batch_concurrency: int = Field(4, ge=1, le=64)
+    """Questions of one batch that are answered at once."""
+    history_tokens: int = Field(2000, ge=0)
+    """Of what was said before in a conversation, so many tokens at most are given to the model, the newest first."""
+    provider_connect_seconds: float = Field(5.0, gt=0)
+    """Longest wait for a connection to a provider."""
+    first_token_seconds: float | None = Field(None, gt=0)
+    """Longest wait for a model's first sign; default: 10, nearby 120."""
+    answer_seconds: float | None = Field(None, gt=0)
+    """Longest time of an answer from there; default: 120, nearby 600."""
+    prices: Annotated[dict[str, Price], NoDecode, BeforeValidator(_from_json)] = {}
+    """US dollars for a million tokens, by model: `{"gpt-4o-mini": {"input": 0.15, "output": 0.6}}`. None are built
+    in, for they change."""
 
     # -- webhooks --
-    webhook_allow_private: bool = _env(
-        "FOOTNOTE_WEBHOOK_ALLOW_PRIVATE",
-        False,
-        "Let webhooks reach loopback and private addresses (local development).",
-    )
-    webhook_timeout_seconds: float = _env(
-        "FOOTNOTE_WEBHOOK_TIMEOUT_SECONDS", 15.0, "Longest wait for a webhook receiver.", gt=0
-    )
-    webhook_log_days: float = _env(
-        "FOOTNOTE_WEBHOOK_LOG_DAYS", 30.0, "How long it is kept which webhooks were sent, and how that went.", gt=0
-    )
-    webhook_disable_days: float = _env(
-        "FOOTNOTE_WEBHOOK_DISABLE_DAYS",
-        5.0,
-        "A webhook endpoint to which nothing could be delivered for so long is disabled.",
-        gt=0,
-    )
+    webhook_allow_private: bool = False
+    """Let webhooks reach loopback and private addresses (local development)."""
+    webhook_timeout_seconds: float = Field(15.0, gt=0)
+    """Longest wait for a webhook receiver."""
+    webhook_log_days: float = Field(30.0, gt=0)
+    """How long it is kept which webhooks were sent, and how that went."""
+    webhook_disable_days: float = Field(5.0, gt=0)
+    """A webhook endpoint to which nothing could be delivered for so long is disabled."""
+
+    @model_validator(mode="after")
+    def _knows_its_people(self) -> Self:
+        if self.oidc_issuer is None:
+            return self
+        if not is_secure_url(self.oidc_issuer):
+            raise ValueError("FOOTNOTE_OIDC_ISSUER must begin with https://, or be on loopback")
+        if not listed(self.oidc_audience):
+            raise ValueError("FOOTNOTE_OIDC_ISSUER needs FOOTNOTE_OIDC_AUDIENCE: it makes tokens for others, too")
+        if bool(self.oidc_tenant) == bool(self.oidc_tenant_claim):
+            raise ValueError(
+                "FOOTNOTE_OIDC_ISSUER needs FOOTNOTE_OIDC_TENANT or FOOTNOTE_OIDC_TENANT_CLAIM, and not both"
+            )
+        return self
 
     @model_validator(mode="after")
     def _beats_in_time(self) -> Self:
@@ -397,3 +332,34 @@ class Settings(DoorSettings):
     def storage_location(self) -> str:
         """STORAGE_URL, or the folder in the data directory that stands in for it."""
         return self.storage_url or f"file://{self.data_dir.resolve()}/objects"
+
+    @property
+    def rates(self) -> dict[RouteClass, int]:
+        """Requests a minute by class of route, where there is a limit."""
+        return {
+            "read": self.reads_per_minute,
+            "write": self.writes_per_minute,
+            "upload": self.uploads_per_minute,
+            "query": self.queries_per_minute,
+        }
+
+    @property
+    def quotas(self) -> dict[str, Decimal]:
+        return {
+            "documents": Decimal(self.quota_documents),
+            "bytes": Decimal(self.quota_bytes),
+            "tokens": Decimal(self.quota_tokens),
+            "usd": self.quota_usd,
+        }
+
+    @property
+    def allowed_origins(self) -> list[str]:
+        return [origin.rstrip("/") for origin in listed(self.cors_origins)]
+
+
+def variable(name: str) -> str:
+    """The environment variable of a setting, which may be named by its variable already."""
+    field = Settings.model_fields.get(name)
+    if field is None:
+        return name
+    return str(field.validation_alias or PREFIX + name.upper())

@@ -8,7 +8,7 @@ from typing import Any
 from api.app import create_app
 from api.errors import STATUS
 from footnote.errors import CODES
-from footnote.settings import Settings
+from footnote.settings import Settings, variable
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -24,18 +24,18 @@ def settings() -> str:
         "| variable | default | meaning |",
         "|---|---|---|",
     ]
-    for info in Settings.model_fields.values():
+    for name, info in Settings.model_fields.items():
         default = "" if info.default is None else f"`{info.default}`"
-        meaning = (info.description or "").replace("|", "\\|")
-        rows.append(f"| `{info.validation_alias}` | {default} | {meaning} |")
+        meaning = " ".join((info.description or "").split()).replace("|", "\\|")
+        rows.append(f"| `{variable(name)}` | {default} | {meaning} |")
     return "\n".join(rows) + "\n"
 
 
 def env_example() -> str:
     rows = ["# Copy to .env and uncomment what you change. docs/settings.md is the same list as a table.", ""]
-    for info in Settings.model_fields.values():
+    for name, info in Settings.model_fields.items():
         default = "" if info.default is None else str(info.default)
-        rows += [f"# {info.description}", f"#{info.validation_alias}={default}", ""]
+        rows += [f"# {' '.join((info.description or '').split())}", f"#{variable(name)}={default}", ""]
     return "\n".join(rows)
 
 

@@ -8,8 +8,8 @@ from pydantic import BeforeValidator, Field
 
 from api.deps import Moment, Plain
 from api.schemas.common import In, Out
-from footnote.door_settings import RouteClass
 from footnote.models import ApiKey
+from footnote.settings import RouteClass
 
 Scope = Literal["read", "write", "admin"]
 Rates = dict[RouteClass, Annotated[int, Field(ge=0, le=1_000_000)]]

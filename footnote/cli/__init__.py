@@ -60,4 +60,6 @@ def main() -> None:
 
         if not isinstance(error, ValidationError) or error.title != "Settings":
             raise
-        sys.exit("\n".join(f"{each['loc'][0]}: {each['msg']}" for each in error.errors()))
+        from footnote.settings import variable
+
+        sys.exit("\n".join(f"{variable(str(each['loc'][0]))}: {each['msg']}" for each in error.errors()))

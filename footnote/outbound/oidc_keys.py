@@ -15,8 +15,8 @@ import httpx2
 from joserfc.errors import JoseError, SecurityWarning
 from joserfc.jwk import JWKRegistry, Key
 
-from footnote.door_settings import is_private_on_the_way
 from footnote.errors import Unavailable
+from footnote.settings import is_secure_url
 from footnote.telemetry import log
 
 # By kind of key, and curve: public keys only, so that no public key can be taken for a secret.
@@ -82,7 +82,7 @@ class Issuer:
                 told = await self._json(self.url.rstrip("/") + "/.well-known/openid-configuration")
                 if told["issuer"] != self.url:
                     raise ValueError(f"it calls itself {told['issuer']!r}")
-                if not is_private_on_the_way(told["jwks_uri"]):
+                if not is_secure_url(told["jwks_uri"]):
                     raise ValueError(f"its keys are at {told['jwks_uri']!r}, without https")
                 self._keys, self._read_at = _usable(await self._json(told["jwks_uri"])), now
         except Exception as error:  # whatever it is: the keys that are known go on verifying

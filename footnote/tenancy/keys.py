@@ -17,9 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.database.ids import new_id
 from footnote.database.tenant_scope import scoped
-from footnote.door_settings import RouteClass
 from footnote.errors import Forbidden, Invalid, NotFound, Unauthenticated
 from footnote.models import ApiKey, Tenant
+from footnote.settings import RouteClass
 from footnote.tenancy import audit_log, usage
 
 SCOPES = ("read", "write", "admin")

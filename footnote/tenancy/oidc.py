@@ -10,12 +10,11 @@ from typing import Any
 
 from sqlalchemy import func, select
 
-from footnote.door_settings import listed
 from footnote.errors import Forbidden
 from footnote.models import Tenant
 from footnote.outbound.oidc_keys import ALGORITHMS, Issuer
 from footnote.runtime import Runtime
-from footnote.settings import Settings
+from footnote.settings import Settings, listed
 from footnote.tenancy import access_tokens, keys
 from footnote.tenancy.keys import Principal
 

@@ -399,7 +399,7 @@ from footnote.settings import Settings
 
 async def main():
     async with open_runtime(Settings(), pool_size=3) as rt:
-        async with direct_uploads.arrived(rt, *sys.argv[1:]):
+        async with presigned_uploads.arrived(rt, *sys.argv[1:]):
             os.kill(os.getpid(), signal.SIGKILL)
 
 asyncio.run(main())

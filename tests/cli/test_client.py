@@ -147,7 +147,7 @@ def test_commands_know_the_api_and_not_the_domain() -> None:
         "assert footnote.formats.supported()"
     )
     domain = {name for name in loaded if name.startswith("footnote.")} - {
-        "footnote.cli", "footnote.door_settings", "footnote.errors", "footnote.formats",
+        "footnote.cli", "footnote.errors", "footnote.formats",
         "footnote.outbound", "footnote.outbound.retry_after",
         "footnote.settings", "footnote.text", "footnote.local_stack", "footnote.local_stack.user_file",
     }  # fmt: skip

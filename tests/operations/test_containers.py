@@ -14,7 +14,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from footnote.local_stack.services import programs
-from footnote.settings import Settings
+from footnote.settings import Settings, variable
 from tests import ROOT
 
 ONE_SHOT = {"migrate", "ollama-pull"}
@@ -176,7 +176,7 @@ def test_dotenv_is_used_when_it_is_there(tmp_path: Path) -> None:
 
 
 def test_our_variables_exist(services: Services) -> None:
-    known = {field.validation_alias for field in Settings.model_fields.values()}
+    known = {variable(name) for name in Settings.model_fields}
     used = {key for name in OURS for key in services[name]["environment"] if key.startswith(("FOOTNOTE_", "FLOWER_"))}
     assert used - known == set()
 
