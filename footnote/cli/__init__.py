@@ -60,6 +60,12 @@ def main() -> None:
 
         if not isinstance(error, ValidationError) or error.title != "Settings":
             raise
-        from footnote.settings import variable
+        sys.exit("\n".join(_wrong_setting(each["loc"], each["msg"]) for each in error.errors()))
 
-        sys.exit("\n".join(f"{variable(str(each['loc'][0]))}: {each['msg']}" for each in error.errors()))
+
+def _wrong_setting(location: tuple[int | str, ...], message: str) -> str:
+    """`location`: the setting, or nothing where settings contradict each other."""
+    from footnote.settings import variable
+
+    said = message.removeprefix("Value error, ")
+    return f"{variable(str(location[0]))}: {said}" if location else said
