@@ -25,7 +25,7 @@ MANY = 16
 
 
 @asynccontextmanager
-async def small(rt: Runtime, key: str, patience: float = 2.0) -> AsyncIterator[httpx2.AsyncClient]:
+async def small(rt: Runtime, key: str, patience: float = 3.0) -> AsyncIterator[httpx2.AsyncClient]:
     """An API with few connections, which waits for a lock or a connection for `patience` seconds."""
     async with (
         open_runtime(rt.settings, pool_size=4, patience=patience, interactive=True) as few,
@@ -54,7 +54,7 @@ async def test_uploads_of_the_same_bytes_wait_for_each_other_without_connections
             await until_somebody_waits(rt)
             for _ in range(3):  # longer than a lock is waited for at once
                 assert (await client.get("/v1/documents")).status_code == 200
-                await session.execute(text("SELECT pg_sleep(0.9)"))
+                await session.execute(text("SELECT pg_sleep(1.3)"))
             assert not any(each.done() for each in uploads)
         answers = await asyncio.gather(*uploads)
         assert {each.status_code for each in answers} == {202}
@@ -73,7 +73,7 @@ async def test_deletions_that_wait_for_a_shared_text_leave_connections_to_others
             await until_somebody_waits(rt)
             for _ in range(3):
                 assert (await client.get("/v1/documents")).status_code == 200
-                await session.execute(text("SELECT pg_sleep(0.9)"))
+                await session.execute(text("SELECT pg_sleep(1.3)"))
         answers = await asyncio.gather(*deletions)
     assert [each.status_code for each in answers] == [200] * 5
     assert sum(each.json()["counts"]["embeddings"] for each in answers) == 1
