@@ -113,6 +113,7 @@ async def test_a_statement_that_takes_long_is_not_cut_off(
     committing_rt: Runtime, impatient: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine, "PROBE_SECONDS", 30.0)
+    monkeypatch.setattr(engine, "PROMPT_CONNECT_SECONDS", 30.0)
     async with (
         open_runtime(committing_rt.settings, pool_size=1, patience=3, interactive=True) as rt,
         rt.transaction() as session,
@@ -200,6 +201,7 @@ async def test_whether_postgres_answers_is_not_asked_on_the_time_of_one_request(
 ) -> None:
     """The request that waited first has left, and its time is over: the others go on."""
     monkeypatch.setattr(engine, "PROBE_SECONDS", 30.0)
+    monkeypatch.setattr(engine, "PROMPT_CONNECT_SECONDS", 30.0)
     async with open_runtime(committing_rt.settings, pool_size=2, patience=60, interactive=True) as rt:
 
         async def sleep(seconds: float, limit: float) -> None:
