@@ -22,6 +22,18 @@ CODE = sorted(
 MOST_FILE_LINES = 400
 MOST_FUNCTION_LINES = 50
 
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))]
+MOST_PAGE_LINES = 200
+MOST_README_LINES = 150
+PLAIN_ENGLISH = PAGES  # folders of code join this list
+NOT_PLAIN = re.compile(
+    r"\b(whoever|nobody|somebody|anew|for ever|so many (?!as\b)|is had|doorbell|deeds?|rings? again|drives? on|driven on"
+    r"|takes? in|taken in|made of it|what is to be|who (?:adds|asks|changes|leaves|sets|sends)|of ours|be told so"
+    r"|has (?:its|their) say|stands? (?:still|behind)|is told|are told|goes by|go by)\b",
+    re.IGNORECASE,
+)
+
 
 def functions(path: Path) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
     tree = ast.parse(path.read_text())
@@ -90,6 +102,53 @@ def test_every_dependency_has_a_reason():
     names = {re.split(r"[\[<>=]", line)[0] for line in declared}
     table = (ROOT / "docs" / "dependencies.md").read_text()
     assert names == set(re.findall(r"^\| ([a-z0-9-]+) \| .", table, re.MULTILINE)) - {"package"}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_pages_stay_short(path: Path):
+    most = MOST_README_LINES if path.name == "README.md" else MOST_PAGE_LINES
+    assert len(path.read_text().splitlines()) <= most
+
+
+@pytest.mark.parametrize("path", PLAIN_ENGLISH, ids=lambda path: str(path.relative_to(ROOT)))
+def test_words_are_plain(path: Path):
+    assert [found[0] for found in NOT_PLAIN.finditer(path.read_text())] == []
+
+
+@pytest.mark.parametrize(
+    "path", [*PAGES, ROOT / "CHANGELOG.md", *sorted(DOCS.glob("adr/*.md"))], ids=lambda path: path.name
+)
+def test_links_lead_somewhere(path: Path):
+    broken = []
+    for target in re.findall(r"\]\((?!https?:)([^)\s]*)\)", path.read_text()):
+        name, _, anchor = target.partition("#")
+        page = (path.parent / name).resolve() if name else path
+        if not page.exists() or (anchor and anchor not in _anchors(page)):
+            broken.append(target)
+    assert broken == []
+
+
+def _anchors(page: Path) -> set[str]:
+    """The ids that GitHub gives the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+def test_the_table_of_rooms_is_the_contract():
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (layers,) = (each["layers"] for each in contracts if each.get("containers") == ["footnote"])
+    contract = {room: floor for floor, rooms in enumerate(reversed(layers), 1) for room in rooms.split(" | ")}
+    table: dict[str, int] = {}
+    floor = 0
+    for number, room in re.findall(r"^\| (\d*) ?\| `(\w+)` \|", (DOCS / "architecture.md").read_text(), re.MULTILINE):
+        floor = int(number or floor)
+        table[room] = floor
+    assert table == contract
+
+
+def test_the_files_of_the_walks_exist():
+    named = re.findall(r"`((?:api|footnote|worker|tests)/[\w/]+\.py)`", (DOCS / "architecture.md").read_text())
+    assert [name for name in named if not (ROOT / name).exists()] == []
 
 
 def test_operation_ids_are_chosen():
