@@ -73,7 +73,7 @@ class Report:
 
 
 def fault_table(faults: Sequence[Fault]) -> list[str]:
-    """A row for each kind of fault: how often, how long the process was away, how soon the jobs that it hit continued."""
+    """A row for each kind of fault: how often, how long it was away, how soon the jobs that it hit continued."""
     if not faults:
         return []
     rows: list[Row] = [("fault", "times", "away, longest", "jobs hit", "continued, slowest")]
