@@ -18,7 +18,7 @@ def settings() -> str:
     rows = [
         "# Settings",
         "",
-        "Set an environment variable, or put it into `.env` in the working directory; `.env.example` is a list to copy.",
+        "Set an environment variable, or put it into `.env` in the working directory (`.env.example` lists all).",
         "`make docs` writes this page from `footnote/settings.py`.",
         "",
         "| variable | default | meaning |",

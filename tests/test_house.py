@@ -104,6 +104,24 @@ def test_every_dependency_has_a_reason():
     assert names == set(re.findall(r"^\| ([a-z0-9-]+) \| .", table, re.MULTILINE)) - {"package"}
 
 
+def test_operation_ids_are_chosen():
+    operations = [
+        operation["operationId"]
+        for path in create_app(Settings(_env_file=None)).openapi()["paths"].values()
+        for operation in path.values()
+    ]
+    assert len(set(operations)) == len(operations)
+    assert [name for name in operations if "__" in name or name.endswith(("_get_v1", "_post"))] == []
+
+
+def test_no_line_names_a_registry_or_a_path_of_some_machine():
+    hosts = re.compile(
+        "|".join(("pypi" + r"\.org", "python" + r"hosted\.org", "npm" + r"js\.org", "/ro" + "ot/", "/wo" + "rk/"))
+    )
+    tracked = [*CODE, *ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("requirements/*"), ROOT / "Makefile"]
+    assert [path.name for path in tracked if hosts.search(path.read_text())] == []
+
+
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
 def test_pages_stay_short(path: Path):
     most = MOST_README_LINES if path.name == "README.md" else MOST_PAGE_LINES
@@ -156,21 +174,3 @@ def test_the_table_of_rooms_is_the_contract():
 def test_the_files_of_the_walks_exist():
     named = re.findall(r"`((?:api|footnote|worker|tests)/[\w/]+\.py)`", (DOCS / "architecture.md").read_text())
     assert [name for name in named if not (ROOT / name).exists()] == []
-
-
-def test_operation_ids_are_chosen():
-    operations = [
-        operation["operationId"]
-        for path in create_app(Settings(_env_file=None)).openapi()["paths"].values()
-        for operation in path.values()
-    ]
-    assert len(set(operations)) == len(operations)
-    assert [name for name in operations if "__" in name or name.endswith(("_get_v1", "_post"))] == []
-
-
-def test_no_line_names_a_registry_or_a_path_of_some_machine():
-    hosts = re.compile(
-        "|".join(("pypi" + r"\.org", "python" + r"hosted\.org", "npm" + r"js\.org", "/ro" + "ot/", "/wo" + "rk/"))
-    )
-    tracked = [*CODE, *ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("requirements/*"), ROOT / "Makefile"]
-    assert [path.name for path in tracked if hosts.search(path.read_text())] == []
