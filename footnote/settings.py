@@ -79,23 +79,23 @@ class Settings(BaseSettings):
     database_url: str | None = Field(None, validation_alias="DATABASE_URL")
     """Postgres with pgvector (`postgresql://...`). Unset: `footnote up` embeds one."""
     tenant_role: str = Field("footnote_tenant", pattern=r"^([a-z_][a-z0-9_]{0,62})?$")
-    """Postgres role as which requests and steps of a tenant act, bound by row-level security; `footnote migrate`
-    makes it. Empty: the wall between tenants stands in the code only."""
+    """Postgres role for the requests and steps of a tenant, bound by row-level security; `footnote migrate` creates
+    it. Empty: only the code keeps tenants apart."""
     redis_url: str | None = Field(None, validation_alias="REDIS_URL")
     """Redis or Valkey for the task queue. Unset: `footnote up` embeds one."""
     storage_url: str | None = Field(None, validation_alias="STORAGE_URL")
     """Object store: `file:///path` or `s3://bucket/prefix` (with the usual AWS_* variables). Unset: a folder in the
     data directory."""
     s3_public_endpoint_url: str | None = None
-    """Address of the S3 server for those who upload to it directly, where `AWS_ENDPOINT_URL` is an inner one."""
+    """Address of the S3 server for clients that upload to it directly, if `AWS_ENDPOINT_URL` is an internal one."""
 
     # -- the API --
     host: str = "127.0.0.1"
-    """Address the API listens on."""
+    """Address that the API listens on."""
     port: int = Field(8000, validation_alias="PORT", ge=1, le=65535)
     """Port of the API."""
     api_workers: int = Field(2, validation_alias="WEB_CONCURRENCY", ge=1, le=64)
-    """API processes behind the one port. Each takes up to 10 connections to Postgres, and 90 MB, 170 with the local
+    """API processes on the one port. Each takes up to 10 connections to Postgres and 90 MB, or 170 MB with the local
     embedding model."""
     metrics_dir: Path | None = Field(None, validation_alias="PROMETHEUS_MULTIPROC_DIR")
     """Directory, empty at the start, in which several API processes count for `/metrics`. Unset: a temporary one."""
@@ -106,27 +106,27 @@ class Settings(BaseSettings):
     body_idle_seconds: float = Field(30.0, gt=0)
     """Longest silence within a request body before the connection is closed."""
     api_key: str | None = None
-    """API key used by the command line; default: the one `footnote up` keeps in the data directory."""
+    """API key of the command line; default: the one that `footnote up` stores in the data directory."""
     api_url: str | None = None
-    """API used by the command line; default: the local stack's."""
+    """API that the command line uses; default: the local stack's."""
     user_config_dir: Path = Field(Path("~/.config"), validation_alias="XDG_CONFIG_HOME")
-    """Holds the command line's `footnote/` folder."""
+    """Directory that holds the command line's `footnote/` folder."""
 
     # -- access: limits, quotas, people of an OIDC issuer --
     reads_per_minute: int = Field(30_000, ge=0)
-    """Requests a minute that one API key may make to look at something; a minute's worth may come at once. 0, here
-    and below: no limit. A key may have limits of its own."""
+    """Requests per minute that one API key may send to read something; a minute's worth may come at once. 0, here and
+    below: no limit. A key may have its own limits."""
     writes_per_minute: int = Field(6000, ge=0)
-    """Changes and deletions a minute with one API key."""
+    """Changes and deletions per minute with one API key."""
     uploads_per_minute: int = Field(6000, ge=0)
-    """Requests a minute with one API key that add documents."""
+    """Requests per minute with one API key that add documents."""
     queries_per_minute: int = Field(3000, ge=0)
-    """Searches and questions a minute with one API key."""
+    """Searches and questions per minute with one API key."""
     requests_at_once: int = Field(400, ge=0)
-    """Requests of one tenant that an API process answers at once, of the 1,000 it may have. 0: no limit."""
+    """Requests of one tenant that an API process answers at the same time, on its 1,000 connections. 0: no limit."""
     quota_documents: int = Field(0, ge=0)
-    """Documents that a tenant may have. 0, here and below: no limit. `footnote tenants set-quota` sets a tenant's
-    own."""
+    """Documents that a tenant may have. 0, here and below: no limit. `footnote tenants set-quota` sets the quotas of
+    one tenant."""
     quota_bytes: int = Field(0, ge=0)
     """Bytes that a tenant's documents may take, as uploaded."""
     quota_tokens: int = Field(0, ge=0)
@@ -134,37 +134,39 @@ class Settings(BaseSettings):
     quota_usd: Decimal = Field(Decimal(0), ge=0, allow_inf_nan=False)
     """US dollars that a tenant may spend in a month (UTC), by `FOOTNOTE_PRICES`."""
     body_seconds: float = Field(60.0, gt=0)
-    """Longest time that a request body may take, but for uploads of files."""
+    """Longest time for a request body, except uploads of files."""
     drain_seconds: int = Field(10, ge=0, le=3600)
-    """How long the API, asked to stop, lets running requests go on before it cuts them off with `503`; the image of
-    the API sets 60. It ends within 5 seconds more."""
+    """How long a stopping API lets running requests go on before it cuts them off with `503`; the image of the API
+    sets 60. The process ends within 5 seconds more."""
     drain_notice_seconds: int = Field(0, ge=0, le=3600)
-    """Of that time, how long it goes on accepting connections while `/readyz` is `503`, for a load balancer that must
-    see this before it looks for another node. 0: it stops accepting at once."""
+    """For this part of that time it still accepts connections while `/readyz` is `503`, for a load balancer that
+    must see this before it chooses another node. 0: it stops accepting at once."""
     token_seconds: int = Field(1800, ge=10, le=86_400)
-    """How long a token of `POST /v1/tokens` is good."""
+    """How long a token of `POST /v1/tokens` is valid."""
     oidc_issuer: str | None = None
     """OIDC issuer whose tokens people may send instead of a key, exactly as its tokens name it:
-    `https://login.example.com/realms/staff`. Unset: there are only keys."""
+    `https://login.example.com/realms/staff`. Unset: keys only."""
     oidc_audience: str | None = None
-    """Who the issuer's tokens must be for (`aud`); several with commas between them."""
+    """Audience that the issuer's tokens must have (`aud`); separate several with commas."""
     oidc_clients: str | None = None
-    """Clients that the issuer's tokens must have been given to (`azp`), with commas between them; default: any."""
+    """Clients that the issuer's tokens must be issued to (`azp`), separated by commas; default: any."""
     oidc_tenant: str | None = None
-    """Name of the tenant of everybody with such a token."""
+    """Name of the tenant of all people with such a token."""
     oidc_tenant_claim: str | None = None
-    """Or the claim that holds the tenant's name. Here and below, a dot leads into a claim that is an object."""
+    """Instead of a name: the claim that holds the tenant's name. Here and below, a dot leads into a claim that is an
+    object."""
     oidc_scopes: str = Field("", pattern=r"^((read|write|admin) *(, *|$))*$")
-    """Scopes of everybody with such a token: `read`, `write`, `admin`, with commas between them."""
+    """Scopes of all people with such a token: `read`, `write`, `admin`, separated by commas."""
     oidc_scopes_claim: str | None = None
-    """Claim that holds further scopes, among whatever else: `roles`, `resource_access.footnote.roles`."""
+    """Claim that holds further scopes, perhaps among other words: `roles`, `resource_access.footnote.roles`."""
     audit_days: float = Field(365.0, ge=0)
-    """How long the audit log keeps who did what; 0: for ever."""
+    """How long the audit log stores entries, in days; 0: without end."""
     cors_origins: str | None = None
-    """Origins whose pages may call the API from a browser, with commas between them: `https://app.example.com`. `*`:
+    """Origins whose pages may call the API from a browser, separated by commas: `https://app.example.com`. `*`:
     all."""
     hsts_seconds: int = Field(0, ge=0)
-    """How long browsers shall insist on https (Strict-Transport-Security). Only where TLS stands before the API."""
+    """How long browsers must insist on https (Strict-Transport-Security). Set it only if TLS stands in front of the
+    API."""
     docs: Literal["on", "off"] = "on"
     """`/docs` and `/openapi.json`: `on` or `off`."""
 
@@ -176,30 +178,31 @@ class Settings(BaseSettings):
 
     # -- the worker --
     worker_concurrency: int = Field(2, ge=1, le=256)
-    """Documents worked on at once by one worker."""
+    """Documents that one worker works on at the same time."""
     lease_seconds: float = Field(30.0, gt=0)
     """A step without a heartbeat for this long is given to another worker."""
     heartbeat_seconds: float = Field(10.0, gt=0)
     """Interval of a step's heartbeats; at most a third of the lease."""
     ring_again_seconds: float = Field(30.0, gt=0)
-    """A due job that nobody picked up is sent again after this long."""
+    """A due job that no worker has claimed is sent again after this long."""
     queue_high_water: int = Field(4, ge=1)
-    """Messages kept in each lane of the broker, or as many as jobs run; the rest waits in Postgres, in turns."""
+    """Messages in each lane of the broker, or as many as jobs run; all other jobs wait in Postgres, where tenants take
+    turns."""
     turn_seconds: float = Field(5.0, ge=0)
-    """A long embedding gives its place in the worker to others that wait after this long, at its next batch."""
+    """A long embedding yields its place in the worker to waiting jobs after this long, at its next batch."""
     max_attempts: int = Field(5, ge=1)
     """Crashes of the worker on one step after which the document fails."""
     max_retries: int = Field(100, ge=0)
     """Retries of one step after temporary errors before the document fails; 100 take about 16 hours. A rate limit is
-    no error, and progress starts the count anew."""
+    no error, and progress resets the count."""
     flower_port: int = Field(5555, validation_alias="FLOWER_PORT", ge=1, le=65535)
     """Port of the Flower dashboard."""
     flower_host: str = Field("127.0.0.1", validation_alias="FLOWER_HOST")
-    """Address the Flower dashboard listens on."""
+    """Address that the Flower dashboard listens on."""
     flower_user: str = Field("footnote", validation_alias="FLOWER_USER")
     """User name of the Flower dashboard."""
     flower_password: str | None = Field(None, validation_alias="FLOWER_PASSWORD")
-    """Password of the Flower dashboard. Unset: `footnote up` makes one."""
+    """Password of the Flower dashboard. Unset: `footnote up` creates one."""
 
     # -- reading documents --
     parse_cpu_seconds: int = Field(60, ge=1)
@@ -215,7 +218,7 @@ class Settings(BaseSettings):
     fetch_timeout_seconds: float = Field(300.0, gt=0)
     """Longest time to fetch a document from an address."""
     fetch_allow_private: bool = False
-    """Fetch documents from loopback and private addresses, too."""
+    """Also fetch documents from loopback and private addresses."""
     chunk_size: int = Field(1200, ge=100, le=8000)
     """Longest chunk of a new collection, in characters."""
     chunk_overlap: int = Field(180, ge=0, le=4000)
@@ -227,23 +230,23 @@ class Settings(BaseSettings):
     embedding_model: str | None = None
     """Embedding model; default: the provider's own."""
     embedding_dimensions: int | None = Field(None, ge=1, le=3800)
-    """Ask the provider for shorter vectors, for collections without any; default: the model's own length."""
+    """Ask the provider for shorter vectors, for collections without any vector; default: the model's own length."""
     embedding_batch: int = Field(64, ge=1, le=2048)
     """Chunks embedded and committed together; a crash repeats at most one batch."""
     embedding_rpm: int | None = Field(None, ge=1)
-    """Requests a minute that the embedding provider takes, over all processes; default: what it says."""
+    """Requests per minute to the embedding provider, over all processes; default: what its answers say."""
     embedding_tpm: int | None = Field(None, ge=1)
-    """Tokens a minute that the embedding provider takes, over all processes; default: what it says."""
+    """Tokens per minute to the embedding provider, over all processes; default: what its answers say."""
     generator: str = "auto"
     """Answer writers, in the order in which they are asked: `openai` (any compatible server), `anthropic`,
-    `extractive` (no model); each may name a model: `openai:gpt-4o,anthropic,extractive`. `auto`: `openai` when a key
-    or base URL is set (nearby, `extractive` follows), else `anthropic` when its key is, else `extractive`."""
+    `extractive` (no model); each may name a model: `openai:gpt-4o,anthropic,extractive`. `auto`: `openai` if a key or
+    base URL is set (nearby, `extractive` follows), else `anthropic` if its key is, else `extractive`."""
     chat_model: str | None = None
     """Chat model of the first answer writer; default: the provider's own."""
     chat_rpm: int | None = Field(None, ge=1)
-    """Requests a minute that the first answer writer takes, over all processes; default: what it says."""
+    """Requests per minute to the first answer writer, over all processes; default: what its answers say."""
     chat_tpm: int | None = Field(None, ge=1)
-    """Tokens a minute that the first answer writer takes, over all processes; default: what it says."""
+    """Tokens per minute to the first answer writer, over all processes; default: what its answers say."""
     openai_api_key: str | None = Field(None, validation_alias="OPENAI_API_KEY")
     """Key for OpenAI or a compatible server."""
     openai_base_url: str | None = Field(None, validation_alias="OPENAI_BASE_URL", pattern=r"^(https?://[^/\s]|$)")
@@ -253,7 +256,7 @@ class Settings(BaseSettings):
     anthropic_base_url: str | None = Field(None, validation_alias="ANTHROPIC_BASE_URL", pattern=r"^https?://[^/\s]")
     """Base URL of another server that speaks Anthropic's API, without `/v1`."""
     reranker: str = "off"
-    """Reranking of what a search found: `off`, `cohere` (Cohere, Jina, vLLM, Infinity, ...) or `tei` (Text Embeddings
+    """Reranker of search results: `off`, `cohere` (Cohere, Jina, vLLM, Infinity, ...) or `tei` (Text Embeddings
     Inference)."""
     rerank_url: str | None = Field(None, pattern=r"^https?://[^/\s]")
     """Address of the reranker, to which `/rerank` is added: `https://api.cohere.com/v2`."""
@@ -264,34 +267,33 @@ class Settings(BaseSettings):
     rerank_seconds: float = Field(1.0, gt=0, le=60)
     """Longest wait for the reranker; after that a search keeps its own order."""
     rerank_candidates: int = Field(50, ge=1, le=200)
-    """Candidates of a search that the reranker is asked about."""
+    """Candidates of a search that are sent to the reranker."""
     least_evidence: float = Field(0.56, ge=0, le=1.5)
-    """Evidence below which a question is answered with `not_found`, and no model is asked: the best hit's cosine, and
-    half the share of the question's words in it. The default was learned with the local embedding model; 0 lets
-    everything pass."""
+    """Evidence below which a question is answered with `not_found` and no model is asked: the best hit's cosine, plus
+    half the share of the question's words in it. The default was learned with the local embedding model; 0 answers
+    every question."""
     answer_cache_seconds: float = Field(86_400.0, ge=0)
-    """How long an answer is given again to questions that mean the same, while nothing changes in the collections; 0:
-    never."""
+    """How long an answer is given again to the same question, while nothing changes in the collections; 0: never."""
     answer_cache_similarity: float = Field(0.95, ge=0.5, le=1)
-    """Cosine from which two questions are taken to mean the same, if their numbers and names are; 1: only the same
+    """Cosine from which two questions count as the same, if their numbers and names are equal; 1: only the same
     words."""
     question_cache_seconds: float = Field(3600.0, ge=0)
-    """How long the embedding of a question is kept in Redis; 0: not at all."""
+    """How long the embedding of a question is stored in Redis; 0: not at all."""
     provider_timeout_seconds: float = Field(60.0, gt=0)
     """Longest wait for one embedding call, or between two signs of a model at work on an answer."""
     batch_concurrency: int = Field(4, ge=1, le=64)
     """Questions of one batch that are answered at once."""
     history_tokens: int = Field(2000, ge=0)
-    """Of what was said before in a conversation, so many tokens at most are given to the model, the newest first."""
+    """Tokens of earlier messages in a conversation that the model sees at most, the newest first."""
     provider_connect_seconds: float = Field(5.0, gt=0)
     """Longest wait for a connection to a provider."""
     first_token_seconds: float | None = Field(None, gt=0)
-    """Longest wait for a model's first sign; default: 10, nearby 120."""
+    """Longest wait for a model's first sign; default: 10, nearby (a loopback or private address) 120."""
     answer_seconds: float | None = Field(None, gt=0)
-    """Longest time of an answer from there; default: 120, nearby 600."""
+    """Longest time of an answer after the first sign; default: 120, nearby 600."""
     prices: Annotated[dict[str, Price], NoDecode, BeforeValidator(_from_json)] = {}
-    """US dollars for a million tokens, by model: `{"gpt-4o-mini": {"input": 0.15, "output": 0.6}}`. None are built
-    in, for they change."""
+    """US dollars per million tokens, by model: `{"gpt-4o-mini": {"input": 0.15, "output": 0.6}}`. None are built in,
+    because they change."""
 
     # -- webhooks --
     webhook_allow_private: bool = False
@@ -299,9 +301,9 @@ class Settings(BaseSettings):
     webhook_timeout_seconds: float = Field(15.0, gt=0)
     """Longest wait for a webhook receiver."""
     webhook_log_days: float = Field(30.0, gt=0)
-    """How long it is kept which webhooks were sent, and how that went."""
+    """How long webhook deliveries and their attempts are stored, in days."""
     webhook_disable_days: float = Field(5.0, gt=0)
-    """A webhook endpoint to which nothing could be delivered for so long is disabled."""
+    """A webhook endpoint to which nothing could be delivered for this many days is disabled."""
 
     @model_validator(mode="after")
     def _knows_its_people(self) -> Self:

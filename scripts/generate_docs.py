@@ -1,4 +1,4 @@
-"""Writes the documents that are made from the code: settings, error codes, OpenAPI. `--check` only compares."""
+"""Writes the documents that are generated from the code: settings, errors, OpenAPI. `--check` only compares."""
 
 import json
 import sys
@@ -18,21 +18,24 @@ def settings() -> str:
     rows = [
         "# Settings",
         "",
-        "Every setting is an environment variable; `.env` in the working directory is read too. This page is made from",
-        "`footnote/settings.py` by `make docs`.",
+        "Set an environment variable, or put it into `.env` in the working directory (`.env.example` lists all).",
+        "`make docs` writes this page from `footnote/settings.py`.",
         "",
         "| variable | default | meaning |",
         "|---|---|---|",
     ]
     for name, info in Settings.model_fields.items():
-        default = "" if info.default is None else f"`{info.default}`"
+        default = "" if info.default in (None, "") else f"`{info.default}`"
         meaning = " ".join((info.description or "").split()).replace("|", "\\|")
         rows.append(f"| `{variable(name)}` | {default} | {meaning} |")
     return "\n".join(rows) + "\n"
 
 
 def env_example() -> str:
-    rows = ["# Copy to .env and uncomment what you change. docs/settings.md is the same list as a table.", ""]
+    rows = [
+        "# Copy this file to .env and uncomment the settings that you change. docs/settings.md has them as a table.",
+        "",
+    ]
     for name, info in Settings.model_fields.items():
         default = "" if info.default is None else str(info.default)
         rows += [f"# {' '.join((info.description or '').split())}", f"#{variable(name)}={default}", ""]
@@ -43,15 +46,15 @@ def errors() -> str:
     rows = [
         "# Errors",
         "",
-        "Every error of the API is `application/problem+json` (RFC 9457) with `type`, `title`, `status`, `detail`, a",
-        "stable `code`, the `request_id`, and `errors` per field where there are any. This page is made from",
-        "`footnote/errors.py` and `api/errors.py` by `make docs`.",
+        "Look up an error by its `code`. Every error of the API is `application/problem+json` (RFC 9457) with `type`,",
+        "`title`, `status`, `detail`, the stable `code`, the `request_id`, and `errors` for each field that is wrong.",
+        "`make docs` writes this page from `footnote/errors.py` and `api/errors.py`.",
         "",
         "## Why a document fails",
         "",
         "`error.code` of a document or job:",
         "",
-        "| code | what a person is told |",
+        "| code | meaning |",
         "|---|---|",
     ]
     rows += [f"| `{code}` | {sentence} |" for code, sentence in sorted(CODES.items())]
@@ -74,14 +77,14 @@ PAGES = {
 
 
 def stale() -> list[Path]:
-    """The documents that are not what the code says."""
+    """The documents that differ from the code."""
     return [path for path, make in PAGES.items() if not path.exists() or path.read_text() != make()]
 
 
 def main() -> int:
     if sys.argv[1:] == ["--check"]:
         for path in stale():
-            print(f"{path.relative_to(ROOT)} is not what the code says; run `make docs`.", file=sys.stderr)
+            print(f"{path.relative_to(ROOT)} differs from the code; run `make docs`.", file=sys.stderr)
         return bool(stale())
     for path, make in PAGES.items():
         path.write_text(make())

@@ -22,6 +22,18 @@ CODE = sorted(
 MOST_FILE_LINES = 400
 MOST_FUNCTION_LINES = 50
 
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))]
+MOST_PAGE_LINES = 200
+MOST_README_LINES = 150
+PLAIN_ENGLISH = ("README.md", "CONTRIBUTING.md", "docs/*.md")  # folders of code join: "footnote/**/*.py"
+LINKED = [*PAGES, ROOT / "CHANGELOG.md", *sorted(DOCS.glob("adr/*.md"))]
+NOT_PLAIN = (
+    *("whoever", "nobody", "somebody", "anew", "for ever", "so many", "is had", "doorbell", "deed", "deeds"),
+    *("ring again", "rings again", "drive on", "driven on", "take in", "takes in", "taken in", "made of it"),
+    *("who adds", "who asks", "who changes", "who leaves", "who sets", "has its say", "of ours", "stands still"),
+)
+
 
 def functions(path: Path) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
     tree = ast.parse(path.read_text())
@@ -108,3 +120,57 @@ def test_no_line_names_a_registry_or_a_path_of_some_machine():
     )
     tracked = [*CODE, *ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("requirements/*"), ROOT / "Makefile"]
     assert [path.name for path in tracked if hosts.search(path.read_text())] == []
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)
+def test_pages_stay_short(path: Path):
+    most = MOST_README_LINES if path.name == "README.md" else MOST_PAGE_LINES
+    assert len(path.read_text().splitlines()) <= most
+
+
+def prose(path: Path) -> str:
+    """The text of a page without its code."""
+    return re.sub(r"^```.*?^```|`[^`]+`", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("pattern", PLAIN_ENGLISH)
+def test_words_are_plain(pattern: str):
+    texts = {path: " ".join(prose(path).lower().split()) for path in ROOT.glob(pattern)}
+    assert texts
+    assert [
+        (path.name, each) for path, text in texts.items() for each in NOT_PLAIN if re.search(rf"\b{each}\b", text)
+    ] == []
+
+
+@pytest.mark.parametrize("path", LINKED, ids=lambda path: path.name)
+def test_links_lead_somewhere(path: Path):
+    broken = []
+    for target in re.findall(r"\]\((?!https?:)([^)\s]*)\)", prose(path)):
+        name, _, anchor = target.partition("#")
+        page = (path.parent / name).resolve() if name else path
+        if not page.exists() or (anchor and anchor not in _anchors(page)):
+            broken.append(target)
+    assert broken == []
+
+
+def _anchors(page: Path) -> set[str]:
+    """The ids that GitHub gives the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+def test_the_table_of_rooms_is_the_contract():
+    contracts = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["contracts"]
+    (layers,) = (each["layers"] for each in contracts if each.get("containers") == ["footnote"])
+    contract = {room: floor for floor, rooms in enumerate(reversed(layers), 1) for room in rooms.split(" | ")}
+    table: dict[str, int] = {}
+    floor = 0
+    for number, room in re.findall(r"^\| (\d*) ?\| `(\w+)` \|", (DOCS / "architecture.md").read_text(), re.MULTILINE):
+        floor = int(number or floor)
+        table[room] = floor
+    assert table == contract
+
+
+def test_the_files_of_the_walks_exist():
+    named = re.findall(r"`((?:api|footnote|worker|tests)/[\w/]+\.py)`", (DOCS / "architecture.md").read_text())
+    assert [name for name in named if not (ROOT / name).exists()] == []

@@ -11,10 +11,11 @@ import traceback
 from pathlib import Path
 
 from tests.system.faults.bench import Options
-from tests.system.faults.report import Report
+from tests.system.faults.report import Report, fault_table
 from tests.system.faults.scenarios import SCENARIOS
 
 ON_DEMAND = {"soak"}
+READ_WITH = "[Reliability](reliability.md#test-it) explains the scenarios."
 
 
 async def run(name: str, options: Options) -> Report:
@@ -48,8 +49,14 @@ def main() -> int:
             print(reports[-1], f"({time.monotonic() - started:.0f} s)\n", sep="\n", flush=True)
     if given.report:
         machine = f"{os.cpu_count()} CPUs, {platform.system()} {platform.machine()}, Python {platform.python_version()}"
-        head = f"# Reliability, measured\n\nWritten by `make faults` on {machine}.\n"
-        given.report.write_text("\n".join([head, *map(str, reports)]))
+        head = f"# Reliability report\n\nWritten by `make faults` on {machine}. {READ_WITH}\n"
+        faults = fault_table([fault for report in reports for fault in report.faults])
+        text = [
+            head,
+            *(report.summary() for report in reports),
+            *(["## Faults of all storms", "", *faults] if faults else []),
+        ]
+        given.report.write_text("\n".join(text))
     return 0 if all(report.met for report in reports) else 1
 
 

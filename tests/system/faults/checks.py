@@ -37,12 +37,14 @@ async def documents(report: Report, stack: Stack, watch: Watch, load: Load, sour
     report.exactly("jobs", f"{len(sources)} succeeded", ", ".join(f"{count} {state}" for state, count in states))
     ids = set(load.accepted.values())
     there = {row[0] for row in await rows(watch, "SELECT id FROM document")}
-    report.exactly("documents missing, or there twice", 0, len(ids ^ there) + len(load.accepted) - len(ids))
+    report.exactly("documents missing or duplicated", 0, len(ids ^ there) + len(load.accepted) - len(ids))
     found: dict[str, list[tuple[Any, ...]]] = {document_id: [] for document_id in ids}
     for document_id, *anchors in await rows(watch, CHUNKS):
         found.setdefault(document_id, []).append(tuple(anchors))
     wanted = {load.accepted[each.number]: each.anchors() for each in sources if each.number in load.accepted}
-    report.exactly("documents with other chunks than in peace", 0, sum(found[each] != wanted[each] for each in wanted))
+    report.exactly(
+        "documents with other chunks than without faults", 0, sum(found[each] != wanted[each] for each in wanted)
+    )
     report.exactly("chunks without their vector", 0, await count(watch, WITHOUT_VECTOR))
     command = [sys.executable, "-m", "footnote", "audit"]
     audit = await asyncio.to_thread(subprocess.run, command, env=stack.env, capture_output=True, text=True)
@@ -53,9 +55,9 @@ async def webhooks(report: Report, watch: Watch, receiver: Receiver) -> None:
     """Every job that ended was told of, under one id."""
     ended = await rows(watch, "SELECT id FROM job WHERE state = 'succeeded'")
     events = {(row[0], "document.ready") for row in ended}
-    report.exactly("events told", len(events), len(receiver.ids.keys() & events))
+    report.exactly("events delivered", len(events), len(receiver.ids.keys() & events))
     wrong = [each for each, ids in receiver.ids.items() if len(ids) != 1 or each not in events]
-    report.exactly("events told under several ids, or wrongly", 0, len(wrong))
+    report.exactly("events delivered under several ids, or with wrong data", 0, len(wrong))
 
 
 def requests(report: Report, watch: Watch, load: Load) -> None:
@@ -63,11 +65,11 @@ def requests(report: Report, watch: Watch, load: Load) -> None:
     for kind, limit in (("upload", 100.0), ("query", 99.9), ("status", 99.9)):
         fair = [each for each in load.answered(kind) if not watch.excused(each)]
         bad = [each for each in fair if not each.ok]
-        what = f"{kind} requests that succeed, API and Postgres being there ({len(fair)})"
+        what = f"{kind} requests that succeed, while API and Postgres run ({len(fair)})"
         report.at_least(what, limit, 100 - 100 * len(bad) / max(1, len(fair)))
         for each in bad[:5]:
             print(f"{kind} failed after {each.seconds:.1f} s: {each.status} {each.problem}")
-    report.at_most("an upload accepted, all its tries together, slowest", HELD_SECONDS + 15, load.slowest_upload)
+    report.at_most("an upload accepted, all tries together, slowest", HELD_SECONDS + 15, load.slowest_upload)
 
 
 async def rows(watch: Watch, query: str, *values: object) -> list[Any]:

@@ -104,10 +104,10 @@ def told(report: Report, answers: Sequence[Streamed], alone: Streamed, uploads: 
     for each in set(bad[:3]):
         print(each)
     first, whole = (sorted(times) for times in zip(*((each.first, each.whole) for each in answers), strict=True))
-    report.tell("first words, one alone", alone.first)
-    report.tell("first words, median", median(first))
-    report.tell("first words, 95 of 100", first[len(first) * 95 // 100])
-    report.tell("whole answer, one alone", alone.whole)
+    report.tell("first token, one stream alone", alone.first)
+    report.tell("first token, median", median(first))
+    report.tell("first token, 95 of 100", first[len(first) * 95 // 100])
+    report.tell("whole answer, one stream alone", alone.whole)
     report.tell("whole answer, median", median(whole))
     report.at_most("whole answer, slowest", SLOWEST_SECONDS, whole[-1])
     report.tell("upload accepted, median", median(uploads))
@@ -131,7 +131,7 @@ async def crowd(options: Options) -> Report:
     sources = corpus.sources(options.seed, 2 * KNOWN + UPLOADS)
     plain = [each for each in sources if each.filename.endswith(".txt")]  # where no line breaks the quote
     known, others = plain[:KNOWN], [each for each in sources if each not in plain[:KNOWN]][:UPLOADS]
-    report = Report(f"crowd: {STREAMS} answers that stream, and {UPLOADS} uploads, all at once")
+    report = Report(f"crowd: {STREAMS} streamed answers and {UPLOADS} uploads at the same moment")
     async with model() as url, bench(options, OPENAI_BASE_URL=url, **SETTINGS) as on:
         await on.load.upload_all(known, 20)
         await on.watch.until_ended()
@@ -148,6 +148,6 @@ async def crowd(options: Options) -> Report:
         uploads = on.load.answered("upload")[KNOWN:]
         report.exactly(f"of {len(uploads)} uploads at once, refused", 0, sum(not each.ok for each in uploads))
         told(report, answers, alone, [each.seconds for each in uploads])
-        report.tell("looks at the event loops that found them late by over 50 ms", 100 * (1 - in_time / looks), "%")
+        report.tell("checks that found an event loop more than 50 ms late", 100 * (1 - in_time / looks), "%")
         await on.finish(report, [*known, *others])
     return report

@@ -61,7 +61,7 @@ class Endpoints:
     """Registered receivers, one for each path; each verifies what it gets by the library that its users have."""
 
     def __init__(self) -> None:
-        self.answers: dict[str, list[int]] = {}  # statuses by path, the last one stays; 0: says nothing
+        self.answers: dict[str, list[int]] = {}  # statuses by path, the last one stays; 0: sends nothing
         self.secrets: dict[str, list[str]] = {}
         self.got: dict[str, list[str]] = defaultdict(list)  # webhook ids by path, once for each attempt
         self.taken: dict[str, list[str]] = defaultdict(list)  # of those that were answered with 2xx

@@ -125,9 +125,9 @@ async def huge(report: Report, on: Product, seconds: float, small: Iterator[Sour
         "SELECT step, progress_done, (SELECT sum(attempts) FROM job_step WHERE job_id = job.id) FROM job "
         "WHERE large AND state <> 'succeeded'"
     )
-    report.exactly("the huge ones are still at it", 2, len(rows))
+    report.exactly("huge files still in progress", 2, len(rows))
     progress = ", ".join(f"{step} {done} in {attempts} turns" for step, done, attempts in rows)
-    report.at_least(f"the huge ones go on ({progress}): chunks", 10, sum(row[1] for row in rows) / took, "a second")
+    report.at_least(f"the huge files continue ({progress}): chunks", 10, sum(row[1] for row in rows) / took, "a second")
 
 
 async def scenario(program: Path, count: int, seconds: float, keep_logs: Path | None = None, **settings: str) -> Report:

@@ -190,7 +190,7 @@ async def troubled(report: Report, program: Path, seed: int, keep_logs: Path | N
         report.exactly(f"troubled ({disturbed}): jobs", f"{len(documents)} succeeded", ended)
         wrong = sum(stored.get(key) != vector for key, vector in wanted.items()) + len(stored.keys() - wanted.keys())
         report.exactly(f"troubled: of {len(wanted)} vectors wrong, missing or too many", 0, wrong)
-        report.at_most(f"troubled: calls, times those in peace ({calls})", 5, await fake.calls() / calls, "times")
+        report.at_most(f"troubled: calls, times those without faults ({calls})", 5, await fake.calls() / calls, "times")
         await fake.order(**NONE)
         await paused(report, fake, on, sources(seed + 1000, 20))
         await broken(report, fake, on, sources(seed + 2000, 20))

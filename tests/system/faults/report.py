@@ -1,6 +1,8 @@
-"""What a scenario is held against, as tables that read well in a terminal and in Markdown."""
+"""The goals of a scenario and what was measured, as text that reads well in a terminal and in Markdown."""
 
+import textwrap
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from benchmarks.tables import Row, table
@@ -11,7 +13,7 @@ from tests.system.faults.watch import GOES_ON_SECONDS, Fault
 class Report:
     """One run of a scenario. A row of goals: what, limit, measured, met or MISSED.
 
-    How fast and how often depends on the machine and what else it does: not `timed`, such goals are told only.
+    Speed and frequency depend on the machine: without `timed`, such goals are reported only.
     """
 
     title: str
@@ -32,38 +34,55 @@ class Report:
         self._measured(what, f">= {limit:g} {unit}", f"{measured:.2f} {unit}", measured >= limit)
 
     def tell(self, what: str, measured: float, unit: str = "s") -> None:
-        """What is no goal."""
+        """A measurement without a goal."""
         self.goals.append((what, "", f"{measured:.2f} {unit}", ""))
 
     def _measured(self, what: str, limit: str, measured: str, met: bool) -> None:
         if self.timed or met:
             self.goal(what, limit, measured, met)
         else:
-            self.goals.append((what, limit, measured, "missed, told only"))
+            self.goals.append((what, limit, measured, "missed, reported only"))
 
     def recovery(self, faults: list[Fault]) -> None:
         """Every job that was hit must have gone on in time."""
         self.faults = faults
-        self.exactly("jobs that were hit and never went on", 0, sum(len(each.hit) for each in faults))
+        self.exactly("jobs that were hit and did not continue", 0, sum(len(each.hit) for each in faults))
         slowest = max((seconds for each in faults for seconds in each.recovery), default=0.0)
-        self.at_most("a job that was hit goes on, slowest", GOES_ON_SECONDS, slowest)
+        self.at_most("a job that was hit continues, slowest", GOES_ON_SECONDS, slowest)
 
     @property
     def met(self) -> bool:
         return all(row[-1] != "MISSED" for row in self.goals)
 
     def __str__(self) -> str:
-        lines = [f"## {self.title}", "", *table([("goal", "limit", "measured", ""), *self.goals]), ""]
-        return "\n".join([*lines, *table(self._fault_rows()), ""] if self.faults else lines)
+        return "\n".join([self.summary(), *fault_table(self.faults)])
 
-    def _fault_rows(self) -> list[Row]:
-        rows: list[Row] = [("fault", "times", "away, longest", "jobs hit", "went on, median", "slowest")]
-        kinds: dict[str, list[Fault]] = defaultdict(list)
-        for each in self.faults:
-            kinds[each.kind].append(each)
-        for kind, faults in sorted(kinds.items()):
-            away = max((each.back or each.at) - each.at for each in faults)
-            took = sorted(seconds for each in faults for seconds in each.recovery)
-            times = (f"{took[len(took) // 2]:.1f} s", f"{took[-1]:.1f} s") if took else ("", "")
-            rows.append((kind, str(len(faults)), f"{away:.1f} s" if away else "", str(len(took)), *times))
-        return rows
+    def summary(self) -> str:
+        """Without the faults. Goals that ask for an exact value and have it are a sentence; all others are a table."""
+        exact = [row for row in self.goals if row[1] == row[2] and row[-1] == "met"]
+        others = [row for row in self.goals if row not in exact]
+        lines = [f"## {self.title}", ""]
+        zero = [what for what, wanted, *_ in exact if wanted == "0"]
+        rest = [f"{what} ({wanted.rstrip('.')})" for what, wanted, *_ in exact if wanted != "0"]
+        told = [
+            f"{head}: {'; '.join(each)}." for head, each in (("Did not happen", zero), ("As required", rest)) if each
+        ]
+        lines += [*textwrap.wrap(" ".join(told), 120), ""] if told else []
+        lines += [*table([("goal", "limit", "measured", ""), *others]), ""] if others else []
+        return "\n".join(lines)
+
+
+def fault_table(faults: Sequence[Fault]) -> list[str]:
+    """A row for each kind of fault: how often, how long it was away, how soon the jobs that it hit continued."""
+    if not faults:
+        return []
+    rows: list[Row] = [("fault", "times", "away, longest", "jobs hit", "continued, slowest")]
+    kinds: dict[str, list[Fault]] = defaultdict(list)
+    for each in faults:
+        kinds[each.kind].append(each)
+    for kind, of_kind in sorted(kinds.items()):
+        away = max((each.back or each.at) - each.at for each in of_kind)
+        took = [seconds for each in of_kind for seconds in each.recovery]
+        slowest = f"{max(took):.1f} s" if took else ""
+        rows.append((kind, str(len(of_kind)), f"{away:.1f} s" if away else "", str(len(took)), slowest))
+    return [*table(rows), ""]

@@ -34,7 +34,7 @@ async def storm(options: Options) -> Report:
         await checks.webhooks(report, on.watch, on.receiver)
         checks.requests(report, on.watch, on.load)
         report.recovery(on.watch.faults)
-        report.exactly("looks that found a job standing still", 0, len(on.watch.stalls))
+        report.exactly("checks that found a stalled job", 0, len(on.watch.stalls))
         print(*on.watch.stalls, sep="\n", end="", file=sys.stderr)
     return report
 
@@ -184,7 +184,7 @@ def _give_pid_away(data_dir: Path) -> None:
 
 async def rolling(options: Options) -> Report:
     """API and worker asked to stop again and again; what was begun is finished."""
-    report = Report("rolling: API and worker stopped again and again for 30 s")
+    report = Report("rolling: API and worker stopped repeatedly for 30 s")
     sources = corpus.sources(options.seed, 100)
     took: dict[str, list[float]] = {"api": [], "worker": []}
     async with bench(options) as on:
@@ -318,8 +318,8 @@ async def webhooks(options: Options) -> Report:
 
         await until(lambda: all_taken("/rotated"), 120, "everything arrived where nothing is wrong")
         pending = await checks.count(on.watch, WAITING, ids["/silent"])
-        report.exactly("told meanwhile, at a receiver beside one that is silent", 20, len(receivers.taken["/rotated"]))
-        report.exactly("deliveries that still wait for the silent one", 20, pending)
+        report.exactly("delivered meanwhile to a receiver beside a silent one", 20, len(receivers.taken["/rotated"]))
+        report.exactly("deliveries that still wait for the silent receiver", 20, pending)
         await Faults(on.stack, on.watch, options.seed).end("dispatcher", signal.SIGKILL)
         for path in ("/fails", "/away"):
             if path == "/away":
@@ -330,12 +330,12 @@ async def webhooks(options: Options) -> Report:
                 return await all_taken(path)
 
             await until(sooner, 120, f"{path} took everything")
-            report.exactly(f"{path}: taken more than once", 0, len(receivers.taken[path]) - len(sources))
+            report.exactly(f"{path}: accepted more than once", 0, len(receivers.taken[path]) - len(sources))
         tries = {receivers.got["/fails"].count(each) for each in receivers.taken["/fails"]}
         report.exactly("/fails: attempts at each, three of them refused", {4}, tries)
         told = (await on.load.client.get(f"/v1/webhook_endpoints/{ids['/gone']}")).json()
         report.exactly("/gone", "gone", told["disabled_reason"])
-        report.exactly("signatures that a secret did not verify", 0, receivers.forged)
+        report.exactly("signatures that no secret verifies", 0, receivers.forged)
     return report
 
 

@@ -25,7 +25,7 @@ def requests(key: str, document_id: str) -> dict[str, bytes]:
     head = f"HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {key}\r\n"
     of_json = f"POST /v1/search {head}Content-Type: application/json\r\nContent-Length: "
     kinds = {
-        "says nothing": "",
+        "sends nothing": "",
         "sends half a head": f"GET /v1/documents {head}",
         "stalls within its body": of_json + '1000\r\n\r\n{"query": ',
         "declares more than it sends": of_json + '500\r\n\r\n{"query": "lamp"}',
@@ -83,7 +83,7 @@ async def pace(load: Load, kind: str) -> float:
 
 async def slow_clients(options: Options) -> Report:
     """They cost nobody else much, and are not waited for."""
-    report = Report(f"slow-clients: {5 * OF_EACH} connections that are held")
+    report = Report(f"slow-clients: {5 * OF_EACH} held connections")
     async with bench(options, **SETTINGS) as on:
         made = await on.load.client.put("/v1/uploads/large.txt", content=b"\n" * LARGE)
         sent = requests(on.stack.key, made.json()["document"]["id"])
@@ -107,6 +107,6 @@ async def slow_clients(options: Options) -> Report:
         report.exactly(f"{kind}: still there after {CLOSED_SECONDS + 10:g} s", 0, times.count(None))
         report.at_most(f"{kind}: closed after, slowest", CLOSED_SECONDS, max((each or 0) for each in times))
     refused = [each for each in on.load.requests if not each.ok]
-    report.exactly("requests of others that failed", 0, len(refused))
-    report.at_most("a request of others, 95 of 100, beside one alone", 3, among / alone, "x")
+    report.exactly("failed requests of other clients", 0, len(refused))
+    report.at_most("a request of another client, 95 of 100, compared with one alone", 3, among / alone, "x")
     return report
