@@ -103,7 +103,7 @@ async def _principal(
 
 
 async def _acting(rt: OperatorDep, request: Request, principal: Annotated[Principal, Depends(_principal)]) -> Runtime:
-    return rt.of(principal.tenant_id).by(principal.key_id, request_id_of(request))
+    return rt.for_tenant(principal.tenant_id).as_actor(principal.key_id, request_id_of(request))
 
 
 RuntimeDep = Annotated[Runtime, Depends(_acting)]  # acts for the caller's tenant, at the caller's request

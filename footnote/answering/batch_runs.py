@@ -87,7 +87,7 @@ async def run(rt: Runtime, batch_id: str, message: str | None = None) -> None:
             iter(await question_batches.pending(session, claim)),
             await question_batches.patient(session, claim),
         )
-    rt = rt.of(claim.tenant_id)
+    rt = rt.for_tenant(claim.tenant_id)
     turn = _Turn(rt, claim, items, monotonic() + rt.settings.turn_seconds, patient)
     try:
         renewal = claim.renewal(rt.settings.lease_seconds)

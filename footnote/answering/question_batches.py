@@ -106,8 +106,8 @@ async def items_of(session: AsyncSession, batch: QueryBatch, *, limit: int, star
 
 async def failures(session: AsyncSession, batch: QueryBatch) -> int:
     """How many items ended in an error."""
-    failed = scoped(QueryBatchItem, batch.tenant_id).where(QueryBatchItem.batch_id == batch.id)
-    failed = failed.where(QueryBatchItem.error.is_not(None)).with_only_columns(func.count())
+    failed = select(func.count()).where(QueryBatchItem.tenant_id == batch.tenant_id, QueryBatchItem.batch_id == batch.id)
+    failed = failed.where(QueryBatchItem.error.is_not(None))
     return await session.scalar(failed) or 0
 
 
@@ -144,8 +144,8 @@ async def claim(session: AsyncSession, batch_id: str, lease_seconds: float, hold
 
 async def pending(session: AsyncSession, claim: Claim) -> Sequence[tuple[int, dict[str, Any]]]:
     """Position and request of the items that have not ended, in order."""
-    query = scoped(QueryBatchItem, claim.tenant_id).where(QueryBatchItem.batch_id == claim.batch_id, _PENDING)
-    query = query.with_only_columns(QueryBatchItem.position, QueryBatchItem.request).order_by(QueryBatchItem.position)
+    query = select(QueryBatchItem.position, QueryBatchItem.request).order_by(QueryBatchItem.position)
+    query = query.where(QueryBatchItem.tenant_id == claim.tenant_id, QueryBatchItem.batch_id == claim.batch_id, _PENDING)
     return [(row.position, row.request) for row in await session.execute(query)]
 
 

@@ -190,15 +190,7 @@ async def make_anew(session: AsyncSession, document: Document, version: Version)
 async def _queue(
     session: AsyncSession, document: Document, version: Version, request_id: str | None, *, anew: bool = False
 ) -> Job:
-    job = await jobs.create(
-        session,
-        tenant_id=document.tenant_id,
-        document_id=document.id,
-        version_id=version.id,
-        large=version.bytes >= jobs.LARGE_BYTES,
-        request_id=request_id,
-        anew=anew,
-    )
+    job = await jobs.create(session, version, request_id=request_id, anew=anew)
     document.job_id = job.id
     await session.flush()
     return job

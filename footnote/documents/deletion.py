@@ -32,7 +32,7 @@ async def remove(rt: Runtime, tenant_id: str, document_id: str, collection_id: s
     it notices. Each generation in a transaction of its own: who unpacks a container has its job, and waits for others.
     The receipt names the collection that it goes with, if it does.
     """
-    rt = rt.of(tenant_id)
+    rt = rt.for_tenant(tenant_id)
     async with rt.alone("deletion", places=AT_ONCE):
         return await rt.again_while_busy(partial(_remove, rt, tenant_id, document_id, collection_id))
 
@@ -130,7 +130,7 @@ async def remove_collection(rt: Runtime, tenant_id: str, name_or_id: str) -> Col
     Nobody sees it from the first moment on. The documents go one after the other, each in a transaction of its own:
     one for all of them would hold up every other writer of the tenant. `finish` takes over from whoever is killed.
     """
-    rt = rt.of(tenant_id)
+    rt = rt.for_tenant(tenant_id)
     async with rt.transaction() as session:
         gone = scoped(CollectionDeletion, tenant_id).where(CollectionDeletion.collection_id == name_or_id)
         receipt = await session.scalar(gone)
@@ -158,7 +158,7 @@ async def _remove_next(rt: Runtime, collection: Collection) -> CollectionDeletio
     """Removes a document of the hidden collection or, when there is none, the collection; then the receipt."""
     first = select(Document.id).where(Document.tenant_id == collection.tenant_id)
     first = first.where(Document.collection_id == collection.id).order_by(Document.id).limit(1)
-    rt = rt.of(collection.tenant_id)
+    rt = rt.for_tenant(collection.tenant_id)
     async with rt.transaction() as session:
         document_id = await session.scalar(first)
         if document_id is None:

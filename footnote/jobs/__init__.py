@@ -18,7 +18,7 @@ from footnote.database.clock import from_now
 from footnote.database.ids import new_id
 from footnote.database.tenant_scope import scoped
 from footnote.errors import Conflict, FootnoteError, NotFound
-from footnote.models import Document, Job, JobStep, Pause
+from footnote.models import Document, Job, JobStep, Pause, Version
 from footnote.models.documents import VISIBLE
 from footnote.settings import Settings
 from footnote.telemetry import log
@@ -81,31 +81,23 @@ async def write_step(session: AsyncSession, job_id: str, step: str, **values: An
 # -- made ----------------------------------------------------------------------------------------------------
 
 
-async def create(
-    session: AsyncSession,
-    *,
-    tenant_id: str,
-    document_id: str,
-    version_id: str,
-    large: bool,
-    request_id: str | None,
-    anew: bool = False,
-) -> Job:
+async def create(session: AsyncSession, version: Version, *, request_id: str | None, anew: bool = False) -> Job:
     """A queued job; the dispatcher hears of it when the caller's transaction commits."""
     job = Job(
         id=new_id("job"),
-        tenant_id=tenant_id,
-        document_id=document_id,
-        version_id=version_id,
+        tenant_id=version.tenant_id,
+        document_id=version.document_id,
+        version_id=version.id,
         step=STEPS[0],
-        large=large or anew,
+        large=version.bytes >= LARGE_BYTES or anew,
         request_id=request_id,
         anew=anew,
     )
     session.add(job)
     await session.flush()
     session.add_all(
-        JobStep(job_id=job.id, tenant_id=tenant_id, name=name, position=position) for position, name in enumerate(STEPS)
+        JobStep(job_id=job.id, tenant_id=job.tenant_id, name=name, position=position)
+        for position, name in enumerate(STEPS)
     )
     await session.flush()
     await session.refresh(job)

@@ -70,7 +70,7 @@ async def _begin(rt: Runtime, tenant_id: str) -> None:
         if tenant is not None and tenant.deleted_at is None:
             tenant.deleted_at = func.now()
             session.add(TenantDeletion(tenant_id=tenant_id, name=tenant.name, counts={}))
-            await audit_log.note(session, tenant_id, "tenant.deleted", tenant_id)
+            await audit_log.note_for(session, tenant_id, "tenant.deleted", tenant_id)
         elif await session.get(TenantDeletion, tenant_id) is None:
             raise TenantDeleted
 

@@ -128,7 +128,7 @@ async def search(rt: Runtime, query: Query) -> Found:
 
     No session is held while a provider embeds the question or reranks the hits. A reranker that fails is no error.
     """
-    rt = rt.of(query.tenant_id)
+    rt = rt.for_tenant(query.tenant_id)
     query = replace(query, text=folded(query.text))
     reranker = rt.reranker if query.rerank is not False else None
     if query.rerank and reranker is None:

@@ -80,7 +80,7 @@ async def create(
     )
     session.add(key)
     await session.flush()
-    await audit_log.note(session, tenant_id, "key.created", key.id, scopes=key.scopes)
+    await audit_log.note_for(session, tenant_id, "key.created", key.id, scopes=key.scopes)
     return key, f"fn_{prefix}_{secret}"
 
 

@@ -72,7 +72,7 @@ async def change(session: AsyncSession, tenant: str, changes: Mapping[str, Decim
     merged = {**found.quotas, **{name: None if value is None else str(value) for name, value in changes.items()}}
     kept = {name: value for name, value in merged.items() if value is not None}
     await session.execute(update(Tenant).where(Tenant.id == found.id).values(quotas=kept))
-    await audit_log.note(session, found.id, "tenant.quotas_changed", found.id, quotas=kept)
+    await audit_log.note_for(session, found.id, "tenant.quotas_changed", found.id, quotas=kept)
     return kept
 
 

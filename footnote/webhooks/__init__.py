@@ -14,7 +14,6 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.database.ids import new_id
-from footnote.database.tenant_scope import scoped
 from footnote.models import DocumentSequence, Job, JobCallback, Version, WebhookDelivery, WebhookEndpoint
 
 CHANNEL = "footnote_webhooks"  # Postgres NOTIFY channel that wakes whoever delivers
@@ -68,7 +67,7 @@ async def document_deleted(session: AsyncSession, tenant_id: str, job_ids: Seque
 async def listening(session: AsyncSession, tenant_id: str, event: str) -> list[Receiver]:
     """The tenant's endpoints that are told of the event; they stay until the transaction ends."""
     wanted = WebhookEndpoint.events.overlap(["*", event]) & WebhookEndpoint.disabled_at.is_(None)
-    held = scoped(WebhookEndpoint, tenant_id).where(wanted).order_by(WebhookEndpoint.id)
+    held = select(WebhookEndpoint).where(WebhookEndpoint.tenant_id == tenant_id, wanted).order_by(WebhookEndpoint.id)
     found = await session.scalars(held.with_for_update(read=True, key_share=True))
     return [Receiver(each.url, each.id) for each in found]
 

@@ -152,7 +152,7 @@ async def failed(session: AsyncSession, settings: Settings, endpoint_id: str, *,
     if gone or (last and row.for_long):
         reason = "gone" if gone else "failing"
         await _disable(session, endpoint_id, reason)
-        await audit_log.note(session, row.tenant_id, "webhook_endpoint.disabled", endpoint_id, reason=reason)
+        await audit_log.note_for(session, row.tenant_id, "webhook_endpoint.disabled", endpoint_id, reason=reason)
         return False
     return True
 

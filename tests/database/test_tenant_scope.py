@@ -61,16 +61,16 @@ async def _ids(rt: Runtime) -> Sequence[str]:
 async def test_only_own_rows_are_seen_and_written(committing_rt: Runtime) -> None:
     rt = committing_rt
     ours, theirs = await driving.new_tenant(rt), await driving.new_tenant(rt)
-    document = await driving.ready(rt.of(ours), ours, driving.paragraphs(3))
+    document = await driving.ready(rt.for_tenant(ours), ours, driving.paragraphs(3))
     other = await driving.ready(rt, theirs, driving.paragraphs(2))
     assert sorted(await _ids(rt)) == sorted([document, other])
-    assert (await _ids(rt.of(ours)), await _ids(rt.of(theirs)), await _ids(rt.of("nobody"))) == (
+    assert (await _ids(rt.for_tenant(ours)), await _ids(rt.for_tenant(theirs)), await _ids(rt.for_tenant("nobody"))) == (
         [document],
         [other],
         [],
     )
-    assert await _ids(rt.of(ours).operator) == await _ids(rt), "a connection forgets for whom it acted"
-    async with rt.of(theirs).transaction() as session:
+    assert await _ids(rt.for_tenant(ours).operator) == await _ids(rt), "a connection forgets for whom it acted"
+    async with rt.for_tenant(theirs).transaction() as session:
         touched = await session.execute(update(Document).where(Document.id == document).values(filename="x"))
         assert touched.rowcount == 0  # type: ignore[attr-defined]
         for view in ("chunk", "document", "version"):
@@ -78,9 +78,9 @@ async def test_only_own_rows_are_seen_and_written(committing_rt: Runtime) -> Non
             assert seen.all() == [theirs]
     foreign = text("UPDATE document SET tenant_id = :tenant").bindparams(tenant=ours)
     with pytest.raises(ProgrammingError, match="row-level security"):
-        await rt.of(theirs).execute(foreign)
+        await rt.for_tenant(theirs).execute(foreign)
     with pytest.raises(ProgrammingError, match="permission denied"):
-        await rt.of(theirs).execute(text("DELETE FROM embedding_space"))
+        await rt.for_tenant(theirs).execute(text("DELETE FROM embedding_space"))
 
 
 async def test_what_belongs_to_a_row_goes_with_it_whoever_removes_it(committing_rt: Runtime) -> None:
@@ -88,7 +88,7 @@ async def test_what_belongs_to_a_row_goes_with_it_whoever_removes_it(committing_
     rt = committing_rt
     tenant = await driving.new_tenant(rt)
     document = await driving.ready(rt, tenant, driving.paragraphs(3))
-    await rt.of(tenant).execute(text("DELETE FROM collection"))
+    await rt.for_tenant(tenant).execute(text("DELETE FROM collection"))
     for table in ("document", "version", "page", "chunk", "job", "job_step"):
         assert await _column(rt, f"SELECT count(*) FROM {table}") == {0}, table
     with pytest.raises(NotFound):

@@ -203,7 +203,7 @@ async def test_random_filters_mean_what_the_same_rules_say_in_python(rt: Runtime
         given = some_filter(chance, [*sown["one"], *sown["two"]])
         expected = {seed.id for name, seeds in sown.items() for seed in seeds if matches(given, seed, name)}
         parsed = filters.parse(given)
-        async with rt.of(tenant_id).transaction() as session:
+        async with rt.for_tenant(tenant_id).transaction() as session:
             listed = await documents.page_of(session, tenant_id, limit=1000, filter=parsed)
             scope = scope_of(tenant_id, ids, None, parsed)
             found = await scope.run(session, f"SELECT c.document_id FROM chunk c WHERE {scope.condition}")
@@ -218,7 +218,7 @@ async def test_the_name_of_a_collection_that_is_being_deleted_is_no_name_any_mor
     for _ in range(2):
         [seed] = seeds = [Seed({}, [np.ones(DIMENSIONS)])]
         await seeding.sow(rt, tenant_id, seeds, "papers")
-        async with rt.of(tenant_id).transaction() as session:
+        async with rt.for_tenant(tenant_id).transaction() as session:
             ids = (await session.scalars(select(Collection.id).where(Collection.tenant_id == tenant_id))).all()
             scope = scope_of(
                 tenant_id, ids, None, filters.parse({"type": "eq", "key": "$collection", "value": "papers"})

@@ -113,7 +113,7 @@ async def test_nothing_of_a_tenant_is_left_and_everything_of_another(committing_
     assert before.keys() == {table.name for table in OWNED} - {"tenant_deletion"}, "or there is nothing to be left"
     async with rt.transaction() as session:
         name = await tenants.name_of(session, tenant)
-    receipt = await tenant_deletion.remove(rt.by("operator"), tenant)
+    receipt = await tenant_deletion.remove(rt.as_actor("operator"), tenant)
     assert (await rows(rt, tenant)).keys() == tenant_deletion.OUTLIVE_IT
     assert await rows(rt, other) == theirs
     async with rt.transaction() as session:
@@ -166,7 +166,7 @@ async def test_from_the_first_moment_it_is_refused_and_housekeeping_finishes(
             await tenant_deletion.remove(rt, tenant)
     assert [await refused(rt, each) for each in (key, token, stranger)] == [True, True, False]
     with pytest.raises(TenantDeleted):
-        async with rt.of(tenant).transaction() as session:
+        async with rt.for_tenant(tenant).transaction() as session:
             await documents.accept(session, rt, late, tenant_id=tenant)
     assert (await rows(rt, tenant))["document"] == 2
 
@@ -187,7 +187,7 @@ async def test_from_the_first_moment_it_is_refused_and_housekeeping_finishes(
     assert receipt.counts["documents"] == 3, "also what was removed before"
     assert await refused(rt, key)
     with pytest.raises(TenantDeleted):  # whoever was at work all the time
-        async with rt.of(tenant).transaction() as session:
+        async with rt.for_tenant(tenant).transaction() as session:
             await documents.accept(session, rt, late, tenant_id=tenant)
 
 
@@ -197,7 +197,7 @@ async def test_an_upload_under_way_is_waited_for_and_deleted(committing_rt: Runt
 
     async def upload() -> None:
         late = await driving.put(rt, tenant, b"Late.", "a.txt")
-        async with rt.of(tenant).transaction() as session:
+        async with rt.for_tenant(tenant).transaction() as session:
             await documents.accept(session, rt, late, tenant_id=tenant)
             accepted.set()
             await go_on.wait()

@@ -62,19 +62,19 @@ async def test_no_deed_without_its_entry_and_no_entry_without_its_deed(
 
 
 async def test_neither_a_tenant_nor_the_owner_changes_what_is_written(rt: Runtime, tenant: str) -> None:
-    async with rt.of(tenant).by("key_1", "req_1").transaction() as session:
+    async with rt.for_tenant(tenant).as_actor("key_1", "req_1").transaction() as session:
         await audit_log.note(session, tenant, "document.created", "doc_1")
     before = [vars(each) | {"_sa_instance_state": None} for each in await events(rt)]
     assert (before[0]["actor"], before[0]["request_id"]) == ("key_1", "req_1")
     changes = ["UPDATE audit_event SET actor = 'key_2'", "DELETE FROM audit_event", "TRUNCATE audit_event"]
     for change in changes:
         with pytest.raises(ProgrammingError, match="permission denied"):
-            await rt.of(tenant).execute(text(change))
+            await rt.for_tenant(tenant).execute(text(change))
         with pytest.raises(ProgrammingError, match="only added to"):
             await rt.execute(text(change))
 
     async def purge() -> None:
-        async with rt.of(tenant).transaction() as session:
+        async with rt.for_tenant(tenant).transaction() as session:
             await session.execute(audit_log._PURGES)
             await session.execute(text(changes[1]))
 
@@ -82,7 +82,7 @@ async def test_neither_a_tenant_nor_the_owner_changes_what_is_written(rt: Runtim
         await purge()
     foreign = text("INSERT INTO audit_event (tenant_id, action, object_id) VALUES ('ten_2', 'a', 'b')")
     with pytest.raises(ProgrammingError, match="row-level security"):
-        await rt.of(tenant).execute(foreign)
+        await rt.for_tenant(tenant).execute(foreign)
     assert [vars(each) | {"_sa_instance_state": None} for each in await events(rt)] == before
 
 
@@ -98,7 +98,7 @@ async def test_events_are_in_the_order_in_which_they_were_written(rt: Runtime, t
 
 async def test_what_the_system_and_the_operator_do(rt: Runtime, tenant: str, monkeypatch: pytest.MonkeyPatch) -> None:
     files = packed({"a.txt": b"The lamp.", "b.txt": b"The lens."})
-    archive = await driving.accept(rt.by("key_1"), tenant, files, "both.zip", collection="kept")
+    archive = await driving.accept(rt.as_actor("key_1"), tenant, files, "both.zip", collection="kept")
     await driving.run(rt, archive.details.job.id)
     collection_id, archive_id = archive.details.document.collection_id, archive.details.document.id
     inner = [each.object_id for each in await events(rt) if "parent_id" in each.details]
@@ -108,7 +108,7 @@ async def test_what_the_system_and_the_operator_do(rt: Runtime, tenant: str, mon
         ("key_1", "document.created", archive_id),
         *(("system", "document.created", each) for each in inner),
     ]
-    async with rt.of(tenant).by("key_1").transaction() as session:
+    async with rt.for_tenant(tenant).as_actor("key_1").transaction() as session:
         await collections.hide(session, tenant, "kept")
     monkeypatch.setattr(deletion, "ABANDONED_SECONDS", -1.0)
     await deletion.finish(rt)
@@ -123,7 +123,7 @@ async def test_what_the_system_and_the_operator_do(rt: Runtime, tenant: str, mon
     before = len(deleted) + 4
     async with rt.transaction() as session:
         name = (await session.get_one(Tenant, tenant)).name
-    async with rt.by("operator").transaction() as session:
+    async with rt.as_actor("operator").transaction() as session:
         await scheduling.pause(session)
         await scheduling.pause(session)
         await scheduling.resume(session)
