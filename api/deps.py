@@ -143,7 +143,7 @@ class _Door:
             adding = self.route_class == "upload"
             async with rt.transaction() as session:
                 await keys.check_budget(session, principal)
-                await quotas.check_left(session, rt.settings, principal.tenant_id, adding=adding)
+                await quotas.check_left(session, rt.settings, adding=adding)
         return principal
 
     def _allow_time(self, request: Request) -> None:

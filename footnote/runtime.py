@@ -70,7 +70,7 @@ class Runtime:
         return self if tenant_id == self.tenant_id else replace(self, tenant_id=tenant_id)
 
     def as_actor(self, actor: str, request_id: str = "") -> "Runtime":
-        """The same, at somebody's request: so the audit log has it."""
+        """The same, at the request of this actor, whom the audit log names."""
         return replace(self, actor=actor, request_id=request_id)
 
     @property

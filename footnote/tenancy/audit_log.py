@@ -38,9 +38,7 @@ async def note_for(session: AsyncSession, tenant_id: str, action: str, object_id
     await _write(session, tenant_id, action, {object_id: details})
 
 
-async def _write(
-    session: AsyncSession, tenant_id: str, action: str, objects: Mapping[str, Mapping[str, Any]]
-) -> None:
+async def _write(session: AsyncSession, tenant_id: str, action: str, objects: Mapping[str, Mapping[str, Any]]) -> None:
     event = {"tenant_id": tenant_id, "action": action}
     rows = [event | {"object_id": object_id, "details": details} for object_id, details in objects.items()]
     if rows:
@@ -59,10 +57,10 @@ class Wanted:
 
 
 async def page_of(
-    session: AsyncSession, tenant_id: str, wanted: Wanted, *, limit: int, cursor: str | None, oldest_first: bool
+    session: AsyncSession, wanted: Wanted, *, limit: int, cursor: str | None, oldest_first: bool
 ) -> Sequence[AuditEvent]:
     """`limit` at most, from behind the event `cursor` on."""
-    query = scoped(AuditEvent, tenant_id).limit(limit)
+    query = scoped(session, AuditEvent).limit(limit)
     if cursor:
         query = query.where(AuditEvent.id > cursor if oldest_first else AuditEvent.id < cursor)
     if wanted.actions:

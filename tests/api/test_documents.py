@@ -216,8 +216,8 @@ async def test_events_end_with_the_key(rt: Runtime, alice: Person, monkeypatch: 
         """Each look sees a change; the key is revoked before the third, and who asked hears of two."""
         look = next(looks)
         if look == 2:
-            async with rt.transaction() as session:
-                await keys.revoke(session, tenant_id, key.id)
+            async with rt.for_tenant(tenant_id).transaction() as session:
+                await keys.revoke(session, key.id)
         found = await real(rt, tenant_id, document_id)
         return found.model_copy(update={"attempts": look})
 

@@ -64,7 +64,11 @@ async def test_only_own_rows_are_seen_and_written(committing_rt: Runtime) -> Non
     document = await driving.ready(rt.for_tenant(ours), ours, driving.paragraphs(3))
     other = await driving.ready(rt, theirs, driving.paragraphs(2))
     assert sorted(await _ids(rt)) == sorted([document, other])
-    assert (await _ids(rt.for_tenant(ours)), await _ids(rt.for_tenant(theirs)), await _ids(rt.for_tenant("nobody"))) == (
+    assert (
+        await _ids(rt.for_tenant(ours)),
+        await _ids(rt.for_tenant(theirs)),
+        await _ids(rt.for_tenant("nobody")),
+    ) == (
         [document],
         [other],
         [],
@@ -92,8 +96,8 @@ async def test_what_belongs_to_a_row_goes_with_it_whoever_removes_it(committing_
     for table in ("document", "version", "page", "chunk", "job", "job_step"):
         assert await _column(rt, f"SELECT count(*) FROM {table}") == {0}, table
     with pytest.raises(NotFound):
-        async with rt.transaction() as session:
-            await documents.get(session, tenant, document)
+        async with rt.for_tenant(tenant).transaction() as session:
+            await documents.get(session, document)
 
 
 async def test_a_user_who_may_make_no_role_is_told_what_to_do(own_database: str, settings: Any) -> None:
