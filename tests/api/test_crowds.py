@@ -48,7 +48,7 @@ async def test_uploads_of_the_same_bytes_wait_for_each_other_without_connections
     tenant_id, key = await new_key(rt)
     async with small(rt, key) as client:
         assert (await upload(client)).status_code == 202
-        async with rt.transaction() as session:
+        async with rt.for_tenant(tenant_id).transaction() as session:
             await same_bytes_are_locked(session, rt)
             uploads = [asyncio.create_task(upload(client)) for _ in range(MANY)]
             await until_somebody_waits(rt)

@@ -216,7 +216,7 @@ async def test_another_tenants_id_is_an_unknown_id(
 
 @pytest.fixture
 def no_wall_in_the_code(own: Ids, monkeypatch: pytest.MonkeyPatch) -> None:
-    def everything(table: Any, tenant_id: str) -> Any:
+    def everything(_session: Any, table: Any) -> Any:
         return select(table)
 
     kept = tenant_scope.scoped

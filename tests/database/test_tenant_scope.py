@@ -1,18 +1,21 @@
 """The tenant wall in Postgres: every tenant's table has it, and whoever acts for a tenant is bound by it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 from sqlalchemy import select, text, update
 from sqlalchemy.exc import ProgrammingError
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from footnote import documents
 from footnote.database.engine import connect
+from footnote.database.tenant_scope import NoTenant, scoped
 from footnote.errors import Invalid, NotFound
 from footnote.models import Base, Document
 from footnote.runtime import Runtime
+from footnote.tenancy import audit_log, usage
+from footnote.tenancy.usage import Spent
 from migrations import wall
 from tests import driving
 from tests.conftest import named_database, run_sql
@@ -85,6 +88,23 @@ async def test_only_own_rows_are_seen_and_written(committing_rt: Runtime) -> Non
         await rt.for_tenant(theirs).execute(foreign)
     with pytest.raises(ProgrammingError, match="permission denied"):
         await rt.for_tenant(theirs).execute(text("DELETE FROM embedding_space"))
+
+
+async def test_what_works_for_a_tenant_refuses_the_operator(rt: Runtime) -> None:
+    """Else it would see the rows of all tenants, or those of none, and say nothing."""
+    looks: list[Callable[[AsyncSession], Any]] = [
+        lambda session: scoped(session, Document),
+        lambda session: documents.page_of(session, limit=1),
+        lambda session: audit_log.note(session, "document.created", "doc_1"),
+        lambda session: usage.record(session, rt.settings, "", Spent("query")),
+    ]
+    for acting in (rt, rt.as_actor("operator"), rt.for_tenant(""), rt.for_tenant("ten_1").operator):
+        for look in looks:
+            async with acting.transaction() as session:
+                with pytest.raises(NoTenant):
+                    await look(session)
+    with pytest.raises(NoTenant):
+        _ = rt.tenant
 
 
 async def test_what_belongs_to_a_row_goes_with_it_whoever_removes_it(committing_rt: Runtime) -> None:

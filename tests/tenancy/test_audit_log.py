@@ -87,7 +87,7 @@ async def test_neither_a_tenant_nor_the_owner_changes_what_is_written(rt: Runtim
 
 
 async def test_events_are_in_the_order_in_which_they_were_written(rt: Runtime, tenant: str) -> None:
-    async with rt.transaction() as session:
+    async with rt.for_tenant(tenant).transaction() as session:
         for number in range(20):
             await audit_log.note_each(session, "a.b", {f"{number} {each}": {} for each in range(3)})
     found = await events(rt)
