@@ -109,12 +109,8 @@ class Runtime:
                 self.sessions() as session,
                 session.begin(),
             ):
-                session.info["acting"] = Acting(self.tenant_id, self.actor, self.request_id)
                 if self.tenant_id is not None or self.actor:
-                    role = self.settings.tenant_role if self.tenant_id is not None else ""
-                    acting = {"tenant": self.tenant_id or "", "role": role or "none"}
-                    said = {"actor": self.actor, "request": self.request_id}
-                    await session.execute(_ACT_FOR, acting | said)
+                    await self.narrow(session)
                 yield session
         except Exception as error:
             if busy(error):
@@ -127,6 +123,14 @@ class Runtime:
             if tenant_deleted(error):
                 raise TenantDeleted from error
             raise
+
+    async def narrow(self, session: AsyncSession) -> None:
+        """From here on, a transaction of the operator acts as this Runtime does, until it ends."""
+        session.info["acting"] = Acting(self.tenant_id, self.actor, self.request_id)
+        role = self.settings.tenant_role if self.tenant_id is not None else ""
+        acting = {"tenant": self.tenant_id or "", "role": role or "none"}
+        said = {"actor": self.actor, "request": self.request_id}
+        await session.execute(_ACT_FOR, acting | said)
 
     @asynccontextmanager
     async def alone(self, *name: str, places: int = 1) -> AsyncIterator[None]:

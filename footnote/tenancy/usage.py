@@ -1,7 +1,7 @@
 """What tenants use, by day and key: documents, queries, tokens as providers count them, and what they cost."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.database.tenant_scope import tenant_of
-from footnote.errors import DatabaseAway
+from footnote.errors import Busy, DatabaseAway
 from footnote.models import ApiKey, UsageOfDay
 from footnote.providers import Uncounted, Usage, Writer
 from footnote.runtime import Runtime
@@ -21,6 +21,7 @@ from footnote.telemetry import log
 
 Kind = Literal["document", "query", "embedding", "generation"]
 Group = Literal["day", "key", "model"]
+Writing = Callable[[AsyncSession], Awaitable[None]]
 
 MILLION = 1_000_000
 TODAY: ColumnElement[date] = cast(func.timezone("UTC", func.now()), Date)
@@ -82,16 +83,22 @@ async def record(session: AsyncSession, settings: Settings, key_id: str, *spent:
         await session.execute(row.on_conflict_do_update(constraint="pk_usage", set_=changes))
 
 
-async def record_apart(rt: Runtime, key_id: str, *spent: Spent) -> None:
-    """In a transaction of its own, which nobody waits for the disk for: a crash loses the counts of a moment.
+async def record_apart(rt: Runtime, key_id: str, *spent: Spent, before: Writing | None = None) -> None:
+    """In a transaction of its own that does not wait for the disk: a crash loses the counts of a moment.
 
-    So does a database that is away: what was found or answered is there all the same.
+    So does a database that is away: what was found or answered is there all the same. What is to be written `before`
+    is left out if it has to wait for others too long.
     """
     try:
         async with rt.transaction() as session:
             await session.execute(text("SET LOCAL synchronous_commit = off"))
+            if before is not None:
+                await before(session)
             await record(session, rt.settings, key_id, *spent)
-    except DatabaseAway:
+    except DatabaseAway as error:
+        if before is not None and isinstance(error, Busy):
+            await record_apart(rt, key_id, *spent)
+            return
         log.warning("usage not counted", tenant_id=rt.tenant, spent=[each.kind for each in spent])
 
 
@@ -122,6 +129,7 @@ class Bill:
     writer: Writer
     usage: Usage = field(default_factory=lambda: Usage(0, 0, 0.0))
     spent: list[Spent] = field(default_factory=list)
+    before: Writing | None = None  # written in the same transaction, if the answer has one
 
     def take(self, event: Usage | Uncounted | Writer) -> None:
         """What the provider did not count is unknown to the caller; budgets count the estimate."""
@@ -143,7 +151,7 @@ class Bill:
     async def settle(self, rt: Runtime, key_id: str) -> None:
         """To its end, also where whoever asked has left."""
         if self.spent:
-            await asyncio.shield(record_apart(rt, key_id, *self.spent))
+            await asyncio.shield(record_apart(rt, key_id, *self.spent, before=self.before))
 
 
 async def report(session: AsyncSession, since: date, until: date, groups: Sequence[Group]) -> list[dict[str, Any]]:
