@@ -10,11 +10,12 @@ import structlog
 from fastapi import Depends, Header, Query, Request, Security
 from fastapi.security import HTTPBearer
 from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import parameters
 from api.errors import request_id_of
 from footnote import deadline, text
-from footnote.errors import Forbidden, Unauthenticated
+from footnote.errors import FootnoteError, Forbidden, TenantDeleted, Unauthenticated
 from footnote.runtime import Runtime
 from footnote.settings import RouteClass
 from footnote.tenancy import access_tokens, keys, oidc, quotas, rate_limits
@@ -88,7 +89,12 @@ async def principal_of(rt: Runtime, request: Request) -> Principal:
         return await oidc.verify(rt, rt.issuer, presented)
     async with rt.transaction() as session:
         verify = access_tokens.verify if access_tokens.looks_like_one(presented) else keys.verify
-        return await verify(session, presented)
+        principal = await verify(session, presented)
+        if access := _costing(request):
+            # In the same transaction, and raised where `_Door` comes to it.
+            await rt.for_tenant(principal.tenant_id).narrow(session)
+            request.state.overdrawn = await access.overdrawn(session, rt, principal)
+        return principal
 
 
 async def _principal(
@@ -103,7 +109,7 @@ async def _principal(
 
 
 async def _acting(rt: OperatorDep, request: Request, principal: Annotated[Principal, Depends(_principal)]) -> Runtime:
-    return rt.of(principal.tenant_id).by(principal.key_id, request_id_of(request))
+    return rt.for_tenant(principal.tenant_id).as_actor(principal.key_id, request_id_of(request))
 
 
 RuntimeDep = Annotated[Runtime, Depends(_acting)]  # acts for the caller's tenant, at the caller's request
@@ -139,12 +145,26 @@ class _Door:
         self._allow_time(request)
         await self._keep_pace(request, rt, principal)
         parameters.check(request)
-        if self.costs:
-            adding = self.route_class == "upload"
-            async with rt.transaction() as session:
-                await keys.check_budget(session, principal)
-                await quotas.check_left(session, rt.settings, principal.tenant_id, adding=adding)
+        if self.costs and (overdrawn := await self._overdrawn(request, rt, principal)):
+            raise overdrawn
         return principal
+
+    async def overdrawn(self, session: AsyncSession, rt: Runtime, principal: Principal) -> FootnoteError | None:
+        """What to answer if the key's budget or the tenant's quota is used up, or the tenant gone."""
+        try:
+            await keys.check_budget(session, principal)
+            await quotas.check_left(session, rt.settings, adding=self.route_class == "upload")
+        except (Forbidden, TenantDeleted) as error:
+            return error
+        return None
+
+    async def _overdrawn(self, request: Request, rt: Runtime, principal: Principal) -> FootnoteError | None:
+        """As it was read with the key; now, for the token of an OIDC issuer."""
+        if hasattr(request.state, "overdrawn"):
+            found: FootnoteError | None = request.state.overdrawn
+            return found
+        async with rt.transaction() as session:
+            return await self.overdrawn(session, rt, principal)
 
     def _allow_time(self, request: Request) -> None:
         """Most answers are due in a minute (`api.middleware`); these take longer where nothing is wrong."""
@@ -166,6 +186,12 @@ class _Door:
         request.state.headers.update(said)
         if standing.wait:
             raise rate_limits.refusal(standing, self.route_class)
+
+
+def _costing(request: Request) -> _Door | None:
+    """What the route depends on, if that costs."""
+    dependencies = request.scope["route"].dependant.dependencies
+    return next((each.call for each in dependencies if isinstance(each.call, _Door) and each.call.costs), None)
 
 
 Anyone = Annotated[Principal, Depends(_Door(None, "write"))]

@@ -21,7 +21,7 @@ HEAD_BYTES = 8192
 
 
 async def new_tenant(rt: Runtime) -> str:
-    async with rt.transaction() as session:
+    async with rt.operator.transaction() as session:
         return (await tenants.create(session, new_id("name"))).id
 
 
@@ -39,8 +39,8 @@ async def accept(
     rt: Runtime, tenant_id: str, content: bytes | str, filename: str = "notes.txt", **options: Any
 ) -> Accepted:
     upload = await put(rt, tenant_id, content.encode() if isinstance(content, str) else content, filename)
-    async with rt.transaction() as session:
-        return await documents.accept(session, rt, upload, tenant_id=tenant_id, **options)
+    async with rt.for_tenant(tenant_id).transaction() as session:
+        return await documents.accept(session, rt, upload, **options)
 
 
 async def run(rt: Runtime, job_id: str) -> Job:

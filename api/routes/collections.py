@@ -20,7 +20,7 @@ NameOrId = Annotated[Plain, Path(max_length=64, description="Name or id.")]
 async def create(body: CollectionIn, response: Response, rt: RuntimeDep, caller: Writer) -> CollectionOut:
     """An upload to a new name makes a collection, too, as configured; here it gets settings of its own."""
     async with rt.transaction() as session:
-        made = await collections.create(session, rt, caller.tenant_id, body.given())
+        made = await collections.create(session, rt, body.given())
     response.headers["Location"] = f"/v1/collections/{made.collection.id}"
     return CollectionOut.of(made, rt.embedder)
 
@@ -31,7 +31,7 @@ async def list_collections(
 ) -> PageOf[CollectionOut]:
     """Collections, newest first."""
     async with rt.transaction() as session:
-        found = await collections.page_of(session, caller.tenant_id, limit=limit + 1, before=cursor)
+        found = await collections.page_of(session, limit=limit + 1, before=cursor)
     more = found[limit - 1].collection.id if len(found) > limit else None
     return PageOf(data=[CollectionOut.of(each, rt.embedder) for each in found[:limit]], next_cursor=more)
 
@@ -39,7 +39,7 @@ async def list_collections(
 @router.get("/{collection_id}", operation_id="collections_get")
 async def get(collection_id: NameOrId, rt: RuntimeDep, caller: Reader) -> CollectionOut:
     async with rt.transaction() as session:
-        return CollectionOut.of(await collections.get(session, caller.tenant_id, collection_id), rt.embedder)
+        return CollectionOut.of(await collections.get(session, collection_id), rt.embedder)
 
 
 @router.patch("/{collection_id}", operation_id="collections_update")
@@ -51,7 +51,7 @@ async def update(collection_id: NameOrId, body: CollectionPatch, rt: RuntimeDep,
     same model has them embedded again if it makes vectors of another length now.
     """
     async with rt.transaction() as session:
-        changed = await collections.change(session, rt, caller.tenant_id, collection_id, body.given())
+        changed = await collections.change(session, rt, collection_id, body.given())
     return CollectionOut.of(changed, rt.embedder)
 
 
@@ -61,4 +61,4 @@ async def delete(collection_id: NameOrId, rt: RuntimeDep, caller: Writer) -> Col
 
     Nobody sees it from the first moment on; the answer comes when everything is gone. Asked again by id: the same.
     """
-    return CollectionDeletionOut.model_validate(await deletion.remove_collection(rt, caller.tenant_id, collection_id))
+    return CollectionDeletionOut.model_validate(await deletion.remove_collection(rt, collection_id))

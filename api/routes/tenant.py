@@ -22,7 +22,7 @@ async def delete(name: Name, rt: RuntimeDep, caller: Admin) -> TenantDeletionOut
     finished by itself. The answer comes when everything is gone.
     """
     async with rt.transaction() as session:
-        its = await tenants.name_of(session, caller.tenant_id)
+        its = await tenants.name_of(session)
     if name != its:
         raise Invalid("wrong_name", f"To delete this tenant, give its name: {its!r}.")
     return TenantDeletionOut.model_validate(await tenant_deletion.remove(rt, caller.tenant_id))

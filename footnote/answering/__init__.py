@@ -7,20 +7,25 @@ Deltas and Citations as the answer grows, then Done. Errors are raised.
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any
+
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.answering import answer_cache, gate, rewriting
 from footnote.answering.answer_cache import CacheKey
-from footnote.answering.cited_text import Draft, places
+from footnote.answering.cited_text import Draft, Place, places
 from footnote.answering.events import AnswerStatus, Citation, Delta, Done, Event, Question, Sources
 from footnote.answering.support import Unsupported
 from footnote.database.ids import new_id
 from footnote.errors import Unavailable
 from footnote.providers import Claim, Cut, GenerationRequest, Passage, Token, Uncounted, Usage, Writer
 from footnote.providers.messages import RULES
-from footnote.retrieval import Hit, search
+from footnote.retrieval import Hit, resolve, search
 from footnote.retrieval.spaces import Point
 from footnote.runtime import Runtime
+from footnote.settings import Settings
 from footnote.telemetry import queries_total
 from footnote.tenancy.usage import Bill, Spent
 
@@ -53,7 +58,7 @@ async def answer(rt: Runtime, question: Question) -> AsyncGenerator[Event, None]
             async for event in events:
                 yield event
     finally:  # what was spent on an answer that broke off was spent, too
-        await bill.settle(rt, question.query.tenant_id, question.query.key_id)
+        await bill.settle(rt, question.query.key_id)
 
 
 async def whole(events: AsyncGenerator[Event, None]) -> tuple[Sources, Done]:
@@ -76,18 +81,19 @@ async def _answered(rt: Runtime, question: Question, bill: Bill) -> AsyncGenerat
         question = await _standing_alone(rt, question, bill)
         timings["rewrite"] = _since(started)
     searched = question.query.text if question.query.text != asked else None
-    key = await answer_cache.key_of(rt, question)
-    found = await search(rt, question.query)
+    scope = await resolve(rt, question.query)
+    known = _Known(rt.settings, answer_cache.key_of(rt, question, scope.revisions))
+    found = await search(rt, question.query, scope, known.read)
     bill.spent += found.spent
     timings |= {"retrieve": _since(started), **found.timings}
     yield Sources(found.hits, found.reranked, found.rerank_failure, searched, found.searched)
     shown = found.hits[:PASSAGES]
     if not gate.supports(found.hits, rt.settings.least_evidence, question.query.mode):
         events = _refused(rt, NOT_FOUND if found.searched.documents else NOTHING_TO_SEARCH)
-    elif known := await answer_cache.find(rt, key, found.points, shown):
-        events = _given_again(known)
+    elif given := known.answer(shown):
+        events = _given_again(given)
     else:
-        events = _made(rt, question, shown, key, found.points, bill)
+        events = _made(rt, question, shown, known, bill)
     async with aclosing(events):
         async for event in events:
             timings.setdefault("first_token", _since(started))
@@ -97,6 +103,33 @@ async def _answered(rt: Runtime, question: Question, bill: Bill) -> AsyncGenerat
                 timings["total"] = _since(started)
                 event = replace(event, id=new_id("ans"), usage=bill.usage, timings=timings)
             yield event
+
+
+@dataclass
+class _Known:
+    """What is read in the transaction that finds the passages: answers to give again, and the pages of quotes."""
+
+    settings: Settings
+    key: CacheKey | None
+    points: Sequence[Point] = ()
+    near: Sequence[tuple[str, dict[str, Any]]] = ()
+    places: dict[str, Place] = field(default_factory=dict)
+
+    async def read(self, session: AsyncSession, candidates: Sequence[Hit], points: Sequence[Point]) -> None:
+        self.points = points
+        self.places = await places(session, candidates[: 2 * PASSAGES])  # of which some are much alike
+        if self.key is not None:
+            self.near = await answer_cache.nearest(session, self.settings, self.key, points)
+
+    def answer(self, shown: Sequence[Hit]) -> Done | None:
+        return answer_cache.choose(self.key, self.near, shown) if self.key is not None else None
+
+    async def places_of(self, rt: Runtime, shown: Sequence[Hit]) -> dict[str, Place]:
+        """Those that a reranker put forward are read now."""
+        if lacking := [hit for hit in shown if hit.chunk_id not in self.places]:
+            async with rt.transaction() as session:
+                self.places |= await places(session, lacking)
+        return self.places
 
 
 async def _refused(rt: Runtime, words: str) -> AsyncGenerator[Event, None]:
@@ -112,11 +145,11 @@ async def _given_again(known: Done) -> AsyncGenerator[Event, None]:
 
 
 async def _made(
-    rt: Runtime, question: Question, shown: Sequence[Hit], key: CacheKey | None, points: Sequence[Point], bill: Bill
+    rt: Runtime, question: Question, shown: Sequence[Hit], known: _Known, bill: Bill
 ) -> AsyncGenerator[Event, None]:
-    """By the generator, and kept."""
+    """By the generator, to be stored with what it used."""
     prompts = (question.system_prompt or "", RULES)
-    draft = Draft(shown, await places(rt, question.query.tenant_id, shown), prompts)
+    draft = Draft(shown, await known.places_of(rt, shown), prompts)
     first_choice = bill.writer = Writer(rt.generator.provider, question.model or rt.generator.model)
     truncated = False
     async with aclosing(_generate(rt, question, draft)) as events:
@@ -137,8 +170,9 @@ async def _made(
         truncated=truncated,
         document_ids=sorted({hit.document_id for hit in shown}) if draft.text else (),
     )
-    if bill.writer == first_choice:  # another one writes only as long as the first is away
-        await answer_cache.keep(rt, key, points, done)
+    # Another one writes only as long as the first is away.
+    if known.key is not None and bill.writer == first_choice and answer_cache.worth_storing(done):
+        bill.before = partial(answer_cache.store, key=known.key, points=known.points, done=done)
     yield done
 
 

@@ -6,7 +6,6 @@ What is saved is the model: the documents are searched anew, and what an answer 
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -14,21 +13,20 @@ from pgvector import HalfVector
 from sqlalchemy import Float, case, cast, delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote import collections
 from footnote.answering.events import Citation, Done, Question
 from footnote.answering.same_question import alike
 from footnote.answering.support import Unsupported
 from footnote.collections import revisions
 from footnote.database.clock import from_now
 from footnote.database.ids import new_id
-from footnote.database.tenant_scope import scoped
-from footnote.errors import DatabaseAway
+from footnote.database.tenant_scope import scoped, tenant_of
 from footnote.models import CachedAnswer
 from footnote.providers import Usage
 from footnote.providers.messages import RULES
 from footnote.retrieval import Hit
 from footnote.retrieval.spaces import Point
 from footnote.runtime import Runtime
+from footnote.settings import Settings
 from footnote.telemetry import answers_cached_total
 from footnote.text import folded
 
@@ -40,41 +38,31 @@ LARGEST = 64 * 1024  # characters of an answer with its citations
 class CacheKey:
     """What an answer is kept under: `scope` says all that it depends on beside the words of the question."""
 
-    tenant_id: str
     question: str
     scope: bytes
     revisions: Mapping[str, int]
 
 
-async def key_of(rt: Runtime, question: Question) -> CacheKey | None:
-    """To be asked before the search, so that what changes meanwhile counts as later.
+def key_of(rt: Runtime, question: Question, revisions: Mapping[str, int]) -> CacheKey | None:
+    """`revisions` are those of before the search, so that what changes meanwhile counts as later.
 
-    None for a question that leans on others, and where nothing is kept. Raises NotFound.
+    None for a question that leans on others, and where nothing is stored.
     """
     if question.history or not rt.settings.answer_cache_seconds:
         return None
     query = question.query
-    async with rt.transaction() as session:
-        chosen = await collections.chosen(session, query.tenant_id, query.collections)
-        at = await revisions.of(session, query.tenant_id, [each.id for each in chosen])
-    looked_for = asdict(replace(query, text="", tenant_id="", key_id="", collections=None)) | {
-        "filter": repr(query.filter)
-    }
+    looked_for = asdict(replace(query, text="", key_id="", collections=None)) | {"filter": repr(query.filter)}
     asked_for = asdict(replace(question, query=query, history=())) | {"query": looked_for}
     generator = (rt.settings.generator, rt.generator.provider, rt.generator.address, rt.generator.model)
-    parts = [sorted(at.items()), asked_for, generator, RULES, rt.settings.least_evidence]
+    parts = [sorted(revisions.items()), asked_for, generator, RULES, rt.settings.least_evidence]
     scope = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).digest()
-    return CacheKey(query.tenant_id, folded(query.text), scope, at)
+    return CacheKey(folded(query.text), scope, revisions)
 
 
-async def find(rt: Runtime, key: CacheKey | None, points: Sequence[Point], shown: Sequence[Hit]) -> Done | None:
-    """The answer to a question that means the same, made from passages that are shown for this one, too."""
-    if key is None:
-        return None
-    async with rt.transaction() as session:
-        rows = await _nearest(session, rt, key, points[0] if points else None)
+def choose(key: CacheKey, near: Sequence[tuple[str, dict[str, Any]]], shown: Sequence[Hit]) -> Done | None:
+    """Of the answers to questions near this one: one that means the same, made from passages that are shown here."""
     ids = {hit.chunk_id for hit in shown}
-    for question, answer in rows:
+    for question, answer in near:
         done = _restored(answer)
         if alike(question, key.question) and all(each.chunk_id in ids for each in done.citations):
             answers_cached_total.labels("hit").inc()
@@ -83,13 +71,13 @@ async def find(rt: Runtime, key: CacheKey | None, points: Sequence[Point], shown
     return None
 
 
-async def _nearest(
-    session: AsyncSession, rt: Runtime, key: CacheKey, point: Point | None
+async def nearest(
+    session: AsyncSession, settings: Settings, key: CacheKey, points: Sequence[Point]
 ) -> Sequence[tuple[str, dict[str, Any]]]:
     """Questions and answers, the nearest first."""
-    settings = rt.settings
+    point = points[0] if points else None
     newest = (
-        scoped(CachedAnswer, key.tenant_id)
+        scoped(session, CachedAnswer)
         .where(CachedAnswer.scope == key.scope, CachedAnswer.created_at > from_now(-settings.answer_cache_seconds))
         .order_by(CachedAnswer.created_at.desc())
         .limit(LOOKED_AT)
@@ -104,10 +92,13 @@ async def _nearest(
     return [(row.question, row.answer) for row in await session.execute(near.order_by(distance).limit(5))]
 
 
-async def keep(rt: Runtime, key: CacheKey | None, points: Sequence[Point], done: Done) -> None:
-    """Keeps a whole answer, unless what it was found in has changed. Should it fail, there is no answer to keep."""
-    if key is None or done.answer_status == "not_found" or done.truncated:
-        return
+def worth_storing(done: Done) -> bool:
+    """Whether it is a whole answer."""
+    return done.answer_status != "not_found" and not done.truncated
+
+
+async def store(session: AsyncSession, key: CacheKey, points: Sequence[Point], done: Done) -> None:
+    """Stores an answer, unless it is too long or what it was found in has changed."""
     answer = {
         "answer": done.answer,
         "answer_status": done.answer_status,
@@ -116,11 +107,11 @@ async def keep(rt: Runtime, key: CacheKey | None, points: Sequence[Point], done:
         "citations": [asdict(each) for each in done.citations],
         "unsupported": [asdict(each) for each in done.unsupported],
     }
-    if len(json.dumps(answer)) > LARGEST:
+    if len(json.dumps(answer)) > LARGEST or not await revisions.hold(session, key.revisions):
         return
     row = CachedAnswer(
         id=new_id("can"),
-        tenant_id=key.tenant_id,
+        tenant_id=tenant_of(session),
         scope=key.scope,
         collection_ids=sorted(key.revisions),
         question=key.question,
@@ -128,10 +119,8 @@ async def keep(rt: Runtime, key: CacheKey | None, points: Sequence[Point], done:
         embedding=HalfVector(points[0].vector) if points else None,
         answer=answer,
     )
-    with suppress(DatabaseAway):
-        async with rt.transaction() as session:
-            if await revisions.hold(session, key.tenant_id, key.revisions):
-                session.add(row)
+    session.add(row)
+    await session.flush()
 
 
 def _restored(answer: dict[str, Any]) -> Done:

@@ -22,17 +22,16 @@ from footnote.tenancy import keys, quotas
 def stored(question: Question, given_filter: dict[str, Any] | None) -> dict[str, Any]:
     """The question as JSON, with the filter as it was given; whose it is, the batch says."""
     fields = asdict(question)
-    del fields["query"]["tenant_id"]
     fields["query"]["filter"] = given_filter
     return fields
 
 
-def restored(tenant_id: str, fields: dict[str, Any]) -> Question:
+def restored(fields: dict[str, Any]) -> Question:
     """Raises Invalid for a filter that is none."""
     given = fields["query"]["filter"]
     where = {**fields["query"], "filter": None if given is None else filters.parse(given, "filters")}
     history = [Turn(**turn) for turn in fields["history"]]
-    return Question(**{**fields, "query": Query(tenant_id=tenant_id, **where), "history": history})
+    return Question(**{**fields, "query": Query(**where), "history": history})
 
 
 @dataclass
@@ -54,7 +53,7 @@ class _Turn:
         """Ends one item after the other; may run several times at once."""
         for position, request in self.items:
             try:
-                ended = await _ended(self.rt, self.claim.tenant_id, request)
+                ended = await _ended(self.rt, request)
             except FootnoteError as error:
                 if error.retryable and (self.patient or isinstance(error, DatabaseAway)):
                     self.trouble = error
@@ -87,7 +86,7 @@ async def run(rt: Runtime, batch_id: str, message: str | None = None) -> None:
             iter(await question_batches.pending(session, claim)),
             await question_batches.patient(session, claim),
         )
-    rt = rt.of(claim.tenant_id)
+    rt = rt.for_tenant(claim.tenant_id)
     turn = _Turn(rt, claim, items, monotonic() + rt.settings.turn_seconds, patient)
     try:
         renewal = claim.renewal(rt.settings.lease_seconds)
@@ -110,11 +109,11 @@ async def _let_go(turn: _Turn) -> None:
                 await question_batches.release(session, turn.claim)
 
 
-async def _ended(rt: Runtime, tenant_id: str, request: dict[str, Any]) -> Ended:
-    question = restored(tenant_id, request)
+async def _ended(rt: Runtime, request: dict[str, Any]) -> Ended:
+    question = restored(request)
     async with rt.transaction() as session:
-        await keys.check_still(session, tenant_id, question.query.key_id)
-        await quotas.check_left(session, rt.settings, tenant_id, adding=False)
+        await keys.check_still(session, question.query.key_id)
+        await quotas.check_left(session, rt.settings, adding=False)
     sources, done = await whole(answer(rt, question))
     told = asdict(done) | {
         "question_as_searched": sources.question_as_searched,

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import citations
 from footnote.answering.events import AnswerStatus, Citation, Delta, Event
@@ -11,9 +12,9 @@ from footnote.answering.prompt_leaks import Echo
 from footnote.answering.sanitizer import PlainText
 from footnote.answering.support import Unsupported, unsupported
 from footnote.citations import Marker, MarkerParser
+from footnote.database.tenant_scope import tenant_of
 from footnote.formats import has_pictures
 from footnote.retrieval import Hit
-from footnote.runtime import Runtime
 from footnote.text import sentences
 
 AROUND = 10_000  # characters of the page to either side of a passage, in which a quote may stand as well
@@ -139,17 +140,17 @@ class Draft:
         return echo.feed(plain.feed(quote) + plain.flush(ended=True)) + echo.flush()
 
 
-async def places(rt: Runtime, tenant_id: str, hits: Sequence[Hit]) -> dict[str, Place]:
+async def places(session: AsyncSession, hits: Sequence[Hit]) -> dict[str, Place]:
     """By chunk id, what the stored page says where the chunk stands: the text that quotes are checked in."""
+    if not hits:
+        return {}
     rows = [
         (hit.chunk_id, hit.version_id, hit.page_start, max(0, hit.char_start - AROUND), hit.char_end + AROUND)
         for hit in hits
     ]
-    async with rt.transaction() as session:
-        found = await session.execute(
-            _SLICES, {"tenant": tenant_id} | dict(zip(_COLUMNS, zip(*rows, strict=True), strict=True))
-        )
-        return {row.chunk_id: Place(row.text, row.char_start, row.media_type) for row in found}
+    columns = dict(zip(_COLUMNS, zip(*rows, strict=True), strict=True))
+    found = await session.execute(_SLICES, {"tenant": tenant_of(session)} | columns)
+    return {row.chunk_id: Place(row.text, row.char_start, row.media_type) for row in found}
 
 
 _COLUMNS = ("chunks", "versions", "numbers", "starts", "ends")

@@ -108,12 +108,12 @@ async def pause(session: AsyncSession) -> None:
     """No further step of any job begins; running ones end, or give way at their next checkpoint."""
     if await paused(session) is None:
         session.add(Pause())
-        await audit_log.note(session, audit_log.EVERYBODY, "work.paused", "")
+        await audit_log.note_for(session, audit_log.EVERYBODY, "work.paused", "")
 
 
 async def resume(session: AsyncSession) -> None:
     if await paused(session) is not None:
-        await audit_log.note(session, audit_log.EVERYBODY, "work.resumed", "")
+        await audit_log.note_for(session, audit_log.EVERYBODY, "work.resumed", "")
     await session.execute(delete(Pause))
     await forget_dispatched(session)  # whoever answered a message in the meantime was told that there is nothing to do
     await jobs.wake_dispatcher(session)

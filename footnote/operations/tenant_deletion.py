@@ -64,13 +64,13 @@ async def receipts(session: AsyncSession) -> Sequence[TenantDeletion]:
 
 
 async def _begin(rt: Runtime, tenant_id: str) -> None:
-    async with rt.transaction() as session:
+    async with rt.for_tenant(tenant_id).transaction() as session:
         # Not as strongly as to delete it: uploads under way need not be waited for.
         tenant = await session.get(Tenant, tenant_id, with_for_update={"key_share": True})
         if tenant is not None and tenant.deleted_at is None:
             tenant.deleted_at = func.now()
             session.add(TenantDeletion(tenant_id=tenant_id, name=tenant.name, counts={}))
-            await audit_log.note(session, tenant_id, "tenant.deleted", tenant_id)
+            await audit_log.note_for(session, tenant_id, "tenant.deleted", tenant_id)
         elif await session.get(TenantDeletion, tenant_id) is None:
             raise TenantDeleted
 
@@ -89,7 +89,7 @@ async def _go_on(rt: Runtime, tenant_id: str) -> TenantDeletion | None:
         if document_id is None:
             return await rt.again_while_busy(partial(_end, rt, tenant_id))
         with suppress(NotFound):  # somebody else was faster
-            await deletion.remove(rt, tenant_id, document_id)
+            await deletion.remove(rt.for_tenant(tenant_id), document_id)
     return None
 
 

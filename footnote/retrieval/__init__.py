@@ -5,7 +5,7 @@ Where there is a reranker, it has its say in between.
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -13,10 +13,12 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import collections
+from footnote.collections import revisions
+from footnote.database.tenant_scope import tenant_of
 from footnote.embeddings import vector_lengths
 from footnote.errors import Invalid
 from footnote.filters import Filter
-from footnote.models import Collection, chunk_id
+from footnote.models import Collection, EmbeddingSpace, chunk_id
 from footnote.providers import Reranker
 from footnote.retrieval import coverage, expansion, keyword_leg, reranking, shaping, spaces, vector_leg
 from footnote.retrieval.coverage import Searched
@@ -41,7 +43,6 @@ class Query:
     `rerank`: whether a reranker is asked; None: if one is configured.
     """
 
-    tenant_id: str
     text: str
     collections: Sequence[str] | None = None
     document_ids: Sequence[str] | None = None
@@ -123,35 +124,62 @@ class Found:
     searched: Searched = field(default_factory=Searched)
 
 
-async def search(rt: Runtime, query: Query) -> Found:
-    """Raises NotFound for an unknown collection, Conflict after a change of model, Invalid without a reranker to ask.
+@dataclass(frozen=True)
+class ResolvedScope:
+    """What a query looks into, as one transaction found it.
+
+    `revisions` are those of all its collections; `filled` are the collections that hold something it can find.
+    """
+
+    revisions: Mapping[str, int]
+    filled: Sequence[Collection]
+    spaces: Sequence[EmbeddingSpace]
+    searched: Searched
+
+
+async def resolve(rt: Runtime, query: Query) -> ResolvedScope:
+    """Raises NotFound for an unknown collection, Conflict after a change of model."""
+    named = query.collections is not None
+    async with rt.transaction() as session:
+        chosen = await collections.chosen(session, query.collections)
+        # First, so that whatever changes while the rest is read counts as later.
+        at = await revisions.of(session, [each.id for each in chosen])
+        filled = await vector_lengths.with_chunks(session, chosen)
+        if query.mode != "keyword" and filled:
+            filled = spaces.searchable(rt, filled, named=named)
+        searched = await coverage.of(session, query, chosen, filled)
+        looked_into = await spaces.of(session, filled) if query.mode != "keyword" else []
+    return ResolvedScope(at, filled, looked_into, searched)
+
+
+# Reads more in the transaction that finds the candidates.
+Beside = Callable[[AsyncSession, Sequence[Hit], Sequence[Point]], Awaitable[None]]
+
+
+async def search(rt: Runtime, query: Query, scope: ResolvedScope | None = None, beside: Beside | None = None) -> Found:
+    """Raises what `resolve` raises, unless the `scope` is given; Invalid without a reranker to ask.
 
     No session is held while a provider embeds the question or reranks the hits. A reranker that fails is no error.
     """
-    rt = rt.of(query.tenant_id)
     query = replace(query, text=folded(query.text))
     reranker = rt.reranker if query.rerank is not False else None
     if query.rerank and reranker is None:
         raise Invalid("no_reranker", "No reranker is configured (FOOTNOTE_RERANKER).")
-    async with rt.transaction() as session:
-        chosen = await collections.chosen(session, query.tenant_id, query.collections)
-        filled = await vector_lengths.with_chunks(session, chosen)
-        if query.mode != "keyword" and filled:
-            filled = spaces.searchable(rt, filled, named=query.collections is not None)
-        searched = await coverage.of(session, query, chosen, filled)
-        if not filled or not query.text.strip():
-            return Found([], searched=searched)
-        looked_into = await spaces.of(session, filled) if query.mode != "keyword" else []
+    scope = scope or await resolve(rt, query)
+    if not scope.filled or not query.text.strip():
+        return Found([], searched=scope.searched)
     named = query.collections is not None
-    points, spent = await spaces.points(rt, query.tenant_id, query.text, looked_into, filled, named=named)
+    points, spent = await spaces.points(rt, query.text, scope.spaces, scope.filled, named=named)
     if not points and query.mode == "vector":
-        return Found([], searched=searched)
+        return Found([], searched=scope.searched)
     # All that is to be searched is to be embedded again, and none of it has been.
     query = query if points else replace(query, mode="keyword")
     asked = rt.settings.rerank_candidates if reranker else 0
     async with rt.transaction() as session:
         most = max(query.candidates, asked)
-        candidates = await _candidates(session, query, filled, points, most)
+        candidates = await _candidates(session, query, scope.filled, points, most)
+        if beside is not None:
+            await beside(session, candidates, points)
     # In threads: hundreds of long texts take a second or two to compare, in which others are answered.
     found = Found(await asyncio.to_thread(_distinct, query, candidates, asked))
     if reranker is not None and found.hits:
@@ -159,22 +187,22 @@ async def search(rt: Runtime, query: Query) -> Found:
     hits = await asyncio.to_thread(_chosen, query, found.hits)
     if query.expand != "none" and hits:
         async with rt.transaction() as session:
-            around = await expansion.around(session, query.tenant_id, [each.key for each in hits], query.expand)
+            around = await expansion.around(session, [each.key for each in hits], query.expand)
         hits = [replace(each, context=around.get(each.key)) for each in hits]
-    return replace(found, hits=hits, points=points, spent=spent, searched=searched)
+    return replace(found, hits=hits, points=points, spent=spent, searched=scope.searched)
 
 
 async def _candidates(
     session: AsyncSession, query: Query, chosen: Sequence[Collection], points: Sequence[Point], most: int
 ) -> list[Hit]:
-    scope = scope_of(query.tenant_id, [each.id for each in chosen], query.document_ids, query.filter)
+    scope = scope_of(tenant_of(session), [each.id for each in chosen], query.document_ids, query.filter)
     scope.parameters["depth"] = max(DEPTH, most)
     large = await scope.exceeds(session, vector_leg.EXACT_CHUNKS)
     legs = []
     if points:
         legs.append(vector_leg.leg(scope, points, large=large))
     if query.mode != "vector":
-        languages = await _languages(session, query.tenant_id, chosen)
+        languages = await _languages(session, chosen)
         legs.append(keyword_leg.leg(scope, query.text, languages, large=large, beside_vector=bool(points)))
     statement = "WITH " + ",".join(legs) + fused(query.mode, points) + HITS
     rows = await scope.run(session, statement, candidates=most, diverse=query.diversity > 0)
@@ -202,10 +230,10 @@ _LANGUAGES = text(
 )
 
 
-async def _languages(session: AsyncSession, tenant_id: str, chosen: Sequence[Collection]) -> set[str]:
+async def _languages(session: AsyncSession, chosen: Sequence[Collection]) -> set[str]:
     """The languages of the chunks in the collections."""
     ids = [each.id for each in chosen]
-    return set(await session.scalars(_LANGUAGES, {"tenant": tenant_id, "collections": ids}))
+    return set(await session.scalars(_LANGUAGES, {"tenant": tenant_of(session), "collections": ids}))
 
 
 def _distinct(query: Query, candidates: Sequence[Hit], asked: int) -> list[Hit]:

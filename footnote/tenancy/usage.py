@@ -1,7 +1,7 @@
 """What tenants use, by day and key: documents, queries, tokens as providers count them, and what they cost."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
@@ -11,7 +11,8 @@ from sqlalchemy import ColumnElement, Date, cast, func, literal_column, select, 
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote.errors import DatabaseAway
+from footnote.database.tenant_scope import tenant_of
+from footnote.errors import Busy, DatabaseAway
 from footnote.models import ApiKey, UsageOfDay
 from footnote.providers import Uncounted, Usage, Writer
 from footnote.runtime import Runtime
@@ -20,6 +21,7 @@ from footnote.telemetry import log
 
 Kind = Literal["document", "query", "embedding", "generation"]
 Group = Literal["day", "key", "model"]
+Writing = Callable[[AsyncSession], Awaitable[None]]
 
 MILLION = 1_000_000
 TODAY: ColumnElement[date] = cast(func.timezone("UTC", func.now()), Date)
@@ -51,7 +53,7 @@ def cost(settings: Settings, model: str, prompt_tokens: int, completion_tokens: 
     return (prompt_tokens * price.input + completion_tokens * price.output) / MILLION
 
 
-async def record(session: AsyncSession, settings: Settings, tenant_id: str, key_id: str, *spent: Spent) -> None:
+async def record(session: AsyncSession, settings: Settings, key_id: str, *spent: Spent) -> None:
     """Adds to today's counts. To be called last in a transaction: everybody with the key waits for its end.
 
     `key_id` is empty for what no key asked for.
@@ -60,7 +62,7 @@ async def record(session: AsyncSession, settings: Settings, tenant_id: str, key_
     for each in sorted(spent, key=lambda each: (each.kind, each.provider, each.model)):
         tokens = each.prompt_tokens, each.completion_tokens
         row = insert(UsageOfDay).values(
-            tenant_id=tenant_id,
+            tenant_id=tenant_of(session),
             day=TODAY,
             key_id=key_id,
             kind=each.kind,
@@ -81,17 +83,23 @@ async def record(session: AsyncSession, settings: Settings, tenant_id: str, key_
         await session.execute(row.on_conflict_do_update(constraint="pk_usage", set_=changes))
 
 
-async def record_apart(rt: Runtime, tenant_id: str, key_id: str, *spent: Spent) -> None:
-    """In a transaction of its own, which nobody waits for the disk for: a crash loses the counts of a moment.
+async def record_apart(rt: Runtime, key_id: str, *spent: Spent, before: Writing | None = None) -> None:
+    """In a transaction of its own that does not wait for the disk: a crash loses the counts of a moment.
 
-    So does a database that is away: what was found or answered is there all the same.
+    So does a database that is away: what was found or answered is there all the same. What is to be written `before`
+    is left out if it has to wait for others too long.
     """
     try:
         async with rt.transaction() as session:
             await session.execute(text("SET LOCAL synchronous_commit = off"))
-            await record(session, rt.settings, tenant_id, key_id, *spent)
-    except DatabaseAway:
-        log.warning("usage not counted", tenant_id=tenant_id, spent=[each.kind for each in spent])
+            if before is not None:
+                await before(session)
+            await record(session, rt.settings, key_id, *spent)
+    except DatabaseAway as error:
+        if before is not None and isinstance(error, Busy):
+            await record_apart(rt, key_id, *spent)
+            return
+        log.warning("usage not counted", tenant_id=rt.tenant, spent=[each.kind for each in spent])
 
 
 @dataclass(frozen=True)
@@ -102,12 +110,12 @@ class Month:
     usd: Decimal  # of what a price is known for
 
 
-async def this_month(session: AsyncSession, tenant_id: str, key_id: str | None = None) -> Month:
+async def this_month(session: AsyncSession, key_id: str | None = None) -> Month:
     """Of the tenant, or of one of its keys."""
     table = UsageOfDay
     tokens = func.coalesce(func.sum(table.prompt_tokens + table.completion_tokens), 0)
     used = select(tokens, func.coalesce(func.sum(table.cost), 0)).where(
-        table.tenant_id == tenant_id, table.day >= func.date_trunc("month", TODAY)
+        table.tenant_id == tenant_of(session), table.day >= func.date_trunc("month", TODAY)
     )
     row = (await session.execute(used.where(table.key_id == key_id) if key_id is not None else used)).one()
     return Month(int(row[0]), Decimal(row[1] or 0))
@@ -121,6 +129,7 @@ class Bill:
     writer: Writer
     usage: Usage = field(default_factory=lambda: Usage(0, 0, 0.0))
     spent: list[Spent] = field(default_factory=list)
+    before: Writing | None = None  # written in the same transaction, if the answer has one
 
     def take(self, event: Usage | Uncounted | Writer) -> None:
         """What the provider did not count is unknown to the caller; budgets count the estimate."""
@@ -139,16 +148,15 @@ class Bill:
         writer = self.writer
         self.spent.append(Spent("generation", writer.provider, writer.model, asked, answered, estimated=estimated))
 
-    async def settle(self, rt: Runtime, tenant_id: str, key_id: str) -> None:
+    async def settle(self, rt: Runtime, key_id: str) -> None:
         """To its end, also where whoever asked has left."""
         if self.spent:
-            await asyncio.shield(record_apart(rt, tenant_id, key_id, *self.spent))
+            await asyncio.shield(record_apart(rt, key_id, *self.spent, before=self.before))
 
 
-async def report(
-    session: AsyncSession, tenant_id: str, since: date, until: date, groups: Sequence[Group]
-) -> list[dict[str, Any]]:
+async def report(session: AsyncSession, since: date, until: date, groups: Sequence[Group]) -> list[dict[str, Any]]:
     """A row for each of the groups in which anything was used, from the day `since` to `until`, both included."""
+    tenant_id = tenant_of(session)
     table = UsageOfDay
     columns: dict[Group, list[Any]] = {
         "day": [table.day],

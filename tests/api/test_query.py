@@ -3,10 +3,13 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from typing import Any
 
 import httpx2
 import pytest
+from sqlalchemy import Connection, event
+from sqlalchemy.orm import Session, SessionTransaction
 
 from footnote.errors import RateLimited
 from footnote.providers import GenerationRequest, GeneratorEvent, Token
@@ -187,6 +190,31 @@ async def test_an_answer(rt: Runtime, bob: Person, library: dict[str, str]) -> N
     assert page[citation["char_start"] : citation["char_end"]] == citation["quote"] == "The lamp burns paraffin oil"
     [request] = rt.generator.requests
     assert (request.temperature, request.max_tokens, request.model) == (0.1, 9, "m")
+
+
+@pytest.mark.parametrize("answer_cache_seconds", [0, 60])
+async def test_a_question_opens_four_transactions(
+    rt: Runtime, alice: Person, library: dict[str, str], monkeypatch: pytest.MonkeyPatch, answer_cache_seconds: int
+) -> None:
+    """The key with its budget; what there is to search; passages, known answers and pages; usage and the new answer."""
+    assert isinstance(rt.generator, FakeGenerator)
+    rt.generator.pieces = ['Paraffin [1: "The lamp burns paraffin oil"].']
+    settings = rt.settings.model_copy(update={"answer_cache_seconds": answer_cache_seconds, "quota_tokens": 10_000})
+    monkeypatch.setattr(alice.client._transport.app.state, "runtime", replace(rt, settings=settings))  # type: ignore[attr-defined]
+    begun = []
+
+    def count(_session: Session, transaction: SessionTransaction, _connection: Connection) -> None:
+        begun.append(transaction)
+
+    for expected in (False, answer_cache_seconds > 0):
+        begun.clear()
+        event.listen(Session, "after_begin", count)
+        try:
+            answer = await alice.client.post("/v1/query", json={"question": "Which oil does the lamp burn?"})
+        finally:
+            event.remove(Session, "after_begin", count)
+        assert (answer.json()["answer_status"], answer.json()["cached"]) == ("supported", expected)
+        assert len(begun) == 4
 
 
 async def test_a_stream(rt: Runtime, alice: Person, library: dict[str, str]) -> None:

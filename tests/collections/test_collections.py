@@ -40,18 +40,18 @@ def fake(rt: Runtime) -> FakeEmbedder:
 
 
 async def create(rt: Runtime, tenant: str, name: str, **given: Any) -> None:
-    async with rt.transaction() as session:
-        await collections.create(session, rt, tenant, {"name": name, **given})
+    async with rt.for_tenant(tenant).transaction() as session:
+        await collections.create(session, rt, {"name": name, **given})
 
 
 async def change(rt: Runtime, tenant: str, given: dict[str, Any], name: str = "default") -> None:
-    async with rt.transaction() as session:
-        await collections.change(session, rt, tenant, name, given)
+    async with rt.for_tenant(tenant).transaction() as session:
+        await collections.change(session, rt, name, given)
 
 
 async def reingesting(rt: Runtime, tenant: str) -> int:
-    async with rt.transaction() as session:
-        return (await collections.get(session, tenant, "default")).reingesting
+    async with rt.for_tenant(tenant).transaction() as session:
+        return (await collections.get(session, "default")).reingesting
 
 
 async def unfinished(rt: Runtime) -> Sequence[str]:
@@ -80,7 +80,7 @@ async def texts(rt: Runtime, document_id: str) -> list[str]:
 
 
 async def search(rt: Runtime, tenant: str, words: str, **options: Any) -> list[retrieval.Hit]:
-    return (await retrieval.search(rt, Query(tenant, words, **options))).hits
+    return (await retrieval.search(rt.for_tenant(tenant), Query(words, **options))).hits
 
 
 # -- chunking ------------------------------------------------------------------------------------------------
@@ -332,13 +332,13 @@ async def test_failed_and_cancelled_uploads_are_left_alone_until_they_are_retrie
     job_id = accepted.details.job.id
     for step in ("chunk", "embed"):
         assert await ingest.run_step(rt, job_id, step)
-    async with rt.transaction() as session:
-        await jobs.cancel(session, tenant, job_id)
+    async with rt.for_tenant(tenant).transaction() as session:
+        await jobs.cancel(session, job_id)
     await change(rt, tenant, LARGER)
     assert await work(rt) == 0
     assert (await job_of(rt, job_id)).state == "cancelled"
-    async with rt.transaction() as session:
-        await jobs.retry(session, tenant, job_id)
+    async with rt.for_tenant(tenant).transaction() as session:
+        await jobs.retry(session, job_id)
     assert (await driving.run(rt, job_id)).state == "waiting", "what was made by the old chunking is gone"
     await driving.set_job(rt, job_id, next_attempt_at=func.now())
     assert (await driving.run(rt, job_id)).state == "succeeded"
@@ -399,7 +399,7 @@ async def test_the_bytes_go_when_the_last_version_that_has_them_goes(
     }
     assert (await driving.run(rt, newer.details.job.id)).state == "succeeded"
     assert await settled(rt) == {newer.details.version.object_key}
-    receipt = await deletion.remove(rt, tenant, document_id)
+    receipt = await deletion.remove(rt.for_tenant(tenant), document_id)
     assert (receipt.counts["versions"], receipt.counts["objects"], receipt.counts["bytes"]) == (3, 1, 15)
     assert (await settled(rt), await rows(rt)) == (set(), {})
 
@@ -409,7 +409,7 @@ async def test_shared_bytes_are_counted_and_deleted_once(committing_rt: Runtime,
     document_id = await driving.ready(rt, tenant, paragraphs(6))
     await change(rt, tenant, LARGER)
     await reingestion.review(rt)
-    receipt = await deletion.remove(rt, tenant, document_id)
+    receipt = await deletion.remove(rt.for_tenant(tenant), document_id)
     counted = {name: receipt.counts[name] for name in ("versions", "objects", "bytes", "chunks", "jobs")}
     assert counted == {"versions": 2, "objects": 1, "bytes": len(paragraphs(6)), "chunks": 6, "jobs": 2}
     assert (await settled(rt), await rows(rt)) == (set(), {})
@@ -422,9 +422,9 @@ async def test_what_is_in_an_archive_is_made_anew_without_unpacking_it_again(
     parent = await driving.ready(rt, tenant, (SAMPLES / "complaint.eml").read_bytes(), "complaint.eml")
     for job_id in await unfinished(rt):
         await driving.run(rt, job_id)
-    async with rt.transaction() as session:
+    async with rt.for_tenant(tenant).transaction() as session:
         [child] = await session.scalars(select(Document.id).where(Document.parent_id == parent))
-        await documents.patch_metadata(session, tenant, child, {"read": True})
+        await documents.patch_metadata(session, child, {"read": True})
     await change(rt, tenant, {"language": "german"})
     assert await work(rt) == 2
     assert (await document_of(rt, child)).attributes == {"read": True}
@@ -557,7 +557,7 @@ async def test_a_collection_is_not_gone_before_an_upload_that_has_found_it(
     monkeypatch.setattr(accepting, "_lock", slow)
     uploading = asyncio.create_task(driving.accept(rt, tenant, "New.", collection="papers"))
     await found.wait()
-    deleting = asyncio.create_task(deletion.remove_collection(rt, tenant, "papers"))
+    deleting = asyncio.create_task(deletion.remove_collection(rt.for_tenant(tenant), "papers"))
     async with rt.sessions() as session, asyncio.timeout(60):
         while not deleting.done() and not await session.scalar(sql("SELECT count(*) FROM pg_locks WHERE NOT granted")):
             await asyncio.sleep(0.01)
@@ -574,13 +574,15 @@ async def test_an_upload_while_its_collection_is_deleted_is_gone_or_in_a_new_one
     for number in range(5):
         await driving.accept(rt, tenant, f"Text number {number}.", collection="papers")
     uploads = [driving.accept(rt, tenant, f"New {number}.", collection="papers") for number in range(8)]
-    receipt, _ = await asyncio.gather(deletion.remove_collection(rt, tenant, "papers"), asyncio.gather(*uploads))
+    receipt, _ = await asyncio.gather(
+        deletion.remove_collection(rt.for_tenant(tenant), "papers"), asyncio.gather(*uploads)
+    )
     async with rt.sessions() as session:
         left = (await session.scalars(select(Document.collection_id))).all()
     assert receipt.collection_id not in left
     assert receipt.counts["documents"] + len(left) == 13
     if left:
-        await deletion.remove_collection(rt, tenant, left[0])
+        await deletion.remove_collection(rt.for_tenant(tenant), left[0])
     assert (await settled(rt), await rows(rt)) == (set(), {})
 
 
@@ -600,7 +602,7 @@ async def test_a_deletion_that_was_interrupted_is_ended_by_others(
 
     monkeypatch.setattr(deletion, "remove", killed)
     with pytest.raises(asyncio.CancelledError):
-        await deletion.remove_collection(rt, tenant, "default")
+        await deletion.remove_collection(rt.for_tenant(tenant), "default")
     monkeypatch.setattr(deletion, "remove", remove)
     assert await search(rt, tenant, "paragraph") == []
     with pytest.raises(NotFound):
@@ -611,6 +613,6 @@ async def test_a_deletion_that_was_interrupted_is_ended_by_others(
         [collection] = await session.scalars(select(Collection))
         collection.deleted_at = func.now() - func.make_interval(0, 0, 0, 0, 0, 2)
     await deletion.finish(rt)
-    receipt = await deletion.remove_collection(rt, tenant, collection.id)
+    receipt = await deletion.remove_collection(rt.for_tenant(tenant), collection.id)
     assert (receipt.counts["documents"], receipt.counts["chunks"]) == (4, 4)
     assert (await settled(rt), await rows(rt)) == (set(), {})

@@ -51,9 +51,9 @@ async def fill(rt: Runtime, tenant: str) -> None:
     ids = await made_by(rt, tenant, TEXT)
     begun = await driving.accept(rt, tenant, driving.paragraphs(9), callback_url="http://127.0.0.1:1/")
     assert await ingest.run_step(rt, begun.details.job.id, "chunk")
-    await deletion.remove(rt, tenant, await driving.ready(rt, tenant, "Gone before."))
+    await deletion.remove(rt.for_tenant(tenant), await driving.ready(rt, tenant, "Gone before."))
     await driving.ready(rt, tenant, "Gone with its collection.", collection="gone")
-    await deletion.remove_collection(rt, tenant, "gone")
+    await deletion.remove_collection(rt.for_tenant(tenant), "gone")
     of_version = {"version_id": begun.details.version.id, "number": 99}
     about: dict[type[Base], dict[str, Any]] = {
         Artifact: {"key": f"artifacts/{tenant}", "tally": {}, **of_version},
@@ -111,9 +111,9 @@ async def test_nothing_of_a_tenant_is_left_and_everything_of_another(committing_
         await fill(rt, each)
     before, theirs = await rows(rt, tenant), await rows(rt, other)
     assert before.keys() == {table.name for table in OWNED} - {"tenant_deletion"}, "or there is nothing to be left"
-    async with rt.transaction() as session:
-        name = await tenants.name_of(session, tenant)
-    receipt = await tenant_deletion.remove(rt.by("operator"), tenant)
+    async with rt.for_tenant(tenant).transaction() as session:
+        name = await tenants.name_of(session)
+    receipt = await tenant_deletion.remove(rt.as_actor("operator"), tenant)
     assert (await rows(rt, tenant)).keys() == tenant_deletion.OUTLIVE_IT
     assert await rows(rt, other) == theirs
     async with rt.transaction() as session:
@@ -166,8 +166,8 @@ async def test_from_the_first_moment_it_is_refused_and_housekeeping_finishes(
             await tenant_deletion.remove(rt, tenant)
     assert [await refused(rt, each) for each in (key, token, stranger)] == [True, True, False]
     with pytest.raises(TenantDeleted):
-        async with rt.of(tenant).transaction() as session:
-            await documents.accept(session, rt, late, tenant_id=tenant)
+        async with rt.for_tenant(tenant).transaction() as session:
+            await documents.accept(session, rt, late)
     assert (await rows(rt, tenant))["document"] == 2
 
     await tenant_deletion.finish(rt)
@@ -187,8 +187,8 @@ async def test_from_the_first_moment_it_is_refused_and_housekeeping_finishes(
     assert receipt.counts["documents"] == 3, "also what was removed before"
     assert await refused(rt, key)
     with pytest.raises(TenantDeleted):  # whoever was at work all the time
-        async with rt.of(tenant).transaction() as session:
-            await documents.accept(session, rt, late, tenant_id=tenant)
+        async with rt.for_tenant(tenant).transaction() as session:
+            await documents.accept(session, rt, late)
 
 
 async def test_an_upload_under_way_is_waited_for_and_deleted(committing_rt: Runtime, tenant: str) -> None:
@@ -197,8 +197,8 @@ async def test_an_upload_under_way_is_waited_for_and_deleted(committing_rt: Runt
 
     async def upload() -> None:
         late = await driving.put(rt, tenant, b"Late.", "a.txt")
-        async with rt.of(tenant).transaction() as session:
-            await documents.accept(session, rt, late, tenant_id=tenant)
+        async with rt.for_tenant(tenant).transaction() as session:
+            await documents.accept(session, rt, late)
             accepted.set()
             await go_on.wait()
 
