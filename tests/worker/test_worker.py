@@ -32,7 +32,8 @@ from tests.conftest import named_database, run_sql
 from tests.driving import chunks_of, job_of, pages_of, paragraphs
 from tests.hostile import pdfs
 from tests.overhearing import overheard
-from tests.programs import Program, Reply, children_of, serving, vectors
+from tests.parsers import parsers_of
+from tests.programs import Program, Reply, serving, vectors
 from worker.loop import STOP_SECONDS
 
 Value = TypeVar("Value")
@@ -260,7 +261,7 @@ async def test_a_worker_asked_to_stop_gives_up_a_parser_that_takes_long(system: 
     )  # half a minute of parsing, however fast the machine
     pdf = pdfs.document(content, kids=b"[" + b"3 0 R " * 19_000 + b"]", count=19_000)
     accepted = await driving.accept(system.rt, system.tenant, pdf, "handbook.pdf")
-    (parser,) = await eventually(lambda: [pid for child in system.worker.children() for pid in children_of(child)])
+    (parser,) = await eventually(lambda: [pid for child in system.worker.children() for pid in parsers_of(child)])
     os.kill(parser, signal.SIGSTOP)
     await ask_to_stop(system)
     await ask_to_stop(system)

@@ -1,9 +1,9 @@
 """The process that parsers are forked from: `python -m footnote.formats.sandbox.fork_server SOCKET`.
 
 It imports once what the formats need, and reads no document itself. Its parent sends it requests on SOCKET, each with
-two descriptors: where the parser writes its frames, and the parser's `control` socket. When the parent closes its end of
-`control`, the parser is killed; when the parser has ended, its exit status is sent there. The server and all its parsers
-end when the parent has gone.
+two descriptors: where the parser writes its frames, and the parser's `control` socket. When the parent closes its end
+of `control`, the parser is killed; when the parser has ended, its exit status is sent there. The server and all its
+parsers end when the parent has gone.
 """
 
 import gc
@@ -30,7 +30,10 @@ PRELOADED = (
     "PIL.WebPImagePlugin",
     "charset_normalizer",
     "docx.oxml",
+    "email.parser",
     "email.policy",
+    "encodings.cp437",
+    "heapq",
     "lxml.etree",
     "markdown_it",
     "pypdf",
@@ -116,6 +119,7 @@ class ForkServer:
 
     def _reap(self, parser: _Parser) -> None:
         """Waits for a parser that has closed all it had, as the last thing but ending, and tells its parent."""
+        parser.kill()  # what it started
         status = os.waitstatus_to_exitcode(os.waitpid(parser.pid, 0)[1])
         self._parsers.remove(parser)
         with suppress(OSError):

@@ -36,8 +36,8 @@ async def frames_of(
     try:
         try:
             await _frame(parser, limits.wall_seconds)
-        except DocumentRejected as ended:
-            why = " ".join(getattr(ended, "__notes__", ())) or ended.message
+        except (DocumentRejected, RuntimeError) as ended:
+            why = " ".join(getattr(ended, "__notes__", ())) or str(ended)
             raise RuntimeError(f"the parser did not start: {why}") from ended
         while True:
             head, body = await _frame(parser, limits.wall_seconds)

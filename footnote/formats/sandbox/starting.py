@@ -4,6 +4,7 @@ Each process has a fork server of its own, from its first parse on. A server tha
 """
 
 import asyncio
+import atexit
 import os
 import select
 import signal
@@ -22,6 +23,7 @@ _ROOT = Path(__file__).parents[3]
 _ENVIRONMENT = {"PYTHONPATH": str(_ROOT), "PYTHONSAFEPATH": "1", "PYTHONUTF8": "1", "OMP_THREAD_LIMIT": "1"}
 _PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "TESSDATA_PREFIX")
 _POLL_SECONDS = 0.05
+_STOP_SECONDS = 5
 
 
 def environment() -> dict[str, str]:
@@ -50,6 +52,15 @@ class ForkServer:
         with theirs:
             self.process = _spawn("fork_server", descriptors=(theirs.fileno(),))
 
+    def stop(self) -> None:
+        """Waits until it has ended, with its parsers."""
+        self.requests.close()
+        try:
+            self.process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
     def fate(self) -> str:
         """How it ended, once its end of a connection is closed."""
         with suppress(subprocess.TimeoutExpired):
@@ -71,7 +82,17 @@ def _forget() -> None:
         _server = None
 
 
+def stop() -> None:
+    """Ends this process's fork server; the next parse starts another one."""
+    global _server
+    with _lock:
+        if _server is not None:
+            _server.stop()
+            _server = None
+
+
 os.register_at_fork(after_in_child=_forget)
+atexit.register(stop)
 
 
 def _running_server() -> ForkServer:
