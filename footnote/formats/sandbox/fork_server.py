@@ -36,7 +36,6 @@ PRELOADED = (
     "heapq",
     "lxml.etree",
     "markdown_it",
-    "pypdf",
     "pypdfium2.raw",
     "python_calamine",
     "selectolax.lexbor",

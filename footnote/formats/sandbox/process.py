@@ -25,7 +25,7 @@ _END_SECONDS = 5.0  # in which a fork server ends a parser, or is itself ended
 class _Parser:
     out: socket.socket
     control: socket.socket
-    server: starting.ForkServer | None
+    server: starting.RunningServer | None
 
 
 async def frames_of(

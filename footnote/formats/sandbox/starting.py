@@ -43,7 +43,7 @@ def _spawn(module: str, *arguments: str, descriptors: tuple[int, ...]) -> "subpr
     )
 
 
-class ForkServer:
+class RunningServer:
     """The process that `fork_server` runs in, as its parent sees it."""
 
     def __init__(self) -> None:
@@ -68,7 +68,7 @@ class ForkServer:
         return "does not answer"
 
 
-_server: ForkServer | None = None
+_server: RunningServer | None = None
 _lock = Lock()
 
 
@@ -95,17 +95,17 @@ os.register_at_fork(after_in_child=_forget)
 atexit.register(stop)
 
 
-def _running_server() -> ForkServer:
+def _running_server() -> RunningServer:
     global _server
     with _lock:
         if _server is None or _server.process.poll() is not None:
             if _server is not None:
                 _server.requests.close()
-            _server = ForkServer()
+            _server = RunningServer()
         return _server
 
 
-async def start(request: ParseRequest, out: socket.socket, control: socket.socket) -> ForkServer | None:
+async def start(request: ParseRequest, out: socket.socket, control: socket.socket) -> RunningServer | None:
     """Starts a parser that writes to `out`, ends when the other end of `control` closes, and has its status sent there.
 
     Gives the server it is forked from, if any.
