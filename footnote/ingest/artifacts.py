@@ -1,6 +1,6 @@
 """What the chunk step hands to the next two: pages with their chunks, one JSON line a page, in parts.
 
-They lie in the store, not in Postgres, so that a version becomes visible in one transaction; they are written and
+They are in the store, not in Postgres, so that a version becomes visible in one transaction; they are written and
 read a page at a time, so that memory does not grow with the document. A part that is finished is a checkpoint.
 """
 
@@ -34,7 +34,7 @@ class Extracted:
 
 
 class OutputGone(Unavailable):
-    """What an earlier step left behind was removed since: that step must run again."""
+    """The output of an earlier step was removed: that step must run again."""
 
     def __init__(self, step: str, message: str) -> None:
         super().__init__("internal_error", message)

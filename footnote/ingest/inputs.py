@@ -1,4 +1,4 @@
-"""What a step works on."""
+"""The rows that a step works on, and the document's title."""
 
 import re
 from pathlib import Path

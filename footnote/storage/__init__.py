@@ -1,7 +1,7 @@
 """The object store: bytes under a key, on local disk or in S3.
 
-Keys are ours, never made from user input. What must be remembered about an object (type, hash, size) is in
-Postgres, because stores differ in what metadata they keep.
+Keys are ours, never made from user input. An object's type, hash and size are in Postgres, because stores differ in
+the metadata that they store.
 """
 
 import asyncio
@@ -45,7 +45,7 @@ async def writing(store: Store, key: str) -> AsyncIterator[Writer]:
 def open_store(url: str, public_endpoint: str | None = None) -> Store:
     """A store by the scheme of its URL: `file:///directory` or `s3://bucket/prefix`.
 
-    `public_endpoint`: the address of the S3 server for those who upload to it directly, if they need another one.
+    `public_endpoint`: the address of the S3 server for clients that upload to it directly, if they need another one.
     """
     parts = urlsplit(url)
     match parts.scheme:

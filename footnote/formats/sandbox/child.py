@@ -35,13 +35,13 @@ def _limit(cpu_seconds: int, memory_bytes: int) -> None:
         (resource.RLIMIT_AS, memory_bytes),
         (resource.RLIMIT_CORE, 0),
     ):
-        # macOS refuses some of them; the parent's clock still holds.
+        # macOS refuses some of them; the limit on silence still applies.
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(what, _soft(what, wanted))
 
 
 def _soft(what: int, wanted: int) -> tuple[int, int]:
-    """The pair of limits with a new soft one; the hard one stays, for only the soft one can rise again."""
+    """The pair of limits with a new soft one; the hard one stays, because only the soft one can be raised again."""
     hard = resource.getrlimit(what)[1]
     return (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)), hard
 
@@ -49,14 +49,14 @@ def _soft(what: int, wanted: int) -> tuple[int, int]:
 def _end_with(parent: socket.socket) -> None:
     """Ends this process when `parent`, on which nothing is ever sent, is closed at the other end."""
     parent.recv(1)
-    # With the program that works for us, if any: this process leads a group.
+    # With tesseract, if it runs: this process leads a group.
     with contextlib.suppress(ProcessLookupError):
         os.killpg(os.getpid(), signal.SIGKILL)
     os._exit(1)
 
 
 def _pages(media_type: str, path: Path, cpu_seconds: int, ocr: Ocr) -> Iterator[Page]:
-    """Pages of the file; the CPU limit grows with them, for a long document is no attack."""
+    """Pages of the file; the CPU limit grows with them, because a long document is not an attack."""
     module = module_for(media_type)
     drawn = 0
     with guesses() as guessed:
@@ -74,7 +74,7 @@ def _send_pages(out: BinaryIO, media_type: str, path: Path, cpu_seconds: int, oc
     done, has_text = ocr.after, ocr.after > 0
     for page in _pages(media_type, path, cpu_seconds, ocr):
         if page.number <= ocr.after:
-            continue  # read all the same: what a page means may depend on those before it
+            continue  # it had to be read: what a page means may depend on those before it
         head = {"page": page.number, "sections": list(map(astuple, page.sections)), "notes": page.notes}
         head["scan"] = asdict(page.scan) if page.scan else None
         head["guesses"] = [asdict(each) for each in page.guesses]
@@ -106,7 +106,7 @@ def _send_boxes(out: BinaryIO, media_type: str, path: Path, asked: dict[str, Any
 
 
 def _failure(error: BaseException) -> dict[str, Any]:
-    """What a failed parse means: the limits, our installation, or else the document is at fault."""
+    """The error that a failed parse is reported as: a limit, our installation, or else the document is the cause."""
     if isinstance(error, FootnoteError):
         return {"error": error.code, "message": error.message}
     code = "corrupt_file"
@@ -144,7 +144,7 @@ def run(request: ParseRequest, out: BinaryIO, parent: socket.socket, preloaded_b
             raise  # the parent has gone, or wants no more
         except BaseException as error:
             write(out, _failure(error))
-        # Without the interpreter's farewell: nothing is left to do, and PDFium may fail on its way out.
+        # Without the interpreter's clean-up: nothing is left to do, and PDFium may crash in it.
         os._exit(0)
     finally:
         os._exit(1)
