@@ -104,7 +104,7 @@ async def _delete(session: AsyncSession, tenant_id: str, document_id: str) -> di
 async def _delete_rows(session: AsyncSession, tenant_id: str, document_ids: Sequence[str]) -> dict[str, int]:
     """The documents with their texts and vectors. All of them at once: embeddings are locked once in a transaction."""
     versions = select(Version.id).where(Version.document_id.in_(document_ids))
-    embeddings, _ = await checkpoint.forget(session, tenant_id, document_ids)
+    embeddings, _ = await checkpoint.delete_unused(session, tenant_id, document_ids)
     counts = {
         "embeddings": embeddings,
         "chunks": await _count(session, delete(Chunk).where(Chunk.document_id.in_(document_ids))),

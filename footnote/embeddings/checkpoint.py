@@ -67,7 +67,7 @@ async def known(session: AsyncSession, tenant_id: str, space_id: int, hashes: Se
     return set(await session.scalars(query))
 
 
-async def keep(
+async def store(
     session: AsyncSession,
     tenant_id: str,
     document_id: str,
@@ -119,7 +119,7 @@ _HOLD = text(
     SELECT count(*) FROM held WHERE stays AND found IS NULL
     """
 )
-_FORGET = text(
+_DELETE_UNUSED = text(
     """
     DELETE FROM embedding
     WHERE tenant_id = :tenant_id
@@ -134,7 +134,7 @@ _FORGET = text(
 )
 
 
-async def forget(
+async def delete_unused(
     session: AsyncSession, tenant_id: str, document_ids: Sequence[str], kept_version_id: str = ""
 ) -> tuple[int, int]:
     """Deletes the documents' embeddings except those that the kept version or another document uses.
@@ -147,6 +147,6 @@ async def forget(
     values = {"tenant_id": tenant_id, "document_ids": list(document_ids), "kept_version_id": kept_version_id}
     lacking = await session.scalar(_HOLD, values)
     # In a statement of its own, which sees what the transactions that `_HOLD` waited for have written.
-    forgotten = await session.execute(_FORGET, values)
-    assert isinstance(forgotten, CursorResult)
-    return forgotten.rowcount, lacking or 0
+    deleted = await session.execute(_DELETE_UNUSED, values)
+    assert isinstance(deleted, CursorResult)
+    return deleted.rowcount, lacking or 0

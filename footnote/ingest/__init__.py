@@ -57,7 +57,7 @@ async def _run(rt: Runtime, claim: Claim) -> bool:
         raise
     except Exception as error:
         failure = error
-        await _settle(rt, lambda session: _ended_badly(session, rt, claim, failure))
+        await _settle(rt, lambda session: _record_failure(session, rt, claim, failure))
         return False
     finally:
         await heartbeat.stop()
@@ -84,7 +84,7 @@ async def _settle(rt: Runtime, write: Callable[[AsyncSession], Awaitable[None]])
             await asyncio.sleep(0.5)
 
 
-async def _ended_badly(session: AsyncSession, rt: Runtime, claim: Claim, error: Exception) -> None:
+async def _record_failure(session: AsyncSession, rt: Runtime, claim: Claim, error: Exception) -> None:
     """Postpones the job after a temporary error, fails the document after a permanent one."""
     known = error if isinstance(error, FootnoteError) else Unavailable("internal_error")
     unexpected = known is not error

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.errors import DocumentRejected, Unavailable
 from footnote.formats import Page
-from footnote.ingest.chunking import Chunk
+from footnote.ingest.chunking import TextChunk
 from footnote.ingest.report import Tally
 from footnote.models import Artifact, Version
 from footnote.runtime import Runtime
@@ -29,7 +29,7 @@ class Extracted:
 
     number: int
     text: str
-    chunks: list[Chunk]
+    chunks: list[TextChunk]
     words: list[list[float]] | None  # places of the words on a page that was read from its picture, as `Scan` has them
 
 
@@ -82,7 +82,7 @@ async def of_version(rt: Runtime, version: Version) -> AsyncIterator[list[Path]]
         yield paths
 
 
-def dump(page: Page, chunks: list[Chunk]) -> bytes:
+def dump(page: Page, chunks: list[TextChunk]) -> bytes:
     anchors = [
         [chunk.char_start, chunk.char_end, [clean(name) for name in chunk.heading], chunk.columns] for chunk in chunks
     ]
@@ -100,7 +100,7 @@ def _load(line: bytes) -> Extracted:
         text,
         # Parts from before an upgrade have neither columns nor words.
         [
-            Chunk(number, start, end, tuple(heading), text[start:end], *columns)
+            TextChunk(number, start, end, tuple(heading), text[start:end], *columns)
             for start, end, heading, *columns in page["chunks"]
         ],
         page.get("words"),

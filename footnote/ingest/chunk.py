@@ -17,8 +17,8 @@ from footnote.errors import DocumentRejected
 from footnote.formats import Page, is_container
 from footnote.formats.sandbox.parent import read_pages
 from footnote.ingest import artifacts
-from footnote.ingest.chunking import Chunk, split
-from footnote.ingest.inputs import subject
+from footnote.ingest.chunking import TextChunk, split
+from footnote.ingest.inputs import version_and_collection
 from footnote.ingest.report import Tally
 from footnote.jobs import Claim
 from footnote.jobs.heartbeat import Heartbeat
@@ -53,7 +53,7 @@ async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
 
 async def _begun(rt: Runtime, claim: Claim) -> tuple[Version, Collection]:
     """The version and its collection. Chunking and language of a version stay as they are from its first part on."""
-    version, collection = await subject(rt, claim)
+    version, collection = await version_and_collection(rt, claim)
     async with rt.transaction() as session:
         # Locks the collection first, as re-ingestion does: either re-ingestion finds the version as it is written here,
         # or this transaction finds the new settings.
@@ -98,7 +98,7 @@ async def _write_parts(
     return tally
 
 
-def cutter(rt: Runtime, settings: dict[str, Any] | None, collection: Collection) -> Callable[[Page], list[Chunk]]:
+def cutter(rt: Runtime, settings: dict[str, Any] | None, collection: Collection) -> Callable[[Page], list[TextChunk]]:
     """The function that splits a page into chunks, by a version's `chunking`."""
     chunking = Chunking(**(settings or {}))
     count_tokens = collections.embedder_of(rt, collection).count_tokens if chunking.unit == "tokens" else None
@@ -109,7 +109,7 @@ def cutter(rt: Runtime, settings: dict[str, Any] | None, collection: Collection)
 async def _write_part(
     rt: Runtime,
     heartbeat: Heartbeat,
-    cut: Callable[[Page], list[Chunk]],
+    cut: Callable[[Page], list[TextChunk]],
     key: str,
     tally: Tally,
     page: Page | None,

@@ -38,7 +38,7 @@ _Heading = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Chunk:
+class TextChunk:
     """A piece of one page: `page.text[char_start:char_end] == text`, without white space at its ends."""
 
     page: int
@@ -102,7 +102,7 @@ def split(
     overlap: int,
     by_headings: bool = False,
     count_tokens: Callable[[str], int] | None = None,
-) -> list[Chunk]:
+) -> list[TextChunk]:
     """The page's chunks, in order, each at most `size` long and of `MAX_CHUNK_BYTES` bytes.
 
     Lengths are in characters, or in tokens as `count_tokens` counts them. Every visible character is in at least
@@ -116,11 +116,11 @@ def split(
     for section in _packed(page, ruler, _same if by_headings else _related):
         for start, end in _spans(page.text, section.start, section.end, ruler):
             columns = _columns(tables, page.text, start, end)
-            chunks.append(Chunk(page.number, start, end, section.heading, page.text[start:end], columns))
+            chunks.append(TextChunk(page.number, start, end, section.heading, page.text[start:end], columns))
     return chunks
 
 
-def embedding_text(title: str, chunk: Chunk) -> str:
+def embedding_text(title: str, chunk: TextChunk) -> str:
     """What is embedded for a chunk: its context, then its text; folded, as questions are."""
     return folded("\n\n".join(filter(None, (chunk.context(title), chunk.text))))
 

@@ -12,7 +12,7 @@ from footnote.errors import DocumentRejected
 from footnote.ingest import artifacts
 from footnote.ingest.artifacts import OutputGone
 from footnote.ingest.chunking import embedding_text
-from footnote.ingest.inputs import subject, title
+from footnote.ingest.inputs import title, version_and_collection
 from footnote.jobs import Claim
 from footnote.jobs.heartbeat import Heartbeat
 from footnote.models import Collection, EmbeddingSpace, Version
@@ -27,7 +27,7 @@ async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
 
     Batches of earlier turns are skipped; if one of their vectors was removed since, upsert sends the job back here.
     """
-    version, collection = await subject(rt, claim)
+    version, collection = await version_and_collection(rt, claim)
     collection, space = await _current_space(rt, collection)
     bound = collection.space_id is not None
     embedder = collections.embedder_of(rt, collection)
@@ -78,7 +78,7 @@ async def _keep(
     spent = Spent("embedding", embedder.provider, embedder.model, answer.tokens, paid=paid, estimated=estimated)
     async with rt.transaction() as session:
         found = answer.vectors
-        await checkpoint.keep(session, version.tenant_id, version.document_id, space, hashes, found, answer.split)
+        await checkpoint.store(session, version.tenant_id, version.document_id, space, hashes, found, answer.split)
         await heartbeat.checkpoint(session)
         await usage.record(session, rt.settings, version.tenant_id, version.key_id, spent)
 

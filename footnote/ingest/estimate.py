@@ -16,7 +16,7 @@ from footnote.errors import DocumentRejected, FootnoteError
 from footnote.formats import Page, is_container
 from footnote.formats.sandbox.parent import read_files, read_pages
 from footnote.ingest.chunk import cutter
-from footnote.ingest.chunking import Chunk, embedding_text
+from footnote.ingest.chunking import TextChunk, embedding_text
 from footnote.ingest.inputs import title
 from footnote.models import EmbeddingSpace
 from footnote.providers import Embedder
@@ -73,7 +73,7 @@ class _Reading:
     tenant_id: str
     embedder: Embedder
     space: EmbeddingSpace | None
-    cut: Callable[[Page], list[Chunk]]
+    cut: Callable[[Page], list[TextChunk]]
     seen: set[bytes] = field(default_factory=set)  # hashes of texts
     waiting: dict[bytes, int] = field(default_factory=dict)  # tokens of texts that may have a vector
 
@@ -117,7 +117,7 @@ class _Reading:
                 self.seen.add(key)
                 self.waiting[key] = tokens
 
-    def _counted(self, filename: str, chunks: Sequence[Chunk]) -> list[tuple[bytes, int]]:
+    def _counted(self, filename: str, chunks: Sequence[TextChunk]) -> list[tuple[bytes, int]]:
         """For each chunk the hash of what is embedded, and the tokens that the model reads of it."""
         texts = [embedding_text(title(filename), each) for each in chunks]
         counts = [self.embedder.count_tokens(text) for text in texts]

@@ -15,12 +15,11 @@ from footnote.documents import objects
 from footnote.embeddings import checkpoint
 from footnote.ingest import artifacts
 from footnote.ingest.artifacts import Extracted, OutputGone
-from footnote.ingest.chunking import Chunk, embedding_text
-from footnote.ingest.inputs import subject, title
+from footnote.ingest.chunking import TextChunk, embedding_text
+from footnote.ingest.inputs import title, version_and_collection
 from footnote.jobs import Claim, LeaseLost
 from footnote.jobs.heartbeat import Heartbeat
-from footnote.models import Chunk as ChunkRow
-from footnote.models import Collection, Document, Page, Version
+from footnote.models import Chunk, Collection, Document, Page, Version
 from footnote.runtime import Runtime
 from footnote.text import searched
 
@@ -33,7 +32,7 @@ async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
     The new rows are inserted first, invisible to others and while the heartbeat runs: a newer upload, a cancellation
     or a deletion does not wait for them, and ends this step at its next heartbeat.
     """
-    version, collection = await subject(rt, claim)
+    version, collection = await version_and_collection(rt, claim)
     heartbeat.total = version.chunks
     async with artifacts.of_version(rt, version) as paths, rt.transaction() as session:
         # Locks the document first: pages refer to the version only, so a deletion could lock the document before the
@@ -62,10 +61,10 @@ async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
 async def _remove_rows(session: AsyncSession, claim: Claim) -> None:
     """Deletes the rows of earlier versions, and embeddings that nothing uses any more. Raises OutputGone."""
     older = select(Version.id).where(Version.document_id == claim.document_id, Version.id != claim.version_id)
-    _, lacking = await checkpoint.forget(session, claim.tenant_id, [claim.document_id], claim.version_id)
+    _, lacking = await checkpoint.delete_unused(session, claim.tenant_id, [claim.document_id], claim.version_id)
     if lacking:
         raise _embeddings_gone()
-    await session.execute(delete(ChunkRow).where(ChunkRow.version_id.in_(older)))
+    await session.execute(delete(Chunk).where(Chunk.version_id.in_(older)))
     await session.execute(delete(Page).where(Page.version_id.in_(older)))
 
 
@@ -112,7 +111,7 @@ async def _insert_chunks(
     claim: Claim,
     version: Version,
     collection: Collection,
-    rows: Sequence[Chunk],
+    rows: Sequence[TextChunk],
     position: int,
 ) -> None:
     """Joins the chunks with their stored vectors inside Postgres, so that no vector crosses the wire."""

@@ -100,7 +100,7 @@ def _text(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[str, str]]:
 
 
 @dataclass(frozen=True)
-class Found:
+class Download:
     """A file that an address sends: its name, and its bytes as they arrive."""
 
     filename: str | None
@@ -108,7 +108,7 @@ class Found:
 
 
 @asynccontextmanager
-async def get(url: str, *, seconds: float, allow_private: bool) -> AsyncIterator[Found]:
+async def get(url: str, *, seconds: float, allow_private: bool) -> AsyncIterator[Download]:
     """The answer to a GET, after a few redirects, each checked as the first address was.
 
     Raises Invalid(url_not_allowed) or DocumentRejected(fetch_refused), which are permanent, or Unavailable or TimedOut,
@@ -128,7 +128,7 @@ async def get(url: str, *, seconds: float, allow_private: bool) -> AsyncIterator
                     url = urljoin(url, headers["location"])
                     continue
                 _check_status(answer.status, headers)
-                yield Found(_disposed_name(headers) or filename_of(url), answer.aiter_stream())
+                yield Download(_disposed_name(headers) or filename_of(url), answer.aiter_stream())
                 return
             raise DocumentRejected("fetch_refused", f"The address redirects more than {MOST_REDIRECTS} times.")
 

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from footnote.errors import Invalid
 from footnote.storage.local import LocalStore, LocalWriter
-from footnote.storage.protocol import UNFINISHED, PartsStore, Store, Writer
+from footnote.storage.protocol import UNFINISHED, ObjectWriter, PartsStore, Store
 from footnote.storage.s3 import PART, S3Store, S3Writer
 
 __all__ = [
@@ -20,18 +20,18 @@ __all__ = [
     "UNFINISHED",
     "LocalStore",
     "LocalWriter",
+    "ObjectWriter",
     "PartsStore",
     "S3Store",
     "S3Writer",
     "Store",
-    "Writer",
     "open_store",
     "writing",
 ]
 
 
 @asynccontextmanager
-async def writing(store: Store, key: str) -> AsyncIterator[Writer]:
+async def writing(store: Store, key: str) -> AsyncIterator[ObjectWriter]:
     """A writer that commits when the block ends and aborts when it raises."""
     writer = await store.open_writer(key)
     try:

@@ -9,7 +9,7 @@ PIECE = 1024 * 1024
 UNFINISHED = ".part"  # keys have one writer each, so one name for its unfinished file is enough
 
 
-class Writer(Protocol):
+class ObjectWriter(Protocol):
     """An object being written; it appears whole at `commit` or not at all."""
 
     async def write(self, data: bytes) -> None: ...
@@ -20,7 +20,7 @@ class Writer(Protocol):
 class Store(Protocol):
     """Raises Unavailable when the store cannot be reached, DocumentRejected(object_missing) for unknown keys."""
 
-    async def open_writer(self, key: str) -> Writer: ...
+    async def open_writer(self, key: str) -> ObjectWriter: ...
     def read(self, key: str) -> AsyncGenerator[bytes, None]: ...
     def local_copy(self, key: str) -> AbstractAsyncContextManager[Path]:
         """A file with the object's bytes, for libraries that need one; read only."""

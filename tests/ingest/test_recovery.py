@@ -105,7 +105,7 @@ async def test_an_upload_of_a_new_version_and_the_upsert_of_the_old_do_not_lock_
 
     failed: list[object] = []
     monkeypatch.setattr(jobs, "end_unfinished", slow)
-    monkeypatch.setattr(ingest, "_ended_badly", lambda *arguments: failed.append(arguments[-1]))
+    monkeypatch.setattr(ingest, "_record_failure", lambda *arguments: failed.append(arguments[-1]))
     upload = asyncio.create_task(driving.accept(rt, tenant, paragraphs(4, "new"), external_id="e"))
     await locked.wait()
     upsert = asyncio.create_task(ingest.run_step(rt, old.details.job.id, "upsert"))

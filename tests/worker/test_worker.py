@@ -26,14 +26,13 @@ from footnote.jobs import scheduling
 from footnote.models import Job, QueryBatch, QueryBatchItem
 from footnote.retrieval import Query
 from footnote.runtime import Runtime, open_runtime
-from footnote.settings import Settings
 from tests import ROOT, SAMPLES, driving
 from tests.conftest import named_database, run_sql
 from tests.driving import chunks_of, job_of, pages_of, paragraphs
 from tests.hostile import pdfs
 from tests.overhearing import overheard
 from tests.parsers import parsers_of
-from tests.programs import Program, Reply, serving, vectors
+from tests.programs import Program, Reply, serving, settings_of, vectors
 from worker.loop import STOP_SECONDS
 
 Value = TypeVar("Value")
@@ -117,7 +116,7 @@ async def system(
         try:
             worker.start()
             dispatcher.start()
-            settings = Settings.model_validate(given)
+            settings = settings_of(given)
             async with open_runtime(settings, pool_size=2) as rt:
                 yield System(rt, provider, worker, dispatcher, await driving.new_tenant(rt))
         finally:
