@@ -5,13 +5,20 @@ import json
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+from footnote.settings import PREFIX, Settings
 from tests import ROOT
+
+
+def settings_of(environment: Mapping[str, str]) -> Settings:
+    """What a program with these variables in its environment reads."""
+    names = {name: name.removeprefix(PREFIX).lower() if name.startswith(PREFIX) else name for name in environment}
+    return Settings.model_validate({names[name]: value for name, value in environment.items()})
 
 
 @dataclass

@@ -64,7 +64,7 @@ def test_every_ignored_lint_says_why(path: Path):
 def test_only_settings_reads_the_environment():
     # Starting a process needs an environment for it, which is not a setting.
     starts_processes = (
-        "footnote/formats/sandbox/process.py",
+        "footnote/formats/sandbox",
         "footnote/local_stack",
         "footnote/cli/processes.py",
         "worker/__main__.py",

@@ -101,7 +101,7 @@ async def _delete(session: AsyncSession, document_id: str) -> dict[str, int]:
 async def _delete_rows(session: AsyncSession, document_ids: Sequence[str]) -> dict[str, int]:
     """The documents with their texts and vectors. All of them at once: embeddings are locked once in a transaction."""
     versions = select(Version.id).where(Version.document_id.in_(document_ids))
-    embeddings, _ = await checkpoint.forget(session, document_ids)
+    embeddings, _ = await checkpoint.delete_unused(session, document_ids)
     counts = {
         "embeddings": embeddings,
         "chunks": await _count(session, delete(Chunk).where(Chunk.document_id.in_(document_ids))),

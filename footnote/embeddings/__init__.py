@@ -1,1 +1,1 @@
-"""Stored vectors: by text, and how long those of a model are."""
+"""Stored vectors, by text, and the lengths of the vectors of each model."""

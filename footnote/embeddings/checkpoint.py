@@ -1,7 +1,7 @@
-"""Vectors that need not be asked for again: embedding spaces and the embeddings made in them.
+"""Vectors that need not be requested again: embedding spaces and the embeddings made in them.
 
-The `embedding` table is content-addressed by tenant, space and text, so that it is at once the checkpoint of the
-embed step and the reason why an unchanged chunk is never paid for twice.
+The `embedding` table is content-addressed by tenant, space and text, so it is both the checkpoint of the
+embed step and the reason why an unchanged chunk is not paid for twice.
 """
 
 import hashlib
@@ -31,7 +31,7 @@ def text_hash(content: str) -> bytes:
 async def obtain_space(
     session: AsyncSession, provider: str, model: str, dimensions: int, requested: int | None = None
 ) -> EmbeddingSpace:
-    """The space, made with its vector index at first use. `requested`: the length that was asked for, 0 if none."""
+    """The space, made with its vector index at first use. `requested`: the length asked of the model, or 0."""
     if dimensions > MAX_DIMENSIONS:
         raise ProviderRejected(
             "too_many_dimensions",
@@ -50,7 +50,7 @@ async def obtain_space(
 
 
 def _index_statement(space: EmbeddingSpace) -> str:
-    """A partial index, so that spaces of different lengths share one table.."""
+    """A partial index, so that spaces of different lengths share one table."""
     return (
         f"CREATE INDEX IF NOT EXISTS ix_chunk_embedding_space_{space.id} ON chunk "
         f"USING hnsw ((embedding::halfvec({space.dimensions})) halfvec_cosine_ops) "
@@ -68,7 +68,7 @@ async def known(session: AsyncSession, space_id: int, hashes: Sequence[bytes]) -
     return set(await session.scalars(query))
 
 
-async def keep(
+async def store(
     session: AsyncSession,
     document_id: str,
     space: EmbeddingSpace,
@@ -78,9 +78,9 @@ async def keep(
 ) -> None:
     """Stores one vector a hash, made for the document; `vectors` has shape (len(hashes), space.dimensions).
 
-    `split`: the places of those that were made of pieces.
+    `split`: the places of those that are means of the vectors of pieces.
     """
-    # In one order for everybody: transactions that share texts would otherwise wait for each other.
+    # All transactions insert in the same order: those that share texts could deadlock otherwise.
     rows = [
         {
             "tenant_id": tenant_of(session),
@@ -96,8 +96,8 @@ async def keep(
         await session.execute(insert(Embedding).on_conflict_do_nothing(), rows)
 
 
-# Each row once and in one order, so that transactions that share texts wait for each other and never in a circle. What
-# stays is only kept from being removed, by as many at once as like.
+# Locks each row once and in the same order, so that transactions that share texts cannot deadlock. Rows that stay are
+# locked against removal only, which many transactions can do at once.
 _HOLD = text(
     """
     WITH wanted AS (
@@ -119,7 +119,7 @@ _HOLD = text(
     SELECT count(*) FROM held WHERE stays AND found IS NULL
     """
 )
-_FORGET = text(
+_DELETE_UNUSED = text(
     """
     DELETE FROM embedding
     WHERE tenant_id = :tenant_id
@@ -134,17 +134,19 @@ _FORGET = text(
 )
 
 
-async def forget(session: AsyncSession, document_ids: Sequence[str], kept_version_id: str = "") -> tuple[int, int]:
-    """Removes the documents' embeddings but for those that the kept version or another document uses.
+async def delete_unused(
+    session: AsyncSession, document_ids: Sequence[str], kept_version_id: str = ""
+) -> tuple[int, int]:
+    """Deletes the documents' embeddings except those that the kept version or another document uses.
 
-    How many were removed, and how many the kept version lacks: another transaction removed them, which could not see
-    its chunks yet. From here to the caller's end nobody else can. Must run before the documents' chunks are deleted:
-    they tell which embeddings were used. Once in a transaction, and late: other users of a shared text wait for its
-    end.
+    Gives how many were deleted, and how many the kept version lacks: another transaction, which could not see its
+    chunks yet, deleted them. Until the caller's transaction ends, no other one can. Call it before the documents'
+    chunks are deleted, which tell which embeddings were used; once in a transaction, and late, because other
+    transactions that share a text wait for its end.
     """
     values = {"tenant_id": tenant_of(session), "document_ids": list(document_ids), "kept_version_id": kept_version_id}
     lacking = await session.scalar(_HOLD, values)
-    # A statement of its own, which sees what those did who were waited for.
-    forgotten = await session.execute(_FORGET, values)
-    assert isinstance(forgotten, CursorResult)
-    return forgotten.rowcount, lacking or 0
+    # In a statement of its own, which sees what the transactions that `_HOLD` waited for have written.
+    deleted = await session.execute(_DELETE_UNUSED, values)
+    assert isinstance(deleted, CursorResult)
+    return deleted.rowcount, lacking or 0

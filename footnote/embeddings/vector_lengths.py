@@ -1,7 +1,7 @@
-"""Vectors of a length that can be relied on: no answer of a provider is believed because it came first.
+"""The length of a space's vectors: one answer of a provider does not decide it, not even the first.
 
-A space keeps the evidence against its own length, in Postgres: so it is one for all processes, outlives them, and needs
-no Redis. A collection is bound to a space while something of it is embedded.
+Answers of another length are counted in the space's row in Postgres: one count for all processes, which survives them
+and needs no Redis. A collection is bound to a space while something of it is embedded.
 """
 
 from collections.abc import Sequence
@@ -21,8 +21,8 @@ from footnote.runtime import Runtime
 from footnote.telemetry import log
 
 TIMES = 5  # answers of another length, with none of the right one between them, ...
-SECONDS = 10.0  # ... and this long after the first of them: then the model makes other vectors
-PROBE = "length"  # is embedded to see a length once more: next to nothing is paid for it
+SECONDS = 10.0  # ... and this long after the first of them: then the model makes vectors of that length
+PROBE = "length"  # is embedded to see a length once more, for next to no money
 
 
 def requested(rt: Runtime, embedder: Embedder) -> int:
@@ -31,10 +31,10 @@ def requested(rt: Runtime, embedder: Embedder) -> int:
 
 
 def embedder_of(rt: Runtime, space: EmbeddingSpace) -> Embedder:
-    """What makes the space's vectors: it asks for the length that was asked for when the space was opened.
+    """The embedder of the space, which asks for the same length as when the space was opened.
 
     So a collection goes on when FOOTNOTE_EMBEDDING_DIMENSIONS is set, changed or removed. Raises Invalid or
-    ProviderRejected: there is none.
+    ProviderRejected if there is no such embedder.
     """
     usual = rt.embedder_of(space.provider, space.model)
     if space.requested_dimensions is None or requested(rt, usual) == space.dimensions:
@@ -43,7 +43,7 @@ def embedder_of(rt: Runtime, space: EmbeddingSpace) -> Embedder:
 
 
 async def likely(session: AsyncSession, rt: Runtime, embedder: Embedder) -> EmbeddingSpace | None:
-    """The newest space of the embedder's model as it is asked now, if nothing speaks against it."""
+    """The newest space of the embedder's model with its present settings, if its length is not in doubt."""
     asked_for = requested(rt, embedder)
     query = select(EmbeddingSpace).filter_by(provider=embedder.provider, model=embedder.model)
     query = query.where(func.coalesce(EmbeddingSpace.requested_dimensions, asked_for) == asked_for)
@@ -54,10 +54,10 @@ async def likely(session: AsyncSession, rt: Runtime, embedder: Embedder) -> Embe
 async def in_space(
     rt: Runtime, embedder: Embedder, space: EmbeddingSpace, texts: Sequence[str], collection: str
 ) -> Embeddings:
-    """The texts' vectors in a collection's space; a wrong length is asked for once more.
+    """The texts' vectors in a collection's space; after a wrong length the provider is asked once more.
 
-    Raises Unavailable where the answers have another length, and Conflict(embedding_model_changed) once they have had
-    it so often and so long that the model must have been exchanged.
+    Raises Unavailable if the answers have another length, and Conflict(embedding_model_changed) after TIMES of them
+    over SECONDS: then the model must have been replaced.
     """
     answer = await embedder.embed(texts)
     times, spent = 1, answer.tokens
@@ -76,10 +76,10 @@ async def in_space(
 async def first(
     rt: Runtime, embedder: Embedder, expected: EmbeddingSpace | None, texts: Sequence[str]
 ) -> tuple[EmbeddingSpace, Embeddings]:
-    """The texts' vectors for a collection without a space, and the space that it is to have.
+    """The texts' vectors for a collection without a space, and the space for it.
 
-    That is the `expected` one if the length is its own. A new space is opened by a length that came twice, in separate
-    calls. Raises Unavailable where the lengths differ.
+    That is the `expected` one if the length is the same. A new space is opened for a length that came twice, in
+    separate calls. Raises Unavailable if the lengths differ.
     """
     answer = await embedder.embed(texts)
     found, asked_for = answer.dimensions, requested(rt, embedder)
@@ -93,7 +93,7 @@ async def first(
             lengths = f"vectors of {found} and of {again.dimensions} dimensions"
             raise Unavailable("provider_bad_response", f"The provider sent {lengths} one after the other.")
         answer = replace(answer, tokens=answer.tokens + again.tokens)
-    # In a transaction of its own: making the index waits for writers, and holds them up. Spaces are no tenant's.
+    # In a transaction of its own: making the index waits for writers, and blocks them. Spaces belong to no tenant.
     async with rt.operator.transaction() as session:
         return await checkpoint.obtain_space(session, embedder.provider, embedder.model, found, asked_for), answer
 
@@ -101,7 +101,7 @@ async def first(
 async def successor(
     session: AsyncSession, rt: Runtime, space: EmbeddingSpace, embedder: Embedder
 ) -> tuple[bool, EmbeddingSpace | None]:
-    """Whether the space's model makes other vectors by now, as configured or as seen; and their space, if any."""
+    """Whether the model makes vectors of another length now, as configured or as seen; and their space, if any."""
     asked_for = requested(rt, embedder)
     seen = await session.scalar(select(_believed()).where(EmbeddingSpace.id == space.id))
     length = asked_for or (space.other_dimensions if seen else None)
@@ -115,7 +115,7 @@ def _believed() -> ColumnElement[bool]:
 
 
 async def _doubted(rt: Runtime, space: EmbeddingSpace, found: int, times: int) -> bool:
-    """Notes an unexpected length, in a row so many times; whether it is to be believed by now."""
+    """Counts an unexpected length, seen `times` in a row; whether that is often enough to believe it."""
     same = (EmbeddingSpace.other_dimensions == found) & (EmbeddingSpace.other_seen > 0)
     noted = {
         "other_dimensions": found,
@@ -147,7 +147,7 @@ def _model_changed(space: EmbeddingSpace, found: int, collection: str) -> Confli
 
 # -- bound to a space ----------------------------------------------------------------------------------------
 
-# Nothing of it is embedded: no chunks, and none on their way into it.
+# Nothing of it is embedded: it has no chunks, and no job is about to insert some.
 _NOTHING_EMBEDDED = """
     NOT EXISTS (SELECT FROM chunk WHERE chunk.tenant_id = c.tenant_id AND chunk.collection_id = c.id)
     AND NOT EXISTS (SELECT FROM document d JOIN job ON job.id = d.job_id
@@ -171,9 +171,9 @@ async def is_empty(session: AsyncSession, collection: Collection) -> bool:
 
 
 async def unbind_if_empty(session: AsyncSession, collection: Collection) -> None:
-    """Gives up the space of a collection of which nothing is embedded, and a model that nobody chose.
+    """Removes the space of a collection of which nothing is embedded, and its model if that was not chosen.
 
-    To be called before something is embedded for it: so whatever emptied it need not think of it.
+    Call it before something is embedded for the collection: then code that empties one need not do it.
     """
     if collection.space_id is not None and await session.scalar(_UNBIND, {"id": collection.id}):
         await session.refresh(collection)
@@ -188,6 +188,6 @@ _WITH_CHUNKS = text(
 
 
 async def with_chunks(session: AsyncSession, chosen: Sequence[Collection]) -> list[Collection]:
-    """Those of the collections in which there is something to be found."""
+    """Those of the collections that have chunks."""
     ids = set(await session.scalars(_WITH_CHUNKS, {"ids": [each.id for each in chosen]}))
     return [each for each in chosen if each.id in ids]

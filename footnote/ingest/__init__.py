@@ -57,7 +57,7 @@ async def _run(rt: Runtime, claim: Claim) -> bool:
         raise
     except Exception as error:
         failure = error
-        await _settle(rt, lambda session: _ended_badly(session, rt, claim, failure))
+        await _settle(rt, lambda session: _record_failure(session, rt, claim, failure))
         return False
     finally:
         await heartbeat.stop()
@@ -69,7 +69,7 @@ async def _work(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> bool:
 
 
 async def _settle(rt: Runtime, write: Callable[[AsyncSession], Awaitable[None]]) -> None:
-    """Writes how a step ended, trying again while Postgres is away; past the lease the dispatcher takes over."""
+    """Writes how a step ended; tries again while Postgres is away, as long as the lease lasts."""
     deadline = asyncio.get_running_loop().time() + rt.settings.lease_seconds
     while True:
         try:
@@ -84,12 +84,12 @@ async def _settle(rt: Runtime, write: Callable[[AsyncSession], Awaitable[None]])
             await asyncio.sleep(0.5)
 
 
-async def _ended_badly(session: AsyncSession, rt: Runtime, claim: Claim, error: Exception) -> None:
-    """Waits and retries after a temporary error, fails the document after a permanent one."""
+async def _record_failure(session: AsyncSession, rt: Runtime, claim: Claim, error: Exception) -> None:
+    """Postpones the job after a temporary error, fails the document after a permanent one."""
     known = error if isinstance(error, FootnoteError) else Unavailable("internal_error")
     unexpected = known is not error
     back_to = error.step if isinstance(error, OutputGone) else None
-    # First, because only who still holds the job may go on: anything can happen to a step whose document is deleted.
+    # First, because only the holder of the job may go on: a step whose document is deleted can fail in any way.
     if not known.retryable or not await jobs.postpone(
         session, claim, known, rt.settings, back_to, unexpected=unexpected
     ):

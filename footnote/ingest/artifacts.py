@@ -1,6 +1,6 @@
 """What the chunk step hands to the next two: pages with their chunks, one JSON line a page, in parts.
 
-They lie in the store, not in Postgres, so that a version becomes visible in one transaction; they are written and
+They are in the store, not in Postgres, so that a version becomes visible in one transaction; they are written and
 read a page at a time, so that memory does not grow with the document. A part that is finished is a checkpoint.
 """
 
@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.errors import DocumentRejected, Unavailable
 from footnote.formats import Page
-from footnote.ingest.chunking import Chunk
+from footnote.ingest.chunking import TextChunk
 from footnote.ingest.report import Tally
 from footnote.models import Artifact, Version
 from footnote.runtime import Runtime
@@ -29,12 +29,12 @@ class Extracted:
 
     number: int
     text: str
-    chunks: list[Chunk]
+    chunks: list[TextChunk]
     words: list[list[float]] | None  # places of the words on a page that was read from its picture, as `Scan` has them
 
 
 class OutputGone(Unavailable):
-    """What an earlier step left behind was removed since: that step must run again."""
+    """The output of an earlier step was removed: that step must run again."""
 
     def __init__(self, step: str, message: str) -> None:
         super().__init__("internal_error", message)
@@ -82,7 +82,7 @@ async def of_version(rt: Runtime, version: Version) -> AsyncIterator[list[Path]]
         yield paths
 
 
-def dump(page: Page, chunks: list[Chunk]) -> bytes:
+def dump(page: Page, chunks: list[TextChunk]) -> bytes:
     anchors = [
         [chunk.char_start, chunk.char_end, [clean(name) for name in chunk.heading], chunk.columns] for chunk in chunks
     ]
@@ -100,7 +100,7 @@ def _load(line: bytes) -> Extracted:
         text,
         # Parts from before an upgrade have neither columns nor words.
         [
-            Chunk(number, start, end, tuple(heading), text[start:end], *columns)
+            TextChunk(number, start, end, tuple(heading), text[start:end], *columns)
             for start, end, heading, *columns in page["chunks"]
         ],
         page.get("words"),

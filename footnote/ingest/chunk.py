@@ -17,8 +17,8 @@ from footnote.errors import DocumentRejected
 from footnote.formats import Page, is_container
 from footnote.formats.sandbox.parent import read_pages
 from footnote.ingest import artifacts
-from footnote.ingest.chunking import Chunk, split
-from footnote.ingest.inputs import subject
+from footnote.ingest.chunking import TextChunk, split
+from footnote.ingest.inputs import version_and_collection
 from footnote.ingest.report import Tally
 from footnote.jobs import Claim
 from footnote.jobs.heartbeat import Heartbeat
@@ -31,7 +31,7 @@ PART_SECONDS = 10.0
 
 
 async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
-    """Reads the object from behind the last part that is in the store already, writes the rest."""
+    """Reads the object from the end of the last part that is in the store already, and writes the rest."""
     version, collection = await _begun(rt, claim)
     if version.source_url and not version.object_key:
         version = await sources.fetch(rt, claim, version)
@@ -44,7 +44,7 @@ async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
         raise DocumentRejected("no_text")
     await heartbeat.stop()
     async with rt.transaction() as session:
-        # The job before its version, as whoever ends it locks them.
+        # Locks the job before its version, as every transaction that ends a job does.
         await jobs.renew(session, claim, rt.settings.lease_seconds)
         counted = {"pages": tally.pages, "chunks": tally.chunks}
         await session.execute(update(Version).where(Version.id == version.id).values(**counted))
@@ -52,11 +52,11 @@ async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
 
 
 async def _begun(rt: Runtime, claim: Claim) -> tuple[Version, Collection]:
-    """What is worked on. From the first part on, one chunking and one language hold for all of the version."""
-    version, collection = await subject(rt, claim)
+    """The version and its collection. Chunking and language of a version stay as they are from its first part on."""
+    version, collection = await version_and_collection(rt, claim)
     async with rt.transaction() as session:
-        # The collection first, as who looks for what must be made anew locks it: either that finds the version as it
-        # is written here, or the new settings are found here.
+        # Locks the collection first, as re-ingestion does: either re-ingestion finds the version as it is written here,
+        # or this transaction finds the new settings.
         held = select(Collection).where(Collection.id == collection.id).with_for_update(read=True)
         collection = (await session.scalars(held)).one()
         await jobs.renew(session, claim, rt.settings.lease_seconds)
@@ -67,7 +67,7 @@ async def _begun(rt: Runtime, claim: Claim) -> tuple[Version, Collection]:
 
 
 async def _unpacked(rt: Runtime, version: Version) -> bool:
-    """Whether the files within were made documents by an earlier version of the same bytes: they are on their own."""
+    """Whether an earlier version of the same bytes made documents of the files within: these have their own jobs."""
     async with rt.transaction() as session:
         active = select(Document.active_version_id).where(Document.id == version.document_id).scalar_subquery()
         seen = select(Version.object_key).where(Version.id == active)
@@ -83,7 +83,7 @@ async def _write_parts(
     cut = cutter(rt, version.chunking, collection)
     async with aclosing(read_pages(path, version.media_type, limits, after=tally.pages)) as pages:
         page = await anext(pages, None)
-        heartbeat.begin_turn()  # passing over what was read before takes time, and gets nobody further
+        heartbeat.begin_turn()  # skipping what was read before takes time and is no progress
         while page is not None:
             number += 1
             key = artifacts.key(claim.job_id, claim.token, number)
@@ -98,8 +98,8 @@ async def _write_parts(
     return tally
 
 
-def cutter(rt: Runtime, settings: dict[str, Any] | None, collection: Collection) -> Callable[[Page], list[Chunk]]:
-    """What cuts a page into chunks, by a version's `chunking`."""
+def cutter(rt: Runtime, settings: dict[str, Any] | None, collection: Collection) -> Callable[[Page], list[TextChunk]]:
+    """The function that splits a page into chunks, by a version's `chunking`."""
     chunking = Chunking(**(settings or {}))
     count_tokens = collections.embedder_of(rt, collection).count_tokens if chunking.unit == "tokens" else None
     size, overlap, by_headings = chunking.size, chunking.overlap, chunking.by_headings
@@ -109,13 +109,13 @@ def cutter(rt: Runtime, settings: dict[str, Any] | None, collection: Collection)
 async def _write_part(
     rt: Runtime,
     heartbeat: Heartbeat,
-    cut: Callable[[Page], list[Chunk]],
+    cut: Callable[[Page], list[TextChunk]],
     key: str,
     tally: Tally,
     page: Page | None,
     rest: AsyncIterator[Page],
 ) -> Page | None:
-    """Writes pages from `page` on until the part is long enough; the page behind it, if there is one."""
+    """Writes pages from `page` on until the part is long enough; gives the page after it, if there is one."""
     begun, room = monotonic(), PART_PAGES
     async with writing(rt.store, key) as out:
         while page is not None and room and monotonic() - begun < PART_SECONDS:

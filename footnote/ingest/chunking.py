@@ -1,4 +1,4 @@
-"""Pages -> chunks with exact anchors, cut where the text nearby says. Pure."""
+"""Pages -> chunks with exact anchors, split where the text nearby decides. Pure."""
 
 import re
 from bisect import bisect_left, bisect_right
@@ -15,20 +15,20 @@ from footnote.text import folded, is_blank
 if TYPE_CHECKING:
     from langchain_text_splitters import RecursiveCharacterTextSplitter
 
-# A chunk is one row, one tsvector and one embedding input; each of them breaks on unbounded text.
+# A chunk is one row, one tsvector and one embedding input; each of them fails on unbounded text.
 MAX_CHUNK_BYTES = 8_000
-# Below this a section says too little to be found or cited, and is packed with its neighbours.
+# A section below this says too little to be found or cited, and is joined with its neighbours.
 _SMALL = 200
-# Characters whose breaks are weighed at a time: what bounds memory, however long the page.
+# Characters whose breaks are compared at a time: this bounds memory, however long the page is.
 _STRETCH = 1 << 18
 
 _SENTENCE_END = re.compile(r"\n|[.!?]\s|[。\uff01\uff1f]")
 _SENTENCE_MARKS = tuple(".!?…。\uff01\uff1f")
 _AFTER_MARKS = " \t\n\"'”’)]»"
 _SPACE = re.compile(r"\s")
-# An endless word is cut behind one character in sixteen, told by its code and not by its place.
+# An endless word is split after one character in sixteen, chosen by its code and not by its place.
 _SOME = f"[{''.join(re.escape(chr(code)) for code in range(0, 0x10000, 16))}]"
-# Behind these a text is cut, the first of them first: paragraphs, lines, sentences, words.
+# A text is split after these, the first of them first: paragraphs, lines, sentences, words.
 _SEPARATORS = [re.compile(each) for each in (r"\n\n", r"\n", r"[.!?]\s|[。\uff01\uff1f]", r"\s", "[,;，、；]", _SOME)]
 # Characters between two bounds where there are more than enough of them; each bound costs time.
 _APART = 48
@@ -38,7 +38,7 @@ _Heading = tuple[str, ...]
 
 
 @dataclass(frozen=True)
-class Chunk:
+class TextChunk:
     """A piece of one page: `page.text[char_start:char_end] == text`, without white space at its ends."""
 
     page: int
@@ -49,7 +49,7 @@ class Chunk:
     columns: str = ""  # headers of the tables whose rows it holds, where they are not in the text
 
     def context(self, title: str) -> str:
-        """What the chunk is indexed with beside its text: where it stands in its document, and what its columns are."""
+        """What the chunk is indexed with besides its text: where it is in its document, and what its columns are."""
         place = " > ".join(dict.fromkeys(name for name in (title, *self.heading) if name))
         return "\n".join(filter(None, (place, self.columns)))
 
@@ -64,7 +64,7 @@ class _Ruler:
 
     @property
     def room(self) -> int:
-        """What a chunk holds without its overlap: half of that is left to it."""
+        """The length of a chunk without its overlap, for which half of the allowed overlap is left."""
         return self.size - self.overlap // 2
 
     @property
@@ -80,7 +80,7 @@ class _Ruler:
         """The length of a text, or more if it fills a chunk's bytes before its characters or tokens."""
         if self.count_tokens is None and 4 * self.size <= MAX_CHUNK_BYTES:
             return len(text)
-        # Characters are counted first: a whole book is not to be encoded only to hear that it is too long.
+        # Characters are counted first: a whole book need not be encoded only to find that it is too long.
         in_bytes = len(text) if len(text) > MAX_CHUNK_BYTES else len(text.encode())
         filled = -(-in_bytes * self.size // MAX_CHUNK_BYTES)
         if self.count_tokens is None:
@@ -102,11 +102,11 @@ def split(
     overlap: int,
     by_headings: bool = False,
     count_tokens: Callable[[str], int] | None = None,
-) -> list[Chunk]:
+) -> list[TextChunk]:
     """The page's chunks, in order, each at most `size` long and of `MAX_CHUNK_BYTES` bytes.
 
-    Lengths are in characters, or in tokens as `count_tokens` counts them. Every character that is seen is in at
-    least one chunk, but for asides. A chunk starts with up to `overlap` of the one before it, never across a heading.
+    Lengths are in characters, or in tokens as `count_tokens` counts them. Every visible character is in at least
+    one chunk, except those of asides. A chunk starts with up to `overlap` of the one before it, never across a heading.
     It holds a whole section where that fits, and several small neighbours under the heading of the first, if not
     `by_headings`. An edit changes the chunks around it and hardly ever more than three.
     """
@@ -116,11 +116,11 @@ def split(
     for section in _packed(page, ruler, _same if by_headings else _related):
         for start, end in _spans(page.text, section.start, section.end, ruler):
             columns = _columns(tables, page.text, start, end)
-            chunks.append(Chunk(page.number, start, end, section.heading, page.text[start:end], columns))
+            chunks.append(TextChunk(page.number, start, end, section.heading, page.text[start:end], columns))
     return chunks
 
 
-def embedding_text(title: str, chunk: Chunk) -> str:
+def embedding_text(title: str, chunk: TextChunk) -> str:
     """What is embedded for a chunk: its context, then its text; folded, as questions are."""
     return folded("\n\n".join(filter(None, (chunk.context(title), chunk.text))))
 
@@ -130,7 +130,7 @@ def _joined(
 ) -> list[int]:
     """The bounds left when neighbours are joined at their weakest break first, wherever `fits(start, joint, end)`.
 
-    Filled from the front instead, one longer word would move every bound behind it.
+    If chunks were filled from the front instead, one longer word would move every bound after it.
     """
     starts, ends = dict(zip(bounds[1:], bounds, strict=False)), dict(pairwise(bounds))
     for joint in sorted(bounds[1:-1], key=strength):
@@ -150,7 +150,7 @@ def _strength(text: str, joint: int) -> tuple[int, ...]:
         kind = 3
     else:
         kind = 2 if before.endswith("\n") else int(before[-1:].isspace())
-    # Drawn from few words, which an edit seldom meets; from more only where lines end alike.
+    # From few words, which an edit seldom changes; from more only where lines end alike.
     wider = (text[max(0, joint - reach) : joint].encode() for reach in (48, 192))
     return kind, crc32(before.encode()), *map(crc32, wider)
 
@@ -169,7 +169,7 @@ def _packed(page: Page, ruler: _Ruler, related: Callable[[_Heading, _Heading], b
         small = min(joint - start, end - joint) < _SMALL or large_before[start] == large_before[end]
         aside = sections[start].aside or sections[joint].aside
         together = small and not aside and related(sections[start].heading, sections[joint].heading)
-        # What has more characters than bytes are allowed need not be copied to be measured.
+        # A text with more characters than bytes are allowed need not be copied to be measured.
         return together and end - start <= MAX_CHUNK_BYTES and ruler.length(page.text[start:end]) <= ruler.size
 
     joined = pairwise(_joined(bounds, strength, fits))
@@ -177,7 +177,7 @@ def _packed(page: Page, ruler: _Ruler, related: Callable[[_Heading, _Heading], b
 
 
 def _by_heading(page: Page) -> Iterator[Section]:
-    """The first of the page's sections of each heading and kind: a table is cut with the text around it."""
+    """The first of the page's sections of each heading and kind: a table is split with the text around it."""
     last = None
     for section in page.sections or [Section(0, len(page.text))]:
         if last is None or (section.heading, section.aside) != (last.heading, last.aside):
@@ -186,7 +186,7 @@ def _by_heading(page: Page) -> Iterator[Section]:
 
 
 def _columns(tables: Sequence[Section], text: str, start: int, end: int) -> str:
-    """The headers of the tables that have rows in `text[start:end]`, but for those that stand there."""
+    """The headers of the tables that have rows in `text[start:end]`, except those that are in that text."""
     first = bisect_right(tables, start, key=lambda table: table.end)
     within = takewhile(lambda table: table.start < end, islice(tables, first, None))
     words = " ".join(text[start:end].split())
@@ -199,7 +199,7 @@ def _same(first: _Heading, second: _Heading) -> bool:
 
 
 def _related(first: _Heading, second: _Heading) -> bool:
-    """Sections of one parent, or one that stands directly under the other."""
+    """Sections of one parent, or one directly under the other."""
     return first[:-1] == second[:-1] or second[: len(first)] == first
 
 
@@ -270,11 +270,11 @@ def _bounds(text: str, start: int, end: int, ruler: _Ruler) -> list[int]:
 
 @lru_cache(maxsize=16)
 def _splitter(ruler: _Ruler) -> "RecursiveCharacterTextSplitter":
-    """Paragraphs, or else lines, sentences. Of words it makes a piece each, which takes seconds for a megabyte."""
+    """Splits into paragraphs, or else lines, sentences. Not into words: that takes seconds for a megabyte."""
     from langchain_text_splitters import RecursiveCharacterTextSplitter
 
     # Without overlap and stripping, the pieces tile the text, and their places follow from their lengths. Each counts
-    # as more than half the room, so that none are merged: that is done by `_joined`.
+    # as more than half the room, so that none are merged: `_joined` does that.
     return RecursiveCharacterTextSplitter(
         separators=[each.pattern for each in _SEPARATORS[:3]],
         is_separator_regex=True,
@@ -289,7 +289,7 @@ def _splitter(ruler: _Ruler) -> "RecursiveCharacterTextSplitter":
 def _ends(separator: re.Pattern[str], text: str, first: int, last: int, ruler: _Ruler) -> list[int]:
     """Where separators end within `text[first:last]`: all of them, or some where they stand close to each other.
 
-    Which ones is told by the text before them where that varies, and by their distance where it does not.
+    The text before them decides which ones where it varies, and their distance where it does not.
     """
     apart = max(1, min(_APART, ruler.room // 5))
     most = 2 * (last - first) // apart

@@ -12,7 +12,7 @@ from footnote.errors import DocumentRejected
 from footnote.ingest import artifacts
 from footnote.ingest.artifacts import OutputGone
 from footnote.ingest.chunking import embedding_text
-from footnote.ingest.inputs import subject, title
+from footnote.ingest.inputs import title, version_and_collection
 from footnote.jobs import Claim
 from footnote.jobs.heartbeat import Heartbeat
 from footnote.models import Collection, EmbeddingSpace, Version
@@ -25,9 +25,9 @@ from footnote.tenancy.usage import Spent
 async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
     """Gives every chunk a vector; each batch is committed, so a crash repeats one batch at most.
 
-    What was done in an earlier turn is passed over; should a vector of it be gone since, upsert sends the job back.
+    Batches of earlier turns are skipped; if one of their vectors was removed since, upsert sends the job back here.
     """
-    version, collection = await subject(rt, claim)
+    version, collection = await version_and_collection(rt, claim)
     collection, space = await _current_space(rt, collection)
     bound = collection.space_id is not None
     embedder = collections.embedder_of(rt, collection)
@@ -38,7 +38,7 @@ async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
     async with artifacts.of_version(rt, version) as paths:
         source = (each for page in artifacts.read(paths) for each in page.chunks)
         await asyncio.to_thread(lambda: next(islice(source, claim.done, claim.done), None))
-        heartbeat.begin_turn()  # 100,000 chunks are passed over in some tenths of a second
+        heartbeat.begin_turn()  # 100,000 chunks are skipped in some tenths of a second
         while batch := await asyncio.to_thread(lambda: list(islice(source, rt.settings.embedding_batch))):
             texts = {
                 checkpoint.text_hash(full): full
@@ -58,7 +58,7 @@ async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
             await heartbeat.give_way()
     await heartbeat.stop()
     async with rt.transaction() as session:
-        if version.chunks:  # an archive has none of its own
+        if version.chunks:  # an archive has no chunks of its own
             await _bind_space(session, collection, space)
         await jobs.finish_step(session, claim, {**heartbeat.counts, "chunks": heartbeat.done})
 
@@ -72,19 +72,19 @@ async def _keep(
     embedder: Embedder,
     heartbeat: Heartbeat,
 ) -> None:
-    """The checkpoint: these texts are never sent to the provider again, and they are paid for once."""
+    """The checkpoint: these texts are not sent to the provider again, and they are paid for once."""
     heartbeat.counts.update(embedded=len(hashes), tokens=answer.tokens)
     paid, estimated = embedder.address is not None, answer.estimated
     spent = Spent("embedding", embedder.provider, embedder.model, answer.tokens, paid=paid, estimated=estimated)
     async with rt.transaction() as session:
         found = answer.vectors
-        await checkpoint.keep(session, version.document_id, space, hashes, found, answer.split)
+        await checkpoint.store(session, version.document_id, space, hashes, found, answer.split)
         await heartbeat.checkpoint(session)
         await usage.record(session, rt.settings, version.key_id, spent)
 
 
 async def _current_space(rt: Runtime, collection: Collection) -> tuple[Collection, EmbeddingSpace | None]:
-    """The collection's space, or the one of its model that it will have for all that is known."""
+    """The collection's space, or the newest of its model, which it will probably have."""
     async with rt.transaction() as session:
         collection = await session.get_one(Collection, collection.id)
         await vector_lengths.unbind_if_empty(session, collection)
@@ -119,9 +119,9 @@ def _groups(embedder: Embedder, texts: dict[bytes, str]) -> list[list[bytes]]:
 
 
 async def _bind_space(session: AsyncSession, collection: Collection, space: EmbeddingSpace | None) -> None:
-    """The first document decides the collection's space; one that came with another model is refused.
+    """The first document decides the collection's space; a document that was embedded with another model is refused.
 
-    Raises OutputGone where another model was chosen meanwhile, or the model's vectors have another length by now.
+    Raises OutputGone if another model was chosen meanwhile, or the model's vectors have another length now.
     """
     assert space is not None
     model = {"embedding_provider": space.provider, "embedding_model": space.model}
@@ -138,4 +138,4 @@ async def _bind_space(session: AsyncSession, collection: Collection, space: Embe
     bound = collection.embedding_provider, collection.embedding_model
     if collection.space_id is not None and not collection.embedding_chosen and bound != (space.provider, space.model):
         raise DocumentRejected("embedding_model_changed")
-    raise OutputGone("embed", "The collection takes other vectors by now.")
+    raise OutputGone("embed", "The collection uses another embedding space now.")

@@ -1,4 +1,4 @@
-"""What ingesting a file would take, found by doing it without keeping anything: the same parser, chunks and texts."""
+"""What ingesting a file would take, found by doing it without storing anything: the same parser, chunks and texts."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -16,21 +16,21 @@ from footnote.errors import DocumentRejected, FootnoteError
 from footnote.formats import Page, is_container
 from footnote.formats.sandbox.parent import read_files, read_pages
 from footnote.ingest.chunk import cutter
-from footnote.ingest.chunking import Chunk, embedding_text
+from footnote.ingest.chunking import TextChunk, embedding_text
 from footnote.ingest.inputs import title
 from footnote.models import EmbeddingSpace
 from footnote.providers import Embedder
 from footnote.runtime import Runtime
 from footnote.tenancy import usage
 
-AT_ONCE = 2  # files that are looked into at once by one process
+AT_ONCE = 2  # files that one process reads at once
 LOOKED_UP = 500  # texts at once
 _room = asyncio.Semaphore(AT_ONCE)
 
 
 @dataclass
 class Estimate:
-    """`tokens` of all chunks, `new_tokens` of those that have no vector yet: what would be asked for, and paid.
+    """`tokens` of all chunks, `new_tokens` of those that have no vector yet and would be paid for.
 
     `documents` counts the file and the files within it that can be read; `cost` is in US dollars, None where no price
     is known.
@@ -47,7 +47,7 @@ class Estimate:
 
 
 async def estimate(rt: Runtime, upload: Upload, collection: str) -> Estimate:
-    """The upload is reserved, and deleted when it was read.
+    """Reads the upload, which must be reserved, and deletes it.
 
     Raises what its ingestion would fail with, DocumentRejected, and what `collections.would_be` raises.
     """
@@ -72,9 +72,9 @@ class _Reading:
     rt: Runtime
     embedder: Embedder
     space: EmbeddingSpace | None
-    cut: Callable[[Page], list[Chunk]]
+    cut: Callable[[Page], list[TextChunk]]
     seen: set[bytes] = field(default_factory=set)  # hashes of texts
-    waiting: dict[bytes, int] = field(default_factory=dict)  # tokens of texts that may be known
+    waiting: dict[bytes, int] = field(default_factory=dict)  # tokens of texts that may have a vector
 
     def __post_init__(self) -> None:
         self.found = Estimate(self.embedder.provider, self.embedder.model)
@@ -116,8 +116,8 @@ class _Reading:
                 self.seen.add(key)
                 self.waiting[key] = tokens
 
-    def _counted(self, filename: str, chunks: Sequence[Chunk]) -> list[tuple[bytes, int]]:
-        """Of each chunk the hash of what is embedded, and the tokens that the model reads of it."""
+    def _counted(self, filename: str, chunks: Sequence[TextChunk]) -> list[tuple[bytes, int]]:
+        """For each chunk the hash of what is embedded, and the tokens that the model reads of it."""
         texts = [embedding_text(title(filename), each) for each in chunks]
         counts = [self.embedder.count_tokens(text) for text in texts]
         longest = self.embedder.longest_text

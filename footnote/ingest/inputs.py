@@ -1,4 +1,4 @@
-"""What a step works on."""
+"""The rows that a step works on, and the document's title."""
 
 import re
 from pathlib import Path
@@ -8,7 +8,7 @@ from footnote.models import Collection, Document, Version
 from footnote.runtime import Runtime
 
 
-async def subject(rt: Runtime, claim: Claim) -> tuple[Version, Collection]:
+async def version_and_collection(rt: Runtime, claim: Claim) -> tuple[Version, Collection]:
     async with rt.transaction() as session:
         version = await session.get_one(Version, claim.version_id)
         document = await session.get_one(Document, claim.document_id)

@@ -1,21 +1,21 @@
-"""What was read of a document and what was not, so that "it cannot see my content" has an answer. Pure."""
+"""What was read of a document and what was not: the answer to "it does not find my content". Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from footnote.formats import Page
-from footnote.ingest.chunking import Chunk
+from footnote.ingest.chunking import TextChunk
 from footnote.text import is_blank
 
-MOST_TOLD = 50  # page numbers named
+MOST_TOLD = 50  # page numbers listed
 MOST_ENCODINGS = 5
-UNSURE = 0.75  # a guess of less confidence should be looked at by a person
+UNSURE = 0.75  # a person should look at a guess of less confidence
 
 
 @dataclass
 class Tally:
-    """Counts pages and chunks as they pass; `counts` is kept with the chunk step."""
+    """Counts pages and chunks as they pass; `counts` is stored with the chunk step."""
 
     pages: int = 0
     chunks: int = 0
@@ -28,7 +28,7 @@ class Tally:
     encodings: dict[str, float] = field(default_factory=dict)  # guessed, with the least confidence of each
     notes: dict[str, int] = field(default_factory=dict)  # sums of the notes of its pages
 
-    def add(self, page: Page, chunks: Sequence[Chunk]) -> None:
+    def add(self, page: Page, chunks: Sequence[TextChunk]) -> None:
         self.pages += 1
         self.chunks += len(chunks)
         self.characters += len(page.text)
@@ -59,7 +59,7 @@ class Warned:
 
 
 def warnings(counts: Mapping[str, Any]) -> list[Warned]:
-    """What the counts of the steps give reason to say."""
+    """The warnings that the counts of the steps lead to."""
     return [*_pages(counts), *_texts(counts), *_files(counts)]
 
 
@@ -104,7 +104,7 @@ def _files(counts: Mapping[str, Any]) -> Iterator[Warned]:
     if counts.get("skipped"):
         named = ", ".join(f"{each['name']} ({each['code']})" for each in counts["skipped_files"][:5])
         more = ", ..." if counts["skipped"] > 5 else ""
-        yield Warned("files_skipped", f"{counts['skipped']} files within were not taken in: {named}{more}")
+        yield Warned("files_skipped", f"{counts['skipped']} files within were not ingested: {named}{more}")
 
 
 def _guessed(encodings: Mapping[str, float]) -> str:

@@ -15,37 +15,36 @@ from footnote.documents import objects
 from footnote.embeddings import checkpoint
 from footnote.ingest import artifacts
 from footnote.ingest.artifacts import Extracted, OutputGone
-from footnote.ingest.chunking import Chunk, embedding_text
-from footnote.ingest.inputs import subject, title
+from footnote.ingest.chunking import TextChunk, embedding_text
+from footnote.ingest.inputs import title, version_and_collection
 from footnote.jobs import Claim, LeaseLost
 from footnote.jobs.heartbeat import Heartbeat
-from footnote.models import Chunk as ChunkRow
-from footnote.models import Collection, Document, Page, Version
+from footnote.models import Chunk, Collection, Document, Page, Version
 from footnote.runtime import Runtime
 from footnote.text import searched
 
-ROWS = 200  # rows a statement: enough to amortise the round trip, little enough to keep memory flat
+ROWS = 200  # rows a statement: enough to amortise the round trip, few enough to bound memory
 
 
 async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
     """Makes the version visible, whole, in one transaction that also removes the one before.
 
-    The new rows go in first, seen by nobody and under a beating heart: a newer upload, a cancellation or a deletion
-    need not wait for them, and ends this step at its next beat.
+    The new rows are inserted first, invisible to others and while the heartbeat runs: a newer upload, a cancellation
+    or a deletion does not wait for them, and ends this step at its next heartbeat.
     """
-    version, collection = await subject(rt, claim)
+    version, collection = await version_and_collection(rt, claim)
     heartbeat.total = version.chunks
     async with artifacts.of_version(rt, version) as paths, rt.transaction() as session:
-        # Its pages refer to the version only: a deletion could have the document by the time its chunks refer to that,
-        # and wait for the version.
+        # Locks the document first: pages refer to the version only, so a deletion could lock the document before the
+        # chunks, which refer to it, are inserted, and then wait for the version: a deadlock.
         if await session.scalar(_KEEP_DOCUMENT, {"id": claim.document_id}) is None:
             raise LeaseLost(claim.job_id)
         counts = await _insert_rows(session, claim, version, collection, paths, heartbeat)
         await heartbeat.stop()
-        # The collection, the document, then the job, as an upload of a new version locks them: in another order they
-        # would wait for each other.
+        # Locks the collection, the document, then the job, as an upload of a new version does: another order could
+        # deadlock.
         if await session.scalar(_LOCK_COLLECTION, {"id": collection.id}) != collection.space_id:
-            raise OutputGone("embed", "The collection takes other vectors by now.")
+            raise OutputGone("embed", "The collection uses another embedding space now.")
         await session.execute(_LOCK_DOCUMENT, {"id": claim.document_id})
         await jobs.renew(session, claim, rt.settings.lease_seconds)
         await session.execute(
@@ -55,17 +54,17 @@ async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
         )
         await objects.give_up_versions(session, claim.document_id, but=version.id)
         await jobs.finish_step(session, claim, counts)
-        await _remove_rows(session, claim)  # late, because others may share its texts, and wait from here on
+        await _remove_rows(session, claim)  # late: other transactions that share its texts wait from here on
         await revisions.changed(session, [collection.id])
 
 
 async def _remove_rows(session: AsyncSession, claim: Claim) -> None:
-    """What was there of the versions before, with the embeddings that nothing uses any more. Raises OutputGone."""
+    """Deletes the rows of earlier versions, and embeddings that nothing uses any more. Raises OutputGone."""
     older = select(Version.id).where(Version.document_id == claim.document_id, Version.id != claim.version_id)
-    _, lacking = await checkpoint.forget(session, [claim.document_id], claim.version_id)
+    _, lacking = await checkpoint.delete_unused(session, [claim.document_id], claim.version_id)
     if lacking:
         raise _embeddings_gone()
-    await session.execute(delete(ChunkRow).where(ChunkRow.version_id.in_(older)))
+    await session.execute(delete(Chunk).where(Chunk.version_id.in_(older)))
     await session.execute(delete(Page).where(Page.version_id.in_(older)))
 
 
@@ -112,7 +111,7 @@ async def _insert_chunks(
     claim: Claim,
     version: Version,
     collection: Collection,
-    rows: Sequence[Chunk],
+    rows: Sequence[TextChunk],
     position: int,
 ) -> None:
     """Joins the chunks with their stored vectors inside Postgres, so that no vector crosses the wire."""
@@ -147,7 +146,7 @@ def _embeddings_gone() -> OutputGone:
 
 
 _KEEP_DOCUMENT = text("SELECT id FROM document WHERE id = :id FOR KEY SHARE")
-# Chunks whose vectors were made of pieces, whenever that was.
+# Chunks whose vectors are means of pieces, in whichever run they were made.
 _SPLIT = text(
     """
     SELECT count(*) FROM chunk JOIN embedding USING (tenant_id, space_id, text_sha256)

@@ -27,7 +27,7 @@ SILENT_SECONDS = 30.0
 FETCH_HEADERS = [("user-agent", "Footnote-Fetch/1"), ("accept", "*/*"), ("accept-encoding", "identity")]
 EXCERPT_BYTES = 1000
 EXCERPT_SECONDS = 2.0  # for the body, once the status is known
-# Below 1024 only the web's own; above it not what understands more than HTTP, and speaks to whoever comes.
+# Below 1024 only the web's ports; above, none of services that accept more than HTTP and ask for no password.
 PORTS_ALLOWED = frozenset({80, 443})
 PORTS_DENIED = frozenset({2375, 2376, 2379, 3306, 3389, 5432, 5672, 5900, 6379, 6380, 6667, 9200, 11211, 27017})
 
@@ -64,7 +64,7 @@ class Reply:
 
 
 async def post(url: str, headers: Mapping[str, str], body: bytes, *, seconds: float, allow_private: bool) -> Reply:
-    """Sends it once; whatever happens is a Reply. Redirects are not followed."""
+    """Sends it once; every failure is a Reply, too. Redirects are not followed."""
     limits = dict.fromkeys(("connect", "read", "write", "pool"), seconds)
     fields = list(headers.items())
     try:
@@ -84,7 +84,7 @@ async def post(url: str, headers: Mapping[str, str], body: bytes, *, seconds: fl
 
 
 async def _excerpt(answer: httpcore2.Response) -> str:
-    """How the body begins, as text that is safe to keep; what comes too slowly is left out."""
+    """How the body begins, as text that is safe to store; what comes too slowly is left out."""
     found = b""
     with suppress(TimeoutError, httpcore2.TimeoutException, httpcore2.NetworkError, httpcore2.ProtocolError):
         async with asyncio.timeout(EXCERPT_SECONDS):
@@ -100,18 +100,19 @@ def _text(headers: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[str, str]]:
 
 
 @dataclass(frozen=True)
-class Found:
-    """What an address answered with: the name it gives the file, if any, and its bytes as they arrive."""
+class Download:
+    """A file that an address sends: its name, and its bytes as they arrive."""
 
     filename: str | None
     pieces: AsyncIterator[bytes]
 
 
 @asynccontextmanager
-async def get(url: str, *, seconds: float, allow_private: bool) -> AsyncIterator[Found]:
+async def get(url: str, *, seconds: float, allow_private: bool) -> AsyncIterator[Download]:
     """The answer to a GET, after a few redirects, each checked as the first address was.
 
-    Raises Invalid(url_not_allowed) or DocumentRejected(fetch_refused) for good, and Unavailable or TimedOut for now.
+    Raises Invalid(url_not_allowed) or DocumentRejected(fetch_refused), which are permanent, or Unavailable or TimedOut,
+    which are not.
     """
     pool = httpcore2.AsyncConnectionPool(network_backend=GuardedBackend(allow_private=allow_private))
     with _fetch_errors():
@@ -127,7 +128,7 @@ async def get(url: str, *, seconds: float, allow_private: bool) -> AsyncIterator
                     url = urljoin(url, headers["location"])
                     continue
                 _check_status(answer.status, headers)
-                yield Found(_disposed_name(headers) or filename_of(url), answer.aiter_stream())
+                yield Download(_disposed_name(headers) or filename_of(url), answer.aiter_stream())
                 return
             raise DocumentRejected("fetch_refused", f"The address redirects more than {MOST_REDIRECTS} times.")
 
@@ -166,7 +167,7 @@ def _disposed_name(headers: Mapping[str, str]) -> str | None:
 
 
 def check_url(url: str, *, allow_private: bool) -> None:
-    """Raises Invalid(url_not_allowed) for what can be refused without resolving the name."""
+    """Raises Invalid(url_not_allowed) for URLs that can be refused without resolving the name."""
     refused = Invalid("url_not_allowed", "The URL must begin with http:// or https://, have no user and name a host.")
     try:
         parts = urlsplit(url)
@@ -212,7 +213,7 @@ def is_public(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
 class GuardedBackend(httpcore2.AsyncNetworkBackend):
     """Resolves a name once, checks every address it has, and connects to the first of them that answers.
 
-    So a name cannot change its mind between the check and the connection (DNS rebinding).
+    So a name cannot resolve to another address between the check and the connection (DNS rebinding).
     """
 
     def __init__(self, *, allow_private: bool) -> None:

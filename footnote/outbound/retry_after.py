@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-LONGEST_SECONDS = 3600.0  # the header is another side's word, and may be nonsense
+LONGEST_SECONDS = 3600.0  # another server sends the header, and it may be nonsense
 
 
 def retry_after(headers: Mapping[str, str], longest: float = LONGEST_SECONDS) -> float | None:

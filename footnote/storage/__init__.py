@@ -1,7 +1,7 @@
 """The object store: bytes under a key, on local disk or in S3.
 
-Keys are ours, never made from user input. What must be remembered about an object (type, hash, size) is in
-Postgres, because stores differ in what metadata they keep.
+Keys are ours, never made from user input. An object's type, hash and size are in Postgres, because stores differ in
+the metadata that they store.
 """
 
 import asyncio
@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from footnote.errors import Invalid
 from footnote.storage.local import LocalStore, LocalWriter
-from footnote.storage.protocol import UNFINISHED, PartsStore, Store, Writer
+from footnote.storage.protocol import UNFINISHED, ObjectWriter, PartsStore, Store
 from footnote.storage.s3 import PART, S3Store, S3Writer
 
 __all__ = [
@@ -20,18 +20,18 @@ __all__ = [
     "UNFINISHED",
     "LocalStore",
     "LocalWriter",
+    "ObjectWriter",
     "PartsStore",
     "S3Store",
     "S3Writer",
     "Store",
-    "Writer",
     "open_store",
     "writing",
 ]
 
 
 @asynccontextmanager
-async def writing(store: Store, key: str) -> AsyncIterator[Writer]:
+async def writing(store: Store, key: str) -> AsyncIterator[ObjectWriter]:
     """A writer that commits when the block ends and aborts when it raises."""
     writer = await store.open_writer(key)
     try:
@@ -45,7 +45,7 @@ async def writing(store: Store, key: str) -> AsyncIterator[Writer]:
 def open_store(url: str, public_endpoint: str | None = None) -> Store:
     """A store by the scheme of its URL: `file:///directory` or `s3://bucket/prefix`.
 
-    `public_endpoint`: the address of the S3 server for those who upload to it directly, if they need another one.
+    `public_endpoint`: the address of the S3 server for clients that upload to it directly, if they need another one.
     """
     parts = urlsplit(url)
     match parts.scheme:

@@ -12,7 +12,7 @@ from footnote.storage.protocol import PIECE, UNFINISHED
 
 
 class LocalStore:
-    """Files under a directory; written beside, synced to disk, then renamed into place."""
+    """Files under a directory; written under another name, synced to disk, then renamed."""
 
     parts = None
 
@@ -62,7 +62,7 @@ class LocalStore:
 
 @contextmanager
 def _disk_errors() -> Iterator[None]:
-    """A disk that is full, read-only or failing is a store that is away."""
+    """If the disk is full, read-only or fails, the store is unavailable."""
     try:
         yield
     except OSError as error:
@@ -106,12 +106,12 @@ class LocalWriter:
         self._part.rename(self._path)
         directory = os.open(self._path.parent, os.O_RDONLY)
         try:
-            os.fsync(directory)  # the rename itself must survive a power cut: 202 is said after this
+            os.fsync(directory)  # the rename itself must survive a power cut: the API answers 202 after this
         finally:
             os.close(directory)
 
     async def abort(self) -> None:
-        # Removed first: closing writes what is buffered, which fails again on a full disk.
+        # Removed first: closing writes the buffer, which fails again on a full disk.
         self._part.unlink(missing_ok=True)
         with suppress(OSError):
             self._file.close()

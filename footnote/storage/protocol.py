@@ -1,4 +1,4 @@
-"""What is asked of an object store."""
+"""The protocols of object stores."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
@@ -9,7 +9,7 @@ PIECE = 1024 * 1024
 UNFINISHED = ".part"  # keys have one writer each, so one name for its unfinished file is enough
 
 
-class Writer(Protocol):
+class ObjectWriter(Protocol):
     """An object being written; it appears whole at `commit` or not at all."""
 
     async def write(self, data: bytes) -> None: ...
@@ -20,7 +20,7 @@ class Writer(Protocol):
 class Store(Protocol):
     """Raises Unavailable when the store cannot be reached, DocumentRejected(object_missing) for unknown keys."""
 
-    async def open_writer(self, key: str) -> Writer: ...
+    async def open_writer(self, key: str) -> ObjectWriter: ...
     def read(self, key: str) -> AsyncGenerator[bytes, None]: ...
     def local_copy(self, key: str) -> AbstractAsyncContextManager[Path]:
         """A file with the object's bytes, for libraries that need one; read only."""
@@ -28,7 +28,7 @@ class Store(Protocol):
 
     async def exists(self, key: str) -> bool: ...
     async def delete(self, key: str) -> None:
-        """Removes the object, and what a writer that died has left of it. An unknown key is no error."""
+        """Removes the object, and unfinished writes of it. An unknown key is no error."""
         ...
 
     def keys(self, folder: str) -> AsyncIterator[str]:
@@ -39,26 +39,26 @@ class Store(Protocol):
 
     @property
     def parts(self) -> "PartsStore | None":
-        """None where nobody but us can write to the store."""
+        """None if only Footnote can write to the store."""
         ...
 
 
 class PartsStore(Protocol):
-    """Objects that others write, in parts, at addresses signed for just that.
+    """Objects that clients write, in parts, at signed addresses.
 
-    Such an object is not there before its parts are joined, and cannot be written to by anybody afterwards.
+    Such an object does not exist before its parts are joined, and cannot be written to afterwards.
     """
 
     async def begin(self, key: str) -> str:
-        """The name of the write, needed to go on with it."""
+        """The id of the write, needed to sign and to join its parts."""
         ...
 
     async def sign(self, key: str, write: str, sizes: Sequence[int], seconds: int) -> list[str]:
-        """Where each part is to be PUT, with just so many bytes, for so many seconds."""
+        """The addresses for PUT of each part, with exactly as many bytes as `sizes` says, valid for `seconds`."""
         ...
 
     async def join(self, key: str, write: str, sizes: Sequence[int]) -> None:
-        """Makes the object, unless it is there already.
+        """Makes the object, unless it exists already.
 
         Raises Conflict(upload_incomplete) while parts are missing, Invalid(size_mismatch) if one has another size.
         """

@@ -1,4 +1,4 @@
-"""Objects in S3, or in a store that speaks its language."""
+"""Objects in S3, or in a store with the same API."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Iterator, Sequence
@@ -148,15 +148,15 @@ class S3Writer:
             raise
 
     async def abort(self) -> None:
-        # Waited for, not cancelled: a part that arrives after the abort would stay, unseen and paid for.
+        # Waits for the parts, does not cancel them: one that arrives after the abort would stay, unseen and paid for.
         await asyncio.gather(*self._parts, return_exceptions=True)
         if self._upload_id is not None:
-            with suppress(Unavailable):  # why it was aborted says more; what is left of it goes with the object
+            with suppress(Unavailable):  # the first error says more; `delete` removes what is left
                 await self._store.call("abort_multipart_upload", **self._where, UploadId=self._upload_id)
 
 
 class S3Parts:
-    """Multipart uploads by others. An address is of no use once its upload is completed or aborted."""
+    """Multipart uploads by clients. An address does not work once its upload is completed or aborted."""
 
     def __init__(self, store: S3Store, public_endpoint: str | None) -> None:
         self._store = store
@@ -167,7 +167,7 @@ class S3Parts:
         return str(created["UploadId"])
 
     async def sign(self, key: str, write: str, sizes: Sequence[int], seconds: int) -> list[str]:
-        # In a thread: making a client takes long, and so may fetching credentials that are due.
+        # In a thread: making a client takes long, and so may fetching new credentials.
         return await asyncio.to_thread(self._sign, self._store.where(key) | {"UploadId": write}, sizes, seconds)
 
     def _sign(self, upload: dict[str, Any], sizes: Sequence[int], seconds: int) -> list[str]:
@@ -187,7 +187,7 @@ class S3Parts:
         there = {part["PartNumber"]: part for part in (await self._store.call("list_parts", **upload)).get("Parts", ())}
         wanted = dict(enumerate(sizes, 1))
         if any(part["Size"] != wanted.get(number) for number, part in there.items()):
-            raise Invalid("size_mismatch", "What was sent has not the size that was declared; nothing of it was kept.")
+            raise Invalid("size_mismatch", "What was sent has not the size that was declared; none of it was stored.")
         if missing := sorted(wanted.keys() - there.keys()):
             some = ", ".join(map(str, missing[:MOST_NAMED])) + (", ..." if len(missing) > MOST_NAMED else "")
             raise Conflict("upload_incomplete", f"{len(missing)} of {len(sizes)} parts are not there yet: {some}.")
@@ -208,7 +208,7 @@ def _open(endpoint: str | None = None) -> "S3Client":
             read_timeout=30,
             max_pool_connections=32,
             retries={"mode": "standard", "max_attempts": 4},
-            # Servers other than AWS's refuse the newer default checksums.
+            # Servers other than those of AWS refuse the newer default checksums.
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
         ),
@@ -216,7 +216,7 @@ def _open(endpoint: str | None = None) -> "S3Client":
 
 
 async def _to_its_end(request: Coroutine[Any, Any, Any]) -> None:
-    """Waits for a request even when cancelled: an object that appears after it was given up would stay, unseen."""
+    """Waits for a request even when cancelled: an object that appears after its writer gave up would stay, unseen."""
     task = asyncio.create_task(request)
     try:
         await asyncio.shield(task)

@@ -9,7 +9,7 @@ from sqlalchemy import func, select, update
 from footnote.answering.same_question import alike
 from footnote.citations.quotes import locate
 from footnote.formats import Page
-from footnote.ingest.chunking import Chunk, embedding_text, split
+from footnote.ingest.chunking import TextChunk, embedding_text, split
 from footnote.models import Chunk as ChunkRow
 from footnote.providers import Passage
 from footnote.providers.extractive import choose
@@ -83,7 +83,7 @@ async def test_rows_from_before_are_converted_as_new_ones_are_made(rt: Runtime) 
 def test_what_is_embedded_is_folded_and_the_chunk_is_not() -> None:
     text = "Die Hafen\u00adgebühr."
     (chunk,) = split(Page(1, text), size=100, overlap=0)
-    assert chunk == Chunk(1, 0, len(text), (), text)
+    assert chunk == TextChunk(1, 0, len(text), (), text)
     assert embedding_text("ｆees", chunk) == "fees\n\nDie Hafengebühr."
 
 

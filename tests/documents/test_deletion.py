@@ -238,13 +238,13 @@ async def test_the_last_two_users_of_an_embedding_deleted_at_once_take_it_along(
     """Each could leave it to the other."""
     rt = committing_rt
     twins = [await driving.ready(rt, tenant, paragraphs(4), collection=collection) for collection in "ab"]
-    forget, barrier = checkpoint.forget, asyncio.Barrier(2)
+    forget, barrier = checkpoint.delete_unused, asyncio.Barrier(2)
 
     async def together(*arguments: Any) -> tuple[int, int]:
         await barrier.wait()
         return await forget(*arguments)
 
-    monkeypatch.setattr(checkpoint, "forget", together)
+    monkeypatch.setattr(checkpoint, "delete_unused", together)
     receipts = await asyncio.gather(*(deletion.remove(rt.for_tenant(tenant), each) for each in twins))
     assert sorted(each.counts["embeddings"] for each in receipts) == [0, 4]
     assert await nothing_left(rt)

@@ -11,7 +11,7 @@ from footnote import ingest, jobs
 from footnote.documents import deletion
 from footnote.errors import Conflict, NotFound
 from footnote.ingest import upsert
-from footnote.ingest.inputs import subject
+from footnote.ingest.inputs import version_and_collection
 from footnote.models import Document
 from footnote.runtime import Runtime
 from tests import driving
@@ -82,7 +82,7 @@ async def test_a_worker_that_goes_on_storing_and_a_deletion_do_not_lock_each_oth
 
     failed: list[object] = []
     monkeypatch.setattr(upsert, stored, slow)
-    monkeypatch.setattr(ingest, "_ended_badly", lambda *arguments: failed.append(arguments[-1]))
+    monkeypatch.setattr(ingest, "_record_failure", lambda *arguments: failed.append(arguments[-1]))
     storing = asyncio.create_task(ingest.run_step(rt, accepted.details.job.id, "upsert"))
     await inserted.wait()
     removal = asyncio.create_task(deletion.remove(rt.for_tenant(tenant), accepted.details.document.id))
@@ -102,7 +102,7 @@ async def test_a_step_whose_document_is_deleted_under_its_hands_is_no_error_of_o
 
     async def late(*arguments: Any) -> Any:
         await deletion.remove(rt.for_tenant(tenant), accepted.details.document.id)
-        return await subject(*arguments)
+        return await version_and_collection(*arguments)
 
     logged: list[str] = []
     monkeypatch.setattr("footnote.ingest.chunk.subject", late)

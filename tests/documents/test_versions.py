@@ -149,7 +149,7 @@ async def test_an_upload_of_a_new_version_and_the_end_of_chunking_do_not_lock_ea
 
     failed: list[object] = []
     monkeypatch.setattr(jobs, "finish_step", slow)
-    monkeypatch.setattr(ingest, "_ended_badly", lambda *arguments: failed.append(arguments[-1]))
+    monkeypatch.setattr(ingest, "_record_failure", lambda *arguments: failed.append(arguments[-1]))
     chunking = asyncio.create_task(ingest.run_step(rt, older, "chunk"))
     await counted.wait()
     upload = asyncio.create_task(driving.accept(rt, tenant, paragraphs(4, "lens"), external_id="e"))

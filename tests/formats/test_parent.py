@@ -6,12 +6,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import anyio
 import pytest
@@ -19,48 +18,16 @@ import uvloop
 
 from footnote.errors import DocumentRejected
 from footnote.formats import Page, module_for, paginate
-from footnote.formats.sandbox import process
+from footnote.formats.sandbox import process, starting
 from footnote.formats.sandbox.parent import read_pages
 from footnote.formats.sniffing import DOCX, sniff
 from footnote.settings import ParseLimits
 from tests import ROOT, SAMPLES
+from tests.parsers import parser_of, parsers_of, running, servers_of, until
 
-T = TypeVar("T")
-
-pytestmark = [pytest.mark.anyio]
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("nothing_left")]
 
 LIMITS = ParseLimits(cpu_seconds=20, wall_seconds=60, memory_bytes=768 * 1024 * 1024)
-
-
-def children() -> set[int]:
-    found = set()
-    for task in Path("/proc/self/task").iterdir():
-        with contextlib.suppress(FileNotFoundError):
-            found |= {int(pid) for pid in (task / "children").read_text().split()}
-    return found
-
-
-def pipes() -> set[str]:
-    names = set()
-    for entry in Path("/proc/self/fd").iterdir():
-        with contextlib.suppress(FileNotFoundError):
-            names.add(str(entry.readlink()))
-    return {name for name in names if name.startswith("pipe:")}
-
-
-@pytest.fixture(autouse=True)
-def nothing_left() -> Iterator[None]:
-    before = children(), pipes()
-    yield
-    assert (children(), pipes()) == before
-
-
-@pytest.fixture
-def endless(tmp_path: Path) -> Path:
-    """A file that its reader waits for for ever."""
-    path = tmp_path / "endless.txt"
-    os.mkfifo(path)
-    return path
 
 
 async def pages_of(path: Path, media_type: str = "text/plain", limits: ParseLimits = LIMITS) -> list[Page]:
@@ -86,10 +53,7 @@ async def test_a_guessed_encoding_comes_with_the_page(tmp_path: Path) -> None:
     assert [guess.encoding for guess in page.guesses] == ["cp850"]
 
 
-async def child_of(known: set[int]) -> int:
-    return await until(lambda: next(iter(children() - known), 0))
-
-
+@pytest.mark.usefixtures("either")
 @pytest.mark.parametrize("name", ["handbook.pdf", "boats.docx", "weather.md", "visitors.html", "log_cp1252.txt"])
 async def test_pages_are_those_of_the_parser(name: str) -> None:
     path = SAMPLES / name
@@ -130,11 +94,13 @@ async def test_a_page_larger_than_any_buffer(tmp_path: Path) -> None:
     assert len(page.text) == 14_000_000
 
 
+@pytest.mark.usefixtures("either")
 async def test_silence_is_ended(endless: Path) -> None:
     limits = ParseLimits(cpu_seconds=20, wall_seconds=1, memory_bytes=LIMITS.memory_bytes)
     assert (await rejection(endless, limits=limits)).code == "too_complex"
 
 
+@pytest.mark.usefixtures("either")
 async def test_cpu_time_is_bounded(tmp_path: Path) -> None:
     path = tmp_path / "slow.md"
     path.write_text("> a\n\n" * 2_000_000)
@@ -181,14 +147,15 @@ async def test_memory_is_bounded(tmp_path: Path) -> None:
     assert (await rejection(path, limits=limits)).code == "too_complex"
 
 
+@pytest.mark.usefixtures("either")
 async def test_a_child_killed_from_outside_says_nothing_about_the_document(endless: Path) -> None:
-    known = children()
     task = asyncio.create_task(pages_of(endless))
-    os.kill(await child_of(known), signal.SIGKILL)
+    os.kill(await parser_of("self"), signal.SIGKILL)
     with pytest.raises(RuntimeError, match="killed"):
         await task
 
 
+@pytest.mark.usefixtures("either")
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGABRT, "too_complex"), (signal.SIGSEGV, "corrupt_file")])
 async def test_a_killed_child(
     endless: Path, number: signal.Signals, code: str, monkeypatch: pytest.MonkeyPatch
@@ -201,19 +168,20 @@ async def test_a_killed_child(
         return found
 
     monkeypatch.setattr(process, "_frame", noted)
-    known = children()
     task = asyncio.create_task(rejection(endless))
-    child = await child_of(known)
+    child = await parser_of("self")
     await begun.wait()
     os.kill(child, number)
     assert (await task).code == code
 
 
+@pytest.mark.usefixtures("either")
 async def test_a_child_that_cannot_start_says_nothing_about_the_document(
     endless: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("footnote.formats.sandbox.process.sys.executable", "/bin/false")
-    with pytest.raises(RuntimeError, match="did not start: the parser ended with status 1"):
+    starting.stop()
+    monkeypatch.setattr("footnote.formats.sandbox.starting.sys.executable", "/bin/false")
+    with pytest.raises(RuntimeError, match=r"did not start.* ended with status 1"):
         await pages_of(endless)
 
 
@@ -224,6 +192,7 @@ def server_loop() -> Callable[[], asyncio.AbstractEventLoop]:
     return uvloop.new_event_loop
 
 
+@pytest.mark.usefixtures("either")
 def test_the_event_loop_of_the_server_starts_and_ends_it_too(
     server_loop: Callable[[], asyncio.AbstractEventLoop], endless: Path
 ) -> None:
@@ -233,22 +202,22 @@ def test_the_event_loop_of_the_server_starts_and_ends_it_too(
         assert runner.run(rejection(endless, limits=impatient)).code == "too_complex"
 
 
+@pytest.mark.usefixtures("either")
 async def test_cancellation_ends_the_child(endless: Path) -> None:
-    known = children()
     task = asyncio.create_task(pages_of(endless))
-    await child_of(known)
+    await parser_of("self")
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
 
 
 async def test_a_cancel_scope_that_cancels_every_await(endless: Path) -> None:
-    known = children()
     with anyio.move_on_after(0.5):
         await pages_of(endless)
-    await until(lambda: children() == known)
+    await until(lambda: not parsers_of("self"))
 
 
+@pytest.mark.usefixtures("either")
 async def test_leaving_early_ends_the_child(tmp_path: Path) -> None:
     async with contextlib.aclosing(read_pages(SAMPLES / "handbook.pdf", "application/pdf", LIMITS)) as pages:
         async for page in pages:
@@ -266,33 +235,13 @@ async def test_the_child_dies_with_its_parent(endless: Path) -> None:
     )
     parent = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
     try:
-        child = await until(lambda: grandchild(parent.pid))
+        child = await parser_of(parent.pid)
+        (server,) = servers_of(parent.pid)
         parent.kill()
     finally:
         parent.kill()
         parent.wait()
-    await until(lambda: not running(child))
-
-
-def grandchild(pid: int) -> int:
-    listed = [path.read_text().split() for path in Path(f"/proc/{pid}/task").glob("*/children")]
-    return next((int(name) for names in listed for name in names), 0)
-
-
-def running(pid: int) -> bool:
-    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    return False
-
-
-async def until(condition: Callable[[], T]) -> T:
-    """The condition's first true value."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        if value := condition():
-            return value
-        await asyncio.sleep(0.01)
-    raise AssertionError("it did not happen within 10 seconds")
+    await until(lambda: not running(child) and not running(server))
 
 
 async def test_an_ended_child_is_no_surprise_to_the_loop(caplog: pytest.LogCaptureFixture) -> None:
@@ -301,11 +250,11 @@ async def test_an_ended_child_is_no_surprise_to_the_loop(caplog: pytest.LogCaptu
     assert caplog.messages == []
 
 
+@pytest.mark.usefixtures("either")
 async def test_the_environment_is_not_handed_on(monkeypatch: pytest.MonkeyPatch, endless: Path) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
-    known = children()
     task = asyncio.create_task(pages_of(endless))
-    environment = Path(f"/proc/{await child_of(known)}/environ")
+    environment = Path(f"/proc/{await parser_of('self')}/environ")
     assert b"sk-secret" not in await until(environment.read_bytes)
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):

@@ -11,7 +11,7 @@ from footnote.formats.markup import html, md, rst, rtf
 from footnote.formats.office import docx, odp, odt, pptx
 from footnote.formats.pdf import pdf
 from footnote.formats.pdf._line_tables import Tables
-from footnote.ingest.chunking import Chunk, split
+from footnote.ingest.chunking import TextChunk, split
 from tests.formats import drawn
 from tests.formats.drawn import lines
 from tests.formats.test_pptx import deck
@@ -23,7 +23,7 @@ HEADER = ["Part no.", "Wood", "Shelf town", "Keeper of it"]
 ROWS = [[f"PX-{n}a", WOODS[n % 4] + " beam", TOWNS[n % 3], f"Anna{n} Holm"] for n in range(100, 160)]
 
 
-def chunks_of(pages: list[Page]) -> list[Chunk]:
+def chunks_of(pages: list[Page]) -> list[TextChunk]:
     return [chunk for page in pages for chunk in split(page, size=600, overlap=80)]
 
 

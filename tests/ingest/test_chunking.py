@@ -7,14 +7,14 @@ import pytest
 
 from footnote.formats import Block, Page, Section, paginate
 from footnote.ingest import chunking
-from footnote.ingest.chunking import MAX_CHUNK_BYTES, Chunk, embedding_text, split
+from footnote.ingest.chunking import MAX_CHUNK_BYTES, TextChunk, embedding_text, split
 
 
 def one_section(text: str) -> Page:
     return Page(3, text, [Section(0, len(text), ("A",))])
 
 
-def check(page: Page, chunks: list[Chunk], size: int) -> None:
+def check(page: Page, chunks: list[TextChunk], size: int) -> None:
     covered = bytearray(len(page.text))
     for chunk in chunks:
         assert chunk.page == page.number
@@ -69,7 +69,7 @@ def test_no_chunk_of_white_space() -> None:
 
 
 def test_page_without_sections() -> None:
-    assert split(Page(1, "  text "), size=100, overlap=0) == [Chunk(1, 2, 6, (), "text")]
+    assert split(Page(1, "  text "), size=100, overlap=0) == [TextChunk(1, 2, 6, (), "text")]
 
 
 def test_neighbours_overlap_within_a_section_only() -> None:
@@ -136,10 +136,10 @@ def test_bytes_are_bounded_for_wide_characters() -> None:
 
 
 def test_embedding_text_names_the_place() -> None:
-    chunk = Chunk(1, 0, 4, ("Handbook", "Lens"), "text")
+    chunk = TextChunk(1, 0, 4, ("Handbook", "Lens"), "text")
     assert embedding_text("handbook.pdf", chunk) == "handbook.pdf > Handbook > Lens\n\ntext"
     assert embedding_text("Handbook", chunk) == "Handbook > Lens\n\ntext"
-    assert embedding_text("", Chunk(1, 0, 4, (), "text")) == "text"
+    assert embedding_text("", TextChunk(1, 0, 4, (), "text")) == "text"
 
 
 # -- in tokens -----------------------------------------------------------------------------------------------

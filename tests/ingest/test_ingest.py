@@ -14,7 +14,7 @@ from footnote.errors import CODES, DocumentRejected, FootnoteError, ProviderReje
 from footnote.formats import Page
 from footnote.ingest import artifacts
 from footnote.ingest.artifacts import OutputGone
-from footnote.ingest.chunking import Chunk
+from footnote.ingest.chunking import TextChunk
 from footnote.jobs import LeaseLost
 from footnote.jobs.heartbeat import Heartbeat
 from footnote.models import Artifact, Embedding, Job, WebhookDelivery
@@ -282,7 +282,7 @@ async def test_text_that_postgres_refuses_never_breaks_a_write(rt: Runtime, tena
 
 def test_headings_from_a_document_are_made_safe_as_its_text_is() -> None:
     page = Page(1, "text")
-    line = artifacts.dump(page, [Chunk(1, 0, 4, ("a\x00b", "c\ud800d"), "text")])
+    line = artifacts.dump(page, [TextChunk(1, 0, 4, ("a\x00b", "c\ud800d"), "text")])
     assert json.loads(line)["chunks"] == [[0, 4, ["ab", "cd"], ""]]
 
 

@@ -5,7 +5,6 @@ import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from io import BytesIO
-from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -25,6 +24,7 @@ from footnote.storage import LocalWriter
 from tests import SAMPLES, driving
 from tests.driving import chunks_of, job_of, paragraphs, set_job
 from tests.fakes import FakeEmbedder
+from tests.parsers import parsers_of
 
 pytestmark = pytest.mark.anyio
 
@@ -105,7 +105,7 @@ async def test_an_upload_of_a_new_version_and_the_upsert_of_the_old_do_not_lock_
 
     failed: list[object] = []
     monkeypatch.setattr(jobs, "end_unfinished", slow)
-    monkeypatch.setattr(ingest, "_ended_badly", lambda *arguments: failed.append(arguments[-1]))
+    monkeypatch.setattr(ingest, "_record_failure", lambda *arguments: failed.append(arguments[-1]))
     upload = asyncio.create_task(driving.accept(rt, tenant, paragraphs(4, "new"), external_id="e"))
     await locked.wait()
     upsert = asyncio.create_task(ingest.run_step(rt, old.details.job.id, "upsert"))
@@ -219,20 +219,6 @@ async def test_a_step_interrupted_by_a_shutdown_is_given_back_and_not_counted(
     assert len({each for batch in fake(rt).seen for each in batch}) == sum(map(len, fake(rt).seen)) == 19
 
 
-def parsers() -> set[str]:
-    """Parser processes of ours."""
-    found = set()
-    for task in Path("/proc/self/task").iterdir():
-        with contextlib.suppress(FileNotFoundError):
-            found |= set((task / "children").read_text().split())
-    alive = set()
-    for pid in found:
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            if b"footnote.formats.sandbox.child" in Path(f"/proc/{pid}/cmdline").read_bytes():
-                alive.add(pid)
-    return alive
-
-
 async def test_no_parser_outlives_a_chunk_step_that_was_interrupted(
     committing_rt: Runtime, tenant: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -251,11 +237,11 @@ async def test_no_parser_outlives_a_chunk_step_that_was_interrupted(
     monkeypatch.setattr(LocalWriter, "write", stuck)
     task = asyncio.create_task(ingest.run_step(rt, accepted.details.job.id, "chunk"))
     await reached.wait()
-    assert parsers()
+    assert parsers_of("self")
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert not parsers()
+    assert not parsers_of("self")
 
 
 # -- Postgres away -------------------------------------------------------------------------------------------

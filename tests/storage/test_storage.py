@@ -13,7 +13,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from footnote.errors import DocumentRejected, Invalid, Unavailable
-from footnote.storage import PART, UNFINISHED, LocalStore, S3Store, S3Writer, Store, Writer, open_store, writing
+from footnote.storage import PART, UNFINISHED, LocalStore, ObjectWriter, S3Store, S3Writer, Store, open_store, writing
 
 pytestmark = pytest.mark.anyio
 
@@ -129,7 +129,7 @@ async def keys_of(store: Store, folder: str) -> list[str]:
     return sorted([key async for key in store.keys(folder)])
 
 
-async def begin(store: Store, key: str, *pieces: bytes) -> Writer:
+async def begin(store: Store, key: str, *pieces: bytes) -> ObjectWriter:
     """A writer that will never end, with nothing of it under way any more."""
     writer = await store.open_writer(key)
     for piece in pieces:

@@ -38,9 +38,8 @@ class Watch:
 
     async def run(self) -> None:
         while True:
-            for each in await asyncio.to_thread(processes.of, self.stack.data_dir):
-                if processes.PARSER in each.command:
-                    self._look(each.pid)
+            for pid in await asyncio.to_thread(processes.parsers, self.stack.data_dir):
+                self._look(pid)
             await asyncio.sleep(0.1)
 
     def _look(self, pid: int) -> None:

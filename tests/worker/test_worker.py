@@ -26,13 +26,13 @@ from footnote.jobs import scheduling
 from footnote.models import Job, QueryBatch, QueryBatchItem
 from footnote.retrieval import Query
 from footnote.runtime import Runtime, open_runtime
-from footnote.settings import Settings
 from tests import ROOT, SAMPLES, driving
 from tests.conftest import named_database, run_sql
 from tests.driving import chunks_of, job_of, pages_of, paragraphs
 from tests.hostile import pdfs
 from tests.overhearing import overheard
-from tests.programs import Program, Reply, children_of, serving, vectors
+from tests.parsers import parsers_of
+from tests.programs import Program, Reply, serving, settings_of, vectors
 from worker.loop import STOP_SECONDS
 
 Value = TypeVar("Value")
@@ -116,7 +116,7 @@ async def system(
         try:
             worker.start()
             dispatcher.start()
-            settings = Settings.model_validate(given)
+            settings = settings_of(given)
             async with open_runtime(settings, pool_size=2) as rt:
                 yield System(rt, provider, worker, dispatcher, await driving.new_tenant(rt))
         finally:
@@ -260,7 +260,7 @@ async def test_a_worker_asked_to_stop_gives_up_a_parser_that_takes_long(system: 
     )  # half a minute of parsing, however fast the machine
     pdf = pdfs.document(content, kids=b"[" + b"3 0 R " * 19_000 + b"]", count=19_000)
     accepted = await driving.accept(system.rt, system.tenant, pdf, "handbook.pdf")
-    (parser,) = await eventually(lambda: [pid for child in system.worker.children() for pid in children_of(child)])
+    (parser,) = await eventually(lambda: [pid for child in system.worker.children() for pid in parsers_of(child)])
     os.kill(parser, signal.SIGSTOP)
     await ask_to_stop(system)
     await ask_to_stop(system)

@@ -1,27 +1,27 @@
-"""The process a parser runs in: `python -m footnote.formats.sandbox.child`, then
-`WHAT MEDIA_TYPE PATH CPU_SECONDS MEMORY_BYTES ASKED`.
+"""The limited process that reads one document. It is forked from `fork_server`, or, where that is not possible, runs as
+`python -m footnote.formats.sandbox.child OUT PARENT REQUEST`: two descriptors and a `ParseRequest`.
 
-It limits itself, then writes frames to stdout (`frames` says which), and ends when its stdin is closed, so that it
-never outlives the one that started it. Imports are few: every document pays for them.
+It limits itself, then writes frames (`frames` says which), and ends when its parent has gone. Imports are few: where
+there is no fork server, every document pays for them.
 """
 
 import contextlib
-import json
 import os
 import resource
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import asdict, astuple, replace
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NoReturn
 
 from footnote.errors import CODES, FootnoteError
 from footnote.formats import Page, is_container, module_for, paginate
 from footnote.formats.ocr import Ocr
 from footnote.formats.plain.txt import guesses
-from footnote.formats.sandbox.frames import write
+from footnote.formats.sandbox.frames import ParseRequest, write
 from footnote.text import clean, is_blank
 
 PAGES_PER_CPU_SECOND = 20
@@ -35,27 +35,28 @@ def _limit(cpu_seconds: int, memory_bytes: int) -> None:
         (resource.RLIMIT_AS, memory_bytes),
         (resource.RLIMIT_CORE, 0),
     ):
-        # macOS refuses some of them; the parent's clock still holds.
+        # macOS refuses some of them; the limit on silence still applies.
         with contextlib.suppress(ValueError, OSError):
             resource.setrlimit(what, _soft(what, wanted))
 
 
 def _soft(what: int, wanted: int) -> tuple[int, int]:
-    """The pair of limits with a new soft one; the hard one stays, for only the soft one can rise again."""
+    """The pair of limits with a new soft one; the hard one stays, because only the soft one can be raised again."""
     hard = resource.getrlimit(what)[1]
     return (wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)), hard
 
 
-def _end_with_parent() -> None:
-    sys.stdin.buffer.read()
-    # With the program that works for us, if any: our parent made us a group.
+def _end_with(parent: socket.socket) -> None:
+    """Ends this process when `parent`, on which nothing is ever sent, is closed at the other end."""
+    parent.recv(1)
+    # With tesseract, if it runs: this process leads a group.
     with contextlib.suppress(ProcessLookupError):
         os.killpg(os.getpid(), signal.SIGKILL)
     os._exit(1)
 
 
 def _pages(media_type: str, path: Path, cpu_seconds: int, ocr: Ocr) -> Iterator[Page]:
-    """Pages of the file; the CPU limit grows with them, for a long document is no attack."""
+    """Pages of the file; the CPU limit grows with them, because a long document is not an attack."""
     module = module_for(media_type)
     drawn = 0
     with guesses() as guessed:
@@ -73,7 +74,7 @@ def _send_pages(out: BinaryIO, media_type: str, path: Path, cpu_seconds: int, oc
     done, has_text = ocr.after, ocr.after > 0
     for page in _pages(media_type, path, cpu_seconds, ocr):
         if page.number <= ocr.after:
-            continue  # read all the same: what a page means may depend on those before it
+            continue  # it had to be read: what a page means may depend on those before it
         head = {"page": page.number, "sections": list(map(astuple, page.sections)), "notes": page.notes}
         head["scan"] = asdict(page.scan) if page.scan else None
         head["guesses"] = [asdict(each) for each in page.guesses]
@@ -105,7 +106,7 @@ def _send_boxes(out: BinaryIO, media_type: str, path: Path, asked: dict[str, Any
 
 
 def _failure(error: BaseException) -> dict[str, Any]:
-    """What a failed parse means: the limits, our installation, or else the document is at fault."""
+    """The error that a failed parse is reported as: a limit, our installation, or else the document is the cause."""
     if isinstance(error, FootnoteError):
         return {"error": error.code, "message": error.message}
     code = "corrupt_file"
@@ -116,30 +117,38 @@ def _failure(error: BaseException) -> dict[str, Any]:
     return {"error": code, "message": CODES[code], "detail": f"{type(error).__name__}: {error}"[:500]}
 
 
-def main(what: str, media_type: str, path: str, cpu_seconds: int, memory_bytes: int, asked: dict[str, Any]) -> None:
-    _limit(cpu_seconds, memory_bytes)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    # Whatever a library prints must not land between the frames.
-    out = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
-    write(out, {"begun": True})
+def _answer(out: BinaryIO, request: ParseRequest) -> None:
+    media_type, path = request.media_type, Path(request.path)
+    match request.what:
+        case "pages":
+            _send_pages(out, media_type, path, request.cpu_seconds, Ocr(**request.options))
+        case "files":
+            _send_files(out, media_type, path)
+        case "picture":
+            _send_picture(out, media_type, path, request.options)
+        case "boxes":
+            _send_boxes(out, media_type, path, request.options)
+
+
+def run(request: ParseRequest, out: BinaryIO, parent: socket.socket, preloaded_bytes: int = 0) -> NoReturn:
+    """Answers the request and ends this process; address space that preloaded libraries fill does not count."""
     try:
-        match what:
-            case "pages":
-                _send_pages(out, media_type, Path(path), cpu_seconds, Ocr(**asked))
-            case "files":
-                _send_files(out, media_type, Path(path))
-            case "picture":
-                _send_picture(out, media_type, Path(path), asked)
-            case "boxes":
-                _send_boxes(out, media_type, Path(path), asked)
-    except BrokenPipeError:
+        _limit(request.cpu_seconds, request.memory_bytes + preloaded_bytes)
+        os.environ.clear()
+        os.environ.update(request.environment)
+        threading.Thread(target=_end_with, args=[parent], daemon=True).start()
+        write(out, {"begun": True})
+        try:
+            _answer(out, request)
+        except ConnectionError:
+            raise  # the parent has gone, or wants no more
+        except BaseException as error:
+            write(out, _failure(error))
+        # Without the interpreter's clean-up: nothing is left to do, and PDFium may crash in it.
+        os._exit(0)
+    finally:
         os._exit(1)
-    except BaseException as error:
-        write(out, _failure(error))
-    # Without the interpreter's farewell: nothing is left to do, and PDFium may fail on its way out.
-    os._exit(0)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4]), int(sys.argv[5]), json.loads(sys.argv[6]))
+    run(ParseRequest.decode(sys.argv[3]), os.fdopen(int(sys.argv[1]), "wb"), socket.socket(fileno=int(sys.argv[2])))

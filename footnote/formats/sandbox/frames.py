@@ -1,24 +1,48 @@
-"""Frames: how a parser's process and the one that started it speak.
+"""Frames: how a parser's process and the one that asked for it speak.
 
 A frame is the lengths of two parts, then a JSON part and one of bytes. The first one is `{"begun": true}`: what goes
-wrong before it is not the document's fault. Asked for `pages`, a frame is
+wrong before it is not the document's fault. If `pages` are requested, a frame is
 `{"page": n, "sections": [[start, end, [heading, ...]], ...], "scan": ..., "guesses": [...]}` with the page's text; the
 scan is null, or the fields of `Scan` if that text was read from a picture, and each guess has the fields of `Guess`.
-Asked for `files`, the files within a container,
-`{"file": name}` and then `{"piece": true}` with bytes of it, again and again.
-Asked for the `picture` of a page, or for the `boxes` of a quote on it, as ASKED says in JSON, one frame has it.
+If `files` are requested, the files within a container, it is `{"file": name}`, then `{"piece": true}` with bytes of
+that file, as often as needed. The `picture` of a page, or the `boxes` of a quote on it, take one frame.
 The last frame is `{"done": how many}` or `{"error": code, "message": ..., "detail": ...}`.
 """
 
 import json
+import socket
 import struct
-from typing import TYPE_CHECKING, Any, BinaryIO
-
-if TYPE_CHECKING:
-    from asyncio import StreamReader
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass
+from typing import Any, BinaryIO
 
 Frame = tuple[dict[str, Any], bytes]
+STATUS = struct.Struct(">i")  # of a parser that has ended: negative, the signal that killed it
 _LENGTHS = struct.Struct(">QQ")
+_MOST_AT_ONCE = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class ParseRequest:
+    """What a parser's process is to do: `what` is `pages`, `files`, `picture` or `boxes`, `options` are its details.
+
+    `environment` is all that the process knows of ours; limits in seconds of CPU time and bytes of address space.
+    """
+
+    what: str
+    media_type: str
+    path: str
+    cpu_seconds: int
+    memory_bytes: int
+    options: dict[str, Any]
+    environment: dict[str, str]
+
+    def encode(self) -> str:
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def decode(cls, encoded: str | bytes) -> "ParseRequest":
+        return cls(**json.loads(encoded))
 
 
 def write(out: BinaryIO, head: dict[str, Any], body: bytes = b"") -> None:
@@ -29,8 +53,21 @@ def write(out: BinaryIO, head: dict[str, Any], body: bytes = b"") -> None:
     out.flush()
 
 
-async def read(stream: "StreamReader") -> Frame:
-    """The next frame; raises `asyncio.IncompleteReadError` at the end."""
-    head_length, body_length = _LENGTHS.unpack(await stream.readexactly(_LENGTHS.size))
-    head = json.loads(await stream.readexactly(head_length))
-    return head, await stream.readexactly(body_length)
+async def read(source: socket.socket, receive: Callable[[socket.socket, int], Awaitable[bytes]]) -> Frame:
+    """The next frame of a non-blocking socket, by the event loop's `sock_recv`; raises `EOFError` at the end."""
+    head_length, body_length = _LENGTHS.unpack(await _exactly(_LENGTHS.size, source, receive))
+    head = json.loads(await _exactly(head_length, source, receive))
+    return head, await _exactly(body_length, source, receive)
+
+
+async def _exactly(
+    length: int, source: socket.socket, receive: Callable[[socket.socket, int], Awaitable[bytes]]
+) -> bytes:
+    pieces = []
+    while length:
+        piece = await receive(source, min(length, _MOST_AT_ONCE))
+        if not piece:
+            raise EOFError
+        pieces.append(piece)
+        length -= len(piece)
+    return b"".join(pieces)

@@ -1,4 +1,4 @@
-"""Reading a document in a process of its own, which may fail, hang or be killed without harm."""
+"""Reading a document in another process, which may fail, hang or be killed without harm."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 async def read_pages(
     path: Path, media_type: str, limits: "ParseLimits", *, after: int = 0
 ) -> AsyncGenerator[Page, None]:
-    """The document's pages behind the first `after` ones as the child finishes them.
+    """The document's pages after the first `after` ones, as the parser finishes them.
 
-    It reads ahead by no more than a pipe's buffer.
+    The parser is ahead by no more than a socket's buffer.
 
     Raises `DocumentRejected`: with the parser's code, `no_text` after the last page when none had any,
-    `too_complex` when a limit was hit, `corrupt_file` when the parser crashed. The child is gone when this
+    `too_complex` when a limit was hit, `corrupt_file` when the parser crashed. The parser has ended when this
     generator is closed, whatever closes it; wrap it in `contextlib.aclosing` to leave it early.
     """
-    # A page that takes too long is passed over; we hear of it when the next one was read, within the silence allowed.
+    # Tesseract gets a third of the silence allowed: a page that takes longer is skipped, and the next one is in time.
     ocr = {"languages": limits.ocr_languages, "seconds": limits.wall_seconds / 3}
     async with aclosing(frames_of("pages", path, media_type, limits, after=after, **ocr)) as frames:
         async for head, body in frames:
@@ -38,7 +38,7 @@ async def read_pages(
 async def read_files(
     path: Path, media_type: str, limits: "ParseLimits"
 ) -> AsyncGenerator[tuple[str, AsyncIterator[bytes]], None]:
-    """The files within a container, each with its bytes, to be read before the next is asked for. Raises as above."""
+    """The files within a container, each with its bytes, to be read before you ask for the next. Raises as above."""
     async with aclosing(frames_of("files", path, media_type, limits)) as frames:
         first = await anext(frames, None)
         head = first[0] if first else {}
@@ -69,7 +69,7 @@ async def picture(path: Path, media_type: str, limits: "ParseLimits", *, number:
 async def boxes(
     path: Path, media_type: str, limits: "ParseLimits", *, number: int, quote: str, where: float
 ) -> list[list[float]]:
-    """Where a quote stands on a page: left, top, right, bottom of each line of it, as shares of the page."""
+    """Where a quote is on a page: left, top, right, bottom of each line of it, as shares of the page."""
     async with aclosing(
         frames_of("boxes", path, media_type, limits, number=number, quote=quote, where=where)
     ) as frames:

@@ -1,48 +1,52 @@
-"""A parser's process as seen from outside: started, listened to, ended."""
+"""A parser's process as seen from outside: asked, listened to, ended."""
 
 import asyncio
-import json
-import os
 import signal
-import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
+import socket
 from collections.abc import AsyncGenerator
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from footnote.errors import DocumentRejected
-from footnote.formats.sandbox import frames
-from footnote.formats.sandbox.frames import Frame
+from footnote.formats.sandbox import frames, starting
+from footnote.formats.sandbox.frames import STATUS, Frame, ParseRequest
 
 if TYPE_CHECKING:
     from footnote.settings import ParseLimits
 
-_ROOT = Path(__file__).parents[3]
 # Over its CPU time, or aborted by a library that could get no more memory.
 _LIMIT_SIGNALS = {signal.SIGXCPU, signal.SIGABRT}
-_BUFFER = 1024 * 1024
+_END_SECONDS = 5.0  # in which a fork server ends a parser, or is itself ended
+
+
+@dataclass(frozen=True)
+class _Parser:
+    out: socket.socket
+    control: socket.socket
+    server: starting.RunningServer | None
 
 
 async def frames_of(
-    what: str, path: Path, media_type: str, limits: "ParseLimits", **asked: Any
+    what: str, path: Path, media_type: str, limits: "ParseLimits", **options: Any
 ) -> AsyncGenerator[Frame, None]:
-    """What the child sends, until it is done. Raises `DocumentRejected` if it sends an error, or nothing."""
-    process = await _start(what, path, media_type, limits, asked)
+    """What the parser sends, until it is done. Raises `DocumentRejected` if it sends an error, or nothing."""
+    parser = await _start(_request(what, path, media_type, limits, options))
     try:
         try:
-            await _frame(process, limits.wall_seconds)
-        except DocumentRejected as ended:
-            why = " ".join(getattr(ended, "__notes__", ())) or ended.message
+            await _frame(parser, limits.wall_seconds)
+        except (DocumentRejected, RuntimeError) as ended:
+            why = " ".join(getattr(ended, "__notes__", ())) or str(ended)
             raise RuntimeError(f"the parser did not start: {why}") from ended
         while True:
-            head, body = await _frame(process, limits.wall_seconds)
+            head, body = await _frame(parser, limits.wall_seconds)
             if "done" in head or "error" in head:
                 break
             yield head, body
             del head, body
     finally:
-        await _end(process)
+        await _end(parser)
     if "error" in head:
         error = DocumentRejected(head["error"], head["message"])
         if "detail" in head:
@@ -50,30 +54,34 @@ async def frames_of(
         raise error
 
 
-async def _start(what: str, path: Path, media_type: str, limits: "ParseLimits", asked: dict[str, Any]) -> Process:
-    # A parser has no business with the keys in our environment.
-    environment = {"PYTHONPATH": str(_ROOT), "PYTHONSAFEPATH": "1", "PYTHONUTF8": "1", "OMP_THREAD_LIMIT": "1"}
-    environment |= {
-        name: os.environ[name] for name in ("PATH", "LD_LIBRARY_PATH", "TESSDATA_PREFIX") if name in os.environ
-    }
-    command = [sys.executable, "-m", "footnote.formats.sandbox.child", what, media_type, str(path)]
-    command += [str(limits.cpu_seconds), str(limits.memory_bytes), json.dumps(asked)]
-    return await asyncio.create_subprocess_exec(
-        *command, stdin=PIPE, stdout=PIPE, stderr=DEVNULL, env=environment, limit=_BUFFER, start_new_session=True
-    )
+def _request(what: str, path: Path, media_type: str, limits: "ParseLimits", options: dict[str, Any]) -> ParseRequest:
+    place = str(path.absolute())  # the fork server may have been started in another folder
+    budget = limits.cpu_seconds, limits.memory_bytes
+    return ParseRequest(what, media_type, place, *budget, options, starting.environment())
 
 
-async def _frame(process: Process, wall_seconds: float) -> Frame:
-    """The next frame; raises `DocumentRejected` if none comes in time or the child ended without one."""
-    out = process.stdout
-    assert out is not None
+async def _start(request: ParseRequest) -> _Parser:
+    (out, its_out), (control, its_control) = socket.socketpair(), socket.socketpair()
+    try:
+        out.setblocking(False)
+        control.setblocking(False)
+        with its_out, its_control:
+            return _Parser(out, control, await starting.start(request, its_out, its_control))
+    except BaseException:
+        out.close()
+        control.close()
+        raise
+
+
+async def _frame(parser: _Parser, wall_seconds: float) -> Frame:
+    """The next frame; raises `DocumentRejected` if none comes in time or the parser ended without one."""
     try:
         async with asyncio.timeout(wall_seconds):
-            return await frames.read(out)
+            return await frames.read(parser.out, asyncio.get_running_loop().sock_recv)
     except TimeoutError:
         raise DocumentRejected("too_complex") from None
-    except asyncio.IncompleteReadError:
-        status = await process.wait()
+    except (EOFError, ConnectionError):
+        status = await _status(parser)
     if -status == signal.SIGKILL:
         # Not by its own limits: by us at a shutdown, or by a machine short of memory. Worth another try.
         raise RuntimeError("the parser was killed")
@@ -82,24 +90,36 @@ async def _frame(process: Process, wall_seconds: float) -> Frame:
     raise error
 
 
-# The loop keeps only weak references to tasks; a cancelled caller leaves its child's end to be finished here.
+async def _status(parser: _Parser) -> int:
+    """The exit status of a parser that ends. Raises RuntimeError if it went with its fork server: try again."""
+    if told := await asyncio.get_running_loop().sock_recv(parser.control, STATUS.size):
+        status: int = STATUS.unpack(told)[0]
+        return status
+    fate = await asyncio.to_thread(parser.server.fate) if parser.server else "was not watched"
+    raise RuntimeError(f"the parser was killed: the process that starts parsers {fate}")
+
+
+# The loop keeps only weak references to tasks; a cancelled caller leaves its parser's end to be finished here.
 _ending: set[asyncio.Task[None]] = set()
 
 
-async def _end(process: Process) -> None:
-    """Kills the child with what it started, and waits until it and its pipes are gone, even if we are cancelled."""
-    # Not process.kill(): that reaps a child which has just ended, and the loop's own watcher then misses it.
-    with suppress(ProcessLookupError, PermissionError):  # macOS: a group of the dead
-        os.killpg(process.pid, signal.SIGKILL)
-    task = asyncio.ensure_future(_drain(process))
+async def _end(parser: _Parser) -> None:
+    """Has the parser killed with what it started, and waits until it is gone, even if we are cancelled."""
+    with suppress(OSError):
+        parser.control.shutdown(socket.SHUT_WR)
+    task = asyncio.ensure_future(_gone(parser))
     _ending.add(task)
     task.add_done_callback(_ending.discard)
     await asyncio.shield(task)
 
 
-async def _drain(process: Process) -> None:
-    # A pipe that is not read to its end stays open, and the process counts as running.
-    assert process.stdout is not None
-    while await process.stdout.read(_BUFFER):
-        pass
-    await process.wait()
+async def _gone(parser: _Parser) -> None:
+    """Until the other end of `control` is closed, which is when the parser was waited for."""
+    with parser.out, parser.control, suppress(ConnectionError):
+        try:
+            async with asyncio.timeout(_END_SECONDS):
+                while await asyncio.get_running_loop().sock_recv(parser.control, STATUS.size):
+                    pass
+        except TimeoutError:
+            if parser.server is not None:  # it hangs; its parsers end with it
+                parser.server.process.kill()

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PROC = Path("/proc")
-PARSER = "footnote.formats.sandbox.child"
+SANDBOX = "footnote.formats.sandbox."
+INIT = 1
 
 
 @dataclass(frozen=True)
@@ -19,17 +20,29 @@ class Process:
 
 
 def of(data_dir: Path) -> list[Process]:
-    """Those with the data directory in their environment, those working inside it, like Postgres, and its parsers."""
+    """Those with the data directory in their environment, those working inside it, like Postgres, and their parsers."""
     ours = f"FOOTNOTE_DATA_DIR={data_dir}".encode()
-    found = []
+    found, sandbox = {}, []
     for entry in PROC.glob("[0-9]*"):
         with suppress(OSError):  # ended meanwhile, or another user's
             command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
+            each = Process(int(entry.name), parent(int(entry.name)), command)
+            if not lives(each.pid):
+                continue
+            if SANDBOX in command:
+                sandbox.append(each)
             inside = (entry / "cwd").readlink().is_relative_to(data_dir)
-            inside = inside or (PARSER in command and f" {data_dir}/" in command)
-            if (inside or ours in (entry / "environ").read_bytes().split(b"\0")) and lives(int(entry.name)):
-                found.append(Process(int(entry.name), parent(int(entry.name)), command))
-    return found
+            if inside or ours in (entry / "environ").read_bytes().split(b"\0"):
+                found[each.pid] = each
+    for _ in ("fork servers", "what they forked"):  # their environment says nothing; orphans are counted as ours
+        found |= {each.pid: each for each in sandbox if each.parent in found or each.parent == INIT}
+    return list(found.values())
+
+
+def parsers(data_dir: Path) -> list[int]:
+    """Those of `of` that read a document now."""
+    sandbox = [each for each in of(data_dir) if SANDBOX in each.command]
+    return [each.pid for each in sandbox if each.parent in {server.pid for server in sandbox}]
 
 
 def _stat(pid: int) -> list[str]:

@@ -1,0 +1,42 @@
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from footnote.formats.sandbox import starting
+from tests.parsers import children, parsers_of
+
+
+def connections() -> int:
+    """How many pipes and sockets are open."""
+    names = []
+    for entry in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            names.append(str(entry.readlink()))
+    return sum(name.startswith(("pipe:", "socket:")) for name in names)
+
+
+@pytest.fixture
+def nothing_left() -> Iterator[None]:
+    """After the test there are as many processes, pipes and sockets as before."""
+    starting._running_server()
+    before = parsers_of("self"), len(children("self")), connections()
+    yield
+    starting._running_server()
+    assert (parsers_of("self"), len(children("self")), connections()) == before
+
+
+@pytest.fixture(params=["forked", "fresh"])
+def either(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parsers forked from the server, and, as where that cannot be, fresh processes."""
+    monkeypatch.setattr(starting, "FORKS", request.param == "forked")
+
+
+@pytest.fixture
+def endless(tmp_path: Path) -> Path:
+    """A file that its reader waits for for ever."""
+    path = tmp_path / "endless.txt"
+    os.mkfifo(path)
+    return path
