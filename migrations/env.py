@@ -51,9 +51,11 @@ def migrate(connection: Connection) -> None:
 
 async def main() -> None:
     engine = open_engine(Settings(), pool_size=1)
-    async with engine.connect() as connection:
-        await connection.run_sync(migrate)
-    await engine.dispose()
+    try:
+        async with engine.connect() as connection:
+            await connection.run_sync(migrate)
+    finally:
+        await engine.dispose()
 
 
 asyncio.run(main())
