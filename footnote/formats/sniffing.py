@@ -5,8 +5,8 @@ from pathlib import PurePath
 
 from footnote.errors import Invalid, Unsupported
 from footnote.formats import module_for, modules, supported
-from footnote.formats.office import _ole2, _zip
-from footnote.formats.plain._text_bytes import has_nuls, is_text
+from footnote.formats.office import _package
+from footnote.formats.plain._charsets import has_nuls, is_text
 
 HEAD_BYTES = 64 * 1024
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
@@ -66,17 +66,21 @@ def _binary_type(head: bytes, promised: str | None) -> str | None:
     packed = promised is not None and hasattr(module_for(promised), "MEMBERS")
     if head.startswith(_ZIP):
         return _zip_type(head, promised, packed)
-    if head.startswith(_ole2.MAGIC) and not _ole2.streams(head) and (packed or promised == _ole2.XLS):
+    if (
+        head.startswith(_package.OLE2_MAGIC)
+        and not _package.ole2_streams(head)
+        and (packed or promised == _package.XLS)
+    ):
         # The directory stands further back; the parser will see it, and say so if it is another kind or encrypted.
         return promised
     return None
 
 
 def _zip_type(head: bytes, promised: str | None, packed: bool) -> str | None:
-    declared = _zip.declared_type(head)
+    declared = _package.declared_type(head)
     if declared:
         return declared if declared in supported() else None
-    names = _zip.member_names(head)
+    names = _package.member_names(head)
     if promised == ARCHIVE and "[content_types].xml" not in names:
         return ARCHIVE
     for name in names:
@@ -92,10 +96,10 @@ def _zip_type(head: bytes, promised: str | None, packed: bool) -> str | None:
 
 def _refused(head: bytes, extension: str) -> tuple[str, str]:
     """What a file is that no parser reads, and what to do about it, as far as either is known."""
-    if head.startswith(_ole2.MAGIC):
-        return _ole2.refusal(_ole2.streams(head), extension)
+    if head.startswith(_package.OLE2_MAGIC):
+        return _package.ole2_refusal(_package.ole2_streams(head), extension)
     if head.startswith(_ZIP):
-        declared, names = _zip.declared_type(head), _zip.member_names(head)
+        declared, names = _package.declared_type(head), _package.member_names(head)
         known = (what for start, what in _KNOWN_ZIPS.items() if any(name.startswith(start) for name in names))
         what = _KNOWN_DECLARED.get(declared, f"a file of type {declared}") if declared else next(known, "a zip archive")
         return what, ""
@@ -116,11 +120,11 @@ def sniff(head: bytes, filename: str) -> str:
     found = _binary_type(head, promised)
     if found:
         return found
-    if head.startswith(_ole2.MAGIC) and _ole2.ENCRYPTED in _ole2.streams(head):
+    if head.startswith(_package.OLE2_MAGIC) and _package.ENCRYPTED in _package.ole2_streams(head):
         raise Invalid("encrypted")
     what, advice = _refused(head, extension)
     if not what and is_text(head):
-        if promised in {None, _ole2.XLS}:  # programs export pages and text as .xls, for Excel opens them
+        if promised in {None, _package.XLS}:  # programs export pages and text as .xls, for Excel opens them
             return "text/html" if _HTML.match(head[:4096]) else "text/plain"
         if promised and _is_text_format(promised):
             return promised

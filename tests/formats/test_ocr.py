@@ -16,7 +16,7 @@ import pytest
 
 from footnote.errors import DocumentRejected
 from footnote.formats import Page, Scan, ocr
-from footnote.formats._tesseract import Word
+from footnote.formats.ocr import OcrWord
 from footnote.formats.sandbox.parent import read_pages
 from footnote.settings import ParseLimits, Settings
 from tests import ROOT
@@ -289,7 +289,7 @@ def test_boxes_cover_the_lines_of_a_quote() -> None:
 
 def test_words_are_found_in_the_stored_text() -> None:
     reader = ocr.Ocr("eng", 1.0)
-    reader._words[1] = [Word(text, 0.0, 0.0, 1.0, 1.0) for text in ("a", "b", "a", "gone", "c")]
+    reader._words[1] = [OcrWord(text, 0.0, 0.0, 1.0, 1.0) for text in ("a", "b", "a", "gone", "c")]
     page = reader.mark(Page(1, "a\n\nb a c"))
     assert page.scan == Scan("eng", [(at, at + 1, 0.0, 0.0, 1.0, 1.0) for at in (0, 3, 5, 7)])
 

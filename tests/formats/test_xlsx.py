@@ -14,8 +14,7 @@ from footnote.errors import DocumentRejected
 from footnote.formats import Page, paginate
 from footnote.formats.office import ods, xls, xlsx
 from footnote.formats.office._number_formats import formatted, plain
-from footnote.formats.office._sheet_rows import Row
-from footnote.formats.office._sheets import blocks
+from footnote.formats.office._tables import Row, blocks
 from tests import SAMPLES
 from tests.formats.containers import archive, ole2
 from tests.samples.office import opendocument

@@ -1,10 +1,11 @@
 """DrawingML: the text of shapes, tables, diagrams and charts."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from footnote.formats.office import _tables
-from footnote.formats.office._xml import child_of, children_of, descendants_of, local_name, value_of
+from footnote.formats.office._package import child_of, children_of, descendants_of, local_name, value_of
 
 _TRUE = {"1", "true"}
 _CHARACTERS = {"br": "\n", "tab": "\t"}
@@ -47,7 +48,7 @@ def table_text(table: Any) -> tuple[str, str]:
             if value_of(cell, "hMerge") not in _TRUE and value_of(cell, "vMerge") not in _TRUE:
                 grid.add(text_of(child_of(cell, "txBody")), _span(cell, "gridSpan"), _span(cell, "rowSpan"))
     headed = value_of(child_of(table, "tblPr"), "firstRow") in _TRUE
-    return _tables.text(grid.rows, int(headed))
+    return _tables.table_text(grid.rows, int(headed))
 
 
 def _span(cell: Any, name: str) -> int:
@@ -99,3 +100,17 @@ def _number(text: str) -> str:
         return f"{float(text):.11g}" if not text.isdigit() else text
     except ValueError:
         return text
+
+
+# What the author of a document says that a picture shows.
+
+
+# Names of files, and what programs write by themselves, say nothing.
+_FILE = re.compile(r"\S*[\\/]\S*|.*[\\/].*\.\w{2,4}|.*\.(?:png|jpe?g|gif|bmp|emf|wmf|tiff?|svg|pict?|webp)", re.I)
+_GENERATED = re.compile(r"\s*Description automatically generated.*", re.S)
+
+
+def described(alternative: str) -> str:
+    """An alternative text in brackets, or nothing."""
+    words = " ".join(_GENERATED.sub("", alternative).split())
+    return f"[{words}]" if words and not _FILE.fullmatch(words) else ""

@@ -5,7 +5,7 @@ from ctypes import byref, c_ushort
 from dataclasses import dataclass
 from typing import Any
 
-from footnote.formats.pdf._boxes import Box, Line
+from footnote.formats.pdf._boxes import Box, TextLine
 from footnote.formats.pdf._text import PageText
 
 # Numbers of FPDF_ANNOT_...: free text, stamp, field of a form, watermark.
@@ -133,7 +133,7 @@ def _place(text: PageText, box: Box, mark: bool) -> tuple[int, str, str] | None:
     return None
 
 
-def _behind(text: PageText, line: Line, box: Box) -> int:
+def _behind(text: PageText, line: TextLine, box: Box) -> int:
     """The offset behind the last character of a line that stands left of a rectangle."""
     for offset in range(line.end - 1, line.start, -1):
         character = text.box(offset)

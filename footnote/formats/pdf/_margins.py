@@ -4,7 +4,7 @@ from itertools import count, pairwise
 from statistics import median_low
 from typing import NamedTuple
 
-from footnote.formats.pdf._boxes import Box, Line
+from footnote.formats.pdf._boxes import Box, TextLine
 from footnote.formats.pdf._running_lines import Margin
 from footnote.formats.pdf._text import PageText
 
@@ -44,7 +44,7 @@ def margins(text: PageText, page: Box, number: int) -> list[Margin]:
 def _rows(text: PageText, page: Box) -> list[_Row]:
     """From top to bottom."""
     height = page.top - page.bottom
-    rows: list[tuple[Box, list[Line]]] = []
+    rows: list[tuple[Box, list[TextLine]]] = []
     for line in sorted(text.lines, key=lambda line: -line.first.bottom):
         box = line.first.around(line.last)
         if rows and rows[-1][0].beside(box):

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from footnote.formats import PAGE_CHARACTERS, Block
-from footnote.formats.office import _sheets, _tables
-from footnote.formats.office._sheet_rows import Row
+from footnote.formats.office import _tables
+from footnote.formats.office._tables import Row
 from footnote.formats.plain.txt import decode, read_bytes
 from footnote.text import clean, is_blank
 
@@ -30,7 +30,7 @@ def parse(path: Path) -> Iterator[Block]:
     named = _NAMED.match(text)
     if named:
         text = text[named.end() :]
-    yield from _sheets.blocks(_rows(text, named.group(1) if named else delimiter(text)), 1, "")
+    yield from _tables.blocks(_rows(text, named.group(1) if named else delimiter(text)), 1, "")
 
 
 def delimiter(text: str) -> str:

@@ -13,9 +13,9 @@ from pathlib import Path
 from footnote.errors import DocumentRejected
 from footnote.formats import Block
 from footnote.formats.markup import html
+from footnote.formats.plain._charsets import is_text, wide_without_mark
 from footnote.formats.plain._mime import HTML, attached, bytes_of, decode_headers, header, name_of, text_of, text_parts
 from footnote.formats.plain._packed_mail import attachments, body, unpacked
-from footnote.formats.plain._text_bytes import is_text, wide_without_mark
 from footnote.formats.plain._tnef import Packed
 from footnote.formats.plain.txt import decode, read_bytes
 from footnote.formats.sniffing import HEAD_BYTES

@@ -9,10 +9,8 @@ from pathlib import Path
 
 from footnote.errors import DocumentRejected
 from footnote.formats import PAGE_CHARACTERS, Block, Guess
-from footnote.formats.plain._charsets import codec_of, declared_in, decoded
-from footnote.formats.plain._guessing import guess
-from footnote.formats.plain._languages import DOUBLE
-from footnote.formats.plain._text_bytes import is_text, wide_without_mark
+from footnote.formats.plain._charsets import codec_of, declared_in, decoded, is_text, wide_without_mark
+from footnote.formats.plain._guessing import DOUBLE, guess
 
 MEDIA_TYPES: dict[str, tuple[str, ...]] = {"text/plain": (".txt", ".text", ".log", ".py")}
 
