@@ -12,7 +12,7 @@ from itertools import groupby, pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 from footnote.errors import DocumentRejected
-from footnote.formats import Page, Scan
+from footnote.formats import ParsedPage, Scan
 from footnote.text import clean
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ class Ocr:
         self._words[number] = [word for line in lines for word in line.words]
         return found
 
-    def mark(self, page: Page) -> Page:
+    def mark(self, page: ParsedPage) -> ParsedPage:
         """The page with the places of its words, if it was read from a picture."""
         words = self._words.pop(page.number, None)
         return replace(page, scan=Scan(self.languages, list(_places(page.text, words)))) if words else page

@@ -6,7 +6,7 @@ import pytest
 
 from footnote.answering.same_question import alike
 from footnote.citations.quotes import locate
-from footnote.formats import Page
+from footnote.formats import ParsedPage
 from footnote.ingest.chunking import Chunk, embedding_text, split
 from footnote.providers import Passage
 from footnote.providers.extractive import choose
@@ -63,7 +63,7 @@ async def test_search_finds_what_a_reader_would_type(rt: Runtime) -> None:
 
 def test_what_is_embedded_is_folded_and_the_chunk_is_not() -> None:
     text = "Die Hafen\u00adgebühr."
-    (chunk,) = split(Page(1, text), size=100, overlap=0)
+    (chunk,) = split(ParsedPage(1, text), size=100, overlap=0)
     assert chunk == Chunk(1, 0, len(text), (), text)
     assert embedding_text("ｆees", chunk) == "fees\n\nDie Hafengebühr."
 

@@ -6,7 +6,7 @@ import docx as python_docx
 import pytest
 
 from footnote.errors import DocumentRejected
-from footnote.formats import Page, paginate
+from footnote.formats import ParsedPage, paginate
 from footnote.formats.office import _package, docx
 from tests import SAMPLES
 from tests.formats.containers import ole2
@@ -14,7 +14,7 @@ from tests.formats.containers import ole2
 BODY = '<w:document xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"><w:body>{}</w:body></w:document>'
 
 
-def page_of(path: Path) -> Page:
+def page_of(path: Path) -> ParsedPage:
     (page,) = paginate(docx.parse(path))
     return page
 

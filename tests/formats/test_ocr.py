@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from footnote.errors import DocumentRejected
-from footnote.formats import Page, Scan, ocr
+from footnote.formats import ParsedPage, Scan, ocr
 from footnote.formats.ocr import OcrWord
 from footnote.formats.sandbox.parent import read_pages
 from footnote.settings import ParseLimits, Settings
@@ -50,7 +50,7 @@ def limits(languages: str = "eng", *, cpu: int = 20, wall: int = 60) -> ParseLim
     return ParseLimits(cpu, wall, MEMORY, languages)
 
 
-async def pages_of(path: Path, given: ParseLimits | None = None, after: int = 0) -> list[Page]:
+async def pages_of(path: Path, given: ParseLimits | None = None, after: int = 0) -> list[ParsedPage]:
     return [page async for page in read_pages(path, "application/pdf", given or limits(), after=after)]
 
 
@@ -60,11 +60,11 @@ async def rejection(path: Path, given: ParseLimits | None = None) -> DocumentRej
     return caught.value
 
 
-def texts(pages: list[Page]) -> list[str]:
+def texts(pages: list[ParsedPage]) -> list[str]:
     return [page.text for page in pages]
 
 
-def words(page: Page) -> list[str]:
+def words(page: ParsedPage) -> list[str]:
     assert page.scan is not None
     return [page.text[start:end] for start, end, *_ in page.scan.words]
 
@@ -290,7 +290,7 @@ def test_boxes_cover_the_lines_of_a_quote() -> None:
 def test_words_are_found_in_the_stored_text() -> None:
     reader = ocr.Ocr("eng", 1.0)
     reader._words[1] = [OcrWord(text, 0.0, 0.0, 1.0, 1.0) for text in ("a", "b", "a", "gone", "c")]
-    page = reader.mark(Page(1, "a\n\nb a c"))
+    page = reader.mark(ParsedPage(1, "a\n\nb a c"))
     assert page.scan == Scan("eng", [(at, at + 1, 0.0, 0.0, 1.0, 1.0) for at in (0, 3, 5, 7)])
 
 

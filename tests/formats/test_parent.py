@@ -18,7 +18,7 @@ import pytest
 import uvloop
 
 from footnote.errors import DocumentRejected
-from footnote.formats import Page, module_for, paginate
+from footnote.formats import ParsedPage, module_for, paginate
 from footnote.formats.sandbox import process
 from footnote.formats.sandbox.parent import read_pages
 from footnote.formats.sniffing import DOCX, sniff
@@ -63,7 +63,7 @@ def endless(tmp_path: Path) -> Path:
     return path
 
 
-async def pages_of(path: Path, media_type: str = "text/plain", limits: ParseLimits = LIMITS) -> list[Page]:
+async def pages_of(path: Path, media_type: str = "text/plain", limits: ParseLimits = LIMITS) -> list[ParsedPage]:
     return [page async for page in read_pages(path, media_type, limits)]
 
 

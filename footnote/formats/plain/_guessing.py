@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
-from footnote.formats._pages import Guess
+from footnote.formats import Guess
 from footnote.formats.plain._charsets import decoded
 
 # What texts of many languages are made of beyond ASCII, for guessing encodings.

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from footnote.errors import CODES, FootnoteError
-from footnote.formats import Page, is_container, module_for, paginate
+from footnote.formats import ParsedPage, is_container, module_for, paginate
 from footnote.formats.ocr import Ocr
 from footnote.formats.plain.txt import guesses
 from footnote.formats.sandbox.frames import write
@@ -54,7 +54,7 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _pages(media_type: str, path: Path, cpu_seconds: int, ocr: Ocr) -> Iterator[Page]:
+def _pages(media_type: str, path: Path, cpu_seconds: int, ocr: Ocr) -> Iterator[ParsedPage]:
     """Pages of the file; the CPU limit grows with them, for a long document is no attack."""
     module = module_for(media_type)
     drawn = 0
