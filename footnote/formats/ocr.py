@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 # The program `tesseract`: how it is asked, and the lines of words that it finds in a picture.
 
-
 DPI = 300  # of the pictures it is given
 _WORD, _COLUMNS = "5", 12  # of tesseract's table: the level of a word's row, fields in a row
 # What photographs and stains are taken for is guessed with less confidence, in percent.

@@ -61,7 +61,7 @@ def test_first_page_without_text_is_counted() -> None:
 
 
 def test_a_page_may_not_be_endless(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("PAGE_CHARACTERS", 100)
+    monkeypatch.setattr(formats, "PAGE_CHARACTERS", 100)
     with pytest.raises(DocumentRejected) as caught:
         list(paginate(Block("x" * 40) for _ in range(10**9)))
     assert caught.value.code == "too_large"

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
 # The nodes of an HTML page, and which of them nobody sees.
 
-
 HEADINGS = {f"h{level}": level for level in range(1, 7)}
 CELLS = {"td", "th"}
 

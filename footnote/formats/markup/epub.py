@@ -16,8 +16,11 @@ from footnote.formats.office import _package
 from footnote.formats.office._package import child_of, children_of, descendants_of, local_name, value_of
 from footnote.formats.plain.txt import decode
 
-# The table of contents of a book: EPUB 3's navigation document or EPUB 2's NCX.
+MEDIA_TYPES: dict[str, tuple[str, ...]] = {"application/epub+zip": (".epub",)}
+MEMBERS = ("meta-inf/container.xml",)
 
+
+# The table of contents of a book: EPUB 3's navigation document or EPUB 2's NCX.
 
 Titles = tuple[str, ...]
 
@@ -78,9 +81,6 @@ def _entries(part: Any, above: Titles) -> Iterator[tuple[str, Titles]]:
 def _words(element: Any) -> str:
     return "" if element is None else " ".join("".join(element.itertext()).split())
 
-
-MEDIA_TYPES: dict[str, tuple[str, ...]] = {"application/epub+zip": (".epub",)}
-MEMBERS = ("meta-inf/container.xml",)
 
 _CONTAINER = "META-INF/container.xml"
 _ENCRYPTION = "META-INF/encryption.xml"

@@ -16,8 +16,10 @@ from footnote.formats.plain.txt import decode, read_bytes
 if TYPE_CHECKING:
     from selectolax.lexbor import LexborNode
 
-# The text of an HTML page: blocks on lines of their own, headings as paths.
+MEDIA_TYPES: dict[str, tuple[str, ...]] = {"text/html": (".html", ".htm", ".xhtml", ".xht")}
 
+
+# The text of an HTML page: blocks on lines of their own, headings as paths.
 
 _PARAGRAPHS = {
     "address", "article", "aside", "blockquote", "body", "center", "details", "dialog", "div", "dl",
@@ -155,7 +157,6 @@ _SPECIAL: dict[str, Callable[[HtmlTextWriter, "LexborNode"], None]] = {
 
 # Tables of data in HTML, as rows that a reader can follow.
 
-
 _CELL_CHARACTERS = 300  # in a longer one there is more than a value, if no row of names tells otherwise
 _MOST_CHARACTERS = 5_000
 _TABLE_ROWS = 2
@@ -195,9 +196,6 @@ def table_text(table: "LexborNode") -> tuple[str, str]:
 def _span(cell: "LexborNode", name: str) -> int:
     value = cell.attributes.get(name) or ""
     return max(1, int(value)) if value.isdecimal() and len(value) < 4 else 1
-
-
-MEDIA_TYPES: dict[str, tuple[str, ...]] = {"text/html": (".html", ".htm", ".xhtml", ".xht")}
 
 
 def parse(path: Path) -> Iterator[Block]:

@@ -9,8 +9,10 @@ from footnote.formats import Block
 from footnote.formats.plain.txt import decode, read_bytes
 from footnote.text import clean
 
-# Tables in reStructuredText: where they stand, and which of their lines name the columns.
+MEDIA_TYPES: dict[str, tuple[str, ...]] = {"text/x-rst": (".rst", ".rest")}
 
+
+# Tables in reStructuredText: where they stand, and which of their lines name the columns.
 
 _GRID_TOP = re.compile(r"[ \t]*\+[-+]*-\+[ \t]*")
 _GRID_BORDER = re.compile(r"[ \t]*\+[=+]*=\+[ \t]*")
@@ -88,8 +90,6 @@ def _items(lines: list[str]) -> str:
     cells = (_CELL.sub("", _ROW.sub("", line), count=1).strip() for line in lines)
     return " | ".join(filter(None, cells))
 
-
-MEDIA_TYPES: dict[str, tuple[str, ...]] = {"text/x-rst": (".rst", ".rest")}
 
 # A title, underlined and perhaps overlined with one punctuation character, at the margin.
 _TITLE = re.compile(

@@ -13,8 +13,10 @@ from footnote.formats.office import _tables
 from footnote.formats.plain._charsets import codepage, decoded
 from footnote.formats.plain.txt import read_bytes
 
-# The words of RTF 1.9: what they are cut from, what they stand for, and what they change.
+MEDIA_TYPES: dict[str, tuple[str, ...]] = {"application/rtf": (".rtf",)}
 
+
+# The words of RTF 1.9: what they are cut from, what they stand for, and what they change.
 
 _TOKEN = re.compile(
     rb"\\(?P<word>[a-zA-Z]{1,32})(?P<number>-?\d{1,10})? ?|(?P<hex>(?:\\'[0-9a-fA-F]{2}){1,256})|\\(?P<symbol>.)"
@@ -136,7 +138,6 @@ class Definitions:
 
 
 # RTF as paragraphs: groups and what holds in them, encodings, tables, notes.
-
 
 _DEEPEST = 10_000
 
@@ -291,9 +292,6 @@ class Reader:
 def _whole(text: str) -> str:
     """Characters beyond the first plane come as two surrogates."""
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-
-
-MEDIA_TYPES: dict[str, tuple[str, ...]] = {"application/rtf": (".rtf",)}
 
 
 def recognise(head: bytes) -> str | None:

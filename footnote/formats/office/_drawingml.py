@@ -104,7 +104,6 @@ def _number(text: str) -> str:
 
 # What the author of a document says that a picture shows.
 
-
 # Names of files, and what programs write by themselves, say nothing.
 _FILE = re.compile(r"\S*[\\/]\S*|.*[\\/].*\.\w{2,4}|.*\.(?:png|jpe?g|gif|bmp|emf|wmf|tiff?|svg|pict?|webp)", re.I)
 _GENERATED = re.compile(r"\s*Description automatically generated.*", re.S)

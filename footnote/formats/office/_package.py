@@ -117,7 +117,6 @@ def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
 
 # XML in bounds and without its namespaces: the transitional and the strict form of Office differ in little else.
 
-
 _LIMITS = {2, 114}  # libxml2's XML_ERR_NO_MEMORY and XML_ERR_RESOURCE_LIMIT (depth, length, entities)
 
 
@@ -137,8 +136,8 @@ def read_xml(archive: zipfile.ZipFile, name: str) -> Any:
     from lxml import etree
 
     parser = etree.XMLParser(resolve_entities=False, no_network=True, remove_comments=True, remove_pis=True)
-    with archive.open(member(archive, name)) as stream_xml, xml_limits():
-        return etree.parse(stream_xml, parser).getroot()
+    with archive.open(member(archive, name)) as stream, xml_limits():
+        return etree.parse(stream, parser).getroot()
 
 
 def stream_xml(archive: zipfile.ZipFile, name: str, *tags: str) -> Iterator[Any]:
@@ -234,7 +233,6 @@ def relations(archive: zipfile.ZipFile, part: str) -> dict[str, tuple[str, str]]
 
 
 # The container of old Office files (OLE2), in which new ones are kept too when they are encrypted.
-
 
 XLS = "application/vnd.ms-excel"
 OLE2_MAGIC = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"

@@ -67,7 +67,6 @@ class Merged:
 # first row of a group names the columns if it has several cells, looks like names, and what stands below does not.
 # Rows without such names are written as they are.
 
-
 _AHEAD = 6  # rows of a block that are looked at before its header is decided on
 _CHARACTERS = 64 * 1024  # in a block of text, so that no table is held whole
 _TITLE_CHARACTERS = 100

@@ -9,7 +9,6 @@ from footnote.formats.office._package import child_of, children_of, local_name, 
 
 # The numbers that Word shows before the paragraphs of lists and before headings: they are counted, not written.
 
-
 _BULLET = "-"
 _PLACE = re.compile(r"%([1-9])")
 _MOST = 10_000  # what Roman numerals and letters are made for

@@ -14,8 +14,11 @@ from footnote.formats.office._package import child_of, children_of, local_name, 
 from footnote.formats.office._word_styles import Kind, Numbers, Styles
 from footnote.formats.sniffing import DOCX
 
-# Office Math as a line of text: x_i^2, (a + b)/c, √(x).
+MEDIA_TYPES: dict[str, tuple[str, ...]] = {DOCX: (".docx", ".docm", ".dotx", ".dotm")}
+MEMBERS = ("word/",)
 
+
+# Office Math as a line of text: x_i^2, (a + b)/c, √(x).
 
 _FORMULA_SKIPPED = {"rPr", "ctrlPr"}
 
@@ -82,7 +85,6 @@ _STRUCTURES = {
 
 
 # WordprocessingML: the paragraphs and tables of a document as text.
-
 
 _SKIPPED = {"del", "moveFrom", "pPr", "rPr", "tblPr", "Fallback", "instrText", "delText", "sdtPr"}
 _CHARACTERS = {"tab": "\t", "br": "\n", "cr": "\n", "noBreakHyphen": "-"}
@@ -217,10 +219,6 @@ def _named(parent: Any, name: str) -> Iterator[Any]:
             yield child
         elif local_name(child) in {"sdt", "sdtContent", "ins", "customXml"}:
             yield from _named(child, name)
-
-
-MEDIA_TYPES: dict[str, tuple[str, ...]] = {DOCX: (".docx", ".docm", ".dotx", ".dotm")}
-MEMBERS = ("word/",)
 
 
 def parse(path: Path) -> Iterator[Block]:

@@ -19,8 +19,14 @@ from footnote.formats.office._sheet_formulas import Book, Cell
 from footnote.formats.office._tables import Merged, Row
 from footnote.formats.office.odt import repeated
 
-# The formulas of OpenDocument sheets, and the cells that they refer to.
+MEDIA_TYPES: dict[str, tuple[str, ...]] = {
+    "application/vnd.oasis.opendocument.spreadsheet": (".ods",),
+    "application/vnd.oasis.opendocument.spreadsheet-template": (".ots",),
+}
+MEMBERS = ()
 
+
+# The formulas of OpenDocument sheets, and the cells that they refer to.
 
 _PREFIX = re.compile(r"^(?:of|oooc|msoxl):=?|^=")
 _REFERENCE = re.compile(
@@ -107,12 +113,6 @@ def _reference(match: re.Match[str]) -> str:
     cells = f"{match['first']}:{match['last']}" if match["last"] else match["first"]
     return f"{sheet}!{cells}" if sheet else cells
 
-
-MEDIA_TYPES: dict[str, tuple[str, ...]] = {
-    "application/vnd.oasis.opendocument.spreadsheet": (".ods",),
-    "application/vnd.oasis.opendocument.spreadsheet-template": (".ots",),
-}
-MEMBERS = ()
 
 _COLUMNS = 16_384
 _NUMBERS = {"float", "currency", "percentage", "date", "time"}

@@ -59,7 +59,6 @@ def _level(block: Any, titles: set[str]) -> int | None:
 
 # OpenDocument: the text of paragraphs, lists and tables.
 
-
 CONTENT = "content.xml"
 _MOST_REPEATED = 16_384  # columns of a sheet
 _MOST_SPACES = 100

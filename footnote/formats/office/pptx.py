@@ -138,7 +138,6 @@ def _shape_text(shape: Any) -> str:
 
 # The order in which a slide's shapes are read: column by column, each from its top, as far as they part so.
 
-
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 
 _MOST_SHAPES = 100

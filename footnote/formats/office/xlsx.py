@@ -69,7 +69,6 @@ def _names(workbook: Any) -> dict[str, str]:
 
 # SpreadsheetML: the rows of a worksheet as they stream, and what its cells refer to.
 
-
 WorkOut = Callable[[int, int, str], Value]  # the value of a formula, or its text; by row, column and how it is written
 
 _COLUMNS = 16_384

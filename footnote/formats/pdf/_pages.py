@@ -130,7 +130,6 @@ def _shares(page: Any, box: Box) -> list[float]:
 
 # PDF pages that are pictures of text: which those are, and how they are drawn for text recognition.
 
-
 _LETTERS = 50  # a stamp or a page number on a scan has fewer
 _SHARE = 0.5  # of the page under pictures
 

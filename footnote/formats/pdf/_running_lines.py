@@ -160,7 +160,6 @@ def _value(word: str) -> int:
 
 # The lines at the top and bottom of a PDF's page that white space parts from its text: running lines stand there.
 
-
 _DEPTH = 3  # rows
 _SHARE = 0.2  # of the page's height, at its top and at its bottom
 _GAP = 0.4  # how much more than between lines of text, in parts of a line's height
@@ -216,7 +215,6 @@ def _rows(text: PageText, page: Box) -> list[_Row]:
 
 
 # The title a page opens with, for paged documents that have no outline (statements, slides, reports).
-
 
 _TOP_LINES = 6
 _TITLE_LINES = 2

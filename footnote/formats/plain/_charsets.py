@@ -170,7 +170,6 @@ codecs.register_error("footnote", _lenient)
 
 # Whether bytes are text, told before they are decoded.
 
-
 # The controls that text has: tab, line feed, form feed, carriage return, and shift and escape of ISO-2022.
 _CONTROLS = bytes(set(range(32)) - {9, 10, 12, 13, 14, 15, 27})
 

@@ -20,7 +20,6 @@ from footnote.formats.plain._charsets import decoded
 # Letters in the order of their frequency; small words, of those in the Latin script, without accents; the encodings that
 # such texts came in, the usual one first.
 
-
 WESTERN = ("cp1252", "iso8859-15", "mac_roman", "cp850", "cp437")
 NORDIC = (*WESTERN, "cp865", "cp861", "mac_iceland")
 CENTRAL = ("cp1250", "iso8859-2", "cp852", "mac_latin2", "iso8859-16")

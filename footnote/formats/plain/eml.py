@@ -23,8 +23,10 @@ from footnote.formats.plain._tnef import SIGNATURE, Attachment, Packed, unpack_t
 from footnote.formats.plain.txt import decode, read_bytes
 from footnote.formats.sniffing import HEAD_BYTES
 
-# The parts of a message: which are its text, which are attached, and what their headers say.
+MEDIA_TYPES: dict[str, tuple[str, ...]] = {"message/rfc822": (".eml",)}
 
+
+# The parts of a message: which are its text, which are attached, and what their headers say.
 
 HTML = "text/html"
 _ENCODED_WORD = re.compile(r"=\?([^?*\s]+)(?:\*[^?\s]*)?\?([bBqQ])\?([^?\s]*)\?=")
@@ -156,7 +158,6 @@ def _decoded(words: str) -> str:
 
 # What Outlook packs into `winmail.dat`, as the parts of an ordinary message.
 
-
 _TYPES = {"application/ms-tnef", "application/vnd.ms-tnef"}
 _NAME = "winmail.dat"
 _ENDING = ".dat"  # of bytes of no type: `winmail(1).dat`, `ATT00001.dat`
@@ -217,8 +218,6 @@ def _message(attachment: Attachment) -> bytes:
     encode_base64(message)
     return message.as_bytes()
 
-
-MEDIA_TYPES: dict[str, tuple[str, ...]] = {"message/rfc822": (".eml",)}
 
 MAX_FILES = 1_000
 _HEADERS = ("Subject", "From", "To", "Cc", "Date")
