@@ -96,6 +96,22 @@ class ParsedPage:
     notes: Mapping[str, int] = field(default_factory=dict)
 
 
+class Headings:
+    """The headings above what comes next in a document, by their levels."""
+
+    def __init__(self) -> None:
+        self._above: list[tuple[int, str]] = []
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """Outermost first."""
+        return tuple(title for _, title in self._above)
+
+    def begin(self, level: int, title: str) -> None:
+        """A heading, which ends those of its own level and of deeper ones."""
+        self._above = [above for above in self._above if above[0] < level] + [(level, title)]
+
+
 class _PageText:
     """Collects the blocks of one page."""
 

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from footnote import formats
 from footnote.errors import DocumentRejected
 from footnote.formats import Block, ParsedPage, Section, module_for, paginate, supported
 from footnote.formats.sniffing import sniff

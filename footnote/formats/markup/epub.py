@@ -13,7 +13,7 @@ from footnote.errors import DocumentRejected
 from footnote.formats import Block
 from footnote.formats.markup import html
 from footnote.formats.office import _package
-from footnote.formats.office._package import child_of, children_of, descendants_of, local_name, value_of
+from footnote.formats.office._package import child_of, children_at, children_of, descendants_of, local_name, value_of
 from footnote.formats.plain.txt import decode
 
 MEDIA_TYPES: dict[str, tuple[str, ...]] = {"application/epub+zip": (".epub",)}
@@ -44,7 +44,7 @@ def contents(archive: zipfile.ZipFile, folder: str, items: Iterable[Any]) -> dic
                 root = _package.read_xml(archive, part)
             except (KeyError, SyntaxError):
                 continue  # a book can be read without its table of contents
-            for reference, path in _nav(root) if is_nav else _points(child_of(root, "navMap"), ()):
+            for reference, path in _nav(root) if is_nav else _points(children_at(root, "navMap"), ()):
                 target, place = target_of(posixpath.dirname(part), reference)
                 if path[-1]:
                     found.setdefault(target, {}).setdefault(place, path)
@@ -53,7 +53,7 @@ def contents(archive: zipfile.ZipFile, folder: str, items: Iterable[Any]) -> dic
 
 def _points(parent: Any, above: Titles) -> Iterator[tuple[str, Titles]]:
     """References and paths of titles of an NCX."""
-    for point in () if parent is None else children_of(parent, "navPoint"):
+    for point in children_of(parent, "navPoint"):
         path = (*above, _words(child_of(point, "navLabel")))
         yield value_of(child_of(point, "content"), "src"), path
         yield from _points(point, path)

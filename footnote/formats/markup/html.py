@@ -7,7 +7,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from footnote.formats import Block
+from footnote.formats import Block, Headings
 from footnote.formats.markup._html_article import CELLS, HEADINGS, is_closed, surroundings, walk
 from footnote.formats.office import _tables
 from footnote.formats.office._drawingml import described
@@ -46,12 +46,12 @@ class HtmlTextWriter:
         self._row_begun = False
         self._preformatted = 0
         self._lists: list[int] = []  # for each list around, the number of its next item, 0 if none is shown
-        self._path: list[tuple[int, str]] = []
+        self._headings = Headings()
         self._table: int | None = None  # the one whose text is written already
 
     def take(self) -> Block:
         """The text so far, as a block under the current heading path."""
-        block = Block("".join(self._out), heading=tuple(title for _, title in self._path))
+        block = Block("".join(self._out), heading=self._headings.path)
         self._out, self._gap = [], ""
         return block
 
@@ -78,7 +78,7 @@ class HtmlTextWriter:
         if tag in HEADINGS:
             level, title = HEADINGS[tag], _SPACE.sub(" ", "".join(self._out)).strip()
             if title:
-                self._path = [above for above in self._path if above[0] < level] + [(level, title)]
+                self._headings.begin(level, title)
         self._preformatted -= tag in _PREFORMATTED
         if tag == "tr":
             self._gap = "\n"

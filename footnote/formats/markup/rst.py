@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from itertools import accumulate
 from pathlib import Path
 
-from footnote.formats import Block
+from footnote.formats import Block, Headings
 from footnote.formats.plain.txt import decode, read_bytes
 from footnote.text import clean
 
@@ -101,18 +101,18 @@ _SHORTEST = 3
 
 def parse(path: Path) -> Iterator[Block]:
     text = clean(decode(read_bytes(path)))
-    above: list[tuple[int, str]] = []
+    headings = Headings()
     styles: list[tuple[str, bool]] = []
     start = 0
     for position, title, style in _titles(text):
-        yield from _blocks(text[start:position], tuple(name for _, name in above))
+        yield from _blocks(text[start:position], headings.path)
         if style not in styles:
             # Which character stands for which level is told by their order alone.
             styles.append(style)
         level = styles.index(style)
-        above = [one for one in above if one[0] < level] + [(level, title)]
+        headings.begin(level, title)
         start = position
-    yield from _blocks(text[start:], tuple(name for _, name in above))
+    yield from _blocks(text[start:], headings.path)
 
 
 def _blocks(text: str, heading: tuple[str, ...]) -> Iterator[Block]:

@@ -8,7 +8,7 @@ from itertools import takewhile
 from pathlib import Path
 
 from footnote.errors import DocumentRejected
-from footnote.formats import Block
+from footnote.formats import Block, Headings
 from footnote.formats.office import _tables
 from footnote.formats.plain._charsets import codepage, decoded
 from footnote.formats.plain.txt import read_bytes
@@ -304,7 +304,7 @@ def parse(path: Path) -> Iterator[Block]:
 
 def blocks(data: bytes) -> Iterator[Block]:
     """A block per paragraph; items and rows that follow each other share one."""
-    above: list[tuple[int, str]] = []
+    headings = Headings()
     lines: list[Paragraph] = []
     notes: list[str] = []
     shared = ""
@@ -313,20 +313,18 @@ def blocks(data: bytes) -> Iterator[Block]:
             notes.append(paragraph.text)
             continue
         if lines and not (shared and shared == paragraph.kind):
-            yield _block(lines, above)
+            yield _block(lines, headings.path)
             lines = []
         shared = paragraph.kind
         if paragraph.level is not None:
-            title = " ".join(paragraph.text.split())
-            above = [each for each in above if each[0] < paragraph.level] + [(paragraph.level, title)]
+            headings.begin(paragraph.level, " ".join(paragraph.text.split()))
         lines.append(paragraph)
-    yield _block(lines, above)
+    yield _block(lines, headings.path)
     yield Block("\n".join(notes), heading=("Footnotes",))
 
 
-def _block(lines: list[Paragraph], above: list[tuple[int, str]]) -> Block:
+def _block(lines: list[Paragraph], heading: tuple[str, ...]) -> Block:
     """Paragraphs of one kind: items or rows that follow each other, or one of another kind."""
-    heading = tuple(title for _, title in above)
     if lines and lines[0].kind == "row":
         headed = sum(1 for _ in takewhile(lambda row: row.header, lines))
         rows = [[_tables.Cell(cell) for cell in row.cells] for row in lines]

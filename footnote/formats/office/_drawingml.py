@@ -5,9 +5,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from footnote.formats.office import _tables
-from footnote.formats.office._package import child_of, children_of, descendants_of, local_name, value_of
+from footnote.formats.office._package import TRUE, child_of, children_of, descendants_of, local_name, value_of
 
-_TRUE = {"1", "true"}
 _CHARACTERS = {"br": "\n", "tab": "\t"}
 # Text that PowerPoint fills in itself, and what stands beside the text.
 _SKIPPED = {"pPr", "rPr", "endParaRPr", "Fallback"}
@@ -45,14 +44,15 @@ def table_text(table: Any) -> tuple[str, str]:
     for row in children_of(table, "tr"):
         grid.begin_row()
         for cell in children_of(row, "tc"):
-            if value_of(cell, "hMerge") not in _TRUE and value_of(cell, "vMerge") not in _TRUE:
-                grid.add(text_of(child_of(cell, "txBody")), _span(cell, "gridSpan"), _span(cell, "rowSpan"))
-    headed = value_of(child_of(table, "tblPr"), "firstRow") in _TRUE
+            if value_of(cell, "hMerge") not in TRUE and value_of(cell, "vMerge") not in TRUE:
+                grid.add(text_of(child_of(cell, "txBody")), span(cell, "gridSpan"), span(cell, "rowSpan"))
+    headed = value_of(child_of(table, "tblPr"), "firstRow") in TRUE
     return _tables.table_text(grid.rows, int(headed))
 
 
-def _span(cell: Any, name: str) -> int:
-    count = value_of(cell, name)
+def span(element: Any, name: str = "val") -> int:
+    """How many rows or columns a cell covers."""
+    count = value_of(element, name)
     return int(count) if count.isdecimal() and 0 < int(count) < 1000 else 1
 
 

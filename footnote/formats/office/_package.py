@@ -117,6 +117,7 @@ def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
 
 # XML in bounds and without its namespaces: the transitional and the strict form of Office differ in little else.
 
+TRUE = {"1", "true"}  # values of an attribute
 _LIMITS = {2, 114}  # libxml2's XML_ERR_NO_MEMORY and XML_ERR_RESOURCE_LIMIT (depth, length, entities)
 
 
@@ -172,6 +173,12 @@ def child_of(element: Any, *path: str) -> Any:
         if element is None:
             return None
     return element
+
+
+def children_at(element: Any, *path: str) -> Iterator[Any]:
+    """The children of the element that a path leads to; none where there is no such element."""
+    found = child_of(element, *path)
+    return iter(() if found is None else found)
 
 
 def children_of(element: Any, name: str) -> Iterator[Any]:

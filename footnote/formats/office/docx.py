@@ -7,10 +7,10 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from footnote.formats import Block
+from footnote.formats import Block, Headings
 from footnote.formats.office import _drawingml, _package, _tables
-from footnote.formats.office._drawingml import described
-from footnote.formats.office._package import child_of, children_of, local_name, value_of
+from footnote.formats.office._drawingml import described, span
+from footnote.formats.office._package import child_of, children_at, children_of, local_name, value_of
 from footnote.formats.office._word_styles import Kind, Numbers, Styles
 from footnote.formats.sniffing import DOCX
 
@@ -167,12 +167,11 @@ class Story:
         cells = []
         column = 0
         for element in _named(row, "tc"):
-            span = value_of(child_of(element, "tcPr", "gridSpan"))
             merge = child_of(element, "tcPr", "vMerge")
             repeated = merge is not None and value_of(merge) != "restart"
             text = above.get(column, "") if repeated else self.text(element)
             above[column] = text if merge is not None else ""
-            columns = int(span) if span.isdecimal() and 0 < int(span) < 1000 else 1
+            columns = span(child_of(element, "tcPr", "gridSpan"))
             cells.append(_tables.Cell(text, columns, repeated))
             column += columns
         return cells
@@ -224,13 +223,13 @@ def _named(parent: Any, name: str) -> Iterator[Any]:
 def parse(path: Path) -> Iterator[Block]:
     with _package.opened(path) as archive:
         main = _package.main_part(archive, "word/document.xml")
-        body = child_of(_package.expect(_read(archive, main), "document"), "body")
+        body = children_at(_package.expect(_read(archive, main), "document"), "body")
         parts = _package.relations(archive, main)
         related = dict(parts.values())
         numbers = Numbers(_read(archive, related["numbering"]) if "numbering" in related else ())
         styles = Styles(_read(archive, related["styles"]) if "styles" in related else (), numbers)
         story = Story(styles, numbers, partial(_drawn, archive, parts))
-        yield from _sections(() if body is None else body, story)
+        yield from _sections(body, story)
         for kind in ("footnotes", "endnotes"):
             if kind in related:
                 yield Block(_notes(_read(archive, related[kind]), story), heading=(kind.capitalize(),))
@@ -258,7 +257,7 @@ def _drawn(archive: zipfile.ZipFile, parts: dict[str, tuple[str, str]], relation
 
 def _sections(body: Any, story: Story) -> Iterator[Block]:
     """A block per paragraph or table; list items and code lines that follow each other share one."""
-    path: list[tuple[int, str]] = []
+    headings = Headings()
     lines: list[str] = []
     shared = ""
     for element in blocks(body):
@@ -266,16 +265,16 @@ def _sections(body: Any, story: Story) -> Iterator[Block]:
         if not text.strip():
             continue
         if lines and not (kind.kind and kind.kind == shared and kind.level is None):
-            yield Block("\n".join(lines), heading=tuple(title for _, title in path))
+            yield Block("\n".join(lines), heading=headings.path)
             lines = []
         shared = kind.kind if kind.kind != "table" else ""
         if kind.level is not None:
-            path = [above for above in path if above[0] < kind.level] + [(kind.level, " ".join(text.split()))]
+            headings.begin(kind.level, " ".join(text.split()))
         if columns:
-            yield Block(text, heading=tuple(title for _, title in path), columns=columns)
+            yield Block(text, heading=headings.path, columns=columns)
         else:
             lines.append(text)
-    yield Block("\n".join(lines), heading=tuple(title for _, title in path))
+    yield Block("\n".join(lines), heading=headings.path)
 
 
 def _notes(notes: Any, story: Story) -> str:

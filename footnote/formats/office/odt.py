@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from footnote.errors import DocumentRejected
-from footnote.formats import Block
+from footnote.formats import Block, Headings
 from footnote.formats.office import _package, _tables
-from footnote.formats.office._package import child_of, children_of, descendants_of, local_name, value_of
+from footnote.formats.office._package import child_of, children_at, children_of, descendants_of, local_name, value_of
 
 MEDIA_TYPES: dict[str, tuple[str, ...]] = {
     "application/vnd.oasis.opendocument.text": (".odt",),
@@ -29,13 +29,13 @@ def parse(path: Path) -> Iterator[Block]:
         if text is None:
             raise DocumentRejected("type_mismatch")
         titles = _title_styles(content)
-        above: list[tuple[int, str]] = []
+        headings = Headings()
         for block in blocks(text):
             found, columns = text_and_columns(block)
             level = _level(block, titles)
             if found and level is not None:
-                above = [each for each in above if each[0] < level] + [(level, " ".join(found.split()))]
-            yield Block(found, heading=tuple(title for _, title in above), columns=columns)
+                headings.begin(level, " ".join(found.split()))
+            yield Block(found, heading=headings.path, columns=columns)
         for kind, heading in _NOTES.items():
             notes = [note for note in descendants_of(text, "note") if value_of(note, "note-class") == kind]
             bodies = (all_text(body) for note in notes for body in children_of(note, "note-body"))
@@ -44,8 +44,8 @@ def parse(path: Path) -> Iterator[Block]:
 
 def _title_styles(content: Any) -> set[str]:
     """Names of the style of titles and of those that the document derived from it."""
-    styles = child_of(content, "automatic-styles")
-    derived = (each for each in ([] if styles is None else styles) if value_of(each, "parent-style-name") == "Title")
+    styles = children_at(content, "automatic-styles")
+    derived = (each for each in styles if value_of(each, "parent-style-name") == "Title")
     return {"Title", *(value_of(each, "name") for each in derived)}
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from footnote.formats import Block
 from footnote.formats.office import _package
 from footnote.formats.office._drawingml import chart_text, diagram_text, table_text, text_of
-from footnote.formats.office._package import child_of, descendants_of, local_name, reference_of, value_of
+from footnote.formats.office._package import child_of, children_at, descendants_of, local_name, reference_of, value_of
 
 MEDIA_TYPES: dict[str, tuple[str, ...]] = {
     "application/vnd.openxmlformats-officedocument.presentationml.presentation": (
@@ -36,8 +36,7 @@ def parse(path: Path) -> Iterator[Block]:
         parts = _package.relations(archive, main)
         sections = _sections(presentation)
         deck = _Deck(archive)
-        slides = child_of(presentation, "sldIdLst")
-        for number, slide in enumerate(() if slides is None else slides, start=1):
+        for number, slide in enumerate(children_at(presentation, "sldIdLst"), start=1):
             _, part = parts.get(reference_of(slide), ("", ""))
             above = sections.get(slide.get("id", ""), "")
             yield Block("", number)
@@ -101,8 +100,7 @@ class _Deck:
             yield _shape_text(shape), ""
 
     def _graphic_text(self, frame: Any, parts: Parts) -> tuple[str, str]:
-        data = child_of(frame, "graphic", "graphicData")
-        for child in () if data is None else data:
+        for child in children_at(frame, "graphic", "graphicData"):
             name = local_name(child)
             if name == "tbl":
                 return table_text(child)
@@ -115,9 +113,8 @@ class _Deck:
 
 def _shapes(slide: Any) -> list[Any]:
     """Shapes, frames and groups of a slide; of alternatives the first."""
-    tree = child_of(slide, "cSld", "spTree")
     found = []
-    for child in () if tree is None else tree:
+    for child in children_at(slide, "cSld", "spTree"):
         if local_name(child) == "AlternateContent":
             child = child_of(child, "Choice") if len(child) else child
             found += [] if child is None else list(child)

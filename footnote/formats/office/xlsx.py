@@ -15,7 +15,15 @@ from footnote.formats import Block
 from footnote.formats.office import _package, _tables
 from footnote.formats.office._formulas import Value, moved
 from footnote.formats.office._number_formats import BUILT_IN, formatted
-from footnote.formats.office._package import child_of, children_of, local_name, reference_of, value_of
+from footnote.formats.office._package import (
+    TRUE,
+    child_of,
+    children_at,
+    children_of,
+    local_name,
+    reference_of,
+    value_of,
+)
 from footnote.formats.office._sheet_formulas import Book
 from footnote.formats.office._tables import Merged, Row
 
@@ -40,18 +48,15 @@ def parse(path: Path) -> Iterator[Block]:
 def _workbook(archive: zipfile.ZipFile, main: str) -> Iterator[Block]:
     workbook = _package.expect(_package.read_xml(archive, main), "workbook")
     related = _package.related(archive, main)
-    base_1904 = value_of(child_of(workbook, "workbookPr"), "date1904") in {"1", "true"}
+    base_1904 = value_of(child_of(workbook, "workbookPr"), "date1904") in TRUE
     shown = Shown(archive, related.get("sharedStrings"), related.get("styles"), base_1904)
     parts = _package.relations(archive, main)
-    sheets = child_of(workbook, "sheets")
-    listed = [
-        (value_of(sheet, "name"), *parts.get(reference_of(sheet), ("", "")))
-        for sheet in ([] if sheets is None else sheets)
-    ]
+    sheets = children_at(workbook, "sheets")
+    listed = [(value_of(sheet, "name"), *parts.get(reference_of(sheet), ("", ""))) for sheet in sheets]
     worksheets = {name: part for name, kind, part in listed if kind == "worksheet"}
     book = Book(worksheets, lambda name: cells(archive, worksheets[name], shown), _names(workbook))
     # Some libraries write 0 for the value of every formula, and ask for all to be worked out.
-    shown.stale = value_of(child_of(workbook, "calcPr"), "fullCalcOnLoad") in {"1", "true"}
+    shown.stale = value_of(child_of(workbook, "calcPr"), "fullCalcOnLoad") in TRUE
     done = set()
     for number, (name, kind, part) in enumerate(listed, start=1):
         yield Block("", number)
@@ -63,8 +68,7 @@ def _workbook(archive: zipfile.ZipFile, main: str) -> Iterator[Block]:
 
 def _names(workbook: Any) -> dict[str, str]:
     """What the names of a workbook stand for."""
-    names = child_of(workbook, "definedNames")
-    return {value_of(name, "name"): name.text or "" for name in (() if names is None else names)}
+    return {value_of(name, "name"): name.text or "" for name in children_at(workbook, "definedNames")}
 
 
 # SpreadsheetML: the rows of a worksheet as they stream, and what its cells refer to.
@@ -72,7 +76,6 @@ def _names(workbook: Any) -> dict[str, str]:
 WorkOut = Callable[[int, int, str], Value]  # the value of a formula, or its text; by row, column and how it is written
 
 _COLUMNS = 16_384
-_TRUE = {"1", "true"}
 _MERGED = re.compile(rb"mergeCell\s+ref=[\"']([A-Z]{1,3})(\d{1,7}):([A-Z]{1,3})(\d{1,7})[\"']")
 _ESCAPED = re.compile("_x([0-9A-Fa-f]{4})_")
 
@@ -94,11 +97,9 @@ class Shown:
 
 
 def _codes(styles: Any) -> list[str]:
-    formats = child_of(styles, "numFmts")
-    own = {each.get("numFmtId"): each.get("formatCode", "") for each in ([] if formats is None else formats)}
+    own = {each.get("numFmtId"): each.get("formatCode", "") for each in children_at(styles, "numFmts")}
     known = {str(number): code for number, code in BUILT_IN.items()} | own
-    cells = child_of(styles, "cellXfs")
-    return [known.get(each.get("numFmtId"), "") for each in ([] if cells is None else cells)]
+    return [known.get(each.get("numFmtId"), "") for each in children_at(styles, "cellXfs")]
 
 
 def _text(item: Any) -> str:
@@ -218,7 +219,7 @@ def _typed(cell: Any, shown: Shown) -> Value:
     if kind == "e" or not text:
         return None
     if kind == "b":
-        return text in _TRUE
+        return text in TRUE
     if kind == "n":
         try:
             return float(text)

@@ -15,6 +15,7 @@ from itertools import count, islice, pairwise, product
 from statistics import median_low
 from typing import Generic, NamedTuple, TypeVar
 
+from footnote.formats.pdf._bidi import RIGHT_TO_LEFT
 from footnote.formats.pdf._boxes import Box, TextLine
 from footnote.formats.pdf._text import PageText
 
@@ -28,8 +29,6 @@ _PAGE_NUMBERS = 1_000  # one so far ahead of the pages, beside words, is one of 
 _NUMBER = re.compile(r"\d+|\b[ivxlc]+\b|\b[IVXLC]+\b")
 _ROMAN = re.compile(r"(XC|XL|L?X{0,3})(IX|IV|V?I{0,3})|C{1,3}(XC|XL|L?X{0,3})(IX|IV|V?I{0,3})")
 _VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
-
-_RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
 
 T = TypeVar("T")
 
@@ -91,7 +90,7 @@ def places(lines: list[str], running: list[str]) -> set[int]:
 def _spelled(text: str) -> str:
     """A line without what its stored text may differ in: white space, and the order of its runs if it has two."""
     letters = "".join(unicodedata.normalize("NFKC", text.replace("\u00ad", "")).split())
-    return "".join(sorted(letters)) if _RIGHT_TO_LEFT.search(letters) else letters
+    return "".join(sorted(letters)) if RIGHT_TO_LEFT.search(letters) else letters
 
 
 def _running(sheet: _Sheet[T], around: list[_Sheet[T]]) -> list[str]:
