@@ -1,4 +1,4 @@
-"""Document formats: one module per format, found by being there.
+"""Document formats: one module per format; every module in the rooms below is one, unless its name begins with `_`.
 
 A format module defines
 
@@ -8,8 +8,8 @@ A format module defines
 - for one whose pages can be shown, `render(path, number, width)` and `boxes(path, number, quote, where)`; its `parse`
   takes an `Ocr`, too, which reads the pages that are pictures;
 - for a binary format, `recognise(head) -> str | None`: the media type if a file that starts so is one of its;
-- for one that is kept in a zip, `MEMBERS`: how the names of members begin that no other format has, in lower case. If
-  the zip declares a media type of its own, as OpenDocument does, that one counts and `MEMBERS` may be empty;
+- for one that is stored in a zip archive, `MEMBERS`: beginnings of member names that no other format has, in lower
+  case. If the archive declares a media type, as OpenDocument does, that one counts and `MEMBERS` may be empty;
 - for a container of files, `unpack(path) -> Iterator[tuple[str, Iterator[bytes]]]`: their names and bytes in pieces.
 """
 
@@ -193,10 +193,10 @@ def supported() -> dict[str, tuple[str, ...]]:
 
 
 def has_pictures(media_type: str) -> bool:
-    """Whether its pages can be shown as people see them, with quotes marked on them."""
+    """Whether its pages can be shown as images, with quotes marked on them."""
     return hasattr(module_for(media_type), "render")
 
 
 def is_container(media_type: str) -> bool:
-    """Whether there are files in it that become documents of their own."""
+    """Whether it contains files that become documents of their own."""
     return hasattr(module_for(media_type), "unpack")

@@ -18,7 +18,7 @@ from footnote.text import clean
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-# The program `tesseract`: how it is asked, and the lines of words that it finds in a picture.
+# The program `tesseract`: how it is called, and the lines of words that it finds in a picture.
 
 DPI = 300  # of the pictures it is given
 _WORD, _COLUMNS = "5", 12  # of tesseract's table: the level of a word's row, fields in a row
@@ -43,18 +43,18 @@ class OcrLine(NamedTuple):
 
 @dataclass
 class Tesseract:
-    """Asks for the same `languages` each time, as the program names them, and waits `seconds` at most."""
+    """Calls the program with `languages`, as it names them, and waits `seconds` at most."""
 
     languages: str
     seconds: float
 
     @cached_property
     def program(self) -> str | None:
-        """Where it is installed; None where it is not, or is not to be asked."""
+        """Its path; None if it is not installed, or switched off."""
         return shutil.which("tesseract") if self.languages else None
 
     def lines(self, picture: "Image") -> list[OcrLine]:
-        """What is to be read in a picture; nothing if that takes too long or too much: other pages may be better."""
+        """The lines read in a picture; none if that takes too much time or memory: other pages may be better."""
         layout = self._layout
         content = io.BytesIO()
         picture.save(content, "PPM")
@@ -101,7 +101,7 @@ class Tesseract:
 
 
 def _read(table: str, width: int, height: int) -> Iterator[OcrLine]:
-    """The lines of tesseract's table that are no mere guesses."""
+    """The lines of tesseract's table that are confident enough."""
     rows = [row.split("\t", _COLUMNS - 1) for row in table.splitlines()]
     words = [row for row in rows if len(row) == _COLUMNS and row[0] == _WORD and row[-1].strip()]
     for (block, paragraph, _), line in groupby(words, key=lambda row: (row[2], row[3], row[4])):
@@ -159,7 +159,7 @@ class Ocr:
         return replace(page, scan=Scan(self.languages, list(_places(page.text, words)))) if words else page
 
     def nothing_found(self) -> str | None:
-        """What to say of a document without text, if it is about pictures."""
+        """The message for a document without text, if the reason is its pictures."""
         if not self.pictures or not self.languages:
             return None
         if not self._tesseract.program:
@@ -172,7 +172,7 @@ class Ocr:
 
 
 def _joined(lines: Sequence[OcrLine]) -> str:
-    """Lines as text; a word that a hyphen parts at a line's end is one again where it goes on with a small letter."""
+    """Lines as text; a word that a hyphen splits at a line's end is joined if it continues with a small letter."""
     pieces = []
     for line, following in pairwise([*lines, None]):
         assert line is not None

@@ -1,4 +1,4 @@
-"""What a file is, told from its first bytes; the name only decides between kinds that they leave open."""
+"""The type of a file by its first bytes; its name only decides between types that these leave open."""
 
 import re
 from pathlib import PurePath
@@ -57,7 +57,7 @@ def _is_text_format(media_type: str) -> bool:
 
 
 def _binary_type(head: bytes, promised: str | None) -> str | None:
-    """The media type of a file that is not text; what is promised decides where its beginning fits several."""
+    """The media type of a file that is not text; the promised one decides if its beginning fits several."""
     for module in modules():
         recognise = getattr(module, "recognise", None)
         found: str | None = recognise(head) if recognise else None
@@ -71,7 +71,7 @@ def _binary_type(head: bytes, promised: str | None) -> str | None:
         and not _package.ole2_streams(head)
         and (packed or promised == _package.XLS)
     ):
-        # The directory stands further back; the parser will see it, and say so if it is another kind or encrypted.
+        # The directory stands further back: the parser rejects it if it is another type or encrypted.
         return promised
     return None
 
@@ -90,12 +90,12 @@ def _zip_type(head: bytes, promised: str | None, packed: bool) -> str | None:
     if any(name.startswith(tuple(_KNOWN_ZIPS)) for name in names):
         return None
     if packed:
-        return promised  # what tells it stands further back; its parser will say so if it is something else
+        return promised  # what identifies it stands further back; its parser rejects it if it is something else
     return ARCHIVE if promised is None and not any(name.startswith(_PACKAGES) for name in names) else None
 
 
 def _refused(head: bytes, extension: str) -> tuple[str, str]:
-    """What a file is that no parser reads, and what to do about it, as far as either is known."""
+    """The type of a file that no parser reads, and what to do about it, as far as either is known."""
     if head.startswith(_package.OLE2_MAGIC):
         return _package.ole2_refusal(_package.ole2_streams(head), extension)
     if head.startswith(_ZIP):

@@ -97,7 +97,7 @@ async def test_how_the_program_is_asked(tesseract: StandIn, three: Path) -> None
     assert (20 <= cpu <= 26, memory) == (True, MEMORY)
 
 
-async def test_lines_become_paragraphs_and_parted_words_whole(tesseract: StandIn, three: Path) -> None:
+async def test_lines_become_paragraphs_and_split_words_are_joined(tesseract: StandIn, three: Path) -> None:
     tesseract.install(
         "write(word(1, 'A'), word(1, 'light-'), word(2, 'house'), word(2, 'North-'), word(3, 'East'),"
         " word(4, 'new', paragraph=2), word(5, 'sAs!', confidence=12, paragraph=3), word(6, ' ', paragraph=4),"

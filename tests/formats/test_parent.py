@@ -57,7 +57,7 @@ def nothing_left() -> Iterator[None]:
 
 @pytest.fixture
 def endless(tmp_path: Path) -> Path:
-    """A file that its reader waits for for ever."""
+    """A file whose reader waits without end."""
     path = tmp_path / "endless.txt"
     os.mkfifo(path)
     return path

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from selectolax.lexbor import LexborNode
 
-# The nodes of an HTML page, and which of them nobody sees.
+# The nodes of an HTML page, and which of them are invisible.
 
 HEADINGS = {f"h{level}": level for level in range(1, 7)}
 CELLS = {"td", "th"}
@@ -51,7 +51,7 @@ def walk(root: "LexborNode", is_closed: Callable[["LexborNode"], bool]) -> Itera
 
 
 def is_closed(node: "LexborNode") -> bool:
-    """Whether nothing within is seen."""
+    """Whether its content is invisible."""
     attributes = node.attributes
     return node.tag in _IGNORED or "hidden" in attributes or bool(_HIDDEN.search(attributes.get("style") or ""))
 

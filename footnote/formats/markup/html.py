@@ -119,7 +119,7 @@ class HtmlTextWriter:
         self._gap = ""
 
     def _separate(self, tag: str) -> None:
-        # What opens or closes inside a cell before its text must not part the cell from its row.
+        # What opens or closes inside a cell before its text must not separate the cell from its row.
         if self._gap != " | ":
             wanted = "\n\n" if tag in _PARAGRAPHS else "\n" if tag in _LINES else ""
             self._gap = max(self._gap, wanted, key=_STRENGTH.__getitem__)

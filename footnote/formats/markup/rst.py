@@ -107,7 +107,7 @@ def parse(path: Path) -> Iterator[Block]:
     for position, title, style in _titles(text):
         yield from _blocks(text[start:position], headings.path)
         if style not in styles:
-            # Which character stands for which level is told by their order alone.
+            # Only their order says which character stands for which level.
             styles.append(style)
         level = styles.index(style)
         headings.begin(level, title)

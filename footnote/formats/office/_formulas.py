@@ -76,7 +76,7 @@ def areas(tree: Node, names: dict[str, Node]) -> Iterator[Area]:
 
 
 def moved(formula: str, rows: int, columns: int) -> str:
-    """A formula as it reads so many rows further down and columns further right."""
+    """A formula as it reads in a cell this number of rows further down and columns further right."""
     if len(formula) > _LONGEST:
         return formula
     pieces, end = [], 0

@@ -1,4 +1,7 @@
-"""Zip archives that documents are kept in: told by their first bytes, screened by their directory, read in bounds."""
+"""Packages: the zip archives, XML parts and OLE2 files that documents are stored in.
+
+Archives are recognised by their first bytes, checked by their directory, and read within limits.
+"""
 
 import mmap
 import posixpath
@@ -57,7 +60,7 @@ def declared_type(head: bytes) -> str | None:
 
 @contextmanager
 def opened(path: Path) -> Iterator[zipfile.ZipFile]:
-    """A screened archive. What turns out damaged while it is read becomes `corrupt_file`.
+    """A checked archive. What turns out to be damaged while it is read becomes `corrupt_file`.
 
     Raises `encrypted`, `archive_too_large`, and for an old Office file `unsupported_type`.
     """
@@ -71,9 +74,9 @@ def opened(path: Path) -> Iterator[zipfile.ZipFile]:
 
 
 def _screen(members: list[zipfile.ZipInfo]) -> None:
-    """Refuses archives that would expand beyond the limits, or whose members are no document's.
+    """Rejects archives that would expand beyond the limits, or whose members cannot be a document's.
 
-    Pictures and films, which hardly compress, do not count: nobody unpacks them.
+    Pictures and films, which hardly compress, do not count: they are not unpacked.
     """
     if any(member.flag_bits & _ENCRYPTED for member in members):
         raise DocumentRejected("encrypted")
@@ -86,7 +89,7 @@ def _screen(members: list[zipfile.ZipInfo]) -> None:
 
 
 def member(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
-    """The member of a name, in whatever case and with whatever slashes it is written. Raises KeyError."""
+    """The member with a name, ignoring case and the kind of slashes. Raises KeyError."""
     try:
         return archive.getinfo(name)
     except KeyError:
@@ -111,11 +114,11 @@ def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
     if info.file_size > MAX_BYTES:
         raise DocumentRejected("archive_too_large")
     with archive.open(info) as stream:
-        # In pieces, for a read without a size expands all there is before it looks at the directory's word.
+        # In pieces: a read without a size expands everything before it compares the size in the directory.
         return b"".join(iter(lambda: stream.read(64 * 1024), b""))
 
 
-# XML in bounds and without its namespaces: the transitional and the strict form of Office differ in little else.
+# XML within limits and without its namespaces: the transitional and the strict form of Office differ in little else.
 
 TRUE = {"1", "true"}  # values of an attribute
 _LIMITS = {2, 114}  # libxml2's XML_ERR_NO_MEMORY and XML_ERR_RESOURCE_LIMIT (depth, length, entities)
@@ -123,7 +126,7 @@ _LIMITS = {2, 114}  # libxml2's XML_ERR_NO_MEMORY and XML_ERR_RESOURCE_LIMIT (de
 
 @contextmanager
 def xml_limits() -> Iterator[None]:
-    """Tells what libxml2 refuses to read, for its size or depth, from what is damaged."""
+    """Distinguishes what libxml2 rejects for its size or depth from what is damaged."""
     try:
         yield
     except SyntaxError as error:
@@ -239,13 +242,13 @@ def relations(archive: zipfile.ZipFile, part: str) -> dict[str, tuple[str, str]]
     return found
 
 
-# The container of old Office files (OLE2), in which new ones are kept too when they are encrypted.
+# The container of old Office files (OLE2), which encrypted new ones use, too.
 
 XLS = "application/vnd.ms-excel"
 OLE2_MAGIC = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
 ENCRYPTED = "EncryptedPackage"
 WORKBOOKS = ("Workbook", "Book")
-# What is kept in such a file, its usual extension, and what a person can save it as.
+# What is stored in such a file, its usual extension, and what a person can save it as.
 _KINDS = {
     "WordDocument": ("an old Word document", ".doc", ".docx"),
     "PowerPoint Document": ("an old PowerPoint presentation", ".ppt", ".pptx"),

@@ -1,4 +1,4 @@
-"""Tables within texts: a line per row, cells parted by bars; in long ones each row with the names of its columns.
+"""Tables and sheets: a line per row, cells separated by bars; in long ones each row with the names of its columns.
 
 A short table stays in one piece when its text is split, and says its names once. Of a long one the rows get apart from
 the first, and must say for themselves what they tell.
@@ -247,7 +247,7 @@ class Grid:
 def table_text(rows: Sequence[Sequence[Cell]], headed: int = 0, padded: bool = False) -> tuple[str, str]:
     """The rows' text, and the header of a long table whose rows do not name their columns themselves.
 
-    A layout table's only cell stays as it is. So many rows as `headed` says are marked as a header; `padded` if cells
+    A layout table's only cell stays as it is. The first `headed` rows are marked as a header; `padded` if cells
     without text only serve to arrange the others.
     """
     plain = []

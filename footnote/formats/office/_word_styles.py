@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from footnote.formats.office._package import child_of, children_of, local_name, value_of
 
-# The numbers that Word shows before the paragraphs of lists and before headings: they are counted, not written.
+# The numbers that Word shows before the paragraphs of lists and before headings: they are counted, not stored.
 
 _BULLET = "-"
 _PLACE = re.compile(r"%([1-9])")
@@ -28,7 +28,7 @@ class _Level:
 
 
 class Numbers:
-    """Counts the paragraphs of every list as they come by."""
+    """Counts the paragraphs of every list in the document's order."""
 
     def __init__(self, element: Iterable[Any]) -> None:
         self._lists: dict[str, dict[int, _Level]] = {}

@@ -109,9 +109,9 @@ def blocks(parent: Any) -> Iterator[Any]:
 
 
 class Story:
-    """The text of a document as finally accepted: insertions in, deletions out, a text box once.
+    """The text of a document with all changes accepted: with insertions, without deletions, a text box once.
 
-    To be asked in the document's order, for it counts lists and notes. `drawn` gives the text of a chart or diagram by
+    Call it in the document's order: it counts lists and notes. `drawn` gives the text of a chart or diagram by
     the id of its relation.
     """
 

@@ -42,7 +42,7 @@ def ods_book(archive: zipfile.ZipFile) -> Book:
 
 
 def lacks_value(cell: Any) -> bool:
-    """Whether a cell has a formula that no program worked out."""
+    """Whether a cell has a formula without a calculated value."""
     if not value_of(cell, "formula"):
         return False
     return not (
@@ -148,7 +148,7 @@ def _rows(archive: zipfile.ZipFile, book: Book) -> Iterator[tuple[int, str, Row 
             merged.clear()
             merging = Merged(merged)
         else:
-            # Equal rows that follow each other are stored once; read once, they still part no table.
+            # Equal rows that follow each other are stored once; read once, they still do not divide a table.
             number += repeated(element, "number-rows-repeated") if _is_empty(element) else 1
             work_out = partial(book.show, name, place + 1)
             yield sheet, name, merging.row(number, _cells(element, number, merged, work_out))

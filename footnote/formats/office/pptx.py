@@ -133,7 +133,7 @@ def _shape_text(shape: Any) -> str:
     return text_of(child_of(shape, "txBody"))
 
 
-# The order in which a slide's shapes are read: column by column, each from its top, as far as they part so.
+# The order in which a slide's shapes are read: column by column, each from its top, where they form columns.
 
 Box = tuple[float, float, float, float]  # left, top, right, bottom
 
@@ -203,7 +203,7 @@ def in_reading_order(shapes: Sequence[Any], places: dict[str, Box]) -> list[Any]
 
 
 def _ordered(group: list[int], boxes: list[Box]) -> list[int]:
-    """Rows from the top; as many of them together as part into columns, and those from the left."""
+    """Rows from the top; rows that form columns together are read column by column, from the left."""
     rows = _parted(group, boxes, 1)
     found: list[int] = []
     first = 0
@@ -222,7 +222,7 @@ def _ordered(group: list[int], boxes: list[Box]) -> list[int]:
 
 
 def _parted(group: list[int], boxes: list[Box], axis: int) -> list[list[int]]:
-    """The group cut wherever no shape reaches across, along x (0) or y (1)."""
+    """The group divided wherever no shape reaches across, along x (0) or y (1)."""
     parts: list[list[int]] = []
     end = 0.0
     for index in sorted(group, key=lambda each: (boxes[each][axis], each)):

@@ -198,7 +198,7 @@ def _written(cell: Any) -> str:
 
 
 def _lacks_value(cell: Any, shown: Shown) -> bool:
-    """Whether a cell has a formula that no program worked out."""
+    """Whether a cell has a formula without a calculated value."""
     if len(cell) == 0 or child_of(cell, "f") is None:
         return False
     value = child_of(cell, "v")

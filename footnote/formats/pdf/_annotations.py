@@ -95,7 +95,7 @@ def _drawn(
                 before, after = text.inside(inner), flat.inside(inner)
                 drawn = after.removeprefix(before).strip()
                 if annotation.value != _UNTICKED and "".join(drawn.split()) in "".join(annotation.value.split()):
-                    # Cut off, spaced out letter by letter, or not drawn before somebody opens the form.
+                    # Cut off, spaced out letter by letter, or not drawn until the form is opened.
                     drawn = annotation.value
                 if drawn:
                     yield annotation, drawn

@@ -1,8 +1,8 @@
 """Running headers and footers: lines at one place of many pages, in which only page numbers change.
 
-They are told by the pages around: a line that stands at the same place of several of them; or, where most pages have
-such lines at a place, also another one there, as the title of a short chapter. A number may change only as the pages
-do, for the number of an invoice is no page number.
+They are recognised by the pages around: a line that stands at the same place of several of them; or, where most pages
+have such lines at a place, also another one there, as the title of a short chapter. A number may change only as the
+pages do, for the number of an invoice is no page number.
 """
 
 import re
@@ -157,7 +157,7 @@ def _value(word: str) -> int:
     return sum(-one if one < two else one for one, two in zip(values, [*values[1:], 0], strict=True))
 
 
-# The lines at the top and bottom of a PDF's page that white space parts from its text: running lines stand there.
+# The lines at the top and bottom of a PDF's page that white space separates from its text: running lines stand there.
 
 _DEPTH = 3  # rows
 _SHARE = 0.2  # of the page's height, at its top and at its bottom

@@ -1,4 +1,4 @@
-"""The text of a PDF's page as PDFium finds it, mended by where its characters stand on the page.
+"""The text of a PDF's page as PDFium finds it, corrected by the positions of its characters.
 
 Offsets count UTF-16 units, as PDFium does; what `read` returns is an ordinary string.
 """
@@ -76,7 +76,7 @@ class PageText:
 
     @cached_property
     def lines(self) -> list[TextLine]:
-        """The lines that stand on the page at least in part; what is outside nobody sees."""
+        """The lines that stand on the page at least in part; what is outside is invisible."""
         found = []
         for match in _LINE.finditer(self.text):
             first, last = self.box(match.start()), self.box(match.end() - 1)
@@ -198,9 +198,9 @@ class PageText:
                 row = []
 
     def _between(self, line: TextLine, following: TextLine) -> str:
-        """What parts two lines: nothing or a space where both stand on one row, as raised figures do.
+        """What separates two lines: nothing or a space where both stand on one row, as raised figures do.
 
-        A hyphen at the end of a line parts a word that goes on with a small letter, and else belongs to it.
+        A hyphen at a line's end splits a word that continues with a small letter; otherwise it is part of the word.
         """
         if self.text.startswith(_HYPHEN, line.end):
             return "" if self.text[following.start].islower() else "-\n"

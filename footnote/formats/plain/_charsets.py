@@ -97,7 +97,7 @@ def codec_of(label: str) -> str | None:
 
 
 def declared_in(data: bytes) -> str | None:
-    """The codec that a text says it is in; none of two bytes a character, in which that could not be read."""
+    """The codec that a text declares; none of two bytes a character, in which the declaration could not be read."""
     match = _DECLARED.search(data[:4096])
     codec = codec_of(next(filter(None, match.groups())).decode("ascii")) if match else None
     return None if codec and codec.startswith("utf-16") else codec
@@ -168,7 +168,7 @@ def _shifted(pair: bytes) -> str:
 codecs.register_error("footnote", _lenient)
 
 
-# Whether bytes are text, told before they are decoded.
+# Whether bytes are text, decided before they are decoded.
 
 # The controls that text has: tab, line feed, form feed, carriage return, and shift and escape of ISO-2022.
 _CONTROLS = bytes(set(range(32)) - {9, 10, 12, 13, 14, 15, 27})

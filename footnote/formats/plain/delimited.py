@@ -19,7 +19,7 @@ MEDIA_TYPES: dict[str, tuple[str, ...]] = {
     "text/tab-separated-values": (".tsv", ".tab"),
 }
 
-_DELIMITERS = "\t;|,"  # where two part the rows equally well, the comma is the one within numbers and words
+_DELIMITERS = "\t;|,"  # where two divide the rows equally well, the comma is the one within numbers and words
 _SAMPLE_ROWS = 100
 _SAMPLE_CHARACTERS = 64 * 1024
 _NAMED = re.compile(r"sep=(.)\n")  # Excel's own way to say it
@@ -34,7 +34,7 @@ def parse(path: Path) -> Iterator[Block]:
 
 
 def delimiter(text: str) -> str:
-    """The character that parts the cells: the one that parts most rows into the same number of several cells."""
+    """The character that separates the cells: the one that divides most rows into the same number of several cells."""
     sample = text[:_SAMPLE_CHARACTERS].split("\n")
     if len(text) > _SAMPLE_CHARACTERS:
         del sample[-1]

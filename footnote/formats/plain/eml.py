@@ -1,6 +1,6 @@
-"""E-mail messages (.eml): who wrote when to whom, the text, and the names of what is attached.
+"""E-mail messages (.eml): sender, recipients, date, text, and the names of attachments.
 
-What is attached is handed out as files, which become documents of their own.
+Attachments are returned as files, which become documents of their own.
 """
 
 import codecs
@@ -51,7 +51,7 @@ def header(message: Message, name: str) -> str:
     try:
         found = str(policy.default.header_fetch_parse(name, written))
     except Exception:
-        found = written  # addresses and dates that nobody foresaw
+        found = written  # addresses and dates that the library cannot parse
     return " ".join(found.split())
 
 
@@ -270,7 +270,7 @@ def _files(message: Message) -> tuple[list[tuple[str, Callable[[], bytes]]], lis
 
 
 def _read(path: Path) -> Message:
-    """The message, by the parser's older policy: the newer one reads every header anew whenever it is asked."""
+    """The message, by the parser's older policy: the newer one parses a header again at each access."""
     from email import message_from_bytes
 
     data = read_bytes(path).lstrip()
