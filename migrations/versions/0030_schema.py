@@ -7,6 +7,8 @@ Revision ID: 0030
 Revises:
 """
 
+import re
+
 from alembic import op
 
 revision: str = "0030"
@@ -447,7 +449,7 @@ CREATE TABLE tenant_deletion (
 );
 """
 
-# The names of `footnote.models.base.NAMING` instead of those that Postgres gives.
+# Constraints get the names of `footnote.models.base.NAMING` instead of those that Postgres gives.
 NAMES = """
 DO $$
 DECLARE given record;
@@ -464,8 +466,7 @@ BEGIN
             CASE contype WHEN 'f' THEN confrelid::regclass END
         ) AS wanted
         FROM pg_constraint
-        WHERE connamespace = current_schema()::regnamespace AND contype IN ('p', 'u', 'f')
-          AND conrelid <> 'alembic_version'::regclass
+        WHERE contype IN ('p', 'u', 'f') AND conrelid = ANY (string_to_array('{tables}', ' ')::regclass[])
     LOOP
         EXECUTE format('ALTER TABLE %s RENAME CONSTRAINT %I TO %I', given.of_table, given.name, given.wanted);
     END LOOP;
@@ -519,7 +520,8 @@ VIEW = (
 
 
 def upgrade() -> None:
-    statements = ("CREATE EXTENSION IF NOT EXISTS vector", *TABLES.split(";\n"), NAMES, IDENTIFIERS, *AUDIT_LOG)
+    names = NAMES.format(tables=" ".join(re.findall(r"CREATE TABLE (\w+)", TABLES)))
+    statements = ("CREATE EXTENSION IF NOT EXISTS vector", *TABLES.split(";\n"), names, IDENTIFIERS, *AUDIT_LOG)
     views = (VIEW.format(table=table) for table in ("chunk", "document", "version"))
     for statement in (*statements, *views):
         op.get_bind().exec_driver_sql(statement)
