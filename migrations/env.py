@@ -7,9 +7,10 @@ from alembic import context
 from sqlalchemy import Connection, text
 
 from footnote.database.engine import open_engine
+from footnote.errors import Invalid
 from footnote.models import Base
 from footnote.settings import Settings
-from migrations import wall
+from migrations import RELEASED, wall
 
 LOCK = 0x6D696772617465  # "migrate"
 
@@ -17,6 +18,19 @@ LOCK = 0x6D696772617465  # "migrate"
 def include(_object: Any, name: str | None, kind: str, _reflected: bool, _other: Any) -> bool:
     """The vector index of an embedding space is made with the space, at run time."""
     return not (kind == "index" and name is not None and name.startswith("ix_chunk_embedding_space_"))
+
+
+def check_revision(found: str | None) -> None:
+    """Raises Invalid for a revision that no migration here starts from, with what to do about it."""
+    if found is None or found in {each.revision for each in context.script.walk_revisions()}:
+        return
+    if found < RELEASED:
+        what = (
+            f"older than this release upgrades from ({RELEASED}). Run `footnote migrate` of the release before first."
+        )
+    else:
+        what = "not known to this release: a newer one migrated the database. Run that release, or a newer one."
+    raise Invalid("bad_database", f"The database is at revision {found}, which is {what}")
 
 
 def migrate(connection: Connection) -> None:
@@ -28,6 +42,7 @@ def migrate(connection: Connection) -> None:
         compare_type=True,
         compare_server_default=False,
     )
+    check_revision(context.get_context().get_current_revision())
     with context.begin_transaction():
         context.run_migrations()
     wall.build(connection, Settings().tenant_role)
@@ -36,9 +51,11 @@ def migrate(connection: Connection) -> None:
 
 async def main() -> None:
     engine = open_engine(Settings(), pool_size=1)
-    async with engine.connect() as connection:
-        await connection.run_sync(migrate)
-    await engine.dispose()
+    try:
+        async with engine.connect() as connection:
+            await connection.run_sync(migrate)
+    finally:
+        await engine.dispose()
 
 
 asyncio.run(main())

@@ -1,4 +1,4 @@
-"""Document formats: one module per format, found by being there.
+"""Document formats: one module per format; every module in the rooms below is one, unless its name begins with `_`.
 
 A format module defines
 
@@ -8,33 +8,161 @@ A format module defines
 - for one whose pages can be shown, `render(path, number, width)` and `boxes(path, number, quote, where)`; its `parse`
   takes an `Ocr`, too, which reads the pages that are pictures;
 - for a binary format, `recognise(head) -> str | None`: the media type if a file that starts so is one of its;
-- for one that is kept in a zip, `MEMBERS`: how the names of members begin that no other format has, in lower case. If
-  the zip declares a media type of its own, as OpenDocument does, that one counts and `MEMBERS` may be empty;
+- for one that is stored in a zip archive, `MEMBERS`: beginnings of member names that no other format has, in lower
+  case. If the archive declares a media type, as OpenDocument does, that one counts and `MEMBERS` may be empty;
 - for a container of files, `unpack(path) -> Iterator[tuple[str, Iterator[bytes]]]`: their names and bytes in pieces.
 """
 
 import importlib
 import pkgutil
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import cache
 from types import ModuleType
 
-from footnote.formats._pages import COLUMNS_CHARACTERS, PAGE_CHARACTERS, Block, Guess, Page, Scan, Section, paginate
+from footnote.errors import DocumentRejected
+from footnote.text import clean
 
-__all__ = [
-    "COLUMNS_CHARACTERS",
-    "PAGE_CHARACTERS",
-    "Block",
-    "Guess",
-    "Page",
-    "Scan",
-    "Section",
-    "has_pictures",
-    "is_container",
-    "module_for",
-    "modules",
-    "paginate",
-    "supported",
-]
+PAGE_CHARACTERS = 64 * 1024 * 1024
+MOST_PAGES = 20_000
+# A heading path is stored with every chunk below it.
+HEADING_CHARACTERS = 200
+HEADING_DEPTH = 8
+# So are the column names of a table, with every chunk of its rows.
+COLUMNS_CHARACTERS = 500
+
+
+@dataclass(frozen=True)
+class Block:
+    """A piece of a document's text, in reading order.
+
+    `page` counts from 1 and never decreases; a format without pages has one. `heading` is the path of
+    headings above the block, outermost first. `columns` is the header of the table whose rows the block holds, where
+    the rows do not name their columns themselves. An `aside` (navigation, a running header) is stored on the page but
+    is in no chunk. `notes` counts what the document's report should tell of the block.
+    """
+
+    text: str
+    page: int = 1
+    heading: tuple[str, ...] = ()
+    columns: str = ""
+    aside: bool = False
+    notes: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Section:
+    """The characters `start:end` of a page's text that come from blocks of one heading, table header and kind."""
+
+    start: int
+    end: int
+    heading: tuple[str, ...] = ()
+    columns: str = ""
+    aside: bool = False
+
+
+@dataclass(frozen=True)
+class Scan:
+    """How a page's text was read from its picture: in which languages (`eng+deu`), and where its words stand.
+
+    A word: start and end in the text; left, top, right and bottom as shares of the page's width and height.
+    """
+
+    languages: str
+    words: list[tuple[int, int, float, float, float, float]]
+
+
+@dataclass(frozen=True)
+class Guess:
+    """The encoding of a text that named none, or a wrong one; a `confidence` of 1 would be certainty."""
+
+    encoding: str
+    confidence: float
+
+
+@dataclass(frozen=True)
+class ParsedPage:
+    """A page's stored text and the sections that tile it.
+
+    `guesses`: the encodings that were guessed to read it; `notes`: the sums of its blocks' notes.
+    """
+
+    number: int
+    text: str
+    sections: list[Section] = field(default_factory=list)
+    scan: Scan | None = None
+    guesses: tuple[Guess, ...] = ()
+    notes: Mapping[str, int] = field(default_factory=dict)
+
+
+class Headings:
+    """The headings above what comes next in a document, by their levels."""
+
+    def __init__(self) -> None:
+        self._above: list[tuple[int, str]] = []
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        """Outermost first."""
+        return tuple(title for _, title in self._above)
+
+    def begin(self, level: int, title: str) -> None:
+        """A heading, which ends those of its own level and of deeper ones."""
+        self._above = [above for above in self._above if above[0] < level] + [(level, title)]
+
+
+class _PageText:
+    """Collects the blocks of one page."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.length = 0
+        self._pieces: list[str] = []
+        self._sections: list[Section] = []  # each ends where the next one starts
+        self._notes: Counter[str] = Counter()
+
+    def add(self, block: Block) -> None:
+        self._notes.update(block.notes)
+        text = clean(block.text).strip("\n")
+        if not text:
+            return
+        heading = tuple(name[:HEADING_CHARACTERS] for name in block.heading[:HEADING_DEPTH])
+        separator = "\n\n" if self._pieces else ""
+        start = self.length + len(separator)
+        columns = clean(block.columns)[:COLUMNS_CHARACTERS]
+        section = Section(start, start + len(text), heading, columns, block.aside)
+        last = self._sections[-1] if self._sections else None
+        if last is None or replace(section, start=last.start, end=last.end) != last:
+            self._sections.append(section)
+        self._pieces.append(separator + text)
+        self.length += len(separator) + len(text)
+        if self.length > PAGE_CHARACTERS:
+            raise DocumentRejected("too_large", f"The text has more than {PAGE_CHARACTERS:,} characters on one page.")
+
+    def page(self) -> ParsedPage:
+        ends = [section.start for section in self._sections[1:]] + [self.length]
+        sections = [replace(section, end=end) for section, end in zip(self._sections, ends, strict=False)]
+        return ParsedPage(self.number, "".join(self._pieces), sections, notes=dict(self._notes))
+
+
+def paginate(blocks: Iterable[Block]) -> Iterator[ParsedPage]:
+    """Pages as they are stored: clean text, a blank line between blocks, neighbours of one kind merged.
+
+    Streams, holding one page; pages without text come too, so that numbers stay whole. Raises
+    `DocumentRejected("too_large")` for a page over `PAGE_CHARACTERS`.
+    """
+    current: _PageText | None = None
+    for block in blocks:
+        if block.page > MOST_PAGES:
+            raise DocumentRejected("too_large", f"The document has more than {MOST_PAGES:,} pages.")
+        current = current or _PageText(1)
+        while current.number < block.page:
+            yield current.page()
+            current = _PageText(current.number + 1)
+        current.add(block)
+    if current is not None:
+        yield current.page()
 
 
 @cache
@@ -65,10 +193,10 @@ def supported() -> dict[str, tuple[str, ...]]:
 
 
 def has_pictures(media_type: str) -> bool:
-    """Whether its pages can be shown as people see them, with quotes marked on them."""
+    """Whether its pages can be shown as images, with quotes marked on them."""
     return hasattr(module_for(media_type), "render")
 
 
 def is_container(media_type: str) -> bool:
-    """Whether there are files in it that become documents of their own."""
+    """Whether it contains files that become documents of their own."""
     return hasattr(module_for(media_type), "unpack")

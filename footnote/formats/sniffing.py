@@ -1,12 +1,12 @@
-"""What a file is, told from its first bytes; the name only decides between kinds that they leave open."""
+"""The type of a file by its first bytes; its name only decides between types that these leave open."""
 
 import re
 from pathlib import PurePath
 
 from footnote.errors import Invalid, Unsupported
 from footnote.formats import module_for, modules, supported
-from footnote.formats.office import _ole2, _zip
-from footnote.formats.plain._text_bytes import has_nuls, is_text
+from footnote.formats.office import _package
+from footnote.formats.plain._charsets import has_nuls, is_text
 
 HEAD_BYTES = 64 * 1024
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
@@ -57,7 +57,7 @@ def _is_text_format(media_type: str) -> bool:
 
 
 def _binary_type(head: bytes, promised: str | None) -> str | None:
-    """The media type of a file that is not text; what is promised decides where its beginning fits several."""
+    """The media type of a file that is not text; the promised one decides if its beginning fits several."""
     for module in modules():
         recognise = getattr(module, "recognise", None)
         found: str | None = recognise(head) if recognise else None
@@ -66,17 +66,21 @@ def _binary_type(head: bytes, promised: str | None) -> str | None:
     packed = promised is not None and hasattr(module_for(promised), "MEMBERS")
     if head.startswith(_ZIP):
         return _zip_type(head, promised, packed)
-    if head.startswith(_ole2.MAGIC) and not _ole2.streams(head) and (packed or promised == _ole2.XLS):
-        # The directory stands further back; the parser will see it, and say so if it is another kind or encrypted.
+    if (
+        head.startswith(_package.OLE2_MAGIC)
+        and not _package.ole2_streams(head)
+        and (packed or promised == _package.XLS)
+    ):
+        # The directory stands further back: the parser rejects it if it is another type or encrypted.
         return promised
     return None
 
 
 def _zip_type(head: bytes, promised: str | None, packed: bool) -> str | None:
-    declared = _zip.declared_type(head)
+    declared = _package.declared_type(head)
     if declared:
         return declared if declared in supported() else None
-    names = _zip.member_names(head)
+    names = _package.member_names(head)
     if promised == ARCHIVE and "[content_types].xml" not in names:
         return ARCHIVE
     for name in names:
@@ -86,16 +90,16 @@ def _zip_type(head: bytes, promised: str | None, packed: bool) -> str | None:
     if any(name.startswith(tuple(_KNOWN_ZIPS)) for name in names):
         return None
     if packed:
-        return promised  # what tells it stands further back; its parser will say so if it is something else
+        return promised  # what identifies it stands further back; its parser rejects it if it is something else
     return ARCHIVE if promised is None and not any(name.startswith(_PACKAGES) for name in names) else None
 
 
 def _refused(head: bytes, extension: str) -> tuple[str, str]:
-    """What a file is that no parser reads, and what to do about it, as far as either is known."""
-    if head.startswith(_ole2.MAGIC):
-        return _ole2.refusal(_ole2.streams(head), extension)
+    """The type of a file that no parser reads, and what to do about it, as far as either is known."""
+    if head.startswith(_package.OLE2_MAGIC):
+        return _package.ole2_refusal(_package.ole2_streams(head), extension)
     if head.startswith(_ZIP):
-        declared, names = _zip.declared_type(head), _zip.member_names(head)
+        declared, names = _package.declared_type(head), _package.member_names(head)
         known = (what for start, what in _KNOWN_ZIPS.items() if any(name.startswith(start) for name in names))
         what = _KNOWN_DECLARED.get(declared, f"a file of type {declared}") if declared else next(known, "a zip archive")
         return what, ""
@@ -116,11 +120,11 @@ def sniff(head: bytes, filename: str) -> str:
     found = _binary_type(head, promised)
     if found:
         return found
-    if head.startswith(_ole2.MAGIC) and _ole2.ENCRYPTED in _ole2.streams(head):
+    if head.startswith(_package.OLE2_MAGIC) and _package.ENCRYPTED in _package.ole2_streams(head):
         raise Invalid("encrypted")
     what, advice = _refused(head, extension)
     if not what and is_text(head):
-        if promised in {None, _ole2.XLS}:  # programs export pages and text as .xls, for Excel opens them
+        if promised in {None, _package.XLS}:  # programs export pages and text as .xls, for Excel opens them
             return "text/html" if _HTML.match(head[:4096]) else "text/plain"
         if promised and _is_text_format(promised):
             return promised

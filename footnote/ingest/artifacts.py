@@ -15,7 +15,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.errors import DocumentRejected, Unavailable
-from footnote.formats import Page
+from footnote.formats import ParsedPage
 from footnote.ingest.chunking import TextChunk
 from footnote.ingest.report import Tally
 from footnote.models import Artifact, Version
@@ -82,7 +82,7 @@ async def of_version(rt: Runtime, version: Version) -> AsyncIterator[list[Path]]
         yield paths
 
 
-def dump(page: Page, chunks: list[TextChunk]) -> bytes:
+def dump(page: ParsedPage, chunks: list[TextChunk]) -> bytes:
     anchors = [
         [chunk.char_start, chunk.char_end, [clean(name) for name in chunk.heading], chunk.columns] for chunk in chunks
     ]

@@ -14,7 +14,7 @@ from footnote import collections, jobs
 from footnote.collections import Chunking
 from footnote.documents import objects, sources
 from footnote.errors import DocumentRejected
-from footnote.formats import Page, is_container
+from footnote.formats import ParsedPage, is_container
 from footnote.formats.sandbox.parent import read_pages
 from footnote.ingest import artifacts
 from footnote.ingest.chunking import TextChunk, split
@@ -98,7 +98,9 @@ async def _write_parts(
     return tally
 
 
-def cutter(rt: Runtime, settings: dict[str, Any] | None, collection: Collection) -> Callable[[Page], list[TextChunk]]:
+def cutter(
+    rt: Runtime, settings: dict[str, Any] | None, collection: Collection
+) -> Callable[[ParsedPage], list[TextChunk]]:
     """The function that splits a page into chunks, by a version's `chunking`."""
     chunking = Chunking(**(settings or {}))
     count_tokens = collections.embedder_of(rt, collection).count_tokens if chunking.unit == "tokens" else None
@@ -109,12 +111,12 @@ def cutter(rt: Runtime, settings: dict[str, Any] | None, collection: Collection)
 async def _write_part(
     rt: Runtime,
     heartbeat: Heartbeat,
-    cut: Callable[[Page], list[TextChunk]],
+    cut: Callable[[ParsedPage], list[TextChunk]],
     key: str,
     tally: Tally,
-    page: Page | None,
-    rest: AsyncIterator[Page],
-) -> Page | None:
+    page: ParsedPage | None,
+    rest: AsyncIterator[ParsedPage],
+) -> ParsedPage | None:
     """Writes pages from `page` on until the part is long enough; gives the page after it, if there is one."""
     begun, room = monotonic(), PART_PAGES
     async with writing(rt.store, key) as out:

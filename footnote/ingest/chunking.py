@@ -9,7 +9,7 @@ from itertools import accumulate, islice, pairwise, takewhile
 from typing import TYPE_CHECKING
 from zlib import crc32
 
-from footnote.formats import COLUMNS_CHARACTERS, Page, Section
+from footnote.formats import COLUMNS_CHARACTERS, ParsedPage, Section
 from footnote.text import folded, is_blank
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class _Ruler:
 
 
 def split(
-    page: Page,
+    page: ParsedPage,
     *,
     size: int,
     overlap: int,
@@ -155,7 +155,7 @@ def _strength(text: str, joint: int) -> tuple[int, ...]:
     return kind, crc32(before.encode()), *map(crc32, wider)
 
 
-def _packed(page: Page, ruler: _Ruler, related: Callable[[_Heading, _Heading], bool]) -> list[Section]:
+def _packed(page: ParsedPage, ruler: _Ruler, related: Callable[[_Heading, _Heading], bool]) -> list[Section]:
     """The page's sections; small ones are joined to related neighbours, the deepest first, while they fit a chunk."""
     sections = {section.start: section for section in _by_heading(page)}
     bounds = [*sections, len(page.text)]
@@ -176,7 +176,7 @@ def _packed(page: Page, ruler: _Ruler, related: Callable[[_Heading, _Heading], b
     return [Section(start, end, sections[start].heading) for start, end in joined if not sections[start].aside]
 
 
-def _by_heading(page: Page) -> Iterator[Section]:
+def _by_heading(page: ParsedPage) -> Iterator[Section]:
     """The first of the page's sections of each heading and kind: a table is split with the text around it."""
     last = None
     for section in page.sections or [Section(0, len(page.text))]:

@@ -13,7 +13,7 @@ from footnote.documents.sources import DEEPEST
 from footnote.documents.uploads import Upload, take_in
 from footnote.embeddings import checkpoint, vector_lengths
 from footnote.errors import DocumentRejected, FootnoteError
-from footnote.formats import Page, is_container
+from footnote.formats import ParsedPage, is_container
 from footnote.formats.sandbox.parent import read_files, read_pages
 from footnote.ingest.chunk import cutter
 from footnote.ingest.chunking import TextChunk, embedding_text
@@ -72,7 +72,7 @@ class _Reading:
     rt: Runtime
     embedder: Embedder
     space: EmbeddingSpace | None
-    cut: Callable[[Page], list[TextChunk]]
+    cut: Callable[[ParsedPage], list[TextChunk]]
     seen: set[bytes] = field(default_factory=set)  # hashes of texts
     waiting: dict[bytes, int] = field(default_factory=dict)  # tokens of texts that may have a vector
 
@@ -106,7 +106,7 @@ class _Reading:
                     if error.retryable:
                         raise
 
-    def _page(self, filename: str, page: Page) -> None:
+    def _page(self, filename: str, page: ParsedPage) -> None:
         chunks = self.cut(page)
         self.found.pages += 1
         self.found.chunks += len(chunks)

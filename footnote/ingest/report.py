@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from footnote.formats import Page
+from footnote.formats import ParsedPage
 from footnote.ingest.chunking import TextChunk
 from footnote.text import is_blank
 
@@ -28,7 +28,7 @@ class Tally:
     encodings: dict[str, float] = field(default_factory=dict)  # guessed, with the least confidence of each
     notes: dict[str, int] = field(default_factory=dict)  # sums of the notes of its pages
 
-    def add(self, page: Page, chunks: Sequence[TextChunk]) -> None:
+    def add(self, page: ParsedPage, chunks: Sequence[TextChunk]) -> None:
         self.pages += 1
         self.chunks += len(chunks)
         self.characters += len(page.text)

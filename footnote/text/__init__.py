@@ -47,7 +47,7 @@ def estimated_tokens(text: str) -> int:
     """The tokens of a text without its tokenizer: an estimate for each script.
 
     Four bytes of UTF-8 a token; but one token for each character of three bytes (Chinese, Japanese, Korean, Thai, ...)
-    and two for each of four (rare ideographs, emoji). A text has never more tokens than one that it is a part of.
+    and two for each of four (rare ideographs, emoji). A part of a text never has more tokens than the text.
     """
     coded = text.encode()
     three, four = len(coded.translate(None, _NOT_THREE)), len(coded.translate(None, _NOT_FOUR))
@@ -55,12 +55,12 @@ def estimated_tokens(text: str) -> int:
 
 
 def is_blank(text: str) -> bool:
-    """Whether a reader sees nothing of the text: it is white space and invisible characters."""
+    """Whether the text has only white space and invisible characters."""
     return _SEEN.search(text) is None
 
 
 def folded(text: str) -> str:
-    """The text for comparing and searching, never for storing: what looks the same to a reader is the same.
+    """The text for comparing and searching, never for storing: what looks the same becomes the same.
 
     NFKC (ligatures, full and half widths), one kind of hyphen, no invisible characters. Idempotent. Both sides of a
     comparison must be folded: without joiners, words of Persian and Indic scripts are spelled differently.
@@ -72,7 +72,7 @@ def folded(text: str) -> str:
 
 
 def searched(text: str) -> str:
-    """What is searched of a text, and for: folded, with spaces where scripts without them go over into others."""
+    """The searchable form of a text or question: folded, with spaces where scripts without spaces meet others."""
     return text if text.isascii() else _PARTS.sub(" ", folded(text))
 
 

@@ -1,22 +1,19 @@
 """Characters that are the same to a reader are the same to a search and to whatever compares texts."""
 
-import importlib
 import re
 
 import pytest
-from sqlalchemy import func, select, update
 
 from footnote.answering.same_question import alike
 from footnote.citations.quotes import locate
-from footnote.formats import Page
+from footnote.formats import ParsedPage
 from footnote.ingest.chunking import TextChunk, embedding_text, split
-from footnote.models import Chunk as ChunkRow
 from footnote.providers import Passage
 from footnote.providers.extractive import choose
 from footnote.retrieval import Query, search
 from footnote.retrieval.shaping import distinct
 from footnote.runtime import Runtime
-from tests import ROOT, driving
+from tests import driving
 from tests.fakes import FakeEmbedder
 
 WRITTEN = {
@@ -64,25 +61,9 @@ async def test_search_finds_what_a_reader_would_type(rt: Runtime) -> None:
     assert rt.embedder.seen == [["Hafengebühr"]]
 
 
-@pytest.mark.anyio
-async def test_rows_from_before_are_converted_as_new_ones_are_made(rt: Runtime) -> None:
-    (name,) = (path.stem for path in (ROOT / "migrations/versions").glob("*_folded_lexemes.py"))
-    convert = importlib.import_module(f"migrations.versions.{name}")._CONVERT
-    tenant = await driving.new_tenant(rt)
-    await driving.ready(rt, tenant, "\n\n".join(WRITTEN.values()) + " 10 m², กา\u200bขา", "everything.txt")
-    of_tenant = select(ChunkRow.version_id, ChunkRow.position, ChunkRow.tsv).where(ChunkRow.tenant_id == tenant)
-    async with rt.transaction() as session:
-        made = sorted((await session.execute(of_tenant)).all())
-        plain = func.to_tsvector(ChunkRow.language, ChunkRow.text)
-        await session.execute(update(ChunkRow).where(ChunkRow.tenant_id == tenant).values(tsv=plain))
-        assert sorted((await session.execute(of_tenant)).all()) != made
-        await (await session.connection()).exec_driver_sql(convert)
-        assert sorted((await session.execute(of_tenant)).all()) == made
-
-
 def test_what_is_embedded_is_folded_and_the_chunk_is_not() -> None:
     text = "Die Hafen\u00adgebühr."
-    (chunk,) = split(Page(1, text), size=100, overlap=0)
+    (chunk,) = split(ParsedPage(1, text), size=100, overlap=0)
     assert chunk == TextChunk(1, 0, len(text), (), text)
     assert embedding_text("ｆees", chunk) == "fees\n\nDie Hafengebühr."
 

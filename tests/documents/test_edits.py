@@ -9,7 +9,7 @@ from itertools import product
 import docx
 import pytest
 
-from footnote.formats import Page, Section
+from footnote.formats import ParsedPage, Section
 from footnote.ingest.chunking import embedding_text, split
 from footnote.runtime import Runtime
 from tests import driving
@@ -89,7 +89,7 @@ def embedded(parts: Parts) -> set[str]:
         start = len(whole)
         whole += f"{part}\n\n"
         made.append(Section(start, len(whole), heading))
-    return {embedding_text("", chunk) for chunk in split(Page(1, whole, made), size=SIZE, overlap=OVERLAP)}
+    return {embedding_text("", chunk) for chunk in split(ParsedPage(1, whole, made), size=SIZE, overlap=OVERLAP)}
 
 
 def edited(rng: random.Random, parts: Parts, edit: Edit) -> Parts:
@@ -165,7 +165,7 @@ def test_another_word_where_a_chunk_ended_changes_few_chunks(kind: Callable[[ran
         rng = random.Random(seed)
         [(heading, part)] = kind(rng)
         before = embedded([(heading, part)])
-        for chunk in split(Page(1, part), size=SIZE, overlap=OVERLAP):
+        for chunk in split(ParsedPage(1, part), size=SIZE, overlap=OVERLAP):
             last_word = chunk.char_end - len(re.split(r"\s", chunk.text[-12:])[-1])
             after = f"{part[:last_word]}ox.{part[chunk.char_end :]}"
             found.append(len(embedded([(heading, after)]) - before))

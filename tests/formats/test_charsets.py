@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from footnote.errors import Invalid
-from footnote.formats import Guess, Page, paginate
+from footnote.formats import Guess, ParsedPage, paginate
 from footnote.formats.markup import html
 from footnote.formats.plain import delimited, eml
 from footnote.formats.plain._charsets import codec_of
@@ -148,12 +148,12 @@ def test_a_guess_is_told_with_its_confidence() -> None:
     assert polish.confidence > 0.8
     assert short.confidence < 0.7
     tally = Tally()
-    tally.add(Page(1, "text", guesses=(polish,)), [])
+    tally.add(ParsedPage(1, "text", guesses=(polish,)), [])
     (warned,) = warnings(tally.counts())
     assert warned.code == "encoding_guessed"
     assert f"iso8859-2 (confidence {polish.confidence:.2f})" in warned.message
     assert "low" not in warned.message
-    tally.add(Page(2, "text", guesses=(Guess("cp1252", 0.4), short)), [])
+    tally.add(ParsedPage(2, "text", guesses=(Guess("cp1252", 0.4), short)), [])
     assert "cp1252 (confidence 0.40). The confidence is low" in warnings(tally.counts())[0].message
 
 

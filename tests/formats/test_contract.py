@@ -8,8 +8,9 @@ from types import ModuleType
 
 import pytest
 
+from footnote import formats
 from footnote.errors import CODES, DocumentRejected
-from footnote.formats import Page, _pages, is_container, module_for, modules, supported
+from footnote.formats import ParsedPage, is_container, module_for, modules, supported
 from footnote.formats.plain import archive
 from footnote.formats.sandbox.parent import read_pages
 from footnote.formats.sniffing import HEAD_BYTES, sniff
@@ -49,7 +50,7 @@ def samples_of(module: ModuleType) -> list[Path]:
 READERS = [module for module in modules() if module is not archive]
 
 
-async def pages_of(path: Path, media_type: str) -> list[Page]:
+async def pages_of(path: Path, media_type: str) -> list[ParsedPage]:
     return [page async for page in read_pages(path, media_type, LIMITS)]
 
 
@@ -71,8 +72,8 @@ async def test_pages_sections_and_chunks(path: Path):
         assert ends[-1] == len(page.text)
         for section in page.sections:
             assert isinstance(section.heading, tuple)
-            assert len(section.heading) <= _pages.HEADING_DEPTH
-            assert all(0 < len(name) <= _pages.HEADING_CHARACTERS for name in section.heading)
+            assert len(section.heading) <= formats.HEADING_DEPTH
+            assert all(0 < len(name) <= formats.HEADING_CHARACTERS for name in section.heading)
             assert all(name == " ".join(name.split()) for name in section.heading)
         for size in (120, 1000):
             chunks = chunking.split(page, size=size, overlap=size // 8)

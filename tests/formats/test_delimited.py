@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from footnote.formats import Page, paginate
+from footnote.formats import ParsedPage, paginate
 from footnote.formats.plain import delimited
 from tests import SAMPLES
 
 
-def page_of(path: Path) -> Page:
+def page_of(path: Path) -> ParsedPage:
     (page,) = paginate(delimited.parse(path))
     return page
 

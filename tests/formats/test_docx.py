@@ -6,15 +6,15 @@ import docx as python_docx
 import pytest
 
 from footnote.errors import DocumentRejected
-from footnote.formats import Page, paginate
-from footnote.formats.office import _zip, docx
+from footnote.formats import ParsedPage, paginate
+from footnote.formats.office import _package, docx
 from tests import SAMPLES
 from tests.formats.containers import ole2
 
 BODY = '<w:document xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"><w:body>{}</w:body></w:document>'
 
 
-def page_of(path: Path) -> Page:
+def page_of(path: Path) -> ParsedPage:
     (page,) = paginate(docx.parse(path))
     return page
 
@@ -108,7 +108,7 @@ def test_password_protected_and_old_files(tmp_path: Path) -> None:
 def test_archives_that_expand_too_far(tmp_path: Path) -> None:
     path = write(tmp_path / "ratio.docx", "", bomb=bytes(20 * 1024 * 1024))
     assert rejected(path) == "archive_too_large"
-    many = {f"m{number}": b"" for number in range(_zip.MAX_MEMBERS)}
+    many = {f"m{number}": b"" for number in range(_package.MAX_MEMBERS)}
     assert rejected(write(tmp_path / "many.docx", "", **many)) == "archive_too_large"
 
 

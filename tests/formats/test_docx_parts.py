@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from footnote.formats import Page, paginate
+from footnote.formats import ParsedPage, paginate
 from footnote.formats.office import docx
 
 W = 'xmlns:w="http://schemas.openxmlformats.org/wordprocessingml/2006/main"'
@@ -19,7 +19,7 @@ MORE = (
 KINDS = "http://schemas.openxmlformats.org/officeDocument/2006/relationships"
 
 
-def page_of(path: Path, body: str, **parts: str) -> Page:
+def page_of(path: Path, body: str, **parts: str) -> ParsedPage:
     """The page of a document with other parts, each named for the kind of its relation and perhaps a number."""
     relations = "".join(
         f'<Relationship Id="{name}" Type="{KINDS}/{name.rstrip("0123456789")}" Target="{name}.xml"/>' for name in parts

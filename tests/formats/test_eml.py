@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from footnote.errors import DocumentRejected
-from footnote.formats import Page, paginate
+from footnote.formats import ParsedPage, paginate
 from footnote.formats.plain import eml
 from tests import SAMPLES
 
@@ -17,7 +17,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "x.eml"
 
 
-def page_of(path: Path, content: bytes = b"") -> Page:
+def page_of(path: Path, content: bytes = b"") -> ParsedPage:
     if content:
         path.write_bytes(content)
     (page,) = paginate(eml.parse(path))

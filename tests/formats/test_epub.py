@@ -4,17 +4,17 @@ from pathlib import Path
 import pytest
 
 from footnote.errors import DocumentRejected
-from footnote.formats import Page, paginate
+from footnote.formats import ParsedPage, paginate
 from footnote.formats.markup import epub
 from tests import SAMPLES
 from tests.formats.containers import archive
 
 
-def pages_of(path: Path) -> list[Page]:
+def pages_of(path: Path) -> list[ParsedPage]:
     return list(paginate(epub.parse(path)))
 
 
-def headings(page: Page) -> list[tuple[str, ...]]:
+def headings(page: ParsedPage) -> list[tuple[str, ...]]:
     return [section.heading for section in page.sections]
 
 

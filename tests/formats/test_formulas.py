@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import xlsxwriter
 
-from footnote.formats import Page, paginate
+from footnote.formats import ParsedPage, paginate
 from footnote.formats.office import _sheet_formulas, ods, xlsx
 from footnote.formats.office._formulas import Value, moved
 from footnote.formats.office._sheet_formulas import Book, Cell
@@ -91,7 +91,7 @@ def test_a_formula_that_is_shared_moves_with_its_cell() -> None:
     assert moved('B2+$C2+SUM(D$2:D2)&"B2"', 3, 1) == 'C5+$C5+SUM(E$2:E5)&"B2"'
 
 
-def budget(tmp_path: Path, formulas: dict[str, str], stale: bool = False) -> list[Page]:
+def budget(tmp_path: Path, formulas: dict[str, str], stale: bool = False) -> list[ParsedPage]:
     """A workbook as libraries write it: no values, or 0 for each formula."""
     value = "<v>0</v>" if stale else "<v></v>"
     rows = "".join(

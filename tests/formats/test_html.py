@@ -2,12 +2,12 @@ from pathlib import Path
 
 import pytest
 
-from footnote.formats import Page, paginate
+from footnote.formats import ParsedPage, paginate
 from footnote.formats.markup import html
 from tests import SAMPLES
 
 
-def page_of(path: Path) -> Page:
+def page_of(path: Path) -> ParsedPage:
     (page,) = paginate(html.parse(path))
     return page
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from footnote.formats import Page, paginate
+from footnote.formats import ParsedPage, paginate
 from footnote.formats.markup import html
 from footnote.ingest.chunking import split
 
@@ -19,7 +19,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "x.html"
 
 
-def read(path: Path, body: str) -> tuple[Page, str]:
+def read(path: Path, body: str) -> tuple[ParsedPage, str]:
     """The page, and the text of its chunks."""
     path.write_text(f"<!doctype html><html><body>{body}</body></html>")
     (page,) = paginate(html.parse(path))

@@ -2,11 +2,11 @@ from pathlib import Path
 
 import pytest
 
-from footnote.formats import Page, paginate
+from footnote.formats import ParsedPage, paginate
 from footnote.formats.plain import json_values
 
 
-def page_of(path: Path, source: str) -> Page:
+def page_of(path: Path, source: str) -> ParsedPage:
     path.write_text(source, encoding="utf-8")
     (page,) = paginate(json_values.parse(path))
     return page

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from footnote.errors import DocumentRejected
-from footnote.formats import Page, Scan, ocr
-from footnote.formats._tesseract import Word
+from footnote.formats import ParsedPage, Scan, ocr
+from footnote.formats.ocr import OcrWord
 from footnote.formats.sandbox.parent import read_pages
 from footnote.settings import ParseLimits, Settings
 from tests import ROOT
@@ -42,7 +42,7 @@ def limits(languages: str = "eng", *, cpu: int = 20, wall: int = 60) -> ParseLim
     return ParseLimits(cpu, wall, MEMORY, languages)
 
 
-async def pages_of(path: Path, given: ParseLimits | None = None, after: int = 0) -> list[Page]:
+async def pages_of(path: Path, given: ParseLimits | None = None, after: int = 0) -> list[ParsedPage]:
     return [page async for page in read_pages(path, "application/pdf", given or limits(), after=after)]
 
 
@@ -52,11 +52,11 @@ async def rejection(path: Path, given: ParseLimits | None = None) -> DocumentRej
     return caught.value
 
 
-def texts(pages: list[Page]) -> list[str]:
+def texts(pages: list[ParsedPage]) -> list[str]:
     return [page.text for page in pages]
 
 
-def words(page: Page) -> list[str]:
+def words(page: ParsedPage) -> list[str]:
     assert page.scan is not None
     return [page.text[start:end] for start, end, *_ in page.scan.words]
 
@@ -90,7 +90,7 @@ async def test_how_the_program_is_asked(tesseract: StandIn, three: Path) -> None
     assert MEMORY <= memory <= MEMORY + 128 * 1024 * 1024, "the parser's: what it was forked with comes on top"
 
 
-async def test_lines_become_paragraphs_and_parted_words_whole(tesseract: StandIn, three: Path) -> None:
+async def test_lines_become_paragraphs_and_split_words_are_joined(tesseract: StandIn, three: Path) -> None:
     tesseract.install(
         "write(word(1, 'A'), word(1, 'light-'), word(2, 'house'), word(2, 'North-'), word(3, 'East'),"
         " word(4, 'new', paragraph=2), word(5, 'sAs!', confidence=12, paragraph=3), word(6, ' ', paragraph=4),"
@@ -292,8 +292,8 @@ def test_boxes_cover_the_lines_of_a_quote() -> None:
 
 def test_words_are_found_in_the_stored_text() -> None:
     reader = ocr.Ocr("eng", 1.0)
-    reader._words[1] = [Word(text, 0.0, 0.0, 1.0, 1.0) for text in ("a", "b", "a", "gone", "c")]
-    page = reader.mark(Page(1, "a\n\nb a c"))
+    reader._words[1] = [OcrWord(text, 0.0, 0.0, 1.0, 1.0) for text in ("a", "b", "a", "gone", "c")]
+    page = reader.mark(ParsedPage(1, "a\n\nb a c"))
     assert page.scan == Scan("eng", [(at, at + 1, 0.0, 0.0, 1.0, 1.0) for at in (0, 3, 5, 7)])
 
 

@@ -5,14 +5,14 @@ from pathlib import Path
 import pytest
 
 from footnote.errors import DocumentRejected
-from footnote.formats import Page, paginate
+from footnote.formats import ParsedPage, paginate
 from footnote.formats.office import odp, odt
 from tests import SAMPLES
 from tests.formats.containers import archive
 from tests.samples.office import opendocument
 
 
-def page_of(tmp_path: Path, body: str, styles: str = "") -> Page:
+def page_of(tmp_path: Path, body: str, styles: str = "") -> ParsedPage:
     path = tmp_path / "x.odt"
     path.write_bytes(opendocument("text", body, styles))
     (page,) = paginate(odt.parse(path))

@@ -6,8 +6,9 @@ import sys
 
 import pytest
 
+from footnote import formats
 from footnote.errors import DocumentRejected
-from footnote.formats import Block, Page, Section, _pages, module_for, paginate, supported
+from footnote.formats import Block, ParsedPage, Section, module_for, paginate, supported
 from footnote.formats.sniffing import sniff
 from tests import ROOT, SAMPLES
 
@@ -49,10 +50,10 @@ def test_blocks_become_pages_with_sections_that_tile_them() -> None:
         Block("late", page=3),
     ]
     pages = list(paginate(blocks))
-    assert pages[0] == Page(
+    assert pages[0] == ParsedPage(
         1, "One\n\ntwo\n\n \n\nthree", [Section(0, 10, ("A",)), Section(10, 13, ("X",)), Section(13, 18, ("A", "B"))]
     )
-    assert pages[1:] == [Page(2, ""), Page(3, "late", [Section(0, 4)])]
+    assert pages[1:] == [ParsedPage(2, ""), ParsedPage(3, "late", [Section(0, 4)])]
 
 
 def test_first_page_without_text_is_counted() -> None:
@@ -61,7 +62,7 @@ def test_first_page_without_text_is_counted() -> None:
 
 
 def test_a_page_may_not_be_endless(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_pages, "PAGE_CHARACTERS", 100)
+    monkeypatch.setattr(formats, "PAGE_CHARACTERS", 100)
     with pytest.raises(DocumentRejected) as caught:
         list(paginate(Block("x" * 40) for _ in range(10**9)))
     assert caught.value.code == "too_large"

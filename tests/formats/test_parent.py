@@ -17,7 +17,7 @@ import pytest
 import uvloop
 
 from footnote.errors import DocumentRejected
-from footnote.formats import Page, module_for, paginate
+from footnote.formats import ParsedPage, module_for, paginate
 from footnote.formats.sandbox import process, starting
 from footnote.formats.sandbox.parent import read_pages
 from footnote.formats.sniffing import DOCX, sniff
@@ -30,7 +30,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("nothing_left")]
 LIMITS = ParseLimits(cpu_seconds=20, wall_seconds=60, memory_bytes=768 * 1024 * 1024)
 
 
-async def pages_of(path: Path, media_type: str = "text/plain", limits: ParseLimits = LIMITS) -> list[Page]:
+async def pages_of(path: Path, media_type: str = "text/plain", limits: ParseLimits = LIMITS) -> list[ParsedPage]:
     return [page async for page in read_pages(path, media_type, limits)]
 
 

@@ -6,12 +6,12 @@ import pypdfium2
 import pytest
 
 from footnote.errors import DocumentRejected
-from footnote.formats import Page, paginate
+from footnote.formats import ParsedPage, paginate
 from footnote.formats.pdf import pdf
 from tests import SAMPLES
 
 
-def pages_of(path: Path) -> list[Page]:
+def pages_of(path: Path) -> list[ParsedPage]:
     return list(paginate(pdf.parse(path)))
 
 

@@ -100,7 +100,9 @@ def test_what_only_one_reader_reads_is_there(path: Path) -> None:
     assert "灯" in page.text
 
 
-def test_a_font_that_nobody_reads_is_given_up(path: Path, asked: Counter[int], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_font_that_neither_reader_can_read_is_given_up(
+    path: Path, asked: Counter[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(_second_reader, "page_text", lambda _: "\ufffd" * 40)
     monkeypatch.setattr(_second_reader.SecondReader, "doubts", lambda *_: {"Skerrow-W3"})
     assert [page.text for page in paginate(pdf.parse(document(path, *[latin("Page")] * 30)))] == ["Page"] * 30

@@ -1,4 +1,4 @@
-"""What PDFium's text of a page lacks: rows kept whole, values of forms at their labels, comments."""
+"""What PDFium's text of a page lacks: whole rows, values of forms at their labels, comments."""
 
 from pathlib import Path
 from typing import Any

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from footnote.errors import DocumentRejected
-from footnote.formats import Page, paginate
+from footnote.formats import ParsedPage, paginate
 from footnote.formats.office import pptx
 from tests import SAMPLES
 from tests.formats.containers import archive
@@ -12,7 +12,7 @@ P = 'xmlns:p="http://purl.oclc.org/ooxml/presentationml/main" xmlns:a="http://pu
 R = 'xmlns:r="http://purl.oclc.org/ooxml/officeDocument/relationships"'
 
 
-def pages_of(path: Path) -> list[Page]:
+def pages_of(path: Path) -> list[ParsedPage]:
     return list(paginate(pptx.parse(path)))
 
 

@@ -1,11 +1,11 @@
 from pathlib import Path
 
-from footnote.formats import Page, paginate
+from footnote.formats import ParsedPage, paginate
 from footnote.formats.markup import rst
 from tests import SAMPLES
 
 
-def page_of(path: Path) -> Page:
+def page_of(path: Path) -> ParsedPage:
     (page,) = paginate(rst.parse(path))
     return page
 

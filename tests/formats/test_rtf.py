@@ -3,12 +3,12 @@ from pathlib import Path
 import pytest
 
 from footnote.errors import DocumentRejected
-from footnote.formats import Page, paginate
+from footnote.formats import ParsedPage, paginate
 from footnote.formats.markup import rtf
 from tests import SAMPLES
 
 
-def page_of(tmp_path: Path, body: str | bytes) -> Page:
+def page_of(tmp_path: Path, body: str | bytes) -> ParsedPage:
     path = tmp_path / "x.rtf"
     path.write_bytes(b"{\\rtf1\\ansi " + (body.encode("ascii") if isinstance(body, str) else body) + b"}")
     (page,) = paginate(rtf.parse(path))

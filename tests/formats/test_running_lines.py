@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from footnote.formats import Page, paginate
+from footnote.formats import ParsedPage, paginate
 from footnote.formats.pdf import pdf
 from footnote.formats.pdf._running_lines import AHEAD, Margin, mark
 from footnote.ingest.chunking import split
@@ -23,7 +23,7 @@ def body(number: int) -> list[Drawn]:
     return lines([line.format(n="abcdefghijklmnop"[number]) for line in BODY])
 
 
-def read(path: Path, pages: Sequence[Sequence[Drawn]], **size: int) -> tuple[list[Page], list[str]]:
+def read(path: Path, pages: Sequence[Sequence[Drawn]], **size: int) -> tuple[list[ParsedPage], list[str]]:
     """The pages, and the text of the chunks of each."""
     made = list(paginate(pdf.parse(drawn.pdf(path / "x.pdf", pages, **size))))
     chunks = ["\n".join(chunk.text for chunk in split(page, size=1000, overlap=150)) for page in made]

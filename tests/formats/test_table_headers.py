@@ -6,7 +6,7 @@ from pathlib import Path
 import docx as python_docx
 import pytest
 
-from footnote.formats import Page, paginate
+from footnote.formats import ParsedPage, paginate
 from footnote.formats.markup import html, md, rst, rtf
 from footnote.formats.office import docx, odp, odt, pptx
 from footnote.formats.pdf import pdf
@@ -23,11 +23,11 @@ HEADER = ["Part no.", "Wood", "Shelf town", "Keeper of it"]
 ROWS = [[f"PX-{n}a", WOODS[n % 4] + " beam", TOWNS[n % 3], f"Anna{n} Holm"] for n in range(100, 160)]
 
 
-def chunks_of(pages: list[Page]) -> list[TextChunk]:
+def chunks_of(pages: list[ParsedPage]) -> list[TextChunk]:
     return [chunk for page in pages for chunk in split(page, size=600, overlap=80)]
 
 
-def check(pages: list[Page], names: list[str] = HEADER, mark: str = "PX-") -> None:
+def check(pages: list[ParsedPage], names: list[str] = HEADER, mark: str = "PX-") -> None:
     """Each chunk with rows says all names, and stands literally in its page."""
     found = [chunk for chunk in chunks_of(pages) if mark in chunk.text]
     assert len(found) > 2

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from footnote.formats import Page, paginate
+from footnote.formats import ParsedPage, paginate
 from footnote.formats.plain import eml
-from footnote.formats.plain._tnef import decompressed, unpack
+from footnote.formats.plain._tnef import decompressed, unpack_tnef
 
 BODY = "The barge arrives on Thursday at pier nine."
 PLAN = b"Cargo plan: forty barrels of whale oil."
@@ -50,7 +50,7 @@ PLAIN = tnef(item(1, 0x2800C, BODY.encode() + b"\0"), attachment(b"PLAN.TXT", PL
 
 def mail(
     path: Path, packed: bytes, words: str = "", kind: str = "application/ms-tnef", name: str = "winmail.dat"
-) -> tuple[Page, dict[str, bytes]]:
+) -> tuple[ParsedPage, dict[str, bytes]]:
     message = EmailMessage()
     message["Subject"] = "Delivery"
     message.set_content(words)
@@ -136,9 +136,9 @@ def test_whatever_is_cut_off_or_wrong_is_read_as_far_as_it_goes(path: Path) -> N
         attachment(b"PLAN.TXT", PLAN, (0x1F, 0x3707, text("plan.txt"))),
     )
     for end in range(4, len(whole)):
-        unpack(whole[:end])
+        unpack_tnef(whole[:end])
     for place in range(6, len(whole)):
-        unpack(whole[:place] + b"\xff\xff\xff\xff" + whole[place + 4 :])
+        unpack_tnef(whole[:place] + b"\xff\xff\xff\xff" + whole[place + 4 :])
     page, _ = mail(path, whole[:-40])
     assert BODY in page.text
     assert page.notes["packed_damaged"] == 1

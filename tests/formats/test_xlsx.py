@@ -11,17 +11,16 @@ import pytest
 import xlsxwriter
 
 from footnote.errors import DocumentRejected
-from footnote.formats import Page, paginate
+from footnote.formats import ParsedPage, paginate
 from footnote.formats.office import ods, xls, xlsx
 from footnote.formats.office._number_formats import formatted, plain
-from footnote.formats.office._sheet_rows import Row
-from footnote.formats.office._sheets import blocks
+from footnote.formats.office._tables import Row, blocks
 from tests import SAMPLES
 from tests.formats.containers import archive, ole2
 from tests.samples.office import opendocument
 
 
-def pages_of(path: Path) -> list[Page]:
+def pages_of(path: Path) -> list[ParsedPage]:
     return list(paginate(xlsx.parse(path)))
 
 
@@ -83,7 +82,7 @@ def test_sheets_are_pages_and_rows_carry_the_names_of_their_columns():
         "keeper: relief | summer day: 3 | summer night: 4 | winter day: 5 | winter night: 6\n"
         "keeper: relief | summer day: 7 | summer night: 8 | winter day: 9 | winter night: 10"
     )
-    assert empty == Page(3, "")
+    assert empty == ParsedPage(3, "")
 
 
 def test_the_old_form_and_opendocument_read_alike():
@@ -97,7 +96,7 @@ def test_the_old_form_and_opendocument_read_alike():
         "item | share left | counted\nitem: tin | share left: 50,0 % | counted: 2026-01-05\n"
         "item: rope | share left: 12,5 % | counted: 2026-02-16"
     )
-    assert empty == Page(2, "")
+    assert empty == ParsedPage(2, "")
 
 
 @pytest.mark.parametrize(

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 
 from footnote.errors import DocumentRejected
-from footnote.formats.office import _xml, _zip
+from footnote.formats.office import _package
 from tests.formats.containers import archive, ole2
 
 
 def rejected(tmp_path: Path, data: bytes, member: str = "a.xml") -> str:
     path = tmp_path / "x"
     path.write_bytes(data)
-    with pytest.raises(DocumentRejected) as caught, _zip.opened(path) as opened:
-        _xml.read(opened, member)
+    with pytest.raises(DocumentRejected) as caught, _package.opened(path) as opened:
+        _package.read_xml(opened, member)
     return caught.value.code
 
 
@@ -48,19 +48,19 @@ def test_a_member_is_read_no_further_than_the_directory_says(tmp_path: Path):
     lying = patched(out.getvalue(), struct.pack("<I", size), struct.pack("<I", 1000))
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert rejected(tmp_path, lying) == "corrupt_file"
-    with pytest.raises(DocumentRejected, match="corrupt_file"), _zip.opened(tmp_path / "x") as opened:
-        _zip.read(opened, "a.xml")
+    with pytest.raises(DocumentRejected, match="corrupt_file"), _package.opened(tmp_path / "x") as opened:
+        _package.read_member(opened, "a.xml")
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 32 * 1024
 
 
 def test_pictures_do_not_count_and_what_expands_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(_zip, "MAX_BYTES", 100_000)
+    monkeypatch.setattr(_package, "MAX_BYTES", 100_000)
     path = tmp_path / "x"
     path.write_bytes(archive({"a.xml": "<a/>", "film": bytes(200_000)}, zipfile.ZIP_STORED))
-    with _zip.opened(path) as opened:
-        assert _zip.read(opened, "A.XML") == b"<a/>"
+    with _package.opened(path) as opened:
+        assert _package.read_member(opened, "A.XML") == b"<a/>"
         with pytest.raises(DocumentRejected, match="archive_too_large"):
-            _zip.read(opened, "film")
+            _package.read_member(opened, "film")
     assert rejected(tmp_path, archive({"a.xml": "<a/>", "b": bytes(60_000), "c": bytes(60_000)})) == "archive_too_large"
 
 
@@ -81,22 +81,22 @@ def test_no_entity_is_resolved_and_no_address_fetched(tmp_path: Path):
         f'<!DOCTYPE a SYSTEM "http://127.0.0.1:9/x.dtd" [<!ENTITY s SYSTEM "file://{secret}">]><a><b>x&s;</b></a>'
     )
     path.write_bytes(archive({"a.xml": document}))
-    with _zip.opened(path) as opened:
-        assert "".join(_xml.read(opened, "a.xml").itertext()) == "x&s;"
-        assert [element.text for element in _xml.stream(opened, "a.xml", "b")] == ["x"]
+    with _package.opened(path) as opened:
+        assert "".join(_package.read_xml(opened, "a.xml").itertext()) == "x&s;"
+        assert [element.text for element in _package.stream_xml(opened, "a.xml", "b")] == ["x"]
 
 
 def test_streamed_elements_are_gone_when_the_next_one_comes(tmp_path: Path):
     path = tmp_path / "x"
     path.write_bytes(archive({"a.xml": f"<a>{'<b>x</b>' * 1000}</a>"}))
-    with _zip.opened(path) as opened:
-        assert {element.getparent().index(element) for element in _xml.stream(opened, "a.xml", "b")} == {0, 1}
+    with _package.opened(path) as opened:
+        assert {element.getparent().index(element) for element in _package.stream_xml(opened, "a.xml", "b")} == {0, 1}
 
 
 def test_old_office_files_are_named(tmp_path: Path):
     path = tmp_path / "x"
     for stream, says in {"PowerPoint Document": ".ppt", "Workbook": ".xls", "Other": "old Office file"}.items():
         path.write_bytes(ole2({stream: b""}))
-        with pytest.raises(DocumentRejected, match="unsupported_type") as caught, _zip.opened(path):
+        with pytest.raises(DocumentRejected, match="unsupported_type") as caught, _package.opened(path):
             pass
         assert says in caught.value.message

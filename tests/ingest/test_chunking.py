@@ -5,16 +5,16 @@ from itertools import pairwise
 
 import pytest
 
-from footnote.formats import Block, Page, Section, paginate
+from footnote.formats import Block, ParsedPage, Section, paginate
 from footnote.ingest import chunking
 from footnote.ingest.chunking import MAX_CHUNK_BYTES, TextChunk, embedding_text, split
 
 
-def one_section(text: str) -> Page:
-    return Page(3, text, [Section(0, len(text), ("A",))])
+def one_section(text: str) -> ParsedPage:
+    return ParsedPage(3, text, [Section(0, len(text), ("A",))])
 
 
-def check(page: Page, chunks: list[TextChunk], size: int) -> None:
+def check(page: ParsedPage, chunks: list[TextChunk], size: int) -> None:
     covered = bytearray(len(page.text))
     for chunk in chunks:
         assert chunk.page == page.number
@@ -53,7 +53,7 @@ def test_anchors_are_exact_and_nothing_is_lost(seed: int) -> None:
     cuts = sorted({0, len(text), *(rng.randint(0, len(text)) for _ in range(rng.randint(0, 12)))})
     paths = [(), ("A",), ("A", "B"), ("A", "C"), ("D",)]
     sections = [Section(start, end, rng.choice(paths)) for start, end in pairwise(cuts)]
-    page = Page(rng.randint(1, 9), text, sections)
+    page = ParsedPage(rng.randint(1, 9), text, sections)
     size = rng.choice([100, 400, 1000, 8000])
     check(page, split(page, size=size, overlap=rng.choice([0, 15, size // 5, size])), size)
 
@@ -64,19 +64,19 @@ def test_repeated_text_is_located_exactly() -> None:
 
 
 def test_no_chunk_of_white_space() -> None:
-    assert split(Page(1, ""), size=1000, overlap=150) == []
+    assert split(ParsedPage(1, ""), size=1000, overlap=150) == []
     assert split(one_section(" \n\t \n" * 900), size=1000, overlap=150) == []
 
 
 def test_page_without_sections() -> None:
-    assert split(Page(1, "  text "), size=100, overlap=0) == [TextChunk(1, 2, 6, (), "text")]
+    assert split(ParsedPage(1, "  text "), size=100, overlap=0) == [TextChunk(1, 2, 6, (), "text")]
 
 
 def test_neighbours_overlap_within_a_section_only() -> None:
     sentences = [f"Sentence number {number} tells of the lamp." for number in range(60)]
     first, second = " ".join(sentences[:30]), " ".join(sentences[30:])
     text = f"{first}\n\n{second}"
-    page = Page(1, text, [Section(0, len(first) + 2, ("A",)), Section(len(first) + 2, len(text), ("B",))])
+    page = ParsedPage(1, text, [Section(0, len(first) + 2, ("A",)), Section(len(first) + 2, len(text), ("B",))])
     chunks = split(page, size=500, overlap=100)
     check(page, chunks, 500)
     for left, right in pairwise(chunks):
@@ -89,13 +89,13 @@ def test_neighbours_overlap_within_a_section_only() -> None:
     assert all("number 29" not in chunk.text for chunk in chunks if chunk.heading == ("B",))
 
 
-def sections_of(*parts: tuple[tuple[str, ...], int]) -> Page:
+def sections_of(*parts: tuple[tuple[str, ...], int]) -> ParsedPage:
     text, sections = "", []
     for number, (heading, length) in enumerate(parts):
         start = len(text)
         text += (f"w{number} " * length)[:length]
         sections.append(Section(start, len(text), heading))
-    return Page(1, text, sections)
+    return ParsedPage(1, text, sections)
 
 
 def test_small_sections_are_packed_with_their_neighbours() -> None:
@@ -183,7 +183,7 @@ def test_by_headings_no_chunk_spans_two_of_them() -> None:
     starts = [0, text.index("Two"), text.index("Three"), text.index("Four"), len(text)]
     paths = [("A",), ("A",), ("A", "B"), ("C",)]
     sections = [Section(start, end, path) for (start, end), path in zip(pairwise(starts), paths, strict=True)]
-    page = Page(1, text, sections)
+    page = ParsedPage(1, text, sections)
     assert [chunk.text for chunk in split(page, size=1000, overlap=150)] != ["One.\n\nTwo.", "Three.", "Four."]
     chunks = split(page, size=1000, overlap=150, by_headings=True)
     assert [(chunk.heading, chunk.text) for chunk in chunks] == [
@@ -211,12 +211,12 @@ def test_bounds_are_few_whatever_the_text(
     strength = chunking._strength
     monkeypatch.setattr(chunking, "_strength", counted)
     long = (text * 400_000)[:400_000]
-    split(Page(1, long), size=1000 if count_tokens is None else 250, overlap=50, count_tokens=count_tokens)
+    split(ParsedPage(1, long), size=1000 if count_tokens is None else 250, overlap=50, count_tokens=count_tokens)
     assert weighed < len(long) / 8
 
 
 def test_what_nobody_sees_is_no_chunk() -> None:
-    assert split(Page(1, "\u200b\u00ad\n\ufeff" * 50), size=100, overlap=10) == []
+    assert split(ParsedPage(1, "\u200b\u00ad\n\ufeff" * 50), size=100, overlap=10) == []
 
 
 def test_asides_are_in_no_chunk_and_join_nothing() -> None:

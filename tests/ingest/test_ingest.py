@@ -11,7 +11,7 @@ from sqlalchemy import delete, func, select, text, update
 
 from footnote import ingest, jobs, retrieval
 from footnote.errors import CODES, DocumentRejected, FootnoteError, ProviderRejected, RateLimited, Unavailable
-from footnote.formats import Page
+from footnote.formats import ParsedPage
 from footnote.ingest import artifacts
 from footnote.ingest.artifacts import OutputGone
 from footnote.ingest.chunking import TextChunk
@@ -281,7 +281,7 @@ async def test_text_that_postgres_refuses_never_breaks_a_write(rt: Runtime, tena
 
 
 def test_headings_from_a_document_are_made_safe_as_its_text_is() -> None:
-    page = Page(1, "text")
+    page = ParsedPage(1, "text")
     line = artifacts.dump(page, [TextChunk(1, 0, 4, ("a\x00b", "c\ud800d"), "text")])
     assert json.loads(line)["chunks"] == [[0, 4, ["ab", "cd"], ""]]
 

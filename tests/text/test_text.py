@@ -8,7 +8,7 @@ from footnote.text import clean, estimated_tokens, folded, is_blank
 
 
 @pytest.mark.parametrize(
-    ("given", "kept"),
+    ("given", "cleaned"),
     [
         ("a\x00b", "ab"),
         ("a\ud800b", "ab"),
@@ -20,8 +20,8 @@ from footnote.text import clean, estimated_tokens, folded, is_blank
         ("\U0001f600 and \u00ad\ufffe", "\U0001f600 and \u00ad\ufffe"),
     ],
 )
-def test_clean(given: str, kept: str) -> None:
-    assert clean(given) == kept
+def test_clean(given: str, cleaned: str) -> None:
+    assert clean(given) == cleaned
 
 
 def test_clean_text_is_storable_and_stays_clean() -> None:
@@ -93,6 +93,6 @@ def test_folding_twice_changes_nothing() -> None:
 
 
 @pytest.mark.parametrize("text", ["", " \n", "\u200b\u200d \ufeff", "\u00ad\u2060\u3164\u2800", "\U000e0041"])
-def test_what_nobody_sees_is_blank(text: str) -> None:
+def test_invisible_characters_are_blank(text: str) -> None:
     assert is_blank(text)
     assert not is_blank(f"{text}.")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from footnote.formats import Block
+from footnote.formats import Block, Headings
 from footnote.formats.plain.txt import decode, read_bytes
 from footnote.text import clean
 
@@ -30,23 +30,21 @@ def parse(path: Path) -> Iterator[Block]:
     md = MarkdownIt("commonmark").enable("table")
     md.core.ruler.enableOnly(["normalize", "block"])
     lines = text.split("\n")
-    path_above: list[tuple[int, str]] = []
+    headings = Headings()
     start = 0
     tokens = md.parse(text)
     for place, token in enumerate(tokens):
         if not token.map or not (_is_heading(token) or token.type == "table_open"):
             continue
-        above = tuple(name for _, name in path_above)
-        yield Block("\n".join(lines[start : token.map[0]]), heading=above)
+        yield Block("\n".join(lines[start : token.map[0]]), heading=headings.path)
         start = token.map[0]
         if token.type == "table_open":
             start = token.map[1]
             table = lines[token.map[0] : start]
-            yield Block("\n".join(table), heading=above, columns=" ".join(table[0].split()).strip("| "))
+            yield Block("\n".join(table), heading=headings.path, columns=" ".join(table[0].split()).strip("| "))
         else:
-            level, title = int(token.tag[1:]), _plain(tokens[place + 1].content)
-            path_above = [one for one in path_above if one[0] < level] + [(level, title)]
-    yield Block("\n".join(lines[start:]), heading=tuple(name for _, name in path_above))
+            headings.begin(int(token.tag[1:]), _plain(tokens[place + 1].content))
+    yield Block("\n".join(lines[start:]), heading=headings.path)
 
 
 def _is_heading(token: "Token") -> bool:

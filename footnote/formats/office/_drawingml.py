@@ -1,12 +1,12 @@
 """DrawingML: the text of shapes, tables, diagrams and charts."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from footnote.formats.office import _tables
-from footnote.formats.office._xml import child_of, children_of, descendants_of, local_name, value_of
+from footnote.formats.office._package import TRUE, child_of, children_of, descendants_of, local_name, value_of
 
-_TRUE = {"1", "true"}
 _CHARACTERS = {"br": "\n", "tab": "\t"}
 # Text that PowerPoint fills in itself, and what stands beside the text.
 _SKIPPED = {"pPr", "rPr", "endParaRPr", "Fallback"}
@@ -44,14 +44,15 @@ def table_text(table: Any) -> tuple[str, str]:
     for row in children_of(table, "tr"):
         grid.begin_row()
         for cell in children_of(row, "tc"):
-            if value_of(cell, "hMerge") not in _TRUE and value_of(cell, "vMerge") not in _TRUE:
-                grid.add(text_of(child_of(cell, "txBody")), _span(cell, "gridSpan"), _span(cell, "rowSpan"))
-    headed = value_of(child_of(table, "tblPr"), "firstRow") in _TRUE
-    return _tables.text(grid.rows, int(headed))
+            if value_of(cell, "hMerge") not in TRUE and value_of(cell, "vMerge") not in TRUE:
+                grid.add(text_of(child_of(cell, "txBody")), span(cell, "gridSpan"), span(cell, "rowSpan"))
+    headed = value_of(child_of(table, "tblPr"), "firstRow") in TRUE
+    return _tables.table_text(grid.rows, int(headed))
 
 
-def _span(cell: Any, name: str) -> int:
-    count = value_of(cell, name)
+def span(element: Any, name: str = "val") -> int:
+    """How many rows or columns a cell covers."""
+    count = value_of(element, name)
     return int(count) if count.isdecimal() and 0 < int(count) < 1000 else 1
 
 
@@ -99,3 +100,16 @@ def _number(text: str) -> str:
         return f"{float(text):.11g}" if not text.isdigit() else text
     except ValueError:
         return text
+
+
+# What the author of a document says that a picture shows.
+
+# Names of files, and what programs write by themselves, say nothing.
+_FILE = re.compile(r"\S*[\\/]\S*|.*[\\/].*\.\w{2,4}|.*\.(?:png|jpe?g|gif|bmp|emf|wmf|tiff?|svg|pict?|webp)", re.I)
+_GENERATED = re.compile(r"\s*Description automatically generated.*", re.S)
+
+
+def described(alternative: str) -> str:
+    """An alternative text in brackets, or nothing."""
+    words = " ".join(_GENERATED.sub("", alternative).split())
+    return f"[{words}]" if words and not _FILE.fullmatch(words) else ""

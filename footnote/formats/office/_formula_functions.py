@@ -8,7 +8,7 @@ from itertools import chain
 from statistics import median
 from typing import Any
 
-from footnote.formats.office._formulas import Failed, Node, Scope, Unsupported, Value
+from footnote.formats.office._formulas import Failed, FormulaScope, Node, UnsupportedFormula, Value
 from footnote.formats.office._number_formats import plain
 
 Cells = list[list[Value]]
@@ -21,7 +21,7 @@ _NAMES_WITHIN = 16  # names of names
 class Evaluator:
     """Works out one formula."""
 
-    def __init__(self, scope: Scope) -> None:
+    def __init__(self, scope: FormulaScope) -> None:
         self._scope = scope
         self._depth = 0
 
@@ -44,7 +44,7 @@ class Evaluator:
                 return self._operation(node)
             case ("call", name, arguments):
                 return self._call(name, arguments)
-        raise Unsupported
+        raise UnsupportedFormula
 
     def _operation(self, node: Node) -> Value:
         """Without recursion to the left, where long sums grow."""
@@ -60,7 +60,7 @@ class Evaluator:
     def _named(self, name: str) -> Argument:
         self._depth += 1
         if name not in self._scope.names or self._depth > _NAMES_WITHIN:
-            raise Unsupported
+            raise UnsupportedFormula
         value = self.value(self._scope.names[name])
         self._depth -= 1
         return value
@@ -69,11 +69,11 @@ class Evaluator:
         if name in {"IF", "IFERROR", "IFNA"} and arguments:
             return self._choose(name, arguments)
         if name not in _FUNCTIONS:
-            raise Unsupported
+            raise UnsupportedFormula
         try:
             return _FUNCTIONS[name](*map(self.value, arguments))
         except (TypeError, IndexError) as error:
-            raise Unsupported from error  # other arguments than are known here
+            raise UnsupportedFormula from error  # other arguments than are known here
         except (ValueError, OverflowError, ZeroDivisionError, InvalidOperation) as error:
             raise Failed from error
 
@@ -93,7 +93,7 @@ def _single(value: Argument) -> Value:
         return value
     if len(value) == 1 and len(value[0]) == 1:
         return value[0][0]
-    raise Unsupported
+    raise UnsupportedFormula
 
 
 def number(value: Argument) -> float:
@@ -260,7 +260,7 @@ def _match(wanted: Argument, cells: Argument, kind: Argument = 1.0) -> float:
 
 def _look_up(wanted: Argument, table: Argument, column: Argument, nearest: Argument = True) -> Value:
     if not isinstance(table, list):
-        raise Unsupported
+        raise UnsupportedFormula
     place = _found(wanted, [[row[0]] for row in table], nearest)
     return table[place][int(number(column)) - 1]
 
@@ -280,12 +280,12 @@ def _found(wanted: Argument, cells: Cells, nearest: Argument) -> int:
 
 def _index(cells: Argument, row: Argument, column: Argument = None) -> Value:
     if not isinstance(cells, list):
-        raise Unsupported
+        raise UnsupportedFormula
     down, across = int(number(row)), 1 if column is None else int(number(column))
     if column is None and len(cells) == 1:
         down, across = 1, down
     if down < 1 or across < 1:
-        raise Unsupported
+        raise UnsupportedFormula
     return cells[down - 1][across - 1]
 
 

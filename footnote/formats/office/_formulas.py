@@ -27,7 +27,7 @@ _CELL = re.compile(r"(?:(?P<sheet>.*)!)?(?P<fixed>\$?)(?P<column>[A-Za-z]{1,3})(
 _STRENGTH = {"=": 1, "<>": 1, "<": 1, ">": 1, "<=": 1, ">=": 1, "&": 2, "+": 3, "-": 3, "*": 4, "/": 4, "^": 5}
 
 
-class Unsupported(Exception):
+class UnsupportedFormula(Exception):
     """A formula that is not worked out here."""
 
 
@@ -55,7 +55,7 @@ def parse(formula: str) -> Node:
     parser = _Parser(_tokens(formula))
     tree = parser.expression(0, 0)
     if parser.kind != "end":
-        raise Unsupported
+        raise UnsupportedFormula
     return tree
 
 
@@ -76,7 +76,7 @@ def areas(tree: Node, names: dict[str, Node]) -> Iterator[Area]:
 
 
 def moved(formula: str, rows: int, columns: int) -> str:
-    """A formula as it reads so many rows further down and columns further right."""
+    """A formula as it reads in a cell this number of rows further down and columns further right."""
     if len(formula) > _LONGEST:
         return formula
     pieces, end = [], 0
@@ -115,12 +115,12 @@ def letters(number: int) -> str:
 
 def _tokens(formula: str) -> Iterator[_Token]:
     if len(formula) > _LONGEST:
-        raise Unsupported
+        raise UnsupportedFormula
     position, formula = 0, formula.rstrip()
     while position < len(formula):
         match = _TOKEN.match(formula, position)
         if match is None or match.lastgroup is None:
-            raise Unsupported
+            raise UnsupportedFormula
         position = match.end()
         yield _Token(match.lastgroup, match[match.lastgroup])
     yield _Token("end", "")
@@ -142,7 +142,7 @@ class _Parser:
     def expression(self, weakest: int, depth: int) -> Node:
         """Operators that bind more strongly than `weakest`, from left to right."""
         if depth > _DEEPEST:
-            raise Unsupported
+            raise UnsupportedFormula
         left = self._signed(depth)
         while self.kind == "sign" and _STRENGTH.get(self._text, 0) > weakest:
             sign = self._take()
@@ -151,7 +151,7 @@ class _Parser:
 
     def _signed(self, depth: int) -> Node:
         if depth > _DEEPEST:
-            raise Unsupported
+            raise UnsupportedFormula
         if self._is("-", "+"):
             return ("sign", self._take(), self._signed(depth + 1))
         node = self._operand(depth)
@@ -159,7 +159,7 @@ class _Parser:
             self._take()
             node, depth = ("percent", node), depth + 1
             if depth > _DEEPEST:
-                raise Unsupported
+                raise UnsupportedFormula
         return node
 
     def _operand(self, depth: int) -> Node:
@@ -178,10 +178,10 @@ class _Parser:
         if kind == "sign" and text == "(":
             node = self.expression(0, depth + 1)
             if not self._is(")"):
-                raise Unsupported
+                raise UnsupportedFormula
             self._take()
             return node
-        raise Unsupported
+        raise UnsupportedFormula
 
     def _area(self, first: str) -> Area:
         last = first.rpartition("!")[2]
@@ -190,7 +190,7 @@ class _Parser:
         elif self._is(":"):
             self._take()
             if self.kind != "cell" or "!" in self._text:
-                raise Unsupported
+                raise UnsupportedFormula
             last = self._take()
         return _between(first, last)
 
@@ -202,7 +202,7 @@ class _Parser:
             if self._is(",", ";"):
                 self._take()
             elif not self._is(")"):
-                raise Unsupported
+                raise UnsupportedFormula
         self._take()
         return found
 
@@ -210,23 +210,23 @@ class _Parser:
 def _between(first: str, last: str) -> Area:
     one, two = _CELL.fullmatch(first), _CELL.fullmatch(last)
     if one is None or two is None:
-        raise Unsupported
+        raise UnsupportedFormula
     sheet = (one["sheet"] or "").removeprefix("'").removesuffix("'").replace("''", "'")
     rows = sorted((int(one["row"] or 1), int(two["row"] or _ROWS)))
     columns = sorted((number_of(one["column"]), number_of(two["column"])))
     if rows[0] < 1 or rows[1] > _ROWS or columns[1] >= _COLUMNS:
-        raise Unsupported
+        raise UnsupportedFormula
     return Area(sheet, rows[0], columns[0], rows[1], columns[1])
 
 
-class Scope(NamedTuple):
+class FormulaScope(NamedTuple):
     """What a formula is worked out with: the values of an area, row by row, and the trees of names."""
 
     read: Callable[[Area], list[list[Value]]]
     names: dict[str, Node]
 
 
-def evaluate(tree: Node, scope: Scope) -> Value:
+def evaluate(tree: Node, scope: FormulaScope) -> Value:
     """The value of a formula. Raises Unsupported or Failed."""
     from footnote.formats.office._formula_functions import Evaluator
 

@@ -8,7 +8,17 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property, partial
 
-from footnote.formats.office._formulas import Area, Failed, Node, Scope, Unsupported, Value, areas, evaluate, parse
+from footnote.formats.office._formulas import (
+    Area,
+    Failed,
+    FormulaScope,
+    Node,
+    UnsupportedFormula,
+    Value,
+    areas,
+    evaluate,
+    parse,
+)
 
 CALCULATED = "formulas_calculated"
 SHOWN = "formulas_shown"
@@ -35,7 +45,7 @@ class _Sheet:
                 self.values[row, column] = value
             self.bottom, self.right = max(self.bottom, row), max(self.right, column)
             if len(self) > room:
-                raise Unsupported
+                raise UnsupportedFormula
 
     def __len__(self) -> int:
         return len(self.values) + len(self.formulas)
@@ -63,7 +73,7 @@ class Book:
         self._written = names
         self._names: dict[str, Node] = {}
         self._sheets: dict[str, _Sheet | None] = {}
-        self._done: dict[_Place, Value | Unsupported | Failed] = {}
+        self._done: dict[_Place, Value | UnsupportedFormula | Failed] = {}
         self._counts: Counter[str] = Counter()
         self._reads = _MOST_READS
 
@@ -76,11 +86,11 @@ class Book:
         try:
             cells = self._sheet(sheet)
             formula = cells.formulas.get((row, column), "")
-        except Unsupported:
+        except UnsupportedFormula:
             formula = ""
             self._counts[SHOWN] += 1
             return f"={written}" if written else None
-        value = self._value((sheet, row, column)) if formula else Unsupported()
+        value = self._value((sheet, row, column)) if formula else UnsupportedFormula()
         if isinstance(value, Exception):
             self._counts[SHOWN] += 1
             return f"={formula}" if formula else None
@@ -95,21 +105,21 @@ class Book:
     def _sheet(self, name: str) -> _Sheet:
         spelled = self._spelled.get(name.lower())
         if spelled is None:
-            raise Unsupported
+            raise UnsupportedFormula
         if spelled not in self._sheets:
             if not self._sheets:
                 self._names = dict(_parsed(self._written))
             room = _MOST_CELLS - sum(len(sheet) for sheet in self._sheets.values() if sheet)
             try:
                 self._sheets[spelled] = _Sheet(self._load(spelled), room)
-            except Unsupported:
+            except UnsupportedFormula:
                 self._sheets[spelled] = None
         sheet = self._sheets[spelled]
         if sheet is None:
-            raise Unsupported
+            raise UnsupportedFormula
         return sheet
 
-    def _value(self, place: _Place) -> Value | Unsupported | Failed:
+    def _value(self, place: _Place) -> Value | UnsupportedFormula | Failed:
         """Works a formula out, those that it refers to first; without recursion, for columns refer upwards for long."""
         waiting, begun = [place], set[_Place]()
         while waiting:
@@ -121,16 +131,16 @@ class Book:
                 tree = parse(self._sheet(current[0]).formulas[current[1:]])
                 needed = [] if current in begun else list(self._needed(current[0], tree))
                 if not begun.isdisjoint(needed):
-                    raise Unsupported  # a circle
+                    raise UnsupportedFormula  # a circle
                 begun.add(current)
                 if needed:
                     waiting += needed
                     continue
-                self._done[current] = evaluate(tree, Scope(partial(self._read, current[0]), self._names))
-            except (Unsupported, Failed) as error:
+                self._done[current] = evaluate(tree, FormulaScope(partial(self._read, current[0]), self._names))
+            except (UnsupportedFormula, Failed) as error:
                 self._done[current] = type(error)()  # without its traceback
             except RecursionError:  # names of names
-                self._done[current] = Unsupported()
+                self._done[current] = UnsupportedFormula()
         return self._done[place]
 
     def _needed(self, sheet: str, tree: Node) -> Iterator[_Place]:
@@ -153,13 +163,13 @@ class Book:
         """Counts what a formula reads. Raises Unsupported where that is more than may still be read."""
         if cells > _FEW:
             if cells > self._reads:
-                raise Unsupported
+                raise UnsupportedFormula
             self._reads -= cells
 
     def _at(self, name: str, cells: _Sheet, place: tuple[int, int]) -> Value:
         if place not in cells.formulas:
             return cells.values.get(place)
-        value = self._done.get((name, *place), Unsupported())
+        value = self._done.get((name, *place), UnsupportedFormula())
         if isinstance(value, Exception):
             raise type(value)
         return value
@@ -169,5 +179,5 @@ def _parsed(names: dict[str, str]) -> Iterator[tuple[str, Node]]:
     for name, formula in names.items():
         try:
             yield name.lower(), parse(formula)
-        except Unsupported:
+        except UnsupportedFormula:
             continue

@@ -9,27 +9,27 @@ from typing import TYPE_CHECKING
 
 from footnote.errors import DocumentRejected
 from footnote.formats import Block
-from footnote.formats.office import _ole2, _sheets
+from footnote.formats.office import _package, _tables
 from footnote.formats.office._number_formats import plain
-from footnote.formats.office._sheet_rows import Merged, Row
+from footnote.formats.office._tables import Merged, Row
 
 if TYPE_CHECKING:
     from python_calamine import CalamineSheet
 
-MEDIA_TYPES: dict[str, tuple[str, ...]] = {_ole2.XLS: (".xls", ".xlt")}
+MEDIA_TYPES: dict[str, tuple[str, ...]] = {_package.XLS: (".xls", ".xlt")}
 
 Value = int | float | str | bool | time | date | datetime | timedelta
 
 
 def recognise(head: bytes) -> str | None:
     """An old Office file whose directory begins with a workbook; others may have one embedded."""
-    found = _ole2.streams(head) if head.startswith(_ole2.MAGIC) else []
-    return _ole2.XLS if found and found[0] in _ole2.WORKBOOKS else None
+    found = _package.ole2_streams(head) if head.startswith(_package.OLE2_MAGIC) else []
+    return _package.XLS if found and found[0] in _package.WORKBOOKS else None
 
 
 def parse(path: Path) -> Iterator[Block]:
     with path.open("rb") as file:
-        if file.read(len(_ole2.MAGIC)) != _ole2.MAGIC:
+        if file.read(len(_package.OLE2_MAGIC)) != _package.OLE2_MAGIC:
             raise DocumentRejected("type_mismatch")
     yield from read(path)
 
@@ -42,11 +42,11 @@ def read(path: Path) -> Iterator[Block]:
         with CalamineWorkbook.from_path(path) as workbook:
             for index, name in enumerate(workbook.sheet_names):
                 yield Block("", index + 1)
-                yield from _sheets.blocks(_rows(workbook.get_sheet_by_index(index)), index + 1, name)
+                yield from _tables.blocks(_rows(workbook.get_sheet_by_index(index)), index + 1, name)
     except PasswordError as error:
         raise DocumentRejected("encrypted") from error
     except (CalamineError, OSError) as error:
-        _ole2.refuse(path, _ole2.WORKBOOKS)
+        _package.refuse_ole2(path, _package.WORKBOOKS)
         raise DocumentRejected("corrupt_file") from error
 
 

@@ -5,7 +5,7 @@ from ctypes import byref, c_ushort
 from dataclasses import dataclass
 from typing import Any
 
-from footnote.formats.pdf._boxes import Box, Line
+from footnote.formats.pdf._boxes import Box, TextLine
 from footnote.formats.pdf._text import PageText
 
 # Numbers of FPDF_ANNOT_...: free text, stamp, field of a form, watermark.
@@ -95,7 +95,7 @@ def _drawn(
                 before, after = text.inside(inner), flat.inside(inner)
                 drawn = after.removeprefix(before).strip()
                 if annotation.value != _UNTICKED and "".join(drawn.split()) in "".join(annotation.value.split()):
-                    # Cut off, spaced out letter by letter, or not drawn before somebody opens the form.
+                    # Cut off, spaced out letter by letter, or not drawn until the form is opened.
                     drawn = annotation.value
                 if drawn:
                     yield annotation, drawn
@@ -133,7 +133,7 @@ def _place(text: PageText, box: Box, mark: bool) -> tuple[int, str, str] | None:
     return None
 
 
-def _behind(text: PageText, line: Line, box: Box) -> int:
+def _behind(text: PageText, line: TextLine, box: Box) -> int:
     """The offset behind the last character of a line that stands left of a rectangle."""
     for offset in range(line.end - 1, line.start, -1):
         character = text.box(offset)

@@ -31,7 +31,7 @@ class Box(NamedTuple):
         return self.right < other.left or other.right < self.left or self.top < other.bottom or other.top < self.bottom
 
 
-class Line(NamedTuple):
+class TextLine(NamedTuple):
     """A line as PDFium broke it: offsets of its text, boxes of its first and its last character."""
 
     start: int

@@ -38,7 +38,7 @@ _CHARACTERS = 10.0  # of a script without spaces
 _LEADERS = re.compile(r"(?:[.·…_] ?){4,}")
 
 
-class Word(NamedTuple):
+class ColumnWord(NamedTuple):
     """A word of the page: its number, its offsets and its box, which is mirrored where lines start at the right."""
 
     text: str
@@ -48,13 +48,13 @@ class Word(NamedTuple):
     box: Box
 
 
-Piece = list[Word]  # a line, or what of it is in one column
+Piece = list[ColumnWord]  # a line, or what of it is in one column
 
 
 class _Row(NamedTuple):
     """Words on one height from left to right, and the numbers of the lines they are drawn in."""
 
-    words: list[Word]
+    words: list[ColumnWord]
     lines: list[int]
 
 
@@ -192,7 +192,7 @@ def _free(row: _Row, gap: tuple[float, float]) -> tuple[float, float]:
     return max(widest, (edge, gap[1]), key=_width)
 
 
-def _right(word: Word) -> float:
+def _right(word: ColumnWord) -> float:
     return word.box.right
 
 

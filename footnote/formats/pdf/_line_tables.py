@@ -88,7 +88,7 @@ class Tables:
 
 def _read(line: str) -> _Line:
     words = line.split()
-    # Most words are told by their letters; of such only `na` is a figure.
+    # Most words are recognised by their letters; of such only `na` is a figure.
     likely = (word for word in words if len(word) <= 2 or not word.isalpha())
     figures = [word for word in likely if len(word) <= _FIGURE_CHARACTERS and _FIGURE.fullmatch(word)]
     # What a line begins with numbers it.

@@ -1,18 +1,23 @@
 """Running headers and footers: lines at one place of many pages, in which only page numbers change.
 
-They are told by the pages around: a line that stands at the same place of several of them; or, where most pages have
-such lines at a place, also another one there, as the title of a short chapter. A number may change only as the pages
-do, for the number of an invoice is no page number.
+They are recognised by the pages around: a line that stands at the same place of several of them; or, where most pages
+have such lines at a place, also another one there, as the title of a short chapter. A number may change only as the
+pages do, for the number of an invoice is no page number.
 """
 
 import re
 import unicodedata
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice, product
-from typing import Generic, TypeVar
+from itertools import count, islice, pairwise, product
+from statistics import median_low
+from typing import Generic, NamedTuple, TypeVar
+
+from footnote.formats.pdf._bidi import RIGHT_TO_LEFT
+from footnote.formats.pdf._boxes import Box, TextLine
+from footnote.formats.pdf._text import PageText
 
 AHEAD = 8  # pages that are read before it is decided on one
 _BEHIND = 16
@@ -24,8 +29,6 @@ _PAGE_NUMBERS = 1_000  # one so far ahead of the pages, beside words, is one of 
 _NUMBER = re.compile(r"\d+|\b[ivxlc]+\b|\b[IVXLC]+\b")
 _ROMAN = re.compile(r"(XC|XL|L?X{0,3})(IX|IV|V?I{0,3})|C{1,3}(XC|XL|L?X{0,3})(IX|IV|V?I{0,3})")
 _VALUES = {"I": 1, "V": 5, "X": 10, "L": 50, "C": 100}
-
-_RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
 
 T = TypeVar("T")
 
@@ -87,7 +90,7 @@ def places(lines: list[str], running: list[str]) -> set[int]:
 def _spelled(text: str) -> str:
     """A line without what its stored text may differ in: white space, and the order of its runs if it has two."""
     letters = "".join(unicodedata.normalize("NFKC", text.replace("\u00ad", "")).split())
-    return "".join(sorted(letters)) if _RIGHT_TO_LEFT.search(letters) else letters
+    return "".join(sorted(letters)) if RIGHT_TO_LEFT.search(letters) else letters
 
 
 def _running(sheet: _Sheet[T], around: list[_Sheet[T]]) -> list[str]:
@@ -152,3 +155,102 @@ def _value(word: str) -> int:
         return -1
     values = [_VALUES[letter] for letter in roman]
     return sum(-one if one < two else one for one, two in zip(values, [*values[1:], 0], strict=True))
+
+
+# The lines at the top and bottom of a PDF's page that white space separates from its text: running lines stand there.
+
+_DEPTH = 3  # rows
+_SHARE = 0.2  # of the page's height, at its top and at its bottom
+_GAP = 0.4  # how much more than between lines of text, in parts of a line's height
+_LARGE = 1.3  # a line this much higher than most is a title
+
+
+class _Row(NamedTuple):
+    """Lines beside each other, as shares of the page's height from its bottom."""
+
+    bottom: float
+    top: float
+    texts: list[str]
+
+
+def margins(text: PageText, page: Box, number: int) -> list[Margin]:
+    """The candidates of a page, the outermost first at either edge."""
+    rows = _rows(text, page)
+    if len(rows) < 2:
+        return []
+    gaps = [above.bottom - below.top for above, below in pairwise(rows)]
+    usual, height = median_low(gaps), median_low([row.top - row.bottom for row in rows])
+    wide = [gap > max(usual, 0) + _GAP * height for gap in gaps]
+    found = []
+    for at_top, ordered, parted in ((True, rows, wide), (False, rows[::-1], wide[::-1])):
+        outer = [row for row in ordered[:_DEPTH] if (row.bottom > 1 - _SHARE if at_top else row.top < _SHARE)]
+        deepest = max((deep for deep, gap in zip(count(1), parted[: len(outer)], strict=False) if gap), default=0)
+        for depth, row in enumerate(outer[:deepest]):
+            if row.top - row.bottom > _LARGE * height:
+                break
+            found += [Margin(number, line, at_top, depth, row.bottom) for line in row.texts]
+    return found
+
+
+def _rows(text: PageText, page: Box) -> list[_Row]:
+    """From top to bottom."""
+    height = page.top - page.bottom
+    rows: list[tuple[Box, list[TextLine]]] = []
+    for line in sorted(text.lines, key=lambda line: -line.first.bottom):
+        box = line.first.around(line.last)
+        if rows and rows[-1][0].beside(box):
+            rows[-1] = rows[-1][0].around(box), [*rows[-1][1], line]
+        else:
+            rows.append((box, [line]))
+    return [
+        _Row(
+            (box.bottom - page.bottom) / height,
+            (box.top - page.bottom) / height,
+            [text.text[line.start : line.end] for line in lines],
+        )
+        for box, lines in rows
+        if height > 0
+    ]
+
+
+# The title a page opens with, for paged documents that have no outline (statements, slides, reports).
+
+_TOP_LINES = 6
+_TITLE_LINES = 2
+_RUNNING_PAGES = 2  # a line that opened this many pages before is a running header
+_FIGURES = re.compile(r"\d+")
+_WORD = re.compile(r"[^\W\d_]{4,}")
+
+
+class PageTitles:
+    """Reads pages in order; remembers what tops many of them, which is no title."""
+
+    def __init__(self) -> None:
+        self._seen: Counter[str] = Counter()
+
+    def title(self, text: str) -> str:
+        """The first title-like lines at the top of the page that are not running headers, or nothing."""
+        top = [" ".join(line.split()) for line in text.lstrip().split("\n", _TOP_LINES)[:_TOP_LINES]]
+        keys = [_FIGURES.sub("#", line) for line in top]
+        fresh = [line for line, key in zip(top, keys, strict=True) if self._seen[key] < _RUNNING_PAGES]
+        self._seen.update(set(keys))
+        found: list[str] = []
+        for line in fresh:
+            if _title_like(line) and len(found) < _TITLE_LINES:
+                found.append(line)
+            elif found:
+                break
+        return ", ".join(found)
+
+
+def _title_like(line: str) -> bool:
+    """Short, no sentence, mostly words that begin with a capital."""
+    words = _WORD.findall(line)
+    capital = sum(word[0].isupper() for word in words)
+    letters = sum(map(str.isalpha, line))
+    return (
+        5 <= len(line) <= 90
+        and not line.endswith((".", ",", ";", ":", "-"))
+        and letters >= 0.6 * len(line.replace(" ", ""))
+        and capital > 0.6 * len(words)
+    )

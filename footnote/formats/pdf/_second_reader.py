@@ -26,7 +26,7 @@ _HYPHENATED = re.compile(r"(?<=\w)[-\u00ad]\n(?=[a-z])")
 
 
 class SecondReader:
-    """Reads pages of one document with pypdf, and no more of them than may gain by it."""
+    """Reads pages of one document with pypdf, but only those that may gain by it."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -72,7 +72,7 @@ class SecondReader:
                 if self._reader.is_encrypted:
                     self._reader.decrypt("")
             return page_text(self._reader.pages[index])
-        except Exception:  # whatever it stumbles over, the page stays as PDFium read it
+        except Exception:  # if it fails for any reason, the page stays as PDFium read it
             return ""
 
 

@@ -1,4 +1,4 @@
-"""The text of a PDF's page as PDFium finds it, mended by where its characters stand on the page.
+"""The text of a PDF's page as PDFium finds it, corrected by the positions of its characters.
 
 Offsets count UTF-16 units, as PDFium does; what `read` returns is an ordinary string.
 """
@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 from footnote.formats.pdf import _bidi, _columns
 from footnote.formats.pdf._bidi import Glyph
-from footnote.formats.pdf._boxes import Box, Line
-from footnote.formats.pdf._columns import Word
+from footnote.formats.pdf._boxes import Box, TextLine
+from footnote.formats.pdf._columns import ColumnWord
 
 # What PDFium puts in place of a hyphen at a line's end and the line end.
 _HYPHEN = "\ufffe"
@@ -75,16 +75,16 @@ class PageText:
         self._handle.close()
 
     @cached_property
-    def lines(self) -> list[Line]:
-        """The lines that stand on the page at least in part; what is outside nobody sees."""
+    def lines(self) -> list[TextLine]:
+        """The lines that stand on the page at least in part; what is outside is invisible."""
         found = []
         for match in _LINE.finditer(self.text):
             first, last = self.box(match.start()), self.box(match.end() - 1)
             if not (first.apart(self._edges) and first.around(last).apart(self._edges)):
-                found.append(Line(match.start(), match.end(), first, last))
+                found.append(TextLine(match.start(), match.end(), first, last))
         return self._column_by_column(list(self._whole_rows(found)))
 
-    def _column_by_column(self, lines: list[Line]) -> list[Line]:
+    def _column_by_column(self, lines: list[TextLine]) -> list[TextLine]:
         looked_at = (
             line for index, line in enumerate(lines) if index % _SAMPLE == 0 or not line.first.beside(line.last)
         )
@@ -94,17 +94,17 @@ class PageText:
         numbers = count()
         pieces = [
             [
-                Word(self.text[start:end], next(numbers), start, end, box.mirrored() if mirrored else box)
+                ColumnWord(self.text[start:end], next(numbers), start, end, box.mirrored() if mirrored else box)
                 for start, end, box in self._words(line)
             ]
             for line in lines
         ]
         return [
-            Line(piece[0].start, piece[-1].end, self.box(piece[0].start), self.box(piece[-1].end - 1))
+            TextLine(piece[0].start, piece[-1].end, self.box(piece[0].start), self.box(piece[-1].end - 1))
             for piece in _columns.in_reading_order(pieces)
         ]
 
-    def _words(self, line: Line) -> list[tuple[int, int, Box]]:
+    def _words(self, line: TextLine) -> list[tuple[int, int, Box]]:
         """Start and end of each word, and its box, which is as high as its first letter."""
         found = []
         for start, end in (match.span() for match in _WORD.finditer(self.text, line.start, line.end)):
@@ -113,7 +113,7 @@ class PageText:
             found.append((start, end, box))
         return found
 
-    def _has_gutter(self, line: Line) -> bool:
+    def _has_gutter(self, line: TextLine) -> bool:
         """Whether words of a line are so far apart that they may be of two columns, with prose on both sides."""
         if not _may_be_prose(self.text[line.start : line.end]):
             return False
@@ -124,24 +124,24 @@ class PageText:
             for number, ((a, _), (b, _)) in enumerate(pairwise(words), start=1)
         )
 
-    def _alternate(self, lines: list[Line]) -> bool:
+    def _alternate(self, lines: list[TextLine]) -> bool:
         """Whether lines of prose are drawn in turns on the left and on the right."""
         turns = (two for two in pairwise(lines) if two[1].first.left > two[0].last.right)
         prose = (all(_may_be_prose(self.text[line.start : line.end]) for line in two) for two in turns)
         return sum(prose) >= _columns.ROWS - 1
 
-    def _whole_rows(self, lines: list[Line]) -> Iterator[Line]:
+    def _whole_rows(self, lines: list[TextLine]) -> Iterator[TextLine]:
         """Lines with the pieces of a right-to-left row as one, for PDFium breaks it where it is drawn run by run."""
         if not _bidi.RIGHT_TO_LEFT.search(self.text):
             yield from lines
             return
-        row: list[Line] = []
+        row: list[TextLine] = []
         for line, following in pairwise([*lines, None]):
             assert line is not None
             row.append(line)
             if following is None or not _on_row(row, following):
                 if _bidi.RIGHT_TO_LEFT.search(self.text, row[0].start, line.end):
-                    yield Line(row[0].start, line.end, row[0].first, line.last)
+                    yield TextLine(row[0].start, line.end, row[0].first, line.last)
                 else:
                     yield from row
                 row = []
@@ -197,10 +197,10 @@ class PageText:
                 yield row
                 row = []
 
-    def _between(self, line: Line, following: Line) -> str:
-        """What parts two lines: nothing or a space where both stand on one row, as raised figures do.
+    def _between(self, line: TextLine, following: TextLine) -> str:
+        """What separates two lines: nothing or a space where both stand on one row, as raised figures do.
 
-        A hyphen at the end of a line parts a word that goes on with a small letter, and else belongs to it.
+        A hyphen at a line's end splits a word that continues with a small letter; otherwise it is part of the word.
         """
         if self.text.startswith(_HYPHEN, line.end):
             return "" if self.text[following.start].islower() else "-\n"
@@ -211,7 +211,7 @@ class PageText:
         height = max(line.last.top - line.last.bottom, following.first.top - following.first.bottom)
         return " " if following.first.left - line.last.right > _WORD_GAP * height else ""
 
-    def _ends_row(self, line: Line, following: Line) -> bool:
+    def _ends_row(self, line: TextLine, following: TextLine) -> bool:
         last, first = line.last, following.first
         height = max(last.top - last.bottom, first.top - first.bottom)
         gap = first.left - last.right
@@ -223,7 +223,7 @@ class PageText:
         angle: float = self._pdfium.FPDFText_GetCharAngle(self._handle, self._index(offset))
         return abs(angle) < _UPRIGHT
 
-    def _line(self, line: Line, insertions: dict[int, str]) -> Iterator[Piece]:
+    def _line(self, line: TextLine, insertions: dict[int, str]) -> Iterator[Piece]:
         """A line's text as it is read, with its accents composed and its insertions made."""
         edits = [Piece(insertions[offset], offset, offset) for offset in insertions if line.start <= offset <= line.end]
         if _bidi.RIGHT_TO_LEFT.search(self.text, line.start, line.end) and self._upright(line.start):
@@ -239,7 +239,7 @@ class PageText:
                 position = edit.end
         yield Piece(self.text[position : line.end], position, line.end)
 
-    def _bidirectional(self, line: Line, insertions: list[Piece]) -> Iterator[Piece]:
+    def _bidirectional(self, line: TextLine, insertions: list[Piece]) -> Iterator[Piece]:
         """The characters of a line that holds right-to-left text, one by one, and insertions behind theirs."""
         for glyph in _bidi.logical(self._glyphs(line), *self._direction):
             yield from (piece for piece in insertions if piece.start == glyph.offset)
@@ -252,7 +252,7 @@ class PageText:
         lines = [line for line in self.lines if _bidi.RIGHT_TO_LEFT.search(self.text, line.start, line.end)]
         return _bidi.is_right_to_left(self.text), _bidi.is_backwards(list(map(self._glyphs, lines)))
 
-    def _glyphs(self, line: Line) -> list[Glyph]:
+    def _glyphs(self, line: TextLine) -> list[Glyph]:
         offsets = range(line.start, line.end)
         return [Glyph(self.text[offset], offset, self._origin(offset), self.box(offset)) for offset in offsets]
 
@@ -261,7 +261,7 @@ class PageText:
         self._pdfium.FPDFText_GetCharOrigin(self._handle, self._index(offset), byref(x), byref(y))
         return x.value
 
-    def _composed(self, offset: int, line: Line) -> Piece | None:
+    def _composed(self, offset: int, line: TextLine) -> Piece | None:
         """An accent and the letter it stands over, as one character; nothing if it stands by itself."""
         accent = self.box(offset)
         for letter in (offset - 1, offset + 1, offset - 2, offset + 2):
@@ -276,7 +276,7 @@ class PageText:
         return None
 
 
-def _on_row(row: list[Line], line: Line) -> bool:
+def _on_row(row: list[TextLine], line: TextLine) -> bool:
     """Whether a line stands beside others, right or left of them and close."""
     one = reduce(Box.around, (box for piece in row for box in (piece.first, piece.last)))
     other = line.first.around(line.last)

@@ -62,7 +62,7 @@ class Packed:
     damaged: bool = False
 
 
-def unpack(data: bytes) -> Packed:
+def unpack_tnef(data: bytes) -> Packed:
     """Raises ValueError for what is no TNEF."""
     if not data.startswith(SIGNATURE):
         raise ValueError("no TNEF")

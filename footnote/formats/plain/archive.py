@@ -6,7 +6,7 @@ from pathlib import Path
 
 from footnote.errors import DocumentRejected
 from footnote.formats import Block
-from footnote.formats.office import _zip
+from footnote.formats.office import _package
 
 MEDIA_TYPES = {"application/zip": (".zip",)}
 MEMBERS = ()
@@ -21,13 +21,13 @@ _UTF8_NAME = 0x800  # a flag of a member
 
 def parse(path: Path) -> Iterator[Block]:
     """An archive has no text of its own."""
-    with _zip.opened(path):
+    with _package.opened(path):
         yield from ()
 
 
 def unpack(path: Path) -> Iterator[tuple[str, Iterator[bytes]]]:
     """Names with their folders, and bytes, in the archive's order. Raises `archive_too_large` before the first."""
-    with _zip.opened(path) as archive:
+    with _package.opened(path) as archive:
         members = [member for member in archive.infolist() if not member.is_dir() and not _clutter(member.filename)]
         if len(members) > MAX_FILES or sum(member.file_size for member in members) > MAX_BYTES:
             limits = f"{MAX_FILES:,} files or {MAX_BYTES // 1024**2:,} MiB"

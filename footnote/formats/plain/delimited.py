@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from footnote.formats import PAGE_CHARACTERS, Block
-from footnote.formats.office import _sheets, _tables
-from footnote.formats.office._sheet_rows import Row
+from footnote.formats.office import _tables
+from footnote.formats.office._tables import Row
 from footnote.formats.plain.txt import decode, read_bytes
 from footnote.text import clean, is_blank
 
@@ -19,7 +19,7 @@ MEDIA_TYPES: dict[str, tuple[str, ...]] = {
     "text/tab-separated-values": (".tsv", ".tab"),
 }
 
-_DELIMITERS = "\t;|,"  # where two part the rows equally well, the comma is the one within numbers and words
+_DELIMITERS = "\t;|,"  # where two divide the rows equally well, the comma is the one within numbers and words
 _SAMPLE_ROWS = 100
 _SAMPLE_CHARACTERS = 64 * 1024
 _NAMED = re.compile(r"sep=(.)\n")  # Excel's own way to say it
@@ -30,11 +30,11 @@ def parse(path: Path) -> Iterator[Block]:
     named = _NAMED.match(text)
     if named:
         text = text[named.end() :]
-    yield from _sheets.blocks(_rows(text, named.group(1) if named else delimiter(text)), 1, "")
+    yield from _tables.blocks(_rows(text, named.group(1) if named else delimiter(text)), 1, "")
 
 
 def delimiter(text: str) -> str:
-    """The character that parts the cells: the one that parts most rows into the same number of several cells."""
+    """The character that separates the cells: the one that divides most rows into the same number of several cells."""
     sample = text[:_SAMPLE_CHARACTERS].split("\n")
     if len(text) > _SAMPLE_CHARACTERS:
         del sample[-1]

@@ -13,7 +13,7 @@ MEDIA_TYPES: dict[str, tuple[str, ...]] = {
     "application/x-ndjson": (".jsonl", ".ndjson"),
 }
 
-_SHORT_LIST = 200  # characters of a list that is told in one line
+_SHORT_LIST = 200  # characters of a list that is written in one line
 
 
 def parse(path: Path) -> Iterator[Block]:

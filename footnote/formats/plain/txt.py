@@ -9,10 +9,8 @@ from pathlib import Path
 
 from footnote.errors import DocumentRejected
 from footnote.formats import PAGE_CHARACTERS, Block, Guess
-from footnote.formats.plain._charsets import codec_of, declared_in, decoded
-from footnote.formats.plain._guessing import guess
-from footnote.formats.plain._languages import DOUBLE
-from footnote.formats.plain._text_bytes import is_text, wide_without_mark
+from footnote.formats.plain._charsets import codec_of, declared_in, decoded, is_text, wide_without_mark
+from footnote.formats.plain._guessing import DOUBLE, guess
 
 MEDIA_TYPES: dict[str, tuple[str, ...]] = {"text/plain": (".txt", ".text", ".log", ".py")}
 
@@ -32,7 +30,7 @@ _ESCAPED = (
 _SAMPLE = 64 * 1024
 _SHORTEST = 1024
 _BEYOND_ASCII = re.compile(rb"[\x80-\xff]+")
-_BY_CHANCE = 4  # words of two-byte characters may be valid UTF-8 by chance, so many hardly are
+_BY_CHANCE = 4  # words of two-byte characters may be valid UTF-8 by chance, but hardly as many as this
 _DAMAGED = 20  # characters that are read for each one that is not
 
 _guesses: ContextVar[list[Guess]] = ContextVar("guesses")
@@ -100,7 +98,7 @@ def _fits(text: str) -> bool:
 
 
 def _windows(data: bytes) -> Iterator[bytes]:
-    """The data piece by piece, for something else may follow a text.
+    """The data in pieces: something else may follow a text.
 
     The holes of NUL that a crash leaves in a log do not count, nor does a short rest: its end mark is a control too.
     """

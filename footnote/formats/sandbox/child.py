@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NoReturn
 
 from footnote.errors import CODES, FootnoteError
-from footnote.formats import Page, is_container, module_for, paginate
+from footnote.formats import ParsedPage, is_container, module_for, paginate
 from footnote.formats.ocr import Ocr
 from footnote.formats.plain.txt import guesses
 from footnote.formats.sandbox.frames import ParseRequest, write
@@ -55,7 +55,7 @@ def _end_with(parent: socket.socket) -> None:
     os._exit(1)
 
 
-def _pages(media_type: str, path: Path, cpu_seconds: int, ocr: Ocr) -> Iterator[Page]:
+def _pages(media_type: str, path: Path, cpu_seconds: int, ocr: Ocr) -> Iterator[ParsedPage]:
     """Pages of the file; the CPU limit grows with them, because a long document is not an attack."""
     module = module_for(media_type)
     drawn = 0

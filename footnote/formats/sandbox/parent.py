@@ -5,7 +5,7 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from footnote.formats import Guess, Page, Scan, Section
+from footnote.formats import Guess, ParsedPage, Scan, Section
 from footnote.formats.sandbox.frames import Frame
 from footnote.formats.sandbox.process import frames_of
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 async def read_pages(
     path: Path, media_type: str, limits: "ParseLimits", *, after: int = 0
-) -> AsyncGenerator[Page, None]:
+) -> AsyncGenerator[ParsedPage, None]:
     """The document's pages after the first `after` ones, as the parser finishes them.
 
     The parser is ahead by no more than a socket's buffer.
@@ -31,7 +31,7 @@ async def read_pages(
             sections = [Section(start, end, tuple(heading), *rest) for start, end, heading, *rest in head["sections"]]
             scan = head["scan"] and Scan(head["scan"]["languages"], [tuple(word) for word in head["scan"]["words"]])
             guesses = tuple(Guess(**each) for each in head["guesses"])
-            yield Page(head["page"], body.decode(), sections, scan, guesses, head["notes"])
+            yield ParsedPage(head["page"], body.decode(), sections, scan, guesses, head["notes"])
             del head, body, sections, scan
 
 
