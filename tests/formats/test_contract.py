@@ -91,13 +91,13 @@ def test_the_content_tells_the_type(path: Path):
         assert type_of(path, "file") == type_of(path, "file.png") == type_of(path, "file.txt") == media_type
 
 
-def test_each_extension_stands_for_one_type_and_each_format_is_told_in_the_readme():
+def test_each_extension_stands_for_one_type_and_each_format_is_documented():
     listed = [extension for extensions in supported().values() for extension in extensions]
     assert sorted(listed) == sorted(set(listed))
     assert all(extension == extension.lower() for extension in listed)
-    readme = (ROOT / "README.md").read_text()
+    page = (ROOT / "docs" / "formats.md").read_text()
     usual = [next(iter(module.MEDIA_TYPES.values()))[0] for module in READERS]
-    assert [extension for extension in usual if f"`{extension}`" not in readme] == []
+    assert [extension for extension in usual if f"`{extension}`" not in page] == []
 
 
 @pytest.fixture
