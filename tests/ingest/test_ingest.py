@@ -349,7 +349,7 @@ async def test_a_stored_vector_that_is_gone_never_makes_half_a_document(rt: Runt
     assert len(await chunks_of(rt, accepted.details.document.id)) == 3
 
 
-async def test_vectors_of_another_length_are_refused_before_they_are_kept(rt: Runtime, tenant: str) -> None:
+async def test_vectors_of_another_length_are_refused_before_they_are_stored(rt: Runtime, tenant: str) -> None:
     await driving.ready(rt, tenant, paragraphs(2))
     shorter = FakeEmbedder()
     shorter.dimensions = 32
