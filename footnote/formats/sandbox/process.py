@@ -92,9 +92,11 @@ async def _frame(parser: _Parser, wall_seconds: float) -> Frame:
 
 async def _status(parser: _Parser) -> int:
     """The exit status of a parser that ends. Raises RuntimeError if it went with its fork server: try again."""
-    if told := await asyncio.get_running_loop().sock_recv(parser.control, STATUS.size):
-        status: int = STATUS.unpack(told)[0]
-        return status
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_END_SECONDS):
+            if told := await asyncio.get_running_loop().sock_recv(parser.control, STATUS.size):
+                status: int = STATUS.unpack(told)[0]
+                return status
     fate = await asyncio.to_thread(parser.server.fate) if parser.server else "was not watched"
     raise RuntimeError(f"the parser was killed: the process that starts parsers {fate}")
 
