@@ -77,7 +77,7 @@ async def test_a_parser_that_dies_while_its_server_hangs_is_reported(
     waiting, parser = await limited(endless)
     os.kill(server(), signal.SIGSTOP)
     os.kill(parser, signal.SIGKILL)
-    with pytest.raises(RuntimeError, match=r"killed.* does not answer"):
+    with pytest.raises(RuntimeError, match="killed"):
         await waiting
     assert len(await pages_of(TEXT)) == 1
 
