@@ -125,3 +125,4 @@ async def _gone(parser: _Parser) -> None:
         except TimeoutError:
             if parser.server is not None:  # it hangs; its parsers end with it
                 parser.server.process.kill()
+                await asyncio.to_thread(parser.server.process.wait)  # or the next parse would still be sent to it
