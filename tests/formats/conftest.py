@@ -36,7 +36,7 @@ def either(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> N
 
 @pytest.fixture
 def endless(tmp_path: Path) -> Path:
-    """A file that its reader waits for for ever."""
+    """A file that its reader waits for without end."""
     path = tmp_path / "endless.txt"
     os.mkfifo(path)
     return path

@@ -70,6 +70,18 @@ async def test_a_server_that_hangs_is_replaced(endless: Path, monkeypatch: pytes
     assert len(await pages_of(TEXT)) == 1
 
 
+async def test_a_parser_that_dies_while_its_server_hangs_is_reported(
+    endless: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(process, "_END_SECONDS", 0.2)
+    waiting, parser = await limited(endless)
+    os.kill(server(), signal.SIGSTOP)
+    os.kill(parser, signal.SIGKILL)
+    with pytest.raises(RuntimeError, match="killed"):
+        await waiting
+    assert len(await pages_of(TEXT)) == 1
+
+
 async def test_a_signal_to_all_processes_of_a_service_ends_no_parser(endless: Path) -> None:
     waiting, parser = await limited(endless)
     for pid in (server(), parser):

@@ -73,7 +73,7 @@ async def test_what_was_stored_is_not_stored_again(rt: Runtime, tenant: str, mon
     assert (chunked.counts["pages"], chunked.counts["chunks"]) == (version.pages, len(expected))
 
 
-async def test_a_lost_part_makes_the_step_begin_anew(rt: Runtime, tenant: str) -> None:
+async def test_a_lost_part_makes_the_step_start_again(rt: Runtime, tenant: str) -> None:
     expected = await control(rt, tenant)
     accepted = await accept(rt, tenant, HANDBOOK, "handbook.pdf", external_id="again")
     job_id = accepted.details.job.id

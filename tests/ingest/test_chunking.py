@@ -215,7 +215,7 @@ def test_bounds_are_few_whatever_the_text(
     assert weighed < len(long) / 8
 
 
-def test_what_nobody_sees_is_no_chunk() -> None:
+def test_invisible_text_makes_no_chunk() -> None:
     assert split(ParsedPage(1, "\u200b\u00ad\n\ufeff" * 50), size=100, overlap=10) == []
 
 

@@ -125,6 +125,7 @@ async def test_a_step_that_died_and_is_run_again_ends_as_if_once(rt: Runtime, te
 async def fenced(rt: Runtime, step: str, held: jobs.Claim) -> None:
     """The step's own work, by a worker whose lease was taken away meanwhile."""
     await set_job(rt, held.job_id, token=held.token + 1)
+    rt = rt.for_tenant(held.tenant_id)
     await ingest._STEPS[step](rt, held, Heartbeat(rt, held))
 
 
@@ -349,7 +350,7 @@ async def test_a_stored_vector_that_is_gone_never_makes_half_a_document(rt: Runt
     assert len(await chunks_of(rt, accepted.details.document.id)) == 3
 
 
-async def test_vectors_of_another_length_are_refused_before_they_are_kept(rt: Runtime, tenant: str) -> None:
+async def test_vectors_of_another_length_are_refused_before_they_are_stored(rt: Runtime, tenant: str) -> None:
     await driving.ready(rt, tenant, paragraphs(2))
     shorter = FakeEmbedder()
     shorter.dimensions = 32

@@ -92,9 +92,11 @@ async def _frame(parser: _Parser, wall_seconds: float) -> Frame:
 
 async def _status(parser: _Parser) -> int:
     """The exit status of a parser that ends. Raises RuntimeError if it went with its fork server: try again."""
-    if told := await asyncio.get_running_loop().sock_recv(parser.control, STATUS.size):
-        status: int = STATUS.unpack(told)[0]
-        return status
+    with suppress(TimeoutError):
+        async with asyncio.timeout(_END_SECONDS):
+            if told := await asyncio.get_running_loop().sock_recv(parser.control, STATUS.size):
+                status: int = STATUS.unpack(told)[0]
+                return status
     fate = await asyncio.to_thread(parser.server.fate) if parser.server else "was not watched"
     raise RuntimeError(f"the parser was killed: the process that starts parsers {fate}")
 
@@ -123,3 +125,4 @@ async def _gone(parser: _Parser) -> None:
         except TimeoutError:
             if parser.server is not None:  # it hangs; its parsers end with it
                 parser.server.process.kill()
+                await asyncio.to_thread(parser.server.process.wait)  # or the next parse would still be sent to it
