@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 import uvicorn
 
 from api.serving.processes import Processes
-from api.serving.server import Server
+from api.serving.server import ApiServer
 from footnote.settings import Settings
 from footnote.telemetry import configure_logging
 
@@ -32,7 +32,7 @@ def serve(settings: Settings) -> int:
     )
     if settings.api_workers > 1:
         return Processes(config, [config.bind_socket()]).run()
-    server = Server(config)
+    server = ApiServer(config)
     server.run()
     return 0 if server.started else 1
 

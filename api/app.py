@@ -65,6 +65,7 @@ def create_app(settings: Settings | None = None, runtime: Runtime | None = None)
         docs_url=None,
         redoc_url=None,
         responses=errors.RESPONSES,
+        generate_unique_id_function=lambda route: route.name,
         redirect_slashes=False,  # a redirect would have an upload sent twice
     )
     for module in ROUTES:
@@ -73,15 +74,7 @@ def create_app(settings: Settings | None = None, runtime: Runtime | None = None)
     if chosen.docs == "on":
         app.include_router(documentation.router)
     errors.install(app)
-    app.add_middleware(
-        BodyLimits,
-        default_bytes=chosen.max_json_bytes,
-        path_bytes=uploads.body_limits(chosen),
-        idle_seconds=chosen.body_idle_seconds,
-        seconds=chosen.body_seconds,
-        streamed=uploads.STREAMED,
-        told_by_route=uploads.ONE_FILE,
-    )
+    app.add_middleware(BodyLimits, settings=chosen, routes=app.state.routes)
     app.add_middleware(LastResort)
     if chosen.allowed_origins:
         app.add_middleware(

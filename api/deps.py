@@ -1,19 +1,17 @@
 """What routes depend on, as types: the Runtime, and the caller: what for it may ask, how often and for how much."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from datetime import UTC, datetime
 from functools import partial, wraps
 from math import inf
 from typing import Annotated, Any, ParamSpec, TypeVar, cast
 
 import structlog
-from fastapi import Depends, Header, Query, Request, Security
+from fastapi import Depends, Header, Request, Security
 from fastapi.security import HTTPBearer
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
 
 from api import parameters
 from api.errors import request_id_of
-from footnote import deadline, text
+from footnote import deadline
 from footnote.errors import Forbidden, Unauthenticated
 from footnote.runtime import Runtime
 from footnote.settings import RouteClass
@@ -35,33 +33,6 @@ async def _runtime(request: Request) -> Runtime:
     return runtime
 
 
-def _plain(value: str) -> str:
-    """As it was cleaned when it was stored; NUL, which Postgres refuses, is no part of any name."""
-    if "\x00" in value:
-        raise ValueError("must not hold NUL")
-    return text.clean(value)
-
-
-# Names and ids as callers give them to look something up.
-Plain = Annotated[str, AfterValidator(_plain)]
-
-
-def _utc(value: datetime) -> datetime:
-    try:
-        return value.astimezone(UTC)
-    except OverflowError as error:
-        raise ValueError("is outside the calendar") from error
-
-
-def _not_a_number(value: Any) -> Any:
-    """A bare number would be taken for the seconds since 1970."""
-    if isinstance(value, int | float) or (isinstance(value, str) and value.strip().lstrip("+-").isdecimal()):
-        raise ValueError("must be a time as RFC 3339 has it: 2026-01-31T12:00:00Z")
-    return value
-
-
-# As a string, which is all that JSON and a query have for it.
-Moment = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_not_a_number), AfterValidator(_utc)]
 OperatorDep = Annotated[Runtime, Depends(_runtime)]  # sees all tenants
 
 
@@ -174,8 +145,6 @@ Asker = Annotated[Principal, Depends(_Door("read", "query", costs=True))]
 Writer = Annotated[Principal, Depends(_Door("write", "write"))]
 Uploader = Annotated[Principal, Depends(_Door("write", "upload", costs=True))]
 Admin = Annotated[Principal, Depends(_Door("admin", "write"))]
-Limit = Annotated[int, Query(ge=1, le=100, description="Items in one page.")]
-Cursor = Annotated[Plain | None, Query(max_length=64, description="`next_cursor` of the page before.")]
 IdempotencyKey = Annotated[
     str | None,
     Header(

@@ -4,20 +4,24 @@ import asyncio
 import math
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable
 from http import HTTPMethod
 from typing import Any
 
 import structlog
+from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.body_limits import JSON, BodyLimit, limit_of
 from api.errors import RETRY_SECONDS, error_event, of_error, of_unexpected, problem
 from api.serving.exchange import Exchange, exchange_of, is_draining
 from footnote import deadline
 from footnote.database.admission import began
 from footnote.database.ids import new_id
 from footnote.errors import Unavailable
+from footnote.settings import Settings
 from footnote.telemetry import log, requests_seconds
 from footnote.tenancy.keys import Principal
 
@@ -169,46 +173,33 @@ class _Refused(Exception):
 
 
 class BodyLimits:
-    """Caps the bytes of a body, the silence within it and its time; uvicorn itself waits for ever.
+    """Limits the size of a body, the silence within it and its time; uvicorn has no such limits.
 
-    Uploads have their own, larger caps: they are streamed, everything else is read into memory. The body is never
-    read further than the cap. A file may take its time, as long as it is not silent: paths that are `streamed`. What
-    declares itself too large is refused here, or, where that is `told_by_route`, by the route, which knows whose it is.
+    The limits of each route are in `api.body_limits`. A body is never read further than its limit. If it declares
+    itself too large, it is refused here before any of it is read, or by its route.
     """
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        *,
-        default_bytes: int,
-        path_bytes: Mapping[str, int],
-        idle_seconds: float,
-        seconds: float,
-        streamed: frozenset[str],
-        told_by_route: frozenset[str],
-    ) -> None:
+    def __init__(self, app: ASGIApp, *, settings: Settings, routes: Iterable[BaseRoute]) -> None:
         self.app = app
-        self.default_bytes = default_bytes
-        self.path_bytes = path_bytes
-        self.idle_seconds = idle_seconds
-        self.seconds = seconds
-        self.streamed = streamed
-        self.told_by_route = told_by_route
+        self.settings = settings
+        found = [(route, limit_of(route.endpoint)) for route in routes if isinstance(route, APIRoute)]
+        self.routes = [(route, limit) for route, limit in found if limit is not JSON]
 
-    def _limit(self, path: str) -> int:
-        """By the whole path, or by its folder where the folder is listed with a slash behind it."""
-        return self.path_bytes.get(path) or self.path_bytes.get(_folder(path)) or self.default_bytes
+    def _limit(self, scope: Scope) -> BodyLimit:
+        for route, limit in self.routes:
+            if scope["method"] in route.methods and route.path_regex.match(scope["path"]):
+                return limit
+        return JSON
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        limit = self._limit(scope["path"])
+        settings, stated = self.settings, self._limit(scope)
+        limit = stated.of(settings)
         declared = dict(scope["headers"]).get(b"content-length", b"0")
-        places = {scope["path"], _folder(scope["path"])}
-        if declared.isdigit() and int(declared) > limit and places.isdisjoint(self.told_by_route):
+        if declared.isdigit() and int(declared) > limit and not stated.checked_by_route:
             return await _refuse(_too_large(limit))(scope, receive, send)
-        endless = not places.isdisjoint(self.streamed)
-        body = _Body(receive, limit, self.idle_seconds, None if endless else self.seconds)
+        body = _Body(receive, limit, settings.body_idle_seconds, None if stated.is_streamed else settings.body_seconds)
         started = False
 
         async def watched(message: Message) -> None:
@@ -225,10 +216,6 @@ class BodyLimits:
                 raise
         if body.refused is not None and not started:
             await _refuse(body.refused)(scope, receive, send)
-
-
-def _folder(path: str) -> str:
-    return path[: path.rfind("/") + 1]
 
 
 class _Body:

@@ -5,9 +5,11 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Query
 from pydantic import Field
 
-from api.deps import Admin, Moment, Plain, RuntimeDep
+from api.deps import Admin, RuntimeDep
+from api.paging import Cursor, page
 from api.schemas.audit import AuditEventOut
 from api.schemas.common import PageOf, Params
+from api.schemas.fields import Moment, Plain
 from footnote.tenancy import audit_log
 
 router = APIRouter(prefix="/v1", tags=["audit"])
@@ -26,15 +28,15 @@ class AuditIn(Params):
     until: Annotated[Moment | None, Field(description="Before this time.")] = None
     order: Annotated[Literal["newest", "oldest"], Field(description="Which comes first.")] = "newest"
     limit: Annotated[int, Field(ge=1, le=1000, description="Items in one page.")] = 50
-    cursor: Annotated[Name | None, Field(description="`next_cursor` of the page before.")] = None
+    cursor: Cursor = None
 
     @property
     def wanted(self) -> audit_log.Wanted:
         return audit_log.Wanted(self.action, self.actor, self.object_id, self.since, self.until)
 
 
-@router.get("/audit", operation_id="audit_list")
-async def list_events(rt: RuntimeDep, caller: Admin, given: Annotated[AuditIn, Query()]) -> PageOf[AuditEventOut]:
+@router.get("/audit")
+async def list_audit_events(rt: RuntimeDep, caller: Admin, given: Annotated[AuditIn, Query()]) -> PageOf[AuditEventOut]:
     """What was done, by whom, newest first. An event is there as soon as its deed is done, and is never changed."""
     oldest_first = given.order == "oldest"
     async with rt.transaction() as session:
@@ -46,5 +48,4 @@ async def list_events(rt: RuntimeDep, caller: Admin, given: Annotated[AuditIn, Q
             cursor=given.cursor,
             oldest_first=oldest_first,
         )
-    more = found[given.limit - 1].id if len(found) > given.limit else None
-    return PageOf(data=[AuditEventOut.model_validate(each) for each in found[: given.limit]], next_cursor=more)
+    return page(found, given.limit, AuditEventOut.model_validate)

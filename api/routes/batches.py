@@ -9,9 +9,11 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 
-from api.deps import Asker, Limit, Plain, Reader, RuntimeDep, again_while_busy
+from api.body_limits import TEXT, takes
+from api.deps import Asker, Reader, RuntimeDep, again_while_busy
 from api.disconnect import while_there
 from api.errors import invalid, problem_body, request_id_of
+from api.paging import Limit
 from api.rendering import collect
 from api.schemas.batches import (
     MOST_AT_ONCE,
@@ -23,6 +25,7 @@ from api.schemas.batches import (
     ResultsOut,
 )
 from api.schemas.common import PageOf
+from api.schemas.fields import Plain
 from api.schemas.questions import QuestionIn
 from footnote import answering, deadline
 from footnote.answering import question_batches
@@ -37,8 +40,9 @@ BatchId = Annotated[Plain, Path(max_length=64)]
 _ACCEPTED: dict[int | str, dict[str, Any]] = {202: {"model": QueryBatchOut, "description": "In the background."}}
 
 
-@router.post("/batch", operation_id="query_batch", response_model=ResultsOut, responses=_ACCEPTED)
-async def ask(body: QuestionsIn, request: Request, rt: RuntimeDep, caller: Asker) -> Any:
+@router.post("/batch", response_model=ResultsOut, responses=_ACCEPTED)
+@takes(TEXT)
+async def ask_batch(body: QuestionsIn, request: Request, rt: RuntimeDep, caller: Asker) -> Any:
     """A result for each question, in their order; what is wrong with one is its own error.
 
     Up to twenty are answered within the request, unless `background` says otherwise. More are accepted (202), answered
@@ -90,8 +94,8 @@ async def _answered(
     return ResultsOut(data=await asyncio.gather(*(result(*each) for each in enumerate(questions))))
 
 
-@router.get("/batches/{query_batch_id}", operation_id="query_batches_get")
-async def get(
+@router.get("/batches/{query_batch_id}")
+async def get_query_batch(
     query_batch_id: BatchId,
     request: Request,
     rt: RuntimeDep,
@@ -110,9 +114,9 @@ async def get(
     return QueryBatchWithResultsOut(**QueryBatchOut.fields_of(batch, failed), results=page)
 
 
-@router.post("/batches/{query_batch_id}/cancel", operation_id="query_batches_cancel")
+@router.post("/batches/{query_batch_id}/cancel")
 @again_while_busy
-async def cancel(query_batch_id: BatchId, rt: RuntimeDep, caller: Reader) -> QueryBatchOut:
+async def cancel_query_batch(query_batch_id: BatchId, rt: RuntimeDep, caller: Reader) -> QueryBatchOut:
     """Stops an unfinished batch; what was answered stays."""
     async with rt.transaction() as session:
         batch = await question_batches.cancel(session, caller.tenant_id, query_batch_id)

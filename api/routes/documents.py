@@ -12,12 +12,13 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import Field
 from starlette.types import Receive, Scope, Send
 
-from api.deps import Cursor, Limit, Plain, Reader, RuntimeDep, Writer, again_while_busy, principal_of
+from api.deps import Reader, RuntimeDep, Writer, again_while_busy, principal_of
+from api.paging import Cursor, Limit, page
 from api.schemas.common import In, PageOf
 from api.schemas.documents import ChunkOut, DeletionOut, DocumentOut, HighlightsOut, PageOut, ReportOut
+from api.schemas.fields import JsonObject, Plain
 from api.schemas.filters import FilterQuery, filter_of
 from api.schemas.jobs import DocumentStatus, StatusOut
-from api.uploads.forms import JsonObject
 from footnote import documents, jobs
 from footnote.documents import deletion, page_images
 from footnote.errors import Forbidden, Invalid, NotFound, Unauthenticated, Unavailable
@@ -39,7 +40,7 @@ OfVersion = Annotated[
 ]
 
 
-@router.get("", operation_id="documents_list")
+@router.get("")
 async def list_documents(
     rt: RuntimeDep,
     caller: Reader,
@@ -67,12 +68,11 @@ async def list_documents(
             sha256=bytes.fromhex(sha256) if sha256 else None,
             filter=filter_of(filter),
         )
-    more = found[limit - 1].document.id if len(found) > limit else None
-    return PageOf(data=[DocumentOut.of(each) for each in found[:limit]], next_cursor=more)
+    return page(found, limit, DocumentOut.of, lambda each: each.document.id)
 
 
-@router.get("/{document_id}", operation_id="documents_get")
-async def get(document_id: DocumentId, rt: RuntimeDep, caller: Reader) -> DocumentOut:
+@router.get("/{document_id}")
+async def get_document(document_id: DocumentId, rt: RuntimeDep, caller: Reader) -> DocumentOut:
     async with rt.transaction() as session:
         return DocumentOut.of(await documents.get(session, caller.tenant_id, document_id))
 
@@ -81,23 +81,23 @@ class DocumentPatch(In):
     metadata: Annotated[JsonObject | None, Field(description="Merged into what is there; null takes a key away.")]
 
 
-@router.patch("/{document_id}", operation_id="documents_update")
+@router.patch("/{document_id}")
 @again_while_busy
-async def update(document_id: DocumentId, body: DocumentPatch, rt: RuntimeDep, caller: Writer) -> DocumentOut:
+async def update_document(document_id: DocumentId, body: DocumentPatch, rt: RuntimeDep, caller: Writer) -> DocumentOut:
     """Merges into the metadata (RFC 7396). Filters and hits go by it at once; nothing is ingested again."""
     async with rt.transaction() as session:
         await documents.patch_metadata(session, caller.tenant_id, document_id, body.metadata)
         return DocumentOut.of(await documents.get(session, caller.tenant_id, document_id))
 
 
-@router.delete("/{document_id}", operation_id="documents_delete")
-async def delete(document_id: DocumentId, rt: RuntimeDep, caller: Writer) -> DeletionOut:
+@router.delete("/{document_id}")
+async def delete_document(document_id: DocumentId, rt: RuntimeDep, caller: Writer) -> DeletionOut:
     """Removes the document and all that was made of it, at any moment; the receipt says what. Asked again: the same."""
     return DeletionOut.model_validate(await deletion.remove(rt, caller.tenant_id, document_id))
 
 
-@router.get("/{document_id}/status", operation_id="documents_status")
-async def status(document_id: DocumentId, rt: RuntimeDep, caller: Reader) -> StatusOut:
+@router.get("/{document_id}/status")
+async def get_document_status(document_id: DocumentId, rt: RuntimeDep, caller: Reader) -> StatusOut:
     """Where ingestion stands: the step, its progress, what is waited for and until when."""
     return await _status(rt, caller.tenant_id, document_id)
 
@@ -108,21 +108,21 @@ async def _status(rt: Runtime, tenant_id: str, document_id: str) -> StatusOut:
         return StatusOut.of(job, list(await jobs.steps(session, job.id)))
 
 
-@router.get("/{document_id}/report", operation_id="documents_report")
-async def report(document_id: DocumentId, rt: RuntimeDep, caller: Reader) -> ReportOut:
+@router.get("/{document_id}/report")
+async def get_document_report(document_id: DocumentId, rt: RuntimeDep, caller: Reader) -> ReportOut:
     """What was read of the newest version and what was not: pages without text, files skipped, time per step."""
     async with rt.transaction() as session:
         details = await documents.get(session, caller.tenant_id, document_id)
         return ReportOut.of(details, list(await jobs.steps(session, details.job.id)))
 
 
-@router.get("/{document_id}/events", operation_id="documents_events", response_class=EventSourceResponse)
-async def events(
+@router.get("/{document_id}/events", response_class=EventSourceResponse)
+async def stream_document_status(
     document_id: DocumentId,
     request: Request,
     rt: RuntimeDep,
     caller: Reader,
-    first: Annotated[StatusOut, Depends(status)],
+    first: Annotated[StatusOut, Depends(get_document_status)],
 ) -> AsyncIterator[ServerSentEvent]:
     """The status as server-sent events: one named `status` at every change, until ingestion or the key's life is over.
 
@@ -147,11 +147,10 @@ async def events(
 
 @router.get(
     "/{document_id}/content",
-    operation_id="documents_content",
     response_class=StreamingResponse,
     responses={200: {"content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}},
 )
-async def content(document_id: DocumentId, rt: RuntimeDep, caller: Reader) -> Any:
+async def download_document(document_id: DocumentId, rt: RuntimeDep, caller: Reader) -> Any:
     """The bytes of the newest version, as they were uploaded."""
     async with rt.transaction() as session:
         version = (await documents.get(session, caller.tenant_id, document_id)).version
@@ -191,11 +190,10 @@ class _Download(StreamingResponse):
 
 @router.get(
     "/{document_id}/pages/{number}.webp",
-    operation_id="documents_page_picture",
     response_class=Response,
     responses={200: {"content": {"image/webp": {}}}},
 )
-async def page_picture(
+async def get_document_page_image(
     document_id: DocumentId,
     number: PageNumber,
     rt: RuntimeDep,
@@ -208,8 +206,8 @@ async def page_picture(
     return Response(made, media_type="image/webp", headers={"Cache-Control": "private, max-age=300"})
 
 
-@router.get("/{document_id}/pages/{number}/highlights", operation_id="documents_page_highlights")
-async def page_highlights(
+@router.get("/{document_id}/pages/{number}/highlights")
+async def get_document_page_highlights(
     document_id: DocumentId,
     number: PageNumber,
     rt: RuntimeDep,
@@ -223,8 +221,8 @@ async def page_highlights(
     return HighlightsOut.model_validate(found)
 
 
-@router.get("/{document_id}/pages/{number}", operation_id="documents_page")
-async def page(
+@router.get("/{document_id}/pages/{number}")
+async def get_document_page(
     document_id: DocumentId,
     number: PageNumber,
     rt: RuntimeDep,
@@ -237,8 +235,8 @@ async def page(
     return PageOut(page=number, pages=pages, text=stored)
 
 
-@router.get("/{document_id}/chunks", operation_id="documents_chunks")
-async def chunks(
+@router.get("/{document_id}/chunks")
+async def list_document_chunks(
     document_id: DocumentId, rt: RuntimeDep, caller: Reader, limit: Limit = 50, cursor: Cursor = None
 ) -> PageOf[ChunkOut]:
     """The chunks of the version that queries see, in order, each with its anchor in a page's text."""
@@ -248,5 +246,4 @@ async def chunks(
         found = await documents.chunks(
             session, caller.tenant_id, document_id, limit=limit + 1, after=int(cursor) if cursor else -1
         )
-    more = str(found[limit - 1].position) if len(found) > limit else None
-    return PageOf(data=[ChunkOut.of(each) for each in found[:limit]], next_cursor=more)
+    return page(found, limit, ChunkOut.of, lambda chunk: chunk.position)

@@ -26,14 +26,14 @@ _READINESS: dict[int | str, dict[str, Any]] = {503: _AWAY}
 Strict = Annotated[bool, Query(description="503 also for what is only `degraded`: whether all is as it should be.")]
 
 
-@router.get("/healthz", operation_id="healthz")
-async def healthz() -> dict[str, str]:
+@router.get("/healthz")
+async def check_liveness() -> dict[str, str]:
     """The process answers."""
     return {"status": "ok", "version": __version__}
 
 
-@router.get("/readyz", operation_id="readyz", responses=_READINESS)
-async def readyz(rt: OperatorDep, response: Response, strict: Strict = False) -> dict[str, Any]:
+@router.get("/readyz", responses=_READINESS)
+async def check_readiness(rt: OperatorDep, response: Response, strict: Strict = False) -> dict[str, Any]:
     """Whether this process can serve: `ready`, `degraded` with what is away in `checks`, or `not_ready` and 503.
 
     Without Redis, uploads and queries go on, and jobs wait. Without the store, search and status go on. A model
@@ -90,7 +90,7 @@ async def _redis(rt: Runtime) -> None:
     await rt.redis.ping()
 
 
-@router.get("/metrics", operation_id="metrics", include_in_schema=False)
+@router.get("/metrics", include_in_schema=False)
 async def metrics(rt: OperatorDep) -> Response:
     """Prometheus' text format. Jobs come from Postgres, circuits from Redis: any API process tells of all of them."""
     lines = [await asyncio.to_thread(counted, rt.settings.metrics_dir)]

@@ -5,8 +5,10 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path, Query
 from pydantic import Field, StringConstraints
 
-from api.deps import Moment, Plain, Reader, RuntimeDep, Writer, again_while_busy
+from api.deps import Reader, RuntimeDep, Writer, again_while_busy
+from api.paging import Cursor, Limit, page
 from api.schemas.common import In, PageOf, Params
+from api.schemas.fields import Moment, Plain
 from api.schemas.jobs import JobOut, JobStatus, ListedJobOut, RetriedOut, Step
 from footnote import jobs
 from footnote.jobs import listing
@@ -30,8 +32,8 @@ class _FilterIn(In):
 class JobsIn(_FilterIn, Params):
     status: Annotated[list[JobStatus], Field(max_length=20)] = []
     superseded: Annotated[bool | None, Field(description="Whether the document has a newer job.")] = None
-    limit: Annotated[int, Field(ge=1, le=100, description="Items in one page.")] = 50
-    cursor: Annotated[Name | None, Field(description="`next_cursor` of the page before.")] = None
+    limit: Limit = 50
+    cursor: Cursor = None
 
 
 class RetryIn(_FilterIn):
@@ -52,19 +54,18 @@ def _wanted(given: JobsIn | RetryIn, superseded: bool | None) -> listing.JobFilt
     )
 
 
-@router.get("", operation_id="jobs_list")
+@router.get("")
 async def list_jobs(rt: RuntimeDep, caller: Reader, given: Annotated[JobsIn, Query()]) -> PageOf[ListedJobOut]:
     """Jobs, newest first."""
     wanted = _wanted(given, given.superseded)
     async with rt.transaction() as session:
         found = await listing.page_of(session, caller.tenant_id, wanted, limit=given.limit + 1, before=given.cursor)
-    more = found[given.limit - 1].job.id if len(found) > given.limit else None
-    return PageOf(data=[ListedJobOut.listed(each) for each in found[: given.limit]], next_cursor=more)
+    return page(found, given.limit, ListedJobOut.listed, lambda each: each.job.id)
 
 
-@router.post("/retry", operation_id="jobs_retry_many")
+@router.post("/retry")
 @again_while_busy
-async def retry_many(given: RetryIn, rt: RuntimeDep, caller: Writer) -> RetriedOut:
+async def retry_jobs(given: RetryIn, rt: RuntimeDep, caller: Writer) -> RetriedOut:
     """Drives the jobs that failed, or were cancelled, on from the step each stopped at; the longest dead first.
 
     Superseded ones are left alone. `remaining` above 0 asks for another call.
@@ -76,23 +77,23 @@ async def retry_many(given: RetryIn, rt: RuntimeDep, caller: Writer) -> RetriedO
     return RetriedOut(retried=retried, remaining=remaining)
 
 
-@router.get("/{job_id}", operation_id="jobs_get")
-async def get(job_id: JobId, rt: RuntimeDep, caller: Reader) -> JobOut:
+@router.get("/{job_id}")
+async def get_job(job_id: JobId, rt: RuntimeDep, caller: Reader) -> JobOut:
     async with rt.transaction() as session:
         return JobOut.of(await jobs.get(session, caller.tenant_id, job_id))
 
 
-@router.post("/{job_id}/cancel", operation_id="jobs_cancel")
+@router.post("/{job_id}/cancel")
 @again_while_busy
-async def cancel(job_id: JobId, rt: RuntimeDep, caller: Writer) -> JobOut:
+async def cancel_job(job_id: JobId, rt: RuntimeDep, caller: Writer) -> JobOut:
     """Stops an unfinished job; a step at work stops at its next checkpoint and leaves nothing visible."""
     async with rt.transaction() as session:
         return JobOut.of(await jobs.cancel(session, caller.tenant_id, job_id))
 
 
-@router.post("/{job_id}/retry", operation_id="jobs_retry")
+@router.post("/{job_id}/retry")
 @again_while_busy
-async def retry(job_id: JobId, rt: RuntimeDep, caller: Writer) -> JobOut:
+async def retry_job(job_id: JobId, rt: RuntimeDep, caller: Writer) -> JobOut:
     """Drives a failed or cancelled job on from the step it stopped at."""
     async with rt.transaction() as session:
         return JobOut.of(await jobs.retry(session, caller.tenant_id, job_id))

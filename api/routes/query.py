@@ -18,7 +18,7 @@ from footnote.tenancy.usage import Spent
 router = APIRouter(prefix="/v1", tags=["query"])
 
 
-@router.post("/search", operation_id="search")
+@router.post("/search")
 async def search(body: SearchIn, request: Request, rt: RuntimeDep, caller: Asker, explain: bool = False) -> SearchOut:
     """The passages that fit the query best, with their anchors; `explain` tells how each leg ranked them.
 
@@ -43,8 +43,8 @@ async def search(body: SearchIn, request: Request, rt: RuntimeDep, caller: Asker
     )
 
 
-@router.post("/query", operation_id="query", response_model=AnswerOut, responses=STREAM)
-async def query(body: QueryIn, request: Request, rt: RuntimeDep, caller: Asker) -> Any:
+@router.post("/query", response_model=AnswerOut, responses=STREAM)
+async def ask(body: QueryIn, request: Request, rt: RuntimeDep, caller: Asker) -> Any:
     """An answer from the documents, each claim with a footnote that was checked against the stored page.
 
     With `conversation_id` it is asked in the conversation and kept there; `messages` are what was said before and the

@@ -4,7 +4,8 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from api.deps import Admin, Plain, RuntimeDep
+from api.deps import Admin, RuntimeDep
+from api.schemas.fields import Plain
 from api.schemas.tenant import TenantDeletionOut
 from footnote.errors import Invalid
 from footnote.operations import tenant_deletion
@@ -14,8 +15,8 @@ router = APIRouter(prefix="/v1/tenant", tags=["tenant"])
 Name = Annotated[Plain, Query(max_length=255, description="The tenant's name, so that nobody does this by mistake.")]
 
 
-@router.delete("", operation_id="tenant_delete")
-async def delete(name: Name, rt: RuntimeDep, caller: Admin) -> TenantDeletionOut:
+@router.delete("")
+async def delete_tenant(name: Name, rt: RuntimeDep, caller: Admin) -> TenantDeletionOut:
     """Deletes the tenant with all its documents, keys and conversations; the receipt says what.
 
     From the first moment on its keys and tokens are refused, so this cannot be asked again; what is interrupted is

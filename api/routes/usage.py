@@ -15,8 +15,8 @@ DAYS = 30  # unless asked for others
 MOST_DAYS = 366
 
 
-@router.get("/usage", operation_id="usage", response_model_exclude_unset=True)
-async def report(
+@router.get("/usage", response_model_exclude_unset=True)
+async def get_usage(
     rt: RuntimeDep,
     caller: Admin,
     since: Annotated[

@@ -7,8 +7,10 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
 
-from api.deps import Admin, Cursor, Limit, Plain, RuntimeDep, again_while_busy
+from api.deps import Admin, RuntimeDep, again_while_busy
+from api.paging import Cursor, Limit, page
 from api.schemas.common import PageOf
+from api.schemas.fields import Plain
 from api.schemas.webhooks import (
     DeliveryOut,
     DeliveryState,
@@ -30,9 +32,11 @@ EndpointId = Annotated[Plain, Path(max_length=64)]
 DeliveryId = Annotated[Plain, Path(max_length=64)]
 
 
-@router.post("", status_code=201, operation_id="webhook_endpoints_create")
+@router.post("", status_code=201)
 @again_while_busy
-async def create(body: EndpointIn, response: Response, rt: RuntimeDep, caller: Admin) -> EndpointSecretOut:
+async def create_webhook_endpoint(
+    body: EndpointIn, response: Response, rt: RuntimeDep, caller: Admin
+) -> EndpointSecretOut:
     """Registers a receiver of the tenant's events. The secret is shown here and when it is rotated, and never again."""
     guard.check_url(body.url, allow_private=rt.settings.webhook_allow_private)
     async with rt.transaction() as session:
@@ -41,26 +45,27 @@ async def create(body: EndpointIn, response: Response, rt: RuntimeDep, caller: A
     return EndpointSecretOut.model_validate(made)
 
 
-@router.get("", operation_id="webhook_endpoints_list")
-async def list_endpoints(
+@router.get("")
+async def list_webhook_endpoints(
     rt: RuntimeDep, caller: Admin, limit: Limit = 50, cursor: Cursor = None
 ) -> PageOf[EndpointOut]:
     """Endpoints, newest first."""
     async with rt.transaction() as session:
         found = await endpoints.page_of(session, caller.tenant_id, limit=limit + 1, before=cursor)
-    more = found[limit - 1].id if len(found) > limit else None
-    return PageOf(data=[EndpointOut.model_validate(each) for each in found[:limit]], next_cursor=more)
+    return page(found, limit, EndpointOut.model_validate)
 
 
-@router.get("/{endpoint_id}", operation_id="webhook_endpoints_get")
-async def get(endpoint_id: EndpointId, rt: RuntimeDep, caller: Admin) -> EndpointOut:
+@router.get("/{endpoint_id}")
+async def get_webhook_endpoint(endpoint_id: EndpointId, rt: RuntimeDep, caller: Admin) -> EndpointOut:
     async with rt.transaction() as session:
         return EndpointOut.model_validate(await endpoints.get(session, caller.tenant_id, endpoint_id))
 
 
-@router.patch("/{endpoint_id}", operation_id="webhook_endpoints_update")
+@router.patch("/{endpoint_id}")
 @again_while_busy
-async def update(endpoint_id: EndpointId, body: EndpointPatch, rt: RuntimeDep, caller: Admin) -> EndpointOut:
+async def update_webhook_endpoint(
+    endpoint_id: EndpointId, body: EndpointPatch, rt: RuntimeDep, caller: Admin
+) -> EndpointOut:
     """Changes what is given. What is waiting goes to the new URL; it fails when the endpoint is disabled."""
     given = body.model_dump(exclude_unset=True)
     if "url" in given:
@@ -69,25 +74,25 @@ async def update(endpoint_id: EndpointId, body: EndpointPatch, rt: RuntimeDep, c
         return EndpointOut.model_validate(await endpoints.change(session, caller.tenant_id, endpoint_id, given))
 
 
-@router.delete("/{endpoint_id}", operation_id="webhook_endpoints_delete")
+@router.delete("/{endpoint_id}")
 @again_while_busy
-async def delete(endpoint_id: EndpointId, rt: RuntimeDep, caller: Admin) -> EndpointDeletionOut:
+async def delete_webhook_endpoint(endpoint_id: EndpointId, rt: RuntimeDep, caller: Admin) -> EndpointDeletionOut:
     """Removes the endpoint with its deliveries, sent or not."""
     async with rt.transaction() as session:
         removed = await endpoints.remove(session, caller.tenant_id, endpoint_id)
     return EndpointDeletionOut(webhook_endpoint_id=endpoint_id, deliveries=removed)
 
 
-@router.post("/{endpoint_id}/rotate", operation_id="webhook_endpoints_rotate")
+@router.post("/{endpoint_id}/rotate")
 @again_while_busy
-async def rotate(endpoint_id: EndpointId, rt: RuntimeDep, caller: Admin) -> EndpointSecretOut:
+async def rotate_webhook_secret(endpoint_id: EndpointId, rt: RuntimeDep, caller: Admin) -> EndpointSecretOut:
     """Another secret. For 24 hours the one before signs, too; one before that no longer does."""
     async with rt.transaction() as session:
         return EndpointSecretOut.model_validate(await endpoints.rotate(session, caller.tenant_id, endpoint_id))
 
 
-@router.post("/{endpoint_id}/test", operation_id="webhook_endpoints_test")
-async def test(endpoint_id: EndpointId, rt: RuntimeDep, caller: Admin) -> DeliveryWithAttemptsOut:
+@router.post("/{endpoint_id}/test")
+async def test_webhook_endpoint(endpoint_id: EndpointId, rt: RuntimeDep, caller: Admin) -> DeliveryWithAttemptsOut:
     """Sends `endpoint.test` now, once, also to a disabled endpoint; the answer says how that went."""
     async with rt.transaction() as session:
         endpoint = await endpoints.get(session, caller.tenant_id, endpoint_id)
@@ -96,8 +101,8 @@ async def test(endpoint_id: EndpointId, rt: RuntimeDep, caller: Admin) -> Delive
     return await _delivery(rt, caller.tenant_id, endpoint_id, due.id)
 
 
-@router.get("/{endpoint_id}/deliveries", operation_id="webhook_deliveries_list")
-async def deliveries(
+@router.get("/{endpoint_id}/deliveries")
+async def list_webhook_deliveries(
     endpoint_id: EndpointId,
     rt: RuntimeDep,
     caller: Admin,
@@ -109,32 +114,33 @@ async def deliveries(
     async with rt.transaction() as session:
         endpoint = await endpoints.get(session, caller.tenant_id, endpoint_id)
         found = await history.page_of(session, endpoint, limit=limit + 1, before=cursor, state=state)
-    more = found[limit - 1].id if len(found) > limit else None
-    return PageOf(data=[DeliveryOut.model_validate(each) for each in found[:limit]], next_cursor=more)
+    return page(found, limit, DeliveryOut.model_validate)
 
 
-@router.get("/{endpoint_id}/deliveries/{delivery_id}", operation_id="webhook_deliveries_get")
-async def delivery(
+@router.get("/{endpoint_id}/deliveries/{delivery_id}")
+async def get_webhook_delivery(
     endpoint_id: EndpointId, delivery_id: DeliveryId, rt: RuntimeDep, caller: Admin
 ) -> DeliveryWithAttemptsOut:
     """With what is sent, and every attempt."""
     return await _delivery(rt, caller.tenant_id, endpoint_id, delivery_id)
 
 
-@router.post(
-    "/{endpoint_id}/deliveries/{delivery_id}/redeliver", status_code=202, operation_id="webhook_deliveries_redeliver"
-)
+@router.post("/{endpoint_id}/deliveries/{delivery_id}/redeliver", status_code=202)
 @again_while_busy
-async def redeliver(endpoint_id: EndpointId, delivery_id: DeliveryId, rt: RuntimeDep, caller: Admin) -> DeliveryOut:
+async def redeliver_webhook(
+    endpoint_id: EndpointId, delivery_id: DeliveryId, rt: RuntimeDep, caller: Admin
+) -> DeliveryOut:
     """Sends it once more under the same id, whatever became of it, and tries as long as with a new one."""
     async with rt.transaction() as session:
         again = await history.redeliver(session, caller.tenant_id, endpoint_id, delivery_id)
     return DeliveryOut.model_validate(again)
 
 
-@router.post("/{endpoint_id}/redeliver", status_code=202, operation_id="webhook_endpoints_redeliver")
+@router.post("/{endpoint_id}/redeliver", status_code=202)
 @again_while_busy
-async def redeliver_failed(endpoint_id: EndpointId, body: RedeliverIn, rt: RuntimeDep, caller: Admin) -> RedeliverOut:
+async def redeliver_failed_webhooks(
+    endpoint_id: EndpointId, body: RedeliverIn, rt: RuntimeDep, caller: Admin
+) -> RedeliverOut:
     """Sends again what was queued since then and failed."""
     async with rt.transaction() as session:
         number = await history.redeliver_failed(session, caller.tenant_id, endpoint_id, body.since)

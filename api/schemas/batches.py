@@ -8,8 +8,8 @@ from pydantic import Field, model_validator
 
 from api.errors import told_body
 from api.schemas.common import In, Out, PageOf, ProblemOut
+from api.schemas.fields import Url
 from api.schemas.search import AnswerOut, OnRequest
-from api.uploads.forms import Url
 from footnote.answering import Citation
 from footnote.errors import TooLarge
 from footnote.models import QueryBatch, QueryBatchItem

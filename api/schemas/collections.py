@@ -5,20 +5,14 @@ from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
-from api.deps import Plain
 from api.schemas.common import In, Out
 from api.schemas.documents import DeletionCounts
-from api.uploads.forms import JsonObject, Name
+from api.schemas.fields import JsonObject, Name, Plain, optional
 from footnote.collections import Details, Unit
 from footnote.providers import Embedder
 
 ModelName = Annotated[Plain, StringConstraints(min_length=1, max_length=128)]
 ProviderName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
-
-
-def optional(description: str | None = None) -> Any:
-    """A field that may be left out, but is not null."""
-    return Field(default=None, description=description, json_schema_extra=lambda schema: schema.pop("default", None))
 
 
 class _In(In):

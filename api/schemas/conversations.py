@@ -5,12 +5,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, StringConstraints, WithJsonSchema
 
-from api.deps import Plain
 from api.schemas.common import In, Out, PageOf
+from api.schemas.fields import JsonObject, Plain
 from api.schemas.filters import FILTER_SCHEMA
 from api.schemas.questions import Names, SystemPrompt
 from api.schemas.search import CitationOut, OnRequest, UnsupportedOut, UsageOut
-from api.uploads.forms import JsonObject
 from footnote import filters
 from footnote.answering import Citation
 from footnote.models import Conversation, Message

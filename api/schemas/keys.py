@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from api.deps import Moment, Plain
 from api.schemas.common import In, Out
+from api.schemas.fields import Moment, Plain
 from footnote.models import ApiKey
 from footnote.settings import RouteClass
 

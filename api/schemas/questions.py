@@ -4,10 +4,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, TypeAdapter, model_validator
 
-from api.deps import Plain
 from api.schemas.common import In
+from api.schemas.fields import JsonObject, Plain
 from api.schemas.filters import FilterIn
-from api.uploads.forms import JsonObject
 from footnote import filters, retrieval, text
 from footnote.answering import Question, batch_runs
 from footnote.models import Conversation

@@ -7,9 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
-from api.deps import Moment, Plain
-from api.schemas.collections import optional
 from api.schemas.common import In, Out
+from api.schemas.fields import Moment, Plain, optional
 from footnote.models import WebhookAttempt, WebhookDelivery
 from footnote.webhooks.endpoints import Event
 

@@ -14,7 +14,7 @@ import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors.multiprocess import Process
 
-from api.serving.server import END_SECONDS, REPLACED, SAME_PRESS_SECONDS, Server
+from api.serving.server import END_SECONDS, REPLACED, SAME_PRESS_SECONDS, ApiServer
 from footnote.telemetry import log
 
 TICK_SECONDS = 0.1
@@ -33,7 +33,7 @@ class _Process(Process):
 
     def target(self, sockets: list[socket.socket] | None = None) -> None:
         """In the new process, before the thread that answers the parent asks for the server."""
-        self._server = Server(self.config)
+        self._server = ApiServer(self.config)
         super().target(sockets)
 
     def silent_since(self, now: float) -> float:

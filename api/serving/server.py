@@ -33,7 +33,7 @@ class _Connection(Protocol):
     def shutdown(self) -> None: ...
 
 
-class Server(uvicorn.Server):
+class ApiServer(uvicorn.Server):
     """Stops accepting, lets the requests that run come to their end, cuts off what is left, and ends in time.
 
     The first signal begins the drain, a second one ends a process that has no parent at once. One of several processes

@@ -1,18 +1,17 @@
 """Uploads as people send them: a form with one file or many, a bare body, a text in JSON. All of it streams."""
 
-import json
-import math
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
 from fastapi import Request
-from pydantic import BeforeValidator, StringConstraints, ValidationError
+from pydantic import ValidationError
 
+from api.body_limits import MULTIPART_OVERHEAD
 from api.errors import invalid
-from api.schemas.common import In
-from api.uploads.multipart import Part, parts
+from api.schemas.uploads import FormFields, UploadFields
+from api.uploads.multipart import BodyPart, parts
 from footnote import text
 from footnote.documents import new_key, objects, refused_uploads
 from footnote.documents.uploads import Upload, safe_filename, take_in
@@ -20,72 +19,8 @@ from footnote.errors import FootnoteError, Invalid, TooLarge, Unavailable
 from footnote.runtime import Runtime
 
 FIELD_BYTES = 64 * 1024
-MULTIPART_OVERHEAD = 128 * 1024  # boundaries, part headers and small fields beside the files
 MOST_FIELDS = 16
 MOST_FILES = 100
-METADATA_DEPTH = 32
-
-
-def _json_object(given: Any) -> Any:
-    try:
-        return _storable(given, METADATA_DEPTH)
-    except RecursionError as error:
-        raise ValueError("is nested too deeply") from error
-
-
-def _from_text(given: Any) -> Any:
-    """What a field of a form, or a query parameter, says in JSON."""
-    try:
-        return json.loads(given, parse_constant=_refuse_constant) if isinstance(given, str) else given
-    except RecursionError as error:
-        raise ValueError("is nested too deeply") from error
-    except json.JSONDecodeError as error:
-        raise ValueError(f"is not JSON: {error}") from error
-
-
-def _refuse_constant(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON")
-
-
-def _storable(value: Any, depth: int) -> Any:
-    """`value` as Postgres keeps it in jsonb; what it cannot keep, or we could not send back, is refused."""
-    if depth < 0:
-        raise ValueError("is nested too deeply")
-    match value:
-        case str():
-            return text.clean(value)
-        case float() if not math.isfinite(value):
-            raise ValueError("holds a number that is too large")
-        case list():
-            return [_storable(each, depth - 1) for each in value]
-        case dict():
-            return {text.clean(name): _storable(each, depth - 1) for name, each in value.items()}
-    return value
-
-
-def _plain(value: Any) -> Any:
-    return text.clean(value) if isinstance(value, str) else value
-
-
-Name = Annotated[str, BeforeValidator(_plain), StringConstraints(min_length=1, max_length=63)]
-Reference = Annotated[str, BeforeValidator(_plain), StringConstraints(min_length=1, max_length=512)]
-JsonObject = Annotated[dict[str, Any], BeforeValidator(_json_object)]
-Url = Annotated[str, BeforeValidator(_plain), StringConstraints(max_length=2048)]
-
-
-class UploadFields(In):
-    """What may be said of a document beside its bytes."""
-
-    collection: Name = "default"
-    metadata: JsonObject | None = None
-    external_id: Reference | None = None
-    callback_url: Url | None = None
-
-
-class _FormFields(UploadFields):
-    """The same where a value is a text."""
-
-    metadata: Annotated[JsonObject | None, BeforeValidator(_from_text)] = None
 
 
 @dataclass(frozen=True)
@@ -167,7 +102,7 @@ async def bare(
         yield await take_in(rt, key, filename, pieces)
 
 
-async def _allowed(request: Request, rt: Runtime) -> AsyncIterator[Part]:
+async def _allowed(request: Request, rt: Runtime) -> AsyncIterator[BodyPart]:
     """The form's parts. Of one that is too large anyway it does not matter what else is wrong with it."""
     try:
         async for part in parts(request):
@@ -192,7 +127,7 @@ class _Fields:
     def __init__(self) -> None:
         self._values: dict[str, bytes] = {}
 
-    async def add(self, part: Part) -> None:
+    async def add(self, part: BodyPart) -> None:
         if part.name in self._values:
             raise Invalid.in_fields([{"field": part.name, "message": "given more than once"}])
         if part.filename and part.name not in UploadFields.model_fields:
@@ -224,6 +159,6 @@ class _Fields:
 def checked(given: dict[str, Any]) -> UploadFields:
     """Raises Invalid, with what is wrong with each field."""
     try:
-        return UploadFields.model_validate(_FormFields.model_validate(given).model_dump())
+        return UploadFields.model_validate(FormFields.model_validate(given).model_dump())
     except ValidationError as error:
         raise invalid(error) from error

@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 
 from api.app import create_app
 from api.serving import slow_clients
-from api.serving.server import Server
+from api.serving.server import ApiServer
 from footnote.database.redis_client import Shared
 from footnote.models import Document, UnownedObject
 from footnote.providers.guarded import guard_generators
@@ -34,7 +34,7 @@ Client = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 @dataclass
 class Api:
-    server: Server
+    server: ApiServer
     rt: Runtime
     port: int
     key: str
@@ -86,7 +86,7 @@ async def serving(rt: Runtime) -> AsyncIterator[Api]:
         own = replace(rt, settings=chosen, generator=generator, stopping=asyncio.Event())
         app = create_app(runtime=own)
         config = uvicorn.Config(app, http=slow_clients.Connection, log_config=None, timeout_graceful_shutdown=600)
-        server = Server(config)
+        server = ApiServer(config)
         listening = socket.create_server(("127.0.0.1", 0))
         task = asyncio.create_task(server.serve([listening]))
         while not server.started:

@@ -17,7 +17,7 @@ import pytest
 from sqlalchemy import func, select
 
 from api.app import create_app
-from api.uploads.forms import MULTIPART_OVERHEAD
+from api.body_limits import MULTIPART_OVERHEAD
 from footnote.models import Document
 from footnote.runtime import Runtime, open_runtime
 from footnote.settings import MIB, Settings
