@@ -187,7 +187,7 @@ class BodyLimits:
 
     def _limit(self, scope: Scope) -> BodyLimit:
         for route, limit in self.routes:
-            if scope["method"] in route.methods and route.path_regex.match(scope["path"]):
+            if scope["method"] in (route.methods or ()) and route.path_regex.match(scope["path"]):
                 return limit
         return JSON
 

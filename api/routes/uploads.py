@@ -1,5 +1,6 @@
 """Uploads: a document, many, a text, a bare body, or parts that you send to the store. 202 means: it is durable."""
 
+import json
 from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import Annotated, Any
 
@@ -129,7 +130,7 @@ async def create_direct_upload(body: DirectIn, rt: RuntimeDep, caller: Uploader)
 
 @router.post("/uploads/{upload_id}/complete", status_code=202, response_model=AcceptedOut)
 async def complete_direct_upload(upload_id: UploadId, request: Request, rt: RuntimeDep, caller: Uploader) -> Response:
-    """Join the parts and queue the document's ingestion. If you send it again within 24 hours, the reply is the same."""
+    """Join the parts and queue the document's ingestion. Sent again within 24 hours, it gets the same reply."""
     asked = {"path": request.url.path}
     async with idempotency.once(rt, caller.tenant_id, request.url.path) as held:
         reply = held.replay(asked)
@@ -247,10 +248,17 @@ def _content(taken: Upload | Rejected) -> str:
     return taken.error.code if isinstance(taken, Rejected) else taken.source_url or taken.sha256.hex()
 
 
+class _Reply(JSONResponse):
+    """Fields by name: the database does not preserve their order, and a replay has the same bytes as the first reply."""
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()
+
+
 def _sent(reply: dict[str, Any], *, replayed: bool = False) -> Response:
     """The reply as it is stored under its Idempotency-Key; with the job's address if it is about one document."""
     headers = {"Location": f"/v1/jobs/{reply['job']['id']}"} if "job" in reply else {}
-    return JSONResponse(reply, 202, headers | ({"Idempotent-Replayed": "true"} if replayed else {}))
+    return _Reply(reply, 202, headers | ({"Idempotent-Replayed": "true"} if replayed else {}))
 
 
 def _check_callback(rt: Runtime, fields: UploadFields) -> None:

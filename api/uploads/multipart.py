@@ -67,7 +67,7 @@ class _Form:
 
     def __init__(self, boundary: bytes) -> None:
         names = [name for name in dir(self) if name.startswith("on_")]
-        self._parser = MultipartParser(boundary, {name: getattr(self, name) for name in names})  # type: ignore[arg-type,misc]
+        self._parser = MultipartParser(boundary, {name: getattr(self, name) for name in names})  # type: ignore[arg-type]
         self._pieces: list[_Piece] = []
         self._part = BodyPart()
         self._header = self._value = b""
