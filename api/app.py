@@ -9,9 +9,11 @@ from importlib import import_module
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from starlette.middleware.cors import CORSMiddleware
 
 from api import errors
+from api.description import DescribedApi, texts
 from api.middleware import BodyLimits, LastResort, RequestContext
 from api.routes import (
     audit,
@@ -56,21 +58,25 @@ def create_app(settings: Settings | None = None, runtime: Runtime | None = None)
     """The app over its own Runtime, or over a given one that the caller closes."""
     chosen = runtime.settings if runtime else settings or Settings()
 
-    app = FastAPI(
+    app = DescribedApi(
         title="Footnote",
         version=__version__,
         summary="Documents in, cited answers out.",
+        description=texts.INTRODUCTION,
+        openapi_tags=texts.TAGS,
+        servers=texts.SERVERS,
         lifespan=partial(_lifespan, chosen, runtime),
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
-        responses=errors.RESPONSES,
+        responses={"4XX": {"description": ""}},  # else FastAPI adds its own 422; `describe` puts ours there
         generate_unique_id_function=lambda route: route.name,
         redirect_slashes=False,  # a redirect would have an upload sent twice
     )
     for module in ROUTES:
         app.include_router(module.router)
-    app.state.routes = [route for module in ROUTES for route in module.router.routes]  # for what a wrong path is told
+    routes = [route for module in ROUTES for route in module.router.routes if isinstance(route, APIRoute)]
+    app.state.routes = app.described_routes = routes
     if chosen.docs == "on":
         app.include_router(documentation.router)
     errors.install(app)

@@ -20,12 +20,7 @@ from footnote.tenancy.keys import Principal
 
 DELETION_SECONDS = 600.0  # of a document with hundred thousands of chunks
 
-bearer = HTTPBearer(
-    auto_error=False,
-    scheme_name="API key",
-    description="`Authorization: Bearer` and an API key (`fn_...`), a token for one (`POST /v1/tokens`), or a token of "
-    "the OIDC issuer where one is configured.",
-)
+bearer = HTTPBearer(auto_error=False, scheme_name="bearer")
 
 
 async def _runtime(request: Request) -> Runtime:
@@ -94,8 +89,8 @@ def again_while_busy(route: Callable[Given, Awaitable[Answer]]) -> Callable[Give
     return again
 
 
-class _Door:
-    """Lets a caller in who has the scope, and has not asked too often; if it `costs`, one with money left."""
+class Access:
+    """Checks the scope and the rate limit of the caller; if the route `costs`, also what is left of its budget."""
 
     def __init__(self, scope: str | None, route_class: RouteClass, *, costs: bool = False) -> None:
         self.scope = scope
@@ -139,12 +134,12 @@ class _Door:
             raise rate_limits.refusal(standing, self.route_class)
 
 
-Anyone = Annotated[Principal, Depends(_Door(None, "write"))]
-Reader = Annotated[Principal, Depends(_Door("read", "read"))]
-Asker = Annotated[Principal, Depends(_Door("read", "query", costs=True))]
-Writer = Annotated[Principal, Depends(_Door("write", "write"))]
-Uploader = Annotated[Principal, Depends(_Door("write", "upload", costs=True))]
-Admin = Annotated[Principal, Depends(_Door("admin", "write"))]
+Anyone = Annotated[Principal, Depends(Access(None, "write"))]
+Reader = Annotated[Principal, Depends(Access("read", "read"))]
+Asker = Annotated[Principal, Depends(Access("read", "query", costs=True))]
+Writer = Annotated[Principal, Depends(Access("write", "write"))]
+Uploader = Annotated[Principal, Depends(Access("write", "upload", costs=True))]
+Admin = Annotated[Principal, Depends(Access("admin", "write"))]
 IdempotencyKey = Annotated[
     str | None,
     Header(

@@ -34,15 +34,6 @@ STATUS = {
     "unavailable": 503,
     "unsupported": 415,
 }
-# As the OpenAPI document tells it of every operation.
-_PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemOut"}}}
-RESPONSES: dict[int | str, dict[str, Any]] = {
-    "4XX": {"description": "Refused; `code` says why.", "content": _PROBLEM},
-    "5XX": {
-        "description": "Failed on our side or a provider's; `retry_after` seconds later it may work.",
-        "content": _PROBLEM,
-    },
-}
 RETRY_SECONDS = 5.0
 MOST_FIELDS = 20  # a body of a million wrong fields must not make an answer of that size
 

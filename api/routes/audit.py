@@ -37,7 +37,10 @@ class AuditIn(Params):
 
 @router.get("/audit")
 async def list_audit_events(rt: RuntimeDep, caller: Admin, given: Annotated[AuditIn, Query()]) -> PageOf[AuditEventOut]:
-    """What was done, by whom, newest first. An event is there as soon as its deed is done, and is never changed."""
+    """List what was done in your tenant and by whom, newest first.
+
+    An event is written in the same transaction as the action, and it never changes.
+    """
     oldest_first = given.order == "oldest"
     async with rt.transaction() as session:
         found = await audit_log.page_of(

@@ -43,10 +43,11 @@ _ACCEPTED: dict[int | str, dict[str, Any]] = {202: {"model": QueryBatchOut, "des
 @router.post("/batch", response_model=ResultsOut, responses=_ACCEPTED)
 @takes(TEXT)
 async def ask_batch(body: QuestionsIn, request: Request, rt: RuntimeDep, caller: Asker) -> Any:
-    """A result for each question, in their order; what is wrong with one is its own error.
+    """Ask up to 1,000 questions. You get a result for each, in the same order; an error of one is its own result.
 
-    Up to twenty are answered within the request, unless `background` says otherwise. More are accepted (202), answered
-    whatever is killed meanwhile, and kept for a week; `callback_url` is told when they are done.
+    Up to 20 questions are answered within the request, unless you set `background`. More are accepted (202) and
+    answered in the background, also if the server restarts meanwhile. Results are stored for a week. `callback_url`
+    is told when the batch has ended.
     """
     if body.callback_url:
         guard.check_url(body.callback_url, allow_private=rt.settings.webhook_allow_private)
@@ -103,7 +104,7 @@ async def get_query_batch(
     limit: Limit = 50,
     cursor: Annotated[int, Query(ge=0, le=MOST_QUESTIONS, description="`next_cursor` of the page before.")] = 0,
 ) -> QueryBatchWithResultsOut:
-    """Where a batch in the background stands, with its results so far."""
+    """Get the state of a batch that is answered in the background, with the results it has so far."""
     async with rt.transaction() as session:
         batch = await question_batches.get(session, caller.tenant_id, query_batch_id)
         failed = await question_batches.failures(session, batch)
@@ -117,7 +118,7 @@ async def get_query_batch(
 @router.post("/batches/{query_batch_id}/cancel")
 @again_while_busy
 async def cancel_query_batch(query_batch_id: BatchId, rt: RuntimeDep, caller: Reader) -> QueryBatchOut:
-    """Stops an unfinished batch; what was answered stays."""
+    """Stop a batch that has not ended. Questions that are answered stay answered."""
     async with rt.transaction() as session:
         batch = await question_batches.cancel(session, caller.tenant_id, query_batch_id)
         return QueryBatchOut.of(batch, await question_batches.failures(session, batch))

@@ -20,7 +20,10 @@ NameOrId = Annotated[Plain, Path(max_length=64, description="Name or id.")]
 @router.post("", status_code=201)
 @again_while_busy
 async def create_collection(body: CollectionIn, response: Response, rt: RuntimeDep, caller: Writer) -> CollectionOut:
-    """An upload to a new name makes a collection, too, as configured; here it gets settings of its own."""
+    """Create a collection with its own settings.
+
+    An upload to a new name creates a collection, too, with the configured settings.
+    """
     async with rt.transaction() as session:
         made = await collections.create(session, rt, caller.tenant_id, body.given())
     response.headers["Location"] = f"/v1/collections/{made.collection.id}"
@@ -31,7 +34,7 @@ async def create_collection(body: CollectionIn, response: Response, rt: RuntimeD
 async def list_collections(
     rt: RuntimeDep, caller: Reader, limit: Limit = 50, cursor: Cursor = None
 ) -> PageOf[CollectionOut]:
-    """Collections, newest first."""
+    """List collections, newest first."""
     async with rt.transaction() as session:
         found = await collections.page_of(session, caller.tenant_id, limit=limit + 1, before=cursor)
     return page(found, limit, lambda each: CollectionOut.of(each, rt.embedder), lambda each: each.collection.id)
@@ -39,6 +42,7 @@ async def list_collections(
 
 @router.get("/{collection_id}")
 async def get_collection(collection_id: NameOrId, rt: RuntimeDep, caller: Reader) -> CollectionOut:
+    """Get a collection by its id or name, with its settings and counts."""
     async with rt.transaction() as session:
         return CollectionOut.of(await collections.get(session, caller.tenant_id, collection_id), rt.embedder)
 
@@ -48,10 +52,11 @@ async def get_collection(collection_id: NameOrId, rt: RuntimeDep, caller: Reader
 async def update_collection(
     collection_id: NameOrId, body: CollectionPatch, rt: RuntimeDep, caller: Writer
 ) -> CollectionOut:
-    """Changes what is given. After another chunking or language every document is ingested anew in the background.
+    """Change the fields that you send.
 
-    Until a document is, queries see it as it was. The embedding model cannot be changed once there are documents; the
-    same model has them embedded again if it makes vectors of another length now.
+    After a change of chunking or language all documents are ingested again in the background. Until a document is,
+    queries see its previous state. You cannot change the embedding model once there are documents. If you send the
+    same model and it makes vectors of another length now, all documents are embedded again.
     """
     async with rt.transaction() as session:
         changed = await collections.change(session, rt, caller.tenant_id, collection_id, body.given())
@@ -60,8 +65,9 @@ async def update_collection(
 
 @router.delete("/{collection_id}")
 async def delete_collection(collection_id: NameOrId, rt: RuntimeDep, caller: Writer) -> CollectionDeletionOut:
-    """Removes the collection with its documents and all that was made of them; the receipt says what.
+    """Delete a collection with its documents and everything that was made from them. The receipt counts them.
 
-    Nobody sees it from the first moment on; the answer comes when everything is gone. Asked again by id: the same.
+    The collection disappears at once; the answer comes when everything is deleted. If you repeat the request with the
+    id, you get the same receipt.
     """
     return CollectionDeletionOut.model_validate(await deletion.remove_collection(rt, caller.tenant_id, collection_id))

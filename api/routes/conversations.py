@@ -30,7 +30,7 @@ ConversationId = Annotated[Plain, Path(max_length=64)]
 async def create_conversation(
     body: ConversationIn, response: Response, rt: RuntimeDep, caller: Reader
 ) -> ConversationOut:
-    """Whoever may ask may make one. Without a title it gets the first question's."""
+    """Create a conversation. Without a title it gets the first question as its title."""
     metadata = checked(body.metadata or {})
     async with rt.transaction() as session:
         made = await conversations.create(session, caller.tenant_id, body.title, metadata, body.defaults())
@@ -42,7 +42,7 @@ async def create_conversation(
 async def list_conversations(
     rt: RuntimeDep, caller: Reader, limit: Limit = 50, cursor: Cursor = None
 ) -> PageOf[ConversationOut]:
-    """Conversations, newest first."""
+    """List conversations, newest first."""
     async with rt.transaction() as session:
         found = await conversations.page_of(session, caller.tenant_id, limit=limit + 1, before=cursor)
     return page(found, limit, ConversationOut.of)
@@ -52,7 +52,7 @@ async def list_conversations(
 async def get_conversation(
     conversation_id: ConversationId, rt: RuntimeDep, caller: Reader, limit: Limit = 50, cursor: Cursor = None
 ) -> ConversationWithMessagesOut:
-    """A conversation with its messages, oldest first; `cursor` is that of the page of messages before."""
+    """Get a conversation with its messages, oldest first. `cursor` pages through the messages."""
     async with rt.transaction() as session:
         found = await conversations.get(session, caller.tenant_id, conversation_id)
         messages = await conversations.messages_of(session, found, limit=limit + 1, after=cursor)
@@ -65,7 +65,10 @@ async def get_conversation(
 async def ask_in_conversation(
     conversation_id: ConversationId, body: MessageIn, request: Request, rt: RuntimeDep, caller: Asker
 ) -> Any:
-    """Asks a question in the conversation; when the answer is whole, both are kept. One at a time: else 409."""
+    """Ask a question in a conversation. Question and answer are stored when the answer is complete.
+
+    A conversation answers one question at a time; a second one gets 409.
+    """
     async with rt.transaction() as session:
         conversation = await conversations.get(session, caller.tenant_id, conversation_id)
     question = body.as_in(conversation).asking(body.question, [], caller)
@@ -77,7 +80,7 @@ async def ask_in_conversation(
 async def delete_conversation(
     conversation_id: ConversationId, rt: RuntimeDep, caller: Writer
 ) -> ConversationDeletionOut:
-    """Removes the conversation with its messages, at any moment: a question under way then ends in an error."""
+    """Delete a conversation with its messages. A question that is being answered ends with an error."""
     async with rt.transaction() as session:
         removed = await conversations.remove(session, caller.tenant_id, conversation_id)
     return ConversationDeletionOut(conversation_id=conversation_id, messages=removed)

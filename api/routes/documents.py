@@ -54,7 +54,7 @@ async def list_documents(
     ] = None,
     filter: FilterQuery = None,
 ) -> PageOf[DocumentOut]:
-    """Documents, newest first."""
+    """List documents, newest first."""
     states = ["succeeded" if each == "ready" else each for each in status or ()]
     async with rt.transaction() as session:
         found = await documents.page_of(
@@ -73,6 +73,7 @@ async def list_documents(
 
 @router.get("/{document_id}")
 async def get_document(document_id: DocumentId, rt: RuntimeDep, caller: Reader) -> DocumentOut:
+    """Get a document with the state of its ingestion."""
     async with rt.transaction() as session:
         return DocumentOut.of(await documents.get(session, caller.tenant_id, document_id))
 
@@ -84,7 +85,10 @@ class DocumentPatch(In):
 @router.patch("/{document_id}")
 @again_while_busy
 async def update_document(document_id: DocumentId, body: DocumentPatch, rt: RuntimeDep, caller: Writer) -> DocumentOut:
-    """Merges into the metadata (RFC 7396). Filters and hits go by it at once; nothing is ingested again."""
+    """Merge into the document's metadata (RFC 7396).
+
+    Filters and hits use the new values at once. The document is not ingested again.
+    """
     async with rt.transaction() as session:
         await documents.patch_metadata(session, caller.tenant_id, document_id, body.metadata)
         return DocumentOut.of(await documents.get(session, caller.tenant_id, document_id))
@@ -92,13 +96,16 @@ async def update_document(document_id: DocumentId, body: DocumentPatch, rt: Runt
 
 @router.delete("/{document_id}")
 async def delete_document(document_id: DocumentId, rt: RuntimeDep, caller: Writer) -> DeletionOut:
-    """Removes the document and all that was made of it, at any moment; the receipt says what. Asked again: the same."""
+    """Delete a document and everything that was made from it. The receipt counts it.
+
+    You can delete it at any moment, also while it is ingested. If you repeat the request, you get the same receipt.
+    """
     return DeletionOut.model_validate(await deletion.remove(rt, caller.tenant_id, document_id))
 
 
 @router.get("/{document_id}/status")
 async def get_document_status(document_id: DocumentId, rt: RuntimeDep, caller: Reader) -> StatusOut:
-    """Where ingestion stands: the step, its progress, what is waited for and until when."""
+    """Get the state of the ingestion: the step, its progress, and what it waits for until when."""
     return await _status(rt, caller.tenant_id, document_id)
 
 
@@ -110,7 +117,7 @@ async def _status(rt: Runtime, tenant_id: str, document_id: str) -> StatusOut:
 
 @router.get("/{document_id}/report")
 async def get_document_report(document_id: DocumentId, rt: RuntimeDep, caller: Reader) -> ReportOut:
-    """What was read of the newest version and what was not: pages without text, files skipped, time per step."""
+    """Get what was read of the newest version and what was not: empty pages, skipped files, the time of each step."""
     async with rt.transaction() as session:
         details = await documents.get(session, caller.tenant_id, document_id)
         return ReportOut.of(details, list(await jobs.steps(session, details.job.id)))
@@ -124,9 +131,9 @@ async def stream_document_status(
     caller: Reader,
     first: Annotated[StatusOut, Depends(get_document_status)],
 ) -> AsyncIterator[ServerSentEvent]:
-    """The status as server-sent events: one named `status` at every change, until ingestion or the key's life is over.
+    """Stream the status as server-sent events, one named `status` for every change.
 
-    The first one is a dependency, so that what fails before the stream begins is still a plain error response.
+    The stream ends when the ingestion has ended or the key is no longer valid.
     """
     last = first
     yield ServerSentEvent(event="status", data=first)
@@ -151,7 +158,7 @@ async def stream_document_status(
     responses={200: {"content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}},
 )
 async def download_document(document_id: DocumentId, rt: RuntimeDep, caller: Reader) -> Any:
-    """The bytes of the newest version, as they were uploaded."""
+    """Download the newest version of the file as it was uploaded."""
     async with rt.transaction() as session:
         version = (await documents.get(session, caller.tenant_id, document_id)).version
         if version.object_key is None:
@@ -201,7 +208,7 @@ async def get_document_page_image(
     width: Annotated[int, Query(ge=400, le=2400, multiple_of=400, description="Pixels.")] = 1200,
     version: OfVersion = None,
 ) -> Response:
-    """A page of a PDF as a picture. Made once, then kept."""
+    """Get a page of a PDF as an image in WebP. It is made once and then stored."""
     made = await page_images.picture(rt, caller.tenant_id, document_id, number, width, version)
     return Response(made, media_type="image/webp", headers={"Cache-Control": "private, max-age=300"})
 
@@ -216,7 +223,10 @@ async def get_document_page_highlights(
     char_end: Annotated[int, Query(ge=1, le=100_000_000)],
     version: OfVersion = None,
 ) -> HighlightsOut:
-    """Where characters of a PDF page's stored text stand on its picture; no boxes if they cannot be placed."""
+    """Get the boxes that a range of a page's text has on the image of the page.
+
+    There are no boxes if the text cannot be located.
+    """
     found = await page_images.highlights(rt, caller.tenant_id, document_id, number, char_start, char_end, version)
     return HighlightsOut.model_validate(found)
 
@@ -229,7 +239,10 @@ async def get_document_page(
     caller: Reader,
     version: OfVersion = None,
 ) -> PageOut:
-    """The stored text of a page, which citations are checked against. A format without pages has one."""
+    """Get the stored text of a page. Citations are checked against this text.
+
+    A document in a format without pages has one page.
+    """
     async with rt.transaction() as session:
         stored, pages = await documents.page_text(session, caller.tenant_id, document_id, number, version)
     return PageOut(page=number, pages=pages, text=stored)
@@ -239,7 +252,7 @@ async def get_document_page(
 async def list_document_chunks(
     document_id: DocumentId, rt: RuntimeDep, caller: Reader, limit: Limit = 50, cursor: Cursor = None
 ) -> PageOf[ChunkOut]:
-    """The chunks of the version that queries see, in order, each with its anchor in a page's text."""
+    """List the chunks that queries see, in order, each with its place in a page's text."""
     if cursor is not None and not (cursor.isascii() and cursor.isdigit() and len(cursor) < 10):
         raise Invalid("invalid_cursor", "The cursor is not one that this list gave.")
     async with rt.transaction() as session:

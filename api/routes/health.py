@@ -28,17 +28,17 @@ Strict = Annotated[bool, Query(description="503 also for what is only `degraded`
 
 @router.get("/healthz")
 async def check_liveness() -> dict[str, str]:
-    """The process answers."""
+    """Check that the process answers."""
     return {"status": "ok", "version": __version__}
 
 
 @router.get("/readyz", responses=_READINESS)
 async def check_readiness(rt: OperatorDep, response: Response, strict: Strict = False) -> dict[str, Any]:
-    """Whether this process can serve: `ready`, `degraded` with what is away in `checks`, or `not_ready` and 503.
+    """Check whether this process can serve requests.
 
-    Without Redis, uploads and queries go on, and jobs wait. Without the store, search and status go on. A model
-    provider that fails is named, and changes nothing: the documents can still be looked at. Without Postgres nothing
-    goes on. A process that was asked to end is `draining`: 503.
+    `status` is `ready`, `degraded` (`checks` names what is away) or `not_ready` with 503. Without Redis, uploads and
+    queries work, and jobs wait. Without the store, search and status work. Without Postgres nothing works. A failing
+    model provider is named but changes nothing. A process that is asked to stop is `draining`, with 503.
     """
     if rt.stopping.is_set():
         response.status_code = 503

@@ -56,7 +56,7 @@ def _wanted(given: JobsIn | RetryIn, superseded: bool | None) -> listing.JobFilt
 
 @router.get("")
 async def list_jobs(rt: RuntimeDep, caller: Reader, given: Annotated[JobsIn, Query()]) -> PageOf[ListedJobOut]:
-    """Jobs, newest first."""
+    """List jobs, newest first."""
     wanted = _wanted(given, given.superseded)
     async with rt.transaction() as session:
         found = await listing.page_of(session, caller.tenant_id, wanted, limit=given.limit + 1, before=given.cursor)
@@ -66,9 +66,9 @@ async def list_jobs(rt: RuntimeDep, caller: Reader, given: Annotated[JobsIn, Que
 @router.post("/retry")
 @again_while_busy
 async def retry_jobs(given: RetryIn, rt: RuntimeDep, caller: Writer) -> RetriedOut:
-    """Drives the jobs that failed, or were cancelled, on from the step each stopped at; the longest dead first.
+    """Retry jobs that failed or were cancelled, each from the step at which it stopped; the oldest failure first.
 
-    Superseded ones are left alone. `remaining` above 0 asks for another call.
+    Superseded jobs are left out. If `remaining` is above 0, repeat the request.
     """
     async with rt.transaction() as session:
         retried, remaining = await listing.retry(
@@ -79,6 +79,7 @@ async def retry_jobs(given: RetryIn, rt: RuntimeDep, caller: Writer) -> RetriedO
 
 @router.get("/{job_id}")
 async def get_job(job_id: JobId, rt: RuntimeDep, caller: Reader) -> JobOut:
+    """Get a job."""
     async with rt.transaction() as session:
         return JobOut.of(await jobs.get(session, caller.tenant_id, job_id))
 
@@ -86,7 +87,7 @@ async def get_job(job_id: JobId, rt: RuntimeDep, caller: Reader) -> JobOut:
 @router.post("/{job_id}/cancel")
 @again_while_busy
 async def cancel_job(job_id: JobId, rt: RuntimeDep, caller: Writer) -> JobOut:
-    """Stops an unfinished job; a step at work stops at its next checkpoint and leaves nothing visible."""
+    """Cancel a job that has not ended. A running step stops at its next checkpoint; nothing of it becomes visible."""
     async with rt.transaction() as session:
         return JobOut.of(await jobs.cancel(session, caller.tenant_id, job_id))
 
@@ -94,6 +95,6 @@ async def cancel_job(job_id: JobId, rt: RuntimeDep, caller: Writer) -> JobOut:
 @router.post("/{job_id}/retry")
 @again_while_busy
 async def retry_job(job_id: JobId, rt: RuntimeDep, caller: Writer) -> JobOut:
-    """Drives a failed or cancelled job on from the step it stopped at."""
+    """Retry a failed or cancelled job from the step at which it stopped."""
     async with rt.transaction() as session:
         return JobOut.of(await jobs.retry(session, caller.tenant_id, job_id))

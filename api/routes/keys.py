@@ -19,7 +19,10 @@ router = APIRouter(prefix="/v1", tags=["keys"])
 @router.post("/keys", status_code=201)
 @again_while_busy
 async def create_api_key(body: KeyIn, rt: RuntimeDep, caller: Admin) -> NewKeyOut:
-    """The `secret` is shown this once. A key may do nothing that the one that makes it may not."""
+    """Create an API key. Its `secret` is shown only in this answer.
+
+    The new key cannot do more than the key that creates it.
+    """
     async with rt.transaction() as session:
         key, secret = await keys.make(
             session,
@@ -37,7 +40,7 @@ async def create_api_key(body: KeyIn, rt: RuntimeDep, caller: Admin) -> NewKeyOu
 
 @router.get("/keys")
 async def list_api_keys(rt: RuntimeDep, caller: Admin, limit: Limit = 50, cursor: Cursor = None) -> PageOf[KeyOut]:
-    """Keys, newest first, those revoked or expired among them."""
+    """List API keys, newest first, with those that are revoked or expired."""
     async with rt.transaction() as session:
         found = await keys.page_of(session, caller.tenant_id, limit=limit + 1, before=cursor)
     return page(found, limit, KeyOut.of)
@@ -46,7 +49,7 @@ async def list_api_keys(rt: RuntimeDep, caller: Admin, limit: Limit = 50, cursor
 @router.delete("/keys/{key_id}")
 @again_while_busy
 async def revoke_api_key(key_id: Annotated[Plain, Path(max_length=64)], rt: RuntimeDep, caller: Admin) -> KeyOut:
-    """Ends the key: it is refused from now on, everywhere. Asked again: the same."""
+    """Revoke an API key. It is refused everywhere from now on. You can repeat the request."""
     async with rt.transaction() as session:
         return KeyOut.of(await keys.revoke(session, caller.tenant_id, key_id))
 
@@ -54,9 +57,10 @@ async def revoke_api_key(key_id: Annotated[Plain, Path(max_length=64)], rt: Runt
 @router.post("/tokens", status_code=201)
 @again_while_busy
 async def create_access_token(rt: RuntimeDep, caller: Anyone, body: TokenIn | None = None) -> TokenOut:
-    """A token for the key that asks: with the same scopes or fewer, for a short while, and never longer than the key.
+    """Create a token for the key that you send: with the same scopes or fewer, valid for a short time.
 
-    For what must not hold a key: a browser, a job. Made with a key only, not with a token.
+    Use it where a key must not be stored, such as in a browser. It never outlives the key. A token cannot create
+    tokens.
     """
     seconds = rt.settings.token_seconds
     async with rt.operator.transaction() as session:

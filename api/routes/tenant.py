@@ -17,10 +17,10 @@ Name = Annotated[Plain, Query(max_length=255, description="The tenant's name, so
 
 @router.delete("")
 async def delete_tenant(name: Name, rt: RuntimeDep, caller: Admin) -> TenantDeletionOut:
-    """Deletes the tenant with all its documents, keys and conversations; the receipt says what.
+    """Delete your tenant with all its documents, keys and conversations. The receipt counts them.
 
-    From the first moment on its keys and tokens are refused, so this cannot be asked again; what is interrupted is
-    finished by itself. The answer comes when everything is gone.
+    Its keys and tokens are refused at once, so you cannot repeat this request. If it is interrupted, the server
+    finishes it by itself. The answer comes when everything is deleted.
     """
     async with rt.transaction() as session:
         its = await tenants.name_of(session, caller.tenant_id)

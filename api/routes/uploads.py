@@ -61,7 +61,10 @@ async def upload_document(
     key: IdempotencyKey = None,
     dry_run: Annotated[bool, Query(deprecated=True, description=f"Use `POST {_ESTIMATES}` instead.")] = False,
 ) -> Response:
-    """Store a file and queue its ingestion. Follow the job, or give a `callback_url`."""
+    """Upload a file. It is stored before the answer, and its ingestion is queued.
+
+    Follow the job at `Location`, or give a `callback_url`.
+    """
     if dry_run:
         log.warning("dry_run is deprecated", instead=f"POST {_ESTIMATES}")
         found = await estimate_document(request, rt, caller)
@@ -73,7 +76,7 @@ async def upload_document(
 @router.post("/documents/estimate", openapi_extra=_form(_FILE, _FIELDS))
 @takes(FILE)
 async def estimate_document(request: Request, rt: RuntimeDep, caller: Uploader) -> EstimateOut:
-    """Tell what ingesting a file would take: pages, chunks, tokens and cost. Nothing of the file is stored."""
+    """Estimate what ingesting a file would take: pages, chunks, tokens and cost. Nothing of the file is stored."""
     async with forms.one_file(request, rt, caller.tenant_id, on_trial=True) as (stored, fields):
         found = await while_there(request, estimate(rt, caller.tenant_id, stored, fields.collection))
     return EstimateOut.model_validate(found)
@@ -83,9 +86,10 @@ async def estimate_document(request: Request, rt: RuntimeDep, caller: Uploader) 
 async def list_refused_uploads(
     rt: RuntimeDep, caller: Reader, limit: Limit = 50, cursor: Cursor = None
 ) -> PageOf[RefusedUploadOut]:
-    """Files of which there is no document, as they were refused at upload, with the reason; newest first.
+    """List the files that were refused at upload, with the reason, newest first.
 
-    The newest 1,000, for 30 days. What failed after it was accepted is in `GET /v1/jobs?status=failed`.
+    The list has the newest 1,000 of the last 30 days. A file that failed after it was accepted is in
+    `GET /v1/jobs?status=failed`.
     """
     async with rt.transaction() as session:
         found = await refused_uploads.page_of(session, caller.tenant_id, limit=limit + 1, before=cursor)
@@ -105,7 +109,10 @@ async def upload_raw_file(
     callback_url: Annotated[str | None, Query(max_length=2048)] = None,
     key: IdempotencyKey = None,
 ) -> Response:
-    """The file as the bare body, for scripts: `curl -T report.pdf .../v1/uploads/`. The same name: a new version."""
+    """Upload a file as the bare body, for scripts: `curl -T report.pdf .../v1/uploads/`.
+
+    The name is the `external_id` unless you give one: the same name again is a new version of the document.
+    """
     given = {"collection": collection, "metadata": metadata, "callback_url": callback_url}
     fields = forms.checked(given | {"external_id": external_id or filename})
     async with (
@@ -117,7 +124,10 @@ async def upload_raw_file(
 
 @router.post("/uploads", status_code=201)
 async def create_direct_upload(body: DirectIn, rt: RuntimeDep, caller: Uploader) -> DirectUploadOut:
-    """For large files: PUT each part to its address in the object store, in any order, then complete the upload."""
+    """Begin a direct upload of a large file.
+
+    PUT each part to its address in the object store, in any order, then complete the upload.
+    """
     fields = UploadFields(**body.model_dump(exclude={"filename", "size", "sha256"}))
     _check_callback(rt, fields)
     sha256 = bytes.fromhex(body.sha256) if body.sha256 else None
@@ -130,7 +140,7 @@ async def create_direct_upload(body: DirectIn, rt: RuntimeDep, caller: Uploader)
 
 @router.post("/uploads/{upload_id}/complete", status_code=202, response_model=AcceptedOut)
 async def complete_direct_upload(upload_id: UploadId, request: Request, rt: RuntimeDep, caller: Uploader) -> Response:
-    """Join the parts and queue the document's ingestion. Sent again within 24 hours, it gets the same reply."""
+    """Join the parts and queue the document's ingestion. A repeated request gets the same reply for 24 hours."""
     asked = {"path": request.url.path}
     async with idempotency.once(rt, caller.tenant_id, request.url.path) as held:
         reply = held.replay(asked)
@@ -143,7 +153,7 @@ async def complete_direct_upload(upload_id: UploadId, request: Request, rt: Runt
 
 @router.delete("/uploads/{upload_id}", status_code=204)
 async def abort_direct_upload(upload_id: UploadId, rt: RuntimeDep, caller: Writer) -> None:
-    """Forgets an upload that is not completed, and what was sent of it."""
+    """Abort a direct upload that is not completed. The parts that you sent are deleted."""
     await presigned_uploads.abort(rt, caller.tenant_id, upload_id)
 
 
@@ -152,7 +162,7 @@ async def abort_direct_upload(upload_id: UploadId, rt: RuntimeDep, caller: Write
 async def upload_text(
     body: TextIn, request: Request, rt: RuntimeDep, caller: Uploader, key: IdempotencyKey = None
 ) -> Response:
-    """A text as a document; a long one is better uploaded as a file."""
+    """Add a text as a document. Upload a long text as a file instead."""
     fields = UploadFields(**body.model_dump(exclude={"text", "filename"}))
 
     async def pieces() -> Any:
@@ -169,7 +179,10 @@ async def upload_text(
 async def upload_from_url(
     body: UrlIn, request: Request, rt: RuntimeDep, caller: Uploader, key: IdempotencyKey = None
 ) -> Response:
-    """An address, fetched by a worker. Known by itself unless an `external_id` is given; again: fetched anew."""
+    """Add a document from an address. A worker fetches it.
+
+    The address is the document's identity unless you give an `external_id`: the same address again is fetched again.
+    """
     guard.check_url(body.url, allow_private=rt.settings.fetch_allow_private)
     fields = UploadFields(**body.model_dump(exclude={"url", "filename"}))
     promised = Upload(safe_filename(body.filename or guard.filename_of(body.url)), "", b"", 0, None, body.url)
@@ -185,7 +198,10 @@ async def upload_from_url(
 )
 @takes(FILES)
 async def upload_documents(request: Request, rt: RuntimeDep, caller: Uploader, key: IdempotencyKey = None) -> Response:
-    """Upload up to 100 files, each as a part named `file`. Each has its own result, in order: accepted or rejected."""
+    """Upload up to 100 files, each as a part named `file`.
+
+    Each file has its own result, in the order of the parts: accepted or refused.
+    """
     async with (
         _once(rt, caller.tenant_id, key) as held,
         forms.many_files(request, rt, caller.tenant_id) as (taken, fields),
@@ -249,7 +265,7 @@ def _content(taken: Upload | Rejected) -> str:
 
 
 class _Reply(JSONResponse):
-    """Fields by name: the database does not preserve their order, and a replay has the same bytes as the first reply."""
+    """With sorted fields: the database does not preserve their order, and a replay must equal the first reply."""
 
     def render(self, content: Any) -> bytes:
         return json.dumps(content, ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode()

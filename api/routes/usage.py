@@ -25,9 +25,9 @@ async def get_usage(
     until: Annotated[date | None, Query(alias="to", description="The last day, included; default: today.")] = None,
     group: Annotated[list[usage.Group], Query(max_length=3, description="What each row stands for.")] = ["day", "key"],  # noqa: B006  FastAPI copies it
 ) -> UsageReportOut:
-    """Tokens as the providers counted them (`estimated`: where they did not) and what they cost by the price table.
+    """Get the tokens that the providers counted, what they cost by the price table, documents and queries.
 
-    Beside them documents and queries.
+    `estimated` marks rows with tokens that a provider did not count.
     """
     until = until or datetime.now(UTC).date()
     since = since or until - timedelta(days=min(DAYS, until.toordinal() - 1))

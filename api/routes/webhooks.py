@@ -37,7 +37,7 @@ DeliveryId = Annotated[Plain, Path(max_length=64)]
 async def create_webhook_endpoint(
     body: EndpointIn, response: Response, rt: RuntimeDep, caller: Admin
 ) -> EndpointSecretOut:
-    """Registers a receiver of the tenant's events. The secret is shown here and when it is rotated, and never again."""
+    """Register an address that is told of your tenant's events. Its secret is shown here and when you rotate it."""
     guard.check_url(body.url, allow_private=rt.settings.webhook_allow_private)
     async with rt.transaction() as session:
         made = await endpoints.create(session, caller.tenant_id, body.url, body.events, body.description)
@@ -49,7 +49,7 @@ async def create_webhook_endpoint(
 async def list_webhook_endpoints(
     rt: RuntimeDep, caller: Admin, limit: Limit = 50, cursor: Cursor = None
 ) -> PageOf[EndpointOut]:
-    """Endpoints, newest first."""
+    """List webhook endpoints, newest first."""
     async with rt.transaction() as session:
         found = await endpoints.page_of(session, caller.tenant_id, limit=limit + 1, before=cursor)
     return page(found, limit, EndpointOut.model_validate)
@@ -57,6 +57,7 @@ async def list_webhook_endpoints(
 
 @router.get("/{endpoint_id}")
 async def get_webhook_endpoint(endpoint_id: EndpointId, rt: RuntimeDep, caller: Admin) -> EndpointOut:
+    """Get a webhook endpoint."""
     async with rt.transaction() as session:
         return EndpointOut.model_validate(await endpoints.get(session, caller.tenant_id, endpoint_id))
 
@@ -66,7 +67,10 @@ async def get_webhook_endpoint(endpoint_id: EndpointId, rt: RuntimeDep, caller: 
 async def update_webhook_endpoint(
     endpoint_id: EndpointId, body: EndpointPatch, rt: RuntimeDep, caller: Admin
 ) -> EndpointOut:
-    """Changes what is given. What is waiting goes to the new URL; it fails when the endpoint is disabled."""
+    """Change the fields that you send.
+
+    Waiting deliveries go to the new URL. They fail if you disable the endpoint.
+    """
     given = body.model_dump(exclude_unset=True)
     if "url" in given:
         guard.check_url(given["url"], allow_private=rt.settings.webhook_allow_private)
@@ -77,7 +81,7 @@ async def update_webhook_endpoint(
 @router.delete("/{endpoint_id}")
 @again_while_busy
 async def delete_webhook_endpoint(endpoint_id: EndpointId, rt: RuntimeDep, caller: Admin) -> EndpointDeletionOut:
-    """Removes the endpoint with its deliveries, sent or not."""
+    """Delete a webhook endpoint with its deliveries, sent or not."""
     async with rt.transaction() as session:
         removed = await endpoints.remove(session, caller.tenant_id, endpoint_id)
     return EndpointDeletionOut(webhook_endpoint_id=endpoint_id, deliveries=removed)
@@ -86,14 +90,14 @@ async def delete_webhook_endpoint(endpoint_id: EndpointId, rt: RuntimeDep, calle
 @router.post("/{endpoint_id}/rotate")
 @again_while_busy
 async def rotate_webhook_secret(endpoint_id: EndpointId, rt: RuntimeDep, caller: Admin) -> EndpointSecretOut:
-    """Another secret. For 24 hours the one before signs, too; one before that no longer does."""
+    """Create a new secret. The previous one signs, too, for 24 hours; older ones no longer do."""
     async with rt.transaction() as session:
         return EndpointSecretOut.model_validate(await endpoints.rotate(session, caller.tenant_id, endpoint_id))
 
 
 @router.post("/{endpoint_id}/test")
 async def test_webhook_endpoint(endpoint_id: EndpointId, rt: RuntimeDep, caller: Admin) -> DeliveryWithAttemptsOut:
-    """Sends `endpoint.test` now, once, also to a disabled endpoint; the answer says how that went."""
+    """Send `endpoint.test` once, now, also to a disabled endpoint. The answer says how it went."""
     async with rt.transaction() as session:
         endpoint = await endpoints.get(session, caller.tenant_id, endpoint_id)
         (due,) = await sending.claim(session, rt.settings, [await endpoints.queue_test(session, endpoint)])
@@ -110,7 +114,7 @@ async def list_webhook_deliveries(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> PageOf[DeliveryOut]:
-    """What was sent or is to be, newest first."""
+    """List deliveries, newest first: those that were sent and those that wait."""
     async with rt.transaction() as session:
         endpoint = await endpoints.get(session, caller.tenant_id, endpoint_id)
         found = await history.page_of(session, endpoint, limit=limit + 1, before=cursor, state=state)
@@ -121,7 +125,7 @@ async def list_webhook_deliveries(
 async def get_webhook_delivery(
     endpoint_id: EndpointId, delivery_id: DeliveryId, rt: RuntimeDep, caller: Admin
 ) -> DeliveryWithAttemptsOut:
-    """With what is sent, and every attempt."""
+    """Get a delivery with its payload and every attempt."""
     return await _delivery(rt, caller.tenant_id, endpoint_id, delivery_id)
 
 
@@ -130,7 +134,7 @@ async def get_webhook_delivery(
 async def redeliver_webhook(
     endpoint_id: EndpointId, delivery_id: DeliveryId, rt: RuntimeDep, caller: Admin
 ) -> DeliveryOut:
-    """Sends it once more under the same id, whatever became of it, and tries as long as with a new one."""
+    """Send a delivery again under the same id, whatever its state. It is tried as long as a new one."""
     async with rt.transaction() as session:
         again = await history.redeliver(session, caller.tenant_id, endpoint_id, delivery_id)
     return DeliveryOut.model_validate(again)
@@ -141,7 +145,7 @@ async def redeliver_webhook(
 async def redeliver_failed_webhooks(
     endpoint_id: EndpointId, body: RedeliverIn, rt: RuntimeDep, caller: Admin
 ) -> RedeliverOut:
-    """Sends again what was queued since then and failed."""
+    """Send again the deliveries that were queued since a time and failed."""
     async with rt.transaction() as session:
         number = await history.redeliver_failed(session, caller.tenant_id, endpoint_id, body.since)
     return RedeliverOut(redelivered=number)
