@@ -33,7 +33,23 @@ def describe(document: Json, routes: list[APIRoute]) -> Json:
     document["components"]["securitySchemes"] = texts.SECURITY
     for operation in operations(document):
         _complete(operation, access[operation["operationId"]], components)
+    _share_responses(document)
     return document
+
+
+def _share_responses(document: Json) -> None:
+    """Most operations fail in the same few ways: each is written once, and halves the document."""
+    shared: dict[str, Json] = {}
+    for operation in operations(document):
+        for status, answer in operation["responses"].items():
+            if answer.get("content", {}).keys() == {failures.PROBLEM}:
+                same = [
+                    name for name, other in shared.items() if other == answer and name.startswith(f"Problem{status}")
+                ]
+                name = same[0] if same else f"Problem{status}_{len(shared) + 1}"
+                shared[name] = answer
+                operation["responses"][status] = {"$ref": f"#/components/responses/{name}"}
+    document["components"]["responses"] = shared
 
 
 def operations(document: Json) -> Iterator[Json]:

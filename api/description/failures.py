@@ -5,6 +5,7 @@ from typing import Any
 
 from footnote.errors import CODES
 
+PROBLEM = "application/problem+json"
 Failures = Mapping[int, str]  # codes by status, separated by blanks
 
 EVERY: Failures = {400: "bad_request", 500: "internal_error", 503: "overloaded restarting"}
@@ -206,5 +207,5 @@ def _of(operation: dict[str, Any], inputs: set[str]) -> Iterator[Failures]:
 def _response(codes: list[str]) -> dict[str, Any]:
     return {
         "description": "\n".join(f"- `{code}`: {meaning(code)}" for code in codes),
-        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemOut"}}},
+        "content": {PROBLEM: {"schema": {"$ref": "#/components/schemas/ProblemOut"}}},
     }

@@ -29,4 +29,6 @@ def documented_codes(method: str, path: str, status: int) -> set[str] | None:
 
 
 def codes_of(answer: Json) -> set[str]:
+    if "$ref" in answer:
+        answer = document()["components"]["responses"][answer["$ref"].rpartition("/")[2]]
     return set(re.findall(r"^- `(\w+)`: ", answer["description"], re.MULTILINE))

@@ -265,7 +265,7 @@ async def test_everything_without_a_database(dead_client: httpx2.AsyncClient) ->
     ("error", "status"),
     [
         (errors.RateLimited("provider_unavailable", retry_after=7.2), 503),
-        (errors.TimedOut("provider_unavailable", retry_after=0.0), 504),
+        (errors.TimedOut("provider_timeout", retry_after=0.0), 504),
         (errors.ProviderRejected("provider_rejected", "bad key"), 502),
         (errors.Conflict("embedding_model_changed"), 409),
     ],
