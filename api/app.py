@@ -51,7 +51,7 @@ ROUTES = (
     tenant,
     health,
 )
-API_PATIENCE_SECONDS = 3.0  # for a lock, or for the line before the database to move; then 503 with Retry-After
+API_PATIENCE_SECONDS = 3.0  # for a lock or a database connection; then 503 with Retry-After
 
 
 def create_app(settings: Settings | None = None, runtime: Runtime | None = None) -> FastAPI:
@@ -71,7 +71,7 @@ def create_app(settings: Settings | None = None, runtime: Runtime | None = None)
         redoc_url=None,
         responses={"4XX": {"description": ""}},  # else FastAPI adds its own 422; `describe` puts ours there
         generate_unique_id_function=lambda route: route.name,
-        redirect_slashes=False,  # a redirect would have an upload sent twice
+        redirect_slashes=False,  # after a redirect an upload would be sent twice
     )
     for module in ROUTES:
         app.include_router(module.router)
@@ -96,7 +96,7 @@ def create_app(settings: Settings | None = None, runtime: Runtime | None = None)
 
 @asynccontextmanager
 async def _lifespan(settings: Settings, runtime: Runtime | None, app: FastAPI) -> AsyncIterator[dict[str, Any]]:
-    """What it yields is the server's: `api.serving.server` tells the Runtime when the process should end."""
+    """The server gets the Runtime: `api.serving.server` tells it when the process should stop."""
     _warm(app, settings)
     if runtime is not None:
         app.state.runtime = runtime
@@ -104,7 +104,7 @@ async def _lifespan(settings: Settings, runtime: Runtime | None, app: FastAPI) -
         return
     configure_logging(settings)
     gc.collect()
-    gc.freeze()  # looking through all that is imported takes a tenth of a second, each time
+    gc.freeze()  # a collection over all imported objects takes a tenth of a second
     watching = asyncio.create_task(watch_loop())
     async with open_runtime(settings, patience=API_PATIENCE_SECONDS, interactive=True) as app.state.runtime:
         yield {"runtime": app.state.runtime}
@@ -112,9 +112,9 @@ async def _lifespan(settings: Settings, runtime: Runtime | None, app: FastAPI) -
 
 
 def _warm(app: FastAPI, settings: Settings) -> None:
-    """What would otherwise be made and imported within the first requests, with everybody else standing still."""
+    """Imports and builds what the first requests would otherwise wait for."""
     formats.modules()
     for name in ("numpy", *(["openai"] if settings.openai_api_key or settings.openai_base_url else [])):
         import_module(name)
-    for route in app.routes:  # of which FastAPI makes what it needs when it looks for one
+    for route in app.routes:  # FastAPI builds a route when it is first matched
         route.matches({"type": "http", "method": "GET", "path": "//", "headers": []})

@@ -1,4 +1,4 @@
-"""What routes depend on, as types: the Runtime, and the caller: what for it may ask, how often and for how much."""
+"""What routes depend on, as types: the Runtime, and the caller with its scope, rate limit and budget."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from functools import partial, wraps
@@ -18,7 +18,7 @@ from footnote.settings import RouteClass
 from footnote.tenancy import access_tokens, keys, oidc, quotas, rate_limits
 from footnote.tenancy.keys import Principal
 
-DELETION_SECONDS = 600.0  # of a document with hundred thousands of chunks
+DELETION_SECONDS = 600.0  # for a document with hundreds of thousands of chunks
 
 bearer = HTTPBearer(auto_error=False, scheme_name="bearer")
 
@@ -32,7 +32,7 @@ OperatorDep = Annotated[Runtime, Depends(_runtime)]  # sees all tenants
 
 
 def _presented(request: Request) -> str:
-    """The key or token. Raises Unauthenticated, with what to send, where there is none."""
+    """The key or token. Raises Unauthenticated, which says what to send, if there is none."""
     given = request.headers.get("authorization", "").strip()
     kind, _, bearer = given.partition(" ")
     if kind.lower() == "bearer" and bearer.strip():
@@ -48,7 +48,7 @@ def _presented(request: Request) -> str:
 
 
 async def principal_of(rt: Runtime, request: Request) -> Principal:
-    """Who is asking, as of now. Raises Unauthenticated; with a person's token also Forbidden and Unavailable."""
+    """The caller as of now. Raises Unauthenticated; for an OIDC token also Forbidden and Unavailable."""
     presented = _presented(request)
     if rt.issuer is not None and access_tokens.issuer_of(presented) == rt.issuer.url:
         return await oidc.verify(rt, rt.issuer, presented)
@@ -60,7 +60,7 @@ async def principal_of(rt: Runtime, request: Request) -> Principal:
 async def _principal(
     rt: OperatorDep, request: Request, _shown_in_docs: Annotated[Any, Security(bearer)]
 ) -> AsyncIterator[Principal]:
-    """Counted among the tenant's requests until the last of the answer is sent."""
+    """Counts the request as running for its tenant until the answer is sent completely."""
     principal = await principal_of(rt, request)
     request.state.principal = principal  # for the log line of the request
     structlog.contextvars.bind_contextvars(tenant_id=principal.tenant_id, key_id=principal.key_id)
@@ -72,7 +72,7 @@ async def _acting(rt: OperatorDep, request: Request, principal: Annotated[Princi
     return rt.of(principal.tenant_id).by(principal.key_id, request_id_of(request))
 
 
-RuntimeDep = Annotated[Runtime, Depends(_acting)]  # acts for the caller's tenant, at the caller's request
+RuntimeDep = Annotated[Runtime, Depends(_acting)]  # acts for the caller's tenant, on the caller's behalf
 
 
 Given = ParamSpec("Given")
@@ -80,7 +80,7 @@ Answer = TypeVar("Answer")
 
 
 def again_while_busy(route: Callable[Given, Awaitable[Answer]]) -> Callable[Given, Coroutine[Any, Any, Answer]]:
-    """For a route whose `rt` it writes with in one transaction: done again where others' locks had that rolled back."""
+    """For a route that writes in one transaction of its `rt`: repeats it if locks of others rolled it back."""
 
     @wraps(route)
     async def again(*args: Given.args, **given: Given.kwargs) -> Answer:
@@ -103,7 +103,7 @@ class Access:
         if self.scope is not None and not principal.may(self.scope):
             raise Forbidden("missing_scope", f"The API key lacks the scope {self.scope!r}.")
         self._allow_time(request)
-        await self._keep_pace(request, rt, principal)
+        await self._check_rate(request, rt, principal)
         parameters.check(request)
         if self.costs:
             adding = self.route_class == "upload"
@@ -113,18 +113,18 @@ class Access:
         return principal
 
     def _allow_time(self, request: Request) -> None:
-        """Most answers are due in a minute (`api.middleware`); these take longer where nothing is wrong."""
+        """Most answers are due in a minute (`api.middleware`); these may take longer."""
         if self.route_class in ("upload", "query"):
-            deadline.allow(inf)  # the body, or the model, has limits of its own
+            deadline.allow(inf)  # the body or the model has its own limits
         elif request.method == "DELETE":
             deadline.allow(DELETION_SECONDS)
 
-    async def _keep_pace(self, request: Request, rt: Runtime, principal: Principal) -> None:
+    async def _check_rate(self, request: Request, rt: Runtime, principal: Principal) -> None:
         limit = principal.rates.get(self.route_class, rt.settings.rates[self.route_class])
         standing = await rate_limits.take(rt.shared, principal.key_id, self.route_class, limit) if limit else None
         if standing is None:
             return
-        # As draft-ietf-httpapi-ratelimit-headers-10 has it.
+        # As in draft-ietf-httpapi-ratelimit-headers-10.
         said = {
             "ratelimit-policy": f'"{self.route_class}";q={standing.limit};w={rate_limits.WINDOW_SECONDS}',
             "ratelimit": f'"{self.route_class}";r={standing.left};t={standing.more}',
@@ -147,6 +147,6 @@ IdempotencyKey = Annotated[
         min_length=1,
         max_length=255,
         pattern="^[ -~]+$",
-        description="The same key and request give the same reply for 24 hours, and are done once.",
+        description="For 24 hours, the same key and request get the same reply, and the work is done once.",
     ),
 ]

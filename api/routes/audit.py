@@ -1,4 +1,4 @@
-"""The audit log: who did what to which document, key, collection."""
+"""The audit log."""
 
 from typing import Annotated, Literal
 
@@ -17,17 +17,18 @@ Name = Annotated[Plain, Field(max_length=64)]
 
 
 class AuditIn(Params):
-    """Which events. A misspelt filter is refused: it would choose too many."""
+    """Which events. An unknown filter is refused, because it would choose too many."""
 
     action: Annotated[
-        list[Name], Field(max_length=20, description="`document.deleted`; may be given several times.")
+        list[Name],
+        Field(max_length=20, description="An action, such as `document.deleted`. You can give it several times."),
     ] = []
-    actor: Annotated[Name | None, Field(description="A key's id, `operator` or `system`.")] = None
-    object_id: Annotated[Name | None, Field(description="What it was done to.")] = None
-    since: Annotated[Moment | None, Field(description="From this time on.")] = None
-    until: Annotated[Moment | None, Field(description="Before this time.")] = None
-    order: Annotated[Literal["newest", "oldest"], Field(description="Which comes first.")] = "newest"
-    limit: Annotated[int, Field(ge=1, le=1000, description="Items in one page.")] = 50
+    actor: Annotated[Name | None, Field(description="Id of a key or a person, `operator` or `system`.")] = None
+    object_id: Annotated[Name | None, Field(description="Id of the object that was changed.")] = None
+    since: Annotated[Moment | None, Field(description="Only events from this time on.")] = None
+    until: Annotated[Moment | None, Field(description="Only events before this time.")] = None
+    order: Annotated[Literal["newest", "oldest"], Field(description="Which events come first.")] = "newest"
+    limit: Annotated[int, Field(ge=1, le=1000, description="The most items in one page.")] = 50
     cursor: Cursor = None
 
     @property

@@ -1,4 +1,4 @@
-"""Many questions: answered at once, or in the background."""
+"""Batches of questions, answered at once or in the background."""
 
 import asyncio
 from collections.abc import Sequence
@@ -37,7 +37,9 @@ from footnote.tenancy.keys import Principal
 
 router = APIRouter(prefix="/v1/query", tags=["query"])
 BatchId = Annotated[Plain, Path(max_length=64)]
-_ACCEPTED: dict[int | str, dict[str, Any]] = {202: {"model": QueryBatchOut, "description": "In the background."}}
+_ACCEPTED: dict[int | str, dict[str, Any]] = {
+    202: {"model": QueryBatchOut, "description": "The batch is answered in the background."}
+}
 
 
 @router.post("/batch", response_model=ResultsOut, responses=_ACCEPTED)
@@ -64,7 +66,7 @@ async def ask_batch(body: QuestionsIn, request: Request, rt: RuntimeDep, caller:
 
 
 def _read(given: dict[str, Any]) -> tuple[QuestionIn, dict[str, Any]] | FootnoteError:
-    """The question with what it was read from, or what is wrong with it."""
+    """The question and the request that it was parsed from, or what is wrong with it."""
     try:
         return QuestionIn.model_validate(given), given
     except ValidationError as error:
@@ -76,7 +78,7 @@ def _read(given: dict[str, Any]) -> tuple[QuestionIn, dict[str, Any]] | Footnote
 async def _answered(
     rt: Runtime, questions: Sequence[tuple[QuestionIn, dict[str, Any]] | FootnoteError], caller: Principal, asked: str
 ) -> ResultsOut:
-    """All of them, a few at once. What none of them foresaw fails the one it happened to."""
+    """Answers all questions, a few at once. An unexpected error fails only its own question."""
     room = asyncio.Semaphore(rt.settings.batch_concurrency)
 
     async def result(index: int, read: tuple[QuestionIn, dict[str, Any]] | FootnoteError) -> ResultOut:

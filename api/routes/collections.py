@@ -1,4 +1,4 @@
-"""Collections: made, looked at, changed, deleted with all that is in them."""
+"""Collections."""
 
 from typing import Annotated
 

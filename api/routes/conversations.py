@@ -1,4 +1,4 @@
-"""Conversations: questions that may lean on those before them, kept with their answers."""
+"""Conversations: questions that build on each other, stored with their answers."""
 
 from typing import Annotated, Any
 

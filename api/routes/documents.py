@@ -1,4 +1,4 @@
-"""Documents: look at, follow, change what is said of them, delete."""
+"""Documents: read them, follow their ingestion, change their metadata, delete them."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -35,7 +35,7 @@ OfVersion = Annotated[
     Query(
         ge=1,
         le=2_147_483_647,
-        description="As a citation has it. Only of this version: 410 `version_replaced` once a newer one is shown.",
+        description="The version that a citation names. 410 `version_replaced` if queries see a newer one.",
     ),
 ]
 
@@ -50,7 +50,7 @@ async def list_documents(
     status: Annotated[list[DocumentStatus] | None, Query()] = None,
     external_id: Annotated[Plain | None, Query(max_length=512)] = None,
     sha256: Annotated[
-        str | None, Query(pattern="^[0-9a-fA-F]{64}$", description="Of the newest version's bytes.")
+        str | None, Query(pattern="^[0-9a-fA-F]{64}$", description="SHA-256 of the newest version's file.")
     ] = None,
     filter: FilterQuery = None,
 ) -> PageOf[DocumentOut]:
@@ -79,7 +79,7 @@ async def get_document(document_id: DocumentId, rt: RuntimeDep, caller: Reader) 
 
 
 class DocumentPatch(In):
-    metadata: Annotated[JsonObject | None, Field(description="Merged into what is there; null takes a key away.")]
+    metadata: Annotated[JsonObject | None, Field(description="Merged into the present metadata; null removes a key.")]
 
 
 @router.patch("/{document_id}")
@@ -144,7 +144,7 @@ async def stream_document_status(
             if now != last:
                 await principal_of(rt.operator, request)
         except Unavailable:
-            continue  # it comes back, and the document goes on
+            continue  # it comes back, and the ingestion continues
         except (Forbidden, NotFound, Unauthenticated):
             return  # the document was deleted, or the key revoked
         if now != last:
@@ -165,7 +165,7 @@ async def download_document(document_id: DocumentId, rt: RuntimeDep, caller: Rea
             raise NotFound("content_not_found", "The document has not been fetched from its address yet.")
         await audit_log.note(session, caller.tenant_id, "document.downloaded", document_id, version=version.number)
     pieces = rt.store.read(version.object_key)
-    # The first piece is awaited here, so that a store that is away is still a plain error response.
+    # The first piece is awaited here, so that a store that is away gives an ordinary error response.
     first = await anext(pieces, b"")
     return _Download(
         first,
@@ -205,7 +205,7 @@ async def get_document_page_image(
     number: PageNumber,
     rt: RuntimeDep,
     caller: Reader,
-    width: Annotated[int, Query(ge=400, le=2400, multiple_of=400, description="Pixels.")] = 1200,
+    width: Annotated[int, Query(ge=400, le=2400, multiple_of=400, description="Width in pixels.")] = 1200,
     version: OfVersion = None,
 ) -> Response:
     """Get a page of a PDF as an image in WebP. It is made once and then stored."""
@@ -219,7 +219,14 @@ async def get_document_page_highlights(
     number: PageNumber,
     rt: RuntimeDep,
     caller: Reader,
-    char_start: Annotated[int, Query(ge=0, le=100_000_000, description="As a chunk or a citation has it.")],
+    char_start: Annotated[
+        int,
+        Query(
+            ge=0,
+            le=100_000_000,
+            description="Offset of the first character in the page's text, as in a chunk or a citation.",
+        ),
+    ],
     char_end: Annotated[int, Query(ge=1, le=100_000_000)],
     version: OfVersion = None,
 ) -> HighlightsOut:

@@ -1,4 +1,4 @@
-"""Liveness, readiness, metrics: without a key."""
+"""Liveness, readiness and metrics. They need no key."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -23,7 +23,7 @@ _AWAY: dict[str, Any] = {
     "content": {"application/json": {}},
 }
 _READINESS: dict[int | str, dict[str, Any]] = {503: _AWAY}
-Strict = Annotated[bool, Query(description="503 also for what is only `degraded`: whether all is as it should be.")]
+Strict = Annotated[bool, Query(description="Answer 503 also for `degraded`.")]
 
 
 @router.get("/healthz")
@@ -68,14 +68,14 @@ async def _check(probe: Awaitable[Any]) -> str:
     try:
         async with asyncio.timeout(CHECK_SECONDS):
             await probe
-    except Exception as error:  # told in the log only: it may name hosts and paths, and nobody needs a key here
+    except Exception as error:  # for the log only: it may name hosts and paths, and this route needs no key
         log.warning("not ready", error=f"{type(error).__name__}: {error}"[:300])
         return "away"
     return "ok"
 
 
 async def _postgres(rt: Runtime) -> tuple[str, datetime | None]:
-    """Whether it answers, and since when the workers begin nothing. It has limits of its own: `database.liveness`."""
+    """Whether it answers, and since when the workers are paused. It has its own time-outs: `database.liveness`."""
     try:
         async with rt.transaction() as session:
             await session.execute(text("SELECT 1 FROM alembic_version"))
@@ -92,7 +92,7 @@ async def _redis(rt: Runtime) -> None:
 
 @router.get("/metrics", include_in_schema=False)
 async def metrics(rt: OperatorDep) -> Response:
-    """Prometheus' text format. Jobs come from Postgres, circuits from Redis: any API process tells of all of them."""
+    """Prometheus' text format. Jobs come from Postgres, circuits from Redis: all processes give the same numbers."""
     lines = [await asyncio.to_thread(counted, rt.settings.metrics_dir)]
     async with rt.transaction() as session:
         numbers = await recovery.overview(session)

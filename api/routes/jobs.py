@@ -19,26 +19,30 @@ Name = Annotated[Plain, StringConstraints(max_length=64)]
 
 
 class _FilterIn(In):
-    """Which jobs. A misspelt filter is refused: it would choose too many."""
+    """Which jobs. An unknown filter is refused, because it would choose too many."""
 
-    step: Annotated[list[Step], Field(max_length=20, description="The step the job is at, or stopped at.")] = []
-    error_code: Annotated[list[Name], Field(max_length=20, description="What went wrong.")] = []
+    step: Annotated[
+        list[Step], Field(max_length=20, description="The present step, or the step at which the job stopped.")
+    ] = []
+    error_code: Annotated[list[Name], Field(max_length=20, description="The code of the error.")] = []
     document_id: Name | None = None
-    collection: Annotated[Name | None, Field(description="Name or id.")] = None
+    collection: Annotated[Name | None, Field(description="Name or id of a collection.")] = None
     created_after: Moment | None = None
     created_before: Moment | None = None
 
 
 class JobsIn(_FilterIn, Params):
     status: Annotated[list[JobStatus], Field(max_length=20)] = []
-    superseded: Annotated[bool | None, Field(description="Whether the document has a newer job.")] = None
+    superseded: Annotated[
+        bool | None, Field(description="Only jobs whose document has a newer job (`true`) or none (`false`).")
+    ] = None
     limit: Limit = 50
     cursor: Cursor = None
 
 
 class RetryIn(_FilterIn):
     status: Annotated[list[Literal["failed", "cancelled"]], Field(min_length=1, max_length=2)] = ["failed"]
-    limit: Annotated[int, Field(ge=1, le=1000, description="Jobs driven on by one call.")] = 100
+    limit: Annotated[int, Field(ge=1, le=1000, description="The most jobs to retry with one request.")] = 100
 
 
 def _wanted(given: JobsIn | RetryIn, superseded: bool | None) -> listing.JobFilter:

@@ -1,4 +1,4 @@
-"""API keys: made, listed, revoked; and tokens for them."""
+"""API keys, and tokens for them."""
 
 from typing import Annotated
 

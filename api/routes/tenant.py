@@ -1,4 +1,4 @@
-"""The tenant of the caller, and its end."""
+"""The tenant of the caller."""
 
 from typing import Annotated
 
@@ -12,7 +12,7 @@ from footnote.operations import tenant_deletion
 from footnote.tenancy import tenants
 
 router = APIRouter(prefix="/v1/tenant", tags=["tenant"])
-Name = Annotated[Plain, Query(max_length=255, description="The tenant's name, so that nobody does this by mistake.")]
+Name = Annotated[Plain, Query(max_length=255, description="The tenant's name, as a safeguard against mistakes.")]
 
 
 @router.delete("")

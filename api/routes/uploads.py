@@ -104,8 +104,10 @@ async def upload_raw_file(
     rt: RuntimeDep,
     caller: Uploader,
     collection: Annotated[str, Query(max_length=63)] = "default",
-    metadata: Annotated[str | None, Query(description="A JSON object.")] = None,
-    external_id: Annotated[str | None, Query(max_length=512, description="Default: the name.")] = None,
+    metadata: Annotated[str | None, Query(description="Metadata as a JSON object.")] = None,
+    external_id: Annotated[
+        str | None, Query(max_length=512, description="Your own id of the document. Default: the name.")
+    ] = None,
     callback_url: Annotated[str | None, Query(max_length=2048)] = None,
     key: IdempotencyKey = None,
 ) -> Response:
@@ -255,7 +257,7 @@ def _once(rt: Runtime, tenant_id: str, key: str | None) -> AbstractAsyncContextM
 
 
 def _asked(request: Request, fields: UploadFields, *taken: Upload | Rejected) -> dict[str, Any]:
-    """What makes two requests the same one."""
+    """Two requests are the same if this is equal."""
     files = [(each.filename, _content(each)) for each in taken]
     return fields.model_dump() | {"path": request.url.path, "files": files}
 

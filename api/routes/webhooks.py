@@ -1,6 +1,6 @@
-"""Webhook endpoints: registered receivers of a tenant's events, and the log of what was sent to them.
+"""Webhook endpoints, which receive a tenant's events, and the log of what was sent to them.
 
-Whoever registers one hears of every document: all of it is for administrators.
+An endpoint is told of every document, so all of this needs the scope `admin`.
 """
 
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""Uploads as people send them: a form with one file or many, a bare body, a text in JSON. All of it streams."""
+"""Uploads as clients send them: a form with one file or several, a bare body, a text in JSON. All are streamed."""
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
@@ -25,7 +25,7 @@ MOST_FILES = 100
 
 @dataclass(frozen=True)
 class Rejected:
-    """A file of a batch that could not be taken in; the others are not touched by it."""
+    """A file of a batch that was refused; the others are not affected."""
 
     filename: str
     error: FootnoteError
@@ -35,9 +35,9 @@ class Rejected:
 async def one_file(
     request: Request, rt: Runtime, tenant_id: str, *, on_trial: bool = False
 ) -> AsyncIterator[tuple[Upload, UploadFields]]:
-    """The form's part `file`, safely in the store, and its fields; kept there if the block has it accepted.
+    """The form's part `file`, already in the store, and its fields. It stays in the store if the block accepts it.
 
-    What is refused is noted, unless it is `on_trial`.
+    A refusal is recorded, unless the upload is `on_trial`.
     """
     key = new_key(tenant_id)
     fields = _Fields()
@@ -67,10 +67,10 @@ async def one_file(
 async def many_files(
     request: Request, rt: Runtime, tenant_id: str
 ) -> AsyncIterator[tuple[list[Upload | Rejected], UploadFields]]:
-    """The form's parts `file` in order, each in the store or rejected, and the fields that hold for all of them."""
+    """The form's parts `file` in order, each in the store or rejected, and the fields for all of them."""
     fields = _Fields()
     taken: list[Upload | Rejected] = []
-    async with AsyncExitStack() as kept:
+    async with AsyncExitStack() as reserved:
         async for part in parts(request):
             if part.name != "file":
                 await fields.add(part)
@@ -78,7 +78,7 @@ async def many_files(
             if len(taken) == MOST_FILES:
                 raise Invalid("too_many_files", f"A batch has {MOST_FILES} files at most.")
             key = new_key(tenant_id)
-            await kept.enter_async_context(objects.reserved(rt, key))
+            await reserved.enter_async_context(objects.reserved(rt, key))
             try:
                 async with refused_uploads.noted(rt, tenant_id, safe_filename(part.filename or "")):
                     taken.append(await take_in(rt, key, part.filename or "", part.data))
@@ -95,7 +95,7 @@ async def many_files(
 async def bare(
     request: Request, rt: Runtime, tenant_id: str, filename: str, pieces: AsyncIterator[bytes]
 ) -> AsyncIterator[Upload]:
-    """Bytes without a form around them, safely in the store; kept there if the block has them accepted."""
+    """A bare body, already in the store. It stays there if the block accepts it."""
     key = new_key(tenant_id)
     async with refused_uploads.noted(rt, tenant_id, safe_filename(filename)), objects.reserved(rt, key):
         _check_length(request, rt)
@@ -103,7 +103,7 @@ async def bare(
 
 
 async def _allowed(request: Request, rt: Runtime) -> AsyncIterator[BodyPart]:
-    """The form's parts. Of one that is too large anyway it does not matter what else is wrong with it."""
+    """The form's parts. If the form is malformed and too large, the error is that it is too large."""
     try:
         async for part in parts(request):
             yield part
@@ -114,7 +114,7 @@ async def _allowed(request: Request, rt: Runtime) -> AsyncIterator[BodyPart]:
 
 
 def _check_length(request: Request, rt: Runtime) -> None:
-    """Raises TooLarge for a body that cannot be one allowed file, before any of it is read."""
+    """Raises TooLarge if the body declares more than one allowed file can have, before any of it is read."""
     declared, limit = request.headers.get("content-length", ""), rt.settings.max_upload_bytes
     if declared.isdigit() and int(declared) > limit + MULTIPART_OVERHEAD:
         request.state.headers["connection"] = "close"  # the rest of the body is not read
@@ -122,7 +122,7 @@ def _check_length(request: Request, rt: Runtime) -> None:
 
 
 class _Fields:
-    """The small parts of a form."""
+    """The small parts of a form beside the files."""
 
     def __init__(self) -> None:
         self._values: dict[str, bytes] = {}
@@ -144,7 +144,7 @@ class _Fields:
             raise TooLarge("too_large", f"The fields beside the file are over the limit of {FIELD_BYTES} bytes.")
 
     def missing_file(self) -> Invalid:
-        """What to say where there was no file."""
+        """The error for a form without a file."""
         there = f" It has: {', '.join(f'`{text.clean(name[:64])}`' for name in self._values)}." if self._values else ""
         how = "send it as `curl -F file=@report.pdf` does"
         return Invalid("missing_file", f"The multipart body has no part named `file`: {how}.{there}")
@@ -157,7 +157,7 @@ class _Fields:
 
 
 def checked(given: dict[str, Any]) -> UploadFields:
-    """Raises Invalid, with what is wrong with each field."""
+    """Raises Invalid with the error of each field."""
     try:
         return UploadFields.model_validate(FormFields.model_validate(given).model_dump())
     except ValidationError as error:

@@ -121,9 +121,9 @@ async def test_an_unknown_document_is_answered_as_described(alice: Person) -> No
 
 
 async def test_the_old_way_to_ask_for_an_estimate_works_and_says_so(alice: Person) -> None:
-    file = {"files": {"file": ("a.txt", b"The lamp burns colza oil.")}}
-    old = await alice.client.post("/v1/documents", params={"dry_run": "true"}, **file)
-    new = await alice.client.post("/v1/documents/estimate", **file)
+    file = {"file": ("a.txt", b"The lamp burns colza oil.")}
+    old = await alice.client.post("/v1/documents", params={"dry_run": "true"}, files=file)
+    new = await alice.client.post("/v1/documents/estimate", files=file)
     assert (old.status_code, old.json()) == (new.status_code, new.json()) == (200, old.json())
     assert re.fullmatch(r"@\d+", old.headers["deprecation"])
     assert "deprecation" not in new.headers
