@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect
 Result = TypeVar("Result")
 
 
-async def while_there(request: Request, work: Awaitable[Result]) -> Result:
+async def while_connected(request: Request, work: Awaitable[Result]) -> Result:
     """Returns the result of the work, which is cancelled as soon as the client closes the connection.
 
     The request's body must have been read before. Raises ClientDisconnect.
@@ -32,7 +32,7 @@ async def _disconnected(request: Request) -> None:
         pass
 
 
-async def to_its_end(work: Awaitable[Result]) -> Result:
+async def to_completion(work: Awaitable[Result]) -> Result:
     """Returns the result of the work, which runs to its end even if the request is cancelled. For short work only."""
     working = asyncio.ensure_future(work)
     try:

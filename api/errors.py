@@ -65,10 +65,10 @@ def _body(request_id: str, status: int, code: str, detail: str, fields: list[dic
 
 def problem_body(request_id: str, error: FootnoteError) -> dict[str, Any]:
     """The error as one of several results in a body, or as an event of a stream."""
-    return told_body(request_id, vars(error) | {"kind": error.kind})
+    return stored_problem_body(request_id, vars(error) | {"kind": error.kind})
 
 
-def told_body(request_id: str, told: dict[str, Any]) -> dict[str, Any]:
+def stored_problem_body(request_id: str, told: dict[str, Any]) -> dict[str, Any]:
     """The same from the stored fields of an error."""
     status = STATUS[told["kind"]]
     body = _body(request_id, status, told["code"], told["message"], told["fields"])

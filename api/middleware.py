@@ -34,8 +34,8 @@ QUIET_ROUTES = frozenset({"/healthz", "/readyz", "/metrics"})  # requested by ma
 LINGER_SECONDS = 1.0  # time to read the rest of an upload that is cut off
 
 # No answer is a web page except /docs, which sets its own policy. If a browser shows an answer as a page, it must not
-# run or load anything, be framed, or have our origin. Caches know only by `Authorization` that an answer is private, and
-# keys also come as `X-API-Key`, so nothing may be stored.
+# run or load anything, be framed, or have our origin. Caches know only by `Authorization` that an answer is private,
+# and keys also come as `X-API-Key`, so nothing may be stored.
 SECURITY_HEADERS = {
     "cache-control": "no-store",
     "content-security-policy": (

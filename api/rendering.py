@@ -12,7 +12,7 @@ from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 from pydantic import BaseModel
 from starlette.types import Receive, Scope, Send
 
-from api.disconnect import while_there
+from api.disconnect import while_connected
 from api.errors import error_event, request_id_of
 from api.schemas.search import AnswerOut, CitationOut, SourcesOut
 from footnote import answering
@@ -32,9 +32,9 @@ STREAM: dict[int | str, dict[str, Any]] = {
 
 async def respond(events: AsyncGenerator[answering.Event, None], request: Request, *, stream: bool) -> Any:
     if not stream:
-        return await while_there(request, collect(events))
+        return await while_connected(request, collect(events))
     # The first event is awaited here, so that an error before it is an ordinary error response.
-    first = await while_there(request, anext(events))
+    first = await while_connected(request, anext(events))
     return _Stream(first, events, request_id_of(request))
 
 

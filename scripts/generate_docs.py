@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from api.app import create_app
+from api.description.failures import MEANINGS
 from api.errors import STATUS
 from footnote.errors import CODES
 from footnote.settings import Settings, variable
@@ -45,7 +46,7 @@ def errors() -> str:
         "",
         "Every error of the API is `application/problem+json` (RFC 9457) with `type`, `title`, `status`, `detail`, a",
         "stable `code`, the `request_id`, and `errors` per field where there are any. This page is made from",
-        "`footnote/errors.py` and `api/errors.py` by `make docs`.",
+        "`footnote/errors.py`, `api/errors.py` and `api/description/failures.py` by `make docs`.",
         "",
         "## Why a document fails",
         "",
@@ -55,6 +56,9 @@ def errors() -> str:
         "|---|---|",
     ]
     rows += [f"| `{code}` | {sentence} |" for code, sentence in sorted(CODES.items())]
+    rows += ["", "## Why a request is refused", "", "`code` of an answer, beside those above:", ""]
+    rows += ["| code | meaning |", "|---|---|"]
+    rows += [f"| `{code}` | {sentence} |" for code, sentence in sorted(MEANINGS.items()) if code not in CODES]
     rows += ["", "## Kinds and statuses", "", "| kind | status |", "|---|---|"]
     rows += [f"| {kind} | {status} |" for kind, status in sorted(STATUS.items())]
     return "\n".join(rows) + "\n"

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from api.body_limits import TEXT, takes
 from api.deps import Asker, Reader, RuntimeDep, again_while_busy
-from api.disconnect import while_there
+from api.disconnect import while_connected
 from api.errors import invalid, problem_body, request_id_of
 from api.paging import Limit
 from api.rendering import collect
@@ -56,7 +56,7 @@ async def ask_batch(body: QuestionsIn, request: Request, rt: RuntimeDep, caller:
     questions = [_read({**body.defaults, **each}) for each in body.questions]
     if len(questions) <= MOST_AT_ONCE and not body.background:
         deadline.allow(inf)  # each of them has limits of its own
-        return await while_there(request, _answered(rt, questions, caller, request_id_of(request)))
+        return await while_connected(request, _answered(rt, questions, caller, request_id_of(request)))
     items = [each if isinstance(each, FootnoteError) else each[0].stored(each[1], caller) for each in questions]
     async with rt.transaction() as session:
         batch = await question_batches.create(session, caller.tenant_id, items, body.callback_url)

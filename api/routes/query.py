@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from api.deps import Asker, RuntimeDep
-from api.disconnect import while_there
+from api.disconnect import while_connected
 from api.rendering import STREAM, respond
 from api.schemas.questions import QueryIn, SearchIn
 from api.schemas.search import AnswerOut, CoverageOut, ExplanationOut, HitOut, SearchOut
@@ -26,7 +26,7 @@ async def search(body: SearchIn, request: Request, rt: RuntimeDep, caller: Asker
     default it is used if there is one. If it fails, the hits keep their order, and `rerank_failure` says why.
     """
     started = time.monotonic()
-    found = await while_there(request, retrieval.search(rt, body.looking_for(body.query, caller)))
+    found = await while_connected(request, retrieval.search(rt, body.looking_for(body.query, caller)))
     await usage.record_apart(rt, caller.tenant_id, caller.key_id, Spent("query"), *found.spent)
     took = round((time.monotonic() - started) * 1000, 1)
     data = [HitOut.model_validate(hit) for hit in found.hits]

@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 
 from api.body_limits import FILE, FILES, TEXT, takes
 from api.deps import IdempotencyKey, Reader, RuntimeDep, Uploader, Writer
-from api.disconnect import to_its_end, while_there
+from api.disconnect import to_completion, while_connected
 from api.errors import problem_body, request_id_of
 from api.paging import Cursor, Limit, page
 from api.schemas.common import PageOf, ProblemOut
@@ -78,7 +78,7 @@ async def upload_document(
 async def estimate_document(request: Request, rt: RuntimeDep, caller: Uploader) -> EstimateOut:
     """Estimate what ingesting a file would take: pages, chunks, tokens and cost. Nothing of the file is stored."""
     async with forms.one_file(request, rt, caller.tenant_id, on_trial=True) as (stored, fields):
-        found = await while_there(request, estimate(rt, caller.tenant_id, stored, fields.collection))
+        found = await while_connected(request, estimate(rt, caller.tenant_id, stored, fields.collection))
     return EstimateOut.model_validate(found)
 
 
@@ -213,7 +213,7 @@ async def upload_documents(request: Request, rt: RuntimeDep, caller: Uploader, k
         if reply is not None:
             return _sent(reply, replayed=True)
         _check_callback(rt, fields)
-        return _sent(await to_its_end(_accept_each(request, rt, caller, taken, fields, held, asked)))
+        return _sent(await to_completion(_accept_each(request, rt, caller, taken, fields, held, asked)))
 
 
 async def _accept_each(

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from api.errors import told_body
+from api.errors import stored_problem_body
 from api.schemas.common import In, Out, PageOf, ProblemOut
 from api.schemas.fields import Url
 from api.schemas.search import AnswerOut, OnRequest
@@ -56,7 +56,7 @@ class ResultOut(Out):
     @classmethod
     def of(cls, item: QueryBatchItem, request_id: str) -> "ResultOut":
         if item.error is not None:
-            return cls.failed(item.position, told_body(request_id, item.error))
+            return cls.failed(item.position, stored_problem_body(request_id, item.error))
         if item.answer is None:
             return cls(index=item.position, status=None)
         citations = [Citation(**each) for each in item.answer["citations"]]

@@ -1,4 +1,4 @@
-"""The OpenAPI document: valid, with titles, examples and errors that are true."""
+"""The OpenAPI document is valid, and its titles, examples and errors are right."""
 
 import re
 from collections.abc import Iterator
@@ -46,7 +46,7 @@ def operations() -> Iterator[Json]:
 
 
 def examples(operation: Json) -> Iterator[tuple[str, Json]]:
-    """The media type and what is said of it: of the body, and of each success answer."""
+    """Media type and content of the body and of each success answer."""
     yield from operation.get("requestBody", {}).get("content", {}).items()
     for status, answer in operation["responses"].items():
         if status.startswith("2"):
@@ -86,7 +86,7 @@ def test_every_body_and_answer_has_an_example_that_fits_its_schema() -> None:
 
 
 async def test_no_example_of_a_body_is_refused_for_its_form(alice: Person) -> None:
-    """What a schema cannot say, such as that a question has one of two fields, the route knows."""
+    """The routes know more than the schemas, such as that a question has exactly one of two fields."""
     sent = []
     for path, methods in document()["paths"].items():
         for method, operation in methods.items():

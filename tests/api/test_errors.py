@@ -1,4 +1,4 @@
-"""Every error is a problem document, whatever went wrong and wherever."""
+"""Every error is a problem document."""
 
 import json
 from collections.abc import AsyncIterator
@@ -132,7 +132,7 @@ async def test_unknown_paths_and_methods(alice: Person) -> None:
 
 
 @pytest.mark.parametrize("bad", ["%00", "a%00b", "%ED%A0%80", "%FF", "x" * 65, "'", "..", "%F0%9F%98%80"])
-async def test_odd_ids_are_never_an_error_of_ours(alice: Person, bad: str) -> None:
+async def test_odd_ids_never_give_a_server_error(alice: Person, bad: str) -> None:
     for path in ("documents/{}", "documents/{}/status", "documents/{}/chunks", "jobs/{}", "documents/{}/events"):
         answer = await alice.client.get(f"/v1/{path.format(bad)}")
         if not (bad == ".." and answer.status_code == 200):
@@ -214,7 +214,7 @@ async def test_a_body_of_another_type(alice: Person) -> None:
 # -- what fails ----------------------------------------------------------------------------------------------
 
 
-async def test_an_error_of_ours_tells_no_details(alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_internal_error_tells_no_details(alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     for error in (RuntimeError("secret-detail"), KeyError("secret-detail"), RecursionError("secret-detail")):
 
         async def failing(*_args: Any, error: Exception = error, **_named: Any) -> None:
@@ -240,7 +240,7 @@ async def test_a_database_that_is_away(alice: Person, monkeypatch: pytest.Monkey
 
 @pytest.fixture
 async def dead_client(settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
-    """The API over a Postgres that is not there."""
+    """The API without a Postgres."""
     dead = settings.model_copy(update={"database_url": "postgresql:///footnote?host=/nowhere/at/all&user=x"})
     async with open_runtime(dead) as runtime:
         app = create_app(runtime=runtime)
@@ -292,7 +292,7 @@ async def test_domain_errors(
 # -- request ids ---------------------------------------------------------------------------------------------
 
 
-async def test_a_sane_request_id_is_kept(alice: Person) -> None:
+async def test_a_well_formed_request_id_is_used(alice: Person) -> None:
     for given in ("abc", "A.b:c_d-1", "x" * 128, new_id("req")):
         answer = await alice.client.get("/v1/jobs/job_unknown", headers={"X-Request-ID": given})
         assert problem(answer, 404, "job_not_found")["request_id"] == given

@@ -1,4 +1,4 @@
-"""People with a token of an OIDC issuer: a real little one on loopback, its keys, and what it did not sign for us."""
+"""People with a token of an OIDC issuer (a small real one on loopback), its keys, and tokens that are refused."""
 
 import asyncio
 import base64
@@ -117,7 +117,7 @@ async def trusting(issuer: FakeIssuer) -> AsyncIterator[Issuer]:
 
 @asynccontextmanager
 async def door(rt: Runtime, issuer: FakeIssuer, **settings: Any) -> AsyncIterator[httpx2.AsyncClient]:
-    """Nobody yet, at an API that trusts the issuer."""
+    """A client without a token, at an API that trusts the issuer."""
     given = {"oidc_issuer": issuer.url, "oidc_audience": "other, footnote", "oidc_scopes_claim": "roles", **settings}
     if "oidc_tenant" not in given:
         given["oidc_tenant_claim"] = "tenant"
@@ -174,7 +174,7 @@ async def test_people_do_what_their_tokens_say(rt: Runtime, alice: Person, issue
         problem(await client.get("/v1/jobs", **admin), 403, "no_tenant")
 
 
-async def test_what_everybody_of_the_issuer_is_and_may(
+async def test_tenant_and_scopes_for_all_users_of_the_issuer(
     rt: Runtime, alice: Person, charlie: Person, issuer: FakeIssuer
 ) -> None:
     everybody = {"oidc_tenant": "theirs", "oidc_scopes": "read,write", "oidc_clients": "web, cli"}
@@ -277,7 +277,7 @@ async def test_what_the_issuer_did_not_sign_for_us_is_answered_as_a_wrong_key(
     assert (await alice.client.get("/v1/jobs", **using(good))).status_code == 401, "where no issuer is configured"
 
 
-async def test_keys_that_change_and_kids_that_nobody_knows(issuer: FakeIssuer) -> None:
+async def test_changed_keys_and_unknown_kids(issuer: FakeIssuer) -> None:
     async with trusting(issuer) as trusted:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

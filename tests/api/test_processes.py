@@ -1,4 +1,4 @@
-"""Several API processes at one port: they count together, stand in for each other, and end together."""
+"""Several API processes at one port: they count together, replace each other, and end together."""
 
 import http.client
 import os
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.worker
 
 
 def get(port: int, path: str) -> str | None:
-    """On a connection of its own, which any of the processes may take."""
+    """A request on its own connection, which any of the processes may accept."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:
             return str(answer.read().decode())

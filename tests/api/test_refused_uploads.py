@@ -1,4 +1,4 @@
-"""Files that were refused at upload are listed with the reason, whatever way they came."""
+"""Files that were refused at upload are listed with the reason, for every way of uploading."""
 
 from io import BytesIO
 from typing import Any
