@@ -38,18 +38,21 @@ def describe(document: Json, routes: list[APIRoute]) -> Json:
 
 
 def _share_responses(document: Json) -> None:
-    """Most operations fail in the same few ways: each is written once, and halves the document."""
+    """Most operations fail in the same few ways: each is written once."""
     shared: dict[str, Json] = {}
     for operation in operations(document):
         for status, answer in operation["responses"].items():
             if answer.get("content", {}).keys() == {failures.PROBLEM}:
-                same = [
-                    name for name, other in shared.items() if other == answer and name.startswith(f"Problem{status}")
-                ]
-                name = same[0] if same else f"Problem{status}_{len(shared) + 1}"
+                name = next((name for name, other in shared.items() if other == answer), _name(status, answer, shared))
                 shared[name] = answer
                 operation["responses"][status] = {"$ref": f"#/components/responses/{name}"}
     document["components"]["responses"] = shared
+
+
+def _name(status: str, answer: Json, others: dict[str, Json]) -> str:
+    """`document_not_found`, or the status and a number if there are several codes."""
+    codes = failures.codes_of(answer)
+    return codes[0] if len(codes) == 1 else f"{status}_{sum(name.startswith(status) for name in others) + 1}"
 
 
 def operations(document: Json) -> Iterator[Json]:

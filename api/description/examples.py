@@ -116,6 +116,7 @@ VALUES: dict[str, Any] = {
     "PartOut.number": 1,
     "PartOut.size": 67108864,
     "PartOut.url": "https://store.example/footnote/ten_1/obj_1?partNumber=1&X-Amz-Signature=...",
+    "QueryBatchOut.ended": 0,
     "QueryBatchOut.id": "bat_01m8mx2d4f6h8k0m2p4r6t8v0x",
     "QueryBatchOut.total": 2,
     "QueryBatchWithResultsOut.id": "bat_01m8mx2d4f6h8k0m2p4r6t8v0x",

@@ -1,5 +1,6 @@
 """Which errors an operation can answer with: derived from what it takes and does, by the tables below."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -202,6 +203,10 @@ def _of(operation: dict[str, Any], inputs: set[str]) -> Iterator[Failures]:
         yield from BY_MEDIA_TYPE[media_type]
     yield from (BY_INPUT[name] for name in inputs if name in BY_INPUT)
     yield from BY_OPERATION.get(operation["operationId"], ())
+
+
+def codes_of(response: dict[str, Any]) -> list[str]:
+    return re.findall(r"^- `(\w+)`: ", response["description"], re.MULTILINE)
 
 
 def _response(codes: list[str]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from functools import cache
 from typing import Any
 
 from api.app import create_app
+from api.description import failures
 from footnote.settings import Settings
 
 Json = dict[str, Any]
@@ -31,4 +32,4 @@ def documented_codes(method: str, path: str, status: int) -> set[str] | None:
 def codes_of(answer: Json) -> set[str]:
     if "$ref" in answer:
         answer = document()["components"]["responses"][answer["$ref"].rpartition("/")[2]]
-    return set(re.findall(r"^- `(\w+)`: ", answer["description"], re.MULTILINE))
+    return set(failures.codes_of(answer))

@@ -150,7 +150,7 @@ def test_a_restart_fails_no_request_and_a_stop_lets_requests_end(tmp_path: Path)
         for thread in asking:
             thread.join()
         assert failed == []
-        # A stop while another restart is under way is heeded, also if a supervisor signals the whole group.
+        # A stop while another restart is under way is obeyed, also if a supervisor signals the whole group.
         pids = api.serving()
         api.slow.touch()
         with api.begin("/slow") as slow:
