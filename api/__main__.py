@@ -7,13 +7,13 @@ from tempfile import TemporaryDirectory
 import uvicorn
 
 from api.serving.processes import Processes
-from api.serving.server import Server
+from api.serving.server import ApiServer
 from footnote.settings import Settings
 from footnote.telemetry import configure_logging
 
 
 def serve(settings: Settings) -> int:
-    """Until it is asked to stop; the exit status."""
+    """Runs until it is asked to stop. Returns the exit status."""
     config = uvicorn.Config(
         "api.app:create_app",
         factory=True,
@@ -21,18 +21,18 @@ def serve(settings: Settings) -> int:
         port=settings.port,
         workers=settings.api_workers,
         http="api.serving.slow_clients:Connection",  # on h11, which we test with malformed requests
-        ws="none",  # which would take connections out of its hands
+        ws="none",  # WebSocket connections would not be counted
         log_config=None,  # structlog has the root logger
         access_log=False,  # `RequestContext` logs each request
         server_header=False,
         timeout_keep_alive=15,
         timeout_graceful_shutdown=settings.drain_seconds,
-        timeout_worker_healthcheck=30,  # on a busy machine a process takes its time to begin
+        timeout_worker_healthcheck=30,  # on a busy machine a process starts slowly
         h11_max_incomplete_event_size=64 * 1024,
     )
     if settings.api_workers > 1:
         return Processes(config, [config.bind_socket()]).run()
-    server = Server(config)
+    server = ApiServer(config)
     server.run()
     return 0 if server.started else 1
 
@@ -43,7 +43,7 @@ def main() -> int:
     if settings.api_workers == 1 or settings.metrics_dir:
         return serve(settings)
     with TemporaryDirectory(prefix="footnote-metrics-") as directory:
-        # Before any of them imports prometheus_client, which then counts in files there that all of them read.
+        # Set before a process imports prometheus_client, which then counts in shared files in this directory.
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = directory
         return serve(settings)
 

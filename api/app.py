@@ -9,9 +9,11 @@ from importlib import import_module
 from typing import Any
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 from starlette.middleware.cors import CORSMiddleware
 
 from api import errors
+from api.description import DescribedApi, texts
 from api.middleware import BodyLimits, LastResort, RequestContext
 from api.routes import (
     audit,
@@ -49,39 +51,36 @@ ROUTES = (
     tenant,
     health,
 )
-API_PATIENCE_SECONDS = 3.0  # for a lock, or for the line before the database to move; then 503 with Retry-After
+API_PATIENCE_SECONDS = 3.0  # for a lock or a database connection; then 503 with Retry-After
 
 
 def create_app(settings: Settings | None = None, runtime: Runtime | None = None) -> FastAPI:
     """The app over its own Runtime, or over a given one that the caller closes."""
     chosen = runtime.settings if runtime else settings or Settings()
 
-    app = FastAPI(
+    app = DescribedApi(
         title="Footnote",
         version=__version__,
         summary="Documents in, cited answers out.",
+        description=texts.INTRODUCTION,
+        openapi_tags=texts.TAGS,
+        servers=texts.SERVERS,
         lifespan=partial(_lifespan, chosen, runtime),
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
-        responses=errors.RESPONSES,
-        redirect_slashes=False,  # a redirect would have an upload sent twice
+        responses={"4XX": {"description": ""}},  # else FastAPI adds its own 422; `describe` puts ours there
+        generate_unique_id_function=lambda route: route.name,
+        redirect_slashes=False,  # after a redirect an upload would be sent twice
     )
     for module in ROUTES:
         app.include_router(module.router)
-    app.state.routes = [route for module in ROUTES for route in module.router.routes]  # for what a wrong path is told
+    routes = [route for module in ROUTES for route in module.router.routes if isinstance(route, APIRoute)]
+    app.state.routes = app.described_routes = routes
     if chosen.docs == "on":
         app.include_router(documentation.router)
     errors.install(app)
-    app.add_middleware(
-        BodyLimits,
-        default_bytes=chosen.max_json_bytes,
-        path_bytes=uploads.body_limits(chosen),
-        idle_seconds=chosen.body_idle_seconds,
-        seconds=chosen.body_seconds,
-        streamed=uploads.STREAMED,
-        told_by_route=uploads.ONE_FILE,
-    )
+    app.add_middleware(BodyLimits, settings=chosen, routes=app.state.routes)
     app.add_middleware(LastResort)
     if chosen.allowed_origins:
         app.add_middleware(
@@ -97,7 +96,7 @@ def create_app(settings: Settings | None = None, runtime: Runtime | None = None)
 
 @asynccontextmanager
 async def _lifespan(settings: Settings, runtime: Runtime | None, app: FastAPI) -> AsyncIterator[dict[str, Any]]:
-    """What it yields is the server's: `api.serving.server` tells the Runtime when the process should end."""
+    """The server gets the Runtime: `api.serving.server` tells it when the process should stop."""
     _warm(app, settings)
     if runtime is not None:
         app.state.runtime = runtime
@@ -105,7 +104,7 @@ async def _lifespan(settings: Settings, runtime: Runtime | None, app: FastAPI) -
         return
     configure_logging(settings)
     gc.collect()
-    gc.freeze()  # looking through all that is imported takes a tenth of a second, each time
+    gc.freeze()  # a collection over all imported objects takes a tenth of a second
     watching = asyncio.create_task(watch_loop())
     async with open_runtime(settings, patience=API_PATIENCE_SECONDS, interactive=True) as app.state.runtime:
         yield {"runtime": app.state.runtime}
@@ -113,9 +112,9 @@ async def _lifespan(settings: Settings, runtime: Runtime | None, app: FastAPI) -
 
 
 def _warm(app: FastAPI, settings: Settings) -> None:
-    """What would otherwise be made and imported within the first requests, with everybody else standing still."""
+    """Imports and builds what the first requests would otherwise wait for."""
     formats.modules()
     for name in ("numpy", *(["openai"] if settings.openai_api_key or settings.openai_base_url else [])):
         import_module(name)
-    for route in app.routes:  # of which FastAPI makes what it needs when it looks for one
+    for route in app.routes:  # FastAPI builds a route when it is first matched
         route.matches({"type": "http", "method": "GET", "path": "//", "headers": []})

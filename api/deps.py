@@ -1,34 +1,27 @@
-"""What routes depend on, as types: the Runtime, and the caller: what for it may ask, how often and for how much."""
+"""What routes depend on, as types: the Runtime, and the caller with its scope, rate limit and budget."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from datetime import UTC, datetime
 from functools import partial, wraps
 from math import inf
 from typing import Annotated, Any, ParamSpec, TypeVar, cast
 
 import structlog
-from fastapi import Depends, Header, Query, Request, Security
+from fastapi import Depends, Header, Request, Security
 from fastapi.security import HTTPBearer
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import parameters
 from api.errors import request_id_of
-from footnote import deadline, text
+from footnote import deadline
 from footnote.errors import FootnoteError, Forbidden, TenantDeleted, Unauthenticated
 from footnote.runtime import Runtime
 from footnote.settings import RouteClass
 from footnote.tenancy import access_tokens, keys, oidc, quotas, rate_limits
 from footnote.tenancy.keys import Principal
 
-DELETION_SECONDS = 600.0  # of a document with hundred thousands of chunks
+DELETION_SECONDS = 600.0  # for a document with hundreds of thousands of chunks
 
-bearer = HTTPBearer(
-    auto_error=False,
-    scheme_name="API key",
-    description="`Authorization: Bearer` and an API key (`fn_...`), a token for one (`POST /v1/tokens`), or a token of "
-    "the OIDC issuer where one is configured.",
-)
+bearer = HTTPBearer(auto_error=False, scheme_name="bearer")
 
 
 async def _runtime(request: Request) -> Runtime:
@@ -36,38 +29,11 @@ async def _runtime(request: Request) -> Runtime:
     return runtime
 
 
-def _plain(value: str) -> str:
-    """As it was cleaned when it was stored; NUL, which Postgres refuses, is no part of any name."""
-    if "\x00" in value:
-        raise ValueError("must not hold NUL")
-    return text.clean(value)
-
-
-# Names and ids as callers give them to look something up.
-Plain = Annotated[str, AfterValidator(_plain)]
-
-
-def _utc(value: datetime) -> datetime:
-    try:
-        return value.astimezone(UTC)
-    except OverflowError as error:
-        raise ValueError("is outside the calendar") from error
-
-
-def _not_a_number(value: Any) -> Any:
-    """A bare number would be taken for the seconds since 1970."""
-    if isinstance(value, int | float) or (isinstance(value, str) and value.strip().lstrip("+-").isdecimal()):
-        raise ValueError("must be a time as RFC 3339 has it: 2026-01-31T12:00:00Z")
-    return value
-
-
-# As a string, which is all that JSON and a query have for it.
-Moment = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_not_a_number), AfterValidator(_utc)]
 OperatorDep = Annotated[Runtime, Depends(_runtime)]  # sees all tenants
 
 
 def _presented(request: Request) -> str:
-    """The key or token. Raises Unauthenticated, with what to send, where there is none."""
+    """The key or token. Raises Unauthenticated, which says what to send, if there is none."""
     given = request.headers.get("authorization", "").strip()
     kind, _, bearer = given.partition(" ")
     if kind.lower() == "bearer" and bearer.strip():
@@ -83,7 +49,7 @@ def _presented(request: Request) -> str:
 
 
 async def principal_of(rt: Runtime, request: Request) -> Principal:
-    """Who is asking, as of now. Raises Unauthenticated; with a person's token also Forbidden and Unavailable."""
+    """The caller as of now. Raises Unauthenticated; for an OIDC token also Forbidden and Unavailable."""
     presented = _presented(request)
     if rt.issuer is not None and access_tokens.issuer_of(presented) == rt.issuer.url:
         return await oidc.verify(rt, rt.issuer, presented)
@@ -91,7 +57,7 @@ async def principal_of(rt: Runtime, request: Request) -> Principal:
         verify = access_tokens.verify if access_tokens.looks_like_one(presented) else keys.verify
         principal = await verify(session, presented)
         if access := _costing(request):
-            # In the same transaction, and raised where `_Door` comes to it.
+            # In the same transaction, and raised where `Access` checks it.
             await rt.for_tenant(principal.tenant_id).narrow(session)
             request.state.overdrawn = await access.overdrawn(session, rt, principal)
         return principal
@@ -100,7 +66,7 @@ async def principal_of(rt: Runtime, request: Request) -> Principal:
 async def _principal(
     rt: OperatorDep, request: Request, _shown_in_docs: Annotated[Any, Security(bearer)]
 ) -> AsyncIterator[Principal]:
-    """Counted among the tenant's requests until the last of the answer is sent."""
+    """Counts the request as running for its tenant until the answer is sent completely."""
     principal = await principal_of(rt, request)
     request.state.principal = principal  # for the log line of the request
     structlog.contextvars.bind_contextvars(tenant_id=principal.tenant_id, key_id=principal.key_id)
@@ -112,7 +78,7 @@ async def _acting(rt: OperatorDep, request: Request, principal: Annotated[Princi
     return rt.for_tenant(principal.tenant_id).as_actor(principal.key_id, request_id_of(request))
 
 
-RuntimeDep = Annotated[Runtime, Depends(_acting)]  # acts for the caller's tenant, at the caller's request
+RuntimeDep = Annotated[Runtime, Depends(_acting)]  # acts for the caller's tenant, on the caller's behalf
 
 
 Given = ParamSpec("Given")
@@ -120,7 +86,7 @@ Answer = TypeVar("Answer")
 
 
 def again_while_busy(route: Callable[Given, Awaitable[Answer]]) -> Callable[Given, Coroutine[Any, Any, Answer]]:
-    """For a route whose `rt` it writes with in one transaction: done again where others' locks had that rolled back."""
+    """For a route that writes in one transaction of its `rt`: repeats it if locks of others rolled it back."""
 
     @wraps(route)
     async def again(*args: Given.args, **given: Given.kwargs) -> Answer:
@@ -129,8 +95,8 @@ def again_while_busy(route: Callable[Given, Awaitable[Answer]]) -> Callable[Give
     return again
 
 
-class _Door:
-    """Lets a caller in who has the scope, and has not asked too often; if it `costs`, one with money left."""
+class Access:
+    """Checks the scope and the rate limit of the caller; if the route `costs`, also what is left of its budget."""
 
     def __init__(self, scope: str | None, route_class: RouteClass, *, costs: bool = False) -> None:
         self.scope = scope
@@ -143,7 +109,7 @@ class _Door:
         if self.scope is not None and not principal.may(self.scope):
             raise Forbidden("missing_scope", f"The API key lacks the scope {self.scope!r}.")
         self._allow_time(request)
-        await self._keep_pace(request, rt, principal)
+        await self._check_rate(request, rt, principal)
         parameters.check(request)
         if self.costs and (overdrawn := await self._overdrawn(request, rt, principal)):
             raise overdrawn
@@ -167,18 +133,18 @@ class _Door:
             return await self.overdrawn(session, rt, principal)
 
     def _allow_time(self, request: Request) -> None:
-        """Most answers are due in a minute (`api.middleware`); these take longer where nothing is wrong."""
+        """Most answers are due in a minute (`api.middleware`); these may take longer."""
         if self.route_class in ("upload", "query"):
-            deadline.allow(inf)  # the body, or the model, has limits of its own
+            deadline.allow(inf)  # the body or the model has its own limits
         elif request.method == "DELETE":
             deadline.allow(DELETION_SECONDS)
 
-    async def _keep_pace(self, request: Request, rt: Runtime, principal: Principal) -> None:
+    async def _check_rate(self, request: Request, rt: Runtime, principal: Principal) -> None:
         limit = principal.rates.get(self.route_class, rt.settings.rates[self.route_class])
         standing = await rate_limits.take(rt.shared, principal.key_id, self.route_class, limit) if limit else None
         if standing is None:
             return
-        # As draft-ietf-httpapi-ratelimit-headers-10 has it.
+        # As in draft-ietf-httpapi-ratelimit-headers-10.
         said = {
             "ratelimit-policy": f'"{self.route_class}";q={standing.limit};w={rate_limits.WINDOW_SECONDS}',
             "ratelimit": f'"{self.route_class}";r={standing.left};t={standing.more}',
@@ -188,20 +154,18 @@ class _Door:
             raise rate_limits.refusal(standing, self.route_class)
 
 
-def _costing(request: Request) -> _Door | None:
-    """What the route depends on, if that costs."""
+def _costing(request: Request) -> Access | None:
+    """The access that the route asks for, if it costs."""
     dependencies = request.scope["route"].dependant.dependencies
-    return next((each.call for each in dependencies if isinstance(each.call, _Door) and each.call.costs), None)
+    return next((each.call for each in dependencies if isinstance(each.call, Access) and each.call.costs), None)
 
 
-Anyone = Annotated[Principal, Depends(_Door(None, "write"))]
-Reader = Annotated[Principal, Depends(_Door("read", "read"))]
-Asker = Annotated[Principal, Depends(_Door("read", "query", costs=True))]
-Writer = Annotated[Principal, Depends(_Door("write", "write"))]
-Uploader = Annotated[Principal, Depends(_Door("write", "upload", costs=True))]
-Admin = Annotated[Principal, Depends(_Door("admin", "write"))]
-Limit = Annotated[int, Query(ge=1, le=100, description="Items in one page.")]
-Cursor = Annotated[Plain | None, Query(max_length=64, description="`next_cursor` of the page before.")]
+Anyone = Annotated[Principal, Depends(Access(None, "write"))]
+Reader = Annotated[Principal, Depends(Access("read", "read"))]
+Asker = Annotated[Principal, Depends(Access("read", "query", costs=True))]
+Writer = Annotated[Principal, Depends(Access("write", "write"))]
+Uploader = Annotated[Principal, Depends(Access("write", "upload", costs=True))]
+Admin = Annotated[Principal, Depends(Access("admin", "write"))]
 IdempotencyKey = Annotated[
     str | None,
     Header(
@@ -209,6 +173,6 @@ IdempotencyKey = Annotated[
         min_length=1,
         max_length=255,
         pattern="^[ -~]+$",
-        description="The same key and request give the same reply for 24 hours, and are done once.",
+        description="For 24 hours, the same key and request get the same reply, and the work is done once.",
     ),
 ]

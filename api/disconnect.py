@@ -1,4 +1,4 @@
-"""Work for somebody who may leave before it is done."""
+"""Work for a client that may disconnect before it is done."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -10,31 +10,30 @@ from starlette.requests import ClientDisconnect
 Result = TypeVar("Result")
 
 
-async def while_there(request: Request, work: Awaitable[Result]) -> Result:
-    """What the work gives; it is cancelled as soon as the client closes the connection.
+async def while_connected(request: Request, work: Awaitable[Result]) -> Result:
+    """Returns the result of the work, which is cancelled as soon as the client closes the connection.
 
-    The request's body must have been read: nothing but the end of the connection is still to come. Raises
-    ClientDisconnect.
+    The request's body must have been read before. Raises ClientDisconnect.
     """
-    working, leaving = asyncio.ensure_future(work), asyncio.ensure_future(_left(request))
+    working, disconnected = asyncio.ensure_future(work), asyncio.ensure_future(_disconnected(request))
     try:
-        await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({working, disconnected}, return_when=asyncio.FIRST_COMPLETED)
         if not working.done():
             raise ClientDisconnect
         return await working
     finally:
-        for task in (working, leaving):
+        for task in (working, disconnected):
             task.cancel()
-        await asyncio.gather(working, leaving, return_exceptions=True)
+        await asyncio.gather(working, disconnected, return_exceptions=True)
 
 
-async def _left(request: Request) -> None:
+async def _disconnected(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
 
 
-async def to_its_end(work: Awaitable[Result]) -> Result:
-    """What the work gives, also if the request is cut off meanwhile: for what is brief and must not be half done."""
+async def to_completion(work: Awaitable[Result]) -> Result:
+    """Returns the result of the work, which runs to its end even if the request is cancelled. For short work only."""
     working = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(working)

@@ -1,4 +1,4 @@
-"""Every error as application/problem+json (RFC 9457), and the one table from kinds to statuses."""
+"""Every error as application/problem+json (RFC 9457), and the table from kinds to statuses."""
 
 import json
 import math
@@ -34,17 +34,8 @@ STATUS = {
     "unavailable": 503,
     "unsupported": 415,
 }
-# As the OpenAPI document tells it of every operation.
-_PROBLEM = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemOut"}}}
-RESPONSES: dict[int | str, dict[str, Any]] = {
-    "4XX": {"description": "Refused; `code` says why.", "content": _PROBLEM},
-    "5XX": {
-        "description": "Failed on our side or a provider's; `retry_after` seconds later it may work.",
-        "content": _PROBLEM,
-    },
-}
 RETRY_SECONDS = 5.0
-MOST_FIELDS = 20  # a body of a million wrong fields must not make an answer of that size
+MOST_FIELDS = 20  # a body with a million wrong fields must not give an answer of that size
 
 
 def problem(
@@ -74,11 +65,11 @@ def _body(request_id: str, status: int, code: str, detail: str, fields: list[dic
 
 def problem_body(request_id: str, error: FootnoteError) -> dict[str, Any]:
     """The error as one of several results in a body, or as an event of a stream."""
-    return told_body(request_id, vars(error) | {"kind": error.kind})
+    return stored_problem_body(request_id, vars(error) | {"kind": error.kind})
 
 
-def told_body(request_id: str, told: dict[str, Any]) -> dict[str, Any]:
-    """The same of an error's fields."""
+def stored_problem_body(request_id: str, told: dict[str, Any]) -> dict[str, Any]:
+    """The same from the stored fields of an error."""
     status = STATUS[told["kind"]]
     body = _body(request_id, status, told["code"], told["message"], told["fields"])
     if status in (429, 503, 504):
@@ -87,7 +78,7 @@ def told_body(request_id: str, told: dict[str, Any]) -> dict[str, Any]:
 
 
 def of_error(request_id: str, error: FootnoteError) -> JSONResponse:
-    """`Retry-After` stands in the body, too: within a stream, or a batch, there is nothing else."""
+    """`Retry-After` is in the body, too: in a stream or a batch there is no header."""
     body = problem_body(request_id, error)
     headers = {}
     if "retry_after" in body:
@@ -98,7 +89,7 @@ def of_error(request_id: str, error: FootnoteError) -> JSONResponse:
 
 
 def error_event(request_id: str, error: FootnoteError) -> bytes:
-    """The last of a stream of server-sent events that fails on the way."""
+    """The last event of a stream that fails."""
     return format_sse_event(event="error", data_str=json.dumps(problem_body(request_id, error)))
 
 
@@ -107,7 +98,7 @@ def request_id_of(request: Request) -> str:
 
 
 def _fields(error: RequestValidationError | ValidationError) -> list[dict[str, Any]]:
-    """Where and what, without the input: it may hold NaN, which JSON cannot carry, or NUL, which jsonb cannot."""
+    """Field and message, without the input: it may hold NaN, which JSON cannot carry, or NUL, which jsonb cannot."""
     return [
         {"field": clean(".".join(map(str, each["loc"]))[:200]), "message": clean(_message(each)[:500])}
         for each in error.errors()[:MOST_FIELDS]
@@ -115,7 +106,7 @@ def _fields(error: RequestValidationError | ValidationError) -> list[dict[str, A
 
 
 def _message(problem: Any) -> str:
-    if problem["type"] == "json_invalid":  # the reader's own words: what it expected
+    if problem["type"] == "json_invalid":  # the parser says what it expected
         return f"{problem['ctx']['error']} (character {problem['loc'][-1]})"
     return str(problem["msg"]).removeprefix("Value error, ")
 
@@ -126,7 +117,7 @@ async def _on_domain_error(request: Request, error: Exception) -> JSONResponse:
 
 
 def invalid(error: ValidationError) -> Invalid:
-    """What is wrong with one of several requests in a body."""
+    """The error of one of several requests in a body."""
     return Invalid.in_fields(_fields(error))
 
 
@@ -150,7 +141,7 @@ async def _on_validation_error(request: Request, error: Exception) -> JSONRespon
 
 async def _on_http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
-    if error.status_code == 400:  # FastAPI's word for JSON it gave up on: nested too deeply, not UTF-8, ...
+    if error.status_code == 400:  # FastAPI's answer to JSON that is nested too deeply, not UTF-8, ...
         return problem(request_id_of(request), 422, "invalid_json", "The body is not JSON that can be read.")
     code = HTTPStatus(error.status_code).name.lower()
     detail, headers = str(error.detail), dict(error.headers or {})
@@ -165,7 +156,7 @@ async def _on_http_error(request: Request, error: Exception) -> JSONResponse:
 
 
 def of_unexpected(request_id: str, error: Exception) -> JSONResponse:
-    """For what nobody raised on purpose; the details go to the log and nowhere else."""
+    """For unexpected errors. The details go to the log only."""
     log.error("request failed", exc_info=error)
     return problem(request_id, 500, "internal_error", "Something failed on our side; it is in the log.")
 

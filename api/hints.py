@@ -1,4 +1,4 @@
-"""What to do instead: words for a name that is not known, a body of the wrong type, a path that leads nowhere."""
+"""Hints in error messages: for an unknown name, a body of the wrong type, an unknown path."""
 
 from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
@@ -7,7 +7,7 @@ from email.message import Message
 from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
 
-# Names by which other products call the same thing.
+# Names that other products use for the same thing.
 _SAME = (
     {"question", "query", "q", "prompt", "input", "search"},
     {"top_k", "k", "limit", "n", "count", "size"},
@@ -17,14 +17,14 @@ _SAME = (
     {"callback_url", "callback", "webhook", "webhook_url", "url"},
     {"name", "title"},
 )
-MOST_NAMES = 12  # of a message that lists them
+MOST_NAMES = 12  # that a message lists
 LONGEST_NAME = 64
 ALIKE = 0.7  # `grp` is `group`; `sort` is not `cursor`
 JSON = "application/json"
 
 
 def unknown(name: str, known: Iterable[str], what: str) -> str:
-    """`what` (a field, a parameter) is not known by this name; the one that may be meant, or those there are."""
+    """The message about an unknown name of a `what` (field, parameter), with the likely name or all known ones."""
     names = sorted(known)
     alike = [each for group in _SAME if name.lower() in group for each in names if each in group]
     alike = alike or get_close_matches(name.lower()[:LONGEST_NAME], names, n=1, cutoff=ALIKE)
@@ -37,7 +37,7 @@ def unknown(name: str, known: Iterable[str], what: str) -> str:
 
 
 def media_type(content_type: str | None) -> str:
-    """As RFC 9110 has it, in small letters and without parameters; empty where there is none."""
+    """The media type in lower case, without parameters; empty if there is none."""
     if not content_type:
         return ""
     message = Message()
@@ -67,13 +67,13 @@ def not_a_form(content_type: str | None) -> str:
 
 
 def allowed_at(routes: Sequence[BaseRoute], path: str) -> list[str]:
-    """The methods of all routes at a path."""
+    """The methods of all routes that match a path."""
     found = (route for route in routes if isinstance(route, APIRoute) and route.path_regex.match(path))
     return sorted({method for route in found for method in route.methods or ()})
 
 
 def instead_of(routes: Sequence[BaseRoute], path: str) -> str:
-    """The path that may be meant by one where nothing is; empty if none comes to mind."""
+    """The path that the caller may have meant; empty if there is no similar one."""
     bare = path.rstrip("/")
     for other in (bare, f"{path}/", f"/v1{path}", f"/v1{bare}", path.lower()):
         if other != path and allowed_at(routes, other):

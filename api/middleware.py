@@ -4,33 +4,38 @@ import asyncio
 import math
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable
 from http import HTTPMethod
 from typing import Any
 
 import structlog
+from fastapi.routing import APIRoute
 from starlette.requests import ClientDisconnect
+from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.body_limits import JSON, BodyLimit, limit_of
 from api.errors import RETRY_SECONDS, error_event, of_error, of_unexpected, problem
 from api.serving.exchange import Exchange, exchange_of, is_draining
 from footnote import deadline
 from footnote.database.admission import began
 from footnote.database.ids import new_id
 from footnote.errors import Unavailable
+from footnote.settings import Settings
 from footnote.telemetry import log, requests_seconds
 from footnote.tenancy.keys import Principal
 
-# Until an answer begins, unless its route has another limit (`api.deps`): more than a crowd waits in the line.
+# Until an answer begins, unless its route has another limit (`api.deps`). A crowd of requests that waits for database
+# connections needs less.
 REQUEST_SECONDS = 60.0
 REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{1,128}")
-CLIENT_LEFT = 499  # instead of a status: the client closed the connection
-QUIET_ROUTES = frozenset({"/healthz", "/readyz", "/metrics"})  # asked by machines every few seconds
-LINGER_SECONDS = 1.0  # for the rest of an upload that is cut off
+CLIENT_LEFT = 499  # used as status if the client closed the connection
+QUIET_ROUTES = frozenset({"/healthz", "/readyz", "/metrics"})  # requested by machines every few seconds
+LINGER_SECONDS = 1.0  # time to read the rest of an upload that is cut off
 
-# No answer is a page, but for /docs, which says itself what it needs. Should a browser show one all the same, it runs
-# and loads nothing, in nobody's frame and in no origin of ours. Caches on the way know by `Authorization` only that an
-# answer is one caller's, and keys come as `X-API-Key`, too.
+# No answer is a web page except /docs, which sets its own policy. If a browser shows an answer as a page, it must not
+# run or load anything, be framed, or have our origin. Caches know only by `Authorization` that an answer is private,
+# and keys also come as `X-API-Key`, so nothing may be stored.
 SECURITY_HEADERS = {
     "cache-control": "no-store",
     "content-security-policy": (
@@ -46,10 +51,10 @@ SECURITY_HEADERS = {
 
 
 class RequestContext:
-    """Gives every request its id (the caller's, if it is sane), binds it to the logs, measures and logs the request.
+    """Gives every request its id (the caller's if it is well-formed), measures and logs the request.
 
-    It stands outside of everything, so that every answer has the id, and the headers that keep browsers safe. What is
-    put into `state.headers` while the request is handled becomes headers of its answer, whichever that is.
+    It is the outermost layer, so that every answer has the id and the security headers. `state.headers` is added to the
+    answer, also if that is an error.
     """
 
     def __init__(self, app: ASGIApp, *, hsts_seconds: int) -> None:
@@ -76,11 +81,11 @@ class RequestContext:
         except ClientDisconnect:
             exchange.left = True
         finally:
-            _note(scope, exchange, time.monotonic() - started)
+            _record(scope, exchange, time.monotonic() - started)
 
 
-def _note(scope: Scope, exchange: Exchange, seconds: float) -> None:
-    """The request in the metrics and in the log: nothing of what was sent, and no path, since ids are in it."""
+def _record(scope: Scope, exchange: Exchange, seconds: float) -> None:
+    """Records the request in metrics and log: nothing of its content, and no path, since a path holds ids."""
     route = getattr(scope.get("route"), "path", None)
     method = scope["method"] if scope["method"] in HTTPMethod.__members__ else "other"
     status = CLIENT_LEFT if exchange.left else exchange.status
@@ -97,28 +102,28 @@ def _note(scope: Scope, exchange: Exchange, seconds: float) -> None:
 
 
 def log_request(*, route: str | None, caller: Principal | None = None, **told: Any) -> None:
-    """`route` is the template; None: there is no such route, or the request could not be read so far."""
+    """`route` is the template. It is None if there is no such route or the request could not be read."""
     say = log.debug if route in QUIET_ROUTES else log.info
     ids = {"tenant_id": caller and caller.tenant_id, "key_id": caller and caller.key_id}
     say("request", route=route, **ids, **told)
 
 
 def _refusal(scope: Scope) -> "_Refused | None":
-    """Why a request is not even looked at, from its head alone."""
+    """Why a request is refused because of its head alone."""
     if scope["state"].get("overloaded"):
-        return _Refused(503, "overloaded", "More is asked of this process than it can answer.", RETRY_SECONDS)
+        return _Refused(503, "overloaded", "This process has more requests than it can answer.", RETRY_SECONDS)
     coded = [value for name, value in scope["headers"] if name == b"transfer-encoding"]
     declared = any(name == b"content-length" for name, _ in scope["headers"])
-    # A proxy before us may go by the other of the two, or by neither, and see other requests than we do.
+    # A proxy in front of us may use the other of the two headers, or neither, and see other requests than we do.
     if coded and (declared or len(coded) > 1 or coded[0].lower() != b"chunked" or scope["http_version"] == "1.0"):
-        return _Refused(400, "bad_request", "How long the body is cannot be told: see Transfer-Encoding.")
+        return _Refused(400, "bad_request", "The length of the body is ambiguous: see Transfer-Encoding.")
     return None
 
 
 class LastResort:
-    """Answers when something unforeseen is raised, and when the process ends before the answer is there.
+    """Answers after an unexpected error, and if the process stops before the answer has begun.
 
-    Inside of what adds headers, which the answer would lack else.
+    It is inside the middleware that adds headers, so that its answers have them, too.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -143,9 +148,9 @@ class LastResort:
 
 
 async def _cut_off(exchange: Exchange, request_id: str, send: Send) -> None:
-    """The server cancelled a request that still runs at the end of the drain: its client is told to ask again.
+    """Tells the client to send the request again: the server cancelled it at the end of the drain.
 
-    A file of which a part was sent can only break off: its length was declared.
+    A download that has begun can only break off, since its length was declared.
     """
     error = Unavailable("restarting", "The server restarts; send the request again.", retry_after=RETRY_SECONDS)
     if not exchange.started:
@@ -156,12 +161,12 @@ async def _cut_off(exchange: Exchange, request_id: str, send: Send) -> None:
         await exchange.take_rest(LINGER_SECONDS)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
     elif exchange.streams_events and not exchange.complete:
-        exchange.status = 503  # as the log has it; the client reads it in the event
+        exchange.status = 503  # for the log; the client reads it in the event
         await send({"type": "http.response.body", "body": error_event(request_id, error), "more_body": False})
 
 
 class _Refused(Exception):
-    """A body that is not read any further."""
+    """A request that is refused before its body was read."""
 
     def __init__(self, status: int, code: str, detail: str, retry_after: float | None = None) -> None:
         super().__init__(code)
@@ -169,51 +174,38 @@ class _Refused(Exception):
 
 
 class BodyLimits:
-    """Caps the bytes of a body, the silence within it and its time; uvicorn itself waits for ever.
+    """Limits the size of a body, the silence within it and its time; uvicorn has no such limits.
 
-    Uploads have their own, larger caps: they are streamed, everything else is read into memory. The body is never
-    read further than the cap. A file may take its time, as long as it is not silent: paths that are `streamed`. What
-    declares itself too large is refused here, or, where that is `told_by_route`, by the route, which knows whose it is.
+    The limits of each route are in `api.body_limits`. A body is never read further than its limit. If it declares
+    itself too large, it is refused here before any of it is read, or by its route.
     """
 
-    def __init__(
-        self,
-        app: ASGIApp,
-        *,
-        default_bytes: int,
-        path_bytes: Mapping[str, int],
-        idle_seconds: float,
-        seconds: float,
-        streamed: frozenset[str],
-        told_by_route: frozenset[str],
-    ) -> None:
+    def __init__(self, app: ASGIApp, *, settings: Settings, routes: Iterable[BaseRoute]) -> None:
         self.app = app
-        self.default_bytes = default_bytes
-        self.path_bytes = path_bytes
-        self.idle_seconds = idle_seconds
-        self.seconds = seconds
-        self.streamed = streamed
-        self.told_by_route = told_by_route
+        self.settings = settings
+        found = [(route, limit_of(route.endpoint)) for route in routes if isinstance(route, APIRoute)]
+        self.routes = [(route, limit) for route, limit in found if limit is not JSON]
 
-    def _limit(self, path: str) -> int:
-        """By the whole path, or by its folder where the folder is listed with a slash behind it."""
-        return self.path_bytes.get(path) or self.path_bytes.get(_folder(path)) or self.default_bytes
+    def _limit(self, scope: Scope) -> BodyLimit:
+        for route, limit in self.routes:
+            if scope["method"] in (route.methods or ()) and route.path_regex.match(scope["path"]):
+                return limit
+        return JSON
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        limit = self._limit(scope["path"])
+        settings, stated = self.settings, self._limit(scope)
+        limit = stated.of(settings)
         declared = dict(scope["headers"]).get(b"content-length", b"0")
-        places = {scope["path"], _folder(scope["path"])}
-        if declared.isdigit() and int(declared) > limit and places.isdisjoint(self.told_by_route):
+        if declared.isdigit() and int(declared) > limit and not stated.checked_by_route:
             return await _refuse(_too_large(limit))(scope, receive, send)
-        endless = not places.isdisjoint(self.streamed)
-        body = _Body(receive, limit, self.idle_seconds, None if endless else self.seconds)
+        body = _Body(receive, limit, settings.body_idle_seconds, None if stated.is_streamed else settings.body_seconds)
         started = False
 
         async def watched(message: Message) -> None:
             nonlocal started
-            # Whatever the application makes of a body that was cut off, the reason is what the caller must see.
+            # Whatever the application answers to a body that was cut off, the caller must see the reason.
             if body.refused is None or started:
                 started = True
                 await send(message)
@@ -227,12 +219,8 @@ class BodyLimits:
             await _refuse(body.refused)(scope, receive, send)
 
 
-def _folder(path: str) -> str:
-    return path[: path.rfind("/") + 1]
-
-
 class _Body:
-    """A request's body on its way to the application, until it is refused."""
+    """A request's body on its way to the application, until a limit is reached."""
 
     def __init__(self, receive: Receive, limit: int, idle_seconds: float, seconds: float | None) -> None:
         self._receive = receive
@@ -267,7 +255,7 @@ def _too_large(limit: int) -> _Refused:
 
 
 def _refuse(refused: _Refused) -> ASGIApp:
-    """The answer. The rest of the body is not read, so the connection cannot be used again."""
+    """An application that refuses. The rest of the body is not read, so the connection cannot be reused."""
 
     async def answer(scope: Scope, receive: Receive, send: Send) -> None:
         headers = {"Connection": "close"}

@@ -1,4 +1,4 @@
-"""The query parameters of a route: which there are, and that a request gives no others, and none twice."""
+"""Query parameters: a request may have only those of its route, and each once."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from footnote.text import clean
 
 
 def check(request: Request) -> None:
-    """Raises Invalid: a misspelt parameter would not be heard, and of two values one would be lost."""
+    """Raises Invalid for an unknown parameter, which would be ignored, and for a second value, which would be lost."""
     if not request.query_params:
         return
     route: APIRoute = request.scope["route"]
@@ -37,7 +37,7 @@ def _field(name: str) -> str:
 
 
 def _parameters(dependant: Dependant) -> Iterator[tuple[str, bool]]:
-    """Each name, and whether it may be given several times."""
+    """Each name, and whether it may have several values."""
     for each in dependant.query_params:
         annotation: Any = each.field_info.annotation
         if isinstance(annotation, type) and issubclass(annotation, BaseModel):

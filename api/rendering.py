@@ -1,4 +1,4 @@
-"""Answers as the API sends them: whole, or as server-sent events while they grow."""
+"""Answers as the API sends them: complete, or as a stream of server-sent events."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -12,7 +12,7 @@ from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 from pydantic import BaseModel
 from starlette.types import Receive, Scope, Send
 
-from api.disconnect import while_there
+from api.disconnect import while_connected
 from api.errors import error_event, request_id_of
 from api.schemas.search import AnswerOut, CitationOut, SourcesOut
 from footnote import answering
@@ -20,7 +20,7 @@ from footnote.answering import Citation, Delta, Done, Sources
 from footnote.errors import FootnoteError, Unavailable
 from footnote.telemetry import log
 
-SILENT_SECONDS = 15.0  # after which a comment keeps proxies and clients from taking the stream for dead
+SILENT_SECONDS = 15.0  # then a comment is sent, so that proxies and clients do not close the stream
 STREAM: dict[int | str, dict[str, Any]] = {
     200: {
         "description": "The answer; with `stream: true` as server-sent events named sources, delta, citation, done, "
@@ -32,9 +32,9 @@ STREAM: dict[int | str, dict[str, Any]] = {
 
 async def respond(events: AsyncGenerator[answering.Event, None], request: Request, *, stream: bool) -> Any:
     if not stream:
-        return await while_there(request, collect(events))
-    # The first event is awaited here, so that what fails before it is still a plain error response.
-    first = await while_there(request, anext(events))
+        return await while_connected(request, collect(events))
+    # The first event is awaited here, so that an error before it is an ordinary error response.
+    first = await while_connected(request, anext(events))
     return _Stream(first, events, request_id_of(request))
 
 
@@ -43,7 +43,7 @@ async def collect(events: AsyncGenerator[answering.Event, None]) -> AnswerOut:
 
 
 class _Stream(StreamingResponse):
-    """Server-sent events. A reader who leaves stops the model, before the first byte as well as while one is sent."""
+    """Server-sent events. The model is stopped when the client disconnects, also before the first byte."""
 
     media_type = EventSourceResponse.media_type
 
@@ -65,7 +65,7 @@ def _answer_out(sources: Sources, done: Done) -> AnswerOut:
 async def _sse(
     first: answering.Event, events: AsyncGenerator[answering.Event, None], request_id: str
 ) -> AsyncGenerator[bytes, None]:
-    """Each event as one frame. An error after the first byte becomes the event `error` with the problem."""
+    """Each event as one frame. An error after the first byte becomes an event `error` with the problem."""
     sources = Sources(())
     event: answering.Event | None = first
     try:
@@ -78,7 +78,7 @@ async def _sse(
                 while not (await asyncio.wait({coming}, timeout=SILENT_SECONDS))[0]:
                     yield KEEPALIVE_COMMENT
             finally:
-                await _ended(coming)
+                await _stopped(coming)
             event = coming.result()
     except Exception as error:
         known = error if isinstance(error, FootnoteError) else Unavailable("internal_error")
@@ -87,10 +87,10 @@ async def _sse(
         yield error_event(request_id, known)
 
 
-async def _ended(coming: "asyncio.Future[Any]") -> None:
-    """Stops the model of a reader who has left; one event is awaited at a time, so that the next waits for the last.
+async def _stopped(coming: "asyncio.Future[Any]") -> None:
+    """Stops the model after its client disconnected, and waits until it has stopped.
 
-    That takes its time, in which the response's task group cancels whatever waits in it again and again.
+    The shield is needed because the response's task group cancels repeatedly whatever waits in it.
     """
     if not coming.done():
         coming.cancel()

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from api.app import create_app
+from api.description.failures import MEANINGS
 from api.errors import STATUS
 from footnote.errors import CODES
 from footnote.settings import Settings, variable
@@ -48,7 +49,7 @@ def errors() -> str:
         "",
         "Look up an error by its `code`. Every error of the API is `application/problem+json` (RFC 9457) with `type`,",
         "`title`, `status`, `detail`, the stable `code`, the `request_id`, and `errors` for each field that is wrong.",
-        "`make docs` writes this page from `footnote/errors.py` and `api/errors.py`.",
+        "`make docs` writes this page from `footnote/errors.py`, `api/errors.py` and `api/description/failures.py`.",
         "",
         "## Why a document fails",
         "",
@@ -58,6 +59,9 @@ def errors() -> str:
         "|---|---|",
     ]
     rows += [f"| `{code}` | {sentence} |" for code, sentence in sorted(CODES.items())]
+    rows += ["", "## Why a request is refused", "", "`code` of an answer, beside those above:", ""]
+    rows += ["| code | meaning |", "|---|---|"]
+    rows += [f"| `{code}` | {sentence} |" for code, sentence in sorted(MEANINGS.items()) if code not in CODES]
     rows += ["", "## Kinds and statuses", "", "| kind | status |", "|---|---|"]
     rows += [f"| {kind} | {status} |" for kind, status in sorted(STATUS.items())]
     return "\n".join(rows) + "\n"

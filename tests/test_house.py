@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from api.app import create_app
 from api.errors import STATUS
 from footnote import errors
 from footnote.settings import Settings
@@ -103,16 +102,6 @@ def test_every_dependency_has_a_reason():
     names = {re.split(r"[\[<>=]", line)[0] for line in declared}
     table = (ROOT / "docs" / "dependencies.md").read_text()
     assert names == set(re.findall(r"^\| ([a-z0-9-]+) \| .", table, re.MULTILINE)) - {"package"}
-
-
-def test_operation_ids_are_chosen():
-    operations = [
-        operation["operationId"]
-        for path in create_app(Settings(_env_file=None)).openapi()["paths"].values()
-        for operation in path.values()
-    ]
-    assert len(set(operations)) == len(operations)
-    assert [name for name in operations if "__" in name or name.endswith(("_get_v1", "_post"))] == []
 
 
 def test_no_line_names_a_registry_or_a_path_of_some_machine():

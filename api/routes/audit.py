@@ -1,13 +1,15 @@
-"""The audit log: who did what to which document, key, collection."""
+"""The audit log."""
 
 from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query
 from pydantic import Field
 
-from api.deps import Admin, Moment, Plain, RuntimeDep
+from api.deps import Admin, RuntimeDep
+from api.paging import Cursor, page
 from api.schemas.audit import AuditEventOut
 from api.schemas.common import PageOf, Params
+from api.schemas.fields import Moment, Plain
 from footnote.tenancy import audit_log
 
 router = APIRouter(prefix="/v1", tags=["audit"])
@@ -15,27 +17,31 @@ Name = Annotated[Plain, Field(max_length=64)]
 
 
 class AuditIn(Params):
-    """Which events. A misspelt filter is refused: it would choose too many."""
+    """Which events. An unknown filter is refused, because it would choose too many."""
 
     action: Annotated[
-        list[Name], Field(max_length=20, description="`document.deleted`; may be given several times.")
+        list[Name],
+        Field(max_length=20, description="An action, such as `document.deleted`. You can give it several times."),
     ] = []
-    actor: Annotated[Name | None, Field(description="A key's id, `operator` or `system`.")] = None
-    object_id: Annotated[Name | None, Field(description="What it was done to.")] = None
-    since: Annotated[Moment | None, Field(description="From this time on.")] = None
-    until: Annotated[Moment | None, Field(description="Before this time.")] = None
-    order: Annotated[Literal["newest", "oldest"], Field(description="Which comes first.")] = "newest"
-    limit: Annotated[int, Field(ge=1, le=1000, description="Items in one page.")] = 50
-    cursor: Annotated[Name | None, Field(description="`next_cursor` of the page before.")] = None
+    actor: Annotated[Name | None, Field(description="Id of a key or a person, `operator` or `system`.")] = None
+    object_id: Annotated[Name | None, Field(description="Id of the object that was changed.")] = None
+    since: Annotated[Moment | None, Field(description="Only events from this time on.")] = None
+    until: Annotated[Moment | None, Field(description="Only events before this time.")] = None
+    order: Annotated[Literal["newest", "oldest"], Field(description="Which events come first.")] = "newest"
+    limit: Annotated[int, Field(ge=1, le=1000, description="The most items in one page.")] = 50
+    cursor: Cursor = None
 
     @property
     def wanted(self) -> audit_log.Wanted:
         return audit_log.Wanted(self.action, self.actor, self.object_id, self.since, self.until)
 
 
-@router.get("/audit", operation_id="audit_list")
-async def list_events(rt: RuntimeDep, caller: Admin, given: Annotated[AuditIn, Query()]) -> PageOf[AuditEventOut]:
-    """What was done, by whom, newest first. An event is there as soon as its deed is done, and is never changed."""
+@router.get("/audit")
+async def list_audit_events(rt: RuntimeDep, caller: Admin, given: Annotated[AuditIn, Query()]) -> PageOf[AuditEventOut]:
+    """List what was done in your tenant and by whom, newest first.
+
+    An event is written in the same transaction as the action, and it never changes.
+    """
     oldest_first = given.order == "oldest"
     async with rt.transaction() as session:
         found = await audit_log.page_of(
@@ -45,5 +51,4 @@ async def list_events(rt: RuntimeDep, caller: Admin, given: Annotated[AuditIn, Q
             cursor=given.cursor,
             oldest_first=oldest_first,
         )
-    more = found[given.limit - 1].id if len(found) > given.limit else None
-    return PageOf(data=[AuditEventOut.model_validate(each) for each in found[: given.limit]], next_cursor=more)
+    return page(found, given.limit, AuditEventOut.model_validate)

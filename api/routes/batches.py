@@ -1,4 +1,4 @@
-"""Many questions: answered at once, or in the background."""
+"""Batches of questions, answered at once or in the background."""
 
 import asyncio
 from collections.abc import Sequence
@@ -9,9 +9,11 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import JSONResponse
 from pydantic import ValidationError
 
-from api.deps import Asker, Limit, Plain, Reader, RuntimeDep, again_while_busy
-from api.disconnect import while_there
+from api.body_limits import TEXT, takes
+from api.deps import Asker, Reader, RuntimeDep, again_while_busy
+from api.disconnect import while_connected
 from api.errors import invalid, problem_body, request_id_of
+from api.paging import Limit
 from api.rendering import collect
 from api.schemas.batches import (
     MOST_AT_ONCE,
@@ -23,6 +25,7 @@ from api.schemas.batches import (
     ResultsOut,
 )
 from api.schemas.common import PageOf
+from api.schemas.fields import Plain
 from api.schemas.questions import QuestionIn
 from footnote import answering, deadline
 from footnote.answering import question_batches
@@ -34,22 +37,26 @@ from footnote.tenancy.keys import Principal
 
 router = APIRouter(prefix="/v1/query", tags=["query"])
 BatchId = Annotated[Plain, Path(max_length=64)]
-_ACCEPTED: dict[int | str, dict[str, Any]] = {202: {"model": QueryBatchOut, "description": "In the background."}}
+_ACCEPTED: dict[int | str, dict[str, Any]] = {
+    202: {"model": QueryBatchOut, "description": "The batch is answered in the background."}
+}
 
 
-@router.post("/batch", operation_id="query_batch", response_model=ResultsOut, responses=_ACCEPTED)
-async def ask(body: QuestionsIn, request: Request, rt: RuntimeDep, caller: Asker) -> Any:
-    """A result for each question, in their order; what is wrong with one is its own error.
+@router.post("/batch", response_model=ResultsOut, responses=_ACCEPTED)
+@takes(TEXT)
+async def ask_batch(body: QuestionsIn, request: Request, rt: RuntimeDep, caller: Asker) -> Any:
+    """Ask up to 1,000 questions. You get a result for each, in the same order; an error of one is its own result.
 
-    Up to twenty are answered within the request, unless `background` says otherwise. More are accepted (202), answered
-    whatever is killed meanwhile, and kept for a week; `callback_url` is told when they are done.
+    Up to 20 questions are answered within the request, unless you set `background`. More are accepted (202) and
+    answered in the background, also if the server restarts meanwhile. Results are stored for a week. `callback_url`
+    is told when the batch has ended.
     """
     if body.callback_url:
         guard.check_url(body.callback_url, allow_private=rt.settings.webhook_allow_private)
     questions = [_read({**body.defaults, **each}) for each in body.questions]
     if len(questions) <= MOST_AT_ONCE and not body.background:
         deadline.allow(inf)  # each of them has limits of its own
-        return await while_there(request, _answered(rt, questions, caller, request_id_of(request)))
+        return await while_connected(request, _answered(rt, questions, caller, request_id_of(request)))
     items = [each if isinstance(each, FootnoteError) else each[0].stored(each[1], caller) for each in questions]
     async with rt.transaction() as session:
         batch = await question_batches.create(session, items, body.callback_url)
@@ -59,7 +66,7 @@ async def ask(body: QuestionsIn, request: Request, rt: RuntimeDep, caller: Asker
 
 
 def _read(given: dict[str, Any]) -> tuple[QuestionIn, dict[str, Any]] | FootnoteError:
-    """The question with what it was read from, or what is wrong with it."""
+    """The question and the request that it was parsed from, or what is wrong with it."""
     try:
         return QuestionIn.model_validate(given), given
     except ValidationError as error:
@@ -71,7 +78,7 @@ def _read(given: dict[str, Any]) -> tuple[QuestionIn, dict[str, Any]] | Footnote
 async def _answered(
     rt: Runtime, questions: Sequence[tuple[QuestionIn, dict[str, Any]] | FootnoteError], caller: Principal, asked: str
 ) -> ResultsOut:
-    """All of them, a few at once. What none of them foresaw fails the one it happened to."""
+    """Answers all questions, a few at once. An unexpected error fails only its own question."""
     room = asyncio.Semaphore(rt.settings.batch_concurrency)
 
     async def result(index: int, read: tuple[QuestionIn, dict[str, Any]] | FootnoteError) -> ResultOut:
@@ -90,8 +97,8 @@ async def _answered(
     return ResultsOut(data=await asyncio.gather(*(result(*each) for each in enumerate(questions))))
 
 
-@router.get("/batches/{query_batch_id}", operation_id="query_batches_get")
-async def get(
+@router.get("/batches/{query_batch_id}")
+async def get_query_batch(
     query_batch_id: BatchId,
     request: Request,
     rt: RuntimeDep,
@@ -99,7 +106,7 @@ async def get(
     limit: Limit = 50,
     cursor: Annotated[int, Query(ge=0, le=MOST_QUESTIONS, description="`next_cursor` of the page before.")] = 0,
 ) -> QueryBatchWithResultsOut:
-    """Where a batch in the background stands, with its results so far."""
+    """Get the state of a batch that is answered in the background, with the results it has so far."""
     async with rt.transaction() as session:
         batch = await question_batches.get(session, query_batch_id)
         failed = await question_batches.failures(session, batch)
@@ -110,10 +117,10 @@ async def get(
     return QueryBatchWithResultsOut(**QueryBatchOut.fields_of(batch, failed), results=page)
 
 
-@router.post("/batches/{query_batch_id}/cancel", operation_id="query_batches_cancel")
+@router.post("/batches/{query_batch_id}/cancel")
 @again_while_busy
-async def cancel(query_batch_id: BatchId, rt: RuntimeDep, caller: Reader) -> QueryBatchOut:
-    """Stops an unfinished batch; what was answered stays."""
+async def cancel_query_batch(query_batch_id: BatchId, rt: RuntimeDep, caller: Reader) -> QueryBatchOut:
+    """Stop a batch that has not ended. Questions that are answered stay answered."""
     async with rt.transaction() as session:
         batch = await question_batches.cancel(session, query_batch_id)
         return QueryBatchOut.of(batch, await question_batches.failures(session, batch))

@@ -1,12 +1,14 @@
-"""Collections: made, looked at, changed, deleted with all that is in them."""
+"""Collections."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Response
 
-from api.deps import Cursor, Limit, Plain, Reader, RuntimeDep, Writer, again_while_busy
+from api.deps import Reader, RuntimeDep, Writer, again_while_busy
+from api.paging import Cursor, Limit, page
 from api.schemas.collections import CollectionDeletionOut, CollectionIn, CollectionOut, CollectionPatch
 from api.schemas.common import PageOf
+from api.schemas.fields import Plain
 from footnote import collections
 from footnote.documents import deletion
 
@@ -15,50 +17,57 @@ router = APIRouter(prefix="/v1/collections", tags=["collections"])
 NameOrId = Annotated[Plain, Path(max_length=64, description="Name or id.")]
 
 
-@router.post("", status_code=201, operation_id="collections_create")
+@router.post("", status_code=201)
 @again_while_busy
-async def create(body: CollectionIn, response: Response, rt: RuntimeDep, caller: Writer) -> CollectionOut:
-    """An upload to a new name makes a collection, too, as configured; here it gets settings of its own."""
+async def create_collection(body: CollectionIn, response: Response, rt: RuntimeDep, caller: Writer) -> CollectionOut:
+    """Create a collection with its own settings.
+
+    An upload to a new name creates a collection, too, with the configured settings.
+    """
     async with rt.transaction() as session:
         made = await collections.create(session, rt, body.given())
     response.headers["Location"] = f"/v1/collections/{made.collection.id}"
     return CollectionOut.of(made, rt.embedder)
 
 
-@router.get("", operation_id="collections_list")
+@router.get("")
 async def list_collections(
     rt: RuntimeDep, caller: Reader, limit: Limit = 50, cursor: Cursor = None
 ) -> PageOf[CollectionOut]:
-    """Collections, newest first."""
+    """List collections, newest first."""
     async with rt.transaction() as session:
         found = await collections.page_of(session, limit=limit + 1, before=cursor)
-    more = found[limit - 1].collection.id if len(found) > limit else None
-    return PageOf(data=[CollectionOut.of(each, rt.embedder) for each in found[:limit]], next_cursor=more)
+    return page(found, limit, lambda each: CollectionOut.of(each, rt.embedder), lambda each: each.collection.id)
 
 
-@router.get("/{collection_id}", operation_id="collections_get")
-async def get(collection_id: NameOrId, rt: RuntimeDep, caller: Reader) -> CollectionOut:
+@router.get("/{collection_id}")
+async def get_collection(collection_id: NameOrId, rt: RuntimeDep, caller: Reader) -> CollectionOut:
+    """Get a collection by its id or name, with its settings and counts."""
     async with rt.transaction() as session:
         return CollectionOut.of(await collections.get(session, collection_id), rt.embedder)
 
 
-@router.patch("/{collection_id}", operation_id="collections_update")
+@router.patch("/{collection_id}")
 @again_while_busy
-async def update(collection_id: NameOrId, body: CollectionPatch, rt: RuntimeDep, caller: Writer) -> CollectionOut:
-    """Changes what is given. After another chunking or language every document is ingested anew in the background.
+async def update_collection(
+    collection_id: NameOrId, body: CollectionPatch, rt: RuntimeDep, caller: Writer
+) -> CollectionOut:
+    """Change the fields that you send.
 
-    Until a document is, queries see it as it was. The embedding model cannot be changed once there are documents; the
-    same model has them embedded again if it makes vectors of another length now.
+    After a change of chunking or language all documents are ingested again in the background. Until a document is,
+    queries see its previous state. You cannot change the embedding model once there are documents. If you send the
+    same model and it makes vectors of another length now, all documents are embedded again.
     """
     async with rt.transaction() as session:
         changed = await collections.change(session, rt, collection_id, body.given())
     return CollectionOut.of(changed, rt.embedder)
 
 
-@router.delete("/{collection_id}", operation_id="collections_delete")
-async def delete(collection_id: NameOrId, rt: RuntimeDep, caller: Writer) -> CollectionDeletionOut:
-    """Removes the collection with its documents and all that was made of them; the receipt says what.
+@router.delete("/{collection_id}")
+async def delete_collection(collection_id: NameOrId, rt: RuntimeDep, caller: Writer) -> CollectionDeletionOut:
+    """Delete a collection with its documents and everything that was made from them. The receipt counts them.
 
-    Nobody sees it from the first moment on; the answer comes when everything is gone. Asked again by id: the same.
+    The collection disappears at once; the answer comes when everything is deleted. If you repeat the request with the
+    id, you get the same receipt.
     """
     return CollectionDeletionOut.model_validate(await deletion.remove_collection(rt, collection_id))

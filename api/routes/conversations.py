@@ -1,10 +1,11 @@
-"""Conversations: questions that may lean on those before them, kept with their answers."""
+"""Conversations: questions that build on each other, stored with their answers."""
 
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Request, Response
 
-from api.deps import Asker, Cursor, Limit, Plain, Reader, RuntimeDep, Writer, again_while_busy
+from api.deps import Asker, Reader, RuntimeDep, Writer, again_while_busy
+from api.paging import Cursor, Limit, page
 from api.rendering import STREAM, respond
 from api.schemas.common import PageOf
 from api.schemas.conversations import (
@@ -14,6 +15,7 @@ from api.schemas.conversations import (
     ConversationWithMessagesOut,
     MessageOut,
 )
+from api.schemas.fields import Plain
 from api.schemas.questions import MessageIn
 from api.schemas.search import AnswerOut
 from footnote.answering import conversations
@@ -23,10 +25,12 @@ router = APIRouter(prefix="/v1/conversations", tags=["conversations"])
 ConversationId = Annotated[Plain, Path(max_length=64)]
 
 
-@router.post("", status_code=201, operation_id="conversations_create")
+@router.post("", status_code=201)
 @again_while_busy
-async def create(body: ConversationIn, response: Response, rt: RuntimeDep, caller: Reader) -> ConversationOut:
-    """Whoever may ask may make one. Without a title it gets the first question's."""
+async def create_conversation(
+    body: ConversationIn, response: Response, rt: RuntimeDep, caller: Reader
+) -> ConversationOut:
+    """Create a conversation. Without a title it gets the first question as its title."""
     metadata = checked(body.metadata or {})
     async with rt.transaction() as session:
         made = await conversations.create(session, body.title, metadata, body.defaults())
@@ -34,45 +38,49 @@ async def create(body: ConversationIn, response: Response, rt: RuntimeDep, calle
     return ConversationOut.of(made)
 
 
-@router.get("", operation_id="conversations_list")
+@router.get("")
 async def list_conversations(
     rt: RuntimeDep, caller: Reader, limit: Limit = 50, cursor: Cursor = None
 ) -> PageOf[ConversationOut]:
-    """Conversations, newest first."""
+    """List conversations, newest first."""
     async with rt.transaction() as session:
         found = await conversations.page_of(session, limit=limit + 1, before=cursor)
-    more = found[limit - 1].id if len(found) > limit else None
-    return PageOf(data=[ConversationOut.of(each) for each in found[:limit]], next_cursor=more)
+    return page(found, limit, ConversationOut.of)
 
 
-@router.get("/{conversation_id}", operation_id="conversations_get")
-async def get(
+@router.get("/{conversation_id}")
+async def get_conversation(
     conversation_id: ConversationId, rt: RuntimeDep, caller: Reader, limit: Limit = 50, cursor: Cursor = None
 ) -> ConversationWithMessagesOut:
-    """A conversation with its messages, oldest first; `cursor` is that of the page of messages before."""
+    """Get a conversation with its messages, oldest first. `cursor` pages through the messages."""
     async with rt.transaction() as session:
         found = await conversations.get(session, conversation_id)
         messages = await conversations.messages_of(session, found, limit=limit + 1, after=cursor)
-    more = messages[limit - 1].id if len(messages) > limit else None
-    page = PageOf[MessageOut](data=[MessageOut.of(each) for each in messages[:limit]], next_cursor=more)
-    return ConversationWithMessagesOut(**ConversationOut.fields_of(found), messages=page)
+    return ConversationWithMessagesOut(
+        **ConversationOut.fields_of(found), messages=page(messages, limit, MessageOut.of)
+    )
 
 
-@router.post(
-    "/{conversation_id}/messages", operation_id="conversations_ask", response_model=AnswerOut, responses=STREAM
-)
-async def ask(conversation_id: ConversationId, body: MessageIn, request: Request, rt: RuntimeDep, caller: Asker) -> Any:
-    """Asks a question in the conversation; when the answer is whole, both are kept. One at a time: else 409."""
+@router.post("/{conversation_id}/messages", response_model=AnswerOut, responses=STREAM)
+async def ask_in_conversation(
+    conversation_id: ConversationId, body: MessageIn, request: Request, rt: RuntimeDep, caller: Asker
+) -> Any:
+    """Ask a question in a conversation. Question and answer are stored when the answer is complete.
+
+    A conversation answers one question at a time; a second one gets 409.
+    """
     async with rt.transaction() as session:
         conversation = await conversations.get(session, conversation_id)
     question = body.as_in(conversation).asking(body.question, [], caller)
     return await respond(conversations.ask(rt, conversation.id, question), request, stream=body.stream)
 
 
-@router.delete("/{conversation_id}", operation_id="conversations_delete")
+@router.delete("/{conversation_id}")
 @again_while_busy
-async def delete(conversation_id: ConversationId, rt: RuntimeDep, caller: Writer) -> ConversationDeletionOut:
-    """Removes the conversation with its messages, at any moment: a question under way then ends in an error."""
+async def delete_conversation(
+    conversation_id: ConversationId, rt: RuntimeDep, caller: Writer
+) -> ConversationDeletionOut:
+    """Delete a conversation with its messages. A question that is being answered ends with an error."""
     async with rt.transaction() as session:
         removed = await conversations.remove(session, conversation_id)
     return ConversationDeletionOut(conversation_id=conversation_id, messages=removed)

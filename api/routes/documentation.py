@@ -1,4 +1,4 @@
-"""The API's documentation for people, without the web: Swagger UI out of a package, and a page of ours around it."""
+"""The API's documentation for people: Swagger UI from an installed package. It loads nothing from the web."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -13,7 +13,7 @@ router = APIRouter(include_in_schema=False)
 
 STATIC = Path(__file__).parents[1] / "static"
 CACHED = {"Cache-Control": "public, max-age=3600"}
-# Swagger UI has its icons as data, and asks this very API.
+# Swagger UI has its icons as data, and sends requests to this API.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
@@ -22,7 +22,7 @@ POLICY = (
 
 @router.get("/")
 async def root() -> RedirectResponse:
-    """A browser that comes to the bare address gets the documentation."""
+    """Shows the documentation to a browser that opens the bare address."""
     return RedirectResponse("/docs")
 
 
@@ -33,7 +33,7 @@ async def page() -> FileResponse:
 
 @router.get("/openapi.json")
 def openapi(request: Request) -> JSONResponse:
-    """Not async: in a thread, for it takes half a second to make."""
+    """Not async: it takes half a second to make, so it runs in a thread."""
     return JSONResponse(request.app.openapi())
 
 
@@ -44,7 +44,7 @@ async def script() -> FileResponse:
 
 @router.get("/docs/{name}")
 async def viewer(name: Literal["swagger-ui-bundle.js", "swagger-ui.css"]) -> FileResponse:
-    # Found, and not imported: only its files are wanted.
+    # Only its files are needed, so it is not imported.
     package = find_spec("fastapi_offline")
     if package is None or package.origin is None:
         raise NotFound("not_found", "The package that holds the viewer is not installed.")

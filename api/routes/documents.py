@@ -1,4 +1,4 @@
-"""Documents: look at, follow, change what is said of them, delete."""
+"""Documents: read them, follow their ingestion, change their metadata, delete them."""
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
@@ -12,12 +12,13 @@ from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import Field
 from starlette.types import Receive, Scope, Send
 
-from api.deps import Cursor, Limit, Plain, Reader, RuntimeDep, Writer, again_while_busy, principal_of
+from api.deps import Reader, RuntimeDep, Writer, again_while_busy, principal_of
+from api.paging import Cursor, Limit, page
 from api.schemas.common import In, PageOf
 from api.schemas.documents import ChunkOut, DeletionOut, DocumentOut, HighlightsOut, PageOut, ReportOut
+from api.schemas.fields import JsonObject, Plain
 from api.schemas.filters import FilterQuery, filter_of
 from api.schemas.jobs import DocumentStatus, StatusOut
-from api.uploads.forms import JsonObject
 from footnote import documents, jobs
 from footnote.documents import deletion, page_images
 from footnote.errors import Forbidden, Invalid, NotFound, Unauthenticated, Unavailable
@@ -34,12 +35,12 @@ OfVersion = Annotated[
     Query(
         ge=1,
         le=2_147_483_647,
-        description="As a citation has it. Only of this version: 410 `version_replaced` once a newer one is shown.",
+        description="The version that a citation names. 410 `version_replaced` if queries see a newer one.",
     ),
 ]
 
 
-@router.get("", operation_id="documents_list")
+@router.get("")
 async def list_documents(
     rt: RuntimeDep,
     caller: Reader,
@@ -49,11 +50,11 @@ async def list_documents(
     status: Annotated[list[DocumentStatus] | None, Query()] = None,
     external_id: Annotated[Plain | None, Query(max_length=512)] = None,
     sha256: Annotated[
-        str | None, Query(pattern="^[0-9a-fA-F]{64}$", description="Of the newest version's bytes.")
+        str | None, Query(pattern="^[0-9a-fA-F]{64}$", description="SHA-256 of the newest version's file.")
     ] = None,
     filter: FilterQuery = None,
 ) -> PageOf[DocumentOut]:
-    """Documents, newest first."""
+    """List documents, newest first."""
     states = ["succeeded" if each == "ready" else each for each in status or ()]
     async with rt.transaction() as session:
         found = await documents.page_of(
@@ -66,38 +67,44 @@ async def list_documents(
             sha256=bytes.fromhex(sha256) if sha256 else None,
             filter=filter_of(filter),
         )
-    more = found[limit - 1].document.id if len(found) > limit else None
-    return PageOf(data=[DocumentOut.of(each) for each in found[:limit]], next_cursor=more)
+    return page(found, limit, DocumentOut.of, lambda each: each.document.id)
 
 
-@router.get("/{document_id}", operation_id="documents_get")
-async def get(document_id: DocumentId, rt: RuntimeDep, caller: Reader) -> DocumentOut:
+@router.get("/{document_id}")
+async def get_document(document_id: DocumentId, rt: RuntimeDep, caller: Reader) -> DocumentOut:
+    """Get a document with the state of its ingestion."""
     async with rt.transaction() as session:
         return DocumentOut.of(await documents.get(session, document_id))
 
 
 class DocumentPatch(In):
-    metadata: Annotated[JsonObject | None, Field(description="Merged into what is there; null takes a key away.")]
+    metadata: Annotated[JsonObject | None, Field(description="Merged into the present metadata; null removes a key.")]
 
 
-@router.patch("/{document_id}", operation_id="documents_update")
+@router.patch("/{document_id}")
 @again_while_busy
-async def update(document_id: DocumentId, body: DocumentPatch, rt: RuntimeDep, caller: Writer) -> DocumentOut:
-    """Merges into the metadata (RFC 7396). Filters and hits go by it at once; nothing is ingested again."""
+async def update_document(document_id: DocumentId, body: DocumentPatch, rt: RuntimeDep, caller: Writer) -> DocumentOut:
+    """Merge into the document's metadata (RFC 7396).
+
+    Filters and hits use the new values at once. The document is not ingested again.
+    """
     async with rt.transaction() as session:
         await documents.patch_metadata(session, document_id, body.metadata)
         return DocumentOut.of(await documents.get(session, document_id))
 
 
-@router.delete("/{document_id}", operation_id="documents_delete")
-async def delete(document_id: DocumentId, rt: RuntimeDep, caller: Writer) -> DeletionOut:
-    """Removes the document and all that was made of it, at any moment; the receipt says what. Asked again: the same."""
+@router.delete("/{document_id}")
+async def delete_document(document_id: DocumentId, rt: RuntimeDep, caller: Writer) -> DeletionOut:
+    """Delete a document and everything that was made from it. The receipt counts it.
+
+    You can delete it at any moment, also while it is ingested. If you repeat the request, you get the same receipt.
+    """
     return DeletionOut.model_validate(await deletion.remove(rt, document_id))
 
 
-@router.get("/{document_id}/status", operation_id="documents_status")
-async def status(document_id: DocumentId, rt: RuntimeDep, caller: Reader) -> StatusOut:
-    """Where ingestion stands: the step, its progress, what is waited for and until when."""
+@router.get("/{document_id}/status")
+async def get_document_status(document_id: DocumentId, rt: RuntimeDep, caller: Reader) -> StatusOut:
+    """Get the state of the ingestion: the step, its progress, and what it waits for until when."""
     return await _status(rt, document_id)
 
 
@@ -107,25 +114,25 @@ async def _status(rt: Runtime, document_id: str) -> StatusOut:
         return StatusOut.of(job, list(await jobs.steps(session, job.id)))
 
 
-@router.get("/{document_id}/report", operation_id="documents_report")
-async def report(document_id: DocumentId, rt: RuntimeDep, caller: Reader) -> ReportOut:
-    """What was read of the newest version and what was not: pages without text, files skipped, time per step."""
+@router.get("/{document_id}/report")
+async def get_document_report(document_id: DocumentId, rt: RuntimeDep, caller: Reader) -> ReportOut:
+    """Get what was read of the newest version and what was not: empty pages, skipped files, the time of each step."""
     async with rt.transaction() as session:
         details = await documents.get(session, document_id)
         return ReportOut.of(details, list(await jobs.steps(session, details.job.id)))
 
 
-@router.get("/{document_id}/events", operation_id="documents_events", response_class=EventSourceResponse)
-async def events(
+@router.get("/{document_id}/events", response_class=EventSourceResponse)
+async def stream_document_status(
     document_id: DocumentId,
     request: Request,
     rt: RuntimeDep,
     caller: Reader,
-    first: Annotated[StatusOut, Depends(status)],
+    first: Annotated[StatusOut, Depends(get_document_status)],
 ) -> AsyncIterator[ServerSentEvent]:
-    """The status as server-sent events: one named `status` at every change, until ingestion or the key's life is over.
+    """Stream the status as server-sent events, one named `status` for every change.
 
-    The first one is a dependency, so that what fails before the stream begins is still a plain error response.
+    The stream ends when the ingestion has ended or the key is no longer valid.
     """
     last = first
     yield ServerSentEvent(event="status", data=first)
@@ -136,7 +143,7 @@ async def events(
             if now != last:
                 await principal_of(rt.operator, request)
         except Unavailable:
-            continue  # it comes back, and the document goes on
+            continue  # it comes back, and the ingestion continues
         except (Forbidden, NotFound, Unauthenticated):
             return  # the document was deleted, or the key revoked
         if now != last:
@@ -146,19 +153,18 @@ async def events(
 
 @router.get(
     "/{document_id}/content",
-    operation_id="documents_content",
     response_class=StreamingResponse,
     responses={200: {"content": {"*/*": {"schema": {"type": "string", "format": "binary"}}}}},
 )
-async def content(document_id: DocumentId, rt: RuntimeDep, caller: Reader) -> Any:
-    """The bytes of the newest version, as they were uploaded."""
+async def download_document(document_id: DocumentId, rt: RuntimeDep, caller: Reader) -> Any:
+    """Download the newest version of the file as it was uploaded."""
     async with rt.transaction() as session:
         version = (await documents.get(session, document_id)).version
         if version.object_key is None:
             raise NotFound("content_not_found", "The document has not been fetched from its address yet.")
         await audit_log.note(session, "document.downloaded", document_id, version=version.number)
     pieces = rt.store.read(version.object_key)
-    # The first piece is awaited here, so that a store that is away is still a plain error response.
+    # The first piece is awaited here, so that a store that is away gives an ordinary error response.
     first = await anext(pieces, b"")
     return _Download(
         first,
@@ -190,60 +196,71 @@ class _Download(StreamingResponse):
 
 @router.get(
     "/{document_id}/pages/{number}.webp",
-    operation_id="documents_page_picture",
     response_class=Response,
     responses={200: {"content": {"image/webp": {}}}},
 )
-async def page_picture(
+async def get_document_page_image(
     document_id: DocumentId,
     number: PageNumber,
     rt: RuntimeDep,
     caller: Reader,
-    width: Annotated[int, Query(ge=400, le=2400, multiple_of=400, description="Pixels.")] = 1200,
+    width: Annotated[int, Query(ge=400, le=2400, multiple_of=400, description="Width in pixels.")] = 1200,
     version: OfVersion = None,
 ) -> Response:
-    """A page of a PDF as a picture. Made once, then kept."""
+    """Get a page of a PDF as an image in WebP. It is made once and then stored."""
     made = await page_images.picture(rt, document_id, number, width, version)
     return Response(made, media_type="image/webp", headers={"Cache-Control": "private, max-age=300"})
 
 
-@router.get("/{document_id}/pages/{number}/highlights", operation_id="documents_page_highlights")
-async def page_highlights(
+@router.get("/{document_id}/pages/{number}/highlights")
+async def get_document_page_highlights(
     document_id: DocumentId,
     number: PageNumber,
     rt: RuntimeDep,
     caller: Reader,
-    char_start: Annotated[int, Query(ge=0, le=100_000_000, description="As a chunk or a citation has it.")],
+    char_start: Annotated[
+        int,
+        Query(
+            ge=0,
+            le=100_000_000,
+            description="Offset of the first character in the page's text, as in a chunk or a citation.",
+        ),
+    ],
     char_end: Annotated[int, Query(ge=1, le=100_000_000)],
     version: OfVersion = None,
 ) -> HighlightsOut:
-    """Where characters of a PDF page's stored text stand on its picture; no boxes if they cannot be placed."""
+    """Get the boxes that a range of a page's text has on the image of the page.
+
+    There are no boxes if the text cannot be located.
+    """
     found = await page_images.highlights(rt, document_id, number, char_start, char_end, version)
     return HighlightsOut.model_validate(found)
 
 
-@router.get("/{document_id}/pages/{number}", operation_id="documents_page")
-async def page(
+@router.get("/{document_id}/pages/{number}")
+async def get_document_page(
     document_id: DocumentId,
     number: PageNumber,
     rt: RuntimeDep,
     caller: Reader,
     version: OfVersion = None,
 ) -> PageOut:
-    """The stored text of a page, which citations are checked against. A format without pages has one."""
+    """Get the stored text of a page. Citations are checked against this text.
+
+    A document in a format without pages has one page.
+    """
     async with rt.transaction() as session:
         stored, pages = await documents.page_text(session, document_id, number, version)
     return PageOut(page=number, pages=pages, text=stored)
 
 
-@router.get("/{document_id}/chunks", operation_id="documents_chunks")
-async def chunks(
+@router.get("/{document_id}/chunks")
+async def list_document_chunks(
     document_id: DocumentId, rt: RuntimeDep, caller: Reader, limit: Limit = 50, cursor: Cursor = None
 ) -> PageOf[ChunkOut]:
-    """The chunks of the version that queries see, in order, each with its anchor in a page's text."""
+    """List the chunks that queries see, in order, each with its place in a page's text."""
     if cursor is not None and not (cursor.isascii() and cursor.isdigit() and len(cursor) < 10):
         raise Invalid("invalid_cursor", "The cursor is not one that this list gave.")
     async with rt.transaction() as session:
         found = await documents.chunks(session, document_id, limit=limit + 1, after=int(cursor) if cursor else -1)
-    more = str(found[limit - 1].position) if len(found) > limit else None
-    return PageOf(data=[ChunkOut.of(each) for each in found[:limit]], next_cursor=more)
+    return page(found, limit, ChunkOut.of, lambda chunk: chunk.position)

@@ -1,4 +1,4 @@
-"""Liveness, readiness, metrics: without a key."""
+"""Liveness, readiness and metrics. They need no key."""
 
 import asyncio
 from collections.abc import Awaitable
@@ -23,22 +23,22 @@ _AWAY: dict[str, Any] = {
     "content": {"application/json": {}},
 }
 _READINESS: dict[int | str, dict[str, Any]] = {503: _AWAY}
-Strict = Annotated[bool, Query(description="503 also for what is only `degraded`: whether all is as it should be.")]
+Strict = Annotated[bool, Query(description="Answer 503 also for `degraded`.")]
 
 
-@router.get("/healthz", operation_id="healthz")
-async def healthz() -> dict[str, str]:
-    """The process answers."""
+@router.get("/healthz")
+async def check_liveness() -> dict[str, str]:
+    """Check that the process answers."""
     return {"status": "ok", "version": __version__}
 
 
-@router.get("/readyz", operation_id="readyz", responses=_READINESS)
-async def readyz(rt: OperatorDep, response: Response, strict: Strict = False) -> dict[str, Any]:
-    """Whether this process can serve: `ready`, `degraded` with what is away in `checks`, or `not_ready` and 503.
+@router.get("/readyz", responses=_READINESS)
+async def check_readiness(rt: OperatorDep, response: Response, strict: Strict = False) -> dict[str, Any]:
+    """Check whether this process can serve requests.
 
-    Without Redis, uploads and queries go on, and jobs wait. Without the store, search and status go on. A model
-    provider that fails is named, and changes nothing: the documents can still be looked at. Without Postgres nothing
-    goes on. A process that was asked to end is `draining`: 503.
+    `status` is `ready`, `degraded` (`checks` names what is away) or `not_ready` with 503. Without Redis, uploads and
+    queries work, and jobs wait. Without the store, search and status work. Without Postgres nothing works. A failing
+    model provider is named but changes nothing. A process that is asked to stop is `draining`, with 503.
     """
     if rt.stopping.is_set():
         response.status_code = 503
@@ -68,14 +68,14 @@ async def _check(probe: Awaitable[Any]) -> str:
     try:
         async with asyncio.timeout(CHECK_SECONDS):
             await probe
-    except Exception as error:  # told in the log only: it may name hosts and paths, and nobody needs a key here
+    except Exception as error:  # for the log only: it may name hosts and paths, and this route needs no key
         log.warning("not ready", error=f"{type(error).__name__}: {error}"[:300])
         return "away"
     return "ok"
 
 
 async def _postgres(rt: Runtime) -> tuple[str, datetime | None]:
-    """Whether it answers, and since when the workers begin nothing. It has limits of its own: `database.liveness`."""
+    """Whether it answers, and since when the workers are paused. It has its own time-outs: `database.liveness`."""
     try:
         async with rt.transaction() as session:
             await session.execute(text("SELECT 1 FROM alembic_version"))
@@ -90,9 +90,9 @@ async def _redis(rt: Runtime) -> None:
     await rt.redis.ping()
 
 
-@router.get("/metrics", operation_id="metrics", include_in_schema=False)
+@router.get("/metrics", include_in_schema=False)
 async def metrics(rt: OperatorDep) -> Response:
-    """Prometheus' text format. Jobs come from Postgres, circuits from Redis: any API process tells of all of them."""
+    """Prometheus' text format. Jobs come from Postgres, circuits from Redis: all processes give the same numbers."""
     lines = [await asyncio.to_thread(counted, rt.settings.metrics_dir)]
     async with rt.transaction() as session:
         numbers = await recovery.overview(session)

@@ -5,8 +5,10 @@ from typing import Annotated, Literal
 from fastapi import APIRouter, Path, Query
 from pydantic import Field, StringConstraints
 
-from api.deps import Moment, Plain, Reader, RuntimeDep, Writer, again_while_busy
+from api.deps import Reader, RuntimeDep, Writer, again_while_busy
+from api.paging import Cursor, Limit, page
 from api.schemas.common import In, PageOf, Params
+from api.schemas.fields import Moment, Plain
 from api.schemas.jobs import JobOut, JobStatus, ListedJobOut, RetriedOut, Step
 from footnote import jobs
 from footnote.jobs import listing
@@ -17,26 +19,30 @@ Name = Annotated[Plain, StringConstraints(max_length=64)]
 
 
 class _FilterIn(In):
-    """Which jobs. A misspelt filter is refused: it would choose too many."""
+    """Which jobs. An unknown filter is refused, because it would choose too many."""
 
-    step: Annotated[list[Step], Field(max_length=20, description="The step the job is at, or stopped at.")] = []
-    error_code: Annotated[list[Name], Field(max_length=20, description="What went wrong.")] = []
+    step: Annotated[
+        list[Step], Field(max_length=20, description="The present step, or the step at which the job stopped.")
+    ] = []
+    error_code: Annotated[list[Name], Field(max_length=20, description="The code of the error.")] = []
     document_id: Name | None = None
-    collection: Annotated[Name | None, Field(description="Name or id.")] = None
+    collection: Annotated[Name | None, Field(description="Name or id of a collection.")] = None
     created_after: Moment | None = None
     created_before: Moment | None = None
 
 
 class JobsIn(_FilterIn, Params):
     status: Annotated[list[JobStatus], Field(max_length=20)] = []
-    superseded: Annotated[bool | None, Field(description="Whether the document has a newer job.")] = None
-    limit: Annotated[int, Field(ge=1, le=100, description="Items in one page.")] = 50
-    cursor: Annotated[Name | None, Field(description="`next_cursor` of the page before.")] = None
+    superseded: Annotated[
+        bool | None, Field(description="Only jobs whose document has a newer job (`true`) or none (`false`).")
+    ] = None
+    limit: Limit = 50
+    cursor: Cursor = None
 
 
 class RetryIn(_FilterIn):
     status: Annotated[list[Literal["failed", "cancelled"]], Field(min_length=1, max_length=2)] = ["failed"]
-    limit: Annotated[int, Field(ge=1, le=1000, description="Jobs driven on by one call.")] = 100
+    limit: Annotated[int, Field(ge=1, le=1000, description="The most jobs to retry with one request.")] = 100
 
 
 def _wanted(given: JobsIn | RetryIn, superseded: bool | None) -> listing.JobFilter:
@@ -52,45 +58,45 @@ def _wanted(given: JobsIn | RetryIn, superseded: bool | None) -> listing.JobFilt
     )
 
 
-@router.get("", operation_id="jobs_list")
+@router.get("")
 async def list_jobs(rt: RuntimeDep, caller: Reader, given: Annotated[JobsIn, Query()]) -> PageOf[ListedJobOut]:
-    """Jobs, newest first."""
+    """List jobs, newest first."""
     wanted = _wanted(given, given.superseded)
     async with rt.transaction() as session:
         found = await listing.page_of(session, wanted, limit=given.limit + 1, before=given.cursor)
-    more = found[given.limit - 1].job.id if len(found) > given.limit else None
-    return PageOf(data=[ListedJobOut.listed(each) for each in found[: given.limit]], next_cursor=more)
+    return page(found, given.limit, ListedJobOut.listed, lambda each: each.job.id)
 
 
-@router.post("/retry", operation_id="jobs_retry_many")
+@router.post("/retry")
 @again_while_busy
-async def retry_many(given: RetryIn, rt: RuntimeDep, caller: Writer) -> RetriedOut:
-    """Drives the jobs that failed, or were cancelled, on from the step each stopped at; the longest dead first.
+async def retry_jobs(given: RetryIn, rt: RuntimeDep, caller: Writer) -> RetriedOut:
+    """Retry jobs that failed or were cancelled, each from the step at which it stopped; the oldest failure first.
 
-    Superseded ones are left alone. `remaining` above 0 asks for another call.
+    Superseded jobs are left out. If `remaining` is above 0, repeat the request.
     """
     async with rt.transaction() as session:
         retried, remaining = await listing.retry(session, _wanted(given, superseded=False), limit=given.limit)
     return RetriedOut(retried=retried, remaining=remaining)
 
 
-@router.get("/{job_id}", operation_id="jobs_get")
-async def get(job_id: JobId, rt: RuntimeDep, caller: Reader) -> JobOut:
+@router.get("/{job_id}")
+async def get_job(job_id: JobId, rt: RuntimeDep, caller: Reader) -> JobOut:
+    """Get a job."""
     async with rt.transaction() as session:
         return JobOut.of(await jobs.get(session, job_id))
 
 
-@router.post("/{job_id}/cancel", operation_id="jobs_cancel")
+@router.post("/{job_id}/cancel")
 @again_while_busy
-async def cancel(job_id: JobId, rt: RuntimeDep, caller: Writer) -> JobOut:
-    """Stops an unfinished job; a step at work stops at its next checkpoint and leaves nothing visible."""
+async def cancel_job(job_id: JobId, rt: RuntimeDep, caller: Writer) -> JobOut:
+    """Cancel a job that has not ended. A running step stops at its next checkpoint; nothing of it becomes visible."""
     async with rt.transaction() as session:
         return JobOut.of(await jobs.cancel(session, job_id))
 
 
-@router.post("/{job_id}/retry", operation_id="jobs_retry")
+@router.post("/{job_id}/retry")
 @again_while_busy
-async def retry(job_id: JobId, rt: RuntimeDep, caller: Writer) -> JobOut:
-    """Drives a failed or cancelled job on from the step it stopped at."""
+async def retry_job(job_id: JobId, rt: RuntimeDep, caller: Writer) -> JobOut:
+    """Retry a failed or cancelled job from the step at which it stopped."""
     async with rt.transaction() as session:
         return JobOut.of(await jobs.retry(session, job_id))

@@ -1,11 +1,13 @@
-"""API keys: made, listed, revoked; and tokens for them."""
+"""API keys, and tokens for them."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Path
 
-from api.deps import Admin, Anyone, Cursor, Limit, Plain, RuntimeDep, again_while_busy
+from api.deps import Admin, Anyone, RuntimeDep, again_while_busy
+from api.paging import Cursor, Limit, page
 from api.schemas.common import PageOf
+from api.schemas.fields import Plain
 from api.schemas.keys import KeyIn, KeyOut, NewKeyOut
 from api.schemas.tokens import TokenIn, TokenOut
 from footnote.tenancy import access_tokens, keys
@@ -14,10 +16,13 @@ from footnote.tenancy.keys import Budget
 router = APIRouter(prefix="/v1", tags=["keys"])
 
 
-@router.post("/keys", status_code=201, operation_id="keys_create")
+@router.post("/keys", status_code=201)
 @again_while_busy
-async def create(body: KeyIn, rt: RuntimeDep, caller: Admin) -> NewKeyOut:
-    """The `secret` is shown this once. A key may do nothing that the one that makes it may not."""
+async def create_api_key(body: KeyIn, rt: RuntimeDep, caller: Admin) -> NewKeyOut:
+    """Create an API key. Its `secret` is shown only in this answer.
+
+    The new key cannot do more than the key that creates it.
+    """
     async with rt.transaction() as session:
         key, secret = await keys.make(
             session,
@@ -33,29 +38,29 @@ async def create(body: KeyIn, rt: RuntimeDep, caller: Admin) -> NewKeyOut:
     return NewKeyOut.model_validate({**NewKeyOut.fields_of(key), "secret": secret})
 
 
-@router.get("/keys", operation_id="keys_list")
-async def list_keys(rt: RuntimeDep, caller: Admin, limit: Limit = 50, cursor: Cursor = None) -> PageOf[KeyOut]:
-    """Keys, newest first, those revoked or expired among them."""
+@router.get("/keys")
+async def list_api_keys(rt: RuntimeDep, caller: Admin, limit: Limit = 50, cursor: Cursor = None) -> PageOf[KeyOut]:
+    """List API keys, newest first, with those that are revoked or expired."""
     async with rt.transaction() as session:
         found = await keys.page_of(session, limit=limit + 1, before=cursor)
-    more = found[limit - 1].id if len(found) > limit else None
-    return PageOf(data=[KeyOut.of(each) for each in found[:limit]], next_cursor=more)
+    return page(found, limit, KeyOut.of)
 
 
-@router.delete("/keys/{key_id}", operation_id="keys_revoke")
+@router.delete("/keys/{key_id}")
 @again_while_busy
-async def revoke(key_id: Annotated[Plain, Path(max_length=64)], rt: RuntimeDep, caller: Admin) -> KeyOut:
-    """Ends the key: it is refused from now on, everywhere. Asked again: the same."""
+async def revoke_api_key(key_id: Annotated[Plain, Path(max_length=64)], rt: RuntimeDep, caller: Admin) -> KeyOut:
+    """Revoke an API key. It is refused everywhere from now on. You can repeat the request."""
     async with rt.transaction() as session:
         return KeyOut.of(await keys.revoke(session, key_id))
 
 
-@router.post("/tokens", status_code=201, operation_id="tokens_create")
+@router.post("/tokens", status_code=201)
 @again_while_busy
-async def create_token(rt: RuntimeDep, caller: Anyone, body: TokenIn | None = None) -> TokenOut:
-    """A token for the key that asks: with the same scopes or fewer, for a short while, and never longer than the key.
+async def create_access_token(rt: RuntimeDep, caller: Anyone, body: TokenIn | None = None) -> TokenOut:
+    """Create a token for the key that you send: with the same scopes or fewer, valid for a short time.
 
-    For what must not hold a key: a browser, a job. Made with a key only, not with a token.
+    Use it where a key must not be stored, such as in a browser. It never outlives the key. A token cannot create
+    tokens.
     """
     seconds = rt.settings.token_seconds
     async with rt.operator.transaction() as session:

@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 
 from api.deps import Asker, RuntimeDep
-from api.disconnect import while_there
+from api.disconnect import while_connected
 from api.rendering import STREAM, respond
 from api.schemas.questions import QueryIn, SearchIn
 from api.schemas.search import AnswerOut, CoverageOut, ExplanationOut, HitOut, SearchOut
@@ -18,14 +18,15 @@ from footnote.tenancy.usage import Spent
 router = APIRouter(prefix="/v1", tags=["query"])
 
 
-@router.post("/search", operation_id="search")
+@router.post("/search")
 async def search(body: SearchIn, request: Request, rt: RuntimeDep, caller: Asker, explain: bool = False) -> SearchOut:
-    """The passages that fit the query best, with their anchors; `explain` tells how each leg ranked them.
+    """Find the passages that fit the query best, each with its place in a document.
 
-    `rerank`: whether the configured reranker is asked; null: if there is one. Should it fail, the hits stand as fused.
+    `explain` adds how each part of the search ranked a hit. `rerank` says whether the configured reranker is used; by
+    default it is used if there is one. If it fails, the hits keep their order, and `rerank_failure` says why.
     """
     started = time.monotonic()
-    found = await while_there(request, retrieval.search(rt, body.looking_for(body.query, caller)))
+    found = await while_connected(request, retrieval.search(rt, body.looking_for(body.query, caller)))
     await usage.record_apart(rt, caller.key_id, Spent("query"), *found.spent)
     took = round((time.monotonic() - started) * 1000, 1)
     data = [HitOut.model_validate(hit) for hit in found.hits]
@@ -43,12 +44,13 @@ async def search(body: SearchIn, request: Request, rt: RuntimeDep, caller: Asker
     )
 
 
-@router.post("/query", operation_id="query", response_model=AnswerOut, responses=STREAM)
-async def query(body: QueryIn, request: Request, rt: RuntimeDep, caller: Asker) -> Any:
-    """An answer from the documents, each claim with a footnote that was checked against the stored page.
+@router.post("/query", response_model=AnswerOut, responses=STREAM)
+async def ask(body: QueryIn, request: Request, rt: RuntimeDep, caller: Asker) -> Any:
+    """Ask a question. The answer cites your documents, and every citation was checked against the stored page.
 
-    With `conversation_id` it is asked in the conversation and kept there; `messages` are what was said before and the
-    question. A question that leans on others is made to stand alone first: `question_as_searched` tells how.
+    With `conversation_id` the question belongs to that conversation and is stored there. With `messages` you send the
+    earlier messages yourself, the question last. A question that builds on earlier ones is first rewritten to stand
+    alone: see `question_as_searched`. With `stream: true` the answer comes as server-sent events.
     """
     if body.conversation_id is None:
         events = answering.answer(rt, body.question_of(caller))

@@ -1,25 +1,26 @@
-"""The tenant of the caller, and its end."""
+"""The tenant of the caller."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from api.deps import Admin, Plain, RuntimeDep
+from api.deps import Admin, RuntimeDep
+from api.schemas.fields import Plain
 from api.schemas.tenant import TenantDeletionOut
 from footnote.errors import Invalid
 from footnote.operations import tenant_deletion
 from footnote.tenancy import tenants
 
 router = APIRouter(prefix="/v1/tenant", tags=["tenant"])
-Name = Annotated[Plain, Query(max_length=255, description="The tenant's name, so that nobody does this by mistake.")]
+Name = Annotated[Plain, Query(max_length=255, description="The tenant's name, as a safeguard against mistakes.")]
 
 
-@router.delete("", operation_id="tenant_delete")
-async def delete(name: Name, rt: RuntimeDep, caller: Admin) -> TenantDeletionOut:
-    """Deletes the tenant with all its documents, keys and conversations; the receipt says what.
+@router.delete("")
+async def delete_tenant(name: Name, rt: RuntimeDep, caller: Admin) -> TenantDeletionOut:
+    """Delete your tenant with all its documents, keys and conversations. The receipt counts them.
 
-    From the first moment on its keys and tokens are refused, so this cannot be asked again; what is interrupted is
-    finished by itself. The answer comes when everything is gone.
+    Its keys and tokens are refused at once, so you cannot repeat this request. If it is interrupted, the server
+    finishes it by itself. The answer comes when everything is deleted.
     """
     async with rt.transaction() as session:
         its = await tenants.name_of(session)

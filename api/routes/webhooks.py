@@ -1,14 +1,16 @@
-"""Webhook endpoints: registered receivers of a tenant's events, and the log of what was sent to them.
+"""Webhook endpoints, which receive a tenant's events, and the log of what was sent to them.
 
-Whoever registers one hears of every document: all of it is for administrators.
+An endpoint is told of every document, so all of this needs the scope `admin`.
 """
 
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Query, Response
 
-from api.deps import Admin, Cursor, Limit, Plain, RuntimeDep, again_while_busy
+from api.deps import Admin, RuntimeDep, again_while_busy
+from api.paging import Cursor, Limit, page
 from api.schemas.common import PageOf
+from api.schemas.fields import Plain
 from api.schemas.webhooks import (
     DeliveryOut,
     DeliveryState,
@@ -30,10 +32,12 @@ EndpointId = Annotated[Plain, Path(max_length=64)]
 DeliveryId = Annotated[Plain, Path(max_length=64)]
 
 
-@router.post("", status_code=201, operation_id="webhook_endpoints_create")
+@router.post("", status_code=201)
 @again_while_busy
-async def create(body: EndpointIn, response: Response, rt: RuntimeDep, caller: Admin) -> EndpointSecretOut:
-    """Registers a receiver of the tenant's events. The secret is shown here and when it is rotated, and never again."""
+async def create_webhook_endpoint(
+    body: EndpointIn, response: Response, rt: RuntimeDep, caller: Admin
+) -> EndpointSecretOut:
+    """Register an address that is told of your tenant's events. Its secret is shown here and when you rotate it."""
     guard.check_url(body.url, allow_private=rt.settings.webhook_allow_private)
     async with rt.transaction() as session:
         made = await endpoints.create(session, body.url, body.events, body.description)
@@ -41,27 +45,32 @@ async def create(body: EndpointIn, response: Response, rt: RuntimeDep, caller: A
     return EndpointSecretOut.model_validate(made)
 
 
-@router.get("", operation_id="webhook_endpoints_list")
-async def list_endpoints(
+@router.get("")
+async def list_webhook_endpoints(
     rt: RuntimeDep, caller: Admin, limit: Limit = 50, cursor: Cursor = None
 ) -> PageOf[EndpointOut]:
-    """Endpoints, newest first."""
+    """List webhook endpoints, newest first."""
     async with rt.transaction() as session:
         found = await endpoints.page_of(session, limit=limit + 1, before=cursor)
-    more = found[limit - 1].id if len(found) > limit else None
-    return PageOf(data=[EndpointOut.model_validate(each) for each in found[:limit]], next_cursor=more)
+    return page(found, limit, EndpointOut.model_validate)
 
 
-@router.get("/{endpoint_id}", operation_id="webhook_endpoints_get")
-async def get(endpoint_id: EndpointId, rt: RuntimeDep, caller: Admin) -> EndpointOut:
+@router.get("/{endpoint_id}")
+async def get_webhook_endpoint(endpoint_id: EndpointId, rt: RuntimeDep, caller: Admin) -> EndpointOut:
+    """Get a webhook endpoint."""
     async with rt.transaction() as session:
         return EndpointOut.model_validate(await endpoints.get(session, endpoint_id))
 
 
-@router.patch("/{endpoint_id}", operation_id="webhook_endpoints_update")
+@router.patch("/{endpoint_id}")
 @again_while_busy
-async def update(endpoint_id: EndpointId, body: EndpointPatch, rt: RuntimeDep, caller: Admin) -> EndpointOut:
-    """Changes what is given. What is waiting goes to the new URL; it fails when the endpoint is disabled."""
+async def update_webhook_endpoint(
+    endpoint_id: EndpointId, body: EndpointPatch, rt: RuntimeDep, caller: Admin
+) -> EndpointOut:
+    """Change the fields that you send.
+
+    Waiting deliveries go to the new URL. They fail if you disable the endpoint.
+    """
     given = body.model_dump(exclude_unset=True)
     if "url" in given:
         guard.check_url(given["url"], allow_private=rt.settings.webhook_allow_private)
@@ -69,26 +78,26 @@ async def update(endpoint_id: EndpointId, body: EndpointPatch, rt: RuntimeDep, c
         return EndpointOut.model_validate(await endpoints.change(session, endpoint_id, given))
 
 
-@router.delete("/{endpoint_id}", operation_id="webhook_endpoints_delete")
+@router.delete("/{endpoint_id}")
 @again_while_busy
-async def delete(endpoint_id: EndpointId, rt: RuntimeDep, caller: Admin) -> EndpointDeletionOut:
-    """Removes the endpoint with its deliveries, sent or not."""
+async def delete_webhook_endpoint(endpoint_id: EndpointId, rt: RuntimeDep, caller: Admin) -> EndpointDeletionOut:
+    """Delete a webhook endpoint with its deliveries, sent or not."""
     async with rt.transaction() as session:
         removed = await endpoints.remove(session, endpoint_id)
     return EndpointDeletionOut(webhook_endpoint_id=endpoint_id, deliveries=removed)
 
 
-@router.post("/{endpoint_id}/rotate", operation_id="webhook_endpoints_rotate")
+@router.post("/{endpoint_id}/rotate")
 @again_while_busy
-async def rotate(endpoint_id: EndpointId, rt: RuntimeDep, caller: Admin) -> EndpointSecretOut:
-    """Another secret. For 24 hours the one before signs, too; one before that no longer does."""
+async def rotate_webhook_secret(endpoint_id: EndpointId, rt: RuntimeDep, caller: Admin) -> EndpointSecretOut:
+    """Create a new secret. The previous one signs, too, for 24 hours; older ones no longer do."""
     async with rt.transaction() as session:
         return EndpointSecretOut.model_validate(await endpoints.rotate(session, endpoint_id))
 
 
-@router.post("/{endpoint_id}/test", operation_id="webhook_endpoints_test")
-async def test(endpoint_id: EndpointId, rt: RuntimeDep, caller: Admin) -> DeliveryWithAttemptsOut:
-    """Sends `endpoint.test` now, once, also to a disabled endpoint; the answer says how that went."""
+@router.post("/{endpoint_id}/test")
+async def test_webhook_endpoint(endpoint_id: EndpointId, rt: RuntimeDep, caller: Admin) -> DeliveryWithAttemptsOut:
+    """Send `endpoint.test` once, now, also to a disabled endpoint. The answer says how it went."""
     async with rt.transaction() as session:
         endpoint = await endpoints.get(session, endpoint_id)
         (due,) = await sending.claim(session, rt.settings, [await endpoints.queue_test(session, endpoint)])
@@ -96,8 +105,8 @@ async def test(endpoint_id: EndpointId, rt: RuntimeDep, caller: Admin) -> Delive
     return await _delivery(rt, endpoint_id, due.id)
 
 
-@router.get("/{endpoint_id}/deliveries", operation_id="webhook_deliveries_list")
-async def deliveries(
+@router.get("/{endpoint_id}/deliveries")
+async def list_webhook_deliveries(
     endpoint_id: EndpointId,
     rt: RuntimeDep,
     caller: Admin,
@@ -105,37 +114,38 @@ async def deliveries(
     limit: Limit = 50,
     cursor: Cursor = None,
 ) -> PageOf[DeliveryOut]:
-    """What was sent or is to be, newest first."""
+    """List deliveries, newest first: those that were sent and those that wait."""
     async with rt.transaction() as session:
         endpoint = await endpoints.get(session, endpoint_id)
         found = await history.page_of(session, endpoint, limit=limit + 1, before=cursor, state=state)
-    more = found[limit - 1].id if len(found) > limit else None
-    return PageOf(data=[DeliveryOut.model_validate(each) for each in found[:limit]], next_cursor=more)
+    return page(found, limit, DeliveryOut.model_validate)
 
 
-@router.get("/{endpoint_id}/deliveries/{delivery_id}", operation_id="webhook_deliveries_get")
-async def delivery(
+@router.get("/{endpoint_id}/deliveries/{delivery_id}")
+async def get_webhook_delivery(
     endpoint_id: EndpointId, delivery_id: DeliveryId, rt: RuntimeDep, caller: Admin
 ) -> DeliveryWithAttemptsOut:
-    """With what is sent, and every attempt."""
+    """Get a delivery with its payload and every attempt."""
     return await _delivery(rt, endpoint_id, delivery_id)
 
 
-@router.post(
-    "/{endpoint_id}/deliveries/{delivery_id}/redeliver", status_code=202, operation_id="webhook_deliveries_redeliver"
-)
+@router.post("/{endpoint_id}/deliveries/{delivery_id}/redeliver", status_code=202)
 @again_while_busy
-async def redeliver(endpoint_id: EndpointId, delivery_id: DeliveryId, rt: RuntimeDep, caller: Admin) -> DeliveryOut:
-    """Sends it once more under the same id, whatever became of it, and tries as long as with a new one."""
+async def redeliver_webhook(
+    endpoint_id: EndpointId, delivery_id: DeliveryId, rt: RuntimeDep, caller: Admin
+) -> DeliveryOut:
+    """Send a delivery again under the same id, whatever its state. It is tried as long as a new one."""
     async with rt.transaction() as session:
         again = await history.redeliver(session, endpoint_id, delivery_id)
     return DeliveryOut.model_validate(again)
 
 
-@router.post("/{endpoint_id}/redeliver", status_code=202, operation_id="webhook_endpoints_redeliver")
+@router.post("/{endpoint_id}/redeliver", status_code=202)
 @again_while_busy
-async def redeliver_failed(endpoint_id: EndpointId, body: RedeliverIn, rt: RuntimeDep, caller: Admin) -> RedeliverOut:
-    """Sends again what was queued since then and failed."""
+async def redeliver_failed_webhooks(
+    endpoint_id: EndpointId, body: RedeliverIn, rt: RuntimeDep, caller: Admin
+) -> RedeliverOut:
+    """Send again the deliveries that were queued since a time and failed."""
     async with rt.transaction() as session:
         number = await history.redeliver_failed(session, endpoint_id, body.since)
     return RedeliverOut(redelivered=number)

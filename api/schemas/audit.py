@@ -12,9 +12,9 @@ class AuditEventOut(Out):
     id: str
     at: datetime
     actor: Annotated[
-        str, Field(description="Id of an API key or a person, `operator` (a command on the server), or `system`.")
+        str, Field(description="Id of an API key or a person; `operator` for a command on the server; `system`.")
     ]
-    request_id: Annotated[str | None, Field(description="`X-Request-ID` of the request that it was done with.")]
-    action: Annotated[str, Field(description="`document.deleted`: the kind of the object, and what was done to it.")]
+    request_id: Annotated[str | None, Field(description="`X-Request-ID` of the request that did it.")]
+    action: Annotated[str, Field(description="The kind of the object and the action: `document.deleted`.")]
     object_id: str
     details: dict[str, Any]

@@ -6,28 +6,32 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from api.errors import told_body
+from api.errors import stored_problem_body
 from api.schemas.common import In, Out, PageOf, ProblemOut
+from api.schemas.fields import Url
 from api.schemas.search import AnswerOut, OnRequest
-from api.uploads.forms import Url
 from footnote.answering import Citation
 from footnote.errors import TooLarge
 from footnote.models import QueryBatch, QueryBatchItem
 
 MOST_QUESTIONS = 1000
 MOST_AT_ONCE = 20  # answered within the request
-MOST_OF_DEFAULTS = 16 * 1024 * 1024  # characters, counted once for each question, which is read and kept with them
+MOST_OF_DEFAULTS = 16 * 1024 * 1024  # characters, counted once for each question, since each is stored with them
 
 
 class QuestionsIn(In):
-    """Questions with the fields of `POST /v1/query`, but for `stream` and `conversation_id`."""
+    """Questions with the fields of `POST /v1/query`, except `stream` and `conversation_id`."""
 
     questions: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=MOST_QUESTIONS)]
-    defaults: Annotated[dict[str, Any], Field(description="Fields of every question that does not have them.")] = {}
+    defaults: Annotated[
+        dict[str, Any], Field(description="Fields for every question that does not set them itself.")
+    ] = {}
     background: Annotated[
-        bool, Field(description=f"Answered in the background; more than {MOST_AT_ONCE} questions always are.")
+        bool, Field(description=f"Answer in the background. More than {MOST_AT_ONCE} questions always are.")
     ] = False
-    callback_url: Annotated[Url | None, Field(description="Told when a batch in the background has ended.")] = None
+    callback_url: Annotated[
+        Url | None, Field(description="An address that is told when a batch in the background has ended.")
+    ] = None
 
     @model_validator(mode="after")
     def _is_not_huge_with_its_defaults(self) -> Self:
@@ -38,7 +42,7 @@ class QuestionsIn(In):
 
 
 class ResultOut(Out):
-    """The answer or the error of the question `index`, with the status it would have had alone; null: still to come."""
+    """The answer or the error of question `index`, and the status that it would have alone; null: not answered yet."""
 
     index: int
     status: int | None
@@ -52,7 +56,7 @@ class ResultOut(Out):
     @classmethod
     def of(cls, item: QueryBatchItem, request_id: str) -> "ResultOut":
         if item.error is not None:
-            return cls.failed(item.position, told_body(request_id, item.error))
+            return cls.failed(item.position, stored_problem_body(request_id, item.error))
         if item.answer is None:
             return cls(index=item.position, status=None)
         citations = [Citation(**each) for each in item.answer["citations"]]
@@ -68,7 +72,7 @@ class QueryBatchOut(Out):
     id: str
     status: Literal["queued", "running", "waiting", "completed", "cancelled"]
     total: int
-    ended: Annotated[int, Field(description="Questions with an answer or an error.")]
+    ended: Annotated[int, Field(description="Questions that have an answer or an error.")]
     failed: int
     waiting_for: str | None
     next_attempt_at: datetime | None
@@ -86,6 +90,6 @@ class QueryBatchOut(Out):
 
 
 class QueryBatchWithResultsOut(QueryBatchOut):
-    """The batch with a page of its results, in the order of the questions; hits are left out."""
+    """The batch with a page of its results, in the order of the questions. Results have no hits."""
 
     results: PageOf[ResultOut]

@@ -1,14 +1,13 @@
-"""Collections: made, looked at, changed, deleted."""
+"""Collections."""
 
 from datetime import datetime
 from typing import Annotated, Any
 
 from pydantic import Field, StringConstraints
 
-from api.deps import Plain
 from api.schemas.common import In, Out
 from api.schemas.documents import DeletionCounts
-from api.uploads.forms import JsonObject, Name
+from api.schemas.fields import JsonObject, Name, Plain, optional
 from footnote.collections import Details, Unit
 from footnote.providers import Embedder
 
@@ -16,47 +15,44 @@ ModelName = Annotated[Plain, StringConstraints(min_length=1, max_length=128)]
 ProviderName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
 
 
-def optional(description: str | None = None) -> Any:
-    """A field that may be left out, but is not null."""
-    return Field(default=None, description=description, json_schema_extra=lambda schema: schema.pop("default", None))
-
-
 class _In(In):
     def given(self) -> dict[str, Any]:
-        """What the request says, and nothing else."""
+        """The fields that the request sets."""
         return self.model_dump(exclude_unset=True)
 
 
 class ChunkingIn(_In):
-    """How documents are cut. What is left out stays as it is or as it is configured."""
+    """How documents are cut into chunks. A field that you leave out keeps its value or gets the configured one."""
 
-    size: int = optional("The longest chunk: 100 to 8000 characters, or 25 to 2000 tokens.")
-    overlap: int = optional("What neighbours repeat of each other: below half the size. It keeps its share of it.")
-    unit: Unit = optional("Default: characters. Tokens are counted by the embedding model.")
-    by_headings: bool = optional("Small sections under different headings stay apart, however small.")
+    size: int = optional("Size of the longest chunk: 100 to 8000 characters, or 25 to 2000 tokens.")
+    overlap: int = optional(
+        "How much of a chunk the next one repeats: less than half the size. By default it keeps its share of the size."
+    )
+    unit: Unit = optional("Default: `characters`. Tokens are those of the embedding model.")
+    by_headings: bool = optional("Never join sections under different headings in one chunk, even if they are small.")
 
 
 class EmbeddingIn(_In):
-    """The model that makes the vectors, for good once there are documents.
+    """The embedding model. It cannot change once there are documents.
 
-    Named again when its vectors have another length by now, it has all documents embedded again.
+    If you send the same model and its vectors have another length now, all documents are embedded again.
     """
 
     provider: ProviderName
-    model: ModelName = optional("Default: the configured one, or the provider's own.")
+    model: ModelName = optional("Default: the configured model, or the provider's default.")
 
 
 class CollectionPatch(_In):
     name: Name = optional()
-    language: Name = optional("A text search configuration of Postgres: english, german, simple, ...")
+    language: Name = optional("A text search configuration of Postgres: `english`, `german`, `simple`, ...")
     chunking: ChunkingIn = optional()
     embedding: EmbeddingIn = optional()
-    metadata: JsonObject | None = optional("Merged into what is there; null takes a key away.")
+    metadata: JsonObject | None = optional("Merged into the present metadata; null removes a key.")
 
 
 class CollectionIn(_In):
     name: Name
-    language: Name = optional("A text search configuration of Postgres; default: english.")
+    language: Name = optional("A text search configuration of Postgres. Default: `english`.")
     chunking: ChunkingIn = optional()
     embedding: EmbeddingIn = optional()
     metadata: JsonObject | None = optional()
@@ -72,14 +68,16 @@ class ChunkingOut(Out):
 class EmbeddingOut(Out):
     provider: str
     model: str
-    dimensions: Annotated[int | None, Field(description="Known once a document has been embedded.")]
+    dimensions: Annotated[
+        int | None, Field(description="Length of the vectors; known once a document has been embedded.")
+    ]
 
 
 class CollectionCounts(Out):
     documents: int
     chunks: int
     reingesting: Annotated[
-        int, Field(description="Documents that are still seen by an earlier chunking, language or length of vectors.")
+        int, Field(description="Documents that queries still see with an earlier chunking, language or vector length.")
     ]
 
 

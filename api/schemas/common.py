@@ -1,4 +1,4 @@
-"""Shapes that every noun uses."""
+"""Bases of all bodies, and shapes that several of them use."""
 
 from typing import Any, Generic, TypeVar
 
@@ -10,13 +10,13 @@ from api.hints import unknown
 Item = TypeVar("Item")
 
 
-MOST_NAMES = 100  # in an object of a request
+MOST_NAMES = 100  # in one object of a request
 
 
 class In(BaseModel):
-    """What a caller sends as JSON: values of the type that is asked for, and no string in place of a number.
+    """A JSON body. Values must have the right type: a string in place of a number is refused.
 
-    Names that are not known are refused, each with an error of its own: so not any number.
+    Each unknown name is refused with an error of its own, so the number of names is limited.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True)
@@ -36,13 +36,13 @@ class In(BaseModel):
 
 def _unknown(name: str, model: type[BaseModel]) -> InitErrorDetails:
     message = unknown(name, model.model_fields, "field")
-    # The message as a value: braces within it are not to be filled in.
+    # The message is passed as a value, so that braces in it are not filled in.
     error = PydanticCustomError("unknown_field", "{message}", {"message": message})
     return InitErrorDetails(type=error, loc=(name,), input=None)
 
 
 class Params(In):
-    """What a caller sends as query parameters, which are strings by nature."""
+    """Query parameters, which are always strings."""
 
     model_config = ConfigDict(strict=False)
 
@@ -67,7 +67,7 @@ class FieldProblemOut(Out):
 
 
 class ProblemOut(Out):
-    """An error as RFC 9457 has it."""
+    """An error, as in RFC 9457."""
 
     type: str
     title: str

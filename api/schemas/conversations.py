@@ -5,12 +5,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, StringConstraints, WithJsonSchema
 
-from api.deps import Plain
 from api.schemas.common import In, Out, PageOf
+from api.schemas.fields import JsonObject, Plain
 from api.schemas.filters import FILTER_SCHEMA
 from api.schemas.questions import Names, SystemPrompt
 from api.schemas.search import CitationOut, OnRequest, UnsupportedOut, UsageOut
-from api.uploads.forms import JsonObject
 from footnote import filters
 from footnote.answering import Citation
 from footnote.models import Conversation, Message
@@ -21,12 +20,12 @@ def _checked(given: dict[str, Any]) -> dict[str, Any]:
     return given
 
 
-# Kept as it was given, and read again at each question.
+# Stored as you send it, and parsed again for each question.
 StoredFilter = Annotated[JsonObject, AfterValidator(_checked), WithJsonSchema(FILTER_SCHEMA)]
 
 
 class ConversationIn(In):
-    """`collections`, `filters` and `system_prompt` hold for every question that does not say otherwise."""
+    """`collections`, `filters` and `system_prompt` are defaults for the questions of the conversation."""
 
     title: Annotated[Plain, StringConstraints(min_length=1, max_length=200)] | None = None
     metadata: JsonObject | None = None

@@ -1,4 +1,4 @@
-"""Documents: accepted, looked at, deleted."""
+"""Documents, their parts, and receipts of deletion."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -25,7 +25,7 @@ class DocumentOut(Out):
     id: str
     collection: str
     external_id: str | None
-    parent_id: Annotated[str | None, Field(description="The archive or message that it was found in.")]
+    parent_id: Annotated[str | None, Field(description="Id of the archive or message that contains the document.")]
     source_url: str | None
     filename: str
     media_type: str
@@ -71,14 +71,16 @@ class DocumentOut(Out):
 
 
 class EstimateOut(Out):
-    """What ingesting a file would take; `documents` counts the file and those within it."""
+    """What ingesting a file would take. `documents` counts the file and the files within it."""
 
     documents: int
     pages: int
     chunks: int
     tokens: int
-    new_tokens: Annotated[int, Field(description="Of chunks that have no vector yet: what would be asked for.")]
-    cost: Annotated[float | None, Field(description="US dollars; null where no price is known.")]
+    new_tokens: Annotated[
+        int, Field(description="Tokens of the chunks that have no vector yet. Only these are sent to the provider.")
+    ]
+    cost: Annotated[float | None, Field(description="US dollars. Null if no price is known.")]
     provider: str
     model: str
 
@@ -95,7 +97,7 @@ class AcceptedOut(Out):
 
 
 class BatchItemOut(Out):
-    """What became of one file: the document and its job, or an error."""
+    """The result of one file: the document and its job, or an error."""
 
     filename: str
     document: DocumentOut | None = None
@@ -109,15 +111,17 @@ class BatchOut(Out):
 
 
 class DeletionCounts(Out):
-    """What was removed: rows, and the objects with their size in bytes."""
+    """How many rows and objects were deleted; `bytes` is the size of the objects."""
 
-    documents: Annotated[int, Field(description="The document, and those that were found in it.")]
+    documents: Annotated[int, Field(description="The document and those within it.")]
     versions: int
     pages: int
     chunks: int
     embeddings: int
     jobs: int
-    answers: Annotated[int, Field(description="Emptied: kept answers that may have been made from it.")] = 0
+    answers: Annotated[
+        int, Field(description="Stored answers that may have used the document. They were redacted.")
+    ] = 0
     objects: int
     bytes: int
 
@@ -140,7 +144,8 @@ class ChunkOut(Out):
     char_end: int
     heading: str
     context: Annotated[
-        str, Field(description="Indexed and embedded with the text: title, headings, and column names of tables.")
+        str,
+        Field(description="Title, headings and column names of tables. They are indexed and embedded with the text."),
     ]
     text: str
 
@@ -157,7 +162,7 @@ class PageOut(Out):
 
 
 class HighlightsOut(Out):
-    """Where a quote stands on the picture of its page."""
+    """Where a quote is on the image of its page."""
 
     page: int
     quote: str
@@ -175,7 +180,7 @@ class WarningOut(Out):
 class StepTimeOut(Out):
     name: str
     attempts: int
-    seconds: Annotated[float | None, Field(description="From the first beginning to the end, waits included.")]
+    seconds: Annotated[float | None, Field(description="From the first start to the end, with all waits.")]
 
 
 class SkippedFileOut(Out):
@@ -184,7 +189,7 @@ class SkippedFileOut(Out):
 
 
 class ReportOut(Out):
-    """What was read of a document's newest version, and what was not."""
+    """What was read of the newest version of a document, and what was not."""
 
     document_id: str
     filename: str
@@ -195,18 +200,20 @@ class ReportOut(Out):
     bytes: int
     pages: int = 0
     pages_without_text: int = 0
-    empty_pages: list[int] = Field(default=[], description="Numbers of pages without text, the first ones.")
-    ocr_pages: Annotated[int, Field(description="Pages that are pictures whose text was recognised.")] = 0
-    ocr_languages: Annotated[str, Field(description="By tesseract's names: `eng+deu`.")] = ""
+    empty_pages: list[int] = Field(default=[], description="Numbers of the first pages without text.")
+    ocr_pages: Annotated[int, Field(description="Pages whose text was recognised in an image.")] = 0
+    ocr_languages: Annotated[str, Field(description="Languages by tesseract's names: `eng+deu`.")] = ""
     characters: int = 0
     replaced_characters: int = 0
     chunks: int = 0
-    embedded: Annotated[int, Field(description="Chunks that the provider was asked for; the others were known.")] = 0
+    embedded: Annotated[
+        int, Field(description="Chunks that were sent to the provider. The others had a vector already.")
+    ] = 0
     tokens: int = 0
     split_chunks: Annotated[
-        int, Field(description="Chunks longer than the embedding model reads, which were embedded in pieces.")
+        int, Field(description="Chunks that are longer than the model reads. They were embedded in pieces.")
     ] = 0
-    documents: Annotated[int, Field(description="Documents made of files within this one.")] = 0
+    documents: Annotated[int, Field(description="Documents made from files within this one.")] = 0
     skipped: int = 0
     skipped_files: list[SkippedFileOut] = Field(default=[])
     warnings: list[WarningOut]
@@ -215,7 +222,7 @@ class ReportOut(Out):
     @classmethod
     def of(cls, details: Details, steps: list[JobStep]) -> "ReportOut":
         counts: dict[str, Any] = {}
-        for step in reversed(steps):  # what the first step counted is said of all of them
+        for step in reversed(steps):  # counts of the first step win
             counts |= step.counts
         return cls(
             document_id=details.document.id,

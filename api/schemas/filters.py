@@ -1,4 +1,4 @@
-"""Filters as requests carry them. The language has its own parser, so that a problem names the very condition."""
+"""Filters in requests. Their language has its own parser, so that an error names the condition."""
 
 import json
 from typing import Annotated, Any
@@ -12,8 +12,8 @@ from footnote.errors import Invalid
 FILTER_SCHEMA: dict[str, Any] = {
     "type": "object",
     "title": "Filter",
-    "description": "Which documents: `eq, ne, gt, gte, lt, lte, in, nin, exists` with `key` and `value`; `and, or` "
-    "with `filters`; `not` with `filter`. A key of the metadata, or one of the document's own fields: "
+    "description": "A condition on documents: `eq, ne, gt, gte, lt, lte, in, nin, exists` with `key` and `value`; "
+    "`and, or` with `filters`; `not` with `filter`. A key is one of the metadata, or a field of the document: "
     + ", ".join(sorted({*filters.TEXTS, *filters.TIMES, filters.COLLECTION})),
     "required": ["type"],
     "properties": {
@@ -33,7 +33,7 @@ def _parsed(given: Any) -> filters.Filter:
 
 
 FilterIn = Annotated[filters.Filter, PlainValidator(_parsed), WithJsonSchema(FILTER_SCHEMA)]
-FilterQuery = Annotated[str | None, Query(max_length=8192, description="JSON, as `filters` of a search has it.")]
+FilterQuery = Annotated[str | None, Query(max_length=8192, description="A filter as JSON, like `filters` of a search.")]
 
 
 def filter_of(given: str | None) -> filters.Filter | None:

@@ -1,4 +1,4 @@
-"""Jobs, and the status of a document, which is its newest job's."""
+"""Jobs, and the status of a document, which is that of its newest job."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -14,15 +14,19 @@ JobStatus = Literal["queued", "running", "waiting", "succeeded", "failed", "canc
 Step = Literal["chunk", "embed", "upsert"]
 UNITS: dict[str, str] = {"chunk": "pages", "embed": "chunks", "upsert": "chunks"}
 
-# An unfinished job is queued or waiting, and says for what and until when; or it is running under a live lease.
-Reason = Annotated[str | None, Field(description="What is waited for, in words; empty while a worker is at it.")]
-NextAttempt = Annotated[datetime | None, Field(description="The wait ends then; in the past: as soon as possible.")]
-Attempts = Annotated[int, Field(description="Tries of the present step since it last made progress.")]
-Retries = Annotated[int, Field(description="How many of them a temporary error ended.")]
-Heartbeat = Annotated[datetime | None, Field(description="The last sign of life of the worker that is at it.")]
-Anew = Annotated[bool, Field(description="Nobody uploaded anything: the collection's chunking or language changed.")]
+# An unfinished job is queued or waiting, and says what for and until when, or it is running under a live lease.
+Reason = Annotated[
+    str | None, Field(description="What the job waits for, in words. Null while a worker is busy with it.")
+]
+NextAttempt = Annotated[
+    datetime | None, Field(description="When the wait ends. A time in the past means: as soon as possible.")
+]
+Attempts = Annotated[int, Field(description="Attempts of the present step since it last made progress.")]
+Retries = Annotated[int, Field(description="How many of these attempts ended with a temporary error.")]
+Heartbeat = Annotated[datetime | None, Field(description="The last heartbeat of the worker that is busy with the job.")]
+Anew = Annotated[bool, Field(description="True if the document was ingested again because its collection changed.")]
 Lease = Annotated[
-    datetime | None, Field(description="Without another sign of life, the work is taken back from the worker then.")
+    datetime | None, Field(description="Without another heartbeat the job is taken from the worker at this time.")
 ]
 
 
@@ -66,11 +70,11 @@ class JobOut(Out):
 
 
 class ListedJobOut(JobOut):
-    """A job in a list, with what a person knows it by."""
+    """A job in a list, with the name of its file."""
 
     filename: str
     version: int
-    superseded: Annotated[bool, Field(description="The document has a newer job, whose outcome counts.")]
+    superseded: Annotated[bool, Field(description="The document has a newer job, which decides its status.")]
 
     @classmethod
     def listed(cls, found: ListedJob) -> "ListedJobOut":
@@ -80,7 +84,7 @@ class ListedJobOut(JobOut):
 
 class RetriedOut(Out):
     retried: int
-    remaining: Annotated[int, Field(description="How many more the same call would choose.")]
+    remaining: Annotated[int, Field(description="How many more jobs the same request would choose.")]
 
 
 class StepOut(Out):
@@ -97,7 +101,7 @@ class StatusOut(Out):
     job_id: str
     status: DocumentStatus
     step: Step
-    started_at: Annotated[datetime | None, Field(description="When the present step was begun, the first time.")]
+    started_at: Annotated[datetime | None, Field(description="When the present step first started.")]
     progress: ProgressOut
     attempts: Attempts
     retries: Retries
@@ -126,7 +130,7 @@ def document_status(job: Job) -> DocumentStatus:
 
 
 def standing(job: Job) -> dict[str, Any]:
-    """Where the job stands, and what it waits for until when."""
+    """The step and its progress, and what the job waits for until when."""
     return {
         "step": job.step,
         "progress": ProgressOut(done=job.progress_done, total=job.progress_total, unit=UNITS[job.step]),
@@ -137,17 +141,17 @@ def standing(job: Job) -> dict[str, Any]:
 
 
 def _signs(job: Job) -> dict[str, Any]:
-    """How often it was tried, and whether somebody is at it."""
+    """How often it was tried, and whether a worker is busy with it."""
     return {
         "attempts": job.attempts + job.retries,
         "retries": job.retries,
-        "heartbeat_at": job.updated_at if job.state == "running" else None,  # nobody but the worker writes then
+        "heartbeat_at": job.updated_at if job.state == "running" else None,  # only the worker writes while it runs
         "lease_until": job.lease_until,
     }
 
 
 def waiting_for(job: Job) -> str | None:
-    """What a job that nobody works on waits for; without comparing clocks, as the dispatcher has the database's."""
+    """What a queued job waits for. It compares no clocks: the dispatcher uses the database's."""
     if job.state not in ("queued", "waiting"):
         return None
     if job.paused:

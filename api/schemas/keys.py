@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 
-from api.deps import Moment, Plain
 from api.schemas.common import In, Out
+from api.schemas.fields import Moment, Plain
 from footnote.models import ApiKey
 from footnote.settings import RouteClass
 
@@ -16,18 +16,18 @@ Rates = dict[RouteClass, Annotated[int, Field(ge=0, le=1_000_000)]]
 
 
 def _amount(value: Any) -> Any:
-    """A string is taken, too: a float cannot hold every amount exactly."""
+    """A string is allowed, too: a float cannot hold every amount exactly."""
     if isinstance(value, bool):
         raise ValueError("must be a number, or one as a string")
     return value
 
 
 class BudgetIn(In):
-    """What the key may spend in a calendar month (UTC); afterwards questions and uploads are refused."""
+    """What the key may spend in a calendar month (UTC). Above that, questions and uploads are refused."""
 
     usd: Annotated[
         Decimal | None,
-        Field(ge=0, le=1_000_000, allow_inf_nan=False, strict=False, description="By the price table."),
+        Field(ge=0, le=1_000_000, allow_inf_nan=False, strict=False, description="US dollars, by the price table."),
         BeforeValidator(_amount),
     ] = None
     tokens: Annotated[int | None, Field(ge=0, le=10**15)] = None
@@ -36,8 +36,12 @@ class BudgetIn(In):
 class KeyIn(In):
     name: Annotated[Plain, Field(min_length=1, max_length=200)]
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=3)] = ["read", "write"]
-    expires_at: Annotated[Moment | None, Field(description="Default: never, or when the key that asks does.")] = None
-    rates: Annotated[Rates, Field(description="Requests a minute by class of route, fewer than configured.")] = {}
+    expires_at: Annotated[
+        Moment | None, Field(description="Default: never, or when the key that creates it expires.")
+    ] = None
+    rates: Annotated[
+        Rates, Field(description="Requests a minute by class of operation. You can only lower the configured limits.")
+    ] = {}
     budget: BudgetIn = BudgetIn()
 
 
@@ -49,14 +53,14 @@ class BudgetOut(Out):
 class KeyOut(Out):
     id: str
     name: str
-    prefix: Annotated[str, Field(description="How the key begins; enough to tell it from others.")]
+    prefix: Annotated[str, Field(description="How the key begins. It tells the key from others.")]
     scopes: list[Scope]
     rates: dict[str, int]
     budget: BudgetOut
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
-    last_used_at: Annotated[datetime | None, Field(description="To the minute.")]
+    last_used_at: Annotated[datetime | None, Field(description="Rounded to the minute.")]
 
     @classmethod
     def fields_of(cls, key: ApiKey) -> dict[str, object]:
@@ -70,4 +74,4 @@ class KeyOut(Out):
 
 
 class NewKeyOut(KeyOut):
-    secret: Annotated[str, Field(description="The API key itself. It is not kept, and cannot be shown again.")]
+    secret: Annotated[str, Field(description="The API key itself. It is not stored and cannot be shown again.")]

@@ -1,13 +1,12 @@
-"""What is looked for, and what is asked."""
+"""Searches and questions."""
 
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, Field, StringConstraints, TypeAdapter, model_validator
 
-from api.deps import Plain
 from api.schemas.common import In
+from api.schemas.fields import JsonObject, Plain
 from api.schemas.filters import FilterIn
-from api.uploads.forms import JsonObject
 from footnote import filters, retrieval, text
 from footnote.answering import Question, batch_runs
 from footnote.models import Conversation
@@ -32,7 +31,7 @@ Names = Annotated[list[Annotated[Plain, StringConstraints(max_length=64)]], Fiel
 
 
 class _RetrievalIn(In):
-    """Where and how to look, for a search and a question alike."""
+    """Where and how to search. A question has the same fields."""
 
     collections: Names | None = None
     document_ids: Names | None = None
@@ -79,7 +78,7 @@ class _AskingIn(_RetrievalIn):
         )
 
     def as_in(self, conversation: Conversation) -> Self:
-        """With the conversation's defaults for what the request does not say."""
+        """With the conversation's defaults for the fields that the request does not set."""
         given = {name: value for name, value in conversation.defaults.items() if name not in self.model_fields_set}
         if "filters" in given:
             given["filters"] = filters.parse(given["filters"], "filters")
@@ -92,7 +91,7 @@ class TurnIn(In):
 
 
 class QuestionIn(_AskingIn):
-    """A question, or the messages of a conversation that is kept elsewhere, the last of them the question."""
+    """A question, or the messages of a conversation that you store yourself; the last one is the question."""
 
     question: QueryText | None = None
     messages: Annotated[list[TurnIn], Field(min_length=1, max_length=100)] | None = None
@@ -112,7 +111,7 @@ class QuestionIn(_AskingIn):
         return self.question or (self.messages or [])[-1].content
 
     def stored(self, given: dict[str, Any], caller: Principal) -> dict[str, Any]:
-        """As it is kept until it is answered in the background; `given` is the request that it was read from."""
+        """As it is stored until it is answered in the background. `given` is the request that it was parsed from."""
         return batch_runs.stored(self.question_of(caller), _OBJECT.validate_python(given.get("filters")))
 
     def question_of(self, caller: Principal) -> Question:
@@ -132,7 +131,7 @@ class QueryIn(QuestionIn):
 
 
 class MessageIn(_AskingIn):
-    """A question in a conversation; what is left out is as the conversation has it."""
+    """A question in a conversation. Fields that you leave out have the conversation's values."""
 
     question: QueryText
     stream: bool = False

@@ -10,7 +10,7 @@ OnRequest = Field(exclude_if=lambda value: value is None)
 
 
 class ContextOut(Out):
-    """What stands around a hit on its page."""
+    """The text around a hit on its page."""
 
     text: str
     char_start: int
@@ -18,9 +18,9 @@ class ContextOut(Out):
 
 
 class ExplanationOut(Out):
-    """Rank and score in each leg, the rank when fused, and the reranker's score.
+    """Rank and score in each part of the search, the fused rank, and the reranker's score.
 
-    Null for a leg that did not find the chunk, or was not asked.
+    A value is null if that part did not find the chunk or was not used.
     """
 
     vector_rank: int | None
@@ -65,11 +65,13 @@ class CitationOut(Out):
     score: float
     chunk_id: str
     url: str
-    highlights_url: Annotated[str | None, Field(description="Where the quote stands on the page's picture; PDFs only.")]
+    highlights_url: Annotated[
+        str | None, Field(description="Address of the quote's boxes on the image of the page. PDFs only.")
+    ]
 
 
 class UnsupportedOut(Out):
-    """A sentence that no verified footnote stands behind: `answer[char_start:char_end]`."""
+    """A sentence without a verified footnote: `answer[char_start:char_end]`."""
 
     text: str
     char_start: int
@@ -77,24 +79,24 @@ class UnsupportedOut(Out):
 
 
 class UsageOut(Out):
-    """What the provider counted; null where it did not count."""
+    """Tokens as the provider counted them; null if it did not."""
 
     prompt_tokens: int | None
     completion_tokens: int | None
-    cost: Annotated[
-        float | None, Field(description="US dollars; null where no price is known, or the tokens are not.")
-    ] = None
+    cost: Annotated[float | None, Field(description="US dollars. Null if the price or the tokens are not known.")] = (
+        None
+    )
 
 
 class CoverageOut(Out):
-    """What was looked into. An answer may lack what is in the `unfinished` ones: ask again when they are ready."""
+    """What was searched. The answer lacks what is in `unfinished` documents: ask again when they are ready."""
 
-    documents: Annotated[int, Field(description="In scope and searchable, as far as a filter and names let them.")]
-    unfinished: Annotated[int, Field(description="In scope and still being ingested; counted to 1,000.")]
+    documents: Annotated[int, Field(description="Documents that were searched.")]
+    unfinished: Annotated[int, Field(description="Documents that are still being ingested; counted up to 1,000.")]
 
 
 class RerankedOut(Out):
-    """Whether the hits were reranked, where they were to be; if not, they stand as fused, and why is said in a word."""
+    """Whether the hits were reranked. If that failed, they keep their order, and `rerank_failure` says why."""
 
     reranked: Annotated[bool | None, OnRequest] = None
     rerank_failure: Annotated[str | None, OnRequest] = None
@@ -107,7 +109,7 @@ class SearchOut(RerankedOut):
 
 
 class SearchedOut(RerankedOut):
-    """`question_as_searched`: what was looked for, if the question leaned on others and was made to stand alone."""
+    """`question_as_searched`: the question as it was rewritten to stand alone, if it built on earlier ones."""
 
     question_as_searched: Annotated[str | None, OnRequest] = None
 
@@ -127,6 +129,8 @@ class AnswerOut(SearchedOut):
     timings: dict[str, float]
     model: str
     cached: bool
-    truncated: Annotated[bool, Field(description="The model was not allowed to say more, or would not go on.")]
+    truncated: Annotated[
+        bool, Field(description="The answer is incomplete: the model reached its limit or stopped early.")
+    ]
     conversation_id: Annotated[str | None, OnRequest] = None
     message_id: Annotated[str | None, OnRequest] = None

@@ -9,10 +9,13 @@ from api.schemas.common import Out
 
 
 class TenantDeletionOut(Out):
-    """The receipt: what was removed, without any of it."""
+    """The receipt: counts of what was deleted."""
 
     tenant_id: str
     name: str
     began_at: datetime
     finished_at: datetime
-    counts: Annotated[dict[str, Any], Field(description="Of documents; and `rows` of everything else, by table.")]
+    counts: Annotated[
+        dict[str, Any],
+        Field(description="Documents and what was made from them; `rows` counts everything else by table."),
+    ]

@@ -1,20 +1,66 @@
-"""Uploads that go straight to the object store."""
+"""Uploads: what you send with a file, and uploads that go straight to the object store."""
 
 from datetime import datetime
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import BeforeValidator, Field
 
-from api.schemas.common import Out
+from api.schemas.common import In, Out
+from api.schemas.fields import JsonObject, Name, Reference, Url, from_text
 from footnote.documents.presigned_uploads import Part
 from footnote.models import DirectUpload
+
+Filename = Annotated[str, Field(min_length=1, max_length=255)]
+
+
+class UploadFields(In):
+    """What you can say of a document beside its bytes."""
+
+    collection: Name = "default"
+    metadata: JsonObject | None = None
+    external_id: Reference | None = None
+    callback_url: Url | None = None
+
+
+class FormFields(UploadFields):
+    """The same fields in a form or a query, where every value is a string."""
+
+    metadata: Annotated[JsonObject | None, BeforeValidator(from_text)] = None
+
+
+class TextIn(UploadFields):
+    """A text that becomes a document."""
+
+    text: Annotated[str, Field(min_length=1)]
+    filename: Annotated[Filename, Field(description="Its ending tells `.md` from `.txt`.")] = "text.txt"
+
+
+class UrlIn(UploadFields):
+    """An address from which a document is fetched."""
+
+    url: Annotated[Url, Field(min_length=1)]
+    filename: Annotated[Filename | None, Field(description="Default: the name in the address.")] = None
+
+
+class DirectIn(UploadFields):
+    """A file that you send to the object store directly."""
+
+    filename: Filename
+    size: Annotated[int, Field(ge=0, description="Size of the whole file in bytes, exactly.")]
+    sha256: Annotated[
+        str | None,
+        Field(
+            pattern="^[0-9a-fA-F]{64}$",
+            description="SHA-256 of the whole file. It is checked when you complete the upload.",
+        ),
+    ] = None
 
 
 class PartOut(Out):
     number: int
     offset: int
     size: int
-    url: Annotated[str, Field(description="Takes just these bytes, until the upload expires; needs no API key.")]
+    url: Annotated[str, Field(description="Accepts exactly these bytes until the upload expires. It needs no API key.")]
 
 
 class RefusedUploadOut(Out):
@@ -24,13 +70,13 @@ class RefusedUploadOut(Out):
     filename: str
     code: str
     message: str
-    key_id: Annotated[str, Field(description="Of the API key that sent it.")]
+    key_id: Annotated[str, Field(description="Id of the API key that sent the file.")]
     request_id: str | None
     created_at: datetime
 
 
 class DirectUploadOut(Out):
-    """What is to be sent, and where."""
+    """The parts to send, and their addresses."""
 
     upload_id: str
     expires_at: datetime

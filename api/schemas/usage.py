@@ -1,4 +1,4 @@
-"""What was used."""
+"""Usage and quotas."""
 
 from datetime import date
 from typing import Annotated
@@ -9,22 +9,22 @@ from api.schemas.common import Out
 
 
 class CountsOut(Out):
-    documents: Annotated[int, Field(description="Accepted, those known already not counted.")] = 0
+    documents: Annotated[int, Field(description="Accepted documents, without duplicates.")] = 0
     queries: Annotated[int, Field(description="Questions and searches.")] = 0
     embedding_tokens: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
-    cost: Annotated[
-        float | None, Field(description="US dollars, of what a price is known for; null where none is.")
-    ] = None
+    cost: Annotated[float | None, Field(description="US dollars, as far as prices are known. Null if none is.")] = None
     estimated: Annotated[
-        bool, Field(description="Whether tokens and cost are estimates in part: of calls whose provider did not count.")
+        bool, Field(description="Whether a part of tokens and cost is estimated, because the provider did not count.")
     ] = False
 
 
 class UsageRowOut(CountsOut):
     day: date | None = None
-    key_id: Annotated[str | None, Field(description="`oidc_...` for a person; empty for what nobody asked for.")] = None
+    key_id: Annotated[
+        str | None, Field(description="`oidc_...` for a person. Empty for work that no key asked for.")
+    ] = None
     key_name: str | None = None
     provider: str | None = None
     model: str | None = None
@@ -32,12 +32,12 @@ class UsageRowOut(CountsOut):
 
 class StandingOut(Out):
     used: float
-    quota: Annotated[float | None, Field(description="Null: no limit.")]
+    quota: Annotated[float | None, Field(description="Null means no limit.")]
     left: float | None
 
 
 class QuotasOut(Out):
-    """Documents and bytes as they are now; tokens and US dollars of this calendar month, in UTC."""
+    """Documents and bytes that are stored now; tokens and US dollars of this calendar month (UTC)."""
 
     documents: StandingOut
     bytes: StandingOut

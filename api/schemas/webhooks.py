@@ -1,4 +1,4 @@
-"""Webhook endpoints, what was sent to them, and how that went."""
+"""Webhook endpoints, their deliveries and attempts."""
 
 import json
 from collections.abc import Sequence
@@ -7,9 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
-from api.deps import Moment, Plain
-from api.schemas.collections import optional
 from api.schemas.common import In, Out
+from api.schemas.fields import Moment, Plain, optional
 from footnote.models import WebhookAttempt, WebhookDelivery
 from footnote.webhooks.endpoints import Event
 
@@ -21,17 +20,17 @@ DeliveryState = Literal["pending", "delivered", "failed"]
 
 class EndpointIn(In):
     url: Url
-    events: Annotated[Events, Field(description='What it is told of; `["*"]`: of all, and of what is yet to come.')] = [
-        "*"
-    ]
+    events: Annotated[Events, Field(description='The events to send. `["*"]` means all, also future kinds.')] = ["*"]
     description: Description | None = None
 
 
 class EndpointPatch(In):
-    url: Url = optional("What is waiting goes there, too.")
+    url: Url = optional("Waiting deliveries go to the new address, too.")
     events: Events = optional()
     description: Description | None = optional()
-    enabled: bool = optional("false: what is waiting fails. true: whatever it was disabled for is forgotten.")
+    enabled: bool = optional(
+        "false: waiting deliveries fail. true: the endpoint starts again without its history of failures."
+    )
 
 
 class EndpointOut(Out):
@@ -42,22 +41,24 @@ class EndpointOut(Out):
     enabled: bool
     disabled_reason: Annotated[
         Literal["requested", "gone", "failing"] | None,
-        Field(description="`gone`: it answered 410. `failing`: nothing could be delivered for days."),
+        Field(description="`gone`: the address answered 410. `failing`: nothing could be delivered for days."),
     ]
     disabled_at: datetime | None
-    failing_since: Annotated[datetime | None, Field(description="The first failure after which nothing was delivered.")]
-    previous_secret_until: Annotated[datetime | None, Field(description="Until then the secret before signs, too.")]
+    failing_since: Annotated[datetime | None, Field(description="Time of the first failure since the last success.")]
+    previous_secret_until: Annotated[
+        datetime | None, Field(description="Until this time the previous secret signs, too.")
+    ]
     created_at: datetime
     updated_at: datetime
 
 
 class EndpointSecretOut(EndpointOut):
-    secret: Annotated[str, Field(description="`whsec_...`: what deliveries are signed with. It is not shown again.")]
+    secret: Annotated[str, Field(description="`whsec_...`: signs the deliveries. It is not shown again.")]
 
 
 class EndpointDeletionOut(Out):
     webhook_endpoint_id: str
-    deliveries: Annotated[int, Field(description="Forgotten with it, sent or not.")]
+    deliveries: Annotated[int, Field(description="Deliveries that were deleted with it, sent or not.")]
 
 
 class AttemptOut(Out):
@@ -65,25 +66,25 @@ class AttemptOut(Out):
     started_at: datetime
     latency_ms: int
     response_status: int | None
-    error: Annotated[str | None, Field(description="What went wrong where there was no answer.")]
-    excerpt: Annotated[str | None, Field(description="How the answer began: 1,000 bytes at most.")]
+    error: Annotated[str | None, Field(description="What went wrong if there was no answer.")]
+    excerpt: Annotated[str | None, Field(description="The first 1,000 bytes of the answer.")]
 
 
 class DeliveryOut(Out):
-    id: Annotated[str, Field(description="The `webhook-id`; it stays the same over all attempts.")]
+    id: Annotated[str, Field(description="The `webhook-id`. It is the same for all attempts.")]
     endpoint_id: str
     event: str
     state: DeliveryState
     attempts: int
     next_attempt_at: datetime | None
-    response_status: Annotated[int | None, Field(description="Of the last attempt.")]
+    response_status: Annotated[int | None, Field(description="Status of the last answer.")]
     error: str | None
     created_at: datetime
     delivered_at: datetime | None
 
 
 class DeliveryWithAttemptsOut(DeliveryOut):
-    """`history`: the attempts, oldest first. One whose sender was killed is counted, and missing there."""
+    """`history` has the attempts, oldest first. An attempt whose sender was killed is counted, but missing there."""
 
     payload: dict[str, Any]
     history: list[AttemptOut]

@@ -1,4 +1,4 @@
-"""One request and its answer, as they pass: what the log line and the last error need to know of them."""
+"""One request and its answer: what the log line and the last error need to know about them."""
 
 import asyncio
 from contextlib import suppress
@@ -11,7 +11,7 @@ from footnote import deadline
 
 @dataclass
 class Exchange:
-    """Stands between the server and the application. Bytes are those of the bodies."""
+    """Wraps `receive` and `send` of the server. Bytes are those of the bodies."""
 
     scope: Scope
     receive_from: Receive
@@ -55,9 +55,9 @@ class Exchange:
         return self.started and self.media_type.startswith(b"text/event-stream")
 
     async def take_rest(self, seconds: float) -> None:
-        """Reads what is still sent of the request's body, for so long.
+        """Reads and discards the rest of the request's body for `seconds`.
 
-        A connection that is closed over unread bytes is reset, and the client may lose the answer.
+        A connection that is closed with unread bytes is reset, and the client may lose the answer.
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(seconds):
@@ -71,6 +71,6 @@ def exchange_of(scope: Scope) -> Exchange:
 
 
 def is_draining(scope: Scope) -> bool:
-    """Whether the process was asked to end."""
+    """Whether the process was asked to stop."""
     runtime = getattr(scope["app"].state, "runtime", None)
     return runtime is not None and runtime.stopping.is_set()

@@ -1,7 +1,7 @@
-"""Several processes of the API at one port, and their parent, which replaces what dies and restarts one after another.
+"""Several processes of the API at one port, and their parent, which replaces dead ones and restarts them one by one.
 
-uvicorn's own parent waits for one process at a time: meanwhile it heeds no signal, and holds the port open although
-no process accepts any more.
+uvicorn's own parent waits for one process at a time. Meanwhile it ignores signals, and the port stays open although no
+process accepts connections.
 """
 
 import os
@@ -14,16 +14,16 @@ import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 from uvicorn.supervisors.multiprocess import Process
 
-from api.serving.server import END_SECONDS, REPLACED, SAME_PRESS_SECONDS, Server
+from api.serving.server import END_SECONDS, REPLACED, SAME_PRESS_SECONDS, ApiServer
 from footnote.telemetry import log
 
 TICK_SECONDS = 0.1
-ASK_SECONDS = 2.0  # between two questions to a process whether it is still there
+ASK_SECONDS = 2.0  # between two health checks of a process
 KILL_SECONDS = END_SECONDS + 0.5  # after the drain
 
 
 class _Process(Process):
-    """A process, as its parent sees it."""
+    """A process from the view of its parent."""
 
     def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
         super().__init__(config, sockets)
@@ -32,12 +32,12 @@ class _Process(Process):
         self.kill_at: float | None = None  # once it was asked to end
 
     def target(self, sockets: list[socket.socket] | None = None) -> None:
-        """In the new process, before the thread that answers the parent asks for the server."""
-        self._server = Server(self.config)
+        """Runs in the new process, before the thread that answers the parent needs the server."""
+        self._server = ApiServer(self.config)
         super().target(sockets)
 
     def silent_since(self, now: float) -> float:
-        """How long it has not answered whether it is there; asks again when it is time."""
+        """Seconds since it last answered the parent. Asks again if it is time."""
         try:
             if self.parent_conn.poll(0):
                 self.ready = self.parent_conn.recv()
@@ -56,7 +56,7 @@ class _Process(Process):
 
 
 class Processes:
-    """The parent. It serves nothing itself; SIGTERM ends all, SIGHUP replaces each by a new one."""
+    """The parent. It serves nothing itself. SIGTERM stops all processes, SIGHUP replaces each with a new one."""
 
     def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
         self.config = config
@@ -69,7 +69,7 @@ class Processes:
         self._restart_asked = False
 
     def run(self) -> int:
-        """Until SIGTERM or SIGINT; the exit status. Call from the main thread."""
+        """Runs until SIGTERM or SIGINT. Returns the exit status. Call it from the main thread."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_stop)
         signal.signal(signal.SIGHUP, self._on_restart)
@@ -124,7 +124,7 @@ class Processes:
         self._replace(now)
 
     def _replace(self, now: float) -> None:
-        """One step of a restart: a process is asked to end when another is ready, the next one when that has ended."""
+        """One step of a restart: a new process gets ready, then an old one is stopped, then the next step begins."""
         if self._next is None:
             if self._due and not self.leaving:
                 self._next = self._start()
@@ -145,7 +145,7 @@ class Processes:
             log.info("a process of the API is replaced", pid=old.pid)
 
     def _end(self, asked: float) -> None:
-        """All drain at once. The port is closed here, too: what is left open would still take connections."""
+        """All drain at once. The parent closes the port, too: otherwise it would still accept connections."""
         for each in self.sockets:
             each.close()
         kill_at = asked + (self.config.timeout_graceful_shutdown or 0) + KILL_SECONDS

@@ -19,10 +19,10 @@ from footnote.telemetry import log
 if TYPE_CHECKING:
     from footnote.runtime import Runtime
 
-SAME_PRESS_SECONDS = 0.5  # one Ctrl-C can arrive twice: from the terminal and from a program in between
+SAME_PRESS_SECONDS = 0.5  # one Ctrl-C can arrive twice: from the terminal and from a program between
 LINGER_SECONDS = 1.0  # in which the client of an idle connection may send one more request
-CUT_SECONDS = 2.0  # for requests that are cut off to say so, and for their clients to read it
-END_SECONDS = 4.0  # after the drain the process is gone, whatever hangs
+CUT_SECONDS = 2.0  # for the answers to requests that are cut off
+END_SECONDS = 4.0  # after the drain the process ends, even if something hangs
 REPLACED = signal.SIGUSR1  # from the parent: drain, and leave the connections to the process that took over
 
 
@@ -33,10 +33,10 @@ class _Connection(Protocol):
     def shutdown(self) -> None: ...
 
 
-class Server(uvicorn.Server):
-    """Stops accepting, lets the requests that run come to their end, cuts off what is left, and ends in time.
+class ApiServer(uvicorn.Server):
+    """Stops accepting, lets running requests finish, cuts off the rest, and ends in time.
 
-    The first signal begins the drain, a second one ends a process that has no parent at once. One of several processes
+    The first signal begins the drain. A second one ends a process without a parent at once; one of several processes
     leaves the second signal to its parent, since a supervisor may signal both.
     """
 
@@ -132,7 +132,7 @@ class Server(uvicorn.Server):
         return not self.server_state.connections or time.monotonic() >= lingering
 
     async def _cut_off(self) -> None:
-        """Cancels what still runs, which answers that it was cut off (`api.middleware.LastResort`)."""
+        """Cancels the running requests, which then answer 503 (`api.middleware.LastResort`)."""
         log.warning("cut off at the end of the drain", requests=len(self.server_state.tasks))
         for task in list(self.server_state.tasks):
             task.cancel()

@@ -1,4 +1,4 @@
-"""uvicorn's connection, which does not wait for ever: uvicorn limits neither a request's head nor who does not read."""
+"""uvicorn's connection with time-outs: uvicorn limits neither slow request heads nor clients that do not read."""
 
 import asyncio
 import socket
@@ -22,11 +22,11 @@ READ_SECONDS = 20.0  # in which a client reads something of what it is sent
 
 
 class Connection(H11Protocol):
-    """Closes where a client takes too long; the body of a request is looked after by `BodyLimits`."""
+    """Closes if a client takes too long. `BodyLimits` limits the body of a request."""
 
     @property
     def idle(self) -> bool:
-        """Whether no request is under way, and all of the last answer was handed to the kernel."""
+        """Whether no request is running and the last answer was handed to the kernel completely."""
         answered = self.cycle is None or self.cycle.response_complete
         return answered and self.transport.get_write_buffer_size() == 0
 
@@ -37,14 +37,14 @@ class Connection(H11Protocol):
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        # Without it the kernel keeps megabytes for who reads slowly, and nobody can tell that from who does not read.
+        # Without it the kernel buffers megabytes, and a slow reader looks like one that does not read.
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, UNSENT_BYTES)
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._await_head()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
-        unheard = self.conn.our_state is h11.DONE  # the rest of a body, which nobody reads after the answer
+        unheard = self.conn.our_state is h11.DONE  # the rest of a body that is not read after the answer
         if self.conn.their_state is not h11.IDLE and not unheard:
             self._cancel("head")
         elif "head" not in self._timers:
@@ -67,7 +67,7 @@ class Connection(H11Protocol):
         self._timers["head"] = self.loop.call_later(HEAD_SECONDS, self._give_up, "its request has no end")
 
     def _await_reader(self) -> None:
-        """What is left must be less each time."""
+        """The unsent bytes must be fewer each time."""
         left = self.transport.get_write_buffer_size()
 
         def look() -> None:
@@ -84,13 +84,13 @@ class Connection(H11Protocol):
 
     def _give_up(self, why: str) -> None:
         log.info("connection closed", client=self.client and self.client[0], reason=why)
-        # At once, and not after the kernel has sent what it holds: nobody may ever read it.
+        # At once, not after the kernel has sent its buffer, which may never be read.
         connection = self.transport.get_extra_info("socket")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.transport.abort()
 
     def send_400_response(self, msg: str) -> None:
-        """As every error of ours is sent; uvicorn's own is plain text. Nothing behind it is read."""
+        """Answers with problem+json, since uvicorn would answer in plain text. Nothing after it is read."""
         if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.disconnected = True  # the body cannot be read any further, and the answer is ours to give
             self.cycle.message_event.set()
@@ -117,7 +117,7 @@ class Connection(H11Protocol):
 
 
 def overloaded(app: Any) -> Any:
-    """The application, which is told to refuse: uvicorn would answer in plain text, and unseen by the log."""
+    """The application in a state in which it refuses. uvicorn would answer in plain text and without a log line."""
 
     async def refusing(scope: Any, receive: Any, send: Any) -> None:
         scope["state"]["overloaded"] = True

@@ -1,18 +1,17 @@
-"""Uploads as people send them: a form with one file or many, a bare body, a text in JSON. All of it streams."""
+"""Uploads as clients send them: a form with one file or several, a bare body, a text in JSON. All are streamed."""
 
-import json
-import math
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
 from fastapi import Request
-from pydantic import BeforeValidator, StringConstraints, ValidationError
+from pydantic import ValidationError
 
+from api.body_limits import MULTIPART_OVERHEAD
 from api.errors import invalid
-from api.schemas.common import In
-from api.uploads.multipart import Part, parts
+from api.schemas.uploads import FormFields, UploadFields
+from api.uploads.multipart import BodyPart, parts
 from footnote import text
 from footnote.documents import new_key, objects, refused_uploads
 from footnote.documents.uploads import Upload, safe_filename, take_in
@@ -20,77 +19,13 @@ from footnote.errors import FootnoteError, Invalid, TooLarge, Unavailable
 from footnote.runtime import Runtime
 
 FIELD_BYTES = 64 * 1024
-MULTIPART_OVERHEAD = 128 * 1024  # boundaries, part headers and small fields beside the files
 MOST_FIELDS = 16
 MOST_FILES = 100
-METADATA_DEPTH = 32
-
-
-def _json_object(given: Any) -> Any:
-    try:
-        return _storable(given, METADATA_DEPTH)
-    except RecursionError as error:
-        raise ValueError("is nested too deeply") from error
-
-
-def _from_text(given: Any) -> Any:
-    """What a field of a form, or a query parameter, says in JSON."""
-    try:
-        return json.loads(given, parse_constant=_refuse_constant) if isinstance(given, str) else given
-    except RecursionError as error:
-        raise ValueError("is nested too deeply") from error
-    except json.JSONDecodeError as error:
-        raise ValueError(f"is not JSON: {error}") from error
-
-
-def _refuse_constant(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON")
-
-
-def _storable(value: Any, depth: int) -> Any:
-    """`value` as Postgres keeps it in jsonb; what it cannot keep, or we could not send back, is refused."""
-    if depth < 0:
-        raise ValueError("is nested too deeply")
-    match value:
-        case str():
-            return text.clean(value)
-        case float() if not math.isfinite(value):
-            raise ValueError("holds a number that is too large")
-        case list():
-            return [_storable(each, depth - 1) for each in value]
-        case dict():
-            return {text.clean(name): _storable(each, depth - 1) for name, each in value.items()}
-    return value
-
-
-def _plain(value: Any) -> Any:
-    return text.clean(value) if isinstance(value, str) else value
-
-
-Name = Annotated[str, BeforeValidator(_plain), StringConstraints(min_length=1, max_length=63)]
-Reference = Annotated[str, BeforeValidator(_plain), StringConstraints(min_length=1, max_length=512)]
-JsonObject = Annotated[dict[str, Any], BeforeValidator(_json_object)]
-Url = Annotated[str, BeforeValidator(_plain), StringConstraints(max_length=2048)]
-
-
-class UploadFields(In):
-    """What may be said of a document beside its bytes."""
-
-    collection: Name = "default"
-    metadata: JsonObject | None = None
-    external_id: Reference | None = None
-    callback_url: Url | None = None
-
-
-class _FormFields(UploadFields):
-    """The same where a value is a text."""
-
-    metadata: Annotated[JsonObject | None, BeforeValidator(_from_text)] = None
 
 
 @dataclass(frozen=True)
 class Rejected:
-    """A file of a batch that could not be taken in; the others are not touched by it."""
+    """A file of a batch that was refused; the others are not affected."""
 
     filename: str
     error: FootnoteError
@@ -100,9 +35,9 @@ class Rejected:
 async def one_file(
     request: Request, rt: Runtime, *, on_trial: bool = False
 ) -> AsyncIterator[tuple[Upload, UploadFields]]:
-    """The form's part `file`, safely in the store, and its fields; kept there if the block has it accepted.
+    """The form's part `file`, already in the store, and its fields. It stays in the store if the block accepts it.
 
-    What is refused is noted, unless it is `on_trial`.
+    A refusal is recorded, unless the upload is `on_trial`.
     """
     key = new_key(rt.tenant)
     fields = _Fields()
@@ -130,10 +65,10 @@ async def one_file(
 
 @asynccontextmanager
 async def many_files(request: Request, rt: Runtime) -> AsyncIterator[tuple[list[Upload | Rejected], UploadFields]]:
-    """The form's parts `file` in order, each in the store or rejected, and the fields that hold for all of them."""
+    """The form's parts `file` in order, each in the store or rejected, and the fields for all of them."""
     fields = _Fields()
     taken: list[Upload | Rejected] = []
-    async with AsyncExitStack() as kept:
+    async with AsyncExitStack() as reserved:
         async for part in parts(request):
             if part.name != "file":
                 await fields.add(part)
@@ -141,7 +76,7 @@ async def many_files(request: Request, rt: Runtime) -> AsyncIterator[tuple[list[
             if len(taken) == MOST_FILES:
                 raise Invalid("too_many_files", f"A batch has {MOST_FILES} files at most.")
             key = new_key(rt.tenant)
-            await kept.enter_async_context(objects.reserved(rt, key))
+            await reserved.enter_async_context(objects.reserved(rt, key))
             try:
                 async with refused_uploads.noted(rt, safe_filename(part.filename or "")):
                     taken.append(await take_in(rt, key, part.filename or "", part.data))
@@ -156,15 +91,15 @@ async def many_files(request: Request, rt: Runtime) -> AsyncIterator[tuple[list[
 
 @asynccontextmanager
 async def bare(request: Request, rt: Runtime, filename: str, pieces: AsyncIterator[bytes]) -> AsyncIterator[Upload]:
-    """Bytes without a form around them, safely in the store; kept there if the block has them accepted."""
+    """A bare body, already in the store. It stays there if the block accepts it."""
     key = new_key(rt.tenant)
     async with refused_uploads.noted(rt, safe_filename(filename)), objects.reserved(rt, key):
         _check_length(request, rt)
         yield await take_in(rt, key, filename, pieces)
 
 
-async def _allowed(request: Request, rt: Runtime) -> AsyncIterator[Part]:
-    """The form's parts. Of one that is too large anyway it does not matter what else is wrong with it."""
+async def _allowed(request: Request, rt: Runtime) -> AsyncIterator[BodyPart]:
+    """The form's parts. If the form is malformed and too large, the error is that it is too large."""
     try:
         async for part in parts(request):
             yield part
@@ -175,7 +110,7 @@ async def _allowed(request: Request, rt: Runtime) -> AsyncIterator[Part]:
 
 
 def _check_length(request: Request, rt: Runtime) -> None:
-    """Raises TooLarge for a body that cannot be one allowed file, before any of it is read."""
+    """Raises TooLarge if the body declares more than one allowed file can have, before any of it is read."""
     declared, limit = request.headers.get("content-length", ""), rt.settings.max_upload_bytes
     if declared.isdigit() and int(declared) > limit + MULTIPART_OVERHEAD:
         request.state.headers["connection"] = "close"  # the rest of the body is not read
@@ -183,12 +118,12 @@ def _check_length(request: Request, rt: Runtime) -> None:
 
 
 class _Fields:
-    """The small parts of a form."""
+    """The small parts of a form beside the files."""
 
     def __init__(self) -> None:
         self._values: dict[str, bytes] = {}
 
-    async def add(self, part: Part) -> None:
+    async def add(self, part: BodyPart) -> None:
         if part.name in self._values:
             raise Invalid.in_fields([{"field": part.name, "message": "given more than once"}])
         if part.filename and part.name not in UploadFields.model_fields:
@@ -205,7 +140,7 @@ class _Fields:
             raise TooLarge("too_large", f"The fields beside the file are over the limit of {FIELD_BYTES} bytes.")
 
     def missing_file(self) -> Invalid:
-        """What to say where there was no file."""
+        """The error for a form without a file."""
         there = f" It has: {', '.join(f'`{text.clean(name[:64])}`' for name in self._values)}." if self._values else ""
         how = "send it as `curl -F file=@report.pdf` does"
         return Invalid("missing_file", f"The multipart body has no part named `file`: {how}.{there}")
@@ -218,8 +153,8 @@ class _Fields:
 
 
 def checked(given: dict[str, Any]) -> UploadFields:
-    """Raises Invalid, with what is wrong with each field."""
+    """Raises Invalid with the error of each field."""
     try:
-        return UploadFields.model_validate(_FormFields.model_validate(given).model_dump())
+        return UploadFields.model_validate(FormFields.model_validate(given).model_dump())
     except ValidationError as error:
         raise invalid(error) from error

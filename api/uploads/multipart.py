@@ -1,4 +1,4 @@
-"""multipart/form-data, part by part as it arrives: nothing is spooled, nothing is kept."""
+"""multipart/form-data, part by part as it arrives. Nothing is buffered or stored."""
 
 from collections.abc import AsyncGenerator, AsyncIterator
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ from footnote.errors import Invalid
 
 
 @dataclass
-class Part:
+class BodyPart:
     """A part of the body; `data` are its bytes, to be read before the next part is asked for."""
 
     headers: dict[bytes, bytes] = field(default_factory=dict)
@@ -27,10 +27,10 @@ class Part:
             self.filename = options[b"filename"].decode("utf-8", "replace")
 
 
-_Piece = tuple[Part, bytes | None]  # None: the part is over
+_Piece = tuple[BodyPart, bytes | None]  # None: the part has ended
 
 
-async def parts(request: Request) -> AsyncIterator[Part]:
+async def parts(request: Request) -> AsyncIterator[BodyPart]:
     """The body's parts in order; what is not read of one is skipped. Raises Invalid(bad_multipart)."""
     pieces = _pieces(request)
     async for part, data in pieces:
@@ -51,46 +51,55 @@ async def _pieces(request: Request) -> AsyncGenerator[_Piece, None]:
     kind, options = parse_options_header(request.headers.get("content-type", ""))
     if kind != b"multipart/form-data" or b"boundary" not in options:
         raise Invalid("bad_multipart", not_a_form(request.headers.get("content-type")))
-    parsed: list[_Piece] = []
-    current = Part()
-    whole = False
-    header: list[bytes] = [b"", b""]
-
-    def begin() -> None:
-        nonlocal current
-        current = Part()
-
-    def end_body() -> None:
-        nonlocal whole
-        whole = True
-
-    def end_header() -> None:
-        current.headers[header[0].lower()] = header[1]
-        header[:] = [b"", b""]
-
-    def add(which: int, data: bytes, start: int, end: int) -> None:
-        header[which] += data[start:end]
-
     try:
-        parser = MultipartParser(
-            options[b"boundary"],
-            {
-                "on_part_begin": begin,
-                "on_header_field": lambda data, start, end: add(0, data, start, end),
-                "on_header_value": lambda data, start, end: add(1, data, start, end),
-                "on_header_end": end_header,
-                "on_headers_finished": lambda: current.read_headers(),
-                "on_part_data": lambda data, start, end: parsed.append((current, data[start:end])),
-                "on_part_end": lambda: parsed.append((current, None)),
-                "on_end": end_body,
-            },
-        )
+        form = _Form(options[b"boundary"])
         async for data in request.stream():
-            parser.write(data)
-            for piece in parsed:
+            for piece in form.feed(data):
                 yield piece
-            parsed.clear()
     except FormParserError as error:
         raise Invalid("bad_multipart", f"The multipart body is malformed: {error}") from error
-    if not whole:  # the parser itself does not mind, and half a file would pass for a whole one
+    if not form.complete:  # the parser accepts a body that breaks off, and half a file would pass for a whole one
         raise Invalid("bad_multipart", "The multipart body ends before its last boundary.")
+
+
+class _Form:
+    """Bytes in, pieces of parts out. The parser calls the `on_*` methods."""
+
+    def __init__(self, boundary: bytes) -> None:
+        names = [name for name in dir(self) if name.startswith("on_")]
+        self._parser = MultipartParser(boundary, {name: getattr(self, name) for name in names})  # type: ignore[arg-type]
+        self._pieces: list[_Piece] = []
+        self._part = BodyPart()
+        self._header = self._value = b""
+        self.complete = False
+
+    def feed(self, data: bytes) -> list[_Piece]:
+        """The pieces in these bytes. Raises FormParserError."""
+        self._pieces = []
+        self._parser.write(data)
+        return self._pieces
+
+    def on_part_begin(self) -> None:
+        self._part = BodyPart()
+
+    def on_header_field(self, data: bytes, start: int, end: int) -> None:
+        self._header += data[start:end]
+
+    def on_header_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def on_header_end(self) -> None:
+        self._part.headers[self._header.lower()] = self._value
+        self._header = self._value = b""
+
+    def on_headers_finished(self) -> None:
+        self._part.read_headers()
+
+    def on_part_data(self, data: bytes, start: int, end: int) -> None:
+        self._pieces.append((self._part, data[start:end]))
+
+    def on_part_end(self) -> None:
+        self._pieces.append((self._part, None))
+
+    def on_end(self) -> None:
+        self.complete = True

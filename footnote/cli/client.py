@@ -117,12 +117,10 @@ class Api:
             return self._call("POST", "/v1/documents", data=fields, files={"file": (name, file)}, headers=headers)
 
     def estimate(self, path: Path, fields: dict[str, str]) -> Json:
-        """What adding the file would take; nothing is kept of it. Raises `OSError` too."""
+        """What adding the file would take; nothing of it is stored. Raises `OSError` too."""
         name = path.name.encode("utf-8", "replace").decode()
         with path.open("rb") as file:
-            return self._call(
-                "POST", "/v1/documents", params={"dry_run": "true"}, data=fields, files={"file": (name, file)}
-            )
+            return self._call("POST", "/v1/documents/estimate", data=fields, files={"file": (name, file)})
 
     def events(self, path: str, body: Json) -> Iterator[tuple[str, Json]]:
         """The named server-sent events of a reply, as they come."""

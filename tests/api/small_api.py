@@ -15,7 +15,7 @@ import uvicorn
 from starlette.types import Receive, Scope, Send
 
 from api.serving.processes import Processes
-from api.serving.server import Server
+from api.serving.server import ApiServer
 
 
 async def app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -53,6 +53,6 @@ if __name__ == "__main__":
         timeout_worker_healthcheck=30,
     )
     if config.workers == 1:
-        Server(config).run()
+        ApiServer(config).run()
     else:
         sys.exit(Processes(config, [config.bind_socket()]).run())

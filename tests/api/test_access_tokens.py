@@ -1,4 +1,4 @@
-"""Tokens for keys: what they open, how they end, and what is not one."""
+"""Access tokens: what they allow, when they end, and which are refused."""
 
 import base64
 import hmac

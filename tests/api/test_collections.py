@@ -1,4 +1,4 @@
-"""Collections over HTTP: made, looked at, changed, deleted."""
+"""Collections over HTTP."""
 
 from typing import Any
 
@@ -41,7 +41,7 @@ async def shown(person: Person, name: str = "papers") -> dict[str, Any]:
 # -- made ----------------------------------------------------------------------------------------------------
 
 
-async def test_a_collection_is_as_configured_unless_it_is_said_otherwise(alice: Person) -> None:
+async def test_a_collection_has_the_configured_settings_unless_the_request_sets_others(alice: Person) -> None:
     plain = await made(alice)
     assert {name: value for name, value in plain.items() if name not in ("id", "created_at")} == {
         "name": "papers",
@@ -70,7 +70,7 @@ async def test_a_collection_is_as_configured_unless_it_is_said_otherwise(alice: 
     assert (page["data"] + rest["data"], rest["next_cursor"]) == ([chosen, plain], None)
 
 
-async def test_an_upload_to_a_new_name_makes_one_and_both_have_the_same_defaults(rt: Runtime, alice: Person) -> None:
+async def test_an_upload_to_a_new_name_creates_a_collection_with_the_same_defaults(rt: Runtime, alice: Person) -> None:
     await driving.ready(rt, alice.tenant_id, paragraphs(3), collection="papers")
     found = await shown(alice)
     assert found["chunking"] == AS_CONFIGURED
@@ -109,7 +109,7 @@ async def test_an_upload_to_a_new_name_makes_one_and_both_have_the_same_defaults
         ({"name": "papers"}, 409, "collection_exists"),
     ],
 )
-async def test_what_cannot_be_is_refused_and_nothing_is_made(
+async def test_invalid_settings_are_refused_and_nothing_is_created(
     alice: Person, given: dict[str, Any], status: int, code: str
 ) -> None:
     await made(alice)
@@ -117,7 +117,7 @@ async def test_what_cannot_be_is_refused_and_nothing_is_made(
     assert [each["name"] for each in (await alice.client.get(PATH)).json()["data"]] == ["papers"]
 
 
-async def test_who_may_only_read_changes_nothing(alice: Person, bob: Person) -> None:
+async def test_a_reader_cannot_change_collections(alice: Person, bob: Person) -> None:
     collection = await made(alice)
     problem(await bob.client.post(PATH, json={"name": "x"}), 403, "missing_scope")
     problem(await bob.client.patch(f"{PATH}/papers", json={"name": "x"}), 403, "missing_scope")
@@ -128,7 +128,7 @@ async def test_who_may_only_read_changes_nothing(alice: Person, bob: Person) -> 
 # -- changed -------------------------------------------------------------------------------------------------
 
 
-async def test_a_change_says_what_is_to_be_made_anew_and_counts_it(rt: Runtime, alice: Person) -> None:
+async def test_a_change_counts_the_documents_to_ingest_again(rt: Runtime, alice: Person) -> None:
     document_id = await driving.ready(rt, alice.tenant_id, paragraphs(6), collection="papers")
     changed = await alice.client.patch(
         f"{PATH}/papers", json={"name": "notes", "chunking": {"size": 900}, "metadata": {"owner": "Ann"}}
@@ -151,7 +151,7 @@ async def test_a_change_says_what_is_to_be_made_anew_and_counts_it(rt: Runtime, 
 @pytest.mark.parametrize(
     "given", [{"chunking": {"overlap": 200}}, {"chunking": {"size": 20}}, {"language": "x"}, {"name": "a b"}]
 )
-async def test_a_change_that_cannot_be_leaves_all_as_it_was(alice: Person, given: dict[str, Any]) -> None:
+async def test_a_refused_change_changes_nothing(alice: Person, given: dict[str, Any]) -> None:
     before = await made(alice)
     refused = await alice.client.patch(f"{PATH}/papers", json={"metadata": {"a": 1}, **given})
     assert refused.status_code == 422, refused.text
@@ -165,7 +165,7 @@ async def test_a_name_can_be_taken_only_once(alice: Person) -> None:
     assert (await shown(alice, "two"))["name"] == "two"
 
 
-async def test_the_model_is_for_good_once_there_are_documents(rt: Runtime, alice: Person) -> None:
+async def test_the_model_cannot_change_once_there_are_documents(rt: Runtime, alice: Person) -> None:
     rt.others["fake", "fake-65"] = FakeEmbedder("fake-65")
     other = {"embedding": {"provider": "fake", "model": "fake-65"}}
     document_id = await driving.ready(rt, alice.tenant_id, paragraphs(2), collection="papers")
@@ -183,7 +183,7 @@ async def test_the_model_is_for_good_once_there_are_documents(rt: Runtime, alice
 # -- deleted -------------------------------------------------------------------------------------------------
 
 
-async def test_a_collection_goes_with_all_that_is_in_it(rt: Runtime, alice: Person) -> None:
+async def test_a_collection_is_deleted_with_its_documents(rt: Runtime, alice: Person) -> None:
     for topic in ("lamp", "lens"):
         await driving.ready(rt, alice.tenant_id, paragraphs(2, topic), collection="papers")
     kept = await driving.ready(rt, alice.tenant_id, paragraphs(2), collection="kept")
@@ -208,7 +208,7 @@ async def test_a_collection_goes_with_all_that_is_in_it(rt: Runtime, alice: Pers
         assert await session.get(Collection, collection_id) is None
 
 
-async def test_while_a_collection_is_being_deleted_nothing_of_it_is_seen(rt: Runtime, alice: Person) -> None:
+async def test_a_collection_is_invisible_while_it_is_being_deleted(rt: Runtime, alice: Person) -> None:
     document_id = await driving.ready(rt, alice.tenant_id, paragraphs(2), collection="papers")
     kept = await driving.ready(rt, alice.tenant_id, paragraphs(2), collection="kept")
     of_document = f"/v1/documents/{document_id}"
@@ -226,7 +226,7 @@ async def test_while_a_collection_is_being_deleted_nothing_of_it_is_seen(rt: Run
     assert [each["document_id"] for each in (await alice.client.get("/v1/jobs")).json()["data"]] == [kept]
 
 
-async def test_an_upload_under_way_when_its_collection_is_deleted_is_accepted_and_goes_with_it(
+async def test_an_upload_during_the_deletion_of_its_collection_is_accepted_and_deleted(
     rt: Runtime, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lock = accepting._lock
@@ -243,7 +243,7 @@ async def test_an_upload_under_way_when_its_collection_is_deleted_is_accepted_an
     assert receipt.json()["counts"]["documents"] == 1
 
 
-async def test_default_may_go_and_comes_back(rt: Runtime, alice: Person) -> None:
+async def test_the_default_collection_can_be_deleted_and_comes_back(rt: Runtime, alice: Person) -> None:
     await driving.ready(rt, alice.tenant_id, paragraphs(1))
     assert (await alice.client.delete(f"{PATH}/default")).json()["counts"]["documents"] == 1
     empty = await made(alice, "empty")

@@ -1,4 +1,4 @@
-"""Conversations over HTTP: what is kept of them, who may ask when, and what a deletion leaves."""
+"""Conversations over HTTP: what is stored, who can ask when, and what a deletion leaves."""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -185,7 +185,7 @@ async def test_one_question_at_a_time(rt: Runtime, chat: Chat, alice: Person, la
     async with conversations.hold(rt.for_tenant(alice.tenant_id), here):
         path, body = f"/v1/conversations/{here}/messages", {"question": "Who lit the zircon lamp?"}
         problem(await alice.client.post(path, json=body), 409, "conversation_busy")
-        async with rt.transaction() as session:  # whoever held it is dead
+        async with rt.transaction() as session:  # its holder is dead
             await session.execute(update(Conversation).values(held_until=from_now(-1)))
         await ask(alice, here, "Who lit the zircon lamp?")
     assert (await show(alice, here))["message_count"] == 2

@@ -1,4 +1,4 @@
-"""Answers say how many documents they were looked for in, and how many are still to come."""
+"""Answers say how many documents were searched and how many are still being ingested."""
 
 import json
 from typing import Any
@@ -27,13 +27,13 @@ def counts(documents: int, unfinished: int) -> dict[str, int]:
     return {"documents": documents, "unfinished": unfinished}
 
 
-async def test_an_empty_collection_is_told_as_such(alice: Person) -> None:
+async def test_an_empty_collection_has_a_coverage_of_zero(alice: Person) -> None:
     answer = (await alice.client.post("/v1/query", json={"question": "What of the lamp?"})).json()
     assert (answer["answer_status"], answer["searched"]) == ("not_found", counts(0, 0))
     assert answer["answer"] == answering.NOTHING_TO_SEARCH
 
 
-async def test_what_is_still_being_ingested_is_counted(rt: Runtime, alice: Person) -> None:
+async def test_documents_that_are_being_ingested_are_counted(rt: Runtime, alice: Person) -> None:
     tenant = alice.tenant_id
     ready = await driving.ready(rt, tenant, driving.paragraphs(3), metadata={"of": "a"})
     await driving.accept(rt, tenant, "One that waits.", metadata={"of": "b"})

@@ -1,4 +1,4 @@
-"""Many who want the same lock: they are all served, and nobody else waits for them."""
+"""Many requests for the same lock are all answered, and no other request waits for them."""
 
 import asyncio
 import hashlib

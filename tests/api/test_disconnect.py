@@ -1,4 +1,4 @@
-"""Clients who leave a real server before their answer is there: what was begun for them ends."""
+"""Clients that disconnect before their answer: the work for them is stopped."""
 
 import asyncio
 import json
@@ -58,7 +58,7 @@ class Api:
 
 @pytest.fixture
 async def api(committing_rt: Runtime) -> AsyncIterator[Api]:
-    """The API on a port, over a document and a chat model that somebody else plays."""
+    """The API on a port, with a document and a fake chat model."""
     tenant_id = await driving.new_tenant(committing_rt)
     await driving.ready(committing_rt, tenant_id, "The lamp of Fairhaven burns colza oil since 1902.")
     async with committing_rt.transaction() as session:
@@ -90,9 +90,7 @@ async def until(happened: Callable[[], Any]) -> None:
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_who_leaves_stops_the_model_that_says_nothing(
-    api: Api, stream: bool, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_disconnect_stops_a_silent_model(api: Api, stream: bool, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", logger="footnote")
     for silence in SILENT:
         api.model.asked.clear()
@@ -108,7 +106,7 @@ async def test_who_leaves_stops_the_model_that_says_nothing(
 
 
 @pytest.mark.parametrize("path", ["/v1/search", "/v1/query"])
-async def test_who_leaves_ends_the_search_in_postgres(api: Api, committing_rt: Runtime, path: str) -> None:
+async def test_a_disconnect_ends_the_search_in_postgres(api: Api, committing_rt: Runtime, path: str) -> None:
     words = {"query" if path == "/v1/search" else "question": "Which oil?"}
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     other = await asyncpg.connect(committing_rt.settings.database_url)
@@ -126,7 +124,7 @@ async def test_who_leaves_ends_the_search_in_postgres(api: Api, committing_rt: R
 
 
 async def test_a_stream_that_waits_for_its_model_is_kept_open(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By comments, so that no proxy and no client takes it for dead."""
+    """Comments are sent, so that no proxy or client closes it."""
     monkeypatch.setattr(rendering, "SILENT_SECONDS", 0.02)
     api.model.raw(30.0)
     async with api.asked("/v1/query", question="Which oil does the lamp burn?", stream=True) as answer:
@@ -138,7 +136,7 @@ async def test_a_stream_that_waits_for_its_model_is_kept_open(api: Api, monkeypa
 
 
 class Slow:
-    """A model that says nothing, and takes its time to stop."""
+    """A silent model that is slow to stop."""
 
     provider, model, address = "slow", "slow", None
 
@@ -162,7 +160,7 @@ class Slow:
 async def test_a_stream_waits_until_its_model_has_stopped(
     committing_rt: Runtime, caplog: pytest.LogCaptureFixture, cut_off: bool
 ) -> None:
-    """Whether its reader leaves or the server cuts it off."""
+    """After a disconnect, and after the server cuts it off."""
     tenant_id = await driving.new_tenant(committing_rt)
     await driving.ready(committing_rt, tenant_id, "The lamp of Fairhaven burns colza oil since 1902.")
     async with committing_rt.transaction() as session:

@@ -1,4 +1,4 @@
-"""A server that is asked to stop: what runs may end, what is left is told to ask again, and nothing is half done."""
+"""A server that is asked to stop: running requests may end, the rest gets 503, and nothing is half done."""
 
 import asyncio
 import json
@@ -14,7 +14,7 @@ from sqlalchemy import func, select
 
 from api.app import create_app
 from api.serving import slow_clients
-from api.serving.server import Server
+from api.serving.server import ApiServer
 from footnote.database.redis_client import Shared
 from footnote.models import Document, UnownedObject
 from footnote.providers.guarded import guard_generators
@@ -34,7 +34,7 @@ Client = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 @dataclass
 class Api:
-    server: Server
+    server: ApiServer
     rt: Runtime
     port: int
     key: str
@@ -86,7 +86,7 @@ async def serving(rt: Runtime) -> AsyncIterator[Api]:
         own = replace(rt, settings=chosen, generator=generator, stopping=asyncio.Event())
         app = create_app(runtime=own)
         config = uvicorn.Config(app, http=slow_clients.Connection, log_config=None, timeout_graceful_shutdown=600)
-        server = Server(config)
+        server = ApiServer(config)
         listening = socket.create_server(("127.0.0.1", 0))
         task = asyncio.create_task(server.serve([listening]))
         while not server.started:
@@ -122,9 +122,7 @@ def problem_of(answer: bytes) -> dict[str, Any]:
     return told
 
 
-async def test_what_is_left_at_the_end_of_the_drain_is_told_to_ask_again(
-    api: Api, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_requests_left_at_the_end_of_the_drain_get_503(api: Api, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
     api.model.raw(*SILENT)
     conversation = await api.send("POST", "/v1/conversations", {})
@@ -183,7 +181,7 @@ async def until_running(api: Api, count: int) -> None:
         await asyncio.sleep(0.01)
 
 
-async def test_a_draining_server_is_not_ready_and_answers_what_has_come(api: Api) -> None:
+async def test_a_draining_server_is_not_ready_and_answers_requests_it_has(api: Api) -> None:
     probe, asker = await api.send("GET", "/readyz"), await api.send("GET", "/healthz")
     assert b" 200 " in (await answer_of(probe))[0]
     assert b"connection" not in (await answer_of(asker))[0]
@@ -207,7 +205,7 @@ async def test_a_draining_server_is_not_ready_and_answers_what_has_come(api: Api
     await api.end()
 
 
-async def test_an_idle_server_ends_at_once_whoever_holds_connections(api: Api) -> None:
+async def test_an_idle_server_ends_at_once_despite_open_connections(api: Api) -> None:
     held = [await api.send("GET", "/healthz"), await api.connect()]
     await answer_of(held[0])
     await api.drain()
@@ -216,7 +214,7 @@ async def test_an_idle_server_ends_at_once_whoever_holds_connections(api: Api) -
         assert await reader.read() == b""
 
 
-async def test_a_reader_who_does_not_read_holds_up_nothing(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_that_does_not_read_does_not_delay_the_stop(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("api.serving.server.CUT_SECONDS", 0.5)
     stuck = await api.connect(limit=64)
     api.request(stuck, "GET", f"/v1/documents/{api.document_id}/content")

@@ -82,7 +82,7 @@ async def test_with_other_conditions_and_page_by_page(alice: Person, contracts: 
     assert (await alice.client.post("/v1/search", json={"query": "lamp", "filters": None})).json()["data"]
 
 
-async def test_a_wrong_filter_is_told_where_it_is_wrong(alice: Person) -> None:
+async def test_a_wrong_filter_names_the_condition(alice: Person) -> None:
     wrong = {"type": "and", "filters": [LEGAL, {"type": "gt", "key": "pages", "value": [1]}]}
     for path, asked in (("/v1/search", "query"), ("/v1/query", "question")):
         answer = await alice.client.post(path, json={asked: "lamp", "filters": wrong})

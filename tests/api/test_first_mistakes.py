@@ -1,4 +1,4 @@
-"""What a first-time user gets wrong is answered with what to do instead."""
+"""Typical mistakes of a first-time user get an answer that says what to do instead."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What every answer carries: rate limits, headers that keep browsers safe, and who may read it from another origin."""
+"""Headers of every answer: rate limits, browser security, and access from other origins."""
 
 import asyncio
 import re
@@ -39,7 +39,7 @@ async def api_with(rt: Runtime, alice: Person, **settings: Any) -> AsyncIterator
 # -- rate limits ---------------------------------------------------------------------------------------------
 
 
-async def test_a_key_that_asks_too_often_is_told_when_to_come_back(rt: Runtime, alice: Person, bob: Person) -> None:
+async def test_a_key_over_its_rate_limit_gets_retry_after(rt: Runtime, alice: Person, bob: Person) -> None:
     async with api_with(rt, alice, queries_per_minute=2) as client:
         search = {"query": "anything"}
         for left in (1, 0):
@@ -72,7 +72,7 @@ async def test_a_key_may_have_limits_of_its_own(rt: Runtime, alice: Person) -> N
     assert uploaded.headers["ratelimit-policy"] == '"upload";q=6000;w=60'
 
 
-async def test_a_tenant_takes_so_many_places_until_the_last_of_an_answer_is_sent(
+async def test_running_requests_of_a_tenant_are_limited_until_their_answers_are_sent(
     rt: Runtime, alice: Person, bob: Person, charlie: Person
 ) -> None:
     said, heard = asyncio.Event(), asyncio.Event()

@@ -1,4 +1,4 @@
-"""Liveness, readiness and metrics: without a key, and telling the truth."""
+"""Liveness, readiness and metrics: without a key, and correct."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -68,7 +68,7 @@ class NoStore(LocalStore):
 
 
 @pytest.mark.parametrize("away", ["redis", "store"])
-async def test_what_can_be_done_without_leaves_a_process_in_service(rt: Runtime, tmp_path: Path, away: str) -> None:
+async def test_a_process_without_redis_or_store_stays_in_service(rt: Runtime, tmp_path: Path, away: str) -> None:
     lacking = without_redis(rt) if away == "redis" else replace(rt, store=NoStore(tmp_path))
     async with asked_of(lacking) as client:
         answer, strict = await client.get("/readyz"), await client.get("/readyz?strict=true")

@@ -1,4 +1,4 @@
-"""Idempotency-Key: done once, answered the same, however often and however badly a request is repeated."""
+"""Idempotency-Key: a repeated request is done once and gets the same reply."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -26,7 +26,7 @@ KEY = {"Idempotency-Key": "once"}
 
 @dataclass
 class Api:
-    """The API as one tenant's writer sees it."""
+    """The API for one writer of a tenant."""
 
     rt: Runtime
     tenant_id: str

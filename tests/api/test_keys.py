@@ -1,4 +1,4 @@
-"""API keys over the API: who may make which, what each may do, and when it ends."""
+"""API keys over the API: which key can create which, what each allows, and when it ends."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -111,7 +111,7 @@ async def test_no_key_makes_one_that_may_more(rt: Runtime, alice: Person, bob: P
         assert answer.status_code == status, "an administrator of a tenant would lift the operator's limits"
 
 
-async def test_use_is_noted_once_a_minute_and_waits_for_nobody(committing_rt: Runtime) -> None:
+async def test_use_is_recorded_once_a_minute_without_waiting_for_locks(committing_rt: Runtime) -> None:
     rt = committing_rt
     async with rt.transaction() as session:
         tenant_id = (await tenants.create(session, "ours")).id
@@ -130,7 +130,7 @@ async def test_use_is_noted_once_a_minute_and_waits_for_nobody(committing_rt: Ru
             await session.execute(update(ApiKey).where(ApiKey.id == key.id).values(last_used_at=then))
             return then
 
-    async with rt.transaction() as session:  # somebody else is about to note it
+    async with rt.transaction() as session:  # another process is about to record it
         await session.get_one(ApiKey, key.id, with_for_update=True)
         assert await used() is None
     assert await used() is not None

@@ -17,7 +17,7 @@ import pytest
 from sqlalchemy import func, select
 
 from api.app import create_app
-from api.uploads.forms import MULTIPART_OVERHEAD
+from api.body_limits import MULTIPART_OVERHEAD
 from footnote.models import Document
 from footnote.runtime import Runtime, open_runtime
 from footnote.settings import MIB, Settings
@@ -96,7 +96,7 @@ async def test_only_uploads_may_be_large_whatever_the_type_says(
         await refused(rt, answer, 413, "too_large")
 
 
-async def test_a_json_body_has_its_time_and_a_file_takes_its_own(rt: Runtime, alice: Person) -> None:
+async def test_a_json_body_has_a_time_limit_and_a_file_has_none(rt: Runtime, alice: Person) -> None:
     async def drops(count: int) -> AsyncIterator[bytes]:
         for _ in range(count):
             await asyncio.sleep(0.02)

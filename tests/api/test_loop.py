@@ -82,7 +82,7 @@ async def test_no_step_of_the_loop_takes_longer_than_50_ms(asked: tuple[Any, lis
         await send("GET", f"/v1/documents/{lines}{path}")
     await send("GET", f"/v1/documents/{pdf}/pages/1.webp")
     await send("POST", "/v1/documents", files={"file": ("large.txt", b"one more line of text\n" * 2_300_000)})
-    await send("POST", "/v1/documents?dry_run=true", files={"file": ("lines.txt", LINES.encode())})
+    await send("POST", "/v1/documents/estimate", files={"file": ("lines.txt", LINES.encode())})
     many = [("file", (f"{number}.txt", f"document {number}".encode())) for number in range(20)]
     await send("POST", "/v1/documents/batch", files=many)
     await send("POST", "/v1/documents/text", json={"text": "word " * 50_000, "filename": "words.txt"})

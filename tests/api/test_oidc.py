@@ -1,4 +1,4 @@
-"""People with a token of an OIDC issuer: a real little one on loopback, its keys, and what it did not sign for us."""
+"""People with a token of an OIDC issuer (a small real one on loopback), its keys, and tokens that are refused."""
 
 import asyncio
 import base64
@@ -116,8 +116,8 @@ async def trusting(issuer: FakeIssuer) -> AsyncIterator[Issuer]:
 
 
 @asynccontextmanager
-async def door(rt: Runtime, issuer: FakeIssuer, **settings: Any) -> AsyncIterator[httpx2.AsyncClient]:
-    """Nobody yet, at an API that trusts the issuer."""
+async def api_with(rt: Runtime, issuer: FakeIssuer, **settings: Any) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client without a token, at an API that trusts the issuer."""
     given = {"oidc_issuer": issuer.url, "oidc_audience": "other, footnote", "oidc_scopes_claim": "roles", **settings}
     if "oidc_tenant" not in given:
         given["oidc_tenant_claim"] = "tenant"
@@ -133,7 +133,7 @@ async def door(rt: Runtime, issuer: FakeIssuer, **settings: Any) -> AsyncIterato
 
 async def test_people_do_what_their_tokens_say(rt: Runtime, alice: Person, issuer: FakeIssuer) -> None:
     now = int(time.time())
-    async with door(rt, issuer) as client:
+    async with api_with(rt, issuer) as client:
         for kid, algorithm in (
             *(("rsa", "RS256"), ("rsa", "PS384"), ("p256", "ES256"), ("p521", "ES512")),
             *(("ed", "EdDSA"), ("ed", "Ed25519")),
@@ -174,11 +174,11 @@ async def test_people_do_what_their_tokens_say(rt: Runtime, alice: Person, issue
         problem(await client.get("/v1/jobs", **admin), 403, "no_tenant")
 
 
-async def test_what_everybody_of_the_issuer_is_and_may(
+async def test_tenant_and_scopes_for_all_users_of_the_issuer(
     rt: Runtime, alice: Person, charlie: Person, issuer: FakeIssuer
 ) -> None:
     everybody = {"oidc_tenant": "theirs", "oidc_scopes": "read,write", "oidc_clients": "web, cli"}
-    async with door(rt, issuer, **everybody, oidc_scopes_claim="app.footnote.roles") as client:
+    async with api_with(rt, issuer, **everybody, oidc_scopes_claim="app.footnote.roles") as client:
         made = await client.post("/v1/documents/text", json={"text": "A."}, **using(issuer.token(tenant="ours")))
         path = f"/v1/documents/{made.json()['document']['id']}"
         assert (await charlie.client.get(path)).status_code == 200
@@ -266,7 +266,7 @@ async def test_what_the_issuer_did_not_sign_for_us_is_answered_as_a_wrong_key(
         "the signature left out": ".".join((*body[:2], "")),
         "encrypted": ".".join((*body, "", "")),
     }
-    async with door(rt, issuer) as client:
+    async with api_with(rt, issuer) as client:
         assert (await client.get("/v1/jobs", **using(good))).status_code == 200
         wrong = await client.get("/v1/jobs", **using(alice.key[:-3] + "xxx"))
         problem(wrong, 401, "invalid_api_key")
@@ -277,7 +277,7 @@ async def test_what_the_issuer_did_not_sign_for_us_is_answered_as_a_wrong_key(
     assert (await alice.client.get("/v1/jobs", **using(good))).status_code == 401, "where no issuer is configured"
 
 
-async def test_keys_that_change_and_kids_that_nobody_knows(issuer: FakeIssuer) -> None:
+async def test_changed_keys_and_unknown_kids(issuer: FakeIssuer) -> None:
     async with trusting(issuer) as trusted:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -312,7 +312,7 @@ async def test_keys_that_change_and_kids_that_nobody_knows(issuer: FakeIssuer) -
 async def test_while_the_issuer_is_away_its_keys_go_on_verifying(
     rt: Runtime, alice: Person, issuer: FakeIssuer
 ) -> None:
-    async with door(rt, issuer) as client:
+    async with api_with(rt, issuer) as client:
         issuer.away = True
         for _ in range(3):
             answer = await client.get("/v1/jobs", **using(issuer.token()))

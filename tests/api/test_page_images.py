@@ -1,4 +1,4 @@
-"""Pages as pictures, and where on them a quote stands."""
+"""Page images, and the boxes of quotes on them."""
 
 import asyncio
 import io
@@ -30,7 +30,7 @@ def opened(content: bytes) -> Image.Image:
     return Image.open(io.BytesIO(content))
 
 
-async def test_a_page_is_shown_and_kept(rt: Runtime, alice: Person, handbook: str) -> None:
+async def test_a_page_image_is_made_and_stored(rt: Runtime, alice: Person, handbook: str) -> None:
     first = await alice.client.get(f"/v1/documents/{handbook}/pages/1.webp?width=800")
     assert (first.status_code, first.headers["content-type"]) == (200, "image/webp")
     picture = opened(first.content)
@@ -60,7 +60,7 @@ async def test_pictures_go_with_their_version(rt: Runtime, alice: Person, handbo
     assert await settled(rt) == []
 
 
-async def test_the_same_page_asked_for_at_once_is_kept_once(committing_rt: Runtime) -> None:
+async def test_a_page_requested_concurrently_is_stored_once(committing_rt: Runtime) -> None:
     rt = committing_rt
     tenant = await driving.new_tenant(rt)
     document_id = await driving.ready(rt, tenant, HANDBOOK, "handbook.pdf")
@@ -98,7 +98,7 @@ async def test_every_chunk_has_boxes(rt: Runtime, alice: Person, handbook: str) 
         assert (found["quote"], bool(found["boxes"])) == (chunk.text, True)
 
 
-async def test_a_footnote_opens_what_it_was_checked_against_or_nothing(
+async def test_a_footnote_opens_the_page_it_was_checked_against_or_nothing(
     rt: Runtime, alice: Person, handbook: str
 ) -> None:
     assert isinstance(rt.generator, FakeGenerator)
@@ -145,12 +145,12 @@ async def test_other_formats_have_no_pictures(rt: Runtime, alice: Person) -> Non
     assert (answer.status_code, answer.json()["code"]) == (415, "no_pictures")
 
 
-async def test_strangers_see_nothing(charlie: Person, handbook: str) -> None:
+async def test_other_tenants_see_nothing(charlie: Person, handbook: str) -> None:
     for path in ("1.webp", "1/highlights?char_start=0&char_end=9"):
         assert (await charlie.client.get(f"/v1/documents/{handbook}/pages/{path}")).status_code == 404
 
 
-async def test_a_version_replaced_while_its_page_was_drawn_keeps_nothing(
+async def test_a_version_replaced_while_its_page_is_drawn_stores_nothing(
     rt: Runtime, alice: Person, handbook: str
 ) -> None:
     document = await driving.document_of(rt, handbook)

@@ -84,7 +84,7 @@ def in_bucket(store: S3Store) -> set[str]:
 
 
 async def settled(api: Api, store: S3Store) -> set[str]:
-    """What stays when the time of everything that nobody owns is over; and of uploads nothing else stays either."""
+    """The objects that remain after all unowned ones have expired and were swept."""
     await set_unowned(api.rt, delete_at=func.now())
     while await objects.sweep(api.rt):
         pass
@@ -322,7 +322,7 @@ async def test_a_size_over_a_limit_that_was_lowered_since(api: Api, s3: S3Store)
 
 
 @pytest.mark.s3
-async def test_what_is_aborted_is_gone(api: Api, s3: S3Store) -> None:
+async def test_an_aborted_upload_is_deleted(api: Api, s3: S3Store) -> None:
     begun = await begin(api)
     await send(begun, TEXT)
     assert (await abort(api, begun)).status_code == 204
@@ -354,7 +354,7 @@ async def test_an_abort_while_it_is_being_completed_wins(
 
 
 @pytest.mark.s3
-async def test_what_has_expired_is_unknown_and_swept_away(api: Api, s3: S3Store) -> None:
+async def test_an_expired_upload_is_unknown_and_deleted(api: Api, s3: S3Store) -> None:
     begun = await begin(api)
     await send(begun, TEXT)
     await api.rt.execute(update(DirectUpload).values(expires_at=func.now()))

@@ -1,4 +1,4 @@
-"""Several API processes at one port: they count together, stand in for each other, and end together."""
+"""Several API processes at one port: they count together, replace each other, and end together."""
 
 import http.client
 import os
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.worker
 
 
 def get(port: int, path: str) -> str | None:
-    """On a connection of its own, which any of the processes may take."""
+    """A request on its own connection, which any of the processes may accept."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:
             return str(answer.read().decode())
@@ -150,7 +150,7 @@ def test_a_restart_fails_no_request_and_a_stop_lets_requests_end(tmp_path: Path)
         for thread in asking:
             thread.join()
         assert failed == []
-        # A stop while another restart is under way is heeded, also if a supervisor signals the whole group.
+        # A stop while another restart is under way is obeyed, also if a supervisor signals the whole group.
         pids = api.serving()
         api.slow.touch()
         with api.begin("/slow") as slow:

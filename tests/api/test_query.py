@@ -89,7 +89,7 @@ async def test_an_explanation_on_request(bob: Person, library: dict[str, str]) -
 
 
 @pytest.mark.parametrize("path", ["/v1/search", "/v1/query"])
-async def test_what_stands_around_a_hit_on_request(alice: Person, rt: Runtime, path: str) -> None:
+async def test_the_text_around_a_hit_on_request(alice: Person, rt: Runtime, path: str) -> None:
     await driving.ready(rt, alice.tenant_id, driving.paragraphs(5), "lamp.txt")
     asked = {"query" if path == "/v1/search" else "question": "Paragraph 2 of the lamp"}
     body = (await alice.client.post(path, json=asked | {"expand": "neighbours", "mode": "keyword"})).json()
@@ -155,7 +155,7 @@ ODD = {
 
 
 @pytest.mark.parametrize("mode", MODES)
-async def test_no_query_is_an_error_of_ours(alice: Person, library: dict[str, str], mode: str) -> None:
+async def test_odd_queries_never_give_a_server_error(alice: Person, library: dict[str, str], mode: str) -> None:
     for query in ODD.values():
         await search(alice, query, mode=mode)
         for stream in (False, True):
@@ -271,7 +271,7 @@ async def test_an_error_after_the_first_byte_is_an_event(
     problem(await alice.client.post("/v1/query", json=asked), 500 if isinstance(error, RuntimeError) else 503)
 
 
-async def test_a_reader_who_leaves_stops_the_model(
+async def test_a_disconnect_stops_the_model(
     rt: Runtime, alice: Person, library: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     closed: list[bool] = []

@@ -59,7 +59,7 @@ async def test_each_question_has_its_result_in_order(bob: Person) -> None:
     assert (results[5]["error"]["code"], results[6]["error"]["code"]) == ("invalid_filter", "collection_not_found")
 
 
-async def test_what_nobody_foresaw_fails_one_question(bob: Person, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_an_unexpected_error_fails_one_question(bob: Person, monkeypatch: pytest.MonkeyPatch) -> None:
     failing = iter((ZeroDivisionError(), Unavailable("provider_unavailable")))
     collect = rendering.collect
 

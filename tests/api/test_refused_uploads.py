@@ -1,4 +1,4 @@
-"""Files that were refused at upload are listed with the reason, whatever way they came."""
+"""Files that were refused at upload are listed with the reason, for every way of uploading."""
 
 from io import BytesIO
 from typing import Any
@@ -74,7 +74,7 @@ async def test_a_direct_upload(rt: Runtime, alice: Person, monkeypatch: pytest.M
 
 async def test_what_is_wrong_with_the_request_or_only_tried_is_not_listed(alice: Person, bob: Person) -> None:
     file = {"file": ("empty.txt", b"")}
-    assert (await alice.client.post("/v1/documents", params={"dry_run": "true"}, files=file)).status_code == 422
+    assert (await alice.client.post("/v1/documents/estimate", files=file)).status_code == 422
     assert (await bob.client.post("/v1/documents", files=file)).status_code == 403
     assert (await alice.client.post("/v1/documents", files={"wrong": ("a.txt", b"a")})).status_code == 422
     text = {"file": ("a.txt", b"a")}

@@ -1,4 +1,4 @@
-"""The report of a document: what was read of it, and what was not."""
+"""The report of a document: what was read and what was not."""
 
 import io
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ async def test_a_document_that_was_read_whole(rt: Runtime, alice: Person) -> Non
     assert all(step["seconds"] is not None for step in report["steps"])
 
 
-async def test_what_could_not_be_read_is_told(rt: Runtime, alice: Person) -> None:
+async def test_the_report_names_what_could_not_be_read(rt: Runtime, alice: Person) -> None:
     damaged = "The lamp \ufffd\ufffd is lit.\n".encode()
     document_id = await driving.ready(rt, alice.tenant_id, damaged)
     report = (await alice.client.get(f"/v1/documents/{document_id}/report")).json()
@@ -73,7 +73,7 @@ async def test_chunks_that_were_embedded_in_pieces_are_counted(rt: Runtime, alic
         assert report["warnings"][0]["message"].startswith("1 of 5 chunks are longer than the embedding model reads")
 
 
-async def test_formulas_without_values_are_told(rt: Runtime, alice: Person) -> None:
+async def test_the_report_names_formulas_without_values(rt: Runtime, alice: Person) -> None:
     out = io.BytesIO()
     with xlsxwriter.Workbook(out, {"in_memory": True}) as book:
         sheet = book.add_worksheet()

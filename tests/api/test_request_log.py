@@ -1,4 +1,4 @@
-"""One line in the log for each request: who asked what of which route, how that ended, and nothing of what was sent."""
+"""One log line for each request: caller, route and result, and nothing of its content."""
 
 import asyncio
 from dataclasses import replace
@@ -72,7 +72,7 @@ async def test_each_request_is_one_line_however_it_ends(
     assert found[5]["bytes_in"] == len(b'{"question":"Which oil?"}')
 
 
-async def test_health_checks_are_told_only_where_everything_is(alice: Person, caplog: pytest.LogCaptureFixture) -> None:
+async def test_health_checks_are_logged_only_at_debug_level(alice: Person, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
     await alice.client.get("/healthz")
     assert [(line["route"], line["level"]) for line in lines(caplog)] == [("/healthz", "debug")]

@@ -1,4 +1,4 @@
-"""Clients that take their time, on a server of ours: each is waited for so long, and no longer."""
+"""Slow clients: the server waits for each for a limited time."""
 
 import asyncio
 import json
@@ -138,7 +138,7 @@ async def test_a_body_behind_its_answer_is_not_waited_for(server: uvicorn.Server
     await gone(server)
 
 
-async def test_who_does_not_read_is_not_waited_for_and_who_reads_slowly_is(
+async def test_a_client_that_does_not_read_is_cut_off_and_a_slow_reader_is_not(
     server: uvicorn.Server, connect: Connect
 ) -> None:
     slow, silent = await connect(), await connect()
@@ -157,7 +157,7 @@ async def test_who_does_not_read_is_not_waited_for_and_who_reads_slowly_is(
         await answer_of(silent)
 
 
-async def test_what_is_no_http_is_a_problem_as_any_other(connect: Connect, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_malformed_request_gets_a_problem_document(connect: Connect, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", logger="footnote")
     client = await connect()
     client[1].write(b"what?\r\n\r\n")

@@ -1,4 +1,4 @@
-"""The end of a tenant over the API: only by its administrators, not by mistake, and at once."""
+"""Deleting a tenant over the API: only by its administrators, not by mistake, and at once."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""No route shows, changes or betrays another tenant's rows; routes and inputs are taken from the OpenAPI document.
+"""No route shows, changes or reveals another tenant's rows. Routes and inputs come from the OpenAPI document.
 
 Wherever an id goes, one of another tenant is answered as one that never was. And once more with the wall in the code
 taken down: then Postgres alone refuses.
@@ -106,7 +106,7 @@ class Operations:
         return set(schema.get("properties", {}))
 
 
-def test_of_every_input_it_is_known_whether_it_takes_ids() -> None:
+def test_every_input_is_listed_as_taking_ids_or_not() -> None:
     inputs = {name for _, named in Operations() for name in named}
     assert inputs - TAKES_NONE == set(TAKES_IDS), "a new input needs a row in this test, and so does a new kind of id"
 
@@ -155,7 +155,7 @@ async def theirs(rt: Runtime, unknown: Ids, alice: Person) -> Ids:
 
 @pytest.fixture
 async def own(rt: Runtime, theirs: Ids, charlie: Person) -> Ids:
-    """Charlie has something of each kind, too, or there would be nothing to search at all."""
+    """Charlie has something of each kind, too, so that there is something to search."""
     return await made_by(rt, charlie.tenant_id, "Tomatoes want warm soil and a long summer.")
 
 
@@ -249,7 +249,7 @@ async def test_postgres_refuses_where_the_code_would_not(
             assert (await client.get(f"/v1/documents/{theirs['document_id']}{path}")).status_code == 200
 
 
-async def test_lists_are_empty_for_a_stranger(theirs: Ids, charlie: Person) -> None:
+async def test_lists_are_empty_for_another_tenant(theirs: Ids, charlie: Person) -> None:
     for path in (
         "/v1/documents",
         "/v1/jobs",
@@ -265,7 +265,7 @@ async def test_lists_are_empty_for_a_stranger(theirs: Ids, charlie: Person) -> N
 
 
 @pytest.mark.parametrize("mode", ["hybrid", "vector", "keyword"])
-async def test_searches_find_nothing_for_a_stranger(
+async def test_searches_find_nothing_for_another_tenant(
     own: Ids, theirs: Ids, alice: Person, charlie: Person, mode: str
 ) -> None:
     for body in ({}, {"document_ids": [theirs["document_id"]]}):

@@ -1,4 +1,4 @@
-"""Uploads without a form, as text, and many at once."""
+"""Uploads without a form, as text, and several at once."""
 
 from typing import Any
 
@@ -74,7 +74,7 @@ async def test_bad_texts(rt: Runtime, alice: Person, body: dict[str, Any]) -> No
     assert await counted(rt) == 0
 
 
-async def test_a_long_text_is_taken_and_an_endless_one_is_not(rt: Runtime, alice: Person) -> None:
+async def test_a_long_text_is_accepted_and_an_endless_one_is_not(rt: Runtime, alice: Person) -> None:
     long = await alice.client.post("/v1/documents/text", json={"text": "lamp " * 400_000})
     assert long.status_code == 202
     endless = await alice.client.post("/v1/documents/text", json={"text": "lamp " * 1_000_000})

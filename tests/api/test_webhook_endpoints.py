@@ -89,7 +89,7 @@ async def test_an_endpoint_is_made_looked_at_changed_and_deleted(alice: Person, 
     ]
     for wrong in wrongs:
         assert (await alice.client.patch(path, json=wrong)).status_code == 422
-    assert (await bob.client.get(ENDPOINTS)).status_code == 403, "whoever may read does not decide who is told"
+    assert (await bob.client.get(ENDPOINTS)).status_code == 403, "a reader does not decide who is told"
     assert (await charlie.client.get(ENDPOINTS)).json()["data"] == []
     assert (await alice.client.delete(path)).json() == {"webhook_endpoint_id": made["id"], "deliveries": 0}
     assert (await alice.client.get(path)).status_code == 404

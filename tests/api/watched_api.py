@@ -30,7 +30,7 @@ if __name__ == "__main__":
         began = time.thread_time()
         run(handle)
         took = time.thread_time() - began
-        if took > SLOW_SECONDS and server.started:  # before, nobody is served
+        if took > SLOW_SECONDS and server.started:  # before that, no request is served
             task = getattr(what, "__self__", what)
             sys.stdout.write(json.dumps({"milliseconds": round(1000 * took), "what": f"{what!r} {task!r}"}) + "\n")
             sys.stdout.flush()

@@ -27,8 +27,8 @@ from tests.fakes import FakeServer
 pytestmark = pytest.mark.anyio
 
 
-async def dry_run(person: Person, content: bytes | str, name: str = "a.txt", **fields: str) -> Any:
-    return await person.client.post("/v1/documents?dry_run=true", files={"file": (name, content)}, data=fields)
+async def estimated(person: Person, content: bytes | str, name: str = "a.txt", **fields: str) -> Any:
+    return await person.client.post("/v1/documents/estimate", files={"file": (name, content)}, data=fields)
 
 
 async def rows(rt: Runtime) -> list[int]:
@@ -47,7 +47,7 @@ async def embedded(rt: Runtime, job_id: str) -> dict[str, int]:
 async def test_what_is_said_is_what_comes_and_nothing_is_left(rt: Runtime, alice: Person, tmp_path: Path) -> None:
     text = f"{paragraphs(6)}\n\n{paragraphs(2)}"
     before = await rows(rt)
-    answer = await dry_run(alice, text)
+    answer = await estimated(alice, text)
     assert answer.status_code == 200, answer.text
     said = answer.json()
     assert await rows(rt) == before
@@ -57,18 +57,18 @@ async def test_what_is_said_is_what_comes_and_nothing_is_left(rt: Runtime, alice
     counts = await embedded(rt, accepted.details.job.id)
     assert (said["pages"], said["chunks"], said["new_tokens"]) == (1, counts["chunks"], counts["tokens"])
     assert said["tokens"] > said["new_tokens"], "two paragraphs are there twice"
-    again = (await dry_run(alice, text)).json()
+    again = (await estimated(alice, text)).json()
     assert again == {**said, "new_tokens": 0}
-    other = (await dry_run(alice, text.replace("Paragraph 5", "Paragraph V"))).json()
+    other = (await estimated(alice, text.replace("Paragraph 5", "Paragraph V"))).json()
     assert 0 < other["new_tokens"] < said["new_tokens"] / 2
 
 
 async def test_refusals_are_those_of_ingestion(alice: Person, bob: Person) -> None:
-    problem(await dry_run(alice, b"%PDF-1.7 broken", "a.pdf"), 422, "corrupt_file")
-    problem(await dry_run(alice, b" \n ", "a.txt"), 422, "no_text")
-    problem(await dry_run(alice, "a", collection="?"), 422, "bad_collection_name")
-    problem(await dry_run(alice, "a", collection="col_unknown"), 404, "collection_not_found")
-    problem(await dry_run(bob, "a"), 403, "missing_scope")
+    problem(await estimated(alice, b"%PDF-1.7 broken", "a.pdf"), 422, "corrupt_file")
+    problem(await estimated(alice, b" \n ", "a.txt"), 422, "no_text")
+    problem(await estimated(alice, "a", collection="?"), 422, "bad_collection_name")
+    problem(await estimated(alice, "a", collection="col_unknown"), 404, "collection_not_found")
+    problem(await estimated(bob, "a"), 403, "missing_scope")
 
 
 async def test_files_within_are_counted(rt: Runtime, alice: Person) -> None:
@@ -77,7 +77,7 @@ async def test_files_within_are_counted(rt: Runtime, alice: Person) -> None:
         archive.writestr("a.txt", paragraphs(2))
         archive.writestr("b.txt", paragraphs(3, "siren"))
         archive.writestr("c.exe", b"MZ\x00\x00")
-    said = (await dry_run(alice, packed.getvalue(), "a.zip")).json()
+    said = (await estimated(alice, packed.getvalue(), "a.zip")).json()
     assert (said["documents"], said["pages"], said["chunks"]) == (3, 2, 5)
 
 

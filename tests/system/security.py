@@ -32,7 +32,7 @@ METHODS = ("get", "post", "put", "patch", "delete")
 CHECKS = "not_a_server_error,content_type_conformance,response_schema_conformance,status_code_conformance"
 JSON = {"content-type": "application/json"}
 DEEPEST = 2  # objects within objects
-ENDS_IT_ALL = "keys_revoke"  # of the very key that asks; everything after that would be 401
+ENDS_IT_ALL = "revoke_api_key"  # of the very key that asks; everything after that would be 401
 EVENTS = "/events"  # streams that last as long as somebody listens
 # What stands beside the naughty string where an operation insists on it, so that the string is looked at at all.
 SAMPLES: dict[str, Any] = {
