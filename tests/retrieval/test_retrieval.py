@@ -4,12 +4,14 @@ import asyncio
 import math
 import random
 from collections import Counter
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
 from sqlalchemy import delete, event, select, text, update
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from footnote import retrieval
 from footnote.documents import deletion
@@ -20,6 +22,7 @@ from footnote.retrieval import term_statistics as corpora
 from footnote.retrieval.fusion import HITS
 from footnote.runtime import Runtime
 from tests import driving
+from tests.conftest import prepared
 from tests.driving import paragraphs
 
 pytestmark = pytest.mark.anyio
@@ -54,8 +57,8 @@ class Stored:
     vector: "np.ndarray[Any, Any]"
 
 
-@pytest.fixture
-async def corpus(rt: Runtime) -> tuple[str, list[Stored]]:
+async def make_corpus(rt: Runtime) -> tuple[str, list[Stored]]:
+    """Five documents of random words in two collections; and a stranger's."""
     chance = random.Random(5)
     tenant_id = await driving.new_tenant(rt)
     weights = [1 / (rank + 1) for rank in range(len(WORDS))]
@@ -69,6 +72,25 @@ async def corpus(rt: Runtime) -> tuple[str, list[Stored]]:
         await driving.ready(rt, tenant_id, "\n\n".join(paragraphs), f"d{number}.txt", collection=collection)
     await driving.ready(rt, await driving.new_tenant(rt), "The siren, the lamp, the prism and granite.", "foreign.txt")
     return tenant_id, await _stored(rt, tenant_id)
+
+
+Corpora = tuple[str, list[Stored]]
+
+
+@pytest.fixture(scope="module")
+async def stored(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncIterator[tuple[AsyncEngine, Corpora]]:
+    async with prepared(request, make_corpus) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def engine(stored: tuple[AsyncEngine, Corpora]) -> AsyncEngine:
+    return stored[0]
+
+
+@pytest.fixture(scope="module")
+def corpus(stored: tuple[AsyncEngine, Corpora]) -> Corpora:
+    return stored[1]
 
 
 async def _stored(rt: Runtime, tenant_id: str) -> list[Stored]:
