@@ -4,10 +4,10 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
@@ -244,24 +244,28 @@ async def committing(settings: Settings) -> AsyncIterator[Runtime]:
         yield replace(rt, embedder=FakeEmbedder(), generator=FakeGenerator())
 
 
-Prepared = TypeVar("Prepared")
+def stored_once(prepare: Callable[[Runtime], Awaitable[Any]]) -> tuple[Any, Any]:
+    """Two fixtures for a module whose tests read the same documents: its `engine`, and what `prepare` returned.
 
-
-@asynccontextmanager
-async def prepared(
-    request: pytest.FixtureRequest, prepare: Callable[[Runtime], Awaitable[Prepared]]
-) -> AsyncIterator[tuple[AsyncEngine, Prepared]]:
-    """For a module whose tests read the same documents: an engine for `rt`, over a database where they are stored once.
-
-    Each test still works within a transaction that is rolled back. Also gives what `prepare` returned.
+    `prepare` runs once, in a database of the module's own; each test with `rt` still ends with a rollback.
     """
-    directory: Path = request.getfixturevalue("tmp_path_factory").mktemp("prepared")
-    redis_url: str = request.getfixturevalue("redis_url")
-    async with new_database(request.getfixturevalue("migrated_url")) as url:
-        async with committing(settings_of(url, redis_url, directory)) as rt:
-            made = await prepare(rt)
-        async with engine_with_savepoints(url) as engine:
-            yield engine, made
+    made: list[Any] = []
+
+    @pytest.fixture(scope="module")
+    async def engine(
+        migrated_url: str, redis_url: str, tmp_path_factory: pytest.TempPathFactory, anyio_backend: str
+    ) -> AsyncIterator[AsyncEngine]:
+        async with new_database(migrated_url) as url:
+            async with committing(settings_of(url, redis_url, tmp_path_factory.mktemp("stored"))) as rt:
+                made.append(await prepare(rt))
+            async with engine_with_savepoints(url) as engine:
+                yield engine
+
+    @pytest.fixture(scope="module")
+    def stored(engine: AsyncEngine) -> Any:
+        return made[-1]
+
+    return engine, stored
 
 
 @dataclass(frozen=True)
@@ -274,24 +278,35 @@ class Person:
 
 
 @pytest.fixture
-async def people(rt: Runtime) -> AsyncIterator[dict[str, Person]]:
+async def ours(rt: Runtime) -> str:
+    """The tenant of Alice and Bob."""
     async with rt.transaction() as session:
-        ours, theirs = await tenants.create(session, "ours"), await tenants.create(session, "theirs")
+        return (await tenants.create(session, "ours")).id
+
+
+@pytest.fixture
+async def people(rt: Runtime, ours: str) -> AsyncIterator[dict[str, Person]]:
+    async with rt.transaction() as session:
+        theirs = await tenants.create(session, "theirs")
         made = {
-            "alice": (ours.id, (await keys.create(session, ours.id, "alice"))[1]),
-            "bob": (ours.id, (await keys.create(session, ours.id, "bob", ("read",)))[1]),
+            "alice": (ours, (await keys.create(session, ours, "alice"))[1]),
+            "bob": (ours, (await keys.create(session, ours, "bob", ("read",)))[1]),
             "charlie": (theirs.id, (await keys.create(session, theirs.id, "charlie"))[1]),
         }
-    async with AsyncExitStack() as stack:
-        yield {name: await stack.enter_async_context(person(rt, *of_each)) for name, of_each in made.items()}
-
-
-@asynccontextmanager
-async def person(rt: Runtime, tenant_id: str, key: str) -> AsyncIterator[Person]:
     transport = httpx2.ASGITransport(_app_over(rt), raise_app_exceptions=False)
-    headers = {"Authorization": f"Bearer {key}"}
-    async with httpx2.AsyncClient(transport=transport, base_url="http://footnote", headers=headers) as client:
-        yield Person(tenant_id, key, client)
+    found = {
+        name: Person(
+            tenant_id,
+            key,
+            httpx2.AsyncClient(
+                transport=transport, base_url="http://footnote", headers={"Authorization": f"Bearer {key}"}
+            ),
+        )
+        for name, (tenant_id, key) in made.items()
+    }
+    yield found
+    for person in found.values():
+        await person.client.aclose()
 
 
 _APPS: dict[str, FastAPI] = {}

@@ -18,6 +18,7 @@ from footnote.providers.fallback import Fallback
 from footnote.retrieval import Found, Query
 from footnote.runtime import Runtime
 from tests import driving
+from tests.conftest import stored_once
 from tests.fakes import FakeGenerator
 
 pytestmark = pytest.mark.anyio
@@ -26,12 +27,15 @@ SET = "The keeper's “well-\nknown” of\ufb01ce   holds 1,500 lamps, 12.5 % mo
 FOG = "The siren stalls at 2.1 bar. It needs twenty minutes to recover."
 
 
-@pytest.fixture
-async def question(rt: Runtime) -> Question:
+async def make_question(rt: Runtime) -> Question:
+    """About two documents."""
     tenant_id = await driving.new_tenant(rt)
     await driving.ready(rt, tenant_id, LAMP, "lamp.txt")
     await driving.ready(rt, tenant_id, FOG, "fog.txt")
     return Question(Query(tenant_id, "Who built the tower with the lamp, and when does the siren stall?"))
+
+
+engine, question = stored_once(make_question)
 
 
 def fake(rt: Runtime) -> FakeGenerator:

@@ -9,7 +9,6 @@ from typing import Any
 import httpx2
 import pytest
 from prometheus_client import REGISTRY
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from api.app import create_app
 from footnote.database.redis_client import Shared
@@ -17,11 +16,10 @@ from footnote.providers import open_reranker
 from footnote.providers.guarded import GuardedReranker, guard_reranker
 from footnote.retrieval import Found, Query, reranking, search
 from footnote.runtime import Runtime
-from footnote.tenancy import keys
 from tests import driving
 from tests.api.test_documents import frames
 from tests.api.test_errors import problem
-from tests.conftest import Person, person, prepared
+from tests.conftest import Person, stored_once
 from tests.fakes import FakeGenerator, FakeServer
 from tests.providers.test_rerankers import answering, rows, texts_of
 
@@ -73,30 +71,13 @@ async def add_notes(rt: Runtime) -> str:
     return tenant_id
 
 
-@pytest.fixture(scope="module")
-async def notes(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncIterator[tuple[AsyncEngine, str]]:
-    async with prepared(request, add_notes) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def engine(notes: tuple[AsyncEngine, str]) -> AsyncEngine:
-    return notes[0]
-
-
-@pytest.fixture(scope="module")
-def tenant(notes: tuple[AsyncEngine, str]) -> str:
-    """Has eight notes."""
-    return notes[1]
+engine, tenant = stored_once(add_notes)
 
 
 @pytest.fixture
-async def alice(rt: Runtime, tenant: str) -> AsyncIterator[Person]:
-    """Has the notes."""
-    async with rt.transaction() as session:
-        key = (await keys.create(session, tenant, "alice"))[1]
-    async with person(rt, tenant, key) as alice:
-        yield alice
+def ours(tenant: str) -> str:
+    """Alice has the notes."""
+    return tenant
 
 
 async def numbers(rt: Runtime, tenant_id: str, **more: Any) -> tuple[list[int], Found]:

@@ -4,14 +4,12 @@ import asyncio
 import math
 import random
 from collections import Counter
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pytest
 from sqlalchemy import delete, event, select, text, update
-from sqlalchemy.ext.asyncio import AsyncEngine
 
 from footnote import retrieval
 from footnote.documents import deletion
@@ -22,7 +20,7 @@ from footnote.retrieval import term_statistics as corpora
 from footnote.retrieval.fusion import HITS
 from footnote.runtime import Runtime
 from tests import driving
-from tests.conftest import prepared
+from tests.conftest import stored_once
 from tests.driving import paragraphs
 
 pytestmark = pytest.mark.anyio
@@ -74,23 +72,7 @@ async def make_corpus(rt: Runtime) -> tuple[str, list[Stored]]:
     return tenant_id, await _stored(rt, tenant_id)
 
 
-Corpora = tuple[str, list[Stored]]
-
-
-@pytest.fixture(scope="module")
-async def stored(request: pytest.FixtureRequest, anyio_backend: str) -> AsyncIterator[tuple[AsyncEngine, Corpora]]:
-    async with prepared(request, make_corpus) as found:
-        yield found
-
-
-@pytest.fixture(scope="module")
-def engine(stored: tuple[AsyncEngine, Corpora]) -> AsyncEngine:
-    return stored[0]
-
-
-@pytest.fixture(scope="module")
-def corpus(stored: tuple[AsyncEngine, Corpora]) -> Corpora:
-    return stored[1]
+engine, corpus = stored_once(make_corpus)
 
 
 async def _stored(rt: Runtime, tenant_id: str) -> list[Stored]:

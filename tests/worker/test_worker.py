@@ -10,11 +10,11 @@ import threading
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
-from uuid import uuid4
 
 import pytest
 from sqlalchemy import func
@@ -28,7 +28,7 @@ from footnote.retrieval import Query
 from footnote.runtime import Runtime, open_runtime
 from footnote.settings import Settings
 from tests import ROOT, SAMPLES, driving
-from tests.conftest import named_database, run_sql
+from tests.conftest import new_database
 from tests.driving import chunks_of, job_of, pages_of, paragraphs
 from tests.hostile import pdfs
 from tests.overhearing import overheard
@@ -88,12 +88,11 @@ async def system(
     migrated_url: str, redis_url: str, tmp_path_factory: pytest.TempPathFactory, anyio_backend: str
 ) -> AsyncIterator[System]:
     directory = tmp_path_factory.mktemp("worker")
-    name = f"t_{uuid4().hex[:12]}"
-    server, url = named_database(migrated_url, "postgres"), named_database(migrated_url, name)
-    await run_sql(server, f"CREATE DATABASE {name} TEMPLATE pristine STRATEGY FILE_COPY")
     provider = Provider()
     provider.open.set()
-    with serving(provider.answer) as port:
+    async with AsyncExitStack() as stack:
+        url = await stack.enter_async_context(new_database(migrated_url))
+        port = stack.enter_context(serving(provider.answer))
         given = {
             "DATABASE_URL": url,
             "REDIS_URL": redis_url,
@@ -123,7 +122,6 @@ async def system(
             provider.open.set()
             worker.kill()
             dispatcher.kill()
-    await run_sql(server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture(autouse=True)
