@@ -35,7 +35,7 @@ from tests.fakes import FakeEmbedder, FakeGenerator
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[None]:
-    """The names alone of what failed, last of all: the lines before them hold whole logs where CI is set."""
+    """Ends with the names of what failed: where CI is set, the lines before them are whole logs."""
     yield
     for outcome in ("failed", "error"):
         for report in terminalreporter.stats.get(outcome, ()):
@@ -60,7 +60,7 @@ def logging_as_in_production() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def no_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What the command line and `footnote up` keep for their user is not that of who runs the tests."""
+    """The tests do not see the configuration that the command line stores for the user who runs them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
         yield
@@ -68,7 +68,7 @@ def no_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def patience_with_redis() -> Iterator[None]:
-    """Where tests share the machine, an answer that takes half a second does not mean that Redis is away."""
+    """On a busy machine, an answer that takes half a second does not mean that Redis is away."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("footnote.database.redis_client.REDIS_SECONDS", 10.0)
         yield
@@ -108,7 +108,7 @@ async def run_sql(url: str, statement: str) -> None:
 
 @pytest.fixture(scope="session")
 def migrated_url(postgres_url: str) -> str:
-    """The database `footnote`, migrated; its copy `pristine`, which nobody connects to, is a template."""
+    """The database `footnote`, migrated; its copy `pristine`, which has no connections, is a template."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DATABASE_URL", postgres_url)
         bootstrap.migrate()
@@ -134,7 +134,7 @@ def settings_of(database_url: str, redis_url: str, directory: Path) -> Settings:
         chunk_size=400,
         chunk_overlap=50,
         embedding_batch=8,
-        # The same question gets many an answer here, and many a vector.
+        # Tests ask the same question again and expect another answer.
         answer_cache_seconds=0,
         question_cache_seconds=0,
     )
@@ -270,7 +270,7 @@ def stored_once(prepare: Callable[[Runtime], Awaitable[Any]]) -> tuple[Any, Any]
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody with a key; Alice and Bob share a tenant, Charlie is a stranger."""
+    """A user with a key. Alice and Bob share a tenant; Charlie has another one."""
 
     tenant_id: str
     key: str

@@ -1,4 +1,4 @@
-"""Programs of ours in processes of their own, and a provider of embeddings on the loopback for them to call."""
+"""Our programs as separate processes, and a provider of embeddings on the loopback for them to call."""
 
 import hashlib
 import json
@@ -16,7 +16,7 @@ from tests import ROOT
 
 @dataclass
 class Program:
-    """A program of ours in a process of its own, with the processes it starts."""
+    """One of our programs as a separate process, with the processes that it starts."""
 
     module: str
     environment: dict[str, str]

@@ -1,4 +1,4 @@
-"""Secrets that are sent about, and then looked for in everything that is written down or answered."""
+"""Secrets that are used, and then looked for in everything that is stored, logged or answered."""
 
 import logging
 import traceback
@@ -27,7 +27,7 @@ KEPT = {"tenant", "signing_key", "webhook_endpoint"}  # tables that hold secrets
 
 @pytest.fixture
 def logged(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
-    """Everything that any library says."""
+    """Everything that any library logs."""
     caplog.set_level(logging.DEBUG)
     for name in ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "botocore"):
         caplog.set_level(logging.DEBUG, logger=name)

@@ -1,4 +1,4 @@
-"""What a scenario is held against, as tables that read well in a terminal and in Markdown."""
+"""The goals of a scenario, as tables that read well in a terminal and in Markdown."""
 
 from collections import defaultdict
 from dataclasses import dataclass, field
