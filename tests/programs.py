@@ -11,7 +11,18 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import pytest
+
+from footnote.settings import Settings
 from tests import ROOT
+
+
+def settings_from(environment: dict[str, str]) -> Settings:
+    """The settings of a program that is started with these variables."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        return Settings(_env_file=None)
 
 
 @dataclass

@@ -16,11 +16,10 @@ from footnote.models import Document, Job, UnownedObject
 from footnote.operations.consistency import audit
 from footnote.retrieval import Query, search
 from footnote.runtime import Runtime, open_runtime
-from footnote.settings import Settings
 from tests import driving
 from tests.documents.test_deletion import rows
 from tests.driving import chunks_of, paragraphs
-from tests.programs import Program, serving, vectors
+from tests.programs import Program, serving, settings_from, vectors
 from tests.stored import in_store, named
 
 pytestmark = [pytest.mark.anyio, pytest.mark.worker]
@@ -93,7 +92,7 @@ async def system(own_database: str, redis_url: str, tmp_path: Path) -> AsyncIter
         try:
             for program in programs:
                 program.start()
-            async with open_runtime(Settings.model_validate(given), pool_size=8) as rt:
+            async with open_runtime(settings_from(given), pool_size=8) as rt:
                 yield System(rt, await driving.new_tenant(rt), [program.log for program in programs])
         finally:
             for program in programs:

@@ -17,11 +17,10 @@ from api.schemas.jobs import JobOut
 from footnote import jobs
 from footnote.models import Job
 from footnote.runtime import Runtime, open_runtime
-from footnote.settings import Settings
 from tests import SAMPLES, driving
 from tests.conftest import new_database
 from tests.driving import chunks_of, job_of, paragraphs, set_job
-from tests.programs import Program, Reply, serving, vectors
+from tests.programs import Program, Reply, serving, settings_from, vectors
 
 pytestmark = [pytest.mark.anyio, pytest.mark.worker]
 
@@ -129,7 +128,7 @@ async def system(
         try:
             worker.start()
             dispatcher.start()
-            async with open_runtime(Settings.model_validate(given), pool_size=3) as rt:
+            async with open_runtime(settings_from(given), pool_size=3) as rt:
                 yield System(rt, provider, worker, await driving.new_tenant(rt))
         finally:
             provider.let_go.set()

@@ -26,13 +26,12 @@ from footnote.jobs import scheduling
 from footnote.models import Job, QueryBatch, QueryBatchItem
 from footnote.retrieval import Query
 from footnote.runtime import Runtime, open_runtime
-from footnote.settings import Settings
 from tests import ROOT, SAMPLES, driving
 from tests.conftest import new_database
 from tests.driving import chunks_of, job_of, pages_of, paragraphs
 from tests.hostile import pdfs
 from tests.overhearing import overheard
-from tests.programs import Program, Reply, children_of, serving, vectors
+from tests.programs import Program, Reply, children_of, serving, settings_from, vectors
 from worker.loop import STOP_SECONDS
 
 Value = TypeVar("Value")
@@ -115,7 +114,7 @@ async def system(
         try:
             worker.start()
             dispatcher.start()
-            settings = Settings.model_validate(given)
+            settings = settings_from(given)
             async with open_runtime(settings, pool_size=2) as rt:
                 yield System(rt, provider, worker, dispatcher, await driving.new_tenant(rt))
         finally:
