@@ -16,7 +16,7 @@ up: $(VENV)/.local  ## Install, then start everything on this machine (Ctrl-C st
 	@$(BIN)/footnote up
 
 test: $(VENV)/.dev  ## Install, then run the tests
-	$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadfile $(PYTEST)
+	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
 check: $(VENV)/.dev  ## Check format, lint, types, import contracts, migrations, generated docs and containers
 	$(BIN)/ruff format --check .

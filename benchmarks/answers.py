@@ -28,7 +28,7 @@ async def _model(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
     await reader.readexactly(int(head.split(b"content-length:")[1].split(b"\r\n")[0]))
     writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n")
     await asyncio.sleep(FIRST_SECONDS)
-    with suppress(ConnectionError):  # whoever asked has seen enough
+    with suppress(ConnectionError):  # the client has seen enough
         for token in [*TOKENS, None]:
             choice = {"index": 0, "delta": {"content": token or ""}, "finish_reason": None if token else "stop"}
             piece = {"id": "1", "object": "chat.completion.chunk", "choices": [choice]}

@@ -4,7 +4,7 @@
 # Needs root on Debian or Ubuntu and three packages: apt-get install buildah mmdebstrap eatmydata
 # Downloads Debian packages and wheels; takes minutes and about 3 GB in DOCKER_CHECK_DIR (default build/docker-check),
 # which may be deleted afterwards. The registry's Python image is replaced by the same Debian release with its own
-# Python, so that what is checked is our instructions, not somebody else's download.
+# Python, so that what is checked is our instructions, not another party's download.
 # Read from the environment when set: DEBIAN_MIRROR; PIP_CERT and PIP_INDEX_URL, passed on to the builds.
 set -eu
 cd "$(dirname "$0")/.."

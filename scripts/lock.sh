@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 compile() { # compile OUTPUT SOURCE [OPTION...]
     out=requirements/$1
     shift
-    # --no-config: the locks depend on the public index alone, not on whoever runs this.
+    # --no-config: the locks depend on the public index alone, not on the configuration of this machine.
     uv --no-config pip compile "$@" --quiet --universal --python-version 3.11 --generate-hashes \
         --no-emit-index-url --no-emit-find-links --no-header --no-annotate --output-file "$out" >/dev/null
 }

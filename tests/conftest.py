@@ -3,18 +3,20 @@
 import asyncio
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import asyncpg
 import httpx2
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import Connection, event
+from sqlalchemy import Connection
+from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
-from sqlalchemy.orm import Session, SessionTransaction
 
 from api.app import create_app
 from footnote.database.engine import open_engine
@@ -33,11 +35,17 @@ from tests.fakes import FakeEmbedder, FakeGenerator
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterator[None]:
-    """The names alone of what failed, last of all: the lines before them hold whole logs where CI is set."""
+    """Ends with the names of what failed: where CI is set, the lines before them are whole logs."""
     yield
     for outcome in ("failed", "error"):
         for report in terminalreporter.stats.get(outcome, ()):
             terminalreporter.write_line(f"{outcome}: {report.nodeid}")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that wait for processes of their own go first: they take longest, and leave the processor to others."""
+    waiting = {item.path for item in items if item.get_closest_marker("worker") or item.get_closest_marker("stack")}
+    items.sort(key=lambda item: item.path not in waiting)
 
 
 @pytest.fixture(scope="session")
@@ -52,7 +60,7 @@ def logging_as_in_production() -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def no_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """What the command line and `footnote up` keep for their user is not that of who runs the tests."""
+    """The tests do not see the configuration that the command line stores for the user who runs them."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_CONFIG_HOME", str(tmp_path_factory.mktemp("config")))
         yield
@@ -60,7 +68,7 @@ def no_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 @pytest.fixture(scope="session", autouse=True)
 def patience_with_redis() -> Iterator[None]:
-    """Where tests share the machine, an answer that takes half a second does not mean that Redis is away."""
+    """On a busy machine, an answer that takes half a second does not mean that Redis is away."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("footnote.database.redis_client.REDIS_SECONDS", 10.0)
         yield
@@ -100,7 +108,7 @@ async def run_sql(url: str, statement: str) -> None:
 
 @pytest.fixture(scope="session")
 def migrated_url(postgres_url: str) -> str:
-    """The database `footnote`, migrated; its copy `pristine`, which nobody connects to, is a template."""
+    """The database `footnote`, migrated; its copy `pristine`, which has no connections, is a template."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("DATABASE_URL", postgres_url)
         bootstrap.migrate()
@@ -110,40 +118,68 @@ def migrated_url(postgres_url: str) -> str:
 
 @pytest.fixture
 def settings(migrated_url: str, redis_url: str, tmp_path: Path) -> Settings:
+    return settings_of(migrated_url, redis_url, tmp_path)
+
+
+def settings_of(database_url: str, redis_url: str, directory: Path) -> Settings:
+    """What most tests want; the store is below the directory."""
     return Settings(
         _env_file=None,
-        database_url=migrated_url,
+        database_url=database_url,
         redis_url=redis_url,
-        storage_url=tmp_path.as_uri() + "/objects",
-        data_dir=tmp_path / "data",
+        storage_url=directory.as_uri() + "/objects",
+        data_dir=directory / "data",
         webhook_allow_private=True,
         ocr="off",
         chunk_size=400,
         chunk_overlap=50,
         embedding_batch=8,
-        # The same question gets many an answer here, and many a vector.
+        # Tests ask the same question again and expect another answer.
         answer_cache_seconds=0,
         question_cache_seconds=0,
     )
 
 
-@pytest.fixture(scope="session")
-async def engine(migrated_url: str, anyio_backend: str) -> AsyncIterator[AsyncEngine]:
-    engine = open_engine(Settings(_env_file=None, database_url=migrated_url), pool_size=2)
+# A savepoint that is released leaves the role and the tenant to what follows, as the end of a transaction does not.
+_ACT_FOR_NO_TENANT = "SET LOCAL ROLE none; " + "; ".join(
+    f"SET LOCAL footnote.{name} = ''" for name in ("tenant", "actor", "request")
+)
+
+
+class Savepoints(PGDialect_asyncpg):
+    """Savepoints in one round trip each: SQLAlchemy would prepare a statement for every name."""
+
+    supports_statement_cache = True
+
+    def do_savepoint(self, connection: Connection, name: str) -> None:
+        _send(connection, f"SAVEPOINT {name}; {_ACT_FOR_NO_TENANT}")
+
+    def do_release_savepoint(self, connection: Connection, name: str) -> None:
+        _send(connection, f"RELEASE SAVEPOINT {name}")
+
+
+def _send(connection: Connection, statements: str) -> None:
+    adapted: Any = connection.connection.dbapi_connection
+
+    async def send(driver: "asyncpg.Connection[Any]") -> None:
+        async with adapted._execute_mutex:
+            await driver.execute(statements)
+
+    adapted.run_async(send)
+
+
+@asynccontextmanager
+async def engine_with_savepoints(url: str) -> AsyncIterator[AsyncEngine]:
+    engine = open_engine(Settings(_env_file=None, database_url=url), pool_size=2)
+    engine.dialect.__class__ = Savepoints
     yield engine
     await engine.dispose()
 
 
-class ActingForNobody(Session):
-    """A savepoint that is released leaves the role to what follows, as the end of a transaction does not."""
-
-
-@event.listens_for(ActingForNobody, "after_begin")
-def _forget_tenant(_session: Session, _transaction: SessionTransaction, connection: Connection) -> None:
-    connection.exec_driver_sql(
-        "SELECT set_config('role', 'none', true), set_config('footnote.tenant', '', true), "
-        "set_config('footnote.actor', '', true), set_config('footnote.request', '', true)"
-    )
+@pytest.fixture(scope="session")
+async def engine(migrated_url: str, anyio_backend: str) -> AsyncIterator[AsyncEngine]:
+    async with engine_with_savepoints(migrated_url) as engine:
+        yield engine
 
 
 @pytest.fixture
@@ -156,13 +192,13 @@ async def rt(settings: Settings, engine: AsyncEngine, monkeypatch: pytest.Monkey
     redis = open_redis(settings)
     async with engine.connect() as connection:
         outer = await connection.begin()
+        await connection.exec_driver_sql("SELECT")  # without which the driver has not begun yet
         runtime = Runtime(
             settings=settings,
             sessions=async_sessionmaker(
                 connection,
                 expire_on_commit=False,
                 join_transaction_mode="create_savepoint",
-                sync_session_class=ActingForNobody,
             ),
             redis=redis,
             store=open_store(settings.storage_location),
@@ -178,9 +214,9 @@ async def rt(settings: Settings, engine: AsyncEngine, monkeypatch: pytest.Monkey
     await redis.aclose()
 
 
-@pytest.fixture
-async def own_database(migrated_url: str, anyio_backend: str) -> AsyncIterator[str]:
-    """A database of this test's own, for claims about commits, races and other processes."""
+@asynccontextmanager
+async def new_database(migrated_url: str) -> AsyncIterator[str]:
+    """The URL of a migrated database that is dropped at the end of the block."""
     name = f"t_{uuid4().hex[:12]}"
     server = named_database(migrated_url, "postgres")
     await run_sql(server, f"CREATE DATABASE {name} TEMPLATE pristine STRATEGY FILE_COPY")
@@ -189,16 +225,52 @@ async def own_database(migrated_url: str, anyio_backend: str) -> AsyncIterator[s
 
 
 @pytest.fixture
+async def own_database(migrated_url: str, anyio_backend: str) -> AsyncIterator[str]:
+    """A database of this test's own, for claims about commits, races and other processes."""
+    async with new_database(migrated_url) as url:
+        yield url
+
+
+@pytest.fixture
 async def committing_rt(settings: Settings, own_database: str) -> AsyncIterator[Runtime]:
     """A Runtime that really commits, with as many connections as it wants."""
-    own = settings.model_copy(update={"database_url": own_database})
-    async with open_runtime(own, pool_size=8) as rt:
+    async with committing(settings.model_copy(update={"database_url": own_database})) as rt:
+        yield rt
+
+
+@asynccontextmanager
+async def committing(settings: Settings) -> AsyncIterator[Runtime]:
+    async with open_runtime(settings, pool_size=8) as rt:
         yield replace(rt, embedder=FakeEmbedder(), generator=FakeGenerator())
+
+
+def stored_once(prepare: Callable[[Runtime], Awaitable[Any]]) -> tuple[Any, Any]:
+    """Two fixtures for a module whose tests read the same documents: its `engine`, and what `prepare` returned.
+
+    `prepare` runs once, in a database of the module's own; each test with `rt` still ends with a rollback.
+    """
+    made: list[Any] = []
+
+    @pytest.fixture(scope="module")
+    async def engine(
+        migrated_url: str, redis_url: str, tmp_path_factory: pytest.TempPathFactory, anyio_backend: str
+    ) -> AsyncIterator[AsyncEngine]:
+        async with new_database(migrated_url) as url:
+            async with committing(settings_of(url, redis_url, tmp_path_factory.mktemp("stored"))) as rt:
+                made.append(await prepare(rt))
+            async with engine_with_savepoints(url) as engine:
+                yield engine
+
+    @pytest.fixture(scope="module")
+    def stored(engine: AsyncEngine) -> Any:
+        return made[-1]
+
+    return engine, stored
 
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody with a key; Alice and Bob share a tenant, Charlie is a stranger."""
+    """A user with a key. Alice and Bob share a tenant; Charlie has another one."""
 
     tenant_id: str
     key: str
@@ -206,12 +278,19 @@ class Person:
 
 
 @pytest.fixture
-async def people(rt: Runtime) -> AsyncIterator[dict[str, Person]]:
+async def ours(rt: Runtime) -> str:
+    """The tenant of Alice and Bob."""
     async with rt.transaction() as session:
-        ours, theirs = await tenants.create(session, "ours"), await tenants.create(session, "theirs")
+        return (await tenants.create(session, "ours")).id
+
+
+@pytest.fixture
+async def people(rt: Runtime, ours: str) -> AsyncIterator[dict[str, Person]]:
+    async with rt.transaction() as session:
+        theirs = await tenants.create(session, "theirs")
         made = {
-            "alice": (ours.id, (await keys.create(session, ours.id, "alice"))[1]),
-            "bob": (ours.id, (await keys.create(session, ours.id, "bob", ("read",)))[1]),
+            "alice": (ours, (await keys.create(session, ours, "alice"))[1]),
+            "bob": (ours, (await keys.create(session, ours, "bob", ("read",)))[1]),
             "charlie": (theirs.id, (await keys.create(session, theirs.id, "charlie"))[1]),
         }
     transport = httpx2.ASGITransport(_app_over(rt), raise_app_exceptions=False)
@@ -236,7 +315,8 @@ _APPS: dict[str, FastAPI] = {}
 def _app_over(rt: Runtime) -> FastAPI:
     """One app for all tests with the same settings: FastAPI takes a sixth of a second to build the routes of each."""
     own = {"database_url", "redis_url", "storage_url", "data_dir"}
-    app = _APPS.setdefault(rt.settings.model_dump_json(exclude=own), create_app(runtime=rt))
+    chosen = rt.settings.model_dump_json(exclude=own)
+    app = _APPS[chosen] = _APPS.get(chosen) or create_app(runtime=rt)
     app.state.runtime = rt
     return app
 

@@ -1,4 +1,4 @@
-"""Documents driven through the pipeline step by step, as a worker would, without broker or worker."""
+"""Runs documents through the pipeline step by step, as a worker does, without broker or worker."""
 
 import hashlib
 from collections.abc import Sequence
@@ -26,7 +26,7 @@ async def new_tenant(rt: Runtime) -> str:
 
 
 async def put(rt: Runtime, tenant_id: str, content: bytes, filename: str) -> Upload:
-    """Bytes in the store, as an upload leaves them."""
+    """Writes the bytes to the store, as an upload does."""
     key = documents.new_key(tenant_id)
     async with rt.transaction() as session:
         await objects.reserve(session, key)
@@ -44,7 +44,7 @@ async def accept(
 
 
 async def run(rt: Runtime, job_id: str) -> Job:
-    """Runs the steps that remain, as the Celery chain does: it ends where a step says there is no more to do."""
+    """Runs the steps that remain, as the Celery chain does; ends when a step says that no more is to be done."""
     step = (await job_of(rt, job_id)).step
     for name in jobs.STEPS[jobs.STEPS.index(step) :]:
         if not await ingest.run_step(rt, job_id, name):
@@ -53,7 +53,7 @@ async def run(rt: Runtime, job_id: str) -> Job:
 
 
 async def ready(rt: Runtime, tenant_id: str, content: bytes | str, filename: str = "notes.txt", **options: Any) -> str:
-    """The id of a document that went all the way."""
+    """Accepts and ingests a document. Returns its id."""
     accepted = await accept(rt, tenant_id, content, filename, **options)
     job = await run(rt, accepted.details.job.id)
     assert job.state == "succeeded", (job.error_code, job.error_message)
@@ -83,7 +83,7 @@ async def version_of(rt: Runtime, version_id: str) -> Version:
 
 
 async def artifacts_of(rt: Runtime, version_id: str) -> Sequence[str]:
-    """Keys of the parts that the chunk step left."""
+    """Keys of the parts that the chunk step stored."""
     async with rt.sessions() as session:
         keys = select(Artifact.key).where(Artifact.version_id == version_id).order_by(Artifact.number)
         return (await session.scalars(keys)).all()
@@ -96,7 +96,7 @@ async def step_states(rt: Runtime, job_id: str) -> dict[str, str]:
 
 
 async def set_job(rt: Runtime, job_id: str, **values: Any) -> None:
-    """Makes time pass, or puts a job where a test wants it."""
+    """Changes columns of a job: for instance, to let time pass."""
     async with rt.transaction() as session:
         await session.execute(update(Job).where(Job.id == job_id).values(**values))
 
@@ -108,12 +108,12 @@ async def chunks_of(rt: Runtime, document_id: str) -> Sequence[Chunk]:
 
 
 async def pages_of(rt: Runtime, document_id: str) -> dict[tuple[str, int], str]:
-    """Stored texts by version and page number, of whatever versions have any."""
+    """Texts of the stored pages, by version and page number."""
     async with rt.sessions() as session:
         query = select(Page).join(Version, Version.id == Page.version_id).where(Version.document_id == document_id)
         return {(page.version_id, page.number): page.text for page in await session.scalars(query)}
 
 
 def paragraphs(count: int, topic: str = "lamp") -> str:
-    """Text that the tests' settings cut into `count` chunks, one a paragraph."""
+    """Text that the settings of the tests cut into `count` chunks, one for each paragraph."""
     return "\n\n".join(f"Paragraph {n} of the {topic}. " + f"{topic}{n} shines. " * 17 for n in range(count))

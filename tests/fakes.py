@@ -1,4 +1,4 @@
-"""Fakes at the network's edge: an embedder that hashes words, a generator and a server that say what they are told."""
+"""Fakes of what is outside: an embedder that hashes words, and a generator and a server that send what a test says."""
 
 import asyncio
 import hashlib
@@ -17,7 +17,7 @@ DIMENSIONS = 64
 
 
 class FakeEmbedder:
-    """Texts that share words lie close; `before` is called with each batch and may raise or wait."""
+    """Texts that share words get similar vectors. `before` is called with each batch and may raise."""
 
     provider = "fake"
     address = None
@@ -76,7 +76,7 @@ class FakeGenerator:
 
 @dataclass
 class FakeServer:
-    """Answers every request with what `respond` writes; keeps what it was asked."""
+    """Answers every request with what `respond` writes; records what it was asked."""
 
     port: int = 0
     heads: list[str] = field(default_factory=list)
@@ -119,7 +119,7 @@ class FakeServer:
         self.raw(("\r\n".join([*lines, "Connection: close", "", ""]) + body).encode())
 
     def raw(self, *pieces: bytes | float, reset: bool = False) -> None:
-        """Bytes are sent, numbers are slept."""
+        """Sends bytes; sleeps for numbers, in seconds."""
 
         async def respond(_body: dict[str, Any], writer: asyncio.StreamWriter) -> None:
             for piece in pieces:

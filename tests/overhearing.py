@@ -1,4 +1,4 @@
-"""What passes through Redis."""
+"""Records the commands that Redis gets."""
 
 import asyncio
 import base64
@@ -14,7 +14,7 @@ BODY = re.compile(r'(?<="body": ")([A-Za-z0-9+/=]+)(?=")')  # of a message or an
 
 @asynccontextmanager
 async def overheard(redis: Redis) -> AsyncIterator[list[str]]:
-    """Every command that anybody sends meanwhile, with its arguments; complete once the block is left."""
+    """Every command that Redis gets during the block, with its arguments; complete after the block."""
     passed: list[str] = []
     last = uuid4().hex
 

@@ -1,29 +1,33 @@
-"""Programs of ours in processes of their own, and a provider of embeddings on the loopback for them to call."""
+"""Our programs as separate processes, and a provider of embeddings on the loopback for them to call."""
 
 import hashlib
 import json
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
-from footnote.settings import PREFIX, Settings
+import pytest
+
+from footnote.settings import Settings
 from tests import ROOT
 
 
-def settings_of(environment: Mapping[str, str]) -> Settings:
-    """What a program with these variables in its environment reads."""
-    names = {name: name.removeprefix(PREFIX).lower() if name.startswith(PREFIX) else name for name in environment}
-    return Settings.model_validate({names[name]: value for name, value in environment.items()})
+def settings_from(environment: dict[str, str]) -> Settings:
+    """The settings of a program that is started with these variables."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        return Settings(_env_file=None)
 
 
 @dataclass
 class Program:
-    """A program of ours in a process of its own, with the processes it starts."""
+    """One of our programs as a separate process, with the processes that it starts."""
 
     module: str
     environment: dict[str, str]

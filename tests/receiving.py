@@ -1,4 +1,4 @@
-"""A receiver of webhooks on the loopback, and deliveries that are queued, put where a test wants them, attempted."""
+"""A receiver of webhooks on the loopback, and functions that queue, change and attempt deliveries."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -19,7 +19,7 @@ from tests import driving
 
 @dataclass
 class Receiver:
-    """Answers each request with the next of `answers`; the last one stays. None: says nothing."""
+    """Answers each request with the next of `answers`, then always with the last one. None: no answer."""
 
     answers: list[bytes | None] = field(default_factory=lambda: [b"204 No Content"])
     requests: list[tuple[str, dict[str, str], bytes]] = field(default_factory=list)
@@ -60,7 +60,7 @@ async def listening(*answers: bytes | None) -> AsyncIterator[Receiver]:
 
 
 async def queued(rt: Runtime, tenant: str, url: str, text: str = "Some text.") -> str:
-    """The id of a delivery that a finished job left in the outbox."""
+    """Finishes a job with a webhook. Returns the id of the queued delivery."""
     accepted = await driving.accept(rt, tenant, text, callback_url=url)
     await driving.run(rt, accepted.details.job.id)
     async with rt.sessions() as session:
@@ -69,7 +69,7 @@ async def queued(rt: Runtime, tenant: str, url: str, text: str = "Some text.") -
 
 
 async def in_outbox(rt: Runtime, tenant: str, *urls: str) -> list[str]:
-    """The ids of deliveries of an event of no document."""
+    """Queues a delivery for each URL, about no stored document. Returns their ids."""
     async with rt.transaction() as session:
         before = select(WebhookDelivery.id)
         known = set(await session.scalars(before))
@@ -96,7 +96,7 @@ async def seconds_until_next(rt: Runtime, delivery_id: str) -> float:
 
 
 async def attempt_due(rt: Runtime) -> int:
-    """Delivers what is due now, once; how many that were."""
+    """Attempts every delivery that is due, once. Returns how many there were."""
     async with rt.transaction() as session:
         due = await sending.take_due(session, rt.settings, 9)
     for each in due:

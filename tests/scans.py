@@ -1,4 +1,4 @@
-"""Scanned documents, and a stand-in for the program that reads them."""
+"""Scanned documents, and a stand-in for Tesseract."""
 
 import shutil
 import sys
@@ -51,7 +51,7 @@ class StandIn:
         self._patch.setenv("PATH", f"{self._directory}:/usr/bin:/bin")
 
     def asked(self) -> int:
-        """How many pictures it was given."""
+        """How many images it has read."""
         return len(list(self._directory.glob("asked-*")))
 
     def path(self, name: str) -> Path:
@@ -59,7 +59,7 @@ class StandIn:
 
 
 def nowhere(patch: pytest.MonkeyPatch, directory: Path) -> None:
-    """A PATH without tesseract, wherever this runs."""
+    """A PATH without tesseract."""
     directory.mkdir()
     patch.setenv("PATH", str(directory))
     assert shutil.which("tesseract") is None

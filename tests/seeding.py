@@ -1,4 +1,4 @@
-"""Documents and their chunks written straight into the tables, where thousands are wanted or exact vectors."""
+"""Writes documents and chunks directly into the tables: for tests that need thousands, or exact vectors."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ from footnote.runtime import Runtime
 
 @dataclass(frozen=True)
 class Seed:
-    """A document to be; one chunk a vector."""
+    """A document to write; one chunk for each vector."""
 
     metadata: dict[str, Any]
     vectors: Sequence[Any]
@@ -29,7 +29,7 @@ class Seed:
 
 
 async def sow(rt: Runtime, tenant_id: str, seeds: Sequence[Seed], collection: str = "default") -> None:
-    """As if each had been ingested: active, with a job that succeeded, in the space of the runtime's embedder."""
+    """Writes each document as if it had been ingested: active, with a succeeded job, in the embedder's space."""
     rows: dict[Any, list[dict[str, Any]]] = {Document: [], Version: [], Job: [], Chunk: []}
     async with rt.for_tenant(tenant_id).transaction() as session:
         target = await collections.obtain(session, collection, rt.settings)

@@ -1,4 +1,4 @@
-"""What is in the store, and whose it is."""
+"""What is in the store, and which rows name it."""
 
 import asyncio
 from typing import Any
@@ -14,20 +14,20 @@ from footnote.storage import LocalStore
 
 
 async def set_unowned(rt: Runtime, key: str | None = None, **values: Any) -> None:
-    """Makes time pass for an unowned object, or for all of them."""
+    """Changes columns of an unowned object, or of all: for instance, to let time pass."""
     which = UnownedObject.key == key if key else true()
     async with rt.transaction() as session:
         await session.execute(update(UnownedObject).where(which).values(**values))
 
 
 def hold_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is held for a while is held on to every 20 ms."""
+    """Renews every hold each 20 ms."""
     repeating = Runtime.repeating
     monkeypatch.setattr(Runtime, "repeating", lambda rt, statement, _seconds: repeating(rt, statement, 0.02))
 
 
-async def kept_again(rt: Runtime, key: str) -> None:
-    """Lets the time of an unowned object run out, and waits until somebody gave it more."""
+async def given_more_time(rt: Runtime, key: str) -> None:
+    """Lets the time of an unowned object run out, and waits until it gets more."""
     await set_unowned(rt, key, delete_at=from_now(-1))
     over = select(UnownedObject.key).where(UnownedObject.key == key, UnownedObject.delete_at < func.now())
     async with rt.sessions() as session, asyncio.timeout(30):
@@ -43,7 +43,7 @@ async def in_store(rt: Runtime) -> set[str]:
 
 
 async def settled(rt: Runtime) -> set[str]:
-    """What stays in the store when the time of everything that nobody owns is over."""
+    """What remains in the store after the sweep of all unowned objects."""
     await set_unowned(rt, delete_at=func.now())
     while await objects.sweep(rt):
         pass
@@ -51,7 +51,7 @@ async def settled(rt: Runtime) -> set[str]:
 
 
 async def named(rt: Runtime) -> set[str]:
-    """The keys that versions name, or what was made of them."""
+    """The keys that versions, artifacts and page images name."""
     columns = [Version.object_key, Artifact.key, PagePicture.key]
     async with rt.sessions() as session:
         return {key for column in columns for key in await session.scalars(select(column)) if key}

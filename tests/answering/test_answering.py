@@ -18,6 +18,7 @@ from footnote.providers.fallback import Fallback
 from footnote.retrieval import Found, Query
 from footnote.runtime import Runtime
 from tests import driving
+from tests.conftest import stored_once
 from tests.fakes import FakeGenerator
 
 pytestmark = pytest.mark.anyio
@@ -26,16 +27,25 @@ SET = "The keeper's “well-\nknown” of\ufb01ce   holds 1,500 lamps, 12.5 % mo
 FOG = "The siren stalls at 2.1 bar. It needs twenty minutes to recover."
 
 
-@pytest.fixture
-async def rt(rt: Runtime) -> Runtime:
-    return rt.for_tenant(await driving.new_tenant(rt))
+async def make_question(rt: Runtime) -> tuple[str, Question]:
+    """A tenant with two documents, and a question about both."""
+    tenant_id = await driving.new_tenant(rt)
+    await driving.ready(rt, tenant_id, LAMP, "lamp.txt")
+    await driving.ready(rt, tenant_id, FOG, "fog.txt")
+    return tenant_id, Question(Query("Who built the tower with the lamp, and when does the siren stall?"))
+
+
+engine, stored = stored_once(make_question)
 
 
 @pytest.fixture
-async def question(rt: Runtime) -> Question:
-    await driving.ready(rt, rt.tenant, LAMP, "lamp.txt")
-    await driving.ready(rt, rt.tenant, FOG, "fog.txt")
-    return Question(Query("Who built the tower with the lamp, and when does the siren stall?"))
+def rt(rt: Runtime, stored: tuple[str, Question]) -> Runtime:
+    return rt.for_tenant(stored[0])
+
+
+@pytest.fixture
+def question(stored: tuple[str, Question]) -> Question:
+    return stored[1]
 
 
 def fake(rt: Runtime) -> FakeGenerator:

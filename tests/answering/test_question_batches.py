@@ -21,6 +21,7 @@ from footnote.retrieval import Query
 from footnote.runtime import Runtime
 from footnote.tenancy import keys, usage
 from tests import driving
+from tests.conftest import stored_once
 from tests.fakes import FakeGenerator
 
 pytestmark = pytest.mark.anyio
@@ -56,11 +57,13 @@ async def one(rt: Runtime, generator: Answering) -> Runtime:
     )
 
 
-@pytest.fixture
-async def tenant(rt: Runtime) -> str:
+async def make_tenant(rt: Runtime) -> str:
     tenant_id = await driving.new_tenant(rt)
     await driving.ready(rt, tenant_id, LAMP)
     return tenant_id
+
+
+engine, tenant = stored_once(make_tenant)
 
 
 async def made(rt: Runtime, tenant: str, items: Sequence[Any] = (ASKED,), url: str | None = None) -> str:

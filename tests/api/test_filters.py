@@ -12,7 +12,7 @@ from footnote.models import Document
 from footnote.runtime import Runtime
 from tests import driving
 from tests.api.test_errors import problem
-from tests.conftest import Person
+from tests.conftest import Person, stored_once
 
 pytestmark = pytest.mark.anyio
 
@@ -20,20 +20,34 @@ LEGAL = {"type": "eq", "key": "department", "value": "legal"}
 RECENT = {"type": "gte", "key": "signed", "value": "2024-01-01"}
 
 
-@pytest.fixture
-async def contracts(rt: Runtime, alice: Person) -> dict[str, str]:
-    """Ids of three documents about the same."""
+async def make_contracts(rt: Runtime) -> tuple[str, dict[str, str]]:
+    """A tenant, and the ids of its three documents about the same."""
+    tenant_id = await driving.new_tenant(rt)
     of_each: dict[str, dict[str, Any]] = {
         "old": {"department": "legal", "signed": "2019-05-01", "pages": 3},
         "new": {"department": "legal", "signed": "2024-05-01T08:00:00+02:00", "pages": 12},
         "sales": {"department": ["sales", "east"], "signed": "2024-06-01"},
     }
-    return {
+    return tenant_id, {
         name: await driving.ready(
-            rt, alice.tenant_id, f"The {name} contract about the lamp oil.", f"{name}.txt", metadata=metadata
+            rt, tenant_id, f"The {name} contract about the lamp oil.", f"{name}.txt", metadata=metadata
         )
         for name, metadata in of_each.items()
     }
+
+
+engine, stored = stored_once(make_contracts)
+
+
+@pytest.fixture
+def ours(stored: tuple[str, dict[str, str]]) -> str:
+    return stored[0]
+
+
+@pytest.fixture
+def contracts(stored: tuple[str, dict[str, str]]) -> dict[str, str]:
+    """Ids of the documents by name."""
+    return stored[1]
 
 
 async def listed(person: Person, given: Any, **more: Any) -> list[str]:

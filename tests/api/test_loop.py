@@ -14,7 +14,7 @@ from footnote.runtime import open_runtime
 from footnote.tenancy import keys
 from tests import SAMPLES, driving
 from tests.local_stack.stack_under_test import free_port
-from tests.programs import Program, serving, settings_of, vectors
+from tests.programs import Program, serving, settings_from, vectors
 
 pytestmark = [pytest.mark.anyio, pytest.mark.worker]
 
@@ -41,7 +41,7 @@ async def asked(own_database: str, redis_url: str, tmp_path: Path) -> AsyncItera
         api = Program("tests.api.watched_api", environment, tmp_path / "log")
         api.start()
         try:
-            async with open_runtime(settings_of(given), pool_size=3) as rt:
+            async with open_runtime(settings_from(given), pool_size=3) as rt:
                 tenant = await driving.new_tenant(rt)
                 async with rt.transaction() as session:
                     _, key = await keys.create(session, tenant, "asks")

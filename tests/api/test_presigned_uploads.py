@@ -25,7 +25,7 @@ from tests.api.test_idempotency import Api, refused, serving
 from tests.api.test_uploads import PNG, TEXT
 from tests.conftest import Person
 from tests.storage.test_storage import aws, keys, parts_left, s3, s3_endpoint
-from tests.stored import hold_often, kept_again, named, set_unowned
+from tests.stored import given_more_time, hold_often, named, set_unowned
 
 __all__ = ["aws", "s3", "s3_endpoint"]  # fixtures
 pytestmark = pytest.mark.anyio
@@ -474,7 +474,7 @@ async def test_a_long_look_at_the_bytes_is_not_overtaken_by_the_sweep(
 
     async def slow(rt: Runtime, key: str, filename: str) -> Any:
         for _ in range(3):
-            await kept_again(rt, key)
+            await given_more_time(rt, key)
             assert await objects.sweep(rt) == 0
         return await look_through(rt, key, filename)
 

@@ -17,7 +17,7 @@ from footnote.runtime import Runtime
 from tests import driving
 from tests.api.test_documents import frames
 from tests.api.test_errors import problem
-from tests.conftest import Person
+from tests.conftest import Person, stored_once
 from tests.fakes import FakeGenerator
 
 pytestmark = pytest.mark.anyio
@@ -48,20 +48,32 @@ ANSWER = {
 }
 
 
-@pytest.fixture
-async def library(rt: Runtime, alice: Person) -> dict[str, str]:
-    """Ids of three documents in two collections."""
+async def make_library(rt: Runtime) -> tuple[str, dict[str, str]]:
+    """A tenant, and the ids of its three documents in two collections."""
+    tenant_id = await driving.new_tenant(rt)
     texts = {
         "lamp": ("The lamp burns paraffin oil from sunset to sunrise.", "a"),
         "siren": ("The fog siren stalls at 2.1 bar; see ERR_CONN_42 in v2.3.1.", "a"),
         "boat": ("The relief boat Petrel leaves on every second Thursday.", "b"),
     }
-    return {
-        name: await driving.ready(
-            rt, alice.tenant_id, text, f"{name}.txt", collection=collection, metadata={"name": name}
-        )
+    return tenant_id, {
+        name: await driving.ready(rt, tenant_id, text, f"{name}.txt", collection=collection, metadata={"name": name})
         for name, (text, collection) in texts.items()
     }
+
+
+engine, stored = stored_once(make_library)
+
+
+@pytest.fixture
+def ours(stored: tuple[str, dict[str, str]]) -> str:
+    return stored[0]
+
+
+@pytest.fixture
+def library(stored: tuple[str, dict[str, str]]) -> dict[str, str]:
+    """Ids of the documents by name."""
+    return stored[1]
 
 
 async def search(person: Person, query: str, **more: Any) -> list[dict[str, Any]]:

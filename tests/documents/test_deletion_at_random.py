@@ -19,7 +19,7 @@ from footnote.runtime import Runtime, open_runtime
 from tests import driving
 from tests.documents.test_deletion import rows
 from tests.driving import chunks_of, paragraphs
-from tests.programs import Program, serving, settings_of, vectors
+from tests.programs import Program, serving, settings_from, vectors
 from tests.stored import in_store, named
 
 pytestmark = [pytest.mark.anyio, pytest.mark.worker]
@@ -94,7 +94,7 @@ async def system(own_database: str, redis_url: str, tmp_path: Path) -> AsyncIter
         try:
             for program in programs:
                 program.start()
-            async with open_runtime(settings_of(given), pool_size=8) as rt:
+            async with open_runtime(settings_from(given), pool_size=8) as rt:
                 yield System(rt, await driving.new_tenant(rt), [program.log for program in programs])
         finally:
             for program in programs:

@@ -18,7 +18,7 @@ from footnote.models import Document, UnownedObject
 from footnote.runtime import Runtime
 from footnote.storage import LocalStore, LocalWriter, writing
 from tests import driving
-from tests.stored import hold_often, in_store, kept_again, named, set_unowned, settled
+from tests.stored import given_more_time, hold_often, in_store, named, set_unowned, settled
 
 pytestmark = pytest.mark.anyio
 
@@ -152,7 +152,7 @@ async def test_an_upload_that_takes_longer_than_its_reservation_keeps_its_object
         async with writing(rt.store, key) as out:
             for _ in range(3):
                 await out.write(b"x")
-                await kept_again(rt, key)
+                await given_more_time(rt, key)
                 assert await objects.sweep(rt) == 0
         await accept(rt, tenant, replace(upload, object_key=key))
     assert await settled(rt) == {key} == await named(rt)

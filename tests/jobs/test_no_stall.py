@@ -6,10 +6,9 @@ import signal
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 from sqlalchemy import func, select
@@ -19,9 +18,9 @@ from footnote import jobs
 from footnote.models import Job
 from footnote.runtime import Runtime, open_runtime
 from tests import SAMPLES, driving
-from tests.conftest import named_database, run_sql
+from tests.conftest import new_database
 from tests.driving import chunks_of, job_of, paragraphs, set_job
-from tests.programs import Program, Reply, serving, settings_of, vectors
+from tests.programs import Program, Reply, serving, settings_from, vectors
 
 pytestmark = [pytest.mark.anyio, pytest.mark.worker]
 
@@ -104,11 +103,10 @@ async def system(
     migrated_url: str, redis_url: str, tmp_path_factory: pytest.TempPathFactory, anyio_backend: str
 ) -> AsyncIterator[System]:
     tmp_path = tmp_path_factory.mktemp("system")
-    name = f"t_{uuid4().hex[:12]}"
-    server, url = named_database(migrated_url, "postgres"), named_database(migrated_url, name)
-    await run_sql(server, f"CREATE DATABASE {name} TEMPLATE pristine STRATEGY FILE_COPY")
     provider = Provider()
-    with serving(provider.answer) as port:
+    async with AsyncExitStack() as stack:
+        url = await stack.enter_async_context(new_database(migrated_url))
+        port = stack.enter_context(serving(provider.answer))
         given = {
             "DATABASE_URL": url,
             "REDIS_URL": redis_url,
@@ -130,13 +128,12 @@ async def system(
         try:
             worker.start()
             dispatcher.start()
-            async with open_runtime(settings_of(given), pool_size=3) as rt:
+            async with open_runtime(settings_from(given), pool_size=3) as rt:
                 yield System(rt, provider, worker, await driving.new_tenant(rt))
         finally:
             provider.let_go.set()
             worker.kill()
             dispatcher.kill()
-    await run_sql(server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @dataclass

@@ -54,9 +54,8 @@ NAMES = {
 }
 
 
-@pytest.mark.parametrize("mode", ["keyword", "hybrid"])
 @pytest.mark.parametrize("names", NAMES.values(), ids=NAMES)
-async def test_the_one_that_is_named_comes_first(rt: Runtime, names: tuple[str, ...], mode: Mode) -> None:
+async def test_the_one_that_is_named_comes_first(rt: Runtime, names: tuple[str, ...]) -> None:
     tenant = await driving.new_tenant(rt)
     for name in names:
         await driving.ready(
@@ -65,9 +64,10 @@ async def test_the_one_that_is_named_comes_first(rt: Runtime, names: tuple[str, 
     for filler in range(6):
         much = "What is known about the note on it? What does it say? The keeper repairs it. "
         await driving.ready(rt, tenant, f"{much * (filler + 1)}", f"filler{filler}.txt")
-    for name in names[:1] if mode == "hybrid" else names:
+    asked: list[tuple[str, Mode]] = [(name, "keyword") for name in names]
+    for name, mode in [*asked, (names[0], "hybrid")]:
         hits = (await search(rt.for_tenant(tenant), Query(f"What is known about the note on {name}?", mode=mode))).hits
-        assert f"on {name} says" in hits[0].text
+        assert f"on {name} says" in hits[0].text, (name, mode)
 
 
 async def test_an_identifier_in_many_chunks_names_nothing_in_particular(rt: Runtime) -> None:

@@ -19,7 +19,7 @@ from footnote.runtime import Runtime
 from tests import driving
 from tests.api.test_documents import frames
 from tests.api.test_errors import problem
-from tests.conftest import Person
+from tests.conftest import Person, stored_once
 from tests.fakes import FakeGenerator, FakeServer
 from tests.providers.test_rerankers import answering, rows, texts_of
 
@@ -62,10 +62,22 @@ async def opened(rt: Runtime, server: FakeServer) -> AsyncIterator[Open]:
         await rt.redis.delete(reranker.endpoint.key)
 
 
-async def add_notes(rt: Runtime, tenant_id: str, of: str = "siren") -> None:
+async def add_notes(rt: Runtime) -> str:
+    """The tenant that has them."""
+    tenant_id = await driving.new_tenant(rt)
     for number in range(NOTES):
-        words = f"{of} " * (NOTES - number)  # the first has the most of it
+        words = "siren " * (NOTES - number)  # the first has the most of it
         await driving.ready(rt, tenant_id, f"# Watch\n\nThe note number {number} is on the {words}.", f"{number}_n.md")
+    return tenant_id
+
+
+engine, tenant = stored_once(add_notes)
+
+
+@pytest.fixture
+def ours(tenant: str) -> str:
+    """Alice has the notes."""
+    return tenant
 
 
 async def numbers(rt: Runtime, tenant_id: str, **more: Any) -> tuple[list[int], Found]:
@@ -91,11 +103,9 @@ async def asking(rt: Runtime, person: Person) -> AsyncIterator[httpx2.AsyncClien
 @pytest.mark.parametrize("shape", ["cohere", "tei"])
 @pytest.mark.parametrize("mode", ["hybrid", "vector", "keyword"])
 async def test_hits_come_in_the_rerankers_order(
-    rt: Runtime, opened: Open, server: FakeServer, shape: str, mode: str
+    rt: Runtime, tenant: str, opened: Open, server: FakeServer, shape: str, mode: str
 ) -> None:
     answering(server, shape, number_of)
-    tenant = await driving.new_tenant(rt)
-    await add_notes(rt, tenant)
     fused, plain = await numbers(rt, tenant, mode=mode)
     assert (plain.reranked, plain.rerank_failure, plain.timings) == (None, None, {})
     assert fused != sorted(fused, reverse=True)
@@ -109,10 +119,8 @@ async def test_hits_come_in_the_rerankers_order(
 
 
 async def test_more_candidates_than_hits_are_asked_about_and_no_more_than_set(
-    rt: Runtime, opened: Open, server: FakeServer
+    rt: Runtime, tenant: str, opened: Open, server: FakeServer
 ) -> None:
-    tenant = await driving.new_tenant(rt)
-    await add_notes(rt, tenant)
     assert (await numbers(rt, tenant, top_k=2))[0] == [0, 1]
     assert (await numbers(opened(), tenant, top_k=2))[0] == [7, 6]
     few = opened(rerank_candidates=3)
@@ -147,9 +155,9 @@ async def test_the_texts_are_what_was_embedded_and_not_longer_than_needed(
     assert len(server.asked[1]["query"]) == 49
 
 
-async def test_diversity_goes_by_the_rerankers_scores(rt: Runtime, opened: Open, server: FakeServer) -> None:
-    tenant = await driving.new_tenant(rt)
-    await add_notes(rt, tenant)
+async def test_diversity_goes_by_the_rerankers_scores(
+    rt: Runtime, tenant: str, opened: Open, server: FakeServer
+) -> None:
     order, found = await numbers(opened(), tenant, top_k=4, diversity=0.01)
     assert order == [7, 6, 5, 4]
     order, found = await numbers(opened(), tenant, top_k=4, diversity=0.9)
@@ -160,9 +168,7 @@ async def test_diversity_goes_by_the_rerankers_scores(rt: Runtime, opened: Open,
     assert order[:2] == [2, 1]
 
 
-async def test_what_stands_around_a_reranked_hit(rt: Runtime, opened: Open) -> None:
-    tenant = await driving.new_tenant(rt)
-    await add_notes(rt, tenant)
+async def test_what_stands_around_a_reranked_hit(rt: Runtime, tenant: str, opened: Open) -> None:
     _, found = await numbers(opened(), tenant, expand="neighbours")
     assert all(hit.context is not None and hit.text in hit.context.text for hit in found.hits)
 
@@ -170,7 +176,6 @@ async def test_what_stands_around_a_reranked_hit(rt: Runtime, opened: Open) -> N
 async def test_an_answer_is_written_from_the_best_by_the_reranker(
     rt: Runtime, opened: Open, alice: Person, server: FakeServer
 ) -> None:
-    await add_notes(rt, alice.tenant_id)
     async with asking(opened(), alice) as client:
         body = (await client.post("/v1/query", json={"question": "siren", "mode": "keyword"})).json()
         assert body["reranked"] is True
@@ -189,7 +194,6 @@ async def test_an_answer_is_written_from_the_best_by_the_reranker(
 
 
 async def test_a_request_may_do_without_or_insist(rt: Runtime, opened: Open, alice: Person, server: FakeServer) -> None:
-    await add_notes(rt, alice.tenant_id)
     asked: dict[str, Any]
     for path, asked in (("/v1/search", {"query": "siren"}), ("/v1/query", {"question": "siren"})):
         async with asking(opened(), alice) as client:
@@ -207,23 +211,21 @@ async def test_a_request_may_do_without_or_insist(rt: Runtime, opened: Open, ali
 
 
 async def test_an_explanation_shows_the_place_before_and_the_score(rt: Runtime, opened: Open, alice: Person) -> None:
-    await add_notes(rt, alice.tenant_id)
     async with asking(opened(), alice) as client:
         answer = await client.post("/v1/search?explain=true", json={"query": "siren", "mode": "keyword"})
     shown = [hit["explain"] for hit in answer.json()["data"]]
     assert [(each["fused_rank"], each["rerank_score"]) for each in shown[:2]] == [(8, 0.7), (7, 0.6)]
 
 
-async def test_nothing_found_is_nothing_to_rerank(rt: Runtime, opened: Open, server: FakeServer) -> None:
-    tenant = await driving.new_tenant(rt)
-    await add_notes(rt, tenant)
+async def test_nothing_found_is_nothing_to_rerank(rt: Runtime, tenant: str, opened: Open, server: FakeServer) -> None:
     found = await search(opened().for_tenant(tenant), Query("unheard", mode="keyword"))
     assert (found.hits, found.reranked, server.asked) == ([], None, [])
 
 
-async def test_a_reranker_sees_nothing_of_another_tenant(rt: Runtime, opened: Open, server: FakeServer) -> None:
-    tenant, stranger = await driving.new_tenant(rt), await driving.new_tenant(rt)
-    await add_notes(rt, tenant)
+async def test_a_reranker_sees_nothing_of_another_tenant(
+    rt: Runtime, tenant: str, opened: Open, server: FakeServer
+) -> None:
+    stranger = await driving.new_tenant(rt)
     await driving.ready(rt, stranger, "The note number 99 is on the siren of strangers.", "foreign.txt")
     assert (await numbers(opened(), tenant, top_k=100, mode="hybrid"))[0] == [7, 6, 5, 4, 3, 2, 1, 0]
     assert "99" not in str(server.asked)
@@ -232,8 +234,7 @@ async def test_a_reranker_sees_nothing_of_another_tenant(rt: Runtime, opened: Op
 async def test_no_connection_is_held_while_the_reranker_thinks(
     committing_rt: Runtime, opened: Open, server: FakeServer
 ) -> None:
-    tenant = await driving.new_tenant(committing_rt)
-    await add_notes(committing_rt, tenant)
+    tenant = await add_notes(committing_rt)
     pool = committing_rt.sessions.kw["bind"].pool
     held: list[int] = []
     rt = opened(committing_rt)
@@ -276,7 +277,6 @@ async def test_a_reranker_that_fails_costs_the_reranking_only(
     name: str,
 ) -> None:
     fail, reason = FAILURES[name]
-    await add_notes(rt, alice.tenant_id)
     asked = {"query": "siren", "top_k": 5}
     plain = (await alice.client.post("/v1/search", json=asked)).json()["data"]
     fail(server)
@@ -299,10 +299,8 @@ def counted(outcome: str) -> float:
 
 
 async def test_a_search_does_not_wait_for_a_reranker_that_is_late(
-    rt: Runtime, opened: Open, server: FakeServer
+    rt: Runtime, tenant: str, opened: Open, server: FakeServer
 ) -> None:
-    tenant = await driving.new_tenant(rt)
-    await add_notes(rt, tenant)
     plain = await numbers(rt, tenant)
     server.raw(60.0)
     impatient = opened(rerank_seconds=0.2)
@@ -317,9 +315,9 @@ async def test_a_search_does_not_wait_for_a_reranker_that_is_late(
     assert len(server.asked) <= 5, "fewer where a fifth of a second is too short even to ask"
 
 
-async def test_an_error_that_nobody_foresaw_stops_no_search(rt: Runtime, caplog: pytest.LogCaptureFixture) -> None:
-    tenant = await driving.new_tenant(rt)
-    await add_notes(rt, tenant)
+async def test_an_error_that_nobody_foresaw_stops_no_search(
+    rt: Runtime, tenant: str, caplog: pytest.LogCaptureFixture
+) -> None:
 
     class Broken:
         provider, address, model = "broken", None, "m"
@@ -338,7 +336,6 @@ async def test_an_error_that_nobody_foresaw_stops_no_search(rt: Runtime, caplog:
 async def test_readiness_names_a_reranker_that_fails(
     rt: Runtime, opened: Open, alice: Person, server: FakeServer
 ) -> None:
-    await add_notes(rt, alice.tenant_id)
     ready = (await alice.client.get("/readyz")).json()
     assert (ready["reranker"], ready["providers"]) == (None, {})
     server.json({}, 500)

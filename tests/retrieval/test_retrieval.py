@@ -20,6 +20,7 @@ from footnote.retrieval import term_statistics as corpora
 from footnote.retrieval.fusion import HITS
 from footnote.runtime import Runtime
 from tests import driving
+from tests.conftest import stored_once
 from tests.driving import paragraphs
 
 pytestmark = pytest.mark.anyio
@@ -54,8 +55,8 @@ class Stored:
     vector: "np.ndarray[Any, Any]"
 
 
-@pytest.fixture
-async def corpus(rt: Runtime) -> tuple[str, list[Stored]]:
+async def make_corpus(rt: Runtime) -> tuple[str, list[Stored]]:
+    """Five documents of random words in two collections; and a stranger's."""
     chance = random.Random(5)
     tenant_id = await driving.new_tenant(rt)
     weights = [1 / (rank + 1) for rank in range(len(WORDS))]
@@ -69,6 +70,9 @@ async def corpus(rt: Runtime) -> tuple[str, list[Stored]]:
         await driving.ready(rt, tenant_id, "\n\n".join(paragraphs), f"d{number}.txt", collection=collection)
     await driving.ready(rt, await driving.new_tenant(rt), "The siren, the lamp, the prism and granite.", "foreign.txt")
     return tenant_id, await _stored(rt, tenant_id)
+
+
+engine, corpus = stored_once(make_corpus)
 
 
 async def _stored(rt: Runtime, tenant_id: str) -> list[Stored]:

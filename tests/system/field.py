@@ -1,4 +1,4 @@
-"""`python -m tests.system.field`: field cases put to the running product, which must hold of each.
+"""`python -m tests.system.field`: uploads field cases to the running product, and checks each.
 
 `cases.jsonl` names a file per line and what must hold for it: `text` (strings that the stored pages contain), `not`
 (strings that they do not), `search` (each query, by keywords, finds the file first), `every_chunk_with` and `has` (each

@@ -1,4 +1,4 @@
-"""`python -m tests.system.hostile`: throws hostile files at the running product, and holds it against what it promises.
+"""`python -m tests.system.hostile`: uploads hostile files to the running product, and checks what the product promises.
 
 Each file must end as one of the outcomes that are right, within its limits, and harm nothing else.
 """

@@ -1,4 +1,4 @@
-"""Strings that programs stumble over, and bodies that are hardly JSON; written for this project, by kinds."""
+"""Strings that programs often handle wrongly, and bodies that are almost JSON, by kind; written for this project."""
 
 import json
 

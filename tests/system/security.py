@@ -1,4 +1,4 @@
-"""`make security`: what no well-meaning client sends, thrown at every route of the running product.
+"""`make security`: sends what no well-meaning client sends to every route of the running product.
 
 Naughty strings in every place of every route that takes one, bodies that are hardly JSON, broken request heads, and
 Schemathesis over the OpenAPI document. Right is whatever is no 5xx, says what is wrong as problem+json, and leaves the
@@ -33,11 +33,11 @@ CHECKS = "not_a_server_error,content_type_conformance,response_schema_conformanc
 JSON = {"content-type": "application/json"}
 DEEPEST = 2  # objects within objects
 ENDS_IT_ALL = "revoke_api_key"  # of the very key that asks; everything after that would be 401
-EVENTS = "/events"  # streams that last as long as somebody listens
+EVENTS = "/events"  # streams that last as long as a client listens
 # What stands beside the naughty string where an operation insists on it, so that the string is looked at at all.
 SAMPLES: dict[str, Any] = {
     "content": "lamp",
-    "events": ["query_batch.cancelled"],  # which nobody causes: else each document is told of to every endpoint
+    "events": ["query_batch.cancelled"],  # which does not happen here; otherwise every endpoint would get each document
     "filename": "f.txt",
     "key": "color",
     "metadata": {},
@@ -219,7 +219,7 @@ async def throw(client: httpx2.AsyncClient, described: Json, seen: Seen) -> None
             try:
                 response = await client.request(method, address, headers=JSON if "content" in given else {}, **given)
             except httpx2.RemoteProtocolError:
-                seen.statuses[0] += 1  # the connection was closed: nobody has to answer everything
+                seen.statuses[0] += 1  # the connection was closed: a server need not answer everything
                 continue
             seen.look(f"{method} {address[:150]} {str(given)[:150]}", response)
 

@@ -1,4 +1,4 @@
-"""Secrets that are sent about, and then looked for in everything that is written down or answered."""
+"""Secrets that are used, and then looked for in everything that is stored, logged or answered."""
 
 import logging
 import traceback
@@ -27,7 +27,7 @@ KEPT = {"tenant", "signing_key", "webhook_endpoint"}  # tables that hold secrets
 
 @pytest.fixture
 def logged(caplog: pytest.LogCaptureFixture) -> pytest.LogCaptureFixture:
-    """Everything that any library says."""
+    """Everything that any library logs."""
     caplog.set_level(logging.DEBUG)
     for name in ("httpx", "httpx2", "httpcore", "httpcore2", "openai", "botocore"):
         caplog.set_level(logging.DEBUG, logger=name)
@@ -48,15 +48,8 @@ async def _rows(rt: Runtime) -> str:
     return "\n".join(found)
 
 
-async def _used(rt: Runtime, alice: Person, monkeypatch: pytest.MonkeyPatch) -> tuple[list[Response], list[str]]:
-    """What was answered, and the secrets that it went with."""
-    token = (await alice.client.post("/v1/tokens")).json()["access_token"]
-    made = (await alice.client.post("/v1/keys", json={"name": "another"})).json()["secret"]
-    async with rt.transaction() as session:
-        await session.execute(update(Tenant).where(Tenant.id == alice.tenant_id).values(webhook_secret=WEBHOOK))
-    endpoint = (await alice.client.post("/v1/webhook_endpoints", json={"url": "http://127.0.0.1:1/hook"})).json()
-    rotated = (await alice.client.post(f"/v1/webhook_endpoints/{endpoint['id']}/rotate")).json()
-    signing = [each["secret"].removeprefix("whsec_") for each in (endpoint, rotated)]
+async def _requests(alice: Person, secrets: tuple[str, ...]) -> list[Response]:
+    """The word in each place of a request, then each secret in the header of several."""
     answers: list[Response] = []
     hybrid = {"question": f"Where is {SAID}?"}
     for method, path, sent in (
@@ -71,7 +64,7 @@ async def _used(rt: Runtime, alice: Person, monkeypatch: pytest.MonkeyPatch) -> 
         ("PUT", f"/v1/uploads/{SAID}.md", {}),
     ):
         answers.append(await alice.client.request(method, path, json=sent))
-    for secret in (alice.key, made, token, alice.key[:-3] + "xxx", token[:-3] + "xxx"):
+    for secret in secrets:
         for path, body in (
             ("/v1/jobs", None),
             ("/v1/documents/doc_unknown", None),
@@ -82,16 +75,20 @@ async def _used(rt: Runtime, alice: Person, monkeypatch: pytest.MonkeyPatch) -> 
         ):
             headers = {"Authorization": f"Bearer {secret}"}
             answers.append(await alice.client.request("POST" if body else "GET", path, json=body, headers=headers))
+    return answers
 
+
+async def _failure(alice: Person, monkeypatch: pytest.MonkeyPatch) -> Response:
     async def broken(*_: object, **__: object) -> None:
         raise RuntimeError("a bug")
 
     with monkeypatch.context() as patch:
         patch.setattr("footnote.documents.page_of", broken)
-        answers.append(await alice.client.get("/v1/documents"))
-    assert {answer.status_code for answer in answers} >= {200, 202, 401, 403, 404, 422, 500}
+        return await alice.client.get("/v1/documents")
 
-    # A worker's step, whose provider repeats the key that it was sent.
+
+async def _refused_by_provider(rt: Runtime, alice: Person) -> str:
+    """The id of a job whose provider repeats the key that it was sent."""
     async with FakeServer().listening() as server:
         own = {
             "openai_api_key": PROVIDER,
@@ -107,8 +104,24 @@ async def _used(rt: Runtime, alice: Person, monkeypatch: pytest.MonkeyPatch) -> 
         assert job.error_code == "provider_rejected"
         assert PROVIDER in server.heads[0]
         await embedder.close()
+        return job.id
+
+
+async def _used(rt: Runtime, alice: Person, monkeypatch: pytest.MonkeyPatch) -> tuple[list[Response], list[str]]:
+    """What was answered, and the secrets that it went with."""
+    token = (await alice.client.post("/v1/tokens")).json()["access_token"]
+    made = (await alice.client.post("/v1/keys", json={"name": "another"})).json()["secret"]
+    async with rt.transaction() as session:
+        await session.execute(update(Tenant).where(Tenant.id == alice.tenant_id).values(webhook_secret=WEBHOOK))
+    endpoint = (await alice.client.post("/v1/webhook_endpoints", json={"url": "http://127.0.0.1:1/hook"})).json()
+    rotated = (await alice.client.post(f"/v1/webhook_endpoints/{endpoint['id']}/rotate")).json()
+    signing = [each["secret"].removeprefix("whsec_") for each in (endpoint, rotated)]
+    answers = await _requests(alice, (alice.key, made, token, alice.key[:-3] + "xxx", token[:-3] + "xxx"))
+    answers.append(await _failure(alice, monkeypatch))
+    assert {answer.status_code for answer in answers} >= {200, 202, 401, 403, 404, 422, 500}
+    job_id = await _refused_by_provider(rt, alice)
     async with api_with(rt, alice) as client:
-        for path in ("/metrics", "/readyz", f"/v1/jobs/{job.id}", "/v1/jobs"):
+        for path in ("/metrics", "/readyz", f"/v1/jobs/{job_id}", "/v1/jobs"):
             answers.append(await client.get(path))
         for path in ("/v1/keys", "/v1/webhook_endpoints", "/v1/audit"):
             answers.append(await client.get(path))

@@ -1,4 +1,4 @@
-"""`make security` asks for something: its naughty strings stand in requests that are otherwise in order."""
+"""The naughty strings of `make security` are in requests that are otherwise valid."""
 
 import json
 

@@ -10,11 +10,11 @@ import threading
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
-from uuid import uuid4
 
 import pytest
 from sqlalchemy import func
@@ -27,12 +27,12 @@ from footnote.models import Job, QueryBatch, QueryBatchItem
 from footnote.retrieval import Query
 from footnote.runtime import Runtime, open_runtime
 from tests import ROOT, SAMPLES, driving
-from tests.conftest import named_database, run_sql
+from tests.conftest import new_database
 from tests.driving import chunks_of, job_of, pages_of, paragraphs
 from tests.hostile import pdfs
 from tests.overhearing import overheard
 from tests.parsers import parsers_of
-from tests.programs import Program, Reply, serving, settings_of, vectors
+from tests.programs import Program, Reply, serving, settings_from, vectors
 from worker.loop import STOP_SECONDS
 
 Value = TypeVar("Value")
@@ -88,12 +88,11 @@ async def system(
     migrated_url: str, redis_url: str, tmp_path_factory: pytest.TempPathFactory, anyio_backend: str
 ) -> AsyncIterator[System]:
     directory = tmp_path_factory.mktemp("worker")
-    name = f"t_{uuid4().hex[:12]}"
-    server, url = named_database(migrated_url, "postgres"), named_database(migrated_url, name)
-    await run_sql(server, f"CREATE DATABASE {name} TEMPLATE pristine STRATEGY FILE_COPY")
     provider = Provider()
     provider.open.set()
-    with serving(provider.answer) as port:
+    async with AsyncExitStack() as stack:
+        url = await stack.enter_async_context(new_database(migrated_url))
+        port = stack.enter_context(serving(provider.answer))
         given = {
             "DATABASE_URL": url,
             "REDIS_URL": redis_url,
@@ -116,14 +115,13 @@ async def system(
         try:
             worker.start()
             dispatcher.start()
-            settings = settings_of(given)
+            settings = settings_from(given)
             async with open_runtime(settings, pool_size=2) as rt:
                 yield System(rt, provider, worker, dispatcher, await driving.new_tenant(rt))
         finally:
             provider.open.set()
             worker.kill()
             dispatcher.kill()
-    await run_sql(server, f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""What every scenario has before it: the product, running, with a client and somebody who watches."""
+"""What every scenario works with: the product, running, with a client and a watcher of its jobs."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

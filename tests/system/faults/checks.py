@@ -1,4 +1,4 @@
-"""What must hold in the end: every accepted document there, once, whole, and told of once."""
+"""What must hold at the end: every accepted document is stored once and whole, and its webhook came once."""
 
 import asyncio
 import subprocess

@@ -52,7 +52,7 @@ class Source:
 
 
 def sources(seed: int, count: int, chunks: tuple[int, int] = (1, 8), large: int = 17) -> list[Source]:
-    """`count` documents of about so many chunks; every `large`-th one has five times as many."""
+    """`count` documents of about `chunks` chunks (least, most); every `large`-th has five times as many."""
     return [_source(seed, number, chunks, 5 if number % large == large - 1 else 1) for number in range(count)]
 
 

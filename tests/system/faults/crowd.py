@@ -26,7 +26,7 @@ SLOWEST_SECONDS = 60.0
 
 async def _model(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """A chat model that cites the first passage with a sentence that stands in it."""
-    with suppress(ConnectionError, asyncio.IncompleteReadError):  # whoever asked has left
+    with suppress(ConnectionError, asyncio.IncompleteReadError):  # the client has left
         head = (await reader.readuntil(b"\r\n\r\n")).lower()
         asked = await reader.readexactly(int(head.split(b"content-length:")[1].split(b"\r\n")[0]))
         quote = re.findall(rb"The \w+ has its own book\.", asked)[0].decode()
@@ -126,7 +126,7 @@ async def _in_time(load: Load) -> tuple[float, float]:
 
 
 async def crowd(options: Options) -> Report:
-    """Many who read answers as they grow, and many who upload, all at once: nobody is turned away or cut off."""
+    """Many who read answers as they grow, and many who upload, all at once: no request is refused or cut off."""
     rng = random.Random(options.seed)
     sources = corpus.sources(options.seed, 2 * KNOWN + UPLOADS)
     plain = [each for each in sources if each.filename.endswith(".txt")]  # where no line breaks the quote
@@ -136,7 +136,7 @@ async def crowd(options: Options) -> Report:
         await on.load.upload_all(known, 20)
         await on.watch.until_ended()
         asked = questions(known, STREAMS + 1)
-        await ask(on.load, on.stack.port, asked[-1])  # whoever asks first waits until the local model is loaded
+        await ask(on.load, on.stack.port, asked[-1])  # the first question waits until the local model is loaded
         alone = await ask(on.load, on.stack.port, asked[-1])
         in_time, looks = await _in_time(on.load)
         work = [*(ask(on.load, on.stack.port, question) for question in asked[:-1]), *map(on.load.upload, others)]

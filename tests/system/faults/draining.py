@@ -1,4 +1,4 @@
-"""The API asked to stop while much is under way, and its processes replaced under load."""
+"""The API is told to stop while many requests are open, and its processes are replaced under load."""
 
 import asyncio
 import json
@@ -161,7 +161,7 @@ def _gone(pids: Sequence[int]) -> Callable[[], Awaitable[bool]]:
 
 
 async def restarting(options: Options) -> Report:
-    """SIGHUP under load: each process is replaced, and nobody who asks notices."""
+    """SIGHUP under load: each process is replaced, and no client notices."""
     report = Report("restarting: all processes of the API replaced, twice, under load")
     sources = corpus.sources(options.seed, 10)
     refused = attempts = 0

@@ -1,4 +1,4 @@
-"""What stands at the network's edge: a receiver of webhooks, and a provider of embeddings that can kill its caller."""
+"""Stand-ins for other servers: a receiver of webhooks, and a provider of embeddings that can kill its caller."""
 
 import asyncio
 import base64
@@ -97,7 +97,7 @@ class Endpoints:
 
 
 class Provider:
-    """Speaks OpenAI's embeddings API; whoever sends it `poison` is killed before there is an answer."""
+    """Speaks OpenAI's embeddings API; a process that sends it `poison` is killed before there is an answer."""
 
     def __init__(self, poison: str) -> None:
         self.poison = poison

@@ -1,4 +1,4 @@
-"""Nobody waits long because of somebody else's many or huge documents: the product before a provider that answers.
+"""No tenant waits long because of another one's many or huge documents, with a provider that answers.
 
 `python -m tests.system.faults.fairness`: one tenant offers thousands of small files, then two huge ones; meanwhile
 single small files, another tenant's and its own, are timed from `202` to `ready`.

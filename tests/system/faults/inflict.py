@@ -46,7 +46,7 @@ class Faults:
         self.celery: Celery = make_app(Settings(redis_url=stack.valkey.url))
 
     async def storm(self, counts: dict[str, int], seconds: float) -> None:
-        """All of them at random moments within so many seconds, once there is something to hit."""
+        """All of them at random moments within `seconds`, once there is work to interrupt."""
         async with asyncio.TaskGroup() as group:
             for kind in (kind for kind, count in counts.items() for _ in range(count)):
                 group.create_task(self._inflict(kind, self.rng.uniform(2, seconds)))
@@ -73,7 +73,7 @@ class Faults:
         how = "killed" if number is signal.SIGKILL else "stopped"
         fault = await self._begin(f"{what} {how}", what, before[0])
         processes.send(number, before[:1])
-        # A pool must not outlive its worker: it would renew its leases for ever.
+        # A pool must not outlive its worker: it would renew its leases without end.
         took = await self._gone(before, END_SECONDS[number])
         fault.back = fault.at if fault.target == "worker" else None
 

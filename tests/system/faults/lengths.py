@@ -1,4 +1,4 @@
-"""A provider of embeddings that sends vectors of a wrong length: now and then, and in the end for good."""
+"""A provider of embeddings that sends vectors of a wrong length: sometimes, and at the end always."""
 
 import signal
 

@@ -1,4 +1,4 @@
-"""Load as clients offer it: so many uploads and questions a second, whatever becomes of the ones before."""
+"""Load at a fixed rate of uploads and questions a second, whether or not earlier ones have ended."""
 
 import asyncio
 import json

@@ -50,7 +50,7 @@ async def _crowd(on: Bench, documents: list[str]) -> list[Request]:
 
 
 async def locks(options: Options) -> Report:
-    """200 deletions and 200 uploads of the same bytes, while others upload and ask: nobody is turned away."""
+    """200 deletions and 200 uploads of the same bytes, while others upload and ask: no request is refused."""
     report = Report(f"locks: {MANY} deletions of one tenant and {MANY} uploads of the same bytes, all at once")
     sources = [each for each in corpus.sources(options.seed, 4 * MANY, (1, 1)) if each.filename.endswith(".txt")]
     going, others = _sharing(sources[:MANY]), sources[MANY : MANY + 40]

@@ -1,4 +1,4 @@
-"""A model provider that limits, fails, hangs and talks nonsense, and the product before it.
+"""The product with a model provider that limits, fails, hangs and sends nonsense.
 
 `python -m tests.system.faults.provider` runs it by itself. The provider is a program that speaks OpenAI's API and
 takes its orders at /admin: fake_openai.py, which is no part of this project and is looked for beside it.

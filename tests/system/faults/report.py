@@ -1,4 +1,4 @@
-"""The goals of a scenario and what was measured, as text that reads well in a terminal and in Markdown."""
+"""The goals of a scenario, as tables that read well in a terminal and in Markdown."""
 
 import textwrap
 from collections import defaultdict

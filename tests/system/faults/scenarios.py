@@ -1,4 +1,4 @@
-"""The scenarios: each runs the product, does it harm, and holds it against what it promises."""
+"""The scenarios: each runs the product, injects faults, and checks what the product promises."""
 
 import asyncio
 import os
@@ -49,7 +49,7 @@ async def _nothing() -> None:
 
 
 async def redis_away(options: Options) -> Report:
-    """Nobody who uploads or asks notices, no process is taken out of service, and the work is done soon after."""
+    """No client notices, no process is taken out of service, and the work is done soon after."""
     report = Report("redis-away")
     sources = corpus.sources(options.seed, 120)
     async with bench(options, own="redis", ready="/readyz") as on:
@@ -257,7 +257,7 @@ async def _objects(stack: Stack, wanted: int) -> int:
 
 
 async def poison(options: Options) -> Report:
-    """A document that kills its worker fails alone, and holds nobody up."""
+    """A document that kills its worker fails alone, and delays no other document."""
     report = Report("poison: a document whose embedding kills the process that asks for it")
     deadly = corpus.Source(0, "Bane", "bane.txt", b"The bane of all workers.")
     provider = edges.Provider("bane of all workers")
@@ -301,7 +301,7 @@ ENDPOINTS = {"/fails": [503, 503, 503, 200], "/gone": [410], "/rotated": [200], 
 
 
 async def webhooks(options: Options) -> Report:
-    """Receivers that fail, are gone, away or silent get what they must, and nobody waits for another of them."""
+    """Receivers that fail, are gone, away or silent get what they must; none has to wait for another."""
     report = Report("webhooks: receivers that fail, and a dispatcher that is killed")
     sources, receivers = corpus.sources(options.seed, 20, (1, 1)), edges.Endpoints()
     receivers.answers = {path: list(answers) for path, answers in ENDPOINTS.items()}

@@ -1,4 +1,4 @@
-"""Clients that hold connections: silent, half a request, a body that stalls or lies, an answer that nobody reads."""
+"""Clients that hold connections: silent, half a request, a body that stalls or lies, an answer that is not read."""
 
 import asyncio
 import select
@@ -13,7 +13,7 @@ from tests.system.faults.report import Report
 from tests.system.faults.stack import until
 
 OF_EACH = 120  # of five kinds
-LOOKS = 100  # requests of somebody who behaves
+LOOKS = 100  # requests of a well-behaved client
 LARGE = 8 * 1024 * 1024  # bytes, more than the kernel buffers
 CLOSED_SECONDS = 60.0
 LISTENING = "0A"  # of the states of a TCP connection
@@ -66,7 +66,7 @@ async def _reset(connection: socket.socket) -> None:
 
 
 def connections(port: int) -> int:
-    """How many somebody serves at the port: those of the kernel alone, after they were closed, have no inode."""
+    """How many connections at the port belong to a process: those that are closed have no inode."""
     rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
     return sum(row[1].endswith(f":{port:04X}") and row[3] != LISTENING and row[9] != "0" for row in rows)
 
@@ -82,8 +82,8 @@ async def pace(load: Load, kind: str) -> float:
 
 
 async def slow_clients(options: Options) -> Report:
-    """They cost nobody else much, and are not waited for."""
-    report = Report(f"slow-clients: {5 * OF_EACH} held connections")
+    """They cost other clients little, and a stop does not wait for them."""
+    report = Report(f"slow-clients: {5 * OF_EACH} connections that are held")
     async with bench(options, **SETTINGS) as on:
         made = await on.load.client.put("/v1/uploads/large.txt", content=b"\n" * LARGE)
         sent = requests(on.stack.key, made.json()["document"]["id"])

@@ -75,7 +75,7 @@ class Server:
         self.process.wait()
 
     async def stop(self) -> None:
-        """As an operator does: whoever is connected is sent away."""
+        """As an operator does: every connection is closed."""
         processes.send(signal.SIGINT, [self.process.pid])
         await asyncio.to_thread(self.process.wait)
 

@@ -1,4 +1,4 @@
-"""Looks at the jobs in Postgres twice a second: does anything stand still, and when does what was hit go on?"""
+"""Looks at the jobs in Postgres twice a second: does one stall, and when do interrupted jobs continue?"""
 
 import asyncio
 import time
@@ -141,7 +141,7 @@ class Watch:
             del fault.hit[job_id]
 
     async def until_ended(self) -> float:
-        """Waits for every job to end and every webhook to be told; how long the jobs took."""
+        """Waits until every job has ended and every webhook was delivered. Returns how many seconds the jobs took."""
         started = time.monotonic()
         await self._until_none(UNFINISHED, "jobs")
         took = time.monotonic() - started
