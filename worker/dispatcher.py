@@ -20,9 +20,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import jobs, webhooks
 from footnote.answering import question_batches
+from footnote.database import leases
 from footnote.database.engine import connect
 from footnote.errors import DatabaseAway
 from footnote.jobs import recovery, scheduling
+from footnote.models import Job, QueryBatch
 from footnote.queue import LANES, make_app, start_batches, start_jobs
 from footnote.runtime import Runtime, open_runtime
 from footnote.settings import Settings
@@ -118,8 +120,8 @@ class Dispatcher:
         if self.broker_run not in (None, server["run_id"]):
             log.warning("broker restarted: sending again what was waiting in it")
             async with self.rt.transaction() as session:
-                await scheduling.forget_dispatched(session)
-                await question_batches.forget_dispatched(session)
+                for table in (Job, QueryBatch):
+                    await leases.forget_dispatched(session, table)
         self.broker_run = server["run_id"]
         return [await self.redis.llen(lane) for lane in LANES]
 

@@ -1,4 +1,4 @@
-"""Questions of a batch, answered in the background: a turn's worth of them, several at once, each kept as it ends."""
+"""Questions of a batch, answered in the background: several at once, each answer stored when it is whole."""
 
 import asyncio
 from collections.abc import Iterator
@@ -9,9 +9,10 @@ from typing import Any
 
 from footnote import filters
 from footnote.answering import Question, answer, question_batches, whole
-from footnote.answering.question_batches import Claim, Ended, told_of
+from footnote.answering.question_batches import Ended, told_of
+from footnote.database import leases
+from footnote.database.leases import Lease, LeaseLost
 from footnote.errors import DatabaseAway, FootnoteError, Unavailable
-from footnote.jobs import LeaseLost
 from footnote.providers import Turn
 from footnote.retrieval import Query
 from footnote.runtime import Runtime
@@ -36,14 +37,14 @@ def restored(tenant_id: str, fields: dict[str, Any]) -> Question:
 
 
 @dataclass
-class _Turn:
-    """What a claim gives time for; `trouble` is a temporary error that ended it."""
+class _Run:
+    """Work on a claimed batch `until` it yields; `trouble` is a temporary error that ended it."""
 
     rt: Runtime
-    claim: Claim
+    lease: Lease
     items: Iterator[tuple[int, dict[str, Any]]]
     until: float
-    patient: bool
+    may_postpone: bool
     trouble: FootnoteError | None = None
     lost: bool = False
 
@@ -54,23 +55,23 @@ class _Turn:
         """Ends one item after the other; may run several times at once."""
         for position, request in self.items:
             try:
-                ended = await _ended(self.rt, self.claim.tenant_id, request)
+                ended = await _ended(self.rt, request)
             except FootnoteError as error:
-                if error.retryable and (self.patient or isinstance(error, DatabaseAway)):
+                if error.retryable and (self.may_postpone or isinstance(error, DatabaseAway)):
                     self.trouble = error
                     return
                 ended = Ended(error=told_of(error))
             except Exception as error:
-                log.error("question of a batch failed", batch_id=self.claim.batch_id, exc_info=error)
+                log.error("question of a batch failed", batch_id=self.lease.id, exc_info=error)
                 ended = Ended(error=told_of(Unavailable("internal_error")))
-            await self._keep(position, ended)
+            await self._store(position, ended)
             if self.over():
                 return
 
-    async def _keep(self, position: int, ended: Ended) -> None:
+    async def _store(self, position: int, ended: Ended) -> None:
         try:
             async with self.rt.transaction() as session:
-                await question_batches.keep(session, self.claim, position, ended, self.rt.settings.lease_seconds)
+                await question_batches.store(session, self.lease, position, ended, self.rt.settings.lease_seconds)
         except LeaseLost:
             self.lost = True
         except DatabaseAway as error:
@@ -78,39 +79,39 @@ class _Turn:
 
 
 async def run(rt: Runtime, batch_id: str, message: str | None = None) -> None:
-    """Answers what a turn has time for, if the batch is due; then gives it back. Raises DatabaseAway."""
+    """Answers questions until the batch yields, if it is due; then gives it back. Raises DatabaseAway."""
     async with rt.transaction() as session:
-        claim = await question_batches.claim(session, batch_id, rt.settings.lease_seconds, message)
-        if claim is None:
+        batch = await question_batches.claim(session, batch_id, rt.settings.lease_seconds, message)
+        if batch is None:
             return
-        items, patient = (
-            iter(await question_batches.pending(session, claim)),
-            await question_batches.patient(session, claim),
-        )
-    rt = rt.of(claim.tenant_id)
-    turn = _Turn(rt, claim, items, monotonic() + rt.settings.turn_seconds, patient)
+        lease = leases.lease_of(batch)
+        items = iter(await question_batches.pending(session, batch))
+        may_postpone = await question_batches.may_postpone(session, lease)
+    rt = rt.of(batch.tenant_id)
+    this = _Run(rt, lease, items, monotonic() + rt.settings.turn_seconds, may_postpone)
+    renewal = lease.renewal(rt.settings.lease_seconds)
     try:
-        renewal = claim.renewal(rt.settings.lease_seconds)
-        async with rt.repeating(renewal, rt.settings.heartbeat_seconds), asyncio.TaskGroup() as group:
+        async with leases.held(rt, renewal, rt.settings.heartbeat_seconds), asyncio.TaskGroup() as group:
             for _ in range(rt.settings.batch_concurrency):
-                group.create_task(turn.work())
+                group.create_task(this.work())
     except asyncio.CancelledError:  # the worker should end
-        await _let_go(turn)
+        await _give_back(this)
         raise
-    # After any other error the lease runs out: whoever goes on counts that as a crash.
-    await _let_go(turn)
+    # After any other error the lease runs out: the next claim counts that as a crash.
+    await _give_back(this)
 
 
-async def _let_go(turn: _Turn) -> None:
+async def _give_back(this: _Run) -> None:
     with suppress(LeaseLost):  # it has ended, too
-        async with turn.rt.transaction() as session:
-            if turn.trouble is not None:
-                await question_batches.postpone(session, turn.claim, turn.trouble)
+        async with this.rt.transaction() as session:
+            if this.trouble is not None:
+                await question_batches.postpone(session, this.lease, this.trouble)
             else:
-                await question_batches.release(session, turn.claim)
+                await question_batches.release(session, this.lease)
 
 
-async def _ended(rt: Runtime, tenant_id: str, request: dict[str, Any]) -> Ended:
+async def _ended(rt: Runtime, request: dict[str, Any]) -> Ended:
+    tenant_id = rt.tenant_id or ""
     question = restored(tenant_id, request)
     async with rt.transaction() as session:
         await keys.check_still(session, tenant_id, question.query.key_id)

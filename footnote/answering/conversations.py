@@ -4,22 +4,23 @@ One question at a time is asked in a conversation. A question and its answer are
 whole; of one that broke off nothing is kept. Who asks says so before it begins (`hold`) and as long as it lasts.
 """
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, CursorResult, and_, delete, func, or_, update
+from sqlalchemy import ColumnElement, CursorResult, and_, delete, func, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.answering import Done, Event, Question, Sources, answer
 from footnote.answering.rewriting import fitting
+from footnote.database import leases
 from footnote.database.clock import from_now
 from footnote.database.ids import new_id
 from footnote.database.tenant_scope import scoped
 from footnote.documents import derived_answers
-from footnote.errors import Conflict, DatabaseAway, NotFound
+from footnote.errors import Conflict, NotFound
 from footnote.models import Conversation, Message
 from footnote.providers import Turn
 from footnote.runtime import Runtime
@@ -117,22 +118,18 @@ async def remove(session: AsyncSession, tenant_id: str, conversation_id: str) ->
 async def hold(rt: Runtime, tenant_id: str, conversation_id: str) -> AsyncIterator[Hold]:
     """Lets nobody else ask while the block does. Raises NotFound, or Conflict while somebody does."""
     taken = Hold(conversation_id, tenant_id, new_id("req"))
-    longer = update(Conversation).where(taken.held).values(held_until=from_now(HELD_SECONDS))
+    renewal = update(Conversation).where(taken.held).values(held_until=from_now(HELD_SECONDS))
+    free = update(Conversation).where(taken.held).values(holder=None, held_until=None)
     async with rt.transaction() as session:
         await _take(session, taken)
-    try:
-        async with rt.repeating(longer, HELD_SECONDS / 3):
-            yield taken
-    finally:
-        with suppress(DatabaseAway):  # then it is free in a while
-            free = update(Conversation).where(taken.held).values(holder=None, held_until=None)
-            await asyncio.shield(rt.execute(free))
+    async with leases.held(rt, renewal, HELD_SECONDS / 3, release=partial(rt.execute, free)):
+        yield taken
 
 
 async def _take(session: AsyncSession, taken: Hold) -> None:
-    free = or_(Conversation.holder.is_(None), Conversation.held_until < func.now())
     named = and_(Conversation.tenant_id == taken.tenant_id, Conversation.id == taken.conversation_id)
     held = {"holder": taken.holder, "held_until": from_now(HELD_SECONDS)}
+    free = leases.expired(Conversation.held_until)
     done = await session.execute(update(Conversation).where(named, free).values(**held))
     assert isinstance(done, CursorResult)
     if done.rowcount != 1:

@@ -4,25 +4,26 @@ As in the IETF draft "The Idempotency-Key HTTP Header Field": the same key and r
 another request under the same key is refused, and so is the same one while the first is in flight.
 """
 
-import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sqlalchemy import CursorResult, and_, delete, func, or_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from footnote.database import leases
 from footnote.database.clock import from_now
 from footnote.database.ids import new_id
-from footnote.errors import Conflict, DatabaseAway, Invalid
+from footnote.errors import Conflict, Invalid
 from footnote.models import IdempotencyKey
 from footnote.runtime import Runtime
 
-KEPT_SECONDS = 24 * 3600.0
+STORED_SECONDS = 24 * 3600.0
 HELD_SECONDS = 15.0  # a request whose process died frees its key after this long
 
 
@@ -57,14 +58,10 @@ async def once(rt: Runtime, tenant_id: str, key: str) -> AsyncIterator[Once]:
     """
     async with rt.transaction() as session:
         taken = await _take(session, tenant_id, key)
-    longer = update(IdempotencyKey).where(_held_by(taken)).values(held_until=from_now(HELD_SECONDS))
-    try:
-        async with rt.repeating(longer, HELD_SECONDS / 3):
-            yield taken
-    except BaseException:
-        with suppress(DatabaseAway):  # then it frees itself in a while
-            await asyncio.shield(rt.execute(delete(IdempotencyKey).where(_held_by(taken))))
-        raise
+    renewal = update(IdempotencyKey).where(_held_by(taken)).values(held_until=from_now(HELD_SECONDS))
+    free = partial(rt.execute, delete(IdempotencyKey).where(_held_by(taken)))
+    async with leases.held(rt, renewal, HELD_SECONDS / 3, if_raised=free):
+        yield taken
 
 
 def _held_by(taken: Once) -> Any:
@@ -81,8 +78,8 @@ async def _take(session: AsyncSession, tenant_id: str, key: str) -> Once:
     new = {"holder": mine.holder, "held_until": from_now(HELD_SECONDS)}
     unused = {"fingerprint": None, "reply": None, "document_id": None, "created_at": func.now()}
     free = or_(
-        and_(IdempotencyKey.fingerprint.is_(None), IdempotencyKey.held_until < func.now()),
-        IdempotencyKey.created_at < from_now(-KEPT_SECONDS),
+        and_(IdempotencyKey.fingerprint.is_(None), leases.expired(IdempotencyKey.held_until)),
+        IdempotencyKey.created_at < from_now(-STORED_SECONDS),
     )
     statement = insert(IdempotencyKey).values(tenant_id=tenant_id, key=key, **new)
     statement = statement.on_conflict_do_update(index_elements=["tenant_id", "key"], set_=new | unused, where=free)
@@ -120,4 +117,4 @@ async def forget_document(session: AsyncSession, tenant_id: str, document_id: st
 
 async def purge(session: AsyncSession) -> None:
     """Removes keys older than a day."""
-    await session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < from_now(-KEPT_SECONDS)))
+    await session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < from_now(-STORED_SECONDS)))

@@ -4,22 +4,24 @@ An object is noted as unowned before its first byte is written, and adopted in t
 writer that is killed at any moment, and a transaction that gives an object up, leave nothing that is not found.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
+from functools import partial
 
 from sqlalchemy import CursorResult, Update, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from footnote.database import leases
 from footnote.database.clock import from_now
 from footnote.database.ids import new_id
-from footnote.errors import DatabaseAway, FootnoteError, Unavailable
+from footnote.errors import FootnoteError, Unavailable
 from footnote.models import Artifact, PagePicture, UnownedObject, Version
 from footnote.runtime import Runtime
 from footnote.telemetry import log
 
 RESERVED_SECONDS = 60.0
+RENEWED_SECONDS = RESERVED_SECONDS / 3
 SWEPT_AT_ONCE = 100
 
 
@@ -33,12 +35,12 @@ async def reserve(session: AsyncSession, key: str) -> None:
     await session.execute(insert(UnownedObject).values(key=key, delete_at=from_now(RESERVED_SECONDS)))
 
 
-async def keep(session: AsyncSession, key: str, seconds: float) -> None:
-    """Keeps a reserved object for at least so many seconds from now."""
-    await session.execute(_kept(key, seconds))
+async def extend(session: AsyncSession, key: str, seconds: float) -> None:
+    """Holds a reserved object for at least so many seconds from now."""
+    await session.execute(_renewal(key, seconds))
 
 
-def _kept(key: str, seconds: float) -> Update:
+def _renewal(key: str, seconds: float = RESERVED_SECONDS) -> Update:
     later = func.greatest(UnownedObject.delete_at, from_now(seconds))
     return update(UnownedObject).where(UnownedObject.key == key).values(delete_at=later)
 
@@ -106,19 +108,14 @@ async def reserved(rt: Runtime, key: str) -> AsyncIterator[None]:
     """Keeps an object while the block writes it and adopts it; gives it up when the block raises."""
     async with rt.transaction() as session:
         await reserve(session, key)
-    try:
-        async with kept(rt, key):
-            yield
-    except BaseException:
-        with suppress(DatabaseAway):  # then its time runs out by itself
-            await asyncio.shield(_let_go(rt, key))
-        raise
+    async with leases.held(rt, _renewal(key), RENEWED_SECONDS, if_raised=partial(_let_go, rt, key)):
+        yield
 
 
 @asynccontextmanager
-async def kept(rt: Runtime, key: str) -> AsyncIterator[None]:
-    """Keeps a reserved object while the block runs, however long that takes."""
-    async with rt.repeating(_kept(key, RESERVED_SECONDS), RESERVED_SECONDS / 3):
+async def held(rt: Runtime, key: str) -> AsyncIterator[None]:
+    """Holds a reserved object while the block runs, however long that takes."""
+    async with leases.held(rt, _renewal(key), RENEWED_SECONDS):
         yield
 
 

@@ -72,7 +72,7 @@ async def begin(
         async with rt.transaction() as session:
             target = await collections.obtain(session, tenant_id, fields["collection"], rt.settings)
             collections.embedder_of(rt, target)
-            await objects.keep(session, key, SECONDS + objects.RESERVED_SECONDS)
+            await objects.extend(session, key, SECONDS + objects.RESERVED_SECONDS)
             session.add(upload)
             await session.flush()
             await session.refresh(upload)
@@ -91,7 +91,7 @@ async def arrived(rt: Runtime, tenant_id: str, upload_id: str) -> AsyncIterator[
     async with rt.transaction() as session:
         upload = await _get(session, tenant_id, upload_id)
     parts = _parts_of(rt)
-    async with objects.kept(rt, upload.key):
+    async with objects.held(rt, upload.key):
         try:
             await parts.join(upload.key, upload.write, _sizes(upload))
             async with refused_uploads.noted(rt, tenant_id, upload.filename):

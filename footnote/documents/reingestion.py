@@ -7,12 +7,12 @@ remember anything else: whoever is killed, or changes the settings again, or bac
 
 from typing import Any
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import documents, jobs
 from footnote.documents import objects
-from footnote.models import Chunk, Collection, Document, Job, JobStep, Version
+from footnote.models import Chunk, Collection, Document, Job, Version
 from footnote.runtime import Runtime
 
 AT_ONCE = 100  # unfinished jobs of a collection; behind them the next documents wait
@@ -89,19 +89,4 @@ async def _make_anew(session: AsyncSession, collection: Collection, document: Do
         await objects.give_up_artifacts(session, [version.id])
         version.chunking = version.language = None
         if job.anew or job.state in jobs.UNFINISHED:
-            await _begin_again(session, job)
-
-
-async def _begin_again(session: AsyncSession, job: Job) -> None:
-    """Whoever works on it notices at the next write, which is fenced."""
-    if job.state in jobs.TERMINAL:
-        job.run += 1
-    job.state, job.step, job.token = "queued", jobs.STEPS[0], job.token + 1
-    job.attempts = job.retries = job.progress_done = 0
-    job.next_attempt_at = func.now()
-    job.lease_until = job.dispatched_at = job.finished_at = job.progress_total = None
-    job.waiting_for = job.error_code = job.error_message = None
-    afresh: dict[str, Any] = {"state": "pending", "counts": {}, "started_at": None, "finished_at": None}
-    await session.execute(update(JobStep).where(JobStep.job_id == job.id).values(**afresh))
-    await session.flush()
-    await jobs.wake_dispatcher(session)
+            await jobs.restart(session, job)

@@ -11,13 +11,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import jobs
 from footnote.collections import revisions
+from footnote.database.leases import LeaseLost
 from footnote.documents import objects
 from footnote.embeddings import checkpoint
 from footnote.ingest import artifacts
 from footnote.ingest.artifacts import Extracted, OutputGone
 from footnote.ingest.chunking import Chunk, embedding_text
 from footnote.ingest.inputs import subject, title
-from footnote.jobs import Claim, LeaseLost
+from footnote.jobs import Claim
 from footnote.jobs.heartbeat import Heartbeat
 from footnote.models import Chunk as ChunkRow
 from footnote.models import Collection, Document, Page, Version

@@ -10,8 +10,9 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import jobs
+from footnote.database.leases import LeaseLost
 from footnote.errors import DatabaseAway
-from footnote.jobs import Claim, LeaseLost, scheduling
+from footnote.jobs import Claim, scheduling
 from footnote.runtime import Runtime
 from footnote.telemetry import log
 

@@ -1,4 +1,4 @@
-"""Jobs by what is known of them: listed a page at a time, and driven on together once what stopped them is mended."""
+"""Jobs by what is known of them: listed a page at a time, and requeued on together once what stopped them is mended."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -59,9 +59,9 @@ async def retry(session: AsyncSession, tenant_id: str, wanted: JobFilter, *, lim
     query = (await _chosen(session, tenant_id, wanted)).with_only_columns(Job.id)
     held = query.order_by(Job.finished_at, Job.id).limit(limit)
     held = held.with_for_update(of=[Document, Job], key_share=True, skip_locked=True)
-    driven = await jobs.drive_on(session, tenant_id, Job.id.in_((await session.scalars(held)).all()))
+    requeued = await jobs.requeue(session, tenant_id, Job.id.in_((await session.scalars(held)).all()))
     left = await session.scalar(select(func.count()).select_from(query.subquery()))
-    return len(driven), left or 0
+    return len(requeued), left or 0
 
 
 async def _chosen(session: AsyncSession, tenant_id: str, wanted: JobFilter) -> Select[Job]:

@@ -6,11 +6,12 @@ A step that takes long gives its worker's slot back at a checkpoint while others
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import delete, exists, func, or_, select, text, update
+from sqlalchemy import delete, exists, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from footnote import jobs
+from footnote.database import leases
 from footnote.database.clock import from_now
 from footnote.models import Job, Pause
 from footnote.tenancy import audit_log
@@ -65,15 +66,6 @@ async def take_due(session: AsyncSession, large: bool, room: int, again_seconds:
     return [(row.id, row.step) for row in taken]
 
 
-async def forget_dispatched(session: AsyncSession) -> None:
-    """The broker lost its messages: every waiting job may be sent again at once."""
-    await session.execute(
-        update(Job)
-        .where(Job.state.in_(("queued", "waiting")), Job.dispatched_at.is_not(None))
-        .values(dispatched_at=None)
-    )
-
-
 async def running(session: AsyncSession) -> tuple[int, int]:
     """How many jobs run in the lane of the small ones and in that of the large ones."""
     counted = select(func.count().filter(~Job.large), func.count().filter(Job.large)).where(Job.state == "running")
@@ -87,7 +79,7 @@ async def others_wait(session: AsyncSession, job_id: str) -> bool:
     Others go first that are small, of another tenant, or have fallen behind less.
     """
     other = aliased(Job)
-    waits = other.state.in_(("queued", "waiting")) & (other.next_attempt_at < from_now(-WAITING_SECONDS))
+    waits = other.state.in_(leases.UNCLAIMED) & (other.next_attempt_at < from_now(-WAITING_SECONDS))
     same_lane = other.large == Job.large
     before = (
         Job.large & ~other.large,
@@ -115,7 +107,7 @@ async def resume(session: AsyncSession) -> None:
     if await paused(session) is not None:
         await audit_log.note(session, audit_log.EVERYBODY, "work.resumed", "")
     await session.execute(delete(Pause))
-    await forget_dispatched(session)  # whoever answered a message in the meantime was told that there is nothing to do
+    await leases.forget_dispatched(session, Job)  # messages answered during the pause found nothing to do
     await jobs.wake_dispatcher(session)
 
 

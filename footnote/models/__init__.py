@@ -19,6 +19,7 @@ from footnote.models.documents import (
     chunk_id,
 )
 from footnote.models.jobs import Job, JobStep, Pause
+from footnote.models.leased import Dispatched, Leased
 from footnote.models.refused_uploads import RefusedUpload
 from footnote.models.stored import Artifact, DirectUpload, PagePicture, UnownedObject
 from footnote.models.tenancy import ApiKey, IdempotencyKey, SigningKey, Tenant, TenantDeletion
@@ -39,6 +40,7 @@ __all__ = [
     "Corpus",
     "Deletion",
     "DirectUpload",
+    "Dispatched",
     "Document",
     "DocumentSequence",
     "Embedding",
@@ -48,6 +50,7 @@ __all__ = [
     "Job",
     "JobCallback",
     "JobStep",
+    "Leased",
     "Message",
     "Page",
     "PagePicture",

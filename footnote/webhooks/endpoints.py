@@ -6,6 +6,7 @@ from typing import Any, Literal
 from sqlalchemy import CursorResult, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from footnote.database import leases
 from footnote.database.clock import from_now
 from footnote.database.ids import new_id
 from footnote.database.tenant_scope import scoped
@@ -132,7 +133,7 @@ async def succeeded(session: AsyncSession, endpoint_id: str) -> None:
     back = update(WebhookEndpoint).where(WebhookEndpoint.id == endpoint_id, WebhookEndpoint.failing_since.is_not(None))
     if await session.scalar(back.values(failing_since=None).returning(WebhookEndpoint.id)):
         waiting = (WebhookDelivery.endpoint_id == endpoint_id) & (WebhookDelivery.state == "pending")
-        free = func.coalesce(WebhookDelivery.held_until, func.now()) <= func.now()
+        free = leases.expired(WebhookDelivery.held_until)
         await session.execute(update(WebhookDelivery).where(waiting, free).values(next_attempt_at=func.now()))
         await wake_sender(session)
 

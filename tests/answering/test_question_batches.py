@@ -11,9 +11,11 @@ from sqlalchemy import func, select, update
 
 from footnote.answering import Question, batch_runs, question_batches
 from footnote.answering.question_batches import MOST_RETRIES, Ended
+from footnote.database import leases
+from footnote.database.leases import Lease, LeaseLost
 from footnote.documents import deletion, derived_answers
 from footnote.errors import Conflict, FootnoteError, Invalid, RateLimited, Unavailable
-from footnote.jobs import LeaseLost, scheduling
+from footnote.jobs import scheduling
 from footnote.models import Document, QueryBatch, QueryBatchItem, WebhookDelivery
 from footnote.operations import consistency
 from footnote.providers import GenerationRequest, GeneratorEvent, Token, Turn
@@ -69,11 +71,11 @@ async def made(rt: Runtime, tenant: str, items: Sequence[Any] = (ASKED,), url: s
         return (await question_batches.create(session, tenant, read, url)).id
 
 
-async def claimed(rt: Runtime, batch_id: str) -> question_batches.Claim:
+async def claimed(rt: Runtime, batch_id: str) -> Lease:
     async with rt.transaction() as session:
         claim = await question_batches.claim(session, batch_id, 30)
     assert claim is not None
-    return claim
+    return leases.lease_of(claim)
 
 
 async def changed(rt: Runtime, batch_id: str, **values: Any) -> None:
@@ -150,7 +152,7 @@ async def test_only_the_newest_claim_may_keep(one: Runtime, tenant: str) -> None
     for claim, answer in ((first, {"id": "ans_1"}), (second, {"id": "ans_2"})):
         try:
             async with one.transaction() as session:
-                await question_batches.keep(session, claim, 0, Ended(answer=answer), 30)
+                await question_batches.store(session, claim, 0, Ended(answer=answer), 30)
         except LeaseLost:
             assert claim is first
     async with one.sessions() as session:
@@ -254,7 +256,7 @@ async def test_a_cancelled_batch_keeps_what_was_answered_and_no_more(one: Runtim
         assert (await question_batches.cancel(session, tenant, batch_id)).state == "cancelled"
     with pytest.raises(LeaseLost):
         async with one.transaction() as session:
-            await question_batches.keep(session, claim, 1, Ended(answer={}), 30)
+            await question_batches.store(session, claim, 1, Ended(answer={}), 30)
     with pytest.raises(Conflict):
         async with one.transaction() as session:
             await question_batches.cancel(session, tenant, batch_id)
@@ -275,10 +277,10 @@ async def test_tenants_take_turns_and_few_batches_fly(one: Runtime, tenant: str)
     assert await due() == {his}
     assert await due() == set(), "there is no room"
     async with one.transaction() as session:
-        await question_batches.forget_dispatched(session)
+        await leases.forget_dispatched(session, QueryBatch)
     assert len(await due()) == question_batches.AT_ONCE
     async with one.transaction() as session:
-        await question_batches.forget_dispatched(session)
+        await leases.forget_dispatched(session, QueryBatch)
     await changed(one, mine[0], state="running")
     await changed(one, mine[1], next_attempt_at=func.now() - timedelta(minutes=1))
     assert await due() == {his}, "the other tenant has one at work already"
@@ -309,7 +311,7 @@ async def test_a_deleted_document_leaves_nothing_in_results(one: Runtime, tenant
     claim = await claimed(one, batch_id)
     assert (await deletion.remove(one, tenant, lamp)).counts["answers"] == 1
     async with one.transaction() as session:  # one that was under way meanwhile
-        await question_batches.keep(session, claim, 1, Ended(answer={"answer": LAMP}, document_ids=[lamp]), 30)
+        await question_batches.store(session, claim, 1, Ended(answer={"answer": LAMP}, document_ids=[lamp]), 30)
     assert await results(one, batch_id) == ["answer_removed", "answer_removed"]
     assert [each async for each in consistency.audit(one, fix=False)] == []
     async with one.transaction() as session:

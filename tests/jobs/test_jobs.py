@@ -10,8 +10,10 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import jobs
+from footnote.database import leases
+from footnote.database.leases import LeaseLost
 from footnote.errors import Conflict, FootnoteError, NotFound, RateLimited, Unavailable
-from footnote.jobs import Claim, LeaseLost, listing, recovery, scheduling
+from footnote.jobs import Claim, listing, recovery, scheduling
 from footnote.jobs.listing import JobFilter
 from footnote.models import Job, WebhookDelivery
 from footnote.runtime import Runtime
@@ -277,7 +279,7 @@ async def test_the_death_of_its_holder_ends_a_lease_and_nobody_elses(rt: Runtime
     for holder, died, taken_back in (("a", "b", False), ("a", "a", True)):
         async with rt.transaction() as session:
             assert await jobs.claim(session, job_id, "chunk", 30, holder)
-            await recovery.holder_died(session, job_id, died)
+            await leases.holder_died(session, Job, job_id, died)
         await set_job(
             rt, job_id, lease_until=Job.lease_until - timedelta(microseconds=1)
         )  # the test's time stands still
@@ -294,7 +296,7 @@ async def test_a_chain_that_died_with_its_step_done_is_sent_anew(rt: Runtime, jo
         assert held is not None
         await jobs.finish_step(session, held, {})
     assert await take(rt) == [], "it is on its way"
-    await write(rt, recovery.holder_died, job_id, "a")
+    await write(rt, leases.holder_died, Job, job_id, "a")
     assert await take(rt) == [(job_id, "embed")]
 
 
@@ -367,7 +369,7 @@ async def test_a_message_that_nobody_answers_is_sent_again(rt: Runtime, job_id: 
 
 async def test_what_a_lost_broker_held_is_sent_again_at_once(rt: Runtime, job_id: str) -> None:
     await take(rt)
-    await write(rt, scheduling.forget_dispatched)
+    await write(rt, leases.forget_dispatched, Job)
     assert await take(rt) == [(job_id, "chunk")]
 
 
