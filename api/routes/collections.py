@@ -1,18 +1,21 @@
 """Collections: made, looked at, changed, deleted with all that is in them."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Response
 
 from api.deps import Cursor, Limit, Plain, Reader, RuntimeDep, Writer, again_while_busy
+from api.routes.tasks import accepted
 from api.schemas.collections import CollectionDeletionOut, CollectionIn, CollectionOut, CollectionPatch
 from api.schemas.common import PageOf
+from api.schemas.tasks import TaskOut
 from footnote import collections
 from footnote.documents import deletion
 
 router = APIRouter(prefix="/v1/collections", tags=["collections"])
 
 NameOrId = Annotated[Plain, Path(max_length=64, description="Name or id.")]
+_ACCEPTED: dict[int | str, dict[str, Any]] = {202: {"model": TaskOut, "description": "In the background."}}
 
 
 @router.post("", status_code=201, operation_id="collections_create")
@@ -55,10 +58,14 @@ async def update(collection_id: NameOrId, body: CollectionPatch, rt: RuntimeDep,
     return CollectionOut.of(changed, rt.embedder)
 
 
-@router.delete("/{collection_id}", operation_id="collections_delete")
-async def delete(collection_id: NameOrId, rt: RuntimeDep, caller: Writer) -> CollectionDeletionOut:
-    """Removes the collection with its documents and all that was made of them; the receipt says what.
+@router.delete(
+    "/{collection_id}", operation_id="collections_delete", response_model=CollectionDeletionOut, responses=_ACCEPTED
+)
+async def delete(collection_id: NameOrId, rt: RuntimeDep, caller: Writer) -> Any:
+    """Removes the collection with its documents and all that was made of them, in the background.
 
-    Nobody sees it from the first moment on; the answer comes when everything is gone. Asked again by id: the same.
+    The collection cannot be seen from then on, and its name is free. The answer is the task (202), whose progress
+    `Location` shows. Asked again by id, the answer is the task until it is completed, then the receipt (200).
     """
-    return CollectionDeletionOut.model_validate(await deletion.remove_collection(rt, caller.tenant_id, collection_id))
+    task = await deletion.begin_collection(rt, caller.tenant_id, collection_id)
+    return CollectionDeletionOut.of(task) if task.state == "completed" else accepted(task)

@@ -5,24 +5,24 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from api.deps import Admin, Plain, RuntimeDep
-from api.schemas.tenant import TenantDeletionOut
+from api.schemas.tasks import TaskOut
 from footnote.errors import Invalid
 from footnote.operations import tenant_deletion
 from footnote.tenancy import tenants
 
 router = APIRouter(prefix="/v1/tenant", tags=["tenant"])
-Name = Annotated[Plain, Query(max_length=255, description="The tenant's name, so that nobody does this by mistake.")]
+Name = Annotated[Plain, Query(max_length=255, description="The tenant's name, as a safeguard against mistakes.")]
 
 
-@router.delete("", operation_id="tenant_delete")
-async def delete(name: Name, rt: RuntimeDep, caller: Admin) -> TenantDeletionOut:
-    """Deletes the tenant with all its documents, keys and conversations; the receipt says what.
+@router.delete("", status_code=202, operation_id="tenant_delete")
+async def delete(name: Name, rt: RuntimeDep, caller: Admin) -> TaskOut:
+    """Deletes the tenant with all its documents, keys and conversations, in the background; the answer is the task.
 
-    From the first moment on its keys and tokens are refused, so this cannot be asked again; what is interrupted is
-    finished by itself. The answer comes when everything is gone.
+    From now on the tenant's keys and tokens are refused, also for the status of the task. The operator sees its progress
+    and its receipt: `footnote tenants list --deleted`.
     """
     async with rt.transaction() as session:
         its = await tenants.name_of(session, caller.tenant_id)
     if name != its:
         raise Invalid("wrong_name", f"To delete this tenant, give its name: {its!r}.")
-    return TenantDeletionOut.model_validate(await tenant_deletion.remove(rt, caller.tenant_id))
+    return TaskOut.of(await tenant_deletion.begin(rt, caller.tenant_id))

@@ -10,6 +10,7 @@ from api.schemas.common import In, Out
 from api.schemas.documents import DeletionCounts
 from api.uploads.forms import JsonObject, Name
 from footnote.collections import Details, Unit
+from footnote.models import BackgroundTask
 from footnote.providers import Embedder
 
 ModelName = Annotated[Plain, StringConstraints(min_length=1, max_length=128)]
@@ -116,3 +117,8 @@ class CollectionDeletionOut(Out):
     name: str
     deleted_at: datetime
     counts: DeletionCounts
+
+    @classmethod
+    def of(cls, task: BackgroundTask) -> "CollectionDeletionOut":
+        about = {"name": task.subject_name, "deleted_at": task.finished_at, "counts": task.counts}
+        return cls(collection_id=task.subject_id, **about)

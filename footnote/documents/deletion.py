@@ -5,23 +5,21 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 
-from sqlalchemy import CursorResult, Executable, delete, select, text
+from sqlalchemy import CursorResult, Executable, delete, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import collections, jobs, webhooks
 from footnote.collections import revisions
-from footnote.database.clock import from_now
 from footnote.database.tenant_scope import scoped
 from footnote.documents import derived_answers, idempotency, objects
 from footnote.embeddings import checkpoint
 from footnote.errors import NotFound
-from footnote.models import Chunk, Collection, CollectionDeletion, Deletion, Document, Job, Page, Version
+from footnote.jobs import tasks
+from footnote.models import BackgroundTask, Chunk, Collection, Deletion, Document, Job, Page, Version
 from footnote.runtime import Runtime
 from footnote.tenancy import audit_log
 
 COUNTED = ("documents", "versions", "pages", "chunks", "embeddings", "jobs", "answers", "objects", "bytes")
-ABANDONED_SECONDS = 60.0  # since a collection was hidden: a large one is still being deleted then, and both go on
-A_PART = 50  # documents
 AT_ONCE = 3  # deletions of a tenant in one process: they may wait for each other, and hold a connection meanwhile
 
 
@@ -124,57 +122,40 @@ async def _count(session: AsyncSession, statement: Executable) -> int:
 # -- a collection --------------------------------------------------------------------------------------------
 
 
-async def remove_collection(rt: Runtime, tenant_id: str, name_or_id: str) -> CollectionDeletion:
-    """Deletes the collection with its documents; the receipt, also when asked again by id. Raises NotFound.
+async def begin_collection(rt: Runtime, tenant_id: str, name_or_id: str) -> BackgroundTask:
+    """Hides the collection and queues its deletion; the same task when asked again by id. Raises NotFound.
 
-    Nobody sees it from the first moment on. The documents go one after the other, each in a transaction of its own:
-    one for all of them would hold up every other writer of the tenant. `finish` takes over from whoever is killed.
+    The collection cannot be seen from then on. Its documents go one after the other, each in a transaction of its own:
+    one for all of them would hold up every other writer of the tenant.
     """
+    async with rt.of(tenant_id).transaction() as session:
+        begun = await tasks.of_subject(session, "collection.delete", tenant_id, name_or_id)
+        if begun is not None:
+            return begun
+        hidden = await collections.hide(session, tenant_id, name_or_id)
+        held = scoped(Document, tenant_id).where(Document.collection_id == hidden.id).with_only_columns(func.count())
+        total = await session.scalar(held) or 0
+        return await tasks.begin(session, "collection.delete", tenant_id, hidden.id, hidden.name, total)
+
+
+async def remove_next(rt: Runtime, task: BackgroundTask) -> int | None:
+    """A part of deleting the hidden collection: a document, or at the end the collection, which completes the task."""
+    tenant_id, collection_id = task.tenant_id, task.subject_id
+    first = scoped(Document, tenant_id).where(Document.collection_id == collection_id)
+    first = first.with_only_columns(Document.id).order_by(Document.id).limit(1)
     rt = rt.of(tenant_id)
-    async with rt.transaction() as session:
-        gone = scoped(CollectionDeletion, tenant_id).where(CollectionDeletion.collection_id == name_or_id)
-        receipt = await session.scalar(gone)
-        if receipt is not None:
-            return receipt
-        going = scoped(Collection, tenant_id).where(Collection.id == name_or_id, Collection.deleted_at.is_not(None))
-        collection = await session.scalar(going) or await collections.hide(session, tenant_id, name_or_id)
-    while receipt is None:
-        receipt = await rt.again_while_busy(partial(_remove_next, rt, collection))
-    return receipt
-
-
-async def finish(rt: Runtime) -> None:
-    """Goes on deleting a collection where whoever was asked to is silent; a part of it."""
-    async with rt.transaction() as session:
-        hidden = select(Collection).where(Collection.deleted_at < from_now(-ABANDONED_SECONDS))
-        collection = await session.scalar(hidden.order_by(Collection.deleted_at).limit(1))
-    if collection is not None:
-        for _ in range(A_PART):
-            if await _remove_next(rt, collection):
-                break
-
-
-async def _remove_next(rt: Runtime, collection: Collection) -> CollectionDeletion | None:
-    """Removes a document of the hidden collection or, when there is none, the collection; then the receipt."""
-    first = select(Document.id).where(Document.tenant_id == collection.tenant_id)
-    first = first.where(Document.collection_id == collection.id).order_by(Document.id).limit(1)
-    rt = rt.of(collection.tenant_id)
     async with rt.transaction() as session:
         document_id = await session.scalar(first)
         if document_id is None:
-            # Who uploaded to it before it was hidden holds it until the document is there.
-            held = select(Collection.id).where(Collection.id == collection.id).with_for_update()
-            if await session.scalar(held) is None:
-                receipt = await session.get(CollectionDeletion, collection.id)
-                if receipt is None:  # it went with its tenant
-                    raise collections.unknown(collection.name)
-                return receipt
+            # An upload that found it before it was hidden holds it until the document is there.
+            await session.execute(select(Collection.id).where(Collection.id == collection_id).with_for_update())
             document_id = await session.scalar(first)
         if document_id is None:
-            return await _delete_collection(session, collection)
-    with suppress(NotFound):  # somebody else was faster
-        await remove(rt, collection.tenant_id, document_id, collection.id)
-    return None
+            await _delete_collection(session, task)  # nothing happens where another process was faster
+            return None
+    with suppress(NotFound):  # deleted by another request just now
+        return (await remove(rt, tenant_id, document_id, collection_id)).counts["documents"]
+    return 0
 
 
 _SUMS = text(
@@ -185,14 +166,7 @@ _SUMS = text(
 )
 
 
-async def _delete_collection(session: AsyncSession, collection: Collection) -> CollectionDeletion:
-    sums = await session.execute(_SUMS, {"id": collection.id})
-    counts = dict.fromkeys(COUNTED, 0) | {row.name: row.total for row in sums}
-    receipt = CollectionDeletion(
-        collection_id=collection.id, tenant_id=collection.tenant_id, name=collection.name, counts=counts
-    )
-    session.add(receipt)
-    await session.execute(delete(Collection).where(Collection.id == collection.id))
-    await session.flush()
-    await session.refresh(receipt)
-    return receipt
+async def _delete_collection(session: AsyncSession, task: BackgroundTask) -> None:
+    sums = await session.execute(_SUMS, {"id": task.subject_id})
+    await tasks.complete(session, task.id, dict.fromkeys(COUNTED, 0) | {row.name: row.total for row in sums})
+    await session.execute(delete(Collection).where(Collection.id == task.subject_id))

@@ -167,7 +167,7 @@ async def test_a_change_of_the_collection_ends_it_at_once(keeping: Runtime, tena
 
 
 async def remove_collection(rt: Runtime, tenant_id: str) -> None:
-    await deletion.remove_collection(rt, tenant_id, "default")
+    await driving.remove_collection(rt, tenant_id, "default")
 
 
 @pytest.mark.parametrize("change", [describe, remove_collection])
