@@ -1,36 +1,30 @@
-"""The small loop that sends due work and takes work back from workers that went silent.
+"""The loop that sends due jobs and batches to the workers, and takes them back from workers that went silent.
 
-Several may run: one acts at a time, under an advisory lock. It is woken by Postgres when a job is made, and looks
+Several may run: one acts at a time, under an advisory lock. It is woken by Postgres when a job is created, and looks
 by itself twice a second, so that neither a lost notification nor a lost message stops anything. What waits in the
-broker can no longer be overtaken, so that few messages do, refilled often while there are more.
+broker can no longer be overtaken, so few messages wait there, refilled often while there are more.
 """
 
 import asyncio
-import signal
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-import asyncpg
 from celery import Celery
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote import jobs, webhooks
+from footnote import jobs
 from footnote.answering import question_batches
 from footnote.database import leases
-from footnote.database.engine import connect
 from footnote.errors import DatabaseAway
 from footnote.jobs import recovery, scheduling
 from footnote.models import Job, QueryBatch
-from footnote.queue import LANES, make_app, start_batches, start_jobs
-from footnote.runtime import Runtime, open_runtime
-from footnote.settings import Settings
-from footnote.telemetry import configure_logging, log
-from worker.deliveries import Deliveries
-from worker.housekeeping import keep_house
+from footnote.queue import LANES, start_batches, start_jobs
+from footnote.runtime import Runtime
+from footnote.telemetry import log
 
 TICK_SECONDS = 0.5
 REFILL_SECONDS = 0.1  # between two looks while more may wait than there is room for
@@ -47,7 +41,7 @@ class Dispatcher:
         self.broker_run: str | None = None
 
     async def run(self) -> None:
-        """Until cancelled. Whatever is away is waited for; a broker that hangs holds up no reaping."""
+        """Until cancelled. Waits for what is away; a broker that hangs does not hold up taking work back."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._reaping())
             group.create_task(self._refilling())
@@ -139,53 +133,3 @@ class Dispatcher:
             silent = await question_batches.reap(session, self.rt.settings)
         for job_id in [*again, *silent]:
             log.warning("job taken back: its worker went silent", job_id=job_id)
-
-
-async def listen(settings: Settings, woken: Mapping[str, asyncio.Event]) -> None:
-    """Sets the event of a channel that is notified. A connection of its own: pools do not pass notifications on."""
-    while True:
-        try:
-            connection = await connect(settings)
-            try:
-                closed = asyncio.Event()
-                connection.add_termination_listener(lambda *_, closed=closed: closed.set())
-                for channel in woken:
-                    await connection.add_listener(channel, lambda _connection, _pid, name, _payload: woken[name].set())
-                    woken[channel].set()
-                await closed.wait()
-            finally:
-                connection.terminate()
-        except (DatabaseAway, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            log.warning("not listening, only looking", error=f"{type(error).__name__}: {error}"[:200])
-        await asyncio.sleep(1)
-
-
-async def main(settings: Settings) -> None:
-    """Runs until SIGTERM or SIGINT."""
-    configure_logging(settings)
-    app = make_app(settings)
-    assert settings.redis_url
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    redis = Redis.from_url(settings.redis_url, socket_timeout=5, socket_connect_timeout=5)
-    async with open_runtime(settings, pool_size=6) as rt:
-        dispatcher, deliveries = Dispatcher(rt, app, redis), Deliveries(rt)
-        woken = {jobs.CHANNEL: dispatcher.woken, webhooks.CHANNEL: deliveries.woken}
-        loops = (dispatcher.run(), deliveries.run(), listen(settings, woken), keep_house(rt))
-        tasks = [asyncio.create_task(each) for each in loops]
-        stopped = asyncio.create_task(stop.wait())
-        # A loop that ends by itself is a bug: end the process, so that whoever supervises it starts a new one.
-        await asyncio.wait([*tasks, stopped], return_when=asyncio.FIRST_COMPLETED)
-        for task in tasks:
-            task.cancel()
-        results = await asyncio.gather(*tasks, return_exceptions=True)
-        await redis.aclose()
-    for result in results:
-        if isinstance(result, Exception):
-            raise result
-
-
-if __name__ == "__main__":
-    asyncio.run(main(Settings()))

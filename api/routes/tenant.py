@@ -18,8 +18,8 @@ Name = Annotated[Plain, Query(max_length=255, description="The tenant's name, as
 async def delete(name: Name, rt: RuntimeDep, caller: Admin) -> TaskOut:
     """Deletes the tenant with all its documents, keys and conversations, in the background; the answer is the task.
 
-    From now on the tenant's keys and tokens are refused, also for the status of the task. The operator sees its progress
-    and its receipt: `footnote tenants list --deleted`.
+    From now on the tenant's keys and tokens are refused, also for the status of the task. The operator sees its
+    progress and its receipt: `footnote tenants list --deleted`.
     """
     async with rt.transaction() as session:
         its = await tenants.name_of(session, caller.tenant_id)

@@ -24,8 +24,8 @@ A_PART = 20  # documents, until what else there may be is looked for again
 ROWS_AT_ONCE = 5000
 _ROW: ColumnElement[Any] = literal_column("ctid")
 OUTLIVE_IT = {"audit_event"}
-# What may be much and belongs to no document. It goes first, so that no webhook is sent for each document, and in parts;
-# children before their parents, to be counted. Everything else goes at the end, with the tenant itself.
+# What may be much and belongs to no document. It goes first, so that no webhook is sent for each document, and in
+# parts; children before their parents, to be counted. Everything else goes at the end, with the tenant itself.
 BESIDE_DOCUMENTS = (
     *("webhook_attempt", "webhook_delivery", "webhook_endpoint", "job_callback", "query_batch_item", "query_batch"),
     *("message", "conversation", "cached_answer", "idempotency_key"),
@@ -38,7 +38,8 @@ def tables() -> list[Table]:
     Background tasks come last: deleting a collection begins one while it holds the collection.
     """
     owned = [table for table in Base.metadata.sorted_tables if "tenant_id" in table.c and table.name not in OUTLIVE_IT]
-    return sorted(owned[::-1], key=lambda table: table.name == BackgroundTask.__tablename__)
+    children_first = owned[::-1]
+    return sorted(children_first, key=lambda table: table.name == BackgroundTask.__tablename__)
 
 
 async def begin(rt: Runtime, tenant_id: str) -> BackgroundTask:

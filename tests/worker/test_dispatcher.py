@@ -27,7 +27,8 @@ from footnote.queue import LANES, broker_url, make_app
 from footnote.runtime import Runtime
 from tests import driving
 from tests.driving import claim, job_of, set_job
-from worker.dispatcher import Dispatcher, listen
+from worker.background import listen
+from worker.dispatcher import Dispatcher
 
 pytestmark = pytest.mark.anyio
 

@@ -112,7 +112,7 @@ async def system(
         }
         environment = {**os.environ, **given, "NO_PROXY": "127.0.0.1"}
         worker = Program("worker", environment, directory / "worker.log")
-        dispatcher = Program("worker.dispatcher", environment, directory / "dispatcher.log")
+        dispatcher = Program("worker.background", environment, directory / "dispatcher.log")
         try:
             worker.start()
             dispatcher.start()

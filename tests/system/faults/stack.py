@@ -174,7 +174,7 @@ class Stack:
         return (*mains, *pool) if len(mains) == 1 and pool else None
 
     def dispatcher(self) -> int | None:
-        found = self._commanded("-m worker.dispatcher")
+        found = self._commanded("-m worker.background")
         return found[0].pid if len(found) == 1 else None
 
     def _commanded(self, ending: str) -> list[processes.Process]:
