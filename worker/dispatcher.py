@@ -6,7 +6,7 @@ broker can no longer be overtaken, so few messages wait there, refilled often wh
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -14,15 +14,14 @@ from celery import Celery
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import func, select
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import jobs
 from footnote.answering import question_batches
 from footnote.database import leases
 from footnote.errors import DatabaseAway
-from footnote.jobs import recovery, scheduling
+from footnote.jobs import Lane, recovery, scheduling
 from footnote.models import Job, QueryBatch
-from footnote.queue import LANES, start_batches, start_jobs
+from footnote.queue import start_batches, start_jobs
 from footnote.runtime import Runtime
 from footnote.telemetry import log
 
@@ -70,7 +69,7 @@ class Dispatcher:
             return False
 
     async def refill(self) -> bool:
-        """Sends due jobs as far as there is room in the lanes; whether one is full, so that more may wait."""
+        """Sends due jobs as far as the lanes have room; whether one is full, so that more may wait."""
         waiting = await self._broker()
         async with self.rt.transaction() as session:
             if not await session.scalar(select(func.pg_try_advisory_xact_lock(LOCK))) or await scheduling.paused(
@@ -79,36 +78,34 @@ class Dispatcher:
                 return False
             running = await scheduling.running(session)
             # As many as run now, too: where there are many slots, many messages are taken between two looks.
-            room = [max(self.rt.settings.queue_high_water, running[large]) - waiting[large] for large in (False, True)]
-            due = [await self._take_due(session, large, room[large], waiting[large] == 0) for large in (False, True)]
-            again = self._again(waiting[False] == 0)
+            room = {lane: max(self.rt.settings.queue_high_water, running[lane]) - waiting[lane] for lane in Lane}
+            due = {
+                lane: await scheduling.take_due(session, lane, room[lane], self._resend_seconds(waiting[lane]))
+                for lane in Lane
+            }
+            again = self._resend_seconds(waiting[Lane.SMALL])
             questions = await question_batches.take_due(session, again, self.rt.settings.worker_concurrency)
-        if any(due) or questions:
+        if any(due.values()) or questions:
             # Sent after the commit; should sending fail, they are due again in a moment.
             await asyncio.to_thread(self._send, due, questions)
-        return any(len(due[large]) >= room[large] for large in (False, True))
+        return any(len(due[lane]) >= room[lane] for lane in Lane)
 
-    async def _take_due(
-        self, session: AsyncSession, large: bool, room: int, lane_is_empty: bool
-    ) -> Sequence[tuple[str, str]]:
-        return await scheduling.take_due(session, large, room, self._again(lane_is_empty))
+    def _resend_seconds(self, waiting: int) -> float:
+        """Seconds after which an unanswered message counts as lost, with so many messages in its lane."""
+        again = self.rt.settings.resend_seconds
+        return again if waiting else min(again, LOST_SECONDS)
 
-    def _again(self, lane_is_empty: bool) -> float:
-        """Seconds after which a message that nobody answered counts as lost."""
-        again = self.rt.settings.ring_again_seconds
-        return min(again, LOST_SECONDS) if lane_is_empty else again
-
-    def _send(self, due: Sequence[Sequence[tuple[str, str]]], questions: Sequence[str]) -> None:
+    def _send(self, due: Mapping[Lane, Sequence[tuple[str, str]]], questions: Sequence[str]) -> None:
         from kombu.exceptions import OperationalError
 
         try:
-            for large in (False, True):
-                start_jobs(self.app, due[large], large)
+            for lane, jobs_due in due.items():
+                start_jobs(self.app, jobs_due, lane)
             start_batches(self.app, questions)
         except OperationalError as error:
             raise RedisError(str(error)) from error
 
-    async def _broker(self) -> list[int]:
+    async def _broker(self) -> dict[Lane, int]:
         """Messages in each lane of the broker; notices a broker that restarted with nothing in them."""
         server: Any = await self.redis.info("server")
         if self.broker_run not in (None, server["run_id"]):
@@ -117,7 +114,7 @@ class Dispatcher:
                 for table in (Job, QueryBatch):
                     await leases.forget_dispatched(session, table)
         self.broker_run = server["run_id"]
-        return [await self.redis.llen(lane) for lane in LANES]
+        return {lane: await self.redis.llen(lane.value) for lane in Lane}
 
     async def reap(self) -> None:
         """Takes back, or fails for good, the jobs of workers that went silent."""

@@ -40,7 +40,7 @@ async def list_conversations(
 ) -> PageOf[ConversationOut]:
     """Conversations, newest first."""
     async with rt.transaction() as session:
-        found = await conversations.page_of(session, caller.tenant_id, limit=limit + 1, before=cursor)
+        found = await conversations.list_conversations(session, caller.tenant_id, limit=limit + 1, before=cursor)
     more = found[limit - 1].id if len(found) > limit else None
     return PageOf(data=[ConversationOut.of(each) for each in found[:limit]], next_cursor=more)
 

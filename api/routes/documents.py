@@ -56,7 +56,7 @@ async def list_documents(
     """Documents, newest first."""
     states = ["succeeded" if each == "ready" else each for each in status or ()]
     async with rt.transaction() as session:
-        found = await documents.page_of(
+        found = await documents.list_documents(
             session,
             caller.tenant_id,
             limit=limit + 1,

@@ -57,7 +57,7 @@ async def list_jobs(rt: RuntimeDep, caller: Reader, given: Annotated[JobsIn, Que
     """Jobs, newest first."""
     wanted = _wanted(given, given.superseded)
     async with rt.transaction() as session:
-        found = await listing.page_of(session, caller.tenant_id, wanted, limit=given.limit + 1, before=given.cursor)
+        found = await listing.list_jobs(session, caller.tenant_id, wanted, limit=given.limit + 1, before=given.cursor)
     more = found[given.limit - 1].job.id if len(found) > given.limit else None
     return PageOf(data=[ListedJobOut.listed(each) for each in found[: given.limit]], next_cursor=more)
 

@@ -128,7 +128,7 @@ async def list_refused(
     The newest 1,000, for 30 days. What failed after it was accepted is in `GET /v1/jobs?status=failed`.
     """
     async with rt.transaction() as session:
-        found = await refused_uploads.page_of(session, caller.tenant_id, limit=limit + 1, before=cursor)
+        found = await refused_uploads.list_refused(session, caller.tenant_id, limit=limit + 1, before=cursor)
     more = found[limit - 1].id if len(found) > limit else None
     return PageOf(data=[RefusedUploadOut.model_validate(each) for each in found[:limit]], next_cursor=more)
 

@@ -47,7 +47,7 @@ async def list_endpoints(
 ) -> PageOf[EndpointOut]:
     """Endpoints, newest first."""
     async with rt.transaction() as session:
-        found = await endpoints.page_of(session, caller.tenant_id, limit=limit + 1, before=cursor)
+        found = await endpoints.list_endpoints(session, caller.tenant_id, limit=limit + 1, before=cursor)
     more = found[limit - 1].id if len(found) > limit else None
     return PageOf(data=[EndpointOut.model_validate(each) for each in found[:limit]], next_cursor=more)
 
@@ -108,7 +108,7 @@ async def deliveries(
     """What was sent or is to be, newest first."""
     async with rt.transaction() as session:
         endpoint = await endpoints.get(session, caller.tenant_id, endpoint_id)
-        found = await history.page_of(session, endpoint, limit=limit + 1, before=cursor, state=state)
+        found = await history.list_deliveries(session, endpoint, limit=limit + 1, before=cursor, state=state)
     more = found[limit - 1].id if len(found) > limit else None
     return PageOf(data=[DeliveryOut.model_validate(each) for each in found[:limit]], next_cursor=more)
 

@@ -88,7 +88,7 @@ async def run(rt: Runtime, batch_id: str, message: str | None = None) -> None:
         items = iter(await question_batches.pending(session, batch))
         may_postpone = await question_batches.may_postpone(session, lease)
     rt = rt.of(batch.tenant_id)
-    this = _Run(rt, lease, items, monotonic() + rt.settings.turn_seconds, may_postpone)
+    this = _Run(rt, lease, items, monotonic() + rt.settings.yield_seconds, may_postpone)
     renewal = lease.renewal(rt.settings.lease_seconds)
     try:
         async with leases.held(rt, renewal, rt.settings.heartbeat_seconds), asyncio.TaskGroup() as group:

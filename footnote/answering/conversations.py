@@ -45,8 +45,8 @@ class Hold:
 
 
 @dataclass(frozen=True)
-class Kept:
-    """An answer as it is kept; `document_ids` as `Message` has them."""
+class StoredAnswer:
+    """An answer as it is stored; `document_ids` as `Message` has them."""
 
     content: str
     question_as_searched: str | None
@@ -78,7 +78,9 @@ async def get(session: AsyncSession, tenant_id: str, conversation_id: str) -> Co
     return found
 
 
-async def page_of(session: AsyncSession, tenant_id: str, *, limit: int, before: str | None) -> Sequence[Conversation]:
+async def list_conversations(
+    session: AsyncSession, tenant_id: str, *, limit: int, before: str | None
+) -> Sequence[Conversation]:
     """Newest first, `limit` at most, older than the id `before`."""
     query = scoped(Conversation, tenant_id).order_by(Conversation.id.desc()).limit(limit)
     if before:
@@ -137,7 +139,7 @@ async def _take(session: AsyncSession, taken: Hold) -> None:
         raise Conflict("conversation_busy", "Another question is being answered in this conversation.")
 
 
-async def keep(session: AsyncSession, taken: Hold, question: str, answer: Kept) -> str:
+async def store(session: AsyncSession, taken: Hold, question: str, answer: StoredAnswer) -> str:
     """Stores the question and its answer; the id of the answer's message.
 
     Raises Conflict if the conversation is not held any more, NotFound if it is gone.
@@ -176,7 +178,7 @@ async def ask(rt: Runtime, conversation_id: str, question: Question) -> AsyncGen
         async with aclosing(answer(rt, replace(question, history=history))) as events:
             async for event in events:
                 if isinstance(event, Done):
-                    done = await _kept(rt, held, question.query.text, event, sources, used)
+                    done = await _stored(rt, held, question.query.text, event, sources, used)
                     break
                 if isinstance(event, Sources):
                     sources = event
@@ -184,8 +186,8 @@ async def ask(rt: Runtime, conversation_id: str, question: Question) -> AsyncGen
     yield done  # who sees it may ask again
 
 
-async def _kept(rt: Runtime, held: Hold, asked: str, done: Done, sources: Sources, used: Sequence[Message]) -> Done:
-    kept = Kept(
+async def _stored(rt: Runtime, held: Hold, asked: str, done: Done, sources: Sources, used: Sequence[Message]) -> Done:
+    stored = StoredAnswer(
         content=done.answer,
         question_as_searched=sources.question_as_searched,
         citations=[asdict(each) for each in done.citations],
@@ -196,5 +198,5 @@ async def _kept(rt: Runtime, held: Hold, asked: str, done: Done, sources: Source
         document_ids=sorted(set(done.document_ids).union(*(each.document_ids for each in used))),
     )
     async with rt.transaction() as session:
-        message_id = await keep(session, held, asked, kept)
+        message_id = await store(session, held, asked, stored)
     return replace(done, conversation_id=held.conversation_id, message_id=message_id)

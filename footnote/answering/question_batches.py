@@ -184,7 +184,7 @@ async def _end(session: AsyncSession, batch_id: str, state: str) -> bool:
         return False
     event = f"query_batch.{state}"
     receivers = await webhooks.listening(session, batch.tenant_id, event)
-    receivers += [webhooks.Receiver(batch.callback_url)] if batch.callback_url else []
+    receivers += [webhooks.WebhookTarget(batch.callback_url)] if batch.callback_url else []
     if receivers:
         counts = {"total": batch.total, "ended": batch.ended, "failed": await failures(session, batch)}
         data = {"query_batch_id": batch.id, "status": state, **counts}

@@ -13,6 +13,7 @@ from footnote.database.ids import new_id
 from footnote.documents import objects
 from footnote.documents.reading import Details, details_query
 from footnote.documents.uploads import Upload
+from footnote.jobs import Lane
 from footnote.models import Document, Job, Version
 from footnote.runtime import Runtime
 from footnote.tenancy import audit_log, quotas, usage
@@ -173,18 +174,18 @@ async def _start(
         await quotas.check_room(session, rt.settings, document.tenant_id)
 
 
-async def make_anew(session: AsyncSession, document: Document, version: Version) -> None:
-    """A new version of the bytes of the newest one: nobody asked for it, and nobody is told.
+async def reingest(session: AsyncSession, document: Document, version: Version) -> None:
+    """Queues a new version of the bytes of the newest one. No caller asked for it, so no webhook is sent.
 
     The caller holds the document, and no job of it is unfinished.
     """
     document.newest_version += 1
-    kept = ("tenant_id", "document_id", "filename", "media_type", "sha256", "bytes", "source_url", "object_key")
-    copied = {name: getattr(version, name) for name in kept}
-    anew = Version(id=new_id("ver"), number=document.newest_version, **copied)
-    session.add(anew)
+    same = ("tenant_id", "document_id", "filename", "media_type", "sha256", "bytes", "source_url", "object_key")
+    copied = {name: getattr(version, name) for name in same}
+    again = Version(id=new_id("ver"), number=document.newest_version, **copied)
+    session.add(again)
     await session.flush()
-    await _queue(session, document, anew, None, anew=True)
+    await _queue(session, document, again, None, anew=True)
 
 
 async def _queue(
@@ -195,7 +196,7 @@ async def _queue(
         tenant_id=document.tenant_id,
         document_id=document.id,
         version_id=version.id,
-        large=version.bytes >= jobs.LARGE_BYTES,
+        lane=Lane.LARGE if version.bytes >= jobs.LARGE_BYTES else Lane.SMALL,
         request_id=request_id,
         anew=anew,
     )

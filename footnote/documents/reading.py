@@ -51,7 +51,7 @@ def unknown(document_id: str) -> NotFound:
     return NotFound("document_not_found", f"There is no document {document_id!r}.")
 
 
-async def page_of(
+async def list_documents(
     session: AsyncSession,
     tenant_id: str,
     *,

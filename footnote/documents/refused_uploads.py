@@ -47,7 +47,7 @@ async def _note(session: AsyncSession, rt: Runtime, tenant_id: str, filename: st
     await audit_log.note(session, tenant_id, "upload.refused", refused.id, code=error.code)
 
 
-async def page_of(
+async def list_refused(
     session: AsyncSession, tenant_id: str, *, limit: int, before: str | None = None
 ) -> Sequence[RefusedUpload]:
     """Newest first, `limit` at most, older than the id `before`."""

@@ -70,11 +70,11 @@ async def _next(session: AsyncSession, collection_id: str) -> bool:
     held_document = select(Document).where(Document.id == collection.review_after).with_for_update(key_share=True)
     document = await session.scalar(held_document)
     if document is not None:  # or it was deleted just now
-        await _make_anew(session, collection, document)
+        await _reingest(session, collection, document)
     return True
 
 
-async def _make_anew(session: AsyncSession, collection: Collection, document: Document) -> None:
+async def _reingest(session: AsyncSession, collection: Collection, document: Document) -> None:
     """From where the newest version is: visible, on its way, or given up."""
     # Not as strongly as to delete them: who is storing the version's pages need not be waited for.
     held: Any = {"key_share": True}
@@ -83,7 +83,7 @@ async def _make_anew(session: AsyncSession, collection: Collection, document: Do
     if job.state == "succeeded" and not version.chunks:  # an archive: its files are documents of their own
         version.chunking, version.language = collection.chunking, collection.language
     elif job.state == "succeeded":
-        await documents.make_anew(session, document, version)
+        await documents.reingest(session, document, version)
     else:
         # What there is of it was made by the old settings. Should somebody retry it, the first step comes first again.
         await objects.give_up_artifacts(session, [version.id])

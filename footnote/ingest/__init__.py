@@ -17,7 +17,7 @@ from footnote.errors import DatabaseAway, FootnoteError, Unavailable
 from footnote.ingest import chunk, embed, upsert
 from footnote.ingest.artifacts import OutputGone
 from footnote.jobs import Claim
-from footnote.jobs.heartbeat import GaveWay, Heartbeat
+from footnote.jobs.heartbeat import Heartbeat, Yielded
 from footnote.runtime import Runtime
 from footnote.telemetry import log
 
@@ -43,7 +43,7 @@ async def _run(rt: Runtime, claim: Claim) -> bool:
     heartbeat.start(work)
     try:
         return await work
-    except GaveWay:
+    except Yielded:
         return False
     except LeaseLost:
         log.warning("lease lost")

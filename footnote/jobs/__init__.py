@@ -5,6 +5,7 @@ A job is one row with a cursor (`step`), claimed and fenced as `database.leases`
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import ColumnElement, case, exists, func, or_, select, update
@@ -32,6 +33,13 @@ CHANNEL = "footnote_jobs"  # Postgres NOTIFY channel that wakes the dispatcher
 TERMINAL = ("succeeded", "failed", "cancelled")
 UNFINISHED = leases.UNFINISHED
 NOT_PAUSED = ~exists(select(Pause))
+
+
+class Lane(StrEnum):
+    """Small documents pass large ones in a lane of their own; the value names the queue in the broker."""
+
+    SMALL = "ingest"
+    LARGE = "ingest.large"
 
 
 @dataclass(frozen=True)
@@ -79,7 +87,7 @@ async def create(
     tenant_id: str,
     document_id: str,
     version_id: str,
-    large: bool,
+    lane: Lane,
     request_id: str | None,
     anew: bool = False,
 ) -> Job:
@@ -90,7 +98,7 @@ async def create(
         document_id=document_id,
         version_id=version_id,
         step=STEPS[0],
-        large=large or anew,
+        large=lane is Lane.LARGE or anew,
         request_id=request_id,
         anew=anew,
     )

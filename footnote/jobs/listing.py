@@ -36,7 +36,7 @@ class ListedJob:
     superseded: bool
 
 
-async def page_of(
+async def list_jobs(
     session: AsyncSession, tenant_id: str, wanted: JobFilter, *, limit: int, before: str | None
 ) -> list[ListedJob]:
     """Newest first, `limit` at most, older than the id `before`. Raises NotFound for an unknown collection."""

@@ -109,7 +109,7 @@ async def run(rt: Runtime, task: BackgroundTask, part: Part) -> None:
 
 
 async def _work(rt: Runtime, task: BackgroundTask, lease: Lease, part: Part) -> None:
-    end = monotonic() + rt.settings.turn_seconds
+    end = monotonic() + rt.settings.yield_seconds
     while (done := await rt.again_while_busy(partial(part, rt, task))) is not None:
         progress = {"progress_done": BackgroundTask.progress_done + done}
         async with rt.transaction() as session:

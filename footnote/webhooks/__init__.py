@@ -21,7 +21,7 @@ CHANNEL = "footnote_webhooks"  # Postgres NOTIFY channel that wakes whoever deli
 
 
 @dataclass(frozen=True)
-class Receiver:
+class WebhookTarget:
     """An endpoint of the tenant or, without one, a callback_url."""
 
     url: str
@@ -34,7 +34,7 @@ async def subscribe(session: AsyncSession, job: Job, url: str) -> None:
         insert(JobCallback).values(job_id=job.id, url=url, tenant_id=job.tenant_id).on_conflict_do_nothing()
     )
     if job.state == "succeeded":
-        await _tell(session, job.id, "document.ready", [Receiver(url)])
+        await _tell(session, job.id, "document.ready", [WebhookTarget(url)])
 
 
 async def enqueue(session: AsyncSession, job_ids: Sequence[str], event: str) -> None:
@@ -45,10 +45,10 @@ async def enqueue(session: AsyncSession, job_ids: Sequence[str], event: str) -> 
     asked = select(Job.id, Job.tenant_id, Job.anew, JobCallback.url).where(Job.id.in_(job_ids)).order_by(Job.id)
     rows = (await session.execute(asked.outerjoin(JobCallback, JobCallback.job_id == Job.id))).all()
     endpoints = {tenant_id: await listening(session, tenant_id, event) for tenant_id in {row.tenant_id for row in rows}}
-    receivers: dict[str, list[Receiver]] = {}
+    receivers: dict[str, list[WebhookTarget]] = {}
     for job_id, tenant_id, anew, url in rows:
         told = receivers.setdefault(job_id, [] if anew else list(endpoints[tenant_id]))
-        told += [Receiver(url)] if url else []
+        told += [WebhookTarget(url)] if url else []
     for job_id, told in receivers.items():
         await _tell(session, job_id, event, told)
 
@@ -59,18 +59,18 @@ async def document_deleted(session: AsyncSession, tenant_id: str, job_ids: Seque
     if newest is None:
         return
     urls = await session.scalars(select(JobCallback.url).where(JobCallback.job_id.in_(job_ids)).distinct())
-    receivers = [*await listening(session, tenant_id, "document.deleted"), *map(Receiver, urls)]
+    receivers = [*await listening(session, tenant_id, "document.deleted"), *map(WebhookTarget, urls)]
     await _tell(session, newest, "document.deleted", receivers)
     over = WebhookDelivery.job_id.in_(job_ids) & (WebhookDelivery.state != "pending")
     await session.execute(delete(WebhookDelivery).where(over))
 
 
-async def listening(session: AsyncSession, tenant_id: str, event: str) -> list[Receiver]:
+async def listening(session: AsyncSession, tenant_id: str, event: str) -> list[WebhookTarget]:
     """The tenant's endpoints that are told of the event; they stay until the transaction ends."""
     wanted = WebhookEndpoint.events.overlap(["*", event]) & WebhookEndpoint.disabled_at.is_(None)
     held = scoped(WebhookEndpoint, tenant_id).where(wanted).order_by(WebhookEndpoint.id)
     found = await session.scalars(held.with_for_update(read=True, key_share=True))
-    return [Receiver(each.url, each.id) for each in found]
+    return [WebhookTarget(each.url, each.id) for each in found]
 
 
 async def queue(
@@ -79,7 +79,7 @@ async def queue(
     job_id: str,
     run: int,
     event: str,
-    receivers: Iterable[Receiver],
+    receivers: Iterable[WebhookTarget],
     data: dict[str, Any],
 ) -> None:
     """One delivery for each receiver, however often it is asked for."""
@@ -94,7 +94,7 @@ async def wake_sender(session: AsyncSession) -> None:
     await session.execute(select(func.pg_notify(CHANNEL, "")))
 
 
-async def _tell(session: AsyncSession, job_id: str, event: str, receivers: Sequence[Receiver]) -> None:
+async def _tell(session: AsyncSession, job_id: str, event: str, receivers: Sequence[WebhookTarget]) -> None:
     if not receivers:
         return
     found = select(Job, Version).join(Version, Version.id == Job.version_id).where(Job.id == job_id)

@@ -16,7 +16,7 @@ from footnote.settings import Settings
 from footnote.telemetry import log
 from footnote.tenancy import audit_log
 from footnote.tenancy.tenants import new_webhook_secret
-from footnote.webhooks import Receiver, queue, wake_sender
+from footnote.webhooks import WebhookTarget, queue, wake_sender
 
 Event = Literal[
     "*",
@@ -66,7 +66,7 @@ async def get(session: AsyncSession, tenant_id: str, endpoint_id: str, *, locked
     return endpoint
 
 
-async def page_of(
+async def list_endpoints(
     session: AsyncSession, tenant_id: str, *, limit: int, before: str | None
 ) -> Sequence[WebhookEndpoint]:
     """Newest first, from before the cursor on."""
@@ -121,7 +121,7 @@ async def queue_test(session: AsyncSession, endpoint: WebhookEndpoint) -> str:
     """The id of a delivery that tells of nothing. It is sent once, to disabled endpoints, too."""
     test_id = new_id("tst")
     data = {"webhook_endpoint_id": endpoint.id}
-    await queue(session, endpoint.tenant_id, test_id, 1, TEST, [Receiver(endpoint.url, endpoint.id)], data)
+    await queue(session, endpoint.tenant_id, test_id, 1, TEST, [WebhookTarget(endpoint.url, endpoint.id)], data)
     return (await session.scalars(select(WebhookDelivery.id).where(WebhookDelivery.job_id == test_id))).one()
 
 

@@ -14,7 +14,7 @@ from footnote.models import WebhookAttempt, WebhookDelivery, WebhookEndpoint
 from footnote.webhooks import endpoints, wake_sender
 
 
-async def page_of(
+async def list_deliveries(
     session: AsyncSession, endpoint: WebhookEndpoint, *, limit: int, before: str | None, state: str | None
 ) -> Sequence[WebhookDelivery]:
     """Newest first, from before the cursor on."""

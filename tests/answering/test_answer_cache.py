@@ -132,7 +132,7 @@ async def add(rt: Runtime, tenant_id: str) -> None:
 
 async def of(rt: Runtime, tenant_id: str) -> str:
     async with rt.transaction() as session:
-        return (await documents.page_of(session, tenant_id, limit=1))[0].document.id
+        return (await documents.list_documents(session, tenant_id, limit=1))[0].document.id
 
 
 async def delete(rt: Runtime, tenant_id: str) -> None:

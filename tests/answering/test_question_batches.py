@@ -54,7 +54,7 @@ async def one(rt: Runtime, generator: Answering) -> Runtime:
     return replace(
         rt,
         generator=generator,
-        settings=rt.settings.model_copy(update={"batch_concurrency": 1, "turn_seconds": 0.0}),
+        settings=rt.settings.model_copy(update={"batch_concurrency": 1, "yield_seconds": 0.0}),
     )
 
 
@@ -333,7 +333,7 @@ async def test_batches_are_kept_for_a_week(one: Runtime, tenant: str) -> None:
 
 async def test_a_worker_that_should_stop_gives_the_batch_back(one: Runtime, tenant: str) -> None:
     batch_id = await made(one, tenant, [ASKED, ASKED])
-    patient = replace(one, settings=one.settings.model_copy(update={"turn_seconds": 60.0}))
+    patient = replace(one, settings=one.settings.model_copy(update={"yield_seconds": 60.0}))
     patient.stopping.set()
     await batch_runs.run(patient, batch_id)
     left = await of(one, batch_id)

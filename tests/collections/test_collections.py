@@ -651,7 +651,7 @@ async def test_what_fails_in_a_deletion_is_tried_again_and_told(
 
 
 async def test_long_deletions_yield_to_each_other(committing_rt: Runtime, tenant: str) -> None:
-    rt = replace(committing_rt, settings=committing_rt.settings.model_copy(update={"turn_seconds": 0.0}))
+    rt = replace(committing_rt, settings=committing_rt.settings.model_copy(update={"yield_seconds": 0.0}))
     for name in ("first", "second"):
         for number in range(2):
             await driving.accept(rt, tenant, f"Text {number} of {name}.", collection=name)

@@ -13,7 +13,7 @@ from footnote import jobs
 from footnote.database import leases
 from footnote.database.leases import LeaseLost
 from footnote.errors import Conflict, FootnoteError, NotFound, RateLimited, Unavailable
-from footnote.jobs import Claim, listing, recovery, scheduling
+from footnote.jobs import Claim, Lane, listing, recovery, scheduling
 from footnote.jobs.listing import JobFilter
 from footnote.models import Job, WebhookDelivery
 from footnote.runtime import Runtime
@@ -57,7 +57,7 @@ async def reap(rt: Runtime) -> tuple[list[str], list[Claim]]:
 
 async def take(rt: Runtime, room: int = 64, again: float = 30) -> list[tuple[str, str]]:
     async with rt.transaction() as session:
-        return list(await scheduling.take_due(session, False, room, again))
+        return list(await scheduling.take_due(session, Lane.SMALL, room, again))
 
 
 async def lease_ended(rt: Runtime, job_id: str) -> None:
@@ -418,7 +418,7 @@ async def test_another_tenants_job_is_unknown(rt: Runtime, job_id: str) -> None:
     for ask in (jobs.get, jobs.cancel, jobs.retry):
         with pytest.raises(NotFound, match="job_not_found"):
             await write(rt, ask, stranger, job_id)
-    assert await write(rt, listing.page_of, stranger, JobFilter(), limit=9, before=None) == []
+    assert await write(rt, listing.list_jobs, stranger, JobFilter(), limit=9, before=None) == []
 
 
 async def test_the_overview_tells_how_long_the_oldest_due_job_has_waited(rt: Runtime, job_id: str) -> None:

@@ -87,7 +87,7 @@ async def _used(rt: Runtime, alice: Person, monkeypatch: pytest.MonkeyPatch) -> 
         raise RuntimeError("a bug")
 
     with monkeypatch.context() as patch:
-        patch.setattr("footnote.documents.page_of", broken)
+        patch.setattr("footnote.documents.list_documents", broken)
         answers.append(await alice.client.get("/v1/documents"))
     assert {answer.status_code for answer in answers} >= {200, 202, 401, 403, 404, 422, 500}
 
