@@ -7,7 +7,7 @@ from contextlib import suppress
 from footnote.documents import deletion
 from footnote.errors import DatabaseAway
 from footnote.jobs import tasks
-from footnote.jobs.tasks import Kind, Part
+from footnote.jobs.tasks import Part
 from footnote.operations import tenant_deletion
 from footnote.runtime import Runtime
 from footnote.telemetry import log
@@ -15,7 +15,7 @@ from footnote.telemetry import log
 AT_ONCE = 3  # tasks worked on by one process
 LOOK_SECONDS = 1.0
 FAILED_SECONDS = 5.0  # until the next look after an error of no known kind
-PARTS: Mapping[Kind, Part] = {"collection.delete": deletion.remove_next, "tenant.delete": tenant_deletion.remove_part}
+PARTS: Mapping[str, Part] = {"collection.delete": deletion.remove_next, "tenant.delete": tenant_deletion.remove_part}
 
 
 class BackgroundTasks:
@@ -51,5 +51,5 @@ async def run_next(rt: Runtime) -> bool:
     task = await tasks.take_due(rt)
     if task is None:
         return False
-    await tasks.run(rt, task, PARTS[task.kind])  # type: ignore[index]  the column holds kinds
+    await tasks.run(rt, task, PARTS[task.kind])
     return True

@@ -141,8 +141,8 @@ async def begin_collection(rt: Runtime, tenant_id: str, name_or_id: str) -> Back
 async def remove_next(rt: Runtime, task: BackgroundTask) -> int | None:
     """A part of deleting the hidden collection: a document, or at the end the collection, which completes the task."""
     tenant_id, collection_id = task.tenant_id, task.subject_id
-    first = scoped(Document, tenant_id).where(Document.collection_id == collection_id)
-    first = first.with_only_columns(Document.id).order_by(Document.id).limit(1)
+    documents = scoped(Document, tenant_id).where(Document.collection_id == collection_id)
+    first = documents.with_only_columns(Document.id).order_by(Document.id).limit(1)
     rt = rt.of(tenant_id)
     async with rt.transaction() as session:
         document_id = await session.scalar(first)
@@ -153,9 +153,10 @@ async def remove_next(rt: Runtime, task: BackgroundTask) -> int | None:
         if document_id is None:
             await _delete_collection(session, task)  # nothing happens where another process was faster
             return None
+    removed = 0
     with suppress(NotFound):  # deleted by another request just now
-        return (await remove(rt, tenant_id, document_id, collection_id)).counts["documents"]
-    return 0
+        removed = (await remove(rt, tenant_id, document_id, collection_id)).counts["documents"]
+    return removed
 
 
 _SUMS = text(

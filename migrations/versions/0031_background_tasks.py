@@ -4,6 +4,8 @@ Revision ID: 0031
 Revises: 0030
 """
 
+from datetime import datetime
+
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
@@ -34,7 +36,7 @@ FROM tenant_deletion
 """
 
 
-def _time(name: str, *, nullable: bool = True) -> sa.Column[sa.DateTime]:
+def _time(name: str, *, nullable: bool = True) -> sa.Column[datetime]:
     default = None if nullable else sa.text("now()")
     return sa.Column(name, sa.DateTime(timezone=True), server_default=default, nullable=nullable)
 

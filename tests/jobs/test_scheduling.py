@@ -321,7 +321,7 @@ def test_small_documents_go_first_and_long_steps_leave_a_slot(
     order = SmallFirst(slots)
     order.update(Lane)
     order.rotate(Lane.LARGE)  # one has just begun
-    names = dict(zip(Lane, ("small", "large"), strict=True))
+    names: dict[str, str] = {Lane.SMALL: "small", Lane.LARGE: "large"}
     assert " ".join(names[queue] for queue in order.consume(2)) == expected
     order.update([])
     assert order.consume(0) == [], "a worker that stops takes no more"

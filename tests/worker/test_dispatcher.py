@@ -244,7 +244,7 @@ async def test_a_broker_that_goes_away_while_sending_gets_the_jobs_later(
         await set_job(dispatcher.rt, job_id, dispatched_at=None)
     look = Dispatcher._broker
 
-    async def look_then_lose(self: Dispatcher) -> list[int]:
+    async def look_then_lose(self: Dispatcher) -> dict[Lane, int]:
         found = await look(self)
         broker.kill()
         return found
