@@ -98,7 +98,7 @@ def run(work: Callable[[Runtime], Awaitable[Result]]) -> Result:
 
     Interrupted from outside (time limit, cold shutdown), the coroutine is cancelled and awaited first: otherwise it
     would go on inside the next task. The outcome leaves the loop as a value and is raised here, because an
-    exception that a future holds keeps its frames, and what they hold, alive. Raises CancelledError when the worker stops.
+    exception that a future holds keeps its frames alive. Raises CancelledError when the worker stops.
     """
     if _process is None:
         raise RuntimeError("no Runtime in this process; the worker runs on the prefork pool only")

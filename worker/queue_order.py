@@ -15,7 +15,7 @@ YIELDS = task_name("embed")  # after every batch; the other steps late or never
 class SmallFirst:
     """The order in which kombu looks into queues; its own round robin would fill all slots with large documents.
 
-    Small documents go first; a large one does if none had a slot for some time, so that none starves. But for
+    Small documents go first; a large one does if none had a slot for some time, so that it is not starved. But for
     embedding, which yields after every batch, large documents get all slots but one, if there are several.
     """
 
@@ -45,6 +45,6 @@ class SmallFirst:
         return [queue for queue in order if queue in self._consumed]
 
     def rotate(self, last_used: str) -> None:
-        """Told of the queue that a message came from."""
+        """Called with the queue that a message came from."""
         if last_used == Lane.LARGE:
             self._large_served = True  # until the next look, which comes when a slot is free again
