@@ -103,7 +103,7 @@ async def _principal(
 
 
 async def _acting(rt: OperatorDep, request: Request, principal: Annotated[Principal, Depends(_principal)]) -> Runtime:
-    return rt.of(principal.tenant_id).by(principal.key_id, request_id_of(request))
+    return rt.for_tenant(principal.tenant_id).as_actor(principal.key_id, request_id_of(request))
 
 
 RuntimeDep = Annotated[Runtime, Depends(_acting)]  # acts for the caller's tenant, at the caller's request
@@ -143,7 +143,7 @@ class _Door:
             adding = self.route_class == "upload"
             async with rt.transaction() as session:
                 await keys.check_budget(session, principal)
-                await quotas.check_left(session, rt.settings, principal.tenant_id, adding=adding)
+                await quotas.check_left(session, rt.settings, adding=adding)
         return principal
 
     def _allow_time(self, request: Request) -> None:

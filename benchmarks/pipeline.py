@@ -63,9 +63,9 @@ async def put(rt: Runtime, tenant_id: str, content: bytes) -> str:
     async with objects.reserved(rt, key):
         async with writing(rt.store, key) as writer:
             await writer.write(content)
-        async with rt.transaction() as session:
+        async with rt.for_tenant(tenant_id).transaction() as session:
             upload = Upload("log.txt", "text/plain", hashlib.sha256(content).digest(), len(content), key)
-            return (await documents.accept(session, rt, upload, tenant_id=tenant_id)).details.job.id
+            return (await documents.accept(session, rt, upload)).details.job.id
 
 
 async def ingestion(rt: Runtime, tenant_id: str) -> None:
@@ -97,15 +97,15 @@ async def queries(rt: Runtime, tenant_id: str) -> None:
             await session.execute(text("SELECT 1"))
 
     async def whole() -> None:
-        await retrieval.search(rt, retrieval.Query(tenant_id, question))
+        await retrieval.search(rt.for_tenant(tenant_id), retrieval.Query(question))
 
     await side_by_side("search", ("embed + SELECT 1", bare), ("hybrid search", whole), 2 * ROUNDS)
 
 
 async def http(rt: Runtime, tenant_id: str, key: str) -> None:
     """A document's status against the liveness probe: what authentication and the rows cost."""
-    async with rt.transaction() as session:
-        document_id = (await documents.list_documents(session, tenant_id, limit=1))[0].document.id
+    async with rt.for_tenant(tenant_id).transaction() as session:
+        document_id = (await documents.list_documents(session, limit=1))[0].document.id
     app = create_app(runtime=rt)
     transport = httpx2.ASGITransport(app)
     headers = {"Authorization": f"Bearer {key}"}

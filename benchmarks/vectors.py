@@ -148,8 +148,8 @@ async def measured(scope: Scope, search: Callable[[int], Awaitable[set[int]]]) -
 
 async def compare(rt: Runtime, connection: "asyncpg.Connection[object]", scope: Scope) -> list[list[str]]:
     async def shipped(question: int) -> set[int]:
-        query = retrieval.Query("ten_b", str(question), mode="vector", top_k=TOP, filter=scope.filter)
-        return {int(hit.text) for hit in (await retrieval.search(rt, query)).hits}
+        query = retrieval.Query(str(question), mode="vector", top_k=TOP, filter=scope.filter)
+        return {int(hit.text) for hit in (await retrieval.search(rt.for_tenant("ten_b"), query)).hits}
 
     async def apart(question: int) -> set[int]:
         vector = "[" + ",".join(map(str, scope.questions[question])) + "]"

@@ -17,6 +17,7 @@ from footnote.database.admission import Line, Lines
 from footnote.database.engine import answers, busy, connecting_promptly, database_away, open_engine, tenant_deleted
 from footnote.database.liveness import Pulse
 from footnote.database.redis_client import Shared, open_redis
+from footnote.database.tenant_scope import Acting
 from footnote.errors import Busy, DatabaseAway, TenantDeleted
 from footnote.outbound.oidc_keys import Issuer
 from footnote.providers import Embedder, Generator, Reranker, open_embedder, open_generators, open_reranker
@@ -64,13 +65,18 @@ class Runtime:
     actor: str = ""  # whose deeds these are: a key's id, "operator"; empty: the system's own
     request_id: str = ""
 
-    def of(self, tenant_id: str) -> "Runtime":
+    def for_tenant(self, tenant_id: str) -> "Runtime":
         """The same, acting for the tenant: Postgres hides all rows of others from it (row-level security)."""
         return self if tenant_id == self.tenant_id else replace(self, tenant_id=tenant_id)
 
-    def by(self, actor: str, request_id: str = "") -> "Runtime":
-        """The same, at somebody's request: so the audit log has it."""
+    def as_actor(self, actor: str, request_id: str = "") -> "Runtime":
+        """The same, at the request of this actor, whom the audit log names."""
         return replace(self, actor=actor, request_id=request_id)
+
+    @property
+    def tenant(self) -> str:
+        """The tenant it acts for. Raises NoTenant where it acts for the operator."""
+        return Acting(self.tenant_id).tenant
 
     @property
     def operator(self) -> "Runtime":
@@ -103,6 +109,7 @@ class Runtime:
                 self.sessions() as session,
                 session.begin(),
             ):
+                session.info["acting"] = Acting(self.tenant_id, self.actor, self.request_id)
                 if self.tenant_id is not None or self.actor:
                     role = self.settings.tenant_role if self.tenant_id is not None else ""
                     acting = {"tenant": self.tenant_id or "", "role": role or "none"}

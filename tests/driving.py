@@ -22,7 +22,7 @@ HEAD_BYTES = 8192
 
 
 async def new_tenant(rt: Runtime) -> str:
-    async with rt.transaction() as session:
+    async with rt.operator.transaction() as session:
         return (await tenants.create(session, new_id("name"))).id
 
 
@@ -40,8 +40,8 @@ async def accept(
     rt: Runtime, tenant_id: str, content: bytes | str, filename: str = "notes.txt", **options: Any
 ) -> Accepted:
     upload = await put(rt, tenant_id, content.encode() if isinstance(content, str) else content, filename)
-    async with rt.transaction() as session:
-        return await documents.accept(session, rt, upload, tenant_id=tenant_id, **options)
+    async with rt.for_tenant(tenant_id).transaction() as session:
+        return await documents.accept(session, rt, upload, **options)
 
 
 async def run(rt: Runtime, job_id: str) -> Job:
@@ -122,7 +122,7 @@ def paragraphs(count: int, topic: str = "lamp") -> str:
 
 async def remove_collection(rt: Runtime, tenant_id: str, name_or_id: str) -> BackgroundTask:
     """Deletes a collection as a background process does; its task, completed."""
-    begun = await deletion.begin_collection(rt, tenant_id, name_or_id)
+    begun = await deletion.begin_collection(rt.for_tenant(tenant_id), name_or_id)
     return await tasks.finish(rt.operator, begun.id, deletion.remove_next)
 
 

@@ -31,8 +31,8 @@ class Seed:
 async def sow(rt: Runtime, tenant_id: str, seeds: Sequence[Seed], collection: str = "default") -> None:
     """As if each had been ingested: active, with a job that succeeded, in the space of the runtime's embedder."""
     rows: dict[Any, list[dict[str, Any]]] = {Document: [], Version: [], Job: [], Chunk: []}
-    async with rt.transaction() as session:
-        target = await collections.obtain(session, tenant_id, collection, rt.settings)
+    async with rt.for_tenant(tenant_id).transaction() as session:
+        target = await collections.obtain(session, collection, rt.settings)
         space = await checkpoint.obtain_space(
             session, rt.embedder.provider, rt.embedder.model, len(seeds[0].vectors[0])
         )

@@ -40,7 +40,6 @@ async def list_events(rt: RuntimeDep, caller: Admin, given: Annotated[AuditIn, Q
     async with rt.transaction() as session:
         found = await audit_log.page_of(
             session,
-            caller.tenant_id,
             given.wanted,
             limit=given.limit + 1,
             cursor=given.cursor,

@@ -52,7 +52,7 @@ async def ask(body: QuestionsIn, request: Request, rt: RuntimeDep, caller: Asker
         return await while_there(request, _answered(rt, questions, caller, request_id_of(request)))
     items = [each if isinstance(each, FootnoteError) else each[0].stored(each[1], caller) for each in questions]
     async with rt.transaction() as session:
-        batch = await question_batches.create(session, caller.tenant_id, items, body.callback_url)
+        batch = await question_batches.create(session, items, body.callback_url)
         failed = await question_batches.failures(session, batch)
     shown = QueryBatchOut.of(batch, failed).model_dump(mode="json")
     return JSONResponse(shown, 202, {"Location": f"/v1/query/batches/{batch.id}"})
@@ -101,7 +101,7 @@ async def get(
 ) -> QueryBatchWithResultsOut:
     """Where a batch in the background stands, with its results so far."""
     async with rt.transaction() as session:
-        batch = await question_batches.get(session, caller.tenant_id, query_batch_id)
+        batch = await question_batches.get(session, query_batch_id)
         failed = await question_batches.failures(session, batch)
         items = await question_batches.items_of(session, batch, limit=limit, start=cursor)
     more = str(cursor + limit) if cursor + limit < batch.total else None
@@ -115,5 +115,5 @@ async def get(
 async def cancel(query_batch_id: BatchId, rt: RuntimeDep, caller: Reader) -> QueryBatchOut:
     """Stops an unfinished batch; what was answered stays."""
     async with rt.transaction() as session:
-        batch = await question_batches.cancel(session, caller.tenant_id, query_batch_id)
+        batch = await question_batches.cancel(session, query_batch_id)
         return QueryBatchOut.of(batch, await question_batches.failures(session, batch))

@@ -23,7 +23,7 @@ _ACCEPTED: dict[int | str, dict[str, Any]] = {202: {"model": TaskOut, "descripti
 async def create(body: CollectionIn, response: Response, rt: RuntimeDep, caller: Writer) -> CollectionOut:
     """An upload to a new name makes a collection, too, as configured; here it gets settings of its own."""
     async with rt.transaction() as session:
-        made = await collections.create(session, rt, caller.tenant_id, body.given())
+        made = await collections.create(session, rt, body.given())
     response.headers["Location"] = f"/v1/collections/{made.collection.id}"
     return CollectionOut.of(made, rt.embedder)
 
@@ -34,7 +34,7 @@ async def list_collections(
 ) -> PageOf[CollectionOut]:
     """Collections, newest first."""
     async with rt.transaction() as session:
-        found = await collections.page_of(session, caller.tenant_id, limit=limit + 1, before=cursor)
+        found = await collections.page_of(session, limit=limit + 1, before=cursor)
     more = found[limit - 1].collection.id if len(found) > limit else None
     return PageOf(data=[CollectionOut.of(each, rt.embedder) for each in found[:limit]], next_cursor=more)
 
@@ -42,7 +42,7 @@ async def list_collections(
 @router.get("/{collection_id}", operation_id="collections_get")
 async def get(collection_id: NameOrId, rt: RuntimeDep, caller: Reader) -> CollectionOut:
     async with rt.transaction() as session:
-        return CollectionOut.of(await collections.get(session, caller.tenant_id, collection_id), rt.embedder)
+        return CollectionOut.of(await collections.get(session, collection_id), rt.embedder)
 
 
 @router.patch("/{collection_id}", operation_id="collections_update")
@@ -54,7 +54,7 @@ async def update(collection_id: NameOrId, body: CollectionPatch, rt: RuntimeDep,
     same model has them embedded again if it makes vectors of another length now.
     """
     async with rt.transaction() as session:
-        changed = await collections.change(session, rt, caller.tenant_id, collection_id, body.given())
+        changed = await collections.change(session, rt, collection_id, body.given())
     return CollectionOut.of(changed, rt.embedder)
 
 
@@ -67,5 +67,5 @@ async def delete(collection_id: NameOrId, rt: RuntimeDep, caller: Writer) -> Any
     The collection cannot be seen from then on, and its name is free. The answer is the task (202), whose progress
     `Location` shows. Asked again by id, the answer is the task until it is completed, then the receipt (200).
     """
-    task = await deletion.begin_collection(rt, caller.tenant_id, collection_id)
-    return CollectionDeletionOut.of(task) if task.state == "completed" else accepted(task)
+    task = await deletion.begin_collection(rt, collection_id)
+    return CollectionDeletionOut.for_tenant(task) if task.state == "completed" else accepted(task)

@@ -29,7 +29,7 @@ async def create(body: ConversationIn, response: Response, rt: RuntimeDep, calle
     """Whoever may ask may make one. Without a title it gets the first question's."""
     metadata = checked(body.metadata or {})
     async with rt.transaction() as session:
-        made = await conversations.create(session, caller.tenant_id, body.title, metadata, body.defaults())
+        made = await conversations.create(session, body.title, metadata, body.defaults())
     response.headers["Location"] = f"/v1/conversations/{made.id}"
     return ConversationOut.of(made)
 
@@ -40,7 +40,7 @@ async def list_conversations(
 ) -> PageOf[ConversationOut]:
     """Conversations, newest first."""
     async with rt.transaction() as session:
-        found = await conversations.list_conversations(session, caller.tenant_id, limit=limit + 1, before=cursor)
+        found = await conversations.list_conversations(session, limit=limit + 1, before=cursor)
     more = found[limit - 1].id if len(found) > limit else None
     return PageOf(data=[ConversationOut.of(each) for each in found[:limit]], next_cursor=more)
 
@@ -51,7 +51,7 @@ async def get(
 ) -> ConversationWithMessagesOut:
     """A conversation with its messages, oldest first; `cursor` is that of the page of messages before."""
     async with rt.transaction() as session:
-        found = await conversations.get(session, caller.tenant_id, conversation_id)
+        found = await conversations.get(session, conversation_id)
         messages = await conversations.messages_of(session, found, limit=limit + 1, after=cursor)
     more = messages[limit - 1].id if len(messages) > limit else None
     page = PageOf[MessageOut](data=[MessageOut.of(each) for each in messages[:limit]], next_cursor=more)
@@ -64,7 +64,7 @@ async def get(
 async def ask(conversation_id: ConversationId, body: MessageIn, request: Request, rt: RuntimeDep, caller: Asker) -> Any:
     """Asks a question in the conversation; when the answer is whole, both are kept. One at a time: else 409."""
     async with rt.transaction() as session:
-        conversation = await conversations.get(session, caller.tenant_id, conversation_id)
+        conversation = await conversations.get(session, conversation_id)
     question = body.as_in(conversation).asking(body.question, [], caller)
     return await respond(conversations.ask(rt, conversation.id, question), request, stream=body.stream)
 
@@ -74,5 +74,5 @@ async def ask(conversation_id: ConversationId, body: MessageIn, request: Request
 async def delete(conversation_id: ConversationId, rt: RuntimeDep, caller: Writer) -> ConversationDeletionOut:
     """Removes the conversation with its messages, at any moment: a question under way then ends in an error."""
     async with rt.transaction() as session:
-        removed = await conversations.remove(session, caller.tenant_id, conversation_id)
+        removed = await conversations.remove(session, conversation_id)
     return ConversationDeletionOut(conversation_id=conversation_id, messages=removed)

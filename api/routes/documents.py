@@ -58,7 +58,6 @@ async def list_documents(
     async with rt.transaction() as session:
         found = await documents.list_documents(
             session,
-            caller.tenant_id,
             limit=limit + 1,
             before=cursor,
             collection=collection,
@@ -74,7 +73,7 @@ async def list_documents(
 @router.get("/{document_id}", operation_id="documents_get")
 async def get(document_id: DocumentId, rt: RuntimeDep, caller: Reader) -> DocumentOut:
     async with rt.transaction() as session:
-        return DocumentOut.of(await documents.get(session, caller.tenant_id, document_id))
+        return DocumentOut.of(await documents.get(session, document_id))
 
 
 class DocumentPatch(In):
@@ -86,25 +85,25 @@ class DocumentPatch(In):
 async def update(document_id: DocumentId, body: DocumentPatch, rt: RuntimeDep, caller: Writer) -> DocumentOut:
     """Merges into the metadata (RFC 7396). Filters and hits go by it at once; nothing is ingested again."""
     async with rt.transaction() as session:
-        await documents.patch_metadata(session, caller.tenant_id, document_id, body.metadata)
-        return DocumentOut.of(await documents.get(session, caller.tenant_id, document_id))
+        await documents.patch_metadata(session, document_id, body.metadata)
+        return DocumentOut.of(await documents.get(session, document_id))
 
 
 @router.delete("/{document_id}", operation_id="documents_delete")
 async def delete(document_id: DocumentId, rt: RuntimeDep, caller: Writer) -> DeletionOut:
     """Removes the document and all that was made of it, at any moment; the receipt says what. Asked again: the same."""
-    return DeletionOut.model_validate(await deletion.remove(rt, caller.tenant_id, document_id))
+    return DeletionOut.model_validate(await deletion.remove(rt, document_id))
 
 
 @router.get("/{document_id}/status", operation_id="documents_status")
 async def status(document_id: DocumentId, rt: RuntimeDep, caller: Reader) -> StatusOut:
     """Where ingestion stands: the step, its progress, what is waited for and until when."""
-    return await _status(rt, caller.tenant_id, document_id)
+    return await _status(rt, document_id)
 
 
-async def _status(rt: Runtime, tenant_id: str, document_id: str) -> StatusOut:
+async def _status(rt: Runtime, document_id: str) -> StatusOut:
     async with rt.transaction() as session:
-        job = (await documents.get(session, tenant_id, document_id)).job
+        job = (await documents.get(session, document_id)).job
         return StatusOut.of(job, list(await jobs.steps(session, job.id)))
 
 
@@ -112,7 +111,7 @@ async def _status(rt: Runtime, tenant_id: str, document_id: str) -> StatusOut:
 async def report(document_id: DocumentId, rt: RuntimeDep, caller: Reader) -> ReportOut:
     """What was read of the newest version and what was not: pages without text, files skipped, time per step."""
     async with rt.transaction() as session:
-        details = await documents.get(session, caller.tenant_id, document_id)
+        details = await documents.get(session, document_id)
         return ReportOut.of(details, list(await jobs.steps(session, details.job.id)))
 
 
@@ -133,7 +132,7 @@ async def events(
     while last.status in jobs.UNFINISHED:
         await asyncio.sleep(POLL_SECONDS)
         try:
-            now = await _status(rt, caller.tenant_id, document_id)
+            now = await _status(rt, document_id)
             if now != last:
                 await principal_of(rt.operator, request)
         except Unavailable:
@@ -154,10 +153,10 @@ async def events(
 async def content(document_id: DocumentId, rt: RuntimeDep, caller: Reader) -> Any:
     """The bytes of the newest version, as they were uploaded."""
     async with rt.transaction() as session:
-        version = (await documents.get(session, caller.tenant_id, document_id)).version
+        version = (await documents.get(session, document_id)).version
         if version.object_key is None:
             raise NotFound("content_not_found", "The document has not been fetched from its address yet.")
-        await audit_log.note(session, caller.tenant_id, "document.downloaded", document_id, version=version.number)
+        await audit_log.note(session, "document.downloaded", document_id, version=version.number)
     pieces = rt.store.read(version.object_key)
     # The first piece is awaited here, so that a store that is away is still a plain error response.
     first = await anext(pieces, b"")
@@ -204,7 +203,7 @@ async def page_picture(
     version: OfVersion = None,
 ) -> Response:
     """A page of a PDF as a picture. Made once, then kept."""
-    made = await page_images.picture(rt, caller.tenant_id, document_id, number, width, version)
+    made = await page_images.picture(rt, document_id, number, width, version)
     return Response(made, media_type="image/webp", headers={"Cache-Control": "private, max-age=300"})
 
 
@@ -219,7 +218,7 @@ async def page_highlights(
     version: OfVersion = None,
 ) -> HighlightsOut:
     """Where characters of a PDF page's stored text stand on its picture; no boxes if they cannot be placed."""
-    found = await page_images.highlights(rt, caller.tenant_id, document_id, number, char_start, char_end, version)
+    found = await page_images.highlights(rt, document_id, number, char_start, char_end, version)
     return HighlightsOut.model_validate(found)
 
 
@@ -233,7 +232,7 @@ async def page(
 ) -> PageOut:
     """The stored text of a page, which citations are checked against. A format without pages has one."""
     async with rt.transaction() as session:
-        stored, pages = await documents.page_text(session, caller.tenant_id, document_id, number, version)
+        stored, pages = await documents.page_text(session, document_id, number, version)
     return PageOut(page=number, pages=pages, text=stored)
 
 
@@ -245,8 +244,6 @@ async def chunks(
     if cursor is not None and not (cursor.isascii() and cursor.isdigit() and len(cursor) < 10):
         raise Invalid("invalid_cursor", "The cursor is not one that this list gave.")
     async with rt.transaction() as session:
-        found = await documents.chunks(
-            session, caller.tenant_id, document_id, limit=limit + 1, after=int(cursor) if cursor else -1
-        )
+        found = await documents.chunks(session, document_id, limit=limit + 1, after=int(cursor) if cursor else -1)
     more = str(found[limit - 1].position) if len(found) > limit else None
     return PageOf(data=[ChunkOut.of(each) for each in found[:limit]], next_cursor=more)

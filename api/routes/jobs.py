@@ -57,7 +57,7 @@ async def list_jobs(rt: RuntimeDep, caller: Reader, given: Annotated[JobsIn, Que
     """Jobs, newest first."""
     wanted = _wanted(given, given.superseded)
     async with rt.transaction() as session:
-        found = await listing.list_jobs(session, caller.tenant_id, wanted, limit=given.limit + 1, before=given.cursor)
+        found = await listing.list_jobs(session, wanted, limit=given.limit + 1, before=given.cursor)
     more = found[given.limit - 1].job.id if len(found) > given.limit else None
     return PageOf(data=[ListedJobOut.listed(each) for each in found[: given.limit]], next_cursor=more)
 
@@ -70,16 +70,14 @@ async def retry_many(given: RetryIn, rt: RuntimeDep, caller: Writer) -> RetriedO
     Superseded ones are left alone. `remaining` above 0 asks for another call.
     """
     async with rt.transaction() as session:
-        retried, remaining = await listing.retry(
-            session, caller.tenant_id, _wanted(given, superseded=False), limit=given.limit
-        )
+        retried, remaining = await listing.retry(session, _wanted(given, superseded=False), limit=given.limit)
     return RetriedOut(retried=retried, remaining=remaining)
 
 
 @router.get("/{job_id}", operation_id="jobs_get")
 async def get(job_id: JobId, rt: RuntimeDep, caller: Reader) -> JobOut:
     async with rt.transaction() as session:
-        return JobOut.of(await jobs.get(session, caller.tenant_id, job_id))
+        return JobOut.of(await jobs.get(session, job_id))
 
 
 @router.post("/{job_id}/cancel", operation_id="jobs_cancel")
@@ -87,7 +85,7 @@ async def get(job_id: JobId, rt: RuntimeDep, caller: Reader) -> JobOut:
 async def cancel(job_id: JobId, rt: RuntimeDep, caller: Writer) -> JobOut:
     """Stops an unfinished job; a step at work stops at its next checkpoint and leaves nothing visible."""
     async with rt.transaction() as session:
-        return JobOut.of(await jobs.cancel(session, caller.tenant_id, job_id))
+        return JobOut.of(await jobs.cancel(session, job_id))
 
 
 @router.post("/{job_id}/retry", operation_id="jobs_retry")
@@ -95,4 +93,4 @@ async def cancel(job_id: JobId, rt: RuntimeDep, caller: Writer) -> JobOut:
 async def retry(job_id: JobId, rt: RuntimeDep, caller: Writer) -> JobOut:
     """Drives a failed or cancelled job on from the step it stopped at."""
     async with rt.transaction() as session:
-        return JobOut.of(await jobs.retry(session, caller.tenant_id, job_id))
+        return JobOut.of(await jobs.retry(session, job_id))

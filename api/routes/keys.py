@@ -37,7 +37,7 @@ async def create(body: KeyIn, rt: RuntimeDep, caller: Admin) -> NewKeyOut:
 async def list_keys(rt: RuntimeDep, caller: Admin, limit: Limit = 50, cursor: Cursor = None) -> PageOf[KeyOut]:
     """Keys, newest first, those revoked or expired among them."""
     async with rt.transaction() as session:
-        found = await keys.page_of(session, caller.tenant_id, limit=limit + 1, before=cursor)
+        found = await keys.page_of(session, limit=limit + 1, before=cursor)
     more = found[limit - 1].id if len(found) > limit else None
     return PageOf(data=[KeyOut.of(each) for each in found[:limit]], next_cursor=more)
 
@@ -47,7 +47,7 @@ async def list_keys(rt: RuntimeDep, caller: Admin, limit: Limit = 50, cursor: Cu
 async def revoke(key_id: Annotated[Plain, Path(max_length=64)], rt: RuntimeDep, caller: Admin) -> KeyOut:
     """Ends the key: it is refused from now on, everywhere. Asked again: the same."""
     async with rt.transaction() as session:
-        return KeyOut.of(await keys.revoke(session, caller.tenant_id, key_id))
+        return KeyOut.of(await keys.revoke(session, key_id))
 
 
 @router.post("/tokens", status_code=201, operation_id="tokens_create")

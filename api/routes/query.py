@@ -26,7 +26,7 @@ async def search(body: SearchIn, request: Request, rt: RuntimeDep, caller: Asker
     """
     started = time.monotonic()
     found = await while_there(request, retrieval.search(rt, body.looking_for(body.query, caller)))
-    await usage.record_apart(rt, caller.tenant_id, caller.key_id, Spent("query"), *found.spent)
+    await usage.record_apart(rt, caller.key_id, Spent("query"), *found.spent)
     took = round((time.monotonic() - started) * 1000, 1)
     data = [HitOut.model_validate(hit) for hit in found.hits]
     if explain:
@@ -54,6 +54,6 @@ async def query(body: QueryIn, request: Request, rt: RuntimeDep, caller: Asker) 
         events = answering.answer(rt, body.question_of(caller))
     else:
         async with rt.transaction() as session:
-            conversation = await conversations.get(session, caller.tenant_id, body.conversation_id)
+            conversation = await conversations.get(session, body.conversation_id)
         events = conversations.ask(rt, conversation.id, body.as_in(conversation).question_of(caller))
     return await respond(events, request, stream=body.stream)

@@ -18,7 +18,7 @@ TaskId = Annotated[Plain, Path(max_length=64)]
 async def get(task_id: TaskId, rt: RuntimeDep, caller: Reader) -> TaskOut:
     """Where a background task stands; `DELETE /v1/collections/{collection_id}` begins one."""
     async with rt.transaction() as session:
-        return TaskOut.of(await tasks.get(session, caller.tenant_id, task_id))
+        return TaskOut.of(await tasks.get(session, task_id))
 
 
 def accepted(task: BackgroundTask) -> JSONResponse:

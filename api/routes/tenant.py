@@ -22,7 +22,7 @@ async def delete(name: Name, rt: RuntimeDep, caller: Admin) -> TaskOut:
     progress and its receipt: `footnote tenants list --deleted`.
     """
     async with rt.transaction() as session:
-        its = await tenants.name_of(session, caller.tenant_id)
+        its = await tenants.name_of(session)
     if name != its:
         raise Invalid("wrong_name", f"To delete this tenant, give its name: {its!r}.")
     return TaskOut.of(await tenant_deletion.begin(rt, caller.tenant_id))

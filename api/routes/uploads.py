@@ -23,7 +23,6 @@ from footnote.ingest.estimate import estimate
 from footnote.outbound import guard
 from footnote.runtime import Runtime
 from footnote.settings import Settings
-from footnote.tenancy.keys import Principal
 
 router = APIRouter(prefix="/v1", tags=["documents"])
 
@@ -111,11 +110,11 @@ async def upload(
 ) -> Any:
     """Stores the file and queues its ingestion. Follow the job, or give a `callback_url`."""
     if dry_run:
-        async with forms.one_file(request, rt, caller.tenant_id, on_trial=True) as (stored, fields):
-            found = await while_there(request, estimate(rt, caller.tenant_id, stored, fields.collection))
+        async with forms.one_file(request, rt, on_trial=True) as (stored, fields):
+            found = await while_there(request, estimate(rt, stored, fields.collection))
         return Response(EstimateOut.model_validate(found).model_dump_json(), 200, media_type="application/json")
-    async with _once(rt, caller.tenant_id, key) as held, forms.one_file(request, rt, caller.tenant_id) as taken:
-        reply = await _accept(request, response, rt, caller, *taken, held)
+    async with _once(rt, key) as held, forms.one_file(request, rt) as taken:
+        reply = await _accept(request, response, rt, *taken, held)
     return AcceptedOut.model_validate(reply)
 
 
@@ -128,7 +127,7 @@ async def list_refused(
     The newest 1,000, for 30 days. What failed after it was accepted is in `GET /v1/jobs?status=failed`.
     """
     async with rt.transaction() as session:
-        found = await refused_uploads.list_refused(session, caller.tenant_id, limit=limit + 1, before=cursor)
+        found = await refused_uploads.list_refused(session, limit=limit + 1, before=cursor)
     more = found[limit - 1].id if len(found) > limit else None
     return PageOf(data=[RefusedUploadOut.model_validate(each) for each in found[:limit]], next_cursor=more)
 
@@ -149,11 +148,8 @@ async def put(
     """The file as the bare body, for scripts: `curl -T report.pdf .../v1/uploads/`. The same name: a new version."""
     given = {"collection": collection, "metadata": metadata, "callback_url": callback_url}
     fields = forms.checked(given | {"external_id": external_id or filename})
-    async with (
-        _once(rt, caller.tenant_id, key) as held,
-        forms.bare(request, rt, caller.tenant_id, filename, request.stream()) as stored,
-    ):
-        reply = await _accept(request, response, rt, caller, stored, fields, held)
+    async with _once(rt, key) as held, forms.bare(request, rt, filename, request.stream()) as stored:
+        reply = await _accept(request, response, rt, stored, fields, held)
     return AcceptedOut.model_validate(reply)
 
 
@@ -163,10 +159,8 @@ async def begin_direct(body: DirectIn, rt: RuntimeDep, caller: Uploader) -> Dire
     fields = UploadFields(**body.model_dump(exclude={"filename", "size", "sha256"}))
     _check_callback(rt, fields)
     sha256 = bytes.fromhex(body.sha256) if body.sha256 else None
-    async with refused_uploads.noted(rt, caller.tenant_id, safe_filename(body.filename)):
-        begun = await presigned_uploads.begin(
-            rt, caller.tenant_id, body.filename, body.size, sha256, fields.model_dump()
-        )
+    async with refused_uploads.noted(rt, safe_filename(body.filename)):
+        begun = await presigned_uploads.begin(rt, body.filename, body.size, sha256, fields.model_dump())
     return DirectUploadOut.of(*begun)
 
 
@@ -176,12 +170,12 @@ async def complete_direct(
 ) -> AcceptedOut:
     """Joins the parts and queues the document's ingestion. Sent again, it is answered the same for 24 hours."""
     asked = {"path": request.url.path}
-    async with idempotency.once(rt, caller.tenant_id, request.url.path) as held:
+    async with idempotency.once(rt, request.url.path) as held:
         reply = _replay(response, held, asked)
         if reply is None:
-            async with presigned_uploads.arrived(rt, caller.tenant_id, upload_id) as (stored, given):
+            async with presigned_uploads.arrived(rt, upload_id) as (stored, given):
                 fields = UploadFields.model_validate(given)
-                reply = await _accept_once(request, rt, caller, stored, fields, held, asked)
+                reply = await _accept_once(rt, stored, fields, held, asked)
     response.headers["Location"] = f"/v1/jobs/{reply['job']['id']}"
     return AcceptedOut.model_validate(reply)
 
@@ -189,7 +183,7 @@ async def complete_direct(
 @router.delete("/uploads/{upload_id}", status_code=204, operation_id="uploads_abort")
 async def abort_direct(upload_id: UploadId, rt: RuntimeDep, caller: Writer) -> None:
     """Forgets an upload that is not completed, and what was sent of it."""
-    await presigned_uploads.abort(rt, caller.tenant_id, upload_id)
+    await presigned_uploads.abort(rt, upload_id)
 
 
 @router.post("/documents/text", status_code=202, operation_id="documents_create_text")
@@ -202,11 +196,8 @@ async def upload_text(
     async def pieces() -> Any:
         yield body.text.encode("utf-8", "replace")
 
-    async with (
-        _once(rt, caller.tenant_id, key) as held,
-        forms.bare(request, rt, caller.tenant_id, body.filename, pieces()) as stored,
-    ):
-        reply = await _accept(request, response, rt, caller, stored, fields, held)
+    async with _once(rt, key) as held, forms.bare(request, rt, body.filename, pieces()) as stored:
+        reply = await _accept(request, response, rt, stored, fields, held)
     return AcceptedOut.model_validate(reply)
 
 
@@ -218,8 +209,8 @@ async def upload_url(
     guard.check_url(body.url, allow_private=rt.settings.fetch_allow_private)
     fields = UploadFields(**body.model_dump(exclude={"url", "filename"}))
     promised = Upload(safe_filename(body.filename or guard.filename_of(body.url)), "", b"", 0, None, body.url)
-    async with _once(rt, caller.tenant_id, key) as held:
-        reply = await _accept(request, response, rt, caller, promised, fields, held)
+    async with _once(rt, key) as held:
+        reply = await _accept(request, response, rt, promised, fields, held)
     return AcceptedOut.model_validate(reply)
 
 
@@ -233,53 +224,43 @@ async def upload_batch(
     request: Request, response: Response, rt: RuntimeDep, caller: Uploader, key: IdempotencyKey = None
 ) -> BatchOut:
     """Several parts named `file`: one result for each, in order, accepted or rejected on its own."""
-    async with (
-        _once(rt, caller.tenant_id, key) as held,
-        forms.many_files(request, rt, caller.tenant_id) as (taken, fields),
-    ):
+    async with _once(rt, key) as held, forms.many_files(request, rt) as (taken, fields):
         asked = _asked(request, fields, *taken)
         reply = _replay(response, held, asked)
         if reply is None:
             _check_callback(rt, fields)
-            reply = await to_its_end(_accept_each(request, rt, caller, taken, fields, held, asked))
+            reply = await to_its_end(_accept_each(request, rt, taken, fields, held, asked))
     return BatchOut.model_validate(reply)
 
 
 async def _accept_each(
     request: Request,
     rt: Runtime,
-    caller: Principal,
     taken: list[Upload | Rejected],
     fields: UploadFields,
     held: Once | None,
     asked: dict[str, Any],
 ) -> dict[str, Any]:
-    reply = {"data": [await _result(request, rt, caller, each, fields) for each in taken]}
+    reply = {"data": [await _result(request, rt, each, fields) for each in taken]}
     if held:
         async with rt.transaction() as session:
             await idempotency.finish(session, held, asked, reply, None)
     return reply
 
 
-async def _result(
-    request: Request, rt: Runtime, caller: Principal, taken: Upload | Rejected, fields: UploadFields
-) -> dict[str, Any]:
+async def _result(request: Request, rt: Runtime, taken: Upload | Rejected, fields: UploadFields) -> dict[str, Any]:
     if isinstance(taken, Rejected):
         return {"filename": taken.filename, "error": problem_body(request_id_of(request), taken.error)}
     try:
-        async with refused_uploads.noted(rt, caller.tenant_id, taken.filename):
-            reply = await _accept_once(request, rt, caller, taken, fields)
+        async with refused_uploads.noted(rt, taken.filename):
+            reply = await _accept_once(rt, taken, fields)
         return {"filename": taken.filename} | reply
     except FootnoteError as error:
         return {"filename": taken.filename, "error": problem_body(request_id_of(request), error)}
 
 
-def _sender(request: Request, caller: Principal) -> dict[str, Any]:
-    return {"tenant_id": caller.tenant_id, "key_id": caller.key_id, "request_id": request_id_of(request)}
-
-
-def _once(rt: Runtime, tenant_id: str, key: str | None) -> AbstractAsyncContextManager[Once | None]:
-    return idempotency.once(rt, tenant_id, key) if key else nullcontext()
+def _once(rt: Runtime, key: str | None) -> AbstractAsyncContextManager[Once | None]:
+    return idempotency.once(rt, key) if key else nullcontext()
 
 
 def _asked(request: Request, fields: UploadFields, *taken: Upload | Rejected) -> dict[str, Any]:
@@ -308,7 +289,6 @@ async def _accept(
     request: Request,
     response: Response,
     rt: Runtime,
-    caller: Principal,
     stored: Upload,
     fields: UploadFields,
     held: Once | None,
@@ -317,15 +297,13 @@ async def _accept(
     reply = _replay(response, held, asked)
     if reply is None:
         _check_callback(rt, fields)
-        reply = await _accept_once(request, rt, caller, stored, fields, held, asked)
+        reply = await _accept_once(rt, stored, fields, held, asked)
     response.headers["Location"] = f"/v1/jobs/{reply['job']['id']}"
     return reply
 
 
 async def _accept_once(
-    request: Request,
     rt: Runtime,
-    caller: Principal,
     stored: Upload,
     fields: UploadFields,
     held: Once | None = None,
@@ -335,7 +313,7 @@ async def _accept_once(
 
     async def accept() -> dict[str, Any]:
         async with rt.transaction() as session:
-            accepted = await documents.accept(session, rt, stored, **_sender(request, caller), **fields.model_dump())
+            accepted = await documents.accept(session, rt, stored, **fields.model_dump())
             reply = AcceptedOut.of(accepted).model_dump(mode="json")
             if held:
                 await idempotency.finish(session, held, asked, reply, accepted.details.document.id)

@@ -34,7 +34,7 @@ async def report(
     if not 0 <= (until - since).days < MOST_DAYS:
         raise Invalid("invalid_request", f"From a day to the same or a later one, {MOST_DAYS} days at most.")
     async with rt.transaction() as session:
-        rows = await usage.report(session, caller.tenant_id, since, until, group)
-        [total] = await usage.report(session, caller.tenant_id, since, until, [])
-        standing = QuotasOut.model_validate(await quotas.standing(session, rt.settings, caller.tenant_id))
+        rows = await usage.report(session, since, until, group)
+        [total] = await usage.report(session, since, until, [])
+        standing = QuotasOut.model_validate(await quotas.standing(session, rt.settings))
     return UsageReportOut(data=[UsageRowOut(**row) for row in rows], total=CountsOut(**total), quotas=standing)

@@ -36,7 +36,7 @@ async def create(body: EndpointIn, response: Response, rt: RuntimeDep, caller: A
     """Registers a receiver of the tenant's events. The secret is shown here and when it is rotated, and never again."""
     guard.check_url(body.url, allow_private=rt.settings.webhook_allow_private)
     async with rt.transaction() as session:
-        made = await endpoints.create(session, caller.tenant_id, body.url, body.events, body.description)
+        made = await endpoints.create(session, body.url, body.events, body.description)
     response.headers["Location"] = f"/v1/webhook_endpoints/{made.id}"
     return EndpointSecretOut.model_validate(made)
 
@@ -47,7 +47,7 @@ async def list_endpoints(
 ) -> PageOf[EndpointOut]:
     """Endpoints, newest first."""
     async with rt.transaction() as session:
-        found = await endpoints.list_endpoints(session, caller.tenant_id, limit=limit + 1, before=cursor)
+        found = await endpoints.list_endpoints(session, limit=limit + 1, before=cursor)
     more = found[limit - 1].id if len(found) > limit else None
     return PageOf(data=[EndpointOut.model_validate(each) for each in found[:limit]], next_cursor=more)
 
@@ -55,7 +55,7 @@ async def list_endpoints(
 @router.get("/{endpoint_id}", operation_id="webhook_endpoints_get")
 async def get(endpoint_id: EndpointId, rt: RuntimeDep, caller: Admin) -> EndpointOut:
     async with rt.transaction() as session:
-        return EndpointOut.model_validate(await endpoints.get(session, caller.tenant_id, endpoint_id))
+        return EndpointOut.model_validate(await endpoints.get(session, endpoint_id))
 
 
 @router.patch("/{endpoint_id}", operation_id="webhook_endpoints_update")
@@ -66,7 +66,7 @@ async def update(endpoint_id: EndpointId, body: EndpointPatch, rt: RuntimeDep, c
     if "url" in given:
         guard.check_url(given["url"], allow_private=rt.settings.webhook_allow_private)
     async with rt.transaction() as session:
-        return EndpointOut.model_validate(await endpoints.change(session, caller.tenant_id, endpoint_id, given))
+        return EndpointOut.model_validate(await endpoints.change(session, endpoint_id, given))
 
 
 @router.delete("/{endpoint_id}", operation_id="webhook_endpoints_delete")
@@ -74,7 +74,7 @@ async def update(endpoint_id: EndpointId, body: EndpointPatch, rt: RuntimeDep, c
 async def delete(endpoint_id: EndpointId, rt: RuntimeDep, caller: Admin) -> EndpointDeletionOut:
     """Removes the endpoint with its deliveries, sent or not."""
     async with rt.transaction() as session:
-        removed = await endpoints.remove(session, caller.tenant_id, endpoint_id)
+        removed = await endpoints.remove(session, endpoint_id)
     return EndpointDeletionOut(webhook_endpoint_id=endpoint_id, deliveries=removed)
 
 
@@ -83,17 +83,17 @@ async def delete(endpoint_id: EndpointId, rt: RuntimeDep, caller: Admin) -> Endp
 async def rotate(endpoint_id: EndpointId, rt: RuntimeDep, caller: Admin) -> EndpointSecretOut:
     """Another secret. For 24 hours the one before signs, too; one before that no longer does."""
     async with rt.transaction() as session:
-        return EndpointSecretOut.model_validate(await endpoints.rotate(session, caller.tenant_id, endpoint_id))
+        return EndpointSecretOut.model_validate(await endpoints.rotate(session, endpoint_id))
 
 
 @router.post("/{endpoint_id}/test", operation_id="webhook_endpoints_test")
 async def test(endpoint_id: EndpointId, rt: RuntimeDep, caller: Admin) -> DeliveryWithAttemptsOut:
     """Sends `endpoint.test` now, once, also to a disabled endpoint; the answer says how that went."""
     async with rt.transaction() as session:
-        endpoint = await endpoints.get(session, caller.tenant_id, endpoint_id)
+        endpoint = await endpoints.get(session, endpoint_id)
         (due,) = await sending.claim(session, rt.settings, [await endpoints.queue_test(session, endpoint)])
     await sending.deliver(rt, due)
-    return await _delivery(rt, caller.tenant_id, endpoint_id, due.id)
+    return await _delivery(rt, endpoint_id, due.id)
 
 
 @router.get("/{endpoint_id}/deliveries", operation_id="webhook_deliveries_list")
@@ -107,7 +107,7 @@ async def deliveries(
 ) -> PageOf[DeliveryOut]:
     """What was sent or is to be, newest first."""
     async with rt.transaction() as session:
-        endpoint = await endpoints.get(session, caller.tenant_id, endpoint_id)
+        endpoint = await endpoints.get(session, endpoint_id)
         found = await history.list_deliveries(session, endpoint, limit=limit + 1, before=cursor, state=state)
     more = found[limit - 1].id if len(found) > limit else None
     return PageOf(data=[DeliveryOut.model_validate(each) for each in found[:limit]], next_cursor=more)
@@ -118,7 +118,7 @@ async def delivery(
     endpoint_id: EndpointId, delivery_id: DeliveryId, rt: RuntimeDep, caller: Admin
 ) -> DeliveryWithAttemptsOut:
     """With what is sent, and every attempt."""
-    return await _delivery(rt, caller.tenant_id, endpoint_id, delivery_id)
+    return await _delivery(rt, endpoint_id, delivery_id)
 
 
 @router.post(
@@ -128,7 +128,7 @@ async def delivery(
 async def redeliver(endpoint_id: EndpointId, delivery_id: DeliveryId, rt: RuntimeDep, caller: Admin) -> DeliveryOut:
     """Sends it once more under the same id, whatever became of it, and tries as long as with a new one."""
     async with rt.transaction() as session:
-        again = await history.redeliver(session, caller.tenant_id, endpoint_id, delivery_id)
+        again = await history.redeliver(session, endpoint_id, delivery_id)
     return DeliveryOut.model_validate(again)
 
 
@@ -137,12 +137,12 @@ async def redeliver(endpoint_id: EndpointId, delivery_id: DeliveryId, rt: Runtim
 async def redeliver_failed(endpoint_id: EndpointId, body: RedeliverIn, rt: RuntimeDep, caller: Admin) -> RedeliverOut:
     """Sends again what was queued since then and failed."""
     async with rt.transaction() as session:
-        number = await history.redeliver_failed(session, caller.tenant_id, endpoint_id, body.since)
+        number = await history.redeliver_failed(session, endpoint_id, body.since)
     return RedeliverOut(redelivered=number)
 
 
-async def _delivery(rt: Runtime, tenant_id: str, endpoint_id: str, delivery_id: str) -> DeliveryWithAttemptsOut:
+async def _delivery(rt: Runtime, endpoint_id: str, delivery_id: str) -> DeliveryWithAttemptsOut:
     async with rt.transaction() as session:
-        endpoint = await endpoints.get(session, tenant_id, endpoint_id)
+        endpoint = await endpoints.get(session, endpoint_id)
         found = await history.get(session, endpoint, delivery_id)
         return DeliveryWithAttemptsOut.of(found, await history.attempts(session, found))

@@ -45,7 +45,6 @@ class _RetrievalIn(In):
 
     def looking_for(self, words: str, caller: Principal) -> retrieval.Query:
         return retrieval.Query(
-            tenant_id=caller.tenant_id,
             text=words,
             collections=self.collections,
             document_ids=self.document_ids,

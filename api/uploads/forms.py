@@ -98,18 +98,18 @@ class Rejected:
 
 @asynccontextmanager
 async def one_file(
-    request: Request, rt: Runtime, tenant_id: str, *, on_trial: bool = False
+    request: Request, rt: Runtime, *, on_trial: bool = False
 ) -> AsyncIterator[tuple[Upload, UploadFields]]:
     """The form's part `file`, safely in the store, and its fields; kept there if the block has it accepted.
 
     What is refused is noted, unless it is `on_trial`.
     """
-    key = new_key(tenant_id)
+    key = new_key(rt.tenant)
     fields = _Fields()
     upload: Upload | None = None
 
     def noted(filename: str | None) -> AbstractAsyncContextManager[None]:
-        return nullcontext() if on_trial else refused_uploads.noted(rt, tenant_id, safe_filename(filename or ""))
+        return nullcontext() if on_trial else refused_uploads.noted(rt, safe_filename(filename or ""))
 
     async with objects.reserved(rt, key):
         async for part in _allowed(request, rt):
@@ -129,9 +129,7 @@ async def one_file(
 
 
 @asynccontextmanager
-async def many_files(
-    request: Request, rt: Runtime, tenant_id: str
-) -> AsyncIterator[tuple[list[Upload | Rejected], UploadFields]]:
+async def many_files(request: Request, rt: Runtime) -> AsyncIterator[tuple[list[Upload | Rejected], UploadFields]]:
     """The form's parts `file` in order, each in the store or rejected, and the fields that hold for all of them."""
     fields = _Fields()
     taken: list[Upload | Rejected] = []
@@ -142,10 +140,10 @@ async def many_files(
                 continue
             if len(taken) == MOST_FILES:
                 raise Invalid("too_many_files", f"A batch has {MOST_FILES} files at most.")
-            key = new_key(tenant_id)
+            key = new_key(rt.tenant)
             await kept.enter_async_context(objects.reserved(rt, key))
             try:
-                async with refused_uploads.noted(rt, tenant_id, safe_filename(part.filename or "")):
+                async with refused_uploads.noted(rt, safe_filename(part.filename or "")):
                     taken.append(await take_in(rt, key, part.filename or "", part.data))
             except FootnoteError as error:
                 if isinstance(error, Unavailable) or error.code == "bad_multipart":
@@ -157,12 +155,10 @@ async def many_files(
 
 
 @asynccontextmanager
-async def bare(
-    request: Request, rt: Runtime, tenant_id: str, filename: str, pieces: AsyncIterator[bytes]
-) -> AsyncIterator[Upload]:
+async def bare(request: Request, rt: Runtime, filename: str, pieces: AsyncIterator[bytes]) -> AsyncIterator[Upload]:
     """Bytes without a form around them, safely in the store; kept there if the block has them accepted."""
-    key = new_key(tenant_id)
-    async with refused_uploads.noted(rt, tenant_id, safe_filename(filename)), objects.reserved(rt, key):
+    key = new_key(rt.tenant)
+    async with refused_uploads.noted(rt, safe_filename(filename)), objects.reserved(rt, key):
         _check_length(request, rt)
         yield await take_in(rt, key, filename, pieces)
 

@@ -53,7 +53,7 @@ async def answer(rt: Runtime, question: Question) -> AsyncGenerator[Event, None]
             async for event in events:
                 yield event
     finally:  # what was spent on an answer that broke off was spent, too
-        await bill.settle(rt, question.query.tenant_id, question.query.key_id)
+        await bill.settle(rt, question.query.key_id)
 
 
 async def whole(events: AsyncGenerator[Event, None]) -> tuple[Sources, Done]:
@@ -116,7 +116,7 @@ async def _made(
 ) -> AsyncGenerator[Event, None]:
     """By the generator, and kept."""
     prompts = (question.system_prompt or "", RULES)
-    draft = Draft(shown, await places(rt, question.query.tenant_id, shown), prompts)
+    draft = Draft(shown, await places(rt, shown), prompts)
     first_choice = bill.writer = Writer(rt.generator.provider, question.model or rt.generator.model)
     truncated = False
     async with aclosing(_generate(rt, question, draft)) as events:

@@ -40,7 +40,6 @@ LARGEST = 64 * 1024  # characters of an answer with its citations
 class CacheKey:
     """What an answer is kept under: `scope` says all that it depends on beside the words of the question."""
 
-    tenant_id: str
     question: str
     scope: bytes
     revisions: Mapping[str, int]
@@ -55,16 +54,14 @@ async def key_of(rt: Runtime, question: Question) -> CacheKey | None:
         return None
     query = question.query
     async with rt.transaction() as session:
-        chosen = await collections.chosen(session, query.tenant_id, query.collections)
-        at = await revisions.of(session, query.tenant_id, [each.id for each in chosen])
-    looked_for = asdict(replace(query, text="", tenant_id="", key_id="", collections=None)) | {
-        "filter": repr(query.filter)
-    }
+        chosen = await collections.chosen(session, query.collections)
+        at = await revisions.of(session, [each.id for each in chosen])
+    looked_for = asdict(replace(query, text="", key_id="", collections=None)) | {"filter": repr(query.filter)}
     asked_for = asdict(replace(question, query=query, history=())) | {"query": looked_for}
     generator = (rt.settings.generator, rt.generator.provider, rt.generator.address, rt.generator.model)
     parts = [sorted(at.items()), asked_for, generator, RULES, rt.settings.least_evidence]
     scope = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).digest()
-    return CacheKey(query.tenant_id, folded(query.text), scope, at)
+    return CacheKey(folded(query.text), scope, at)
 
 
 async def find(rt: Runtime, key: CacheKey | None, points: Sequence[Point], shown: Sequence[Hit]) -> Done | None:
@@ -89,7 +86,7 @@ async def _nearest(
     """Questions and answers, the nearest first."""
     settings = rt.settings
     newest = (
-        scoped(CachedAnswer, key.tenant_id)
+        scoped(session, CachedAnswer)
         .where(CachedAnswer.scope == key.scope, CachedAnswer.created_at > from_now(-settings.answer_cache_seconds))
         .order_by(CachedAnswer.created_at.desc())
         .limit(LOOKED_AT)
@@ -120,7 +117,7 @@ async def keep(rt: Runtime, key: CacheKey | None, points: Sequence[Point], done:
         return
     row = CachedAnswer(
         id=new_id("can"),
-        tenant_id=key.tenant_id,
+        tenant_id=rt.tenant,
         scope=key.scope,
         collection_ids=sorted(key.revisions),
         question=key.question,
@@ -130,7 +127,7 @@ async def keep(rt: Runtime, key: CacheKey | None, points: Sequence[Point], done:
     )
     with suppress(DatabaseAway):
         async with rt.transaction() as session:
-            if await revisions.hold(session, key.tenant_id, key.revisions):
+            if await revisions.hold(session, key.revisions):
                 session.add(row)
 
 

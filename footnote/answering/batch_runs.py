@@ -23,17 +23,16 @@ from footnote.tenancy import keys, quotas
 def stored(question: Question, given_filter: dict[str, Any] | None) -> dict[str, Any]:
     """The question as JSON, with the filter as it was given; whose it is, the batch says."""
     fields = asdict(question)
-    del fields["query"]["tenant_id"]
     fields["query"]["filter"] = given_filter
     return fields
 
 
-def restored(tenant_id: str, fields: dict[str, Any]) -> Question:
+def restored(fields: dict[str, Any]) -> Question:
     """Raises Invalid for a filter that is none."""
     given = fields["query"]["filter"]
     where = {**fields["query"], "filter": None if given is None else filters.parse(given, "filters")}
     history = [Turn(**turn) for turn in fields["history"]]
-    return Question(**{**fields, "query": Query(tenant_id=tenant_id, **where), "history": history})
+    return Question(**{**fields, "query": Query(**where), "history": history})
 
 
 @dataclass
@@ -87,7 +86,7 @@ async def run(rt: Runtime, batch_id: str, message: str | None = None) -> None:
         lease = leases.lease_of(batch)
         items = iter(await question_batches.pending(session, batch))
         may_postpone = await question_batches.may_postpone(session, lease)
-    rt = rt.of(batch.tenant_id)
+    rt = rt.for_tenant(batch.tenant_id)
     this = _Run(rt, lease, items, monotonic() + rt.settings.yield_seconds, may_postpone)
     renewal = lease.renewal(rt.settings.lease_seconds)
     try:
@@ -111,11 +110,10 @@ async def _give_back(this: _Run) -> None:
 
 
 async def _ended(rt: Runtime, request: dict[str, Any]) -> Ended:
-    tenant_id = rt.tenant_id or ""
-    question = restored(tenant_id, request)
+    question = restored(request)
     async with rt.transaction() as session:
-        await keys.check_still(session, tenant_id, question.query.key_id)
-        await quotas.check_left(session, rt.settings, tenant_id, adding=False)
+        await keys.check_still(session, question.query.key_id)
+        await quotas.check_left(session, rt.settings, adding=False)
     sources, done = await whole(answer(rt, question))
     told = asdict(done) | {
         "question_as_searched": sources.question_as_searched,

@@ -139,7 +139,7 @@ class Draft:
         return echo.feed(plain.feed(quote) + plain.flush(ended=True)) + echo.flush()
 
 
-async def places(rt: Runtime, tenant_id: str, hits: Sequence[Hit]) -> dict[str, Place]:
+async def places(rt: Runtime, hits: Sequence[Hit]) -> dict[str, Place]:
     """By chunk id, what the stored page says where the chunk stands: the text that quotes are checked in."""
     rows = [
         (hit.chunk_id, hit.version_id, hit.page_start, max(0, hit.char_start - AROUND), hit.char_end + AROUND)
@@ -147,7 +147,7 @@ async def places(rt: Runtime, tenant_id: str, hits: Sequence[Hit]) -> dict[str, 
     ]
     async with rt.transaction() as session:
         found = await session.execute(
-            _SLICES, {"tenant": tenant_id} | dict(zip(_COLUMNS, zip(*rows, strict=True), strict=True))
+            _SLICES, {"tenant": rt.tenant} | dict(zip(_COLUMNS, zip(*rows, strict=True), strict=True))
         )
         return {row.chunk_id: Place(row.text, row.char_start, row.media_type) for row in found}
 

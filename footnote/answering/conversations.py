@@ -18,7 +18,7 @@ from footnote.answering.rewriting import fitting
 from footnote.database import leases
 from footnote.database.clock import from_now
 from footnote.database.ids import new_id
-from footnote.database.tenant_scope import scoped
+from footnote.database.tenant_scope import scoped, tenant_of
 from footnote.documents import derived_answers
 from footnote.errors import Conflict, NotFound
 from footnote.models import Conversation, Message
@@ -59,10 +59,10 @@ class StoredAnswer:
 
 
 async def create(
-    session: AsyncSession, tenant_id: str, title: str | None, metadata: dict[str, Any], defaults: dict[str, Any]
+    session: AsyncSession, title: str | None, metadata: dict[str, Any], defaults: dict[str, Any]
 ) -> Conversation:
     made = Conversation(
-        id=new_id("cnv"), tenant_id=tenant_id, title=title, attributes=metadata, defaults=defaults, messages=0
+        id=new_id("cnv"), tenant_id=tenant_of(session), title=title, attributes=metadata, defaults=defaults, messages=0
     )
     session.add(made)
     await session.flush()
@@ -70,19 +70,17 @@ async def create(
     return made
 
 
-async def get(session: AsyncSession, tenant_id: str, conversation_id: str) -> Conversation:
+async def get(session: AsyncSession, conversation_id: str) -> Conversation:
     """Raises NotFound."""
-    found = await session.scalar(scoped(Conversation, tenant_id).where(Conversation.id == conversation_id))
+    found = await session.scalar(scoped(session, Conversation).where(Conversation.id == conversation_id))
     if found is None:
         raise NotFound("conversation_not_found", f"There is no conversation {conversation_id!r}.")
     return found
 
 
-async def list_conversations(
-    session: AsyncSession, tenant_id: str, *, limit: int, before: str | None
-) -> Sequence[Conversation]:
+async def list_conversations(session: AsyncSession, *, limit: int, before: str | None) -> Sequence[Conversation]:
     """Newest first, `limit` at most, older than the id `before`."""
-    query = scoped(Conversation, tenant_id).order_by(Conversation.id.desc()).limit(limit)
+    query = scoped(session, Conversation).order_by(Conversation.id.desc()).limit(limit)
     if before:
         query = query.where(Conversation.id < before)
     return (await session.scalars(query)).all()
@@ -92,7 +90,7 @@ async def messages_of(
     session: AsyncSession, conversation: Conversation, *, limit: int | None = None, after: str | None = None
 ) -> Sequence[Message]:
     """Oldest first, those behind the message with the id `after`."""
-    query = scoped(Message, conversation.tenant_id).where(Message.conversation_id == conversation.id)
+    query = scoped(session, Message).where(Message.conversation_id == conversation.id)
     if after:
         behind = query.with_only_columns(Message.position).where(Message.id == after).scalar_subquery()
         query = query.where(Message.position > behind)
@@ -101,15 +99,15 @@ async def messages_of(
 
 async def newest_messages(session: AsyncSession, held: Hold, limit: int) -> Sequence[Message]:
     """The last `limit` messages, oldest first."""
-    query = scoped(Message, held.tenant_id).where(Message.conversation_id == held.conversation_id)
+    query = scoped(session, Message).where(Message.conversation_id == held.conversation_id)
     return (await session.scalars(query.order_by(Message.position.desc()).limit(limit))).all()[::-1]
 
 
-async def remove(session: AsyncSession, tenant_id: str, conversation_id: str) -> int:
+async def remove(session: AsyncSession, conversation_id: str) -> int:
     """Deletes the conversation with its messages; how many there were. Raises NotFound."""
-    conversation = await get(session, tenant_id, conversation_id)
+    conversation = await get(session, conversation_id)
     await session.execute(delete(Conversation).where(Conversation.id == conversation.id))
-    await audit_log.note(session, tenant_id, "conversation.deleted", conversation_id)
+    await audit_log.note(session, "conversation.deleted", conversation_id)
     return conversation.messages
 
 
@@ -117,9 +115,9 @@ async def remove(session: AsyncSession, tenant_id: str, conversation_id: str) ->
 
 
 @asynccontextmanager
-async def hold(rt: Runtime, tenant_id: str, conversation_id: str) -> AsyncIterator[Hold]:
+async def hold(rt: Runtime, conversation_id: str) -> AsyncIterator[Hold]:
     """Lets nobody else ask while the block does. Raises NotFound, or Conflict while somebody does."""
-    taken = Hold(conversation_id, tenant_id, new_id("req"))
+    taken = Hold(conversation_id, rt.tenant, new_id("req"))
     renewal = update(Conversation).where(taken.held).values(held_until=from_now(HELD_SECONDS))
     free = update(Conversation).where(taken.held).values(holder=None, held_until=None)
     async with rt.transaction() as session:
@@ -135,7 +133,7 @@ async def _take(session: AsyncSession, taken: Hold) -> None:
     done = await session.execute(update(Conversation).where(named, free).values(**held))
     assert isinstance(done, CursorResult)
     if done.rowcount != 1:
-        await get(session, taken.tenant_id, taken.conversation_id)
+        await get(session, taken.conversation_id)
         raise Conflict("conversation_busy", "Another question is being answered in this conversation.")
 
 
@@ -150,7 +148,7 @@ async def store(session: AsyncSession, taken: Hold, question: str, answer: Store
         update(Conversation).where(taken.held).values(**longer, updated_at=func.now()).returning(Conversation.messages)
     )
     if after is None:
-        await get(session, taken.tenant_id, taken.conversation_id)
+        await get(session, taken.conversation_id)
         raise Conflict("conversation_busy", "Another question took this one's place in the conversation.")
     position = after - 2
     owned = {"conversation_id": taken.conversation_id, "tenant_id": taken.tenant_id}
@@ -158,7 +156,7 @@ async def store(session: AsyncSession, taken: Hold, question: str, answer: Store
     told = Message(id=new_id("msg"), position=position + 1, role="assistant", **vars(answer), **owned)
     session.add_all((asked, told))
     await session.flush()
-    if not await derived_answers.all_there(session, taken.tenant_id, answer.document_ids):
+    if not await derived_answers.all_there(session, answer.document_ids):
         await session.execute(derived_answers.emptied_messages(Message.id == told.id))
     return told.id
 
@@ -168,7 +166,7 @@ async def ask(rt: Runtime, conversation_id: str, question: Question) -> AsyncGen
 
     Nothing is kept of an answer that fails or that nobody reads to its end.
     """
-    async with hold(rt, question.query.tenant_id, conversation_id) as held:
+    async with hold(rt, conversation_id) as held:
         async with rt.transaction() as session:
             before = await newest_messages(session, held, MOST_MESSAGES)
         said = [Turn(each.role, each.content) for each in before]

@@ -15,7 +15,7 @@ from footnote.database import leases
 from footnote.database.clock import from_now
 from footnote.database.ids import new_id
 from footnote.database.leases import Lease, LeaseLost
-from footnote.database.tenant_scope import scoped
+from footnote.database.tenant_scope import scoped, tenant_of
 from footnote.documents import derived_answers
 from footnote.errors import CODES, Conflict, FootnoteError, NotFound
 from footnote.jobs import NOT_PAUSED, wake_dispatcher
@@ -45,9 +45,10 @@ def told_of(error: FootnoteError) -> dict[str, Any]:
 
 
 async def create(
-    session: AsyncSession, tenant_id: str, items: Sequence[dict[str, Any] | FootnoteError], callback_url: str | None
+    session: AsyncSession, items: Sequence[dict[str, Any] | FootnoteError], callback_url: str | None
 ) -> QueryBatch:
     """A queued batch; an item that is an error has ended already."""
+    tenant_id = tenant_of(session)
     refused = sum(isinstance(item, FootnoteError) for item in items)
     batch = QueryBatch(
         id=new_id("bat"), tenant_id=tenant_id, total=len(items), ended=refused, callback_url=callback_url
@@ -72,9 +73,9 @@ async def create(
     return batch
 
 
-async def get(session: AsyncSession, tenant_id: str, batch_id: str) -> QueryBatch:
+async def get(session: AsyncSession, batch_id: str) -> QueryBatch:
     """Raises NotFound."""
-    batch = await session.scalar(scoped(QueryBatch, tenant_id).where(QueryBatch.id == batch_id))
+    batch = await session.scalar(scoped(session, QueryBatch).where(QueryBatch.id == batch_id))
     if batch is None:
         raise NotFound("query_batch_not_found", f"There is no batch of questions {batch_id!r}.")
     return batch
@@ -82,21 +83,23 @@ async def get(session: AsyncSession, tenant_id: str, batch_id: str) -> QueryBatc
 
 async def items_of(session: AsyncSession, batch: QueryBatch, *, limit: int, start: int) -> Sequence[QueryBatchItem]:
     """In order, from the position `start` on."""
-    query = scoped(QueryBatchItem, batch.tenant_id).where(QueryBatchItem.batch_id == batch.id)
+    query = scoped(session, QueryBatchItem).where(QueryBatchItem.batch_id == batch.id)
     query = query.where(QueryBatchItem.position >= start).order_by(QueryBatchItem.position).limit(limit)
     return (await session.scalars(query)).all()
 
 
 async def failures(session: AsyncSession, batch: QueryBatch) -> int:
     """How many items ended in an error."""
-    failed = scoped(QueryBatchItem, batch.tenant_id).where(QueryBatchItem.batch_id == batch.id)
-    failed = failed.where(QueryBatchItem.error.is_not(None)).with_only_columns(func.count())
+    failed = select(func.count()).where(
+        QueryBatchItem.tenant_id == batch.tenant_id, QueryBatchItem.batch_id == batch.id
+    )
+    failed = failed.where(QueryBatchItem.error.is_not(None))
     return await session.scalar(failed) or 0
 
 
-async def cancel(session: AsyncSession, tenant_id: str, batch_id: str) -> QueryBatch:
+async def cancel(session: AsyncSession, batch_id: str) -> QueryBatch:
     """Ends an unfinished batch; what was answered stays. Raises NotFound, Conflict."""
-    batch = await get(session, tenant_id, batch_id)
+    batch = await get(session, batch_id)
     if not await _end(session, batch.id, "cancelled"):
         raise Conflict("query_batch_finished", f"The batch is {batch.state}; only an unfinished one can be cancelled.")
     await session.refresh(batch)
@@ -120,8 +123,9 @@ async def claim(
 
 async def pending(session: AsyncSession, batch: QueryBatch) -> Sequence[tuple[int, dict[str, Any]]]:
     """Position and request of the items that have not ended, in order."""
-    query = scoped(QueryBatchItem, batch.tenant_id).where(QueryBatchItem.batch_id == batch.id, _PENDING)
-    query = query.with_only_columns(QueryBatchItem.position, QueryBatchItem.request).order_by(QueryBatchItem.position)
+    of_batch = (QueryBatchItem.tenant_id == batch.tenant_id) & (QueryBatchItem.batch_id == batch.id)
+    query = select(QueryBatchItem.position, QueryBatchItem.request).where(of_batch, _PENDING)
+    query = query.order_by(QueryBatchItem.position)
     return [(row.position, row.request) for row in await session.execute(query)]
 
 
@@ -134,7 +138,7 @@ async def store(session: AsyncSession, lease: Lease, position: int, ended: Ended
     moved = await session.execute(
         lease.renewal(lease_seconds)
         .values(ended=QueryBatch.ended + 1, **again)
-        .returning(QueryBatch.tenant_id, QueryBatch.ended, QueryBatch.total)
+        .returning(QueryBatch.ended, QueryBatch.total)
     )
     row = moved.one_or_none()
     if row is None:
@@ -143,7 +147,7 @@ async def store(session: AsyncSession, lease: Lease, position: int, ended: Ended
     written = await session.execute(update(QueryBatchItem).where(item, _PENDING).values(**vars(ended)))
     assert isinstance(written, CursorResult)
     assert written.rowcount == 1, "only the holder ends items, each once"
-    if not await derived_answers.all_there(session, row.tenant_id, ended.document_ids):
+    if not await derived_answers.all_there(session, ended.document_ids):
         await session.execute(derived_answers.emptied_items(item))
     if row.ended == row.total:
         await _end(session, lease.id, "completed")

@@ -92,7 +92,7 @@ async def _pause(paused: bool) -> None:
     from footnote.jobs import scheduling
     from footnote.runtime import open_runtime
 
-    async with open_runtime(with_database(), pool_size=1) as rt, rt.by("operator").transaction() as session:
+    async with open_runtime(with_database(), pool_size=1) as rt, rt.as_actor("operator").transaction() as session:
         await (scheduling.pause if paused else scheduling.resume)(session)
 
 

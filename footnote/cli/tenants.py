@@ -59,7 +59,7 @@ async def _set_quota(name: str, changes: dict[str, Decimal | None]) -> dict[str,
     from footnote.runtime import open_runtime
     from footnote.tenancy import quotas
 
-    async with open_runtime(with_database(), pool_size=1) as rt, rt.by("operator").transaction() as session:
+    async with open_runtime(with_database(), pool_size=1) as rt, rt.as_actor("operator").transaction() as session:
         return await quotas.change(session, name, changes)
 
 
@@ -152,4 +152,4 @@ async def _delete(name: str) -> dict[str, Any]:
     async with open_runtime(with_database(), pool_size=2) as rt:
         async with rt.transaction() as session:
             tenant_id = (await domain.find(session, name)).id
-        return _receipt(await tenant_deletion.remove(rt.by("operator"), tenant_id))
+        return _receipt(await tenant_deletion.remove(rt.as_actor("operator"), tenant_id))

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.collections import metadata, revisions
 from footnote.database.ids import new_id
-from footnote.database.tenant_scope import scoped
+from footnote.database.tenant_scope import scoped, tenant_of
 from footnote.embeddings import vector_lengths
 from footnote.errors import Conflict, Invalid, NotFound, ProviderRejected
 from footnote.models import Collection, EmbeddingSpace
@@ -70,18 +70,18 @@ class Details:
 # -- found ---------------------------------------------------------------------------------------------------
 
 
-def _visible(tenant_id: str) -> Select[Collection]:
-    return scoped(Collection, tenant_id).where(Collection.deleted_at.is_(None))
+def _visible(session: AsyncSession) -> Select[Collection]:
+    return scoped(session, Collection).where(Collection.deleted_at.is_(None))
 
 
-def _named(tenant_id: str, name_or_id: str) -> Select[Collection]:
+def _named(session: AsyncSession, name_or_id: str) -> Select[Collection]:
     column = Collection.id if name_or_id.startswith("col_") else Collection.name
-    return _visible(tenant_id).where(column == name_or_id)
+    return _visible(session).where(column == name_or_id)
 
 
-async def find(session: AsyncSession, tenant_id: str, name_or_id: str, *, to_change: bool = False) -> Collection:
+async def find(session: AsyncSession, name_or_id: str, *, to_change: bool = False) -> Collection:
     """`to_change`: nobody else changes it until the transaction ends. Raises NotFound."""
-    query = _named(tenant_id, name_or_id)
+    query = _named(session, name_or_id)
     found = await session.scalar(query.with_for_update(key_share=True) if to_change else query)
     if found is None:
         raise unknown(name_or_id)
@@ -92,10 +92,11 @@ def unknown(name_or_id: str) -> NotFound:
     return NotFound("collection_not_found", f"There is no collection {name_or_id!r}.")
 
 
-async def obtain(session: AsyncSession, tenant_id: str, name_or_id: str, settings: Settings) -> Collection:
+async def obtain(session: AsyncSession, name_or_id: str, settings: Settings) -> Collection:
     """The collection; a new name makes a new one as configured. It is not deleted before the transaction ends."""
     # As strong a lock as a new document takes, only earlier.
-    query = _named(tenant_id, name_or_id).with_for_update(read=True, key_share=True)
+    tenant_id = tenant_of(session)
+    query = _named(session, name_or_id).with_for_update(read=True, key_share=True)
     if not name_or_id.startswith("col_"):
         _check_name(name_or_id)
         while (found := await session.scalar(query)) is None:  # more than once only if it is deleted at this moment
@@ -103,7 +104,7 @@ async def obtain(session: AsyncSession, tenant_id: str, name_or_id: str, setting
             made = insert(Collection).values(**row, chunking=asdict(default_chunking(settings, "characters")))
             made = made.on_conflict_do_nothing(index_elements=["tenant_id", "name"], index_where=ALIVE)
             if await session.scalar(made.returning(Collection.id)):
-                await audit_log.note(session, tenant_id, "collection.created", row["id"])
+                await audit_log.note(session, "collection.created", row["id"])
     else:
         found = await session.scalar(query)
         if found is None:
@@ -112,9 +113,10 @@ async def obtain(session: AsyncSession, tenant_id: str, name_or_id: str, setting
     return found
 
 
-async def would_be(session: AsyncSession, tenant_id: str, name_or_id: str, settings: Settings) -> Collection:
+async def would_be(session: AsyncSession, name_or_id: str, settings: Settings) -> Collection:
     """The collection, or the one that `obtain` would make of a new name; nothing is written."""
-    found = await session.scalar(_named(tenant_id, name_or_id))
+    tenant_id = tenant_of(session)
+    found = await session.scalar(_named(session, name_or_id))
     if found is None and name_or_id.startswith("col_"):
         raise unknown(name_or_id)
     if found is None:
@@ -136,11 +138,11 @@ def _check_name(name: str) -> None:
         )
 
 
-async def chosen(session: AsyncSession, tenant_id: str, names_or_ids: Sequence[str] | None) -> list[Collection]:
+async def chosen(session: AsyncSession, names_or_ids: Sequence[str] | None) -> list[Collection]:
     """The named collections, or all of the tenant's. Raises NotFound."""
     if names_or_ids is None:
-        return list((await session.scalars(_visible(tenant_id))).all())
-    found = [await find(session, tenant_id, name) for name in dict.fromkeys(names_or_ids)]
+        return list((await session.scalars(_visible(session))).all())
+    found = [await find(session, name) for name in dict.fromkeys(names_or_ids)]
     return list({each.id: each for each in found}.values())
 
 
@@ -162,10 +164,10 @@ _COUNTS = text(
 )
 
 
-async def _details(session: AsyncSession, tenant_id: str, query: Select[Collection]) -> list[Details]:
+async def _details(session: AsyncSession, query: Select[Collection]) -> list[Details]:
     joined = query.outerjoin(EmbeddingSpace, EmbeddingSpace.id == Collection.space_id)
     found = (await session.execute(joined.with_only_columns(Collection, EmbeddingSpace.dimensions))).all()
-    counted = await session.execute(_COUNTS, {"tenant": tenant_id, "ids": [each.id for each, _ in found]})
+    counted = await session.execute(_COUNTS, {"tenant": tenant_of(session), "ids": [each.id for each, _ in found]})
     counts = {collection_id: (documents, int(chunks), anew) for collection_id, documents, chunks, anew in counted}
     nothing = (0, 0, 0)
     return [
@@ -174,18 +176,18 @@ async def _details(session: AsyncSession, tenant_id: str, query: Select[Collecti
     ]
 
 
-async def get(session: AsyncSession, tenant_id: str, name_or_id: str) -> Details:
+async def get(session: AsyncSession, name_or_id: str) -> Details:
     """Raises NotFound."""
-    found = await _details(session, tenant_id, _named(tenant_id, name_or_id))
+    found = await _details(session, _named(session, name_or_id))
     if not found:
         raise unknown(name_or_id)
     return found[0]
 
 
-async def page_of(session: AsyncSession, tenant_id: str, *, limit: int, before: str | None) -> list[Details]:
+async def page_of(session: AsyncSession, *, limit: int, before: str | None) -> list[Details]:
     """Newest first, `limit` at most, older than the id `before`."""
-    query = _visible(tenant_id).order_by(Collection.id.desc()).limit(limit)
-    return await _details(session, tenant_id, query.where(Collection.id < before) if before else query)
+    query = _visible(session).order_by(Collection.id.desc()).limit(limit)
+    return await _details(session, query.where(Collection.id < before) if before else query)
 
 
 # -- their models --------------------------------------------------------------------------------------------
@@ -262,8 +264,9 @@ async def _language(session: AsyncSession, name: str) -> str:
     return name
 
 
-async def create(session: AsyncSession, rt: Runtime, tenant_id: str, given: Mapping[str, Any]) -> Details:
+async def create(session: AsyncSession, rt: Runtime, given: Mapping[str, Any]) -> Details:
     """`given` has `name`, and may have language, chunking, embedding and metadata. Raises Invalid, Conflict."""
+    tenant_id = tenant_of(session)
     _check_name(given["name"])
     made = Collection(id=new_id("col"), tenant_id=tenant_id, name=given["name"], chunking={})
     made.language = await _language(session, given.get("language", "english"))
@@ -271,19 +274,17 @@ async def create(session: AsyncSession, rt: Runtime, tenant_id: str, given: Mapp
     embedder = _choose_model(rt, made, given.get("embedding"))
     made.chunking = _chunking(rt.settings, embedder, None, given.get("chunking") or {})
     await _write(session, made)
-    await audit_log.note(session, tenant_id, "collection.created", made.id)
-    return await get(session, tenant_id, made.id)
+    await audit_log.note(session, "collection.created", made.id)
+    return await get(session, made.id)
 
 
-async def change(
-    session: AsyncSession, rt: Runtime, tenant_id: str, name_or_id: str, given: Mapping[str, Any]
-) -> Details:
+async def change(session: AsyncSession, rt: Runtime, name_or_id: str, given: Mapping[str, Any]) -> Details:
     """Changes what was given. Raises NotFound, Invalid, Conflict.
 
     What is made of documents by another chunking or language is seen as it is until each has been made anew. That is
     only noted here, so that it takes no longer for more documents.
     """
-    found = await find(session, tenant_id, name_or_id, to_change=True)
+    found = await find(session, name_or_id, to_change=True)
     before = (found.chunking, found.language)
     if "name" in given:
         _check_name(given["name"])
@@ -300,9 +301,9 @@ async def change(
     if (found.chunking, found.language) != before:
         found.review_after = ""
     await _write(session, found)
-    await audit_log.note(session, tenant_id, "collection.updated", found.id, changed=sorted(given))
-    await revisions.changed(session, tenant_id, [found.id])
-    return await get(session, tenant_id, found.id)
+    await audit_log.note(session, "collection.updated", found.id, changed=sorted(given))
+    await revisions.changed(session, [found.id])
+    return await get(session, found.id)
 
 
 def _choose_model(rt: Runtime, collection: Collection, given: Mapping[str, str] | None) -> Embedder:
@@ -345,10 +346,10 @@ async def _write(session: AsyncSession, collection: Collection) -> None:
     await session.refresh(collection)
 
 
-async def hide(session: AsyncSession, tenant_id: str, name_or_id: str) -> Collection:
+async def hide(session: AsyncSession, name_or_id: str) -> Collection:
     """From the end of the transaction on nobody sees the collection, and its name is free. Raises NotFound."""
-    found = await find(session, tenant_id, name_or_id, to_change=True)
+    found = await find(session, name_or_id, to_change=True)
     found.deleted_at = func.now()
     await session.flush()
-    await audit_log.note(session, tenant_id, "collection.deleted", found.id)
+    await audit_log.note(session, "collection.deleted", found.id)
     return found

@@ -6,22 +6,23 @@ from sqlalchemy import CursorResult, delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote.database.tenant_scope import scoped
+from footnote.database.tenant_scope import scoped, tenant_of
 from footnote.models import CachedAnswer, Collection, CollectionRevision
 
 
-async def of(session: AsyncSession, tenant_id: str, collection_ids: Sequence[str]) -> dict[str, int]:
+async def of(session: AsyncSession, collection_ids: Sequence[str]) -> dict[str, int]:
     """By collection; one that never changed is at 0."""
-    rows = scoped(CollectionRevision, tenant_id).where(CollectionRevision.collection_id.in_(collection_ids))
+    rows = scoped(session, CollectionRevision).where(CollectionRevision.collection_id.in_(collection_ids))
     return dict.fromkeys(collection_ids, 0) | {row.collection_id: row.revision for row in await session.scalars(rows)}
 
 
-async def changed(session: AsyncSession, tenant_id: str, collection_ids: Iterable[str]) -> int:
+async def changed(session: AsyncSession, collection_ids: Iterable[str]) -> int:
     """Drops the answers that were found in any of the collections; how many.
 
     The last that a transaction does: who changes the same collection waits from here to its end. An answer that is
     kept at the same time either comes first, and is seen here, or sees this change, and is not kept.
     """
+    tenant_id = tenant_of(session)
     dropped = 0
     for collection_id in sorted(set(collection_ids)):
         first = insert(CollectionRevision).values(collection_id=collection_id, tenant_id=tenant_id, revision=1)
@@ -34,12 +35,12 @@ async def changed(session: AsyncSession, tenant_id: str, collection_ids: Iterabl
     return dropped
 
 
-async def hold(session: AsyncSession, tenant_id: str, expected: Mapping[str, int]) -> bool:
+async def hold(session: AsyncSession, expected: Mapping[str, int]) -> bool:
     """Whether the collections are still at these revisions; if so, they stay there until the transaction ends."""
     ids = sorted(expected)
     # A row that is not there could not be held. A collection may be gone since it was looked into.
     known = select(CollectionRevision.collection_id).where(CollectionRevision.collection_id.in_(ids))
-    new = scoped(Collection, tenant_id).where(Collection.id.in_(ids), Collection.id.not_in(known))
+    new = scoped(session, Collection).where(Collection.id.in_(ids), Collection.id.not_in(known))
     new = new.order_by(Collection.id).with_for_update(read=True, key_share=True)
     columns = new.with_only_columns(Collection.id, Collection.tenant_id)
     added = insert(CollectionRevision).from_select(["collection_id", "tenant_id"], columns, include_defaults=False)

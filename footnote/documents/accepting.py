@@ -10,10 +10,10 @@ from footnote import collections, jobs, webhooks
 from footnote.collections import revisions
 from footnote.collections.metadata import checked
 from footnote.database.ids import new_id
+from footnote.database.tenant_scope import acting, tenant_of
 from footnote.documents import objects
 from footnote.documents.reading import Details, details_query
 from footnote.documents.uploads import Upload
-from footnote.jobs import Lane
 from footnote.models import Document, Job, Version
 from footnote.runtime import Runtime
 from footnote.tenancy import audit_log, quotas, usage
@@ -32,39 +32,37 @@ async def accept(
     rt: Runtime,
     upload: Upload,
     *,
-    tenant_id: str,
     collection: str = "default",
     metadata: dict[str, Any] | None = None,
     external_id: str | None = None,
     callback_url: str | None = None,
-    parent_id: str | None = None,
-    key_id: str = "",
-    request_id: str | None = None,
+    found_in: Version | None = None,
 ) -> Accepted:
     """Writes document, version and job, to be worked on once the caller's transaction commits.
 
     The same bytes in the same collection give the existing document (`deduplicated`). New bytes under a known
     `external_id` give a new version of that document. So does an address, which is its own `external_id` by default,
-    unless it is being fetched. Raises TooLarge for the metadata; NotFound, Invalid or Conflict for the collection.
+    unless it is being fetched. A file `found_in` a container counts for the key that uploaded
+    the container. Raises TooLarge for the metadata; NotFound, Invalid or Conflict for the collection.
     """
     checked(metadata or {})
     external_id = external_id or upload.source_url
     upload = replace(upload, filename=clean(upload.filename))
-    target = await collections.obtain(session, tenant_id, collection, rt.settings)
+    target = await collections.obtain(session, collection, rt.settings)
     collections.embedder_of(rt, target)  # or it would be refused only later
     existing = await _existing(session, target.id, external_id, upload.sha256)
     refiltered = existing is not None and metadata not in (None, existing.attributes)
     if existing is not None and await _repeats(session, existing, upload):
         existing.attributes = existing.attributes if metadata is None else metadata
-        await _again(session, existing, upload, callback_url, request_id)
+        await _again(session, existing, upload, callback_url)
         return await _accepted(session, rt, existing, None, refiltered=refiltered)
     if existing is None:
         existing = Document(
             id=new_id("doc"),
-            tenant_id=tenant_id,
+            tenant_id=tenant_of(session),
             collection_id=target.id,
             external_id=external_id,
-            parent_id=parent_id,
+            parent_id=found_in and found_in.document_id,
             filename=upload.filename,
             attributes=metadata or {},
             sha256=upload.sha256,
@@ -75,7 +73,8 @@ async def accept(
     else:
         await _supersede(session, existing, upload, metadata)
     await session.flush()
-    await _start(session, rt, existing, upload, key_id, callback_url, request_id)
+    key_id = found_in.key_id if found_in else acting(session).actor
+    await _start(session, rt, existing, upload, key_id, callback_url)
     return await _accepted(session, rt, existing, key_id, refiltered=refiltered)
 
 
@@ -104,9 +103,7 @@ async def _repeats(session: AsyncSession, document: Document, upload: Upload) ->
     return upload.source_url is None or job.state in jobs.UNFINISHED
 
 
-async def _again(
-    session: AsyncSession, document: Document, upload: Upload, callback_url: str | None, request_id: str | None
-) -> None:
+async def _again(session: AsyncSession, document: Document, upload: Upload, callback_url: str | None) -> None:
     """The same bytes once more: nothing to do, unless the last attempt ended without a result.
 
     Then the new object takes the old one's place, which may be what was wrong.
@@ -118,7 +115,7 @@ async def _again(
         await objects.give_up_artifacts(session, [version.id])
         await objects.adopt(session, upload.object_key)
         version.object_key = upload.object_key
-        job = await _queue(session, document, version, request_id)
+        job = await _queue(session, document, version)
     else:
         await objects.give_up(session, [upload.object_key])
     if callback_url:
@@ -147,7 +144,6 @@ async def _start(
     upload: Upload,
     key_id: str,
     callback_url: str | None,
-    request_id: str | None,
 ) -> None:
     version = Version(
         id=new_id("ver"),
@@ -166,12 +162,12 @@ async def _start(
     await session.flush()
     if upload.object_key:
         await objects.adopt(session, upload.object_key)
-    job = await _queue(session, document, version, request_id)
+    job = await _queue(session, document, version)
     if callback_url:
         await webhooks.subscribe(session, job, callback_url)
     await session.refresh(document)
     if document.parent_id is None:  # an archive was let in with all that is in it
-        await quotas.check_room(session, rt.settings, document.tenant_id)
+        await quotas.check_room(session, rt.settings)
 
 
 async def reingest(session: AsyncSession, document: Document, version: Version) -> None:
@@ -185,21 +181,11 @@ async def reingest(session: AsyncSession, document: Document, version: Version) 
     again = Version(id=new_id("ver"), number=document.newest_version, **copied)
     session.add(again)
     await session.flush()
-    await _queue(session, document, again, None, anew=True)
+    await _queue(session, document, again, anew=True)
 
 
-async def _queue(
-    session: AsyncSession, document: Document, version: Version, request_id: str | None, *, anew: bool = False
-) -> Job:
-    job = await jobs.create(
-        session,
-        tenant_id=document.tenant_id,
-        document_id=document.id,
-        version_id=version.id,
-        lane=Lane.LARGE if version.bytes >= jobs.LARGE_BYTES else Lane.SMALL,
-        request_id=request_id,
-        anew=anew,
-    )
+async def _queue(session: AsyncSession, document: Document, version: Version, *, anew: bool = False) -> Job:
+    job = await jobs.create(session, version, anew=anew)
     document.job_id = job.id
     await session.flush()
     return job
@@ -213,12 +199,12 @@ async def _accepted(
     `counts_for`: the key that it counts for, or None if it is deduplicated.
     """
     deduplicated = counts_for is None
-    found = await session.execute(details_query(document.tenant_id).where(Document.id == document.id))
+    found = await session.execute(details_query(session).where(Document.id == document.id))
     await _note(session, document, deduplicated)
     if refiltered:
-        await revisions.changed(session, document.tenant_id, [document.collection_id])
+        await revisions.changed(session, [document.collection_id])
     if counts_for is not None:  # last, because all that have the key wait for each other from here on
-        await usage.record(session, rt.settings, document.tenant_id, counts_for, Spent("document"))
+        await usage.record(session, rt.settings, counts_for, Spent("document"))
     return Accepted(Details(*found.one()), deduplicated)
 
 
@@ -228,4 +214,4 @@ async def _note(session: AsyncSession, document: Document, deduplicated: bool) -
     action = "repeated" if deduplicated else "created" if document.newest_version == 1 else "replaced"
     about = {"collection_id": document.collection_id, "version": document.newest_version, "job_id": document.job_id}
     found_in = {"parent_id": document.parent_id} if document.parent_id else {}
-    await audit_log.note(session, document.tenant_id, f"document.{action}", document.id, **about, **found_in)
+    await audit_log.note(session, f"document.{action}", document.id, **about, **found_in)

@@ -23,44 +23,43 @@ COUNTED = ("documents", "versions", "pages", "chunks", "embeddings", "jobs", "an
 AT_ONCE = 3  # deletions of a tenant in one process: they may wait for each other, and hold a connection meanwhile
 
 
-async def remove(rt: Runtime, tenant_id: str, document_id: str, collection_id: str | None = None) -> Deletion:
+async def remove(rt: Runtime, document_id: str, collection_id: str | None = None) -> Deletion:
     """Deletes the document and all that was made of it; the receipt, also when asked again. Raises NotFound.
 
     Jobs are ended first, without a lock on their documents: a worker in the middle of storing chunks holds one until
     it notices. Each generation in a transaction of its own: who unpacks a container has its job, and waits for others.
     The receipt names the collection that it goes with, if it does.
     """
-    rt = rt.of(tenant_id)
     async with rt.alone("deletion", places=AT_ONCE):
-        return await rt.again_while_busy(partial(_remove, rt, tenant_id, document_id, collection_id))
+        return await rt.again_while_busy(partial(_remove, rt, document_id, collection_id))
 
 
-async def _remove(rt: Runtime, tenant_id: str, document_id: str, collection_id: str | None) -> Deletion:
+async def _remove(rt: Runtime, document_id: str, collection_id: str | None) -> Deletion:
     async with rt.transaction() as session:
-        family = await _family(session, tenant_id, document_id)
+        family = await _family(session, document_id)
     for generation in family:
         async with rt.transaction() as session:
             await jobs.end_unfinished(session, Job.document_id.in_(generation), None)
     async with rt.transaction() as session:
-        family = await _family(session, tenant_id, document_id, locked=True)
+        family = await _family(session, document_id, locked=True)
         if not family:
-            receipt = await session.scalar(scoped(Deletion, tenant_id).where(Deletion.document_id == document_id))
+            receipt = await session.scalar(scoped(session, Deletion).where(Deletion.document_id == document_id))
             if receipt is None:
                 raise NotFound("document_not_found", f"There is no document {document_id!r}.")
             return receipt
         innermost_first = [each for generation in reversed(family) for each in generation]
-        of_family = scoped(Document, tenant_id).with_only_columns(Document.collection_id)
+        of_family = scoped(session, Document).with_only_columns(Document.collection_id)
         collection_ids = (await session.scalars(of_family.where(Document.id.in_(innermost_first)).distinct())).all()
         counts = Counter({"documents": len(innermost_first)})
         for each in innermost_first:
-            counts.update(await _delete(session, tenant_id, each))
-        counts.update(await _delete_rows(session, tenant_id, innermost_first))
+            counts.update(await _delete(session, each))
+        counts.update(await _delete_rows(session, innermost_first))
         gone_with = dict.fromkeys(innermost_first, document_id) | {document_id: collection_id}
         deeds = {each: {"deleted_with": other} if other else {} for each, other in gone_with.items()}
-        await audit_log.note_each(session, tenant_id, "document.deleted", deeds)
-        counts["answers"] += await revisions.changed(session, tenant_id, collection_ids)
+        await audit_log.note_each(session, "document.deleted", deeds)
+        counts["answers"] += await revisions.changed(session, collection_ids)
         receipt = Deletion(
-            document_id=document_id, tenant_id=tenant_id, counts=dict(counts), collection_id=collection_id
+            document_id=document_id, tenant_id=rt.tenant, counts=dict(counts), collection_id=collection_id
         )
         session.add(receipt)
         await session.flush()
@@ -68,11 +67,9 @@ async def _remove(rt: Runtime, tenant_id: str, document_id: str, collection_id: 
         return receipt
 
 
-async def _family(
-    session: AsyncSession, tenant_id: str, document_id: str, *, locked: bool = False
-) -> list[Sequence[str]]:
+async def _family(session: AsyncSession, document_id: str, *, locked: bool = False) -> list[Sequence[str]]:
     """Ids by generation: the document, what was found in it, what was found in that; none if it is gone."""
-    ids = scoped(Document, tenant_id).with_only_columns(Document.id).order_by(Document.id)
+    ids = scoped(session, Document).with_only_columns(Document.id).order_by(Document.id)
     if locked:
         ids = ids.with_for_update()
     family: list[Sequence[str]] = []
@@ -83,26 +80,26 @@ async def _family(
     return family
 
 
-async def _delete(session: AsyncSession, tenant_id: str, document_id: str) -> dict[str, int]:
+async def _delete(session: AsyncSession, document_id: str) -> dict[str, int]:
     """What was made of one document beside its texts, and the claims on objects; how many there were."""
     job_ids = await jobs.ids_of(session, document_id)
     await jobs.end_unfinished(session, Job.document_id == document_id, None)
-    await webhooks.document_deleted(session, tenant_id, job_ids)
-    await idempotency.forget_document(session, tenant_id, document_id)
+    await webhooks.document_deleted(session, job_ids)
+    await idempotency.forget_document(session, document_id)
     versions = (await session.scalars(select(Version).where(Version.document_id == document_id))).all()
     return {
         "versions": len(versions),
         "jobs": len(job_ids),
         "bytes": sum({version.object_key: version.bytes for version in versions if version.object_key}.values()),
-        "answers": await derived_answers.forget_document(session, tenant_id, document_id),
+        "answers": await derived_answers.forget_document(session, document_id),
         "objects": len(await objects.give_up_versions(session, document_id, but=None)),
     }
 
 
-async def _delete_rows(session: AsyncSession, tenant_id: str, document_ids: Sequence[str]) -> dict[str, int]:
+async def _delete_rows(session: AsyncSession, document_ids: Sequence[str]) -> dict[str, int]:
     """The documents with their texts and vectors. All of them at once: embeddings are locked once in a transaction."""
     versions = select(Version.id).where(Version.document_id.in_(document_ids))
-    embeddings, _ = await checkpoint.forget(session, tenant_id, document_ids)
+    embeddings, _ = await checkpoint.forget(session, document_ids)
     counts = {
         "embeddings": embeddings,
         "chunks": await _count(session, delete(Chunk).where(Chunk.document_id.in_(document_ids))),
@@ -122,40 +119,39 @@ async def _count(session: AsyncSession, statement: Executable) -> int:
 # -- a collection --------------------------------------------------------------------------------------------
 
 
-async def begin_collection(rt: Runtime, tenant_id: str, name_or_id: str) -> BackgroundTask:
+async def begin_collection(rt: Runtime, name_or_id: str) -> BackgroundTask:
     """Hides the collection and queues its deletion; the same task when asked again by id. Raises NotFound.
 
     The collection cannot be seen from then on. Its documents go one after the other, each in a transaction of its own:
     one for all of them would hold up every other writer of the tenant.
     """
-    async with rt.of(tenant_id).transaction() as session:
-        begun = await tasks.of_subject(session, "collection.delete", tenant_id, name_or_id)
+    async with rt.transaction() as session:
+        begun = await tasks.of_subject(session, "collection.delete", rt.tenant, name_or_id)
         if begun is not None:
             return begun
-        hidden = await collections.hide(session, tenant_id, name_or_id)
-        held = scoped(Document, tenant_id).where(Document.collection_id == hidden.id).with_only_columns(func.count())
+        hidden = await collections.hide(session, name_or_id)
+        held = scoped(session, Document).where(Document.collection_id == hidden.id).with_only_columns(func.count())
         total = await session.scalar(held) or 0
-        return await tasks.begin(session, "collection.delete", tenant_id, hidden.id, hidden.name, total)
+        return await tasks.begin(session, "collection.delete", rt.tenant, hidden.id, hidden.name, total)
 
 
 async def remove_next(rt: Runtime, task: BackgroundTask) -> int | None:
     """A part of deleting the hidden collection: a document, or at the end the collection, which completes the task."""
-    tenant_id, collection_id = task.tenant_id, task.subject_id
-    documents = scoped(Document, tenant_id).where(Document.collection_id == collection_id)
-    first = documents.with_only_columns(Document.id).order_by(Document.id).limit(1)
-    rt = rt.of(tenant_id)
+    rt = rt.for_tenant(task.tenant_id)
+    within = (Document.tenant_id == task.tenant_id) & (Document.collection_id == task.subject_id)
+    first = select(Document.id).where(within).order_by(Document.id).limit(1)
     async with rt.transaction() as session:
         document_id = await session.scalar(first)
         if document_id is None:
             # An upload that found it before it was hidden holds it until the document is there.
-            await session.execute(select(Collection.id).where(Collection.id == collection_id).with_for_update())
+            await session.execute(select(Collection.id).where(Collection.id == task.subject_id).with_for_update())
             document_id = await session.scalar(first)
         if document_id is None:
             await _delete_collection(session, task)  # nothing happens where another process was faster
             return None
     removed = 0
     with suppress(NotFound):  # deleted by another request just now
-        removed = (await remove(rt, tenant_id, document_id, collection_id)).counts["documents"]
+        removed = (await remove(rt, document_id, task.subject_id)).counts["documents"]
     return removed
 
 

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, CursorResult, Update, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote.database.tenant_scope import scoped, unbound
+from footnote.database.tenant_scope import scoped, tenant_of, unbound
 from footnote.models import Document, Message, QueryBatchItem
 
 REMOVED = "This answer was removed with a document that it was made from."
@@ -22,20 +22,20 @@ def emptied_items(which: ColumnElement[bool]) -> Update:
     return update(QueryBatchItem).where(which).values(answer=None, error=told, document_ids=[])
 
 
-async def all_there(session: AsyncSession, tenant_id: str, document_ids: Sequence[str]) -> bool:
+async def all_there(session: AsyncSession, document_ids: Sequence[str]) -> bool:
     """Whether the documents are, and will be until the transaction ends: a deletion waits, and then sees its work."""
     ids = sorted(set(document_ids))
-    held = scoped(Document, tenant_id).with_only_columns(Document.id).where(Document.id.in_(ids))
+    held = scoped(session, Document).with_only_columns(Document.id).where(Document.id.in_(ids))
     held = held.order_by(Document.id).with_for_update(read=True, key_share=True)
     return len((await session.scalars(held)).all()) == len(ids)
 
 
-async def forget_document(session: AsyncSession, tenant_id: str, document_id: str) -> int:
+async def forget_document(session: AsyncSession, document_id: str) -> int:
     """Empties the answers that the document may have been used for; how many. The caller holds the document."""
     emptied = 0
     async with unbound(session):
         for table, empty in ((Message, emptied_messages), (QueryBatchItem, emptied_items)):
-            used = (table.tenant_id == tenant_id) & table.document_ids.contains([document_id])
+            used = (table.tenant_id == tenant_of(session)) & table.document_ids.contains([document_id])
             done = await session.execute(empty(used))
             assert isinstance(done, CursorResult)
             emptied += done.rowcount

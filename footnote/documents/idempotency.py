@@ -19,6 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from footnote.database import leases
 from footnote.database.clock import from_now
 from footnote.database.ids import new_id
+from footnote.database.tenant_scope import tenant_of
 from footnote.errors import Conflict, Invalid
 from footnote.models import IdempotencyKey
 from footnote.runtime import Runtime
@@ -50,14 +51,14 @@ def fingerprint_of(request: Any) -> bytes:
 
 
 @asynccontextmanager
-async def once(rt: Runtime, tenant_id: str, key: str) -> AsyncIterator[Once]:
+async def once(rt: Runtime, key: str) -> AsyncIterator[Once]:
     """Holds the key while the block does the request, and frees it when the block raises.
 
     The block ends with `finish` in the transaction that does the work. Raises Conflict while another request
     holds the key, or if the document made with it was deleted since.
     """
     async with rt.transaction() as session:
-        taken = await _take(session, tenant_id, key)
+        taken = await _take(session, key)
     renewal = update(IdempotencyKey).where(_held_by(taken)).values(held_until=from_now(HELD_SECONDS))
     free = partial(rt.execute, delete(IdempotencyKey).where(_held_by(taken)))
     async with leases.held(rt, renewal, HELD_SECONDS / 3, if_raised=free):
@@ -73,7 +74,8 @@ def _held_by(taken: Once) -> Any:
     )
 
 
-async def _take(session: AsyncSession, tenant_id: str, key: str) -> Once:
+async def _take(session: AsyncSession, key: str) -> Once:
+    tenant_id = tenant_of(session)
     mine = Once(tenant_id, key, new_id("req"))
     new = {"holder": mine.holder, "held_until": from_now(HELD_SECONDS)}
     unused = {"fingerprint": None, "reply": None, "document_id": None, "created_at": func.now()}
@@ -107,12 +109,13 @@ async def finish(
         raise Conflict("request_in_flight", "A later request for this took over in the meantime.")
 
 
-async def forget_document(session: AsyncSession, tenant_id: str, document_id: str) -> None:
+async def forget_document(session: AsyncSession, document_id: str) -> None:
     """Removes the replies that show a document; their keys stay used, so that it is not made anew."""
     of_batch = IdempotencyKey.document_id.is_(None)  # said first, as the index knows it
     in_batch = of_batch & IdempotencyKey.reply.contains({"data": [{"document": {"id": document_id}}]})
     shown = or_(IdempotencyKey.document_id == document_id, in_batch)
-    await session.execute(update(IdempotencyKey).where(IdempotencyKey.tenant_id == tenant_id, shown).values(reply=None))
+    own = IdempotencyKey.tenant_id == tenant_of(session)
+    await session.execute(update(IdempotencyKey).where(own, shown).values(reply=None))
 
 
 async def purge(session: AsyncSession) -> None:

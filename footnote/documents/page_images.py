@@ -32,12 +32,10 @@ class Highlights:
     boxes: list[list[float]]
 
 
-async def picture(
-    rt: Runtime, tenant_id: str, document_id: str, number: int, width: int, version_number: int | None = None
-) -> bytes:
+async def picture(rt: Runtime, document_id: str, number: int, width: int, version_number: int | None = None) -> bytes:
     """A page of the version that queries see, as WebP. Raises NotFound, Unsupported; Gone if it is another version."""
     async with rt.transaction() as session:
-        version = await _shown(session, tenant_id, document_id, number, version_number)
+        version = await _shown(session, document_id, number, version_number)
         key = await session.scalar(
             select(PagePicture.key).where(
                 PagePicture.version_id == version.id, PagePicture.number == number, PagePicture.width == width
@@ -72,7 +70,6 @@ async def _keep(rt: Runtime, version: Version, number: int, width: int, made: by
 
 async def highlights(
     rt: Runtime,
-    tenant_id: str,
     document_id: str,
     number: int,
     start: int,
@@ -81,11 +78,11 @@ async def highlights(
 ) -> Highlights:
     """Where the characters `start:end` of a page's stored text stand on the page. Raises NotFound, Gone, Invalid."""
     async with rt.transaction() as session:
-        version = await _shown(session, tenant_id, document_id, number, version_number)
-        of_version = scoped(Page, tenant_id).where(Page.version_id == version.id, Page.number == number)
+        version = await _shown(session, document_id, number, version_number)
+        of_version = scoped(session, Page).where(Page.version_id == version.id, Page.number == number)
         page = (await session.scalars(of_version)).one_or_none()
         if page is None:  # another version took its place just now
-            raise await documents.no_page(session, tenant_id, document_id, number, version.number)
+            raise await documents.no_page(session, document_id, number, version.number)
     quote = page.text[start:end]
     if not quote.strip() or len(quote) > LONGEST_QUOTE:
         raise Invalid("invalid_request", f"Choose from 1 to {LONGEST_QUOTE} characters of the page's text.")
@@ -98,14 +95,12 @@ async def highlights(
     return Highlights(number, quote, boxes)
 
 
-async def _shown(
-    session: AsyncSession, tenant_id: str, document_id: str, number: int, version_number: int | None
-) -> Version:
+async def _shown(session: AsyncSession, document_id: str, number: int, version_number: int | None) -> Version:
     """The version that queries see, if it is the one asked for, has the page and its pages can be shown."""
-    document = (await documents.get(session, tenant_id, document_id)).document
+    document = (await documents.get(session, document_id)).document
     version = await session.get(Version, document.active_version_id) if document.active_version_id else None
     if version is None or number > (version.pages or 0) or version_number not in (None, version.number):
-        raise await documents.no_page(session, tenant_id, document_id, number, version_number)
+        raise await documents.no_page(session, document_id, number, version_number)
     if not has_pictures(version.media_type):
         raise Unsupported("no_pictures", "Only the pages of PDFs can be shown.")
     return version

@@ -41,7 +41,7 @@ class Part:
 
 
 async def begin(
-    rt: Runtime, tenant_id: str, filename: str, size: int, sha256: bytes | None, fields: dict[str, Any]
+    rt: Runtime, filename: str, size: int, sha256: bytes | None, fields: dict[str, Any]
 ) -> tuple[DirectUpload, list[Part]]:
     """An upload that may be completed within an hour, with `fields`, `collection` among them, kept for then.
 
@@ -53,11 +53,11 @@ async def begin(
     if size > rt.settings.max_upload_bytes:
         raise TooLarge("too_large", f"The file is over the limit of {rt.settings.max_upload_bytes} bytes.")
     metadata.checked(fields.get("metadata") or {})
-    key = documents.new_key(tenant_id)
+    key = documents.new_key(rt.tenant)
     async with objects.reserved(rt, key):
         upload = DirectUpload(
             id=new_id("upl"),
-            tenant_id=tenant_id,
+            tenant_id=rt.tenant,
             key=key,
             write=await parts.begin(key),
             filename=safe_filename(filename),
@@ -70,56 +70,56 @@ async def begin(
         sizes = _sizes(upload)
         urls = await parts.sign(key, upload.write, sizes, SECONDS)
         async with rt.transaction() as session:
-            target = await collections.obtain(session, tenant_id, fields["collection"], rt.settings)
+            target = await collections.obtain(session, fields["collection"], rt.settings)
             collections.embedder_of(rt, target)
             await objects.extend(session, key, SECONDS + objects.RESERVED_SECONDS)
             session.add(upload)
             await session.flush()
             await session.refresh(upload)
-            await audit_log.note(session, tenant_id, "upload.created", upload.id)
+            await audit_log.note(session, "upload.created", upload.id)
     offsets = range(0, size, upload.part_bytes)
     return upload, [Part(number, *each) for number, each in enumerate(zip(offsets, sizes, urls, strict=True), 1)]
 
 
 @asynccontextmanager
-async def arrived(rt: Runtime, tenant_id: str, upload_id: str) -> AsyncIterator[tuple[Upload, dict[str, Any]]]:
+async def arrived(rt: Runtime, upload_id: str) -> AsyncIterator[tuple[Upload, dict[str, Any]]]:
     """The bytes, whole in the store, and the fields; kept there while the block has them accepted.
 
     Safe to run again, whatever it raises: NotFound, Conflict(upload_incomplete), Unavailable; or Invalid, TooLarge and
     Unsupported, after which the upload is gone.
     """
     async with rt.transaction() as session:
-        upload = await _get(session, tenant_id, upload_id)
+        upload = await _get(session, upload_id)
     parts = _parts_of(rt)
     async with objects.held(rt, upload.key):
         try:
             await parts.join(upload.key, upload.write, _sizes(upload))
-            async with refused_uploads.noted(rt, tenant_id, upload.filename):
+            async with refused_uploads.noted(rt, upload.filename):
                 found = await look_through(rt, upload.key, upload.filename)
                 if upload.sha256 not in (None, found.sha256):
                     raise Invalid("checksum_mismatch", "The SHA-256 of what was sent is not the one that was declared.")
         except (Invalid, TooLarge, Unsupported):
             with suppress(NotFound, DatabaseAway):  # somebody else did, or its time runs out by itself
-                await abort(rt, tenant_id, upload_id)
+                await abort(rt, upload_id)
             raise
         yield found, upload.fields
 
 
-async def abort(rt: Runtime, tenant_id: str, upload_id: str) -> None:
+async def abort(rt: Runtime, upload_id: str) -> None:
     """What was sent of it is deleted soon after. Raises NotFound, also if it was completed or has expired."""
     async with rt.transaction() as session:
-        upload = await _get(session, tenant_id, upload_id)
+        upload = await _get(session, upload_id)
         # The object first, as who adopts it does; then the row is there unless that was done.
         await objects.withdraw(session, upload.key)
         gone = await session.execute(delete(DirectUpload).where(DirectUpload.id == upload_id))
         assert isinstance(gone, CursorResult)
         if not gone.rowcount:
             raise _unknown(upload_id)
-        await audit_log.note(session, tenant_id, "upload.cancelled", upload_id)
+        await audit_log.note(session, "upload.cancelled", upload_id)
 
 
-async def _get(session: AsyncSession, tenant_id: str, upload_id: str) -> DirectUpload:
-    open_ones: Select[DirectUpload] = scoped(DirectUpload, tenant_id).where(DirectUpload.expires_at > func.now())
+async def _get(session: AsyncSession, upload_id: str) -> DirectUpload:
+    open_ones: Select[DirectUpload] = scoped(session, DirectUpload).where(DirectUpload.expires_at > func.now())
     upload = await session.scalar(open_ones.where(DirectUpload.id == upload_id))
     if upload is None:
         raise _unknown(upload_id)

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from footnote import collections
 from footnote.collections import revisions
 from footnote.collections.metadata import patched
-from footnote.database.tenant_scope import scoped
+from footnote.database.tenant_scope import scoped, tenant_of
 from footnote.errors import FootnoteError, Gone, NotFound
 from footnote.filters import Filter, sql
 from footnote.models import Chunk, Collection, Document, Job, Page, Version
@@ -28,10 +28,10 @@ class Details:
     collection: str
 
 
-def details_query(tenant_id: str) -> Select[Document, Version, Job, str]:
+def details_query(session: AsyncSession) -> Select[Document, Version, Job, str]:
     newest = (Version.document_id == Document.id) & (Version.number == Document.newest_version)
     return (
-        scoped(Document, tenant_id)
+        scoped(session, Document)
         .join(Version, newest)
         .join(Job, Job.id == Document.job_id)
         .join(Collection, Collection.id == Document.collection_id)
@@ -39,9 +39,9 @@ def details_query(tenant_id: str) -> Select[Document, Version, Job, str]:
     )
 
 
-async def get(session: AsyncSession, tenant_id: str, document_id: str) -> Details:
+async def get(session: AsyncSession, document_id: str) -> Details:
     """Raises NotFound."""
-    found = (await session.execute(details_query(tenant_id).where(Document.id == document_id, VISIBLE))).one_or_none()
+    found = (await session.execute(details_query(session).where(Document.id == document_id, VISIBLE))).one_or_none()
     if found is None:
         raise unknown(document_id)
     return Details(*found)
@@ -53,7 +53,6 @@ def unknown(document_id: str) -> NotFound:
 
 async def list_documents(
     session: AsyncSession,
-    tenant_id: str,
     *,
     limit: int,
     before: str | None = None,
@@ -64,11 +63,11 @@ async def list_documents(
     filter: Filter | None = None,
 ) -> list[Details]:
     """Newest first, `limit` at most, older than the id `before`."""
-    query = details_query(tenant_id).where(VISIBLE).order_by(Document.id.desc()).limit(limit)
+    query = details_query(session).where(VISIBLE).order_by(Document.id.desc()).limit(limit)
     if before:
         query = query.where(Document.id < before)
     if collection:
-        query = query.where(Document.collection_id == (await collections.find(session, tenant_id, collection)).id)
+        query = query.where(Document.collection_id == (await collections.find(session, collection)).id)
     if states:
         query = query.where(Job.state.in_(states))
     if external_id:
@@ -76,22 +75,22 @@ async def list_documents(
     if sha256:
         query = query.where(Document.sha256 == sha256)
     if filter:
-        condition, parameters = sql.condition(filter, tenant_id, sql.NEWEST)
+        condition, parameters = sql.condition(filter, tenant_of(session), sql.NEWEST)
         query = query.where(text(condition).bindparams(**parameters))
     return [Details(*row) for row in (await session.execute(query)).all()]
 
 
 async def page_text(
-    session: AsyncSession, tenant_id: str, document_id: str, number: int, version: int | None = None
+    session: AsyncSession, document_id: str, number: int, version: int | None = None
 ) -> tuple[str, int]:
     """The stored text of a page of the version that queries see, and how many pages there are.
 
     Another `version` than that has no pages: raises Gone where it was replaced, else NotFound.
     """
-    await get(session, tenant_id, document_id)
+    await get(session, document_id)
     # In one statement: by the next one, another version could be the active one.
     page = (
-        scoped(Page, tenant_id)
+        scoped(session, Page)
         .join(Document, Document.active_version_id == Page.version_id)
         .join(Version, Version.id == Page.version_id)
         .where(Document.id == document_id, Page.number == number)
@@ -99,15 +98,13 @@ async def page_text(
     )
     stored = (await session.execute(page.with_only_columns(Page.text, Version.pages))).one_or_none()
     if stored is None:
-        raise await no_page(session, tenant_id, document_id, number, version)
+        raise await no_page(session, document_id, number, version)
     return stored.text, stored.pages or 1
 
 
-async def no_page(
-    session: AsyncSession, tenant_id: str, document_id: str, number: int, version: int | None
-) -> FootnoteError:
+async def no_page(session: AsyncSession, document_id: str, number: int, version: int | None) -> FootnoteError:
     """Why there is no such page: another text must never pass for the one that a footnote was checked against."""
-    active = scoped(Version, tenant_id).join(Document, Document.active_version_id == Version.id)
+    active = scoped(session, Version).join(Document, Document.active_version_id == Version.id)
     shown = await session.scalar(active.where(Document.id == document_id).with_only_columns(Version.number))
     if version is not None and shown is not None and version < shown:
         return Gone("version_replaced", f"Version {version} was replaced, its pages are gone; now it is {shown}.")
@@ -115,10 +112,10 @@ async def no_page(
     return NotFound("page_not_found", f"The document has no page {number}{of_version} that is ready.")
 
 
-async def chunks(session: AsyncSession, tenant_id: str, document_id: str, *, limit: int, after: int) -> Sequence[Chunk]:
+async def chunks(session: AsyncSession, document_id: str, *, limit: int, after: int) -> Sequence[Chunk]:
     """Chunks of the active version in order, from the position behind `after`. Raises NotFound."""
-    await get(session, tenant_id, document_id)
-    query = scoped(Chunk, tenant_id).where(Chunk.document_id == document_id, Chunk.position > after)
+    await get(session, document_id)
+    query = scoped(session, Chunk).where(Chunk.document_id == document_id, Chunk.position > after)
     return (await session.scalars(query.order_by(Chunk.position).limit(limit))).all()
 
 
@@ -132,9 +129,9 @@ async def ancestors(session: AsyncSession, document: Document) -> list[str]:
     return found
 
 
-async def patch_metadata(session: AsyncSession, tenant_id: str, document_id: str, patch: dict[str, Any] | None) -> None:
+async def patch_metadata(session: AsyncSession, document_id: str, patch: dict[str, Any] | None) -> None:
     """Merges the patch into the metadata as RFC 7396 has it. Raises NotFound, TooLarge."""
-    chosen = scoped(Document, tenant_id).where(Document.id == document_id, VISIBLE)
+    chosen = scoped(session, Document).where(Document.id == document_id, VISIBLE)
     document = await session.scalar(chosen.with_for_update(key_share=True))
     if document is None:
         raise unknown(document_id)
@@ -142,5 +139,5 @@ async def patch_metadata(session: AsyncSession, tenant_id: str, document_id: str
     document.updated_at = func.now()
     await session.flush()
     await session.refresh(document)
-    await audit_log.note(session, tenant_id, "document.updated", document_id, changed=["metadata"])
-    await revisions.changed(session, tenant_id, [document.collection_id])
+    await audit_log.note(session, "document.updated", document_id, changed=["metadata"])
+    await revisions.changed(session, [document.collection_id])

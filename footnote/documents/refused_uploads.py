@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.database.clock import from_now
 from footnote.database.ids import new_id
-from footnote.database.tenant_scope import scoped
+from footnote.database.tenant_scope import scoped, tenant_of
 from footnote.errors import DatabaseAway, FootnoteError
 from footnote.models import RefusedUpload
 from footnote.runtime import Runtime
@@ -23,7 +23,7 @@ ABOUT_THE_REQUEST = {"bad_multipart", "idempotency_key_reused", "invalid_request
 
 
 @asynccontextmanager
-async def noted(rt: Runtime, tenant_id: str, filename: str) -> AsyncIterator[None]:
+async def noted(rt: Runtime, filename: str) -> AsyncIterator[None]:
     """Writes down why the block refuses the file, if it does, at whose request `rt` acts."""
     try:
         yield
@@ -31,11 +31,12 @@ async def noted(rt: Runtime, tenant_id: str, filename: str) -> AsyncIterator[Non
         if error.kind in ABOUT_THE_FILE and not error.fields and error.code not in ABOUT_THE_REQUEST:
             with suppress(DatabaseAway):  # what the caller is told counts
                 async with rt.transaction() as session:
-                    await _note(session, rt, tenant_id, clean(filename), error)
+                    await _note(session, rt, clean(filename), error)
         raise
 
 
-async def _note(session: AsyncSession, rt: Runtime, tenant_id: str, filename: str, error: FootnoteError) -> None:
+async def _note(session: AsyncSession, rt: Runtime, filename: str, error: FootnoteError) -> None:
+    tenant_id = tenant_of(session)
     by = {"key_id": rt.actor, "request_id": rt.request_id or None}
     reason = {"code": error.code, "message": error.message}
     refused = RefusedUpload(id=new_id("ref"), tenant_id=tenant_id, filename=filename, **by, **reason)
@@ -44,14 +45,12 @@ async def _note(session: AsyncSession, rt: Runtime, tenant_id: str, filename: st
     own = select(RefusedUpload.id).where(RefusedUpload.tenant_id == tenant_id)
     oldest = own.order_by(RefusedUpload.id.desc()).offset(MOST).limit(1).scalar_subquery()
     await session.execute(delete(RefusedUpload).where(RefusedUpload.tenant_id == tenant_id, RefusedUpload.id <= oldest))
-    await audit_log.note(session, tenant_id, "upload.refused", refused.id, code=error.code)
+    await audit_log.note(session, "upload.refused", refused.id, code=error.code)
 
 
-async def list_refused(
-    session: AsyncSession, tenant_id: str, *, limit: int, before: str | None = None
-) -> Sequence[RefusedUpload]:
+async def list_refused(session: AsyncSession, *, limit: int, before: str | None = None) -> Sequence[RefusedUpload]:
     """Newest first, `limit` at most, older than the id `before`."""
-    found = scoped(RefusedUpload, tenant_id).order_by(RefusedUpload.id.desc()).limit(limit)
+    found = scoped(session, RefusedUpload).order_by(RefusedUpload.id.desc()).limit(limit)
     return (await session.scalars(found.where(RefusedUpload.id < before) if before else found)).all()
 
 

@@ -63,7 +63,7 @@ async def unpack(rt: Runtime, claim: Claim, heartbeat: Heartbeat, version: Versi
     async with aclosing(read_files(path, version.media_type, rt.settings.parse_limits)) as files:
         async for name, pieces in files:
             try:
-                made.add(await _take_in(rt, claim, parent, version.key_id, depth, name, pieces))
+                made.add(await _take_in(rt, claim, parent, version, depth, name, pieces))
             except FootnoteError as error:
                 if error.retryable:
                     raise
@@ -74,7 +74,7 @@ async def unpack(rt: Runtime, claim: Claim, heartbeat: Heartbeat, version: Versi
 
 
 async def _take_in(
-    rt: Runtime, claim: Claim, parent: Document, key_id: str, depth: int, name: str, pieces: AsyncIterator[bytes]
+    rt: Runtime, claim: Claim, parent: Document, version: Version, depth: int, name: str, pieces: AsyncIterator[bytes]
 ) -> str:
     key = documents.new_key(claim.tenant_id)
     async with objects.reserved(rt, key):
@@ -87,12 +87,10 @@ async def _take_in(
                 session,
                 rt,
                 upload,
-                tenant_id=claim.tenant_id,
                 collection=parent.collection_id,
                 metadata=parent.attributes,
                 external_id=f"{parent.id}/{name}"[:512],
-                parent_id=parent.id,
-                key_id=key_id,
+                found_in=version,
             )
     return accepted.details.document.id
 
@@ -102,4 +100,4 @@ async def _delete_others(rt: Runtime, parent: Document, made: set[str]) -> None:
         found = await session.scalars(select(Document.id).where(Document.parent_id == parent.id))
         gone = [document_id for document_id in found if document_id not in made]
     for document_id in gone:
-        await deletion.remove(rt, parent.tenant_id, document_id)
+        await deletion.remove(rt, document_id)

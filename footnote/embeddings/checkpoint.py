@@ -13,6 +13,7 @@ from sqlalchemy import CursorResult, select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from footnote.database.tenant_scope import tenant_of
 from footnote.errors import ProviderRejected
 from footnote.models import Embedding, EmbeddingSpace
 
@@ -57,10 +58,10 @@ def _index_statement(space: EmbeddingSpace) -> str:
     )
 
 
-async def known(session: AsyncSession, tenant_id: str, space_id: int, hashes: Sequence[bytes]) -> set[bytes]:
+async def known(session: AsyncSession, space_id: int, hashes: Sequence[bytes]) -> set[bytes]:
     """Which of the texts already have a vector."""
     query = select(Embedding.text_sha256).where(
-        Embedding.tenant_id == tenant_id,
+        Embedding.tenant_id == tenant_of(session),
         Embedding.space_id == space_id,
         Embedding.text_sha256.in_(hashes),
     )
@@ -69,7 +70,6 @@ async def known(session: AsyncSession, tenant_id: str, space_id: int, hashes: Se
 
 async def keep(
     session: AsyncSession,
-    tenant_id: str,
     document_id: str,
     space: EmbeddingSpace,
     hashes: Sequence[bytes],
@@ -83,7 +83,7 @@ async def keep(
     # In one order for everybody: transactions that share texts would otherwise wait for each other.
     rows = [
         {
-            "tenant_id": tenant_id,
+            "tenant_id": tenant_of(session),
             "space_id": space.id,
             "text_sha256": key,
             "document_id": document_id,
@@ -134,9 +134,7 @@ _FORGET = text(
 )
 
 
-async def forget(
-    session: AsyncSession, tenant_id: str, document_ids: Sequence[str], kept_version_id: str = ""
-) -> tuple[int, int]:
+async def forget(session: AsyncSession, document_ids: Sequence[str], kept_version_id: str = "") -> tuple[int, int]:
     """Removes the documents' embeddings but for those that the kept version or another document uses.
 
     How many were removed, and how many the kept version lacks: another transaction removed them, which could not see
@@ -144,7 +142,7 @@ async def forget(
     they tell which embeddings were used. Once in a transaction, and late: other users of a shared text wait for its
     end.
     """
-    values = {"tenant_id": tenant_id, "document_ids": list(document_ids), "kept_version_id": kept_version_id}
+    values = {"tenant_id": tenant_of(session), "document_ids": list(document_ids), "kept_version_id": kept_version_id}
     lacking = await session.scalar(_HOLD, values)
     # A statement of its own, which sees what those did who were waited for.
     forgotten = await session.execute(_FORGET, values)

@@ -32,7 +32,7 @@ async def run_step(rt: Runtime, job_id: str, step: str, message: str | None = No
         return False
     ids = {"job_id": job_id, "document_id": claim.document_id, "step": step, "tenant_id": claim.tenant_id}
     with bound_contextvars(**ids):  # every line that the step logs has them
-        done = await _run(rt.of(claim.tenant_id), claim)
+        done = await _run(rt.for_tenant(claim.tenant_id), claim)
         log.info("step done" if done else "step not done")
         return done
 

@@ -44,7 +44,7 @@ async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
                 checkpoint.text_hash(full): full
                 for full in (embedding_text(title(version.filename), each) for each in batch)
             }
-            space, known = await _known(rt, claim.tenant_id, space, list(texts))
+            space, known = await _known(rt, space, list(texts))
             missing = {key: full for key, full in texts.items() if key not in known}
             for group in _groups(embedder, missing):
                 full = [texts[key] for key in group]
@@ -78,9 +78,9 @@ async def _keep(
     spent = Spent("embedding", embedder.provider, embedder.model, answer.tokens, paid=paid, estimated=estimated)
     async with rt.transaction() as session:
         found = answer.vectors
-        await checkpoint.keep(session, version.tenant_id, version.document_id, space, hashes, found, answer.split)
+        await checkpoint.keep(session, version.document_id, space, hashes, found, answer.split)
         await heartbeat.checkpoint(session)
-        await usage.record(session, rt.settings, version.tenant_id, version.key_id, spent)
+        await usage.record(session, rt.settings, version.key_id, spent)
 
 
 async def _current_space(rt: Runtime, collection: Collection) -> tuple[Collection, EmbeddingSpace | None]:
@@ -94,13 +94,13 @@ async def _current_space(rt: Runtime, collection: Collection) -> tuple[Collectio
 
 
 async def _known(
-    rt: Runtime, tenant_id: str, space: EmbeddingSpace | None, hashes: list[bytes]
+    rt: Runtime, space: EmbeddingSpace | None, hashes: list[bytes]
 ) -> tuple[EmbeddingSpace | None, set[bytes]]:
     """The space as it is now, and which of the texts have a vector in it."""
     if space is None:
         return None, set()
     async with rt.transaction() as session:
-        known = await checkpoint.known(session, tenant_id, space.id, hashes)
+        known = await checkpoint.known(session, space.id, hashes)
         return await session.get_one(EmbeddingSpace, space.id), known
 
 

@@ -46,17 +46,17 @@ class Estimate:
     cost: Decimal | None = None
 
 
-async def estimate(rt: Runtime, tenant_id: str, upload: Upload, collection: str) -> Estimate:
+async def estimate(rt: Runtime, upload: Upload, collection: str) -> Estimate:
     """The upload is reserved, and deleted when it was read.
 
     Raises what its ingestion would fail with, DocumentRejected, and what `collections.would_be` raises.
     """
     async with rt.transaction() as session:
-        target = await collections.would_be(session, tenant_id, collection, rt.settings)
+        target = await collections.would_be(session, collection, rt.settings)
         embedder = collections.embedder_of(rt, target)
         space = await session.get(EmbeddingSpace, target.space_id) if target.space_id else None
         space = space or await vector_lengths.likely(session, rt, embedder)
-    reading = _Reading(rt, tenant_id, embedder, space, cutter(rt, target.chunking, target))
+    reading = _Reading(rt, embedder, space, cutter(rt, target.chunking, target))
     async with _room:
         await reading.file(upload)
         await reading.look_up()
@@ -70,7 +70,6 @@ async def estimate(rt: Runtime, tenant_id: str, upload: Upload, collection: str)
 @dataclass
 class _Reading:
     rt: Runtime
-    tenant_id: str
     embedder: Embedder
     space: EmbeddingSpace | None
     cut: Callable[[Page], list[Chunk]]
@@ -99,7 +98,7 @@ class _Reading:
     async def _files_within(self, path: Path, media_type: str, depth: int) -> None:
         async with aclosing(read_files(path, media_type, self.rt.settings.parse_limits)) as files:
             async for name, pieces in files:
-                key = new_key(self.tenant_id)
+                key = new_key(self.rt.tenant)
                 try:
                     async with objects.reserved(self.rt, key):
                         await self.file(await take_in(self.rt, key, name, pieces), depth + 1)
@@ -131,6 +130,6 @@ class _Reading:
         known: set[bytes] = set()
         if self.space is not None:
             async with self.rt.transaction() as session:
-                known = await checkpoint.known(session, self.tenant_id, self.space.id, list(self.waiting))
+                known = await checkpoint.known(session, self.space.id, list(self.waiting))
         self.found.new_tokens += sum(tokens for key, tokens in self.waiting.items() if key not in known)
         self.waiting.clear()

@@ -57,13 +57,13 @@ async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
         await objects.give_up_versions(session, claim.document_id, but=version.id)
         await jobs.finish_step(session, claim, counts)
         await _remove_rows(session, claim)  # late, because others may share its texts, and wait from here on
-        await revisions.changed(session, claim.tenant_id, [collection.id])
+        await revisions.changed(session, [collection.id])
 
 
 async def _remove_rows(session: AsyncSession, claim: Claim) -> None:
     """What was there of the versions before, with the embeddings that nothing uses any more. Raises OutputGone."""
     older = select(Version.id).where(Version.document_id == claim.document_id, Version.id != claim.version_id)
-    _, lacking = await checkpoint.forget(session, claim.tenant_id, [claim.document_id], claim.version_id)
+    _, lacking = await checkpoint.forget(session, [claim.document_id], claim.version_id)
     if lacking:
         raise _embeddings_gone()
     await session.execute(delete(ChunkRow).where(ChunkRow.version_id.in_(older)))

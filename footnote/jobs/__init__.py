@@ -16,9 +16,9 @@ from footnote.database import leases
 from footnote.database.clock import from_now
 from footnote.database.ids import new_id
 from footnote.database.leases import Lease, LeaseLost
-from footnote.database.tenant_scope import scoped
+from footnote.database.tenant_scope import acting, scoped
 from footnote.errors import Conflict, FootnoteError, NotFound
-from footnote.models import Document, Job, JobStep, Pause
+from footnote.models import Document, Job, JobStep, Pause, Version
 from footnote.models.documents import VISIBLE
 from footnote.settings import Settings
 from footnote.telemetry import log
@@ -81,31 +81,23 @@ async def write_step(session: AsyncSession, job_id: str, step: str, **values: An
 # -- created ----------------------------------------------------------------------------------------------------
 
 
-async def create(
-    session: AsyncSession,
-    *,
-    tenant_id: str,
-    document_id: str,
-    version_id: str,
-    lane: Lane,
-    request_id: str | None,
-    anew: bool = False,
-) -> Job:
+async def create(session: AsyncSession, version: Version, *, anew: bool = False) -> Job:
     """A queued job; the dispatcher hears of it when the caller's transaction commits."""
     job = Job(
         id=new_id("job"),
-        tenant_id=tenant_id,
-        document_id=document_id,
-        version_id=version_id,
+        tenant_id=version.tenant_id,
+        document_id=version.document_id,
+        version_id=version.id,
         step=STEPS[0],
-        large=lane is Lane.LARGE or anew,
-        request_id=request_id,
+        large=version.bytes >= LARGE_BYTES or anew,
+        request_id=acting(session).request_id or None,
         anew=anew,
     )
     session.add(job)
     await session.flush()
     session.add_all(
-        JobStep(job_id=job.id, tenant_id=tenant_id, name=name, position=position) for position, name in enumerate(STEPS)
+        JobStep(job_id=job.id, tenant_id=job.tenant_id, name=name, position=position)
+        for position, name in enumerate(STEPS)
     )
     await session.flush()
     await session.refresh(job)
@@ -268,8 +260,8 @@ async def fail(session: AsyncSession, claim: Claim, code: str, message: str) -> 
 # -- asked about ---------------------------------------------------------------------------------------------
 
 
-async def get(session: AsyncSession, tenant_id: str, job_id: str) -> Job:
-    query = scoped(Job, tenant_id).join(Document, Document.id == Job.document_id)
+async def get(session: AsyncSession, job_id: str) -> Job:
+    query = scoped(session, Job).join(Document, Document.id == Job.document_id)
     job = await session.scalar(query.where(Job.id == job_id, VISIBLE))
     if job is None:
         raise NotFound("job_not_found", f"There is no job {job_id!r}.")
@@ -281,12 +273,12 @@ async def steps(session: AsyncSession, job_id: str) -> Sequence[JobStep]:
     return found.all()
 
 
-async def cancel(session: AsyncSession, tenant_id: str, job_id: str) -> Job:
+async def cancel(session: AsyncSession, job_id: str) -> Job:
     """Ends an unfinished job; the worker notices at its next write, which is fenced. Raises Conflict."""
-    job = await get(session, tenant_id, job_id)
+    job = await get(session, job_id)
     if not await end_unfinished(session, Job.id == job.id):
         raise Conflict("job_finished", f"The job is {job.state}; only an unfinished one can be cancelled.")
-    await audit_log.note(session, tenant_id, "document.cancelled", job.document_id, job_id=job.id)
+    await audit_log.note(session, "document.cancelled", job.document_id, job_id=job.id)
     await session.refresh(job)
     return job
 
@@ -309,19 +301,19 @@ async def end_unfinished(
     return ids
 
 
-async def retry(session: AsyncSession, tenant_id: str, job_id: str) -> Job:
+async def retry(session: AsyncSession, job_id: str) -> Job:
     """Queues a failed or cancelled job again, at the step it stopped at. Raises Conflict."""
-    job = await get(session, tenant_id, job_id)
+    job = await get(session, job_id)
     newest = select(Document.job_id).where(Document.id == job.document_id).with_for_update(read=True)
     if await session.scalar(newest) != job.id:
         raise Conflict("job_superseded", "The document was uploaded again since and has a newer job.")
-    if not await requeue(session, tenant_id, Job.id == job.id):
+    if not await requeue(session, Job.id == job.id):
         raise Conflict("job_not_retryable", f"The job is {job.state}; only a failed or cancelled one can be retried.")
     await session.refresh(job)
     return job
 
 
-async def requeue(session: AsyncSession, tenant_id: str, which: ColumnElement[bool]) -> Sequence[str]:
+async def requeue(session: AsyncSession, which: ColumnElement[bool]) -> Sequence[str]:
     """Queues those of the jobs `which` that failed or were cancelled, at the step they stopped at; their ids.
 
     One for a document. The caller holds the documents, or a newer upload could be overtaken.
@@ -346,7 +338,7 @@ async def requeue(session: AsyncSession, tenant_id: str, which: ColumnElement[bo
     job_ids = {row.document_id: row.id for row in requeued}
     ids = list(job_ids.values())
     actions = {document_id: {"job_id": job_id} for document_id, job_id in job_ids.items()}
-    await audit_log.note_each(session, tenant_id, "document.retried", actions)
+    await audit_log.note_each(session, "document.retried", actions)
     stopped = update(JobStep).where(JobStep.job_id == Job.id, JobStep.name == Job.step, Job.id.in_(ids))
     await session.execute(stopped.values(state="pending", finished_at=None))
     await wake_dispatcher(session)

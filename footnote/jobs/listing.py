@@ -36,11 +36,9 @@ class ListedJob:
     superseded: bool
 
 
-async def list_jobs(
-    session: AsyncSession, tenant_id: str, wanted: JobFilter, *, limit: int, before: str | None
-) -> list[ListedJob]:
+async def list_jobs(session: AsyncSession, wanted: JobFilter, *, limit: int, before: str | None) -> list[ListedJob]:
     """Newest first, `limit` at most, older than the id `before`. Raises NotFound for an unknown collection."""
-    query = (await _chosen(session, tenant_id, wanted)).join(Version, Version.id == Job.version_id)
+    query = (await _chosen(session, wanted)).join(Version, Version.id == Job.version_id)
     query = query.order_by(Job.id.desc()).limit(limit)
     if before:
         query = query.where(Job.id < before)
@@ -48,7 +46,7 @@ async def list_jobs(
     return [ListedJob(*row) for row in found]
 
 
-async def retry(session: AsyncSession, tenant_id: str, wanted: JobFilter, *, limit: int) -> tuple[int, int]:
+async def retry(session: AsyncSession, wanted: JobFilter, *, limit: int) -> tuple[int, int]:
     """Drives up to `limit` of the chosen on, those that ended longest ago first: (how many, how many are left).
 
     They must have failed or been cancelled, and not be superseded. One whose document is being uploaded again, retried
@@ -56,16 +54,16 @@ async def retry(session: AsyncSession, tenant_id: str, wanted: JobFilter, *, lim
     """
     assert set(wanted.states) <= {"failed", "cancelled"}
     assert wanted.superseded is False
-    query = (await _chosen(session, tenant_id, wanted)).with_only_columns(Job.id)
+    query = (await _chosen(session, wanted)).with_only_columns(Job.id)
     held = query.order_by(Job.finished_at, Job.id).limit(limit)
     held = held.with_for_update(of=[Document, Job], key_share=True, skip_locked=True)
-    requeued = await jobs.requeue(session, tenant_id, Job.id.in_((await session.scalars(held)).all()))
+    requeued = await jobs.requeue(session, Job.id.in_((await session.scalars(held)).all()))
     left = await session.scalar(select(func.count()).select_from(query.subquery()))
     return len(requeued), left or 0
 
 
-async def _chosen(session: AsyncSession, tenant_id: str, wanted: JobFilter) -> Select[Job]:
-    query = scoped(Job, tenant_id).join(Document, Document.id == Job.document_id).where(VISIBLE)
+async def _chosen(session: AsyncSession, wanted: JobFilter) -> Select[Job]:
+    query = scoped(session, Job).join(Document, Document.id == Job.document_id).where(VISIBLE)
     several = ((Job.state, wanted.states), (Job.step, wanted.steps), (Job.error_code, wanted.error_codes))
     for column, values in several:
         if values:
@@ -73,7 +71,7 @@ async def _chosen(session: AsyncSession, tenant_id: str, wanted: JobFilter) -> S
     if wanted.document_id:
         query = query.where(Job.document_id == wanted.document_id)
     if wanted.collection:
-        found = await collections.find(session, tenant_id, wanted.collection)
+        found = await collections.find(session, wanted.collection)
         query = query.where(Document.collection_id == found.id)
     if wanted.created_after:
         query = query.where(Job.created_at > wanted.created_after)

@@ -101,12 +101,12 @@ async def pause(session: AsyncSession) -> None:
     """No further step of any job begins; running ones end, or yield at their next checkpoint."""
     if await paused(session) is None:
         session.add(Pause())
-        await audit_log.note(session, audit_log.EVERYBODY, "work.paused", "")
+        await audit_log.note_for(session, audit_log.EVERYBODY, "work.paused", "")
 
 
 async def resume(session: AsyncSession) -> None:
     if await paused(session) is not None:
-        await audit_log.note(session, audit_log.EVERYBODY, "work.resumed", "")
+        await audit_log.note_for(session, audit_log.EVERYBODY, "work.resumed", "")
     await session.execute(delete(Pause))
     await leases.forget_dispatched(session, Job)  # messages answered during the pause found nothing to do
     await jobs.wake_dispatcher(session)

@@ -45,21 +45,18 @@ async def begin(
     return task
 
 
-async def get(session: AsyncSession, tenant_id: str, task_id: str) -> BackgroundTask:
+async def get(session: AsyncSession, task_id: str) -> BackgroundTask:
     """Raises NotFound."""
-    task = await session.scalar(scoped(BackgroundTask, tenant_id).where(BackgroundTask.id == task_id))
+    task = await session.scalar(scoped(session, BackgroundTask).where(BackgroundTask.id == task_id))
     if task is None:
         raise NotFound("task_not_found", f"There is no task {task_id!r}.")
     return task
 
 
-async def of_subject(
-    session: AsyncSession, kind: Kind, tenant_id: str, subject_id: str, *, locked: bool = False
-) -> BackgroundTask | None:
-    query = scoped(BackgroundTask, tenant_id).where(
-        BackgroundTask.kind == kind, BackgroundTask.subject_id == subject_id
-    )
-    return await session.scalar(query.with_for_update() if locked else query)
+async def of_subject(session: AsyncSession, kind: Kind, tenant_id: str, subject_id: str) -> BackgroundTask | None:
+    """The task of that kind for the tenant's subject, whether it is completed or not."""
+    subject = (BackgroundTask.tenant_id == tenant_id) & (BackgroundTask.subject_id == subject_id)
+    return await session.scalar(select(BackgroundTask).where(BackgroundTask.kind == kind, subject))
 
 
 async def complete(session: AsyncSession, task_id: str, counts: dict[str, Any]) -> None:

@@ -72,7 +72,7 @@ async def create_tenant(settings: Settings, name: str) -> tuple[str, str]:
 
 async def _make(session: AsyncSession, name: str) -> tuple[str, str]:
     tenant = await tenants.create(session, name)
-    await audit_log.note(session, tenant.id, "tenant.created", tenant.id)
+    await audit_log.note_for(session, tenant.id, "tenant.created", tenant.id)
     _, secret = await keys.create(session, tenant.id, "first key")
     return tenant.id, secret
 
@@ -81,14 +81,14 @@ async def webhook_secret(settings: Settings, name: str) -> str:
     """What a tenant's webhooks are signed with. Raises NotFound."""
     async with _acting(settings) as session:
         tenant = await tenants.find(session, name)
-        await audit_log.note(session, tenant.id, "tenant.secret_shown", tenant.id)
+        await audit_log.note_for(session, tenant.id, "tenant.secret_shown", tenant.id)
         return tenant.webhook_secret
 
 
 @asynccontextmanager
 async def _acting(settings: Settings) -> AsyncIterator[AsyncSession]:
     """A transaction of the operator's."""
-    async with open_runtime(settings, pool_size=1) as rt, rt.by("operator").transaction() as session:
+    async with open_runtime(settings, pool_size=1) as rt, rt.as_actor("operator").transaction() as session:
         yield session
 
 

@@ -56,7 +56,7 @@ async def begin(rt: Runtime, tenant_id: str) -> BackgroundTask:
         if tenant is None:
             raise TenantDeleted
         tenant.deleted_at = func.now()
-        await audit_log.note(session, tenant_id, "tenant.deleted", tenant_id)
+        await audit_log.note_for(session, tenant_id, "tenant.deleted", tenant_id)
         held = select(func.count()).select_from(Document).where(Document.tenant_id == tenant_id)
         total = await session.scalar(held) or 0
         return await tasks.begin(session, "tenant.delete", tenant_id, tenant_id, tenant.name, total)
@@ -89,7 +89,7 @@ async def remove_part(rt: Runtime, task: BackgroundTask) -> int | None:
         if document_id is None:
             return None if await rt.again_while_busy(partial(_end, rt, task)) else removed
         with suppress(NotFound):  # deleted by another request just now
-            removed += (await deletion.remove(rt, tenant_id, document_id)).counts["documents"]
+            removed += (await deletion.remove(rt.for_tenant(tenant_id), document_id)).counts["documents"]
     return removed
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import collections
+from footnote.database.tenant_scope import tenant_of
 from footnote.embeddings import vector_lengths
 from footnote.errors import Invalid
 from footnote.filters import Filter
@@ -41,7 +42,6 @@ class Query:
     `rerank`: whether a reranker is asked; None: if one is configured.
     """
 
-    tenant_id: str
     text: str
     collections: Sequence[str] | None = None
     document_ids: Sequence[str] | None = None
@@ -128,13 +128,12 @@ async def search(rt: Runtime, query: Query) -> Found:
 
     No session is held while a provider embeds the question or reranks the hits. A reranker that fails is no error.
     """
-    rt = rt.of(query.tenant_id)
     query = replace(query, text=folded(query.text))
     reranker = rt.reranker if query.rerank is not False else None
     if query.rerank and reranker is None:
         raise Invalid("no_reranker", "No reranker is configured (FOOTNOTE_RERANKER).")
     async with rt.transaction() as session:
-        chosen = await collections.chosen(session, query.tenant_id, query.collections)
+        chosen = await collections.chosen(session, query.collections)
         filled = await vector_lengths.with_chunks(session, chosen)
         if query.mode != "keyword" and filled:
             filled = spaces.searchable(rt, filled, named=query.collections is not None)
@@ -143,7 +142,7 @@ async def search(rt: Runtime, query: Query) -> Found:
             return Found([], searched=searched)
         looked_into = await spaces.of(session, filled) if query.mode != "keyword" else []
     named = query.collections is not None
-    points, spent = await spaces.points(rt, query.tenant_id, query.text, looked_into, filled, named=named)
+    points, spent = await spaces.points(rt, query.text, looked_into, filled, named=named)
     if not points and query.mode == "vector":
         return Found([], searched=searched)
     # All that is to be searched is to be embedded again, and none of it has been.
@@ -159,7 +158,7 @@ async def search(rt: Runtime, query: Query) -> Found:
     hits = await asyncio.to_thread(_chosen, query, found.hits)
     if query.expand != "none" and hits:
         async with rt.transaction() as session:
-            around = await expansion.around(session, query.tenant_id, [each.key for each in hits], query.expand)
+            around = await expansion.around(session, [each.key for each in hits], query.expand)
         hits = [replace(each, context=around.get(each.key)) for each in hits]
     return replace(found, hits=hits, points=points, spent=spent, searched=searched)
 
@@ -167,14 +166,14 @@ async def search(rt: Runtime, query: Query) -> Found:
 async def _candidates(
     session: AsyncSession, query: Query, chosen: Sequence[Collection], points: Sequence[Point], most: int
 ) -> list[Hit]:
-    scope = scope_of(query.tenant_id, [each.id for each in chosen], query.document_ids, query.filter)
+    scope = scope_of(tenant_of(session), [each.id for each in chosen], query.document_ids, query.filter)
     scope.parameters["depth"] = max(DEPTH, most)
     large = await scope.exceeds(session, vector_leg.EXACT_CHUNKS)
     legs = []
     if points:
         legs.append(vector_leg.leg(scope, points, large=large))
     if query.mode != "vector":
-        languages = await _languages(session, query.tenant_id, chosen)
+        languages = await _languages(session, chosen)
         legs.append(keyword_leg.leg(scope, query.text, languages, large=large, beside_vector=bool(points)))
     statement = "WITH " + ",".join(legs) + fused(query.mode, points) + HITS
     rows = await scope.run(session, statement, candidates=most, diverse=query.diversity > 0)
@@ -202,10 +201,10 @@ _LANGUAGES = text(
 )
 
 
-async def _languages(session: AsyncSession, tenant_id: str, chosen: Sequence[Collection]) -> set[str]:
+async def _languages(session: AsyncSession, chosen: Sequence[Collection]) -> set[str]:
     """The languages of the chunks in the collections."""
     ids = [each.id for each in chosen]
-    return set(await session.scalars(_LANGUAGES, {"tenant": tenant_id, "collections": ids}))
+    return set(await session.scalars(_LANGUAGES, {"tenant": tenant_of(session), "collections": ids}))
 
 
 def _distinct(query: Query, candidates: Sequence[Hit], asked: int) -> list[Hit]:

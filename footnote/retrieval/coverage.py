@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from footnote.database.tenant_scope import tenant_of
 from footnote.filters import sql
 from footnote.models import Collection
 
@@ -58,7 +59,7 @@ async def of(
     """`searched` are those of the `chosen` collections that are looked into: not the empty ones."""
     ids = sorted(each.id for each in searched)
     documents = await _documents(session, query, ids) if ids else 0
-    also, parameters = _condition(query, sql.NEWEST)
+    also, parameters = _condition(session, query, sql.NEWEST)
     parameters |= {"collections": [each.id for each in chosen], "looked_at": _LOOKED_AT, "most": MOST_UNFINISHED}
     unfinished = await session.scalar(text(_UNFINISHED.format(also=also)), parameters)
     return Searched(documents, int(unfinished or 0))
@@ -66,11 +67,11 @@ async def of(
 
 async def _documents(session: AsyncSession, query: "Query", collection_ids: list[str]) -> int:
     named = None if query.document_ids is None else tuple(query.document_ids)
-    key = (query.tenant_id, tuple(collection_ids), named, repr(query.filter))
+    key = (tenant_of(session), tuple(collection_ids), named, repr(query.filter))
     counted_at, number = _remembered.get(key, (0.0, 0))
     if number > LARGE and time.monotonic() - counted_at < REMEMBERED_SECONDS:
         return number
-    also, parameters = _condition(query, sql.ACTIVE)
+    also, parameters = _condition(session, query, sql.ACTIVE)
     counted = await session.scalar(text(_DOCUMENTS.format(also=also)), parameters | {"collections": collection_ids})
     number = int(counted or 0)
     if number > LARGE:
@@ -80,14 +81,15 @@ async def _documents(session: AsyncSession, query: "Query", collection_ids: list
     return number
 
 
-def _condition(query: "Query", version: str) -> tuple[str, dict[str, Any]]:
+def _condition(session: AsyncSession, query: "Query", version: str) -> tuple[str, dict[str, Any]]:
     """What a question says of documents beside their collections, and the parameters of both."""
-    also, parameters = "", {"tenant": query.tenant_id}
+    also, tenant_id = "", tenant_of(session)
+    parameters: dict[str, Any] = {"tenant": tenant_id}
     if query.document_ids is not None:
         also += " AND document.id = ANY(CAST(:documents AS text[]))"
-        parameters["documents"] = list(query.document_ids)  # type: ignore[assignment]
+        parameters["documents"] = list(query.document_ids)
     if query.filter is not None:
-        condition, its = sql.condition(query.filter, query.tenant_id, version)
+        condition, its = sql.condition(query.filter, tenant_id, version)
         also += f" AND {condition}"
         parameters |= its
     return also, parameters

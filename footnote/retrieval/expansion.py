@@ -7,6 +7,8 @@ from typing import Literal
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from footnote.database.tenant_scope import tenant_of
+
 Expand = Literal["none", "neighbours", "section"]
 
 REACH = 4_000  # characters to each side, at most
@@ -22,7 +24,7 @@ class Context:
 
 
 async def around(
-    session: AsyncSession, tenant_id: str, chunks: Sequence[tuple[str, int]], how: Expand
+    session: AsyncSession, chunks: Sequence[tuple[str, int]], how: Expand
 ) -> dict[tuple[str, int], Context]:
     """The context of each chunk, named by version id and position; those deleted meanwhile have none.
 
@@ -32,7 +34,7 @@ async def around(
     rows = await session.execute(
         text(_NEIGHBOURS if how == "neighbours" else _SECTION),
         {
-            "tenant": tenant_id,
+            "tenant": tenant_of(session),
             "versions": [version_id for version_id, _ in chunks],
             "positions": [position for _, position in chunks],
             "reach": REACH,

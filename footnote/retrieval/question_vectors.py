@@ -27,7 +27,7 @@ class Vector:
     estimated: bool = False
 
 
-async def vector(rt: Runtime, tenant_id: str, space: EmbeddingSpace, question: str, collection: str) -> Vector:
+async def vector(rt: Runtime, space: EmbeddingSpace, question: str, collection: str) -> Vector:
     """The question in the space of a collection; of a tenant's own earlier questions only.
 
     Raises what `vectors.in_space` does.
@@ -35,7 +35,7 @@ async def vector(rt: Runtime, tenant_id: str, space: EmbeddingSpace, question: s
     import numpy as np
 
     embedder = vector_lengths.embedder_of(rt, space)
-    name = _key(tenant_id, embedder, space, question)
+    name = _key(rt.tenant, embedder, space, question)
     kept = await _kept(rt, name)
     if kept:
         questions_embedded_total.labels("cache").inc()

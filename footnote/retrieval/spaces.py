@@ -50,7 +50,6 @@ async def of(session: AsyncSession, chosen: Sequence[Collection]) -> list[Embedd
 
 async def points(
     rt: Runtime,
-    tenant_id: str,
     question: str,
     spaces: Sequence[EmbeddingSpace],
     filled: Sequence[Collection],
@@ -63,7 +62,7 @@ async def points(
     Otherwise its collections are searched by words alone.
     """
     names = {collection.space_id: collection.name for collection in filled}
-    asked = (question_vectors.vector(rt, tenant_id, space, question, names[space.id]) for space in spaces)
+    asked = (question_vectors.vector(rt, space, question, names[space.id]) for space in spaces)
     made = await asyncio.gather(*asked, return_exceptions=True)
     changed = [each for each in made if isinstance(each, BaseException)]
     if changed and (named or len(changed) == len(made) or not all(isinstance(each, Conflict) for each in changed)):

@@ -56,7 +56,7 @@ async def issue(
     }
     ends = ends.replace(microsecond=0)
     about = {"scopes": given, "expires_at": ends.isoformat()}
-    await audit_log.note(session, holder.tenant_id, "key.token_issued", holder.key_id, **about)
+    await audit_log.note_for(session, holder.tenant_id, "key.token_issued", holder.key_id, **about)
     token = jwt.encode({"alg": "HS256", "kid": signing.id}, claims, OctKey.import_key(signing.secret), ["HS256"])
     return token, given, ends
 

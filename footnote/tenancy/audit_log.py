@@ -1,7 +1,7 @@
 """The audit log: who did what to what, written in the transaction of the deed.
 
 So there is no deed without its entry, and no entry without its deed. Who it was, the transaction knows
-(`Runtime.by`). `audit` is something else: it compares the store with the database.
+(`Runtime.as_actor`). `audit` is something else: it compares the store with the database.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from sqlalchemy import CursorResult, delete, insert, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.database.clock import from_now
-from footnote.database.tenant_scope import scoped
+from footnote.database.tenant_scope import scoped, tenant_of
 from footnote.models import AuditEvent
 from footnote.runtime import Runtime
 
@@ -23,17 +23,24 @@ PURGED_AT_ONCE = 5000
 _PURGES = text("SELECT set_config('footnote.purges_audit_log', 'on', true)")
 
 
-async def note(session: AsyncSession, tenant_id: str, action: str, object_id: str, **details: Any) -> None:
-    """Writes down what the caller's transaction does. `details` are ids, numbers, and names of settings."""
-    await note_each(session, tenant_id, action, {object_id: details})
+async def note(session: AsyncSession, action: str, object_id: str, **details: Any) -> None:
+    """Records what the caller's transaction does for its tenant. `details` are ids, numbers, and names of settings."""
+    await note_each(session, action, {object_id: details})
 
 
-async def note_each(
-    session: AsyncSession, tenant_id: str, action: str, objects: Mapping[str, Mapping[str, Any]]
-) -> None:
-    """The same deed on several objects: by id, the details of each."""
-    deed = {"tenant_id": tenant_id, "action": action}
-    rows = [deed | {"object_id": object_id, "details": details} for object_id, details in objects.items()]
+async def note_each(session: AsyncSession, action: str, objects: Mapping[str, Mapping[str, Any]]) -> None:
+    """The same action on several objects: by id, the details of each."""
+    await _write(session, tenant_of(session), action, objects)
+
+
+async def note_for(session: AsyncSession, tenant_id: str, action: str, object_id: str, **details: Any) -> None:
+    """Records what a transaction of the operator does to a tenant, or to all of them (`EVERYBODY`)."""
+    await _write(session, tenant_id, action, {object_id: details})
+
+
+async def _write(session: AsyncSession, tenant_id: str, action: str, objects: Mapping[str, Mapping[str, Any]]) -> None:
+    event = {"tenant_id": tenant_id, "action": action}
+    rows = [event | {"object_id": object_id, "details": details} for object_id, details in objects.items()]
     if rows:
         await session.execute(insert(AuditEvent), rows)
 
@@ -50,10 +57,10 @@ class Wanted:
 
 
 async def page_of(
-    session: AsyncSession, tenant_id: str, wanted: Wanted, *, limit: int, cursor: str | None, oldest_first: bool
+    session: AsyncSession, wanted: Wanted, *, limit: int, cursor: str | None, oldest_first: bool
 ) -> Sequence[AuditEvent]:
     """`limit` at most, from behind the event `cursor` on."""
-    query = scoped(AuditEvent, tenant_id).limit(limit)
+    query = scoped(session, AuditEvent).limit(limit)
     if cursor:
         query = query.where(AuditEvent.id > cursor if oldest_first else AuditEvent.id < cursor)
     if wanted.actions:

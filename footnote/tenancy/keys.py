@@ -80,7 +80,7 @@ async def create(
     )
     session.add(key)
     await session.flush()
-    await audit_log.note(session, tenant_id, "key.created", key.id, scopes=key.scopes)
+    await audit_log.note_for(session, tenant_id, "key.created", key.id, scopes=key.scopes)
     return key, f"fn_{prefix}_{secret}"
 
 
@@ -113,20 +113,20 @@ async def make(
     return await create(session, maker.tenant_id, name, chosen, expires_at=ends, rates=rates, budget=budget)
 
 
-async def page_of(session: AsyncSession, tenant_id: str, *, limit: int, before: str | None) -> Sequence[ApiKey]:
+async def page_of(session: AsyncSession, *, limit: int, before: str | None) -> Sequence[ApiKey]:
     """Keys, newest first, revoked and expired ones among them."""
-    found = scoped(ApiKey, tenant_id).order_by(ApiKey.id.desc()).limit(limit)
+    found = scoped(session, ApiKey).order_by(ApiKey.id.desc()).limit(limit)
     return (await session.scalars(found.where(ApiKey.id < before) if before else found)).all()
 
 
-async def revoke(session: AsyncSession, tenant_id: str, key_id: str) -> ApiKey:
+async def revoke(session: AsyncSession, key_id: str) -> ApiKey:
     """Ends a key for good; asked again: the same. Raises NotFound."""
-    key = await session.scalar(scoped(ApiKey, tenant_id).where(ApiKey.id == key_id).with_for_update())
+    key = await session.scalar(scoped(session, ApiKey).where(ApiKey.id == key_id).with_for_update())
     if key is None:
         raise NotFound("key_not_found", f"There is no key {key_id!r}.")
     if key.revoked_at is None:
         key.revoked_at = (await session.execute(select(func.now()))).scalar_one()
-        await audit_log.note(session, tenant_id, "key.revoked", key_id)
+        await audit_log.note(session, "key.revoked", key_id)
     return key
 
 
@@ -177,19 +177,19 @@ async def check_budget(session: AsyncSession, principal: Principal) -> None:
     """Raises Forbidden once this month's use of the key has reached its budget."""
     if not principal.budget:
         return
-    spent = await usage.this_month(session, principal.tenant_id, principal.key_id)
+    spent = await usage.this_month(session, principal.key_id)
     if principal.budget.usd is not None and spent.usd >= principal.budget.usd:
         raise Forbidden("quota_exceeded", f"The API key's budget of {principal.budget.usd} US dollars is used up.")
     if principal.budget.tokens is not None and spent.tokens >= principal.budget.tokens:
         raise Forbidden("quota_exceeded", f"The API key's budget of {principal.budget.tokens} tokens is used up.")
 
 
-async def check_still(session: AsyncSession, tenant_id: str, key_id: str) -> None:
+async def check_still(session: AsyncSession, key_id: str) -> None:
     """Whether what a key asked for a while ago may still be done; who never had a key has no budget.
 
     Raises Forbidden once its budget is used up, and Unauthenticated once it is revoked; one may have ended meanwhile.
     """
-    key = await session.scalar(scoped(ApiKey, tenant_id).where(ApiKey.id == key_id))
+    key = await session.scalar(scoped(session, ApiKey).where(ApiKey.id == key_id))
     if key is not None:
         if key.revoked_at is not None:
             raise refusal()

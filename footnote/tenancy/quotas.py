@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from footnote.database.tenant_scope import tenant_of
 from footnote.errors import Forbidden, Invalid, TenantDeleted
 from footnote.models import Document, Tenant, Version
 from footnote.settings import Settings
@@ -15,45 +16,47 @@ from footnote.tenancy import audit_log, tenants, usage
 NAMES = ("documents", "bytes", "tokens", "usd")
 
 
-async def of(session: AsyncSession, settings: Settings, tenant_id: str) -> dict[str, Decimal]:
+async def of(session: AsyncSession, settings: Settings) -> dict[str, Decimal]:
     """The tenant's quotas, by name: its own, or the configured ones. What is not limited is not named.
 
     Raises TenantDeleted.
     """
-    own = await session.scalar(select(Tenant.quotas).where(Tenant.id == tenant_id, Tenant.deleted_at.is_(None)))
+    own = await session.scalar(
+        select(Tenant.quotas).where(Tenant.id == tenant_of(session), Tenant.deleted_at.is_(None))
+    )
     if own is None:  # since the request began
         raise TenantDeleted
     quotas = settings.quotas | {name: Decimal(str(value)) for name, value in own.items()}
     return {name: quotas[name] for name in NAMES if quotas.get(name)}
 
 
-async def check_room(session: AsyncSession, settings: Settings, tenant_id: str) -> None:
+async def check_room(session: AsyncSession, settings: Settings) -> None:
     """To be called when a document is added and before that is committed. Raises Forbidden.
 
     Uploads of a tenant with such a quota take turns from here to their commit, so that it is kept to the document and
     the byte.
     """
-    quotas = await of(session, settings, tenant_id)
+    quotas = await of(session, settings)
     if not quotas.keys() & {"documents", "bytes"}:
         return
     # Foreign keys to the tenant do not wait for this.
-    await session.execute(select(Tenant.id).where(Tenant.id == tenant_id).with_for_update(key_share=True))
-    _compare(quotas, await _held(session, tenant_id), over=True)
+    await session.execute(select(Tenant.id).where(Tenant.id == tenant_of(session)).with_for_update(key_share=True))
+    _compare(quotas, await _held(session), over=True)
 
 
-async def check_left(session: AsyncSession, settings: Settings, tenant_id: str, *, adding: bool) -> None:
+async def check_left(session: AsyncSession, settings: Settings, *, adding: bool) -> None:
     """Before anything is taken in or paid: raises Forbidden where nothing is left. May be late by what is under way."""
-    quotas = await of(session, settings, tenant_id)
+    quotas = await of(session, settings)
     if adding and quotas.keys() & {"documents", "bytes"}:
-        _compare(quotas, await _held(session, tenant_id), over=False)
+        _compare(quotas, await _held(session), over=False)
     if quotas.keys() & {"tokens", "usd"}:
-        _compare(quotas, await _spent(session, tenant_id), over=False)
+        _compare(quotas, await _spent(session), over=False)
 
 
-async def standing(session: AsyncSession, settings: Settings, tenant_id: str) -> dict[str, dict[str, Decimal | None]]:
+async def standing(session: AsyncSession, settings: Settings) -> dict[str, dict[str, Decimal | None]]:
     """Of each name what is `used`, its `quota`, and what is `left` of it; None without a quota."""
-    quotas = await of(session, settings, tenant_id)
-    used = await _held(session, tenant_id) | await _spent(session, tenant_id)
+    quotas = await of(session, settings)
+    used = await _held(session) | await _spent(session)
     return {
         name: {
             "used": used[name],
@@ -72,7 +75,7 @@ async def change(session: AsyncSession, tenant: str, changes: Mapping[str, Decim
     merged = {**found.quotas, **{name: None if value is None else str(value) for name, value in changes.items()}}
     kept = {name: value for name, value in merged.items() if value is not None}
     await session.execute(update(Tenant).where(Tenant.id == found.id).values(quotas=kept))
-    await audit_log.note(session, found.id, "tenant.quotas_changed", found.id, quotas=kept)
+    await audit_log.note_for(session, found.id, "tenant.quotas_changed", found.id, quotas=kept)
     return kept
 
 
@@ -87,7 +90,8 @@ async def held_by_all(session: AsyncSession) -> Sequence[tuple[Tenant, int, int]
     return [(tenant, number, int(size)) for tenant, number, size in found]
 
 
-async def _held(session: AsyncSession, tenant_id: str) -> dict[str, Decimal]:
+async def _held(session: AsyncSession) -> dict[str, Decimal]:
+    tenant_id = tenant_of(session)
     documents = select(func.count()).select_from(Document).where(Document.tenant_id == tenant_id)
     stored = select(func.coalesce(func.sum(Version.bytes), 0)).where(
         Version.tenant_id == tenant_id, Version.object_key.is_not(None)
@@ -96,8 +100,8 @@ async def _held(session: AsyncSession, tenant_id: str) -> dict[str, Decimal]:
     return {"documents": Decimal(row[0]), "bytes": Decimal(row[1])}
 
 
-async def _spent(session: AsyncSession, tenant_id: str) -> dict[str, Decimal]:
-    month = await usage.this_month(session, tenant_id)
+async def _spent(session: AsyncSession) -> dict[str, Decimal]:
+    month = await usage.this_month(session)
     return {"tokens": Decimal(month.tokens), "usd": month.usd}
 
 

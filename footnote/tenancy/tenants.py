@@ -7,6 +7,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.database.ids import new_id
+from footnote.database.tenant_scope import tenant_of
 from footnote.errors import Conflict, NotFound
 from footnote.models import Tenant
 
@@ -25,8 +26,8 @@ async def find(session: AsyncSession, name: str, *, to_change: bool = False) -> 
     return found
 
 
-async def name_of(session: AsyncSession, tenant_id: str) -> str | None:
-    return await session.scalar(select(Tenant.name).where(Tenant.id == tenant_id))
+async def name_of(session: AsyncSession) -> str | None:
+    return await session.scalar(select(Tenant.name).where(Tenant.id == tenant_of(session)))
 
 
 async def create(session: AsyncSession, name: str) -> Tenant:

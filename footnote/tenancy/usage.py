@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Date, cast, func, literal_column, select, 
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from footnote.database.tenant_scope import tenant_of
 from footnote.errors import DatabaseAway
 from footnote.models import ApiKey, UsageOfDay
 from footnote.providers import Uncounted, Usage, Writer
@@ -51,7 +52,7 @@ def cost(settings: Settings, model: str, prompt_tokens: int, completion_tokens: 
     return (prompt_tokens * price.input + completion_tokens * price.output) / MILLION
 
 
-async def record(session: AsyncSession, settings: Settings, tenant_id: str, key_id: str, *spent: Spent) -> None:
+async def record(session: AsyncSession, settings: Settings, key_id: str, *spent: Spent) -> None:
     """Adds to today's counts. To be called last in a transaction: everybody with the key waits for its end.
 
     `key_id` is empty for what no key asked for.
@@ -60,7 +61,7 @@ async def record(session: AsyncSession, settings: Settings, tenant_id: str, key_
     for each in sorted(spent, key=lambda each: (each.kind, each.provider, each.model)):
         tokens = each.prompt_tokens, each.completion_tokens
         row = insert(UsageOfDay).values(
-            tenant_id=tenant_id,
+            tenant_id=tenant_of(session),
             day=TODAY,
             key_id=key_id,
             kind=each.kind,
@@ -81,7 +82,7 @@ async def record(session: AsyncSession, settings: Settings, tenant_id: str, key_
         await session.execute(row.on_conflict_do_update(constraint="pk_usage", set_=changes))
 
 
-async def record_apart(rt: Runtime, tenant_id: str, key_id: str, *spent: Spent) -> None:
+async def record_apart(rt: Runtime, key_id: str, *spent: Spent) -> None:
     """In a transaction of its own, which nobody waits for the disk for: a crash loses the counts of a moment.
 
     So does a database that is away: what was found or answered is there all the same.
@@ -89,9 +90,9 @@ async def record_apart(rt: Runtime, tenant_id: str, key_id: str, *spent: Spent) 
     try:
         async with rt.transaction() as session:
             await session.execute(text("SET LOCAL synchronous_commit = off"))
-            await record(session, rt.settings, tenant_id, key_id, *spent)
+            await record(session, rt.settings, key_id, *spent)
     except DatabaseAway:
-        log.warning("usage not counted", tenant_id=tenant_id, spent=[each.kind for each in spent])
+        log.warning("usage not counted", tenant_id=rt.tenant, spent=[each.kind for each in spent])
 
 
 @dataclass(frozen=True)
@@ -102,12 +103,12 @@ class Month:
     usd: Decimal  # of what a price is known for
 
 
-async def this_month(session: AsyncSession, tenant_id: str, key_id: str | None = None) -> Month:
+async def this_month(session: AsyncSession, key_id: str | None = None) -> Month:
     """Of the tenant, or of one of its keys."""
     table = UsageOfDay
     tokens = func.coalesce(func.sum(table.prompt_tokens + table.completion_tokens), 0)
     used = select(tokens, func.coalesce(func.sum(table.cost), 0)).where(
-        table.tenant_id == tenant_id, table.day >= func.date_trunc("month", TODAY)
+        table.tenant_id == tenant_of(session), table.day >= func.date_trunc("month", TODAY)
     )
     row = (await session.execute(used.where(table.key_id == key_id) if key_id is not None else used)).one()
     return Month(int(row[0]), Decimal(row[1] or 0))
@@ -139,16 +140,15 @@ class Bill:
         writer = self.writer
         self.spent.append(Spent("generation", writer.provider, writer.model, asked, answered, estimated=estimated))
 
-    async def settle(self, rt: Runtime, tenant_id: str, key_id: str) -> None:
+    async def settle(self, rt: Runtime, key_id: str) -> None:
         """To its end, also where whoever asked has left."""
         if self.spent:
-            await asyncio.shield(record_apart(rt, tenant_id, key_id, *self.spent))
+            await asyncio.shield(record_apart(rt, key_id, *self.spent))
 
 
-async def report(
-    session: AsyncSession, tenant_id: str, since: date, until: date, groups: Sequence[Group]
-) -> list[dict[str, Any]]:
+async def report(session: AsyncSession, since: date, until: date, groups: Sequence[Group]) -> list[dict[str, Any]]:
     """A row for each of the groups in which anything was used, from the day `since` to `until`, both included."""
+    tenant_id = tenant_of(session)
     table = UsageOfDay
     columns: dict[Group, list[Any]] = {
         "day": [table.day],

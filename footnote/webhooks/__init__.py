@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.database.ids import new_id
-from footnote.database.tenant_scope import scoped
+from footnote.database.tenant_scope import tenant_of
 from footnote.models import DocumentSequence, Job, JobCallback, Version, WebhookDelivery, WebhookEndpoint
 
 CHANNEL = "footnote_webhooks"  # Postgres NOTIFY channel that wakes whoever delivers
@@ -53,13 +53,13 @@ async def enqueue(session: AsyncSession, job_ids: Sequence[str], event: str) -> 
         await _tell(session, job_id, event, told)
 
 
-async def document_deleted(session: AsyncSession, tenant_id: str, job_ids: Sequence[str]) -> None:
+async def document_deleted(session: AsyncSession, job_ids: Sequence[str]) -> None:
     """Before a document's jobs are gone: tells every receiver of any of them, once, and drops what was delivered."""
     newest = max(job_ids, default=None)
     if newest is None:
         return
     urls = await session.scalars(select(JobCallback.url).where(JobCallback.job_id.in_(job_ids)).distinct())
-    receivers = [*await listening(session, tenant_id, "document.deleted"), *map(WebhookTarget, urls)]
+    receivers = [*await listening(session, "document.deleted"), *map(WebhookTarget, urls)]
     await _tell(session, newest, "document.deleted", receivers)
     over = WebhookDelivery.job_id.in_(job_ids) & (WebhookDelivery.state != "pending")
     await session.execute(delete(WebhookDelivery).where(over))
@@ -68,7 +68,7 @@ async def document_deleted(session: AsyncSession, tenant_id: str, job_ids: Seque
 async def listening(session: AsyncSession, tenant_id: str, event: str) -> list[WebhookTarget]:
     """The tenant's endpoints that are told of the event; they stay until the transaction ends."""
     wanted = WebhookEndpoint.events.overlap(["*", event]) & WebhookEndpoint.disabled_at.is_(None)
-    held = scoped(WebhookEndpoint, tenant_id).where(wanted).order_by(WebhookEndpoint.id)
+    held = select(WebhookEndpoint).where(WebhookEndpoint.tenant_id == tenant_id, wanted).order_by(WebhookEndpoint.id)
     found = await session.scalars(held.with_for_update(read=True, key_share=True))
     return [WebhookTarget(each.url, each.id) for each in found]
 

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from footnote.database import leases
 from footnote.database.clock import from_now
 from footnote.database.ids import new_id
-from footnote.database.tenant_scope import scoped
+from footnote.database.tenant_scope import scoped, tenant_of
 from footnote.errors import Conflict, NotFound
 from footnote.models import Tenant, WebhookDelivery, WebhookEndpoint
 from footnote.settings import Settings
@@ -33,13 +33,12 @@ OVERLAP_SECONDS = 24 * 3600.0  # in which the secret before the newest still sig
 DISABLED = "The endpoint was disabled."
 
 
-async def create(
-    session: AsyncSession, tenant_id: str, url: str, events: Sequence[str], description: str | None
-) -> WebhookEndpoint:
+async def create(session: AsyncSession, url: str, events: Sequence[str], description: str | None) -> WebhookEndpoint:
     """Raises Conflict when there are too many. The caller has checked the URL."""
     # Those of a tenant take turns, to be counted one after the other; foreign keys to it do not wait for this.
+    tenant_id = tenant_of(session)
     await session.execute(select(Tenant.id).where(Tenant.id == tenant_id).with_for_update(key_share=True))
-    counted = scoped(WebhookEndpoint, tenant_id).with_only_columns(func.count())
+    counted = scoped(session, WebhookEndpoint).with_only_columns(func.count())
     if (await session.scalar(counted) or 0) >= MOST:
         raise Conflict("too_many_webhook_endpoints", f"A tenant may have {MOST} webhook endpoints.")
     endpoint = WebhookEndpoint(
@@ -53,34 +52,32 @@ async def create(
     session.add(endpoint)
     await session.flush()
     await session.refresh(endpoint)
-    await audit_log.note(session, tenant_id, "webhook_endpoint.created", endpoint.id, events=endpoint.events)
+    await audit_log.note(session, "webhook_endpoint.created", endpoint.id, events=endpoint.events)
     return endpoint
 
 
-async def get(session: AsyncSession, tenant_id: str, endpoint_id: str, *, locked: bool = False) -> WebhookEndpoint:
+async def get(session: AsyncSession, endpoint_id: str, *, locked: bool = False) -> WebhookEndpoint:
     """Raises NotFound."""
-    query = scoped(WebhookEndpoint, tenant_id).where(WebhookEndpoint.id == endpoint_id)
+    query = scoped(session, WebhookEndpoint).where(WebhookEndpoint.id == endpoint_id)
     endpoint = await session.scalar(query.with_for_update(key_share=True) if locked else query)
     if endpoint is None:
         raise NotFound("webhook_endpoint_not_found", f"There is no webhook endpoint {endpoint_id!r}.")
     return endpoint
 
 
-async def list_endpoints(
-    session: AsyncSession, tenant_id: str, *, limit: int, before: str | None
-) -> Sequence[WebhookEndpoint]:
+async def list_endpoints(session: AsyncSession, *, limit: int, before: str | None) -> Sequence[WebhookEndpoint]:
     """Newest first, from before the cursor on."""
-    query = scoped(WebhookEndpoint, tenant_id).order_by(WebhookEndpoint.id.desc()).limit(limit)
+    query = scoped(session, WebhookEndpoint).order_by(WebhookEndpoint.id.desc()).limit(limit)
     return (await session.scalars(query.where(WebhookEndpoint.id < before) if before else query)).all()
 
 
-async def change(session: AsyncSession, tenant_id: str, endpoint_id: str, given: dict[str, Any]) -> WebhookEndpoint:
+async def change(session: AsyncSession, endpoint_id: str, given: dict[str, Any]) -> WebhookEndpoint:
     """Sets what is given of url, events, description and enabled. Raises NotFound.
 
     What is waiting goes to the new URL; it fails when the endpoint is disabled, and can be asked for again later.
     """
-    endpoint = await get(session, tenant_id, endpoint_id, locked=True)
-    await audit_log.note(session, tenant_id, "webhook_endpoint.updated", endpoint_id, changed=sorted(given))
+    endpoint = await get(session, endpoint_id, locked=True)
+    await audit_log.note(session, "webhook_endpoint.updated", endpoint_id, changed=sorted(given))
     enabled = given.pop("enabled", None)
     for name, value in given.items():
         setattr(endpoint, name, value)
@@ -94,26 +91,26 @@ async def change(session: AsyncSession, tenant_id: str, endpoint_id: str, given:
     return endpoint
 
 
-async def rotate(session: AsyncSession, tenant_id: str, endpoint_id: str) -> WebhookEndpoint:
+async def rotate(session: AsyncSession, endpoint_id: str) -> WebhookEndpoint:
     """Gives the endpoint another secret; the one before signs, too, for a day. Raises NotFound."""
-    endpoint = await get(session, tenant_id, endpoint_id, locked=True)
+    endpoint = await get(session, endpoint_id, locked=True)
     endpoint.previous_secret, endpoint.previous_secret_until = endpoint.secret, from_now(OVERLAP_SECONDS)
     endpoint.secret = new_webhook_secret()
     endpoint.updated_at = func.now()
     await session.flush()
-    await audit_log.note(session, tenant_id, "webhook_endpoint.secret_rotated", endpoint_id)
+    await audit_log.note(session, "webhook_endpoint.secret_rotated", endpoint_id)
     await session.refresh(endpoint)
     return endpoint
 
 
-async def remove(session: AsyncSession, tenant_id: str, endpoint_id: str) -> int:
+async def remove(session: AsyncSession, endpoint_id: str) -> int:
     """With its deliveries, sent or not; how many those were. Raises NotFound."""
-    endpoint = await get(session, tenant_id, endpoint_id, locked=True)
+    endpoint = await get(session, endpoint_id, locked=True)
     gone = await session.execute(delete(WebhookDelivery).where(WebhookDelivery.endpoint_id == endpoint.id))
     assert isinstance(gone, CursorResult)
     await session.delete(endpoint)
     await session.flush()
-    await audit_log.note(session, tenant_id, "webhook_endpoint.deleted", endpoint_id)
+    await audit_log.note(session, "webhook_endpoint.deleted", endpoint_id)
     return gone.rowcount
 
 
@@ -153,7 +150,7 @@ async def failed(session: AsyncSession, settings: Settings, endpoint_id: str, *,
     if gone or (last and row.for_long):
         reason = "gone" if gone else "failing"
         await _disable(session, endpoint_id, reason)
-        await audit_log.note(session, row.tenant_id, "webhook_endpoint.disabled", endpoint_id, reason=reason)
+        await audit_log.note_for(session, row.tenant_id, "webhook_endpoint.disabled", endpoint_id, reason=reason)
         return False
     return True
 

@@ -18,7 +18,7 @@ async def list_deliveries(
     session: AsyncSession, endpoint: WebhookEndpoint, *, limit: int, before: str | None, state: str | None
 ) -> Sequence[WebhookDelivery]:
     """Newest first, from before the cursor on."""
-    query = scoped(WebhookDelivery, endpoint.tenant_id).where(WebhookDelivery.endpoint_id == endpoint.id)
+    query = scoped(session, WebhookDelivery).where(WebhookDelivery.endpoint_id == endpoint.id)
     if before:
         query = query.where(WebhookDelivery.id < before)
     if state:
@@ -28,7 +28,7 @@ async def list_deliveries(
 
 async def get(session: AsyncSession, endpoint: WebhookEndpoint, delivery_id: str) -> WebhookDelivery:
     """Raises NotFound."""
-    query = scoped(WebhookDelivery, endpoint.tenant_id).where(WebhookDelivery.endpoint_id == endpoint.id)
+    query = scoped(session, WebhookDelivery).where(WebhookDelivery.endpoint_id == endpoint.id)
     delivery = await session.scalar(query.where(WebhookDelivery.id == delivery_id))
     if delivery is None:
         raise NotFound("webhook_delivery_not_found", f"The endpoint has no delivery {delivery_id!r}.")
@@ -37,7 +37,7 @@ async def get(session: AsyncSession, endpoint: WebhookEndpoint, delivery_id: str
 
 async def attempts(session: AsyncSession, delivery: WebhookDelivery) -> Sequence[WebhookAttempt]:
     """Oldest first."""
-    query = scoped(WebhookAttempt, delivery.tenant_id).where(WebhookAttempt.delivery_id == delivery.id)
+    query = scoped(session, WebhookAttempt).where(WebhookAttempt.delivery_id == delivery.id)
     return (await session.scalars(query.order_by(WebhookAttempt.number))).all()
 
 
@@ -49,9 +49,9 @@ _AGAIN: dict[str, Any] = {
 }
 
 
-async def redeliver(session: AsyncSession, tenant_id: str, endpoint_id: str, delivery_id: str) -> WebhookDelivery:
+async def redeliver(session: AsyncSession, endpoint_id: str, delivery_id: str) -> WebhookDelivery:
     """Sends it once more, under the same id, whatever became of it; on a new schedule. Raises NotFound, Conflict."""
-    endpoint = await _enabled(session, tenant_id, endpoint_id)
+    endpoint = await _enabled(session, endpoint_id)
     delivery = await get(session, endpoint, delivery_id)
     await session.execute(update(WebhookDelivery).where(WebhookDelivery.id == delivery.id).values(_AGAIN))
     await wake_sender(session)
@@ -59,9 +59,9 @@ async def redeliver(session: AsyncSession, tenant_id: str, endpoint_id: str, del
     return delivery
 
 
-async def redeliver_failed(session: AsyncSession, tenant_id: str, endpoint_id: str, since: datetime) -> int:
+async def redeliver_failed(session: AsyncSession, endpoint_id: str, since: datetime) -> int:
     """Sends again what was queued since then and failed; how many. Raises NotFound, Conflict."""
-    endpoint = await _enabled(session, tenant_id, endpoint_id)
+    endpoint = await _enabled(session, endpoint_id)
     failed = (WebhookDelivery.endpoint_id == endpoint.id) & (WebhookDelivery.state == "failed")
     sent = (WebhookDelivery.created_at >= since) & (WebhookDelivery.event != endpoints.TEST)
     again = update(WebhookDelivery).where(failed, sent).values(_AGAIN).returning(WebhookDelivery.id)
@@ -70,8 +70,8 @@ async def redeliver_failed(session: AsyncSession, tenant_id: str, endpoint_id: s
     return len(found)
 
 
-async def _enabled(session: AsyncSession, tenant_id: str, endpoint_id: str) -> WebhookEndpoint:
-    endpoint = await endpoints.get(session, tenant_id, endpoint_id, locked=True)
+async def _enabled(session: AsyncSession, endpoint_id: str) -> WebhookEndpoint:
+    endpoint = await endpoints.get(session, endpoint_id, locked=True)
     if endpoint.disabled_at:
         raise Conflict("webhook_endpoint_disabled", "The endpoint is disabled; enable it first.")
     return endpoint

@@ -52,8 +52,8 @@ def fake(rt: Runtime) -> FakeGenerator:
 async def ask(rt: Runtime, tenant_id: str, words: str = ASKED, **given: Any) -> tuple[Sequence[Event], Done]:
     of_query = {name: given.pop(name) for name in list(given) if name in Query.__dataclass_fields__}
     fake(rt).pieces = [SAID]
-    question = Question(Query(tenant_id, words, **of_query), **given)
-    events = [event async for event in answering.answer(rt, question)]
+    question = Question(Query(words, **of_query), **given)
+    events = [event async for event in answering.answer(rt.for_tenant(tenant_id), question)]
     assert isinstance(events[-1], Done)
     return events, events[-1]
 
@@ -131,22 +131,22 @@ async def add(rt: Runtime, tenant_id: str) -> None:
 
 
 async def of(rt: Runtime, tenant_id: str) -> str:
-    async with rt.transaction() as session:
-        return (await documents.list_documents(session, tenant_id, limit=1))[0].document.id
+    async with rt.for_tenant(tenant_id).transaction() as session:
+        return (await documents.list_documents(session, limit=1))[0].document.id
 
 
 async def delete(rt: Runtime, tenant_id: str) -> None:
     await add(rt, tenant_id)
     assert not await again(rt, tenant_id)
-    receipt = await deletion.remove(rt, tenant_id, await of(rt, tenant_id))
+    receipt = await deletion.remove(rt.for_tenant(tenant_id), await of(rt, tenant_id))
     assert receipt.counts["answers"] == 1
     assert await kept(rt) == 0
 
 
 async def describe(rt: Runtime, tenant_id: str) -> None:
     document_id = await of(rt, tenant_id)
-    async with rt.transaction() as session:
-        await documents.patch_metadata(session, tenant_id, document_id, {"kind": "story"})
+    async with rt.for_tenant(tenant_id).transaction() as session:
+        await documents.patch_metadata(session, document_id, {"kind": "story"})
 
 
 async def describe_by_upload(rt: Runtime, tenant_id: str) -> None:
@@ -154,8 +154,8 @@ async def describe_by_upload(rt: Runtime, tenant_id: str) -> None:
 
 
 async def rename(rt: Runtime, tenant_id: str) -> None:
-    async with rt.transaction() as session:
-        await collections.change(session, rt, tenant_id, "default", {"name": "towers"})
+    async with rt.for_tenant(tenant_id).transaction() as session:
+        await collections.change(session, rt, "default", {"name": "towers"})
 
 
 @pytest.mark.parametrize("change", [edit, add, delete, describe, describe_by_upload, rename])
@@ -189,11 +189,11 @@ async def test_a_change_waits_for_an_answer_that_is_being_kept_and_drops_it(comm
     rt = committing_rt
     tenant_id = await driving.new_tenant(rt)
     await driving.ready(rt, tenant_id, LAMP, "lamp.txt")
-    async with rt.transaction() as session:
-        [chosen] = await collections.chosen(session, tenant_id, None)
-        at = await revisions.of(session, tenant_id, [chosen.id])
-    async with rt.transaction() as session:
-        assert await revisions.hold(session, tenant_id, at)
+    async with rt.for_tenant(tenant_id).transaction() as session:
+        [chosen] = await collections.chosen(session, None)
+        at = await revisions.of(session, [chosen.id])
+    async with rt.for_tenant(tenant_id).transaction() as session:
+        assert await revisions.hold(session, at)
         change = asyncio.create_task(describe(rt, tenant_id))
         row = {"tenant_id": tenant_id, "scope": b"", "collection_ids": [chosen.id], "question": "?", "answer": {}}
         session.add(CachedAnswer(id="can_1", **row))
@@ -202,8 +202,8 @@ async def test_a_change_waits_for_an_answer_that_is_being_kept_and_drops_it(comm
         assert not done
     await change
     assert await kept(rt) == 0
-    async with rt.transaction() as session:
-        assert not await revisions.hold(session, tenant_id, at)
+    async with rt.for_tenant(tenant_id).transaction() as session:
+        assert not await revisions.hold(session, at)
 
 
 async def test_what_is_not_whole_or_not_found_is_not_kept(keeping: Runtime, tenant: str) -> None:
@@ -305,25 +305,25 @@ def asked_of(rt: Runtime, embedder: FakeEmbedder) -> tuple[Runtime, EmbeddingSpa
 async def test_a_question_is_embedded_once(keeping: Runtime, tenant: str) -> None:
     embedder, other = FakeEmbedder(), FakeEmbedder("b")
     rt, space = asked_of(keeping, embedder)
-    first = await question_vectors.vector(rt, tenant, space, ASKED, "a")
-    second = await question_vectors.vector(rt, tenant, space, ASKED, "a")
+    first = await question_vectors.vector(rt.for_tenant(tenant), space, ASKED, "a")
+    second = await question_vectors.vector(rt.for_tenant(tenant), space, ASKED, "a")
     assert first.vector.tolist() == second.vector.tolist()
     assert second.vector.dtype == first.vector.dtype
     assert (first.tokens, second.tokens) == (embedder.count_tokens(ASKED), None)
     assert embedder.seen == [[ASKED]]
     for who, model, words in ((tenant, embedder, ASKED + "?"), ("ten_other", embedder, ASKED), (tenant, other, ASKED)):
         rt, space = asked_of(keeping, model)
-        await question_vectors.vector(rt, who, space, words, "a")
+        await question_vectors.vector(rt.for_tenant(who), space, words, "a")
     assert (len(embedder.seen), len(other.seen)) == (3, 1)
 
 
 async def test_another_length_of_vectors_is_another_question(keeping: Runtime, tenant: str) -> None:
     embedder = FakeEmbedder()
     rt, space = asked_of(keeping, embedder)
-    await question_vectors.vector(rt, tenant, space, ASKED, "a")
+    await question_vectors.vector(rt.for_tenant(tenant), space, ASKED, "a")
     embedder.dimensions = 32
     shorter, space = asked_of(keeping, embedder)
-    assert len((await question_vectors.vector(shorter, tenant, space, ASKED, "a")).vector) == 32
+    assert len((await question_vectors.vector(shorter.for_tenant(tenant), space, ASKED, "a")).vector) == 32
 
 
 async def test_without_redis_or_the_setting_the_model_is_asked(keeping: Runtime, rt: Runtime, tenant: str) -> None:
@@ -331,5 +331,5 @@ async def test_without_redis_or_the_setting_the_model_is_asked(keeping: Runtime,
         embedder = FakeEmbedder()
         asking, space = asked_of(without, embedder)
         for _ in range(2):
-            await question_vectors.vector(asking, tenant, space, ASKED, "a")
+            await question_vectors.vector(asking.for_tenant(tenant), space, ASKED, "a")
         assert len(embedder.seen) == 2

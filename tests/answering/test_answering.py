@@ -27,11 +27,15 @@ FOG = "The siren stalls at 2.1 bar. It needs twenty minutes to recover."
 
 
 @pytest.fixture
+async def rt(rt: Runtime) -> Runtime:
+    return rt.for_tenant(await driving.new_tenant(rt))
+
+
+@pytest.fixture
 async def question(rt: Runtime) -> Question:
-    tenant_id = await driving.new_tenant(rt)
-    await driving.ready(rt, tenant_id, LAMP, "lamp.txt")
-    await driving.ready(rt, tenant_id, FOG, "fog.txt")
-    return Question(Query(tenant_id, "Who built the tower with the lamp, and when does the siren stall?"))
+    await driving.ready(rt, rt.tenant, LAMP, "lamp.txt")
+    await driving.ready(rt, rt.tenant, FOG, "fog.txt")
+    return Question(Query("Who built the tower with the lamp, and when does the siren stall?"))
 
 
 def fake(rt: Runtime) -> FakeGenerator:
@@ -113,9 +117,8 @@ async def test_a_sources_own_references_are_not_footnotes(rt: Runtime, question:
 
 
 async def test_nothing_relevant_is_refused_before_a_model_is_paid(rt: Runtime, question: Question) -> None:
-    tenant_id = question.query.tenant_id
-    unrelated = Query(tenant_id, "zebra quagga okapi")
-    for query in (unrelated, Query(tenant_id, "the of and", mode="keyword"), Query(tenant_id, "?!", mode="keyword")):
+    unrelated = Query("zebra quagga okapi")
+    for query in (unrelated, Query("the of and", mode="keyword"), Query("?!", mode="keyword")):
         other = Question(query)
         events, done = await ask(rt, other, "must not be said")
         assert (done.answer_status, done.answer) == ("not_found", answering.NOT_FOUND)
@@ -161,10 +164,9 @@ async def test_closing_an_answer_closes_the_generator(rt: Runtime, question: Que
 
 async def test_a_quote_is_looked_for_on_the_whole_page(rt: Runtime) -> None:
     """Chunks are cut anywhere; the footnote's place is the page's, not the chunk's."""
-    tenant_id = await driving.new_tenant(rt)
     page = driving.paragraphs(5)
-    await driving.ready(rt, tenant_id, page, "lamp.txt")
-    asked = Question(Query(tenant_id, "Paragraph 2 of the lamp", mode="keyword", top_k=1))
+    await driving.ready(rt, rt.tenant, page, "lamp.txt")
+    asked = Question(Query("Paragraph 2 of the lamp", mode="keyword", top_k=1))
     [hit] = (await retrieval.search(rt, asked.query)).hits
     assert hit.char_end + 100 < len(page)
     over_the_end = page[page.rindex(" ", 0, hit.char_end - 25) : page.index(" ", hit.char_end + 25)].strip()
@@ -176,10 +178,9 @@ async def test_a_quote_is_looked_for_on_the_whole_page(rt: Runtime) -> None:
 
 
 async def test_a_quote_is_what_the_page_says(rt: Runtime) -> None:
-    tenant_id = await driving.new_tenant(rt)
     page = "The keeper's “well-\nknown” of\ufb01ce   holds 1,500 lamps. It closed in 1974."
-    await driving.ready(rt, tenant_id, page, "lamp.txt")
-    asked = Question(Query(tenant_id, "How many lamps does the keeper's office hold?"))
+    await driving.ready(rt, rt.tenant, page, "lamp.txt")
+    asked = Question(Query("How many lamps does the keeper's office hold?"))
     pieces = 'A [1: "“well-known” office holds 1,500 lamps"], [1: "holds 1,501 lamps"], [1: "1,500 lamps. It closed"].'
     _, done = await ask(rt, asked, pieces)
     assert [footnote.verified for footnote in done.citations] == [True, False, True]
@@ -291,8 +292,7 @@ def _shown(answer: str) -> list[int]:
 async def test_five_hundred_answers_that_try_to_deceive(
     rt: Runtime, question: Question, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tenant_id = question.query.tenant_id
-    await driving.ready(rt, tenant_id, SET, "set.txt")
+    await driving.ready(rt, rt.tenant, SET, "set.txt")
     hits = (
         await retrieval.search(rt, replace(question.query, text="The lamp, the siren and the well-known office"))
     ).hits
@@ -303,7 +303,7 @@ async def test_five_hundred_answers_that_try_to_deceive(
 
     monkeypatch.setattr(answering, "search", found)
     async with rt.transaction() as session:
-        pages = {hit.chunk_id: (await documents.page_text(session, tenant_id, hit.document_id, 1))[0] for hit in hits}
+        pages = {hit.chunk_id: (await documents.page_text(session, hit.document_id, 1))[0] for hit in hits}
     chance = random.Random(42)
     verified = unverified = unlike = 0
     for _ in range(500):

@@ -70,9 +70,9 @@ class Obedient(FakeGenerator):
 async def obeyed(rt: Runtime, tenant_id: str, page: str, number: int) -> tuple[list[Event], Done]:
     """The events of an answer from this document alone."""
     document_id = await driving.ready(rt, tenant_id, page, f"order {number}.txt")
-    query = Query(tenant_id, QUESTION, document_ids=[document_id])
+    query = Query(QUESTION, document_ids=[document_id])
     asked = Question(query, system_prompt=SYSTEM)
-    events = [each async for each in answering.answer(replace(rt, generator=Obedient()), asked)]
+    events = [each async for each in answering.answer(replace(rt.for_tenant(tenant_id), generator=Obedient()), asked)]
     done = events[-1]
     assert isinstance(done, Done)
     assert done.usage == Usage(1, 1), "the document was retrieved and the model was asked"

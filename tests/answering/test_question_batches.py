@@ -66,9 +66,9 @@ async def tenant(rt: Runtime) -> str:
 
 
 async def made(rt: Runtime, tenant: str, items: Sequence[Any] = (ASKED,), url: str | None = None) -> str:
-    read = [batch_runs.stored(Question(Query(tenant, item)), None) if isinstance(item, str) else item for item in items]
-    async with rt.transaction() as session:
-        return (await question_batches.create(session, tenant, read, url)).id
+    read = [batch_runs.stored(Question(Query(item)), None) if isinstance(item, str) else item for item in items]
+    async with rt.for_tenant(tenant).transaction() as session:
+        return (await question_batches.create(session, read, url)).id
 
 
 async def claimed(rt: Runtime, batch_id: str) -> Lease:
@@ -121,13 +121,13 @@ async def test_a_batch_is_answered_turn_by_turn_and_told_of(one: Runtime, tenant
     assert len(await told(one, batch_id)) == 1
 
 
-async def test_questions_are_kept_whole_until_they_are_asked(tenant: str) -> None:
+async def test_questions_are_kept_whole_until_they_are_asked() -> None:
     given = {"type": "eq", "key": "year", "value": 2026}
-    question = Question(Query(tenant, ASKED, ["a"], ["doc_1"], None, "vector", 3, 0.5, "section", False))
+    question = Question(Query(ASKED, ["a"], ["doc_1"], None, "vector", 3, 0.5, "section", False))
     question = replace(question, history=[Turn("user", "x")], system_prompt="s", temperature=0.5)
     fields = json.loads(json.dumps(batch_runs.stored(question, given)))
     assert "tenant_id" not in json.dumps(fields), "whose it is, the batch says"
-    back = batch_runs.restored(tenant, fields)
+    back = batch_runs.restored(fields)
     assert back.query.filter is not None
     assert replace(back, query=replace(back.query, filter=None)) == question
 
@@ -204,7 +204,7 @@ async def test_a_question_that_fails_for_good_fails_no_other(
 async def test_a_budget_ends_in_the_middle_of_a_batch(one: Runtime, tenant: str) -> None:
     async with one.transaction() as session:
         key, _ = await keys.create(session, tenant, "reader", ("read",), budget=keys.Budget(tokens=1))
-    asked = batch_runs.stored(Question(Query(tenant, ASKED, key_id=key.id)), None)
+    asked = batch_runs.stored(Question(Query(ASKED, key_id=key.id)), None)
     batch_id = await made(one, tenant, [asked, asked])
     await batch_runs.run(one, batch_id)
     await batch_runs.run(one, batch_id)
@@ -214,11 +214,11 @@ async def test_a_budget_ends_in_the_middle_of_a_batch(one: Runtime, tenant: str)
 async def test_a_revoked_key_ends_what_it_asked_for_and_one_that_came_to_its_end_does_not(
     one: Runtime, tenant: str
 ) -> None:
-    async with one.transaction() as session:
+    async with one.for_tenant(tenant).transaction() as session:
         revoked, _ = await keys.create(session, tenant, "reader", ("read",))
-        await keys.revoke(session, tenant, revoked.id)
+        await keys.revoke(session, revoked.id)
         ended, _ = await keys.create(session, tenant, "old", ("read",), expires_at=datetime(2020, 1, 1, tzinfo=UTC))
-    asked = [batch_runs.stored(Question(Query(tenant, ASKED, key_id=key.id)), None) for key in (revoked, ended)]
+    asked = [batch_runs.stored(Question(Query(ASKED, key_id=key.id)), None) for key in (revoked, ended)]
     batch_id = await made(one, tenant, asked)
     await batch_runs.run(one, batch_id)
     await batch_runs.run(one, batch_id)
@@ -226,8 +226,8 @@ async def test_a_revoked_key_ends_what_it_asked_for_and_one_that_came_to_its_end
 
 
 async def test_a_quota_ends_in_the_middle_of_a_batch(one: Runtime, tenant: str) -> None:
-    async with one.transaction() as session:
-        spent = (await usage.this_month(session, tenant)).tokens
+    async with one.for_tenant(tenant).transaction() as session:
+        spent = (await usage.this_month(session)).tokens
     limited = replace(one, settings=one.settings.model_copy(update={"quota_tokens": spent + 1}))
     batch_id = await made(one, tenant, [ASKED, ASKED])
     await batch_runs.run(limited, batch_id)
@@ -252,14 +252,14 @@ async def test_a_cancelled_batch_keeps_what_was_answered_and_no_more(one: Runtim
     batch_id = await made(one, tenant, [ASKED, ASKED], HOOK)
     await batch_runs.run(one, batch_id)
     claim = await claimed(one, batch_id)
-    async with one.transaction() as session:
-        assert (await question_batches.cancel(session, tenant, batch_id)).state == "cancelled"
+    async with one.for_tenant(tenant).transaction() as session:
+        assert (await question_batches.cancel(session, batch_id)).state == "cancelled"
     with pytest.raises(LeaseLost):
         async with one.transaction() as session:
             await question_batches.store(session, claim, 1, Ended(answer={}), 30)
     with pytest.raises(Conflict):
-        async with one.transaction() as session:
-            await question_batches.cancel(session, tenant, batch_id)
+        async with one.for_tenant(tenant).transaction() as session:
+            await question_batches.cancel(session, batch_id)
     assert await results(one, batch_id) == ["answered", ""]
     assert [each["type"] for each in await told(one, batch_id)] == ["query_batch.cancelled"]
 
@@ -309,7 +309,7 @@ async def test_a_deleted_document_leaves_nothing_in_results(one: Runtime, tenant
     batch_id = await made(one, tenant, [ASKED, ASKED])
     await batch_runs.run(one, batch_id)
     claim = await claimed(one, batch_id)
-    assert (await deletion.remove(one, tenant, lamp)).counts["answers"] == 1
+    assert (await deletion.remove(one.for_tenant(tenant), lamp)).counts["answers"] == 1
     async with one.transaction() as session:  # one that was under way meanwhile
         await question_batches.store(session, claim, 1, Ended(answer={"answer": LAMP}, document_ids=[lamp]), 30)
     assert await results(one, batch_id) == ["answer_removed", "answer_removed"]

@@ -227,8 +227,8 @@ async def test_while_a_collection_is_being_deleted_nothing_of_it_is_seen(rt: Run
     job_id = (await alice.client.get(of_document)).json()["job_id"]
     paths = [of_document + path for path in ("", "/status", "/report", "/events", "/content", "/chunks", "/pages/1")]
     paths += [f"{of_document}/pages/1.webp", f"{of_document}/pages/1/highlights?char_start=0&char_end=5"]
-    async with rt.transaction() as session:
-        await collections.hide(session, alice.tenant_id, "papers")
+    async with rt.for_tenant(alice.tenant_id).transaction() as session:
+        await collections.hide(session, "papers")
     for path in paths:
         problem(await alice.client.get(path), 404, "document_not_found")
     problem(await alice.client.patch(of_document, json={"metadata": {"a": 1}}), 404, "document_not_found")
@@ -244,7 +244,7 @@ async def test_an_upload_under_way_when_its_collection_is_deleted_is_accepted_an
     lock = accepting._lock
 
     async def hidden_meanwhile(session: AsyncSession, collection_id: str, what: str) -> None:
-        hidden = await collections.hide(session, alice.tenant_id, collection_id)
+        hidden = await collections.hide(session, collection_id)
         await tasks.begin(session, "collection.delete", alice.tenant_id, hidden.id, hidden.name, 0)
         await lock(session, collection_id, what)
 

@@ -154,7 +154,9 @@ async def test_a_streamed_answer_is_kept_when_it_is_done(chat: Chat, alice: Pers
 
 async def test_who_sees_the_end_may_ask_again(rt: Runtime, chat: Chat, alice: Person, lamp: str) -> None:
     here = await made(alice)
-    async for event in conversations.ask(rt, here, Question(Query(alice.tenant_id, "Who lit the zircon lamp?"))):
+    async for event in conversations.ask(
+        rt.for_tenant(alice.tenant_id), here, Question(Query("Who lit the zircon lamp?"))
+    ):
         async with rt.sessions() as session:
             holder = (await session.get_one(Conversation, here)).holder
         assert (holder is None) == isinstance(event, Done)
@@ -180,7 +182,7 @@ async def test_of_an_answer_that_broke_off_nothing_is_kept(
 
 async def test_one_question_at_a_time(rt: Runtime, chat: Chat, alice: Person, lamp: str) -> None:
     here = await made(alice)
-    async with conversations.hold(rt, alice.tenant_id, here):
+    async with conversations.hold(rt.for_tenant(alice.tenant_id), here):
         path, body = f"/v1/conversations/{here}/messages", {"question": "Who lit the zircon lamp?"}
         problem(await alice.client.post(path, json=body), 409, "conversation_busy")
         async with rt.transaction() as session:  # whoever held it is dead
@@ -304,14 +306,14 @@ async def test_a_document_deleted_while_it_is_answered_from(committing_rt: Runti
     rt = committing_rt
     tenant_id = await driving.new_tenant(rt)
     lamp = await driving.ready(rt, tenant_id, LAMP, "lamp.txt")
-    async with rt.transaction() as session:
-        here = (await conversations.create(session, tenant_id, None, {}, {})).id
+    async with rt.for_tenant(tenant_id).transaction() as session:
+        here = (await conversations.create(session, None, {}, {})).id
     answer = conversations.StoredAnswer(LAMP, None, [], [], "supported", "m", {}, [lamp])
-    async with conversations.hold(rt, tenant_id, here) as held:
+    async with conversations.hold(rt.for_tenant(tenant_id), here) as held:
         # Kept first: the deletion waits for it, and empties it.
         async with rt.transaction() as session:
             await conversations.store(session, held, "Who?", answer)
-            removing = asyncio.create_task(deletion.remove(rt, tenant_id, lamp))
+            removing = asyncio.create_task(deletion.remove(rt.for_tenant(tenant_id), lamp))
             await asyncio.wait({removing}, timeout=0.2)
         assert (await removing).counts["answers"] == 1
         # Deleted first: what comes is emptied at once.

@@ -38,8 +38,8 @@ async def upload(client: httpx2.AsyncClient) -> httpx2.Response:
     return await client.post("/v1/documents/text", json={"text": "The same bytes."})
 
 
-async def same_bytes_are_locked(session: AsyncSession, rt: Runtime, tenant_id: str) -> None:
-    target = await collections.obtain(session, tenant_id, "default", rt.settings)
+async def same_bytes_are_locked(session: AsyncSession, rt: Runtime) -> None:
+    target = await collections.obtain(session, "default", rt.settings)
     await accepting._lock(session, target.id, hashlib.sha256(b"The same bytes.").hexdigest())
 
 
@@ -48,8 +48,8 @@ async def test_uploads_of_the_same_bytes_wait_for_each_other_without_connections
     tenant_id, key = await new_key(rt)
     async with small(rt, key) as client:
         assert (await upload(client)).status_code == 202
-        async with rt.transaction() as session:
-            await same_bytes_are_locked(session, rt, tenant_id)
+        async with rt.for_tenant(tenant_id).transaction() as session:
+            await same_bytes_are_locked(session, rt)
             uploads = [asyncio.create_task(upload(client)) for _ in range(MANY)]
             await until_somebody_waits(rt)
             for _ in range(3):  # longer than a lock is waited for at once

@@ -183,17 +183,17 @@ async def test_events_end_with_the_last_status(rt: Runtime, alice: Person, monke
     steps = iter(["chunk", "embed", "upsert"])
     real = routes._status
 
-    async def and_work(rt: Runtime, tenant_id: str, document_id: str) -> Any:
+    async def and_work(rt: Runtime, document_id: str) -> Any:
         """One step of work between two looks; the tests' one connection serves no two at once."""
         step = next(steps, None)
         if step:
             await routes_step(rt, accepted.details.job.id, step)
-        return await real(rt, tenant_id, document_id)
+        return await real(rt, document_id)
 
     from footnote.ingest import run_step as routes_step
 
     url = f"/v1/documents/{accepted.details.document.id}/events"
-    first = await real(rt, alice.tenant_id, accepted.details.document.id)
+    first = await real(rt.for_tenant(alice.tenant_id), accepted.details.document.id)
     assert first.status == "queued"
     monkeypatch.setattr(routes, "_status", and_work)
     answer = await asyncio.wait_for(alice.client.get(url), 60)
@@ -212,13 +212,13 @@ async def test_events_end_with_the_key(rt: Runtime, alice: Person, monkeypatch: 
     looks = itertools.count()
     real = routes._status
 
-    async def and_revoked(rt: Runtime, tenant_id: str, document_id: str) -> Any:
+    async def and_revoked(rt: Runtime, document_id: str) -> Any:
         """Each look sees a change; the key is revoked before the third, and who asked hears of two."""
         look = next(looks)
         if look == 2:
             async with rt.transaction() as session:
-                await keys.revoke(session, tenant_id, key.id)
-        found = await real(rt, tenant_id, document_id)
+                await keys.revoke(session, key.id)
+        found = await real(rt, document_id)
         return found.model_copy(update={"attempts": look})
 
     monkeypatch.setattr(routes, "_status", and_revoked)

@@ -124,8 +124,8 @@ async def test_every_answer_is_safe_in_a_browser(rt: Runtime, alice: Person, mon
     page = b"<html><body><script>alert(document.domain)</script><p>Words enough to be read.</p></body></html>"
     html = await driving.ready(rt, alice.tenant_id, page.decode(), "evil.html")
     pdf = await driving.put(rt, alice.tenant_id, (SAMPLES / "handbook.pdf").read_bytes(), "handbook.pdf")
-    async with rt.transaction() as session:
-        made = await documents.accept(session, rt, pdf, tenant_id=alice.tenant_id)
+    async with rt.for_tenant(alice.tenant_id).transaction() as session:
+        made = await documents.accept(session, rt, pdf)
     await driving.run(rt, made.details.job.id)
 
     content = await alice.client.get(f"/v1/documents/{html}/content")

@@ -121,8 +121,8 @@ async def test_a_request_whose_client_leaves_frees_its_key(api: Api, cancelled: 
 
 
 async def test_a_key_held_by_a_process_that_died_is_free_after_a_minute(api: Api) -> None:
-    async with api.rt.transaction() as session:
-        await idempotency._take(session, api.tenant_id, "once")
+    async with api.rt.for_tenant(api.tenant_id).transaction() as session:
+        await idempotency._take(session, "once")
     await api.age_key(held_until=from_now(1))
     refused(await api.post(), 409, "request_in_flight")
     await api.age_key(held_until=from_now(-0.001))
@@ -164,14 +164,14 @@ async def test_a_key_that_was_freed_and_taken_anew_is_not_freed_by_the_one_befor
     tenant = await driving.new_tenant(rt)
 
     async def hold(then: Awaitable[object]) -> None:
-        async with idempotency.once(rt, tenant, "once"):
+        async with idempotency.once(rt.for_tenant(tenant), "once"):
             await rt.execute(update(IdempotencyKey).values(held_until=from_now(-1)))
             await then
             raise DatabaseAway
 
     async def take() -> None:
-        async with rt.transaction() as session:
-            await idempotency._take(session, tenant, "once")
+        async with rt.for_tenant(tenant).transaction() as session:
+            await idempotency._take(session, "once")
 
     with pytest.raises(DatabaseAway):
         await hold(take())

@@ -152,9 +152,9 @@ async def test_a_budget_ends_questions_and_uploads_of_the_key(rt: Runtime, alice
             key_id = (await keys.verify(session, secret)).key_id
 
         async def spend(tokens: int, key_id: str = key_id) -> None:
-            async with rt.transaction() as session:
+            async with rt.for_tenant(alice.tenant_id).transaction() as session:
                 one = Spent("generation", "p", "m", tokens)
-                await usage.record(session, priced, alice.tenant_id, key_id, one)
+                await usage.record(session, priced, key_id, one)
 
         await spend(spent)
         search = {"query": "anything"}

@@ -56,7 +56,7 @@ async def test_pictures_go_with_their_version(rt: Runtime, alice: Person, handbo
     await alice.client.get(f"/v1/documents/{handbook}/pages/1.webp")
     await driving.ready(rt, alice.tenant_id, "Something else.", "handbook.txt", external_id="handbook")
     assert len(await settled(rt)) == 1
-    await deletion.remove(rt, alice.tenant_id, handbook)
+    await deletion.remove(rt.for_tenant(alice.tenant_id), handbook)
     assert await settled(rt) == []
 
 
@@ -64,7 +64,7 @@ async def test_the_same_page_asked_for_at_once_is_kept_once(committing_rt: Runti
     rt = committing_rt
     tenant = await driving.new_tenant(rt)
     document_id = await driving.ready(rt, tenant, HANDBOOK, "handbook.pdf")
-    made = await asyncio.gather(*(page_images.picture(rt, tenant, document_id, 1, 400) for _ in range(4)))
+    made = await asyncio.gather(*(page_images.picture(rt.for_tenant(tenant), document_id, 1, 400) for _ in range(4)))
     assert len(set(made)) == 1
     async with rt.transaction() as session:
         assert await session.scalar(select(func.count()).select_from(PagePicture)) == 1

@@ -161,7 +161,9 @@ async def test_parts_may_come_in_any_order_and_make_one_file(
 async def test_a_huge_file_has_at_most_a_thousand_parts(api: Api, s3: S3Store) -> None:
     size = 3 * 1024**4 + 1
     rt = replace(api.rt, settings=api.rt.settings.model_copy(update={"max_upload_bytes": size}))
-    upload, parts = await presigned_uploads.begin(rt, api.tenant_id, "a.txt", size, None, {"collection": "default"})
+    upload, parts = await presigned_uploads.begin(
+        rt.for_tenant(api.tenant_id), "a.txt", size, None, {"collection": "default"}
+    )
     assert len(parts) == presigned_uploads.MOST_PARTS
     assert sum(part.size for part in parts) == upload.bytes == size
     assert max(part.size for part in parts) < 5 * 1024**3, "S3 takes no larger one"
@@ -208,7 +210,7 @@ async def test_completed_twice_it_is_answered_the_same(api: Api, s3: S3Store) ->
     assert (await complete(api, begun)).content == first.content
     refused(await abort(api, begun), 404, "upload_not_found")
     assert await settled(api, s3) == await named(api.rt) != set()
-    await deletion.remove(api.rt, api.tenant_id, first.json()["document"]["id"])
+    await deletion.remove(api.rt.for_tenant(api.tenant_id), first.json()["document"]["id"])
     refused(await complete(api, begun), 409, "document_deleted")
     assert await settled(api, s3) == set()
 

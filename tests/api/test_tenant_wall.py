@@ -129,13 +129,13 @@ async def made_by(rt: Runtime, tenant_id: str, text: str) -> Ids:
     await driving.run(rt, accepted.details.job.id)
     document = accepted.details.document
     made = {"collection_id": document.collection_id, "document_id": document.id, "job_id": accepted.details.job.id}
-    async with rt.transaction() as session:
-        made["conversation_id"] = (await conversations.create(session, tenant_id, "secret", {}, {})).id
+    async with rt.for_tenant(tenant_id).transaction() as session:
+        made["conversation_id"] = (await conversations.create(session, "secret", {}, {})).id
         made["key_id"] = (await keys.create(session, tenant_id, "another"))[0].id
-        endpoint = await endpoints.create(session, tenant_id, "http://127.0.0.1:1/", ["*"], "secret")
+        endpoint = await endpoints.create(session, "http://127.0.0.1:1/", ["*"], "secret")
         made |= {"endpoint_id": endpoint.id, "delivery_id": await endpoints.queue_test(session, endpoint)}
         made["task_id"] = (await tasks.begin(session, "collection.delete", tenant_id, new_id("col"), "secret", 0)).id
-        made["query_batch_id"] = (await question_batches.create(session, tenant_id, [{}], None)).id
+        made["query_batch_id"] = (await question_batches.create(session, [{}], None)).id
     return {**made, "upload_id": await _open_upload(rt, tenant_id)}
 
 
@@ -218,7 +218,7 @@ async def test_another_tenants_id_is_an_unknown_id(
 
 @pytest.fixture
 def no_wall_in_the_code(own: Ids, monkeypatch: pytest.MonkeyPatch) -> None:
-    def everything(table: Any, tenant_id: str) -> Any:
+    def everything(_session: Any, table: Any) -> Any:
         return select(table)
 
     kept = tenant_scope.scoped

@@ -115,18 +115,18 @@ async def test_every_event_of_the_tenant_in_an_order_that_can_be_told(
         document_id = await driving.ready(rt, alice.tenant_id, "Some text.", external_id="a", callback_url=receiver.url)
         again = await driving.accept(rt, alice.tenant_id, "Other text.", external_id="a")
         assert again.details.document.id == document_id
-        async with rt.transaction() as session:
-            await jobs.cancel(session, alice.tenant_id, again.details.job.id)
-            await jobs.retry(session, alice.tenant_id, again.details.job.id)
+        async with rt.for_tenant(alice.tenant_id).transaction() as session:
+            await jobs.cancel(session, again.details.job.id)
+            await jobs.retry(session, again.details.job.id)
         await driving.run(rt, again.details.job.id)
         empty = await driving.accept(rt, alice.tenant_id, " \n ")
         await driving.run(rt, empty.details.job.id)
-        async with rt.transaction() as session:
-            batch = await question_batches.create(session, alice.tenant_id, [{}], None)
-            await question_batches.cancel(session, alice.tenant_id, batch.id)
+        async with rt.for_tenant(alice.tenant_id).transaction() as session:
+            batch = await question_batches.create(session, [{}], None)
+            await question_batches.cancel(session, batch.id)
         while await attempt_due(rt):
             pass
-        await deletion.remove(rt, alice.tenant_id, document_id)
+        await deletion.remove(rt.for_tenant(alice.tenant_id), document_id)
         while await attempt_due(rt):
             pass
     told = [json.loads(body) for _, headers, body in receiver.requests if verified(body, headers, made["secret"])]
@@ -166,7 +166,7 @@ async def test_what_is_only_made_anew_is_not_told(rt: Runtime, alice: Person) ->
     job = await driving.run(rt, (await driving.document_of(rt, document_id)).job_id)
     assert (job.anew, job.state) == (True, "succeeded")
     assert (await get(alice, made["id"], "deliveries"))["data"] == []
-    await deletion.remove(rt, alice.tenant_id, document_id)
+    await deletion.remove(rt.for_tenant(alice.tenant_id), document_id)
     assert [each["event"] for each in (await get(alice, made["id"], "deliveries"))["data"]] == ["document.deleted"]
 
 
@@ -220,8 +220,8 @@ async def test_a_secret_is_replaced_without_a_gap(rt: Runtime, alice: Person) ->
 async def queue_events(rt: Runtime, tenant_id: str, count: int) -> None:
     for number in range(count):
         accepted = await driving.accept(rt, tenant_id, f"Text {number}.")
-        async with rt.transaction() as session:
-            await jobs.cancel(session, tenant_id, accepted.details.job.id)
+        async with rt.for_tenant(tenant_id).transaction() as session:
+            await jobs.cancel(session, accepted.details.job.id)
 
 
 async def test_a_receiver_that_was_away_for_an_hour_gets_everything_once_when_it_is_back(

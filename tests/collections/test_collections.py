@@ -42,18 +42,18 @@ def fake(rt: Runtime) -> FakeEmbedder:
 
 
 async def create(rt: Runtime, tenant: str, name: str, **given: Any) -> None:
-    async with rt.transaction() as session:
-        await collections.create(session, rt, tenant, {"name": name, **given})
+    async with rt.for_tenant(tenant).transaction() as session:
+        await collections.create(session, rt, {"name": name, **given})
 
 
 async def change(rt: Runtime, tenant: str, given: dict[str, Any], name: str = "default") -> None:
-    async with rt.transaction() as session:
-        await collections.change(session, rt, tenant, name, given)
+    async with rt.for_tenant(tenant).transaction() as session:
+        await collections.change(session, rt, name, given)
 
 
 async def reingesting(rt: Runtime, tenant: str) -> int:
-    async with rt.transaction() as session:
-        return (await collections.get(session, tenant, "default")).reingesting
+    async with rt.for_tenant(tenant).transaction() as session:
+        return (await collections.get(session, "default")).reingesting
 
 
 async def unfinished(rt: Runtime) -> Sequence[str]:
@@ -82,7 +82,7 @@ async def texts(rt: Runtime, document_id: str) -> list[str]:
 
 
 async def search(rt: Runtime, tenant: str, words: str, **options: Any) -> list[retrieval.Hit]:
-    return (await retrieval.search(rt, Query(tenant, words, **options))).hits
+    return (await retrieval.search(rt.for_tenant(tenant), Query(words, **options))).hits
 
 
 # -- chunking ------------------------------------------------------------------------------------------------
@@ -334,13 +334,13 @@ async def test_failed_and_cancelled_uploads_are_left_alone_until_they_are_retrie
     job_id = accepted.details.job.id
     for step in ("chunk", "embed"):
         assert await ingest.run_step(rt, job_id, step)
-    async with rt.transaction() as session:
-        await jobs.cancel(session, tenant, job_id)
+    async with rt.for_tenant(tenant).transaction() as session:
+        await jobs.cancel(session, job_id)
     await change(rt, tenant, LARGER)
     assert await work(rt) == 0
     assert (await job_of(rt, job_id)).state == "cancelled"
-    async with rt.transaction() as session:
-        await jobs.retry(session, tenant, job_id)
+    async with rt.for_tenant(tenant).transaction() as session:
+        await jobs.retry(session, job_id)
     assert (await driving.run(rt, job_id)).state == "waiting", "what was made by the old chunking is gone"
     await driving.set_job(rt, job_id, next_attempt_at=func.now())
     assert (await driving.run(rt, job_id)).state == "succeeded"
@@ -401,7 +401,7 @@ async def test_the_bytes_go_when_the_last_version_that_has_them_goes(
     }
     assert (await driving.run(rt, newer.details.job.id)).state == "succeeded"
     assert await settled(rt) == {newer.details.version.object_key}
-    receipt = await deletion.remove(rt, tenant, document_id)
+    receipt = await deletion.remove(rt.for_tenant(tenant), document_id)
     assert (receipt.counts["versions"], receipt.counts["objects"], receipt.counts["bytes"]) == (3, 1, 15)
     assert (await settled(rt), await rows(rt)) == (set(), {})
 
@@ -411,7 +411,7 @@ async def test_shared_bytes_are_counted_and_deleted_once(committing_rt: Runtime,
     document_id = await driving.ready(rt, tenant, paragraphs(6))
     await change(rt, tenant, LARGER)
     await reingestion.review(rt)
-    receipt = await deletion.remove(rt, tenant, document_id)
+    receipt = await deletion.remove(rt.for_tenant(tenant), document_id)
     counted = {name: receipt.counts[name] for name in ("versions", "objects", "bytes", "chunks", "jobs")}
     assert counted == {"versions": 2, "objects": 1, "bytes": len(paragraphs(6)), "chunks": 6, "jobs": 2}
     assert (await settled(rt), await rows(rt)) == (set(), {})
@@ -424,9 +424,9 @@ async def test_what_is_in_an_archive_is_made_anew_without_unpacking_it_again(
     parent = await driving.ready(rt, tenant, (SAMPLES / "complaint.eml").read_bytes(), "complaint.eml")
     for job_id in await unfinished(rt):
         await driving.run(rt, job_id)
-    async with rt.transaction() as session:
+    async with rt.for_tenant(tenant).transaction() as session:
         [child] = await session.scalars(select(Document.id).where(Document.parent_id == parent))
-        await documents.patch_metadata(session, tenant, child, {"read": True})
+        await documents.patch_metadata(session, child, {"read": True})
     await change(rt, tenant, {"language": "german"})
     assert await work(rt) == 2
     assert (await document_of(rt, child)).attributes == {"read": True}

@@ -55,12 +55,12 @@ async def test_search_finds_what_a_reader_would_type(rt: Runtime) -> None:
     assert isinstance(rt.embedder, FakeEmbedder)
     assert "\u00ad" not in str(rt.embedder.seen)
     for question, name in ASKED.items():
-        hits = (await search(rt, Query(tenant, question, mode="keyword"))).hits
+        hits = (await search(rt.for_tenant(tenant), Query(question, mode="keyword"))).hits
         assert hits[0].filename == name, question
         assert hits[0].text == WRITTEN[name]
         assert hits[0].needles == (1 if re.search(r"\d", question) else 0), question
     rt.embedder.seen.clear()
-    await search(rt, Query(tenant, "Hafen\u00adgebühr"))
+    await search(rt.for_tenant(tenant), Query("Hafen\u00adgebühr"))
     assert rt.embedder.seen == [["Hafengebühr"]]
 
 

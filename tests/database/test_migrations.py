@@ -79,5 +79,5 @@ async def test_documents_survive_the_way_to_the_first_revision_and_back(
     async with rt.sessions() as session:
         everything = (await session.scalars(select(Document.id))).all()
     for document_id in everything:
-        await deletion.remove(rt, tenant, document_id)
+        await deletion.remove(rt.for_tenant(tenant), document_id)
     assert (await settled(rt), await rows(rt)) == (set(), {})

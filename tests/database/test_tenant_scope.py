@@ -1,18 +1,21 @@
 """The tenant wall in Postgres: every tenant's table has it, and whoever acts for a tenant is bound by it."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 from sqlalchemy import select, text, update
 from sqlalchemy.exc import ProgrammingError
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from footnote import documents
 from footnote.database.engine import connect
+from footnote.database.tenant_scope import NoTenant, scoped
 from footnote.errors import Invalid, NotFound
 from footnote.models import Base, Document
 from footnote.runtime import Runtime
+from footnote.tenancy import audit_log, usage
+from footnote.tenancy.usage import Spent
 from migrations import wall
 from tests import driving
 from tests.conftest import named_database, run_sql
@@ -61,16 +64,20 @@ async def _ids(rt: Runtime) -> Sequence[str]:
 async def test_only_own_rows_are_seen_and_written(committing_rt: Runtime) -> None:
     rt = committing_rt
     ours, theirs = await driving.new_tenant(rt), await driving.new_tenant(rt)
-    document = await driving.ready(rt.of(ours), ours, driving.paragraphs(3))
+    document = await driving.ready(rt.for_tenant(ours), ours, driving.paragraphs(3))
     other = await driving.ready(rt, theirs, driving.paragraphs(2))
     assert sorted(await _ids(rt)) == sorted([document, other])
-    assert (await _ids(rt.of(ours)), await _ids(rt.of(theirs)), await _ids(rt.of("nobody"))) == (
+    assert (
+        await _ids(rt.for_tenant(ours)),
+        await _ids(rt.for_tenant(theirs)),
+        await _ids(rt.for_tenant("nobody")),
+    ) == (
         [document],
         [other],
         [],
     )
-    assert await _ids(rt.of(ours).operator) == await _ids(rt), "a connection forgets for whom it acted"
-    async with rt.of(theirs).transaction() as session:
+    assert await _ids(rt.for_tenant(ours).operator) == await _ids(rt), "a connection forgets for whom it acted"
+    async with rt.for_tenant(theirs).transaction() as session:
         touched = await session.execute(update(Document).where(Document.id == document).values(filename="x"))
         assert touched.rowcount == 0  # type: ignore[attr-defined]
         for view in ("chunk", "document", "version"):
@@ -78,9 +85,26 @@ async def test_only_own_rows_are_seen_and_written(committing_rt: Runtime) -> Non
             assert seen.all() == [theirs]
     foreign = text("UPDATE document SET tenant_id = :tenant").bindparams(tenant=ours)
     with pytest.raises(ProgrammingError, match="row-level security"):
-        await rt.of(theirs).execute(foreign)
+        await rt.for_tenant(theirs).execute(foreign)
     with pytest.raises(ProgrammingError, match="permission denied"):
-        await rt.of(theirs).execute(text("DELETE FROM embedding_space"))
+        await rt.for_tenant(theirs).execute(text("DELETE FROM embedding_space"))
+
+
+async def test_what_works_for_a_tenant_refuses_the_operator(rt: Runtime) -> None:
+    """Else it would see the rows of all tenants, or those of none, and say nothing."""
+    looks: list[Callable[[AsyncSession], Any]] = [
+        lambda session: scoped(session, Document),
+        lambda session: documents.page_of(session, limit=1),
+        lambda session: audit_log.note(session, "document.created", "doc_1"),
+        lambda session: usage.record(session, rt.settings, "", Spent("query")),
+    ]
+    for acting in (rt, rt.as_actor("operator"), rt.for_tenant(""), rt.for_tenant("ten_1").operator):
+        for look in looks:
+            async with acting.transaction() as session:
+                with pytest.raises(NoTenant):
+                    await look(session)
+    with pytest.raises(NoTenant):
+        _ = rt.tenant
 
 
 async def test_what_belongs_to_a_row_goes_with_it_whoever_removes_it(committing_rt: Runtime) -> None:
@@ -88,12 +112,12 @@ async def test_what_belongs_to_a_row_goes_with_it_whoever_removes_it(committing_
     rt = committing_rt
     tenant = await driving.new_tenant(rt)
     document = await driving.ready(rt, tenant, driving.paragraphs(3))
-    await rt.of(tenant).execute(text("DELETE FROM collection"))
+    await rt.for_tenant(tenant).execute(text("DELETE FROM collection"))
     for table in ("document", "version", "page", "chunk", "job", "job_step"):
         assert await _column(rt, f"SELECT count(*) FROM {table}") == {0}, table
     with pytest.raises(NotFound):
-        async with rt.transaction() as session:
-            await documents.get(session, tenant, document)
+        async with rt.for_tenant(tenant).transaction() as session:
+            await documents.get(session, document)
 
 
 async def test_a_user_who_may_make_no_role_is_told_what_to_do(own_database: str, settings: Any) -> None:

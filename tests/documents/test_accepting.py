@@ -91,8 +91,8 @@ async def test_a_document_that_ended_without_a_result_is_tried_again_when_it_is_
         await driving.run(rt, first.details.job.id)
         rt.embedder.before = lambda _texts: None
     else:
-        async with rt.transaction() as session:
-            await jobs.cancel(session, tenant, first.details.job.id)
+        async with rt.for_tenant(tenant).transaction() as session:
+            await jobs.cancel(session, first.details.job.id)
     assert (await job_of(rt, first.details.job.id)).state == end
     again = await driving.accept(rt, tenant, paragraphs(3), callback_url="http://example.com/hook")
     assert again.deduplicated
@@ -181,8 +181,8 @@ async def test_an_upload_that_is_rolled_back_leaves_nothing_to_work_on(committin
     class Crash(Exception): ...
 
     async def accept_and_crash() -> None:
-        async with rt.transaction() as session:
-            await documents.accept(session, rt, upload, tenant_id=tenant)
+        async with rt.for_tenant(tenant).transaction() as session:
+            await documents.accept(session, rt, upload)
             raise Crash
 
     with pytest.raises(Crash):
@@ -194,8 +194,8 @@ async def test_an_upload_that_is_rolled_back_leaves_nothing_to_work_on(committin
 
 
 async def listed(rt: Runtime, tenant: str, **options: object) -> list[str]:
-    async with rt.sessions() as session:
-        page = await documents.list_documents(session, tenant, **{"limit": 100, **options})  # type: ignore[arg-type]
+    async with rt.for_tenant(tenant).transaction() as session:
+        page = await documents.list_documents(session, **{"limit": 100, **options})  # type: ignore[arg-type]
     return [each.document.id for each in page]
 
 
@@ -220,12 +220,12 @@ async def test_lists_can_be_narrowed_and_never_show_another_tenants(rt: Runtime,
 
 async def test_another_tenants_document_is_unknown_in_every_way(rt: Runtime, tenant: str) -> None:
     document_id = await driving.ready(rt, tenant, "Some text.")
-    stranger = await driving.new_tenant(rt)
-    async with rt.sessions() as session:
+    stranger = rt.for_tenant(await driving.new_tenant(rt))
+    async with stranger.transaction() as session:
         for look in (
-            documents.get(session, stranger, document_id),
-            documents.page_text(session, stranger, document_id, 1),
-            documents.chunks(session, stranger, document_id, limit=9, after=-1),
+            documents.get(session, document_id),
+            documents.page_text(session, document_id, 1),
+            documents.chunks(session, document_id, limit=9, after=-1),
         ):
             with pytest.raises(NotFound, match="document_not_found"):
                 await look
@@ -234,17 +234,17 @@ async def test_another_tenants_document_is_unknown_in_every_way(rt: Runtime, ten
 async def test_pages_and_chunks_are_those_of_the_active_version(rt: Runtime, tenant: str) -> None:
     document_id = await driving.ready(rt, tenant, paragraphs(5, "old"), external_id="e")
     new: Accepted = await driving.accept(rt, tenant, paragraphs(2, "new"), external_id="e")
-    async with rt.sessions() as session:
-        text, pages = await documents.page_text(session, tenant, document_id, 1)
+    async with rt.for_tenant(tenant).transaction() as session:
+        text, pages = await documents.page_text(session, document_id, 1)
         assert (text.rstrip(), pages) == (paragraphs(5, "old").rstrip(), 1)
-        rest = await documents.chunks(session, tenant, document_id, limit=2, after=1)
+        rest = await documents.chunks(session, document_id, limit=2, after=1)
         assert [chunk.position for chunk in rest] == [2, 3]
         for number in (0, 2, -1):
             with pytest.raises(NotFound, match="page_not_found"):
-                await documents.page_text(session, tenant, document_id, number)
+                await documents.page_text(session, document_id, number)
     await driving.run(rt, new.details.job.id)
-    async with rt.sessions() as session:
-        assert "new" in (await documents.page_text(session, tenant, document_id, 1))[0]
+    async with rt.for_tenant(tenant).transaction() as session:
+        assert "new" in (await documents.page_text(session, document_id, 1))[0]
 
 
 async def test_ids_sort_by_the_time_they_were_made() -> None:

@@ -65,7 +65,9 @@ async def found(rt: Runtime, tenant: str, words: str) -> set[str]:
     """Ids of the documents that a search finds, in any mode."""
     async with asyncio.TaskGroup() as group:
         modes: list[Any] = ["hybrid", "vector", "keyword"]
-        searches = [group.create_task(search(rt, Query(tenant, words, mode=mode, top_k=50))) for mode in modes]
+        searches = [
+            group.create_task(search(rt.for_tenant(tenant), Query(words, mode=mode, top_k=50))) for mode in modes
+        ]
     return {hit.document_id for each in searches for hit in each.result().hits}
 
 
@@ -79,7 +81,7 @@ async def test_the_receipt_counts_what_was_removed_and_stays_the_same(committing
     await driving.ready(rt, tenant, newer, external_id="e")
     await driving.accept(rt, tenant, "Waiting.", external_id="e")
     assert await found(rt, tenant, "lens2 lamp2") == {document_id}
-    receipt = await deletion.remove(rt, tenant, document_id)
+    receipt = await deletion.remove(rt.for_tenant(tenant), document_id)
     assert receipt.counts == {
         "documents": 1,
         "versions": 3,
@@ -93,11 +95,11 @@ async def test_the_receipt_counts_what_was_removed_and_stays_the_same(committing
     }
     assert await found(rt, tenant, "lens2 lamp2") == set()
     assert await nothing_left(rt)
-    again = await deletion.remove(rt, tenant, document_id)
+    again = await deletion.remove(rt.for_tenant(tenant), document_id)
     assert (again.counts, again.deleted_at) == (receipt.counts, receipt.deleted_at)
-    async with rt.transaction() as session:
+    async with rt.for_tenant(tenant).transaction() as session:
         with pytest.raises(NotFound, match="document_not_found"):
-            await documents.get(session, tenant, document_id)
+            await documents.get(session, document_id)
 
 
 async def test_a_stranger_neither_deletes_nor_sees_the_receipt(committing_rt: Runtime, tenant: str) -> None:
@@ -106,13 +108,13 @@ async def test_a_stranger_neither_deletes_nor_sees_the_receipt(committing_rt: Ru
     accepted = await driving.accept(rt, tenant, paragraphs(2))
     document_id = accepted.details.document.id
     with pytest.raises(NotFound, match="document_not_found"):
-        await deletion.remove(rt, stranger, document_id)
+        await deletion.remove(rt.for_tenant(stranger), document_id)
     assert (await driving.run(rt, accepted.details.job.id)).state == "succeeded", "not even its job was ended"
-    await deletion.remove(rt, tenant, document_id)
+    await deletion.remove(rt.for_tenant(tenant), document_id)
     with pytest.raises(NotFound, match="document_not_found"):
-        await deletion.remove(rt, stranger, document_id)
+        await deletion.remove(rt.for_tenant(stranger), document_id)
     with pytest.raises(NotFound, match="document_not_found"):
-        await deletion.remove(rt, tenant, "doc_00000000000000000000000000")
+        await deletion.remove(rt.for_tenant(tenant), "doc_00000000000000000000000000")
 
 
 async def queued(rt: Runtime, job_id: str) -> None:
@@ -160,7 +162,7 @@ async def test_nothing_is_left_whatever_state_the_document_was_in(
         fake(rt).seen.clear()
     accepted = await driving.accept(rt, tenant, paragraphs(9, "lens"), external_id="e")
     await state(rt, accepted.details.job.id)
-    receipt = await deletion.remove(rt, tenant, accepted.details.document.id)
+    receipt = await deletion.remove(rt.for_tenant(tenant), accepted.details.document.id)
     assert receipt.counts["versions"] == 1 + earlier
     assert await nothing_left(rt)
     for step in jobs.STEPS:
@@ -186,14 +188,14 @@ async def test_embeddings_that_another_document_uses_survive_and_go_with_the_las
     first = await driving.ready(rt, tenant, shared)
     second = await driving.ready(rt, tenant, f"{shared}\n\n{own}")
     assert await embeddings(rt) == 7
-    assert (await deletion.remove(rt, tenant, first)).counts["embeddings"] == 0
+    assert (await deletion.remove(rt.for_tenant(tenant), first)).counts["embeddings"] == 0
     assert await found(rt, tenant, "lamp2") == {second}
     fake(rt).seen.clear()
     third = await driving.ready(rt, tenant, shared, collection="other")
     assert fake(rt).seen == []
-    assert (await deletion.remove(rt, tenant, second)).counts["embeddings"] == 3
+    assert (await deletion.remove(rt.for_tenant(tenant), second)).counts["embeddings"] == 3
     assert await found(rt, tenant, "lamp2") == {third}
-    assert (await deletion.remove(rt, tenant, third)).counts["embeddings"] == 4
+    assert (await deletion.remove(rt.for_tenant(tenant), third)).counts["embeddings"] == 4
     assert await nothing_left(rt)
 
 
@@ -204,14 +206,14 @@ async def test_a_document_whose_embeddings_were_made_for_a_deleted_one_can_still
     shared = paragraphs(6, "lamp")
     first = await driving.ready(rt, tenant, shared)
     second = await driving.ready(rt, tenant, shared, external_id="e")
-    await deletion.remove(rt, tenant, first)
+    await deletion.remove(rt.for_tenant(tenant), first)
     fake(rt).seen.clear()
     await driving.ready(rt, tenant, f"{shared}\n\n{paragraphs(1, 'lens')}", external_id="e")
     assert [len(batch) for batch in fake(rt).seen] == [1], "only what is new"
     assert len(await chunks_of(rt, second)) == 7
     await driving.ready(rt, tenant, paragraphs(1, "lens"), external_id="e")
     assert await embeddings(rt) == 1
-    await deletion.remove(rt, tenant, second)
+    await deletion.remove(rt.for_tenant(tenant), second)
     assert await nothing_left(rt)
 
 
@@ -222,7 +224,7 @@ async def test_embeddings_that_a_document_counted_on_are_made_anew_when_they_go_
     first = await driving.ready(rt, tenant, paragraphs(5))
     second = await driving.accept(rt, tenant, paragraphs(5), collection="other")
     await embedded(rt, second.details.job.id)
-    await deletion.remove(rt, tenant, first)
+    await deletion.remove(rt.for_tenant(tenant), first)
     assert not await ingest.run_step(rt, second.details.job.id, "upsert")
     assert (await job_of(rt, second.details.job.id)).step == "embed"
     await driving.set_job(rt, second.details.job.id, next_attempt_at=func.now())
@@ -243,7 +245,7 @@ async def test_the_last_two_users_of_an_embedding_deleted_at_once_take_it_along(
         return await forget(*arguments)
 
     monkeypatch.setattr(checkpoint, "forget", together)
-    receipts = await asyncio.gather(*(deletion.remove(rt, tenant, each) for each in twins))
+    receipts = await asyncio.gather(*(deletion.remove(rt.for_tenant(tenant), each) for each in twins))
     assert sorted(each.counts["embeddings"] for each in receipts) == [0, 4]
     assert await nothing_left(rt)
 
@@ -266,12 +268,12 @@ async def test_every_receiver_is_told_of_a_deletion_once_and_still_of_what_was_b
     await driving.run(rt, first.details.job.id)
     await driving.accept(rt, tenant, paragraphs(3), external_id="e", callback_url=hook + "second")
     await driving.accept(rt, tenant, paragraphs(3), external_id="e", callback_url=hook + "both")
-    await deletion.remove(rt, tenant, first.details.document.id)
+    await deletion.remove(rt.for_tenant(tenant), first.details.document.id)
     assert await deliveries(rt) == [
         *(("document.deleted", hook + name) for name in ("both", "first", "second")),
         *(("document.ready", hook + name) for name in ("both", "first")),
     ]
-    await deletion.remove(rt, tenant, first.details.document.id)
+    await deletion.remove(rt.for_tenant(tenant), first.details.document.id)
     assert len(await deliveries(rt)) == 5
     async with rt.sessions() as session:
         assert (await session.scalars(select(JobCallback))).all() == []
@@ -281,7 +283,7 @@ async def test_a_deletion_while_the_job_runs_is_told_as_a_deletion_only(committi
     rt = committing_rt
     accepted = await driving.accept(rt, tenant, paragraphs(2), callback_url="http://127.0.0.1:9/")
     await driving.claim(rt, accepted.details.job.id)
-    await deletion.remove(rt, tenant, accepted.details.document.id)
+    await deletion.remove(rt.for_tenant(tenant), accepted.details.document.id)
     assert await deliveries(rt) == [("document.deleted", "http://127.0.0.1:9/")]
     assert await in_store(rt) == {accepted.details.version.object_key}
     assert await nothing_left(rt)

@@ -53,9 +53,11 @@ class System:
 
     async def delete(self, document_id: str) -> None:
         async with asyncio.timeout(60):
-            await deletion.remove(self.rt, self.tenant, document_id)
+            await deletion.remove(self.rt.for_tenant(self.tenant), document_id)
         self.gone.add(document_id)
-        hits = (await search(self.rt, Query(self.tenant, "shared paragraph", mode="keyword", top_k=100))).hits
+        hits = (
+            await search(self.rt.for_tenant(self.tenant), Query("shared paragraph", mode="keyword", top_k=100))
+        ).hits
         assert document_id not in {hit.document_id for hit in hits}
 
     async def act(self, actor: int) -> None:
@@ -115,7 +117,7 @@ async def test_deletions_at_random_instants_leave_nothing(system: System) -> Non
     for document in left:
         assert document.active_version_id
         assert {chunk.version_id for chunk in await chunks_of(rt, document.id)} == {document.active_version_id}
-        await deletion.remove(rt, system.tenant, document.id)
+        await deletion.remove(rt.for_tenant(system.tenant), document.id)
     await system.none(select(func.count()).select_from(UnownedObject))
     assert await rows(rt) == {}
     assert await in_store(rt) == set()

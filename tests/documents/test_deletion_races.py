@@ -58,7 +58,7 @@ async def test_a_worker_in_the_middle_of_storing_is_not_waited_for(
     monkeypatch.setattr(upsert, "_insert_rows", endless)
     storing = asyncio.create_task(ingest.run_step(rt, accepted.details.job.id, "upsert"))
     await inserted.wait()
-    await asyncio.wait_for(deletion.remove(rt, tenant, accepted.details.document.id), 60)
+    await asyncio.wait_for(deletion.remove(rt.for_tenant(tenant), accepted.details.document.id), 60)
     assert not await storing
     assert await nothing_left(rt)
 
@@ -85,7 +85,7 @@ async def test_a_worker_that_goes_on_storing_and_a_deletion_do_not_lock_each_oth
     monkeypatch.setattr(ingest, "_ended_badly", lambda *arguments: failed.append(arguments[-1]))
     storing = asyncio.create_task(ingest.run_step(rt, accepted.details.job.id, "upsert"))
     await inserted.wait()
-    removal = asyncio.create_task(deletion.remove(rt, tenant, accepted.details.document.id))
+    removal = asyncio.create_task(deletion.remove(rt.for_tenant(tenant), accepted.details.document.id))
     await until_somebody_waits(rt)
     go_on.set()
     await removal
@@ -101,7 +101,7 @@ async def test_a_step_whose_document_is_deleted_under_its_hands_is_no_error_of_o
     accepted = await driving.accept(rt, tenant, paragraphs(3))
 
     async def late(*arguments: Any) -> Any:
-        await deletion.remove(rt, tenant, accepted.details.document.id)
+        await deletion.remove(rt.for_tenant(tenant), accepted.details.document.id)
         return await subject(*arguments)
 
     logged: list[str] = []
@@ -115,7 +115,7 @@ async def test_a_step_whose_document_is_deleted_under_its_hands_is_no_error_of_o
 async def test_deletions_of_one_document_at_once_all_get_the_receipt(committing_rt: Runtime, tenant: str) -> None:
     rt = committing_rt
     document_id = await driving.ready(rt, tenant, paragraphs(20))
-    receipts = await asyncio.gather(*(deletion.remove(rt, tenant, document_id) for _ in range(6)))
+    receipts = await asyncio.gather(*(deletion.remove(rt.for_tenant(tenant), document_id) for _ in range(6)))
     assert len({each.deleted_at for each in receipts}) == 1
     assert [each.counts["chunks"] for each in receipts] == [20] * 6
     assert await nothing_left(rt)
@@ -127,12 +127,12 @@ async def test_deletions_among_retries_cancellations_and_uploads_leave_what_came
     rt = committing_rt
 
     async def retry(job_id: str) -> None:
-        async with rt.transaction() as session:
-            await jobs.retry(session, tenant, job_id)
+        async with rt.for_tenant(tenant).transaction() as session:
+            await jobs.retry(session, job_id)
 
     async def cancel(job_id: str) -> None:
-        async with rt.transaction() as session:
-            await jobs.cancel(session, tenant, job_id)
+        async with rt.for_tenant(tenant).transaction() as session:
+            await jobs.cancel(session, job_id)
 
     for number in range(9):
         accepted = await driving.accept(rt, tenant, paragraphs(2, f"lamp{number}"), external_id="e")
@@ -141,9 +141,9 @@ async def test_deletions_among_retries_cancellations_and_uploads_leave_what_came
         races = [
             retry(job_id),
             cancel(job_id),
-            deletion.remove(rt, tenant, document_id),
+            deletion.remove(rt.for_tenant(tenant), document_id),
             driving.accept(rt, tenant, paragraphs(2, f"lens{number}"), external_id="e"),
-            deletion.remove(rt, tenant, document_id),
+            deletion.remove(rt.for_tenant(tenant), document_id),
             retry(job_id),
         ]
         ended = await asyncio.gather(*races[number % 6 :], *races[: number % 6], return_exceptions=True)
@@ -158,5 +158,5 @@ async def test_deletions_among_retries_cancellations_and_uploads_leave_what_came
     async with rt.sessions() as session:
         left = (await session.scalars(select(Document.id))).all()
     for document_id in left:
-        await deletion.remove(rt, tenant, document_id)
+        await deletion.remove(rt.for_tenant(tenant), document_id)
     assert await nothing_left(rt)

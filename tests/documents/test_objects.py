@@ -43,8 +43,8 @@ async def write(rt: Runtime, key: str, content: bytes = b"Some text.") -> None:
 
 
 async def accept(rt: Runtime, tenant: str, upload: Upload) -> str:
-    async with rt.transaction() as session:
-        return (await documents.accept(session, rt, upload, tenant_id=tenant)).details.document.id
+    async with rt.for_tenant(tenant).transaction() as session:
+        return (await documents.accept(session, rt, upload)).details.document.id
 
 
 async def documents_of(rt: Runtime) -> int:
@@ -114,8 +114,8 @@ async def test_giving_up_waits_for_an_adoption_that_is_still_being_committed(
     commit, late = asyncio.Event(), asyncio.Event()
 
     async def adopt() -> None:
-        async with rt.transaction() as session:
-            await documents.accept(session, rt, upload, tenant_id=tenant)
+        async with rt.for_tenant(tenant).transaction() as session:
+            await documents.accept(session, rt, upload)
             late.set()
             await commit.wait()
 

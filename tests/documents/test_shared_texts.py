@@ -94,7 +94,7 @@ async def test_a_vector_that_is_removed_while_a_version_with_its_text_is_stored_
     inserted = Stopped(monkeypatch, upsert, "_insert_rows")
     storing = asyncio.create_task(ingest.run_step(rt, job_id, "upsert"))
     await inserted.there.wait()
-    await deletion.remove(rt, tenant, going)
+    await deletion.remove(rt.for_tenant(tenant), going)
     inserted.go_on.set()
     assert not await storing
     assert (await job_of(rt, job_id)).step == "embed"
@@ -114,7 +114,7 @@ async def test_a_deletion_waits_for_a_version_that_is_about_to_use_its_texts(
     held = Stopped(monkeypatch, revisions, "changed", before=True)
     storing = asyncio.create_task(ingest.run_step(rt, job_id, "upsert"))
     await held.there.wait()
-    removal = asyncio.create_task(deletion.remove(rt, tenant, going))
+    removal = asyncio.create_task(deletion.remove(rt.for_tenant(tenant), going))
     await until_somebody_waits(rt)
     if aborted:
         storing.cancel()
@@ -142,5 +142,5 @@ async def test_shared_texts_changed_and_deleted_at_random_moments_keep_their_vec
             await driving.set_job(rt, job.id, next_attempt_at=func.now())
             job = await driving.run(rt, job.id)
     assert await as_it_should_be(rt)
-    await asyncio.gather(*(deletion.remove(rt, tenant, job.document_id) for job in jobs_ended))
+    await asyncio.gather(*(deletion.remove(rt.for_tenant(tenant), job.document_id) for job in jobs_ended))
     assert await nothing_left(rt)

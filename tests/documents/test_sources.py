@@ -88,8 +88,8 @@ async def tenant(rt: Runtime) -> str:
 
 async def from_url(rt: Runtime, tenant: str, url: str, **options: Any) -> documents.Accepted:
     promised = Upload("page", "", b"", 0, None, url)
-    async with rt.transaction() as session:
-        return await documents.accept(session, rt, promised, tenant_id=tenant, **options)
+    async with rt.for_tenant(tenant).transaction() as session:
+        return await documents.accept(session, rt, promised, **options)
 
 
 # -- addresses -----------------------------------------------------------------------------------------------
@@ -353,7 +353,7 @@ async def test_an_archive_is_deleted_with_what_was_in_it(rt: Runtime, tenant: st
         await driving.run(rt, each.job_id)
     (deep,) = (await children(rt, found["inner.zip"].id)).values()
     await driving.run(rt, deep.job_id)
-    receipt = await deletion.remove(rt, tenant, job.document_id)
+    receipt = await deletion.remove(rt.for_tenant(tenant), job.document_id)
     assert {name: receipt.counts[name] for name in ("documents", "chunks", "objects", "embeddings")} == {
         "documents": 4, "chunks": 2, "objects": 4, "embeddings": 2,
     }  # fmt: skip

@@ -58,18 +58,20 @@ class Reader:
 def readers(rt: Runtime, tenant: str, document_id: str) -> list[Reader]:
     def searching(mode: Mode) -> Callable[[], Awaitable[Sequence[str]]]:
         async def look() -> Sequence[str]:
-            return [hit.text for hit in (await search(rt, Query(tenant, "paragraph", mode=mode, top_k=100))).hits]
+            return [
+                hit.text for hit in (await search(rt.for_tenant(tenant), Query("paragraph", mode=mode, top_k=100))).hits
+            ]
 
         return look
 
     async def chunks() -> Sequence[str]:
-        async with rt.transaction() as session:
-            found = await documents.chunks(session, tenant, document_id, limit=100, after=-1)
+        async with rt.for_tenant(tenant).transaction() as session:
+            found = await documents.chunks(session, document_id, limit=100, after=-1)
         return [chunk.text for chunk in found]
 
     async def page() -> Sequence[str]:
-        async with rt.transaction() as session:
-            stored, pages = await documents.page_text(session, tenant, document_id, 1)
+        async with rt.for_tenant(tenant).transaction() as session:
+            stored, pages = await documents.page_text(session, document_id, 1)
         assert pages == 1
         return [each for each in stored.split("\n\n") if each]
 

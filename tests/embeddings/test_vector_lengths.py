@@ -89,7 +89,7 @@ async def tried(rt: Runtime, answers: Answers, job_id: str, times: int) -> Job:
 
 
 async def search(rt: Runtime, tenant_id: str, **options: Any) -> list[str]:
-    found = await retrieval.search(rt, retrieval.Query(tenant_id, "lamp1 shines", **options))
+    found = await retrieval.search(rt.for_tenant(tenant_id), retrieval.Query("lamp1 shines", **options))
     return [hit.document_id for hit in found.hits]
 
 
@@ -187,8 +187,8 @@ async def test_a_change_for_good_is_told_with_what_to_do_and_doing_it_works(
     words = (await alice.client.post("/v1/search", json={"query": "lamp1"})).json()["data"]
     assert words[0]["document_id"] in ids, "found by its words until it is embedded again"
     await reingestion.review(rt)
-    async with rt.transaction() as session:
-        await jobs.retry(session, tenant, job.id)
+    async with rt.for_tenant(tenant).transaction() as session:
+        await jobs.retry(session, job.id)
         unfinished = (await session.scalars(select(Job.id).where(Job.state.in_(jobs.UNFINISHED)))).all()
     for job_id in unfinished:
         assert (await driving.run(rt, job_id)).state == "succeeded"
@@ -245,7 +245,7 @@ async def test_an_empty_collection_takes_another_length_and_another_model(
     tenant = alice.tenant_id
     document_id = await driving.ready(rt, tenant, paragraphs(2))
     await driving.run(rt, (await driving.accept(rt, tenant, " \n" * 300)).details.job.id)  # a failed one stays
-    await deletion.remove(rt, tenant, document_id)
+    await deletion.remove(rt.for_tenant(tenant), document_id)
     answers.length = 32
     rt.embedder.model = "other"  # type: ignore[misc]
     assert (await alice.client.post("/v1/search", json={"query": "lamp1"})).json()["data"] == []
@@ -271,8 +271,8 @@ async def test_failed_documents_do_not_keep_a_collection_to_a_length(
     longer = replace(rt, settings=rt.settings.model_copy(update={"embedding_dimensions": 32}), embedder=Remote(answers))
     await driving.ready(longer, tenant, paragraphs(2, "lens"))
     assert await dimensions(rt, tenant) == 32
-    async with rt.transaction() as session:
-        await jobs.retry(session, tenant, accepted.details.job.id)
+    async with rt.for_tenant(tenant).transaction() as session:
+        await jobs.retry(session, accepted.details.job.id)
     job = await driving.run(longer, accepted.details.job.id)
     assert (job.state, job.step) == ("waiting", "embed")
     assert (await tried(longer, answers, job.id, 1)).state == "succeeded"
@@ -283,7 +283,7 @@ async def test_a_model_that_was_chosen_stays_chosen_when_the_collection_is_empty
     chosen = {"provider": "fake", "model": "fake-65"}
     await alice.client.post("/v1/collections", json={"name": "papers", "embedding": chosen})
     document_id = await driving.ready(rt, alice.tenant_id, paragraphs(2), collection="papers")
-    await deletion.remove(rt, alice.tenant_id, document_id)
+    await deletion.remove(rt.for_tenant(alice.tenant_id), document_id)
     await driving.ready(rt, alice.tenant_id, paragraphs(2), collection="papers")
     shown = (await alice.client.get("/v1/collections/papers")).json()
     assert shown["embedding"] == chosen | {"dimensions": 64}

@@ -203,8 +203,8 @@ async def test_random_filters_mean_what_the_same_rules_say_in_python(rt: Runtime
         given = some_filter(chance, [*sown["one"], *sown["two"]])
         expected = {seed.id for name, seeds in sown.items() for seed in seeds if matches(given, seed, name)}
         parsed = filters.parse(given)
-        async with rt.of(tenant_id).transaction() as session:
-            listed = await documents.list_documents(session, tenant_id, limit=1000, filter=parsed)
+        async with rt.for_tenant(tenant_id).transaction() as session:
+            listed = await documents.list_documents(session, limit=1000, filter=parsed)
             scope = scope_of(tenant_id, ids, None, parsed)
             found = await scope.run(session, f"SELECT c.document_id FROM chunk c WHERE {scope.condition}")
         assert {each.document.id for each in listed} == expected, given
@@ -218,14 +218,14 @@ async def test_the_name_of_a_collection_that_is_being_deleted_is_no_name_any_mor
     for _ in range(2):
         [seed] = seeds = [Seed({}, [np.ones(DIMENSIONS)])]
         await seeding.sow(rt, tenant_id, seeds, "papers")
-        async with rt.of(tenant_id).transaction() as session:
+        async with rt.for_tenant(tenant_id).transaction() as session:
             ids = (await session.scalars(select(Collection.id).where(Collection.tenant_id == tenant_id))).all()
             scope = scope_of(
                 tenant_id, ids, None, filters.parse({"type": "eq", "key": "$collection", "value": "papers"})
             )
             found = await scope.run(session, f"SELECT c.document_id FROM chunk c WHERE {scope.condition}")
             assert found.scalars().all() == [seed.id]
-            await collections.hide(session, tenant_id, "papers")
+            await collections.hide(session, "papers")
 
 
 EQ = {"type": "eq", "key": "k", "value": 1}
@@ -293,8 +293,8 @@ async def test_the_limits_themselves_are_allowed(rt: Runtime) -> None:
         {"type": "eq", "key": "k" * 64, "value": "x" * 1024},
         {"type": "eq", "key": "\x00$\ud800", "value": "\x00\ud800"},
     ):
-        async with rt.transaction() as session:
-            assert await documents.list_documents(session, tenant_id, limit=1, filter=filters.parse(given)) == []
+        async with rt.for_tenant(tenant_id).transaction() as session:
+            assert await documents.list_documents(session, limit=1, filter=filters.parse(given)) == []
 
 
 CLUSTERS, DOCUMENTS, PER_DOCUMENT = 40, 1200, 2
@@ -329,7 +329,9 @@ class Cloud:
             nearest = {keys[place] for place in np.argsort(-vectors @ question)[:top_k]}
             self.rt.embedder.point = question
             parsed = filters.parse(given) if given else None
-            hits = (await search(self.rt, Query(self.tenant_id, "?", filter=parsed, mode="vector", top_k=top_k))).hits
+            hits = (
+                await search(self.rt.for_tenant(self.tenant_id), Query("?", filter=parsed, mode="vector", top_k=top_k))
+            ).hits
             assert len(hits) == top_k
             shares.append(len(nearest & {(hit.document_id, hit.position) for hit in hits}) / top_k)
         return sum(shares) / len(shares)

@@ -110,7 +110,7 @@ async def test_within_two_percent_of_what_the_provider_counts(
     rt = replace(rt, embedder=embedder, settings=rt.settings.model_copy(update=changed))
     content = paragraphs(24).encode()
     upload = await driving.put(rt, alice.tenant_id, content, "a.txt")
-    said = await estimate(rt, alice.tenant_id, upload, "default")
+    said = await estimate(rt.for_tenant(alice.tenant_id), upload, "default")
     accepted = await driving.accept(rt, alice.tenant_id, content, "a.txt")
     assert (await driving.run(rt, accepted.details.job.id)).state == "succeeded"
     counts = await embedded(rt, accepted.details.job.id)

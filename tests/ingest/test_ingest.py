@@ -324,8 +324,8 @@ async def test_a_job_that_a_newer_upload_overtook_cannot_win(rt: Runtime, tenant
     assert (await driving.run(rt, new.details.job.id)).state == "succeeded"
     assert ["new" in chunk.text for chunk in await chunks_of(rt, new.details.document.id)] == [True] * 4
     with pytest.raises(FootnoteError, match="job_superseded"):
-        async with rt.transaction() as session:
-            await jobs.retry(session, tenant, old.details.job.id)
+        async with rt.for_tenant(tenant).transaction() as session:
+            await jobs.retry(session, old.details.job.id)
 
 
 async def test_a_failed_new_version_leaves_the_old_one_in_place(rt: Runtime, tenant: str) -> None:
@@ -358,9 +358,9 @@ async def test_vectors_of_another_length_are_refused_before_they_are_kept(rt: Ru
     job = await driving.run(changed, accepted.details.job.id)
     assert (job.state, job.error_code) == ("failed", "embedding_model_changed")
     with pytest.raises(FootnoteError, match="embedding_model_changed"):
-        await retrieval.search(changed, retrieval.Query(tenant, "anything"))
-    async with rt.transaction() as session:
-        await jobs.retry(session, tenant, job.id)
+        await retrieval.search(changed.for_tenant(tenant), retrieval.Query("anything"))
+    async with rt.for_tenant(tenant).transaction() as session:
+        await jobs.retry(session, job.id)
     assert (await driving.run(rt, job.id)).state == "succeeded", "with the old setting everything is as before"
 
 

@@ -192,8 +192,8 @@ async def test_a_step_that_takes_long_keeps_its_lease_and_shows_progress(committ
 async def test_cancelling_a_running_job_stops_its_step_and_shows_nothing(committing_rt: Runtime, tenant: str) -> None:
     rt = quick(committing_rt)
     job_id, held, task = await in_embedding(rt, tenant)
-    async with rt.transaction() as session:
-        await jobs.cancel(session, tenant, job_id)
+    async with rt.for_tenant(tenant).transaction() as session:
+        await jobs.cancel(session, job_id)
     assert not await asyncio.wait_for(task, 60), "stopped, though the provider never answered"
     assert not held.go_on.is_set()
     job = await job_of(rt, job_id)

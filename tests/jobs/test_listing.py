@@ -32,8 +32,8 @@ async def failed(rt: Runtime, tenant: str, count: int) -> list[Job]:
 
 
 async def retry(rt: Runtime, tenant: str, limit: int = 100) -> tuple[int, int]:
-    async with rt.transaction() as session:
-        return await listing.retry(session, tenant, FAILED, limit=limit)
+    async with rt.for_tenant(tenant).transaction() as session:
+        return await listing.retry(session, FAILED, limit=limit)
 
 
 async def test_a_document_that_is_being_uploaded_again_is_left_to_its_newer_job(
@@ -67,13 +67,13 @@ async def test_a_job_driven_on_uses_what_its_earlier_steps_left(
     job_id = (await driving.accept(rt, tenant, driving.paragraphs(5))).details.job.id
     assert await ingest.run_step(rt, job_id, "chunk")
     held = await driving.claim(rt, job_id, "embed")
-    async with rt.transaction() as session:
+    async with rt.for_tenant(tenant).transaction() as session:
         if ended == "failed":
             await jobs.fail(session, held, "worker_crashed", "It died.")
         else:
-            await jobs.cancel(session, tenant, job_id)
-    async with rt.transaction() as session:
-        await listing.retry(session, tenant, JobFilter(states=(ended,), superseded=False), limit=1)
+            await jobs.cancel(session, job_id)
+    async with rt.for_tenant(tenant).transaction() as session:
+        await listing.retry(session, JobFilter(states=(ended,), superseded=False), limit=1)
     assert (await job_of(rt, job_id)).step == "embed"
     assert (await driving.run(rt, job_id)).state == "succeeded"
     async with rt.sessions() as session:

@@ -194,8 +194,8 @@ async def test_every_unfinished_job_is_alive_or_says_for_what_and_until_when_it_
             return system.provider.asked["held"] >= 2
 
         await system.until(both_held)
-        async with rt.transaction() as session:
-            await jobs.cancel(session, system.tenant, given_up)
+        async with rt.for_tenant(system.tenant).transaction() as session:
+            await jobs.cancel(session, given_up)
         system.worker.kill()
         late = await system.accept("late")
 
@@ -235,8 +235,8 @@ async def test_a_document_that_kills_its_worker_fails_alone_and_can_be_driven_on
     assert system.worker.running(), "its pool died, it did not"
 
     system.provider.killing = False
-    async with rt.transaction() as session:
-        await jobs.retry(session, system.tenant, deadly)
+    async with rt.for_tenant(system.tenant).transaction() as session:
+        await jobs.retry(session, deadly)
     await system.until(lambda: system.over([deadly]))
     assert await system.states([deadly]) == ["succeeded"]
     assert len(await chunks_of(rt, job.document_id)) == 5

@@ -260,8 +260,8 @@ async def test_a_job_cancelled_in_its_turn_does_not_come_back(committing_rt: Run
     rt.embedder.before = lambda _texts: asked.set()
     step = asyncio.create_task(ingest.run_step(rt, job_id, "embed"))
     await asked.wait()
-    async with rt.transaction() as session:
-        await jobs.cancel(session, tenant, job_id)
+    async with rt.for_tenant(tenant).transaction() as session:
+        await jobs.cancel(session, job_id)
     assert not await step
     assert (await job_of(rt, job_id)).state == "cancelled"
 

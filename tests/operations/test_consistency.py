@@ -70,7 +70,7 @@ async def test_a_healthy_system_has_none(committing_rt: Runtime, tenant: str) ->
     embedded = await driving.accept(rt, tenant, paragraphs(3, "oil"))
     for step in ("chunk", "embed"):
         assert await ingest.run_step(rt, embedded.details.job.id, step)
-    await deletion.remove(rt, tenant, await driving.ready(rt, tenant, "Gone."))
+    await deletion.remove(rt.for_tenant(tenant), await driving.ready(rt, tenant, "Gone."))
     assert await found(rt) == []
     assert await found(rt, fix=True) == []
     assert await settled(rt) == await named(rt)
@@ -192,7 +192,7 @@ async def test_what_is_being_written_or_waits_for_its_deletion_is_no_finding(
             await out.write(b"x")
             assert await found(rt, fix=True) == []
         assert await found(rt, fix=True) == []
-    await deletion.remove(rt, tenant, await driving.ready(rt, tenant, "Some text."))
+    await deletion.remove(rt.for_tenant(tenant), await driving.ready(rt, tenant, "Some text."))
     assert await in_store(rt) != set()
     assert await found(rt) == []
     await rt.store.delete("objects/t/new")
@@ -256,7 +256,7 @@ async def test_a_key_listed_before_its_writer_ended_or_gave_up_is_no_finding(
         await objects.sweep(rt)
 
     async def removed() -> None:
-        await deletion.remove(rt, tenant, kept)
+        await deletion.remove(rt.for_tenant(tenant), kept)
         await objects.sweep(rt)
 
     (old,) = await named(rt)
@@ -287,7 +287,7 @@ class Busy:
             accepted = await driving.accept(self.rt, self.tenant, content, external_id=f"e{worker % 3}")
             work = [driving.run(self.rt, accepted.details.job.id)]
             if number % 2:
-                work.append(deletion.remove(self.rt, self.tenant, accepted.details.document.id))  # type: ignore[arg-type]
+                work.append(deletion.remove(self.rt.for_tenant(self.tenant), accepted.details.document.id))  # type: ignore[arg-type]
             ended = await asyncio.gather(*work, return_exceptions=True)
             unexpected = [each for each in ended if isinstance(each, BaseException)]
             assert all(isinstance(each, NoResultFound) for each in unexpected), "the job may be gone, no more"
@@ -356,7 +356,7 @@ async def test_the_command_tells_what_is_left_by_its_exit_code(committing_rt: Ru
     code, lines, _ = await command(rt, "--json", "--fix")
     told = [{"kind": kind, "what": what, "fixed": kind == "object_without_row"} for kind, what in planted]
     assert (code, [json.loads(line) for line in lines]) == (1, told)
-    await deletion.remove(rt, tenant, document_id)
+    await deletion.remove(rt.for_tenant(tenant), document_id)
     await write(rt, "objects/t/another")
     assert await command(rt, "--fix") == (
         0,

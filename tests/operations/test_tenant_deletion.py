@@ -52,7 +52,7 @@ async def fill(rt: Runtime, tenant: str) -> None:
     ids = await made_by(rt, tenant, TEXT)
     begun = await driving.accept(rt, tenant, driving.paragraphs(9), callback_url="http://127.0.0.1:1/")
     assert await ingest.run_step(rt, begun.details.job.id, "chunk")
-    await deletion.remove(rt, tenant, await driving.ready(rt, tenant, "Gone before."))
+    await deletion.remove(rt.for_tenant(tenant), await driving.ready(rt, tenant, "Gone before."))
     await driving.ready(rt, tenant, "Gone with its collection.", collection="gone")
     await driving.remove_collection(rt, tenant, "gone")
     of_version = {"version_id": begun.details.version.id, "number": 99}
@@ -113,8 +113,8 @@ async def test_nothing_of_a_tenant_is_left_and_everything_of_another(committing_
     before, theirs = await rows(rt, tenant), await rows(rt, other)
     assert before.keys() == {table.name for table in OWNED}, "or there is nothing to be left"
     async with rt.transaction() as session:
-        name = await tenants.name_of(session, tenant)
-    receipt = await tenant_deletion.remove(rt.by("operator"), tenant)
+        name = await tenants.name_of(session)
+    receipt = await tenant_deletion.remove(rt.as_actor("operator"), tenant)
     assert (left := await rows(rt, tenant)).keys() == OUTLIVES_IT
     assert left["background_task"] == 1, "the receipt"
     assert await rows(rt, other) == theirs
@@ -173,8 +173,8 @@ async def test_from_the_first_moment_it_is_refused_and_another_process_finishes(
         assert (task.state, task.progress_done, task.progress_total) == ("running", 1, 3)
     assert [await refused(rt, each) for each in (key, token, stranger)] == [True, True, False]
     with pytest.raises(TenantDeleted):
-        async with rt.of(tenant).transaction() as session:
-            await documents.accept(session, rt, late, tenant_id=tenant)
+        async with rt.for_tenant(tenant).transaction() as session:
+            await documents.accept(session, rt, late)
     assert (await rows(rt, tenant))["document"] == 2
 
     await driving.work_off(rt)
@@ -194,8 +194,8 @@ async def test_from_the_first_moment_it_is_refused_and_another_process_finishes(
     assert receipt.counts["documents"] == 3, "also what was removed before"
     assert await refused(rt, key)
     with pytest.raises(TenantDeleted):  # whoever was at work all the time
-        async with rt.of(tenant).transaction() as session:
-            await documents.accept(session, rt, late, tenant_id=tenant)
+        async with rt.for_tenant(tenant).transaction() as session:
+            await documents.accept(session, rt, late)
 
 
 async def test_an_upload_under_way_is_waited_for_and_deleted(committing_rt: Runtime, tenant: str) -> None:
@@ -204,8 +204,8 @@ async def test_an_upload_under_way_is_waited_for_and_deleted(committing_rt: Runt
 
     async def upload() -> None:
         late = await driving.put(rt, tenant, b"Late.", "a.txt")
-        async with rt.of(tenant).transaction() as session:
-            await documents.accept(session, rt, late, tenant_id=tenant)
+        async with rt.for_tenant(tenant).transaction() as session:
+            await documents.accept(session, rt, late)
             accepted.set()
             await go_on.wait()
 

@@ -40,7 +40,7 @@ async def test_a_chunk_whose_cosine_is_unknown_counts_by_its_words_alone(rt: Run
     vectors = {model: np.array([1.0, 0.0]) for model in ("first", "second", "later")}
     for model, vector in vectors.items():
         await seeding.sow(replace(rt, embedder=FakeEmbedder(model)), tenant_id, [Seed({}, [vector])], model)
-    async with rt.of(tenant_id).transaction() as session:
+    async with rt.for_tenant(tenant_id).transaction() as session:
         spaces = (await session.scalars(select(EmbeddingSpace).where(EmbeddingSpace.model.in_(vectors)))).all()
         points = [Point(space, vectors[space.model]) for space in spaces if space.model != "later"]
         named = {f"vector_{point.space.id}": HalfVector(point.vector) for point in points}

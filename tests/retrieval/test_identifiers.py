@@ -42,7 +42,7 @@ async def test_whatever_a_text_holds_it_can_be_stored(rt: Runtime, given: str) -
     assert await identifiers(rt, given) == ({"a_1"} if given.endswith(" a_1") else set())
     tenant = await driving.new_tenant(rt)
     await driving.ready(rt, tenant, f"{given} lamp", "odd.txt")
-    assert (await search(rt, Query(tenant, "lamp", mode="keyword"))).hits
+    assert (await search(rt.for_tenant(tenant), Query("lamp", mode="keyword"))).hits
 
 
 NAMES = {
@@ -66,7 +66,7 @@ async def test_the_one_that_is_named_comes_first(rt: Runtime, names: tuple[str, 
         much = "What is known about the note on it? What does it say? The keeper repairs it. "
         await driving.ready(rt, tenant, f"{much * (filler + 1)}", f"filler{filler}.txt")
     for name in names[:1] if mode == "hybrid" else names:
-        hits = (await search(rt, Query(tenant, f"What is known about the note on {name}?", mode=mode))).hits
+        hits = (await search(rt.for_tenant(tenant), Query(f"What is known about the note on {name}?", mode=mode))).hits
         assert f"on {name} says" in hits[0].text
 
 
@@ -75,7 +75,7 @@ async def test_an_identifier_in_many_chunks_names_nothing_in_particular(rt: Runt
     for number in range(12):
         await driving.ready(rt, tenant, f"Form 10-K of the year {1990 + number}.", f"{number}.txt")
     await driving.ready(rt, tenant, "The siren of the tower. The siren is loud.", "siren.txt")
-    hits = (await search(rt, Query(tenant, "the 10-K siren", mode="keyword"))).hits
+    hits = (await search(rt.for_tenant(tenant), Query("the 10-K siren", mode="keyword"))).hits
     assert "siren" in hits[0].text
 
 
@@ -88,7 +88,7 @@ async def test_a_short_identifier_is_a_word_like_others(rt: Runtime) -> None:
         "stores.txt",
     )
     await driving.ready(rt, tenant, "See table Q2 for the colours of lamps and of lenses.", "lamps.txt")
-    hits = (await search(rt, Query(tenant, "Was there a change in the numbers of stores in Q2?"))).hits
+    hits = (await search(rt.for_tenant(tenant), Query("Was there a change in the numbers of stores in Q2?"))).hits
     assert [hit.filename for hit in hits] == ["stores.txt", "lamps.txt"]
     assert [hit.needles for hit in hits] == [0, 0]
 
@@ -103,15 +103,15 @@ async def test_a_phrase_in_quotes_comes_first(rt: Runtime, quotes: str) -> None:
         rt, tenant, "Long ago, when nobody cared, somebody lit the red signal lamp. " + "Nothing else. " * 9, "p.txt"
     )
     question = f"keeper lamp signal {quotes.format('red signal lamp')}"
-    assert (await search(rt, Query(tenant, question, mode="keyword"))).hits[0].filename == "p.txt"
-    assert (await search(rt, Query(tenant, question))).hits[0].filename == "p.txt"
+    assert (await search(rt.for_tenant(tenant), Query(question, mode="keyword"))).hits[0].filename == "p.txt"
+    assert (await search(rt.for_tenant(tenant), Query(question))).hits[0].filename == "p.txt"
 
 
 async def test_quotes_around_nothing_are_none(rt: Runtime) -> None:
     tenant = await driving.new_tenant(rt)
     await driving.ready(rt, tenant, "The lamp burns.", "lamp.txt")
     for question in ('"', '""', 'lamp ""', '"of the" lamp', '"\'" lamp', '"lamp"' * 300):
-        hits = (await search(rt, Query(tenant, question, mode="keyword"))).hits
+        hits = (await search(rt.for_tenant(tenant), Query(question, mode="keyword"))).hits
         assert bool(hits) == ("lamp" in question)
 
 
@@ -124,7 +124,7 @@ async def test_an_identifier_in_two_chunks_that_overlap_is_rare(rt: Runtime) -> 
     much = "How is an order placed? Place the order by post, and the order is sent. "
     for filler in range(4):
         await driving.ready(rt, tenant, much * (filler + 1), f"filler{filler}.txt")
-    hits = (await search(rt, Query(tenant, "How is an order placed for AX-4471-B?", mode="keyword"))).hits
+    hits = (await search(rt.for_tenant(tenant), Query("How is an order placed for AX-4471-B?", mode="keyword"))).hits
     assert [(hit.filename, hit.needles) for hit in hits[:2]] == [("stores.txt", 1)] * 2
     assert hits[2].needles == 0
 
@@ -133,5 +133,5 @@ async def test_an_identifier_in_most_chunks_of_one_document_names_nothing_in_par
     tenant = await driving.new_tenant(rt)
     sections = "\n\n".join(f"The AX-4471-B has a part {n}. " + f"It is used for task {n}. " * 15 for n in range(4))
     await driving.ready(rt, tenant, f"{sections}\n\n" + "The siren is loud. " * 15, "manual.txt")
-    hits = (await search(rt, Query(tenant, "How loud is the siren of the AX-4471-B?", mode="keyword"))).hits
+    hits = (await search(rt.for_tenant(tenant), Query("How loud is the siren of the AX-4471-B?", mode="keyword"))).hits
     assert "siren" in hits[0].text

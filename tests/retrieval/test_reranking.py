@@ -69,7 +69,7 @@ async def add_notes(rt: Runtime, tenant_id: str, of: str = "siren") -> None:
 
 
 async def numbers(rt: Runtime, tenant_id: str, **more: Any) -> tuple[list[int], Found]:
-    found = await search(rt, Query(tenant_id, "siren", **{"mode": "keyword", **more}))
+    found = await search(rt.for_tenant(tenant_id), Query("siren", **{"mode": "keyword", **more}))
     return [round(number_of(hit.text) * 10) for hit in found.hits], found
 
 
@@ -142,7 +142,7 @@ async def test_the_texts_are_what_was_embedded_and_not_longer_than_needed(
     assert embedded[0].startswith("the log > Watch\n\n")
     assert server.asked[0]["query"] == "siren"
     monkeypatch.setattr(reranking, "LONGEST", 49)
-    await search(opened(), Query(tenant, "siren " * 20, mode="keyword"))
+    await search(opened().for_tenant(tenant), Query("siren " * 20, mode="keyword"))
     assert texts_of(server.asked[1]) == [embedded[0][:49]]
     assert len(server.asked[1]["query"]) == 49
 
@@ -217,7 +217,7 @@ async def test_an_explanation_shows_the_place_before_and_the_score(rt: Runtime, 
 async def test_nothing_found_is_nothing_to_rerank(rt: Runtime, opened: Open, server: FakeServer) -> None:
     tenant = await driving.new_tenant(rt)
     await add_notes(rt, tenant)
-    found = await search(opened(), Query(tenant, "unheard", mode="keyword"))
+    found = await search(opened().for_tenant(tenant), Query("unheard", mode="keyword"))
     assert (found.hits, found.reranked, server.asked) == ([], None, [])
 
 

@@ -118,7 +118,7 @@ async def cosines(rt: Runtime, chunks: list[Stored], question: str) -> dict[tupl
 
 
 async def found(rt: Runtime, tenant_id: str, question: str, **more: Any) -> list[Hit]:
-    return (await retrieval.search(rt, Query(tenant_id, question, **{"top_k": 100, **more}))).hits
+    return (await retrieval.search(rt.for_tenant(tenant_id), Query(question, **{"top_k": 100, **more}))).hits
 
 
 def key(hit: Hit) -> tuple[str, int]:
@@ -324,7 +324,7 @@ async def test_a_large_collection_is_counted_once_until_it_has_changed(
         assert shares == pytest.approx({lexeme: df / len(chunks) for lexeme, df in held.items()}, abs=1e-6)
     more = await driving.ready(rt, corpus[0], paragraphs(20, "more"), "more.txt", collection="odd")
     assert await refreshed(rt) == 1
-    await deletion.remove(rt, corpus[0], more)
+    await deletion.remove(rt.for_tenant(corpus[0]), more)
     monkeypatch.setattr("footnote.retrieval.vector_leg.EXACT_CHUNKS", 40)
     assert await refreshed(rt) == 1, "small again, which questions about several collections must know"
     assert await refreshed(rt) == 0

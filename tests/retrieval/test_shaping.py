@@ -81,7 +81,7 @@ async def test_copies_of_a_document_take_one_place(rt: Runtime) -> None:
     for number in range(8):
         await driving.ready(rt, tenant, f"{text} Copy {number}.", f"copy{number}.txt")
     await driving.ready(rt, tenant, "The siren was silent in the year of the great storm, says the log.", "log.txt")
-    hits = (await search(rt, Query(tenant, "siren tower tank", top_k=3))).hits
+    hits = (await search(rt.for_tenant(tenant), Query("siren tower tank", top_k=3))).hits
     assert len(hits) == 2
     assert {hit.filename.rstrip("0123456789.tx") for hit in hits} == {"copy", "log"}
 
@@ -92,8 +92,8 @@ async def test_diversity_brings_other_documents_up(rt: Runtime) -> None:
     rng = random.Random(3)
     for number in range(6):
         await driving.ready(rt, tenant, f"siren siren {prose(rng, 40)} {number}", f"{number}.txt")
-    plain = (await search(rt, Query(tenant, "siren", top_k=6))).hits
-    diverse = (await search(rt, Query(tenant, "siren", top_k=6, diversity=0.9))).hits
+    plain = (await search(rt.for_tenant(tenant), Query("siren", top_k=6))).hits
+    diverse = (await search(rt.for_tenant(tenant), Query("siren", top_k=6, diversity=0.9))).hits
     assert diverse[0] == plain[0]
     assert {hit.chunk_id for hit in diverse} == {hit.chunk_id for hit in plain}
     assert diverse != plain
@@ -107,7 +107,7 @@ async def test_what_stands_around_a_hit_is_of_its_page(rt: Runtime, expand: str)
     document_id = await driving.ready(rt, tenant, "\n\n".join(parts), "book.md")
     chunks = await driving.chunks_of(rt, document_id)
     pages = await driving.pages_of(rt, document_id)
-    for hit in (await search(rt, Query(tenant, "topic1 shines", top_k=30, expand=expand))).hits:  # type: ignore[arg-type]
+    for hit in (await search(rt.for_tenant(tenant), Query("topic1 shines", top_k=30, expand=expand))).hits:  # type: ignore[arg-type]
         assert hit.context is not None
         page = pages[hit.version_id, hit.page_start]
         assert hit.context.text == page[hit.context.char_start : hit.context.char_end]
@@ -120,13 +120,13 @@ async def test_what_stands_around_a_hit_is_of_its_page(rt: Runtime, expand: str)
         ]
         assert hit.context.char_start == min(each.char_start for each in wanted)
         assert hit.context.char_end == max(each.char_end for each in wanted)
-    assert all(hit.context is None for hit in (await search(rt, Query(tenant, "topic1"))).hits)
+    assert all(hit.context is None for hit in (await search(rt.for_tenant(tenant), Query("topic1"))).hits)
 
 
 @pytest.mark.anyio
 async def test_a_section_of_a_whole_book_is_cut(rt: Runtime) -> None:
     tenant = await driving.new_tenant(rt)
     await driving.ready(rt, tenant, driving.paragraphs(80), "book.txt")
-    hit = (await search(rt, Query(tenant, "Paragraph 40", mode="keyword", expand="section"))).hits[0]
+    hit = (await search(rt.for_tenant(tenant), Query("Paragraph 40", mode="keyword", expand="section"))).hits[0]
     assert hit.context is not None
     assert 4_000 < len(hit.context.text) <= 8_000 + len(hit.text)

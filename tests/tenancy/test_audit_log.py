@@ -41,8 +41,8 @@ async def test_no_deed_without_its_entry_and_no_entry_without_its_deed(
 ) -> None:
     async def accept() -> None:
         upload = await driving.put(rt, tenant, b"The lamp.", "a.txt")
-        async with rt.transaction() as session:
-            await documents.accept(session, rt, upload, tenant_id=tenant)
+        async with rt.for_tenant(tenant).transaction() as session:
+            await documents.accept(session, rt, upload)
             assert len((await session.scalars(select(AuditEvent))).all()) == 2
             raise KeyboardInterrupt
 
@@ -56,25 +56,25 @@ async def test_no_deed_without_its_entry_and_no_entry_without_its_deed(
     document_id = (await driving.accept(rt, tenant, "The lamp.")).details.document.id
     monkeypatch.setattr(audit_log, "note_each", refuse)
     with pytest.raises(RuntimeError, match="no room"):
-        await deletion.remove(rt, tenant, document_id)
+        await deletion.remove(rt.for_tenant(tenant), document_id)
     async with rt.transaction() as session:
         assert await session.get(Document, document_id) is not None
 
 
 async def test_neither_a_tenant_nor_the_owner_changes_what_is_written(rt: Runtime, tenant: str) -> None:
-    async with rt.of(tenant).by("key_1", "req_1").transaction() as session:
-        await audit_log.note(session, tenant, "document.created", "doc_1")
+    async with rt.for_tenant(tenant).as_actor("key_1", "req_1").transaction() as session:
+        await audit_log.note(session, "document.created", "doc_1")
     before = [vars(each) | {"_sa_instance_state": None} for each in await events(rt)]
     assert (before[0]["actor"], before[0]["request_id"]) == ("key_1", "req_1")
     changes = ["UPDATE audit_event SET actor = 'key_2'", "DELETE FROM audit_event", "TRUNCATE audit_event"]
     for change in changes:
         with pytest.raises(ProgrammingError, match="permission denied"):
-            await rt.of(tenant).execute(text(change))
+            await rt.for_tenant(tenant).execute(text(change))
         with pytest.raises(ProgrammingError, match="only added to"):
             await rt.execute(text(change))
 
     async def purge() -> None:
-        async with rt.of(tenant).transaction() as session:
+        async with rt.for_tenant(tenant).transaction() as session:
             await session.execute(audit_log._PURGES)
             await session.execute(text(changes[1]))
 
@@ -82,14 +82,14 @@ async def test_neither_a_tenant_nor_the_owner_changes_what_is_written(rt: Runtim
         await purge()
     foreign = text("INSERT INTO audit_event (tenant_id, action, object_id) VALUES ('ten_2', 'a', 'b')")
     with pytest.raises(ProgrammingError, match="row-level security"):
-        await rt.of(tenant).execute(foreign)
+        await rt.for_tenant(tenant).execute(foreign)
     assert [vars(each) | {"_sa_instance_state": None} for each in await events(rt)] == before
 
 
 async def test_events_are_in_the_order_in_which_they_were_written(rt: Runtime, tenant: str) -> None:
-    async with rt.transaction() as session:
+    async with rt.for_tenant(tenant).transaction() as session:
         for number in range(20):
-            await audit_log.note_each(session, tenant, "a.b", {f"{number} {each}": {} for each in range(3)})
+            await audit_log.note_each(session, "a.b", {f"{number} {each}": {} for each in range(3)})
     found = await events(rt)
     assert [each.object_id for each in found] == [f"{number} {each}" for number in range(20) for each in range(3)]
     assert all(len(each.id) == 30 and each.id.startswith("aud_") for each in found)
@@ -98,7 +98,7 @@ async def test_events_are_in_the_order_in_which_they_were_written(rt: Runtime, t
 
 async def test_what_the_system_and_the_operator_do(rt: Runtime, tenant: str, monkeypatch: pytest.MonkeyPatch) -> None:
     files = packed({"a.txt": b"The lamp.", "b.txt": b"The lens."})
-    archive = await driving.accept(rt.by("key_1"), tenant, files, "both.zip", collection="kept")
+    archive = await driving.accept(rt.as_actor("key_1"), tenant, files, "both.zip", collection="kept")
     await driving.run(rt, archive.details.job.id)
     collection_id, archive_id = archive.details.document.collection_id, archive.details.document.id
     inner = [each.object_id for each in await events(rt) if "parent_id" in each.details]
@@ -108,7 +108,7 @@ async def test_what_the_system_and_the_operator_do(rt: Runtime, tenant: str, mon
         ("key_1", "document.created", archive_id),
         *(("system", "document.created", each) for each in inner),
     ]
-    await deletion.begin_collection(rt.by("key_1"), tenant, "kept")
+    await deletion.begin_collection(rt.for_tenant(tenant).as_actor("key_1"), "kept")
     await driving.work_off(rt)
     deleted = (await events(rt))[4:]
     assert [(each.actor, each.action) for each in deleted] == [
@@ -121,7 +121,7 @@ async def test_what_the_system_and_the_operator_do(rt: Runtime, tenant: str, mon
     before = len(deleted) + 4
     async with rt.transaction() as session:
         name = (await session.get_one(Tenant, tenant)).name
-    async with rt.by("operator").transaction() as session:
+    async with rt.as_actor("operator").transaction() as session:
         await scheduling.pause(session)
         await scheduling.pause(session)
         await scheduling.resume(session)
@@ -134,28 +134,28 @@ async def test_what_the_system_and_the_operator_do(rt: Runtime, tenant: str, mon
 
 
 async def test_an_endpoint_that_is_gone_is_disabled_by_the_system(rt: Runtime, tenant: str) -> None:
-    async with rt.transaction() as session:
-        endpoint = await endpoints.create(session, tenant, "http://127.0.0.1:1/", ["*"], None)
+    async with rt.for_tenant(tenant).transaction() as session:
+        endpoint = await endpoints.create(session, "http://127.0.0.1:1/", ["*"], None)
         assert not await endpoints.failed(session, rt.settings, endpoint.id, gone=True, last=False)
     assert (await told(rt))[-1] == ("system", "webhook_endpoint.disabled", endpoint.id)
 
 
 async def test_what_changes_nothing_is_no_deed(rt: Runtime, tenant: str) -> None:
-    async with rt.transaction() as session:
+    async with rt.for_tenant(tenant).transaction() as session:
         key, _ = await keys.create(session, tenant, "robot")
         for _ in range(2):
-            await keys.revoke(session, tenant, key.id)
+            await keys.revoke(session, key.id)
         with pytest.raises(NotFound):
-            await keys.revoke(session, tenant, "key_1")
+            await keys.revoke(session, "key_1")
     assert [action for _, action, _ in await told(rt)] == ["key.created", "key.revoked"]
 
 
 async def test_no_secret_and_no_name_is_in_the_log(rt: Runtime, tenant: str) -> None:
-    async with rt.transaction() as session:
+    async with rt.for_tenant(tenant).transaction() as session:
         _, secret = await keys.create(session, tenant, "a name", ("read", "write"))
         token, _, _ = await access_tokens.issue(session, await keys.verify(session, secret), None, 60)
         url = "http://127.0.0.1:1/?secret=swordfish"
-        endpoint = await endpoints.create(session, tenant, url, ["*"], "a name")
+        endpoint = await endpoints.create(session, url, ["*"], "a name")
     await driving.accept(rt, tenant, "The lamp.", "a name.txt", external_id="a name", metadata={"a": "a name"})
     written = str([vars(each) for each in await events(rt)])
     for unwanted in (secret, token, endpoint.secret, "swordfish", "a name", "lamp"):

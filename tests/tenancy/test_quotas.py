@@ -79,9 +79,9 @@ async def test_racing_uploads_keep_to_the_quota(committing_rt: Runtime) -> None:
 
 async def test_what_is_spent_in_a_month_ends_questions_and_uploads(rt: Runtime, alice: Person) -> None:
     prices = type(rt.settings)(_env_file=None, prices={"m": {"input": 1_000_000}}).prices
-    async with rt.transaction() as session:
+    async with rt.for_tenant(alice.tenant_id).transaction() as session:
         one = Spent("generation", "p", "m", 5)
-        await usage.record(session, rt.settings.model_copy(update={"prices": prices}), alice.tenant_id, "k", one)
+        await usage.record(session, rt.settings.model_copy(update={"prices": prices}), "k", one)
     for quota, status in (({"tokens": "6"}, 200), ({"tokens": "5"}, 403), ({"tokens": None, "usd": "5.5"}, 200)):
         await set_quota(rt, **quota)
         assert (await alice.client.post("/v1/search", json=ASKED)).status_code == status

@@ -133,16 +133,16 @@ async def test_what_no_provider_counted_is_unknown_to_the_asker_and_estimated_fo
     rows = {row["model"]: row for row in await report(alice, "model")}
     assert (rows["fake-chat"]["completion_tokens"], rows["fake-chat"]["estimated"]) == (18, True)
     assert not rows[""]["estimated"]
-    async with rt.transaction() as session:
-        assert (await usage.this_month(session, alice.tenant_id)).tokens >= 2 * (40 + 9)
+    async with rt.for_tenant(alice.tenant_id).transaction() as session:
+        assert (await usage.this_month(session)).tokens >= 2 * (40 + 9)
 
 
 async def test_a_report_by_days(rt: Runtime, alice: Person) -> None:
     today = datetime.now(UTC).date()
     days = [today - timedelta(days=days) for days in (45, 1, 0)]
     for number, day in enumerate(days):
-        async with rt.transaction() as session:
-            await usage.record(session, rt.settings, alice.tenant_id, "", *[Spent("query")] * (number + 1))
+        async with rt.for_tenant(alice.tenant_id).transaction() as session:
+            await usage.record(session, rt.settings, "", *[Spent("query")] * (number + 1))
             moved = update(UsageOfDay).where(UsageOfDay.tenant_id == alice.tenant_id, UsageOfDay.calls == number + 1)
             await session.execute(moved.values(day=day))
 
@@ -162,9 +162,9 @@ async def test_a_report_by_days(rt: Runtime, alice: Person) -> None:
 async def test_what_is_known_of_the_cost_is_added_up(rt: Runtime, alice: Person) -> None:
     for prices in ({}, PRICES, {}):
         known = rt.settings.model_copy(update={"prices": prices})
-        async with rt.transaction() as session:
+        async with rt.for_tenant(alice.tenant_id).transaction() as session:
             spent = Spent("generation", "fake", "fake-chat", 1000, 0)
-            await usage.record(session, known, alice.tenant_id, "", spent, replace(spent, model="other"))
+            await usage.record(session, known, "", spent, replace(spent, model="other"))
     rows = {row["model"]: (row["prompt_tokens"], row["cost"]) for row in await report(alice, "model")}
     assert rows == {"fake-chat": (3000, 1.0), "other": (3000, None)}
 

@@ -132,8 +132,8 @@ async def test_endpoints_made_at_once_are_no_more_than_a_tenant_may_have(
     monkeypatch.setattr(endpoints, "MOST", 2)
 
     async def make(number: int) -> None:
-        async with committing_rt.of(tenant).transaction() as session:
-            await endpoints.create(session, tenant, f"https://a{number}.example/", [], None)
+        async with committing_rt.for_tenant(tenant).transaction() as session:
+            await endpoints.create(session, f"https://a{number}.example/", [], None)
 
     made = await asyncio.gather(*map(make, range(6)), return_exceptions=True)
     assert [type(each) for each in made if each] == [Conflict] * 4

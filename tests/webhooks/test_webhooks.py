@@ -182,8 +182,8 @@ async def test_an_event_has_one_row_and_a_job_that_did_not_ask_has_none(rt: Runt
 async def test_a_job_that_fails_again_after_a_retry_says_so_again(rt: Runtime, tenant: str) -> None:
     delivery_id = await queued(rt, tenant, "http://example.com/", " \n ")
     job_id = (await stored(rt, delivery_id)).job_id
-    async with rt.transaction() as session:
-        await jobs.retry(session, tenant, job_id)
+    async with rt.for_tenant(tenant).transaction() as session:
+        await jobs.retry(session, job_id)
     await driving.run(rt, job_id)
     async with rt.transaction() as session:
         events = await session.execute(select(WebhookDelivery.event, WebhookDelivery.run).order_by(WebhookDelivery.run))
@@ -192,8 +192,8 @@ async def test_a_job_that_fails_again_after_a_retry_says_so_again(rt: Runtime, t
 
 async def test_a_cancelled_job_says_so(rt: Runtime, tenant: str) -> None:
     accepted = await driving.accept(rt, tenant, "Some text.", callback_url="http://example.com/")
-    async with rt.transaction() as session:
-        await jobs.cancel(session, tenant, accepted.details.job.id)
+    async with rt.for_tenant(tenant).transaction() as session:
+        await jobs.cancel(session, accepted.details.job.id)
         assert (await session.scalars(select(WebhookDelivery.event))).all() == ["document.cancelled"]
 
 

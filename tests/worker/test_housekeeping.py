@@ -27,10 +27,10 @@ async def test_unowned_objects_and_keys_of_yesterday_go_though_postgres_was_away
     rt = committing_rt
     tenant = await driving.new_tenant(rt)
     kept = await driving.ready(rt, tenant, "Kept.")
-    await deletion.remove(rt, tenant, await driving.ready(rt, tenant, "Gone."))
+    await deletion.remove(rt.for_tenant(tenant), await driving.ready(rt, tenant, "Gone."))
     for key, age in (("old", -24 * 3600 - 1), ("young", -60)):
-        async with rt.transaction() as session:
-            await idempotency._take(session, tenant, key)
+        async with rt.for_tenant(tenant).transaction() as session:
+            await idempotency._take(session, key)
         await rt.execute(update(IdempotencyKey).where(IdempotencyKey.key == key).values(created_at=from_now(age)))
     outage = [None] * 5
 

@@ -268,8 +268,8 @@ async def test_a_worker_asked_to_stop_gives_up_a_parser_that_takes_long(system: 
     assert not Path(f"/proc/{parser}").exists()
     job = await job_of(system.rt, accepted.details.job.id)
     assert (job.state, job.step, job.attempts) == ("queued", "chunk", 0)
-    async with system.rt.transaction() as session:
-        await jobs.cancel(session, system.tenant, job.id)
+    async with system.rt.for_tenant(system.tenant).transaction() as session:
+        await jobs.cancel(session, job.id)
 
 
 async def command(system: System, *words: str) -> None:
@@ -334,17 +334,17 @@ async def test_questions_of_a_batch_survive_a_killed_process_and_none_is_answere
     await system.until(accepted.details.job.id, lambda job: job.state == "succeeded")
     # The first three need no provider; the others wait for it.
     modes: list[Any] = ["keyword"] * 3 + ["hybrid"] * 5
-    asked = [Query(system.tenant, f"Who lit the zircon lamp, question {n}?", mode=mode) for n, mode in enumerate(modes)]
+    asked = [Query(f"Who lit the zircon lamp, question {n}?", mode=mode) for n, mode in enumerate(modes)]
     system.provider.open.clear()
-    async with system.rt.transaction() as session:
+    async with system.rt.for_tenant(system.tenant).transaction() as session:
         items = [batch_runs.stored(Question(query), None) for query in asked]
-        batch_id = (await question_batches.create(session, system.tenant, items, None)).id
+        batch_id = (await question_batches.create(session, items, None)).id
 
     async def until(condition: Callable[[QueryBatch], bool]) -> list[QueryBatchItem]:
         async with asyncio.timeout(90):
             while True:
-                async with system.rt.sessions() as session:
-                    found = await question_batches.get(session, system.tenant, batch_id)
+                async with system.rt.for_tenant(system.tenant).transaction() as session:
+                    found = await question_batches.get(session, batch_id)
                     if condition(found):
                         return list(await question_batches.items_of(session, found, limit=100, start=0))
                 await asyncio.sleep(0.05)
