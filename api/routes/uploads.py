@@ -159,7 +159,7 @@ async def begin_direct(body: DirectIn, rt: RuntimeDep, caller: Uploader) -> Dire
     fields = UploadFields(**body.model_dump(exclude={"filename", "size", "sha256"}))
     _check_callback(rt, fields)
     sha256 = bytes.fromhex(body.sha256) if body.sha256 else None
-    async with refused_uploads.noted(rt, safe_filename(body.filename)):
+    async with refused_uploads.recorded(rt, safe_filename(body.filename)):
         begun = await presigned_uploads.begin(rt, body.filename, body.size, sha256, fields.model_dump())
     return DirectUploadOut.of(*begun)
 
@@ -252,7 +252,7 @@ async def _result(request: Request, rt: Runtime, taken: Upload | Rejected, field
     if isinstance(taken, Rejected):
         return {"filename": taken.filename, "error": problem_body(request_id_of(request), taken.error)}
     try:
-        async with refused_uploads.noted(rt, taken.filename):
+        async with refused_uploads.recorded(rt, taken.filename):
             reply = await _accept_once(rt, taken, fields)
         return {"filename": taken.filename} | reply
     except FootnoteError as error:

@@ -9,7 +9,7 @@ from typing import Any
 
 from footnote import filters
 from footnote.answering import Question, answer, question_batches, whole
-from footnote.answering.question_batches import Ended, told_of
+from footnote.answering.question_batches import Ended, as_json
 from footnote.database import leases
 from footnote.database.leases import Lease, LeaseLost
 from footnote.errors import DatabaseAway, FootnoteError, Unavailable
@@ -21,14 +21,14 @@ from footnote.tenancy import keys, quotas
 
 
 def stored(question: Question, given_filter: dict[str, Any] | None) -> dict[str, Any]:
-    """The question as JSON, with the filter as it was given; whose it is, the batch says."""
+    """The question as JSON, with the filter as it was given; its tenant is the batch's."""
     fields = asdict(question)
     fields["query"]["filter"] = given_filter
     return fields
 
 
 def restored(fields: dict[str, Any]) -> Question:
-    """Raises Invalid for a filter that is none."""
+    """Raises Invalid for a filter that cannot be read."""
     given = fields["query"]["filter"]
     where = {**fields["query"], "filter": None if given is None else filters.parse(given, "filters")}
     history = [Turn(**turn) for turn in fields["history"]]
@@ -59,10 +59,10 @@ class _Run:
                 if error.retryable and (self.may_postpone or isinstance(error, DatabaseAway)):
                     self.trouble = error
                     return
-                ended = Ended(error=told_of(error))
+                ended = Ended(error=as_json(error))
             except Exception as error:
                 log.error("question of a batch failed", batch_id=self.lease.id, exc_info=error)
-                ended = Ended(error=told_of(Unavailable("internal_error")))
+                ended = Ended(error=as_json(Unavailable("internal_error")))
             await self._store(position, ended)
             if self.over():
                 return
@@ -115,8 +115,8 @@ async def _ended(rt: Runtime, request: dict[str, Any]) -> Ended:
         await keys.check_still(session, question.query.key_id)
         await quotas.check_left(session, rt.settings, adding=False)
     sources, done = await whole(answer(rt, question))
-    told = asdict(done) | {
+    stored_answer = asdict(done) | {
         "question_as_searched": sources.question_as_searched,
         "searched": asdict(sources.searched),
     }
-    return Ended(answer=told, document_ids=told.pop("document_ids"))
+    return Ended(answer=stored_answer, document_ids=stored_answer.pop("document_ids"))

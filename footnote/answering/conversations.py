@@ -1,7 +1,7 @@
-"""Conversations: made, listed, looked at, deleted; questions held in turns, and kept with their answers.
+"""Conversations: created, listed, shown, deleted; questions asked one at a time, and stored with their answers.
 
-One question at a time is asked in a conversation. A question and its answer are kept together when the answer is
-whole; of one that broke off nothing is kept. Who asks says so before it begins (`hold`) and as long as it lasts.
+A question and its answer are stored together when the answer is complete; of one that broke off nothing is stored. A
+request holds the conversation from before the question to the end of the answer (`hold`).
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
@@ -26,9 +26,9 @@ from footnote.providers import Turn
 from footnote.runtime import Runtime
 from footnote.tenancy import audit_log
 
-HELD_SECONDS = 30.0  # after which a conversation is free again whose asker was killed
+HELD_SECONDS = 30.0  # after which a conversation is free again if the process that held it was killed
 TITLE_CHARACTERS = 80
-MOST_MESSAGES = 100  # looked at; fewer fit into a history
+MOST_MESSAGES = 100  # read; fewer fit into a history
 
 
 @dataclass(frozen=True)
@@ -61,13 +61,13 @@ class StoredAnswer:
 async def create(
     session: AsyncSession, title: str | None, metadata: dict[str, Any], defaults: dict[str, Any]
 ) -> Conversation:
-    made = Conversation(
+    conversation = Conversation(
         id=new_id("cnv"), tenant_id=tenant_of(session), title=title, attributes=metadata, defaults=defaults, messages=0
     )
-    session.add(made)
+    session.add(conversation)
     await session.flush()
-    await session.refresh(made)
-    return made
+    await session.refresh(conversation)
+    return conversation
 
 
 async def get(session: AsyncSession, conversation_id: str) -> Conversation:
@@ -111,12 +111,12 @@ async def remove(session: AsyncSession, conversation_id: str) -> int:
     return conversation.messages
 
 
-# -- asked in ------------------------------------------------------------------------------------------------
+# -- questions -------------------------------------------------------------------------------------------------
 
 
 @asynccontextmanager
 async def hold(rt: Runtime, conversation_id: str) -> AsyncIterator[Hold]:
-    """Lets nobody else ask while the block does. Raises NotFound, or Conflict while somebody does."""
+    """Holds the conversation while the block asks in it. Raises NotFound, or Conflict while another request does."""
     taken = Hold(conversation_id, rt.tenant, new_id("req"))
     renewal = update(Conversation).where(taken.held).values(held_until=from_now(HELD_SECONDS))
     free = update(Conversation).where(taken.held).values(holder=None, held_until=None)
@@ -152,19 +152,19 @@ async def store(session: AsyncSession, taken: Hold, question: str, answer: Store
         raise Conflict("conversation_busy", "Another question took this one's place in the conversation.")
     position = after - 2
     owned = {"conversation_id": taken.conversation_id, "tenant_id": taken.tenant_id}
-    asked = Message(id=new_id("msg"), position=position, role="user", content=question, **owned)
-    told = Message(id=new_id("msg"), position=position + 1, role="assistant", **vars(answer), **owned)
-    session.add_all((asked, told))
+    asking = Message(id=new_id("msg"), position=position, role="user", content=question, **owned)
+    answering = Message(id=new_id("msg"), position=position + 1, role="assistant", **vars(answer), **owned)
+    session.add_all((asking, answering))
     await session.flush()
     if not await derived_answers.all_there(session, answer.document_ids):
-        await session.execute(derived_answers.emptied_messages(Message.id == told.id))
-    return told.id
+        await session.execute(derived_answers.redacted_messages(Message.id == answering.id))
+    return answering.id
 
 
 async def ask(rt: Runtime, conversation_id: str, question: Question) -> AsyncGenerator[Event, None]:
-    """As `answer`; Done comes when question and answer are kept. Raises NotFound, and Conflict while another is asked.
+    """As `answer`; Done comes when question and answer are stored. Raises NotFound; Conflict while another is asked.
 
-    Nothing is kept of an answer that fails or that nobody reads to its end.
+    Nothing is stored of an answer that fails or that the client does not read to its end.
     """
     async with hold(rt, conversation_id) as held:
         async with rt.transaction() as session:
@@ -181,7 +181,7 @@ async def ask(rt: Runtime, conversation_id: str, question: Question) -> AsyncGen
                 if isinstance(event, Sources):
                     sources = event
                 yield event
-    yield done  # who sees it may ask again
+    yield done  # whose reader may ask again
 
 
 async def _stored(rt: Runtime, held: Hold, asked: str, done: Done, sources: Sources, used: Sequence[Message]) -> Done:

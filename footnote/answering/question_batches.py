@@ -37,11 +37,11 @@ class Ended:
     document_ids: Sequence[str] = ()
 
 
-def told_of(error: FootnoteError) -> dict[str, Any]:
+def as_json(error: FootnoteError) -> dict[str, Any]:
     return {"kind": error.kind, "code": error.code, "message": clean(error.message), "fields": error.fields}
 
 
-# -- created and looked up ------------------------------------------------------------------------------------
+# -- created and looked up -------------------------------------------------------------------------------------
 
 
 async def create(
@@ -61,7 +61,7 @@ async def create(
             tenant_id=tenant_id,
             position=position,
             request=None if isinstance(item, FootnoteError) else item,
-            error=told_of(item) if isinstance(item, FootnoteError) else None,
+            error=as_json(item) if isinstance(item, FootnoteError) else None,
         )
         for position, item in enumerate(items)
     )
@@ -111,7 +111,7 @@ async def purge(session: AsyncSession) -> None:
     await session.execute(delete(QueryBatch).where(QueryBatch.finished_at < from_now(-STORED_SECONDS)))
 
 
-# -- worked on -----------------------------------------------------------------------------------------------
+# -- worked on -------------------------------------------------------------------------------------------------
 
 
 async def claim(
@@ -148,7 +148,7 @@ async def store(session: AsyncSession, lease: Lease, position: int, ended: Ended
     assert isinstance(written, CursorResult)
     assert written.rowcount == 1, "only the holder ends items, each once"
     if not await derived_answers.all_there(session, ended.document_ids):
-        await session.execute(derived_answers.emptied_items(item))
+        await session.execute(derived_answers.redacted_items(item))
     if row.ended == row.total:
         await _end(session, lease.id, "completed")
 
@@ -196,10 +196,10 @@ async def _end(session: AsyncSession, batch_id: str, state: str) -> bool:
     return True
 
 
-# -- sent, and taken back ------------------------------------------------------------------------------------
+# -- sent, and taken back --------------------------------------------------------------------------------------
 
-# Few batches are unfinished at a time. Tenants take turns, by chance where none has more at work: by age, who sends
-# many would go first until the last of them. Of a tenant's batches the one that waits longest goes on.
+# Few batches are unfinished at a time. Tenants are in rotation, by chance where none has more at work: by age, a tenant
+# that sends many would be first until the last of them. Of a tenant's batches the one that waits longest is next.
 _TAKE_DUE = text(
     """
     WITH unfinished AS (
@@ -238,8 +238,8 @@ async def reap(session: AsyncSession, settings: Settings) -> Sequence[str]:
 
 
 async def _give_up(session: AsyncSession, batch_id: str) -> None:
-    told = {"kind": "internal", "code": "worker_crashed", "message": CODES["worker_crashed"], "fields": []}
+    crashed = {"kind": "internal", "code": "worker_crashed", "message": CODES["worker_crashed"], "fields": []}
     open_items = update(QueryBatchItem).where(QueryBatchItem.batch_id == batch_id, _PENDING)
-    await session.execute(open_items.values(error=told))
+    await session.execute(open_items.values(error=crashed))
     await session.execute(update(QueryBatch).where(QueryBatch.id == batch_id).values(ended=QueryBatch.total))
     await _end(session, batch_id, "completed")

@@ -1,4 +1,4 @@
-"""The end of a document: provable, at any moment of its life, and with everything that was found in it."""
+"""The end of a document: provable, at any moment of its life, with everything that was found in it."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -20,15 +20,15 @@ from footnote.runtime import Runtime
 from footnote.tenancy import audit_log
 
 COUNTED = ("documents", "versions", "pages", "chunks", "embeddings", "jobs", "answers", "objects", "bytes")
-AT_ONCE = 3  # deletions of a tenant in one process: they may wait for each other, and hold a connection meanwhile
+AT_ONCE = 3  # deletions of a tenant in one process: they may wait for each other while they hold a connection
 
 
 async def remove(rt: Runtime, document_id: str, collection_id: str | None = None) -> Deletion:
     """Deletes the document and all that was made of it; the receipt, also when asked again. Raises NotFound.
 
     Jobs are ended first, without a lock on their documents: a worker in the middle of storing chunks holds one until
-    it notices. Each generation in a transaction of its own: who unpacks a container has its job, and waits for others.
-    The receipt names the collection that it goes with, if it does.
+    it notices. Each generation in a transaction of its own: a step that unpacks a container holds its job, and waits
+    for others. The receipt names the collection that it goes with, if it does.
     """
     async with rt.alone("deletion", places=AT_ONCE):
         return await rt.again_while_busy(partial(_remove, rt, document_id, collection_id))
@@ -55,8 +55,8 @@ async def _remove(rt: Runtime, document_id: str, collection_id: str | None) -> D
             counts.update(await _delete(session, each))
         counts.update(await _delete_rows(session, innermost_first))
         gone_with = dict.fromkeys(innermost_first, document_id) | {document_id: collection_id}
-        deeds = {each: {"deleted_with": other} if other else {} for each, other in gone_with.items()}
-        await audit_log.note_each(session, "document.deleted", deeds)
+        actions = {each: {"deleted_with": other} if other else {} for each, other in gone_with.items()}
+        await audit_log.note_each(session, "document.deleted", actions)
         counts["answers"] += await revisions.changed(session, collection_ids)
         receipt = Deletion(
             document_id=document_id, tenant_id=rt.tenant, counts=dict(counts), collection_id=collection_id
@@ -85,13 +85,13 @@ async def _delete(session: AsyncSession, document_id: str) -> dict[str, int]:
     job_ids = await jobs.ids_of(session, document_id)
     await jobs.end_unfinished(session, Job.document_id == document_id, None)
     await webhooks.document_deleted(session, job_ids)
-    await idempotency.forget_document(session, document_id)
+    await idempotency.redact_document(session, document_id)
     versions = (await session.scalars(select(Version).where(Version.document_id == document_id))).all()
     return {
         "versions": len(versions),
         "jobs": len(job_ids),
         "bytes": sum({version.object_key: version.bytes for version in versions if version.object_key}.values()),
-        "answers": await derived_answers.forget_document(session, document_id),
+        "answers": await derived_answers.redact_document(session, document_id),
         "objects": len(await objects.give_up_versions(session, document_id, but=None)),
     }
 

@@ -30,7 +30,7 @@ HELD_SECONDS = 15.0  # a request whose process died frees its key after this lon
 
 @dataclass(frozen=True)
 class Once:
-    """A key in the hands of one request, with the reply of an earlier one if there is any."""
+    """A key that one request holds, with the reply of an earlier request if there is one."""
 
     tenant_id: str
     key: str
@@ -98,19 +98,19 @@ async def _take(session: AsyncSession, key: str) -> Once:
 async def finish(
     session: AsyncSession, taken: Once, request: Any, reply: dict[str, Any], document_id: str | None
 ) -> None:
-    """Keeps the reply, if the key is still held; else raises Conflict and the caller's work is rolled back."""
-    kept = await session.execute(
+    """Stores the reply if the key is still held; else raises Conflict, which rolls the caller's work back."""
+    stored = await session.execute(
         update(IdempotencyKey)
         .where(_held_by(taken))
         .values(fingerprint=fingerprint_of(request), reply=reply, document_id=document_id)
     )
-    assert isinstance(kept, CursorResult)
-    if kept.rowcount != 1:
+    assert isinstance(stored, CursorResult)
+    if stored.rowcount != 1:
         raise Conflict("request_in_flight", "A later request for this took over in the meantime.")
 
 
-async def forget_document(session: AsyncSession, document_id: str) -> None:
-    """Removes the replies that show a document; their keys stay used, so that it is not made anew."""
+async def redact_document(session: AsyncSession, document_id: str) -> None:
+    """Removes the replies that show a document; their keys stay used, so that a resent request does not repeat it."""
     of_batch = IdempotencyKey.document_id.is_(None)  # said first, as the index knows it
     in_batch = of_batch & IdempotencyKey.reply.contains({"data": [{"document": {"id": document_id}}]})
     shown = or_(IdempotencyKey.document_id == document_id, in_batch)

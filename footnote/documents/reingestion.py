@@ -1,8 +1,8 @@
-"""Documents made anew because their collection's chunking, language or vectors changed, a few at a time.
+"""Documents are re-ingested because their collection's chunking, language or vectors changed, a few at a time.
 
-A version keeps what it was made by; where that is not what its collection has now, it is made anew. The change itself
-notes only that documents must be looked through, and `Collection.review_after` is how far that got. Nobody has to
-remember anything else: whoever is killed, or changes the settings again, or back, leaves the same question behind.
+A version stores the settings it was made by. If they are not its collection's, it is re-ingested. The change itself
+records only that documents must be reviewed; `Collection.review_after` is the cursor of that. Nothing else has to be
+remembered: after a kill, or when the settings change again or back, the same comparison decides.
 """
 
 from typing import Any
@@ -16,26 +16,26 @@ from footnote.models import Chunk, Collection, Document, Job, Version
 from footnote.runtime import Runtime
 
 AT_ONCE = 100  # unfinished jobs of a collection; behind them the next documents wait
-A_LOOK = 20  # documents of a collection, until others have had their turn
+A_LOOK = 20  # documents of a collection, before the next collection's
 # Of a document's chunks, which are all in one; empty if it has none.
 _SPACE = select(Chunk.space_id).where(Chunk.document_id == Document.id).limit(1).scalar_subquery()
 
 
 async def review(rt: Runtime) -> None:
-    """Goes on, by a step, with every collection whose documents are to be looked through."""
+    """Reviews some documents of every collection that has documents to review."""
     async with rt.transaction() as session:
         changed = select(Collection.id).where(Collection.review_after.is_not(None), Collection.deleted_at.is_(None))
         ids = (await session.scalars(changed)).all()
     for collection_id in ids:
         for _ in range(A_LOOK):
-            # A transaction for each document: who deletes several locks them in another order.
+            # A transaction for each document: a deletion of several locks them in another order.
             async with rt.transaction() as session:
                 if not await _next(session, collection_id):
                     break
 
 
 async def _next(session: AsyncSession, collection_id: str) -> bool:
-    """Sees to the next document that needs it; False: none does, there is no room, or somebody else is at it."""
+    """Re-ingests the next document that needs it; False: none does, there is no room, or another process reviews."""
     # In this order: collection, document, job, version.
     held = select(Collection).where(Collection.id == collection_id, Collection.review_after.is_not(None))
     collection = await session.scalar(held.with_for_update(key_share=True, skip_locked=True))
@@ -54,7 +54,7 @@ async def _next(session: AsyncSession, collection_id: str) -> bool:
             Document.tenant_id == collection.tenant_id,
             Document.collection_id == collection_id,
             Document.id > collection.review_after,
-            # One that was not begun is going to be made by what the collection has then, unless it was given up.
+            # One that was not begun will be made by the settings of that time, unless it was given up.
             or_(
                 Version.chunking != Collection.chunking,
                 Version.language != Collection.language,
@@ -75,8 +75,8 @@ async def _next(session: AsyncSession, collection_id: str) -> bool:
 
 
 async def _reingest(session: AsyncSession, collection: Collection, document: Document) -> None:
-    """From where the newest version is: visible, on its way, or given up."""
-    # Not as strongly as to delete them: who is storing the version's pages need not be waited for.
+    """What it takes depends on the newest version: visible, on its way, or given up."""
+    # Not as strongly as to delete them: this need not wait for a step that stores the version's pages.
     held: Any = {"key_share": True}
     job = await session.get_one(Job, document.job_id, with_for_update=held)
     version = await session.get_one(Version, job.version_id, with_for_update=held)
@@ -85,7 +85,7 @@ async def _reingest(session: AsyncSession, collection: Collection, document: Doc
     elif job.state == "succeeded":
         await documents.reingest(session, document, version)
     else:
-        # What there is of it was made by the old settings. Should somebody retry it, the first step comes first again.
+        # Its artifacts were made by the old settings. If it is retried, the first step comes first again.
         await objects.give_up_artifacts(session, [version.id])
         version.chunking = version.language = None
         if job.anew or job.state in jobs.UNFINISHED:

@@ -83,7 +83,7 @@ async def _write_parts(
     cut = cutter(rt, version.chunking, collection)
     async with aclosing(read_pages(path, version.media_type, limits, after=tally.pages)) as pages:
         page = await anext(pages, None)
-        heartbeat.begin_slice()  # passing over what was read before takes time, and gets nobody further
+        heartbeat.restart_clock()  # passing over what was read before takes time, and gets nobody further
         while page is not None:
             number += 1
             key = artifacts.key(claim.job_id, claim.token, number)

@@ -38,7 +38,7 @@ async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
     async with artifacts.of_version(rt, version) as paths:
         source = (each for page in artifacts.read(paths) for each in page.chunks)
         await asyncio.to_thread(lambda: next(islice(source, claim.done, claim.done), None))
-        heartbeat.begin_slice()  # 100,000 chunks are passed over in some tenths of a second
+        heartbeat.restart_clock()  # 100,000 chunks are passed over in some tenths of a second
         while batch := await asyncio.to_thread(lambda: list(islice(source, rt.settings.embedding_batch))):
             texts = {
                 checkpoint.text_hash(full): full

@@ -78,11 +78,11 @@ async def write_step(session: AsyncSession, job_id: str, step: str, **values: An
     await session.execute(update(JobStep).where(JobStep.job_id == job_id, JobStep.name == step).values(**values))
 
 
-# -- created ----------------------------------------------------------------------------------------------------
+# -- created ---------------------------------------------------------------------------------------------------
 
 
 async def create(session: AsyncSession, version: Version, *, anew: bool = False) -> Job:
-    """A queued job; the dispatcher hears of it when the caller's transaction commits."""
+    """A queued job; the dispatcher is woken when the caller's transaction commits."""
     job = Job(
         id=new_id("job"),
         tenant_id=version.tenant_id,
@@ -150,7 +150,7 @@ async def renew(
 async def checkpoint(
     session: AsyncSession, claim: Claim, lease_seconds: float, done: int, total: int | None, counts: dict[str, Any]
 ) -> None:
-    """A renewal after work that will not be done again: what went wrong before it no longer counts."""
+    """A renewal after work that will not be repeated: earlier errors and crashes no longer count."""
     values = {"lease_until": from_now(lease_seconds), "progress_done": done, "progress_total": total}
     await _write(session, claim, attempts=1, retries=0, **values)
     await write_step(session, claim.job_id, claim.step, counts=counts)
@@ -162,7 +162,7 @@ async def finish_step(session: AsyncSession, claim: Claim, counts: dict[str, Any
     `counts` go to the step's history; its "chunks" are what the next step has before it.
 
     `dispatched_at` is set because the message for the next step is already on its way in the Celery chain, unless
-    the number of chunks tells that the job belongs into the other lane: then another is sent there.
+    the number of chunks moves the job to the other lane: then another message is sent there.
     """
     last = claim.step == STEPS[-1]
     if last:
@@ -206,7 +206,7 @@ async def postpone(
     """After a temporary error: waits and tries again, this step or one before. False when retries are used up.
 
     Exponential backoff with jitter, or longer if the other side asked for it. An `unexpected` error is counted like
-    a crash. One that is no failure, such as a rate limit, uses no retries up and waits only as long as it was told.
+    a crash. One that is no failure, such as a rate limit, uses up no retries and waits as long as the other side said.
     """
     job = (await session.execute(select(Job.attempts, Job.retries).where(claim.lease.fence))).one_or_none()
     if job is None:
@@ -257,7 +257,7 @@ async def fail(session: AsyncSession, claim: Claim, code: str, message: str) -> 
     log.warning("document failed", document_id=claim.document_id, job_id=claim.job_id, code=code, reason=message)
 
 
-# -- asked about ---------------------------------------------------------------------------------------------
+# -- looked up, cancelled, begun again -------------------------------------------------------------------------
 
 
 async def get(session: AsyncSession, job_id: str) -> Job:

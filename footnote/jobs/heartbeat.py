@@ -20,7 +20,7 @@ TICK_SECONDS = 1.0  # how often progress is written, when there is any
 
 
 class Yielded(Exception):
-    """The step was given back at a point from which it will go on."""
+    """The step was given back at a point from which it will be resumed."""
 
 
 @dataclass
@@ -76,14 +76,14 @@ class Heartbeat:
         lease = self.rt.settings.lease_seconds
         await jobs.checkpoint(session, self.claim, lease, self.done, self.total, dict(self.counts))
 
-    def begin_slice(self) -> None:
-        """From here on, for a step that first had to come to where it stopped."""
+    def restart_clock(self) -> None:
+        """The time until it yields counts from here: the step first had to find where it stopped."""
         self._begun = monotonic()
 
     async def yield_to_others(self) -> None:
-        """To be called where a step can go on from later. Raises Yielded if it had its turn and others wait.
+        """Called where a step can be resumed later. Raises Yielded if its time is up and others wait.
 
-        Or if the process should end.
+        Also if the process should end.
         """
         stopping = self.rt.stopping.is_set()
         if monotonic() - self._begun < self.rt.settings.yield_seconds and not stopping:

@@ -15,7 +15,7 @@ from footnote.models.documents import VISIBLE
 
 @dataclass(frozen=True)
 class JobFilter:
-    """What a job must be to be chosen; what is left empty chooses all. Times are of the job's making."""
+    """Conditions on a job; an empty one chooses all. Times are those of the job's creation."""
 
     states: Sequence[str] = ()
     steps: Sequence[str] = ()
@@ -47,7 +47,7 @@ async def list_jobs(session: AsyncSession, wanted: JobFilter, *, limit: int, bef
 
 
 async def retry(session: AsyncSession, wanted: JobFilter, *, limit: int) -> tuple[int, int]:
-    """Drives up to `limit` of the chosen on, those that ended longest ago first: (how many, how many are left).
+    """Requeues up to `limit` of the chosen, those that ended longest ago first: (how many, how many are left).
 
     They must have failed or been cancelled, and not be superseded. One whose document is being uploaded again, retried
     or deleted at this moment is left out.

@@ -1,4 +1,4 @@
-"""Registered receivers: made, changed, given another secret, disabled by themselves when nobody is there."""
+"""Registered receivers: created, changed, given another secret, disabled when they no longer answer."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -35,7 +35,7 @@ DISABLED = "The endpoint was disabled."
 
 async def create(session: AsyncSession, url: str, events: Sequence[str], description: str | None) -> WebhookEndpoint:
     """Raises Conflict when there are too many. The caller has checked the URL."""
-    # Those of a tenant take turns, to be counted one after the other; foreign keys to it do not wait for this.
+    # Requests of a tenant wait for each other here, so that the count is right; foreign keys to it do not wait.
     tenant_id = tenant_of(session)
     await session.execute(select(Tenant.id).where(Tenant.id == tenant_id).with_for_update(key_share=True))
     counted = scoped(session, WebhookEndpoint).with_only_columns(func.count())
@@ -74,7 +74,7 @@ async def list_endpoints(session: AsyncSession, *, limit: int, before: str | Non
 async def change(session: AsyncSession, endpoint_id: str, given: dict[str, Any]) -> WebhookEndpoint:
     """Sets what is given of url, events, description and enabled. Raises NotFound.
 
-    What is waiting goes to the new URL; it fails when the endpoint is disabled, and can be asked for again later.
+    What is waiting goes to the new URL; it fails when the endpoint is disabled, and can be resent later.
     """
     endpoint = await get(session, endpoint_id, locked=True)
     await audit_log.note(session, "webhook_endpoint.updated", endpoint_id, changed=sorted(given))
@@ -115,18 +115,18 @@ async def remove(session: AsyncSession, endpoint_id: str) -> int:
 
 
 async def queue_test(session: AsyncSession, endpoint: WebhookEndpoint) -> str:
-    """The id of a delivery that tells of nothing. It is sent once, to disabled endpoints, too."""
+    """The id of a test delivery. It is sent once, also to a disabled endpoint."""
     test_id = new_id("tst")
     data = {"webhook_endpoint_id": endpoint.id}
     await queue(session, endpoint.tenant_id, test_id, 1, TEST, [WebhookTarget(endpoint.url, endpoint.id)], data)
     return (await session.scalars(select(WebhookDelivery.id).where(WebhookDelivery.job_id == test_id))).one()
 
 
-# -- what the deliveries tell --------------------------------------------------------------------------------
+# -- after an attempt ------------------------------------------------------------------------------------------
 
 
 async def succeeded(session: AsyncSession, endpoint_id: str) -> None:
-    """If it did not answer before, what waited for it goes out now."""
+    """If it did not answer before, the deliveries that waited for it are sent now."""
     back = update(WebhookEndpoint).where(WebhookEndpoint.id == endpoint_id, WebhookEndpoint.failing_since.is_not(None))
     if await session.scalar(back.values(failing_since=None).returning(WebhookEndpoint.id)):
         waiting = (WebhookDelivery.endpoint_id == endpoint_id) & (WebhookDelivery.state == "pending")

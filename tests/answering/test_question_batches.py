@@ -341,4 +341,4 @@ async def test_a_worker_that_should_stop_gives_the_batch_back(one: Runtime, tena
 
 
 def test_what_is_told_of_an_error_is_what_the_api_needs() -> None:
-    assert set(question_batches.told_of(FootnoteError("a"))) == {"kind", "code", "message", "fields"}
+    assert set(question_batches.as_json(FootnoteError("a"))) == {"kind", "code", "message", "fields"}
