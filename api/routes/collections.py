@@ -68,4 +68,4 @@ async def delete(collection_id: NameOrId, rt: RuntimeDep, caller: Writer) -> Any
     `Location` shows. Asked again by id, the answer is the task until it is completed, then the receipt (200).
     """
     task = await deletion.begin_collection(rt, collection_id)
-    return CollectionDeletionOut.for_tenant(task) if task.state == "completed" else accepted(task)
+    return CollectionDeletionOut.of(task) if task.state == "completed" else accepted(task)

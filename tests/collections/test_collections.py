@@ -639,7 +639,7 @@ async def test_what_fails_in_a_deletion_is_tried_again_and_told(
 
     with monkeypatch.context() as patch:
         patch.setattr(deletion, "remove", broken)
-        await deletion.begin_collection(rt, tenant, "default")
+        await deletion.begin_collection(rt.for_tenant(tenant), "default")
         await driving.work_off(rt)
     task = await deletion_of(rt)
     assert (task.state, task.retries) == ("waiting", 1)
@@ -655,7 +655,7 @@ async def test_long_deletions_yield_to_each_other(committing_rt: Runtime, tenant
     for name in ("first", "second"):
         for number in range(2):
             await driving.accept(rt, tenant, f"Text {number} of {name}.", collection=name)
-        await deletion.begin_collection(rt, tenant, name)
+        await deletion.begin_collection(rt.for_tenant(tenant), name)
 
     async def progress() -> list[int]:
         async with rt.transaction() as session:
