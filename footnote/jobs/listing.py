@@ -1,4 +1,4 @@
-"""Jobs by what is known of them: listed a page at a time, and requeued together once the cause of their failure is repaired."""
+"""Jobs by filter: listed a page at a time, and requeued together once the cause of their failure is repaired."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
