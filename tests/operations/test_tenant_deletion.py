@@ -112,7 +112,7 @@ async def test_nothing_of_a_tenant_is_left_and_everything_of_another(committing_
         await fill(rt, each)
     before, theirs = await rows(rt, tenant), await rows(rt, other)
     assert before.keys() == {table.name for table in OWNED}, "or there is nothing to be left"
-    async with rt.transaction() as session:
+    async with rt.for_tenant(tenant).transaction() as session:
         name = await tenants.name_of(session)
     receipt = await tenant_deletion.remove(rt.as_actor("operator"), tenant)
     assert (left := await rows(rt, tenant)).keys() == OUTLIVES_IT
