@@ -151,7 +151,7 @@ async def test_only_the_newest_claim_may_keep(one: Runtime, tenant: str) -> None
     second = await claimed(one, batch_id)
     for claim, answer in ((first, {"id": "ans_1"}), (second, {"id": "ans_2"})):
         try:
-            async with one.transaction() as session:
+            async with one.for_tenant(tenant).transaction() as session:
                 await question_batches.store(session, claim, 0, Ended(answer=answer), 30)
         except LeaseLost:
             assert claim is first
