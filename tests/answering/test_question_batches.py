@@ -255,7 +255,7 @@ async def test_a_cancelled_batch_keeps_what_was_answered_and_no_more(one: Runtim
     async with one.for_tenant(tenant).transaction() as session:
         assert (await question_batches.cancel(session, batch_id)).state == "cancelled"
     with pytest.raises(LeaseLost):
-        async with one.transaction() as session:
+        async with one.for_tenant(tenant).transaction() as session:
             await question_batches.store(session, claim, 1, Ended(answer={}), 30)
     with pytest.raises(Conflict):
         async with one.for_tenant(tenant).transaction() as session:
@@ -310,7 +310,7 @@ async def test_a_deleted_document_leaves_nothing_in_results(one: Runtime, tenant
     await batch_runs.run(one, batch_id)
     claim = await claimed(one, batch_id)
     assert (await deletion.remove(one.for_tenant(tenant), lamp)).counts["answers"] == 1
-    async with one.transaction() as session:  # one that was under way meanwhile
+    async with one.for_tenant(tenant).transaction() as session:  # one that was under way meanwhile
         await question_batches.store(session, claim, 1, Ended(answer={"answer": LAMP}, document_ids=[lamp]), 30)
     assert await results(one, batch_id) == ["answer_removed", "answer_removed"]
     assert [each async for each in consistency.audit(one, fix=False)] == []
