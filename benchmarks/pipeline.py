@@ -105,7 +105,7 @@ async def queries(rt: Runtime, tenant_id: str) -> None:
 async def http(rt: Runtime, tenant_id: str, key: str) -> None:
     """A document's status against the liveness probe: what authentication and the rows cost."""
     async with rt.for_tenant(tenant_id).transaction() as session:
-        document_id = (await documents.page_of(session, limit=1))[0].document.id
+        document_id = (await documents.list_documents(session, limit=1))[0].document.id
     app = create_app(runtime=rt)
     transport = httpx2.ASGITransport(app)
     headers = {"Authorization": f"Bearer {key}"}

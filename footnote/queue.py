@@ -9,10 +9,8 @@ from urllib.parse import urlsplit
 from celery import Celery, chain
 
 from footnote.errors import Invalid
-from footnote.jobs import STEPS
+from footnote.jobs import STEPS, Lane
 from footnote.settings import Settings
-
-LANES = ("ingest", "ingest.large")  # queues for small documents and for large ones
 
 ANSWER = "answer"  # the task that answers questions of a batch
 
@@ -33,12 +31,12 @@ def broker_url(redis_url: str) -> str:
 
 
 def make_app(settings: Settings) -> Celery:
-    """A Celery app without a result backend and with early acknowledgement: its messages are only doorbells."""
+    """A Celery app without a result backend and with early acknowledgement: its messages only name rows."""
     if not settings.redis_url:
         raise Invalid("bad_setting", "REDIS_URL is not set; `footnote up` sets it for what it starts.")
     app = Celery("footnote", broker=broker_url(settings.redis_url), set_as_current=False)
     app.conf.update(
-        task_default_queue=LANES[False],
+        task_default_queue=Lane.SMALL.value,
         task_ignore_result=True,
         task_serializer="json",
         accept_content=["json"],
@@ -71,16 +69,17 @@ def make_app(settings: Settings) -> Celery:
 
 
 def start_batches(app: Celery, batch_ids: Sequence[str]) -> None:
-    """Sends batches of questions through the lane of the small documents: somebody waits for them."""
+    """Sends batches of questions through the lane of the small documents, because people wait for the answers."""
     with app.producer_or_acquire() as producer:
         for batch_id in batch_ids:
-            app.signature(task_name(ANSWER), args=(batch_id,)).set(queue=LANES[False]).apply_async(producer=producer)
+            answering = app.signature(task_name(ANSWER), args=(batch_id,))
+            answering.set(queue=Lane.SMALL.value).apply_async(producer=producer)
 
 
-def start_jobs(app: Celery, jobs: Sequence[tuple[str, str]], large: bool) -> None:
+def start_jobs(app: Celery, jobs: Sequence[tuple[str, str]], lane: Lane) -> None:
     """Sends, for every (job id, step), the chain of the steps that remain; all of it goes through one lane."""
     with app.producer_or_acquire() as producer:
         for job_id, step in jobs:
             remaining = STEPS[STEPS.index(step) :]
             signatures = (app.signature(task_name(name), args=(job_id,), immutable=True) for name in remaining)
-            chain(*(each.set(queue=LANES[large]) for each in signatures)).apply_async(producer=producer)
+            chain(*(each.set(queue=lane.value) for each in signatures)).apply_async(producer=producer)

@@ -4,7 +4,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack, asynccontextmanager, nullcontext, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
@@ -165,23 +165,6 @@ class Runtime:
         """One statement in a transaction of its own. Raises DatabaseAway."""
         async with self.transaction() as session:
             await session.execute(statement)
-
-    @asynccontextmanager
-    async def repeating(self, statement: Executable, seconds: float) -> AsyncIterator[None]:
-        """Executes the statement every so many seconds while the block runs: what is held is held on to."""
-
-        async def repeat() -> None:
-            while True:
-                await asyncio.sleep(seconds)
-                with suppress(DatabaseAway):
-                    await self.execute(statement)
-
-        repeated = asyncio.create_task(repeat())
-        try:
-            yield
-        finally:
-            repeated.cancel()
-            await asyncio.wait({repeated})  # which, unlike awaiting it, tells its cancellation from ours
 
 
 @asynccontextmanager

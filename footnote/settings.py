@@ -5,6 +5,7 @@ A setting's variable is its name in capitals after FOOTNOTE_, or a well-known na
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from pathlib import Path
@@ -12,7 +13,8 @@ from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, SettingsConfigDict
+from pydantic_settings import PydanticBaseSettingsSource as Source
 
 PREFIX = "FOOTNOTE_"
 RouteClass = Literal["read", "write", "upload", "query"]
@@ -57,6 +59,21 @@ class Price(BaseModel):
     output: Decimal = Field(Decimal(0), ge=0, allow_inf_nan=False)
 
 
+# Environment variables by their former names. Each still works for one version; the log names the new one.
+RENAMED = {
+    "FOOTNOTE_RING_AGAIN_SECONDS": "FOOTNOTE_RESEND_SECONDS",
+    "FOOTNOTE_TURN_SECONDS": "FOOTNOTE_YIELD_SECONDS",
+}
+outdated: dict[str, str] = {}  # those of them that this process was given
+
+
+def _by_new_names(variables: Mapping[str, str | None]) -> Mapping[str, str | None]:
+    """As sources have them, in lower case. A variable under its new name counts more."""
+    given = {old: new for old, new in RENAMED.items() if old.lower() in variables}
+    outdated.update(given)
+    return {new.lower(): variables[old.lower()] for old, new in given.items()} | dict(variables)
+
+
 def _from_json(value: Any) -> Any:
     return json.loads(value) if isinstance(value, str) else value
 
@@ -72,6 +89,21 @@ class Settings(BaseSettings):
         populate_by_name=True,
         use_attribute_docstrings=True,
     )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003  pydantic passes it by this name
+        init_settings: Source,
+        env_settings: Source,
+        dotenv_settings: Source,
+        file_secret_settings: Source,
+    ) -> tuple[Source, ...]:
+        sources = (init_settings, env_settings, dotenv_settings, file_secret_settings)
+        for source in sources:
+            if isinstance(source, EnvSettingsSource):
+                source.env_vars = _by_new_names(source.env_vars)
+        return sources
 
     # -- where things are --
     data_dir: Path = Path(".footnote")
@@ -183,13 +215,13 @@ class Settings(BaseSettings):
     """A step without a heartbeat for this long is given to another worker."""
     heartbeat_seconds: float = Field(10.0, gt=0)
     """Interval of a step's heartbeats; at most a third of the lease."""
-    ring_again_seconds: float = Field(30.0, gt=0)
-    """A due job that no worker has claimed is sent again after this long."""
+    resend_seconds: float = Field(30.0, gt=0)
+    """A due job that no worker picked up is sent again after this long."""
     queue_high_water: int = Field(4, ge=1)
-    """Messages in each lane of the broker, or as many as jobs run; all other jobs wait in Postgres, where tenants take
-    turns."""
-    turn_seconds: float = Field(5.0, ge=0)
-    """A long embedding yields its place in the worker to waiting jobs after this long, at its next batch."""
+    """Messages in each lane of the broker, or as many as jobs run; all other jobs wait in Postgres."""
+    yield_seconds: float = Field(5.0, ge=0)
+    """Long work, such as embedding or a deletion, yields to other work that waits after this long, at its next
+    checkpoint."""
     max_attempts: int = Field(5, ge=1)
     """Crashes of the worker on one step after which the document fails."""
     max_retries: int = Field(100, ge=0)

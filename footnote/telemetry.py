@@ -10,7 +10,7 @@ import structlog
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from footnote.settings import Settings
+from footnote.settings import Settings, outdated
 
 log = structlog.get_logger("footnote")
 
@@ -93,3 +93,5 @@ def configure_logging(settings: Settings) -> None:
     root.setLevel(settings.log_level.upper())
     for noisy in ("httpx", "httpx2", "httpcore", "httpcore2", "uvicorn.access", "botocore", "openai"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
+    for old, new in outdated.items():
+        log.warning("variable has a new name; the old one will be ignored by the next version", old=old, new=new)

@@ -21,7 +21,6 @@ LIMITED = {
     "corpus": "SELECT",
     "frequent_lexeme": "SELECT",
     "audit_event": "SELECT, INSERT",
-    "tenant_deletion": "SELECT",
 }
 
 # Only what is missing: a policy locks its table, and every replica that starts comes by here.

@@ -8,14 +8,15 @@ from sqlalchemy import select, update
 
 from footnote import documents, ingest, jobs
 from footnote.database.ids import new_id
-from footnote.documents import Accepted, objects
+from footnote.documents import Accepted, deletion, objects
 from footnote.documents.uploads import Upload
 from footnote.formats.sniffing import sniff
-from footnote.jobs import Claim
-from footnote.models import Artifact, Chunk, Document, Job, JobStep, Page, Version
+from footnote.jobs import Claim, tasks
+from footnote.models import Artifact, BackgroundTask, Chunk, Document, Job, JobStep, Page, Version
 from footnote.runtime import Runtime
 from footnote.storage import writing
 from footnote.tenancy import tenants
+from worker.background_tasks import run_next
 
 HEAD_BYTES = 8192
 
@@ -117,3 +118,15 @@ async def pages_of(rt: Runtime, document_id: str) -> dict[tuple[str, int], str]:
 def paragraphs(count: int, topic: str = "lamp") -> str:
     """Text that the settings of the tests cut into `count` chunks, one for each paragraph."""
     return "\n\n".join(f"Paragraph {n} of the {topic}. " + f"{topic}{n} shines. " * 17 for n in range(count))
+
+
+async def remove_collection(rt: Runtime, tenant_id: str, name_or_id: str) -> BackgroundTask:
+    """Deletes a collection as a background process does; its task, completed."""
+    begun = await deletion.begin_collection(rt.for_tenant(tenant_id), name_or_id)
+    return await tasks.finish(rt.operator, begun.id, deletion.remove_next)
+
+
+async def work_off(rt: Runtime) -> None:
+    """Works on the background tasks that are due until none is."""
+    while await run_next(rt.operator):
+        pass

@@ -12,7 +12,7 @@ from footnote import webhooks
 from footnote.database.ids import new_id
 from footnote.models import WebhookDelivery
 from footnote.runtime import Runtime
-from footnote.webhooks import Receiver as Told
+from footnote.webhooks import WebhookTarget as Told
 from footnote.webhooks import sending
 from tests import driving
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, true, update
 
+from footnote.database import leases
 from footnote.database.clock import from_now
 from footnote.documents import objects
 from footnote.models import Artifact, PagePicture, UnownedObject, Version
@@ -21,9 +22,9 @@ async def set_unowned(rt: Runtime, key: str | None = None, **values: Any) -> Non
 
 
 def hold_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Renews every hold each 20 ms."""
-    repeating = Runtime.repeating
-    monkeypatch.setattr(Runtime, "repeating", lambda rt, statement, _seconds: repeating(rt, statement, 0.02))
+    """Leases are renewed every 20 ms."""
+    held = leases.held
+    monkeypatch.setattr(leases, "held", lambda rt, renewal, _seconds, **given: held(rt, renewal, 0.02, **given))
 
 
 async def given_more_time(rt: Runtime, key: str) -> None:

@@ -1,1 +1,1 @@
-"""The Celery worker and the dispatcher."""
+"""The Celery worker, and the loops beside it."""

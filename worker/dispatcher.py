@@ -1,34 +1,29 @@
-"""The small loop that sends due work and takes work back from workers that went silent.
+"""The loop that sends due jobs and batches to the workers, and takes them back from workers that went silent.
 
-Several may run: one acts at a time, under an advisory lock. It is woken by Postgres when a job is made, and looks
+Several may run: one acts at a time, under an advisory lock. It is woken by Postgres when a job is created, and looks
 by itself twice a second, so that neither a lost notification nor a lost message stops anything. What waits in the
-broker can no longer be overtaken, so that few messages do, refilled often while there are more.
+broker can no longer be overtaken, so few messages wait there, refilled often while there are more.
 """
 
 import asyncio
-import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-import asyncpg
 from celery import Celery
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import func, select
-from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote import jobs, webhooks
+from footnote import jobs
 from footnote.answering import question_batches
-from footnote.database.engine import connect
+from footnote.database import leases
 from footnote.errors import DatabaseAway
-from footnote.jobs import recovery, scheduling
-from footnote.queue import LANES, make_app, start_batches, start_jobs
-from footnote.runtime import Runtime, open_runtime
-from footnote.settings import Settings
-from footnote.telemetry import configure_logging, log
-from worker.deliveries import Deliveries
-from worker.housekeeping import keep_house
+from footnote.jobs import Lane, recovery, scheduling
+from footnote.models import Job, QueryBatch
+from footnote.queue import start_batches, start_jobs
+from footnote.runtime import Runtime
+from footnote.telemetry import log
 
 TICK_SECONDS = 0.5
 REFILL_SECONDS = 0.1  # between two looks while more may wait than there is room for
@@ -45,7 +40,7 @@ class Dispatcher:
         self.broker_run: str | None = None
 
     async def run(self) -> None:
-        """Until cancelled. Whatever is away is waited for; a broker that hangs holds up no reaping."""
+        """Until cancelled. Waits for what is away; a broker that hangs does not hold up taking work back."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._reaping())
             group.create_task(self._refilling())
@@ -74,7 +69,7 @@ class Dispatcher:
             return False
 
     async def refill(self) -> bool:
-        """Sends due jobs as far as there is room in the lanes; whether one is full, so that more may wait."""
+        """Sends due jobs as far as the lanes have room; whether one is full, so that more may wait."""
         waiting = await self._broker()
         async with self.rt.transaction() as session:
             if not await session.scalar(select(func.pg_try_advisory_xact_lock(LOCK))) or await scheduling.paused(
@@ -83,45 +78,43 @@ class Dispatcher:
                 return False
             running = await scheduling.running(session)
             # As many as run now, too: where there are many slots, many messages are taken between two looks.
-            room = [max(self.rt.settings.queue_high_water, running[large]) - waiting[large] for large in (False, True)]
-            due = [await self._take_due(session, large, room[large], waiting[large] == 0) for large in (False, True)]
-            again = self._again(waiting[False] == 0)
+            room = {lane: max(self.rt.settings.queue_high_water, running[lane]) - waiting[lane] for lane in Lane}
+            due = {
+                lane: await scheduling.take_due(session, lane, room[lane], self._resend_seconds(waiting[lane]))
+                for lane in Lane
+            }
+            again = self._resend_seconds(waiting[Lane.SMALL])
             questions = await question_batches.take_due(session, again, self.rt.settings.worker_concurrency)
-        if any(due) or questions:
+        if any(due.values()) or questions:
             # Sent after the commit; should sending fail, they are due again in a moment.
             await asyncio.to_thread(self._send, due, questions)
-        return any(len(due[large]) >= room[large] for large in (False, True))
+        return any(len(due[lane]) >= room[lane] for lane in Lane)
 
-    async def _take_due(
-        self, session: AsyncSession, large: bool, room: int, lane_is_empty: bool
-    ) -> Sequence[tuple[str, str]]:
-        return await scheduling.take_due(session, large, room, self._again(lane_is_empty))
+    def _resend_seconds(self, waiting: int) -> float:
+        """Seconds after which an unanswered message counts as lost, with so many messages in its lane."""
+        again = self.rt.settings.resend_seconds
+        return again if waiting else min(again, LOST_SECONDS)
 
-    def _again(self, lane_is_empty: bool) -> float:
-        """Seconds after which a message that nobody answered counts as lost."""
-        again = self.rt.settings.ring_again_seconds
-        return min(again, LOST_SECONDS) if lane_is_empty else again
-
-    def _send(self, due: Sequence[Sequence[tuple[str, str]]], questions: Sequence[str]) -> None:
+    def _send(self, due: Mapping[Lane, Sequence[tuple[str, str]]], questions: Sequence[str]) -> None:
         from kombu.exceptions import OperationalError
 
         try:
-            for large in (False, True):
-                start_jobs(self.app, due[large], large)
+            for lane, jobs_due in due.items():
+                start_jobs(self.app, jobs_due, lane)
             start_batches(self.app, questions)
         except OperationalError as error:
             raise RedisError(str(error)) from error
 
-    async def _broker(self) -> list[int]:
+    async def _broker(self) -> dict[Lane, int]:
         """Messages in each lane of the broker; notices a broker that restarted with nothing in them."""
         server: Any = await self.redis.info("server")
         if self.broker_run not in (None, server["run_id"]):
             log.warning("broker restarted: sending again what was waiting in it")
             async with self.rt.transaction() as session:
-                await scheduling.forget_dispatched(session)
-                await question_batches.forget_dispatched(session)
+                for table in (Job, QueryBatch):
+                    await leases.forget_dispatched(session, table)
         self.broker_run = server["run_id"]
-        return [await self.redis.llen(lane) for lane in LANES]
+        return {lane: await self.redis.llen(lane.value) for lane in Lane}
 
     async def reap(self) -> None:
         """Takes back, or fails for good, the jobs of workers that went silent."""
@@ -137,53 +130,3 @@ class Dispatcher:
             silent = await question_batches.reap(session, self.rt.settings)
         for job_id in [*again, *silent]:
             log.warning("job taken back: its worker went silent", job_id=job_id)
-
-
-async def listen(settings: Settings, woken: Mapping[str, asyncio.Event]) -> None:
-    """Sets the event of a channel that is notified. A connection of its own: pools do not pass notifications on."""
-    while True:
-        try:
-            connection = await connect(settings)
-            try:
-                closed = asyncio.Event()
-                connection.add_termination_listener(lambda *_, closed=closed: closed.set())
-                for channel in woken:
-                    await connection.add_listener(channel, lambda _connection, _pid, name, _payload: woken[name].set())
-                    woken[channel].set()
-                await closed.wait()
-            finally:
-                connection.terminate()
-        except (DatabaseAway, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            log.warning("not listening, only looking", error=f"{type(error).__name__}: {error}"[:200])
-        await asyncio.sleep(1)
-
-
-async def main(settings: Settings) -> None:
-    """Runs until SIGTERM or SIGINT."""
-    configure_logging(settings)
-    app = make_app(settings)
-    assert settings.redis_url
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    redis = Redis.from_url(settings.redis_url, socket_timeout=5, socket_connect_timeout=5)
-    async with open_runtime(settings, pool_size=6) as rt:
-        dispatcher, deliveries = Dispatcher(rt, app, redis), Deliveries(rt)
-        woken = {jobs.CHANNEL: dispatcher.woken, webhooks.CHANNEL: deliveries.woken}
-        loops = (dispatcher.run(), deliveries.run(), listen(settings, woken), keep_house(rt))
-        tasks = [asyncio.create_task(each) for each in loops]
-        stopped = asyncio.create_task(stop.wait())
-        # A loop that ends by itself is a bug: end the process, so that whoever supervises it starts a new one.
-        await asyncio.wait([*tasks, stopped], return_when=asyncio.FIRST_COMPLETED)
-        for task in tasks:
-            task.cancel()
-        results = await asyncio.gather(*tasks, return_exceptions=True)
-        await redis.aclose()
-    for result in results:
-        if isinstance(result, Exception):
-            raise result
-
-
-if __name__ == "__main__":
-    asyncio.run(main(Settings()))

@@ -1,12 +1,11 @@
-"""What must be tidied up now and then; beside the dispatcher, in as many processes as there are."""
+"""Chores that recur; beside the dispatcher, in as many processes as there are."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 
 from footnote.answering import answer_cache, question_batches
-from footnote.documents import deletion, idempotency, objects, refused_uploads, reingestion
+from footnote.documents import idempotency, objects, refused_uploads, reingestion
 from footnote.errors import DatabaseAway
-from footnote.operations import tenant_deletion
 from footnote.retrieval import term_statistics
 from footnote.runtime import Runtime
 from footnote.telemetry import log
@@ -16,34 +15,33 @@ from footnote.webhooks import history
 SWEEP_SECONDS = 1.0
 COUNT_SECONDS = 60.0
 PURGE_SECONDS = 3600.0
-FAILED_SECONDS = 60.0  # until what failed for an unknown reason is tried again
+FAILED_SECONDS = 60.0  # until a chore that failed for an unknown reason is tried again
 
 
 async def keep_house(rt: Runtime) -> None:
     """Until cancelled.
 
-    Deletes objects that nobody owns any more, goes on with what was begun for whole collections (documents made anew,
-    deletion) and tenants (deletion), counts what large ones hold, and forgets the idempotency keys and answers of
-    yesterday, the batches of questions of last week, the webhooks of last month and, in the audit log, the deeds of
-    last year. Each for itself: what is slow or fails holds up nothing else.
+    Deletes unowned objects, queues documents whose collection changed, counts words of large collections, and removes
+    what is too old: idempotency keys, answers, batches of questions, refused uploads, webhooks, the audit log. Each
+    chore for itself: one that is slow or fails holds up no other.
     """
-    tasks = [(SWEEP_SECONDS, _sweep), (SWEEP_SECONDS, reingestion.review), (SWEEP_SECONDS, deletion.finish)]
-    tasks += [(SWEEP_SECONDS, tenant_deletion.finish), (COUNT_SECONDS, _count), (PURGE_SECONDS, _purge)]
+    chores = [(SWEEP_SECONDS, _sweep), (SWEEP_SECONDS, reingestion.review)]
+    chores += [(COUNT_SECONDS, _count), (PURGE_SECONDS, _purge)]
     async with asyncio.TaskGroup() as group:
-        for seconds, task in tasks:
-            group.create_task(_repeat(rt, task, seconds))
+        for seconds, chore in chores:
+            group.create_task(_repeat(rt, chore, seconds))
 
 
-async def _repeat(rt: Runtime, task: Callable[[Runtime], Awaitable[None]], seconds: float) -> None:
+async def _repeat(rt: Runtime, chore: Callable[[Runtime], Awaitable[None]], seconds: float) -> None:
     while True:
         pause = seconds
         try:
-            await task(rt)
+            await chore(rt)
         except DatabaseAway:
             log.debug("housekeeping waits for Postgres")
             pause = SWEEP_SECONDS
         except Exception:
-            log.exception("housekeeping failed", task=task.__name__)
+            log.exception("housekeeping failed", chore=chore.__name__)
             pause = FAILED_SECONDS
         await asyncio.sleep(pause)
 

@@ -45,7 +45,7 @@ _process: _Process | None = None
 
 def attach(settings: Settings) -> None:
     """Opens a Runtime in every pool process when it starts, closes it when it ends."""
-    told, tell = os.pipe()
+    reading, writing = os.pipe()
 
     def open_process(**_: Any) -> None:
         global _process
@@ -56,7 +56,7 @@ def attach(settings: Settings) -> None:
         # Three connections: the step's own, its heartbeat's, and one to spare.
         runtime = loop.run_until_complete(stack.enter_async_context(open_runtime(settings, pool_size=3)))
         _process = _Process(loop, stack, runtime)
-        loop.add_reader(told, _process.stop, told)
+        loop.add_reader(reading, _process.stop, reading)
 
     def close_process(**_: Any) -> None:
         global _process
@@ -66,7 +66,7 @@ def attach(settings: Settings) -> None:
             _process = None
 
     def stop(**_: Any) -> None:
-        os.write(tell, b"!")  # nobody reads it, so that everybody sees it
+        os.write(writing, b"!")  # no process reads it, so that all of them see it
         signal.alarm(STOP_SECONDS)
 
     signals.worker_shutting_down.connect(stop, weak=False)
@@ -84,7 +84,7 @@ def refuse_other_pools(sender: Any = None, **_: Any) -> None:
 
 
 def die_with_parent() -> None:
-    """A pool process must not outlive a worker that was killed: its lease would be renewed for ever."""
+    """A pool process must not outlive a worker that was killed: its lease would be renewed without end."""
     try:
         import ctypes
 
@@ -98,7 +98,7 @@ def run(work: Callable[[Runtime], Awaitable[Result]]) -> Result:
 
     Interrupted from outside (time limit, cold shutdown), the coroutine is cancelled and awaited first: otherwise it
     would go on inside the next task. The outcome leaves the loop as a value and is raised here, because an
-    exception kept by a future keeps its frames, and what they hold, alive. Raises CancelledError when the worker stops.
+    exception that a future holds keeps its frames alive. Raises CancelledError when the worker stops.
     """
     if _process is None:
         raise RuntimeError("no Runtime in this process; the worker runs on the prefork pool only")

@@ -1,4 +1,4 @@
-"""A pool process that dies is noticed by its parent, at once: what it held need not wait for its lease to end."""
+"""The parent notices at once that a pool process died, so that its work need not wait for the lease to end."""
 
 import asyncio
 from contextlib import suppress
@@ -8,9 +8,10 @@ from typing import Any
 from billiard.exceptions import WorkerLostError
 from celery import signals
 
-from footnote.answering import question_batches
+from footnote.database import leases
 from footnote.errors import DatabaseAway
-from footnote.jobs import recovery
+from footnote.jobs import wake_dispatcher
+from footnote.models import Job, QueryBatch
 from footnote.runtime import open_runtime
 from footnote.settings import Settings
 
@@ -20,13 +21,14 @@ def attach(settings: Settings) -> None:
 
     def lost(exception: BaseException | None = None, task_id: str = "", args: Any = (), **_: Any) -> None:
         if isinstance(exception, WorkerLostError):
-            Thread(target=asyncio.run, args=(_tell(settings, args[0], task_id),), daemon=True).start()
+            Thread(target=asyncio.run, args=(_end_lease(settings, args[0], task_id),), daemon=True).start()
 
     signals.task_failure.connect(lost, weak=False)
 
 
-async def _tell(settings: Settings, job_id: str, message: str) -> None:
+async def _end_lease(settings: Settings, row_id: str, message: str) -> None:
     with suppress(DatabaseAway):  # then the lease runs out
         async with open_runtime(settings, pool_size=1) as rt, rt.transaction() as session:
-            await recovery.holder_died(session, job_id, message)
-            await question_batches.holder_died(session, job_id, message)
+            for table in (Job, QueryBatch):
+                await leases.holder_died(session, table, row_id, message)
+            await wake_dispatcher(session)

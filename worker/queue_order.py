@@ -1,21 +1,22 @@
-"""Which lane a worker looks into first when it has a free slot."""
+"""The lane that a worker looks into first when it has a free slot."""
 
 from collections.abc import Iterable
 from time import monotonic
 
 from celery.worker import state
 
-from footnote.queue import LANES, task_name
+from footnote.jobs import Lane
+from footnote.queue import task_name
 
 PATIENCE_SECONDS = 10.0  # for which large documents leave every free slot to small ones
-GIVES_WAY = task_name("embed")  # soon; the other steps do late or never
+YIELDS = task_name("embed")  # after every batch; the other steps late or never
 
 
 class SmallFirst:
     """The order in which kombu looks into queues; its own round robin would fill all slots with large documents.
 
-    Small documents go first; a large one does if none had a slot for some time, so that none starves. But for
-    embedding, which gives way after every batch, large documents get all slots but one, if there are several.
+    Small documents go first; a large one does if none had a slot for some time, so that it is not starved. But for
+    embedding, which yields after every batch, large documents get all slots but one, if there are several.
     """
 
     def __init__(self, slots: int) -> None:
@@ -30,12 +31,12 @@ class SmallFirst:
 
     def consume(self, _most: int) -> list[str]:
         """The queues of the next look, in this order."""
-        small, large = LANES
+        small, large = Lane.SMALL.value, Lane.LARGE.value
         held = [each.name for each in state.reserved_requests if each.delivery_info["routing_key"] == large]
         if held or self._large_served:
             self._large_last = monotonic()
         self._large_served = bool(held)
-        if sum(name != GIVES_WAY for name in held) >= self._at_most:
+        if sum(name != YIELDS for name in held) >= self._at_most:
             order = [small]
         elif monotonic() - self._large_last > PATIENCE_SECONDS:
             order = [large, small]
@@ -44,6 +45,6 @@ class SmallFirst:
         return [queue for queue in order if queue in self._consumed]
 
     def rotate(self, last_used: str) -> None:
-        """Told of the queue that a message came from."""
-        if last_used == LANES[True]:
+        """Called with the queue that a message came from."""
+        if last_used == Lane.LARGE:
             self._large_served = True  # until the next look, which comes when a slot is free again

@@ -42,11 +42,11 @@ def _answer(self: Task, batch_id: str) -> None:
 def _step_task(step: str):  # type: ignore[no-untyped-def]
     def task(self: Task, job_id: str) -> None:
         try:
-            go_on = run(lambda rt: ingest.run_step(rt, job_id, step, self.request.id))
+            goes_on = run(lambda rt: ingest.run_step(rt, job_id, step, self.request.id))
         except (DatabaseAway, asyncio.CancelledError):
-            go_on = False  # the row stands as it was or was given back, and the dispatcher sends it again
-        if not go_on:
-            # Stops the chain: the next step is not due, or somebody else is at it.
+            goes_on = False  # the row stands as it was or was given back, and the dispatcher sends it again
+        if not goes_on:
+            # Stops the chain: the next step is not due, or another worker has it.
             raise Ignore
 
     task.__name__ = step

@@ -57,6 +57,7 @@ TAGS = [
     {"name": "query", "description": "Search, and questions with cited answers, one by one or in batches."},
     {"name": "conversations", "description": "Questions that build on each other, stored with their answers."},
     {"name": "collections", "description": "Groups of documents with a language, a chunking and an embedding model."},
+    {"name": "tasks", "description": "Deletions of collections and tenants, which run in the background."},
     {"name": "jobs", "description": "The ingestion of one version of a document: its progress, its errors, retries."},
     {"name": "webhooks", "description": "Addresses that are told of events, and the log of what was sent to them."},
     {"name": "keys", "description": "API keys, and short-lived tokens for them."},

@@ -1,20 +1,23 @@
 """Collections."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Response
 
 from api.deps import Reader, RuntimeDep, Writer, again_while_busy
 from api.paging import Cursor, Limit, page
+from api.routes.tasks import accepted
 from api.schemas.collections import CollectionDeletionOut, CollectionIn, CollectionOut, CollectionPatch
 from api.schemas.common import PageOf
 from api.schemas.fields import Plain
+from api.schemas.tasks import TaskOut
 from footnote import collections
 from footnote.documents import deletion
 
 router = APIRouter(prefix="/v1/collections", tags=["collections"])
 
 NameOrId = Annotated[Plain, Path(max_length=64, description="Name or id.")]
+_ACCEPTED: dict[int | str, dict[str, Any]] = {202: {"model": TaskOut, "description": "In the background."}}
 
 
 @router.post("", status_code=201)
@@ -63,11 +66,12 @@ async def update_collection(
     return CollectionOut.of(changed, rt.embedder)
 
 
-@router.delete("/{collection_id}")
-async def delete_collection(collection_id: NameOrId, rt: RuntimeDep, caller: Writer) -> CollectionDeletionOut:
-    """Delete a collection with its documents and everything that was made from them. The receipt counts them.
+@router.delete("/{collection_id}", response_model=CollectionDeletionOut, responses=_ACCEPTED)
+async def delete_collection(collection_id: NameOrId, rt: RuntimeDep, caller: Writer) -> Any:
+    """Delete a collection with its documents and everything that was made from them, in the background.
 
-    The collection disappears at once; the answer comes when everything is deleted. If you repeat the request with the
-    id, you get the same receipt.
+    The collection disappears at once, and its name is free. The answer is the task (202); `Location` shows its
+    progress. If you repeat the request with the id, you get the task until it is completed, then the receipt (200).
     """
-    return CollectionDeletionOut.model_validate(await deletion.remove_collection(rt, collection_id))
+    task = await deletion.begin_collection(rt, collection_id)
+    return CollectionDeletionOut.of(task) if task.state == "completed" else accepted(task)

@@ -44,7 +44,7 @@ async def list_conversations(
 ) -> PageOf[ConversationOut]:
     """List conversations, newest first."""
     async with rt.transaction() as session:
-        found = await conversations.page_of(session, limit=limit + 1, before=cursor)
+        found = await conversations.list_conversations(session, limit=limit + 1, before=cursor)
     return page(found, limit, ConversationOut.of)
 
 

@@ -57,7 +57,7 @@ async def list_documents(
     """List documents, newest first."""
     states = ["succeeded" if each == "ready" else each for each in status or ()]
     async with rt.transaction() as session:
-        found = await documents.page_of(
+        found = await documents.list_documents(
             session,
             limit=limit + 1,
             before=cursor,

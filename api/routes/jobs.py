@@ -63,7 +63,7 @@ async def list_jobs(rt: RuntimeDep, caller: Reader, given: Annotated[JobsIn, Que
     """List jobs, newest first."""
     wanted = _wanted(given, given.superseded)
     async with rt.transaction() as session:
-        found = await listing.page_of(session, wanted, limit=given.limit + 1, before=given.cursor)
+        found = await listing.list_jobs(session, wanted, limit=given.limit + 1, before=given.cursor)
     return page(found, given.limit, ListedJobOut.listed, lambda each: each.job.id)
 
 

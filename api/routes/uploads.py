@@ -91,7 +91,7 @@ async def list_refused_uploads(
     `GET /v1/jobs?status=failed`.
     """
     async with rt.transaction() as session:
-        found = await refused_uploads.page_of(session, limit=limit + 1, before=cursor)
+        found = await refused_uploads.list_refused(session, limit=limit + 1, before=cursor)
     return page(found, limit, RefusedUploadOut.model_validate)
 
 
@@ -132,7 +132,7 @@ async def create_direct_upload(body: DirectIn, rt: RuntimeDep, caller: Uploader)
     fields = UploadFields(**body.model_dump(exclude={"filename", "size", "sha256"}))
     _check_callback(rt, fields)
     sha256 = bytes.fromhex(body.sha256) if body.sha256 else None
-    async with refused_uploads.noted(rt, safe_filename(body.filename)):
+    async with refused_uploads.recorded(rt, safe_filename(body.filename)):
         begun = await presigned_uploads.begin(rt, body.filename, body.size, sha256, fields.model_dump())
     return DirectUploadOut.of(*begun)
 
@@ -235,7 +235,7 @@ async def _result(request: Request, rt: Runtime, taken: Upload | Rejected, field
     try:
         if isinstance(taken, Rejected):
             raise taken.error
-        async with refused_uploads.noted(rt, taken.filename):
+        async with refused_uploads.recorded(rt, taken.filename):
             return item | await _accept_once(rt, taken, fields)
     except FootnoteError as error:
         problem = ProblemOut.model_validate(problem_body(request_id_of(request), error))

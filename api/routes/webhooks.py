@@ -51,7 +51,7 @@ async def list_webhook_endpoints(
 ) -> PageOf[EndpointOut]:
     """List webhook endpoints, newest first."""
     async with rt.transaction() as session:
-        found = await endpoints.page_of(session, limit=limit + 1, before=cursor)
+        found = await endpoints.list_endpoints(session, limit=limit + 1, before=cursor)
     return page(found, limit, EndpointOut.model_validate)
 
 
@@ -117,7 +117,7 @@ async def list_webhook_deliveries(
     """List deliveries, newest first: those that were sent and those that wait."""
     async with rt.transaction() as session:
         endpoint = await endpoints.get(session, endpoint_id)
-        found = await history.page_of(session, endpoint, limit=limit + 1, before=cursor, state=state)
+        found = await history.list_deliveries(session, endpoint, limit=limit + 1, before=cursor, state=state)
     return page(found, limit, DeliveryOut.model_validate)
 
 

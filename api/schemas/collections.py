@@ -9,6 +9,7 @@ from api.schemas.common import In, Out
 from api.schemas.documents import DeletionCounts
 from api.schemas.fields import JsonObject, Name, Plain, optional
 from footnote.collections import Details, Unit
+from footnote.models import BackgroundTask
 from footnote.providers import Embedder
 
 ModelName = Annotated[Plain, StringConstraints(min_length=1, max_length=128)]
@@ -114,3 +115,8 @@ class CollectionDeletionOut(Out):
     name: str
     deleted_at: datetime
     counts: DeletionCounts
+
+    @classmethod
+    def of(cls, task: BackgroundTask) -> "CollectionDeletionOut":
+        about = {"name": task.subject_name, "deleted_at": task.finished_at, "counts": task.counts}
+        return cls(collection_id=task.subject_id, **about)

@@ -14,7 +14,7 @@ from api.schemas.uploads import FormFields, UploadFields
 from api.uploads.multipart import BodyPart, parts
 from footnote import text
 from footnote.documents import new_key, objects, refused_uploads
-from footnote.documents.uploads import Upload, safe_filename, take_in
+from footnote.documents.uploads import Upload, receive, safe_filename
 from footnote.errors import FootnoteError, Invalid, TooLarge, Unavailable
 from footnote.runtime import Runtime
 
@@ -44,7 +44,7 @@ async def one_file(
     upload: Upload | None = None
 
     def noted(filename: str | None) -> AbstractAsyncContextManager[None]:
-        return nullcontext() if on_trial else refused_uploads.noted(rt, safe_filename(filename or ""))
+        return nullcontext() if on_trial else refused_uploads.recorded(rt, safe_filename(filename or ""))
 
     async with objects.reserved(rt, key):
         async for part in _allowed(request, rt):
@@ -53,7 +53,7 @@ async def one_file(
             elif upload is None:
                 async with noted(part.filename):
                     _check_length(request, rt)
-                    upload = await take_in(rt, key, part.filename or "", part.data)
+                    upload = await receive(rt, key, part.filename or "", part.data)
             else:
                 raise Invalid("too_many_files", "Send one part named `file`; /v1/documents/batch takes several.")
         if upload is None:
@@ -78,8 +78,8 @@ async def many_files(request: Request, rt: Runtime) -> AsyncIterator[tuple[list[
             key = new_key(rt.tenant)
             await reserved.enter_async_context(objects.reserved(rt, key))
             try:
-                async with refused_uploads.noted(rt, safe_filename(part.filename or "")):
-                    taken.append(await take_in(rt, key, part.filename or "", part.data))
+                async with refused_uploads.recorded(rt, safe_filename(part.filename or "")):
+                    taken.append(await receive(rt, key, part.filename or "", part.data))
             except FootnoteError as error:
                 if isinstance(error, Unavailable) or error.code == "bad_multipart":
                     raise
@@ -93,9 +93,9 @@ async def many_files(request: Request, rt: Runtime) -> AsyncIterator[tuple[list[
 async def bare(request: Request, rt: Runtime, filename: str, pieces: AsyncIterator[bytes]) -> AsyncIterator[Upload]:
     """A bare body, already in the store. It stays there if the block accepts it."""
     key = new_key(rt.tenant)
-    async with refused_uploads.noted(rt, safe_filename(filename)), objects.reserved(rt, key):
+    async with refused_uploads.recorded(rt, safe_filename(filename)), objects.reserved(rt, key):
         _check_length(request, rt)
-        yield await take_in(rt, key, filename, pieces)
+        yield await receive(rt, key, filename, pieces)
 
 
 async def _allowed(request: Request, rt: Runtime) -> AsyncIterator[BodyPart]:

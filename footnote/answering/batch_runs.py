@@ -1,4 +1,4 @@
-"""Questions of a batch, answered in the background: a turn's worth of them, several at once, each kept as it ends."""
+"""Questions of a batch, answered in the background: several at once, each answer stored when it is whole."""
 
 import asyncio
 from collections.abc import Iterator
@@ -9,9 +9,10 @@ from typing import Any
 
 from footnote import filters
 from footnote.answering import Question, answer, question_batches, whole
-from footnote.answering.question_batches import Claim, Ended, told_of
+from footnote.answering.question_batches import Ended, as_json
+from footnote.database import leases
+from footnote.database.leases import Lease, LeaseLost
 from footnote.errors import DatabaseAway, FootnoteError, Unavailable
-from footnote.jobs import LeaseLost
 from footnote.providers import Turn
 from footnote.retrieval import Query
 from footnote.runtime import Runtime
@@ -20,14 +21,14 @@ from footnote.tenancy import keys, quotas
 
 
 def stored(question: Question, given_filter: dict[str, Any] | None) -> dict[str, Any]:
-    """The question as JSON, with the filter as it was given; whose it is, the batch says."""
+    """The question as JSON, with the filter as it was given; its tenant is the batch's."""
     fields = asdict(question)
     fields["query"]["filter"] = given_filter
     return fields
 
 
 def restored(fields: dict[str, Any]) -> Question:
-    """Raises Invalid for a filter that is none."""
+    """Raises Invalid for a filter that cannot be read."""
     given = fields["query"]["filter"]
     where = {**fields["query"], "filter": None if given is None else filters.parse(given, "filters")}
     history = [Turn(**turn) for turn in fields["history"]]
@@ -35,14 +36,14 @@ def restored(fields: dict[str, Any]) -> Question:
 
 
 @dataclass
-class _Turn:
-    """What a claim gives time for; `trouble` is a temporary error that ended it."""
+class _Run:
+    """Work on a claimed batch `until` it yields; `trouble` is a temporary error that ended it."""
 
     rt: Runtime
-    claim: Claim
+    lease: Lease
     items: Iterator[tuple[int, dict[str, Any]]]
     until: float
-    patient: bool
+    may_postpone: bool
     trouble: FootnoteError | None = None
     lost: bool = False
 
@@ -55,21 +56,21 @@ class _Turn:
             try:
                 ended = await _ended(self.rt, request)
             except FootnoteError as error:
-                if error.retryable and (self.patient or isinstance(error, DatabaseAway)):
+                if error.retryable and (self.may_postpone or isinstance(error, DatabaseAway)):
                     self.trouble = error
                     return
-                ended = Ended(error=told_of(error))
+                ended = Ended(error=as_json(error))
             except Exception as error:
-                log.error("question of a batch failed", batch_id=self.claim.batch_id, exc_info=error)
-                ended = Ended(error=told_of(Unavailable("internal_error")))
-            await self._keep(position, ended)
+                log.error("question of a batch failed", batch_id=self.lease.id, exc_info=error)
+                ended = Ended(error=as_json(Unavailable("internal_error")))
+            await self._store(position, ended)
             if self.over():
                 return
 
-    async def _keep(self, position: int, ended: Ended) -> None:
+    async def _store(self, position: int, ended: Ended) -> None:
         try:
             async with self.rt.transaction() as session:
-                await question_batches.keep(session, self.claim, position, ended, self.rt.settings.lease_seconds)
+                await question_batches.store(session, self.lease, position, ended, self.rt.settings.lease_seconds)
         except LeaseLost:
             self.lost = True
         except DatabaseAway as error:
@@ -77,36 +78,35 @@ class _Turn:
 
 
 async def run(rt: Runtime, batch_id: str, message: str | None = None) -> None:
-    """Answers what a turn has time for, if the batch is due; then gives it back. Raises DatabaseAway."""
+    """Answers questions until the batch yields, if it is due; then gives it back. Raises DatabaseAway."""
     async with rt.transaction() as session:
-        claim = await question_batches.claim(session, batch_id, rt.settings.lease_seconds, message)
-        if claim is None:
+        batch = await question_batches.claim(session, batch_id, rt.settings.lease_seconds, message)
+        if batch is None:
             return
-        items, patient = (
-            iter(await question_batches.pending(session, claim)),
-            await question_batches.patient(session, claim),
-        )
-    rt = rt.for_tenant(claim.tenant_id)
-    turn = _Turn(rt, claim, items, monotonic() + rt.settings.turn_seconds, patient)
+        lease = leases.lease_of(batch)
+        items = iter(await question_batches.pending(session, batch))
+        may_postpone = await question_batches.may_postpone(session, lease)
+    rt = rt.for_tenant(batch.tenant_id)
+    this = _Run(rt, lease, items, monotonic() + rt.settings.yield_seconds, may_postpone)
+    renewal = lease.renewal(rt.settings.lease_seconds)
     try:
-        renewal = claim.renewal(rt.settings.lease_seconds)
-        async with rt.repeating(renewal, rt.settings.heartbeat_seconds), asyncio.TaskGroup() as group:
+        async with leases.held(rt, renewal, rt.settings.heartbeat_seconds), asyncio.TaskGroup() as group:
             for _ in range(rt.settings.batch_concurrency):
-                group.create_task(turn.work())
+                group.create_task(this.work())
     except asyncio.CancelledError:  # the worker should end
-        await _let_go(turn)
+        await _give_back(this)
         raise
-    # After any other error the lease runs out: whoever goes on counts that as a crash.
-    await _let_go(turn)
+    # After any other error the lease runs out: the next claim counts that as a crash.
+    await _give_back(this)
 
 
-async def _let_go(turn: _Turn) -> None:
+async def _give_back(this: _Run) -> None:
     with suppress(LeaseLost):  # it has ended, too
-        async with turn.rt.transaction() as session:
-            if turn.trouble is not None:
-                await question_batches.postpone(session, turn.claim, turn.trouble)
+        async with this.rt.transaction() as session:
+            if this.trouble is not None:
+                await question_batches.postpone(session, this.lease, this.trouble)
             else:
-                await question_batches.release(session, turn.claim)
+                await question_batches.release(session, this.lease)
 
 
 async def _ended(rt: Runtime, request: dict[str, Any]) -> Ended:
@@ -115,8 +115,8 @@ async def _ended(rt: Runtime, request: dict[str, Any]) -> Ended:
         await keys.check_still(session, question.query.key_id)
         await quotas.check_left(session, rt.settings, adding=False)
     sources, done = await whole(answer(rt, question))
-    told = asdict(done) | {
+    stored_answer = asdict(done) | {
         "question_as_searched": sources.question_as_searched,
         "searched": asdict(sources.searched),
     }
-    return Ended(answer=told, document_ids=told.pop("document_ids"))
+    return Ended(answer=stored_answer, document_ids=stored_answer.pop("document_ids"))

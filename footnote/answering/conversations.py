@@ -1,33 +1,34 @@
-"""Conversations: made, listed, looked at, deleted; questions held in turns, and kept with their answers.
+"""Conversations: created, listed, shown, deleted; questions asked one at a time, and stored with their answers.
 
-One question at a time is asked in a conversation. A question and its answer are kept together when the answer is
-whole; of one that broke off nothing is kept. Who asks says so before it begins (`hold`) and as long as it lasts.
+A question and its answer are stored together when the answer is complete; of one that broke off nothing is stored. A
+request holds the conversation from before the question to the end of the answer (`hold`).
 """
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing, asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, CursorResult, and_, delete, func, or_, update
+from sqlalchemy import ColumnElement, CursorResult, and_, delete, func, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.answering import Done, Event, Question, Sources, answer
 from footnote.answering.rewriting import fitting
+from footnote.database import leases
 from footnote.database.clock import from_now
 from footnote.database.ids import new_id
 from footnote.database.tenant_scope import scoped, tenant_of
 from footnote.documents import derived_answers
-from footnote.errors import Conflict, DatabaseAway, NotFound
+from footnote.errors import Conflict, NotFound
 from footnote.models import Conversation, Message
 from footnote.providers import Turn
 from footnote.runtime import Runtime
 from footnote.tenancy import audit_log
 
-HELD_SECONDS = 30.0  # after which a conversation is free again whose asker was killed
+HELD_SECONDS = 30.0  # after which a conversation is free again if the process that held it was killed
 TITLE_CHARACTERS = 80
-MOST_MESSAGES = 100  # looked at; fewer fit into a history
+MOST_MESSAGES = 100  # read; fewer fit into a history
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,8 @@ class Hold:
 
 
 @dataclass(frozen=True)
-class Kept:
-    """An answer as it is kept; `document_ids` as `Message` has them."""
+class StoredAnswer:
+    """An answer as it is stored; `document_ids` as `Message` has them."""
 
     content: str
     question_as_searched: str | None
@@ -60,13 +61,13 @@ class Kept:
 async def create(
     session: AsyncSession, title: str | None, metadata: dict[str, Any], defaults: dict[str, Any]
 ) -> Conversation:
-    made = Conversation(
+    conversation = Conversation(
         id=new_id("cnv"), tenant_id=tenant_of(session), title=title, attributes=metadata, defaults=defaults, messages=0
     )
-    session.add(made)
+    session.add(conversation)
     await session.flush()
-    await session.refresh(made)
-    return made
+    await session.refresh(conversation)
+    return conversation
 
 
 async def get(session: AsyncSession, conversation_id: str) -> Conversation:
@@ -77,7 +78,7 @@ async def get(session: AsyncSession, conversation_id: str) -> Conversation:
     return found
 
 
-async def page_of(session: AsyncSession, *, limit: int, before: str | None) -> Sequence[Conversation]:
+async def list_conversations(session: AsyncSession, *, limit: int, before: str | None) -> Sequence[Conversation]:
     """Newest first, `limit` at most, older than the id `before`."""
     query = scoped(session, Conversation).order_by(Conversation.id.desc()).limit(limit)
     if before:
@@ -110,29 +111,25 @@ async def remove(session: AsyncSession, conversation_id: str) -> int:
     return conversation.messages
 
 
-# -- asked in ------------------------------------------------------------------------------------------------
+# -- questions -------------------------------------------------------------------------------------------------
 
 
 @asynccontextmanager
 async def hold(rt: Runtime, conversation_id: str) -> AsyncIterator[Hold]:
-    """Lets nobody else ask while the block does. Raises NotFound, or Conflict while somebody does."""
+    """Holds the conversation while the block asks in it. Raises NotFound, or Conflict while another request does."""
     taken = Hold(conversation_id, rt.tenant, new_id("req"))
-    longer = update(Conversation).where(taken.held).values(held_until=from_now(HELD_SECONDS))
+    renewal = update(Conversation).where(taken.held).values(held_until=from_now(HELD_SECONDS))
+    free = update(Conversation).where(taken.held).values(holder=None, held_until=None)
     async with rt.transaction() as session:
         await _take(session, taken)
-    try:
-        async with rt.repeating(longer, HELD_SECONDS / 3):
-            yield taken
-    finally:
-        with suppress(DatabaseAway):  # then it is free in a while
-            free = update(Conversation).where(taken.held).values(holder=None, held_until=None)
-            await asyncio.shield(rt.execute(free))
+    async with leases.held(rt, renewal, HELD_SECONDS / 3, release=partial(rt.execute, free)):
+        yield taken
 
 
 async def _take(session: AsyncSession, taken: Hold) -> None:
-    free = or_(Conversation.holder.is_(None), Conversation.held_until < func.now())
     named = and_(Conversation.tenant_id == taken.tenant_id, Conversation.id == taken.conversation_id)
     held = {"holder": taken.holder, "held_until": from_now(HELD_SECONDS)}
+    free = leases.expired(Conversation.held_until)
     done = await session.execute(update(Conversation).where(named, free).values(**held))
     assert isinstance(done, CursorResult)
     if done.rowcount != 1:
@@ -140,7 +137,7 @@ async def _take(session: AsyncSession, taken: Hold) -> None:
         raise Conflict("conversation_busy", "Another question is being answered in this conversation.")
 
 
-async def keep(session: AsyncSession, taken: Hold, question: str, answer: Kept) -> str:
+async def store(session: AsyncSession, taken: Hold, question: str, answer: StoredAnswer) -> str:
     """Stores the question and its answer; the id of the answer's message.
 
     Raises Conflict if the conversation is not held any more, NotFound if it is gone.
@@ -155,19 +152,19 @@ async def keep(session: AsyncSession, taken: Hold, question: str, answer: Kept) 
         raise Conflict("conversation_busy", "Another question took this one's place in the conversation.")
     position = after - 2
     owned = {"conversation_id": taken.conversation_id, "tenant_id": taken.tenant_id}
-    asked = Message(id=new_id("msg"), position=position, role="user", content=question, **owned)
-    told = Message(id=new_id("msg"), position=position + 1, role="assistant", **vars(answer), **owned)
-    session.add_all((asked, told))
+    asking = Message(id=new_id("msg"), position=position, role="user", content=question, **owned)
+    answering = Message(id=new_id("msg"), position=position + 1, role="assistant", **vars(answer), **owned)
+    session.add_all((asking, answering))
     await session.flush()
     if not await derived_answers.all_there(session, answer.document_ids):
-        await session.execute(derived_answers.emptied_messages(Message.id == told.id))
-    return told.id
+        await session.execute(derived_answers.redacted_messages(Message.id == answering.id))
+    return answering.id
 
 
 async def ask(rt: Runtime, conversation_id: str, question: Question) -> AsyncGenerator[Event, None]:
-    """As `answer`; Done comes when question and answer are kept. Raises NotFound, and Conflict while another is asked.
+    """As `answer`; Done comes when question and answer are stored. Raises NotFound; Conflict while another is asked.
 
-    Nothing is kept of an answer that fails or that nobody reads to its end.
+    Nothing is stored of an answer that fails or that the client does not read to its end.
     """
     async with hold(rt, conversation_id) as held:
         async with rt.transaction() as session:
@@ -179,16 +176,16 @@ async def ask(rt: Runtime, conversation_id: str, question: Question) -> AsyncGen
         async with aclosing(answer(rt, replace(question, history=history))) as events:
             async for event in events:
                 if isinstance(event, Done):
-                    done = await _kept(rt, held, question.query.text, event, sources, used)
+                    done = await _stored(rt, held, question.query.text, event, sources, used)
                     break
                 if isinstance(event, Sources):
                     sources = event
                 yield event
-    yield done  # who sees it may ask again
+    yield done  # whose reader may ask again
 
 
-async def _kept(rt: Runtime, held: Hold, asked: str, done: Done, sources: Sources, used: Sequence[Message]) -> Done:
-    kept = Kept(
+async def _stored(rt: Runtime, held: Hold, asked: str, done: Done, sources: Sources, used: Sequence[Message]) -> Done:
+    stored = StoredAnswer(
         content=done.answer,
         question_as_searched=sources.question_as_searched,
         citations=[asdict(each) for each in done.citations],
@@ -199,5 +196,5 @@ async def _kept(rt: Runtime, held: Hold, asked: str, done: Done, sources: Source
         document_ids=sorted(set(done.document_ids).union(*(each.document_ids for each in used))),
     )
     async with rt.transaction() as session:
-        message_id = await keep(session, held, asked, kept)
+        message_id = await store(session, held, asked, stored)
     return replace(done, conversation_id=held.conversation_id, message_id=message_id)

@@ -1,48 +1,31 @@
-"""Many questions answered in the background: made, claimed, kept item by item, cancelled; and what stands still.
+"""Many questions answered in the background: created, claimed, ended item by item, cancelled, taken back.
 
-The protocol is that of `jobs`: a message is a doorbell, whoever answers it claims the row, which raises a fencing
-token, and may write only while it holds the newest. Each item is ended in a transaction of its own, once.
+A batch is claimed and fenced as `database.leases` has it. Each item is ended in a transaction of its own, once.
 """
 
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, CursorResult, Update, and_, case, delete, exists, func, select, text, update
+from sqlalchemy import CursorResult, delete, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import webhooks
+from footnote.database import leases
 from footnote.database.clock import from_now
 from footnote.database.ids import new_id
+from footnote.database.leases import Lease, LeaseLost
 from footnote.database.tenant_scope import scoped, tenant_of
 from footnote.documents import derived_answers
 from footnote.errors import CODES, Conflict, FootnoteError, NotFound
-from footnote.jobs import LONGEST_WAIT, UNFINISHED, LeaseLost, wake_dispatcher
-from footnote.models import Pause, QueryBatch, QueryBatchItem
+from footnote.jobs import NOT_PAUSED, wake_dispatcher
+from footnote.models import QueryBatch, QueryBatchItem
 from footnote.settings import Settings
 from footnote.text import clean
 
 AT_ONCE = 2  # batches that are being worked on or sent, at most
 MOST_RETRIES = 8  # some ten minutes without an answer; then a temporary error is an item's end
-KEPT_SECONDS = 7 * 24 * 3600.0
-_UNCLAIMED = ("queued", "waiting")
-
-
-@dataclass(frozen=True)
-class Claim:
-    """The right to answer questions of a batch, until the lease runs out."""
-
-    batch_id: str
-    tenant_id: str
-    token: int
-
-    @property
-    def fence(self) -> ColumnElement[bool]:
-        return and_(QueryBatch.id == self.batch_id, QueryBatch.token == self.token, QueryBatch.state == "running")
-
-    def renewal(self, lease_seconds: float) -> Update:
-        return update(QueryBatch).where(self.fence).values(lease_until=from_now(lease_seconds))
+STORED_SECONDS = 7 * 24 * 3600.0
 
 
 @dataclass(frozen=True)
@@ -54,11 +37,11 @@ class Ended:
     document_ids: Sequence[str] = ()
 
 
-def told_of(error: FootnoteError) -> dict[str, Any]:
+def as_json(error: FootnoteError) -> dict[str, Any]:
     return {"kind": error.kind, "code": error.code, "message": clean(error.message), "fields": error.fields}
 
 
-# -- made and asked about ------------------------------------------------------------------------------------
+# -- created and looked up -------------------------------------------------------------------------------------
 
 
 async def create(
@@ -78,7 +61,7 @@ async def create(
             tenant_id=tenant_id,
             position=position,
             request=None if isinstance(item, FootnoteError) else item,
-            error=told_of(item) if isinstance(item, FootnoteError) else None,
+            error=as_json(item) if isinstance(item, FootnoteError) else None,
         )
         for position, item in enumerate(items)
     )
@@ -125,108 +108,87 @@ async def cancel(session: AsyncSession, batch_id: str) -> QueryBatch:
 
 async def purge(session: AsyncSession) -> None:
     """Removes batches that ended a week ago."""
-    await session.execute(delete(QueryBatch).where(QueryBatch.finished_at < from_now(-KEPT_SECONDS)))
+    await session.execute(delete(QueryBatch).where(QueryBatch.finished_at < from_now(-STORED_SECONDS)))
 
 
-# -- worked on -----------------------------------------------------------------------------------------------
+# -- worked on -------------------------------------------------------------------------------------------------
 
 
-async def claim(session: AsyncSession, batch_id: str, lease_seconds: float, holder: str | None = None) -> Claim | None:
+async def claim(
+    session: AsyncSession, batch_id: str, lease_seconds: float, holder: str | None = None
+) -> QueryBatch | None:
     """Takes the batch if it is due; None for every late, doubled or early message, and in a pause."""
-    due = QueryBatch.state.in_(_UNCLAIMED) & (QueryBatch.next_attempt_at <= func.now()) & ~exists(select(Pause))
-    running = {"state": "running", "token": QueryBatch.token + 1, "attempts": QueryBatch.attempts + 1}
-    claimed = await session.execute(
-        update(QueryBatch)
-        .where(QueryBatch.id == batch_id, due)
-        .values(**running, holder=holder, lease_until=from_now(lease_seconds), next_attempt_at=None, waiting_for=None)
-        .returning(QueryBatch.tenant_id, QueryBatch.token)
-    )
-    row = claimed.one_or_none()
-    return Claim(batch_id, row.tenant_id, row.token) if row else None
+    return await leases.claim(session, QueryBatch, batch_id, lease_seconds, holder, NOT_PAUSED)
 
 
-async def pending(session: AsyncSession, claim: Claim) -> Sequence[tuple[int, dict[str, Any]]]:
+async def pending(session: AsyncSession, batch: QueryBatch) -> Sequence[tuple[int, dict[str, Any]]]:
     """Position and request of the items that have not ended, in order."""
-    query = select(QueryBatchItem.position, QueryBatchItem.request).order_by(QueryBatchItem.position)
-    query = query.where(
-        QueryBatchItem.tenant_id == claim.tenant_id, QueryBatchItem.batch_id == claim.batch_id, _PENDING
-    )
+    of_batch = (QueryBatchItem.tenant_id == batch.tenant_id) & (QueryBatchItem.batch_id == batch.id)
+    query = select(QueryBatchItem.position, QueryBatchItem.request).where(of_batch, _PENDING)
+    query = query.order_by(QueryBatchItem.position)
     return [(row.position, row.request) for row in await session.execute(query)]
 
 
 _PENDING = QueryBatchItem.answer.is_(None) & QueryBatchItem.error.is_(None)
 
 
-async def keep(session: AsyncSession, claim: Claim, position: int, ended: Ended, lease_seconds: float) -> None:
-    """Ends an item, and with the last one the batch. Raises LeaseLost: then the item is another's to end."""
+async def store(session: AsyncSession, lease: Lease, position: int, ended: Ended, lease_seconds: float) -> None:
+    """Ends an item, and with the last one the batch. Raises LeaseLost: then another worker ends the item."""
     again = {"attempts": 1} | ({} if ended.error else {"retries": 0})
     moved = await session.execute(
-        claim.renewal(lease_seconds)
+        lease.renewal(lease_seconds)
         .values(ended=QueryBatch.ended + 1, **again)
         .returning(QueryBatch.ended, QueryBatch.total)
     )
     row = moved.one_or_none()
     if row is None:
-        raise LeaseLost(claim.batch_id)
-    item = (QueryBatchItem.batch_id == claim.batch_id) & (QueryBatchItem.position == position)
+        raise LeaseLost(lease.id)
+    item = (QueryBatchItem.batch_id == lease.id) & (QueryBatchItem.position == position)
     written = await session.execute(update(QueryBatchItem).where(item, _PENDING).values(**vars(ended)))
     assert isinstance(written, CursorResult)
     assert written.rowcount == 1, "only the holder ends items, each once"
     if not await derived_answers.all_there(session, ended.document_ids):
-        await session.execute(derived_answers.emptied_items(item))
+        await session.execute(derived_answers.redacted_items(item))
     if row.ended == row.total:
-        await _end(session, claim.batch_id, "completed")
+        await _end(session, lease.id, "completed")
 
 
-async def postpone(session: AsyncSession, claim: Claim, error: FootnoteError) -> None:
+async def postpone(session: AsyncSession, lease: Lease, error: FootnoteError) -> None:
     """After a temporary error: waits, longer each time, or as long as the other side asked for. Raises LeaseLost."""
-    retries = await session.scalar(select(QueryBatch.retries).where(claim.fence)) or 0
-    backoff = min(LONGEST_WAIT, 2.0**retries) * random.uniform(0.5, 1.0)  # noqa: S311  spreading, not secrecy
-    await _let_go(
+    retries = await _retries(session, lease)
+    await leases.put_back(
         session,
-        claim,
-        state="waiting",
-        retries=retries + error.is_failure,
-        next_attempt_at=from_now(max(error.retry_after or 0.0, backoff)),
+        lease,
+        after=max(error.retry_after or 0.0, leases.backoff(retries)),
         waiting_for=clean(f"{error.waits_for}: {error.message}"),
+        retries=retries + error.is_failure,
     )
 
 
-async def patient(session: AsyncSession, claim: Claim) -> bool:
+async def may_postpone(session: AsyncSession, lease: Lease) -> bool:
     """Whether a temporary error is still waited out."""
-    return (await session.scalar(select(QueryBatch.retries).where(claim.fence)) or 0) < MOST_RETRIES
+    return await _retries(session, lease) < MOST_RETRIES
 
 
-async def release(session: AsyncSession, claim: Claim) -> None:
-    """Gives the batch back unharmed (its turn is over, or the worker shuts down): due at once, not counted."""
-    await _let_go(session, claim, state="queued", next_attempt_at=func.now())
+async def _retries(session: AsyncSession, lease: Lease) -> int:
+    return await session.scalar(select(QueryBatch.retries).where(lease.fence)) or 0
+
+
+async def release(session: AsyncSession, lease: Lease) -> None:
+    """Gives the batch back because it yields or the worker shuts down: due at once, not counted. Raises LeaseLost."""
+    await leases.put_back(session, lease)
     await wake_dispatcher(session)
 
 
-async def _let_go(session: AsyncSession, claim: Claim, **values: Any) -> None:
-    free: dict[str, Any] = {"attempts": QueryBatch.attempts - 1, "lease_until": None, "dispatched_at": None}
-    done = await session.execute(update(QueryBatch).where(claim.fence).values(**free, **values))
-    assert isinstance(done, CursorResult)
-    if done.rowcount != 1:
-        raise LeaseLost(claim.batch_id)
-
-
 async def _end(session: AsyncSession, batch_id: str, state: str) -> bool:
-    """Ends an unfinished batch, and tells of it; False if it had ended."""
-    nothing_due: dict[str, Any] = {"lease_until": None, "next_attempt_at": None, "waiting_for": None}
-    ended = await session.execute(
-        update(QueryBatch)
-        .where(QueryBatch.id == batch_id, QueryBatch.state.in_(UNFINISHED))
-        .values(state=state, token=QueryBatch.token + 1, finished_at=func.now(), **nothing_due)
-        .returning(QueryBatch)
-        .execution_options(populate_existing=True)
-    )
-    batch = ended.scalar_one_or_none()
+    """Ends an unfinished batch, and queues its webhook; False if it had ended."""
+    ending = leases.ending(QueryBatch, QueryBatch.id == batch_id, state).returning(QueryBatch)
+    batch = await session.scalar(ending.execution_options(populate_existing=True))
     if batch is None:
         return False
     event = f"query_batch.{state}"
     receivers = await webhooks.listening(session, batch.tenant_id, event)
-    receivers += [webhooks.Receiver(batch.callback_url)] if batch.callback_url else []
+    receivers += [webhooks.WebhookTarget(batch.callback_url)] if batch.callback_url else []
     if receivers:
         counts = {"total": batch.total, "ended": batch.ended, "failed": await failures(session, batch)}
         data = {"query_batch_id": batch.id, "status": state, **counts}
@@ -234,10 +196,10 @@ async def _end(session: AsyncSession, batch_id: str, state: str) -> bool:
     return True
 
 
-# -- sent, and taken back ------------------------------------------------------------------------------------
+# -- sent, and taken back --------------------------------------------------------------------------------------
 
-# Few batches are unfinished at a time. Tenants take turns, by chance where none has more at work: by age, who sends
-# many would go first until the last of them. Of a tenant's batches the one that waits longest goes on.
+# Few batches are unfinished at a time. Tenants are in rotation, by chance where none has more at work: by age, a tenant
+# that sends many would be first until the last of them. Of a tenant's batches the one that waits longest is next.
 _TAKE_DUE = text(
     """
     WITH unfinished AS (
@@ -266,40 +228,18 @@ async def take_due(session: AsyncSession, again_seconds: float, slots: int) -> S
     return (await session.scalars(_TAKE_DUE, {"again": again_seconds, "at_once": room})).all()
 
 
-async def forget_dispatched(session: AsyncSession) -> None:
-    """The broker lost its messages: every waiting batch may be sent again at once."""
-    sent = QueryBatch.state.in_(_UNCLAIMED) & QueryBatch.dispatched_at.is_not(None)
-    await session.execute(update(QueryBatch).where(sent).values(dispatched_at=None))
-
-
 async def reap(session: AsyncSession, settings: Settings) -> Sequence[str]:
-    """Takes batches back whose worker went silent; their ids. One that killed several ends, its open items failed."""
-    silent = await session.scalars(
-        select(QueryBatch)
-        .where(QueryBatch.state == "running", QueryBatch.lease_until < func.now())
-        .with_for_update(skip_locked=True)
-    )
-    found = silent.all()
-    for batch in found:
-        again = from_now(min(30.0, 0.5 * 2**batch.attempts))
-        values = {"token": QueryBatch.token + 1, "state": "waiting", "lease_until": None, "dispatched_at": None}
-        waits = {"next_attempt_at": again, "waiting_for": "another attempt: the worker stopped answering"}
-        await session.execute(update(QueryBatch).where(QueryBatch.id == batch.id).values(**values, **waits))
-        if batch.attempts >= settings.max_attempts:
-            await _give_up(session, batch.id)
-    return [batch.id for batch in found]
+    """Takes batches back from silent workers; their ids. One that killed several ends, its open items failed."""
+    again, poison = await leases.take_back(session, QueryBatch, settings.max_attempts)
+    ids = [batch.id for batch in (*again, *poison)]
+    for batch in poison:
+        await _give_up(session, batch.id)
+    return ids
 
 
 async def _give_up(session: AsyncSession, batch_id: str) -> None:
-    told = {"kind": "internal", "code": "worker_crashed", "message": CODES["worker_crashed"], "fields": []}
+    crashed = {"kind": "internal", "code": "worker_crashed", "message": CODES["worker_crashed"], "fields": []}
     open_items = update(QueryBatchItem).where(QueryBatchItem.batch_id == batch_id, _PENDING)
-    await session.execute(open_items.values(error=told))
+    await session.execute(open_items.values(error=crashed))
     await session.execute(update(QueryBatch).where(QueryBatch.id == batch_id).values(ended=QueryBatch.total))
     await _end(session, batch_id, "completed")
-
-
-async def holder_died(session: AsyncSession, batch_id: str, message: str) -> None:
-    """Ends the lease of who answered the message."""
-    held = (QueryBatch.id == batch_id) & (QueryBatch.holder == message) & QueryBatch.state.in_(UNFINISHED)
-    over = case((QueryBatch.state == "running", func.now()))
-    await session.execute(update(QueryBatch).where(held).values(lease_until=over, dispatched_at=None))

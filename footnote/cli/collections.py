@@ -2,14 +2,20 @@
 
 import json
 from enum import StrEnum
-from typing import Annotated, Any
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from footnote.cli.arguments import json_object
 from footnote.cli.terminal import counted, moment, say, say_json, table
 
+if TYPE_CHECKING:
+    from footnote.cli.client import Api
+
 Json = dict[str, Any]
+LOOK_SECONDS = 0.2  # between two looks at a deletion
+SAY_SECONDS = 2.0  # between two lines about its progress
 
 collections = typer.Typer(no_args_is_help=True, help="Documents that share a language, a chunking and a model.")
 
@@ -142,16 +148,33 @@ def update(
 
 @collections.command("delete")
 def delete(name: Name, as_json: AsJson = False) -> None:
-    """Delete a collection with all of its documents; prints the receipt."""
+    """Delete a collection with all of its documents; prints the receipt. If this is interrupted, the server goes on."""
     from footnote.cli.client import open_api, segment
 
     with open_api() as api:
         receipt = api.delete(f"/v1/collections/{segment(name)}")
+        if "kind" in receipt:
+            _follow(api, receipt)
+            receipt = api.delete(f"/v1/collections/{segment(receipt['subject_id'])}")
     if as_json:
         say_json(receipt)
     else:
         counts = ", ".join(f"{number} {each}" for each, number in receipt["counts"].items() if number)
         say(f"deleted  {receipt['name']}  {receipt['collection_id']}  {counts or 'empty'}")
+
+
+def _follow(api: "Api", task: Json) -> None:
+    """Waits until a background task is completed; says how far it is when that changes, for logs and people alike."""
+    from footnote.cli.client import segment
+
+    said, due = -1, monotonic() + SAY_SECONDS
+    while task["status"] != "completed":
+        done, total = task["progress"]["done"], task["progress"]["total"]
+        if done != said and monotonic() >= due:
+            say(f"deleting  {done} of {counted(total, 'document')}", err=True)
+            said, due = done, monotonic() + SAY_SECONDS
+        sleep(LOOK_SECONDS)
+        task = api.get(f"/v1/tasks/{segment(task['id'])}")
 
 
 def _show(collection: Json, as_json: bool) -> None:

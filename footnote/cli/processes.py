@@ -34,8 +34,8 @@ def worker() -> None:
 
 
 def dispatcher() -> None:
-    """Run the dispatcher, which sends due jobs to the workers."""
-    _become("-m", "worker.dispatcher")
+    """Run the dispatcher: it sends due jobs to the workers, delivers webhooks and works in the background."""
+    _become("-m", "worker.background")
 
 
 def flower() -> None:

@@ -12,7 +12,7 @@ from footnote.cli.processes import with_database
 from footnote.cli.terminal import moment, say, say_json, table
 
 if TYPE_CHECKING:
-    from footnote.models import TenantDeletion
+    from footnote.models import BackgroundTask
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -114,9 +114,9 @@ async def _receipts() -> list[dict[str, Any]]:
         return [_receipt(each) for each in await tenant_deletion.receipts(session)]
 
 
-def _receipt(of: "TenantDeletion") -> dict[str, Any]:
-    times = {"begun_at": _told(of.began_at), "finished_at": _told(of.finished_at)}
-    return {"id": of.tenant_id, "name": of.name, **times, "counts": of.counts}
+def _receipt(of: "BackgroundTask") -> dict[str, Any]:
+    times = {"begun_at": _told(of.created_at), "finished_at": _told(of.finished_at)}
+    return {"id": of.tenant_id, "name": of.subject_name, **times, "counts": of.counts}
 
 
 def _told(moment: datetime | None) -> str | None:
@@ -129,7 +129,7 @@ def delete_tenant(
 ) -> None:
     """Delete a tenant with everything it has, for good; prints the receipt.
 
-    Its keys are refused from the first moment on. What is interrupted, housekeeping finishes.
+    Its keys are refused at once. If this is interrupted, the running server finishes it.
     """
     if not yes and typer.prompt(f"All documents, keys and conversations of {name} will be gone. Its name") != name:
         say("That is another name; nothing was deleted.", err=True)

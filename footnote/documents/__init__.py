@@ -1,14 +1,14 @@
 """A document's life: accepted, deduplicated, given versions, read. Its end is in `deletion`."""
 
-from footnote.documents.accepting import Accepted, accept, make_anew
+from footnote.documents.accepting import Accepted, accept, reingest
 from footnote.documents.objects import new_key
 from footnote.documents.reading import (
     Details,
     ancestors,
     chunks,
     get,
+    list_documents,
     no_page,
-    page_of,
     page_text,
     patch_metadata,
 )
@@ -20,10 +20,10 @@ __all__ = [
     "ancestors",
     "chunks",
     "get",
-    "make_anew",
+    "list_documents",
     "new_key",
     "no_page",
-    "page_of",
     "page_text",
     "patch_metadata",
+    "reingest",
 ]

@@ -79,7 +79,7 @@ async def accept(
 
 
 async def _lock(session: AsyncSession, collection_id: str, what: str) -> None:
-    """Makes racing uploads of the same thing take turns until the transaction ends."""
+    """Racing uploads of the same thing wait here, one after the other, until the transaction ends."""
     name = f"{collection_id}:{what}"
     await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
 
@@ -91,7 +91,7 @@ async def _existing(
     await _lock(session, collection_id, external_id or sha256.hex())
     same = Document.external_id == external_id if external_id else Document.sha256 == sha256
     query = select(Document).where(Document.collection_id == collection_id, same).order_by(Document.id).limit(1)
-    # Not as strongly as to delete it: an upsert at work refers to the document, and need not be waited for.
+    # Not as strongly as to delete it: an upsert at work refers to the document, and this need not wait for it.
     return await session.scalar(query.with_for_update(key_share=True))
 
 
@@ -120,13 +120,13 @@ async def _again(session: AsyncSession, document: Document, upload: Upload, call
         await objects.give_up(session, [upload.object_key])
     if callback_url:
         await webhooks.subscribe(session, job, callback_url)
-    await session.refresh(document)  # metadata as Postgres keeps it, so that every later answer is the same
+    await session.refresh(document)  # metadata as Postgres stores it, so that every later answer is the same
 
 
 async def _supersede(
     session: AsyncSession, document: Document, upload: Upload, metadata: dict[str, Any] | None
 ) -> None:
-    """Makes room for a newer version: what is still in flight for an older one must not win."""
+    """Prepares a newer version: work in flight for an older one must not replace it."""
     await jobs.end_unfinished(session, Job.document_id == document.id)
     await objects.give_up_versions(session, document.id, but=document.active_version_id)
     document.newest_version += 1
@@ -170,18 +170,18 @@ async def _start(
         await quotas.check_room(session, rt.settings)
 
 
-async def make_anew(session: AsyncSession, document: Document, version: Version) -> None:
-    """A new version of the bytes of the newest one: nobody asked for it, and nobody is told.
+async def reingest(session: AsyncSession, document: Document, version: Version) -> None:
+    """Queues a new version of the bytes of the newest one. No caller asked for it, so no webhook is sent.
 
     The caller holds the document, and no job of it is unfinished.
     """
     document.newest_version += 1
-    kept = ("tenant_id", "document_id", "filename", "media_type", "sha256", "bytes", "source_url", "object_key")
-    copied = {name: getattr(version, name) for name in kept}
-    anew = Version(id=new_id("ver"), number=document.newest_version, **copied)
-    session.add(anew)
+    same = ("tenant_id", "document_id", "filename", "media_type", "sha256", "bytes", "source_url", "object_key")
+    copied = {name: getattr(version, name) for name in same}
+    again = Version(id=new_id("ver"), number=document.newest_version, **copied)
+    session.add(again)
     await session.flush()
-    await _queue(session, document, anew, anew=True)
+    await _queue(session, document, again, anew=True)
 
 
 async def _queue(session: AsyncSession, document: Document, version: Version, *, anew: bool = False) -> Job:
@@ -200,16 +200,16 @@ async def _accepted(
     """
     deduplicated = counts_for is None
     found = await session.execute(details_query(session).where(Document.id == document.id))
-    await _note(session, document, deduplicated)
+    await _record(session, document, deduplicated)
     if refiltered:
         await revisions.changed(session, [document.collection_id])
-    if counts_for is not None:  # last, because all that have the key wait for each other from here on
+    if counts_for is not None:  # last, because all requests with the key wait for each other from here on
         await usage.record(session, rt.settings, counts_for, Spent("document"))
     return Accepted(Details(*found.one()), deduplicated)
 
 
-async def _note(session: AsyncSession, document: Document, deduplicated: bool) -> None:
-    if deduplicated and document.parent_id:  # its archive was read again: nobody's deed
+async def _record(session: AsyncSession, document: Document, deduplicated: bool) -> None:
+    if deduplicated and document.parent_id:  # its archive was read again: no caller acted
         return
     action = "repeated" if deduplicated else "created" if document.newest_version == 1 else "replaced"
     about = {"collection_id": document.collection_id, "version": document.newest_version, "job_id": document.job_id}

@@ -1,4 +1,4 @@
-"""Answers that are kept, and what a deleted document takes with it: whatever may have been made from it."""
+"""Stored answers that may have been made from a document: they are redacted when it is deleted."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -12,31 +12,31 @@ from footnote.models import Document, Message, QueryBatchItem
 REMOVED = "This answer was removed with a document that it was made from."
 
 
-def emptied_messages(which: ColumnElement[bool]) -> Update:
+def redacted_messages(which: ColumnElement[bool]) -> Update:
     nothing: dict[str, Any] = {"citations": [], "unsupported": [], "document_ids": [], "question_as_searched": None}
     return update(Message).where(which).values(content=REMOVED, answer_status="removed", **nothing)
 
 
-def emptied_items(which: ColumnElement[bool]) -> Update:
+def redacted_items(which: ColumnElement[bool]) -> Update:
     told = {"kind": "gone", "code": "answer_removed", "message": REMOVED, "fields": []}
     return update(QueryBatchItem).where(which).values(answer=None, error=told, document_ids=[])
 
 
 async def all_there(session: AsyncSession, document_ids: Sequence[str]) -> bool:
-    """Whether the documents are, and will be until the transaction ends: a deletion waits, and then sees its work."""
+    """Whether the documents exist, and will until the transaction ends: a deletion waits, then sees its rows."""
     ids = sorted(set(document_ids))
     held = scoped(session, Document).with_only_columns(Document.id).where(Document.id.in_(ids))
     held = held.order_by(Document.id).with_for_update(read=True, key_share=True)
     return len((await session.scalars(held)).all()) == len(ids)
 
 
-async def forget_document(session: AsyncSession, document_id: str) -> int:
-    """Empties the answers that the document may have been used for; how many. The caller holds the document."""
-    emptied = 0
+async def redact_document(session: AsyncSession, document_id: str) -> int:
+    """Redacts the answers that the document may have been used for; how many. The caller holds the document."""
+    redacted = 0
     async with unbound(session):
-        for table, empty in ((Message, emptied_messages), (QueryBatchItem, emptied_items)):
+        for table, redact in ((Message, redacted_messages), (QueryBatchItem, redacted_items)):
             used = (table.tenant_id == tenant_of(session)) & table.document_ids.contains([document_id])
-            done = await session.execute(empty(used))
+            done = await session.execute(redact(used))
             assert isinstance(done, CursorResult)
-            emptied += done.rowcount
-    return emptied
+            redacted += done.rowcount
+    return redacted

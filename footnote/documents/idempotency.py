@@ -4,32 +4,33 @@ As in the IETF draft "The Idempotency-Key HTTP Header Field": the same key and r
 another request under the same key is refused, and so is the same one while the first is in flight.
 """
 
-import asyncio
 import hashlib
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from sqlalchemy import CursorResult, and_, delete, func, or_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from footnote.database import leases
 from footnote.database.clock import from_now
 from footnote.database.ids import new_id
 from footnote.database.tenant_scope import tenant_of
-from footnote.errors import Conflict, DatabaseAway, Invalid
+from footnote.errors import Conflict, Invalid
 from footnote.models import IdempotencyKey
 from footnote.runtime import Runtime
 
-KEPT_SECONDS = 24 * 3600.0
+STORED_SECONDS = 24 * 3600.0
 HELD_SECONDS = 15.0  # a request whose process died frees its key after this long
 
 
 @dataclass(frozen=True)
 class Once:
-    """A key in the hands of one request, with the reply of an earlier one if there is any."""
+    """A key that one request holds, with the reply of an earlier request if there is one."""
 
     tenant_id: str
     key: str
@@ -58,14 +59,10 @@ async def once(rt: Runtime, key: str) -> AsyncIterator[Once]:
     """
     async with rt.transaction() as session:
         taken = await _take(session, key)
-    longer = update(IdempotencyKey).where(_held_by(taken)).values(held_until=from_now(HELD_SECONDS))
-    try:
-        async with rt.repeating(longer, HELD_SECONDS / 3):
-            yield taken
-    except BaseException:
-        with suppress(DatabaseAway):  # then it frees itself in a while
-            await asyncio.shield(rt.execute(delete(IdempotencyKey).where(_held_by(taken))))
-        raise
+    renewal = update(IdempotencyKey).where(_held_by(taken)).values(held_until=from_now(HELD_SECONDS))
+    free = partial(rt.execute, delete(IdempotencyKey).where(_held_by(taken)))
+    async with leases.held(rt, renewal, HELD_SECONDS / 3, if_raised=free):
+        yield taken
 
 
 def _held_by(taken: Once) -> Any:
@@ -83,8 +80,8 @@ async def _take(session: AsyncSession, key: str) -> Once:
     new = {"holder": mine.holder, "held_until": from_now(HELD_SECONDS)}
     unused = {"fingerprint": None, "reply": None, "document_id": None, "created_at": func.now()}
     free = or_(
-        and_(IdempotencyKey.fingerprint.is_(None), IdempotencyKey.held_until < func.now()),
-        IdempotencyKey.created_at < from_now(-KEPT_SECONDS),
+        and_(IdempotencyKey.fingerprint.is_(None), leases.expired(IdempotencyKey.held_until)),
+        IdempotencyKey.created_at < from_now(-STORED_SECONDS),
     )
     statement = insert(IdempotencyKey).values(tenant_id=tenant_id, key=key, **new)
     statement = statement.on_conflict_do_update(index_elements=["tenant_id", "key"], set_=new | unused, where=free)
@@ -101,19 +98,19 @@ async def _take(session: AsyncSession, key: str) -> Once:
 async def finish(
     session: AsyncSession, taken: Once, request: Any, reply: dict[str, Any], document_id: str | None
 ) -> None:
-    """Keeps the reply, if the key is still held; else raises Conflict and the caller's work is rolled back."""
-    kept = await session.execute(
+    """Stores the reply if the key is still held; else raises Conflict, which rolls the caller's work back."""
+    stored = await session.execute(
         update(IdempotencyKey)
         .where(_held_by(taken))
         .values(fingerprint=fingerprint_of(request), reply=reply, document_id=document_id)
     )
-    assert isinstance(kept, CursorResult)
-    if kept.rowcount != 1:
+    assert isinstance(stored, CursorResult)
+    if stored.rowcount != 1:
         raise Conflict("request_in_flight", "A later request for this took over in the meantime.")
 
 
-async def forget_document(session: AsyncSession, document_id: str) -> None:
-    """Removes the replies that show a document; their keys stay used, so that it is not made anew."""
+async def redact_document(session: AsyncSession, document_id: str) -> None:
+    """Removes the replies that show a document; their keys stay used, so that a resent request does not repeat it."""
     of_batch = IdempotencyKey.document_id.is_(None)  # said first, as the index knows it
     in_batch = of_batch & IdempotencyKey.reply.contains({"data": [{"document": {"id": document_id}}]})
     shown = or_(IdempotencyKey.document_id == document_id, in_batch)
@@ -123,4 +120,4 @@ async def forget_document(session: AsyncSession, document_id: str) -> None:
 
 async def purge(session: AsyncSession) -> None:
     """Removes keys older than a day."""
-    await session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < from_now(-KEPT_SECONDS)))
+    await session.execute(delete(IdempotencyKey).where(IdempotencyKey.created_at < from_now(-STORED_SECONDS)))

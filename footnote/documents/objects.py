@@ -1,25 +1,27 @@
-"""Who owns the objects in the store: a version names them, or they are unowned and will be deleted.
+"""The owners of objects in the store: a row names an object, or it is unowned and will be deleted.
 
-An object is noted as unowned before its first byte is written, and adopted in the transaction that names it. So a
-writer that is killed at any moment, and a transaction that gives an object up, leave nothing that is not found.
+An object is recorded as unowned before its first byte is written, and adopted in the transaction that names it. So
+neither a writer that is killed nor a transaction that gives an object up leaves an object that is not recorded.
 """
 
-import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
+from functools import partial
 
 from sqlalchemy import CursorResult, Update, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from footnote.database import leases
 from footnote.database.clock import from_now
 from footnote.database.ids import new_id
-from footnote.errors import DatabaseAway, FootnoteError, Unavailable
+from footnote.errors import FootnoteError, Unavailable
 from footnote.models import Artifact, PagePicture, UnownedObject, Version
 from footnote.runtime import Runtime
 from footnote.telemetry import log
 
 RESERVED_SECONDS = 60.0
+RENEWED_SECONDS = RESERVED_SECONDS / 3
 SWEPT_AT_ONCE = 100
 
 
@@ -29,16 +31,16 @@ def new_key(tenant_id: str) -> str:
 
 
 async def reserve(session: AsyncSession, key: str) -> None:
-    """Notes an object that is about to be written; it is deleted unless that is renewed, or it is adopted, in time."""
+    """Records an object that is about to be written; it is deleted unless it is renewed or adopted in time."""
     await session.execute(insert(UnownedObject).values(key=key, delete_at=from_now(RESERVED_SECONDS)))
 
 
-async def keep(session: AsyncSession, key: str, seconds: float) -> None:
-    """Keeps a reserved object for at least so many seconds from now."""
-    await session.execute(_kept(key, seconds))
+async def extend(session: AsyncSession, key: str, seconds: float) -> None:
+    """Holds a reserved object for at least so many seconds from now."""
+    await session.execute(_renewal(key, seconds))
 
 
-def _kept(key: str, seconds: float) -> Update:
+def _renewal(key: str, seconds: float = RESERVED_SECONDS) -> Update:
     later = func.greatest(UnownedObject.delete_at, from_now(seconds))
     return update(UnownedObject).where(UnownedObject.key == key).values(delete_at=later)
 
@@ -61,7 +63,7 @@ async def give_up(session: AsyncSession, keys: Iterable[str | None]) -> None:
 
 
 async def withdraw(session: AsyncSession, key: str) -> None:
-    """Gives up a reserved object; whoever is about to adopt it comes too late."""
+    """Gives up a reserved object; a transaction that is about to adopt it comes too late."""
     withdrawn = update(UnownedObject).where(UnownedObject.key == key)
     await session.execute(withdrawn.values(deleting=True, delete_at=func.now()))
 
@@ -75,8 +77,8 @@ async def give_up_versions(session: AsyncSession, document_id: str, but: str | N
     versions = (await session.scalars(select(Version).where(Version.document_id == document_id))).all()
     keys = await give_up_artifacts(session, [version.id for version in versions])
     replaced = [version.id for version in versions if version.id != but]
-    kept = {version.object_key for version in versions if version.id == but}
-    keys += {version.object_key for version in versions if version.object_key} - kept
+    staying = {version.object_key for version in versions if version.id == but}
+    keys += {version.object_key for version in versions if version.object_key} - staying
     for version in versions:
         if version.id in replaced:
             version.object_key = None
@@ -103,39 +105,34 @@ async def give_up_artifacts(session: AsyncSession, version_ids: Sequence[str]) -
 
 @asynccontextmanager
 async def reserved(rt: Runtime, key: str) -> AsyncIterator[None]:
-    """Keeps an object while the block writes it and adopts it; gives it up when the block raises."""
+    """Holds an object while the block writes and adopts it; gives it up when the block raises."""
     async with rt.transaction() as session:
         await reserve(session, key)
-    try:
-        async with kept(rt, key):
-            yield
-    except BaseException:
-        with suppress(DatabaseAway):  # then its time runs out by itself
-            await asyncio.shield(_let_go(rt, key))
-        raise
+    async with leases.held(rt, _renewal(key), RENEWED_SECONDS, if_raised=partial(_let_go, rt, key)):
+        yield
 
 
 @asynccontextmanager
-async def kept(rt: Runtime, key: str) -> AsyncIterator[None]:
-    """Keeps a reserved object while the block runs, however long that takes."""
-    async with rt.repeating(_kept(key, RESERVED_SECONDS), RESERVED_SECONDS / 3):
+async def held(rt: Runtime, key: str) -> AsyncIterator[None]:
+    """Holds a reserved object while the block runs, however long that takes."""
+    async with leases.held(rt, _renewal(key), RENEWED_SECONDS):
         yield
 
 
 async def _let_go(rt: Runtime, key: str) -> None:
     """Gives an object up, but not if it has been adopted by a commit whose answer was lost."""
-    noted = update(UnownedObject).where(UnownedObject.key == key).values(delete_at=func.now())
+    given_up = update(UnownedObject).where(UnownedObject.key == key).values(delete_at=func.now())
     async with rt.transaction() as session:
         # Waits for such a commit if it is still on its way, so that the next statement sees what came of it.
-        if (await session.scalars(noted.returning(UnownedObject.key))).all():
+        if (await session.scalars(given_up.returning(UnownedObject.key))).all():
             return
         if not await named(session, {key}):
-            # Swept while its writer was frozen, who may have written it anew since.
+            # Swept while its writer was frozen, which may have written it again since.
             await give_up(session, [key])
 
 
 async def named(session: AsyncSession, keys: set[str]) -> set[str | None]:
-    """Which of the keys some row names."""
+    """Those of the keys that a row names."""
     # In one statement: between two of them an object could move from one owner to the other.
     columns = (Version.object_key, Artifact.key, PagePicture.key, UnownedObject.key)
     owners = [select(column.label("key")).where(column.in_(keys)) for column in columns]

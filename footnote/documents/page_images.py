@@ -1,4 +1,4 @@
-"""Pages as people see them: a picture of each, made once, and the boxes of what is cited from it."""
+"""Pages as people see them: an image of each, rendered once, and the boxes of what is cited from it."""
 
 import asyncio
 from dataclasses import dataclass
@@ -44,15 +44,15 @@ async def picture(rt: Runtime, document_id: str, number: int, width: int, versio
     if key is not None:
         try:
             return b"".join([piece async for piece in rt.store.read(key)])
-        except DocumentRejected:  # lost from the store: made again
+        except DocumentRejected:  # lost from the store: rendered again
             await rt.execute(delete(PagePicture).where(PagePicture.key == key))
     async with _room, rt.store.local_copy(version.object_key or "") as path:
         made = await parent.picture(path, version.media_type, rt.settings.parse_limits, number=number, width=width)
-    await _keep(rt, version, number, width, made)
+    await _store(rt, version, number, width, made)
     return made
 
 
-async def _keep(rt: Runtime, version: Version, number: int, width: int, made: bytes) -> None:
+async def _store(rt: Runtime, version: Version, number: int, width: int, made: bytes) -> None:
     key = f"pictures/{version.id}/{new_id('pic')}"
     async with objects.reserved(rt, key):
         async with writing(rt.store, key) as out:
@@ -63,8 +63,8 @@ async def _keep(rt: Runtime, version: Version, number: int, width: int, made: by
             if await session.scalar(shown.with_for_update(read=True)) is None:
                 return
             row = {"version_id": version.id, "number": number, "width": width, "tenant_id": version.tenant_id}
-            kept = insert(PagePicture).values(**row, key=key).on_conflict_do_nothing()
-            if await session.scalar(kept.returning(PagePicture.key)):
+            stored = insert(PagePicture).values(**row, key=key).on_conflict_do_nothing()
+            if await session.scalar(stored.returning(PagePicture.key)):
                 await objects.adopt(session, key)
 
 

@@ -1,7 +1,7 @@
-"""Uploads whose bytes do not pass through us: a client sends them to the store, in parts, at signed addresses.
+"""Uploads whose bytes do not pass through the API: a client sends them to the store, in parts, at signed addresses.
 
-The object is reserved as long as the upload may take. What is refused, aborted or never completed is swept away, and
-the row of the upload with it.
+The object is reserved as long as the upload may take. If it is refused, aborted or never completed, it is swept away,
+and the row of the upload with it.
 """
 
 from collections.abc import AsyncIterator
@@ -43,7 +43,7 @@ class Part:
 async def begin(
     rt: Runtime, filename: str, size: int, sha256: bytes | None, fields: dict[str, Any]
 ) -> tuple[DirectUpload, list[Part]]:
-    """An upload that may be completed within an hour, with `fields`, `collection` among them, kept for then.
+    """An upload that may be completed within an hour, with `fields`, `collection` among them, stored until then.
 
     Raises what would be wrong then already now; and Conflict(direct_upload_unavailable).
     """
@@ -72,7 +72,7 @@ async def begin(
         async with rt.transaction() as session:
             target = await collections.obtain(session, fields["collection"], rt.settings)
             collections.embedder_of(rt, target)
-            await objects.keep(session, key, SECONDS + objects.RESERVED_SECONDS)
+            await objects.extend(session, key, SECONDS + objects.RESERVED_SECONDS)
             session.add(upload)
             await session.flush()
             await session.refresh(upload)
@@ -83,7 +83,7 @@ async def begin(
 
 @asynccontextmanager
 async def arrived(rt: Runtime, upload_id: str) -> AsyncIterator[tuple[Upload, dict[str, Any]]]:
-    """The bytes, whole in the store, and the fields; kept there while the block has them accepted.
+    """The bytes, whole in the store, and the fields; held there while the block has them accepted.
 
     Safe to run again, whatever it raises: NotFound, Conflict(upload_incomplete), Unavailable; or Invalid, TooLarge and
     Unsupported, after which the upload is gone.
@@ -91,15 +91,15 @@ async def arrived(rt: Runtime, upload_id: str) -> AsyncIterator[tuple[Upload, di
     async with rt.transaction() as session:
         upload = await _get(session, upload_id)
     parts = _parts_of(rt)
-    async with objects.kept(rt, upload.key):
+    async with objects.held(rt, upload.key):
         try:
             await parts.join(upload.key, upload.write, _sizes(upload))
-            async with refused_uploads.noted(rt, upload.filename):
+            async with refused_uploads.recorded(rt, upload.filename):
                 found = await look_through(rt, upload.key, upload.filename)
                 if upload.sha256 not in (None, found.sha256):
                     raise Invalid("checksum_mismatch", "The SHA-256 of what was sent is not the one that was declared.")
         except (Invalid, TooLarge, Unsupported):
-            with suppress(NotFound, DatabaseAway):  # somebody else did, or its time runs out by itself
+            with suppress(NotFound, DatabaseAway):  # aborted by another request, or its time runs out by itself
                 await abort(rt, upload_id)
             raise
         yield found, upload.fields
@@ -109,7 +109,7 @@ async def abort(rt: Runtime, upload_id: str) -> None:
     """What was sent of it is deleted soon after. Raises NotFound, also if it was completed or has expired."""
     async with rt.transaction() as session:
         upload = await _get(session, upload_id)
-        # The object first, as who adopts it does; then the row is there unless that was done.
+        # The object first, as an adoption does; then the row is there unless it was adopted.
         await objects.withdraw(session, upload.key)
         gone = await session.execute(delete(DirectUpload).where(DirectUpload.id == upload_id))
         assert isinstance(gone, CursorResult)
@@ -138,6 +138,6 @@ def _parts_of(rt: Runtime) -> PartsStore:
     if rt.store.parts is None:
         raise Conflict(
             "direct_upload_unavailable",
-            "Files are kept on the server's own disk: send them to POST /v1/documents or PUT /v1/uploads/{filename}.",
+            "Files are stored on the server's own disk: send them to POST /v1/documents or PUT /v1/uploads/{filename}.",
         )
     return rt.store.parts

@@ -51,7 +51,7 @@ def unknown(document_id: str) -> NotFound:
     return NotFound("document_not_found", f"There is no document {document_id!r}.")
 
 
-async def page_of(
+async def list_documents(
     session: AsyncSession,
     *,
     limit: int,
@@ -103,7 +103,7 @@ async def page_text(
 
 
 async def no_page(session: AsyncSession, document_id: str, number: int, version: int | None) -> FootnoteError:
-    """Why there is no such page: another text must never pass for the one that a footnote was checked against."""
+    """Why there is no such page: the text of another version must not be taken for the one that was cited."""
     active = scoped(session, Version).join(Document, Document.active_version_id == Version.id)
     shown = await session.scalar(active.where(Document.id == document_id).with_only_columns(Version.number))
     if version is not None and shown is not None and version < shown:

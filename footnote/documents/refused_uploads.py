@@ -16,26 +16,26 @@ from footnote.tenancy import audit_log
 from footnote.text import clean
 
 MOST = 1_000
-KEPT_SECONDS = 30 * 24 * 3600.0
+STORED_SECONDS = 30 * 24 * 3600.0
 # Of these kinds are the errors about a file, or about what the tenant may have. The others pass, or are about the key.
 ABOUT_THE_FILE = {"invalid", "too_large", "unsupported", "document_rejected", "forbidden"}
 ABOUT_THE_REQUEST = {"bad_multipart", "idempotency_key_reused", "invalid_request", "missing_file", "too_many_files"}
 
 
 @asynccontextmanager
-async def noted(rt: Runtime, filename: str) -> AsyncIterator[None]:
-    """Writes down why the block refuses the file, if it does, at whose request `rt` acts."""
+async def recorded(rt: Runtime, filename: str) -> AsyncIterator[None]:
+    """Records why the block refuses the file, if it does, and at the request of which key."""
     try:
         yield
     except FootnoteError as error:
         if error.kind in ABOUT_THE_FILE and not error.fields and error.code not in ABOUT_THE_REQUEST:
-            with suppress(DatabaseAway):  # what the caller is told counts
+            with suppress(DatabaseAway):  # the caller's answer matters more
                 async with rt.transaction() as session:
-                    await _note(session, rt, clean(filename), error)
+                    await _record(session, rt, clean(filename), error)
         raise
 
 
-async def _note(session: AsyncSession, rt: Runtime, filename: str, error: FootnoteError) -> None:
+async def _record(session: AsyncSession, rt: Runtime, filename: str, error: FootnoteError) -> None:
     tenant_id = tenant_of(session)
     by = {"key_id": rt.actor, "request_id": rt.request_id or None}
     reason = {"code": error.code, "message": error.message}
@@ -48,7 +48,7 @@ async def _note(session: AsyncSession, rt: Runtime, filename: str, error: Footno
     await audit_log.note(session, "upload.refused", refused.id, code=error.code)
 
 
-async def page_of(session: AsyncSession, *, limit: int, before: str | None = None) -> Sequence[RefusedUpload]:
+async def list_refused(session: AsyncSession, *, limit: int, before: str | None = None) -> Sequence[RefusedUpload]:
     """Newest first, `limit` at most, older than the id `before`."""
     found = scoped(session, RefusedUpload).order_by(RefusedUpload.id.desc()).limit(limit)
     return (await session.scalars(found.where(RefusedUpload.id < before) if before else found)).all()
@@ -56,4 +56,4 @@ async def page_of(session: AsyncSession, *, limit: int, before: str | None = Non
 
 async def purge(session: AsyncSession) -> None:
     """Removes what is too old to be of use."""
-    await session.execute(delete(RefusedUpload).where(RefusedUpload.created_at < from_now(-KEPT_SECONDS)))
+    await session.execute(delete(RefusedUpload).where(RefusedUpload.created_at < from_now(-STORED_SECONDS)))

@@ -1,41 +1,41 @@
-"""Documents made anew because their collection's chunking, language or vectors changed, a few at a time.
+"""Documents are re-ingested because their collection's chunking, language or vectors changed, a few at a time.
 
-A version keeps what it was made by; where that is not what its collection has now, it is made anew. The change itself
-notes only that documents must be looked through, and `Collection.review_after` is how far that got. Nobody has to
-remember anything else: whoever is killed, or changes the settings again, or back, leaves the same question behind.
+A version stores the settings it was made by. If they are not its collection's, it is re-ingested. The change itself
+records only that documents must be reviewed; `Collection.review_after` is the cursor of that. Nothing else has to be
+remembered: after a kill, or when the settings change again or back, the same comparison decides.
 """
 
 from typing import Any
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import documents, jobs
 from footnote.documents import objects
-from footnote.models import Chunk, Collection, Document, Job, JobStep, Version
+from footnote.models import Chunk, Collection, Document, Job, Version
 from footnote.runtime import Runtime
 
 AT_ONCE = 100  # unfinished jobs of a collection; behind them the next documents wait
-A_LOOK = 20  # documents of a collection, until others have had their turn
+A_LOOK = 20  # documents of a collection, before the next collection's
 # Of a document's chunks, which are all in one; empty if it has none.
 _SPACE = select(Chunk.space_id).where(Chunk.document_id == Document.id).limit(1).scalar_subquery()
 
 
 async def review(rt: Runtime) -> None:
-    """Goes on, by a step, with every collection whose documents are to be looked through."""
+    """Reviews some documents of every collection that has documents to review."""
     async with rt.transaction() as session:
         changed = select(Collection.id).where(Collection.review_after.is_not(None), Collection.deleted_at.is_(None))
         ids = (await session.scalars(changed)).all()
     for collection_id in ids:
         for _ in range(A_LOOK):
-            # A transaction for each document: who deletes several locks them in another order.
+            # A transaction for each document: a deletion of several locks them in another order.
             async with rt.transaction() as session:
                 if not await _next(session, collection_id):
                     break
 
 
 async def _next(session: AsyncSession, collection_id: str) -> bool:
-    """Sees to the next document that needs it; False: none does, there is no room, or somebody else is at it."""
+    """Re-ingests the next document that needs it; False: none does, there is no room, or another process reviews."""
     # In this order: collection, document, job, version.
     held = select(Collection).where(Collection.id == collection_id, Collection.review_after.is_not(None))
     collection = await session.scalar(held.with_for_update(key_share=True, skip_locked=True))
@@ -54,7 +54,7 @@ async def _next(session: AsyncSession, collection_id: str) -> bool:
             Document.tenant_id == collection.tenant_id,
             Document.collection_id == collection_id,
             Document.id > collection.review_after,
-            # One that was not begun is going to be made by what the collection has then, unless it was given up.
+            # One that was not begun will be made by the settings of that time, unless it was given up.
             or_(
                 Version.chunking != Collection.chunking,
                 Version.language != Collection.language,
@@ -70,38 +70,23 @@ async def _next(session: AsyncSession, collection_id: str) -> bool:
     held_document = select(Document).where(Document.id == collection.review_after).with_for_update(key_share=True)
     document = await session.scalar(held_document)
     if document is not None:  # or it was deleted just now
-        await _make_anew(session, collection, document)
+        await _reingest(session, collection, document)
     return True
 
 
-async def _make_anew(session: AsyncSession, collection: Collection, document: Document) -> None:
-    """From where the newest version is: visible, on its way, or given up."""
-    # Not as strongly as to delete them: who is storing the version's pages need not be waited for.
+async def _reingest(session: AsyncSession, collection: Collection, document: Document) -> None:
+    """What it takes depends on the newest version: visible, on its way, or given up."""
+    # Not as strongly as to delete them: this need not wait for a step that stores the version's pages.
     held: Any = {"key_share": True}
     job = await session.get_one(Job, document.job_id, with_for_update=held)
     version = await session.get_one(Version, job.version_id, with_for_update=held)
     if job.state == "succeeded" and not version.chunks:  # an archive: its files are documents of their own
         version.chunking, version.language = collection.chunking, collection.language
     elif job.state == "succeeded":
-        await documents.make_anew(session, document, version)
+        await documents.reingest(session, document, version)
     else:
-        # What there is of it was made by the old settings. Should somebody retry it, the first step comes first again.
+        # Its artifacts were made by the old settings. If it is retried, the first step comes first again.
         await objects.give_up_artifacts(session, [version.id])
         version.chunking = version.language = None
         if job.anew or job.state in jobs.UNFINISHED:
-            await _begin_again(session, job)
-
-
-async def _begin_again(session: AsyncSession, job: Job) -> None:
-    """Whoever works on it notices at the next write, which is fenced."""
-    if job.state in jobs.TERMINAL:
-        job.run += 1
-    job.state, job.step, job.token = "queued", jobs.STEPS[0], job.token + 1
-    job.attempts = job.retries = job.progress_done = 0
-    job.next_attempt_at = func.now()
-    job.lease_until = job.dispatched_at = job.finished_at = job.progress_total = None
-    job.waiting_for = job.error_code = job.error_message = None
-    afresh: dict[str, Any] = {"state": "pending", "counts": {}, "started_at": None, "finished_at": None}
-    await session.execute(update(JobStep).where(JobStep.job_id == job.id).values(**afresh))
-    await session.flush()
-    await jobs.wake_dispatcher(session)
+            await jobs.restart(session, job)

@@ -9,7 +9,7 @@ from sqlalchemy import select, update
 
 from footnote import documents, jobs
 from footnote.documents import deletion, objects
-from footnote.documents.uploads import take_in
+from footnote.documents.uploads import receive
 from footnote.errors import DocumentRejected, FootnoteError
 from footnote.formats import is_container
 from footnote.formats.sandbox.parent import read_files
@@ -29,7 +29,7 @@ async def fetch(rt: Runtime, claim: Claim, version: Version) -> Version:
     seconds, allow_private = rt.settings.fetch_timeout_seconds, rt.settings.fetch_allow_private
     async with objects.reserved(rt, key):
         async with guard.get(version.source_url or "", seconds=seconds, allow_private=allow_private) as found:
-            upload = await take_in(rt, key, found.filename or version.filename, found.pieces)
+            upload = await receive(rt, key, found.filename or version.filename, found.pieces)
         values = {"media_type": upload.media_type, "sha256": upload.sha256, "bytes": upload.bytes}
         async with rt.transaction() as session:
             # The document, then the job, as an upload locks them.
@@ -63,7 +63,7 @@ async def unpack(rt: Runtime, claim: Claim, heartbeat: Heartbeat, version: Versi
     async with aclosing(read_files(path, version.media_type, rt.settings.parse_limits)) as files:
         async for name, pieces in files:
             try:
-                made.add(await _take_in(rt, claim, parent, version, depth, name, pieces))
+                made.add(await _receive(rt, claim, parent, version, depth, name, pieces))
             except FootnoteError as error:
                 if error.retryable:
                     raise
@@ -73,12 +73,12 @@ async def unpack(rt: Runtime, claim: Claim, heartbeat: Heartbeat, version: Versi
     return {"documents": len(made), "skipped": len(skipped), "skipped_files": skipped[:MOST_TOLD]}
 
 
-async def _take_in(
+async def _receive(
     rt: Runtime, claim: Claim, parent: Document, version: Version, depth: int, name: str, pieces: AsyncIterator[bytes]
 ) -> str:
     key = documents.new_key(claim.tenant_id)
     async with objects.reserved(rt, key):
-        upload = await take_in(rt, key, name, pieces)
+        upload = await receive(rt, key, name, pieces)
         if depth + 1 >= DEEPEST and is_container(upload.media_type):
             raise DocumentRejected("too_complex", "Archives are packed into each other too deeply.")
         async with rt.transaction() as session:

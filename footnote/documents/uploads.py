@@ -1,4 +1,4 @@
-"""Bytes on their way into the store: measured, hashed and their type told as they pass; nothing is kept in memory."""
+"""Bytes on their way into the store: measured, hashed and sniffed as they pass, not collected in memory."""
 
 import asyncio
 import hashlib
@@ -19,7 +19,7 @@ FILENAME_CHARACTERS = 255
 
 @dataclass(frozen=True)
 class Upload:
-    """Bytes that are safely in the store, and what was learned while they came in.
+    """Bytes that are safely in the store, and what was learned while they were received.
 
     Or, where there is a `source_url` and no `object_key`, the promise of bytes that are to be fetched.
     """
@@ -32,7 +32,7 @@ class Upload:
     source_url: str | None = None
 
 
-async def take_in(rt: Runtime, key: str, filename: str, pieces: AsyncIterator[bytes]) -> Upload:
+async def receive(rt: Runtime, key: str, filename: str, pieces: AsyncIterator[bytes]) -> Upload:
     """Writes a file to the store under `key`, which the caller has reserved.
 
     Raises Invalid(empty_file, type_mismatch), Unsupported or TooLarge; then nothing is in the store, and `pieces` has
@@ -53,11 +53,11 @@ async def take_in(rt: Runtime, key: str, filename: str, pieces: AsyncIterator[by
 
 
 async def look_through(rt: Runtime, key: str, filename: str) -> Upload:
-    """What is to be known of a file that is in the store already. Raises as `take_in` does."""
+    """An upload of a file that is in the store already. Raises as `receive` does."""
     seen = _Seen(filename, rt.settings.max_upload_bytes)
     async with aclosing(rt.store.read(key)) as pieces:
         async for piece in pieces:
-            await asyncio.to_thread(seen.add, piece)  # large pieces, which others need not wait for
+            await asyncio.to_thread(seen.add, piece)  # large pieces, for which other requests need not wait
     return seen.upload(key)
 
 

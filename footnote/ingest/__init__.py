@@ -11,12 +11,13 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from structlog.contextvars import bound_contextvars
 
 from footnote import jobs
+from footnote.database.leases import LeaseLost
 from footnote.documents import objects
 from footnote.errors import DatabaseAway, FootnoteError, Unavailable
 from footnote.ingest import chunk, embed, upsert
 from footnote.ingest.artifacts import OutputGone
-from footnote.jobs import Claim, LeaseLost
-from footnote.jobs.heartbeat import GaveWay, Heartbeat
+from footnote.jobs import Claim
+from footnote.jobs.heartbeat import Heartbeat, Yielded
 from footnote.runtime import Runtime
 from footnote.telemetry import log
 
@@ -42,7 +43,7 @@ async def _run(rt: Runtime, claim: Claim) -> bool:
     heartbeat.start(work)
     try:
         return await work
-    except GaveWay:
+    except Yielded:
         return False
     except LeaseLost:
         log.warning("lease lost")

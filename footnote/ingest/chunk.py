@@ -83,7 +83,7 @@ async def _write_parts(
     cut = cutter(rt, version.chunking, collection)
     async with aclosing(read_pages(path, version.media_type, limits, after=tally.pages)) as pages:
         page = await anext(pages, None)
-        heartbeat.begin_turn()  # skipping what was read before takes time and is no progress
+        heartbeat.restart_clock()  # skipping what was read before takes time and is no progress
         while page is not None:
             number += 1
             key = artifacts.key(claim.job_id, claim.token, number)
@@ -94,7 +94,7 @@ async def _write_parts(
                     await objects.adopt(session, key)
                     await artifacts.add_part(session, version, number, key, tally)
             if page is not None:
-                await heartbeat.give_way()
+                await heartbeat.yield_to_others()
     return tally
 
 

@@ -38,7 +38,7 @@ async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
     async with artifacts.of_version(rt, version) as paths:
         source = (each for page in artifacts.read(paths) for each in page.chunks)
         await asyncio.to_thread(lambda: next(islice(source, claim.done, claim.done), None))
-        heartbeat.begin_turn()  # 100,000 chunks are skipped in some tenths of a second
+        heartbeat.restart_clock()  # 100,000 chunks are skipped in some tenths of a second
         while batch := await asyncio.to_thread(lambda: list(islice(source, rt.settings.embedding_batch))):
             texts = {
                 checkpoint.text_hash(full): full
@@ -55,7 +55,7 @@ async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
                 bound = True
                 await _keep(rt, version, space, group, answer, embedder, heartbeat)
             heartbeat.done += len(batch)
-            await heartbeat.give_way()
+            await heartbeat.yield_to_others()
     await heartbeat.stop()
     async with rt.transaction() as session:
         if version.chunks:  # an archive has no chunks of its own

@@ -10,7 +10,7 @@ from pathlib import Path
 from footnote import collections
 from footnote.documents import new_key, objects
 from footnote.documents.sources import DEEPEST
-from footnote.documents.uploads import Upload, take_in
+from footnote.documents.uploads import Upload, receive
 from footnote.embeddings import checkpoint, vector_lengths
 from footnote.errors import DocumentRejected, FootnoteError
 from footnote.formats import ParsedPage, is_container
@@ -101,7 +101,7 @@ class _Reading:
                 key = new_key(self.rt.tenant)
                 try:
                     async with objects.reserved(self.rt, key):
-                        await self.file(await take_in(self.rt, key, name, pieces), depth + 1)
+                        await self.file(await receive(self.rt, key, name, pieces), depth + 1)
                 except FootnoteError as error:  # one that is skipped
                     if error.retryable:
                         raise

@@ -11,13 +11,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import jobs
 from footnote.collections import revisions
+from footnote.database.leases import LeaseLost
 from footnote.documents import objects
 from footnote.embeddings import checkpoint
 from footnote.ingest import artifacts
 from footnote.ingest.artifacts import Extracted, OutputGone
 from footnote.ingest.chunking import TextChunk, embedding_text
 from footnote.ingest.inputs import title, version_and_collection
-from footnote.jobs import Claim, LeaseLost
+from footnote.jobs import Claim
 from footnote.jobs.heartbeat import Heartbeat
 from footnote.models import Chunk, Collection, Document, Page, Version
 from footnote.runtime import Runtime

@@ -1,21 +1,21 @@
-"""A job's life: claim, lease, heartbeat, step done, postpone, fail, cancel.
+"""A job's life: claimed, renewed, a step done, postponed, failed, cancelled, retried, restarted.
 
-A job is one row with a cursor (`step`). A message only names it: a worker must claim the row, which raises a fencing
-token, and may write only while it holds the newest token. So a lost, doubled, late or reordered message does no harm.
-All times are the database's.
+A job is one row with a cursor (`step`), claimed and fenced as `database.leases` has it. A message only names it.
 """
 
-import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, CursorResult, case, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, case, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import webhooks
+from footnote.database import leases
 from footnote.database.clock import from_now
 from footnote.database.ids import new_id
+from footnote.database.leases import Lease, LeaseLost
 from footnote.database.tenant_scope import acting, scoped
 from footnote.errors import Conflict, FootnoteError, NotFound
 from footnote.models import Document, Job, JobStep, Pause, Version
@@ -26,24 +26,27 @@ from footnote.tenancy import audit_log
 from footnote.text import clean
 
 STEPS = ("chunk", "embed", "upsert")
-LONGEST_WAIT = 600.0  # seconds between two tries
 LARGE_BYTES = 1024 * 1024  # a document of so much is large until its chunks are counted
 LARGE_CHUNKS = 200  # a large document has more: some 12 seconds of embedding on one core
-UNEXPECTED_RETRIES = 3  # after errors that nobody foresaw; they count with the crashes
+UNEXPECTED_RETRIES = 3  # after errors of no known kind; they count with the crashes
 CHANNEL = "footnote_jobs"  # Postgres NOTIFY channel that wakes the dispatcher
 TERMINAL = ("succeeded", "failed", "cancelled")
-UNFINISHED = ("queued", "running", "waiting")
+UNFINISHED = leases.UNFINISHED
+NOT_PAUSED = ~exists(select(Pause))
 
 
-class LeaseLost(Exception):
-    """Somebody else holds the job now (or it was cancelled); whatever this holder does must not count."""
+class Lane(StrEnum):
+    """Small documents pass large ones in a lane of their own; the value names the queue in the broker."""
+
+    SMALL = "ingest"
+    LARGE = "ingest.large"
 
 
 @dataclass(frozen=True)
 class Claim:
     """The right to work on one step of a job, until the lease runs out.
 
-    `done` units of the step were done before, in order, and `counts` of it kept.
+    `done` units of the step were done before, in order; its stored `counts` are of those.
     """
 
     job_id: str
@@ -56,33 +59,30 @@ class Claim:
     done: int
     counts: dict[str, Any]
 
+    @property
+    def lease(self) -> Lease:
+        return Lease(Job, self.job_id, self.token)
+
 
 def claim_of(job: Job, counts: dict[str, Any] | None = None) -> Claim:
     ids = (job.id, job.tenant_id, job.document_id, job.version_id)
     return Claim(*ids, job.step, job.token, job.attempts, job.progress_done, counts or {})
 
 
-def _fence(claim: Claim) -> ColumnElement[bool]:
-    return (Job.id == claim.job_id) & (Job.token == claim.token) & (Job.state == "running")
-
-
 async def _write(session: AsyncSession, claim: Claim, **values: Any) -> None:
     """Writes to the job if `claim` still holds it. Raises LeaseLost."""
-    result = await session.execute(update(Job).where(_fence(claim)).values(updated_at=func.now(), **values))
-    assert isinstance(result, CursorResult)
-    if result.rowcount != 1:
-        raise LeaseLost(claim.job_id)
+    await leases.write(session, claim.lease, updated_at=func.now(), **values)
 
 
 async def write_step(session: AsyncSession, job_id: str, step: str, **values: Any) -> None:
     await session.execute(update(JobStep).where(JobStep.job_id == job_id, JobStep.name == step).values(**values))
 
 
-# -- made ----------------------------------------------------------------------------------------------------
+# -- created ---------------------------------------------------------------------------------------------------
 
 
 async def create(session: AsyncSession, version: Version, *, anew: bool = False) -> Job:
-    """A queued job; the dispatcher hears of it when the caller's transaction commits."""
+    """A queued job; the dispatcher is woken when the caller's transaction commits."""
     job = Job(
         id=new_id("job"),
         tenant_id=version.tenant_id,
@@ -116,30 +116,8 @@ async def claim(
     session: AsyncSession, job_id: str, step: str, lease_seconds: float, holder: str | None = None
 ) -> Claim | None:
     """Takes the job if `step` is the one due now; None for every late, doubled or early message, and in a pause."""
-    claimed = await session.execute(
-        update(Job)
-        .where(
-            Job.id == job_id,
-            Job.step == step,
-            Job.state.in_(("queued", "waiting")),
-            Job.next_attempt_at <= func.now(),
-            ~exists(select(Pause)),
-        )
-        .values(
-            state="running",
-            token=Job.token + 1,
-            attempts=Job.attempts + 1,
-            holder=holder,
-            lease_until=from_now(lease_seconds),
-            next_attempt_at=None,
-            waiting_for=None,
-            error_code=None,
-            error_message=None,
-            updated_at=func.now(),
-        )
-        .returning(Job)
-    )
-    job = claimed.scalar_one_or_none()
+    due, clean_start = (Job.step == step, NOT_PAUSED), {"error_code": None, "error_message": None}
+    job = await leases.claim(session, Job, job_id, lease_seconds, holder, *due, updated_at=func.now(), **clean_start)
     if job is None:
         return None
     counts = await session.scalar(
@@ -172,7 +150,7 @@ async def renew(
 async def checkpoint(
     session: AsyncSession, claim: Claim, lease_seconds: float, done: int, total: int | None, counts: dict[str, Any]
 ) -> None:
-    """A renewal after work that will not be done again: what went wrong before it no longer counts."""
+    """A renewal after work that will not be repeated: earlier errors and crashes no longer count."""
     values = {"lease_until": from_now(lease_seconds), "progress_done": done, "progress_total": total}
     await _write(session, claim, attempts=1, retries=0, **values)
     await write_step(session, claim.job_id, claim.step, counts=counts)
@@ -184,7 +162,7 @@ async def finish_step(session: AsyncSession, claim: Claim, counts: dict[str, Any
     `counts` go to the step's history; its "chunks" are what the next step has before it.
 
     `dispatched_at` is set because the message for the next step is already on its way in the Celery chain, unless
-    the number of chunks tells that the job belongs into the other lane: then another is sent there.
+    the number of chunks moves the job to the other lane: then another message is sent there.
     """
     last = claim.step == STEPS[-1]
     if last:
@@ -228,31 +206,27 @@ async def postpone(
     """After a temporary error: waits and tries again, this step or one before. False when retries are used up.
 
     Exponential backoff with jitter, or longer if the other side asked for it. An `unexpected` error is counted like
-    a crash. One that is no failure, such as a rate limit, uses no retries up and waits only as long as it was told.
+    a crash. One that is no failure, such as a rate limit, uses up no retries and waits as long as the other side said.
     """
-    job = (await session.execute(select(Job.attempts, Job.retries).where(_fence(claim)))).one_or_none()
+    job = (await session.execute(select(Job.attempts, Job.retries).where(claim.lease.fence))).one_or_none()
     if job is None:
         raise LeaseLost(claim.job_id)
     attempts, retries = job
     failed = error.is_failure and not unexpected
     if attempts > UNEXPECTED_RETRIES if unexpected else failed and retries >= settings.max_retries:
         return False
-    doublings = min(retries + attempts - 1, 16) if error.is_failure else 0
-    backoff = min(LONGEST_WAIT, 2.0**doublings) * random.uniform(0.5, 1.0)  # noqa: S311  spreading, not secrecy
-    delay = max(error.retry_after or 0.0, backoff)
+    doublings = retries + attempts - 1 if error.is_failure else 0
     again: dict[str, Any] = {"step": back_to, "progress_done": 0} if back_to else {}
-    await _write(
+    await leases.put_back(
         session,
-        claim,
-        state="waiting",
+        claim.lease,
+        after=max(error.retry_after or 0.0, leases.backoff(doublings)),
+        waiting_for=clean(f"{error.waits_for}: {error.message}"),
         attempts=attempts if unexpected else attempts - 1,
         retries=retries + 1 if failed else retries,
-        lease_until=None,
-        next_attempt_at=from_now(delay),
-        dispatched_at=None,
-        waiting_for=clean(f"{error.waits_for}: {error.message}"),
         error_code=error.code,
         error_message=clean(error.message),
+        updated_at=func.now(),
         **again,
     )
     await write_step(session, claim.job_id, claim.step, state="pending")
@@ -261,22 +235,14 @@ async def postpone(
 
 
 async def release(session: AsyncSession, claim: Claim) -> None:
-    """Gives the step back unharmed (its turn is over, or the worker shuts down): due at once, not counted."""
-    await _write(
-        session,
-        claim,
-        state="queued",
-        attempts=Job.attempts - 1,
-        lease_until=None,
-        next_attempt_at=func.now(),
-        dispatched_at=None,
-    )
+    """Gives the step back because it yields or the worker shuts down: due at once, not counted."""
+    await leases.put_back(session, claim.lease, updated_at=func.now())
     await write_step(session, claim.job_id, claim.step, state="pending")
     await wake_dispatcher(session)
 
 
 async def fail(session: AsyncSession, claim: Claim, code: str, message: str) -> None:
-    """Ends the job for good, and tells whoever asked to be told. Raises LeaseLost."""
+    """Ends the job for good and queues the webhooks. Raises LeaseLost."""
     await _write(
         session,
         claim,
@@ -291,7 +257,7 @@ async def fail(session: AsyncSession, claim: Claim, code: str, message: str) -> 
     log.warning("document failed", document_id=claim.document_id, job_id=claim.job_id, code=code, reason=message)
 
 
-# -- asked about ---------------------------------------------------------------------------------------------
+# -- looked up, cancelled, begun again -------------------------------------------------------------------------
 
 
 async def get(session: AsyncSession, job_id: str) -> Job:
@@ -325,22 +291,9 @@ async def ids_of(session: AsyncSession, document_id: str) -> Sequence[str]:
 async def end_unfinished(
     session: AsyncSession, which: ColumnElement[bool], event: str | None = "document.cancelled"
 ) -> Sequence[str]:
-    """Cancels those of the jobs `which` that have not ended, and tells of the event; their ids."""
-    ended = await session.scalars(
-        update(Job)
-        .where(which, Job.state.in_(UNFINISHED))
-        .values(
-            state="cancelled",
-            token=Job.token + 1,
-            lease_until=None,
-            next_attempt_at=None,
-            waiting_for=None,
-            finished_at=func.now(),
-            updated_at=func.now(),
-        )
-        .returning(Job.id)
-    )
-    ids = ended.all()
+    """Cancels those of the jobs `which` that have not ended, and queues webhooks of the event; their ids."""
+    ending = leases.ending(Job, which, "cancelled").values(updated_at=func.now())
+    ids = (await session.scalars(ending.returning(Job.id))).all()
     stopped = update(JobStep).where(JobStep.job_id.in_(ids), JobStep.state.in_(("running", "waiting")))
     await session.execute(stopped.values(state="pending"))
     if event:
@@ -349,23 +302,23 @@ async def end_unfinished(
 
 
 async def retry(session: AsyncSession, job_id: str) -> Job:
-    """Drives a failed or cancelled job on from the step it stopped at. Raises Conflict."""
+    """Queues a failed or cancelled job again, at the step it stopped at. Raises Conflict."""
     job = await get(session, job_id)
     newest = select(Document.job_id).where(Document.id == job.document_id).with_for_update(read=True)
     if await session.scalar(newest) != job.id:
         raise Conflict("job_superseded", "The document was uploaded again since and has a newer job.")
-    if not await drive_on(session, Job.id == job.id):
+    if not await requeue(session, Job.id == job.id):
         raise Conflict("job_not_retryable", f"The job is {job.state}; only a failed or cancelled one can be retried.")
     await session.refresh(job)
     return job
 
 
-async def drive_on(session: AsyncSession, which: ColumnElement[bool]) -> Sequence[str]:
+async def requeue(session: AsyncSession, which: ColumnElement[bool]) -> Sequence[str]:
     """Queues those of the jobs `which` that failed or were cancelled, at the step they stopped at; their ids.
 
     One for a document. The caller holds the documents, or a newer upload could be overtaken.
     """
-    driven = await session.execute(
+    requeued = await session.execute(
         update(Job)
         .where(which, Job.state.in_(("failed", "cancelled")))
         .values(
@@ -382,11 +335,26 @@ async def drive_on(session: AsyncSession, which: ColumnElement[bool]) -> Sequenc
         )
         .returning(Job.id, Job.document_id)
     )
-    job_ids = {row.document_id: row.id for row in driven}
+    job_ids = {row.document_id: row.id for row in requeued}
     ids = list(job_ids.values())
-    deeds = {document_id: {"job_id": job_id} for document_id, job_id in job_ids.items()}
-    await audit_log.note_each(session, "document.retried", deeds)
+    actions = {document_id: {"job_id": job_id} for document_id, job_id in job_ids.items()}
+    await audit_log.note_each(session, "document.retried", actions)
     stopped = update(JobStep).where(JobStep.job_id == Job.id, JobStep.name == Job.step, Job.id.in_(ids))
     await session.execute(stopped.values(state="pending", finished_at=None))
     await wake_dispatcher(session)
     return ids
+
+
+async def restart(session: AsyncSession, job: Job) -> None:
+    """Begins the job again at its first step, whatever its state. A worker at it notices at its next, fenced, write."""
+    if job.state in TERMINAL:
+        job.run += 1
+    job.state, job.step, job.token = "queued", STEPS[0], job.token + 1
+    job.attempts = job.retries = job.progress_done = 0
+    job.next_attempt_at = func.now()
+    job.lease_until = job.dispatched_at = job.finished_at = job.progress_total = None
+    job.waiting_for = job.error_code = job.error_message = None
+    pending: dict[str, Any] = {"state": "pending", "counts": {}, "started_at": None, "finished_at": None}
+    await session.execute(update(JobStep).where(JobStep.job_id == job.id).values(**pending))
+    await session.flush()
+    await wake_dispatcher(session)

@@ -10,16 +10,17 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import jobs
+from footnote.database.leases import LeaseLost
 from footnote.errors import DatabaseAway
-from footnote.jobs import Claim, LeaseLost, scheduling
+from footnote.jobs import Claim, scheduling
 from footnote.runtime import Runtime
 from footnote.telemetry import log
 
 TICK_SECONDS = 1.0  # how often progress is written, when there is any
 
 
-class GaveWay(Exception):
-    """The step was given back at a point from which it will go on."""
+class Yielded(Exception):
+    """The step was given back at a point from which it will be resumed."""
 
 
 @dataclass
@@ -75,17 +76,17 @@ class Heartbeat:
         lease = self.rt.settings.lease_seconds
         await jobs.checkpoint(session, self.claim, lease, self.done, self.total, dict(self.counts))
 
-    def begin_turn(self) -> None:
-        """From here on, for a step that first had to come to where it stopped."""
+    def restart_clock(self) -> None:
+        """The time until it yields counts from here: the step first had to find where it stopped."""
         self._begun = monotonic()
 
-    async def give_way(self) -> None:
-        """To be called where a step can go on from later. Raises GaveWay if it had its turn and others wait.
+    async def yield_to_others(self) -> None:
+        """Called where a step can be resumed later. Raises Yielded if its time is up and others wait.
 
-        Or if the process should end.
+        Also if the process should end.
         """
         stopping = self.rt.stopping.is_set()
-        if monotonic() - self._begun < self.rt.settings.turn_seconds and not stopping:
+        if monotonic() - self._begun < self.rt.settings.yield_seconds and not stopping:
             return
         async with self.rt.operator.transaction() as session:  # the others may be other tenants'
             await jobs.renew(session, self.claim, self.rt.settings.lease_seconds, self.done, self.total)
@@ -93,4 +94,4 @@ class Heartbeat:
             if over:
                 await jobs.release(session, self.claim)
         if over:
-            raise GaveWay
+            raise Yielded

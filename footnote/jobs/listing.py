@@ -1,4 +1,4 @@
-"""Jobs by what is known of them: listed a page at a time, and driven on together once what stopped them is mended."""
+"""Jobs by filter: listed a page at a time, and requeued together once the cause of their failure is repaired."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from footnote.models.documents import VISIBLE
 
 @dataclass(frozen=True)
 class JobFilter:
-    """What a job must be to be chosen; what is left empty chooses all. Times are of the job's making."""
+    """Conditions on a job; an empty one chooses all. Times are those of the job's creation."""
 
     states: Sequence[str] = ()
     steps: Sequence[str] = ()
@@ -36,7 +36,7 @@ class ListedJob:
     superseded: bool
 
 
-async def page_of(session: AsyncSession, wanted: JobFilter, *, limit: int, before: str | None) -> list[ListedJob]:
+async def list_jobs(session: AsyncSession, wanted: JobFilter, *, limit: int, before: str | None) -> list[ListedJob]:
     """Newest first, `limit` at most, older than the id `before`. Raises NotFound for an unknown collection."""
     query = (await _chosen(session, wanted)).join(Version, Version.id == Job.version_id)
     query = query.order_by(Job.id.desc()).limit(limit)
@@ -47,7 +47,7 @@ async def page_of(session: AsyncSession, wanted: JobFilter, *, limit: int, befor
 
 
 async def retry(session: AsyncSession, wanted: JobFilter, *, limit: int) -> tuple[int, int]:
-    """Drives up to `limit` of the chosen on, those that ended longest ago first: (how many, how many are left).
+    """Requeues up to `limit` of the chosen, those that ended longest ago first: (how many, how many are left).
 
     They must have failed or been cancelled, and not be superseded. One whose document is being uploaded again, retried
     or deleted at this moment is left out.
@@ -57,9 +57,9 @@ async def retry(session: AsyncSession, wanted: JobFilter, *, limit: int) -> tupl
     query = (await _chosen(session, wanted)).with_only_columns(Job.id)
     held = query.order_by(Job.finished_at, Job.id).limit(limit)
     held = held.with_for_update(of=[Document, Job], key_share=True, skip_locked=True)
-    driven = await jobs.drive_on(session, Job.id.in_((await session.scalars(held)).all()))
+    requeued = await jobs.requeue(session, Job.id.in_((await session.scalars(held)).all()))
     left = await session.scalar(select(func.count()).select_from(query.subquery()))
-    return len(driven), left or 0
+    return len(requeued), left or 0
 
 
 async def _chosen(session: AsyncSession, wanted: JobFilter) -> Select[Job]:

@@ -1,31 +1,33 @@
-"""Who goes next: a lane for small documents and one for large ones, turns of the tenants in each, and a pause.
+"""Which job is next: a lane for small documents and one for large ones, tenants in rotation in each; and the pause.
 
-A step that takes long gives its worker's slot back at a checkpoint while others wait for one.
+A step that takes long yields at a checkpoint: it gives its worker's slot back while others wait for one.
 """
 
 from collections.abc import Sequence
 from datetime import datetime
 
-from sqlalchemy import delete, exists, func, or_, select, text, update
+from sqlalchemy import delete, exists, func, or_, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from footnote import jobs
+from footnote.database import leases
 from footnote.database.clock import from_now
+from footnote.jobs import Lane
 from footnote.models import Job, Pause
 from footnote.tenancy import audit_log
 
-WAITING_SECONDS = 1.0  # who is due for less than this may still find a slot that is free
+WAITING_SECONDS = 1.0  # a job that is due for less than this may still find a free slot
 
-# The tenants by a loose index scan, then the first few in the line of each: the cost does not grow with the backlog.
+# The tenants by a loose index scan, then the first few jobs of each: the cost does not grow with the backlog.
 _TAKE_DUE = text(
     """
-    WITH RECURSIVE line AS (
+    WITH RECURSIVE waiting AS (
         SELECT CAST('' AS varchar) AS tenant_id
         UNION ALL
         SELECT (SELECT tenant_id FROM job WHERE state IN ('queued', 'waiting') AND large = :large
-                AND tenant_id > line.tenant_id ORDER BY tenant_id, level LIMIT 1)
-        FROM line WHERE line.tenant_id IS NOT NULL
+                AND tenant_id > waiting.tenant_id ORDER BY tenant_id, level LIMIT 1)
+        FROM waiting WHERE waiting.tenant_id IS NOT NULL
     ), flying AS (
         SELECT tenant_id, count(*) AS jobs
         FROM (SELECT tenant_id FROM job WHERE state = 'running' AND large = :large
@@ -35,10 +37,10 @@ _TAKE_DUE = text(
         GROUP BY tenant_id
     ), chosen AS MATERIALIZED (
         SELECT due.id
-        FROM line LEFT JOIN flying USING (tenant_id) CROSS JOIN LATERAL (
+        FROM waiting LEFT JOIN flying USING (tenant_id) CROSS JOIN LATERAL (
             SELECT id, next_attempt_at, row_number() OVER (ORDER BY level, id) AS place
             FROM job
-            WHERE state IN ('queued', 'waiting') AND large = :large AND tenant_id = line.tenant_id
+            WHERE state IN ('queued', 'waiting') AND large = :large AND tenant_id = waiting.tenant_id
               AND next_attempt_at <= now()
               AND (dispatched_at IS NULL OR dispatched_at < now() - make_interval(secs => :again))
             ORDER BY level, id LIMIT :room
@@ -53,41 +55,32 @@ _TAKE_DUE = text(
 )
 
 
-async def take_due(session: AsyncSession, large: bool, room: int, again_seconds: float) -> Sequence[tuple[str, str]]:
-    """Up to `room` due jobs of a lane as (id, step), marked as dispatched; tenants take turns.
+async def take_due(session: AsyncSession, lane: Lane, room: int, again_seconds: float) -> Sequence[tuple[str, str]]:
+    """Up to `room` due jobs of a lane as (id, step), marked as dispatched; tenants in rotation.
 
-    Within a tenant the older goes first, whatever interrupted it. A tenant's turns begin behind what it has in flight
-    already. A job already dispatched is due again after `again_seconds` without being claimed.
+    Within a tenant the older goes first, whatever interrupted it. A tenant's first place is behind what it has in
+    flight. A job already dispatched is due again after `again_seconds` without being claimed.
     """
     if room <= 0:
         return []
-    taken = await session.execute(_TAKE_DUE, {"large": large, "room": room, "again": again_seconds})
+    taken = await session.execute(_TAKE_DUE, {"large": lane is Lane.LARGE, "room": room, "again": again_seconds})
     return [(row.id, row.step) for row in taken]
 
 
-async def forget_dispatched(session: AsyncSession) -> None:
-    """The broker lost its messages: every waiting job may be sent again at once."""
-    await session.execute(
-        update(Job)
-        .where(Job.state.in_(("queued", "waiting")), Job.dispatched_at.is_not(None))
-        .values(dispatched_at=None)
-    )
-
-
-async def running(session: AsyncSession) -> tuple[int, int]:
-    """How many jobs run in the lane of the small ones and in that of the large ones."""
+async def running(session: AsyncSession) -> dict[Lane, int]:
+    """How many jobs run in each lane."""
     counted = select(func.count().filter(~Job.large), func.count().filter(Job.large)).where(Job.state == "running")
     small, large = (await session.execute(counted)).one()
-    return small, large
+    return {Lane.SMALL: small, Lane.LARGE: large}
 
 
 async def others_wait(session: AsyncSession, job_id: str) -> bool:
-    """Whether a job that runs should give its worker's slot back: others wait that go first, or work is paused.
+    """Whether a job that runs should yield: others wait that go first, or work is paused.
 
-    Others go first that are small, of another tenant, or have fallen behind less.
+    Others go first that are small, of another tenant, or have yielded less often.
     """
     other = aliased(Job)
-    waits = other.state.in_(("queued", "waiting")) & (other.next_attempt_at < from_now(-WAITING_SECONDS))
+    waits = other.state.in_(leases.UNCLAIMED) & (other.next_attempt_at < from_now(-WAITING_SECONDS))
     same_lane = other.large == Job.large
     before = (
         Job.large & ~other.large,
@@ -95,7 +88,7 @@ async def others_wait(session: AsyncSession, job_id: str) -> bool:
         same_lane & (other.tenant_id > Job.tenant_id),
         same_lane & (other.tenant_id == Job.tenant_id) & (other.level < Job.level),
     )
-    # In the order of the index of the lines, or the planner reads the table, expecting to find somebody soon.
+    # In the order of the index of the lines, or the planner reads the table, expecting to find a row soon.
     found = (select(other.id).where(waits, each).order_by(other.tenant_id, other.level).limit(1) for each in before)
     answers = (each.scalar_subquery().is_not(None) for each in found)
     return bool(await session.scalar(select(or_(exists(select(Pause)), *answers)).where(Job.id == job_id)))
@@ -105,7 +98,7 @@ async def others_wait(session: AsyncSession, job_id: str) -> bool:
 
 
 async def pause(session: AsyncSession) -> None:
-    """No further step of any job begins; running ones end, or give way at their next checkpoint."""
+    """No further step of any job begins; running ones end, or yield at their next checkpoint."""
     if await paused(session) is None:
         session.add(Pause())
         await audit_log.note_for(session, audit_log.EVERYBODY, "work.paused", "")
@@ -115,7 +108,7 @@ async def resume(session: AsyncSession) -> None:
     if await paused(session) is not None:
         await audit_log.note_for(session, audit_log.EVERYBODY, "work.resumed", "")
     await session.execute(delete(Pause))
-    await forget_dispatched(session)  # whoever answered a message in the meantime was told that there is nothing to do
+    await leases.forget_dispatched(session, Job)  # messages answered during the pause found nothing to do
     await jobs.wake_dispatcher(session)
 
 

@@ -9,7 +9,6 @@ from footnote.models.corpus import Corpus, FrequentLexeme
 from footnote.models.documents import (
     Chunk,
     Collection,
-    CollectionDeletion,
     Deletion,
     Document,
     Embedding,
@@ -19,9 +18,11 @@ from footnote.models.documents import (
     chunk_id,
 )
 from footnote.models.jobs import Job, JobStep, Pause
+from footnote.models.leased import Dispatched, Leased
 from footnote.models.refused_uploads import RefusedUpload
 from footnote.models.stored import Artifact, DirectUpload, PagePicture, UnownedObject
-from footnote.models.tenancy import ApiKey, IdempotencyKey, SigningKey, Tenant, TenantDeletion
+from footnote.models.tasks import BackgroundTask
+from footnote.models.tenancy import ApiKey, IdempotencyKey, SigningKey, Tenant
 from footnote.models.usage import UsageOfDay
 from footnote.models.webhooks import DocumentSequence, JobCallback, WebhookAttempt, WebhookDelivery, WebhookEndpoint
 
@@ -29,16 +30,17 @@ __all__ = [
     "ApiKey",
     "Artifact",
     "AuditEvent",
+    "BackgroundTask",
     "Base",
     "CachedAnswer",
     "Chunk",
     "Collection",
-    "CollectionDeletion",
     "CollectionRevision",
     "Conversation",
     "Corpus",
     "Deletion",
     "DirectUpload",
+    "Dispatched",
     "Document",
     "DocumentSequence",
     "Embedding",
@@ -48,6 +50,7 @@ __all__ = [
     "Job",
     "JobCallback",
     "JobStep",
+    "Leased",
     "Message",
     "Page",
     "PagePicture",
@@ -57,7 +60,6 @@ __all__ = [
     "RefusedUpload",
     "SigningKey",
     "Tenant",
-    "TenantDeletion",
     "UnownedObject",
     "UsageOfDay",
     "Version",

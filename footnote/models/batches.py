@@ -3,18 +3,16 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Index, Text, func, text
+from sqlalchemy import Index, Text, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from footnote.models.base import Base, id_, now, ref
+from footnote.models.base import Base, now, ref
+from footnote.models.leased import Dispatched
 
 
-class QueryBatch(Base):
-    """Worked off like a job: the row is the outbox, and only the holder of the newest `token` may write.
-
-    state: queued, running, waiting (for `waiting_for`, until `next_attempt_at`), completed, cancelled.
-    """
+class QueryBatch(Dispatched, Base):
+    """Many questions for the workers. It ends completed or cancelled."""
 
     __tablename__ = "query_batch"
     __table_args__ = (
@@ -22,22 +20,11 @@ class QueryBatch(Base):
         Index("ix_query_batch_finished_at", "finished_at"),
     )
 
-    id: Mapped[str] = id_()
     tenant_id: Mapped[str] = ref("tenant")
-    state: Mapped[str] = mapped_column(server_default="queued")
     total: Mapped[int]
     ended: Mapped[int] = mapped_column(server_default="0")  # items with an answer or an error
     callback_url: Mapped[str | None]
-    token: Mapped[int] = mapped_column(BigInteger, server_default="0")
-    attempts: Mapped[int] = mapped_column(server_default="0")  # claims since the last item that did not end in order
-    retries: Mapped[int] = mapped_column(server_default="0")  # temporary errors since the last answer
-    holder: Mapped[str | None]  # id of the message that whoever claimed it last had answered
-    lease_until: Mapped[datetime | None]
-    next_attempt_at: Mapped[datetime | None] = mapped_column(server_default=func.now())
-    dispatched_at: Mapped[datetime | None]
-    waiting_for: Mapped[str | None]
     created_at: Mapped[datetime] = now()
-    finished_at: Mapped[datetime | None]
 
 
 class QueryBatchItem(Base):

@@ -11,7 +11,7 @@ from footnote.models.base import Base, id_, now, ref
 
 
 class Conversation(Base):
-    """`holder` asks a question in it, as long as it says so before `held_until`; nobody else can meanwhile."""
+    """`holder` is the request that asks a question in it. It renews `held_until`; until then no other can ask."""
 
     __tablename__ = "conversation"
     __table_args__ = (Index("ix_conversation_tenant_id_id", "tenant_id", "id"),)

@@ -240,15 +240,3 @@ class Deletion(Base):
     collection_id: Mapped[str | None] = mapped_column(String(40))  # if it went with its collection
     counts: Mapped[dict[str, Any]]
     deleted_at: Mapped[datetime] = now()
-
-
-class CollectionDeletion(Base):
-    """The receipt of a deleted collection: what was removed with all of its documents."""
-
-    __tablename__ = "collection_deletion"
-
-    collection_id: Mapped[str] = id_()
-    tenant_id: Mapped[str] = ref("tenant")
-    name: Mapped[str]
-    counts: Mapped[dict[str, Any]]
-    deleted_at: Mapped[datetime] = now()

@@ -3,25 +3,22 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Boolean, Computed, Index, func, literal_column, text
+from sqlalchemy import Boolean, Computed, Index, func, literal_column, text
 from sqlalchemy.orm import Mapped, column_property, mapped_column
 
-from footnote.models.base import Base, id_, now, ref
+from footnote.models.base import Base, now, ref
+from footnote.models.leased import Dispatched
 
 _UNCLAIMED = text("state IN ('queued', 'waiting')")
 _UNFINISHED = "state IN ('queued', 'running', 'waiting')"
 
 
-class Job(Base):
-    """One run of the pipeline over one version. The row is the outbox: a message carries only its id.
-
-    state: queued, running, waiting (for `waiting_for`, until `next_attempt_at`), succeeded, failed, cancelled.
-    Only the holder of the newest `token` may write; `lease_until` says how long it is believed to be alive.
-    """
+class Job(Dispatched, Base):
+    """One run of the pipeline over one version, step by step. It ends succeeded, failed or cancelled."""
 
     __tablename__ = "job"
     __table_args__ = (
-        # A tenant's line in each lane. With the time in it, what is not due yet costs next to nothing.
+        # A tenant's queue in each lane. With the time in it, jobs that are not due yet cost next to nothing.
         Index("ix_job_line", *("large", "tenant_id", "level", "id", "next_attempt_at"), postgresql_where=_UNCLAIMED),
         Index("ix_job_dispatched_at", "dispatched_at", postgresql_where=_UNCLAIMED),
         Index("ix_job_lease_until", "lease_until", postgresql_where=text("state = 'running'")),
@@ -32,39 +29,28 @@ class Job(Base):
         Index("ix_job_anew", "tenant_id", postgresql_where=text(f"anew AND {_UNFINISHED}")),
     )
 
-    id: Mapped[str] = id_()
     tenant_id: Mapped[str] = ref("tenant")
     document_id: Mapped[str] = ref("document")
     version_id: Mapped[str] = ref("version")
-    state: Mapped[str] = mapped_column(server_default="queued")
     step: Mapped[str]
-    # Waits in a lane of its own, so that small ones pass; so does what is made anew, or it would pass large uploads.
+    # Waits in a lane of its own, so that small ones pass; so do re-ingested ones, which would pass large uploads.
     large: Mapped[bool] = mapped_column(server_default="false")
     run: Mapped[int] = mapped_column(server_default="1")  # raised by every retry after the job had ended
-    token: Mapped[int] = mapped_column(BigInteger, server_default="0")
-    attempts: Mapped[int] = mapped_column(server_default="0")  # claims of this step that did not end in order
-    retries: Mapped[int] = mapped_column(server_default="0")  # temporary errors of this step
-    holder: Mapped[str | None]  # id of the message that whoever claimed it last had answered
-    lease_until: Mapped[datetime | None]
-    next_attempt_at: Mapped[datetime | None] = mapped_column(server_default=func.now())
-    dispatched_at: Mapped[datetime | None]
-    waiting_for: Mapped[str | None]
     error_code: Mapped[str | None]
     error_message: Mapped[str | None]
     progress_done: Mapped[int] = mapped_column(server_default="0")
     progress_total: Mapped[int | None]
     # Whether everything is paused: no column, it is looked up with the row.
     paused: Mapped[bool] = column_property(literal_column("EXISTS (SELECT FROM pause)", Boolean))
-    anew: Mapped[bool] = mapped_column(server_default="false")  # nobody uploaded anything: the collection changed
+    anew: Mapped[bool] = mapped_column(server_default="false")  # re-ingested because the collection changed; no upload
     # Of two jobs of a tenant the older goes first, but a long one falls behind again and again, and all uploads go
-    # before what is only made anew.
+    # before re-ingested documents.
     level: Mapped[int] = mapped_column(
         Computed("progress_done / 1000 + CASE WHEN anew THEN 1000000 ELSE 0 END", persisted=True)
     )
     request_id: Mapped[str | None]
     created_at: Mapped[datetime] = now()
     updated_at: Mapped[datetime] = now()
-    finished_at: Mapped[datetime | None]
 
 
 class Pause(Base):

@@ -22,18 +22,6 @@ class Tenant(Base):
     deleted_at: Mapped[datetime | None]  # then its keys are refused, and what it has is being removed
 
 
-class TenantDeletion(Base):
-    """The receipt of a deleted tenant: what was removed, without any of it. Begun with the deletion."""
-
-    __tablename__ = "tenant_deletion"
-
-    tenant_id: Mapped[str] = id_()
-    name: Mapped[str]
-    counts: Mapped[dict[str, Any]]  # as of a collection; and `rows`, of all other tables by name
-    began_at: Mapped[datetime] = now()
-    finished_at: Mapped[datetime | None]
-
-
 class ApiKey(Base):
     __tablename__ = "api_key"
 

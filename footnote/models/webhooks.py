@@ -1,4 +1,4 @@
-"""Who is told of events, what they are told, and how that went."""
+"""Receivers of webhooks, deliveries to them, and how each attempt went."""
 
 from datetime import datetime
 
@@ -10,7 +10,7 @@ from footnote.models.base import Base, id_, now, ref
 
 
 class JobCallback(Base):
-    """Who asked to be told when the job ends."""
+    """An address that gets a webhook when the job ends."""
 
     __tablename__ = "job_callback"
 
@@ -20,7 +20,7 @@ class JobCallback(Base):
 
 
 class WebhookEndpoint(Base):
-    """Is told of the tenant's `events` ("*": of all), until it is disabled."""
+    """Gets webhooks of the tenant's `events` ("*": of all), until it is disabled."""
 
     __tablename__ = "webhook_endpoint"
     __table_args__ = (Index("ix_webhook_endpoint_tenant_id_id", "tenant_id", "id"),)
@@ -47,8 +47,8 @@ class WebhookEndpoint(Base):
 class DocumentSequence(Base):
     """The number that the last event of a document had.
 
-    A row of its own: a job that fails holds its row and must not wait for its document's, which is held by whoever
-    deletes it and waits for the job.
+    A row of its own: a job that fails holds its row and must not wait for its document's, which a deletion
+    holds while it waits for the job.
     """
 
     __tablename__ = "document_sequence"
@@ -73,7 +73,7 @@ class WebhookDelivery(Base):
     tenant_id: Mapped[str] = ref("tenant")
     # None: the receiver is a callback_url.
     endpoint_id: Mapped[str | None] = mapped_column(String(40), ForeignKey("webhook_endpoint.id", ondelete="CASCADE"))
-    # Or a batch of questions. No reference: what is still to be told outlives its document.
+    # Or a batch of questions. No reference: a delivery outlives its document.
     job_id: Mapped[str] = mapped_column(String(40))
     run: Mapped[int]
     event: Mapped[str]
@@ -90,7 +90,7 @@ class WebhookDelivery(Base):
     payload: Mapped[str]
     state: Mapped[str] = mapped_column(server_default="pending")  # pending, delivered, failed
     attempts: Mapped[int] = mapped_column(server_default="0")  # never falls: the newest attempt alone counts
-    attempts_before: Mapped[int] = mapped_column(server_default="0")  # it was asked for again
+    attempts_before: Mapped[int] = mapped_column(server_default="0")  # those before the last redelivery was requested
     held_until: Mapped[datetime | None]  # while it is being sent
     next_attempt_at: Mapped[datetime | None] = mapped_column(server_default=func.now())
     response_status: Mapped[int | None]  # of the last attempt, as `error`

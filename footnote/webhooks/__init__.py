@@ -1,4 +1,4 @@
-"""Webhooks: who is told of what. `endpoints` keeps receivers, `sending` delivers, `history` shows and repeats.
+"""Webhooks: which event goes where. `endpoints` has the receivers, `sending` delivers, `history` shows and resends.
 
 Deliveries are rows written in the transaction that ends a job; a loop beside the dispatcher sends what is due.
 """
@@ -17,11 +17,11 @@ from footnote.database.ids import new_id
 from footnote.database.tenant_scope import tenant_of
 from footnote.models import DocumentSequence, Job, JobCallback, Version, WebhookDelivery, WebhookEndpoint
 
-CHANNEL = "footnote_webhooks"  # Postgres NOTIFY channel that wakes whoever delivers
+CHANNEL = "footnote_webhooks"  # Postgres NOTIFY channel that wakes the loops that deliver
 
 
 @dataclass(frozen=True)
-class Receiver:
+class WebhookTarget:
     """An endpoint of the tenant or, without one, a callback_url."""
 
     url: str
@@ -29,48 +29,48 @@ class Receiver:
 
 
 async def subscribe(session: AsyncSession, job: Job, url: str) -> None:
-    """Asks for `url` to be told when the job ends; at once, if it has succeeded already."""
+    """Has a webhook sent to `url` when the job ends; at once, if it has succeeded already."""
     await session.execute(
         insert(JobCallback).values(job_id=job.id, url=url, tenant_id=job.tenant_id).on_conflict_do_nothing()
     )
     if job.state == "succeeded":
-        await _tell(session, job.id, "document.ready", [Receiver(url)])
+        await _enqueue(session, job.id, "document.ready", [WebhookTarget(url)])
 
 
 async def enqueue(session: AsyncSession, job_ids: Sequence[str], event: str) -> None:
-    """Queues the event for the endpoints of the jobs' tenant and for who asked to be told; once per run and receiver.
+    """Queues the event for the endpoints of the jobs' tenant and for the jobs' callbacks; once per run and target.
 
-    Endpoints do not hear of what is only made anew: nobody did anything.
+    Endpoints get no events of re-ingested documents, which no caller sent.
     """
     asked = select(Job.id, Job.tenant_id, Job.anew, JobCallback.url).where(Job.id.in_(job_ids)).order_by(Job.id)
     rows = (await session.execute(asked.outerjoin(JobCallback, JobCallback.job_id == Job.id))).all()
     endpoints = {tenant_id: await listening(session, tenant_id, event) for tenant_id in {row.tenant_id for row in rows}}
-    receivers: dict[str, list[Receiver]] = {}
+    targets: dict[str, list[WebhookTarget]] = {}
     for job_id, tenant_id, anew, url in rows:
-        told = receivers.setdefault(job_id, [] if anew else list(endpoints[tenant_id]))
-        told += [Receiver(url)] if url else []
-    for job_id, told in receivers.items():
-        await _tell(session, job_id, event, told)
+        of_job = targets.setdefault(job_id, [] if anew else list(endpoints[tenant_id]))
+        of_job += [WebhookTarget(url)] if url else []
+    for job_id, of_job in targets.items():
+        await _enqueue(session, job_id, event, of_job)
 
 
 async def document_deleted(session: AsyncSession, job_ids: Sequence[str]) -> None:
-    """Before a document's jobs are gone: tells every receiver of any of them, once, and drops what was delivered."""
+    """Before a document's jobs are gone: queues its end for every target of any of them, and drops old deliveries."""
     newest = max(job_ids, default=None)
     if newest is None:
         return
     urls = await session.scalars(select(JobCallback.url).where(JobCallback.job_id.in_(job_ids)).distinct())
-    receivers = [*await listening(session, tenant_of(session), "document.deleted"), *map(Receiver, urls)]
-    await _tell(session, newest, "document.deleted", receivers)
+    targets = [*await listening(session, tenant_of(session), "document.deleted"), *map(WebhookTarget, urls)]
+    await _enqueue(session, newest, "document.deleted", targets)
     over = WebhookDelivery.job_id.in_(job_ids) & (WebhookDelivery.state != "pending")
     await session.execute(delete(WebhookDelivery).where(over))
 
 
-async def listening(session: AsyncSession, tenant_id: str, event: str) -> list[Receiver]:
-    """The tenant's endpoints that are told of the event; they stay until the transaction ends."""
+async def listening(session: AsyncSession, tenant_id: str, event: str) -> list[WebhookTarget]:
+    """The tenant's endpoints for the event; they stay until the transaction ends."""
     wanted = WebhookEndpoint.events.overlap(["*", event]) & WebhookEndpoint.disabled_at.is_(None)
     held = select(WebhookEndpoint).where(WebhookEndpoint.tenant_id == tenant_id, wanted).order_by(WebhookEndpoint.id)
     found = await session.scalars(held.with_for_update(read=True, key_share=True))
-    return [Receiver(each.url, each.id) for each in found]
+    return [WebhookTarget(each.url, each.id) for each in found]
 
 
 async def queue(
@@ -79,13 +79,13 @@ async def queue(
     job_id: str,
     run: int,
     event: str,
-    receivers: Iterable[Receiver],
+    targets: Iterable[WebhookTarget],
     data: dict[str, Any],
 ) -> None:
-    """One delivery for each receiver, however often it is asked for."""
+    """One delivery for each target, however often this is called."""
     payload = json.dumps({"type": event, "timestamp": datetime.now(UTC).isoformat(), "data": data})
     about = {"tenant_id": tenant_id, "job_id": job_id, "run": run, "event": event, "payload": payload}
-    rows = [about | vars(each) | {"id": new_id("whd")} for each in receivers]
+    rows = [about | vars(each) | {"id": new_id("whd")} for each in targets]
     await session.execute(insert(WebhookDelivery).values(rows).on_conflict_do_nothing())
     await wake_sender(session)
 
@@ -94,13 +94,13 @@ async def wake_sender(session: AsyncSession) -> None:
     await session.execute(select(func.pg_notify(CHANNEL, "")))
 
 
-async def _tell(session: AsyncSession, job_id: str, event: str, receivers: Sequence[Receiver]) -> None:
-    if not receivers:
+async def _enqueue(session: AsyncSession, job_id: str, event: str, targets: Sequence[WebhookTarget]) -> None:
+    if not targets:
         return
     found = select(Job, Version).join(Version, Version.id == Job.version_id).where(Job.id == job_id)
     job, version = (await session.execute(found.execution_options(populate_existing=True))).one()
     data = _data(event, job, version) | {"sequence": await _next_number(session, job)}
-    await queue(session, job.tenant_id, job.id, job.run, event, receivers, data)
+    await queue(session, job.tenant_id, job.id, job.run, event, targets, data)
 
 
 def _data(event: str, job: Job, version: Version) -> dict[str, Any]:

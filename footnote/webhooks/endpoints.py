@@ -1,4 +1,4 @@
-"""Registered receivers: made, changed, given another secret, disabled by themselves when nobody is there."""
+"""Registered receivers: created, changed, given another secret, disabled when they no longer answer."""
 
 from collections.abc import Sequence
 from typing import Any, Literal
@@ -6,6 +6,7 @@ from typing import Any, Literal
 from sqlalchemy import CursorResult, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from footnote.database import leases
 from footnote.database.clock import from_now
 from footnote.database.ids import new_id
 from footnote.database.tenant_scope import scoped, tenant_of
@@ -15,7 +16,7 @@ from footnote.settings import Settings
 from footnote.telemetry import log
 from footnote.tenancy import audit_log
 from footnote.tenancy.tenants import new_webhook_secret
-from footnote.webhooks import Receiver, queue, wake_sender
+from footnote.webhooks import WebhookTarget, queue, wake_sender
 
 Event = Literal[
     "*",
@@ -34,7 +35,7 @@ DISABLED = "The endpoint was disabled."
 
 async def create(session: AsyncSession, url: str, events: Sequence[str], description: str | None) -> WebhookEndpoint:
     """Raises Conflict when there are too many. The caller has checked the URL."""
-    # Those of a tenant take turns, to be counted one after the other; foreign keys to it do not wait for this.
+    # Requests of a tenant wait for each other here, so that the count is right; foreign keys to it do not wait.
     tenant_id = tenant_of(session)
     await session.execute(select(Tenant.id).where(Tenant.id == tenant_id).with_for_update(key_share=True))
     counted = scoped(session, WebhookEndpoint).with_only_columns(func.count())
@@ -64,7 +65,7 @@ async def get(session: AsyncSession, endpoint_id: str, *, locked: bool = False) 
     return endpoint
 
 
-async def page_of(session: AsyncSession, *, limit: int, before: str | None) -> Sequence[WebhookEndpoint]:
+async def list_endpoints(session: AsyncSession, *, limit: int, before: str | None) -> Sequence[WebhookEndpoint]:
     """Newest first, from before the cursor on."""
     query = scoped(session, WebhookEndpoint).order_by(WebhookEndpoint.id.desc()).limit(limit)
     return (await session.scalars(query.where(WebhookEndpoint.id < before) if before else query)).all()
@@ -73,7 +74,7 @@ async def page_of(session: AsyncSession, *, limit: int, before: str | None) -> S
 async def change(session: AsyncSession, endpoint_id: str, given: dict[str, Any]) -> WebhookEndpoint:
     """Sets what is given of url, events, description and enabled. Raises NotFound.
 
-    What is waiting goes to the new URL; it fails when the endpoint is disabled, and can be asked for again later.
+    What is waiting goes to the new URL; it fails when the endpoint is disabled, and can be resent later.
     """
     endpoint = await get(session, endpoint_id, locked=True)
     await audit_log.note(session, "webhook_endpoint.updated", endpoint_id, changed=sorted(given))
@@ -114,22 +115,22 @@ async def remove(session: AsyncSession, endpoint_id: str) -> int:
 
 
 async def queue_test(session: AsyncSession, endpoint: WebhookEndpoint) -> str:
-    """The id of a delivery that tells of nothing. It is sent once, to disabled endpoints, too."""
+    """The id of a test delivery. It is sent once, also to a disabled endpoint."""
     test_id = new_id("tst")
     data = {"webhook_endpoint_id": endpoint.id}
-    await queue(session, endpoint.tenant_id, test_id, 1, TEST, [Receiver(endpoint.url, endpoint.id)], data)
+    await queue(session, endpoint.tenant_id, test_id, 1, TEST, [WebhookTarget(endpoint.url, endpoint.id)], data)
     return (await session.scalars(select(WebhookDelivery.id).where(WebhookDelivery.job_id == test_id))).one()
 
 
-# -- what the deliveries tell --------------------------------------------------------------------------------
+# -- after an attempt ------------------------------------------------------------------------------------------
 
 
 async def succeeded(session: AsyncSession, endpoint_id: str) -> None:
-    """If it did not answer before, what waited for it goes out now."""
+    """If it did not answer before, the deliveries that waited for it are sent now."""
     back = update(WebhookEndpoint).where(WebhookEndpoint.id == endpoint_id, WebhookEndpoint.failing_since.is_not(None))
     if await session.scalar(back.values(failing_since=None).returning(WebhookEndpoint.id)):
         waiting = (WebhookDelivery.endpoint_id == endpoint_id) & (WebhookDelivery.state == "pending")
-        free = func.coalesce(WebhookDelivery.held_until, func.now()) <= func.now()
+        free = leases.expired(WebhookDelivery.held_until)
         await session.execute(update(WebhookDelivery).where(waiting, free).values(next_attempt_at=func.now()))
         await wake_sender(session)
 

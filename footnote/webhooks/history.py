@@ -1,4 +1,4 @@
-"""What was sent to an endpoint and how that went: listed, looked at, sent again, forgotten."""
+"""Deliveries to an endpoint and their attempts: listed, shown, resent, purged."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -14,7 +14,7 @@ from footnote.models import WebhookAttempt, WebhookDelivery, WebhookEndpoint
 from footnote.webhooks import endpoints, wake_sender
 
 
-async def page_of(
+async def list_deliveries(
     session: AsyncSession, endpoint: WebhookEndpoint, *, limit: int, before: str | None, state: str | None
 ) -> Sequence[WebhookDelivery]:
     """Newest first, from before the cursor on."""
@@ -50,7 +50,7 @@ _AGAIN: dict[str, Any] = {
 
 
 async def redeliver(session: AsyncSession, endpoint_id: str, delivery_id: str) -> WebhookDelivery:
-    """Sends it once more, under the same id, whatever became of it; on a new schedule. Raises NotFound, Conflict."""
+    """Resends a delivery under the same id, whatever its state, on a new schedule. Raises NotFound, Conflict."""
     endpoint = await _enabled(session, endpoint_id)
     delivery = await get(session, endpoint, delivery_id)
     await session.execute(update(WebhookDelivery).where(WebhookDelivery.id == delivery.id).values(_AGAIN))
@@ -78,7 +78,7 @@ async def _enabled(session: AsyncSession, endpoint_id: str) -> WebhookEndpoint:
 
 
 async def purge(session: AsyncSession, days: float) -> None:
-    """Forgets what was queued so long ago, unless it is still to be sent. What somebody else holds waits a turn."""
+    """Removes what was queued so long ago, unless it is still to be sent; rows that others hold, next time."""
     over = (WebhookDelivery.state != "pending") & (WebhookDelivery.created_at < from_now(-days * 24 * 3600.0))
     old = select(WebhookDelivery.id).where(over).with_for_update(skip_locked=True)
     await session.execute(delete(WebhookDelivery).where(WebhookDelivery.id.in_(old)))

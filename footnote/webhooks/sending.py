@@ -1,4 +1,4 @@
-"""What is due is claimed, signed, sent once, and how it went is written down."""
+"""Due deliveries are claimed, signed and sent once; each attempt is recorded."""
 
 import random
 import time
@@ -28,7 +28,7 @@ CLAIM_SLACK = 45.0  # seconds beyond the longest wait for a receiver after which
 
 @dataclass(frozen=True)
 class Due:
-    """A delivery claimed for one attempt; `tries` counts since it was queued or asked for again."""
+    """A delivery claimed for one attempt; `tries` counts since it was queued or resent on request."""
 
     id: str
     tenant_id: str
@@ -61,16 +61,16 @@ _DUE = text(
             LIMIT greatest(0, :a_lane - (SELECT count(*) FROM busy WHERE busy.lane = lanes.lane))
             FOR UPDATE SKIP LOCKED
         ) AS oldest
-    ), turns AS (
+    ), placed AS (
         SELECT *, (SELECT count(*) FROM busy WHERE busy.lane = free.lane)
-                  + row_number() OVER (PARTITION BY lane ORDER BY next_attempt_at) AS turn
+                  + row_number() OVER (PARTITION BY lane ORDER BY next_attempt_at) AS place
         FROM free
     ), shares AS (
-        SELECT *, (SELECT count(*) FROM busy WHERE busy.tenant_id = turns.tenant_id)
-                  + row_number() OVER (PARTITION BY tenant_id ORDER BY turn, next_attempt_at) AS share
-        FROM turns
+        SELECT *, (SELECT count(*) FROM busy WHERE busy.tenant_id = placed.tenant_id)
+                  + row_number() OVER (PARTITION BY tenant_id ORDER BY place, next_attempt_at) AS share
+        FROM placed
     )
-    SELECT id FROM shares WHERE share <= :a_tenant ORDER BY turn, next_attempt_at LIMIT :room
+    SELECT id FROM shares WHERE share <= :a_tenant ORDER BY place, next_attempt_at LIMIT :room
     """
 )
 _CLAIM = text(
@@ -123,12 +123,12 @@ async def deliver(rt: Runtime, due: Due) -> None:
         latency_ms = round(1000 * (time.monotonic() - started))
         async with rt.transaction() as session:
             await _settle(session, rt.settings, due, reply, {"started_at": started_at, "latency_ms": latency_ms})
-        told = {"status": reply.status, "error": reply.error, "attempt": due.attempts}
-        log.info("webhook attempted", event_type=due.event, **told)
+        outcome = {"status": reply.status, "error": reply.error, "attempt": due.attempts}
+        log.info("webhook attempted", event_type=due.event, **outcome)
 
 
 async def _settle(session: AsyncSession, settings: Settings, due: Due, reply: Reply, when: dict[str, Any]) -> None:
-    """The endpoint comes first, as for whoever changes it: so they wait for each other, and never in a circle."""
+    """Locks the endpoint first, as a change of it does: so they wait for each other without a deadlock."""
     delivered = reply.status is not None and 200 <= reply.status < 300
     gone, last = reply.status == 410, due.tries > len(SCHEDULE)
     final = gone or last or due.event == endpoints.TEST
@@ -145,9 +145,9 @@ async def _settle(session: AsyncSession, settings: Settings, due: Due, reply: Re
         .returning(WebhookDelivery.id)
     )
     if written:
-        told = {"response_status": reply.status, "error": reply.error, "excerpt": reply.excerpt}
+        answer = {"response_status": reply.status, "error": reply.error, "excerpt": reply.excerpt}
         ids = {"delivery_id": due.id, "number": due.attempts, "tenant_id": due.tenant_id}
-        await session.execute(insert(WebhookAttempt).values(**ids, **when, **told))
+        await session.execute(insert(WebhookAttempt).values(**ids, **when, **answer))
 
 
 def _outcome(tries: int, reply: Reply, *, delivered: bool, final: bool) -> dict[str, Any]:

@@ -132,7 +132,7 @@ async def add(rt: Runtime, tenant_id: str) -> None:
 
 async def of(rt: Runtime, tenant_id: str) -> str:
     async with rt.for_tenant(tenant_id).transaction() as session:
-        return (await documents.page_of(session, limit=1))[0].document.id
+        return (await documents.list_documents(session, limit=1))[0].document.id
 
 
 async def delete(rt: Runtime, tenant_id: str) -> None:
@@ -167,7 +167,7 @@ async def test_a_change_of_the_collection_ends_it_at_once(keeping: Runtime, tena
 
 
 async def remove_collection(rt: Runtime, tenant_id: str) -> None:
-    await deletion.remove_collection(rt.for_tenant(tenant_id), "default")
+    await driving.remove_collection(rt, tenant_id, "default")
 
 
 @pytest.mark.parametrize("change", [describe, remove_collection])

@@ -11,9 +11,11 @@ from sqlalchemy import func, select, update
 
 from footnote.answering import Question, batch_runs, question_batches
 from footnote.answering.question_batches import MOST_RETRIES, Ended
+from footnote.database import leases
+from footnote.database.leases import Lease, LeaseLost
 from footnote.documents import deletion, derived_answers
 from footnote.errors import Conflict, FootnoteError, Invalid, RateLimited, Unavailable
-from footnote.jobs import LeaseLost, scheduling
+from footnote.jobs import scheduling
 from footnote.models import Document, QueryBatch, QueryBatchItem, WebhookDelivery
 from footnote.operations import consistency
 from footnote.providers import GenerationRequest, GeneratorEvent, Token, Turn
@@ -53,7 +55,7 @@ async def one(rt: Runtime, generator: Answering) -> Runtime:
     return replace(
         rt,
         generator=generator,
-        settings=rt.settings.model_copy(update={"batch_concurrency": 1, "turn_seconds": 0.0}),
+        settings=rt.settings.model_copy(update={"batch_concurrency": 1, "yield_seconds": 0.0}),
     )
 
 
@@ -72,11 +74,11 @@ async def made(rt: Runtime, tenant: str, items: Sequence[Any] = (ASKED,), url: s
         return (await question_batches.create(session, read, url)).id
 
 
-async def claimed(rt: Runtime, batch_id: str) -> question_batches.Claim:
+async def claimed(rt: Runtime, batch_id: str) -> Lease:
     async with rt.transaction() as session:
         claim = await question_batches.claim(session, batch_id, 30)
     assert claim is not None
-    return claim
+    return leases.lease_of(claim)
 
 
 async def changed(rt: Runtime, batch_id: str, **values: Any) -> None:
@@ -153,7 +155,7 @@ async def test_only_the_newest_claim_may_keep(one: Runtime, tenant: str) -> None
     for claim, answer in ((first, {"id": "ans_1"}), (second, {"id": "ans_2"})):
         try:
             async with one.for_tenant(tenant).transaction() as session:
-                await question_batches.keep(session, claim, 0, Ended(answer=answer), 30)
+                await question_batches.store(session, claim, 0, Ended(answer=answer), 30)
         except LeaseLost:
             assert claim is first
     async with one.sessions() as session:
@@ -257,7 +259,7 @@ async def test_a_cancelled_batch_keeps_what_was_answered_and_no_more(one: Runtim
         assert (await question_batches.cancel(session, batch_id)).state == "cancelled"
     with pytest.raises(LeaseLost):
         async with one.for_tenant(tenant).transaction() as session:
-            await question_batches.keep(session, claim, 1, Ended(answer={}), 30)
+            await question_batches.store(session, claim, 1, Ended(answer={}), 30)
     with pytest.raises(Conflict):
         async with one.for_tenant(tenant).transaction() as session:
             await question_batches.cancel(session, batch_id)
@@ -278,10 +280,10 @@ async def test_tenants_take_turns_and_few_batches_fly(one: Runtime, tenant: str)
     assert await due() == {his}
     assert await due() == set(), "there is no room"
     async with one.transaction() as session:
-        await question_batches.forget_dispatched(session)
+        await leases.forget_dispatched(session, QueryBatch)
     assert len(await due()) == question_batches.AT_ONCE
     async with one.transaction() as session:
-        await question_batches.forget_dispatched(session)
+        await leases.forget_dispatched(session, QueryBatch)
     await changed(one, mine[0], state="running")
     await changed(one, mine[1], next_attempt_at=func.now() - timedelta(minutes=1))
     assert await due() == {his}, "the other tenant has one at work already"
@@ -312,7 +314,7 @@ async def test_a_deleted_document_leaves_nothing_in_results(one: Runtime, tenant
     claim = await claimed(one, batch_id)
     assert (await deletion.remove(one.for_tenant(tenant), lamp)).counts["answers"] == 1
     async with one.for_tenant(tenant).transaction() as session:  # one that was under way meanwhile
-        await question_batches.keep(session, claim, 1, Ended(answer={"answer": LAMP}, document_ids=[lamp]), 30)
+        await question_batches.store(session, claim, 1, Ended(answer={"answer": LAMP}, document_ids=[lamp]), 30)
     assert await results(one, batch_id) == ["answer_removed", "answer_removed"]
     assert [each async for each in consistency.audit(one, fix=False)] == []
     async with one.transaction() as session:
@@ -334,7 +336,7 @@ async def test_batches_are_kept_for_a_week(one: Runtime, tenant: str) -> None:
 
 async def test_a_worker_that_should_stop_gives_the_batch_back(one: Runtime, tenant: str) -> None:
     batch_id = await made(one, tenant, [ASKED, ASKED])
-    patient = replace(one, settings=one.settings.model_copy(update={"turn_seconds": 60.0}))
+    patient = replace(one, settings=one.settings.model_copy(update={"yield_seconds": 60.0}))
     patient.stopping.set()
     await batch_runs.run(patient, batch_id)
     left = await of(one, batch_id)
@@ -342,4 +344,4 @@ async def test_a_worker_that_should_stop_gives_the_batch_back(one: Runtime, tena
 
 
 def test_what_is_told_of_an_error_is_what_the_api_needs() -> None:
-    assert set(question_batches.told_of(FootnoteError("a"))) == {"kind", "code", "message", "fields"}
+    assert set(question_batches.as_json(FootnoteError("a"))) == {"kind", "code", "message", "fields"}

@@ -45,7 +45,7 @@ AUDITED: dict[Operation, list[str]] = {
     ("delete", "/v1/conversations/{conversation_id}"): ["conversation.deleted"],
     ("delete", "/v1/documents/{document_id}"): ["document.deleted"],
     ("delete", "/v1/collections/{collection_id}"): ["collection.deleted"],
-    ("delete", "/v1/tenant"): ["tenant.deleted", "document.deleted"],
+    ("delete", "/v1/tenant"): ["tenant.deleted"],
 }
 QUESTION = "a question: counted in the usage, by key and day"
 TRIED = "sends what was said before, or nothing; it is in the log of deliveries"

@@ -7,6 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import collections
 from footnote.documents import accepting, reingestion
+from footnote.jobs import tasks
 from footnote.models import Collection
 from footnote.operations.consistency import audit
 from footnote.runtime import Runtime
@@ -188,7 +189,18 @@ async def test_a_collection_is_deleted_with_its_documents(rt: Runtime, alice: Pe
         await driving.ready(rt, alice.tenant_id, paragraphs(2, topic), collection="papers")
     kept = await driving.ready(rt, alice.tenant_id, paragraphs(2), collection="kept")
     collection_id = (await shown(alice))["id"]
-    receipt = await alice.client.delete(f"{PATH}/papers")
+    begun = await alice.client.delete(f"{PATH}/papers")
+    assert begun.status_code == 202, begun.text
+    task, where = begun.json(), begun.headers["Location"]
+    assert (task["kind"], task["subject_id"], task["status"]) == ("collection.delete", collection_id, "queued")
+    assert task["progress"] == {"done": 0, "total": 2, "unit": "documents"}
+    again = await alice.client.delete(f"{PATH}/{collection_id}")
+    assert (again.status_code, again.json()) == (202, task)
+    assert (await alice.client.get(where)).json() == task
+    await driving.work_off(rt)
+    ended = (await alice.client.get(where)).json()
+    assert (ended["status"], ended["progress"]["done"], ended["finished_at"] is None) == ("completed", 2, False)
+    receipt = await alice.client.delete(f"{PATH}/{collection_id}")
     assert receipt.status_code == 200, receipt.text
     counts = receipt.json()["counts"]
     assert (receipt.json()["name"], receipt.json()["collection_id"]) == ("papers", collection_id)
@@ -232,21 +244,29 @@ async def test_an_upload_during_the_deletion_of_its_collection_is_accepted_and_d
     lock = accepting._lock
 
     async def hidden_meanwhile(session: AsyncSession, collection_id: str, what: str) -> None:
-        await collections.hide(session, collection_id)
+        hidden = await collections.hide(session, collection_id)
+        await tasks.begin(session, "collection.delete", alice.tenant_id, hidden.id, hidden.name, 0)
         await lock(session, collection_id, what)
 
     with monkeypatch.context() as patch:
         patch.setattr(accepting, "_lock", hidden_meanwhile)
         accepted = await driving.accept(rt, alice.tenant_id, "New.", collection="papers")
     problem(await alice.client.get(f"/v1/documents/{accepted.details.document.id}"), 404, "document_not_found")
-    receipt = await alice.client.delete(f"{PATH}/{accepted.details.document.collection_id}")
-    assert receipt.json()["counts"]["documents"] == 1
+    assert await deleted(rt, alice, accepted.details.document.collection_id) == 1
+
+
+async def deleted(rt: Runtime, person: Person, collection_id: str) -> int:
+    """Deletes it; how many documents the receipt counts."""
+    await person.client.delete(f"{PATH}/{collection_id}")
+    await driving.work_off(rt)
+    return int((await person.client.delete(f"{PATH}/{collection_id}")).json()["counts"]["documents"])
 
 
 async def test_the_default_collection_can_be_deleted_and_comes_back(rt: Runtime, alice: Person) -> None:
     await driving.ready(rt, alice.tenant_id, paragraphs(1))
-    assert (await alice.client.delete(f"{PATH}/default")).json()["counts"]["documents"] == 1
+    assert await deleted(rt, alice, (await shown(alice, "default"))["id"]) == 1
     empty = await made(alice, "empty")
+    assert await deleted(rt, alice, empty["id"]) == 0
     assert set((await alice.client.delete(f"{PATH}/{empty['id']}")).json()["counts"].values()) == {0}
     await driving.ready(rt, alice.tenant_id, paragraphs(1))
     assert (await shown(alice, "default"))["counts"]["documents"] == 1

@@ -220,7 +220,7 @@ async def test_an_internal_error_tells_no_details(alice: Person, monkeypatch: py
         async def failing(*_args: Any, error: Exception = error, **_named: Any) -> None:
             raise error
 
-        monkeypatch.setattr("footnote.jobs.listing.page_of", failing)
+        monkeypatch.setattr("footnote.jobs.listing.list_jobs", failing)
         answer = await alice.client.get("/v1/jobs", headers={"X-Request-ID": "mine-1"})
         problem(answer, 500, "internal_error")
         assert "secret" not in answer.text
@@ -232,7 +232,7 @@ async def test_a_database_that_is_away(alice: Person, monkeypatch: pytest.Monkey
     async def failing(*_args: Any, **_named: Any) -> None:
         raise kind("/secret/path")
 
-    monkeypatch.setattr("footnote.jobs.listing.page_of", failing)
+    monkeypatch.setattr("footnote.jobs.listing.list_jobs", failing)
     answer = await alice.client.get("/v1/jobs")
     problem(answer, 503, "database_unavailable")
     assert "secret" not in answer.text

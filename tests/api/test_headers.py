@@ -141,7 +141,7 @@ async def test_every_answer_is_safe_in_a_browser(rt: Runtime, alice: Person, mon
     async def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr("footnote.documents.page_of", broken)
+    monkeypatch.setattr("footnote.documents.list_documents", broken)
     asked: list[tuple[str, str, dict[str, Any], int]] = [
         ("GET", "/v1/documents", {}, 500),
         ("GET", "/v1/jobs", {"headers": {"Authorization": ""}}, 401),
@@ -172,7 +172,7 @@ async def test_only_listed_origins_may_read_answers(
     async def broken(*_: Any, **__: Any) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr("footnote.documents.page_of", broken)
+    monkeypatch.setattr("footnote.documents.list_documents", broken)
     async with api_with(rt, alice, cors_origins=f"{ORIGIN}/, https://other.example.com") as client:
         asking = {"Origin": ORIGIN, "Access-Control-Request-Method": "POST"}
         asking["Access-Control-Request-Headers"] = "authorization,content-type,idempotency-key"

@@ -157,6 +157,6 @@ async def test_a_version_replaced_while_its_page_is_drawn_stores_nothing(
     version = await driving.version_of(rt, document.active_version_id or "")
     async with rt.transaction() as session:
         await session.execute(update(type(version)).where(type(version).id == version.id).values(object_key=None))
-    await page_images._keep(rt, version, 1, 400, b"picture")
+    await page_images._store(rt, version, 1, 400, b"picture")
     async with rt.sessions() as session:
         assert await session.scalar(select(func.count()).select_from(PagePicture)) == 0

@@ -91,6 +91,6 @@ async def test_the_list_is_bounded_in_number_and_age(
     assert [name for name, _ in await listed(alice)] == ["4.txt", "3.txt", "2.txt"]
     async with rt.transaction() as session:
         old = update(RefusedUpload).where(RefusedUpload.filename == "2.txt")
-        await session.execute(old.values(created_at=from_now(-refused_uploads.KEPT_SECONDS - 60)))
+        await session.execute(old.values(created_at=from_now(-refused_uploads.STORED_SECONDS - 60)))
         await refused_uploads.purge(session)
     assert [name for name, _ in await listed(alice)] == ["4.txt", "3.txt"]

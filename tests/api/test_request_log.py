@@ -84,7 +84,7 @@ async def test_what_a_request_logs_on_its_way_has_its_ids(
     async def broken(*_: object, **__: object) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr("footnote.documents.page_of", broken)
+    monkeypatch.setattr("footnote.documents.list_documents", broken)
     answer = await alice.client.get("/v1/documents")
     (failed,) = [record.msg for record in caplog.records if record.levelname == "ERROR"]
     assert failed["request_id"] == answer.headers["x-request-id"]  # type: ignore[index]

@@ -2,6 +2,7 @@
 
 import pytest
 
+from footnote.operations import tenant_deletion
 from footnote.runtime import Runtime
 from tests import driving
 from tests.api.test_errors import problem
@@ -20,10 +21,16 @@ async def test_a_tenant_is_deleted_by_its_name(rt: Runtime, alice: Person, bob: 
         assert "'ours'" in refused.json()["detail"]
     assert (await alice.client.get("/v1/documents")).json()["data"]
 
-    receipt = (await alice.client.delete("/v1/tenant?name=ours")).json()
-    assert (receipt["tenant_id"], receipt["name"]) == (alice.tenant_id, "ours")
-    assert receipt["began_at"] <= receipt["finished_at"]
-    counts = receipt["counts"]
+    begun = await alice.client.delete("/v1/tenant?name=ours")
+    task = begun.json()
+    assert (begun.status_code, task["kind"], task["subject_id"]) == (202, "tenant.delete", alice.tenant_id)
+    assert task["progress"] == {"done": 0, "total": 1, "unit": "documents"}
+    problem(await alice.client.get(f"/v1/tasks/{task['id']}"), 401, "invalid_api_key")
+    await driving.work_off(rt)
+    async with rt.transaction() as session:
+        [receipt] = await tenant_deletion.receipts(session)
+    assert (receipt.id, receipt.state, receipt.subject_name) == (task["id"], "completed", "ours")
+    counts = receipt.counts
     assert (counts["documents"], counts["chunks"], counts["rows"]["api_key"]) == (1, 2, 2)
     for person in (alice, bob):
         problem(await person.client.get("/v1/documents"), 401, "invalid_api_key")

@@ -22,6 +22,7 @@ from footnote.database import tenant_scope
 from footnote.database.clock import from_now
 from footnote.database.ids import new_id
 from footnote.documents import objects
+from footnote.jobs import tasks
 from footnote.models import DirectUpload
 from footnote.retrieval import keyword_leg, scope
 from footnote.runtime import Runtime
@@ -62,7 +63,7 @@ TAKES_IDS: dict[str, Any] = {
     **{name: lambda ids, name=name: ids[name] for name in ("document_id", "collection_id", "conversation_id")},
     **{
         name: lambda ids, name=name: ids[name]
-        for name in ("query_batch_id", "job_id", "upload_id", "key_id", "endpoint_id", "delivery_id")
+        for name in ("query_batch_id", "job_id", "task_id", "upload_id", "key_id", "endpoint_id", "delivery_id")
     },
     "collection": lambda ids: ids["collection_id"],
     "collections": lambda ids: [ids["collection_id"]],
@@ -118,7 +119,7 @@ async def unknown(rt: Runtime) -> Ids:
     return {
         f"{name}_id": new_id(prefix)
         for name, prefix in (
-            kinds | {"job": "job", "key": "key", "upload": "upl", "endpoint": "whe", "delivery": "whd"}
+            kinds | {"job": "job", "task": "tsk", "key": "key", "upload": "upl", "endpoint": "whe", "delivery": "whd"}
         ).items()
     }
 
@@ -133,6 +134,7 @@ async def made_by(rt: Runtime, tenant_id: str, text: str) -> Ids:
         made["key_id"] = (await keys.create(session, tenant_id, "another"))[0].id
         endpoint = await endpoints.create(session, "http://127.0.0.1:1/", ["*"], "secret")
         made |= {"endpoint_id": endpoint.id, "delivery_id": await endpoints.queue_test(session, endpoint)}
+        made["task_id"] = (await tasks.begin(session, "collection.delete", tenant_id, new_id("col"), "secret", 0)).id
         made["query_batch_id"] = (await question_batches.create(session, [{}], None)).id
     return {**made, "upload_id": await _open_upload(rt, tenant_id)}
 

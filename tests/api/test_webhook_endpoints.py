@@ -162,7 +162,7 @@ async def test_what_is_only_made_anew_is_not_told(rt: Runtime, alice: Person) ->
     document = await driving.document_of(rt, document_id)
     version = await driving.version_of(rt, document.active_version_id or "")
     async with rt.transaction() as session:
-        await documents.make_anew(session, await session.merge(document), await session.merge(version))
+        await documents.reingest(session, await session.merge(document), await session.merge(version))
     job = await driving.run(rt, (await driving.document_of(rt, document_id)).job_id)
     assert (job.anew, job.state) == (True, "succeeded")
     assert (await get(alice, made["id"], "deliveries"))["data"] == []

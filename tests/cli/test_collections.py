@@ -5,6 +5,7 @@ import pytest
 from tests.cli.conftest import Footnote, Reply, StubApi, problem
 
 PATH = "/v1/collections"
+STEPS = [("queued", 0), ("running", 1), ("completed", 2)]
 
 
 def collection(name: str = "papers", **values: Any) -> dict[str, Any]:
@@ -67,8 +68,14 @@ def test_show_and_delete_by_a_name_that_is_no_path(stub: StubApi, footnote: Foot
     assert footnote("collections", "show", "papers", "--json").json == collection()
     counts = {"documents": 2, "chunks": 9, "pages": 0}
     receipt = {"collection_id": "col_1", "name": "papers", "deleted_at": "2026-11-21T02:00:00Z", "counts": counts}
-    stub.on("DELETE", f"{PATH}/papers", Reply(receipt))
+    stub.on("DELETE", f"{PATH}/col_1", Reply(receipt))
+    assert footnote("collections", "delete", "col_1").out == "deleted  papers  col_1  2 documents, 9 chunks\n"
+    task = {"id": "tsk_1", "kind": "collection.delete", "subject_id": "col_1", "status": "queued"}
+    steps = [task | {"status": status, "progress": {"done": done, "total": 2}} for status, done in STEPS]
+    stub.on("DELETE", f"{PATH}/papers", Reply(steps[0], status=202))
+    stub.on("GET", "/v1/tasks/tsk_1", *map(Reply, steps[1:]))
     assert footnote("collections", "delete", "papers").out == "deleted  papers  col_1  2 documents, 9 chunks\n"
+    assert len(stub.to("GET", "/v1/tasks/tsk_1")) == 2, "it waits until the task is completed"
     stub.on("GET", f"{PATH}/a%2Fb", problem(404, "collection_not_found", "There is none."))
     refused = footnote("collections", "show", "a/b")
     assert (refused.code, "There is none." in refused.err) == (1, True)

@@ -6,13 +6,14 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 from sqlalchemy import text as sql
 
 from footnote import collections, documents, ingest, jobs, retrieval
+from footnote.database.clock import from_now
 from footnote.documents import accepting, deletion, reingestion
 from footnote.errors import Conflict, NotFound
-from footnote.models import Collection, Document, Job, Version, WebhookDelivery
+from footnote.models import BackgroundTask, Collection, Document, Job, Version, WebhookDelivery
 from footnote.operations.consistency import audit
 from footnote.retrieval import Mode, Query
 from footnote.runtime import Runtime
@@ -21,6 +22,7 @@ from tests.documents.test_deletion import rows
 from tests.driving import chunks_of, document_of, job_of, paragraphs, version_of
 from tests.fakes import FakeEmbedder
 from tests.stored import named, settled
+from worker.background_tasks import run_next
 
 pytestmark = pytest.mark.anyio
 
@@ -557,7 +559,7 @@ async def test_a_collection_is_not_gone_before_an_upload_that_has_found_it(
     monkeypatch.setattr(accepting, "_lock", slow)
     uploading = asyncio.create_task(driving.accept(rt, tenant, "New.", collection="papers"))
     await found.wait()
-    deleting = asyncio.create_task(deletion.remove_collection(rt.for_tenant(tenant), "papers"))
+    deleting = asyncio.create_task(driving.remove_collection(rt, tenant, "papers"))
     async with rt.sessions() as session, asyncio.timeout(60):
         while not deleting.done() and not await session.scalar(sql("SELECT count(*) FROM pg_locks WHERE NOT granted")):
             await asyncio.sleep(0.01)
@@ -574,15 +576,13 @@ async def test_an_upload_while_its_collection_is_deleted_is_gone_or_in_a_new_one
     for number in range(5):
         await driving.accept(rt, tenant, f"Text number {number}.", collection="papers")
     uploads = [driving.accept(rt, tenant, f"New {number}.", collection="papers") for number in range(8)]
-    receipt, _ = await asyncio.gather(
-        deletion.remove_collection(rt.for_tenant(tenant), "papers"), asyncio.gather(*uploads)
-    )
+    receipt, _ = await asyncio.gather(driving.remove_collection(rt, tenant, "papers"), asyncio.gather(*uploads))
     async with rt.sessions() as session:
         left = (await session.scalars(select(Document.collection_id))).all()
-    assert receipt.collection_id not in left
+    assert receipt.subject_id not in left
     assert receipt.counts["documents"] + len(left) == 13
     if left:
-        await deletion.remove_collection(rt.for_tenant(tenant), left[0])
+        await driving.remove_collection(rt, tenant, left[0])
     assert (await settled(rt), await rows(rt)) == (set(), {})
 
 
@@ -594,25 +594,75 @@ async def test_a_deletion_that_was_interrupted_is_ended_by_others(
     remove = deletion.remove
     removed: list[Any] = []
 
-    async def killed(*arguments: Any) -> Any:
+    async def interrupted(*arguments: Any) -> Any:
         if len(removed) == 2:
             raise asyncio.CancelledError
+        if len(removed) == 3:
+            raise KeyboardInterrupt
         removed.append(arguments)
         return await remove(*arguments)
 
-    monkeypatch.setattr(deletion, "remove", killed)
+    monkeypatch.setattr(deletion, "remove", interrupted)
     with pytest.raises(asyncio.CancelledError):
-        await deletion.remove_collection(rt.for_tenant(tenant), "default")
-    monkeypatch.setattr(deletion, "remove", remove)
+        await driving.remove_collection(rt, tenant, "default")
+    task = await deletion_of(rt)
+    assert (task.state, task.progress_done, task.progress_total) == ("queued", 2, 4), "given back"
     assert await search(rt, tenant, "paragraph") == []
     with pytest.raises(NotFound):
         await driving.accept(rt, tenant, "More.", collection=(await document_of(rt, ids[3])).collection_id)
-    await deletion.finish(rt)
-    assert len(await texts(rt, ids[3])) == 1, "whoever began it may still be at it"
-    async with rt.transaction() as session:
-        [collection] = await session.scalars(select(Collection))
-        collection.deleted_at = func.now() - func.make_interval(0, 0, 0, 0, 0, 2)
-    await deletion.finish(rt)
-    receipt = await deletion.remove_collection(rt.for_tenant(tenant), collection.id)
+    removed.append(None)
+    with pytest.raises(KeyboardInterrupt):
+        await driving.work_off(rt)
+    monkeypatch.setattr(deletion, "remove", remove)
+    await driving.work_off(rt)
+    assert len(await texts(rt, ids[3])) == 1, "the process that was killed may still work on it"
+    await rt.execute(update(BackgroundTask).values(lease_until=from_now(-1)))
+    receipt = await driving.remove_collection(rt, tenant, task.subject_id)
+    assert (receipt.id, receipt.state, receipt.progress_done) == (task.id, "completed", 4)
     assert (receipt.counts["documents"], receipt.counts["chunks"]) == (4, 4)
     assert (await settled(rt), await rows(rt)) == (set(), {})
+
+
+async def deletion_of(rt: Runtime) -> BackgroundTask:
+    async with rt.transaction() as session:
+        return (await session.scalars(select(BackgroundTask))).one()
+
+
+async def test_what_fails_in_a_deletion_is_tried_again_and_told(
+    committing_rt: Runtime, tenant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rt = committing_rt
+    await driving.ready(rt, tenant, paragraphs(1))
+
+    async def broken(*_: Any) -> None:
+        raise RuntimeError("a bug")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(deletion, "remove", broken)
+        await deletion.begin_collection(rt.for_tenant(tenant), "default")
+        await driving.work_off(rt)
+    task = await deletion_of(rt)
+    assert (task.state, task.retries) == ("waiting", 1)
+    assert task.waiting_for == "another attempt: an internal error"
+    assert not await run_next(rt), "not before its time"
+    await rt.execute(update(BackgroundTask).values(next_attempt_at=func.now()))
+    await driving.work_off(rt)
+    assert (await deletion_of(rt)).counts["documents"] == 1
+
+
+async def test_long_deletions_yield_to_each_other(committing_rt: Runtime, tenant: str) -> None:
+    rt = replace(committing_rt, settings=committing_rt.settings.model_copy(update={"yield_seconds": 0.0}))
+    for name in ("first", "second"):
+        for number in range(2):
+            await driving.accept(rt, tenant, f"Text {number} of {name}.", collection=name)
+        await deletion.begin_collection(rt.for_tenant(tenant), name)
+
+    async def progress() -> list[int]:
+        async with rt.transaction() as session:
+            done = select(BackgroundTask.progress_done).order_by(BackgroundTask.created_at)
+            return list(await session.scalars(done))
+
+    seen = [await progress()]
+    while await run_next(rt):
+        seen.append(await progress())
+    assert seen == [[0, 0], [1, 0], [1, 1], [2, 1], [2, 2], [2, 2], [2, 2]]

@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack
 import pytest
 from sqlalchemy import Executable, text
 
+from footnote.database import leases
 from footnote.database.engine import connect, database_dsn
 from footnote.errors import DatabaseAway, Invalid
 from footnote.providers.local import LocalEmbedder
@@ -86,7 +87,7 @@ async def test_what_is_repeated_ends_with_its_block_and_hides_no_cancellation(rt
                 await go_on.wait()
 
     async def hold() -> None:
-        async with Slow(**vars(rt)).repeating(text("SELECT 1"), 0):
+        async with leases.held(Slow(**vars(rt)), text("SELECT 1"), 0):
             await executed.wait()
 
     holding = asyncio.create_task(hold())

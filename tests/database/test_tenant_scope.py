@@ -94,7 +94,7 @@ async def test_what_works_for_a_tenant_refuses_the_operator(rt: Runtime) -> None
     """Else it would see the rows of all tenants, or those of none, and say nothing."""
     looks: list[Callable[[AsyncSession], Any]] = [
         lambda session: scoped(session, Document),
-        lambda session: documents.page_of(session, limit=1),
+        lambda session: documents.list_documents(session, limit=1),
         lambda session: audit_log.note(session, "document.created", "doc_1"),
         lambda session: usage.record(session, rt.settings, "", Spent("query")),
     ]

@@ -195,7 +195,7 @@ async def test_an_upload_that_is_rolled_back_leaves_nothing_to_work_on(committin
 
 async def listed(rt: Runtime, tenant: str, **options: object) -> list[str]:
     async with rt.for_tenant(tenant).transaction() as session:
-        page = await documents.page_of(session, **{"limit": 100, **options})  # type: ignore[arg-type]
+        page = await documents.list_documents(session, **{"limit": 100, **options})  # type: ignore[arg-type]
     return [each.document.id for each in page]
 
 

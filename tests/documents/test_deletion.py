@@ -28,7 +28,7 @@ LASTING = {
     "audit_event",
     "embedding_space",
     "collection",
-    "collection_deletion",
+    "background_task",
     "collection_revision",
     "deletion",
     "webhook_delivery",

@@ -89,7 +89,7 @@ async def system(own_database: str, redis_url: str, tmp_path: Path) -> AsyncIter
         }
         environment = {**os.environ, **given, "NO_PROXY": "127.0.0.1"}
         programs = [
-            Program(module, environment, tmp_path / f"{module}.log") for module in ("worker", "worker.dispatcher")
+            Program(module, environment, tmp_path / f"{module}.log") for module in ("worker", "worker.background")
         ]
         try:
             for program in programs:

@@ -204,7 +204,7 @@ async def test_random_filters_mean_what_the_same_rules_say_in_python(rt: Runtime
         expected = {seed.id for name, seeds in sown.items() for seed in seeds if matches(given, seed, name)}
         parsed = filters.parse(given)
         async with rt.for_tenant(tenant_id).transaction() as session:
-            listed = await documents.page_of(session, limit=1000, filter=parsed)
+            listed = await documents.list_documents(session, limit=1000, filter=parsed)
             scope = scope_of(tenant_id, ids, None, parsed)
             found = await scope.run(session, f"SELECT c.document_id FROM chunk c WHERE {scope.condition}")
         assert {each.document.id for each in listed} == expected, given
@@ -294,7 +294,7 @@ async def test_the_limits_themselves_are_allowed(rt: Runtime) -> None:
         {"type": "eq", "key": "\x00$\ud800", "value": "\x00\ud800"},
     ):
         async with rt.for_tenant(tenant_id).transaction() as session:
-            assert await documents.page_of(session, limit=1, filter=filters.parse(given)) == []
+            assert await documents.list_documents(session, limit=1, filter=filters.parse(given)) == []
 
 
 CLUSTERS, DOCUMENTS, PER_DOCUMENT = 40, 1200, 2

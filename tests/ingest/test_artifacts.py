@@ -101,7 +101,7 @@ async def test_the_step_gives_way_between_parts(rt: Runtime, tenant: str, monkey
         return len(asked) == 1
 
     monkeypatch.setattr(scheduling, "others_wait", wait)
-    object.__setattr__(rt, "settings", rt.settings.model_copy(update={"turn_seconds": 0.0}))
+    object.__setattr__(rt, "settings", rt.settings.model_copy(update={"yield_seconds": 0.0}))
     assert not await ingest.run_step(rt, job_id, "chunk")
     job = await job_of(rt, job_id)
     assert (job.state, job.step, job.attempts, job.retries, job.progress_done) == ("queued", "chunk", 0, 0, 1)

@@ -10,12 +10,12 @@ import pytest
 from sqlalchemy import delete, func, select, text, update
 
 from footnote import ingest, jobs, retrieval
+from footnote.database.leases import LeaseLost
 from footnote.errors import CODES, DocumentRejected, FootnoteError, ProviderRejected, RateLimited, Unavailable
 from footnote.formats import ParsedPage
 from footnote.ingest import artifacts
 from footnote.ingest.artifacts import OutputGone
 from footnote.ingest.chunking import TextChunk
-from footnote.jobs import LeaseLost
 from footnote.jobs.heartbeat import Heartbeat
 from footnote.models import Artifact, Embedding, Job, WebhookDelivery
 from footnote.runtime import Runtime

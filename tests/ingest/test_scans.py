@@ -75,7 +75,7 @@ async def test_a_long_scan_gives_way_and_reads_no_page_twice(
     reading: Runtime, alice: Person, tesseract: StandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(ingest.chunk, "PART_PAGES", 2)
-    rt = replace(reading, settings=reading.settings.model_copy(update={"turn_seconds": 0.0}))
+    rt = replace(reading, settings=reading.settings.model_copy(update={"yield_seconds": 0.0}))
     accepted = await driving.accept(rt, alice.tenant_id, scanned(tmp_path, 4), "scan.pdf")
     job_id = accepted.details.job.id
 

@@ -10,8 +10,10 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import jobs
+from footnote.database import leases
+from footnote.database.leases import LeaseLost
 from footnote.errors import Conflict, FootnoteError, NotFound, RateLimited, Unavailable
-from footnote.jobs import Claim, LeaseLost, listing, recovery, scheduling
+from footnote.jobs import Claim, Lane, listing, recovery, scheduling
 from footnote.jobs.listing import JobFilter
 from footnote.models import Job, WebhookDelivery
 from footnote.runtime import Runtime
@@ -55,7 +57,7 @@ async def reap(rt: Runtime) -> tuple[list[str], list[Claim]]:
 
 async def take(rt: Runtime, room: int = 64, again: float = 30) -> list[tuple[str, str]]:
     async with rt.transaction() as session:
-        return list(await scheduling.take_due(session, False, room, again))
+        return list(await scheduling.take_due(session, Lane.SMALL, room, again))
 
 
 async def lease_ended(rt: Runtime, job_id: str) -> None:
@@ -132,7 +134,7 @@ async def test_whoever_lost_the_lease_writes_nothing(
 ) -> None:
     stale = await claim(rt, job_id)
     if loss == "cancelled":
-        await write(rt, jobs.cancel, tenant, job_id)
+        await write(rt.for_tenant(tenant), jobs.cancel, job_id)
     else:
         await lease_ended(rt, job_id)
         await reap(rt)
@@ -277,7 +279,7 @@ async def test_the_death_of_its_holder_ends_a_lease_and_nobody_elses(rt: Runtime
     for holder, died, taken_back in (("a", "b", False), ("a", "a", True)):
         async with rt.transaction() as session:
             assert await jobs.claim(session, job_id, "chunk", 30, holder)
-            await recovery.holder_died(session, job_id, died)
+            await leases.holder_died(session, Job, job_id, died)
         await set_job(
             rt, job_id, lease_until=Job.lease_until - timedelta(microseconds=1)
         )  # the test's time stands still
@@ -294,7 +296,7 @@ async def test_a_chain_that_died_with_its_step_done_is_sent_anew(rt: Runtime, jo
         assert held is not None
         await jobs.finish_step(session, held, {})
     assert await take(rt) == [], "it is on its way"
-    await write(rt, recovery.holder_died, job_id, "a")
+    await write(rt, leases.holder_died, Job, job_id, "a")
     assert await take(rt) == [(job_id, "embed")]
 
 
@@ -367,7 +369,7 @@ async def test_a_message_that_nobody_answers_is_sent_again(rt: Runtime, job_id: 
 
 async def test_what_a_lost_broker_held_is_sent_again_at_once(rt: Runtime, job_id: str) -> None:
     await take(rt)
-    await write(rt, scheduling.forget_dispatched)
+    await write(rt, leases.forget_dispatched, Job)
     assert await take(rt) == [(job_id, "chunk")]
 
 
@@ -383,13 +385,13 @@ async def test_tenants_take_turns_so_that_a_long_queue_delays_nobody_else(rt: Ru
 
 async def test_cancelling_ends_a_job_with_its_step_and_nothing_claims_it(rt: Runtime, tenant: str, job_id: str) -> None:
     await claim(rt, job_id)
-    job = await write(rt, jobs.cancel, tenant, job_id)
+    job = await write(rt.for_tenant(tenant), jobs.cancel, job_id)
     assert (job.state, job.waiting_for, job.next_attempt_at, job.lease_until) == ("cancelled", None, None, None)
     assert (await step_states(rt, job_id))["chunk"] == "pending", "nobody is at it any more"
     assert await try_claim(rt, job_id, "chunk") is None
     assert await take(rt) == []
     with pytest.raises(Conflict, match="job_finished"):
-        await write(rt, jobs.cancel, tenant, job_id)
+        await write(rt.for_tenant(tenant), jobs.cancel, job_id)
 
 
 async def test_a_retry_goes_on_at_the_step_that_failed(rt: Runtime, tenant: str, job_id: str) -> None:
@@ -397,7 +399,7 @@ async def test_a_retry_goes_on_at_the_step_that_failed(rt: Runtime, tenant: str,
     await write(rt, jobs.finish_step, held, {})
     held = await claim(rt, job_id, "embed")
     await write(rt, jobs.fail, held, "provider_rejected", "No.")
-    job = await write(rt, jobs.retry, tenant, job_id)
+    job = await write(rt.for_tenant(tenant), jobs.retry, job_id)
     assert (job.state, job.step, job.attempts, job.retries) == ("queued", "embed", 0, 0)
     assert (job.error_code, job.error_message, job.finished_at) == (None, None, None)
     assert await step_states(rt, job_id) == {"chunk": "succeeded", "embed": "pending", "upsert": "pending"}
@@ -408,15 +410,15 @@ async def test_what_is_running_or_done_cannot_be_retried(rt: Runtime, tenant: st
     for state in ("queued", "running", "waiting", "succeeded"):
         await set_job(rt, job_id, state=state)
         with pytest.raises(Conflict, match="job_not_retryable"):
-            await write(rt, jobs.retry, tenant, job_id)
+            await write(rt.for_tenant(tenant), jobs.retry, job_id)
 
 
 async def test_another_tenants_job_is_unknown(rt: Runtime, job_id: str) -> None:
     stranger = await driving.new_tenant(rt)
     for ask in (jobs.get, jobs.cancel, jobs.retry):
         with pytest.raises(NotFound, match="job_not_found"):
-            await write(rt, ask, stranger, job_id)
-    assert await write(rt, listing.page_of, stranger, JobFilter(), limit=9, before=None) == []
+            await write(rt.for_tenant(stranger), ask, job_id)
+    assert await write(rt.for_tenant(stranger), listing.list_jobs, JobFilter(), limit=9, before=None) == []
 
 
 async def test_the_overview_tells_how_long_the_oldest_due_job_has_waited(rt: Runtime, job_id: str) -> None:

@@ -123,7 +123,7 @@ async def system(
         }
         environment = {**os.environ, **given, "NO_PROXY": "127.0.0.1"}
         worker = Program("worker", environment, tmp_path / "worker.log")
-        dispatcher = Program("worker.dispatcher", environment, tmp_path / "dispatcher.log")
+        dispatcher = Program("worker.background", environment, tmp_path / "dispatcher.log")
         provider.callers = worker.children
         try:
             worker.start()

@@ -11,9 +11,8 @@ from sqlalchemy import func, text
 
 from footnote import ingest, jobs
 from footnote.database.ids import new_id
-from footnote.jobs import scheduling
+from footnote.jobs import Lane, scheduling
 from footnote.models import Embedding
-from footnote.queue import LANES
 from footnote.runtime import Runtime
 from tests import driving
 from tests.driving import chunks_of, claim, job_of, paragraphs, set_job, step_states
@@ -23,7 +22,7 @@ from worker.queue_order import SmallFirst
 
 pytestmark = pytest.mark.anyio
 
-SMALL, LARGE = False, True
+SMALL, LARGE = False, True  # as the column has it
 
 
 @pytest.fixture
@@ -43,7 +42,9 @@ async def queued(rt: Runtime, tenant: str, count: int, **values: Any) -> list[st
 
 async def take(rt: Runtime, room: int = 64, large: bool = SMALL) -> list[str]:
     async with rt.transaction() as session:
-        return [job_id for job_id, _ in await scheduling.take_due(session, large, room, 30)]
+        return [
+            job_id for job_id, _ in await scheduling.take_due(session, Lane.LARGE if large else Lane.SMALL, room, 30)
+        ]
 
 
 # -- lanes ---------------------------------------------------------------------------------------------------
@@ -182,8 +183,8 @@ async def test_who_goes_before_whom(
         tenant = other_tenant
 
 
-def impatient(rt: Runtime, turn_seconds: float = 0) -> Runtime:
-    return replace(rt, settings=rt.settings.model_copy(update={"turn_seconds": turn_seconds}))
+def impatient(rt: Runtime, yield_seconds: float = 0) -> Runtime:
+    return replace(rt, settings=rt.settings.model_copy(update={"yield_seconds": yield_seconds}))
 
 
 def asked_for(rt: Runtime) -> Sequence[str]:
@@ -297,7 +298,7 @@ class Held:
 
     def __init__(self, step: str, large: bool) -> None:
         self.name = f"footnote.{step}"
-        self.delivery_info = {"routing_key": LANES[large]}
+        self.delivery_info = {"routing_key": Lane.LARGE if large else Lane.SMALL}
 
 
 @pytest.mark.parametrize(
@@ -318,9 +319,9 @@ def test_small_documents_go_first_and_long_steps_leave_a_slot(
 ) -> None:
     monkeypatch.setattr("celery.worker.state.reserved_requests", {Held(*each) for each in held})
     order = SmallFirst(slots)
-    order.update(LANES)
-    order.rotate(LANES[LARGE])  # one has just begun
-    names = dict(zip(LANES, ("small", "large"), strict=True))
+    order.update(Lane)
+    order.rotate(Lane.LARGE)  # one has just begun
+    names: dict[str, str] = {Lane.SMALL: "small", Lane.LARGE: "large"}
     assert " ".join(names[queue] for queue in order.consume(2)) == expected
     order.update([])
     assert order.consume(0) == [], "a worker that stops takes no more"
@@ -330,8 +331,8 @@ def test_a_large_document_goes_first_when_none_had_a_slot_for_long(monkeypatch: 
     clock = [100.0]
     monkeypatch.setattr(queue_order, "monotonic", lambda: clock[0])
     order = SmallFirst(1)
-    order.update(LANES)
-    small, large = LANES
+    order.update(Lane)
+    small, large = Lane
     assert order.consume(2) == [large, small]
     order.rotate(large)
     clock[0] += 3600  # it had the slot all the time

@@ -12,6 +12,7 @@ from footnote.errors import TenantDeleted, Unauthenticated
 from footnote.models import (
     Artifact,
     AuditEvent,
+    BackgroundTask,
     Base,
     CachedAnswer,
     Corpus,
@@ -22,7 +23,6 @@ from footnote.models import (
     PagePicture,
     RefusedUpload,
     Tenant,
-    TenantDeletion,
     UnownedObject,
     WebhookAttempt,
 )
@@ -35,9 +35,10 @@ from tests import driving
 from tests.api.test_tenant_wall import TEXT, made_by
 from tests.documents.test_deletion_races import until_somebody_waits
 from tests.stored import in_store, settled
-from worker import housekeeping
+from worker import background_tasks
 
 pytestmark = pytest.mark.anyio
+OUTLIVES_IT = tenant_deletion.OUTLIVE_IT | {"background_task"}
 OWNED = [table for table in Base.metadata.sorted_tables if "tenant_id" in table.c]
 
 
@@ -53,7 +54,7 @@ async def fill(rt: Runtime, tenant: str) -> None:
     assert await ingest.run_step(rt, begun.details.job.id, "chunk")
     await deletion.remove(rt.for_tenant(tenant), await driving.ready(rt, tenant, "Gone before."))
     await driving.ready(rt, tenant, "Gone with its collection.", collection="gone")
-    await deletion.remove_collection(rt.for_tenant(tenant), "gone")
+    await driving.remove_collection(rt, tenant, "gone")
     of_version = {"version_id": begun.details.version.id, "number": 99}
     about: dict[type[Base], dict[str, Any]] = {
         Artifact: {"key": f"artifacts/{tenant}", "tally": {}, **of_version},
@@ -110,11 +111,12 @@ async def test_nothing_of_a_tenant_is_left_and_everything_of_another(committing_
     for each in (tenant, other):
         await fill(rt, each)
     before, theirs = await rows(rt, tenant), await rows(rt, other)
-    assert before.keys() == {table.name for table in OWNED} - {"tenant_deletion"}, "or there is nothing to be left"
+    assert before.keys() == {table.name for table in OWNED}, "or there is nothing to be left"
     async with rt.for_tenant(tenant).transaction() as session:
         name = await tenants.name_of(session)
     receipt = await tenant_deletion.remove(rt.as_actor("operator"), tenant)
-    assert (await rows(rt, tenant)).keys() == tenant_deletion.OUTLIVE_IT
+    assert (left := await rows(rt, tenant)).keys() == OUTLIVES_IT
+    assert left["background_task"] == 1, "the receipt"
     assert await rows(rt, other) == theirs
     async with rt.transaction() as session:
         later = select(UnownedObject.key).where(UnownedObject.delete_at > func.now())
@@ -127,21 +129,21 @@ async def test_nothing_of_a_tenant_is_left_and_everything_of_another(committing_
     others = counts.pop("rows")
     assert (counts["documents"], counts["chunks"], counts["pages"]) == (2, before["chunk"], before["page"])
     assert counts.keys() == set(deletion.COUNTED)
-    kinds = {"conversation": 1, "message": 1, "api_key": 1, "collection": 2, "deletion": 4, "collection_deletion": 1}
+    kinds = {"conversation": 1, "message": 1, "api_key": 1, "collection": 2, "deletion": 4, "background_task": 2}
     assert {name: others[name] for name in kinds} == kinds
     assert (await tenant_deletion.remove(rt, tenant)).counts == receipt.counts
     async with rt.transaction() as session:
         [again] = await tenant_deletion.receipts(session)
-        assert (again.tenant_id, again.name, again.counts) == (tenant, name, receipt.counts)
+        assert (again.tenant_id, again.subject_name, again.counts) == (tenant, name, receipt.counts)
         assert again.finished_at is not None
         logged = select(AuditEvent.actor, AuditEvent.action).where(AuditEvent.object_id == tenant)
         assert (await session.execute(logged)).all() == [("operator", "tenant.deleted")]
-        assert (await tenants.create(session, again.name)).id != tenant
+        assert (await tenants.create(session, again.subject_name)).id != tenant
     with pytest.raises(TenantDeleted):
         await tenant_deletion.remove(rt, "ten_1")
 
 
-async def test_from_the_first_moment_it_is_refused_and_housekeeping_finishes(
+async def test_from_the_first_moment_it_is_refused_and_another_process_finishes(
     committing_rt: Runtime, tenant: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rt, other = committing_rt, await driving.new_tenant(committing_rt)
@@ -162,28 +164,33 @@ async def test_from_the_first_moment_it_is_refused_and_housekeeping_finishes(
 
     with monkeypatch.context() as patch:
         patch.setattr(deletion, "remove", killed_at_the_second)
+        patch.setattr(tenant_deletion, "A_PART", 1)
         with pytest.raises(KeyboardInterrupt):
             await tenant_deletion.remove(rt, tenant)
+    async with rt.transaction() as session:
+        task = await session.scalar(select(BackgroundTask).where(BackgroundTask.tenant_id == tenant))
+        assert task is not None
+        assert (task.state, task.progress_done, task.progress_total) == ("running", 1, 3)
     assert [await refused(rt, each) for each in (key, token, stranger)] == [True, True, False]
     with pytest.raises(TenantDeleted):
         async with rt.for_tenant(tenant).transaction() as session:
             await documents.accept(session, rt, late)
     assert (await rows(rt, tenant))["document"] == 2
 
-    await tenant_deletion.finish(rt)
-    assert (await rows(rt, tenant))["document"] == 2, "whoever began it may still be at it"
-    monkeypatch.setattr(tenant_deletion, "ABANDONED_SECONDS", -1.0)
-    monkeypatch.setattr(tenant_deletion, "A_PART", 1)
-    monkeypatch.setattr(housekeeping, "SWEEP_SECONDS", 0.01)
-    keeping = asyncio.create_task(housekeeping.keep_house(rt))
+    await driving.work_off(rt)
+    assert (await rows(rt, tenant))["document"] == 2, "the process that began it may still work on it"
+    await rt.execute(update(BackgroundTask).values(lease_until=func.now() - func.make_interval(0, 0, 0, 0, 0, 0, 1)))
+    monkeypatch.setattr(background_tasks, "LOOK_SECONDS", 0.01)
+    working = asyncio.create_task(background_tasks.BackgroundTasks(rt).run())
     async with asyncio.timeout(60):
-        while "tenant_deletion" not in (left := await rows(rt, tenant)) or len(left) > 2:
+        while (await rows(rt, tenant)).keys() != OUTLIVES_IT:
             await asyncio.sleep(0.02)
-    keeping.cancel()
+    working.cancel()
     with pytest.raises(asyncio.CancelledError):
-        await keeping
+        await working
     async with rt.transaction() as session:
-        receipt = await session.get_one(TenantDeletion, tenant)
+        receipt = await session.get_one(BackgroundTask, task.id)
+    assert receipt.state == "completed"
     assert receipt.counts["documents"] == 3, "also what was removed before"
     assert await refused(rt, key)
     with pytest.raises(TenantDeleted):  # whoever was at work all the time
@@ -209,7 +216,8 @@ async def test_an_upload_under_way_is_waited_for_and_deleted(committing_rt: Runt
     go_on.set()
     await uploading
     assert (await removal).counts["documents"] == 1
-    assert (await rows(rt, tenant)).keys() == tenant_deletion.OUTLIVE_IT
+    assert (left := await rows(rt, tenant)).keys() == OUTLIVES_IT
+    assert left["background_task"] == 1, "the receipt"
     assert await settled(rt) == set()
 
 
@@ -220,7 +228,8 @@ async def test_deleted_by_two_at_once_while_its_documents_are_worked_on(committi
     receipts = await asyncio.gather(*(tenant_deletion.remove(rt, tenant) for _ in range(2)))
     await asyncio.gather(*steps, return_exceptions=True)  # their jobs are gone
     assert [each.counts["documents"] for each in receipts] == [4, 4]
-    assert (await rows(rt, tenant)).keys() == tenant_deletion.OUTLIVE_IT
+    assert (left := await rows(rt, tenant)).keys() == OUTLIVES_IT
+    assert left["background_task"] == 1, "the receipt"
     assert await settled(rt) == set()
     assert [each async for each in audit(rt, fix=False)] == []
 

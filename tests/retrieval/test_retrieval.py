@@ -357,7 +357,7 @@ async def test_a_collection_that_is_deleted_while_it_is_counted_stays_until_then
 
         async def interrupted(statement: Any, *arguments: Any) -> Any:
             if "INSERT INTO corpus" in str(statement):
-                begun.append(asyncio.create_task(deletion.remove_collection(rt.for_tenant(tenant_id), "default")))
+                begun.append(asyncio.create_task(driving.remove_collection(rt, tenant_id, "default")))
                 await done_or_waiting(rt, begun[0])
             return await execute(statement, *arguments)
 

@@ -83,7 +83,7 @@ async def _failure(alice: Person, monkeypatch: pytest.MonkeyPatch) -> Response:
         raise RuntimeError("a bug")
 
     with monkeypatch.context() as patch:
-        patch.setattr("footnote.documents.page_of", broken)
+        patch.setattr("footnote.documents.list_documents", broken)
         return await alice.client.get("/v1/documents")
 
 

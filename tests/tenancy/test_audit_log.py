@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.exc import ProgrammingError
 
-from footnote import collections, documents
+from footnote import documents
 from footnote.documents import deletion
 from footnote.errors import NotFound
 from footnote.jobs import scheduling
@@ -108,10 +108,8 @@ async def test_what_the_system_and_the_operator_do(rt: Runtime, tenant: str, mon
         ("key_1", "document.created", archive_id),
         *(("system", "document.created", each) for each in inner),
     ]
-    async with rt.for_tenant(tenant).as_actor("key_1").for_tenant(tenant).transaction() as session:
-        await collections.hide(session, "kept")
-    monkeypatch.setattr(deletion, "ABANDONED_SECONDS", -1.0)
-    await deletion.finish(rt)
+    await deletion.begin_collection(rt.for_tenant(tenant).as_actor("key_1"), "kept")
+    await driving.work_off(rt)
     deleted = (await events(rt))[4:]
     assert [(each.actor, each.action) for each in deleted] == [
         ("key_1", "collection.deleted"),

@@ -15,8 +15,8 @@ from footnote.webhooks import endpoints
 from tests import driving
 from tests.receiving import Receiver, in_outbox, listening
 from worker import deliveries
+from worker.background import listen
 from worker.deliveries import Deliveries
-from worker.dispatcher import listen
 
 pytestmark = pytest.mark.anyio
 

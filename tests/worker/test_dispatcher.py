@@ -21,13 +21,14 @@ from sqlalchemy import func
 
 from footnote import jobs
 from footnote.errors import Invalid
-from footnote.jobs import scheduling
+from footnote.jobs import Lane, scheduling
 from footnote.local_stack.valkey import Valkey
-from footnote.queue import LANES, broker_url, make_app
+from footnote.queue import broker_url, make_app
 from footnote.runtime import Runtime
 from tests import driving
 from tests.driving import claim, job_of, set_job
-from worker.dispatcher import Dispatcher, listen
+from worker.background import listen
+from worker.dispatcher import Dispatcher
 
 pytestmark = pytest.mark.anyio
 
@@ -98,7 +99,7 @@ async def tick(dispatcher: Dispatcher) -> None:
     await dispatcher.refill()
 
 
-async def messages(redis: Redis, queue: str = LANES[False]) -> list[dict[str, Any]]:
+async def messages(redis: Redis, queue: str = Lane.SMALL) -> list[dict[str, Any]]:
     """The broker's messages, the next one to be taken first."""
     return [json.loads(each) for each in reversed(await redis.lrange(queue, 0, -1))]
 
@@ -143,7 +144,7 @@ async def test_the_backlog_stays_in_postgres_beyond_the_high_water_mark(rt_with_
         seen += waiting
         for job_id in waiting:
             await claim(rt, job_id)
-        await redis.delete(*LANES)
+        await redis.delete(*Lane)
     assert sorted(seen) == sorted(ids)
     dispatcher.app.close()
 
@@ -156,7 +157,7 @@ async def test_where_many_slots_are_busy_more_messages_wait(rt_with_broker: Runt
         await claim(rt, job_id)
     assert await dispatcher.refill(), "there may be more"
     assert [job_in(each) for each in await messages(redis)] == ids[3:6]
-    await redis.delete(*LANES)
+    await redis.delete(*Lane)
     assert not await dispatcher.refill()
     assert [job_in(each) for each in await messages(redis)] == ids[6:]
     dispatcher.app.close()
@@ -166,7 +167,7 @@ async def test_large_documents_have_a_lane_of_their_own_to_the_end(dispatcher: D
     small, large = await some_jobs(dispatcher.rt, 2)
     await set_job(dispatcher.rt, large, large=True)
     await tick(dispatcher)
-    for lane, job_id in zip(LANES, (small, large), strict=True):
+    for lane, job_id in zip(Lane, (small, large), strict=True):
         (message,) = await messages(redis, lane)
         assert job_in(message) == job_id
         _, _, embedded = json.loads(base64.b64decode(message["body"]))
@@ -238,12 +239,12 @@ async def test_a_broker_that_goes_away_while_sending_gets_the_jobs_later(
 ) -> None:
     ids = await some_jobs(dispatcher.rt, 3)
     await tick(dispatcher)
-    await redis.delete(*LANES)
+    await redis.delete(*Lane)
     for job_id in ids:
         await set_job(dispatcher.rt, job_id, dispatched_at=None)
     look = Dispatcher._broker
 
-    async def look_then_lose(self: Dispatcher) -> list[int]:
+    async def look_then_lose(self: Dispatcher) -> dict[Lane, int]:
         found = await look(self)
         broker.kill()
         return found

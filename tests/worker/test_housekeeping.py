@@ -76,8 +76,8 @@ async def test_what_fails_or_hangs_holds_up_nothing_else_and_is_tried_again(
             ended.set()
 
     async def fail(_rt: Runtime) -> None:
-        begun.append("finish")
-        if begun.count("finish") == 3:
+        begun.append("review")
+        if begun.count("review") == 3:
             failed.set()
         raise RuntimeError("a bug")
 
@@ -86,9 +86,8 @@ async def test_what_fails_or_hangs_holds_up_nothing_else_and_is_tried_again(
 
     async def nothing(_rt: Runtime) -> None: ...
 
-    for place, task in (("_sweep", hang), ("deletion.finish", fail), ("_count", nothing), ("_purge", purge)):
-        monkeypatch.setattr(f"worker.housekeeping.{place}", task)
-    monkeypatch.setattr("footnote.documents.reingestion.review", nothing)
+    for place, chore in (("_sweep", hang), ("reingestion.review", fail), ("_count", nothing), ("_purge", purge)):
+        monkeypatch.setattr(f"worker.housekeeping.{place}", chore)
     keeping = asyncio.create_task(housekeeping.keep_house(rt))
     async with asyncio.timeout(60):
         await failed.wait()

@@ -104,14 +104,14 @@ async def system(
             "FOOTNOTE_HEARTBEAT_SECONDS": "1",
             "FOOTNOTE_WORKER_CONCURRENCY": "1",
             "FOOTNOTE_EMBEDDING_BATCH": "4",
-            "FOOTNOTE_TURN_SECONDS": "0.2",
+            "FOOTNOTE_YIELD_SECONDS": "0.2",
             "FOOTNOTE_CHUNK_SIZE": "400",
             "FOOTNOTE_CHUNK_OVERLAP": "50",
             "FOOTNOTE_GENERATOR": "extractive",
         }
         environment = {**os.environ, **given, "NO_PROXY": "127.0.0.1"}
         worker = Program("worker", environment, directory / "worker.log")
-        dispatcher = Program("worker.dispatcher", environment, directory / "dispatcher.log")
+        dispatcher = Program("worker.background", environment, directory / "dispatcher.log")
         try:
             worker.start()
             dispatcher.start()
@@ -285,7 +285,7 @@ async def test_a_pause_keeps_what_waits_and_ends_the_step_that_runs_at_a_checkpo
     job_id = await held_up(system, "paused")
     await command(system, "pause")
     waiting = (await driving.accept(system.rt, system.tenant, paragraphs(2, "later"))).details.job.id
-    await asyncio.sleep(float(system.worker.environment["FOOTNOTE_TURN_SECONDS"]))
+    await asyncio.sleep(float(system.worker.environment["FOOTNOTE_YIELD_SECONDS"]))
     system.provider.open.set()
     job = await system.until(job_id, lambda job: job.state == "queued" and job.progress_done > 0)
     assert (job.step, job.attempts, waiting_for(job)) == ("embed", 0, "the end of the pause")

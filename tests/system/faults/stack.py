@@ -27,7 +27,7 @@ LEASE = 5.0
 PROFILE = {
     "FOOTNOTE_LEASE_SECONDS": f"{LEASE:g}",
     "FOOTNOTE_HEARTBEAT_SECONDS": "1.5",
-    "FOOTNOTE_RING_AGAIN_SECONDS": "3",
+    "FOOTNOTE_RESEND_SECONDS": "3",
     "FOOTNOTE_WEBHOOK_ALLOW_PRIVATE": "true",
     "FOOTNOTE_EMBEDDER": "local",
     "FOOTNOTE_GENERATOR": "extractive",
@@ -174,7 +174,7 @@ class Stack:
         return (*mains, *pool) if len(mains) == 1 and pool else None
 
     def dispatcher(self) -> int | None:
-        found = self._commanded("-m worker.dispatcher")
+        found = self._commanded("-m worker.background")
         return found[0].pid if len(found) == 1 else None
 
     def _commanded(self, ending: str) -> list[processes.Process]:

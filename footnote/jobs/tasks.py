@@ -1,0 +1,135 @@
+"""Background tasks: work on a whole collection or tenant, part by part, visible while it goes on.
+
+A task is claimed and fenced as `database.leases` has it: if the process that works on it is killed, another goes on.
+Each part is a transaction or several, safe to do again. The room that owns a kind knows how to do a part of it.
+"""
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
+from time import monotonic
+from typing import Any, Literal
+
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from footnote.database import leases
+from footnote.database.ids import new_id
+from footnote.database.leases import Lease, LeaseLost
+from footnote.database.tenant_scope import scoped
+from footnote.errors import DatabaseAway, FootnoteError, NotFound
+from footnote.models import BackgroundTask
+from footnote.runtime import Runtime
+from footnote.telemetry import log
+from footnote.text import clean
+
+Kind = Literal["collection.delete", "tenant.delete"]
+# Does a part of a task: how many documents it saw to, or None when the task is completed.
+Part = Callable[[Runtime, BackgroundTask], Awaitable[int | None]]
+CHANNEL = "footnote_tasks"  # Postgres NOTIFY channel that wakes the processes that work on tasks
+LOOK_SECONDS = 0.2  # between two looks of `finish` at a task that another process works on
+
+
+async def begin(
+    session: AsyncSession, kind: Kind, tenant_id: str, subject_id: str, subject_name: str, total: int
+) -> BackgroundTask:
+    """A queued task; there is one of a kind for a subject, which the caller holds."""
+    subject = {"subject_id": subject_id, "subject_name": subject_name}
+    task = BackgroundTask(id=new_id("tsk"), kind=kind, tenant_id=tenant_id, progress_total=total, **subject)
+    session.add(task)
+    await session.flush()
+    await session.refresh(task)
+    await session.execute(select(func.pg_notify(CHANNEL, "")))
+    return task
+
+
+async def get(session: AsyncSession, task_id: str) -> BackgroundTask:
+    """Raises NotFound."""
+    task = await session.scalar(scoped(session, BackgroundTask).where(BackgroundTask.id == task_id))
+    if task is None:
+        raise NotFound("task_not_found", f"There is no task {task_id!r}.")
+    return task
+
+
+async def of_subject(session: AsyncSession, kind: Kind, tenant_id: str, subject_id: str) -> BackgroundTask | None:
+    """The task of that kind for the tenant's subject, whether it is completed or not."""
+    subject = (BackgroundTask.tenant_id == tenant_id) & (BackgroundTask.subject_id == subject_id)
+    return await session.scalar(select(BackgroundTask).where(BackgroundTask.kind == kind, subject))
+
+
+async def complete(session: AsyncSession, task_id: str, counts: dict[str, Any]) -> None:
+    """Ends the task with its receipt, of which `documents` are the progress."""
+    done = {"progress_done": counts["documents"], "progress_total": counts["documents"], "counts": counts}
+    ending = leases.ending(BackgroundTask, BackgroundTask.id == task_id, "completed")
+    await session.execute(ending.values(**done))
+
+
+# -- worked on -----------------------------------------------------------------------------------------------
+
+
+async def take_due(rt: Runtime, task_id: str | None = None) -> BackgroundTask | None:
+    """Claims the task, or the one that is due longest. Tasks of processes that went silent come back first."""
+    due = select(BackgroundTask.id).where(BackgroundTask.state.in_(leases.UNCLAIMED))
+    due = due.where(BackgroundTask.next_attempt_at <= func.now()).order_by(BackgroundTask.next_attempt_at).limit(1)
+    async with rt.transaction() as session:
+        again, _ = await leases.take_back(session, BackgroundTask, math.inf)
+        for task in again:
+            log.warning("task taken back: its worker went silent", task_id=task.id)
+        chosen = task_id or await session.scalar(due.with_for_update(skip_locked=True))
+        if chosen is None:
+            return None
+        return await leases.claim(session, BackgroundTask, chosen, rt.settings.lease_seconds, None)
+
+
+async def run(rt: Runtime, task: BackgroundTask, part: Part) -> None:
+    """Works on a claimed task until it is completed or yields to others. Raises DatabaseAway: then it is resumed."""
+    lease = leases.lease_of(task)
+    renewal = lease.renewal(rt.settings.lease_seconds)
+    with suppress(LeaseLost):  # completed, or another process goes on
+        try:
+            async with leases.held(rt, renewal, rt.settings.heartbeat_seconds):
+                await _work(rt, task, lease, part)
+        except asyncio.CancelledError:  # the process should end
+            with suppress(DatabaseAway):
+                await asyncio.shield(_put_back(rt, lease))
+            raise
+        except DatabaseAway:
+            raise
+        except Exception as error:
+            log.error("task failed for now", task_id=task.id, kind=task.kind, exc_info=error)
+            reason = error.message if isinstance(error, FootnoteError) else "an internal error"
+            waiting_for = clean(f"another attempt: {reason}")
+            delay = leases.backoff(task.retries)
+            await _put_back(rt, lease, after=delay, waiting_for=waiting_for, retries=task.retries + 1)
+
+
+async def _work(rt: Runtime, task: BackgroundTask, lease: Lease, part: Part) -> None:
+    end = monotonic() + rt.settings.yield_seconds
+    while (done := await rt.again_while_busy(partial(part, rt, task))) is not None:
+        progress = {"progress_done": BackgroundTask.progress_done + done}
+        async with rt.transaction() as session:
+            await leases.write(session, lease, attempts=1, retries=0, **progress)
+        if monotonic() > end:
+            await _put_back(rt, lease)
+            return
+
+
+async def _put_back(rt: Runtime, lease: Lease, **values: Any) -> None:
+    async with rt.transaction() as session:
+        await leases.put_back(session, lease, **values)
+
+
+async def finish(rt: Runtime, task_id: str, part: Part) -> BackgroundTask:
+    """Works on the task, or waits for the process that does, until it is completed. `rt` sees all tenants."""
+    while True:
+        claimed = await take_due(rt, task_id)
+        if claimed is not None:
+            await run(rt, claimed, part)
+        async with rt.transaction() as session:
+            task = await session.get_one(BackgroundTask, task_id)
+        if task.state == "completed":
+            return task
+        if claimed is None:
+            await asyncio.sleep(LOOK_SECONDS)

@@ -1,0 +1,55 @@
+"""Works on background tasks, beside the dispatcher. Several processes may: a task is claimed in Postgres."""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import suppress
+
+from footnote.documents import deletion
+from footnote.errors import DatabaseAway
+from footnote.jobs import tasks
+from footnote.jobs.tasks import Part
+from footnote.operations import tenant_deletion
+from footnote.runtime import Runtime
+from footnote.telemetry import log
+
+AT_ONCE = 3  # tasks worked on by one process
+LOOK_SECONDS = 1.0
+FAILED_SECONDS = 5.0  # until the next look after an error of no known kind
+PARTS: Mapping[str, Part] = {"collection.delete": deletion.remove_next, "tenant.delete": tenant_deletion.remove_part}
+
+
+class BackgroundTasks:
+    def __init__(self, rt: Runtime) -> None:
+        self.rt = rt
+        self.woken = asyncio.Event()
+
+    async def run(self) -> None:
+        """Until cancelled. Looks when a task was queued, and once a second."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(AT_ONCE):
+                group.create_task(self._work())
+
+    async def _work(self) -> None:
+        while True:
+            try:
+                found = await run_next(self.rt)
+            except DatabaseAway:
+                found = False
+            except Exception:
+                log.exception("background tasks fail")
+                await asyncio.sleep(FAILED_SECONDS)
+                continue
+            if not found:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(LOOK_SECONDS):
+                        await self.woken.wait()
+                self.woken.clear()
+
+
+async def run_next(rt: Runtime) -> bool:
+    """Works on the task that is due longest until it is completed or yields; whether there was one."""
+    task = await tasks.take_due(rt)
+    if task is None:
+        return False
+    await tasks.run(rt, task, PARTS[task.kind])
+    return True
