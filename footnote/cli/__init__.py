@@ -5,21 +5,13 @@ import sys
 
 import typer
 
-from footnote.cli import (
-    asking,
-    audit_log,
-    collections,
-    conversations,
-    documents,
-    jobs,
-    keys,
-    login,
-    processes,
-    sync,
-    tenants,
-    usage,
-    webhooks,
-)
+from footnote.cli import asking, documents, login, processes, sync, tenants, usage
+from footnote.cli.audit_log import AUDIT_LOG
+from footnote.cli.collections import COLLECTIONS
+from footnote.cli.conversations import CONVERSATIONS
+from footnote.cli.jobs import JOBS
+from footnote.cli.keys import KEYS
+from footnote.cli.webhooks import WEBHOOKS
 from footnote.errors import FootnoteError
 
 app = typer.Typer(
@@ -30,19 +22,9 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-documents.register(app)
-sync.register(app)
-collections.register(app)
-jobs.register(app)
-asking.register(app)
-conversations.register(app)
-usage.register(app)
-webhooks.register(app)
-keys.register(app)
-audit_log.register(app)
-login.register(app)
-processes.register(app)
-tenants.register(app)
+RESOURCES = (COLLECTIONS, JOBS, CONVERSATIONS, WEBHOOKS, KEYS, AUDIT_LOG)
+for each in (documents, sync, asking, usage, login, processes, *RESOURCES, tenants):
+    each.register(app)
 
 
 def main() -> None:

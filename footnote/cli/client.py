@@ -86,8 +86,8 @@ class Api:
         """As `post`, where a model may take long to answer."""
         return self._call("POST", path, silence=ANSWER_SECONDS, json=body)
 
-    def patch(self, path: str, body: Json) -> Json:
-        return self._call("PATCH", path, json=body)
+    def send(self, method: str, path: str, body: Json | None = None) -> Json:
+        return self._call(method, path, json=body)
 
     def delete(self, path: str) -> Json:
         return self._call("DELETE", path)

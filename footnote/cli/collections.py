@@ -1,163 +1,83 @@
-"""Collections on the command line: `collections list`, `create`, `show`, `update`, `delete`."""
+"""`collections`: what documents share."""
 
 import json
 from enum import StrEnum
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from footnote.cli.arguments import json_object
-from footnote.cli.terminal import counted, moment, say, say_json, table
+from footnote.cli.commands import Columns, Command, Json, Resource, call, listing
+from footnote.cli.terminal import counted, moment, say
 
-Json = dict[str, Any]
-
-collections = typer.Typer(no_args_is_help=True, help="Documents that share a language, a chunking and a model.")
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Its name or id.")]
 
 
-class Unit(StrEnum):
+class ChunkUnit(StrEnum):
     characters = "characters"
     tokens = "tokens"
 
 
-def register(app: typer.Typer) -> None:
-    app.add_typer(collections, name="collections", rich_help_panel="Documents")
-
-
-Name = Annotated[str, typer.Argument(metavar="NAME", help="Its name or id.")]
-Language = Annotated[str | None, typer.Option(help="english, german, ...: as Postgres' text search names them.")]
-Size = Annotated[int | None, typer.Option(help="The longest chunk, in characters or tokens.")]
-Overlap = Annotated[int | None, typer.Option(help="What neighbouring chunks repeat of each other.")]
-UnitOf = Annotated[Unit | None, typer.Option(help="What chunks are measured in.")]
-ByHeadings = Annotated[
-    bool | None, typer.Option("--by-headings/--across-headings", help="Whether small sections stay apart.")
-]
-Model = Annotated[
-    str | None, typer.Option(metavar="PROVIDER[/MODEL]", help="What makes the vectors; for good once it has documents.")
-]
-Metadata = Annotated[str | None, typer.Option(metavar="JSON", help="An object; merged into what is there.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the API's reply.")]
-
-
-def _given(
-    language: str | None,
-    size: int | None,
-    overlap: int | None,
-    unit: Unit | None,
-    by_headings: bool | None,
-    model: str | None,
-    metadata: str | None,
+def _settings(
+    language: Annotated[
+        str | None, typer.Option(help="english, german, ...: as Postgres' text search names them.")
+    ] = None,
+    size: Annotated[int | None, typer.Option(help="The longest chunk, in characters or tokens.")] = None,
+    overlap: Annotated[int | None, typer.Option(help="What neighbouring chunks repeat of each other.")] = None,
+    unit: Annotated[ChunkUnit | None, typer.Option(help="What chunks are measured in.")] = None,
+    by_headings: Annotated[
+        bool | None, typer.Option("--by-headings/--across-headings", help="Whether small sections stay apart.")
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="PROVIDER[/MODEL]", help="What makes the vectors; for good once it has documents."),
+    ] = None,
+    metadata: Annotated[str | None, typer.Option(metavar="JSON", help="An object; merged into what is there.")] = None,
 ) -> Json:
-    """What was given, as the API names it; what it says is the API's to judge."""
-    cut = {"size": size, "overlap": overlap, "unit": unit and unit.value, "by_headings": by_headings}
+    """What is given, as the API names it; what it says is the API's to judge."""
+    chunking = {"size": size, "overlap": overlap, "unit": unit and unit.value, "by_headings": by_headings}
     provider, _, name = (model or "").partition("/")
     given: Json = {
         "language": language,
-        "chunking": {each: value for each, value in cut.items() if value is not None} or None,
+        "chunking": {each: value for each, value in chunking.items() if value is not None} or None,
         "embedding": {"provider": provider} | ({"model": name} if name else {}) if model else None,
         "metadata": None if metadata is None else json_object(metadata, "--metadata"),
     }
     return {each: value for each, value in given.items() if value is not None}
 
 
-@collections.command("list")
-def list_collections(
-    limit: Annotated[int, typer.Option(min=1, help="How many.")] = 50,
-    as_json: AsJson = False,
-) -> None:
-    """Collections, newest first."""
-    from footnote.cli.client import open_api
-
-    with open_api() as api:
-        found = api.listed("/v1/collections", limit)
-    if as_json:
-        say_json(found)
-    elif not found["data"]:
-        say("No collections yet: `footnote add PATH` makes one.")
-    else:
-        rows = [
-            (each["name"], each["id"], each["language"], _chunking(each), _model(each), *each["counts"].values())
-            for each in found["data"]
-        ]
-        table(("NAME", "ID", "LANGUAGE", "CHUNKS OF", "MODEL", "DOCUMENTS", "CHUNKS", "REINGESTING"), rows)
-        if found["next_cursor"]:
-            say(f"The newest {limit}; there are more.")
-
-
-@collections.command("create")
-def create(
-    name: Annotated[str, typer.Argument(metavar="NAME")],
-    language: Language = None,
-    size: Size = None,
-    overlap: Overlap = None,
-    unit: UnitOf = None,
-    by_headings: ByHeadings = None,
-    model: Model = None,
-    metadata: Metadata = None,
-    as_json: AsJson = False,
-) -> None:
+def _create(name: Annotated[str, typer.Argument(metavar="NAME")], given: Json) -> Json:
     """Make a collection with settings of its own; `add` makes one as configured."""
-    from footnote.cli.client import open_api
-
-    given = _given(language, size, overlap, unit, by_headings, model, metadata)
-    with open_api() as api:
-        _show(api.post("/v1/collections", {"name": name, **given}), as_json)
+    return call("POST", "/v1/collections", body={"name": name, **given})
 
 
-@collections.command("show")
-def show(name: Name, as_json: AsJson = False) -> None:
+def _show(name: Name) -> Json:
     """A collection's settings, and what is in it."""
-    from footnote.cli.client import open_api, segment
-
-    with open_api() as api:
-        _show(api.get(f"/v1/collections/{segment(name)}"), as_json)
+    return call("GET", "/v1/collections/{}", name)
 
 
-@collections.command("update")
-def update(
+def _update(
     name: Name,
     rename: Annotated[str | None, typer.Option(metavar="NAME", help="Another name.")] = None,
-    language: Language = None,
-    size: Size = None,
-    overlap: Overlap = None,
-    unit: UnitOf = None,
-    by_headings: ByHeadings = None,
-    model: Model = None,
-    metadata: Metadata = None,
-    as_json: AsJson = False,
-) -> None:
+    *,
+    given: Json,
+) -> Json:
     """Change what is given. Another chunking or language has every document ingested anew, in the background.
 
     Until a document is, it is found as it was.
     """
-    from footnote.cli.client import open_api, segment
-
-    given = _given(language, size, overlap, unit, by_headings, model, metadata)
-    if rename is not None:
-        given["name"] = rename
-    if not given:
+    changes = given if rename is None else {**given, "name": rename}
+    if not changes:
         raise typer.BadParameter("say what to change")
-    with open_api() as api:
-        _show(api.patch(f"/v1/collections/{segment(name)}", given), as_json)
+    return call("PATCH", "/v1/collections/{}", name, body=changes)
 
 
-@collections.command("delete")
-def delete(name: Name, as_json: AsJson = False) -> None:
+def _delete(name: Name) -> Json:
     """Delete a collection with all of its documents; prints the receipt."""
-    from footnote.cli.client import open_api, segment
-
-    with open_api() as api:
-        receipt = api.delete(f"/v1/collections/{segment(name)}")
-    if as_json:
-        say_json(receipt)
-    else:
-        counts = ", ".join(f"{number} {each}" for each, number in receipt["counts"].items() if number)
-        say(f"deleted  {receipt['name']}  {receipt['collection_id']}  {counts or 'empty'}")
+    return call("DELETE", "/v1/collections/{}", name)
 
 
-def _show(collection: Json, as_json: bool) -> None:
-    if as_json:
-        say_json(collection)
-        return
+def _told(collection: Json) -> None:
     counts = collection["counts"]
     size = f"{counted(counts['documents'], 'document')}, {counted(counts['chunks'], 'chunk')}"
     anew = f", {counted(counts['reingesting'], 'document')} to be ingested anew" if counts["reingesting"] else ""
@@ -178,3 +98,34 @@ def _chunking(collection: Json) -> str:
 def _model(collection: Json) -> str:
     """`local/all-MiniLM-L6-v2`."""
     return f"{collection['embedding']['provider']}/{collection['embedding']['model']}"
+
+
+def _deleted(receipt: Json) -> str:
+    counts = ", ".join(f"{number} {each}" for each, number in receipt["counts"].items() if number)
+    return f"deleted  {receipt['name']}  {receipt['collection_id']}  {counts or 'empty'}"
+
+
+COLUMNS: Columns = {
+    **{"NAME": "name", "ID": "id", "LANGUAGE": "language", "CHUNKS OF": _chunking, "MODEL": _model},
+    "DOCUMENTS": lambda collection: collection["counts"]["documents"],
+    "CHUNKS": lambda collection: collection["counts"]["chunks"],
+    "REINGESTING": lambda collection: collection["counts"]["reingesting"],
+}
+COLLECTIONS = Resource(
+    "collections",
+    "Documents",
+    help="Documents that share a language, a chunking and a model.",
+    commands=[
+        listing(
+            "/v1/collections",
+            COLUMNS,
+            "Collections, newest first.",
+            empty="No collections yet: `footnote add PATH` makes one.",
+            tell_more=True,
+        ),
+        Command("create", _create, _told, _settings),
+        Command("show", _show, _told),
+        Command("update", _update, _told, _settings),
+        Command("delete", _delete, _deleted),
+    ],
+)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from footnote.cli.arguments import json_object
+from footnote.cli.commands import listing, time_of
 from footnote.cli.terminal import counted, moment, say, say_json, standing, table, took
 from footnote.errors import FootnoteError
 
@@ -20,9 +21,17 @@ FAILED, INTERRUPTED = 1, 130
 SKIPPED_SHOWN = 10
 
 
+REFUSED = listing(
+    "/v1/documents/refused",
+    {"WHEN": time_of("created_at"), "FILE": "filename", "CODE": "code", "WHY": "message"},
+    "Files that were refused at upload, newest first, and why; what failed later is in `footnote jobs`.",
+    empty="No file was refused.",
+)
+
+
 def register(app: typer.Typer) -> None:
-    for command in (add, refused, delete, status):
-        app.command(rich_help_panel="Documents")(command)
+    for name, command in (("add", add), ("refused", REFUSED.callback()), ("delete", delete), ("status", status)):
+        app.command(name, rich_help_panel="Documents")(command)
 
 
 def add(
@@ -173,24 +182,6 @@ def _left_behind(ingestion: "Ingestion") -> None:
         say(f"Ingestion of {counted(followed, 'file')} goes on in the background: `footnote status`.", err=True)
     if unsent:
         say(f"Not added: {counted(unsent, 'file')}. Run the command again to add the rest.", err=True)
-
-
-def refused(
-    limit: Annotated[int, typer.Option(min=1, help="How many.")] = 50,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the API's reply.")] = False,
-) -> None:
-    """Files that were refused at upload, newest first, and why; what failed later is in `footnote jobs`."""
-    from footnote.cli.client import open_api
-
-    with open_api() as api:
-        found = api.listed("/v1/documents/refused", limit)
-    if as_json:
-        say_json(found)
-    elif not found["data"]:
-        say("No file was refused.")
-    else:
-        rows = [(moment(each["created_at"]), each["filename"], each["code"], each["message"]) for each in found["data"]]
-        table(("WHEN", "FILE", "CODE", "WHY"), rows)
 
 
 def delete(
