@@ -38,7 +38,7 @@ class ConnectionLost(Unavailable):
     """The server went away, or silent, before it had answered."""
 
 
-class Refused(FootnoteError):
+class ApiRefused(FootnoteError):
     """The API answered with a problem; `status` is the HTTP status, `detail` the message without the code."""
 
     def __init__(self, status: int, problem: Json, retry_after: float | None) -> None:
@@ -47,14 +47,14 @@ class Refused(FootnoteError):
         self.detail = _detail(problem)
 
 
-class RefusedForNow(Refused):
+class ApiRefusedForNow(ApiRefused):
     """A refusal that ends by itself: a rate limit, or something the server needs is away."""
 
     retryable = True
 
 
 class Api:
-    """Calls with a key. Raises `NotRunning`, `ConnectionLost` or `Refused`; may be used from several threads."""
+    """Calls with a key. Raises `NotRunning`, `ConnectionLost` or `ApiRefused`; may be used from several threads."""
 
     def __init__(self, url: str, key: str | None, origin: str = "FOOTNOTE_API_URL") -> None:
         """`origin` says in a message where the address is from."""
@@ -147,13 +147,13 @@ class Api:
             raise FootnoteError("not_footnote", f"What answers at {self.url} is not Footnote's API.")
         return body
 
-    def _refusal(self, response: httpx2.Response) -> Refused:
+    def _refusal(self, response: httpx2.Response) -> ApiRefused:
         problem = _json_object(response) or {}
         if "code" not in problem:  # a proxy's answer, or another server's
             what = "is not ready" if response.status_code in _NOT_NOW else "is not Footnote's API"
             problem = {"detail": f"What answers at {self.url} {what} (status {response.status_code})."}
         passes = response.status_code in _NOT_NOW or problem.get("code") == "request_in_flight"
-        kind = RefusedForNow if passes else Refused
+        kind = ApiRefusedForNow if passes else ApiRefused
         return kind(response.status_code, problem, retry_after(response.headers, PATIENCE_SECONDS))
 
     @contextmanager
@@ -201,7 +201,7 @@ def patiently(call: Callable[[], Result], on_wait: Callable[[float, FootnoteErro
         begun = monotonic()
         try:
             return call()
-        except (NotRunning, ConnectionLost, RefusedForNow) as error:
+        except (NotRunning, ConnectionLost, ApiRefusedForNow) as error:
             if lost >= PATIENCE_SECONDS:
                 raise
             backoff = min(2**tries, LONGEST_PAUSE) * random.uniform(0.75, 1.25)  # noqa: S311  jitter, no secret

@@ -14,7 +14,7 @@ from footnote.errors import FootnoteError
 if TYPE_CHECKING:
     from footnote.cli.client import Api
     from footnote.cli.progress import Progress
-    from footnote.cli.uploads import Ingestion, Skipped, Upload
+    from footnote.cli.uploads import Ingestion, Skipped, FileUpload
 
 Json = dict[str, Any]
 FAILED, INTERRUPTED = 1, 130
@@ -78,7 +78,7 @@ def add(
     sum_up(done, skipped, as_json)
 
 
-def follow(ingestion: "Ingestion", shown: "Progress", wait: bool) -> "list[Upload]":
+def follow(ingestion: "Ingestion", shown: "Progress", wait: bool) -> "list[FileUpload]":
     done = []
     try:
         with shown:
@@ -95,7 +95,7 @@ def follow(ingestion: "Ingestion", shown: "Progress", wait: bool) -> "list[Uploa
     return done
 
 
-def sum_up(done: "list[Upload]", skipped: "list[Skipped]", as_json: bool, **more: Any) -> None:
+def sum_up(done: "list[FileUpload]", skipped: "list[Skipped]", as_json: bool, **more: Any) -> None:
     failed = [upload for upload in done if upload.status in ("failed", "cancelled")]
     if as_json:
         named = [{"path": str(each.path), "reason": each.reason} for each in skipped]
@@ -139,14 +139,14 @@ def suffixes() -> set[str]:
 
 
 def progress(files: int, silent: bool) -> "Progress":
-    from footnote.cli.progress import Bars, Lines, Progress
+    from footnote.cli.progress import Bars, ProgressLines, Progress
 
     if silent:
         return Progress()
-    return Bars(files) if sys.stdout.isatty() else Lines()
+    return Bars(files) if sys.stdout.isatty() else ProgressLines()
 
 
-def _line(upload: "Upload") -> str:
+def _line(upload: "FileUpload") -> str:
     if upload.error:
         return f"{upload.status}  {upload.path}  {_why(upload)}"
     document = upload.document or {}
@@ -160,11 +160,11 @@ def _line(upload: "Upload") -> str:
     return f"ready  {upload.path}  {size}, {how}  {document['id']}"
 
 
-def _why(upload: "Upload") -> str:
+def _why(upload: "FileUpload") -> str:
     return f"{upload.error['code']}: {upload.error['message']}" if upload.error else upload.status
 
 
-def _result(upload: "Upload") -> Json:
+def _result(upload: "FileUpload") -> Json:
     return {
         "path": str(upload.path),
         "status": upload.status,

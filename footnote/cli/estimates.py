@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from footnote.cli.client import Api, NotRunning, Refused
+from footnote.cli.client import Api, NotRunning, ApiRefused
 from footnote.cli.terminal import counted, say, say_json
 from footnote.cli.uploads import Skipped
 from footnote.errors import FootnoteError
@@ -38,9 +38,9 @@ def _result(api: Api, path: Path, fields: dict[str, str], silent: bool) -> Json:
     except OSError as failure:
         error = {"code": "unreadable", "message": failure.strerror or str(failure)}
     except FootnoteError as failure:
-        if isinstance(failure, NotRunning) or (isinstance(failure, Refused) and failure.status in NO_ACCESS):
+        if isinstance(failure, NotRunning) or (isinstance(failure, ApiRefused) and failure.status in NO_ACCESS):
             raise
-        message = failure.detail if isinstance(failure, Refused) else failure.message
+        message = failure.detail if isinstance(failure, ApiRefused) else failure.message
         error = {"code": failure.code, "message": message}
     if not silent:
         say(f"{path}  {_line(estimate) if estimate else _failure(error or {})}")

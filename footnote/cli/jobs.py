@@ -104,11 +104,11 @@ def _each(ids: list[str], action: str) -> None:
 
 
 def _act(api: "Api", job_id: str, action: str) -> bool:
-    from footnote.cli.client import Refused, segment
+    from footnote.cli.client import ApiRefused, segment
 
     try:
         job = api.post(f"/v1/jobs/{segment(job_id)}/{action}")
-    except Refused as error:
+    except ApiRefused as error:
         if error.status not in (404, 409):
             raise
         say(f"{job_id}  {error.message}", err=True)

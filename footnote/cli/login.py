@@ -44,7 +44,7 @@ def login(url: Url = None, key: Key = None) -> None:
     finally:
         api.close()
     try:
-        place = user_file.remember_server(user_file.Server(given, chosen, "login"))
+        place = user_file.remember_server(user_file.StoredServer(given, chosen, "login"))
     except OSError as error:
         raise Invalid("bad_user_file", f"{error.filename} cannot be written: {error.strerror}.") from error
     say(f"Commands talk to {given} now; {place} has the key.")
@@ -65,11 +65,11 @@ def logout() -> None:
 
 def _try(api: "Api") -> None:
     """Raises what is wrong with the address or the key."""
-    from footnote.cli.client import Refused
+    from footnote.cli.client import ApiRefused
 
     try:
         api.get("/v1/jobs", limit=1)
-    except Refused as error:
+    except ApiRefused as error:
         if error.code != "missing_scope":  # then it is good for something else
             raise
 

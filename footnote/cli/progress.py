@@ -44,7 +44,7 @@ class Progress:
         """The last word on a file."""
 
 
-class Lines(Progress):
+class ProgressLines(Progress):
     """For logs and pipes: a line when a file comes to another step or waits for something, and from time to time."""
 
     def __init__(self) -> None:

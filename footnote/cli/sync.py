@@ -75,11 +75,11 @@ def sync(
 
 def _known(api: "Api", collection: str, prefixes: tuple[str, ...]) -> dict[str, Json]:
     """Documents of the folder by external id: those of `sync`, and those of `add`."""
-    from footnote.cli.client import Refused
+    from footnote.cli.client import ApiRefused
 
     try:
         listed = api.listed("/v1/documents", sys.maxsize, collection=collection)
-    except Refused as error:
+    except ApiRefused as error:
         if error.code == "collection_not_found":
             return {}
         raise

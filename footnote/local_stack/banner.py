@@ -8,7 +8,7 @@ from footnote import __version__
 
 
 @dataclass(frozen=True)
-class Line:
+class BannerLine:
     """A service: its name, version (may be empty) and state."""
 
     name: str
@@ -25,7 +25,7 @@ class Banner:
     flower_url: str
     flower_user: str
     flower_password: str
-    services: Sequence[Line]
+    services: Sequence[BannerLine]
     away: Sequence[str]  # of what it runs on
     embedder: str | None
     generator: str | None

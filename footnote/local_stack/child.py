@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from footnote.local_stack import logs
-from footnote.local_stack.log_tail import Echo
+from footnote.local_stack.log_tail import LogTail
 from footnote.local_stack.processes import Process, ended, finish, kill_group, spawn
 from footnote.local_stack.services import Service
 
@@ -47,7 +47,7 @@ class Child:
         self.service = service
         self.log = directory / f"{service.name}.log"
         logs.begin(self.log)
-        self.echo = Echo(self.log)
+        self.echo = LogTail(self.log)
         self.restarts = Restarts()
         self.process: Process | None = None
         self._env = env

@@ -14,7 +14,7 @@ _TRACEBACK = "Traceback (most recent call last)"
 _BETWEEN_TRACEBACKS = ("During handling of the above", "The above exception was", " ", "\t", "+", "|")
 
 
-class Echo:
+class LogTail:
     """Reads what was added to a log and picks the serious lines."""
 
     def __init__(self, log: Path) -> None:

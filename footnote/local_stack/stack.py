@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 from footnote import __version__
 from footnote.errors import Invalid
 from footnote.local_stack import postgres, user_file, valkey
-from footnote.local_stack.banner import Banner, Line
+from footnote.local_stack.banner import Banner, BannerLine
 from footnote.local_stack.child import Child
 from footnote.local_stack.directories import kept_secret, private_directory
 from footnote.local_stack.endpoints import check_ports, readiness, url
@@ -90,7 +90,7 @@ class _Stack:
     ours: Programs
     supervisor: Supervisor
     out: TextIO
-    stores: list[Line] = field(default_factory=list)
+    stores: list[BannerLine] = field(default_factory=list)
 
     def run(self) -> None:
         """Start, watch until asked to stop, stop. Raises StackFailed."""
@@ -147,9 +147,11 @@ class _Stack:
         if database_url is None:
             database_url = self._start_postgres()
         else:
-            self.stores.append(Line("postgres", "", f"at {urlsplit(database_url).hostname}, as DATABASE_URL says"))
+            self.stores.append(
+                BannerLine("postgres", "", f"at {urlsplit(database_url).hostname}, as DATABASE_URL says")
+            )
         if redis_url is not None:
-            self.stores.append(Line("redis", "", f"at {urlsplit(redis_url).hostname}, as REDIS_URL says"))
+            self.stores.append(BannerLine("redis", "", f"at {urlsplit(redis_url).hostname}, as REDIS_URL says"))
         elif cache and cache_child:
             self.supervisor.wait_until(cache.answers, valkey.START_SECONDS, cache_child)
             self.stores.append(_line(cache_child, cache.version()))
@@ -189,10 +191,10 @@ class _Stack:
         self.supervisor.wait_until(ready, READY_SECONDS, children[0])
         return said
 
-    def _told(self, away: Sequence[str]) -> list[Line]:
+    def _told(self, away: Sequence[str]) -> list[BannerLine]:
         """The stores, and what is away of them."""
         lines = [replace(line, state=f"away: {line.state}") if line.name in away else line for line in self.stores]
-        return [*lines, *([Line("store", "", "away: as STORAGE_URL says")] if "store" in away else [])]
+        return [*lines, *([BannerLine("store", "", "away: as STORAGE_URL says")] if "store" in away else [])]
 
 
 def _away(ready: dict[str, Any]) -> list[str]:
@@ -207,7 +209,7 @@ def _remembered(api_url: str, key: str | None) -> str:
             return f"in other folders they talk to {known.url}, until `footnote logout`"
         if key is None:
             return "in other folders they need FOOTNOTE_API_URL and FOOTNOTE_API_KEY"
-        user_file.remember_server(user_file.Server(api_url, key, "up"))
+        user_file.remember_server(user_file.StoredServer(api_url, key, "up"))
     except (OSError, Invalid) as error:
         return (
             f"in other folders they do not know this server: {error.message if isinstance(error, Invalid) else error}"
@@ -215,9 +217,9 @@ def _remembered(api_url: str, key: str | None) -> str:
     return "in any folder they talk to this server"
 
 
-def _line(child: Child, version: str) -> Line:
+def _line(child: Child, version: str) -> BannerLine:
     state = f"running, pid {child.process.pid}" if child.process else f"not running; see {child.log}"
-    return Line(child.service.name, version, state)
+    return BannerLine(child.service.name, version, state)
 
 
 def _version(service: str) -> str:

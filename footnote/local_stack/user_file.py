@@ -18,7 +18,7 @@ from footnote.settings import Settings
 
 
 @dataclass(frozen=True)
-class Server:
+class StoredServer:
     """Where Footnote is, with which key; and whether `footnote login` or `footnote up` said so."""
 
     url: str
@@ -40,7 +40,7 @@ def server_file() -> Path:
     return directory() / "server.json"
 
 
-def server() -> Server | None:
+def server() -> StoredServer | None:
     """What the file says, if there is one. Raises Invalid for one that cannot be trusted or read."""
     try:
         path = server_file()
@@ -50,7 +50,7 @@ def server() -> Server | None:
                 problem = f"Others than you may read or write {path}, which holds an API key"
                 raise Invalid("bad_permissions", f"{problem}: `chmod 600 {path}`, or `footnote logout`.")
             given = json.load(file)
-        return Server(str(given["url"]), str(given["key"]), "login" if given["by"] == "login" else "up")
+        return StoredServer(str(given["url"]), str(given["key"]), "login" if given["by"] == "login" else "up")
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -59,7 +59,7 @@ def server() -> Server | None:
         raise Invalid("bad_user_file", f"{path} is damaged: `footnote login` writes a new one.") from error
 
 
-def remember_server(found: Server) -> Path:
+def remember_server(found: StoredServer) -> Path:
     """Writes the file; where it is. Raises OSError, and Invalid where there is no home."""
     return _write(server_file(), asdict(found))
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from footnote.providers.refusals import Refused
+from footnote.providers.refusals import ProviderRefusal
 from footnote.telemetry import log
 
 Answer = TypeVar("Answer")
@@ -63,14 +63,14 @@ class Dialect:
     async def ask(self, call: Callable[[dict[str, Any]], Awaitable[Answer]], request: Mapping[str, Any]) -> Answer:
         """What `call` answers to the request as the model takes it; several refusals may follow each other.
 
-        Raises Refused, and then learns nothing.
+        Raises ProviderRefusal, and then learns nothing.
         """
         refused = self.refused
         while True:
             spoken = _spoken(request, refused)
             try:
                 answer = await call(spoken)
-            except Refused as error:
+            except ProviderRefusal as error:
                 named = _named(error, set(_sent(spoken)) - refused)
                 if not named:
                     raise
@@ -108,7 +108,7 @@ def _sent(request: Mapping[str, Any]) -> Iterator[str]:
         yield SYSTEM
 
 
-def _named(error: Refused, sent: Iterable[str]) -> frozenset[str]:
+def _named(error: ProviderRefusal, sent: Iterable[str]) -> frozenset[str]:
     """Those that the refusal points at; else those that its words name."""
     if error.status not in _STATUSES:
         return frozenset()

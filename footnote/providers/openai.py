@@ -17,7 +17,7 @@ from footnote.providers.dialects import Dialect, Dialects
 from footnote.providers.messages import chat_messages
 from footnote.providers.oversize import oversized
 from footnote.providers.places import places
-from footnote.providers.refusals import Refused, Said, refusal
+from footnote.providers.refusals import ProviderRefusal, Said, refusal
 from footnote.providers.streams import events, is_cut
 from footnote.providers.throttle import Quota
 from footnote.settings import Settings
@@ -244,7 +244,7 @@ class _Reading:
         if not isinstance(piece, Mapping):
             raise Unavailable("provider_bad_response")
         if piece.get("error"):
-            error = Refused(self._response.status_code, Said.read(json.dumps(piece).encode()), self._response)
+            error = ProviderRefusal(self._response.status_code, Said.read(json.dumps(piece).encode()), self._response)
             raise Unavailable("provider_bad_response", f"The provider's answer cannot be used: {error.words}")
         choices = piece.get("choices")
         choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], Mapping) else {}
@@ -303,7 +303,7 @@ def _refusals() -> Iterator[None]:
     try:
         yield
     except openai.APIStatusError as error:
-        raise Refused(error.status_code, Said.read(error.response.content), error.response) from error
+        raise ProviderRefusal(error.status_code, Said.read(error.response.content), error.response) from error
 
 
 @contextmanager
@@ -314,7 +314,7 @@ def _errors() -> Iterator[None]:
     try:
         with _refusals():
             yield
-    except Refused as error:
+    except ProviderRefusal as error:
         raise _refusal(error) from error
     except (openai.APIConnectionError, httpx2.TransportError) as error:
         timed_out = openai.APITimeoutError | httpx2.TimeoutException
@@ -330,7 +330,7 @@ def _errors() -> Iterator[None]:
         raise Unavailable("provider_bad_response") from error
 
 
-def _refusal(error: Refused) -> FootnoteError:
+def _refusal(error: ProviderRefusal) -> FootnoteError:
     reason = str(error)
     if error.status == 404 and "resource not found" in error.said.words.lower():  # Azure's words
         reason = f"{reason} {AZURE_HINT}"

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from footnote.errors import BatchTooLarge, FootnoteError
-from footnote.providers.refusals import Refused
+from footnote.providers.refusals import ProviderRefusal
 
 STATUSES = (400, 413, 422, 500)  # of answers that may say that there was too much
 
@@ -54,7 +54,7 @@ _OF_STATUS = re.compile(r"\b(?:request|payload|content|body)(?: entity)? (?:is )
 def oversized(error: FootnoteError) -> BatchTooLarge | None:
     """The error that says so, if a provider's refusal (the cause of `error`) means that there was too much."""
     refused = error.__cause__
-    if not isinstance(refused, Refused) or refused.status not in STATUSES:
+    if not isinstance(refused, ProviderRefusal) or refused.status not in STATUSES:
         return None
     subject, limit = told(refused.said.words)
     if subject is None and refused.status != 413:

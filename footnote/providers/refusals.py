@@ -44,7 +44,7 @@ class Said:
         return cls("; ".join(words) or text, places, codes)
 
 
-class Refused(Exception):
+class ProviderRefusal(Exception):
     """A status that is not 200, before it is settled what that means."""
 
     def __init__(self, status: int, said: Said, response: httpx2.Response) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 from footnote.cli import uploads
 from footnote.cli.client import Api
-from footnote.cli.progress import Bars, Lines
+from footnote.cli.progress import Bars, ProgressLines
 from tests import ROOT
 from tests.cli.conftest import (
     DEADLINE,
@@ -290,7 +290,7 @@ def test_a_long_wait_is_told_with_its_reason_and_end_again_and_again(
 
 
 def test_a_thousand_waiting_files_do_not_fill_the_log(capsys: pytest.CaptureFixture[str]) -> None:
-    lines = Lines()
+    lines = ProgressLines()
     for _ in range(3):
         for number in range(1000):
             lines.standing(Path(f"{number}.md"), standing("queued", waiting_for="its turn").body)

@@ -95,7 +95,7 @@ def test_what_arrives_is_verified_and_printed(
                 error.close()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("footnote.cli.receiver.Receiver.wait", arrive)
+    monkeypatch.setattr("footnote.cli.receiver.EventReceiver.wait", arrive)
     stub.on("POST", PATH, Reply(endpoint(secret=SECRET), 201))
     stub.on("DELETE", ONE, Reply({"webhook_endpoint_id": "whe_1", "deliveries": 2}))
     ran = footnote("webhooks", "listen", "--answer", "204")
