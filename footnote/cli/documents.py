@@ -14,7 +14,7 @@ from footnote.errors import FootnoteError
 if TYPE_CHECKING:
     from footnote.cli.client import Api
     from footnote.cli.progress import Progress
-    from footnote.cli.uploads import Ingestion, Skipped, FileUpload
+    from footnote.cli.uploads import FileUpload, Ingestion, Skipped
 
 Json = dict[str, Any]
 FAILED, INTERRUPTED = 1, 130
@@ -139,7 +139,7 @@ def suffixes() -> set[str]:
 
 
 def progress(files: int, silent: bool) -> "Progress":
-    from footnote.cli.progress import Bars, ProgressLines, Progress
+    from footnote.cli.progress import Bars, Progress, ProgressLines
 
     if silent:
         return Progress()

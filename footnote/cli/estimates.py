@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from footnote.cli.client import Api, NotRunning, ApiRefused
+from footnote.cli.client import Api, ApiRefused, NotRunning
 from footnote.cli.terminal import counted, say, say_json
 from footnote.cli.uploads import Skipped
 from footnote.errors import FootnoteError

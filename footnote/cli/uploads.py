@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from footnote.cli.client import Api, NotRunning, ApiRefused, patiently
+from footnote.cli.client import Api, ApiRefused, NotRunning, patiently
 from footnote.cli.identity import candidates
 from footnote.cli.progress import Progress
 from footnote.errors import FootnoteError
