@@ -28,7 +28,7 @@ for each in (documents, sync, asking, usage, login, processes, *RESOURCES, tenan
 
 
 def main() -> None:
-    """Runs the command of `sys.argv`. What went wrong on purpose is one sentence on stderr and exit code 1."""
+    """Runs the command of `sys.argv`. An expected error is one sentence on stderr and exit code 1."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A terminal that lacks a character shows a substitute; it is no reason to fail.
@@ -46,7 +46,7 @@ def main() -> None:
 
 
 def _wrong_setting(location: tuple[int | str, ...], message: str) -> str:
-    """`location`: the setting, or nothing where settings contradict each other."""
+    """`location`: the setting; empty where settings contradict each other."""
     from footnote.settings import variable
 
     said = message.removeprefix("Value error, ")

@@ -17,11 +17,13 @@ def _events(
         list[str] | None, typer.Option(help="document.deleted, for example; may be given several times.")
     ] = None,
     actor: Annotated[str | None, typer.Option(metavar="ID", help="A key, `operator` or `system`.")] = None,
-    object_id: Annotated[str | None, typer.Option("--object", metavar="ID", help="What it was done to.")] = None,
-    since: Annotated[datetime | None, typer.Option(help="From then on, in this machine's time.")] = None,
-    until: Annotated[datetime | None, typer.Option(help="Before then, in this machine's time.")] = None,
+    object_id: Annotated[
+        str | None, typer.Option("--object", metavar="ID", help="The object that was acted on.")
+    ] = None,
+    since: Annotated[datetime | None, typer.Option(help="From this time on, in this machine's time zone.")] = None,
+    until: Annotated[datetime | None, typer.Option(help="Before this time, in this machine's time zone.")] = None,
 ) -> Json:
-    """What is given, as the API names it."""
+    """The options that were given, with the API's names."""
     times = {"since": since and since.astimezone().isoformat(), "until": until and until.astimezone().isoformat()}
     given = {"action": action, "actor": actor, "object_id": object_id, **times}
     return {name: value for name, value in given.items() if value}

@@ -31,11 +31,11 @@ _NOT_NOW = {429, 502, 503, 504}
 
 
 class NotRunning(Unavailable):
-    """Nobody listens at the API's address."""
+    """Nothing listens at the API's address."""
 
 
 class ConnectionLost(Unavailable):
-    """The server went away, or silent, before it had answered."""
+    """The connection ended, or timed out, before the answer was complete."""
 
 
 class ApiRefused(FootnoteError):
@@ -48,7 +48,7 @@ class ApiRefused(FootnoteError):
 
 
 class ApiRefusedForNow(ApiRefused):
-    """A refusal that ends by itself: a rate limit, or something the server needs is away."""
+    """A refusal that passes with time: a rate limit, or a part of the server is unavailable."""
 
     retryable = True
 
@@ -57,7 +57,7 @@ class Api:
     """Calls with a key. Raises `NotRunning`, `ConnectionLost` or `ApiRefused`; may be used from several threads."""
 
     def __init__(self, url: str, key: str | None, origin: str = "FOOTNOTE_API_URL") -> None:
-        """`origin` says in a message where the address is from."""
+        """`origin`: where the address was configured, for messages."""
         self.url = url.rstrip("/")
         self._origin = origin
         try:
@@ -83,7 +83,7 @@ class Api:
         return self._call("POST", path, json=body)
 
     def ask(self, path: str, body: Json) -> Json:
-        """As `post`, where a model may take long to answer."""
+        """Like `post`, with the patience that a model may need."""
         return self._call("POST", path, silence=ANSWER_SECONDS, json=body)
 
     def send(self, method: str, path: str, body: Json | None = None) -> Json:
@@ -109,7 +109,7 @@ class Api:
     def upload(self, path: Path, fields: dict[str, str], key: str, on_bytes: Callable[[int], None]) -> Json:
         """Streams a file from the disk; `on_bytes` is told how many of its bytes are sent. Raises `OSError` too.
 
-        However often it is called with the same idempotency `key`, the file is added once.
+        Calls with the same idempotency `key` add the file once.
         """
         name = path.name.encode("utf-8", "replace").decode()
         headers = {"Idempotency-Key": key}
@@ -117,7 +117,7 @@ class Api:
             return self._call("POST", "/v1/documents", data=fields, files={"file": (name, file)}, headers=headers)
 
     def estimate(self, path: Path, fields: dict[str, str]) -> Json:
-        """What adding the file would take; nothing is kept of it. Raises `OSError` too."""
+        """What adding the file would cost; nothing is stored. Raises `OSError` too."""
         name = path.name.encode("utf-8", "replace").decode()
         with path.open("rb") as file:
             return self._call(
@@ -125,7 +125,7 @@ class Api:
             )
 
     def events(self, path: str, body: Json) -> Iterator[tuple[str, Json]]:
-        """The named server-sent events of a reply, as they come."""
+        """The named server-sent events of a reply, as they arrive."""
         with self._connected(), self._http.stream("POST", path, json=body) as response:
             if not response.is_success:
                 response.read()
@@ -180,7 +180,7 @@ class Api:
 
 @contextmanager
 def open_api() -> Iterator[Api]:
-    """The server that the environment names, or the stack of the data directory, or that of the per-user file."""
+    """The server of the environment, or the stack of the data directory, or the server of the per-user file."""
     settings = Settings()
     found = target(settings)
     api = Api(found.url, found.key, found.origin)
@@ -195,7 +195,7 @@ def open_api() -> Iterator[Api]:
 
 
 def patiently(call: Callable[[], Result], on_wait: Callable[[float, FootnoteError], None]) -> Result:
-    """Tries again while the error is one that passes, as late as the server asks for, five minutes in all."""
+    """Retries while the error is temporary, after the pause that the server asks for; five minutes in all."""
     lost, tries = 0.0, 0
     while True:
         begun = monotonic()
@@ -244,7 +244,7 @@ def problem_message(problem: Json) -> str:
 
 
 def _detail(problem: Json) -> str:
-    """Its own words; the title is HTTP's, and says less."""
+    """The problem's own words: its title is only HTTP's."""
     fields = [f"{field.get('field')}: {field.get('message')}" for field in problem.get("errors") or ()]
     return "; ".join(fields) or str(problem.get("detail") or "The server gave no reason.")
 

@@ -1,4 +1,4 @@
-"""`collections`: what documents share."""
+"""`collections`: documents that share a language, a chunking and a model."""
 
 import json
 from enum import StrEnum
@@ -23,18 +23,20 @@ def _settings(
         str | None, typer.Option(help="english, german, ...: as Postgres' text search names them.")
     ] = None,
     size: Annotated[int | None, typer.Option(help="The longest chunk, in characters or tokens.")] = None,
-    overlap: Annotated[int | None, typer.Option(help="What neighbouring chunks repeat of each other.")] = None,
+    overlap: Annotated[int | None, typer.Option(help="How much neighbouring chunks share.")] = None,
     unit: Annotated[ChunkUnit | None, typer.Option(help="What chunks are measured in.")] = None,
     by_headings: Annotated[
         bool | None, typer.Option("--by-headings/--across-headings", help="Whether small sections stay apart.")
     ] = None,
     model: Annotated[
         str | None,
-        typer.Option(metavar="PROVIDER[/MODEL]", help="What makes the vectors; for good once it has documents."),
+        typer.Option(metavar="PROVIDER[/MODEL]", help="The embedding model; fixed once the collection has documents."),
     ] = None,
-    metadata: Annotated[str | None, typer.Option(metavar="JSON", help="An object; merged into what is there.")] = None,
+    metadata: Annotated[
+        str | None, typer.Option(metavar="JSON", help="An object; merged into the present metadata.")
+    ] = None,
 ) -> Json:
-    """What is given, as the API names it; what it says is the API's to judge."""
+    """The options that were given, with the API's names; the API checks their values."""
     chunking = {"size": size, "overlap": overlap, "unit": unit and unit.value, "by_headings": by_headings}
     provider, _, name = (model or "").partition("/")
     given: Json = {
@@ -47,12 +49,12 @@ def _settings(
 
 
 def _create(name: Annotated[str, typer.Argument(metavar="NAME")], given: Json) -> Json:
-    """Make a collection with settings of its own; `add` makes one as configured."""
+    """Create a collection with its own settings; `add` creates one with the configured settings."""
     return call("POST", "/v1/collections", body={"name": name, **given})
 
 
 def _show(name: Name) -> Json:
-    """A collection's settings, and what is in it."""
+    """Show a collection's settings and the size of its content."""
     return call("GET", "/v1/collections/{}", name)
 
 
@@ -62,13 +64,13 @@ def _update(
     *,
     given: Json,
 ) -> Json:
-    """Change what is given. Another chunking or language has every document ingested anew, in the background.
+    """Change the given settings. Another chunking or language re-ingests every document, in the background.
 
-    Until a document is, it is found as it was.
+    Until then, a document is found as before.
     """
     changes = given if rename is None else {**given, "name": rename}
     if not changes:
-        raise typer.BadParameter("say what to change")
+        raise typer.BadParameter("Give at least one setting to change.")
     return call("PATCH", "/v1/collections/{}", name, body=changes)
 
 
@@ -80,13 +82,13 @@ def _delete(name: Name) -> Json:
 def _told(collection: Json) -> None:
     counts = collection["counts"]
     size = f"{counted(counts['documents'], 'document')}, {counted(counts['chunks'], 'chunk')}"
-    anew = f", {counted(counts['reingesting'], 'document')} to be ingested anew" if counts["reingesting"] else ""
-    say(f"{collection['name']}  {collection['id']}  {size}{anew}")
+    waiting = f", {counted(counts['reingesting'], 'document')} to be re-ingested" if counts["reingesting"] else ""
+    say(f"{collection['name']}  {collection['id']}  {size}{waiting}")
     headings = "by headings, " if collection["chunking"]["by_headings"] else ""
     say(f"{collection['language']}, {headings}chunks of {_chunking(collection)}, {_model(collection)}")
     if collection["metadata"]:
         say(json.dumps(collection["metadata"], ensure_ascii=False))
-    say(f"made {moment(collection['created_at'])}")
+    say(f"created {moment(collection['created_at'])}")
 
 
 def _chunking(collection: Json) -> str:
@@ -119,8 +121,8 @@ COLLECTIONS = Resource(
         listing(
             "/v1/collections",
             COLUMNS,
-            "Collections, newest first.",
-            empty="No collections yet: `footnote add PATH` makes one.",
+            "List collections, newest first.",
+            empty="No collections yet: `footnote add PATH` creates one.",
             tell_more=True,
         ),
         Command("create", _create, _told, _settings),

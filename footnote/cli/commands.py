@@ -1,4 +1,4 @@
-"""Commands that are calls of the API: parameters in, one reply out, as JSON or in words."""
+"""Commands that call the API and print its reply, as JSON or in words."""
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence

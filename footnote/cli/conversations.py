@@ -12,7 +12,7 @@ Id = Annotated[str, typer.Argument(metavar="ID")]
 
 
 def _show(conversation: Id) -> Json:
-    """What was asked and answered."""
+    """Show the questions and answers of a conversation."""
     from footnote.cli.client import open_api, segment
 
     path = f"/v1/conversations/{segment(conversation)}"
@@ -43,14 +43,14 @@ def _deleted(receipt: Json) -> str:
 CONVERSATIONS = Resource(
     "conversations",
     "Answers",
-    help="Questions and answers that are kept: `ask --begin` begins one.",
+    help="Stored questions and answers: `ask --begin` starts a conversation.",
     commands=[
         listing(
             "/v1/conversations",
             {"ID": "id", "MESSAGES": "message_count", "CHANGED": time_of("updated_at")}
             | {"TITLE": lambda each: one_line(each["title"] or "", TITLE)},
-            "Conversations, newest first.",
-            empty='No conversations yet: `footnote ask --begin "..."` begins one.',
+            "List conversations, newest first.",
+            empty='No conversations yet: `footnote ask --begin "..."` starts one.',
             tell_more=True,
         ),
         Command("show", _show, _messages),

@@ -36,23 +36,23 @@ def register(app: typer.Typer) -> None:
 
 def add(
     paths: Annotated[list[str], typer.Argument(help="Files, directories and patterns.", metavar="PATH...")],
-    collection: Annotated[str, typer.Option(help="Collection to add to; made if it is new.")] = "default",
-    metadata: Annotated[str | None, typer.Option(metavar="JSON", help="An object kept with every file.")] = None,
+    collection: Annotated[str, typer.Option(help="Collection to add to; created if it is new.")] = "default",
+    metadata: Annotated[str | None, typer.Option(metavar="JSON", help="An object stored with every file.")] = None,
     external_id: Annotated[
-        str | None, typer.Option(metavar="ID", help="Your own id of one file: other bytes are its new version.")
+        str | None, typer.Option(metavar="ID", help="Your own id for one file: other content becomes its new version.")
     ] = None,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Follow every file until it is ready.")] = True,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what it would take; keep nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only estimate the cost; store nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing before.")] = False,
 ) -> None:
     """Add files. Of a directory, every file of a supported type in it. The same file again costs nothing.
 
-    A file is known by its place on this machine: when it was edited, it becomes a new version of its document.
+    A file is identified by its path on this machine: an edited file becomes a new version of its document.
 
-    It waits through a restart of the server, and sends nothing twice.
+    The command waits while the server restarts, and sends nothing twice.
 
-    Exit codes: 0 all ready, 1 some failed or the server stayed away, 2 wrong usage, 130 interrupted (what was sent
-    goes on).
+    Exit codes: 0 all ready, 1 some failed or the server was unavailable, 2 wrong usage, 130 interrupted
+    (ingestion of sent files continues).
     """
     fields = {"collection": collection}
     if metadata is not None:
@@ -71,7 +71,7 @@ def add(
         if dry_run:
             estimates.show(api, files, fields, skipped, as_json)
             return
-        api.get("/healthz")  # not running is no reason for patience, unlike going away later
+        api.get("/healthz")  # fail at once if it is not running; wait only if it stops later
         shown = progress(len(files), as_json)
         ingestion = Ingestion(api, files, fields, shown, by_path=external_id is None)
         done = follow(ingestion, shown, wait)
@@ -89,7 +89,7 @@ def follow(ingestion: "Ingestion", shown: "Progress", wait: bool) -> "list[FileU
         _left_behind(ingestion)
         raise typer.Exit(INTERRUPTED) from None
     except FootnoteError as error:
-        if error.retryable:  # the server stayed away
+        if error.retryable:  # the server was unavailable
             _left_behind(ingestion)
         raise
     return done
@@ -132,7 +132,7 @@ def _files(names: list[str]) -> "tuple[list[Path], list[Skipped]]":
 
 
 def suffixes() -> set[str]:
-    """Of the files that can be read."""
+    """The suffixes of files that can be ingested."""
     from footnote.formats import supported
 
     return {suffix for several in supported().values() for suffix in several}
@@ -179,7 +179,7 @@ def _result(upload: "FileUpload") -> Json:
 def _left_behind(ingestion: "Ingestion") -> None:
     followed, unsent = ingestion.left()
     if followed:
-        say(f"Ingestion of {counted(followed, 'file')} goes on in the background: `footnote status`.", err=True)
+        say(f"Ingestion of {counted(followed, 'file')} continues in the background: `footnote status`.", err=True)
     if unsent:
         say(f"Not added: {counted(unsent, 'file')}. Run the command again to add the rest.", err=True)
 
@@ -188,7 +188,7 @@ def delete(
     document_ids: Annotated[list[str], typer.Argument(help="Ids of documents.", metavar="ID...")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the receipts as one JSON object.")] = False,
 ) -> None:
-    """Delete documents, at any moment, with all that was made of them; prints a receipt for each.
+    """Delete documents and everything derived from them, at any time; prints a receipt for each.
 
     Exit codes: 0 all deleted, 1 one was not found, or an error.
     """
@@ -211,9 +211,9 @@ def status(
     limit: Annotated[int, typer.Option(min=1, help="How many documents.")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """The newest documents and where each stands; or how one came in, step by step.
+    """Show the newest documents and their status; or one document with its steps.
 
-    Exit codes: 0 all that the server needs can be reached, 1 it cannot, or an error.
+    Exit codes: 0 the server can reach all that it needs, 1 it cannot, or an error.
     """
     from footnote.cli.client import open_api
 
@@ -265,7 +265,7 @@ def _one(api: "Api", document_id: str, as_json: bool) -> None:
     say(f"{document['id']}  version {document['version']} in {document['collection']}, job {now['job_id']}")
     say(standing(now) + (f" ({counted(now['attempts'], 'attempt')})" if now["attempts"] else ""))
     if now["heartbeat_at"]:
-        say(f"sign of life {moment(now['heartbeat_at'])}; without another, taken back {moment(now['lease_until'])}")
+        say(f"last heartbeat {moment(now['heartbeat_at'])}; without another, retried from {moment(now['lease_until'])}")
     if now["next_attempt_at"]:
         say(f"next attempt {moment(now['next_attempt_at'])}")
     if now["error"] and now["status"] != "failed":

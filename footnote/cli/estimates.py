@@ -1,4 +1,4 @@
-"""`add --dry-run`: what files would take."""
+"""`add --dry-run`: what adding files would cost."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +17,7 @@ NO_ACCESS = (401, 403)
 
 
 def show(api: Api, files: Sequence[Path], fields: dict[str, str], skipped: Sequence[Skipped], as_json: bool) -> None:
-    """Each file by itself: a text that two of them share counts twice. Exits with 1 if one could not be added."""
+    """Estimates each file alone: a text that two of them share counts twice. Exits with 1 if one could not be added."""
     results = [_result(api, path, fields, as_json) for path in files]
     found = [result["estimate"] for result in results if result["estimate"]]
     total: Json = {name: sum(each[name] for each in found) for name in COUNTS}

@@ -1,4 +1,4 @@
-"""`jobs`: what runs, what waits for what, what failed and why."""
+"""`jobs`: which run, what others wait for, and why some failed."""
 
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
@@ -20,10 +20,10 @@ def _filters(
     code: Annotated[str | None, typer.Option(help="With these error codes: provider_rejected,worker_crashed.")] = None,
     document: Annotated[str | None, typer.Option(metavar="ID", help="Of this document.")] = None,
     collection: Annotated[str | None, typer.Option(help="In this collection.")] = None,
-    after: Annotated[datetime | None, typer.Option(help="Made after this, in this machine's time.")] = None,
-    before: Annotated[datetime | None, typer.Option(help="Made before this, in this machine's time.")] = None,
+    after: Annotated[datetime | None, typer.Option(help="Created after this, in this machine's time zone.")] = None,
+    before: Annotated[datetime | None, typer.Option(help="Created before this, in this machine's time zone.")] = None,
 ) -> Json:
-    """What is given, as the API names it."""
+    """The options that were given, with the API's names."""
     given = {
         **{"step": _several(step), "error_code": _several(code), "document_id": document, "collection": collection},
         "created_after": after and after.astimezone().isoformat(),
@@ -42,7 +42,7 @@ def _list(
     given: Json,
     limit: Annotated[int, typer.Option(min=1, help="How many.")] = 50,
 ) -> Json:
-    """Jobs, newest first, with what each waits for or failed of; `--status failed` is the dead-letter view."""
+    """List jobs, newest first, with what each waits for or why it failed; `--status failed` is the dead-letter view."""
     return fetch_list("/v1/jobs", limit, **_with_status(given, status))
 
 
@@ -57,9 +57,9 @@ def _retry(
     *,
     given: Json,
 ) -> None:
-    """Drive failed or cancelled jobs on, each from the step it stopped at.
+    """Retry failed or cancelled jobs, each from the step where it stopped.
 
-    Exit codes: 0 all of them, 1 some could not be, 2 wrong usage.
+    Exit codes: 0 all are requeued, 1 some could not be requeued, 2 wrong usage.
     """
     wanted = _with_status(given, status)
     if every and not ids:
@@ -67,7 +67,7 @@ def _retry(
     elif ids and not every and not wanted:
         _each(ids, "retry")
     else:
-        raise typer.BadParameter("give ids; or --all, and options that say which of all")
+        raise typer.BadParameter("Give ids; or --all, with options that choose among all.")
 
 
 def _retry_all(wanted: Json) -> None:
@@ -80,16 +80,16 @@ def _retry_all(wanted: Json) -> None:
         while left > 0 and done["retried"]:
             done = api.post("/v1/jobs/retry", {**wanted, "limit": min(left, AT_ONCE)})
             retried, left = retried + done["retried"], left - done["retried"]
-    say(f"{counted(retried, 'job')} driven on.")
+    say(f"{counted(retried, 'job')} requeued.")
     if left > 0:
-        say(f"{counted(left, 'job')} could not be just now: the documents are being changed.", err=True)
+        say(f"{counted(left, 'job')} could not be requeued now: their documents are being changed.", err=True)
         raise typer.Exit(FAILED)
 
 
 def _cancel(ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Unfinished jobs.")]) -> None:
     """Stop unfinished jobs.
 
-    Exit codes: 0 all of them, 1 some could not be.
+    Exit codes: 0 all are cancelled, 1 some could not be cancelled.
     """
     _each(ids, "cancel")
 

@@ -21,7 +21,7 @@ def _create(
     scope: Annotated[
         list[KeyScope] | None, typer.Option(help="May be given several times; default: read and write.")
     ] = None,
-    days: Annotated[float | None, typer.Option(help="The key ends after so many days.", min=0.0)] = None,
+    days: Annotated[float | None, typer.Option(help="The key expires after this many days.", min=0.0)] = None,
     rate: Annotated[
         list[str] | None,
         typer.Option(metavar="CLASS=N", help="Requests a minute: read, write, upload or query; fewer than configured."),
@@ -29,7 +29,7 @@ def _create(
     usd: Annotated[float | None, typer.Option(help="Budget a month, in US dollars.", min=0.0)] = None,
     tokens: Annotated[int | None, typer.Option(help="Budget a month, in tokens.", min=0)] = None,
 ) -> Json:
-    """Make a key and print it; it is not shown again."""
+    """Create a key and print it; it is not shown again."""
     body: Json = {"name": name, "budget": {"usd": usd, "tokens": tokens}, "rates": _rates(rate or [])}
     if scope:
         body["scopes"] = [each.value for each in scope]
@@ -53,12 +53,12 @@ def _token(
         list[KeyScope] | None, typer.Option(help="May be given several times; default: the key's.")
     ] = None,
 ) -> Json:
-    """Make a token for the key in use, whatever its scopes, and print it; it soon ends by itself."""
+    """Create a token for the present key, whatever its scopes, and print it; it expires soon."""
     return call("POST", "/v1/tokens", body={"scopes": [each.value for each in scope]} if scope else {})
 
 
 def _revoke(key_id: str) -> Json:
-    """End a key, at once and for good."""
+    """Revoke a key, at once and for good."""
     return call("DELETE", "/v1/keys/{}", key_id)
 
 
@@ -76,7 +76,7 @@ COLUMNS: Columns = {
 KEYS = Resource(
     "keys",
     "Server",
-    help="API keys. Needs one with the scope `admin`.",
+    help="API keys. Needs a key with the scope `admin`.",
     commands=[
         Command("create", _create, lambda made: _secret(made["id"], made["secret"])),
         listing(

@@ -14,7 +14,7 @@ LONGEST = 1024 * 1024
 
 
 class EventReceiver(ThreadingHTTPServer):
-    """Answers with `status`, and with 400 what is not signed with `secret`."""
+    """Answers with `status`, or with 400 if the request is not signed with `secret`."""
 
     daemon_threads = True
 
@@ -46,7 +46,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, format: str, *args: object) -> None:
-        """What arrives is printed, and nothing else."""
+        """Only what arrives is printed."""
 
 
 @contextmanager

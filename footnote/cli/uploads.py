@@ -1,4 +1,4 @@
-"""Files on their way to becoming documents: found, sent a few at a time, followed until each is over."""
+"""Files that become documents: found, sent a few at a time, followed until each is ready or failed."""
 
 import glob
 import hashlib
@@ -22,7 +22,7 @@ from footnote.errors import FootnoteError
 Json = dict[str, Any]
 
 SENT_AT_ONCE = 4
-BETWEEN_LOOKS = 0.05  # seconds: thousands of files must cost the API no thousands of requests a second
+BETWEEN_LOOKS = 0.05  # seconds: thousands of files must not cost the API thousands of requests a second
 FIRST_PAUSE = 0.3
 LONGEST_PAUSE = 2.0
 _OVER = {"ready", "failed", "cancelled"}
@@ -65,7 +65,7 @@ class FileUpload:
 
 @dataclass(frozen=True)
 class Skipped:
-    """What a folder holds and is not sent, and why."""
+    """A file of a folder that is not sent, and why."""
 
     path: Path
     reason: str
@@ -135,7 +135,7 @@ def _inside(directory: Path, suffixes: set[str]) -> Iterator[Path | Skipped]:
 def _hidden(path: Path) -> str | None:
     if path.name.startswith("."):
         return "hidden"
-    # It may lead out of the folder, to what nobody meant to add.
+    # It may lead out of the folder, to files that the user did not mean to add.
     return "a link" if path.is_symlink() else None
 
 
@@ -148,8 +148,8 @@ def _unwanted(path: Path, suffixes: set[str]) -> str | None:
 class Ingestion:
     """Sends `paths` from a few threads; iterating follows them and yields each `Upload` that is over.
 
-    Without `wait` an upload is over when it was accepted. Raises `NotRunning`, or `ApiRefused` when the key is not
-    good, for then no other file would fare better.
+    Without `wait` an upload is over when it was accepted. Raises `NotRunning`, or `ApiRefused` when the key is
+    refused, because no other file would pass.
     """
 
     def __init__(
@@ -186,7 +186,7 @@ class Ingestion:
             yield from self._look()
 
     def left(self) -> tuple[int, int]:
-        """How many files are accepted and not over, and how many were not accepted yet."""
+        """How many files are accepted but not finished, and how many are not accepted yet."""
         while not self._sent.empty():
             arrived = self._sent.get()
             if isinstance(arrived, FileUpload):
@@ -195,7 +195,7 @@ class Ingestion:
         return len(self._followed), self._unsent
 
     def _arrived(self) -> Iterable[FileUpload]:
-        """What was sent meanwhile; waits for it no longer than until the next look at a followed one."""
+        """Uploads that were sent meanwhile; waits at most until the next look at a followed one."""
         timeout = max(0.0, self._next_look - time.monotonic()) if self._followed else None
         if not self._unsent:
             time.sleep(timeout or 0.0)
@@ -217,7 +217,7 @@ class Ingestion:
                 return
             try:
                 self._sent.put(self._send(path))
-            except Exception as error:  # raised again where the command is; a silent thread would leave it waiting
+            except Exception as error:  # raised again in the command's thread, which would otherwise wait
                 self._sent.put(error)
                 return
 
@@ -255,7 +255,7 @@ class Ingestion:
             yield self._known_as(path, digest)
 
     def _known_as(self, path: Path, digest: str) -> dict[str, str]:
-        """A file that is known by its place becomes a version; one whose bytes are known is the document they made."""
+        """A file with a known path becomes a new version; one with known bytes is their document."""
         known = candidates(path)
         for external_id in known:
             if self._listed(path, external_id=external_id):
@@ -268,7 +268,7 @@ class Ingestion:
         wanted["collection"] = self._fields.get("collection", "default")
         try:
             return list(self._patiently(path, lambda: self._api.get("/v1/documents", limit=1, **wanted))["data"])
-        except ApiRefused as error:  # no such collection yet; or a key that may add and not look
+        except ApiRefused as error:  # the collection is new; or the key may add and not read
             if error.status not in (403, 404):
                 raise
             return []

@@ -1,4 +1,4 @@
-"""`usage` on the command line."""
+"""`usage`: documents, queries, tokens and cost."""
 
 from enum import StrEnum
 from typing import Annotated, Any
@@ -26,11 +26,11 @@ def usage(
         str | None, typer.Option("--to", metavar="YYYY-MM-DD", help="The last day, included; default: today.")
     ] = None,
     by: Annotated[
-        list[UsageGroup] | None, typer.Option(help="What each line stands for; may be given several times.")
+        list[UsageGroup] | None, typer.Option(help="What each line counts; may be given several times.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the API's reply.")] = False,
 ) -> None:
-    """Documents, queries, tokens and their cost in US dollars. Needs a key with the scope `admin`."""
+    """Show documents, queries, tokens and their cost in US dollars. Needs a key with the scope `admin`."""
     from footnote.cli.client import open_api
 
     groups = list(dict.fromkeys(each.value for each in by or [UsageGroup.day, UsageGroup.key]))
@@ -55,4 +55,4 @@ def usage(
     if total.get("estimated"):
         say("Estimated in part: a provider did not count all tokens.")
     if total["cost"] is None:
-        say("No prices are known: FOOTNOTE_PRICES.")
+        say("No prices are known: set FOOTNOTE_PRICES.")

@@ -26,7 +26,7 @@ ATTEMPTS_OF = ONE + "/deliveries/{}"
 Id = Annotated[str, typer.Argument(metavar="ID")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the API's reply.")]
 Events = Annotated[list[str] | None, typer.Option("--event", help="May be repeated. Default: all events.")]
-Description = Annotated[str | None, typer.Option(help="For people.")]
+Description = Annotated[str | None, typer.Option(help="A description for people.")]
 
 
 def _create(url: str, event: Events = None, description: Description = None) -> Json:
@@ -35,7 +35,7 @@ def _create(url: str, event: Events = None, description: Description = None) -> 
 
 
 def _list() -> Json:
-    """Endpoints, newest first."""
+    """List endpoints, newest first."""
     return fetch_list(PATH, 1000)
 
 
@@ -47,11 +47,13 @@ def _state(endpoint: Json) -> str:
 
 def _update(
     endpoint: Id,
-    url: Annotated[str | None, typer.Option(help="What is waiting goes there, too.")] = None,
-    event: Annotated[list[str] | None, typer.Option(help="May be repeated. Those given are all; `*`: any.")] = None,
+    url: Annotated[str | None, typer.Option(help="Pending deliveries go there, too.")] = None,
+    event: Annotated[
+        list[str] | None, typer.Option(help="May be repeated. Replaces the present events; `*`: any.")
+    ] = None,
     description: Description = None,
 ) -> None:
-    """Change what is given of an endpoint."""
+    """Change the given fields of an endpoint."""
     changes = {"url": url, "events": event, "description": description}
     changed = call("PATCH", ONE, endpoint, body={name: value for name, value in changes.items() if value is not None})
     say(f"{_state(changed)}  {','.join(changed['events'])}  {changed['url']}")
@@ -68,17 +70,17 @@ def _enable(endpoint: Id) -> None:
 
 
 def _disable(endpoint: Id) -> None:
-    """Disable an endpoint; what waits for it fails, and can be redelivered."""
+    """Disable an endpoint; its pending deliveries fail and can be redelivered."""
     say(_state(call("PATCH", ONE, endpoint, body={"enabled": False})))
 
 
 def _rotate(endpoint: Id) -> None:
-    """Give an endpoint another secret, and print it; for 24 hours the one before signs, too."""
+    """Give an endpoint another secret, and print it; for 24 hours the previous one also signs."""
     say(call("POST", ONE + "/rotate", endpoint)["secret"])
 
 
 def _test(endpoint: Id, as_json: AsJson = False) -> None:
-    """Send `endpoint.test` now; exit code 1 if it is not taken."""
+    """Send `endpoint.test` now; exit code 1 if it is not accepted."""
     sent = call("POST", ONE + "/test", endpoint)
     tell(sent, as_json, _sent)
     raise typer.Exit(0 if sent["state"] == "delivered" else 1)
@@ -100,7 +102,7 @@ def _deliveries(
     state: Annotated[str | None, typer.Option(help="pending, delivered or failed.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many.")] = 50,
 ) -> Json:
-    """What was sent to an endpoint, newest first."""
+    """List what was sent to an endpoint, newest first."""
     from footnote.cli.client import segment
 
     if delivery:
@@ -118,8 +120,8 @@ def _show_deliveries(found: Json) -> None:
 
 def _redeliver(
     endpoint: Id,
-    delivery: Annotated[str | None, typer.Argument(help="This one, whatever became of it.")] = None,
-    hours: Annotated[float, typer.Option(min=0, help="Without DELIVERY: what failed of the last so many hours.")] = 24,
+    delivery: Annotated[str | None, typer.Argument(help="This delivery, whatever its state.")] = None,
+    hours: Annotated[float, typer.Option(min=0, help="Without DELIVERY: the failed ones of this many hours.")] = 24,
 ) -> None:
     """Send one delivery again, or all that failed."""
     if delivery:
@@ -131,11 +133,11 @@ def _redeliver(
 
 
 def _listen(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="On the loopback; 0: any that is free.")] = 0,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on the loopback; 0: any free one.")] = 0,
     event: Events = None,
     answer: Annotated[int, typer.Option(min=100, max=599, help="The status to answer with.")] = 200,
 ) -> None:
-    """Print and verify what arrives, until Ctrl-C; the endpoint is made for it, and deleted at the end.
+    """Print and verify deliveries until Ctrl-C; creates an endpoint for them and deletes it at the end.
 
     The server must run with FOOTNOTE_WEBHOOK_ALLOW_PRIVATE=true, on this machine.
     """
@@ -165,11 +167,11 @@ ATTEMPTS: Columns = {
     **{"ATTEMPT": "number", "STARTED": time_of("started_at"), "MS": "latency_ms"},
     **{"ANSWERED": _answered, "EXCERPT": "excerpt"},
 }
-NONE_YET = "No webhook endpoints yet: `footnote webhooks create https://...` makes one."
+NONE_YET = "No webhook endpoints yet: `footnote webhooks create https://...` creates one."
 WEBHOOKS = Resource(
     "webhooks",
     "Operations",
-    help="Who is told when documents are ready, and how that went.",
+    help="Endpoints that are told when documents are ready, and what was sent to them.",
     commands=[
         Command("create", _create, lambda made: f"{made['id']}\n{made['secret']}"),
         Command("list", _list, show_list(ENDPOINTS, empty=NONE_YET)),

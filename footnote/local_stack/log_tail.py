@@ -30,7 +30,7 @@ class LogTail:
         self._in_traceback = False
 
     def begin_again(self) -> None:
-        """The log was emptied."""
+        """Starts at the beginning: the log was emptied."""
         self._offset = 0
         self._rest = b""
 

@@ -14,7 +14,7 @@ from footnote.errors import Invalid
 from footnote.local_stack import postgres, user_file, valkey
 from footnote.local_stack.banner import Banner, BannerLine
 from footnote.local_stack.child import Child
-from footnote.local_stack.directories import kept_secret, private_directory
+from footnote.local_stack.directories import private_directory, stored_secret
 from footnote.local_stack.endpoints import check_ports, readiness, url
 from footnote.local_stack.guard import Guard
 from footnote.local_stack.lock import AlreadyRunning, exclusive, publish
@@ -27,7 +27,7 @@ from footnote.local_stack.valkey import Valkey
 from footnote.settings import Settings
 
 READY_SECONDS = 120.0
-DEGRADED_SECONDS = 3.0  # after which what others run, and what is away, is no longer waited for
+DEGRADED_SECONDS = 3.0  # after this it no longer waits for stores that others run
 
 EXIT_STOPPED = 0
 EXIT_FAILED = 1
@@ -37,7 +37,7 @@ EXIT_ALREADY_RUNNING = 3
 def up(settings: Settings, ours: Programs | None = None, out: TextIO | None = None) -> int:
     """Run the local stack until it is asked to stop; the exit status. Call from the main thread.
 
-    0: stopped by Ctrl-C or SIGTERM. 1: could not start, or not go on. 3: already running. `ours` are the
+    0: stopped by Ctrl-C or SIGTERM. 1: could not start or continue. 3: already running. `ours` are the
     programs to run over the databases: Footnote's own unless given.
     """
     out = out or sys.stdout
@@ -66,7 +66,7 @@ def up(settings: Settings, ours: Programs | None = None, out: TextIO | None = No
     return EXIT_STOPPED
 
 
-_LEFT_BEHIND = "waiting for what a killed start left behind to end"
+_LEFT_BEHIND = "waiting for the processes of a killed start to end"
 
 
 def _say(out: TextIO, text: str) -> None:
@@ -113,7 +113,7 @@ class _Stack:
             self.data_dir,
             database_url=database_url,
             redis_url=redis_url,
-            flower_password=self.settings.flower_password or kept_secret(password_file),
+            flower_password=self.settings.flower_password or stored_secret(password_file),
         )
         key_file = self.data_dir / "api_key"
         key_is_old = key_file.exists()
@@ -174,7 +174,7 @@ class _Stack:
     def _wait_until_ready(self, children: Sequence[Child]) -> dict[str, Any]:
         """Wait for the API to be ready and everything required to run; what `/readyz` said.
 
-        Without what others run, and is away, the start goes on: work goes on when it is back.
+        The start does not wait for stores that others run: work continues when they are back.
         """
         said: dict[str, Any] = {}
         patient_until = time.monotonic() + DEGRADED_SECONDS
@@ -192,7 +192,7 @@ class _Stack:
         return said
 
     def _told(self, away: Sequence[str]) -> list[BannerLine]:
-        """The stores, and what is away of them."""
+        """The stores; those that cannot be reached are marked."""
         lines = [replace(line, state=f"away: {line.state}") if line.name in away else line for line in self.stores]
         return [*lines, *([BannerLine("store", "", "away: as STORAGE_URL says")] if "store" in away else [])]
 
@@ -202,7 +202,7 @@ def _away(ready: dict[str, Any]) -> list[str]:
 
 
 def _remembered(api_url: str, key: str | None) -> str:
-    """What commands in other folders talk to from now on: the stack that began last, unless there was a login."""
+    """Which server commands in other folders use from now on: the stack that started last, unless there was a login."""
     try:
         known = user_file.server()
         if known is not None and known.by == "login":

@@ -1,4 +1,4 @@
-"""What the command line knows of its user in every folder: the server to talk to, and the folders that were synced.
+"""What the command line stores for its user: the server to talk to, and the folders that were synced.
 
 In `footnote/` under XDG_CONFIG_HOME, or else ~/.config: `server.json`, with the API key readable by you alone,
 and `folders.json`.
@@ -19,7 +19,7 @@ from footnote.settings import Settings
 
 @dataclass(frozen=True)
 class StoredServer:
-    """Where Footnote is, with which key; and whether `footnote login` or `footnote up` said so."""
+    """The address of Footnote and a key; stored by `footnote login` or `footnote up`."""
 
     url: str
     key: str
@@ -30,7 +30,7 @@ def directory() -> Path:
     """Raises Invalid where the user has no home."""
     try:
         given = Settings().user_config_dir.expanduser()
-        base = given if given.is_absolute() else Path.home() / ".config"  # a relative one is to be ignored
+        base = given if given.is_absolute() else Path.home() / ".config"  # a relative one is ignored
     except RuntimeError as error:
         raise Invalid("no_home", "There is no home directory: set HOME or XDG_CONFIG_HOME.") from error
     return base / "footnote"
@@ -41,13 +41,13 @@ def server_file() -> Path:
 
 
 def server() -> StoredServer | None:
-    """What the file says, if there is one. Raises Invalid for one that cannot be trusted or read."""
+    """The server of the file, if there is one. Raises Invalid for a file that others may read, or that is damaged."""
     try:
         path = server_file()
         with path.open() as file:
             found = os.fstat(file.fileno())
             if found.st_mode & (stat.S_IRWXG | stat.S_IRWXO) or found.st_uid not in (os.geteuid(), 0):
-                problem = f"Others than you may read or write {path}, which holds an API key"
+                problem = f"Other users may read or write {path}, which holds an API key"
                 raise Invalid("bad_permissions", f"{problem}: `chmod 600 {path}`, or `footnote logout`.")
             given = json.load(file)
         return StoredServer(str(given["url"]), str(given["key"]), "login" if given["by"] == "login" else "up")
@@ -60,7 +60,7 @@ def server() -> StoredServer | None:
 
 
 def remember_server(found: StoredServer) -> Path:
-    """Writes the file; where it is. Raises OSError, and Invalid where there is no home."""
+    """Writes the file and returns its path. Raises OSError, and Invalid where there is no home."""
     return _write(server_file(), asdict(found))
 
 
@@ -73,7 +73,7 @@ def forget_server() -> bool:
 
 
 def folders() -> Mapping[str, str]:
-    """The names by which folders on this machine were synced, by their paths."""
+    """By path, the names with which folders of this machine were synced."""
     try:
         found = json.loads((directory() / "folders.json").read_text())
     except (OSError, ValueError, Invalid):

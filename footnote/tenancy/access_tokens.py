@@ -1,4 +1,4 @@
-"""JSON Web Tokens that are made for an API key and bound to it; signed with HS256, and nothing else is taken.
+"""JSON Web Tokens that are issued for an API key and bound to it, signed with HS256 only.
 
 Whatever is wrong with a token, the answer is the same.
 """
@@ -26,8 +26,8 @@ from footnote.tenancy import audit_log, keys
 from footnote.tenancy.keys import Principal
 
 ISSUER = "footnote"
-LONGEST = 16_384  # characters of a token; issuers write all the groups of a person into theirs
-SIGNS = timedelta(days=30)  # for which a signing key signs; after that another does
+LONGEST = 16_384  # characters of a token; issuers may list all groups of a person
+SIGNS = timedelta(days=30)  # for which a signing key signs; then another does
 LONGEST_LIFE = timedelta(days=1)  # of a token
 VERIFIES = SIGNS + LONGEST_LIFE
 _HEADER = {"alg", "kid", "typ", "x5t"}  # nothing that holds a key, says where one is, or must be understood
@@ -40,7 +40,7 @@ async def issue(
 ) -> tuple[str, list[str], datetime]:
     """A token, its scopes (default: the key's) and when it ends, which is not after the key does.
 
-    Raises Forbidden for a scope that the key lacks, and Unauthenticated for a holder of a mere token.
+    Raises Forbidden for a scope that the key lacks, and Unauthenticated for a holder of a token instead of a key.
     """
     if holder.by_token:
         raise keys.refusal()
@@ -61,7 +61,7 @@ async def issue(
 
 
 async def _signing_key(session: AsyncSession) -> tuple[SigningKey, datetime]:
-    """The newest, or a new one where that has signed long enough. Two that are made at once do no harm."""
+    """The newest, or a new one if that has signed long enough. Two that are created at once do no harm."""
     now = (await session.execute(select(func.now()))).scalar_one()
     newest = await session.scalar(select(SigningKey).order_by(SigningKey.created_at.desc()).limit(1))
     if newest is not None and newest.created_at > now - SIGNS:
@@ -78,7 +78,7 @@ def looks_like_one(presented: str) -> bool:
 
 
 def issuer_of(presented: str) -> Any:
-    """Whom a token says that it is from; None for what is no token."""
+    """The issuer that a token names, unverified; None for what is not a token."""
     return read(presented)[1].get("iss") if looks_like_one(presented) else None
 
 

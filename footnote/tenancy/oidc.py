@@ -1,7 +1,7 @@
-"""People, who come with a token of the OIDC issuer: verified by its keys, and at home in the tenant that it names.
+"""People with a token of the OIDC issuer: verified by the issuer's keys, members of the tenant that the token names.
 
-OpenID Connect Core 1.0, section 3.1.3.7; RFC 9068, section 4; RFC 8725. ID and access tokens are both taken: what
-counts is who they are for.
+OpenID Connect Core 1.0, section 3.1.3.7; RFC 9068, section 4; RFC 8725. ID and access tokens are both accepted if
+their audience is right.
 """
 
 import hashlib
@@ -22,11 +22,11 @@ from footnote.tenancy.keys import Principal
 LEEWAY_SECONDS = 60  # between the issuer's clock and the database's
 LONGEST_SUBJECT = 255
 _ALGORITHMS = [name for names in ALGORITHMS.values() for name in names]
-_TYPES = ("jwt", "at+jwt", "application/at+jwt")  # not what tells a client that somebody has logged out, say
+_TYPES = ("jwt", "at+jwt", "application/at+jwt")  # not a logout token, for example
 
 
 async def verify(rt: Runtime, issuer: Issuer, token: str) -> Principal:
-    """Whose token it is. Raises Unauthenticated, Unavailable, and Forbidden for somebody without a tenant here.
+    """The person whose token it is. Raises Unauthenticated, Unavailable, and Forbidden for one without a tenant here.
 
     The database is asked last, and no transaction waits for the issuer.
     """
@@ -58,12 +58,12 @@ async def verify(rt: Runtime, issuer: Issuer, token: str) -> Principal:
 
 
 def _id_of(issuer: str, subject: str) -> str:
-    """Short, the same for ever, and telling nothing; `sub` is unique with its issuer only."""
+    """Short, stable and without meaning; `sub` is unique within its issuer only."""
     return "oidc_" + hashlib.sha256(f"{issuer}\n{subject}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def _scopes(settings: Settings, claims: Mapping[str, Any]) -> frozenset[str]:
-    """Everybody's, and those that the claim names, as a list or with spaces between them."""
+    """The configured scopes, and those that the claim names, as a list or separated by spaces."""
     found = claim(claims, settings.oidc_scopes_claim)
     named = found.split() if isinstance(found, str) else found if isinstance(found, list) else []
     return frozenset(scope for scope in keys.SCOPES if scope in [*listed(settings.oidc_scopes), *named])

@@ -61,7 +61,7 @@ async def impatient(server: FakeServer) -> AsyncIterator[Generator]:
 
 
 def timed(server: FakeServer, **options: Any) -> Generator:
-    """As the product has it: whoever guards a generator also times it."""
+    """As in the product: the guard of a generator also times it."""
     chosen = settings(server, **options)
     return guard_generators([OpenAIGenerator(chosen)], Shared(None), chosen, interactive=True).generators[0]
 
