@@ -17,7 +17,7 @@ LONGEST = 512  # characters that the API takes
 
 
 def of_file(path: Path) -> str:
-    """From its path on this machine, whatever folder it is named from. A directory's id is a prefix of its files' ids."""
+    """From its absolute path on this machine. A directory's id is a prefix of the ids of its files."""
     return fitting(f"file://{socket.gethostname()}{_text(path.resolve())}")
 
 

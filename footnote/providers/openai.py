@@ -265,7 +265,7 @@ async def _drained(pieces: AsyncIterator[bytes]) -> None:
 
 
 def _said(delta: Mapping[str, Any]) -> tuple[str, str]:
-    """The text of a piece and its thoughts. Some servers send a list of typed parts; those that are not text are thoughts."""
+    """The text of a piece and its thoughts. In a list of typed parts, those that are not text are thoughts."""
     content = delta.get("content")
     parts = content if isinstance(content, list) else [{"type": "text", "text": content}]
     typed = [(part.get("type") in _TEXT_TYPES, _words(part)) for part in parts if isinstance(part, Mapping)]

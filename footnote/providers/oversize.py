@@ -1,6 +1,6 @@
 """What exceeded an embedding call's limits, by the provider's message: the number of texts, or a text's length.
 
-Servers with the same API report it in many ways: by 400, 413, 422 or 500, with or without a code, in English or Chinese.
+Servers with one API report it in many ways: by 400, 413, 422 or 500, with or without a code, in English or Chinese.
 """
 
 import re

@@ -2,7 +2,7 @@
 
 Thoughts stand at the beginning: `<think>...</think>` and its relatives, or messages of another channel than the final
 one. The same tags later in an answer are ordinary words. Some templates put the opening tag into the prompt; then
-only the closing one is seen, and what came before it has to be held back until then (ADR 25).
+only the closing one is seen, and the text before it is held back until then (ADR 25).
 """
 
 import re
@@ -78,7 +78,7 @@ class Thoughts:
         return self._read(final=False)
 
     def close(self, *, ended: bool = True) -> str:
-        """The text that was held back. If it is uncertain whether the thoughts `ended`, it is a thought without an end."""
+        """The text that was held back. Unless the thoughts certainly `ended`, it is a thought without an end."""
         if self._holds and not ended and not any(self._lone()):
             self._taken()
             self.thought = self.unmarked = True
