@@ -79,7 +79,7 @@ def _delete(name: Name) -> Json:
     return call("DELETE", "/v1/collections/{}", name)
 
 
-def _told(collection: Json) -> None:
+def _print(collection: Json) -> None:
     counts = collection["counts"]
     size = f"{counted(counts['documents'], 'document')}, {counted(counts['chunks'], 'chunk')}"
     waiting = f", {counted(counts['reingesting'], 'document')} to be re-ingested" if counts["reingesting"] else ""
@@ -102,7 +102,7 @@ def _model(collection: Json) -> str:
     return f"{collection['embedding']['provider']}/{collection['embedding']['model']}"
 
 
-def _deleted(receipt: Json) -> str:
+def _deletion(receipt: Json) -> str:
     counts = ", ".join(f"{number} {each}" for each, number in receipt["counts"].items() if number)
     return f"deleted  {receipt['name']}  {receipt['collection_id']}  {counts or 'empty'}"
 
@@ -125,9 +125,9 @@ COLLECTIONS = Resource(
             empty="No collections yet: `footnote add PATH` creates one.",
             tell_more=True,
         ),
-        Command("create", _create, _told, _settings),
-        Command("show", _show, _told),
-        Command("update", _update, _told, _settings),
-        Command("delete", _delete, _deleted),
+        Command("create", _create, _print, _settings),
+        Command("show", _show, _print),
+        Command("update", _update, _print, _settings),
+        Command("delete", _delete, _deletion),
     ],
 )

@@ -36,7 +36,7 @@ class Command:
     help: str | None = None
 
     def callback(self, *first: Parameter) -> Callable[..., None]:
-        """What Typer calls, and reads the parameters from: those of `first`, which is a context, too."""
+        """What Typer calls, and reads the parameters from. `first`: a context, where the group itself lists."""
         shared = _parameters(self.options) if self.options else []
 
         def callback(context: typer.Context | None = None, **values: Any) -> None:
@@ -49,11 +49,9 @@ class Command:
             if self.show:
                 tell(reply, as_json, self.show)
 
-        parameters = list(first)
-        for each in _parameters(self.run):
-            parameters += shared if each.name == "given" else [each]
-        if self.show:
-            parameters.append(AS_JSON)
+        own = _parameters(self.run)
+        spread = [each for parameter in own for each in (shared if parameter.name == "given" else [parameter])]
+        parameters = [*first, *spread, *([AS_JSON] if self.show else [])]
         callback.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # see `inspect`
         callback.__annotations__ = {each.name: each.annotation for each in parameters}
         callback.__doc__ = self.help or self.run.__doc__

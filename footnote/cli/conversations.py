@@ -26,7 +26,7 @@ def _show(conversation: Id) -> Json:
     return found
 
 
-def _messages(conversation: Json) -> None:
+def _print_messages(conversation: Json) -> None:
     for message in conversation["messages"]["data"]:
         say(f"> {message['content']}" if message["role"] == "user" else f"{message['content']}\n")
 
@@ -36,7 +36,7 @@ def _delete(conversation: Id) -> Json:
     return call("DELETE", "/v1/conversations/{}", conversation)
 
 
-def _deleted(receipt: Json) -> str:
+def _deletion(receipt: Json) -> str:
     return f"deleted  {receipt['conversation_id']}  {counted(receipt['messages'], 'message')}"
 
 
@@ -53,7 +53,7 @@ CONVERSATIONS = Resource(
             empty='No conversations yet: `footnote ask --begin "..."` starts one.',
             tell_more=True,
         ),
-        Command("show", _show, _messages),
-        Command("delete", _delete, _deleted),
+        Command("show", _show, _print_messages),
+        Command("delete", _delete, _deletion),
     ],
 )

@@ -11,7 +11,6 @@ from contextlib import suppress
 from pathlib import Path
 
 from footnote.errors import Invalid
-from footnote.local_stack import user_file
 
 LONGEST = 512  # characters that the API takes
 
@@ -32,6 +31,8 @@ def within(prefix: str, path: Path, directory: Path) -> str:
 
 def candidates(path: Path) -> list[str]:
     """The ids that the file may have already; a new document gets the first."""
+    from footnote.local_stack import user_file
+
     here = path.resolve()
     synced = user_file.folders()
     names = [(folder, synced[str(folder)]) for folder in here.parents if str(folder) in synced]
@@ -40,6 +41,8 @@ def candidates(path: Path) -> list[str]:
 
 def remember(directory: Path, name: str | None) -> None:
     """Lets `add` find what `sync` made of a file in the folder. Does nothing for a user without a home."""
+    from footnote.local_stack import user_file
+
     with suppress(OSError, Invalid):
         user_file.remember_folder(directory.resolve(), name or directory.resolve().name)
 

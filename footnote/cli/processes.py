@@ -4,11 +4,12 @@ import asyncio
 import json
 import os
 import sys
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from footnote.settings import Settings
+if TYPE_CHECKING:
+    from footnote.settings import Settings
 
 
 def register(app: typer.Typer) -> None:
@@ -19,6 +20,7 @@ def register(app: typer.Typer) -> None:
 def up() -> None:
     """Start everything on this machine and keep it running; Ctrl-C stops it."""
     from footnote.local_stack.stack import up as start
+    from footnote.settings import Settings
 
     raise typer.Exit(start(Settings()))
 
@@ -42,6 +44,7 @@ def flower() -> None:
     """Run the Flower dashboard of the workers."""
     from footnote.local_stack.directories import stored_secret
     from footnote.queue import broker_url
+    from footnote.settings import Settings
 
     settings = Settings()
     if not settings.redis_url:
@@ -63,6 +66,7 @@ def migrate(
 ) -> None:
     """Prepare the database: run migrations; for a new database, create the first API key."""
     from footnote.operations import bootstrap
+    from footnote.settings import Settings
 
     settings = Settings()
     asyncio.run(bootstrap.database_answers(settings))
@@ -109,7 +113,7 @@ def audit(
     raise typer.Exit(1 if left else 0)
 
 
-async def _audit(settings: Settings, fix: bool, as_json: bool) -> int:
+async def _audit(settings: "Settings", fix: bool, as_json: bool) -> int:
     from footnote.operations.consistency import audit
     from footnote.runtime import open_runtime
 
@@ -124,9 +128,10 @@ async def _audit(settings: Settings, fix: bool, as_json: bool) -> int:
     return left
 
 
-def with_database() -> Settings:
+def with_database() -> "Settings":
     """The settings, with the database of the stack that runs on the data directory where none is configured."""
     from footnote.local_stack.lock import holder
+    from footnote.settings import Settings
 
     settings = Settings()
     if settings.database_url is None:

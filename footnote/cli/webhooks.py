@@ -21,7 +21,7 @@ from footnote.cli.terminal import moment, one_line, say
 
 PATH = "/v1/webhook_endpoints"
 ONE = PATH + "/{}"
-ATTEMPTS_OF = ONE + "/deliveries/{}"
+DELIVERY = ONE + "/deliveries/{}"
 
 Id = Annotated[str, typer.Argument(metavar="ID")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the API's reply.")]
@@ -106,7 +106,7 @@ def _deliveries(
     from footnote.cli.client import segment
 
     if delivery:
-        return call("GET", ATTEMPTS_OF, endpoint, delivery)
+        return call("GET", DELIVERY, endpoint, delivery)
     return fetch_list(f"{PATH}/{segment(endpoint)}/deliveries", limit, **({"state": state} if state else {}))
 
 
@@ -125,7 +125,7 @@ def _redeliver(
 ) -> None:
     """Send one delivery again, or all that failed."""
     if delivery:
-        say(call("POST", ATTEMPTS_OF + "/redeliver", endpoint, delivery)["state"])
+        say(call("POST", DELIVERY + "/redeliver", endpoint, delivery)["state"])
         return
     since = datetime.now(UTC) - timedelta(hours=hours)
     done = call("POST", ONE + "/redeliver", endpoint, body={"since": since.isoformat()})

@@ -58,7 +58,7 @@ class ProviderRefusal(Exception):
 def refusal(
     status: int, reason: str, headers: Mapping[str, str], *, unpaid: bool = False, quota: Quota | None = None
 ) -> FootnoteError:
-    """The error for an answer's status. `unpaid`: its 429 does not end by waiting; `quota`: from headers of other names."""
+    """The error for an answer's status. `unpaid`: its 429 does not end by waiting; `quota`: of other headers."""
     if status == 413:
         return BatchTooLarge("provider_rejected", reason)
     if status == 429 and not unpaid:

@@ -138,7 +138,17 @@ def test_help_loads_nothing_heavy() -> None:
         "try: main()\nexcept SystemExit as ended: assert not ended.code"
     )
     assert "footnote.cli.documents" in loaded
-    assert not loaded & {"httpx2", "sqlalchemy", "celery", "openai", "onnxruntime", "boto3", "fastapi", "pypdfium2"}
+    assert not loaded & {
+        "httpx2",
+        "sqlalchemy",
+        "celery",
+        "openai",
+        "onnxruntime",
+        "boto3",
+        "fastapi",
+        "pypdfium2",
+        "pydantic",
+    }
 
 
 def test_commands_know_the_api_and_not_the_domain() -> None:
