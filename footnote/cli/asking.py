@@ -55,9 +55,7 @@ def ask(
     question: Annotated[str | None, typer.Argument()] = None,
     file: Annotated[
         Path | None,
-        typer.Option(
-            exists=True, dir_okay=False, allow_dash=True, help="A file with one question on each line; - is stdin."
-        ),
+        typer.Option(exists=True, dir_okay=False, allow_dash=True, help="One question a line; - is stdin."),
     ] = None,
     collection: Collections = None,
     filter: Filters = None,

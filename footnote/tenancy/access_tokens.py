@@ -129,13 +129,16 @@ async def verify(session: AsyncSession, token: str) -> Principal:
         raise keys.refusal()
     key, now, secret = found
     check_signature(token, OctKey.import_key(secret), ["HS256"])
-    expected: dict[str, ClaimsOption] = {"iss": {"value": ISSUER}, "aud": {"value": ISSUER}}
-    check_claims(claims, now, tenant={"value": key.tenant_id}, **expected)
+    check_claims(claims, now, {"iss": _only(ISSUER), "aud": _only(ISSUER), "tenant": _only(key.tenant_id)})
     if expires - now.timestamp() > LONGEST_LIFE.total_seconds():
         raise keys.refusal()
     scopes = frozenset(each for each in str(scope).split() if each in key.scopes or "admin" in key.scopes)
     ends = datetime.fromtimestamp(expires, UTC)
     return await keys.principal_of(session, key, now, scopes=scopes, expires_at=ends, by_token=True)
+
+
+def _only(value: str) -> ClaimsOption:
+    return {"essential": True, "value": value}
 
 
 def check_signature(token: str, key: Any, algorithms: list[str]) -> None:
@@ -148,7 +151,7 @@ def check_signature(token: str, key: Any, algorithms: list[str]) -> None:
         raise keys.refusal() from error
 
 
-def check_claims(claims: dict[str, Any], now: datetime, *, leeway: int = 0, **expected: ClaimsOption) -> None:
+def check_claims(claims: dict[str, Any], now: datetime, expected: dict[str, ClaimsOption], leeway: int = 0) -> None:
     """Raises Unauthenticated if a claim is missing or another than expected, or `now` is outside the token's time.
 
     `now` is the database's clock; `leeway` in seconds.

@@ -50,7 +50,7 @@ async def verify(rt: Runtime, issuer: Issuer, token: str) -> Principal:
         **{"iss": {"essential": True, "value": issuer.url}, "exp": {"essential": True}, "iat": {"essential": True}},
         "aud": {"essential": True, "values": listed(rt.settings.oidc_audience) or [""]},  # of [], joserfc takes any
     }
-    access_tokens.check_claims(claims, now, leeway=LEEWAY_SECONDS, **expected)
+    access_tokens.check_claims(claims, now, expected, LEEWAY_SECONDS)
     if tenant_id is None:
         raise Forbidden("no_tenant", "The token is good, but names no tenant that is here.")
     # That the token ends soon does not bound the keys that the person makes: they are theirs, not the token's.
