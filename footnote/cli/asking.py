@@ -22,6 +22,9 @@ AT_ONCE = 10  # questions in one request, so that the first answers come soon
 Collections = Annotated[
     list[str] | None, typer.Option("--collection", help="Only this collection; may be given several times.")
 ]
+QuestionFile = Annotated[
+    Path | None, typer.Option(exists=True, dir_okay=False, allow_dash=True, help="One question a line; - is stdin.")
+]
 TopK = Annotated[int | None, typer.Option(min=1, help="How many passages to use.")]
 Filters = Annotated[
     str | None,
@@ -53,10 +56,7 @@ def register(app: typer.Typer) -> None:
 
 def ask(
     question: Annotated[str | None, typer.Argument()] = None,
-    file: Annotated[
-        Path | None,
-        typer.Option(exists=True, dir_okay=False, allow_dash=True, help="One question a line; - is stdin."),
-    ] = None,
+    file: QuestionFile = None,
     collection: Collections = None,
     filter: Filters = None,
     top_k: TopK = None,
