@@ -173,7 +173,7 @@ async def test_rows_without_an_index_are_in_the_order_of_the_texts(
         ([0, 1, 2, 3], "4 vectors for 3 texts"),
         ([None, 0, 1], "out of their order"),
         ([None, None, 1], "out of their order"),
-        ([0, "1", 2], "index '1', which is no whole number"),
+        ([0, "1", 2], "index '1', which is not a whole number"),
     ],
 )
 async def test_indexes_that_contradict_each_other_are_refused_with_the_cause(
