@@ -385,7 +385,7 @@ async def test_any_sign_of_life_counts_and_is_no_answer(
 async def test_thoughts_without_an_answer_are_an_error(server: FakeServer, sign: bytes) -> None:
     generator = timed(server)
     server.raw(HEAD, sign, DONE)
-    with pytest.raises(Unavailable, match="thought, and wrote no answer"):
+    with pytest.raises(Unavailable, match="wrote thoughts but no answer"):
         await collect(generator)
 
 
