@@ -22,7 +22,7 @@ requests_seconds = Histogram(
 )
 queries_total = Counter("footnote_queries_total", "Questions answered.", ["answer_status"])
 answers_cached_total = Counter(
-    "footnote_answer_cache_total", "Questions by whether an answer was kept that could be given again.", ["outcome"]
+    "footnote_answer_cache_total", "Questions by whether a stored answer was used.", ["outcome"]
 )
 questions_embedded_total = Counter(
     "footnote_question_embeddings_total", "Embeddings of questions, by where they came from.", ["source"]
@@ -32,11 +32,11 @@ fallbacks_total = Counter(
 )
 rerankings_total = Counter("footnote_rerankings_total", "Searches by what became of their reranking.", ["outcome"])
 limits_skipped_total = Counter(
-    "footnote_limits_skipped_total", "Times that the limits shared in Redis were skipped since it was away."
+    "footnote_limits_skipped_total", "Times that the limits shared in Redis were skipped because it was away."
 )
 loop_lag_seconds = Histogram(
     "footnote_event_loop_lag_seconds",
-    "How late the API's event loops come to what is due, looked at ten times a second.",
+    "How late the API's event loops run what is due, measured ten times a second.",
     buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1),
 )
 
@@ -60,7 +60,7 @@ def counted(directory: Path | None) -> str:
 
 
 def configure_logging(settings: Settings) -> None:
-    """Own and foreign records alike go to stderr, as JSON lines or for reading."""
+    """Sends our records and those of libraries to stderr, as JSON lines or readable text."""
     console = settings.log_format == "console" or (settings.log_format == "auto" and sys.stderr.isatty())
     shared: list[Any] = [
         structlog.contextvars.merge_contextvars,

@@ -5,21 +5,13 @@ import sys
 
 import typer
 
-from footnote.cli import (
-    asking,
-    audit_log,
-    collections,
-    conversations,
-    documents,
-    jobs,
-    keys,
-    login,
-    processes,
-    sync,
-    tenants,
-    usage,
-    webhooks,
-)
+from footnote.cli import asking, documents, login, processes, sync, tenants, usage
+from footnote.cli.audit_log import AUDIT_LOG
+from footnote.cli.collections import COLLECTIONS
+from footnote.cli.conversations import CONVERSATIONS
+from footnote.cli.jobs import JOBS
+from footnote.cli.keys import KEYS
+from footnote.cli.webhooks import WEBHOOKS
 from footnote.errors import FootnoteError
 
 app = typer.Typer(
@@ -30,23 +22,13 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-documents.register(app)
-sync.register(app)
-collections.register(app)
-jobs.register(app)
-asking.register(app)
-conversations.register(app)
-usage.register(app)
-webhooks.register(app)
-keys.register(app)
-audit_log.register(app)
-login.register(app)
-processes.register(app)
-tenants.register(app)
+RESOURCES = (COLLECTIONS, JOBS, CONVERSATIONS, WEBHOOKS, KEYS, AUDIT_LOG)
+for each in (documents, sync, asking, usage, login, processes, *RESOURCES, tenants):
+    each.register(app)
 
 
 def main() -> None:
-    """Runs the command of `sys.argv`. What went wrong on purpose is one sentence on stderr and exit code 1."""
+    """Runs the command of `sys.argv`. An expected error is one sentence on stderr and exit code 1."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A terminal that lacks a character shows a substitute; it is no reason to fail.
@@ -64,7 +46,7 @@ def main() -> None:
 
 
 def _wrong_setting(location: tuple[int | str, ...], message: str) -> str:
-    """`location`: the setting, or nothing where settings contradict each other."""
+    """`location`: the setting; empty where settings contradict each other."""
     from footnote.settings import variable
 
     said = message.removeprefix("Value error, ")

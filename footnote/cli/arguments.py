@@ -1,4 +1,4 @@
-"""What a person typed, read before anything is asked of the API."""
+"""Arguments that are checked before the API is called."""
 
 import json
 from typing import Any
@@ -7,7 +7,7 @@ import typer
 
 
 def json_object(text: str, option: str) -> dict[str, Any]:
-    """What it says is the API's to judge. Raises BadParameter, naming the option."""
+    """The object; the API checks what is in it. Raises BadParameter, which names the option."""
     try:
         value = json.loads(text)
     except ValueError as error:

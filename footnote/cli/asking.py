@@ -17,25 +17,29 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 NOT_FOUND = 4
 EXCERPT, QUOTE = 200, 160
-AT_ONCE = 10  # questions in one request, so that the first answers are there soon
+AT_ONCE = 10  # questions in one request, so that the first answers come soon
 
 Collections = Annotated[
     list[str] | None, typer.Option("--collection", help="Only this collection; may be given several times.")
 ]
-TopK = Annotated[int | None, typer.Option(min=1, help="How many passages to look at.")]
+QuestionFile = Annotated[
+    Path | None, typer.Option(exists=True, dir_okay=False, allow_dash=True, help="One question a line; - is stdin.")
+]
+TopK = Annotated[int | None, typer.Option(min=1, help="How many passages to use.")]
 Filters = Annotated[
     str | None,
-    typer.Option("--filter", metavar="JSON", help='Only of these documents: {"type": "eq", "key": "k", "value": "v"}.'),
+    typer.Option("--filter", metavar="JSON", help='Only these documents: {"type": "eq", "key": "k", "value": "v"}.'),
 ]
 Rerank = Annotated[
     bool | None,
-    typer.Option("--rerank/--no-rerank", help="Ask the reranker or do without; default: as the server is set."),
+    typer.Option("--rerank/--no-rerank", help="Use the reranker or not; default: the server's setting."),
 ]
 Conversation = Annotated[
-    str | None, typer.Option("--conversation", metavar="ID", help="Ask in this conversation, where it is kept.")
+    str | None,
+    typer.Option("--conversation", metavar="ID", help="Ask in this conversation, which stores question and answer."),
 ]
-Begin = Annotated[bool, typer.Option("--begin", help="Begin a conversation with this question.")]
-Continue = Annotated[bool, typer.Option("--continue", help="Ask in the conversation that was begun last.")]
+Begin = Annotated[bool, typer.Option("--begin", help="Start a conversation with this question.")]
+Continue = Annotated[bool, typer.Option("--continue", help="Ask in the conversation that was started last.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the API's reply.")]
 
 
@@ -52,9 +56,7 @@ def register(app: typer.Typer) -> None:
 
 def ask(
     question: Annotated[str | None, typer.Argument()] = None,
-    file: Annotated[
-        Path | None, typer.Option(exists=True, dir_okay=False, allow_dash=True, help="A question a line; - is stdin.")
-    ] = None,
+    file: QuestionFile = None,
     collection: Collections = None,
     filter: Filters = None,
     top_k: TopK = None,
@@ -63,13 +65,13 @@ def ask(
     begin: Begin = False,
     go_on: Continue = False,
     as_json: AsJson = False,
-    stream: Annotated[bool, typer.Option("--stream/--no-stream", help="Print the answer as it grows.")] = True,
+    stream: Annotated[bool, typer.Option("--stream/--no-stream", help="Print the answer while it is written.")] = True,
 ) -> None:
     """Ask the documents. Every claim of the answer has a footnote, checked against the page it quotes.
 
-    In a conversation a question may lean on those before it: `footnote ask --continue "And in 2019?"`.
+    In a conversation a question may refer to those before it: `footnote ask --continue "And in 2019?"`.
 
-    With --file every question of a file is asked, and its answer printed, as JSON lines with --json.
+    With --file, ask every question of a file and print its answer; with --json, as JSON lines.
 
     Exit codes: 0 answered, 1 an error, 4 the documents hold no answer.
     """
@@ -103,7 +105,7 @@ def ask(
 
 
 def _ask_all(file: Path, defaults: Json, *, as_json: bool) -> None:
-    """Each question of the file, a batch of them at a time, in order. What is wrong with one stops no other."""
+    """Each question of the file, a batch of them at a time, in order. An error in one does not stop the others."""
     from footnote.cli.client import open_api
 
     lines = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8", errors="replace")
@@ -144,12 +146,12 @@ def _conversation(api: "Api", named: str | None, *, begin: bool, go_on: bool) ->
         return named
     found = api.get("/v1/conversations", limit=1)["data"]
     if not found:
-        raise NotFound("no_conversation", "There is no conversation yet: `footnote ask --begin` begins one.")
+        raise NotFound("no_conversation", "There is no conversation yet: `footnote ask --begin` starts one.")
     return str(found[0]["id"])
 
 
 def _streamed(api: "Api", body: Json) -> Json:
-    """Prints the answer while it comes; returns the event that ends it."""
+    """Prints the answer while it arrives; returns the event that ends it."""
     from footnote.cli.client import problem_message
 
     begun = False
@@ -182,13 +184,13 @@ def _footnotes(citations: list[Json]) -> None:
 
 def _unsupported(sentences: list[Json]) -> None:
     if sentences:
-        say("\nNo checked footnote stands behind:")
+        say("\nThese sentences have no checked footnote:")
     for each in sentences:
         say(f"  {one_line(each['text'], QUOTE)}")
 
 
 def _still_to_come(searched: Json | None) -> None:
-    """What the answer could not be looked for in."""
+    """Says which documents could not be searched yet."""
     if searched and (unfinished := searched["unfinished"]):
         are = "is" if unfinished == 1 else "are"
         say(f"\n{counted(unfinished, 'document')} {are} still being read; ask again in a moment.")
@@ -201,7 +203,7 @@ def search(
     collection: Collections = None,
     filter: Filters = None,
     top_k: TopK = None,
-    mode: Annotated[Mode, typer.Option(help="How to look.")] = Mode.hybrid,
+    mode: Annotated[Mode, typer.Option(help="How to search.")] = Mode.hybrid,
     rerank: Rerank = None,
     as_json: AsJson = False,
 ) -> None:
@@ -230,5 +232,5 @@ def _show_hit(rank: int, hit: Json) -> None:
 
 
 def _given(**fields: Any) -> Json:
-    """Without what was not given: the defaults are the API's."""
+    """Only what was given: the defaults are the API's."""
     return {name: value for name, value in fields.items() if value not in (None, [], "")}

@@ -31,14 +31,14 @@ _NOT_NOW = {429, 502, 503, 504}
 
 
 class NotRunning(Unavailable):
-    """Nobody listens at the API's address."""
+    """Nothing listens at the API's address."""
 
 
 class ConnectionLost(Unavailable):
-    """The server went away, or silent, before it had answered."""
+    """The connection ended, or timed out, before the answer was complete."""
 
 
-class Refused(FootnoteError):
+class ApiRefused(FootnoteError):
     """The API answered with a problem; `status` is the HTTP status, `detail` the message without the code."""
 
     def __init__(self, status: int, problem: Json, retry_after: float | None) -> None:
@@ -47,17 +47,17 @@ class Refused(FootnoteError):
         self.detail = _detail(problem)
 
 
-class RefusedForNow(Refused):
-    """A refusal that ends by itself: a rate limit, or something the server needs is away."""
+class ApiRefusedForNow(ApiRefused):
+    """A refusal that passes with time: a rate limit, or a part of the server is unavailable."""
 
     retryable = True
 
 
 class Api:
-    """Calls with a key. Raises `NotRunning`, `ConnectionLost` or `Refused`; may be used from several threads."""
+    """Calls with a key. Raises `NotRunning`, `ConnectionLost` or `ApiRefused`; may be used from several threads."""
 
     def __init__(self, url: str, key: str | None, origin: str = "FOOTNOTE_API_URL") -> None:
-        """`origin` says in a message where the address is from."""
+        """`origin`: where the address was configured, for messages."""
         self.url = url.rstrip("/")
         self._origin = origin
         try:
@@ -83,11 +83,11 @@ class Api:
         return self._call("POST", path, json=body)
 
     def ask(self, path: str, body: Json) -> Json:
-        """As `post`, where a model may take long to answer."""
+        """Like `post`, with the patience that a model may need."""
         return self._call("POST", path, silence=ANSWER_SECONDS, json=body)
 
-    def patch(self, path: str, body: Json) -> Json:
-        return self._call("PATCH", path, json=body)
+    def send(self, method: str, path: str, body: Json | None = None) -> Json:
+        return self._call(method, path, json=body)
 
     def delete(self, path: str) -> Json:
         return self._call("DELETE", path)
@@ -109,7 +109,7 @@ class Api:
     def upload(self, path: Path, fields: dict[str, str], key: str, on_bytes: Callable[[int], None]) -> Json:
         """Streams a file from the disk; `on_bytes` is told how many of its bytes are sent. Raises `OSError` too.
 
-        However often it is called with the same idempotency `key`, the file is added once.
+        Calls with the same idempotency `key` add the file once.
         """
         name = path.name.encode("utf-8", "replace").decode()
         headers = {"Idempotency-Key": key}
@@ -123,7 +123,7 @@ class Api:
             return self._call("POST", "/v1/documents/estimate", data=fields, files={"file": (name, file)})
 
     def events(self, path: str, body: Json) -> Iterator[tuple[str, Json]]:
-        """The named server-sent events of a reply, as they come."""
+        """The named server-sent events of a reply, as they arrive."""
         with self._connected(), self._http.stream("POST", path, json=body) as response:
             if not response.is_success:
                 response.read()
@@ -145,13 +145,13 @@ class Api:
             raise FootnoteError("not_footnote", f"What answers at {self.url} is not Footnote's API.")
         return body
 
-    def _refusal(self, response: httpx2.Response) -> Refused:
+    def _refusal(self, response: httpx2.Response) -> ApiRefused:
         problem = _json_object(response) or {}
         if "code" not in problem:  # a proxy's answer, or another server's
             what = "is not ready" if response.status_code in _NOT_NOW else "is not Footnote's API"
             problem = {"detail": f"What answers at {self.url} {what} (status {response.status_code})."}
         passes = response.status_code in _NOT_NOW or problem.get("code") == "request_in_flight"
-        kind = RefusedForNow if passes else Refused
+        kind = ApiRefusedForNow if passes else ApiRefused
         return kind(response.status_code, problem, retry_after(response.headers, PATIENCE_SECONDS))
 
     @contextmanager
@@ -178,7 +178,7 @@ class Api:
 
 @contextmanager
 def open_api() -> Iterator[Api]:
-    """The server that the environment names, or the stack of the data directory, or that of the per-user file."""
+    """The server of the environment, or the stack of the data directory, or the server of the per-user file."""
     settings = Settings()
     found = target(settings)
     api = Api(found.url, found.key, found.origin)
@@ -193,13 +193,13 @@ def open_api() -> Iterator[Api]:
 
 
 def patiently(call: Callable[[], Result], on_wait: Callable[[float, FootnoteError], None]) -> Result:
-    """Tries again while the error is one that passes, as late as the server asks for, five minutes in all."""
+    """Retries while the error is temporary, after the pause that the server asks for; five minutes in all."""
     lost, tries = 0.0, 0
     while True:
         begun = monotonic()
         try:
             return call()
-        except (NotRunning, ConnectionLost, RefusedForNow) as error:
+        except (NotRunning, ConnectionLost, ApiRefusedForNow) as error:
             if lost >= PATIENCE_SECONDS:
                 raise
             backoff = min(2**tries, LONGEST_PAUSE) * random.uniform(0.75, 1.25)  # noqa: S311  jitter, no secret
@@ -242,7 +242,7 @@ def problem_message(problem: Json) -> str:
 
 
 def _detail(problem: Json) -> str:
-    """Its own words; the title is HTTP's, and says less."""
+    """The problem's own words: its title is only HTTP's."""
     fields = [f"{field.get('field')}: {field.get('message')}" for field in problem.get("errors") or ()]
     return "; ".join(fields) or str(problem.get("detail") or "The server gave no reason.")
 

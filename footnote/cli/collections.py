@@ -1,195 +1,113 @@
-"""Collections on the command line: `collections list`, `create`, `show`, `update`, `delete`."""
+"""`collections`: documents that share a language, a chunking and a model."""
 
 import json
 from enum import StrEnum
 from time import monotonic, sleep
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
 from footnote.cli.arguments import json_object
-from footnote.cli.terminal import counted, moment, say, say_json, table
+from footnote.cli.commands import Columns, Command, Json, Resource, call, listing
+from footnote.cli.terminal import counted, moment, say
 
-if TYPE_CHECKING:
-    from footnote.cli.client import Api
-
-Json = dict[str, Any]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Its name or id.")]
 LOOK_SECONDS = 0.2  # between two looks at a deletion
 SAY_SECONDS = 2.0  # between two lines about its progress
 
-collections = typer.Typer(no_args_is_help=True, help="Documents that share a language, a chunking and a model.")
 
-
-class Unit(StrEnum):
+class ChunkUnit(StrEnum):
     characters = "characters"
     tokens = "tokens"
 
 
-def register(app: typer.Typer) -> None:
-    app.add_typer(collections, name="collections", rich_help_panel="Documents")
-
-
-Name = Annotated[str, typer.Argument(metavar="NAME", help="Its name or id.")]
-Language = Annotated[str | None, typer.Option(help="english, german, ...: as Postgres' text search names them.")]
-Size = Annotated[int | None, typer.Option(help="The longest chunk, in characters or tokens.")]
-Overlap = Annotated[int | None, typer.Option(help="What neighbouring chunks repeat of each other.")]
-UnitOf = Annotated[Unit | None, typer.Option(help="What chunks are measured in.")]
-ByHeadings = Annotated[
-    bool | None, typer.Option("--by-headings/--across-headings", help="Whether small sections stay apart.")
-]
-Model = Annotated[
-    str | None, typer.Option(metavar="PROVIDER[/MODEL]", help="What makes the vectors; for good once it has documents.")
-]
-Metadata = Annotated[str | None, typer.Option(metavar="JSON", help="An object; merged into what is there.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print the API's reply.")]
-
-
-def _given(
-    language: str | None,
-    size: int | None,
-    overlap: int | None,
-    unit: Unit | None,
-    by_headings: bool | None,
-    model: str | None,
-    metadata: str | None,
+def _settings(
+    language: Annotated[
+        str | None, typer.Option(help="english, german, ...: as Postgres' text search names them.")
+    ] = None,
+    size: Annotated[int | None, typer.Option(help="The longest chunk, in characters or tokens.")] = None,
+    overlap: Annotated[int | None, typer.Option(help="How much neighbouring chunks share.")] = None,
+    unit: Annotated[ChunkUnit | None, typer.Option(help="What chunks are measured in.")] = None,
+    by_headings: Annotated[
+        bool | None, typer.Option("--by-headings/--across-headings", help="Whether small sections stay apart.")
+    ] = None,
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="PROVIDER[/MODEL]", help="The embedding model; fixed once the collection has documents."),
+    ] = None,
+    metadata: Annotated[
+        str | None, typer.Option(metavar="JSON", help="An object; merged into the present metadata.")
+    ] = None,
 ) -> Json:
-    """What was given, as the API names it; what it says is the API's to judge."""
-    cut = {"size": size, "overlap": overlap, "unit": unit and unit.value, "by_headings": by_headings}
+    """The options that were given, with the API's names; the API checks their values."""
+    chunking = {"size": size, "overlap": overlap, "unit": unit and unit.value, "by_headings": by_headings}
     provider, _, name = (model or "").partition("/")
     given: Json = {
         "language": language,
-        "chunking": {each: value for each, value in cut.items() if value is not None} or None,
+        "chunking": {each: value for each, value in chunking.items() if value is not None} or None,
         "embedding": {"provider": provider} | ({"model": name} if name else {}) if model else None,
         "metadata": None if metadata is None else json_object(metadata, "--metadata"),
     }
     return {each: value for each, value in given.items() if value is not None}
 
 
-@collections.command("list")
-def list_collections(
-    limit: Annotated[int, typer.Option(min=1, help="How many.")] = 50,
-    as_json: AsJson = False,
-) -> None:
-    """Collections, newest first."""
-    from footnote.cli.client import open_api
-
-    with open_api() as api:
-        found = api.listed("/v1/collections", limit)
-    if as_json:
-        say_json(found)
-    elif not found["data"]:
-        say("No collections yet: `footnote add PATH` makes one.")
-    else:
-        rows = [
-            (each["name"], each["id"], each["language"], _chunking(each), _model(each), *each["counts"].values())
-            for each in found["data"]
-        ]
-        table(("NAME", "ID", "LANGUAGE", "CHUNKS OF", "MODEL", "DOCUMENTS", "CHUNKS", "REINGESTING"), rows)
-        if found["next_cursor"]:
-            say(f"The newest {limit}; there are more.")
+def _create(name: Annotated[str, typer.Argument(metavar="NAME")], given: Json) -> Json:
+    """Create a collection with its own settings; `add` creates one with the configured settings."""
+    return call("POST", "/v1/collections", body={"name": name, **given})
 
 
-@collections.command("create")
-def create(
-    name: Annotated[str, typer.Argument(metavar="NAME")],
-    language: Language = None,
-    size: Size = None,
-    overlap: Overlap = None,
-    unit: UnitOf = None,
-    by_headings: ByHeadings = None,
-    model: Model = None,
-    metadata: Metadata = None,
-    as_json: AsJson = False,
-) -> None:
-    """Make a collection with settings of its own; `add` makes one as configured."""
-    from footnote.cli.client import open_api
-
-    given = _given(language, size, overlap, unit, by_headings, model, metadata)
-    with open_api() as api:
-        _show(api.post("/v1/collections", {"name": name, **given}), as_json)
+def _show(name: Name) -> Json:
+    """Show a collection's settings and the size of its content."""
+    return call("GET", "/v1/collections/{}", name)
 
 
-@collections.command("show")
-def show(name: Name, as_json: AsJson = False) -> None:
-    """A collection's settings, and what is in it."""
-    from footnote.cli.client import open_api, segment
-
-    with open_api() as api:
-        _show(api.get(f"/v1/collections/{segment(name)}"), as_json)
-
-
-@collections.command("update")
-def update(
+def _update(
     name: Name,
     rename: Annotated[str | None, typer.Option(metavar="NAME", help="Another name.")] = None,
-    language: Language = None,
-    size: Size = None,
-    overlap: Overlap = None,
-    unit: UnitOf = None,
-    by_headings: ByHeadings = None,
-    model: Model = None,
-    metadata: Metadata = None,
-    as_json: AsJson = False,
-) -> None:
-    """Change what is given. Another chunking or language has every document ingested anew, in the background.
+    *,
+    given: Json,
+) -> Json:
+    """Change the given settings. Another chunking or language re-ingests every document, in the background.
 
-    Until a document is, it is found as it was.
+    Until then, a document is found as before.
     """
-    from footnote.cli.client import open_api, segment
-
-    given = _given(language, size, overlap, unit, by_headings, model, metadata)
-    if rename is not None:
-        given["name"] = rename
-    if not given:
-        raise typer.BadParameter("say what to change")
-    with open_api() as api:
-        _show(api.patch(f"/v1/collections/{segment(name)}", given), as_json)
+    changes = given if rename is None else {**given, "name": rename}
+    if not changes:
+        raise typer.BadParameter("Give at least one setting to change.")
+    return call("PATCH", "/v1/collections/{}", name, body=changes)
 
 
-@collections.command("delete")
-def delete(name: Name, as_json: AsJson = False) -> None:
+def _delete(name: Name) -> Json:
     """Delete a collection with all of its documents; prints the receipt. If this is interrupted, the server goes on."""
-    from footnote.cli.client import open_api, segment
-
-    with open_api() as api:
-        receipt = api.delete(f"/v1/collections/{segment(name)}")
-        if "kind" in receipt:
-            _follow(api, receipt)
-            receipt = api.delete(f"/v1/collections/{segment(receipt['subject_id'])}")
-    if as_json:
-        say_json(receipt)
-    else:
-        counts = ", ".join(f"{number} {each}" for each, number in receipt["counts"].items() if number)
-        say(f"deleted  {receipt['name']}  {receipt['collection_id']}  {counts or 'empty'}")
+    reply = call("DELETE", "/v1/collections/{}", name)
+    if "kind" not in reply:
+        return reply
+    _follow(reply)
+    return call("DELETE", "/v1/collections/{}", reply["subject_id"])
 
 
-def _follow(api: "Api", task: Json) -> None:
-    """Waits until a background task is completed; says how far it is when that changes, for logs and people alike."""
-    from footnote.cli.client import segment
-
-    said, due = -1, monotonic() + SAY_SECONDS
+def _follow(task: Json) -> None:
+    """Waits until a background task is completed; reports its progress as lines on stderr."""
+    reported, due = -1, monotonic() + SAY_SECONDS
     while task["status"] != "completed":
         done, total = task["progress"]["done"], task["progress"]["total"]
-        if done != said and monotonic() >= due:
+        if done != reported and monotonic() >= due:
             say(f"deleting  {done} of {counted(total, 'document')}", err=True)
-            said, due = done, monotonic() + SAY_SECONDS
+            reported, due = done, monotonic() + SAY_SECONDS
         sleep(LOOK_SECONDS)
-        task = api.get(f"/v1/tasks/{segment(task['id'])}")
+        task = call("GET", "/v1/tasks/{}", task["id"])
 
 
-def _show(collection: Json, as_json: bool) -> None:
-    if as_json:
-        say_json(collection)
-        return
+def _print(collection: Json) -> None:
     counts = collection["counts"]
     size = f"{counted(counts['documents'], 'document')}, {counted(counts['chunks'], 'chunk')}"
-    anew = f", {counted(counts['reingesting'], 'document')} to be ingested anew" if counts["reingesting"] else ""
-    say(f"{collection['name']}  {collection['id']}  {size}{anew}")
+    waiting = f", {counted(counts['reingesting'], 'document')} to be re-ingested" if counts["reingesting"] else ""
+    say(f"{collection['name']}  {collection['id']}  {size}{waiting}")
     headings = "by headings, " if collection["chunking"]["by_headings"] else ""
     say(f"{collection['language']}, {headings}chunks of {_chunking(collection)}, {_model(collection)}")
     if collection["metadata"]:
         say(json.dumps(collection["metadata"], ensure_ascii=False))
-    say(f"made {moment(collection['created_at'])}")
+    say(f"created {moment(collection['created_at'])}")
 
 
 def _chunking(collection: Json) -> str:
@@ -201,3 +119,34 @@ def _chunking(collection: Json) -> str:
 def _model(collection: Json) -> str:
     """`local/all-MiniLM-L6-v2`."""
     return f"{collection['embedding']['provider']}/{collection['embedding']['model']}"
+
+
+def _deletion(receipt: Json) -> str:
+    counts = ", ".join(f"{number} {each}" for each, number in receipt["counts"].items() if number)
+    return f"deleted  {receipt['name']}  {receipt['collection_id']}  {counts or 'empty'}"
+
+
+COLUMNS: Columns = {
+    **{"NAME": "name", "ID": "id", "LANGUAGE": "language", "CHUNKS OF": _chunking, "MODEL": _model},
+    "DOCUMENTS": lambda collection: collection["counts"]["documents"],
+    "CHUNKS": lambda collection: collection["counts"]["chunks"],
+    "REINGESTING": lambda collection: collection["counts"]["reingesting"],
+}
+COLLECTIONS = Resource(
+    "collections",
+    "Documents",
+    help="Documents that share a language, a chunking and a model.",
+    commands=[
+        listing(
+            "/v1/collections",
+            COLUMNS,
+            "List collections, newest first.",
+            empty="No collections yet: `footnote add PATH` creates one.",
+            tell_more=True,
+        ),
+        Command("create", _create, _print, _settings),
+        Command("show", _show, _print),
+        Command("update", _update, _print, _settings),
+        Command("delete", _delete, _deletion),
+    ],
+)

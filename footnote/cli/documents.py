@@ -7,43 +7,52 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from footnote.cli.arguments import json_object
+from footnote.cli.commands import listing, time_of
 from footnote.cli.terminal import counted, moment, say, say_json, standing, table, took
 from footnote.errors import FootnoteError
 
 if TYPE_CHECKING:
     from footnote.cli.client import Api
     from footnote.cli.progress import Progress
-    from footnote.cli.uploads import Ingestion, Skipped, Upload
+    from footnote.cli.uploads import FileUpload, Ingestion, Skipped
 
 Json = dict[str, Any]
 FAILED, INTERRUPTED = 1, 130
 SKIPPED_SHOWN = 10
 
 
+REFUSED = listing(
+    "/v1/documents/refused",
+    {"WHEN": time_of("created_at"), "FILE": "filename", "CODE": "code", "WHY": "message"},
+    "Files that were refused at upload, newest first, and why; what failed later is in `footnote jobs`.",
+    empty="No file was refused.",
+)
+
+
 def register(app: typer.Typer) -> None:
-    for command in (add, refused, delete, status):
-        app.command(rich_help_panel="Documents")(command)
+    for name, command in (("add", add), ("refused", REFUSED.callback()), ("delete", delete), ("status", status)):
+        app.command(name, rich_help_panel="Documents")(command)
 
 
 def add(
     paths: Annotated[list[str], typer.Argument(help="Files, directories and patterns.", metavar="PATH...")],
-    collection: Annotated[str, typer.Option(help="Collection to add to; made if it is new.")] = "default",
-    metadata: Annotated[str | None, typer.Option(metavar="JSON", help="An object kept with every file.")] = None,
+    collection: Annotated[str, typer.Option(help="Collection to add to; created if it is new.")] = "default",
+    metadata: Annotated[str | None, typer.Option(metavar="JSON", help="An object stored with every file.")] = None,
     external_id: Annotated[
-        str | None, typer.Option(metavar="ID", help="Your own id of one file: other bytes are its new version.")
+        str | None, typer.Option(metavar="ID", help="Your own id for one file: other content becomes its new version.")
     ] = None,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Follow every file until it is ready.")] = True,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what it would take; keep nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only estimate the cost; store nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing before.")] = False,
 ) -> None:
     """Add files. Of a directory, every file of a supported type in it. The same file again costs nothing.
 
-    A file is known by its place on this machine: when it was edited, it becomes a new version of its document.
+    A file is identified by its path on this machine: an edited file becomes a new version of its document.
 
-    It waits through a restart of the server, and sends nothing twice.
+    The command waits while the server restarts, and sends nothing twice.
 
-    Exit codes: 0 all ready, 1 some failed or the server stayed away, 2 wrong usage, 130 interrupted (what was sent
-    goes on).
+    Exit codes: 0 all ready, 1 some failed or the server was unavailable, 2 wrong usage, 130 interrupted
+    (ingestion of sent files continues).
     """
     fields = {"collection": collection}
     if metadata is not None:
@@ -62,14 +71,14 @@ def add(
         if dry_run:
             estimates.show(api, files, fields, skipped, as_json)
             return
-        api.get("/healthz")  # not running is no reason for patience, unlike going away later
+        api.get("/healthz")  # fail at once if it is not running; wait only if it stops later
         shown = progress(len(files), as_json)
         ingestion = Ingestion(api, files, fields, shown, by_path=external_id is None)
         done = follow(ingestion, shown, wait)
     sum_up(done, skipped, as_json)
 
 
-def follow(ingestion: "Ingestion", shown: "Progress", wait: bool) -> "list[Upload]":
+def follow(ingestion: "Ingestion", shown: "Progress", wait: bool) -> "list[FileUpload]":
     done = []
     try:
         with shown:
@@ -80,13 +89,13 @@ def follow(ingestion: "Ingestion", shown: "Progress", wait: bool) -> "list[Uploa
         _left_behind(ingestion)
         raise typer.Exit(INTERRUPTED) from None
     except FootnoteError as error:
-        if error.retryable:  # the server stayed away
+        if error.retryable:  # the server was unavailable
             _left_behind(ingestion)
         raise
     return done
 
 
-def sum_up(done: "list[Upload]", skipped: "list[Skipped]", as_json: bool, **more: Any) -> None:
+def sum_up(done: "list[FileUpload]", skipped: "list[Skipped]", as_json: bool, **more: Any) -> None:
     failed = [upload for upload in done if upload.status in ("failed", "cancelled")]
     if as_json:
         named = [{"path": str(each.path), "reason": each.reason} for each in skipped]
@@ -123,21 +132,21 @@ def _files(names: list[str]) -> "tuple[list[Path], list[Skipped]]":
 
 
 def suffixes() -> set[str]:
-    """Of the files that can be read."""
+    """The suffixes of files that can be ingested."""
     from footnote.formats import supported
 
     return {suffix for several in supported().values() for suffix in several}
 
 
 def progress(files: int, silent: bool) -> "Progress":
-    from footnote.cli.progress import Bars, Lines, Progress
+    from footnote.cli.progress import Bars, Progress, ProgressLines
 
     if silent:
         return Progress()
-    return Bars(files) if sys.stdout.isatty() else Lines()
+    return Bars(files) if sys.stdout.isatty() else ProgressLines()
 
 
-def _line(upload: "Upload") -> str:
+def _line(upload: "FileUpload") -> str:
     if upload.error:
         return f"{upload.status}  {upload.path}  {_why(upload)}"
     document = upload.document or {}
@@ -151,11 +160,11 @@ def _line(upload: "Upload") -> str:
     return f"ready  {upload.path}  {size}, {how}  {document['id']}"
 
 
-def _why(upload: "Upload") -> str:
+def _why(upload: "FileUpload") -> str:
     return f"{upload.error['code']}: {upload.error['message']}" if upload.error else upload.status
 
 
-def _result(upload: "Upload") -> Json:
+def _result(upload: "FileUpload") -> Json:
     return {
         "path": str(upload.path),
         "status": upload.status,
@@ -170,34 +179,16 @@ def _result(upload: "Upload") -> Json:
 def _left_behind(ingestion: "Ingestion") -> None:
     followed, unsent = ingestion.left()
     if followed:
-        say(f"Ingestion of {counted(followed, 'file')} goes on in the background: `footnote status`.", err=True)
+        say(f"Ingestion of {counted(followed, 'file')} continues in the background: `footnote status`.", err=True)
     if unsent:
         say(f"Not added: {counted(unsent, 'file')}. Run the command again to add the rest.", err=True)
-
-
-def refused(
-    limit: Annotated[int, typer.Option(min=1, help="How many.")] = 50,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the API's reply.")] = False,
-) -> None:
-    """Files that were refused at upload, newest first, and why; what failed later is in `footnote jobs`."""
-    from footnote.cli.client import open_api
-
-    with open_api() as api:
-        found = api.listed("/v1/documents/refused", limit)
-    if as_json:
-        say_json(found)
-    elif not found["data"]:
-        say("No file was refused.")
-    else:
-        rows = [(moment(each["created_at"]), each["filename"], each["code"], each["message"]) for each in found["data"]]
-        table(("WHEN", "FILE", "CODE", "WHY"), rows)
 
 
 def delete(
     document_ids: Annotated[list[str], typer.Argument(help="Ids of documents.", metavar="ID...")],
     as_json: Annotated[bool, typer.Option("--json", help="Print the receipts as one JSON object.")] = False,
 ) -> None:
-    """Delete documents, at any moment, with all that was made of them; prints a receipt for each.
+    """Delete documents and everything derived from them, at any time; prints a receipt for each.
 
     Exit codes: 0 all deleted, 1 one was not found, or an error.
     """
@@ -220,9 +211,9 @@ def status(
     limit: Annotated[int, typer.Option(min=1, help="How many documents.")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """The newest documents and where each stands; or how one came in, step by step.
+    """Show the newest documents and their status; or one document with its steps.
 
-    Exit codes: 0 all that the server needs can be reached, 1 it cannot, or an error.
+    Exit codes: 0 the server can reach all that it needs, 1 it cannot, or an error.
     """
     from footnote.cli.client import open_api
 
@@ -274,7 +265,7 @@ def _one(api: "Api", document_id: str, as_json: bool) -> None:
     say(f"{document['id']}  version {document['version']} in {document['collection']}, job {now['job_id']}")
     say(standing(now) + (f" ({counted(now['attempts'], 'attempt')})" if now["attempts"] else ""))
     if now["heartbeat_at"]:
-        say(f"sign of life {moment(now['heartbeat_at'])}; without another, taken back {moment(now['lease_until'])}")
+        say(f"last heartbeat {moment(now['heartbeat_at'])}; without another, retried from {moment(now['lease_until'])}")
     if now["next_attempt_at"]:
         say(f"next attempt {moment(now['next_attempt_at'])}")
     if now["error"] and now["status"] != "failed":

@@ -1,4 +1,4 @@
-"""`add --dry-run`: what files would take."""
+"""`add --dry-run`: what adding files would cost."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 import typer
 
-from footnote.cli.client import Api, NotRunning, Refused
+from footnote.cli.client import Api, ApiRefused, NotRunning
 from footnote.cli.terminal import counted, say, say_json
 from footnote.cli.uploads import Skipped
 from footnote.errors import FootnoteError
@@ -17,7 +17,7 @@ NO_ACCESS = (401, 403)
 
 
 def show(api: Api, files: Sequence[Path], fields: dict[str, str], skipped: Sequence[Skipped], as_json: bool) -> None:
-    """Each file by itself: a text that two of them share counts twice. Exits with 1 if one could not be added."""
+    """Estimates each file alone: a text that two of them share counts twice. Exits with 1 if one could not be added."""
     results = [_result(api, path, fields, as_json) for path in files]
     found = [result["estimate"] for result in results if result["estimate"]]
     total: Json = {name: sum(each[name] for each in found) for name in COUNTS}
@@ -38,9 +38,9 @@ def _result(api: Api, path: Path, fields: dict[str, str], silent: bool) -> Json:
     except OSError as failure:
         error = {"code": "unreadable", "message": failure.strerror or str(failure)}
     except FootnoteError as failure:
-        if isinstance(failure, NotRunning) or (isinstance(failure, Refused) and failure.status in NO_ACCESS):
+        if isinstance(failure, NotRunning) or (isinstance(failure, ApiRefused) and failure.status in NO_ACCESS):
             raise
-        message = failure.detail if isinstance(failure, Refused) else failure.message
+        message = failure.detail if isinstance(failure, ApiRefused) else failure.message
         error = {"code": failure.code, "message": message}
     if not silent:
         say(f"{path}  {_line(estimate) if estimate else _failure(error or {})}")

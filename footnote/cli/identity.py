@@ -1,7 +1,7 @@
-"""By what a file of this machine is known: the `external_id`s that `add` and `sync` give.
+"""How files of this machine are identified: the `external_id`s that `add` and `sync` give them.
 
-`add` goes by where a file is, `file://HOST/PATH`; `sync` by the folder's name and the place within, which stay when
-the folder moves. Each takes up what the other has made of the same file.
+`add` uses a file's path, `file://HOST/PATH`; `sync` the folder's name and the path within it, which stay the same when
+the folder moves. Each finds the documents that the other made of the same file.
 """
 
 import hashlib
@@ -11,13 +11,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from footnote.errors import Invalid
-from footnote.local_stack import user_file
 
 LONGEST = 512  # characters that the API takes
 
 
 def of_file(path: Path) -> str:
-    """By its place on this machine, whatever folder it is named from. A directory's is how those of its files begin."""
+    """From its absolute path on this machine. A directory's id is a prefix of the ids of its files."""
     return fitting(f"file://{socket.gethostname()}{_text(path.resolve())}")
 
 
@@ -31,7 +30,9 @@ def within(prefix: str, path: Path, directory: Path) -> str:
 
 
 def candidates(path: Path) -> list[str]:
-    """What the file may be known by already; the first is for a new one."""
+    """The ids that the file may have already; a new document gets the first."""
+    from footnote.local_stack import user_file
+
     here = path.resolve()
     synced = user_file.folders()
     names = [(folder, synced[str(folder)]) for folder in here.parents if str(folder) in synced]
@@ -39,13 +40,15 @@ def candidates(path: Path) -> list[str]:
 
 
 def remember(directory: Path, name: str | None) -> None:
-    """So that `add` of a file in the folder finds what `sync` has made of it; without a home it does not."""
+    """Lets `add` find what `sync` made of a file in the folder. Does nothing for a user without a home."""
+    from footnote.local_stack import user_file
+
     with suppress(OSError, Invalid):
         user_file.remember_folder(directory.resolve(), name or directory.resolve().name)
 
 
 def fitting(name: str) -> str:
-    """The same where the API takes it; of a longer one the beginning and a hash of all."""
+    """The name; one that is too long for the API is cut, and ends with a hash of all of it."""
     if len(name) <= LONGEST:
         return name
     return f"{name[: LONGEST - 65]}#{hashlib.sha256(name.encode()).hexdigest()}"

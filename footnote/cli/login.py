@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 Url = Annotated[str | None, typer.Option(help="Address of the server; asked for if it is left out.")]
 Key = Annotated[
-    str | None, typer.Option(help="API key; asked for if it is left out, which keeps it from the shell's history.")
+    str | None, typer.Option(help="API key; asked for if it is left out, so that it is not in the shell's history.")
 ]
 
 
@@ -23,10 +23,10 @@ def register(app: typer.Typer) -> None:
 
 
 def login(url: Url = None, key: Key = None) -> None:
-    """Have commands talk to a server, in every folder that has no stack of its own.
+    """Choose the server that commands talk to in every folder without a stack of its own.
 
-    Address and key are tried, then stored for you alone in ~/.config/footnote/server.json (or under XDG_CONFIG_HOME).
-    FOOTNOTE_API_URL and FOOTNOTE_API_KEY, and the `.footnote` of the present folder, go first.
+    Tries address and key, then stores them in ~/.config/footnote/server.json (or under XDG_CONFIG_HOME), for you alone.
+    FOOTNOTE_API_URL and FOOTNOTE_API_KEY, and the `.footnote` of the present folder, take precedence.
     """
     from footnote.cli.client import Api
     from footnote.cli.target import checked
@@ -44,7 +44,7 @@ def login(url: Url = None, key: Key = None) -> None:
     finally:
         api.close()
     try:
-        place = user_file.remember_server(user_file.Server(given, chosen, "login"))
+        place = user_file.remember_server(user_file.StoredServer(given, chosen, "login"))
     except OSError as error:
         raise Invalid("bad_user_file", f"{error.filename} cannot be written: {error.strerror}.") from error
     say(f"Commands talk to {given} now; {place} has the key.")
@@ -65,17 +65,17 @@ def logout() -> None:
 
 def _try(api: "Api") -> None:
     """Raises what is wrong with the address or the key."""
-    from footnote.cli.client import Refused
+    from footnote.cli.client import ApiRefused
 
     try:
         api.get("/v1/jobs", limit=1)
-    except Refused as error:
-        if error.code != "missing_scope":  # then it is good for something else
+    except ApiRefused as error:
+        if error.code != "missing_scope":  # then the key is valid, but not for this
             raise
 
 
 def _asked(what: str, *, hidden: bool) -> str:
-    """From the terminal, or a line of what is piped in."""
+    """From the terminal, or from a line of stdin."""
     if sys.stdin.isatty():
         return str(typer.prompt(what, hide_input=hidden))
     if line := sys.stdin.readline().strip():

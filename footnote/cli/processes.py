@@ -4,11 +4,12 @@ import asyncio
 import json
 import os
 import sys
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from footnote.settings import Settings
+if TYPE_CHECKING:
+    from footnote.settings import Settings
 
 
 def register(app: typer.Typer) -> None:
@@ -19,6 +20,7 @@ def register(app: typer.Typer) -> None:
 def up() -> None:
     """Start everything on this machine and keep it running; Ctrl-C stops it."""
     from footnote.local_stack.stack import up as start
+    from footnote.settings import Settings
 
     raise typer.Exit(start(Settings()))
 
@@ -40,13 +42,14 @@ def dispatcher() -> None:
 
 def flower() -> None:
     """Run the Flower dashboard of the workers."""
-    from footnote.local_stack.directories import kept_secret
+    from footnote.local_stack.directories import stored_secret
     from footnote.queue import broker_url
+    from footnote.settings import Settings
 
     settings = Settings()
     if not settings.redis_url:
         raise typer.BadParameter("REDIS_URL is not set; `footnote up` sets it for what it starts.")
-    password = settings.flower_password or kept_secret(settings.data_dir / "flower_password")
+    password = settings.flower_password or stored_secret(settings.data_dir / "flower_password")
     # By environment, not by argument: arguments can be read in the process list.
     os.environ["CELERY_BROKER_URL"] = broker_url(settings.redis_url)
     os.environ["FLOWER_BASIC_AUTH"] = f"{settings.flower_user}:{password}"
@@ -58,34 +61,35 @@ def flower() -> None:
 
 def migrate(
     show_key: Annotated[
-        bool, typer.Option(help="Print the first API key, or only keep it in the data directory.")
+        bool, typer.Option(help="Print the first API key, or only store it in the data directory.")
     ] = True,
 ) -> None:
-    """Make the database ready: run migrations; on a new database make the first API key."""
+    """Prepare the database: run migrations; for a new database, create the first API key."""
     from footnote.operations import bootstrap
+    from footnote.settings import Settings
 
     settings = Settings()
     asyncio.run(bootstrap.database_answers(settings))
     bootstrap.migrate()
     secret = asyncio.run(bootstrap.ensure_first_tenant(settings))
     if secret and show_key:
-        typer.echo(f"API key (kept in {settings.data_dir / 'api_key'}): {secret}")
+        typer.echo(f"API key (stored in {settings.data_dir / 'api_key'}): {secret}")
 
 
 def pause() -> None:
-    """Let no worker begin anything until `footnote resume`; uploads and questions go on.
+    """Stop workers from starting steps until `footnote resume`; uploads and questions still work.
 
-    A step that runs comes to its end, a long embedding to its next checkpoint. Works on DATABASE_URL, or the running
+    A running step finishes; a long embedding stops at its next checkpoint. Works on DATABASE_URL, or the running
     local stack.
     """
     asyncio.run(_pause(True))
-    typer.echo("Paused. `footnote resume` lets the workers go on.")
+    typer.echo("Paused. `footnote resume` lets the workers continue.")
 
 
 def resume() -> None:
-    """Let the workers go on after `footnote pause`."""
+    """Let the workers continue after `footnote pause`."""
     asyncio.run(_pause(False))
-    typer.echo("The workers go on.")
+    typer.echo("The workers continue.")
 
 
 async def _pause(paused: bool) -> None:
@@ -100,16 +104,16 @@ def audit(
     fix: Annotated[bool, typer.Option("--fix", help="Remove what is left over.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line, one for each finding.")] = False,
 ) -> None:
-    """Compare the store with the database, in both directions, and the database with itself.
+    """Check that store and database agree, and that the database is consistent.
 
     Works on DATABASE_URL and STORAGE_URL, or the running local stack, while it is in use. Exit codes: 0 nothing found
-    or all of it fixed, 1 something is left.
+    or all of it fixed, 1 some findings are left.
     """
     left = asyncio.run(_audit(with_database(), fix, as_json))
     raise typer.Exit(1 if left else 0)
 
 
-async def _audit(settings: Settings, fix: bool, as_json: bool) -> int:
+async def _audit(settings: "Settings", fix: bool, as_json: bool) -> int:
     from footnote.operations.consistency import audit
     from footnote.runtime import open_runtime
 
@@ -124,9 +128,10 @@ async def _audit(settings: Settings, fix: bool, as_json: bool) -> int:
     return left
 
 
-def with_database() -> Settings:
+def with_database() -> "Settings":
     """The settings, with the database of the stack that runs on the data directory where none is configured."""
     from footnote.local_stack.lock import holder
+    from footnote.settings import Settings
 
     settings = Settings()
     if settings.database_url is None:

@@ -12,8 +12,8 @@ from rich.table import Column
 from footnote.cli.terminal import plain, say, standing
 from footnote.errors import FootnoteError
 
-AGAIN_SECONDS = 10.0  # a file of which nothing new is known is named again after this long,
-BETWEEN_SECONDS = 1.0  # though a thousand such files must not fill the log
+AGAIN_SECONDS = 10.0  # a file without news is shown again after this long,
+BETWEEN_SECONDS = 1.0  # but a thousand such files must not fill the log
 MOST_BARS = 12
 
 
@@ -29,7 +29,7 @@ class Progress:
         """Leaves the terminal as it was."""
 
     def sending(self, path: Path, sent: int, size: int) -> None:
-        """`sent` of `size` bytes are on their way."""
+        """`sent` of `size` bytes are sent."""
 
     def holding(self, path: Path, pause: float, error: FootnoteError) -> None:
         """Nothing happens for `pause` seconds."""
@@ -41,11 +41,11 @@ class Progress:
         """`status` is the reply of GET /v1/documents/{id}/status."""
 
     def over(self, path: Path, line: str) -> None:
-        """The last word on a file."""
+        """The final line for a file."""
 
 
-class Lines(Progress):
-    """For logs and pipes: a line when a file comes to another step or waits for something, and from time to time."""
+class ProgressLines(Progress):
+    """For logs and pipes: a line when a file's step or what it waits for changes, and from time to time."""
 
     def __init__(self) -> None:
         self._said: defaultdict[Path, set[tuple[str, str]]] = defaultdict(set)
@@ -74,7 +74,7 @@ class Lines(Progress):
 
 
 class Bars(Progress):
-    """A bar for every file at work, as far as there is room, and one for all; what is over scrolls away above."""
+    """A bar for each file in progress, as far as there is room, and one for all; finished files scroll away above."""
 
     def __init__(self, files: int) -> None:
         self._bars = progress.Progress(

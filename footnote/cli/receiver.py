@@ -13,8 +13,8 @@ from footnote.cli.terminal import one_line, say
 LONGEST = 1024 * 1024
 
 
-class Receiver(ThreadingHTTPServer):
-    """Answers with `status`, and with 400 what is not signed with `secret`."""
+class EventReceiver(ThreadingHTTPServer):
+    """Answers with `status`, or with 400 if the request is not signed with `secret`."""
 
     daemon_threads = True
 
@@ -29,7 +29,7 @@ class Receiver(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    server: Receiver
+    server: EventReceiver
 
     def do_POST(self) -> None:
         body = self.rfile.read(min(int(self.headers.get("Content-Length") or 0), LONGEST))
@@ -46,12 +46,12 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def log_message(self, format: str, *args: object) -> None:
-        """What arrives is printed, and nothing else."""
+        """Only what arrives is printed."""
 
 
 @contextmanager
-def receiving(port: int, status: int) -> Iterator[Receiver]:
-    with Receiver(port, status) as receiver:
+def receiving(port: int, status: int) -> Iterator[EventReceiver]:
+    with EventReceiver(port, status) as receiver:
         thread = Thread(target=receiver.serve_forever, daemon=True)
         thread.start()
         try:

@@ -1,4 +1,4 @@
-"""`footnote sync`: a folder and what Footnote has of it, made the same."""
+"""`footnote sync`: makes Footnote's documents match a folder."""
 
 import hashlib
 import sys
@@ -21,7 +21,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Plan:
-    """What differs: files to send, with the id of each, and documents whose file is gone."""
+    """The differences: files to send, with the id of each, and documents whose file is gone."""
 
     changed: dict[Path, str]
     gone: list[Json]
@@ -35,19 +35,19 @@ def register(app: typer.Typer) -> None:
 
 def sync(
     directory: Annotated[Path, typer.Argument(exists=True, file_okay=False, help="The folder.")],
-    name: Annotated[str | None, typer.Option(help="What the folder is known by; default: its own name.")] = None,
-    collection: Annotated[str, typer.Option(help="Collection to keep it in.")] = "default",
+    name: Annotated[str | None, typer.Option(help="The name that identifies the folder; default: its own.")] = None,
+    collection: Annotated[str, typer.Option(help="Collection for its documents.")] = "default",
     delete: Annotated[bool, typer.Option("--delete/--keep", help="Delete documents whose file is gone.")] = True,
     wait: Annotated[bool, typer.Option("--wait/--no-wait", help="Follow every file until it is ready.")] = True,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done, and do nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, and nothing before.")] = False,
 ) -> None:
-    """Send what is new or changed in a folder, delete what is gone from it. Unchanged files cost nothing.
+    """Send new and changed files of a folder, delete documents whose file is gone. Unchanged files cost nothing.
 
-    A file is known by the folder's name and its place within: keep folders of the same name apart with --name. What
-    `add` has made of a file in the folder is taken up.
+    A file is identified by the folder's name and the path within it: use --name for folders of the same name.
+    Documents that `add` made of files in the folder are reused.
 
-    Exit codes: as of `add`.
+    Exit codes: those of `add`.
     """
     from footnote.cli.client import open_api, segment
     from footnote.cli.uploads import Ingestion
@@ -75,11 +75,11 @@ def sync(
 
 def _known(api: "Api", collection: str, prefixes: tuple[str, ...]) -> dict[str, Json]:
     """Documents of the folder by external id: those of `sync`, and those of `add`."""
-    from footnote.cli.client import Refused
+    from footnote.cli.client import ApiRefused
 
     try:
         listed = api.listed("/v1/documents", sys.maxsize, collection=collection)
-    except Refused as error:
+    except ApiRefused as error:
         if error.code == "collection_not_found":
             return {}
         raise
@@ -100,13 +100,13 @@ def _plan(directory: Path, prefix: str, added: str, known: dict[str, Json]) -> P
 
 
 def _name(path: Path, synced: str, known: dict[str, Json]) -> str:
-    """What a file is known by: as `add` has named it, if `sync` has not."""
+    """The id of a file: the one that `add` gave it, if `sync` gave none."""
     added = identity.of_file(path)
     return added if added in known and synced not in known else synced
 
 
 def _is_gone(directory: Path, name: str, added: str) -> bool:
-    """Whether a document has no file any more. `add` may have taken one that `sync` leaves out, a hidden one say."""
+    """Whether a document's file is gone. `add` may have sent one that `sync` skips, such as a hidden file."""
     if not name.startswith(added):
         return True
     shortened = len(name) == identity.LONGEST
@@ -114,7 +114,7 @@ def _is_gone(directory: Path, name: str, added: str) -> bool:
 
 
 def _same(path: Path, document: Json | None) -> bool:
-    """Whether a file is what a document was made of; one that failed is sent again."""
+    """Whether the file is unchanged; one whose document failed is sent again."""
     if document is None or document["status"] in ("failed", "cancelled"):
         return False
     if document["bytes"] != path.stat().st_size:

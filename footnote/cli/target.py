@@ -1,4 +1,4 @@
-"""Which server a command talks to, with which key, and where that is said."""
+"""Which server a command talks to, with which key, and where that was configured."""
 
 import re
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from footnote.settings import Settings
 
 @dataclass(frozen=True)
 class Target:
-    """`origin` is who says so, as a message may end: "the stack of /home/me/.footnote"."""
+    """`origin`: where the address was found, for messages: "the stack of /home/me/.footnote"."""
 
     url: str
     key: str | None
@@ -19,9 +19,9 @@ class Target:
 
 
 def target(settings: Settings) -> Target:
-    """The environment goes first, then the stack of the data directory, then the per-user file.
+    """The environment takes precedence, then the stack of the data directory, then the per-user file.
 
-    Raises Invalid for an address or a file that is none, Unauthenticated for a key that is none.
+    Raises Invalid for a wrong address or file, Unauthenticated for a key that is malformed.
     """
     local = _local(settings)
     known = None if settings.api_url or local else user_file.server()
@@ -37,7 +37,7 @@ def target(settings: Settings) -> Target:
 
 
 def _local(settings: Settings) -> Target | None:
-    """The stack of the data directory, which runs or not; None where there is no such directory."""
+    """The stack of the data directory, running or not; None if there is no such directory."""
     from footnote.local_stack.lock import holder
 
     directory = settings.data_dir.expanduser()
@@ -62,7 +62,7 @@ def _key(settings: Settings, found: Target) -> str | None:
 
 
 def _key_of(url: str) -> str | None:
-    """The key of the per-user file, for the server that it is of and for no other."""
+    """The key of the per-user file, for its own server only."""
     known = user_file.server()
     return checked(known.key, str(user_file.server_file())) if known and known.url == url.rstrip("/") else None
 

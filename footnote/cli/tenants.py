@@ -1,4 +1,4 @@
-"""`tenants` on the command line, for the operator."""
+"""`tenants`: for the operator, on the database itself."""
 
 import asyncio
 import json
@@ -29,7 +29,7 @@ def register(app: typer.Typer) -> None:
 def create_tenant(
     name: str, as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False
 ) -> None:
-    """Make a tenant; prints its id and its first API key, which is not shown again."""
+    """Create a tenant; prints its id and its first API key, which is not shown again."""
     from footnote.operations import bootstrap
 
     tenant_id, secret = asyncio.run(bootstrap.create_tenant(with_database(), name))
@@ -46,9 +46,11 @@ def set_quota(
     bytes_: Annotated[int | None, typer.Option("--bytes", help="Bytes of its documents, as uploaded.", min=0)] = None,
     tokens: Annotated[int | None, typer.Option(help="Tokens a month.", min=0)] = None,
     usd: Annotated[float | None, typer.Option(help="US dollars a month.", min=0.0)] = None,
-    default: Annotated[bool, typer.Option("--default", help="What is not given: as configured for all.")] = False,
+    default: Annotated[
+        bool, typer.Option("--default", help="Reset what is not given to the configured quota.")
+    ] = False,
 ) -> None:
-    """Set what a tenant may have and spend; prints the quotas of its own."""
+    """Set a tenant's quotas; prints those that are its own."""
     given = {"documents": documents, "bytes": bytes_, "tokens": tokens, "usd": usd}
     changes = {key: None if value is None else Decimal(str(value)) for key, value in given.items()}
     changes = {key: value for key, value in changes.items() if default or value is not None}
@@ -65,7 +67,7 @@ async def _set_quota(name: str, changes: dict[str, Decimal | None]) -> dict[str,
 
 @tenants.command("secret")
 def webhook_secret(name: str) -> None:
-    """Print what a tenant's webhooks are signed with."""
+    """Print the secret that signs a tenant's webhooks."""
     from footnote.operations import bootstrap
 
     typer.echo(asyncio.run(bootstrap.webhook_secret(with_database(), name)))
@@ -73,7 +75,7 @@ def webhook_secret(name: str) -> None:
 
 @tenants.command("list")
 def list_tenants(
-    deleted: Annotated[bool, typer.Option("--deleted", help="The receipts of deleted ones instead.")] = False,
+    deleted: Annotated[bool, typer.Option("--deleted", help="Show the receipts of deleted tenants instead.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """List tenants with what they hold, oldest first."""

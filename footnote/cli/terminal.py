@@ -1,4 +1,4 @@
-"""How things look on a terminal. What comes from documents is printed as text, never obeyed."""
+"""Output for a terminal. Control characters in texts of documents are removed."""
 
 import json
 import re
@@ -33,7 +33,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
 
 
 def one_line(text: str, longest: int | None = None) -> str:
-    """White space folded; at most `longest` characters, the last one an ellipsis if something is missing."""
+    """White space folded; at most `longest` characters, an ellipsis at the end if some are missing."""
     folded = " ".join(text.split())
     return folded if longest is None or len(folded) <= longest else folded[: longest - 1].rstrip() + "…"
 
@@ -50,7 +50,7 @@ def pages_of(anchor: dict[str, Any]) -> str:
 
 
 def standing(status: dict[str, Any]) -> str:
-    """Where a job or a document stands, in a few words: `embed 120/418 chunks`, `queued: a free worker`,
+    """The status of a job or a document in a few words: `embed 120/418 chunks`, `queued: a free worker`,
     `waiting: another attempt: the provider could not be reached, until 10:05:00`, `failed: no_text: ...`.
     """
     state, error, until = status["status"], status["error"], status["next_attempt_at"]

@@ -1,4 +1,4 @@
-"""Files on their way to becoming documents: found, sent a few at a time, followed until each is over."""
+"""Files that become documents: found, sent a few at a time, followed until each is ready or failed."""
 
 import glob
 import hashlib
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from footnote.cli.client import Api, NotRunning, Refused, patiently
+from footnote.cli.client import Api, ApiRefused, NotRunning, patiently
 from footnote.cli.identity import candidates
 from footnote.cli.progress import Progress
 from footnote.errors import FootnoteError
@@ -22,7 +22,7 @@ from footnote.errors import FootnoteError
 Json = dict[str, Any]
 
 SENT_AT_ONCE = 4
-BETWEEN_LOOKS = 0.05  # seconds: thousands of files must cost the API no thousands of requests a second
+BETWEEN_LOOKS = 0.05  # seconds: thousands of files must not cost the API thousands of requests a second
 FIRST_PAUSE = 0.3
 LONGEST_PAUSE = 2.0
 _OVER = {"ready", "failed", "cancelled"}
@@ -31,7 +31,7 @@ _OF_THE_SYSTEM = {".ds_store", "thumbs.db", "desktop.ini"}
 
 
 @dataclass(eq=False)
-class Upload:
+class FileUpload:
     """One file. `document` is the API's, once it was accepted; `error` has `code` and `message`."""
 
     path: Path
@@ -59,13 +59,13 @@ class Upload:
         return self.document is None
 
     def refuse(self, error: FootnoteError) -> None:
-        message = error.detail if isinstance(error, Refused) else error.message
+        message = error.detail if isinstance(error, ApiRefused) else error.message
         self.end("failed", {"code": error.code, "message": message})
 
 
 @dataclass(frozen=True)
 class Skipped:
-    """What a folder holds and is not sent, and why."""
+    """A file of a folder that is not sent, and why."""
 
     path: Path
     reason: str
@@ -135,7 +135,7 @@ def _inside(directory: Path, suffixes: set[str]) -> Iterator[Path | Skipped]:
 def _hidden(path: Path) -> str | None:
     if path.name.startswith("."):
         return "hidden"
-    # It may lead out of the folder, to what nobody meant to add.
+    # It may lead out of the folder, to files that the user did not mean to add.
     return "a link" if path.is_symlink() else None
 
 
@@ -148,8 +148,8 @@ def _unwanted(path: Path, suffixes: set[str]) -> str | None:
 class Ingestion:
     """Sends `paths` from a few threads; iterating follows them and yields each `Upload` that is over.
 
-    Without `wait` an upload is over when it was accepted. Raises `NotRunning`, or `Refused` when the key is not
-    good, for then no other file would fare better.
+    Without `wait` an upload is over when it was accepted. Raises `NotRunning`, or `ApiRefused` when the key is
+    refused, because no other file would pass.
     """
 
     def __init__(
@@ -169,11 +169,11 @@ class Ingestion:
         for path in paths:
             self._todo.put(path)
         self._unsent = len(paths)
-        self._sent: queue.SimpleQueue[Upload | Exception] = queue.SimpleQueue()
-        self._followed: deque[Upload] = deque()  # the first is looked at next
+        self._sent: queue.SimpleQueue[FileUpload | Exception] = queue.SimpleQueue()
+        self._followed: deque[FileUpload] = deque()  # the first is looked at next
         self._rested = 0.0
 
-    def run(self, *, wait: bool) -> Iterator[Upload]:
+    def run(self, *, wait: bool) -> Iterator[FileUpload]:
         for _ in range(min(SENT_AT_ONCE, self._unsent)):
             # Daemons: an interrupt must not wait until a large file is through.
             threading.Thread(target=self._send_all, daemon=True).start()
@@ -186,16 +186,16 @@ class Ingestion:
             yield from self._look()
 
     def left(self) -> tuple[int, int]:
-        """How many files are accepted and not over, and how many were not accepted yet."""
+        """How many files are accepted but not finished, and how many are not accepted yet."""
         while not self._sent.empty():
             arrived = self._sent.get()
-            if isinstance(arrived, Upload):
+            if isinstance(arrived, FileUpload):
                 self._unsent -= 1
                 self._followed += [] if arrived.over else [arrived]
         return len(self._followed), self._unsent
 
-    def _arrived(self) -> Iterable[Upload]:
-        """What was sent meanwhile; waits for it no longer than until the next look at a followed one."""
+    def _arrived(self) -> Iterable[FileUpload]:
+        """Uploads that were sent meanwhile; waits at most until the next look at a followed one."""
         timeout = max(0.0, self._next_look - time.monotonic()) if self._followed else None
         if not self._unsent:
             time.sleep(timeout or 0.0)
@@ -217,19 +217,19 @@ class Ingestion:
                 return
             try:
                 self._sent.put(self._send(path))
-            except Exception as error:  # raised again where the command is; a silent thread would leave it waiting
+            except Exception as error:  # raised again in the command's thread, which would otherwise wait
                 self._sent.put(error)
                 return
 
-    def _send(self, path: Path) -> Upload:
-        upload = Upload(path)
+    def _send(self, path: Path) -> FileUpload:
+        upload = FileUpload(path)
         try:
             with self._identified(path) as own:
                 reply = self._patiently(path, self._sending(path, self._fields | own))
         except OSError as error:
             upload.end("failed", {"code": "unreadable", "message": error.strerror or str(error)})
         except FootnoteError as error:
-            if isinstance(error, NotRunning) or (isinstance(error, Refused) and error.status in _NO_ACCESS):
+            if isinstance(error, NotRunning) or (isinstance(error, ApiRefused) and error.status in _NO_ACCESS):
                 raise
             upload.refuse(error)
         else:
@@ -255,7 +255,7 @@ class Ingestion:
             yield self._known_as(path, digest)
 
     def _known_as(self, path: Path, digest: str) -> dict[str, str]:
-        """A file that is known by its place becomes a version; one whose bytes are known is the document they made."""
+        """A file with a known path becomes a new version; one with known bytes is their document."""
         known = candidates(path)
         for external_id in known:
             if self._listed(path, external_id=external_id):
@@ -268,7 +268,7 @@ class Ingestion:
         wanted["collection"] = self._fields.get("collection", "default")
         try:
             return list(self._patiently(path, lambda: self._api.get("/v1/documents", limit=1, **wanted))["data"])
-        except Refused as error:  # no such collection yet; or a key that may add and not look
+        except ApiRefused as error:  # the collection is new; or the key may add and not read
             if error.status not in (403, 404):
                 raise
             return []
@@ -277,7 +277,7 @@ class Ingestion:
     def _next_look(self) -> float:
         return max(self._rested, self._followed[0].due)
 
-    def _look(self) -> Iterator[Upload]:
+    def _look(self) -> Iterator[FileUpload]:
         if not self._followed or time.monotonic() < self._next_look:
             return
         upload = self._followed[0]
@@ -289,7 +289,7 @@ class Ingestion:
         else:
             self._followed.append(upload)
 
-    def _look_at(self, upload: Upload) -> None:
+    def _look_at(self, upload: FileUpload) -> None:
         assert upload.document is not None
         place = f"/v1/documents/{upload.document['id']}"
         try:
@@ -299,7 +299,7 @@ class Ingestion:
                 upload.document = self._get(upload.path, place)
             else:
                 self._progress.standing(upload.path, status)
-        except Refused as error:
+        except ApiRefused as error:
             if error.status != 404:
                 raise
             # Deleted meanwhile.

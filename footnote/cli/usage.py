@@ -1,4 +1,4 @@
-"""`usage` on the command line."""
+"""`usage`: documents, queries, tokens and cost."""
 
 from enum import StrEnum
 from typing import Annotated, Any
@@ -8,7 +8,7 @@ import typer
 from footnote.cli.terminal import say, say_json, table
 
 
-class Group(StrEnum):
+class UsageGroup(StrEnum):
     day = "day"
     key = "key"
     model = "model"
@@ -26,14 +26,14 @@ def usage(
         str | None, typer.Option("--to", metavar="YYYY-MM-DD", help="The last day, included; default: today.")
     ] = None,
     by: Annotated[
-        list[Group] | None, typer.Option(help="What each line stands for; may be given several times.")
+        list[UsageGroup] | None, typer.Option(help="What each line counts; may be given several times.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the API's reply.")] = False,
 ) -> None:
-    """Documents, queries, tokens and their cost in US dollars. Needs a key with the scope `admin`."""
+    """Show documents, queries, tokens and their cost in US dollars. Needs a key with the scope `admin`."""
     from footnote.cli.client import open_api
 
-    groups = list(dict.fromkeys(each.value for each in by or [Group.day, Group.key]))
+    groups = list(dict.fromkeys(each.value for each in by or [UsageGroup.day, UsageGroup.key]))
     asked: dict[str, Any] = {"from": since, "to": until, "group": groups}
     with open_api() as api:
         report = api.get("/v1/usage", **{name: value for name, value in asked.items() if value})
@@ -55,4 +55,4 @@ def usage(
     if total.get("estimated"):
         say("Estimated in part: a provider did not count all tokens.")
     if total["cost"] is None:
-        say("No prices are known: FOOTNOTE_PRICES.")
+        say("No prices are known: set FOOTNOTE_PRICES.")

@@ -1,203 +1,188 @@
-"""Webhook endpoints on the command line: `webhooks create`, `list`, `test`, `deliveries`, `redeliver`, `listen`, ..."""
+"""`webhooks`: endpoints that are told when documents are ready, and what was sent to them."""
 
-import sys
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from footnote.cli.terminal import moment, one_line, say, say_json, table
+from footnote.cli.commands import (
+    Columns,
+    Command,
+    Json,
+    Resource,
+    call,
+    fetch_list,
+    show_list,
+    show_table,
+    tell,
+    time_of,
+)
+from footnote.cli.terminal import moment, one_line, say
 
 PATH = "/v1/webhook_endpoints"
-DESCRIPTION = 40
-
-webhooks = typer.Typer(no_args_is_help=True, help="Who is told when documents are ready, and how that went.")
+ONE = PATH + "/{}"
+DELIVERY = ONE + "/deliveries/{}"
 
 Id = Annotated[str, typer.Argument(metavar="ID")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print the API's reply.")]
 Events = Annotated[list[str] | None, typer.Option("--event", help="May be repeated. Default: all events.")]
+Description = Annotated[str | None, typer.Option(help="A description for people.")]
 
 
-def register(app: typer.Typer) -> None:
-    app.add_typer(webhooks, name="webhooks", rich_help_panel="Operations")
-
-
-def _call(method: str, *path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
-    from footnote.cli.client import open_api, segment
-
-    place = "/".join((PATH, *map(segment, path)))
-    with open_api() as api:
-        if method == "GET":
-            return api.get(place)
-        if method == "DELETE":
-            return api.delete(place)
-        return api.patch(place, body or {}) if method == "PATCH" else api.post(place, body)
-
-
-@webhooks.command("create")
-def create(
-    url: str,
-    event: Events = None,
-    description: Annotated[str | None, typer.Option(help="For people.")] = None,
-    as_json: AsJson = False,
-) -> None:
+def _create(url: str, event: Events = None, description: Description = None) -> Json:
     """Register an endpoint; prints its id and its secret, which is not shown again."""
-    made = _call("POST", body={"url": url, "events": event or ["*"], "description": description})
-    if as_json:
-        say_json(made)
-    else:
-        say(f"{made['id']}\n{made['secret']}")
+    return call("POST", PATH, body={"url": url, "events": event or ["*"], "description": description})
 
 
-@webhooks.command("list")
-def list_endpoints(as_json: AsJson = False) -> None:
-    """Endpoints, newest first."""
-    from footnote.cli.client import open_api
-
-    with open_api() as api:
-        found = api.listed(PATH, 1000)
-    if as_json:
-        say_json(found)
-    elif not found["data"]:
-        say("No webhook endpoints yet: `footnote webhooks create https://...` makes one.")
-    else:
-        rows = [
-            (each["id"], _state(each), ",".join(each["events"]), each["url"], each["description"])
-            for each in found["data"]
-        ]
-        table(("ID", "STATE", "EVENTS", "URL", "DESCRIPTION"), rows)
+def _list() -> Json:
+    """List endpoints, newest first."""
+    return fetch_list(PATH, 1000)
 
 
-def _state(endpoint: dict[str, Any]) -> str:
+def _state(endpoint: Json) -> str:
     if not endpoint["enabled"]:
         return f"disabled: {endpoint['disabled_reason']}"
     return f"failing since {moment(endpoint['failing_since'])}" if endpoint["failing_since"] else "enabled"
 
 
-@webhooks.command("update")
-def update(
+def _update(
     endpoint: Id,
-    url: Annotated[str | None, typer.Option(help="What is waiting goes there, too.")] = None,
-    event: Annotated[list[str] | None, typer.Option(help="May be repeated. Those given are all; `*`: any.")] = None,
-    description: Annotated[str | None, typer.Option(help="For people.")] = None,
+    url: Annotated[str | None, typer.Option(help="Pending deliveries go there, too.")] = None,
+    event: Annotated[
+        list[str] | None, typer.Option(help="May be repeated. Replaces the present events; `*`: any.")
+    ] = None,
+    description: Description = None,
 ) -> None:
-    """Change what is given of an endpoint."""
-    given = {"url": url, "events": event, "description": description}
-    changed = _call("PATCH", endpoint, body={name: value for name, value in given.items() if value is not None})
+    """Change the given fields of an endpoint."""
+    changes = {"url": url, "events": event, "description": description}
+    changed = call("PATCH", ONE, endpoint, body={name: value for name, value in changes.items() if value is not None})
     say(f"{_state(changed)}  {','.join(changed['events'])}  {changed['url']}")
 
 
-@webhooks.command("delete")
-def delete(endpoint: Id, as_json: AsJson = False) -> None:
+def _delete(endpoint: Id) -> Json:
     """Delete an endpoint with its deliveries, sent or not."""
-    receipt = _call("DELETE", endpoint)
-    if as_json:
-        say_json(receipt)
-    else:
-        say(f"deleted  {receipt['webhook_endpoint_id']}")
+    return call("DELETE", ONE, endpoint)
 
 
-@webhooks.command("enable")
-def enable(endpoint: Id) -> None:
+def _enable(endpoint: Id) -> None:
     """Enable an endpoint, whatever it was disabled for."""
-    say(_state(_call("PATCH", endpoint, body={"enabled": True})))
+    say(_state(call("PATCH", ONE, endpoint, body={"enabled": True})))
 
 
-@webhooks.command("disable")
-def disable(endpoint: Id) -> None:
-    """Disable an endpoint; what waits for it fails, and can be redelivered."""
-    say(_state(_call("PATCH", endpoint, body={"enabled": False})))
+def _disable(endpoint: Id) -> None:
+    """Disable an endpoint; its pending deliveries fail and can be redelivered."""
+    say(_state(call("PATCH", ONE, endpoint, body={"enabled": False})))
 
 
-@webhooks.command("rotate")
-def rotate(endpoint: Id) -> None:
-    """Give an endpoint another secret, and print it; for 24 hours the one before signs, too."""
-    say(_call("POST", endpoint, "rotate")["secret"])
+def _rotate(endpoint: Id) -> None:
+    """Give an endpoint another secret, and print it; for 24 hours the previous one also signs."""
+    say(call("POST", ONE + "/rotate", endpoint)["secret"])
 
 
-@webhooks.command("test")
-def send_test(endpoint: Id, as_json: AsJson = False) -> None:
-    """Send `endpoint.test` now; exit code 1 if it is not taken."""
-    sent = _call("POST", endpoint, "test")
-    if as_json:
-        say_json(sent)
-    else:
-        last = sent["history"][-1]
-        say(f"{sent['state']}  {_answered(sent)}  {last['latency_ms']} ms  {one_line(last['excerpt'] or '', 200)}")
-    sys.exit(0 if sent["state"] == "delivered" else 1)
+def _test(endpoint: Id, as_json: AsJson = False) -> None:
+    """Send `endpoint.test` now; exit code 1 if it is not accepted."""
+    sent = call("POST", ONE + "/test", endpoint)
+    tell(sent, as_json, _sent)
+    raise typer.Exit(0 if sent["state"] == "delivered" else 1)
 
 
-def _answered(delivery: dict[str, Any]) -> str:
+def _sent(delivery: Json) -> str:
+    last = delivery["history"][-1]
+    excerpt = one_line(last["excerpt"] or "", 200)
+    return f"{delivery['state']}  {_answered(delivery)}  {last['latency_ms']} ms  {excerpt}"
+
+
+def _answered(delivery: Json) -> str:
     return str(delivery["response_status"] or one_line(delivery["error"] or "", 80))
 
 
-@webhooks.command("deliveries")
-def deliveries(
+def _deliveries(
     endpoint: Id,
     delivery: Annotated[str | None, typer.Argument(help="One of them, with all its attempts.")] = None,
     state: Annotated[str | None, typer.Option(help="pending, delivered or failed.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="How many.")] = 50,
-    as_json: AsJson = False,
-) -> None:
-    """What was sent to an endpoint, newest first."""
-    from footnote.cli.client import open_api, segment
+) -> Json:
+    """List what was sent to an endpoint, newest first."""
+    from footnote.cli.client import segment
 
     if delivery:
-        found = _call("GET", endpoint, "deliveries", delivery)
-        header: tuple[str, ...] = ("ATTEMPT", "STARTED", "MS", "ANSWERED", "EXCERPT")
-        rows = [
-            (each["number"], moment(each["started_at"]), each["latency_ms"], _answered(each), each["excerpt"])
-            for each in found["history"]
-        ]
-    else:
-        with open_api() as api:
-            found = api.listed(f"{PATH}/{segment(endpoint)}/deliveries", limit, **({"state": state} if state else {}))
-        header = ("ID", "EVENT", "STATE", "ATTEMPTS", "ANSWERED", "NEXT ATTEMPT")
-        rows = [
-            (
-                *(each[name] for name in ("id", "event", "state", "attempts")),
-                _answered(each),
-                moment(each["next_attempt_at"]),
-            )
-            for each in found["data"]
-        ]
-    if as_json:
-        say_json(found)
-    else:
-        table(header, rows)
+        return call("GET", DELIVERY, endpoint, delivery)
+    return fetch_list(f"{PATH}/{segment(endpoint)}/deliveries", limit, **({"state": state} if state else {}))
 
 
-@webhooks.command("redeliver")
-def redeliver(
+def _show_deliveries(found: Json) -> None:
+    """Those of an endpoint, or the attempts of one."""
+    if "history" in found:
+        show_table(ATTEMPTS, found["history"])
+    else:
+        show_table(DELIVERIES, found["data"])
+
+
+def _redeliver(
     endpoint: Id,
-    delivery: Annotated[str | None, typer.Argument(help="This one, whatever became of it.")] = None,
-    hours: Annotated[float, typer.Option(min=0, help="Without DELIVERY: what failed of the last so many hours.")] = 24,
+    delivery: Annotated[str | None, typer.Argument(help="This delivery, whatever its state.")] = None,
+    hours: Annotated[float, typer.Option(min=0, help="Without DELIVERY: the failed ones of this many hours.")] = 24,
 ) -> None:
     """Send one delivery again, or all that failed."""
     if delivery:
-        say(_call("POST", endpoint, "deliveries", delivery, "redeliver")["state"])
+        say(call("POST", DELIVERY + "/redeliver", endpoint, delivery)["state"])
         return
     since = datetime.now(UTC) - timedelta(hours=hours)
-    say(f"{_call('POST', endpoint, 'redeliver', body={'since': since.isoformat()})['redelivered']} redelivered")
+    done = call("POST", ONE + "/redeliver", endpoint, body={"since": since.isoformat()})
+    say(f"{done['redelivered']} redelivered")
 
 
-@webhooks.command("listen")
-def listen(
-    port: Annotated[int, typer.Option(min=0, max=65535, help="On the loopback; 0: any that is free.")] = 0,
+def _listen(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on the loopback; 0: any free one.")] = 0,
     event: Events = None,
     answer: Annotated[int, typer.Option(min=100, max=599, help="The status to answer with.")] = 200,
 ) -> None:
-    """Print and verify what arrives, until Ctrl-C; the endpoint is made for it, and deleted at the end.
+    """Print and verify deliveries until Ctrl-C; creates an endpoint for them and deletes it at the end.
 
     The server must run with FOOTNOTE_WEBHOOK_ALLOW_PRIVATE=true, on this machine.
     """
     from footnote.cli.receiver import receiving
 
     with receiving(port, answer) as receiver:
-        made = _call("POST", body={"url": receiver.url, "events": event or ["*"], "description": "footnote listen"})
+        made = call(
+            "POST", PATH, body={"url": receiver.url, "events": event or ["*"], "description": "footnote listen"}
+        )
         receiver.secret = made["secret"]
         say(f"{made['id']} at {receiver.url}", err=True)
         try:
             receiver.wait()
         finally:
-            _call("DELETE", made["id"])
+            call("DELETE", ONE, made["id"])
+
+
+ENDPOINTS: Columns = {
+    **{"ID": "id", "STATE": _state, "EVENTS": lambda each: ",".join(each["events"])},
+    **{"URL": "url", "DESCRIPTION": "description"},
+}
+DELIVERIES: Columns = {
+    **{"ID": "id", "EVENT": "event", "STATE": "state", "ATTEMPTS": "attempts"},
+    **{"ANSWERED": _answered, "NEXT ATTEMPT": time_of("next_attempt_at")},
+}
+ATTEMPTS: Columns = {
+    **{"ATTEMPT": "number", "STARTED": time_of("started_at"), "MS": "latency_ms"},
+    **{"ANSWERED": _answered, "EXCERPT": "excerpt"},
+}
+NONE_YET = "No webhook endpoints yet: `footnote webhooks create https://...` creates one."
+WEBHOOKS = Resource(
+    "webhooks",
+    "Operations",
+    help="Endpoints that are told when documents are ready, and what was sent to them.",
+    commands=[
+        Command("create", _create, lambda made: f"{made['id']}\n{made['secret']}"),
+        Command("list", _list, show_list(ENDPOINTS, empty=NONE_YET)),
+        Command("update", _update),
+        Command("delete", _delete, lambda receipt: f"deleted  {receipt['webhook_endpoint_id']}"),
+        Command("enable", _enable),
+        Command("disable", _disable),
+        Command("rotate", _rotate),
+        Command("test", _test),
+        Command("deliveries", _deliveries, _show_deliveries),
+        Command("redeliver", _redeliver),
+        Command("listen", _listen),
+    ],
+)

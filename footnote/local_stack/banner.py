@@ -1,4 +1,4 @@
-"""What `footnote up` says when everything is up."""
+"""What `footnote up` prints when everything runs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from footnote import __version__
 
 
 @dataclass(frozen=True)
-class Line:
+class BannerLine:
     """A service: its name, version (may be empty) and state."""
 
     name: str
@@ -18,22 +18,22 @@ class Line:
 
 @dataclass(frozen=True)
 class Banner:
-    """`api_key` is given only by the start that made it; `flower_password` says where it is kept."""
+    """`api_key` is given only by the start that created it; `flower_password` says where it is stored."""
 
     data_dir: Path
     api_url: str
     flower_url: str
     flower_user: str
     flower_password: str
-    services: Sequence[Line]
-    away: Sequence[str]  # of what it runs on
+    services: Sequence[BannerLine]
+    away: Sequence[str]  # stores that cannot be reached
     embedder: str | None
     generator: str | None
     api_key: str | None
     commands: str
 
     def __str__(self) -> str:
-        without = f" without {' and '.join(self.away)}, which must come back for all of it to work" if self.away else ""
+        without = f" without {' and '.join(self.away)}, which must be back before everything works" if self.away else ""
         lines = ["", f"Footnote {__version__} is ready{without}. Data: {self.data_dir}", ""]
         lines += [f"  {line.name:<11} {line.version:<10} {line.state}".rstrip() for line in self.services]
         lines += [
@@ -51,7 +51,7 @@ class Banner:
             lines += [
                 "",
                 f"  API key     {self.api_key}",
-                f"              kept in {self.data_dir}/api_key; shown only now",
+                f"              stored in {self.data_dir}/api_key; shown only now",
             ]
         lines += [
             "",

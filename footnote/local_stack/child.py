@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from footnote.local_stack import logs
-from footnote.local_stack.log_tail import Echo
+from footnote.local_stack.log_tail import LogTail
 from footnote.local_stack.processes import Process, ended, finish, kill_group, spawn
 from footnote.local_stack.services import Service
 
@@ -20,13 +20,13 @@ CRASH_LOOP_SECONDS = 60.0
 
 @dataclass
 class Restarts:
-    """When to start again what has died: exponential backoff that forgets after a time of health. Seconds."""
+    """When to restart a child that ended: exponential backoff, reset after a healthy time. Seconds."""
 
     delay: float = FIRST_DELAY
     exits: deque[float] = field(default_factory=lambda: deque(maxlen=CRASH_LOOP_EXITS))
 
     def after_exit(self, now: float, lived: float) -> float:
-        """Note an exit after `lived` seconds of life; the time of the next start."""
+        """Records an exit after `lived` seconds; the time of the next start."""
         if lived >= HEALTHY_SECONDS:
             self.delay = FIRST_DELAY
         self.exits.append(now)
@@ -36,7 +36,7 @@ class Restarts:
 
     @property
     def looping(self) -> bool:
-        """Whether it keeps dying: five exits within a minute."""
+        """Whether it ends again and again: five exits within a minute."""
         return len(self.exits) == CRASH_LOOP_EXITS and self.exits[-1] - self.exits[0] <= CRASH_LOOP_SECONDS
 
 
@@ -47,7 +47,7 @@ class Child:
         self.service = service
         self.log = directory / f"{service.name}.log"
         logs.begin(self.log)
-        self.echo = Echo(self.log)
+        self.tail = LogTail(self.log)
         self.restarts = Restarts()
         self.process: Process | None = None
         self._env = env
@@ -78,7 +78,7 @@ class Child:
 
     def rotate_log(self) -> None:
         if logs.rotate(self.log):
-            self.echo.begin_again()
+            self.tail.begin_again()
 
     def next_start(self, now: float) -> float:
         """Seconds until it is started again; 0 if it need not be."""

@@ -43,8 +43,8 @@ def _owner(data_dir: Path) -> int:
     return cluster.stat().st_uid if cluster.exists() else os.geteuid()
 
 
-def kept_secret(path: Path) -> str:
-    """The secret in the file (0600), made on first use."""
+def stored_secret(path: Path) -> str:
+    """The secret in the file (0600), created at first use."""
     if path.exists():
         return path.read_text().strip()
     secret = secrets.token_urlsafe(18)

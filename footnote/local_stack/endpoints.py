@@ -19,7 +19,7 @@ def url(host: str, port: int) -> str:
 
 
 def check_ports(settings: Settings) -> None:
-    """Raise StackFailed if one of our ports cannot be had."""
+    """Raise StackFailed if one of our ports is not available."""
     if settings.port == settings.flower_port:
         raise StackFailed(f"PORT and FLOWER_PORT are both {settings.port}.")
     _check_port("PORT", settings.host, settings.port)

@@ -13,7 +13,7 @@ from footnote.local_stack.processes import StackFailed
 
 
 class AlreadyRunning(StackFailed):
-    """Another supervisor has the data directory."""
+    """Another supervisor holds the data directory."""
 
 
 @contextmanager
@@ -23,7 +23,7 @@ def exclusive(
     """Hold the data directory; yield the descriptor that the guard holds on to until the last child is gone.
 
     Locks end with their process, so there is none to clear away after a crash. Raises AlreadyRunning at once
-    if another supervisor lives; what a killed one left behind is given `wait_seconds` to end, after `on_wait`.
+    if another supervisor lives; processes of a killed one get `wait_seconds` to end, after `on_wait`.
     """
     with (data_dir / "lock").open("a+") as lock, (data_dir / "guard.lock").open("a") as guard:
         if not _taken(lock.fileno()):
@@ -67,7 +67,7 @@ def _taken(descriptor: int) -> bool:
 
 
 def _already_running(lock: Path) -> str:
-    """Who has it. The holder writes that just after it took the lock."""
+    """Names the holder, which writes its facts just after it took the lock."""
     for _ in range(20):
         try:
             holder = json.loads(lock.read_text())

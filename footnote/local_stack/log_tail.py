@@ -14,7 +14,7 @@ _TRACEBACK = "Traceback (most recent call last)"
 _BETWEEN_TRACEBACKS = ("During handling of the above", "The above exception was", " ", "\t", "+", "|")
 
 
-class Echo:
+class LogTail:
     """Reads what was added to a log and picks the serious lines."""
 
     def __init__(self, log: Path) -> None:
@@ -30,7 +30,7 @@ class Echo:
         self._in_traceback = False
 
     def begin_again(self) -> None:
-        """The log was emptied."""
+        """Starts at the beginning: the log was emptied."""
         self._offset = 0
         self._rest = b""
 

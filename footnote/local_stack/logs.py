@@ -1,13 +1,13 @@
 """The log files of the local stack: of bounded size and number, and readable across a rotation.
 
-Children write to the open file themselves, so that they depend on nobody who reads for them: a full file is copied
+Children write to the open file themselves, so that they need no process that reads from them: a full file is copied
 and emptied, not renamed. They append, so the next line goes to the beginning of the emptied file.
 """
 
 from pathlib import Path
 
 ROTATE_BYTES = 10 * 1024 * 1024
-KEPT = 3  # older files of a service: `api.log.1` is the newest of them
+OLDER_FILES = 3  # of a service: `api.log.1` is the newest of them
 CONTINUED = "(continues the file before it)"
 _TAIL_BYTES = 16_384
 
@@ -41,7 +41,7 @@ def rotate(log: Path) -> bool:
 
 
 def _make_room(log: Path) -> None:
-    for number in range(KEPT, 1, -1):
+    for number in range(OLDER_FILES, 1, -1):
         if older(log, number - 1).exists():
             older(log, number - 1).replace(older(log, number))
 

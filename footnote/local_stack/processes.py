@@ -17,7 +17,7 @@ Process = subprocess.Popen[bytes]
 
 
 class StackFailed(FootnoteError):
-    """The local stack cannot start or go on; the end of the file `log` says why."""
+    """The local stack cannot start or continue; the end of the file `log` says why."""
 
     kind = "stack_failed"
 

@@ -17,7 +17,7 @@ API_END_SECONDS = 5.0  # within which the API is gone after its drain
 class Service:
     """One long-running child.
 
-    `required`: no start without it. `vital`: no going on without it either. `store`: the others depend on it,
+    `required`: the start fails without it. `vital`: so does a running stack. `store`: the others depend on it,
     so it starts before them and stops after them. `before_start` runs before each start.
     """
 

@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 from footnote import __version__
 from footnote.errors import Invalid
 from footnote.local_stack import postgres, user_file, valkey
-from footnote.local_stack.banner import Banner, Line
+from footnote.local_stack.banner import Banner, BannerLine
 from footnote.local_stack.child import Child
-from footnote.local_stack.directories import kept_secret, private_directory
+from footnote.local_stack.directories import private_directory, stored_secret
 from footnote.local_stack.endpoints import check_ports, readiness, url
 from footnote.local_stack.guard import Guard
 from footnote.local_stack.lock import AlreadyRunning, exclusive, publish
@@ -27,7 +27,7 @@ from footnote.local_stack.valkey import Valkey
 from footnote.settings import Settings
 
 READY_SECONDS = 120.0
-DEGRADED_SECONDS = 3.0  # after which what others run, and what is away, is no longer waited for
+DEGRADED_SECONDS = 3.0  # after this it no longer waits for stores that others run
 
 EXIT_STOPPED = 0
 EXIT_FAILED = 1
@@ -37,7 +37,7 @@ EXIT_ALREADY_RUNNING = 3
 def up(settings: Settings, ours: Programs | None = None, out: TextIO | None = None) -> int:
     """Run the local stack until it is asked to stop; the exit status. Call from the main thread.
 
-    0: stopped by Ctrl-C or SIGTERM. 1: could not start, or not go on. 3: already running. `ours` are the
+    0: stopped by Ctrl-C or SIGTERM. 1: could not start or continue. 3: already running. `ours` are the
     programs to run over the databases: Footnote's own unless given.
     """
     out = out or sys.stdout
@@ -66,7 +66,7 @@ def up(settings: Settings, ours: Programs | None = None, out: TextIO | None = No
     return EXIT_STOPPED
 
 
-_LEFT_BEHIND = "waiting for what a killed start left behind to end"
+_LEFT_BEHIND = "waiting for the processes of a killed start to end"
 
 
 def _say(out: TextIO, text: str) -> None:
@@ -90,7 +90,7 @@ class _Stack:
     ours: Programs
     supervisor: Supervisor
     out: TextIO
-    stores: list[Line] = field(default_factory=list)
+    stores: list[BannerLine] = field(default_factory=list)
 
     def run(self) -> None:
         """Start, watch until asked to stop, stop. Raises StackFailed."""
@@ -113,7 +113,7 @@ class _Stack:
             self.data_dir,
             database_url=database_url,
             redis_url=redis_url,
-            flower_password=self.settings.flower_password or kept_secret(password_file),
+            flower_password=self.settings.flower_password or stored_secret(password_file),
         )
         key_file = self.data_dir / "api_key"
         key_is_old = key_file.exists()
@@ -147,9 +147,11 @@ class _Stack:
         if database_url is None:
             database_url = self._start_postgres()
         else:
-            self.stores.append(Line("postgres", "", f"at {urlsplit(database_url).hostname}, as DATABASE_URL says"))
+            self.stores.append(
+                BannerLine("postgres", "", f"at {urlsplit(database_url).hostname}, as DATABASE_URL says")
+            )
         if redis_url is not None:
-            self.stores.append(Line("redis", "", f"at {urlsplit(redis_url).hostname}, as REDIS_URL says"))
+            self.stores.append(BannerLine("redis", "", f"at {urlsplit(redis_url).hostname}, as REDIS_URL says"))
         elif cache and cache_child:
             self.supervisor.wait_until(cache.answers, valkey.START_SECONDS, cache_child)
             self.stores.append(_line(cache_child, cache.version()))
@@ -172,7 +174,7 @@ class _Stack:
     def _wait_until_ready(self, children: Sequence[Child]) -> dict[str, Any]:
         """Wait for the API to be ready and everything required to run; what `/readyz` said.
 
-        Without what others run, and is away, the start goes on: work goes on when it is back.
+        The start does not wait for stores that others run: work continues when they are back.
         """
         said: dict[str, Any] = {}
         patient_until = time.monotonic() + DEGRADED_SECONDS
@@ -189,10 +191,10 @@ class _Stack:
         self.supervisor.wait_until(ready, READY_SECONDS, children[0])
         return said
 
-    def _told(self, away: Sequence[str]) -> list[Line]:
-        """The stores, and what is away of them."""
+    def _told(self, away: Sequence[str]) -> list[BannerLine]:
+        """The stores; those that cannot be reached are marked."""
         lines = [replace(line, state=f"away: {line.state}") if line.name in away else line for line in self.stores]
-        return [*lines, *([Line("store", "", "away: as STORAGE_URL says")] if "store" in away else [])]
+        return [*lines, *([BannerLine("store", "", "away: as STORAGE_URL says")] if "store" in away else [])]
 
 
 def _away(ready: dict[str, Any]) -> list[str]:
@@ -200,14 +202,14 @@ def _away(ready: dict[str, Any]) -> list[str]:
 
 
 def _remembered(api_url: str, key: str | None) -> str:
-    """What commands in other folders talk to from now on: the stack that began last, unless there was a login."""
+    """Which server commands in other folders use from now on: the stack that started last, unless there was a login."""
     try:
         known = user_file.server()
         if known is not None and known.by == "login":
             return f"in other folders they talk to {known.url}, until `footnote logout`"
         if key is None:
             return "in other folders they need FOOTNOTE_API_URL and FOOTNOTE_API_KEY"
-        user_file.remember_server(user_file.Server(api_url, key, "up"))
+        user_file.remember_server(user_file.StoredServer(api_url, key, "up"))
     except (OSError, Invalid) as error:
         return (
             f"in other folders they do not know this server: {error.message if isinstance(error, Invalid) else error}"
@@ -215,9 +217,9 @@ def _remembered(api_url: str, key: str | None) -> str:
     return "in any folder they talk to this server"
 
 
-def _line(child: Child, version: str) -> Line:
+def _line(child: Child, version: str) -> BannerLine:
     state = f"running, pid {child.process.pid}" if child.process else f"not running; see {child.log}"
-    return Line(child.service.name, version, state)
+    return BannerLine(child.service.name, version, state)
 
 
 def _version(service: str) -> str:

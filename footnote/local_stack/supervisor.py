@@ -113,14 +113,14 @@ class Supervisor:
         """From now on show what children complain about; not what stores said while others waited for them."""
         for child in self.children:
             if child.service.store:
-                child.echo.skip()
+                child.tail.skip()
         self._ready = True
 
     def _look_at(self, child: Child) -> None:
         now = time.monotonic()
         status = child.check(now)
         if self._ready:
-            for line in child.echo.lines():
+            for line in child.tail.lines():
                 self.say(line, child.service.name)
         child.rotate_log()
         if status is None:

@@ -1,4 +1,4 @@
-"""What the command line knows of its user in every folder: the server to talk to, and the folders that were synced.
+"""What the command line stores for its user: the server to talk to, and the folders that were synced.
 
 In `footnote/` under XDG_CONFIG_HOME, or else ~/.config: `server.json`, with the API key readable by you alone,
 and `folders.json`.
@@ -18,8 +18,8 @@ from footnote.settings import Settings
 
 
 @dataclass(frozen=True)
-class Server:
-    """Where Footnote is, with which key; and whether `footnote login` or `footnote up` said so."""
+class StoredServer:
+    """The address of Footnote and a key; stored by `footnote login` or `footnote up`."""
 
     url: str
     key: str
@@ -30,7 +30,7 @@ def directory() -> Path:
     """Raises Invalid where the user has no home."""
     try:
         given = Settings().user_config_dir.expanduser()
-        base = given if given.is_absolute() else Path.home() / ".config"  # a relative one is to be ignored
+        base = given if given.is_absolute() else Path.home() / ".config"  # a relative one is ignored
     except RuntimeError as error:
         raise Invalid("no_home", "There is no home directory: set HOME or XDG_CONFIG_HOME.") from error
     return base / "footnote"
@@ -40,17 +40,17 @@ def server_file() -> Path:
     return directory() / "server.json"
 
 
-def server() -> Server | None:
-    """What the file says, if there is one. Raises Invalid for one that cannot be trusted or read."""
+def server() -> StoredServer | None:
+    """The server of the file, if there is one. Raises Invalid for a file that others may read, or that is damaged."""
     try:
         path = server_file()
         with path.open() as file:
             found = os.fstat(file.fileno())
             if found.st_mode & (stat.S_IRWXG | stat.S_IRWXO) or found.st_uid not in (os.geteuid(), 0):
-                problem = f"Others than you may read or write {path}, which holds an API key"
+                problem = f"Other users may read or write {path}, which holds an API key"
                 raise Invalid("bad_permissions", f"{problem}: `chmod 600 {path}`, or `footnote logout`.")
             given = json.load(file)
-        return Server(str(given["url"]), str(given["key"]), "login" if given["by"] == "login" else "up")
+        return StoredServer(str(given["url"]), str(given["key"]), "login" if given["by"] == "login" else "up")
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -59,8 +59,8 @@ def server() -> Server | None:
         raise Invalid("bad_user_file", f"{path} is damaged: `footnote login` writes a new one.") from error
 
 
-def remember_server(found: Server) -> Path:
-    """Writes the file; where it is. Raises OSError, and Invalid where there is no home."""
+def remember_server(found: StoredServer) -> Path:
+    """Writes the file and returns its path. Raises OSError, and Invalid where there is no home."""
     return _write(server_file(), asdict(found))
 
 
@@ -73,7 +73,7 @@ def forget_server() -> bool:
 
 
 def folders() -> Mapping[str, str]:
-    """The names by which folders on this machine were synced, by their paths."""
+    """By path, the names with which folders of this machine were synced."""
     try:
         found = json.loads((directory() / "folders.json").read_text())
     except (OSError, ValueError, Invalid):

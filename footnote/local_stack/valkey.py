@@ -1,6 +1,6 @@
 """Valkey (or Redis) from a binary of a package or on PATH, reachable only through a unix socket.
 
-It keeps nothing on disk: whatever Footnote puts there can be made again from Postgres.
+It stores nothing on disk: Footnote can rebuild its content from Postgres.
 """
 
 import importlib.util

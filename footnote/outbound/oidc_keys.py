@@ -1,4 +1,4 @@
-"""The keys of the OIDC issuer, found by discovery and cached.
+"""The keys of the OIDC issuer, found by discovery and cached for a while.
 
 OpenID Connect Discovery 1.0, section 4; RFC 7517 (keys), RFC 7518, 8037 and 9864 (what each signs with).
 """
@@ -27,9 +27,9 @@ ALGORITHMS: dict[tuple[Any, Any], tuple[str, ...]] = {
     ("EC", "P-521"): ("ES512",),
     ("OKP", "Ed25519"): ("EdDSA", "Ed25519"),
 }
-FRESH_SECONDS = 600.0  # after which the keys are read again: a revoked key is accepted for so long
-KEPT_SECONDS = 12 * 3600.0  # for which cached keys verify tokens while the issuer cannot be reached
-AGAIN_SECONDS = 10.0  # between two requests to the issuer, whatever tokens are sent
+FRESH_SECONDS = 600.0  # after which the keys are read again: a withdrawn key is valid for so long
+STALE_SECONDS = 12 * 3600.0  # for which they verify while the issuer is away
+AGAIN_SECONDS = 10.0  # between two requests, whatever tokens are sent
 FETCH_SECONDS = 5.0  # for both documents
 LARGEST = 1024 * 1024  # bytes of a document
 
@@ -37,7 +37,7 @@ Keys = dict[tuple[str, str], Key]  # by name (`kid`) and algorithm
 
 
 class Issuer:
-    """One issuer, as one process knows it. Its keys are not requested before the first token comes."""
+    """One issuer, as one process knows it. The first token causes the first request."""
 
     def __init__(self, url: str, clock: Callable[[], float] = time.monotonic) -> None:
         self.url = url
@@ -53,7 +53,7 @@ class Issuer:
         if found is None or self._age > FRESH_SECONDS:
             await self._read_again()
             found = self._keys.get((kid, algorithm))
-        if self._read_at < self._tried_at and (found is None or self._age > KEPT_SECONDS):
+        if self._read_at < self._tried_at and (found is None or self._age > STALE_SECONDS):
             raise Unavailable("issuer_unavailable", "The token's issuer cannot be reached.", retry_after=AGAIN_SECONDS)
         return found
 
@@ -68,7 +68,7 @@ class Issuer:
         return self._clock() - self._read_at
 
     async def _read_again(self) -> None:
-        """One reading serves all that wait, even if some are cancelled; not too soon after the last one."""
+        """One request for all who wait, completed even if they leave, and not soon after the last one."""
         now = self._clock()
         if now - self._tried_at >= AGAIN_SECONDS:
             self._tried_at = now
@@ -85,7 +85,7 @@ class Issuer:
                 if not is_secure_url(told["jwks_uri"]):
                     raise ValueError(f"its keys are at {told['jwks_uri']!r}, without https")
                 self._keys, self._read_at = _usable(await self._json(told["jwks_uri"])), now
-        except Exception as error:  # whatever it is, cached keys still verify
+        except Exception as error:  # of any kind: the known keys continue to verify
             reason = f"{type(error).__name__}: {error}"[:300]
             log.warning("the issuer's keys could not be read", issuer=self.url, error=reason)
 
@@ -103,7 +103,7 @@ class Issuer:
 
 
 def _usable(told: Any) -> Keys:
-    """The keys for signatures, of known kinds, that are long enough."""
+    """The keys that sign, are of a known kind, and long enough."""
     keys: Keys = {}
     for each in told["keys"]:
         algorithms = ALGORITHMS.get((each.get("kty"), each.get("crv")), ())

@@ -25,7 +25,7 @@ Number = TypeVar("Number", int, float)
 class Embeddings:
     """`vectors` is float32 of shape (texts, dimensions), finite, L2-normalised; `tokens` as the provider counts.
 
-    `estimated`: it did not say how many. `split`: places of texts that were longer than the model reads, and were
+    `estimated`: the provider did not count them. `split`: places of texts that were too long for the model and were
     embedded in pieces.
     """
 
@@ -68,7 +68,7 @@ class Embedder(Protocol):
 
     @property
     def longest_text(self) -> int | None:
-        """Tokens of one text that the model reads, at most; None where nobody knows."""
+        """Tokens of one text that the model reads, at most; None if unknown."""
         ...
 
     def count_tokens(self, text: str) -> int:
@@ -96,10 +96,10 @@ class Turn:
 
 @dataclass(frozen=True)
 class GenerationRequest:
-    """Without passages there is nothing to answer from: then the system prompt alone says what is to be done.
+    """Without passages the system prompt alone is the instruction.
 
-    `alive` is called for everything that comes of the model, text or not: a model that thinks is not silent.
-    `thought` is called with what a model writes for itself, where the server keeps that apart from the answer.
+    `alive` is called for everything that the model sends, text or not: a model that thinks is not silent.
+    `thought` is called with a model's thoughts, if the server separates them from the answer.
     """
 
     question: str
@@ -131,14 +131,14 @@ class Claim:
 
 @dataclass(frozen=True)
 class Usage:
-    """Tokens as the provider counted them, None where it did not; `cost` in US dollars, which is not its to say."""
+    """Tokens as the provider counted them, None if it did not; `cost` in US dollars, from our prices."""
 
     prompt_tokens: int | None
     completion_tokens: int | None
     cost: float | None = None
 
     def __add__(self, other: "Usage") -> "Usage":
-        """The sum of what is known with what is not is not known."""
+        """A sum with an unknown number is unknown."""
         return Usage(
             _sum(self.prompt_tokens, other.prompt_tokens),
             _sum(self.completion_tokens, other.completion_tokens),
@@ -148,7 +148,7 @@ class Usage:
 
 @dataclass(frozen=True)
 class Uncounted:
-    """An answer whose provider did not count all of its tokens: what it told, and what it will have been."""
+    """An answer whose provider did not count all of its tokens: what it counted, and our estimates."""
 
     told: Usage
     prompt_tokens: int
@@ -165,7 +165,7 @@ class Writer:
 
 @dataclass(frozen=True)
 class Cut:
-    """The answer ends here, but not because it is whole: it may not be longer, or its provider would not go on."""
+    """The answer ends here but is incomplete: it reached a limit, or its provider stopped."""
 
 
 GeneratorEvent = Token | Claim | Usage | Uncounted | Quota | Writer | Cut
@@ -174,7 +174,7 @@ GeneratorEvent = Token | Claim | Usage | Uncounted | Quota | Writer | Cut
 class Generator(Protocol):
     """Writes an answer from passages; same errors as an Embedder. Quota and Writer may come before the first piece.
 
-    How long it takes is the caller's to judge: it is closed or cancelled when it takes too long.
+    The caller limits its time: it is closed or cancelled when it takes too long.
     """
 
     @property
@@ -210,14 +210,14 @@ def _sum(one: Number | None, other: Number | None) -> Number | None:
 def open_embedder(settings: Settings, beside: Embedder | None = None) -> Embedder:
     """The configured embedder. Cheap: models load and connections open at first use.
 
-    It shares its connections with the one `beside` it, of the same provider and address; closing either closes them.
+    It shares the connections of `beside`, an embedder of the same provider and address; closing either closes them.
     """
     opened: Embedder = _provider(settings.embedder, "open_embedder")(settings, beside)
     return opened
 
 
 def open_generators(settings: Settings) -> list[Generator]:
-    """The configured generators, the one to be asked first being the first. Raises Invalid."""
+    """The configured generators, in the order in which they are asked. Raises Invalid."""
     opened = []
     for number, named in enumerate(settings.generator.split(",")):
         provider, _, model = named.strip().partition(":")
@@ -228,14 +228,14 @@ def open_generators(settings: Settings) -> list[Generator]:
 
 
 def _automatic(settings: Settings) -> list[str]:
-    """A server nearby may be switched off, or too slow: then documents are quoted rather than nothing answered."""
+    """A local server may be switched off, or too slow: then documents are quoted instead of no answer at all."""
     if settings.openai_api_key or settings.openai_base_url:
         return ["openai", "extractive"] if is_local(settings.openai_base_url) else ["openai"]
     return ["anthropic" if settings.anthropic_api_key else "extractive"]
 
 
 def open_reranker(settings: Settings) -> Reranker | None:
-    """The configured reranker; None if there is to be none."""
+    """The configured reranker; None if it is off."""
     if settings.reranker == "off":
         return None
     opened: Reranker = _provider(settings.reranker, "open_reranker")(settings)
@@ -245,12 +245,12 @@ def open_reranker(settings: Settings) -> Reranker | None:
 def normalised(vectors: Any, count: int) -> "NDArray[np.float32]":
     """`vectors` as float32 of shape (count, dimensions), each of length 1.
 
-    Raises Unavailable(provider_bad_response) for anything a store must never hold: another shape, NaN, zeros.
+    Raises Unavailable(provider_bad_response) for vectors that must not be stored: another shape, NaN, zeros.
     """
     import numpy as np
 
     try:
-        with np.errstate(over="ignore"):  # what is too large becomes infinite, and is refused below
+        with np.errstate(over="ignore"):  # values that are too large become infinite, and are refused below
             matrix = np.asarray(vectors, dtype=np.float32)
     except (TypeError, ValueError) as error:
         raise Unavailable("provider_bad_response", "The provider sent vectors of different lengths.") from error

@@ -1,4 +1,4 @@
-"""What a base URL tells of the server behind it: whether it is near, and whether it is Azure's."""
+"""What a base URL says about its server: whether it is local, and whether it is Azure's."""
 
 import ipaddress
 from dataclasses import dataclass
@@ -24,9 +24,9 @@ AZURE_HINT = (
 
 
 def is_local(address: str | None) -> bool:
-    """Whether it is of this machine or a private network, where a model may have to be loaded before it answers.
+    """Whether it belongs to this machine or a private network, where a model may have to be loaded before it answers.
 
-    Names are not resolved: those without a dot are taken for containers or machines nearby.
+    Names are not resolved: a name without a dot counts as a container or a machine nearby.
     """
     host = (urlsplit(address or "").hostname or "").rstrip(".").partition("%")[0]
     try:
@@ -45,7 +45,7 @@ def keeps_thoughts_apart(address: str) -> bool:
 class BaseUrl:
     """A base URL without its query, and the query that every request needs.
 
-    `azure`: the key is sent as `api-key`; `by_deployment`: the path of Azure's dated API, in which a deployment stands.
+    `azure`: the key is sent as `api-key`; `by_deployment`: the path of Azure's dated API, which names a deployment.
     """
 
     url: str
@@ -66,6 +66,6 @@ class BaseUrl:
             raise ProviderRejected("provider_rejected", AZURE_HINT)
         if named and not path:
             path = "/openai"
-        for call in CALLS:  # some copy the whole address of a call
+        for call in CALLS:  # some users copy the whole address of a call
             path = path.removesuffix(call)
         return cls(urlunsplit((parts.scheme, parts.netloc, path, "", "")), query, azure, by_deployment)

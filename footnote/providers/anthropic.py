@@ -16,15 +16,15 @@ from footnote.errors import TimedOut, Unavailable
 from footnote.providers import Cut, GenerationRequest, GeneratorEvent, Token, Usage
 from footnote.providers.dialects import Dialects
 from footnote.providers.messages import chat_messages
-from footnote.providers.refusals import Refused, Said, refusal
+from footnote.providers.refusals import ProviderRefusal, Said, refusal
 from footnote.providers.streams import events, is_cut
 from footnote.providers.throttle import Quota
 from footnote.settings import Settings
 from footnote.text import clean
 
 CHAT_MODEL = "claude-haiku-4-5"
-MAX_TOKENS = 4096  # of an answer, unless the request says: the API insists on a number
-HOTTEST = 1.0  # the highest temperature that it takes
+MAX_TOKENS = 4096  # of an answer, if the request does not say: the API requires a number
+HOTTEST = 1.0  # the highest temperature that it accepts
 LARGEST_REFUSAL = 64 * 1024  # bytes that are read of one
 _CACHED = ("cache_creation_input_tokens", "cache_read_input_tokens")
 
@@ -51,7 +51,7 @@ class AnthropicGenerator:
         self.address = (settings.anthropic_base_url or "https://api.anthropic.com").rstrip("/")
         self._client = httpx2.AsyncClient(
             headers={"x-api-key": settings.anthropic_api_key or "none", "anthropic-version": "2023-06-01"},
-            # Whoever reads the answer times its pieces.
+            # No limit here: the reader of the answer times its pieces.
             timeout=httpx2.Timeout(None, connect=settings.provider_connect_seconds),
         )
         self._dialects = Dialects(self.address)
@@ -64,12 +64,12 @@ class AnthropicGenerator:
                 sent = self._client.stream("POST", f"{self.address}/v1/messages", json=body)
                 response = await opened.enter_async_context(sent)
                 if response.status_code != 200:
-                    raise Refused(response.status_code, Said.read(await _start(response)), response)
+                    raise ProviderRefusal(response.status_code, Said.read(await _start(response)), response)
                 return response
 
             with _errors():
                 body = self._body(request)
-                # What the API insists on cannot be left out.
+                # What the API requires cannot be left out.
                 optional = {name: body.pop(name) for name in ("temperature", "system") if name in body}
                 fixed = {name: body.pop(name) for name in ("model", "max_tokens", "stream")}
                 response = await self._dialects[fixed["model"]].ask(lambda each: begin(fixed | each), body | optional)
@@ -125,7 +125,7 @@ async def _read(response: httpx2.Response, request: GenerationRequest) -> AsyncG
                     break
                 case "error":
                     status = _STATUS.get(said["error"]["type"], 500)
-                    raise Refused(status, Said.read(data.encode()), response)
+                    raise ProviderRefusal(status, Said.read(data.encode()), response)
     if not ended:
         raise Unavailable("provider_bad_response", "The provider's answer broke off.")
     if usage := _usage(counted):
@@ -140,7 +140,7 @@ def _text(delta: dict[str, Any], thought: Callable[[str], None]) -> str:
 
 
 def _usage(counted: Mapping[str, Any]) -> Usage | None:
-    """What was read from the provider's cache, or written to it, was part of the prompt, too."""
+    """Tokens read from the provider's cache, or written to it, are part of the prompt."""
     asked: list[Any] = [counted.get("input_tokens"), *(counted.get(kind) or 0 for kind in _CACHED)]
     prompt = sum(asked) if all(isinstance(each, int) for each in asked) else None
     answered = counted.get("output_tokens")
@@ -180,7 +180,7 @@ async def _start(response: httpx2.Response) -> bytes:
 def _errors() -> Iterator[None]:
     try:
         yield
-    except Refused as error:
+    except ProviderRefusal as error:
         raise refusal(error.status, str(error), error.headers, quota=_quota(error.headers)) from error
     except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
         raise Unavailable("provider_unavailable", "The provider could not be reached.") from error

@@ -1,7 +1,7 @@
-"""What an endpoint's model does not take of what we send, learned from its refusals.
+"""Which of our parameters an endpoint's model does not accept, learned from its refusals.
 
 Servers that speak OpenAI's API differ in their optional parameters: `stream_options`, `temperature`, the name of the
-limit on an answer, the role `system`. What a refusal names is left out from then on (ADR 25).
+limit on an answer, the role `system`. A parameter that a refusal names is left out from then on (ADR 25).
 """
 
 import re
@@ -9,14 +9,14 @@ from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from footnote.providers.refusals import Refused
+from footnote.providers.refusals import ProviderRefusal
 from footnote.telemetry import log
 
 Answer = TypeVar("Answer")
 
 MOST_MODELS = 64  # of an endpoint; requests may name any
 SYSTEM = "system role"
-# Two names of one limit: where one is refused the other is tried.
+# Two names of one limit: if one is refused, the other is tried.
 _OTHER_NAME = {"max_completion_tokens": "max_tokens", "max_tokens": "max_completion_tokens"}
 OPTIONAL = ("stream_options", "temperature", *_OTHER_NAME, "dimensions", "encoding_format")
 
@@ -30,47 +30,47 @@ _NAMED[SYSTEM] = re.compile(
     r"|\b(?:first message|begin|start)\b.{0,40}\buser\b|\Asystem\Z",
     re.I | re.S,
 )
-# The value is refused, not the parameter: the caller has to choose another.
+# The value is refused, not the parameter: the caller must choose another.
 _VALUE = re.compile(
     r"\btoo (?:large|high|big|long|low|small)|\b(?:less|greater|larger|higher|more) than|\bat (?:most|least)\b"
     r"|\bbetween\b|\bm(?:ax|in)imum\b|\bexceed|\brange\b|\bcontext (?:length|window)|\bpositive\b|[<>]=?\s*\d|[≤≥]",
     re.I,
 )
-# The parameter is, whatever else is said of it.
+# The parameter itself is refused, whatever else the message says.
 _UNKNOWN = re.compile(
     r"\bun(?:known|expected|recogni[sz]ed|supported) (?:request )?(?:parameter|argument|field|property|name|key)"
     r"|\bextra (?:inputs|fields)\b|\badditional propert",
     re.I,
 )
-# What follows are the names of others.
+# The names that follow are those of other parameters.
 _OTHERS = re.compile(
     r"\bexpected one of|\bdid you mean|(?<!not )\buse\s+[`'\"]"
     r"|\b(?:supported|allowed|valid|permitted|available) (?:parameters|arguments|fields|properties|names)\b",
     re.I,
 )
 
-_CHOSEN = ("temperature", *_OTHER_NAME, "dimensions")  # what a request or a setting chose
+_CHOSEN = ("temperature", *_OTHER_NAME, "dimensions")  # chosen by a request or a setting
 
 
 @dataclass
 class Dialect:
-    """Of one model at one address."""
+    """The parameters that one model at one address refuses."""
 
     address: str
     model: str
     refused: frozenset[str] = frozenset()
 
     async def ask(self, call: Callable[[dict[str, Any]], Awaitable[Answer]], request: Mapping[str, Any]) -> Answer:
-        """What `call` answers to the request as the model takes it; several refusals may follow each other.
+        """The answer of `call` to the request as the model accepts it; several refusals may follow each other.
 
-        Raises Refused, and then learns nothing.
+        Raises ProviderRefusal, and then learns nothing.
         """
         refused = self.refused
         while True:
             spoken = _spoken(request, refused)
             try:
                 answer = await call(spoken)
-            except Refused as error:
+            except ProviderRefusal as error:
                 named = _named(error, set(_sent(spoken)) - refused)
                 if not named:
                     raise
@@ -89,7 +89,7 @@ class Dialect:
 
 
 class Dialects(dict[str, Dialect]):
-    """Of the models at one address, by name; the oldest makes room."""
+    """By name, the dialects of the models at one address; the oldest is dropped when there are MOST_MODELS."""
 
     def __init__(self, address: str) -> None:
         super().__init__()
@@ -108,8 +108,8 @@ def _sent(request: Mapping[str, Any]) -> Iterator[str]:
         yield SYSTEM
 
 
-def _named(error: Refused, sent: Iterable[str]) -> frozenset[str]:
-    """Those that the refusal points at; else those that its words name."""
+def _named(error: ProviderRefusal, sent: Iterable[str]) -> frozenset[str]:
+    """The parameters that the refusal's fields name; else those that its words name."""
     if error.status not in _STATUSES:
         return frozenset()
     said = error.said
@@ -121,7 +121,7 @@ def _named(error: Refused, sent: Iterable[str]) -> frozenset[str]:
 
 
 def _spoken(request: Mapping[str, Any], refused: frozenset[str]) -> dict[str, Any]:
-    """The request without what is refused, or with what stands in for it."""
+    """The request without the refused parameters, or with their substitutes."""
     spoken = dict(request)
     for name in OPTIONAL:
         if name in refused and name in spoken:
@@ -135,7 +135,7 @@ def _spoken(request: Mapping[str, Any], refused: frozenset[str]) -> dict[str, An
 
 
 def _without_system(messages: list[dict[str, str]]) -> list[dict[str, str]]:
-    """With what the system prompt says at the head of the user's first message."""
+    """The messages with the system prompt at the start of the user's first message."""
     told = "\n\n".join(each["content"] for each in messages if each["role"] == "system" and each["content"])
     turns = [each for each in messages if each["role"] != "system"]
     if not told:

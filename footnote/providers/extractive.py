@@ -13,7 +13,7 @@ from footnote.text.sentences import spans, stems
 
 MOST_SENTENCES = 3
 WORTH_ADDING = 0.6  # of the best sentence's score
-UNHELD = 0.1  # what a sentence without a word of the question is worth: what retrieval put first may say it otherwise
+UNHELD = 0.1  # the score of a sentence without a word of the question: it may answer in other words
 LONGEST_SENTENCE = 600
 
 # Words of a question that say nothing about its subject.
@@ -104,11 +104,11 @@ def _sentences(passages: Sequence[Passage]) -> list[_Sentence]:
 
 
 def _shortened(sentence: str) -> str:
-    """No longer than allowed, and without the word that would be cut."""
+    """At most LONGEST_SENTENCE characters, without a word that would be cut."""
     if len(sentence) <= LONGEST_SENTENCE:
         return sentence
-    kept = sentence[:LONGEST_SENTENCE]
-    return kept if sentence[LONGEST_SENTENCE].isspace() or len(kept.split()) == 1 else kept.rsplit(maxsplit=1)[0]
+    cut = sentence[:LONGEST_SENTENCE]
+    return cut if sentence[LONGEST_SENTENCE].isspace() or len(cut.split()) == 1 else cut.rsplit(maxsplit=1)[0]
 
 
 def _readable(sentence: str) -> str:

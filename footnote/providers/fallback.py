@@ -1,4 +1,4 @@
-"""Several generators, the next being asked where the one before cannot answer."""
+"""Several generators: the next is asked if the one before cannot answer."""
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
@@ -10,11 +10,11 @@ from footnote.telemetry import fallbacks_total, log
 
 
 class Fallback:
-    """One Generator out of several. It says who writes before the first piece, and never changes the writer after it.
+    """One Generator out of several. It names the model before the first piece, and never changes it after that.
 
-    A generator is passed over when it is away, too slow to begin, limited for longer than anybody waits, left alone
-    after failures, has nothing to show but thoughts, or refuses us whatever we ask; never because of what was asked.
-    A model that a request names is the first one's: the others have their own.
+    A generator is skipped if it is unavailable, too slow to begin, limited for longer than a request waits, behind an
+    open circuit, writes only thoughts, or refuses our account; never because of the question. A model that a request
+    names is the first generator's: the others use their own.
     """
 
     def __init__(self, generators: Sequence[Generator]) -> None:
@@ -23,11 +23,11 @@ class Fallback:
         self.provider, self.address, self.model = first.provider, first.address, first.model
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[GeneratorEvent, None]:
-        """Raises what is soonest worth another try, if none can answer."""
+        """If none can answer, raises the error that allows the earliest retry."""
         failures: list[FootnoteError] = []
         for generator in self.generators:
             asked = replace(request, model=None) if failures else request
-            # What runs in this process has no other models.
+            # A generator in this process has no other models.
             model = asked.model if asked.model and generator.address else generator.model
             named = begun = False
             try:
@@ -36,7 +36,7 @@ class Fallback:
                         if not named:
                             named = True
                             yield Writer(generator.provider, model)
-                        # What was spent on thoughts alone is to be paid, and is nothing that was shown.
+                        # Tokens of thoughts alone must be paid for, but nothing was shown.
                         begun = begun or not isinstance(event, Usage | Uncounted)
                         yield event
                 return

@@ -1,4 +1,4 @@
-"""Providers behind the limits that all processes share: the same Protocols around what is asked over a network."""
+"""Providers behind the limits that all processes share: the same Protocols around models on a network."""
 
 import asyncio
 from collections.abc import Mapping, Sequence
@@ -18,7 +18,7 @@ MOST_MODELS = 32  # beside the configured one
 
 
 def guard_embedder(inner: Embedder, shared: Shared, settings: Settings, *, interactive: bool) -> Embedder:
-    """The embedder behind its limits; one that runs in this process needs none."""
+    """The embedder behind its limits; one in this process needs none."""
     if inner.address is None:
         return inner
     limits = _configured(settings.embedding_rpm, settings.embedding_tpm)
@@ -27,12 +27,12 @@ def guard_embedder(inner: Embedder, shared: Shared, settings: Settings, *, inter
 
 
 class Embedders(dict[tuple[str, str] | tuple[str, str, int], Embedder]):
-    """By provider, model and the length that it asks for, if any; opened when asked for.
+    """By provider, model and dimensions, if any; opened at first use.
 
-    Raises Invalid or ProviderRejected: there is none.
+    Raises Invalid or ProviderRejected if there is none.
 
-    Models can be named that nobody has, so that the oldest makes room when there are MOST_MODELS. Whoever is using it
-    still can: all of a provider share their connections, which are open until `close`.
+    Requests may name models that do not exist, so the oldest is dropped when there are MOST_MODELS. It can still be
+    used: the embedders of a provider share their connections, which are open until `close`.
     """
 
     def __init__(self, settings: Settings, shared: Shared, *, interactive: bool) -> None:
@@ -59,9 +59,9 @@ class Embedders(dict[tuple[str, str] | tuple[str, str, int], Embedder]):
 
 
 def guard_generators(inner: Sequence[Generator], shared: Shared, settings: Settings, *, interactive: bool) -> Fallback:
-    """Each behind its own limits, of which those of the first may be configured; then the next, should it fail.
+    """Each behind its own limits; the next is asked if one fails. Settings may configure the limits of the first.
 
-    One that runs in this process needs none.
+    A generator in this process needs none.
     """
     urgency = INTERACTIVE if interactive else PIPELINE
     limits = _configured(settings.chat_rpm, settings.chat_tpm)
@@ -76,7 +76,7 @@ def guard_generators(inner: Sequence[Generator], shared: Shared, settings: Setti
 
 
 def guard_reranker(inner: Reranker | None, shared: Shared, settings: Settings) -> Reranker | None:
-    """The reranker, if there is one, behind its limits and its time; one that runs in this process needs none."""
+    """The reranker, if there is one, behind its limits and its time limit; one in this process needs neither."""
     if inner is None or inner.address is None:
         return inner
     endpoint = Endpoint(shared, inner.provider, inner.address, inner.model, {}, INTERACTIVE)
@@ -88,7 +88,7 @@ def _configured(requests: int | None, tokens: int | None) -> Mapping[str, int]:
 
 
 async def circuits(*models: Embedder | Generator | Reranker | None) -> dict[str, str]:
-    """By name, what `Endpoint.circuit` says of those of the models that are asked over a network, if it can."""
+    """By name, the `Endpoint.circuit` of each model on a network; without those whose state is unknown."""
     kinds = GuardedEmbedder | GuardedGenerator | GuardedReranker
     single = [each for model in models for each in (model.generators if isinstance(model, Fallback) else (model,))]
     guarded = [model.endpoint for model in single if isinstance(model, kinds)]
@@ -97,7 +97,7 @@ async def circuits(*models: Embedder | Generator | Reranker | None) -> dict[str,
 
 
 class GuardedReranker:
-    """Does not wait for its turn, and answers within a budget: what it is asked for can be done without."""
+    """Does not wait for its turn, and answers within a time limit: search works without it, too."""
 
     def __init__(self, inner: Reranker, endpoint: Endpoint, seconds: float) -> None:
         self._inner = inner
@@ -106,7 +106,7 @@ class GuardedReranker:
         self.provider, self.address, self.model = inner.provider, inner.address, inner.model
 
     async def rerank(self, query: str, texts: Sequence[str]) -> list[float]:
-        """Running out of time is the reranker's failure, so that the circuit hears of it: it ends within the call."""
+        """A time-out counts as the reranker's failure for the circuit: it is raised within the call."""
         until = asyncio.get_running_loop().time() + deadline.left(self._seconds)
         async with self.endpoint.calling(sum(map(estimated_tokens, [query, *texts])), patience=0.0):
             try:

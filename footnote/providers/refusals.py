@@ -1,4 +1,4 @@
-"""What a provider's refusal means: for good, for now, or for fewer texts at once."""
+"""What a provider's refusal means: permanent, temporary, or too many texts at once."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -13,13 +13,13 @@ from footnote.providers.throttle import Quota
 from footnote.telemetry import log
 from footnote.text import clean
 
-LONGEST_SAID = 300  # characters that are repeated
-SHORTEST_SECRET = 8  # characters; `none`, `ollama` and the like are words that a message may need
-_DEEPEST = 8  # levels of a body that are looked at
+LONGEST_SAID = 300  # characters of a provider's message that we repeat
+SHORTEST_SECRET = 8  # characters; shorter keys such as `none` or `ollama` may be words of the message
+_DEEPEST = 8  # levels of a body that are read
 _WORDS = ("message", "msg", "detail", "error", "error_description", "reason", "title", "errors", "raw")
 _PLACES = ("param", "loc", "field", "parameter", "property", "pointer", "path", "additionalProperty")
 _CODES = ("code", "type")
-_REPEATED = ("input", "ctx", "value", "body", "request")  # of what was sent
+_REPEATED = ("input", "ctx", "value", "body", "request")  # fields that repeat what was sent
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Said:
 
     @classmethod
     def read(cls, body: bytes) -> "Said":
-        """From JSON of any of the shapes that servers use; else the body is the words."""
+        """From JSON of any shape that servers use; otherwise the body is the words."""
         text = clean(body.decode("utf-8", "replace"))
         try:
             found = list(_strings(json.loads(text), "error", 0))
@@ -44,8 +44,8 @@ class Said:
         return cls("; ".join(words) or text, places, codes)
 
 
-class Refused(Exception):
-    """A status that is not 200, before it is settled what that means."""
+class ProviderRefusal(Exception):
+    """An answer with an error status, before it is classified."""
 
     def __init__(self, status: int, said: Said, response: httpx2.Response) -> None:
         self.status, self.said, self.headers = status, said, response.headers
@@ -58,7 +58,7 @@ class Refused(Exception):
 def refusal(
     status: int, reason: str, headers: Mapping[str, str], *, unpaid: bool = False, quota: Quota | None = None
 ) -> FootnoteError:
-    """The error for an answer's status. `unpaid`: its 429 does not pass by waiting; `quota`: where headers differ."""
+    """The error for an answer's status. `unpaid`: its 429 does not end by waiting; `quota`: of other headers."""
     if status == 413:
         return BatchTooLarge("provider_rejected", reason)
     if status == 429 and not unpaid:
@@ -76,7 +76,7 @@ def refusal(
 
 
 def without_secrets(said: str, sent: Mapping[str, str]) -> str:
-    """What a provider said, with the key of the request's headers taken out: some repeat what they were sent."""
+    """A provider's message without the key of the request's headers: some providers repeat it."""
     for name in ("authorization", "x-api-key", "api-key"):
         secret = sent.get(name, "").removeprefix("Bearer ").strip()
         said = said.replace(secret, "***") if len(secret) >= SHORTEST_SECRET else said
@@ -84,14 +84,14 @@ def without_secrets(said: str, sent: Mapping[str, str]) -> str:
 
 
 def _strings(value: Any, key: str, depth: int) -> Iterator[tuple[str, str]]:
-    """Each text with the key that it stands under; what a server repeats of the request is left out."""
+    """Each text with its key; fields that repeat the request are left out."""
     if depth > _DEEPEST:
         return
     if isinstance(value, Mapping):
         for name, each in value.items():
             if name not in _REPEATED:
                 yield from _strings(each, name, depth + 1)
-    elif isinstance(value, list) and key in _PLACES:  # the way to one field
+    elif isinstance(value, list) and key in _PLACES:  # the path of one field
         yield key, ".".join(str(each) for each in value if isinstance(each, str | int))
     elif isinstance(value, list):
         for each in value:

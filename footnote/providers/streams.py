@@ -1,4 +1,4 @@
-"""What streams of answers have in common: server-sent events, and the reasons for which they end."""
+"""Streams of answers: server-sent events, and the reasons why they end."""
 
 import re
 from collections.abc import AsyncGenerator, AsyncIterable, Callable
@@ -8,7 +8,7 @@ from footnote.errors import Unavailable
 LARGEST_EVENT = 4 * 1024 * 1024  # bytes
 
 _LINE_END = re.compile(rb"\r\n|\n|\r(?!\Z)")  # a carriage return at the end may be half of one
-# An answer ends here for another reason than that it is whole. Names differ between servers (`length`, `MAX_TOKENS`,
+# The answer is incomplete. Names differ between servers (`length`, `MAX_TOKENS`,
 # `model_length`, `content_filter`, `SAFETY`, `tool_calls`, ...), and servers without a reason send anything or nothing.
 _CUT = re.compile(
     r"length|max|limit|trunc|exceed|filter|safety|block|prohibit|sensitive|recitation|spii|refus|tool|function|error"
@@ -18,14 +18,14 @@ _CUT = re.compile(
 
 
 def is_cut(reason: object) -> bool:
-    """Whether an answer that ends for this reason is not whole."""
+    """Whether an answer that ends for this reason is incomplete."""
     return isinstance(reason, str) and _CUT.search(reason) is not None
 
 
 async def events(pieces: AsyncIterable[bytes], alive: Callable[[], None]) -> AsyncGenerator[str, None]:
     """The data of each event. `alive` is called for all that arrives, comments included.
 
-    Some servers answer with one JSON object all the same: that is the only event then.
+    Some servers answer with one JSON object instead: that is then the only event.
     """
     held, data = b"", b""
     bare: bool | None = None
@@ -41,11 +41,11 @@ async def events(pieces: AsyncIterable[bytes], alive: Callable[[], None]) -> Asy
             if line.startswith(b"data:"):
                 data += line[5:].removeprefix(b" ") + b"\n"
             elif not line:
-                if data.strip():  # some keep the connection open by events without data
+                if data.strip():  # some servers keep the connection open with events without data
                     yield data[:-1].decode("utf-8", "replace")
                 data = b""
         _check_size(held + data)
-    if held.startswith(b"data:"):  # the last line, or its empty one, is left out by some
+    if held.startswith(b"data:"):  # some servers leave out the last line feed or the empty line
         data += held[5:].removeprefix(b" ").rstrip(b"\r") + b"\n"
     if data.strip():
         yield data.decode("utf-8", "replace").rstrip("\n")

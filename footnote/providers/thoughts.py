@@ -1,8 +1,8 @@
-"""What a model writes before its answer and for itself, in the forms in which chat templates let it through.
+"""A model's thoughts before its answer, in the forms that chat templates let through.
 
 Thoughts stand at the beginning: `<think>...</think>` and its relatives, or messages of another channel than the final
-one. The same tags later in an answer are words like any other. Some templates put the opening tag into the prompt; then
-only the closing one is seen, and what came before it has to be held back until then (ADR 25).
+one. The same tags later in an answer are ordinary words. Some templates put the opening tag into the prompt; then
+only the closing one is seen, and the text before it is held back until then (ADR 25).
 """
 
 import re
@@ -57,9 +57,9 @@ _CHANNEL_BEGUN = re.compile(r"<(?:\|[a-z]*\|?)?\Z")
 
 
 class Thoughts:
-    """An answer without its thoughts, as it comes in pieces.
+    """Removes the thoughts from an answer that arrives in pieces.
 
-    `holds`: nothing is given out before it is known whether a lone closing tag makes thoughts of it. `unmarked`:
+    `holds`: nothing is returned until it is known whether a lone closing tag marks the text as thoughts. `unmarked`:
     afterwards, whether one did. `thought`: whether there were thoughts at all.
     """
 
@@ -78,7 +78,7 @@ class Thoughts:
         return self._read(final=False)
 
     def close(self, *, ended: bool = True) -> str:
-        """What was held back. Unless the thoughts have `ended` for certain, it is one of them, and so never ended."""
+        """The text that was held back. Unless the thoughts certainly `ended`, it is a thought without an end."""
         if self._holds and not ended and not any(self._lone()):
             self._taken()
             self.thought = self.unmarked = True
@@ -87,7 +87,7 @@ class Thoughts:
 
     @property
     def late(self) -> bool:
-        """Whether a closing tag on a line of its own tells, too late, that what was given out were thoughts."""
+        """Whether a closing tag on its own line shows, too late, that the returned text was thoughts."""
         return not self.unmarked and any(
             self._shown[: lone.start()].endswith("\n") and self._shown[lone.end() :].startswith("\n")
             for lone in _LONE.finditer(self._shown)
@@ -112,7 +112,7 @@ class Thoughts:
         return self._answer(final=final)
 
     def _opened(self, *, final: bool) -> bool:
-        """Whether what is held begins thoughts, or the answer; else more of it has to come."""
+        """Whether the held text begins thoughts or the answer; otherwise more text is needed."""
         held = self._held.lstrip()
         if _CHANNEL.match(held):
             self._channels, self.thought = _Channels(), True
@@ -133,12 +133,12 @@ class Thoughts:
         return True
 
     def _released(self, *, final: bool) -> bool:
-        """Whether it is known that what is held is no thought, or what behind it is none."""
+        """Whether it is known which part of the held text is the answer."""
         lone = next(self._lone(), None)
         if lone is None:
             return final
         if len(self._held) < lone.end() + 2 and not final:
-            return False  # the next characters may show that the tag is only spoken of
+            return False  # the next characters may show that the tag is only mentioned
         self._held = self._held[lone.end() :].lstrip()
         self.thought = self.unmarked = True
         self._holds = False
@@ -171,7 +171,7 @@ class _Channels:
 
     def __init__(self) -> None:
         self._held = ""
-        self._header: str | None = ""  # what stands before a message; None within it
+        self._header: str | None = ""  # the text before a message; None within it
         self._final = False
 
     def feed(self, text: str, *, final: bool) -> str:
@@ -199,7 +199,7 @@ class _Channels:
 
 
 def _is_mention(text: str, lone: re.Match[str]) -> bool:
-    """Whether the closing tag is spoken of: quoted, within a sentence, or behind the tag that it closes."""
+    """Whether the closing tag is only mentioned: quoted, within a sentence, or after the tag that it closes."""
     before, behind = text[: lone.start()], text[lone.end() :]
     name = lone[0].lower().strip("</>[]◁▷| ").removeprefix("end_of_").removeprefix("end_")
     return (

@@ -1,8 +1,8 @@
-"""What all processes together may ask of a provider: its rate limits, its pauses, and whether it works at all.
+"""A provider's limits for all processes together: rate limits, pauses, and a circuit for failures.
 
 One JSON value per endpoint in Redis, changed by one script before a call and one after, on the clock of the Redis
-server. What is there may vanish: the next answers teach it again. While Redis is away every call goes ahead as if there
-were no limits.
+server. It may be lost: the next answers restore it. While Redis is away, every call goes ahead as if there were no
+limits.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ from footnote.telemetry import log
 Outcome = Literal["answered", "limited", "failed", "left"]
 Answer = TypeVar("Answer")
 
-# Of a limit, so that neither jitter on the way nor a window counted differently takes us over it.
+# The share of a limit that we use, so that jitter or another window does not take us over it.
 PACE = 0.95
 LARGEST = 0.5  # share of a minute's tokens that one call may take, if it can be divided
 RULES: dict[str, Any] = {
@@ -30,20 +30,20 @@ RULES: dict[str, Any] = {
     "failures": 5,  # in a row, that open the circuit
     "shortest_open": 5_000,  # milliseconds from here on; doubles each time that a trial fails
     "longest_open": 60_000,
-    "trial": 90_000,  # for which one call may try whether the provider works again, while the others wait
-    "look": 2_000,  # how often the others look whether it does
+    "trial": 90_000,  # for which one call may test whether the provider works again, while the others wait
+    "look": 2_000,  # how often the others look for the result
     "shortest_pause": 500,  # after a 429 that names no time; doubles with each that follows
     "longest_pause": 60_000,
     "turn": 1_000,  # between calls after a 429, until one is answered
-    "kept": 3_600_000,  # what was learned, after the last call
+    "kept": 3_600_000,  # how long the value is stored after the last call
 }
 
 
 @dataclass(frozen=True)
 class Urgency:
-    """How long a caller waits where it is, in seconds, and how far it may run ahead of the limits, in minutes' worth.
+    """How long a caller waits in its call, in seconds, and how far it may exceed our pace, in minutes of the limit.
 
-    A provider's bucket holds a minute's worth, and ours a second's: what is kept back is there for people.
+    A provider's bucket holds a minute of the limit, and ours a second: the difference is reserved for people.
     """
 
     patience: float
@@ -51,13 +51,13 @@ class Urgency:
 
 
 PIPELINE = Urgency(5.0, {"requests": 0.0, "tokens": 0.0})
-# One batch of the pipeline may have spent half a minute's tokens; a question must pass all the same.
+# One batch of the pipeline may have spent half a minute's tokens; a question must still pass.
 INTERACTIVE = Urgency(1.0, {"requests": 0.1, "tokens": 0.6})
 
 
 @dataclass(frozen=True)
 class Quota:
-    """What a provider said of its limits a minute, of what is left, and when there is more, in seconds."""
+    """A provider's limits for a minute, what is left of them, and the seconds until there is more."""
 
     limits: Mapping[str, float]
     left: Mapping[str, float]
@@ -65,7 +65,7 @@ class Quota:
 
     @classmethod
     def read(cls, headers: Mapping[str, str]) -> "Quota | None":
-        """From `x-ratelimit-*`; a limit of zero is none."""
+        """From `x-ratelimit-*`; a limit of zero means no limit."""
         limits, left, resets = (
             {name: read(headers.get(f"x-ratelimit-{kind}-{name}", "")) for name in ("requests", "tokens")}
             for kind, read in (("limit", _number), ("remaining", _number), ("reset", _seconds))
@@ -92,7 +92,7 @@ def _seconds(header: str) -> float | None:
 
 @dataclass
 class Call:
-    """One call that was let through. Who makes it notes down what the answer said."""
+    """One call that was admitted. The caller records what the answer said."""
 
     costs: dict[str, float]
     trial: bool = False
@@ -126,7 +126,7 @@ class Endpoint:
 
     @asynccontextmanager
     async def calling(self, tokens: int, *, patience: float, divisible: bool = False) -> AsyncIterator[Call]:
-        """Waits for the call's turn, at most `patience` seconds, and learns from how the call ends.
+        """Waits for the call's turn, at most `patience` seconds, and learns from the call's result.
 
         Raises RateLimited, CircuitOpen, and BatchTooLarge where a `divisible` call asks for too much at once.
         """
@@ -136,7 +136,7 @@ class Endpoint:
         except RateLimited as error:
             call.quota = call.quota or error.quota
             if divisible and call.quota and tokens > call.quota.limits.get("tokens", tokens):
-                await self._leave(call, "answered")  # no pause makes room for that many
+                await self._leave(call, "answered")  # no pause makes room for so large a call
                 raise BatchTooLarge("provider_rejected", error.message) from error
             paused = await self._leave(call, "limited", error.retry_after)
             error.retry_after = max(paused, error.retry_after or 0.0) or None
@@ -145,7 +145,7 @@ class Endpoint:
             await self._leave(call, "failed", error.retry_after)
             raise
         except FootnoteError:
-            await self._leave(call, "answered")  # it works, and does not want this request
+            await self._leave(call, "answered")  # it works, but refuses this request
             raise
         except BaseException:
             if call.trial:
@@ -168,7 +168,7 @@ class Endpoint:
         return _utc(found["open_until"]) if "open_until" in found else "closed"
 
     async def learn(self, **sizes: int) -> None:
-        """Tells all processes the most that one call takes (`texts`), or one text (`longest`), and hears of theirs."""
+        """Tells all processes how much one call accepts (`texts`), or one text (`longest`), and learns from theirs."""
         found = await self.shared.run(_LEARN, self.key, **RULES, configured=self.configured, sizes=sizes)
         if found is not None:
             self.known = found["limits"]
@@ -199,7 +199,7 @@ class Endpoint:
             if not found["wait"]:
                 return call
             await asyncio.sleep(found["wait"] / 1000)
-            granted = True  # what may have happened meanwhile is a pause, or an open circuit
+            granted = True  # meanwhile there may be a pause, or an open circuit
 
     def _refusal(self, found: dict[str, Any], call: Call) -> FootnoteError:
         wait = found["wait"] / 1000
@@ -218,7 +218,7 @@ class Endpoint:
         return RateLimited("provider_unavailable", message, retry_after=wait)
 
     async def _leave(self, call: Call, outcome: Outcome, retry_after: float | None = None) -> float:
-        """Tells how the call ended; for how many seconds nobody asks now."""
+        """Records how the call ended; the seconds of the pause that follows."""
         found = await self.shared.run(
             _LEAVE,
             self.key,
@@ -250,8 +250,8 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local state = cjson.decode(redis.call('GET', KEYS[1]) or '{}')
 state.learned = state.learned or {}
-state.ours = state.ours or {}      -- until when what was granted keeps us busy, at our pace
-state.theirs = state.theirs or {}  -- when the provider's bucket is full again, by what it said is left
+state.ours = state.ours or {}      -- until when the granted calls take, at our pace
+state.theirs = state.theirs or {}  -- when the provider's bucket is full again, by its own headers
 local function limit(name) return asked.configured[name] or state.learned[name] end
 local function each(name) return 60000 / (limit(name) * asked.pace) end
 local function answer(found)

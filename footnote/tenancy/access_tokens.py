@@ -1,10 +1,8 @@
-"""JSON Web Tokens that are made for an API key and bound to it; signed with HS256, and nothing else is taken.
+"""JSON Web Tokens that are issued for an API key and bound to it, signed with HS256 only.
 
 Whatever is wrong with a token, the answer is the same.
 """
 
-import base64
-import binascii
 import json
 import re
 import secrets
@@ -13,9 +11,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from joserfc import jwt
+from joserfc import jws, jwt
 from joserfc.errors import JoseError, SecurityWarning
 from joserfc.jwk import OctKey
+from joserfc.jwt import ClaimsOption
 from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -27,8 +26,8 @@ from footnote.tenancy import audit_log, keys
 from footnote.tenancy.keys import Principal
 
 ISSUER = "footnote"
-LONGEST = 16_384  # characters of a token; issuers write all the groups of a person into theirs
-SIGNS = timedelta(days=30)  # for which a signing key signs; after that another does
+LONGEST = 16_384  # characters of a token; issuers may list all groups of a person
+SIGNS = timedelta(days=30)  # for which a signing key signs; then another does
 LONGEST_LIFE = timedelta(days=1)  # of a token
 VERIFIES = SIGNS + LONGEST_LIFE
 _HEADER = {"alg", "kid", "typ", "x5t"}  # nothing that holds a key, says where one is, or must be understood
@@ -41,7 +40,7 @@ async def issue(
 ) -> tuple[str, list[str], datetime]:
     """A token, its scopes (default: the key's) and when it ends, which is not after the key does.
 
-    Raises Forbidden for a scope that the key lacks, and Unauthenticated for a holder of a mere token.
+    Raises Forbidden for a scope that the key lacks, and Unauthenticated for a holder of a token instead of a key.
     """
     if holder.by_token:
         raise keys.refusal()
@@ -62,7 +61,7 @@ async def issue(
 
 
 async def _signing_key(session: AsyncSession) -> tuple[SigningKey, datetime]:
-    """The newest, or a new one where that has signed long enough. Two that are made at once do no harm."""
+    """The newest, or a new one if that has signed long enough. Two that are created at once do no harm."""
     now = (await session.execute(select(func.now()))).scalar_one()
     newest = await session.scalar(select(SigningKey).order_by(SigningKey.created_at.desc()).limit(1))
     if newest is not None and newest.created_at > now - SIGNS:
@@ -79,35 +78,32 @@ def looks_like_one(presented: str) -> bool:
 
 
 def issuer_of(presented: str) -> Any:
-    """Whom a token says that it is from; None for what is no token."""
+    """The issuer that a token names, unverified; None for what is not a token."""
     return read(presented)[1].get("iss") if looks_like_one(presented) else None
 
 
 def read(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """Header and claims, of which nothing is proven yet. Raises Unauthenticated for what cannot be a good token."""
-    if len(token) > LONGEST or not token.isascii():
-        raise keys.refusal()
     try:
-        header, claims, _ = (_part(part) for part in [*token.split(".")[:2], "e30"])
-    except (ValueError, binascii.Error, RecursionError) as error:
+        if len(token) > LONGEST:
+            raise ValueError("too long")
+        parts = jws.extract_compact(token.encode("ascii"))
+        header, claims = parts.headers(), json.loads(parts.payload, object_pairs_hook=_unique)
+        if not isinstance(header, dict) or not isinstance(claims, dict):
+            raise ValueError("not an object")
+    except (JoseError, ValueError, RecursionError) as error:
         raise keys.refusal() from error
-    if not set(header) <= _HEADER or not _plain(header.get("kid")):
+    if not set(header) <= _HEADER or not _is_plain(header.get("kid")):
         raise keys.refusal()
     return header, claims
 
 
-def _plain(name: Any) -> bool:
+def _is_plain(name: Any) -> bool:
     return isinstance(name, str) and _PLAIN.fullmatch(name) is not None
 
 
-def _part(part: str) -> dict[str, Any]:
-    value = json.loads(base64.b64decode(part + "=" * (-len(part) % 4), b"-_", validate=True), object_pairs_hook=_once)
-    if not isinstance(value, dict):
-        raise ValueError("no object")
-    return value
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """JSON's last claim of a name would win, another reader's first."""
     found = dict(pairs)
     if len(found) != len(pairs):
         raise ValueError("the same name twice")
@@ -121,7 +117,9 @@ async def verify(session: AsyncSession, token: str) -> Principal:
     """
     header, claims = read(token)
     scope, expires, key_id = claims.get("scope"), claims.get("exp"), claims.get("sub")
-    if set(claims) != _CLAIMS or not isinstance(scope, str) or type(expires) is not int or not _plain(key_id):
+    if set(claims) != _CLAIMS or type(expires) is not int or not _is_plain(key_id):
+        raise keys.refusal()
+    if not all(isinstance(claims[name], str) for name in ("aud", "tenant", "scope")):
         raise keys.refusal()
     verifies = (SigningKey.id == header["kid"]) & (SigningKey.created_at > from_now(-VERIFIES.total_seconds()))
     lookup = select(ApiKey, func.now(), SigningKey.secret).select_from(ApiKey).join(SigningKey, verifies)
@@ -130,21 +128,35 @@ async def verify(session: AsyncSession, token: str) -> Principal:
     if found is None:
         raise keys.refusal()
     key, now, secret = found
-    checked(token, OctKey.import_key(secret), ["HS256"])
-    named = (claims.get("iss"), claims.get("aud"), claims.get("tenant"))
-    left = expires - now.timestamp()
-    if named != (ISSUER, ISSUER, key.tenant_id) or not 0 < left <= LONGEST_LIFE.total_seconds():
+    check_signature(token, OctKey.import_key(secret), ["HS256"])
+    check_claims(claims, now, {"iss": _only(ISSUER), "aud": _only(ISSUER), "tenant": _only(key.tenant_id)})
+    if expires - now.timestamp() > LONGEST_LIFE.total_seconds():
         raise keys.refusal()
-    scopes = frozenset(each for each in scope.split() if each in key.scopes or "admin" in key.scopes)
+    scopes = frozenset(each for each in str(scope).split() if each in key.scopes or "admin" in key.scopes)
     ends = datetime.fromtimestamp(expires, UTC)
     return await keys.principal_of(session, key, now, scopes=scopes, expires_at=ends, by_token=True)
 
 
-def checked(token: str, key: Any, algorithms: list[str]) -> dict[str, Any]:
-    """The claims, if the signature is good, by one of the algorithms and a key of its kind. Raises Unauthenticated."""
+def _only(value: str) -> ClaimsOption:
+    return {"essential": True, "value": value}
+
+
+def check_signature(token: str, key: Any, algorithms: list[str]) -> None:
+    """Raises Unauthenticated unless one of the algorithms, with a key of its kind, has signed the token."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", SecurityWarning)  # EdDSA, which RFC 9864 would call Ed25519 or Ed448
-            return dict(jwt.decode(token, key, algorithms).claims)
+            jws.deserialize_compact(token, key, algorithms)
     except (JoseError, ValueError, TypeError, KeyError) as error:
+        raise keys.refusal() from error
+
+
+def check_claims(claims: dict[str, Any], now: datetime, expected: dict[str, ClaimsOption], leeway: int = 0) -> None:
+    """Raises Unauthenticated if a claim is missing or another than expected, or `now` is outside the token's time.
+
+    `now` is the database's clock; `leeway` in seconds.
+    """
+    try:
+        jwt.JWTClaimsRegistry(int(now.timestamp()), leeway, **expected).validate(claims)
+    except JoseError as error:
         raise keys.refusal() from error

@@ -1,13 +1,14 @@
-"""People, who come with a token of the OIDC issuer: verified by its keys, and at home in the tenant that it names.
+"""People with a token of the OIDC issuer: verified by the issuer's keys, members of the tenant that the token names.
 
-OpenID Connect Core 1.0, section 3.1.3.7; RFC 9068, section 4; RFC 8725. ID and access tokens are both taken: what
-counts is who they are for.
+OpenID Connect Core 1.0, section 3.1.3.7; RFC 9068, section 4; RFC 8725. ID and access tokens are both accepted if
+their audience is right.
 """
 
 import hashlib
 from collections.abc import Mapping
 from typing import Any
 
+from joserfc.jwt import ClaimsOption
 from sqlalchemy import func, select
 
 from footnote.errors import Forbidden
@@ -21,11 +22,11 @@ from footnote.tenancy.keys import Principal
 LEEWAY_SECONDS = 60  # between the issuer's clock and the database's
 LONGEST_SUBJECT = 255
 _ALGORITHMS = [name for names in ALGORITHMS.values() for name in names]
-_TYPES = ("jwt", "at+jwt", "application/at+jwt")  # not what tells a client that somebody has logged out, say
+_TYPES = ("jwt", "at+jwt", "application/at+jwt")  # not a logout token, for example
 
 
 async def verify(rt: Runtime, issuer: Issuer, token: str) -> Principal:
-    """Whose token it is. Raises Unauthenticated, Unavailable, and Forbidden for somebody without a tenant here.
+    """The person whose token it is. Raises Unauthenticated, Unavailable, and Forbidden for one without a tenant here.
 
     The database is asked last, and no transaction waits for the issuer.
     """
@@ -33,48 +34,36 @@ async def verify(rt: Runtime, issuer: Issuer, token: str) -> Principal:
     algorithm, subject = header.get("alg"), claims.get("sub")
     if algorithm not in _ALGORITHMS or not isinstance(subject, str) or not 0 < len(subject) <= LONGEST_SUBJECT:
         raise keys.refusal()
-    if str(header.get("typ", "JWT")).lower() not in _TYPES or not _for_us(rt.settings, claims):
+    clients = listed(rt.settings.oidc_clients)
+    if str(header.get("typ", "JWT")).lower() not in _TYPES or (clients and claims.get("azp") not in clients):
         raise keys.refusal()
     key = await issuer.key(header["kid"], algorithm)
     if key is None:
         raise keys.refusal()
-    access_tokens.checked(token, key, [algorithm])
+    access_tokens.check_signature(token, key, [algorithm])
     name = rt.settings.oidc_tenant or claim(claims, rt.settings.oidc_tenant_claim)
     named = select(Tenant.id).where(Tenant.name == (name if isinstance(name, str) and name.isprintable() else ""))
     named = named.where(Tenant.deleted_at.is_(None))
     async with rt.transaction() as session:
         now, tenant_id = (await session.execute(select(func.now(), named.scalar_subquery()))).one()
-    if not _timely(claims, now.timestamp()):
-        raise keys.refusal()
+    expected: dict[str, ClaimsOption] = {
+        **{"iss": {"essential": True, "value": issuer.url}, "exp": {"essential": True}, "iat": {"essential": True}},
+        "aud": {"essential": True, "values": listed(rt.settings.oidc_audience) or [""]},  # of [], joserfc takes any
+    }
+    access_tokens.check_claims(claims, now, expected, LEEWAY_SECONDS)
     if tenant_id is None:
         raise Forbidden("no_tenant", "The token is good, but names no tenant that is here.")
     # That the token ends soon does not bound the keys that the person makes: they are theirs, not the token's.
     return Principal(tenant_id, _id_of(issuer.url, subject), _scopes(rt.settings, claims), by_token=True)
 
 
-def _for_us(settings: Settings, claims: Mapping[str, Any]) -> bool:
-    """Tokens of one issuer are for many; and who got one for us may not be whom we trust to use it."""
-    audience, clients = claims.get("aud"), listed(settings.oidc_clients)
-    audiences = audience if isinstance(audience, list) else [audience]
-    meant = any(each in audiences for each in listed(settings.oidc_audience))
-    return meant and (not clients or claims.get("azp") in clients)
-
-
-def _timely(claims: Mapping[str, Any], now: float) -> bool:
-    times: list[Any] = [claims.get("exp"), claims.get("iat"), claims.get("nbf", 0)]
-    if any(type(each) not in (int, float) for each in times):
-        return False
-    ends, made, begins = times
-    return bool(now < ends + LEEWAY_SECONDS) and all(each <= now + LEEWAY_SECONDS for each in (made, begins))
-
-
 def _id_of(issuer: str, subject: str) -> str:
-    """Short, the same for ever, and telling nothing; `sub` is unique with its issuer only."""
+    """Short, stable and without meaning; `sub` is unique within its issuer only."""
     return "oidc_" + hashlib.sha256(f"{issuer}\n{subject}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
 def _scopes(settings: Settings, claims: Mapping[str, Any]) -> frozenset[str]:
-    """Everybody's, and those that the claim names, as a list or with spaces between them."""
+    """The configured scopes, and those that the claim names, as a list or separated by spaces."""
     found = claim(claims, settings.oidc_scopes_claim)
     named = found.split() if isinstance(found, str) else found if isinstance(found, list) else []
     return frozenset(scope for scope in keys.SCOPES if scope in [*listed(settings.oidc_scopes), *named])

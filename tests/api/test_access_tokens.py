@@ -36,7 +36,7 @@ def opened(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
     return tuple(json.loads(base64.urlsafe_b64decode(part + "==")) for part in (header, claims))
 
 
-async def test_a_token_opens_what_its_key_does_or_less_for_a_while(alice: Person, bob: Person) -> None:
+async def test_a_token_has_the_scopes_of_its_key_or_fewer_for_a_while(alice: Person, bob: Person) -> None:
     made = await token_of(alice, scopes=["read"])
     assert (made["token_type"], made["scopes"]) == ("Bearer", ["read"])
     left = datetime.fromisoformat(made["expires_at"]) - datetime.now(UTC)
@@ -66,7 +66,7 @@ async def test_a_token_does_not_outlive_its_key(rt: Runtime, alice: Person) -> N
     problem(await alice.client.get("/v1/documents", **given), 401, "invalid_api_key")
 
 
-async def test_signing_keys_take_turns_and_overlap(rt: Runtime, alice: Person) -> None:
+async def test_signing_keys_rotate_and_overlap(rt: Runtime, alice: Person) -> None:
     async def age(by: timedelta) -> None:
         async with rt.transaction() as session:
             await session.execute(update(SigningKey).values(created_at=datetime.now(UTC) - by))
@@ -90,7 +90,7 @@ def _joined(header: Any, claims: Any, signature: bytes = b"") -> str:
     return ".".join(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in (*parts, signature))
 
 
-async def test_what_is_no_token_of_ours_is_answered_all_alike(rt: Runtime, alice: Person, charlie: Person) -> None:
+async def test_forged_tokens_are_all_refused_alike(rt: Runtime, alice: Person, charlie: Person) -> None:
     good = (await token_of(alice))["access_token"]
     header, claims = opened(good)
     async with rt.transaction() as session:

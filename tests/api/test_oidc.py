@@ -1,4 +1,4 @@
-"""People with a token of an OIDC issuer (a small real one on loopback), its keys, and tokens that are refused."""
+"""Tokens of an OIDC issuer: a small real one on loopback, its keys, and tokens that must be refused."""
 
 import asyncio
 import base64
@@ -22,7 +22,7 @@ from sqlalchemy import func, select, update
 
 from api.app import create_app
 from footnote.models import Tenant, UsageOfDay
-from footnote.outbound.oidc_keys import AGAIN_SECONDS, FRESH_SECONDS, KEPT_SECONDS, Issuer
+from footnote.outbound.oidc_keys import AGAIN_SECONDS, FRESH_SECONDS, STALE_SECONDS, Issuer
 from footnote.runtime import Runtime, open_runtime
 from footnote.settings import Settings
 from footnote.tenancy.oidc import LEEWAY_SECONDS, claim
@@ -35,7 +35,7 @@ DISCOVERY, KEYS = "/.well-known/openid-configuration", "/keys"
 
 
 def signed(head: dict[str, Any], claims: Any, key: Any, algorithm: str = "") -> str:
-    """A token in which nothing need fit together."""
+    """A signed token; its parts need not be valid."""
     parts = [each if isinstance(each, bytes) else json.dumps(each).encode() for each in (head, claims)]
     said = b".".join(base64.urlsafe_b64encode(part).rstrip(b"=") for part in parts)
     name = algorithm or head["alg"]
@@ -54,7 +54,7 @@ class FakeIssuer:
     away: bool = False
     answering: asyncio.Event = field(default_factory=asyncio.Event)
     url: str = ""
-    now: float = 1000.0  # on the clock of who keeps its keys
+    now: float = 1000.0  # on the clock of the cache of its keys
 
     @asynccontextmanager
     async def listening(self) -> "AsyncIterator[FakeIssuer]":
@@ -116,8 +116,8 @@ async def trusting(issuer: FakeIssuer) -> AsyncIterator[Issuer]:
 
 
 @asynccontextmanager
-async def api_with(rt: Runtime, issuer: FakeIssuer, **settings: Any) -> AsyncIterator[httpx2.AsyncClient]:
-    """A client without a token, at an API that trusts the issuer."""
+async def client_of(rt: Runtime, issuer: FakeIssuer, **settings: Any) -> AsyncIterator[httpx2.AsyncClient]:
+    """A client without credentials, of an API that trusts the issuer."""
     given = {"oidc_issuer": issuer.url, "oidc_audience": "other, footnote", "oidc_scopes_claim": "roles", **settings}
     if "oidc_tenant" not in given:
         given["oidc_tenant_claim"] = "tenant"
@@ -131,9 +131,9 @@ async def api_with(rt: Runtime, issuer: FakeIssuer, **settings: Any) -> AsyncIte
             yield client
 
 
-async def test_people_do_what_their_tokens_say(rt: Runtime, alice: Person, issuer: FakeIssuer) -> None:
+async def test_tokens_give_their_tenant_and_scopes(rt: Runtime, alice: Person, issuer: FakeIssuer) -> None:
     now = int(time.time())
-    async with api_with(rt, issuer) as client:
+    async with client_of(rt, issuer) as client:
         for kid, algorithm in (
             *(("rsa", "RS256"), ("rsa", "PS384"), ("p256", "ES256"), ("p521", "ES512")),
             *(("ed", "EdDSA"), ("ed", "Ed25519")),
@@ -167,18 +167,18 @@ async def test_people_do_what_their_tokens_say(rt: Runtime, alice: Person, issue
         assert lasting["expires_at"] is None
         assert (await client.get("/v1/jobs", **using(lasting["secret"]))).status_code == 200
 
-        for stranger in ("nobody's", "ours\x00", "", ["ours"], 1, ...):
+        for stranger in ("unknown", "ours\x00", "", ["ours"], 1, ...):
             problem(await client.get("/v1/jobs", **using(issuer.token(tenant=stranger))), 403, "no_tenant")
         assert (await client.get("/v1/jobs", **using(alice.key))).status_code == 200, "keys are as good as before"
         await rt.execute(update(Tenant).where(Tenant.id == alice.tenant_id).values(deleted_at=func.now()))
         problem(await client.get("/v1/jobs", **admin), 403, "no_tenant")
 
 
-async def test_tenant_and_scopes_for_all_users_of_the_issuer(
+async def test_configured_tenant_scopes_and_clients(
     rt: Runtime, alice: Person, charlie: Person, issuer: FakeIssuer
 ) -> None:
-    everybody = {"oidc_tenant": "theirs", "oidc_scopes": "read,write", "oidc_clients": "web, cli"}
-    async with api_with(rt, issuer, **everybody, oidc_scopes_claim="app.footnote.roles") as client:
+    configured = {"oidc_tenant": "theirs", "oidc_scopes": "read,write", "oidc_clients": "web, cli"}
+    async with client_of(rt, issuer, **configured, oidc_scopes_claim="app.footnote.roles") as client:
         made = await client.post("/v1/documents/text", json={"text": "A."}, **using(issuer.token(tenant="ours")))
         path = f"/v1/documents/{made.json()['document']['id']}"
         assert (await charlie.client.get(path)).status_code == 200
@@ -189,14 +189,14 @@ async def test_tenant_and_scopes_for_all_users_of_the_issuer(
         for client_id in ("evil", ..., ["web"]):
             problem(await client.get("/v1/jobs", **using(issuer.token(azp=client_id))), 401, "invalid_api_key")
     async with rt.transaction() as session:
-        kept = (await session.scalars(select(UsageOfDay.key_id).distinct())).all()
-    assert len(kept) == 1, "one person, whatever the token"
+        ids = (await session.scalars(select(UsageOfDay.key_id).distinct())).all()
+    assert len(ids) == 1, "one person, whatever the token"
     dotted = {"https://a.example/roles": 1, "a": {"b.c": 2}, "d": []}
     paths = ("https://a.example/roles", "a.b.c", "a.b", "d.e", "a", "", None)
     assert [claim(dotted, path) for path in paths] == [1, 2, None, None, {"b.c": 2}, None, None]
 
 
-async def test_what_the_issuer_did_not_sign_for_us_is_answered_as_a_wrong_key(
+async def test_forged_and_foreign_tokens_are_refused_like_a_wrong_key(
     rt: Runtime, alice: Person, issuer: FakeIssuer
 ) -> None:
     now = int(time.time())
@@ -234,7 +234,7 @@ async def test_what_the_issuer_did_not_sign_for_us_is_answered_as_a_wrong_key(
         "no kid": signed({"alg": "RS256"}, claims, rsa),
         "kid: a path": signed({**head, "kid": "../../etc/passwd\x00"}, claims, rsa),
         "kid: a list": signed({**head, "kid": ["rsa"]}, claims, rsa),
-        "somebody was logged out": signed({**head, "typ": "logout+jwt"}, claims, rsa),
+        "a logout token": signed({**head, "typ": "logout+jwt"}, claims, rsa),
         "typ: a number": signed({**head, "typ": 1}, claims, rsa),
         "another issuer": issuer.token(iss="https://evil.example.com"),
         "the issuer with a slash": issuer.token(iss=issuer.url + "/"),
@@ -245,9 +245,9 @@ async def test_what_the_issuer_did_not_sign_for_us_is_answered_as_a_wrong_key(
         "other audiences": issuer.token(aud=["account", ["footnote"]]),
         "no audience": issuer.token(aud=...),
         "an audience within": issuer.token(aud={"footnote": 1}),
-        "nobody": issuer.token(sub=...),
+        "no subject": issuer.token(sub=...),
         "empty": issuer.token(sub=""),
-        "somebody long": issuer.token(sub="x" * 256),
+        "a long subject": issuer.token(sub="x" * 256),
         "a list of people": issuer.token(sub=["dora"]),
         "expired": issuer.token(exp=late),
         "no end": issuer.token(exp=...),
@@ -266,7 +266,7 @@ async def test_what_the_issuer_did_not_sign_for_us_is_answered_as_a_wrong_key(
         "the signature left out": ".".join((*body[:2], "")),
         "encrypted": ".".join((*body, "", "")),
     }
-    async with api_with(rt, issuer) as client:
+    async with client_of(rt, issuer) as client:
         assert (await client.get("/v1/jobs", **using(good))).status_code == 200
         wrong = await client.get("/v1/jobs", **using(alice.key[:-3] + "xxx"))
         problem(wrong, 401, "invalid_api_key")
@@ -277,7 +277,7 @@ async def test_what_the_issuer_did_not_sign_for_us_is_answered_as_a_wrong_key(
     assert (await alice.client.get("/v1/jobs", **using(good))).status_code == 401, "where no issuer is configured"
 
 
-async def test_changed_keys_and_unknown_kids(issuer: FakeIssuer) -> None:
+async def test_rotated_keys_and_unknown_kids(issuer: FakeIssuer) -> None:
     async with trusting(issuer) as trusted:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -309,10 +309,8 @@ async def test_changed_keys_and_unknown_kids(issuer: FakeIssuer) -> None:
         assert await trusted.key("new", "ES256") is None, "keys do not stay good unasked"
 
 
-async def test_while_the_issuer_is_away_its_keys_go_on_verifying(
-    rt: Runtime, alice: Person, issuer: FakeIssuer
-) -> None:
-    async with api_with(rt, issuer) as client:
+async def test_cached_keys_verify_while_the_issuer_is_away(rt: Runtime, alice: Person, issuer: FakeIssuer) -> None:
+    async with client_of(rt, issuer) as client:
         issuer.away = True
         for _ in range(3):
             answer = await client.get("/v1/jobs", **using(issuer.token()))
@@ -330,7 +328,7 @@ async def test_while_the_issuer_is_away_its_keys_go_on_verifying(
         issuer.now += AGAIN_SECONDS
         assert (await client.get("/v1/jobs", **using(issuer.token()))).status_code == 200
         issuer.away = True
-        issuer.now += KEPT_SECONDS - 1
+        issuer.now += STALE_SECONDS - 1
         assert (await client.get("/v1/jobs", **using(issuer.token()))).status_code == 200
         unknown = signed({"alg": "RS256", "kid": "new"}, issuer.claims(), issuer.keys["rsa"])
         problem(await client.get("/v1/jobs", **using(unknown)), 503, "issuer_unavailable")
@@ -339,7 +337,7 @@ async def test_while_the_issuer_is_away_its_keys_go_on_verifying(
         assert (await client.get("/v1/jobs", **using(alice.key))).status_code == 200
 
 
-async def test_settings_that_cannot_be() -> None:
+async def test_invalid_oidc_settings_are_refused() -> None:
     good: dict[str, Any] = {"oidc_issuer": "https://a.example", "oidc_audience": "footnote", "oidc_tenant": "ours"}
     for wrong in (
         {"oidc_issuer": "http://a.example"},

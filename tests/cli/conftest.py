@@ -67,7 +67,7 @@ class StubApi:
     def wait_for(self, method: str, path: str) -> None:
         deadline = time.monotonic() + DEADLINE
         while not self.to(method, path):
-            assert time.monotonic() < deadline, f"nobody asked {method} {path}"
+            assert time.monotonic() < deadline, f"no request: {method} {path}"
             time.sleep(0.01)
 
     def answer(self, asked: Asked) -> Reply:
@@ -105,12 +105,12 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_PATCH = do_DELETE = _serve  # noqa: N815  named by http.server
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Not into the output under test."""
+        """Logs nothing into the output under test."""
 
 
 class _Server(ThreadingHTTPServer):
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that was interrupted is no news; anything else is."""
+        """An interrupted client is expected; other errors are not."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
 

@@ -16,7 +16,7 @@ import pytest
 
 from footnote.cli import uploads
 from footnote.cli.client import Api
-from footnote.cli.progress import Bars, Lines
+from footnote.cli.progress import Bars, ProgressLines
 from tests import ROOT
 from tests.cli.conftest import (
     DEADLINE,
@@ -220,7 +220,7 @@ def test_a_server_that_stays_away_ends_it_and_what_was_sent_goes_on(
     ran = footnote("add", str(note))
     assert ran.code == 1
     first, second = ran.err.splitlines()
-    assert first == "Ingestion of 1 file goes on in the background: `footnote status`."
+    assert first == "Ingestion of 1 file continues in the background: `footnote status`."
     assert "was lost" in second
     assert sum(pauses) >= 290
 
@@ -290,7 +290,7 @@ def test_a_long_wait_is_told_with_its_reason_and_end_again_and_again(
 
 
 def test_a_thousand_waiting_files_do_not_fill_the_log(capsys: pytest.CaptureFixture[str]) -> None:
-    lines = Lines()
+    lines = ProgressLines()
     for _ in range(3):
         for number in range(1000):
             lines.standing(Path(f"{number}.md"), standing("queued", waiting_for="its turn").body)
@@ -405,7 +405,7 @@ def test_an_interrupt_says_that_ingestion_goes_on(stub: StubApi, note: Path) -> 
     command.send_signal(signal.SIGINT)
     _, err = command.communicate(timeout=DEADLINE)
     assert command.returncode == 130
-    assert err == "Ingestion of 1 file goes on in the background: `footnote status`.\n"
+    assert err == "Ingestion of 1 file continues in the background: `footnote status`.\n"
 
 
 def test_a_terminal_shows_bars(becomes_ready: StubApi, note: Path) -> None:

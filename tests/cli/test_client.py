@@ -1,4 +1,4 @@
-"""Where the API is, which key it gets, and what a person is told when that does not work."""
+"""Which server and key are used, and the messages when that fails."""
 
 import os
 import socket
@@ -15,8 +15,8 @@ NO_JOBS = Reply({"data": [], "next_cursor": None})
 
 
 @pytest.fixture
-def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> int:
-    """A port where nobody listens."""
+def closed_port(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> int:
+    """A port where nothing listens."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])
@@ -30,7 +30,7 @@ def nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> int:
 @pytest.mark.parametrize("key", ["fn_test", None])
 @pytest.mark.parametrize("command", [("add", __file__), ("ask", "x"), ("search", "x"), ("status",), ("jobs",)])
 def test_a_server_that_is_not_running(
-    nobody: int,
+    closed_port: int,
     footnote: Footnote,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Path,
@@ -42,7 +42,7 @@ def test_a_server_that_is_not_running(
         monkeypatch.setenv("FOOTNOTE_API_KEY", key)
     ran = footnote(*command)
     assert (ran.code, ran.out) == (1, "")
-    where = f"http://127.0.0.1:{nobody} (the stack of {tmp_path})"
+    where = f"http://127.0.0.1:{closed_port} (the stack of {tmp_path})"
     how = "Start it with `footnote up`, or name another server with `footnote login`."
     assert ran.err == f"Footnote is not running at {where}. {how}\n"
 
@@ -62,7 +62,7 @@ def test_the_key_of_the_local_stack_is_found(
     assert stub.asked[-1].headers["authorization"] == "Bearer fn_kept"
 
 
-def test_a_proxy_of_the_environment_is_not_asked_for_the_loopback(
+def test_a_proxy_of_the_environment_is_not_used_for_the_loopback(
     stub: StubApi, footnote: Footnote, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stub.on("GET", "/v1/jobs", NO_JOBS)
@@ -71,7 +71,7 @@ def test_a_proxy_of_the_environment_is_not_asked_for_the_loopback(
     assert footnote("jobs").code == 0
 
 
-def test_a_problem_is_told_with_its_fields(stub: StubApi, footnote: Footnote) -> None:
+def test_a_problem_is_shown_with_its_fields(stub: StubApi, footnote: Footnote) -> None:
     told = problem(422, "invalid_request", "See errors.")
     told.body["errors"] = [{"field": "query.status", "message": "unknown"}]
     stub.on("GET", "/v1/jobs", told)
@@ -110,7 +110,7 @@ def test_another_server_at_the_address(stub: StubApi, footnote: Footnote, reply:
         ("PORT", "many", "PORT: Input should be a valid integer"),
     ],
 )
-def test_a_setting_that_makes_no_sense_is_named(
+def test_an_invalid_setting_is_named(
     stub: StubApi, footnote: Footnote, monkeypatch: pytest.MonkeyPatch, name: str, value: str, told: str
 ) -> None:
     monkeypatch.setenv(name, value)
@@ -138,7 +138,17 @@ def test_help_loads_nothing_heavy() -> None:
         "try: main()\nexcept SystemExit as ended: assert not ended.code"
     )
     assert "footnote.cli.documents" in loaded
-    assert not loaded & {"httpx2", "sqlalchemy", "celery", "openai", "onnxruntime", "boto3", "fastapi", "pypdfium2"}
+    assert not loaded & {
+        "httpx2",
+        "sqlalchemy",
+        "celery",
+        "openai",
+        "onnxruntime",
+        "boto3",
+        "fastapi",
+        "pypdfium2",
+        "pydantic",
+    }
 
 
 def test_commands_know_the_api_and_not_the_domain() -> None:

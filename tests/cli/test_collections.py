@@ -22,7 +22,7 @@ def collection(name: str = "papers", **values: Any) -> dict[str, Any]:
     }
 
 
-def test_the_list_shows_what_each_is_cut_and_embedded_by(stub: StubApi, footnote: Footnote) -> None:
+def test_the_list_shows_chunking_and_model(stub: StubApi, footnote: Footnote) -> None:
     found = [collection(), collection("berichte", language="german")]
     stub.on("GET", PATH, Reply({"data": found, "next_cursor": "more"}))
     ran = footnote("collections", "list", "--limit", "2")
@@ -36,7 +36,7 @@ def test_the_list_shows_what_each_is_cut_and_embedded_by(stub: StubApi, footnote
     assert footnote("collections", "list", "--json").json == {"data": [], "next_cursor": None}
 
 
-def test_what_is_given_is_sent_and_nothing_else(stub: StubApi, footnote: Footnote) -> None:
+def test_only_the_given_settings_are_sent(stub: StubApi, footnote: Footnote) -> None:
     stub.on("POST", PATH, Reply(collection(metadata={"a": 1}), status=201))
     stub.on("PATCH", f"{PATH}/papers", Reply(collection(counts={"documents": 3, "chunks": 9, "reingesting": 2})))
     made = footnote("collections", "create", "papers", "--language", "german", "--size", "200", "--unit", "tokens")
@@ -50,7 +50,7 @@ def test_what_is_given_is_sent_and_nothing_else(stub: StubApi, footnote: Footnot
         {"name": "papers", "embedding": {"provider": "openai", "model": "a/b"}, "metadata": {"a": 1}},
     ]
     changed = footnote("collections", "update", "papers", "--rename", "notes", "--across-headings", "--overlap", "0")
-    assert "2 documents to be ingested anew" in changed.out
+    assert "2 documents to be re-ingested" in changed.out
     [asked] = stub.to("PATCH", f"{PATH}/papers")
     assert asked.json == {"name": "notes", "chunking": {"overlap": 0, "by_headings": False}}
 
@@ -63,7 +63,7 @@ def test_wrong_usage(stub: StubApi, footnote: Footnote, arguments: list[str]) ->
     assert stub.asked == []
 
 
-def test_show_and_delete_by_a_name_that_is_no_path(stub: StubApi, footnote: Footnote) -> None:
+def test_a_name_with_a_slash_is_one_segment_of_the_path(stub: StubApi, footnote: Footnote) -> None:
     stub.on("GET", f"{PATH}/papers", Reply(collection()))
     assert footnote("collections", "show", "papers", "--json").json == collection()
     counts = {"documents": 2, "chunks": 9, "pages": 0}

@@ -1,4 +1,4 @@
-"""By what a file is known: edited, moved, copied, named from another folder, added and then synced."""
+"""How files are identified: edited, moved, copied, named from another folder, added and then synced."""
 
 import hashlib
 from collections.abc import Callable

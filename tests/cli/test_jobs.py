@@ -44,7 +44,7 @@ def test_status_shows_the_newest_documents_and_what_each_waits_for(stub: StubApi
     assert footnote("status", "--json").json == {**READY, "data": listed * 5, "next_cursor": "more"}
 
 
-def test_status_says_what_is_away(stub: StubApi, footnote: Footnote) -> None:
+def test_status_names_what_cannot_be_reached(stub: StubApi, footnote: Footnote) -> None:
     checks = {"postgres": "ok", "redis": "ConnectionError: refused", "store": "ok"}
     stub.on("GET", "/readyz", Reply({"status": "not_ready", "checks": checks}, status=503))
     stub.on("GET", "/v1/documents", Reply({"data": [], "next_cursor": None}))
@@ -81,22 +81,22 @@ def test_status_of_a_document_shows_its_steps_and_what_it_waits_for(stub: StubAp
     assert footnote("status", "doc_1", "--json").json["status"] == status
 
 
-def test_status_of_a_document_at_work_shows_that_somebody_lives(stub: StubApi, footnote: Footnote) -> None:
+def test_status_of_a_running_document_shows_its_heartbeat(stub: StubApi, footnote: Footnote) -> None:
     stub.on("GET", "/v1/documents/doc_1", Reply(document()))
     alive = {"heartbeat_at": "2026-11-21T02:00:00Z", "lease_until": "2026-11-21T02:00:30Z"}
     stub.on("GET", "/v1/documents/doc_1/status", standing("running", "embed", 2, 9, **alive))
     ran = footnote("status", "doc_1")
-    assert "embed 2/9 chunks (1 attempt)\nsign of life 2026-11-2" in ran.out
+    assert "embed 2/9 chunks (1 attempt)\nlast heartbeat 2026-11-2" in ran.out
     assert ":00:30\n" in ran.out
 
 
-def test_an_unknown_document_is_told(stub: StubApi, footnote: Footnote) -> None:
+def test_an_unknown_document_is_an_error(stub: StubApi, footnote: Footnote) -> None:
     ran = footnote("status", "../jobs")
     assert ran.code == 1
     assert stub.asked[0].path == "/v1/documents/..%2Fjobs"
 
 
-def test_jobs_are_listed_over_as_many_pages_as_it_takes(stub: StubApi, footnote: Footnote) -> None:
+def test_jobs_are_listed_over_several_pages(stub: StubApi, footnote: Footnote) -> None:
     error = {"code": "no_text", "message": "No text."}
     first = [job(f"job_{number}", status="failed", error=error) for number in range(100)]
     running = job("job_x", status="running", step="embed", progress={"done": 2, "total": 9, "unit": "chunks"})
@@ -117,7 +117,7 @@ def test_jobs_are_listed_over_as_many_pages_as_it_takes(stub: StubApi, footnote:
     ]
 
 
-def test_the_dead_letters_say_which_document_stopped_where_why_and_when(stub: StubApi, footnote: Footnote) -> None:
+def test_failed_jobs_show_document_step_reason_and_time(stub: StubApi, footnote: Footnote) -> None:
     error = {"code": "provider_rejected", "message": "The provider answered 401."}
     over: dict[str, Any] = {"status": "failed", "step": "embed", "error": error}
     over["finished_at"] = "2026-11-21T12:30:00+00:00"
@@ -163,7 +163,7 @@ def test_jobs_are_retried_and_cancelled(stub: StubApi, footnote: Footnote) -> No
 
 
 @pytest.mark.parametrize("action", ["retry", "cancel"])
-def test_a_job_that_does_not_allow_it_stops_no_other(stub: StubApi, footnote: Footnote, action: str) -> None:
+def test_a_refused_job_does_not_stop_the_others(stub: StubApi, footnote: Footnote, action: str) -> None:
     stub.on("POST", f"/v1/jobs/job_1/{action}", problem(409, "job_finished", "The job is succeeded."))
     stub.on("POST", f"/v1/jobs/job_3/{action}", Reply(job("job_3")))
     ran = footnote("jobs", action, "job_1", "job_2", "job_3")
@@ -172,27 +172,27 @@ def test_a_job_that_does_not_allow_it_stops_no_other(stub: StubApi, footnote: Fo
     assert ran.err.splitlines()[1].startswith("job_2  Nothing at /v1/jobs/job_2")
 
 
-def test_all_that_failed_for_a_reason_are_driven_on_in_calls_of_bounded_size(stub: StubApi, footnote: Footnote) -> None:
-    # The second 1,000 fail again at once: they are not driven on for ever.
+def test_all_jobs_that_failed_for_a_reason_are_requeued_in_calls_of_bounded_size(
+    stub: StubApi, footnote: Footnote
+) -> None:
+    # The second 1,000 fail again at once: they are not retried without end.
     counts = [(1000, 1500), (1000, 1500), (500, 2000)]
     stub.on("POST", "/v1/jobs/retry", *(Reply({"retried": done, "remaining": left}) for done, left in counts))
     ran = footnote("jobs", "retry", "--all", "--code", "provider_rejected", "--step", "embed")
-    assert (ran.code, ran.out) == (0, "2500 jobs driven on.\n")
+    assert (ran.code, ran.out) == (0, "2500 jobs requeued.\n")
     assert [each.json["limit"] for each in stub.asked] == [1000, 1000, 500]
     assert stub.asked[0].json == {"error_code": ["provider_rejected"], "step": ["embed"], "limit": 1000}
 
 
-def test_what_is_held_by_others_is_told(stub: StubApi, footnote: Footnote) -> None:
+def test_jobs_that_others_hold_are_reported(stub: StubApi, footnote: Footnote) -> None:
     stub.on("POST", "/v1/jobs/retry", Reply({"retried": 3, "remaining": 2}), Reply({"retried": 0, "remaining": 2}))
     ran = footnote("jobs", "retry", "--all", "--status", "cancelled")
-    assert (ran.code, ran.out) == (1, "3 jobs driven on.\n")
-    assert ran.err.startswith("2 jobs could not be just now")
+    assert (ran.code, ran.out) == (1, "3 jobs requeued.\n")
+    assert ran.err.startswith("2 jobs could not be requeued now")
     assert [each.json["status"] for each in stub.asked] == [["cancelled"]] * 2
 
 
 @pytest.mark.parametrize("arguments", [(), ("--all", "job_1"), ("--code", "no_text"), ("job_1", "--code", "no_text")])
-def test_what_to_retry_must_be_said_and_only_once(
-    stub: StubApi, footnote: Footnote, arguments: tuple[str, ...]
-) -> None:
+def test_retry_takes_ids_or_all_and_not_both(stub: StubApi, footnote: Footnote, arguments: tuple[str, ...]) -> None:
     assert footnote("jobs", "retry", *arguments).code == 2
     assert not stub.asked

@@ -38,7 +38,7 @@ def test_a_token_stands_alone_on_stdout(stub: StubApi, footnote: Footnote) -> No
     assert [each.json for each in stub.to("POST", "/v1/tokens")] == [{"scopes": ["read"]}, {}]
 
 
-def test_what_is_no_rate(stub: StubApi, footnote: Footnote) -> None:
+def test_an_invalid_rate_is_refused(stub: StubApi, footnote: Footnote) -> None:
     done = footnote("keys", "create", "robot", "--rate", "query")
     assert done.code == 2
     assert stub.to("POST", "/v1/keys") == []

@@ -60,7 +60,7 @@ def test_a_key_without_the_scope_to_look_is_good(stub: StubApi, footnote: Footno
 def test_what_goes_first(
     stub: StubApi, footnote: Footnote, url: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    user_file.remember_server(user_file.Server("http://127.0.0.1:1", "fn_stored", "login"))
+    user_file.remember_server(user_file.StoredServer("http://127.0.0.1:1", "fn_stored", "login"))
     ran = footnote("jobs")
     assert "not running at http://127.0.0.1:1 " in ran.err
     assert f"{tmp_path / 'config' / 'footnote' / 'server.json'}, from `footnote login`" in ran.err
@@ -80,7 +80,7 @@ def test_what_goes_first(
 def test_a_stored_key_goes_to_its_own_server_only(
     stub: StubApi, footnote: Footnote, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    user_file.remember_server(user_file.Server("https://footnote.example", "fn_stored", "login"))
+    user_file.remember_server(user_file.StoredServer("https://footnote.example", "fn_stored", "login"))
     monkeypatch.setenv("FOOTNOTE_API_URL", url)
     ran = footnote("jobs")
     assert (ran.code, "No API key for" in ran.err) == (1, True)
@@ -102,7 +102,7 @@ def test_a_stored_key_goes_to_its_own_server_only(
 def test_a_file_that_cannot_be_trusted_is_told(
     footnote: Footnote, url: str, mode: int, content: str | None, told: str
 ) -> None:
-    path = user_file.remember_server(user_file.Server(url, "fn_stored", "up"))
+    path = user_file.remember_server(user_file.StoredServer(url, "fn_stored", "up"))
     if content is not None:
         path.write_text(content)
     path.chmod(mode)
@@ -118,11 +118,11 @@ def test_a_file_that_cannot_be_trusted_is_told(
 def test_the_stack_that_began_last_is_remembered_and_a_login_stays(footnote: Footnote, url: str) -> None:
     assert "any folder" in _remembered("http://127.0.0.1:1", "fn_first")
     assert "any folder" in _remembered(url, "fn_second")
-    assert user_file.server() == user_file.Server(url, "fn_second", "up")
+    assert user_file.server() == user_file.StoredServer(url, "fn_second", "up")
     assert footnote("jobs").code == 0
     assert footnote("login", "--url", url, "--key", "fn_login").code == 0
     assert f"talk to {url}, until `footnote logout`" in _remembered("http://127.0.0.1:1", "fn_third")
-    assert user_file.server() == user_file.Server(url, "fn_login", "login")
+    assert user_file.server() == user_file.StoredServer(url, "fn_login", "login")
 
 
 def test_a_home_that_cannot_be_written_stops_no_stack(

@@ -22,9 +22,9 @@ def test_quotas_are_set_for_a_tenant_by_name(
     assert changed.json == {"documents": "4", "bytes": "5000", "usd": "1.5", "tokens": "0"}
     assert footnote("tenants", "set-quota", "ours", "--usd", "2", "--default").json == {"usd": "2.0"}
 
-    unknown = footnote("tenants", "set-quota", "nobody", "--documents", "3")
+    unknown = footnote("tenants", "set-quota", "unknown", "--documents", "3")
     assert (unknown.code, unknown.out) == (1, "")
-    assert "nobody" in unknown.err
+    assert "unknown" in unknown.err
     assert footnote("tenants", "set-quota", "ours", "--documents", "-1").code == 2
     assert footnote("tenants", "set-quota", "ours").json == {"usd": "2.0"}
 
@@ -43,7 +43,7 @@ def test_a_tenant_is_listed_and_deleted_by_name(
     monkeypatch.setattr("typer.prompt", lambda text: "our")
     kept = footnote("tenants", "delete", "ours")
     assert (kept.code, kept.out) == (1, "")
-    assert footnote("tenants", "delete", "nobody", "--yes").code == 1
+    assert footnote("tenants", "delete", "unknown", "--yes").code == 1
     monkeypatch.setattr("typer.prompt", lambda text: "ours")
     gone = footnote("tenants", "delete", "ours")
     assert gone.out.startswith(f"{ours['id']} (ours) is deleted: 0 documents, 0 versions,"), gone.err

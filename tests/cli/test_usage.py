@@ -12,9 +12,9 @@ COUNTS = {
 
 def test_usage_is_a_table_with_a_total(stub: StubApi, footnote: Footnote) -> None:
     row = {"day": "2026-01-02", "key_id": "key_1", "key_name": "laptop", **COUNTS}
-    anybody = {**row, "key_id": "", "key_name": None, "cost": None}
-    person = {**anybody, "key_id": "oidc_1", "cost": 0.5}
-    stub.on("GET", "/v1/usage", Reply({"data": [row, anybody, person], "total": COUNTS}))
+    anonymous = {**row, "key_id": "", "key_name": None, "cost": None}
+    person = {**anonymous, "key_id": "oidc_1", "cost": 0.5}
+    stub.on("GET", "/v1/usage", Reply({"data": [row, anonymous, person], "total": COUNTS}))
     ran = footnote("usage", "--from", "2026-01-01")
     assert ran.out.splitlines() == [
         "DAY         KEY     DOCUMENTS  QUERIES  EMBEDDED  PROMPT  COMPLETION  COST",

@@ -95,7 +95,7 @@ def test_what_arrives_is_verified_and_printed(
                 error.close()
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("footnote.cli.receiver.Receiver.wait", arrive)
+    monkeypatch.setattr("footnote.cli.receiver.EventReceiver.wait", arrive)
     stub.on("POST", PATH, Reply(endpoint(secret=SECRET), 201))
     stub.on("DELETE", ONE, Reply({"webhook_endpoint_id": "whe_1", "deliveries": 2}))
     ran = footnote("webhooks", "listen", "--answer", "204")
@@ -103,4 +103,4 @@ def test_what_arrives_is_verified_and_printed(
     assert ran.out == 'document.ready  whd_1  {"filename": "a.txt\\u001b"}\n'
     assert statuses == [204, 400]
     assert stub.to("POST", PATH)[0].json["url"].startswith("http://127.0.0.1:")
-    assert len(stub.to("DELETE", ONE)) == 1, "nothing is left behind"
+    assert len(stub.to("DELETE", ONE)) == 1, "the endpoint is deleted"

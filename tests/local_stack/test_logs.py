@@ -25,7 +25,7 @@ def test_a_full_log_is_begun_again_and_its_size_and_number_are_bounded(tmp_path,
     try:
         for _ in range(6):
             wait_for(lambda: child.log.stat().st_size >= 200)
-            shown += child.echo.lines()
+            shown += child.tail.lines()
             child.rotate_log()
             assert child.log.read_text().count("\n") < 20
     finally:

@@ -61,7 +61,7 @@ async def impatient(server: FakeServer) -> AsyncIterator[Generator]:
 
 
 def timed(server: FakeServer, **options: Any) -> Generator:
-    """As the product has it: whoever guards a generator also times it."""
+    """As in the product: the guard of a generator also times it."""
     chosen = settings(server, **options)
     return guard_generators([OpenAIGenerator(chosen)], Shared(None), chosen, interactive=True).generators[0]
 
@@ -173,7 +173,7 @@ async def test_rows_without_an_index_are_in_the_order_of_the_texts(
         ([0, 1, 2, 3], "4 vectors for 3 texts"),
         ([None, 0, 1], "out of their order"),
         ([None, None, 1], "out of their order"),
-        ([0, "1", 2], "index '1', which is no whole number"),
+        ([0, "1", 2], "index '1', which is not a whole number"),
     ],
 )
 async def test_indexes_that_contradict_each_other_are_refused_with_the_cause(
@@ -385,7 +385,7 @@ async def test_any_sign_of_life_counts_and_is_no_answer(
 async def test_thoughts_without_an_answer_are_an_error(server: FakeServer, sign: bytes) -> None:
     generator = timed(server)
     server.raw(HEAD, sign, DONE)
-    with pytest.raises(Unavailable, match="thought, and wrote no answer"):
+    with pytest.raises(Unavailable, match="wrote thoughts but no answer"):
         await collect(generator)
 
 

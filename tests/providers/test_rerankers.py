@@ -26,7 +26,7 @@ from tests.fakes import FakeServer
 
 pytestmark = pytest.mark.anyio
 SHAPES = ("cohere", "tei")
-SECRET = "what nobody else may read"
+SECRET = "a secret key of the tests"
 
 
 @pytest.fixture

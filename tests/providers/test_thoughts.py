@@ -196,7 +196,7 @@ async def test_thoughts_that_the_server_keeps_apart_are_no_answer_either() -> No
     model = Apart()
     generator = guarded(model)
     model.pieces, model.ending = [], ()
-    with pytest.raises(Unavailable, match="wrote no answer"):
+    with pytest.raises(Unavailable, match="wrote thoughts but no answer"):
         await said(generator)
     model.ending = (Cut(),)
     with pytest.raises(ProviderRejected, match="max_tokens"):

@@ -93,7 +93,7 @@ async def state(endpoint: Endpoint) -> dict[str, Any]:
 
 
 async def pass_time(endpoint: Endpoint, seconds: float) -> None:
-    """Moves every time that is kept into the past: the server's clock cannot be turned."""
+    """Moves every stored time into the past: the server's clock cannot be set."""
     kept = await state(endpoint)
     for name in ("pause_until", "turn_at", "open_until", "trial_until"):
         if name in kept:
@@ -505,7 +505,7 @@ async def test_a_redis_that_is_away_is_waited_for_once_and_then_looked_for_in_th
     monkeypatch.setattr(redis_client, "SKIP_SECONDS", 3600.0)
     redis = Silent()
     asked = Shared(cast(Redis, redis))
-    for _ in range(5):  # whoever asks: limits of providers and keys, vectors of questions
+    for _ in range(5):  # for all users of Redis: limits of providers and keys, vectors of questions
         assert await asked.ask(lambda each: each.ping()) is None
     assert redis.asked == 1
     asked._look_at = 0.0  # the time has passed

@@ -4,13 +4,13 @@ import json
 
 import pytest
 
-from footnote.local_stack.log_tail import LONGEST_LINE, MOST_LINES, Echo
+from footnote.local_stack.log_tail import LONGEST_LINE, MOST_LINES, LogTail
 
 
 def shown(tmp_path, text):
     log = tmp_path / "worker.log"
     log.write_text(text)
-    return Echo(log).lines()
+    return LogTail(log).lines()
 
 
 @pytest.mark.parametrize(
@@ -64,12 +64,12 @@ def test_a_traceback_is_shown_to_its_end(tmp_path):
 def test_a_line_is_shown_once_and_only_when_it_is_whole(tmp_path):
     log = tmp_path / "worker.log"
     log.write_text("ERROR: one\nERROR: t")
-    echo = Echo(log)
-    assert echo.lines() == ["ERROR: one"]
-    assert echo.lines() == []
+    tail = LogTail(log)
+    assert tail.lines() == ["ERROR: one"]
+    assert tail.lines() == []
     with log.open("a") as file:
         file.write("wo\n")
-    assert echo.lines() == ["ERROR: two"]
+    assert tail.lines() == ["ERROR: two"]
 
 
 def test_a_flood_is_cut(tmp_path):
@@ -82,6 +82,6 @@ def test_a_flood_is_cut(tmp_path):
 def test_what_is_skipped_is_not_shown(tmp_path):
     log = tmp_path / "postgres.log"
     log.write_text("FATAL: the database system is starting up\n")
-    echo = Echo(log)
-    echo.skip()
-    assert echo.lines() == []
+    tail = LogTail(log)
+    tail.skip()
+    assert tail.lines() == []
