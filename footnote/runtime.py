@@ -13,7 +13,7 @@ from sqlalchemy import Executable, text
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from footnote import deadline
-from footnote.database.admission import Line, Lines
+from footnote.database.admission import AdmissionQueue, AdmissionQueues
 from footnote.database.engine import answers, busy, connecting_promptly, database_away, open_engine, tenant_deleted
 from footnote.database.liveness import Pulse
 from footnote.database.redis_client import Shared, open_redis
@@ -56,8 +56,9 @@ class Runtime:
     reranker: Reranker | None = None
     issuer: Issuer | None = None  # of people's tokens
     shared: Shared = field(default_factory=lambda: Shared(None))  # scripts on Redis
-    line: Line = field(default_factory=lambda: Line(1, 30.0))  # before the connections to Postgres
-    lines: Lines = field(default_factory=lambda: Lines(BUSY_SECONDS))  # before locks that many may want
+    admission_queue: AdmissionQueue = field(default_factory=lambda: AdmissionQueue(1, 30.0))  # for connections
+    # For locks that many may want.
+    admission_queues: AdmissionQueues = field(default_factory=lambda: AdmissionQueues(BUSY_SECONDS))
     pulse: Pulse | None = None  # of Postgres, where people wait for it
     in_flight: Counter[str] = field(default_factory=Counter)  # requests that are being answered, by tenant
     stopping: asyncio.Event = field(default_factory=asyncio.Event)  # set when the process should end soon
@@ -105,7 +106,7 @@ class Runtime:
             async with (
                 deadline.limited(),
                 listening,
-                self.line.place(),
+                self.admission_queue.place(),
                 self.sessions() as session,
                 session.begin(),
             ):
@@ -140,7 +141,7 @@ class Runtime:
         """
         entered = False
         try:
-            async with self.lines.place("\n".join((self.tenant_id or "", *name)), places):
+            async with self.admission_queues.place("\n".join((self.tenant_id or "", *name)), places):
                 entered = True
                 yield
         except TimeoutError as error:
@@ -192,10 +193,11 @@ async def open_runtime(
 
     `interactive`: somebody waits for what is asked of the providers.
     """
-    line = Line(pool_size, patience)
+    admission_queue = AdmissionQueue(pool_size, patience)
     if interactive:
-        engine = open_engine(settings, pool_size=pool_size, patience=patience, connecting=connecting_promptly(line))
-        pulse = Pulse(engine, partial(answers, settings), line.turn_away)
+        connecting = connecting_promptly(admission_queue)
+        engine = open_engine(settings, pool_size=pool_size, patience=patience, connecting=connecting)
+        pulse = Pulse(engine, partial(answers, settings), admission_queue.turn_away)
     else:
         engine, pulse = open_engine(settings, pool_size=pool_size, patience=patience), None
     redis = open_redis(settings)
@@ -203,7 +205,7 @@ async def open_runtime(
     runtime = Runtime(
         settings=settings,
         sessions=async_sessionmaker(engine, expire_on_commit=False),
-        line=line,
+        admission_queue=admission_queue,
         pulse=pulse,
         redis=redis,
         shared=shared,

@@ -9,7 +9,7 @@ from api.deps import Plain
 from api.schemas.common import In, Out
 from api.schemas.documents import DeletionCounts
 from api.uploads.forms import JsonObject, Name
-from footnote.collections import Details, Unit
+from footnote.collections import CollectionDetails, Unit
 from footnote.providers import Embedder
 
 ModelName = Annotated[Plain, StringConstraints(min_length=1, max_length=128)]
@@ -94,7 +94,7 @@ class CollectionOut(Out):
     created_at: datetime
 
     @classmethod
-    def of(cls, details: Details, configured: Embedder) -> "CollectionOut":
+    def of(cls, details: CollectionDetails, configured: Embedder) -> "CollectionOut":
         found = details.collection
         provider, model = details.model or (configured.provider, configured.model)
         return cls(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from footnote.answering.support import Unsupported
+from footnote.answering.support import UnsupportedSentence
 from footnote.providers import Turn, Usage
 from footnote.retrieval import Hit, Query
 from footnote.retrieval.coverage import Searched
@@ -92,7 +92,7 @@ class Done:
     usage: Usage
     timings: dict[str, float]  # milliseconds
     model: str
-    unsupported: Sequence[Unsupported] = ()
+    unsupported: Sequence[UnsupportedSentence] = ()
     cached: bool = False
     truncated: bool = False  # the model was not allowed to say more, or would not
     document_ids: Sequence[str] = ()  # whatever it can have been made from, cited or not

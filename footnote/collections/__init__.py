@@ -46,7 +46,7 @@ class Chunking:
 
 
 @dataclass(frozen=True)
-class Details:
+class CollectionDetails:
     """A collection with the dimensions of its vectors, if any are known, and what is in it.
 
     `reingesting` counts the documents of which queries still see what was made by an earlier chunking or language, or
@@ -164,19 +164,19 @@ _COUNTS = text(
 )
 
 
-async def _details(session: AsyncSession, query: Select[Collection]) -> list[Details]:
+async def _details(session: AsyncSession, query: Select[Collection]) -> list[CollectionDetails]:
     joined = query.outerjoin(EmbeddingSpace, EmbeddingSpace.id == Collection.space_id)
     found = (await session.execute(joined.with_only_columns(Collection, EmbeddingSpace.dimensions))).all()
     counted = await session.execute(_COUNTS, {"tenant": tenant_of(session), "ids": [each.id for each, _ in found]})
     counts = {collection_id: (documents, int(chunks), anew) for collection_id, documents, chunks, anew in counted}
     nothing = (0, 0, 0)
     return [
-        Details(each, dimensions if each.id in counts else None, *counts.get(each.id, nothing))
+        CollectionDetails(each, dimensions if each.id in counts else None, *counts.get(each.id, nothing))
         for each, dimensions in found
     ]
 
 
-async def get(session: AsyncSession, name_or_id: str) -> Details:
+async def get(session: AsyncSession, name_or_id: str) -> CollectionDetails:
     """Raises NotFound."""
     found = await _details(session, _named(session, name_or_id))
     if not found:
@@ -184,7 +184,7 @@ async def get(session: AsyncSession, name_or_id: str) -> Details:
     return found[0]
 
 
-async def page_of(session: AsyncSession, *, limit: int, before: str | None) -> list[Details]:
+async def page_of(session: AsyncSession, *, limit: int, before: str | None) -> list[CollectionDetails]:
     """Newest first, `limit` at most, older than the id `before`."""
     query = _visible(session).order_by(Collection.id.desc()).limit(limit)
     return await _details(session, query.where(Collection.id < before) if before else query)
@@ -264,7 +264,7 @@ async def _language(session: AsyncSession, name: str) -> str:
     return name
 
 
-async def create(session: AsyncSession, rt: Runtime, given: Mapping[str, Any]) -> Details:
+async def create(session: AsyncSession, rt: Runtime, given: Mapping[str, Any]) -> CollectionDetails:
     """`given` has `name`, and may have language, chunking, embedding and metadata. Raises Invalid, Conflict."""
     tenant_id = tenant_of(session)
     _check_name(given["name"])
@@ -278,7 +278,7 @@ async def create(session: AsyncSession, rt: Runtime, given: Mapping[str, Any]) -
     return await get(session, made.id)
 
 
-async def change(session: AsyncSession, rt: Runtime, name_or_id: str, given: Mapping[str, Any]) -> Details:
+async def change(session: AsyncSession, rt: Runtime, name_or_id: str, given: Mapping[str, Any]) -> CollectionDetails:
     """Changes what was given. Raises NotFound, Invalid, Conflict.
 
     What is made of documents by another chunking or language is seen as it is until each has been made anew. That is

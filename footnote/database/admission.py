@@ -15,7 +15,7 @@ from footnote import deadline
 began: ContextVar[float] = ContextVar("began")
 
 
-class Line:
+class AdmissionQueue:
     """So many places, for as long as each is needed.
 
     What a request began is so brought to its end before others begin: in a crowd some are answered soon, and not all of
@@ -75,7 +75,7 @@ class Line:
         self._free += 1
 
 
-class Lines:
+class AdmissionQueues:
     """A line of its own before each thing that has a name, as long as anybody needs it.
 
     Who would wait for the same lock in Postgres waits here instead, without a connection that others need.
@@ -83,13 +83,13 @@ class Lines:
 
     def __init__(self, patience: float) -> None:
         self._patience = patience
-        self._lines: dict[str, Line] = {}
+        self._lines: dict[str, AdmissionQueue] = {}
         self._users: Counter[str] = Counter()
 
     @asynccontextmanager
     async def place(self, name: str, places: int = 1) -> AsyncIterator[None]:
         """One of so many places. Raises TimeoutError once the line stands still."""
-        line = self._lines.setdefault(name, Line(places, self._patience))
+        line = self._lines.setdefault(name, AdmissionQueue(places, self._patience))
         self._users[name] += 1
         try:
             async with line.place():

@@ -10,7 +10,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from footnote import deadline
-from footnote.database.admission import Line
+from footnote.database.admission import AdmissionQueue
 from footnote.database.liveness import PROBE_SECONDS
 from footnote.errors import Busy, DatabaseAway, Invalid
 from footnote.settings import Settings
@@ -98,7 +98,7 @@ def open_engine(
     return engine
 
 
-def connecting_promptly(line: Line) -> "Callable[..., Awaitable[asyncpg.Connection[Any]]]":
+def connecting_promptly(line: AdmissionQueue) -> "Callable[..., Awaitable[asyncpg.Connection[Any]]]":
     """Connects where people wait: one attempt that is not answered stands for all that wait in the line."""
 
     promptly = {"seconds": PROMPT_CONNECT_SECONDS, "statement_seconds": PROMPT_STATEMENT_SECONDS}
