@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 Done = TypeVar("Done")
 
-BUSY_SECONDS = 30.0  # for which work that meets locks of others is tried again
+BUSY_SECONDS = 30.0  # for which work that is blocked by locks of others is retried
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.05, 1.0  # between two tries
 
 # Until the transaction ends. The views of tenants (`chunk_of_tenant`, ...) go by the tenant without the role, too; the
@@ -44,14 +44,14 @@ _ACT_FOR = text(
 
 @dataclass(frozen=True)
 class Runtime:
-    """What `open_runtime` opened. Functions of the domain take it as `rt`."""
+    """What `open_runtime` opened. Domain functions take it as `rt`."""
 
     settings: Settings
     sessions: async_sessionmaker[AsyncSession]
     redis: "Redis | None"  # None only where no REDIS_URL is needed
     store: Store
     embedder: Embedder  # the configured one
-    others: Embedders  # of collections that have another model
+    others: Embedders  # for collections with another model
     generator: Generator
     reranker: Reranker | None = None
     issuer: Issuer | None = None  # of people's tokens
@@ -63,7 +63,7 @@ class Runtime:
     in_flight: Counter[str] = field(default_factory=Counter)  # requests that are being answered, by tenant
     stopping: asyncio.Event = field(default_factory=asyncio.Event)  # set when the process should end soon
     tenant_id: str | None = None  # for whom it acts; None: for the operator, who sees all tenants
-    actor: str = ""  # whose deeds these are: a key's id, "operator"; empty: the system's own
+    actor: str = ""  # who acts: a key's id, "operator"; empty: the system itself
     request_id: str = ""
 
     def for_tenant(self, tenant_id: str) -> "Runtime":
@@ -81,7 +81,7 @@ class Runtime:
 
     @property
     def operator(self) -> "Runtime":
-        """The same, seeing all tenants: for what is nobody's, or is about many."""
+        """The same, seeing all tenants: for what belongs to no tenant, or concerns several."""
         return replace(self, tenant_id=None)
 
     def embedder_of(self, provider: str, model: str, dimensions: int | None = None) -> Embedder:
@@ -135,9 +135,9 @@ class Runtime:
 
     @asynccontextmanager
     async def alone(self, *name: str, places: int = 1) -> AsyncIterator[None]:
-        """Before a transaction that wants a lock: of its tenant's with that name, one goes on (or so many).
+        """Before a transaction that takes a lock: admits one of the tenant's with that name, or `places` of them.
 
-        The others wait without a connection, of which a crowd would leave none. Raises Busy if nothing moves.
+        The others wait without a connection. Raises Busy if none is admitted in time.
         """
         entered = False
         try:
@@ -150,7 +150,7 @@ class Runtime:
             raise Busy from error
 
     async def again_while_busy(self, work: Callable[[], Awaitable[Done]]) -> Done:
-        """What the work answers; it is done again where a transaction of it was rolled back for others. Raises Busy."""
+        """The result of `work`, which is repeated if a transaction was rolled back because of others. Raises Busy."""
         clock = asyncio.get_running_loop().time
         end, pause = clock() + deadline.left(BUSY_SECONDS), SHORTEST_PAUSE
         while True:
@@ -169,7 +169,7 @@ class Runtime:
 
     @asynccontextmanager
     async def repeating(self, statement: Executable, seconds: float) -> AsyncIterator[None]:
-        """Executes the statement every so many seconds while the block runs: what is held is held on to."""
+        """Executes the statement every `seconds` while the block runs, to renew what it holds."""
 
         async def repeat() -> None:
             while True:
@@ -182,7 +182,7 @@ class Runtime:
             yield
         finally:
             repeated.cancel()
-            await asyncio.wait({repeated})  # which, unlike awaiting it, tells its cancellation from ours
+            await asyncio.wait({repeated})  # unlike awaiting it, this does not confuse its cancellation with ours
 
 
 @asynccontextmanager
@@ -191,7 +191,7 @@ async def open_runtime(
 ) -> AsyncIterator[Runtime]:
     """Everything opened lazily: this succeeds while Postgres, Redis, the store and the providers are away.
 
-    `interactive`: somebody waits for what is asked of the providers.
+    `interactive`: a person waits for the providers' answers.
     """
     admission_queue = AdmissionQueue(pool_size, patience)
     if interactive:

@@ -121,7 +121,7 @@ class _Known:
         self.query_vectors = query_vectors
         self.places = await places(session, candidates[: 2 * PASSAGES])  # of which some are much alike
         if self.key is not None:
-            self.near = await answer_cache.nearest(session, self.settings, self.key, vectors)
+            self.near = await answer_cache.nearest(session, self.settings, self.key, query_vectors)
 
     def answer(self, shown: Sequence[Hit]) -> Done | None:
         return answer_cache.choose(self.key, self.near, shown) if self.key is not None else None

@@ -98,8 +98,8 @@ def open_engine(
     return engine
 
 
-def connecting_promptly(line: AdmissionQueue) -> "Callable[..., Awaitable[asyncpg.Connection[Any]]]":
-    """Connects where people wait: one attempt that is not answered stands for all that wait in the line."""
+def connecting_promptly(queue: AdmissionQueue) -> "Callable[..., Awaitable[asyncpg.Connection[Any]]]":
+    """Connects where people wait: if one attempt is not answered, all that wait in the queue are refused."""
 
     promptly = {"seconds": PROMPT_CONNECT_SECONDS, "statement_seconds": PROMPT_STATEMENT_SECONDS}
 
@@ -108,7 +108,7 @@ def connecting_promptly(line: AdmissionQueue) -> "Callable[..., Awaitable[asyncp
             return await connect(settings, **options | promptly)
         except DatabaseAway as away:
             if isinstance(away.__cause__, OSError | TimeoutError):
-                line.turn_away()
+                queue.turn_away()
                 deadline.spend()
             raise
 

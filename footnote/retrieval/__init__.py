@@ -65,8 +65,8 @@ class Hit:
 
     `score` is the fused one and `fused_rank` the place by it, from 1; `similarity` is the cosine, `coverage` the share
     of the question's weight in lexemes that the chunk holds, both 0 to 1; `exact_matches` counts the rare identifiers
-    and quoted phrases in it. What a leg says is None when it did not find the chunk, `rerank_score` when no reranker said
-    anything of it.
+    and quoted phrases in it. What a leg says is None when it did not find the chunk, `rerank_score` when no reranker
+    looked at it.
     """
 
     chunk_id: str
