@@ -35,7 +35,7 @@ BUSY_SECONDS = 30.0  # for which work that is blocked by locks of others is retr
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.05, 1.0  # between two tries
 
 # Until the transaction ends. The views of tenants (`chunk_of_tenant`, ...) go by the tenant without the role, too; the
-# audit log takes down who acts, and for which request.
+# audit log records who acts, and for which request.
 _ACT_FOR = text(
     "SELECT set_config('footnote.tenant', :tenant, true), set_config('footnote.actor', :actor, true), "
     "set_config('footnote.request', :request, true), set_config('role', :role, true)"

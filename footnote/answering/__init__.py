@@ -50,7 +50,7 @@ PASSAGES = 8  # hits a generator sees
 async def answer(rt: Runtime, question: Question) -> AsyncGenerator[Event, None]:
     """Raises what retrieval and the provider raise; nothing is raised after Done.
 
-    Closing it early stops the model: whoever may stop reading closes it.
+    Closing it early stops the model: a reader that may stop early must close it.
     """
     meter = UsageMeter(rt.settings, ModelRef(rt.generator.provider, rt.generator.model))
     try:

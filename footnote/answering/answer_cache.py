@@ -1,6 +1,6 @@
-"""Answers given again to questions that mean the same, as long as nothing changed that they were found in.
+"""Cached answers for questions that mean the same, as long as the collections they were found in do not change.
 
-What is saved is the model: the documents are searched anew, and what an answer cites must be among what is shown.
+This saves the model call: the documents are searched again, and what an answer cites must be among the hits.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ LARGEST = 64 * 1024  # characters of an answer with its citations
 
 @dataclass(frozen=True)
 class CacheKey:
-    """What an answer is kept under: `scope` says all that it depends on beside the words of the question."""
+    """What an answer is stored under: `scope` covers all that it depends on besides the words of the question."""
 
     question: str
     scope: bytes

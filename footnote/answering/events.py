@@ -96,7 +96,7 @@ class Done:
     cached: bool = False
     truncated: bool = False  # the model was not allowed to say more, or would not
     document_ids: Sequence[str] = ()  # whatever it can have been made from, cited or not
-    conversation_id: str | None = None  # where it was asked and is kept
+    conversation_id: str | None = None  # in which it was asked and is stored
     message_id: str | None = None
 
 

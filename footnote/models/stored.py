@@ -22,7 +22,7 @@ class Artifact(Base):
 
 
 class PagePicture(Base):
-    """A page as people see it, kept in the store as long as its version is the one that queries see."""
+    """An image of a page, stored as long as its version is the active one."""
 
     __tablename__ = "page_picture"
 

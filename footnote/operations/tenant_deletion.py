@@ -25,7 +25,7 @@ A_PART = 1000  # documents, until what else there may be is looked for again
 ROWS_AT_ONCE = 5000
 _ROW: ColumnElement[Any] = literal_column("ctid")
 OUTLIVE_IT = {"audit_event", "tenant_deletion"}
-# What may be much and is no document's. It goes first, so that nobody is told of each document, and in parts; children
+# What may be much and is no document's. It goes first, so that no webhook is sent for each document, and in parts; children
 # before their parents, to be counted. Whatever else a tenant has goes at the end, with the tenant itself.
 BESIDE_DOCUMENTS = (
     *("webhook_attempt", "webhook_delivery", "webhook_endpoint", "job_callback", "query_batch_item", "query_batch"),
@@ -50,7 +50,7 @@ async def remove(rt: Runtime, tenant_id: str) -> TenantDeletion:
 
 
 async def finish(rt: Runtime) -> None:
-    """Goes on deleting a tenant where whoever was asked to is silent; a part of it."""
+    """Continues the deletion of a tenant whose process went silent; a part of it."""
     async with rt.transaction() as session:
         begun = select(Tenant.id).where(Tenant.deleted_at < from_now(-ABANDONED_SECONDS))
         tenant_id = await session.scalar(begun.order_by(Tenant.deleted_at).limit(1))
@@ -88,7 +88,7 @@ async def _go_on(rt: Runtime, tenant_id: str) -> TenantDeletion | None:
             document_id = await session.scalar(_first_document(tenant_id))
         if document_id is None:
             return await rt.again_while_busy(partial(_end, rt, tenant_id))
-        with suppress(NotFound):  # somebody else was faster
+        with suppress(NotFound):  # another process was faster
             await deletion.remove(rt.for_tenant(tenant_id), document_id)
     return None
 
@@ -128,10 +128,10 @@ _DOCUMENTS = text(
 
 
 async def _end(rt: Runtime, tenant_id: str) -> TenantDeletion | None:
-    """The receipt; None if there still is a document, of somebody who began to upload before the deletion began."""
+    """The receipt; None if there still is a document, of an upload that began before the deletion."""
     async with rt.transaction() as session:
         receipt = await session.get_one(TenantDeletion, tenant_id, with_for_update=True)
-        # Whoever is writing something of the tenant holds it until that is there, and afterwards nobody can.
+        # Writers of the tenant's rows hold it until they commit; afterwards none can begin.
         held = await session.scalar(select(Tenant.id).where(Tenant.id == tenant_id).with_for_update())
         if held is None:
             return receipt

@@ -21,11 +21,11 @@ from footnote.tenancy.keys import Principal
 LEEWAY_SECONDS = 60  # between the issuer's clock and the database's
 LONGEST_SUBJECT = 255
 _ALGORITHMS = [name for names in ALGORITHMS.values() for name in names]
-_TYPES = ("jwt", "at+jwt", "application/at+jwt")  # not what tells a client that somebody has logged out, say
+_TYPES = ("jwt", "at+jwt", "application/at+jwt")  # not logout tokens, for example
 
 
 async def verify(rt: Runtime, issuer: Issuer, token: str) -> Principal:
-    """Whose token it is. Raises Unauthenticated, Unavailable, and Forbidden for somebody without a tenant here.
+    """Whose token it is. Raises Unauthenticated, Unavailable, and Forbidden for a person without a tenant here.
 
     The database is asked last, and no transaction waits for the issuer.
     """
@@ -69,7 +69,7 @@ def _timely(claims: Mapping[str, Any], now: float) -> bool:
 
 
 def _id_of(issuer: str, subject: str) -> str:
-    """Short, the same for ever, and telling nothing; `sub` is unique with its issuer only."""
+    """Short, stable and without personal data; `sub` is unique within its issuer only."""
     return "oidc_" + hashlib.sha256(f"{issuer}\n{subject}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 

@@ -54,11 +54,11 @@ def cost(settings: Settings, model: str, prompt_tokens: int, completion_tokens: 
 
 
 async def record(session: AsyncSession, settings: Settings, key_id: str, *spent: UsageEntry) -> None:
-    """Adds to today's counts. To be called last in a transaction: everybody with the key waits for its end.
+    """Adds to today's counts. Call it last in a transaction: other requests of the key wait for its end.
 
-    `key_id` is empty for what no key asked for.
+    `key_id` is empty for work that no key asked for.
     """
-    # In one order for everybody, so that none wait for each other.
+    # All transactions write in the same order, so that they cannot deadlock.
     for each in sorted(spent, key=lambda each: (each.kind, each.provider, each.model)):
         tokens = each.prompt_tokens, each.completion_tokens
         row = insert(UsageOfDay).values(
@@ -123,7 +123,7 @@ async def this_month(session: AsyncSession, key_id: str | None = None) -> Month:
 
 @dataclass
 class UsageMeter:
-    """What one question has used so far; `writer` is the generator at work, until another says that it is."""
+    """What one question has used so far; `writer` is the model at work, until another reports itself."""
 
     settings: Settings
     writer: ModelRef
@@ -149,7 +149,7 @@ class UsageMeter:
         self.spent.append(UsageEntry("generation", writer.provider, writer.model, asked, answered, estimated=estimated))
 
     async def settle(self, rt: Runtime, key_id: str) -> None:
-        """To its end, also where whoever asked has left."""
+        """Records the usage, also if the client has disconnected."""
         if self.spent:
             await asyncio.shield(record_apart(rt, key_id, *self.spent, before=self.before))
 
