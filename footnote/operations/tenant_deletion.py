@@ -25,8 +25,8 @@ A_PART = 1000  # documents, until what else there may be is looked for again
 ROWS_AT_ONCE = 5000
 _ROW: ColumnElement[Any] = literal_column("ctid")
 OUTLIVE_IT = {"audit_event", "tenant_deletion"}
-# What may be much and is no document's. It goes first, so that no webhook is sent for each document, and in parts; children
-# before their parents, to be counted. Whatever else a tenant has goes at the end, with the tenant itself.
+# What may be many rows and belongs to no document. It goes first, so that no webhook is sent for each document, and in
+# parts; children before their parents, to be counted. What else a tenant has goes at the end, with the tenant itself.
 BESIDE_DOCUMENTS = (
     *("webhook_attempt", "webhook_delivery", "webhook_endpoint", "job_callback", "query_batch_item", "query_batch"),
     *("message", "conversation", "cached_answer", "idempotency_key"),
