@@ -26,7 +26,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Sources:
-    """What was found; `reranked` and `rerank_failure` are those of `retrieval.Found`.
+    """What was found; `reranked` and `rerank_failure` are those of `retrieval.SearchResult`.
 
     `question_as_searched`: what was looked for, if a question leaned on others and was made to stand alone.
     """

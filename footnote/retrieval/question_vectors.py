@@ -30,7 +30,7 @@ class Vector:
 async def vector(rt: Runtime, space: EmbeddingSpace, question: str, collection: str) -> Vector:
     """The question in the space of a collection; of a tenant's own earlier questions only.
 
-    Raises what `vectors.in_space` does.
+    Raises what `vector_lengths.in_space` does.
     """
     import numpy as np
 
