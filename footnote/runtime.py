@@ -13,7 +13,7 @@ from sqlalchemy import Executable, text
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from footnote import deadline
-from footnote.database.admission import Line, Lines
+from footnote.database.admission import AdmissionQueue, AdmissionQueues
 from footnote.database.engine import answers, busy, connecting_promptly, database_away, open_engine, tenant_deleted
 from footnote.database.liveness import Pulse
 from footnote.database.redis_client import Shared, open_redis
@@ -31,11 +31,11 @@ if TYPE_CHECKING:
 
 Done = TypeVar("Done")
 
-BUSY_SECONDS = 30.0  # for which work that meets locks of others is tried again
+BUSY_SECONDS = 30.0  # for which work that is blocked by locks of others is retried
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.05, 1.0  # between two tries
 
 # Until the transaction ends. The views of tenants (`chunk_of_tenant`, ...) go by the tenant without the role, too; the
-# audit log takes down who acts, and for which request.
+# audit log records who acts, and for which request.
 _ACT_FOR = text(
     "SELECT set_config('footnote.tenant', :tenant, true), set_config('footnote.actor', :actor, true), "
     "set_config('footnote.request', :request, true), set_config('role', :role, true)"
@@ -44,25 +44,26 @@ _ACT_FOR = text(
 
 @dataclass(frozen=True)
 class Runtime:
-    """What `open_runtime` opened. Functions of the domain take it as `rt`."""
+    """What `open_runtime` opened. Domain functions take it as `rt`."""
 
     settings: Settings
     sessions: async_sessionmaker[AsyncSession]
     redis: "Redis | None"  # None only where no REDIS_URL is needed
     store: Store
     embedder: Embedder  # the configured one
-    others: Embedders  # of collections that have another model
+    others: Embedders  # for collections with another model
     generator: Generator
     reranker: Reranker | None = None
     issuer: Issuer | None = None  # of people's tokens
     shared: Shared = field(default_factory=lambda: Shared(None))  # scripts on Redis
-    line: Line = field(default_factory=lambda: Line(1, 30.0))  # before the connections to Postgres
-    lines: Lines = field(default_factory=lambda: Lines(BUSY_SECONDS))  # before locks that many may want
+    admission_queue: AdmissionQueue = field(default_factory=lambda: AdmissionQueue(1, 30.0))  # for connections
+    # For locks that many may want.
+    admission_queues: AdmissionQueues = field(default_factory=lambda: AdmissionQueues(BUSY_SECONDS))
     pulse: Pulse | None = None  # of Postgres, where people wait for it
     in_flight: Counter[str] = field(default_factory=Counter)  # requests that are being answered, by tenant
     stopping: asyncio.Event = field(default_factory=asyncio.Event)  # set when the process should end soon
     tenant_id: str | None = None  # for whom it acts; None: for the operator, who sees all tenants
-    actor: str = ""  # whose deeds these are: a key's id, "operator"; empty: the system's own
+    actor: str = ""  # who acts: a key's id, "operator"; empty: the system itself
     request_id: str = ""
 
     def for_tenant(self, tenant_id: str) -> "Runtime":
@@ -80,7 +81,7 @@ class Runtime:
 
     @property
     def operator(self) -> "Runtime":
-        """The same, seeing all tenants: for what is nobody's, or is about many."""
+        """The same, seeing all tenants: for what belongs to no tenant, or concerns several."""
         return replace(self, tenant_id=None)
 
     def embedder_of(self, provider: str, model: str, dimensions: int | None = None) -> Embedder:
@@ -105,7 +106,7 @@ class Runtime:
             async with (
                 deadline.limited(),
                 listening,
-                self.line.place(),
+                self.admission_queue.place(),
                 self.sessions() as session,
                 session.begin(),
             ):
@@ -134,13 +135,13 @@ class Runtime:
 
     @asynccontextmanager
     async def alone(self, *name: str, places: int = 1) -> AsyncIterator[None]:
-        """Before a transaction that wants a lock: of its tenant's with that name, one goes on (or so many).
+        """Before a transaction that takes a lock: admits one of the tenant's with that name, or `places` of them.
 
-        The others wait without a connection, of which a crowd would leave none. Raises Busy if nothing moves.
+        The others wait without a connection. Raises Busy if none is admitted in time.
         """
         entered = False
         try:
-            async with self.lines.place("\n".join((self.tenant_id or "", *name)), places):
+            async with self.admission_queues.place("\n".join((self.tenant_id or "", *name)), places):
                 entered = True
                 yield
         except TimeoutError as error:
@@ -149,7 +150,7 @@ class Runtime:
             raise Busy from error
 
     async def again_while_busy(self, work: Callable[[], Awaitable[Done]]) -> Done:
-        """What the work answers; it is done again where a transaction of it was rolled back for others. Raises Busy."""
+        """The result of `work`, which is repeated if a transaction was rolled back because of others. Raises Busy."""
         clock = asyncio.get_running_loop().time
         end, pause = clock() + deadline.left(BUSY_SECONDS), SHORTEST_PAUSE
         while True:
@@ -173,12 +174,13 @@ async def open_runtime(
 ) -> AsyncIterator[Runtime]:
     """Everything opened lazily: this succeeds while Postgres, Redis, the store and the providers are away.
 
-    `interactive`: somebody waits for what is asked of the providers.
+    `interactive`: a person waits for the providers' answers.
     """
-    line = Line(pool_size, patience)
+    admission_queue = AdmissionQueue(pool_size, patience)
     if interactive:
-        engine = open_engine(settings, pool_size=pool_size, patience=patience, connecting=connecting_promptly(line))
-        pulse = Pulse(engine, partial(answers, settings), line.turn_away)
+        connecting = connecting_promptly(admission_queue)
+        engine = open_engine(settings, pool_size=pool_size, patience=patience, connecting=connecting)
+        pulse = Pulse(engine, partial(answers, settings), admission_queue.turn_away)
     else:
         engine, pulse = open_engine(settings, pool_size=pool_size, patience=patience), None
     redis = open_redis(settings)
@@ -186,7 +188,7 @@ async def open_runtime(
     runtime = Runtime(
         settings=settings,
         sessions=async_sessionmaker(engine, expire_on_commit=False),
-        line=line,
+        admission_queue=admission_queue,
         pulse=pulse,
         redis=redis,
         shared=shared,

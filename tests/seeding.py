@@ -11,7 +11,7 @@ from sqlalchemy import func, insert, update
 from footnote import collections
 from footnote.database.ids import new_id
 from footnote.embeddings import checkpoint
-from footnote.models import Chunk, Document, Job, Version
+from footnote.models import Chunk, Collection, Document, Job, Version
 from footnote.runtime import Runtime
 
 
@@ -32,7 +32,9 @@ async def sow(rt: Runtime, tenant_id: str, seeds: Sequence[Seed], collection: st
     """Writes each document as if it had been ingested: active, with a succeeded job, in the embedder's space."""
     rows: dict[Any, list[dict[str, Any]]] = {Document: [], Version: [], Job: [], Chunk: []}
     async with rt.for_tenant(tenant_id).transaction() as session:
-        target = await collections.obtain(session, collection, rt.settings)
+        collection_id = (await collections.obtain(session, collection, rt.settings)).id
+    async with rt.transaction() as session:
+        target = await session.get_one(Collection, collection_id)
         space = await checkpoint.obtain_space(
             session, rt.embedder.provider, rt.embedder.model, len(seeds[0].vectors[0])
         )

@@ -13,7 +13,7 @@ from api.schemas.search import AnswerOut, CoverageOut, ExplanationOut, HitOut, S
 from footnote import answering, retrieval
 from footnote.answering import conversations
 from footnote.tenancy import usage
-from footnote.tenancy.usage import Spent
+from footnote.tenancy.usage import UsageEntry
 
 router = APIRouter(prefix="/v1", tags=["query"])
 
@@ -27,7 +27,7 @@ async def search(body: SearchIn, request: Request, rt: RuntimeDep, caller: Asker
     """
     started = time.monotonic()
     found = await while_connected(request, retrieval.search(rt, body.looking_for(body.query, caller)))
-    await usage.record_apart(rt, caller.key_id, Spent("query"), *found.spent)
+    await usage.record_apart(rt, caller.key_id, UsageEntry("query"), *found.spent)
     took = round((time.monotonic() - started) * 1000, 1)
     data = [HitOut.model_validate(hit) for hit in found.hits]
     if explain:

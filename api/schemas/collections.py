@@ -8,7 +8,7 @@ from pydantic import Field, StringConstraints
 from api.schemas.common import In, Out
 from api.schemas.documents import DeletionCounts
 from api.schemas.fields import JsonObject, Name, Plain, optional
-from footnote.collections import Details, Unit
+from footnote.collections import CollectionDetails, Unit
 from footnote.models import BackgroundTask
 from footnote.providers import Embedder
 
@@ -93,7 +93,7 @@ class CollectionOut(Out):
     created_at: datetime
 
     @classmethod
-    def of(cls, details: Details, configured: Embedder) -> "CollectionOut":
+    def of(cls, details: CollectionDetails, configured: Embedder) -> "CollectionOut":
         found = details.collection
         provider, model = details.model or (configured.provider, configured.model)
         return cls(

@@ -16,7 +16,7 @@ from api.schemas.jobs import (
     document_status,
     standing,
 )
-from footnote.documents import Accepted, Details
+from footnote.documents import Accepted, DocumentDetails
 from footnote.ingest import report
 from footnote.models import Chunk, JobStep
 
@@ -46,7 +46,7 @@ class DocumentOut(Out):
     updated_at: datetime
 
     @classmethod
-    def of(cls, details: Details) -> "DocumentOut":
+    def of(cls, details: DocumentDetails) -> "DocumentOut":
         document, version, job = details.document, details.version, details.job
         return cls(
             id=document.id,
@@ -220,7 +220,7 @@ class ReportOut(Out):
     steps: list[StepTimeOut]
 
     @classmethod
-    def of(cls, details: Details, steps: list[JobStep]) -> "ReportOut":
+    def of(cls, details: DocumentDetails, steps: list[JobStep]) -> "ReportOut":
         counts: dict[str, Any] = {}
         for step in reversed(steps):  # counts of the first step win
             counts |= step.counts

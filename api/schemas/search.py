@@ -28,7 +28,7 @@ class ExplanationOut(Out):
     keyword_rank: int | None
     bm25: float | None
     coverage: float | None
-    needles: int | None
+    needles: Annotated[int | None, Field(validation_alias="exact_matches")]
     fused_rank: int
     rerank_score: float | None
 

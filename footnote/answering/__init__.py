@@ -15,19 +15,19 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.answering import answer_cache, gate, rewriting
 from footnote.answering.answer_cache import CacheKey
-from footnote.answering.cited_text import Draft, Place, places
+from footnote.answering.cited_text import Draft, PageExcerpt, places
 from footnote.answering.events import AnswerStatus, Citation, Delta, Done, Event, Question, Sources
-from footnote.answering.support import Unsupported
+from footnote.answering.support import UnsupportedSentence
 from footnote.database.ids import new_id
 from footnote.errors import Unavailable
-from footnote.providers import Claim, Cut, GenerationRequest, Passage, Token, Uncounted, Usage, Writer
+from footnote.providers import Cut, GenerationRequest, ModelRef, Passage, Statement, Token, Uncounted, Usage
 from footnote.providers.messages import RULES
 from footnote.retrieval import Hit, resolve, search
-from footnote.retrieval.spaces import Point
+from footnote.retrieval.spaces import QueryVector
 from footnote.runtime import Runtime
 from footnote.settings import Settings
 from footnote.telemetry import queries_total
-from footnote.tenancy.usage import Bill, Spent
+from footnote.tenancy.usage import UsageEntry, UsageMeter
 
 __all__ = [
     "AnswerStatus",
@@ -37,7 +37,7 @@ __all__ = [
     "Event",
     "Question",
     "Sources",
-    "Unsupported",
+    "UnsupportedSentence",
     "answer",
     "whole",
 ]
@@ -50,15 +50,15 @@ PASSAGES = 8  # hits a generator sees
 async def answer(rt: Runtime, question: Question) -> AsyncGenerator[Event, None]:
     """Raises what retrieval and the provider raise; nothing is raised after Done.
 
-    Closing it early stops the model: whoever may stop reading closes it.
+    Closing it early stops the model: a reader that may stop early must close it.
     """
-    bill = Bill(rt.settings, Writer(rt.generator.provider, rt.generator.model))
+    meter = UsageMeter(rt.settings, ModelRef(rt.generator.provider, rt.generator.model))
     try:
-        async with aclosing(_answered(rt, question, bill)) as events:
+        async with aclosing(_answered(rt, question, meter)) as events:
             async for event in events:
                 yield event
     finally:  # what was spent on an answer that broke off was spent, too
-        await bill.settle(rt, question.query.key_id)
+        await meter.settle(rt, question.query.key_id)
 
 
 async def whole(events: AsyncGenerator[Event, None]) -> tuple[Sources, Done]:
@@ -73,18 +73,18 @@ async def whole(events: AsyncGenerator[Event, None]) -> tuple[Sources, Done]:
     raise Unavailable("provider_bad_response", "The answer broke off.")
 
 
-async def _answered(rt: Runtime, question: Question, bill: Bill) -> AsyncGenerator[Event, None]:
+async def _answered(rt: Runtime, question: Question, meter: UsageMeter) -> AsyncGenerator[Event, None]:
     started = time.monotonic()
     timings: dict[str, float] = {}
     asked = question.query.text
     if question.history:
-        question = await _standing_alone(rt, question, bill)
+        question = await _standing_alone(rt, question, meter)
         timings["rewrite"] = _since(started)
     searched = question.query.text if question.query.text != asked else None
     scope = await resolve(rt, question.query)
     known = _Known(rt.settings, answer_cache.key_of(rt, question, scope.revisions))
     found = await search(rt, question.query, scope, known.read)
-    bill.spent += found.spent
+    meter.spent += found.spent
     timings |= {"retrieve": _since(started), **found.timings}
     yield Sources(found.hits, found.reranked, found.rerank_failure, searched, found.searched)
     shown = found.hits[:PASSAGES]
@@ -93,15 +93,15 @@ async def _answered(rt: Runtime, question: Question, bill: Bill) -> AsyncGenerat
     elif given := known.answer(shown):
         events = _given_again(given)
     else:
-        events = _made(rt, question, shown, known, bill)
+        events = _made(rt, question, shown, known, meter)
     async with aclosing(events):
         async for event in events:
             timings.setdefault("first_token", _since(started))
             if isinstance(event, Done):
                 queries_total.labels(event.answer_status).inc()
-                bill.spent.append(Spent("query"))
+                meter.spent.append(UsageEntry("query"))
                 timings["total"] = _since(started)
-                event = replace(event, id=new_id("ans"), usage=bill.usage, timings=timings)
+                event = replace(event, id=new_id("ans"), usage=meter.usage, timings=timings)
             yield event
 
 
@@ -111,20 +111,22 @@ class _Known:
 
     settings: Settings
     key: CacheKey | None
-    points: Sequence[Point] = ()
+    query_vectors: Sequence[QueryVector] = ()
     near: Sequence[tuple[str, dict[str, Any]]] = ()
-    places: dict[str, Place] = field(default_factory=dict)
+    places: dict[str, PageExcerpt] = field(default_factory=dict)
 
-    async def read(self, session: AsyncSession, candidates: Sequence[Hit], points: Sequence[Point]) -> None:
-        self.points = points
+    async def read(
+        self, session: AsyncSession, candidates: Sequence[Hit], query_vectors: Sequence[QueryVector]
+    ) -> None:
+        self.query_vectors = query_vectors
         self.places = await places(session, candidates[: 2 * PASSAGES])  # of which some are much alike
         if self.key is not None:
-            self.near = await answer_cache.nearest(session, self.settings, self.key, points)
+            self.near = await answer_cache.nearest(session, self.settings, self.key, query_vectors)
 
     def answer(self, shown: Sequence[Hit]) -> Done | None:
         return answer_cache.choose(self.key, self.near, shown) if self.key is not None else None
 
-    async def places_of(self, rt: Runtime, shown: Sequence[Hit]) -> dict[str, Place]:
+    async def places_of(self, rt: Runtime, shown: Sequence[Hit]) -> dict[str, PageExcerpt]:
         """Those that a reranker put forward are read now."""
         if lacking := [hit for hit in shown if hit.chunk_id not in self.places]:
             async with rt.transaction() as session:
@@ -145,18 +147,18 @@ async def _given_again(known: Done) -> AsyncGenerator[Event, None]:
 
 
 async def _made(
-    rt: Runtime, question: Question, shown: Sequence[Hit], known: _Known, bill: Bill
+    rt: Runtime, question: Question, shown: Sequence[Hit], known: _Known, meter: UsageMeter
 ) -> AsyncGenerator[Event, None]:
     """By the generator, to be stored with what it used."""
     prompts = (question.system_prompt or "", RULES)
     draft = Draft(shown, await known.places_of(rt, shown), prompts)
-    first_choice = bill.writer = Writer(rt.generator.provider, question.model or rt.generator.model)
+    first_choice = meter.writer = ModelRef(rt.generator.provider, question.model or rt.generator.model)
     truncated = False
     async with aclosing(_generate(rt, question, draft)) as events:
         async for event in events:
             match event:
-                case Usage() | Uncounted() | Writer():
-                    bill.take(event)
+                case Usage() | Uncounted() | ModelRef():
+                    meter.take(event)
                 case Cut():
                     truncated = True
                 case _:
@@ -164,15 +166,15 @@ async def _made(
     if not draft.text:
         yield Delta(NOT_FOUND)
     done = replace(
-        _done(draft.text or NOT_FOUND, draft.status, bill.writer.model),
+        _done(draft.text or NOT_FOUND, draft.status, meter.writer.model),
         citations=list(draft.footnotes.values()),
         unsupported=draft.unsupported,
         truncated=truncated,
         document_ids=sorted({hit.document_id for hit in shown}) if draft.text else (),
     )
     # Another one writes only as long as the first is away.
-    if known.key is not None and bill.writer == first_choice and answer_cache.worth_storing(done):
-        bill.before = partial(answer_cache.store, key=known.key, points=known.points, done=done)
+    if known.key is not None and meter.writer == first_choice and answer_cache.worth_storing(done):
+        meter.before = partial(answer_cache.store, key=known.key, query_vectors=known.query_vectors, done=done)
     yield done
 
 
@@ -181,28 +183,28 @@ def _done(answer: str, status: AnswerStatus, model: str) -> Done:
     return Done("", answer, status, (), Usage(0, 0), {}, model)
 
 
-async def _standing_alone(rt: Runtime, question: Question, bill: Bill) -> Question:
+async def _standing_alone(rt: Runtime, question: Question, meter: UsageMeter) -> Question:
     """With as much of its history as fits, by which it is made to stand alone."""
     history = rewriting.fitting(question.history, rt.settings.history_tokens)
     if not history:
         return replace(question, history=())
-    text = await rewriting.standalone(rt, question.query.text, history, question.model, bill)
+    text = await rewriting.standalone(rt, question.query.text, history, question.model, meter)
     return replace(question, query=replace(question.query, text=text), history=history)
 
 
 async def _generate(
     rt: Runtime, question: Question, draft: Draft
-) -> AsyncGenerator[Event | Usage | Uncounted | Writer | Cut, None]:
+) -> AsyncGenerator[Event | Usage | Uncounted | ModelRef | Cut, None]:
     async with aclosing(rt.generator.generate(_request(question, draft.hits))) as events:
         async for event in events:
             match event:
                 case Token(text):
                     for rendered in draft.feed(text):
                         yield rendered
-                case Claim(text, marker, quote):
+                case Statement(text, marker, quote):
                     for rendered in draft.state(text, marker, quote):
                         yield rendered
-                case Usage() | Uncounted() | Writer() | Cut():
+                case Usage() | Uncounted() | ModelRef() | Cut():
                     yield event
     for rendered in draft.close():
         yield rendered

@@ -1,6 +1,6 @@
-"""Answers given again to questions that mean the same, as long as nothing changed that they were found in.
+"""Cached answers for questions that mean the same, as long as the collections they were found in do not change.
 
-What is saved is the model: the documents are searched anew, and what an answer cites must be among what is shown.
+This saves the model call: the documents are searched again, and what an answer cites must be among the hits.
 """
 
 import hashlib
@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.answering.events import Citation, Done, Question
 from footnote.answering.same_question import alike
-from footnote.answering.support import Unsupported
+from footnote.answering.support import UnsupportedSentence
 from footnote.collections import revisions
 from footnote.database.clock import from_now
 from footnote.database.ids import new_id
@@ -24,7 +24,7 @@ from footnote.models import CachedAnswer
 from footnote.providers import Usage
 from footnote.providers.messages import RULES
 from footnote.retrieval import Hit
-from footnote.retrieval.spaces import Point
+from footnote.retrieval.spaces import QueryVector
 from footnote.runtime import Runtime
 from footnote.settings import Settings
 from footnote.telemetry import answers_cached_total
@@ -36,7 +36,7 @@ LARGEST = 64 * 1024  # characters of an answer with its citations
 
 @dataclass(frozen=True)
 class CacheKey:
-    """What an answer is kept under: `scope` says all that it depends on beside the words of the question."""
+    """What an answer is stored under: `scope` covers all that it depends on besides the words of the question."""
 
     question: str
     scope: bytes
@@ -72,10 +72,10 @@ def choose(key: CacheKey, near: Sequence[tuple[str, dict[str, Any]]], shown: Seq
 
 
 async def nearest(
-    session: AsyncSession, settings: Settings, key: CacheKey, points: Sequence[Point]
+    session: AsyncSession, settings: Settings, key: CacheKey, query_vectors: Sequence[QueryVector]
 ) -> Sequence[tuple[str, dict[str, Any]]]:
     """Questions and answers, the nearest first."""
-    point = points[0] if points else None
+    query_vector = query_vectors[0] if query_vectors else None
     newest = (
         scoped(session, CachedAnswer)
         .where(CachedAnswer.scope == key.scope, CachedAnswer.created_at > from_now(-settings.answer_cache_seconds))
@@ -85,9 +85,9 @@ async def nearest(
     )
     same = newest.c.question == key.question
     distance: Any = case((same, 0.0))
-    if point is not None:
-        apart = cast(newest.c.embedding.op("<=>")(HalfVector(point.vector)), Float)
-        distance = case((same, 0.0), (newest.c.space_id == point.space.id, apart))
+    if query_vector is not None:
+        apart = cast(newest.c.embedding.op("<=>")(HalfVector(query_vector.vector)), Float)
+        distance = case((same, 0.0), (newest.c.space_id == query_vector.space.id, apart))
     near = select(newest.c.question, newest.c.answer).where(distance <= 1 - settings.answer_cache_similarity)
     return [(row.question, row.answer) for row in await session.execute(near.order_by(distance).limit(5))]
 
@@ -97,7 +97,7 @@ def worth_storing(done: Done) -> bool:
     return done.answer_status != "not_found" and not done.truncated
 
 
-async def store(session: AsyncSession, key: CacheKey, points: Sequence[Point], done: Done) -> None:
+async def store(session: AsyncSession, key: CacheKey, query_vectors: Sequence[QueryVector], done: Done) -> None:
     """Stores an answer, unless it is too long or what it was found in has changed."""
     answer = {
         "answer": done.answer,
@@ -115,8 +115,8 @@ async def store(session: AsyncSession, key: CacheKey, points: Sequence[Point], d
         scope=key.scope,
         collection_ids=sorted(key.revisions),
         question=key.question,
-        space_id=points[0].space.id if points else None,
-        embedding=HalfVector(points[0].vector) if points else None,
+        space_id=query_vectors[0].space.id if query_vectors else None,
+        embedding=HalfVector(query_vectors[0].vector) if query_vectors else None,
         answer=answer,
     )
     session.add(row)
@@ -127,7 +127,7 @@ def _restored(answer: dict[str, Any]) -> Done:
     """Without what is its own each time: the id, the times."""
     rows = {
         "citations": [Citation(**each) for each in answer["citations"]],
-        "unsupported": [Unsupported(**each) for each in answer["unsupported"]],
+        "unsupported": [UnsupportedSentence(**each) for each in answer["unsupported"]],
     }
     return Done(**answer | rows, id="", usage=Usage(0, 0), timings={}, cached=True)
 

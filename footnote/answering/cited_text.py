@@ -8,9 +8,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import citations
 from footnote.answering.events import AnswerStatus, Citation, Delta, Event
-from footnote.answering.prompt_leaks import Echo
+from footnote.answering.prompt_leaks import PromptLeakFilter
 from footnote.answering.sanitizer import PlainText
-from footnote.answering.support import Unsupported, unsupported
+from footnote.answering.support import UnsupportedSentence, unsupported
 from footnote.citations import Marker, MarkerParser
 from footnote.database.tenant_scope import tenant_of
 from footnote.formats import has_pictures
@@ -21,7 +21,7 @@ AROUND = 10_000  # characters of the page to either side of a passage, in which 
 
 
 @dataclass(frozen=True)
-class Place:
+class PageExcerpt:
     """What the stored page says where a chunk stands, and around it."""
 
     text: str
@@ -32,7 +32,7 @@ class Place:
 class Draft:
     """The answer as it grows: passages become footnotes, numbered in order of appearance."""
 
-    def __init__(self, hits: Sequence[Hit], places: dict[str, Place], prompts: Sequence[str] = ()) -> None:
+    def __init__(self, hits: Sequence[Hit], places: dict[str, PageExcerpt], prompts: Sequence[str] = ()) -> None:
         self.text = ""
         self.footnotes: dict[tuple[str, str], Citation] = {}
         self.hits = hits
@@ -41,7 +41,7 @@ class Draft:
         self._prompts = prompts
         self._parser = MarkerParser()
         self._plain = PlainText(self._shown)
-        self._echo = Echo(prompts)
+        self._echo = PromptLeakFilter(prompts)
         self._sentence = ""  # since the last marker
         self._claim = ""  # what the last marker stands behind; the next one may follow at once
         self._verified: list[tuple[int, int]] = []  # where verified footnotes stand in the text
@@ -66,7 +66,7 @@ class Draft:
         return events + self._write(self._plain.feed(" ")) + self._cite(Marker(number, quote), start)
 
     @property
-    def unsupported(self) -> list[Unsupported]:
+    def unsupported(self) -> list[UnsupportedSentence]:
         return unsupported(self.text, self._verified)
 
     @property
@@ -114,7 +114,7 @@ class Draft:
         return range(1, len(self.hits) + 1)
 
     def _check(self, hit: Hit, quote: str) -> Citation:
-        place = self._places.get(hit.chunk_id) or Place("", hit.char_start, "")
+        place = self._places.get(hit.chunk_id) or PageExcerpt("", hit.char_start, "")
         near = hit.char_start - place.start, hit.char_end - place.start
         found = citations.locate(quote, place.text, near)
         start, end = found or near
@@ -136,11 +136,11 @@ class Draft:
 
     def _harmless(self, quote: str) -> str:
         """A quote that stands nowhere is the model's words like any other."""
-        plain, echo = PlainText(self._shown), Echo(self._prompts)
+        plain, echo = PlainText(self._shown), PromptLeakFilter(self._prompts)
         return echo.feed(plain.feed(quote) + plain.flush(ended=True)) + echo.flush()
 
 
-async def places(session: AsyncSession, hits: Sequence[Hit]) -> dict[str, Place]:
+async def places(session: AsyncSession, hits: Sequence[Hit]) -> dict[str, PageExcerpt]:
     """By chunk id, what the stored page says where the chunk stands: the text that quotes are checked in."""
     if not hits:
         return {}
@@ -150,7 +150,7 @@ async def places(session: AsyncSession, hits: Sequence[Hit]) -> dict[str, Place]
     ]
     columns = dict(zip(_COLUMNS, zip(*rows, strict=True), strict=True))
     found = await session.execute(_SLICES, {"tenant": tenant_of(session)} | columns)
-    return {row.chunk_id: Place(row.text, row.char_start, row.media_type) for row in found}
+    return {row.chunk_id: PageExcerpt(row.text, row.char_start, row.media_type) for row in found}
 
 
 _COLUMNS = ("chunks", "versions", "numbers", "starts", "ends")

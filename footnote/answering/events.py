@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from footnote.answering.support import Unsupported
+from footnote.answering.support import UnsupportedSentence
 from footnote.providers import Turn, Usage
 from footnote.retrieval import Hit, Query
 from footnote.retrieval.coverage import Searched
@@ -26,7 +26,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Sources:
-    """What was found; `reranked` and `rerank_failure` are those of `retrieval.Found`.
+    """What was found; `reranked` and `rerank_failure` are those of `retrieval.SearchResult`.
 
     `question_as_searched`: what was looked for, if a question leaned on others and was made to stand alone.
     """
@@ -92,11 +92,11 @@ class Done:
     usage: Usage
     timings: dict[str, float]  # milliseconds
     model: str
-    unsupported: Sequence[Unsupported] = ()
+    unsupported: Sequence[UnsupportedSentence] = ()
     cached: bool = False
     truncated: bool = False  # the model was not allowed to say more, or would not
     document_ids: Sequence[str] = ()  # whatever it can have been made from, cited or not
-    conversation_id: str | None = None  # where it was asked and is kept
+    conversation_id: str | None = None  # in which it was asked and is stored
     message_id: str | None = None
 
 

@@ -22,4 +22,4 @@ def supports(hits: Sequence[Hit], least: float, mode: Mode = "hybrid") -> bool:
 
     One that holds a rare identifier of the question, or a phrase that it quotes, to the letter always is.
     """
-    return any(hit.needles or strength(hit.similarity, hit.coverage) >= least * SHARE[mode] for hit in hits)
+    return any(hit.exact_matches or strength(hit.similarity, hit.coverage) >= least * SHARE[mode] for hit in hits)

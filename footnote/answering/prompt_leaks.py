@@ -14,7 +14,7 @@ FEWEST_WORDS = 4  # a shorter prompt says nothing that could not be said by chan
 _WORD = re.compile(r"[A-Za-z0-9]+|[^\W_]")  # characters of other scripts one by one: not all have words apart
 
 
-class Echo:
+class PromptLeakFilter:
     """A stream of text without runs of words that stand in `prompts`; takes whole words only."""
 
     def __init__(self, prompts: Sequence[str]) -> None:

@@ -9,10 +9,10 @@ from footnote.answering import followups
 from footnote.answering.sanitizer import PlainText
 from footnote.citations import unmarked
 from footnote.errors import FootnoteError
-from footnote.providers import GenerationRequest, Token, Turn, Uncounted, Usage, Writer
+from footnote.providers import GenerationRequest, ModelRef, Token, Turn, Uncounted, Usage
 from footnote.runtime import Runtime
 from footnote.telemetry import log
-from footnote.tenancy.usage import Bill
+from footnote.tenancy.usage import UsageMeter
 from footnote.text import estimated_tokens
 
 PATIENCE_SECONDS = 5.0  # for a model's version; the rules' is there at once
@@ -45,7 +45,7 @@ def fitting(history: Sequence[Turn], tokens: int) -> list[Turn]:
     return kept
 
 
-async def standalone(rt: Runtime, question: str, history: Sequence[Turn], model: str | None, bill: Bill) -> str:
+async def standalone(rt: Runtime, question: str, history: Sequence[Turn], model: str | None, meter: UsageMeter) -> str:
     """The question by itself, by the model or, if it has nothing usable to say, by rules."""
     request = GenerationRequest(question, (), history, INSTRUCTIONS, model)
     told = ""
@@ -54,8 +54,8 @@ async def standalone(rt: Runtime, question: str, history: Sequence[Turn], model:
             async for event in events:
                 if isinstance(event, Token):
                     told += event.text
-                elif isinstance(event, Usage | Uncounted | Writer):
-                    bill.take(event)
+                elif isinstance(event, Usage | Uncounted | ModelRef):
+                    meter.take(event)
                 if len(told) > LONGEST:
                     break
     except (FootnoteError, TimeoutError) as error:

@@ -12,7 +12,7 @@ _AFTER_TEXT = " \t\n\"'”’»)]*_`"
 
 
 @dataclass(frozen=True)
-class Unsupported:
+class UnsupportedSentence:
     """A sentence without support: `answer[char_start:char_end]`."""
 
     text: str
@@ -20,7 +20,7 @@ class Unsupported:
     char_end: int
 
 
-def unsupported(answer: str, verified: Sequence[tuple[int, int]]) -> list[Unsupported]:
+def unsupported(answer: str, verified: Sequence[tuple[int, int]]) -> list[UnsupportedSentence]:
     """The factual sentences of the answer that no verified footnote supports, in order.
 
     `verified`: `(start, end)` of each place with a verified footnote: of its marker, or of a claim with its marker. A
@@ -28,7 +28,7 @@ def unsupported(answer: str, verified: Sequence[tuple[int, int]]) -> list[Unsupp
     headings, lead-ins (what ends in a colon) and what has no words claim nothing.
     """
     return [
-        Unsupported(answer[start:end], start, end)
+        UnsupportedSentence(answer[start:end], start, end)
         for start, end, reach in _with_footnotes(answer)
         if _claims(answer[start:end]) and not any(low < reach and start < high for low, high in verified)
     ]

@@ -2,7 +2,7 @@
 
 `Rc<T>`, `<refname>` and `<b>` do nothing, wherever they are shown. What loads, runs or leads somewhere does, and what
 hides text.
-What cannot be told apart is kept from being markup by a space behind its bracket.
+Where that cannot be decided, a space behind the bracket makes it plain text.
 """
 
 import re

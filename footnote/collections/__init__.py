@@ -1,7 +1,7 @@
 """Collections: documents that share a language, a chunking and an embedding space.
 
-A change of language or chunking only says what is to be made anew; `reingestion` does it. A collection that is being
-deleted is seen by nobody any more.
+A change of language or chunking only says what is to be re-ingested; `reingestion` does it. A collection that is being
+deleted is not visible any more.
 """
 
 import re
@@ -46,7 +46,7 @@ class Chunking:
 
 
 @dataclass(frozen=True)
-class Details:
+class CollectionDetails:
     """A collection with the dimensions of its vectors, if any are known, and what is in it.
 
     `reingesting` counts the documents of which queries still see what was made by an earlier chunking or language, or
@@ -61,7 +61,7 @@ class Details:
 
     @property
     def model(self) -> tuple[str, str] | None:
-        """Its provider and model; None: as configured, since nobody chose one and there are no documents."""
+        """Its provider and model; None: as configured, if none was chosen and there are no documents."""
         provider, model = self.collection.embedding_provider, self.collection.embedding_model
         settled = self.collection.embedding_chosen or self.documents
         return (provider, model) if provider and model and settled else None
@@ -80,7 +80,7 @@ def _named(session: AsyncSession, name_or_id: str) -> Select[Collection]:
 
 
 async def find(session: AsyncSession, name_or_id: str, *, to_change: bool = False) -> Collection:
-    """`to_change`: nobody else changes it until the transaction ends. Raises NotFound."""
+    """`to_change`: locked against other changes until the transaction ends. Raises NotFound."""
     query = _named(session, name_or_id)
     found = await session.scalar(query.with_for_update(key_share=True) if to_change else query)
     if found is None:
@@ -164,19 +164,19 @@ _COUNTS = text(
 )
 
 
-async def _details(session: AsyncSession, query: Select[Collection]) -> list[Details]:
+async def _details(session: AsyncSession, query: Select[Collection]) -> list[CollectionDetails]:
     joined = query.outerjoin(EmbeddingSpace, EmbeddingSpace.id == Collection.space_id)
     found = (await session.execute(joined.with_only_columns(Collection, EmbeddingSpace.dimensions))).all()
     counted = await session.execute(_COUNTS, {"tenant": tenant_of(session), "ids": [each.id for each, _ in found]})
     counts = {collection_id: (documents, int(chunks), anew) for collection_id, documents, chunks, anew in counted}
     nothing = (0, 0, 0)
     return [
-        Details(each, dimensions if each.id in counts else None, *counts.get(each.id, nothing))
+        CollectionDetails(each, dimensions if each.id in counts else None, *counts.get(each.id, nothing))
         for each, dimensions in found
     ]
 
 
-async def get(session: AsyncSession, name_or_id: str) -> Details:
+async def get(session: AsyncSession, name_or_id: str) -> CollectionDetails:
     """Raises NotFound."""
     found = await _details(session, _named(session, name_or_id))
     if not found:
@@ -184,7 +184,7 @@ async def get(session: AsyncSession, name_or_id: str) -> Details:
     return found[0]
 
 
-async def page_of(session: AsyncSession, *, limit: int, before: str | None) -> list[Details]:
+async def page_of(session: AsyncSession, *, limit: int, before: str | None) -> list[CollectionDetails]:
     """Newest first, `limit` at most, older than the id `before`."""
     query = _visible(session).order_by(Collection.id.desc()).limit(limit)
     return await _details(session, query.where(Collection.id < before) if before else query)
@@ -264,7 +264,7 @@ async def _language(session: AsyncSession, name: str) -> str:
     return name
 
 
-async def create(session: AsyncSession, rt: Runtime, given: Mapping[str, Any]) -> Details:
+async def create(session: AsyncSession, rt: Runtime, given: Mapping[str, Any]) -> CollectionDetails:
     """`given` has `name`, and may have language, chunking, embedding and metadata. Raises Invalid, Conflict."""
     tenant_id = tenant_of(session)
     _check_name(given["name"])
@@ -278,11 +278,11 @@ async def create(session: AsyncSession, rt: Runtime, given: Mapping[str, Any]) -
     return await get(session, made.id)
 
 
-async def change(session: AsyncSession, rt: Runtime, name_or_id: str, given: Mapping[str, Any]) -> Details:
+async def change(session: AsyncSession, rt: Runtime, name_or_id: str, given: Mapping[str, Any]) -> CollectionDetails:
     """Changes what was given. Raises NotFound, Invalid, Conflict.
 
-    What is made of documents by another chunking or language is seen as it is until each has been made anew. That is
-    only noted here, so that it takes no longer for more documents.
+    After a change of chunking or language, documents are found as they are until each has been re-ingested. Here that
+    is only noted, so that the call takes no longer for many documents.
     """
     found = await find(session, name_or_id, to_change=True)
     before = (found.chunking, found.language)
@@ -347,7 +347,7 @@ async def _write(session: AsyncSession, collection: Collection) -> None:
 
 
 async def hide(session: AsyncSession, name_or_id: str) -> Collection:
-    """From the end of the transaction on nobody sees the collection, and its name is free. Raises NotFound."""
+    """Hides the collection from the end of the transaction on; its name is free then. Raises NotFound."""
     found = await find(session, name_or_id, to_change=True)
     found.deleted_at = func.now()
     await session.flush()

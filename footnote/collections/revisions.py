@@ -17,10 +17,10 @@ async def of(session: AsyncSession, collection_ids: Sequence[str]) -> dict[str, 
 
 
 async def changed(session: AsyncSession, collection_ids: Iterable[str]) -> int:
-    """Drops the answers that were found in any of the collections; how many.
+    """Drops the cached answers that were found in any of the collections; how many.
 
-    The last that a transaction does: who changes the same collection waits from here to its end. An answer that is
-    kept at the same time either comes first, and is seen here, or sees this change, and is not kept.
+    Call it last in a transaction: other changes of the same collection wait from here to its end. An answer that is
+    stored at the same time either comes first, and is dropped here, or sees this change, and is not stored.
     """
     tenant_id = tenant_of(session)
     dropped = 0

@@ -1,4 +1,4 @@
-"""A line before something of which there are only so many, where whoever began first comes first."""
+"""Queues for connections and locks: the request that began first is admitted first."""
 
 import asyncio
 import heapq
@@ -11,19 +11,19 @@ from itertools import count
 
 from footnote import deadline
 
-# When the request began for which something is done (monotonic); not set: it begins now.
+# When the current request began (monotonic); not set: it begins now.
 began: ContextVar[float] = ContextVar("began")
 
 
-class Line:
-    """So many places, for as long as each is needed.
+class AdmissionQueue:
+    """Admits `places` at a time; the others wait.
 
-    What a request began is so brought to its end before others begin: in a crowd some are answered soon, and not all of
-    them late. It ends for nobody as long as it moves.
+    A request that has begun is finished before later ones begin: under load some are answered soon, instead of all of
+    them late. A waiting request does not time out while others are admitted.
     """
 
     def __init__(self, places: int, patience: float) -> None:
-        """`patience` in seconds: for any place to become free."""
+        """`patience`: seconds without any admission after which waiting ends."""
         self._free = places
         self._patience = patience
         self._moved = 0.0
@@ -32,7 +32,7 @@ class Line:
 
     @asynccontextmanager
     async def place(self) -> AsyncIterator[None]:
-        """Raises TimeoutError once the line stands still."""
+        """Raises TimeoutError if no place became free for as long as the patience."""
         if self._free:
             self._free -= 1
         else:
@@ -53,13 +53,13 @@ class Line:
                     raise TimeoutError("no place became free in time")
                 await asyncio.wait({turn}, timeout=left)
         except BaseException:
-            if not turn.cancel() and not turn.exception():  # a place came at the last moment: to the next one
+            if not turn.cancel() and not turn.exception():  # admitted at the last moment: the next one takes the place
                 self._leave()
             raise
         turn.result()
 
     def turn_away(self) -> None:
-        """Ends all waiting: what the places are for is away."""
+        """Ends all waiting with TimeoutError, because the database is away."""
         while self._waiting:
             _, _, turn = heapq.heappop(self._waiting)
             if not turn.done():
@@ -75,26 +75,26 @@ class Line:
         self._free += 1
 
 
-class Lines:
-    """A line of its own before each thing that has a name, as long as anybody needs it.
+class AdmissionQueues:
+    """A queue for each name, for as long as it is used.
 
-    Who would wait for the same lock in Postgres waits here instead, without a connection that others need.
+    Work that would wait for the same lock in Postgres waits here instead, without holding a connection.
     """
 
     def __init__(self, patience: float) -> None:
         self._patience = patience
-        self._lines: dict[str, Line] = {}
+        self._queues: dict[str, AdmissionQueue] = {}
         self._users: Counter[str] = Counter()
 
     @asynccontextmanager
     async def place(self, name: str, places: int = 1) -> AsyncIterator[None]:
-        """One of so many places. Raises TimeoutError once the line stands still."""
-        line = self._lines.setdefault(name, Line(places, self._patience))
+        """One of `places`. Raises TimeoutError as `AdmissionQueue.place` does."""
+        queue = self._queues.setdefault(name, AdmissionQueue(places, self._patience))
         self._users[name] += 1
         try:
-            async with line.place():
+            async with queue.place():
                 yield
         finally:
             self._users[name] -= 1
             if not self._users[name]:
-                del self._lines[name], self._users[name]
+                del self._queues[name], self._users[name]

@@ -10,7 +10,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from footnote import deadline
-from footnote.database.admission import Line
+from footnote.database.admission import AdmissionQueue
 from footnote.database.liveness import PROBE_SECONDS
 from footnote.errors import Busy, DatabaseAway, Invalid
 from footnote.settings import Settings
@@ -98,8 +98,8 @@ def open_engine(
     return engine
 
 
-def connecting_promptly(line: Line) -> "Callable[..., Awaitable[asyncpg.Connection[Any]]]":
-    """Connects where people wait: one attempt that is not answered stands for all that wait in the line."""
+def connecting_promptly(queue: AdmissionQueue) -> "Callable[..., Awaitable[asyncpg.Connection[Any]]]":
+    """Connects where people wait: if one attempt is not answered, all that wait in the queue are refused."""
 
     promptly = {"seconds": PROMPT_CONNECT_SECONDS, "statement_seconds": PROMPT_STATEMENT_SECONDS}
 
@@ -108,7 +108,7 @@ def connecting_promptly(line: Line) -> "Callable[..., Awaitable[asyncpg.Connecti
             return await connect(settings, **options | promptly)
         except DatabaseAway as away:
             if isinstance(away.__cause__, OSError | TimeoutError):
-                line.turn_away()
+                queue.turn_away()
                 deadline.spend()
             raise
 

@@ -3,7 +3,7 @@
 from footnote.documents.accepting import Accepted, accept, reingest
 from footnote.documents.objects import new_key
 from footnote.documents.reading import (
-    Details,
+    DocumentDetails,
     ancestors,
     chunks,
     get,
@@ -15,7 +15,7 @@ from footnote.documents.reading import (
 
 __all__ = [
     "Accepted",
-    "Details",
+    "DocumentDetails",
     "accept",
     "ancestors",
     "chunks",

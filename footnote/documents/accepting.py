@@ -12,18 +12,18 @@ from footnote.collections.metadata import checked
 from footnote.database.ids import new_id
 from footnote.database.tenant_scope import acting, tenant_of
 from footnote.documents import objects
-from footnote.documents.reading import Details, details_query
+from footnote.documents.reading import DocumentDetails, details_query
 from footnote.documents.uploads import Upload
 from footnote.models import Document, Job, Version
 from footnote.runtime import Runtime
 from footnote.tenancy import audit_log, quotas, usage
-from footnote.tenancy.usage import Spent
+from footnote.tenancy.usage import UsageEntry
 from footnote.text import clean
 
 
 @dataclass(frozen=True)
 class Accepted:
-    details: Details
+    details: DocumentDetails
     deduplicated: bool
 
 
@@ -204,8 +204,8 @@ async def _accepted(
     if refiltered:
         await revisions.changed(session, [document.collection_id])
     if counts_for is not None:  # last, because all requests with the key wait for each other from here on
-        await usage.record(session, rt.settings, counts_for, Spent("document"))
-    return Accepted(Details(*found.one()), deduplicated)
+        await usage.record(session, rt.settings, counts_for, UsageEntry("document"))
+    return Accepted(DocumentDetails(*found.one()), deduplicated)
 
 
 async def _record(session: AsyncSession, document: Document, deduplicated: bool) -> None:

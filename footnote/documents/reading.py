@@ -19,7 +19,7 @@ from footnote.tenancy import audit_log
 
 
 @dataclass(frozen=True)
-class Details:
+class DocumentDetails:
     """A document with its newest version, that version's newest job, and the collection's name."""
 
     document: Document
@@ -39,12 +39,12 @@ def details_query(session: AsyncSession) -> Select[Document, Version, Job, str]:
     )
 
 
-async def get(session: AsyncSession, document_id: str) -> Details:
+async def get(session: AsyncSession, document_id: str) -> DocumentDetails:
     """Raises NotFound."""
     found = (await session.execute(details_query(session).where(Document.id == document_id, VISIBLE))).one_or_none()
     if found is None:
         raise unknown(document_id)
-    return Details(*found)
+    return DocumentDetails(*found)
 
 
 def unknown(document_id: str) -> NotFound:
@@ -61,7 +61,7 @@ async def list_documents(
     external_id: str | None = None,
     sha256: bytes | None = None,
     filter: Filter | None = None,
-) -> list[Details]:
+) -> list[DocumentDetails]:
     """Newest first, `limit` at most, older than the id `before`."""
     query = details_query(session).where(VISIBLE).order_by(Document.id.desc()).limit(limit)
     if before:
@@ -77,7 +77,7 @@ async def list_documents(
     if filter:
         condition, parameters = sql.condition(filter, tenant_of(session), sql.NEWEST)
         query = query.where(text(condition).bindparams(**parameters))
-    return [Details(*row) for row in (await session.execute(query)).all()]
+    return [DocumentDetails(*row) for row in (await session.execute(query)).all()]
 
 
 async def page_text(

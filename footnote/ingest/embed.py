@@ -19,7 +19,7 @@ from footnote.models import Collection, EmbeddingSpace, Version
 from footnote.providers import Embedder, Embeddings
 from footnote.runtime import Runtime
 from footnote.tenancy import usage
-from footnote.tenancy.usage import Spent
+from footnote.tenancy.usage import UsageEntry
 
 
 async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
@@ -75,7 +75,7 @@ async def _keep(
     """The checkpoint: these texts are not sent to the provider again, and they are paid for once."""
     heartbeat.counts.update(embedded=len(hashes), tokens=answer.tokens)
     paid, estimated = embedder.address is not None, answer.estimated
-    spent = Spent("embedding", embedder.provider, embedder.model, answer.tokens, paid=paid, estimated=estimated)
+    spent = UsageEntry("embedding", embedder.provider, embedder.model, answer.tokens, paid=paid, estimated=estimated)
     async with rt.transaction() as session:
         found = answer.vectors
         await checkpoint.store(session, version.document_id, space, hashes, found, answer.split)

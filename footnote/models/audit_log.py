@@ -22,9 +22,9 @@ def _said(name: str, otherwise: str) -> Any:
 
 
 class AuditEvent(Base):
-    """A deed. No reference to what it speaks of, which it outlives; no names, texts, addresses or secrets.
+    """An action. Without references to its object, which it outlives; without names, texts, addresses or secrets.
 
-    Only added to: a trigger refuses every change, and every deletion but that of what was kept long enough.
+    Append-only: a trigger refuses every change, and every deletion except the purge.
     """
 
     __tablename__ = "audit_event"

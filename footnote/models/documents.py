@@ -36,7 +36,7 @@ class EmbeddingSpace(Base):
     provider: Mapped[str]
     model: Mapped[str]
     dimensions: Mapped[int]
-    # The length that the model was asked for when the space was opened: 0 for none, empty where nobody noted it.
+    # The length that the model was asked for when the space was opened: 0 for none, empty if it is not known.
     requested_dimensions: Mapped[int | None]
     # Evidence that the model makes other vectors by now: a length, how often in a row, since when.
     other_dimensions: Mapped[int | None]
@@ -49,7 +49,7 @@ ALIVE = text("deleted_at IS NULL")
 
 
 class Collection(Base):
-    """What its documents share. When `chunking` or `language` change, what was made by them is made anew."""
+    """What its documents share. When `chunking` or `language` change, its documents are re-ingested."""
 
     __tablename__ = "collection"
     __table_args__ = (
@@ -74,7 +74,7 @@ class Collection(Base):
     attributes: Mapped[dict[str, Any]] = mapped_column("metadata", JSONB, server_default=text("'{}'"))
     # While documents are looked through for what must be made anew: the id of the last one that was.
     review_after: Mapped[str | None] = mapped_column(String(40))
-    deleted_at: Mapped[datetime | None]  # then nobody sees it any more, and its documents are being removed
+    deleted_at: Mapped[datetime | None]  # from then on it is hidden, and its documents are being removed
     created_at: Mapped[datetime] = now()
 
 
@@ -148,7 +148,7 @@ class Version(Base):
     # As the collection had them when the chunk step began; empty before.
     chunking: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     language: Mapped[str | None] = mapped_column(REGCONFIG)
-    key_id: Mapped[str] = mapped_column(server_default="")  # who sent it; empty where nobody did
+    key_id: Mapped[str] = mapped_column(server_default="")  # the key that uploaded it; empty if none did
     created_at: Mapped[datetime] = now()
 
 

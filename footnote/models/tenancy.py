@@ -51,7 +51,7 @@ class SigningKey(Base):
 
 
 class IdempotencyKey(Base):
-    """A request that must be done once: held while it is in flight, then kept with its reply for a day."""
+    """A request that must be done once: held while it is in flight, then stored with its reply for a day."""
 
     __tablename__ = "idempotency_key"
     __table_args__ = (

@@ -53,13 +53,13 @@ def migrate() -> None:
 
 
 async def ensure_first_tenant(settings: Settings) -> str | None:
-    """The first API key, once: where there is no tenant yet. It is also kept in the data directory."""
+    """The first API key, once: if there is no tenant yet. It is also stored in the data directory."""
     async with _acting(settings) as session:
         await session.execute(select(func.pg_advisory_xact_lock(LOCK)))
         if await session.scalar(select(Tenant.id).limit(1)) is not None:
             return None
         _, secret = await _make(session, FIRST_TENANT)
-        # Written before the commit: a crash in between costs a key that nobody has seen, not the only one.
+        # Written before the commit: a crash in between loses a key that was never shown, not the only one.
         _keep(settings.data_dir / "api_key", secret)
         return secret
 

@@ -115,7 +115,7 @@ async def _unnamed(rt: Runtime) -> AsyncIterator[set[str]]:
     """Keys in the store that no row names, in batches.
 
     An object is named before it is written and until it is deleted, so one that is in the store after no row named
-    it is nobody's; one that is in an older list only may just have been deleted.
+    has no owner; one that is in an older list only may just have been deleted.
     """
     for folder in FOLDERS:
         suspects: set[str] = set()

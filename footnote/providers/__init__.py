@@ -121,7 +121,7 @@ class Token:
 
 
 @dataclass(frozen=True)
-class Claim:
+class Statement:
     """A finished sentence with the passage and the verbatim quote that support it."""
 
     text: str
@@ -156,7 +156,7 @@ class Uncounted:
 
 
 @dataclass(frozen=True)
-class Writer:
+class ModelRef:
     """Who writes the answer, where several might have."""
 
     provider: str
@@ -168,7 +168,7 @@ class Cut:
     """The answer ends here but is incomplete: it reached a limit, or its provider stopped."""
 
 
-GeneratorEvent = Token | Claim | Usage | Uncounted | Quota | Writer | Cut
+GeneratorEvent = Token | Statement | Usage | Uncounted | Quota | ModelRef | Cut
 
 
 class Generator(Protocol):

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass
 
-from footnote.providers import Claim, GenerationRequest, GeneratorEvent, Passage, Usage
+from footnote.providers import GenerationRequest, GeneratorEvent, Passage, Statement, Usage
 from footnote.settings import Settings
 from footnote.text.sentences import spans, stems
 
@@ -45,7 +45,7 @@ class ExtractiveGenerator:
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[GeneratorEvent, None]:
         # In a thread: ten long passages take a tenth of a second.
         for sentence in await asyncio.to_thread(choose, request.question, request.passages):
-            yield Claim(_readable(sentence.text), sentence.marker, sentence.text)
+            yield Statement(_readable(sentence.text), sentence.marker, sentence.text)
         yield Usage(0, 0)
 
     async def close(self) -> None: ...

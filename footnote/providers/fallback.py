@@ -5,7 +5,7 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from footnote.errors import AccountRefused, FootnoteError
-from footnote.providers import GenerationRequest, Generator, GeneratorEvent, Uncounted, Usage, Writer
+from footnote.providers import GenerationRequest, Generator, GeneratorEvent, ModelRef, Uncounted, Usage
 from footnote.telemetry import fallbacks_total, log
 
 
@@ -35,7 +35,7 @@ class Fallback:
                     async for event in events:
                         if not named:
                             named = True
-                            yield Writer(generator.provider, model)
+                            yield ModelRef(generator.provider, model)
                         # Tokens of thoughts alone must be paid for, but nothing was shown.
                         begun = begun or not isinstance(event, Usage | Uncounted)
                         yield event

@@ -25,9 +25,9 @@ from footnote.retrieval.coverage import Searched
 from footnote.retrieval.expansion import Context, Expand
 from footnote.retrieval.fusion import HITS, fused
 from footnote.retrieval.scope import scope_of
-from footnote.retrieval.spaces import Point
+from footnote.retrieval.spaces import QueryVector
 from footnote.runtime import Runtime
-from footnote.tenancy.usage import Spent
+from footnote.tenancy.usage import UsageEntry
 from footnote.text import folded
 
 Mode = Literal["hybrid", "vector", "keyword"]
@@ -64,9 +64,9 @@ class Hit:
     """A chunk that was found. `text` is `page.text[char_start:char_end]` of the page `page_start`.
 
     `score` is the fused one and `fused_rank` the place by it, from 1; `similarity` is the cosine, `coverage` the share
-    of the question's weight in lexemes that the chunk holds, both 0 to 1; `needles` counts the rare identifiers and
-    quoted phrases in it. What a leg says is None when it did not find the chunk, `rerank_score` when no reranker said
-    anything of it.
+    of the question's weight in lexemes that the chunk holds, both 0 to 1; `exact_matches` counts the rare identifiers
+    and quoted phrases in it. What a leg says is None when it did not find the chunk, `rerank_score` when no reranker
+    looked at it.
     """
 
     chunk_id: str
@@ -90,7 +90,7 @@ class Hit:
     vector_rank: int | None
     keyword_rank: int | None
     bm25: float | None
-    needles: int | None
+    exact_matches: int | None
     embedding: str | None = field(repr=False, compare=False)  # only where hits are to be unlike each other
     space_id: int = field(repr=False, compare=False)
     context: Context | None = None
@@ -108,7 +108,7 @@ class Hit:
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchResult:
     """The best hits, best first, and what became of their reranking: None where no reranker was asked.
 
     If `reranked` is False, the hits are in the fused order, and `rerank_failure` says why in a word. `timings` are in
@@ -119,8 +119,8 @@ class Found:
     reranked: bool | None = None
     rerank_failure: str | None = None
     timings: dict[str, float] = field(default_factory=dict)
-    spent: list[Spent] = field(default_factory=list)
-    points: Sequence[Point] = ()  # where the question stands, if a model was asked
+    spent: list[UsageEntry] = field(default_factory=list)
+    query_vectors: Sequence[QueryVector] = ()  # where the question stands, if a model was asked
     searched: Searched = field(default_factory=Searched)
 
 
@@ -153,10 +153,12 @@ async def resolve(rt: Runtime, query: Query) -> ResolvedScope:
 
 
 # Reads more in the transaction that finds the candidates.
-Beside = Callable[[AsyncSession, Sequence[Hit], Sequence[Point]], Awaitable[None]]
+Beside = Callable[[AsyncSession, Sequence[Hit], Sequence[QueryVector]], Awaitable[None]]
 
 
-async def search(rt: Runtime, query: Query, scope: ResolvedScope | None = None, beside: Beside | None = None) -> Found:
+async def search(
+    rt: Runtime, query: Query, scope: ResolvedScope | None = None, beside: Beside | None = None
+) -> SearchResult:
     """Raises what `resolve` raises, unless the `scope` is given; Invalid without a reranker to ask.
 
     No session is held while a provider embeds the question or reranks the hits. A reranker that fails is no error.
@@ -167,21 +169,21 @@ async def search(rt: Runtime, query: Query, scope: ResolvedScope | None = None, 
         raise Invalid("no_reranker", "No reranker is configured (FOOTNOTE_RERANKER).")
     scope = scope or await resolve(rt, query)
     if not scope.filled or not query.text.strip():
-        return Found([], searched=scope.searched)
+        return SearchResult([], searched=scope.searched)
     named = query.collections is not None
-    points, spent = await spaces.points(rt, query.text, scope.spaces, scope.filled, named=named)
-    if not points and query.mode == "vector":
-        return Found([], searched=scope.searched)
+    query_vectors, spent = await spaces.query_vectors(rt, query.text, scope.spaces, scope.filled, named=named)
+    if not query_vectors and query.mode == "vector":
+        return SearchResult([], searched=scope.searched)
     # All that is to be searched is to be embedded again, and none of it has been.
-    query = query if points else replace(query, mode="keyword")
+    query = query if query_vectors else replace(query, mode="keyword")
     asked = rt.settings.rerank_candidates if reranker else 0
     async with rt.transaction() as session:
         most = max(query.candidates, asked)
-        candidates = await _candidates(session, query, scope.filled, points, most)
+        candidates = await _candidates(session, query, scope.filled, query_vectors, most)
         if beside is not None:
-            await beside(session, candidates, points)
+            await beside(session, candidates, query_vectors)
     # In threads: hundreds of long texts take a second or two to compare, in which others are answered.
-    found = Found(await asyncio.to_thread(_distinct, query, candidates, asked))
+    found = SearchResult(await asyncio.to_thread(_distinct, query, candidates, asked))
     if reranker is not None and found.hits:
         found = await _reranked(reranker, query, found.hits, asked)
     hits = await asyncio.to_thread(_chosen, query, found.hits)
@@ -189,22 +191,22 @@ async def search(rt: Runtime, query: Query, scope: ResolvedScope | None = None, 
         async with rt.transaction() as session:
             around = await expansion.around(session, [each.key for each in hits], query.expand)
         hits = [replace(each, context=around.get(each.key)) for each in hits]
-    return replace(found, hits=hits, points=points, spent=spent, searched=scope.searched)
+    return replace(found, hits=hits, query_vectors=query_vectors, spent=spent, searched=scope.searched)
 
 
 async def _candidates(
-    session: AsyncSession, query: Query, chosen: Sequence[Collection], points: Sequence[Point], most: int
+    session: AsyncSession, query: Query, chosen: Sequence[Collection], query_vectors: Sequence[QueryVector], most: int
 ) -> list[Hit]:
     scope = scope_of(tenant_of(session), [each.id for each in chosen], query.document_ids, query.filter)
     scope.parameters["depth"] = max(DEPTH, most)
     large = await scope.exceeds(session, vector_leg.EXACT_CHUNKS)
     legs = []
-    if points:
-        legs.append(vector_leg.leg(scope, points, large=large))
+    if query_vectors:
+        legs.append(vector_leg.leg(scope, query_vectors, large=large))
     if query.mode != "vector":
         languages = await _languages(session, chosen)
-        legs.append(keyword_leg.leg(scope, query.text, languages, large=large, beside_vector=bool(points)))
-    statement = "WITH " + ",".join(legs) + fused(query.mode, points) + HITS
+        legs.append(keyword_leg.leg(scope, query.text, languages, large=large, beside_vector=bool(query_vectors)))
+    statement = "WITH " + ",".join(legs) + fused(query.mode, query_vectors) + HITS
     rows = await scope.run(session, statement, candidates=most, diverse=query.diversity > 0)
     return [
         Hit(chunk_id=chunk_id(row["version_id"], row["position"]), fused_rank=rank, **row)
@@ -242,17 +244,17 @@ def _distinct(query: Query, candidates: Sequence[Hit], asked: int) -> list[Hit]:
     return [candidates[place] for place in shaping.distinct([each.text for each in candidates], most)]
 
 
-async def _reranked(reranker: Reranker, query: Query, hits: list[Hit], asked: int) -> Found:
+async def _reranked(reranker: Reranker, query: Query, hits: list[Hit], asked: int) -> SearchResult:
     """The first hits by what the reranker says of them, the others behind."""
     started = time.monotonic()
     first, others = hits[:asked], hits[asked:]
     scores, failure = await reranking.scores(reranker, query.text, [f"{each.subject}\n\n{each.text}" for each in first])
     timings = {"rerank": round((time.monotonic() - started) * 1000, 1)}
     if failure:
-        return Found(hits, False, failure, timings)
+        return SearchResult(hits, False, failure, timings)
     order = sorted(range(len(first)), key=lambda place: -scores[place])
     reranked = [replace(first[place], rerank_score=scores[place]) for place in order]
-    return Found([*reranked, *others], True, None, timings)
+    return SearchResult([*reranked, *others], True, None, timings)
 
 
 def _chosen(query: Query, hits: list[Hit]) -> list[Hit]:

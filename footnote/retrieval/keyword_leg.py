@@ -23,9 +23,9 @@ COUNTED = 2000  # lexemes of a question, of more than that any
 LEXEMES = 64  # of a question: the rarest of those that there are
 RARE_SHARE = 0.01  # an identifier in more documents than this share of the chunks names nothing in particular
 COMMON_SHARE = 0.25  # nor does one in more of the chunks, however few documents they are of
-NEEDLE_LENGTH = 4  # a shorter one, Q2 or 5G, stands in many a text that is about something else
+IDENTIFIER_LENGTH = 4  # a shorter one, Q2 or 5G, stands in many a text that is about something else
 PHRASES = 8
-NEEDLES = 1.0  # for holding all that must match to the letter: as much as the best of all words
+EXACT_MATCHES = 1.0  # for holding all that must match to the letter: as much as the best of all words
 
 _QUOTED = re.compile(r"\"([^\"]+)\"|“([^”]+)”|«([^»]+)»|„([^“”]+)[“”]")
 
@@ -40,7 +40,7 @@ def leg(scope: Scope, question: str, languages: Collection[str], *, large: bool,
         "phrases": phrases[:PHRASES],
         "rare_share": RARE_SHARE,
         "common_share": COMMON_SHARE,
-        "needle_length": NEEDLE_LENGTH,
+        "identifier_length": IDENTIFIER_LENGTH,
         "postings": POSTINGS,
         "most": MOST_POSTINGS,
         "scored": SCORED,
@@ -50,7 +50,7 @@ def leg(scope: Scope, question: str, languages: Collection[str], *, large: bool,
     besides = "UNION SELECT version_id, position FROM vector" if beside_vector else ""
     parts = (_LEXEMES, _LARGE if large else _SMALL, _RANKED)
     return "".join(parts).format(
-        scope=scope.condition, wall=WALL, weighted=_WEIGHTED, besides=besides, needles=NEEDLES, k1=K1, b=B
+        scope=scope.condition, wall=WALL, weighted=_WEIGHTED, besides=besides, exact_matches=EXACT_MATCHES, k1=K1, b=B
     )
 
 
@@ -74,8 +74,8 @@ lexeme AS MATERIALIZED (
 _WEIGHTED = """
 weighted AS MATERIALIZED (
     SELECT lexeme, tsq, df, ln(1 + greatest(size - df + 0.5, 0.5) / (df + 0.5)) AS idf,
-           exact AND length(lexeme) >= :needle_length AND documents BETWEEN 1 AND greatest(1, size * :rare_share)
-               AND df <= greatest(2, size * :common_share) AS is_needle,
+           exact AND length(lexeme) >= :identifier_length AND documents BETWEEN 1 AND greatest(1, size * :rare_share)
+               AND df <= greatest(2, size * :common_share) AS is_rare,
            sum(df) OVER (ORDER BY df, lexeme) - df AS before
     FROM counted, whole ORDER BY df = 0, df, lexeme LIMIT :lexemes
 )"""
@@ -147,28 +147,28 @@ scored AS (
     WHERE w.lexeme = t.lexeme
     GROUP BY version_id, position
 ),
-needle AS (
-    SELECT tsq FROM weighted WHERE is_needle
+literal AS (
+    SELECT tsq FROM weighted WHERE is_rare
     UNION ALL
     SELECT phraseto_tsquery(CAST(language.name AS regconfig), phrase)
     FROM unnest(CAST(:languages AS text[])) AS language(name), unnest(CAST(:phrases AS text[])) AS phrase
 ),
 exact AS (
-    SELECT version_id, position, count(*) AS needles
-    FROM needle, LATERAL (
-        SELECT c.version_id, c.position FROM chunk_of_tenant c WHERE {scope} AND c.tsv @@ needle.tsq LIMIT :most
+    SELECT version_id, position, count(*) AS exact_matches
+    FROM literal, LATERAL (
+        SELECT c.version_id, c.position FROM chunk_of_tenant c WHERE {scope} AND c.tsv @@ literal.tsq LIMIT :most
     ) AS p
     GROUP BY version_id, position
 ),
 matched AS (
     SELECT version_id, position, coalesce(held, 0) / (SELECT sum(idf) FROM weighted) AS coverage,
-           coalesce(needles, 0) AS needles, bm25, coalesce(bm25 / max(bm25) OVER (), 0) AS bm25_share,
-           coalesce(needles, 0)::float / greatest(max(needles) OVER (), 1) AS needles_share
+           coalesce(exact_matches, 0) AS exact_matches, bm25, coalesce(bm25 / max(bm25) OVER (), 0) AS bm25_share,
+           coalesce(exact_matches, 0)::float / greatest(max(exact_matches) OVER (), 1) AS exact_share
     FROM scored FULL JOIN exact USING (version_id, position)
 ),
 keyword AS (
     SELECT *, row_number() OVER (
-        ORDER BY bm25_share + {needles} * needles_share DESC, needles DESC, version_id, position
+        ORDER BY bm25_share + {exact_matches} * exact_share DESC, exact_matches DESC, version_id, position
     ) AS rank
     FROM matched
 )"""

@@ -1,4 +1,4 @@
-"""Vectors of questions, kept in Redis for a while: many a question is asked again."""
+"""Vectors of questions, stored in Redis for a while, because questions are repeated."""
 
 import hashlib
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from redis.asyncio import Redis
 
-PATIENCE_SECONDS = 0.05  # longer, and the model is asked; somebody waits
+PATIENCE_SECONDS = 0.05  # after that the model is asked
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Vector:
 async def vector(rt: Runtime, space: EmbeddingSpace, question: str, collection: str) -> Vector:
     """The question in the space of a collection; of a tenant's own earlier questions only.
 
-    Raises what `vectors.in_space` does.
+    Raises what `vector_lengths.in_space` does.
     """
     import numpy as np
 
@@ -53,7 +53,7 @@ def _key(tenant_id: str, embedder: Embedder, space: EmbeddingSpace, question: st
 
 
 async def _kept(rt: Runtime, name: str) -> bytes | None:
-    """Empty if nothing is kept, None if nothing can be."""
+    """Empty if nothing is stored, None if nothing can be."""
     if not rt.settings.question_cache_seconds:
         return None
 

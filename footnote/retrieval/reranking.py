@@ -13,7 +13,7 @@ LONGEST = 4_000  # characters of a text; rerankers read no more, or charge for i
 async def scores(reranker: Reranker, question: str, texts: Sequence[str]) -> tuple[list[float], str | None]:
     """One score for each text; or none, and in a word why not. Raises nothing.
 
-    No text gets into a log, not even by way of an error that nobody foresaw.
+    No text gets into a log, not even with an unexpected error.
     """
     try:
         found = await reranker.rerank(question[:LONGEST], [folded(text[:LONGEST]) for text in texts])

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from footnote.errors import TimedOut
 from footnote.filters import Filter, sql
 
-STATEMENT_SECONDS = 20  # nobody waits longer for a search, and its connection is another's meanwhile
+STATEMENT_SECONDS = 20  # of a search, which holds a connection meanwhile
 _QUERY_CANCELED = "57014"
 
 # The tenant wall of retrieval: each leg reads chunks through this condition and no other. And through the views of a

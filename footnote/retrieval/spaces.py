@@ -1,4 +1,4 @@
-"""Where a question stands: a point in each embedding space of the collections that are looked into."""
+"""The vectors of a question: one in each embedding space of the collections that are looked into."""
 
 import asyncio
 from collections.abc import Sequence
@@ -14,11 +14,11 @@ from footnote.errors import Conflict
 from footnote.models import Collection, EmbeddingSpace
 from footnote.retrieval import question_vectors
 from footnote.runtime import Runtime
-from footnote.tenancy.usage import Spent
+from footnote.tenancy.usage import UsageEntry
 
 
 @dataclass(frozen=True)
-class Point:
+class QueryVector:
     """A vector of `space.dimensions` numbers, comparable within its space only."""
 
     space: EmbeddingSpace
@@ -48,14 +48,14 @@ async def of(session: AsyncSession, chosen: Sequence[Collection]) -> list[Embedd
     return list((await session.scalars(spaces)).all())
 
 
-async def points(
+async def query_vectors(
     rt: Runtime,
     question: str,
     spaces: Sequence[EmbeddingSpace],
     filled: Sequence[Collection],
     *,
     named: bool,
-) -> tuple[list[Point], list[Spent]]:
+) -> tuple[list[QueryVector], list[UsageEntry]]:
     """Each model is asked once, if at all; what that took.
 
     Raises Conflict if one makes other vectors than it did: if it is the only one, or if its collection was `named`.
@@ -69,7 +69,7 @@ async def points(
         raise next((each for each in changed if not isinstance(each, Conflict)), changed[0])
     found = [(space, each) for space, each in zip(spaces, made, strict=True) if not isinstance(each, BaseException)]
     spent = [
-        Spent(
+        UsageEntry(
             "embedding",
             space.provider,
             space.model,
@@ -80,4 +80,4 @@ async def points(
         for space, each in found
         if each.tokens is not None
     ]
-    return [Point(space, each.vector) for space, each in found], spent
+    return [QueryVector(space, each.vector) for space, each in found], spent

@@ -1,7 +1,7 @@
 """What BM25 must know of a collection: how many chunks hold a lexeme, how many there are, how long they are.
 
 A question about a small scope counts for itself. A large collection is sampled now and then: its frequent lexemes are
-kept, so that a question only counts the rare ones, for which the index is cheap.
+stored, so that a question only counts the rare ones, for which the index is cheap.
 """
 
 from sqlalchemy import text

@@ -6,21 +6,22 @@ from pgvector import HalfVector
 
 from footnote.models import EmbeddingSpace
 from footnote.retrieval.scope import Scope
-from footnote.retrieval.spaces import Point
+from footnote.retrieval.spaces import QueryVector
 
 EXACT_CHUNKS = 5000  # up to here an exact scan is faster than the index, and misses nothing
 
 
-def leg(scope: Scope, points: Sequence[Point], *, large: bool) -> str:
+def leg(scope: Scope, query_vectors: Sequence[QueryVector], *, large: bool) -> str:
     """Exact for a small scope, by the space's HNSW index for a large one; the ranks are those within a space."""
-    nearest = [_nearest(scope, point, large=large) for point in points]
-    ranked = " UNION ALL ".join(_RANKED.format(space=point.space.id) for point in points)
+    nearest = [_nearest(scope, query_vector, large=large) for query_vector in query_vectors]
+    ranked = " UNION ALL ".join(_RANKED.format(space=query_vector.space.id) for query_vector in query_vectors)
     return ",".join(nearest) + f",\nvector AS ({ranked})"
 
 
-def similarity(points: Sequence[Point]) -> str:
+def similarity(query_vectors: Sequence[QueryVector]) -> str:
     """The cosine of the chunk `c` to the question in SQL; NULL in a space in which the question has no vector."""
-    cases = " ".join(f"WHEN {point.space.id} THEN 1 - ({_distance(point.space)})" for point in points)
+    spaces = [each.space for each in query_vectors]
+    cases = " ".join(f"WHEN {space.id} THEN 1 - ({_distance(space)})" for space in spaces)
     return f"CASE c.space_id {cases} END"
 
 
@@ -29,9 +30,9 @@ def _distance(space: EmbeddingSpace) -> str:
     return f"(c.embedding::halfvec({space.dimensions})) <=> :vector_{space.id}"
 
 
-def _nearest(scope: Scope, point: Point, *, large: bool) -> str:
-    space = point.space
-    scope.parameters[f"vector_{space.id}"] = HalfVector(point.vector)
+def _nearest(scope: Scope, query_vector: QueryVector, *, large: bool) -> str:
+    space = query_vector.space
+    scope.parameters[f"vector_{space.id}"] = HalfVector(query_vector.vector)
     condition = f"{scope.condition} AND c.space_id = {space.id}"
     return (_BY_INDEX if large else _EXACT).format(scope=condition, distance=_distance(space), space=space.id)
 

@@ -1,6 +1,6 @@
-"""The audit log: who did what to what, written in the transaction of the deed.
+"""The audit log: who did what to what, written in the transaction of the action.
 
-So there is no deed without its entry, and no entry without its deed. Who it was, the transaction knows
+So there is no action without its entry, and no entry without its action. The transaction knows who acts
 (`Runtime.as_actor`). `audit` is something else: it compares the store with the database.
 """
 
@@ -77,7 +77,7 @@ async def page_of(
 
 
 async def purge(rt: Runtime) -> None:
-    """Removes what has been kept as long as is configured; a part in each transaction."""
+    """Removes entries older than configured; some of them in each transaction."""
     if not rt.settings.audit_days:
         return
     old = select(AuditEvent.tenant_id, AuditEvent.id)

@@ -64,7 +64,7 @@ async def create(
     rates: Mapping[RouteClass, int] | None = None,
     budget: Budget = Budget(),
 ) -> tuple[ApiKey, str]:
-    """The key's row and its text; the text is not kept and cannot be shown again."""
+    """The key's row and its text; the text is not stored and cannot be shown again."""
     prefix, secret = secrets.token_hex(_PREFIX_BYTES), secrets.token_urlsafe(32)
     key = ApiKey(
         id=new_id("key"),
@@ -166,7 +166,7 @@ def _named(key: ApiKey) -> Principal:
 
 
 async def _note_use(session: AsyncSession, key_id: str) -> None:
-    """Waits for nobody else who notes it, nor for the disk."""
+    """Waits neither for other requests that record it, nor for the disk."""
     await session.execute(text("SET LOCAL synchronous_commit = off"))
     free = select(ApiKey.id).where(ApiKey.id == key_id).with_for_update(skip_locked=True)
     note = update(ApiKey).where(ApiKey.id.in_(free)).values(last_used_at=func.now())

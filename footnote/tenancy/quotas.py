@@ -33,8 +33,7 @@ async def of(session: AsyncSession, settings: Settings) -> dict[str, Decimal]:
 async def check_room(session: AsyncSession, settings: Settings) -> None:
     """To be called when a document is added and before that is committed. Raises Forbidden.
 
-    Uploads of a tenant with such a quota take turns from here to their commit, so that it is kept to the document and
-    the byte.
+    Uploads of a tenant with such a quota run one after the other from here to their commit, so that the quota is exact.
     """
     quotas = await of(session, settings)
     if not quotas.keys() & {"documents", "bytes"}:

@@ -3,7 +3,7 @@
 How often: the generic cell rate algorithm (GCRA), its virtual scheduling form; ITU-T I.371 (2004), annex A; ATM Forum
 Traffic Management 4.0, section 4.4.2. A request moves the theoretical arrival time (TAT) by a minute / limit, and is
 refused if that would take it further than a minute from now: so a minute's worth may come at once, and then as much as
-the limit says. One script on Redis, on its clock; away, nobody is limited.
+the limit says. One script on Redis, on its clock; without Redis there is no limit.
 """
 
 import math

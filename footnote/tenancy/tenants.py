@@ -18,7 +18,7 @@ def new_webhook_secret() -> str:
 
 
 async def find(session: AsyncSession, name: str, *, to_change: bool = False) -> Tenant:
-    """`to_change`: nobody else changes it until the transaction ends. Raises NotFound."""
+    """`to_change`: locked against other changes until the transaction ends. Raises NotFound."""
     query = select(Tenant).where(Tenant.name == name)
     found = await session.scalar(query.with_for_update(key_share=True) if to_change else query)
     if found is None:

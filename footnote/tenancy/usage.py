@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from footnote.database.tenant_scope import tenant_of
 from footnote.errors import Busy, DatabaseAway
 from footnote.models import ApiKey, UsageOfDay
-from footnote.providers import Uncounted, Usage, Writer
+from footnote.providers import ModelRef, Uncounted, Usage
 from footnote.runtime import Runtime
 from footnote.settings import Settings
 from footnote.telemetry import log
@@ -28,7 +28,7 @@ TODAY: ColumnElement[date] = cast(func.timezone("UTC", func.now()), Date)
 
 
 @dataclass(frozen=True)
-class Spent:
+class UsageEntry:
     """One document, one query or one call of a provider; `paid`: it is asked over a network.
 
     `estimated`: the provider did not count, or not all of it.
@@ -53,12 +53,12 @@ def cost(settings: Settings, model: str, prompt_tokens: int, completion_tokens: 
     return (prompt_tokens * price.input + completion_tokens * price.output) / MILLION
 
 
-async def record(session: AsyncSession, settings: Settings, key_id: str, *spent: Spent) -> None:
-    """Adds to today's counts. To be called last in a transaction: everybody with the key waits for its end.
+async def record(session: AsyncSession, settings: Settings, key_id: str, *spent: UsageEntry) -> None:
+    """Adds to today's counts. Call it last in a transaction: other requests of the key wait for its end.
 
-    `key_id` is empty for what no key asked for.
+    `key_id` is empty for work that no key asked for.
     """
-    # In one order for everybody, so that none wait for each other.
+    # All transactions write in the same order, so that they cannot deadlock.
     for each in sorted(spent, key=lambda each: (each.kind, each.provider, each.model)):
         tokens = each.prompt_tokens, each.completion_tokens
         row = insert(UsageOfDay).values(
@@ -83,7 +83,7 @@ async def record(session: AsyncSession, settings: Settings, key_id: str, *spent:
         await session.execute(row.on_conflict_do_update(constraint="pk_usage", set_=changes))
 
 
-async def record_apart(rt: Runtime, key_id: str, *spent: Spent, before: Writing | None = None) -> None:
+async def record_apart(rt: Runtime, key_id: str, *spent: UsageEntry, before: Writing | None = None) -> None:
     """In a transaction of its own that does not wait for the disk: a crash loses the counts of a moment.
 
     So does a database that is away: what was found or answered is there all the same. What is to be written `before`
@@ -122,19 +122,19 @@ async def this_month(session: AsyncSession, key_id: str | None = None) -> Month:
 
 
 @dataclass
-class Bill:
-    """What one question has used so far; `writer` is the generator at work, until another says that it is."""
+class UsageMeter:
+    """What one question has used so far; `writer` is the model at work, until another reports itself."""
 
     settings: Settings
-    writer: Writer
+    writer: ModelRef
     usage: Usage = field(default_factory=lambda: Usage(0, 0, 0.0))
-    spent: list[Spent] = field(default_factory=list)
+    spent: list[UsageEntry] = field(default_factory=list)
     before: Writing | None = None  # written in the same transaction, if the answer has one
 
-    def take(self, event: Usage | Uncounted | Writer) -> None:
+    def take(self, event: Usage | Uncounted | ModelRef) -> None:
         """What the provider did not count is unknown to the caller; budgets count the estimate."""
         match event:
-            case Writer():
+            case ModelRef():
                 self.writer = event
             case Uncounted(told, asked, answered):
                 self.usage += Usage(told.prompt_tokens, told.completion_tokens)
@@ -146,10 +146,10 @@ class Bill:
 
     def _spend(self, asked: int, answered: int, *, estimated: bool = False) -> None:
         writer = self.writer
-        self.spent.append(Spent("generation", writer.provider, writer.model, asked, answered, estimated=estimated))
+        self.spent.append(UsageEntry("generation", writer.provider, writer.model, asked, answered, estimated=estimated))
 
     async def settle(self, rt: Runtime, key_id: str) -> None:
-        """To its end, also where whoever asked has left."""
+        """Records the usage, also if the client has disconnected."""
         if self.spent:
             await asyncio.shield(record_apart(rt, key_id, *self.spent, before=self.before))
 

@@ -13,9 +13,9 @@ from footnote import answering, documents, retrieval
 from footnote.answering import Citation, Delta, Done, Event, Question, Sources
 from footnote.citations import SHORTEST_QUOTE
 from footnote.errors import TimedOut, Unavailable
-from footnote.providers import Claim, GenerationRequest, GeneratorEvent, Token, Usage
+from footnote.providers import GenerationRequest, GeneratorEvent, Statement, Token, Usage
 from footnote.providers.fallback import Fallback
-from footnote.retrieval import Found, Query
+from footnote.retrieval import Query, SearchResult
 from footnote.runtime import Runtime
 from tests import driving
 from tests.conftest import stored_once
@@ -115,8 +115,8 @@ async def test_an_answer_without_footnotes_is_not_supported(rt: Runtime, questio
 async def test_a_sources_own_references_are_not_footnotes(rt: Runtime, question: Question) -> None:
     class Quoting(FakeGenerator):
         async def generate(self, request: GenerationRequest) -> AsyncGenerator[GeneratorEvent, None]:
-            yield Claim("It holds [12] mercury [1].", 1, "It holds [12] mercury.")
-            yield Claim("Odd [[1]1] text", 9, "anything")
+            yield Statement("It holds [12] mercury [1].", 1, "It holds [12] mercury.")
+            yield Statement("Odd [[1]1] text", 9, "anything")
 
     events = [event async for event in answering.answer(replace(rt, generator=Quoting()), question)]
     done = events[-1]
@@ -250,8 +250,8 @@ async def test_every_sentence_without_support_is_listed(rt: Runtime, question: Q
 async def test_a_claim_has_its_support_however_its_sentences_are_cut(rt: Runtime, question: Question) -> None:
     class Quoting(FakeGenerator):
         async def generate(self, request: GenerationRequest) -> AsyncGenerator[GeneratorEvent, None]:
-            yield Claim("The lamp burns oil.[12] It holds mercury.", 1, "The lamp burns oil.")
-            yield Claim("It is green.", 1, "The lamp is green.")
+            yield Statement("The lamp burns oil.[12] It holds mercury.", 1, "The lamp burns oil.")
+            yield Statement("It is green.", 1, "The lamp is green.")
 
     done = [event async for event in answering.answer(replace(rt, generator=Quoting()), question)][-1]
     assert isinstance(done, Done)
@@ -308,8 +308,8 @@ async def test_five_hundred_answers_that_try_to_deceive(
     ).hits
     assert len(hits) == 3
 
-    async def found(*_args: Any) -> Found:
-        return Found(hits)
+    async def found(*_args: Any) -> SearchResult:
+        return SearchResult(hits)
 
     monkeypatch.setattr(answering, "search", found)
     async with rt.transaction() as session:

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from footnote.answering.prompt_leaks import Echo
+from footnote.answering.prompt_leaks import PromptLeakFilter
 from footnote.answering.sanitizer import LONGEST, PlainText
 
 KNOWN = "https://footnote.example/lamp?x=1"
@@ -194,7 +194,7 @@ SHORT = "Say lighthouse words only."
 
 
 def heard(*pieces: str, prompts: tuple[str, ...] = (PROMPT, SHORT)) -> str:
-    echo = Echo(prompts)
+    echo = PromptLeakFilter(prompts)
     return "".join([*map(echo.feed, pieces), echo.flush()])
 
 
@@ -222,7 +222,7 @@ def test_what_is_said_by_chance_stays() -> None:
 
 def test_a_run_goes_on_behind_what_is_flushed() -> None:
     """Footnotes between its words do not smuggle a prompt out."""
-    echo = Echo([PROMPT])
+    echo = PromptLeakFilter([PROMPT])
     shown = ""
     for word in PROMPT.split():
         shown += echo.feed(word + " ") + echo.flush()

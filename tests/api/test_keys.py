@@ -15,7 +15,7 @@ from footnote.runtime import Runtime
 from footnote.settings import Settings
 from footnote.tenancy import keys, tenants, usage
 from footnote.tenancy.keys import Budget
-from footnote.tenancy.usage import Spent
+from footnote.tenancy.usage import UsageEntry
 from tests import ROOT
 from tests.api.test_errors import problem
 from tests.conftest import Person
@@ -153,7 +153,7 @@ async def test_a_budget_ends_questions_and_uploads_of_the_key(rt: Runtime, alice
 
         async def spend(tokens: int, key_id: str = key_id) -> None:
             async with rt.for_tenant(alice.tenant_id).transaction() as session:
-                one = Spent("generation", "p", "m", tokens)
+                one = UsageEntry("generation", "p", "m", tokens)
                 await usage.record(session, priced, key_id, one)
 
         await spend(spent)

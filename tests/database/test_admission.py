@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 
 from footnote.database import admission
-from footnote.database.admission import Line, began
+from footnote.database.admission import AdmissionQueue, began
 
 pytestmark = pytest.mark.anyio
 
@@ -37,11 +37,11 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 class Visitor:
-    def __init__(self, of: Line, since: float | None = None) -> None:
+    def __init__(self, of: AdmissionQueue, since: float | None = None) -> None:
         self.inside, self.leaves = asyncio.Event(), asyncio.Event()
         self.task = asyncio.create_task(self._visit(of, since))
 
-    async def _visit(self, of: Line, since: float | None) -> None:
+    async def _visit(self, of: AdmissionQueue, since: float | None) -> None:
         if since is not None:
             began.set(since)
         async with of.place():
@@ -54,7 +54,7 @@ class Visitor:
 
 
 async def test_who_began_first_comes_first(clock: Clock) -> None:
-    of = Line(1, PATIENCE)
+    of = AdmissionQueue(1, PATIENCE)
     first = Visitor(of)
     await first.inside.wait()
     young, old, middle = Visitor(of, 30.0), Visitor(of, 10.0), Visitor(of, 20.0)
@@ -69,7 +69,7 @@ async def test_who_began_first_comes_first(clock: Clock) -> None:
 
 
 async def test_as_many_as_there_are_places_come_in_at_once(clock: Clock) -> None:
-    of = Line(2, PATIENCE)
+    of = AdmissionQueue(2, PATIENCE)
     visitors = [Visitor(of) for _ in range(3)]
     await asyncio.gather(*(each.inside.wait() for each in visitors[:2]))
     assert not visitors[2].inside.is_set()
@@ -82,7 +82,7 @@ async def test_as_many_as_there_are_places_come_in_at_once(clock: Clock) -> None
 
 
 async def test_it_ends_once_it_stands_still_and_not_before(clock: Clock) -> None:
-    of = Line(1, PATIENCE)
+    of = AdmissionQueue(1, PATIENCE)
     first = Visitor(of)
     await first.inside.wait()
     second, third = Visitor(of, 1.0), Visitor(of, 2.0)
@@ -101,7 +101,7 @@ async def test_it_ends_once_it_stands_still_and_not_before(clock: Clock) -> None
 
 
 async def test_who_leaves_the_line_takes_no_place_with_it(clock: Clock) -> None:
-    of = Line(1, PATIENCE)
+    of = AdmissionQueue(1, PATIENCE)
     first = Visitor(of)
     await first.inside.wait()
     waiting, chosen = Visitor(of, 1.0), Visitor(of, 2.0)

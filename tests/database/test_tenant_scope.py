@@ -15,7 +15,7 @@ from footnote.errors import Invalid, NotFound
 from footnote.models import Base, Document
 from footnote.runtime import Runtime
 from footnote.tenancy import audit_log, usage
-from footnote.tenancy.usage import Spent
+from footnote.tenancy.usage import UsageEntry
 from migrations import wall
 from tests import driving
 from tests.conftest import named_database, run_sql
@@ -96,7 +96,7 @@ async def test_what_works_for_a_tenant_refuses_the_operator(rt: Runtime) -> None
         lambda session: scoped(session, Document),
         lambda session: documents.list_documents(session, limit=1),
         lambda session: audit_log.note(session, "document.created", "doc_1"),
-        lambda session: usage.record(session, rt.settings, "", Spent("query")),
+        lambda session: usage.record(session, rt.settings, "", UsageEntry("query")),
     ]
     for acting in (rt, rt.as_actor("operator"), rt.for_tenant(""), rt.for_tenant("ten_1").operator):
         for look in looks:

@@ -294,7 +294,9 @@ async def test_unpacking_twice_makes_nothing_twice(rt: Runtime, tenant: str) -> 
     async with rt.transaction() as session:
         version = await session.get_one(Version, held.version_id)
     async with rt.store.local_copy(version.object_key or "") as path:
-        await sources.unpack(rt, held, Heartbeat(rt, held), version, path)  # and dies before it commits
+        await sources.unpack(
+            rt.for_tenant(tenant), held, Heartbeat(rt, held), version, path
+        )  # and dies before it commits
     first = await children(rt, accepted.details.document.id)
     await driving.set_job(rt, held.job_id, state="queued", next_attempt_at=func.now())
     assert (await driving.run(rt, held.job_id)).state == "succeeded"

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from footnote.providers import Claim, GenerationRequest, Passage, Usage
+from footnote.providers import GenerationRequest, Passage, Statement, Usage
 from footnote.providers.extractive import LONGEST_SENTENCE, MOST_SENTENCES, ExtractiveGenerator, _readable, choose
 
 pytestmark = pytest.mark.anyio
@@ -21,11 +21,11 @@ PASSAGES = [
 ]
 
 
-async def claims(question: str, passages: list[Passage]) -> list[Claim]:
+async def claims(question: str, passages: list[Passage]) -> list[Statement]:
     events = [each async for each in ExtractiveGenerator().generate(GenerationRequest(question, passages))]
     assert events[-1] == Usage(0, 0)
-    assert all(isinstance(each, Claim) for each in events[:-1])
-    return [each for each in events if isinstance(each, Claim)]
+    assert all(isinstance(each, Statement) for each in events[:-1])
+    return [each for each in events if isinstance(each, Statement)]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from footnote.errors import (
     TimedOut,
     Unavailable,
 )
-from footnote.providers import GenerationRequest, GeneratorEvent, Token, Usage, Writer, open_generators
+from footnote.providers import GenerationRequest, GeneratorEvent, ModelRef, Token, Usage, open_generators
 from footnote.providers.fallback import Fallback
 from footnote.settings import Settings
 from footnote.telemetry import fallbacks_total
@@ -51,7 +51,7 @@ async def collect(generators: list[Scripted], events: list[Any], **options: Any)
 
 
 ANSWER = Token("b"), Usage(1, 2)
-SECOND = [Writer("second", "second-model"), *ANSWER]
+SECOND = [ModelRef("second", "second-model"), *ANSWER]
 
 
 @pytest.mark.parametrize(
@@ -75,7 +75,7 @@ async def test_the_next_one_answers_and_says_so(error: FootnoteError) -> None:
 
 async def test_the_first_answers_with_the_model_asked_for() -> None:
     first, second = Scripted("first", Token("a")), Scripted("second", *ANSWER)
-    assert await collect([first, second], [], model="chosen") == [Writer("first", "chosen"), Token("a")]
+    assert await collect([first, second], [], model="chosen") == [ModelRef("first", "chosen"), Token("a")]
     assert second.requests == []
 
 
@@ -122,4 +122,4 @@ def test_generators_are_opened_as_the_setting_lists_them() -> None:
 async def test_what_was_spent_on_thoughts_alone_is_told_and_the_next_one_answers() -> None:
     first = Scripted("first", Usage(9, 300), Unavailable("provider_bad_response", "The model wrote no answer."))
     second = Scripted("second", *ANSWER)
-    assert await collect([first, second], []) == [Writer("first", "first-model"), Usage(9, 300), *SECOND]
+    assert await collect([first, second], []) == [ModelRef("first", "first-model"), Usage(9, 300), *SECOND]

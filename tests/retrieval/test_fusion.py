@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, select, text
 
 from footnote.models import EmbeddingSpace
 from footnote.retrieval.fusion import MEANING, fused
-from footnote.retrieval.spaces import Point
+from footnote.retrieval.spaces import QueryVector
 from footnote.runtime import Runtime
 from tests import driving, seeding
 from tests.fakes import FakeEmbedder
@@ -22,7 +22,8 @@ pytestmark = pytest.mark.anyio
 LEGS = """
 WITH vector AS (SELECT version_id, position, 0.0::float AS similarity, 1 AS rank FROM chunk WHERE false),
 keyword AS (
-    SELECT version_id, position, 1 AS rank, 1 AS bm25_share, 0 AS needles_share, 1 AS coverage, 1 AS bm25, 0 AS needles
+    SELECT version_id, position, 1 AS rank, 1 AS bm25_share, 0 AS exact_share, 1 AS coverage, 1 AS bm25,
+           0 AS exact_matches
     FROM chunk WHERE tenant_id = :tenant
 )"""
 
@@ -42,9 +43,9 @@ async def test_a_chunk_whose_cosine_is_unknown_counts_by_its_words_alone(rt: Run
         await seeding.sow(replace(rt, embedder=FakeEmbedder(model)), tenant_id, [Seed({}, [vector])], model)
     async with rt.for_tenant(tenant_id).transaction() as session:
         spaces = (await session.scalars(select(EmbeddingSpace).where(EmbeddingSpace.model.in_(vectors)))).all()
-        points = [Point(space, vectors[space.model]) for space in spaces if space.model != "later"]
-        named = {f"vector_{point.space.id}": HalfVector(point.vector) for point in points}
-        statement = text(LEGS + fused("hybrid", points) + SCORES)
+        query_vectors = [QueryVector(space, vectors[space.model]) for space in spaces if space.model != "later"]
+        named = {f"vector_{each.space.id}": HalfVector(each.vector) for each in query_vectors}
+        statement = text(LEGS + fused("hybrid", query_vectors) + SCORES)
         bound = statement.bindparams(*(bindparam(name, type_=HALFVEC()) for name in named))
         found = await session.execute(bound, {"tenant": tenant_id, "depth": 9, "candidates": 9} | named)
         scores = {row.model: row.score for row in found}

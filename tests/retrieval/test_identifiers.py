@@ -90,7 +90,7 @@ async def test_a_short_identifier_is_a_word_like_others(rt: Runtime) -> None:
     await driving.ready(rt, tenant, "See table Q2 for the colours of lamps and of lenses.", "lamps.txt")
     hits = (await search(rt.for_tenant(tenant), Query("Was there a change in the numbers of stores in Q2?"))).hits
     assert [hit.filename for hit in hits] == ["stores.txt", "lamps.txt"]
-    assert [hit.needles for hit in hits] == [0, 0]
+    assert [hit.exact_matches for hit in hits] == [0, 0]
 
 
 @pytest.mark.parametrize("quotes", ['"{}"', "“{}”", "„{}“", "«{}»"])
@@ -125,8 +125,8 @@ async def test_an_identifier_in_two_chunks_that_overlap_is_rare(rt: Runtime) -> 
     for filler in range(4):
         await driving.ready(rt, tenant, much * (filler + 1), f"filler{filler}.txt")
     hits = (await search(rt.for_tenant(tenant), Query("How is an order placed for AX-4471-B?", mode="keyword"))).hits
-    assert [(hit.filename, hit.needles) for hit in hits[:2]] == [("stores.txt", 1)] * 2
-    assert hits[2].needles == 0
+    assert [(hit.filename, hit.exact_matches) for hit in hits[:2]] == [("stores.txt", 1)] * 2
+    assert hits[2].exact_matches == 0
 
 
 async def test_an_identifier_in_most_chunks_of_one_document_names_nothing_in_particular(rt: Runtime) -> None:

@@ -14,7 +14,7 @@ from api.app import create_app
 from footnote.database.redis_client import Shared
 from footnote.providers import open_reranker
 from footnote.providers.guarded import GuardedReranker, guard_reranker
-from footnote.retrieval import Found, Query, reranking, search
+from footnote.retrieval import Query, SearchResult, reranking, search
 from footnote.runtime import Runtime
 from tests import driving
 from tests.api.test_documents import frames
@@ -80,7 +80,7 @@ def ours(tenant: str) -> str:
     return tenant
 
 
-async def numbers(rt: Runtime, tenant_id: str, **more: Any) -> tuple[list[int], Found]:
+async def numbers(rt: Runtime, tenant_id: str, **more: Any) -> tuple[list[int], SearchResult]:
     found = await search(rt.for_tenant(tenant_id), Query("siren", **{"mode": "keyword", **more}))
     return [round(number_of(hit.text) * 10) for hit in found.hits], found
 

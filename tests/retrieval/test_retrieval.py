@@ -149,9 +149,9 @@ async def test_both_legs_and_their_fusion(rt: Runtime, corpus: tuple[str, list[S
 async def check_legs_and_fusion(rt: Runtime, tenant_id: str, chunks: list[Stored], question: str) -> None:
     keyword = await found(rt, tenant_id, question, mode="keyword")
     scores = await bm25(rt, chunks, question)
-    needle = {chunk.key for chunk in chunks if question.lower() in chunk.lexemes and "_" in question}
+    literal = {chunk.key for chunk in chunks if question.lower() in chunk.lexemes and "_" in question}
     most = max(scores.values(), default=1.0)
-    by_words = {key: score / most + (key in needle) for key, score in scores.items()}
+    by_words = {key: score / most + (key in literal) for key, score in scores.items()}
     assert_ordered(keyword, by_words, 1e-9)
     assert all(hit.coverage is not None and 0 < hit.coverage <= 1 + 1e-9 for hit in keyword)
 
@@ -164,7 +164,7 @@ async def check_legs_and_fusion(rt: Runtime, tenant_id: str, chunks: list[Stored
     exact = {key(hit): hit.similarity or 0 for hit in vector}
     least, width = min(exact.values()), max(exact.values()) - min(exact.values())
     fused = {key: 0.6 * (exact[key] - least) / width + 0.4 * scores.get(key, 0) / most for key in exact}
-    for each in needle:
+    for each in literal:
         fused[each] += 1
     assert_ordered(hybrid, fused, 1e-9)
     assert all(abs(hit.score - fused[key(hit)]) < 1e-9 for hit in hybrid)

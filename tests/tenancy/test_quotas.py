@@ -12,7 +12,7 @@ from footnote.errors import Forbidden, Invalid, NotFound
 from footnote.models import Document
 from footnote.runtime import Runtime
 from footnote.tenancy import quotas, tenants, usage
-from footnote.tenancy.usage import Spent
+from footnote.tenancy.usage import UsageEntry
 from tests import driving
 from tests.api.test_errors import problem
 from tests.api.test_headers import api_with
@@ -80,7 +80,7 @@ async def test_racing_uploads_keep_to_the_quota(committing_rt: Runtime) -> None:
 async def test_what_is_spent_in_a_month_ends_questions_and_uploads(rt: Runtime, alice: Person) -> None:
     prices = type(rt.settings)(_env_file=None, prices={"m": {"input": 1_000_000}}).prices
     async with rt.for_tenant(alice.tenant_id).transaction() as session:
-        one = Spent("generation", "p", "m", 5)
+        one = UsageEntry("generation", "p", "m", 5)
         await usage.record(session, rt.settings.model_copy(update={"prices": prices}), "k", one)
     for quota, status in (({"tokens": "6"}, 200), ({"tokens": "5"}, 403), ({"tokens": None, "usd": "5.5"}, 200)):
         await set_quota(rt, **quota)

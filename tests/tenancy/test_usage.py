@@ -12,11 +12,11 @@ from sqlalchemy import func, update
 
 from footnote.errors import Unavailable
 from footnote.models import UsageOfDay
-from footnote.providers import GenerationRequest, GeneratorEvent, Token, Uncounted, Usage, Writer
+from footnote.providers import GenerationRequest, GeneratorEvent, ModelRef, Token, Uncounted, Usage
 from footnote.runtime import Runtime
 from footnote.settings import Price, Settings
 from footnote.tenancy import usage
-from footnote.tenancy.usage import Bill, Spent
+from footnote.tenancy.usage import UsageEntry, UsageMeter
 from tests import driving
 from tests.api.test_errors import problem
 from tests.conftest import Person
@@ -142,7 +142,7 @@ async def test_a_report_by_days(rt: Runtime, alice: Person) -> None:
     days = [today - timedelta(days=days) for days in (45, 1, 0)]
     for number, day in enumerate(days):
         async with rt.for_tenant(alice.tenant_id).transaction() as session:
-            await usage.record(session, rt.settings, "", *[Spent("query")] * (number + 1))
+            await usage.record(session, rt.settings, "", *[UsageEntry("query")] * (number + 1))
             moved = update(UsageOfDay).where(UsageOfDay.tenant_id == alice.tenant_id, UsageOfDay.calls == number + 1)
             await session.execute(moved.values(day=day))
 
@@ -163,7 +163,7 @@ async def test_what_is_known_of_the_cost_is_added_up(rt: Runtime, alice: Person)
     for prices in ({}, PRICES, {}):
         known = rt.settings.model_copy(update={"prices": prices})
         async with rt.for_tenant(alice.tenant_id).transaction() as session:
-            spent = Spent("generation", "fake", "fake-chat", 1000, 0)
+            spent = UsageEntry("generation", "fake", "fake-chat", 1000, 0)
             await usage.record(session, known, "", spent, replace(spent, model="other"))
     rows = {row["model"]: (row["prompt_tokens"], row["cost"]) for row in await report(alice, "model")}
     assert rows == {"fake-chat": (3000, 1.0), "other": (3000, None)}
@@ -172,10 +172,10 @@ async def test_what_is_known_of_the_cost_is_added_up(rt: Runtime, alice: Person)
 def test_costs() -> None:
     settings = Settings(_env_file=None).model_copy(update={"prices": PRICES})
     assert usage.cost(settings, "fake-chat", 3, 2) == Decimal("0.007001")
-    bill = Bill(settings, Writer("fake", "fake-chat"))
+    bill = UsageMeter(settings, ModelRef("fake", "fake-chat"))
     bill.take(Usage(3, 2))
     assert bill.usage == Usage(3, 2, 0.007001)
-    for event in (Writer("other", "unknown"), Usage(1, 1)):
+    for event in (ModelRef("other", "unknown"), Usage(1, 1)):
         bill.take(event)
     assert bill.usage == Usage(4, 3, None)
     bill.take(Uncounted(Usage(None, 1), 30, 1))
