@@ -64,7 +64,7 @@ async def receipts(session: AsyncSession) -> Sequence[TenantDeletion]:
 
 
 async def _begin(rt: Runtime, tenant_id: str) -> None:
-    async with rt.for_tenant(tenant_id).transaction() as session:
+    async with rt.transaction() as session:
         # Not as strongly as to delete it: uploads under way need not be waited for.
         tenant = await session.get(Tenant, tenant_id, with_for_update={"key_share": True})
         if tenant is not None and tenant.deleted_at is None:

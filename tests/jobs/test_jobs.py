@@ -132,7 +132,7 @@ async def test_whoever_lost_the_lease_writes_nothing(
 ) -> None:
     stale = await claim(rt, job_id)
     if loss == "cancelled":
-        await write(rt, jobs.cancel, tenant, job_id)
+        await write(rt.for_tenant(tenant), jobs.cancel, job_id)
     else:
         await lease_ended(rt, job_id)
         await reap(rt)
@@ -383,13 +383,13 @@ async def test_tenants_take_turns_so_that_a_long_queue_delays_nobody_else(rt: Ru
 
 async def test_cancelling_ends_a_job_with_its_step_and_nothing_claims_it(rt: Runtime, tenant: str, job_id: str) -> None:
     await claim(rt, job_id)
-    job = await write(rt, jobs.cancel, tenant, job_id)
+    job = await write(rt.for_tenant(tenant), jobs.cancel, job_id)
     assert (job.state, job.waiting_for, job.next_attempt_at, job.lease_until) == ("cancelled", None, None, None)
     assert (await step_states(rt, job_id))["chunk"] == "pending", "nobody is at it any more"
     assert await try_claim(rt, job_id, "chunk") is None
     assert await take(rt) == []
     with pytest.raises(Conflict, match="job_finished"):
-        await write(rt, jobs.cancel, tenant, job_id)
+        await write(rt.for_tenant(tenant), jobs.cancel, job_id)
 
 
 async def test_a_retry_goes_on_at_the_step_that_failed(rt: Runtime, tenant: str, job_id: str) -> None:
@@ -397,7 +397,7 @@ async def test_a_retry_goes_on_at_the_step_that_failed(rt: Runtime, tenant: str,
     await write(rt, jobs.finish_step, held, {})
     held = await claim(rt, job_id, "embed")
     await write(rt, jobs.fail, held, "provider_rejected", "No.")
-    job = await write(rt, jobs.retry, tenant, job_id)
+    job = await write(rt.for_tenant(tenant), jobs.retry, job_id)
     assert (job.state, job.step, job.attempts, job.retries) == ("queued", "embed", 0, 0)
     assert (job.error_code, job.error_message, job.finished_at) == (None, None, None)
     assert await step_states(rt, job_id) == {"chunk": "succeeded", "embed": "pending", "upsert": "pending"}
@@ -408,15 +408,15 @@ async def test_what_is_running_or_done_cannot_be_retried(rt: Runtime, tenant: st
     for state in ("queued", "running", "waiting", "succeeded"):
         await set_job(rt, job_id, state=state)
         with pytest.raises(Conflict, match="job_not_retryable"):
-            await write(rt, jobs.retry, tenant, job_id)
+            await write(rt.for_tenant(tenant), jobs.retry, job_id)
 
 
 async def test_another_tenants_job_is_unknown(rt: Runtime, job_id: str) -> None:
     stranger = await driving.new_tenant(rt)
     for ask in (jobs.get, jobs.cancel, jobs.retry):
         with pytest.raises(NotFound, match="job_not_found"):
-            await write(rt, ask, stranger, job_id)
-    assert await write(rt, listing.page_of, stranger, JobFilter(), limit=9, before=None) == []
+            await write(rt.for_tenant(stranger), ask, job_id)
+    assert await write(rt.for_tenant(stranger), listing.page_of, JobFilter(), limit=9, before=None) == []
 
 
 async def test_the_overview_tells_how_long_the_oldest_due_job_has_waited(rt: Runtime, job_id: str) -> None:
