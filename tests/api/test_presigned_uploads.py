@@ -401,7 +401,8 @@ from footnote.settings import Settings
 
 async def main():
     async with open_runtime(Settings(), pool_size=3) as rt:
-        async with presigned_uploads.arrived(rt, *sys.argv[1:]):
+        tenant_id, upload_id = sys.argv[1:]
+        async with presigned_uploads.arrived(rt.for_tenant(tenant_id), upload_id):
             os.kill(os.getpid(), signal.SIGKILL)
 
 asyncio.run(main())
