@@ -67,10 +67,12 @@ def no_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def patience_with_redis() -> Iterator[None]:
-    """On a busy machine, an answer that takes half a second does not mean that Redis is away."""
+def patience_with_servers() -> Iterator[None]:
+    """On a busy machine, an answer that takes seconds does not mean that Redis or Postgres is away."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("footnote.database.redis_client.REDIS_SECONDS", 10.0)
+        patch.setattr("footnote.database.engine.PROMPT_CONNECT_SECONDS", 20.0)
+        patch.setattr("footnote.database.engine.PROBE_SECONDS", 20.0)
         yield
 
 

@@ -12,7 +12,7 @@ from footnote.jobs import tasks
 from footnote.models import BackgroundTask
 
 router = APIRouter(prefix="/v1/tasks", tags=["tasks"])
-TaskId = Annotated[Plain, Path(max_length=64)]
+TaskId = Annotated[Plain, Path(max_length=64, description="Id of the task.")]
 
 
 @router.get("/{task_id}")

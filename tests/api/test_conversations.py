@@ -311,13 +311,13 @@ async def test_a_document_deleted_while_it_is_answered_from(committing_rt: Runti
     answer = conversations.StoredAnswer(LAMP, None, [], [], "supported", "m", {}, [lamp])
     async with conversations.hold(rt.for_tenant(tenant_id), here) as held:
         # Kept first: the deletion waits for it, and empties it.
-        async with rt.transaction() as session:
+        async with rt.for_tenant(tenant_id).transaction() as session:
             await conversations.store(session, held, "Who?", answer)
             removing = asyncio.create_task(deletion.remove(rt.for_tenant(tenant_id), lamp))
             await asyncio.wait({removing}, timeout=0.2)
         assert (await removing).counts["answers"] == 1
         # Deleted first: what comes is emptied at once.
-        async with rt.transaction() as session:
+        async with rt.for_tenant(tenant_id).transaction() as session:
             await conversations.store(session, held, "Who?", answer)
     async with rt.sessions() as session:
         messages = (await session.scalars(select(Message).order_by(Message.position))).all()

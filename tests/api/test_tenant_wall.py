@@ -47,6 +47,7 @@ GIVEN: dict[Operation, dict[str, Any]] = {
     ("post", "/v1/webhook_endpoints/{endpoint_id}/redeliver"): {"json": {"since": "2026-01-01T00:00:00Z"}},
     ("post", "/v1/conversations/{conversation_id}/messages"): {"json": {"question": ASKED}},
     ("post", "/v1/documents"): {"files": {"file": ("a.txt", b"mine")}},
+    ("post", "/v1/documents/estimate"): {"files": {"file": ("a.txt", b"mine")}},
     ("post", "/v1/documents/batch"): {"files": {"file": ("a.txt", b"mine")}},
     ("put", "/v1/uploads/{filename}"): {"content": b"mine"},
     ("post", "/v1/uploads"): {"json": {"filename": "a.txt", "size": 4}},

@@ -105,7 +105,7 @@ async def test_a_step_whose_document_is_deleted_under_its_hands_is_no_error_of_o
         return await version_and_collection(*arguments)
 
     logged: list[str] = []
-    monkeypatch.setattr("footnote.ingest.chunk.subject", late)
+    monkeypatch.setattr("footnote.ingest.chunk.version_and_collection", late)
     monkeypatch.setattr("footnote.ingest.log.error", lambda event, **_: logged.append(event))
     assert not await ingest.run_step(rt, accepted.details.job.id, "chunk")
     assert logged == []
