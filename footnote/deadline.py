@@ -18,7 +18,7 @@ class Deadline:
         self._over = False
 
     def allow(self, seconds: float) -> None:
-        """So many seconds from its beginning instead; `inf`: as long as each wait allows itself."""
+        """The deadline is that many seconds after the beginning instead; `inf`: as long as each wait allows itself."""
         if not self._over:
             self._at = self._began + seconds
 

@@ -6,7 +6,7 @@ API's business (`api/errors.py`), what it means for a job is `jobs`' business (`
     ├── Unauthenticated    no key, or a key that is not ours
     ├── Forbidden          a good key without the scope, or with its budget or quota used up
     ├── NotFound           unknown id, or another tenant's
-    ├── Gone               it was there, and is no more (TenantDeleted: whoever asks is no more)
+    ├── Gone               it existed and was deleted (TenantDeleted: the caller's tenant)
     ├── Conflict           the state does not allow it
     ├── TooLarge           over a size limit
     ├── Unsupported        a type we cannot read

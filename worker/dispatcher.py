@@ -91,7 +91,7 @@ class Dispatcher:
         return any(len(due[lane]) >= room[lane] for lane in Lane)
 
     def _resend_seconds(self, waiting: int) -> float:
-        """Seconds after which an unanswered message counts as lost, with so many messages in its lane."""
+        """Seconds after which an unclaimed message counts as lost; more if its lane has many messages."""
         again = self.rt.settings.resend_seconds
         return again if waiting else min(again, LOST_SECONDS)
 

@@ -24,7 +24,10 @@ NextAttempt = Annotated[
 Attempts = Annotated[int, Field(description="Attempts of the present step since it last made progress.")]
 Retries = Annotated[int, Field(description="How many of these attempts ended with a temporary error.")]
 Heartbeat = Annotated[datetime | None, Field(description="The last heartbeat of the worker that is busy with the job.")]
-Anew = Annotated[bool, Field(description="True if the document was ingested again because its collection changed.")]
+Reingestion = Annotated[
+    bool, Field(description="True if the document is ingested again because its collection changed.")
+]
+Anew = Annotated[bool, Field(deprecated=True, description="The old name of `reingestion`, for one more version.")]
 Lease = Annotated[
     datetime | None, Field(description="Without another heartbeat the job is taken from the worker at this time.")
 ]
@@ -40,6 +43,7 @@ class JobOut(Out):
     id: str
     document_id: str
     status: JobStatus
+    reingestion: Reingestion
     anew: Anew
     step: Step
     progress: ProgressOut
@@ -60,7 +64,8 @@ class JobOut(Out):
             id=job.id,
             document_id=job.document_id,
             status=job.state,
-            anew=job.anew,
+            reingestion=job.reingestion,
+            anew=job.reingestion,
             **standing(job),
             **_signs(job),
             created_at=job.created_at,

@@ -28,7 +28,11 @@ class ExplanationOut(Out):
     keyword_rank: int | None
     bm25: float | None
     coverage: float | None
-    needles: Annotated[int | None, Field(validation_alias="exact_matches")]
+    exact_matches: Annotated[int | None, Field(description="How many identifiers and quoted phrases it contains.")]
+    needles: Annotated[
+        int | None,
+        Field(validation_alias="exact_matches", deprecated=True, description="The old name of `exact_matches`."),
+    ]
     fused_rank: int
     rerank_score: float | None
 

@@ -27,7 +27,7 @@ Rewrite the user's last message as one question that can be understood without t
 
 
 def fitting(history: Sequence[Turn], tokens: int) -> list[Turn]:
-    """The newest exchanges, each whole, that fit into so many tokens (estimated), without their citation markers.
+    """The newest exchanges, each whole, that fit into the number of tokens (estimated), without their citation markers.
 
     A marker of an earlier answer means nothing beside the sources of the next one.
     """

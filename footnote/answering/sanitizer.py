@@ -98,7 +98,7 @@ class PlainText:
         return flushed
 
     def footnote(self, text: str) -> str:
-        """A footnote of ours, with the white space before it."""
+        """One of our footnotes, with the white space before it."""
         space = self._space if self._written else ""
         if (space and self._gap and "\n" not in space) or (self._growing and not space):
             space = " "

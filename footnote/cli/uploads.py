@@ -108,7 +108,7 @@ def _named(name: str, suffixes: set[str]) -> Iterator[Path | Skipped]:
 
 
 def _wanted(path: Path) -> Path | Skipped:
-    """A file that was named, or that a pattern, of ours or of the shell, has found."""
+    """A file that was named, or found by a pattern (ours or the shell's)."""
     reason = _left_by_programs(path)
     return Skipped(path, reason) if reason else path
 

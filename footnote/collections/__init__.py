@@ -151,7 +151,7 @@ _COUNTS = text(
     SELECT d.collection_id, count(*), coalesce(sum(v.chunks), 0),
            count(*) FILTER (WHERE job.state NOT IN ('failed', 'cancelled')
                             AND (v.chunking <> c.chunking OR v.language <> c.language
-                                 OR job.anew AND job.state <> 'succeeded'
+                                 OR job.reingestion AND job.state <> 'succeeded'
                                  OR d.id > c.review_after AND c.space_id IS DISTINCT FROM (
                                         SELECT space_id FROM chunk WHERE chunk.document_id = d.id LIMIT 1)))
     FROM document d
@@ -168,7 +168,10 @@ async def _details(session: AsyncSession, query: Select[Collection]) -> list[Col
     joined = query.outerjoin(EmbeddingSpace, EmbeddingSpace.id == Collection.space_id)
     found = (await session.execute(joined.with_only_columns(Collection, EmbeddingSpace.dimensions))).all()
     counted = await session.execute(_COUNTS, {"tenant": tenant_of(session), "ids": [each.id for each, _ in found]})
-    counts = {collection_id: (documents, int(chunks), anew) for collection_id, documents, chunks, anew in counted}
+    counts = {
+        collection_id: (documents, int(chunks), reingesting)
+        for collection_id, documents, chunks, reingesting in counted
+    }
     nothing = (0, 0, 0)
     return [
         CollectionDetails(each, dimensions if each.id in counts else None, *counts.get(each.id, nothing))

@@ -42,7 +42,7 @@ def database_dsn(url: str) -> str:
 async def connect(
     settings: Settings, *, seconds: float = CONNECT_SECONDS, statement_seconds: float = 60.0, **options: Any
 ) -> "asyncpg.Connection[Any]":
-    """A bare connection, with the timeouts that every process of ours needs. Raises DatabaseAway."""
+    """A bare connection, with the timeouts that every process needs. Raises DatabaseAway."""
     import asyncpg
 
     if not settings.database_url:

@@ -110,7 +110,7 @@ def ending(table: type[Leased], which: ColumnElement[bool], state: str) -> Updat
 async def put_back(
     session: AsyncSession, lease: Lease, *, after: float = 0.0, waiting_for: str | None = None, **values: Any
 ) -> None:
-    """Gives the row back, due `after` so many seconds; the claim is not counted as an attempt. Raises LeaseLost."""
+    """Gives the row back, due `after` that many seconds; the claim is not counted as an attempt. Raises LeaseLost."""
     free = {"lease_until": None, "next_attempt_at": from_now(after), "waiting_for": waiting_for}
     uncounted = {"attempts": lease.table.attempts - 1} | _unsent(lease.table) | values
     await write(session, lease, state="waiting" if waiting_for else "queued", **free, **uncounted)
@@ -173,7 +173,7 @@ async def held(
     release: Release | None = None,
     if_raised: Release | None = None,
 ) -> AsyncIterator[None]:
-    """Renews a lease every so many seconds while the block runs, then releases it, or only if the block raised.
+    """Renews a lease every `seconds` while the block runs, then releases it, or only if the block raised.
 
     If Postgres is away at the end, the lease runs out by itself.
     """

@@ -42,7 +42,7 @@ class Shared:
         self._looking: asyncio.Task[None] | None = None
 
     async def ask(self, what: Callable[[Redis], Awaitable[Answer]], seconds: float | None = None) -> Answer | None:
-        """What Redis answers within so many seconds; None while it is away."""
+        """What Redis answers within `seconds`; None while it is away."""
         clock = asyncio.get_running_loop().time
         if self._redis is None:
             return None

@@ -181,11 +181,11 @@ async def reingest(session: AsyncSession, document: Document, version: Version) 
     again = Version(id=new_id("ver"), number=document.newest_version, **copied)
     session.add(again)
     await session.flush()
-    await _queue(session, document, again, anew=True)
+    await _queue(session, document, again, reingestion=True)
 
 
-async def _queue(session: AsyncSession, document: Document, version: Version, *, anew: bool = False) -> Job:
-    job = await jobs.create(session, version, anew=anew)
+async def _queue(session: AsyncSession, document: Document, version: Version, *, reingestion: bool = False) -> Job:
+    job = await jobs.create(session, version, reingestion=reingestion)
     document.job_id = job.id
     await session.flush()
     return job

@@ -24,7 +24,7 @@ AT_ONCE = 3  # deletions of a tenant in one process: they may wait for each othe
 
 
 async def remove(rt: Runtime, document_id: str, collection_id: str | None = None) -> Deletion:
-    """Deletes the document and all that was made of it; the receipt, also when asked again. Raises NotFound.
+    """Deletes the document and everything derived from it; the receipt, also when asked again. Raises NotFound.
 
     Jobs are ended first, without a lock on their documents: a worker in the middle of storing chunks holds one until
     it notices. Each generation in a transaction of its own: a step that unpacks a container holds its job, and waits

@@ -36,7 +36,7 @@ async def reserve(session: AsyncSession, key: str) -> None:
 
 
 async def extend(session: AsyncSession, key: str, seconds: float) -> None:
-    """Holds a reserved object for at least so many seconds from now."""
+    """Holds a reserved object for at least `seconds` from now."""
     await session.execute(_renewal(key, seconds))
 
 

@@ -42,7 +42,9 @@ async def _next(session: AsyncSession, collection_id: str) -> bool:
     if collection is None:
         return False
     unfinished = select(func.count()).select_from(Job).join(Document, Document.id == Job.document_id)
-    unfinished = unfinished.where(Job.tenant_id == collection.tenant_id, Job.anew, Job.state.in_(jobs.UNFINISHED))
+    unfinished = unfinished.where(
+        Job.tenant_id == collection.tenant_id, Job.reingestion, Job.state.in_(jobs.UNFINISHED)
+    )
     if (await session.scalar(unfinished.where(Document.collection_id == collection_id)) or 0) >= AT_ONCE:
         return False
     collection.review_after = await session.scalar(
@@ -58,7 +60,7 @@ async def _next(session: AsyncSession, collection_id: str) -> bool:
             or_(
                 Version.chunking != Collection.chunking,
                 Version.language != Collection.language,
-                Version.chunking.is_(None) & Job.anew & Job.state.in_(("failed", "cancelled")),
+                Version.chunking.is_(None) & Job.reingestion & Job.state.in_(("failed", "cancelled")),
                 func.coalesce(Collection.space_id, 0) != _SPACE,
             ),
         )
@@ -88,5 +90,5 @@ async def _reingest(session: AsyncSession, collection: Collection, document: Doc
         # Its artifacts were made by the old settings. If it is retried, the first step comes first again.
         await objects.give_up_artifacts(session, [version.id])
         version.chunking = version.language = None
-        if job.anew or job.state in jobs.UNFINISHED:
+        if job.reingestion or job.state in jobs.UNFINISHED:
             await jobs.restart(session, job)

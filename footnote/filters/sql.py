@@ -11,7 +11,7 @@ from footnote.filters import Among, Combined, Exists, Filter, Not, Ordered, Scal
 ACTIVE = "v.id = document.active_version_id"
 NEWEST = "v.document_id = document.id AND v.number = document.newest_version"
 
-# Up to so many values are looked for through the index on metadata; more are compared with each document's.
+# Up to this many values are looked for through the index on metadata; more are compared with each document's.
 PROBED_VALUES = 16
 _ORDERS = {"gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 _COLUMNS = {

@@ -81,7 +81,7 @@ async def write_step(session: AsyncSession, job_id: str, step: str, **values: An
 # -- created ---------------------------------------------------------------------------------------------------
 
 
-async def create(session: AsyncSession, version: Version, *, anew: bool = False) -> Job:
+async def create(session: AsyncSession, version: Version, *, reingestion: bool = False) -> Job:
     """A queued job; the dispatcher is woken when the caller's transaction commits."""
     job = Job(
         id=new_id("job"),
@@ -89,9 +89,9 @@ async def create(session: AsyncSession, version: Version, *, anew: bool = False)
         document_id=version.document_id,
         version_id=version.id,
         step=STEPS[0],
-        large=version.bytes >= LARGE_BYTES or anew,
+        large=version.bytes >= LARGE_BYTES or reingestion,
         request_id=acting(session).request_id or None,
-        anew=anew,
+        reingestion=reingestion,
     )
     session.add(job)
     await session.flush()
@@ -185,7 +185,7 @@ async def finish_step(session: AsyncSession, claim: Claim, counts: dict[str, Any
             "progress_total": counts.get("chunks"),
         }
     if claim.step == STEPS[0]:
-        large = or_(Job.anew, counts.get("chunks", 0) > LARGE_CHUNKS)
+        large = or_(Job.reingestion, counts.get("chunks", 0) > LARGE_CHUNKS)
         values |= {"large": large, "dispatched_at": case((Job.large == large, func.now()))}
     await _write(session, claim, lease_until=None, error_code=None, error_message=None, **values)
     await write_step(session, claim.job_id, claim.step, state="succeeded", finished_at=func.now(), counts=counts)

@@ -63,7 +63,7 @@ class LogTail:
 
 
 def _from_json(line: str) -> str | None:
-    """A structured log line in words; empty if it is not serious, None if it is not one of ours."""
+    """A structured log line in words; empty if it is not serious, None if Footnote did not write it."""
     try:
         record = json.loads(line)
     except ValueError:

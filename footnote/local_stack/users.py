@@ -16,7 +16,7 @@ class RunAs:
     owner: tuple[int, int] | None = None
 
     def give(self, directory: Path) -> None:
-        """Make an existing directory of ours writable for the user."""
+        """Make an existing directory of Footnote writable for the user."""
         if self.owner is not None:
             os.chown(directory, *self.owner)
 

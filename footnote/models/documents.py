@@ -72,7 +72,7 @@ class Collection(Base):
     chunking: Mapped[dict[str, Any]] = mapped_column(JSONB)  # the fields of `collections.Chunking`
     # "metadata" is taken by SQLAlchemy's declarative base.
     attributes: Mapped[dict[str, Any]] = mapped_column("metadata", JSONB, server_default=text("'{}'"))
-    # While documents are looked through for what must be made anew: the id of the last one that was.
+    # While the documents are reviewed for re-ingestion: the id of the last one that was reviewed.
     review_after: Mapped[str | None] = mapped_column(String(40))
     deleted_at: Mapped[datetime | None]  # from then on it is hidden, and its documents are being removed
     created_at: Mapped[datetime] = now()
@@ -121,7 +121,7 @@ class Document(Base):
     updated_at: Mapped[datetime] = now()
 
 
-# Nobody sees the documents of a collection that is being deleted. There are few of those, and mostly none.
+# The documents of a collection that is being deleted are not visible. There are few of those, and mostly none.
 VISIBLE = Document.collection_id.not_in(select(Collection.id).where(Collection.deleted_at.is_not(None)))
 
 

@@ -25,8 +25,10 @@ class Job(Dispatched, Base):
         Index("ix_job_tenant_id_id", "tenant_id", "id"),
         Index("ix_job_document_id", "document_id"),
         Index("ix_job_version_id", "version_id"),
-        Index("ix_job_unfinished", "tenant_id", "document_id", postgresql_where=text(f"{_UNFINISHED} AND NOT anew")),
-        Index("ix_job_anew", "tenant_id", postgresql_where=text(f"anew AND {_UNFINISHED}")),
+        Index(
+            "ix_job_unfinished", "tenant_id", "document_id", postgresql_where=text(f"{_UNFINISHED} AND NOT reingestion")
+        ),
+        Index("ix_job_reingestion", "tenant_id", postgresql_where=text(f"reingestion AND {_UNFINISHED}")),
     )
 
     tenant_id: Mapped[str] = ref("tenant")
@@ -42,11 +44,13 @@ class Job(Dispatched, Base):
     progress_total: Mapped[int | None]
     # Whether everything is paused: no column, it is looked up with the row.
     paused: Mapped[bool] = column_property(literal_column("EXISTS (SELECT FROM pause)", Boolean))
-    anew: Mapped[bool] = mapped_column(server_default="false")  # re-ingested because the collection changed; no upload
+    reingestion: Mapped[bool] = mapped_column(
+        server_default="false"
+    )  # re-ingested because the collection changed; no upload
     # Of two jobs of a tenant the older goes first, but a long one falls behind again and again, and all uploads go
     # before re-ingested documents.
     level: Mapped[int] = mapped_column(
-        Computed("progress_done / 1000 + CASE WHEN anew THEN 1000000 ELSE 0 END", persisted=True)
+        Computed("progress_done / 1000 + CASE WHEN reingestion THEN 1000000 ELSE 0 END", persisted=True)
     )
     request_id: Mapped[str | None]
     created_at: Mapped[datetime] = now()

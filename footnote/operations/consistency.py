@@ -30,7 +30,7 @@ _USED_ONE_THAT_IS_GONE = (
     "EXISTS (SELECT FROM {} AS used(id) WHERE NOT EXISTS (SELECT FROM document WHERE document.id = used.id))"
 )
 _ONE_OF_THEM_IS_GONE = _USED_ONE_THAT_IS_GONE.format("unnest(document_ids)")
-# Rows that no transaction of ours leaves behind: (table, what is shown, condition).
+# Rows that none of our transactions leaves behind: (table, what is shown, condition).
 _LEFTOVERS = {
     "chunk_without_version": (
         "chunk",

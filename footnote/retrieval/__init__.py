@@ -1,6 +1,6 @@
 """Retrieval: a vector leg and a keyword leg over the chunks in scope, fused in one SQL statement, then shaped.
 
-Where there is a reranker, it has its say in between.
+Where there is a reranker, it reorders the hits in between.
 """
 
 import asyncio
@@ -52,7 +52,7 @@ class Query:
     diversity: float = 0.0
     expand: Expand = "none"
     rerank: bool | None = None
-    key_id: str = ""  # who asks
+    key_id: str = ""  # of the caller
 
     @property
     def candidates(self) -> int:

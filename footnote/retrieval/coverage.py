@@ -43,7 +43,7 @@ _UNFINISHED = """
 SELECT count(*) FROM (
     SELECT FROM (
         SELECT job.document_id FROM job
-        WHERE job.tenant_id = :tenant AND job.state IN ('queued', 'running', 'waiting') AND NOT job.anew
+        WHERE job.tenant_id = :tenant AND job.state IN ('queued', 'running', 'waiting') AND NOT job.reingestion
         LIMIT :looked_at
     ) AS unfinished JOIN document_of_tenant AS document ON document.id = unfinished.document_id
     WHERE document.tenant_id = :tenant AND document.collection_id = ANY(CAST(:collections AS text[])) {also}

@@ -24,7 +24,7 @@ _FILTERED = """ AND c.document_id IN (
     SELECT document.id FROM document_of_tenant AS document
     WHERE document.tenant_id = :tenant AND document.collection_id = ANY(CAST(:collections AS text[])) AND {condition}
 )"""
-# The documents that a filter passes, if they have no more than so many chunks; of no more documents are they counted.
+# The documents that match a filter, if they have at most this many chunks, counted over at most this many documents.
 _MATCHING = """
 SELECT CASE WHEN sum(matching.chunks) > :chunks THEN NULL
             ELSE coalesce(array_agg(matching.document_id), CAST('{{}}' AS text[])) END

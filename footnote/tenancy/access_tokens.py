@@ -111,7 +111,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 async def verify(session: AsyncSession, token: str) -> Principal:
-    """Who the holder of a token of ours is: the key's tenant, with the token's scopes. Raises Unauthenticated.
+    """The principal of an access token: the key's tenant, with the token's scopes. Raises Unauthenticated.
 
     One look-up finds the token's key and the signing key: when either is gone, so is the token.
     """

@@ -44,7 +44,7 @@ async def check_room(session: AsyncSession, settings: Settings) -> None:
 
 
 async def check_left(session: AsyncSession, settings: Settings, *, adding: bool) -> None:
-    """Before anything is taken in or paid: raises Forbidden where nothing is left. May be late by what is under way."""
+    """Before anything is received or paid: raises Forbidden where nothing is left. May be late by what is under way."""
     quotas = await of(session, settings)
     if adding and quotas.keys() & {"documents", "bytes"}:
         _compare(quotas, await _held(session), over=False)

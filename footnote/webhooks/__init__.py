@@ -42,12 +42,12 @@ async def enqueue(session: AsyncSession, job_ids: Sequence[str], event: str) -> 
 
     Endpoints get no events of re-ingested documents, which no caller sent.
     """
-    asked = select(Job.id, Job.tenant_id, Job.anew, JobCallback.url).where(Job.id.in_(job_ids)).order_by(Job.id)
+    asked = select(Job.id, Job.tenant_id, Job.reingestion, JobCallback.url).where(Job.id.in_(job_ids)).order_by(Job.id)
     rows = (await session.execute(asked.outerjoin(JobCallback, JobCallback.job_id == Job.id))).all()
     endpoints = {tenant_id: await listening(session, tenant_id, event) for tenant_id in {row.tenant_id for row in rows}}
     targets: dict[str, list[WebhookTarget]] = {}
-    for job_id, tenant_id, anew, url in rows:
-        of_job = targets.setdefault(job_id, [] if anew else list(endpoints[tenant_id]))
+    for job_id, tenant_id, reingestion, url in rows:
+        of_job = targets.setdefault(job_id, [] if reingestion else list(endpoints[tenant_id]))
         of_job += [WebhookTarget(url)] if url else []
     for job_id, of_job in targets.items():
         await _enqueue(session, job_id, event, of_job)

@@ -101,7 +101,7 @@ async def take_due(
     a_lane: int = 4,
     a_tenant: int = 16,
 ) -> list[Due]:
-    """Claims up to `room` due deliveries; with those that are `busy`, under way, at most so many a lane and tenant."""
+    """Claims up to `room` due deliveries; counting the `busy` ones, each lane and tenant has a limit."""
     under_way = {"lanes": [each.lane for each in busy], "tenants": [each.tenant_id for each in busy]}
     limits = {"room": room, "a_lane": a_lane, "a_tenant": a_tenant}
     ids = (await session.scalars(_DUE, under_way | limits)).all()

@@ -1,4 +1,4 @@
-"""Background tasks, which take the place of the receipts of collections and tenants.
+"""Background tasks replace the receipts of collections and tenants; `job.anew` is named `reingestion`.
 
 Revision ID: 0031
 Revises: 0030
@@ -70,11 +70,15 @@ def upgrade() -> None:
     op.create_index("ix_background_task_lease_until", "background_task", ["lease_until"], postgresql_where=running)
     op.create_index("ix_background_task_tenant_id", "background_task", ["tenant_id"])
     op.execute(_RECEIPTS)
+    op.alter_column("job", "anew", new_column_name="reingestion")
+    op.execute("ALTER INDEX ix_job_anew RENAME TO ix_job_reingestion")
     op.drop_table("collection_deletion")
     op.drop_table("tenant_deletion")
 
 
 def downgrade() -> None:
+    op.execute("ALTER INDEX ix_job_reingestion RENAME TO ix_job_anew")
+    op.alter_column("job", "reingestion", new_column_name="anew")
     op.create_table(
         "collection_deletion",
         sa.Column("collection_id", sa.String(40), nullable=False),

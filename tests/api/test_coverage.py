@@ -51,8 +51,8 @@ async def test_a_document_that_is_replaced_is_searched_and_unfinished(rt: Runtim
     await driving.ready(rt, alice.tenant_id, driving.paragraphs(3), external_id="a")
     newer = await driving.accept(rt, alice.tenant_id, driving.paragraphs(4), external_id="a")
     assert await searched(alice) == counts(1, 1)
-    await driving.set_job(rt, newer.details.job.id, anew=True)
-    assert await searched(alice) == counts(1, 0), "what is only cut anew lacks nothing"
+    await driving.set_job(rt, newer.details.job.id, reingestion=True)
+    assert await searched(alice) == counts(1, 0), "what is only split again lacks nothing"
 
 
 async def test_every_kind_of_answer_says_so(rt: Runtime, alice: Person) -> None:

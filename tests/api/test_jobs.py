@@ -23,6 +23,7 @@ JOB_FIELDS = {
         "document_id",
         "status",
         "anew",
+        "reingestion",
         "step",
         "progress",
         "attempts",

@@ -88,13 +88,13 @@ async def test_an_explanation_on_request(bob: Person, library: dict[str, str]) -
     best = answer.json()["data"][0]
     assert (best["document_id"], set(best)) == (library["siren"], HIT | {"explain"})
     explained = best["explain"]
-    assert (explained["keyword_rank"], explained["needles"]) == (1, 1)
+    assert (explained["keyword_rank"], explained["exact_matches"], explained["needles"]) == (1, 1, 1)
     assert 0 < explained["coverage"] <= 1
     assert explained["bm25"] > 0
     assert explained["vector_rank"] >= 1
     answer = await bob.client.post("/v1/search?explain=true", json={"query": "siren", "mode": "keyword"})
     assert answer.json()["data"][0]["explain"] | {"bm25": 0, "coverage": 0} == {
-        **{"vector_rank": None, "similarity": None, "keyword_rank": 1, "needles": 0},
+        **{"vector_rank": None, "similarity": None, "keyword_rank": 1, "exact_matches": 0, "needles": 0},
         **{"bm25": 0, "coverage": 0, "fused_rank": 1, "rerank_score": None},
     }
     problem(await bob.client.post("/v1/search?explain=perhaps", json={"query": "siren"}), 422)

@@ -164,7 +164,7 @@ async def test_what_is_only_made_anew_is_not_told(rt: Runtime, alice: Person) ->
     async with rt.transaction() as session:
         await documents.reingest(session, await session.merge(document), await session.merge(version))
     job = await driving.run(rt, (await driving.document_of(rt, document_id)).job_id)
-    assert (job.anew, job.state) == (True, "succeeded")
+    assert (job.reingestion, job.state) == (True, "succeeded")
     assert (await get(alice, made["id"], "deliveries"))["data"] == []
     await deletion.remove(rt.for_tenant(alice.tenant_id), document_id)
     assert [each["event"] for each in (await get(alice, made["id"], "deliveries"))["data"]] == ["document.deleted"]

@@ -260,7 +260,7 @@ def test_the_passage_comes_before_the_rest_of_the_page() -> None:
 
 
 def test_places_hold_for_random_pages() -> None:
-    """A stretch of words, laid out anew, is found where it stands, or not at all where it cuts a word."""
+    """A stretch of words, laid out again, is found where it stands, or not at all where it cuts a word."""
     chance = random.Random(11)
     bits = ["lamp", "oil-", "12", "3,5", "\ufb01re", "\u00ad", "-\n", "\n", "  ", " ", "“", "’", "–", "灯", "…", "É"]
     found = 0

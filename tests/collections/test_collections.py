@@ -1,4 +1,4 @@
-"""Collections with settings of their own: language, model, chunking; what of their documents is made anew, and when."""
+"""Collections with settings of their own: language, model, chunking; what is re-ingested, and when."""
 
 import asyncio
 from collections.abc import Sequence
@@ -177,7 +177,7 @@ async def test_a_change_back_while_it_is_being_made_ends_right(committing_rt: Ru
 async def test_who_works_by_the_old_chunking_does_not_get_to_the_end(
     committing_rt: Runtime, tenant: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Chunking changes while a step that will write chunks is at work: it is fenced off and begun anew."""
+    """Chunking changes while a step that will write chunks is at work: it is fenced off and starts again."""
     rt = committing_rt
     accepted = await driving.accept(rt, tenant, paragraphs(6))
     job_id = accepted.details.job.id
@@ -201,7 +201,7 @@ async def test_who_works_by_the_old_chunking_does_not_get_to_the_end(
     assert not await storing
     monkeypatch.undo()
     job = await job_of(rt, job_id)
-    assert (job.state, job.step, job.anew) == ("queued", "chunk", False)
+    assert (job.state, job.step, job.reingestion) == ("queued", "chunk", False)
     assert await driving.step_states(rt, job_id) == dict.fromkeys(jobs.STEPS, "pending")
     await work(rt)
     assert len(await texts(rt, accepted.details.document.id)) == 1
@@ -385,7 +385,7 @@ async def test_what_failed_to_be_made_anew_is_tried_again_by_the_next_change(
 async def test_the_bytes_go_when_the_last_version_that_has_them_goes(
     committing_rt: Runtime, tenant: str, upto: str
 ) -> None:
-    """At every moment of being made anew: a newer upload, then a deletion; the old bytes stay while they are seen."""
+    """At every moment of a re-ingestion: a newer upload, then a deletion; the old bytes stay while they are seen."""
     rt = committing_rt
     document_id = await driving.ready(rt, tenant, paragraphs(6), external_id="e")
     [key] = await settled(rt)

@@ -73,7 +73,7 @@ async def test_the_number_of_chunks_decides_and_a_change_of_lanes_is_sent_anew(
 
 async def test_what_is_made_anew_stays_behind_large_uploads_however_small_it_is(rt: Runtime, tenant: str) -> None:
     (job_id,) = await queued(rt, tenant, 1, large=LARGE)
-    await driving.set_job(rt, job_id, anew=True)
+    await driving.set_job(rt, job_id, reingestion=True)
     held = await claim(rt, job_id)
     async with rt.transaction() as session:
         await jobs.finish_step(session, held, {"chunks": 1})

@@ -26,7 +26,7 @@ _MOST_AT_ONCE = 1024 * 1024
 class ParseRequest:
     """What a parser's process is to do: `what` is `pages`, `files`, `picture` or `boxes`, `options` are its details.
 
-    `environment` is all that the process knows of ours; limits in seconds of CPU time and bytes of address space.
+    `environment` is its whole environment; limits in seconds of CPU time and bytes of address space.
     """
 
     what: str

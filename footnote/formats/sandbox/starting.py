@@ -27,7 +27,7 @@ _STOP_SECONDS = 5
 
 
 def environment() -> dict[str, str]:
-    """What a parser sees of ours: it has no business with our keys."""
+    """The environment of a parser. There are no keys in it."""
     return _ENVIRONMENT | {name: os.environ[name] for name in _PASSED_ON if name in os.environ}
 
 
