@@ -33,7 +33,7 @@ from tests.cli.conftest import (
 UPLOAD = ("POST", "/v1/documents")
 STATUS = ("GET", "/v1/documents/doc_1/status")
 DOCUMENT = ("GET", "/v1/documents/doc_1")
-LATER = (datetime.now(UTC) + timedelta(minutes=10)).isoformat()
+LATER = (datetime.now(UTC) + timedelta(hours=6)).isoformat()
 
 
 @pytest.fixture
