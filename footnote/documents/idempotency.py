@@ -39,14 +39,14 @@ class Once:
     reply: dict[str, Any] | None = None
 
     def replay(self, request: Any) -> dict[str, Any] | None:
-        """The earlier reply, if the key was used for just this request. Raises Invalid if for another."""
+        """The earlier reply, if the key was used for exactly this request. Raises Invalid if for another."""
         if self.reply is not None and self.fingerprint != fingerprint_of(request):
             raise Invalid("idempotency_key_reused", "The Idempotency-Key was used for another request.")
         return self.reply
 
 
 def fingerprint_of(request: Any) -> bytes:
-    """SHA-256 of what was asked for, a value that JSON can carry."""
+    """SHA-256 of the request, which is given as a value that JSON can represent."""
     return hashlib.sha256(json.dumps(request, sort_keys=True, default=str).encode()).digest()
 
 
@@ -111,7 +111,7 @@ async def finish(
 
 async def redact_document(session: AsyncSession, document_id: str) -> None:
     """Removes the replies that show a document; their keys stay used, so that a resent request does not repeat it."""
-    of_batch = IdempotencyKey.document_id.is_(None)  # said first, as the index knows it
+    of_batch = IdempotencyKey.document_id.is_(None)  # first, in the words of the index's condition
     in_batch = of_batch & IdempotencyKey.reply.contains({"data": [{"document": {"id": document_id}}]})
     shown = or_(IdempotencyKey.document_id == document_id, in_batch)
     own = IdempotencyKey.tenant_id == tenant_of(session)
