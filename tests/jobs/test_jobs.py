@@ -1,4 +1,4 @@
-"""The protocol of jobs: whoever answers a message must claim, and may write only while the claim is the newest."""
+"""The protocol of jobs: a worker must claim the job, and may write only while its claim is the newest."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

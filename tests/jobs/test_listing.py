@@ -1,4 +1,4 @@
-"""Many jobs driven on at once, while others hold some of them."""
+"""Many jobs are retried at once, while other transactions hold some of them."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""Who goes next: lanes, the tenants' turns in them, long steps that give way, a pause."""
+"""Which job is next: lanes, tenants in rotation in them, long steps that yield, a pause."""
 
 import asyncio
 from collections.abc import Sequence
