@@ -346,7 +346,7 @@ async def requeue(session: AsyncSession, which: ColumnElement[bool]) -> Sequence
 
 
 async def restart(session: AsyncSession, job: Job) -> None:
-    """Begins the job again at its first step, whatever its state. Its worker notices at the next write, which is fenced."""
+    """Begins the job again at its first step, whatever its state. A worker at work notices at its next write."""
     if job.state in TERMINAL:
         job.run += 1
     job.state, job.step, job.token = "queued", STEPS[0], job.token + 1
