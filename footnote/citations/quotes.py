@@ -1,9 +1,9 @@
 """Finds a quote in the stored page.
 
-Literally, or else without regard to what copying and typesetting change: white space, hyphens between
-letters, ligatures, full and half widths, kinds of quotation marks and dashes, invisible characters. Letters, case, digits and
-all other signs must be those of the page. No word may be missing: a quote with `...` that is not on the page is
-not found.
+Literally, or else without regard to what copying and typesetting change: white space, hyphens between letters,
+ligatures, full and half widths, kinds of quotation marks and dashes, invisible characters. Letters, case, digits and
+all other signs must be those of the page. No word may be missing: a quote with `...` that is not on the page is not
+found.
 """
 
 import math
