@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 
-from sqlalchemy import CursorResult, Executable, delete, func, select, text
+from sqlalchemy import delete, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import collections, jobs, webhooks
 from footnote.collections import revisions
+from footnote.database.rows import affected
 from footnote.database.tenant_scope import scoped
 from footnote.documents import derived_answers, idempotency, objects
 from footnote.embeddings import checkpoint
@@ -102,18 +103,11 @@ async def _delete_rows(session: AsyncSession, document_ids: Sequence[str]) -> di
     embeddings, _ = await checkpoint.delete_unused(session, document_ids)
     counts = {
         "embeddings": embeddings,
-        "chunks": await _count(session, delete(Chunk).where(Chunk.document_id.in_(document_ids))),
-        "pages": await _count(session, delete(Page).where(Page.version_id.in_(versions))),
+        "chunks": await affected(session, delete(Chunk).where(Chunk.document_id.in_(document_ids))),
+        "pages": await affected(session, delete(Page).where(Page.version_id.in_(versions))),
     }
     await session.execute(delete(Document).where(Document.id.in_(document_ids)))
     return counts
-
-
-async def _count(session: AsyncSession, statement: Executable) -> int:
-    """Executes a DELETE. Returns the number of rows."""
-    done = await session.execute(statement)
-    assert isinstance(done, CursorResult)
-    return done.rowcount
 
 
 # -- a collection --------------------------------------------------------------------------------------------

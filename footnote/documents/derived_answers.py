@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, CursorResult, Update, update
+from sqlalchemy import ColumnElement, Update, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from footnote.database.rows import affected
 from footnote.database.tenant_scope import scoped, tenant_of, unbound
 from footnote.models import Document, Message, QueryBatchItem
 
@@ -36,7 +37,5 @@ async def redact_document(session: AsyncSession, document_id: str) -> int:
     async with unbound(session):
         for table, redact in ((Message, redacted_messages), (QueryBatchItem, redacted_items)):
             used = (table.tenant_id == tenant_of(session)) & table.document_ids.contains([document_id])
-            done = await session.execute(redact(used))
-            assert isinstance(done, CursorResult)
-            redacted += done.rowcount
+            redacted += await affected(session, redact(used))
     return redacted

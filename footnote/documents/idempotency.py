@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from sqlalchemy import CursorResult, and_, delete, func, or_, update
+from sqlalchemy import and_, delete, func, or_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.database import leases
 from footnote.database.clock import from_now
 from footnote.database.ids import new_id
+from footnote.database.rows import affected
 from footnote.database.tenant_scope import tenant_of
 from footnote.errors import Conflict, Invalid
 from footnote.models import IdempotencyKey
@@ -99,13 +100,8 @@ async def finish(
     session: AsyncSession, taken: Once, request: Any, reply: dict[str, Any], document_id: str | None
 ) -> None:
     """Stores the reply if the key is still held; else raises Conflict, which rolls the caller's work back."""
-    stored = await session.execute(
-        update(IdempotencyKey)
-        .where(_held_by(taken))
-        .values(fingerprint=fingerprint_of(request), reply=reply, document_id=document_id)
-    )
-    assert isinstance(stored, CursorResult)
-    if stored.rowcount != 1:
+    stored = {"fingerprint": fingerprint_of(request), "reply": reply, "document_id": document_id}
+    if await affected(session, update(IdempotencyKey).where(_held_by(taken)).values(stored)) != 1:
         raise Conflict("request_in_flight", "A later request for this took over in the meantime.")
 
 

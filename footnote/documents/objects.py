@@ -8,13 +8,14 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
-from sqlalchemy import CursorResult, Update, delete, func, select, update
+from sqlalchemy import Update, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.database import leases
 from footnote.database.clock import from_now
 from footnote.database.ids import new_id
+from footnote.database.rows import affected
 from footnote.errors import FootnoteError, Unavailable
 from footnote.models import Artifact, PagePicture, UnownedObject, Version
 from footnote.runtime import Runtime
@@ -48,9 +49,7 @@ def _renewal(key: str, seconds: float = RESERVED_SECONDS) -> Update:
 async def adopt(session: AsyncSession, key: str) -> None:
     """Makes the caller's transaction the owner of the object. Raises Unavailable if that comes too late."""
     mine = (UnownedObject.key == key) & UnownedObject.deleting.is_(False)
-    adopted = await session.execute(delete(UnownedObject).where(mine))
-    assert isinstance(adopted, CursorResult)
-    if adopted.rowcount != 1:
+    if await affected(session, delete(UnownedObject).where(mine)) != 1:
         raise Unavailable("store_unavailable", "The object was not finished in time and has been removed.")
 
 

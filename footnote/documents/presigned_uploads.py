@@ -9,13 +9,14 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import CursorResult, Select, delete, func
+from sqlalchemy import Select, delete, func
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import collections, documents
 from footnote.collections import metadata
 from footnote.database.clock import from_now
 from footnote.database.ids import new_id
+from footnote.database.rows import affected
 from footnote.database.tenant_scope import scoped
 from footnote.documents import objects, refused_uploads
 from footnote.documents.uploads import Upload, look_through, safe_filename
@@ -111,9 +112,7 @@ async def abort(rt: Runtime, upload_id: str) -> None:
         upload = await _get(session, upload_id)
         # Locks the object first, as `adopt` does: then the row exists unless the object was adopted.
         await objects.withdraw(session, upload.key)
-        gone = await session.execute(delete(DirectUpload).where(DirectUpload.id == upload_id))
-        assert isinstance(gone, CursorResult)
-        if not gone.rowcount:
+        if not await affected(session, delete(DirectUpload).where(DirectUpload.id == upload_id)):
             raise _unknown(upload_id)
         await audit_log.note(session, "upload.cancelled", upload_id)
 

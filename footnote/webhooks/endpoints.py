@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from sqlalchemy import CursorResult, delete, func, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.database import leases
 from footnote.database.clock import from_now
 from footnote.database.ids import new_id
+from footnote.database.rows import affected
 from footnote.database.tenant_scope import scoped, tenant_of
 from footnote.errors import Conflict, NotFound
 from footnote.models import Tenant, WebhookDelivery, WebhookEndpoint
@@ -106,12 +107,11 @@ async def rotate(session: AsyncSession, endpoint_id: str) -> WebhookEndpoint:
 async def remove(session: AsyncSession, endpoint_id: str) -> int:
     """Deletes the endpoint with its deliveries, sent or not; returns how many those were. Raises NotFound."""
     endpoint = await get(session, endpoint_id, locked=True)
-    gone = await session.execute(delete(WebhookDelivery).where(WebhookDelivery.endpoint_id == endpoint.id))
-    assert isinstance(gone, CursorResult)
+    deliveries = await affected(session, delete(WebhookDelivery).where(WebhookDelivery.endpoint_id == endpoint.id))
     await session.delete(endpoint)
     await session.flush()
     await audit_log.note(session, "webhook_endpoint.deleted", endpoint_id)
-    return gone.rowcount
+    return deliveries
 
 
 async def queue_test(session: AsyncSession, endpoint: WebhookEndpoint) -> str:
