@@ -12,7 +12,7 @@ from footnote.text import folded
 from footnote.text.sentences import stems
 
 # Words for what a question may ask for, or that reverse it. Both questions must have a word of a line, or neither.
-_TURNS = [
+_QUALIFIERS = [
     frozenset(line.split())
     for line in (
         "no not never none nor cannot don't doesn't didn't isn't aren't wasn't weren't can't won't",
@@ -46,7 +46,7 @@ _POSSESSIVE = re.compile(r"['’]s\b")
 _QUOTED = re.compile(r"[\"“«]([^\"“”«»]{2,})[\"”»]")
 
 
-def alike(one: str, other: str) -> bool:
+def equivalent(one: str, other: str) -> bool:
     """Whether both have the same numbers, names, quoted phrases and qualifiers, and neither replaces a word.
 
     One may have more words than the other: their vectors decide that.
@@ -59,7 +59,7 @@ def alike(one: str, other: str) -> bool:
 
 
 def _marks(question: str) -> frozenset[str | int]:
-    return frozenset((*_literal(question), *_turns(question)))
+    return frozenset((*_literal(question), *_qualifiers(question)))
 
 
 def _literal(question: str) -> Iterator[str]:
@@ -71,6 +71,6 @@ def _literal(question: str) -> Iterator[str]:
     yield from (phrase.lower() for phrase in _QUOTED.findall(question))
 
 
-def _turns(question: str) -> Iterator[int]:
+def _qualifiers(question: str) -> Iterator[int]:
     words = {match.group().lower().replace("’", "'") for match in _WORD.finditer(question)}
-    return (place for place, turn in enumerate(_TURNS) if words & turn)
+    return (place for place, line in enumerate(_QUALIFIERS) if words & line)

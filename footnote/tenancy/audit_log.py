@@ -57,7 +57,7 @@ class Wanted:
     until: datetime | None = None
 
 
-async def page_of(
+async def list_events(
     session: AsyncSession, wanted: Wanted, *, limit: int, cursor: str | None, oldest_first: bool
 ) -> Sequence[AuditEvent]:
     """`limit` at most, from behind the event `cursor` on."""

@@ -113,7 +113,7 @@ async def make(
     return await create(session, maker.tenant_id, name, chosen, expires_at=ends, rates=rates, budget=budget)
 
 
-async def page_of(session: AsyncSession, *, limit: int, before: str | None) -> Sequence[ApiKey]:
+async def list_keys(session: AsyncSession, *, limit: int, before: str | None) -> Sequence[ApiKey]:
     """Keys, newest first, revoked and expired ones among them."""
     found = scoped(session, ApiKey).order_by(ApiKey.id.desc()).limit(limit)
     return (await session.scalars(found.where(ApiKey.id < before) if before else found)).all()
