@@ -124,7 +124,7 @@ async def store(session: AsyncSession, key: CacheKey, query_vectors: Sequence[Qu
 
 
 def _restored(answer: dict[str, Any]) -> Done:
-    """Without what is its own each time: the id, the times."""
+    """The answer without its id and times, which are new each time."""
     rows = {
         "citations": [Citation(**each) for each in answer["citations"]],
         "unsupported": [UnsupportedSentence(**each) for each in answer["unsupported"]],
@@ -133,5 +133,5 @@ def _restored(answer: dict[str, Any]) -> Done:
 
 
 async def purge(session: AsyncSession, seconds: float) -> None:
-    """Answers that are too old to be given again."""
+    """Removes answers that are too old to be given again."""
     await session.execute(delete(CachedAnswer).where(CachedAnswer.created_at <= from_now(-seconds)))
