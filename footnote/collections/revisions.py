@@ -1,4 +1,4 @@
-"""What a collection holds, as a number: as long as it stays, a question finds what it found before."""
+"""Revisions of collections: while the number of a collection stays the same, so does what a question finds in it."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
