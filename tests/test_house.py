@@ -12,6 +12,7 @@ import pytest
 
 from api.errors import STATUS
 from footnote import errors
+from footnote.models import Base
 from footnote.settings import Settings
 from scripts import generate_docs
 from tests import ROOT
@@ -186,3 +187,10 @@ def test_the_table_of_rooms_is_the_contract():
 def test_the_files_of_the_walks_exist():
     named = re.findall(r"`((?:api|footnote|worker|tests)/[\w/]+\.py)`", (DOCS / "architecture.md").read_text())
     assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+def test_the_list_of_tables_is_complete():
+    listed = (DOCS / "architecture.md").read_text().partition("\n## Tables\n")[2]
+    rows = re.findall(r"^\| [a-z]+ \| (.+) \|$", listed, re.MULTILINE)
+    named = {name for row in rows for name in re.findall(r"`(\w+)`", row)}
+    assert named - {"embed"} == set(Base.metadata.tables)

@@ -24,7 +24,7 @@ class BackgroundTasks:
         self.woken = asyncio.Event()
 
     async def run(self) -> None:
-        """Until cancelled. Looks when a task was queued, and once a second."""
+        """Runs until cancelled. Looks when a task was queued, and once a second."""
         async with asyncio.TaskGroup() as group:
             for _ in range(AT_ONCE):
                 group.create_task(self._work())
@@ -47,7 +47,7 @@ class BackgroundTasks:
 
 
 async def run_next(rt: Runtime) -> bool:
-    """Works on the task that is due longest until it is completed or yields; whether there was one."""
+    """Works on the task that is due longest until it is completed or yields. Returns whether there was one."""
     task = await tasks.take_due(rt)
     if task is None:
         return False

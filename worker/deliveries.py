@@ -24,7 +24,7 @@ class Deliveries:
         self._under_way: dict[asyncio.Task[None], Due] = {}
 
     async def run(self) -> None:
-        """Until cancelled. Looks when a delivery was queued or has ended, and once a second."""
+        """Runs until cancelled. Looks when a delivery was queued or has ended, and once a second."""
         try:
             while True:
                 self.woken.clear()

@@ -40,7 +40,7 @@ class Dispatcher:
         self.broker_run: str | None = None
 
     async def run(self) -> None:
-        """Until cancelled. Waits for what is away; a broker that hangs does not hold up taking work back."""
+        """Runs until cancelled. Waits while Postgres or Redis is away. A broker that hangs does not delay `reap`."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._reaping())
             group.create_task(self._refilling())
@@ -69,7 +69,7 @@ class Dispatcher:
             return False
 
     async def refill(self) -> bool:
-        """Sends due jobs as far as the lanes have room; whether one is full, so that more may wait."""
+        """Sends due jobs as far as the lanes have room. Returns whether a lane is full: then more may wait."""
         waiting = await self._broker()
         async with self.rt.transaction() as session:
             if not await session.scalar(select(func.pg_try_advisory_xact_lock(LOCK))) or await scheduling.paused(
@@ -77,7 +77,7 @@ class Dispatcher:
             ):
                 return False
             running = await scheduling.running(session)
-            # As many as run now, too: where there are many slots, many messages are taken between two looks.
+            # At least as many as run now: with many slots, workers take many messages between two looks.
             room = {lane: max(self.rt.settings.queue_high_water, running[lane]) - waiting[lane] for lane in Lane}
             due = {
                 lane: await scheduling.take_due(session, lane, room[lane], self._resend_seconds(waiting[lane]))

@@ -1,4 +1,4 @@
-"""Chores that recur; beside the dispatcher, in as many processes as there are."""
+"""Recurring chores, in every process `footnote dispatcher`."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -19,11 +19,11 @@ FAILED_SECONDS = 60.0  # until a chore that failed for an unknown reason is trie
 
 
 async def keep_house(rt: Runtime) -> None:
-    """Until cancelled.
+    """Runs until cancelled.
 
     Deletes unowned objects, queues documents whose collection changed, counts words of large collections, and removes
-    what is too old: idempotency keys, answers, batches of questions, refused uploads, webhooks, the audit log. Each
-    chore for itself: one that is slow or fails holds up no other.
+    old rows: idempotency keys, answers, batches of questions, refused uploads, webhooks, the audit log. A chore that is
+    slow or fails does not delay the others.
     """
     chores = [(SWEEP_SECONDS, _sweep), (SWEEP_SECONDS, reingestion.review)]
     chores += [(COUNT_SECONDS, _count), (PURGE_SECONDS, _purge)]

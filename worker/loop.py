@@ -66,7 +66,7 @@ def attach(settings: Settings) -> None:
             _process = None
 
     def stop(**_: Any) -> None:
-        os.write(writing, b"!")  # no process reads it, so that all of them see it
+        os.write(writing, b"!")  # no process takes it out of the pipe, so that all of them see it
         signal.alarm(STOP_SECONDS)
 
     signals.worker_shutting_down.connect(stop, weak=False)

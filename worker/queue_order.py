@@ -9,20 +9,20 @@ from footnote.jobs import Lane
 from footnote.queue import task_name
 
 PATIENCE_SECONDS = 10.0  # for which large documents leave every free slot to small ones
-YIELDS = task_name("embed")  # after every batch; the other steps late or never
+YIELDS = task_name("embed")  # yields after every batch; other steps yield late or never
 
 
 class SmallFirst:
     """The order in which kombu looks into queues; its own round robin would fill all slots with large documents.
 
-    Small documents go first; a large one does if none had a slot for some time, so that it is not starved. But for
-    embedding, which yields after every batch, large documents get all slots but one, if there are several.
+    Small documents go first; a large one does if none had a slot for some time, so that it is not starved. If
+    there are several slots, large documents in the step `embed`, which yields after every batch, get all but one.
     """
 
     def __init__(self, slots: int) -> None:
         self._at_most = max(1, slots - 1)
         self._large_served = False
-        self._large_last = -PATIENCE_SECONDS  # when one was known to have a slot
+        self._large_last = -PATIENCE_SECONDS  # when a large document was last known to have a slot
         self._consumed: frozenset[str] = frozenset()
 
     def update(self, queues: Iterable[str]) -> None:

@@ -44,7 +44,7 @@ async def list_audit_events(rt: RuntimeDep, caller: Admin, given: Annotated[Audi
     """
     oldest_first = given.order == "oldest"
     async with rt.transaction() as session:
-        found = await audit_log.page_of(
+        found = await audit_log.list_events(
             session,
             given.wanted,
             limit=given.limit + 1,

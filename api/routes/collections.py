@@ -39,7 +39,7 @@ async def list_collections(
 ) -> PageOf[CollectionOut]:
     """List collections, newest first."""
     async with rt.transaction() as session:
-        found = await collections.page_of(session, limit=limit + 1, before=cursor)
+        found = await collections.list_collections(session, limit=limit + 1, before=cursor)
     return page(found, limit, lambda each: CollectionOut.of(each, rt.embedder), lambda each: each.collection.id)
 
 

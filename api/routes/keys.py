@@ -42,7 +42,7 @@ async def create_api_key(body: KeyIn, rt: RuntimeDep, caller: Admin) -> NewKeyOu
 async def list_api_keys(rt: RuntimeDep, caller: Admin, limit: Limit = 50, cursor: Cursor = None) -> PageOf[KeyOut]:
     """List API keys, newest first, with those that are revoked or expired."""
     async with rt.transaction() as session:
-        found = await keys.page_of(session, limit=limit + 1, before=cursor)
+        found = await keys.list_keys(session, limit=limit + 1, before=cursor)
     return page(found, limit, KeyOut.of)
 
 

@@ -14,7 +14,7 @@ from sqlalchemy import Float, case, cast, delete, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.answering.events import Citation, Done, Question
-from footnote.answering.same_question import alike
+from footnote.answering.same_question import equivalent
 from footnote.answering.support import UnsupportedSentence
 from footnote.collections import revisions
 from footnote.database.clock import from_now
@@ -64,7 +64,7 @@ def choose(key: CacheKey, near: Sequence[tuple[str, dict[str, Any]]], shown: Seq
     ids = {hit.chunk_id for hit in shown}
     for question, answer in near:
         done = _restored(answer)
-        if alike(question, key.question) and all(each.chunk_id in ids for each in done.citations):
+        if equivalent(question, key.question) and all(each.chunk_id in ids for each in done.citations):
             answers_cached_total.labels("hit").inc()
             return done
     answers_cached_total.labels("miss").inc()
@@ -124,7 +124,7 @@ async def store(session: AsyncSession, key: CacheKey, query_vectors: Sequence[Qu
 
 
 def _restored(answer: dict[str, Any]) -> Done:
-    """Without what is its own each time: the id, the times."""
+    """The answer without its id and times, which are new each time."""
     rows = {
         "citations": [Citation(**each) for each in answer["citations"]],
         "unsupported": [UnsupportedSentence(**each) for each in answer["unsupported"]],
@@ -133,5 +133,5 @@ def _restored(answer: dict[str, Any]) -> Done:
 
 
 async def purge(session: AsyncSession, seconds: float) -> None:
-    """Answers that are too old to be given again."""
+    """Removes answers that are too old to be given again."""
     await session.execute(delete(CachedAnswer).where(CachedAnswer.created_at <= from_now(-seconds)))

@@ -1,4 +1,4 @@
-"""The answer as it grows, and its footnotes, each checked when it is set."""
+"""The growing answer and its footnotes; the quote of each is checked when it is set."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ AROUND = 10_000  # characters of the page to either side of a passage, in which 
 
 @dataclass(frozen=True)
 class PageExcerpt:
-    """What the stored page says where a chunk stands, and around it."""
+    """The text of the stored page at the place of a chunk, and around it."""
 
     text: str
     start: int  # of `text` in the page
@@ -43,7 +43,7 @@ class Draft:
         self._plain = PlainText(self._shown)
         self._echo = PromptLeakFilter(prompts)
         self._sentence = ""  # since the last marker
-        self._claim = ""  # what the last marker stands behind; the next one may follow at once
+        self._claim = ""  # the text before the last marker; another marker may follow at once
         self._verified: list[tuple[int, int]] = []  # where verified footnotes stand in the text
 
     def feed(self, text: str) -> list[Event]:
@@ -58,7 +58,7 @@ class Draft:
         )
 
     def state(self, claim: str, number: int, quote: str) -> list[Event]:
-        """A sentence with its footnote. What looks like markers in it are a source's own: they are not ours."""
+        """Adds a sentence with its footnote. Markers in the sentence are the source's own: they are left out."""
         start = len(self.text)
         parser, events = MarkerParser(), self._write(self._plain.feed(" " if self.text else ""))
         for part in [*parser.feed(claim), *parser.close()]:
@@ -89,7 +89,7 @@ class Draft:
         return [Delta(shown)] if shown else []
 
     def _cite(self, marker: Marker, claimed_from: int | None = None) -> list[Event]:
-        """A footnote, unless the model cites what was not retrieved: that never leaves the server."""
+        """Adds a footnote. A marker of a passage that was not retrieved never leaves the server."""
         events = self._write(self._plain.leave_out() if marker.number not in self._numbers else self._plain.flush())
         if marker.number not in self._numbers or self._plain.leaving_out:
             return events
@@ -135,13 +135,13 @@ class Draft:
         )
 
     def _harmless(self, quote: str) -> str:
-        """A quote that stands nowhere is the model's words like any other."""
+        """A quote that is not on the page, sanitized as all words of the model are."""
         plain, echo = PlainText(self._shown), PromptLeakFilter(self._prompts)
         return echo.feed(plain.feed(quote) + plain.flush(ended=True)) + echo.flush()
 
 
 async def places(session: AsyncSession, hits: Sequence[Hit]) -> dict[str, PageExcerpt]:
-    """By chunk id, what the stored page says where the chunk stands: the text that quotes are checked in."""
+    """By chunk id, the text of the stored page around the chunk, in which quotes are checked."""
     if not hits:
         return {}
     rows = [

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, CursorResult, and_, delete, func, update
+from sqlalchemy import ColumnElement, and_, delete, func, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.answering import Done, Event, Question, Sources, answer
@@ -18,6 +18,7 @@ from footnote.answering.rewriting import fitting
 from footnote.database import leases
 from footnote.database.clock import from_now
 from footnote.database.ids import new_id
+from footnote.database.rows import affected
 from footnote.database.tenant_scope import scoped, tenant_of
 from footnote.documents import derived_answers
 from footnote.errors import Conflict, NotFound
@@ -130,9 +131,7 @@ async def _take(session: AsyncSession, taken: Hold) -> None:
     named = and_(Conversation.tenant_id == taken.tenant_id, Conversation.id == taken.conversation_id)
     held = {"holder": taken.holder, "held_until": from_now(HELD_SECONDS)}
     free = leases.expired(Conversation.held_until)
-    done = await session.execute(update(Conversation).where(named, free).values(**held))
-    assert isinstance(done, CursorResult)
-    if done.rowcount != 1:
+    if await affected(session, update(Conversation).where(named, free).values(**held)) != 1:
         await get(session, taken.conversation_id)
         raise Conflict("conversation_busy", "Another question is being answered in this conversation.")
 

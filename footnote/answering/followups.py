@@ -1,7 +1,7 @@
-"""Questions that lean on those before them, made to stand alone by plain rules, for English; no model.
+"""Rewrites follow-up questions so that they can be understood alone: by rules for English, without a model.
 
-"And in 2019?" takes the place of what it replaces in the question before; "Who wrote it?" gets the words that the
-question before was about, and the names that were answered. What stands alone stays as it is.
+"And in 2019?" replaces the year in the previous question. "Who wrote it?" gets the words that the previous question was
+about, and the names in its answer. A question that can be understood alone stays as it is.
 """
 
 import re
@@ -13,7 +13,7 @@ from footnote.text.sentences import spans
 
 MOST_NAMES = 3  # taken from the answer before
 MOST_WORDS = 30  # taken from the question before
-LONGEST = 400  # characters of a question that may lean on others; a longer one says what it is about
+LONGEST = 400  # characters of a follow-up; a longer question says what it is about
 SHORT = 4  # words of a question without a verb that may be a piece of one
 
 _ASKING = "who|whom|whose|what|which|when|where|why|how"
@@ -36,7 +36,7 @@ _EMPTY = frozenset(
         "|"
     )
 )
-# A pronoun may stand for what its own question says only when that was said before, in another clause.
+# A pronoun refers to something in its own question only if that comes before it, in another clause.
 _CLAUSE = r"\b(?:when|if|after|before|because|while|since|until|once|and|but|so|than|as|that|which|who|where)\b|[,;:]"
 _PERSONAL = re.compile(r"\b(?:it|it's|he|him|she|they|them|hers|theirs)\b", re.IGNORECASE)
 _PRONOUN = re.compile(rf"{_PERSONAL.pattern}|\b(?:its|his|her|their)\b", re.IGNORECASE)
@@ -50,10 +50,10 @@ _POINTING = re.compile(
     r"|(?<!\bis )(?<!are )(?<!was )(?<!were )(?<!^)\bthere\b(?! (?:is|are|was|were|been|be|any|some|a|an)\b)",
     re.IGNORECASE,
 )
-# "Is it possible to", "how long does it take to", "is it true that": it stands for what follows.
+# "Is it possible to", "how long does it take to", "is it true that": `it` refers to what follows.
 _EXPLETIVE = re.compile(r"\bit(?:'s)?\s+(?:\w+\s+){0,3}?(?:to|that|rain\w*|snow\w*)\b", re.IGNORECASE)
 _ANTECEDENT = re.compile(r"\b(?:the|a|an|my|our|your|each|every|any)\s+\w+|(?<=\w\s)[A-Z]\w+|\d")
-_DOING = re.compile(rf"^who\s+(?!(?:{_AUXILIARY})\b)\w+", re.IGNORECASE)  # what who is asked for did is not the topic
+_DOING = re.compile(rf"^who\s+(?!(?:{_AUXILIARY})\b)\w+", re.IGNORECASE)  # in `who wrote ...` the verb is not the topic
 _WORD = re.compile(r"[^\W_]+(?:[-_.'’/][^\W_]+)*")
 _NAME = re.compile(
     r"[A-Z][\w'’&.-]*\w(?:\s+(?:of|de|von|van|the|and|for)(?:\s+the)?(?=\s+[A-Z])|\s+[A-Z][\w'’&.-]*\w|\s+\d+\b)*"
@@ -62,7 +62,7 @@ _FIGURE = re.compile(r"\b\d[\d.,:/-]*\d\b|\b\d\b")
 
 
 def standalone(question: str, history: Sequence[Turn]) -> str:
-    """The question as it can be searched for without the turns before it, oldest first."""
+    """The question as it can be searched without the earlier messages, given oldest first."""
     asked, answered = "", ""
     for turn in history:
         if turn.role == "user":
@@ -103,7 +103,7 @@ def _is_piece(opening: str, focus: str) -> bool:
 
 
 def _leans(question: str, opening: str, focus: str) -> bool:
-    """Whether a word of it stands for something that it does not say itself."""
+    """Whether a word of the question refers to something that the question does not say."""
     text = _EXPLETIVE.sub(" ", question)
     if _POINTING.search(text.strip(" ?.!")):
         return True
@@ -115,12 +115,12 @@ def _leans(question: str, opening: str, focus: str) -> bool:
         said = _antecedent(text[: match.start()])
         if said is None or not _content(text[said : match.start()]):
             return True
-    # "And who designed?": a verb that wants more than it has.
+    # "And who designed?": a verb without its object.
     return bool(opening) and len(_content(focus)) == 1 and not _NAME.search(focus[1:])
 
 
 def _antecedent(before: str) -> int | None:
-    """Where what a pronoun may stand for ends in the text before it; None if nothing was said."""
+    """The end of the words that a pronoun may refer to, in the text before it; None if there are none."""
     ends = [match.end() for match in _ANTECEDENT.finditer(before)]
     if ends:
         return ends[-1]
@@ -129,7 +129,7 @@ def _antecedent(before: str) -> int | None:
 
 
 def _exchanged(asked: str, piece: str) -> str:
-    """The question before, with the piece in place of what is of its kind; else with the piece behind it."""
+    """The previous question with the piece in place of words of the same kind, or else at the end."""
     body = asked.rstrip(" ?.!")
     for pattern in _places(piece):
         found = list(pattern.finditer(body, len(body.split(" ")[0])))
@@ -139,7 +139,7 @@ def _exchanged(asked: str, piece: str) -> str:
 
 
 def _places(piece: str) -> list[re.Pattern[str]]:
-    """What the piece may take the place of, likeliest first; only where there is just one."""
+    """Patterns of the words that the piece may replace, the likeliest first."""
     places = []
     preposition = re.match(rf"(?:{_PREPOSITION})\b", piece, re.IGNORECASE)
     value = piece[preposition.end() :].strip() if preposition else piece
@@ -153,13 +153,13 @@ def _places(piece: str) -> list[re.Pattern[str]]:
 
 
 def _topic(question: str, asked: str, answered: str) -> str:
-    """What the question before was about, and who or what it asked for: names from the beginning of its answer."""
+    """The words that the previous question was about, and names from the beginning of its answer."""
     known = {word.lower() for word in _WORD.findall(question)}
     figures = bool(_FIGURE.search(question))
     about = _content(_DOING.sub("", asked)) or _content(asked)
     words = [word for word in about if word.lower() not in known and not (figures and word[0].isdigit())]
     if not _SOMEBODY.search(question) and asked.lower().startswith("who"):
-        return " ".join(words[:MOST_WORDS])  # a thing is not who did it
+        return " ".join(words[:MOST_WORDS])  # the question is about a thing, and the names are of persons
     known |= {word.lower() for word in words}
     answer = unmarked(answered)
     first = answer[slice(*next(iter(spans(answer)), (0, 0)))]

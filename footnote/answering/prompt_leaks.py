@@ -1,21 +1,21 @@
-"""What only the model was told is not told to readers: runs of the system prompt's words are left out.
+"""Removes words of the system prompt from an answer, where many follow each other as in the prompt.
 
-A document may ask the model to repeat its instructions. What it repeats word for word is caught, however it is cut,
-laid out or capitalised; what it translates, encodes or rewords is not.
+A document may ask the model to repeat its instructions. Words that it repeats literally are caught, however they are
+cut, laid out or capitalised; a translation, an encoding or other words are not.
 """
 
 import re
 from collections.abc import Sequence
 
-WORDS = 8  # that follow each other as in the prompt, or all the words of a shorter one
-BYTES = 32  # in these words at least: eight short words may be anybody's
-FEWEST_WORDS = 4  # a shorter prompt says nothing that could not be said by chance
+WORDS = 8  # that follow each other as in the prompt; of a shorter prompt, all of them
+BYTES = 32  # in these words, at least: eight short words are common in any text
+FEWEST_WORDS = 4  # a shorter prompt is not protected: its words follow each other by chance, too
 
 _WORD = re.compile(r"[A-Za-z0-9]+|[^\W_]")  # characters of other scripts one by one: not all have words apart
 
 
 class PromptLeakFilter:
-    """A stream of text without runs of words that stand in `prompts`; takes whole words only."""
+    """Removes runs of words that are in `prompts` from a stream of text. A word must come in one piece."""
 
     def __init__(self, prompts: Sequence[str]) -> None:
         self._words: list[str] = []
@@ -30,7 +30,7 @@ class PromptLeakFilter:
         for place, word in enumerate(self._words):
             self._places.setdefault(word, []).append(place)
         self._runs: dict[int, tuple[int, int]] = {}  # place of the last word -> words and bytes of the run so far
-        self._held: list[str] = []  # words of the longest run, each with what stands behind it
+        self._held: list[str] = []  # words of the longest run, each with the text up to the next word
         self._leaving_out = False
 
     def feed(self, text: str) -> str:
@@ -44,7 +44,7 @@ class PromptLeakFilter:
         return "".join(out)
 
     def flush(self) -> str:
-        """What is held back. A run goes on behind it."""
+        """Returns what is held back. A run may continue after it."""
         held, self._held = "".join(self._held), []
         return held
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import CursorResult, delete, func, select, text, update
+from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import webhooks
@@ -15,6 +15,7 @@ from footnote.database import leases
 from footnote.database.clock import from_now
 from footnote.database.ids import new_id
 from footnote.database.leases import Lease, LeaseLost
+from footnote.database.rows import affected
 from footnote.database.tenant_scope import scoped, tenant_of
 from footnote.documents import derived_answers
 from footnote.errors import CODES, Conflict, FootnoteError, NotFound
@@ -144,9 +145,8 @@ async def store(session: AsyncSession, lease: Lease, position: int, ended: Ended
     if row is None:
         raise LeaseLost(lease.id)
     item = (QueryBatchItem.batch_id == lease.id) & (QueryBatchItem.position == position)
-    written = await session.execute(update(QueryBatchItem).where(item, _PENDING).values(**vars(ended)))
-    assert isinstance(written, CursorResult)
-    assert written.rowcount == 1, "only the holder ends items, each once"
+    written = await affected(session, update(QueryBatchItem).where(item, _PENDING).values(**vars(ended)))
+    assert written == 1, "only the holder ends items, each once"
     if not await derived_answers.all_there(session, ended.document_ids):
         await session.execute(derived_answers.redacted_items(item))
     if row.ended == row.total:

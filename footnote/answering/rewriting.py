@@ -1,4 +1,4 @@
-"""What was said before a question: as much of it as fits, and the question made to stand alone by it."""
+"""The history of a question, cut to what fits, and the rewriting of a follow-up that makes it stand alone."""
 
 import asyncio
 from collections.abc import Sequence
@@ -15,8 +15,8 @@ from footnote.telemetry import log
 from footnote.tenancy.usage import UsageMeter
 from footnote.text import estimated_tokens
 
-PATIENCE_SECONDS = 5.0  # for a model's version; the rules' is there at once
-LONGEST = 1000  # characters of a model's version: a longer one is something else
+PATIENCE_SECONDS = 5.0  # for the model's rewriting; the rules need no time
+LONGEST = 1000  # characters of the model's rewriting; a longer text is no question
 
 INSTRUCTIONS = """\
 Rewrite the user's last message as one question that can be understood without the conversation before it.
@@ -46,7 +46,7 @@ def fitting(history: Sequence[Turn], tokens: int) -> list[Turn]:
 
 
 async def standalone(rt: Runtime, question: str, history: Sequence[Turn], model: str | None, meter: UsageMeter) -> str:
-    """The question by itself, by the model or, if it has nothing usable to say, by rules."""
+    """The question rewritten to stand alone, by the model or, if the model gives nothing usable, by rules."""
     request = GenerationRequest(question, (), history, INSTRUCTIONS, model)
     told = ""
     try:
@@ -61,7 +61,7 @@ async def standalone(rt: Runtime, question: str, history: Sequence[Turn], model:
     except (FootnoteError, TimeoutError) as error:
         log.warning("follow-up rewritten by rules", error=f"{type(error).__name__}: {error}"[:200])
         told = ""
-    # Earlier answers may hold what documents say: as little as an answer may this lead anywhere.
+    # Earlier answers may repeat text of documents, so this is sanitized as an answer is.
     plain = PlainText([question, *(turn.content for turn in history)])
     told = (plain.feed(told.strip()) + plain.flush(ended=True)).strip().strip('"“”')
     usable = told and len(told) <= LONGEST and "\n" not in told

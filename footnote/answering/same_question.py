@@ -1,7 +1,7 @@
-"""Whether two questions that are near in meaning ask the same; plain rules, no model.
+"""Decides whether two questions with similar vectors ask the same: by rules, without a model.
 
-Embeddings hardly tell 2018 from 2019, men from women, most from least, above all in long questions. So these rules have
-the last word. One too many costs an answer that is made again; one too few gives a wrong one.
+Embeddings hardly distinguish 2018 from 2019, men from women, most from least, above all in long questions. So these
+rules decide. If a rule is too strict, an answer is made again; if a rule is missing, a wrong answer is given.
 """
 
 import re
@@ -11,8 +11,8 @@ from footnote.providers.extractive import STOP
 from footnote.text import folded
 from footnote.text.sentences import stems
 
-# Each line is one thing that a question may ask for, or by which it is turned around: in both, or in neither.
-_TURNS = [
+# Words for what a question may ask for, or that reverse it. Both questions must have a word of a line, or neither.
+_QUALIFIERS = [
     frozenset(line.split())
     for line in (
         "no not never none nor cannot don't doesn't didn't isn't aren't wasn't weren't can't won't",
@@ -30,7 +30,7 @@ _TURNS = [
         "many much",
     )
 ]
-# What begins a question with a capital letter, and is no name.
+# Words that may begin a question with a capital letter and are not names.
 _BEGINNINGS = frozenset(
     word
     for line in (
@@ -46,10 +46,10 @@ _POSSESSIVE = re.compile(r"['’]s\b")
 _QUOTED = re.compile(r"[\"“«]([^\"“”«»]{2,})[\"”»]")
 
 
-def alike(one: str, other: str) -> bool:
-    """Whether both hold the same numbers, names, quoted phrases and turns, and neither has put one word for another.
+def equivalent(one: str, other: str) -> bool:
+    """Whether both have the same numbers, names, quoted phrases and qualifiers, and neither replaces a word.
 
-    That one says more than the other is left to their distance.
+    One may have more words than the other: their vectors decide that.
     """
     one, other = folded(one), folded(other)
     if one == other:
@@ -59,11 +59,11 @@ def alike(one: str, other: str) -> bool:
 
 
 def _marks(question: str) -> frozenset[str | int]:
-    return frozenset((*_literal(question), *_turns(question)))
+    return frozenset((*_literal(question), *_qualifiers(question)))
 
 
 def _literal(question: str) -> Iterator[str]:
-    """A name is taken to begin with a capital letter."""
+    """Numbers, names and quoted phrases. Names are assumed to begin with a capital letter."""
     for match in _WORD.finditer(question):
         word = match.group().replace("’", "'")
         if any(map(str.isdigit, word)) or (word[0] != word[0].lower() and word.lower() not in _BEGINNINGS):
@@ -71,6 +71,6 @@ def _literal(question: str) -> Iterator[str]:
     yield from (phrase.lower() for phrase in _QUOTED.findall(question))
 
 
-def _turns(question: str) -> Iterator[int]:
+def _qualifiers(question: str) -> Iterator[int]:
     words = {match.group().lower().replace("’", "'") for match in _WORD.finditer(question)}
-    return (place for place, turn in enumerate(_TURNS) if words & turn)
+    return (place for place, line in enumerate(_QUALIFIERS) if words & line)

@@ -1,9 +1,9 @@
-"""A model's words as plain text: what it invents besides words never leaves the server.
+"""Turns a model's answer into plain text: what the model invents besides words never leaves the server.
 
 Active HTML, images, the targets of links and calls of tools are left out, addresses too unless they stand literally in
 a passage that was shown; then they are plain text. What is left out leaves a gap, so that what stood around it does
-not close up to a tag, a link, an address or a footnote. Code is no exception. Angle brackets that do nothing stay
-(`tags`).
+not close up to a tag, a link, an address or a footnote. Code is no exception. Harmless angle brackets
+stay (`tags`).
 """
 
 import re
@@ -14,7 +14,7 @@ from footnote.answering import tags
 from footnote.citations import reads_as_marker
 
 LONGEST = 512  # characters of a word, tag or target; what is longer is held back no further
-_KEPT = 64  # of a longer word: an address may begin in them
+_KEPT = 64  # characters held back of a longer word: an address may begin in them
 _REMEMBERED = 256
 _MOST_OPEN = 16
 
@@ -60,8 +60,8 @@ class PlainText:
         self._ended = False
         self._left_open: list[str] = []  # names of tags that were left out, whose closing ones are still to come
         self._growing = False  # what was written last ends in an address: what came at once would be a part of it
-        self._until: re.Pattern[str] | None = None  # what ends that which is being left out
-        self._written = ""  # the end of it
+        self._until: re.Pattern[str] | None = None  # the end of what is being left out
+        self._written = ""  # the last characters that were written
         self._line = ""  # the beginning of the line
 
     @property
@@ -74,7 +74,7 @@ class PlainText:
         return self._read(final=False)
 
     def flush(self, *, ended: bool = False) -> str:
-        """What is held back, for what comes next is no part of it; white space aside. `ended`: nothing comes next."""
+        """What is held back, without white space: the next text is not part of it. `ended`: there is no next text."""
         self._ended = ended
         return self._read(final=True)
 
@@ -92,7 +92,7 @@ class PlainText:
         return flushed + space + kept
 
     def leave_out(self) -> str:
-        """Something is left out here."""
+        """Records that something is left out here; returns what is held back."""
         flushed = self.flush()
         self._gap = True
         return flushed
@@ -154,7 +154,7 @@ class PlainText:
         return (rest, "") if rest > at else None
 
     def _opening(self, at: int, *, final: bool) -> tuple[int, str] | None:
-        """As `_token`; where it ends at its own beginning the bracket is a character like any other."""
+        """As `_token`. If the end is `at` itself, the bracket is a character like any other."""
         if tag := _TAG.match(self._held, at, at + LONGEST):
             return self._tag(tag, final=final)
         if self._may_grow(_OPEN_TAG, at):

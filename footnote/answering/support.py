@@ -1,4 +1,4 @@
-"""Which sentences of an answer nothing stands behind."""
+"""Finds the sentences of an answer that have no verified footnote."""
 
 import re
 from collections.abc import Sequence

@@ -45,7 +45,7 @@ class _Plain(dict[int, str]):
         digit = unicodedata.digit(char, None)
         if digit is not None:
             char = str(digit)
-        elif unicodedata.category(char) == "Cf":  # unseen
+        elif unicodedata.category(char) == "Cf":  # invisible
             char = " "
         return self.setdefault(code, char)
 
@@ -83,8 +83,8 @@ class Marker:
 class MarkerParser:
     """Splits a stream of text into text and markers; no marker is shown in pieces, whole or broken.
 
-    Of a marker whose quote never ends the head is left out and the words are text, unless the stream ends in it: then
-    the quote is as much as came. Each character is looked at a bounded number of times, however the text is cut.
+    If a marker's quote never ends, its head is left out and its words become text. If the stream ends within the quote,
+    the quote is what has arrived. Each character is looked at a bounded number of times, however the text is cut.
     """
 
     def __init__(self) -> None:
@@ -174,7 +174,7 @@ class MarkerParser:
                 self._last = alike
 
     def _give_up(self, words: str) -> None:
-        """The quote is none: its words are text, in which other markers may stand."""
+        """Treats the quote as text after all. There may be other markers in it."""
         self._head, self._quote, self._last = "", None, ""
         for char, alike in zip(words, plain(words), strict=True):
             self._step(char, alike)

@@ -1,9 +1,9 @@
-"""Where a quote stands in the stored page.
+"""Finds a quote in the stored page.
 
-As it is, or else with what copying and typesetting change left out of account: white space, hyphens between letters,
+Literally, or else without regard to what copying and typesetting change: white space, hyphens between letters,
 ligatures, full and half widths, kinds of quotation marks and dashes, invisible characters. Letters, case, digits and
-all other signs must be those of the page. Words may not be left out: a quote with `...` that the page does not have is
-found nowhere.
+all other signs must be those of the page. No word may be missing: a quote with `...` that is not on the page is not
+found.
 """
 
 import math
@@ -40,8 +40,8 @@ _TRIMMED = " \n\t\"'“”‘’«»….,;:"
 def locate(quote: str, text: str, near: tuple[int, int] | None = None) -> tuple[int, int] | None:
     """`(start, end)` of the quote in `text`, of the characters as the text has them; first looked for within `near`.
 
-    A quote neither begins nor ends within a word or a number. A letter or a word stands in every text and supports
-    nothing, so it is found nowhere.
+    A quote neither begins nor ends within a word or a number. None for a quote as short as a letter or a word: most
+    texts contain it, so it supports nothing.
     """
     quote = unicodedata.normalize("NFC", quote).strip()
     begin, end = near or (0, len(text))
@@ -83,7 +83,7 @@ def _folded(wanted: str, text: str, begin: int, end: int) -> tuple[int, int] | N
 def _fold(text: str) -> tuple[str, list[int], list[tuple[int, int]]]:
     """The text without what copying changes, in pieces: where each begins in it, and its place in the text.
 
-    A place is a start, and how many characters stand for the piece there; 0 where it is as it was.
+    A place is a start, and the number of characters that the piece stands for; 0 if the piece is unchanged.
     """
     pieces: list[str] = []
     starts: list[int] = []
@@ -127,7 +127,7 @@ def _place(at: int, starts: list[int], places: list[tuple[int, int]]) -> tuple[i
 
 _IN_WORD = re.compile(rf"[^\W{UNSPACED}_]{{2}}|\d[.,'’]\d|\d[^\W_]|[^\W_]\d")
 _INVISIBLE = re.compile(f"[{INVISIBLE}]+")
-_AROUND = 16  # characters in which two that are seen are looked for
+_AROUND = 16  # characters among which two visible ones are looked for
 _SIGN = re.compile(rf"(?:\A|[^\w])[{_DASH}+.]\Z")
 
 

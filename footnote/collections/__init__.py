@@ -187,7 +187,7 @@ async def get(session: AsyncSession, name_or_id: str) -> CollectionDetails:
     return found[0]
 
 
-async def page_of(session: AsyncSession, *, limit: int, before: str | None) -> list[CollectionDetails]:
+async def list_collections(session: AsyncSession, *, limit: int, before: str | None) -> list[CollectionDetails]:
     """Newest first, `limit` at most, older than the id `before`."""
     query = _visible(session).order_by(Collection.id.desc()).limit(limit)
     return await _details(session, query.where(Collection.id < before) if before else query)

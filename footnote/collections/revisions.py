@@ -1,11 +1,12 @@
-"""What a collection holds, as a number: as long as it stays, a question finds what it found before."""
+"""Revisions of collections: while the number of a collection stays the same, so does what a question finds in it."""
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from sqlalchemy import CursorResult, delete, select
+from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from footnote.database.rows import affected
 from footnote.database.tenant_scope import scoped, tenant_of
 from footnote.models import CachedAnswer, Collection, CollectionRevision
 
@@ -29,9 +30,7 @@ async def changed(session: AsyncSession, collection_ids: Iterable[str]) -> int:
         following = {"revision": CollectionRevision.revision + 1}
         await session.execute(first.on_conflict_do_update(index_elements=["collection_id"], set_=following))
         found_there = CachedAnswer.collection_ids.contains([collection_id])
-        done = await session.execute(delete(CachedAnswer).where(CachedAnswer.tenant_id == tenant_id, found_there))
-        assert isinstance(done, CursorResult)
-        dropped += done.rowcount
+        dropped += await affected(session, delete(CachedAnswer).where(CachedAnswer.tenant_id == tenant_id, found_there))
     return dropped
 
 

@@ -1,1 +1,1 @@
-"""Postgres and Redis: connections, time and identifiers, the wall between tenants, who waits for a connection."""
+"""Postgres and Redis: connections and the queue for them, time, identifiers, leases, the wall between tenants."""

@@ -12,10 +12,11 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import ColumnElement, CursorResult, Executable, Update, and_, case, func, or_, select, update
+from sqlalchemy import ColumnElement, Executable, Update, and_, case, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.database.clock import from_now
+from footnote.database.rows import affected
 from footnote.errors import DatabaseAway
 from footnote.models import Dispatched, Leased
 
@@ -94,9 +95,7 @@ async def claim(
 
 async def write(session: AsyncSession, lease: Lease, **values: Any) -> None:
     """Writes to the row if the lease still holds. Raises LeaseLost."""
-    written = await session.execute(update(lease.table).where(lease.fence).values(**values))
-    assert isinstance(written, CursorResult)
-    if written.rowcount != 1:
+    if await affected(session, update(lease.table).where(lease.fence).values(**values)) != 1:
         raise LeaseLost(lease.id)
 
 

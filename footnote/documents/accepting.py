@@ -38,18 +38,18 @@ async def accept(
     callback_url: str | None = None,
     found_in: Version | None = None,
 ) -> Accepted:
-    """Writes document, version and job, to be worked on once the caller's transaction commits.
+    """Writes the document, the version and the job. Work begins when the caller's transaction has committed.
 
     The same bytes in the same collection give the existing document (`deduplicated`). New bytes under a known
     `external_id` give a new version of that document. So does an address, which is its own `external_id` by default,
-    unless it is being fetched. A file `found_in` a container counts for the key that uploaded
-    the container. Raises TooLarge for the metadata; NotFound, Invalid or Conflict for the collection.
+    unless it is being fetched. A file `found_in` a container counts for the key that uploaded the container.
+    Raises TooLarge for the metadata; NotFound, Invalid or Conflict for the collection.
     """
     checked(metadata or {})
     external_id = external_id or upload.source_url
     upload = replace(upload, filename=clean(upload.filename))
     target = await collections.obtain(session, collection, rt.settings)
-    collections.embedder_of(rt, target)  # or it would be refused only later
+    collections.embedder_of(rt, target)  # refuses an unknown model now, and not in a later step
     existing = await _existing(session, target.id, external_id, upload.sha256)
     refiltered = existing is not None and metadata not in (None, existing.attributes)
     if existing is not None and await _repeats(session, existing, upload):
@@ -87,16 +87,16 @@ async def _lock(session: AsyncSession, collection_id: str, what: str) -> None:
 async def _existing(
     session: AsyncSession, collection_id: str, external_id: str | None, sha256: bytes
 ) -> Document | None:
-    """The document that an upload is of, locked."""
+    """The document to which an upload belongs, locked; None for a new one."""
     await _lock(session, collection_id, external_id or sha256.hex())
     same = Document.external_id == external_id if external_id else Document.sha256 == sha256
     query = select(Document).where(Document.collection_id == collection_id, same).order_by(Document.id).limit(1)
-    # Not as strongly as to delete it: an upsert at work refers to the document, and this need not wait for it.
+    # A weaker lock than a deletion takes: this need not wait for a running upsert, which refers to the document.
     return await session.scalar(query.with_for_update(key_share=True))
 
 
 async def _repeats(session: AsyncSession, document: Document, upload: Upload) -> bool:
-    """Whether there is nothing new in an upload: the same bytes, unless an address may hold others by now."""
+    """Whether an upload has nothing new: the same bytes, and no address that may have other bytes now."""
     if document.sha256 != upload.sha256:
         return False
     job = await session.get_one(Job, document.job_id)
@@ -104,9 +104,9 @@ async def _repeats(session: AsyncSession, document: Document, upload: Upload) ->
 
 
 async def _again(session: AsyncSession, document: Document, upload: Upload, callback_url: str | None) -> None:
-    """The same bytes once more: nothing to do, unless the last attempt ended without a result.
+    """Handles an upload of the same bytes: there is nothing to do, unless the last attempt ended without a result.
 
-    Then the new object takes the old one's place, which may be what was wrong.
+    Then the new object replaces the old one, which may be damaged.
     """
     job = await session.get_one(Job, document.job_id, with_for_update=True)
     if job.state in ("failed", "cancelled") and upload.object_key:
@@ -166,7 +166,7 @@ async def _start(
     if callback_url:
         await webhooks.subscribe(session, job, callback_url)
     await session.refresh(document)
-    if document.parent_id is None:  # an archive was let in with all that is in it
+    if document.parent_id is None:  # files in an archive were admitted with the archive
         await quotas.check_room(session, rt.settings)
 
 
@@ -194,7 +194,7 @@ async def _queue(session: AsyncSession, document: Document, version: Version, *,
 async def _accepted(
     session: AsyncSession, rt: Runtime, document: Document, counts_for: str | None, *, refiltered: bool
 ) -> Accepted:
-    """Also if the collection is being deleted since: then the document goes with it.
+    """The accepted document, also if its collection is being deleted: then the document is deleted with it.
 
     `counts_for`: the key that it counts for, or None if it is deduplicated.
     """

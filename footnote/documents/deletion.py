@@ -1,15 +1,16 @@
-"""The end of a document: provable, at any moment of its life, with everything that was found in it."""
+"""Deletes documents and collections at any moment, with everything derived from them, and with a receipt."""
 
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 
-from sqlalchemy import CursorResult, Executable, delete, func, select, text
+from sqlalchemy import delete, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import collections, jobs, webhooks
 from footnote.collections import revisions
+from footnote.database.rows import affected
 from footnote.database.tenant_scope import scoped
 from footnote.documents import derived_answers, idempotency, objects
 from footnote.embeddings import checkpoint
@@ -24,11 +25,11 @@ AT_ONCE = 3  # deletions of a tenant in one process: they may wait for each othe
 
 
 async def remove(rt: Runtime, document_id: str, collection_id: str | None = None) -> Deletion:
-    """Deletes the document and everything derived from it; the receipt, also when asked again. Raises NotFound.
+    """Deletes the document and everything derived from it. Returns the receipt, also if it was deleted before.
 
-    Jobs are ended first, without a lock on their documents: a worker in the middle of storing chunks holds one until
-    it notices. Each generation in a transaction of its own: a step that unpacks a container holds its job, and waits
-    for others. The receipt names the collection that it goes with, if it does.
+    Raises NotFound. Jobs are ended first, without a lock on their documents: a worker that is storing chunks holds such
+    a lock until it notices. Each generation has a transaction of its own: a step that unpacks a container holds its
+    job and waits for others. `collection_id`: the collection that is being deleted with the document, if any.
     """
     async with rt.alone("deletion", places=AT_ONCE):
         return await rt.again_while_busy(partial(_remove, rt, document_id, collection_id))
@@ -68,7 +69,7 @@ async def _remove(rt: Runtime, document_id: str, collection_id: str | None) -> D
 
 
 async def _family(session: AsyncSession, document_id: str, *, locked: bool = False) -> list[Sequence[str]]:
-    """Ids by generation: the document, what was found in it, what was found in that; none if it is gone."""
+    """Ids by generation: the document, the documents found in it, those found in these; none if it is gone."""
     ids = scoped(session, Document).with_only_columns(Document.id).order_by(Document.id)
     if locked:
         ids = ids.with_for_update()
@@ -81,7 +82,7 @@ async def _family(session: AsyncSession, document_id: str, *, locked: bool = Fal
 
 
 async def _delete(session: AsyncSession, document_id: str) -> dict[str, int]:
-    """What was made of one document beside its texts, and the claims on objects; how many there were."""
+    """Removes what was made from one document except its texts, and gives up its objects. Returns the counts."""
     job_ids = await jobs.ids_of(session, document_id)
     await jobs.end_unfinished(session, Job.document_id == document_id, None)
     await webhooks.document_deleted(session, job_ids)
@@ -97,33 +98,26 @@ async def _delete(session: AsyncSession, document_id: str) -> dict[str, int]:
 
 
 async def _delete_rows(session: AsyncSession, document_ids: Sequence[str]) -> dict[str, int]:
-    """The documents with their texts and vectors. All of them at once: embeddings are locked once in a transaction."""
+    """Deletes the documents with their texts and vectors, all at once: a transaction locks embeddings only once."""
     versions = select(Version.id).where(Version.document_id.in_(document_ids))
     embeddings, _ = await checkpoint.delete_unused(session, document_ids)
     counts = {
         "embeddings": embeddings,
-        "chunks": await _count(session, delete(Chunk).where(Chunk.document_id.in_(document_ids))),
-        "pages": await _count(session, delete(Page).where(Page.version_id.in_(versions))),
+        "chunks": await affected(session, delete(Chunk).where(Chunk.document_id.in_(document_ids))),
+        "pages": await affected(session, delete(Page).where(Page.version_id.in_(versions))),
     }
     await session.execute(delete(Document).where(Document.id.in_(document_ids)))
     return counts
-
-
-async def _count(session: AsyncSession, statement: Executable) -> int:
-    """Executes a DELETE; how many rows it took."""
-    done = await session.execute(statement)
-    assert isinstance(done, CursorResult)
-    return done.rowcount
 
 
 # -- a collection --------------------------------------------------------------------------------------------
 
 
 async def begin_collection(rt: Runtime, name_or_id: str) -> BackgroundTask:
-    """Hides the collection and queues its deletion; the same task when asked again by id. Raises NotFound.
+    """Hides the collection and queues its deletion; returns the same task when asked again by id. Raises NotFound.
 
-    The collection cannot be seen from then on. Its documents go one after the other, each in a transaction of its own:
-    one for all of them would hold up every other writer of the tenant.
+    Its documents are deleted one after the other, each in a transaction of its own: a single transaction would hold
+    up every other writer of the tenant.
     """
     async with rt.transaction() as session:
         begun = await tasks.of_subject(session, "collection.delete", rt.tenant, name_or_id)
@@ -136,18 +130,18 @@ async def begin_collection(rt: Runtime, name_or_id: str) -> BackgroundTask:
 
 
 async def remove_next(rt: Runtime, task: BackgroundTask) -> int | None:
-    """A part of deleting the hidden collection: a document, or at the end the collection, which completes the task."""
+    """Deletes one document of the hidden collection or, after the last one, the collection: the task is completed."""
     rt = rt.for_tenant(task.tenant_id)
     within = (Document.tenant_id == task.tenant_id) & (Document.collection_id == task.subject_id)
     first = select(Document.id).where(within).order_by(Document.id).limit(1)
     async with rt.transaction() as session:
         document_id = await session.scalar(first)
         if document_id is None:
-            # An upload that found it before it was hidden holds it until the document is there.
+            # An upload that found the collection before it was hidden locks it until its document is there.
             await session.execute(select(Collection.id).where(Collection.id == task.subject_id).with_for_update())
             document_id = await session.scalar(first)
         if document_id is None:
-            await _delete_collection(session, task)  # nothing happens where another process was faster
+            await _delete_collection(session, task)  # does nothing if another process was faster
             return None
     removed = 0
     with suppress(NotFound):  # deleted by another request just now

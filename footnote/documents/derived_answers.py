@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, CursorResult, Update, update
+from sqlalchemy import ColumnElement, Update, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from footnote.database.rows import affected
 from footnote.database.tenant_scope import scoped, tenant_of, unbound
 from footnote.models import Document, Message, QueryBatchItem
 
@@ -23,7 +24,7 @@ def redacted_items(which: ColumnElement[bool]) -> Update:
 
 
 async def all_there(session: AsyncSession, document_ids: Sequence[str]) -> bool:
-    """Whether the documents exist, and will until the transaction ends: a deletion waits, then sees its rows."""
+    """Whether the documents exist. A deletion then waits for the end of this transaction, and sees its rows."""
     ids = sorted(set(document_ids))
     held = scoped(session, Document).with_only_columns(Document.id).where(Document.id.in_(ids))
     held = held.order_by(Document.id).with_for_update(read=True, key_share=True)
@@ -31,12 +32,10 @@ async def all_there(session: AsyncSession, document_ids: Sequence[str]) -> bool:
 
 
 async def redact_document(session: AsyncSession, document_id: str) -> int:
-    """Redacts the answers that the document may have been used for; how many. The caller holds the document."""
+    """Redacts the answers that may have used the document; returns how many. The caller holds the document."""
     redacted = 0
     async with unbound(session):
         for table, redact in ((Message, redacted_messages), (QueryBatchItem, redacted_items)):
             used = (table.tenant_id == tenant_of(session)) & table.document_ids.contains([document_id])
-            done = await session.execute(redact(used))
-            assert isinstance(done, CursorResult)
-            redacted += done.rowcount
+            redacted += await affected(session, redact(used))
     return redacted

@@ -12,13 +12,14 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from sqlalchemy import CursorResult, and_, delete, func, or_, update
+from sqlalchemy import and_, delete, func, or_, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.database import leases
 from footnote.database.clock import from_now
 from footnote.database.ids import new_id
+from footnote.database.rows import affected
 from footnote.database.tenant_scope import tenant_of
 from footnote.errors import Conflict, Invalid
 from footnote.models import IdempotencyKey
@@ -39,14 +40,14 @@ class Once:
     reply: dict[str, Any] | None = None
 
     def replay(self, request: Any) -> dict[str, Any] | None:
-        """The earlier reply, if the key was used for just this request. Raises Invalid if for another."""
+        """The earlier reply, if the key was used for exactly this request. Raises Invalid if for another."""
         if self.reply is not None and self.fingerprint != fingerprint_of(request):
             raise Invalid("idempotency_key_reused", "The Idempotency-Key was used for another request.")
         return self.reply
 
 
 def fingerprint_of(request: Any) -> bytes:
-    """SHA-256 of what was asked for, a value that JSON can carry."""
+    """SHA-256 of the request, which is given as a value that JSON can represent."""
     return hashlib.sha256(json.dumps(request, sort_keys=True, default=str).encode()).digest()
 
 
@@ -99,19 +100,14 @@ async def finish(
     session: AsyncSession, taken: Once, request: Any, reply: dict[str, Any], document_id: str | None
 ) -> None:
     """Stores the reply if the key is still held; else raises Conflict, which rolls the caller's work back."""
-    stored = await session.execute(
-        update(IdempotencyKey)
-        .where(_held_by(taken))
-        .values(fingerprint=fingerprint_of(request), reply=reply, document_id=document_id)
-    )
-    assert isinstance(stored, CursorResult)
-    if stored.rowcount != 1:
+    stored = {"fingerprint": fingerprint_of(request), "reply": reply, "document_id": document_id}
+    if await affected(session, update(IdempotencyKey).where(_held_by(taken)).values(stored)) != 1:
         raise Conflict("request_in_flight", "A later request for this took over in the meantime.")
 
 
 async def redact_document(session: AsyncSession, document_id: str) -> None:
     """Removes the replies that show a document; their keys stay used, so that a resent request does not repeat it."""
-    of_batch = IdempotencyKey.document_id.is_(None)  # said first, as the index knows it
+    of_batch = IdempotencyKey.document_id.is_(None)  # first, in the words of the index's condition
     in_batch = of_batch & IdempotencyKey.reply.contains({"data": [{"document": {"id": document_id}}]})
     shown = or_(IdempotencyKey.document_id == document_id, in_batch)
     own = IdempotencyKey.tenant_id == tenant_of(session)

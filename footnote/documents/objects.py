@@ -8,13 +8,14 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
-from sqlalchemy import CursorResult, Update, delete, func, select, update
+from sqlalchemy import Update, delete, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.database import leases
 from footnote.database.clock import from_now
 from footnote.database.ids import new_id
+from footnote.database.rows import affected
 from footnote.errors import FootnoteError, Unavailable
 from footnote.models import Artifact, PagePicture, UnownedObject, Version
 from footnote.runtime import Runtime
@@ -26,7 +27,7 @@ SWEPT_AT_ONCE = 100
 
 
 def new_key(tenant_id: str) -> str:
-    """Where a new upload goes. Random, not by content: a store that can only append needs the name up front."""
+    """The key of a new upload. Random, and no hash of the content: the store needs the name before the first byte."""
     return f"objects/{tenant_id}/{new_id('obj')}"
 
 
@@ -46,16 +47,14 @@ def _renewal(key: str, seconds: float = RESERVED_SECONDS) -> Update:
 
 
 async def adopt(session: AsyncSession, key: str) -> None:
-    """The caller's transaction names the object from now on. Raises Unavailable if it came too late."""
+    """Makes the caller's transaction the owner of the object. Raises Unavailable if that comes too late."""
     mine = (UnownedObject.key == key) & UnownedObject.deleting.is_(False)
-    adopted = await session.execute(delete(UnownedObject).where(mine))
-    assert isinstance(adopted, CursorResult)
-    if adopted.rowcount != 1:
+    if await affected(session, delete(UnownedObject).where(mine)) != 1:
         raise Unavailable("store_unavailable", "The object was not finished in time and has been removed.")
 
 
 async def give_up(session: AsyncSession, keys: Iterable[str | None]) -> None:
-    """No row names these any more: they are deleted soon after the caller's transaction has committed."""
+    """Gives up objects that no row names any more: they are deleted soon after the caller's transaction."""
     rows = [{"key": key, "delete_at": func.now()} for key in keys if key]
     if rows:
         given_up = insert(UnownedObject).values(rows)
@@ -69,10 +68,10 @@ async def withdraw(session: AsyncSession, key: str) -> None:
 
 
 async def give_up_versions(session: AsyncSession, document_id: str, but: str | None) -> list[str]:
-    """Gives up what the store has of a document's versions, `but` the one that queries see; the keys.
+    """Gives up the objects of a document's versions, and returns their keys. `but`: the version that queries see.
 
-    Of that one the bytes and the pictures stay. An artifact is of no use to any of them. Versions of the same bytes
-    share an object, which goes with the last of them.
+    The bytes and pictures of that version stay; its artifacts are given up, too. Versions of the same bytes share an
+    object, which is given up with the last of them.
     """
     versions = (await session.scalars(select(Version).where(Version.document_id == document_id))).all()
     keys = await give_up_artifacts(session, [version.id for version in versions])
@@ -96,7 +95,7 @@ async def give_up_bytes(session: AsyncSession, version: Version) -> None:
 
 
 async def give_up_artifacts(session: AsyncSession, version_ids: Sequence[str]) -> list[str]:
-    """Gives up all that the chunk step has left of the versions; the keys."""
+    """Gives up the artifacts that the chunk step made of the versions; returns their keys."""
     gone = delete(Artifact).where(Artifact.version_id.in_(version_ids)).returning(Artifact.key)
     keys = list(await session.scalars(gone))
     await give_up(session, keys)
@@ -123,11 +122,11 @@ async def _let_go(rt: Runtime, key: str) -> None:
     """Gives an object up, but not if it has been adopted by a commit whose answer was lost."""
     given_up = update(UnownedObject).where(UnownedObject.key == key).values(delete_at=func.now())
     async with rt.transaction() as session:
-        # Waits for such a commit if it is still on its way, so that the next statement sees what came of it.
+        # Waits for such a commit if it is still under way, so that the next statement sees its outcome.
         if (await session.scalars(given_up.returning(UnownedObject.key))).all():
             return
         if not await named(session, {key}):
-            # Swept while its writer was frozen, which may have written it again since.
+            # The object was swept while its writer was frozen; the writer may have written it again since.
             await give_up(session, [key])
 
 
@@ -140,7 +139,7 @@ async def named(session: AsyncSession, keys: set[str]) -> set[str | None]:
 
 
 async def sweep(rt: Runtime) -> int:
-    """Deletes unowned objects whose time has come; how many. What fails is tried again in a minute."""
+    """Deletes unowned objects that are due; returns how many. A deletion that fails is tried again in a minute."""
     async with rt.transaction() as session:
         due = select(UnownedObject.key).where(UnownedObject.delete_at <= func.now())
         due = due.order_by(UnownedObject.delete_at).limit(SWEPT_AT_ONCE).with_for_update(skip_locked=True)

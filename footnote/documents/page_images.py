@@ -1,4 +1,4 @@
-"""Pages as people see them: an image of each, rendered once, and the boxes of what is cited from it."""
+"""Images of pages, each rendered once, and the boxes around quotes on them."""
 
 import asyncio
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ _room = asyncio.Semaphore(AT_ONCE)
 
 @dataclass(frozen=True)
 class Highlights:
-    """Boxes as [left, top, right, bottom], shares of the page's width and height, a line each."""
+    """Boxes as [left, top, right, bottom], shares of the page's width and height, one box for each line."""
 
     page: int
     quote: str
@@ -58,7 +58,7 @@ async def _store(rt: Runtime, version: Version, number: int, width: int, made: b
         async with writing(rt.store, key) as out:
             await out.write(made)
         async with rt.transaction() as session:
-            # One that is replaced or deleted meanwhile will not be asked for again.
+            # Pictures of a version that was replaced or deleted meanwhile are not requested again.
             shown = select(Version.id).where(Version.id == version.id, Version.object_key.is_not(None))
             if await session.scalar(shown.with_for_update(read=True)) is None:
                 return
@@ -81,7 +81,7 @@ async def highlights(
         version = await _shown(session, document_id, number, version_number)
         of_version = scoped(session, Page).where(Page.version_id == version.id, Page.number == number)
         page = (await session.scalars(of_version)).one_or_none()
-        if page is None:  # another version took its place just now
+        if page is None:  # another version replaced it just now
             raise await documents.no_page(session, document_id, number, version.number)
     quote = page.text[start:end]
     if not quote.strip() or len(quote) > LONGEST_QUOTE:
@@ -96,7 +96,7 @@ async def highlights(
 
 
 async def _shown(session: AsyncSession, document_id: str, number: int, version_number: int | None) -> Version:
-    """The version that queries see, if it is the one asked for, has the page and its pages can be shown."""
+    """The version that queries see. Raises if another one is wanted, it lacks the page, or pages cannot be shown."""
     document = (await documents.get(session, document_id)).document
     version = await session.get(Version, document.active_version_id) if document.active_version_id else None
     if version is None or number > (version.pages or 0) or version_number not in (None, version.number):

@@ -9,13 +9,14 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import CursorResult, Select, delete, func
+from sqlalchemy import Select, delete, func
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import collections, documents
 from footnote.collections import metadata
 from footnote.database.clock import from_now
 from footnote.database.ids import new_id
+from footnote.database.rows import affected
 from footnote.database.tenant_scope import scoped
 from footnote.documents import objects, refused_uploads
 from footnote.documents.uploads import Upload, look_through, safe_filename
@@ -43,9 +44,9 @@ class Part:
 async def begin(
     rt: Runtime, filename: str, size: int, sha256: bytes | None, fields: dict[str, Any]
 ) -> tuple[DirectUpload, list[Part]]:
-    """An upload that may be completed within an hour, with `fields`, `collection` among them, stored until then.
+    """Begins an upload that may be completed within an hour; its `fields` are stored until then.
 
-    Raises what would be wrong then already now; and Conflict(direct_upload_unavailable).
+    Raises now what completing it would raise, and Conflict(direct_upload_unavailable).
     """
     parts = _parts_of(rt)
     if not size:
@@ -83,7 +84,7 @@ async def begin(
 
 @asynccontextmanager
 async def arrived(rt: Runtime, upload_id: str) -> AsyncIterator[tuple[Upload, dict[str, Any]]]:
-    """The bytes, whole in the store, and the fields; held there while the block has them accepted.
+    """The complete upload and its fields. The object is held while the block accepts it.
 
     Safe to run again, whatever it raises: NotFound, Conflict(upload_incomplete), Unavailable; or Invalid, TooLarge and
     Unsupported, after which the upload is gone.
@@ -99,21 +100,19 @@ async def arrived(rt: Runtime, upload_id: str) -> AsyncIterator[tuple[Upload, di
                 if upload.sha256 not in (None, found.sha256):
                     raise Invalid("checksum_mismatch", "The SHA-256 of what was sent is not the one that was declared.")
         except (Invalid, TooLarge, Unsupported):
-            with suppress(NotFound, DatabaseAway):  # aborted by another request, or its time runs out by itself
+            with suppress(NotFound, DatabaseAway):  # another request aborted it, or it expires by itself
                 await abort(rt, upload_id)
             raise
         yield found, upload.fields
 
 
 async def abort(rt: Runtime, upload_id: str) -> None:
-    """What was sent of it is deleted soon after. Raises NotFound, also if it was completed or has expired."""
+    """Aborts the upload; its parts are deleted soon after. Raises NotFound, also if it is completed or expired."""
     async with rt.transaction() as session:
         upload = await _get(session, upload_id)
-        # The object first, as an adoption does; then the row is there unless it was adopted.
+        # Locks the object first, as `adopt` does: then the row exists unless the object was adopted.
         await objects.withdraw(session, upload.key)
-        gone = await session.execute(delete(DirectUpload).where(DirectUpload.id == upload_id))
-        assert isinstance(gone, CursorResult)
-        if not gone.rowcount:
+        if not await affected(session, delete(DirectUpload).where(DirectUpload.id == upload_id)):
             raise _unknown(upload_id)
         await audit_log.note(session, "upload.cancelled", upload_id)
 

@@ -1,4 +1,4 @@
-"""Documents as their owner sees them: one, a list, their pages and chunks; and their metadata changed."""
+"""Reads documents, lists of them, their pages and chunks; changes their metadata."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -85,10 +85,10 @@ async def page_text(
 ) -> tuple[str, int]:
     """The stored text of a page of the version that queries see, and how many pages there are.
 
-    Another `version` than that has no pages: raises Gone where it was replaced, else NotFound.
+    For another `version`: raises Gone if it was replaced, else NotFound.
     """
     await get(session, document_id)
-    # In one statement: by the next one, another version could be the active one.
+    # In one statement: before a second one, another version could become the active one.
     page = (
         scoped(session, Page)
         .join(Document, Document.active_version_id == Page.version_id)
@@ -103,7 +103,7 @@ async def page_text(
 
 
 async def no_page(session: AsyncSession, document_id: str, number: int, version: int | None) -> FootnoteError:
-    """Why there is no such page: the text of another version must not be taken for the one that was cited."""
+    """The error for a missing page: the text of another version must not be taken for the one that was cited."""
     active = scoped(session, Version).join(Document, Document.active_version_id == Version.id)
     shown = await session.scalar(active.where(Document.id == document_id).with_only_columns(Version.number))
     if version is not None and shown is not None and version < shown:

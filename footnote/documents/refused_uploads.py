@@ -17,14 +17,14 @@ from footnote.text import clean
 
 MOST = 1_000
 STORED_SECONDS = 30 * 24 * 3600.0
-# Of these kinds are the errors about a file, or about what the tenant may have. The others pass, or are about the key.
+# Kinds of errors about a file or about the tenant's quota. Other errors are temporary, or about the key.
 ABOUT_THE_FILE = {"invalid", "too_large", "unsupported", "document_rejected", "forbidden"}
 ABOUT_THE_REQUEST = {"bad_multipart", "idempotency_key_reused", "invalid_request", "missing_file", "too_many_files"}
 
 
 @asynccontextmanager
 async def recorded(rt: Runtime, filename: str) -> AsyncIterator[None]:
-    """Records why the block refuses the file, if it does, and at the request of which key."""
+    """If the block refuses the file, records the reason and the key of the request."""
     try:
         yield
     except FootnoteError as error:

@@ -15,9 +15,9 @@ from footnote.documents import objects
 from footnote.models import Chunk, Collection, Document, Job, Version
 from footnote.runtime import Runtime
 
-AT_ONCE = 100  # unfinished jobs of a collection; behind them the next documents wait
-A_LOOK = 20  # documents of a collection, before the next collection's
-# Of a document's chunks, which are all in one; empty if it has none.
+AT_ONCE = 100  # unfinished jobs of a collection; its other documents wait
+A_LOOK = 20  # documents of a collection, before the next collection is reviewed
+# The space of a document's chunks, which is the same for all of them; empty if there are none.
 _SPACE = select(Chunk.space_id).where(Chunk.document_id == Document.id).limit(1).scalar_subquery()
 
 
@@ -56,7 +56,7 @@ async def _next(session: AsyncSession, collection_id: str) -> bool:
             Document.tenant_id == collection.tenant_id,
             Document.collection_id == collection_id,
             Document.id > collection.review_after,
-            # One that was not begun will be made by the settings of that time, unless it was given up.
+            # A job that has not begun will use the settings of that time, unless it failed or was cancelled.
             or_(
                 Version.chunking != Collection.chunking,
                 Version.language != Collection.language,
@@ -77,8 +77,8 @@ async def _next(session: AsyncSession, collection_id: str) -> bool:
 
 
 async def _reingest(session: AsyncSession, collection: Collection, document: Document) -> None:
-    """What it takes depends on the newest version: visible, on its way, or given up."""
-    # Not as strongly as to delete them: this need not wait for a step that stores the version's pages.
+    """The way depends on the newest version: it is visible, being ingested, failed or cancelled."""
+    # Weaker locks than a deletion takes: this need not wait for a step that stores the version's pages.
     held: Any = {"key_share": True}
     job = await session.get_one(Job, document.job_id, with_for_update=held)
     version = await session.get_one(Version, job.version_id, with_for_update=held)
@@ -87,7 +87,7 @@ async def _reingest(session: AsyncSession, collection: Collection, document: Doc
     elif job.state == "succeeded":
         await documents.reingest(session, document, version)
     else:
-        # Its artifacts were made by the old settings. If it is retried, the first step comes first again.
+        # Its artifacts were made by the old settings. If it is retried, it begins at the first step.
         await objects.give_up_artifacts(session, [version.id])
         version.chunking = version.language = None
         if job.reingestion or job.state in jobs.UNFINISHED:

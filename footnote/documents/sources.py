@@ -24,7 +24,7 @@ MOST_TOLD = 100  # skipped files named in a report
 
 
 async def fetch(rt: Runtime, claim: Claim, version: Version) -> Version:
-    """The version with its bytes, from its `source_url`. Raises DocumentRejected for good, Unavailable for now."""
+    """The version with its bytes, from its `source_url`. Raises DocumentRejected or, for now, Unavailable."""
     key = documents.new_key(claim.tenant_id)
     seconds, allow_private = rt.settings.fetch_timeout_seconds, rt.settings.fetch_allow_private
     async with objects.reserved(rt, key):
@@ -50,10 +50,10 @@ async def fetch(rt: Runtime, claim: Claim, version: Version) -> Version:
 
 
 async def unpack(rt: Runtime, claim: Claim, heartbeat: Heartbeat, version: Version, path: Path) -> dict[str, Any]:
-    """Makes each file within the container a document of its own, with this one as its parent; counts of them.
+    """Makes each file within the container a document of its own, with this one as its parent; returns the counts.
 
-    A file that cannot be read is skipped and named. Documents of an earlier version's files that are not there any
-    more are deleted. Safe to run twice: what is there already stays as it is.
+    A file that cannot be read is skipped and named. Documents of files that this version does not have
+    any more are deleted. Safe to run twice: documents that exist already stay as they are.
     """
     async with rt.transaction() as session:
         parent = await session.get_one(Document, claim.document_id)

@@ -1,4 +1,4 @@
-"""Bytes on their way into the store: measured, hashed and sniffed as they pass, not collected in memory."""
+"""Writes uploads to the store. The bytes are measured, hashed and sniffed as they pass, never collected in memory."""
 
 import asyncio
 import hashlib
@@ -19,9 +19,9 @@ FILENAME_CHARACTERS = 255
 
 @dataclass(frozen=True)
 class Upload:
-    """Bytes that are safely in the store, and what was learned while they were received.
+    """A file that is safely in the store, and what was learned while it was received.
 
-    Or, where there is a `source_url` and no `object_key`, the promise of bytes that are to be fetched.
+    With a `source_url` and no `object_key`: a file that is still to be fetched.
     """
 
     filename: str

@@ -9,10 +9,11 @@ from collections.abc import Sequence, Set
 from typing import TYPE_CHECKING
 
 from pgvector import HalfVector
-from sqlalchemy import CursorResult, select, text
+from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from footnote.database.rows import affected
 from footnote.database.tenant_scope import tenant_of
 from footnote.errors import ProviderRejected
 from footnote.models import Embedding, EmbeddingSpace
@@ -147,6 +148,4 @@ async def delete_unused(
     values = {"tenant_id": tenant_of(session), "document_ids": list(document_ids), "kept_version_id": kept_version_id}
     lacking = await session.scalar(_HOLD, values)
     # In a statement of its own, which sees what the transactions that `_HOLD` waited for have written.
-    deleted = await session.execute(_DELETE_UNUSED, values)
-    assert isinstance(deleted, CursorResult)
-    return deleted.rowcount, lacking or 0
+    return await affected(session, _DELETE_UNUSED, values), lacking or 0

@@ -169,7 +169,7 @@ def _scalar(key: str, given: Any, at: str) -> Scalar:
         return clean(given)
     if key.startswith("$") and not key.startswith("$$"):
         raise _wrong(at, "must be a string")
-    if isinstance(given, int | float) and abs(given) <= sys.float_info.max:  # which NaN is not
+    if isinstance(given, int | float) and abs(given) <= sys.float_info.max:  # False for NaN
         return given
     raise _wrong(at, "must be a string, a finite number, true or false")
 

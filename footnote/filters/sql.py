@@ -62,7 +62,7 @@ class _Writer:
         return f"(document.metadata {arrow} {self._bound(_name(key), 'text')})"
 
     def _moment(self, value: Sequence[str] | str, sql_type: str = "timestamptz") -> str:
-        """A time is sent as the text that it is, so that Postgres reads it as it reads the stored ones."""
+        """A time is bound as text, so that Postgres reads it as it reads the stored ones."""
         return f"CAST({self._bound(value, sql_type.replace('timestamptz', 'text'))} AS {sql_type})"
 
     def _among(self, key: str, values: tuple[Scalar, ...]) -> str:
@@ -92,7 +92,7 @@ class _Writer:
             return f'{self._columns[key]} COLLATE "C" {operator} {self._bound(bound, "text")}'
         member = self._member(key)
         if not isinstance(bound, str):
-            # As jsonb, which compares whatever it is given: Postgres may look at the values before their types.
+            # As jsonb, which compares values of any type: Postgres may compare the values before it checks their types.
             value = self._bound(json.dumps(bound), "jsonb")
             return f"jsonb_typeof({member}) = 'number' AND {member} {operator} {value}"
         words = self._member(key, "->>")
@@ -108,5 +108,5 @@ class _Writer:
 
 
 def _name(key: str) -> str:
-    """A key of the metadata, without the `$` that says so."""
+    """A key of the metadata, without the `$` that doubles its first one."""
     return key[1:] if key.startswith("$$") else key

@@ -26,9 +26,9 @@ from footnote.tenancy import audit_log
 from footnote.text import clean
 
 STEPS = ("chunk", "embed", "upsert")
-LARGE_BYTES = 1024 * 1024  # a document of so much is large until its chunks are counted
-LARGE_CHUNKS = 200  # a large document has more: some 12 seconds of embedding on one core
-UNEXPECTED_RETRIES = 3  # after errors of no known kind; they count with the crashes
+LARGE_BYTES = 1024 * 1024  # a document of this size counts as large until its chunks are counted
+LARGE_CHUNKS = 200  # a large document has more; embedding as many takes some 12 seconds on one core
+UNEXPECTED_RETRIES = 3  # after unexpected errors, which are counted with the crashes
 CHANNEL = "footnote_jobs"  # Postgres NOTIFY channel that wakes the dispatcher
 TERMINAL = ("succeeded", "failed", "cancelled")
 UNFINISHED = leases.UNFINISHED
@@ -46,7 +46,7 @@ class Lane(StrEnum):
 class Claim:
     """The right to work on one step of a job, until the lease runs out.
 
-    `done` units of the step were done before, in order; its stored `counts` are of those.
+    `done`: units that earlier runs of the step finished, in order; `counts` are of those units.
     """
 
     job_id: str
@@ -159,7 +159,7 @@ async def checkpoint(
 async def finish_step(session: AsyncSession, claim: Claim, counts: dict[str, Any]) -> bool:
     """Moves the cursor; True when that was the last step. Raises LeaseLost: the caller's output rolls back.
 
-    `counts` go to the step's history; its "chunks" are what the next step has before it.
+    `counts` go to the step's history; its "chunks" are the work of the next step.
 
     `dispatched_at` is set because the message for the next step is already on its way in the Celery chain, unless
     the number of chunks moves the job to the other lane: then another message is sent there.
@@ -316,7 +316,7 @@ async def retry(session: AsyncSession, job_id: str) -> Job:
 async def requeue(session: AsyncSession, which: ColumnElement[bool]) -> Sequence[str]:
     """Queues those of the jobs `which` that failed or were cancelled, at the step they stopped at; their ids.
 
-    One for a document. The caller holds the documents, or a newer upload could be overtaken.
+    One job for each document. The caller holds the documents, or a job could overtake a newer upload.
     """
     requeued = await session.execute(
         update(Job)
@@ -346,7 +346,7 @@ async def requeue(session: AsyncSession, which: ColumnElement[bool]) -> Sequence
 
 
 async def restart(session: AsyncSession, job: Job) -> None:
-    """Begins the job again at its first step, whatever its state. A worker at it notices at its next, fenced, write."""
+    """Begins the job again at its first step, whatever its state. A worker at work notices at its next write."""
     if job.state in TERMINAL:
         job.run += 1
     job.state, job.step, job.token = "queued", STEPS[0], job.token + 1

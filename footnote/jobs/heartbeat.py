@@ -31,7 +31,7 @@ class Heartbeat:
     claim: Claim
     done: int = 0
     total: int | None = None
-    counts: Counter[str] = field(default_factory=Counter)  # of the step, kept at checkpoints
+    counts: Counter[str] = field(default_factory=Counter)  # of the step, stored at checkpoints
     lost: bool = False
     _task: asyncio.Task[None] | None = field(default=None)
     _begun: float = field(default_factory=monotonic)
@@ -72,18 +72,18 @@ class Heartbeat:
             await jobs.renew(session, self.claim, self.rt.settings.lease_seconds, self.done, self.total)
 
     async def checkpoint(self, session: AsyncSession) -> None:
-        """With work that will not be done again, in its transaction. Raises LeaseLost."""
+        """Call it in the transaction that stores work which will not be repeated. Raises LeaseLost."""
         lease = self.rt.settings.lease_seconds
         await jobs.checkpoint(session, self.claim, lease, self.done, self.total, dict(self.counts))
 
     def restart_clock(self) -> None:
-        """The time until it yields counts from here: the step first had to find where it stopped."""
+        """Starts the time after which the step yields. Finding the point where it stopped does not count."""
         self._begun = monotonic()
 
     async def yield_to_others(self) -> None:
-        """Called where a step can be resumed later. Raises Yielded if its time is up and others wait.
+        """Called where a step can be resumed later.
 
-        Also if the process should end.
+        Raises Yielded if its time is up and others wait, or if the process should end.
         """
         stopping = self.rt.stopping.is_set()
         if monotonic() - self._begun < self.rt.settings.yield_seconds and not stopping:

@@ -1,4 +1,4 @@
-"""Stalled jobs: taken back from workers that went silent; and how long the others have waited."""
+"""Takes stalled jobs back from workers that went silent; counts jobs by state, and how long they wait."""
 
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession

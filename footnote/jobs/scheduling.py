@@ -58,8 +58,8 @@ _TAKE_DUE = text(
 async def take_due(session: AsyncSession, lane: Lane, room: int, again_seconds: float) -> Sequence[tuple[str, str]]:
     """Up to `room` due jobs of a lane as (id, step), marked as dispatched; tenants in rotation.
 
-    Within a tenant the older goes first, whatever interrupted it. A tenant's first place is behind what it has in
-    flight. A job already dispatched is due again after `again_seconds` without being claimed.
+    Within a tenant the older goes first, whatever interrupted it. The jobs that a tenant has in flight go
+    before its first one. A job already dispatched is due again after `again_seconds` without being claimed.
     """
     if room <= 0:
         return []
@@ -88,7 +88,7 @@ async def others_wait(session: AsyncSession, job_id: str) -> bool:
         same_lane & (other.tenant_id > Job.tenant_id),
         same_lane & (other.tenant_id == Job.tenant_id) & (other.level < Job.level),
     )
-    # In the order of the index of the lines, or the planner reads the table, expecting to find a row soon.
+    # In the order of the index, or the planner reads the table because it expects to find a row soon.
     found = (select(other.id).where(waits, each).order_by(other.tenant_id, other.level).limit(1) for each in before)
     answers = (each.scalar_subquery().is_not(None) for each in found)
     return bool(await session.scalar(select(or_(exists(select(Pause)), *answers)).where(Job.id == job_id)))

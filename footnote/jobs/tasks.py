@@ -26,7 +26,7 @@ from footnote.telemetry import log
 from footnote.text import clean
 
 Kind = Literal["collection.delete", "tenant.delete"]
-# Does a part of a task: how many documents it saw to, or None when the task is completed.
+# Does a part of a task. Returns the number of documents that are done, or None when the task is completed.
 Part = Callable[[Runtime, BackgroundTask], Awaitable[int | None]]
 CHANNEL = "footnote_tasks"  # Postgres NOTIFY channel that wakes the processes that work on tasks
 LOOK_SECONDS = 0.2  # between two looks of `finish` at a task that another process works on
@@ -35,7 +35,7 @@ LOOK_SECONDS = 0.2  # between two looks of `finish` at a task that another proce
 async def begin(
     session: AsyncSession, kind: Kind, tenant_id: str, subject_id: str, subject_name: str, total: int
 ) -> BackgroundTask:
-    """A queued task; there is one of a kind for a subject, which the caller holds."""
+    """Queues a task. There is one of a kind for a subject, which the caller holds."""
     subject = {"subject_id": subject_id, "subject_name": subject_name}
     task = BackgroundTask(id=new_id("tsk"), kind=kind, tenant_id=tenant_id, progress_total=total, **subject)
     session.add(task)
@@ -60,7 +60,7 @@ async def of_subject(session: AsyncSession, kind: Kind, tenant_id: str, subject_
 
 
 async def complete(session: AsyncSession, task_id: str, counts: dict[str, Any]) -> None:
-    """Ends the task with its receipt, of which `documents` are the progress."""
+    """Completes the task. `counts` is its receipt, and `documents` in it the progress."""
     done = {"progress_done": counts["documents"], "progress_total": counts["documents"], "counts": counts}
     ending = leases.ending(BackgroundTask, BackgroundTask.id == task_id, "completed")
     await session.execute(ending.values(**done))

@@ -1,4 +1,4 @@
-"""The tables, and nothing else. Every one of a tenant's carries the tenant."""
+"""The tables. Each table with rows of tenants has a `tenant_id`."""
 
 from footnote.models.answers import CachedAnswer, CollectionRevision
 from footnote.models.audit_log import AuditEvent

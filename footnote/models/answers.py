@@ -1,4 +1,4 @@
-"""Answers that are given again, and what tells when they must not be."""
+"""Cached answers, and the revisions of collections that make them invalid."""
 
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,7 @@ from footnote.models.base import Base, id_, now, ref
 
 
 class CollectionRevision(Base):
-    """Counts what changes what is found in a collection. A row of its own: it is locked last, the collection first."""
+    """Counts changes of what queries find in a collection. It has its own row, which is locked last."""
 
     __tablename__ = "collection_revision"
 
@@ -23,7 +23,7 @@ class CollectionRevision(Base):
 
 class CachedAnswer(Base):
     """`scope` is a hash of all that an answer depends on beside the question: where it looked, at which revisions, how
-    it was made. Rows go when one of their collections changes.
+    it was made. A row is deleted when one of its collections changes.
     """
 
     __tablename__ = "cached_answer"

@@ -33,7 +33,7 @@ class AuditEvent(Base):
         Index("ix_audit_event_at", "at"),
     )
 
-    tenant_id: Mapped[str] = mapped_column(String(40), primary_key=True)  # empty: of all of them
+    tenant_id: Mapped[str] = mapped_column(String(40), primary_key=True)  # empty: all tenants
     id: Mapped[str] = mapped_column(String(40), primary_key=True, server_default=text(_NEXT_ID))
     at: Mapped[datetime] = mapped_column(server_default=func.clock_timestamp())
     actor: Mapped[str] = mapped_column(server_default=_said("actor", "'system'"))  # a key's id, operator, system

@@ -1,4 +1,4 @@
-"""What every table is made of."""
+"""The base class of the tables, and columns that many have."""
 
 from datetime import datetime
 from typing import Any, ClassVar

@@ -36,9 +36,7 @@ class QueryBatchItem(Base):
     batch_id: Mapped[str] = ref("query_batch", key=True)
     position: Mapped[int] = mapped_column(primary_key=True)
     tenant_id: Mapped[str] = ref("tenant")
-    request: Mapped[dict[str, Any] | None] = mapped_column(
-        JSONB(none_as_null=True)
-    )  # none of a question that was no question
+    request: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))  # none if the question was refused
     answer: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     error: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     document_ids: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{}'"))

@@ -30,10 +30,10 @@ class Conversation(Base):
 
 
 class Message(Base):
-    """A question or its answer. What was made from a document that is deleted is taken out of it.
+    """A question or its answer. When a document is deleted, answers made from it are redacted.
 
-    `document_ids`: whatever the answer can have been made from: the passages that were shown to the generator, and
-    those behind the earlier answers that it was shown.
+    `document_ids`: documents from which the answer may have been made: those of the passages that the generator saw,
+    and those of the earlier answers that it saw.
     """
 
     __tablename__ = "message"

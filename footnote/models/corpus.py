@@ -1,4 +1,4 @@
-"""What the keyword leg knows of large collections without counting at every question."""
+"""Statistics of large collections for the keyword leg, which would else count them for each question."""
 
 from datetime import datetime
 
@@ -9,7 +9,7 @@ from footnote.models.base import Base, now, ref
 
 
 class Corpus(Base):
-    """A collection's size when it was last counted. Small ones are counted afresh by each question."""
+    """A collection's size when it was last counted. Small ones are counted for each question."""
 
     __tablename__ = "corpus"
 

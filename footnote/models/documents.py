@@ -1,4 +1,4 @@
-"""Documents, what is searched of them, and the receipts of those that are gone.
+"""Documents, their pages and chunks, and the receipts of deleted documents.
 
 Vectors have no fixed length here: each embedding space (provider, model, dimensions) gets its own partial HNSW index
 over `chunk`, so that models of different lengths live side by side.
@@ -38,7 +38,7 @@ class EmbeddingSpace(Base):
     dimensions: Mapped[int]
     # The length that the model was asked for when the space was opened: 0 for none, empty if it is not known.
     requested_dimensions: Mapped[int | None]
-    # Evidence that the model makes other vectors by now: a length, how often in a row, since when.
+    # Evidence that the model's vectors have another length now: which one, how often in a row, since when.
     other_dimensions: Mapped[int | None]
     other_seen: Mapped[int] = mapped_column(server_default="0")
     other_since: Mapped[datetime | None]
@@ -53,7 +53,7 @@ class Collection(Base):
 
     __tablename__ = "collection"
     __table_args__ = (
-        # Partial, also for the sake of locks: it keeps no upload waiting that a collection is renamed or deleted.
+        # Partial, also because of locks: an upload does not wait for a collection that is renamed or deleted.
         Index("uq_collection_tenant_id_name", "tenant_id", "name", unique=True, postgresql_where=ALIVE),
         Index("ix_collection_review_after", "review_after", postgresql_where=text("review_after IS NOT NULL")),
         Index("ix_collection_deleted_at", "deleted_at", postgresql_where=text("deleted_at IS NOT NULL")),
@@ -62,11 +62,11 @@ class Collection(Base):
     id: Mapped[str] = id_()
     tenant_id: Mapped[str] = ref("tenant")
     name: Mapped[str]
-    # Chosen, or else the configured one until the first document is embedded.
+    # The chosen model; without a choice the configured one, until the first document is embedded.
     embedding_provider: Mapped[str | None]
     embedding_model: Mapped[str | None]
-    embedding_chosen: Mapped[bool] = mapped_column(server_default="false")  # named for it, and so not to be given up
-    # Set by the first document embedded: the provider tells the dimensions, and may be away at upload.
+    embedding_chosen: Mapped[bool] = mapped_column(server_default="false")  # stays if the collection is empty
+    # Set when the first document is embedded: only then the provider tells the dimensions.
     space_id: Mapped[int | None] = mapped_column(SmallInteger, ForeignKey("embedding_space.id"))
     language: Mapped[str] = mapped_column(REGCONFIG, server_default="english")
     chunking: Mapped[dict[str, Any]] = mapped_column(JSONB)  # the fields of `collections.Chunking`
@@ -107,21 +107,21 @@ class Document(Base):
     tenant_id: Mapped[str] = ref("tenant")
     collection_id: Mapped[str] = ref("collection")
     external_id: Mapped[str | None]
-    # The archive or message that it was found in, and with which it goes.
+    # The archive or message that it was found in; it is deleted with that.
     parent_id: Mapped[str | None] = mapped_column(String(40), ForeignKey("document.id", ondelete="CASCADE"))
     filename: Mapped[str]
     # "metadata" is taken by SQLAlchemy's declarative base.
     attributes: Mapped[dict[str, Any]] = mapped_column("metadata", JSONB, server_default=text("'{}'"))
     sha256: Mapped[bytes] = mapped_column(LargeBinary)  # of the newest version
     newest_version: Mapped[int] = mapped_column(server_default="1")
-    # The version that queries see; empty until the first one is whole.
+    # The version that queries see; empty until the first one is complete.
     active_version_id: Mapped[str | None] = mapped_column(String(40))
     job_id: Mapped[str] = mapped_column(String(40))  # the newest job, whose state is the document's status
     created_at: Mapped[datetime] = now()
     updated_at: Mapped[datetime] = now()
 
 
-# The documents of a collection that is being deleted are not visible. There are few of those, and mostly none.
+# The documents of a collection that is being deleted are not visible. Such collections are few.
 VISIBLE = Document.collection_id.not_in(select(Collection.id).where(Collection.deleted_at.is_not(None)))
 
 
@@ -173,7 +173,7 @@ class Chunk(Base):
 
     __tablename__ = "chunk"
     __table_args__ = (
-        # The languages stand in it so that those of a collection are found by a few looks.
+        # Has the language, so that a few index lookups find the languages of a collection.
         Index("ix_chunk_tenant_id_collection_id_language", "tenant_id", "collection_id", "language"),
         Index("ix_chunk_document_id", "document_id"),
         Index("ix_chunk_tsv", "tsv", postgresql_using="gin"),
@@ -196,7 +196,7 @@ class Chunk(Base):
     context: Mapped[str]
     text: Mapped[str]
     words: Mapped[int]
-    text_sha256: Mapped[bytes] = mapped_column(LargeBinary)  # of what was embedded: names the row of `embedding`
+    text_sha256: Mapped[bytes] = mapped_column(LargeBinary)  # of the embedded text: names the row of `embedding`
     tsv: Mapped[str] = mapped_column(TSVECTOR)  # the lexemes and identifiers of context and text, folded
     embedding: Mapped[Any] = mapped_column(HALFVEC())
 
@@ -219,7 +219,7 @@ class Embedding(Base):
     tenant_id: Mapped[str] = ref("tenant", key=True)
     space_id: Mapped[int] = mapped_column(SmallInteger, ForeignKey("embedding_space.id"), primary_key=True)
     text_sha256: Mapped[bytes] = mapped_column(LargeBinary, primary_key=True)
-    # The document it was made for, with which it goes unless a chunk of another one uses it by then.
+    # The document it was made for. It is deleted with that, unless a chunk of another document uses it.
     document_id: Mapped[str | None] = mapped_column(String(40))
     embedding: Mapped[Any] = mapped_column(HALFVEC())
     split: Mapped[bool] = mapped_column(server_default="false")  # longer than the model reads: embedded in pieces
@@ -237,6 +237,6 @@ class Deletion(Base):
 
     document_id: Mapped[str] = id_()
     tenant_id: Mapped[str] = ref("tenant")
-    collection_id: Mapped[str | None] = mapped_column(String(40))  # if it went with its collection
+    collection_id: Mapped[str | None] = mapped_column(String(40))  # if it was deleted with its collection
     counts: Mapped[dict[str, Any]]
     deleted_at: Mapped[datetime] = now()

@@ -1,4 +1,4 @@
-"""Jobs and what follows from them."""
+"""Jobs, their steps, and the pause."""
 
 from datetime import datetime
 from typing import Any
@@ -18,7 +18,7 @@ class Job(Dispatched, Base):
 
     __tablename__ = "job"
     __table_args__ = (
-        # A tenant's queue in each lane. With the time in it, jobs that are not due yet cost next to nothing.
+        # A tenant's queue in each lane. It has the time, so that jobs that are not due yet cost next to nothing.
         Index("ix_job_line", *("large", "tenant_id", "level", "id", "next_attempt_at"), postgresql_where=_UNCLAIMED),
         Index("ix_job_dispatched_at", "dispatched_at", postgresql_where=_UNCLAIMED),
         Index("ix_job_lease_until", "lease_until", postgresql_where=text("state = 'running'")),
@@ -35,7 +35,7 @@ class Job(Dispatched, Base):
     document_id: Mapped[str] = ref("document")
     version_id: Mapped[str] = ref("version")
     step: Mapped[str]
-    # Waits in a lane of its own, so that small ones pass; so do re-ingested ones, which would pass large uploads.
+    # Waits in a lane of its own, so that small ones pass. So do all re-ingested ones, or they would pass uploads.
     large: Mapped[bool] = mapped_column(server_default="false")
     run: Mapped[int] = mapped_column(server_default="1")  # raised by every retry after the job had ended
     error_code: Mapped[str | None]
@@ -47,7 +47,7 @@ class Job(Dispatched, Base):
     reingestion: Mapped[bool] = mapped_column(
         server_default="false"
     )  # re-ingested because the collection changed; no upload
-    # Of two jobs of a tenant the older goes first, but a long one falls behind again and again, and all uploads go
+    # Of two jobs of a tenant the older goes first. But a job falls behind each time it yields, and all uploads go
     # before re-ingested documents.
     level: Mapped[int] = mapped_column(
         Computed("progress_done / 1000 + CASE WHEN reingestion THEN 1000000 ELSE 0 END", persisted=True)

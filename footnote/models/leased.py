@@ -17,7 +17,7 @@ class Leased:
     id: Mapped[str] = id_()
     state: Mapped[str] = mapped_column(server_default="queued")
     token: Mapped[int] = mapped_column(BigInteger, server_default="0")
-    attempts: Mapped[int] = mapped_column(server_default="0")  # claims since the last progress, but those given back
+    attempts: Mapped[int] = mapped_column(server_default="0")  # since the last progress; claims given back do not count
     retries: Mapped[int] = mapped_column(server_default="0")  # temporary errors since the last progress
     holder: Mapped[str | None]  # the message that the last claim answered
     lease_until: Mapped[datetime | None]

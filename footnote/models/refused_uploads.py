@@ -9,7 +9,7 @@ from footnote.models.base import Base, id_, now, ref
 
 
 class RefusedUpload(Base):
-    """A file of which there is no document. `key_id` and `request_id` say with what it came."""
+    """A file that did not become a document. `key_id` and `request_id` are those of the upload."""
 
     __tablename__ = "refused_upload"
     __table_args__ = (

@@ -1,4 +1,4 @@
-"""What lies in the store, beside the bytes of versions."""
+"""Objects in the store other than the bytes of versions."""
 
 from datetime import datetime
 from typing import Any
@@ -36,7 +36,7 @@ class PagePicture(Base):
 class UnownedObject(Base):
     """An object in the store that no version names: it is being written, or given up. Deleted when `delete_at` comes.
 
-    The row is there before the object, so that a writer killed at any moment leaves nothing unseen.
+    The row is there before the object, so that a writer killed at any moment leaves no unknown object.
     """
 
     __tablename__ = "unowned_object"
@@ -48,9 +48,9 @@ class UnownedObject(Base):
 
 
 class DirectUpload(Base):
-    """An object that a client writes straight to the store, and what was said of it at the beginning.
+    """An object that a client writes directly to the store, and what the client declared at the beginning.
 
-    It goes with the reservation of the object: when that is adopted, or swept away.
+    The row is deleted with the reservation of the object: when the object is adopted or swept away.
     """
 
     __tablename__ = "direct_upload"

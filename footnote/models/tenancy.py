@@ -1,4 +1,4 @@
-"""Tenants, their keys, and what they asked for once."""
+"""Tenants, API keys, keys that sign tokens, and idempotency keys."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -36,12 +36,12 @@ class ApiKey(Base):
     revoked_at: Mapped[datetime | None]
     last_used_at: Mapped[datetime | None]  # to the minute
     rates: Mapped[dict[str, int]] = mapped_column(JSONB, server_default=text("'{}'"))  # a minute, by class of route
-    budget_usd: Mapped[Decimal | None] = mapped_column(Numeric)  # a month, as the next one
+    budget_usd: Mapped[Decimal | None] = mapped_column(Numeric)  # a month, as `budget_tokens`
     budget_tokens: Mapped[int | None] = mapped_column(BigInteger)
 
 
 class SigningKey(Base):
-    """What tokens are signed with; no tenant's. In plain: who reads the database reads the documents, too."""
+    """A key that signs tokens of all tenants. Not encrypted: a reader of the database can read the documents, too."""
 
     __tablename__ = "signing_key"
 

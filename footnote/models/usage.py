@@ -1,4 +1,4 @@
-"""What was used."""
+"""What tenants used, by day."""
 
 from datetime import date
 from decimal import Decimal

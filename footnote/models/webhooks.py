@@ -31,7 +31,7 @@ class WebhookEndpoint(Base):
     description: Mapped[str | None]
     events: Mapped[list[str]] = mapped_column(ARRAY(Text))
     secret: Mapped[str]
-    previous_secret: Mapped[str | None]  # signs beside the other until `previous_secret_until`
+    previous_secret: Mapped[str | None]  # signs, too, until `previous_secret_until`
     previous_secret_until: Mapped[datetime | None]
     failing_since: Mapped[datetime | None]  # the first failure after which nothing was delivered
     disabled_at: Mapped[datetime | None]
@@ -79,7 +79,7 @@ class WebhookDelivery(Base):
     event: Mapped[str]
     url: Mapped[str]
     receiver: Mapped[str] = mapped_column(Text, Computed("coalesce(endpoint_id, url)", persisted=True))
-    # What may be slow, and must not hold up deliveries to others: an endpoint, or a tenant's host and port.
+    # Deliveries to a slow receiver do not hold up those of other lanes: an endpoint, or a tenant's host and port.
     lane: Mapped[str] = mapped_column(
         Text,
         Computed(
@@ -89,7 +89,7 @@ class WebhookDelivery(Base):
     )
     payload: Mapped[str]
     state: Mapped[str] = mapped_column(server_default="pending")  # pending, delivered, failed
-    attempts: Mapped[int] = mapped_column(server_default="0")  # never falls: the newest attempt alone counts
+    attempts: Mapped[int] = mapped_column(server_default="0")  # never decreases; only the newest counts
     attempts_before: Mapped[int] = mapped_column(server_default="0")  # those before the last redelivery was requested
     held_until: Mapped[datetime | None]  # while it is being sent
     next_attempt_at: Mapped[datetime | None] = mapped_column(server_default=func.now())

@@ -9,10 +9,11 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, CursorResult, Table, delete, func, literal_column, select, text
+from sqlalchemy import ColumnElement, Table, delete, func, literal_column, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import jobs
+from footnote.database.rows import affected
 from footnote.documents import deletion, objects
 from footnote.errors import NotFound, TenantDeleted
 from footnote.jobs import tasks
@@ -102,15 +103,9 @@ async def _remove_rows(rt: Runtime, task: BackgroundTask, table: Table) -> int:
     some = select(_ROW).select_from(table).where(table.c.tenant_id == task.tenant_id).limit(ROWS_AT_ONCE)
     async with rt.transaction() as session:
         receipt = await session.get_one(BackgroundTask, task.id, with_for_update=True)
-        removed = await _count(session, delete(table).where(_ROW.in_(some)))
+        removed = await affected(session, delete(table).where(_ROW.in_(some)))
         _add(receipt, {table.name: removed})
     return removed
-
-
-async def _count(session: AsyncSession, removal: Any) -> int:
-    removed = await session.execute(removal)
-    assert isinstance(removed, CursorResult)
-    return removed.rowcount
 
 
 def _add(receipt: BackgroundTask, rows: dict[str, int]) -> None:
@@ -145,7 +140,7 @@ async def _end(rt: Runtime, task: BackgroundTask) -> bool:
             removal = delete(table).where(table.c.tenant_id == tenant_id)
             if table.name == BackgroundTask.__tablename__:  # but its own
                 removal = removal.where(table.c.id != task.id)
-            _add(receipt, {table.name: await _count(session, removal)})
+            _add(receipt, {table.name: await affected(session, removal)})
         await session.execute(delete(Tenant).where(Tenant.id == tenant_id))
         await session.flush()
         await tasks.complete(session, task.id, documents | receipt.counts)

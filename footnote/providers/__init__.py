@@ -157,7 +157,7 @@ class Uncounted:
 
 @dataclass(frozen=True)
 class ModelRef:
-    """Who writes the answer, where several might have."""
+    """The model that writes the answer, if there are several."""
 
     provider: str
     model: str
@@ -172,7 +172,7 @@ GeneratorEvent = Token | Statement | Usage | Uncounted | Quota | ModelRef | Cut
 
 
 class Generator(Protocol):
-    """Writes an answer from passages; same errors as an Embedder. Quota and Writer may come before the first piece.
+    """Writes an answer from passages; same errors as an Embedder. Quota and ModelRef may come before the first piece.
 
     The caller limits its time: it is closed or cancelled when it takes too long.
     """

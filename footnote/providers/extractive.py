@@ -59,8 +59,8 @@ def choose(question: str, passages: Sequence[Passage]) -> list[_Sentence]:
     """Up to three sentences, best first, each from the passages and adding something to those before it.
 
     A sentence scores the share of the question's words that it holds, each weighted by its rarity among all sentences
-    (idf), those of the title above it by half; more than in proportion, for two halves of a question answer none. It is
-    damped by its length, and by the rank of its passage: what retrieval put first is likelier.
+    (idf), those of the title above it by half; more than in proportion, because two halves answer
+    nothing. The score is lower for a long sentence, and for a passage that retrieval ranked lower.
     """
     wanted = set(stems(question)) - STOP
     candidates = list(_sentences(passages))

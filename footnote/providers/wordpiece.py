@@ -81,7 +81,7 @@ class _Characters(dict[int, str]):
 
     def __missing__(self, code: int) -> str:
         normalised = _normalise(chr(code))
-        if len(self) < _CACHED_CHARACTERS:  # a text of every character there is would leave 150 MB behind
+        if len(self) < _CACHED_CHARACTERS:  # all characters of Unicode would take 150 MB
             self[code] = normalised
         return normalised
 

@@ -1,4 +1,4 @@
-"""How many documents a question looks into, and how many of them are still to come."""
+"""Counts the documents that a question searches, and those that are still being ingested."""
 
 import time
 from collections.abc import Sequence

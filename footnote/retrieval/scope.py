@@ -1,4 +1,4 @@
-"""Which chunks a question may see."""
+"""The condition that limits a question to the chunks in its scope."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Which of the hits are shown: near-duplicates once and, on request, not many of a kind."""
+"""Chooses the hits that are shown: without near-duplicates and, on request, unlike each other."""
 
 from collections.abc import Sequence
 

@@ -1,1 +1,1 @@
-"""Tenants: who may do what, how much, and who did what."""
+"""Tenants: their keys, tokens, quotas, usage, rate limits and audit log."""

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CursorResult, delete, insert, select, text, tuple_
+from sqlalchemy import delete, insert, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.database.clock import from_now
+from footnote.database.rows import affected
 from footnote.database.tenant_scope import scoped, tenant_of
 from footnote.models import AuditEvent
 from footnote.runtime import Runtime
@@ -56,7 +57,7 @@ class Wanted:
     until: datetime | None = None
 
 
-async def page_of(
+async def list_events(
     session: AsyncSession, wanted: Wanted, *, limit: int, cursor: str | None, oldest_first: bool
 ) -> Sequence[AuditEvent]:
     """`limit` at most, from behind the event `cursor` on."""
@@ -88,6 +89,4 @@ async def purge(rt: Runtime) -> None:
     while more:
         async with rt.transaction() as session:
             await session.execute(_PURGES)
-            removed = await session.execute(removal)
-            assert isinstance(removed, CursorResult)
-            more = removed.rowcount == PURGED_AT_ONCE
+            more = await affected(session, removal) == PURGED_AT_ONCE

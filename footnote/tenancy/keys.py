@@ -29,7 +29,7 @@ _PREFIX_BYTES = 6
 
 @dataclass(frozen=True)
 class Budget:
-    """What may be spent in a calendar month, in UTC; None: as much as one likes."""
+    """What may be spent in a calendar month, in UTC; None: no limit."""
 
     usd: Decimal | None = None
     tokens: int | None = None
@@ -40,7 +40,7 @@ class Budget:
 
 @dataclass(frozen=True)
 class Principal:
-    """Who is asking, and what for they may."""
+    """The caller of a request, and what it may do."""
 
     tenant_id: str
     key_id: str  # of a person who comes without a key: `oidc_...`
@@ -113,7 +113,7 @@ async def make(
     return await create(session, maker.tenant_id, name, chosen, expires_at=ends, rates=rates, budget=budget)
 
 
-async def page_of(session: AsyncSession, *, limit: int, before: str | None) -> Sequence[ApiKey]:
+async def list_keys(session: AsyncSession, *, limit: int, before: str | None) -> Sequence[ApiKey]:
     """Keys, newest first, revoked and expired ones among them."""
     found = scoped(session, ApiKey).order_by(ApiKey.id.desc()).limit(limit)
     return (await session.scalars(found.where(ApiKey.id < before) if before else found)).all()
@@ -154,7 +154,7 @@ GOOD = ApiKey.revoked_at.is_(None) & or_(ApiKey.expires_at.is_(None), ApiKey.exp
 
 
 async def principal_of(session: AsyncSession, key: ApiKey, now: datetime, **narrower: Any) -> Principal:
-    """Who has the key, or what was made for it; notes that it is used."""
+    """The caller with the key, or with a token made from it. Records that the key is used."""
     if key.last_used_at is None or now - key.last_used_at > USE_NOTED:
         await _note_use(session, key.id)
     return replace(_named(key), **narrower)
@@ -185,7 +185,7 @@ async def check_budget(session: AsyncSession, principal: Principal) -> None:
 
 
 async def check_still(session: AsyncSession, key_id: str) -> None:
-    """Whether what a key asked for a while ago may still be done; who never had a key has no budget.
+    """Checks whether work that a key requested some time ago may still be done; work without a key has no budget.
 
     Raises Forbidden once its budget is used up, and Unauthenticated once it is revoked; one may have ended meanwhile.
     """

@@ -1,4 +1,4 @@
-"""How often a key may ask, and how much a tenant at once.
+"""Limits how often a key may make requests, and how many requests a tenant may have in flight.
 
 How often: the generic cell rate algorithm (GCRA), its virtual scheduling form; ITU-T I.371 (2004), annex A; ATM Forum
 Traffic Management 4.0, section 4.4.2. A request moves the theoretical arrival time (TAT) by a minute / limit, and is

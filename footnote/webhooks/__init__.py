@@ -54,7 +54,7 @@ async def enqueue(session: AsyncSession, job_ids: Sequence[str], event: str) -> 
 
 
 async def document_deleted(session: AsyncSession, job_ids: Sequence[str]) -> None:
-    """Before a document's jobs are gone: queues its end for every target of any of them, and drops old deliveries."""
+    """Call it before the jobs are deleted. Queues the event for every target of a job, and drops old deliveries."""
     newest = max(job_ids, default=None)
     if newest is None:
         return
@@ -82,7 +82,7 @@ async def queue(
     targets: Iterable[WebhookTarget],
     data: dict[str, Any],
 ) -> None:
-    """One delivery for each target, however often this is called."""
+    """Queues one delivery for each target. A second call for the same run and event does nothing."""
     payload = json.dumps({"type": event, "timestamp": datetime.now(UTC).isoformat(), "data": data})
     about = {"tenant_id": tenant_id, "job_id": job_id, "run": run, "event": event, "payload": payload}
     rows = [about | vars(each) | {"id": new_id("whd")} for each in targets]
@@ -117,7 +117,7 @@ def _data(event: str, job: Job, version: Version) -> dict[str, Any]:
 
 
 async def _next_number(session: AsyncSession, job: Job) -> int:
-    """Of the document's events; greater than that of any event before."""
+    """The number of the document's next event, greater than that of any event before."""
     first = insert(DocumentSequence).values(document_id=job.document_id, tenant_id=job.tenant_id, last=1)
     again = first.on_conflict_do_update(index_elements=["document_id"], set_={"last": DocumentSequence.last + 1})
     return (await session.scalars(again.returning(DocumentSequence.last))).one()

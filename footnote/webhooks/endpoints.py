@@ -3,12 +3,13 @@
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from sqlalchemy import CursorResult, delete, func, select, update
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.database import leases
 from footnote.database.clock import from_now
 from footnote.database.ids import new_id
+from footnote.database.rows import affected
 from footnote.database.tenant_scope import scoped, tenant_of
 from footnote.errors import Conflict, NotFound
 from footnote.models import Tenant, WebhookDelivery, WebhookEndpoint
@@ -104,18 +105,17 @@ async def rotate(session: AsyncSession, endpoint_id: str) -> WebhookEndpoint:
 
 
 async def remove(session: AsyncSession, endpoint_id: str) -> int:
-    """With its deliveries, sent or not; how many those were. Raises NotFound."""
+    """Deletes the endpoint with its deliveries, sent or not; returns how many those were. Raises NotFound."""
     endpoint = await get(session, endpoint_id, locked=True)
-    gone = await session.execute(delete(WebhookDelivery).where(WebhookDelivery.endpoint_id == endpoint.id))
-    assert isinstance(gone, CursorResult)
+    deliveries = await affected(session, delete(WebhookDelivery).where(WebhookDelivery.endpoint_id == endpoint.id))
     await session.delete(endpoint)
     await session.flush()
     await audit_log.note(session, "webhook_endpoint.deleted", endpoint_id)
-    return gone.rowcount
+    return deliveries
 
 
 async def queue_test(session: AsyncSession, endpoint: WebhookEndpoint) -> str:
-    """The id of a test delivery. It is sent once, also to a disabled endpoint."""
+    """Queues a test delivery, which is sent once, also to a disabled endpoint. Returns its id."""
     test_id = new_id("tst")
     data = {"webhook_endpoint_id": endpoint.id}
     await queue(session, endpoint.tenant_id, test_id, 1, TEST, [WebhookTarget(endpoint.url, endpoint.id)], data)
@@ -126,7 +126,7 @@ async def queue_test(session: AsyncSession, endpoint: WebhookEndpoint) -> str:
 
 
 async def succeeded(session: AsyncSession, endpoint_id: str) -> None:
-    """If it did not answer before, the deliveries that waited for it are sent now."""
+    """Records a success. After a failure, the deliveries that wait for the endpoint are sent now."""
     back = update(WebhookEndpoint).where(WebhookEndpoint.id == endpoint_id, WebhookEndpoint.failing_since.is_not(None))
     if await session.scalar(back.values(failing_since=None).returning(WebhookEndpoint.id)):
         waiting = (WebhookDelivery.endpoint_id == endpoint_id) & (WebhookDelivery.state == "pending")
@@ -136,7 +136,10 @@ async def succeeded(session: AsyncSession, endpoint_id: str) -> None:
 
 
 async def failed(session: AsyncSession, settings: Settings, endpoint_id: str, *, gone: bool, last: bool) -> bool:
-    """Disables it if it is gone, or if nothing was delivered for days until a `last` attempt; whether it is enabled."""
+    """Records a failure, and returns whether the endpoint stays enabled.
+
+    It is disabled if it is gone, or if nothing was delivered for days before a `last` attempt.
+    """
     patience = from_now(-settings.webhook_disable_days * 24 * 3600.0)
     noted = await session.execute(
         update(WebhookEndpoint)

@@ -78,7 +78,7 @@ async def _enabled(session: AsyncSession, endpoint_id: str) -> WebhookEndpoint:
 
 
 async def purge(session: AsyncSession, days: float) -> None:
-    """Removes what was queued so long ago, unless it is still to be sent; rows that others hold, next time."""
+    """Removes deliveries that are older, unless they are still to be sent. Rows that others hold are left for later."""
     over = (WebhookDelivery.state != "pending") & (WebhookDelivery.created_at < from_now(-days * 24 * 3600.0))
     old = select(WebhookDelivery.id).where(over).with_for_update(skip_locked=True)
     await session.execute(delete(WebhookDelivery).where(WebhookDelivery.id.in_(old)))

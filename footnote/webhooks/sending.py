@@ -109,7 +109,7 @@ async def take_due(
 
 
 async def claim(session: AsyncSession, settings: Settings, ids: Sequence[str]) -> list[Due]:
-    """Claims deliveries, which the caller holds, for one attempt. Should it die, they are due again soon."""
+    """Claims deliveries, which the caller holds, for one attempt. If it dies, they are due again soon."""
     seconds = settings.webhook_timeout_seconds + CLAIM_SLACK
     return [Due(*row) for row in await session.execute(_CLAIM, {"ids": list(ids), "seconds": seconds})]
 

@@ -10,7 +10,7 @@ from sqlalchemy import func, select, update
 
 from footnote import answering, collections, documents
 from footnote.answering import Citation, Delta, Done, Event, Question, answer_cache
-from footnote.answering.same_question import alike
+from footnote.answering.same_question import equivalent
 from footnote.collections import revisions
 from footnote.database.clock import from_now
 from footnote.database.redis_client import Shared
@@ -289,8 +289,8 @@ def pairs(lines: str) -> list[list[str]]:
 
 
 def test_rules_have_the_last_word_on_what_is_the_same() -> None:
-    assert [pair for pair in pairs(SAME) if not alike(*pair)] == []
-    assert [pair for pair in pairs(DIFFERENT) if alike(*pair) or alike(*pair[::-1])] == []
+    assert [pair for pair in pairs(SAME) if not equivalent(*pair)] == []
+    assert [pair for pair in pairs(DIFFERENT) if equivalent(*pair) or equivalent(*pair[::-1])] == []
 
 
 # -- vectors of questions ----------------------------------------------------------------------------------------

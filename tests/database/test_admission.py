@@ -1,4 +1,4 @@
-"""The line before the connections: who began first comes first, and it ends for nobody as long as it moves."""
+"""The queue for connections: the oldest request comes first, and no request is refused while the queue moves."""
 
 import asyncio
 from dataclasses import dataclass
@@ -92,7 +92,7 @@ async def test_it_ends_once_it_stands_still_and_not_before(clock: Clock) -> None
     await second.inside.wait()
     clock.now += 0.8 * PATIENCE
     await clock.looked_at()
-    assert not third.task.done(), "longer than its patience, but somebody came to an end meanwhile"
+    assert not third.task.done(), "longer than its patience, but another one ended meanwhile"
     clock.now += 0.4 * PATIENCE
     with pytest.raises(TimeoutError):
         await third.task

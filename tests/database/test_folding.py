@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from footnote.answering.same_question import alike
+from footnote.answering.same_question import equivalent
 from footnote.citations.quotes import locate
 from footnote.formats import ParsedPage
 from footnote.ingest.chunking import TextChunk, embedding_text, split
@@ -100,4 +100,4 @@ def test_the_extractive_answer_finds_the_sentence() -> None:
 def test_near_duplicates_and_the_same_question_are_told_by_what_is_seen() -> None:
     plain = "the keeper of the lighthouse writes the log every evening at eight"
     assert distinct([plain, plain.replace("house", "\u00adhouse").replace("log", "l\u200bog")], 2) == [0]
-    assert alike("Wie hoch ist die Hafengebühr 2019?", "Wie hoch ist die Hafen\u00adgebühr ２０１９?")
+    assert equivalent("Wie hoch ist die Hafengebühr 2019?", "Wie hoch ist die Hafen\u00adgebühr ２０１９?")

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.anyio
 
 
 class Wire:
-    """A network between us and Postgres, which can be cut: then nothing passes and nobody is told."""
+    """A network between us and Postgres, which can be cut: then nothing passes, and neither side notices."""
 
     def __init__(self, socket: str) -> None:
         self.socket = socket

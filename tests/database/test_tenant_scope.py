@@ -1,4 +1,4 @@
-"""The tenant wall in Postgres: every tenant's table has it, and whoever acts for a tenant is bound by it."""
+"""The tenant wall in Postgres: every table of tenants has it, and it binds each session that acts for a tenant."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -108,7 +108,7 @@ async def test_what_works_for_a_tenant_refuses_the_operator(rt: Runtime) -> None
 
 
 async def test_what_belongs_to_a_row_goes_with_it_whoever_removes_it(committing_rt: Runtime) -> None:
-    """Cascades and checks of references are the owner's, whoever acts."""
+    """Cascades and checks of references run as the owner, whatever role acts."""
     rt = committing_rt
     tenant = await driving.new_tenant(rt)
     document = await driving.ready(rt, tenant, driving.paragraphs(3))

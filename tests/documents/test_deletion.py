@@ -235,7 +235,7 @@ async def test_embeddings_that_a_document_counted_on_are_made_anew_when_they_go_
 async def test_the_last_two_users_of_an_embedding_deleted_at_once_take_it_along(
     committing_rt: Runtime, tenant: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Each could leave it to the other."""
+    """Each deletion could leave the vector to the other."""
     rt = committing_rt
     twins = [await driving.ready(rt, tenant, paragraphs(4), collection=collection) for collection in "ab"]
     forget, barrier = checkpoint.delete_unused, asyncio.Barrier(2)

@@ -1,4 +1,4 @@
-"""Deletions while a worker is at it, and among retries, cancellations and uploads."""
+"""Deletions while a worker is at work on the document, and among retries, cancellations and uploads."""
 
 import asyncio
 from dataclasses import replace

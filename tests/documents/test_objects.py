@@ -1,4 +1,4 @@
-"""Objects are named by a version or swept away, whoever dies, freezes or refuses in between."""
+"""Objects are named by a version or swept away, even if a process dies, freezes or refuses in between."""
 
 import asyncio
 import subprocess

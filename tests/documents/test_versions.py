@@ -43,7 +43,7 @@ async def new_version(rt: Runtime, tenant: str, content: str, upto: str = "embed
 
 @dataclass
 class Reader:
-    """Looks again and again, and keeps what it saw: the topics of the texts, each with how many there were."""
+    """Looks again and again, and records what it saw: the topics of the texts, each with their number."""
 
     look: Callable[[], Awaitable[Sequence[str]]]
     seen: list[dict[str, int]] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""The protocol of jobs: whoever answers a message must claim, and may write only while the claim is the newest."""
+"""The protocol of jobs: a worker must claim the job, and may write only while its claim is the newest."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -364,7 +364,7 @@ async def test_a_message_that_nobody_answers_is_sent_again(rt: Runtime, job_id: 
     assert await take(rt, again=30) == [(job_id, "chunk")]
     await claim(rt, job_id)
     await set_job(rt, job_id, dispatched_at=func.now() - timedelta(seconds=31))
-    assert await take(rt, again=30) == [], "somebody is at it"
+    assert await take(rt, again=30) == [], "a worker is at work on it"
 
 
 async def test_what_a_lost_broker_held_is_sent_again_at_once(rt: Runtime, job_id: str) -> None:
@@ -387,7 +387,7 @@ async def test_cancelling_ends_a_job_with_its_step_and_nothing_claims_it(rt: Run
     await claim(rt, job_id)
     job = await write(rt.for_tenant(tenant), jobs.cancel, job_id)
     assert (job.state, job.waiting_for, job.next_attempt_at, job.lease_until) == ("cancelled", None, None, None)
-    assert (await step_states(rt, job_id))["chunk"] == "pending", "nobody is at it any more"
+    assert (await step_states(rt, job_id))["chunk"] == "pending", "no worker is at work on it any more"
     assert await try_claim(rt, job_id, "chunk") is None
     assert await take(rt) == []
     with pytest.raises(Conflict, match="job_finished"):

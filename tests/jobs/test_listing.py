@@ -1,4 +1,4 @@
-"""Many jobs driven on at once, while others hold some of them."""
+"""Many jobs are retried at once, while other transactions hold some of them."""
 
 import asyncio
 
@@ -43,7 +43,7 @@ async def test_a_document_that_is_being_uploaded_again_is_left_to_its_newer_job(
     first, second = await failed(rt, tenant, 2)
     async with rt.transaction() as session:
         await session.execute(select(Document.id).where(Document.id == first.document_id).with_for_update())
-        assert await asyncio.wait_for(retry(rt, tenant), 60) == (1, 1), "nobody waits for the other"
+        assert await asyncio.wait_for(retry(rt, tenant), 60) == (1, 1), "neither waits for the other"
     assert [(await job_of(rt, job.id)).state for job in (first, second)] == ["failed", "queued"]
     await driving.accept(rt, tenant, "Text 0.")
     assert await retry(rt, tenant) == (0, 0)

@@ -138,7 +138,7 @@ async def system(
 
 @dataclass
 class Seen:
-    """What somebody saw who looked at all unfinished jobs again and again."""
+    """What an observer of all unfinished jobs saw."""
 
     looks: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
@@ -157,7 +157,7 @@ class Seen:
 
 @asynccontextmanager
 async def watching(rt: Runtime) -> AsyncIterator[Seen]:
-    """Looks while the block runs; ends with an error if an unfinished job ever stood still in silence."""
+    """Observes jobs while the block runs. Fails if an unfinished job stalled without saying why."""
     seen, enough = Seen(), asyncio.Event()
 
     async def watch() -> None:

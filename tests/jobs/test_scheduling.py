@@ -1,4 +1,4 @@
-"""Who goes next: lanes, the tenants' turns in them, long steps that give way, a pause."""
+"""Which job is next: lanes, tenants in rotation in them, long steps that yield, a pause."""
 
 import asyncio
 from collections.abc import Sequence
@@ -226,7 +226,7 @@ async def test_a_long_embedding_gives_way_goes_on_later_and_does_nothing_twice(r
 
 async def test_a_turn_goes_on_while_nobody_waits_and_is_not_over_before_its_time(rt: Runtime, tenant: str) -> None:
     job_id = await long_one(rt, tenant)
-    assert await ingest.run_step(impatient(rt), job_id, "embed"), "nobody waits"
+    assert await ingest.run_step(impatient(rt), job_id, "embed"), "no other job waits"
     job_id = await long_one(rt, tenant, 21)
     await queued(rt, tenant, 1)
     assert await ingest.run_step(impatient(rt, 3600), job_id, "embed"), "too early"

@@ -1,4 +1,4 @@
-"""The first start: one tenant, one key, kept where the command line finds it, whoever else starts at the same time."""
+"""The first start: one tenant and one key, stored where the command line finds it, even if several start at once."""
 
 import asyncio
 import os

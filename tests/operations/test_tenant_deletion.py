@@ -1,4 +1,4 @@
-"""Deleting a tenant leaves nothing of it, whoever is stopped, and all of the others."""
+"""Deleting a tenant leaves nothing of it and all of the others, whatever process is stopped."""
 
 import asyncio
 from typing import Any
@@ -193,7 +193,7 @@ async def test_from_the_first_moment_it_is_refused_and_another_process_finishes(
     assert receipt.state == "completed"
     assert receipt.counts["documents"] == 3, "also what was removed before"
     assert await refused(rt, key)
-    with pytest.raises(TenantDeleted):  # whoever was at work all the time
+    with pytest.raises(TenantDeleted):  # a request that was at work all the time
         async with rt.for_tenant(tenant).transaction() as session:
             await documents.accept(session, rt, late)
 

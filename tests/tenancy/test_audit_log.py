@@ -1,4 +1,4 @@
-"""The audit log is written with the deed or not at all, and changed by nobody."""
+"""An entry of the audit log is written with the action or not at all, and never changes."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What is tidied up now and then: beside the work, and through an outage."""
+"""Recurring chores run beside the work, and go on after an outage."""
 
 import asyncio
 from collections.abc import AsyncIterator
