@@ -107,7 +107,7 @@ class ForkServer:
     def _become_parser(self, message: bytes, out: BinaryIO, parent: socket.socket, parsers: set[_Parser]) -> NoReturn:
         """In the forked process: leaves what belongs to the server, and reads the document.
 
-        That is also what it has of parsers that are being killed: their parents wait until nobody holds `control`.
+        That is also what it has of parsers that are being killed: their parents wait until no process holds `control`.
         """
         try:
             os.setsid()
