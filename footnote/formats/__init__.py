@@ -8,6 +8,7 @@ A format module defines
 - for one whose pages can be shown, `render(path, number, width)` and `boxes(path, number, quote, where)`; its `parse`
   takes an `Ocr`, too, which reads the pages that are pictures;
 - for a binary format, `recognise(head) -> str | None`: the media type if a file that starts so is one of its;
+  `recognise_late` does the same where something else may stand before the beginning;
 - for one that is stored in a zip archive, `MEMBERS`: beginnings of member names that no other format has, in lower
   case. If the archive declares a media type, as OpenDocument does, that one counts and `MEMBERS` may be empty;
 - for a container of files, `unpack(path) -> Iterator[tuple[str, Iterator[bytes]]]`: their names and bytes in pieces.

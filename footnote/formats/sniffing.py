@@ -56,13 +56,26 @@ def _is_text_format(media_type: str) -> bool:
     return not hasattr(module, "recognise") and not hasattr(module, "MEMBERS")
 
 
-def _binary_type(head: bytes, promised: str | None) -> str | None:
-    """The media type of a file that is not text; the promised one decides if its beginning fits several."""
+def _recognised(head: bytes, by: str) -> str | None:
     for module in modules():
-        recognise = getattr(module, "recognise", None)
+        recognise = getattr(module, by, None)
         found: str | None = recognise(head) if recognise else None
         if found:
             return found
+    return None
+
+
+def _recognised_late(head: bytes, promised: str | None) -> str | None:
+    """Not for a text, which may speak of such a beginning."""
+    text_expected = promised is None or _is_text_format(promised)
+    return None if text_expected and is_text(head) else _recognised(head, "recognise_late")
+
+
+def _binary_type(head: bytes, promised: str | None) -> str | None:
+    """The media type of a file that is not text; the promised one decides if its beginning fits several."""
+    found = _recognised(head, "recognise")
+    if found:
+        return found
     packed = promised is not None and hasattr(module_for(promised), "MEMBERS")
     if head.startswith(_ZIP):
         return _zip_type(head, promised, packed)
@@ -123,6 +136,9 @@ def sniff(head: bytes, filename: str) -> str:
     if head.startswith(_package.OLE2_MAGIC) and _package.ENCRYPTED in _package.ole2_streams(head):
         raise Invalid("encrypted")
     what, advice = _refused(head, extension)
+    found = None if what else _recognised_late(head, promised)
+    if found:
+        return found
     if not what and is_text(head):
         if promised in {None, _package.XLS}:  # programs export pages and text as .xls, for Excel opens them
             return "text/html" if _HTML.match(head[:4096]) else "text/plain"

@@ -91,8 +91,8 @@ async def run(rt: Runtime, task: BackgroundTask, part: Part) -> None:
         try:
             async with leases.held(rt, renewal, rt.settings.heartbeat_seconds):
                 await _work(rt, task, lease, part)
-        except asyncio.CancelledError:  # the process should end
-            with suppress(DatabaseAway):
+        except asyncio.CancelledError:  # the process should end, whoever holds the task now
+            with suppress(DatabaseAway, LeaseLost):
                 await asyncio.shield(_put_back(rt, lease))
             raise
         except DatabaseAway:

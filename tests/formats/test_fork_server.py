@@ -15,7 +15,7 @@ import pytest
 from footnote.formats.sandbox import process, starting
 from tests import ROOT, SAMPLES
 from tests.formats.test_parent import LIMITS, pages_of
-from tests.parsers import parser_of, parsers_of, running, servers_of, until
+from tests.parsers import children, parser_of, parsers_of, running, servers_of, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("nothing_left")]
 TEXT = SAMPLES / "log_utf8.txt"
@@ -80,6 +80,47 @@ async def test_a_parser_that_dies_while_its_server_hangs_is_reported(
     with pytest.raises(RuntimeError, match="killed"):
         await waiting
     assert len(await pages_of(TEXT)) == 1
+
+
+SLOW_TO_KILL = """
+import sys
+from footnote.formats.sandbox import fork_server
+fork_server._Parser.kill = lambda self: None
+fork_server.main(int(sys.argv[1]))
+"""
+
+
+def spawn_slow_to_kill(module: str, *, descriptors: tuple[int, ...]) -> "subprocess.Popen[bytes]":
+    command = [sys.executable, "-c", SLOW_TO_KILL, *map(str, descriptors)]
+    return subprocess.Popen(command, env=starting.environment(), pass_fds=descriptors, start_new_session=True)
+
+
+async def test_the_end_of_a_parser_that_dies_slowly_does_not_wait_for_the_next_one(
+    endless: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    starting.stop()
+    monkeypatch.setattr(starting, "_spawn", spawn_slow_to_kill)
+    first = asyncio.create_task(pages_of(endless))
+    (dying,) = await until(lambda: forked())
+    first.cancel()
+    assert len(await pages_of(TEXT)) == 1  # the server has seen the cancellation when that is read
+    second = asyncio.create_task(pages_of(endless))
+    (other,) = await until(lambda: forked() - {dying})
+    await until(lambda: len(list(Path(f"/proc/{other}/task").iterdir())) > 1)
+    os.kill(dying, signal.SIGKILL)
+    async with asyncio.timeout(process._END_SECONDS / 2):
+        await asyncio.gather(first, return_exceptions=True)
+    assert running(other)
+    second.cancel()
+    await asyncio.sleep(0)
+    os.kill(other, signal.SIGKILL)
+    await asyncio.gather(second, return_exceptions=True)
+    starting.stop()
+
+
+def forked() -> set[int]:
+    """The parsers of our fork server, whatever it runs as."""
+    return set().union(*map(children, children("self")))
 
 
 async def test_a_signal_to_all_processes_of_a_service_ends_no_parser(endless: Path) -> None:

@@ -52,6 +52,12 @@ def test_samples(name: str, media_type: str) -> None:
     [
         (b"junk before\n%PDF-1.7\n", "x.pdf", "application/pdf"),
         (b"%PDF-1.7\n", "named.docx", "application/pdf"),
+        (b"\r\n%PDF-1.7\n", "x.txt", "application/pdf"),
+        (bytes(64) + b"%PDF-1.7\n", "x", "application/pdf"),
+        (containers.archive({"a.pdf": b"%PDF-1.7\n"}, zipfile.ZIP_STORED), "x.zip", "application/zip"),
+        (containers.archive({"a.pdf": b"%PDF-1.7\n"}, zipfile.ZIP_STORED), "x", "application/zip"),
+        (b"A PDF begins with `%PDF-1.7`.", "notes.md", "text/markdown"),
+        (b"A PDF begins with `%PDF-1.7`.", "notes", "text/plain"),
         (archive("[Content_Types].xml", "word/document.xml"), "x", DOCX),
         (archive("[Content_Types].xml", "docProps/thumbnail.jpeg"), "x.docx", DOCX),
         (archive("[Content_Types].xml", "docProps/thumbnail.jpeg"), "x.pptx", PPTX),

@@ -22,16 +22,21 @@ if TYPE_CHECKING:
 
     from footnote.formats.ocr import Ocr
 
-__all__ = ["MEDIA_TYPES", "boxes", "parse", "recognise", "render"]
+__all__ = ["MEDIA_TYPES", "boxes", "parse", "recognise", "recognise_late", "render"]
 
 MEDIA_TYPES: dict[str, tuple[str, ...]] = {"application/pdf": (".pdf",)}
 
+_HEADER = b"%PDF-"
 _SPACES = re.compile(r"[ \t]+")
 
 
 def recognise(head: bytes) -> str | None:
+    return "application/pdf" if head.lstrip().startswith(_HEADER) else None
+
+
+def recognise_late(head: bytes) -> str | None:
     """Readers accept a header anywhere in the first kilobyte."""
-    return "application/pdf" if b"%PDF-" in head[:1024] else None
+    return "application/pdf" if _HEADER in head[:1024] else None
 
 
 def parse(path: Path, ocr: "Ocr | None" = None) -> Iterator[Block]:

@@ -50,6 +50,10 @@ class _Parser:
     control: socket.socket
     life: socket.socket
 
+    def close(self) -> None:
+        self.control.close()
+        self.life.close()
+
     def kill(self) -> None:
         """With the program that it started. It is not waited for yet, so that the number is still its own."""
         for send in (os.killpg, os.kill):  # right after the fork it leads no group
@@ -93,21 +97,23 @@ class ForkServer:
                 control.close()
                 ours.close()
                 return
+            parser = _Parser(pid, control, ours)
             if pid == 0:
-                self._become_parser(message, out, theirs, (control, ours))
-        parser = _Parser(pid, control, ours)
+                self._become_parser(message, out, theirs, {parser, *self._parsers})
         self._parsers.add(parser)
         self._watch(control, partial(self._give_up, parser))
         self._watch(ours, partial(self._reap, parser))
 
-    def _become_parser(
-        self, message: bytes, out: BinaryIO, parent: socket.socket, not_ours: tuple[socket.socket, ...]
-    ) -> NoReturn:
-        """In the forked process: leaves what belongs to the server and to other parsers, and reads the document."""
+    def _become_parser(self, message: bytes, out: BinaryIO, parent: socket.socket, parsers: set[_Parser]) -> NoReturn:
+        """In the forked process: leaves what belongs to the server, and reads the document.
+
+        That is also what it has of parsers that are being killed: their parents wait until no process holds `control`.
+        """
         try:
             os.setsid()
-            for each in (*not_ours, *(key.fileobj for key in self._selector.get_map().values())):
-                each.close()  # type: ignore[union-attr] # they are sockets
+            self._requests.close()
+            for each in parsers:
+                each.close()
             child.run(ParseRequest.decode(message), out, parent, self._preloaded_bytes)
         finally:
             os._exit(1)
@@ -126,7 +132,7 @@ class ForkServer:
         for each in (parser.control, parser.life):
             with suppress(KeyError):
                 self._selector.unregister(each)
-            each.close()
+        parser.close()
 
     def _end(self) -> NoReturn:
         for parser in self._parsers:
