@@ -140,5 +140,8 @@ def with_database() -> "Settings":
 
 
 def _become(*arguments: str) -> NoReturn:
-    """Replaces this process, so that signals and exit codes need no forwarding."""
+    """Replaces this process, so that signals and exit codes need no forwarding. Wrong settings are named before."""
+    from footnote.settings import Settings
+
+    Settings()
     os.execv(sys.executable, [sys.executable, *arguments])  # noqa: S606  fixed arguments, no shell

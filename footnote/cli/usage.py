@@ -43,7 +43,9 @@ def usage(
     shown = {"day": ("day",), "key": ("key_name",), "model": ("provider", "model")}
     names = [name for group in groups for name in shown[group]]
     counts = ("documents", "queries", "embedding_tokens", "prompt_tokens", "completion_tokens")
-    found = [row | {"key_name": row["key_name"] or row["key_id"]} for row in report["data"]]  # people have no name
+    found = [
+        row | {"key_name": row.get("key_name") or row.get("key_id")} for row in report["data"]
+    ]  # people have no name
     rows = [[*(row[name] or "" for name in names), *(row[name] for name in counts), row["cost"]] for row in found]
     total = report["total"]
     rows.append(["TOTAL", *[""] * (len(names) - 1), *(total[name] for name in counts), total["cost"]])

@@ -120,6 +120,17 @@ def test_an_invalid_setting_is_named(
     assert len(ran.err.splitlines()) == 1
 
 
+@pytest.mark.parametrize("command", ["api", "worker", "dispatcher", "flower"])
+def test_a_process_with_an_invalid_setting_does_not_start(
+    footnote: Footnote, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    monkeypatch.setattr("os.execv", lambda *_: pytest.fail("it was started"))
+    monkeypatch.setenv("FOOTNOTE_LEASE_SECONDS", "long")
+    ran = footnote(command)
+    assert (ran.code, ran.out) == (1, "")
+    assert ran.err == "FOOTNOTE_LEASE_SECONDS: Input should be a valid number, unable to parse string as a number\n"
+
+
 def _modules_after(code: str) -> set[str]:
     ran = subprocess.run(
         [sys.executable, "-c", f"{code}\nimport sys; print(*sys.modules, file=sys.stderr)"],

@@ -27,3 +27,13 @@ def test_usage_is_a_table_with_a_total(stub: StubApi, footnote: Footnote) -> Non
     assert footnote("usage").out.splitlines()[-1] == "Estimated in part: a provider did not count all tokens."
     stub.on("GET", "/v1/usage", Reply({"data": [row], "total": COUNTS}))
     assert footnote("usage", "--by", "model", "--json").json["total"] == COUNTS
+
+
+def test_usage_by_model_names_no_key(stub: StubApi, footnote: Footnote) -> None:
+    row = {"day": "2026-01-02", "provider": "local", "model": "small", **COUNTS}
+    stub.on("GET", "/v1/usage", Reply({"data": [row], "total": COUNTS}))
+    assert footnote("usage", "--by", "day", "--by", "model").out.splitlines() == [
+        "DAY         PROVIDER  MODEL  DOCUMENTS  QUERIES  EMBEDDED  PROMPT  COMPLETION  COST",
+        "2026-01-02  local     small  1          2        30        4       5           0.2500",
+        "TOTAL                        1          2        30        4       5           0.2500",
+    ]
