@@ -18,7 +18,7 @@ import uvloop
 
 from footnote.errors import DocumentRejected
 from footnote.formats import ParsedPage, module_for, paginate
-from footnote.formats.sandbox import process, starting
+from footnote.formats.sandbox import frames, process, starting
 from footnote.formats.sandbox.parent import read_pages
 from footnote.formats.sniffing import DOCX, sniff
 from footnote.settings import ParseLimits
@@ -268,3 +268,39 @@ async def test_xml_that_does_not_fit_memory_is_not_called_damaged(tmp_path: Path
         archive.writestr("word/document.xml", f'<w:document xmlns:w="w"><w:body>{paragraphs}</w:body></w:document>')
     limits = ParseLimits(cpu_seconds=20, wall_seconds=60, memory_bytes=160 * 1024 * 1024)
     assert (await rejection(path, DOCX, limits)).code == "too_complex"
+
+
+TAKEN_OVER = """
+import sys
+from footnote.formats.sandbox import child, fork_server
+def answer(out, request):
+    out.write(open(request.path, "rb").read())
+    out.flush()
+child._answer = answer
+fork_server.main(int(sys.argv[1]))
+"""
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        frames._LENGTHS.pack(LIMITS.memory_bytes, 1),
+        frames._LENGTHS.pack(2, 2**63),
+        frames._LENGTHS.pack(4, 0) + b"what",
+        frames._LENGTHS.pack(1, 0) + b"\xff",
+        frames._LENGTHS.pack(2, 0) + b"[]",
+    ],
+)
+async def test_what_a_parser_sends_is_not_trusted(sent: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def spawn(module: str, *, descriptors: tuple[int, ...]) -> "subprocess.Popen[bytes]":
+        command = [sys.executable, "-c", TAKEN_OVER, *map(str, descriptors)]
+        return subprocess.Popen(command, env=starting.environment(), pass_fds=descriptors, start_new_session=True)
+
+    starting.stop()
+    monkeypatch.setattr(starting, "_spawn", spawn)
+    path = tmp_path / "sent"
+    path.write_bytes(sent)
+    error = await rejection(path)
+    starting.stop()
+    assert error.code == "corrupt_file"
+    assert "what it should not" in error.__notes__[0]

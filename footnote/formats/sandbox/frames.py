@@ -53,10 +53,17 @@ def write(out: BinaryIO, head: dict[str, Any], body: bytes = b"") -> None:
     out.flush()
 
 
-async def read(source: socket.socket, receive: Callable[[socket.socket, int], Awaitable[bytes]]) -> Frame:
-    """The next frame of a non-blocking socket, by the event loop's `sock_recv`; raises `EOFError` at the end."""
+async def read(source: socket.socket, receive: Callable[[socket.socket, int], Awaitable[bytes]], most: int) -> Frame:
+    """The next frame of a non-blocking socket, by the event loop's `sock_recv`; raises `EOFError` at the end.
+
+    Raises ValueError for what is none, or is longer than `most` bytes: a document may have taken the parser over.
+    """
     head_length, body_length = _LENGTHS.unpack(await _exactly(_LENGTHS.size, source, receive))
+    if head_length + body_length > most:
+        raise ValueError(f"a frame of {head_length + body_length} bytes")
     head = json.loads(await _exactly(head_length, source, receive))
+    if not isinstance(head, dict):
+        raise ValueError("a frame without names")
     return head, await _exactly(body_length, source, receive)
 
 

@@ -35,12 +35,12 @@ async def frames_of(
     parser = await _start(_request(what, path, media_type, limits, options))
     try:
         try:
-            await _frame(parser, limits.wall_seconds)
+            await _frame(parser, limits)
         except (DocumentRejected, RuntimeError) as ended:
             why = " ".join(getattr(ended, "__notes__", ())) or str(ended)
             raise RuntimeError(f"the parser did not start: {why}") from ended
         while True:
-            head, body = await _frame(parser, limits.wall_seconds)
+            head, body = await _frame(parser, limits)
             if "done" in head or "error" in head:
                 break
             yield head, body
@@ -73,13 +73,17 @@ async def _start(request: ParseRequest) -> _Parser:
         raise
 
 
-async def _frame(parser: _Parser, wall_seconds: float) -> Frame:
+async def _frame(parser: _Parser, limits: "ParseLimits") -> Frame:
     """The next frame; raises `DocumentRejected` if none comes in time or the parser ended without one."""
     try:
-        async with asyncio.timeout(wall_seconds):
-            return await frames.read(parser.out, asyncio.get_running_loop().sock_recv)
+        async with asyncio.timeout(limits.wall_seconds):
+            return await frames.read(parser.out, asyncio.get_running_loop().sock_recv, limits.memory_bytes)
     except TimeoutError:
         raise DocumentRejected("too_complex") from None
+    except ValueError as wrong:
+        error = DocumentRejected("corrupt_file")
+        error.add_note(f"the parser sent what it should not: {wrong}"[:500])
+        raise error from wrong
     except (EOFError, ConnectionError):
         status = await _status(parser)
     if -status == signal.SIGKILL:
