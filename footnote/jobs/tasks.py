@@ -91,7 +91,7 @@ async def run(rt: Runtime, task: BackgroundTask, part: Part) -> None:
         try:
             async with leases.held(rt, renewal, rt.settings.heartbeat_seconds):
                 await _work(rt, task, lease, part)
-        except asyncio.CancelledError:  # the process should end, whoever holds the task now
+        except asyncio.CancelledError:  # the process should end, also if another one holds the task now
             with suppress(DatabaseAway, LeaseLost):
                 await asyncio.shield(_put_back(rt, lease))
             raise
