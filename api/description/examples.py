@@ -11,6 +11,7 @@ _DOC = "doc_01m8mwspmx3ajbj4jnvp3pxh3d"
 _JOB = "job_01m8mwspp0pppjt72vmngjxm4q"
 _KEY = "key_01m8mwr5d2c4nq6x0v7h9k3b1t"
 _CONVERSATION = "cnv_01m8mx0q5w8z2t6r4y1n3c7v9k"
+_TENANT = "ten_01m8mwp1b3d5f7h9k1m3p5r7t9"
 _REQUEST = "req_01m8mwspk4e6g8j0m2p4r6t8v0"
 _ENDPOINT = "whe_01m8mx7h3j5k7m9p1r3t5v7x9z"
 _CHUNK = "chk_01m8mwspny6s2w4z8c0f3h5k7m_4"
@@ -57,6 +58,16 @@ OTHER_BODIES: dict[str, Any] = {
 }
 
 ANSWERS: dict[str, Any] = {
+    "delete_tenant": {
+        "id": "tsk_01m8mx3e5g7j9m1p3r5t7v9x1z",
+        "kind": "tenant.delete",
+        "subject_id": _TENANT,
+        "status": "queued",
+        "progress": {"done": 0, "total": 12, "unit": "documents"},
+        "waiting_for": None,
+        "created_at": _TIME,
+        "finished_at": None,
+    },
     "check_liveness": {"status": "ok", "version": __version__},
     "check_readiness": {
         "status": "ready",
@@ -273,7 +284,7 @@ VALUES: dict[str, Any] = {
     "step": "chunk",
     "superseded": False,
     "system_prompt": None,
-    "tenant_id": "ten_01m8mwp1b3d5f7h9k1m3p5r7t9",
+    "tenant_id": _TENANT,
     "text": _TEXT,
     "timings": {"retrieve": 41.5, "total": 912.4},
     "title": "Leaving the company",

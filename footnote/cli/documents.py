@@ -277,7 +277,7 @@ def _one(api: "Api", document_id: str, as_json: bool) -> None:
             (
                 *(step["name"], step["state"], moment(step["started_at"])),
                 *(took(step["started_at"], step["finished_at"]), step["attempts"]),
-                ", ".join(f"{name} {count}" for name, count in (step["counts"] or {}).items()),
+                ", ".join(f"{name} {count}" for name, count in (step["counts"] or {}).items() if count or count == 0),
             )
             for step in now["steps"]
         ],

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
+from footnote.errors import Invalid
+
 if TYPE_CHECKING:
     from footnote.settings import Settings
 
@@ -18,7 +20,10 @@ def register(app: typer.Typer) -> None:
 
 
 def up() -> None:
-    """Start everything on this machine and keep it running; Ctrl-C stops it."""
+    """Start everything on this machine and keep it running; Ctrl-C stops it.
+
+    Exit codes: 0 stopped, 1 it could not start or continue, 3 it is already running.
+    """
     from footnote.local_stack.stack import up as start
     from footnote.settings import Settings
 
@@ -136,6 +141,9 @@ def with_database() -> "Settings":
     settings = Settings()
     if settings.database_url is None:
         settings = settings.model_copy(update={"database_url": holder(settings.data_dir).get("database_url")})
+    if settings.database_url is None:
+        where = settings.data_dir.expanduser().resolve()
+        raise Invalid("bad_setting", f"No stack runs on {where}: set FOOTNOTE_DATA_DIR to its folder, or DATABASE_URL.")
     return settings
 
 

@@ -54,8 +54,11 @@ def _update(
     description: Description = None,
 ) -> None:
     """Change the given fields of an endpoint."""
-    changes = {"url": url, "events": event, "description": description}
-    changed = call("PATCH", ONE, endpoint, body={name: value for name, value in changes.items() if value is not None})
+    given = {"url": url, "events": event, "description": description}
+    changes = {name: value for name, value in given.items() if value is not None}
+    if not changes:
+        raise typer.BadParameter("Give at least one field to change.")
+    changed = call("PATCH", ONE, endpoint, body=changes)
     say(f"{_state(changed)}  {','.join(changed['events'])}  {changed['url']}")
 
 

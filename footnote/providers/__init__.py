@@ -267,4 +267,4 @@ def _provider(name: str, function: str) -> Any:
     try:
         return getattr(import_module(f"footnote.providers.{name}"), function)
     except (ModuleNotFoundError, AttributeError) as error:
-        raise Invalid("unknown_provider", f"There is no provider {name!r} with {function}.") from error
+        raise Invalid("unknown_provider", f"There is no {function.removeprefix('open_')} {name!r}.") from error

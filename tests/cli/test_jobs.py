@@ -12,7 +12,7 @@ STEPS = [
         "started_at": "2026-11-21T02:00:00Z",
         "finished_at": "2026-11-21T02:00:02.500000Z",
         "attempts": 1,
-        "counts": {"pages": 14, "chunks": 418},
+        "counts": {"pages": 14, "notes": {}, "chunks": 418, "ocr_languages": "", "ocr_pages": 0},
     },
     {"name": "embed", "state": "waiting", "started_at": None, "finished_at": None, "attempts": 2, "counts": {}},
 ]
@@ -74,7 +74,7 @@ def test_status_of_a_document_shows_its_steps_and_what_it_waits_for(stub: StubAp
         f"waiting: the provider's rate limit: Slow down, until {until.split()[1]} (3 attempts)",
         f"next attempt {until}",
         "provider_unavailable: 429",
-        "2.5 s  1         pages 14, chunks 418",
+        "2.5 s  1         pages 14, chunks 418, ocr_pages 0\n",
     ):
         assert part in ran.out
     assert any(line.split() == ["embed", "waiting", "2"] for line in ran.out.splitlines())

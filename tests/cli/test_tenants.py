@@ -53,3 +53,14 @@ def test_a_tenant_is_listed_and_deleted_by_name(
     assert ours["id"] in footnote("tenants", "list", "--deleted").out
     assert footnote("tenants", "create", "ours").code == 0
     assert footnote("tenants", "delete", "ours", "--yes", "--json").json["finished_at"]
+
+
+@pytest.mark.parametrize("command", [("tenants", "list"), ("pause",), ("audit",)])
+def test_without_a_database_the_missing_stack_is_named(
+    footnote: Footnote, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    monkeypatch.delenv("DATABASE_URL", raising=False)
+    monkeypatch.setenv("FOOTNOTE_DATA_DIR", str(tmp_path))
+    ran = footnote(*command)
+    told = f"No stack runs on {tmp_path}: set FOOTNOTE_DATA_DIR to its folder, or DATABASE_URL.\n"
+    assert (ran.code, ran.out, ran.err) == (1, "", told)

@@ -49,6 +49,7 @@ def test_endpoints_are_made_listed_changed_and_deleted(stub: StubApi, footnote: 
     ran = footnote("webhooks", "update", "whe_1", "--url", "https://b.example/", "--event", "document.failed")
     assert ran.out == "enabled  document.failed,*  https://a.example/\n"
     assert stub.asked[-1].json == {"url": "https://b.example/", "events": ["document.failed"]}
+    assert footnote("webhooks", "update", "whe_1").code == 2
     stub.on("POST", f"{ONE}/rotate", Reply(endpoint(secret="whsec_b")))
     assert footnote("webhooks", "rotate", "whe_1").out == "whsec_b\n"
     stub.on("DELETE", ONE, Reply({"webhook_endpoint_id": "whe_1", "deliveries": 0}))

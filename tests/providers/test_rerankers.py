@@ -303,7 +303,7 @@ def test_settings_that_do_not_do() -> None:
     for shape in SHAPES:
         with pytest.raises(Invalid, match="FOOTNOTE_RERANK_URL"):
             open_reranker(Settings(_env_file=None, reranker=shape))
-    with pytest.raises(Invalid, match="unknown_provider"):
+    with pytest.raises(Invalid, match="There is no reranker 'openai'"):
         open_reranker(Settings(_env_file=None, reranker="openai", rerank_url="http://x"))
     for url in ("api.cohere.com", "ftp://x", "http://", "http:// x"):
         with pytest.raises(ValueError, match="rerank_url"):
