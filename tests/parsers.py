@@ -21,19 +21,19 @@ def children(pid: int | str) -> set[int]:
     return found
 
 
-def _command(pid: int) -> bytes:
+def command_of(pid: int) -> bytes:
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         return Path(f"/proc/{pid}/cmdline").read_bytes()
     return b""
 
 
 def servers_of(pid: int | str) -> set[int]:
-    return {child for child in children(pid) if SERVER in _command(child)}
+    return {child for child in children(pid) if SERVER in command_of(child)}
 
 
 def parsers_of(pid: int | str) -> set[int]:
     """Those that its fork server forked, and those that it started itself."""
-    fresh = {child for child in children(pid) if FRESH in _command(child)}
+    fresh = {child for child in children(pid) if FRESH in command_of(child)}
     return fresh.union(*map(children, servers_of(pid)))
 
 

@@ -15,7 +15,7 @@ import pytest
 from footnote.formats.sandbox import process, starting
 from tests import ROOT, SAMPLES
 from tests.formats.test_parent import LIMITS, pages_of
-from tests.parsers import children, parser_of, parsers_of, running, servers_of, until
+from tests.parsers import children, command_of, parser_of, parsers_of, running, servers_of, until
 
 pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("nothing_left")]
 TEXT = SAMPLES / "log_utf8.txt"
@@ -119,8 +119,9 @@ async def test_the_end_of_a_parser_that_dies_slowly_does_not_wait_for_the_next_o
 
 
 def forked() -> set[int]:
-    """The parsers of our fork server, whatever it runs as."""
-    return set().union(*map(children, children("self")))
+    """The parsers of our fork server, which a test may start in its own way."""
+    servers = {child for child in children("self") if b"fork_server" in command_of(child)}
+    return set().union(*map(children, servers))
 
 
 async def test_a_signal_to_all_processes_of_a_service_ends_no_parser(endless: Path) -> None:
