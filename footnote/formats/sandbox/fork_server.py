@@ -26,6 +26,7 @@ from footnote.formats.sandbox import child
 from footnote.formats.sandbox.frames import STATUS, ParseRequest
 
 MOST_REQUEST_BYTES = 256 * 1024
+READY = b"\0"  # what the parent waits for before its first request
 PRELOADED = (
     "PIL.WebPImagePlugin",
     "charset_normalizer",
@@ -161,7 +162,10 @@ def preload() -> int:
 def main(descriptor: int) -> NoReturn:
     for number in (signal.SIGINT, signal.SIGTERM):  # it ends with its parent, which may have work to finish
         signal.signal(number, signal.SIG_IGN)
-    ForkServer(socket.socket(fileno=descriptor), preload()).run()
+    requests = socket.socket(fileno=descriptor)
+    server = ForkServer(requests, preload())
+    requests.send(READY)
+    server.run()
 
 
 if __name__ == "__main__":

@@ -23,7 +23,9 @@ _ROOT = Path(__file__).parents[3]
 _ENVIRONMENT = {"PYTHONPATH": str(_ROOT), "PYTHONSAFEPATH": "1", "PYTHONUTF8": "1", "OMP_THREAD_LIMIT": "1"}
 _PASSED_ON = ("PATH", "LD_LIBRARY_PATH", "TESSDATA_PREFIX")
 _POLL_SECONDS = 0.05
+_READY_SECONDS = 0.01  # between two looks at a server that starts
 _STOP_SECONDS = 5
+_MOST_STARTS = 3  # of a server that ends before it is ready
 
 
 def environment() -> dict[str, str]:
@@ -51,6 +53,20 @@ class RunningServer:
         self.requests.setblocking(False)
         with theirs:
             self.process = _spawn("fork_server", descriptors=(theirs.fileno(),))
+
+    def is_ready(self) -> bool:
+        """Whether it has sent its first byte. It stays in the socket, so that every thread and event loop sees it.
+
+        Raises EOFError if the server has ended.
+        """
+        try:
+            if not self.requests.recv(1, socket.MSG_PEEK):
+                raise EOFError
+        except BlockingIOError:
+            return False
+        except ConnectionError as error:
+            raise EOFError from error
+        return True
 
     def stop(self) -> None:
         """Waits until it has ended, with its parsers."""
@@ -115,13 +131,19 @@ async def start(request: ParseRequest, out: socket.socket, control: socket.socke
         process = _spawn("child", message, descriptors=descriptors)
         Thread(target=_watch, args=(process, control.dup()), daemon=True).start()
         return None
-    while True:
+    ended: set[RunningServer] = set()
+    while len(ended) < _MOST_STARTS:
         server = _running_server()
-        try:
-            socket.send_fds(server.requests, [message.encode()], descriptors)
-            return server
-        except (BlockingIOError, ConnectionError):  # many wait for it already; it ended just now
-            await asyncio.sleep(_POLL_SECONDS)
+        with suppress(BlockingIOError, ConnectionError):  # many wait for it already; it ended just now
+            try:
+                if server.is_ready():
+                    socket.send_fds(server.requests, [message.encode()], descriptors)
+                    return server
+            except EOFError:
+                ended.add(server)
+        await asyncio.sleep(_READY_SECONDS)
+    fate = await asyncio.to_thread(server.fate)
+    raise RuntimeError(f"the parser did not start: the process that starts parsers {fate}")
 
 
 def _watch(process: "subprocess.Popen[bytes]", control: socket.socket) -> None:
