@@ -70,6 +70,22 @@ async def test_a_server_that_hangs_is_replaced(endless: Path, monkeypatch: pytes
     assert len(await pages_of(TEXT)) == 1
 
 
+HANGS = "import time; time.sleep(60)"
+
+
+async def test_a_server_that_hangs_at_its_start_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    def hang(module: str, *, descriptors: tuple[int, ...]) -> "subprocess.Popen[bytes]":
+        return subprocess.Popen([sys.executable, "-c", HANGS], pass_fds=descriptors, start_new_session=True)
+
+    starting.stop()
+    with monkeypatch.context() as patch:
+        patch.setattr(starting, "_spawn", hang)
+        patch.setattr(starting, "_ANSWER_SECONDS", 0.2)
+        with pytest.raises(RuntimeError, match=r"did not start.* does not answer"):
+            await pages_of(TEXT)
+    assert len(await pages_of(TEXT)) == 1
+
+
 async def test_a_parser_that_dies_while_its_server_hangs_is_reported(
     endless: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -26,6 +26,7 @@ _POLL_SECONDS = 0.05
 _READY_SECONDS = 0.01  # between two looks at a server that starts
 _STOP_SECONDS = 5
 _MOST_STARTS = 3  # of a server that ends before it is ready
+_ANSWER_SECONDS = 120.0  # in which it takes a request
 
 
 def environment() -> dict[str, str]:
@@ -124,7 +125,7 @@ def _running_server() -> RunningServer:
 async def start(request: ParseRequest, out: socket.socket, control: socket.socket) -> RunningServer | None:
     """Starts a parser that writes to `out`, ends when the other end of `control` closes, and has its status sent there.
 
-    Gives the server it is forked from, if any.
+    Gives the server it is forked from, if any. Raises RuntimeError if none can be started, or it takes no request.
     """
     message, descriptors = request.encode(), (out.fileno(), control.fileno())
     if not FORKS:
@@ -132,7 +133,9 @@ async def start(request: ParseRequest, out: socket.socket, control: socket.socke
         Thread(target=_watch, args=(process, control.dup()), daemon=True).start()
         return None
     ended: set[RunningServer] = set()
-    while len(ended) < _MOST_STARTS:
+    clock = asyncio.get_running_loop().time
+    due = clock() + _ANSWER_SECONDS
+    while len(ended) < _MOST_STARTS and clock() < due:
         server = _running_server()
         with suppress(BlockingIOError, ConnectionError):  # many wait for it already; it ended just now
             try:
@@ -143,6 +146,7 @@ async def start(request: ParseRequest, out: socket.socket, control: socket.socke
                 ended.add(server)
         await asyncio.sleep(_READY_SECONDS)
     fate = await asyncio.to_thread(server.fate)
+    server.process.kill()  # if it hangs, so that the next parse starts another one
     raise RuntimeError(f"the parser did not start: the process that starts parsers {fate}")
 
 
