@@ -12,7 +12,7 @@ def strength(similarity: float | None, coverage: float | None) -> float:
     """The strength of a hit, 0 to 1.5: its cosine, and half the share of the question's weight in words that it holds.
 
     A leg that did not find the hit counts as 0. A linear sum, since it separates questions that
-    the documents answer from other questions as well as any function that was tried (docs/answers.md).
+    the documents answer from other questions as well as any function that was tried (docs/measurements.md).
     """
     return (similarity or 0.0) + (coverage or 0.0) / 2
 

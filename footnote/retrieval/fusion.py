@@ -5,7 +5,7 @@ Functions for Hybrid Retrieval": cosines between the least and the greatest of t
 share of the greatest. Each chunk that either leg found is scored by both. Cosines of different embedding spaces do not
 compare: each space has its own least and greatest, and without a keyword leg its ranks count (reciprocal rank fusion,
 Cormack, Clarke and Büttcher, 2009, k = 60). MEANING was chosen on the development halves
-of two test sets (docs/retrieval.md), where the combination did better than reciprocal rank fusion.
+of two test sets (docs/measurements.md), where the combination did better than reciprocal rank fusion.
 """
 
 from collections.abc import Sequence
