@@ -1,7 +1,7 @@
 """The keyword leg: BM25 over Postgres full text, and what must match to the letter.
 
 BM25 is that of Robertson and Zaragoza, 2009, "The Probabilistic Relevance Framework: BM25 and Beyond"; K1 was chosen on
-the development halves of two test sets (docs/measurements.md). Any of the question's lexemes counts; only the rarest ones
+the development halves of two test sets (docs/measurements.md). Any lexeme of the question counts; only the rarest ones
 fetch candidates. Identifiers (error codes, versions, part numbers, addresses) are lexemes of their own beside their
 parts: the SQL function `identifiers` says which. `FY2018` asks for 2018, too. A chunk with a rare identifier, or with a
 phrase that the question puts in quotes, ranks before those without. How rare an identifier is, is told by the documents
