@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import event
-from sqlalchemy.exc import DBAPIError, DisconnectionError, IntegrityError
+from sqlalchemy.exc import DBAPIError, DisconnectionError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
@@ -140,26 +140,35 @@ def database_away(error: BaseException) -> bool:
     """Whether an error says that Postgres is unreachable, restarting or overloaded.
 
     By SQLSTATE: class 08 connection, 53 resources, 57P shutdown and start-up. asyncpg's bare TimeoutError is a
-    statement that took longer than it may.
+    statement that took longer than it may. The error is SQLAlchemy's, or the driver's own.
     """
     if isinstance(error, DatabaseAway | ConnectionError | TimeoutError | PoolTimeout):
         return True
-    if not isinstance(error, DBAPIError):
-        return False
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
     # asyncpg's words for a connection that was cut while it waited for an answer.
-    cut = "cannot switch to state" in str(error.orig) or "connection was closed" in str(error.orig)
-    return cut or error.connection_invalidated or _state(error).startswith(("08", "53", "57P"))
+    words = str(_original(error)) if _is_of_the_driver(error) else ""
+    cut = "cannot switch to state" in words or "connection was closed" in words or "connection is closed" in words
+    return cut or _state(error).startswith(("08", "53", "57P"))
 
 
 def busy(error: BaseException) -> bool:
     """Whether Postgres rolled the work back for others' sake: class 40 deadlock and serialization, 55P03 a lock."""
-    return isinstance(error, Busy) or (isinstance(error, DBAPIError) and _state(error).startswith(("40", "55P03")))
+    return isinstance(error, Busy) or _state(error).startswith(("40", "55P03"))
 
 
-def _state(error: DBAPIError) -> str:
-    return getattr(error.orig, "sqlstate", None) or ""
+def _original(error: BaseException) -> Any:
+    return error.orig if isinstance(error, DBAPIError) else error
+
+
+def _is_of_the_driver(error: BaseException) -> bool:
+    return isinstance(error, DBAPIError) or type(error).__module__.startswith("asyncpg.")
+
+
+def _state(error: BaseException) -> str:
+    return (getattr(_original(error), "sqlstate", None) or "") if _is_of_the_driver(error) else ""
 
 
 def tenant_deleted(error: BaseException) -> bool:
-    """By the name that foreign keys to the tenant have."""
-    return isinstance(error, IntegrityError) and "_tenant_id_tenant" in str(error.orig)
+    """By the name that foreign keys to the tenant have. SQLSTATE 23503: a foreign key is violated."""
+    return _state(error) == "23503" and "_tenant_id_tenant" in str(_original(error))

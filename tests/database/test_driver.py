@@ -1,0 +1,70 @@
+"""Statements on the driver's connection: within the session's transaction, and with the same errors."""
+
+import asyncpg
+import pytest
+from sqlalchemy import text
+
+from footnote.database.driver import driver
+from footnote.errors import DatabaseAway, TenantDeleted
+from footnote.models import Tenant
+from footnote.runtime import Runtime
+from footnote.tenancy import tenants
+
+INSERT = "INSERT INTO tenant (id, name, quotas, webhook_secret) VALUES ($1, $2, '{}', '')"
+
+
+class Undone(Exception):
+    """Ends a transaction with a rollback."""
+
+
+async def _insert(rt: Runtime, tenant_id: str, *, undone: bool) -> None:
+    async with rt.transaction() as session:
+        await (await driver(session)).execute(INSERT, tenant_id, tenant_id)
+        assert (await session.get_one(Tenant, tenant_id)).name == tenant_id
+        if undone:
+            raise Undone
+
+
+async def test_its_first_statement_begins_the_transaction(committing_rt: Runtime) -> None:
+    with pytest.raises(Undone):
+        await _insert(committing_rt, "ten_gone", undone=True)
+    await _insert(committing_rt, "ten_here", undone=False)
+    async with committing_rt.transaction() as session:
+        assert await session.get(Tenant, "ten_gone") is None
+        assert await session.get(Tenant, "ten_here") is not None
+
+
+async def test_it_acts_for_the_tenant(rt: Runtime) -> None:
+    async with rt.transaction() as session:
+        ours, theirs = await tenants.create(session, "ours"), await tenants.create(session, "theirs")
+    async with rt.for_tenant(ours.id).transaction() as session:
+        seen = await (await driver(session)).fetch("SELECT id FROM tenant WHERE id = ANY($1)", [ours.id, theirs.id])
+    assert [row["id"] for row in seen] == [ours.id]
+
+
+async def _say(rt: Runtime, statement: str, *, cut_off: bool = False) -> None:
+    async with rt.transaction() as session:
+        connection = await driver(session)
+        if cut_off:
+            connection.terminate()
+        await connection.execute(statement)
+
+
+async def test_a_lost_connection_counts_as_a_database_that_is_away(committing_rt: Runtime) -> None:
+    with pytest.raises(DatabaseAway):
+        await _say(committing_rt, "SELECT pg_terminate_backend(pg_backend_pid())")
+    with pytest.raises(DatabaseAway):
+        await _say(committing_rt, "SELECT 1", cut_off=True)
+    async with committing_rt.transaction() as session:
+        assert await session.scalar(text("SELECT 1")) == 1
+
+
+async def test_a_deleted_tenant_is_told_by_its_foreign_keys(rt: Runtime) -> None:
+    columns = "id, tenant_id, name, prefix, secret_sha256, scopes"
+    with pytest.raises(TenantDeleted):
+        await _say(rt, f"INSERT INTO api_key ({columns}) VALUES ('key_1', 'ten_gone', '', 'p', '', '{{}}')")
+
+
+async def test_other_errors_stay_what_they_are(rt: Runtime) -> None:
+    with pytest.raises(asyncpg.DivisionByZeroError):
+        await _say(rt, "SELECT 1 / 0")
