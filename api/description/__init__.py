@@ -80,6 +80,8 @@ def _complete(operation: Json, access: Access | None, components: dict[str, Json
     for status, answer in succeeds.items():
         if answer["description"] == "Successful Response":
             answer["description"] = HTTPStatus(int(status)).phrase
+        if status in ("201", "202") and operation["operationId"] in texts.LOCATIONS:
+            answer["headers"] = {"Location": texts.LOCATIONS[operation["operationId"]]}
     operation["responses"] = _merged(succeeds, failures.responses(operation, inputs, groups))
     examples.add(operation, components)
 

@@ -1,5 +1,7 @@
 """What the OpenAPI document says about the API as a whole, and the names of its parts."""
 
+from typing import Any
+
 INTRODUCTION = """\
 Footnote ingests your documents and answers questions about them. Every claim in an answer has a footnote that was
 checked against the stored page.
@@ -107,6 +109,26 @@ PARAMETERS = {
     "state": "Only deliveries in this state.",
     "status": "Only those with one of these statuses. You can give it several times.",
     "upload_id": "Id of a direct upload.",
+}
+
+
+def _location(of: str) -> dict[str, Any]:
+    return {"description": f"Path of {of}.", "schema": {"type": "string", "format": "uri-reference"}}
+
+
+_JOB, _TASK = _location("the job"), _location("the task")
+LOCATIONS = {
+    "complete_direct_upload": _JOB,
+    "create_collection": _location("the collection"),
+    "create_conversation": _location("the conversation"),
+    "create_webhook_endpoint": _location("the endpoint"),
+    "delete_collection": _TASK,
+    "delete_tenant": _TASK,
+    "ask_batch": _location("the batch"),
+    "upload_document": _JOB,
+    "upload_raw_file": _JOB,
+    "upload_from_url": _JOB,
+    "upload_text": _JOB,
 }
 
 

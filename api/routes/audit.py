@@ -6,7 +6,7 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 
 from api.deps import Admin, RuntimeDep
-from api.paging import Cursor, page
+from api.paging import AuditCursor, page
 from api.schemas.audit import AuditEventOut
 from api.schemas.common import PageOf, Params
 from api.schemas.fields import Moment, Plain
@@ -29,7 +29,7 @@ class AuditIn(Params):
     until: Annotated[Moment | None, Field(description="Only events before this time.")] = None
     order: Annotated[Literal["newest", "oldest"], Field(description="Which events come first.")] = "newest"
     limit: Annotated[int, Field(ge=1, le=1000, description="The most items in one page.")] = 50
-    cursor: Cursor = None
+    cursor: AuditCursor = None
 
     @property
     def wanted(self) -> audit_log.Wanted:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Response
 
 from api.deps import Reader, RuntimeDep, Writer, again_while_busy
-from api.paging import Cursor, Limit, page
+from api.paging import CollectionCursor, Limit, page
 from api.routes.tasks import accepted
 from api.schemas.collections import CollectionDeletionOut, CollectionIn, CollectionOut, CollectionPatch
 from api.schemas.common import PageOf
@@ -35,7 +35,7 @@ async def create_collection(body: CollectionIn, response: Response, rt: RuntimeD
 
 @router.get("")
 async def list_collections(
-    rt: RuntimeDep, caller: Reader, limit: Limit = 50, cursor: Cursor = None
+    rt: RuntimeDep, caller: Reader, limit: Limit = 50, cursor: CollectionCursor = None
 ) -> PageOf[CollectionOut]:
     """List collections, newest first."""
     async with rt.transaction() as session:

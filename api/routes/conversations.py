@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Request, Response
 
 from api.deps import Asker, Reader, RuntimeDep, Writer, again_while_busy
-from api.paging import Cursor, Limit, page
+from api.paging import ConversationCursor, Limit, MessageCursor, page
 from api.rendering import STREAM, respond
 from api.schemas.common import PageOf
 from api.schemas.conversations import (
@@ -40,7 +40,7 @@ async def create_conversation(
 
 @router.get("")
 async def list_conversations(
-    rt: RuntimeDep, caller: Reader, limit: Limit = 50, cursor: Cursor = None
+    rt: RuntimeDep, caller: Reader, limit: Limit = 50, cursor: ConversationCursor = None
 ) -> PageOf[ConversationOut]:
     """List conversations, newest first."""
     async with rt.transaction() as session:
@@ -50,7 +50,7 @@ async def list_conversations(
 
 @router.get("/{conversation_id}")
 async def get_conversation(
-    conversation_id: ConversationId, rt: RuntimeDep, caller: Reader, limit: Limit = 50, cursor: Cursor = None
+    conversation_id: ConversationId, rt: RuntimeDep, caller: Reader, limit: Limit = 50, cursor: MessageCursor = None
 ) -> ConversationWithMessagesOut:
     """Get a conversation with its messages, oldest first. `cursor` pages through the messages."""
     async with rt.transaction() as session:

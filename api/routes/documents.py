@@ -13,7 +13,7 @@ from pydantic import Field
 from starlette.types import Receive, Scope, Send
 
 from api.deps import Reader, RuntimeDep, Writer, again_while_busy, principal_of
-from api.paging import Cursor, Limit, page
+from api.paging import ChunkCursor, DocumentCursor, Limit, page
 from api.schemas.common import In, PageOf
 from api.schemas.documents import ChunkOut, DeletionOut, DocumentOut, HighlightsOut, PageOut, ReportOut
 from api.schemas.fields import JsonObject, Plain
@@ -21,7 +21,7 @@ from api.schemas.filters import FilterQuery, filter_of
 from api.schemas.jobs import DocumentStatus, StatusOut
 from footnote import documents, jobs
 from footnote.documents import deletion, page_images
-from footnote.errors import Forbidden, Invalid, NotFound, Unauthenticated, Unavailable
+from footnote.errors import Forbidden, NotFound, Unauthenticated, Unavailable
 from footnote.runtime import Runtime
 from footnote.tenancy import audit_log
 
@@ -45,7 +45,7 @@ async def list_documents(
     rt: RuntimeDep,
     caller: Reader,
     limit: Limit = 50,
-    cursor: Cursor = None,
+    cursor: DocumentCursor = None,
     collection: Annotated[Plain | None, Query(max_length=64)] = None,
     status: Annotated[list[DocumentStatus] | None, Query()] = None,
     external_id: Annotated[Plain | None, Query(max_length=512)] = None,
@@ -256,11 +256,9 @@ async def get_document_page(
 
 @router.get("/{document_id}/chunks")
 async def list_document_chunks(
-    document_id: DocumentId, rt: RuntimeDep, caller: Reader, limit: Limit = 50, cursor: Cursor = None
+    document_id: DocumentId, rt: RuntimeDep, caller: Reader, limit: Limit = 50, cursor: ChunkCursor = None
 ) -> PageOf[ChunkOut]:
     """List the chunks that queries see, in order, each with its place in a page's text."""
-    if cursor is not None and not (cursor.isascii() and cursor.isdigit() and len(cursor) < 10):
-        raise Invalid("invalid_cursor", "The cursor is not one that this list gave.")
     async with rt.transaction() as session:
         found = await documents.chunks(session, document_id, limit=limit + 1, after=int(cursor) if cursor else -1)
     return page(found, limit, ChunkOut.of, lambda chunk: chunk.position)

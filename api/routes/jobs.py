@@ -6,7 +6,7 @@ from fastapi import APIRouter, Path, Query
 from pydantic import Field, StringConstraints
 
 from api.deps import Reader, RuntimeDep, Writer, again_while_busy
-from api.paging import Cursor, Limit, page
+from api.paging import JobCursor, Limit, page
 from api.schemas.common import In, PageOf, Params
 from api.schemas.fields import Moment, Plain
 from api.schemas.jobs import JobOut, JobStatus, ListedJobOut, RetriedOut, Step
@@ -37,7 +37,7 @@ class JobsIn(_FilterIn, Params):
         bool | None, Field(description="Only jobs whose document has a newer job (`true`) or none (`false`).")
     ] = None
     limit: Limit = 50
-    cursor: Cursor = None
+    cursor: JobCursor = None
 
 
 class RetryIn(_FilterIn):

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 
 from api.deps import Admin, Anyone, RuntimeDep, again_while_busy
-from api.paging import Cursor, Limit, page
+from api.paging import KeyCursor, Limit, page
 from api.schemas.common import PageOf
 from api.schemas.fields import Plain
 from api.schemas.keys import KeyIn, KeyOut, NewKeyOut
@@ -39,7 +39,7 @@ async def create_api_key(body: KeyIn, rt: RuntimeDep, caller: Admin) -> NewKeyOu
 
 
 @router.get("/keys")
-async def list_api_keys(rt: RuntimeDep, caller: Admin, limit: Limit = 50, cursor: Cursor = None) -> PageOf[KeyOut]:
+async def list_api_keys(rt: RuntimeDep, caller: Admin, limit: Limit = 50, cursor: KeyCursor = None) -> PageOf[KeyOut]:
     """List API keys, newest first, with those that are revoked or expired."""
     async with rt.transaction() as session:
         found = await keys.list_keys(session, limit=limit + 1, before=cursor)

@@ -11,7 +11,7 @@ from api.body_limits import FILE, FILES, TEXT, takes
 from api.deps import IdempotencyKey, Reader, RuntimeDep, Uploader, Writer
 from api.disconnect import to_completion, while_connected
 from api.errors import problem_body, request_id_of
-from api.paging import Cursor, Limit, page
+from api.paging import Limit, RefusalCursor, page
 from api.schemas.common import PageOf, ProblemOut
 from api.schemas.documents import AcceptedOut, BatchItemOut, BatchOut, EstimateOut
 from api.schemas.fields import Plain
@@ -83,7 +83,7 @@ async def estimate_document(request: Request, rt: RuntimeDep, caller: Uploader) 
 
 @router.get("/documents/refused")
 async def list_refused_uploads(
-    rt: RuntimeDep, caller: Reader, limit: Limit = 50, cursor: Cursor = None
+    rt: RuntimeDep, caller: Reader, limit: Limit = 50, cursor: RefusalCursor = None
 ) -> PageOf[RefusedUploadOut]:
     """List the files that were refused at upload, with the reason, newest first.
 

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Response
 
 from api.deps import Admin, RuntimeDep, again_while_busy
-from api.paging import Cursor, Limit, page
+from api.paging import DeliveryCursor, EndpointCursor, Limit, page
 from api.schemas.common import PageOf
 from api.schemas.fields import Plain
 from api.schemas.webhooks import (
@@ -47,7 +47,7 @@ async def create_webhook_endpoint(
 
 @router.get("")
 async def list_webhook_endpoints(
-    rt: RuntimeDep, caller: Admin, limit: Limit = 50, cursor: Cursor = None
+    rt: RuntimeDep, caller: Admin, limit: Limit = 50, cursor: EndpointCursor = None
 ) -> PageOf[EndpointOut]:
     """List webhook endpoints, newest first."""
     async with rt.transaction() as session:
@@ -112,7 +112,7 @@ async def list_webhook_deliveries(
     caller: Admin,
     state: Annotated[DeliveryState | None, Query()] = None,
     limit: Limit = 50,
-    cursor: Cursor = None,
+    cursor: DeliveryCursor = None,
 ) -> PageOf[DeliveryOut]:
     """List deliveries, newest first: those that were sent and those that wait."""
     async with rt.transaction() as session:

@@ -20,7 +20,7 @@ from footnote.answering.events import AnswerStatus, Citation, Delta, Done, Event
 from footnote.answering.support import UnsupportedSentence
 from footnote.database.ids import new_id
 from footnote.errors import Unavailable
-from footnote.providers import Cut, GenerationRequest, ModelRef, Passage, Statement, Token, Uncounted, Usage
+from footnote.providers import GenerationRequest, ModelRef, Passage, Statement, Token, Truncated, Uncounted, Usage
 from footnote.providers.messages import RULES
 from footnote.retrieval import Hit, resolve, search
 from footnote.retrieval.spaces import QueryVector
@@ -159,7 +159,7 @@ async def _made(
             match event:
                 case Usage() | Uncounted() | ModelRef():
                     meter.take(event)
-                case Cut():
+                case Truncated():
                     truncated = True
                 case _:
                     yield event
@@ -194,7 +194,7 @@ async def _standing_alone(rt: Runtime, question: Question, meter: UsageMeter) ->
 
 async def _generate(
     rt: Runtime, question: Question, draft: Draft
-) -> AsyncGenerator[Event | Usage | Uncounted | ModelRef | Cut, None]:
+) -> AsyncGenerator[Event | Usage | Uncounted | ModelRef | Truncated, None]:
     async with aclosing(rt.generator.generate(_request(question, draft.hits))) as events:
         async for event in events:
             match event:
@@ -204,7 +204,7 @@ async def _generate(
                 case Statement(text, marker, quote):
                     for rendered in draft.state(text, marker, quote):
                         yield rendered
-                case Usage() | Uncounted() | ModelRef() | Cut():
+                case Usage() | Uncounted() | ModelRef() | Truncated():
                     yield event
     for rendered in draft.close():
         yield rendered

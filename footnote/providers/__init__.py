@@ -164,11 +164,11 @@ class ModelRef:
 
 
 @dataclass(frozen=True)
-class Cut:
+class Truncated:
     """The answer ends here but is incomplete: it reached a limit, or its provider stopped."""
 
 
-GeneratorEvent = Token | Statement | Usage | Uncounted | Quota | ModelRef | Cut
+GeneratorEvent = Token | Statement | Usage | Uncounted | Quota | ModelRef | Truncated
 
 
 class Generator(Protocol):

@@ -13,7 +13,7 @@ from typing import Any
 import httpx2
 
 from footnote.errors import TimedOut, Unavailable
-from footnote.providers import Cut, GenerationRequest, GeneratorEvent, Token, Usage
+from footnote.providers import GenerationRequest, GeneratorEvent, Token, Truncated, Usage
 from footnote.providers.dialects import Dialects
 from footnote.providers.messages import chat_messages
 from footnote.providers.refusals import ProviderRefusal, Said, refusal
@@ -119,7 +119,7 @@ async def _read(response: httpx2.Response, request: GenerationRequest) -> AsyncG
                     reason = (said.get("delta") or {}).get("stop_reason")
                     ended = ended or bool(reason)
                     if is_cut(reason):
-                        yield Cut()
+                        yield Truncated()
                 case "message_stop":
                     ended = True
                     break

@@ -6,7 +6,7 @@ from contextlib import aclosing
 from dataclasses import replace
 
 from footnote.errors import ProviderRejected, TimedOut, Unavailable
-from footnote.providers import Cut, GenerationRequest, Generator, GeneratorEvent, Token, Uncounted, Usage
+from footnote.providers import GenerationRequest, Generator, GeneratorEvent, Token, Truncated, Uncounted, Usage
 from footnote.providers.addresses import is_local, keeps_thoughts_apart
 from footnote.providers.messages import RULES
 from footnote.providers.thoughts import Thoughts
@@ -97,7 +97,7 @@ class _Listening:
             case Usage():
                 self._counted = event
                 return None
-            case Cut():
+            case Truncated():
                 self._cut = True
                 return None
         return event
@@ -123,7 +123,7 @@ class _Listening:
         if late:
             raise Unavailable("provider_bad_response", "The model's thoughts were not marked as such: ask again.")
         if self._cut:
-            yield Cut()
+            yield Truncated()
 
     def _token(self, text: str) -> Token | None:
         self._spoke = self._spoke or bool(text.strip())

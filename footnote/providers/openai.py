@@ -11,7 +11,7 @@ import httpx2
 from httpx2 import ConnectTimeout, Timeout
 
 from footnote.errors import FootnoteError, ProviderRejected, TimedOut, Unavailable
-from footnote.providers import Cut, Embeddings, GenerationRequest, GeneratorEvent, Token, Usage, normalised
+from footnote.providers import Embeddings, GenerationRequest, GeneratorEvent, Token, Truncated, Usage, normalised
 from footnote.providers.addresses import AZURE_HINT, CALLS, BaseUrl
 from footnote.providers.dialects import Dialect, Dialects
 from footnote.providers.messages import chat_messages
@@ -227,7 +227,7 @@ class _Reading:
         if not (self._reason or (self._spoke and (self._told or self._framed))):
             raise Unavailable("provider_bad_response", "The provider's answer broke off.")
         if is_cut(self._reason):
-            yield Cut()
+            yield Truncated()
 
     @property
     def _framed(self) -> bool:

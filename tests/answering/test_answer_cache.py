@@ -18,7 +18,7 @@ from footnote.documents import deletion
 from footnote.filters import Among
 from footnote.models import CachedAnswer, EmbeddingSpace
 from footnote.operations import consistency
-from footnote.providers import Cut, Turn
+from footnote.providers import Truncated, Turn
 from footnote.retrieval import Query, question_vectors
 from footnote.runtime import Runtime
 from tests import driving
@@ -211,7 +211,7 @@ async def test_what_is_not_whole_or_not_found_is_not_kept(keeping: Runtime, tena
         async def generate(self, request: Any) -> Any:
             async for event in super().generate(request):
                 yield event
-            yield Cut()
+            yield Truncated()
 
     _, done = await ask(replace(keeping, generator=Short()), tenant)
     assert done.truncated

@@ -129,3 +129,18 @@ async def test_the_old_way_to_ask_for_an_estimate_works_and_says_so(alice: Perso
     assert "deprecation" not in new.headers
     parameters = document()["paths"]["/v1/documents"]["post"]["parameters"]
     assert [each["name"] for each in parameters if each.get("deprecated")] == ["dry_run"]
+
+
+def test_answers_say_what_their_location_is() -> None:
+    described = {
+        operation["operationId"]
+        for operation in operations()
+        for answer in operation["responses"].values()
+        if "Location" in answer.get("headers", {})
+    }
+    assert described == texts.LOCATIONS.keys()
+
+
+async def test_the_location_that_is_described_is_sent(alice: Person) -> None:
+    sent = await alice.client.post("/v1/documents/text", json={"text": "A lamp.", "filename": "lamp.txt"})
+    assert sent.headers["Location"] == f"/v1/jobs/{sent.json()['job']['id']}"

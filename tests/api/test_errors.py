@@ -159,6 +159,24 @@ async def test_odd_queries(alice: Person, query: str) -> None:
     problem(await alice.client.get(f"/v1/documents?{query}"), 422, "invalid_request")
 
 
+LISTS = (
+    "audit",
+    "collections",
+    "conversations",
+    "documents",
+    "documents/refused",
+    "jobs",
+    "keys",
+    "webhook_endpoints",
+)
+
+
+@pytest.mark.parametrize("path", LISTS)
+async def test_a_cursor_of_another_list_is_refused(alice: Person, path: str) -> None:
+    for cursor in ("zzz", "msg_" + "0" * 26, "doc_" + "z" * 25, "0"):
+        problem(await alice.client.get(f"/v1/{path}?cursor={cursor}"), 422, "invalid_cursor")
+
+
 async def test_odd_cursors_of_chunks_and_pages(alice: Person) -> None:
     problem(await alice.client.get("/v1/documents/doc_x/chunks?cursor=-1"), 422, "invalid_cursor")
     problem(await alice.client.get("/v1/documents/doc_x/chunks?cursor=%D9%A1"), 422, "invalid_cursor")

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from footnote.errors import FootnoteError, RateLimited, Unavailable
-from footnote.providers import Cut, GenerationRequest, GeneratorEvent, Token, Turn, Usage
+from footnote.providers import GenerationRequest, GeneratorEvent, Token, Truncated, Turn, Usage
 from footnote.providers.anthropic import MAX_TOKENS, AnthropicGenerator
 from footnote.settings import Settings
 from tests.fakes import FakeServer
@@ -57,7 +57,7 @@ async def test_pieces_come_as_they_are_sent_whatever_stands_between(
 async def test_an_answer_that_is_cut(server: FakeServer, generator: AnthropicGenerator) -> None:
     for reason in ("max_tokens", "refusal"):
         server.raw(HEAD, piece("a"), said(type="message_delta", delta={"stop_reason": reason}), STOP)
-        assert await collect(generator) == [Token("a"), Cut()]
+        assert await collect(generator) == [Token("a"), Truncated()]
 
 
 async def test_what_the_api_does_not_take_is_not_sent(server: FakeServer, generator: AnthropicGenerator) -> None:

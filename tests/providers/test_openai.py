@@ -12,7 +12,7 @@ import pytest
 
 from footnote.database.redis_client import Shared
 from footnote.errors import FootnoteError, ProviderRejected, RateLimited, TimedOut, Unavailable
-from footnote.providers import Cut, GenerationRequest, Generator, Passage, Token, Uncounted, Usage
+from footnote.providers import GenerationRequest, Generator, Passage, Token, Truncated, Uncounted, Usage
 from footnote.providers.guarded import guard_generators
 from footnote.providers.openai import OpenAIEmbedder, OpenAIGenerator
 from footnote.settings import Settings
@@ -306,7 +306,7 @@ async def test_an_answer_that_is_cut_and_counted_piece_by_piece(server: FakeServ
     for reason in ("length", "content_filter", "tool_calls"):
         ended = event({"id": "1", "choices": [{"index": 0, "delta": {}, "finish_reason": reason}]})
         server.raw(HEAD, delta("Agnes"), so_far, COUNTED, ended, event("[DONE]") + b"0\r\n\r\n")
-        assert await collect(generator) == [Token("Agnes"), Usage(9, 2), Cut()]
+        assert await collect(generator) == [Token("Agnes"), Usage(9, 2), Truncated()]
 
 
 def ended(reason: str | None) -> bytes:
@@ -350,7 +350,7 @@ async def test_an_answer_is_cut_however_that_is_told(
     server: FakeServer, generator: OpenAIGenerator, reason: str
 ) -> None:
     server.raw(HEAD, delta("Agnes"), ended(reason), ENDED)
-    assert await collect(generator) == [Token("Agnes"), Cut()]
+    assert await collect(generator) == [Token("Agnes"), Truncated()]
 
 
 def thinking(**delta: Any) -> bytes:

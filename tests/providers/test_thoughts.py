@@ -6,7 +6,7 @@ import pytest
 
 from footnote.database.redis_client import Shared
 from footnote.errors import ProviderRejected, Unavailable
-from footnote.providers import Cut, GenerationRequest, Generator, GeneratorEvent, Token, Uncounted, Usage
+from footnote.providers import GenerationRequest, Generator, GeneratorEvent, Token, Truncated, Uncounted, Usage
 from footnote.providers.guarded import guard_generators
 from footnote.providers.thoughts import Thoughts
 from footnote.settings import Settings
@@ -172,16 +172,16 @@ async def test_a_thought_that_shows_itself_too_late_is_an_error() -> None:
 async def test_an_answer_that_is_cut_among_its_thoughts() -> None:
     model = Saying()
     generator = guarded(model)
-    model.ending = (Usage(3, 2), Cut())
+    model.ending = (Usage(3, 2), Truncated())
     for pieces in (["<think>", "Let me"], ["[THINK]"]):
         model.pieces = pieces
         with pytest.raises(ProviderRejected, match="max_tokens"):
             await said(generator)
     model.pieces = ["An", " answer"]
-    assert await said(generator) == [Token("An answer"), Usage(3, 2), Cut()]
+    assert await said(generator) == [Token("An answer"), Usage(3, 2), Truncated()]
     model.pieces, model.ending = ["Thought</think>", "\nAn answer."], (Usage(3, 2),)
     await said(generator)
-    model.pieces, model.ending = ["Thought without"], (Usage(3, 2), Cut())
+    model.pieces, model.ending = ["Thought without"], (Usage(3, 2), Truncated())
     with pytest.raises(ProviderRejected, match="max_tokens"):
         await said(generator)
 
@@ -198,7 +198,7 @@ async def test_thoughts_that_the_server_keeps_apart_are_no_answer_either() -> No
     model.pieces, model.ending = [], ()
     with pytest.raises(Unavailable, match="wrote thoughts but no answer"):
         await said(generator)
-    model.ending = (Cut(),)
+    model.ending = (Truncated(),)
     with pytest.raises(ProviderRejected, match="max_tokens"):
         await said(generator)
     model.pieces, model.ending = ["Oil."], ()
