@@ -96,7 +96,7 @@ async def test_a_page_larger_than_any_buffer(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("either")
 async def test_silence_is_ended(endless: Path) -> None:
-    limits = ParseLimits(cpu_seconds=20, wall_seconds=1, memory_bytes=LIMITS.memory_bytes)
+    limits = ParseLimits(cpu_seconds=20, wall_seconds=3, memory_bytes=LIMITS.memory_bytes)
     assert (await rejection(endless, limits=limits)).code == "too_complex"
 
 
