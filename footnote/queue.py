@@ -10,6 +10,7 @@ from celery import Celery, chain
 
 from footnote.errors import Invalid
 from footnote.jobs import STEPS, Lane
+from footnote.jobs.scheduling import Message
 from footnote.settings import Settings
 
 ANSWER = "answer"  # the task that answers questions of a batch
@@ -76,10 +77,14 @@ def start_batches(app: Celery, batch_ids: Sequence[str]) -> None:
             answering.set(queue=Lane.SMALL.value).apply_async(producer=producer)
 
 
-def start_jobs(app: Celery, jobs: Sequence[tuple[str, str]], lane: Lane) -> None:
-    """Sends, for every (job id, step), the chain of the steps that remain; all of it goes through one lane."""
+def start_jobs(app: Celery, messages: Sequence[Message], lane: Lane) -> None:
+    """Sends the messages through one lane: for a single job as the chain of the steps that remain.
+
+    Several jobs have no chain. Each goes on by itself, or by a message of its own.
+    """
     with app.producer_or_acquire() as producer:
-        for job_id, step in jobs:
-            remaining = STEPS[STEPS.index(step) :]
-            signatures = (app.signature(task_name(name), args=(job_id,), immutable=True) for name in remaining)
+        for message in messages:
+            alone = len(message.job_ids) == 1
+            remaining = STEPS[STEPS.index(message.step) :] if alone else (message.step,)
+            signatures = (app.signature(task_name(each), args=message.job_ids, immutable=True) for each in remaining)
             chain(*(each.set(queue=lane.value) for each in signatures)).apply_async(producer=producer)

@@ -45,10 +45,10 @@ async def accept(
 
 
 async def run(rt: Runtime, job_id: str) -> Job:
-    """Runs the steps that remain, as the Celery chain does; ends when a step says that no more is to be done."""
+    """Runs the steps that remain, as a message does; ends when a step says that no more is to be done."""
     step = (await job_of(rt, job_id)).step
     for name in jobs.STEPS[jobs.STEPS.index(step) :]:
-        if not await ingest.run_step(rt, job_id, name):
+        if not await ingest.run_job(rt, job_id, name):
             break
     return await job_of(rt, job_id)
 

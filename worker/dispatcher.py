@@ -14,12 +14,14 @@ from celery import Celery
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import jobs
 from footnote.answering import question_batches
 from footnote.database import leases
 from footnote.errors import DatabaseAway
 from footnote.jobs import Lane, recovery, scheduling
+from footnote.jobs.scheduling import Message
 from footnote.models import Job, QueryBatch
 from footnote.queue import start_batches, start_jobs
 from footnote.runtime import Runtime
@@ -77,17 +79,20 @@ class Dispatcher:
             ):
                 return False
             running = await scheduling.running(session)
+            # In jobs, of which a message may carry several.
+            waiting[Lane.SMALL] = max(waiting[Lane.SMALL], await self._sent(session) if waiting[Lane.SMALL] else 0)
             # At least as many as run now: with many slots, workers take many messages between two looks.
             room = {lane: max(self.rt.settings.queue_high_water, running[lane]) - waiting[lane] for lane in Lane}
             due = {
                 lane: await scheduling.take_due(session, lane, room[lane], self._resend_seconds(waiting[lane]))
                 for lane in Lane
             }
+            messages = {lane: await scheduling.in_messages(session, due[lane], self.rt.settings) for lane in Lane}
             again = self._resend_seconds(waiting[Lane.SMALL])
             questions = await question_batches.take_due(session, again, self.rt.settings.worker_concurrency)
         if any(due.values()) or questions:
             # Sent after the commit; should sending fail, they are due again in a moment.
-            await asyncio.to_thread(self._send, due, questions)
+            await asyncio.to_thread(self._send, messages, questions)
         return any(len(due[lane]) >= room[lane] for lane in Lane)
 
     def _resend_seconds(self, waiting: int) -> float:
@@ -95,12 +100,16 @@ class Dispatcher:
         again = self.rt.settings.resend_seconds
         return again if waiting else min(again, LOST_SECONDS)
 
-    def _send(self, due: Mapping[Lane, Sequence[tuple[str, str]]], questions: Sequence[str]) -> None:
+    async def _sent(self, session: AsyncSession) -> int:
+        """How many jobs wait in the messages of the small lane."""
+        return await scheduling.sent(session, Lane.SMALL, self.rt.settings.resend_seconds)
+
+    def _send(self, messages: Mapping[Lane, Sequence[Message]], questions: Sequence[str]) -> None:
         from kombu.exceptions import OperationalError
 
         try:
-            for lane, jobs_due in due.items():
-                start_jobs(self.app, jobs_due, lane)
+            for lane, of_lane in messages.items():
+                start_jobs(self.app, of_lane, lane)
             start_batches(self.app, questions)
         except OperationalError as error:
             raise RedisError(str(error)) from error

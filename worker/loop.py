@@ -22,6 +22,8 @@ from footnote.telemetry import configure_logging
 
 Result = TypeVar("Result")
 
+# Connections: of documents that end their transactions at the same time, and of heartbeats; others wait for one.
+POOL_SIZE = 5
 GRACE_SECONDS = 8.0  # for a step to end or to come to its next checkpoint when the worker should stop
 STOP_SECONDS = 14  # after which the worker is gone in any case, and the lease runs out
 
@@ -53,8 +55,7 @@ def attach(settings: Settings) -> None:
         configure_logging(settings)
         loop = asyncio.new_event_loop()
         stack = AsyncExitStack()
-        # Three connections: the step's own, its heartbeat's, and one to spare.
-        runtime = loop.run_until_complete(stack.enter_async_context(open_runtime(settings, pool_size=3)))
+        runtime = loop.run_until_complete(stack.enter_async_context(open_runtime(settings, pool_size=POOL_SIZE)))
         _process = _Process(loop, stack, runtime)
         loop.add_reader(reading, _process.stop, reading)
 

@@ -1,11 +1,13 @@
-"""One task per step, and one for batches of questions. The work is in `footnote`."""
+"""One task per step, and one for batches of questions. The work is in `footnote`.
+
+A task of a small document does the steps after its own, too; the chain then ends.
+"""
 
 import asyncio
 from contextlib import suppress
 from typing import Any
 
 from celery import Celery, Task, signals
-from celery.exceptions import Ignore
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from footnote import ingest
@@ -27,7 +29,7 @@ def register(app: Celery) -> None:
 
 def _bind_ids(task: Task, args: tuple[str, ...], **_: Any) -> None:
     name = "batch_id" if task.name == task_name(ANSWER) else "job_id"
-    bind_contextvars(**{name: args[0]}, step=task.name.rpartition(".")[2])
+    bind_contextvars(**{name: args[0] if len(args) == 1 else list(args)}, step=task.name.rpartition(".")[2])
 
 
 def _forget_ids(**_: Any) -> None:
@@ -40,14 +42,17 @@ def _answer(self: Task, batch_id: str) -> None:
 
 
 def _step_task(step: str):  # type: ignore[no-untyped-def]
-    def task(self: Task, job_id: str) -> None:
+    def task(self: Task, *job_ids: str) -> None:
+        message = self.request.id
         try:
-            goes_on = run(lambda rt: ingest.run_step(rt, job_id, step, self.request.id))
+            if len(job_ids) > 1:
+                run(lambda rt: ingest.run_jobs(rt, job_ids, message))
+            elif run(lambda rt: ingest.run_job(rt, job_ids[0], step, message)):
+                return
         except (DatabaseAway, asyncio.CancelledError):
-            goes_on = False  # the row stands as it was or was given back, and the dispatcher sends it again
-        if not goes_on:
-            # Stops the chain: the next step is not due, or another worker has it.
-            raise Ignore
+            pass  # the rows stand as they were or were given back, and the dispatcher sends them again
+        # The next step was done at once, or is not due, or another worker has it.
+        self.request.chain = None
 
     task.__name__ = step
     return task

@@ -8,15 +8,15 @@ import hashlib
 from collections.abc import Sequence, Set
 from typing import TYPE_CHECKING
 
-from pgvector import HalfVector
 from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from footnote.database.driver import driver
 from footnote.database.rows import affected
 from footnote.database.tenant_scope import tenant_of
 from footnote.errors import ProviderRejected
-from footnote.models import Embedding, EmbeddingSpace
+from footnote.models import EmbeddingSpace
 
 if TYPE_CHECKING:
     import numpy as np
@@ -59,14 +59,29 @@ def _index_statement(space: EmbeddingSpace) -> str:
     )
 
 
-async def known(session: AsyncSession, space_id: int, hashes: Sequence[bytes]) -> set[bytes]:
-    """Which of the texts already have a vector."""
-    query = select(Embedding.text_sha256).where(
-        Embedding.tenant_id == tenant_of(session),
-        Embedding.space_id == space_id,
-        Embedding.text_sha256.in_(hashes),
-    )
-    return set(await session.scalars(query))
+async def known(session: AsyncSession, space_id: int, hashes: Sequence[bytes]) -> dict[bytes, bool]:
+    """Those of the texts that have a vector already, and whether it is a mean of the vectors of pieces."""
+    found = await (await driver(session)).fetch(_KNOWN, tenant_of(session), space_id, hashes)
+    return {row["text_sha256"]: row["split"] for row in found}
+
+
+_KNOWN = """
+SELECT text_sha256, split FROM embedding WHERE tenant_id = $1 AND space_id = $2 AND text_sha256 = ANY($3)
+"""
+# All vectors in one array: an array of them would need a codec on every connection.
+_STORE = """
+INSERT INTO embedding (tenant_id, space_id, text_sha256, document_id, embedding, split)
+SELECT $1, $2, row.hash, $3, CAST((CAST($6 AS real[]))[(row.place - 1) * $7 + 1 : row.place * $7] AS halfvec), row.split
+FROM unnest(CAST($4 AS bytea[]), CAST($5 AS boolean[])) WITH ORDINALITY AS row(hash, split, place)
+ON CONFLICT DO NOTHING
+"""
+# A removal of one of them waits for this transaction; those that were removed before are not counted.
+_HOLD_KNOWN = """
+SELECT count(*) FROM (
+    SELECT FROM embedding WHERE tenant_id = $1 AND space_id = $2 AND text_sha256 = ANY($3)
+    ORDER BY text_sha256 FOR KEY SHARE
+) AS held
+"""
 
 
 async def store(
@@ -76,25 +91,29 @@ async def store(
     hashes: Sequence[bytes],
     vectors: "NDArray[np.float32]",
     split: Set[int] = frozenset(),
-) -> None:
+) -> int:
     """Stores one vector a hash, made for the document; `vectors` has shape (len(hashes), space.dimensions).
 
-    `split`: the places of those that are means of the vectors of pieces.
+    `split`: the places of those that are means of the vectors of pieces. Returns how many were not there before.
     """
     # All transactions insert in the same order: those that share texts could deadlock otherwise.
-    rows = [
-        {
-            "tenant_id": tenant_of(session),
-            "space_id": space.id,
-            "text_sha256": key,
-            "document_id": document_id,
-            "embedding": HalfVector(vectors[place]),
-            "split": place in split,
-        }
-        for place, key in sorted(enumerate(hashes), key=lambda pair: pair[1])
-    ]
-    if rows:
-        await session.execute(insert(Embedding).on_conflict_do_nothing(), rows)
+    order = sorted(range(len(hashes)), key=hashes.__getitem__)
+    if not order:
+        return 0
+    rows = [hashes[place] for place in order], [place in split for place in order]
+    numbers = vectors[order].ravel().tolist()
+    about = tenant_of(session), space.id, document_id
+    status = await (await driver(session)).execute(_STORE, *about, *rows, numbers, vectors.shape[1])
+    return int(status.rpartition(" ")[2])
+
+
+async def hold(session: AsyncSession, space_id: int, hashes: Sequence[bytes]) -> bool:
+    """Whether all the texts still have a vector; if so, it stays until the transaction ends.
+
+    Call it after the transaction has stored what it has to store: then the locks of all come in one order.
+    """
+    held = await (await driver(session)).fetchval(_HOLD_KNOWN, tenant_of(session), space_id, hashes)
+    return bool(held == len(hashes))
 
 
 # Locks each row once and in the same order, so that transactions that share texts cannot deadlock. Rows that stay are

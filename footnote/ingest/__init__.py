@@ -5,7 +5,9 @@ output and moves the job's cursor. See `jobs` for the protocol.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import suppress
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from structlog.contextvars import bound_contextvars
@@ -14,8 +16,10 @@ from footnote import jobs
 from footnote.database.leases import LeaseLost
 from footnote.documents import objects
 from footnote.errors import DatabaseAway, FootnoteError, Unavailable
-from footnote.ingest import chunk, embed, upsert
+from footnote.ingest import chunk, embed, inputs, one_run, upsert
 from footnote.ingest.artifacts import OutputGone
+from footnote.ingest.inputs import Subject
+from footnote.ingest.joined_calls import JoinedCalls
 from footnote.jobs import Claim
 from footnote.jobs.heartbeat import Heartbeat, Yielded
 from footnote.runtime import Runtime
@@ -23,50 +27,108 @@ from footnote.telemetry import log
 
 _STEPS = {"chunk": chunk.run, "embed": embed.run, "upsert": upsert.run}
 
+AT_ONCE = 8  # documents of a message
+
 
 async def run_step(rt: Runtime, job_id: str, step: str, message: str | None = None) -> bool:
     """Runs one step of a job if it is due. False: nothing more to do for the `message` that asked."""
     async with rt.transaction() as session:
         claim = await jobs.claim(session, job_id, step, rt.settings.lease_seconds, message)
-    if claim is None:
-        return False
-    ids = {"job_id": job_id, "document_id": claim.document_id, "step": step, "tenant_id": claim.tenant_id}
-    with bound_contextvars(**ids):  # every line that the step logs has them
-        done = await _run(rt.for_tenant(claim.tenant_id), claim)
-        log.info("step done" if done else "step not done")
-        return done
+    return claim is not None and await _run(rt, claim)
 
 
-async def _run(rt: Runtime, claim: Claim) -> bool:
-    heartbeat = Heartbeat(rt, claim)
-    work = asyncio.create_task(_work(rt, claim, heartbeat))
+async def run_job(
+    rt: Runtime,
+    job_id: str,
+    step: str,
+    message: str | None = None,
+    together: JoinedCalls | None = None,
+) -> bool:
+    """Runs a step of a job if it is due, and at once those after it if the document is small.
+
+    False: nothing more to do for the `message` that asked. `together`: with other documents of the message.
+    """
+    alone, lease = together is None, rt.settings.lease_seconds
+    async with rt.transaction() as session:
+        claim = await jobs.claim(session, job_id, step, lease, message, alone=alone)
+        subject = await inputs.subject(session, claim) if claim else None
+    return claim is not None and await _run(rt, claim, subject, together or JoinedCalls())
+
+
+async def run_jobs(rt: Runtime, job_ids: Sequence[str], message: str | None = None) -> None:
+    """Works on the documents of one message, some at a time. None ends or waits because of another."""
+    places = asyncio.Semaphore(AT_ONCE)
+
+    async def work_on(job_id: str, calls: JoinedCalls) -> None:
+        async with places:
+            if rt.stopping.is_set():
+                return
+            try:
+                await run_job(rt, job_id, jobs.STEPS[0], message, calls)
+            except DatabaseAway:
+                pass  # the row stands as it was or was given back
+            except Exception as error:
+                log.error("document left to another message", job_id=job_id, exc_info=error)
+
+    try:
+        async with JoinedCalls() as calls, asyncio.TaskGroup() as group:
+            for job_id in job_ids:
+                group.create_task(work_on(job_id, calls))
+    finally:
+        if rt.stopping.is_set():
+            await _send_again(rt, job_ids)
+
+
+async def _send_again(rt: Runtime, job_ids: Sequence[str]) -> None:
+    """Those of the jobs that no worker has begun, so that they do not wait until their message counts as lost."""
+    with suppress(DatabaseAway):
+        async with rt.transaction() as session:
+            await jobs.unsend(session, job_ids)
+
+
+async def _run(rt: Runtime, claim: Claim, subject: Subject | None = None, calls: JoinedCalls | None = None) -> bool:
+    ids = {"job_id": claim.job_id, "document_id": claim.document_id, "tenant_id": claim.tenant_id}
+    with bound_contextvars(step=claim.step, **ids):  # every line that the step logs has them
+        heartbeat = Heartbeat(rt.for_tenant(claim.tenant_id), claim)
+        goes_on = await _guarded(heartbeat, _work(heartbeat, subject, calls))
+        log.info("step not done" if goes_on is None else "step done")
+        return goes_on or False
+
+
+async def _guarded(heartbeat: Heartbeat, running: Coroutine[Any, Any, bool]) -> bool | None:
+    """The result of the work under a heartbeat; None if it did not end, which is written to its job."""
+    rt = heartbeat.rt
+    work = asyncio.create_task(running)
     heartbeat.start(work)
     try:
         return await work
     except Yielded:
-        return False
+        return None
     except LeaseLost:
         log.warning("lease lost")
-        return False
+        return None
     except asyncio.CancelledError:
         if heartbeat.lost:
             log.warning("lease lost")
-            return False
+            return None
         work.cancel()
         await asyncio.wait({work})
-        await _settle(rt, lambda session: jobs.release(session, claim))
+        await _settle(rt, lambda session: jobs.release(session, heartbeat.claim, heartbeat.unstored))
         raise
     except Exception as error:
         failure = error
-        await _settle(rt, lambda session: _record_failure(session, rt, claim, failure))
-        return False
+        await _settle(rt, lambda session: _record_failure(session, rt, heartbeat.claim, failure))
+        return None
     finally:
         await heartbeat.stop()
 
 
-async def _work(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> bool:
-    await _STEPS[claim.step](rt, claim, heartbeat)
-    return True
+async def _work(heartbeat: Heartbeat, subject: Subject | None, calls: JoinedCalls | None) -> bool:
+    """Whether a message must bring the next step."""
+    if subject is not None and calls is not None:
+        return await one_run.run(heartbeat, subject, calls)
+    await _STEPS[heartbeat.claim.step](heartbeat.rt, heartbeat.claim, heartbeat)
+    return heartbeat.claim.alone
 
 
 async def _settle(rt: Runtime, write: Callable[[AsyncSession], Awaitable[None]]) -> None:
@@ -98,4 +160,4 @@ async def _record_failure(session: AsyncSession, rt: Runtime, claim: Claim, erro
     if back_to == "chunk":
         await objects.give_up_artifacts(session, [claim.version_id])
     if unexpected:
-        log.error("step failed", exc_info=error)
+        log.error("step failed", step=claim.step, exc_info=error)

@@ -7,7 +7,7 @@ read a page at a time, so that memory does not grow with the document. A part th
 import json
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sqlalchemy import select
@@ -70,7 +70,7 @@ async def of_version(rt: Runtime, version: Version) -> AsyncIterator[list[Path]]
         parts = select(Artifact.key).where(Artifact.version_id == version.id).order_by(Artifact.number)
         keys = (await session.scalars(parts)).all()
     gone = OutputGone("chunk", "The pages and chunks between the steps are gone from the store.")
-    if not keys and version.pages:
+    if not keys and version.pages != 0:  # not counted yet, if the worker died before anything was stored
         raise gone
     async with AsyncExitStack() as copies:
         try:
@@ -82,12 +82,16 @@ async def of_version(rt: Runtime, version: Version) -> AsyncIterator[list[Path]]
         yield paths
 
 
-def dump(page: ParsedPage, chunks: list[TextChunk]) -> bytes:
-    anchors = [
-        [chunk.char_start, chunk.char_end, [clean(name) for name in chunk.heading], chunk.columns] for chunk in chunks
-    ]
-    words = page.scan.words if page.scan else None
-    head = {"number": page.number, "text": page.text, "chunks": anchors, "words": words}
+def extracted(page: ParsedPage, chunks: Sequence[TextChunk]) -> Extracted:
+    """The page as it is read back: with headings that are safe to store, as its text is."""
+    safe = [replace(chunk, heading=tuple(clean(name) for name in chunk.heading)) for chunk in chunks]
+    words = [list(word) for word in page.scan.words] if page.scan else None
+    return Extracted(page.number, page.text, safe, words)
+
+
+def dump(page: Extracted) -> bytes:
+    anchors = [[chunk.char_start, chunk.char_end, chunk.heading, chunk.columns] for chunk in page.chunks]
+    head = {"number": page.number, "text": page.text, "chunks": anchors, "words": page.words}
     line = json.dumps(head, ensure_ascii=False)
     return line.encode() + b"\n"
 

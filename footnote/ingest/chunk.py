@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from functools import partial
-from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -36,10 +35,24 @@ async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
     if version.source_url and not version.object_key:
         version = await sources.fetch(rt, claim, version)
     async with rt.store.local_copy(version.object_key or "") as path:
-        tally = await _write_parts(rt, claim, heartbeat, version, collection, path)
+        number, tally = await artifacts.last_part(rt, version.id)
+        async with aclosing(read_pages(path, version.media_type, rt.settings.parse_limits, after=tally.pages)) as pages:
+            await _write_parts(heartbeat, version, cutter(rt, version.chunking, collection), pages, number, tally)
         within: dict[str, Any] = {}
         if is_container(version.media_type) and not await _unpacked(rt, version):
             within = await sources.unpack(rt, claim, heartbeat, version, path)
+    await _finish(rt, claim, heartbeat, tally, within)
+
+
+async def go_on(rt: Runtime, claim: Claim, heartbeat: Heartbeat, pages: AsyncIterator[ParsedPage]) -> None:
+    """Does the step with the pages of a document that is being read already."""
+    version, collection = await _begun(rt, claim)
+    tally = Tally()
+    await _write_parts(heartbeat, version, cutter(rt, version.chunking, collection), pages, 0, tally)
+    await _finish(rt, claim, heartbeat, tally, {})
+
+
+async def _finish(rt: Runtime, claim: Claim, heartbeat: Heartbeat, tally: Tally, within: dict[str, Any]) -> None:
     if not tally.chunks and not within.get("documents"):
         raise DocumentRejected("no_text")
     await heartbeat.stop()
@@ -47,7 +60,7 @@ async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
         # Locks the job before its version, as every transaction that ends a job does.
         await jobs.renew(session, claim, rt.settings.lease_seconds)
         counted = {"pages": tally.pages, "chunks": tally.chunks}
-        await session.execute(update(Version).where(Version.id == version.id).values(**counted))
+        await session.execute(update(Version).where(Version.id == claim.version_id).values(**counted))
         await jobs.finish_step(session, claim, tally.counts() | within)
 
 
@@ -75,27 +88,29 @@ async def _unpacked(rt: Runtime, version: Version) -> bool:
 
 
 async def _write_parts(
-    rt: Runtime, claim: Claim, heartbeat: Heartbeat, version: Version, collection: Collection, path: Path
-) -> Tally:
-    number, tally = await artifacts.last_part(rt, version.id)
+    heartbeat: Heartbeat,
+    version: Version,
+    cut: Callable[[ParsedPage], list[TextChunk]],
+    pages: AsyncIterator[ParsedPage],
+    number: int,
+    tally: Tally,
+) -> None:
+    """Writes the pages into parts after part `number`, and counts them."""
+    rt, claim = heartbeat.rt, heartbeat.claim
     heartbeat.done = tally.pages
-    limits = rt.settings.parse_limits
-    cut = cutter(rt, version.chunking, collection)
-    async with aclosing(read_pages(path, version.media_type, limits, after=tally.pages)) as pages:
-        page = await anext(pages, None)
-        heartbeat.restart_clock()  # skipping what was read before takes time and is no progress
-        while page is not None:
-            number += 1
-            key = artifacts.key(claim.job_id, claim.token, number)
-            async with objects.reserved(rt, key):
-                page = await _write_part(rt, heartbeat, cut, key, tally, page, pages)
-                async with rt.transaction() as session:
-                    await heartbeat.checkpoint(session)
-                    await objects.adopt(session, key)
-                    await artifacts.add_part(session, version, number, key, tally)
-            if page is not None:
-                await heartbeat.yield_to_others()
-    return tally
+    page = await anext(pages, None)
+    heartbeat.restart_clock()  # skipping what was read before takes time and is no progress
+    while page is not None:
+        number += 1
+        key = artifacts.key(claim.job_id, claim.token, number)
+        async with objects.reserved(rt, key):
+            page = await _write_part(rt, heartbeat, cut, key, tally, page, pages)
+            async with rt.transaction() as session:
+                await heartbeat.checkpoint(session)
+                await objects.adopt(session, key)
+                await artifacts.add_part(session, version, number, key, tally)
+        if page is not None:
+            await heartbeat.yield_to_others()
 
 
 def cutter(
@@ -122,7 +137,7 @@ async def _write_part(
     async with writing(rt.store, key) as out:
         while page is not None and room and monotonic() - begun < PART_SECONDS:
             chunks = await asyncio.to_thread(cut, page)
-            await out.write(await asyncio.to_thread(artifacts.dump, page, chunks))
+            await out.write(await asyncio.to_thread(artifacts.dump, artifacts.extracted(page, chunks)))
             tally.add(page, chunks)
             heartbeat.done, room = tally.pages, room - 1
             page = await anext(rest, None)

@@ -1,6 +1,7 @@
 """The second step: every chunk gets a vector, each batch is a checkpoint."""
 
 import asyncio
+from collections.abc import Container, Sequence
 from itertools import islice
 
 from sqlalchemy import func, update
@@ -11,7 +12,7 @@ from footnote.embeddings import checkpoint, vector_lengths
 from footnote.errors import DocumentRejected
 from footnote.ingest import artifacts
 from footnote.ingest.artifacts import OutputGone
-from footnote.ingest.chunking import embedding_text
+from footnote.ingest.chunking import TextChunk, embedding_text
 from footnote.ingest.inputs import title, version_and_collection
 from footnote.jobs import Claim
 from footnote.jobs.heartbeat import Heartbeat
@@ -28,7 +29,8 @@ async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
     Batches of earlier turns are skipped; if one of their vectors was removed since, upsert sends the job back here.
     """
     version, collection = await version_and_collection(rt, claim)
-    collection, space = await _current_space(rt, collection)
+    async with rt.transaction() as session:
+        collection, space = await current_space(session, rt, collection.id)
     bound = collection.space_id is not None
     embedder = collections.embedder_of(rt, collection)
     if space is not None and bound:
@@ -40,13 +42,10 @@ async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
         await asyncio.to_thread(lambda: next(islice(source, claim.done, claim.done), None))
         heartbeat.restart_clock()  # 100,000 chunks are skipped in some tenths of a second
         while batch := await asyncio.to_thread(lambda: list(islice(source, rt.settings.embedding_batch))):
-            texts = {
-                checkpoint.text_hash(full): full
-                for full in (embedding_text(title(version.filename), each) for each in batch)
-            }
+            texts = texts_by_hash(version, batch)
             space, known = await _known(rt, space, list(texts))
             missing = {key: full for key, full in texts.items() if key not in known}
-            for group in _groups(embedder, missing):
+            for group in groups(embedder, missing):
                 full = [texts[key] for key in group]
                 if space is not None and bound:
                     answer = await vector_lengths.in_space(rt, embedder, space, full, collection.name)
@@ -59,7 +58,7 @@ async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
     await heartbeat.stop()
     async with rt.transaction() as session:
         if version.chunks:  # an archive has no chunks of its own
-            await _bind_space(session, collection, space)
+            await bind_space(session, collection, space)
         await jobs.finish_step(session, claim, {**heartbeat.counts, "chunks": heartbeat.done})
 
 
@@ -74,37 +73,52 @@ async def _keep(
 ) -> None:
     """The checkpoint: these texts are not sent to the provider again, and they are paid for once."""
     heartbeat.counts.update(embedded=len(hashes), tokens=answer.tokens)
-    paid, estimated = embedder.address is not None, answer.estimated
-    spent = UsageEntry("embedding", embedder.provider, embedder.model, answer.tokens, paid=paid, estimated=estimated)
     async with rt.transaction() as session:
         found = answer.vectors
         await checkpoint.store(session, version.document_id, space, hashes, found, answer.split)
         await heartbeat.checkpoint(session)
-        await usage.record(session, rt.settings, version.key_id, spent)
+        await usage.record(session, rt.settings, version.key_id, spent(embedder, answer))
 
 
-async def _current_space(rt: Runtime, collection: Collection) -> tuple[Collection, EmbeddingSpace | None]:
-    """The collection's space, or the newest of its model, which it will probably have."""
-    async with rt.transaction() as session:
-        collection = await session.get_one(Collection, collection.id)
-        await vector_lengths.unbind_if_empty(session, collection)
-        if collection.space_id is None:
-            return collection, await vector_lengths.likely(session, rt, collections.embedder_of(rt, collection))
-        return collection, await session.get_one(EmbeddingSpace, collection.space_id)
+def spent(embedder: Embedder, answer: Embeddings) -> UsageEntry:
+    paid, estimated = embedder.address is not None, answer.estimated
+    return UsageEntry("embedding", embedder.provider, embedder.model, answer.tokens, paid=paid, estimated=estimated)
+
+
+def texts_by_hash(version: Version, chunks: Sequence[TextChunk]) -> dict[bytes, str]:
+    """What is embedded for the chunks, each text once."""
+    named = title(version.filename)
+    return {checkpoint.text_hash(full): full for full in (embedding_text(named, each) for each in chunks)}
+
+
+def hashes_of(version: Version, chunks: Sequence[TextChunk]) -> list[bytes]:
+    named = title(version.filename)
+    return [checkpoint.text_hash(embedding_text(named, each)) for each in chunks]
+
+
+async def current_space(
+    session: AsyncSession, rt: Runtime, collection_id: str
+) -> tuple[Collection, EmbeddingSpace | None]:
+    """The collection and its space, or the newest of its model, which it will probably have."""
+    collection = await session.get_one(Collection, collection_id)
+    await vector_lengths.unbind_if_empty(session, collection)
+    if collection.space_id is None:
+        return collection, await vector_lengths.likely(session, rt, collections.embedder_of(rt, collection))
+    return collection, await session.get_one(EmbeddingSpace, collection.space_id)
 
 
 async def _known(
     rt: Runtime, space: EmbeddingSpace | None, hashes: list[bytes]
-) -> tuple[EmbeddingSpace | None, set[bytes]]:
+) -> tuple[EmbeddingSpace | None, Container[bytes]]:
     """The space as it is now, and which of the texts have a vector in it."""
     if space is None:
-        return None, set()
+        return None, ()
     async with rt.transaction() as session:
         known = await checkpoint.known(session, space.id, hashes)
         return await session.get_one(EmbeddingSpace, space.id), known
 
 
-def _groups(embedder: Embedder, texts: dict[bytes, str]) -> list[list[bytes]]:
+def groups(embedder: Embedder, texts: dict[bytes, str]) -> list[list[bytes]]:
     """The hashes in calls that the provider accepts, by its limits on texts and tokens."""
     groups: list[list[bytes]] = []
     room = 0
@@ -118,7 +132,7 @@ def _groups(embedder: Embedder, texts: dict[bytes, str]) -> list[list[bytes]]:
     return groups
 
 
-async def _bind_space(session: AsyncSession, collection: Collection, space: EmbeddingSpace | None) -> None:
+async def bind_space(session: AsyncSession, collection: Collection, space: EmbeddingSpace | None) -> None:
     """The first document decides the collection's space; a document that was embedded with another model is refused.
 
     Raises OutputGone if another model was chosen meanwhile, or the model's vectors have another length now.

@@ -127,7 +127,7 @@ class _Reading:
         ]
 
     async def look_up(self) -> None:
-        known: set[bytes] = set()
+        known: dict[bytes, bool] = {}
         if self.space is not None:
             async with self.rt.transaction() as session:
                 known = await checkpoint.known(session, self.space.id, list(self.waiting))

@@ -1,6 +1,7 @@
 """The last step: the version becomes visible, whole, in one transaction."""
 
 import asyncio
+import json
 from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
@@ -11,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import jobs
 from footnote.collections import revisions
+from footnote.database.driver import driver
 from footnote.database.leases import LeaseLost
 from footnote.documents import objects
 from footnote.embeddings import checkpoint
@@ -55,16 +57,16 @@ async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
         )
         await objects.give_up_versions(session, claim.document_id, but=version.id)
         await jobs.finish_step(session, claim, counts)
-        await _remove_rows(session, claim)  # late: other transactions that share its texts wait from here on
+        await remove_older(session, claim)  # late: other transactions that share its texts wait from here on
         await revisions.changed(session, [collection.id])
 
 
-async def _remove_rows(session: AsyncSession, claim: Claim) -> None:
+async def remove_older(session: AsyncSession, claim: Claim) -> None:
     """Deletes the rows of earlier versions, and embeddings that nothing uses any more. Raises OutputGone."""
     older = select(Version.id).where(Version.document_id == claim.document_id, Version.id != claim.version_id)
     _, lacking = await checkpoint.delete_unused(session, [claim.document_id], claim.version_id)
     if lacking:
-        raise _embeddings_gone()
+        raise embeddings_gone()
     await session.execute(delete(Chunk).where(Chunk.version_id.in_(older)))
     await session.execute(delete(Page).where(Page.version_id.in_(older)))
 
@@ -81,33 +83,24 @@ async def _insert_rows(
     source = artifacts.read(paths)
     while batch := await asyncio.to_thread(lambda: list(islice(source, 50))):
         pages += len(batch)
-        await _insert_pages(session, claim, batch)
+        await insert_pages(session, claim, batch)
         chunks = [each for page in batch for each in page.chunks]
         for start in range(0, len(chunks), ROWS):
             rows = chunks[start : start + ROWS]
-            await _insert_chunks(session, claim, version, collection, rows, position)
+            await insert_chunks(session, claim, version, collection, rows, position)
             position = heartbeat.done = position + len(rows)
     split = await session.scalar(_SPLIT, {"version_id": claim.version_id, "tenant_id": claim.tenant_id})
     return {"pages": pages, "chunks": position, "split_chunks": split}
 
 
-async def _insert_pages(session: AsyncSession, claim: Claim, batch: Sequence[Extracted]) -> None:
-    await session.execute(
-        Page.__table__.insert(),  # type: ignore[attr-defined]
-        [
-            {
-                "version_id": claim.version_id,
-                "number": page.number,
-                "tenant_id": claim.tenant_id,
-                "text": page.text,
-                "words": page.words,
-            }
-            for page in batch
-        ],
-    )
+async def insert_pages(session: AsyncSession, claim: Claim, batch: Sequence[Extracted]) -> None:
+    numbers, texts = [page.number for page in batch], [page.text for page in batch]
+    words = [None if page.words is None else json.dumps(page.words) for page in batch]
+    rows = (numbers, texts, words)
+    await (await driver(session)).execute(_INSERT_PAGES, claim.version_id, claim.tenant_id, *rows)
 
 
-async def _insert_chunks(
+async def insert_chunks(
     session: AsyncSession,
     claim: Claim,
     version: Version,
@@ -115,34 +108,31 @@ async def _insert_chunks(
     rows: Sequence[TextChunk],
     position: int,
 ) -> None:
-    """Joins the chunks with their stored vectors inside Postgres, so that no vector crosses the wire."""
-    contexts = [row.context(title(version.filename)) for row in rows]
-    inserted = await session.execute(
-        _INSERT_CHUNKS,
-        {
-            "version_id": claim.version_id,
-            "tenant_id": claim.tenant_id,
-            "collection_id": collection.id,
-            "document_id": claim.document_id,
-            "space_id": collection.space_id,
-            "language": version.language,
-            "positions": list(range(position, position + len(rows))),
-            "hashes": [checkpoint.text_hash(embedding_text(title(version.filename), row)) for row in rows],
-            "pages": [row.page for row in rows],
-            "starts": [row.char_start for row in rows],
-            "ends": [row.char_end for row in rows],
-            "headings": [" > ".join(row.heading) for row in rows],
-            "contexts": contexts,
-            "texts": [row.text for row in rows],
-            "searched": [searched(f"{context}\n{row.text}") for context, row in zip(contexts, rows, strict=True)],
-            "words": [len(row.text.split()) for row in rows],
-        },
+    """Joins the chunks with their stored vectors inside Postgres, so that no vector crosses the wire.
+
+    Raises OutputGone if one is not stored.
+    """
+    named = title(version.filename)
+    contexts = [row.context(named) for row in rows]
+    places = (claim.version_id, claim.tenant_id, collection.id, claim.document_id, collection.space_id)
+    columns = (
+        list(range(position, position + len(rows))),
+        [checkpoint.text_hash(embedding_text(named, row)) for row in rows],
+        [row.page for row in rows],
+        [row.char_start for row in rows],
+        [row.char_end for row in rows],
+        [" > ".join(row.heading) for row in rows],
+        contexts,
+        [row.text for row in rows],
+        [searched(f"{context}\n{row.text}") for context, row in zip(contexts, rows, strict=True)],
+        [len(row.text.split()) for row in rows],
     )
-    if inserted.rowcount != len(rows):  # type: ignore[attr-defined]
-        raise _embeddings_gone()
+    status = await (await driver(session)).execute(_INSERT_CHUNKS, *places, version.language, *columns)
+    if status != f"INSERT 0 {len(rows)}":
+        raise embeddings_gone()
 
 
-def _embeddings_gone() -> OutputGone:
+def embeddings_gone() -> OutputGone:
     return OutputGone("embed", "Embeddings were removed before the chunks were stored.")
 
 
@@ -157,21 +147,21 @@ _SPLIT = text(
 _LOCK_COLLECTION = text("SELECT space_id FROM collection WHERE id = :id FOR SHARE")
 _LOCK_DOCUMENT = text("SELECT FROM document WHERE id = :id FOR NO KEY UPDATE")
 
-_INSERT_CHUNKS = text(
-    """
-    INSERT INTO chunk (version_id, position, tenant_id, collection_id, document_id, space_id, language,
-                       page_start, page_end, char_start, char_end, heading, context, text, words,
-                       text_sha256, embedding, tsv)
-    SELECT :version_id, row.position, :tenant_id, :collection_id, :document_id, :space_id,
-           CAST(CAST(:language AS text) AS regconfig), row.page, row.page, row.char_start, row.char_end,
-           row.heading, row.context, row.text, row.words, row.hash, embedding.embedding,
-           to_tsvector(CAST(CAST(:language AS text) AS regconfig), row.searched)
-           || array_to_tsvector(identifiers(row.searched))
-    FROM unnest(CAST(:positions AS int[]), CAST(:hashes AS bytea[]), CAST(:pages AS int[]),
-                CAST(:starts AS int[]), CAST(:ends AS int[]), CAST(:headings AS text[]),
-                CAST(:contexts AS text[]), CAST(:texts AS text[]), CAST(:searched AS text[]), CAST(:words AS int[]))
-         AS row(position, hash, page, char_start, char_end, heading, context, text, searched, words)
-    JOIN embedding ON embedding.tenant_id = :tenant_id AND embedding.space_id = :space_id
-                  AND embedding.text_sha256 = row.hash
-    """
-)
+_INSERT_PAGES = """
+INSERT INTO page (version_id, tenant_id, number, text, words)
+SELECT $1, $2, row.* FROM unnest(CAST($3 AS int[]), CAST($4 AS text[]), CAST($5 AS jsonb[])) AS row(number, text, words)
+"""
+_INSERT_CHUNKS = """
+INSERT INTO chunk (version_id, position, tenant_id, collection_id, document_id, space_id, language,
+                   page_start, page_end, char_start, char_end, heading, context, text, words,
+                   text_sha256, embedding, tsv)
+SELECT $1, row.position, $2, $3, $4, $5,
+       CAST(CAST($6 AS text) AS regconfig), row.page, row.page, row.char_start, row.char_end,
+       row.heading, row.context, row.text, row.words, row.hash, embedding.embedding,
+       to_tsvector(CAST(CAST($6 AS text) AS regconfig), row.searched)
+       || array_to_tsvector(identifiers(row.searched))
+FROM unnest(CAST($7 AS int[]), CAST($8 AS bytea[]), CAST($9 AS int[]), CAST($10 AS int[]), CAST($11 AS int[]),
+            CAST($12 AS text[]), CAST($13 AS text[]), CAST($14 AS text[]), CAST($15 AS text[]), CAST($16 AS int[]))
+     AS row(position, hash, page, char_start, char_end, heading, context, text, searched, words)
+JOIN embedding ON embedding.tenant_id = $2 AND embedding.space_id = $5 AND embedding.text_sha256 = row.hash
+"""

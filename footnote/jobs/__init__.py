@@ -14,10 +14,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from footnote import webhooks
 from footnote.database import leases
 from footnote.database.clock import from_now
+from footnote.database.driver import driver
 from footnote.database.ids import new_id
 from footnote.database.leases import Lease, LeaseLost
 from footnote.database.tenant_scope import acting, scoped
 from footnote.errors import Conflict, FootnoteError, NotFound
+from footnote.jobs import statements
 from footnote.models import Document, Job, JobStep, Pause, Version
 from footnote.models.documents import VISIBLE
 from footnote.settings import Settings
@@ -46,7 +48,8 @@ class Lane(StrEnum):
 class Claim:
     """The right to work on one step of a job, until the lease runs out.
 
-    `done`: units that earlier runs of the step finished, in order; `counts` are of those units.
+    `done`: units that earlier runs of the step finished, in order; `counts` are of those units. `alone`: its message
+    names no other job.
     """
 
     job_id: str
@@ -58,6 +61,7 @@ class Claim:
     attempts: int
     done: int
     counts: dict[str, Any]
+    alone: bool = True
 
     @property
     def lease(self) -> Lease:
@@ -105,6 +109,13 @@ async def create(session: AsyncSession, version: Version, *, reingestion: bool =
     return job
 
 
+async def unsend(session: AsyncSession, job_ids: Sequence[str]) -> None:
+    """Has those of the jobs sent again that no worker has claimed, because their message came to nothing."""
+    unclaimed = Job.id.in_(job_ids) & Job.state.in_(leases.UNCLAIMED)
+    await session.execute(update(Job).where(unclaimed).values(dispatched_at=None))
+    await wake_dispatcher(session)
+
+
 async def wake_dispatcher(session: AsyncSession) -> None:
     await session.execute(select(func.pg_notify(CHANNEL, "")))
 
@@ -113,24 +124,23 @@ async def wake_dispatcher(session: AsyncSession) -> None:
 
 
 async def claim(
-    session: AsyncSession, job_id: str, step: str, lease_seconds: float, holder: str | None = None
+    session: AsyncSession,
+    job_id: str,
+    step: str,
+    lease_seconds: float,
+    holder: str | None = None,
+    *,
+    alone: bool = True,
 ) -> Claim | None:
-    """Takes the job if `step` is the one due now; None for every late, doubled or early message, and in a pause."""
-    due, clean_start = (Job.step == step, NOT_PAUSED), {"error_code": None, "error_message": None}
-    job = await leases.claim(session, Job, job_id, lease_seconds, holder, *due, updated_at=func.now(), **clean_start)
-    if job is None:
+    """Takes the job if `step` is the one due now; None for every late, doubled or early message, and in a pause.
+
+    `alone`: the message names no other job; others give only jobs that were not attempted before.
+    """
+    row = await (await driver(session)).fetchrow(statements.CLAIM, job_id, step, holder, lease_seconds, alone)
+    if row is None:
         return None
-    counts = await session.scalar(
-        update(JobStep)
-        .where(JobStep.job_id == job_id, JobStep.name == step)
-        .values(
-            state="running",
-            attempts=JobStep.attempts + 1,
-            started_at=func.coalesce(JobStep.started_at, func.now()),
-        )
-        .returning(JobStep.counts)
-    )
-    return claim_of(job, counts)
+    *ids, done, counts = row.values()
+    return Claim(*ids, done, counts or {}, alone)
 
 
 async def renew(
@@ -161,8 +171,9 @@ async def finish_step(session: AsyncSession, claim: Claim, counts: dict[str, Any
 
     `counts` go to the step's history; its "chunks" are the work of the next step.
 
-    `dispatched_at` is set because the message for the next step is already on its way in the Celery chain, unless
-    the number of chunks moves the job to the other lane: then another message is sent there.
+    `dispatched_at` is set because the message for the next step is already on its way in the Celery chain. It is not
+    if the number of chunks moves the job to the other lane, or if its message named other jobs, too: then another
+    message is sent.
     """
     last = claim.step == STEPS[-1]
     if last:
@@ -186,11 +197,13 @@ async def finish_step(session: AsyncSession, claim: Claim, counts: dict[str, Any
         }
     if claim.step == STEPS[0]:
         large = or_(Job.reingestion, counts.get("chunks", 0) > LARGE_CHUNKS)
-        values |= {"large": large, "dispatched_at": case((Job.large == large, func.now()))}
+        values |= {"large": large, "dispatched_at": case((Job.large == large, func.now())) if claim.alone else None}
     await _write(session, claim, lease_until=None, error_code=None, error_message=None, **values)
     await write_step(session, claim.job_id, claim.step, state="succeeded", finished_at=func.now(), counts=counts)
     if last:
         await webhooks.enqueue(session, [claim.job_id], "document.ready")
+    elif not claim.alone:
+        await wake_dispatcher(session)
     return last
 
 
@@ -234,10 +247,15 @@ async def postpone(
     return True
 
 
-async def release(session: AsyncSession, claim: Claim) -> None:
-    """Gives the step back because it yields or the worker shuts down: due at once, not counted."""
-    await leases.put_back(session, claim.lease, updated_at=func.now())
-    await write_step(session, claim.job_id, claim.step, state="pending")
+async def release(session: AsyncSession, claim: Claim, back_to: str | None = None) -> None:
+    """Gives the step back because it yields or the worker shuts down: due at once, not counted.
+
+    `back_to`: an earlier step, whose output was not stored yet.
+    """
+    again: dict[str, Any] = {"step": back_to, "progress_done": 0} if back_to else {}
+    await leases.put_back(session, claim.lease, updated_at=func.now(), **again)
+    for step in {claim.step, back_to or claim.step}:
+        await write_step(session, claim.job_id, step, state="pending", finished_at=None)
     await wake_dispatcher(session)
 
 

@@ -33,14 +33,26 @@ class Heartbeat:
     total: int | None = None
     counts: Counter[str] = field(default_factory=Counter)  # of the step, stored at checkpoints
     lost: bool = False
+    unstored: str | None = None  # an earlier step whose output is in memory only
     _task: asyncio.Task[None] | None = field(default=None)
+    _first: asyncio.TimerHandle | None = field(default=None)
     _begun: float = field(default_factory=monotonic)
 
     def start(self, work: "asyncio.Task[Any]") -> None:
+        """The first beat comes after a tick: a step that ends before costs nothing."""
+        self._first = asyncio.get_running_loop().call_later(self._tick, self._begin, work)
+
+    def _begin(self, work: "asyncio.Task[Any]") -> None:
         self._task = asyncio.create_task(self._beat(work))
+
+    @property
+    def _tick(self) -> float:
+        return min(TICK_SECONDS, self.rt.settings.heartbeat_seconds)
 
     async def stop(self) -> None:
         """Called before the final transaction, which locks the job's row and so needs no more beats."""
+        if self._first:
+            self._first.cancel()
         if self._task:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
@@ -48,23 +60,22 @@ class Heartbeat:
 
     async def _beat(self, work: "asyncio.Task[Any]") -> None:
         clock = asyncio.get_running_loop().time
-        renewed, written = clock(), self.done
+        renewed, written = clock() - self._tick, 0
         while not self.lost:
-            await asyncio.sleep(min(TICK_SECONDS, self.rt.settings.heartbeat_seconds))
-            if self.done == written and clock() - renewed < self.rt.settings.heartbeat_seconds:
-                continue
-            try:
-                await self.renew()
-                renewed, written = clock(), self.done
-            except LeaseLost:
-                self.lost = True
-            except DatabaseAway:
-                # The lease may still be ours when Postgres is back; past its end it surely is not.
-                self.lost = clock() - renewed > self.rt.settings.lease_seconds
-            except Exception as error:
-                # Work without a heartbeat would be done twice.
-                log.error("heartbeat failed", job_id=self.claim.job_id, exc_info=error)
-                self.lost = True
+            if self.done != written or clock() - renewed >= self.rt.settings.heartbeat_seconds:
+                try:
+                    await self.renew()
+                    renewed, written = clock(), self.done
+                except LeaseLost:
+                    self.lost = True
+                except DatabaseAway:
+                    # The lease may still be ours when Postgres is back; past its end it surely is not.
+                    self.lost = clock() - renewed > self.rt.settings.lease_seconds
+                except Exception as error:
+                    # Work without a heartbeat would be done twice.
+                    log.error("heartbeat failed", job_id=self.claim.job_id, exc_info=error)
+                    self.lost = True
+            await asyncio.sleep(0 if self.lost else self._tick)
         work.cancel()
 
     async def renew(self) -> None:
@@ -76,6 +87,11 @@ class Heartbeat:
         lease = self.rt.settings.lease_seconds
         await jobs.checkpoint(session, self.claim, lease, self.done, self.total, dict(self.counts))
 
+    @property
+    def time_is_up(self) -> bool:
+        """Whether the step should come to a point from which it can be resumed: it took long, or the process ends."""
+        return monotonic() - self._begun >= self.rt.settings.yield_seconds or self.rt.stopping.is_set()
+
     def restart_clock(self) -> None:
         """Starts the time after which the step yields. Finding the point where it stopped does not count."""
         self._begun = monotonic()
@@ -85,9 +101,9 @@ class Heartbeat:
 
         Raises Yielded if its time is up and others wait, or if the process should end.
         """
-        stopping = self.rt.stopping.is_set()
-        if monotonic() - self._begun < self.rt.settings.yield_seconds and not stopping:
+        if not self.time_is_up:
             return
+        stopping = self.rt.stopping.is_set()
         async with self.rt.operator.transaction() as session:  # the others may be other tenants'
             await jobs.renew(session, self.claim, self.rt.settings.lease_seconds, self.done, self.total)
             over = stopping or await scheduling.others_wait(session, self.claim.job_id)

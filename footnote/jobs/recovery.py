@@ -11,7 +11,11 @@ from footnote.settings import Settings
 
 
 async def reap(session: AsyncSession, settings: Settings) -> tuple[list[str], list[Claim]]:
-    """Takes jobs back from silent workers: (ids that wait for another attempt, claims to be failed as poison)."""
+    """Takes jobs back from silent workers: (ids that wait for another attempt, claims to be failed as poison).
+
+    A job that shared its message is never poison: another one may have killed the worker. It was at its first attempt,
+    and such messages are sent only if there are more.
+    """
     again, poison = await leases.take_back(session, Job, settings.max_attempts)
     for job in again:
         await write_step(session, job.id, job.step, state="waiting")

@@ -4,6 +4,7 @@ A step that takes long yields at a checkpoint: it gives its worker's slot back w
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import delete, exists, func, or_, select, text
@@ -13,11 +14,25 @@ from sqlalchemy.orm import aliased
 from footnote import jobs
 from footnote.database import leases
 from footnote.database.clock import from_now
-from footnote.jobs import Lane
+from footnote.database.driver import driver
+from footnote.jobs import STEPS, Lane
 from footnote.models import Job, Pause
+from footnote.settings import Settings
 from footnote.tenancy import audit_log
 
+MESSAGE_JOBS = 16  # in one message
+MESSAGE_BYTES = 256 * 1024  # of the documents in one message
+
 WAITING_SECONDS = 1.0  # a job that is due for less than this may still find a free slot
+
+
+@dataclass(frozen=True)
+class Message:
+    """What one message of the broker asks for: a step of a job, or the first step of several."""
+
+    step: str
+    job_ids: list[str]
+
 
 # The tenants by a loose index scan, then the first few jobs of each: the cost does not grow with the backlog.
 _TAKE_DUE = text(
@@ -65,6 +80,46 @@ async def take_due(session: AsyncSession, lane: Lane, room: int, again_seconds: 
         return []
     taken = await session.execute(_TAKE_DUE, {"large": lane is Lane.LARGE, "room": room, "again": again_seconds})
     return [(row.id, row.step) for row in taken]
+
+
+# Small documents that no worker has begun. One that was attempted before goes alone: it may kill its worker.
+_TOGETHER = """
+SELECT job.id, document.collection_id, version.bytes
+FROM job JOIN version ON version.id = job.version_id JOIN document ON document.id = job.document_id
+WHERE job.id = ANY($1) AND job.step = $2 AND NOT job.large AND job.attempts = 0 AND job.retries = 0
+  AND version.object_key IS NOT NULL AND version.bytes <= $3
+"""
+
+
+async def in_messages(session: AsyncSession, due: Sequence[tuple[str, str]], settings: Settings) -> list[Message]:
+    """The due jobs, in their order, in messages: several small documents of a collection share one.
+
+    A message is no longer than leaves one for each slot of a worker. If a single crash fails a document, each has a
+    message of its own.
+    """
+    first = [job_id for job_id, step in due if step == STEPS[0]] if settings.max_attempts > 1 else []
+    found = await (await driver(session)).fetch(_TOGETHER, first, STEPS[0], MESSAGE_BYTES) if len(first) > 1 else []
+    small = {row["id"]: (row["collection_id"], row["bytes"]) for row in found}
+    most = min(MESSAGE_JOBS, -(-len(small) // settings.worker_concurrency))
+    messages: list[Message] = []
+    open_: dict[str, tuple[Message, int]] = {}  # by collection, with the bytes that it has room for
+    for job_id, step in due:
+        collection, size = small.get(job_id, ("", 0))
+        message, room = open_.get(collection, (Message(step, []), 0))
+        if room < size or not size or len(message.job_ids) >= most:
+            message, room = Message(step, []), MESSAGE_BYTES
+            messages.append(message)
+        message.job_ids.append(job_id)
+        if size:
+            open_[collection] = (message, room - size)
+    return messages
+
+
+async def sent(session: AsyncSession, lane: Lane, seconds: float) -> int:
+    """How many jobs of a lane were sent within so many seconds and wait for a worker."""
+    fresh = Job.state.in_(leases.UNCLAIMED) & (Job.dispatched_at > from_now(-seconds))
+    counted = select(func.count()).where(fresh, Job.large == (lane is Lane.LARGE))
+    return await session.scalar(counted) or 0
 
 
 async def running(session: AsyncSession) -> dict[Lane, int]:

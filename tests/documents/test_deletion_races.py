@@ -63,7 +63,7 @@ async def test_a_worker_in_the_middle_of_storing_is_not_waited_for(
     assert await nothing_left(rt)
 
 
-@pytest.mark.parametrize("stored", ["_insert_pages", "_insert_rows"])
+@pytest.mark.parametrize("stored", ["insert_pages", "_insert_rows"])
 async def test_a_worker_that_goes_on_storing_and_a_deletion_do_not_lock_each_other_out(
     committing_rt: Runtime, tenant: str, monkeypatch: pytest.MonkeyPatch, stored: str
 ) -> None:

@@ -283,7 +283,7 @@ async def test_text_that_postgres_refuses_never_breaks_a_write(rt: Runtime, tena
 
 def test_headings_from_a_document_are_made_safe_as_its_text_is() -> None:
     page = ParsedPage(1, "text")
-    line = artifacts.dump(page, [TextChunk(1, 0, 4, ("a\x00b", "c\ud800d"), "text")])
+    line = artifacts.dump(artifacts.extracted(page, [TextChunk(1, 0, 4, ("a\x00b", "c\ud800d"), "text")]))
     assert json.loads(line)["chunks"] == [[0, 4, ["ab", "cd"], ""]]
 
 
