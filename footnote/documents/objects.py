@@ -50,7 +50,11 @@ async def adopt(session: AsyncSession, key: str) -> None:
     """Makes the caller's transaction the owner of the object. Raises Unavailable if that comes too late."""
     mine = (UnownedObject.key == key) & UnownedObject.deleting.is_(False)
     if await affected(session, delete(UnownedObject).where(mine)) != 1:
-        raise Unavailable("store_unavailable", "The object was not finished in time and has been removed.")
+        raise too_late()
+
+
+def too_late() -> Unavailable:
+    return Unavailable("store_unavailable", "The object was not finished in time and has been removed.")
 
 
 async def give_up(session: AsyncSession, keys: Iterable[str | None]) -> None:
