@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from footnote import collections, jobs, webhooks
 from footnote.collections import revisions
 from footnote.collections.metadata import checked
-from footnote.database.driver import driver
+from footnote.database.driver import driver, planning_once
 from footnote.database.ids import new_id
 from footnote.database.tenant_scope import acting, tenant_of
 from footnote.documents import objects
@@ -64,6 +64,7 @@ async def accept(
     Raises TooLarge for the metadata; NotFound, Invalid or Conflict for the collection.
     """
     checked(metadata or {})
+    await planning_once(session)
     external_id = external_id or upload.source_url
     upload = replace(upload, filename=clean(upload.filename))
     # Racing uploads of the same thing wait here, one after the other, until the transaction ends.

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from footnote import collections, jobs
 from footnote.collections import revisions
 from footnote.collections.metadata import patched
-from footnote.database.driver import driver
+from footnote.database.driver import planning_once
 from footnote.database.rows import RowReader
 from footnote.database.tenant_scope import scoped, tenant_of
 from footnote.errors import FootnoteError, Gone, NotFound
@@ -60,7 +60,7 @@ def details_query(session: AsyncSession) -> Select[Document, Version, Job, str]:
 
 async def get(session: AsyncSession, document_id: str) -> DocumentDetails:
     """The objects belong to no session. Raises NotFound."""
-    found = await (await driver(session)).fetchrow(_GET, tenant_of(session), document_id)
+    found = await (await planning_once(session)).fetchrow(_GET, tenant_of(session), document_id)
     if found is None:
         raise unknown(document_id)
     name, *values = found
