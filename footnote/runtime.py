@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
@@ -17,6 +17,7 @@ from footnote.database.admission import AdmissionQueue, AdmissionQueues
 from footnote.database.engine import answers, busy, connecting_promptly, database_away, open_engine, tenant_deleted
 from footnote.database.liveness import Pulse
 from footnote.database.redis_client import Shared, open_redis
+from footnote.database.spares import Spares
 from footnote.database.tenant_scope import Acting
 from footnote.errors import Busy, DatabaseAway, TenantDeleted
 from footnote.outbound.oidc_keys import Issuer
@@ -62,6 +63,7 @@ class Runtime:
     pulse: Pulse | None = None  # of Postgres, where people wait for it
     in_flight: Counter[str] = field(default_factory=Counter)  # requests that are being answered, by tenant
     stopping: asyncio.Event = field(default_factory=asyncio.Event)  # set when the process should end soon
+    spare_keys: defaultdict[str, Spares] = field(default_factory=lambda: defaultdict(Spares))  # of objects, by tenant
     tenant_id: str | None = None  # for whom it acts; None: for the operator, who sees all tenants
     actor: str = ""  # who acts: a key's id, "operator"; empty: the system itself
     request_id: str = ""

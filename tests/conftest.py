@@ -142,8 +142,9 @@ def settings_of(database_url: str, redis_url: str, directory: Path) -> Settings:
     )
 
 
-# A savepoint that is released leaves the role and the tenant to what follows, as the end of a transaction does not.
-_ACT_FOR_NO_TENANT = "SET LOCAL ROLE none; " + "; ".join(
+# A savepoint that is released leaves the role, the tenant and the kind of plans to what follows, as the end of a
+# transaction does not.
+_ACT_FOR_NO_TENANT = "SET LOCAL ROLE none; SET LOCAL plan_cache_mode = force_custom_plan; " + "; ".join(
     f"SET LOCAL footnote.{name} = ''" for name in ("tenant", "actor", "request")
 )
 

@@ -13,7 +13,7 @@ from api.errors import invalid
 from api.schemas.uploads import FormFields, UploadFields
 from api.uploads.multipart import BodyPart, parts
 from footnote import text
-from footnote.documents import new_key, objects, refused_uploads
+from footnote.documents import objects, refused_uploads
 from footnote.documents.uploads import Upload, receive, safe_filename
 from footnote.errors import FootnoteError, Invalid, TooLarge, Unavailable
 from footnote.runtime import Runtime
@@ -39,14 +39,13 @@ async def one_file(
 
     A refusal is recorded, unless the upload is `on_trial`.
     """
-    key = new_key(rt.tenant)
     fields = _Fields()
     upload: Upload | None = None
 
     def noted(filename: str | None) -> AbstractAsyncContextManager[None]:
         return nullcontext() if on_trial else refused_uploads.recorded(rt, safe_filename(filename or ""))
 
-    async with objects.reserved(rt, key):
+    async with objects.new(rt) as key:
         async for part in _allowed(request, rt):
             if part.name != "file":
                 await fields.add(part)
@@ -75,8 +74,7 @@ async def many_files(request: Request, rt: Runtime) -> AsyncIterator[tuple[list[
                 continue
             if len(taken) == MOST_FILES:
                 raise Invalid("too_many_files", f"A batch has {MOST_FILES} files at most.")
-            key = new_key(rt.tenant)
-            await reserved.enter_async_context(objects.reserved(rt, key))
+            key = await reserved.enter_async_context(objects.new(rt))
             try:
                 async with refused_uploads.recorded(rt, safe_filename(part.filename or "")):
                     taken.append(await receive(rt, key, part.filename or "", part.data))
@@ -92,8 +90,7 @@ async def many_files(request: Request, rt: Runtime) -> AsyncIterator[tuple[list[
 @asynccontextmanager
 async def bare(request: Request, rt: Runtime, filename: str, pieces: AsyncIterator[bytes]) -> AsyncIterator[Upload]:
     """A bare body, already in the store. It stays there if the block accepts it."""
-    key = new_key(rt.tenant)
-    async with refused_uploads.recorded(rt, safe_filename(filename)), objects.reserved(rt, key):
+    async with refused_uploads.recorded(rt, safe_filename(filename)), objects.new(rt) as key:
         _check_length(request, rt)
         yield await receive(rt, key, filename, pieces)
 

@@ -15,7 +15,9 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.collections import metadata, revisions
+from footnote.database.driver import driver
 from footnote.database.ids import new_id
+from footnote.database.rows import RowReader
 from footnote.database.tenant_scope import scoped, tenant_of
 from footnote.embeddings import vector_lengths
 from footnote.errors import Conflict, Invalid, NotFound, ProviderRejected
@@ -92,25 +94,48 @@ def unknown(name_or_id: str) -> NotFound:
     return NotFound("collection_not_found", f"There is no collection {name_or_id!r}.")
 
 
-async def obtain(session: AsyncSession, name_or_id: str, settings: Settings) -> Collection:
-    """The collection; a new name makes a new one as configured. It is not deleted before the transaction ends."""
-    # As strong a lock as a new document takes, only earlier.
-    tenant_id = tenant_of(session)
-    query = _named(session, name_or_id).with_for_update(read=True, key_share=True)
-    if not name_or_id.startswith("col_"):
+_ROWS = RowReader(Collection, "c")
+_OBTAIN = f"""
+    WITH c AS MATERIALIZED (
+        SELECT * FROM collection WHERE tenant_id = $1 AND {{}} = $2 AND deleted_at IS NULL FOR KEY SHARE
+    )
+    SELECT c.space_id IS NOT NULL AND {vector_lengths.NOTHING_EMBEDDED},
+           CASE WHEN $3 <> '' THEN pg_advisory_xact_lock(hashtextextended(c.id || ':' || $3, 0)) END,
+           {_ROWS.columns}
+    FROM c
+    """  # noqa: S608  constants
+
+
+async def obtain(session: AsyncSession, name_or_id: str, settings: Settings, *, alone: str = "") -> Collection:
+    """The collection; a new name makes a new one as configured. It is not deleted before the transaction ends.
+
+    Nor does another transaction obtain it that wants to be `alone` with the same thing. The object is in no session.
+    """
+    by_id = name_or_id.startswith("col_")
+    if not by_id:
         _check_name(name_or_id)
-        while (found := await session.scalar(query)) is None:  # more than once only if it is deleted at this moment
-            row = {"id": new_id("col"), "tenant_id": tenant_id, "name": name_or_id}
-            made = insert(Collection).values(**row, chunking=asdict(default_chunking(settings, "characters")))
-            made = made.on_conflict_do_nothing(index_elements=["tenant_id", "name"], index_where=ALIVE)
-            if await session.scalar(made.returning(Collection.id)):
-                await audit_log.note(session, "collection.created", row["id"])
-    else:
-        found = await session.scalar(query)
-        if found is None:
+    # As strong a lock as a new document takes, only earlier.
+    asked = _OBTAIN.format("id" if by_id else "name"), tenant_of(session), name_or_id, alone
+    connection = await driver(session)
+    while (row := await connection.fetchrow(*asked)) is None:  # more than once only if it is deleted at this moment
+        if by_id:
             raise unknown(name_or_id)
-    await vector_lengths.unbind_if_empty(session, found)
-    return found
+        await _make(session, name_or_id, settings)
+    unbound, _, *values = row
+    if unbound:
+        bound = await session.get_one(Collection, values[0])
+        await vector_lengths.unbind_if_empty(session, bound)
+        return bound
+    return _ROWS.read(values)
+
+
+async def _make(session: AsyncSession, name: str, settings: Settings) -> None:
+    """Makes a collection as configured, unless another transaction is faster."""
+    row = {"id": new_id("col"), "tenant_id": tenant_of(session), "name": name}
+    made = insert(Collection).values(**row, chunking=asdict(default_chunking(settings, "characters")))
+    made = made.on_conflict_do_nothing(index_elements=["tenant_id", "name"], index_where=ALIVE)
+    if await session.scalar(made.returning(Collection.id)):
+        await audit_log.note(session, "collection.created", row["id"])
 
 
 async def would_be(session: AsyncSession, name_or_id: str, settings: Settings) -> Collection:

@@ -22,3 +22,14 @@ async def driver(session: AsyncSession) -> "Connection[Any]":
     if adapted._transaction is None:  # SQLAlchemy begins with its first own statement
         await adapted._start_transaction()
     return cast("Connection[Any]", adapted.driver_connection)
+
+
+async def planning_once(session: AsyncSession) -> "Connection[Any]":
+    """As `driver`; from here to the transaction's end, a statement is planned once a connection, whatever its values.
+
+    For statements that find rows by their keys: to plan them takes longer than to run them. Postgres plans them again
+    when the statistics of their tables change.
+    """
+    connection = await driver(session)
+    await connection.execute("SET LOCAL plan_cache_mode = force_generic_plan")
+    return connection

@@ -1,20 +1,22 @@
 """Uploads become documents: deduplicated, given versions, queued as jobs."""
 
+import json
 from dataclasses import dataclass, replace
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import func
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import collections, jobs, webhooks
 from footnote.collections import revisions
 from footnote.collections.metadata import checked
+from footnote.database.driver import driver, planning_once
 from footnote.database.ids import new_id
 from footnote.database.tenant_scope import acting, tenant_of
 from footnote.documents import objects
-from footnote.documents.reading import DocumentDetails, details_query
+from footnote.documents.reading import ACCEPTED, DocumentDetails, details_query, read_accepted
 from footnote.documents.uploads import Upload
-from footnote.models import Document, Job, Version
+from footnote.models import Collection, Document, Job, Version
 from footnote.runtime import Runtime
 from footnote.tenancy import audit_log, quotas, usage
 from footnote.tenancy.usage import UsageEntry
@@ -25,6 +27,22 @@ from footnote.text import clean
 class Accepted:
     details: DocumentDetails
     deduplicated: bool
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """An upload, and what was said of the document."""
+
+    upload: Upload
+    collection: Collection
+    external_id: str | None
+    metadata: dict[str, Any] | None
+    callback_url: str | None
+    found_in: Version | None
+
+    def counts_for(self, session: AsyncSession) -> str:
+        """The key that it counts for."""
+        return self.found_in.key_id if self.found_in else acting(session).actor
 
 
 async def accept(
@@ -46,53 +64,98 @@ async def accept(
     Raises TooLarge for the metadata; NotFound, Invalid or Conflict for the collection.
     """
     checked(metadata or {})
+    await planning_once(session)
     external_id = external_id or upload.source_url
     upload = replace(upload, filename=clean(upload.filename))
-    target = await collections.obtain(session, collection, rt.settings)
+    # Racing uploads of the same thing wait here, one after the other, until the transaction ends.
+    same = external_id or upload.sha256.hex()
+    target = await collections.obtain(session, collection, rt.settings, alone=same)
     collections.embedder_of(rt, target)  # refuses an unknown model now, and not in a later step
-    existing = await _existing(session, target.id, external_id, upload.sha256)
-    refiltered = existing is not None and metadata not in (None, existing.attributes)
-    if existing is not None and await _repeats(session, existing, upload):
-        existing.attributes = existing.attributes if metadata is None else metadata
-        await _again(session, existing, upload, callback_url)
-        return await _accepted(session, rt, existing, None, refiltered=refiltered)
-    if existing is None:
-        existing = Document(
-            id=new_id("doc"),
-            tenant_id=tenant_of(session),
-            collection_id=target.id,
-            external_id=external_id,
-            parent_id=found_in and found_in.document_id,
-            filename=upload.filename,
-            attributes=metadata or {},
-            sha256=upload.sha256,
-            newest_version=1,
-            job_id="",
-        )
-        session.add(existing)
+    asked = _Asked(upload, target, external_id, metadata, callback_url, found_in)
+    made = await _make(session, asked)
+    return await (_start if isinstance(made, _Made) else _accept_again)(session, rt, asked, made)
+
+
+# -- a new document ------------------------------------------------------------------------------------------
+
+# Unless the upload belongs to a document that is there, which it locks: less than a deletion does, because it need not
+# wait for a running upsert, which refers to the document. The object is adopted as by `objects.adopt`.
+_MAKE = f"""
+    WITH existing AS (
+        SELECT id FROM document WHERE collection_id = $2 AND {{}} ORDER BY id LIMIT 1 FOR NO KEY UPDATE
+    ), new_document AS (
+        INSERT INTO document (tenant_id, collection_id, id, external_id, parent_id, filename, sha256, metadata, job_id)
+        SELECT $1, $2, $3, $4, $5, $6, $7::bytea, $8::jsonb, $9 WHERE NOT EXISTS (SELECT FROM existing) RETURNING *
+    ), new_version AS (
+        INSERT INTO version (tenant_id, document_id, number, filename, sha256,
+                             id, media_type, bytes, source_url, object_key, key_id)
+        SELECT $1, id, newest_version, filename, sha256, $10, $11, $12::bigint, $13, $14, $15 FROM new_document
+        RETURNING *
+    ), adopted AS (
+        DELETE FROM unowned_object WHERE key = $14 AND NOT deleting AND EXISTS (SELECT FROM new_document) RETURNING key
+    ), noted AS (
+        INSERT INTO audit_event (tenant_id, action, object_id, details)
+        SELECT $1, 'document.created', $3, $16::jsonb FROM new_document
+    )
+    SELECT existing.id, (SELECT key FROM adopted), tenant.quotas, {ACCEPTED}
+    FROM (SELECT) AS one LEFT JOIN tenant ON tenant.id = $1 AND tenant.deleted_at IS NULL LEFT JOIN existing ON true
+    LEFT JOIN new_document AS document ON true LEFT JOIN new_version AS version ON true
+    """  # noqa: S608  constants
+_MAKE_NAMED, _MAKE_UNNAMED = _MAKE.format("external_id = $4"), _MAKE.format("sha256 = $7::bytea")
+
+
+@dataclass(frozen=True)
+class _Made:
+    document: Document
+    version: Version
+    quotas: dict[str, str] | None  # the tenant's own; None: it was deleted
+
+
+async def _make(session: AsyncSession, asked: _Asked) -> _Made | str:
+    """A new document; or the id of the existing one to which the upload belongs, locked. Raises Unavailable."""
+    upload, job_id = asked.upload, new_id("job")
+    parent_id = asked.found_in and asked.found_in.document_id
+    metadata, said = json.dumps(asked.metadata or {}), json.dumps(_about(asked.collection.id, 1, job_id, parent_id))
+    of_document = new_id("doc"), asked.external_id, parent_id, upload.filename, upload.sha256, metadata, job_id
+    of_version = new_id("ver"), upload.media_type, upload.bytes, upload.source_url, upload.object_key
+    values = tenant_of(session), asked.collection.id, *of_document, *of_version, asked.counts_for(session), said
+    connection = await driver(session)
+    row = await connection.fetchrow(_MAKE_NAMED if asked.external_id else _MAKE_UNNAMED, *values)
+    assert row is not None
+    existing_id, adopted, own_quotas, *made = row
+    if existing_id is not None:
+        return str(existing_id)
+    if adopted != upload.object_key:
+        raise objects.too_late()
+    return _Made(*read_accepted(made), own_quotas)
+
+
+async def _start(session: AsyncSession, rt: Runtime, asked: _Asked, made: _Made) -> Accepted:
+    job = await jobs.create(session, made.version, job_id=made.document.job_id)
+    if asked.callback_url:
+        await webhooks.subscribe(session, job, asked.callback_url)
+    if made.document.parent_id is None:  # files in an archive were admitted with the archive
+        await quotas.check_room(session, rt.settings, made.quotas)
+    # Last, because all requests with the key wait for each other from here on.
+    await usage.record(session, rt.settings, made.version.key_id, UsageEntry("document"))
+    return Accepted(DocumentDetails(made.document, made.version, job, asked.collection.name), deduplicated=False)
+
+
+# -- a document that is there --------------------------------------------------------------------------------
+
+
+async def _accept_again(session: AsyncSession, rt: Runtime, asked: _Asked, document_id: str) -> Accepted:
+    document = await session.get_one(Document, document_id)
+    refiltered = asked.metadata not in (None, document.attributes)
+    repeated = await _repeats(session, document, asked.upload)
+    if repeated:
+        document.attributes = document.attributes if asked.metadata is None else asked.metadata
+        await _again(session, document, asked)
     else:
-        await _supersede(session, existing, upload, metadata)
-    await session.flush()
-    key_id = found_in.key_id if found_in else acting(session).actor
-    await _start(session, rt, existing, upload, key_id, callback_url)
-    return await _accepted(session, rt, existing, key_id, refiltered=refiltered)
-
-
-async def _lock(session: AsyncSession, collection_id: str, what: str) -> None:
-    """Racing uploads of the same thing wait here, one after the other, until the transaction ends."""
-    name = f"{collection_id}:{what}"
-    await session.execute(select(func.pg_advisory_xact_lock(func.hashtextextended(name, 0))))
-
-
-async def _existing(
-    session: AsyncSession, collection_id: str, external_id: str | None, sha256: bytes
-) -> Document | None:
-    """The document to which an upload belongs, locked; None for a new one."""
-    await _lock(session, collection_id, external_id or sha256.hex())
-    same = Document.external_id == external_id if external_id else Document.sha256 == sha256
-    query = select(Document).where(Document.collection_id == collection_id, same).order_by(Document.id).limit(1)
-    # A weaker lock than a deletion takes: this need not wait for a running upsert, which refers to the document.
-    return await session.scalar(query.with_for_update(key_share=True))
+        await _supersede(session, document, asked)
+        await _replace(session, rt, document, asked)
+    key_id = None if repeated else asked.counts_for(session)
+    return await _accepted(session, rt, document, key_id, refiltered=refiltered)
 
 
 async def _repeats(session: AsyncSession, document: Document, upload: Upload) -> bool:
@@ -103,68 +166,58 @@ async def _repeats(session: AsyncSession, document: Document, upload: Upload) ->
     return upload.source_url is None or job.state in jobs.UNFINISHED
 
 
-async def _again(session: AsyncSession, document: Document, upload: Upload, callback_url: str | None) -> None:
+async def _again(session: AsyncSession, document: Document, asked: _Asked) -> None:
     """Handles an upload of the same bytes: there is nothing to do, unless the last attempt ended without a result.
 
     Then the new object replaces the old one, which may be damaged.
     """
     job = await session.get_one(Job, document.job_id, with_for_update=True)
-    if job.state in ("failed", "cancelled") and upload.object_key:
+    object_key = asked.upload.object_key
+    if job.state in ("failed", "cancelled") and object_key:
         version = await session.get_one(Version, job.version_id)
         await objects.give_up_bytes(session, version)
         await objects.give_up_artifacts(session, [version.id])
-        await objects.adopt(session, upload.object_key)
-        version.object_key = upload.object_key
+        await objects.adopt(session, object_key)
+        version.object_key = object_key
         job = await _queue(session, document, version)
     else:
-        await objects.give_up(session, [upload.object_key])
-    if callback_url:
-        await webhooks.subscribe(session, job, callback_url)
+        await objects.give_up(session, [object_key])
+    if asked.callback_url:
+        await webhooks.subscribe(session, job, asked.callback_url)
     await session.refresh(document)  # metadata as Postgres stores it, so that every later answer is the same
 
 
-async def _supersede(
-    session: AsyncSession, document: Document, upload: Upload, metadata: dict[str, Any] | None
-) -> None:
+async def _supersede(session: AsyncSession, document: Document, asked: _Asked) -> None:
     """Prepares a newer version: work in flight for an older one must not replace it."""
     await jobs.end_unfinished(session, Job.document_id == document.id)
     await objects.give_up_versions(session, document.id, but=document.active_version_id)
     document.newest_version += 1
-    document.sha256 = upload.sha256
-    document.filename = upload.filename
+    document.sha256 = asked.upload.sha256
+    document.filename = asked.upload.filename
     document.updated_at = func.now()
-    if metadata is not None:
-        document.attributes = metadata
+    if asked.metadata is not None:
+        document.attributes = asked.metadata
+    await session.flush()
 
 
-async def _start(
-    session: AsyncSession,
-    rt: Runtime,
-    document: Document,
-    upload: Upload,
-    key_id: str,
-    callback_url: str | None,
-) -> None:
+async def _replace(session: AsyncSession, rt: Runtime, document: Document, asked: _Asked) -> None:
+    upload = asked.upload
+    of_upload = ("filename", "media_type", "sha256", "bytes", "source_url", "object_key")
     version = Version(
         id=new_id("ver"),
         tenant_id=document.tenant_id,
         document_id=document.id,
         number=document.newest_version,
-        filename=upload.filename,
-        media_type=upload.media_type,
-        sha256=upload.sha256,
-        bytes=upload.bytes,
-        source_url=upload.source_url,
-        object_key=upload.object_key,
-        key_id=key_id,
+        key_id=asked.counts_for(session),
+        **{name: getattr(upload, name) for name in of_upload},
     )
     session.add(version)
     await session.flush()
     if upload.object_key:
         await objects.adopt(session, upload.object_key)
     job = await _queue(session, document, version)
-    if callback_url:
-        await webhooks.subscribe(session, job, callback_url)
+    if asked.callback_url:
+        await webhooks.subscribe(session, job, asked.callback_url)
     await session.refresh(document)
     if document.parent_id is None:  # files in an archive were admitted with the archive
         await quotas.check_room(session, rt.settings)
@@ -211,7 +264,12 @@ async def _accepted(
 async def _record(session: AsyncSession, document: Document, deduplicated: bool) -> None:
     if deduplicated and document.parent_id:  # its archive was read again: no caller acted
         return
-    action = "repeated" if deduplicated else "created" if document.newest_version == 1 else "replaced"
-    about = {"collection_id": document.collection_id, "version": document.newest_version, "job_id": document.job_id}
-    found_in = {"parent_id": document.parent_id} if document.parent_id else {}
-    await audit_log.note(session, f"document.{action}", document.id, **about, **found_in)
+    action = "document.repeated" if deduplicated else "document.replaced"
+    about = _about(document.collection_id, document.newest_version, document.job_id, document.parent_id)
+    await audit_log.note(session, action, document.id, **about)
+
+
+def _about(collection_id: str, version: int, job_id: str, parent_id: str | None) -> dict[str, Any]:
+    """What the audit log says of an upload."""
+    found_in = {"parent_id": parent_id} if parent_id else {}
+    return {"collection_id": collection_id, "version": version, "job_id": job_id} | found_in

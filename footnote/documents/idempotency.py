@@ -9,17 +9,17 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from sqlalchemy import and_, delete, func, or_, update
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import and_, delete, or_, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.database import leases
 from footnote.database.clock import from_now
+from footnote.database.driver import driver
 from footnote.database.ids import new_id
-from footnote.database.rows import affected
 from footnote.database.tenant_scope import tenant_of
 from footnote.errors import Conflict, Invalid
 from footnote.models import IdempotencyKey
@@ -75,18 +75,27 @@ def _held_by(taken: Once) -> Any:
     )
 
 
+# Not waited for on disk: if a crash of Postgres loses it, `finish` finds nothing and the work is rolled back.
+_TAKE = """
+    INSERT INTO idempotency_key AS used (tenant_id, key, holder, held_until) VALUES ($1, $2, $3, now() + $4)
+    ON CONFLICT (tenant_id, key) DO UPDATE
+    SET holder = excluded.holder, held_until = excluded.held_until, created_at = now(),
+        fingerprint = NULL, reply = NULL, document_id = NULL
+    WHERE used.fingerprint IS NULL AND used.held_until < now() OR used.created_at < now() - $5::interval
+    RETURNING set_config('synchronous_commit', 'off', true)
+    """
+_FINISH = """
+    UPDATE idempotency_key SET fingerprint = $4, reply = $5, document_id = $6
+    WHERE tenant_id = $1 AND key = $2 AND holder = $3 AND fingerprint IS NULL
+    RETURNING key
+    """
+
+
 async def _take(session: AsyncSession, key: str) -> Once:
     tenant_id = tenant_of(session)
     mine = Once(tenant_id, key, new_id("req"))
-    new = {"holder": mine.holder, "held_until": from_now(HELD_SECONDS)}
-    unused = {"fingerprint": None, "reply": None, "document_id": None, "created_at": func.now()}
-    free = or_(
-        and_(IdempotencyKey.fingerprint.is_(None), leases.expired(IdempotencyKey.held_until)),
-        IdempotencyKey.created_at < from_now(-STORED_SECONDS),
-    )
-    statement = insert(IdempotencyKey).values(tenant_id=tenant_id, key=key, **new)
-    statement = statement.on_conflict_do_update(index_elements=["tenant_id", "key"], set_=new | unused, where=free)
-    if await session.scalar(statement.returning(IdempotencyKey.holder)) == mine.holder:
+    held, stored = timedelta(seconds=HELD_SECONDS), timedelta(seconds=STORED_SECONDS)
+    if await (await driver(session)).fetchval(_TAKE, tenant_id, key, mine.holder, held, stored):
         return mine
     used = await session.get_one(IdempotencyKey, (tenant_id, key))
     if used.fingerprint is None:
@@ -100,8 +109,9 @@ async def finish(
     session: AsyncSession, taken: Once, request: Any, reply: dict[str, Any], document_id: str | None
 ) -> None:
     """Stores the reply if the key is still held; else raises Conflict, which rolls the caller's work back."""
-    stored = {"fingerprint": fingerprint_of(request), "reply": reply, "document_id": document_id}
-    if await affected(session, update(IdempotencyKey).where(_held_by(taken)).values(stored)) != 1:
+    stored = fingerprint_of(request), json.dumps(reply), document_id
+    connection = await driver(session)
+    if not await connection.fetchval(_FINISH, taken.tenant_id, taken.key, taken.holder, *stored):
         raise Conflict("request_in_flight", "A later request for this took over in the meantime.")
 
 

@@ -5,7 +5,8 @@ neither a writer that is killed nor a transaction that gives an object up leaves
 """
 
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import timedelta
 from functools import partial
 
 from sqlalchemy import Update, delete, func, select, update
@@ -14,8 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.database import leases
 from footnote.database.clock import from_now
+from footnote.database.driver import driver
 from footnote.database.ids import new_id
-from footnote.database.rows import affected
 from footnote.errors import FootnoteError, Unavailable
 from footnote.models import Artifact, PagePicture, UnownedObject, Version
 from footnote.runtime import Runtime
@@ -26,14 +27,19 @@ RENEWED_SECONDS = RESERVED_SECONDS / 3
 SWEPT_AT_ONCE = 100
 
 
+_RESERVE = "INSERT INTO unowned_object (key, delete_at) SELECT key, now() + $2 FROM unnest($1::text[]) AS new(key)"
+_ADOPT = "DELETE FROM unowned_object WHERE key = $1 AND NOT deleting RETURNING key"
+
+
 def new_key(tenant_id: str) -> str:
     """The key of a new upload. Random, and no hash of the content: the store needs the name before the first byte."""
     return f"objects/{tenant_id}/{new_id('obj')}"
 
 
-async def reserve(session: AsyncSession, key: str) -> None:
-    """Records an object that is about to be written; it is deleted unless it is renewed or adopted in time."""
-    await session.execute(insert(UnownedObject).values(key=key, delete_at=from_now(RESERVED_SECONDS)))
+async def reserve(session: AsyncSession, *keys: str) -> None:
+    """Records objects that are about to be written; one is deleted unless it is renewed or adopted in time."""
+    seconds = timedelta(seconds=RESERVED_SECONDS)
+    await (await driver(session)).execute(_RESERVE, keys, seconds)
 
 
 async def extend(session: AsyncSession, key: str, seconds: float) -> None:
@@ -48,9 +54,12 @@ def _renewal(key: str, seconds: float = RESERVED_SECONDS) -> Update:
 
 async def adopt(session: AsyncSession, key: str) -> None:
     """Makes the caller's transaction the owner of the object. Raises Unavailable if that comes too late."""
-    mine = (UnownedObject.key == key) & UnownedObject.deleting.is_(False)
-    if await affected(session, delete(UnownedObject).where(mine)) != 1:
-        raise Unavailable("store_unavailable", "The object was not finished in time and has been removed.")
+    if await (await driver(session)).fetchval(_ADOPT, key) is None:
+        raise too_late()
+
+
+def too_late() -> Unavailable:
+    return Unavailable("store_unavailable", "The object was not finished in time and has been removed.")
 
 
 async def give_up(session: AsyncSession, keys: Iterable[str | None]) -> None:
@@ -107,8 +116,35 @@ async def reserved(rt: Runtime, key: str) -> AsyncIterator[None]:
     """Holds an object while the block writes and adopts it; gives it up when the block raises."""
     async with rt.transaction() as session:
         await reserve(session, key)
-    async with leases.held(rt, _renewal(key), RENEWED_SECONDS, if_raised=partial(_let_go, rt, key)):
+    async with _written(rt, key):
         yield
+
+
+@asynccontextmanager
+async def new(rt: Runtime) -> AsyncIterator[str]:
+    """The key of a new upload's object, which is held as by `reserved`."""
+    key = await _next_key(rt)
+    async with _written(rt, key):
+        yield key
+
+
+def _written(rt: Runtime, key: str) -> AbstractAsyncContextManager[None]:
+    return leases.held(rt, _renewal(key), RENEWED_SECONDS, if_raised=partial(_let_go, rt, key))
+
+
+async def _next_key(rt: Runtime) -> str:
+    """A reserved key; one commit reserves several where uploads follow each other quickly.
+
+    Those that a process leaves behind are swept, like all that are not renewed.
+    """
+
+    async def reserve_some(count: int) -> list[str]:
+        keys = [new_key(rt.tenant) for _ in range(count)]
+        async with rt.transaction() as session:
+            await reserve(session, *keys)
+        return keys
+
+    return await rt.spare_keys[rt.tenant].take(reserve_some)
 
 
 @asynccontextmanager

@@ -56,7 +56,7 @@ async def _store(rt: Runtime, version: Version, number: int, width: int, made: b
     key = f"pictures/{version.id}/{new_id('pic')}"
     async with objects.reserved(rt, key):
         async with writing(rt.store, key) as out:
-            await out.write(made)
+            await out.write(made, last=True)
         async with rt.transaction() as session:
             # Pictures of a version that was replaced or deleted meanwhile are not requested again.
             shown = select(Version.id).where(Version.id == version.id, Version.object_key.is_not(None))

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import Select, delete, func
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote import collections, documents
+from footnote import collections
 from footnote.collections import metadata
 from footnote.database.clock import from_now
 from footnote.database.ids import new_id
@@ -54,8 +54,7 @@ async def begin(
     if size > rt.settings.max_upload_bytes:
         raise TooLarge("too_large", f"The file is over the limit of {rt.settings.max_upload_bytes} bytes.")
     metadata.checked(fields.get("metadata") or {})
-    key = documents.new_key(rt.tenant)
-    async with objects.reserved(rt, key):
+    async with objects.new(rt) as key:
         upload = DirectUpload(
             id=new_id("upl"),
             tenant_id=rt.tenant,

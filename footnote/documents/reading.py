@@ -7,9 +7,11 @@ from typing import Any
 from sqlalchemy import Select, func, select, text, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote import collections
+from footnote import collections, jobs
 from footnote.collections import revisions
 from footnote.collections.metadata import patched
+from footnote.database.driver import planning_once
+from footnote.database.rows import RowReader
 from footnote.database.tenant_scope import scoped, tenant_of
 from footnote.errors import FootnoteError, Gone, NotFound
 from footnote.filters import Filter, sql
@@ -28,6 +30,23 @@ class DocumentDetails:
     collection: str
 
 
+_DOCUMENT, _VERSION = RowReader(Document), RowReader(Version)
+ACCEPTED = f"{_DOCUMENT.columns}, {_VERSION.columns}"  # what `read_accepted` takes
+_GET = f"""
+    SELECT collection.name, {ACCEPTED}, {jobs.ROWS.columns}
+    FROM document
+    JOIN version ON version.document_id = document.id AND version.number = document.newest_version
+    JOIN job ON job.id = document.job_id
+    JOIN collection ON collection.id = document.collection_id
+    WHERE document.tenant_id = $1 AND document.id = $2 AND collection.deleted_at IS NULL
+    """  # noqa: S608  constants
+
+
+def read_accepted(values: Sequence[Any]) -> tuple[Document, Version]:
+    """A document and its version from the columns `ACCEPTED`."""
+    return _DOCUMENT.read(values[: len(_DOCUMENT)]), _VERSION.read(values[len(_DOCUMENT) :])
+
+
 def details_query(session: AsyncSession) -> Select[Document, Version, Job, str]:
     newest = (Version.document_id == Document.id) & (Version.number == Document.newest_version)
     return (
@@ -40,11 +59,12 @@ def details_query(session: AsyncSession) -> Select[Document, Version, Job, str]:
 
 
 async def get(session: AsyncSession, document_id: str) -> DocumentDetails:
-    """Raises NotFound."""
-    found = (await session.execute(details_query(session).where(Document.id == document_id, VISIBLE))).one_or_none()
+    """The objects belong to no session. Raises NotFound."""
+    found = await (await planning_once(session)).fetchrow(_GET, tenant_of(session), document_id)
     if found is None:
         raise unknown(document_id)
-    return DocumentDetails(*found)
+    name, *values = found
+    return DocumentDetails(*read_accepted(values[: -len(jobs.ROWS)]), jobs.ROWS.read(values[-len(jobs.ROWS) :]), name)
 
 
 def unknown(document_id: str) -> NotFound:

@@ -76,8 +76,7 @@ async def unpack(rt: Runtime, claim: Claim, heartbeat: Heartbeat, version: Versi
 async def _receive(
     rt: Runtime, claim: Claim, parent: Document, version: Version, depth: int, name: str, pieces: AsyncIterator[bytes]
 ) -> str:
-    key = documents.new_key(claim.tenant_id)
-    async with objects.reserved(rt, key):
+    async with objects.new(rt) as key:
         upload = await receive(rt, key, name, pieces)
         if depth + 1 >= DEEPEST and is_container(upload.media_type):
             raise DocumentRejected("too_complex", "Archives are packed into each other too deeply.")

@@ -48,7 +48,7 @@ async def receive(rt: Runtime, key: str, filename: str, pieces: AsyncIterator[by
                 await out.write(bytes(waiting))
                 waiting.clear()
         upload = seen.upload(key)
-        await out.write(bytes(waiting))
+        await out.write(bytes(waiting), last=True)
     return upload
 
 

@@ -147,20 +147,20 @@ def _model_changed(space: EmbeddingSpace, found: int, collection: str) -> Confli
 
 # -- bound to a space ----------------------------------------------------------------------------------------
 
-# Nothing of it is embedded: it has no chunks, and no job is about to insert some.
-_NOTHING_EMBEDDED = """
+# Nothing of the collection `c` is embedded: it has no chunks, and no job is about to insert some.
+NOTHING_EMBEDDED = """
     NOT EXISTS (SELECT FROM chunk WHERE chunk.tenant_id = c.tenant_id AND chunk.collection_id = c.id)
     AND NOT EXISTS (SELECT FROM document d JOIN job ON job.id = d.job_id
                     WHERE d.tenant_id = c.tenant_id AND d.collection_id = c.id
                       AND job.step = 'upsert' AND job.state IN ('queued', 'running', 'waiting'))
 """
-_IS_EMPTY = text(f"SELECT {_NOTHING_EMBEDDED} FROM collection c WHERE c.id = :id")  # noqa: S608  constants
+_IS_EMPTY = text(f"SELECT {NOTHING_EMBEDDED} FROM collection c WHERE c.id = :id")  # noqa: S608  constants
 _UNBIND = text(
     f"""
     UPDATE collection c SET space_id = NULL,
         embedding_provider = CASE WHEN embedding_chosen THEN embedding_provider END,
         embedding_model = CASE WHEN embedding_chosen THEN embedding_model END
-    WHERE c.id = :id AND c.space_id IS NOT NULL AND {_NOTHING_EMBEDDED} RETURNING c.id
+    WHERE c.id = :id AND c.space_id IS NOT NULL AND {NOTHING_EMBEDDED} RETURNING c.id
     """  # noqa: S608  constants
 )
 

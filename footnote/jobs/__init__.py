@@ -17,6 +17,7 @@ from footnote.database.clock import from_now
 from footnote.database.driver import driver
 from footnote.database.ids import new_id
 from footnote.database.leases import Lease, LeaseLost
+from footnote.database.rows import RowReader
 from footnote.database.tenant_scope import acting, scoped
 from footnote.errors import Conflict, FootnoteError, NotFound
 from footnote.jobs import statements
@@ -85,28 +86,31 @@ async def write_step(session: AsyncSession, job_id: str, step: str, **values: An
 # -- created ---------------------------------------------------------------------------------------------------
 
 
-async def create(session: AsyncSession, version: Version, *, reingestion: bool = False) -> Job:
-    """A queued job; the dispatcher is woken when the caller's transaction commits."""
-    job = Job(
-        id=new_id("job"),
-        tenant_id=version.tenant_id,
-        document_id=version.document_id,
-        version_id=version.id,
-        step=STEPS[0],
-        large=version.bytes >= LARGE_BYTES or reingestion,
-        request_id=acting(session).request_id or None,
-        reingestion=reingestion,
+ROWS = RowReader(Job)
+_CREATE = f"""
+    WITH new_job AS (
+        INSERT INTO job (id, tenant_id, document_id, version_id, request_id, large, reingestion, step)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING *
+    ), steps AS (
+        INSERT INTO job_step (job_id, tenant_id, name, position)
+        SELECT new_job.id, tenant_id, name, number - 1
+        FROM new_job, unnest($9::text[]) WITH ORDINALITY AS s(name, number)
     )
-    session.add(job)
-    await session.flush()
-    session.add_all(
-        JobStep(job_id=job.id, tenant_id=job.tenant_id, name=name, position=position)
-        for position, name in enumerate(STEPS)
-    )
-    await session.flush()
-    await session.refresh(job)
-    await wake_dispatcher(session)
-    return job
+    SELECT {ROWS.columns}, pg_notify($10, '') FROM new_job AS job
+    """  # noqa: S608  constants
+
+
+async def create(
+    session: AsyncSession, version: Version, *, job_id: str | None = None, reingestion: bool = False
+) -> Job:
+    """A queued job, in no session; the dispatcher is woken when the caller's transaction commits."""
+    of = job_id or new_id("job"), version.tenant_id, version.document_id, version.id
+    large = version.bytes >= LARGE_BYTES or reingestion
+    request_id = acting(session).request_id or None
+    connection = await driver(session)
+    row = await connection.fetchrow(_CREATE, *of, request_id, large, reingestion, STEPS[0], STEPS, CHANNEL)
+    assert row is not None
+    return ROWS.read(row[: len(ROWS)])
 
 
 async def unsend(session: AsyncSession, job_ids: Sequence[str]) -> None:
@@ -117,7 +121,7 @@ async def unsend(session: AsyncSession, job_ids: Sequence[str]) -> None:
 
 
 async def wake_dispatcher(session: AsyncSession) -> None:
-    await session.execute(select(func.pg_notify(CHANNEL, "")))
+    await (await driver(session)).execute("SELECT pg_notify($1, '')", CHANNEL)
 
 
 # -- worked on -----------------------------------------------------------------------------------------------

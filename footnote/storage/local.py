@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -23,8 +23,7 @@ class LocalStore:
         return self.directory / key
 
     async def open_writer(self, key: str) -> "LocalWriter":
-        with _disk_errors():
-            return await asyncio.to_thread(LocalWriter, self._path(key))
+        return LocalWriter(self._path(key))
 
     async def read(self, key: str) -> AsyncGenerator[bytes, None]:
         with await asyncio.to_thread(_open, self._path(key)) as file:
@@ -73,6 +72,14 @@ def _part(path: Path) -> Path:
     return path.with_name(path.name + UNFINISHED)
 
 
+def _create(path: Path) -> IO[bytes]:
+    try:
+        return path.open("xb")
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path.open("xb")
+
+
 def _open(path: Path) -> IO[bytes]:
     try:
         return path.open("rb")
@@ -81,25 +88,37 @@ def _open(path: Path) -> IO[bytes]:
 
 
 class LocalWriter:
+    """A file that is made with its first bytes. The `last` ones are written by the thread that commits them."""
+
     def __init__(self, path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
         self._path = path
         self._part = _part(path)
-        self._file = self._part.open("xb")
+        self._file: IO[bytes] | None = None
+        self._last = b""
 
-    async def write(self, data: bytes) -> None:
+    async def write(self, data: bytes, *, last: bool = False) -> None:
+        if last:
+            self._last = data
+            return
         with _disk_errors():
-            await asyncio.to_thread(self._file.write, data)
+            await _in_thread(self._write, data)
+
+    def _write(self, data: bytes) -> None:
+        if self._file is None:
+            self._file = _create(self._part)
+        self._file.write(data)
 
     async def commit(self) -> None:
         try:
             with _disk_errors():
-                await asyncio.to_thread(self._commit)
+                await _in_thread(self._commit)
         except BaseException:
             await self.abort()
             raise
 
     def _commit(self) -> None:
+        self._write(self._last)
+        assert self._file is not None
         self._file.flush()
         os.fsync(self._file.fileno())
         self._file.close()
@@ -111,7 +130,19 @@ class LocalWriter:
             os.close(directory)
 
     async def abort(self) -> None:
+        if self._file is None:
+            return
         # Removed first: closing writes the buffer, which fails again on a full disk.
         self._part.unlink(missing_ok=True)
         with suppress(OSError):
             self._file.close()
+
+
+async def _in_thread(work: Callable[..., None], *given: bytes) -> None:
+    """Ends with the thread, also if it is cancelled: before its writer has stopped, an object is not given up."""
+    working = asyncio.ensure_future(asyncio.to_thread(work, *given))
+    try:
+        await asyncio.shield(working)
+    except asyncio.CancelledError:
+        await asyncio.gather(working, return_exceptions=True)
+        raise

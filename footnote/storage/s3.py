@@ -105,7 +105,7 @@ class S3Writer:
         self._parts: list[asyncio.Task[dict[str, Any]]] = []
         self._room = asyncio.Semaphore(PARTS_IN_FLIGHT)
 
-    async def write(self, data: bytes) -> None:
+    async def write(self, data: bytes, *, last: bool = False) -> None:  # noqa: ARG002  the buffer is put at commit
         self._buffer += data
         while len(self._buffer) >= PART:
             await self._send(bytes(self._buffer[:PART]))

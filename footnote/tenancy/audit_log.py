@@ -4,15 +4,17 @@ So there is no action without its entry, and no entry without its action. The tr
 (`Runtime.as_actor`). `audit` is something else: it compares the store with the database.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, insert, select, text, tuple_
+from sqlalchemy import delete, select, text, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.database.clock import from_now
+from footnote.database.driver import driver
 from footnote.database.rows import affected
 from footnote.database.tenant_scope import scoped, tenant_of
 from footnote.models import AuditEvent
@@ -21,6 +23,10 @@ from footnote.runtime import Runtime
 EVERYBODY = ""  # in place of a tenant: what concerns all of them, and only the operator sees
 PURGED_AT_ONCE = 5000
 
+_NOTE = """
+    INSERT INTO audit_event (tenant_id, action, object_id, details)
+    SELECT $1, $2, object_id, details FROM unnest($3::text[], $4::jsonb[]) AS about(object_id, details)
+    """
 _PURGES = text("SELECT set_config('footnote.purges_audit_log', 'on', true)")
 
 
@@ -40,10 +46,9 @@ async def note_for(session: AsyncSession, tenant_id: str, action: str, object_id
 
 
 async def _write(session: AsyncSession, tenant_id: str, action: str, objects: Mapping[str, Mapping[str, Any]]) -> None:
-    event = {"tenant_id": tenant_id, "action": action}
-    rows = [event | {"object_id": object_id, "details": details} for object_id, details in objects.items()]
-    if rows:
-        await session.execute(insert(AuditEvent), rows)
+    if objects:
+        details = [json.dumps(each) for each in objects.values()]
+        await (await driver(session)).execute(_NOTE, tenant_id, action, list(objects), details)
 
 
 @dataclass(frozen=True)

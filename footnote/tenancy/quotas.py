@@ -26,16 +26,21 @@ async def of(session: AsyncSession, settings: Settings) -> dict[str, Decimal]:
     )
     if own is None:  # since the request began
         raise TenantDeleted
+    return _merged(settings, own)
+
+
+def _merged(settings: Settings, own: Mapping[str, str]) -> dict[str, Decimal]:
     quotas = settings.quotas | {name: Decimal(str(value)) for name, value in own.items()}
     return {name: quotas[name] for name in NAMES if quotas.get(name)}
 
 
-async def check_room(session: AsyncSession, settings: Settings) -> None:
-    """To be called when a document is added and before that is committed. Raises Forbidden.
+async def check_room(session: AsyncSession, settings: Settings, own: Mapping[str, str] | None = None) -> None:
+    """To be called when a document is added and before that is committed. Raises Forbidden, TenantDeleted.
 
+    `own`: the tenant's quotas, if they were read in the transaction; they are read now by default.
     Uploads of a tenant with such a quota run one after the other from here to their commit, so that the quota is exact.
     """
-    quotas = await of(session, settings)
+    quotas = await of(session, settings) if own is None else _merged(settings, own)
     if not quotas.keys() & {"documents", "bytes"}:
         return
     # Foreign keys to the tenant do not wait for this.

@@ -13,11 +13,15 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from footnote.database.driver import driver
 from footnote.database.ids import new_id
 from footnote.database.tenant_scope import tenant_of
 from footnote.models import DocumentSequence, Job, JobCallback, Version, WebhookDelivery, WebhookEndpoint
 
 CHANNEL = "footnote_webhooks"  # Postgres NOTIFY channel that wakes the loops that deliver
+
+
+_SUBSCRIBE = "INSERT INTO job_callback (job_id, url, tenant_id) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING"
 
 
 @dataclass(frozen=True)
@@ -30,9 +34,8 @@ class WebhookTarget:
 
 async def subscribe(session: AsyncSession, job: Job, url: str) -> None:
     """Has a webhook sent to `url` when the job ends; at once, if it has succeeded already."""
-    await session.execute(
-        insert(JobCallback).values(job_id=job.id, url=url, tenant_id=job.tenant_id).on_conflict_do_nothing()
-    )
+    connection = await driver(session)
+    await connection.execute(_SUBSCRIBE, job.id, url, job.tenant_id)
     if job.state == "succeeded":
         await _enqueue(session, job.id, "document.ready", [WebhookTarget(url)])
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import httpx2
 import pytest
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import ClientDisconnect
 
@@ -191,7 +191,9 @@ class Lossy(Runtime):
     async def transaction(self) -> AsyncIterator[AsyncSession]:
         async with super().transaction() as session:
             yield session
-            lost = any(isinstance(each, Document) for each in session)
+            lost = await session.scalar(
+                text("SELECT EXISTS (SELECT FROM document WHERE xmin = pg_current_xact_id()::xid)")
+            )
             if lost and self.before:
                 raise DatabaseAway
         if lost:

@@ -83,6 +83,7 @@ async def object_without_row(rt: Runtime, document: Document) -> Planted:
 
 async def unfinished_object_without_row(rt: Runtime, document: Document) -> Planted:
     writer = await rt.store.open_writer("artifacts/half.jsonl")
+    await writer.write(b"half")
     writer._file.close()  # type: ignore[attr-defined]  # as by a process that died
     return "object_without_row", "artifacts/half.jsonl"
 
