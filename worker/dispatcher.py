@@ -8,7 +8,6 @@ while there are more.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 from celery import Celery
@@ -59,8 +58,10 @@ class Dispatcher:
         while True:
             await self.woken.wait()
             self.woken.clear()
-            while pause := await self._patiently(self.refill):
+            pause = await self._patiently(self.refill)
+            if pause:
                 await asyncio.sleep(pause)
+                self.woken.set()
 
     async def _patiently(self, step: Callable[[], Awaitable[float | None]]) -> float | None:
         try:

@@ -47,7 +47,8 @@ class Housekeeping:
 
     async def _every(self, seconds: float, chore: Chore) -> None:
         while True:
-            await asyncio.sleep(await self._pause_after(chore) or seconds)
+            pause = await self._pause_after(chore)
+            await asyncio.sleep(pause or seconds)
 
     async def _pause_after(self, chore: Chore) -> float | None:
         """Does the chore. Returns the seconds until another try if it failed."""

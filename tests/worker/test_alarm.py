@@ -69,6 +69,8 @@ async def due_object(rt: Runtime, tenant: str) -> None:
 
 async def changed_collection(rt: Runtime, tenant: str) -> None:
     await driving.ready(rt, tenant, "A text.")
+    while await objects.sweep(rt):  # artifacts of its steps
+        pass
     await rt.execute(update(Collection).values(review_after=""))
 
 

@@ -28,7 +28,6 @@ from footnote.runtime import Runtime
 from tests import driving
 from tests.driving import claim, job_of, set_job
 from tests.waking import waking
-from worker import alarm
 from worker.dispatcher import Dispatcher
 
 pytestmark = pytest.mark.anyio
