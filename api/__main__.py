@@ -15,7 +15,7 @@ from footnote.telemetry import configure_logging
 def serve(settings: Settings) -> int:
     """Runs until it is asked to stop. Returns the exit status."""
     config = uvicorn.Config(
-        "api.app:create_app",
+        "api.app:warm_app",
         factory=True,
         host=settings.host,
         port=settings.port,
@@ -32,6 +32,7 @@ def serve(settings: Settings) -> int:
     )
     if settings.api_workers > 1:
         return Processes(config, [config.bind_socket()]).run()
+    config.load()  # not in the event loop, where uvicorn would do it
     server = ApiServer(config)
     server.run()
     return 0 if server.started else 1

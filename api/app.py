@@ -33,7 +33,7 @@ from api.routes import (
     webhooks,
 )
 from footnote import __version__, formats
-from footnote.runtime import Runtime, open_runtime
+from footnote.runtime import Runtime, open_runtime, preload
 from footnote.settings import Settings
 from footnote.telemetry import configure_logging, watch_loop
 
@@ -96,10 +96,19 @@ def create_app(settings: Settings | None = None, runtime: Runtime | None = None)
     return app
 
 
+def warm_app() -> FastAPI:
+    """The app, with all that a process shares with those forked from it."""
+    settings = Settings()
+    app = create_app(settings)
+    preload(settings)
+    _warm(app)
+    return app
+
+
 @asynccontextmanager
 async def _lifespan(settings: Settings, runtime: Runtime | None, app: FastAPI) -> AsyncIterator[dict[str, Any]]:
     """The server gets the Runtime: `api.serving.server` tells it when the process should stop."""
-    _warm(app, settings)
+    _warm(app)
     if runtime is not None:
         app.state.runtime = runtime
         yield {"runtime": runtime}
@@ -113,10 +122,9 @@ async def _lifespan(settings: Settings, runtime: Runtime | None, app: FastAPI) -
     watching.cancel()
 
 
-def _warm(app: FastAPI, settings: Settings) -> None:
+def _warm(app: FastAPI) -> None:
     """Imports and builds what the first requests would otherwise wait for."""
     formats.modules()
-    for name in ("numpy", *(["openai"] if settings.openai_api_key or settings.openai_base_url else [])):
-        import_module(name)
+    import_module("numpy")
     for route in app.routes:  # FastAPI builds a route when it is first matched
         route.matches({"type": "http", "method": "GET", "path": "//", "headers": []})

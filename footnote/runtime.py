@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy import Executable, text
@@ -211,3 +212,19 @@ async def open_runtime(
             if opened is not None:
                 closing.push_async_callback(opened.close)
         yield runtime
+
+
+def preload(settings: Settings) -> None:
+    """Imports what a Runtime imports when it is first used, so that the processes forked from this one share it."""
+    asyncio.run(_open_and_close(settings))
+    for name in ("asyncpg", "numpy", "redis.asyncio.connection"):
+        import_module(name)
+    if settings.openai_api_key or settings.openai_base_url:
+        import_module("openai")
+        import_module("openai.resources.embeddings")
+        import_module("openai.resources.chat.completions")
+
+
+async def _open_and_close(settings: Settings) -> None:
+    async with open_runtime(settings):
+        pass

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Mapping
-from contextlib import suppress
 
 from footnote.documents import deletion
 from footnote.errors import DatabaseAway
@@ -13,7 +12,6 @@ from footnote.runtime import Runtime
 from footnote.telemetry import log
 
 AT_ONCE = 3  # tasks worked on by one process
-LOOK_SECONDS = 1.0
 FAILED_SECONDS = 5.0  # until the next look after an error of no known kind
 PARTS: Mapping[str, Part] = {"collection.delete": deletion.remove_next, "tenant.delete": tenant_deletion.remove_part}
 
@@ -24,7 +22,7 @@ class BackgroundTasks:
         self.woken = asyncio.Event()
 
     async def run(self) -> None:
-        """Runs until cancelled. Looks when a task was queued, and once a second."""
+        """Runs until cancelled. Looks when it is woken: a task is due."""
         async with asyncio.TaskGroup() as group:
             for _ in range(AT_ONCE):
                 group.create_task(self._work())
@@ -40,9 +38,7 @@ class BackgroundTasks:
                 await asyncio.sleep(FAILED_SECONDS)
                 continue
             if not found:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(LOOK_SECONDS):
-                        await self.woken.wait()
+                await self.woken.wait()
                 self.woken.clear()
 
 

@@ -13,7 +13,6 @@ from footnote.webhooks import sending
 from footnote.webhooks.sending import Due
 
 PLACES = 64  # deliveries under way at once; a tenant has a quarter of them at most
-LOOK_SECONDS = 1.0
 STOP_SECONDS = 5.0  # for those under way when it is stopped; what is cut off is sent again
 
 
@@ -24,18 +23,13 @@ class Deliveries:
         self._under_way: dict[asyncio.Task[None], Due] = {}
 
     async def run(self) -> None:
-        """Runs until cancelled. Looks when a delivery was queued or has ended, and once a second."""
+        """Runs until cancelled. Looks when it is woken: a delivery is due, or has ended and left its place."""
         try:
             while True:
+                await self.woken.wait()
                 self.woken.clear()
-                try:
+                with suppress(DatabaseAway):  # it is woken again
                     await self._start_due()
-                except DatabaseAway:
-                    await asyncio.sleep(LOOK_SECONDS)
-                # Not `wait_for`: in Python 3.11 it loses a cancellation that comes in the moment of the wake-up.
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(LOOK_SECONDS):
-                        await self.woken.wait()
         finally:
             if self._under_way:
                 await asyncio.wait(self._under_way, timeout=STOP_SECONDS)

@@ -1,13 +1,13 @@
 """The loop that sends due jobs and batches to the workers, and takes them back from workers that went silent.
 
-Several may run: one acts at a time, under an advisory lock. It is woken by Postgres when a job is created, and looks
-by itself twice a second, so that neither a lost notification nor a lost message stops anything. What waits in the
-broker can no longer be overtaken, so few messages wait there, refilled often while there are more.
+Several may run: one acts at a time, under an advisory lock. `worker.alarm` wakes it when a job is created, and twice a
+second while a job that is due waits, in Postgres or in the broker, so that neither a lost notification nor a lost
+message stops anything. What waits in the broker can no longer be overtaken, so few messages wait there, refilled often
+while there are more.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from typing import Any
 
 from celery import Celery
@@ -27,8 +27,9 @@ from footnote.queue import start_batches, start_jobs
 from footnote.runtime import Runtime
 from footnote.telemetry import log
 
-TICK_SECONDS = 0.5
+PAUSE_SECONDS = 0.5  # after an error
 REFILL_SECONDS = 0.1  # between two looks while more may wait than there is room for
+EMPTY_SECONDS = 0.02  # the same if workers had emptied the lane before the look
 LOST_SECONDS = 5.0  # with the broker's queue empty, a message unanswered for this long was lost
 LOCK = 0x666F6F746E6F7465  # "footnote"
 
@@ -39,6 +40,7 @@ class Dispatcher:
         self.app = app
         self.redis = redis
         self.woken = asyncio.Event()
+        self.woken_for = {"send": self.woken, "take_back": asyncio.Event()}
         self.broker_run: str | None = None
 
     async def run(self) -> None:
@@ -48,36 +50,37 @@ class Dispatcher:
             group.create_task(self._refilling())
 
     async def _reaping(self) -> None:
+        silent = self.woken_for["take_back"]
         while True:
+            await silent.wait()
+            silent.clear()
             await self._patiently(self.reap)
-            await asyncio.sleep(TICK_SECONDS)
 
     async def _refilling(self) -> None:
         while True:
-            if await self._patiently(self.refill):
-                await asyncio.sleep(REFILL_SECONDS)
-            else:
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(TICK_SECONDS):
-                        await self.woken.wait()
+            await self.woken.wait()
             self.woken.clear()
+            pause = await self._patiently(self.refill)
+            if pause:
+                await asyncio.sleep(pause)
+                self.woken.set()
 
-    async def _patiently(self, step: Callable[[], Awaitable[bool | None]]) -> bool:
+    async def _patiently(self, step: Callable[[], Awaitable[float | None]]) -> float | None:
         try:
-            return await step() or False
+            return await step()
         except (DatabaseAway, RedisError) as error:
             log.warning("dispatcher waits", error=f"{type(error).__name__}: {error}"[:200])
-            await asyncio.sleep(TICK_SECONDS)
-            return False
+            await asyncio.sleep(PAUSE_SECONDS)
+            return None
 
-    async def refill(self) -> bool:
-        """Sends due jobs as far as the lanes have room. Returns whether a lane is full: then more may wait."""
+    async def refill(self) -> float | None:
+        """Sends due jobs as far as the lanes have room. Returns the seconds until the next look if a lane is full."""
         waiting = await self._broker()
         async with self.rt.transaction() as session:
             if not await session.scalar(select(func.pg_try_advisory_xact_lock(LOCK))) or await scheduling.paused(
                 session
             ):
-                return False
+                return None
             running = await scheduling.running(session)
             # In jobs, of which a message may carry several.
             waiting[Lane.SMALL] = max(waiting[Lane.SMALL], await self._sent(session) if waiting[Lane.SMALL] else 0)
@@ -93,7 +96,10 @@ class Dispatcher:
         if any(due.values()) or questions:
             # Sent after the commit; should sending fail, they are due again in a moment.
             await asyncio.to_thread(self._send, messages, questions)
-        return any(len(due[lane]) >= room[lane] for lane in Lane)
+        full = [lane for lane in Lane if len(due[lane]) >= room[lane]]
+        if not full:
+            return None
+        return REFILL_SECONDS if all(waiting[lane] for lane in full) else EMPTY_SECONDS
 
     def _resend_seconds(self, waiting: int) -> float:
         """Seconds after which an unclaimed message counts as lost; more if its lane has many messages."""

@@ -12,38 +12,55 @@ from footnote.telemetry import log
 from footnote.tenancy import audit_log
 from footnote.webhooks import history
 
-SWEEP_SECONDS = 1.0
+Chore = Callable[[Runtime], Awaitable[None]]
+
 COUNT_SECONDS = 60.0
 PURGE_SECONDS = 3600.0
+AWAY_SECONDS = 1.0  # until a chore is tried again for which Postgres was away
 FAILED_SECONDS = 60.0  # until a chore that failed for an unknown reason is tried again
 
 
-async def keep_house(rt: Runtime) -> None:
-    """Runs until cancelled.
+class Housekeeping:
+    """Deletes unowned objects, queues documents whose collection changed, counts words of large collections, and
+    removes old rows: idempotency keys, answers, batches of questions, refused uploads, webhooks, the audit log.
 
-    Deletes unowned objects, queues documents whose collection changed, counts words of large collections, and removes
-    old rows: idempotency keys, answers, batches of questions, refused uploads, webhooks, the audit log. A chore that is
-    slow or fails does not delay the others.
+    The first two are done when they are woken. A chore that is slow or fails does not delay the others.
     """
-    chores = [(SWEEP_SECONDS, _sweep), (SWEEP_SECONDS, reingestion.review)]
-    chores += [(COUNT_SECONDS, _count), (PURGE_SECONDS, _purge)]
-    async with asyncio.TaskGroup() as group:
-        for seconds, chore in chores:
-            group.create_task(_repeat(rt, chore, seconds))
 
+    def __init__(self, rt: Runtime) -> None:
+        self.rt = rt
+        self.woken_for = {"sweep": asyncio.Event(), "review": asyncio.Event()}
 
-async def _repeat(rt: Runtime, chore: Callable[[Runtime], Awaitable[None]], seconds: float) -> None:
-    while True:
-        pause = seconds
+    async def run(self) -> None:
+        """Runs until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._when_woken(self.woken_for["sweep"], _sweep))
+            group.create_task(self._when_woken(self.woken_for["review"], reingestion.review))
+            group.create_task(self._every(COUNT_SECONDS, _count))
+            group.create_task(self._every(PURGE_SECONDS, _purge))
+
+    async def _when_woken(self, woken: asyncio.Event, chore: Chore) -> None:
+        while True:
+            await woken.wait()
+            woken.clear()
+            await asyncio.sleep(await self._pause_after(chore) or 0.0)
+
+    async def _every(self, seconds: float, chore: Chore) -> None:
+        while True:
+            pause = await self._pause_after(chore)
+            await asyncio.sleep(pause or seconds)
+
+    async def _pause_after(self, chore: Chore) -> float | None:
+        """Does the chore. Returns the seconds until another try if it failed."""
         try:
-            await chore(rt)
+            await chore(self.rt)
         except DatabaseAway:
             log.debug("housekeeping waits for Postgres")
-            pause = SWEEP_SECONDS
+            return AWAY_SECONDS
         except Exception:
             log.exception("housekeeping failed", chore=chore.__name__)
-            pause = FAILED_SECONDS
-        await asyncio.sleep(pause)
+            return FAILED_SECONDS
+        return None
 
 
 async def _sweep(rt: Runtime) -> None:

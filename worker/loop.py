@@ -7,6 +7,7 @@ then give their steps back.
 """
 
 import asyncio
+import gc
 import os
 import signal
 from collections.abc import Awaitable, Callable
@@ -16,7 +17,7 @@ from typing import Any, TypeVar
 
 from celery import signals
 
-from footnote.runtime import Runtime, open_runtime
+from footnote.runtime import Runtime, open_runtime, preload
 from footnote.settings import Settings
 from footnote.telemetry import configure_logging
 
@@ -74,8 +75,16 @@ def attach(settings: Settings) -> None:
     signals.worker_process_init.connect(open_process, weak=False)
     signals.worker_process_shutdown.connect(close_process, weak=False)
     signals.setup_logging.connect(lambda **_: configure_logging(settings), weak=False)
+    signals.worker_init.connect(lambda **_: share(settings), weak=False)
     # Not celeryd_init: that is sent before the worker knows its pool.
     signals.worker_init.connect(refuse_other_pools, weak=False)
+
+
+def share(settings: Settings) -> None:
+    """In the worker's main process: imports what its pool's processes, which are forked from it, need. They share it."""
+    preload(settings)
+    gc.collect()
+    gc.freeze()  # so that their collectors neither look through it nor copy its pages
 
 
 def refuse_other_pools(sender: Any = None, **_: Any) -> None:

@@ -7,8 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from multiprocessing import parent_process
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -23,6 +22,7 @@ SAME_PRESS_SECONDS = 0.5  # one Ctrl-C can arrive twice: from the terminal and f
 LINGER_SECONDS = 1.0  # in which the client of an idle connection may send one more request
 CUT_SECONDS = 2.0  # for the answers to requests that are cut off
 END_SECONDS = 4.0  # after the drain the process ends, even if something hangs
+STARTED, STARTING = b"1", b"0"  # answers to the parent
 REPLACED = signal.SIGUSR1  # from the parent: drain, and leave the connections to the process that took over
 
 
@@ -40,9 +40,11 @@ class ApiServer(uvicorn.Server):
     leaves the second signal to its parent, since a supervisor may signal both.
     """
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: uvicorn.Config, parent: socket.socket | None = None) -> None:
         super().__init__(config)
-        self._parent = parent_process()
+        self._parent = parent  # which asks whether this process lives, and closes its end when it dies
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._woken = asyncio.Event()
         self._asked: float | None = None
         self._replaced = False
         self.cut_at = 0.0  # when the drain is over
@@ -74,6 +76,8 @@ class ApiServer(uvicorn.Server):
         now = time.monotonic()
         if self._asked is None:
             self._asked, self._replaced, self.should_exit = now, number == REPLACED, True
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(self._woken.set)
             # SIGALRM keeps its default action: it ends the process even if the loop or a thread hangs.
             signal.setitimer(signal.ITIMER_REAL, self.drain_seconds + END_SECONDS)
         elif self._parent is None and now - self._asked > SAME_PRESS_SECONDS:
@@ -81,17 +85,25 @@ class ApiServer(uvicorn.Server):
             signal.raise_signal(number)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        if self._parent is not None:
-            asyncio.get_running_loop().add_reader(self._parent.sentinel, self._orphaned)
+        self._loop = asyncio.get_running_loop()
         await super().startup(sockets)
 
-    def _orphaned(self) -> None:
-        """One of several processes must not keep the port when the parent is killed."""
+    async def main_loop(self) -> None:
+        """As uvicorn's, which looks ten times a second; `asked` wakes this one."""
+        while not await self.on_tick(0):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(1.0):  # the header `Date` is made by `on_tick`
+                    await self._woken.wait()
+
+    def answer_parent(self) -> None:
+        """Answers until the parent dies: then one of several processes must not keep the port. In a thread."""
         assert self._parent is not None
-        if self.should_exit:
+        with suppress(ConnectionError):
+            while self._parent.recv(1):
+                self._parent.send(STARTED if self.started else STARTING)
+        if self.should_exit or self._loop is None:
             os._exit(1)
-        asyncio.get_running_loop().remove_reader(self._parent.sentinel)
-        self.asked(signal.SIGTERM)
+        self._loop.call_soon_threadsafe(self.asked, signal.SIGTERM)
 
     # -- the drain -----------------------------------------------------------------------------------------------
 

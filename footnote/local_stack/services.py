@@ -40,19 +40,19 @@ class Programs:
     services: tuple[Service, ...]
 
 
-def _footnote(*command: str) -> list[str]:
-    return [sys.executable, "-m", "footnote", *command]
+def _run(module: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", module, *arguments]
 
 
 def programs(settings: Settings) -> Programs:
     services = (
-        Service("api", _footnote("api"), stop_seconds=settings.drain_seconds + API_END_SECONDS),
+        Service("api", _run("api"), stop_seconds=settings.drain_seconds + API_END_SECONDS),
         # Long enough to finish a batch; what is cut off is taken up again from its last checkpoint.
-        Service("worker", _footnote("worker"), stop_seconds=20.0),
-        Service("dispatcher", _footnote("dispatcher")),
-        Service("flower", _footnote("flower"), required=False),
+        Service("worker", _run("worker"), stop_seconds=20.0),
+        Service("dispatcher", _run("worker.background")),
+        Service("flower", _run("footnote", "flower"), required=False),
     )
-    return Programs(_footnote("migrate", "--no-show-key"), services)
+    return Programs(_run("footnote", "migrate", "--no-show-key"), services)
 
 
 def postgres_service(server: postgres.Postgres) -> Service:
@@ -76,17 +76,22 @@ def environment(
     settings: Settings, data_dir: Path, *, database_url: str, redis_url: str, flower_password: str
 ) -> dict[str, str]:
     """The environment of our programs: this process's, with everything spelled out that `up` decided."""
-    return os.environ | {
-        "DATABASE_URL": database_url,
-        "REDIS_URL": redis_url,
-        "STORAGE_URL": settings.storage_url or (data_dir / "objects").as_uri(),
-        "FOOTNOTE_DATA_DIR": str(data_dir),
-        "FOOTNOTE_HOST": settings.host,
-        "PORT": str(settings.port),
-        "FLOWER_HOST": settings.flower_host,
-        "FLOWER_PORT": str(settings.flower_port),
-        "FLOWER_USER": settings.flower_user,
-        "FLOWER_PASSWORD": flower_password,
-        # A crash must not take the last lines of a log with it.
-        "PYTHONUNBUFFERED": "1",
-    }
+    # With more of glibc's arenas every thread has its own unused memory.
+    return (
+        {"MALLOC_ARENA_MAX": "2"}
+        | os.environ
+        | {
+            "DATABASE_URL": database_url,
+            "REDIS_URL": redis_url,
+            "STORAGE_URL": settings.storage_url or (data_dir / "objects").as_uri(),
+            "FOOTNOTE_DATA_DIR": str(data_dir),
+            "FOOTNOTE_HOST": settings.host,
+            "PORT": str(settings.port),
+            "FLOWER_HOST": settings.flower_host,
+            "FLOWER_PORT": str(settings.flower_port),
+            "FLOWER_USER": settings.flower_user,
+            "FLOWER_PASSWORD": flower_password,
+            # A crash must not take the last lines of a log with it.
+            "PYTHONUNBUFFERED": "1",
+        }
+    )

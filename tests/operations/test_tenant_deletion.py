@@ -35,6 +35,7 @@ from tests import driving
 from tests.api.test_tenant_wall import TEXT, made_by
 from tests.documents.test_deletion_races import until_somebody_waits
 from tests.stored import in_store, settled
+from tests.waking import waking
 from worker import background_tasks
 
 pytestmark = pytest.mark.anyio
@@ -180,9 +181,9 @@ async def test_from_the_first_moment_it_is_refused_and_another_process_finishes(
     await driving.work_off(rt)
     assert (await rows(rt, tenant))["document"] == 2, "the process that began it may still work on it"
     await rt.execute(update(BackgroundTask).values(lease_until=func.now() - func.make_interval(0, 0, 0, 0, 0, 0, 1)))
-    monkeypatch.setattr(background_tasks, "LOOK_SECONDS", 0.01)
-    working = asyncio.create_task(background_tasks.BackgroundTasks(rt).run())
-    async with asyncio.timeout(60):
+    loop = background_tasks.BackgroundTasks(rt)
+    working = asyncio.create_task(loop.run())
+    async with waking(rt, {"work": loop.woken}), asyncio.timeout(60):
         while (await rows(rt, tenant)).keys() != OUTLIVES_IT:
             await asyncio.sleep(0.02)
     working.cancel()

@@ -2,20 +2,20 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import func, select, text
 
-from footnote import webhooks
 from footnote.errors import Conflict
 from footnote.models import WebhookDelivery
 from footnote.runtime import Runtime
 from footnote.webhooks import endpoints
 from tests import driving
 from tests.receiving import Receiver, in_outbox, listening
-from worker import deliveries
-from worker.background import listen
+from tests.waking import waking
+from worker import alarm
 from worker.deliveries import Deliveries
 
 pytestmark = pytest.mark.anyio
@@ -30,7 +30,10 @@ async def tenant(committing_rt: Runtime) -> str:
 async def running(*loops: Deliveries) -> AsyncIterator[None]:
     tasks = [asyncio.create_task(loop.run()) for loop in loops]
     try:
-        yield
+        async with AsyncExitStack() as stack:
+            for loop in loops:
+                await stack.enter_async_context(waking(loop.rt, {"deliver": loop.woken}))
+            yield
     finally:
         for task in tasks:
             task.cancel()
@@ -67,7 +70,7 @@ async def test_receivers_that_never_answer_do_not_hold_up_one_that_does(
     committing_rt: Runtime, tenant: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rt = committing_rt
-    monkeypatch.setattr(deliveries, "STOP_SECONDS", 0)
+    monkeypatch.setattr("worker.deliveries.STOP_SECONDS", 0)
     async with listening(None) as silent, listening() as quick:
         await in_outbox(rt, tenant, *[silent.url] * 8, *[quick.url] * 8)
 
@@ -83,24 +86,31 @@ async def test_a_delivery_that_is_queued_is_sent_at_once(
     committing_rt: Runtime, tenant: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rt = committing_rt
-    monkeypatch.setattr(deliveries, "LOOK_SECONDS", 3600)
-    loop = Deliveries(rt)
-    listener = asyncio.create_task(listen(rt.settings, {webhooks.CHANNEL: loop.woken}))
-    await asyncio.wait_for(loop.woken.wait(), 60)
+    monkeypatch.setattr(alarm, "REST_SECONDS", 3600)
+    loop, looked = Deliveries(rt), asyncio.Event()
+    start_due = loop._start_due
+
+    async def look() -> None:
+        await start_due()
+        looked.set()
+
+    loop._start_due = look  # type: ignore[method-assign]
+    loop.woken.set()
     async with listening() as receiver, running(loop):
-
-        async def idle() -> bool:
-            return not loop.woken.is_set()
-
-        await until(idle)
+        await asyncio.wait_for(looked.wait(), 60)
+        await until(partial(listens, rt))
         await in_outbox(rt, tenant, receiver.url)
 
         async def delivered() -> bool:
             return await in_state(rt, "delivered") == 1
 
         await until(delivered)
-    listener.cancel()
-    await asyncio.gather(listener, return_exceptions=True)
+
+
+async def listens(rt: Runtime) -> bool:
+    async with rt.sessions() as session:
+        asked = text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE :alarm")
+        return (await session.scalars(asked, {"alarm": "%AS unfinished%"})).one() > 0
 
 
 async def test_what_is_under_way_when_the_loop_is_stopped_still_ends(committing_rt: Runtime, tenant: str) -> None:
@@ -118,7 +128,9 @@ async def test_what_is_under_way_when_the_loop_is_stopped_still_ends(committing_
     receiver.port = server.sockets[0].getsockname()[1]
     async with server:
         await in_outbox(rt, tenant, receiver.url)
-        loop = asyncio.create_task(Deliveries(rt).run())
+        deliveries = Deliveries(rt)
+        deliveries.woken.set()
+        loop = asyncio.create_task(deliveries.run())
         await asyncio.wait_for(reached.wait(), 60)
         loop.cancel()
         asyncio.get_running_loop().call_soon(go_on.set)
@@ -147,6 +159,7 @@ async def test_a_loop_that_is_stopped_in_the_moment_it_is_woken_ends(committing_
         looked.set()
 
     loop._start_due = look  # type: ignore[method-assign]
+    loop.woken.set()
     task = asyncio.create_task(loop.run())
     await looked.wait()
     await asyncio.sleep(0)

@@ -27,7 +27,7 @@ from footnote.queue import broker_url, make_app
 from footnote.runtime import Runtime
 from tests import driving
 from tests.driving import claim, job_of, set_job
-from worker.background import listen
+from tests.waking import waking
 from worker.dispatcher import Dispatcher
 
 pytestmark = pytest.mark.anyio
@@ -272,21 +272,17 @@ async def test_messages_that_vanish_from_a_living_broker_are_sent_again(dispatch
 async def test_the_loop_goes_on_by_itself_through_an_outage(
     dispatcher: Dispatcher, redis: Redis, broker: Broker
 ) -> None:
-    loop = [
-        asyncio.create_task(dispatcher.run()),
-        asyncio.create_task(listen(dispatcher.rt.settings, {jobs.CHANNEL: dispatcher.woken})),
-    ]
+    loop = asyncio.create_task(dispatcher.run())
     broker.kill()
     await asyncio.sleep(0)
     ids = await some_jobs(dispatcher.rt, 2)
     broker.start()
-    async with asyncio.timeout(60):
+    async with waking(dispatcher.rt, dispatcher.woken_for), asyncio.timeout(60):
         while sorted(job_in(each) for each in await messages(redis)) != sorted(ids):
-            assert not any(task.done() for task in loop)
+            assert not loop.done()
             await asyncio.sleep(0.05)
-    for task in loop:
-        task.cancel()
-    await asyncio.gather(*loop, return_exceptions=True)
+    loop.cancel()
+    await asyncio.gather(loop, return_exceptions=True)
 
 
 async def test_a_broker_that_hangs_holds_up_no_reaping(dispatcher: Dispatcher, broker: Broker) -> None:
@@ -297,25 +293,16 @@ async def test_a_broker_that_hangs_holds_up_no_reaping(dispatcher: Dispatcher, b
     assert broker.process
     broker.process.send_signal(signal.SIGSTOP)
     loop = asyncio.create_task(dispatcher.run())
+    dispatcher.woken.set()
     while not redis.connection_pool._in_use_connections:
         await asyncio.sleep(0.01)
     await set_job(rt, job_id, lease_until=func.now() - timedelta(seconds=1))
-    async with asyncio.timeout(30):  # the broker is given two minutes to answer
+    async with waking(rt, dispatcher.woken_for), asyncio.timeout(30):  # the broker is given two minutes to answer
         while (await job_of(rt, job_id)).state != "waiting":
             await asyncio.sleep(0.05)
     loop.cancel()
     await asyncio.gather(loop, return_exceptions=True)
     await redis.aclose()
-
-
-async def test_a_new_job_wakes_the_dispatcher(dispatcher: Dispatcher) -> None:
-    listening = asyncio.create_task(listen(dispatcher.rt.settings, {jobs.CHANNEL: dispatcher.woken}))
-    await asyncio.wait_for(dispatcher.woken.wait(), 60)
-    dispatcher.woken.clear()
-    await some_jobs(dispatcher.rt, 1)
-    await asyncio.wait_for(dispatcher.woken.wait(), 60)
-    listening.cancel()
-    await asyncio.gather(listening, return_exceptions=True)
 
 
 # -- addresses -----------------------------------------------------------------------------------------------

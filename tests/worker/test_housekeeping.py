@@ -15,6 +15,7 @@ from footnote.models import IdempotencyKey
 from footnote.runtime import Runtime
 from tests import driving
 from tests.stored import in_store, named
+from tests.waking import waking
 from worker import housekeeping
 
 pytestmark = pytest.mark.anyio
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.anyio
 async def test_unowned_objects_and_keys_of_yesterday_go_though_postgres_was_away(
     committing_rt: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(housekeeping, "SWEEP_SECONDS", 0.01)
+    monkeypatch.setattr(housekeeping, "AWAY_SECONDS", 0.01)
     rt = committing_rt
     tenant = await driving.new_tenant(rt)
     kept = await driving.ready(rt, tenant, "Kept.")
@@ -48,9 +49,10 @@ async def test_unowned_objects_and_keys_of_yesterday_go_though_postgres_was_away
             keys = (await session.scalars(select(IdempotencyKey.key))).all()
         return keys == ["young"] and await in_store(rt) == await named(rt)
 
-    keeping = asyncio.create_task(housekeeping.keep_house(Flaky(**vars(rt))))
+    house = housekeeping.Housekeeping(Flaky(**vars(rt)))
+    keeping = asyncio.create_task(house.run())
     try:
-        async with asyncio.timeout(60):
+        async with waking(rt, house.woken_for), asyncio.timeout(60):
             while not await tidied():
                 await asyncio.sleep(0.02)
     finally:
@@ -77,6 +79,7 @@ async def test_what_fails_or_hangs_holds_up_nothing_else_and_is_tried_again(
 
     async def fail(_rt: Runtime) -> None:
         begun.append("review")
+        house.woken_for["review"].set()
         if begun.count("review") == 3:
             failed.set()
         raise RuntimeError("a bug")
@@ -88,7 +91,10 @@ async def test_what_fails_or_hangs_holds_up_nothing_else_and_is_tried_again(
 
     for place, chore in (("_sweep", hang), ("reingestion.review", fail), ("_count", nothing), ("_purge", purge)):
         monkeypatch.setattr(f"worker.housekeeping.{place}", chore)
-    keeping = asyncio.create_task(housekeeping.keep_house(rt))
+    house = housekeeping.Housekeeping(rt)
+    for woken in house.woken_for.values():
+        woken.set()
+    keeping = asyncio.create_task(house.run())
     async with asyncio.timeout(60):
         await failed.wait()
         await purged.wait()
