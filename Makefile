@@ -30,8 +30,9 @@ check: $(VENV)/.dev  ## Check format, lint, types, import contracts, migrations,
 docs: $(VENV)/.dev  ## Write the generated documents: settings, errors, OpenAPI
 	$(BIN)/python -m scripts.generate_docs
 
-bench: $(VENV)/.dev  ## Measure ingestion and queries beside their bare parts
-	$(BIN)/python -m benchmarks.pipeline
+bench: $(VENV)/.dev  ## Measure steps beside their bare parts; BULK=1 (SHORT=1): loads and search; SCALE=1: growth
+	$(BIN)/python -m $(if $(BULK),benchmarks.bulk $(if $(SHORT),--short) $(if $(AT_LEAST),--at-least $(AT_LEAST)),$(if \
+		$(SCALE),benchmarks.scale $(if $(SIZES),--sizes $(SIZES)),benchmarks.pipeline))
 
 bench-vectors: $(VENV)/.dev  ## Measure what vector search misses, with and without filters (minutes)
 	$(BIN)/python -m benchmarks.vectors
