@@ -37,6 +37,10 @@ def processor_seconds(pid: int) -> float:
     return 0.0
 
 
+def parent(pid: int) -> int:
+    return int(_stat(pid)[1])
+
+
 def memory_mib(pid: int) -> float:
     """Its share of what it uses together with others (PSS); 0 if it is gone."""
     with suppress(OSError, StopIteration):
@@ -57,7 +61,7 @@ def tree(root: int) -> list[int]:
 def _parents() -> Iterator[tuple[int, int]]:
     for entry in PROC.glob("[0-9]*"):
         with suppress(OSError):  # ended meanwhile
-            yield int(entry.name), int(_stat(int(entry.name))[1])
+            yield int(entry.name), parent(int(entry.name))
 
 
 def kind(command: str) -> str:
@@ -95,8 +99,7 @@ def taken(root: int) -> Footprint:
 
 def _kinds(root: int) -> Iterator[tuple[int, str]]:
     for pid in tree(root):
-        name, parent = kind(_command(pid)), 0
+        name, above = kind(_command(pid)), OTHER
         with suppress(OSError):
-            parent = int(_stat(pid)[1])
-        above = kind(_command(parent))
+            above = kind(_command(parent(pid)))
         yield pid, CELERY_PARENT if name == "worker" != above else name
