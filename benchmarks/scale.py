@@ -37,6 +37,7 @@ from footnote.local_stack.valkey import running_valkey
 from footnote.operations import bootstrap
 from footnote.runtime import Runtime, open_runtime
 from footnote.settings import Settings
+from footnote.telemetry import configure_logging
 from footnote.tenancy import keys
 
 SIZES = (10_000, 100_000)
@@ -239,8 +240,14 @@ def main() -> int:
         running_postgres(Path(directory) / "pg") as database_url,
         running_valkey(Path(directory) / "kv") as redis_url,
     ):
-        places = {"database_url": database_url, "redis_url": redis_url, "data_dir": Path(directory)}
+        places = {
+            "database_url": database_url,
+            "redis_url": redis_url,
+            "data_dir": Path(directory),
+            "log_level": "WARNING",
+        }
         settings = Settings(_env_file=None, storage_url=(Path(directory) / "o").as_uri(), **places)  # type: ignore[arg-type]
+        configure_logging(settings)
         os.environ["DATABASE_URL"] = database_url
         bootstrap.migrate()
         asyncio.run(run(settings, given.sizes))

@@ -25,15 +25,15 @@ SHORT_RUN = 60  # documents of a short run
 Found = tuple[list[Measured], list[Load]]
 
 
-async def short(floor: Floor, product: Product) -> Found:
+async def short(floor: Floor, product: Product, documents: int) -> Found:
     """One small load."""
-    small = await measures.load(floor, product, SHORT, SHORT.corpus(SHORT_RUN))
+    small = await measures.load(floor, product, SHORT, SHORT.corpus(documents))
     return small.measured(goals.SHORT_RATE, goals.SHORT_PROCESSOR), [small]
 
 
-async def whole(floor: Floor, product: Product) -> Found:
-    documents = SHORT.corpus()
-    long = await measures.load(floor, product, LONG, LONG.corpus())
+async def whole(floor: Floor, product: Product, most: int) -> Found:
+    documents = SHORT.corpus(min(most, SHORT.documents))
+    long = await measures.load(floor, product, LONG, LONG.corpus(min(most, LONG.documents)))
     small = await measures.load(floor, product, SHORT, documents)
     measured = long.measured(goals.LONG_RATE, goals.LONG_PROCESSOR)
     measured += small.measured(goals.SHORT_RATE, goals.SHORT_PROCESSOR)
@@ -54,23 +54,25 @@ def by_process(loads: Sequence[Load]) -> list[Row]:
     return rows
 
 
-async def run(directory: Path, provider_url: str, only_short: bool) -> Found:
+async def run(directory: Path, provider_url: str, only_short: bool, documents: int) -> Found:
     async with (
         running(directory, provider_url) as product,
         opened(product.stack.database_url, provider_url) as floor,
     ):
         await floor.ingest(SHORT.corpus(SHORT_RUN))  # imports, and the provider draws its words
-        return await (short if only_short else whole)(floor, product)
+        return await (short if only_short else whole)(floor, product, documents)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.bulk", description=__doc__)
-    parser.add_argument("--short", action="store_true", help=f"one load of {SHORT_RUN} documents")
+    parser.add_argument("--short", action="store_true", help=f"one load, of {SHORT_RUN} documents")
+    parser.add_argument("--documents", type=int, default=SHORT.documents, help="the most of a load")
     parser.add_argument("--at-least", type=float, default=0.0, metavar="RATIO")
     parser.add_argument("--latency", type=float, default=0.0, help="seconds that the provider takes for a request")
     given = parser.parse_args()
+    documents = min(given.documents, SHORT_RUN) if given.short else given.documents
     with tempfile.TemporaryDirectory(prefix="fn-") as directory, provider.running(given.latency) as url:
-        measured, loads = asyncio.run(run(Path(directory).resolve(), url, given.short))
+        measured, loads = asyncio.run(run(Path(directory).resolve(), url, given.short, documents))
     print(*table(list(goals.rows(measured))), "", *table(by_process(loads)), sep="\n")
     print(f"\nLoad of the machine (1, 5, 15 minutes): {', '.join(map(number, os.getloadavg()))}")
     rates = [each.value for each in measured if each.goal in (goals.LONG_RATE, goals.SHORT_RATE)]
