@@ -7,7 +7,7 @@ EVAL_DATA ?= .footnote-eval
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help security up test check bench bench-vectors faults field hostile clean docker-check docs eval live
+.PHONY: help security up test check bench peers bench-vectors faults field hostile clean docker-check docs eval live
 
 help:  ## Show this help
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "  %-16s %s\n", $$1, $$2 }'
@@ -30,8 +30,12 @@ check: $(VENV)/.dev  ## Check format, lint, types, import contracts, migrations,
 docs: $(VENV)/.dev  ## Write the generated documents: settings, errors, OpenAPI
 	$(BIN)/python -m scripts.generate_docs
 
-bench: $(VENV)/.dev  ## Measure ingestion and queries beside their bare parts
-	$(BIN)/python -m benchmarks.pipeline
+bench: $(VENV)/.dev  ## Measure steps beside their bare parts; BULK=1 (SHORT=1): loads and search; SCALE=1: growth
+	$(BIN)/python -m $(if $(BULK),benchmarks.bulk $(if $(SHORT),--short) $(if $(DOCUMENTS),--documents $(DOCUMENTS)) $(if $(AT_LEAST),--at-least $(AT_LEAST)),$(if \
+		$(SCALE),benchmarks.scale $(if $(SIZES),--sizes $(SIZES)),benchmarks.pipeline))
+
+peers: $(VENV)/.dev .venv-peers/.installed  ## Measure the same load through other libraries, which are installed apart
+	$(BIN)/python -m benchmarks.peers --python .venv-peers/bin/python $(if $(DOCUMENTS),--documents $(DOCUMENTS))
 
 bench-vectors: $(VENV)/.dev  ## Measure what vector search misses, with and without filters (minutes)
 	$(BIN)/python -m benchmarks.vectors
@@ -61,7 +65,7 @@ security: $(VENV)/.security  ## Send odd strings, broken requests and Schemathes
 	$(BIN)/python -m tests.system.security $(SECURITY)
 
 clean:  ## Remove what was installed; keep the data in .footnote
-	rm -rf $(VENV) *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) .venv-peers *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 $(VENV)/.venv:
 	@echo "Creating $(VENV) with $$($(PYTHON) --version) ..."
@@ -90,4 +94,11 @@ $(VENV)/.eval: $(VENV)/.dev requirements/eval.txt
 $(VENV)/.security: $(VENV)/.dev requirements/security.txt
 	@echo "Installing Schemathesis ..."
 	@$(INSTALL) -r requirements/security.txt
+	@touch $@
+
+# Complete, so nothing is resolved: pip would refuse the extras that one of them asks for.
+.venv-peers/.installed: requirements/peers.txt
+	@echo "Installing the peers ..."
+	@$(PYTHON) -m venv .venv-peers
+	@.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes --no-deps -r $<
 	@touch $@

@@ -71,7 +71,7 @@ _QUESTIONS = (
 
 def make(folder: Path, seed: int = SEED) -> Set:
     """Writes the documents into the folder, where they are missing, and gives the set."""
-    rng = random.Random(seed)  # noqa: S311  the same set every time, no secret
+    rng = random.Random(seed)
     questions, judgements = {}, {}
     folder.mkdir(parents=True, exist_ok=True)
     for name, identifier in identifiers(rng).items():

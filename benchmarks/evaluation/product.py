@@ -2,9 +2,6 @@
 
 import asyncio
 import json
-import os
-import signal
-import socket
 import sys
 import time
 from asyncio.subprocess import PIPE
@@ -17,19 +14,17 @@ from typing import Any, TypeVar
 import httpx2
 
 from benchmarks.evaluation.sets import Set, target
+from benchmarks.running import environment as running_environment
+from benchmarks.running import started
 from footnote.local_stack.lock import holder
-from footnote.local_stack.logs import last_lines
-from footnote.local_stack.processes import ended, finish, spawn
 
 ROOT = Path(__file__).parents[2]
-STOP_SECONDS = 30.0
 REQUEST_SECONDS = 120.0
 LOOK_SECONDS = 5.0
 PAGE = 100  # documents in a list
 ASKED_AT_ONCE = 4
 TOP_K = 100  # as much as the API gives
 UNFINISHED = ("queued", "running", "waiting")
-NOT_HANDED_ON = ("DATABASE_URL", "REDIS_URL", "STORAGE_URL", "FOOTNOTE_")
 MODELS = {"FOOTNOTE_EMBEDDER": "local", "FOOTNOTE_GENERATOR": "extractive"}
 
 Json = dict[str, Any]
@@ -195,20 +190,8 @@ async def running(data_dir: Path) -> AsyncIterator[Product]:
         async with _opened(url, data_dir) as product:
             yield product
         return
-    env = environment(data_dir)
-    with (data_dir / "up.txt").open("ab") as out:
-        up = spawn([sys.executable, "-m", "footnote", "up"], out, env=env)
-    try:
-        url = f"http://127.0.0.1:{env['PORT']}"
-        while not await _ready(url):
-            if ended(up):
-                raise SystemExit(f"`footnote up` ended:\n{last_lines(data_dir / 'up.txt')}")
-            await asyncio.sleep(0.2)
-        async with _opened(url, data_dir) as product:
-            yield product
-    finally:
-        up.send_signal(signal.SIGTERM)
-        finish(up, time.monotonic() + STOP_SECONDS)
+    async with started(data_dir, MODELS) as stack, _opened(stack.url, data_dir) as product:
+        yield product
 
 
 @asynccontextmanager
@@ -218,17 +201,6 @@ async def _opened(url: str, data_dir: Path) -> AsyncIterator[Product]:
         yield product
 
 
-async def _ready(url: str) -> bool:
-    try:
-        async with httpx2.AsyncClient(timeout=5, trust_env=False) as client:
-            return (await client.get(f"{url}/readyz?strict=true")).is_success
-    except httpx2.TransportError:
-        return False
-
-
 def environment(data_dir: Path) -> dict[str, str]:
-    """Ours without any setting of Footnote: it is measured as shipped, with the embedder that the baselines have."""
-    ours = {name: value for name, value in os.environ.items() if not name.startswith(NOT_HANDED_ON)}
-    with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
-        ports = {"PORT": str(first.getsockname()[1]), "FLOWER_PORT": str(second.getsockname()[1])}
-    return ours | MODELS | ports | {"FOOTNOTE_DATA_DIR": str(data_dir), "XDG_CONFIG_HOME": str(data_dir.resolve())}
+    """As shipped, with the embedder that the baselines have."""
+    return running_environment(data_dir, MODELS)

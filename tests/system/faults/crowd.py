@@ -5,18 +5,17 @@ import json
 import random
 import re
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+from benchmarks.provider import Provider
 from tests.system.faults import corpus
 from tests.system.faults.bench import Options, bench
 from tests.system.faults.load import Load
 from tests.system.faults.report import Report
 
-FIRST_SECONDS, TOKEN_SECONDS = 0.3, 0.05
 WORDS = 40  # of an answer, beside its quote
 SETTINGS = {"FOOTNOTE_GENERATOR": "openai", "OPENAI_API_KEY": "none", "FOOTNOTE_ANSWER_CACHE_SECONDS": "0"}
 KNOWN = 20  # documents that are asked about
@@ -24,30 +23,13 @@ STREAMS, UPLOADS = 200, 50
 SLOWEST_SECONDS = 60.0
 
 
-async def _model(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """A chat model that cites the first passage with a sentence that stands in it."""
-    with suppress(ConnectionError, asyncio.IncompleteReadError):  # the client has left
-        head = (await reader.readuntil(b"\r\n\r\n")).lower()
-        asked = await reader.readexactly(int(head.split(b"content-length:")[1].split(b"\r\n")[0]))
-        quote = re.findall(rb"The \w+ has its own book\.", asked)[0].decode()
-        tokens = ["The ", "book ", f'[1: "{quote}"]', ". ", *["word "] * WORDS, None]
-        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n")
-        await asyncio.sleep(FIRST_SECONDS)
-        for token in tokens:
-            choice = {"index": 0, "delta": {"content": token or ""}, "finish_reason": None if token else "stop"}
-            piece = {"id": "1", "object": "chat.completion.chunk", "choices": [choice]}
-            writer.write(f"data: {json.dumps(piece)}\n\n".encode())
-            await writer.drain()
-            await asyncio.sleep(TOKEN_SECONDS)
-        writer.write(b"data: [DONE]\n\n")
-    writer.close()
+def _answer(asked: bytes) -> list[str]:
+    """Cites the first passage with a sentence that stands in it."""
+    quote = re.findall(rb"The \w+ has its own book\.", asked)[0].decode()
+    return ["The ", "book ", f'[1: "{quote}"]', ". ", *["word "] * WORDS]
 
 
-@asynccontextmanager
-async def model() -> AsyncIterator[str]:
-    """Its address."""
-    async with await asyncio.start_server(_model, "127.0.0.1", 0, backlog=1024) as server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+MODEL = Provider(_answer, first_seconds=0.3, token_seconds=0.05)
 
 
 @dataclass(frozen=True)
@@ -132,7 +114,7 @@ async def crowd(options: Options) -> Report:
     plain = [each for each in sources if each.filename.endswith(".txt")]  # where no line breaks the quote
     known, others = plain[:KNOWN], [each for each in sources if each not in plain[:KNOWN]][:UPLOADS]
     report = Report(f"crowd: {STREAMS} streamed answers and {UPLOADS} uploads at the same moment")
-    async with model() as url, bench(options, OPENAI_BASE_URL=url, **SETTINGS) as on:
+    async with MODEL.serving() as url, bench(options, OPENAI_BASE_URL=url, **SETTINGS) as on:
         await on.load.upload_all(known, 20)
         await on.watch.until_ended()
         asked = questions(known, STREAMS + 1)
