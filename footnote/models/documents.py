@@ -23,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB, REGCONFIG, TSVECTOR
 from sqlalchemy.orm import Mapped, mapped_column
 
-from footnote.models.base import Base, id_, now, ref
+from footnote.models.base import Base, id_, newest_first, now, ref
 
 
 class EmbeddingSpace(Base):
@@ -81,7 +81,7 @@ class Collection(Base):
 class Document(Base):
     __tablename__ = "document"
     __table_args__ = (
-        Index("ix_document_tenant_id_id", "tenant_id", "id"),
+        Index("ix_document_listed", "tenant_id", newest_first("id")),
         Index("ix_document_tenant_id_collection_id_id", "tenant_id", "collection_id", "id"),
         Index(
             "ix_document_searched", "tenant_id", "collection_id", postgresql_where=text("active_version_id IS NOT NULL")

@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, Index, LargeBinary, Numeric, String, Text, te
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from footnote.models.base import Base, id_, now, ref
+from footnote.models.base import Base, id_, newest_first, now, ref
 
 
 class Tenant(Base):
@@ -24,6 +24,7 @@ class Tenant(Base):
 
 class ApiKey(Base):
     __tablename__ = "api_key"
+    __table_args__ = (Index("ix_api_key_listed", "tenant_id", newest_first("id")),)
 
     id: Mapped[str] = id_()
     tenant_id: Mapped[str] = ref("tenant")
