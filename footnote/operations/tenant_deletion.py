@@ -13,6 +13,7 @@ from sqlalchemy import ColumnElement, Table, delete, func, literal_column, selec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import jobs
+from footnote.database.paging import newest_first
 from footnote.database.rows import affected
 from footnote.documents import deletion, objects
 from footnote.errors import NotFound, TenantDeleted
@@ -95,7 +96,7 @@ async def remove_part(rt: Runtime, task: BackgroundTask) -> int | None:
 
 
 def _first_document(tenant_id: str) -> Any:
-    return select(Document.id).where(Document.tenant_id == tenant_id).order_by(Document.id).limit(1)
+    return select(Document.id).where(Document.tenant_id == tenant_id).order_by(newest_first(Document.id)).limit(1)
 
 
 async def _remove_rows(rt: Runtime, task: BackgroundTask, table: Table) -> int:
