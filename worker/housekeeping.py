@@ -9,10 +9,11 @@ from footnote.errors import DatabaseAway
 from footnote.retrieval import term_statistics
 from footnote.runtime import Runtime
 from footnote.telemetry import log
-from footnote.tenancy import audit_log
+from footnote.tenancy import audit_log, tallies
 from footnote.webhooks import history
 
 SWEEP_SECONDS = 1.0
+FOLD_SECONDS = 10.0
 COUNT_SECONDS = 60.0
 PURGE_SECONDS = 3600.0
 FAILED_SECONDS = 60.0  # until a chore that failed for an unknown reason is tried again
@@ -21,12 +22,12 @@ FAILED_SECONDS = 60.0  # until a chore that failed for an unknown reason is trie
 async def keep_house(rt: Runtime) -> None:
     """Runs until cancelled.
 
-    Deletes unowned objects, queues documents whose collection changed, counts words of large collections, and removes
-    old rows: idempotency keys, answers, batches of questions, refused uploads, webhooks, the audit log. A chore that is
+    Deletes unowned objects, queues documents whose collection changed, folds tallies, counts words of large collections,
+    and removes old rows: idempotency keys, answers, batches of questions, refused uploads, webhooks, the audit log. A chore that is
     slow or fails does not delay the others.
     """
     chores = [(SWEEP_SECONDS, _sweep), (SWEEP_SECONDS, reingestion.review)]
-    chores += [(COUNT_SECONDS, _count), (PURGE_SECONDS, _purge)]
+    chores += [(FOLD_SECONDS, _fold), (COUNT_SECONDS, _count), (PURGE_SECONDS, _purge)]
     async with asyncio.TaskGroup() as group:
         for seconds, chore in chores:
             group.create_task(_repeat(rt, chore, seconds))
@@ -51,6 +52,13 @@ async def _sweep(rt: Runtime) -> None:
         pass
 
 
+async def _fold(rt: Runtime) -> None:
+    more = True
+    while more:
+        async with rt.transaction() as session:
+            more = await tallies.fold(session)
+
+
 async def _count(rt: Runtime) -> None:
     more = True
     while more:
@@ -64,5 +72,6 @@ async def _purge(rt: Runtime) -> None:
         await question_batches.purge(session)
         await refused_uploads.purge(session)
         await history.purge(session, rt.settings.webhook_log_days)
+        await tallies.purge(session)
         await answer_cache.purge(session, rt.settings.answer_cache_seconds)
     await audit_log.purge(rt)

@@ -183,7 +183,7 @@ class Chunk(Base):
     version_id: Mapped[str] = ref("version", key=True)
     position: Mapped[int] = mapped_column(primary_key=True)
     tenant_id: Mapped[str] = ref("tenant")
-    collection_id: Mapped[str] = ref("collection")
+    collection_id: Mapped[str] = mapped_column(String(40))  # the document's, which refers to it
     document_id: Mapped[str] = ref("document")
     space_id: Mapped[int] = mapped_column(SmallInteger, ForeignKey("embedding_space.id"))
     language: Mapped[str] = mapped_column(REGCONFIG)

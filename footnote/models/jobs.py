@@ -30,6 +30,8 @@ class Job(Dispatched, Base):
         Index(
             "ix_job_unfinished", "tenant_id", "document_id", postgresql_where=text(f"{_UNFINISHED} AND NOT reingestion")
         ),
+        Index("ix_job_upserting", "tenant_id", postgresql_where=text(f"step = 'upsert' AND {_UNFINISHED}")),
+        Index("ix_job_due", "next_attempt_at", postgresql_where=_UNCLAIMED),
         Index("ix_job_reingestion", "tenant_id", postgresql_where=text(f"reingestion AND {_UNFINISHED}")),
     )
 

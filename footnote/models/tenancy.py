@@ -57,7 +57,7 @@ class IdempotencyKey(Base):
     __tablename__ = "idempotency_key"
     __table_args__ = (
         Index("ix_idempotency_key_created_at", "created_at"),
-        Index("ix_idempotency_key_document_id", "document_id"),
+        Index("ix_idempotency_key_tenant_id_document_id", "tenant_id", "document_id"),
     )
 
     tenant_id: Mapped[str] = ref("tenant", key=True)

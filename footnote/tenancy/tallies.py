@@ -59,9 +59,8 @@ async def of_collections(session: AsyncSession, collection_ids: Sequence[str]) -
     return {collection_id: Tally(*counts) for collection_id, *counts in found}
 
 
-async def of_tenant(session: AsyncSession) -> Tally:
-    """What the session's tenant has in all its collections."""
-    tenant_id = tenant_of(session)
+async def of_tenant(session: AsyncSession, tenant_id: str) -> Tally:
+    """What the tenant has in all its collections."""
     return (await _of_tenants(session, tenant_id)).get(tenant_id, Tally())
 
 

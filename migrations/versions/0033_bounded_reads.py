@@ -1,7 +1,10 @@
 """Tallies instead of counts; indexes in the order of lists; answers found by collection through a tenant's view.
 
-Nothing is locked for longer than a moment: the triggers are there and committed before what exists is counted, and the
-indexes are built beside the work. If it is interrupted, it can run again.
+Nothing is locked for longer than a moment: each statement is a transaction, the triggers are there before what exists is
+counted, and the indexes are built beside the work. If it is interrupted, it can run again.
+
+A chunk does not refer to its collection any more, to which its document refers: each chunk was checked against it, and
+deleting a collection read all chunks.
 
 Revision ID: 0033
 Revises: 0031
@@ -102,6 +105,10 @@ INDEXES = {
     "ix_refused_upload_listed": "refused_upload (tenant_id, id DESC NULLS LAST)",
     "ix_webhook_delivery_listed": "webhook_delivery (endpoint_id, state, id DESC NULLS LAST)",
     "ix_api_key_listed": "api_key (tenant_id, id DESC NULLS LAST)",
+    "ix_job_upserting": "job (tenant_id) WHERE step = 'upsert' AND state IN ('queued', 'running', 'waiting')",
+    "ix_job_due": "job (next_attempt_at) WHERE state IN ('queued', 'waiting')",
+    "ix_idempotency_key_tenant_id_document_id": "idempotency_key (tenant_id, document_id)",
+    "ix_cached_answer_created_at": "cached_answer (created_at)",
 }
 REPLACED = {
     "ix_document_tenant_id_id": "document (tenant_id, id)",
@@ -109,11 +116,13 @@ REPLACED = {
     "ix_conversation_tenant_id_id": "conversation (tenant_id, id)",
     "ix_refused_upload_tenant_id_id": "refused_upload (tenant_id, id)",
     "ix_webhook_delivery_endpoint_id_id": "webhook_delivery (endpoint_id, id)",
+    "ix_idempotency_key_document_id": "idempotency_key (document_id)",
 }
 VIEW = (
     "CREATE OR REPLACE VIEW cached_answer_of_tenant AS "
     "SELECT * FROM cached_answer WHERE tenant_id = current_setting('footnote.tenant', true)"
 )
+REFERENCE = "fk_chunk_collection_id_collection"
 
 
 def _indexes(wanted: dict[str, str], needless: dict[str, str]) -> None:
@@ -125,16 +134,20 @@ def _indexes(wanted: dict[str, str], needless: dict[str, str]) -> None:
 
 
 def upgrade() -> None:
-    for statement in (*TABLES.split(";\n"), *FUNCTIONS, *TRIGGERS, VIEW):
-        op.execute(statement)
     with op.get_context().autocommit_block():
-        op.execute(COUNT)
+        for statement in (*TABLES.split(";\n"), *FUNCTIONS, *TRIGGERS, COUNT, VIEW):
+            op.execute(statement)
+        op.execute(f"ALTER TABLE chunk DROP CONSTRAINT IF EXISTS {REFERENCE}")
         _indexes(INDEXES, REPLACED)
 
 
 def downgrade() -> None:
     with op.get_context().autocommit_block():
         _indexes(REPLACED, INDEXES)
+    op.execute(
+        f"ALTER TABLE chunk ADD CONSTRAINT {REFERENCE} FOREIGN KEY (collection_id) REFERENCES collection "
+        "ON DELETE CASCADE"
+    )
     op.execute("DROP VIEW cached_answer_of_tenant")
     for trigger in ("tallied", "tallied_again", "tallied_off"):
         op.execute(f"DROP TRIGGER IF EXISTS {trigger} ON document")

@@ -8,12 +8,13 @@ from footnote import collections
 from footnote.embeddings import checkpoint
 from footnote.models import Collection
 from footnote.runtime import Runtime
+from footnote.tenancy import tallies
 from tests import driving
 
 READY = 10_000  # documents of the crowded tenant, all in one collection
 QUEUED = 10_000  # that wait to be ingested for the first time
-BESIDE = 500  # documents of another tenant
-CHUNKS = 2  # a document
+BESIDE = 4_000  # documents of another tenant
+CHUNKS = 1  # a document
 FAILED = 5  # the oldest of the ready ones failed when they were replaced
 OTHERS = 10_000  # conversations, batches, deliveries, events, ...
 
@@ -99,17 +100,20 @@ class Crowd:
     tenant_id: str
     collection_id: str
 
-    def document(self, number: int) -> str:
-        return f"doc_a{number:025}"
 
-    def job(self, number: int) -> str:
-        return f"job_a{number:025}"
+def numbered(kind: str, number: int) -> str:
+    """The id of a row of the crowded tenant."""
+    return f"{kind}_a{number:025}"
 
 
 async def gather(rt: Runtime) -> Crowd:
-    """Fills both tenants; what statements read does not depend on triggers, so none is called."""
+    """Fills both tenants, without triggers and checks of references, which take most of the time."""
     tenant_id, collection_id = await _fill(rt, "a", READY, QUEUED, OTHERS)
     await _fill(rt, "b", BESIDE, 0, BESIDE)
+    await driving.ready(rt, tenant_id, "A lamp beside.", collection="beside")
+    async with rt.transaction() as session:
+        await tallies.wrong(session, correct=True)
+        await tallies.fold(session)
     return Crowd(tenant_id, collection_id)
 
 
