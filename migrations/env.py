@@ -34,7 +34,9 @@ def check_revision(found: str | None) -> None:
 
 
 def migrate(connection: Connection) -> None:
-    connection.execute(text(f"SELECT pg_advisory_xact_lock({LOCK})"))
+    # The session's, not the transaction's: a migration may commit on its way, to build indexes beside the work.
+    connection.execute(text(f"SELECT pg_advisory_lock({LOCK})"))
+    connection.commit()
     context.configure(
         connection=connection,
         target_metadata=Base.metadata,

@@ -21,6 +21,8 @@ LIMITED = {
     "corpus": "SELECT",
     "frequent_lexeme": "SELECT",
     "audit_event": "SELECT, INSERT",
+    "tally": "SELECT",
+    "tally_change": "SELECT, INSERT",
 }
 
 # Only what is missing: a policy locks its table, and every replica that starts comes by here.

@@ -9,11 +9,12 @@ from footnote.errors import DatabaseAway
 from footnote.retrieval import term_statistics
 from footnote.runtime import Runtime
 from footnote.telemetry import log
-from footnote.tenancy import audit_log
+from footnote.tenancy import audit_log, tallies
 from footnote.webhooks import history
 
 Chore = Callable[[Runtime], Awaitable[None]]
 
+FOLD_SECONDS = 10.0
 COUNT_SECONDS = 60.0
 PURGE_SECONDS = 3600.0
 AWAY_SECONDS = 1.0  # until a chore is tried again for which Postgres was away
@@ -21,7 +22,8 @@ FAILED_SECONDS = 60.0  # until a chore that failed for an unknown reason is trie
 
 
 class Housekeeping:
-    """Deletes unowned objects, queues documents whose collection changed, counts words of large collections, and
+    """Deletes unowned objects, queues documents whose collection changed, folds tallies, counts words of large
+    collections, and
     removes old rows: idempotency keys, answers, batches of questions, refused uploads, webhooks, the audit log.
 
     The first two are done when they are woken. A chore that is slow or fails does not delay the others.
@@ -36,6 +38,7 @@ class Housekeeping:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._when_woken(self.woken_for["sweep"], _sweep))
             group.create_task(self._when_woken(self.woken_for["review"], reingestion.review))
+            group.create_task(self._every(FOLD_SECONDS, _fold))
             group.create_task(self._every(COUNT_SECONDS, _count))
             group.create_task(self._every(PURGE_SECONDS, _purge))
 
@@ -68,6 +71,13 @@ async def _sweep(rt: Runtime) -> None:
         pass
 
 
+async def _fold(rt: Runtime) -> None:
+    more = True
+    while more:
+        async with rt.transaction() as session:
+            more = await tallies.fold(session)
+
+
 async def _count(rt: Runtime) -> None:
     more = True
     while more:
@@ -81,5 +91,6 @@ async def _purge(rt: Runtime) -> None:
         await question_batches.purge(session)
         await refused_uploads.purge(session)
         await history.purge(session, rt.settings.webhook_log_days)
+        await tallies.purge(session)
         await answer_cache.purge(session, rt.settings.answer_cache_seconds)
     await audit_log.purge(rt)

@@ -18,6 +18,7 @@ from footnote.answering.rewriting import fitting
 from footnote.database import leases
 from footnote.database.clock import from_now
 from footnote.database.ids import new_id
+from footnote.database.paging import newest_first
 from footnote.database.rows import affected
 from footnote.database.tenant_scope import scoped, tenant_of
 from footnote.documents import derived_answers
@@ -81,7 +82,7 @@ async def get(session: AsyncSession, conversation_id: str) -> Conversation:
 
 async def list_conversations(session: AsyncSession, *, limit: int, before: str | None) -> Sequence[Conversation]:
     """Newest first, `limit` at most, older than the id `before`."""
-    query = scoped(session, Conversation).order_by(Conversation.id.desc()).limit(limit)
+    query = scoped(session, Conversation).order_by(newest_first(Conversation.id)).limit(limit)
     if before:
         query = query.where(Conversation.id < before)
     return (await session.scalars(query)).all()

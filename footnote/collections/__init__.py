@@ -26,7 +26,8 @@ from footnote.models.documents import ALIVE
 from footnote.providers import Embedder
 from footnote.runtime import Runtime
 from footnote.settings import Settings
-from footnote.tenancy import audit_log
+from footnote.tenancy import audit_log, tallies
+from footnote.tenancy.tallies import Tally
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 Unit = Literal["characters", "tokens"]
@@ -171,37 +172,56 @@ async def chosen(session: AsyncSession, names_or_ids: Sequence[str] | None) -> l
     return list({each.id: each for each in found}.values())
 
 
-_COUNTS = text(
+# Documents that are not reviewed yet are compared with their collection. Of the others, those that differ have a job
+# that has not ended: a few for each collection are re-ingested at a time, and of the uploads that wait some are looked
+# at, as only those count that replace a document.
+_REINGESTING = text(
     """
-    SELECT d.collection_id, count(*), coalesce(sum(v.chunks), 0),
-           count(*) FILTER (WHERE job.state NOT IN ('failed', 'cancelled')
-                            AND (v.chunking <> c.chunking OR v.language <> c.language
-                                 OR job.reingestion AND job.state <> 'succeeded'
-                                 OR d.id > c.review_after AND c.space_id IS DISTINCT FROM (
-                                        SELECT space_id FROM chunk WHERE chunk.document_id = d.id LIMIT 1)))
-    FROM document d
-    JOIN collection c ON c.id = d.collection_id
-    JOIN job ON job.id = d.job_id
-    LEFT JOIN version v ON v.id = d.active_version_id
-    WHERE d.tenant_id = :tenant AND d.collection_id = ANY(:ids)
-    GROUP BY d.collection_id
+    WITH chosen AS MATERIALIZED (
+        SELECT * FROM collection WHERE tenant_id = :tenant AND id = ANY(:ids)
+    ), unfinished AS MATERIALIZED (
+        SELECT job.id, document_id FROM job
+        WHERE tenant_id = :tenant AND reingestion AND state IN ('queued', 'running', 'waiting')
+        UNION ALL
+        (SELECT job.id, document_id FROM job
+         WHERE tenant_id = :tenant AND NOT reingestion AND state IN ('queued', 'running', 'waiting') LIMIT :uploads)
+    ), differing AS (
+        SELECT d.collection_id
+        FROM chosen c JOIN document d ON d.tenant_id = :tenant AND d.collection_id = c.id AND d.id > c.review_after
+        JOIN job ON job.id = d.job_id LEFT JOIN version v ON v.id = d.active_version_id
+        WHERE job.state NOT IN ('failed', 'cancelled')
+          AND (v.chunking <> c.chunking OR v.language <> c.language OR job.reingestion AND job.state <> 'succeeded'
+               OR c.space_id IS DISTINCT FROM (SELECT space_id FROM chunk WHERE chunk.document_id = d.id LIMIT 1))
+        UNION ALL
+        SELECT d.collection_id
+        FROM unfinished JOIN document d ON d.id = unfinished.document_id AND d.job_id = unfinished.id
+        JOIN job ON job.id = d.job_id
+        JOIN chosen c ON c.id = d.collection_id AND (d.id > c.review_after) IS NOT TRUE
+        LEFT JOIN version v ON v.id = d.active_version_id
+        WHERE v.chunking <> c.chunking OR v.language <> c.language OR job.reingestion
+    )
+    SELECT collection_id, count(*) FROM differing GROUP BY collection_id
     """
 )
+_UPLOADS_LOOKED_AT = 2_000
 
 
 async def _details(session: AsyncSession, query: Select[Collection]) -> list[CollectionDetails]:
     joined = query.outerjoin(EmbeddingSpace, EmbeddingSpace.id == Collection.space_id)
     found = (await session.execute(joined.with_only_columns(Collection, EmbeddingSpace.dimensions))).all()
-    counted = await session.execute(_COUNTS, {"tenant": tenant_of(session), "ids": [each.id for each, _ in found]})
-    counts = {
-        collection_id: (documents, int(chunks), reingesting)
-        for collection_id, documents, chunks, reingesting in counted
-    }
-    nothing = (0, 0, 0)
+    ids = [each.id for each, _ in found]
+    counts = await tallies.of_collections(session, ids)
+    values = {"tenant": tenant_of(session), "ids": ids, "uploads": _UPLOADS_LOOKED_AT}
+    reingesting = {row[0]: row[1] for row in await session.execute(_REINGESTING, values)}
     return [
-        CollectionDetails(each, dimensions if each.id in counts else None, *counts.get(each.id, nothing))
+        _with_counts(each, dimensions, counts.get(each.id, Tally()), reingesting.get(each.id, 0))
         for each, dimensions in found
     ]
+
+
+def _with_counts(collection: Collection, dimensions: int | None, tally: Tally, reingesting: int) -> CollectionDetails:
+    known = dimensions if tally.documents else None
+    return CollectionDetails(collection, known, tally.documents, tally.chunks, reingesting)
 
 
 async def get(session: AsyncSession, name_or_id: str) -> CollectionDetails:

@@ -2,13 +2,22 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from sqlalchemy import delete, select
+from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.database.rows import affected
 from footnote.database.tenant_scope import scoped, tenant_of
-from footnote.models import CachedAnswer, Collection, CollectionRevision
+from footnote.models import Collection, CollectionRevision
+
+# Found through the tenant's view: row-level security would keep the index on collections from being used, and each
+# change would read all answers of the tenant.
+_DROP = text(
+    """
+    DELETE FROM cached_answer WHERE tenant_id = :tenant AND id = ANY(ARRAY(
+        SELECT id FROM cached_answer_of_tenant WHERE collection_ids @> CAST(:collections AS text[])))
+    """
+)
 
 
 async def of(session: AsyncSession, collection_ids: Sequence[str]) -> dict[str, int]:
@@ -29,8 +38,7 @@ async def changed(session: AsyncSession, collection_ids: Iterable[str]) -> int:
         first = insert(CollectionRevision).values(collection_id=collection_id, tenant_id=tenant_id, revision=1)
         following = {"revision": CollectionRevision.revision + 1}
         await session.execute(first.on_conflict_do_update(index_elements=["collection_id"], set_=following))
-        found_there = CachedAnswer.collection_ids.contains([collection_id])
-        dropped += await affected(session, delete(CachedAnswer).where(CachedAnswer.tenant_id == tenant_id, found_there))
+        dropped += await affected(session, _DROP, {"tenant": tenant_id, "collections": [collection_id]})
     return dropped
 
 

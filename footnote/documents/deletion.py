@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
 
-from sqlalchemy import delete, func, select, text
+from sqlalchemy import delete, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import collections, jobs, webhooks
@@ -18,7 +18,8 @@ from footnote.errors import NotFound
 from footnote.jobs import tasks
 from footnote.models import BackgroundTask, Chunk, Collection, Deletion, Document, Job, Page, Version
 from footnote.runtime import Runtime
-from footnote.tenancy import audit_log
+from footnote.tenancy import audit_log, tallies
+from footnote.tenancy.tallies import Tally
 
 COUNTED = ("documents", "versions", "pages", "chunks", "embeddings", "jobs", "answers", "objects", "bytes")
 AT_ONCE = 3  # deletions of a tenant in one process: they may wait for each other while they hold a connection
@@ -124,9 +125,8 @@ async def begin_collection(rt: Runtime, name_or_id: str) -> BackgroundTask:
         if begun is not None:
             return begun
         hidden = await collections.hide(session, name_or_id)
-        held = scoped(session, Document).where(Document.collection_id == hidden.id).with_only_columns(func.count())
-        total = await session.scalar(held) or 0
-        return await tasks.begin(session, "collection.delete", rt.tenant, hidden.id, hidden.name, total)
+        held = (await tallies.of_collections(session, [hidden.id])).get(hidden.id, Tally())
+        return await tasks.begin(session, "collection.delete", rt.tenant, hidden.id, hidden.name, held.documents)
 
 
 async def remove_next(rt: Runtime, task: BackgroundTask) -> int | None:

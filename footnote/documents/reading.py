@@ -4,20 +4,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, func, select, text, true
+from sqlalchemy import CTE, ColumnElement, Select, func, select, text, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import collections, jobs
 from footnote.collections import revisions
 from footnote.collections.metadata import patched
 from footnote.database.driver import planning_once
+from footnote.database.paging import page_of, page_of_each
 from footnote.database.rows import RowReader
 from footnote.database.tenant_scope import scoped, tenant_of
 from footnote.errors import FootnoteError, Gone, NotFound
 from footnote.filters import Filter, sql
 from footnote.models import Chunk, Collection, Document, Job, Page, Version
 from footnote.models.documents import VISIBLE
-from footnote.tenancy import audit_log
+from footnote.tenancy import audit_log, tallies
+
+SMALL = 2_000  # documents of a collection that may all be looked at
 
 
 @dataclass(frozen=True)
@@ -83,21 +86,47 @@ async def list_documents(
     filter: Filter | None = None,
 ) -> list[DocumentDetails]:
     """Newest first, `limit` at most, older than the id `before`."""
-    query = details_query(session).where(VISIBLE).order_by(Document.id.desc()).limit(limit)
-    if before:
-        query = query.where(Document.id < before)
+    chosen, few = [VISIBLE], bool(external_id or sha256)
     if collection:
-        query = query.where(Document.collection_id == (await collections.find(session, collection)).id)
-    if states:
-        query = query.where(Job.state.in_(states))
+        collection_id = (await collections.find(session, collection)).id
+        chosen.append(Document.collection_id == collection_id)
+        few |= bool(states) and await _is_small(session, collection_id)
     if external_id:
-        query = query.where(Document.external_id == external_id)
+        chosen.append(Document.external_id == external_id)
     if sha256:
-        query = query.where(Document.sha256 == sha256)
+        chosen.append(Document.sha256 == sha256)
     if filter:
         condition, parameters = sql.condition(filter, tenant_of(session), sql.NEWEST)
-        query = query.where(text(condition).bindparams(**parameters))
+        chosen.append(text(condition).bindparams(**parameters))
+    page = _page(session, chosen, states, few, limit, before)
+    query = details_query(session).join(page, page.c.id == Document.id).order_by(Document.id.desc())
     return [DocumentDetails(*row) for row in (await session.execute(query)).all()]
+
+
+async def _is_small(session: AsyncSession, collection_id: str) -> bool:
+    tally = (await tallies.of_collections(session, [collection_id])).get(collection_id)
+    return tally is None or tally.documents <= SMALL
+
+
+def _page(
+    session: AsyncSession,
+    chosen: Sequence[ColumnElement[bool]],
+    states: Sequence[str],
+    few: bool,
+    limit: int,
+    before: str | None,
+) -> CTE:
+    """Ids of documents; found by the states of their jobs, unless only a `few` documents can be meant."""
+    if few or not states:
+        ids = scoped(session, Document).with_only_columns(Document.id).where(*chosen)
+        if states:
+            ids = ids.where(select(Job.state).where(Job.id == Document.job_id).scalar_subquery().in_(states))
+        return page_of(ids, Document.id, limit, before)
+    # A subquery and no join: a join would not be expected to find a page before all jobs of the state are read.
+    newest_job = (Document.id == Job.document_id) & (Document.job_id == Job.id)
+    meant = select(Document.id).where(newest_job, *chosen).scalar_subquery().is_not(None)
+    jobs = scoped(session, Job).with_only_columns(Job.document_id).where(meant)
+    return page_of_each(lambda state: jobs.where(Job.state == state), states, Job.document_id, limit, before)
 
 
 async def page_text(

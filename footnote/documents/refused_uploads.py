@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.database.clock import from_now
 from footnote.database.ids import new_id
+from footnote.database.paging import newest_first
 from footnote.database.tenant_scope import scoped, tenant_of
 from footnote.errors import DatabaseAway, FootnoteError
 from footnote.models import RefusedUpload
@@ -43,14 +44,14 @@ async def _record(session: AsyncSession, rt: Runtime, filename: str, error: Foot
     session.add(refused)
     await session.flush()
     own = select(RefusedUpload.id).where(RefusedUpload.tenant_id == tenant_id)
-    oldest = own.order_by(RefusedUpload.id.desc()).offset(MOST).limit(1).scalar_subquery()
+    oldest = own.order_by(newest_first(RefusedUpload.id)).offset(MOST).limit(1).scalar_subquery()
     await session.execute(delete(RefusedUpload).where(RefusedUpload.tenant_id == tenant_id, RefusedUpload.id <= oldest))
     await audit_log.note(session, "upload.refused", refused.id, code=error.code)
 
 
 async def list_refused(session: AsyncSession, *, limit: int, before: str | None = None) -> Sequence[RefusedUpload]:
     """Newest first, `limit` at most, older than the id `before`."""
-    found = scoped(session, RefusedUpload).order_by(RefusedUpload.id.desc()).limit(limit)
+    found = scoped(session, RefusedUpload).order_by(newest_first(RefusedUpload.id)).limit(limit)
     return (await session.scalars(found.where(RefusedUpload.id < before) if before else found)).all()
 
 

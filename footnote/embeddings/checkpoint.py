@@ -139,17 +139,24 @@ _HOLD = text(
     SELECT count(*) FROM held WHERE stays AND found IS NULL
     """
 )
+# Two scans of indexes and a look-up for each text found. Written as one condition with OR it would read all embeddings.
 _DELETE_UNUSED = text(
     """
-    DELETE FROM embedding
-    WHERE tenant_id = :tenant_id
-      AND (document_id = ANY(:document_ids) OR (space_id, text_sha256) IN (
-               SELECT space_id, text_sha256 FROM chunk WHERE document_id = ANY(:document_ids)))
-      AND NOT EXISTS (
-               SELECT FROM chunk
-               WHERE chunk.tenant_id = embedding.tenant_id AND chunk.space_id = embedding.space_id
-                 AND chunk.text_sha256 = embedding.text_sha256
-                 AND (chunk.document_id <> ALL(:document_ids) OR chunk.version_id = :kept_version_id))
+    WITH used AS MATERIALIZED (
+        SELECT space_id, text_sha256 FROM chunk WHERE document_id = ANY(:document_ids)
+        UNION
+        SELECT space_id, text_sha256 FROM embedding WHERE tenant_id = :tenant_id AND document_id = ANY(:document_ids)
+    ), unused AS MATERIALIZED (
+        SELECT space_id, text_sha256 FROM used
+        WHERE (SELECT 1 FROM chunk
+               WHERE chunk.tenant_id = :tenant_id AND chunk.space_id = used.space_id
+                 AND chunk.text_sha256 = used.text_sha256
+                 AND (chunk.document_id <> ALL(:document_ids) OR chunk.version_id = :kept_version_id)
+               LIMIT 1) IS NULL
+    )
+    DELETE FROM embedding USING unused
+    WHERE embedding.tenant_id = :tenant_id AND embedding.space_id = unused.space_id
+      AND embedding.text_sha256 = unused.text_sha256
     """
 )
 

@@ -150,8 +150,8 @@ def _model_changed(space: EmbeddingSpace, found: int, collection: str) -> Confli
 # Nothing of the collection `c` is embedded: it has no chunks, and no job is about to insert some.
 NOTHING_EMBEDDED = """
     NOT EXISTS (SELECT FROM chunk WHERE chunk.tenant_id = c.tenant_id AND chunk.collection_id = c.id)
-    AND NOT EXISTS (SELECT FROM document d JOIN job ON job.id = d.job_id
-                    WHERE d.tenant_id = c.tenant_id AND d.collection_id = c.id
+    AND NOT EXISTS (SELECT FROM job JOIN document d ON d.id = job.document_id AND d.job_id = job.id
+                    WHERE job.tenant_id = c.tenant_id AND d.collection_id = c.id
                       AND job.step = 'upsert' AND job.state IN ('queued', 'running', 'waiting'))
 """
 _IS_EMPTY = text(f"SELECT {NOTHING_EMBEDDED} FROM collection c WHERE c.id = :id")  # noqa: S608  constants

@@ -4,13 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import collections, jobs
+from footnote.database.paging import page_of_each
 from footnote.database.tenant_scope import scoped
 from footnote.models import Document, Job, Version
 from footnote.models.documents import VISIBLE
+
+STATES = (*jobs.UNFINISHED, *jobs.TERMINAL)
 
 
 @dataclass(frozen=True)
@@ -38,12 +41,15 @@ class ListedJob:
 
 async def list_jobs(session: AsyncSession, wanted: JobFilter, *, limit: int, before: str | None) -> list[ListedJob]:
     """Newest first, `limit` at most, older than the id `before`. Raises NotFound for an unknown collection."""
-    query = (await _chosen(session, wanted)).join(Version, Version.id == Job.version_id)
-    query = query.order_by(Job.id.desc()).limit(limit)
-    if before:
-        query = query.where(Job.id < before)
-    found = await session.execute(query.with_only_columns(Job, Version, Document.job_id != Job.id))
-    return [ListedJob(*row) for row in found]
+    jobs_of = scoped(session, Job).with_only_columns(Job.id).where(*_of_job(wanted))
+    # A subquery and no join: a join would not be expected to find a page before all jobs of the state are read.
+    meant = select(Document.id).where(Document.id == Job.document_id, *await _of_document(session, wanted))
+    jobs_of = jobs_of.where(meant.scalar_subquery().is_not(None))
+    states = wanted.states or STATES
+    page = page_of_each(lambda state: jobs_of.where(Job.state == state), states, Job.id, limit, before)
+    query = select(Job, Version, Document.job_id != Job.id).join(page, page.c.id == Job.id)
+    query = query.join(Version, Version.id == Job.version_id).join(Document, Document.id == Job.document_id)
+    return [ListedJob(*row) for row in await session.execute(query.order_by(Job.id.desc()))]
 
 
 async def retry(session: AsyncSession, wanted: JobFilter, *, limit: int) -> tuple[int, int]:
@@ -63,20 +69,29 @@ async def retry(session: AsyncSession, wanted: JobFilter, *, limit: int) -> tupl
 
 
 async def _chosen(session: AsyncSession, wanted: JobFilter) -> Select[Job]:
-    query = scoped(session, Job).join(Document, Document.id == Job.document_id).where(VISIBLE)
-    several = ((Job.state, wanted.states), (Job.step, wanted.steps), (Job.error_code, wanted.error_codes))
-    for column, values in several:
-        if values:
-            query = query.where(column.in_(values))
+    query = scoped(session, Job).join(Document, Document.id == Job.document_id)
+    conditions = [*_of_job(wanted), *await _of_document(session, wanted)]
+    return query.where(Job.state.in_(wanted.states or STATES), *conditions)
+
+
+def _of_job(wanted: JobFilter) -> list[ColumnElement[bool]]:
+    """What is asked of jobs besides their states."""
+    several = ((Job.step, wanted.steps), (Job.error_code, wanted.error_codes))
+    conditions = [column.in_(values) for column, values in several if values]
     if wanted.document_id:
-        query = query.where(Job.document_id == wanted.document_id)
-    if wanted.collection:
-        found = await collections.find(session, wanted.collection)
-        query = query.where(Document.collection_id == found.id)
+        conditions.append(Job.document_id == wanted.document_id)
     if wanted.created_after:
-        query = query.where(Job.created_at > wanted.created_after)
+        conditions.append(Job.created_at > wanted.created_after)
     if wanted.created_before:
-        query = query.where(Job.created_at < wanted.created_before)
+        conditions.append(Job.created_at < wanted.created_before)
+    return conditions
+
+
+async def _of_document(session: AsyncSession, wanted: JobFilter) -> list[ColumnElement[bool]]:
+    """What is asked of the jobs' documents."""
+    conditions = [VISIBLE]
+    if wanted.collection:
+        conditions.append(Document.collection_id == (await collections.find(session, wanted.collection)).id)
     if wanted.superseded is not None:
-        query = query.where((Document.job_id != Job.id) == wanted.superseded)
-    return query
+        conditions.append((Document.job_id != Job.id) == wanted.superseded)
+    return conditions

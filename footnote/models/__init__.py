@@ -21,6 +21,7 @@ from footnote.models.jobs import Job, JobStep, Pause
 from footnote.models.leased import Dispatched, Leased
 from footnote.models.refused_uploads import RefusedUpload
 from footnote.models.stored import Artifact, DirectUpload, PagePicture, UnownedObject
+from footnote.models.tallies import TallyChange, TallyRow
 from footnote.models.tasks import BackgroundTask
 from footnote.models.tenancy import ApiKey, IdempotencyKey, SigningKey, Tenant
 from footnote.models.usage import UsageOfDay
@@ -59,6 +60,8 @@ __all__ = [
     "QueryBatchItem",
     "RefusedUpload",
     "SigningKey",
+    "TallyChange",
+    "TallyRow",
     "Tenant",
     "UnownedObject",
     "UsageOfDay",

@@ -29,6 +29,7 @@ class CachedAnswer(Base):
     __tablename__ = "cached_answer"
     __table_args__ = (
         Index("ix_cached_answer_tenant_id_scope_created_at", "tenant_id", "scope", "created_at"),
+        Index("ix_cached_answer_created_at", "created_at"),
         Index("ix_cached_answer_collection_ids", "collection_ids", postgresql_using="gin"),
     )
 

@@ -7,14 +7,14 @@ from sqlalchemy import Index, String, Text, UniqueConstraint, text
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from footnote.models.base import Base, id_, now, ref
+from footnote.models.base import Base, id_, newest_first, now, ref
 
 
 class Conversation(Base):
     """`holder` is the request that asks a question in it. It renews `held_until`; until then no other can ask."""
 
     __tablename__ = "conversation"
-    __table_args__ = (Index("ix_conversation_tenant_id_id", "tenant_id", "id"),)
+    __table_args__ = (Index("ix_conversation_listed", "tenant_id", newest_first("id")),)
 
     id: Mapped[str] = id_()
     tenant_id: Mapped[str] = ref("tenant")

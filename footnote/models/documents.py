@@ -23,7 +23,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB, REGCONFIG, TSVECTOR
 from sqlalchemy.orm import Mapped, mapped_column
 
-from footnote.models.base import Base, id_, now, ref
+from footnote.models.base import Base, id_, newest_first, now, ref
 
 
 class EmbeddingSpace(Base):
@@ -81,7 +81,7 @@ class Collection(Base):
 class Document(Base):
     __tablename__ = "document"
     __table_args__ = (
-        Index("ix_document_tenant_id_id", "tenant_id", "id"),
+        Index("ix_document_listed", "tenant_id", newest_first("id")),
         Index("ix_document_tenant_id_collection_id_id", "tenant_id", "collection_id", "id"),
         Index(
             "ix_document_searched", "tenant_id", "collection_id", postgresql_where=text("active_version_id IS NOT NULL")
@@ -183,7 +183,7 @@ class Chunk(Base):
     version_id: Mapped[str] = ref("version", key=True)
     position: Mapped[int] = mapped_column(primary_key=True)
     tenant_id: Mapped[str] = ref("tenant")
-    collection_id: Mapped[str] = ref("collection")
+    collection_id: Mapped[str] = mapped_column(String(40))  # the document's, which refers to it
     document_id: Mapped[str] = ref("document")
     space_id: Mapped[int] = mapped_column(SmallInteger, ForeignKey("embedding_space.id"))
     language: Mapped[str] = mapped_column(REGCONFIG)

@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Boolean, Computed, Index, func, literal_column, text
 from sqlalchemy.orm import Mapped, column_property, mapped_column
 
-from footnote.models.base import Base, now, ref
+from footnote.models.base import Base, newest_first, now, ref
 from footnote.models.leased import Dispatched
 
 _UNCLAIMED = text("state IN ('queued', 'waiting')")
@@ -22,12 +22,16 @@ class Job(Dispatched, Base):
         Index("ix_job_line", *("large", "tenant_id", "level", "id", "next_attempt_at"), postgresql_where=_UNCLAIMED),
         Index("ix_job_dispatched_at", "dispatched_at", postgresql_where=_UNCLAIMED),
         Index("ix_job_lease_until", "lease_until", postgresql_where=text("state = 'running'")),
-        Index("ix_job_tenant_id_id", "tenant_id", "id"),
+        # For lists of jobs, and of documents by the state of their job.
+        Index("ix_job_listed", "tenant_id", "state", newest_first("id")),
+        Index("ix_job_listed_by_document", "tenant_id", "state", newest_first("document_id")),
         Index("ix_job_document_id", "document_id"),
         Index("ix_job_version_id", "version_id"),
         Index(
             "ix_job_unfinished", "tenant_id", "document_id", postgresql_where=text(f"{_UNFINISHED} AND NOT reingestion")
         ),
+        Index("ix_job_upserting", "tenant_id", postgresql_where=text(f"step = 'upsert' AND {_UNFINISHED}")),
+        Index("ix_job_due", "next_attempt_at", postgresql_where=_UNCLAIMED),
         Index("ix_job_reingestion", "tenant_id", postgresql_where=text(f"reingestion AND {_UNFINISHED}")),
     )
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from sqlalchemy import Index
 from sqlalchemy.orm import Mapped, mapped_column
 
-from footnote.models.base import Base, id_, now, ref
+from footnote.models.base import Base, id_, newest_first, now, ref
 
 
 class RefusedUpload(Base):
@@ -13,7 +13,7 @@ class RefusedUpload(Base):
 
     __tablename__ = "refused_upload"
     __table_args__ = (
-        Index("ix_refused_upload_tenant_id_id", "tenant_id", "id"),
+        Index("ix_refused_upload_listed", "tenant_id", newest_first("id")),
         Index("ix_refused_upload_created_at", "created_at"),
     )
 

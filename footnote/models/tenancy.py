@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, Index, LargeBinary, Numeric, String, Text, te
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from footnote.models.base import Base, id_, now, ref
+from footnote.models.base import Base, id_, newest_first, now, ref
 
 
 class Tenant(Base):
@@ -24,6 +24,7 @@ class Tenant(Base):
 
 class ApiKey(Base):
     __tablename__ = "api_key"
+    __table_args__ = (Index("ix_api_key_listed", "tenant_id", newest_first("id")),)
 
     id: Mapped[str] = id_()
     tenant_id: Mapped[str] = ref("tenant")
@@ -56,7 +57,7 @@ class IdempotencyKey(Base):
     __tablename__ = "idempotency_key"
     __table_args__ = (
         Index("ix_idempotency_key_created_at", "created_at"),
-        Index("ix_idempotency_key_document_id", "document_id"),
+        Index("ix_idempotency_key_tenant_id_document_id", "tenant_id", "document_id"),
     )
 
     tenant_id: Mapped[str] = ref("tenant", key=True)

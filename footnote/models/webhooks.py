@@ -6,7 +6,7 @@ from sqlalchemy import BigInteger, Computed, ForeignKey, Index, String, Text, Un
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
-from footnote.models.base import Base, id_, now, ref
+from footnote.models.base import Base, id_, newest_first, now, ref
 
 
 class JobCallback(Base):
@@ -65,7 +65,7 @@ class WebhookDelivery(Base):
     __table_args__ = (
         UniqueConstraint("job_id", "run", "event", "receiver"),
         Index("ix_webhook_delivery_due", "lane", "next_attempt_at", postgresql_where=text("state = 'pending'")),
-        Index("ix_webhook_delivery_endpoint_id_id", "endpoint_id", "id"),
+        Index("ix_webhook_delivery_listed", "endpoint_id", "state", newest_first("id")),
         Index("ix_webhook_delivery_created_at", "created_at"),
     )
 

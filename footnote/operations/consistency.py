@@ -11,6 +11,7 @@ from footnote.documents import objects
 from footnote.models import Artifact, Version
 from footnote.runtime import Runtime
 from footnote.storage import UNFINISHED
+from footnote.tenancy import tallies
 
 FOLDERS = ("objects", "artifacts", "pictures")
 BATCH = 500
@@ -109,6 +110,10 @@ async def _left_over(rt: Runtime, fix: bool) -> AsyncIterator[Finding]:
         incomplete = (await session.scalars(_INCOMPLETE)).all()
     for document_id in incomplete:
         yield Finding("document_incomplete", document_id)
+    async with rt.transaction() as session:
+        miscounted = await tallies.wrong(session, correct=fix)
+    for collection_id in miscounted:
+        yield Finding("tally_wrong", collection_id, fix)
 
 
 async def _unnamed(rt: Runtime) -> AsyncIterator[set[str]]:

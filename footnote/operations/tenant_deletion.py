@@ -13,13 +13,14 @@ from sqlalchemy import ColumnElement, Table, delete, func, literal_column, selec
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import jobs
+from footnote.database.paging import newest_first
 from footnote.database.rows import affected
 from footnote.documents import deletion, objects
 from footnote.errors import NotFound, TenantDeleted
 from footnote.jobs import tasks
-from footnote.models import BackgroundTask, Base, DirectUpload, Document, Job, Tenant
+from footnote.models import BackgroundTask, Base, DirectUpload, Document, Job, TallyRow, Tenant
 from footnote.runtime import Runtime
-from footnote.tenancy import audit_log
+from footnote.tenancy import audit_log, tallies
 
 A_PART = 20  # documents, until what else there may be is looked for again
 ROWS_AT_ONCE = 5000
@@ -36,11 +37,13 @@ BESIDE_DOCUMENTS = (
 def tables() -> list[Table]:
     """Those with rows of tenants that end with their tenant; children before their parents.
 
-    Background tasks come last: deleting a collection begins one while it holds the collection.
+    Background tasks come last: deleting a collection begins one while it holds the collection. Tallies come after the
+    changes that may be folded into them at this moment.
     """
     owned = [table for table in Base.metadata.sorted_tables if "tenant_id" in table.c and table.name not in OUTLIVE_IT]
     children_first = owned[::-1]
-    return sorted(children_first, key=lambda table: table.name == BackgroundTask.__tablename__)
+    last = [TallyRow.__tablename__, BackgroundTask.__tablename__]
+    return sorted(children_first, key=lambda table: last.index(table.name) if table.name in last else -1)
 
 
 async def begin(rt: Runtime, tenant_id: str) -> BackgroundTask:
@@ -58,9 +61,8 @@ async def begin(rt: Runtime, tenant_id: str) -> BackgroundTask:
             raise TenantDeleted
         tenant.deleted_at = func.now()
         await audit_log.note_for(session, tenant_id, "tenant.deleted", tenant_id)
-        held = select(func.count()).select_from(Document).where(Document.tenant_id == tenant_id)
-        total = await session.scalar(held) or 0
-        return await tasks.begin(session, "tenant.delete", tenant_id, tenant_id, tenant.name, total)
+        held = await tallies.of_tenant(session, tenant_id)
+        return await tasks.begin(session, "tenant.delete", tenant_id, tenant_id, tenant.name, held.documents)
 
 
 async def remove(rt: Runtime, tenant_id: str) -> BackgroundTask:
@@ -95,7 +97,7 @@ async def remove_part(rt: Runtime, task: BackgroundTask) -> int | None:
 
 
 def _first_document(tenant_id: str) -> Any:
-    return select(Document.id).where(Document.tenant_id == tenant_id).order_by(Document.id).limit(1)
+    return select(Document.id).where(Document.tenant_id == tenant_id).order_by(newest_first(Document.id)).limit(1)
 
 
 async def _remove_rows(rt: Runtime, task: BackgroundTask, table: Table) -> int:

@@ -17,8 +17,10 @@ CHANGED = 0.2  # share of the chunks that came or went since they were counted
 _DUE = """
 SELECT s.tenant_id AS tenant, s.collection_id AS collection, s.chunks
 FROM (
-    SELECT d.tenant_id, d.collection_id, sum(v.chunks) AS chunks
-    FROM document d JOIN version v ON v.id = d.active_version_id GROUP BY 1, 2
+    SELECT tenant_id, collection_id, CAST(sum(chunks) AS bigint) AS chunks
+    FROM (SELECT tenant_id, collection_id, chunks FROM tally WHERE collection_id <> ''
+          UNION ALL SELECT tenant_id, collection_id, chunks FROM tally_change) AS tallied
+    GROUP BY 1, 2
 ) AS s JOIN collection k ON k.id = s.collection_id LEFT JOIN corpus USING (collection_id)
 WHERE greatest(s.chunks, corpus.chunks) > :small AND abs(s.chunks - coalesce(corpus.chunks, 0)) > :changed * s.chunks
   AND k.deleted_at IS NULL AND pg_try_advisory_xact_lock(hashtext('footnote.corpus'))

@@ -16,6 +16,7 @@ from sqlalchemy import exists, func, or_, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.database.ids import new_id
+from footnote.database.paging import newest_first
 from footnote.database.tenant_scope import scoped
 from footnote.errors import Forbidden, Invalid, NotFound, Unauthenticated
 from footnote.models import ApiKey, Tenant
@@ -115,7 +116,7 @@ async def make(
 
 async def list_keys(session: AsyncSession, *, limit: int, before: str | None) -> Sequence[ApiKey]:
     """Keys, newest first, revoked and expired ones among them."""
-    found = scoped(session, ApiKey).order_by(ApiKey.id.desc()).limit(limit)
+    found = scoped(session, ApiKey).order_by(newest_first(ApiKey.id)).limit(limit)
     return (await session.scalars(found.where(ApiKey.id < before) if before else found)).all()
 
 

@@ -4,14 +4,15 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import func, select, update
+from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.database.tenant_scope import tenant_of
 from footnote.errors import Forbidden, Invalid, TenantDeleted
-from footnote.models import Document, Tenant, Version
+from footnote.models import Tenant
 from footnote.settings import Settings
-from footnote.tenancy import audit_log, tenants, usage
+from footnote.tenancy import audit_log, tallies, tenants, usage
+from footnote.tenancy.tallies import Tally
 
 NAMES = ("documents", "bytes", "tokens", "usd")
 
@@ -85,23 +86,15 @@ async def change(session: AsyncSession, tenant: str, changes: Mapping[str, Decim
 
 async def held_by_all(session: AsyncSession) -> Sequence[tuple[Tenant, int, int]]:
     """Tenants, oldest first, with their documents and the bytes of those."""
-    documents = select(func.count()).where(Document.tenant_id == Tenant.id)
-    stored = select(func.coalesce(func.sum(Version.bytes), 0))
-    stored = stored.where(Version.tenant_id == Tenant.id, Version.object_key.is_not(None))
-    found = await session.execute(
-        select(Tenant, documents.scalar_subquery(), stored.scalar_subquery()).order_by(Tenant.id)
-    )
-    return [(tenant, number, int(size)) for tenant, number, size in found]
+    held = await tallies.of_all_tenants(session)
+    found = (await session.scalars(select(Tenant).order_by(Tenant.id))).all()
+    of_each = [(tenant, held.get(tenant.id, Tally())) for tenant in found]
+    return [(tenant, tally.documents, tally.bytes) for tenant, tally in of_each]
 
 
 async def _held(session: AsyncSession) -> dict[str, Decimal]:
-    tenant_id = tenant_of(session)
-    documents = select(func.count()).select_from(Document).where(Document.tenant_id == tenant_id)
-    stored = select(func.coalesce(func.sum(Version.bytes), 0)).where(
-        Version.tenant_id == tenant_id, Version.object_key.is_not(None)
-    )
-    row = (await session.execute(select(documents.scalar_subquery(), stored.scalar_subquery()))).one()
-    return {"documents": Decimal(row[0]), "bytes": Decimal(row[1])}
+    tally = await tallies.of_tenant(session, tenant_of(session))
+    return {"documents": Decimal(tally.documents), "bytes": Decimal(tally.bytes)}
 
 
 async def _spent(session: AsyncSession) -> dict[str, Decimal]:

@@ -8,22 +8,26 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.database.clock import from_now
+from footnote.database.paging import page_of_each
 from footnote.database.tenant_scope import scoped
 from footnote.errors import Conflict, NotFound
 from footnote.models import WebhookAttempt, WebhookDelivery, WebhookEndpoint
 from footnote.webhooks import endpoints, wake_sender
+
+STATES = ("pending", "delivered", "failed")
 
 
 async def list_deliveries(
     session: AsyncSession, endpoint: WebhookEndpoint, *, limit: int, before: str | None, state: str | None
 ) -> Sequence[WebhookDelivery]:
     """Newest first, from before the cursor on."""
-    query = scoped(session, WebhookDelivery).where(WebhookDelivery.endpoint_id == endpoint.id)
-    if before:
-        query = query.where(WebhookDelivery.id < before)
-    if state:
-        query = query.where(WebhookDelivery.state == state)
-    return (await session.scalars(query.order_by(WebhookDelivery.id.desc()).limit(limit))).all()
+    ids = scoped(session, WebhookDelivery).with_only_columns(WebhookDelivery.id)
+    ids = ids.where(WebhookDelivery.endpoint_id == endpoint.id)
+    states = [state] if state else STATES
+    in_state = lambda each: ids.where(WebhookDelivery.state == each)  # noqa: E731  named for the line below
+    page = page_of_each(in_state, states, WebhookDelivery.id, limit, before)
+    query = select(WebhookDelivery).join(page, page.c.id == WebhookDelivery.id)
+    return (await session.scalars(query.order_by(WebhookDelivery.id.desc()))).all()
 
 
 async def get(session: AsyncSession, endpoint: WebhookEndpoint, delivery_id: str) -> WebhookDelivery:

@@ -1,0 +1,198 @@
+"""No statement reads more because a tenant has more: of routes, of steps of the pipeline, of the loops beside them.
+
+Each is run with a tenant that has 20,000 documents, and what its statements read is counted (`metering`). What must
+read as much as there is stands in `GROWS`, with the reason.
+"""
+
+import re
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx2
+import pytest
+
+from api.app import create_app
+from footnote import documents, ingest, jobs
+from footnote.documents import deletion
+from footnote.queue import make_app
+from footnote.runtime import Runtime
+from footnote.tenancy import keys
+from tests import driving
+from tests.api.described import document as described
+from tests.conftest import committing, new_database, run_sql, settings_of
+from tests.fakes import FakeEmbedder
+from tests.growth.crowd import Crowd, gather, numbered
+from tests.growth.metering import Meter, Reading, meter  # noqa: F401  a fixture
+from tests.growth.requests import IDS, LAST, NOT_ASKED, REFUSED, REQUESTS
+from worker import background_tasks, housekeeping
+from worker.deliveries import Deliveries
+from worker.dispatcher import Dispatcher
+
+pytestmark = pytest.mark.anyio
+
+MOST_ROWS = 3_000  # and index entries; the tenant has more in every table that grows
+MOST_BLOCKS = 1_000
+PAGE_BLOCKS = 60  # of a page with one document
+
+# By what is done: the beginning of its name, a part of the statement, and why it may read that much.
+GROWS = {
+    ("", "INSERT INTO chunk"): "a vector index, which reads as many neighbours of a vector as it is told to",
+    ("", "chunk_of_tenant"): "search: what a question may read is bounded by its legs and their settings",
+    ("", "document_of_tenant"): "search: it counts the documents it looks into, and remembers a large count",
+    ("list_documents ?limit=5&filter=", "FROM document"): "a filter on metadata reads what it passes over",
+    ("list_jobs ?status=failed&error_code=", "FROM job"): "so does one by step, code or collection, of jobs in a state",
+    ("metrics", "FROM job"): "it counts the jobs that have not ended, not the tenant's",
+    ("delete_webhook_endpoint", "DELETE FROM webhook_delivery"): "it deletes them all",
+    ("delete_webhook_endpoint", "DELETE FROM webhook_endpoint"): "it deletes them all",
+}
+
+
+@pytest.fixture(scope="module")
+async def rt(
+    migrated_url: str,
+    redis_url: str,
+    tmp_path_factory: pytest.TempPathFactory,
+    anyio_backend: str,
+    meter: Meter,  # noqa: F811
+) -> AsyncIterator[Runtime]:
+    async with new_database(migrated_url) as url:
+        settings = settings_of(url, redis_url, tmp_path_factory.mktemp("crowd"))
+        async with committing(settings) as rt:
+            assert isinstance(rt.embedder, FakeEmbedder)
+            rt.embedder.dimensions = 8
+            yield rt
+
+
+@pytest.fixture(scope="module")
+async def crowd(rt: Runtime) -> Crowd:
+    found = await gather(rt)
+    await run_sql(str(rt.settings.database_url), "VACUUM ANALYZE")
+    return found
+
+
+@pytest.fixture(scope="module")
+async def client(rt: Runtime, crowd: Crowd) -> AsyncIterator[httpx2.AsyncClient]:
+    async with rt.transaction() as session:
+        key = (await keys.create(session, crowd.tenant_id, "alice"))[1]
+    transport = httpx2.ASGITransport(create_app(runtime=rt), raise_app_exceptions=False)
+    headers = {"Authorization": f"Bearer {key}"}
+    async with httpx2.AsyncClient(transport=transport, base_url="http://footnote", headers=headers) as client:
+        yield client
+
+
+def grown(meter: Meter) -> list[str]:  # noqa: F811
+    """The statements that read too much, of all that were counted since it was asked last."""
+    assert meter.apart == [], "what is not in a transaction is not counted"
+    readings, meter.readings = meter.readings, []
+    assert readings
+    much = (each for each in readings if each.rows > MOST_ROWS or each.blocks > MOST_BLOCKS)
+    return list(dict.fromkeys(str(each) for each in much if not may_grow(each)))
+
+
+def may_grow(reading: Reading) -> bool:
+    return any(reading.what.startswith(what) and part in reading.sql for what, part in GROWS)
+
+
+# -- steps of the pipeline -----------------------------------------------------------------------------------
+
+
+async def test_no_statement_of_a_step_of_the_pipeline_grows(rt: Runtime, crowd: Crowd, meter: Meter) -> None:  # noqa: F811
+    tenant = crowd.tenant_id
+    with meter.of("a first version"):
+        first = await driving.ready(rt, tenant, driving.paragraphs(9, "wick"), external_id="steps")
+    with meter.of("a second version"):
+        await driving.ready(rt, tenant, driving.paragraphs(8, "wick"), external_id="steps")
+    with meter.of("a version of a generated document"):
+        await driving.ready(rt, tenant, driving.paragraphs(3, "oil"), external_id="external " + "30".rjust(25, "0"))
+    with meter.of("re-ingestion"):
+        async with rt.for_tenant(tenant).transaction() as session:
+            found = await documents.get(session, first)
+            await documents.reingest(session, found.document, found.version)
+        assert (await driving.run(rt, found.document.job_id)).state == "succeeded"
+    with meter.of("cancelled, retried"):
+        begun = await driving.accept(rt, tenant, driving.paragraphs(4, "glass"))
+        assert await ingest.run_step(rt, begun.details.job.id, "chunk")
+        async with rt.for_tenant(tenant).transaction() as session:
+            await jobs.cancel(session, begun.details.job.id)
+            await jobs.retry(session, begun.details.job.id)
+        assert (await driving.run(rt, begun.details.job.id)).state == "succeeded"
+    with meter.of("deletion"):
+        await deletion.remove(rt.for_tenant(tenant), first)
+        await deletion.remove(rt.for_tenant(tenant), numbered("doc", 31))
+    assert grown(meter) == []
+
+
+# -- loops ---------------------------------------------------------------------------------------------------
+
+
+async def test_no_statement_of_a_loop_grows(
+    rt: Runtime,
+    crowd: Crowd,
+    client: httpx2.AsyncClient,
+    meter: Meter,  # noqa: F811
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert rt.redis is not None
+    dispatcher = Dispatcher(rt, make_app(rt.settings), rt.redis)
+    monkeypatch.setattr(dispatcher, "_send", lambda *_: None)  # what is sent here would be worked on elsewhere
+
+    async def once(rt: Runtime, chore: Any, _seconds: float) -> None:
+        with meter.of(f"chore {chore.__name__}"):
+            await chore(rt)
+
+    monkeypatch.setattr(housekeeping, "_repeat", once)
+    for name in ("refill", "reap"):
+        with meter.of(f"dispatcher {name}"):
+            await getattr(dispatcher, name)()
+    with meter.of("deliveries"):
+        await Deliveries(rt)._start_due()
+    await housekeeping.keep_house(rt)
+    with meter.of("metrics"):
+        assert (await client.get("/metrics")).status_code == 200
+    await driving.ready(rt, crowd.tenant_id, "A lamp of a collection that goes.", collection="going")
+    with meter.of("a collection is deleted"):
+        assert (await client.delete("/v1/collections/going")).is_success
+        while await background_tasks.run_next(rt.operator):
+            pass
+    assert grown(meter) == []
+
+
+# -- routes --------------------------------------------------------------------------------------------------
+
+
+def operations() -> dict[str, tuple[str, str, Any]]:
+    """By id: method, path and description; those that end something come last."""
+    found = {
+        operation["operationId"]: (method, path, operation)
+        for path, methods in described()["paths"].items()
+        for method, operation in methods.items()
+    }
+    return dict(sorted(found.items(), key=lambda each: LAST.index(each[0]) + 1 if each[0] in LAST else 0))
+
+
+def test_every_parameter_of_every_operation_is_asked_for() -> None:
+    found = operations()
+    assert REQUESTS.keys() <= found.keys()
+    for name, (_method, _path, operation) in found.items():
+        wanted = {each["name"] for each in operation.get("parameters", []) if each["in"] == "query"}
+        asked = " ".join(behind for behind, _ in REQUESTS.get(name, []))
+        assert wanted <= set(re.findall(r"[?&](\w+)=", asked)), name
+        assert name in REQUESTS or "requestBody" not in operation, name
+
+
+async def test_no_statement_of_a_route_grows(
+    rt: Runtime, crowd: Crowd, client: httpx2.AsyncClient, meter: Meter  # noqa: F811
+) -> None:
+    task = (await deletion.begin_collection(rt.for_tenant(crowd.tenant_id), "beside")).id
+    answers = {}
+    for name, (method, path, _operation) in operations().items():
+        address = path.format(**IDS, task_id=task)
+        for behind, given in [] if name in NOT_ASKED else REQUESTS.get(name, [("", {})]):
+            with meter.of(f"{name} {behind}"):
+                answer = await client.request(method, address + behind, **given)
+            if not answer.is_success and answer.status_code != REFUSED.get(name):
+                answers[name + behind] = answer.text
+    pages = [each for each in meter.readings if each.what == "list_documents ?limit=1" and "page" in each.sql]
+    assert pages
+    assert max(each.blocks for each in pages) <= PAGE_BLOCKS
+    assert (answers, grown(meter)) == ({}, [])
