@@ -15,7 +15,7 @@ from footnote import deadline
 from footnote.errors import Forbidden, Unauthenticated
 from footnote.runtime import Runtime
 from footnote.settings import RouteClass
-from footnote.tenancy import access_tokens, keys, oidc, quotas, rate_limits
+from footnote.tenancy import access_tokens, keys, oidc, quotas, rate_limits, usage
 from footnote.tenancy.keys import Principal, Verified
 
 DELETION_SECONDS = 600.0  # for a document with hundreds of thousands of chunks
@@ -54,8 +54,20 @@ async def principal_of(rt: Runtime, request: Request) -> Principal:
         return await oidc.verify(rt, rt.issuer, presented)
     verify = access_tokens.verify if access_tokens.looks_like_one(presented) else keys.verify
     found = await verify(rt, presented, to_spend=_costs(request))
+    if (
+        _costs(request)
+        and _is_limited(rt, found)
+        and await usage.write_counted(rt.for_tenant(found.principal.tenant_id))
+    ):
+        found = await verify(rt, presented, to_spend=True)
     request.state.verified = found  # for `Access`, which checks what is left
     return found.principal
+
+
+def _is_limited(rt: Runtime, found: Verified) -> bool:
+    """Whether something limits what the caller may spend."""
+    limits = quotas.among(rt.settings, found.quotas)
+    return bool(found.principal.budget or limits.keys() & {"tokens", "usd"})
 
 
 async def _principal(
@@ -115,6 +127,7 @@ class Access:
         adding = self.route_class == "upload"
         found: Verified | None = getattr(request.state, "verified", None)
         if found is None:
+            await usage.write_counted(rt)
             async with rt.transaction() as session:
                 return await quotas.check_left(session, rt.settings, adding=adding)
         keys.check_budget(principal, found.spent)

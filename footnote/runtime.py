@@ -36,6 +36,7 @@ Done = TypeVar("Done")
 BUSY_SECONDS = 30.0  # for which work that is blocked by locks of others is retried
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.05, 1.0  # between two tries
 
+
 @dataclass(frozen=True)
 class Runtime:
     """What `open_runtime` opened. Domain functions take it as `rt`."""
@@ -55,6 +56,8 @@ class Runtime:
     admission_queues: AdmissionQueues = field(default_factory=lambda: AdmissionQueues(BUSY_SECONDS))
     pulse: Pulse | None = None  # of Postgres, where people wait for it
     in_flight: Counter[str] = field(default_factory=Counter)  # requests that are being answered, by tenant
+    # Usage that `footnote.tenancy.usage` writes soon, by tenant; None: it is written at once.
+    unwritten_usage: dict[str, Any] | None = None
     stopping: asyncio.Event = field(default_factory=asyncio.Event)  # set when the process should end soon
     tenant_id: str | None = None  # for whom it acts; None: for the operator, who sees all tenants
     actor: str = ""  # who acts: a key's id, "operator"; empty: the system itself
