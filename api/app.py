@@ -36,6 +36,7 @@ from footnote import __version__, formats
 from footnote.runtime import Runtime, open_runtime, preload
 from footnote.settings import Settings
 from footnote.telemetry import configure_logging, watch_loop
+from footnote.tenancy import usage as usage_counts
 
 ROUTES = (
     uploads,
@@ -117,8 +118,9 @@ async def _lifespan(settings: Settings, runtime: Runtime | None, app: FastAPI) -
     gc.collect()
     gc.freeze()  # a collection over all imported objects takes a tenth of a second
     watching = asyncio.create_task(watch_loop())
-    async with open_runtime(settings, patience=API_PATIENCE_SECONDS, interactive=True) as app.state.runtime:
-        yield {"runtime": app.state.runtime}
+    async with open_runtime(settings, patience=API_PATIENCE_SECONDS, interactive=True) as opened:
+        async with usage_counts.writing(opened) as app.state.runtime:
+            yield {"runtime": app.state.runtime}
     watching.cancel()
 
 

@@ -8,16 +8,15 @@ from typing import Annotated, Any, ParamSpec, TypeVar, cast
 import structlog
 from fastapi import Depends, Header, Request, Security
 from fastapi.security import HTTPBearer
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from api import parameters
 from api.errors import request_id_of
 from footnote import deadline
-from footnote.errors import FootnoteError, Forbidden, TenantDeleted, Unauthenticated
+from footnote.errors import Forbidden, Unauthenticated
 from footnote.runtime import Runtime
 from footnote.settings import RouteClass
-from footnote.tenancy import access_tokens, keys, oidc, quotas, rate_limits
-from footnote.tenancy.keys import Principal
+from footnote.tenancy import access_tokens, keys, oidc, quotas, rate_limits, usage
+from footnote.tenancy.keys import Principal, Verified
 
 DELETION_SECONDS = 600.0  # for a document with hundreds of thousands of chunks
 
@@ -53,14 +52,22 @@ async def principal_of(rt: Runtime, request: Request) -> Principal:
     presented = _presented(request)
     if rt.issuer is not None and access_tokens.issuer_of(presented) == rt.issuer.url:
         return await oidc.verify(rt, rt.issuer, presented)
-    async with rt.transaction() as session:
-        verify = access_tokens.verify if access_tokens.looks_like_one(presented) else keys.verify
-        principal = await verify(session, presented)
-        if access := _costing(request):
-            # In the same transaction, and raised where `Access` checks it.
-            await rt.for_tenant(principal.tenant_id).narrow(session)
-            request.state.overdrawn = await access.overdrawn(session, rt, principal)
-        return principal
+    verify = access_tokens.verify if access_tokens.looks_like_one(presented) else keys.verify
+    found = await verify(rt, presented, to_spend=_costs(request))
+    if (
+        _costs(request)
+        and _is_limited(rt, found)
+        and await usage.write_counted(rt.for_tenant(found.principal.tenant_id))
+    ):
+        found = await verify(rt, presented, to_spend=True)
+    request.state.verified = found  # for `Access`, which checks what is left
+    return found.principal
+
+
+def _is_limited(rt: Runtime, found: Verified) -> bool:
+    """Whether something limits what the caller may spend."""
+    limits = quotas.among(rt.settings, found.quotas)
+    return bool(found.principal.budget or limits.keys() & {"tokens", "usd"})
 
 
 async def _principal(
@@ -111,26 +118,24 @@ class Access:
         self._allow_time(request)
         await self._check_rate(request, rt, principal)
         parameters.check(request)
-        if self.costs and (overdrawn := await self._overdrawn(request, rt, principal)):
-            raise overdrawn
+        if self.costs:
+            await self._check_left(request, rt, principal)
         return principal
 
-    async def overdrawn(self, session: AsyncSession, rt: Runtime, principal: Principal) -> FootnoteError | None:
-        """What to answer if the key's budget or the tenant's quota is used up, or the tenant gone."""
-        try:
-            await keys.check_budget(session, principal)
-            await quotas.check_left(session, rt.settings, adding=self.route_class == "upload")
-        except (Forbidden, TenantDeleted) as error:
-            return error
-        return None
-
-    async def _overdrawn(self, request: Request, rt: Runtime, principal: Principal) -> FootnoteError | None:
-        """As it was read with the key; now, for the token of an OIDC issuer."""
-        if hasattr(request.state, "overdrawn"):
-            found: FootnoteError | None = request.state.overdrawn
-            return found
-        async with rt.transaction() as session:
-            return await self.overdrawn(session, rt, principal)
+    async def _check_left(self, request: Request, rt: Runtime, principal: Principal) -> None:
+        """By what was read with the key; what is stored, and the token of an OIDC issuer, is asked for now."""
+        adding = self.route_class == "upload"
+        found: Verified | None = getattr(request.state, "verified", None)
+        if found is None:
+            await usage.write_counted(rt)
+            async with rt.transaction() as session:
+                return await quotas.check_left(session, rt.settings, adding=adding)
+        keys.check_budget(principal, found.spent)
+        limits = quotas.among(rt.settings, found.quotas)
+        if adding and quotas.limits_storage(limits):
+            async with rt.transaction() as session:
+                await quotas.check_held(session, limits)
+        quotas.check_spent(limits, found.spent_by_tenant)
 
     def _allow_time(self, request: Request) -> None:
         """Most answers are due in a minute (`api.middleware`); these may take longer."""
@@ -154,10 +159,10 @@ class Access:
             raise rate_limits.refusal(standing, self.route_class)
 
 
-def _costing(request: Request) -> Access | None:
-    """The access that the route asks for, if it costs."""
+def _costs(request: Request) -> bool:
+    """Whether the route that is asked for costs."""
     dependencies = request.scope["route"].dependant.dependencies
-    return next((each.call for each in dependencies if isinstance(each.call, Access) and each.call.costs), None)
+    return any(isinstance(each.call, Access) and each.call.costs for each in dependencies)
 
 
 Anyone = Annotated[Principal, Depends(Access(None, "write"))]

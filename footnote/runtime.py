@@ -8,13 +8,14 @@ from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib import import_module
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import Executable, text
+from sqlalchemy import Executable
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 
 from footnote import deadline
 from footnote.database.admission import AdmissionQueue, AdmissionQueues
+from footnote.database.driver import cut_off, lent, setting
 from footnote.database.engine import answers, busy, connecting_promptly, database_away, open_engine, tenant_deleted
 from footnote.database.liveness import Pulse
 from footnote.database.redis_client import Shared, open_redis
@@ -29,19 +30,13 @@ from footnote.storage import Store, open_store
 from footnote.telemetry import log
 
 if TYPE_CHECKING:
+    from asyncpg import Connection
     from redis.asyncio import Redis
 
 Done = TypeVar("Done")
 
 BUSY_SECONDS = 30.0  # for which work that is blocked by locks of others is retried
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.05, 1.0  # between two tries
-
-# Until the transaction ends. The views of tenants (`chunk_of_tenant`, ...) go by the tenant without the role, too; the
-# audit log records who acts, and for which request.
-_ACT_FOR = text(
-    "SELECT set_config('footnote.tenant', :tenant, true), set_config('footnote.actor', :actor, true), "
-    "set_config('footnote.request', :request, true), set_config('role', :role, true)"
-)
 
 
 @dataclass(frozen=True)
@@ -63,6 +58,8 @@ class Runtime:
     admission_queues: AdmissionQueues = field(default_factory=lambda: AdmissionQueues(BUSY_SECONDS))
     pulse: Pulse | None = None  # of Postgres, where people wait for it
     in_flight: Counter[str] = field(default_factory=Counter)  # requests that are being answered, by tenant
+    # Usage that `footnote.tenancy.usage` writes soon, by tenant; None: it is written at once.
+    unwritten_usage: dict[str, Any] | None = None
     stopping: asyncio.Event = field(default_factory=asyncio.Event)  # set when the process should end soon
     spare_keys: defaultdict[str, Spares] = field(default_factory=lambda: defaultdict(Spares))  # of objects, by tenant
     tenant_id: str | None = None  # for whom it acts; None: for the operator, who sees all tenants
@@ -98,24 +95,40 @@ class Runtime:
         return self.others[(provider, model, dimensions) if dimensions else (provider, model)]
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AsyncSession]:
+    async def transaction(self, **settings: str) -> AsyncIterator[AsyncSession]:
         """A session whose work is committed when the block ends, rolled back when it raises.
 
-        Never held across a call to a provider, a store or a webhook. Raises DatabaseAway, also when the request's time
-        is over; Busy; and TenantDeleted where that is why something cannot be written.
+        `settings` are Postgres' own, until its end. Never held across a call to a provider, a store or a webhook.
+        Raises DatabaseAway, also when the request's time is over; Busy; and TenantDeleted where that is why something
+        cannot be written.
         """
+        async with self._connected(), self.sessions() as session, session.begin():
+            try:
+                if settings or self.tenant_id is not None or self.actor:
+                    await self.narrow(session, **settings)
+                yield session
+            except asyncio.CancelledError:
+                await cut_off(session)
+                raise
+
+    @asynccontextmanager
+    async def glance(self) -> AsyncIterator["Connection[Any]"]:
+        """The driver's connection for one statement that reads, for the operator: without a transaction around it.
+
+        That is one round trip instead of three. Raises what `transaction` does.
+        """
+        async with self._connected(), lent(self.sessions.kw["bind"]) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[None]:
+        """In its turn, and with errors that say what is wrong with the database."""
         listening = self.pulse.listening() if self.pulse else nullcontext()
         try:
-            async with (
-                deadline.limited(),
-                listening,
-                self.admission_queue.place(),
-                self.sessions() as session,
-                session.begin(),
-            ):
-                if self.tenant_id is not None or self.actor:
-                    await self.narrow(session)
-                yield session
+            async with deadline.limited(), listening, self.admission_queue.place():
+                yield
+                if self.pulse:
+                    self.pulse.hear()  # statements of the driver are not heard one by one
         except Exception as error:
             if busy(error):
                 raise Busy from error
@@ -128,13 +141,16 @@ class Runtime:
                 raise TenantDeleted from error
             raise
 
-    async def narrow(self, session: AsyncSession) -> None:
-        """From here on, a transaction of the operator acts as this Runtime does, until it ends."""
+    async def narrow(self, session: AsyncSession, **settings: str) -> None:
+        """From here on, a transaction of the operator acts as this Runtime does, until it ends.
+
+        The views of tenants (`chunk_of_tenant`, ...) go by the tenant without the role, too; the audit log records who
+        acts, and for which request.
+        """
         session.info["acting"] = Acting(self.tenant_id, self.actor, self.request_id)
         role = self.settings.tenant_role if self.tenant_id is not None else ""
-        acting = {"tenant": self.tenant_id or "", "role": role or "none"}
-        said = {"actor": self.actor, "request": self.request_id}
-        await session.execute(_ACT_FOR, acting | said)
+        said = {"footnote.actor": self.actor, "footnote.request": self.request_id}
+        await setting(session, settings | {"footnote.tenant": self.tenant_id or "", **said, "role": role or "none"})
 
     @asynccontextmanager
     async def alone(self, *name: str, places: int = 1) -> AsyncIterator[None]:

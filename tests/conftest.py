@@ -143,7 +143,8 @@ def settings_of(database_url: str, redis_url: str, directory: Path) -> Settings:
 
 
 # A savepoint that is released leaves the role, the tenant and the kind of plans to what follows, as the end of a
-# transaction does not.
+# transaction does not:
+# they are taken back at its end for a statement without a transaction, and at its beginning for any other.
 _ACT_FOR_NO_TENANT = "SET LOCAL ROLE none; SET LOCAL plan_cache_mode = force_custom_plan; " + "; ".join(
     f"SET LOCAL footnote.{name} = ''" for name in ("tenant", "actor", "request")
 )
@@ -158,7 +159,7 @@ class Savepoints(PGDialect_asyncpg):
         _send(connection, f"SAVEPOINT {name}; {_ACT_FOR_NO_TENANT}")
 
     def do_release_savepoint(self, connection: Connection, name: str) -> None:
-        _send(connection, f"RELEASE SAVEPOINT {name}")
+        _send(connection, f"RELEASE SAVEPOINT {name}; {_ACT_FOR_NO_TENANT}")
 
 
 def _send(connection: Connection, statements: str) -> None:

@@ -33,6 +33,7 @@ async def get_usage(
     since = since or until - timedelta(days=min(DAYS, until.toordinal() - 1))
     if not 0 <= (until - since).days < MOST_DAYS:
         raise Invalid("invalid_request", f"`to` must not be before `from`, and there are {MOST_DAYS} days at most.")
+    await usage.write_counted(rt)
     async with rt.transaction() as session:
         rows = await usage.report(session, since, until, group)
         [total] = await usage.report(session, since, until, [])

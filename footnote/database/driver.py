@@ -4,9 +4,11 @@ A statement costs a fifth to a tenth of the processor time that it costs through
 connection. It is written by hand, with `$1` for the first value, so a test must run it against the real schema.
 """
 
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, cast
 
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
 if TYPE_CHECKING:
     from asyncpg import Connection
@@ -18,9 +20,9 @@ async def driver(session: AsyncSession) -> "Connection[Any]":
     What the session has not flushed is not seen by its statements. Do not begin a transaction on it, nor use it after
     the session's block. Its errors become those of `Runtime.transaction`.
     """
-    adapted: Any = (await (await session.connection()).get_raw_connection()).dbapi_connection
+    adapted = await _adapted(session)
     if adapted._transaction is None:  # SQLAlchemy begins with its first own statement
-        await adapted._start_transaction()
+        await _begin(adapted)
     return cast("Connection[Any]", adapted.driver_connection)
 
 
@@ -33,3 +35,60 @@ async def planning_once(session: AsyncSession) -> "Connection[Any]":
     connection = await driver(session)
     await connection.execute("SET LOCAL plan_cache_mode = force_generic_plan")
     return connection
+
+
+async def setting(session: AsyncSession, values: Mapping[str, str]) -> None:
+    """Settings of the session's transaction until it ends. If it has not begun, they go with its BEGIN: one round trip.
+
+    The values are text of ours, or of callers who were checked.
+    """
+    adapted = await _adapted(session)
+    calls = ", ".join(f"set_config('{name}', {_literal(value)}, true)" for name, value in values.items())
+    if adapted._transaction is None:
+        adapted.driver_connection.opening = f"SELECT {calls};"
+        await _begin(adapted)
+    else:
+        await adapted.driver_connection.execute(f"SELECT {calls};")
+
+
+def _literal(value: str) -> str:
+    """As Postgres reads it with `standard_conforming_strings`, which `engine.connect` sets."""
+    return "'" + value.replace("'", "''") + "'"
+
+
+async def _adapted(session: AsyncSession) -> Any:
+    """SQLAlchemy's object around the driver's connection."""
+    adapted: Any = (await (await session.connection()).get_raw_connection()).dbapi_connection
+    session.info["driver"] = adapted.driver_connection
+    return adapted
+
+
+async def _begin(adapted: Any) -> None:
+    try:
+        await adapted._start_transaction()
+    except BaseException:
+        adapted.driver_connection.terminate()  # it may have begun, which the pool does not know
+        raise
+
+
+async def cut_off(session: AsyncSession) -> None:
+    """After the session's task was cancelled: a statement of the driver may still run, and would be waited for."""
+    if (connection := session.info.get("driver")) is not None:
+        connection.terminate()
+        await session.invalidate()
+
+
+@asynccontextmanager
+async def lent(bind: AsyncEngine | AsyncConnection) -> AsyncIterator["Connection[Any]"]:
+    """A connection without a transaction: each statement is one of its own."""
+    if isinstance(bind, AsyncConnection):
+        yield cast("Connection[Any]", (await bind.get_raw_connection()).driver_connection)
+        return
+    async with bind.connect() as connection:
+        found = cast("Connection[Any]", (await connection.get_raw_connection()).driver_connection)
+        try:
+            yield found
+        except BaseException as error:
+            if not isinstance(error, Exception):
+                found.terminate()
+            raise

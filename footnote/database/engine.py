@@ -45,11 +45,14 @@ async def connect(
     """A bare connection, with the timeouts that every process needs. Raises DatabaseAway."""
     import asyncpg
 
+    from footnote.database.opening import OpeningConnection
+
     if not settings.database_url:
         raise Invalid("bad_setting", "DATABASE_URL is not set; `footnote up` sets it for what it starts.")
     server_settings = {
         "application_name": "footnote",
         "timezone": "UTC",
+        "standard_conforming_strings": "on",  # `driver.setting` writes values so
         # A process that froze inside a transaction must not keep its locks longer than a lease.
         "idle_in_transaction_session_timeout": str(int(settings.lease_seconds * 1000)),
         "tcp_keepalives_idle": "15",
@@ -72,6 +75,7 @@ async def connect(
             timeout=deadline.left(seconds),
             command_timeout=statement_seconds,
             server_settings=server_settings,
+            connection_class=OpeningConnection,
         )
     except (OSError, TimeoutError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError) as error:
         raise DatabaseAway from error

@@ -35,9 +35,10 @@ class Pulse:
         event.listen(engine.sync_engine, "checkout", lambda connection, *_: self._used.add(connection))
         event.listen(engine.sync_engine, "checkin", lambda connection, *_: self._used.discard(connection))
         event.listen(engine.sync_engine, "close", lambda connection, *_: self._used.discard(connection))
-        event.listen(engine.sync_engine, "after_cursor_execute", lambda *_: self._hear())
+        event.listen(engine.sync_engine, "after_cursor_execute", lambda *_: self.hear())
 
-    def _hear(self) -> None:
+    def hear(self) -> None:
+        """Postgres has answered something."""
         self._heard, self.silent = monotonic(), False
 
     @asynccontextmanager
@@ -67,7 +68,7 @@ class Pulse:
                 continue
             before = self._heard
             if await self._probe():
-                self._hear()
+                self.hear()
             elif self._heard == before:  # or a statement was answered meanwhile
                 self._end()
 

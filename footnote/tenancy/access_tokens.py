@@ -8,6 +8,7 @@ import re
 import secrets
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -21,9 +22,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from footnote.database.clock import from_now
 from footnote.database.ids import new_id
 from footnote.errors import Forbidden
-from footnote.models import ApiKey, SigningKey
+from footnote.models import SigningKey
+from footnote.runtime import Runtime
 from footnote.tenancy import audit_log, keys
-from footnote.tenancy.keys import Principal
+from footnote.tenancy.keys import Principal, Verified
 
 ISSUER = "footnote"
 LONGEST = 16_384  # characters of a token; issuers may list all groups of a person
@@ -110,7 +112,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-async def verify(session: AsyncSession, token: str) -> Principal:
+async def verify(rt: Runtime, token: str, *, to_spend: bool = False) -> Verified:
     """The principal of an access token: the key's tenant, with the token's scopes. Raises Unauthenticated.
 
     One look-up finds the token's key and the signing key: when either is gone, so is the token.
@@ -121,20 +123,25 @@ async def verify(session: AsyncSession, token: str) -> Principal:
         raise keys.refusal()
     if not all(isinstance(claims[name], str) for name in ("aud", "tenant", "scope")):
         raise keys.refusal()
-    verifies = (SigningKey.id == header["kid"]) & (SigningKey.created_at > from_now(-VERIFIES.total_seconds()))
-    lookup = select(ApiKey, func.now(), SigningKey.secret).select_from(ApiKey).join(SigningKey, verifies)
-    lookup = lookup.where(ApiKey.id == key_id, keys.GOOD)
-    found = (await session.execute(lookup)).one_or_none()
+    found = await keys.look_up(rt, _BY_ID, key_id, header["kid"], VERIFIES, to_spend=to_spend)
     if found is None:
         raise keys.refusal()
-    key, now, secret = found
-    check_signature(token, OctKey.import_key(secret), ["HS256"])
-    check_claims(claims, now, {"iss": _only(ISSUER), "aud": _only(ISSUER), "tenant": _only(key.tenant_id)})
+    check_signature(token, OctKey.import_key(found.secret), ["HS256"])
+    holder, now = found.principal, found.now
+    check_claims(claims, now, {"iss": _only(ISSUER), "aud": _only(ISSUER), "tenant": _only(holder.tenant_id)})
     if expires - now.timestamp() > LONGEST_LIFE.total_seconds():
         raise keys.refusal()
-    scopes = frozenset(each for each in str(scope).split() if each in key.scopes or "admin" in key.scopes)
+    scopes = frozenset(each for each in str(scope).split() if holder.may(each))
     ends = datetime.fromtimestamp(expires, UTC)
-    return await keys.principal_of(session, key, now, scopes=scopes, expires_at=ends, by_token=True)
+    await keys.note_use(rt, found)
+    return replace(found, principal=replace(holder, scopes=scopes, expires_at=ends, by_token=True))
+
+
+_BY_ID = keys.FIND.format(
+    proof="s.secret",
+    joined="JOIN signing_key s ON s.id = $4 AND s.created_at > now() - CAST($5 AS interval)",
+    which="k.id",
+)
 
 
 def _only(value: str) -> ClaimsOption:

@@ -7,21 +7,23 @@ import hashlib
 import hmac
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import exists, func, or_, select, text, update
+from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.database.ids import new_id
 from footnote.database.paging import newest_first
 from footnote.database.tenant_scope import scoped
 from footnote.errors import Forbidden, Invalid, NotFound, Unauthenticated
-from footnote.models import ApiKey, Tenant
+from footnote.models import ApiKey
+from footnote.runtime import Runtime
 from footnote.settings import RouteClass
 from footnote.tenancy import audit_log, usage
+from footnote.tenancy.usage import Month
 
 SCOPES = ("read", "write", "admin")
 USE_NOTED = timedelta(minutes=1)  # when a key was used last is written this often at most
@@ -131,18 +133,35 @@ async def revoke(session: AsyncSession, key_id: str) -> ApiKey:
     return key
 
 
-async def verify(session: AsyncSession, presented: str) -> Principal:
-    """Raises Unauthenticated, alike for unknown, wrong, expired and revoked keys."""
+@dataclass(frozen=True)
+class Verified:
+    """A caller with a good key, and what one look-up found beside it.
+
+    What was spent since the month began is counted only where it is asked for and something limits it.
+    """
+
+    principal: Principal
+    quotas: Mapping[str, str]  # the tenant's own
+    spent: Month  # by the key
+    spent_by_tenant: Month
+    secret: bytes = field(repr=False)  # a hash, or what the token must be signed with
+    now: datetime  # by the database's clock
+    last_used_at: datetime | None  # as noted before
+
+
+async def verify(rt: Runtime, presented: str, *, to_spend: bool = False) -> Verified:
+    """Raises Unauthenticated, alike for unknown, wrong, expired and revoked keys. `to_spend`: asks what was spent."""
     kind, _, rest = presented.partition("_")
     prefix, _, secret = rest.partition("_")
     if kind != "fn" or not (prefix.isascii() and prefix.isalnum()) or not secret:
         raise refusal()
-    found = (await session.execute(select(ApiKey, func.now()).where(ApiKey.prefix == prefix, GOOD))).one_or_none()
+    found = await look_up(rt, _BY_PREFIX, prefix, to_spend=to_spend)
     # Always compare, so that an unknown prefix takes as long as a wrong secret.
-    kept = found[0].secret_sha256 if found else bytes(32)
+    kept = found.secret if found else bytes(32)
     if not hmac.compare_digest(kept, _digest(secret)) or found is None:
         raise refusal()
-    return await principal_of(session, *found)
+    await note_use(rt, found)
+    return found
 
 
 def refusal() -> Unauthenticated:
@@ -150,39 +169,63 @@ def refusal() -> Unauthenticated:
     return Unauthenticated("invalid_api_key", "The API key is missing, unknown, expired or revoked.")
 
 
-_ALIVE = exists(select(Tenant.id).where(Tenant.id == ApiKey.tenant_id, Tenant.deleted_at.is_(None)))
-GOOD = ApiKey.revoked_at.is_(None) & or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.now()) & _ALIVE
+# The key with all that a request asks about its caller, in one statement. The month is not read unless something
+# limits what may be spent ($1: it is to be spent; $2: the operator limits all tenants).
+FIND = """
+SELECT k.id, k.tenant_id, {proof} AS secret, k.scopes, k.expires_at, k.rates, k.budget_usd, k.budget_tokens, t.quotas,
+       now() AS now, k.last_used_at, spent.*
+FROM api_key k JOIN tenant t ON t.id = k.tenant_id {joined}
+CROSS JOIN LATERAL (
+    SELECT coalesce(sum(u.prompt_tokens + u.completion_tokens), 0) AS tokens, coalesce(sum(u.cost), 0) AS usd,
+           coalesce(sum(u.prompt_tokens + u.completion_tokens) FILTER (WHERE u.key_id = k.id), 0) AS key_tokens,
+           coalesce(sum(u.cost) FILTER (WHERE u.key_id = k.id), 0) AS key_usd
+    FROM usage u
+    WHERE CAST($1 AS boolean) AND (CAST($2 AS boolean) OR t.quotas ?| '{{tokens,usd}}'
+                                   OR k.budget_usd IS NOT NULL OR k.budget_tokens IS NOT NULL)
+      AND u.tenant_id = k.tenant_id AND u.day >= date_trunc('month', timezone('UTC', now()))
+) AS spent
+WHERE {which} = $3 AND t.deleted_at IS NULL AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())
+"""
+_BY_PREFIX = FIND.format(proof="k.secret_sha256", joined="", which="k.prefix")
 
 
-async def principal_of(session: AsyncSession, key: ApiKey, now: datetime, **narrower: Any) -> Principal:
-    """The caller with the key, or with a token made from it. Records that the key is used."""
-    if key.last_used_at is None or now - key.last_used_at > USE_NOTED:
-        await _note_use(session, key.id)
-    return replace(_named(key), **narrower)
+async def look_up(rt: Runtime, statement: str, *which: Any, to_spend: bool) -> Verified | None:
+    """The caller that a statement made of FIND finds, if there is one."""
+    limited = any(rt.settings.quotas[name] for name in ("tokens", "usd"))
+    async with rt.operator.glance() as connection:
+        row = await connection.fetchrow(statement, to_spend, limited, *which)
+    if row is None:
+        return None
+    budget = Budget(row["budget_usd"], row["budget_tokens"])
+    scopes, rates = frozenset(row["scopes"]), row["rates"]
+    return Verified(
+        Principal(row["tenant_id"], row["id"], scopes, row["expires_at"], rates, budget),
+        row["quotas"],
+        Month(int(row["key_tokens"]), row["key_usd"]),
+        Month(int(row["tokens"]), row["usd"]),
+        row["secret"],
+        row["now"],
+        row["last_used_at"],
+    )
 
 
-def _named(key: ApiKey) -> Principal:
-    budget = Budget(key.budget_usd, key.budget_tokens)
-    return Principal(key.tenant_id, key.id, frozenset(key.scopes), key.expires_at, key.rates, budget)
-
-
-async def _note_use(session: AsyncSession, key_id: str) -> None:
-    """Waits neither for other requests that record it, nor for the disk."""
-    await session.execute(text("SET LOCAL synchronous_commit = off"))
-    free = select(ApiKey.id).where(ApiKey.id == key_id).with_for_update(skip_locked=True)
-    note = update(ApiKey).where(ApiKey.id.in_(free)).values(last_used_at=func.now())
-    await session.execute(note.execution_options(synchronize_session=False))
-
-
-async def check_budget(session: AsyncSession, principal: Principal) -> None:
-    """Raises Forbidden once this month's use of the key has reached its budget."""
-    if not principal.budget:
+async def note_use(rt: Runtime, found: Verified) -> None:
+    """Records that the key is used. Waits neither for other requests that record it, nor for the disk."""
+    if found.last_used_at is not None and found.now - found.last_used_at <= USE_NOTED:
         return
-    spent = await usage.this_month(session, principal.key_id)
-    if principal.budget.usd is not None and spent.usd >= principal.budget.usd:
-        raise Forbidden("quota_exceeded", f"The API key's budget of {principal.budget.usd} US dollars is used up.")
-    if principal.budget.tokens is not None and spent.tokens >= principal.budget.tokens:
-        raise Forbidden("quota_exceeded", f"The API key's budget of {principal.budget.tokens} tokens is used up.")
+    async with rt.operator.transaction(synchronous_commit="off") as session:
+        free = select(ApiKey.id).where(ApiKey.id == found.principal.key_id).with_for_update(skip_locked=True)
+        note = update(ApiKey).where(ApiKey.id.in_(free)).values(last_used_at=func.now())
+        await session.execute(note.execution_options(synchronize_session=False))
+
+
+def check_budget(principal: Principal, spent: Month) -> None:
+    """Raises Forbidden once this month's use of the key has reached its budget."""
+    budget = principal.budget
+    if budget.usd is not None and spent.usd >= budget.usd:
+        raise Forbidden("quota_exceeded", f"The API key's budget of {budget.usd} US dollars is used up.")
+    if budget.tokens is not None and spent.tokens >= budget.tokens:
+        raise Forbidden("quota_exceeded", f"The API key's budget of {budget.tokens} tokens is used up.")
 
 
 async def check_still(session: AsyncSession, key_id: str) -> None:
@@ -194,7 +237,10 @@ async def check_still(session: AsyncSession, key_id: str) -> None:
     if key is not None:
         if key.revoked_at is not None:
             raise refusal()
-        await check_budget(session, _named(key))
+        budget = Budget(key.budget_usd, key.budget_tokens)
+        if budget:
+            holder = Principal(key.tenant_id, key.id, frozenset(key.scopes), budget=budget)
+            check_budget(holder, await usage.this_month(session, key_id))
 
 
 def _digest(secret: str) -> bytes:

@@ -13,6 +13,7 @@ from footnote.models import Tenant
 from footnote.settings import Settings
 from footnote.tenancy import audit_log, tallies, tenants, usage
 from footnote.tenancy.tallies import Tally
+from footnote.tenancy.usage import Month
 
 NAMES = ("documents", "bytes", "tokens", "usd")
 
@@ -27,10 +28,11 @@ async def of(session: AsyncSession, settings: Settings) -> dict[str, Decimal]:
     )
     if own is None:  # since the request began
         raise TenantDeleted
-    return _merged(settings, own)
+    return among(settings, own)
 
 
-def _merged(settings: Settings, own: Mapping[str, str]) -> dict[str, Decimal]:
+def among(settings: Settings, own: Mapping[str, str]) -> dict[str, Decimal]:
+    """A tenant's quotas, of which these are its `own`; else the configured ones."""
     quotas = settings.quotas | {name: Decimal(str(value)) for name, value in own.items()}
     return {name: quotas[name] for name in NAMES if quotas.get(name)}
 
@@ -41,8 +43,8 @@ async def check_room(session: AsyncSession, settings: Settings, own: Mapping[str
     `own`: the tenant's quotas, if they were read in the transaction; they are read now by default.
     Uploads of a tenant with such a quota run one after the other from here to their commit, so that the quota is exact.
     """
-    quotas = await of(session, settings) if own is None else _merged(settings, own)
-    if not quotas.keys() & {"documents", "bytes"}:
+    quotas = await of(session, settings) if own is None else among(settings, own)
+    if not limits_storage(quotas):
         return
     # Foreign keys to the tenant do not wait for this.
     await session.execute(select(Tenant.id).where(Tenant.id == tenant_of(session)).with_for_update(key_share=True))
@@ -52,16 +54,32 @@ async def check_room(session: AsyncSession, settings: Settings, own: Mapping[str
 async def check_left(session: AsyncSession, settings: Settings, *, adding: bool) -> None:
     """Before anything is received or paid: raises Forbidden where nothing is left. May be late by what is under way."""
     quotas = await of(session, settings)
-    if adding and quotas.keys() & {"documents", "bytes"}:
-        _compare(quotas, await _held(session), over=False)
+    if adding:
+        await check_held(session, quotas)
     if quotas.keys() & {"tokens", "usd"}:
-        _compare(quotas, await _spent(session), over=False)
+        check_spent(quotas, await usage.this_month(session))
+
+
+def limits_storage(quotas: Mapping[str, Decimal]) -> bool:
+    return bool(quotas.keys() & {"documents", "bytes"})
+
+
+async def check_held(session: AsyncSession, quotas: Mapping[str, Decimal]) -> None:
+    """Raises Forbidden where the tenant has as many documents or bytes as it may."""
+    if limits_storage(quotas):
+        _compare(quotas, await _held(session), over=False)
+
+
+def check_spent(quotas: Mapping[str, Decimal], month: Month) -> None:
+    """Raises Forbidden where this month's tokens or dollars are used up."""
+    _compare(quotas, {"tokens": Decimal(month.tokens), "usd": month.usd}, over=False)
 
 
 async def standing(session: AsyncSession, settings: Settings) -> dict[str, dict[str, Decimal | None]]:
     """Of each name what is `used`, its `quota`, and what is `left` of it; None without a quota."""
     quotas = await of(session, settings)
-    used = await _held(session) | await _spent(session)
+    month = await usage.this_month(session)
+    used = await _held(session) | {"tokens": Decimal(month.tokens), "usd": month.usd}
     return {
         name: {
             "used": used[name],
@@ -95,11 +113,6 @@ async def held_by_all(session: AsyncSession) -> Sequence[tuple[Tenant, int, int]
 async def _held(session: AsyncSession) -> dict[str, Decimal]:
     tally = await tallies.of_tenant(session, tenant_of(session))
     return {"documents": Decimal(tally.documents), "bytes": Decimal(tally.bytes)}
-
-
-async def _spent(session: AsyncSession) -> dict[str, Decimal]:
-    month = await usage.this_month(session)
-    return {"tokens": Decimal(month.tokens), "usd": month.usd}
 
 
 def _compare(quotas: Mapping[str, Decimal], used: Mapping[str, Decimal], *, over: bool) -> None:

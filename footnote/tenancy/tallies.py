@@ -53,9 +53,7 @@ SELECT tenant_id, {_SUMS} FROM (
 
 async def of_collections(session: AsyncSession, collection_ids: Sequence[str]) -> dict[str, Tally]:
     """By id; a collection that never had a document is left out."""
-    found = await session.execute(
-        text(_OF_COLLECTIONS), {"tenant": tenant_of(session), "ids": list(collection_ids)}
-    )
+    found = await session.execute(text(_OF_COLLECTIONS), {"tenant": tenant_of(session), "ids": list(collection_ids)})
     return {collection_id: Tally(*counts) for collection_id, *counts in found}
 
 

@@ -1,18 +1,20 @@
 """What tenants use, by day and key: documents, queries, tokens as providers count them, and what they cost."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from collections import defaultdict
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Date, cast, func, literal_column, select, text
-from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy import ColumnElement, Date, cast, func, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from footnote.database.driver import driver
 from footnote.database.tenant_scope import tenant_of
-from footnote.errors import Busy, DatabaseAway
+from footnote.errors import Busy, DatabaseAway, TenantDeleted
 from footnote.models import ApiKey, UsageOfDay
 from footnote.providers import ModelRef, Uncounted, Usage
 from footnote.runtime import Runtime
@@ -24,6 +26,7 @@ Group = Literal["day", "key", "model"]
 Writing = Callable[[AsyncSession], Awaitable[None]]
 
 MILLION = 1_000_000
+WRITTEN_AFTER = 1.0  # seconds, at most, where a process counts in memory
 TODAY: ColumnElement[date] = cast(func.timezone("UTC", func.now()), Date)
 
 
@@ -53,45 +56,81 @@ def cost(settings: Settings, model: str, prompt_tokens: int, completion_tokens: 
     return (prompt_tokens * price.input + completion_tokens * price.output) / MILLION
 
 
+@dataclass
+class _Counts:
+    """Of one kind, provider and model, for one key."""
+
+    calls: int = 0
+    estimated: int = 0
+    prompt: int = 0
+    completion: int = 0
+    cost: Decimal | None = None  # what is known of it, as long as anything is
+
+    def add(self, settings: Settings, spent: UsageEntry) -> None:
+        self.calls += 1
+        self.estimated += spent.estimated
+        self.prompt += spent.prompt_tokens
+        self.completion += spent.completion_tokens
+        tokens = spent.prompt_tokens, spent.completion_tokens
+        costs = cost(settings, spent.model, *tokens) if spent.paid else Decimal(0)
+        if costs is not None:
+            self.cost = (self.cost or Decimal(0)) + costs
+
+
+_Counted = defaultdict[tuple[str, str, str, str], _Counts]  # by key, kind, provider and model
+
+
+def _add(counted: _Counted, settings: Settings, key_id: str, spent: Sequence[UsageEntry]) -> None:
+    for each in spent:
+        counted[key_id, each.kind, each.provider, each.model].add(settings, each)
+
+
+# All transactions write in the same order, so that they cannot deadlock.
+_WRITE = """
+INSERT INTO usage (tenant_id, day, key_id, kind, provider, model,
+                   calls, estimated_calls, prompt_tokens, completion_tokens, cost)
+SELECT $1, CAST(timezone('UTC', now()) AS date), new.*
+FROM unnest(CAST($2 AS text[]), CAST($3 AS text[]), CAST($4 AS text[]), CAST($5 AS text[]), CAST($6 AS bigint[]),
+            CAST($7 AS bigint[]), CAST($8 AS bigint[]), CAST($9 AS bigint[]), CAST($10 AS numeric[])) AS new
+ORDER BY 3, 4, 5, 6
+ON CONFLICT ON CONSTRAINT pk_usage DO UPDATE
+SET calls = usage.calls + excluded.calls, estimated_calls = usage.estimated_calls + excluded.estimated_calls,
+    prompt_tokens = usage.prompt_tokens + excluded.prompt_tokens,
+    completion_tokens = usage.completion_tokens + excluded.completion_tokens,
+    cost = coalesce(usage.cost + excluded.cost, usage.cost, excluded.cost)
+"""
+
+
+async def _write(session: AsyncSession, counted: _Counted) -> None:
+    rows = [
+        (*names, each.calls, each.estimated, each.prompt, each.completion, each.cost) for names, each in counted.items()
+    ]
+    if rows:
+        await (await driver(session)).execute(_WRITE, tenant_of(session), *map(list, zip(*rows, strict=True)))
+
+
 async def record(session: AsyncSession, settings: Settings, key_id: str, *spent: UsageEntry) -> None:
     """Adds to today's counts. Call it last in a transaction: other requests of the key wait for its end.
 
     `key_id` is empty for work that no key asked for.
     """
-    # All transactions write in the same order, so that they cannot deadlock.
-    for each in sorted(spent, key=lambda each: (each.kind, each.provider, each.model)):
-        tokens = each.prompt_tokens, each.completion_tokens
-        row = insert(UsageOfDay).values(
-            tenant_id=tenant_of(session),
-            day=TODAY,
-            key_id=key_id,
-            kind=each.kind,
-            provider=each.provider,
-            model=each.model,
-            calls=1,
-            estimated_calls=int(each.estimated),
-            prompt_tokens=each.prompt_tokens,
-            completion_tokens=each.completion_tokens,
-            cost=cost(settings, each.model, *tokens) if each.paid else Decimal(0),
-        )
-        kept, new = UsageOfDay, row.excluded
-        counted = ("calls", "estimated_calls", "prompt_tokens", "completion_tokens")
-        counts = {name: getattr(kept, name) + new[name] for name in counted}
-        # What is known of the cost, as long as anything is.
-        known = func.coalesce(kept.cost + new.cost, kept.cost, new.cost)
-        changes = {**counts, "cost": known}
-        await session.execute(row.on_conflict_do_update(constraint="pk_usage", set_=changes))
+    counted = _Counted(_Counts)
+    _add(counted, settings, key_id, spent)
+    await _write(session, counted)
 
 
 async def record_apart(rt: Runtime, key_id: str, *spent: UsageEntry, before: Writing | None = None) -> None:
     """In a transaction of its own that does not wait for the disk: a crash loses the counts of a moment.
 
     So does a database that is away: what was found or answered is there all the same. What is to be written `before`
-    is left out if it has to wait for others too long.
+    is left out if it has to wait for others too long. Where a process is `writing` each second, what is only to be
+    counted waits for that.
     """
+    if rt.unwritten_usage is not None and before is None:
+        _add(rt.unwritten_usage.setdefault(rt.tenant, _Counted(_Counts)), rt.settings, key_id, spent)
+        return
     try:
-        async with rt.transaction() as session:
-            await session.execute(text("SET LOCAL synchronous_commit = off"))
+        async with rt.transaction(synchronous_commit="off") as session:
             if before is not None:
                 await before(session)
             await record(session, rt.settings, key_id, *spent)
@@ -100,6 +139,51 @@ async def record_apart(rt: Runtime, key_id: str, *spent: UsageEntry, before: Wri
             await record_apart(rt, key_id, *spent)
             return
         log.warning("usage not counted", tenant_id=rt.tenant, spent=[each.kind for each in spent])
+
+
+# -- counted in memory ---------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def writing(rt: Runtime) -> AsyncIterator[Runtime]:
+    """A Runtime whose requests count in memory. It is written each second and at the end of the block.
+
+    A request then does not write, and a process that is killed loses the counts of a second.
+    """
+    counting, end = replace(rt, unwritten_usage={}), asyncio.Event()
+    task = asyncio.create_task(_write_each_second(counting, end))
+    try:
+        yield counting
+    finally:
+        end.set()
+        await task
+
+
+async def _write_each_second(rt: Runtime, end: asyncio.Event) -> None:
+    while not end.is_set():
+        with suppress(TimeoutError):
+            async with asyncio.timeout(WRITTEN_AFTER):
+                await end.wait()
+        for tenant_id in list(rt.unwritten_usage or ()):
+            try:
+                await write_counted(rt.for_tenant(tenant_id))
+            except Exception as error:  # those of others are still to be written
+                log.error("usage not counted", tenant_id=tenant_id, exc_info=error)
+
+
+async def write_counted(rt: Runtime) -> bool:
+    """Writes what this process has counted for the tenant; whether there was anything."""
+    counted: _Counted | None = (rt.unwritten_usage or {}).pop(rt.tenant, None)
+    if counted is None:
+        return False
+    try:
+        async with rt.transaction(synchronous_commit="off") as session:
+            await _write(session, counted)
+    except TenantDeleted:
+        pass  # and its counts with it
+    except DatabaseAway:
+        log.warning("usage not counted", tenant_id=rt.tenant, spent=sorted({kind for _, kind, _, _ in counted}))
+    return True
 
 
 @dataclass(frozen=True)

@@ -59,8 +59,7 @@ async def test_a_token_does_not_outlive_its_key(rt: Runtime, alice: Person) -> N
     given = using(made["access_token"])
     lasting = await alice.client.post("/v1/keys", json={"name": "x", "scopes": ["read"]}, **given)
     assert datetime.fromisoformat(lasting.json()["expires_at"]) == ends, "nor does a key made with it"
-    async with rt.transaction() as session:
-        key_id = (await keys.verify(session, mortal)).key_id
+    key_id = (await keys.verify(rt, mortal)).principal.key_id
     assert (await alice.client.get("/v1/documents", **given)).status_code == 200
     await alice.client.delete(f"/v1/keys/{key_id}")
     problem(await alice.client.get("/v1/documents", **given), 401, "invalid_api_key")

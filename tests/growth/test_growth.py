@@ -181,7 +181,10 @@ def test_every_parameter_of_every_operation_is_asked_for() -> None:
 
 
 async def test_no_statement_of_a_route_grows(
-    rt: Runtime, crowd: Crowd, client: httpx2.AsyncClient, meter: Meter  # noqa: F811
+    rt: Runtime,
+    crowd: Crowd,
+    client: httpx2.AsyncClient,
+    meter: Meter,  # noqa: F811
 ) -> None:
     task = (await deletion.begin_collection(rt.for_tenant(crowd.tenant_id), "beside")).id
     answers = {}

@@ -38,8 +38,8 @@ async def test_the_first_start_makes_one_tenant_and_keeps_its_key_for_the_owner_
     assert kept.read_text() == secret + "\n"
     assert stat.S_IMODE(kept.stat().st_mode) == 0o600
     assert [path.name for path in own.data_dir.iterdir()] == ["api_key"]
-    async with open_runtime(own, pool_size=1) as rt, rt.sessions() as session:
-        assert await keys.verify(session, secret)
+    async with open_runtime(own, pool_size=1) as rt:
+        assert await keys.verify(rt, secret)
     assert await bootstrap.ensure_first_tenant(own) is None, "a second start changes nothing"
     assert kept.read_text() == secret + "\n"
     assert await counted(own) == (1, 1)

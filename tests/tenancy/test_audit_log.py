@@ -153,7 +153,9 @@ async def test_what_changes_nothing_is_no_deed(rt: Runtime, tenant: str) -> None
 async def test_no_secret_and_no_name_is_in_the_log(rt: Runtime, tenant: str) -> None:
     async with rt.transaction() as session:
         _, secret = await keys.create(session, tenant, "a name", ("read", "write"))
-        token, _, _ = await access_tokens.issue(session, await keys.verify(session, secret), None, 60)
+    holder = (await keys.verify(rt, secret)).principal
+    async with rt.transaction() as session:
+        token, _, _ = await access_tokens.issue(session, holder, None, 60)
     async with rt.for_tenant(tenant).transaction() as session:
         url = "http://127.0.0.1:1/?secret=swordfish"
         endpoint = await endpoints.create(session, url, ["*"], "a name")
