@@ -155,12 +155,13 @@ NOTHING_EMBEDDED = """
                       AND job.step = 'upsert' AND job.state IN ('queued', 'running', 'waiting'))
 """
 _IS_EMPTY = text(f"SELECT {NOTHING_EMBEDDED} FROM collection c WHERE c.id = :id")  # noqa: S608  constants
+_LOCK = text("SELECT FROM collection WHERE id = :id FOR NO KEY UPDATE")
 _UNBIND = text(
     f"""
     UPDATE collection c SET space_id = NULL,
         embedding_provider = CASE WHEN embedding_chosen THEN embedding_provider END,
         embedding_model = CASE WHEN embedding_chosen THEN embedding_model END
-    WHERE c.id = :id AND c.space_id IS NOT NULL AND {NOTHING_EMBEDDED} RETURNING c.id
+    WHERE c.id = :id AND c.space_id IS NOT NULL AND {NOTHING_EMBEDDED}
     """  # noqa: S608  constants
 )
 
@@ -175,8 +176,12 @@ async def unbind_if_empty(session: AsyncSession, collection: Collection) -> None
 
     Call it before something is embedded for the collection: then code that empties one need not do it.
     """
-    if collection.space_id is not None and await session.scalar(_UNBIND, {"id": collection.id}):
-        await session.refresh(collection)
+    if collection.space_id is None or not await is_empty(session, collection):
+        return
+    # Locked before it is decided: a document is made visible under a shared lock, with its chunks.
+    await session.execute(_LOCK, {"id": collection.id})
+    await session.execute(_UNBIND, {"id": collection.id})
+    await session.refresh(collection)
 
 
 _WITH_CHUNKS = text(

@@ -71,7 +71,7 @@ async def _read(
     while room >= 0 and len(pages) < chunk.PART_PAGES and not heartbeat.time_is_up:
         page = await anext(source, None)
         if page is None:
-            return pages, True
+            return pages, not heartbeat.time_is_up
         chunks = await asyncio.to_thread(cut, page)
         pages.append((page, chunks))
         room -= len(chunks)
@@ -145,11 +145,11 @@ class _Found:
         """Moves the cursor to `embed` and looks up which texts have a vector. False in a pause."""
         heartbeat, rt = self.heartbeat, self.heartbeat.rt
         async with rt.transaction() as session:
+            await self._look_up(session)  # first: it may lock the collection
             lease = rt.settings.lease_seconds
             claim = await one_run.go_on(session, heartbeat.claim, lease, self.tally.counts())
-            if claim is None:
-                return False
-            await self._look_up(session)
+        if claim is None:
+            return False
         heartbeat.unstored, heartbeat.claim = heartbeat.claim.step, claim
         heartbeat.done, heartbeat.total = 0, len(self.chunks)
         return True

@@ -15,6 +15,7 @@ from sqlalchemy import func, select
 
 from api.schemas.jobs import JobOut
 from footnote import jobs
+from footnote.jobs import scheduling
 from footnote.models import Job
 from footnote.runtime import Runtime, open_runtime
 from tests import SAMPLES, driving
@@ -39,7 +40,8 @@ class Provider:
     killing: bool = True
 
     def answer(self, texts: list[str], port: int) -> Reply:
-        word = next((word for word in ("refused", "limited", "failing", "held", "deadly") if word in texts[0]), "")
+        kinds = ("refused", "limited", "failing", "held", "deadly")
+        word = next((word for word in kinds if any(word in text for text in texts)), "")
         self.asked[word] += 1
         match word:
             case "refused":
@@ -117,6 +119,7 @@ async def system(
             "FOOTNOTE_HEARTBEAT_SECONDS": "0.5",
             "FOOTNOTE_WORKER_CONCURRENCY": "2",
             "FOOTNOTE_EMBEDDING_BATCH": "4",
+            "FOOTNOTE_QUEUE_HIGH_WATER": "16",
             "FOOTNOTE_CHUNK_SIZE": "400",
             "FOOTNOTE_CHUNK_OVERLAP": "50",
             "FOOTNOTE_GENERATOR": "extractive",
@@ -239,3 +242,39 @@ async def test_a_document_that_kills_its_worker_fails_alone_and_can_be_driven_on
     async with rt.sessions() as session:
         tried = {step.name: step.attempts for step in await jobs.steps(session, deadly)}
     assert tried == {"chunk": 1, "embed": 6, "upsert": 1}, "it went on where it had stopped"
+
+
+async def test_a_document_that_kills_its_worker_takes_others_of_its_message_along_once_and_none_is_blamed(
+    system: System,
+) -> None:
+    rt = system.rt
+    system.provider.killing = True
+    system.provider.asked.clear()
+    async with rt.transaction() as session:
+        await scheduling.pause(session)
+    # Small enough for one run, and all of them due at the same moment.
+    good = await system.accept(*(f"kind{number}" for number in range(3)), chunks=3)
+    (deadly,) = await system.accept("deadly", chunks=3)
+    good += await system.accept(*(f"mild{number}" for number in range(4)), chunks=3)
+    async with rt.transaction() as session:
+        await scheduling.resume(session)
+
+    async def failed() -> bool:
+        if await system.states([deadly]) == ["waiting"]:
+            await set_job(rt, deadly, next_attempt_at=func.now())
+        return await system.states([deadly]) == ["failed"]
+
+    async with watching(rt):
+        await system.until(failed)
+        await system.until(lambda: system.over(good))
+    found = [await job_of(rt, job_id) for job_id in good]
+    assert [job.state for job in found] == ["succeeded"] * 7
+    assert len({job.holder for job in found}) < 7, "some shared a message"
+    for job in found:
+        assert len(await chunks_of(rt, job.document_id)) == 3
+        async with rt.sessions() as session:
+            tried = [step.attempts for step in await jobs.steps(session, job.id)]
+        assert max(tried) <= 3, "taken along once; sent back to the step before; done"
+    job = await job_of(rt, deadly)
+    assert (job.step, job.error_code, job.attempts) == ("embed", "worker_crashed", 5)
+    assert system.provider.asked["deadly"] == 6, "once in a run that stores nothing, then five times at one step"

@@ -344,3 +344,69 @@ def test_a_large_document_goes_first_when_none_had_a_slot_for_long(monkeypatch: 
     assert order.consume(2) == [large, small]
     order.rotate(small)
     assert order.consume(2) == [large, small]
+
+
+# -- several jobs in a message -------------------------------------------------------------------------------
+
+
+async def in_messages(rt: Runtime, **values: Any) -> list[list[str]]:
+    settings = rt.settings.model_copy(update={"worker_concurrency": 1} | values)
+    async with rt.transaction() as session:
+        due = await scheduling.take_due(session, Lane.SMALL, 64, 30)
+        return [each.job_ids for each in await scheduling.in_messages(session, due, settings)]
+
+
+async def test_a_message_is_of_one_collection_and_leaves_one_for_each_slot(rt: Runtime, tenant: str) -> None:
+    names = ("a", "b") * 3
+    made = [await driving.accept(rt, tenant, f"Text {new_id('no')}.", collection=name) for name in names]
+    ids = [each.details.job.id for each in made]
+    assert await in_messages(rt, worker_concurrency=2) == [ids[::2], ids[1::2]]
+    for each in ids:
+        await set_job(rt, each, dispatched_at=None)
+    assert sorted(map(len, await in_messages(rt, worker_concurrency=6))) == [1] * 6
+
+
+async def test_what_was_attempted_before_is_long_or_further_on_has_a_message_of_its_own(
+    rt: Runtime, tenant: str
+) -> None:
+    ids = await queued(rt, tenant, 7)
+    for job_id, values in zip(ids, ({"attempts": 1}, {"retries": 1}, {"step": "embed"}), strict=False):
+        await set_job(rt, job_id, **values)
+    long = (await driving.accept(rt, tenant, b"x" * (scheduling.MESSAGE_BYTES + 1))).details.job.id
+    found = await in_messages(rt)
+    assert sorted(found, key=len)[-1] == ids[3:]
+    assert sorted(each for message in found[:-1] + found[-1:] for each in message) == sorted([*ids, long])
+    assert sorted(map(len, found)) == [1, 1, 1, 1, 4]
+
+
+async def test_a_message_has_no_more_bytes_than_one_of_many_may_have(
+    rt: Runtime, tenant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scheduling, "MESSAGE_BYTES", 100)
+    for number in range(4):
+        await driving.accept(rt, tenant, f"{number}".ljust(40, "x"))
+    assert list(map(len, await in_messages(rt))) == [2, 2]
+
+
+async def test_where_the_first_crash_fails_a_document_no_message_is_shared(rt: Runtime, tenant: str) -> None:
+    await queued(rt, tenant, 3)
+    assert list(map(len, await in_messages(rt, max_attempts=1))) == [1, 1, 1]
+
+
+async def test_a_late_message_of_many_does_not_take_what_was_attempted_since(rt: Runtime, tenant: str) -> None:
+    crashed, failed, new = await queued(rt, tenant, 3)
+    await set_job(rt, crashed, attempts=1)
+    await set_job(rt, failed, retries=1)
+    async with rt.transaction() as session:
+        taken = [await jobs.claim(session, each, "chunk", 30, alone=False) for each in (crashed, failed, new)]
+        assert [each is not None for each in taken] == [False, False, True]
+        assert await jobs.claim(session, crashed, "chunk", 30) is not None
+
+
+async def test_a_step_that_ends_in_a_message_of_many_is_sent_on_at_once(rt: Runtime, tenant: str) -> None:
+    (job_id,) = await queued(rt, tenant, 1)
+    async with rt.transaction() as session:
+        held = await jobs.claim(session, job_id, "chunk", 30, "m", alone=False)
+        assert held is not None
+        await jobs.finish_step(session, held, {"chunks": 3})
+    assert await take(rt) == [job_id]

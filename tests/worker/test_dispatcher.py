@@ -104,9 +104,9 @@ async def messages(redis: Redis, queue: str = Lane.SMALL) -> list[dict[str, Any]
     return [json.loads(each) for each in reversed(await redis.lrange(queue, 0, -1))]
 
 
-def job_in(message: dict[str, Any]) -> str:
-    args, _, _ = json.loads(base64.b64decode(message["body"]))
-    return str(args[0])
+def jobs_in(found: list[dict[str, Any]]) -> list[str]:
+    """The jobs that the messages name, in order."""
+    return [job_id for each in found for job_id in json.loads(base64.b64decode(each["body"]))[0]]
 
 
 # -- what is sent --------------------------------------------------------------------------------------------
@@ -131,6 +131,22 @@ async def test_a_due_job_is_sent_as_the_chain_of_its_remaining_steps_with_its_id
     assert len(await messages(redis)) == 1, "not sent again while it waits to be answered"
 
 
+async def test_small_documents_of_a_collection_share_a_message_which_has_no_chain(
+    rt_with_broker: Runtime, redis: Redis
+) -> None:
+    rt = with_settings(rt_with_broker, queue_high_water=64)
+    dispatcher = Dispatcher(rt, make_app(rt.settings), redis)
+    ids = await some_jobs(rt, 40)
+    await tick(dispatcher)
+    found = await messages(redis)
+    assert [len(jobs_in([each])) for each in found] == [16, 16, 8]
+    assert sorted(jobs_in(found)) == sorted(ids)
+    for each in found:
+        _, _, embedded = json.loads(base64.b64decode(each["body"]))
+        assert (each["headers"]["task"], embedded["chain"]) == ("footnote.chunk", None)
+    dispatcher.app.close()
+
+
 async def test_the_backlog_stays_in_postgres_beyond_the_high_water_mark(rt_with_broker: Runtime, redis: Redis) -> None:
     rt = with_settings(rt_with_broker, queue_high_water=3)
     dispatcher = Dispatcher(rt, make_app(rt.settings), redis)
@@ -139,7 +155,7 @@ async def test_the_backlog_stays_in_postgres_beyond_the_high_water_mark(rt_with_
     for expected in (3, 3, 2):
         for _ in range(2):
             await tick(dispatcher)
-        waiting = [job_in(each) for each in await messages(redis)]
+        waiting = jobs_in(await messages(redis))
         assert len(waiting) == expected
         seen += waiting
         for job_id in waiting:
@@ -156,10 +172,10 @@ async def test_where_many_slots_are_busy_more_messages_wait(rt_with_broker: Runt
     for job_id in ids[:3]:
         await claim(rt, job_id)
     assert await dispatcher.refill(), "there may be more"
-    assert [job_in(each) for each in await messages(redis)] == ids[3:6]
+    assert jobs_in(await messages(redis)) == ids[3:6]
     await redis.delete(*Lane)
     assert not await dispatcher.refill()
-    assert [job_in(each) for each in await messages(redis)] == ids[6:]
+    assert jobs_in(await messages(redis)) == ids[6:]
     dispatcher.app.close()
 
 
@@ -169,7 +185,7 @@ async def test_large_documents_have_a_lane_of_their_own_to_the_end(dispatcher: D
     await tick(dispatcher)
     for lane, job_id in zip(Lane, (small, large), strict=True):
         (message,) = await messages(redis, lane)
-        assert job_in(message) == job_id
+        assert jobs_in([message]) == [job_id]
         _, _, embedded = json.loads(base64.b64decode(message["body"]))
         assert {each["options"]["queue"] for each in embedded["chain"]} == {lane}
 
@@ -189,7 +205,7 @@ async def test_while_paused_nothing_is_sent_and_dead_leases_are_still_found(
     async with rt.transaction() as session:
         await scheduling.resume(session)
     await tick(dispatcher)
-    assert [job_in(each) for each in await messages(redis)] == [waiting]
+    assert jobs_in(await messages(redis)) == [waiting]
 
 
 async def test_two_dispatchers_send_a_job_once(rt_with_broker: Runtime, redis: Redis) -> None:
@@ -198,7 +214,7 @@ async def test_two_dispatchers_send_a_job_once(rt_with_broker: Runtime, redis: R
     ids = await some_jobs(rt, 12)
     for _ in range(3):
         await asyncio.gather(*(tick(each) for each in both))
-    assert sorted(job_in(each) for each in await messages(redis)) == sorted(ids)
+    assert sorted(jobs_in(await messages(redis))) == sorted(ids)
     for each in both:
         each.app.close()
 
@@ -224,14 +240,14 @@ async def test_with_the_broker_away_nothing_is_lost_and_everything_sent_when_it_
 ) -> None:
     ids = await some_jobs(dispatcher.rt, 2)
     await tick(dispatcher)
-    assert len(await messages(redis)) == 2
+    assert sorted(jobs_in(await messages(redis))) == sorted(ids)
     broker.kill()
     ids += await some_jobs(dispatcher.rt, 2)
     with pytest.raises(RedisError):
         await tick(dispatcher)
     broker.start()
     await tick(dispatcher)
-    assert sorted(job_in(each) for each in await messages(redis)) == sorted(ids), "at once, by the new run id"
+    assert sorted(jobs_in(await messages(redis))) == sorted(ids), "at once, by the new run id"
 
 
 async def test_a_broker_that_goes_away_while_sending_gets_the_jobs_later(
@@ -255,7 +271,7 @@ async def test_a_broker_that_goes_away_while_sending_gets_the_jobs_later(
     monkeypatch.undo()
     broker.start()
     await tick(dispatcher)
-    assert sorted(job_in(each) for each in await messages(redis)) == sorted(ids)
+    assert sorted(jobs_in(await messages(redis))) == sorted(ids)
 
 
 async def test_messages_that_vanish_from_a_living_broker_are_sent_again(dispatcher: Dispatcher, redis: Redis) -> None:
@@ -266,7 +282,7 @@ async def test_messages_that_vanish_from_a_living_broker_are_sent_again(dispatch
     assert await messages(redis) == [], "it may just have been taken"
     await set_job(dispatcher.rt, job_id, dispatched_at=func.now() - timedelta(seconds=6))
     await tick(dispatcher)
-    assert [job_in(each) for each in await messages(redis)] == [job_id]
+    assert jobs_in(await messages(redis)) == [job_id]
 
 
 async def test_the_loop_goes_on_by_itself_through_an_outage(
@@ -278,7 +294,7 @@ async def test_the_loop_goes_on_by_itself_through_an_outage(
     ids = await some_jobs(dispatcher.rt, 2)
     broker.start()
     async with waking(dispatcher.rt, dispatcher.woken_for), asyncio.timeout(60):
-        while sorted(job_in(each) for each in await messages(redis)) != sorted(ids):
+        while sorted(jobs_in(await messages(redis))) != sorted(ids):
             assert not loop.done()
             await asyncio.sleep(0.05)
     loop.cancel()

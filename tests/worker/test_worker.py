@@ -176,7 +176,7 @@ async def test_messages_and_events_hold_no_secret_and_no_text(system: System) ->
         failed = await system.until(accepted.details.job.id, lambda job: job.state == "failed")
         accepted = await driving.accept(system.rt, system.tenant, "Another canary sings.")
         await system.until(accepted.details.job.id, lambda job: job.state == "succeeded")
-        await eventually(lambda: sum("task-succeeded" in each for each in passed) >= 1 + 3)
+        await eventually(lambda: sum("task-succeeded" in each for each in passed) >= 2)
     assert failed.error_code == "provider_rejected"
     assert any("LPUSH ingest" in each and failed.id in each for each in passed), "messages"
     assert any("PUBLISH" in each and "task-received" in each and failed.id in each for each in passed), "events"
