@@ -159,7 +159,7 @@ async def test_a_cut_connection_wakes_all_loops_and_is_replaced(
 
 
 _WATCHERS = (
-    "pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND query LIKE '%AS unfinished%'"
+    "pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND query LIKE '%AS send%'"
 )
 
 
