@@ -219,6 +219,8 @@ def _remembered(api_url: str, key: str | None) -> str:
 
 def _line(child: Child, version: str) -> BannerLine:
     state = f"running, pid {child.process.pid}" if child.process else f"not running; see {child.log}"
+    if child.awaited is not None:
+        state = "starts when its page is first opened"
     return BannerLine(child.service.name, version, state)
 
 
