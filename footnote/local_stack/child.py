@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from footnote.local_stack import logs
+from footnote.local_stack.first_connection import FirstConnection
 from footnote.local_stack.log_tail import LogTail
 from footnote.local_stack.processes import Process, ended, finish, kill_group, spawn
 from footnote.local_stack.services import Service
@@ -53,6 +54,7 @@ class Child:
         self._env = env
         self._started = 0.0
         self._due: float | None = None
+        self.awaited = FirstConnection(*service.on_demand) if service.on_demand else None
 
     def start(self, now: float) -> None:
         service = self.service
@@ -63,7 +65,9 @@ class Child:
         self._started, self._due = now, None
 
     def check(self, now: float) -> int | None:
-        """Start again if that is due. The exit status (negative: a signal) if the process is found ended."""
+        """Start (again) if that is due. The exit status (negative: a signal) if the process is found ended."""
+        if self.awaited is not None:
+            self._attend(self.awaited, now)
         if self.process is None:
             if self._due is not None and now >= self._due:
                 self.start(now)
@@ -76,6 +80,12 @@ class Child:
         self._due = self.restarts.after_exit(now, now - self._started)
         return status
 
+    def _attend(self, awaited: FirstConnection, now: float) -> None:
+        if self.process is None and awaited.came():
+            self.start(now)
+        elif self.process is not None and awaited.answer():
+            self.awaited = None
+
     def rotate_log(self) -> None:
         if logs.rotate(self.log):
             self.tail.begin_again()
@@ -86,6 +96,9 @@ class Child:
 
     def ask_to_stop(self) -> None:
         self._due = None
+        if self.awaited is not None:
+            self.awaited.close()
+            self.awaited = None
         if self.process is not None and not ended(self.process):
             os.kill(self.process.pid, self.service.stop)
 

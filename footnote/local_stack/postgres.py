@@ -152,10 +152,10 @@ class Postgres:
         shown = subprocess.run(command, capture_output=True, text=True).stdout  # noqa: S603 - no user input
         return [pid] if str(self.pgdata) in shown else []
 
-    def sql(self, statement: str) -> str | None:
-        """Result of one statement on the maintenance database as text, None if the server does not answer."""
+    def sql(self, statement: str, database: str = "postgres") -> str | None:
+        """Result of one statement as text, None if the server does not answer or refuses it."""
         command = [str(_binaries() / "psql"), "-XAtq", "-h", str(self.sockets)]
-        command += ["-U", "postgres", "-d", "postgres", "-c", statement]
+        command += ["-U", "postgres", "-d", database, "-c", statement]
         env = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=5, env=env)  # noqa: S603  our own binary
@@ -170,6 +170,12 @@ class Postgres:
 
     def version(self) -> str:
         return (self.sql("SHOW server_version") or "").split(" ")[0]
+
+    def is_migrated(self, fingerprint: str, tenant_role: str) -> bool:
+        """Whether `footnote migrate` has nothing to do: the tables are those of this release, and there is a tenant."""
+        same = f"obj_description('alembic_version'::regclass) = '{fingerprint}' AND EXISTS (SELECT FROM tenant)"
+        role = f"('{tenant_role}' = '' OR EXISTS (SELECT FROM pg_roles WHERE rolname = '{tenant_role}'))"
+        return self.sql(f"SELECT {same} AND {role}", DATABASE) == "t"
 
     def create_database(self) -> None:
         if self.sql(f"SELECT 1 FROM pg_database WHERE datname = '{DATABASE}'") != "1":  # noqa: S608 - a constant

@@ -18,7 +18,8 @@ class Service:
     """One long-running child.
 
     `required`: the start fails without it. `vital`: so does a running stack. `store`: the others depend on it,
-    so it starts before them and stops after them. `before_start` runs before each start.
+    so it starts before them and stops after them. `before_start` runs before each start. `on_demand`: host and port,
+    at whose first connection it starts.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Service:
     vital: bool = False
     store: bool = False
     before_start: Callable[[], None] | None = None
+    on_demand: tuple[str, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,13 @@ def programs(settings: Settings) -> Programs:
         # Long enough to finish a batch; what is cut off is taken up again from its last checkpoint.
         Service("worker", _run("worker"), stop_seconds=20.0),
         Service("dispatcher", _run("worker.background")),
-        Service("flower", _run("footnote", "flower"), required=False),
+        # Few look at it, and it takes as much memory as a worker.
+        Service(
+            "flower",
+            _run("footnote", "flower"),
+            required=False,
+            on_demand=(settings.flower_host, settings.flower_port),
+        ),
     )
     return Programs(_run("footnote", "migrate", "--no-show-key"), services)
 

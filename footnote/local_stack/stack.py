@@ -25,6 +25,7 @@ from footnote.local_stack.services import Programs, environment, postgres_servic
 from footnote.local_stack.supervisor import StopRequested, Supervisor
 from footnote.local_stack.valkey import Valkey
 from footnote.settings import Settings
+from migrations import fingerprint
 
 READY_SECONDS = 120.0
 DEGRADED_SECONDS = 3.0  # after this it no longer waits for stores that others run
@@ -91,6 +92,7 @@ class _Stack:
     supervisor: Supervisor
     out: TextIO
     stores: list[BannerLine] = field(default_factory=list)
+    embedded: Postgres | None = None
 
     def run(self) -> None:
         """Start, watch until asked to stop, stop. Raises StackFailed."""
@@ -117,7 +119,10 @@ class _Stack:
         )
         key_file = self.data_dir / "api_key"
         key_is_old = key_file.exists()
-        self.supervisor.run("migrate", self.ours.migrate, env=env)
+        if not self._is_migrated():
+            self.supervisor.say("preparing the tables")
+            self.supervisor.run("migrate", self.ours.migrate, env=env)
+        self.supervisor.say("starting the API, the worker and the dispatcher")
         children = [self.supervisor.start(service, env) for service in self.ours.services]
         ready = self._wait_until_ready(children)
         away = _away(ready)
@@ -160,16 +165,22 @@ class _Stack:
         return database_url, redis_url
 
     def _start_postgres(self) -> str:
-        server = Postgres.within(self.data_dir)
+        server = self.embedded = Postgres.within(self.data_dir)
         if not server.initialised:
-            self.supervisor.say("creating the database cluster")
+            self.supervisor.say("creating the database cluster")  # the first start only
             self.supervisor.run("initdb", server.prepare_initdb(), run_as=server.user.prefix)
             server.finish_initdb()
+        self.supervisor.say("starting the database")
         child = self.supervisor.start(postgres_service(server))
         self.supervisor.wait_until(server.answers, postgres.START_SECONDS, child)
         server.create_database()
         self.stores.append(_line(child, server.version()))
         return server.url
+
+    def _is_migrated(self) -> bool:
+        """A start spares the seconds of a program that finds nothing to do."""
+        role = self.settings.tenant_role
+        return self.embedded is not None and self.embedded.is_migrated(fingerprint(role), role)
 
     def _wait_until_ready(self, children: Sequence[Child]) -> dict[str, Any]:
         """Wait for the API to be ready and everything required to run; what `/readyz` said.
@@ -219,6 +230,8 @@ def _remembered(api_url: str, key: str | None) -> str:
 
 def _line(child: Child, version: str) -> BannerLine:
     state = f"running, pid {child.process.pid}" if child.process else f"not running; see {child.log}"
+    if child.awaited is not None:
+        state = "starts when its page is first opened"
     return BannerLine(child.service.name, version, state)
 
 

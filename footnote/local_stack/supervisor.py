@@ -14,7 +14,8 @@ from footnote.local_stack.guard import Guard
 from footnote.local_stack.processes import StackFailed, ended, finish, spawn
 from footnote.local_stack.services import Service
 
-TICK_SECONDS = 0.1
+TICK_SECONDS = 0.05
+READY_TICK_SECONDS = 0.25  # once everything runs
 # One press can arrive twice: from the terminal and from `make` or `uv run`.
 SAME_PRESS_SECONDS = 0.5
 
@@ -64,7 +65,8 @@ class Supervisor:
     def start(self, service: Service, env: Mapping[str, str] | None = None) -> Child:
         child = Child(service, self._logs, env)
         self.children.append(child)
-        child.start(time.monotonic())
+        if child.awaited is None:
+            child.start(time.monotonic())
         self._tell_guard()
         return child
 
@@ -107,7 +109,7 @@ class Supervisor:
         for child in self.children:
             self._look_at(child)
         self._tell_guard()
-        time.sleep(TICK_SECONDS)
+        time.sleep(READY_TICK_SECONDS if self._ready else TICK_SECONDS)
 
     def set_ready(self) -> None:
         """From now on show what children complain about; not what stores said while others waited for them."""

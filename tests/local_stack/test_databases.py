@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -15,6 +16,7 @@ from footnote.local_stack.postgres import Postgres, running_postgres
 from footnote.local_stack.processes import StackFailed, works
 from footnote.local_stack.users import ordinary_user
 from footnote.local_stack.valkey import Valkey, running_valkey
+from migrations import fingerprint
 from tests.local_stack.stack_under_test import lives, wait_for
 
 
@@ -37,6 +39,20 @@ def inet_listeners(pid):
     tables = "".join(Path(f"/proc/{pid}/net/{name}").read_text() for name in ("tcp", "tcp6"))
     inodes = (line.split()[9] for line in tables.splitlines() if " 0A " in line)
     return [inode for inode in inodes if f"socket:[{inode}]" in sockets]
+
+
+def test_what_is_migrated_is_known_by_tables_role_and_tenant(server):
+    with running_postgres(server.pgdata.parent) as url:
+        made_by = fingerprint("walled")
+        assert not server.is_migrated(made_by, "walled"), "there is not even a table"
+        environment = {"DATABASE_URL": url, "FOOTNOTE_DATA_DIR": str(server.pgdata.parent)}
+        command = [sys.executable, "-m", "footnote", "migrate", "--no-show-key"]
+        subprocess.run(command, env=os.environ | environment | {"FOOTNOTE_TENANT_ROLE": "walled"}, check=True)
+        assert server.is_migrated(made_by, "walled")
+        assert not server.is_migrated(fingerprint("other"), "other")
+        assert not server.is_migrated(made_by, "a role that is gone")
+        server.sql("DELETE FROM api_key; DELETE FROM audit_event; DELETE FROM tenant", "footnote")
+        assert not server.is_migrated(made_by, "walled"), "the first key is missing"
 
 
 def test_postgres_is_ours_alone_and_has_what_we_need(server):

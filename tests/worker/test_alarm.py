@@ -158,9 +158,7 @@ async def test_a_cut_connection_wakes_all_loops_and_is_replaced(
         await woken["send"].wait()
 
 
-_WATCHERS = (
-    "pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND query LIKE '%AS unfinished%'"
-)
+_WATCHERS = "pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid() AND query LIKE '%AS send%'"
 
 
 async def sleeping(rt: Runtime) -> None:
