@@ -22,9 +22,9 @@ FAILED_SECONDS = 60.0  # until a chore that failed for an unknown reason is trie
 async def keep_house(rt: Runtime) -> None:
     """Runs until cancelled.
 
-    Deletes unowned objects, queues documents whose collection changed, folds tallies, counts words of large collections,
-    and removes old rows: idempotency keys, answers, batches of questions, refused uploads, webhooks, the audit log. A chore that is
-    slow or fails does not delay the others.
+    Deletes unowned objects, queues documents whose collection changed, folds tallies, counts words of large
+    collections, and removes old rows: idempotency keys, answers, batches of questions, refused uploads, webhooks, the
+    audit log. A chore that is slow or fails does not delay the others.
     """
     chores = [(SWEEP_SECONDS, _sweep), (SWEEP_SECONDS, reingestion.review)]
     chores += [(FOLD_SECONDS, _fold), (COUNT_SECONDS, _count), (PURGE_SECONDS, _purge)]

@@ -39,7 +39,9 @@ REQUESTS: dict[str, list[tuple[str, dict[str, Any]]]] = {
     ],
     "estimate_document": [("", FILE)],
     "list_refused_uploads": [("", {}), ("?limit=100&cursor=ref_a0000000000000000000000500", {})],
-    "upload_raw_file": [("?collection=default&external_id=e&metadata={}&callback_url=http://127.0.0.1:9/", {"content": b"A raw lamp."})],
+    "upload_raw_file": [
+        ("?collection=default&external_id=e&metadata={}&callback_url=http://127.0.0.1:9/", {"content": b"A raw lamp."})
+    ],
     "create_direct_upload": [("", {"json": {"filename": "d.md", "size": 3}})],
     "complete_direct_upload": [("", {})],
     "abort_direct_upload": [("", {})],

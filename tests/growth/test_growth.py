@@ -74,7 +74,9 @@ async def crowd(rt: Runtime) -> Crowd:
 async def client(rt: Runtime, crowd: Crowd) -> AsyncIterator[httpx2.AsyncClient]:
     async with rt.transaction() as session:
         key = (await keys.create(session, crowd.tenant_id, "alice"))[1]
-    transport = httpx2.ASGITransport(create_app(runtime=rt), raise_app_exceptions=False)
+    app = create_app(runtime=rt)
+    app.state.runtime = rt
+    transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
     headers = {"Authorization": f"Bearer {key}"}
     async with httpx2.AsyncClient(transport=transport, base_url="http://footnote", headers=headers) as client:
         yield client
@@ -181,7 +183,10 @@ def test_every_parameter_of_every_operation_is_asked_for() -> None:
 
 
 async def test_no_statement_of_a_route_grows(
-    rt: Runtime, crowd: Crowd, client: httpx2.AsyncClient, meter: Meter  # noqa: F811
+    rt: Runtime,
+    crowd: Crowd,
+    client: httpx2.AsyncClient,
+    meter: Meter,  # noqa: F811
 ) -> None:
     task = (await deletion.begin_collection(rt.for_tenant(crowd.tenant_id), "beside")).id
     answers = {}
