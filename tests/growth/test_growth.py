@@ -32,7 +32,7 @@ pytestmark = pytest.mark.anyio
 
 MOST_ROWS = 3_000  # and index entries; the tenant has more in every table that grows
 MOST_BLOCKS = 1_000
-PAGE_BLOCKS = 60  # of a page with one document
+PAGE_BLOCKS = 150  # of a page with one document: some 30, and what the planner may read at the end of an index
 
 # By what is done: the beginning of its name, a part of the statement, and why it may read that much.
 GROWS = {
@@ -179,7 +179,7 @@ def test_every_parameter_of_every_operation_is_asked_for() -> None:
         wanted = {each["name"] for each in operation.get("parameters", []) if each["in"] == "query"}
         asked = " ".join(behind for behind, _ in REQUESTS.get(name, []))
         assert wanted <= set(re.findall(r"[?&](\w+)=", asked)), name
-        assert name in REQUESTS or "requestBody" not in operation, name
+        assert name in REQUESTS or not operation.get("requestBody", {}).get("required"), name
 
 
 async def test_no_statement_of_a_route_grows(
@@ -199,5 +199,5 @@ async def test_no_statement_of_a_route_grows(
                 answers[name + behind] = answer.text
     pages = [each for each in meter.readings if each.what == "list_documents ?limit=1" and "page" in each.sql]
     assert pages
-    assert max(each.blocks for each in pages) <= PAGE_BLOCKS
+    assert [str(each) for each in pages if each.blocks > PAGE_BLOCKS] == []
     assert (answers, grown(meter)) == ({}, [])
