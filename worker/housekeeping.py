@@ -22,10 +22,9 @@ FAILED_SECONDS = 60.0  # until a chore that failed for an unknown reason is trie
 
 
 class Housekeeping:
-    """Deletes unowned objects, queues documents whose collection changed, folds tallies, counts words of large
-    collections, and
-    removes old rows: idempotency keys, answers, batches of questions, refused uploads, webhooks, the audit log.
+    """Deletes unowned objects, queues documents whose collection changed, folds tallies and removes old rows.
 
+    Old rows are idempotency keys, answers, batches of questions, refused uploads, webhooks and the audit log.
     The first two are done when they are woken. A chore that is slow or fails does not delay the others.
     """
 

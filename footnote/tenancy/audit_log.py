@@ -22,6 +22,7 @@ from footnote.runtime import Runtime
 
 EVERYBODY = ""  # in place of a tenant: what concerns all of them, and only the operator sees
 PURGED_AT_ONCE = 5000
+_APART = 3600  # seconds: more than a clock is set back between the id of an event and its time
 
 _NOTE = """
     INSERT INTO audit_event (tenant_id, action, object_id, details)
@@ -76,10 +77,15 @@ async def list_events(
     if wanted.object_id:
         query = query.where(AuditEvent.object_id == wanted.object_id)
     if wanted.since:
-        query = query.where(AuditEvent.at >= wanted.since)
+        query = query.where(AuditEvent.at >= wanted.since, AuditEvent.id >= _id_at(wanted.since, -_APART))
     if wanted.until:
-        query = query.where(AuditEvent.at < wanted.until)
+        query = query.where(AuditEvent.at < wanted.until, AuditEvent.id < _id_at(wanted.until, _APART))
     return (await session.scalars(query.order_by(AuditEvent.id if oldest_first else AuditEvent.id.desc()))).all()
+
+
+def _id_at(moment: datetime, later: int) -> str:
+    """How ids of that time begin, some seconds later: so a list need not read what was before or after."""
+    return f"aud_{max(0, int(moment.timestamp()) + later) * 1_000_000:014x}"
 
 
 async def purge(rt: Runtime) -> None:

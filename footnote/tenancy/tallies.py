@@ -115,11 +115,12 @@ MISSING = """
 SELECT tenant_id, collection_id, sum(documents) AS documents, sum(searchable) AS searchable, sum(chunks) AS chunks,
        sum(bytes) AS bytes
 FROM (
-    SELECT tenant_id, collection_id, 1 AS documents, CASE WHEN active_version_id IS NULL THEN 0 ELSE 1 END AS searchable,
+    SELECT tenant_id, collection_id, 1 AS documents, CAST(active_version_id IS NOT NULL AS int) AS searchable,
            0 AS chunks, 0 AS bytes
     FROM document
     UNION ALL
-    SELECT d.tenant_id, d.collection_id, 0, 0, CASE WHEN v.id = d.active_version_id THEN coalesce(v.chunks, 0) ELSE 0 END,
+    SELECT d.tenant_id, d.collection_id, 0, 0,
+           CASE WHEN v.id = d.active_version_id THEN coalesce(v.chunks, 0) ELSE 0 END,
            CASE WHEN v.object_key IS NULL THEN 0 ELSE v.bytes END
     FROM version v JOIN document d ON d.id = v.document_id
     UNION ALL

@@ -1,7 +1,7 @@
 """Tallies instead of counts; indexes in the order of lists; answers found by collection through a tenant's view.
 
-Nothing is locked for longer than a moment: each statement is a transaction, the triggers are there before what exists is
-counted, and the indexes are built beside the work. If it is interrupted, it can run again.
+Nothing is locked for longer than a moment: each statement is a transaction, the triggers are there before what exists
+is counted, and the indexes are built beside the work. If it is interrupted, it can run again.
 
 A chunk does not refer to its collection any more, to which its document refers: each chunk was checked against it, and
 deleting a collection read all chunks.
@@ -46,7 +46,8 @@ BEGIN
            coalesce((SELECT chunks FROM version WHERE id = now_is), 0)
            - coalesce((SELECT chunks FROM version WHERE id = was), 0),
            CASE TG_OP WHEN 'DELETE' THEN -coalesce(
-               (SELECT sum(v.bytes) FROM version v WHERE v.document_id = OLD.id AND v.object_key IS NOT NULL), 0) ELSE 0 END;
+               (SELECT sum(v.bytes) FROM version v WHERE v.document_id = OLD.id AND v.object_key IS NOT NULL), 0)
+           ELSE 0 END;
     RETURN coalesce(NEW, OLD);
 END $$
 """,

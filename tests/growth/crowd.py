@@ -63,8 +63,10 @@ SELECT 'msg_{t}' || n || place, 'cnv_{t}' || n, '{tenant}', place, 'user', 'What
 FROM numbers, generate_series(0, 1) AS place;
 INSERT INTO query_batch (id, tenant_id, state, total, ended, finished_at, next_attempt_at)
 SELECT 'bat_{t}' || n, '{tenant}', 'completed', 1, 1, now(), NULL FROM numbers;
-INSERT INTO query_batch_item (batch_id, position, tenant_id, answer, document_ids)
-SELECT 'bat_{t}' || n, 0, '{tenant}', '{{}}', ARRAY['doc_{t}' || n] FROM numbers;
+INSERT INTO query_batch_item (batch_id, position, tenant_id, error, document_ids)
+SELECT 'bat_{t}' || n, 0, '{tenant}', '{{"kind": "gone", "code": "answer_removed", "message": "", "fields": []}}',
+       ARRAY['doc_{t}' || n]
+FROM numbers;
 INSERT INTO webhook_endpoint (id, tenant_id, url, events, secret)
 VALUES ('whe_{t}', '{tenant}', 'http://127.0.0.1:9/', ARRAY['query_batch.cancelled'], 'whsec_eA==');
 INSERT INTO webhook_delivery (id, tenant_id, endpoint_id, job_id, run, event, url, payload, state, next_attempt_at)

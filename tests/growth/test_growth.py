@@ -32,7 +32,7 @@ pytestmark = pytest.mark.anyio
 
 MOST_ROWS = 3_000  # and index entries; the tenant has more in every table that grows
 MOST_BLOCKS = 1_000
-PAGE_BLOCKS = 60  # of a page with one document
+PAGE_BLOCKS = 150  # of a page with one document: some 30, and what the planner may read at the end of an index
 
 # By what is done: the beginning of its name, a part of the statement, and why it may read that much.
 GROWS = {
@@ -74,7 +74,9 @@ async def crowd(rt: Runtime) -> Crowd:
 async def client(rt: Runtime, crowd: Crowd) -> AsyncIterator[httpx2.AsyncClient]:
     async with rt.transaction() as session:
         key = (await keys.create(session, crowd.tenant_id, "alice"))[1]
-    transport = httpx2.ASGITransport(create_app(runtime=rt), raise_app_exceptions=False)
+    app = create_app(runtime=rt)
+    app.state.runtime = rt
+    transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
     headers = {"Authorization": f"Bearer {key}"}
     async with httpx2.AsyncClient(transport=transport, base_url="http://footnote", headers=headers) as client:
         yield client
@@ -177,7 +179,7 @@ def test_every_parameter_of_every_operation_is_asked_for() -> None:
         wanted = {each["name"] for each in operation.get("parameters", []) if each["in"] == "query"}
         asked = " ".join(behind for behind, _ in REQUESTS.get(name, []))
         assert wanted <= set(re.findall(r"[?&](\w+)=", asked)), name
-        assert name in REQUESTS or "requestBody" not in operation, name
+        assert name in REQUESTS or not operation.get("requestBody", {}).get("required"), name
 
 
 async def test_no_statement_of_a_route_grows(
@@ -197,5 +199,5 @@ async def test_no_statement_of_a_route_grows(
                 answers[name + behind] = answer.text
     pages = [each for each in meter.readings if each.what == "list_documents ?limit=1" and "page" in each.sql]
     assert pages
-    assert max(each.blocks for each in pages) <= PAGE_BLOCKS
+    assert [str(each) for each in pages if each.blocks > PAGE_BLOCKS] == []
     assert (answers, grown(meter)) == ({}, [])
