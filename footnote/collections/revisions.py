@@ -1,6 +1,6 @@
 """Revisions of collections: while the number of a collection stays the same, so does what a question finds in it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from sqlalchemy import delete, select
 from sqlalchemy.dialects.postgresql import insert
@@ -9,12 +9,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from footnote.database.rows import affected
 from footnote.database.tenant_scope import scoped, tenant_of
 from footnote.models import CachedAnswer, Collection, CollectionRevision
-
-
-async def of(session: AsyncSession, collection_ids: Sequence[str]) -> dict[str, int]:
-    """By collection; one that never changed is at 0."""
-    rows = scoped(session, CollectionRevision).where(CollectionRevision.collection_id.in_(collection_ids))
-    return dict.fromkeys(collection_ids, 0) | {row.collection_id: row.revision for row in await session.scalars(rows)}
 
 
 async def changed(session: AsyncSession, collection_ids: Iterable[str]) -> int:
