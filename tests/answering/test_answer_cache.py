@@ -14,9 +14,10 @@ from footnote.answering.same_question import equivalent
 from footnote.collections import revisions
 from footnote.database.clock import from_now
 from footnote.database.redis_client import Shared
+from footnote.database.tenant_scope import scoped
 from footnote.documents import deletion
 from footnote.filters import Among
-from footnote.models import CachedAnswer, EmbeddingSpace
+from footnote.models import CachedAnswer, Collection, CollectionRevision, EmbeddingSpace
 from footnote.operations import consistency
 from footnote.providers import Cut, Turn
 from footnote.retrieval import Query, question_vectors
