@@ -118,9 +118,9 @@ async def _lifespan(settings: Settings, runtime: Runtime | None, app: FastAPI) -
     gc.collect()
     gc.freeze()  # a collection over all imported objects takes a tenth of a second
     watching = asyncio.create_task(watch_loop())
-    async with open_runtime(settings, patience=API_PATIENCE_SECONDS, interactive=True) as opened:
-        async with usage_counts.writing(opened) as app.state.runtime:
-            yield {"runtime": app.state.runtime}
+    opening = open_runtime(settings, patience=API_PATIENCE_SECONDS, interactive=True)
+    async with opening as opened, usage_counts.writing(opened) as app.state.runtime:
+        yield {"runtime": app.state.runtime}
     watching.cancel()
 
 

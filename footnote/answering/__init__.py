@@ -22,10 +22,10 @@ from footnote.database.ids import new_id
 from footnote.errors import Unavailable
 from footnote.providers import GenerationRequest, ModelRef, Passage, Statement, Token, Truncated, Uncounted, Usage
 from footnote.providers.messages import RULES
-from footnote.retrieval import Hit, resolve, search
+from footnote.retrieval import Hit, search
+from footnote.retrieval.resolving import ResolvedScope
 from footnote.retrieval.spaces import QueryVector
 from footnote.runtime import Runtime
-from footnote.settings import Settings
 from footnote.telemetry import queries_total
 from footnote.tenancy.usage import UsageEntry, UsageMeter
 
@@ -81,9 +81,8 @@ async def _answered(rt: Runtime, question: Question, meter: UsageMeter) -> Async
         question = await _standing_alone(rt, question, meter)
         timings["rewrite"] = _since(started)
     searched = question.query.text if question.query.text != asked else None
-    scope = await resolve(rt, question.query)
-    known = _Known(rt.settings, answer_cache.key_of(rt, question, scope.revisions))
-    found = await search(rt, question.query, scope, known.read)
+    known = _Known(rt, question)
+    found = await search(rt, question.query, known.read)
     meter.spent += found.spent
     timings |= {"retrieve": _since(started), **found.timings}
     yield Sources(found.hits, found.reranked, found.rerank_failure, searched, found.searched)
@@ -109,19 +108,21 @@ async def _answered(rt: Runtime, question: Question, meter: UsageMeter) -> Async
 class _Known:
     """What is read in the transaction that finds the passages: answers to give again, and the pages of quotes."""
 
-    settings: Settings
-    key: CacheKey | None
+    rt: Runtime
+    question: Question
+    key: CacheKey | None = None
     query_vectors: Sequence[QueryVector] = ()
     near: Sequence[tuple[str, dict[str, Any]]] = ()
     places: dict[str, PageExcerpt] = field(default_factory=dict)
 
     async def read(
-        self, session: AsyncSession, candidates: Sequence[Hit], query_vectors: Sequence[QueryVector]
+        self, session: AsyncSession, scope: ResolvedScope, candidates: Sequence[Hit], vectors: Sequence[QueryVector]
     ) -> None:
-        self.query_vectors = query_vectors
+        self.key = answer_cache.key_of(self.rt, self.question, scope.revisions)
+        self.query_vectors = vectors
         self.places = await places(session, candidates[: 2 * PASSAGES])  # of which some are much alike
         if self.key is not None:
-            self.near = await answer_cache.nearest(session, self.settings, self.key, query_vectors)
+            self.near = await answer_cache.nearest(session, self.rt.settings, self.key, vectors)
 
     def answer(self, shown: Sequence[Hit]) -> Done | None:
         return answer_cache.choose(self.key, self.near, shown) if self.key is not None else None

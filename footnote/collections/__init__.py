@@ -5,7 +5,7 @@ deleted is not visible any more.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -162,14 +162,6 @@ def _check_name(name: str) -> None:
             "bad_collection_name",
             "A collection name has 1 to 63 letters, digits, dots, dashes and underscores, and is no id.",
         )
-
-
-async def chosen(session: AsyncSession, names_or_ids: Sequence[str] | None) -> list[Collection]:
-    """The named collections, or all of the tenant's. Raises NotFound."""
-    if names_or_ids is None:
-        return list((await session.scalars(_visible(session))).all())
-    found = [await find(session, name) for name in dict.fromkeys(names_or_ids)]
-    return list({each.id: each for each in found}.values())
 
 
 # Documents that are not reviewed yet are compared with their collection. Of the others, those that differ have a job

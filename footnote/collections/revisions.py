@@ -1,6 +1,6 @@
 """Revisions of collections: while the number of a collection stays the same, so does what a question finds in it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 from sqlalchemy import select, text
 from sqlalchemy.dialects.postgresql import insert
@@ -18,12 +18,6 @@ _DROP = text(
         SELECT id FROM cached_answer_of_tenant WHERE collection_ids @> CAST(:collections AS text[])))
     """
 )
-
-
-async def of(session: AsyncSession, collection_ids: Sequence[str]) -> dict[str, int]:
-    """By collection; one that never changed is at 0."""
-    rows = scoped(session, CollectionRevision).where(CollectionRevision.collection_id.in_(collection_ids))
-    return dict.fromkeys(collection_ids, 0) | {row.collection_id: row.revision for row in await session.scalars(rows)}
 
 
 async def changed(session: AsyncSession, collection_ids: Iterable[str]) -> int:

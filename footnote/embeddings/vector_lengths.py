@@ -182,17 +182,3 @@ async def unbind_if_empty(session: AsyncSession, collection: Collection) -> None
     await session.execute(_LOCK, {"id": collection.id})
     await session.execute(_UNBIND, {"id": collection.id})
     await session.refresh(collection)
-
-
-_WITH_CHUNKS = text(
-    """
-    SELECT c.id FROM collection c WHERE c.id = ANY(:ids)
-    AND EXISTS (SELECT FROM chunk WHERE chunk.tenant_id = c.tenant_id AND chunk.collection_id = c.id)
-    """
-)
-
-
-async def with_chunks(session: AsyncSession, chosen: Sequence[Collection]) -> list[Collection]:
-    """Those of the collections that have chunks."""
-    ids = set(await session.scalars(_WITH_CHUNKS, {"ids": [each.id for each in chosen]}))
-    return [each for each in chosen if each.id in ids]

@@ -1,6 +1,7 @@
 """OpenAI, and every server with the same API (Ollama, vLLM, Azure, ...)."""
 
 import asyncio
+import base64
 import json
 import math
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
@@ -43,6 +44,8 @@ class _Connection:
         self._settings = settings
         self._address = address
         self._client: openai.AsyncOpenAI | None = None
+        self._http: httpx2.AsyncClient | None = None  # the SDK's, where its requests can be repeated
+        self._sent: dict[str, httpx2.Request] = {}  # by path, the SDK's first request that was answered
         self.dialects = Dialects(address)
 
     async def client(self) -> "openai.AsyncOpenAI":
@@ -53,6 +56,28 @@ class _Connection:
             self._client = self._client or opened
         return self._client
 
+    async def post(self, path: str, body: dict[str, Any]) -> httpx2.Response:
+        """The answer. The SDK makes the first request; others are like it but for the body: that is half the work.
+
+        Raises ProviderRefusal or the SDK's error for a status of an error, and httpx's errors.
+        """
+        client, sent = await self.client(), self._sent.get(path)
+        if sent is None or self._http is None:
+            response = await client.post(path, cast_to=httpx2.Response, body=body)
+            if not response.history:
+                self._sent[path] = response.request
+            return response
+        headers = [(name, value) for name, value in sent.headers.items() if name != "content-length"]
+        request = self._http.build_request("POST", sent.url, headers=headers, json=body, timeout=self._timeout)
+        response = await self._http.send(request)
+        if not response.is_success:
+            raise ProviderRefusal(response.status_code, Said.read(response.content), response)
+        return response
+
+    @property
+    def _timeout(self) -> Timeout:
+        return Timeout(self._settings.provider_timeout_seconds, connect=self._settings.provider_connect_seconds)
+
     def _open(self) -> "openai.AsyncOpenAI":
         import openai
 
@@ -62,9 +87,7 @@ class _Connection:
         options: dict[str, Any] = {
             "api_key": key,
             "base_url": base.url,
-            "timeout": Timeout(
-                self._settings.provider_timeout_seconds, connect=self._settings.provider_connect_seconds
-            ),
+            "timeout": self._timeout,
             "max_retries": 0,  # the job waits and retries, so that no worker sleeps while it holds a document
             "default_query": base.query,
         }
@@ -73,6 +96,8 @@ class _Connection:
         if base.azure:
             options["default_headers"] = {"api-key": key}
             options["http_client"] = openai.DefaultAsyncHttpxClient(event_hooks={"request": [_unauthorized]})
+        else:
+            options["http_client"] = self._http = openai.DefaultAsyncHttpxClient()
         return openai.AsyncOpenAI(**options)
 
     async def close(self) -> None:
@@ -119,25 +144,19 @@ class OpenAIEmbedder(_Model):
         options: dict[str, Any] = {}
         if self._settings.embedding_dimensions:
             options["dimensions"] = self._settings.embedding_dimensions
-        create = (await self._connection.client()).embeddings.with_raw_response.create
+        body = {"model": self.model, "input": list(texts)}
 
-        async def call(spoken: dict[str, Any]) -> Any:
+        async def call(spoken: dict[str, Any]) -> httpx2.Response:
             with _refusals():
-                return await create(model=self.model, input=list(texts), **_as_sent(spoken))
+                return await self._connection.post("/embeddings", body | spoken)
 
         try:
             with _errors():
                 response = await self._dialect(self.model).ask(call, {"encoding_format": "base64", **options})
-                answer = response.parse()
+                answer = response.json()
         except FootnoteError as error:
             raise oversized(error) or error from error.__cause__
-        try:
-            given = [(getattr(row, "index", None), row.embedding) for row in answer.data]
-        except (AttributeError, TypeError) as error:
-            raise Unavailable("provider_bad_response") from error
-        vectors = [given[place][1] for place in places([index for index, _ in given], len(texts))]
-        said = (getattr(answer.usage, name, None) for name in ("total_tokens", "prompt_tokens"))
-        counted = next((count for count in said if isinstance(count, int) and count > 0), None)  # not all servers count
+        vectors, counted = _vectors(answer, len(texts)), _counted(answer)
         tokens = sum(map(self.count_tokens, texts)) if counted is None else counted
         made = normalised(vectors, len(texts))
         self._check_length(made.shape[1])
@@ -151,12 +170,26 @@ class OpenAIEmbedder(_Model):
             raise ProviderRejected("provider_rejected", f"{reason}FOOTNOTE_EMBEDDING_DIMENSIONS={wanted}.")
 
 
-def _as_sent(spoken: dict[str, Any]) -> dict[str, Any]:
-    """Arguments for the SDK, which asks for base64 by default, and decodes base64 only if it asked by default."""
-    import openai
+def _vectors(answer: Any, count: int) -> list[Any]:
+    """In the order of the texts: lists of numbers, or base64 of float32. Raises Unavailable."""
+    import numpy as np
 
-    others = {name: value for name, value in spoken.items() if name != "encoding_format"}
-    return others if "encoding_format" in spoken else {**others, "extra_body": {"encoding_format": openai.omit}}
+    try:
+        given = [(row.get("index"), row["embedding"]) for row in answer["data"]]
+        vectors = [given[place][1] for place in places([index for index, _ in given], count)]
+        coded = [base64.b64decode(each) if isinstance(each, str) else None for each in vectors]
+        return [each if code is None else np.frombuffer(code, "<f4") for each, code in zip(vectors, coded, strict=True)]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        if isinstance(error, FootnoteError):
+            raise
+        raise Unavailable("provider_bad_response") from error
+
+
+def _counted(answer: Mapping[str, Any]) -> int | None:
+    """The tokens, if the server counts them; not all do."""
+    usage = answer.get("usage")
+    said = (usage.get(name) for name in ("total_tokens", "prompt_tokens")) if isinstance(usage, Mapping) else ()
+    return next((count for count in said if isinstance(count, int) and count > 0), None)
 
 
 class OpenAIGenerator(_Model):

@@ -5,26 +5,23 @@ Where there is a reranker, it reorders the hits in between.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote import collections
-from footnote.collections import revisions
 from footnote.database.tenant_scope import tenant_of
-from footnote.embeddings import vector_lengths
-from footnote.errors import Invalid
+from footnote.errors import FootnoteError, Invalid
 from footnote.filters import Filter
-from footnote.models import Collection, EmbeddingSpace, chunk_id
+from footnote.models import chunk_id
 from footnote.providers import Reranker
-from footnote.retrieval import coverage, expansion, keyword_leg, reranking, shaping, spaces, vector_leg
+from footnote.retrieval import expansion, keyword_leg, reranking, resolving, shaping, spaces, vector_leg
 from footnote.retrieval.coverage import Searched
 from footnote.retrieval.expansion import Context, Expand
 from footnote.retrieval.fusion import HITS, fused
-from footnote.retrieval.scope import scope_of
+from footnote.retrieval.resolving import ResolvedScope
+from footnote.retrieval.scope import limits, scope_of
 from footnote.retrieval.spaces import QueryVector
 from footnote.runtime import Runtime
 from footnote.tenancy.usage import UsageEntry
@@ -34,6 +31,7 @@ Mode = Literal["hybrid", "vector", "keyword"]
 
 CANDIDATES = 3  # looked at for each hit that is wanted
 DEPTH = 100  # of each leg, at least
+SHORT = 50_000  # characters that are compared within a few milliseconds
 
 
 @dataclass(frozen=True)
@@ -124,42 +122,12 @@ class SearchResult:
     searched: Searched = field(default_factory=Searched)
 
 
-@dataclass(frozen=True)
-class ResolvedScope:
-    """What a query looks into, as one transaction found it.
-
-    `revisions` are those of all its collections; `filled` are the collections that hold something it can find.
-    """
-
-    revisions: Mapping[str, int]
-    filled: Sequence[Collection]
-    spaces: Sequence[EmbeddingSpace]
-    searched: Searched
-
-
-async def resolve(rt: Runtime, query: Query) -> ResolvedScope:
-    """Raises NotFound for an unknown collection, Conflict after a change of model."""
-    named = query.collections is not None
-    async with rt.transaction() as session:
-        chosen = await collections.chosen(session, query.collections)
-        # First, so that whatever changes while the rest is read counts as later.
-        at = await revisions.of(session, [each.id for each in chosen])
-        filled = await vector_lengths.with_chunks(session, chosen)
-        if query.mode != "keyword" and filled:
-            filled = spaces.searchable(rt, filled, named=named)
-        searched = await coverage.of(session, query, chosen, filled)
-        looked_into = await spaces.of(session, filled) if query.mode != "keyword" else []
-    return ResolvedScope(at, filled, looked_into, searched)
-
-
 # Reads more in the transaction that finds the candidates.
-Beside = Callable[[AsyncSession, Sequence[Hit], Sequence[QueryVector]], Awaitable[None]]
+Beside = Callable[[AsyncSession, ResolvedScope, Sequence[Hit], Sequence[QueryVector]], Awaitable[None]]
 
 
-async def search(
-    rt: Runtime, query: Query, scope: ResolvedScope | None = None, beside: Beside | None = None
-) -> SearchResult:
-    """Raises what `resolve` raises, unless the `scope` is given; Invalid without a reranker to ask.
+async def search(rt: Runtime, query: Query, beside: Beside | None = None) -> SearchResult:
+    """Raises NotFound for an unknown collection, Conflict after a change of model, Invalid without a reranker to ask.
 
     No session is held while a provider embeds the question or reranks the hits. A reranker that fails is no error.
     """
@@ -167,75 +135,97 @@ async def search(
     reranker = rt.reranker if query.rerank is not False else None
     if query.rerank and reranker is None:
         raise Invalid("no_reranker", "No reranker is configured (FOOTNOTE_RERANKER).")
-    scope = scope or await resolve(rt, query)
-    if not scope.filled or not query.text.strip():
-        return SearchResult([], searched=scope.searched)
-    named = query.collections is not None
-    query_vectors, spent = await spaces.query_vectors(rt, query.text, scope.spaces, scope.filled, named=named)
-    if not query_vectors and query.mode == "vector":
-        return SearchResult([], searched=scope.searched)
-    # All that is to be searched is to be embedded again, and none of it has been.
-    query = query if query_vectors else replace(query, mode="keyword")
     asked = rt.settings.rerank_candidates if reranker else 0
-    async with rt.transaction() as session:
-        most = max(query.candidates, asked)
-        candidates = await _candidates(session, query, scope.filled, query_vectors, most)
-        if beside is not None:
-            await beside(session, candidates, query_vectors)
-    # In threads: hundreds of long texts take a second or two to compare, in which others are answered.
-    found = SearchResult(await asyncio.to_thread(_distinct, query, candidates, asked))
-    if reranker is not None and found.hits:
-        found = await _reranked(reranker, query, found.hits, asked)
-    hits = await asyncio.to_thread(_chosen, query, found.hits)
+    first = await _first(rt, query, max(query.candidates, asked), beside)
+    hits = await _in_thread_if_long(_distinct, query, first.candidates, asked)
+    found = SearchResult(hits)
+    if reranker is not None and hits:
+        found = await _reranked(reranker, query, hits, asked)
+    hits = await _in_thread_if_long(_chosen, query, found.hits)
     if query.expand != "none" and hits:
         async with rt.transaction() as session:
             around = await expansion.around(session, [each.key for each in hits], query.expand)
         hits = [replace(each, context=around.get(each.key)) for each in hits]
-    return replace(found, hits=hits, query_vectors=query_vectors, spent=spent, searched=scope.searched)
+    return replace(
+        found, hits=hits, query_vectors=first.query_vectors, spent=first.spent, searched=first.scope.searched
+    )
+
+
+@dataclass(frozen=True)
+class _First:
+    """What a search found in one transaction, and the question's vectors that it took."""
+
+    scope: ResolvedScope
+    candidates: list[Hit]
+    query_vectors: Sequence[QueryVector]
+    spent: list[UsageEntry]
+
+
+async def _first(rt: Runtime, query: Query, most: int, beside: Beside | None) -> _First:
+    """The question is embedded for what the place was when it was asked last, then the place is read.
+
+    So one transaction is enough. If other models are to be asked by now, they are.
+    """
+    named, spent = query.collections is not None, list[UsageEntry]()
+    blank = not query.text.strip()  # and not embedded
+    scope = resolving.remembered(rt, query) or await _resolved(rt, query)
+    while True:
+        looked_into = () if blank else scope.spaces
+        try:
+            vectors, costs = await spaces.query_vectors(rt, query.text, looked_into, scope.filled, named=named)
+        except FootnoteError:
+            now = await _resolved(rt, query)
+            if now.asks_as(scope):
+                raise
+            scope = now
+            continue
+        spent += costs
+        async with rt.transaction(**limits()) as session:
+            now = await resolving.of(session, rt, query)
+            if blank or now.asks_as(scope):
+                candidates = await _candidates(session, query, now, vectors, most)
+                if beside is not None:
+                    await beside(session, now, candidates, vectors)
+                return _First(now, candidates, vectors, spent)
+        scope = now
+
+
+async def _resolved(rt: Runtime, query: Query) -> ResolvedScope:
+    async with rt.transaction() as session:
+        return await resolving.of(session, rt, query)
 
 
 async def _candidates(
-    session: AsyncSession, query: Query, chosen: Sequence[Collection], query_vectors: Sequence[QueryVector], most: int
+    session: AsyncSession, query: Query, place: ResolvedScope, query_vectors: Sequence[QueryVector], most: int
 ) -> list[Hit]:
-    scope = scope_of(tenant_of(session), [each.id for each in chosen], query.document_ids, query.filter)
+    """Best first. If all that is to be searched is to be embedded again, and none of it has been: by words alone."""
+    mode = query.mode if query_vectors else "keyword"
+    if not place.filled or not query.text.strip() or (query.mode == "vector" and not query_vectors):
+        return []
+    scope = scope_of(tenant_of(session), [each.id for each in place.filled], query.document_ids, query.filter)
     scope.parameters["depth"] = max(DEPTH, most)
     large = await scope.exceeds(session, vector_leg.EXACT_CHUNKS)
     legs = []
     if query_vectors:
         legs.append(vector_leg.leg(scope, query_vectors, large=large))
-    if query.mode != "vector":
-        languages = await _languages(session, chosen)
-        legs.append(keyword_leg.leg(scope, query.text, languages, large=large, beside_vector=bool(query_vectors)))
-    statement = "WITH " + ",".join(legs) + fused(query.mode, query_vectors) + HITS
+    if mode != "vector":
+        beside_vector = bool(query_vectors)
+        legs.append(keyword_leg.leg(scope, query.text, place.languages, large=large, beside_vector=beside_vector))
+    statement = "WITH " + ",".join(legs) + fused(mode, query_vectors) + HITS
     rows = await scope.run(session, statement, candidates=most, diverse=query.diversity > 0)
     return [
         Hit(chunk_id=chunk_id(row["version_id"], row["position"]), fused_rank=rank, **row)
-        for rank, row in enumerate(rows.mappings(), 1)
+        for rank, row in enumerate(rows, 1)
     ]
 
 
-# By a loose index scan. What the collection says may not hold for all of its chunks yet.
-_LANGUAGES = text(
-    """
-    SELECT DISTINCT CAST(found.language AS text)
-    FROM unnest(CAST(:collections AS text[])) AS chosen(id), LATERAL (
-        WITH RECURSIVE seen AS (
-            (SELECT language FROM chunk_of_tenant WHERE tenant_id = :tenant AND collection_id = chosen.id
-             ORDER BY language LIMIT 1)
-            UNION ALL
-            SELECT (SELECT language FROM chunk_of_tenant WHERE tenant_id = :tenant AND collection_id = chosen.id
-                    AND language > seen.language ORDER BY language LIMIT 1)
-            FROM seen WHERE seen.language IS NOT NULL
-        ) SELECT language FROM seen WHERE language IS NOT NULL
-    ) AS found
-    """
-)
-
-
-async def _languages(session: AsyncSession, chosen: Sequence[Collection]) -> set[str]:
-    """The languages of the chunks in the collections."""
-    ids = [each.id for each in chosen]
-    return set(await session.scalars(_LANGUAGES, {"tenant": tenant_of(session), "collections": ids}))
+async def _in_thread_if_long(
+    choose: Callable[..., list[Hit]], query: Query, hits: Sequence[Hit], *more: int
+) -> list[Hit]:
+    """Hundreds of long texts take a second or two to compare, in which others are answered."""
+    if sum(len(each.text) for each in hits) > SHORT and len(hits) > 1:
+        return await asyncio.to_thread(choose, query, hits, *more)
+    return choose(query, hits, *more)
 
 
 def _distinct(query: Query, candidates: Sequence[Hit], asked: int) -> list[Hit]:

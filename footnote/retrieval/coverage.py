@@ -1,16 +1,11 @@
 """Counts the documents that a question searches, and those that are still being ingested."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncSession
-
-from footnote.database.tenant_scope import tenant_of
 from footnote.filters import sql
-from footnote.models import Collection
 
 if TYPE_CHECKING:
     from footnote.retrieval import Query
@@ -34,56 +29,59 @@ class Searched:
     unfinished: int = 0
 
 
-_DOCUMENTS = """
+# Of one of the CTE `chosen`, and of all of them.
+DOCUMENTS = """
 SELECT count(*) FROM document_of_tenant AS document
-WHERE document.tenant_id = :tenant AND document.collection_id = ANY(CAST(:collections AS text[]))
+WHERE document.tenant_id = :tenant AND document.collection_id = chosen.id
   AND document.active_version_id IS NOT NULL {also}
 """
-_UNFINISHED = """
+UNFINISHED = """
 SELECT count(*) FROM (
     SELECT FROM (
         SELECT job.document_id FROM job
         WHERE job.tenant_id = :tenant AND job.state IN ('queued', 'running', 'waiting') AND NOT job.reingestion
         LIMIT :looked_at
     ) AS unfinished JOIN document_of_tenant AS document ON document.id = unfinished.document_id
-    WHERE document.tenant_id = :tenant AND document.collection_id = ANY(CAST(:collections AS text[])) {also}
-    LIMIT :most
+    WHERE document.tenant_id = :tenant AND document.collection_id IN (SELECT id FROM chosen) {also}
+    LIMIT :most_unfinished
 ) AS found
 """
-_remembered: dict[tuple[Any, ...], tuple[float, int]] = {}
+_remembered: dict[tuple[Any, ...], tuple[float, dict[str, int]]] = {}
 
 
-async def of(
-    session: AsyncSession, query: "Query", chosen: Sequence[Collection], searched: Sequence[Collection]
-) -> Searched:
-    """`searched` are those of the `chosen` collections that are looked into: not the empty ones."""
-    ids = sorted(each.id for each in searched)
-    documents = await _documents(session, query, ids) if ids else 0
-    also, parameters = _condition(session, query, sql.NEWEST)
-    parameters |= {"collections": [each.id for each in chosen], "looked_at": _LOOKED_AT, "most": MOST_UNFINISHED}
-    unfinished = await session.scalar(text(_UNFINISHED.format(also=also)), parameters)
-    return Searched(documents, int(unfinished or 0))
+def counts(tenant_id: str, query: "Query") -> tuple[str, str, dict[str, Any]]:
+    """Both as SQL for a query, the first as NULL if the numbers are remembered; and the parameters."""
+    active, parameters = _condition(tenant_id, query, sql.ACTIVE)
+    newest, its = _condition(tenant_id, query, sql.NEWEST)
+    parameters |= its | {"looked_at": _LOOKED_AT, "most_unfinished": MOST_UNFINISHED}
+    documents = "NULL" if _known(tenant_id, query) else DOCUMENTS.format(also=active)
+    return documents, UNFINISHED.format(also=newest), parameters
 
 
-async def _documents(session: AsyncSession, query: "Query", collection_ids: list[str]) -> int:
-    named = None if query.document_ids is None else tuple(query.document_ids)
-    key = (tenant_of(session), tuple(collection_ids), named, repr(query.filter))
-    counted_at, number = _remembered.get(key, (0.0, 0))
-    if number > LARGE and time.monotonic() - counted_at < REMEMBERED_SECONDS:
-        return number
-    also, parameters = _condition(session, query, sql.ACTIVE)
-    counted = await session.scalar(text(_DOCUMENTS.format(also=also)), parameters | {"collections": collection_ids})
-    number = int(counted or 0)
-    if number > LARGE:
+def total(tenant_id: str, query: "Query", counted: Mapping[str, int | None], searched: Collection[str]) -> int:
+    """The documents of the collections that are `searched`, by what was `counted` or is remembered."""
+    numbers = _known(tenant_id, query) or {each: number or 0 for each, number in counted.items()}
+    if sum(numbers.values()) > LARGE and not _known(tenant_id, query):
         if len(_remembered) >= MOST_REMEMBERED:
             _remembered.clear()
-        _remembered[key] = time.monotonic(), number
-    return number
+        _remembered[_key(tenant_id, query)] = time.monotonic(), numbers
+    return sum(numbers.get(each, 0) for each in searched)
 
 
-def _condition(session: AsyncSession, query: "Query", version: str) -> tuple[str, dict[str, Any]]:
+def _known(tenant_id: str, query: "Query") -> dict[str, int] | None:
+    counted_at, numbers = _remembered.get(_key(tenant_id, query), (0.0, {}))
+    recent = time.monotonic() - counted_at < REMEMBERED_SECONDS
+    return numbers if numbers and recent else None
+
+
+def _key(tenant_id: str, query: "Query") -> tuple[Any, ...]:
+    collections, documents = (None if each is None else tuple(each) for each in (query.collections, query.document_ids))
+    return tenant_id, collections, documents, repr(query.filter)
+
+
+def _condition(tenant_id: str, query: "Query", version: str) -> tuple[str, dict[str, Any]]:
     """What a question says of documents beside their collections, and the parameters of both."""
-    also, tenant_id = "", tenant_of(session)
+    also = ""
     parameters: dict[str, Any] = {"tenant": tenant_id}
     if query.document_ids is not None:
         also += " AND document.id = ANY(CAST(:documents AS text[]))"

@@ -2,18 +2,19 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pgvector.sqlalchemy import HALFVEC
-from sqlalchemy import Result, bindparam, text
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from footnote.database.driver import driver, positional
 from footnote.errors import TimedOut
 from footnote.filters import Filter, sql
 
+if TYPE_CHECKING:
+    from asyncpg import Record
+
 STATEMENT_SECONDS = 20  # of a search, which holds a connection meanwhile
-_QUERY_CANCELED = "57014"
+_TOO_SLOW = "The search took too long. Ask a shorter question, or name fewer collections or documents."
 
 # The tenant wall of retrieval: each leg reads chunks through this condition and no other. And through the views of a
 # tenant's own rows: row-level security on the tables would cost the indexes on words and metadata, also where a table
@@ -44,31 +45,32 @@ class Scope:
     parameters: dict[str, Any] = field(default_factory=dict)
     is_filtered: bool = False
 
-    async def run(self, session: AsyncSession, statement: str, **parameters: Any) -> Result[Any]:
-        """Raises TimedOut(search_too_slow)."""
-        bound = text(statement)
-        vectors = [name for name in self.parameters if name.startswith("vector_")]
-        bound = bound.bindparams(*(bindparam(name, type_=HALFVEC()) for name in vectors))
-        await session.execute(text(f"SET LOCAL statement_timeout = '{STATEMENT_SECONDS}s'"))
+    async def run(self, session: AsyncSession, statement: str, **parameters: Any) -> "list[Record]":
+        """The rows, in a transaction of `limits()`. Raises TimedOut(search_too_slow)."""
+        from asyncpg import QueryCanceledError
+
+        written, values = positional(statement, self.parameters | parameters)
         try:
-            return await session.execute(bound, self.parameters | parameters)
-        except DBAPIError as error:
-            if getattr(error.orig, "sqlstate", None) != _QUERY_CANCELED:
-                raise
-            message = "The search took too long. Ask a shorter question, or name fewer collections or documents."
-            raise TimedOut("search_too_slow", message) from error
+            return await (await driver(session)).fetch(written, *values)
+        except QueryCanceledError as error:
+            raise TimedOut("search_too_slow", _TOO_SLOW) from error
 
     async def exceeds(self, session: AsyncSession, chunks: int) -> bool:
         """Whether there are more chunks than that. If not, a filter is done with: its documents are named instead."""
         if not self.is_filtered:
             beyond = f"SELECT 1 FROM chunk_of_tenant c WHERE {self.condition} OFFSET :chunks LIMIT 1"
-            return (await self.run(session, beyond, chunks=chunks)).first() is not None
-        named = (await self.run(session, _MATCHING.format(scope=self.condition), chunks=chunks)).scalar()
+            return bool(await self.run(session, beyond, chunks=chunks))
+        [[named]] = await self.run(session, _MATCHING.format(scope=self.condition), chunks=chunks)
         if named is None:
             return True
         self.condition = WALL + _NAMED
         self.parameters["documents"] = named
         return False
+
+
+def limits() -> dict[str, str]:
+    """Settings of a transaction in which a scope's statements run."""
+    return {"statement_timeout": f"{STATEMENT_SECONDS}s"}
 
 
 def scope_of(

@@ -5,9 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncSession
-
 from footnote import collections
 from footnote.embeddings import vector_lengths
 from footnote.errors import Conflict
@@ -40,12 +37,6 @@ def searchable(rt: Runtime, filled: Sequence[Collection], *, named: bool) -> lis
     if refused is not None and (named or not found):
         raise refused
     return found
-
-
-async def of(session: AsyncSession, chosen: Sequence[Collection]) -> list[EmbeddingSpace]:
-    ids = {each.space_id for each in chosen}
-    spaces = select(EmbeddingSpace).where(EmbeddingSpace.id.in_(ids)).order_by(EmbeddingSpace.id)
-    return list((await session.scalars(spaces)).all())
 
 
 async def query_vectors(

@@ -27,12 +27,12 @@ def similarity(query_vectors: Sequence[QueryVector]) -> str:
 
 def _distance(space: EmbeddingSpace) -> str:
     """The space's id and length stand in the SQL as literals, or the planner could not use the partial index."""
-    return f"(c.embedding::halfvec({space.dimensions})) <=> :vector_{space.id}"
+    return f"(c.embedding::halfvec({space.dimensions})) <=> CAST(:vector_{space.id} AS halfvec)"
 
 
 def _nearest(scope: Scope, query_vector: QueryVector, *, large: bool) -> str:
     space = query_vector.space
-    scope.parameters[f"vector_{space.id}"] = HalfVector(query_vector.vector)
+    scope.parameters[f"vector_{space.id}"] = HalfVector(query_vector.vector).to_text()
     condition = f"{scope.condition} AND c.space_id = {space.id}"
     return (_BY_INDEX if large else _EXACT).format(scope=condition, distance=_distance(space), space=space.id)
 

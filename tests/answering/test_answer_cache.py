@@ -14,9 +14,10 @@ from footnote.answering.same_question import equivalent
 from footnote.collections import revisions
 from footnote.database.clock import from_now
 from footnote.database.redis_client import Shared
+from footnote.database.tenant_scope import scoped
 from footnote.documents import deletion
 from footnote.filters import Among
-from footnote.models import CachedAnswer, EmbeddingSpace
+from footnote.models import CachedAnswer, Collection, CollectionRevision, EmbeddingSpace
 from footnote.operations import consistency
 from footnote.providers import Truncated, Turn
 from footnote.retrieval import Query, question_vectors
@@ -190,8 +191,8 @@ async def test_a_change_waits_for_an_answer_that_is_being_kept_and_drops_it(comm
     tenant_id = await driving.new_tenant(rt)
     await driving.ready(rt, tenant_id, LAMP, "lamp.txt")
     async with rt.for_tenant(tenant_id).transaction() as session:
-        [chosen] = await collections.chosen(session, None)
-        at = await revisions.of(session, [chosen.id])
+        chosen = (await session.scalars(scoped(session, Collection))).one()
+        at = {row.collection_id: row.revision for row in await session.scalars(scoped(session, CollectionRevision))}
     async with rt.for_tenant(tenant_id).transaction() as session:
         assert await revisions.hold(session, at)
         change = asyncio.create_task(describe(rt, tenant_id))

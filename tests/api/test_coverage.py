@@ -86,8 +86,8 @@ async def test_a_large_count_is_remembered_and_a_small_one_is_not(
 async def test_unfinished_jobs_are_found_by_their_index(rt: Runtime, alice: Person) -> None:
     async with rt.transaction() as session:
         await session.execute(text("SET LOCAL enable_seqscan = off"))
-        statement = coverage._UNFINISHED.format(also="")
-        parameters = {"tenant": alice.tenant_id, "collections": ["col_x"], "looked_at": 2000, "most": 1000}
-        plan = "\n".join((await session.scalars(text("EXPLAIN " + statement), parameters)).all())
+        statement = f"WITH chosen(id) AS (SELECT 'col_x') {coverage.UNFINISHED.format(also='')}"
+        parameters = {"tenant": alice.tenant_id, "looked_at": 2000, "most_unfinished": 1000}
+        plan = "\n".join((await session.scalars(text(f"EXPLAIN {statement}"), parameters)).all())
     assert "ix_job_unfinished" in plan
     assert any(index.name == "ix_job_unfinished" for index in Job.__table__.indexes)  # type: ignore[attr-defined]

@@ -9,15 +9,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import delete, event, select, text, update
+from sqlalchemy import delete, select, text, update
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import retrieval
+from footnote.database.driver import driver, positional
 from footnote.documents import deletion
 from footnote.errors import TimedOut
 from footnote.models import Chunk, Corpus, FrequentLexeme
 from footnote.retrieval import Hit, Query
 from footnote.retrieval import term_statistics as corpora
 from footnote.retrieval.fusion import HITS
+from footnote.retrieval.scope import Scope
 from footnote.runtime import Runtime
 from tests import driving
 from tests.conftest import stored_once
@@ -234,28 +237,25 @@ async def test_a_large_scope_goes_through_the_index(
 
 async def plan(rt: Runtime, tenant_id: str, question: str) -> str:
     """Postgres' plan for the search, were a table scan not cheaper for so few rows."""
-    sent: list[tuple[str, Any]] = []
-    async with rt.sessions() as session:
-        connection = (await session.connection()).sync_connection
+    sent: list[tuple[str, list[Any]]] = []
+    run = Scope.run
 
-        def keep(_c: Any, _cursor: Any, statement: str, parameters: Any, _context: Any, _many: bool) -> None:
-            if "nearest_" in statement:
-                sent.append((statement, parameters))
+    async def keep(self: Scope, session: AsyncSession, statement: str, **parameters: Any) -> Any:
+        if "nearest_" in statement:
+            sent.append(positional(statement, self.parameters | parameters))
+        return await run(self, session, statement, **parameters)
 
-        assert connection is not None
-        event.listen(connection.engine, "before_cursor_execute", keep)
-        try:
-            await found(rt, tenant_id, question, mode="vector")
-        finally:
-            event.remove(connection.engine, "before_cursor_execute", keep)
-    [(statement, parameters)] = sent
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Scope, "run", keep)
+        await found(rt, tenant_id, question, mode="vector")
+    [(statement, values)] = sent
     async with rt.transaction() as session:
+        connection = await driver(session)
         for setting in ("enable_seqscan", "enable_bitmapscan", "enable_sort"):
-            await session.execute(text(f"SET LOCAL {setting} = off"))
-        raw = await session.connection()
-        lines = (await raw.exec_driver_sql(f"EXPLAIN {statement}", parameters)).scalars().all()
+            await connection.execute(f"SET LOCAL {setting} = off")
+        lines = [row[0] for row in await connection.fetch(f"EXPLAIN {statement}", *values)]
         for setting in ("enable_seqscan", "enable_bitmapscan", "enable_sort"):
-            await session.execute(text(f"SET LOCAL {setting} = on"))
+            await connection.execute(f"SET LOCAL {setting} = on")
     return "\n".join(lines)
 
 
