@@ -31,9 +31,11 @@ check: $(VENV)/.dev  ## Check format, lint, types, import contracts, migrations,
 docs: $(VENV)/.dev  ## Write the generated documents: settings, errors, OpenAPI
 	$(BIN)/python -m scripts.generate_docs
 
+BULK_OPTIONS = $(if $(SHORT),--short) $(if $(DOCUMENTS),--documents $(DOCUMENTS)) $(if $(AT_LEAST),--at-least $(AT_LEAST))
+SCALE_OPTIONS = $(if $(SIZES),--sizes $(SIZES))
+
 bench: $(VENV)/.dev  ## Measure steps beside their bare parts; BULK=1 (SHORT=1): loads and search; SCALE=1: growth
-	$(BIN)/python -m $(if $(BULK),benchmarks.bulk $(if $(SHORT),--short) $(if $(DOCUMENTS),--documents $(DOCUMENTS)) $(if $(AT_LEAST),--at-least $(AT_LEAST)),$(if \
-		$(SCALE),benchmarks.scale $(if $(SIZES),--sizes $(SIZES)),benchmarks.pipeline))
+	$(BIN)/python -m $(if $(BULK),benchmarks.bulk $(BULK_OPTIONS),$(if $(SCALE),benchmarks.scale $(SCALE_OPTIONS),benchmarks.pipeline))
 
 peers: $(VENV)/.dev .venv-peers/.installed  ## Measure the same load through other libraries, which are installed apart
 	$(BIN)/python -m benchmarks.peers --python .venv-peers/bin/python $(if $(DOCUMENTS),--documents $(DOCUMENTS))

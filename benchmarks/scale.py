@@ -15,7 +15,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -152,10 +152,12 @@ async def fill(server: Server, column: Column, start: int) -> None:
 
 
 async def search(rt: Runtime, server: Server, column: Column) -> None:
-    tenant = rt.for_tenant(rows.TENANT)
-    for mode in ("vector", "keyword", "hybrid"):
-        queries = [retrieval.Query(each, mode=mode) for each in questions()]
-        work: list[Work] = [lambda query=query: retrieval.search(tenant, query) for query in queries]
+    modes: tuple[retrieval.Mode, ...] = ("vector", "keyword", "hybrid")
+    for mode in modes:
+        work = [
+            partial(retrieval.search, rt.for_tenant(rows.TENANT), retrieval.Query(each, mode=mode))
+            for each in questions()
+        ]
         await work[0]()
         await column.clocked(mode, server, work)
 
@@ -240,13 +242,14 @@ def main() -> int:
         running_postgres(Path(directory) / "pg") as database_url,
         running_valkey(Path(directory) / "kv") as redis_url,
     ):
-        places = {
-            "database_url": database_url,
-            "redis_url": redis_url,
-            "data_dir": Path(directory),
-            "log_level": "WARNING",
-        }
-        settings = Settings(_env_file=None, storage_url=(Path(directory) / "o").as_uri(), **places)  # type: ignore[arg-type]
+        settings = Settings(
+            _env_file=None,
+            database_url=database_url,
+            redis_url=redis_url,
+            storage_url=(Path(directory) / "objects").as_uri(),
+            data_dir=Path(directory),
+            log_level="WARNING",
+        )
         configure_logging(settings)
         os.environ["DATABASE_URL"] = database_url
         bootstrap.migrate()

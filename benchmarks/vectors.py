@@ -21,6 +21,7 @@ import asyncpg
 import numpy as np
 
 from benchmarks import rows
+from benchmarks.provider import DIMENSIONS
 from benchmarks.rows import Given, Vectors, clustered
 from benchmarks.tables import table
 from footnote import retrieval
@@ -113,7 +114,7 @@ async def run(settings: Settings, chunks: int, questions: int) -> None:
     started = time.monotonic()
     await load(connection, vectors)
     print(
-        f"{chunks} vectors of {rows.DIMENSIONS} numbers loaded and indexed in {time.monotonic() - started:.0f} s",
+        f"{chunks} vectors of {DIMENSIONS} numbers loaded and indexed in {time.monotonic() - started:.0f} s",
         flush=True,
     )
     async with open_runtime(settings) as opened:

@@ -24,7 +24,6 @@ from benchmarks.provider import DIMENSIONS, MODEL, Vectors
 CHUNK_SIZE, CHUNK_OVERLAP = 1000, 200
 BATCH, AT_ONCE = 64, 8
 
-Connection = asyncpg.Connection
 Row = tuple[str, int, str]
 
 
@@ -43,8 +42,8 @@ class Ingested:
         return self.documents / self.seconds
 
 
-async def _connected(database_url: str) -> "Connection[Any]":
-    connection = await asyncpg.connect(database_url)
+async def _connected(database_url: str) -> "asyncpg.Connection[Any]":
+    connection: asyncpg.Connection[Any] = await asyncpg.connect(database_url)
     await connection.execute("CREATE EXTENSION IF NOT EXISTS vector")
     await register_vector(connection)
     return connection
@@ -74,9 +73,11 @@ async def opened(server_url: str, provider_url: str) -> "AsyncIterator[Floor]":
 class Floor:
     """A script in one process, with as many connections as it makes calls at once."""
 
-    def __init__(self, connections: "Sequence[Connection[Any]]", client: httpx2.AsyncClient, embeddings: str) -> None:
+    def __init__(
+        self, connections: "Sequence[asyncpg.Connection[Any]]", client: httpx2.AsyncClient, embeddings: str
+    ) -> None:
         self.connection = connections[0]
-        self._idle: asyncio.Queue[Connection[Any]] = asyncio.Queue()
+        self._idle: asyncio.Queue[asyncpg.Connection[Any]] = asyncio.Queue()
         for connection in connections:
             self._idle.put_nowait(connection)
         self._client, self._embeddings = client, embeddings

@@ -87,13 +87,11 @@ class Product:
 
     async def _chunks(self, collection: str, documents: int) -> int:
         """How many there are in the collection, in so many documents that are all ready."""
-        found, cursor = [], {}
-        while True:
-            page = await self._list(collection=collection, limit=PAGE, **cursor)
+        page = await self._list(collection=collection, limit=PAGE)
+        found = page["data"]
+        while page["next_cursor"]:
+            page = await self._list(collection=collection, limit=PAGE, cursor=page["next_cursor"])
             found += page["data"]
-            if not page["next_cursor"]:
-                break
-            cursor = {"cursor": page["next_cursor"]}
         ready = [each for each in found if each["status"] == "ready"]
         if len(ready) != documents:
             raise SystemExit(f"Of {documents} documents {len(ready)} are ready.")
