@@ -29,7 +29,8 @@ SWEPT_AT_ONCE = 100
 
 _RESERVE = "INSERT INTO unowned_object (key, delete_at) SELECT key, now() + $2 FROM unnest($1::text[]) AS new(key)"
 _RENEW = text(
-    "UPDATE unowned_object SET delete_at = greatest(delete_at, now() + make_interval(secs => :seconds)) WHERE key = :key"
+    "UPDATE unowned_object SET delete_at = greatest(delete_at, now() + make_interval(secs => :seconds)) "
+    "WHERE key = :key"
 )
 _ADOPT = "DELETE FROM unowned_object WHERE key = $1 AND NOT deleting RETURNING key"
 
