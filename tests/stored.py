@@ -17,6 +17,8 @@ from footnote.storage import LocalStore
 async def set_unowned(rt: Runtime, key: str | None = None, **values: Any) -> None:
     """Changes columns of an unowned object, or of all: for instance, to let time pass."""
     which = UnownedObject.key == key if key else true()
+    if not key:
+        rt.spare_keys.clear()
     async with rt.transaction() as session:
         await session.execute(update(UnownedObject).where(which).values(**values))
 

@@ -83,7 +83,7 @@ async def retry_jobs(given: RetryIn, rt: RuntimeDep, caller: Writer) -> RetriedO
 async def get_job(job_id: JobId, rt: RuntimeDep, caller: Reader) -> JobOut:
     """Get a job."""
     async with rt.transaction() as session:
-        return JobOut.of(await jobs.get(session, job_id))
+        return JobOut.of(await jobs.read(session, job_id))
 
 
 @router.post("/{job_id}/cancel")

@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
 from functools import partial
 
-from sqlalchemy import Update, delete, func, select, update
+from sqlalchemy import Executable, delete, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -28,6 +28,10 @@ SWEPT_AT_ONCE = 100
 
 
 _RESERVE = "INSERT INTO unowned_object (key, delete_at) SELECT key, now() + $2 FROM unnest($1::text[]) AS new(key)"
+_RENEW = text(
+    "UPDATE unowned_object SET delete_at = greatest(delete_at, now() + make_interval(secs => :seconds)) "
+    "WHERE key = :key"
+)
 _ADOPT = "DELETE FROM unowned_object WHERE key = $1 AND NOT deleting RETURNING key"
 
 
@@ -47,9 +51,8 @@ async def extend(session: AsyncSession, key: str, seconds: float) -> None:
     await session.execute(_renewal(key, seconds))
 
 
-def _renewal(key: str, seconds: float = RESERVED_SECONDS) -> Update:
-    later = func.greatest(UnownedObject.delete_at, from_now(seconds))
-    return update(UnownedObject).where(UnownedObject.key == key).values(delete_at=later)
+def _renewal(key: str, seconds: float = RESERVED_SECONDS) -> Executable:
+    return _RENEW.bindparams(key=key, seconds=seconds)  # most are never executed, so it has to be cheap
 
 
 async def adopt(session: AsyncSession, key: str) -> None:

@@ -14,11 +14,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from footnote import webhooks
 from footnote.database import leases
 from footnote.database.clock import from_now
-from footnote.database.driver import driver
+from footnote.database.driver import driver, planning_once
 from footnote.database.ids import new_id
 from footnote.database.leases import Lease, LeaseLost
 from footnote.database.rows import RowReader
-from footnote.database.tenant_scope import acting, scoped
+from footnote.database.tenant_scope import acting, scoped, tenant_of
 from footnote.errors import Conflict, FootnoteError, NotFound
 from footnote.jobs import statements
 from footnote.models import Document, Job, JobStep, Pause, Version
@@ -282,11 +282,31 @@ async def fail(session: AsyncSession, claim: Claim, code: str, message: str) -> 
 # -- looked up, cancelled, begun again -------------------------------------------------------------------------
 
 
+_READ = f"""
+    SELECT {ROWS.columns} FROM job
+    JOIN document ON document.id = job.document_id JOIN collection ON collection.id = document.collection_id
+    WHERE job.tenant_id = $1 AND job.id = $2 AND collection.deleted_at IS NULL
+    """  # noqa: S608  constants
+
+
+async def read(session: AsyncSession, job_id: str) -> Job:
+    """The job to look at, in no session. Raises NotFound."""
+    row = await (await planning_once(session)).fetchrow(_READ, tenant_of(session), job_id)
+    if row is None:
+        raise unknown(job_id)
+    return ROWS.read(row)
+
+
+def unknown(job_id: str) -> NotFound:
+    return NotFound("job_not_found", f"There is no job {job_id!r}.")
+
+
 async def get(session: AsyncSession, job_id: str) -> Job:
+    """The job to change. Raises NotFound."""
     query = scoped(session, Job).join(Document, Document.id == Job.document_id)
     job = await session.scalar(query.where(Job.id == job_id, VISIBLE))
     if job is None:
-        raise NotFound("job_not_found", f"There is no job {job_id!r}.")
+        raise unknown(job_id)
     return job
 
 

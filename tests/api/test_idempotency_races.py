@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import httpx2
 import pytest
-from sqlalchemy import func, select, text, update
+from sqlalchemy import delete, func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import ClientDisconnect
 
@@ -157,6 +157,17 @@ async def test_a_request_that_lost_its_key_to_another_is_rolled_back(api: Api) -
     assert await api.count(Document, Job) == [1, 1]
     assert (await api.post(b"Another one's text.")).content == other.content
     assert await settled(api.rt) == await named(api.rt)
+
+
+async def test_a_request_whose_key_was_lost_by_a_crash_of_postgres_is_rolled_back(api: Api) -> None:
+    """The disk is not waited for when a key is taken."""
+    body, task = await in_flight(api)
+    await api.rt.execute(delete(IdempotencyKey))
+    body.go_on.set()
+    refused(await task, 409, "request_in_flight")
+    assert await api.count(Document, Job) == [0, 0]
+    assert await settled(api.rt) == set()
+    assert (await api.post()).status_code == 202
 
 
 async def test_a_key_that_was_freed_and_taken_anew_is_not_freed_by_the_one_before(committing_rt: Runtime) -> None:

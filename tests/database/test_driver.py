@@ -4,7 +4,9 @@ import asyncpg
 import pytest
 from sqlalchemy import text
 
-from footnote.database.driver import driver
+from footnote import jobs
+from footnote.database.driver import driver, planning_once
+from footnote.documents import accepting, reading
 from footnote.errors import DatabaseAway, TenantDeleted
 from footnote.models import Tenant
 from footnote.runtime import Runtime
@@ -68,3 +70,25 @@ async def test_a_deleted_tenant_is_told_by_its_foreign_keys(rt: Runtime) -> None
 async def test_other_errors_stay_what_they_are(rt: Runtime) -> None:
     with pytest.raises(asyncpg.DivisionByZeroError):
         await _say(rt, "SELECT 1 / 0")
+
+
+async def test_statements_are_planned_once_to_the_end_of_the_transaction_only(committing_rt: Runtime) -> None:
+    async with committing_rt.transaction() as session:
+        await planning_once(session)
+        assert await session.scalar(text("SHOW plan_cache_mode")) == "force_generic_plan"
+    async with committing_rt.transaction() as session:
+        assert await session.scalar(text("SHOW plan_cache_mode")) == "force_custom_plan"
+
+
+@pytest.mark.parametrize("statement", [accepting._MAKE_NAMED, accepting._MAKE_UNNAMED, reading._GET, jobs._READ])
+async def test_what_is_planned_once_finds_documents_by_their_keys(committing_rt: Runtime, statement: str) -> None:
+    """The plan may be made while the tables are empty, and used while they grow."""
+    async with committing_rt.transaction() as session:
+        connection = await planning_once(session)
+        prepared = await connection.prepare(statement)
+        nothing = ", ".join(["NULL"] * len(prepared.get_parameters()))
+        await connection.execute(f"PREPARE it AS {statement}")
+        plan = "\n".join(row[0] for row in await connection.fetch(f"EXPLAIN EXECUTE it({nothing})"))
+        await connection.execute("DEALLOCATE it")
+    for table in ("document", "version", "job"):
+        assert f"Seq Scan on {table}" not in plan, plan

@@ -2,11 +2,14 @@
 
 import asyncio
 import hashlib
+from dataclasses import replace
+from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import event, func, inspect, select
 
 from footnote import documents, jobs
+from footnote.database.driver import driver
 from footnote.database.ids import new_id
 from footnote.documents import Accepted
 from footnote.errors import Invalid, NotFound, ProviderRejected
@@ -254,3 +257,44 @@ async def test_ids_sort_by_the_time_they_were_made() -> None:
         await asyncio.sleep(0.002)
     assert made == sorted(made)
     assert {len(each) for each in made} == {30}
+
+
+async def test_what_is_answered_is_what_is_stored(rt: Runtime, tenant: str) -> None:
+    """Uploads and reads take rows from the driver, the rest of the product takes them from SQLAlchemy."""
+    given: dict[str, Any] = {"z": 1.50, "a": [None, "\u00e4"], "aa": {}}
+    accepted = await driving.accept(rt, tenant, "Some text.", metadata=given, external_id="e")
+    async with rt.for_tenant(tenant).transaction() as session:
+        read = await documents.get(session, accepted.details.document.id)
+        job = await jobs.read(session, accepted.details.job.id)
+        stored = [await session.get_one(type(each), each.id) for each in (read.document, read.version, read.job)]
+    for details in (accepted.details, replace(read, job=job), read):
+        for shown, row in zip((details.document, details.version, details.job), stored, strict=True):
+            names = [each.key for each in inspect(type(row)).column_attrs]
+            assert {name: getattr(shown, name) for name in names} == {name: getattr(row, name) for name in names}
+    assert (read.document.attributes, read.collection) == (given, "default")
+
+
+async def test_a_new_document_takes_few_statements(committing_rt: Runtime) -> None:
+    tenant = await driving.new_tenant(committing_rt)
+    rt = committing_rt.for_tenant(tenant)
+    statements: list[str] = []
+
+    def note(*given: Any) -> None:
+        statements.append(given[2] if len(given) > 1 else given[0].query)
+
+    async def accept(content: bytes) -> None:
+        upload = await driving.put(rt, tenant, content, "a.txt")
+        async with rt.transaction() as session:
+            connection, engine = await driver(session), session.get_bind()
+            connection.add_query_logger(note)
+            event.listen(engine, "before_cursor_execute", note)
+            statements.clear()
+            await documents.accept(session, rt, upload)
+            await asyncio.sleep(0)  # the driver's logger is called by the loop
+            event.remove(engine, "before_cursor_execute", note)
+            connection.remove_query_logger(note)
+
+    await accept(b"first")
+    await accept(b"second")
+    # How to plan, the collection, the document, its job, and what counts for the key.
+    assert len(statements) == 5, statements

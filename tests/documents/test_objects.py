@@ -1,20 +1,25 @@
 """Objects are named by a version or swept away, even if a process dies, freezes or refuses in between."""
 
 import asyncio
+import os
 import subprocess
 import sys
+import threading
 from collections import Counter
 from dataclasses import dataclass, replace
 from itertools import chain
 
 import pytest
 from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import documents, ingest
+from footnote.database import spares
 from footnote.documents import objects
 from footnote.documents.uploads import Upload
 from footnote.errors import DatabaseAway, Unavailable
 from footnote.models import Document, UnownedObject
+from footnote.operations.consistency import audit
 from footnote.runtime import Runtime
 from footnote.storage import LocalStore, LocalWriter, writing
 from tests import driving
@@ -187,6 +192,99 @@ async def test_what_a_killed_process_wrote_is_swept_when_its_time_is_over(commit
     assert await objects.sweep(rt) == 0, "it could still be alive"
     assert await settled(rt) == set()
     assert await unowned(rt) == {}
+
+
+async def test_uploads_in_quick_succession_share_reservations(
+    committing_rt: Runtime, tenant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(spares, "QUICK_SECONDS", 3600.0)
+    rt, counts = committing_rt.for_tenant(tenant), []
+    reserve = objects.reserve
+
+    async def counting(session: AsyncSession, *keys: str) -> None:
+        counts.append(len(keys))
+        await reserve(session, *keys)
+
+    monkeypatch.setattr(objects, "reserve", counting)
+    for number in range(40):
+        async with objects.new(rt) as key:
+            assert key.startswith(f"objects/{tenant}/")
+            assert (await unowned(rt))[key] is False, "it is recorded before its first byte"
+            await write(rt, key)
+            await accept(rt, tenant, Upload(f"{number}", "text/plain", str(number).encode(), 1, key))
+    assert counts == [1, 2, 4, 8, 16, 16]
+    assert await documents_of(rt) == 40
+    assert len(await unowned(rt)) == sum(counts) - 40
+    assert await settled(rt) == await named(rt)
+    assert await unowned(rt) == {}
+
+
+async def test_a_tenant_gets_no_object_that_was_reserved_for_another(committing_rt: Runtime, tenant: str) -> None:
+    other = await driving.new_tenant(committing_rt)
+    for _ in range(5):
+        for each in (tenant, other):
+            async with objects.new(committing_rt.for_tenant(each)) as key:
+                assert key.startswith(f"objects/{each}/")
+
+
+UPLOADER = """
+import asyncio, os, signal, sys
+from footnote.documents import objects
+from footnote.runtime import open_runtime
+from footnote.settings import Settings
+from footnote.storage import writing
+
+async def main():
+    async with open_runtime(Settings(), pool_size=3) as rt:
+        for number in range(4):
+            async with objects.new(rt.for_tenant(sys.argv[1])) as key, writing(rt.store, key) as out:
+                await out.write(b"half")
+                if number == 3:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+asyncio.run(main())
+"""
+
+
+async def test_what_was_reserved_ahead_by_a_killed_process_is_swept(committing_rt: Runtime, tenant: str) -> None:
+    rt = committing_rt
+    given = {"DATABASE_URL": str(rt.settings.database_url), "STORAGE_URL": rt.settings.storage_location}
+    ended = await asyncio.to_thread(subprocess.run, [sys.executable, "-c", UPLOADER, tenant], env=given, timeout=60)
+    assert ended.returncode == -9
+    assert len(await in_store(rt)) == 4
+    assert {key.removesuffix(".part") for key in await in_store(rt)} <= (await unowned(rt)).keys()
+    assert [each async for each in audit(rt, fix=False)] == []
+    assert await settled(rt) == set()
+    assert await unowned(rt) == {}
+
+
+async def test_an_upload_that_is_cancelled_gives_its_object_up_when_its_thread_has_ended(
+    committing_rt: Runtime, tenant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thread cannot be cancelled: what it writes after a sweep would stay in the store, unrecorded."""
+    rt = committing_rt.for_tenant(tenant)
+    syncing, slow_disk = threading.Event(), threading.Event()
+
+    def fsync(_: int) -> None:
+        syncing.set()
+        slow_disk.wait(30)
+
+    async def upload() -> None:
+        async with objects.new(rt) as key, writing(rt.store, key) as out:
+            await out.write(b"x", last=True)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    uploading = asyncio.create_task(upload())
+    await asyncio.to_thread(syncing.wait, 30)
+    uploading.cancel()
+    done, _ = await asyncio.wait({uploading}, timeout=0.2)
+    assert not done
+    assert await objects.sweep(rt) == 0
+    slow_disk.set()
+    with pytest.raises(asyncio.CancelledError):
+        await uploading
+    assert await objects.sweep(rt) == 1
+    assert await settled(rt) == set()
 
 
 # -- too late ------------------------------------------------------------------------------------------------

@@ -149,6 +149,21 @@ async def test_an_object_exists_from_its_commit_to_its_deletion(local: LocalStor
     assert not await local.exists("objects/t/o")
 
 
+async def test_a_small_object_is_written_in_one_thread(local: LocalStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    works = []
+    to_thread = asyncio.to_thread
+
+    async def noting(work: Any, *given: Any) -> Any:
+        works.append(work)
+        return await to_thread(work, *given)
+
+    monkeypatch.setattr(asyncio, "to_thread", noting)
+    async with writing(local, "objects/t/o") as out:
+        await out.write(b"all of it", last=True)
+    assert len(works) == 1
+    assert b"".join([piece async for piece in local.read("objects/t/o")]) == b"all of it"
+
+
 async def test_keys_are_those_of_a_folder_with_unfinished_ones_marked(local: LocalStore) -> None:
     assert await keys_of(local, "objects") == []
     for key in ("objects/t/a", "objects/u/b", "artifacts/c", "objects2/d"):
