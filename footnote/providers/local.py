@@ -69,7 +69,7 @@ class LocalEmbedder:
 
     def count_tokens(self, text: str) -> int:
         """Word pieces of the whole text and the two tokens around them, beyond LONGEST_TEXT too."""
-        return len(self._tokenizer.get().encode(text))
+        return self._tokenizer.get().count(text)
 
     async def embed(self, texts: Sequence[str]) -> Embeddings:
         """A text's vector does not depend on the others. `tokens` counts what the model read."""
