@@ -34,13 +34,16 @@ def check_revision(found: str | None) -> None:
 
 
 def migrate(connection: Connection) -> None:
-    connection.execute(text(f"SELECT pg_advisory_xact_lock({LOCK})"))
+    # Until the connection is closed: a migration that fills a table commits as it goes.
+    connection.execute(text(f"SELECT pg_advisory_lock({LOCK})"))
+    connection.commit()
     context.configure(
         connection=connection,
         target_metadata=Base.metadata,
         include_object=include,
         compare_type=True,
         compare_server_default=False,
+        transaction_per_migration=True,
     )
     check_revision(context.get_context().get_current_revision())
     with context.begin_transaction():
