@@ -6,14 +6,12 @@ from collections.abc import Awaitable, Callable
 from footnote.answering import answer_cache, question_batches
 from footnote.documents import idempotency, objects, refused_uploads, reingestion
 from footnote.errors import DatabaseAway
-from footnote.retrieval import term_statistics
 from footnote.runtime import Runtime
 from footnote.telemetry import log
 from footnote.tenancy import audit_log
 from footnote.webhooks import history
 
 SWEEP_SECONDS = 1.0
-COUNT_SECONDS = 60.0
 PURGE_SECONDS = 3600.0
 FAILED_SECONDS = 60.0  # until a chore that failed for an unknown reason is tried again
 
@@ -21,12 +19,11 @@ FAILED_SECONDS = 60.0  # until a chore that failed for an unknown reason is trie
 async def keep_house(rt: Runtime) -> None:
     """Runs until cancelled.
 
-    Deletes unowned objects, queues documents whose collection changed, counts words of large collections, and removes
-    old rows: idempotency keys, answers, batches of questions, refused uploads, webhooks, the audit log. A chore that is
-    slow or fails does not delay the others.
+    Deletes unowned objects, queues documents whose collection changed, and removes old rows: idempotency keys, answers,
+    batches of questions, refused uploads, webhooks, the audit log. A chore that is slow or fails does not delay the
+    others.
     """
-    chores = [(SWEEP_SECONDS, _sweep), (SWEEP_SECONDS, reingestion.review)]
-    chores += [(COUNT_SECONDS, _count), (PURGE_SECONDS, _purge)]
+    chores = [(SWEEP_SECONDS, _sweep), (SWEEP_SECONDS, reingestion.review), (PURGE_SECONDS, _purge)]
     async with asyncio.TaskGroup() as group:
         for seconds, chore in chores:
             group.create_task(_repeat(rt, chore, seconds))
@@ -49,13 +46,6 @@ async def _repeat(rt: Runtime, chore: Callable[[Runtime], Awaitable[None]], seco
 async def _sweep(rt: Runtime) -> None:
     while await objects.sweep(rt):
         pass
-
-
-async def _count(rt: Runtime) -> None:
-    more = True
-    while more:
-        async with rt.transaction() as session:
-            more = await term_statistics.refresh(session)
 
 
 async def _purge(rt: Runtime) -> None:
