@@ -43,6 +43,7 @@ def migrate(connection: Connection) -> None:
         include_object=include,
         compare_type=True,
         compare_server_default=False,
+        transaction_per_migration=True,
     )
     check_revision(context.get_context().get_current_revision())
     with context.begin_transaction():

@@ -13,13 +13,18 @@ from footnote.errors import Invalid
 
 INSUFFICIENT_PRIVILEGE = "42501"
 
-# Tables of no tenant that a request or a step needs, and what for; `unowned_object` holds random keys without a text.
-SHARED = {"embedding_space": "SELECT", "pause": "SELECT", "unowned_object": "SELECT, INSERT, UPDATE, DELETE"}
+# Tables of no tenant that a request or a step needs, and what for; `unowned_object` holds random keys without a text,
+# `posting` hashes and counts: what they are about stands in `posting_block`.
+SHARED = {
+    "embedding_space": "SELECT",
+    "pause": "SELECT",
+    "posting": "SELECT",
+    "unowned_object": "SELECT, INSERT, UPDATE, DELETE",
+}
 # Tables of tenants in which they do not do everything; to lock a tenant takes the right to write something of it.
 LIMITED = {
     "tenant": "SELECT, UPDATE (id)",
-    "corpus": "SELECT",
-    "frequent_lexeme": "SELECT",
+    "posting_block": "SELECT",
     "audit_event": "SELECT, INSERT",
     "tally": "SELECT",
     "tally_change": "SELECT, INSERT",

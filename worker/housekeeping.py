@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from footnote.answering import answer_cache, question_batches
 from footnote.documents import idempotency, objects, refused_uploads, reingestion
 from footnote.errors import DatabaseAway
-from footnote.retrieval import term_statistics
 from footnote.runtime import Runtime
 from footnote.telemetry import log
 from footnote.tenancy import audit_log, tallies
@@ -15,7 +14,6 @@ from footnote.webhooks import history
 Chore = Callable[[Runtime], Awaitable[None]]
 
 FOLD_SECONDS = 10.0
-COUNT_SECONDS = 60.0
 PURGE_SECONDS = 3600.0
 AWAY_SECONDS = 1.0  # until a chore is tried again for which Postgres was away
 FAILED_SECONDS = 60.0  # until a chore that failed for an unknown reason is tried again
@@ -38,7 +36,6 @@ class Housekeeping:
             group.create_task(self._when_woken(self.woken_for["sweep"], _sweep))
             group.create_task(self._when_woken(self.woken_for["review"], reingestion.review))
             group.create_task(self._every(FOLD_SECONDS, _fold))
-            group.create_task(self._every(COUNT_SECONDS, _count))
             group.create_task(self._every(PURGE_SECONDS, _purge))
 
     async def _when_woken(self, woken: asyncio.Event, chore: Chore) -> None:
@@ -75,13 +72,6 @@ async def _fold(rt: Runtime) -> None:
     while more:
         async with rt.transaction() as session:
             more = await tallies.fold(session)
-
-
-async def _count(rt: Runtime) -> None:
-    more = True
-    while more:
-        async with rt.transaction() as session:
-            more = await term_statistics.refresh(session)
 
 
 async def _purge(rt: Runtime) -> None:

@@ -5,7 +5,6 @@ from footnote.models.audit_log import AuditEvent
 from footnote.models.base import Base
 from footnote.models.batches import QueryBatch, QueryBatchItem
 from footnote.models.conversations import Conversation, Message
-from footnote.models.corpus import Corpus, FrequentLexeme
 from footnote.models.documents import (
     Chunk,
     Collection,
@@ -19,6 +18,7 @@ from footnote.models.documents import (
 )
 from footnote.models.jobs import Job, JobStep, Pause
 from footnote.models.leased import Dispatched, Leased
+from footnote.models.postings import Posting, PostingBlock
 from footnote.models.refused_uploads import RefusedUpload
 from footnote.models.stored import Artifact, DirectUpload, PagePicture, UnownedObject
 from footnote.models.tallies import TallyChange, TallyRow
@@ -38,7 +38,6 @@ __all__ = [
     "Collection",
     "CollectionRevision",
     "Conversation",
-    "Corpus",
     "Deletion",
     "DirectUpload",
     "Dispatched",
@@ -46,7 +45,6 @@ __all__ = [
     "DocumentSequence",
     "Embedding",
     "EmbeddingSpace",
-    "FrequentLexeme",
     "IdempotencyKey",
     "Job",
     "JobCallback",
@@ -56,6 +54,8 @@ __all__ = [
     "Page",
     "PagePicture",
     "Pause",
+    "Posting",
+    "PostingBlock",
     "QueryBatch",
     "QueryBatchItem",
     "RefusedUpload",

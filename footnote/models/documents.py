@@ -176,7 +176,6 @@ class Chunk(Base):
         # Has the language, so that a few index lookups find the languages of a collection.
         Index("ix_chunk_tenant_id_collection_id_language", "tenant_id", "collection_id", "language"),
         Index("ix_chunk_document_id", "document_id"),
-        Index("ix_chunk_tsv", "tsv", postgresql_using="gin"),
         Index("ix_chunk_tenant_id_space_id_text_sha256", "tenant_id", "space_id", "text_sha256"),
     )
 

@@ -1,4 +1,4 @@
-"""The keyword leg: BM25 over Postgres full text, and what must match to the letter.
+"""The keyword leg: BM25 over postings, and what must match to the letter.
 
 BM25 is that of Robertson and Zaragoza, 2009, "The Probabilistic Relevance Framework: BM25 and Beyond"; K1 was chosen on
 the development halves of two test sets (docs/measurements.md). Any lexeme of the question counts; only the rarest ones
@@ -7,8 +7,13 @@ parts: the SQL function `identifiers` says which. `FY2018` asks for 2018, too. A
 phrase that the question puts in quotes, ranks before those without. How rare an identifier is, is told by the documents
 that hold it: neighbouring chunks overlap, and a title stands in all chunks of its document. The question comes folded,
 as the lexemes of the chunks are.
+
+`posting` says which chunks hold a lexeme (ADR 44); a chunk's row is read only if the chunk is a candidate. Numbers of
+blocks are spread evenly, so the first blocks of a lexeme are a fair sample of all, from which frequent lexemes are
+counted.
 """
 
+import math
 import re
 from collections.abc import Collection
 
@@ -16,8 +21,8 @@ from footnote.retrieval.scope import WALL, Scope
 from footnote.text import searched
 
 POSTINGS = 10_000  # lexemes fetch what holds them, the rarest first, until there is this much
-MOST_POSTINGS = 10_000  # of one lexeme, in a large scope
-SCORED = 300  # of what was fetched, by the weight of the lexemes held
+SAMPLE = 5000  # blocks: what is in fewer is counted, what is in more estimated from these, within about 3 percent
+SCORED = 300  # of what was fetched, by BM25 as far as the fetched lexemes tell it
 K1, B = 1.8, 0.75
 COUNTED = 2000  # lexemes of a question, of more than that any
 LEXEMES = 64  # of a question: the rarest of those that there are
@@ -25,6 +30,8 @@ RARE_SHARE = 0.01  # an identifier in more documents than this share of the chun
 COMMON_SHARE = 0.25  # nor does one in more of the chunks, however few documents they are of
 IDENTIFIER_LENGTH = 4  # a shorter one, Q2 or 5G, stands in many a text that is about something else
 PHRASES = 8
+LITERAL = 10_000  # chunks that match to the letter, of each identifier or phrase
+PHRASE_BLOCKS = 100_000  # that hold a phrase's rarest lexeme, and are looked into for the others
 EXACT_MATCHES = 1.0  # for holding all that must match to the letter: as much as the best of all words
 
 _QUOTED = re.compile(r"\"([^\"]+)\"|“([^”]+)”|«([^»]+)»|„([^“”]+)[“”]")
@@ -42,16 +49,34 @@ def leg(scope: Scope, question: str, languages: Collection[str], *, large: bool,
         "common_share": COMMON_SHARE,
         "identifier_length": IDENTIFIER_LENGTH,
         "postings": POSTINGS,
-        "most": MOST_POSTINGS,
+        "sample": SAMPLE,
         "scored": SCORED,
         "counted": COUNTED,
         "lexemes": LEXEMES,
+        "literal": LITERAL,
+        "phrase_blocks": PHRASE_BLOCKS,
     }
-    besides = "UNION SELECT version_id, position FROM vector" if beside_vector else ""
-    parts = (_LEXEMES, _LARGE if large else _SMALL, _RANKED)
-    return "".join(parts).format(
-        scope=scope.condition, wall=WALL, weighted=_WEIGHTED, besides=besides, exact_matches=EXACT_MATCHES, k1=K1, b=B
+    small = not large and scope.condition != WALL
+    within = "" if scope.condition == WALL else "JOIN posting_block_of_tenant c ON c.number = p.block"
+    return "".join((_LEXEMES, _SMALL if small else _LARGE, _RANKED)).format(
+        scope=scope.condition,
+        held_scope=scope.condition if within else "true",
+        wall=WALL,
+        within=within,
+        weighted=_WEIGHTED.format(documents="documents" if small else _DOCUMENTS),
+        share=_SHARE,
+        besides=_BESIDE_VECTOR if beside_vector else "",
+        exact_matches=EXACT_MATCHES,
+        k1=_float(K1),
+        ground=_float(1 - B),
+        slope=_float(B),
+        octave=_float(math.log(2) / 16),
     )
+
+
+def _float(number: float) -> str:
+    """As a literal of Postgres, for which one with a point is numeric, and slow."""
+    return f"CAST({number!r} AS float8)"
 
 
 _LEXEMES = """
@@ -65,103 +90,141 @@ named AS (
     SELECT year[1], false FROM regexp_matches(:query, '[[:alpha:]]([0-9]{{4}})(?![0-9])', 'g') AS year
 ),
 lexeme AS MATERIALIZED (
-    SELECT n.lexeme, bool_or(n.exact) AS exact,
-           ('''' || replace(replace(n.lexeme, '\\', '\\\\'), '''', '''''') || '''')::tsquery AS tsq
-    FROM named n GROUP BY n.lexeme
+    SELECT n.lexeme, bool_or(n.exact) AS exact FROM named n GROUP BY n.lexeme
     ORDER BY row_number() OVER (PARTITION BY bool_or(n.exact) ORDER BY hashtext(n.lexeme)) LIMIT :counted
-),"""
+),
+chosen AS MATERIALIZED (SELECT unnest(CAST(:collections AS text[])) AS collection_id),"""
 
 _WEIGHTED = """
 weighted AS MATERIALIZED (
-    SELECT lexeme, tsq, df, ln(1 + greatest(size - df + 0.5, 0.5) / (df + 0.5)) AS idf,
-           exact AND length(lexeme) >= :identifier_length AND documents BETWEEN 1 AND greatest(1, size * :rare_share)
-               AND df <= greatest(2, size * :common_share) AS is_rare,
+    SELECT lexeme, df, blocks, ln(1 + greatest(size - df + 0.5, 0.5) / (df + 0.5)) AS idf,
+           CASE WHEN exact AND length(lexeme) >= :identifier_length AND df <= greatest(2, size * :common_share)
+                THEN {documents} BETWEEN 1 AND greatest(1, size * :rare_share) ELSE false END AS is_rare,
            sum(df) OVER (ORDER BY df, lexeme) - df AS before
     FROM counted, whole ORDER BY df = 0, df, lexeme LIMIT :lexemes
 )"""
 
-# A small scope counts for itself. Each text is read once for all lexemes: the index on them is shared by all tenants,
-# and where theirs are many, Postgres would read it again for each.
-_SMALL = """
-whole AS (
-    SELECT greatest(count(*), 1)::float AS size, greatest(avg(c.words), 1) AS words FROM chunk_of_tenant c WHERE {scope}
-),
-posting AS MATERIALIZED (
-    SELECT l.lexeme, c.version_id, c.position, c.words
-    FROM chunk_of_tenant c CROSS JOIN LATERAL (SELECT strip(c.tsv) AS lexemes OFFSET 0) AS held
-    JOIN lexeme l ON held.lexemes @@ l.tsq WHERE {scope}
-),
-counted AS (
-    SELECT lexeme, l.tsq, l.exact, count(p.position) AS df, count(DISTINCT p.version_id) AS documents
-    FROM lexeme l LEFT JOIN posting p USING (lexeme) GROUP BY lexeme, l.tsq, l.exact
-),{weighted}"""
+# For a sample of blocks that is full: those up to its last number are (number + 2^31 + 1) / 2^32 of all.
+_SHARE = "CASE WHEN count(*) < :sample THEN 1 ELSE 4294967296 / (max(number) + CAST(2147483649 AS float8)) END"
 
-# A large one is measured by its collections, whatever it leaves out of them (see `corpus`).
+_DOCUMENTS = """(
+                    SELECT count(DISTINCT b.version_id) * greatest(1, blocks / :sample) FROM chosen, LATERAL (
+                        SELECT p.block FROM posting p
+                        WHERE p.key = posting_key(:tenant, chosen.collection_id, lexeme) ORDER BY p.block LIMIT :sample
+                    ) AS p JOIN posting_block_of_tenant b ON b.number = p.block
+                )"""
+
+# Whole collections, or most of them, which are measured by all that is in them.
 _LARGE = """
-known AS (
-    SELECT sum(coalesce(k.chunks, (
-               SELECT sum(v.chunks) FROM document d JOIN version v ON v.id = d.active_version_id
-               WHERE d.tenant_id = :tenant AND d.collection_id = chosen.id
-           ))) AS size,
-           sum(k.chunks * k.words) / sum(k.chunks) AS words
-    FROM unnest(CAST(:collections AS text[])) AS chosen(id)
-    LEFT JOIN corpus k ON k.tenant_id = :tenant AND k.collection_id = chosen.id
-),
 whole AS (
-    SELECT greatest(size, 1)::float AS size,
-           coalesce(words, (
-               SELECT avg(s.words) FROM (SELECT c.words FROM chunk_of_tenant c WHERE {wall} LIMIT :most) s
-           )) AS words
-    FROM known
+    SELECT CAST(greatest(sum(s.chunks), 1) AS float8) AS size, greatest(sum(s.words) / sum(s.chunks), 1) AS words
+    FROM chosen, LATERAL (
+        SELECT sum(first.chunks) * {share} AS chunks, sum(first.words) * {share} AS words
+        FROM (
+            SELECT b.number, b.chunks, b.words FROM posting_block_of_tenant b
+            WHERE b.tenant_id = :tenant AND b.collection_id = chosen.collection_id ORDER BY b.number LIMIT :sample
+        ) AS first
+    ) AS s
 ),
 counted AS MATERIALIZED (
-    SELECT lexeme, tsq, exact, coalesce(often.df, found.df) AS df, coalesce(often.df, found.documents) AS documents
-    FROM lexeme l, LATERAL (
-        SELECT sum(f.share * k.chunks) AS df FROM frequent_lexeme f JOIN corpus k USING (collection_id)
-        WHERE f.tenant_id = :tenant AND f.collection_id = ANY(CAST(:collections AS text[])) AND f.lexeme = l.lexeme
-    ) AS often, LATERAL (
-        SELECT count(*) AS df, count(DISTINCT held.version_id) AS documents FROM (
-            SELECT c.version_id FROM chunk_of_tenant c
-            WHERE often.df IS NULL AND {wall} AND c.tsv @@ tsq LIMIT :most
-        ) AS held
-    ) AS found
+    SELECT lexeme, exact, sum(held.df) AS df, sum(held.blocks) AS blocks
+    FROM lexeme l, chosen, LATERAL (
+        SELECT coalesce(sum(length(first.chunks)) / 3, 0) * {share} AS df, count(*) * {share} AS blocks
+        FROM (
+            SELECT p.block AS number, p.chunks FROM posting p
+            WHERE p.key = posting_key(:tenant, chosen.collection_id, l.lexeme) ORDER BY p.block LIMIT :sample
+        ) AS first
+    ) AS held
+    GROUP BY lexeme, exact
 ),{weighted},
-posting AS (
-    SELECT w.lexeme, p.* FROM weighted w, LATERAL (
-        SELECT c.version_id, c.position, c.words FROM chunk_of_tenant c WHERE {scope} AND c.tsv @@ w.tsq LIMIT :most
-    ) AS p WHERE w.df > 0 AND w.before < :postings
+held AS (
+    SELECT w.idf, p.block, p.chunks FROM weighted w, chosen, LATERAL (
+        SELECT p.block, p.chunks FROM posting p {within}
+        WHERE p.key = posting_key(:tenant, chosen.collection_id, w.lexeme) AND {held_scope}
+        ORDER BY p.block LIMIT CAST(ceil(:postings * w.blocks / w.df) AS bigint)
+    ) AS p
+    WHERE w.df > 0 AND w.before < :postings
 )"""
 
-# First by the weight of the lexemes that a chunk is known to hold, for which its text need not be read; then in full.
-# How often a chunk holds a lexeme is told by `ts_rank`, which is far faster than `unnest` of all that the chunk holds:
-# of n places, all of weight 1, it makes (1 + 1/4 + ... + 1/n^2) / (pi^2 / 6), which lacks about 1 / (n + 1/2) of the
-# whole. `setweight` has the lexemes unpacked once, not for each lexeme of the question.
+# A few documents count for themselves: each of their blocks is asked for each lexeme.
+_SMALL = """
+inside AS MATERIALIZED (
+    SELECT c.number, c.version_id, c.collection_id, c.chunks, c.words FROM posting_block_of_tenant c WHERE {scope}
+),
+whole AS (
+    SELECT CAST(greatest(sum(chunks), 1) AS float8) AS size, greatest(sum(words) / CAST(sum(chunks) AS float8), 1) AS words
+    FROM inside
+),
+asked AS MATERIALIZED (
+    SELECT l.lexeme, i.number AS block, i.version_id, p.chunks FROM inside i, lexeme l, LATERAL (
+        SELECT p.chunks FROM posting p
+        WHERE p.key = posting_key(:tenant, i.collection_id, l.lexeme) AND p.block = i.number OFFSET 0
+    ) AS p
+),
+counted AS MATERIALIZED (
+    SELECT lexeme, exact, CAST(coalesce(sum(length(chunks)) / 3, 0) AS float8) AS df,
+           CAST(count(block) AS float8) AS blocks, count(DISTINCT version_id) AS documents
+    FROM lexeme LEFT JOIN asked USING (lexeme) GROUP BY lexeme, exact
+),{weighted},
+held AS (SELECT idf, block, chunks FROM weighted JOIN asked USING (lexeme))"""
+
+# First by what the fetched postings say, with the rounded lengths of chunks; then in full.
 _RANKED = """,
 fetched AS (
-    SELECT version_id, position FROM posting JOIN weighted USING (lexeme)
-    GROUP BY version_id, position ORDER BY sum(idf) DESC, min(words), version_id, position LIMIT :scored
+    SELECT h.block, get_byte(h.chunks, i) AS place,
+           sum(h.idf * tf.n / (tf.n + {k1} * ({ground} + {slope} * exp(get_byte(h.chunks, i + 2) * {octave}) / words)))
+               AS bm25
+    FROM held h, whole, generate_series(0, length(h.chunks) - 1, 3) AS i,
+         LATERAL (SELECT CAST(get_byte(h.chunks, i + 1) AS float8) AS n) AS tf
+    GROUP BY 1, 2 ORDER BY bm25 DESC, 1, 2 LIMIT :scored
+),
+candidate AS MATERIALIZED (
+    SELECT c.version_id, c.first_position + f.place AS position, c.number AS block, f.place
+    FROM fetched f JOIN posting_block_of_tenant c ON c.number = f.block WHERE {wall}
+    {besides}
 ),
 scored AS (
     SELECT version_id, position, sum(w.idf) AS held,
-           sum(w.idf * tf.n * (1 + {k1}) / (tf.n + {k1} * (1 - {b} + {b} * c.words / whole.words))) AS bm25
-    FROM (SELECT version_id, position FROM fetched {besides}) AS candidate
-    JOIN chunk_of_tenant c USING (version_id, position), whole, weighted w,
-         LATERAL (SELECT setweight(c.tsv, 'A') AS once OFFSET 0) AS read,
-         LATERAL (SELECT ts_rank('{{1, 1, 1, 1}}', read.once, w.tsq)::float AS rank OFFSET 0) AS one,
-         LATERAL (SELECT round(1 / ((1 - one.rank) * pi() ^ 2 / 6) - 0.5) AS n) AS tf
-    WHERE one.rank > 0
+           sum(w.idf * tf.n * (1 + {k1}) / (tf.n + {k1} * ({ground} + {slope} * c.words / whole.words))) AS bm25
+    FROM candidate JOIN chunk_of_tenant c USING (version_id, position), whole, weighted w, LATERAL (
+        SELECT CAST(get_byte(p.chunks, i + 1) AS float8) AS n
+        FROM posting p, generate_series(0, length(p.chunks) - 1, 3) AS i
+        WHERE p.key = posting_key(:tenant, c.collection_id, w.lexeme) AND p.block = candidate.block
+          AND get_byte(p.chunks, i) = candidate.place
+    ) AS tf
     GROUP BY version_id, position
 ),
-literal AS (
-    SELECT tsq FROM weighted WHERE is_rare
-    UNION ALL
-    SELECT phraseto_tsquery(CAST(language.name AS regconfig), phrase)
+phrase AS (
+    SELECT phraseto_tsquery(CAST(language.name AS regconfig), phrase) AS tsq,
+           tsvector_to_array(to_tsvector(CAST(language.name AS regconfig), phrase)) AS lexemes
     FROM unnest(CAST(:languages AS text[])) AS language(name), unnest(CAST(:phrases AS text[])) AS phrase
+),
+literal AS (
+    SELECT CAST(NULL AS tsquery) AS tsq, lexeme, CAST('{{}}' AS text[]) AS others, CAST(:literal AS bigint) AS most
+    FROM weighted WHERE is_rare
+    UNION ALL
+    SELECT tsq, rarest.lexeme, array_remove(lexemes, rarest.lexeme), :phrase_blocks FROM phrase, LATERAL (
+        SELECT lexeme FROM counted WHERE lexeme = ANY (lexemes) ORDER BY df, lexeme LIMIT 1
+    ) AS rarest
 ),
 exact AS (
     SELECT version_id, position, count(*) AS exact_matches
     FROM literal, LATERAL (
-        SELECT c.version_id, c.position FROM chunk_of_tenant c WHERE {scope} AND c.tsv @@ literal.tsq LIMIT :most
+        SELECT t.version_id, t.position
+        FROM chosen CROSS JOIN LATERAL (
+            SELECT p.block, p.chunks FROM posting p
+            WHERE p.key = posting_key(:tenant, chosen.collection_id, literal.lexeme) ORDER BY p.block LIMIT literal.most
+        ) AS p
+        JOIN posting_block_of_tenant c ON c.number = p.block
+        CROSS JOIN LATERAL generate_series(0, length(p.chunks) - 1, 3) AS i
+        JOIN chunk_of_tenant t ON t.version_id = c.version_id AND t.position = c.first_position + get_byte(p.chunks, i)
+        WHERE {scope} AND (literal.tsq IS NULL OR t.tsv @@ literal.tsq) AND NOT EXISTS (
+            SELECT FROM unnest(literal.others) AS other WHERE NOT EXISTS (
+                SELECT FROM posting o
+                WHERE o.key = posting_key(:tenant, chosen.collection_id, other) AND o.block = p.block
+            )
+        )
+        LIMIT :literal
     ) AS p
     GROUP BY version_id, position
 ),
@@ -177,3 +240,9 @@ keyword AS (
     ) AS rank
     FROM matched
 )"""
+
+_BESIDE_VECTOR = """UNION
+    SELECT v.version_id, v.position, b.number, v.position - b.first_position
+    FROM vector v JOIN chunk_of_tenant c USING (version_id, position)
+    JOIN posting_block_of_tenant b ON b.document_id = c.document_id AND b.version_id = v.version_id
+         AND v.position BETWEEN b.first_position AND b.last_position"""

@@ -7,13 +7,13 @@ A chunk does not refer to its collection any more, to which its document refers:
 deleting a collection read all chunks.
 
 Revision ID: 0033
-Revises: 0031
+Revises: 0032
 """
 
 from alembic import op
 
 revision: str = "0033"
-down_revision: str | None = "0031"
+down_revision: str | None = "0032"
 branch_labels: None = None
 depends_on: None = None
 

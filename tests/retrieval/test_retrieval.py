@@ -1,6 +1,5 @@
 """Retrieval against a plain BM25 and exact cosines computed here, over chunks that came through the pipeline."""
 
-import asyncio
 import math
 import random
 from collections import Counter
@@ -9,22 +8,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sqlalchemy import delete, select, text, update
+from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import retrieval
 from footnote.database.driver import driver, positional
-from footnote.documents import deletion
 from footnote.errors import TimedOut
-from footnote.models import Chunk, Corpus, FrequentLexeme
+from footnote.models import Chunk
 from footnote.retrieval import Hit, Query
-from footnote.retrieval import term_statistics as corpora
 from footnote.retrieval.fusion import HITS
 from footnote.retrieval.scope import Scope
 from footnote.runtime import Runtime
 from tests import driving
 from tests.conftest import stored_once
-from tests.driving import paragraphs
 
 pytestmark = pytest.mark.anyio
 _VOCABULARY = (
@@ -288,148 +284,51 @@ async def test_many_candidates_are_cut_to_the_rarest_lexemes(
     assert await found(rt, corpus[0], "lamp oil lens", mode="keyword")
 
 
-# -- what is known of large collections --------------------------------------------------------------------------------
+# -- small and large scopes --------------------------------------------------------------------------------------------
 
 
-async def refreshed(rt: Runtime) -> int:
-    """How many collections were counted."""
-    times = 0
-    async with rt.transaction() as session:
-        while await corpora.refresh(session):
-            times += 1
-    return times
+async def bm25_of(rt: Runtime, tenant_id: str, question: str, **more: Any) -> dict[str, float | None]:
+    return {hit.chunk_id: hit.bm25 for hit in await found(rt, tenant_id, question, mode="keyword", **more)}
 
 
-@pytest.fixture
-async def words_of_small_scopes(rt: Runtime, corpus: tuple[str, list[Stored]]) -> dict[str, dict[str, float | None]]:
-    """The BM25 of each hit of each question, by what the chunks themselves say."""
-    return {question: await bm25_of(rt, corpus[0], question) for question in QUESTIONS}
-
-
-async def bm25_of(rt: Runtime, tenant_id: str, question: str) -> dict[str, float | None]:
-    return {hit.chunk_id: hit.bm25 for hit in await found(rt, tenant_id, question, mode="keyword")}
-
-
-async def test_a_large_collection_is_counted_once_until_it_has_changed(
+async def test_a_large_scope_weighs_as_a_small_one(
     rt: Runtime, corpus: tuple[str, list[Stored]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("footnote.retrieval.vector_leg.EXACT_CHUNKS", 15)
-    assert await refreshed(rt) == 2, "not the stranger's, which is small"
-    assert await refreshed(rt) == 0
-    for collection_id in {chunk.collection_id for chunk in corpus[1]}:
-        chunks = [chunk for chunk in corpus[1] if chunk.collection_id == collection_id]
-        async with rt.sessions() as session:
-            stored = await session.get_one(Corpus, collection_id)
-            query = select(FrequentLexeme).where(FrequentLexeme.collection_id == collection_id)
-            shares = {each.lexeme: each.share for each in (await session.scalars(query)).all()}
-        assert (stored.chunks, stored.tenant_id) == (len(chunks), corpus[0])
-        assert stored.words == pytest.approx(sum(chunk.words for chunk in chunks) / len(chunks))
-        held = Counter(lexeme for chunk in chunks for lexeme in chunk.lexemes)
-        assert shares == pytest.approx({lexeme: df / len(chunks) for lexeme, df in held.items()}, abs=1e-6)
-    more = await driving.ready(rt, corpus[0], paragraphs(20, "more"), "more.txt", collection="odd")
-    assert await refreshed(rt) == 1
-    await deletion.remove(rt.for_tenant(corpus[0]), more)
-    monkeypatch.setattr("footnote.retrieval.vector_leg.EXACT_CHUNKS", 40)
-    assert await refreshed(rt) == 1, "small again, which questions about several collections must know"
-    assert await refreshed(rt) == 0
-
-
-async def test_counting_ends_though_there_is_nothing_to_count(
-    rt: Runtime, corpus: tuple[str, list[Stored]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("footnote.retrieval.vector_leg.EXACT_CHUNKS", 15)
-    await rt.execute(delete(Chunk))
-    async with rt.transaction() as session:
-        assert [await corpora.refresh(session) for _ in range(3)] == [True, True, False]
-
-
-async def test_a_collection_that_is_deleted_while_it_is_counted_stays_until_then(
-    committing_rt: Runtime, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("footnote.retrieval.vector_leg.EXACT_CHUNKS", 3)
-    rt = committing_rt
-    tenant_id = await driving.new_tenant(rt)
-    await driving.ready(rt, tenant_id, paragraphs(5))
-    begun: list[asyncio.Task[Any]] = []
-
-    async with rt.transaction() as session:
-        execute = session.execute
-
-        async def interrupted(statement: Any, *arguments: Any) -> Any:
-            if "INSERT INTO corpus" in str(statement):
-                begun.append(asyncio.create_task(driving.remove_collection(rt, tenant_id, "default")))
-                await done_or_waiting(rt, begun[0])
-            return await execute(statement, *arguments)
-
-        monkeypatch.setattr(session, "execute", interrupted)
-        assert await corpora.refresh(session)
-    await begun[0]
-    async with rt.sessions() as session:
-        assert (await session.scalars(select(Corpus.chunks))).all() == []
-    assert await refreshed(rt) == 0
-
-
-async def done_or_waiting(rt: Runtime, task: "asyncio.Task[Any]") -> None:
-    async with rt.sessions() as session, asyncio.timeout(30):
-        while not task.done() and not await session.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")):
-            await asyncio.sleep(0.01)
-
-
-async def test_what_is_known_weighs_as_what_is_counted(
-    rt: Runtime,
-    corpus: tuple[str, list[Stored]],
-    words_of_small_scopes: dict[str, dict[str, float | None]],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+    """The same chunks as whole collections, and as all documents by name: these are asked for block by block."""
+    every = sorted({chunk.document_id for chunk in corpus[1]})
+    whole = {question: await bm25_of(rt, corpus[0], question) for question in QUESTIONS}
+    for question in QUESTIONS:
+        named = await bm25_of(rt, corpus[0], question, document_ids=every)
+        assert named == pytest.approx(whole[question])
     monkeypatch.setattr("footnote.retrieval.vector_leg.EXACT_CHUNKS", 0)
-    counted = {question: await bm25_of(rt, corpus[0], question) for question in QUESTIONS}
-    assert {question: set(hits) for question, hits in counted.items()} == {
-        question: set(hits) for question, hits in words_of_small_scopes.items()
-    }
-    assert await refreshed(rt) == 3
-    for question, expected in words_of_small_scopes.items():
-        assert await bm25_of(rt, corpus[0], question) == pytest.approx(expected, rel=1e-5)
+    for question in QUESTIONS:
+        assert await bm25_of(rt, corpus[0], question) == pytest.approx(whole[question])
+        named = await bm25_of(rt, corpus[0], question, document_ids=every)
+        assert named == pytest.approx(whole[question])
 
 
-async def test_frequent_lexemes_are_not_counted_again(
+async def test_a_large_part_is_measured_by_its_collections(
     rt: Runtime, corpus: tuple[str, list[Stored]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    one = corpus[1][0].document_id
+    whole = await bm25_of(rt, corpus[0], "siren pressure lamp")
+    small = await bm25_of(rt, corpus[0], "siren pressure lamp", document_ids=[one])
     monkeypatch.setattr("footnote.retrieval.vector_leg.EXACT_CHUNKS", 0)
-    await refreshed(rt)
-    before = await bm25_of(rt, corpus[0], "prism")
-    await rt.execute(update(FrequentLexeme).where(FrequentLexeme.lexeme == "prism").values(share=1.0))
-    after = await bm25_of(rt, corpus[0], "prism")
-    assert all((after[hit] or 0) < (before[hit] or 0) for hit in before)
+    large = await bm25_of(rt, corpus[0], "siren pressure lamp", document_ids=[one])
+    assert large == pytest.approx({hit: whole[hit] for hit in large})
+    assert set(large) == set(small)
+    assert small != pytest.approx(large), "few documents count for themselves"
 
 
-async def test_a_sample_stands_for_the_whole(
+async def test_what_is_in_many_blocks_is_estimated_from_a_fair_sample(
     rt: Runtime, corpus: tuple[str, list[Stored]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("footnote.retrieval.vector_leg.EXACT_CHUNKS", 15)
-    monkeypatch.setattr(corpora, "SAMPLE", 5)
-    assert await refreshed(rt) == 2
-    async with rt.sessions() as session:
-        sizes = (await session.scalars(select(Corpus.chunks).order_by(Corpus.chunks))).all()
-        shares = (await session.scalars(select(FrequentLexeme.share))).all()
-    assert sum(sizes) == len(corpus[1])
-    assert min(shares) > 1.5 / min(sizes), "what is in one chunk of the sample is in several of the whole"
-    assert max(shares) <= 1
-
-
-async def test_only_frequent_lexemes_are_kept(
-    rt: Runtime, corpus: tuple[str, list[Stored]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("footnote.retrieval.vector_leg.EXACT_CHUNKS", 15)
-    monkeypatch.setattr(corpora, "FREQUENT", 0.3)
-    await refreshed(rt)
-    kept: dict[tuple[str, str], float] = {}
-    for collection_id in {chunk.collection_id for chunk in corpus[1]}:
-        chunks = [chunk for chunk in corpus[1] if chunk.collection_id == collection_id]
-        held = Counter(lexeme for chunk in chunks for lexeme in chunk.lexemes)
-        kept |= {(collection_id, lexeme): df / len(chunks) for lexeme, df in held.items() if df > 0.3 * len(chunks)}
-    async with rt.sessions() as session:
-        found = (await session.scalars(select(FrequentLexeme))).all()
-    assert {(each.collection_id, each.lexeme): each.share for each in found} == pytest.approx(kept, abs=1e-6)
+    exact = await bm25_of(rt, corpus[0], "lamp")
+    monkeypatch.setattr("footnote.retrieval.keyword_leg.SAMPLE", 3)
+    estimated = await bm25_of(rt, corpus[0], "lamp")
+    assert set(estimated) == set(exact)
+    assert estimated != exact
+    assert all((estimated[hit] or 0) == pytest.approx(exact[hit] or 0, rel=0.5) for hit in exact)
 
 
 async def test_a_year_is_found_however_the_question_writes_it(rt: Runtime) -> None:
