@@ -43,11 +43,11 @@ class Load:
         return f"{self.name}: {size}; documents/s {rates}"
 
 
-async def load(floor: Floor, product: Product, shape: Shape, documents: Sequence[Document]) -> Load:
-    """The collection is named after the shape."""
+async def load(floor: Floor, product: Product, name: str, documents: Sequence[Document]) -> Load:
+    """Into a new collection of this name."""
     before = await floor.ingest(documents)
-    ours = await product.ingest(shape.name, documents)
-    found = Load(shape.name, before, ours, await floor.ingest(documents))
+    ours = await product.ingest(name, documents)
+    found = Load(name, before, ours, await floor.ingest(documents))
     print(found, flush=True)
     return found
 
