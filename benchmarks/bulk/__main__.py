@@ -17,11 +17,12 @@ from benchmarks.bulk.floor import Floor, opened
 from benchmarks.bulk.goals import Measured, number
 from benchmarks.bulk.measures import Load
 from benchmarks.bulk.product import Product, running
-from benchmarks.corpus import LONG, SHORT
+from benchmarks.corpus import LONG, SHORT, Shape
 from benchmarks.tables import Row, table
 
 SHORT_RUN = 60  # documents of a short run
 TRIES = 3
+WARM = Shape(3, 8)  # with which processes import what they need
 
 Found = tuple[list[Measured], list[Load]]
 Way = Callable[[Floor, Product, int, float], Awaitable[Found]]
@@ -67,6 +68,7 @@ async def run(directory: Path, provider_url: str, way: Way, documents: int, at_l
         opened(product.stack.database_url, provider_url) as floor,
     ):
         await floor.ingest(SHORT.corpus(SHORT_RUN))  # imports, and the provider draws its words
+        await product.ingest("warm", WARM.corpus())
         return await way(floor, product, documents, at_least)
 
 
