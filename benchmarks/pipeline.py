@@ -28,6 +28,7 @@ from footnote.providers.local import open_embedder
 from footnote.runtime import Runtime, open_runtime
 from footnote.settings import Settings
 from footnote.storage import writing
+from footnote.telemetry import configure_logging
 from footnote.tenancy import keys, tenants
 
 ROUNDS = int(os.environ.get("ROUNDS", "15"))
@@ -153,7 +154,9 @@ def main() -> int:
             storage_url=(Path(directory) / "objects").as_uri(),
             embedder="local",
             generator="extractive",
+            log_level="WARNING",
         )
+        configure_logging(settings)
         os.environ["DATABASE_URL"] = database_url
         bootstrap.migrate()
         asyncio.run(run(settings))

@@ -3,7 +3,7 @@
 import asyncio
 import statistics
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.bulk import footprint, goals
@@ -43,11 +43,11 @@ class Load:
         return f"{self.name}: {size}; documents/s {rates}"
 
 
-async def load(floor: Floor, product: Product, shape: Shape, documents: Sequence[Document]) -> Load:
-    """The collection is named after the shape."""
+async def load(floor: Floor, product: Product, name: str, documents: Sequence[Document]) -> Load:
+    """Into a new collection of this name."""
     before = await floor.ingest(documents)
-    ours = await product.ingest(shape.name, documents)
-    found = Load(shape.name, before, ours, await floor.ingest(documents))
+    ours = await product.ingest(name, documents)
+    found = Load(name, before, ours, await floor.ingest(documents))
     print(found, flush=True)
     return found
 
@@ -59,7 +59,11 @@ async def searches(floor: Floor, product: Product, collection: str, documents: S
     def ours(mode: str) -> Search:
         return lambda question: product.search(collection, mode, question)
 
-    alone = {mode: await _clocked(1, ours(mode), next(parts)) for mode in goals.SEARCH}
+    alone = {}
+    for mode in goals.SEARCH:
+        before = footprint.taken(product.stack.pid)
+        alone[mode] = await _clocked(1, ours(mode), next(parts))
+        print(f"{mode} search, CPU ms: {_each(footprint.taken(product.stack.pid).since(before))}", flush=True)
     crowded = {mode: await _clocked(CLIENTS, ours(mode), next(parts)) for mode in goals.QPS}
     floor_alone = await _clocked(1, floor.search, next(parts))
     floor_crowded = await _clocked(CLIENTS, floor.search, next(parts))
@@ -67,6 +71,12 @@ async def searches(floor: Floor, product: Product, collection: str, documents: S
         *(Measured(goal, alone[mode].p50, floor_alone.p50) for mode, goal in goals.SEARCH.items()),
         *(Measured(goal, crowded[mode].rate, floor_crowded.rate) for mode, goal in goals.QPS.items()),
     ]
+
+
+def _each(spent: Mapping[str, float]) -> str:
+    """Milliseconds of the processor for a question, by what the processes are."""
+    shares = {name: seconds / (1 + QUESTIONS) * 1000 for name, seconds in spent.items()}
+    return ", ".join(f"{name} {goals.number(share)}" for name, share in shares.items() if share >= 0.05)
 
 
 def _parts(asked: Sequence[str]) -> list[Sequence[str]]:

@@ -1,6 +1,7 @@
 """What can break silently in the comparison with the floor: corpus, fake provider, goals, and what is counted."""
 
 import asyncio
+import json
 import os
 import signal
 import statistics
@@ -79,6 +80,17 @@ def test_the_provider_in_its_own_process_answers_as_openai_does_and_takes_its_ti
     assert np.allclose([each["embedding"] for each in first["data"]], provider.vectors(texts))
     assert isinstance(answer.json()["data"][0]["embedding"], str)
     assert answer.elapsed.total_seconds() >= 0.2
+
+
+async def test_the_provider_streams_the_tokens_of_an_answer_to_what_was_asked():
+    told = provider.Provider(lambda asked: ["You ", "asked ", json.loads(asked)["messages"]])
+    async with told.serving() as url, httpx2.AsyncClient(trust_env=False) as client:
+        answer = await client.post(f"{url}/chat/completions", json={"model": "m", "messages": "much."})
+    *pieces, end = [line.removeprefix("data: ") for line in answer.text.splitlines() if line]
+    choices = [json.loads(each)["choices"][0] for each in pieces]
+    assert "".join(each["delta"]["content"] for each in choices) == "You asked much."
+    assert [each["finish_reason"] for each in choices] == [None, None, None, "stop"]
+    assert end == "[DONE]"
 
 
 async def test_the_floor_stores_every_chunk_with_its_vector(postgres_url: str):
