@@ -5,7 +5,7 @@ from typing import Any
 import asyncpg
 
 
-class OpeningConnection(asyncpg.Connection):  # type: ignore[type-arg, misc, unused-ignore]  generic in the stubs only
+class OpeningConnection(asyncpg.Connection):  # type: ignore[misc]
     """`opening` goes out with the next BEGIN, in the same round trip."""
 
     opening = ""

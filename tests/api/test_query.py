@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from footnote.errors import RateLimited
 from footnote.providers import GenerationRequest, GeneratorEvent, Token
+from footnote.retrieval import resolving
 from footnote.runtime import Runtime
 from footnote.tenancy import usage
 from tests import driving
@@ -257,6 +258,7 @@ async def test_a_question_opens_two_transactions(
     monkeypatch.setattr(alice.client._transport.app.state, "runtime", replace(rt, settings=settings))  # type: ignore[attr-defined]
     asked = {"question": "Which oil does the lamp burn?"}
     await alice.client.get("/v1/documents")  # which records that the key is used
+    monkeypatch.setattr(resolving, "_remembered", {})
     for cached, expected in ((False, 3), (answer_cache_seconds > 0, 2)):
         async with overheard(rt) as said:
             answer = await alice.client.post("/v1/query", json=asked)
