@@ -51,9 +51,10 @@ class Scope:
 
         written, values = positional(statement, self.parameters | parameters)
         try:
-            return await (await driver(session)).fetch(written, *values)
+            rows: list[Record] = await (await driver(session)).fetch(written, *values)
         except QueryCanceledError as error:
             raise TimedOut("search_too_slow", _TOO_SLOW) from error
+        return rows
 
     async def exceeds(self, session: AsyncSession, chunks: int) -> bool:
         """Whether there are more chunks than that. If not, a filter is done with: its documents are named instead."""

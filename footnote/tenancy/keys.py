@@ -1,6 +1,7 @@
 """API keys: `fn_<prefix>_<secret>`, 256 random bits, stored as a hash and looked up by the prefix.
 
-Each request looks its key up, by an index and from no cache: a revoked key is refused from that moment on.
+Each request looks its key up, by an index and from no cache: a revoked key is refused from that moment on, by every
+process. One statement finds all that a request asks about its caller, and needs no transaction.
 """
 
 import hashlib

@@ -160,10 +160,12 @@ async def writing(rt: Runtime) -> AsyncIterator[Runtime]:
 
 
 async def _write_each_second(rt: Runtime, end: asyncio.Event) -> None:
-    while not end.is_set():
+    ended = False
+    while not ended:
         with suppress(TimeoutError):
             async with asyncio.timeout(WRITTEN_AFTER):
                 await end.wait()
+        ended = end.is_set()
         for tenant_id in list(rt.unwritten_usage or ()):
             try:
                 await write_counted(rt.for_tenant(tenant_id))

@@ -2,18 +2,20 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import httpx2
 import pytest
-from sqlalchemy import Connection, event
-from sqlalchemy.orm import Session, SessionTransaction
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from footnote.errors import RateLimited
 from footnote.providers import GenerationRequest, GeneratorEvent, Token
+from footnote.retrieval import resolving
 from footnote.runtime import Runtime
+from footnote.tenancy import usage
 from tests import driving
 from tests.api.test_documents import frames
 from tests.api.test_errors import problem
@@ -204,29 +206,79 @@ async def test_an_answer(rt: Runtime, bob: Person, library: dict[str, str]) -> N
     assert (request.temperature, request.max_tokens, request.model) == (0.1, 9, "m")
 
 
+@asynccontextmanager
+async def overheard(rt: Runtime) -> AsyncIterator[list[str]]:
+    """All that Postgres is sent meanwhile."""
+    connection = (await cast(AsyncConnection, rt.sessions.kw["bind"]).get_raw_connection()).driver_connection
+    assert connection is not None
+    said: list[str] = []
+
+    def note(sent: Any) -> None:
+        said.append(sent.query)
+
+    connection.add_query_logger(note)
+    yield said
+    connection.remove_query_logger(note)
+    await asyncio.sleep(0)  # the driver calls soon
+
+
+def transactions(said: list[str]) -> int:
+    return sum(each.startswith("SAVEPOINT") for each in said)
+
+
+@pytest.mark.parametrize("mode", ["vector", "keyword", "hybrid"])
+async def test_a_search_takes_a_look_at_the_key_and_three_statements_in_one_transaction(
+    rt: Runtime, alice: Person, library: dict[str, str], monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    """As in a process that counts usage in memory. Before that, a place that it has not looked into is read once."""
+    counting = replace(rt, unwritten_usage={})
+    monkeypatch.setattr(alice.client._transport.app.state, "runtime", counting)  # type: ignore[attr-defined]
+    for number in range(3):
+        async with overheard(rt) as said:
+            answer = await alice.client.post("/v1/search", json={"query": f"lamp {number}", "mode": mode})
+            assert answer.status_code == 200
+        if number:  # by then the key's use is recorded, too
+            assert transactions(said) == 1
+            begins = ("SAVEPOINT", "SELECT set_config", "RELEASE")  # with BEGIN and COMMIT outside of tests
+            key, *statements = [each for each in said if not each.startswith(begins)]
+            assert "FROM api_key" in key
+            assert said[0] == key, "without a transaction"
+            assert len(statements) == 3
+    await usage.write_counted(counting.for_tenant(alice.tenant_id))
+
+
 @pytest.mark.parametrize("answer_cache_seconds", [0, 60])
-async def test_a_question_opens_four_transactions(
+async def test_a_question_opens_two_transactions(
     rt: Runtime, alice: Person, library: dict[str, str], monkeypatch: pytest.MonkeyPatch, answer_cache_seconds: int
 ) -> None:
-    """The key with its budget; what there is to search; passages, known answers and pages; usage and the new answer."""
+    """What there is to search, passages, known answers and pages; usage and the new answer. One before them if new."""
     assert isinstance(rt.generator, FakeGenerator)
     rt.generator.pieces = ['Paraffin [1: "The lamp burns paraffin oil"].']
     settings = rt.settings.model_copy(update={"answer_cache_seconds": answer_cache_seconds, "quota_tokens": 10_000})
     monkeypatch.setattr(alice.client._transport.app.state, "runtime", replace(rt, settings=settings))  # type: ignore[attr-defined]
-    begun = []
+    asked = {"question": "Which oil does the lamp burn?"}
+    await alice.client.get("/v1/documents")  # which records that the key is used
+    monkeypatch.setattr(resolving, "_remembered", {})
+    for cached, expected in ((False, 3), (answer_cache_seconds > 0, 2)):
+        async with overheard(rt) as said:
+            answer = await alice.client.post("/v1/query", json=asked)
+        assert (answer.json()["answer_status"], answer.json()["cached"]) == ("supported", cached)
+        assert transactions(said) == expected
 
-    def count(_session: Session, transaction: SessionTransaction, _connection: Connection) -> None:
-        begun.append(transaction)
 
-    for expected in (False, answer_cache_seconds > 0):
-        begun.clear()
-        event.listen(Session, "after_begin", count)
-        try:
-            answer = await alice.client.post("/v1/query", json={"question": "Which oil does the lamp burn?"})
-        finally:
-            event.remove(Session, "after_begin", count)
-        assert (answer.json()["answer_status"], answer.json()["cached"]) == ("supported", expected)
-        assert len(begun) == 4
+async def test_a_place_that_has_changed_is_read_as_it_is(rt: Runtime, alice: Person, library: dict[str, str]) -> None:
+    """What a process remembers of a collection only says what to embed."""
+
+    async def found(**more: Any) -> Any:
+        return await alice.client.post("/v1/search", json={"query": "lamp", "collections": ["other"], **more})
+
+    problem(await found(), 404, "collection_not_found")
+    assert (await alice.client.post("/v1/collections", json={"name": "other"})).status_code == 201
+    assert (await found()).json()["data"] == []
+    await driving.ready(rt, alice.tenant_id, "A lamp in another place.", collection="other")
+    assert [hit["text"] for hit in (await found()).json()["data"]] == ["A lamp in another place."]
+    assert (await alice.client.delete("/v1/collections/other")).status_code == 202
+    problem(await found(), 404, "collection_not_found")
 
 
 async def test_a_stream(rt: Runtime, alice: Person, library: dict[str, str]) -> None:

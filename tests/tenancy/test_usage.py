@@ -1,5 +1,6 @@
 """What is counted, and what it costs."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -10,12 +11,13 @@ import pytest
 from pydantic import ValidationError
 from sqlalchemy import func, update
 
+from footnote.database.tenant_scope import scoped
 from footnote.errors import Unavailable
 from footnote.models import UsageOfDay
 from footnote.providers import GenerationRequest, GeneratorEvent, ModelRef, Token, Uncounted, Usage
 from footnote.runtime import Runtime
 from footnote.settings import Price, Settings, variable
-from footnote.tenancy import usage
+from footnote.tenancy import keys, usage
 from footnote.tenancy.usage import UsageEntry, UsageMeter
 from tests import driving
 from tests.api.test_errors import problem
@@ -93,6 +95,56 @@ async def test_answers_say_what_they_cost_and_are_counted_by_key(
     assert rows["bob"]["embedding_tokens"] + rows["alice"]["embedding_tokens"] == counted(embedder) - before
     assert await report(charlie, "day", "key") == []
     problem(await bob.client.get("/v1/usage"), 403, "missing_scope")
+
+
+async def queries(rt: Runtime, tenant_id: str) -> int:
+    """As written in the database."""
+    async with rt.for_tenant(tenant_id).transaction() as session:
+        return sum(row.calls for row in await session.scalars(scoped(session, UsageOfDay).filter_by(kind="query")))
+
+
+async def test_a_process_counts_in_memory_and_writes_each_second_and_at_its_end(
+    committing_rt: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rt = committing_rt
+    ours, theirs = await driving.new_tenant(rt), await driving.new_tenant(rt)
+    monkeypatch.setattr(usage, "WRITTEN_AFTER", 0.05)
+    async with usage.writing(rt) as counting:
+        for tenant in (ours, ours, theirs):
+            await usage.record_apart(counting.for_tenant(tenant), "key_1", UsageEntry("query"))
+        async with asyncio.timeout(60):
+            while (await queries(rt, ours), await queries(rt, theirs)) != (2, 1):
+                await asyncio.sleep(0.02)
+        monkeypatch.setattr(usage, "WRITTEN_AFTER", 3600.0)
+        await asyncio.sleep(0.2)
+        await usage.record_apart(counting.for_tenant(ours), "key_1", UsageEntry("query"))
+        assert await queries(rt, ours) == 2
+    assert await queries(rt, ours) == 3
+
+
+async def test_the_counts_of_a_deleted_tenant_go_with_it_and_those_of_others_are_written(
+    committing_rt: Runtime,
+) -> None:
+    rt = committing_rt
+    ours = await driving.new_tenant(rt)
+    async with usage.writing(rt) as counting:
+        for tenant in ("ten_gone", ours):
+            await usage.record_apart(counting.for_tenant(tenant), "key_1", UsageEntry("query"))
+    assert await queries(rt, ours) == 1
+
+
+async def test_a_budget_is_compared_with_what_this_process_has_not_written_yet(
+    rt: Runtime, alice: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counting = replace(rt, unwritten_usage={})
+    monkeypatch.setattr(alice.client._transport.app.state, "runtime", counting)  # type: ignore[attr-defined]
+    async with rt.transaction() as session:
+        key, secret = await keys.create(session, alice.tenant_id, "limited", budget=keys.Budget(tokens=10))
+    given: Any = {"json": {"query": "anything"}, "headers": {"Authorization": f"Bearer {secret}"}}
+    for tokens, status in ((9, 200), (1, 403)):
+        spent = UsageEntry("generation", "p", "m", tokens)
+        await usage.record_apart(counting.for_tenant(alice.tenant_id), key.id, spent)
+        assert (await alice.client.post("/v1/search", **given)).status_code == status
 
 
 async def test_what_an_answer_spent_before_it_broke_off_is_counted(
