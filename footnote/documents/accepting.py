@@ -73,7 +73,9 @@ async def accept(
     collections.embedder_of(rt, target)  # refuses an unknown model now, and not in a later step
     asked = _Asked(upload, target, external_id, metadata, callback_url, found_in)
     made = await _make(session, asked)
-    return await (_start if isinstance(made, _Made) else _accept_again)(session, rt, asked, made)
+    if isinstance(made, _Made):
+        return await _start(session, rt, asked, made)
+    return await _accept_again(session, rt, asked, made)
 
 
 # -- a new document ------------------------------------------------------------------------------------------
