@@ -1,7 +1,8 @@
 """Names that are reserved by a commit, several at a time where many are asked for in quick succession."""
 
-import time
 from collections.abc import Awaitable, Callable, Sequence
+from math import inf
+from time import monotonic
 
 QUICK_SECONDS = 1.0  # names that are used up this soon were too few
 USABLE_SECONDS = 10.0
@@ -14,11 +15,11 @@ class Spares:
     def __init__(self) -> None:
         self._names: list[tuple[float, str]] = []  # and until when they are usable
         self._count = 0
-        self._reserved = 0.0
+        self._reserved = -inf
 
     async def take(self, reserve: Callable[[int], Awaitable[Sequence[str]]]) -> str:
         """A name; if there is none, `reserve` makes as many as it is told."""
-        now = time.monotonic()
+        now = monotonic()
         while self._names:
             until, name = self._names.pop()
             if until > now:

@@ -73,7 +73,9 @@ async def accept(
     collections.embedder_of(rt, target)  # refuses an unknown model now, and not in a later step
     asked = _Asked(upload, target, external_id, metadata, callback_url, found_in)
     made = await _make(session, asked)
-    return await (_start if isinstance(made, _Made) else _accept_again)(session, rt, asked, made)
+    if isinstance(made, _Made):
+        return await _start(session, rt, asked, made)
+    return await _accept_again(session, rt, asked, made)
 
 
 # -- a new document ------------------------------------------------------------------------------------------
@@ -114,7 +116,7 @@ class _Made:
 async def _make(session: AsyncSession, asked: _Asked) -> _Made | str:
     """A new document; or the id of the existing one to which the upload belongs, locked. Raises Unavailable."""
     upload, job_id = asked.upload, new_id("job")
-    parent_id = asked.found_in and asked.found_in.document_id
+    parent_id = asked.found_in.document_id if asked.found_in else None
     metadata, said = json.dumps(asked.metadata or {}), json.dumps(_about(asked.collection.id, 1, job_id, parent_id))
     of_document = new_id("doc"), asked.external_id, parent_id, upload.filename, upload.sha256, metadata, job_id
     of_version = new_id("ver"), upload.media_type, upload.bytes, upload.source_url, upload.object_key

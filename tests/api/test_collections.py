@@ -241,15 +241,15 @@ async def test_a_collection_is_invisible_while_it_is_being_deleted(rt: Runtime, 
 async def test_an_upload_during_the_deletion_of_its_collection_is_accepted_and_deleted(
     rt: Runtime, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    lock = accepting._lock
+    make = accepting._make
 
-    async def hidden_meanwhile(session: AsyncSession, collection_id: str, what: str) -> None:
-        hidden = await collections.hide(session, collection_id)
+    async def hidden_meanwhile(session: AsyncSession, asked: Any) -> Any:
+        hidden = await collections.hide(session, asked.collection.id)
         await tasks.begin(session, "collection.delete", alice.tenant_id, hidden.id, hidden.name, 0)
-        await lock(session, collection_id, what)
+        return await make(session, asked)
 
     with monkeypatch.context() as patch:
-        patch.setattr(accepting, "_lock", hidden_meanwhile)
+        patch.setattr(accepting, "_make", hidden_meanwhile)
         accepted = await driving.accept(rt, alice.tenant_id, "New.", collection="papers")
     problem(await alice.client.get(f"/v1/documents/{accepted.details.document.id}"), 404, "document_not_found")
     assert await deleted(rt, alice, accepted.details.document.collection_id) == 1

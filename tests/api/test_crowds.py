@@ -11,7 +11,6 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import collections
-from footnote.documents import accepting
 from footnote.runtime import Runtime, open_runtime
 from tests import driving
 from tests.database.test_liveness import client_of, new_key
@@ -39,8 +38,8 @@ async def upload(client: httpx2.AsyncClient) -> httpx2.Response:
 
 
 async def same_bytes_are_locked(session: AsyncSession, rt: Runtime) -> None:
-    target = await collections.obtain(session, "default", rt.settings)
-    await accepting._lock(session, target.id, hashlib.sha256(b"The same bytes.").hexdigest())
+    same = hashlib.sha256(b"The same bytes.").hexdigest()
+    await collections.obtain(session, "default", rt.settings, alone=same)
 
 
 async def test_uploads_of_the_same_bytes_wait_for_each_other_without_connections(committing_rt: Runtime) -> None:

@@ -549,14 +549,14 @@ async def test_a_collection_is_not_gone_before_an_upload_that_has_found_it(
     rt = committing_rt
     await create(rt, tenant, "papers")
     found, go_on = asyncio.Event(), asyncio.Event()
-    lock = accepting._lock
+    make = accepting._make
 
-    async def slow(*arguments: Any) -> None:
+    async def slow(*arguments: Any) -> Any:
         found.set()
         await go_on.wait()
-        await lock(*arguments)
+        return await make(*arguments)
 
-    monkeypatch.setattr(accepting, "_lock", slow)
+    monkeypatch.setattr(accepting, "_make", slow)
     uploading = asyncio.create_task(driving.accept(rt, tenant, "New.", collection="papers"))
     await found.wait()
     deleting = asyncio.create_task(driving.remove_collection(rt, tenant, "papers"))

@@ -19,7 +19,7 @@ class Reserving:
         self.asked: list[int] = []
         self._numbers = count()
         self._spares = Spares()
-        monkeypatch.setattr(spares.time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(spares, "monotonic", lambda: self.now)
 
     async def _reserve(self, number: int) -> Sequence[str]:
         self.asked.append(number)
