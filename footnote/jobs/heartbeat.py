@@ -76,6 +76,11 @@ class Heartbeat:
         lease = self.rt.settings.lease_seconds
         await jobs.checkpoint(session, self.claim, lease, self.done, self.total, dict(self.counts))
 
+    @property
+    def time_is_up(self) -> bool:
+        """Whether the step should come to a point from which it can be resumed: it took long, or the process ends."""
+        return monotonic() - self._begun >= self.rt.settings.yield_seconds or self.rt.stopping.is_set()
+
     def restart_clock(self) -> None:
         """Starts the time after which the step yields. Finding the point where it stopped does not count."""
         self._begun = monotonic()
@@ -85,9 +90,9 @@ class Heartbeat:
 
         Raises Yielded if its time is up and others wait, or if the process should end.
         """
-        stopping = self.rt.stopping.is_set()
-        if monotonic() - self._begun < self.rt.settings.yield_seconds and not stopping:
+        if not self.time_is_up:
             return
+        stopping = self.rt.stopping.is_set()
         async with self.rt.operator.transaction() as session:  # the others may be other tenants'
             await jobs.renew(session, self.claim, self.rt.settings.lease_seconds, self.done, self.total)
             over = stopping or await scheduling.others_wait(session, self.claim.job_id)
