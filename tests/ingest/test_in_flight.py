@@ -1,13 +1,19 @@
 """Batches at once: they end in any order, and count in theirs."""
 
 import asyncio
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Any, cast
 
 import pytest
 
 from footnote.ingest.in_flight import InFlight, to_its_end
 from footnote.jobs.heartbeat import Heartbeat
+from footnote.providers import Embeddings
+from footnote.runtime import Runtime
+from tests import driving
+from tests.driving import chunks_of, paragraphs
+from tests.fakes import FakeEmbedder
 
 pytestmark = pytest.mark.anyio
 
@@ -110,3 +116,41 @@ async def test_what_is_done_to_its_end_is_not_interrupted() -> None:
     with pytest.raises(asyncio.CancelledError):
         await work
     assert ended == ["stored"]
+
+
+# -- of a document -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+async def tenant(rt: Runtime) -> str:
+    return await driving.new_tenant(rt)
+
+
+def asked_for(rt: Runtime) -> Counter[str]:
+    """How often the provider has embedded each text."""
+    assert isinstance(rt.embedder, FakeEmbedder)
+    return Counter(each for batch in rt.embedder.seen for each in batch)
+
+
+async def test_a_text_of_two_batches_is_embedded_once(rt: Runtime, tenant: str) -> None:
+    parts = paragraphs(16).split("\n\n")
+    document_id = await driving.ready(rt, tenant, "\n\n".join([*parts, *parts[8:], *parts[8:]]))
+    texts = [chunk.text for chunk in await chunks_of(rt, document_id)]
+    assert len(texts) == 32
+    assert len(asked_for(rt)) == len(set(texts)) < 20
+    assert set(asked_for(rt).values()) == {1}
+
+
+async def test_two_batches_are_embedded_at_once(rt: Runtime, tenant: str) -> None:
+    assert isinstance(rt.embedder, FakeEmbedder)
+    both, seen, embed = asyncio.Barrier(2), rt.embedder.seen, rt.embedder.embed
+
+    async def met(texts: Sequence[str]) -> Embeddings:
+        if len(seen) >= 2:  # the first batch is alone: its answer decides on the space
+            async with asyncio.timeout(60):
+                await both.wait()
+        return await embed(texts)
+
+    rt.embedder.embed = met  # type: ignore[method-assign]
+    await driving.ready(rt, tenant, paragraphs(24))
+    assert set(asked_for(rt).values()) == {1}

@@ -1,6 +1,5 @@
 """The pipeline: exact anchors, work done once, failures with their reasons, versions that switch whole."""
 
-import asyncio
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -19,7 +18,6 @@ from footnote.ingest.artifacts import OutputGone
 from footnote.ingest.chunking import TextChunk
 from footnote.jobs.heartbeat import Heartbeat
 from footnote.models import Artifact, Embedding, Job, WebhookDelivery
-from footnote.providers import Embeddings
 from footnote.runtime import Runtime
 from tests import SAMPLES, driving
 from tests.driving import chunks_of, claim, document_of, job_of, pages_of, paragraphs, set_job
@@ -160,28 +158,6 @@ async def test_the_same_text_is_embedded_once_wherever_it_stands(rt: Runtime, te
     assert len(texts) >= 6
     assert set(asked_for(rt).values()) == {1}
     assert len(asked_for(rt)) == len(set(texts))
-
-
-async def test_a_text_of_two_batches_in_flight_is_embedded_once(rt: Runtime, tenant: str) -> None:
-    parts = paragraphs(16).split("\n\n")
-    document_id = await driving.ready(rt, tenant, "\n\n".join([*parts, *parts[8:], *parts[8:]]))
-    assert len(await chunks_of(rt, document_id)) == 32
-    assert len(asked_for(rt)) == 16
-    assert set(asked_for(rt).values()) == {1}
-
-
-async def test_two_batches_of_a_document_are_embedded_at_once(rt: Runtime, tenant: str) -> None:
-    both, embed = asyncio.Barrier(2), fake(rt).embed
-
-    async def met(texts: Sequence[str]) -> Embeddings:
-        if len(fake(rt).seen) >= 2:  # the first batch is alone: its answer decides on the space
-            async with asyncio.timeout(60):
-                await both.wait()
-        return await embed(texts)
-
-    fake(rt).embed = met  # type: ignore[method-assign]
-    await driving.ready(rt, tenant, paragraphs(24))
-    assert set(asked_for(rt).values()) == {1}
 
 
 async def test_tenants_do_not_share_embeddings(rt: Runtime, tenant: str) -> None:
