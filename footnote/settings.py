@@ -264,7 +264,7 @@ class Settings(BaseSettings):
     embedding_dimensions: int | None = Field(None, ge=1, le=3800)
     """Ask the provider for shorter vectors, for collections without any vector; default: the model's own length."""
     embedding_batch: int = Field(64, ge=1, le=2048)
-    """Chunks embedded and committed together; a crash repeats at most one batch."""
+    """Chunks embedded and committed together; a crash repeats at most four batches of a document."""
     embedding_rpm: int | None = Field(None, ge=1)
     """Requests per minute to the embedding provider, over all processes; default: what its answers say."""
     embedding_tpm: int | None = Field(None, ge=1)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Container, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 
 from sqlalchemy import func, update
@@ -13,6 +14,7 @@ from footnote.errors import DocumentRejected
 from footnote.ingest import artifacts
 from footnote.ingest.artifacts import OutputGone
 from footnote.ingest.chunking import TextChunk, embedding_text
+from footnote.ingest.in_flight import InFlight, to_its_end
 from footnote.ingest.inputs import title, version_and_collection
 from footnote.jobs import Claim
 from footnote.jobs.heartbeat import Heartbeat
@@ -22,9 +24,15 @@ from footnote.runtime import Runtime
 from footnote.tenancy import usage
 from footnote.tenancy.usage import UsageEntry
 
+# Batches of a document in flight. Of a model in this process, one computes while another is read or stored, and a large
+# document may use a second core.
+AT_ONCE = 2
+# Of a model elsewhere, whose answers take their time; all documents share its limits.
+CALLS = 4
+
 
 async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
-    """Gives every chunk a vector; each batch is committed, so a crash repeats one batch at most.
+    """Gives every chunk a vector; each batch is committed, so a crash repeats those in flight at most.
 
     Batches of earlier turns are skipped; if one of their vectors was removed since, upsert sends the job back here.
     """
@@ -35,49 +43,76 @@ async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
     embedder = collections.embedder_of(rt, collection)
     if space is not None and bound:
         embedder = vector_lengths.embedder_of(rt, space)
+    embedding = _Embedding(rt, version, collection, heartbeat, embedder, space, bound)
     heartbeat.done, heartbeat.total = claim.done, version.chunks
     heartbeat.counts.update({"embedded": 0, "tokens": 0} | claim.counts)
-    async with artifacts.of_version(rt, version) as paths:
+    most = AT_ONCE if embedder.address is None else CALLS
+    async with artifacts.of_version(rt, version) as paths, InFlight(heartbeat, most) as in_flight:
         source = (each for page in artifacts.read(paths) for each in page.chunks)
         await asyncio.to_thread(lambda: next(islice(source, claim.done, claim.done), None))
         heartbeat.restart_clock()  # 100,000 chunks are skipped in some tenths of a second
         while batch := await asyncio.to_thread(lambda: list(islice(source, rt.settings.embedding_batch))):
-            texts = texts_by_hash(version, batch)
-            space, known = await _known(rt, space, list(texts))
-            missing = {key: full for key, full in texts.items() if key not in known}
-            for group in groups(embedder, missing):
-                full = [texts[key] for key in group]
-                if space is not None and bound:
-                    answer = await vector_lengths.in_space(rt, embedder, space, full, collection.name)
-                else:
-                    space, answer = await vector_lengths.first(rt, embedder, space, full)
-                bound = True
-                await _keep(rt, version, space, group, answer, embedder, heartbeat)
-            heartbeat.done += len(batch)
-            await heartbeat.yield_to_others()
+            await in_flight.start(embedding.of(batch), len(batch))
+            if not embedding.bound or heartbeat.time_is_up:
+                await in_flight.finish()
+                await heartbeat.yield_to_others()
+        await in_flight.finish()
     await heartbeat.stop()
     async with rt.transaction() as session:
         if version.chunks:  # an archive has no chunks of its own
-            await bind_space(session, collection, space)
+            await bind_space(session, collection, embedding.space)
         await jobs.finish_step(session, claim, {**heartbeat.counts, "chunks": heartbeat.done})
 
 
-async def _keep(
-    rt: Runtime,
-    version: Version,
-    space: EmbeddingSpace,
-    hashes: list[bytes],
-    answer: Embeddings,
-    embedder: Embedder,
-    heartbeat: Heartbeat,
-) -> None:
-    """The checkpoint: these texts are not sent to the provider again, and they are paid for once."""
-    heartbeat.counts.update(embedded=len(hashes), tokens=answer.tokens)
-    async with rt.transaction() as session:
-        found = answer.vectors
-        await checkpoint.store(session, version.document_id, space, hashes, found, answer.split)
-        await heartbeat.checkpoint(session)
-        await usage.record(session, rt.settings, version.key_id, spent(embedder, answer))
+@dataclass
+class _Embedding:
+    """What the batches of a document share while they are embedded."""
+
+    rt: Runtime
+    version: Version
+    collection: Collection
+    heartbeat: Heartbeat
+    embedder: Embedder
+    space: EmbeddingSpace | None
+    bound: bool  # vectors of another length than the space's are refused
+    _asked: set[bytes] = field(default_factory=set)  # texts in flight
+    # One transaction at a time: a large document takes one connection, and the counts that a checkpoint stores are of
+    # vectors that are stored.
+    _transaction: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    async def of(self, batch: Sequence[TextChunk]) -> None:
+        """Stores a vector for each chunk of the batch, unless it has one or an earlier batch in flight makes it."""
+        texts = texts_by_hash(self.version, batch)
+        mine = texts.keys() - self._asked
+        self._asked |= mine
+        try:
+            async with self._transaction:
+                self.space, known = await _known(self.rt, self.space, list(texts))
+            missing = {key: each for key, each in texts.items() if key in mine and key not in known}
+            for group in groups(self.embedder, missing):
+                answer = await self._answer([texts[key] for key in group])
+                await to_its_end(self._store(group, answer))
+        finally:
+            self._asked -= mine
+
+    async def _answer(self, texts: Sequence[str]) -> Embeddings:
+        if self.space is not None and self.bound:
+            return await vector_lengths.in_space(self.rt, self.embedder, self.space, texts, self.collection.name)
+        self.space, answer = await vector_lengths.first(self.rt, self.embedder, self.space, texts)
+        self.bound = True
+        return answer
+
+    async def _store(self, hashes: list[bytes], answer: Embeddings) -> None:
+        """The checkpoint: these texts are not sent to the provider again, and they are paid for once."""
+        embedder, heartbeat, space = self.embedder, self.heartbeat, self.space
+        assert space is not None
+        async with self._transaction:
+            heartbeat.counts.update(embedded=len(hashes), tokens=answer.tokens)
+            async with self.rt.transaction() as session:
+                found = answer.vectors
+                await checkpoint.store(session, self.version.document_id, space, hashes, found, answer.split)
+                await heartbeat.checkpoint(session)
+                await usage.record(session, self.rt.settings, self.version.key_id, spent(embedder, answer))
 
 
 def spent(embedder: Embedder, answer: Embeddings) -> UsageEntry:

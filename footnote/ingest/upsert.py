@@ -81,6 +81,7 @@ async def _insert_rows(
 ) -> dict[str, Any]:
     pages = position = 0
     source = artifacts.read(paths)
+    await session.execute(_PLAN_ONCE)
     while batch := await asyncio.to_thread(lambda: list(islice(source, 50))):
         pages += len(batch)
         await insert_pages(session, claim, batch)
@@ -89,6 +90,7 @@ async def _insert_rows(
             rows = chunks[start : start + ROWS]
             await insert_chunks(session, claim, version, collection, rows, position)
             position = heartbeat.done = position + len(rows)
+    await session.execute(_PLAN_EACH)
     split = await session.scalar(_SPLIT, {"version_id": claim.version_id, "tenant_id": claim.tenant_id})
     return {"pages": pages, "chunks": position, "split_chunks": split}
 
@@ -137,6 +139,9 @@ def embeddings_gone() -> OutputGone:
 
 
 _KEEP_DOCUMENT = text("SELECT id FROM document WHERE id = :id FOR KEY SHARE")
+# Each row refers to five others, and Postgres would plan the look-up of each again: that costs more than the look-up.
+_PLAN_ONCE = text("SET LOCAL plan_cache_mode = auto")
+_PLAN_EACH = text("SET LOCAL plan_cache_mode = force_custom_plan")
 # Chunks whose vectors are means of pieces, in whichever run they were made.
 _SPLIT = text(
     """

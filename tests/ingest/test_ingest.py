@@ -142,7 +142,8 @@ async def test_after_a_failed_batch_the_provider_is_asked_for_the_missing_texts_
     job = await driving.run(rt, job_id)
     assert (job.state, job.step, job.attempts, job.retries) == ("waiting", "embed", 0, 1)
     done = asked_for(rt)
-    assert len(done) == 4 * good
+    assert len(fake(rt).seen) == good
+    assert set(done.values()) <= {1}
     fake(rt).before = lambda _texts: None
     await due(rt, job_id)
     assert (await driving.run(rt, job_id)).state == "succeeded"

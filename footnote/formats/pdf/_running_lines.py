@@ -89,6 +89,8 @@ def places(lines: list[str], running: list[str]) -> set[int]:
 
 def _spelled(text: str) -> str:
     """A line without what its stored text may differ in: white space, and the order of its runs if it has two."""
+    if text.isascii():
+        return "".join(text.split())
     letters = "".join(unicodedata.normalize("NFKC", text.replace("\u00ad", "")).split())
     return "".join(sorted(letters)) if RIGHT_TO_LEFT.search(letters) else letters
 

@@ -79,6 +79,8 @@ def parse(path: Path, ocr: "Ocr | None" = None) -> Iterator[Block]:
 
 def _pieces(content: str, running: list[str]) -> list[tuple[str, bool]]:
     """The text of a page in pieces that are running lines or not; undivided if there is nothing else on the page."""
+    if not running:
+        return [(content, False)]
     lines = content.split("\n")
     apart = _running_lines.places(lines, running)
     if all(number in apart for number, line in enumerate(lines) if line.strip()):
