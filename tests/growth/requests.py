@@ -109,7 +109,7 @@ REFUSED = {
     "abort_direct_upload": 404,
     "delete_tenant": 422,  # by another name
     "download_document": 422,  # its bytes are in no store
-    "get_document_page_image": 422,
+    "get_document_page_image": 415,
     "retry_job": 409,
 }
 # Deletions come last, those that end the others' objects after all.
