@@ -12,6 +12,9 @@ Revises: 0032
 
 from alembic import op
 
+from footnote.settings import Settings
+from migrations import wall
+
 revision: str = "0033"
 down_revision: str | None = "0032"
 branch_labels: None = None
@@ -135,8 +138,12 @@ def _indexes(wanted: dict[str, str], needless: dict[str, str]) -> None:
 
 
 def upgrade() -> None:
+    for statement in TABLES.split(";\n"):
+        op.execute(statement)
+    # Not only at the end, as always: from the first trigger on, tenants that upload meanwhile write changes.
+    wall.build(op.get_bind(), Settings().tenant_role)
     with op.get_context().autocommit_block():
-        for statement in (*TABLES.split(";\n"), *FUNCTIONS, *TRIGGERS, COUNT, VIEW):
+        for statement in (*FUNCTIONS, *TRIGGERS, COUNT, VIEW):
             op.execute(statement)
         op.execute(f"ALTER TABLE chunk DROP CONSTRAINT IF EXISTS {REFERENCE}")
         _indexes(INDEXES, REPLACED)

@@ -97,6 +97,7 @@ REQUESTS: dict[str, list[tuple[str, dict[str, Any]]]] = {
         ("?object_id=doc_a0000000000000000000000007", {}),
         ("?since=2020-01-01T00:00:00Z&until=2099-01-01T00:00:00Z&order=oldest&limit=1", {}),
     ],
+    "delete_tenant": [("?name=another", {})],
     "check_readiness": [("?strict=true", {})],
 }
 # The answers of those that refuse what the tenant has here; they have read it by then.
@@ -107,10 +108,9 @@ REFUSED = {
     "create_direct_upload": 409,
     "abort_direct_upload": 404,
     "delete_tenant": 422,  # by another name
-    "download_document": 404,
-    "get_document_page_image": 404,
+    "download_document": 422,  # its bytes are in no store
+    "get_document_page_image": 415,
     "retry_job": 409,
-    "redeliver_webhook": 200,
 }
 # Deletions come last, those that end the others' objects after all.
 LAST = ("delete_document", "delete_conversation", "delete_webhook_endpoint", "delete_collection", "delete_tenant")

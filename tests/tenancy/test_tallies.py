@@ -96,10 +96,10 @@ async def test_uploads_do_not_wait_for_each_other_or_for_the_fold(committing_rt:
     rt, tenant = committing_rt, await driving.new_tenant(committing_rt)
     await driving.accept(rt, tenant, "before")
     uploads = [await driving.put(rt, tenant, f"text {n}".encode(), "a.txt") for n in range(3)]
-    bound = rt.for_tenant(tenant)
+    bound, beside = (rt.for_tenant(tenant).as_actor(key) for key in ("key_a", "key_b"))  # one key waits for itself
     async with asyncio.timeout(60), bound.transaction() as first:
         await documents.accept(first, rt, uploads[0], collection="a")
-        async with bound.transaction() as second:
+        async with beside.transaction() as second:
             await documents.accept(second, rt, uploads[1], collection="b")
             await fold(rt)
             assert (await tallies.of_tenant(second, tenant)).documents == 2

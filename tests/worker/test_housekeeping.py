@@ -89,7 +89,8 @@ async def test_what_fails_or_hangs_holds_up_nothing_else_and_is_tried_again(
 
     async def nothing(_rt: Runtime) -> None: ...
 
-    for place, chore in (("_sweep", hang), ("reingestion.review", fail), ("_count", nothing), ("_purge", purge)):
+    chores = {"_sweep": hang, "reingestion.review": fail, "_fold": nothing, "_count": nothing, "_purge": purge}
+    for place, chore in chores.items():
         monkeypatch.setattr(f"worker.housekeeping.{place}", chore)
     house = housekeeping.Housekeeping(rt)
     for woken in house.woken_for.values():
