@@ -141,10 +141,7 @@ async def claim(
     `alone`: the message names no other job; others give only jobs that were not attempted before.
     """
     row = await (await driver(session)).fetchrow(statements.CLAIM, job_id, step, holder, lease_seconds, alone)
-    if row is None:
-        return None
-    *ids, done, counts = row.values()
-    return Claim(*ids, done, counts or {}, alone)
+    return Claim(**row, alone=alone) if row else None
 
 
 async def renew(

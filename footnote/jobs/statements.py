@@ -16,7 +16,9 @@ WITH claimed AS (
     FROM claimed WHERE job_id = claimed.id AND name = claimed.step
     RETURNING counts
 )
-SELECT claimed.*, begun.counts FROM claimed LEFT JOIN begun ON true
+SELECT id AS job_id, tenant_id, document_id, version_id, step, token, attempts, progress_done AS done,
+       coalesce(counts, '{}') AS counts
+FROM claimed LEFT JOIN begun ON true
 """
 
 # `attempts` stays: nothing is stored yet, so a crash after this counts with those before it.

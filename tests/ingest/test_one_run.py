@@ -14,6 +14,7 @@ from footnote import ingest, jobs
 from footnote.documents import deletion
 from footnote.embeddings import vector_lengths
 from footnote.errors import Busy, ProviderRejected, RateLimited, Unavailable
+from footnote.formats.sandbox.parent import read_pages
 from footnote.ingest import chunk
 from footnote.ingest import one_run as steps
 from footnote.jobs import one_run, recovery, scheduling
@@ -171,9 +172,13 @@ async def test_more_than_a_batch_is_read_once_and_goes_step_by_step(
     rt: Runtime, tenant: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[object] = []
-    inner = steps.read_pages
-    monkeypatch.setattr(steps, "read_pages", lambda *a, **k: read.append(a) or inner(*a, **k))
-    monkeypatch.setattr(chunk, "read_pages", lambda *a, **k: read.append(a) or inner(*a, **k))
+
+    def reading(path: Any, *arguments: Any, **options: Any) -> Any:
+        read.append(path)
+        return read_pages(path, *arguments, **options)
+
+    for module in (steps, chunk):
+        monkeypatch.setattr(module, "read_pages", reading)
     accept = await driving.accept(rt, tenant, paragraphs(rt.settings.embedding_batch + 1))
     job_id = accept.details.job.id
     assert await ingest.run_job(rt, job_id, "chunk"), "the next step comes by a message"
