@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
 
@@ -72,7 +73,8 @@ class _Process:
         return now - self._asked if self._asked > self._heard else 0.0
 
     def _ask(self, now: float) -> None:
-        self._ours.send(b"?")
+        with suppress(OSError):  # it has just ended
+            self._ours.send(b"?")
         self._asked = now
 
     def ask_to_end(self, number: int, kill_at: float) -> None:
