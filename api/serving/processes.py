@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from types import FrameType
 from typing import NoReturn
 
@@ -42,12 +43,12 @@ class _Process:
         self._ours.setblocking(False)
         with theirs:
             signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)  # the parent's handlers are not for the child
-            self.pid = os.fork()
-            if self.pid == 0:
-                for each in (self, *others):  # a process sees the parent's death because only the parent has this end
-                    each._ours.close()
-                _serve(config, sockets, theirs)
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
+            try:
+                self.pid = os.fork()
+                if self.pid == 0:
+                    _serve(config, sockets, theirs, [each._ours for each in (self, *others)])
+            finally:
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
 
     @property
     def exitcode(self) -> int | None:
@@ -72,7 +73,8 @@ class _Process:
         return now - self._asked if self._asked > self._heard else 0.0
 
     def _ask(self, now: float) -> None:
-        self._ours.send(b"?")
+        with suppress(OSError):  # it has just ended
+            self._ours.send(b"?")
         self._asked = now
 
     def ask_to_end(self, number: int, kill_at: float) -> None:
@@ -87,10 +89,17 @@ class _Process:
         self.send(signal.SIGKILL)
 
 
-def _serve(config: uvicorn.Config, sockets: list[socket.socket], parent: socket.socket) -> NoReturn:
-    """Runs in the new process. Its end is not the end of a program: nothing of the parent's is to be cleaned up."""
+def _serve(
+    config: uvicorn.Config, sockets: list[socket.socket], parent: socket.socket, ends: Iterable[socket.socket]
+) -> NoReturn:
+    """Runs in the new process. Its end is not the end of a program: nothing of the parent's is to be cleaned up.
+
+    `ends` belong to the parent: a process sees its parent's death because no other process has the parent's end.
+    """
     status = 1
     try:
+        for each in ends:
+            each.close()
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         for number in (signal.SIGINT, signal.SIGHUP):  # they reach the whole process group: the parent decides
             signal.signal(number, signal.SIG_IGN)

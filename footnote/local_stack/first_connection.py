@@ -15,7 +15,8 @@ class FirstConnection:
     """Raises OSError if the port cannot be had."""
 
     def __init__(self, host: str, port: int) -> None:
-        family, _, _, _, self._address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        self._address = str(address[0]), port
         self._listener = socket.create_server((host, port), family=family)
         self._listener.setblocking(False)
         self._client: socket.socket | None = None
@@ -36,7 +37,7 @@ class FirstConnection:
         if self._client is None:
             return True
         try:
-            socket.create_connection(self._address[:2], timeout=CONNECT_SECONDS).close()
+            socket.create_connection(self._address, timeout=CONNECT_SECONDS).close()
         except OSError:
             return False
         with self._client as client, suppress(OSError):

@@ -55,6 +55,7 @@ def test_several_processes_count_together_stand_in_for_each_other_and_end_togeth
         upgrading.close()
 
         first, second = api.children()
+        assert max(own_share(first), own_share(second)) < 0.6, "they share what their parent imported"
         os.kill(first, signal.SIGKILL)
         wait_for(lambda: not lives(first))
         for _ in range(10):
@@ -69,6 +70,13 @@ def test_several_processes_count_together_stand_in_for_each_other_and_end_togeth
         assert get(port, "/healthz") is None
     finally:
         api.kill()
+
+
+def own_share(pid: int) -> float:
+    """Of the memory of a process that it shares with no other."""
+    lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
+    sizes = {name.rstrip(":"): int(size) for name, size, _ in map(str.split, lines)}
+    return (sizes["Private_Clean"] + sizes["Private_Dirty"]) / sizes["Rss"]
 
 
 class Small:
