@@ -79,7 +79,6 @@ def _float(number: float) -> str:
     return f"CAST({number!r} AS float8)"
 
 
-
 _LEXEMES = """
 named AS (
     SELECT l.lexeme, false AS exact
