@@ -152,7 +152,8 @@ inside AS MATERIALIZED (
     SELECT c.number, c.version_id, c.collection_id, c.chunks, c.words FROM posting_block_of_tenant c WHERE {scope}
 ),
 whole AS (
-    SELECT CAST(greatest(sum(chunks), 1) AS float8) AS size, greatest(sum(words) / CAST(sum(chunks) AS float8), 1) AS words
+    SELECT CAST(greatest(sum(chunks), 1) AS float8) AS size,
+           greatest(sum(words) / CAST(sum(chunks) AS float8), 1) AS words
     FROM inside
 ),
 asked AS MATERIALIZED (

@@ -98,8 +98,8 @@ async def test_the_same_words_are_posted_at_once_by_several(committing_rt: Runti
 
 _COPY = """
 INSERT INTO chunk SELECT version_id, position + CASE :name WHEN 'first' THEN 1000 ELSE 2000 END, tenant_id,
-       collection_id, document_id, space_id, language, page_start, page_end, char_start, char_end, heading, context, text,
-       words, embedding, text_sha256, tsv FROM chunk WHERE position < 1000
+       collection_id, document_id, space_id, language, page_start, page_end, char_start, char_end, heading, context,
+       text, words, embedding, text_sha256, tsv FROM chunk WHERE position < 1000
 """
 
 
