@@ -53,12 +53,12 @@ CREATE VIEW posting_block_of_tenant AS
 # the plan is made once a connection, and must do for one chunk and for thousands.
 _POST = """
     WITH given AS MATERIALIZED (
-        SELECT *, max(new) OVER part AS number, min(position) OVER part AS first_position
+        SELECT *, max(fresh) OVER part AS number, min(position) OVER part AS first_position
         FROM (
             SELECT version_id, tenant_id, collection_id, document_id, position, words, tsv, position >> 8 AS place,
                    CASE WHEN row_number() OVER (PARTITION BY version_id, position >> 8) = 1
                         THEN CAST((nextval('posting_block_number') * 2654435769 & 4294967295) - 2147483648 AS integer)
-                   END AS new
+                   END AS fresh
             FROM {source}
         ) AS chunk
         WINDOW part AS (PARTITION BY version_id, place)
