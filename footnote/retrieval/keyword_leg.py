@@ -152,7 +152,8 @@ inside AS MATERIALIZED (
     SELECT c.number, c.version_id, c.collection_id, c.chunks, c.words FROM posting_block_of_tenant c WHERE {scope}
 ),
 whole AS (
-    SELECT CAST(greatest(sum(chunks), 1) AS float8) AS size, greatest(sum(words) / CAST(sum(chunks) AS float8), 1) AS words
+    SELECT CAST(greatest(sum(chunks), 1) AS float8) AS size,
+           greatest(sum(words) / CAST(sum(chunks) AS float8), 1) AS words
     FROM inside
 ),
 asked AS MATERIALIZED (
@@ -178,22 +179,6 @@ fetched AS (
          LATERAL (SELECT CAST(get_byte(h.chunks, i + 1) AS float8) AS n) AS tf
     GROUP BY 1, 2 ORDER BY bm25 DESC, 1, 2 LIMIT :scored
 ),
-candidate AS MATERIALIZED (
-    SELECT c.version_id, c.first_position + f.place AS position, c.number AS block, f.place
-    FROM fetched f JOIN posting_block_of_tenant c ON c.number = f.block WHERE {wall}
-    {besides}
-),
-scored AS (
-    SELECT version_id, position, sum(w.idf) AS held,
-           sum(w.idf * tf.n * (1 + {k1}) / (tf.n + {k1} * ({ground} + {slope} * c.words / whole.words))) AS bm25
-    FROM candidate JOIN chunk_of_tenant c USING (version_id, position), whole, weighted w, LATERAL (
-        SELECT CAST(get_byte(p.chunks, i + 1) AS float8) AS n
-        FROM posting p, generate_series(0, length(p.chunks) - 1, 3) AS i
-        WHERE p.key = posting_key(:tenant, c.collection_id, w.lexeme) AND p.block = candidate.block
-          AND get_byte(p.chunks, i) = candidate.place
-    ) AS tf
-    GROUP BY version_id, position
-),
 phrase AS (
     SELECT phraseto_tsquery(CAST(language.name AS regconfig), phrase) AS tsq,
            tsvector_to_array(to_tsvector(CAST(language.name AS regconfig), phrase)) AS lexemes
@@ -208,9 +193,9 @@ literal AS (
     ) AS rarest
 ),
 exact AS (
-    SELECT version_id, position, count(*) AS exact_matches
+    SELECT version_id, position, block, place, count(*) AS exact_matches
     FROM literal, LATERAL (
-        SELECT t.version_id, t.position
+        SELECT t.version_id, t.position, p.block, get_byte(p.chunks, i) AS place
         FROM chosen CROSS JOIN LATERAL (
             SELECT p.block, p.chunks FROM posting p
             WHERE p.key = posting_key(:tenant, chosen.collection_id, literal.lexeme) ORDER BY p.block LIMIT literal.most
@@ -226,6 +211,24 @@ exact AS (
         )
         LIMIT :literal
     ) AS p
+    GROUP BY 1, 2, 3, 4
+),
+candidate AS MATERIALIZED (
+    SELECT c.version_id, c.first_position + f.place AS position, c.number AS block, f.place
+    FROM fetched f JOIN posting_block_of_tenant c ON c.number = f.block WHERE {wall}
+    UNION
+    (SELECT version_id, position, block, place FROM exact ORDER BY exact_matches DESC, 1, 2 LIMIT :scored)
+    {besides}
+),
+scored AS (
+    SELECT version_id, position, sum(w.idf) AS held,
+           sum(w.idf * tf.n * (1 + {k1}) / (tf.n + {k1} * ({ground} + {slope} * c.words / whole.words))) AS bm25
+    FROM candidate JOIN chunk_of_tenant c USING (version_id, position), whole, weighted w, LATERAL (
+        SELECT CAST(get_byte(p.chunks, i + 1) AS float8) AS n
+        FROM posting p, generate_series(0, length(p.chunks) - 1, 3) AS i
+        WHERE p.key = posting_key(:tenant, c.collection_id, w.lexeme) AND p.block = candidate.block
+          AND get_byte(p.chunks, i) = candidate.place
+    ) AS tf
     GROUP BY version_id, position
 ),
 matched AS (

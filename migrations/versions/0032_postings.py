@@ -49,29 +49,32 @@ CREATE VIEW posting_block_of_tenant AS
     SELECT * FROM posting_block WHERE tenant_id = current_setting('footnote.tenant', true)
 """
 
-# 2654435769 is 2^32 divided by the golden ratio: its multiples modulo 2^32 are all different, and lie evenly.
+# 2654435769 is 2^32 divided by the golden ratio: its multiples modulo 2^32 are all different, and lie evenly. No joins:
+# the plan is made once a connection, and must do for one chunk and for thousands.
 _POST = """
-    WITH given AS (
-        SELECT *, position >> 8 AS part, least(255, CAST(16 * log(2, greatest(words, 1)) AS integer)) AS length
-        FROM {source}
+    WITH given AS MATERIALIZED (
+        SELECT *, max(fresh) OVER part AS number, min(position) OVER part AS first_position
+        FROM (
+            SELECT version_id, tenant_id, collection_id, document_id, position, words, tsv, position >> 8 AS place,
+                   CASE WHEN row_number() OVER (PARTITION BY version_id, position >> 8) = 1
+                        THEN CAST((nextval('posting_block_number') * 2654435769 & 4294967295) - 2147483648 AS integer)
+                   END AS fresh
+            FROM {source}
+        ) AS chunk
+        WINDOW part AS (PARTITION BY version_id, place)
     ),
     block AS (
         INSERT INTO posting_block
-        SELECT CAST((nextval('posting_block_number') * 2654435769 & 4294967295) - 2147483648 AS integer), g.*
-        FROM (
-            SELECT version_id, tenant_id, collection_id, document_id, min(position), max(position), count(*), sum(words)
-            FROM given GROUP BY 1, 2, 3, 4, part
-        ) AS g
-        RETURNING number, version_id, first_position
+        SELECT number, version_id, tenant_id, collection_id, document_id, first_position, max(position), count(*),
+               sum(words)
+        FROM given GROUP BY 1, 2, 3, 4, 5, 6
     )
     INSERT INTO posting
-    SELECT posting_key(g.tenant_id, g.collection_id, l.lexeme), b.number, string_agg(
-        substr(int4send(
-            ((g.position - b.first_position) << 16) + (least(coalesce(cardinality(l.positions), 1), 255) << 8) + g.length
-        ), 2), ''
-    )
-    FROM given g JOIN block b ON b.version_id = g.version_id AND b.first_position >> 8 = g.part, unnest(g.tsv) AS l
-    GROUP BY 1, 2;
+    SELECT posting_key(g.tenant_id, g.collection_id, l.lexeme), g.number, string_agg(substr(int4send(
+               ((g.position - g.first_position) << 16) + (least(coalesce(cardinality(l.positions), 1), 255) << 8)
+               + least(CAST(16 / ln(CAST(2 AS float8)) * ln(CAST(greatest(g.words, 1) AS float8)) AS integer), 255)
+           ), 2), '')
+    FROM given g, unnest(g.tsv) AS l GROUP BY 1, 2;
 """
 
 # Runs as the owner: a tenant reads postings through the views, and writes none but by writing chunks.
@@ -99,7 +102,8 @@ BEGIN
         FROM (
             SELECT version_id, tenant_id, collection_id, document_id, position, tsv FROM removed
             UNION ALL
-            SELECT version_id, tenant_id, collection_id, document_id, position, tsv FROM chunk WHERE version_id = ANY (versions)
+            SELECT version_id, tenant_id, collection_id, document_id, position, tsv
+            FROM chunk WHERE version_id = ANY (versions)
         ) AS c
         JOIN posting_block b ON b.document_id = c.document_id AND b.version_id = c.version_id
              AND c.position BETWEEN b.first_position AND b.last_position, unnest(c.tsv) AS l
@@ -108,7 +112,7 @@ BEGIN
     PERFORM post_versions(versions) WHERE EXISTS (SELECT FROM chunk WHERE version_id = ANY (versions));
     RETURN NULL;
 END $$
-"""
+"""  # noqa: S608  constants
 
 _TRIGGERS = """
 CREATE TRIGGER added AFTER INSERT ON chunk REFERENCING NEW TABLE AS added

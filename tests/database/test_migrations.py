@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from alembic import command
 from alembic.config import Config
-from sqlalchemy import select, text
+from sqlalchemy import func, select, text
 
 from footnote import ingest
 from footnote.documents import deletion
 from footnote.errors import Invalid
-from footnote.models import Artifact, Base, Chunk, Collection, Document, Embedding, Page, Version
+from footnote.models import Artifact, Base, Chunk, Collection, Document, Embedding, Page, PostingBlock, Version
 from footnote.operations.consistency import audit
 from footnote.runtime import Runtime
 from migrations import RELEASED
@@ -19,6 +19,7 @@ from tests import ROOT, SAMPLES, driving
 from tests.documents.test_deletion import rows
 from tests.driving import chunks_of, paragraphs
 from tests.fakes import FakeEmbedder
+from tests.postings import posted
 from tests.stored import named, settled
 
 pytestmark = pytest.mark.anyio
@@ -59,6 +60,7 @@ async def test_documents_survive_an_upgrade_from_the_last_release(
     await migrate(rt, monkeypatch, RELEASED)
     await migrate(rt, monkeypatch, "head")
     assert await contents(rt) == before
+    assert await posted(rt)
     assert [each async for each in audit(rt, fix=False)] == []
 
     assert (await driving.run(rt, begun.details.job.id)).state == "succeeded"
@@ -73,6 +75,31 @@ async def test_documents_survive_an_upgrade_from_the_last_release(
     for document_id in everything:
         await deletion.remove(rt.for_tenant(tenant), document_id)
     assert (await settled(rt), await rows(rt)) == (set(), {})
+
+
+async def test_postings_are_filled_beside_writers_and_after_an_interruption(
+    committing_rt: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rt = committing_rt
+    tenant = await driving.new_tenant(rt)
+    held = await driving.ready(rt, tenant, paragraphs(3))
+    await driving.ready(rt, tenant, paragraphs(4, "lens"), "lens.txt")
+    await migrate(rt, monkeypatch, "0031")
+    async with rt.transaction() as session:
+        await session.execute(select(Document).where(Document.id == held).with_for_update())
+        begun = asyncio.create_task(migrate(rt, monkeypatch, "head"))
+        async with rt.sessions() as other, asyncio.timeout(60):
+            while not (waiting := (await other.scalars(_WAITING)).all()):
+                await asyncio.sleep(0.01)
+            assert await other.scalar(select(func.count(PostingBlock.document_id.distinct()))) == 1, "all but that one"
+            await other.execute(text("SELECT pg_cancel_backend(:pid)"), {"pid": waiting[0]})
+        with pytest.raises(Exception, match="canceling"):
+            await begun
+    await migrate(rt, monkeypatch, "head")
+    assert await posted(rt)
+
+
+_WAITING = text("SELECT pid FROM pg_locks WHERE NOT granted")
 
 
 @pytest.mark.parametrize(("revision", "advice"), [("0012", "release before first"), ("9999", "newer")])

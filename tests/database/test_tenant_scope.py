@@ -26,6 +26,7 @@ pytestmark = pytest.mark.anyio
 NOBODYS = {
     "embedding_space": "a model and the length of its vectors",
     "pause": "the operator's, of all work",
+    "posting": "hashes, and counts of words; its blocks carry the tenant",
     "signing_key": "what tokens of all tenants are signed with, seen by the operator only",
     "tenant": "is the tenant",
     "unowned_object": "random keys of objects that nothing names any more, and nothing else",

@@ -15,9 +15,7 @@ from footnote.models import (
     BackgroundTask,
     Base,
     CachedAnswer,
-    Corpus,
     DocumentSequence,
-    FrequentLexeme,
     IdempotencyKey,
     Message,
     PagePicture,
@@ -62,8 +60,6 @@ async def fill(rt: Runtime, tenant: str) -> None:
     about: dict[type[Base], dict[str, Any]] = {
         Artifact: {"key": f"artifacts/{tenant}", "tally": {}, **of_version},
         PagePicture: {"key": f"pictures/{tenant}", "width": 400, **of_version},
-        Corpus: {"collection_id": ids["collection_id"], "chunks": 1, "words": 1.0},
-        FrequentLexeme: {"collection_id": ids["collection_id"], "lexeme": "a", "share": 1.0},
         RefusedUpload: {"id": f"ref_{tenant}", "filename": "a.exe", "code": "unsupported_type", "message": "No."},
         CachedAnswer: {"id": f"ans_{tenant}", "scope": b"", "collection_ids": [], "question": "", "answer": {}},
         DocumentSequence: {"document_id": ids["document_id"], "last": 1},
