@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
 from pathlib import Path
@@ -39,7 +39,7 @@ from footnote.runtime import Runtime, open_runtime
 from footnote.settings import Settings
 from footnote.telemetry import configure_logging
 from footnote.tenancy import keys
-from worker.housekeeping import keep_house
+from worker import housekeeping
 
 SIZES = (10_000, 100_000)
 PER_DOCUMENT = 10
@@ -49,7 +49,6 @@ QUESTIONS, LISTS, UPLOADS = 60, 40, 5
 SENTENCES = 7  # of a chunk: about 110 words
 POOL = 20_000
 BUILD_MEMORY = "1GB"
-HOUSE_SECONDS = 20.0
 GOALS = {"hybrid": goals.HYBRID_LARGE, "list": goals.LIST_LARGE, "upsert": goals.UPSERT_LARGE}
 
 Work = Callable[[], Awaitable[object]]
@@ -153,11 +152,10 @@ async def fill(server: Server, column: Column, start: int) -> None:
     await server.connection.execute("VACUUM ANALYZE")
 
 
-async def keep_house_awhile(rt: Runtime) -> None:
-    """As the dispatcher does all the time: what search looks up may be prepared there."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(HOUSE_SECONDS):
-            await keep_house(rt)
+async def keep_house(rt: Runtime) -> None:
+    """As the dispatcher does all the time."""
+    for chore in housekeeping.EVERY:
+        await chore(rt)
 
 
 async def search(rt: Runtime, server: Server, column: Column) -> None:
@@ -233,7 +231,7 @@ async def run(settings: Settings, sizes: Sequence[int]) -> None:
         for size in sizes:
             started, column = time.perf_counter(), Column(size)
             await fill(server, column, columns[-1].chunks if columns else 0)
-            await keep_house_awhile(opened)
+            await keep_house(opened)
             await search(rt, server, column)
             await lists(rt, server, column)
             await uploads(rt, server, column)

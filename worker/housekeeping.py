@@ -13,8 +13,6 @@ from footnote.webhooks import history
 
 Chore = Callable[[Runtime], Awaitable[None]]
 
-FOLD_SECONDS = 10.0
-PURGE_SECONDS = 3600.0
 AWAY_SECONDS = 1.0  # until a chore is tried again for which Postgres was away
 FAILED_SECONDS = 60.0  # until a chore that failed for an unknown reason is tried again
 
@@ -23,20 +21,20 @@ class Housekeeping:
     """Deletes unowned objects, queues documents whose collection changed, folds tallies and removes old rows.
 
     Old rows are idempotency keys, answers, batches of questions, refused uploads, webhooks and the audit log.
-    The first two are done when they are woken. A chore that is slow or fails does not delay the others.
+    The first two are done when the loop is woken. A chore that is slow or fails does not delay the others.
     """
 
     def __init__(self, rt: Runtime) -> None:
         self.rt = rt
-        self.woken_for = {"sweep": asyncio.Event(), "review": asyncio.Event()}
+        self.woken_for = {name: asyncio.Event() for name in WHEN_WOKEN}
 
     async def run(self) -> None:
         """Runs until cancelled."""
         async with asyncio.TaskGroup() as group:
-            group.create_task(self._when_woken(self.woken_for["sweep"], _sweep))
-            group.create_task(self._when_woken(self.woken_for["review"], reingestion.review))
-            group.create_task(self._every(FOLD_SECONDS, _fold))
-            group.create_task(self._every(PURGE_SECONDS, _purge))
+            for name, chore in WHEN_WOKEN.items():
+                group.create_task(self._when_woken(self.woken_for[name], chore))
+            for chore, seconds in EVERY.items():
+                group.create_task(self._every(seconds, chore))
 
     async def _when_woken(self, woken: asyncio.Event, chore: Chore) -> None:
         while True:
@@ -83,3 +81,7 @@ async def _purge(rt: Runtime) -> None:
         await tallies.purge(session)
         await answer_cache.purge(session, rt.settings.answer_cache_seconds)
     await audit_log.purge(rt)
+
+
+WHEN_WOKEN: dict[str, Chore] = {"sweep": _sweep, "review": reingestion.review}
+EVERY: dict[Chore, float] = {_fold: 10.0, _purge: 3600.0}  # seconds

@@ -86,7 +86,8 @@ async def list_documents(
     filter: Filter | None = None,
 ) -> list[DocumentDetails]:
     """Newest first, `limit` at most, older than the id `before`."""
-    chosen, few = [VISIBLE], bool(external_id or sha256)
+    chosen: list[ColumnElement[bool]] = [VISIBLE]
+    few = bool(external_id or sha256)
     if collection:
         collection_id = (await collections.find(session, collection)).id
         chosen.append(Document.collection_id == collection_id)

@@ -199,8 +199,8 @@ class Lossy(Runtime):
     before: bool
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AsyncSession]:
-        async with super().transaction() as session:
+    async def transaction(self, **settings: str) -> AsyncIterator[AsyncSession]:
+        async with super().transaction(**settings) as session:
             yield session
             lost = await session.scalar(
                 text("SELECT EXISTS (SELECT FROM document WHERE xmin = pg_current_xact_id()::xid)")

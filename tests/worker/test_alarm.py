@@ -1,8 +1,9 @@
 """The alarm: what is due wakes the loop that it is for, with and without a notification, and after an outage."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select, text, update
@@ -87,7 +88,7 @@ MAKERS = {
 
 @pytest.mark.parametrize("make", MAKERS, ids=lambda make: make.__name__)
 async def test_what_is_due_wakes_its_loop_and_no_other(
-    committing_rt: Runtime, make: Callable[[Runtime, str], Awaitable[None]]
+    committing_rt: Runtime, make: Callable[[Runtime, str], Coroutine[Any, Any, None]]
 ) -> None:
     rt = committing_rt
     tenant = await driving.new_tenant(rt)
@@ -115,7 +116,7 @@ async def test_what_is_due_later_wakes_nothing_and_is_looked_for_soon(committing
 async def test_a_notification_wakes_its_loop_at_once(
     committing_rt: Runtime,
     monkeypatch: pytest.MonkeyPatch,
-    make: Callable[[Runtime, str], Awaitable[None]],
+    make: Callable[[Runtime, str], Coroutine[Any, Any, None]],
     loop: str,
 ) -> None:
     monkeypatch.setattr(alarm, "REST_SECONDS", 3600)
