@@ -75,7 +75,8 @@ async def changed_collection(rt: Runtime, tenant: str) -> None:
     await rt.execute(update(Collection).values(review_after=""))
 
 
-MAKERS = {
+Make = Callable[[Runtime, str], Coroutine[Any, Any, None]]
+MAKERS: dict[Make, str] = {
     due_job: "send",
     silent_job: "take_back",
     due_delivery: "deliver",
@@ -87,9 +88,7 @@ MAKERS = {
 
 
 @pytest.mark.parametrize("make", MAKERS, ids=lambda make: make.__name__)
-async def test_what_is_due_wakes_its_loop_and_no_other(
-    committing_rt: Runtime, make: Callable[[Runtime, str], Coroutine[Any, Any, None]]
-) -> None:
+async def test_what_is_due_wakes_its_loop_and_no_other(committing_rt: Runtime, make: Make) -> None:
     rt = committing_rt
     tenant = await driving.new_tenant(rt)
     assert await look(rt) == set()
@@ -116,7 +115,7 @@ async def test_what_is_due_later_wakes_nothing_and_is_looked_for_soon(committing
 async def test_a_notification_wakes_its_loop_at_once(
     committing_rt: Runtime,
     monkeypatch: pytest.MonkeyPatch,
-    make: Callable[[Runtime, str], Coroutine[Any, Any, None]],
+    make: Make,
     loop: str,
 ) -> None:
     monkeypatch.setattr(alarm, "REST_SECONDS", 3600)
