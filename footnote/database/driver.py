@@ -42,7 +42,7 @@ async def planning_once(session: AsyncSession) -> "Connection[Any]":
 async def setting(session: AsyncSession, values: Mapping[str, str]) -> None:
     """Settings of the session's transaction until it ends. If it has not begun, they go with its BEGIN: one round trip.
 
-    The values are text of ours, or of callers who were checked.
+    The values are our own, or those of callers who were checked.
     """
     adapted = await _adapted(session)
     calls = ", ".join(f"set_config('{name}', {_literal(value)}, true)" for name, value in values.items())
