@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import CTE, ColumnElement, Select, func, select, text, true
+from sqlalchemy import CTE, ColumnElement, Select, TextClause, func, select, text, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import collections
@@ -66,7 +66,8 @@ async def list_documents(
     filter: Filter | None = None,
 ) -> list[DocumentDetails]:
     """Newest first, `limit` at most, older than the id `before`."""
-    chosen, few = [VISIBLE], bool(external_id or sha256)
+    chosen: list[ColumnElement[bool] | TextClause] = [VISIBLE]
+    few = bool(external_id or sha256)
     if collection:
         collection_id = (await collections.find(session, collection)).id
         chosen.append(Document.collection_id == collection_id)
@@ -90,7 +91,7 @@ async def _is_small(session: AsyncSession, collection_id: str) -> bool:
 
 def _page(
     session: AsyncSession,
-    chosen: Sequence[ColumnElement[bool]],
+    chosen: Sequence[ColumnElement[bool] | TextClause],
     states: Sequence[str],
     few: bool,
     limit: int,

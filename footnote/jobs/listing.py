@@ -77,7 +77,7 @@ async def _chosen(session: AsyncSession, wanted: JobFilter) -> Select[Job]:
 def _of_job(wanted: JobFilter) -> list[ColumnElement[bool]]:
     """What is asked of jobs besides their states."""
     several = ((Job.step, wanted.steps), (Job.error_code, wanted.error_codes))
-    conditions = [column.in_(values) for column, values in several if values]
+    conditions: list[ColumnElement[bool]] = [column.in_(values) for column, values in several if values]
     if wanted.document_id:
         conditions.append(Job.document_id == wanted.document_id)
     if wanted.created_after:
@@ -89,7 +89,7 @@ def _of_job(wanted: JobFilter) -> list[ColumnElement[bool]]:
 
 async def _of_document(session: AsyncSession, wanted: JobFilter) -> list[ColumnElement[bool]]:
     """What is asked of the jobs' documents."""
-    conditions = [VISIBLE]
+    conditions: list[ColumnElement[bool]] = [VISIBLE]
     if wanted.collection:
         conditions.append(Document.collection_id == (await collections.find(session, wanted.collection)).id)
     if wanted.superseded is not None:
