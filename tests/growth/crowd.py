@@ -14,6 +14,7 @@ from tests import driving
 READY = 10_000  # documents of the crowded tenant, all in one collection
 QUEUED = 10_000  # that wait to be ingested for the first time
 BESIDE = 4_000  # documents of another tenant
+DIMENSIONS = 8  # few, for the vector index is made meanwhile
 CHUNKS = 1  # a document
 FAILED = 5  # the oldest of the ready ones failed when they were replaced
 OTHERS = 10_000  # conversations, batches, deliveries, events, ...
@@ -124,7 +125,7 @@ async def _fill(rt: Runtime, letter: str, ready: int, queued: int, others: int) 
     async with rt.for_tenant(tenant).transaction() as session:
         collection_id = (await collections.obtain(session, "default", rt.settings)).id
     async with rt.transaction() as session:
-        space = await checkpoint.obtain_space(session, rt.embedder.provider, rt.embedder.model, rt.embedder.dimensions)
+        space = await checkpoint.obtain_space(session, rt.embedder.provider, rt.embedder.model, DIMENSIONS)
         target = await session.get_one(Collection, collection_id)
         target.space_id, target.embedding_provider, target.embedding_model = space.id, space.provider, space.model
         values = {"t": letter, "tenant": tenant, "collection": collection_id, "space": space.id, "chunks": CHUNKS}

@@ -110,6 +110,7 @@ REFUSED = {
     "delete_tenant": 422,  # by another name
     "download_document": 422,  # its bytes are in no store
     "get_document_page_image": 415,
+    "get_document_page_highlights": 415,
     "retry_job": 409,
 }
 # Deletions come last, those that end the others' objects after all.

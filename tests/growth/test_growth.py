@@ -21,7 +21,7 @@ from tests import driving
 from tests.api.described import document as described
 from tests.conftest import committing, new_database, run_sql, settings_of
 from tests.fakes import FakeEmbedder
-from tests.growth.crowd import Crowd, gather, numbered
+from tests.growth.crowd import DIMENSIONS, Crowd, gather, numbered
 from tests.growth.metering import Meter, Reading, meter  # noqa: F401  a fixture
 from tests.growth.requests import IDS, LAST, NOT_ASKED, REFUSED, REQUESTS
 from worker import background_tasks, housekeeping
@@ -59,7 +59,7 @@ async def rt(
         settings = settings_of(url, redis_url, tmp_path_factory.mktemp("crowd"))
         async with committing(settings) as rt:
             assert isinstance(rt.embedder, FakeEmbedder)
-            rt.embedder.dimensions = 8
+            rt.embedder.dimensions = DIMENSIONS
             yield rt
 
 
