@@ -10,7 +10,7 @@ from celery import Celery, chain
 
 from footnote.errors import Invalid
 from footnote.jobs import STEPS, Lane
-from footnote.jobs.scheduling import Message
+from footnote.jobs.scheduling import JobMessage
 from footnote.settings import Settings
 
 ANSWER = "answer"  # the task that answers questions of a batch
@@ -78,7 +78,7 @@ def start_batches(app: Celery, batch_ids: Sequence[str]) -> None:
             answering.set(queue=Lane.SMALL.value).apply_async(producer=producer)
 
 
-def start_jobs(app: Celery, messages: Sequence[Message], lane: Lane) -> None:
+def start_jobs(app: Celery, messages: Sequence[JobMessage], lane: Lane) -> None:
     """Sends the messages through one lane: for a single job as the chain of the steps that remain.
 
     Several jobs have no chain. Each goes on by itself, or by a message of its own.

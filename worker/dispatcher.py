@@ -21,7 +21,7 @@ from footnote.answering import question_batches
 from footnote.database import leases
 from footnote.errors import DatabaseAway
 from footnote.jobs import Lane, recovery, scheduling
-from footnote.jobs.scheduling import Message
+from footnote.jobs.scheduling import JobMessage
 from footnote.models import Job, QueryBatch
 from footnote.queue import start_batches, start_jobs
 from footnote.runtime import Runtime
@@ -110,7 +110,7 @@ class Dispatcher:
         """How many jobs wait in the messages of the small lane."""
         return await scheduling.sent(session, Lane.SMALL, self.rt.settings.resend_seconds)
 
-    def _send(self, messages: Mapping[Lane, Sequence[Message]], questions: Sequence[str]) -> None:
+    def _send(self, messages: Mapping[Lane, Sequence[JobMessage]], questions: Sequence[str]) -> None:
         from kombu.exceptions import OperationalError
 
         try:

@@ -27,7 +27,7 @@ WAITING_SECONDS = 1.0  # a job that is due for less than this may still find a f
 
 
 @dataclass(frozen=True)
-class Message:
+class JobMessage:
     """What one message of the broker asks for: a step of a job, or the first step of several."""
 
     step: str
@@ -91,7 +91,7 @@ WHERE job.id = ANY($1) AND job.step = $2 AND NOT job.large AND job.attempts = 0 
 """
 
 
-async def in_messages(session: AsyncSession, due: Sequence[tuple[str, str]], settings: Settings) -> list[Message]:
+async def in_messages(session: AsyncSession, due: Sequence[tuple[str, str]], settings: Settings) -> list[JobMessage]:
     """The due jobs, in their order, in messages: several small documents of a collection share one.
 
     A message is no longer than leaves one for each slot of a worker. If a single crash fails a document, each has a
@@ -101,13 +101,13 @@ async def in_messages(session: AsyncSession, due: Sequence[tuple[str, str]], set
     found = await (await driver(session)).fetch(_TOGETHER, first, STEPS[0], MESSAGE_BYTES) if len(first) > 1 else []
     small = {row["id"]: (row["collection_id"], row["bytes"]) for row in found}
     most = min(MESSAGE_JOBS, -(-len(small) // settings.worker_concurrency))
-    messages: list[Message] = []
-    open_: dict[str, tuple[Message, int]] = {}  # by collection, with the bytes that it has room for
+    messages: list[JobMessage] = []
+    open_: dict[str, tuple[JobMessage, int]] = {}  # by collection, with the bytes that it has room for
     for job_id, step in due:
         collection, size = small.get(job_id, ("", 0))
-        message, room = open_.get(collection, (Message(step, []), 0))
+        message, room = open_.get(collection, (JobMessage(step, []), 0))
         if room < size or not size or len(message.job_ids) >= most:
-            message, room = Message(step, []), MESSAGE_BYTES
+            message, room = JobMessage(step, []), MESSAGE_BYTES
             messages.append(message)
         message.job_ids.append(job_id)
         if size:
@@ -116,7 +116,7 @@ async def in_messages(session: AsyncSession, due: Sequence[tuple[str, str]], set
 
 
 async def sent(session: AsyncSession, lane: Lane, seconds: float) -> int:
-    """How many jobs of a lane were sent within so many seconds and wait for a worker."""
+    """How many jobs of a lane were sent in the last `seconds` and wait for a worker."""
     fresh = Job.state.in_(leases.UNCLAIMED) & (Job.dispatched_at > from_now(-seconds))
     counted = select(func.count()).where(fresh, Job.large == (lane is Lane.LARGE))
     return await session.scalar(counted) or 0

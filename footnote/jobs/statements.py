@@ -39,7 +39,8 @@ WITH moved AS (
 SELECT EXISTS (SELECT FROM moved) AS moved, EXISTS (SELECT FROM pause) AS paused
 """
 
-# In this order, as every transaction that makes a version visible does: collection, document, job.
+# In this order, as every transaction that makes a version visible does: collection, document, job. What follows stores
+# rows that refer to others, and Postgres would plan the look-up of each reference again.
 HOLD = """
 WITH shared AS MATERIALIZED (
     SELECT space_id, chunking, language FROM collection WHERE id = $1 FOR SHARE
@@ -50,11 +51,12 @@ WITH shared AS MATERIALIZED (
     WHERE job.id = $3 AND job.token = $4 AND job.state = 'running' FOR NO KEY UPDATE OF job
 )
 SELECT shared.space_id, shared.chunking = $5 AND shared.language = CAST(CAST($6 AS text) AS regconfig) AS as_cut,
-       mine.id IS NOT NULL AS mine, EXISTS (SELECT FROM pause) AS paused
+       mine.id IS NOT NULL AS mine, EXISTS (SELECT FROM pause) AS paused,
+       set_config('plan_cache_mode', 'auto', true) AS planning
 FROM shared LEFT JOIN mine ON true
 """
 
-# The last two steps at once: both are in one transaction. Returns whether anyone may want to know.
+# The last two steps at once: both are in one transaction. Returns whether there may be receivers of a webhook.
 COMPLETE = """
 WITH ended AS (
     UPDATE job
