@@ -188,8 +188,8 @@ class Lossy(Runtime):
     before: bool
 
     @asynccontextmanager
-    async def transaction(self) -> AsyncIterator[AsyncSession]:
-        async with super().transaction() as session:
+    async def transaction(self, **settings: str) -> AsyncIterator[AsyncSession]:
+        async with super().transaction(**settings) as session:
             yield session
             lost = any(isinstance(each, Document) for each in session)
             if lost and self.before:

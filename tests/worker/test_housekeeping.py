@@ -36,11 +36,11 @@ async def test_unowned_objects_and_keys_of_yesterday_go_though_postgres_was_away
 
     class Flaky(Runtime):
         @asynccontextmanager
-        async def transaction(self) -> AsyncIterator[AsyncSession]:
+        async def transaction(self, **settings: str) -> AsyncIterator[AsyncSession]:
             if outage:
                 outage.pop()
                 raise DatabaseAway
-            async with super().transaction() as session:
+            async with super().transaction(**settings) as session:
                 yield session
 
     async def tidied() -> bool:
