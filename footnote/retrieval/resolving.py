@@ -111,8 +111,8 @@ async def _rows(session: AsyncSession, query: "Query") -> Sequence[Any]:
     statement = _CHOSEN.format(languages=languages, documents=documents, unfinished=unfinished)
     named = None if query.collections is None else list(query.collections)
     written, values = positional(statement, parameters | {"tenant": tenant_id, "named": named})
-    found: list[Any] = await (await driver(session)).fetch(written, *values)
-    return found
+    rows: list[Any] = await (await driver(session)).fetch(written, *values)
+    return rows
 
 
 def _check_known(named: Sequence[str] | None, rows: Sequence[Any]) -> None:
