@@ -178,7 +178,7 @@ _REINGESTING = text(
     SELECT collection_id, count(*) FROM differing GROUP BY collection_id
     """
 )
-_UPLOADS_LOOKED_AT = 2_000
+_UPLOADS_LOOKED_AT = 200
 
 
 async def _details(session: AsyncSession, query: Select[Collection]) -> list[CollectionDetails]:
