@@ -25,7 +25,7 @@ from footnote.providers import Embedder
 from footnote.runtime import Runtime
 from footnote.settings import Settings
 from footnote.tenancy import audit_log, tallies
-from footnote.tenancy.tallies import Tally
+from footnote.tenancy.tallies import DocumentTally
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 Unit = Literal["characters", "tokens"]
@@ -189,12 +189,14 @@ async def _details(session: AsyncSession, query: Select[Collection]) -> list[Col
     values = {"tenant": tenant_of(session), "ids": ids, "uploads": _UPLOADS_LOOKED_AT}
     reingesting = {row[0]: row[1] for row in await session.execute(_REINGESTING, values)}
     return [
-        _with_counts(each, dimensions, counts.get(each.id, Tally()), reingesting.get(each.id, 0))
+        _with_counts(each, dimensions, counts.get(each.id, DocumentTally()), reingesting.get(each.id, 0))
         for each, dimensions in found
     ]
 
 
-def _with_counts(collection: Collection, dimensions: int | None, tally: Tally, reingesting: int) -> CollectionDetails:
+def _with_counts(
+    collection: Collection, dimensions: int | None, tally: DocumentTally, reingesting: int
+) -> CollectionDetails:
     known = dimensions if tally.documents else None
     return CollectionDetails(collection, known, tally.documents, tally.chunks, reingesting)
 
