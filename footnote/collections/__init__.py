@@ -27,7 +27,7 @@ from footnote.providers import Embedder
 from footnote.runtime import Runtime
 from footnote.settings import Settings
 from footnote.tenancy import audit_log, tallies
-from footnote.tenancy.tallies import StoredCounts
+from footnote.tenancy.tallies import DocumentTally
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 Unit = Literal["characters", "tokens"]
@@ -195,7 +195,7 @@ _REINGESTING = text(
     SELECT collection_id, count(*) FROM differing GROUP BY collection_id
     """
 )
-_UPLOADS_LOOKED_AT = 2_000
+_UPLOADS_LOOKED_AT = 200
 
 
 async def _details(session: AsyncSession, query: Select[Collection]) -> list[CollectionDetails]:
@@ -206,13 +206,13 @@ async def _details(session: AsyncSession, query: Select[Collection]) -> list[Col
     values = {"tenant": tenant_of(session), "ids": ids, "uploads": _UPLOADS_LOOKED_AT}
     reingesting = {row[0]: row[1] for row in await session.execute(_REINGESTING, values)}
     return [
-        _with_counts(each, dimensions, counts.get(each.id, StoredCounts()), reingesting.get(each.id, 0))
+        _with_counts(each, dimensions, counts.get(each.id, DocumentTally()), reingesting.get(each.id, 0))
         for each, dimensions in found
     ]
 
 
 def _with_counts(
-    collection: Collection, dimensions: int | None, tally: StoredCounts, reingesting: int
+    collection: Collection, dimensions: int | None, tally: DocumentTally, reingesting: int
 ) -> CollectionDetails:
     known = dimensions if tally.documents else None
     return CollectionDetails(collection, known, tally.documents, tally.chunks, reingesting)

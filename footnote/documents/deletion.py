@@ -19,7 +19,7 @@ from footnote.jobs import tasks
 from footnote.models import BackgroundTask, Chunk, Collection, Deletion, Document, Job, Page, Version
 from footnote.runtime import Runtime
 from footnote.tenancy import audit_log, tallies
-from footnote.tenancy.tallies import StoredCounts
+from footnote.tenancy.tallies import DocumentTally
 
 COUNTED = ("documents", "versions", "pages", "chunks", "embeddings", "jobs", "answers", "objects", "bytes")
 AT_ONCE = 3  # deletions of a tenant in one process: they may wait for each other while they hold a connection
@@ -125,7 +125,7 @@ async def begin_collection(rt: Runtime, name_or_id: str) -> BackgroundTask:
         if begun is not None:
             return begun
         hidden = await collections.hide(session, name_or_id)
-        held = (await tallies.of_collections(session, [hidden.id])).get(hidden.id, StoredCounts())
+        held = (await tallies.of_collections(session, [hidden.id])).get(hidden.id, DocumentTally())
         return await tasks.begin(session, "collection.delete", rt.tenant, hidden.id, hidden.name, held.documents)
 
 

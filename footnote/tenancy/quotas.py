@@ -12,7 +12,7 @@ from footnote.errors import Forbidden, Invalid, TenantDeleted
 from footnote.models import Tenant
 from footnote.settings import Settings
 from footnote.tenancy import audit_log, tallies, tenants, usage
-from footnote.tenancy.tallies import StoredCounts
+from footnote.tenancy.tallies import DocumentTally
 from footnote.tenancy.usage import Month
 
 NAMES = ("documents", "bytes", "tokens", "usd")
@@ -106,7 +106,7 @@ async def held_by_all(session: AsyncSession) -> Sequence[tuple[Tenant, int, int]
     """Tenants, oldest first, with their documents and the bytes of those."""
     held = await tallies.of_all_tenants(session)
     found = (await session.scalars(select(Tenant).order_by(Tenant.id))).all()
-    of_each = [(tenant, held.get(tenant.id, StoredCounts())) for tenant in found]
+    of_each = [(tenant, held.get(tenant.id, DocumentTally())) for tenant in found]
     return [(tenant, tally.documents, tally.bytes) for tenant, tally in of_each]
 
 

@@ -18,7 +18,7 @@ AT_ONCE = 5_000  # changes folded in one transaction
 
 
 @dataclass(frozen=True)
-class StoredCounts:
+class DocumentTally:
     """`searchable` documents have a version that queries see, and `chunks` are of these versions."""
 
     documents: int = 0
@@ -51,25 +51,25 @@ SELECT tenant_id, {_SUMS} FROM (
 """  # noqa: S608  constants
 
 
-async def of_collections(session: AsyncSession, collection_ids: Sequence[str]) -> dict[str, StoredCounts]:
+async def of_collections(session: AsyncSession, collection_ids: Sequence[str]) -> dict[str, DocumentTally]:
     """By id; a collection that never had a document is left out."""
     found = await session.execute(text(_OF_COLLECTIONS), {"tenant": tenant_of(session), "ids": list(collection_ids)})
-    return {collection_id: StoredCounts(*counts) for collection_id, *counts in found}
+    return {collection_id: DocumentTally(*counts) for collection_id, *counts in found}
 
 
-async def of_tenant(session: AsyncSession, tenant_id: str) -> StoredCounts:
+async def of_tenant(session: AsyncSession, tenant_id: str) -> DocumentTally:
     """What the tenant has in all its collections."""
-    return (await _of_tenants(session, tenant_id)).get(tenant_id, StoredCounts())
+    return (await _of_tenants(session, tenant_id)).get(tenant_id, DocumentTally())
 
 
-async def of_all_tenants(session: AsyncSession) -> dict[str, StoredCounts]:
+async def of_all_tenants(session: AsyncSession) -> dict[str, DocumentTally]:
     """By tenant; for the operator."""
     return await _of_tenants(session, None)
 
 
-async def _of_tenants(session: AsyncSession, tenant_id: str | None) -> dict[str, StoredCounts]:
+async def _of_tenants(session: AsyncSession, tenant_id: str | None) -> dict[str, DocumentTally]:
     found = await session.execute(text(_OF_TENANTS), {"tenant": tenant_id})
-    return {each: StoredCounts(*counts) for each, *counts in found}
+    return {each: DocumentTally(*counts) for each, *counts in found}
 
 
 # -- folded and checked ----------------------------------------------------------------------------------------

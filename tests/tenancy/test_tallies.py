@@ -11,21 +11,21 @@ from footnote.documents import deletion
 from footnote.operations.consistency import audit
 from footnote.runtime import Runtime
 from footnote.tenancy import tallies
-from footnote.tenancy.tallies import StoredCounts
+from footnote.tenancy.tallies import DocumentTally
 from tests import driving
 
 pytestmark = pytest.mark.anyio
 
 
-async def tally(rt: Runtime, tenant: str) -> StoredCounts:
+async def tally(rt: Runtime, tenant: str) -> DocumentTally:
     async with rt.for_tenant(tenant).transaction() as session:
         return await tallies.of_tenant(session, tenant)
 
 
-async def of_collection(rt: Runtime, tenant: str, name: str = "default") -> StoredCounts:
+async def of_collection(rt: Runtime, tenant: str, name: str = "default") -> DocumentTally:
     async with rt.for_tenant(tenant).transaction() as session:
         found = await collections.find(session, name)
-        return (await tallies.of_collections(session, [found.id])).get(found.id, StoredCounts())
+        return (await tallies.of_collections(session, [found.id])).get(found.id, DocumentTally())
 
 
 async def fold(rt: Runtime) -> None:
@@ -41,18 +41,18 @@ async def wrong(rt: Runtime) -> list[str]:
 async def test_documents_versions_chunks_and_bytes_are_tallied(rt: Runtime, ours: str) -> None:
     document = (await driving.accept(rt, ours, driving.paragraphs(3), external_id="a")).details
     size = document.version.bytes
-    assert await tally(rt, ours) == StoredCounts(1, 0, 0, size)
+    assert await tally(rt, ours) == DocumentTally(1, 0, 0, size)
     await driving.run(rt, document.job.id)
-    assert await tally(rt, ours) == await of_collection(rt, ours) == StoredCounts(1, 1, 3, size)
+    assert await tally(rt, ours) == await of_collection(rt, ours) == DocumentTally(1, 1, 3, size)
     newer = (await driving.accept(rt, ours, driving.paragraphs(5), external_id="a")).details
-    assert await tally(rt, ours) == StoredCounts(1, 1, 3, size + newer.version.bytes), "the former is seen until then"
+    assert await tally(rt, ours) == DocumentTally(1, 1, 3, size + newer.version.bytes), "the former is seen until then"
     await driving.run(rt, newer.job.id)
-    assert await tally(rt, ours) == StoredCounts(1, 1, 5, newer.version.bytes)
+    assert await tally(rt, ours) == DocumentTally(1, 1, 5, newer.version.bytes)
     await driving.ready(rt, ours, "beside", collection="other")
-    assert await of_collection(rt, ours) == StoredCounts(1, 1, 5, newer.version.bytes)
-    assert await tally(rt, ours) == StoredCounts(2, 2, 6, newer.version.bytes + len("beside"))
+    assert await of_collection(rt, ours) == DocumentTally(1, 1, 5, newer.version.bytes)
+    assert await tally(rt, ours) == DocumentTally(2, 2, 6, newer.version.bytes + len("beside"))
     await deletion.remove(rt.for_tenant(ours), document.document.id)
-    assert (await of_collection(rt, ours), await wrong(rt)) == (StoredCounts(), [])
+    assert (await of_collection(rt, ours), await wrong(rt)) == (DocumentTally(), [])
 
 
 async def test_what_is_folded_counts_as_before(rt: Runtime, ours: str) -> None:
@@ -64,12 +64,12 @@ async def test_what_is_folded_counts_as_before(rt: Runtime, ours: str) -> None:
     await fold(rt)
     assert (await tally(rt, ours), await of_collection(rt, ours), await tally(rt, theirs)) == before
     await deletion.remove(rt.for_tenant(ours), kept)
-    assert await tally(rt, ours) == StoredCounts()
+    assert await tally(rt, ours) == DocumentTally()
     await fold(rt)
     async with rt.transaction() as session:
         assert await tallies.purge(session) == 2, "of the collection and the tenant"
         assert await session.scalar(text("SELECT count(*) FROM tally_change")) == 0
-    assert (await tally(rt, ours), await wrong(rt)) == (StoredCounts(), [])
+    assert (await tally(rt, ours), await wrong(rt)) == (DocumentTally(), [])
 
 
 async def test_a_transaction_sees_its_own_changes_and_no_other_tenants(rt: Runtime, ours: str) -> None:
@@ -77,7 +77,7 @@ async def test_a_transaction_sees_its_own_changes_and_no_other_tenants(rt: Runti
     upload = await driving.put(rt, ours, b"ours", "a.txt")
     async with rt.for_tenant(ours).transaction() as session:
         await documents.accept(session, rt, upload)
-        assert await tallies.of_tenant(session, ours) == StoredCounts(1, 0, 0, 4)
+        assert await tallies.of_tenant(session, ours) == DocumentTally(1, 0, 0, 4)
         assert set(await tallies.of_all_tenants(session)) == {ours}, "row-level security binds tallies, too"
 
 
