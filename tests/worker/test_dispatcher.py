@@ -143,7 +143,7 @@ async def test_small_documents_of_a_collection_share_a_message_which_has_no_chai
     assert sorted(jobs_in(found)) == sorted(ids)
     for each in found:
         _, _, embedded = json.loads(base64.b64decode(each["body"]))
-        assert (each["headers"]["task"], embedded["chain"] or None) == ("footnote.chunk", None)
+        assert (each["headers"]["task"], embedded["chain"] or []) == ("footnote.chunk", [])
     dispatcher.app.close()
 
 
