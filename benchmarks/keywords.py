@@ -49,8 +49,8 @@ _DOCUMENTS = (
 _CHUNKS = f"""
 INSERT INTO chunk (version_id, position, tenant_id, collection_id, document_id, space_id, language, page_start,
                    page_end, char_start, char_end, heading, context, text, words, text_sha256, embedding, tsv)
-SELECT 'ver_' || document, place, 'ten_b', 'col_b', 'doc_' || document, 1, 'simple', 1, 1, 0, 1, '', '', t.text, {WORDS},
-       '', '[1,0]', to_tsvector('simple', t.text)
+SELECT 'ver_' || document, place, 'ten_b', 'col_b', 'doc_' || document, 1, 'simple', 1, 1, 0, 1, '', '', t.text,
+       {WORDS}, '', '[1,0]', to_tsvector('simple', t.text)
 FROM unnest($2::text[]) WITH ORDINALITY AS t(text, number),
      LATERAL (SELECT ($1::int[])[(t.number - 1) / {OF_A_DOCUMENT} + 1] AS document,
                      (t.number - 1) % {OF_A_DOCUMENT} AS place) AS at

@@ -84,9 +84,7 @@ async def test_what_fails_or_hangs_holds_up_nothing_else_and_is_tried_again(
     async def purge(_rt: Runtime) -> None:
         purged.set()
 
-    async def nothing(_rt: Runtime) -> None: ...
-
-    for place, chore in (("_sweep", hang), ("reingestion.review", fail), ("_count", nothing), ("_purge", purge)):
+    for place, chore in (("_sweep", hang), ("reingestion.review", fail), ("_purge", purge)):
         monkeypatch.setattr(f"worker.housekeeping.{place}", chore)
     keeping = asyncio.create_task(housekeeping.keep_house(rt))
     async with asyncio.timeout(60):
