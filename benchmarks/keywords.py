@@ -61,7 +61,7 @@ class Words:
     """Words whose frequencies follow Zipf's law; the same ones for the same seed."""
 
     def __init__(self, seed: int) -> None:
-        self._chance = random.Random(seed)  # noqa: S311
+        self._chance = random.Random(seed)  # noqa: S311  words to search
         self._weights = list(accumulate(1 / (rank + 2.7) for rank in range(VOCABULARY)))
 
     def text(self, words: int) -> str:
