@@ -17,7 +17,7 @@ from itertools import accumulate
 from pathlib import Path
 
 import asyncpg
-import psutil
+import psutil  # type: ignore[import-untyped]
 
 from benchmarks.tables import table
 from footnote import retrieval
