@@ -77,6 +77,21 @@ _POST = """
     FROM given g, unnest(g.tsv) AS l GROUP BY 1, 2;
 """
 
+# The same identifiers as before, in a quarter of the time: what lies between spaces is matched only if it has a digit,
+# `_`, `@`, `/` or a dot. A downgrade leaves it.
+_IDENTIFIERS = r"""
+CREATE OR REPLACE FUNCTION identifiers(given text) RETURNS text[] LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
+    SELECT coalesce(array_agg(DISTINCT lower(found[1])), '{}')
+    FROM string_to_table(given, ' ') AS piece, LATERAL (
+        SELECT regexp_matches(piece, '([[:alnum:]](?:[[:alnum:]_.@:/#+~\-]*[[:alnum:]])?)', 'g')
+        UNION ALL
+        SELECT regexp_matches(piece, '([[:alnum:]](?:[[:alnum:]_.+~\-]*[[:alnum:]])?)', 'g')
+    ) AS token(found)
+    WHERE piece <> translate(piece, '0123456789_@/.', '') AND length(found[1]) <= 100
+      AND found[1] ~ '[0-9].*[^0-9]|[^0-9].*[0-9]|[_@/]|[[:alnum:]]{2}\.[[:alnum:]]{2}|[0-9]{6}'
+$$
+"""
+
 # Runs as the owner: a tenant reads postings through the views, and writes none but by writing chunks.
 _FUNCTIONS = f"""
 CREATE FUNCTION chunk_added() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
@@ -167,7 +182,7 @@ def upgrade() -> None:
     the release before go on meanwhile. The lock on `chunk` is held for as long as three triggers take to make.
     """
     if op.get_bind().scalar(text("SELECT to_regclass('posting')")) is None:  # else an upgrade was interrupted
-        _execute(_TABLES, _FUNCTIONS, _TRIGGERS)
+        _execute(_IDENTIFIERS, _TABLES, _FUNCTIONS, _TRIGGERS)
     with op.get_context().autocommit_block():
         _fill()
         op.execute("VACUUM ANALYZE posting, posting_block")

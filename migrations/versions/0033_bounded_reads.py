@@ -34,7 +34,8 @@ CREATE TABLE IF NOT EXISTS tally_change (
 )
 """
 
-# A document is deleted before its versions, whose deletion then finds no document: all of it is subtracted here.
+# A document is deleted before its versions, whose deletion then finds no document: all of it is subtracted here. So are
+# the chunks of a version when it becomes active: they have been counted by then, in the same statement at the latest.
 FUNCTIONS = (
     """
 CREATE OR REPLACE FUNCTION tally_document() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -59,13 +60,11 @@ CREATE OR REPLACE FUNCTION tally_version() RETURNS trigger LANGUAGE plpgsql AS $
 BEGIN
     INSERT INTO tally_change (tenant_id, collection_id, documents, searchable, chunks, bytes)
     SELECT * FROM (
-        SELECT d.tenant_id, d.collection_id, 0, 0,
-               CASE WHEN d.active_version_id = coalesce(NEW.id, OLD.id)
-                    THEN coalesce(NEW.chunks, 0) - coalesce(OLD.chunks, 0) ELSE 0 END AS chunks,
+        SELECT d.tenant_id, d.collection_id, 0, 0, 0,
                CASE WHEN NEW.object_key IS NOT NULL THEN NEW.bytes ELSE 0 END
                - CASE WHEN OLD.object_key IS NOT NULL THEN OLD.bytes ELSE 0 END AS bytes
         FROM document d WHERE d.id = coalesce(NEW.document_id, OLD.document_id)
-    ) AS change WHERE chunks <> 0 OR bytes <> 0;
+    ) AS change WHERE bytes <> 0;
     RETURN NULL;
 END $$
 """,
@@ -76,9 +75,8 @@ TRIGGERS = (
     "WHEN (OLD.active_version_id IS DISTINCT FROM NEW.active_version_id) EXECUTE FUNCTION tally_document()",
     "CREATE OR REPLACE TRIGGER tallied_off BEFORE DELETE ON document FOR EACH ROW EXECUTE FUNCTION tally_document()",
     "CREATE OR REPLACE TRIGGER tallied AFTER INSERT OR DELETE ON version FOR EACH ROW EXECUTE FUNCTION tally_version()",
-    "CREATE OR REPLACE TRIGGER tallied_again AFTER UPDATE OF object_key, bytes, chunks ON version FOR EACH ROW "
-    "WHEN ((OLD.object_key, OLD.bytes, OLD.chunks) IS DISTINCT FROM (NEW.object_key, NEW.bytes, NEW.chunks)) "
-    "EXECUTE FUNCTION tally_version()",
+    "CREATE OR REPLACE TRIGGER tallied_again AFTER UPDATE OF object_key, bytes ON version FOR EACH ROW "
+    "WHEN ((OLD.object_key, OLD.bytes) IS DISTINCT FROM (NEW.object_key, NEW.bytes)) EXECUTE FUNCTION tally_version()",
 )
 
 # In one statement, which sees documents and the changes that triggers have noted since at one moment.

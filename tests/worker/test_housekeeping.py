@@ -87,11 +87,8 @@ async def test_what_fails_or_hangs_holds_up_nothing_else_and_is_tried_again(
     async def purge(_rt: Runtime) -> None:
         purged.set()
 
-    async def nothing(_rt: Runtime) -> None: ...
-
-    chores = {"_sweep": hang, "reingestion.review": fail, "_fold": nothing, "_count": nothing, "_purge": purge}
-    for place, chore in chores.items():
-        monkeypatch.setattr(f"worker.housekeeping.{place}", chore)
+    monkeypatch.setattr(housekeeping, "WHEN_WOKEN", {"sweep": hang, "review": fail})
+    monkeypatch.setattr(housekeeping, "EVERY", {purge: 3600.0})
     house = housekeeping.Housekeeping(rt)
     for woken in house.woken_for.values():
         woken.set()
