@@ -28,7 +28,8 @@ def child(tmp_path):
 def test_it_starts_at_the_first_connection_whose_client_gets_its_page(child):
     _, port = child.service.on_demand
     assert child.check(time.monotonic()) is None
-    assert child.process is None
+    before = child.process
+    assert before is None
     pages = []
 
     def visit():
