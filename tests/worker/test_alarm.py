@@ -74,7 +74,7 @@ async def changed_collection(rt: Runtime, tenant: str) -> None:
     await rt.execute(update(Collection).values(review_after=""))
 
 
-MAKERS = {
+MAKERS: dict[Callable[[Runtime, str], Awaitable[None]], str] = {
     due_job: "send",
     silent_job: "take_back",
     due_delivery: "deliver",
