@@ -54,14 +54,14 @@ SELECT 'ver_' || document, place, 'ten_b', 'col_b', 'doc_' || document, 1, 'simp
 FROM unnest($2::text[]) WITH ORDINALITY AS t(text, number),
      LATERAL (SELECT ($1::int[])[(t.number - 1) / {OF_A_DOCUMENT} + 1] AS document,
                      (t.number - 1) % {OF_A_DOCUMENT} AS place) AS at
-"""  # noqa: S608  constants
+"""
 
 
 class Words:
     """Words whose frequencies follow Zipf's law; the same ones for the same seed."""
 
     def __init__(self, seed: int) -> None:
-        self._chance = random.Random(seed)  # noqa: S311  words to search
+        self._chance = random.Random(seed)
         self._weights = list(accumulate(1 / (rank + 2.7) for rank in range(VOCABULARY)))
 
     def text(self, words: int) -> str:

@@ -28,8 +28,9 @@ def child(tmp_path):
 def test_it_starts_at_the_first_connection_whose_client_gets_its_page(child):
     _, port = child.service.on_demand
     assert child.check(time.monotonic()) is None
-    assert child.process is None
-    pages: list[bytes] = []
+    before = child.process
+    assert before is None
+    pages = []
 
     def visit():
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/page", timeout=60) as page:

@@ -110,7 +110,7 @@ async def test_a_delivery_that_is_queued_is_sent_at_once(
 async def listens(rt: Runtime) -> bool:
     async with rt.sessions() as session:
         asked = text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE :alarm")
-        return bool(await session.scalar(asked, {"alarm": "%AS send%"}))
+        return bool((await session.scalars(asked, {"alarm": "%AS send%"})).one())
 
 
 async def test_what_is_under_way_when_the_loop_is_stopped_still_ends(committing_rt: Runtime, tenant: str) -> None:

@@ -1,9 +1,8 @@
 """The alarm: what is due wakes the loop that it is for, with and without a notification, and after an outage."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from sqlalchemy import func, select, text, update
@@ -75,8 +74,7 @@ async def changed_collection(rt: Runtime, tenant: str) -> None:
     await rt.execute(update(Collection).values(review_after=""))
 
 
-Make = Callable[[Runtime, str], Coroutine[Any, Any, None]]
-MAKERS: dict[Make, str] = {
+MAKERS: dict[Callable[[Runtime, str], Awaitable[None]], str] = {
     due_job: "send",
     silent_job: "take_back",
     due_delivery: "deliver",
@@ -88,7 +86,9 @@ MAKERS: dict[Make, str] = {
 
 
 @pytest.mark.parametrize("make", MAKERS, ids=lambda make: make.__name__)
-async def test_what_is_due_wakes_its_loop_and_no_other(committing_rt: Runtime, make: Make) -> None:
+async def test_what_is_due_wakes_its_loop_and_no_other(
+    committing_rt: Runtime, make: Callable[[Runtime, str], Awaitable[None]]
+) -> None:
     rt = committing_rt
     tenant = await driving.new_tenant(rt)
     assert await look(rt) == set()
@@ -115,7 +115,7 @@ async def test_what_is_due_later_wakes_nothing_and_is_looked_for_soon(committing
 async def test_a_notification_wakes_its_loop_at_once(
     committing_rt: Runtime,
     monkeypatch: pytest.MonkeyPatch,
-    make: Make,
+    make: Callable[[Runtime, str], Awaitable[None]],
     loop: str,
 ) -> None:
     monkeypatch.setattr(alarm, "REST_SECONDS", 3600)
