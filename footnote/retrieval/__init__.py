@@ -168,12 +168,15 @@ async def _first(rt: Runtime, query: Query, most: int, beside: Beside | None) ->
     """
     named, spent = query.collections is not None, list[UsageEntry]()
     blank = not query.text.strip()  # and not embedded
-    scope = resolving.remembered(rt, query) or await _resolved(rt, query)
+    remembered = resolving.remembered(rt, query)
+    scope = remembered or await _resolved(rt, query)
     while True:
         looked_into = () if blank else scope.spaces
         try:
             vectors, costs = await spaces.query_vectors(rt, query.text, looked_into, scope.filled, named=named)
         except FootnoteError:
+            if scope is not remembered:
+                raise
             now = await _resolved(rt, query)
             if now.asks_as(scope):
                 raise
