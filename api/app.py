@@ -5,7 +5,6 @@ import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
-from importlib import import_module
 from typing import Any
 
 from fastapi import FastAPI
@@ -33,7 +32,7 @@ from api.routes import (
     webhooks,
 )
 from footnote import __version__, formats
-from footnote.runtime import Runtime, open_runtime, preload
+from footnote.runtime import Runtime, import_early, open_runtime, preload
 from footnote.settings import Settings
 from footnote.telemetry import configure_logging, watch_loop
 from footnote.tenancy import usage as usage_counts
@@ -102,14 +101,14 @@ def warm_app() -> FastAPI:
     settings = Settings()
     app = create_app(settings)
     preload(settings)
-    _warm(app)
+    _warm(app, settings)
     return app
 
 
 @asynccontextmanager
 async def _lifespan(settings: Settings, runtime: Runtime | None, app: FastAPI) -> AsyncIterator[dict[str, Any]]:
     """The server gets the Runtime: `api.serving.server` tells it when the process should stop."""
-    _warm(app)
+    _warm(app, settings)
     if runtime is not None:
         app.state.runtime = runtime
         yield {"runtime": runtime}
@@ -124,9 +123,9 @@ async def _lifespan(settings: Settings, runtime: Runtime | None, app: FastAPI) -
     watching.cancel()
 
 
-def _warm(app: FastAPI) -> None:
+def _warm(app: FastAPI, settings: Settings) -> None:
     """Imports and builds what the first requests would otherwise wait for."""
     formats.modules()
-    import_module("numpy")
+    import_early(settings)
     for route in app.routes:  # FastAPI builds a route when it is first matched
         route.matches({"type": "http", "method": "GET", "path": "//", "headers": []})

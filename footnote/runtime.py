@@ -233,6 +233,11 @@ async def open_runtime(
 def preload(settings: Settings) -> None:
     """Imports what a Runtime imports when it is first used, so that the processes forked from this one share it."""
     asyncio.run(_open_and_close(settings))
+    import_early(settings)
+
+
+def import_early(settings: Settings) -> None:
+    """Imports what would hold up an event loop when it is first used: `openai` takes a third of a second."""
     for name in ("asyncpg", "numpy", "redis.asyncio.connection"):
         import_module(name)
     if settings.openai_api_key or settings.openai_base_url:
