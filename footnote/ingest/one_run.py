@@ -9,10 +9,11 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
+from structlog.contextvars import bind_contextvars
 
 from footnote import collections, jobs
 from footnote.collections import revisions
@@ -92,6 +93,7 @@ async def _to_the_end(found: "_Found", calls: JoinedCalls) -> None:
         await found.embed(calls)
         await found.heartbeat.stop()
         if await found.show():
+            found.moved_to(jobs.STEPS[-1])
             return
     except LeaseLost:
         raise
@@ -150,9 +152,16 @@ class _Found:
             claim = await one_run.go_on(session, heartbeat.claim, lease, self.tally.counts())
         if claim is None:
             return False
-        heartbeat.unstored, heartbeat.claim = heartbeat.claim.step, claim
+        heartbeat.unstored = heartbeat.claim.step
+        self.moved_to(claim.step)
         heartbeat.done, heartbeat.total = 0, len(self.chunks)
         return True
+
+    def moved_to(self, step: str) -> None:
+        """Notes that a step is over; what is logged from here on is of the next one."""
+        log.info("step done")
+        self.heartbeat.claim = replace(self.heartbeat.claim, step=step)
+        bind_contextvars(step=step)
 
     async def _look_up(self, session: AsyncSession) -> None:
         collection = self.subject.collection
