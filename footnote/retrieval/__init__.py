@@ -178,7 +178,7 @@ async def _first(rt: Runtime, query: Query, most: int, beside: Beside | None) ->
             if scope is not remembered:
                 raise
             now = await _resolved(rt, query)
-            if now.asks_as(scope):
+            if now.has_models_of(scope):
                 raise
             scope = now
             continue

@@ -46,7 +46,9 @@ _LANGUAGES = """ARRAY(
         FROM seen WHERE seen.language IS NOT NULL
     ) SELECT CAST(language AS text) FROM seen WHERE language IS NOT NULL
 )"""
-_OF_SPACE = ("provider", "model", "dimensions", "requested_dimensions", "other_dimensions", "other_seen", "other_since")
+_MODEL = ("provider", "model", "dimensions", "requested_dimensions")
+_DOUBTS = ("other_dimensions", "other_seen", "other_since")  # of the length of its vectors
+_OF_SPACE = _MODEL + _DOUBTS
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,10 @@ class ResolvedScope:
     def asks_as(self, other: "ResolvedScope") -> bool:
         """Whether the same models are asked for the question's vectors, in the same way."""
         return [_told(each) for each in self.spaces] == [_told(each) for each in other.spaces]
+
+    def has_models_of(self, other: "ResolvedScope") -> bool:
+        """Whether the same models are asked, whatever doubts about their vectors were noted meanwhile."""
+        return [_told(each, _MODEL) for each in self.spaces] == [_told(each, _MODEL) for each in other.spaces]
 
 
 NOTHING = ResolvedScope({}, (), (), frozenset(), Searched())
@@ -131,8 +137,8 @@ def _space(row: Any) -> EmbeddingSpace:
     return EmbeddingSpace(id=row["space_id"], **{name: row[name] for name in _OF_SPACE})
 
 
-def _told(space: EmbeddingSpace) -> tuple[Any, ...]:
-    return space.id, *(getattr(space, name) for name in _OF_SPACE)
+def _told(space: EmbeddingSpace, names: Sequence[str] = _OF_SPACE) -> tuple[Any, ...]:
+    return space.id, *(getattr(space, name) for name in names)
 
 
 def _place(tenant_id: str, query: "Query") -> tuple[str, tuple[str, ...] | None]:
