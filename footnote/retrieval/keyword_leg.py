@@ -17,6 +17,7 @@ import math
 import re
 from collections.abc import Collection
 
+from footnote.database.driver import Written
 from footnote.retrieval.scope import WALL, Scope
 from footnote.text import searched
 
@@ -45,16 +46,16 @@ def leg(scope: Scope, question: str, languages: Collection[str], *, large: bool,
         "languages": sorted(set(languages)),
         "query": question,
         "phrases": phrases[:PHRASES],
-        "rare_share": RARE_SHARE,
-        "common_share": COMMON_SHARE,
-        "identifier_length": IDENTIFIER_LENGTH,
-        "postings": POSTINGS,
-        "sample": SAMPLE,
-        "scored": SCORED,
-        "counted": COUNTED,
-        "lexemes": LEXEMES,
-        "literal": LITERAL,
-        "phrase_blocks": PHRASE_BLOCKS,
+        "rare_share": Written(RARE_SHARE),
+        "common_share": Written(COMMON_SHARE),
+        "identifier_length": Written(IDENTIFIER_LENGTH),
+        "postings": Written(POSTINGS),
+        "sample": Written(SAMPLE),
+        "scored": Written(SCORED),
+        "counted": Written(COUNTED),
+        "lexemes": Written(LEXEMES),
+        "literal": Written(LITERAL),
+        "phrase_blocks": Written(PHRASE_BLOCKS),
     }
     small = not large and scope.condition != WALL
     within = "" if scope.condition == WALL else "JOIN posting_block_of_tenant c ON c.number = p.block"
