@@ -26,8 +26,11 @@ def similarity(query_vectors: Sequence[QueryVector]) -> str:
 
 
 def _distance(space: EmbeddingSpace) -> str:
-    """The space's id and length stand in the SQL as literals, or the planner could not use the partial index."""
-    return f"(c.embedding::halfvec({space.dimensions})) <=> CAST(:vector_{space.id} AS halfvec)"
+    """The space's id and length stand in the SQL as literals, or the planner could not use the partial index.
+
+    The vector is read once, not for each row: hence SELECT.
+    """
+    return f"(c.embedding::halfvec({space.dimensions})) <=> (SELECT CAST(:vector_{space.id} AS halfvec))"
 
 
 def _nearest(scope: Scope, query_vector: QueryVector, *, large: bool) -> str:
