@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-from pgvector import HalfVector
-
 from footnote.models import EmbeddingSpace
 from footnote.retrieval.scope import Scope
 from footnote.retrieval.spaces import QueryVector
@@ -35,7 +33,7 @@ def _distance(space: EmbeddingSpace) -> str:
 
 def _nearest(scope: Scope, query_vector: QueryVector, *, large: bool) -> str:
     space = query_vector.space
-    scope.parameters[f"vector_{space.id}"] = HalfVector(query_vector.vector).to_text()
+    scope.parameters[f"vector_{space.id}"] = str(query_vector.vector.astype("f2").tolist())
     condition = f"{scope.condition} AND c.space_id = {space.id}"
     return (_BY_INDEX if large else _EXACT).format(scope=condition, distance=_distance(space), space=space.id)
 
