@@ -41,7 +41,7 @@ def _nearest(scope: Scope, query_vector: QueryVector, *, large: bool) -> str:
 # Ordered by an expression that no index can serve.
 _EXACT = """
 nearest_{space} AS (
-    SELECT c.version_id, c.position, {distance} AS distance
+    SELECT c.version_id, c.position, c.document_id, {distance} AS distance
     FROM chunk_of_tenant c WHERE {scope} ORDER BY ({distance}) + 0 LIMIT :depth
 )"""
 
@@ -49,20 +49,20 @@ nearest_{space} AS (
 # in scope. Then, and only then, the scope is read whole.
 _BY_INDEX = """
 indexed_{space} AS MATERIALIZED (
-    SELECT c.version_id, c.position, {distance} AS distance
+    SELECT c.version_id, c.position, c.document_id, {distance} AS distance
     FROM chunk_of_tenant c WHERE {scope} ORDER BY {distance} LIMIT :depth
 ),
 nearest_{space} AS (
     SELECT * FROM indexed_{space} WHERE (SELECT count(*) FROM indexed_{space}) >= :depth
     UNION ALL (
-        SELECT c.version_id, c.position, {distance} AS distance
+        SELECT c.version_id, c.position, c.document_id, {distance} AS distance
         FROM chunk_of_tenant c WHERE {scope} AND (SELECT count(*) FROM indexed_{space}) < :depth
         ORDER BY ({distance}) + 0 LIMIT :depth
     )
 )"""
 
 _RANKED = """
-    SELECT version_id, position, 1 - distance AS similarity,
+    SELECT version_id, position, document_id, 1 - distance AS similarity,
            row_number() OVER (ORDER BY distance, version_id, position) AS rank
     FROM nearest_{space}
 """
