@@ -93,7 +93,7 @@ def scope_of(
 ) -> Scope:
     """The chunks of the tenant, in these collections (ids), of these documents only if any are named or filtered.
 
-    The collections have so many `chunks`.
+    `chunks` is the number of those in the collections.
     """
     scope = Scope(WALL, {"tenant": tenant_id, "collections": list(collections)}, chunks=chunks)
     if document_ids is not None:
