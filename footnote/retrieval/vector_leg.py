@@ -62,7 +62,7 @@ nearest_{space} AS (
 )"""
 
 _RANKED = """
-    SELECT version_id, position, document_id, 1 - distance AS similarity,
+    SELECT version_id, position, document_id, {space} AS space_id, 1 - distance AS similarity,
            row_number() OVER (ORDER BY distance, version_id, position) AS rank
     FROM nearest_{space}
 """
