@@ -85,14 +85,25 @@ _NAMED = re.compile(r"(?<![:\w]):([a-z]\w*)\b(?!:)")
 _CASTS = {bool: "::boolean", int: "::bigint", float: "::float8", str: "::text"}
 
 
+class Written(float):
+    """A number that is written into the statement, so that a plan for all values knows it. Only for a few values."""
+
+
 def positional(statement: str, values: Mapping[str, Any]) -> tuple[str, list[Any]]:
     """A statement with names such as `:tenant` as the driver takes it, and its values: their types are told.
 
-    The type of a list, or of None, is what the statement casts it to.
+    The type of a list, or of None, is what the statement casts it to. What is `Written` is no value any more.
     """
-    types = tuple((name, _CASTS.get(type(value), "")) for name, value in values.items())
+    types = tuple(
+        (name, _literal_number(value) if isinstance(value, Written) else _CASTS.get(type(value), ""))
+        for name, value in values.items()
+    )
     written, names = _written(statement, types)
     return written, [values[name] for name in names]
+
+
+def _literal_number(value: float) -> str:
+    return f"{int(value)}::bigint" if value.is_integer() else f"{value!r}::float8"
 
 
 @lru_cache(maxsize=512)
@@ -101,6 +112,8 @@ def _written(statement: str, types: tuple[tuple[str, str], ...]) -> tuple[str, t
 
     def place(found: re.Match[str]) -> str:
         name = found[1]
+        if casts[name][:1].isdigit():
+            return casts[name]
         return f"${places.setdefault(name, len(places) + 1)}{casts[name]}"
 
     return _NAMED.sub(place, statement), tuple(places)

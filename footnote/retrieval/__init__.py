@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from footnote.database.driver import Written
 from footnote.database.tenant_scope import tenant_of
 from footnote.errors import FootnoteError, Invalid
 from footnote.filters import Filter
@@ -51,6 +52,11 @@ class Query:
     expand: Expand = "none"
     rerank: bool | None = None
     key_id: str = ""  # of the caller
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether collections are looked into as a whole."""
+        return self.document_ids is None and self.filter is None
 
     @property
     def candidates(self) -> int:
@@ -183,7 +189,7 @@ async def _first(rt: Runtime, query: Query, most: int, beside: Beside | None) ->
             scope = now
             continue
         spent += costs
-        async with rt.transaction(**limits()) as session:
+        async with rt.transaction(**limits(whole=query.is_whole)) as session:
             now = await resolving.of(session, rt, query)
             if blank or now.asks_as(scope):
                 candidates = await _candidates(session, query, now, vectors, most)
@@ -194,7 +200,7 @@ async def _first(rt: Runtime, query: Query, most: int, beside: Beside | None) ->
 
 
 async def _resolved(rt: Runtime, query: Query) -> ResolvedScope:
-    async with rt.transaction() as session:
+    async with rt.transaction(**limits(whole=query.is_whole)) as session:
         return await resolving.of(session, rt, query)
 
 
@@ -205,8 +211,9 @@ async def _candidates(
     mode = query.mode if query_vectors else "keyword"
     if not place.filled or not query.text.strip() or (query.mode == "vector" and not query_vectors):
         return []
-    scope = scope_of(tenant_of(session), [each.id for each in place.filled], query.document_ids, query.filter)
-    scope.parameters["depth"] = max(DEPTH, most)
+    filled = [each.id for each in place.filled]
+    scope = scope_of(tenant_of(session), filled, query.document_ids, query.filter, chunks=place.chunks)
+    scope.parameters["depth"] = Written(max(DEPTH, most))
     large = await scope.exceeds(session, vector_leg.EXACT_CHUNKS)
     legs = []
     if query_vectors:
@@ -215,7 +222,7 @@ async def _candidates(
         beside_vector = bool(query_vectors)
         legs.append(keyword_leg.leg(scope, query.text, place.languages, large=large, beside_vector=beside_vector))
     statement = "WITH " + ",".join(legs) + fused(mode, query_vectors) + HITS
-    rows = await scope.run(session, statement, candidates=most, diverse=query.diversity > 0)
+    rows = await scope.run(session, statement, candidates=Written(most), diverse=query.diversity > 0)
     return [
         Hit(chunk_id=chunk_id(row["version_id"], row["position"]), fused_rank=rank, **row)
         for rank, row in enumerate(rows, 1)

@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from footnote.database.driver import Written
 from footnote.filters import sql
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def counts(tenant_id: str, query: "Query") -> tuple[str, str, dict[str, Any]]:
     """Both as SQL for a query, the first as NULL if the numbers are remembered; and the parameters."""
     active, parameters = _condition(tenant_id, query, sql.ACTIVE)
     newest, its = _condition(tenant_id, query, sql.NEWEST)
-    parameters |= its | {"looked_at": _LOOKED_AT, "most_unfinished": MOST_UNFINISHED}
+    parameters |= its | {"looked_at": Written(_LOOKED_AT), "most_unfinished": Written(MOST_UNFINISHED)}
     documents = "NULL" if _known(tenant_id, query) else DOCUMENTS.format(also=active)
     return documents, UNFINISHED.format(also=newest), parameters
 

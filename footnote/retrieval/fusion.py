@@ -29,12 +29,14 @@ ORDER BY f.score DESC, f.version_id, f.position
 """
 
 _HYBRID = f""",
-found AS (
-    SELECT version_id, position FROM vector UNION SELECT version_id, position FROM keyword WHERE rank <= :depth
+beyond AS (
+    SELECT version_id, position FROM keyword WHERE rank <= :depth EXCEPT SELECT version_id, position FROM vector
 ),
 measured AS (
-    SELECT version_id, position, c.space_id, {{similarity}} AS similarity
-    FROM found JOIN chunk_of_tenant c USING (version_id, position)
+    SELECT version_id, position, space_id, similarity FROM vector
+    UNION ALL
+    SELECT version_id, position, c.space_id, {{similarity}}
+    FROM beyond JOIN chunk_of_tenant c USING (version_id, position)
 ),
 spread AS (
     SELECT space_id, min(similarity) AS least, nullif(max(similarity) - min(similarity), 0) AS width

@@ -17,6 +17,7 @@ import math
 import re
 from collections.abc import Collection
 
+from footnote.database.driver import Written
 from footnote.retrieval.scope import WALL, Scope
 from footnote.text import searched
 
@@ -45,16 +46,16 @@ def leg(scope: Scope, question: str, languages: Collection[str], *, large: bool,
         "languages": sorted(set(languages)),
         "query": question,
         "phrases": phrases[:PHRASES],
-        "rare_share": RARE_SHARE,
-        "common_share": COMMON_SHARE,
-        "identifier_length": IDENTIFIER_LENGTH,
-        "postings": POSTINGS,
-        "sample": SAMPLE,
-        "scored": SCORED,
-        "counted": COUNTED,
-        "lexemes": LEXEMES,
-        "literal": LITERAL,
-        "phrase_blocks": PHRASE_BLOCKS,
+        "rare_share": Written(RARE_SHARE),
+        "common_share": Written(COMMON_SHARE),
+        "identifier_length": Written(IDENTIFIER_LENGTH),
+        "postings": Written(POSTINGS),
+        "sample": Written(SAMPLE),
+        "scored": Written(SCORED),
+        "counted": Written(COUNTED),
+        "lexemes": Written(LEXEMES),
+        "literal": Written(LITERAL),
+        "phrase_blocks": Written(PHRASE_BLOCKS),
     }
     small = not large and scope.condition != WALL
     within = "" if scope.condition == WALL else "JOIN posting_block_of_tenant c ON c.number = p.block"
@@ -63,6 +64,7 @@ def leg(scope: Scope, question: str, languages: Collection[str], *, large: bool,
         held_scope=scope.condition if within else "true",
         wall=WALL,
         within=within,
+        is_held="true" if small else _IS_HELD,
         weighted=_WEIGHTED.format(documents="documents" if small else _DOCUMENTS),
         share=_SHARE,
         besides=_BESIDE_VECTOR if beside_vector else "",
@@ -138,7 +140,7 @@ counted AS MATERIALIZED (
     GROUP BY lexeme, exact
 ),{weighted},
 held AS (
-    SELECT w.idf, p.block, p.chunks FROM weighted w, chosen, LATERAL (
+    SELECT w.idf, p.block, p.chunks, {is_held} AS is_held FROM weighted w, chosen, LATERAL (
         SELECT p.block, p.chunks FROM posting p {within}
         WHERE p.key = posting_key(:tenant, chosen.collection_id, w.lexeme) AND {held_scope}
         ORDER BY p.block LIMIT CAST(ceil(:postings * w.blocks / w.df) AS bigint)
@@ -167,17 +169,22 @@ counted AS MATERIALIZED (
            CAST(count(block) AS float8) AS blocks, count(DISTINCT version_id) AS documents
     FROM lexeme LEFT JOIN asked USING (lexeme) GROUP BY lexeme, exact
 ),{weighted},
-held AS (SELECT idf, block, chunks FROM weighted JOIN asked USING (lexeme))"""
+held AS (SELECT idf, block, chunks, {is_held} AS is_held FROM weighted JOIN asked USING (lexeme))"""
+
+# Whether `held` has all postings of a lexeme `w`: then none is read again. Of more blocks, the number is an estimate.
+_IS_HELD = "(w.df <= :postings AND w.blocks < :sample AND w.before < :postings)"
 
 # First by what the fetched postings say, with the rounded lengths of chunks; then in full.
 _RANKED = """,
+entry AS MATERIALIZED (
+    SELECT h.idf, h.is_held, h.block, get_byte(h.chunks, i) AS place, CAST(get_byte(h.chunks, i + 1) AS float8) AS n,
+           exp(get_byte(h.chunks, i + 2) * {octave}) AS words
+    FROM held h, generate_series(0, length(h.chunks) - 1, 3) AS i
+),
 fetched AS (
-    SELECT h.block, get_byte(h.chunks, i) AS place,
-           sum(h.idf * tf.n / (tf.n + {k1} * ({ground} + {slope} * exp(get_byte(h.chunks, i + 2) * {octave}) / words)))
-               AS bm25
-    FROM held h, whole, generate_series(0, length(h.chunks) - 1, 3) AS i,
-         LATERAL (SELECT CAST(get_byte(h.chunks, i + 1) AS float8) AS n) AS tf
-    GROUP BY 1, 2 ORDER BY bm25 DESC, 1, 2 LIMIT :scored
+    SELECT e.block, e.place,
+           sum(e.idf * e.n / (e.n + {k1} * ({ground} + {slope} * e.words / whole.words))) AS bm25
+    FROM entry e, whole GROUP BY 1, 2 ORDER BY bm25 DESC, 1, 2 LIMIT :scored
 ),
 phrase AS (
     SELECT phraseto_tsquery(CAST(language.name AS regconfig), phrase) AS tsq,
@@ -213,23 +220,30 @@ exact AS (
     ) AS p
     GROUP BY 1, 2, 3, 4
 ),
-candidate AS MATERIALIZED (
+candidate AS (
     SELECT c.version_id, c.first_position + f.place AS position, c.number AS block, f.place
     FROM fetched f JOIN posting_block_of_tenant c ON c.number = f.block WHERE {wall}
     UNION
     (SELECT version_id, position, block, place FROM exact ORDER BY exact_matches DESC, 1, 2 LIMIT :scored)
     {besides}
 ),
+weighed AS MATERIALIZED (
+    SELECT version_id, position, block, place, c.collection_id, {ground} + {slope} * c.words / whole.words AS length
+    FROM candidate JOIN chunk_of_tenant c USING (version_id, position), whole
+),
+told AS (
+    SELECT block, place, idf, n FROM entry WHERE is_held
+    UNION ALL
+    SELECT b.block, get_byte(p.chunks, i), w.idf, CAST(get_byte(p.chunks, i + 1) AS float8)
+    FROM (SELECT DISTINCT block, collection_id FROM weighed) AS b, weighted w, LATERAL (
+        SELECT p.chunks FROM posting p
+        WHERE p.key = posting_key(:tenant, b.collection_id, w.lexeme) AND p.block = b.block OFFSET 0
+    ) AS p, generate_series(0, length(p.chunks) - 1, 3) AS i
+    WHERE w.df > 0 AND NOT {is_held}
+),
 scored AS (
-    SELECT version_id, position, sum(w.idf) AS held,
-           sum(w.idf * tf.n * (1 + {k1}) / (tf.n + {k1} * ({ground} + {slope} * c.words / whole.words))) AS bm25
-    FROM candidate JOIN chunk_of_tenant c USING (version_id, position), whole, weighted w, LATERAL (
-        SELECT CAST(get_byte(p.chunks, i + 1) AS float8) AS n
-        FROM posting p, generate_series(0, length(p.chunks) - 1, 3) AS i
-        WHERE p.key = posting_key(:tenant, c.collection_id, w.lexeme) AND p.block = candidate.block
-          AND get_byte(p.chunks, i) = candidate.place
-    ) AS tf
-    GROUP BY version_id, position
+    SELECT version_id, position, sum(t.idf) AS held, sum(t.idf * t.n * (1 + {k1}) / (t.n + {k1} * length)) AS bm25
+    FROM weighed JOIN told t USING (block, place) GROUP BY version_id, position
 ),
 matched AS (
     SELECT version_id, position, coalesce(held, 0) / (SELECT sum(idf) FROM weighted) AS coverage,
@@ -246,6 +260,5 @@ keyword AS (
 
 _BESIDE_VECTOR = """UNION
     SELECT v.version_id, v.position, b.number, v.position - b.first_position
-    FROM vector v JOIN chunk_of_tenant c USING (version_id, position)
-    JOIN posting_block_of_tenant b ON b.document_id = c.document_id AND b.version_id = v.version_id
+    FROM vector v JOIN posting_block_of_tenant b ON b.document_id = v.document_id AND b.version_id = v.version_id
          AND v.position BETWEEN b.first_position AND b.last_position"""

@@ -31,7 +31,7 @@ SELECT chosen.id, chosen.name, chosen.space_id, chosen.embedding_provider, chose
        s.provider, s.model, s.dimensions, s.requested_dimensions, s.other_dimensions, s.other_seen, s.other_since,
        coalesce(r.revision, 0) AS revision, {languages} AS languages,
        EXISTS (SELECT FROM chunk c WHERE c.tenant_id = :tenant AND c.collection_id = chosen.id) AS is_filled,
-       ({documents}) AS documents, ({unfinished}) AS unfinished
+       ({documents}) AS documents, ({unfinished}) AS unfinished, ({chunks}) AS chunks
 FROM chosen LEFT JOIN collection_revision r ON r.collection_id = chosen.id
 LEFT JOIN embedding_space s ON s.id = chosen.space_id
 ORDER BY chosen.id
@@ -49,6 +49,12 @@ _LANGUAGES = """ARRAY(
 _MODEL = ("provider", "model", "dimensions", "requested_dimensions")
 _DOUBTS = ("other_dimensions", "other_seen", "other_since")  # of the length of its vectors
 _OF_SPACE = _MODEL + _DOUBTS
+_CHUNKS = """
+    SELECT CAST(coalesce(sum(chunks), 0) AS bigint) FROM (
+        SELECT chunks FROM tally WHERE tenant_id = :tenant AND collection_id = chosen.id
+        UNION ALL SELECT chunks FROM tally_change WHERE tenant_id = :tenant AND collection_id = chosen.id
+    ) AS each
+"""
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,7 @@ class ResolvedScope:
     spaces: Sequence[EmbeddingSpace]
     languages: frozenset[str]
     searched: Searched
+    chunks: int = 0  # of the filled ones
 
     def asks_as(self, other: "ResolvedScope") -> bool:
         """Whether the same models are asked for the question's vectors, in the same way."""
@@ -105,6 +112,7 @@ async def of(session: AsyncSession, rt: Runtime, query: "Query") -> ResolvedScop
         looked_into,
         frozenset(name for row in rows if row["id"] in searched for name in row["languages"]),
         Searched(documents, rows[0]["unfinished"] if rows else 0),
+        sum(row["chunks"] for row in rows if row["id"] in searched),
     )
     _remember(_place(rt.tenant, query), found)
     return found
@@ -114,7 +122,7 @@ async def _rows(session: AsyncSession, query: "Query") -> Sequence[Any]:
     tenant_id = tenant_of(session)
     documents, unfinished, parameters = coverage.counts(tenant_id, query)
     languages = "CAST('{}' AS text[])" if query.mode == "vector" else _LANGUAGES
-    statement = _CHOSEN.format(languages=languages, documents=documents, unfinished=unfinished)
+    statement = _CHOSEN.format(languages=languages, documents=documents, unfinished=unfinished, chunks=_CHUNKS)
     named = None if query.collections is None else list(query.collections)
     written, values = positional(statement, parameters | {"tenant": tenant_id, "named": named})
     rows: list[Any] = await (await driver(session)).fetch(written, *values)

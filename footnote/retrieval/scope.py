@@ -44,6 +44,7 @@ class Scope:
     condition: str
     parameters: dict[str, Any] = field(default_factory=dict)
     is_filtered: bool = False
+    chunks: int = 0  # of the whole collections
 
     async def run(self, session: AsyncSession, statement: str, **parameters: Any) -> "list[Record]":
         """The rows, in a transaction of `limits()`. Raises TimedOut(search_too_slow)."""
@@ -58,6 +59,8 @@ class Scope:
 
     async def exceeds(self, session: AsyncSession, chunks: int) -> bool:
         """Whether there are more chunks than that. If not, a filter is done with: its documents are named instead."""
+        if self.condition == WALL:
+            return self.chunks > chunks
         if not self.is_filtered:
             beyond = f"SELECT 1 FROM chunk_of_tenant c WHERE {self.condition} OFFSET :chunks LIMIT 1"
             return bool(await self.run(session, beyond, chunks=chunks))
@@ -69,16 +72,30 @@ class Scope:
         return False
 
 
-def limits() -> dict[str, str]:
-    """Settings of a transaction in which a scope's statements run."""
-    return {"statement_timeout": f"{STATEMENT_SECONDS}s"}
+# To plan a search takes as long as to run it, so one plan of each connection serves all searches of whole collections.
+# It may be made while the tables are small, or for a tenant with less: the plan that is right for many rows goes by the
+# indexes, and by that of the vectors instead of a sort.
+_PLANNED_ONCE = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "enable_sort": "off"}
+
+
+def limits(*, whole: bool = False) -> dict[str, str]:
+    """Settings of a transaction in which a scope's statements run; `whole`: over collections, not some documents."""
+    return {"statement_timeout": f"{STATEMENT_SECONDS}s"} | (_PLANNED_ONCE if whole else {})
 
 
 def scope_of(
-    tenant_id: str, collections: Sequence[str], document_ids: Sequence[str] | None, filter: Filter | None = None
+    tenant_id: str,
+    collections: Sequence[str],
+    document_ids: Sequence[str] | None,
+    filter: Filter | None = None,
+    *,
+    chunks: int = 0,
 ) -> Scope:
-    """The chunks of the tenant, in these collections (ids), of these documents only if any are named or filtered."""
-    scope = Scope(WALL, {"tenant": tenant_id, "collections": list(collections)})
+    """The chunks of the tenant, in these collections (ids), of these documents only if any are named or filtered.
+
+    `chunks` is the number of those in the collections.
+    """
+    scope = Scope(WALL, {"tenant": tenant_id, "collections": list(collections)}, chunks=chunks)
     if document_ids is not None:
         scope.condition += _NAMED
         scope.parameters["documents"] = list(document_ids)

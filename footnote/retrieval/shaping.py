@@ -28,7 +28,9 @@ def distinct(texts: Sequence[str], most: int) -> list[int]:
 
 def _shingles(text: str) -> set[tuple[str, ...]]:
     words = sentences.words(text)
-    return {tuple(words[start : start + SHINGLE]) for start in range(max(1, len(words) - SHINGLE + 1))}
+    if len(words) < SHINGLE:
+        return {tuple(words)}
+    return set(zip(*(words[start:] for start in range(SHINGLE)), strict=False))
 
 
 def _resemblance(one: set[tuple[str, ...]], other: set[tuple[str, ...]]) -> float:

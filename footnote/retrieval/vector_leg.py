@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-from pgvector import HalfVector
-
 from footnote.models import EmbeddingSpace
 from footnote.retrieval.scope import Scope
 from footnote.retrieval.spaces import QueryVector
@@ -26,13 +24,16 @@ def similarity(query_vectors: Sequence[QueryVector]) -> str:
 
 
 def _distance(space: EmbeddingSpace) -> str:
-    """The space's id and length stand in the SQL as literals, or the planner could not use the partial index."""
-    return f"(c.embedding::halfvec({space.dimensions})) <=> CAST(:vector_{space.id} AS halfvec)"
+    """The space's id and length stand in the SQL as literals, or the planner could not use the partial index.
+
+    The vector is read once, not for each row: hence SELECT.
+    """
+    return f"(c.embedding::halfvec({space.dimensions})) <=> (SELECT CAST(:vector_{space.id} AS halfvec))"
 
 
 def _nearest(scope: Scope, query_vector: QueryVector, *, large: bool) -> str:
     space = query_vector.space
-    scope.parameters[f"vector_{space.id}"] = HalfVector(query_vector.vector).to_text()
+    scope.parameters[f"vector_{space.id}"] = str(query_vector.vector.astype("f2").tolist())
     condition = f"{scope.condition} AND c.space_id = {space.id}"
     return (_BY_INDEX if large else _EXACT).format(scope=condition, distance=_distance(space), space=space.id)
 
@@ -40,7 +41,7 @@ def _nearest(scope: Scope, query_vector: QueryVector, *, large: bool) -> str:
 # Ordered by an expression that no index can serve.
 _EXACT = """
 nearest_{space} AS (
-    SELECT c.version_id, c.position, {distance} AS distance
+    SELECT c.version_id, c.position, c.document_id, {distance} AS distance
     FROM chunk_of_tenant c WHERE {scope} ORDER BY ({distance}) + 0 LIMIT :depth
 )"""
 
@@ -48,20 +49,20 @@ nearest_{space} AS (
 # in scope. Then, and only then, the scope is read whole.
 _BY_INDEX = """
 indexed_{space} AS MATERIALIZED (
-    SELECT c.version_id, c.position, {distance} AS distance
+    SELECT c.version_id, c.position, c.document_id, {distance} AS distance
     FROM chunk_of_tenant c WHERE {scope} ORDER BY {distance} LIMIT :depth
 ),
 nearest_{space} AS (
     SELECT * FROM indexed_{space} WHERE (SELECT count(*) FROM indexed_{space}) >= :depth
     UNION ALL (
-        SELECT c.version_id, c.position, {distance} AS distance
+        SELECT c.version_id, c.position, c.document_id, {distance} AS distance
         FROM chunk_of_tenant c WHERE {scope} AND (SELECT count(*) FROM indexed_{space}) < :depth
         ORDER BY ({distance}) + 0 LIMIT :depth
     )
 )"""
 
 _RANKED = """
-    SELECT version_id, position, 1 - distance AS similarity,
+    SELECT version_id, position, document_id, {space} AS space_id, 1 - distance AS similarity,
            row_number() OVER (ORDER BY distance, version_id, position) AS rank
     FROM nearest_{space}
 """

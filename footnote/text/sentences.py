@@ -41,7 +41,7 @@ def _add(found: list[tuple[int, int]], text: str, start: int, end: int) -> None:
 
 def words(text: str) -> list[str]:
     """Lower-cased words, folded; hyphenated ones and identifiers stay whole."""
-    return [match.group().lower() for match in _WORD.finditer(folded(text))]
+    return [word.lower() for word in _WORD.findall(folded(text))]
 
 
 def stems(text: str) -> list[str]:

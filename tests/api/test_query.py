@@ -227,7 +227,7 @@ def transactions(said: list[str]) -> int:
 
 
 @pytest.mark.parametrize("mode", ["vector", "keyword", "hybrid"])
-async def test_a_search_takes_a_look_at_the_key_and_three_statements_in_one_transaction(
+async def test_a_search_takes_a_look_at_the_key_and_two_statements_in_one_transaction(
     rt: Runtime, alice: Person, library: dict[str, str], monkeypatch: pytest.MonkeyPatch, mode: str
 ) -> None:
     """As in a process that counts usage in memory. Before that, a place that it has not looked into is read once."""
@@ -243,7 +243,7 @@ async def test_a_search_takes_a_look_at_the_key_and_three_statements_in_one_tran
             key, *statements = [each for each in said if not each.startswith(begins)]
             assert "FROM api_key" in key
             assert said[0] == key, "without a transaction"
-            assert len(statements) == 3
+            assert len(statements) == 2
     await usage.write_counted(counting.for_tenant(alice.tenant_id))
 
 

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.anyio
 
 # Both legs as far as fusion reads them: words were found in every chunk, and nothing is near in meaning.
 LEGS = """
-WITH vector AS (SELECT version_id, position, 0.0::float AS similarity, 1 AS rank FROM chunk WHERE false),
+WITH vector AS (SELECT version_id, position, space_id, 0.0::float AS similarity, 1 AS rank FROM chunk WHERE false),
 keyword AS (
     SELECT version_id, position, 1 AS rank, 1 AS bm25_share, 0 AS exact_share, 1 AS coverage, 1 AS bm25,
            0 AS exact_matches

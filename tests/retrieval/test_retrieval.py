@@ -11,13 +11,13 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote import retrieval
+from footnote import filters, retrieval
 from footnote.database.driver import driver, positional
 from footnote.errors import TimedOut
 from footnote.models import Chunk
 from footnote.retrieval import Hit, Query
 from footnote.retrieval.fusion import HITS
-from footnote.retrieval.scope import Scope
+from footnote.retrieval.scope import Scope, limits
 from footnote.runtime import Runtime
 from tests import driving
 from tests.conftest import stored_once
@@ -231,20 +231,34 @@ async def test_a_large_scope_goes_through_the_index(
         assert len({hit.chunk_id for hit in hits} & {hit.chunk_id for hit in expected}) > 0.9 * len(expected)
 
 
+@pytest.mark.parametrize("mode", ["vector", "keyword", "hybrid"])
+async def test_a_search_of_collections_is_planned_once_and_by_the_indexes(
+    rt: Runtime, corpus: tuple[str, list[Stored]], monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    """The plan may be made for a small collection, and used for one of millions of chunks."""
+    monkeypatch.setattr("footnote.retrieval.vector_leg.EXACT_CHUNKS", 0)
+    sent = await sent_for(rt, corpus[0], "siren pressure lamp", mode=mode)
+    async with rt.transaction(**limits(whole=True)) as session:
+        connection = await driver(session)
+        await connection.execute(f"PREPARE it AS {sent[0]}")
+        nothing = ", ".join(["NULL"] * len(sent[1]))
+        planned = "\n".join(row[0] for row in await connection.fetch(f"EXPLAIN EXECUTE it({nothing})"))
+        await connection.execute("DEALLOCATE it")
+    assert "Seq Scan" not in planned, planned
+    assert ("ix_chunk_embedding_space" in planned) is (mode != "keyword")
+
+
+async def test_only_a_search_of_collections_is_planned_once(rt: Runtime, corpus: tuple[str, list[Stored]]) -> None:
+    """A filter, or documents by name, may be anything from none to all of the chunks."""
+    assert Query("lamp").is_whole
+    assert not Query("lamp", document_ids=[corpus[1][0].document_id]).is_whole
+    assert not Query("lamp", filter=filters.parse({"type": "eq", "key": "a", "value": 1})).is_whole
+    assert "plan_cache_mode" not in limits(whole=False)
+
+
 async def plan(rt: Runtime, tenant_id: str, question: str) -> str:
     """Postgres' plan for the search, were a table scan not cheaper for so few rows."""
-    sent: list[tuple[str, list[Any]]] = []
-    run = Scope.run
-
-    async def keep(self: Scope, session: AsyncSession, statement: str, **parameters: Any) -> Any:
-        if "nearest_" in statement:
-            sent.append(positional(statement, self.parameters | parameters))
-        return await run(self, session, statement, **parameters)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Scope, "run", keep)
-        await found(rt, tenant_id, question, mode="vector")
-    [(statement, values)] = sent
+    statement, values = await sent_for(rt, tenant_id, question, mode="vector")
     async with rt.transaction() as session:
         connection = await driver(session)
         for setting in ("enable_seqscan", "enable_bitmapscan", "enable_sort"):
@@ -253,6 +267,22 @@ async def plan(rt: Runtime, tenant_id: str, question: str) -> str:
         for setting in ("enable_seqscan", "enable_bitmapscan", "enable_sort"):
             await connection.execute(f"SET LOCAL {setting} = on")
     return "\n".join(lines)
+
+
+async def sent_for(rt: Runtime, tenant_id: str, question: str, *, mode: str) -> tuple[str, list[Any]]:
+    """The statement that finds the candidates, with its values."""
+    sent: list[tuple[str, list[Any]]] = []
+    run = Scope.run
+
+    async def keep(self: Scope, session: AsyncSession, statement: str, **parameters: Any) -> Any:
+        sent.append(positional(statement, self.parameters | parameters))
+        return await run(self, session, statement, **parameters)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Scope, "run", keep)
+        await found(rt, tenant_id, question, mode=mode)
+    [only] = sent
+    return only
 
 
 async def test_nothing_is_asked_of_the_provider_for_nothing(rt: Runtime, corpus: tuple[str, list[Stored]]) -> None:
@@ -318,6 +348,16 @@ async def test_a_large_part_is_measured_by_its_collections(
     assert large == pytest.approx({hit: whole[hit] for hit in large})
     assert set(large) == set(small)
     assert small != pytest.approx(large), "few documents count for themselves"
+
+
+async def test_what_did_not_fetch_a_chunk_weighs_it_all_the_same(
+    rt: Runtime, corpus: tuple[str, list[Stored]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = await bm25_of(rt, corpus[0], "siren pressure lamp")
+    monkeypatch.setattr("footnote.retrieval.keyword_leg.POSTINGS", 3)
+    fetched = await bm25_of(rt, corpus[0], "siren pressure lamp")
+    assert fetched
+    assert fetched == pytest.approx({hit: whole[hit] for hit in fetched})
 
 
 async def test_what_is_in_many_blocks_is_estimated_from_a_fair_sample(
