@@ -84,8 +84,7 @@ class Dispatcher:
             running = await scheduling.running(session)
             # In jobs, of which a message may carry several.
             waiting[Lane.SMALL] = max(waiting[Lane.SMALL], await self._sent(session) if waiting[Lane.SMALL] else 0)
-            # At least as many as run now: with many slots, workers take many messages between two looks.
-            room = {lane: max(self.rt.settings.queue_high_water, running[lane]) - waiting[lane] for lane in Lane}
+            room = {lane: self._room(lane, running[lane], waiting[lane]) for lane in Lane}
             due = {
                 lane: await scheduling.take_due(session, lane, room[lane], self._resend_seconds(waiting[lane]))
                 for lane in Lane
@@ -100,6 +99,15 @@ class Dispatcher:
         if not full:
             return None
         return REFILL_SECONDS if all(waiting[lane] for lane in full) else EMPTY_SECONDS
+
+    def _room(self, lane: Lane, running: int, waiting: int) -> int:
+        """Jobs to send: none before half of a lane is taken, so that small documents share messages.
+
+        A lane has at least as many as run now: with many slots, workers take many messages between two looks. Of small
+        ones twice as many, so that the messages of a backlog become longer.
+        """
+        size = max(self.rt.settings.queue_high_water, running * (2 if lane is Lane.SMALL else 1))
+        return size - waiting if 2 * waiting <= size else 0
 
     def _resend_seconds(self, waiting: int) -> float:
         """Seconds after which an unclaimed message counts as lost; more if its lane has many messages."""
