@@ -218,7 +218,8 @@ class Settings(BaseSettings):
     resend_seconds: float = Field(30.0, gt=0)
     """A due job that no worker picked up is sent again after this long."""
     queue_high_water: int = Field(4, ge=1)
-    """Jobs in the messages of each lane of the broker, or as many as run; all others wait in Postgres."""
+    """Jobs in the messages of each lane of the broker, or as many as run (twice as many of small documents); all others
+    wait in Postgres."""
     yield_seconds: float = Field(5.0, ge=0)
     """Long work, such as embedding or a deletion, yields to other work that waits after this long, at its next
     checkpoint."""

@@ -13,8 +13,6 @@ from typing import Any
 from celery import Celery
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
-from sqlalchemy import func, select
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import jobs
 from footnote.answering import question_batches
@@ -76,16 +74,14 @@ class Dispatcher:
     async def refill(self) -> float | None:
         """Sends due jobs as far as the lanes have room. Returns the seconds until the next look if a lane is full."""
         waiting = await self._broker()
-        async with self.rt.transaction() as session:
-            if not await session.scalar(select(func.pg_try_advisory_xact_lock(LOCK))) or await scheduling.paused(
-                session
-            ):
+        # A commit that a crash of Postgres loses only has messages sent again.
+        async with self.rt.transaction(synchronous_commit="off") as session:
+            found = await scheduling.look(session, LOCK, self.rt.settings.resend_seconds)
+            if found is None:
                 return None
-            running = await scheduling.running(session)
-            # In jobs, of which a message may carry several.
-            waiting[Lane.SMALL] = max(waiting[Lane.SMALL], await self._sent(session) if waiting[Lane.SMALL] else 0)
-            # At least as many as run now: with many slots, workers take many messages between two looks.
-            room = {lane: max(self.rt.settings.queue_high_water, running[lane]) - waiting[lane] for lane in Lane}
+            if waiting[Lane.SMALL]:  # in jobs, of which a message may carry several
+                waiting[Lane.SMALL] = max(waiting[Lane.SMALL], found.sent)
+            room = {lane: self._room(lane, found.running[lane], waiting[lane]) for lane in Lane}
             due = {
                 lane: await scheduling.take_due(session, lane, room[lane], self._resend_seconds(waiting[lane]))
                 for lane in Lane
@@ -101,14 +97,19 @@ class Dispatcher:
             return None
         return REFILL_SECONDS if all(waiting[lane] for lane in full) else EMPTY_SECONDS
 
+    def _room(self, lane: Lane, running: int, waiting: int) -> int:
+        """Jobs to send: none before half of a lane is taken, so that small documents share messages.
+
+        A lane has at least as many as run now: with many slots, workers take many messages between two looks. Of small
+        ones twice as many, so that the messages of a backlog become longer.
+        """
+        size = max(self.rt.settings.queue_high_water, running * (2 if lane is Lane.SMALL else 1))
+        return size - waiting if 2 * waiting <= size else 0
+
     def _resend_seconds(self, waiting: int) -> float:
         """Seconds after which an unclaimed message counts as lost; more if its lane has many messages."""
         again = self.rt.settings.resend_seconds
         return again if waiting else min(again, LOST_SECONDS)
-
-    async def _sent(self, session: AsyncSession) -> int:
-        """How many jobs wait in the messages of the small lane."""
-        return await scheduling.sent(session, Lane.SMALL, self.rt.settings.resend_seconds)
 
     def _send(self, messages: Mapping[Lane, Sequence[JobMessage]], questions: Sequence[str]) -> None:
         from kombu.exceptions import OperationalError

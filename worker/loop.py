@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from celery import signals
 
+from footnote.formats.sandbox import starting
 from footnote.runtime import Runtime, open_runtime, preload
 from footnote.settings import Settings
 from footnote.telemetry import configure_logging
@@ -59,6 +60,7 @@ def attach(settings: Settings) -> None:
         runtime = loop.run_until_complete(stack.enter_async_context(open_runtime(settings, pool_size=POOL_SIZE)))
         _process = _Process(loop, stack, runtime)
         loop.add_reader(reading, _process.stop, reading)
+        starting.ahead()
 
     def close_process(**_: Any) -> None:
         global _process

@@ -2,22 +2,29 @@
 
 from collections.abc import Iterable, Mapping
 
-from sqlalchemy import select, text
+from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote.database.rows import affected
+from footnote.database.driver import driver
 from footnote.database.tenant_scope import scoped, tenant_of
 from footnote.models import Collection, CollectionRevision
 
 # Found through the tenant's view: row-level security would keep the index on collections from being used, and each
 # change would read all answers of the tenant.
-_DROP = text(
-    """
-    DELETE FROM cached_answer WHERE tenant_id = :tenant AND id = ANY(ARRAY(
-        SELECT id FROM cached_answer_of_tenant WHERE collection_ids @> CAST(:collections AS text[])))
-    """
+_DROP = """
+WITH dropped AS (
+    DELETE FROM cached_answer WHERE tenant_id = $1 AND id = ANY(ARRAY(
+        SELECT id FROM cached_answer_of_tenant WHERE collection_ids @> ARRAY[CAST($2 AS text)]))
+    RETURNING id
 )
+SELECT count(*) FROM dropped
+"""
+# A statement of its own: it may wait for an answer that is being stored, which the next one then sees.
+_RAISE = """
+INSERT INTO collection_revision (collection_id, tenant_id, revision) VALUES ($2, $1, 1)
+ON CONFLICT (collection_id) DO UPDATE SET revision = collection_revision.revision + 1
+"""
 
 
 async def changed(session: AsyncSession, collection_ids: Iterable[str]) -> int:
@@ -26,13 +33,11 @@ async def changed(session: AsyncSession, collection_ids: Iterable[str]) -> int:
     Call it last in a transaction: other changes of the same collection wait from here to its end. An answer that is
     stored at the same time either comes first, and is dropped here, or sees this change, and is not stored.
     """
-    tenant_id = tenant_of(session)
+    tenant_id, connection = tenant_of(session), await driver(session)
     dropped = 0
     for collection_id in sorted(set(collection_ids)):
-        first = insert(CollectionRevision).values(collection_id=collection_id, tenant_id=tenant_id, revision=1)
-        following = {"revision": CollectionRevision.revision + 1}
-        await session.execute(first.on_conflict_do_update(index_elements=["collection_id"], set_=following))
-        dropped += await affected(session, _DROP, {"tenant": tenant_id, "collections": [collection_id]})
+        await connection.execute(_RAISE, tenant_id, collection_id)
+        dropped += await connection.fetchval(_DROP, tenant_id, collection_id)
     return dropped
 
 

@@ -146,7 +146,7 @@ class _Found:
     async def go_on(self) -> bool:
         """Moves the cursor to `embed` and looks up which texts have a vector. False in a pause."""
         heartbeat, rt = self.heartbeat, self.heartbeat.rt
-        async with rt.transaction() as session:
+        async with rt.transaction(plan_cache_mode="auto") as session:  # rows by their keys: one plan does for all
             await self._look_up(session)  # first: it may lock the collection
             lease = rt.settings.lease_seconds
             claim = await one_run.go_on(session, heartbeat.claim, lease, self.tally.counts())
@@ -220,7 +220,8 @@ class _Found:
         Raises OutputGone if the collection changed meanwhile, or a vector that was known is gone.
         """
         rt, claim, collection = self.heartbeat.rt, self.heartbeat.claim, self.subject.collection
-        async with rt.transaction() as session:
+        # What is stored refers to other rows: Postgres would plan the look-up of each reference again.
+        async with rt.transaction(plan_cache_mode="auto") as session:
             if not self.bound:
                 await embed.bind_space(session, collection, self.space)
             held = await self._held(session)

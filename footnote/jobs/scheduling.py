@@ -115,18 +115,32 @@ async def in_messages(session: AsyncSession, due: Sequence[tuple[str, str]], set
     return messages
 
 
-async def sent(session: AsyncSession, lane: Lane, seconds: float) -> int:
-    """How many jobs of a lane were sent in the last `seconds` and wait for a worker."""
-    fresh = Job.state.in_(leases.UNCLAIMED) & (Job.dispatched_at > from_now(-seconds))
-    counted = select(func.count()).where(fresh, Job.large == (lane is Lane.LARGE))
-    return await session.scalar(counted) or 0
+@dataclass(frozen=True)
+class Flying:
+    """Jobs that run, by lane, and those of the small lane that were sent a short time ago and wait for a worker."""
+
+    running: dict[Lane, int]
+    sent: int
 
 
-async def running(session: AsyncSession) -> dict[Lane, int]:
-    """How many jobs run in each lane."""
-    counted = select(func.count().filter(~Job.large), func.count().filter(Job.large)).where(Job.state == "running")
-    small, large = (await session.execute(counted)).one()
-    return {Lane.SMALL: small, Lane.LARGE: large}
+_LOOK = """
+SELECT pg_try_advisory_xact_lock($1) AS mine, EXISTS (SELECT FROM pause) AS paused,
+       (SELECT count(*) FROM job WHERE state = 'running' AND NOT large) AS small,
+       (SELECT count(*) FROM job WHERE state = 'running' AND large) AS large,
+       (SELECT count(*) FROM job WHERE state IN ('queued', 'waiting') AND NOT large
+        AND dispatched_at > now() - make_interval(secs => $2)) AS sent
+"""
+
+
+async def look(session: AsyncSession, lock: int, seconds: float) -> Flying | None:
+    """What was sent in the last `seconds` and what runs; None in a pause, or if another transaction has the lock.
+
+    The transaction has the advisory lock until it ends.
+    """
+    row = await (await driver(session)).fetchrow(_LOOK, lock, seconds)
+    if row is None or row["paused"] or not row["mine"]:
+        return None
+    return Flying({Lane.SMALL: row["small"], Lane.LARGE: row["large"]}, row["sent"])
 
 
 async def others_wait(session: AsyncSession, job_id: str) -> bool:

@@ -39,8 +39,7 @@ WITH moved AS (
 SELECT EXISTS (SELECT FROM moved) AS moved, EXISTS (SELECT FROM pause) AS paused
 """
 
-# In this order, as every transaction that makes a version visible does: collection, document, job. What follows stores
-# rows that refer to others, and Postgres would plan the look-up of each reference again.
+# In this order, as every transaction that makes a version visible does: collection, document, job.
 HOLD = """
 WITH shared AS MATERIALIZED (
     SELECT space_id, chunking, language FROM collection WHERE id = $1 FOR SHARE
@@ -51,8 +50,7 @@ WITH shared AS MATERIALIZED (
     WHERE job.id = $3 AND job.token = $4 AND job.state = 'running' FOR NO KEY UPDATE OF job
 )
 SELECT shared.space_id, shared.chunking = $5 AND shared.language = CAST(CAST($6 AS text) AS regconfig) AS as_cut,
-       mine.id IS NOT NULL AS mine, EXISTS (SELECT FROM pause) AS paused,
-       set_config('plan_cache_mode', 'auto', true) AS planning
+       mine.id IS NOT NULL AS mine, EXISTS (SELECT FROM pause) AS paused
 FROM shared LEFT JOIN mine ON true
 """
 

@@ -159,7 +159,7 @@ async def test_the_backlog_stays_in_postgres_beyond_the_high_water_mark(rt_with_
         assert len(waiting) == expected
         seen += waiting
         for job_id in waiting:
-            await claim(rt, job_id)
+            await set_job(rt, job_id, state="succeeded")
         await redis.delete(*Lane)
     assert sorted(seen) == sorted(ids)
     dispatcher.app.close()
@@ -169,13 +169,32 @@ async def test_where_many_slots_are_busy_more_messages_wait(rt_with_broker: Runt
     rt = with_settings(rt_with_broker, queue_high_water=1)
     dispatcher = Dispatcher(rt, make_app(rt.settings), redis)
     ids = await some_jobs(rt, 7)
-    for job_id in ids[:3]:
+    for job_id in ids[:2]:
         await claim(rt, job_id)
     assert await dispatcher.refill(), "there may be more"
-    assert jobs_in(await messages(redis)) == ids[3:6]
+    assert sorted(jobs_in(await messages(redis))) == ids[2:6]
     await redis.delete(*Lane)
     assert not await dispatcher.refill()
     assert jobs_in(await messages(redis)) == ids[6:]
+    dispatcher.app.close()
+
+
+async def test_messages_become_longer_while_there_is_a_backlog(rt_with_broker: Runtime, redis: Redis) -> None:
+    """Each time the workers have taken half of what waits, as many follow as make it twice what runs."""
+    rt = with_settings(rt_with_broker, queue_high_water=4, worker_concurrency=2)
+    dispatcher = Dispatcher(rt, make_app(rt.settings), redis)
+    await some_jobs(rt, 40)
+    longest, claimed = [], 0
+    for _ in range(3):
+        await dispatcher.refill()
+        assert await dispatcher.refill(), "full, and looked at again soon"
+        waiting = await messages(redis)
+        longest.append(max(len(jobs_in([each])) for each in waiting))
+        for job_id in jobs_in(waiting):
+            claimed += 1
+            await claim(rt, job_id)
+        await redis.delete(*Lane)
+    assert (longest, claimed) == ([2, 4, 12], 4 + 8 + 24)
     dispatcher.app.close()
 
 

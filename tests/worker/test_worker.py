@@ -32,7 +32,7 @@ from tests.conftest import new_database
 from tests.driving import chunks_of, job_of, pages_of, paragraphs
 from tests.hostile import pdfs
 from tests.overhearing import overheard
-from tests.parsers import parsers_of
+from tests.parsers import parsers_of, servers_of
 from tests.programs import Program, Reply, serving, settings_from, vectors
 from worker.loop import STOP_SECONDS
 
@@ -158,6 +158,11 @@ async def check_whole(system: System, job: Job, chunks: int = 19) -> None:
     assert [chunk.position for chunk in found] == list(range(chunks))
     for chunk in found:
         assert pages[chunk.version_id, chunk.page_start][chunk.char_start : chunk.char_end] == chunk.text
+
+
+async def test_a_pool_process_starts_its_fork_server_before_its_first_document(system: System) -> None:
+    (child,) = await eventually(system.worker.children)
+    await eventually(lambda: servers_of(child))
 
 
 async def test_an_accepted_document_becomes_ready_by_itself(system: System) -> None:

@@ -1,6 +1,7 @@
 """Starting a parser's process: forked from this process's fork server, or as a fresh interpreter.
 
-Each process has a fork server of its own, from its first parse on. A server that has died is replaced at the next one.
+Each process has a fork server of its own, from its first parse on, or `ahead` of it. A server that has died is
+replaced at the next parse.
 """
 
 import asyncio
@@ -120,6 +121,12 @@ def _running_server() -> RunningServer:
                 _server.requests.close()
             _server = RunningServer()
         return _server
+
+
+def ahead() -> None:
+    """Has this process's fork server begin to start, so that the first document does not wait for it."""
+    if FORKS:
+        _running_server()
 
 
 async def start(request: ParseRequest, out: socket.socket, control: socket.socket) -> RunningServer | None:
