@@ -1,6 +1,7 @@
 """Alembic's environment: one async connection, under an advisory lock so that replicas may start together."""
 
 import asyncio
+import time
 from typing import Any
 
 from alembic import context
@@ -35,7 +36,10 @@ def check_revision(found: str | None) -> None:
 
 def migrate(connection: Connection) -> None:
     # The session's, not the transaction's: a migration may commit on its way, to build indexes beside the work.
-    connection.execute(text(f"SELECT pg_advisory_lock({LOCK})"))
+    # And asked for again and again: an index that is built beside the work waits for every statement that waits.
+    while not connection.scalar(text(f"SELECT pg_try_advisory_lock({LOCK})")):
+        connection.commit()
+        time.sleep(0.1)
     connection.commit()
     context.configure(
         connection=connection,

@@ -184,7 +184,7 @@ async def _first(rt: Runtime, query: Query, most: int, beside: Beside | None) ->
             if scope is not remembered:
                 raise
             now = await _resolved(rt, query)
-            if now.has_models_of(scope):
+            if now.asks_as(scope):
                 raise
             scope = now
             continue

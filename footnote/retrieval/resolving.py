@@ -73,12 +73,8 @@ class ResolvedScope:
     chunks: int = 0  # of the filled ones
 
     def asks_as(self, other: "ResolvedScope") -> bool:
-        """Whether the same models are asked for the question's vectors, in the same way."""
+        """Whether the same models are asked for the question's vectors, whatever doubts were noted meanwhile."""
         return [_told(each) for each in self.spaces] == [_told(each) for each in other.spaces]
-
-    def has_models_of(self, other: "ResolvedScope") -> bool:
-        """Whether the same models are asked, whatever doubts about their vectors were noted meanwhile."""
-        return [_told(each, _MODEL) for each in self.spaces] == [_told(each, _MODEL) for each in other.spaces]
 
 
 NOTHING = ResolvedScope({}, (), (), frozenset(), Searched())
@@ -145,8 +141,8 @@ def _space(row: Any) -> EmbeddingSpace:
     return EmbeddingSpace(id=row["space_id"], **{name: row[name] for name in _OF_SPACE})
 
 
-def _told(space: EmbeddingSpace, names: Sequence[str] = _OF_SPACE) -> tuple[Any, ...]:
-    return space.id, *(getattr(space, name) for name in names)
+def _told(space: EmbeddingSpace) -> tuple[Any, ...]:
+    return space.id, *(getattr(space, name) for name in _MODEL)
 
 
 def _place(tenant_id: str, query: "Query") -> tuple[str, tuple[str, ...] | None]:

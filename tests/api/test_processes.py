@@ -185,5 +185,6 @@ def test_a_second_signal_ends_all_processes_at_once(tmp_path: Path) -> None:
 
 def test_a_process_that_hangs_is_gone_soon_after_the_drain(tmp_path: Path) -> None:
     with Small(tmp_path, drain=0, processes=1) as api, api.begin("/hang"):
+        time.sleep(0.5)  # in which the request is read
         api.program.signal(signal.SIGTERM)
         assert api.program.wait(60) == -signal.SIGALRM

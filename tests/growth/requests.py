@@ -54,7 +54,7 @@ REQUESTS: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "get_document_page_highlights": [("?char_start=0&char_end=3&version=1", {})],
     "list_document_chunks": [("?limit=1", {}), ("?cursor=0", {})],
     "create_collection": [("", {"json": {"name": "another"}})],
-    "list_collections": [("", {}), ("?limit=2&cursor=col_z", {})],
+    "list_collections": [("", {}), ("?limit=2&cursor=col_" + 26 * "z", {})],
     "update_collection": [("", {"json": {"metadata": {"of": "lamps"}}})],
     "list_jobs": [
         ("?limit=1", {}),
@@ -74,10 +74,10 @@ REQUESTS: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "get_query_batch": [("?limit=1", {}), ("?cursor=0", {})],
     "create_conversation": [("", {"json": {}})],
     "list_conversations": [("", {}), ("?limit=100&cursor=cnv_a0000000000000000000000500", {})],
-    "get_conversation": [("?limit=1", {}), ("?cursor=msg_a00000000000000000000000070", {})],
+    "get_conversation": [("?limit=1", {}), ("?cursor=msg_a0000000000000000000000070", {})],
     "ask_in_conversation": [("", {"json": ASKED})],
     "create_webhook_endpoint": [("", {"json": {"url": "http://127.0.0.1:9/hook", "events": ["document.deleted"]}})],
-    "list_webhook_endpoints": [("", {}), ("?limit=2&cursor=whe_z", {})],
+    "list_webhook_endpoints": [("", {}), ("?limit=2&cursor=whe_" + 26 * "z", {})],
     "update_webhook_endpoint": [("", {"json": {"description": "of lamps"}})],
     "test_webhook_endpoint": [("", {})],
     "list_webhook_deliveries": [

@@ -229,7 +229,7 @@ async def test_a_document_that_kills_its_worker_fails_alone_and_can_be_driven_on
         await system.until(failed)
     job = await job_of(rt, deadly)
     assert (job.step, job.error_code, job.attempts) == ("embed", "worker_crashed", 5)
-    assert system.provider.asked["deadly"] == 5
+    assert system.provider.asked["deadly"] in range(5, 11), "in two batches, which may be asked for at once"
     assert await system.states(others) == ["succeeded"] * 6
     assert system.worker.running(), "its pool died, it did not"
 
@@ -278,4 +278,5 @@ async def test_a_document_that_kills_its_worker_takes_others_of_its_message_alon
     job = await job_of(rt, deadly)
     assert (job.step, job.error_code, job.attempts) == ("embed", "worker_crashed", 5)
     # Five times at one step; before that once in a run, which stores nothing, unless the machine was too slow for it.
-    assert system.provider.asked["deadly"] in (5, 6)
+    # Its texts may be in two calls, which are made at once.
+    assert system.provider.asked["deadly"] in range(5, 13)
