@@ -34,11 +34,13 @@ CREATE TABLE IF NOT EXISTS tally_change (
 )
 """
 
+# They run as the owner: under row-level security a document would be looked for through an index of its collection.
 # A document is deleted before its versions, whose deletion then finds no document: all of it is subtracted here. So are
 # the chunks of a version when it becomes active: they have been counted by then, in the same statement at the latest.
 FUNCTIONS = (
     """
-CREATE OR REPLACE FUNCTION tally_document() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION tally_document() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path FROM CURRENT AS $$
 DECLARE
     was varchar := OLD.active_version_id;
     now_is varchar := NEW.active_version_id;
@@ -56,7 +58,8 @@ BEGIN
 END $$
 """,
     """
-CREATE OR REPLACE FUNCTION tally_version() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION tally_version() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path FROM CURRENT AS $$
 BEGIN
     INSERT INTO tally_change (tenant_id, collection_id, documents, searchable, chunks, bytes)
     SELECT * FROM (

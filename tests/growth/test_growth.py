@@ -43,6 +43,7 @@ GROWS = {
     ("", "document_of_tenant"): "search: it counts the documents it looks into, and remembers a large count",
     ("list_documents ?limit=5&filter=", "FROM document"): "a filter on metadata reads what it passes over",
     ("list_jobs ?status=failed&error_code=", "FROM job"): "so does one by step, code or collection, of jobs in a state",
+    ("chore _purge", "DELETE FROM cached_answer"): "it deletes all that are too old",
     ("metrics", "FROM job"): "it counts the jobs that have not ended, not the tenant's",
     ("delete_webhook_endpoint", "DELETE FROM webhook_delivery"): "it deletes them all",
     ("delete_webhook_endpoint", "DELETE FROM webhook_endpoint"): "it deletes them all",
