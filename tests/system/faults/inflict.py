@@ -111,8 +111,9 @@ class Faults:
             case "postgres":
                 pid = await self._postmaster()
             case "dispatcher":
-                # It listens on a connection of its own.
-                listens = await self.watch.rows("SELECT 1 FROM pg_stat_activity WHERE query ILIKE 'listen%'")
+                # It listens on a connection of its own, where it also asks what is due.
+                asked = "query LIKE '%AS take_back%' AND pid <> pg_backend_pid()"
+                listens = await self.watch.rows(f"SELECT 1 FROM pg_stat_activity WHERE {asked}")
                 pid = self.stack.dispatcher() if listens else None
             case _:
                 return self.stack.worker()
