@@ -54,6 +54,11 @@ class Query:
     key_id: str = ""  # of the caller
 
     @property
+    def is_planned_once(self) -> bool:
+        """Whether one plan serves all such searches: the plan for words must know how much there is of what."""
+        return self.is_whole and self.mode == "vector"
+
+    @property
     def is_whole(self) -> bool:
         """Whether collections are looked into as a whole."""
         return self.document_ids is None and self.filter is None
@@ -189,7 +194,7 @@ async def _first(rt: Runtime, query: Query, most: int, beside: Beside | None) ->
             scope = now
             continue
         spent += costs
-        async with rt.transaction(**limits(whole=query.is_whole)) as session:
+        async with rt.transaction(**limits(whole=query.is_planned_once)) as session:
             now = await resolving.of(session, rt, query)
             if blank or now.asks_as(scope):
                 candidates = await _candidates(session, query, now, vectors, most)
@@ -200,7 +205,7 @@ async def _first(rt: Runtime, query: Query, most: int, beside: Beside | None) ->
 
 
 async def _resolved(rt: Runtime, query: Query) -> ResolvedScope:
-    async with rt.transaction(**limits(whole=query.is_whole)) as session:
+    async with rt.transaction(**limits(whole=query.is_planned_once)) as session:
         return await resolving.of(session, rt, query)
 
 
