@@ -6,24 +6,20 @@ shipped. Processor time is that of Postgres, for all of a search.
 
 import argparse
 import asyncio
-import os
 import random
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from itertools import accumulate
-from pathlib import Path
 
 import asyncpg
 import psutil  # type: ignore[import-untyped]
 
+from benchmarks.running import servers
 from benchmarks.tables import table
 from footnote import retrieval
 from footnote.database.engine import connect
-from footnote.local_stack.postgres import running_postgres
-from footnote.operations import bootstrap
 from footnote.runtime import Runtime, open_runtime
 from footnote.settings import Settings
 
@@ -126,13 +122,7 @@ def main() -> int:
     given = parser.parse_args()
     rows = [["chunks", "processor time", "median", "insertion of a chunk", "postings of a chunk"]]
     for chunks in given.chunks:
-        with (
-            tempfile.TemporaryDirectory(prefix="fn-") as directory,
-            running_postgres(Path(directory) / "pg") as database_url,
-        ):
-            settings = Settings(_env_file=None, database_url=database_url, storage_url=(Path(directory) / "o").as_uri())
-            os.environ["DATABASE_URL"] = database_url
-            bootstrap.migrate()
+        with servers() as settings:
             rows.append(asyncio.run(run(settings, chunks, given.questions)))
     print("\n".join(table(rows)), flush=True)
     return 0

@@ -8,27 +8,22 @@ import hashlib
 import os
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 import httpx2
 from sqlalchemy import text
 
 from api.app import create_app
 from benchmarks.answers import first_tokens
+from benchmarks.running import servers
 from footnote import documents, ingest, jobs, retrieval
 from footnote.documents import objects
 from footnote.documents.uploads import Upload
-from footnote.local_stack.postgres import running_postgres
-from footnote.local_stack.valkey import running_valkey
-from footnote.operations import bootstrap
 from footnote.providers.local import open_embedder
 from footnote.runtime import Runtime, open_runtime
 from footnote.settings import Settings
 from footnote.storage import writing
-from footnote.telemetry import configure_logging
 from footnote.tenancy import keys, tenants
 
 ROUNDS = int(os.environ.get("ROUNDS", "15"))
@@ -81,10 +76,9 @@ async def ingestion(rt: Runtime, tenant_id: str) -> None:
 
     async def whole() -> None:
         job_id = await put(rt, tenant_id, text_of(next(counter)))
-        for step in jobs.STEPS:
-            await ingest.run_step(rt, job_id, step)
+        await ingest.run_job(rt, job_id, jobs.STEPS[0])
 
-    await side_by_side("ingestion", ("embedding alone", bare), ("three steps", whole))
+    await side_by_side("ingestion", ("embedding alone", bare), ("all steps", whole))
     await embedder.close()
 
 
@@ -142,23 +136,7 @@ async def run(settings: Settings) -> None:
 
 
 def main() -> int:
-    with (
-        tempfile.TemporaryDirectory(prefix="fn-") as directory,
-        running_postgres(Path(directory) / "pg") as database_url,
-        running_valkey(Path(directory) / "kv") as redis_url,
-    ):
-        settings = Settings(
-            _env_file=None,
-            database_url=database_url,
-            redis_url=redis_url,
-            storage_url=(Path(directory) / "objects").as_uri(),
-            embedder="local",
-            generator="extractive",
-            log_level="WARNING",
-        )
-        configure_logging(settings)
-        os.environ["DATABASE_URL"] = database_url
-        bootstrap.migrate()
+    with servers(embedder="local", generator="extractive") as settings:
         asyncio.run(run(settings))
     return 0
 

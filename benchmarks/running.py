@@ -1,21 +1,28 @@
-"""Footnote as its users start it, with `footnote up`, on a data directory of the measurement."""
+"""What is measured: Footnote as its users start it, with `footnote up`, or the servers that its code needs."""
 
 import asyncio
 import os
 import signal
 import socket
 import sys
+import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx2
 
 from footnote.local_stack.lock import holder
 from footnote.local_stack.logs import last_lines
+from footnote.local_stack.postgres import running_postgres
 from footnote.local_stack.processes import ended, finish, spawn
+from footnote.local_stack.valkey import running_valkey
+from footnote.operations import bootstrap
+from footnote.settings import Settings
+from footnote.telemetry import configure_logging
 
 STOP_SECONDS = 30.0
 NOT_HANDED_ON = ("DATABASE_URL", "REDIS_URL", "STORAGE_URL", "FOOTNOTE_", "OPENAI_", "ANTHROPIC_")
@@ -72,3 +79,26 @@ async def _ready(url: str) -> bool:
             return (await client.get(f"{url}/readyz?strict=true")).is_success
     except httpx2.TransportError:
         return False
+
+
+@contextmanager
+def servers(**options: Any) -> Iterator[Settings]:
+    """Settings of Postgres, migrated, and Valkey, which run within the block; `options` are further settings."""
+    with (
+        tempfile.TemporaryDirectory(prefix="fn-") as directory,
+        running_postgres(Path(directory) / "pg") as database_url,
+        running_valkey(Path(directory) / "kv") as redis_url,
+    ):
+        settings = Settings(
+            _env_file=None,
+            database_url=database_url,
+            redis_url=redis_url,
+            storage_url=(Path(directory) / "objects").as_uri(),
+            data_dir=Path(directory),
+            log_level="WARNING",
+            **options,
+        )
+        configure_logging(settings)
+        os.environ["DATABASE_URL"] = database_url
+        bootstrap.migrate()
+        yield settings

@@ -6,17 +6,14 @@ Read processor time: wall times of a shared machine say little. SIZES="10000 100
 
 import argparse
 import asyncio
-import os
 import random
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import cache, partial
-from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -29,15 +26,12 @@ from benchmarks.bulk.goals import number
 from benchmarks.corpus import sentence
 from benchmarks.pipeline import put
 from benchmarks.rows import Batch, Given, clustered, load
+from benchmarks.running import servers
 from benchmarks.tables import table
 from footnote import ingest, jobs, retrieval
 from footnote.database.engine import connect
-from footnote.local_stack.postgres import running_postgres
-from footnote.local_stack.valkey import running_valkey
-from footnote.operations import bootstrap
 from footnote.runtime import Runtime, open_runtime
 from footnote.settings import Settings
-from footnote.telemetry import configure_logging
 from footnote.tenancy import keys
 from worker import housekeeping
 
@@ -245,22 +239,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scale", description=__doc__)
     parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="chunks, the fewest first")
     given = parser.parse_args()
-    with (
-        tempfile.TemporaryDirectory(prefix="fn-") as directory,
-        running_postgres(Path(directory) / "pg") as database_url,
-        running_valkey(Path(directory) / "kv") as redis_url,
-    ):
-        settings = Settings(
-            _env_file=None,
-            database_url=database_url,
-            redis_url=redis_url,
-            storage_url=(Path(directory) / "objects").as_uri(),
-            data_dir=Path(directory),
-            log_level="WARNING",
-        )
-        configure_logging(settings)
-        os.environ["DATABASE_URL"] = database_url
-        bootstrap.migrate()
+    with servers() as settings:
         asyncio.run(run(settings, given.sizes))
     return 0
 

@@ -6,14 +6,11 @@ any size of the scope, and, for the choice of layout, by a table of its own with
 
 import argparse
 import asyncio
-import os
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 from unittest import mock
 
@@ -23,12 +20,11 @@ import numpy as np
 from benchmarks import rows
 from benchmarks.provider import DIMENSIONS
 from benchmarks.rows import Given, Vectors, clustered
+from benchmarks.running import servers
 from benchmarks.tables import table
 from footnote import retrieval
 from footnote.database.engine import connect
 from footnote.filters import Among, Filter
-from footnote.local_stack.postgres import running_postgres
-from footnote.operations import bootstrap
 from footnote.retrieval import vector_leg
 from footnote.runtime import Runtime, open_runtime
 from footnote.settings import Settings
@@ -131,13 +127,7 @@ def main() -> int:
     parser.add_argument("--chunks", type=int, default=100_000)
     parser.add_argument("--questions", type=int, default=200)
     given = parser.parse_args()
-    with (
-        tempfile.TemporaryDirectory(prefix="fn-") as directory,
-        running_postgres(Path(directory) / "pg") as database_url,
-    ):
-        settings = Settings(_env_file=None, database_url=database_url, storage_url=(Path(directory) / "o").as_uri())
-        os.environ["DATABASE_URL"] = database_url
-        bootstrap.migrate()
+    with servers() as settings:
         asyncio.run(run(settings, given.chunks, given.questions))
     return 0
 

@@ -19,7 +19,7 @@ from worker.loop import run
 
 
 def register(app: Celery) -> None:
-    # So Celery's own lines of a task have the ids, too; the document's is known to the step (`ingest.run_step`).
+    # So Celery's own lines of a task have the ids, too; the document's is known to the step (`ingest.run_job`).
     signals.task_prerun.connect(_bind_ids, weak=False)
     signals.task_postrun.connect(_forget_ids, weak=False)
     for step in STEPS:

@@ -133,5 +133,5 @@ def _restored(answer: dict[str, Any]) -> Done:
 
 
 async def purge(session: AsyncSession, seconds: float) -> None:
-    """Removes answers that are too old to be given again."""
+    """Removes answers that are too old to be used for another question."""
     await session.execute(delete(CachedAnswer).where(CachedAnswer.created_at <= from_now(-seconds)))

@@ -81,11 +81,10 @@ async def accept(
 # -- a new document ------------------------------------------------------------------------------------------
 
 # Unless the upload belongs to a document that is there, which it locks: less than a deletion does, because it need not
-# wait for a running upsert, which refers to the document. The object is adopted as by `objects.adopt`. In the order of
-# an expression, or the planner reads all documents in the order of their ids.
+# wait for a running upsert, which refers to the document. The object is adopted as by `objects.adopt`.
 _MAKE = f"""
     WITH existing AS (
-        SELECT id FROM document WHERE collection_id = $2 AND {{}} ORDER BY id || '' LIMIT 1 FOR NO KEY UPDATE
+        SELECT id FROM document WHERE collection_id = $2 AND {{}} ORDER BY id LIMIT 1 FOR NO KEY UPDATE
     ), new_document AS (
         INSERT INTO document (tenant_id, collection_id, id, external_id, parent_id, filename, sha256, metadata, job_id)
         SELECT $1, $2, $3, $4, $5, $6, $7::bytea, $8::jsonb, $9 WHERE NOT EXISTS (SELECT FROM existing) RETURNING *
