@@ -43,7 +43,7 @@ class FirstConnection:
         with self._client as client, suppress(OSError):
             client.settimeout(HEAD_SECONDS)
             _, _, rest = client.recv(MOST_HEAD_BYTES).partition(b" ")
-            path = rest.split()[0] if rest.startswith(b"/") else b"/"
+            path = b"/" + rest.split(maxsplit=1)[0].lstrip(b"/") if rest.startswith(b"/") else b"/"  # of this host
             head = b"HTTP/1.1 307 Temporary Redirect\r\nLocation: %b\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
             client.sendall(head % path)
         self._client = None

@@ -1,4 +1,7 @@
-"""Counts the documents that a question searches, and those that are still being ingested."""
+"""Counts the documents that a question searches, and those that are still being ingested.
+
+Whole collections are not counted: their tallies say how many documents they have.
+"""
 
 import time
 from collections.abc import Collection, Mapping
@@ -7,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from footnote.database.driver import Written
 from footnote.filters import sql
+from footnote.tenancy import tallies
 
 if TYPE_CHECKING:
     from footnote.retrieval import Query
@@ -55,14 +59,17 @@ def counts(tenant_id: str, query: "Query") -> tuple[str, str, dict[str, Any]]:
     active, parameters = _condition(tenant_id, query, sql.ACTIVE)
     newest, its = _condition(tenant_id, query, sql.NEWEST)
     parameters |= its | {"looked_at": Written(_LOOKED_AT), "most_unfinished": Written(MOST_UNFINISHED)}
-    documents = "NULL" if _known(tenant_id, query) else DOCUMENTS.format(also=active)
+    if query.is_whole:
+        documents = tallies.OF_CHOSEN.format(column="searchable")
+    else:
+        documents = "NULL" if _known(tenant_id, query) else DOCUMENTS.format(also=active)
     return documents, UNFINISHED.format(also=newest), parameters
 
 
 def total(tenant_id: str, query: "Query", counted: Mapping[str, int | None], searched: Collection[str]) -> int:
     """The documents of the collections that are `searched`, by what was `counted` or is remembered."""
     numbers = _known(tenant_id, query) or {each: number or 0 for each, number in counted.items()}
-    if sum(numbers.values()) > LARGE and not _known(tenant_id, query):
+    if sum(numbers.values()) > LARGE and not query.is_whole and not _known(tenant_id, query):
         if len(_remembered) >= MOST_REMEMBERED:
             _remembered.clear()
         _remembered[_key(tenant_id, query)] = time.monotonic(), numbers

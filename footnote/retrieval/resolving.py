@@ -13,6 +13,7 @@ from footnote.models import Collection, EmbeddingSpace
 from footnote.retrieval import coverage, spaces
 from footnote.retrieval.coverage import Searched
 from footnote.runtime import Runtime
+from footnote.tenancy import tallies
 
 if TYPE_CHECKING:
     from footnote.retrieval import Query
@@ -49,12 +50,6 @@ _LANGUAGES = """ARRAY(
 _MODEL = ("provider", "model", "dimensions", "requested_dimensions")
 _DOUBTS = ("other_dimensions", "other_seen", "other_since")  # of the length of its vectors
 _OF_SPACE = _MODEL + _DOUBTS
-_CHUNKS = """
-    SELECT CAST(coalesce(sum(chunks), 0) AS bigint) FROM (
-        SELECT chunks FROM tally WHERE tenant_id = :tenant AND collection_id = chosen.id
-        UNION ALL SELECT chunks FROM tally_change WHERE tenant_id = :tenant AND collection_id = chosen.id
-    ) AS each
-"""
 
 
 @dataclass(frozen=True)
@@ -118,7 +113,8 @@ async def _rows(session: AsyncSession, query: "Query") -> Sequence[Any]:
     tenant_id = tenant_of(session)
     documents, unfinished, parameters = coverage.counts(tenant_id, query)
     languages = "CAST('{}' AS text[])" if query.mode == "vector" else _LANGUAGES
-    statement = _CHOSEN.format(languages=languages, documents=documents, unfinished=unfinished, chunks=_CHUNKS)
+    chunks = tallies.OF_CHOSEN.format(column="chunks")
+    statement = _CHOSEN.format(languages=languages, documents=documents, unfinished=unfinished, chunks=chunks)
     named = None if query.collections is None else list(query.collections)
     written, values = positional(statement, parameters | {"tenant": tenant_id, "named": named})
     rows: list[Any] = await (await driver(session)).fetch(written, *values)

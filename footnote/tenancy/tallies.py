@@ -49,6 +49,13 @@ SELECT tenant_id, {_SUMS} FROM (
     WHERE CAST(:tenant AS text) IS NULL OR tenant_id = :tenant
 ) AS each GROUP BY tenant_id
 """  # noqa: S608  constants
+# One of its columns, as SQL within a statement that has a tenant and a collection `chosen`.
+OF_CHOSEN = """
+SELECT CAST(coalesce(sum({column}), 0) AS bigint) FROM (
+    SELECT {column} FROM tally WHERE tenant_id = :tenant AND collection_id = chosen.id
+    UNION ALL SELECT {column} FROM tally_change WHERE tenant_id = :tenant AND collection_id = chosen.id
+) AS each
+"""
 
 
 async def of_collections(session: AsyncSession, collection_ids: Sequence[str]) -> dict[str, DocumentTally]:

@@ -69,18 +69,24 @@ async def test_every_kind_of_answer_says_so(rt: Runtime, alice: Person) -> None:
     assert [each["searched"] for each in bodies] == [counts(1, 1)] * 5
 
 
-async def test_a_large_count_is_remembered_and_a_small_one_is_not(
+async def test_a_large_count_of_a_filter_is_remembered_and_a_small_one_is_not(
     rt: Runtime, alice: Person, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    await driving.ready(rt, alice.tenant_id, driving.paragraphs(3))
-    assert await searched(alice) == counts(1, 0)
-    await driving.ready(rt, alice.tenant_id, driving.paragraphs(4))
+    filtered = {"filters": {"type": "eq", "key": "of", "value": "a"}}
+
+    async def ready(length: int) -> None:
+        await driving.ready(rt, alice.tenant_id, driving.paragraphs(length), metadata={"of": "a"})
+
+    await ready(3)
+    assert await searched(alice, **filtered) == counts(1, 0)
+    await ready(4)
     monkeypatch.setattr(coverage, "LARGE", 1)
-    assert await searched(alice) == counts(2, 0)
-    await driving.ready(rt, alice.tenant_id, driving.paragraphs(5))
-    assert await searched(alice) == counts(2, 0)
+    assert await searched(alice, **filtered) == counts(2, 0)
+    await ready(5)
+    assert await searched(alice, **filtered) == counts(2, 0)
+    assert await searched(alice) == counts(3, 0), "whole collections are not counted"
     monkeypatch.setattr(coverage, "REMEMBERED_SECONDS", 0.0)
-    assert await searched(alice) == counts(3, 0)
+    assert await searched(alice, **filtered) == counts(3, 0)
 
 
 async def test_unfinished_jobs_are_found_by_their_index(rt: Runtime, alice: Person) -> None:

@@ -40,7 +40,10 @@ PAGE_BLOCKS = 150  # of a page with one document: some 30, and what the planner 
 GROWS = {
     ("", "INSERT INTO chunk"): "a vector index, which reads as many neighbours of a vector as it is told to",
     ("", "chunk_of_tenant"): "search: what a question may read is bounded by its legs and their settings",
-    ("", "document_of_tenant"): "search: it counts the documents it looks into, and remembers a large count",
+    (
+        "",
+        "document_of_tenant",
+    ): "search: it counts the documents that a filter lets through, and remembers a large count",
     ("list_documents ?limit=5&filter=", "FROM document"): "a filter on metadata reads what it passes over",
     ("list_jobs ?status=failed&error_code=", "FROM job"): "so does one by step, code or collection, of jobs in a state",
     ("chore _purge", "DELETE FROM cached_answer"): "it deletes all that are too old",
