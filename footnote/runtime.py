@@ -238,7 +238,7 @@ def preload(settings: Settings) -> None:
 
 def import_early(settings: Settings) -> None:
     """Imports what would hold up an event loop when it is first used: `openai` takes a third of a second."""
-    for name in ("asyncpg", "numpy", "redis.asyncio.connection"):
+    for name in ("footnote.database.opening", "numpy", "redis.asyncio.connection"):
         import_module(name)
     if settings.openai_api_key or settings.openai_base_url:
         import_module("openai")
