@@ -223,7 +223,7 @@ def _with_unit(beside: _Beside, value: Value) -> Value:
         scale, unit = beside.line.scale, unit or beside.line.unit
         kind = unit.kind if unit else kind
     factor = (scale or _ONE) * (unit.factor if unit else _ONE)
-    return Value(start, end, value.number * factor, unit and unit.name, kind, value.step * factor, factor)
+    return Value(start, end, value.number * factor, unit.name if unit else None, kind, value.step * factor, factor)
 
 
 def _scale(text: str, end: int, *, money: bool) -> tuple[Decimal | None, int]:
