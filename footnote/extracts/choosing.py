@@ -18,10 +18,20 @@ ALIKE = 0.7  # of the words of a piece that stand in one chosen before it
 
 # How much of a piece's score depends on holding the kind of thing that is asked for.
 _WEIGHT = {
-    "when": 0.7, "who": 0.7, "value": 0.7, "howto": 0.3, "list": 0.8, "where": 0.4, "definition": 0.8, "acronym": 0.9,
+    "when": 0.7,
+    "who": 0.7,
+    "value": 0.7,
+    "howto": 0.3,
+    "list": 0.8,
+    "where": 0.4,
+    "definition": 0.8,
+    "acronym": 0.9,
 }
 
-_WORD = re.compile(r"[^\W\d_]{3,}")
+_SMALL = re.compile(r"(?<![{,@.\w])[a-zß-ÿ]{3,}(?![\w,@}])")
+
+# How well the best piece must hold what is asked for, so that it may count as an answer.
+_LEAST = {"when": 0.5, "who": 0.5, "value": 0.5, "list": 0.3, "acronym": 0.9}
 
 
 @dataclass(frozen=True)
@@ -37,7 +47,7 @@ def choose(question: str, passages: Sequence[Passage]) -> Chosen:
     found = [piece for piece in pieces(passages) if len(piece.words) >= 3]
     if not asked.words or not found:
         return Chosen((), False)
-    small = frozenset(word for passage in passages for word in _WORD.findall(passage.text) if word.islower())
+    small = frozenset(word for passage in passages for word in _SMALL.findall(passage.text))
     scores = _scores(Sought(asked, small), found)
     ranked = sorted(range(len(found)), key=lambda place: -scores[place][0])
     best = scores[ranked[0]]
@@ -47,7 +57,7 @@ def choose(question: str, passages: Sequence[Passage]) -> Chosen:
             break
         if not any(_alike(found[place], found[other]) for other in chosen):
             chosen.append(place)
-    return Chosen([found[place] for place in chosen], True)
+    return Chosen([found[place] for place in chosen], best[2] >= _LEAST.get(asked.kind, 0.0))
 
 
 def _alike(piece: Piece, other: Piece) -> bool:
@@ -80,6 +90,8 @@ def _shape(asked: Asked, piece: Piece) -> float:
     """What is no sentence tells less, except where a line is what is asked for."""
     if piece.is_list:
         return 1.0 if asked.kind in ("list", "howto", "about") else 0.6
+    if piece.is_entry:
+        return 0.9 if asked.kind in ("definition", "howto", "about") else 0.7
     if piece.is_line and asked.kind not in ("who", "when", "value", "where"):
         return 0.6
     return 1.0

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 
-from footnote.extracts.question import Asked, Kind
+from footnote.extracts.question import Asked, Kind, meaning
 from footnote.extracts.units import Value
 from footnote.extracts.values import values
 from footnote.text.sentences import stems
@@ -30,7 +30,7 @@ _STEP = re.compile(
     r"|führen|verwenden|klicken|wählen|setzen|drücken|müssen|utilisez|cliquez|exécutez|use|ejecute|haga|usa|esegui)\b",
     re.I,
 )
-_FAR = 120  # characters
+_FAR = 80  # characters
 _SERIES = re.compile(r"[,;]\s")
 _PLACE = re.compile(r"\b(?:in|at|near|from|located|based|headquarter\w*|à|en|dans|bei|nach|aus)\s+(?:the\s)?[A-ZÀ-Þ]")
 _IS = (
@@ -76,7 +76,7 @@ def _when(sought: Sought, text: str) -> float:
     for value in _values(text):
         said = text[value.start : value.end]
         if value.kind == "year":
-            worth = 0.0 if said.lower() in sought.words else 0.85
+            worth = 0.0 if said.lower() in sought.words else 1.0
         elif value.kind in ("date", "quarter"):
             worth = 1.0
         else:
@@ -138,7 +138,17 @@ def _where(sought: Sought, text: str) -> float:
 
 def _definition(sought: Sought, text: str) -> float:
     patterns = _defining(sought.asked.subject)
-    return max((worth for worth, pattern in patterns if pattern.search(text)), default=0.0)
+    return max((worth for worth, pattern in patterns if pattern.search(text)), default=_entry(sought, text))
+
+
+def _entry(sought: Sought, text: str) -> float:
+    """Whether the first line of several is what is to be explained, as in a glossary or a list of options."""
+    line, _, rest = text.partition("\n")
+    named = meaning(line)
+    if not rest.strip() or not named or len(named) > 4:
+        return 0.0
+    subject = meaning(sought.asked.subject) & sought.words
+    return 0.9 if named <= sought.words and (subject <= named or "-" in line) else 0.0
 
 
 @lru_cache(maxsize=64)
@@ -153,7 +163,12 @@ def _defining(subject: str) -> list[tuple[float, re.Pattern[str]]]:
     return [
         (1.0, re.compile(rf"{opening}{marked}\s{_IS}\b", re.I)),
         (1.0, re.compile(rf"{opening}{term}(?:\s\([^()]{{1,40}}\))?\s{_IS}\b", re.I)),
-        (0.9, re.compile(rf"\b(?:called|termed|named|known as|means|define[ds]? (?:as|an?))\s(?:an?\s|the\s)?{marked}", re.I)),
+        (
+            0.9,
+            re.compile(
+                rf"\b(?:called|termed|named|known as|means|define[ds]? (?:as|an?))\s(?:an?\s|the\s)?{marked}", re.I
+            ),
+        ),
         (0.8, re.compile(rf"\b(?:called|termed|known as|defined as|definition of)\s(?:an?\s|the\s)?{term}\b", re.I)),
         (0.7, re.compile(rf"{opening}{term}\s?[:—–]\s", re.I)),
         (0.6, re.compile(rf"\b{term}(?:\s\([^()]{{1,40}}\))?\s{_IS}\b", re.I)),
@@ -169,12 +184,17 @@ def _inflected(word: str) -> str:
 def _acronym(sought: Sought, text: str) -> float:
     short = re.escape(sought.asked.subject)
     best = 0.0
-    before = re.compile(rf"([^()\n]{{3,120}}(?:\n[^()\n]{{0,120}})?)\s?[(\[](?:[^()\n]{{0,30}}\b)?[\"“‘']?(?:the\s)?[\"“‘']?{short}\b")
+    before = re.compile(
+        rf"([^()\n]{{3,120}}(?:\n[^()\n]{{0,120}})?)\s?[(\[](?:[^()\n]{{0,30}}\b)?[\"“‘']?(?:the\s)?[\"“‘']?{short}\b"
+    )
     for match in before.finditer(text):
         best = max(best, 1.0 if _spells(match[1], sought.asked.subject) else 0.2)
     for match in re.finditer(rf"\b{short}\b[\"”’']?\s?\(([^()]{{5,120}})\)", text):
         best = max(best, 1.0 if _spells(match[1], sought.asked.subject) else 0.3)
-    if re.search(rf"\b{short}\b[\"”’']?\s(?:stands for|is short for|is the abbreviation|steht für|means|bedeutet|signifie|significa)", text):
+    if re.search(
+        rf"\b{short}\b[\"”’']?\s(?:stands for|is short for|is the abbreviation|steht für|means|bedeutet|signifie|significa)",
+        text,
+    ):
         best = 1.0
     if best < 0.9 and _spelled_before(text, sought.asked.subject):
         best = 0.9

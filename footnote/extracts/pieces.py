@@ -35,6 +35,7 @@ class Piece:
     around: frozenset[str]
     is_list: bool = False
     is_line: bool = False  # a title, an item or the like: no sentence
+    is_entry: bool = False  # a line, and what is said under it
     label: str = ""
 
 
@@ -58,6 +59,12 @@ def _pieces(passage: Passage) -> Iterator[Piece]:
             yield Piece(text[begin:stop], passage.marker, begin, stop, words, title, around, is_line=line, label=label)
         if line and not _BULLET.match(text, start):
             heading, label = known[number], text[start:end]
+            if number + 1 < len(places) and places[number + 1][1] - start <= LONGEST:
+                stop = places[number + 1][1]
+                words = known[number] | known[number + 1]
+                yield Piece(
+                    text[start:stop], passage.marker, start, stop, words, title, nothing, is_entry=True, label=""
+                )
     for first, last in _lists(text, places):
         start, end = places[first][0], places[last][1]
         items = nothing.union(*known[first + 1 : last + 1])

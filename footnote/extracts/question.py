@@ -143,7 +143,10 @@ _MEASURED = re.compile(
     r"|custos?|preço|receitas?|lucros?|omzet|prijs|winst|uitgaven)\b"
 )
 _MEASURES: tuple[tuple[Measure, re.Pattern[str]], ...] = (
-    ("percent", re.compile(r"percent|per cent|\bshare of\b|proportion|fraction|\bgrowth\b|margin|prozent|pourcent|porcent|%")),
+    (
+        "percent",
+        re.compile(r"percent|per cent|\bshare of\b|proportion|fraction|\bgrowth\b|margin|prozent|pourcent|porcent|%"),
+    ),
     (
         "duration",
         re.compile(
@@ -160,7 +163,12 @@ _MEASURES: tuple[tuple[Measure, re.Pattern[str]], ...] = (
             r"|ingresos|gastos|vendite|prezzo|ricavi|preço|receita|lucro|omzet|prijs|winst"
         ),
     ),
-    ("count", re.compile(r"\bhow many\b|\bnumber of\b|wie ?viele\b|combien d|cuánt[oa]s|quant[ie]\b|quant[oa]s\b|hoeveel|votes")),
+    (
+        "count",
+        re.compile(
+            r"\bhow many\b|\bnumber of\b|wie ?viele\b|combien d|cuánt[oa]s|quant[ie]\b|quant[oa]s\b|hoeveel|votes"
+        ),
+    ),
 )
 _SUBJECT = re.compile(
     r"\b(?:what(?:'s|s| is| are| does| do|)|was (?:ist|sind|bedeutet|heißt|tut|macht)|wofür steht|que signifie|que fait"
@@ -173,6 +181,11 @@ _SUBJECT = re.compile(
 _AFTER_SUBJECT = re.compile(
     r"\s+(?:stands? for|means?|mean|do|does|about|für|voor|for)\W*\Z|\s+(?:in|of|under|according|bei|mit|dans|en|nel)\s.*\Z"
     r"|\W+\Z"
+)
+_WHAT_SHORT = re.compile(
+    r"(?:[Ww]hat(?:'s| is| are| does)|[Ww]as (?:ist|heißt|bedeutet)|[Qq]ue signifie|[Qq]u'est-ce que|[Qq]ué (?:es|significa)"
+    r"|[Cc]osa significa|[Cc]he cos'è|[Oo] que (?:é|significa)|[Ww]at (?:is|betekent))"
+    r" (?:an? |the |der |die |das |l[ae] |el |il |lo |de |het |o )?[A-Z][A-Z0-9&]{1,7}s?(?: mean)?\W*"
 )
 _SHORT_FORM = re.compile(r"\b[A-Z][A-Z0-9&]{1,7}s?\b")
 
@@ -207,6 +220,8 @@ def understood(question: str) -> Asked:
     kind = next((kind for kind, pattern in _PATTERNS if pattern.search(asked)), "fact")
     if kind == "definition" and not _explains(asked):
         kind = "fact"
+    if _WHAT_SHORT.fullmatch(question.strip()):
+        kind = "acronym"
     short = [each for each in _SHORT_FORM.findall(question[:LOOKED_AT]) if each.lower() != words(question)[0]]
     subject = ""
     if kind == "acronym" and short:
@@ -217,7 +232,11 @@ def understood(question: str) -> Asked:
             kind = "acronym"
     if kind in ("fact", "list", "definition") and _MEASURED.search(asked) and not subject:
         kind = "value"
-    measure = next((name for name, pattern in _MEASURES if pattern.search(asked)), None) if kind in ("value", "compare") else None
+    measure = (
+        next((name for name, pattern in _MEASURES if pattern.search(asked)), None)
+        if kind in ("value", "compare")
+        else None
+    )
     return Asked(kind, telling, subject, measure)
 
 

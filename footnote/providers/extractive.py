@@ -5,23 +5,27 @@ import re
 from collections.abc import AsyncGenerator
 
 from footnote.extracts.choosing import choose
-from footnote.extracts.question import STOP as STOP
-from footnote.providers import GenerationRequest, GeneratorEvent, Statement, Usage
+from footnote.providers import GenerationRequest, GeneratorEvent, Nearest, Statement, Usage
 from footnote.settings import Settings
+
+EXTRACTIVE = "extractive"
 
 _BULLET = re.compile(r"^(?:[#>*•-]+\s+)+")
 
 
 class ExtractiveGenerator:
-    provider = "extractive"
+    provider = EXTRACTIVE
     address = None
-    model = "extractive"
+    model = EXTRACTIVE
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[GeneratorEvent, None]:
         # In a thread: ten long passages take a tenth of a second.
         found = await asyncio.to_thread(choose, request.question, request.passages)
+        if found.pieces and (request.not_mentioned or not found.answers):
+            yield Nearest()
         for piece in found.pieces:
-            yield Statement(_readable(piece.text), piece.marker, piece.text)
+            label = f"{piece.label}: " if piece.is_line and piece.label else ""
+            yield Statement(label + _readable(piece.text), piece.marker, piece.text)
         yield Usage(0, 0)
 
     async def close(self) -> None: ...
