@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 NOT_FOUND = 4
+UNANSWERED = ("not_found", "related")
 EXCERPT, QUOTE = 200, 160
 AT_ONCE = 10  # questions in one request, so that the first answers come soon
 
@@ -73,7 +74,7 @@ def ask(
 
     With --file, ask every question of a file and print its answer; with --json, as JSON lines.
 
-    Exit codes: 0 answered, 1 an error, 4 the documents hold no answer.
+    Exit codes: 0 answered, 1 an error, 4 the documents hold no answer, or only passages that come near it.
     """
     from footnote.cli.client import open_api
 
@@ -99,8 +100,9 @@ def ask(
     else:
         _footnotes(answer["citations"])
         _unsupported(answer["unsupported"])
+        _claim(answer)
         _still_to_come(answer.get("searched"))
-    if answer["answer_status"] == "not_found":
+    if answer["answer_status"] in UNANSWERED:
         raise typer.Exit(NOT_FOUND)
 
 
@@ -134,6 +136,7 @@ def _show_result(question: str, result: Json) -> None:
     else:
         say(result["answer"]["answer"])
         _footnotes(result["answer"]["citations"])
+        _claim(result["answer"])
         _still_to_come(result["answer"].get("searched"))
     say()
 
@@ -187,6 +190,14 @@ def _unsupported(sentences: list[Json]) -> None:
         say("\nThese sentences have no checked footnote:")
     for each in sentences:
         say(f"  {one_line(each['text'], QUOTE)}")
+
+
+def _claim(answer: Json) -> None:
+    """Says what is claimed of sentences that no model wrote."""
+    if answer["answer_status"] == "related":
+        say("\nThese passages come closest to the question; they may not answer it.")
+    elif answer.get("answer_kind") == "extract" and answer["citations"]:
+        say("\nQuoted from the documents; no model wrote an answer.")
 
 
 def _still_to_come(searched: Json | None) -> None:

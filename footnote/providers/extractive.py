@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncGenerator
 
 from footnote.extracts.choosing import choose
+from footnote.extracts.cutting import Extract
 from footnote.providers import GenerationRequest, GeneratorEvent, Nearest, Statement, Usage
 from footnote.settings import Settings
 
@@ -21,11 +22,10 @@ class ExtractiveGenerator:
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[GeneratorEvent, None]:
         # In a thread: ten long passages take a tenth of a second.
         found = await asyncio.to_thread(choose, request.question, request.passages)
-        if found.pieces and (request.not_mentioned or not found.answers):
+        if found.found and (request.not_mentioned or not found.answers):
             yield Nearest()
-        for piece in found.pieces:
-            label = f"{piece.label}: " if piece.is_line and piece.label else ""
-            yield Statement(label + _readable(piece.text), piece.marker, piece.text)
+        for extract in found.found:
+            yield Statement(_readable(extract), extract.marker, extract.text)
         yield Usage(0, 0)
 
     async def close(self) -> None: ...
@@ -35,7 +35,10 @@ def open_generator(settings: Settings) -> ExtractiveGenerator:  # noqa: ARG001  
     return ExtractiveGenerator()
 
 
-def _readable(sentence: str) -> str:
-    """One line, ended by a full stop; the quote keeps the original."""
-    line = _BULLET.sub("", " ".join(sentence.split()))
+def _readable(extract: Extract) -> str:
+    """One line, ended by a full stop, behind the heading of a lone line or an entry; the quote keeps the original."""
+    heading, text = extract.label if extract.form == "line" else "", extract.text
+    if extract.form == "entry":
+        heading, _, text = text.partition("\n")
+    line = ": ".join(_BULLET.sub("", " ".join(each.split())) for each in (heading, text) if each.strip())
     return line if line.endswith((".", "!", "?", "。", "！", "？", ":", "…")) else line + "."
