@@ -65,22 +65,24 @@ def rows(text: str, before: str = "", place: str = "") -> list[TableRow]:
 
 _MONTH = r"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec)[a-z]{0,6}\.?"
 _PERIOD = re.compile(
-    rf"(?:{_MONTH} \d{{1,2}}, ?)?(?<![\w.,/$-])(?:FY ?|Q[1-4] ?(?:FY ?)?)?(?:19|20)\d\d(?:[/–-]\d\d(?:\d\d)?)?[EAe]?"
+    r"(?:19|20)\d\d (?:vs?\.?|versus|to|over|compared (?:to|with)) (?:19|20)\d\d"
+    rf"|(?:{_MONTH} \d{{1,2}}, ?)?(?<![\w.,/$-])(?:FY ?|Q[1-4] ?(?:FY ?)?)?(?:19|20)\d\d(?:[/–-]\d\d(?:\d\d)?)?[EAe]?"
     r"(?![\w%-]|[.,/]\d)|(?<!\w)(?:FY ?['’]?\d\d|Q[1-4](?: ?['’]\d\d)?)(?!\w)"
 )
 _TOKEN = re.compile(r"\S+")
 _FIGURE = re.compile(
-    r"[-+−±~<>≤≥(]{0,2}[$€£¥]?\(?\d[\d.,'’/:\u2009]*(?<![,:])(?:[%xX]|bps|pts|pp)?[)%$€£*†‡]{0,3}"
-    r"|[-–—−]+\)?%?|[nN]/?[aAmM]\.?|[$€£¥(%)]|\(\$|\$\(|\)%"
+    r"[-+−±~<>≤≥(]{0,2}[$€£¥]?\(?\d[\d.,'’/:\u2009]*(?<![,:.])(?:[%xX]|bps|pts|pp)?[)%$€£*†‡]{0,3}"
+    r"|[-–—−]+\)?%?|[nN]/?[aAmM]\.?|[$€£¥(%)#]|\(\$|\$\(|\)%"
 )
 _SIGNS_BEFORE, _SIGNS_BEHIND = frozenset(["$", "€", "£", "¥", "(", "$(", "($"]), frozenset([")", "%", ")%", "€"])
 _NOTE = re.compile(r"\(\w{1,2}\)|\[\w{1,2}\]")
 _HEAD_WORD = re.compile(
-    r"years?|ended|ending|fiscal|months?|weeks?|three|six|nine|twelve|13|26|39|52|53|\(?quarters?|january|february|march"
+    r"table|contents|years?|ended|ending|fiscal|months?|weeks?|three|six|nine|twelve|13|26|39|52|53|\(?quarters?|january|february|march"
     r"|april|may|june|july|august|september|october|november|december|as|of|at|the|for|and|vs?\.?|versus|change"
     r"|percent|increase|decrease|/?\(decrease\)|\(unaudited\)|\d{1,2},|[$%]|actual|estimated?|budget|\(?in|\(?millions\)?",
     re.IGNORECASE,
 )
+_INTRODUCES = re.compile(r":$|\b(?:follow(?:s|ing)|below|tables?)\b", re.IGNORECASE)
 _GOES_ON = frozenset(
     [
         "of",
@@ -136,6 +138,7 @@ class _Lines:
     unit: UnitLine = field(default_factory=UnitLine)
     rows: int = 0  # since the head
     is_rate: bool | None = None  # of the section; None before its first row
+    rates: list[bool] = field(default_factory=list)  # which columns are percentages
 
     def read(self, line: str, start: int) -> TableRow | None:
         words = " ".join(line.split()) if len(line) <= _LONGEST_LINE else ""
@@ -154,22 +157,25 @@ class _Lines:
         """The line that names columns by their periods begins a table."""
         found = list(_PERIOD.finditer(words))
         lead = words[: found[0].start()].strip()
-        self._head([*self.above, words])
-        self.periods = tuple(match[0] for match in found)
+        if self.periods and len(found) == 1 and not self.rows and found[0][0] not in self.periods:
+            self.head = " ".join([self.head, *self.above, words])  # a head in several lines, one year in each
+            self.above, self.periods = [], (*self.periods, found[0][0])
+        else:
+            self._head([*self.above, words])
+            self.periods = tuple(match[0] for match in found)
         self.tail = words[found[-1].end() :].strip()
         self.section = "" if _is_of_head(lead) else lead
 
     def _head(self, above: Sequence[str]) -> None:
         ends = (at for at in range(len(above), 0, -1) if above[at - 1][-1] in ".:;" or _is_prose(above[at - 1]))
         begin = next(ends, 0)
-        introducing = above[:begin]
-        self.head = " ".join(above[begin:][-_ABOVE:])
-        is_one = len(introducing) > 1 and introducing[-2][-1] not in ".:;" and _is_prose(introducing[-2])
-        self.caption = " ".join(introducing[-2 if is_one else -1 :]) or self.caption
+        introducing, names = above[:begin], above[begin:][-_ABOVE:]
+        self.head = " ".join(names)
+        self.caption = _caption(introducing) or (names[0] if len(names) > 1 and not _is_of_head(names[0]) else "")
         unit = unit_line(" ".join(above))
         self.unit = unit if unit.text or introducing else self.unit
         self.above, self.periods, self.tail, self.section, self.rows = [], (), "", "", 0
-        self.is_rate = None
+        self.is_rate, self.rates = None, []
 
     def _note(self, words: str) -> None:
         """A line that is no row: a label of rows below, a line of the next head, or text."""
@@ -191,6 +197,7 @@ class _Lines:
         if len(cells) > 1 and _NOTE.fullmatch(cells[0]) and (len(cells) == len(self.periods) + 1 or "$" in cells[1]):
             cells = cells[1:]
         self._stand_above(len(cells))
+        self._note_rates(cells)
         self.rows += 1
         marked = [cell.endswith("%") for cell in cells if any(map(str.isdecimal, cell))]
         self.is_rate = all(marked) if self.is_rate is None else self.is_rate and "$" not in line
@@ -199,7 +206,7 @@ class _Lines:
             start + len(line) - len(line.lstrip()),
             start + len(line.rstrip()),
             label,
-            tuple(map(TableCell, cells, self._names(len(cells)))),
+            tuple(map(TableCell, cells, self._names(cells))),
             self.head,
             self.section,
             self.caption,
@@ -224,18 +231,43 @@ class _Lines:
             labels = (line.rstrip(":") for line in above[-2:] if line[-1:] == ":" or not _is_prose(line))
             self.section, self.is_rate = " ".join(labels) or self.section, None
 
-    def _names(self, count: int) -> tuple[str, ...]:
-        """The names of so many figures; empty where the head does not tell which is which."""
-        periods = self.periods
+    def _names(self, cells: Sequence[str]) -> tuple[str, ...]:
+        """The names of figures; empty where the head does not tell which is which."""
+        periods, count = self.periods, len(cells)
         rest = count - len(periods)
+        spans = [period for period in periods if _is_span(period)]
         if not periods:
             words = self.head.split()
             return tuple(words[-count:]) if count > 1 and len(words) - count in (0, 1) else ("",) * count
         if rest == 0:
             return periods
-        if rest < 0 or rest > min(len(periods), len(self.tail.replace("%", "").split())):
-            return ("",) * count
-        return (*periods, *((self.tail,) if rest == 1 else ("",) * rest))
+        if rest == len(spans):  # a difference, and the same in percent
+            return tuple(name for period in periods for name in [period] * (1 + _is_span(period)))
+        if rest > 0 and self.rates.count(False) == len(periods) and len(self.rates) == count:
+            names = iter(periods)
+            return tuple("" if rate else next(names) for rate in self.rates)
+        if rest == 1 and self.tail:
+            return (*periods, self.tail)
+        return ("",) * count
+
+    def _note_rates(self, cells: Sequence[str]) -> None:
+        """Which columns are percentages; the first row of a table may be the only one that says it."""
+        rates = [cell.endswith("%") for cell in cells]
+        if any(rates) or len(rates) != len(self.rates):
+            self.rates = rates
+
+
+def _is_span(period: str) -> bool:
+    """Whether a column compares two years."""
+    return " " in period and len(re.findall(r"(?:19|20)\d\d", period)) > 1
+
+
+def _caption(introducing: Sequence[str]) -> str:
+    """The lines that introduce a table, if they do: they end in a colon, or name it."""
+    if not introducing or not _INTRODUCES.search(introducing[-1]):
+        return ""
+    is_one = len(introducing) > 1 and introducing[-2][-1] not in ".:;" and _is_prose(introducing[-2])
+    return " ".join(introducing[-2 if is_one else -1 :])
 
 
 def _figures(line: str) -> list[tuple[int, int]]:
@@ -277,19 +309,22 @@ def _is_of_head(words: str) -> bool:
 
 
 def _is_prose(words: str) -> bool:
-    split = words.split()
-    small = {word for word in split if word.isalpha() and word.islower()}
-    return len(small) >= _PROSE and len(small) > len(split) / 2
+    small = _small(words)
+    return len(small) >= _PROSE and len(small) > len(words.split()) / 2
+
+
+def _small(words: str) -> set[str]:
+    return {word for word in re.findall(r"[^\W\d_]+", words) if word.islower()}
 
 
 def _goes_on(label: str, figures: int) -> bool:
     """Whether the words before figures are a sentence and no label."""
     words = label.split()
-    return (len(words) > 1 and words[-1].lower() in _GOES_ON) or (figures < 2 and _is_prose(label))
+    return (len(words) > 1 and words[-1].lower().lstrip("(") in _GOES_ON) or (figures < 2 and _is_prose(label))
 
 
 def _is_sentence(words: str) -> bool:
-    return words.endswith((".", "!", "?")) and words.count(" ") > 2
+    return words.endswith((".", "!", "?")) and len(_small(words)) > 2
 
 
 # Lines whose cells bars divide
