@@ -161,7 +161,8 @@ class _Lines:
             self.head = " ".join([self.head, *self.above, words])  # a head in several lines, one year in each
             self.above, self.periods = [], (*self.periods, found[0][0])
         else:
-            self._head([*self.above, words])
+            more = self.head if self.periods and not self.rows and not self.above else ""
+            self._head([*filter(None, (more, *self.above)), words])
             self.periods = tuple(match[0] for match in found)
         self.tail = words[found[-1].end() :].strip()
         self.section = "" if _is_of_head(lead) else lead
@@ -227,6 +228,8 @@ class _Lines:
             self._head(above)
         elif self.rows == 0 and wide:
             self.head = " ".join([self.head, *above])
+            unit = unit_line(self.head)
+            self.unit = unit if unit.text else self.unit
         else:
             labels = (line.rstrip(":") for line in above[-2:] if line[-1:] == ":" or not _is_prose(line))
             self.section, self.is_rate = " ".join(labels) or self.section, None
