@@ -76,8 +76,9 @@ def test_a_near_miss_is_about_another_company_in_the_same_words(tmp_path):
 def test_goals_of_near_misses():
     def rows(near: list[tuple[bool, bool]]) -> list[str]:
         one = result(96)
-        answers = replace(one.answers, near=near)
-        return [row[-1] for row in goals({"identifiers": replace(one, answers=answers)}) if "company" in row[0]]
+        assert one.answers is not None
+        one = replace(one, answers=replace(one.answers, near=near))
+        return [row[-1] for row in goals({"identifiers": one}) if "company" in row[0]]
 
     assert rows([]) == []
     assert rows([(True, False)] * 8 + [(False, False)] * 2) == ["met", "met"]
