@@ -192,14 +192,17 @@ async def gently(work: Sequence[Coroutine[Any, Any, Value]]) -> list[Value]:
 
 
 @asynccontextmanager
-async def running(data_dir: Path) -> AsyncIterator[Product]:
-    """The Footnote that runs on the directory, or one that is started from this tree and stopped in the end."""
+async def running(data_dir: Path, models: Mapping[str, str] = MODELS) -> AsyncIterator[Product]:
+    """The Footnote that runs on the directory, or one that is started from this tree and stopped in the end.
+
+    `models`: settings of the embedder and the generator, for one that is started.
+    """
     if url := holder(data_dir).get("url"):
         print(f"Asking the Footnote that runs at {url} already.", file=sys.stderr)
         async with _opened(url, data_dir) as product:
             yield product
         return
-    async with started(data_dir, MODELS) as stack, _opened(stack.url, data_dir) as product:
+    async with started(data_dir, models) as stack, _opened(stack.url, data_dir) as product:
         yield product
 
 
