@@ -14,8 +14,8 @@ _AND, _OR = r"(?:and|und|sowie|et|y|e)", r"(?:or|oder|ou|o)"
 _ASKED = (
     r"(?:who|whom|whose|what|which|when|where|why|how(?: (?:much|many|long|often|old|large|far|high|big))?"
     r"|wer|wem|wen|wessen|was|wann|wo|woher|wohin|warum|weshalb|wieso"
-    r"|wie(?: viele?| lange| oft| hoch| groß| alt| weit)?|welche[rsnm]?|quand|où|qui|pourquoi|comment|combien|quels?|quelles?"
-    r"|cuándo|dónde|quién(?:es)?|cómo|cuánt[oa]s?|cuál(?:es)?|(?:por )?qué)"
+    r"|wie(?: viele?| lange| oft| hoch| groß| alt| weit)?|welche[rsnm]?|quand|où|qui|pourquoi|comment|combien"
+    r"|quels?|quelles?|cuándo|dónde|quién(?:es)?|cómo|cuánt[oa]s?|cuál(?:es)?|(?:por )?qué)"
 )
 _BY = (
     r"(?:(?:by|for|to|from|with|at|in|since|von|für|mit|seit|bis|an|à|de|par|pour|depuis|avec|a|por|para|con|desde|en)"
@@ -52,7 +52,8 @@ _YEAR = r"(?:1[5-9]|20)\d\d"
 _BEFORE = r"(?:(?:in|for|of|during|the|end|fiscal|year|FY|im|für|von|Jahr|en|de|del|pour|para|ejercicio) ){0,4}"
 _AGAINST = (
     r"(?:compared (?:with|to)|in comparison (?:with|to)|versus|vs\.?|against|with|to|than|verglichen mit"
-    r"|im Vergleich zu|gegenüber|mit|zu|comparé à|par rapport à|contre|avec|à|comparado con|en comparación con|frente a|con|a)"
+    r"|im Vergleich zu|gegenüber|mit|zu|comparé à|par rapport à|contre|avec|à|comparado con|en comparación con"
+    r"|frente a|con|a)"
 )
 _BETWEEN = rf"(?:,? ?(?:as )?(?:{_AND}|{_OR}|{_AGAINST}) |, ?| ?[/&] ?)(?:(?:that|those|dem|ceux|celui|el|los) )?"
 _YEARS = re.compile(rf"\b(?P<before>{_BEFORE}){_YEAR}(?:{_BETWEEN}{_BEFORE}{_YEAR}){{1,3}}(?![\w,.]?\d)", re.I)
