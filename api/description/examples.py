@@ -295,6 +295,8 @@ VALUES: dict[str, Any] = {
     "unit": "pages",
     "ChunkingOut.unit": "characters",
     "unsupported": [],
+    "UnsupportedOut.missing": ["four months"],
+    "UnsupportedOut.reason": "not_in_quote",
     "upload_id": "upl_01m8mx6b8d0f2h4k6m8p0r2t4v",
     "usd": 20,
     "UsageReportOut.total": {

@@ -152,7 +152,7 @@ async def _made(
 ) -> AsyncGenerator[Event, None]:
     """By the generator, to be stored with what it used."""
     prompts = (question.system_prompt or "", RULES)
-    draft = Draft(shown, await known.places_of(rt, shown), prompts)
+    draft = Draft(shown, await known.places_of(rt, shown), prompts, question.query.text)
     first_choice = meter.writer = ModelRef(rt.generator.provider, question.model or rt.generator.model)
     truncated = False
     async with aclosing(_generate(rt, question, draft)) as events:

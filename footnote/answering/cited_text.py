@@ -7,10 +7,11 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import citations
+from footnote.answering.agreement import Evidence
 from footnote.answering.events import AnswerStatus, Citation, Delta, Event
 from footnote.answering.prompt_leaks import PromptLeakFilter
 from footnote.answering.sanitizer import PlainText
-from footnote.answering.support import UnsupportedSentence, unsupported
+from footnote.answering.support import Place, UnsupportedSentence, unsupported
 from footnote.citations import Marker, MarkerParser
 from footnote.database.tenant_scope import tenant_of
 from footnote.formats import has_pictures
@@ -32,19 +33,23 @@ class PageExcerpt:
 class Draft:
     """The answer as it grows: passages become footnotes, numbered in order of appearance."""
 
-    def __init__(self, hits: Sequence[Hit], places: dict[str, PageExcerpt], prompts: Sequence[str] = ()) -> None:
+    def __init__(
+        self, hits: Sequence[Hit], places: dict[str, PageExcerpt], prompts: Sequence[str] = (), question: str = ""
+    ) -> None:
         self.text = ""
         self.footnotes: dict[tuple[str, str], Citation] = {}
         self.hits = hits
         self._places = places
         self._shown = [f"{hit.place}\n{hit.text}" for hit in hits]
         self._prompts = prompts
+        self._question = question
         self._parser = MarkerParser()
         self._plain = PlainText(self._shown)
         self._echo = PromptLeakFilter(prompts)
         self._sentence = ""  # since the last marker
         self._claim = ""  # the text before the last marker; another marker may follow at once
-        self._verified: list[tuple[int, int]] = []  # where verified footnotes stand in the text
+        self._stand: list[Place] = []  # of the footnotes, in order
+        self._evidence: dict[int, Evidence] = {}  # by the number of a verified footnote
 
     def feed(self, text: str) -> list[Event]:
         """What a model writes."""
@@ -67,7 +72,7 @@ class Draft:
 
     @property
     def unsupported(self) -> list[UnsupportedSentence]:
-        return unsupported(self.text, self._verified)
+        return unsupported(self.text, self._stand, "\n".join([self._question, *self._shown]))
 
     @property
     def status(self) -> AnswerStatus:
@@ -101,10 +106,9 @@ class Draft:
         footnote = known or self._check(hit, quote)
         self.footnotes[hit.chunk_id, quote] = footnote
         delta = Delta(self._plain.footnote(f"[{footnote.marker}]"))
-        if footnote.verified:
-            self._verified.append(
-                (len(self.text) if claimed_from is None else claimed_from, len(self.text + delta.text))
-            )
+        evidence = self._evidence.get(footnote.marker) if claimed_from is None else None
+        start = len(self.text) if claimed_from is None else claimed_from
+        self._stand.append(Place(start, len(self.text + delta.text), footnote.verified, evidence))
         self.text += delta.text
         self._sentence = ""
         return [*events, delta] if known else [*events, delta, footnote]
@@ -118,6 +122,8 @@ class Draft:
         near = hit.char_start - place.start, hit.char_end - place.start
         found = citations.locate(quote, place.text, near)
         start, end = found or near
+        if found:
+            self._evidence[len(self.footnotes) + 1] = Evidence(place.text, start, end, hit.place)
         return Citation(
             marker=len(self.footnotes) + 1,
             document_id=hit.document_id,

@@ -184,9 +184,18 @@ def _footnotes(citations: list[Json]) -> None:
 
 def _unsupported(sentences: list[Json]) -> None:
     if sentences:
-        say("\nThese sentences have no checked footnote:")
+        say("\nThese sentences are not supported by a checked footnote:")
     for each in sentences:
-        say(f"  {one_line(each['text'], QUOTE)}")
+        say(f"  {one_line(each['text'], QUOTE)}{_reason(each)}")
+
+
+def _reason(sentence: Json) -> str:
+    match sentence.get("reason"):
+        case "not_in_quote":
+            return f"  (not in its quote: {', '.join(map(one_line, sentence['missing']))})"
+        case "quote_denies":
+            return "  (its quote says the opposite)"
+    return ""
 
 
 def _still_to_come(searched: Json | None) -> None:
