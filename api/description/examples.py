@@ -158,6 +158,7 @@ VALUES: dict[str, Any] = {
     "access_token": "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiJrZXlfMDEifQ.Zx3kq1V9",
     "actor": _KEY,
     "AnswerOut.answer": _ANSWER,
+    "answer_kind": "generated",
     "answer_status": "supported",
     "answers": 1,
     "attempts": 1,

@@ -135,7 +135,20 @@ class SourcesOut(SearchedOut):
 class AnswerOut(SearchedOut):
     id: str
     answer: str
-    answer_status: Literal["supported", "partial", "not_found"]
+    answer_status: Annotated[
+        Literal["supported", "partial", "related", "not_found"],
+        Field(
+            description="`related`: the passages nearest to the question, without the claim that they answer it. "
+            "`not_found`: no footnote is verified."
+        ),
+    ]
+    answer_kind: Annotated[
+        Literal["extract", "generated"],
+        Field(description="Whether sentences of the documents are quoted, or a model wrote the answer."),
+    ]
+    not_mentioned: Annotated[
+        list[str], Field(description="Names, years and the like that the question has and nothing that was found.")
+    ]
     citations: list[CitationOut]
     unsupported: list[UnsupportedOut]
     hits: list[HitOut]

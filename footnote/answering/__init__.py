@@ -4,6 +4,7 @@ rewrite a follow-up -> retrieve -> gate -> generate -> check citations -> done. 
 Deltas and Citations as the answer grows, then Done. Errors are raised.
 """
 
+import asyncio
 import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
@@ -20,7 +21,18 @@ from footnote.answering.events import AnswerStatus, Citation, Delta, Done, Event
 from footnote.answering.support import UnsupportedSentence
 from footnote.database.ids import new_id
 from footnote.errors import Unavailable
-from footnote.providers import GenerationRequest, ModelRef, Passage, Statement, Token, Truncated, Uncounted, Usage
+from footnote.extracts.constraints import unmet
+from footnote.providers import (
+    GenerationRequest,
+    ModelRef,
+    Nearest,
+    Passage,
+    Statement,
+    Token,
+    Truncated,
+    Uncounted,
+    Usage,
+)
 from footnote.providers.messages import RULES
 from footnote.retrieval import Hit, search
 from footnote.retrieval.resolving import ResolvedScope
@@ -87,12 +99,13 @@ async def _answered(rt: Runtime, question: Question, meter: UsageMeter) -> Async
     timings |= {"retrieve": _since(started), **found.timings}
     yield Sources(found.hits, found.reranked, found.rerank_failure, searched, found.searched)
     shown = found.hits[:PASSAGES]
+    missing = await asyncio.to_thread(unmet, question.query.text, [_evidence(hit) for hit in found.hits])
     if not gate.supports(found.hits, rt.settings.least_evidence, question.query.mode):
-        events = _refused(rt, NOT_FOUND if found.searched.documents else NOTHING_TO_SEARCH)
+        events = _refused(rt, NOT_FOUND if found.searched.documents else NOTHING_TO_SEARCH, missing)
     elif given := known.answer(shown):
         events = _given_again(given)
     else:
-        events = _made(rt, question, shown, known, meter)
+        events = _made(rt, question, shown, missing, known, meter)
     async with aclosing(events):
         async for event in events:
             timings.setdefault("first_token", _since(started))
@@ -135,9 +148,10 @@ class _Known:
         return self.places
 
 
-async def _refused(rt: Runtime, words: str) -> AsyncGenerator[Event, None]:
+async def _refused(rt: Runtime, words: str, missing: Sequence[str]) -> AsyncGenerator[Event, None]:
+    words = " ".join(filter(None, (words, f"They do not mention {_listed(missing)}." if missing else "")))
     yield Delta(words)
-    yield _done(words, "not_found", rt.generator.model)
+    yield replace(_done(words, "not_found", rt.generator.model), not_mentioned=missing)
 
 
 async def _given_again(known: Done) -> AsyncGenerator[Event, None]:
@@ -148,14 +162,14 @@ async def _given_again(known: Done) -> AsyncGenerator[Event, None]:
 
 
 async def _made(
-    rt: Runtime, question: Question, shown: Sequence[Hit], known: _Known, meter: UsageMeter
+    rt: Runtime, question: Question, shown: Sequence[Hit], missing: Sequence[str], known: _Known, meter: UsageMeter
 ) -> AsyncGenerator[Event, None]:
     """By the generator, to be stored with what it used."""
     prompts = (question.system_prompt or "", RULES)
     draft = Draft(shown, await known.places_of(rt, shown), prompts, question.query.text)
     first_choice = meter.writer = ModelRef(rt.generator.provider, question.model or rt.generator.model)
     truncated = False
-    async with aclosing(_generate(rt, question, draft)) as events:
+    async with aclosing(_generate(rt, _request(question, shown, missing), draft)) as events:
         async for event in events:
             match event:
                 case Usage() | Uncounted() | ModelRef():
@@ -170,6 +184,7 @@ async def _made(
         _done(draft.text or NOT_FOUND, draft.status, meter.writer.model),
         citations=list(draft.footnotes.values()),
         unsupported=draft.unsupported,
+        not_mentioned=missing,
         truncated=truncated,
         document_ids=sorted({hit.document_id for hit in shown}) if draft.text else (),
     )
@@ -194,9 +209,9 @@ async def _standing_alone(rt: Runtime, question: Question, meter: UsageMeter) ->
 
 
 async def _generate(
-    rt: Runtime, question: Question, draft: Draft
+    rt: Runtime, request: GenerationRequest, draft: Draft
 ) -> AsyncGenerator[Event | Usage | Uncounted | ModelRef | Truncated, None]:
-    async with aclosing(rt.generator.generate(_request(question, draft.hits))) as events:
+    async with aclosing(rt.generator.generate(request)) as events:
         async for event in events:
             match event:
                 case Token(text):
@@ -205,17 +220,36 @@ async def _generate(
                 case Statement(text, marker, quote):
                     for rendered in draft.state(text, marker, quote):
                         yield rendered
+                case Nearest():
+                    for rendered in draft.lead_in(_nearest(request.not_mentioned)):
+                        yield rendered
                 case Usage() | Uncounted() | ModelRef() | Truncated():
                     yield event
     for rendered in draft.close():
         yield rendered
 
 
-def _request(question: Question, hits: Sequence[Hit]) -> GenerationRequest:
+def _nearest(missing: Sequence[str]) -> str:
+    """What comes before passages that do not answer the question."""
+    nothing = f"These documents do not mention {_listed(missing)}; these" if missing else "These"
+    return f"{nothing} passages come closest:"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+def _evidence(hit: Hit) -> str:
+    """All that a hit says, and is said of it."""
+    return "\n".join((hit.filename, hit.subject, hit.text, *map(str, hit.metadata.values())))
+
+
+def _request(question: Question, hits: Sequence[Hit], missing: Sequence[str]) -> GenerationRequest:
     return GenerationRequest(
         question=question.query.text,
         passages=[Passage(number, hit.place, hit.text) for number, hit in enumerate(hits, 1)],
         history=question.history,
+        not_mentioned=missing,
         system_prompt=question.system_prompt,
         model=question.model,
         temperature=question.temperature,

@@ -37,6 +37,7 @@ class Draft:
         self, hits: Sequence[Hit], places: dict[str, PageExcerpt], prompts: Sequence[str] = (), question: str = ""
     ) -> None:
         self.text = ""
+        self.answers = True  # and is not only near the question
         self.footnotes: dict[tuple[str, str], Citation] = {}
         self.hits = hits
         self._places = places
@@ -54,6 +55,11 @@ class Draft:
     def feed(self, text: str) -> list[Event]:
         """What a model writes."""
         return self._render(self._parser.feed(text))
+
+    def lead_in(self, words: str) -> list[Event]:
+        """Words of our own that tell what follows; they end in a colon, because they claim nothing."""
+        self.answers = False
+        return self._write(self._plain.literal(words))
 
     def close(self) -> list[Event]:
         return (
@@ -79,6 +85,8 @@ class Draft:
         verified = [footnote.verified for footnote in self.footnotes.values()]
         if not any(verified):
             return "not_found"
+        if not self.answers:
+            return "related"
         return "supported" if all(verified) and not self.unsupported else "partial"
 
     def _render(self, parts: Iterable[str | Marker]) -> list[Event]:

@@ -6,10 +6,12 @@ from typing import Literal
 
 from footnote.answering.support import UnsupportedSentence
 from footnote.providers import Turn, Usage
+from footnote.providers.extractive import EXTRACTIVE
 from footnote.retrieval import Hit, Query
 from footnote.retrieval.coverage import Searched
 
-AnswerStatus = Literal["supported", "partial", "not_found"]
+AnswerStatus = Literal["supported", "partial", "related", "not_found"]
+AnswerKind = Literal["extract", "generated"]
 
 
 @dataclass(frozen=True)
@@ -83,7 +85,12 @@ class Citation:
 
 @dataclass(frozen=True)
 class Done:
-    """`supported`: all footnotes are verified and no sentence is `unsupported`; `not_found`: none is verified."""
+    """What an answer is in the end.
+
+    `supported`: all footnotes are verified and no sentence is `unsupported`; `related`: the passages nearest to the
+    question, which do not hold what it asks for; `not_found`: no footnote is verified. `not_mentioned`: what the
+    question names and nothing that was found holds.
+    """
 
     id: str
     answer: str
@@ -93,11 +100,21 @@ class Done:
     timings: dict[str, float]  # milliseconds
     model: str
     unsupported: Sequence[UnsupportedSentence] = ()
+    not_mentioned: Sequence[str] = ()
     cached: bool = False
     truncated: bool = False  # the model was not allowed to say more, or would not
     document_ids: Sequence[str] = ()  # whatever it can have been made from, cited or not
     conversation_id: str | None = None  # in which it was asked and is stored
     message_id: str | None = None
+
+    @property
+    def answer_kind(self) -> AnswerKind:
+        return answer_kind(self.model)
+
+
+def answer_kind(model: str) -> AnswerKind:
+    """Whether sentences of the documents are quoted, or a model wrote the answer."""
+    return "extract" if model == EXTRACTIVE else "generated"
 
 
 Event = Sources | Delta | Citation | Done

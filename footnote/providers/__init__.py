@@ -90,6 +90,7 @@ class Turn:
 class GenerationRequest:
     """Without passages the system prompt alone is the instruction.
 
+    `not_mentioned`: what the question names and no passage holds.
     `alive` is called for everything that the model sends, text or not: a model that thinks is not silent.
     `thought` is called with a model's thoughts, if the server separates them from the answer.
     """
@@ -97,6 +98,7 @@ class GenerationRequest:
     question: str
     passages: Sequence[Passage]
     history: Sequence[Turn] = field(default_factory=tuple)
+    not_mentioned: Sequence[str] = ()
     system_prompt: str | None = None
     model: str | None = None
     temperature: float | None = None
@@ -160,7 +162,12 @@ class Truncated:
     """The answer ends here but is incomplete: it reached a limit, or its provider stopped."""
 
 
-GeneratorEvent = Token | Statement | Usage | Uncounted | Quota | ModelRef | Truncated
+@dataclass(frozen=True)
+class Nearest:
+    """The statements that follow come closest to the question: they do not hold what it asks for."""
+
+
+GeneratorEvent = Token | Statement | Usage | Uncounted | Quota | ModelRef | Truncated | Nearest
 
 
 class Generator(Protocol):
