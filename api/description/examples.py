@@ -250,6 +250,7 @@ VALUES: dict[str, Any] = {
     "pages": 3,
     "pages_without_text": 0,
     "parent_id": None,
+    "parts": ["What is the notice in Berlin?", "What is the notice in Paris?"],
     "payload": {"type": "document.ready", "timestamp": _LATER, "data": {"id": _DOC}},
     "position": 4,
     "prefix": "fn_k3b1t7h9",

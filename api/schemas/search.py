@@ -126,6 +126,13 @@ class SearchedOut(RerankedOut):
     """`question_as_searched`: the question as it was rewritten to stand alone, if it built on earlier ones."""
 
     question_as_searched: Annotated[str | None, OnRequest] = None
+    parts: Annotated[
+        list[str],
+        Field(
+            exclude_if=lambda value: not value,
+            description="The questions that it consists of, each searched alone, if it is several.",
+        ),
+    ] = []
 
 
 class SourcesOut(SearchedOut):

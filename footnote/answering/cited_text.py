@@ -34,16 +34,22 @@ class Draft:
     """The answer as it grows: passages become footnotes, numbered in order of appearance."""
 
     def __init__(
-        self, hits: Sequence[Hit], places: dict[str, PageExcerpt], prompts: Sequence[str] = (), question: str = ""
+        self,
+        hits: Sequence[Hit],
+        places: dict[str, PageExcerpt],
+        prompts: Sequence[str] = (),
+        question: str = "",
+        parts: int = 1,
     ) -> None:
         self.text = ""
-        self.answers = True  # and is not only near the question
+        self.unanswered = 0  # parts of the question to which it is only near
         self.footnotes: dict[tuple[str, str], Citation] = {}
         self.hits = hits
         self._places = places
         self._shown = [f"{hit.place}\n{hit.text}" for hit in hits]
         self._prompts = prompts
         self._question = question
+        self._parts = parts
         self._parser = MarkerParser()
         self._plain = PlainText(self._shown)
         self._echo = PromptLeakFilter(prompts)
@@ -58,8 +64,9 @@ class Draft:
 
     def lead_in(self, words: str) -> list[Event]:
         """Words of our own that tell what follows; they end in a colon, because they claim nothing."""
-        self.answers = False
-        return self._write(self._plain.literal(words))
+        self.unanswered += 1
+        apart = self._plain.feed("\n\n" if self.text else "")
+        return self._write(apart + self._plain.literal(words))
 
     def close(self) -> list[Event]:
         return (
@@ -85,9 +92,9 @@ class Draft:
         verified = [footnote.verified for footnote in self.footnotes.values()]
         if not any(verified):
             return "not_found"
-        if not self.answers:
+        if self.unanswered >= self._parts:
             return "related"
-        return "supported" if all(verified) and not self.unsupported else "partial"
+        return "supported" if all(verified) and not self.unsupported and not self.unanswered else "partial"
 
     def _render(self, parts: Iterable[str | Marker]) -> list[Event]:
         events: list[Event] = []

@@ -97,6 +97,7 @@ def ask(
     if as_json:
         say_json(answer)
     else:
+        _parts(answer.get("parts"))
         _footnotes(answer["citations"])
         _unsupported(answer["unsupported"])
         _still_to_come(answer.get("searched"))
@@ -133,6 +134,7 @@ def _show_result(question: str, result: Json) -> None:
         say(problem_message(result["error"]))
     else:
         say(result["answer"]["answer"])
+        _parts(result["answer"].get("parts"))
         _footnotes(result["answer"]["citations"])
         _still_to_come(result["answer"].get("searched"))
     say()
@@ -171,6 +173,13 @@ def _streamed(api: "Api", body: Json) -> Json:
     finally:
         if begun:
             say()
+
+
+def _parts(parts: list[str] | None) -> None:
+    if parts:
+        say("\nSearched for each part of the question:")
+    for part in parts or ():
+        say(f"  {one_line(part, QUOTE)}")
 
 
 def _footnotes(citations: list[Json]) -> None:
