@@ -118,5 +118,6 @@ async def _ended(rt: Runtime, request: dict[str, Any]) -> Ended:
     stored_answer = asdict(done) | {
         "question_as_searched": sources.question_as_searched,
         "searched": asdict(sources.searched),
+        "parts": list(sources.parts),
     }
     return Ended(answer=stored_answer, document_ids=stored_answer.pop("document_ids"))

@@ -7,10 +7,11 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import citations
+from footnote.answering.agreement import Evidence
 from footnote.answering.events import AnswerStatus, Citation, Delta, Event
 from footnote.answering.prompt_leaks import PromptLeakFilter
 from footnote.answering.sanitizer import PlainText
-from footnote.answering.support import UnsupportedSentence, unsupported
+from footnote.answering.support import Place, UnsupportedSentence, unsupported
 from footnote.citations import Marker, MarkerParser
 from footnote.database.tenant_scope import tenant_of
 from footnote.formats import has_pictures
@@ -38,20 +39,30 @@ class PageExcerpt:
 class Draft:
     """The answer as it grows: passages become footnotes, numbered in order of appearance."""
 
-    def __init__(self, hits: Sequence[Hit], places: dict[str, PageExcerpt], prompts: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        hits: Sequence[Hit],
+        places: dict[str, PageExcerpt],
+        prompts: Sequence[str] = (),
+        question: str = "",
+        parts: int = 1,
+    ) -> None:
         self.text = ""
-        self.answers = True  # and is not only near the question
+        self.unanswered = 0  # parts of the question to which it is only near
         self.footnotes: dict[tuple[str, str], Citation] = {}
         self.hits = hits
         self._places = places
         self._shown = [f"{hit.place}\n{hit.text}" for hit in hits]
         self._prompts = prompts
+        self._question = question
+        self._parts = parts
         self._parser = MarkerParser()
         self._plain = PlainText(self._shown)
         self._echo = PromptLeakFilter(prompts)
         self._sentence = ""  # since the last marker
         self._claim = ""  # the text before the last marker; another marker may follow at once
-        self._verified: list[tuple[int, int]] = []  # where verified footnotes stand in the text
+        self._stand: list[Place] = []  # of the footnotes, in order
+        self._evidence: dict[int, Evidence] = {}  # by the number of a verified footnote
 
     def feed(self, text: str) -> list[Event]:
         """What a model writes."""
@@ -59,8 +70,9 @@ class Draft:
 
     def lead_in(self, words: str) -> list[Event]:
         """Words of our own that tell what follows; they end in a colon, because they claim nothing."""
-        self.answers = False
-        return self._write(self._plain.literal(words))
+        self.unanswered += 1
+        apart = self._plain.feed("\n\n" if self.text else "")
+        return self._write(apart + self._plain.literal(words))
 
     def close(self) -> list[Event]:
         return (
@@ -79,16 +91,16 @@ class Draft:
 
     @property
     def unsupported(self) -> list[UnsupportedSentence]:
-        return unsupported(self.text, self._verified)
+        return unsupported(self.text, self._stand, "\n".join([self._question, *self._shown]))
 
     @property
     def status(self) -> AnswerStatus:
         verified = [footnote.verified for footnote in self.footnotes.values()]
         if not any(verified):
             return "not_found"
-        if not self.answers:
+        if self.unanswered >= self._parts:
             return "related"
-        return "supported" if all(verified) and not self.unsupported else "partial"
+        return "supported" if all(verified) and not self.unsupported and not self.unanswered else "partial"
 
     def _render(self, parts: Iterable[str | Marker]) -> list[Event]:
         events: list[Event] = []
@@ -115,10 +127,9 @@ class Draft:
         footnote = known or self._check(hit, quote)
         self.footnotes[hit.chunk_id, quote] = footnote
         delta = Delta(self._plain.footnote(f"[{footnote.marker}]"))
-        if footnote.verified:
-            self._verified.append(
-                (len(self.text) if claimed_from is None else claimed_from, len(self.text + delta.text))
-            )
+        evidence = self._evidence.get(footnote.marker) if claimed_from is None else None
+        start = len(self.text) if claimed_from is None else claimed_from
+        self._stand.append(Place(start, len(self.text + delta.text), footnote.verified, evidence))
         self.text += delta.text
         self._sentence = ""
         return [*events, delta] if known else [*events, delta, footnote]
@@ -132,6 +143,8 @@ class Draft:
         near = hit.char_start - place.start, hit.char_end - place.start
         found = citations.locate(quote, place.text, near)
         start, end = found or near
+        if found:
+            self._evidence[len(self.footnotes) + 1] = Evidence(place.text, start, end, hit.place)
         return Citation(
             marker=len(self.footnotes) + 1,
             document_id=hit.document_id,

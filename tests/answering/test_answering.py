@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from footnote import answering, documents, retrieval
-from footnote.answering import Citation, Delta, Done, Event, Question, Sources
+from footnote.answering import Citation, Delta, Done, Event, Question, Sources, searching
 from footnote.citations import SHORTEST_QUOTE
 from footnote.errors import TimedOut, Unavailable
 from footnote.providers import GenerationRequest, GeneratorEvent, Statement, Token, Usage
@@ -32,7 +32,7 @@ async def make_question(rt: Runtime) -> tuple[str, Question]:
     tenant_id = await driving.new_tenant(rt)
     await driving.ready(rt, tenant_id, LAMP, "lamp.txt")
     await driving.ready(rt, tenant_id, FOG, "fog.txt")
-    return tenant_id, Question(Query("Who built the tower with the lamp, and when does the siren stall?"))
+    return tenant_id, Question(Query("Who built the tower with the lamp that burns oil, or the siren that stalls?"))
 
 
 engine, stored = stored_once(make_question)
@@ -311,7 +311,7 @@ async def test_five_hundred_answers_that_try_to_deceive(
     async def found(*_args: Any) -> SearchResult:
         return SearchResult(hits)
 
-    monkeypatch.setattr(answering, "search", found)
+    monkeypatch.setattr(searching, "search", found)
     async with rt.transaction() as session:
         pages = {hit.chunk_id: (await documents.page_text(session, hit.document_id, 1))[0] for hit in hits}
     chance = random.Random(42)
