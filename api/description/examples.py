@@ -251,6 +251,7 @@ VALUES: dict[str, Any] = {
     "pages": 3,
     "pages_without_text": 0,
     "parent_id": None,
+    "parts": ["What is the notice in Berlin?", "What is the notice in Paris?"],
     "payload": {"type": "document.ready", "timestamp": _LATER, "data": {"id": _DOC}},
     "position": 4,
     "prefix": "fn_k3b1t7h9",
@@ -297,6 +298,8 @@ VALUES: dict[str, Any] = {
     "unit": "pages",
     "ChunkingOut.unit": "characters",
     "unsupported": [],
+    "UnsupportedOut.missing": ["four months"],
+    "UnsupportedOut.reason": "not_in_quote",
     "upload_id": "upl_01m8mx6b8d0f2h4k6m8p0r2t4v",
     "usd": 20,
     "UsageReportOut.total": {

@@ -98,6 +98,7 @@ def ask(
     if as_json:
         say_json(answer)
     else:
+        _parts(answer.get("parts"))
         _footnotes(answer["citations"])
         _unsupported(answer["unsupported"])
         _claim(answer)
@@ -135,6 +136,7 @@ def _show_result(question: str, result: Json) -> None:
         say(problem_message(result["error"]))
     else:
         say(result["answer"]["answer"])
+        _parts(result["answer"].get("parts"))
         _footnotes(result["answer"]["citations"])
         _claim(result["answer"])
         _still_to_come(result["answer"].get("searched"))
@@ -176,6 +178,13 @@ def _streamed(api: "Api", body: Json) -> Json:
             say()
 
 
+def _parts(parts: list[str] | None) -> None:
+    if parts:
+        say("\nSearched for each part of the question:")
+    for part in parts or ():
+        say(f"  {one_line(part, QUOTE)}")
+
+
 def _footnotes(citations: list[Json]) -> None:
     if citations:
         say()
@@ -187,9 +196,18 @@ def _footnotes(citations: list[Json]) -> None:
 
 def _unsupported(sentences: list[Json]) -> None:
     if sentences:
-        say("\nThese sentences have no checked footnote:")
+        say("\nThese sentences are not supported by a checked footnote:")
     for each in sentences:
-        say(f"  {one_line(each['text'], QUOTE)}")
+        say(f"  {one_line(each['text'], QUOTE)}{_reason(each)}")
+
+
+def _reason(sentence: Json) -> str:
+    match sentence.get("reason"):
+        case "not_in_quote":
+            return f"  (not in its quote: {', '.join(map(one_line, sentence['missing']))})"
+        case "quote_denies":
+            return "  (its quote says the opposite)"
+    return ""
 
 
 def _claim(answer: Json) -> None:

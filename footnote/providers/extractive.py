@@ -10,6 +10,7 @@ from footnote.providers import GenerationRequest, GeneratorEvent, Nearest, State
 from footnote.settings import Settings
 
 EXTRACTIVE = "extractive"
+MOST_OF_A_PART = 2  # statements
 
 _BULLET = re.compile(r"^(?:[#>*•-]+\s+)+")
 
@@ -20,12 +21,17 @@ class ExtractiveGenerator:
     model = EXTRACTIVE
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[GeneratorEvent, None]:
-        # In a thread: ten long passages take a tenth of a second.
-        found = await asyncio.to_thread(choose, request.question, request.passages)
-        if found.found and (request.not_mentioned or not found.answers):
-            yield Nearest()
-        for extract in found.found:
-            yield Statement(_readable(extract), extract.marker, extract.text)
+        """A question in parts is answered part by part; what answers two of them is said once."""
+        said: set[tuple[int, str]] = set()
+        for part in request.parts or [request.question]:
+            # In a thread: ten long passages take a tenth of a second.
+            chosen = await asyncio.to_thread(choose, part, request.passages)
+            unlike = [each for each in chosen.found if (each.marker, each.text) not in said]
+            said.update((each.marker, each.text) for each in unlike)
+            if unlike and (request.not_mentioned or not chosen.answers):
+                yield Nearest(part if request.parts else "")
+            for extract in unlike[: MOST_OF_A_PART if request.parts else None]:
+                yield Statement(_readable(extract), extract.marker, extract.text)
         yield Usage(0, 0)
 
     async def close(self) -> None: ...
@@ -40,5 +46,5 @@ def _readable(extract: Extract) -> str:
     heading, text = extract.label if extract.form == "line" else "", extract.text
     if extract.form == "entry":
         heading, _, text = text.partition("\n")
-    line = ": ".join(_BULLET.sub("", " ".join(each.split())) for each in (heading, text) if each.strip())
+    line = ": ".join(_BULLET.sub("", " ".join(each.split())) for each in (heading.rstrip(" :"), text) if each.strip())
     return line if line.endswith((".", "!", "?", "。", "！", "？", ":", "…")) else line + "."
