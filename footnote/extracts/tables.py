@@ -14,6 +14,7 @@ from footnote.text.sentences import stems
 
 MOST_ROWS = 4
 LEAST = 0.25  # a row that scores less has little to do with the question
+ANSWERS = 0.45  # one that scores as much says the value that is asked for
 WORTH_ADDING = 0.8  # of the best row's score
 
 # What a word of the question is worth by where it stands: the row's own label and column say what the value is, the
