@@ -69,6 +69,10 @@ _PERIOD = re.compile(
     rf"|(?:{_MONTH} \d{{1,2}}, ?)?(?<![\w.,/$-])(?:FY ?|Q[1-4] ?(?:FY ?)?)?(?:19|20)\d\d(?:[/–-]\d\d(?:\d\d)?)?[EAe]?"
     r"(?![\w%-]|[.,/]\d)|(?<!\w)(?:FY ?['’]?\d\d|Q[1-4](?: ?['’]\d\d)?)(?!\w)"
 )
+_LENGTH = re.compile(
+    r"(?:three|six|nine|twelve) months ended|\d\d weeks ended|(?:quarters?|years?)(?: to date)?(?: ended)?",
+    re.IGNORECASE,
+)
 _TOKEN = re.compile(r"\S+")
 _FIGURE = re.compile(
     r"[-+−±~<>≤≥(]{0,2}[$€£¥]?\(?\d[\d.,'’/:\u2009]*(?<![,:.])(?:[%xX]|bps|pts|pp)?[)%$€£*†‡]{0,3}"
@@ -163,7 +167,7 @@ class _Lines:
         else:
             more = self.head if self.periods and not self.rows and not self.above else ""
             self._head([*filter(None, (more, *self.above)), words])
-            self.periods = tuple(match[0] for match in found)
+            self.periods = _lengthened(self.head, tuple(match[0] for match in found))
         self.tail = words[found[-1].end() :].strip()
         self.section = "" if _is_of_head(lead) else lead
 
@@ -258,6 +262,15 @@ class _Lines:
         rates = [cell.endswith("%") for cell in cells]
         if any(rates) or len(rates) != len(self.rates):
             self.rates = rates
+
+
+def _lengthened(head: str, periods: tuple[str, ...]) -> tuple[str, ...]:
+    """With how long each is, where a head says it for several groups of columns: three months, and six."""
+    lengths = _LENGTH.findall(head)
+    if len(lengths) < 2 or len(periods) % len(lengths):
+        return periods
+    each = len(periods) // len(lengths)
+    return tuple(f"{lengths[at // each]} {period}" for at, period in enumerate(periods))
 
 
 def _is_span(period: str) -> bool:
