@@ -5,6 +5,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 
 from footnote.extracts import Passage, grids
@@ -303,10 +304,11 @@ def _has_kind(cell: TableCell, kind: Kind) -> bool:
     return any(value.kind == kind for value in values(cell.text, cell.name))
 
 
-def _years(name: str) -> list[str]:
+@lru_cache(maxsize=1024)
+def _years(name: str) -> tuple[str, ...]:
     """The year of a column; none if it compares two."""
     found = {str(int(each.number))[:4] for each in dates(name) if each.number > 1000} if name else set[str]()
-    return list(found) if len(found) == 1 else []
+    return tuple(found) if len(found) == 1 else ()
 
 
 def _is_rate(row: TableRow) -> bool:
