@@ -173,10 +173,11 @@ async def _made(
 ) -> AsyncGenerator[Event, None]:
     """By the generator, to be stored with what it used."""
     prompts = (question.system_prompt or "", RULES, BRIEF_RULES, REPAIR)
-    draft = Draft(shown, await known.places_of(rt, shown), prompts, question.query.text, max(1, len(question.parts)))
+    places = await known.places_of(rt, shown)
+    draft = Draft(shown, places, prompts, question.query.text, max(1, len(question.parts)))
     first_choice = meter.writer = ModelRef(rt.generator.provider, question.model or rt.generator.model)
     truncated = False
-    async with aclosing(_generate(rt, _request(question, shown, missing), draft)) as events:
+    async with aclosing(_generate(rt, _request(question, _passages(shown, places), missing), draft)) as events:
         async for event in events:
             match event:
                 case Usage() | Uncounted() | ModelRef():
@@ -258,10 +259,19 @@ def _evidence(hit: Hit) -> str:
     return "\n".join((hit.filename, hit.subject, hit.text, *map(str, hit.metadata.values())))
 
 
-def _request(question: Question, hits: Sequence[Hit], missing: Sequence[str]) -> GenerationRequest:
+def _passages(hits: Sequence[Hit], places: dict[str, PageExcerpt]) -> list[Passage]:
+    nowhere = PageExcerpt("", 0, "")
+    before = (places.get(hit.chunk_id, nowhere).before(hit.char_start) for hit in hits)
+    return [
+        Passage(number, hit.place, hit.text, text)
+        for number, (hit, text) in enumerate(zip(hits, before, strict=True), 1)
+    ]
+
+
+def _request(question: Question, passages: Sequence[Passage], missing: Sequence[str]) -> GenerationRequest:
     return GenerationRequest(
         question=question.query.text,
-        passages=[Passage(number, hit.place, hit.text) for number, hit in enumerate(hits, 1)],
+        passages=passages,
         history=question.history,
         not_mentioned=missing,
         parts=question.parts,
