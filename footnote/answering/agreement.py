@@ -300,11 +300,11 @@ def _is_denied(said: str, evidence: Sequence[Evidence]) -> bool:
 
 def _polarity(said: str, source: str) -> bool | None:
     """Whether `source` denies what both say; None if it says something else."""
-    wanted = _content(said)
+    wanted = content(said)
     source = _NO_NEGATION.sub(" ", source)
     words = list(re.finditer(r"[^\W_]+(?:['’]\w+)?", source))
-    shared = [place for place, word in enumerate(words) if _content(word[0]) & wanted]
-    held = set().union(*(_content(words[place][0]) for place in shared)) & wanted if shared else set()
+    shared = [place for place, word in enumerate(words) if content(word[0]) & wanted]
+    held = set().union(*(content(words[place][0]) for place in shared)) & wanted if shared else set()
     if len(held) < 2 or len(held) < (SHARED if len(held) >= FEWEST_SHARED else 1) * len(wanted):
         return None
     if shared[-1] - shared[0] > LONGER * len(said.split()):
@@ -318,6 +318,7 @@ def _is_negated(text: str) -> bool:
 
 
 @lru_cache(maxsize=4096)
-def _content(text: str) -> frozenset[str]:
+def content(text: str) -> frozenset[str]:
+    """The stems of the words that say what a text is about."""
     words = (word for word in sentences.words(text) if not any(word in each for each in FUNCTION_WORDS.values()))
     return frozenset(stem for word in words if not _NEGATION.fullmatch(word) for stem in sentences.stems(word))

@@ -23,6 +23,7 @@ from footnote.tenancy import keys, quotas
 def stored(question: Question, given_filter: dict[str, Any] | None) -> dict[str, Any]:
     """The question as JSON, with the filter as it was given; its tenant is the batch's."""
     fields = asdict(question)
+    del fields["parts"]  # found when it is asked
     fields["query"]["filter"] = given_filter
     return fields
 

@@ -62,14 +62,15 @@ def choose(question: str, passages: Sequence[Passage]) -> Chosen:
         return Chosen((), False)
     small = frozenset(word for passage in passages for word in _SMALL.findall(passage.text))
     ranked = sorted(_rated(Sought(asked, small), found), key=lambda rated: -rated.score)
-    chosen: list[Extract] = []
+    chosen: list[_Rated] = []
     for rated in ranked:
         if len(chosen) == MOST or rated.score < WORTH_ADDING * ranked[0].score:
             break
-        if not any(_alike(rated.extract, other) for other in chosen):
-            chosen.append(rated.extract)
-    best = ranked[0]
-    return Chosen(chosen, best.held > 0 and best.fit >= _LEAST.get(asked.kind, 0.0))
+        if not any(_alike(rated.extract, other.extract) for other in chosen):
+            chosen.append(rated)
+    least = _LEAST.get(asked.kind, 0.0)
+    fitting = [each for each in chosen if each.fit >= least and each.held > 0]
+    return Chosen([each.extract for each in fitting or chosen], bool(fitting))
 
 
 def _alike(one: Extract, other: Extract) -> bool:

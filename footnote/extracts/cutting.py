@@ -69,6 +69,8 @@ class _Cutting:
             if is_line and not _BULLET.match(self.text, start):
                 heading, self.label = self.known[number], self.text[start:end]
                 yield from self._entry(number)
+            elif self.text[end - 1] == ":":
+                yield from self._entry(number)
         for first, last in self._lists():
             items = _NOTHING.union(*self.known[first + 1 : last + 1])
             yield self._extract(self.places[first][0], self.places[last][1], "list", self.known[first], items)
@@ -81,8 +83,13 @@ class _Cutting:
         return Extract(text, self.passage.marker, start, end, form, words, around, self.title, self.label)
 
     def _entry(self, number: int) -> Iterator[Extract]:
-        start = self.places[number][0]
-        if number + 1 < len(self.places) and (end := self.places[number + 1][1]) - start <= LONGEST:
+        """A line and the place below it; what a colon announces, up to the next paragraph."""
+        if number + 1 == len(self.places):
+            return
+        start, end = self.places[number][0], self.places[number + 1][1]
+        if self.text[self.places[number][1] - 1] == ":":
+            end = max(end, self.text.find("\n\n", self.places[number + 1][0], start + LONGEST))
+        if end - start <= LONGEST:
             yield self._extract(start, end, "entry", self.known[number] | self.known[number + 1])
 
     def _lists(self) -> Iterator[tuple[int, int]]:

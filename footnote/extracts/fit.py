@@ -28,6 +28,9 @@ _ROLE = re.compile(
     r"|von|par|por|da|door|autor\w*|auteur\w*)\b|/s/",
     re.IGNORECASE,
 )
+_AGENT = re.compile(
+    r"\b(?:by|von|par|por|da|door) (?:the|an?|dem|der|einem|einer|la|le|un|une|el|una|il|de|het|een|o|um|uma) \w{3}"
+)
 _STEP = re.compile(
     r"`[^`\n]{2,80}`|(?<![\w-])--?[a-z][\w-]+|\b(?:run|use|click|select|set|press|type|enter|open|choose|contact|add"
     r"|remove|create|install|go to|call|send|must|should|need to|please|by (?:\w+ing|setting)|can be \w+ed|you can"
@@ -66,10 +69,16 @@ def fit(sought: Sought, text: str) -> float:
 
 def _date(sought: Sought, text: str) -> float:
     """A date, quarter or year that the question does not have."""
-    return max((_near(sought, text, value) for value in _new_values(sought, text) if value.kind in _DATES), default=0.0)
+    found = (_near(sought, text, value) for value in _new_values(sought, text) if value.kind in _DATES)
+    return max(found, default=0.6 if _DAY.search(text) else 0.0)
 
 
 _DATES = ("date", "quarter", "year")
+_DAY = re.compile(
+    r"\b(?:day|on the) \d{1,2}(?:st|nd|rd|th)?\b|\b(?:mon|tues|wednes|thurs|fri|satur|sun)days?\b"
+    r"|\b\d{1,2}(?:[:.]\d\d)? ?(?:[ap]\.?m\b|o'clock|uhr\b)|\btag \d|\bjour \d|\bdía \d|\bdag \d",
+    re.IGNORECASE,
+)
 
 
 def _number(sought: Sought, text: str) -> float:
@@ -106,7 +115,7 @@ def _person(sought: Sought, text: str) -> float:
             named += match.end() - match.start()
             beside = text[max(0, match.start() - 40) : match.end() + 40]
             best = max(best, 1.0 if _ROLE.search(beside) else 0.7)
-    return 1.0 if 2 * named > len(text) else best
+    return 1.0 if 2 * named > len(text) else max(best, 0.6 if _AGENT.search(text) else 0.0)
 
 
 def _is_known(sought: Sought, name: str) -> bool:

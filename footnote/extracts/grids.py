@@ -49,6 +49,8 @@ class TableRow:
 
 def rows(text: str, before: str = "", place: str = "") -> list[TableRow]:
     """The rows in `text`, in order. `before` is what precedes it on its page; `place` has its headings and columns."""
+    if "|" not in text and not any(map(_ends_in_figure, text.split("\n"))):
+        return []
     lines, bars = _Lines(), _Bars()
     for line in [*place.split(" > ")[1:], *before.split("\n")]:
         bars.read(line, 0)
@@ -69,6 +71,11 @@ _PERIOD = re.compile(
     rf"|(?:{_MONTH} \d{{1,2}}, ?)?(?<![\w.,/$-])(?:FY ?|Q[1-4] ?(?:FY ?)?)?(?:19|20)\d\d(?:[/–-]\d\d(?:\d\d)?)?[EAe]?"
     r"(?![\w%-]|[.,/]\d)|(?<!\w)(?:FY ?['’]?\d\d|Q[1-4](?: ?['’]\d\d)?)(?!\w)"
 )
+_LENGTH = re.compile(
+    r"(?:three|six|nine|twelve) months ended|\d\d weeks ended|(?:quarters?|years?)(?: to date)?(?: ended)?",
+    re.IGNORECASE,
+)
+_MAY_HAVE_PERIOD = re.compile(r"19\d\d|20\d\d|FY|Q[1-4]")
 _TOKEN = re.compile(r"\S+")
 _FIGURE = re.compile(
     r"[-+−±~<>≤≥(]{0,2}[$€£¥]?\(?\d[\d.,'’/:\u2009]*(?<![,:.])(?:[%xX]|bps|pts|pp)?[)%$€£*†‡]{0,3}"
@@ -163,7 +170,7 @@ class _Lines:
         else:
             more = self.head if self.periods and not self.rows and not self.above else ""
             self._head([*filter(None, (more, *self.above)), words])
-            self.periods = tuple(match[0] for match in found)
+            self.periods = _lengthened(self.head, tuple(match[0] for match in found))
         self.tail = words[found[-1].end() :].strip()
         self.section = "" if _is_of_head(lead) else lead
 
@@ -260,6 +267,15 @@ class _Lines:
             self.rates = rates
 
 
+def _lengthened(head: str, periods: tuple[str, ...]) -> tuple[str, ...]:
+    """With how long each is, where a head says it for several groups of columns: three months, and six."""
+    lengths = _LENGTH.findall(head)
+    if len(lengths) < 2 or len(periods) % len(lengths):
+        return periods
+    each = len(periods) // len(lengths)
+    return tuple(f"{lengths[at // each]} {period}" for at, period in enumerate(periods))
+
+
 def _is_span(period: str) -> bool:
     """Whether a column compares two years."""
     return " " in period and len(re.findall(r"(?:19|20)\d\d", period)) > 1
@@ -275,6 +291,8 @@ def _caption(introducing: Sequence[str]) -> str:
 
 def _figures(line: str) -> list[tuple[int, int]]:
     """Start and end of the figures that a line ends with; signs that stand apart belong to them."""
+    if not _ends_in_figure(line):
+        return []
     tokens = [(match.start(), match.end()) for match in _TOKEN.finditer(line)]
     first = len(tokens)
     while first and _FIGURE.fullmatch(line, *tokens[first - 1]):
@@ -297,9 +315,14 @@ def _figures(line: str) -> list[tuple[int, int]]:
     return found if any(line[end - 1].isdecimal() or re.search(r"\d", line[start:end]) for start, end in found) else []
 
 
+def _ends_in_figure(line: str) -> bool:
+    last = line.rsplit(None, 1)[-1:]
+    return bool(last) and _FIGURE.fullmatch(last[0]) is not None
+
+
 def _is_head(words: str, figures: Sequence[tuple[int, int]]) -> bool:
     """Whether a line is the years or dates of columns, perhaps behind the name of the table."""
-    periods = _PERIOD.findall(words)
+    periods = _PERIOD.findall(words) if _MAY_HAVE_PERIOD.search(words) else []
     if not periods:
         return False
     if _is_of_head(_PERIOD.sub(" ", words)):

@@ -5,6 +5,8 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
 
 from footnote.extracts import Passage, grids
 from footnote.extracts.grids import TableCell, TableRow
@@ -14,13 +16,14 @@ from footnote.text.sentences import stems
 
 MOST_ROWS = 4
 LEAST = 0.25  # a row that scores less has little to do with the question
+ANSWERS = 0.45  # one that scores as much says the value that is asked for
 WORTH_ADDING = 0.8  # of the best row's score
 
 # What a word of the question is worth by where it stands: the row's own label and column say what the value is, the
 # rest where it is from.
 _LABEL, _SECTION, _COLUMN, _NAMED, _HEAD, _CAPTION, _TITLE, _MENTIONED = 1.0, 0.95, 1.0, 0.9, 0.8, 0.75, 0.7, 0.3
 # Of a word's weight: if no row has it, a verb most of the time; if it names the document; if many labels have it.
-_ABSENT, _NAMING, _VAGUE = 0.4, 0.4, 0.5
+_ABSENT, _NAMING, _VAGUE = 0.25, 0.4, 0.5
 
 # Words of a question that no row repeats.
 _ASKING = frozenset(
@@ -69,7 +72,7 @@ def rows(question: str, passages: Sequence[Passage]) -> list[RowAnswer]:
 
     A question that asks for no value should not be asked here: `What is AWS?` would meet every row of that name.
     """
-    wanted = _words(question) - _ASKING
+    wanted = _words(_undated(question)) - _ASKING
     candidates = list(_candidates(question, passages, wanted)) if wanted else []
     if not candidates:
         return []
@@ -81,6 +84,13 @@ def rows(question: str, passages: Sequence[Passage]) -> list[RowAnswer]:
 def _words(text: str) -> frozenset[str]:
     """Stems; of `3M's` and `report_2018.pdf` those of their parts."""
     return frozenset(stems(re.sub(r"['’]s?\b|[_.]", " ", text)))
+
+
+def _undated(question: str) -> str:
+    """The question without dates and periods, which columns are chosen by."""
+    for each in reversed(dates(question)):
+        question = f"{question[: each.start]} {question[each.end :]}"
+    return _QUARTERLY.sub(" ", question)
 
 
 # Candidates
@@ -138,7 +148,8 @@ def _named(question: str, passage: Passage) -> frozenset[str]:
     file = passage.title.partition(" > ")[0].lower()
     parts, joined = set(re.split(r"[\W_]+", file)), re.sub(r"[\W_]+", "", file)
     words = re.findall(r"\w+", re.sub(r"['’]s\b", "", question.lower()))
-    found = (word for word in words if word in parts or (len(word) > 3 and word in joined))
+    pairs = {word for pair in pairwise(words) if "".join(pair) in joined for word in pair}
+    found = (word for word in words if word in parts or word in pairs or (len(word) > 3 and word in joined))
     return _words(" ".join(found)) - _ASKING - _GENERIC
 
 
@@ -180,6 +191,11 @@ class _Asked:
     def weight(self, words: Iterable[str]) -> float:
         return sum(self.weights.get(word, 0.0) for word in words)
 
+    def is_as_long(self, period: str) -> bool:
+        """Whether a period is as long as the one of the question: three months, or a year if it does not say."""
+        wanted, is_long = _QUARTERLY.search(self.text), _QUARTERLY.search(period)
+        return (wanted and wanted[0].lower()) == (is_long and is_long[0].lower())
+
     def scored(self, candidate: _Candidate) -> _Scored:
         """How much of the question a row holds, less for what it has besides, and for what does not fit."""
         cells = _cells(self, candidate)
@@ -187,7 +203,7 @@ class _Asked:
             return _Scored(0.0, candidate, ())
         score = self._held(candidate, cells) * self._precise(candidate.label)
         score *= math.sqrt(self._precise(candidate.section))
-        score *= math.pow(self._precise(candidate.caption - _INTRODUCING), 0.3)
+        score *= max(0.85, self._precise(candidate.caption - _INTRODUCING))
         score *= (
             self._fits_document(candidate) * self._fits_period(candidate, cells) * self._fits_kind(candidate, cells)
         )
@@ -258,7 +274,7 @@ def _asked(question: str, wanted: frozenset[str], candidates: Sequence[_Candidat
         absent = not frequency[word] and word not in names
         share = _ABSENT if absent else _NAMING if word in named else _VAGUE if word in _GENERIC else 1.0
         weights[word] = share * math.log(1 + len(candidates) / (1 + frequency[word]))
-    is_quarterly = "quarter" in question.lower() or any(each.kind == "quarter" for each in said)
+    is_quarterly = _QUARTERLY.search(question) is not None or any(each.kind == "quarter" for each in said)
     return _Asked(question, weights, named, years, is_quarterly)
 
 
@@ -278,6 +294,7 @@ def _cells(asked: _Asked, candidate: _Candidate) -> tuple[TableCell, ...]:
 def _of_years(asked: _Asked, row: TableRow, cells: tuple[TableCell, ...]) -> tuple[TableCell, ...]:
     """All cells if the question has no year, or if any of them may be of the year; none if the year is not there."""
     found = tuple(cell for cell in cells if set(_years(cell.name)) & set(asked.years))
+    found = tuple(cell for cell in found if asked.is_as_long(cell.name)) or found
     is_there = {year for period in row.periods for year in _years(period)} & set(asked.years)
     is_known = any(cell.name for cell in cells)
     return found if found or (asked.years and (is_known or not is_there)) else cells
@@ -287,10 +304,11 @@ def _has_kind(cell: TableCell, kind: Kind) -> bool:
     return any(value.kind == kind for value in values(cell.text, cell.name))
 
 
-def _years(name: str) -> list[str]:
+@lru_cache(maxsize=1024)
+def _years(name: str) -> tuple[str, ...]:
     """The year of a column; none if it compares two."""
     found = {str(int(each.number))[:4] for each in dates(name) if each.number > 1000} if name else set[str]()
-    return list(found) if len(found) == 1 else []
+    return tuple(found) if len(found) == 1 else ()
 
 
 def _is_rate(row: TableRow) -> bool:

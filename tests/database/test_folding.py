@@ -6,10 +6,10 @@ import pytest
 
 from footnote.answering.same_question import equivalent
 from footnote.citations.quotes import locate
+from footnote.extracts.choosing import choose
 from footnote.formats import ParsedPage
 from footnote.ingest.chunking import TextChunk, embedding_text, split
 from footnote.providers import Passage
-from footnote.extracts.choosing import choose
 from footnote.retrieval import Query, search
 from footnote.retrieval.shaping import distinct
 from footnote.runtime import Runtime

@@ -121,9 +121,12 @@ def test_every_extract_is_literally_in_its_passage() -> None:
         assert len(choose(" ".join(chance.choices(bits, k=5)), passages).found) <= MOST
 
 
-@pytest.mark.parametrize("question", ["Who is TLA?", "What does TLA stand for?", "When was it?", "How much?", "List all:"])
 @pytest.mark.parametrize(
-    "text", ["A. " * 33_000, "(" * 100_000, "- a\n" * 25_000, "1," * 50_000, "TLA (" * 20_000, "Ab " * 33_000, "x" * 100_000]
+    "question", ["Who is TLA?", "What does TLA stand for?", "When was it?", "How much?", "List all:"]
+)
+@pytest.mark.parametrize(
+    "text",
+    ["A. " * 33_000, "(" * 100_000, "- a\n" * 25_000, "1," * 50_000, "TLA (" * 20_000, "Ab " * 33_000, "x" * 100_000],
 )
 def test_hostile_texts_take_seconds_at_most(question: str, text: str) -> None:
     started = time.process_time()

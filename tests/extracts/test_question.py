@@ -90,7 +90,9 @@ def test_words_that_carry_meaning_have_no_possessive_and_no_question_word() -> N
     assert understood("Wie viele Lampen hat der Turm?").words == {"lampen", "turm"}
 
 
-@pytest.mark.parametrize("question", ["", "?", "x" * 100_000, "what is " * 12_000, "how long " * 11_000, "((((" * 25_000])
+@pytest.mark.parametrize(
+    "question", ["", "?", "x" * 100_000, "what is " * 12_000, "how long " * 11_000, "((((" * 25_000]
+)
 def test_long_questions_take_no_time(question: str) -> None:
     started = time.process_time()
     understood(question)
