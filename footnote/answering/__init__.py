@@ -6,7 +6,7 @@ Deltas and Citations as the answer grows, then Done. Errors are raised.
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote.answering import answer_cache, gate, rewriting
+from footnote.answering import answer_cache, gate, rewriting, searching
 from footnote.answering.answer_cache import CacheKey
 from footnote.answering.cited_text import Draft, PageExcerpt, places
 from footnote.answering.events import AnswerStatus, Citation, Delta, Done, Event, Question, Sources
@@ -22,6 +22,7 @@ from footnote.answering.support import UnsupportedSentence
 from footnote.database.ids import new_id
 from footnote.errors import Unavailable
 from footnote.extracts.constraints import unmet
+from footnote.extracts.parts import parts
 from footnote.providers import (
     GenerationRequest,
     ModelRef,
@@ -33,8 +34,8 @@ from footnote.providers import (
     Uncounted,
     Usage,
 )
-from footnote.providers.messages import RULES
-from footnote.retrieval import Hit, search
+from footnote.providers.messages import BRIEF_RULES, REPAIR, RULES
+from footnote.retrieval import Hit
 from footnote.retrieval.resolving import ResolvedScope
 from footnote.retrieval.spaces import QueryVector
 from footnote.runtime import Runtime
@@ -56,7 +57,6 @@ __all__ = [
 
 NOT_FOUND = "The documents do not hold an answer to this question."
 NOTHING_TO_SEARCH = "There are no documents to answer from here: none is ready to be searched."
-PASSAGES = 8  # hits a generator sees
 
 
 async def answer(rt: Runtime, question: Question) -> AsyncGenerator[Event, None]:
@@ -93,12 +93,13 @@ async def _answered(rt: Runtime, question: Question, meter: UsageMeter) -> Async
         question = await _standing_alone(rt, question, meter)
         timings["rewrite"] = _since(started)
     searched = question.query.text if question.query.text != asked else None
+    question = await _in_parts(rt, question, meter)
     known = _Known(rt, question)
-    found = await search(rt, question.query, known.read)
+    found = await searching.found(rt, question, known.read)
     meter.spent += found.spent
     timings |= {"retrieve": _since(started), **found.timings}
-    yield Sources(found.hits, found.reranked, found.rerank_failure, searched, found.searched)
-    shown = found.hits[:PASSAGES]
+    yield Sources(found.hits, found.reranked, found.rerank_failure, searched, found.searched, question.parts)
+    shown = searching.shown(question, found.hits)
     missing = await asyncio.to_thread(unmet, question.query.text, [_evidence(hit) for hit in found.hits])
     if not gate.supports(found.hits, rt.settings.least_evidence, question.query.mode):
         events = _refused(rt, NOT_FOUND if found.searched.documents else NOTHING_TO_SEARCH, missing)
@@ -124,6 +125,7 @@ class _Known:
     rt: Runtime
     question: Question
     key: CacheKey | None = None
+    revisions: Mapping[str, int] | None = None
     query_vectors: Sequence[QueryVector] = ()
     near: Sequence[tuple[str, dict[str, Any]]] = ()
     places: dict[str, PageExcerpt] = field(default_factory=dict)
@@ -131,11 +133,16 @@ class _Known:
     async def read(
         self, session: AsyncSession, scope: ResolvedScope, candidates: Sequence[Hit], vectors: Sequence[QueryVector]
     ) -> None:
-        self.key = answer_cache.key_of(self.rt, self.question, scope.revisions)
-        self.query_vectors = vectors
-        self.places = await places(session, candidates[: 2 * PASSAGES])  # of which some are much alike
-        if self.key is not None:
-            self.near = await answer_cache.nearest(session, self.rt.settings, self.key, vectors)
+        """By each search. Of several, the first finds answers, only to the same words: no vector is of all."""
+        first, self.revisions = self.revisions is None, self.revisions or scope.revisions
+        if first:
+            self.key = answer_cache.key_of(self.rt, self.question, scope.revisions)
+            self.query_vectors = () if self.question.parts else vectors
+        elif self.revisions != scope.revisions:  # changed between two searches
+            self.key = None
+        self.places |= await places(session, candidates[: 2 * searching.PASSAGES])  # of which some are much alike
+        if first and self.key is not None:
+            self.near = await answer_cache.nearest(session, self.rt.settings, self.key, self.query_vectors)
 
     def answer(self, shown: Sequence[Hit]) -> Done | None:
         return answer_cache.choose(self.key, self.near, shown) if self.key is not None else None
@@ -165,9 +172,9 @@ async def _made(
     rt: Runtime, question: Question, shown: Sequence[Hit], missing: Sequence[str], known: _Known, meter: UsageMeter
 ) -> AsyncGenerator[Event, None]:
     """By the generator, to be stored with what it used."""
-    prompts = (question.system_prompt or "", RULES)
+    prompts = (question.system_prompt or "", RULES, BRIEF_RULES, REPAIR)
     places = await known.places_of(rt, shown)
-    draft = Draft(shown, places, prompts)
+    draft = Draft(shown, places, prompts, question.query.text, max(1, len(question.parts)))
     first_choice = meter.writer = ModelRef(rt.generator.provider, question.model or rt.generator.model)
     truncated = False
     async with aclosing(_generate(rt, _request(question, _passages(shown, places), missing), draft)) as events:
@@ -209,6 +216,13 @@ async def _standing_alone(rt: Runtime, question: Question, meter: UsageMeter) ->
     return replace(question, query=replace(question.query, text=text), history=history)
 
 
+async def _in_parts(rt: Runtime, question: Question, meter: UsageMeter) -> Question:
+    found = parts(question.query.text)
+    if len(found) > 1:
+        found = await rewriting.parted(rt, question.query.text, found, question.model, meter)
+    return replace(question, parts=found if len(found) > 1 else ())
+
+
 async def _generate(
     rt: Runtime, request: GenerationRequest, draft: Draft
 ) -> AsyncGenerator[Event | Usage | Uncounted | ModelRef | Truncated, None]:
@@ -221,8 +235,8 @@ async def _generate(
                 case Statement(text, marker, quote):
                     for rendered in draft.state(text, marker, quote):
                         yield rendered
-                case Nearest():
-                    for rendered in draft.lead_in(_nearest(request.not_mentioned)):
+                case Nearest(part):
+                    for rendered in draft.lead_in(_nearest(request.not_mentioned, part)):
                         yield rendered
                 case Usage() | Uncounted() | ModelRef() | Truncated():
                     yield event
@@ -230,10 +244,10 @@ async def _generate(
         yield rendered
 
 
-def _nearest(missing: Sequence[str]) -> str:
-    """What comes before passages that do not answer the question."""
+def _nearest(missing: Sequence[str], part: str) -> str:
+    """What comes before passages that do not answer the question, or this part of it."""
     nothing = f"These documents do not mention {_listed(missing)}; these" if missing else "These"
-    return f"{nothing} passages come closest:"
+    return f"{nothing} passages come closest{f' to “{part}”' if part else ''}:"
 
 
 def _listed(names: Sequence[str]) -> str:
@@ -260,6 +274,7 @@ def _request(question: Question, passages: Sequence[Passage], missing: Sequence[
         passages=passages,
         history=question.history,
         not_mentioned=missing,
+        parts=question.parts,
         system_prompt=question.system_prompt,
         model=question.model,
         temperature=question.temperature,

@@ -16,7 +16,7 @@ AnswerKind = Literal["extract", "generated"]
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked, after the turns of `history`, oldest first."""
+    """What is asked, after the turns of `history`, oldest first; `parts` are the questions that it consists of."""
 
     query: Query
     history: Sequence[Turn] = ()
@@ -24,13 +24,15 @@ class Question:
     model: str | None = None
     temperature: float | None = None
     max_tokens: int | None = None
+    parts: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
 class Sources:
     """What was found; `reranked` and `rerank_failure` are those of `retrieval.SearchResult`.
 
-    `question_as_searched`: what was looked for, if a question leaned on others and was made to stand alone.
+    `question_as_searched`: what was looked for, if a question leaned on others and was made to stand alone. `parts`:
+    what was looked for one by one, if it consists of several questions.
     """
 
     hits: Sequence[Hit]
@@ -38,6 +40,7 @@ class Sources:
     rerank_failure: str | None = None
     question_as_searched: str | None = None
     searched: Searched = field(default_factory=Searched)
+    parts: Sequence[str] = ()
 
 
 @dataclass(frozen=True)

@@ -1,17 +1,18 @@
-"""The generator without a model: quotes the sentences that answer a question best."""
+"""The generator without a model: quotes what answers a question best."""
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 
-from footnote.extracts import tables
+from footnote.extracts import Passage, tables
 from footnote.extracts.choosing import choose
-from footnote.extracts.pieces import Piece
+from footnote.extracts.cutting import Extract
 from footnote.extracts.question import understood
 from footnote.providers import GenerationRequest, GeneratorEvent, Nearest, Statement, Usage
 from footnote.settings import Settings
 
 EXTRACTIVE = "extractive"
+MOST_OF_A_PART = 2  # statements
 
 _ASK_VALUES = frozenset(("value", "compare", "fact"))  # kinds of questions
 _BULLET = re.compile(r"^(?:[#>*•-]+\s+)+")
@@ -23,12 +24,17 @@ class ExtractiveGenerator:
     model = EXTRACTIVE
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[GeneratorEvent, None]:
-        # In a thread: ten long passages take a tenth of a second.
-        statements, answers = await asyncio.to_thread(_statements, request)
-        if statements and (request.not_mentioned or not answers):
-            yield Nearest()
-        for statement in statements:
-            yield statement
+        """A question in parts is answered part by part; what answers two of them is said once."""
+        said: set[tuple[int, str]] = set()
+        for part in request.parts or [request.question]:
+            # In a thread: ten long passages take a tenth of a second.
+            statements, answers = await asyncio.to_thread(_statements, part, request.passages)
+            unlike = [each for each in statements if (each.marker, each.quote) not in said]
+            said.update((each.marker, each.quote) for each in unlike)
+            if unlike and (request.not_mentioned or not answers):
+                yield Nearest(part if request.parts else "")
+            for statement in unlike[: MOST_OF_A_PART if request.parts else None]:
+                yield statement
         yield Usage(0, 0)
 
     async def close(self) -> None: ...
@@ -38,22 +44,19 @@ def open_generator(settings: Settings) -> ExtractiveGenerator:  # noqa: ARG001  
     return ExtractiveGenerator()
 
 
-def _statements(request: GenerationRequest) -> tuple[list[Statement], bool]:
-    """What is quoted, and whether it answers the question: rows of tables if they hold the value, or else sentences."""
-    asks_value = understood(request.question).kind in _ASK_VALUES
-    rows = tables.rows(request.question, request.passages) if asks_value else []
+def _statements(question: str, passages: Sequence[Passage]) -> tuple[list[Statement], bool]:
+    """What is quoted, and whether it answers the question: rows of tables if they hold the value, or else extracts."""
+    rows = tables.rows(question, passages) if understood(question).kind in _ASK_VALUES else []
     if rows and rows[0].score >= tables.ANSWERS:
         return [Statement(row.text, row.marker, row.quote) for row in rows], True
-    found = choose(request.question, request.passages)
-    return [Statement(_said(piece), piece.marker, piece.text) for piece in found.pieces], found.answers
+    chosen = choose(question, passages)
+    return [Statement(_readable(each), each.marker, each.text) for each in chosen.found], chosen.answers
 
 
-def _said(piece: Piece) -> str:
-    label = f"{piece.label}: " if piece.is_line and piece.label else ""
-    return label + _readable(piece.text)
-
-
-def _readable(sentence: str) -> str:
-    """One line, ended by a full stop; the quote keeps the original."""
-    line = _BULLET.sub("", " ".join(sentence.split()))
+def _readable(extract: Extract) -> str:
+    """One line, ended by a full stop, behind the heading of a lone line or an entry; the quote keeps the original."""
+    heading, text = extract.label if extract.form == "line" else "", extract.text
+    if extract.form == "entry":
+        heading, _, text = text.partition("\n")
+    line = ": ".join(_BULLET.sub("", " ".join(each.split())) for each in (heading.rstrip(" :"), text) if each.strip())
     return line if line.endswith((".", "!", "?", "。", "！", "？", ":", "…")) else line + "."
