@@ -15,6 +15,7 @@ from footnote.extracts.values import dates, of_another_kind, values
 from footnote.text.sentences import stems
 
 MOST_ROWS = 4
+_SURPLUS = 0.7  # what a word of a label costs that the question does not have
 LEAST = 0.25  # a row that scores less has little to do with the question
 ANSWERS = 0.45  # one that scores as much says the value that is asked for
 WORTH_ADDING = 0.8  # of the best row's score
@@ -228,14 +229,14 @@ class _Asked:
             weight * next((worth for words, worth in places if word in words), 0.0)
             for word, weight in self.weights.items()
         )
-        is_about = self.weight((candidate.label | columns) - self.named) > 0
+        is_about = self.weight((candidate.label | columns) - self.named - _GENERIC) > 0
         return held / (sum(self.weights.values()) or 1.0) * (1.0 if is_about else 0.3)
 
     def _precise(self, words: frozenset[str]) -> float:
         """Less for each word that the question does not have: `Consumer Health Care` is not `Health Care`."""
         more = len(words - self.weights.keys() - _GENERIC - _ASKING)
         met = len(words & self.weights.keys())
-        return (1 + met) / (1 + met + 0.5 * more)
+        return (1 + met) / (1 + met + _SURPLUS * more)
 
     def _fits_document(self, candidate: _Candidate) -> float:
         """Less in another document than the one that is named; more in a statement of the whole company."""
