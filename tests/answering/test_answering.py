@@ -297,7 +297,7 @@ def _without_indexes(answer: str) -> str:
     """The answer without brackets in code that are joined to names, though some of them may be footnotes."""
     for part in MarkerParser().feed(answer):
         if isinstance(part, CodeIndex):
-            answer = re.sub(rf"(?<=[\w\])]){re.escape(part.text)}", "…", answer, count=1)
+            answer = answer.replace(part.text, "…", 1)
     return answer
 
 
