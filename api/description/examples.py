@@ -238,6 +238,7 @@ VALUES: dict[str, Any] = {
     "new_tokens": 1530,
     "next_attempt_at": None,
     "next_cursor": None,
+    "not_mentioned": ["Apple"],
     "object_id": _DOC,
     "objects": 1,
     "ocr_languages": "",

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 NOT_FOUND = 4
+UNANSWERED = ("not_found", "related")
 EXCERPT, QUOTE = 200, 160
 AT_ONCE = 10  # questions in one request, so that the first answers come soon
 
@@ -73,7 +74,7 @@ def ask(
 
     With --file, ask every question of a file and print its answer; with --json, as JSON lines.
 
-    Exit codes: 0 answered, 1 an error, 4 the documents hold no answer.
+    Exit codes: 0 answered, 1 an error, 4 the documents hold no answer, or only passages that come near it.
     """
     from footnote.cli.client import open_api
 
@@ -100,8 +101,9 @@ def ask(
         _parts(answer.get("parts"))
         _footnotes(answer["citations"])
         _unsupported(answer["unsupported"])
+        _claim(answer)
         _still_to_come(answer.get("searched"))
-    if answer["answer_status"] == "not_found":
+    if answer["answer_status"] in UNANSWERED:
         raise typer.Exit(NOT_FOUND)
 
 
@@ -136,6 +138,7 @@ def _show_result(question: str, result: Json) -> None:
         say(result["answer"]["answer"])
         _parts(result["answer"].get("parts"))
         _footnotes(result["answer"]["citations"])
+        _claim(result["answer"])
         _still_to_come(result["answer"].get("searched"))
     say()
 
@@ -205,6 +208,14 @@ def _reason(sentence: Json) -> str:
         case "quote_denies":
             return "  (its quote says the opposite)"
     return ""
+
+
+def _claim(answer: Json) -> None:
+    """Says what is claimed of sentences that no model wrote."""
+    if answer["answer_status"] == "related":
+        say("\nThese passages come closest to the question; they may not answer it.")
+    elif answer.get("answer_kind") == "extract" and answer["citations"]:
+        say("\nQuoted from the documents; no model wrote an answer.")
 
 
 def _still_to_come(searched: Json | None) -> None:

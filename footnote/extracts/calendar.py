@@ -14,53 +14,16 @@ _NOUNS = re.compile(
     r"[ -](?:people|patients|persons|participants|mg|kg|g|km|m|ml|miles|metres|meters|dollars|euros|usd|eur)\b", re.I
 )
 
-NUMBERS_OF_QUARTERS = {
-    "first": 1,
-    "second": 2,
-    "third": 3,
-    "fourth": 4,
-    "1st": 1,
-    "2nd": 2,
-    "3rd": 3,
-    "4th": 4,
-    "erstes": 1,
-    "ersten": 1,
-    "erste": 1,
-    "zweites": 2,
-    "zweiten": 2,
-    "zweite": 2,
-    "drittes": 3,
-    "dritten": 3,
-    "dritte": 3,
-    "viertes": 4,
-    "vierten": 4,
-    "vierte": 4,
-    "1.": 1,
-    "2.": 2,
-    "3.": 3,
-    "4.": 4,
-    "premier": 1,
-    "deuxième": 2,
-    "troisième": 3,
-    "quatrième": 4,
-    "1er": 1,
-    "2e": 2,
-    "3e": 3,
-    "4e": 4,
-    "primer": 1,
-    "segundo": 2,
-    "tercer": 3,
-    "cuarto": 4,
-    "primo": 1,
-    "secondo": 2,
-    "terzo": 3,
-    "quarto": 4,
-    "primeiro": 1,
-    "terceiro": 3,
+_ORDINALS = {
+    1: "first 1st erstes ersten erste 1. premier 1er primer primo primeiro",
+    2: "second 2nd zweites zweiten zweite 2. deuxième 2e segundo secondo",
+    3: "third 3rd drittes dritten dritte 3. troisième 3e tercer terzo terceiro",
+    4: "fourth 4th viertes vierten vierte 4. quatrième 4e cuarto quarto",
 }
+_NUMBERS = {word: number for number, words in _ORDINALS.items() for word in words.split()}
 _QUARTER = re.compile(
     r"(?:(?<![A-Za-z\d])|(?<=\d{4})|(?<=FY\d\d))Q([1-4])(?![A-Za-z])(?!\d(?!\d{3}))|(?<![\w.])([1-4])Q(?=['\d]|\b)"
-    rf"|(?<!\w)({'|'.join(map(re.escape, NUMBERS_OF_QUARTERS))})[ -](?:fiscal )?(?:quarter|quartal|quartals|trimestre)\b",
+    rf"|(?<!\w)({'|'.join(map(re.escape, _NUMBERS))})[ -](?:fiscal )?(?:quarter|quartals?|trimestre)\b",
     re.I,
 )
 
@@ -80,4 +43,4 @@ def quarters(text: str) -> Iterator[tuple[int, str, int]]:
     """`(start, as written, 1 to 4)`."""
     for match in _QUARTER.finditer(text):
         digit = match[1] or match[2]
-        yield match.start(), match[0], int(digit) if digit else NUMBERS_OF_QUARTERS[match[3].lower()]
+        yield match.start(), match[0], int(digit) if digit else _NUMBERS[match[3].lower()]

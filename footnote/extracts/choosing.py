@@ -1,4 +1,4 @@
-"""Chooses the pieces of passages that answer a question, by words, place and the kind of thing that is asked for."""
+"""Chooses the extracts that answer a question, by their words, their place and the kind of thing that is asked for."""
 
 import math
 import re
@@ -7,17 +7,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from footnote.extracts import Passage
-from footnote.extracts.fit import Sought, holds
-from footnote.extracts.pieces import Piece, pieces
+from footnote.extracts.cutting import Extract, Form, cut
+from footnote.extracts.fit import Sought, fit
 from footnote.extracts.question import Asked, understood
+from footnote.extracts.wording import Kind
 
 MOST = 3
-WORTH_ADDING = 0.55  # of the best piece's score
-UNHELD = 0.1  # the score of a piece without a word of the question: it may answer in other words
-ALIKE = 0.7  # of the words of a piece that stand in one chosen before it
+FEWEST_WORDS = 3
+WORTH_ADDING = 0.55  # of the best score
+UNHELD = 0.1  # what an extract holds without a word of the question: it may answer in other words
+ALIKE = 0.7  # of its words that stand in one chosen before it
 
-# How much of a piece's score depends on holding the kind of thing that is asked for.
-_WEIGHT = {
+# How much of an extract's score depends on holding the kind of thing that is asked for.
+_LEANING = {
     "when": 0.7,
     "who": 0.7,
     "value": 0.7,
@@ -30,74 +32,87 @@ _WEIGHT = {
 
 _SMALL = re.compile(r"(?<![{,@.\w])[a-zß-ÿ]{3,}(?![\w,@}])")
 
-# How well the best piece must hold what is asked for, so that it may count as an answer.
+# How well the best extract must hold what is asked for, so that it may count as an answer.
 _LEAST = {"when": 0.5, "who": 0.5, "value": 0.5, "list": 0.3, "acronym": 0.9}
 
 
 @dataclass(frozen=True)
 class Chosen:
-    """The pieces, best first; `answers`: they hold what the question asks for, as far as rules can tell."""
+    """The extracts, best first; `answers`: they hold what the question asks for, as far as rules can tell."""
 
-    pieces: Sequence[Piece]
+    found: Sequence[Extract]
     answers: bool
 
 
+@dataclass(frozen=True)
+class _Rated:
+    """`held`: the share of the question's words; `fit`: how well it holds the kind of thing that is asked for."""
+
+    extract: Extract
+    score: float
+    held: float
+    fit: float
+
+
 def choose(question: str, passages: Sequence[Passage]) -> Chosen:
+    """Up to MOST extracts, each adding something to those before it."""
     asked = understood(question)
-    found = [piece for piece in pieces(passages) if len(piece.words) >= 3]
+    found = [each for each in cut(passages) if len(each.words) >= FEWEST_WORDS]
     if not asked.words or not found:
         return Chosen((), False)
     small = frozenset(word for passage in passages for word in _SMALL.findall(passage.text))
-    scores = _scores(Sought(asked, small), found)
-    ranked = sorted(range(len(found)), key=lambda place: -scores[place][0])
-    best = scores[ranked[0]]
-    chosen: list[int] = []
-    for place in ranked:
-        if len(chosen) == MOST or scores[place][0] < WORTH_ADDING * best[0]:
+    ranked = sorted(_rated(Sought(asked, small), found), key=lambda rated: -rated.score)
+    chosen: list[_Rated] = []
+    for rated in ranked:
+        if len(chosen) == MOST or rated.score < WORTH_ADDING * ranked[0].score:
             break
-        if not any(_alike(found[place], found[other]) for other in chosen):
-            chosen.append(place)
-    return Chosen([found[place] for place in chosen], best[2] >= _LEAST.get(asked.kind, 0.0))
+        if not any(_alike(rated.extract, other.extract) for other in chosen):
+            chosen.append(rated)
+    least = _LEAST.get(asked.kind, 0.0)
+    fitting = [each for each in chosen if each.fit >= least and each.held > 0]
+    return Chosen([each.extract for each in fitting or chosen], bool(fitting))
 
 
-def _alike(piece: Piece, other: Piece) -> bool:
-    within = piece.marker == other.marker and piece.start < other.end and other.start < piece.end
-    return within or len(piece.words & other.words) >= ALIKE * len(piece.words)
+def _alike(one: Extract, other: Extract) -> bool:
+    overlaps = one.marker == other.marker and one.start < other.end and other.start < one.end
+    return overlaps or len(one.words & other.words) >= ALIKE * len(one.words)
 
 
-def _scores(sought: Sought, found: Sequence[Piece]) -> list[tuple[float, float, float]]:
-    """Of each piece its score, the share of the question's words that it holds, and how well it holds what is asked for.
+def _rated(sought: Sought, found: Sequence[Extract]) -> list[_Rated]:
+    """Each extract with its score.
 
-    The share is weighted by the rarity of the words among all pieces (idf); words of the title count half, those of
-    the sentence before a third.
+    The share of the question's words that it holds, weighted by their rarity among all extracts (idf), more than in
+    proportion, because two halves answer nothing; times its fit and its shape. Less for a long text, and for a passage
+    that retrieval ranked lower.
     """
     asked = sought.asked
-    frequency = Counter(word for piece in found for word in piece.words)
+    frequency = Counter(word for each in found for word in each.words)
     weight = {word: math.log(1 + len(found) / (1 + frequency[word])) for word in asked.words}
-    whole = sum(weight.values())
-    kind = _WEIGHT.get(asked.kind, 0.0)
-    scores = []
-    for piece in found:
-        held = sum(weight[word] * _reach(piece, word) for word in asked.words) / whole
-        fits = holds(sought, piece.text)
-        damped = math.sqrt((8 + min(len(piece.words), 40)) * (6 + piece.marker))
-        score = math.pow(UNHELD + held, 1.5) * (1 - kind + kind * fits) * _shape(asked, piece) / damped
-        scores.append((score, held, fits))
-    return scores
+    whole, leaning = sum(weight.values()), _LEANING.get(asked.kind, 0.0)
+    rated = []
+    for each in found:
+        held = sum(weight[word] * _reach(each, word) for word in asked.words) / whole
+        fits = fit(sought, each.text)
+        damped = math.sqrt((8 + min(len(each.words), 40)) * (6 + each.marker))
+        score = math.pow(UNHELD + held, 1.5) * (1 - leaning + leaning * fits) * _shape(asked, each) / damped
+        rated.append(_Rated(each, score, held, fits))
+    return rated
 
 
-def _shape(asked: Asked, piece: Piece) -> float:
-    """What is no sentence tells less, except where a line is what is asked for."""
-    if piece.is_list:
-        return 1.0 if asked.kind in ("list", "howto", "about") else 0.6
-    if piece.is_entry:
-        return 0.9 if asked.kind in ("definition", "howto", "about") else 0.7
-    if piece.is_line and asked.kind not in ("who", "when", "value", "where"):
-        return 0.6
-    return 1.0
+# What is no sentence tells less, except where it is what is asked for.
+_SHAPES: dict[Form, tuple[float, tuple[Kind, ...], float]] = {
+    "list": (1.0, ("list", "howto", "about"), 0.6),
+    "entry": (0.9, ("definition", "howto", "about"), 0.7),
+    "line": (1.0, ("who", "when", "value", "where"), 0.6),
+}
 
 
-def _reach(piece: Piece, word: str) -> float:
-    if word in piece.words:
+def _shape(asked: Asked, extract: Extract) -> float:
+    worth, kinds, otherwise = _SHAPES.get(extract.form, (1.0, (), 1.0))
+    return worth if asked.kind in kinds else otherwise
+
+
+def _reach(extract: Extract, word: str) -> float:
+    if word in extract.words:
         return 1.0
-    return 0.5 if word in piece.title else 0.33 if word in piece.around else 0.0
+    return 0.5 if word in extract.title else 0.33 if word in extract.around else 0.0

@@ -21,7 +21,7 @@ def unmet(question: str, evidence: Sequence[str]) -> list[str]:
     """
     if not any(evidence):
         return []
-    held, names = Evidence(evidence), named(question)
+    held, names = Evidence(evidence), list(dict.fromkeys(named(question)))
     near = _years_near(names, held)
     return list(dict.fromkeys(each.text for each in names if not _is_held(each, held, near)))
 

@@ -14,9 +14,10 @@ _TOKEN = re.compile(r"[^\W_]+")
 _RUN = re.compile(
     r"[A-Z][\w'-]*(?:[ ,&/-]{1,3}(?:(?:of|and|the|for|on|in|to|de|du|la|le|der|die|und|für) )?[A-Z][\w'-]*)+"
 )
-_SMALL = frozenset("of and the for on in to de du la le der die und für".split())
+_SMALL = frozenset(("of", "and", "the", "for", "on", "in", "to", "de", "du", "la", "le", "der", "die", "und", "für"))
 _NUMBER = re.compile(r"\d+(?:\.\d+)*")
-_MAY_DIFFER = 4  # of so many words, one may be another
+_LONGEST_ACRONYM = 8
+_MAY_DIFFER = 4  # in this many words, one may be another
 _APART = (-2, -1, 1, 2)  # tokens
 _ENDINGS = ("s", "es", "n", "an", "ian", "ean", "ese", "ish", "i", "er", "en", "in")
 _PERIODS = re.compile(
@@ -77,9 +78,14 @@ class Evidence:
         return frozenset(each.lower() for each in re.findall(r"\b[A-Z][A-Z&]{1,7}\b", self._text))
 
     @cached_property
-    def _runs(self) -> list[list[str]]:
-        """Neighbouring words with capitals."""
-        return [[each for each in _TOKEN.findall(plain(run)) if each not in _SMALL] for run in _RUN.findall(self._text)]
+    def _runs(self) -> dict[str, list[list[str]]]:
+        """Neighbouring words with capitals, by the letter that they begin with, from each of them on."""
+        runs: dict[str, list[list[str]]] = {}
+        for run in _RUN.findall(self._text):
+            words = [each for each in _TOKEN.findall(plain(run)) if each not in _SMALL]
+            for at, word in enumerate(words):
+                runs.setdefault(word[0], []).append(words[at : at + _LONGEST_ACRONYM])
+        return runs
 
     def has_number(self, number: str) -> bool:
         """Also as the beginning of a longer version: 3.11 in 3.11.4."""
@@ -89,7 +95,7 @@ class Evidence:
         """Whether its words are there, of several two at least near each other; or all as one, or as an acronym."""
         words = [_TOKEN.findall(plain(part)) for part in parts]
         flat = [each for part in words for each in part]
-        missing = sum(not self._has_part(part) for part in words)
+        missing = sum(not self._has_part(part) for part in set(map(tuple, words)))
         if not flat or (missing <= len(parts) // _MAY_DIFFER and self._are_near(flat)):
             return True
         return self._has_squeezed("".join(flat)) or self._is_abbreviated(flat)
@@ -112,7 +118,7 @@ class Evidence:
             return True
         return any(
             not self._places(before).isdisjoint(place + step for place in self._places(after) for step in _APART)
-            for before, after in pairwise(words)
+            for before, after in set(pairwise(words))
         )
 
     def _places(self, word: str) -> frozenset[int]:
@@ -128,13 +134,13 @@ class Evidence:
         """Whether it is there in pieces, or within a longer word; what is short, as two words only."""
         if len(whole) >= 6:
             return whole in self._squeezed
-        return whole.isalpha() and any(a + b == whole for a, b in zip(self._tokens, self._tokens[1:], strict=False))
+        return whole[0].isalpha() and any(a + b == whole for a, b in zip(self._tokens, self._tokens[1:], strict=False))
 
     def _is_expanded(self, short: str) -> bool:
         """Whether it can be put together from beginnings of words with capitals: AMEX of American Express."""
-        return 2 <= len(short) <= 8 and any(
-            _abbreviates(short, run[at:]) for run in self._runs for at in range(len(run))
-        )
+        if not 2 <= len(short) <= _LONGEST_ACRONYM:
+            return False
+        return any(_abbreviates(short, run) for run in self._runs.get(short[0], ()))
 
     def _is_abbreviated(self, words: Sequence[str]) -> bool:
         """The other way round: an acronym is there that can be put together from the beginnings of these words."""

@@ -6,77 +6,35 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
-from footnote.extracts.calendar import NUMBERS_OF_QUARTERS, quarters, years
+from footnote.extracts.calendar import quarters, years
+from footnote.extracts.closed_words import (
+    DOING,
+    GERMAN,
+    GRAMMAR,
+    KINDS,
+    NO_NAMES,
+    STARTERS,
+    TERMS,
+    VERSION_WORDS,
+)
 from footnote.text import folded
 
 Kind = Literal["name", "version", "year", "quarter"]
 
-# Longer ones are cut: a name does not come after so much.
-_LONGEST = 4_000
+LONGEST = 4_000  # characters of a question that are read
+MOST = 32  # names
+LONGEST_NAME = 8  # words
 
 _WORD = re.compile(r"[^\W_]+(?:[-_.&'/+][^\W_]+)*(?:\+\+|#)?(?:'(?![^\W_]))?")
 _SENTENCE_END = re.compile(r"[.?!:;\n•¿¡][\"')\]]*\s*$")
 _JOINED = re.compile(r"^(?: | & )$")
 _POSSESSIVE = re.compile(r"(?:'s|'|(?<=s)')$", re.I)
 
-# Words of grammar, of English and of languages that write names as it does. Capitals on them mean a title, and a
-# question without any of them is a list of keywords.
-_GRAMMAR = frozenset(
-    "a about after all also an and any are as at based be been before being between both but by can could did do does "
-    "during each for from give had has have he her his how i if in into is it its just many me more most much my no "
-    "not of on only or our over please same she should since so some such than that the their them then there these "
-    "they this those through to under until up us was we were what when where whether which while who whom whose why "
-    "will with within without would you your "
-    "au aux avec ce ces combien comment dans de depuis des du elle en est et il ils la le les leur mais ou où par pas "
-    "plus pour quand que quel quelle quelles quels qui sa se ses son sont sur un une "
-    "al como con cuando cuanto cuantos cuál cuáles cuándo cuánto cuántos cómo del desde donde dónde el ella ellos en "
-    "entre era es esta este fue ha hay las lo los más para pero por que qué quién se según ser sin sobre son su sus "
-    "una uno y che chi come cosa cui da dal dalla dei della delle di dove gli ha hanno i il nel nella non per perché "
-    "più quale quali quando quanti quanto sono tra um uma o os as ao da do das dos em na no nas nos foi com não qual "
-    "quais quem het een van wat wie waar hoe hoeveel wanneer welke zijn was er en op met".split()
-)
-_GERMAN = frozenset(
-    "aber als am an auch auf aus bei bis das dass dem den der des die durch ein eine einem einen einer eines für hat "
-    "haben hatte ich im ist kann können man mit muss nach nicht oder seit sich sie sind soll über um und unter vom von "
-    "vor wann war waren warum was welche welchem welchen welcher welches wenn wer werden wie wieso wieviel wird wo "
-    "womit worüber wurde wurden zu zum zur zwischen".split()
-)
-# What begins a sentence and is no name.
-_STARTERS = frozenset(
-    "according address among answer approximately assume assuming basing calculate can compare compute considering "
-    "could define describe did discuss do does evaluate explain find following give given has have help here identify "
-    "if is let list name outline please provide recommend respond round show state suggest summarise summarize suppose "
-    "tell translate using was were what when where which who why write yes no hello hi hey thanks thank okay ok".split()
-)
-# Written with a capital, and no names: months, days, forms of address, languages of the question itself.
-_NO_NAMES = frozenset(
-    "january february march april may june july august september october november december jan feb mar apr jun jul aug "
-    "sep sept oct nov dec monday tuesday wednesday thursday friday saturday sunday mon tue wed thu fri sat sun "
-    "january's mr mrs ms dr prof professor president chairman chair director sir madam lord lady st "
-    "internet earth web english german french spanish god christmas easter i'm i'd i've i'll january "
-    "section article chapter figure fig table page part appendix annex item exhibit note paragraph question".split()
-)
-# Abbreviations of measures, currencies, roles and kinds of text. A question may use one where the documents write it
-# out, or give what it is computed from.
-_TERMS = frozenset(
-    "agm api arpu bn bps btw cagr capex ccc ceo cet cfo cio ckd cogs coo cpi cpu css csv cto dio dpo dso ebit ebita "
-    "ebitda ebt edt eg egm eps est eu eur eta etc faq fcf fifo fte fx fy gaap gb gbp gdp gmt gpu hr html http https id "
-    "ie ifrs inr ip ipo irr it jpy json kb kpi led lifo llc ltd m&a mb md mm mw nav npv ok opex p&l pb pc pdf pe ph "
-    "png ppe ppne pp&e pr pto q&a qoq r&d roa roce roe roi roic sec sg&a sla sme sms sql tb tbd ttm tv ui uk un url "
-    "us usa usb usd utc ux vat vp vs wacc xml yaml yoy ytd".split()
-)
-# After a number they make it a quantity, before one a place in a document.
-_PLACES = frozenset("page pages slide slides line lines row rows column columns question no nr step point seite p pp")
-_KINDS = frozenset(
-    "vitamin hepatitis influenza type class group plan schedule series category grade factor model option phase".split()
-)
-_VERSION_WORDS = frozenset("version versions release v ver versión versione versie versao versão edition".split())
-_QUANTITY = re.compile(r"\d[\d.,]*(?:[a-zµ%°]{1,4}|st|nd|rd|th|[sx])$")
-_AMOUNT = re.compile(r"\d+[KMBkmb]$")
+# "5km", "2nd", "90s"; "10-K", a form of report; "0-dimensional", "5-year"
+_QUANTITY = re.compile(r"\d[\d.,]*(?:[a-zµ%°]{1,4}|st|nd|rd|th|[sx])|\d+-?[KQ]|\d+-[^\W\d].*")
+_AMOUNT = re.compile(r"\d+[KMBkmb]")
 _FILE = re.compile(r"[\w&+-]{2,}(?:\.[\w&+-]+)*\.[a-z][a-z0-9]{1,4}", re.I)
 _INITIALS = re.compile(r"\w(?:&\w)+")  # R&D, P&L
-_FORM = re.compile(r"\d+-?[KQ]")  # of a report
-_COMPOUND = re.compile(r"\d+-[^\W\d].*")  # "0-dimensional", "5-year"
 
 
 @dataclass(frozen=True)
@@ -103,7 +61,7 @@ class _Word:
 
     @property
     def is_grammar(self) -> bool:
-        return self.lower in _GRAMMAR or self.lower in _GERMAN
+        return self.lower in GRAMMAR or self.lower in GERMAN
 
     @property
     def is_capitalised(self) -> bool:
@@ -129,12 +87,12 @@ class _Word:
 
 def named(question: str) -> list[Named]:
     """In the order of the question; a name of several words is one."""
-    text = folded(question[:_LONGEST]).replace("’", "'").replace("‘", "'")
+    text = folded(question[:LONGEST]).replace("’", "'").replace("‘", "'")
     found: list[tuple[int, Named]] = []
     found += [(start, Named("year", written, (str(year),))) for start, written, year in years(text, asked=True)]
     found += [(start, Named("quarter", written, (str(number),))) for start, written, number in quarters(text)]
     found += _names(text)
-    return [one for _, one in sorted(found, key=lambda each: each[0])]
+    return [one for _, one in sorted(found, key=lambda each: each[0])[:MOST]]
 
 
 def _names(text: str) -> Iterator[tuple[int, Named]]:
@@ -144,19 +102,18 @@ def _names(text: str) -> Iterator[tuple[int, Named]]:
     for place, word in enumerate(words):
         if one := _version(words, place) or _kind_by_letter(words, place):
             yield word.start, one
-        if _is_name(words, place, told) and not _is_defined(text, word):
-            if group and not _JOINED.match(word.before):
-                yield _grouped(group)
-                group = []
-            group.append(word)
-            if word.is_possessive:
-                yield _grouped(group)
-                group = []
-        elif group:
+        is_name = _is_name(words, place, told) and not _is_defined(text, word)
+        if group and not (is_name and _goes_on(group, word)):
             yield _grouped(group)
             group = []
+        if is_name:
+            group.append(word)
     if group:
         yield _grouped(group)
+
+
+def _goes_on(group: Sequence[_Word], word: _Word) -> bool:
+    return len(group) < LONGEST_NAME and not group[-1].is_possessive and _JOINED.match(word.before) is not None
 
 
 def _grouped(group: Sequence[_Word]) -> tuple[int, Named]:
@@ -195,13 +152,13 @@ def _tell_names_by_case(words: Sequence[_Word]) -> bool:
 
 
 def _is_german(words: Sequence[_Word]) -> bool:
-    german = sum(each.lower in _GERMAN for each in words)
-    return german > sum(each.lower in _GRAMMAR for each in words)
+    german = sum(each.lower in GERMAN for each in words)
+    return german > sum(each.lower in GRAMMAR for each in words)
 
 
 def _is_name(words: Sequence[_Word], place: int, told: bool) -> bool:
     word = words[place]
-    if len(word.text) < 2 or word.is_grammar or word.lower in _NO_NAMES or word.lower in _TERMS or word.is_number:
+    if len(word.text) < 2 or word.is_grammar or word.lower in NO_NAMES or word.lower in TERMS or word.is_number:
         return False
     if _INITIALS.fullmatch(word.text):
         return False
@@ -213,19 +170,14 @@ def _is_name(words: Sequence[_Word], place: int, told: bool) -> bool:
         return True
     if not told or not word.is_capitalised:
         return False
-    return not word.is_first or (word.is_possessive and word.lower not in _STARTERS)
+    return not word.is_first or (word.is_possessive and word.lower not in STARTERS)
 
 
 def _is_identifier(words: Sequence[_Word], place: int) -> bool:
     """Letters with digits that are no quantity, no ordinal number, no year, no quarter, no form of a report."""
     word = words[place]
     if word.text[0].isdigit():
-        if (
-            _QUANTITY.fullmatch(word.text)
-            or _FORM.fullmatch(word.text)
-            or _COMPOUND.fullmatch(word.text)
-            or word.before.endswith(("$", "€", "£", "¥"))
-        ):
+        if _QUANTITY.fullmatch(word.text) or word.before.endswith(("$", "€", "£", "¥")):
             return False
         if _AMOUNT.fullmatch(word.text):
             return word.is_possessive or _stands_alone(words, place)
@@ -237,11 +189,8 @@ def _stands_alone(words: Sequence[_Word], place: int) -> bool:
     follows = words[place + 1] if place + 1 < len(words) else None
     before = words[place - 1].lower if place else ""
     return (
-        follows is None or follows.is_grammar or follows.is_first or before in _DOING or not follows.text.endswith("s")
+        follows is None or follows.is_grammar or follows.is_first or before in DOING or not follows.text.endswith("s")
     )
-
-
-_DOING = frozenset("is was does did do has had have were are can could will would should when for by".split())
 
 
 def _is_defined(text: str, word: _Word) -> bool:
@@ -259,7 +208,7 @@ def _version(words: Sequence[_Word], place: int) -> Named | None:
     if number is None or not place or words[place - 1].is_possessive:
         return None
     before = words[place - 1]
-    if before.lower in _VERSION_WORDS and word.before == " ":
+    if before.lower in VERSION_WORDS and word.before == " ":
         return Named("version", f"{before.text} {word.text}", (number[1],))
     dotted = "." in number[1] or word.lower.startswith("v")
     if (
@@ -276,7 +225,7 @@ def _version(words: Sequence[_Word], place: int) -> Named | None:
 def _kind_by_letter(words: Sequence[_Word], place: int) -> Named | None:
     """A kind and the capital that tells it from others: vitamin C, hepatitis B."""
     word, noun = words[place], words[place - 1] if place else None
-    if noun is None or noun.lower not in _KINDS or len(word.text) > 1 or not word.is_capitalised or word.before != " ":
+    if noun is None or noun.lower not in KINDS or len(word.text) > 1 or not word.is_capitalised or word.before != " ":
         return None
     return Named("name", f"{noun.text} {word.text}", (noun.text, word.text))
 

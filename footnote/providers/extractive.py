@@ -5,6 +5,7 @@ import re
 from collections.abc import AsyncGenerator
 
 from footnote.extracts.choosing import choose
+from footnote.extracts.cutting import Extract
 from footnote.providers import GenerationRequest, GeneratorEvent, Nearest, Statement, Usage
 from footnote.settings import Settings
 
@@ -24,14 +25,13 @@ class ExtractiveGenerator:
         said: set[tuple[int, str]] = set()
         for part in request.parts or [request.question]:
             # In a thread: ten long passages take a tenth of a second.
-            found = await asyncio.to_thread(choose, part, request.passages)
-            unlike = [each for each in found.pieces if (each.marker, each.text) not in said]
+            chosen = await asyncio.to_thread(choose, part, request.passages)
+            unlike = [each for each in chosen.found if (each.marker, each.text) not in said]
             said.update((each.marker, each.text) for each in unlike)
-            if unlike and (request.not_mentioned or not found.answers):
+            if unlike and (request.not_mentioned or not chosen.answers):
                 yield Nearest(part if request.parts else "")
-            for piece in unlike[: MOST_OF_A_PART if request.parts else None]:
-                label = f"{piece.label}: " if piece.is_line and piece.label else ""
-                yield Statement(label + _readable(piece.text), piece.marker, piece.text)
+            for extract in unlike[: MOST_OF_A_PART if request.parts else None]:
+                yield Statement(_readable(extract), extract.marker, extract.text)
         yield Usage(0, 0)
 
     async def close(self) -> None: ...
@@ -41,7 +41,10 @@ def open_generator(settings: Settings) -> ExtractiveGenerator:  # noqa: ARG001  
     return ExtractiveGenerator()
 
 
-def _readable(sentence: str) -> str:
-    """One line, ended by a full stop; the quote keeps the original."""
-    line = _BULLET.sub("", " ".join(sentence.split()))
+def _readable(extract: Extract) -> str:
+    """One line, ended by a full stop, behind the heading of a lone line or an entry; the quote keeps the original."""
+    heading, text = extract.label if extract.form == "line" else "", extract.text
+    if extract.form == "entry":
+        heading, _, text = text.partition("\n")
+    line = ": ".join(_BULLET.sub("", " ".join(each.split())) for each in (heading.rstrip(" :"), text) if each.strip())
     return line if line.endswith((".", "!", "?", "。", "！", "？", ":", "…")) else line + "."
