@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -101,8 +102,9 @@ class Draft:
             events += self._said(part, literally=True)
         return events + self._write(self._plain.feed(" ")) + self._cite(Marker(number, quote), start)
 
-    @property
+    @cached_property
     def unsupported(self) -> list[UnsupportedSentence]:
+        """Of the whole answer."""
         return unsupported(self.text, self._stand, "\n".join([self._question, *self._shown]))
 
     @property
