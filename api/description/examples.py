@@ -274,6 +274,7 @@ VALUES: dict[str, Any] = {
     "score": 0.83,
     "scopes": ["read"],
     "seconds": 1.8,
+    "SearchOut.searched_for": [{"word": "anual", "searched": ["annual"]}],
     "sha256": _SHA256,
     "similarity": 0.71,
     "size": 1200,
