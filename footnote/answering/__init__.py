@@ -35,6 +35,7 @@ from footnote.providers.messages import BRIEF_RULES, REPAIR, RULES
 from footnote.retrieval import Hit
 from footnote.retrieval.resolving import ResolvedScope
 from footnote.retrieval.spaces import QueryVector
+from footnote.retrieval.spelling import Correction, applied
 from footnote.runtime import Runtime
 from footnote.telemetry import queries_total
 from footnote.tenancy.usage import UsageEntry, UsageMeter
@@ -95,7 +96,17 @@ async def _answered(rt: Runtime, question: Question, meter: UsageMeter) -> Async
     found = await searching.found(rt, question, known.read)
     meter.spent += found.spent
     timings |= {"retrieve": _since(started), **found.timings}
-    yield Sources(found.hits, found.reranked, found.rerank_failure, searched, found.searched, question.parts)
+    if found.searched_for:
+        question = _corrected(question, found.searched_for)
+    yield Sources(
+        found.hits,
+        found.reranked,
+        found.rerank_failure,
+        searched,
+        found.searched,
+        question.parts,
+        found.searched_for,
+    )
     shown = searching.shown(question, found.hits)
     missing = await asyncio.to_thread(unmet, question.query.text, [_evidence(hit) for hit in found.hits])
     if not gate.supports(found.hits, rt.settings.least_evidence, question.query.mode):
@@ -210,6 +221,13 @@ async def _standing_alone(rt: Runtime, question: Question, meter: UsageMeter) ->
         return replace(question, history=())
     text = await rewriting.standalone(rt, question.query.text, history, question.model, meter)
     return replace(question, query=replace(question.query, text=text), history=history)
+
+
+def _corrected(question: Question, searched_for: Sequence[Correction]) -> Question:
+    """As it is meant, if words of it are misspelt."""
+    text = applied(question.query.text, searched_for)
+    parts = [applied(part, searched_for) for part in question.parts]
+    return replace(question, query=replace(question.query, text=text), parts=parts)
 
 
 async def _in_parts(rt: Runtime, question: Question, meter: UsageMeter) -> Question:

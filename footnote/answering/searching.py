@@ -42,8 +42,15 @@ def _together(results: Sequence[SearchResult]) -> SearchResult:
     timings = {name: max(each.timings.get(name, 0.0) for each in results) for name in first.timings}
     spent = [entry for each in results for entry in each.spent] + [UsageEntry("query")] * (len(results) - 1)
     reranked = first.reranked and all(each.reranked for each in results)
-    hits = interleaved([each.hits for each in results])
-    return replace(first, hits=hits, reranked=reranked, rerank_failure=failure, timings=timings, spent=spent)
+    return replace(
+        first,
+        hits=interleaved([each.hits for each in results]),
+        reranked=reranked,
+        rerank_failure=failure,
+        timings=timings,
+        spent=spent,
+        searched_for=list(dict.fromkeys(each for result in results for each in result.searched_for)),
+    )
 
 
 def interleaved(found: Sequence[Sequence[Hit]]) -> list[Hit]:

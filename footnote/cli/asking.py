@@ -101,6 +101,7 @@ def ask(
         _parts(answer.get("parts"))
         _footnotes(answer["citations"])
         _unsupported(answer["unsupported"])
+        _searched_for(answer.get("searched_for"))
         _claim(answer)
         _still_to_come(answer.get("searched"))
     if answer["answer_status"] in UNANSWERED:
@@ -138,6 +139,7 @@ def _show_result(question: str, result: Json) -> None:
         say(result["answer"]["answer"])
         _parts(result["answer"].get("parts"))
         _footnotes(result["answer"]["citations"])
+        _searched_for(result["answer"].get("searched_for"))
         _claim(result["answer"])
         _still_to_come(result["answer"].get("searched"))
     say()
@@ -218,6 +220,12 @@ def _claim(answer: Json) -> None:
         say("\nQuoted from the documents; no model wrote an answer.")
 
 
+def _searched_for(corrections: list[Json] | None) -> None:
+    """Says which words of the question were taken for others."""
+    for each in corrections or []:
+        say(f"\nNothing holds “{each['word']}”; searched for “{' '.join(each['searched'])}”.")
+
+
 def _still_to_come(searched: Json | None) -> None:
     """Says which documents could not be searched yet."""
     if searched and (unfinished := searched["unfinished"]):
@@ -251,6 +259,7 @@ def search(
         for rank, hit in enumerate(found["data"], 1):
             _show_hit(rank, hit)
     if not as_json:
+        _searched_for(found.get("searched_for"))
         _still_to_come(found.get("searched"))
 
 

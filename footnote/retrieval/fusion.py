@@ -16,11 +16,11 @@ from footnote.retrieval.spaces import QueryVector
 
 MEANING = 0.6  # the weight of the cosine; the rest is BM25's
 
-HITS = """
+_HITS = """
 SELECT f.version_id, f.position, f.score, f.similarity, f.coverage, c.document_id, v.filename, v.number AS version,
        c.page_start, c.page_end, c.char_start, c.char_end, c.heading, c.context AS subject, c.text,
        d.metadata, f.vector_rank, f.keyword_rank, f.bm25, f.exact_matches,
-       CASE WHEN :diverse THEN c.embedding::text END AS embedding, c.space_id
+       CASE WHEN :diverse THEN c.embedding::text END AS embedding, c.space_id, {unknown} AS has_unknown
 FROM fused f
 JOIN chunk c ON c.version_id = f.version_id AND c.position = f.position
 JOIN version v ON v.id = c.version_id
@@ -68,6 +68,15 @@ fused AS (
     FROM keyword ORDER BY rank LIMIT :candidates
 )""",
 }
+
+
+# Whether a lexeme of the question was found nowhere.
+_UNKNOWN = "(SELECT count(*) > 0 FROM counted WHERE df = 0 AND NOT exact)"
+
+
+def shown(mode: str) -> str:
+    """What is shown of the chunks in `fused`, and whether the keyword leg looked for a word that is unknown."""
+    return _HITS.format(unknown="true" if mode == "vector" else _UNKNOWN)
 
 
 def fused(mode: str, query_vectors: Sequence[QueryVector]) -> str:

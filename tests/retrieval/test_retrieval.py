@@ -16,7 +16,7 @@ from footnote.database.driver import driver, positional
 from footnote.errors import TimedOut
 from footnote.models import Chunk
 from footnote.retrieval import Hit, Query
-from footnote.retrieval.fusion import HITS
+from footnote.retrieval.fusion import shown
 from footnote.retrieval.scope import Scope, limits
 from footnote.runtime import Runtime
 from tests import driving
@@ -383,7 +383,9 @@ async def test_a_search_that_takes_too_long_is_ended(
     rt: Runtime, corpus: tuple[str, list[Stored]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("footnote.retrieval.scope.STATEMENT_SECONDS", 0.1)
-    monkeypatch.setattr(retrieval, "HITS", HITS.replace("FROM fused f", "FROM fused f CROSS JOIN pg_sleep(30)"))
+    monkeypatch.setattr(
+        retrieval, "shown", lambda mode: shown(mode).replace("FROM fused f", "FROM fused f CROSS JOIN pg_sleep(30)")
+    )
     with pytest.raises(TimedOut, match="search_too_slow"):
         await found(rt, corpus[0], "lamp")
 
