@@ -42,12 +42,15 @@ async def planning_once(session: AsyncSession) -> "Connection[Any]":
 async def setting(session: AsyncSession, values: Mapping[str, str]) -> None:
     """Settings of the session's transaction until it ends. If it has not begun, they go with its BEGIN: one round trip.
 
-    The values are our own, or those of callers who were checked.
+    The values are our own, or those of callers who were checked. The isolation of a transaction that has begun stays.
     """
     adapted = await _adapted(session)
-    calls = ", ".join(f"set_config('{name}', {_literal(value)}, true)" for name, value in values.items())
+    settings = dict(values)
+    isolation = settings.pop("transaction_isolation", None)
+    calls = ", ".join(f"set_config('{name}', {_literal(value)}, true)" for name, value in settings.items())
     if adapted._transaction is None:
-        adapted.driver_connection.opening = f"SELECT {calls};"
+        isolated = f"SET TRANSACTION ISOLATION LEVEL {isolation};" if isolation else ""
+        adapted.driver_connection.opening = f"{isolated}SELECT {calls};"
         await _begin(adapted)
     else:
         await adapted.driver_connection.execute(f"SELECT {calls};")

@@ -1,52 +1,36 @@
-"""The hybrid score, of legs whose findings are written down."""
+"""The hybrid score, of candidates that are written down."""
 
-from dataclasses import replace
-
-import numpy as np
 import pytest
-from pgvector import HalfVector
-from pgvector.sqlalchemy import HALFVEC
-from sqlalchemy import bindparam, select, text
 
-from footnote.models import EmbeddingSpace
-from footnote.retrieval.fusion import MEANING, fused
-from footnote.retrieval.spaces import QueryVector
-from footnote.runtime import Runtime
-from tests import driving, seeding
-from tests.fakes import FakeEmbedder
-from tests.seeding import Seed
-
-pytestmark = pytest.mark.anyio
-
-# Both legs as far as fusion reads them: words were found in every chunk, and nothing is near in meaning.
-LEGS = """
-WITH vector AS (SELECT version_id, position, space_id, 0.0::float AS similarity, 1 AS rank FROM chunk WHERE false),
-keyword AS (
-    SELECT version_id, position, 1 AS rank, 1 AS bm25_share, 0 AS exact_share, 1 AS coverage, 1 AS bm25,
-           0 AS exact_matches
-    FROM chunk WHERE tenant_id = :tenant
-)"""
-
-SCORES = """
-SELECT s.model, f.score
-FROM fused f JOIN chunk c USING (version_id, position) JOIN embedding_space s ON s.id = c.space_id
-"""
+from footnote.retrieval.fusion import MEANING, Candidate, by_both, by_words
 
 
-async def test_a_chunk_whose_cosine_is_unknown_counts_by_its_words_alone(rt: Runtime) -> None:
+def test_a_chunk_whose_cosine_is_unknown_counts_by_its_words_alone() -> None:
     """As one has in a space that came to be after the question was embedded. A cosine without any other to compare
     it with is the best of its space.
     """
-    tenant_id = await driving.new_tenant(rt)
-    vectors = {model: np.array([1.0, 0.0]) for model in ("first", "second", "later")}
-    for model, vector in vectors.items():
-        await seeding.sow(replace(rt, embedder=FakeEmbedder(model)), tenant_id, [Seed({}, [vector])], model)
-    async with rt.for_tenant(tenant_id).transaction() as session:
-        spaces = (await session.scalars(select(EmbeddingSpace).where(EmbeddingSpace.model.in_(vectors)))).all()
-        query_vectors = [QueryVector(space, vectors[space.model]) for space in spaces if space.model != "later"]
-        named = {f"vector_{each.space.id}": HalfVector(each.vector) for each in query_vectors}
-        statement = text(LEGS + fused("hybrid", query_vectors) + SCORES)
-        bound = statement.bindparams(*(bindparam(name, type_=HALFVEC()) for name in named))
-        found = await session.execute(bound, {"tenant": tenant_id, "depth": 9, "candidates": 9} | named)
-        scores = {row.model: row.score for row in found}
+    found = [Candidate(name, 0, space, similarity=cosine, bm25=2.0) for name, space, cosine in CHUNKS]
+    scores = {each.version_id: each.score for each in by_both(found, 9)}
     assert scores == pytest.approx({"first": 1.0, "second": 1.0, "later": 1 - MEANING})
+
+
+CHUNKS = [("first", 1, 0.3), ("second", 2, 0.1), ("later", 3, None)]
+
+
+def test_cosines_count_between_the_least_and_the_greatest_of_their_space() -> None:
+    found = [Candidate(str(place), 0, 1, similarity=place / 4, vector_rank=5 - place) for place in range(5)]
+    scores = {each.version_id: each.score for each in by_both(found, 9)}
+    assert scores == pytest.approx({str(place): MEANING * place / 4 for place in range(5)})
+
+
+def test_what_matches_to_the_letter_comes_first_by_words_and_is_held_to_the_best_of_all_words() -> None:
+    exact = Candidate("exact", 0, 1, bm25=1.0, exact_matches=1)
+    found = [Candidate("words", 0, 1, bm25=4.0), exact, Candidate("near", 0, 1, similarity=0.9, vector_rank=1)]
+    assert [(each.version_id, each.score) for each in by_words(found)] == [("exact", 1.25), ("words", 1.0)]
+    both = {each.version_id: each.score for each in by_both(found, 1)}
+    assert both == pytest.approx({"exact": 1 + (1 - MEANING) / 4, "near": MEANING}), "the second by words is too far"
+
+
+def test_equal_scores_are_ordered_by_where_the_chunks_stand() -> None:
+    found = [Candidate(version, position, 1, bm25=1.0) for version in "ba" for position in (1, 0)]
+    assert [(each.version_id, each.position) for each in by_words(found)] == [("a", 0), ("a", 1), ("b", 0), ("b", 1)]
