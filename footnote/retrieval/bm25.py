@@ -84,7 +84,7 @@ def likely(found: Postings, mean_words: float, wanted: int, *, lacking: float) -
 
 
 def scored(found: Postings, words: Mapping[int, int], mean_words: float) -> dict[int, tuple[float, float]]:
-    """BM25, and the idf of the lexemes held, of each of the chunks with so many `words` that holds any."""
+    """BM25, and the idf of the lexemes held, of each of the chunks that holds any; `words` are their lengths."""
     import numpy as np
 
     chunks = np.array(sorted(words), np.int64)

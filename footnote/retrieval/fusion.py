@@ -86,7 +86,7 @@ def written(best: Sequence["Candidate"]) -> tuple[str, dict[str, list[Any]]]:
 
 
 def by_vectors(spaces: int) -> str:
-    """The CTE `fused` of what the CTE `vector` found in so many spaces."""
+    """The CTE `fused` of what the CTE `vector` found, in one space or several."""
     return _BY_VECTORS.format(score="similarity" if spaces == 1 else "(1.0 / (60 + rank))::float")
 
 
