@@ -62,10 +62,10 @@ def _literal(value: str) -> str:
 
 
 async def _adapted(session: AsyncSession) -> Any:
-    """SQLAlchemy's object around the driver's connection."""
-    adapted: Any = (await (await session.connection()).get_raw_connection()).dbapi_connection
-    session.info["driver"] = adapted.driver_connection
-    return adapted
+    """SQLAlchemy's object around the driver's connection, which is the session's as long as there is one."""
+    if "adapted" not in session.info:
+        session.info["adapted"] = (await (await session.connection()).get_raw_connection()).dbapi_connection
+    return session.info["adapted"]
 
 
 async def _begin(adapted: Any) -> None:
@@ -78,8 +78,8 @@ async def _begin(adapted: Any) -> None:
 
 async def cut_off(session: AsyncSession) -> None:
     """After the session's task was cancelled: a statement of the driver may still run, and would be waited for."""
-    if (connection := session.info.get("driver")) is not None:
-        connection.terminate()
+    if (adapted := session.info.get("adapted")) is not None:
+        adapted.driver_connection.terminate()
         await session.invalidate()
 
 

@@ -222,8 +222,8 @@ async def _candidates(
         found = await candidates.found(
             session, scope, query.text, place.languages, query_vectors, large=large, depth=depth
         )
-        best = fusion.by_both(found, depth) if query_vectors else fusion.by_words(found)
-        fused, written = fusion.written(best[:most])
+        ranked = fusion.by_both(found, depth) if query_vectors else fusion.by_words(found)
+        fused, written = fusion.written(ranked, most)
     rows = await scope.run(session, fused + HITS, candidates=Written(most), diverse=query.diversity > 0, **written)
     return [
         Hit(chunk_id=chunk_id(row["version_id"], row["position"]), fused_rank=rank, **row)

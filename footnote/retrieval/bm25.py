@@ -5,7 +5,7 @@ the development halves of two test sets (docs/measurements.md). It is computed h
 thousand postings take less than a millisecond, rows of as many more than ten.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -67,7 +67,7 @@ def postings(lexemes: Iterable[Lexeme]) -> Postings:
     )
 
 
-def likely(found: Postings, mean_words: float, wanted: int, *, lacking: float) -> list[int]:
+def likely(found: Postings, mean_words: float, wanted: int, *, lacking: float) -> "Numbers":
     """The chunks that may be among the `wanted` best; SCORED at most.
 
     `lacking` is the idf of all lexemes of which not all chunks were fetched.
@@ -80,24 +80,23 @@ def likely(found: Postings, mean_words: float, wanted: int, *, lacking: float) -
     if len(best) > wanted:
         reach = scores[best[wanted - 1]] / _ROUNDED**2 - lacking
         best = best[scores[best] >= reach]
-    return [int(each) for each in chunks[best]]
+    found_best: Numbers = chunks[best]
+    return found_best
 
 
-def scored(found: Postings, words: Mapping[int, int], mean_words: float) -> dict[int, tuple[float, float]]:
-    """BM25, and the idf of the lexemes held, of each of the chunks that holds any; `words` are their lengths."""
+def scored(found: Postings, chunks: "Numbers", lengths: "Floats") -> "tuple[Floats, Floats]":
+    """BM25 of the chunks, and the idf of the lexemes that each holds. `lengths` are theirs, by the mean."""
     import numpy as np
 
-    chunks = np.array(sorted(words), np.int64)
     if not len(chunks):
-        return {}
-    lengths = np.array([words[each] for each in chunks.tolist()], np.float64) / mean_words
-    places = np.minimum(np.searchsorted(chunks, found.chunks), len(chunks) - 1)
+        return np.zeros(0), np.zeros(0)
+    order = np.argsort(chunks)
+    places = order[np.minimum(np.searchsorted(chunks, found.chunks, sorter=order), len(chunks) - 1)]
     among = chunks[places] == found.chunks
     places, idf, occurrences = places[among], found.idf[among], found.occurrences[among]
-    scores = np.bincount(places, (1 + K1) * idf * _share(occurrences, lengths[places]), len(chunks))
-    held = np.bincount(places, idf, len(chunks))
-    told = zip(chunks.tolist(), scores.tolist(), held.tolist(), strict=True)
-    return {chunk: (score, idf) for chunk, score, idf in told if idf}
+    weights = (1 + K1) * idf * _share(occurrences, lengths[places])
+    scores, held = (np.bincount(places, each, len(chunks)).astype(np.float64) for each in (weights, idf))
+    return scores, held
 
 
 def _share(occurrences: "Floats", length: "Floats") -> "Floats":

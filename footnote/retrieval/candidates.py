@@ -5,22 +5,27 @@ reads what postings do not tell of the likely chunks: their exact lengths, their
 """
 
 from collections.abc import Collection, Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.retrieval import bm25, keyword_leg, vector_leg
 from footnote.retrieval.bm25 import Lexeme, chunk_number
-from footnote.retrieval.fusion import Candidate
+from footnote.retrieval.fusion import Candidates
 from footnote.retrieval.scope import WALL, Scope
 from footnote.retrieval.spaces import QueryVector
 
 if TYPE_CHECKING:
+    import numpy as np
     from asyncpg import Record
+    from numpy.typing import NDArray
 
-# In one chunk: what the vector leg says, and what must match to the letter. As the statements pack them.
-_NEAR = [("block", ">i4"), ("place", ">i4"), ("rank", ">i4"), ("similarity", ">f8")]
-_EXACT = [("block", ">i4"), ("place", ">i4"), ("exact_matches", ">i4")]
+# In one chunk, as the statements pack them: what the vector leg says, what must match to the letter, what its row says.
+_PLACE = [("block", ">i4"), ("place", ">i4")]
+_NEAR = [*_PLACE, ("rank", ">i4"), ("similarity", ">f8")]
+_EXACT = [*_PLACE, ("matches", ">i4")]
+_ROW = [*_PLACE, ("position", ">i4"), ("words", ">i4"), ("space", ">i4"), ("similarity", ">f8")]
 
 
 async def found(
@@ -32,23 +37,60 @@ async def found(
     *,
     large: bool,
     depth: int,
-) -> list[Candidate]:
+) -> Candidates:
     """By words the `depth` best are among them, by meaning they are `depth` in each space."""
+    import numpy as np
+
     told = await _told(session, scope, question, languages, query_vectors, large=large)
-    lexemes, words = [Lexeme(*each) for each in told["lexemes"]], told["words"]
+    near, exact = _Chunks.unpacked(told["near"], _NEAR), _Chunks.unpacked(told["exact"], _EXACT)
+    lexemes, mean_words = [Lexeme(*each) for each in told["lexemes"]], told["words"]
     lacking = [each for each in lexemes if not each.is_whole]
-    likely = bm25.likely(bm25.postings(lexemes), words, depth, lacking=sum(each.idf for each in lacking))
-    near = {chunk: (rank, cosine) for chunk, rank, cosine in _unpacked(told["near"], _NEAR)}
-    exact = dict(_unpacked(told["exact"], _EXACT))
-    most_exact = sorted(exact, key=lambda chunk: (-exact[chunk], chunk))[: bm25.SCORED]
-    chunks = list(dict.fromkeys([*near, *likely, *most_exact]))
-    rows, others = await _read(session, scope, chunks, len(near), lacking, query_vectors)
-    whole = bm25.postings([*(each for each in lexemes if each.is_whole), *others])
-    scores = bm25.scored(whole, {chunk: row["words"] for chunk, row in rows.items()}, words)
-    total = sum(each.idf for each in lexemes)
-    return [
-        _candidate(row, near.get(chunk), scores.get(chunk), total, exact.get(chunk, 0)) for chunk, row in rows.items()
-    ]
+    likely = bm25.likely(bm25.postings(lexemes), mean_words, depth, lacking=sum(each.idf for each in lacking))
+    most_exact = exact.numbers[np.lexsort((exact.numbers, -exact.of("matches")))[: bm25.SCORED]]
+    beside = np.setdiff1d(np.concatenate([likely, most_exact]), near.numbers)
+    read = await _read(session, scope, near.numbers, beside, lacking, query_vectors)
+    chunks = _Chunks.unpacked(read["rows"], _ROW)
+    whole = bm25.postings([*(each for each in lexemes if each.is_whole), *(Lexeme(*each) for each in read["lexemes"])])
+    scores, idf = bm25.scored(whole, chunks.numbers, chunks.of("words") / mean_words)
+    cosines = np.where(np.isin(chunks.numbers, near.numbers), near.at(chunks, "similarity"), chunks.of("similarity"))
+    return Candidates(
+        version_ids=np.array(read["version_ids"], np.str_),
+        positions=chunks.of("position"),
+        space_ids=chunks.of("space"),
+        similarities=cosines,
+        vector_ranks=near.at(chunks, "rank"),
+        bm25=scores,
+        held=idf / (sum(each.idf for each in lexemes) or 1.0),
+        exact_matches=exact.at(chunks, "matches"),
+    )
+
+
+@dataclass(frozen=True)
+class _Chunks:
+    """Chunks by their numbers, and what is said of each."""
+
+    numbers: "NDArray[np.int64]"
+    rows: "NDArray[Any]"
+
+    @classmethod
+    def unpacked(cls, packed: bytes | None, form: list[tuple[str, str]]) -> Self:
+        import numpy as np
+
+        rows = np.frombuffer(packed or b"", form)
+        return cls(chunk_number(rows["block"].astype(np.int64), rows["place"]), rows)
+
+    def of(self, name: str) -> "NDArray[Any]":
+        values = self.rows[name]
+        return values.astype(values.dtype.newbyteorder("=").str.replace("i4", "i8"))
+
+    def at(self, others: Self, name: str) -> "NDArray[Any]":
+        """What is said of the others; 0 of those that are none of these."""
+        import numpy as np
+
+        said = np.zeros(len(others.numbers), self.of(name).dtype)
+        _, ours, theirs = np.intersect1d(self.numbers, others.numbers, assume_unique=True, return_indices=True)
+        said[theirs] = self.of(name)[ours]
+        return said
 
 
 async def _told(
@@ -67,58 +109,25 @@ async def _told(
     return told
 
 
-def _unpacked(packed: bytes | None, form: list[tuple[str, str]]) -> list[tuple[Any, ...]]:
-    """For each chunk its number, then what is said of it."""
-    import numpy as np
-
-    rows = np.frombuffer(packed or b"", form)
-    numbers = chunk_number(rows["block"].astype(np.int64), rows["place"]).tolist()
-    return list(zip(numbers, *(rows[name].tolist() for name, _ in form[2:]), strict=True))
-
-
 async def _read(
     session: AsyncSession,
     scope: Scope,
-    chunks: Sequence[int],
-    near: int,
+    near: "NDArray[np.int64]",
+    beside: "NDArray[np.int64]",
     lacking: Sequence[Lexeme],
     query_vectors: Sequence[QueryVector],
-) -> tuple[dict[int, "Record"], list[Lexeme]]:
-    """The rows of the chunks, of which the cosines of the first `near` are known; and the lacking lexemes in them."""
-    statement = _CHUNKS.format(wall=WALL, similarity=vector_leg.similarity(query_vectors))
-    places = [divmod(chunk, 256) for chunk in chunks]
+) -> "Record":
+    """What the rows of the chunks tell, the cosines of those `beside`, and the lacking lexemes in all of them."""
+    lexemes = _LACKING.format(packed=keyword_leg.PACKED) if lacking else "CAST('{}' AS record[])"
+    statement = _CHUNKS.format(wall=WALL, similarity=vector_leg.similarity(query_vectors), lexemes=lexemes)
+    # As text: the driver looks at each element of a list.
     given: dict[str, Any] = {
-        "blocks": [block for block, _ in places],
-        "places": [place for _, place in places],
-        "unmeasured": [number >= near for number in range(len(chunks))],
+        "chunks": f"{{{','.join(map(str, [*near.tolist(), *beside.tolist()]))}}}",
+        "near": len(near),
     }
-    if lacking:
-        statement += _LEXEMES.format(packed=keyword_leg.PACKED)
-        given["lexemes"] = [each.lexeme for each in lacking]
-    told = await scope.run(session, statement, **given)
-    idf = {each.lexeme: each.idf for each in lacking}
-    lexemes = [
-        Lexeme(each["lexeme"], idf[each["lexeme"]], True, each["blocks"], each["sizes"], each["chunks"])
-        for each in told
-        if each["lexeme"] is not None
-    ]
-    return {chunk_number(each["block"], each["place"]): each for each in told if each["lexeme"] is None}, lexemes
-
-
-def _candidate(
-    row: "Record",
-    near: tuple[int, float] | None,
-    by_words: tuple[float, float] | None,
-    total: float,
-    exact_matches: int,
-) -> Candidate:
-    rank, similarity = near or (None, row["similarity"])
-    found = Candidate(
-        row["version_id"], row["position"], row["space_id"], similarity, rank, exact_matches=exact_matches
-    )
-    if by_words:
-        found.bm25, found.coverage = by_words[0], by_words[1] / total
-    return found
+    given |= {"lexemes": [each.lexeme for each in lacking], "idf": [each.idf for each in lacking]}
+    [read] = await scope.run(session, statement, **given)
+    return read
 
 
 _PLACED = """(
@@ -134,28 +143,32 @@ _PLACED = """(
 
 _CHUNKS = """
 WITH candidate AS MATERIALIZED (
-    SELECT f.*, c.version_id, c.first_position, c.collection_id
-    FROM unnest(CAST(:blocks AS int[]), CAST(:places AS int[]), CAST(:unmeasured AS boolean[]))
-         AS f(block, place, unmeasured),
-         LATERAL (SELECT c.* FROM posting_block_of_tenant c WHERE c.number = f.block AND {wall} OFFSET 0) AS c
+    SELECT f.number, f.chunk & 255 AS place, c.number AS block, c.version_id, c.first_position, c.collection_id
+    FROM unnest(CAST(CAST(:chunks AS text) AS bigint[])) WITH ORDINALITY AS f(chunk, number), LATERAL (
+        SELECT c.* FROM posting_block_of_tenant c WHERE c.number = CAST(f.chunk >> 8 AS integer) AND {wall} OFFSET 0
+    ) AS c
+),
+read AS MATERIALIZED (
+    SELECT f.block, f.place, c.version_id, c.position, c.words, c.space_id, c.similarity
+    FROM candidate f, LATERAL (
+        SELECT c.version_id, c.position, c.words, c.space_id,
+               coalesce(CASE WHEN f.number > :near THEN {similarity} END, 'NaN') AS similarity
+        FROM chunk_of_tenant c
+        WHERE c.version_id = f.version_id AND c.position = f.first_position + CAST(f.place AS integer) OFFSET 0
+    ) AS c
 )
-SELECT f.block, f.place, c.version_id, c.position, c.words, c.space_id,
-       CASE WHEN f.unmeasured THEN {similarity} END AS similarity,
-       CAST(NULL AS text) AS lexeme, CAST(NULL AS bytea) AS blocks, CAST(NULL AS bytea) AS sizes,
-       CAST(NULL AS bytea) AS chunks
-FROM candidate f, LATERAL (
-    SELECT * FROM chunk_of_tenant c
-    WHERE c.version_id = f.version_id AND c.position = f.first_position + f.place OFFSET 0
-) AS c
+SELECT ARRAY(SELECT version_id FROM read) AS version_ids, {lexemes} AS lexemes, (
+    SELECT string_agg(int4send(block) || int4send(CAST(place AS integer)) || int4send(position) || int4send(words)
+                      || int4send(CAST(space_id AS integer)) || float8send(similarity), '') FROM read
+) AS rows
 """
 
-_LEXEMES = """
-UNION ALL
-SELECT NULL, NULL, NULL, NULL, NULL, NULL, NULL, l.lexeme, p.*
-FROM unnest(CAST(:lexemes AS text[])) AS l(lexeme), LATERAL (
-    SELECT {packed} FROM (SELECT DISTINCT block, collection_id FROM candidate) AS b, LATERAL (
-        SELECT p.block, p.chunks FROM posting p
-        WHERE p.key = posting_key(:tenant, b.collection_id, l.lexeme) AND p.block = b.block OFFSET 0
+_LACKING = """ARRAY(
+    SELECT ROW(l.lexeme, l.idf, true, p.blocks, p.sizes, p.chunks)
+    FROM unnest(CAST(:lexemes AS text[]), CAST(:idf AS float8[])) AS l(lexeme, idf), LATERAL (
+        SELECT {packed} FROM (SELECT DISTINCT block, collection_id FROM candidate) AS b, LATERAL (
+            SELECT b.block, p.chunks FROM posting p
+            WHERE p.key = posting_key(:tenant, b.collection_id, l.lexeme) AND p.block = b.block OFFSET 0
+        ) AS p
     ) AS p
-) AS p
-"""
+)"""

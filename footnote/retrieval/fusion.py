@@ -8,10 +8,12 @@ Cormack, Clarke and Büttcher, 2009, k = 60). MEANING was chosen on the developm
 of two test sets (docs/measurements.md), where the combination did better than reciprocal rank fusion.
 """
 
-from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 MEANING = 0.6  # the weight of the cosine; the rest is BM25's
 EXACT_MATCHES = 1.0  # for holding all that must match to the letter: as much as the best of all words
@@ -38,25 +40,33 @@ fused AS (
 )"""
 
 
-@dataclass(slots=True)
-class Candidate:
-    """A chunk that a leg found. `bm25` and `coverage` are None if it holds none of the question's lexemes.
+@dataclass(frozen=True)
+class Candidates:
+    """Chunks that the legs found: each array has an element for each of them, in one order.
 
-    `similarity` is None in a space in which the question has no vector, and where it was not asked for.
+    `similarities` are NaN in a space in which the question has no vector, and where they were not asked for;
+    `vector_ranks` are 0 for what the vector leg did not find. `held` is the share of the question's idf in the lexemes
+    of a chunk.
     """
 
-    version_id: str
-    position: int
-    space_id: int
-    similarity: float | None = None
-    vector_rank: int | None = None
-    bm25: float | None = None
-    coverage: float | None = None
-    exact_matches: int = 0
-    keyword_rank: int | None = None
-    bm25_share: float = 0.0  # of the greatest
-    exact_share: float = 0.0  # of the most exact matches
-    score: float = 0.0
+    version_ids: "NDArray[np.str_]"
+    positions: "NDArray[np.int64]"
+    space_ids: "NDArray[np.int64]"
+    similarities: "NDArray[np.float64]"
+    vector_ranks: "NDArray[np.int64]"
+    bm25: "NDArray[np.float64]"
+    held: "NDArray[np.float64]"
+    exact_matches: "NDArray[np.int64]"
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """The candidates in `order`, the best first. `keyword_ranks` are 0 for what holds no word of the question."""
+
+    candidates: Candidates
+    order: "NDArray[np.int64]"
+    scores: "NDArray[np.float64]"
+    keyword_ranks: "NDArray[np.int64]"
 
 
 _WRITTEN = """
@@ -69,20 +79,25 @@ WITH fused AS (
 )"""
 
 
-def written(best: Sequence["Candidate"]) -> tuple[str, dict[str, list[Any]]]:
-    """The candidates as the CTE `fused`, and its parameters."""
-    by_words = [each if each.keyword_rank else None for each in best]
+def written(ranked: Ranked, most: int) -> tuple[str, dict[str, list[Any]]]:
+    """The best of them as the CTE `fused`, and its parameters."""
+    found, best = ranked.candidates, ranked.order[:most]
+    words = ranked.keyword_ranks[best] > 0
     return _WRITTEN, {
-        "version_ids": [each.version_id for each in best],
-        "positions": [each.position for each in best],
-        "scores": [each.score for each in best],
-        "similarities": [each.similarity for each in best],
-        "coverages": [each and (each.coverage or 0.0) for each in by_words],
-        "vector_ranks": [each.vector_rank for each in best],
-        "keyword_ranks": [each.keyword_rank for each in best],
-        "bm25s": [each.bm25 for each in best],
-        "exact_matches": [each and each.exact_matches for each in by_words],
+        "version_ids": found.version_ids[best].tolist(),
+        "positions": found.positions[best].tolist(),
+        "scores": ranked.scores[best].tolist(),
+        "similarities": _known(found.similarities[best], found.similarities[best] == found.similarities[best]),
+        "coverages": _known(found.held[best], words),
+        "vector_ranks": _known(found.vector_ranks[best], found.vector_ranks[best] > 0),
+        "keyword_ranks": _known(ranked.keyword_ranks[best], words),
+        "bm25s": _known(found.bm25[best], found.held[best] > 0),
+        "exact_matches": _known(found.exact_matches[best], words),
     }
+
+
+def _known(values: "NDArray[Any]", known: "NDArray[np.bool_]") -> list[Any]:
+    return [value if is_known else None for value, is_known in zip(values.tolist(), known.tolist(), strict=True)]
 
 
 def by_vectors(spaces: int) -> str:
@@ -90,39 +105,45 @@ def by_vectors(spaces: int) -> str:
     return _BY_VECTORS.format(score="similarity" if spaces == 1 else "(1.0 / (60 + rank))::float")
 
 
-def by_words(candidates: Sequence[Candidate]) -> list[Candidate]:
-    """Those that hold a word of the question, the best first, each with its score and rank."""
-    found = [each for each in candidates if each.bm25 is not None or each.exact_matches]
-    best = max((each.bm25 or 0.0 for each in found), default=0.0) or 1.0
-    most = max((each.exact_matches for each in found), default=0) or 1
-    for each in found:
-        each.bm25_share, each.exact_share = (each.bm25 or 0.0) / best, each.exact_matches / most
-        each.score = each.bm25_share + EXACT_MATCHES * each.exact_share
-    found.sort(key=lambda each: (-each.score, -each.exact_matches, each.version_id, each.position))
-    for rank, each in enumerate(found, 1):
-        each.keyword_rank = rank
-    return found
+def by_words(found: Candidates) -> Ranked:
+    """Those that hold a word of the question."""
+    import numpy as np
+
+    shares, exact = _shares(found)
+    scores, worded = shares + EXACT_MATCHES * exact, (found.held > 0) | (found.exact_matches > 0)
+    order = np.lexsort((found.positions, found.version_ids, -found.exact_matches, -scores))
+    order = order[worded[order]]
+    ranks = np.zeros(len(scores), np.int64)
+    ranks[order] = np.arange(1, len(order) + 1)
+    return Ranked(found, order, scores, ranks)
 
 
-def by_both(candidates: Sequence[Candidate], depth: int) -> list[Candidate]:
-    """The `depth` best by words and all that the vector leg found, the best first, each with its score."""
-    best = by_words(candidates)[:depth]
-    found = [each for each in candidates if each.vector_rank is not None]
-    found += [each for each in best if each.vector_rank is None]
-    for each, meaning in zip(found, _meanings(found), strict=True):
-        each.score = MEANING * meaning + (1 - MEANING) * each.bm25_share + EXACT_MATCHES * each.exact_share
-    return sorted(found, key=lambda each: (-each.score, each.version_id, each.position))
+def by_both(found: Candidates, depth: int) -> Ranked:
+    """The `depth` best by words and all that the vector leg found."""
+    import numpy as np
+
+    (shares, exact), ranks = _shares(found), by_words(found).keyword_ranks
+    among = (found.vector_ranks > 0) | ((ranks > 0) & (ranks <= depth))
+    scores = MEANING * _meanings(found, among) + (1 - MEANING) * shares + EXACT_MATCHES * exact
+    order = np.lexsort((found.positions, found.version_ids, -scores))
+    return Ranked(found, order[among[order]], scores, ranks)
 
 
-def _meanings(found: Sequence[Candidate]) -> list[float]:
+def _shares(found: Candidates) -> "tuple[NDArray[np.float64], NDArray[np.float64]]":
+    """BM25 as a share of the greatest, and exact matches of the most."""
+    best, most = found.bm25.max(initial=0.0), found.exact_matches.max(initial=0)
+    return found.bm25 / (best or 1.0), found.exact_matches / (most or 1)
+
+
+def _meanings(found: Candidates, among: "NDArray[np.bool_]") -> "NDArray[np.float64]":
     """From 0 for the least cosine of its space to 1 for the greatest, or the only one; 0 if it is not known."""
-    cosines = defaultdict[int, list[float]](list)
-    for each in found:
-        if each.similarity is not None:
-            cosines[each.space_id].append(each.similarity)
-    spread = {space: (min(known), max(known) - min(known)) for space, known in cosines.items()}
-    return [0.0 if each.similarity is None else _between(each.similarity, *spread[each.space_id]) for each in found]
+    import numpy as np
 
-
-def _between(cosine: float, least: float, width: float) -> float:
-    return (cosine - least) / width if width else 1.0
+    meanings = np.zeros(len(among))
+    known = among & ~np.isnan(found.similarities)
+    for space in np.unique(found.space_ids[known]):
+        of_space = known & (found.space_ids == space)
+        cosines = found.similarities[of_space]
+        width = cosines.max() - cosines.min()
+        meanings[of_space] = (cosines - cosines.min()) / width if width else 1.0
+    return meanings
