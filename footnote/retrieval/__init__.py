@@ -17,10 +17,20 @@ from footnote.errors import FootnoteError, Invalid
 from footnote.filters import Filter
 from footnote.models import chunk_id
 from footnote.providers import Reranker
-from footnote.retrieval import expansion, keyword_leg, reranking, resolving, shaping, spaces, spelling, vector_leg
+from footnote.retrieval import (
+    candidates,
+    expansion,
+    fusion,
+    reranking,
+    resolving,
+    shaping,
+    spaces,
+    spelling,
+    vector_leg,
+)
 from footnote.retrieval.coverage import Searched
 from footnote.retrieval.expansion import Context, Expand
-from footnote.retrieval.fusion import fused, shown
+from footnote.retrieval.fusion import HITS
 from footnote.retrieval.resolving import ResolvedScope
 from footnote.retrieval.scope import limits, scope_of
 from footnote.retrieval.spaces import QueryVector
@@ -53,11 +63,6 @@ class Query:
     expand: Expand = "none"
     rerank: bool | None = None
     key_id: str = ""  # of the caller
-
-    @property
-    def is_planned_once(self) -> bool:
-        """Whether one plan serves all such searches: the plan for words must know how much there is of what."""
-        return self.is_whole and self.mode == "vector"
 
     @property
     def is_whole(self) -> bool:
@@ -210,7 +215,7 @@ async def _first(rt: Runtime, query: Query, most: int, beside: Beside | None) ->
             scope = now
             continue
         spent += costs
-        async with rt.transaction(**limits(whole=query.is_planned_once)) as session:
+        async with rt.transaction(**limits(whole=query.is_whole)) as session:
             now = await resolving.of(session, rt, query)
             if blank or now.asks_as(scope):
                 candidates, has_unknown = await _candidates(session, query, now, vectors, most)
@@ -226,7 +231,7 @@ async def _first(rt: Runtime, query: Query, most: int, beside: Beside | None) ->
 
 
 async def _resolved(rt: Runtime, query: Query) -> ResolvedScope:
-    async with rt.transaction(**limits(whole=query.is_planned_once)) as session:
+    async with rt.transaction(**limits(whole=query.is_whole)) as session:
         return await resolving.of(session, rt, query)
 
 
@@ -237,28 +242,30 @@ async def _candidates(
 
     If all that is to be searched is to be embedded again, and none of it has been: by words alone.
     """
-    mode = query.mode if query_vectors else "keyword"
     if not place.filled or not query.text.strip() or (query.mode == "vector" and not query_vectors):
         return [], False
+    depth = max(DEPTH, most)
     filled = [each.id for each in place.filled]
     scope = scope_of(tenant_of(session), filled, query.document_ids, query.filter, chunks=place.chunks)
-    scope.parameters["depth"] = Written(max(DEPTH, most))
+    scope.parameters["depth"] = Written(depth)
     large = await scope.exceeds(session, vector_leg.EXACT_CHUNKS)
-    legs = []
-    if query_vectors:
-        legs.append(vector_leg.leg(scope, query_vectors, large=large))
-    if mode != "vector":
-        beside_vector = bool(query_vectors)
-        legs.append(keyword_leg.leg(scope, query.text, place.languages, large=large, beside_vector=beside_vector))
-    statement = "WITH " + ",".join(legs) + fused(mode, query_vectors) + shown(mode)
-    rows = await scope.run(session, statement, candidates=Written(most), diverse=query.diversity > 0)
-    has_unknown = not rows or rows[0]["has_unknown"]
-    return [_hit(rank, dict(row)) for rank, row in enumerate(rows, 1)], has_unknown
-
-
-def _hit(rank: int, row: dict[str, Any]) -> Hit:
-    del row["has_unknown"]
-    return Hit(chunk_id=chunk_id(row["version_id"], row["position"]), fused_rank=rank, **row)
+    if query.mode == "vector":
+        fused = f"WITH {vector_leg.leg(scope, query_vectors, large=large)}{fusion.by_vectors(len(query_vectors))}"
+        written: dict[str, Any] = {}
+        has_unknown = True
+    else:
+        found = await candidates.found(
+            session, scope, query.text, place.languages, query_vectors, large=large, depth=depth
+        )
+        ranked = fusion.by_both(found, depth) if query_vectors else fusion.by_words(found)
+        fused, written = fusion.written(ranked, most)
+        has_unknown = found.has_unknown
+    rows = await scope.run(session, fused + HITS, candidates=Written(most), diverse=query.diversity > 0, **written)
+    hits = [
+        Hit(chunk_id=chunk_id(row["version_id"], row["position"]), fused_rank=rank, **row)
+        for rank, row in enumerate(rows, 1)
+    ]
+    return hits, has_unknown
 
 
 async def _in_thread_if_long(
