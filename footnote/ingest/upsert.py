@@ -115,7 +115,7 @@ async def insert_chunks(
     Raises OutputGone if one is not stored.
     """
     named = title(version.filename)
-    contexts = [row.context(named) for row in rows]
+    contexts, texts = [row.context(named) for row in rows], [searched(row.text) for row in rows]
     places = (claim.version_id, claim.tenant_id, collection.id, claim.document_id, collection.space_id)
     columns = (
         list(range(position, position + len(rows))),
@@ -126,8 +126,8 @@ async def insert_chunks(
         [" > ".join(row.heading) for row in rows],
         contexts,
         [row.text for row in rows],
-        [searched(f"{context}\n{row.text}") for context, row in zip(contexts, rows, strict=True)],
-        [len(row.text.split()) for row in rows],
+        [f"{searched(context)}\n{text}" for context, text in zip(contexts, texts, strict=True)],
+        [len(text.split()) for text in texts],
     )
     status = await (await driver(session)).execute(_INSERT_CHUNKS, *places, version.language, *columns)
     if status != f"INSERT 0 {len(rows)}":

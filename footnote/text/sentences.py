@@ -2,7 +2,7 @@
 
 import re
 
-from footnote.text import folded
+from footnote.text import searched
 
 # An abbreviation's full stop does not end a sentence.
 _ABBREVIATION = re.compile(
@@ -15,7 +15,9 @@ _END = re.compile(
     r"|\n[ \t]*\n|\n(?=[ \t]*(?:[-*•|#]|\d+[.)])\s)"  # a paragraph, a list item
     r"|(?<=[\d)%])\n(?=[A-Z])"  # a table's row: figures at its end, a name at the next one's start
 )
-_WORD = re.compile(r"[^\W_]+(?:[-_.'’][^\W_]+)*")
+# In some scripts, marks that no letter is without are not letters.
+_LETTERS = r"(?:[^\W_]|[\u0300-\u036f\u064b-\u065f\u0900-\u0963\u0971-\u0dff\u0e31-\u0ecd\u102b-\u109f\u17b4-\u17dd])+"
+_WORD = re.compile(rf"{_LETTERS}(?:[-_.'’]{_LETTERS})*")
 
 
 def spans(text: str) -> list[tuple[int, int]]:
@@ -40,8 +42,8 @@ def _add(found: list[tuple[int, int]], text: str, start: int, end: int) -> None:
 
 
 def words(text: str) -> list[str]:
-    """Lower-cased words, folded; hyphenated ones and identifiers stay whole."""
-    return [word.lower() for word in _WORD.findall(folded(text))]
+    """Lower-cased words as they are searched; hyphenated ones and identifiers stay whole."""
+    return [word.lower() for word in _WORD.findall(searched(text))]
 
 
 def stems(text: str) -> list[str]:
