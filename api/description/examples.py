@@ -265,6 +265,7 @@ VALUES: dict[str, Any] = {
     "redelivered": 3,
     "reingesting": 0,
     "remaining": 0,
+    "relatedness": 0.71,
     "replaced_characters": 0,
     "request_id": _REQUEST,
     "rerank_failure": None,

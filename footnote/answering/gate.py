@@ -8,13 +8,14 @@ from footnote.retrieval import Hit, Mode
 SHARE: dict[Mode, float] = {"hybrid": 1.0, "vector": 0.78, "keyword": 0.35}
 
 
-def strength(similarity: float | None, coverage: float | None) -> float:
-    """The strength of a hit, 0 to 1.5: its cosine, and half the share of the question's weight in words that it holds.
+def strength(relatedness: float | None, coverage: float | None) -> float:
+    """The strength of a hit, 0 to 1.5: how related it is, and half the share of the question's weight that it
+    holds in words.
 
     A leg that did not find the hit counts as 0. A linear sum, since it separates questions that
     the documents answer from other questions as well as any function that was tried (docs/measurements.md).
     """
-    return (similarity or 0.0) + (coverage or 0.0) / 2
+    return (relatedness or 0.0) + (coverage or 0.0) / 2
 
 
 def supports(hits: Sequence[Hit], least: float, mode: Mode = "hybrid") -> bool:
@@ -22,4 +23,4 @@ def supports(hits: Sequence[Hit], least: float, mode: Mode = "hybrid") -> bool:
 
     A hit with a rare identifier of the question, or with a phrase that it quotes, is always strong enough.
     """
-    return any(hit.exact_matches or strength(hit.similarity, hit.coverage) >= least * SHARE[mode] for hit in hits)
+    return any(hit.exact_matches or strength(hit.relatedness, hit.coverage) >= least * SHARE[mode] for hit in hits)

@@ -117,8 +117,8 @@ async def insert_chunks(
     Raises OutputGone if one is not stored.
     """
     named = title(version.filename)
-    contexts = [row.context(named) for row in rows]
-    found = [searched(f"{context}\n{row.text}") for context, row in zip(contexts, rows, strict=True)]
+    contexts, texts = [row.context(named) for row in rows], [searched(row.text) for row in rows]
+    found = [f"{searched(context)}\n{text}" for context, text in zip(contexts, texts, strict=True)]
     places = (claim.version_id, claim.tenant_id, collection.id, claim.document_id, collection.space_id)
     columns = (
         list(range(position, position + len(rows))),
@@ -130,7 +130,7 @@ async def insert_chunks(
         contexts,
         [row.text for row in rows],
         found,
-        [len(row.text.split()) for row in rows],
+        [len(text.split()) for text in texts],
         words.distinct(found),
     )
     status = await (await driver(session)).execute(_INSERT_CHUNKS, *places, version.language, *columns)

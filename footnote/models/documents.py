@@ -9,6 +9,7 @@ from typing import Any
 
 from pgvector.sqlalchemy import HALFVEC
 from sqlalchemy import (
+    REAL,
     BigInteger,
     ForeignKey,
     Identity,
@@ -42,6 +43,9 @@ class EmbeddingSpace(Base):
     other_dimensions: Mapped[int | None]
     other_seen: Mapped[int] = mapped_column(server_default="0")
     other_since: Mapped[datetime | None]
+    # Cosines that unrelated texts stay below, and the mean of questions and their answers; empty: not measured.
+    noise: Mapped[float | None] = mapped_column(REAL)
+    related: Mapped[float | None] = mapped_column(REAL)
     created_at: Mapped[datetime] = now()
 
 
