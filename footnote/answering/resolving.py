@@ -27,9 +27,10 @@ def source_of(sentence: str, hits: Sequence[Hit]) -> tuple[Hit, str] | None:
     if len(wanted) < FEWEST:
         return None
     found = [(hit, citations.best_sentence(bare, hit.text)) for hit in hits]
-    hit, words = max(found, key=lambda each: len(wanted & content(each[1])), default=(None, ""))
-    if hit is None or len(wanted & content(words)) < HELD * len(wanted):
+    near = [each for each in found if len(wanted & content(each[1])) >= HELD * len(wanted)]
+    if not near:
         return None
+    hit, words = max(near, key=lambda each: len(wanted & content(each[1])))
     start = hit.text.index(words)
     repeats = mismatch(bare, [Evidence(hit.text, start, start + len(words), hit.place)], hit.text) is None
     return (hit, words) if repeats else None
