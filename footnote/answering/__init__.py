@@ -23,6 +23,7 @@ from footnote.database.ids import new_id
 from footnote.errors import Unavailable
 from footnote.extracts.constraints import unmet
 from footnote.extracts.parts import parts
+from footnote.extracts.question import understood
 from footnote.providers import (
     GenerationRequest,
     ModelRef,
@@ -93,6 +94,8 @@ async def _answered(rt: Runtime, question: Question, meter: UsageMeter) -> Async
         question = await _standing_alone(rt, question, meter)
         timings["rewrite"] = _since(started)
     searched = question.query.text if question.query.text != asked else None
+    about = understood(question.query.text).kind == "about"
+    question = replace(question, query=replace(question.query, opening=about))
     question = await _in_parts(rt, question, meter)
     known = _Known(rt, question)
     found = await searching.found(rt, question, known.read)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from footnote.extracts import Passage
+from footnote.extracts.about import summary
 from footnote.extracts.cutting import Extract, Form, cut
 from footnote.extracts.fit import Sought, fit
 from footnote.extracts.question import Asked, understood
@@ -57,6 +58,9 @@ class _Rated:
 def choose(question: str, passages: Sequence[Passage]) -> Chosen:
     """Up to MOST extracts, each adding something to those before it."""
     asked = understood(question)
+    if asked.kind == "about" and passages:
+        found = summary(passages)
+        return Chosen(found, bool(found))
     found = [each for each in cut(passages) if len(each.words) >= FEWEST_WORDS]
     if not asked.words or not found:
         return Chosen((), False)

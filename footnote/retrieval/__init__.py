@@ -17,7 +17,7 @@ from footnote.errors import FootnoteError, Invalid
 from footnote.filters import Filter
 from footnote.models import chunk_id
 from footnote.providers import Reranker
-from footnote.retrieval import expansion, keyword_leg, reranking, resolving, shaping, spaces, vector_leg
+from footnote.retrieval import expansion, keyword_leg, openings, reranking, resolving, shaping, spaces, vector_leg
 from footnote.retrieval.coverage import Searched
 from footnote.retrieval.expansion import Context, Expand
 from footnote.retrieval.fusion import HITS, fused
@@ -39,6 +39,7 @@ SHORT = 50_000  # characters that are compared within a few milliseconds
 class Query:
     """What to look for, and where. `diversity` from 0 to 1 prefers hits that are unlike each other.
 
+    `opening`: whether the beginning of the document that the text names comes first.
     `rerank`: whether a reranker is asked; None: if one is configured.
     """
 
@@ -51,6 +52,7 @@ class Query:
     diversity: float = 0.0
     expand: Expand = "none"
     rerank: bool | None = None
+    opening: bool = False
     key_id: str = ""  # of the caller
 
     @property
@@ -198,6 +200,8 @@ async def _first(rt: Runtime, query: Query, most: int, beside: Beside | None) ->
             now = await resolving.of(session, rt, query)
             if blank or now.asks_as(scope):
                 candidates = await _candidates(session, query, now, vectors, most)
+                if query.opening:
+                    candidates = await _opened(session, query, now, candidates)
                 if beside is not None:
                     await beside(session, now, candidates, vectors)
                 return _First(now, candidates, vectors, spent)
@@ -232,6 +236,13 @@ async def _candidates(
         Hit(chunk_id=chunk_id(row["version_id"], row["position"]), fused_rank=rank, **row)
         for rank, row in enumerate(rows, 1)
     ]
+
+
+async def _opened(session: AsyncSession, query: Query, place: ResolvedScope, candidates: list[Hit]) -> list[Hit]:
+    first = await openings.opening(session, query, place, candidates)
+    known = {each.key: each for each in candidates}
+    before = [replace(known.pop(each.key, each), exact_matches=each.exact_matches) for each in first]
+    return [*before, *known.values()]
 
 
 async def _in_thread_if_long(
