@@ -7,8 +7,10 @@ from collections.abc import Sequence
 
 from footnote.extracts import Passage
 from footnote.extracts.cutting import Extract, cut
+from footnote.extracts.question import meaning
 from footnote.extracts.wording import STOP
 
+BEGINNING = 5  # passages
 SENTENCES = 3
 FEWEST_WORDS = 6
 LATER = 0.06  # what each sentence before one takes away
@@ -24,8 +26,10 @@ _IN_SHORT = re.compile(
 def summary(passages: Sequence[Passage]) -> list[Extract]:
     """Of the document of the first passage, in its order: the first line if it is a title, and some sentences."""
     document = passages[0].title.partition(" > ")[0]
-    found = cut([each for each in passages if each.title.partition(" > ")[0] == document])
-    title = [each for each in found[:1] if each.form == "line" and len(each.words) > 1]
+    found = cut([each for each in passages if each.title.partition(" > ")[0] == document][:BEGINNING])
+    headings = [meaning(each.title.split(" > ")[1]) for each in passages[:BEGINNING] if " > " in each.title]
+    lines = [each for each in found if each.form == "line" and len(each.words) > 1]
+    title = [each for each in lines if each.words in headings[:2] or each is found[0]][:1]
     sentences = [each for each in found if each.form == "sentence" and len(each.words) >= FEWEST_WORDS]
     often = Counter(word for each in found for word in each.words - STOP)
 

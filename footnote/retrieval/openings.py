@@ -17,7 +17,7 @@ from footnote.retrieval.resolving import ResolvedScope
 if TYPE_CHECKING:
     from footnote.retrieval import Hit, Query
 
-CHUNKS = 3  # of the beginning
+CHUNKS = 5  # of the beginning
 MOST_NAMES = 5  # of files in a question
 
 _FILE_NAME = re.compile(r"[\w][\w.()+~-]{0,200}\.[A-Za-z]\w{1,5}\b")
