@@ -21,6 +21,7 @@ from footnote.answering.events import AnswerStatus, Citation, Delta, Done, Event
 from footnote.answering.support import UnsupportedSentence
 from footnote.database.ids import new_id
 from footnote.errors import Unavailable
+from footnote.extracts import tables
 from footnote.extracts.constraints import unmet
 from footnote.extracts.parts import parts
 from footnote.extracts.question import understood
@@ -100,6 +101,9 @@ async def _answered(rt: Runtime, question: Question, meter: UsageMeter) -> Async
     known = _Known(rt, question)
     found = await searching.found(rt, question, known.read)
     meter.spent += found.spent
+    if tables.asks_value(question.query.text):
+        hits = await asyncio.to_thread(searching.with_rows, question, found.hits, known.candidates, known.places)
+        found = replace(found, hits=hits)
     timings |= {"retrieve": _since(started), **found.timings}
     yield Sources(found.hits, found.reranked, found.rerank_failure, searched, found.searched, question.parts)
     shown = searching.shown(question, found.hits)
@@ -131,6 +135,7 @@ class _Known:
     revisions: Mapping[str, int] | None = None
     query_vectors: Sequence[QueryVector] = ()
     near: Sequence[tuple[str, dict[str, Any]]] = ()
+    candidates: list[Hit] = field(default_factory=list)
     places: dict[str, PageExcerpt] = field(default_factory=dict)
 
     async def read(
@@ -143,7 +148,10 @@ class _Known:
             self.query_vectors = () if self.question.parts else vectors
         elif self.revisions != scope.revisions:  # changed between two searches
             self.key = None
-        self.places |= await places(session, candidates[: 2 * searching.PASSAGES])  # of which some are much alike
+        self.candidates += candidates
+        # Some are much alike. If tables are looked into, all are needed for the heads of their rows.
+        most = len(candidates) if tables.asks_value(self.question.query.text) else 2 * searching.PASSAGES
+        self.places |= await places(session, candidates[:most])
         if first and self.key is not None:
             self.near = await answer_cache.nearest(session, self.rt.settings, self.key, self.query_vectors)
 
@@ -180,7 +188,7 @@ async def _made(
     draft = Draft(shown, places, prompts, question.query.text, max(1, len(question.parts)))
     first_choice = meter.writer = ModelRef(rt.generator.provider, question.model or rt.generator.model)
     truncated = False
-    async with aclosing(_generate(rt, _request(question, _passages(shown, places), missing), draft)) as events:
+    async with aclosing(_generate(rt, _request(question, searching.passages(shown, places), missing), draft)) as events:
         async for event in events:
             match event:
                 case Usage() | Uncounted() | ModelRef():
@@ -260,15 +268,6 @@ def _listed(names: Sequence[str]) -> str:
 def _evidence(hit: Hit) -> str:
     """All that a hit says, and is said of it."""
     return "\n".join((hit.filename, hit.subject, hit.text, *map(str, hit.metadata.values())))
-
-
-def _passages(hits: Sequence[Hit], places: dict[str, PageExcerpt]) -> list[Passage]:
-    nowhere = PageExcerpt("", 0, "")
-    before = (places.get(hit.chunk_id, nowhere).before(hit.char_start) for hit in hits)
-    return [
-        Passage(number, hit.place, hit.text, text)
-        for number, (hit, text) in enumerate(zip(hits, before, strict=True), 1)
-    ]
 
 
 def _request(question: Question, passages: Sequence[Passage], missing: Sequence[str]) -> GenerationRequest:

@@ -84,7 +84,7 @@ _FIGURE = re.compile(
 _SIGNS_BEFORE, _SIGNS_BEHIND = frozenset(["$", "€", "£", "¥", "(", "$(", "($"]), frozenset([")", "%", ")%", "€"])
 _NOTE = re.compile(r"\(\w{1,2}\)|\[\w{1,2}\]")
 _HEAD_WORD = re.compile(
-    r"table|contents|years?|ended|ending|fiscal|months?|weeks?|three|six|nine|twelve|13|26|39|52|53|\(?quarters?|january|february|march"
+    r"table|contents|\(\w\)|years?|ended|ending|fiscal|months?|weeks?|three|six|nine|twelve|13|26|39|52|53|\(?quarters?|january|february|march"
     r"|april|may|june|july|august|september|october|november|december|as|of|at|the|for|and|vs?\.?|versus|change"
     r"|percent|increase|decrease|/?\(decrease\)|\(unaudited\)|\d{1,2},|[$%]|actual|estimated?|budget|\(?in|\(?millions\)?",
     re.IGNORECASE,
@@ -297,12 +297,7 @@ def _figures(line: str) -> list[tuple[int, int]]:
     first = len(tokens)
     while first and _FIGURE.fullmatch(line, *tokens[first - 1]):
         first -= 1
-    # `Balance at December 31, 2018` is a label.
-    while (
-        0 < first < len(tokens)
-        and line[: tokens[first][0]].rstrip().endswith(",")
-        and _PERIOD.fullmatch(line, *tokens[first])
-    ):
+    while 0 < first < len(tokens) and _is_of_label(line, *tokens[first]):
         first += 1
     found: list[tuple[int, int]] = []
     joins = False
@@ -313,6 +308,13 @@ def _figures(line: str) -> list[tuple[int, int]]:
             found.append((start, end))
         joins = line[start:end] in _SIGNS_BEFORE
     return found if any(line[end - 1].isdecimal() or re.search(r"\d", line[start:end]) for start, end in found) else []
+
+
+def _is_of_label(line: str, start: int, end: int) -> bool:
+    """Whether a figure ends the label: the year in `Balance at December 31, 2018`, the number in `(see Note 13)`."""
+    word = line[start:end]
+    is_year = line[:start].rstrip().endswith(",") and _PERIOD.fullmatch(word)
+    return bool(is_year) or (len(word) > 1 and word[-1] == ")" and "(" not in word and "%" not in word)
 
 
 def _ends_in_figure(line: str) -> bool:

@@ -10,11 +10,13 @@ from itertools import pairwise
 
 from footnote.extracts import Passage, grids
 from footnote.extracts.grids import TableCell, TableRow
+from footnote.extracts.question import understood
 from footnote.extracts.units import Kind
 from footnote.extracts.values import dates, of_another_kind, values
 from footnote.text.sentences import stems
 
 MOST_ROWS = 4
+_SURPLUS = 0.7  # what a word of a label costs that the question does not have
 LEAST = 0.25  # a row that scores less has little to do with the question
 ANSWERS = 0.45  # one that scores as much says the value that is asked for
 WORTH_ADDING = 0.8  # of the best row's score
@@ -40,6 +42,7 @@ _ASKING = frozenset(
 # Words that many labels have, and those that introduce a table.
 _GENERIC = frozenset(stems("total net consolidated company group business segment amount and of the in for from to"))
 _INTRODUCING = frozenset(stems("following follows presents set forth information table summary statement statements"))
+_ASK_VALUES = frozenset(("value", "compare", "fact"))  # kinds of questions
 _NAME = re.compile(r"(?<=\s)[A-Z0-9][\w&.-]+")
 _RATE = re.compile(r"percent|%|growth|change|increase|decrease|rate|margin|ratio|share of|mix|proportion", re.I)
 _CONSOLIDATED = re.compile(r"(?<!notes to )consolidated|konzern|consolidé|consolidad", re.I)
@@ -67,11 +70,15 @@ class RowAnswer:
     score: float
 
 
-def rows(question: str, passages: Sequence[Passage]) -> list[RowAnswer]:
-    """The rows that meet a question about a value, best first; none where no row is about its words.
+def asks_value(question: str) -> bool:
+    """Whether the question may ask for a value. `What is AWS?` does not: it would meet any row of that name."""
+    return understood(question).kind in _ASK_VALUES
 
-    A question that asks for no value should not be asked here: `What is AWS?` would meet every row of that name.
-    """
+
+def rows(question: str, passages: Sequence[Passage]) -> list[RowAnswer]:
+    """The rows that meet a question about a value, best first; none where no row is about its words."""
+    if not asks_value(question):
+        return []
     wanted = _words(_undated(question)) - _ASKING
     candidates = list(_candidates(question, passages, wanted)) if wanted else []
     if not candidates:
@@ -228,14 +235,14 @@ class _Asked:
             weight * next((worth for words, worth in places if word in words), 0.0)
             for word, weight in self.weights.items()
         )
-        is_about = self.weight((candidate.label | columns) - self.named) > 0
+        is_about = self.weight((candidate.label | columns) - self.named - _GENERIC) > 0
         return held / (sum(self.weights.values()) or 1.0) * (1.0 if is_about else 0.3)
 
     def _precise(self, words: frozenset[str]) -> float:
         """Less for each word that the question does not have: `Consumer Health Care` is not `Health Care`."""
         more = len(words - self.weights.keys() - _GENERIC - _ASKING)
         met = len(words & self.weights.keys())
-        return (1 + met) / (1 + met + 0.5 * more)
+        return (1 + met) / (1 + met + _SURPLUS * more)
 
     def _fits_document(self, candidate: _Candidate) -> float:
         """Less in another document than the one that is named; more in a statement of the whole company."""
