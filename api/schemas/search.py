@@ -7,6 +7,7 @@ from pydantic import Field
 from api.schemas.common import Out
 
 OnRequest = Field(exclude_if=lambda value: value is None)
+IfAny = Field(exclude_if=lambda value: not value)
 
 
 class ContextOut(Out):
@@ -75,11 +76,21 @@ class CitationOut(Out):
 
 
 class UnsupportedOut(Out):
-    """A sentence without a verified footnote: `answer[char_start:char_end]`."""
+    """A sentence that its footnotes do not support: `answer[char_start:char_end]`."""
 
     text: str
     char_start: int
     char_end: int
+    reason: Annotated[
+        Literal["no_footnote", "quote_not_found", "not_in_quote", "quote_denies"],
+        Field(
+            description="It has no footnote; its quotes are not in the document; they lack what is `missing`; or they "
+            "say the opposite."
+        ),
+    ] = "no_footnote"
+    missing: Annotated[
+        list[str], Field(description="Values and names of the sentence that are not in its quotes.")
+    ] = []
 
 
 class UsageOut(Out):
@@ -99,12 +110,23 @@ class CoverageOut(Out):
     unfinished: Annotated[int, Field(description="Documents that are still being ingested; counted up to 1,000.")]
 
 
+class CorrectionOut(Out):
+    """A word that stands nowhere in what was searched, and what was looked for instead: nearest words, or its parts."""
+
+    word: str
+    searched: list[str]
+
+
 class RerankedOut(Out):
-    """Whether the hits were reranked. If that failed, they keep their order, and `rerank_failure` says why."""
+    """Whether the hits were reranked. If that failed, they keep their order, and `rerank_failure` says why.
+
+    `searched_for` lists the misspelt words of the question, if there are any.
+    """
 
     reranked: Annotated[bool | None, OnRequest] = None
     rerank_failure: Annotated[str | None, OnRequest] = None
     searched: Annotated[CoverageOut | None, OnRequest] = None
+    searched_for: Annotated[list[CorrectionOut], IfAny] = []
 
 
 class SearchOut(RerankedOut):
@@ -116,6 +138,13 @@ class SearchedOut(RerankedOut):
     """`question_as_searched`: the question as it was rewritten to stand alone, if it built on earlier ones."""
 
     question_as_searched: Annotated[str | None, OnRequest] = None
+    parts: Annotated[
+        list[str],
+        Field(
+            exclude_if=lambda value: not value,
+            description="The questions that it consists of, each searched alone, if it is several.",
+        ),
+    ] = []
 
 
 class SourcesOut(SearchedOut):
@@ -125,7 +154,20 @@ class SourcesOut(SearchedOut):
 class AnswerOut(SearchedOut):
     id: str
     answer: str
-    answer_status: Literal["supported", "partial", "not_found"]
+    answer_status: Annotated[
+        Literal["supported", "partial", "related", "not_found"],
+        Field(
+            description="`related`: the passages nearest to the question, without the claim that they answer it. "
+            "`not_found`: no footnote is verified."
+        ),
+    ]
+    answer_kind: Annotated[
+        Literal["extract", "generated"],
+        Field(description="Whether sentences of the documents are quoted, or a model wrote the answer."),
+    ]
+    not_mentioned: Annotated[
+        list[str], Field(description="Names, years and the like that the question has and nothing that was found.")
+    ]
     citations: list[CitationOut]
     unsupported: list[UnsupportedOut]
     hits: list[HitOut]

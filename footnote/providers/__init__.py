@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from footnote.errors import Invalid, Unavailable
+from footnote.extracts import Passage as Passage
 from footnote.providers.addresses import is_local
 from footnote.providers.throttle import Quota
 from footnote.settings import Settings
@@ -80,15 +81,6 @@ class Embedder(Protocol):
 
 
 @dataclass(frozen=True)
-class Passage:
-    """A retrieved text as a generator sees it; `marker` is what it must cite it by, from 1."""
-
-    marker: int
-    title: str
-    text: str
-
-
-@dataclass(frozen=True)
 class Turn:
     role: str
     content: str
@@ -98,6 +90,10 @@ class Turn:
 class GenerationRequest:
     """Without passages the system prompt alone is the instruction.
 
+    `brief`: with fewer rules and passages, for a model that did not follow more. `draft`: the model's answer, to be
+    written again with its sources.
+    `not_mentioned`: what the question names and no passage holds. `parts`: the questions that it consists of, if it is
+    several.
     `alive` is called for everything that the model sends, text or not: a model that thinks is not silent.
     `thought` is called with a model's thoughts, if the server separates them from the answer.
     """
@@ -109,6 +105,10 @@ class GenerationRequest:
     model: str | None = None
     temperature: float | None = None
     max_tokens: int | None = None
+    not_mentioned: Sequence[str] = ()
+    parts: Sequence[str] = ()
+    brief: bool = False
+    draft: str = ""
     alive: Callable[[], None] = field(default=lambda: None, compare=False, repr=False)
     thought: Callable[[str], None] = field(default=lambda _text: None, compare=False, repr=False)
 
@@ -168,7 +168,14 @@ class Truncated:
     """The answer ends here but is incomplete: it reached a limit, or its provider stopped."""
 
 
-GeneratorEvent = Token | Statement | Usage | Uncounted | Quota | ModelRef | Truncated
+@dataclass(frozen=True)
+class Nearest:
+    """The statements that follow come closest to the question, or to this part of it, and do not hold what it asks."""
+
+    part: str = ""
+
+
+GeneratorEvent = Token | Statement | Usage | Uncounted | Quota | ModelRef | Truncated | Nearest
 
 
 class Generator(Protocol):

@@ -1,0 +1,16 @@
+"""What in the passages answers a question, chosen by rules: what is asked, and which sentences hold it."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A retrieved text as a generator sees it; `marker` is what it must cite it by, from 1.
+
+    `before` is what stands before the text on its page: of the rows of a table that was split, the head.
+    """
+
+    marker: int
+    title: str
+    text: str
+    before: str = ""
