@@ -15,10 +15,12 @@ _REFUSED = ("refused rightly",)
 
 
 def of_judged(results: Mapping[str, JudgedResult]) -> Iterator[str]:
+    """Times are shown of answers that came over HTTP."""
     for result in results.values():
         yield from (f"## Answers to {result.set.name}", "", *table([_SUMMARY, *_summary(result)]), "")
         yield from (*table([("kind", "n", *OUTCOMES), *_kinds(result)]), "")
-        yield from (*table([_TIMES, _times(result.answered)]), "")
+        if all(each.search for each in result.answered):
+            yield from (*table([_TIMES, _times(result.answered)]), "")
         yield from (*_failures(result), "")
 
 

@@ -29,6 +29,7 @@ from footnote.runtime import Runtime
 from footnote.telemetry import log
 
 MOST_MODELS = 32  # of which it is remembered whether they cite
+MOST_HELD = 4000  # characters that are held back; a longer answer is shown as it is
 LONGEST_REFUSAL = 400  # characters
 _DECLINES = re.compile(
     r"\b(?:do|does|did|is|are|was|were|can|could)(?: not|n['’]t)\b|\b(?:cannot|unable to)\b"
@@ -70,9 +71,26 @@ class Writing:
         return self._best.truncated
 
     async def events(self) -> AsyncGenerator[Event | Spent, None]:
-        """Raises what the generator raises in the first try."""
-        async with aclosing(self._attempt(self._request, self._best)) as spent:
-            async for each in spent:
+        """Raises what the generator raises in the first try, behind what it wrote."""
+        try:
+            async with aclosing(self._first()) as first:
+                async for each in first:
+                    yield each
+            self._remember()
+            if not self._shown and self._writer.provider != EXTRACTIVE:
+                async with aclosing(self._improved()) as further:
+                    async for spent in further:
+                        yield spent
+        except Exception:
+            for event in self._released():
+                yield event
+            raise
+        for event in self._released():
+            yield event
+
+    async def _first(self) -> AsyncGenerator[Event | Spent, None]:
+        async with aclosing(self._attempt(self._request, self._best)) as attempt:
+            async for each in attempt:
                 if isinstance(each, ModelRef):
                     self._writer = each
                 if isinstance(each, Spent):
@@ -80,13 +98,6 @@ class Writing:
                 elif self._may_show():
                     for event in self._released():
                         yield event
-        self._remember()
-        if not self._shown and self._writer.provider != EXTRACTIVE:
-            async with aclosing(self._improved()) as further:
-                async for each in further:
-                    yield each
-        for event in self._released():
-            yield event
 
     def _released(self) -> Sequence[Event]:
         events, self._best.events, self._shown = self._best.events, [], True
@@ -94,6 +105,8 @@ class Writing:
 
     def _may_show(self) -> bool:
         if self._shown or self._writer.provider == EXTRACTIVE:
+            return True
+        if len(self.draft.text) > MOST_HELD:
             return True
         cites = bool(self.draft.footnotes) or self._rt.citing.get(self._writer, False)
         return cites and self._rt.settings.answer_repair == "off"

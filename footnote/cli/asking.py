@@ -101,8 +101,8 @@ def ask(
         _parts(answer.get("parts"))
         _footnotes(answer["citations"])
         _unsupported(answer["unsupported"])
-        _searched_for(answer.get("searched_for"))
         _claim(answer)
+        _searched_for(answer.get("searched_for"))
         _still_to_come(answer.get("searched"))
     if answer["answer_status"] in UNANSWERED:
         raise typer.Exit(NOT_FOUND)
@@ -139,8 +139,8 @@ def _show_result(question: str, result: Json) -> None:
         say(result["answer"]["answer"])
         _parts(result["answer"].get("parts"))
         _footnotes(result["answer"]["citations"])
-        _searched_for(result["answer"].get("searched_for"))
         _claim(result["answer"])
+        _searched_for(result["answer"].get("searched_for"))
         _still_to_come(result["answer"].get("searched"))
     say()
 

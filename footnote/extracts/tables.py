@@ -10,6 +10,7 @@ from itertools import pairwise
 
 from footnote.extracts import Passage, grids
 from footnote.extracts.grids import TableCell, TableRow
+from footnote.extracts.question import understood
 from footnote.extracts.units import Kind
 from footnote.extracts.values import dates, of_another_kind, values
 from footnote.text.sentences import stems
@@ -41,6 +42,7 @@ _ASKING = frozenset(
 # Words that many labels have, and those that introduce a table.
 _GENERIC = frozenset(stems("total net consolidated company group business segment amount and of the in for from to"))
 _INTRODUCING = frozenset(stems("following follows presents set forth information table summary statement statements"))
+_ASK_VALUES = frozenset(("value", "compare", "fact"))  # kinds of questions
 _NAME = re.compile(r"(?<=\s)[A-Z0-9][\w&.-]+")
 _RATE = re.compile(r"percent|%|growth|change|increase|decrease|rate|margin|ratio|share of|mix|proportion", re.I)
 _CONSOLIDATED = re.compile(r"(?<!notes to )consolidated|konzern|consolidé|consolidad", re.I)
@@ -68,11 +70,15 @@ class RowAnswer:
     score: float
 
 
-def rows(question: str, passages: Sequence[Passage]) -> list[RowAnswer]:
-    """The rows that meet a question about a value, best first; none where no row is about its words.
+def asks_value(question: str) -> bool:
+    """Whether the question may ask for a value. `What is AWS?` does not: it would meet any row of that name."""
+    return understood(question).kind in _ASK_VALUES
 
-    A question that asks for no value should not be asked here: `What is AWS?` would meet every row of that name.
-    """
+
+def rows(question: str, passages: Sequence[Passage]) -> list[RowAnswer]:
+    """The rows that meet a question about a value, best first; none where no row is about its words."""
+    if not asks_value(question):
+        return []
     wanted = _words(_undated(question)) - _ASKING
     candidates = list(_candidates(question, passages, wanted)) if wanted else []
     if not candidates:

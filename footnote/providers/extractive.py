@@ -7,14 +7,12 @@ from collections.abc import AsyncGenerator, Sequence
 from footnote.extracts import Passage, tables
 from footnote.extracts.choosing import choose
 from footnote.extracts.cutting import Extract
-from footnote.extracts.question import understood
 from footnote.providers import GenerationRequest, GeneratorEvent, Nearest, Statement, Usage
 from footnote.settings import Settings
 
 EXTRACTIVE = "extractive"
 MOST_OF_A_PART = 2  # statements
 
-_ASK_VALUES = frozenset(("value", "compare", "fact"))  # kinds of questions
 _BULLET = re.compile(r"^(?:[#>*•-]+\s+)+")
 
 
@@ -46,7 +44,7 @@ def open_generator(settings: Settings) -> ExtractiveGenerator:  # noqa: ARG001  
 
 def _statements(question: str, passages: Sequence[Passage]) -> tuple[list[Statement], bool]:
     """What is quoted, and whether it answers the question: rows of tables if they hold the value, or else extracts."""
-    rows = tables.rows(question, passages) if understood(question).kind in _ASK_VALUES else []
+    rows = tables.rows(question, passages)
     if rows and rows[0].score >= tables.ANSWERS:
         return [Statement(row.text, row.marker, row.quote) for row in rows], True
     chosen = choose(question, passages)
@@ -56,6 +54,7 @@ def _statements(question: str, passages: Sequence[Passage]) -> tuple[list[Statem
 def _readable(extract: Extract) -> str:
     """One line, ended by a full stop, behind the heading of a lone line or an entry; the quote keeps the original."""
     heading, text = extract.label if extract.form == "line" else "", extract.text
+    heading = "" if text in heading else heading
     if extract.form == "entry":
         heading, _, text = text.partition("\n")
     line = ": ".join(_BULLET.sub("", " ".join(each.split())) for each in (heading.rstrip(" :"), text) if each.strip())

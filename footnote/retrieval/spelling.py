@@ -7,7 +7,7 @@ its parts: compounds of German and its kin.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from itertools import islice
@@ -74,7 +74,9 @@ async def corrections(session: AsyncSession, place: "ResolvedScope", question: s
     """For each misspelt word of the question that stands nowhere in the place; none where there is nothing near it."""
     asked = suspects(question)
     told = {word: fixed for word in asked if (fixed := _of_grammar(word.lower()))}
-    near = await _near(session, place, [each for each in asked if each not in told])
+    near = await _near(
+        session, place, [each for each in asked if each not in told], _foreign(question, place.languages)
+    )
     found = ((word, told.get(word) or near.get(word.lower(), ())) for word in asked)
     return tuple(Correction(word, tuple(searched)) for word, searched in found if searched)
 
@@ -94,6 +96,16 @@ def applied(question: str, corrected: Sequence[Correction]) -> str:
 _GRAMMATICAL = frozenset(each.split()[0] for each in _CONTRACTIONS.values())
 
 
+def _foreign(question: str, languages: Collection[str]) -> frozenset[str]:
+    """The words of grammar of a question that is not in English, where all texts are said to be.
+
+    Its other words look like English ones, and are none.
+    """
+    found = frozenset(question.lower().split())
+    foreign = found & (grammar.GERMAN | grammar.OTHERS) - grammar.ENGLISH
+    return foreign if len(foreign) > len(found & grammar.ENGLISH) and set(languages) <= {"english"} else frozenset()
+
+
 def _of_grammar(word: str) -> tuple[str, ...]:
     """The words of grammar that it stands for."""
     if word in _CONTRACTIONS:
@@ -103,11 +115,14 @@ def _of_grammar(word: str) -> tuple[str, ...]:
     return (min(near, key=lambda each: (sorted(each) != sorted(word), each)),) if near else ()
 
 
-async def _near(session: AsyncSession, place: "ResolvedScope", asked: Sequence[str]) -> dict[str, Sequence[str]]:
+async def _near(
+    session: AsyncSession, place: "ResolvedScope", asked: Sequence[str], foreign: frozenset[str]
+) -> dict[str, Sequence[str]]:
+    """For each word that is not there. None if the texts are not in the language of the `foreign` words of grammar."""
     lower = [each.lower() for each in asked]
-    parts = [part for word in lower for pair in _splits(word) for part in pair]
     if not lower:
         return {}
+    parts = {part for word in lower for pair in _splits(word) for part in pair}
     written, values = positional(
         _NEAR,
         {
@@ -115,11 +130,13 @@ async def _near(session: AsyncSession, place: "ResolvedScope", asked: Sequence[s
             "collections": [each.id for each in place.filled][:COLLECTIONS],
             "languages": sorted(place.languages),
             "words": lower,
-            "parts": sorted(set(parts)),
+            "parts": sorted(parts | foreign),
             "candidates": CANDIDATES,
         },
     )
     rows = await (await driver(session)).fetch(written, *values)
+    if rows and 2 * len(foreign.intersection(rows[0]["parts"])) < len(foreign):
+        return {}
     return {row["word"]: _chosen(row["word"], row["near"], frozenset(row["parts"])) for row in rows}
 
 
@@ -133,7 +150,9 @@ def _chosen(word: str, near: Sequence[Any], parts: frozenset[str]) -> Sequence[s
 
 def _may_be(word: str, other: str, away: int) -> bool:
     """Whether a hasty writer may have meant the other word; few get the first letter wrong."""
-    if away > (2 if len(word) >= LONG else 1) or (word[0] != other[0] and sorted(word[:2]) != sorted(other[:2])):
+    if away > (2 if len(word) >= LONG and word[-1] == other[-1] else 1):
+        return False
+    if word[0] != other[0] and sorted(word[:2]) != sorted(other[:2]):
         return False
     return len(word) > SHORT or len(other) > len(word) or sorted(word) == sorted(other)
 

@@ -70,6 +70,13 @@ async def test_a_compound_is_searched_by_its_parts(rt: Runtime) -> None:
     assert found.text == "Wie lang ist die Kündigungsfrist kündigung frist?"
 
 
+async def test_a_question_in_another_language_is_not_taken_for_misspelt(rt: Runtime) -> None:
+    tenant = await _stored(rt, "The first directions were audited by a compensator.")
+    for question in ("Wie lang ist die Frist?", "Depuis quand l'auditer est le directeur ?"):
+        assert not (await _asked(rt, tenant, question)).searched_for
+    assert (await _asked(rt, tenant, "how long is the frist")).searched_for
+
+
 async def test_a_word_goes_with_the_last_document_that_holds_it(rt: Runtime) -> None:
     tenant = await _stored(rt, GENERICS, "Monomorphization again.")
     documents = sorted({hit.document_id for hit in (await _asked(rt, tenant, "monomorphization")).hits})
