@@ -22,8 +22,10 @@ from footnote.answering.support import UnsupportedSentence
 from footnote.answering.writing import Writing, listed
 from footnote.database.ids import new_id
 from footnote.errors import Unavailable
+from footnote.extracts import tables
 from footnote.extracts.constraints import unmet
 from footnote.extracts.parts import parts
+from footnote.extracts.question import understood
 from footnote.providers import (
     GenerationRequest,
     ModelRef,
@@ -35,9 +37,11 @@ from footnote.providers.messages import BRIEF_RULES, REPAIR, RULES
 from footnote.retrieval import Hit
 from footnote.retrieval.resolving import ResolvedScope
 from footnote.retrieval.spaces import QueryVector
+from footnote.retrieval.spelling import Correction, applied
 from footnote.runtime import Runtime
 from footnote.telemetry import queries_total
 from footnote.tenancy.usage import UsageEntry, UsageMeter
+from footnote.text import folded
 
 __all__ = [
     "AnswerStatus",
@@ -90,12 +94,27 @@ async def _answered(rt: Runtime, question: Question, meter: UsageMeter) -> Async
         question = await _standing_alone(rt, question, meter)
         timings["rewrite"] = _since(started)
     searched = question.query.text if question.query.text != asked else None
+    about = understood(question.query.text).kind == "about"
+    question = replace(question, query=replace(question.query, opening=about))
     question = await _in_parts(rt, question, meter)
     known = _Known(rt, question)
     found = await searching.found(rt, question, known.read)
     meter.spent += found.spent
+    if tables.asks_value(question.query.text):
+        hits = await asyncio.to_thread(searching.with_rows, question, found.hits, known.candidates, known.places)
+        found = replace(found, hits=hits)
     timings |= {"retrieve": _since(started), **found.timings}
-    yield Sources(found.hits, found.reranked, found.rerank_failure, searched, found.searched, question.parts)
+    if found.searched_for:
+        question = _spelled(question, found.searched_for)
+    yield Sources(
+        found.hits,
+        found.reranked,
+        found.rerank_failure,
+        searched,
+        found.searched,
+        parts=question.parts,
+        searched_for=found.searched_for,
+    )
     shown = searching.shown(question, found.hits)
     missing = await asyncio.to_thread(unmet, question.query.text, [_evidence(hit) for hit in found.hits])
     if not gate.supports(found.hits, rt.settings.least_evidence, question.query.mode):
@@ -125,6 +144,7 @@ class _Known:
     revisions: Mapping[str, int] | None = None
     query_vectors: Sequence[QueryVector] = ()
     near: Sequence[tuple[str, dict[str, Any]]] = ()
+    candidates: list[Hit] = field(default_factory=list)
     places: dict[str, PageExcerpt] = field(default_factory=dict)
 
     async def read(
@@ -137,7 +157,10 @@ class _Known:
             self.query_vectors = () if self.question.parts else vectors
         elif self.revisions != scope.revisions:  # changed between two searches
             self.key = None
-        self.places |= await places(session, candidates[: 2 * searching.PASSAGES])  # of which some are much alike
+        self.candidates += candidates
+        # Some are much alike. If tables are looked into, all are needed for the heads of their rows.
+        most = len(candidates) if tables.asks_value(self.question.query.text) else 2 * searching.PASSAGES
+        self.places |= await places(session, candidates[:most])
         if first and self.key is not None:
             self.near = await answer_cache.nearest(session, self.rt.settings, self.key, self.query_vectors)
 
@@ -173,7 +196,7 @@ async def _made(
     around = await known.places_of(rt, shown)
     new = partial(Draft, shown, around, prompts, question.query.text, max(1, len(question.parts)))
     first_choice = meter.writer = ModelRef(rt.generator.provider, question.model or rt.generator.model)
-    writing = Writing(rt, _request(question, shown, missing), new, first_choice)
+    writing = Writing(rt, _request(question, searching.passages(shown, around), missing), new, first_choice)
     async with aclosing(writing.events()) as events:
         async for event in events:
             if isinstance(event, Usage | Uncounted | ModelRef):
@@ -212,6 +235,12 @@ async def _standing_alone(rt: Runtime, question: Question, meter: UsageMeter) ->
     return replace(question, query=replace(question.query, text=text), history=history)
 
 
+def _spelled(question: Question, corrections: Sequence[Correction]) -> Question:
+    """As it was looked for, all of it and each part."""
+    query = replace(question.query, text=applied(folded(question.query.text), corrections))
+    return replace(question, query=query, parts=[applied(folded(each), corrections) for each in question.parts])
+
+
 async def _in_parts(rt: Runtime, question: Question, meter: UsageMeter) -> Question:
     found = parts(question.query.text)
     if len(found) > 1:
@@ -224,10 +253,10 @@ def _evidence(hit: Hit) -> str:
     return "\n".join((hit.filename, hit.subject, hit.text, *map(str, hit.metadata.values())))
 
 
-def _request(question: Question, hits: Sequence[Hit], missing: Sequence[str]) -> GenerationRequest:
+def _request(question: Question, passages: Sequence[Passage], missing: Sequence[str]) -> GenerationRequest:
     return GenerationRequest(
         question=question.query.text,
-        passages=[Passage(number, hit.place, hit.text) for number, hit in enumerate(hits, 1)],
+        passages=passages,
         history=question.history,
         not_mentioned=missing,
         parts=question.parts,

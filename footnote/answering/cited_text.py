@@ -25,6 +25,7 @@ LONGEST_SENTENCE = 1000  # characters; a longer one is not looked up
 _ENDS = re.compile(r"[.!?…。！？\n]")
 _QUOTED_LINE = re.compile(r"(?:\A|\s*\n)\s*>\s?")  # as sources are shown to the model
 
+BEFORE = 3_000  # characters before a passage that may hold the head of its table
 AROUND = 10_000  # characters of the page to either side of a passage, in which a quote may stand as well
 
 
@@ -35,6 +36,11 @@ class PageExcerpt:
     text: str
     start: int  # of `text` in the page
     media_type: str
+
+    def before(self, place: int) -> str:
+        """What stands before a place of the page, as far as the head of a table may be away."""
+        end = place - self.start
+        return self.text[max(0, end - BEFORE) : end] if end > 0 else ""
 
 
 class Draft:

@@ -124,7 +124,12 @@ class _Beside:
         if self.line.scale == _ONE:
             return False
         begin = max(self.text.rfind("\n", 0, start) + 1, start - 160)
-        return not _UNSCALED.search(self.text, begin, start)
+        return not of_another_kind(self.text[begin:start])
+
+
+def of_another_kind(label: str) -> bool:
+    """Whether the figures of such a row are no amounts: a unit line such as `in millions` does not hold for them."""
+    return _UNSCALED.search(label) is not None
 
 
 def _figures(beside: _Beside) -> Iterator[Value]:

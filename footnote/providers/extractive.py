@@ -1,9 +1,10 @@
-"""The generator without a model: quotes the sentences that answer a question best."""
+"""The generator without a model: quotes what answers a question best."""
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 
+from footnote.extracts import Passage, tables
 from footnote.extracts.choosing import choose
 from footnote.extracts.cutting import Extract
 from footnote.providers import GenerationRequest, GeneratorEvent, Nearest, Statement, Usage
@@ -25,13 +26,13 @@ class ExtractiveGenerator:
         said: set[tuple[int, str]] = set()
         for part in request.parts or [request.question]:
             # In a thread: ten long passages take a tenth of a second.
-            chosen = await asyncio.to_thread(choose, part, request.passages)
-            unlike = [each for each in chosen.found if (each.marker, each.text) not in said]
-            said.update((each.marker, each.text) for each in unlike)
-            if unlike and (request.not_mentioned or not chosen.answers):
+            statements, answers = await asyncio.to_thread(_statements, part, request.passages)
+            unlike = [each for each in statements if (each.marker, each.quote) not in said]
+            said.update((each.marker, each.quote) for each in unlike)
+            if unlike and (request.not_mentioned or not answers):
                 yield Nearest(part if request.parts else "")
-            for extract in unlike[: MOST_OF_A_PART if request.parts else None]:
-                yield Statement(_readable(extract), extract.marker, extract.text)
+            for statement in unlike[: MOST_OF_A_PART if request.parts else None]:
+                yield statement
         yield Usage(0, 0)
 
     async def close(self) -> None: ...
@@ -41,9 +42,19 @@ def open_generator(settings: Settings) -> ExtractiveGenerator:  # noqa: ARG001  
     return ExtractiveGenerator()
 
 
+def _statements(question: str, passages: Sequence[Passage]) -> tuple[list[Statement], bool]:
+    """What is quoted, and whether it answers the question: rows of tables if they hold the value, or else extracts."""
+    rows = tables.rows(question, passages)
+    if rows and rows[0].score >= tables.ANSWERS:
+        return [Statement(row.text, row.marker, row.quote) for row in rows], True
+    chosen = choose(question, passages)
+    return [Statement(_readable(each), each.marker, each.text) for each in chosen.found], chosen.answers
+
+
 def _readable(extract: Extract) -> str:
     """One line, ended by a full stop, behind the heading of a lone line or an entry; the quote keeps the original."""
     heading, text = extract.label if extract.form == "line" else "", extract.text
+    heading = "" if text in heading else heading
     if extract.form == "entry":
         heading, _, text = text.partition("\n")
     line = ": ".join(_BULLET.sub("", " ".join(each.split())) for each in (heading.rstrip(" :"), text) if each.strip())
