@@ -19,6 +19,7 @@ MOST_ROWS = 4
 _SURPLUS = 0.7  # what a word of a label costs that the question does not have
 LEAST = 0.25  # a row that scores less has little to do with the question
 ANSWERS = 0.45  # one that scores as much says the value that is asked for
+_MOST_CELLS = 24  # of a row whose columns are not known
 WORTH_ADDING = 0.8  # of the best row's score
 
 # What a word of the question is worth by where it stands: the row's own label and column say what the value is, the
@@ -147,7 +148,7 @@ def _keys(row: TableRow) -> str:
     """What a row is about: its label, or the cells of words where bars divide it."""
     if not row.barred:
         return row.label
-    return " ".join(cell.text for cell in row.cells if not re.match(r"\W*\d", cell.text))
+    return " ".join([row.label, *(cell.text for cell in row.cells if not re.match(r"\W*\d", cell.text))])
 
 
 def _named(question: str, passage: Passage) -> frozenset[str]:
@@ -206,7 +207,9 @@ class _Asked:
     def scored(self, candidate: _Candidate) -> _Scored:
         """How much of the question a row holds, less for what it has besides, and for what does not fit."""
         cells = _cells(self, candidate)
-        if not cells or not (candidate.row.barred or re.search(r"\d", " ".join(cell.text for cell in cells))):
+        if not 0 < len(cells) <= _MOST_CELLS or not (
+            candidate.row.barred or re.search(r"\d", " ".join(cell.text for cell in cells))
+        ):
             return _Scored(0.0, candidate, ())
         score = self._held(candidate, cells) * self._precise(candidate.label)
         score *= math.sqrt(self._precise(candidate.section))
