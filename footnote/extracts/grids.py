@@ -253,11 +253,11 @@ class _Lines:
             return periods
         if rest == len(spans):  # a difference, and the same in percent
             return tuple(name for period in periods for name in [period] * (1 + _is_span(period)))
+        if rest == 1 and self.tail:
+            return (*periods, self.tail)
         if rest > 0 and self.rates.count(False) == len(periods) and len(self.rates) == count:
             names = iter(periods)
             return tuple("" if rate else next(names) for rate in self.rates)
-        if rest == 1 and self.tail:
-            return (*periods, self.tail)
         return ("",) * count
 
     def _note_rates(self, cells: Sequence[str]) -> None:
