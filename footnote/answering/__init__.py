@@ -24,6 +24,7 @@ from footnote.errors import Unavailable
 from footnote.extracts import tables
 from footnote.extracts.constraints import unmet
 from footnote.extracts.parts import parts
+from footnote.extracts.question import understood
 from footnote.providers import (
     GenerationRequest,
     ModelRef,
@@ -39,9 +40,11 @@ from footnote.providers.messages import BRIEF_RULES, REPAIR, RULES
 from footnote.retrieval import Hit
 from footnote.retrieval.resolving import ResolvedScope
 from footnote.retrieval.spaces import QueryVector
+from footnote.retrieval.spelling import Correction, applied
 from footnote.runtime import Runtime
 from footnote.telemetry import queries_total
 from footnote.tenancy.usage import UsageEntry, UsageMeter
+from footnote.text import folded
 
 __all__ = [
     "AnswerStatus",
@@ -94,6 +97,8 @@ async def _answered(rt: Runtime, question: Question, meter: UsageMeter) -> Async
         question = await _standing_alone(rt, question, meter)
         timings["rewrite"] = _since(started)
     searched = question.query.text if question.query.text != asked else None
+    about = understood(question.query.text).kind == "about"
+    question = replace(question, query=replace(question.query, opening=about))
     question = await _in_parts(rt, question, meter)
     known = _Known(rt, question)
     found = await searching.found(rt, question, known.read)
@@ -102,7 +107,17 @@ async def _answered(rt: Runtime, question: Question, meter: UsageMeter) -> Async
         hits = await asyncio.to_thread(searching.with_rows, question, found.hits, known.candidates, known.places)
         found = replace(found, hits=hits)
     timings |= {"retrieve": _since(started), **found.timings}
-    yield Sources(found.hits, found.reranked, found.rerank_failure, searched, found.searched, question.parts)
+    if found.searched_for:
+        question = _spelled(question, found.searched_for)
+    yield Sources(
+        found.hits,
+        found.reranked,
+        found.rerank_failure,
+        searched,
+        found.searched,
+        parts=question.parts,
+        searched_for=found.searched_for,
+    )
     shown = searching.shown(question, found.hits)
     missing = await asyncio.to_thread(unmet, question.query.text, [_evidence(hit) for hit in found.hits])
     if not gate.supports(found.hits, rt.settings.least_evidence, question.query.mode):
@@ -222,6 +237,12 @@ async def _standing_alone(rt: Runtime, question: Question, meter: UsageMeter) ->
         return replace(question, history=())
     text = await rewriting.standalone(rt, question.query.text, history, question.model, meter)
     return replace(question, query=replace(question.query, text=text), history=history)
+
+
+def _spelled(question: Question, corrections: Sequence[Correction]) -> Question:
+    """As it was looked for, all of it and each part."""
+    query = replace(question.query, text=applied(folded(question.query.text), corrections))
+    return replace(question, query=query, parts=[applied(folded(each), corrections) for each in question.parts])
 
 
 async def _in_parts(rt: Runtime, question: Question, meter: UsageMeter) -> Question:

@@ -9,6 +9,7 @@ from footnote.providers import Turn, Usage
 from footnote.providers.extractive import EXTRACTIVE
 from footnote.retrieval import Hit, Query
 from footnote.retrieval.coverage import Searched
+from footnote.retrieval.spelling import Correction
 
 AnswerStatus = Literal["supported", "partial", "related", "not_found"]
 AnswerKind = Literal["extract", "generated"]
@@ -32,7 +33,8 @@ class Sources:
     """What was found; `reranked` and `rerank_failure` are those of `retrieval.SearchResult`.
 
     `question_as_searched`: what was looked for, if a question leaned on others and was made to stand alone. `parts`:
-    what was looked for one by one, if it consists of several questions.
+    what was looked for one by one, if it consists of several questions. `searched_for`: its misspelt words, which stand
+    nowhere in what was searched, and what was looked for instead.
     """
 
     hits: Sequence[Hit]
@@ -41,6 +43,7 @@ class Sources:
     question_as_searched: str | None = None
     searched: Searched = field(default_factory=Searched)
     parts: Sequence[str] = ()
+    searched_for: Sequence[Correction] = ()
 
 
 @dataclass(frozen=True)

@@ -69,8 +69,17 @@ def _together(results: Sequence[SearchResult]) -> SearchResult:
     timings = {name: max(each.timings.get(name, 0.0) for each in results) for name in first.timings}
     spent = [entry for each in results for entry in each.spent] + [UsageEntry("query")] * (len(results) - 1)
     reranked = first.reranked and all(each.reranked for each in results)
+    corrected = dict.fromkeys(each for result in results for each in result.searched_for)
     hits = interleaved([each.hits for each in results])
-    return replace(first, hits=hits, reranked=reranked, rerank_failure=failure, timings=timings, spent=spent)
+    return replace(
+        first,
+        hits=hits,
+        reranked=reranked,
+        rerank_failure=failure,
+        timings=timings,
+        spent=spent,
+        searched_for=[*corrected],
+    )
 
 
 def interleaved(found: Sequence[Sequence[Hit]]) -> list[Hit]:

@@ -102,6 +102,7 @@ def ask(
         _footnotes(answer["citations"])
         _unsupported(answer["unsupported"])
         _claim(answer)
+        _searched_for(answer.get("searched_for"))
         _still_to_come(answer.get("searched"))
     if answer["answer_status"] in UNANSWERED:
         raise typer.Exit(NOT_FOUND)
@@ -139,6 +140,7 @@ def _show_result(question: str, result: Json) -> None:
         _parts(result["answer"].get("parts"))
         _footnotes(result["answer"]["citations"])
         _claim(result["answer"])
+        _searched_for(result["answer"].get("searched_for"))
         _still_to_come(result["answer"].get("searched"))
     say()
 
@@ -218,6 +220,12 @@ def _claim(answer: Json) -> None:
         say("\nQuoted from the documents; no model wrote an answer.")
 
 
+def _searched_for(corrections: list[Json] | None) -> None:
+    """Says which words of the question were taken for others."""
+    for each in corrections or []:
+        say(f"\nNothing holds “{each['word']}”; searched for “{' '.join(each['searched'])}”.")
+
+
 def _still_to_come(searched: Json | None) -> None:
     """Says which documents could not be searched yet."""
     if searched and (unfinished := searched["unfinished"]):
@@ -251,6 +259,7 @@ def search(
         for rank, hit in enumerate(found["data"], 1):
             _show_hit(rank, hit)
     if not as_json:
+        _searched_for(found.get("searched_for"))
         _still_to_come(found.get("searched"))
 
 

@@ -30,7 +30,8 @@ class Extract:
 
     `words` are its stems, of a list those of its lead-in; `around` those of the sentence and the heading before it, or
     of the list's items; `title` those of the passage's title. `label` is the heading that it stands under. A line is a
-    title, an item or the like; an entry is a line with what is said under it.
+    title, an item or the like; an entry is a line with what is said under it. `lead` is where the sentence before it
+    begins.
     """
 
     text: str
@@ -42,6 +43,7 @@ class Extract:
     around: frozenset[str]
     title: frozenset[str]
     label: str
+    lead: int | None = None
 
 
 def cut(passages: Sequence[Passage]) -> list[Extract]:
@@ -64,25 +66,33 @@ class _Cutting:
         for number, (start, end) in enumerate(self.places):
             is_line = _is_line(self.text[start:end])
             around = (self.known[number - 1] if number else _NOTHING) | heading
+            if self.text[end - 1] == ":" and number + 1 < len(self.places):
+                yield from self._entry(number, around)
+                continue
             for begin, stop in _bounded(self.text, start, end):
-                yield self._extract(begin, stop, "line" if is_line else "sentence", around=around)
+                lead = self.places[number - 1][0] if number and begin == start else begin
+                yield self._extract(begin, stop, "line" if is_line else "sentence", around=around, lead=lead)
             if is_line and not _BULLET.match(self.text, start):
                 heading, self.label = self.known[number], self.text[start:end]
-                yield from self._entry(number)
-            elif self.text[end - 1] == ":":
                 yield from self._entry(number)
         for first, last in self._lists():
             items = _NOTHING.union(*self.known[first + 1 : last + 1])
             yield self._extract(self.places[first][0], self.places[last][1], "list", self.known[first], items)
 
     def _extract(
-        self, start: int, end: int, form: Form, words: frozenset[str] | None = None, around: frozenset[str] = _NOTHING
+        self,
+        start: int,
+        end: int,
+        form: Form,
+        words: frozenset[str] | None = None,
+        around: frozenset[str] = _NOTHING,
+        lead: int | None = None,
     ) -> Extract:
         text = self.text[start:end]
         words = meaning(text) if words is None else words
-        return Extract(text, self.passage.marker, start, end, form, words, around, self.title, self.label)
+        return Extract(text, self.passage.marker, start, end, form, words, around, self.title, self.label, lead)
 
-    def _entry(self, number: int) -> Iterator[Extract]:
+    def _entry(self, number: int, around: frozenset[str] = _NOTHING) -> Iterator[Extract]:
         """A line and the place below it; what a colon announces, up to the next paragraph."""
         if number + 1 == len(self.places):
             return
@@ -90,7 +100,7 @@ class _Cutting:
         if self.text[self.places[number][1] - 1] == ":":
             end = max(end, self.text.find("\n\n", self.places[number + 1][0], start + LONGEST))
         if end - start <= LONGEST:
-            yield self._extract(start, end, "entry", self.known[number] | self.known[number + 1])
+            yield self._extract(start, end, "entry", self.known[number] | self.known[number + 1], around)
 
     def _lists(self) -> Iterator[tuple[int, int]]:
         """Numbers of the first and last place of each list, with its lead-in."""

@@ -1,6 +1,7 @@
 """Whether a text says what a term is, or what a short form stands for."""
 
 import re
+from collections.abc import Sequence
 from functools import lru_cache
 
 from footnote.extracts.question import Asked, meaning
@@ -44,6 +45,7 @@ def _defining(subject: str) -> list[tuple[float, re.Pattern[str]]]:
         (0.8, rf"{_CALLED}{term}\b"),
         (0.7, rf"{_BEGINNING}{term}\s?[:—–]\s"),
         (0.6, rf"\b{term}{_ASIDE}\s{_VERBS}"),
+        (0.5, rf"{_BEGINNING}{term}{_ASIDE}\s\w"),
         (0.4, rf"\b{term},\s(?:which|an?|the|or)\s|{marked}"),
     )
     return [(worth, re.compile(pattern, re.IGNORECASE)) for worth, pattern in patterns]
@@ -71,6 +73,41 @@ def spells_out(short: str, text: str) -> float:
         if re.match(rf"[\"”’']?\s{_STANDS_FOR}\b", behind):
             return 1.0
     return best
+
+
+def short_forms(texts: Sequence[str], words: frozenset[str]) -> dict[str, frozenset[str]]:
+    """Short forms that the texts explain, with the stems of what they stand for; those of `words` only.
+
+    Titles of offices need no explanation.
+    """
+    found = dict(_OFFICES)
+    for text in texts:
+        for match in _SHORT_FORM.finditer(text):
+            if spelled := _spelled(match[1], text[max(0, match.start() - NEAR) : match.start()]):
+                found[match[1].lower()] = meaning(spelled)
+    return {short: spelled for short, spelled in found.items() if short in words or spelled <= words}
+
+
+_SHORT_FORM = re.compile(r"\([\"“'‘]?(?:the\s)?[\"“'‘]?([A-Z][A-Z&]{1,7})[\"”'’]?\)")
+_OFFICES = {
+    short: meaning(spelled)
+    for short, spelled in {
+        "ceo": "chief executive officer",
+        "cfo": "chief financial officer",
+        "coo": "chief operating officer",
+        "cto": "chief technology officer",
+        "cio": "chief information officer",
+    }.items()
+}
+
+
+def _spelled(short: str, before: str) -> str:
+    """The words before a short form that have its letters, from the first of them on; empty if they do not."""
+    words = list(_LETTERS.finditer(before))
+    for first in range(len(words) - 1, max(-1, len(words) - 2 * len(short) - 1), -1):
+        if words[first][0][0] == short[0] and _ends_in(short, before[words[first].start() :]):
+            return before[words[first].start() :]
+    return ""
 
 
 def _in_brackets(short: str, before: str, behind: str) -> float:

@@ -1,7 +1,7 @@
 """How well a piece of text holds the kind of thing that a question asks for."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -55,10 +55,11 @@ _WORTH: dict[Measure | None, dict[str, float]] = {
 
 @dataclass(frozen=True)
 class Sought:
-    """What is asked for, and the words that the passages write in small letters: they are no names."""
+    """What is asked for; the words that the passages write in small letters, which are no names; short forms."""
 
     asked: Asked
     small: frozenset[str]
+    short: Mapping[str, frozenset[str]]
 
 
 def fit(sought: Sought, text: str) -> float:

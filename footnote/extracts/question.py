@@ -44,7 +44,7 @@ def understood(question: str) -> Asked:
     """The kind of thing that is asked for: that of the first pattern that fits, `fact` if none does."""
     question = " ".join(folded(question[: 2 * LOOKED_AT]).replace("’", "'").split())[:LOOKED_AT]
     asked = question.lower()
-    kind = next((kind for kind, pattern in KINDS if pattern.search(asked)), "fact")
+    kind: Kind = next((kind for kind, pattern in KINDS if pattern.search(asked)), "fact")
     subject = ""
     if kind == "acronym" or _WHAT_IS_SHORT.fullmatch(question):
         kind, subject = "acronym", _short_form(question) or _subject(question)

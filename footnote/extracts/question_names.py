@@ -7,17 +7,9 @@ from functools import cached_property
 from typing import Literal
 
 from footnote.extracts.calendar import quarters, years
-from footnote.extracts.closed_words import (
-    DOING,
-    GERMAN,
-    GRAMMAR,
-    KINDS,
-    NO_NAMES,
-    STARTERS,
-    TERMS,
-    VERSION_WORDS,
-)
+from footnote.extracts.closed_words import DOING, KINDS, NO_NAMES, STARTERS, TERMS, VERSION_WORDS
 from footnote.text import folded
+from footnote.text.grammar import GERMAN, GRAMMAR
 
 Kind = Literal["name", "version", "year", "quarter"]
 

@@ -67,6 +67,7 @@ KINDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
         _pattern(r"""
             ^what(?:'s| is| are| was)\b.{1,120}\babout\W*\Z|\bsummar(?:y|i[sz]e)|\boverview of\b
             ^what do(?:es)?\b.{1,120}\b(?:report|describe|cover|discuss|contain|deal with|talk about|say)\W*\Z
+            ^(?:what|which) (?:kind|sort|type) of (?:document|file|report|text|paper|book)
             \bworum geht|\bwovon handel|\bzusammenfass|\bfasse?\b.{1,80}\bzusammen
             ^quoi (?:parle|traite|s'agit|est-il question)|\brésum
             ^(?:de )?qué (?:trata|habla|va)\b|\bresum[eai]

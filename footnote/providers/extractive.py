@@ -54,6 +54,7 @@ def _statements(question: str, passages: Sequence[Passage]) -> tuple[list[Statem
 def _readable(extract: Extract) -> str:
     """One line, ended by a full stop, behind the heading of a lone line or an entry; the quote keeps the original."""
     heading, text = extract.label if extract.form == "line" else "", extract.text
+    heading = "" if text in heading else heading
     if extract.form == "entry":
         heading, _, text = text.partition("\n")
     line = ": ".join(_BULLET.sub("", " ".join(each.split())) for each in (heading.rstrip(" :"), text) if each.strip())
