@@ -28,6 +28,7 @@ from footnote.retrieval.spaces import QueryVector
 from footnote.runtime import Runtime
 from footnote.telemetry import queries_total
 from footnote.tenancy.usage import UsageEntry, UsageMeter
+from footnote.text.languages import configuration, detected
 
 __all__ = [
     "AnswerStatus",
@@ -87,7 +88,8 @@ async def _answered(rt: Runtime, question: Question, meter: UsageMeter) -> Async
     timings |= {"retrieve": _since(started), **found.timings}
     yield Sources(found.hits, found.reranked, found.rerank_failure, searched, found.searched)
     shown = found.hits[:PASSAGES]
-    if not gate.supports(found.hits, rt.settings.least_evidence, question.query.mode):
+    asked_in = configuration(detected(question.query.text))
+    if not gate.supports(found.hits, rt.settings.least_evidence, question.query.mode, asked_in):
         events = _refused(rt, NOT_FOUND if found.searched.documents else NOTHING_TO_SEARCH)
     elif given := known.answer(shown):
         events = _given_again(given)

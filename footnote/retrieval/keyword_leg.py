@@ -6,7 +6,8 @@ fetch candidates. Identifiers (error codes, versions, part numbers, addresses) a
 parts: the SQL function `identifiers` says which. `FY2018` asks for 2018, too. A chunk with a rare identifier, or with a
 phrase that the question puts in quotes, ranks before those without. How rare an identifier is, is told by the documents
 that hold it: neighbouring chunks overlap, and a title stands in all chunks of its document. The question comes folded,
-as the lexemes of the chunks are.
+as the lexemes of the chunks are. It is stemmed in the languages of the chunks, without the stop words of its own
+language; what a word becomes in several of them counts as one word of the question.
 
 `posting` says which chunks hold a lexeme (ADR 44); a chunk's row is read only if the chunk is a candidate. Numbers of
 blocks are spread evenly, so the first blocks of a lexeme are a fair sample of all, from which frequent lexemes are
@@ -20,11 +21,13 @@ from collections.abc import Collection
 from footnote.database.driver import Written
 from footnote.retrieval.scope import WALL, Scope
 from footnote.text import searched
+from footnote.text.languages import UNSTEMMED, USUAL, configuration, detected
 
 POSTINGS = 10_000  # lexemes fetch what holds them, the rarest first, until there is this much
 SAMPLE = 5000  # blocks: what is in fewer is counted, what is in more estimated from these, within about 3 percent
 SCORED = 300  # of what was fetched, by BM25 as far as the fetched lexemes tell it
 K1, B = 1.8, 0.75
+LANGUAGES = 8  # of texts, in which a question is stemmed
 COUNTED = 2000  # lexemes of a question, of more than that any
 LEXEMES = 64  # of a question: the rarest of those that there are
 RARE_SHARE = 0.01  # an identifier in more documents than this share of the chunks names nothing in particular
@@ -41,9 +44,11 @@ _QUOTED = re.compile(r"\"([^\"]+)\"|“([^”]+)”|«([^»]+)»|„([^“”]+)
 def leg(scope: Scope, question: str, languages: Collection[str], *, large: bool, beside_vector: bool) -> str:
     """The CTE `keyword`; what the CTE `vector` found is scored as well, if there is one."""
     question = searched(question)
+    asked_in = configuration(detected(question))
     phrases = ["".join(groups) for groups in _QUOTED.findall(question)]
     scope.parameters |= {
-        "languages": sorted(set(languages)),
+        "languages": _spoken(languages, asked_in),
+        "asked_in": asked_in or UNSTEMMED,
         "query": question,
         "phrases": phrases[:PHRASES],
         "rare_share": Written(RARE_SHARE),
@@ -76,6 +81,12 @@ def leg(scope: Scope, question: str, languages: Collection[str], *, large: bool,
     )
 
 
+def _spoken(languages: Collection[str], asked_in: str) -> list[str]:
+    """The languages in which the question's words are looked for: not all, where texts are in very many."""
+    first = {asked_in: 0, USUAL: 1, UNSTEMMED: 2}
+    return sorted(set(languages), key=lambda name: (first.get(name, 3), name))[:LANGUAGES]
+
+
 def _float(number: float) -> str:
     """As a literal of Postgres, for which one with a point is numeric, and slow."""
     return f"CAST({number!r} AS float8)"
@@ -83,23 +94,26 @@ def _float(number: float) -> str:
 
 _LEXEMES = """
 named AS (
-    SELECT l.lexeme, false AS exact
+    SELECT l.lexeme, false AS exact, l.positions[1] AS place
     FROM unnest(CAST(:languages AS text[])) AS language(name),
          unnest(to_tsvector(CAST(language.name AS regconfig), :query)) AS l
+    WHERE l.positions && ARRAY(
+        SELECT unnest(positions) FROM unnest(to_tsvector(CAST(CAST(:asked_in AS text) AS regconfig), :query))
+    )
     UNION ALL
-    SELECT word, true FROM unnest(identifiers(:query)) AS word
+    SELECT word, true, NULL FROM unnest(identifiers(:query)) AS word
     UNION ALL
-    SELECT year[1], false FROM regexp_matches(:query, '[[:alpha:]]([0-9]{{4}})(?![0-9])', 'g') AS year
+    SELECT year[1], false, NULL FROM regexp_matches(:query, '[[:alpha:]]([0-9]{{4}})(?![0-9])', 'g') AS year
 ),
 lexeme AS MATERIALIZED (
-    SELECT n.lexeme, bool_or(n.exact) AS exact FROM named n GROUP BY n.lexeme
+    SELECT n.lexeme, bool_or(n.exact) AS exact, min(n.place) AS place FROM named n GROUP BY n.lexeme
     ORDER BY row_number() OVER (PARTITION BY bool_or(n.exact) ORDER BY hashtext(n.lexeme)) LIMIT :counted
 ),
 chosen AS MATERIALIZED (SELECT unnest(CAST(:collections AS text[])) AS collection_id),"""
 
 _WEIGHTED = """
 weighted AS MATERIALIZED (
-    SELECT lexeme, df, blocks, ln(1 + greatest(size - df + 0.5, 0.5) / (df + 0.5)) AS idf,
+    SELECT lexeme, place, df, blocks, ln(1 + greatest(size - df + 0.5, 0.5) / (df + 0.5)) AS idf,
            CASE WHEN exact AND length(lexeme) >= :identifier_length AND df <= greatest(2, size * :common_share)
                 THEN {documents} BETWEEN 1 AND greatest(1, size * :rare_share) ELSE false END AS is_rare,
            sum(df) OVER (ORDER BY df, lexeme) - df AS before
@@ -129,7 +143,7 @@ whole AS (
     ) AS s
 ),
 counted AS MATERIALIZED (
-    SELECT lexeme, exact, sum(held.df) AS df, sum(held.blocks) AS blocks
+    SELECT lexeme, exact, place, sum(held.df) AS df, sum(held.blocks) AS blocks
     FROM lexeme l, chosen, LATERAL (
         SELECT coalesce(sum(length(first.chunks)) / 3, 0) * {share} AS df, count(*) * {share} AS blocks
         FROM (
@@ -137,7 +151,7 @@ counted AS MATERIALIZED (
             WHERE p.key = posting_key(:tenant, chosen.collection_id, l.lexeme) ORDER BY p.block LIMIT :sample
         ) AS first
     ) AS held
-    GROUP BY lexeme, exact
+    GROUP BY lexeme, exact, place
 ),{weighted},
 held AS (
     SELECT w.idf, p.block, p.chunks, {is_held} AS is_held FROM weighted w, chosen, LATERAL (
@@ -165,9 +179,9 @@ asked AS MATERIALIZED (
     ) AS p
 ),
 counted AS MATERIALIZED (
-    SELECT lexeme, exact, CAST(coalesce(sum(length(chunks)) / 3, 0) AS float8) AS df,
+    SELECT lexeme, exact, place, CAST(coalesce(sum(length(chunks)) / 3, 0) AS float8) AS df,
            CAST(count(block) AS float8) AS blocks, count(DISTINCT version_id) AS documents
-    FROM lexeme LEFT JOIN asked USING (lexeme) GROUP BY lexeme, exact
+    FROM lexeme LEFT JOIN asked USING (lexeme) GROUP BY lexeme, exact, place
 ),{weighted},
 held AS (SELECT idf, block, chunks, {is_held} AS is_held FROM weighted JOIN asked USING (lexeme))"""
 
@@ -245,8 +259,12 @@ scored AS (
     SELECT version_id, position, sum(t.idf) AS held, sum(t.idf * t.n * (1 + {k1}) / (t.n + {k1} * length)) AS bm25
     FROM weighed JOIN told t USING (block, place) GROUP BY version_id, position
 ),
+whole_question AS (
+    SELECT sum(idf) AS idf
+    FROM (SELECT min(idf) AS idf FROM weighted GROUP BY coalesce(CAST(place AS text), lexeme)) AS word
+),
 matched AS (
-    SELECT version_id, position, coalesce(held, 0) / (SELECT sum(idf) FROM weighted) AS coverage,
+    SELECT version_id, position, least(1, coalesce(held, 0) / (SELECT idf FROM whole_question)) AS coverage,
            coalesce(exact_matches, 0) AS exact_matches, bm25, coalesce(bm25 / max(bm25) OVER (), 0) AS bm25_share,
            coalesce(exact_matches, 0)::float / greatest(max(exact_matches) OVER (), 1) AS exact_share
     FROM scored FULL JOIN exact USING (version_id, position)

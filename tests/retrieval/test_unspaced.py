@@ -77,7 +77,7 @@ LETTERS = "退货期限あいアイー々가나ก็น้ำເບີដំណ
 
 @pytest.mark.parametrize("seed", range(40))
 async def test_postgres_takes_what_stands_for_words_as_it_is(rt: Runtime, seed: int) -> None:
-    """Chunks and questions are made searchable alike; what Postgres makes of a word does not depend on its neighbours."""
+    """Chunks and questions are made searchable alike; what Postgres makes of a word is its own matter."""
     chance = random.Random(seed)
     given = searched("".join(chance.choice(LETTERS) for _ in range(200)))
     pairs = [each for each in given.split() if not each.isascii() and all(c.isalpha() or c > "\u0300" for c in each)]
