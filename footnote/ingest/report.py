@@ -1,6 +1,5 @@
 """What was read of a document and what was not: the answer to "it does not find my content". Pure."""
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -46,8 +45,7 @@ class Tally:
             if guess.encoding in self.encodings or len(self.encodings) < MOST_ENCODINGS:
                 self.encodings[guess.encoding] = min(guess.confidence, self.encodings.get(guess.encoding, 1.0))
         if self.pages <= PAGES_HEARD:
-            heard = languages.evidence(page.text[: languages.LOOKED_AT])
-            self.spoken = dict(Counter(self.spoken) + heard)
+            self.spoken = languages.evidence(page.text[: languages.LOOKED_AT], self.spoken)
             self.language = languages.decided(self.spoken)
         if is_blank(page.text):
             self.pages_without_text += 1

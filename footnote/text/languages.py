@@ -5,7 +5,6 @@ apart, too, so that they are not taken for a neighbour.
 """
 
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -86,25 +85,26 @@ _MARKED = {letter: names.split() for letters, names in _LETTERS.items() for lett
 _MARKS = re.compile(f"[{''.join(_MARKED)}]")
 
 
-def evidence(text: str) -> Counter[str]:
-    """How much speaks for each language. Sums of it speak for a longer text."""
-    found: Counter[str] = Counter()
+def evidence(text: str, before: Mapping[str, float] | None = None) -> dict[str, float]:
+    """How much speaks for each language, with what spoke for it in the text before."""
+    found: dict[str, float] = dict(before or {})
     lower = text.lower()
     for word in _WORD.findall(lower):
-        found[_WORDS] += 1
+        _add(found, (_WORDS,))
         _add(found, _SPOKEN.get(word, ()))
     for letter in _MARKS.findall(lower):
         _add(found, _MARKED[letter])
     if not text.isascii():
         for name, run in _RUNS.items():
-            found[name] += sum(map(len, run.findall(lower))) / _LETTERS_OF_A_WORD
-    return +found
+            if letters := sum(map(len, run.findall(lower))):
+                found[name] = found.get(name, 0) + letters / _LETTERS_OF_A_WORD
+    return found
 
 
-def _add(found: Counter[str], names: Sequence[str]) -> None:
+def _add(found: dict[str, float], names: Sequence[str]) -> None:
     """What several languages have says less of each."""
     for name in names:
-        found[name] += 1 / len(names)
+        found[name] = found.get(name, 0) + 1 / len(names)
 
 
 def decided(found: Mapping[str, float]) -> str:
