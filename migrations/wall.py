@@ -28,6 +28,7 @@ LIMITED = {
     "audit_event": "SELECT, INSERT",
     "tally": "SELECT",
     "tally_change": "SELECT, INSERT",
+    "vocabulary": "SELECT, INSERT",
 }
 
 # Only what is missing: a policy locks its table, and every replica that starts comes by here.

@@ -275,6 +275,8 @@ VALUES: dict[str, Any] = {
     "score": 0.83,
     "scopes": ["read"],
     "seconds": 1.8,
+    "searched_for": [],
+    "SearchOut.searched_for": [{"word": "notise", "searched": ["notice"]}],
     "sha256": _SHA256,
     "similarity": 0.71,
     "size": 1200,
@@ -297,6 +299,8 @@ VALUES: dict[str, Any] = {
     "ChunkingOut.unit": "characters",
     "unsupported": [],
     "upload_id": "upl_01m8mx6b8d0f2h4k6m8p0r2t4v",
+    "word": "notise",
+    "CorrectionOut.searched": ["notice"],
     "usd": 20,
     "UsageReportOut.total": {
         "documents": 12,

@@ -9,7 +9,7 @@ from api.deps import Asker, RuntimeDep
 from api.disconnect import while_connected
 from api.rendering import STREAM, respond
 from api.schemas.questions import QueryIn, SearchIn
-from api.schemas.search import AnswerOut, CoverageOut, ExplanationOut, HitOut, SearchOut
+from api.schemas.search import AnswerOut, CorrectionOut, CoverageOut, ExplanationOut, HitOut, SearchOut
 from footnote import answering, retrieval
 from footnote.answering import conversations
 from footnote.tenancy import usage
@@ -41,6 +41,7 @@ async def search(body: SearchIn, request: Request, rt: RuntimeDep, caller: Asker
         reranked=found.reranked,
         rerank_failure=found.rerank_failure,
         searched=CoverageOut.model_validate(found.searched),
+        searched_for=[CorrectionOut.model_validate(each) for each in found.searched_for],
     )
 
 

@@ -7,6 +7,7 @@ from pydantic import Field
 from api.schemas.common import Out
 
 OnRequest = Field(exclude_if=lambda value: value is None)
+IfAny = Field(exclude_if=lambda value: not value)
 
 
 class ContextOut(Out):
@@ -102,12 +103,23 @@ class CoverageOut(Out):
     unfinished: Annotated[int, Field(description="Documents that are still being ingested; counted up to 1,000.")]
 
 
+class CorrectionOut(Out):
+    """A word that stands nowhere in what was searched, and what was looked for instead: nearest words, or its parts."""
+
+    word: str
+    searched: list[str]
+
+
 class RerankedOut(Out):
-    """Whether the hits were reranked. If that failed, they keep their order, and `rerank_failure` says why."""
+    """Whether the hits were reranked. If that failed, they keep their order, and `rerank_failure` says why.
+
+    `searched_for` lists the misspelt words of the question, if there are any.
+    """
 
     reranked: Annotated[bool | None, OnRequest] = None
     rerank_failure: Annotated[str | None, OnRequest] = None
     searched: Annotated[CoverageOut | None, OnRequest] = None
+    searched_for: Annotated[list[CorrectionOut], IfAny] = []
 
 
 class SearchOut(RerankedOut):

@@ -86,7 +86,9 @@ async def _answered(rt: Runtime, question: Question, meter: UsageMeter) -> Async
     found = await search(rt, question.query, known.read)
     meter.spent += found.spent
     timings |= {"retrieve": _since(started), **found.timings}
-    yield Sources(found.hits, found.reranked, found.rerank_failure, searched, found.searched)
+    if found.searched_for:
+        question = replace(question, query=replace(question.query, text=found.text))
+    yield Sources(found.hits, found.reranked, found.rerank_failure, searched, found.searched, found.searched_for)
     shown = found.hits[:PASSAGES]
     asked_in = configuration(detected(question.query.text))
     if not gate.supports(found.hits, rt.settings.least_evidence, question.query.mode, asked_in):

@@ -8,6 +8,7 @@ from footnote.answering.support import UnsupportedSentence
 from footnote.providers import Turn, Usage
 from footnote.retrieval import Hit, Query
 from footnote.retrieval.coverage import Searched
+from footnote.retrieval.spelling import Correction
 
 AnswerStatus = Literal["supported", "partial", "not_found"]
 
@@ -29,6 +30,7 @@ class Sources:
     """What was found; `reranked` and `rerank_failure` are those of `retrieval.SearchResult`.
 
     `question_as_searched`: what was looked for, if a question leaned on others and was made to stand alone.
+    `searched_for`: its misspelt words, which stand nowhere in what was searched, and what was looked for instead.
     """
 
     hits: Sequence[Hit]
@@ -36,6 +38,7 @@ class Sources:
     rerank_failure: str | None = None
     question_as_searched: str | None = None
     searched: Searched = field(default_factory=Searched)
+    searched_for: Sequence[Correction] = ()
 
 
 @dataclass(frozen=True)

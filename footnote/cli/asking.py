@@ -99,6 +99,7 @@ def ask(
     else:
         _footnotes(answer["citations"])
         _unsupported(answer["unsupported"])
+        _searched_for(answer.get("searched_for"))
         _still_to_come(answer.get("searched"))
     if answer["answer_status"] == "not_found":
         raise typer.Exit(NOT_FOUND)
@@ -134,6 +135,7 @@ def _show_result(question: str, result: Json) -> None:
     else:
         say(result["answer"]["answer"])
         _footnotes(result["answer"]["citations"])
+        _searched_for(result["answer"].get("searched_for"))
         _still_to_come(result["answer"].get("searched"))
     say()
 
@@ -189,6 +191,12 @@ def _unsupported(sentences: list[Json]) -> None:
         say(f"  {one_line(each['text'], QUOTE)}")
 
 
+def _searched_for(corrections: list[Json] | None) -> None:
+    """Says which words of the question were taken for others."""
+    for each in corrections or []:
+        say(f"\nNothing holds “{each['word']}”; searched for “{' '.join(each['searched'])}”.")
+
+
 def _still_to_come(searched: Json | None) -> None:
     """Says which documents could not be searched yet."""
     if searched and (unfinished := searched["unfinished"]):
@@ -222,6 +230,7 @@ def search(
         for rank, hit in enumerate(found["data"], 1):
             _show_hit(rank, hit)
     if not as_json:
+        _searched_for(found.get("searched_for"))
         _still_to_come(found.get("searched"))
 
 

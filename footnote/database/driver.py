@@ -42,12 +42,15 @@ async def planning_once(session: AsyncSession) -> "Connection[Any]":
 async def setting(session: AsyncSession, values: Mapping[str, str]) -> None:
     """Settings of the session's transaction until it ends. If it has not begun, they go with its BEGIN: one round trip.
 
-    The values are our own, or those of callers who were checked.
+    The values are our own, or those of callers who were checked. The isolation of a transaction that has begun stays.
     """
     adapted = await _adapted(session)
-    calls = ", ".join(f"set_config('{name}', {_literal(value)}, true)" for name, value in values.items())
+    settings = dict(values)
+    isolation = settings.pop("transaction_isolation", None)
+    calls = ", ".join(f"set_config('{name}', {_literal(value)}, true)" for name, value in settings.items())
     if adapted._transaction is None:
-        adapted.driver_connection.opening = f"SELECT {calls};"
+        isolated = f"SET TRANSACTION ISOLATION LEVEL {isolation};" if isolation else ""
+        adapted.driver_connection.opening = f"{isolated}SELECT {calls};"
         await _begin(adapted)
     else:
         await adapted.driver_connection.execute(f"SELECT {calls};")
@@ -59,10 +62,10 @@ def _literal(value: str) -> str:
 
 
 async def _adapted(session: AsyncSession) -> Any:
-    """SQLAlchemy's object around the driver's connection."""
-    adapted: Any = (await (await session.connection()).get_raw_connection()).dbapi_connection
-    session.info["driver"] = adapted.driver_connection
-    return adapted
+    """SQLAlchemy's object around the driver's connection, which is the session's as long as there is one."""
+    if "adapted" not in session.info:
+        session.info["adapted"] = (await (await session.connection()).get_raw_connection()).dbapi_connection
+    return session.info["adapted"]
 
 
 async def _begin(adapted: Any) -> None:
@@ -75,8 +78,8 @@ async def _begin(adapted: Any) -> None:
 
 async def cut_off(session: AsyncSession) -> None:
     """After the session's task was cancelled: a statement of the driver may still run, and would be waited for."""
-    if (connection := session.info.get("driver")) is not None:
-        connection.terminate()
+    if (adapted := session.info.get("adapted")) is not None:
+        adapted.driver_connection.terminate()
         await session.invalidate()
 
 

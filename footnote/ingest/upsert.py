@@ -24,7 +24,7 @@ from footnote.jobs import Claim
 from footnote.jobs.heartbeat import Heartbeat
 from footnote.models import Chunk, Collection, Document, Page, Version
 from footnote.runtime import Runtime
-from footnote.text import languages, searched
+from footnote.text import languages, searched, words
 
 ROWS = 200  # rows a statement: enough to amortise the round trip, few enough to bound memory
 
@@ -115,10 +115,12 @@ async def insert_chunks(
 ) -> None:
     """Joins the chunks with their stored vectors inside Postgres, so that no vector crosses the wire.
 
-    `language` is what the document was found to be in. Raises OutputGone if one is not stored.
+    `language` is what the document was found to be in. What its words are is added to the collection's vocabulary.
+    Raises OutputGone if one is not stored.
     """
     named = title(version.filename)
     contexts, texts = [row.context(named) for row in rows], [searched(row.text) for row in rows]
+    found = [f"{searched(context)}\n{text}" for context, text in zip(contexts, texts, strict=True)]
     places = (claim.version_id, claim.tenant_id, collection.id, claim.document_id, collection.space_id)
     columns = (
         list(range(position, position + len(rows))),
@@ -129,8 +131,9 @@ async def insert_chunks(
         [" > ".join(row.heading) for row in rows],
         contexts,
         [row.text for row in rows],
-        [f"{searched(context)}\n{text}" for context, text in zip(contexts, texts, strict=True)],
+        found,
         [len(text.split()) for text in texts],
+        words.distinct(found),
     )
     stemmed_as = languages.stemming(version.language or "", language)
     status = await (await driver(session)).execute(_INSERT_CHUNKS, *places, stemmed_as, *columns)
@@ -169,7 +172,8 @@ SELECT $1, row.position, $2, $3, $4, $5,
        row.heading, row.context, row.text, row.words, row.hash, embedding.embedding,
        to_tsvector(CAST(CAST($6 AS text) AS regconfig), row.searched)
        || array_to_tsvector(identifiers(row.searched))
-FROM unnest(CAST($7 AS int[]), CAST($8 AS bytea[]), CAST($9 AS int[]), CAST($10 AS int[]), CAST($11 AS int[]),
+FROM (SELECT learn_words($2, $3, CAST(CAST($6 AS text) AS regconfig), CAST($17 AS text[]))) AS learned,
+     unnest(CAST($7 AS int[]), CAST($8 AS bytea[]), CAST($9 AS int[]), CAST($10 AS int[]), CAST($11 AS int[]),
             CAST($12 AS text[]), CAST($13 AS text[]), CAST($14 AS text[]), CAST($15 AS text[]), CAST($16 AS int[]))
      AS row(position, hash, page, char_start, char_end, heading, context, text, searched, words)
 JOIN embedding ON embedding.tenant_id = $2 AND embedding.space_id = $5 AND embedding.text_sha256 = row.hash

@@ -25,6 +25,7 @@ from footnote.models.tallies import TallyChange, TallyRow
 from footnote.models.tasks import BackgroundTask
 from footnote.models.tenancy import ApiKey, IdempotencyKey, SigningKey, Tenant
 from footnote.models.usage import UsageOfDay
+from footnote.models.vocabulary import VocabularyWord
 from footnote.models.webhooks import DocumentSequence, JobCallback, WebhookAttempt, WebhookDelivery, WebhookEndpoint
 
 __all__ = [
@@ -66,6 +67,7 @@ __all__ = [
     "UnownedObject",
     "UsageOfDay",
     "Version",
+    "VocabularyWord",
     "WebhookAttempt",
     "WebhookDelivery",
     "WebhookEndpoint",

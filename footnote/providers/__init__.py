@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from footnote.errors import Invalid, Unavailable
+from footnote.extracts import Passage as Passage
 from footnote.providers.addresses import is_local
 from footnote.providers.throttle import Quota
 from footnote.settings import Settings
@@ -82,15 +83,6 @@ class Embedder(Protocol):
 
     async def embed(self, texts: Sequence[str]) -> Embeddings: ...
     async def close(self) -> None: ...
-
-
-@dataclass(frozen=True)
-class Passage:
-    """A retrieved text as a generator sees it; `marker` is what it must cite it by, from 1."""
-
-    marker: int
-    title: str
-    text: str
 
 
 @dataclass(frozen=True)

@@ -18,13 +18,24 @@ from footnote.errors import FootnoteError, Invalid
 from footnote.filters import Filter
 from footnote.models import chunk_id
 from footnote.providers import Reranker
-from footnote.retrieval import expansion, keyword_leg, reranking, resolving, shaping, spaces, vector_leg
+from footnote.retrieval import (
+    candidates,
+    expansion,
+    fusion,
+    reranking,
+    resolving,
+    shaping,
+    spaces,
+    spelling,
+    vector_leg,
+)
 from footnote.retrieval.coverage import Searched
 from footnote.retrieval.expansion import Context, Expand
-from footnote.retrieval.fusion import HITS, fused
+from footnote.retrieval.fusion import HITS
 from footnote.retrieval.resolving import ResolvedScope
 from footnote.retrieval.scope import limits, scope_of
 from footnote.retrieval.spaces import QueryVector
+from footnote.retrieval.spelling import Correction
 from footnote.runtime import Runtime
 from footnote.tenancy.usage import UsageEntry
 from footnote.text import folded
@@ -53,11 +64,6 @@ class Query:
     expand: Expand = "none"
     rerank: bool | None = None
     key_id: str = ""  # of the caller
-
-    @property
-    def is_planned_once(self) -> bool:
-        """Whether one plan serves all such searches: the plan for words must know how much there is of what."""
-        return self.is_whole and self.mode == "vector"
 
     @property
     def is_whole(self) -> bool:
@@ -139,6 +145,8 @@ class SearchResult:
     spent: list[UsageEntry] = field(default_factory=list)
     query_vectors: Sequence[QueryVector] = ()  # where the question stands, if a model was asked
     searched: Searched = field(default_factory=Searched)
+    text: str = ""  # what was looked for: the question, folded, with misspelt words corrected
+    searched_for: Sequence[Correction] = ()
 
 
 # Reads more in the transaction that finds the candidates.
@@ -156,6 +164,7 @@ async def search(rt: Runtime, query: Query, beside: Beside | None = None) -> Sea
         raise Invalid("no_reranker", "No reranker is configured (FOOTNOTE_RERANKER).")
     asked = rt.settings.rerank_candidates if reranker else 0
     first = await _first(rt, query, max(query.candidates, asked), beside)
+    query = first.query
     hits = await _in_thread_if_long(_distinct, query, first.candidates, asked)
     found = SearchResult(hits)
     if reranker is not None and hits:
@@ -166,14 +175,25 @@ async def search(rt: Runtime, query: Query, beside: Beside | None = None) -> Sea
             around = await expansion.around(session, [each.key for each in hits], query.expand)
         hits = [replace(each, context=around.get(each.key)) for each in hits]
     return replace(
-        found, hits=hits, query_vectors=first.query_vectors, spent=first.spent, searched=first.scope.searched
+        found,
+        hits=hits,
+        query_vectors=first.query_vectors,
+        spent=first.spent,
+        searched=first.scope.searched,
+        text=query.text,
+        searched_for=first.searched_for,
     )
 
 
 @dataclass(frozen=True)
 class _First:
-    """What a search found in one transaction, and the question's vectors that it took."""
+    """What a search found in one transaction, and the question's vectors that it took.
 
+    If words of the question were misspelt, `query` asks for others, and it is what a second transaction found.
+    """
+
+    query: Query
+    searched_for: Sequence[Correction]
     scope: ResolvedScope
     candidates: list[Hit]
     query_vectors: Sequence[QueryVector]
@@ -187,6 +207,7 @@ async def _first(rt: Runtime, query: Query, most: int, beside: Beside | None) ->
     """
     named, spent = query.collections is not None, list[UsageEntry]()
     blank = not query.text.strip()  # and not embedded
+    corrected: Sequence[Correction] | None = None
     remembered = resolving.remembered(rt, query)
     scope = remembered or await _resolved(rt, query)
     while True:
@@ -202,42 +223,54 @@ async def _first(rt: Runtime, query: Query, most: int, beside: Beside | None) ->
             scope = now
             continue
         spent += costs
-        async with rt.transaction(**limits(whole=query.is_planned_once)) as session:
+        async with rt.transaction(**limits(whole=query.is_whole)) as session:
             now = await resolving.of(session, rt, query)
             if blank or now.asks_as(scope):
-                candidates = await _candidates(session, query, now, vectors, most)
+                candidates, has_unknown = await _candidates(session, query, now, vectors, most)
+                if corrected is None:
+                    corrected = await spelling.corrections(session, now, query.text) if has_unknown else ()
+                    if corrected:
+                        query, scope = replace(query, text=spelling.applied(query.text, corrected)), now
+                        continue
                 if beside is not None:
                     await beside(session, now, candidates, vectors)
-                return _First(now, candidates, vectors, spent)
+                return _First(query, corrected, now, candidates, vectors, spent)
         scope = now
 
 
 async def _resolved(rt: Runtime, query: Query) -> ResolvedScope:
-    async with rt.transaction(**limits(whole=query.is_planned_once)) as session:
+    async with rt.transaction(**limits(whole=query.is_whole)) as session:
         return await resolving.of(session, rt, query)
 
 
 async def _candidates(
     session: AsyncSession, query: Query, place: ResolvedScope, query_vectors: Sequence[QueryVector], most: int
-) -> list[Hit]:
-    """Best first. If all that is to be searched is to be embedded again, and none of it has been: by words alone."""
-    mode = query.mode if query_vectors else "keyword"
+) -> tuple[list[Hit], bool]:
+    """Best first, and whether words of the question may be unknown.
+
+    If all that is to be searched is to be embedded again, and none of it has been: by words alone.
+    """
     if not place.filled or not query.text.strip() or (query.mode == "vector" and not query_vectors):
-        return []
+        return [], False
+    depth = max(DEPTH, most)
     filled = [each.id for each in place.filled]
     scope = scope_of(tenant_of(session), filled, query.document_ids, query.filter, chunks=place.chunks)
-    scope.parameters["depth"] = Written(max(DEPTH, most))
+    scope.parameters["depth"] = Written(depth)
     large = await scope.exceeds(session, vector_leg.EXACT_CHUNKS)
-    legs = []
-    if query_vectors:
-        legs.append(vector_leg.leg(scope, query_vectors, large=large))
-    if mode != "vector":
-        beside_vector = bool(query_vectors)
-        legs.append(keyword_leg.leg(scope, query.text, place.languages, large=large, beside_vector=beside_vector))
-    statement = "WITH " + ",".join(legs) + fused(mode, query_vectors) + HITS
-    rows = await scope.run(session, statement, candidates=Written(most), diverse=query.diversity > 0)
+    if query.mode == "vector":
+        fused = f"WITH {vector_leg.leg(scope, query_vectors, large=large)}{fusion.by_vectors(len(query_vectors))}"
+        written: dict[str, Any] = {}
+        has_unknown = True
+    else:
+        found = await candidates.found(
+            session, scope, query.text, place.languages, query_vectors, large=large, depth=depth
+        )
+        ranked = fusion.by_both(found, depth) if query_vectors else fusion.by_words(found)
+        fused, written = fusion.written(ranked, most)
+        has_unknown = found.has_unknown
+    rows = await scope.run(session, fused + HITS, candidates=Written(most), diverse=query.diversity > 0, **written)
     scales = {each.id: scale_of(each) for each in place.spaces}
-    return [_hit(row, rank, scales) for rank, row in enumerate(rows, 1)]
+    return [_hit(row, rank, scales) for rank, row in enumerate(rows, 1)], has_unknown
 
 
 def _hit(row: Mapping[str, Any], rank: int, scales: Mapping[int, Scale]) -> Hit:

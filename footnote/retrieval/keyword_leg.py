@@ -1,20 +1,18 @@
-"""The keyword leg: BM25 over postings, and what must match to the letter.
+"""The keyword leg: where the lexemes of a question stand, and what must match to the letter.
 
-BM25 is that of Robertson and Zaragoza, 2009, "The Probabilistic Relevance Framework: BM25 and Beyond"; K1 was chosen on
-the development halves of two test sets (docs/measurements.md). Any lexeme of the question counts; only the rarest ones
-fetch candidates. Identifiers (error codes, versions, part numbers, addresses) are lexemes of their own beside their
-parts: the SQL function `identifiers` says which. `FY2018` asks for 2018, too. A chunk with a rare identifier, or with a
-phrase that the question puts in quotes, ranks before those without. How rare an identifier is, is told by the documents
-that hold it: neighbouring chunks overlap, and a title stands in all chunks of its document. The question comes folded,
-as the lexemes of the chunks are. It is stemmed in the languages of the chunks, without the stop words of its own
-language; what a word becomes in several of them counts as one word of the question.
+Any lexeme of the question counts; only the rarest ones fetch candidates. Identifiers (error codes, versions, part
+numbers, addresses) are lexemes of their own beside their parts: the SQL function `identifiers` says which. `FY2018`
+asks for 2018, too. A chunk with a rare identifier, or with a phrase that the question puts in quotes, ranks before
+those without. How rare an identifier is, is told by the documents that hold it: neighbouring chunks overlap, and a
+title stands in all chunks of its document. The question comes folded, as the lexemes of the chunks are. It is stemmed
+in the languages of the chunks, without the stop words of its own language; what a word becomes in several of them
+counts as one word of the question.
 
-`posting` says which chunks hold a lexeme (ADR 44); a chunk's row is read only if the chunk is a candidate. Numbers of
-blocks are spread evenly, so the first blocks of a lexeme are a fair sample of all, from which frequent lexemes are
-counted.
+`posting` says which chunks hold a lexeme (ADR 44); `bm25` weighs them. A chunk's row is read only if the chunk is a
+candidate. Numbers of blocks are spread evenly, so the first blocks of a lexeme are a fair sample of all, from which
+frequent lexemes are counted.
 """
 
-import math
 import re
 from collections.abc import Collection
 
@@ -25,8 +23,6 @@ from footnote.text.languages import UNSTEMMED, USUAL, configuration, detected
 
 POSTINGS = 10_000  # lexemes fetch what holds them, the rarest first, until there is this much
 SAMPLE = 5000  # blocks: what is in fewer is counted, what is in more estimated from these, within about 3 percent
-SCORED = 300  # of what was fetched, by BM25 as far as the fetched lexemes tell it
-K1, B = 1.8, 0.75
 LANGUAGES = 8  # of texts, in which a question is stemmed
 COUNTED = 2000  # lexemes of a question, of more than that any
 LEXEMES = 64  # of a question: the rarest of those that there are
@@ -36,13 +32,12 @@ IDENTIFIER_LENGTH = 4  # a shorter one, Q2 or 5G, stands in many a text that is 
 PHRASES = 8
 LITERAL = 10_000  # chunks that match to the letter, of each identifier or phrase
 PHRASE_BLOCKS = 100_000  # that hold a phrase's rarest lexeme, and are looked into for the others
-EXACT_MATCHES = 1.0  # for holding all that must match to the letter: as much as the best of all words
 
 _QUOTED = re.compile(r"\"([^\"]+)\"|“([^”]+)”|«([^»]+)»|„([^“”]+)[“”]")
 
 
-def leg(scope: Scope, question: str, languages: Collection[str], *, large: bool, beside_vector: bool) -> str:
-    """The CTE `keyword`; what the CTE `vector` found is scored as well, if there is one."""
+def leg(scope: Scope, question: str, languages: Collection[str], *, large: bool) -> str:
+    """CTEs, of which `FOUND` tells what they found."""
     question = searched(question)
     asked_in = configuration(detected(question))
     phrases = ["".join(groups) for groups in _QUOTED.findall(question)]
@@ -56,7 +51,6 @@ def leg(scope: Scope, question: str, languages: Collection[str], *, large: bool,
         "identifier_length": Written(IDENTIFIER_LENGTH),
         "postings": Written(POSTINGS),
         "sample": Written(SAMPLE),
-        "scored": Written(SCORED),
         "counted": Written(COUNTED),
         "lexemes": Written(LEXEMES),
         "literal": Written(LITERAL),
@@ -64,20 +58,13 @@ def leg(scope: Scope, question: str, languages: Collection[str], *, large: bool,
     }
     small = not large and scope.condition != WALL
     within = "" if scope.condition == WALL else "JOIN posting_block_of_tenant c ON c.number = p.block"
-    return "".join((_LEXEMES, _SMALL if small else _LARGE, _RANKED)).format(
+    return "".join((_LEXEMES, _SMALL if small else _LARGE, _EXACT)).format(
         scope=scope.condition,
         held_scope=scope.condition if within else "true",
-        wall=WALL,
         within=within,
-        is_held="true" if small else _IS_HELD,
         weighted=_WEIGHTED.format(documents="documents" if small else _DOCUMENTS),
         share=_SHARE,
-        besides=_BESIDE_VECTOR if beside_vector else "",
-        exact_matches=EXACT_MATCHES,
-        k1=_float(K1),
-        ground=_float(1 - B),
-        slope=_float(B),
-        octave=_float(math.log(2) / 16),
+        packed=PACKED,
     )
 
 
@@ -85,11 +72,6 @@ def _spoken(languages: Collection[str], asked_in: str) -> list[str]:
     """The languages in which the question's words are looked for: not all, where texts are in very many."""
     first = {asked_in: 0, USUAL: 1, UNSTEMMED: 2}
     return sorted(set(languages), key=lambda name: (first.get(name, 3), name))[:LANGUAGES]
-
-
-def _float(number: float) -> str:
-    """As a literal of Postgres, for which one with a point is numeric, and slow."""
-    return f"CAST({number!r} AS float8)"
 
 
 _LEXEMES = """
@@ -119,6 +101,10 @@ weighted AS MATERIALIZED (
            sum(df) OVER (ORDER BY df, lexeme) - df AS before
     FROM counted, whole ORDER BY df = 0, df, lexeme LIMIT :lexemes
 )"""
+
+# Of blocks `p`: their numbers, how many chunks each tells of, and what it tells (ADR 44), one after the other.
+PACKED = """string_agg(int4send(p.block), '') AS blocks,
+    string_agg(int2send(CAST(length(p.chunks) / 3 AS smallint)), '') AS sizes, string_agg(p.chunks, '') AS chunks"""
 
 # For a sample of blocks that is full: those up to its last number are (number + 2^31 + 1) / 2^32 of all.
 _SHARE = "CASE WHEN count(*) < :sample THEN 1 ELSE 4294967296 / (max(number) + CAST(2147483649 AS float8)) END"
@@ -154,12 +140,15 @@ counted AS MATERIALIZED (
     GROUP BY lexeme, exact, place
 ),{weighted},
 held AS (
-    SELECT w.idf, p.block, p.chunks, {is_held} AS is_held FROM weighted w, chosen, LATERAL (
-        SELECT p.block, p.chunks FROM posting p {within}
-        WHERE p.key = posting_key(:tenant, chosen.collection_id, w.lexeme) AND {held_scope}
-        ORDER BY p.block LIMIT CAST(ceil(:postings * w.blocks / w.df) AS bigint)
+    SELECT w.lexeme, w.idf, w.df <= :postings AND w.blocks < :sample AND w.before < :postings AS is_whole, p.*
+    FROM weighted w, LATERAL (
+        SELECT {packed} FROM chosen, LATERAL (
+            SELECT p.block, p.chunks FROM posting p {within}
+            WHERE p.key = posting_key(:tenant, chosen.collection_id, w.lexeme) AND {held_scope}
+            ORDER BY p.block LIMIT CAST(ceil(:postings * w.blocks / greatest(w.df, 1)) AS bigint)
+        ) AS p
+        WHERE w.df > 0 AND w.before < :postings
     ) AS p
-    WHERE w.df > 0 AND w.before < :postings
 )"""
 
 # A few documents count for themselves: each of their blocks is asked for each lexeme.
@@ -183,23 +172,11 @@ counted AS MATERIALIZED (
            CAST(count(block) AS float8) AS blocks, count(DISTINCT version_id) AS documents
     FROM lexeme LEFT JOIN asked USING (lexeme) GROUP BY lexeme, exact, place
 ),{weighted},
-held AS (SELECT idf, block, chunks, {is_held} AS is_held FROM weighted JOIN asked USING (lexeme))"""
+held AS (
+    SELECT lexeme, idf, true AS is_whole, {packed} FROM weighted LEFT JOIN asked p USING (lexeme) GROUP BY 1, 2
+)"""
 
-# Whether `held` has all postings of a lexeme `w`: then none is read again. Of more blocks, the number is an estimate.
-_IS_HELD = "(w.df <= :postings AND w.blocks < :sample AND w.before < :postings)"
-
-# First by what the fetched postings say, with the rounded lengths of chunks; then in full.
-_RANKED = """,
-entry AS MATERIALIZED (
-    SELECT h.idf, h.is_held, h.block, get_byte(h.chunks, i) AS place, CAST(get_byte(h.chunks, i + 1) AS float8) AS n,
-           exp(get_byte(h.chunks, i + 2) * {octave}) AS words
-    FROM held h, generate_series(0, length(h.chunks) - 1, 3) AS i
-),
-fetched AS (
-    SELECT e.block, e.place,
-           sum(e.idf * e.n / (e.n + {k1} * ({ground} + {slope} * e.words / whole.words))) AS bm25
-    FROM entry e, whole GROUP BY 1, 2 ORDER BY bm25 DESC, 1, 2 LIMIT :scored
-),
+_EXACT = """,
 phrase AS (
     SELECT phraseto_tsquery(CAST(language.name AS regconfig), phrase) AS tsq,
            tsvector_to_array(to_tsvector(CAST(language.name AS regconfig), phrase)) AS lexemes
@@ -214,69 +191,45 @@ literal AS (
     ) AS rarest
 ),
 exact AS (
-    SELECT version_id, position, block, place, count(*) AS exact_matches
+    SELECT block, place, count(*) AS exact_matches
     FROM literal, LATERAL (
-        SELECT t.version_id, t.position, p.block, get_byte(p.chunks, i) AS place
+        SELECT p.block, i.place
         FROM chosen CROSS JOIN LATERAL (
             SELECT p.block, p.chunks FROM posting p
             WHERE p.key = posting_key(:tenant, chosen.collection_id, literal.lexeme) ORDER BY p.block LIMIT literal.most
         ) AS p
-        JOIN posting_block_of_tenant c ON c.number = p.block
-        CROSS JOIN LATERAL generate_series(0, length(p.chunks) - 1, 3) AS i
-        JOIN chunk_of_tenant t ON t.version_id = c.version_id AND t.position = c.first_position + get_byte(p.chunks, i)
-        WHERE {scope} AND (literal.tsq IS NULL OR t.tsv @@ literal.tsq) AND NOT EXISTS (
+        CROSS JOIN LATERAL (
+            SELECT c.version_id, c.first_position FROM posting_block_of_tenant c
+            WHERE c.number = p.block AND {scope} OFFSET 0
+        ) AS c
+        CROSS JOIN LATERAL (
+            SELECT get_byte(p.chunks, i) AS place FROM generate_series(0, length(p.chunks) - 1, 3) AS i
+        ) AS i
+        WHERE EXISTS (
+            SELECT FROM chunk_of_tenant t WHERE t.version_id = c.version_id AND t.position = c.first_position + i.place
+                AND (literal.tsq IS NULL OR t.tsv @@ literal.tsq) OFFSET 0
+        ) AND NOT EXISTS (
             SELECT FROM unnest(literal.others) AS other WHERE NOT EXISTS (
                 SELECT FROM posting o
-                WHERE o.key = posting_key(:tenant, chosen.collection_id, other) AND o.block = p.block
+                WHERE o.key = posting_key(:tenant, chosen.collection_id, other) AND o.block = p.block OFFSET 0
             )
         )
         LIMIT :literal
     ) AS p
-    GROUP BY 1, 2, 3, 4
-),
-candidate AS (
-    SELECT c.version_id, c.first_position + f.place AS position, c.number AS block, f.place
-    FROM fetched f JOIN posting_block_of_tenant c ON c.number = f.block WHERE {wall}
-    UNION
-    (SELECT version_id, position, block, place FROM exact ORDER BY exact_matches DESC, 1, 2 LIMIT :scored)
-    {besides}
-),
-weighed AS MATERIALIZED (
-    SELECT version_id, position, block, place, c.collection_id, {ground} + {slope} * c.words / whole.words AS length
-    FROM candidate JOIN chunk_of_tenant c USING (version_id, position), whole
-),
-told AS (
-    SELECT block, place, idf, n FROM entry WHERE is_held
-    UNION ALL
-    SELECT b.block, get_byte(p.chunks, i), w.idf, CAST(get_byte(p.chunks, i + 1) AS float8)
-    FROM (SELECT DISTINCT block, collection_id FROM weighed) AS b, weighted w, LATERAL (
-        SELECT p.chunks FROM posting p
-        WHERE p.key = posting_key(:tenant, b.collection_id, w.lexeme) AND p.block = b.block OFFSET 0
-    ) AS p, generate_series(0, length(p.chunks) - 1, 3) AS i
-    WHERE w.df > 0 AND NOT {is_held}
-),
-scored AS (
-    SELECT version_id, position, sum(t.idf) AS held, sum(t.idf * t.n * (1 + {k1}) / (t.n + {k1} * length)) AS bm25
-    FROM weighed JOIN told t USING (block, place) GROUP BY version_id, position
-),
-whole_question AS (
-    SELECT sum(idf) AS idf
-    FROM (SELECT min(idf) AS idf FROM weighted GROUP BY coalesce(CAST(place AS text), lexeme)) AS word
-),
-matched AS (
-    SELECT version_id, position, least(1, coalesce(held, 0) / (SELECT idf FROM whole_question)) AS coverage,
-           coalesce(exact_matches, 0) AS exact_matches, bm25, coalesce(bm25 / max(bm25) OVER (), 0) AS bm25_share,
-           coalesce(exact_matches, 0)::float / greatest(max(exact_matches) OVER (), 1) AS exact_share
-    FROM scored FULL JOIN exact USING (version_id, position)
-),
-keyword AS (
-    SELECT *, row_number() OVER (
-        ORDER BY bm25_share + {exact_matches} * exact_share DESC, exact_matches DESC, version_id, position
-    ) AS rank
-    FROM matched
+    GROUP BY 1, 2
 )"""
 
-_BESIDE_VECTOR = """UNION
-    SELECT v.version_id, v.position, b.number, v.position - b.first_position
-    FROM vector v JOIN posting_block_of_tenant b ON b.document_id = v.document_id AND b.version_id = v.version_id
-         AND v.position BETWEEN b.first_position AND b.last_position"""
+# One row: the mean words of a chunk, the lexemes by `bm25.Lexeme`, and what matches to the letter, packed. What a word
+# of the question becomes in several languages stands at one place in it: it is known if any of that is, and weighs as
+# the most frequent.
+FOUND = """
+(SELECT words FROM whole) AS words,
+EXISTS (
+    SELECT FROM counted WHERE NOT exact GROUP BY coalesce(CAST(place AS text), lexeme) HAVING max(df) = 0
+) AS has_unknown,
+(SELECT sum(idf) FROM (
+    SELECT min(idf) AS idf FROM weighted GROUP BY coalesce(CAST(place AS text), lexeme)
+) AS word) AS whole_idf,
+ARRAY(SELECT ROW(lexeme, idf, is_whole, blocks, sizes, chunks) FROM held ORDER BY lexeme) AS lexemes,
+(SELECT string_agg(int4send(block) || int4send(place) || int4send(CAST(exact_matches AS integer)), '') FROM exact)
+    AS exact"""

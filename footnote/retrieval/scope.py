@@ -72,16 +72,25 @@ class Scope:
         return False
 
 
-# To plan a search by vectors takes as long as to run it, so one plan of each connection serves all that look into
-# whole collections. It may be made while the tables are small, or for a tenant with less: the plan that is right for
-# many rows goes by the indexes, and by that of the vectors instead of a sort. Searches for words are planned each time:
-# just after many documents came, a plan of before took five times as long.
-_PLANNED_ONCE = {"plan_cache_mode": "force_generic_plan", "enable_seqscan": "off", "enable_sort": "off"}
+# To plan a search takes as long as to run it, so one plan of each connection serves all that look into whole
+# collections. It may be made while the tables are small, or for a tenant with less: the plan that is right for many
+# rows looks each of them up by an index, and goes by that of the vectors instead of a sort.
+_PLANNED_ONCE = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_sort": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+}
 
 
 def limits(*, whole: bool = False) -> dict[str, str]:
-    """Settings of a transaction in which a scope's statements run; `whole`: over collections, not some documents."""
-    return {"statement_timeout": f"{STATEMENT_SECONDS}s"} | (_PLANNED_ONCE if whole else {})
+    """Settings of a transaction in which a scope's statements run; `whole`: over collections, not some documents.
+
+    All of them see the same documents, though one is replaced meanwhile.
+    """
+    settings = {"transaction_isolation": "repeatable read", "statement_timeout": f"{STATEMENT_SECONDS}s"}
+    return settings | (_PLANNED_ONCE if whole else {})
 
 
 def scope_of(

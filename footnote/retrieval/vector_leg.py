@@ -18,6 +18,8 @@ def leg(scope: Scope, query_vectors: Sequence[QueryVector], *, large: bool) -> s
 
 def similarity(query_vectors: Sequence[QueryVector]) -> str:
     """The cosine of the chunk `c` to the question in SQL; NULL in a space in which the question has no vector."""
+    if not query_vectors:
+        return "CAST(NULL AS float8)"
     spaces = [each.space for each in query_vectors]
     cases = " ".join(f"WHEN {space.id} THEN 1 - ({_distance(space)})" for space in spaces)
     return f"CASE c.space_id {cases} END"

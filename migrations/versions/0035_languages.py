@@ -6,7 +6,7 @@ Chunks in such scripts are indexed again by pairs of letters, beside the work: a
 own chunks take. What is done already stays as it is if an interrupted upgrade is repeated.
 
 Revision ID: 0035
-Revises: 0033
+Revises: 0034
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from sqlalchemy import text
 from footnote.text import UNSPACED, searched
 
 revision: str = "0035"
-down_revision: str | None = "0033"
+down_revision: str | None = "0034"
 branch_labels: None = None
 depends_on: None = None
 

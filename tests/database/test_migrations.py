@@ -110,7 +110,7 @@ async def test_scripts_without_spaces_are_indexed_again_beside_writers(
     await driving.ready(rt, tenant, "電動機の保証期間は二年です。\n".encode(), "warranty.txt")
     await driving.ready(rt, tenant, b"The warranty lasts two years.\n", "plain.txt")
     indexed = (await contents(rt))["chunk"]
-    await migrate(rt, monkeypatch, "0033")
+    await migrate(rt, monkeypatch, "0034")
     async with rt.transaction() as session:  # as the release before indexed them
         await session.execute(
             text("UPDATE chunk SET tsv = to_tsvector(language, text), words = 1 WHERE text ~ '[一-龥]'")

@@ -1,52 +1,53 @@
-"""The hybrid score, of legs whose findings are written down."""
+"""The hybrid score, of candidates that are written down."""
 
-from dataclasses import replace
+import math
 
 import numpy as np
 import pytest
-from pgvector import HalfVector
-from pgvector.sqlalchemy import HALFVEC
-from sqlalchemy import bindparam, select, text
 
-from footnote.models import EmbeddingSpace
-from footnote.retrieval.fusion import MEANING, fused
-from footnote.retrieval.spaces import QueryVector
-from footnote.runtime import Runtime
-from tests import driving, seeding
-from tests.fakes import FakeEmbedder
-from tests.seeding import Seed
+from footnote.retrieval.fusion import MEANING, Candidates, Ranked, by_both, by_words
 
-pytestmark = pytest.mark.anyio
-
-# Both legs as far as fusion reads them: words were found in every chunk, and nothing is near in meaning.
-LEGS = """
-WITH vector AS (SELECT version_id, position, space_id, 0.0::float AS similarity, 1 AS rank FROM chunk WHERE false),
-keyword AS (
-    SELECT version_id, position, 1 AS rank, 1 AS bm25_share, 0 AS exact_share, 1 AS coverage, 1 AS bm25,
-           0 AS exact_matches
-    FROM chunk WHERE tenant_id = :tenant
-)"""
-
-SCORES = """
-SELECT s.model, f.score
-FROM fused f JOIN chunk c USING (version_id, position) JOIN embedding_space s ON s.id = c.space_id
-"""
+UNKNOWN = math.nan
 
 
-async def test_a_chunk_whose_cosine_is_unknown_counts_by_its_words_alone(rt: Runtime) -> None:
+def candidates(*rows: tuple[str, int, int, float, int, float, int]) -> Candidates:
+    """Each is version, position, space, similarity, vector rank, BM25, exact matches."""
+    versions, positions, spaces, similarities, ranks, bm25, exact = zip(*rows, strict=True)
+    numbers = [np.array(each, np.int64) for each in (positions, spaces, ranks, exact)]
+    cosines, words = np.array(similarities), np.array(bm25)
+    return Candidates(np.array(versions), numbers[0], numbers[1], cosines, numbers[2], words, words / 4, numbers[3])
+
+
+def scores(ranked: Ranked) -> dict[str, float]:
+    """The best first."""
+    return {str(ranked.candidates.version_ids[place]): float(ranked.scores[place]) for place in ranked.order}
+
+
+def test_a_chunk_whose_cosine_is_unknown_counts_by_its_words_alone() -> None:
     """As one has in a space that came to be after the question was embedded. A cosine without any other to compare
     it with is the best of its space.
     """
-    tenant_id = await driving.new_tenant(rt)
-    vectors = {model: np.array([1.0, 0.0]) for model in ("first", "second", "later")}
-    for model, vector in vectors.items():
-        await seeding.sow(replace(rt, embedder=FakeEmbedder(model)), tenant_id, [Seed({}, [vector])], model)
-    async with rt.for_tenant(tenant_id).transaction() as session:
-        spaces = (await session.scalars(select(EmbeddingSpace).where(EmbeddingSpace.model.in_(vectors)))).all()
-        query_vectors = [QueryVector(space, vectors[space.model]) for space in spaces if space.model != "later"]
-        named = {f"vector_{each.space.id}": HalfVector(each.vector) for each in query_vectors}
-        statement = text(LEGS + fused("hybrid", query_vectors) + SCORES)
-        bound = statement.bindparams(*(bindparam(name, type_=HALFVEC()) for name in named))
-        found = await session.execute(bound, {"tenant": tenant_id, "depth": 9, "candidates": 9} | named)
-        scores = {row.model: row.score for row in found}
-    assert scores == pytest.approx({"first": 1.0, "second": 1.0, "later": 1 - MEANING})
+    chunks = (("first", 1, 0.3), ("second", 2, 0.1), ("later", 3, UNKNOWN))
+    found = candidates(*((name, 0, space, cosine, 0, 2.0, 0) for name, space, cosine in chunks))
+    assert scores(by_both(found, 9)) == pytest.approx({"first": 1.0, "second": 1.0, "later": 1 - MEANING})
+
+
+def test_cosines_count_between_the_least_and_the_greatest_of_their_space() -> None:
+    found = candidates(*((str(place), 0, 1, place / 4, 5 - place, 0.0, 0) for place in range(5)))
+    assert scores(by_both(found, 9)) == pytest.approx({str(place): MEANING * place / 4 for place in range(5)})
+    assert scores(by_words(found)) == {}
+
+
+def test_what_matches_to_the_letter_comes_first_by_words_and_counts_as_much_as_the_best_of_all_words() -> None:
+    found = candidates(
+        ("words", 0, 1, UNKNOWN, 0, 4.0, 0), ("exact", 0, 1, UNKNOWN, 0, 1.0, 1), ("near", 0, 1, 0.9, 1, 0.0, 0)
+    )
+    assert list(scores(by_words(found)).items()) == [("exact", 1.25), ("words", 1.0)]
+    expected = {"exact": 1 + (1 - MEANING) / 4, "near": MEANING}
+    assert scores(by_both(found, 1)) == pytest.approx(expected), "the second by words is too far"
+
+
+def test_equal_scores_are_ordered_by_where_the_chunks_stand() -> None:
+    found = candidates(*((version, place, 1, 0.5, 1, 1.0, 0) for version in "ba" for place in (1, 0)))
+    for ranked in (by_words(found), by_both(found, 9)):
+        assert ranked.order.tolist() == [3, 2, 1, 0]

@@ -105,7 +105,7 @@ INSERT INTO chunk SELECT version_id, position + CASE :name WHEN 'first' THEN 100
 async def test_a_chunk_that_matches_to_the_letter_is_scored_though_others_weigh_more(
     rt: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("footnote.retrieval.keyword_leg.SCORED", 2)
+    monkeypatch.setattr("footnote.retrieval.bm25.SCORED", 2)
     tenant = await driving.new_tenant(rt)
     for number in range(4):
         await driving.ready(rt, tenant, f"Keeper, siren, barometer and lens {number}.", f"{number}.txt")

@@ -1,0 +1,37 @@
+"""Words as people spell them: what can be misspelt, and how far apart two spellings are."""
+
+import re
+from collections.abc import Iterable
+
+from footnote.text.grammar import GERMAN, GRAMMAR
+
+LONGEST = 30  # letters; what is longer is no word that anybody types
+# Letters of scripts that put spaces between words, with no digit or `_` beside them: identifiers are not words.
+_WORD = re.compile(rf"(?<!\w)[^\W\d_\u0e00-\u1dff\u2000-\U0003ffff]{{3,{LONGEST}}}(?!\w)")
+
+
+def distinct(texts: Iterable[str]) -> list[str]:
+    """The words of the texts in lower case but those of grammar, each once, sorted. The texts are folded."""
+    return sorted({word for text in texts for word in _WORD.findall(text.lower())} - GRAMMAR - GERMAN)
+
+
+def spans(text: str) -> list[tuple[int, int]]:
+    """Where the words of a text stand."""
+    return [match.span() for match in _WORD.finditer(text)]
+
+
+def distance(one: str, other: str) -> int:
+    """Letters to insert, delete, replace or swap with their neighbour, to make one word the other.
+
+    Optimal string alignment: the restricted distance of Damerau (1964) and Levenshtein (1966).
+    """
+    before: list[int] = []
+    row = list(range(len(other) + 1))
+    for place, letter in enumerate(one, 1):
+        before, above, row = row, before, [place]
+        for at, their in enumerate(other, 1):
+            cost = min(before[at] + 1, row[at - 1] + 1, before[at - 1] + (letter != their))
+            if place > 1 and at > 1 and letter == other[at - 2] and one[place - 2] == their:
+                cost = min(cost, above[at - 2] + 1)
+            row.append(cost)
+    return row[-1]
