@@ -122,6 +122,7 @@ async def _near(
     lower = [each.lower() for each in asked]
     if not lower:
         return {}
+    spelt = [(word, each) for word in lower for each in words.spellings(word, letters=2 if len(word) >= LONG else 1)]
     parts = {part for word in lower for pair in _splits(word) for part in pair}
     written, values = positional(
         _NEAR,
@@ -131,6 +132,8 @@ async def _near(
             "languages": sorted(place.languages),
             "words": lower,
             "parts": sorted(parts | foreign),
+            "misspelt": [word for word, _ in spelt],
+            "spellings": [spelling for _, spelling in spelt],
             "candidates": CANDIDATES,
         },
     )
@@ -213,16 +216,15 @@ held AS MATERIALIZED (
     ) AS found
 ),
 meant AS MATERIALIZED (
-    SELECT u.word, v.word AS other, v.lexeme_key
-    FROM held u, LATERAL (
-        SELECT array_agg(DISTINCT key) AS keys
-        FROM unnest(CAST(:collections AS text[])) AS collection, unnest(spellings(u.word)) AS once,
-             unnest(CASE WHEN length(u.word) >= 8 THEN spellings(once) ELSE ARRAY[once] END) AS spelling,
-             posting_key(:tenant, collection, spelling) AS key
+    SELECT its.word, v.word AS other, v.lexeme_key
+    FROM (
+        SELECT u.word, array_agg(DISTINCT posting_key(:tenant, collection, given.spelling)) AS keys
+        FROM held u JOIN unnest(CAST(:misspelt AS text[]), CAST(:spellings AS text[])) AS given(word, spelling)
+             ON given.word = u.word, unnest(CAST(:collections AS text[])) AS collection
+        WHERE NOT u.is_held GROUP BY u.word
     ) AS its, LATERAL (
         SELECT v.word, v.lexeme_key FROM vocabulary_of_tenant v WHERE v.spellings && its.keys LIMIT :candidates
     ) AS v
-    WHERE NOT u.is_held AND u.word = ANY (CAST(:words AS text[]))
 ),
 counted AS (
     SELECT word, other, sum(held.chunks) AS chunks FROM (SELECT DISTINCT * FROM meant) AS m, LATERAL (

@@ -5,19 +5,31 @@ from collections.abc import Iterable
 
 from footnote.text.grammar import GERMAN, GRAMMAR
 
-LONGEST = 30  # letters; what is longer is no word that anybody types
+SHORTEST, LONGEST = 4, 30  # letters: what is shorter has too many neighbours, what is longer is no word that is typed
 # Letters of scripts that put spaces between words, with no digit or `_` beside them: identifiers are not words.
 _WORD = re.compile(rf"(?<!\w)[^\W\d_\u0e00-\u1dff\u2000-\U0003ffff]{{3,{LONGEST}}}(?!\w)")
 
 
 def distinct(texts: Iterable[str]) -> list[str]:
-    """The words of the texts in lower case but those of grammar, each once, sorted. The texts are folded."""
-    return sorted({word for text in texts for word in _WORD.findall(text.lower())} - GRAMMAR - GERMAN)
+    """The words of the texts in lower case but short ones and those of grammar, each once, sorted.
+
+    The texts are folded.
+    """
+    found = {word for text in texts for word in _WORD.findall(text.lower())} - GRAMMAR - GERMAN
+    return sorted(word for word in found if len(word) >= SHORTEST)
 
 
 def spans(text: str) -> list[tuple[int, int]]:
     """Where the words of a text stand."""
     return [match.span() for match in _WORD.finditer(text)]
+
+
+def spellings(word: str, *, letters: int = 1) -> set[str]:
+    """The word, and what is left of it without one of its letters, or up to `letters` of them."""
+    found = {word}
+    for _ in range(letters):
+        found |= {each[:at] + each[at + 1 :] for each in found for at in range(len(each))}
+    return found
 
 
 def distance(one: str, other: str) -> int:

@@ -44,27 +44,24 @@ CREATE VIEW vocabulary_of_tenant AS
     SELECT * FROM vocabulary WHERE tenant_id = current_setting('footnote.tenant', true)
 """
 
-# Words that differ by a letter have a spelling in common: one of them without a letter, or both.
-_SPELLINGS = """
-CREATE FUNCTION spellings(word text) RETURNS text[] LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
-    SELECT array_agg(DISTINCT left(word, greatest(place - 1, 0)) || substr(word, place + 1))
-    FROM generate_series(0, length(word)) AS place
-$$
-;
-CREATE FUNCTION spelling_keys(tenant text, collection text, word text) RETURNS bigint[]
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE AS $$
-    SELECT array_agg(posting_key(tenant, collection, spelling)) FROM unnest(spellings(word)) AS spelling
-$$
+# Words that differ by a letter have a spelling in common: one of them without a letter, or both. The hashes are those of
+# `posting_key`, whose seed is hashed once.
+_FUNCTIONS = """
+CREATE FUNCTION spelling_keys(seed bigint, word text) RETURNS bigint[] LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    RETURN ARRAY(
+        SELECT hashtextextended(left(word, place - 1) || substr(word, place + 1), seed)
+        FROM generate_series(1, length(word)) AS place
+    ) || hashtextextended(word, seed)
 ;
 CREATE FUNCTION learn_words(tenant text, collection text, language regconfig, words text[]) RETURNS void
     LANGUAGE plpgsql AS $$
+DECLARE seed bigint := hashtextextended(collection, hashtextextended(tenant, 0));
 BEGIN
     INSERT INTO vocabulary (tenant_id, key, lexeme_key, word, spellings)
-    SELECT tenant, fresh.key, posting_key(tenant, collection, l.lexeme), fresh.word,
-           spelling_keys(tenant, collection, fresh.word)
+    SELECT tenant, fresh.key, hashtextextended(l.lexeme, seed), fresh.word, spelling_keys(seed, fresh.word)
     FROM (
         SELECT given.word, given.key FROM (
-            SELECT each.word, posting_key(tenant, collection, each.word) AS key FROM unnest(words) AS each(word)
+            SELECT each.word, hashtextextended(each.word, seed) AS key FROM unnest(words) AS each(word)
         ) AS given WHERE (SELECT true FROM vocabulary v WHERE v.key = given.key LIMIT 1) IS NULL OFFSET 0
     ) AS fresh, LATERAL (SELECT lexeme FROM unnest(to_tsvector(language, fresh.word)) LIMIT 1) AS l;
 END $$
@@ -106,7 +103,7 @@ _FILL = """
 SELECT learn_words(tenant_id, collection_id, language, array_agg(DISTINCT word)) FROM (
     SELECT c.tenant_id, c.collection_id, c.language, found[1] AS word
     FROM chunk c JOIN document d ON d.id = c.document_id AND d.active_version_id = c.version_id,
-         regexp_matches(lower(c.context || ' ' || c.text), '(?<!\\w)[[:alpha:]]{3,30}(?!\\w)', 'g') AS found
+         regexp_matches(lower(c.context || ' ' || c.text), '(?<!\\w)[[:alpha:]]{4,30}(?!\\w)', 'g') AS found
     WHERE c.version_id = ANY (:versions)
 ) AS each GROUP BY 1, 2, 3
 """
@@ -115,7 +112,7 @@ _FILLED = "SELECT id FROM version v WHERE EXISTS (SELECT FROM chunk c WHERE c.ve
 
 def upgrade() -> None:
     if op.get_bind().scalar(text("SELECT to_regclass('vocabulary')")) is None:  # else an upgrade was interrupted
-        _execute(_TABLE, _SPELLINGS, _REMOVED.format(forget=_FORGET))
+        _execute(_TABLE, _FUNCTIONS, _REMOVED.format(forget=_FORGET))
         # Not only at the end, as always: documents that are stored meanwhile add their words.
         wall.build(op.get_bind(), Settings().tenant_role)
     with op.get_context().autocommit_block():
@@ -128,7 +125,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     _execute(_REMOVED.format(forget=""))
     _execute("DROP VIEW vocabulary_of_tenant", "DROP TABLE vocabulary")
-    _execute("DROP FUNCTION learn_words, spelling_keys, spellings")
+    _execute("DROP FUNCTION learn_words, spelling_keys")
 
 
 def _execute(*scripts: str) -> None:
