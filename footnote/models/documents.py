@@ -72,7 +72,7 @@ class Collection(Base):
     embedding_chosen: Mapped[bool] = mapped_column(server_default="false")  # stays if the collection is empty
     # Set when the first document is embedded: only then the provider tells the dimensions.
     space_id: Mapped[int | None] = mapped_column(SmallInteger, ForeignKey("embedding_space.id"))
-    language: Mapped[str] = mapped_column(REGCONFIG, server_default="english")
+    language: Mapped[str] = mapped_column(REGCONFIG, server_default="auto")
     chunking: Mapped[dict[str, Any]] = mapped_column(JSONB)  # the fields of `collections.Chunking`
     # "metadata" is taken by SQLAlchemy's declarative base.
     attributes: Mapped[dict[str, Any]] = mapped_column("metadata", JSONB, server_default=text("'{}'"))

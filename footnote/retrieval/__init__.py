@@ -112,6 +112,7 @@ class Hit:
     exact_matches: int | None
     embedding: str | None = field(repr=False, compare=False)  # only where hits are to be unlike each other
     space_id: int = field(repr=False, compare=False)
+    language: str = field(default="", repr=False)  # in which its words were stemmed
     scale: Scale = field(default=REFERENCE, repr=False, compare=False)  # of the space
     context: Context | None = None
     rerank_score: float | None = None

@@ -1,4 +1,6 @@
-"""Words in scripts that put no space between them, and what the cosines of a model are worth.
+"""Words in scripts that put no space between them, languages of documents, and what the cosines of a model are worth.
+
+New collections have their documents stemmed in the language that each is in; those that there are stay as they are.
 
 Chunks in such scripts are indexed again by pairs of letters, beside the work: a document is locked for as long as its
 own chunks take. What is done already stays as it is if an interrupted upgrade is repeated.
@@ -22,6 +24,14 @@ depends_on: None = None
 
 BATCH = 50  # versions that are indexed again in one transaction
 
+# A collection's language, by name. No text is stemmed by it: it says that each document's own language is told.
+_AUTO = """
+DO $$ BEGIN
+    IF NOT EXISTS (SELECT FROM pg_ts_config WHERE cfgname = 'auto' AND pg_ts_config_is_visible(oid)) THEN
+        CREATE TEXT SEARCH CONFIGURATION auto (COPY = english);
+    END IF;
+END $$
+"""
 _UNSPACED = "SELECT DISTINCT version_id FROM chunk WHERE text ~ :unspaced OR context ~ :unspaced"
 _CHUNKS = "SELECT version_id, position, context, text FROM chunk WHERE version_id = ANY (:versions)"
 # Who replaces or deletes a document locks it first. The text of a version's chunks never changes.
@@ -48,6 +58,8 @@ def upgrade() -> None:
     with op.get_context().autocommit_block():
         op.execute("ALTER TABLE embedding_space ADD COLUMN IF NOT EXISTS noise real")
         op.execute("ALTER TABLE embedding_space ADD COLUMN IF NOT EXISTS related real")
+        op.execute(_AUTO)
+        op.execute("ALTER TABLE collection ALTER language SET DEFAULT 'auto'")
         _index_again()
 
 
@@ -79,3 +91,7 @@ def _index(versions: Sequence[str], wait: str) -> set[str]:
 def downgrade() -> None:
     """The release before does not find the words of such scripts until their documents are ingested again."""
     op.execute("ALTER TABLE embedding_space DROP COLUMN noise, DROP COLUMN related")
+    op.execute("ALTER TABLE collection ALTER language SET DEFAULT 'english'")
+    op.execute("UPDATE collection SET language = 'english' WHERE language = CAST('auto' AS regconfig)")
+    op.execute("UPDATE version SET language = 'english' WHERE language = CAST('auto' AS regconfig)")
+    op.execute("DROP TEXT SEARCH CONFIGURATION auto")

@@ -118,7 +118,8 @@ async def test_a_model_that_tells_nothing_apart_has_the_common_scale(rt):
 
 
 async def test_the_gate_goes_by_relatedness():
-    values: dict[str, Any] = dict.fromkeys(each.name for each in fields(Hit)) | {"coverage": 0.0, "exact_matches": 0}
+    values: dict[str, Any] = dict.fromkeys(each.name for each in fields(Hit))
+    values |= {"coverage": 0.0, "exact_matches": 0, "language": ""}
     values["scale"] = KNOWN["local-multilingual", "multilingual-e5-small"]
 
     assert not gate.supports([Hit(**values | {"similarity": 0.82})], 0.56)
