@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Executable
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
+from sqlalchemy.orm import Session
 
 from footnote import deadline
 from footnote.database.admission import AdmissionQueue, AdmissionQueues
@@ -103,13 +104,17 @@ class Runtime:
         Raises DatabaseAway, also when the request's time is over; Busy; and TenantDeleted where that is why something
         cannot be written.
         """
-        async with self._connected(), self.sessions() as session, session.begin():
+        async with self._connected():
+            session = self.sessions()
             try:
                 if settings or self.tenant_id is not None or self.actor:
                     await self.narrow(session, **settings)
                 yield session
-            except asyncio.CancelledError:
-                await cut_off(session)
+                await session.run_sync(_committed)
+            except BaseException as error:
+                if isinstance(error, asyncio.CancelledError):
+                    await cut_off(session)
+                await asyncio.shield(session.close())
                 raise
 
     @asynccontextmanager
@@ -186,6 +191,12 @@ class Runtime:
         """One statement in a transaction of its own. Raises DatabaseAway."""
         async with self.transaction() as session:
             await session.execute(statement)
+
+
+def _committed(session: Session) -> None:
+    """Commits and closes the session: SQLAlchemy changes stacks for each of its calls, which takes as long as they."""
+    session.commit()
+    session.close()
 
 
 @asynccontextmanager

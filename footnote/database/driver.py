@@ -11,6 +11,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
+from sqlalchemy.util.concurrency import greenlet_spawn
 
 if TYPE_CHECKING:
     from asyncpg import Connection
@@ -64,7 +65,7 @@ def _literal(value: str) -> str:
 async def _adapted(session: AsyncSession) -> Any:
     """SQLAlchemy's object around the driver's connection, which is the session's as long as there is one."""
     if "adapted" not in session.info:
-        session.info["adapted"] = (await (await session.connection()).get_raw_connection()).dbapi_connection
+        session.info["adapted"] = await session.run_sync(lambda it: it.connection().connection.dbapi_connection)
     return session.info["adapted"]
 
 
@@ -128,11 +129,13 @@ async def lent(bind: AsyncEngine | AsyncConnection) -> AsyncIterator["Connection
     if isinstance(bind, AsyncConnection):
         yield cast("Connection[Any]", (await bind.get_raw_connection()).driver_connection)
         return
-    async with bind.connect() as connection:
-        found = cast("Connection[Any]", (await connection.get_raw_connection()).driver_connection)
-        try:
-            yield found
-        except BaseException as error:
-            if not isinstance(error, Exception):
-                found.terminate()
-            raise
+    checked_out = await bind.raw_connection()
+    found = cast("Connection[Any]", checked_out.driver_connection)
+    try:
+        yield found
+    except BaseException as error:
+        if not isinstance(error, Exception):
+            found.terminate()
+        raise
+    finally:
+        await greenlet_spawn(checked_out.close)  # with nothing to roll back, it waits for nothing

@@ -1,4 +1,4 @@
-"""Retrieval: a vector leg and a keyword leg over the chunks in scope, fused in one SQL statement, then shaped.
+"""Retrieval: a vector leg and a keyword leg over the chunks in scope, fused, then shaped.
 
 Where there is a reranker, it reorders the hits in between.
 """

@@ -1,13 +1,14 @@
 """Postings say what the chunks hold, at any time, whatever happens to the chunks."""
 
 import asyncio
+from typing import Any
 
 import pytest
 from sqlalchemy import delete, func, select, text, update
 
 from footnote.documents import deletion
 from footnote.models import Chunk, PostingBlock, Version
-from footnote.retrieval import Query, search
+from footnote.retrieval import Query, candidates, search
 from footnote.runtime import Runtime
 from tests import driving, seeding
 from tests.driving import paragraphs
@@ -60,6 +61,27 @@ async def test_numbers_of_blocks_are_spread_evenly(rt: Runtime) -> None:
     width = 2**32 / 8
     shares = [sum(place * width <= number + 2**31 < (place + 1) * width for number in numbers) for place in range(8)]
     assert all(45 <= share <= 55 for share in shares)
+
+
+async def test_a_document_that_is_replaced_while_it_is_searched_is_found_as_it_was(
+    committing_rt: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All statements of a search see one state: or the old version would be gone, and the new one not looked for."""
+    rt = committing_rt
+    tenant = await driving.new_tenant(rt)
+    await driving.ready(rt, tenant, "The lamp burns paraffin.", "lamp.txt", external_id="e")
+    read = candidates._read
+
+    async def late(*given: Any) -> Any:
+        await driving.ready(rt, tenant, "The lamp burns gas.", "lamp.txt", external_id="e")
+        return await read(*given)
+
+    monkeypatch.setattr(candidates, "_read", late)
+    [hit] = (await search(rt.for_tenant(tenant), Query("Which lamp?", mode="keyword"))).hits
+    assert (hit.version, hit.text) == (1, "The lamp burns paraffin.")
+    monkeypatch.setattr(candidates, "_read", read)
+    [hit] = (await search(rt.for_tenant(tenant), Query("Which lamp?", mode="keyword"))).hits
+    assert (hit.version, hit.text) == (2, "The lamp burns gas.")
 
 
 async def test_a_tenant_writes_no_postings_and_sees_no_blocks_of_another(committing_rt: Runtime) -> None:

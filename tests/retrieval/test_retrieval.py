@@ -18,7 +18,7 @@ from footnote.errors import TimedOut
 from footnote.models import Chunk
 from footnote.retrieval import Hit, Query
 from footnote.retrieval.fusion import HITS
-from footnote.retrieval.scope import Scope, limits
+from footnote.retrieval.scope import Scope, limits, scope_of
 from footnote.runtime import Runtime
 from tests import driving
 from tests.conftest import stored_once
@@ -251,6 +251,21 @@ async def test_a_search_of_collections_is_planned_once_and_by_the_indexes(
     for planned in plans:
         assert not re.search("Seq Scan|Hash Join|Merge Join|Bitmap", planned), planned
     assert ("ix_chunk_embedding_space" in plans[0]) is (mode != "keyword")
+
+
+async def test_a_plan_of_a_small_collection_is_not_that_of_one_that_has_grown(
+    rt: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A statement is planned for the size that the tables have then, and again once a collection is much larger."""
+    sent: list[str] = []
+    monkeypatch.setattr(
+        "footnote.retrieval.scope.positional", lambda statement, _: (sent.append(statement), ("SELECT 1", []))[1]
+    )
+    async with rt.transaction() as session:
+        for chunks in (0, 20, 60, 70_000, 1_000_000):
+            await scope_of("ten", [], None, chunks=chunks).run(session, "SELECT 1")
+    assert len(set(sent)) == 4
+    assert sent[1] == sent[2]
 
 
 async def test_only_a_search_of_collections_is_planned_once(rt: Runtime, corpus: tuple[str, list[Stored]]) -> None:
