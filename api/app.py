@@ -25,8 +25,10 @@ from api.routes import (
     jobs,
     keys,
     query,
+    session,
     tasks,
     tenant,
+    ui,
     uploads,
     usage,
     webhooks,
@@ -49,6 +51,7 @@ ROUTES = (
     webhooks,
     usage,
     keys,
+    session,
     audit,
     tenant,
     health,
@@ -81,6 +84,8 @@ def create_app(settings: Settings | None = None, runtime: Runtime | None = None)
     app.state.routes = app.described_routes = routes
     if chosen.docs == "on":
         app.include_router(documentation.router)
+    if chosen.ui == "on":
+        app.include_router(ui.router)
     errors.install(app)
     app.add_middleware(BodyLimits, settings=chosen, routes=app.state.routes)
     app.add_middleware(LastResort)

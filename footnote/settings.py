@@ -201,6 +201,8 @@ class Settings(BaseSettings):
     API."""
     docs: Literal["on", "off"] = "on"
     """`/docs` and `/openapi.json`: `on` or `off`."""
+    ui: Literal["on", "off"] = "on"
+    """The web page at `/`: `on` or `off`."""
 
     # -- logs --
     log_level: str = Field("INFO", validation_alias="LOG_LEVEL")
