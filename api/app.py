@@ -132,5 +132,7 @@ def _warm(app: FastAPI, settings: Settings) -> None:
     """Imports and builds what the first requests would otherwise wait for."""
     formats.modules()
     import_early(settings)
+    if settings.ui == "on":
+        ui.files()
     for route in app.routes:  # FastAPI builds a route when it is first matched
         route.matches({"type": "http", "method": "GET", "path": "//", "headers": []})

@@ -58,7 +58,9 @@ async def principal_of(rt: Runtime, request: Request) -> Principal:
     return await _known(rt, request, verify, presented)
 
 
-async def _known(rt: Runtime, request: Request, verify: Callable[..., Awaitable[Verified]], presented: str) -> Principal:
+async def _known(
+    rt: Runtime, request: Request, verify: Callable[..., Awaitable[Verified]], presented: str
+) -> Principal:
     """The caller whom the request presents something of; what it spent is looked up if the route costs."""
     found = await verify(rt, presented, to_spend=_costs(request))
     if (

@@ -63,7 +63,9 @@ async def get_conversation(
 
 
 @router.get("/{conversation_id}/messages/{message_id}")
-async def get_message(conversation_id: ConversationId, message_id: MessageId, rt: RuntimeDep, caller: Reader) -> MessageOut:
+async def get_message(
+    conversation_id: ConversationId, message_id: MessageId, rt: RuntimeDep, caller: Reader
+) -> MessageOut:
     """Get a question or an answer of a conversation."""
     async with rt.transaction() as session:
         return MessageOut.of(await conversations.message(session, conversation_id, message_id))

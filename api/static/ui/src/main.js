@@ -44,8 +44,9 @@ function Screen() {
 }
 
 const root = document.getElementById("root");
+const hasCode = () => at.value.screen === "enter" && location.hash.length > 1;
 const start = () =>
-  recognise().then(
+  (hasCode() ? Promise.resolve((me.value = null)) : recognise()).then(
     () => render(html`<${Everything} />`, root),
     (problem) => render(html`<main class="entrance"><${Failure} problem=${problem} again=${start} /></main>`, root),
   );

@@ -15,7 +15,7 @@ export function Answer({ answer, first, list }) {
     <${Body} answer=${answer} />
     <${Footnotes} answer=${answer} />
     <${Ending} answer=${answer} />
-    ${answer.phase === "done" && answer.status !== "removed" && html`<${Summary} answer=${answer} list=${list} />`}
+    ${answer.phase === "done" && !/removed|not_found/.test(answer.status) && html`<${Summary} answer=${answer} list=${list} />`}
   </article>`;
 }
 
@@ -153,7 +153,7 @@ function Summary({ answer, list }) {
       ${answer.timings.total > 0 && `, ${words.summary.took(answer.timings.total)}`}${answer.cached ? `, ${words.summary.cached}` : ""}${!extract && answer.model && answer.timings.generate ? `; ${words.summary.writer(answer.model, answer.timings.generate)}` : ""}
     </p>
     ${list.open && found > 0 && html`<h3 class="sc">${words.passages.title}</h3><${Passages} passages=${answer.passages} />`}
-    ${answer.status !== "not_found" && html`<${Acts} answer=${answer} />`}
+    <${Acts} answer=${answer} />
   </footer>`;
 }
 

@@ -121,7 +121,7 @@ function Picture({ place, marks, zoom, pages, choose }) {
       ${lost && html`<p class="lost">${words.page.noPicture}</p>`}
       ${marks.map((each) => html`<${Mark} key=${each.n} mark=${each} lines=${found[keyOf(place, each)] ?? []} choose=${choose} />`)}
       ${numerals(marks, (each) => found[keyOf(place, each)]).map(
-        ({ mark, top }) => html`<span class=${`num${mark.on ? " on" : ""}${mark.verified ? "" : " doubt"}`} aria-hidden="true" style=${{ top: `${100 * top}%` }}>${mark.on && html`<b>☞</b>`}${mark.n}</span>`,
+        ({ mark, top }) => html`<span class=${`num${mark.on ? " on" : ""}${mark.verified === false ? " doubt" : ""}`} aria-hidden="true" style=${{ top: `${100 * top}%` }}>${mark.on && html`<b>☞</b>`}${mark.n}</span>`,
       )}
     </div>
     ${lines?.length === 0 && html`<p class="nowhere" role="status">${words.page.noBoxes} <button type="button" class="plain" onClick=${() => (wantsText.value = true)}>${words.page.text}</button></p>`}
@@ -140,7 +140,7 @@ function Mark({ mark, lines, choose }) {
   });
   if (!lines.length) return null;
   const drawn = lines.map((each) => html`<i style=${style(each)}></i>`);
-  const name = `hl${mark.on ? " on" : ""}${mark.verified ? "" : " doubt"}`;
+  const name = `hl${mark.on ? " on" : ""}${mark.verified === false ? " doubt" : ""}`;
   if (!choose) return html`<span class=${name} data-n=${mark.n}>${drawn}</span>`;
   return html`<button type="button" class=${name} data-n=${mark.n} aria-label=${words.page.here(mark.n)} onClick=${() => choose(mark.n)}>${drawn}</button>`;
 }

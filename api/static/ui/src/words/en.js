@@ -141,13 +141,13 @@ export const en = {
     open: "Show on the page",
   },
   summary: {
-    all: (n) => (n === 1 ? "The footnote stands on its page to the letter." : `All ${count(n)} footnotes stand on their pages to the letter.`),
+    all: (n) => (n === 1 ? "The footnote stands on its page to the letter." : `${n === 2 ? "Both" : `All ${count(n)}`} footnotes stand on their pages to the letter.`),
     some: (good, n) => `${capital(count(good))} of ${counted(n, "footnote stands", "footnotes stand")} on their pages to the letter.`,
     bare: (n) => (n === 1 ? "One sentence has none." : `${capital(count(n))} sentences have none.`),
     passages: (n, documents) => `${capital(counted(n, "passage", "passages"))} of ${counted(documents, "document", "documents")}`,
     took: (ms) => seconds(ms),
     writer: (model, ms) => `written by ${model}, ${seconds(ms)}`,
-    cached: "given again",
+    cached: "an answer that was made before",
   },
   act: {
     copy: "Copy with footnotes",
