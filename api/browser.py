@@ -73,7 +73,7 @@ async def _name(rt: Runtime, request: Request) -> str:
 
 
 def _is_trustworthy(request: Request) -> bool:
-    """Whether the browser reached us by https or on loopback, whatever a proxy made of it: only then it says more."""
+    """Whether the browser reached us by https or on loopback, whatever a proxy changed: only then it says more."""
     return "sec-fetch-site" in request.headers or request.headers.get("origin", "").startswith("https:")
 
 

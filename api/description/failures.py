@@ -100,7 +100,7 @@ BY_OPERATION: dict[str, list[Failures]] = {
             503: "store_unavailable",
         },
     ],
-    "open_session": [
+    "create_session": [
         {401: "invalid_api_key", 403: "cross_origin", 422: "invalid_request", 503: "busy database_unavailable"},
     ],
     "create_webhook_endpoint": [{409: "too_many_webhook_endpoints"}],

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from api import browser
+from api import browser, parameters
 from api.deps import Access, Anyone, OperatorDep, RuntimeDep, again_while_busy
 from api.errors import request_id_of
 from api.schemas.sessions import ServerOut, SessionCodeOut, SessionEndOut, SessionIn, SessionOut
@@ -17,8 +17,8 @@ router = APIRouter(prefix="/v1/session", tags=["session"])
 Visitor = Annotated[Principal, Depends(Access(None, "read"))]
 
 
-@router.post("", status_code=201)
-async def open_session(body: SessionIn, request: Request, response: Response, rt: OperatorDep) -> SessionOut:
+@router.post("", status_code=201, dependencies=[Depends(parameters.check)])
+async def create_session(body: SessionIn, request: Request, response: Response, rt: OperatorDep) -> SessionOut:
     """Open a session: the answer sets a cookie, which then stands for the key.
 
     Only a page from the same origin can do this. A session ends after 12 hours without a request, after 30 days, and
@@ -71,7 +71,7 @@ def _server(rt: Runtime) -> ServerOut:
 
 
 @router.delete("")
-async def end_session(request: Request, response: Response, rt: RuntimeDep, caller: Visitor) -> SessionEndOut:
+async def delete_session(request: Request, response: Response, rt: RuntimeDep, caller: Visitor) -> SessionEndOut:
     """End the session of the cookie."""
     secret = await browser.secret_of(rt, request)
     if secret is None:

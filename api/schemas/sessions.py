@@ -41,7 +41,7 @@ class ServerOut(Out):
 
 
 class SessionOut(Out):
-    """Who asks, and what the server is."""
+    """The caller, and what the server is."""
 
     key_id: str
     key_name: Annotated[str | None, Field(description="Null for a person of the OIDC issuer.")]

@@ -151,7 +151,7 @@ async def made_by(rt: Runtime, tenant_id: str, text: str) -> Ids:
     made = {"collection_id": document.collection_id, "document_id": document.id, "job_id": accepted.details.job.id}
     async with rt.for_tenant(tenant_id).transaction() as session:
         made["conversation_id"] = (await conversations.create(session, "secret", {}, {})).id
-        asked = Message(id=new_id("msg"), conversation_id=made["conversation_id"], tenant_id=tenant_id, position=0)
+        asked = Message(id=new_id("msg"), conversation_id=made["conversation_id"], tenant_id=tenant_id, position=99)
         asked.role, asked.content, made["message_id"] = "user", "secret", asked.id
         session.add(asked)
         made["key_id"] = (await keys.create(session, tenant_id, "another"))[0].id

@@ -88,7 +88,7 @@ REQUESTS: dict[str, list[tuple[str, dict[str, Any]]]] = {
     ],
     "redeliver_failed_webhooks": [("", {"json": {"since": "2020-01-01T00:00:00Z"}})],
     "get_usage": [("?from=2026-01-01&to=2026-02-01&group=day&group=key&group=model", {})],
-    "open_session": [
+    "create_session": [
         ("", {"json": {"key": "fn_a_b"}, "headers": {"Sec-Fetch-Site": "same-origin", "X-Footnote": "ui"}})
     ],
     "create_api_key": [("", {"json": {"name": "bob"}})],
@@ -106,7 +106,7 @@ REQUESTS: dict[str, list[tuple[str, dict[str, Any]]]] = {
 }
 # The answers of those that refuse what the tenant has here; they have read it by then.
 REFUSED = {
-    "open_session": 401,  # a wrong key
+    "create_session": 401,  # a wrong key
     "cancel_job": 409,  # it has ended
     "cancel_query_batch": 409,
     "complete_direct_upload": 409,  # of another store

@@ -112,7 +112,9 @@ def product(browser: Browser, model: Model) -> Iterator[Product]:
     chosen |= {"FOOTNOTE_GENERATOR": "openai:scribe", "FOOTNOTE_ANSWER_CACHE_SECONDS": "0", "WEB_CONCURRENCY": "1"}
     environment = os.environ | chosen | {"XDG_CONFIG_HOME": str(directory / "config"), "FOOTNOTE_OCR": "off"}
     with (directory / "up.txt").open("wb") as out:
-        up = subprocess.Popen([sys.executable, "-m", "footnote", "up"], env=environment, cwd=ROOT, stdout=out, stderr=out)
+        up = subprocess.Popen(
+            [sys.executable, "-m", "footnote", "up"], env=environment, cwd=ROOT, stdout=out, stderr=out
+        )
     found = Product(f"http://127.0.0.1:{ports[0]}", environment)
     try:
         _wait_until_ready(found.url, up, directory / "up.txt")
@@ -149,6 +151,7 @@ class Visit:
     def log_in(self, key: str) -> None:
         code = self.product.call(key, "POST", "/v1/session/codes")["code"]
         self.open(f"/enter#{code}")
+        self.page.get_by_role("banner").wait_for()
         self.page.get_by_role("heading", level=1).wait_for()
 
     def ask(self, question: str) -> None:

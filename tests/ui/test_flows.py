@@ -44,13 +44,12 @@ def lines_of(quote: str, page: int) -> list[list[float]]:
     shown = document[page - 1]
     width, height = shown.get_size()
     text = shown.get_textpage()
-    whole = re.sub(r"\s", " ", text.get_text_range())
-    start = whole.index(quote)
+    letters = [(index, each) for index, each in enumerate(text.get_text_range()) if not each.isspace()]
+    wanted = "".join(quote.split())
+    start = "".join(each for _, each in letters).index(wanted)
     lines: list[list[float]] = []
-    for index in range(start, start + len(quote)):
+    for index, _ in letters[start : start + len(wanted)]:
         left, bottom, right, top = text.get_charbox(index)
-        if not whole[index].strip():
-            continue
         box = [left / width, 1 - top / height, right / width, 1 - bottom / height]
         if lines and abs(box[3] - lines[-1][3]) < 0.015:
             pairs = zip(lines[-1], box, strict=True)
@@ -64,7 +63,7 @@ def lines_of(quote: str, page: int) -> list[list[float]]:
 def lit(page: Page) -> list[list[float]]:
     """The boxes of the chosen footnote as they are seen, as shares of the picture."""
     page.locator(".hl.on i").first.wait_for()
-    page.wait_for_function("document.querySelector('.leaf img')?.complete")
+    page.locator(".leaf img").evaluate("each => each.decode()")
     found: list[list[float]] = page.evaluate(
         """() => {
             const leaf = document.querySelector(".leaf img").getBoundingClientRect();
@@ -200,7 +199,7 @@ def test_a_quote_that_is_not_on_the_page_is_doubted(arrive: Arrive, harbour: str
         "Most of them have since gone to Karlsvik {callers moved to Karlsvik}."
     )
     visit = arrive(harbour)
-    visit.ask("What became of the callers?")
+    visit.ask("How many regular callers did not come back after the channel was free?")
     page = visit.page
     expect(page.locator(".bare")).to_contain_text("Most of them have since gone to Karlsvik")
     assert "dotted" in page.locator(".bare").evaluate("each => getComputedStyle(each).textDecorationStyle")
@@ -227,7 +226,7 @@ TEXT = (
 
 def test_text_of_documents_is_only_ever_text(product: Product, arrive: Arrive, model: Model, see: See) -> None:
     key = product.new_tenant("hostile")
-    product.add(key, HOSTILE, TEXT.encode())
+    document_id = product.add(key, HOSTILE, TEXT.encode())
     quote = "The zircon lamp burns whale oil <b onclick=alert(3)>every night</b>"
     model.says["lamp"] = f"<img src=x onerror=alert(4)> It burns **whale oil** {{{quote}}}. [x](javascript:alert(5))"
     visit = arrive(key)
@@ -236,7 +235,9 @@ def test_text_of_documents_is_only_ever_text(product: Product, arrive: Arrive, m
     expect(page.locator(".q")).to_have_text("What does the zircon lamp burn? <img src=x onerror=alert(6)>")
     page.locator(".ref").first.click()
     expect(page.locator("mark.on")).to_have_text(quote)
-    expect(page.locator(".reader h2")).to_have_text(HOSTILE)
+    expect(page.locator(".reader h2")).to_have_text(
+        product.call(key, "GET", f"/v1/documents/{document_id}")["filename"]
+    )
     assert page.locator("#root img, #root script, #root b[onclick]").count() == 0
     see(visit, "hostile")
 
@@ -306,7 +307,7 @@ def test_stop_keeps_what_came_and_stops_the_model(arrive: Arrive, harbour: str, 
     try:
         visit = arrive(harbour)
         page = visit.page
-        page.get_by_role("textbox", name="Question").fill("What does the northern channel say slowly?")
+        page.get_by_role("textbox", name="Question").fill("How much sand did two dredgers take out, slowly?")
         page.keyboard.press("Enter")
         expect(page.locator("article[data-phase=writing] .a")).to_contain_text("word")
         page.get_by_role("button", name="Stop").click()
@@ -317,7 +318,9 @@ def test_stop_keeps_what_came_and_stops_the_model(arrive: Arrive, harbour: str, 
         model.pause = 0.0
 
 
-def test_a_revoked_key_ends_the_session_and_what_was_typed_stays(product: Product, arrive: Arrive, harbour: str) -> None:
+def test_a_revoked_key_ends_the_session_and_what_was_typed_stays(
+    product: Product, arrive: Arrive, harbour: str
+) -> None:
     made = product.call(harbour, "POST", "/v1/keys", {"name": "short", "scopes": ["read"]})
     visit = arrive(made["secret"])
     page = visit.page

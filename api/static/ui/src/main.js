@@ -39,7 +39,7 @@ function Screen() {
     case "enter":
       return null;
     default:
-      return html`<main class="entrance"><h1>${words.lost}</h1><p><a href="/">${words.lostHome}</a></p></main>`;
+      return html`<main id="main" class="entrance"><h1>${words.lost}</h1><p><a href="/">${words.lostHome}</a></p></main>`;
   }
 }
 
@@ -48,6 +48,6 @@ const hasCode = () => at.value.screen === "enter" && location.hash.length > 1;
 const start = () =>
   (hasCode() ? Promise.resolve((me.value = null)) : recognise()).then(
     () => render(html`<${Everything} />`, root),
-    (problem) => render(html`<main class="entrance"><${Failure} problem=${problem} again=${start} /></main>`, root),
+    (problem) => render(html`<main id="main" class="entrance"><${Failure} problem=${problem} again=${start} /></main>`, root),
   );
 start();

@@ -27,7 +27,7 @@ export const helpIsWanted = signal(0);
 export function Head() {
   const reading = unfinished.value.length;
   const look = failed.value.length;
-  return html`<a class="skip" href="#question" onClick=${skip}>${words.skip}</a>
+  return html`<a class="skip" href="#main" onClick=${skip}>${words.skip}</a>
     <header>
       <a class="brand" href="/" aria-label=${words.home}>Footnote<b aria-hidden="true">*</b></a>
       <nav class="top" aria-label=${words.nav}>

@@ -65,7 +65,7 @@ function Head({ place, pages, turn, close, hasPictures, zoom, setZoom }) {
   const zooms = !wantsText.value && hasPictures;
   return html`<div class="run">
     <${Title}><a href=${`/d/${place.id}/p/${page}`} dir="auto">${place.name}</a><//>
-    <span class="where">${pages > 1 ? words.page.of(page, pages) : pages ? "" : words.page.number(page)}</span>
+    ${pages > 1 && html`<span class="where">${words.page.number(page)}<span class="wide">${words.page.ofAll(pages)}</span></span>`}
     <span class="tools">
       ${zooms && html`<button type="button" class="plain wide" aria-label=${words.page.smaller} disabled=${zoom === 0} onClick=${() => setZoom(zoom - 1)}>−</button>`}
       ${zooms && html`<button type="button" class="plain wide" aria-label=${words.page.larger} disabled=${zoom === ZOOMS.length - 1} onClick=${() => setZoom(zoom + 1)}>+</button>`}

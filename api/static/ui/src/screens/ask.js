@@ -4,7 +4,7 @@ import { html, useEffect, useLayoutEffect, useRef, useState } from "../../vendor
 import { get, may } from "../api.js";
 import { at } from "../router.js";
 import * as pages from "../pages.js";
-import { answers, ask, choose, chosen, conversation, failure, list, lit, loadAgain, show, shown, told, unchoose } from "../talk.js";
+import { answers, ask, choose, chosen, conversations, failure, list, lit, loadAgain, show, shown, told, unchoose } from "../talk.js";
 import { documents, files } from "../uploads.js";
 import { words } from "../words.js";
 import { Answer } from "../parts/answer.js";
@@ -30,9 +30,10 @@ export function Ask() {
     document.title = newest ? `${newest.question} · ${words.name}` : words.name;
   }, [newest?.question]);
   const isNew = !at.value.conversation && !answers.value.length;
-  return html`<div class=${`desk${shown.value ? " reading" : ""}`}>
+  const isBare = isNew && !conversations.value?.length;
+  return html`<div class=${`desk${shown.value ? " reading" : ""}${isBare ? " bare" : ""}`}>
     <${Beside} withFiles=${!isNew} />
-    <main>
+    <main id="main">
       ${isNew ? html`<${Begin} />` : html`<${Talk} />`}
       <p class="vh" role="status">${told.value}</p>
       ${(documents.value > 0 || !isNew) && html`<${Field} />`}
@@ -107,15 +108,25 @@ function Opened({ answer, citation }) {
 function Begin() {
   const empty = documents.value === 0;
   if (documents.value === null) return html`<div class="begin"><${Waiting} /></div>`;
+  if (empty) return html`<div class="begin"><${Empty} /></div>`;
   return html`<div class="begin">
     <div>
-      <h1 tabindex="-1">${empty ? words.first.title : words.begin.title}</h1>
-      <p class="lead">${empty ? (may("write") ? words.first.lead : words.first.noWrite) : null}</p>
-      ${empty && files.value.length === 0 && may("write") && html`<p><${Choose} /></p>`}
-      ${!empty && html`<${Examples} />`}
+      <h1 tabindex="-1">${words.begin.title}</h1>
+      <${Examples} />
       <${Reading} />
-      ${(!empty || files.value.length > 0) && may("write") && html`<p><${Choose} look="plain add" /></p>`}
+      <p><${Choose} look="plain add" /></p>
     </div>
+  </div>`;
+}
+
+/** An empty library is one sentence and a place to drop files. */
+function Empty() {
+  const begun = files.value.length > 0;
+  return html`<div class="zone">
+    <h1 tabindex="-1">${words.first.title}</h1>
+    <p class="lead">${may("write") ? words.first.lead : words.first.noWrite}</p>
+    ${begun ? html`<${Reading} />` : may("write") && html`<p class="soft">${words.first.formats}</p>`}
+    <p><${Choose} look=${begun ? "plain add" : "act"} /></p>
   </div>`;
 }
 

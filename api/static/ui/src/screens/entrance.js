@@ -1,7 +1,7 @@
 /** Where no one is logged in: a code in the address is traded, or a key is asked for. */
 
 import { html, useEffect, useState } from "../../vendor/preact.js";
-import { enter, recognise } from "../api.js";
+import { enter, me, recognise } from "../api.js";
 import { at, go } from "../router.js";
 import { words } from "../words.js";
 import { Failure, Waiting } from "../parts/state.js";
@@ -17,7 +17,11 @@ export function Entrance({ over }) {
     try {
       await enter(proof);
       await recognise();
+      if (!me.value) throw { message: words.enter.noCookie, retryAfter: 0 };
     } catch (found) {
+      // An address that was used is no obstacle to someone who is in.
+      if (proof.code) await recognise().catch(() => {});
+      if (me.value) return;
       setProblem(found.status === 401 ? { ...plain(found), message: proof.code ? words.enter.used : words.enter.wrong } : found);
       setBusy(false);
     }
@@ -30,7 +34,7 @@ export function Entrance({ over }) {
     const key = event.target.elements.key.value.trim();
     if (key) trade({ key });
   };
-  return html`<main class="entrance">
+  return html`<main id="main" class="entrance">
     <p class="brand">Footnote<b aria-hidden="true">*</b></p>
     <h1 tabindex="-1">${words.enter.title}</h1>
     ${over && html`<p role="status">${words.enter.over}</p>`}

@@ -23,5 +23,5 @@ export function Page() {
     if (marks.length) kept.set("on", quotedOn);
     go(`/d/${id}/p/${next}?${kept}`, { replace: true });
   };
-  return html`<main class="alone"><${Reader} id=${id} version=${version} page=${page} marks=${marks} turn=${turn} /></main>`;
+  return html`<main id="main" class="alone"><${Reader} id=${id} version=${version} page=${page} marks=${marks} turn=${turn} /></main>`;
 }

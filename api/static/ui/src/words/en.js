@@ -71,6 +71,7 @@ export const en = {
   first: {
     title: "Drop a file. Then ask.",
     lead: "Footnote reads it, and shows for every sentence of an answer the line of the page that it stands on.",
+    formats: "PDF, Word, PowerPoint, Excel, HTML, Markdown, mail, archives of these, and more.",
     noWrite: "Your key may not add documents. Someone with the scope “write” can.",
   },
   begin: {
@@ -160,7 +161,7 @@ export const en = {
 
   page: {
     label: "Page",
-    of: (n, all) => `page ${figure.format(n)} of ${figure.format(all)}`,
+    ofAll: (all) => ` of ${figure.format(all)}`,
     number: (n) => `page ${figure.format(n)}`,
     jump: "Go to page",
     before: "Page before",
