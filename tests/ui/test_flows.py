@@ -1,7 +1,8 @@
 """What people do on the web page, in a real browser against the running product. Any request to another host fails."""
 
+import base64
 import re
-import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -110,33 +111,38 @@ def test_first_run_from_a_dropped_file_to_the_lit_sentence(
 
 def drop(page: Page, path: Path) -> None:
     """As the desktop drops a file on the window."""
-    import base64
-
     content = base64.b64encode(path.read_bytes()).decode()
     page.evaluate(
         """([content, name]) => {
             const bytes = Uint8Array.from(atob(content), (each) => each.charCodeAt(0));
             const data = new DataTransfer();
             data.items.add(new File([bytes], name));
-            for (const kind of ["dragenter", "dragover", "drop"])
-                document.body.dispatchEvent(new DragEvent(kind, { dataTransfer: data, bubbles: true, cancelable: true }));
+            const how = { dataTransfer: data, bubbles: true, cancelable: true };
+            for (const kind of ["dragenter", "dragover", "drop"]) document.body.dispatchEvent(new DragEvent(kind, how));
         }""",
         [content, path.name],
     )
 
 
-def test_a_footnote_is_one_click_or_one_key_away_and_quick(asking: Visit) -> None:
+# From a key to a picture that is decoded, with the lines of the quote over it; milliseconds.
+LIT = """async n => {
+    const began = performance.now();
+    dispatchEvent(new KeyboardEvent("keydown", {key: n}));
+    const isLit = () => document.querySelector(`.hl.on[data-n="${n}"] i`) && document.querySelector(".leaf img");
+    while (!isLit()) await new Promise(requestAnimationFrame);
+    await isLit().decode();
+    return performance.now() - began;
+}"""
+
+
+def test_a_footnote_is_one_key_away_and_quick(asking: Visit, record_property: Callable[[str, object], None]) -> None:
     page = asking.page
-    page.wait_for_timeout(500)  # the page is fetched ahead, as while a person reads
-    for act in (lambda: page.locator(".ref").first.click(), lambda: page.keyboard.press("2")):
-        began = time.monotonic()
-        act()
-        boxes = lit(page)
-        took = time.monotonic() - began
-        print(f"footnote to lit lines: {1000 * took:.0f} ms")
-        assert boxes
-        assert took < 2, "300 ms on a quiet machine"
+    page.wait_for_timeout(500)  # the pages are fetched ahead while a person reads
+    first = page.evaluate(LIT, "1")
+    again = min(page.evaluate(LIT, n) for n in ("2", "1", "2", "1", "2"))
+    record_property("footnote to lit page, first and best of five, ms", (round(first), round(again)))
     assert_over(lit(page), lines_of(COST, 2))
+    assert again < 1000, "100 ms on a quiet machine"
 
 
 def test_three_places_light_together(asking: Visit) -> None:

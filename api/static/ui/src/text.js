@@ -114,7 +114,8 @@ function divided(text, start, bare, style) {
 export function wholeWords(text) {
   const end = Math.max(text.lastIndexOf(" "), text.lastIndexOf("\n"));
   const begun = text.lastIndexOf("[");
-  return text.slice(0, begun > text.lastIndexOf("]") ? Math.min(begun, end) : end).trimEnd();
+  const whole = begun > text.lastIndexOf("]") ? Math.min(begun, end) : end;
+  return text.slice(0, Math.max(0, whole)).trimEnd();
 }
 
 /** An answer with its footnotes as Markdown. `address`: where people see a footnote. */
