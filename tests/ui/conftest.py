@@ -40,7 +40,8 @@ def installed_browser() -> str | None:
     return next(filter(None, map(shutil.which, NAMES)), None)
 
 
-@pytest.fixture(scope="session")
+# Of a module, not of the session: while Playwright runs, its event loop does, and no other can in this process.
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     path = installed_browser()
     if path is None:
@@ -93,13 +94,13 @@ class Product:
         return document_id
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def model() -> Iterator[Model]:
     with answering() as scribe:
         yield scribe
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def product(browser: Browser, model: Model) -> Iterator[Product]:
     """Asked for a browser first, so that nothing is started without one."""
     directory = Path(tempfile.mkdtemp(prefix="fn-"))
@@ -210,11 +211,17 @@ See = Callable[[Visit, str], None]
 
 
 @pytest.fixture(scope="session")
-def see(tmp_path_factory: pytest.TempPathFactory) -> See:
-    """Takes pictures of a screen in each look, for a person, and has axe check it."""
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """For what a person should look at: FOOTNOTE_SCREENSHOTS, or a temporary one."""
     given = os.environ.get("FOOTNOTE_SCREENSHOTS")
-    folder = Path(given) if given else tmp_path_factory.mktemp("screens")
-    folder.mkdir(parents=True, exist_ok=True)
+    chosen = Path(given) if given else tmp_path_factory.mktemp("screens")
+    chosen.mkdir(parents=True, exist_ok=True)
+    return chosen
+
+
+@pytest.fixture(scope="session")
+def see(folder: Path) -> See:
+    """Takes pictures of a screen in each look, and has axe check it."""
 
     def seeing(visit: Visit, name: str) -> None:
         page, before = visit.page, visit.page.viewport_size

@@ -5,7 +5,7 @@ import { get, may } from "../api.js";
 import { at } from "../router.js";
 import * as pages from "../pages.js";
 import { answers, ask, choose, chosen, conversations, failure, list, lit, loadAgain, show, shown, told, unchoose } from "../talk.js";
-import { documents, files } from "../uploads.js";
+import { documents, files, unfinished } from "../uploads.js";
 import { words } from "../words.js";
 import { Answer } from "../parts/answer.js";
 import { Beside } from "../parts/beside.js";
@@ -30,8 +30,8 @@ export function Ask() {
     document.title = newest ? `${newest.question} · ${words.name}` : words.name;
   }, [newest?.question]);
   const isNew = !at.value.conversation && !answers.value.length;
-  const isBare = isNew && !conversations.value?.length;
-  return html`<div class=${`desk${shown.value ? " reading" : ""}${isBare ? " bare" : ""}`}>
+  const isLone = isNew && !conversations.value?.length;
+  return html`<div class=${`desk${shown.value ? " reading" : ""}${isLone ? " lone" : ""}`}>
     <${Beside} withFiles=${!isNew} />
     <main id="main">
       ${isNew ? html`<${Begin} />` : html`<${Talk} />`}
@@ -126,7 +126,7 @@ function Empty() {
     <h1 tabindex="-1">${words.first.title}</h1>
     <p class="lead">${may("write") ? words.first.lead : words.first.noWrite}</p>
     ${begun ? html`<${Reading} />` : may("write") && html`<p class="soft">${words.first.formats}</p>`}
-    <p><${Choose} look=${begun ? "plain add" : "act"} /></p>
+    <p><${Choose} look=${unfinished.value.length ? "plain add" : "act"} /></p>
   </div>`;
 }
 

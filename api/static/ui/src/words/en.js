@@ -143,7 +143,8 @@ export const en = {
   },
   summary: {
     all: (n) => (n === 1 ? "The footnote stands on its page to the letter." : `${n === 2 ? "Both" : `All ${count(n)}`} footnotes stand on their pages to the letter.`),
-    some: (good, n) => `${capital(count(good))} of ${counted(n, "footnote stands", "footnotes stand")} on their pages to the letter.`,
+    some: (good, n) =>
+      `${capital(count(good))} of ${counted(n, "footnote", "footnotes")} ${good === 1 ? "stands on its page" : "stand on their pages"} to the letter.`,
     bare: (n) => (n === 1 ? "One sentence has none." : `${capital(count(n))} sentences have none.`),
     passages: (n, documents) => `${capital(counted(n, "passage", "passages"))} of ${counted(documents, "document", "documents")}`,
     took: (ms) => seconds(ms),
