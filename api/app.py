@@ -25,8 +25,10 @@ from api.routes import (
     jobs,
     keys,
     query,
+    session,
     tasks,
     tenant,
+    ui,
     uploads,
     usage,
     webhooks,
@@ -49,6 +51,7 @@ ROUTES = (
     webhooks,
     usage,
     keys,
+    session,
     audit,
     tenant,
     health,
@@ -81,6 +84,8 @@ def create_app(settings: Settings | None = None, runtime: Runtime | None = None)
     app.state.routes = app.described_routes = routes
     if chosen.docs == "on":
         app.include_router(documentation.router)
+    if chosen.ui == "on":
+        app.include_router(ui.router)
     errors.install(app)
     app.add_middleware(BodyLimits, settings=chosen, routes=app.state.routes)
     app.add_middleware(LastResort)
@@ -127,5 +132,7 @@ def _warm(app: FastAPI, settings: Settings) -> None:
     """Imports and builds what the first requests would otherwise wait for."""
     formats.modules()
     import_early(settings)
+    if settings.ui == "on":
+        ui.files()
     for route in app.routes:  # FastAPI builds a route when it is first matched
         route.matches({"type": "http", "method": "GET", "path": "//", "headers": []})

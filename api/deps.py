@@ -9,13 +9,13 @@ import structlog
 from fastapi import Depends, Header, Request, Security
 from fastapi.security import HTTPBearer
 
-from api import parameters
+from api import browser, parameters
 from api.errors import request_id_of
 from footnote import deadline
 from footnote.errors import Forbidden, Unauthenticated
 from footnote.runtime import Runtime
 from footnote.settings import RouteClass
-from footnote.tenancy import access_tokens, keys, oidc, quotas, rate_limits, usage
+from footnote.tenancy import access_tokens, keys, oidc, quotas, rate_limits, sessions, usage
 from footnote.tenancy.keys import Principal, Verified
 
 DELETION_SECONDS = 600.0  # for a document with hundreds of thousands of chunks
@@ -49,10 +49,19 @@ def _presented(request: Request) -> str:
 
 async def principal_of(rt: Runtime, request: Request) -> Principal:
     """The caller as of now. Raises Unauthenticated; for an OIDC token also Forbidden and Unavailable."""
+    if (secret := await browser.secret_of(rt, request)) is not None:
+        return await _known(rt, request, sessions.verify, secret)
     presented = _presented(request)
     if rt.issuer is not None and access_tokens.issuer_of(presented) == rt.issuer.url:
         return await oidc.verify(rt, rt.issuer, presented)
     verify = access_tokens.verify if access_tokens.looks_like_one(presented) else keys.verify
+    return await _known(rt, request, verify, presented)
+
+
+async def _known(
+    rt: Runtime, request: Request, verify: Callable[..., Awaitable[Verified]], presented: str
+) -> Principal:
+    """The caller whom the request presents something of; what it spent is looked up if the route costs."""
     found = await verify(rt, presented, to_spend=_costs(request))
     if (
         _costs(request)

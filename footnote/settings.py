@@ -194,13 +194,13 @@ class Settings(BaseSettings):
     audit_days: float = Field(365.0, ge=0)
     """How long the audit log stores entries, in days; 0: without end."""
     cors_origins: str | None = None
-    """Origins whose pages may call the API from a browser, separated by commas: `https://app.example.com`. `*`:
-    all."""
+    """Origins whose pages may call the API, separated by commas: `https://app.example.com`. `*`: all."""
     hsts_seconds: int = Field(0, ge=0)
-    """How long browsers must insist on https (Strict-Transport-Security). Set it only if TLS stands in front of the
-    API."""
+    """Seconds for which browsers must insist on https (HSTS). Set it only if TLS stands in front of the API."""
     docs: Literal["on", "off"] = "on"
     """`/docs` and `/openapi.json`: `on` or `off`."""
+    ui: Literal["on", "off"] = "on"
+    """The web page at `/`: `on` or `off`."""
 
     # -- logs --
     log_level: str = Field("INFO", validation_alias="LOG_LEVEL")

@@ -9,7 +9,7 @@ from footnote.embeddings import relatedness
 from footnote.errors import DatabaseAway
 from footnote.runtime import Runtime
 from footnote.telemetry import log
-from footnote.tenancy import audit_log, tallies
+from footnote.tenancy import audit_log, sessions, tallies
 from footnote.webhooks import history
 
 Chore = Callable[[Runtime], Awaitable[None]]
@@ -81,6 +81,7 @@ async def _purge(rt: Runtime) -> None:
         await refused_uploads.purge(session)
         await history.purge(session, rt.settings.webhook_log_days)
         await tallies.purge(session)
+        await sessions.purge(session)
         await answer_cache.purge(session, rt.settings.answer_cache_seconds)
     await audit_log.purge(rt)
 

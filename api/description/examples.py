@@ -19,6 +19,7 @@ _SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 _TEXT = "The notice period is three months to the end of a quarter."
 _QUESTION = "How long is the notice period?"
 _ANSWER = "The notice period is three months to the end of a quarter [1]."
+_CODE = "Zx3kq1V9mJ0w8c2R5t7yB4n6Q1s3D5f7G9h1J3k5L7o"
 _TIME = "2026-03-02T09:30:00Z"
 _LATER = "2026-03-02T09:30:12Z"
 
@@ -45,6 +46,7 @@ BODIES: dict[str, Any] = {
         "top_k": 5,
     },
     "TextIn": {"text": "# Notice\n\n" + _TEXT, "filename": "notice.md", "collection": "policies"},
+    "SessionIn": {"code": _CODE},
     "TokenIn": {"scopes": ["read"]},
     "UrlIn": {"url": "https://www.example/handbook.pdf", "collection": "policies"},
 }
@@ -139,6 +141,8 @@ VALUES: dict[str, Any] = {
     "RefusedUploadOut.code": "encrypted",
     "RefusedUploadOut.id": "ref_01m8mx5a7c9e1g3j5m7p9r1t3v",
     "RefusedUploadOut.message": "The file is protected by a password.",
+    "SessionEndOut.ended": True,
+    "ServerOut.version": __version__,
     "ReportOut.documents": 0,
     "ReportOut.pages": 3,
     "ReportOut.status": "ready",
@@ -170,6 +174,7 @@ VALUES: dict[str, Any] = {
     "characters": 6120,
     "chunk_id": _CHUNK,
     "chunks": 7,
+    "code": _CODE,
     "collection": "policies",
     "collection_id": "col_01m8mwq0a2c4e6g8j0m2p4r6t8",
     "collections": ["policies"],
@@ -185,6 +190,7 @@ VALUES: dict[str, Any] = {
     "delivered_at": _LATER,
     "description": "The web shop",
     "dimensions": 384,
+    "direct_uploads": True,
     "disabled_at": None,
     "disabled_reason": None,
     "document_id": _DOC,
@@ -194,6 +200,7 @@ VALUES: dict[str, Any] = {
     "embedding_tokens": 1530,
     "embeddings": 7,
     "empty_pages": [],
+    "embedder": "local/all-MiniLM-L6-v2",
     "enabled": True,
     "ended": 2,
     "endpoint_id": _ENDPOINT,
@@ -209,7 +216,9 @@ VALUES: dict[str, Any] = {
     "failing_since": None,
     "filename": "handbook.pdf",
     "filters": None,
+    "formats": [".docx", ".md", ".pdf"],
     "fused_rank": 1,
+    "generator": "openai/gpt-4.1-mini",
     "heading": "Handbook > Leaving",
     "heartbeat_at": None,
     "highlights_url": f"/v1/documents/{_DOC}/pages/2/highlights?char_start=400&char_end=458&version=1",
@@ -225,6 +234,7 @@ VALUES: dict[str, Any] = {
     "latency_ms": 84,
     "lease_until": None,
     "marker": 1,
+    "max_upload_bytes": 1073741824,
     "media_type": "application/pdf",
     "message_count": 2,
     "message_id": "msg_01m8mx0r7y9b1d3f5h7k9m1p3r",
@@ -262,12 +272,14 @@ VALUES: dict[str, Any] = {
     "question_as_searched": None,
     "quote": "three months to the end of a quarter",
     "rates": {"query": 30},
+    "reader_path": f"/d/{_DOC}/p/2?v=1&from=400&to=458",
     "redelivered": 3,
     "reingesting": 0,
     "remaining": 0,
     "relatedness": 0.71,
     "replaced_characters": 0,
     "request_id": _REQUEST,
+    "reranker": None,
     "rerank_failure": None,
     "rerank_score": None,
     "reranked": None,
@@ -290,6 +302,7 @@ VALUES: dict[str, Any] = {
     "step": "chunk",
     "superseded": False,
     "system_prompt": None,
+    "tenant": "acme",
     "tenant_id": _TENANT,
     "text": _TEXT,
     "timings": {"retrieve": 41.5, "total": 912.4},

@@ -31,6 +31,14 @@ Unknown fields and unknown query parameters are refused with 422, so that a typi
 Every response has the header `X-Request-ID`. You can send your own; the server's log has it in every line about the
 request.
 
+## Offsets
+
+`char_start` and `char_end` count Unicode code points, as Python does. JavaScript counts UTF-16 units: an emoji has two.
+Cut a page's text there with
+
+    const points = [...text];
+    const quote = points.slice(charStart, charEnd).join("");
+
 ## Paging
 
 A list answers with `data` and `next_cursor`. Send `next_cursor` as `cursor` to get the next page. It is `null` on the
@@ -63,6 +71,10 @@ TAGS = [
     {"name": "jobs", "description": "The ingestion of one version of a document: its progress, its errors, retries."},
     {"name": "webhooks", "description": "Addresses that are told of events, and the log of what was sent to them."},
     {"name": "keys", "description": "API keys, and short-lived tokens for them."},
+    {
+        "name": "session",
+        "description": "The session of a browser, which acts for a key by a cookie; what the server is.",
+    },
     {"name": "usage", "description": "What your tenant used, and what it cost."},
     {"name": "audit", "description": "Who did what, and when."},
     {"name": "tenant", "description": "Your tenant as a whole."},
@@ -104,6 +116,7 @@ PARAMETERS = {
     "job_id": "Id of a job (`job_...`).",
     "callback_url": "An address that is told when ingestion has ended.",
     "key_id": "Id of an API key.",
+    "message_id": "Id of a message (`msg_...`).",
     "number": "Number of the page, from 1.",
     "query_batch_id": "Id of a batch of questions (`bat_...`).",
     "state": "Only deliveries in this state.",

@@ -23,6 +23,7 @@ from footnote.collections.metadata import checked
 
 router = APIRouter(prefix="/v1/conversations", tags=["conversations"])
 ConversationId = Annotated[Plain, Path(max_length=64)]
+MessageId = Annotated[Plain, Path(max_length=64)]
 
 
 @router.post("", status_code=201)
@@ -59,6 +60,15 @@ async def get_conversation(
     return ConversationWithMessagesOut(
         **ConversationOut.fields_of(found), messages=page(messages, limit, MessageOut.of)
     )
+
+
+@router.get("/{conversation_id}/messages/{message_id}")
+async def get_message(
+    conversation_id: ConversationId, message_id: MessageId, rt: RuntimeDep, caller: Reader
+) -> MessageOut:
+    """Get a question or an answer of a conversation."""
+    async with rt.transaction() as session:
+        return MessageOut.of(await conversations.message(session, conversation_id, message_id))
 
 
 @router.post("/{conversation_id}/messages", response_model=AnswerOut, responses=STREAM)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from fastapi import APIRouter, Request
-from fastapi.responses import FileResponse, JSONResponse, RedirectResponse
+from fastapi.responses import FileResponse, JSONResponse
 
 from footnote.errors import NotFound
 
@@ -18,12 +18,6 @@ POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 )
-
-
-@router.get("/")
-async def root() -> RedirectResponse:
-    """Shows the documentation to a browser that opens the bare address."""
-    return RedirectResponse("/docs")
 
 
 @router.get("/docs")

@@ -1,12 +1,13 @@
 """Documents: read them, follow their ingestion, change their metadata, delete them."""
 
 import asyncio
+import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import Field
@@ -21,7 +22,7 @@ from api.schemas.filters import FilterQuery, filter_of
 from api.schemas.jobs import DocumentStatus, StatusOut
 from footnote import documents, jobs
 from footnote.documents import deletion, page_images
-from footnote.errors import Forbidden, NotFound, Unauthenticated, Unavailable
+from footnote.errors import Forbidden, Invalid, NotFound, Unauthenticated, Unavailable
 from footnote.runtime import Runtime
 from footnote.tenancy import audit_log
 
@@ -29,6 +30,7 @@ router = APIRouter(prefix="/v1/documents", tags=["documents"])
 
 POLL_SECONDS = 0.5
 DocumentId = Annotated[Plain, Path(max_length=64)]
+PICTURE_WIDTHS = [200, 400, 800, 1200, 1600, 2000, 2400]
 PageNumber = Annotated[int, Path(ge=1, le=1_000_000)]
 OfVersion = Annotated[
     int | None,
@@ -197,19 +199,33 @@ class _Download(StreamingResponse):
 @router.get(
     "/{document_id}/pages/{number}.webp",
     response_class=Response,
-    responses={200: {"content": {"image/webp": {}}}},
+    responses={200: {"content": {"image/webp": {}}}, 304: {"description": "The picture that you have."}},
 )
 async def get_document_page_image(
     document_id: DocumentId,
     number: PageNumber,
     rt: RuntimeDep,
     caller: Reader,
-    width: Annotated[int, Query(ge=400, le=2400, multiple_of=400, description="Width in pixels.")] = 1200,
+    width: Annotated[
+        int, Query(description="Width in pixels: 200 or a multiple of 400.", json_schema_extra={"enum": PICTURE_WIDTHS})
+    ] = 1200,
     version: OfVersion = None,
+    if_none_match: Annotated[str | None, Header(description="`ETag` of a picture that you have.")] = None,
 ) -> Response:
-    """Get a page of a PDF as an image in WebP. It is made once and then stored."""
+    """Get a page of a PDF as an image in WebP. It is made once and then stored.
+
+    With `version` the image never changes, and a client may store it. Otherwise send its `ETag` to ask again.
+    """
+    if width not in PICTURE_WIDTHS:
+        raise Invalid.in_fields([{"field": "query.width", "message": f"Must be one of {PICTURE_WIDTHS}."}])
     made = await page_images.picture(rt, document_id, number, width, version)
-    return Response(made, media_type="image/webp", headers={"Cache-Control": "private, max-age=300"})
+    headers = {
+        "ETag": f'"{hashlib.sha256(made).hexdigest()[:32]}"',
+        "Cache-Control": "private, max-age=31536000, immutable" if version else "private, no-cache",
+    }
+    if if_none_match == headers["ETag"]:
+        return Response(status_code=304, headers=headers)
+    return Response(made, media_type="image/webp", headers=headers)
 
 
 @router.get("/{document_id}/pages/{number}/highlights")
@@ -244,14 +260,23 @@ async def get_document_page(
     rt: RuntimeDep,
     caller: Reader,
     version: OfVersion = None,
+    char_start: Annotated[
+        int, Query(ge=0, le=100_000_000, description="Offset of the first character that you want.")
+    ] = 0,
+    char_end: Annotated[
+        int | None, Query(ge=0, le=100_000_000, description="Offset behind the last one. Default: the end of the page.")
+    ] = None,
+    around: Annotated[int, Query(ge=0, le=1_000_000, description="Characters to add at both sides.")] = 0,
 ) -> PageOut:
-    """Get the stored text of a page. Citations are checked against this text.
+    """Get the stored text of a page, or a part of it. Citations are checked against this text.
 
-    A document in a format without pages has one page.
+    A document in a format without pages has one page, which may be long. Offsets count Unicode code points.
     """
+    start = max(0, char_start - around)
+    end = None if char_end is None else char_end + around
     async with rt.transaction() as session:
-        stored, pages = await documents.page_text(session, document_id, number, version)
-    return PageOut(page=number, pages=pages, text=stored)
+        found = await documents.page_text(session, document_id, number, version, start=start, end=end)
+    return PageOut(page=number, **vars(found))
 
 
 @router.get("/{document_id}/chunks")

@@ -9,7 +9,7 @@ from api.schemas.common import In, Out, PageOf
 from api.schemas.fields import JsonObject, Plain
 from api.schemas.filters import FILTER_SCHEMA
 from api.schemas.questions import Names, SystemPrompt
-from api.schemas.search import CitationOut, OnRequest, UnsupportedOut, UsageOut
+from api.schemas.search import CitationOut, CoverageOut, OnRequest, UnsupportedOut, UsageOut
 from footnote import filters
 from footnote.answering import Citation
 from footnote.answering.events import answer_kind
@@ -64,7 +64,22 @@ class ConversationOut(Out):
         return cls(**cls.fields_of(found))
 
 
+class PassageOut(Out):
+    """Where a passage stands that was found for an answer."""
+
+    document_id: str
+    filename: str
+    version: int
+    page_start: int
+    page_end: int
+    char_start: int
+    char_end: int
+    heading: str
+
+
 class MessageOut(Out):
+    """Of an answer also what was searched and found; null for a question, and for answers of earlier versions."""
+
     id: str
     role: Literal["user", "assistant"]
     content: str
@@ -75,14 +90,23 @@ class MessageOut(Out):
     question_as_searched: Annotated[str | None, OnRequest] = None
     model: str | None
     usage: UsageOut | None
+    searched: CoverageOut | None = None
+    passages: list[PassageOut] | None = None
+    timings: dict[str, float] | None = None
+    truncated: bool | None = None
+    cached: bool | None = None
     created_at: datetime
 
     @classmethod
     def of(cls, found: Message) -> "MessageOut":
         citations = [CitationOut.model_validate(Citation(**each)) for each in found.citations]
-        names = cls.model_fields.keys() - {"citations", "answer_kind"}
+        others = (
+            name for name in cls.model_fields if name not in ("citations", "answer_kind") and hasattr(found, name)
+        )
+        details = {name: value for name, value in found.details.items() if name in cls.model_fields}
         kind = answer_kind(found.model) if found.model else None
-        return cls(citations=citations, answer_kind=kind, **{name: getattr(found, name) for name in names})
+        given = {name: getattr(found, name) for name in others}
+        return cls(citations=citations, answer_kind=kind, **given, **details)
 
 
 class ConversationWithMessagesOut(ConversationOut):

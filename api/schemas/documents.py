@@ -156,9 +156,15 @@ class ChunkOut(Out):
 
 
 class PageOut(Out):
+    """A page's text: `text` is `page_text[char_start:char_end]`. Offsets count Unicode code points."""
+
     page: int
     pages: int
+    version: int
     text: str
+    char_start: int
+    char_end: int
+    characters: Annotated[int, Field(description="Length of the whole page's text.")]
 
 
 class HighlightsOut(Out):

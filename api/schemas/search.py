@@ -73,6 +73,7 @@ class CitationOut(Out):
     score: float
     chunk_id: str
     url: str
+    reader_path: Annotated[str, Field(description="Path of the web page on which people see the quote.")]
     highlights_url: Annotated[
         str | None, Field(description="Address of the quote's boxes on the image of the page. PDFs only.")
     ]

@@ -57,6 +57,7 @@ class StoredAnswer:
     answer_status: str
     model: str
     usage: dict[str, Any]
+    details: dict[str, Any]
     document_ids: Sequence[str]
 
 
@@ -103,6 +104,16 @@ async def newest_messages(session: AsyncSession, held: Hold, limit: int) -> Sequ
     """The last `limit` messages, oldest first."""
     query = scoped(session, Message).where(Message.conversation_id == held.conversation_id)
     return (await session.scalars(query.order_by(Message.position.desc()).limit(limit))).all()[::-1]
+
+
+async def message(session: AsyncSession, conversation_id: str, message_id: str) -> Message:
+    """One message. Raises NotFound."""
+    await get(session, conversation_id)
+    chosen = scoped(session, Message).where(Message.conversation_id == conversation_id, Message.id == message_id)
+    found = await session.scalar(chosen)
+    if found is None:
+        raise NotFound("message_not_found", f"There is no message {message_id!r} in the conversation.")
+    return found
 
 
 async def remove(session: AsyncSession, conversation_id: str) -> int:
@@ -193,8 +204,23 @@ async def _stored(rt: Runtime, held: Hold, asked: str, done: Done, sources: Sour
         answer_status=done.answer_status,
         model=done.model,
         usage=asdict(done.usage),
+        details=_details(done, sources),
         document_ids=sorted(set(done.document_ids).union(*(each.document_ids for each in used))),
     )
     async with rt.transaction() as session:
         message_id = await store(session, held, asked, stored)
     return replace(done, conversation_id=held.conversation_id, message_id=message_id)
+
+
+_PLACE = ("document_id", "filename", "version", "page_start", "page_end", "char_start", "char_end", "heading")
+
+
+def _details(done: Done, sources: Sources) -> dict[str, Any]:
+    """What a reload would lose. Of passages only their places: the text stands in the document."""
+    return {
+        "searched": asdict(sources.searched),
+        "passages": [{name: getattr(hit, name) for name in _PLACE} for hit in sources.hits],
+        "timings": done.timings,
+        "truncated": done.truncated,
+        "cached": done.cached,
+    }

@@ -85,6 +85,12 @@ class Citation:
         return f"{self._page}/highlights?version={self.version}&char_start={self.char_start}&char_end={self.char_end}"
 
     @property
+    def reader_path(self) -> str:
+        """Where people see the quote on its page: an address of the web page, below the server's own."""
+        place = f"from={self.char_start}&to={self.char_end}"
+        return f"/d/{self.document_id}/p/{self.page_start}?v={self.version}&{place}"
+
+    @property
     def _page(self) -> str:
         return f"/v1/documents/{self.document_id}/pages/{self.page_start}"
 

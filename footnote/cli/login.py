@@ -1,4 +1,4 @@
-"""`login` and `logout`: which server the commands talk to, in whatever folder they run."""
+"""`login` and `logout`: which server the commands talk to, in whatever folder they run; `open` shows its page."""
 
 import sys
 from typing import TYPE_CHECKING, Annotated
@@ -20,6 +20,7 @@ Key = Annotated[
 def register(app: typer.Typer) -> None:
     for command in (login, logout):
         app.command(rich_help_panel="Server")(command)
+    app.command("open", rich_help_panel="Answers")(open_page)
 
 
 def login(url: Url = None, key: Key = None) -> None:
@@ -61,6 +62,34 @@ def logout() -> None:
     except OSError as error:
         raise Invalid("bad_user_file", f"{error.filename} cannot be removed: {error.strerror}.") from error
     say(f"{user_file.server_file()} is removed." if known else "No server was stored.")
+
+
+def open_page(
+    show: Annotated[bool, typer.Option("--print", help="Print the address only, for a browser elsewhere.")] = False,
+) -> None:
+    """Open the web page and log in there with the stored key. The address works once and for a minute."""
+    from footnote.cli.client import open_api
+
+    with open_api() as api:
+        code = api.post("/v1/session/codes")["code"]
+        address = f"{api.url}/enter#{code}"
+    if show or not _shown_in_browser(address):
+        say(address)
+        say("Open it within a minute; it works once.", err=True)
+    else:
+        say(f"The page is open in your browser: {api.url}/")
+
+
+def _shown_in_browser(address: str) -> bool:
+    """Whether a browser with a window shows it; one for terminals would hide what this command says."""
+    import webbrowser
+
+    try:
+        browser = webbrowser.get()
+    except webbrowser.Error:
+        return False
+    for_terminals = isinstance(browser, webbrowser.GenericBrowser)
+    return not (for_terminals and not isinstance(browser, webbrowser.BackgroundBrowser)) and browser.open(address)
 
 
 def _try(api: "Api") -> None:

@@ -4,6 +4,7 @@ from footnote.documents.accepting import Accepted, accept, reingest
 from footnote.documents.objects import new_key
 from footnote.documents.reading import (
     DocumentDetails,
+    StoredText,
     ancestors,
     chunks,
     get,
@@ -16,6 +17,7 @@ from footnote.documents.reading import (
 __all__ = [
     "Accepted",
     "DocumentDetails",
+    "StoredText",
     "accept",
     "ancestors",
     "chunks",

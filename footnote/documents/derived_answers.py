@@ -14,8 +14,12 @@ REMOVED = "This answer was removed with a document that it was made from."
 
 
 def redacted_messages(which: ColumnElement[bool]) -> Update:
-    nothing: dict[str, Any] = {"citations": [], "unsupported": [], "document_ids": [], "question_as_searched": None}
-    return update(Message).where(which).values(content=REMOVED, answer_status="removed", **nothing)
+    nothing: dict[str, Any] = {"citations": [], "unsupported": [], "details": {}, "document_ids": []}
+    return (
+        update(Message)
+        .where(which)
+        .values(content=REMOVED, answer_status="removed", question_as_searched=None, **nothing)
+    )
 
 
 def redacted_items(which: ColumnElement[bool]) -> Update:

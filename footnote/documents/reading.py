@@ -130,14 +130,33 @@ def _page(
     return page_of_each(lambda state: jobs.where(Job.state == state), states, Job.document_id, limit, before)
 
 
+@dataclass(frozen=True)
+class StoredText:
+    """The characters `char_start:char_end` of a page's text, which has `characters`; offsets count code points."""
+
+    text: str
+    char_start: int
+    char_end: int
+    characters: int
+    version: int
+    pages: int
+
+
 async def page_text(
-    session: AsyncSession, document_id: str, number: int, version: int | None = None
-) -> tuple[str, int]:
-    """The stored text of a page of the version that queries see, and how many pages there are.
+    session: AsyncSession,
+    document_id: str,
+    number: int,
+    version: int | None = None,
+    *,
+    start: int = 0,
+    end: int | None = None,
+) -> StoredText:
+    """The stored text of a page of the version that queries see, or its characters `start:end`.
 
     For another `version`: raises Gone if it was replaced, else NotFound.
     """
     await get(session, document_id)
+    part = func.substr(Page.text, start + 1) if end is None else func.substr(Page.text, start + 1, max(0, end - start))
     # In one statement: before a second one, another version could become the active one.
     page = (
         scoped(session, Page)
@@ -146,10 +165,13 @@ async def page_text(
         .where(Document.id == document_id, Page.number == number)
         .where(true() if version is None else Version.number == version)
     )
-    stored = (await session.execute(page.with_only_columns(Page.text, Version.pages))).one_or_none()
+    told = page.with_only_columns(part, func.char_length(Page.text), Version.number, Version.pages)
+    stored = (await session.execute(told)).one_or_none()
     if stored is None:
         raise await no_page(session, document_id, number, version)
-    return stored.text, stored.pages or 1
+    text, characters, shown, pages = stored
+    start = min(start, characters)
+    return StoredText(text, start, start + len(text), characters, shown, pages or 1)
 
 
 async def no_page(session: AsyncSession, document_id: str, number: int, version: int | None) -> FootnoteError:

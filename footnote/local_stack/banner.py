@@ -38,7 +38,8 @@ class Banner:
         lines += [f"  {line.name:<11} {line.version:<10} {line.state}".rstrip() for line in self.services]
         lines += [
             "",
-            f"  API         {self.api_url}/",
+            f"  Web         {self.api_url}/   (`footnote open` logs you in)",
+            f"  API         {self.api_url}/v1",
             f"  API docs    {self.api_url}/docs",
             f"  Flower      {self.flower_url}/",
             f"              user {self.flower_user}, password {self.flower_password}",

@@ -23,7 +23,7 @@ from footnote.models.refused_uploads import RefusedUpload
 from footnote.models.stored import Artifact, DirectUpload, PagePicture, UnownedObject
 from footnote.models.tallies import TallyChange, TallyRow
 from footnote.models.tasks import BackgroundTask
-from footnote.models.tenancy import ApiKey, IdempotencyKey, SigningKey, Tenant
+from footnote.models.tenancy import ApiKey, BrowserSession, IdempotencyKey, Installation, SigningKey, Tenant
 from footnote.models.usage import UsageOfDay
 from footnote.models.vocabulary import VocabularyWord
 from footnote.models.webhooks import DocumentSequence, JobCallback, WebhookAttempt, WebhookDelivery, WebhookEndpoint
@@ -34,6 +34,7 @@ __all__ = [
     "AuditEvent",
     "BackgroundTask",
     "Base",
+    "BrowserSession",
     "CachedAnswer",
     "Chunk",
     "Collection",
@@ -47,6 +48,7 @@ __all__ = [
     "Embedding",
     "EmbeddingSpace",
     "IdempotencyKey",
+    "Installation",
     "Job",
     "JobCallback",
     "JobStep",

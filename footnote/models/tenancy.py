@@ -1,4 +1,4 @@
-"""Tenants, API keys, keys that sign tokens, and idempotency keys."""
+"""Tenants, API keys, sessions of browsers, keys that sign tokens, and idempotency keys."""
 
 from datetime import datetime
 from decimal import Decimal
@@ -39,6 +39,29 @@ class ApiKey(Base):
     rates: Mapped[dict[str, int]] = mapped_column(JSONB, server_default=text("'{}'"))  # a minute, by class of route
     budget_usd: Mapped[Decimal | None] = mapped_column(Numeric)  # a month, as `budget_tokens`
     budget_tokens: Mapped[int | None] = mapped_column(BigInteger)
+
+
+class BrowserSession(Base):
+    """A browser that acts for an API key: first a code that can be traded once, then what the cookie holds."""
+
+    __tablename__ = "browser_session"
+    __table_args__ = (Index("ix_browser_session_expires_at", "expires_at"),)
+
+    id: Mapped[str] = id_()
+    tenant_id: Mapped[str] = ref("tenant")
+    key_id: Mapped[str] = mapped_column(String(40))
+    secret_sha256: Mapped[bytes] = mapped_column(LargeBinary, unique=True)  # of the code, then of the cookie
+    opened_at: Mapped[datetime | None]  # None: it is a code
+    used_at: Mapped[datetime] = now()  # to the minute
+    expires_at: Mapped[datetime]
+
+
+class Installation(Base):
+    """One row, which the migration writes: it names the cookie, because browsers do not tell ports apart in cookies."""
+
+    __tablename__ = "installation"
+
+    id: Mapped[str] = id_()
 
 
 class SigningKey(Base):

@@ -141,6 +141,7 @@ _BY_ID = keys.FIND.format(
     proof="s.secret",
     joined="JOIN signing_key s ON s.id = $4 AND s.created_at > now() - CAST($5 AS interval)",
     which="k.id",
+    used="k.last_used_at",
 )
 
 

@@ -18,9 +18,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.database.ids import new_id
 from footnote.database.paging import newest_first
-from footnote.database.tenant_scope import scoped
+from footnote.database.tenant_scope import scoped, tenant_of
 from footnote.errors import Forbidden, Invalid, NotFound, Unauthenticated
-from footnote.models import ApiKey
+from footnote.models import ApiKey, Tenant
 from footnote.runtime import Runtime
 from footnote.settings import RouteClass
 from footnote.tenancy import audit_log, usage
@@ -75,7 +75,7 @@ async def create(
         tenant_id=tenant_id,
         name=name,
         prefix=prefix,
-        secret_sha256=_digest(secret),
+        secret_sha256=digest(secret),
         scopes=list(scopes),
         expires_at=expires_at,
         rates=dict(rates or {}),
@@ -123,6 +123,13 @@ async def list_keys(session: AsyncSession, *, limit: int, before: str | None) ->
     return (await session.scalars(found.where(ApiKey.id < before) if before else found)).all()
 
 
+async def names(session: AsyncSession, key_id: str) -> tuple[str, str | None]:
+    """The tenant's name, and the key's; None for a person who comes without a key."""
+    tenant = await session.get_one(Tenant, tenant_of(session))
+    name = scoped(session, ApiKey).with_only_columns(ApiKey.name).where(ApiKey.id == key_id)
+    return tenant.name, await session.scalar(name)
+
+
 async def revoke(session: AsyncSession, key_id: str) -> ApiKey:
     """Ends a key for good; asked again: the same. Raises NotFound."""
     key = await session.scalar(scoped(session, ApiKey).where(ApiKey.id == key_id).with_for_update())
@@ -159,7 +166,7 @@ async def verify(rt: Runtime, presented: str, *, to_spend: bool = False) -> Veri
     found = await look_up(rt, _BY_PREFIX, prefix, to_spend=to_spend)
     # Always compare, so that an unknown prefix takes as long as a wrong secret.
     kept = found.secret if found else bytes(32)
-    if not hmac.compare_digest(kept, _digest(secret)) or found is None:
+    if not hmac.compare_digest(kept, digest(secret)) or found is None:
         raise refusal()
     await note_use(rt, found)
     return found
@@ -174,7 +181,7 @@ def refusal() -> Unauthenticated:
 # limits what may be spent ($1: it is to be spent; $2: the operator limits all tenants).
 FIND = """
 SELECT k.id, k.tenant_id, {proof} AS secret, k.scopes, k.expires_at, k.rates, k.budget_usd, k.budget_tokens, t.quotas,
-       now() AS now, k.last_used_at, spent.*
+       now() AS now, {used} AS last_used_at, spent.*
 FROM api_key k JOIN tenant t ON t.id = k.tenant_id {joined}
 CROSS JOIN LATERAL (
     SELECT coalesce(sum(u.prompt_tokens + u.completion_tokens), 0) AS tokens, coalesce(sum(u.cost), 0) AS usd,
@@ -187,7 +194,7 @@ CROSS JOIN LATERAL (
 ) AS spent
 WHERE {which} = $3 AND t.deleted_at IS NULL AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())
 """
-_BY_PREFIX = FIND.format(proof="k.secret_sha256", joined="", which="k.prefix")
+_BY_PREFIX = FIND.format(proof="k.secret_sha256", joined="", which="k.prefix", used="k.last_used_at")
 
 
 async def look_up(rt: Runtime, statement: str, *which: Any, to_spend: bool) -> Verified | None:
@@ -244,6 +251,6 @@ async def check_still(session: AsyncSession, key_id: str) -> None:
             check_budget(holder, await usage.this_month(session, key_id))
 
 
-def _digest(secret: str) -> bytes:
+def digest(secret: str) -> bytes:
     """SHA-256: a random 256-bit secret needs no slow password hash."""
     return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()

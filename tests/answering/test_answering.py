@@ -322,7 +322,7 @@ async def test_five_hundred_answers_that_try_to_deceive(
 
     monkeypatch.setattr(searching, "search", found)
     async with rt.transaction() as session:
-        pages = {hit.chunk_id: (await documents.page_text(session, hit.document_id, 1))[0] for hit in hits}
+        pages = {hit.chunk_id: (await documents.page_text(session, hit.document_id, 1)).text for hit in hits}
     chance = random.Random(42)
     verified = unverified = unlike = 0
     for _ in range(500):

@@ -308,7 +308,7 @@ async def test_a_document_deleted_while_it_is_answered_from(committing_rt: Runti
     lamp = await driving.ready(rt, tenant_id, LAMP, "lamp.txt")
     async with rt.for_tenant(tenant_id).transaction() as session:
         here = (await conversations.create(session, None, {}, {})).id
-    answer = conversations.StoredAnswer(LAMP, None, [], [], "supported", "m", {}, [lamp])
+    answer = conversations.StoredAnswer(LAMP, None, [], [], "supported", "m", {}, {}, [lamp])
     async with conversations.hold(rt.for_tenant(tenant_id), here) as held:
         # Kept first: the deletion waits for it, and empties it.
         async with rt.for_tenant(tenant_id).transaction() as session:

@@ -23,7 +23,7 @@ from footnote.database.clock import from_now
 from footnote.database.ids import new_id
 from footnote.documents import objects, reading
 from footnote.jobs import tasks
-from footnote.models import DirectUpload
+from footnote.models import DirectUpload, Message
 from footnote.retrieval import keyword_leg, scope
 from footnote.runtime import Runtime
 from footnote.tenancy import keys
@@ -58,13 +58,23 @@ GIVEN: dict[Operation, dict[str, Any]] = {
     ("post", "/v1/query/batch"): {"json": {"questions": [{"question": ASKED}]}},
     ("post", "/v1/jobs/retry"): {"json": {}},
     ("post", "/v1/conversations"): {"json": {}},
+    ("post", "/v1/session"): {"json": {"key": "fn_a_b"}},
 }
 # Inputs that take an id, and what is sent as one.
 TAKES_IDS: dict[str, Any] = {
     **{name: lambda ids, name=name: ids[name] for name in ("document_id", "collection_id", "conversation_id")},
     **{
         name: lambda ids, name=name: ids[name]
-        for name in ("query_batch_id", "job_id", "task_id", "upload_id", "key_id", "endpoint_id", "delivery_id")
+        for name in (
+            "query_batch_id",
+            "job_id",
+            "message_id",
+            "task_id",
+            "upload_id",
+            "key_id",
+            "endpoint_id",
+            "delivery_id",
+        )
     },
     "collection": lambda ids: ids["collection_id"],
     "collections": lambda ids: [ids["collection_id"]],
@@ -79,11 +89,11 @@ TAKES_IDS: dict[str, Any] = {
 }
 # Inputs in which an id means nothing.
 _PLAIN = """
-    action background budget callback_url char_end char_start chunking created_after created_before description
-    diversity dry_run embedding enabled error_code events expand expires_at explain external_id file filename from group
-    Idempotency-Key language limit max_tokens messages metadata mode model name number order query question rates rerank
-    scopes sha256 since size state status step stream strict superseded system_prompt temperature text title to top_k
-    until url version width
+    action around background budget callback_url char_end char_start chunking code created_after created_before
+    description diversity dry_run embedding enabled error_code events expand expires_at explain external_id file
+    filename from group Idempotency-Key if-none-match key language limit max_tokens messages metadata mode model name
+    number order query question rates rerank scopes sha256 since size state status step stream strict superseded
+    system_prompt temperature text title to top_k until url version width
 """
 TAKES_NONE = set(_PLAIN.split())
 
@@ -120,7 +130,16 @@ async def unknown(rt: Runtime) -> Ids:
     return {
         f"{name}_id": new_id(prefix)
         for name, prefix in (
-            kinds | {"job": "job", "task": "tsk", "key": "key", "upload": "upl", "endpoint": "whe", "delivery": "whd"}
+            kinds
+            | {
+                "job": "job",
+                "task": "tsk",
+                "key": "key",
+                "upload": "upl",
+                "endpoint": "whe",
+                "delivery": "whd",
+                "message": "msg",
+            }
         ).items()
     }
 
@@ -132,6 +151,9 @@ async def made_by(rt: Runtime, tenant_id: str, text: str) -> Ids:
     made = {"collection_id": document.collection_id, "document_id": document.id, "job_id": accepted.details.job.id}
     async with rt.for_tenant(tenant_id).transaction() as session:
         made["conversation_id"] = (await conversations.create(session, "secret", {}, {})).id
+        asked = Message(id=new_id("msg"), conversation_id=made["conversation_id"], tenant_id=tenant_id, position=99)
+        asked.role, asked.content, made["message_id"] = "user", "secret", asked.id
+        session.add(asked)
         made["key_id"] = (await keys.create(session, tenant_id, "another"))[0].id
         endpoint = await endpoints.create(session, "http://127.0.0.1:1/", ["*"], "secret")
         made |= {"endpoint_id": endpoint.id, "delivery_id": await endpoints.queue_test(session, endpoint)}

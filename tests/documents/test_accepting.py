@@ -238,8 +238,8 @@ async def test_pages_and_chunks_are_those_of_the_active_version(rt: Runtime, ten
     document_id = await driving.ready(rt, tenant, paragraphs(5, "old"), external_id="e")
     new: Accepted = await driving.accept(rt, tenant, paragraphs(2, "new"), external_id="e")
     async with rt.for_tenant(tenant).transaction() as session:
-        text, pages = await documents.page_text(session, document_id, 1)
-        assert (text.rstrip(), pages) == (paragraphs(5, "old").rstrip(), 1)
+        page = await documents.page_text(session, document_id, 1)
+        assert (page.text.rstrip(), page.pages) == (paragraphs(5, "old").rstrip(), 1)
         rest = await documents.chunks(session, document_id, limit=2, after=1)
         assert [chunk.position for chunk in rest] == [2, 3]
         for number in (0, 2, -1):
@@ -247,7 +247,7 @@ async def test_pages_and_chunks_are_those_of_the_active_version(rt: Runtime, ten
                 await documents.page_text(session, document_id, number)
     await driving.run(rt, new.details.job.id)
     async with rt.for_tenant(tenant).transaction() as session:
-        assert "new" in (await documents.page_text(session, document_id, 1))[0]
+        assert "new" in (await documents.page_text(session, document_id, 1)).text
 
 
 async def test_ids_sort_by_the_time_they_were_made() -> None:

@@ -71,9 +71,9 @@ def readers(rt: Runtime, tenant: str, document_id: str) -> list[Reader]:
 
     async def page() -> Sequence[str]:
         async with rt.for_tenant(tenant).transaction() as session:
-            stored, pages = await documents.page_text(session, document_id, 1)
-        assert pages == 1
-        return [each for each in stored.split("\n\n") if each]
+            stored = await documents.page_text(session, document_id, 1)
+        assert stored.pages == 1
+        return [each for each in stored.text.split("\n\n") if each]
 
     return [Reader(look) for look in (searching("hybrid"), searching("vector"), searching("keyword"), chunks, page)]
 

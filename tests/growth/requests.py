@@ -17,6 +17,7 @@ IDS = {
     "delivery_id": numbered("whd", 7),
     "key_id": numbered("key", 7),
     "filename": "raw.md",
+    "message_id": "msg_a0000000000000000000000070",
 }
 FILE = {"files": {"file": ("new.md", b"# A new lamp\n\nIt burns.")}}
 ASKED = {"question": "What burns?"}
@@ -49,7 +50,7 @@ REQUESTS: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "upload_from_url": [("", {"json": {"url": "https://lamps.example/lamp.md"}})],
     "upload_documents": [("", FILE)],
     "update_document": [("", {"json": {"metadata": {"color": "green"}}})],
-    "get_document_page": [("?version=1", {})],
+    "get_document_page": [("?version=1", {}), ("?char_start=3&char_end=9&around=2", {})],
     "get_document_page_image": [("?width=400&version=1", {})],
     "get_document_page_highlights": [("?char_start=0&char_end=3&version=1", {})],
     "list_document_chunks": [("?limit=1", {}), ("?cursor=0", {})],
@@ -87,6 +88,9 @@ REQUESTS: dict[str, list[tuple[str, dict[str, Any]]]] = {
     ],
     "redeliver_failed_webhooks": [("", {"json": {"since": "2020-01-01T00:00:00Z"}})],
     "get_usage": [("?from=2026-01-01&to=2026-02-01&group=day&group=key&group=model", {})],
+    "create_session": [
+        ("", {"json": {"key": "fn_a_b"}, "headers": {"Sec-Fetch-Site": "same-origin", "X-Footnote": "ui"}})
+    ],
     "create_api_key": [("", {"json": {"name": "bob"}})],
     "list_api_keys": [("", {}), ("?limit=100&cursor=key_a0000000000000000000000500", {})],
     "list_audit_events": [
@@ -102,6 +106,7 @@ REQUESTS: dict[str, list[tuple[str, dict[str, Any]]]] = {
 }
 # The answers of those that refuse what the tenant has here; they have read it by then.
 REFUSED = {
+    "create_session": 401,  # a wrong key
     "cancel_job": 409,  # it has ended
     "cancel_query_batch": 409,
     "complete_direct_upload": 409,  # of another store

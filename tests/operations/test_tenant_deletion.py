@@ -14,10 +14,10 @@ from footnote.models import (
     AuditEvent,
     BackgroundTask,
     Base,
+    BrowserSession,
     CachedAnswer,
     DocumentSequence,
     IdempotencyKey,
-    Message,
     PagePicture,
     RefusedUpload,
     TallyRow,
@@ -68,9 +68,11 @@ async def fill(rt: Runtime, tenant: str) -> None:
             "delivery_id": ids["delivery_id"],
             **{"number": 1, "started_at": func.now(), "latency_ms": 1},
         },
-        Message: {
-            "id": f"msg_{tenant}",
-            **{"conversation_id": ids["conversation_id"], "position": 0, "role": "user", "content": ""},
+        BrowserSession: {
+            "id": f"ses_{tenant}",
+            "key_id": "k",
+            "secret_sha256": tenant.encode(),
+            "expires_at": func.now(),
         },
     }
     async with rt.transaction() as session:

@@ -1,0 +1,53 @@
+/** Starts the page: finds out who asks, and shows the screen of the address. */
+
+import { html, render, useEffect } from "../vendor/preact.js";
+import { me, recognise } from "./api.js";
+import "./keys.js";
+import { at } from "./router.js";
+import { count, follow } from "./uploads.js";
+import { words } from "./words.js";
+import { DropEverywhere } from "./parts/files.js";
+import { Head } from "./parts/head.js";
+import { Failure } from "./parts/state.js";
+import { Ask } from "./screens/ask.js";
+import { Entrance, onward } from "./screens/entrance.js";
+import { Page } from "./screens/page.js";
+
+let wasIn = false;
+
+function Everything() {
+  const isIn = Boolean(me.value);
+  useEffect(() => {
+    if (!isIn) return;
+    wasIn = true;
+    onward();
+    follow();
+    count().catch(() => {});
+  }, [isIn]);
+  if (me.value === undefined) return null;
+  // After a session has ended the screen stays below the entrance, with what was typed.
+  if (!isIn && !wasIn) return html`<${Entrance} />`;
+  return html`<${Head} /><${Screen} /><${DropEverywhere} />${!isIn && html`<div class="over"><${Entrance} over /></div>`}`;
+}
+
+function Screen() {
+  switch (at.value.screen) {
+    case "ask":
+      return html`<${Ask} />`;
+    case "page":
+      return html`<${Page} />`;
+    case "enter":
+      return null;
+    default:
+      return html`<main id="main" class="entrance"><h1>${words.lost}</h1><p><a href="/">${words.lostHome}</a></p></main>`;
+  }
+}
+
+const root = document.getElementById("root");
+const hasCode = () => at.value.screen === "enter" && location.hash.length > 1;
+const start = () =>
+  (hasCode() ? Promise.resolve((me.value = null)) : recognise()).then(
+    () => render(html`<${Everything} />`, root),
+    (problem) => render(html`<main id="main" class="entrance"><${Failure} problem=${problem} again=${start} /></main>`, root),
+  );
+start();

@@ -1,0 +1,184 @@
+/** An answer: its text with numerals, what was searched, and what can be done with it. */
+
+import { html, useState } from "../../vendor/preact.js";
+import { askAgain, choose, chosen, hovered, lit, noteAddress, place } from "../talk.js";
+import { blocks, markdown, markup } from "../text.js";
+import { words } from "../words.js";
+import { Footnotes, Passages } from "./footnotes.js";
+import { Failure, Said, Waiting } from "./state.js";
+
+export function Answer({ answer, first, list }) {
+  const Title = first ? "h1" : "h2";
+  return html`<article aria-labelledby=${`q${answer.key}`} data-phase=${answer.phase}>
+    <${Title} class="q" id=${`q${answer.key}`} tabindex="-1" dir="auto">${answer.question}<//>
+    ${answer.searchedFor && html`<p class="meta searched"><${Said} text=${words.answer.searchedFor(answer.searchedFor)} /></p>`}
+    <${Body} answer=${answer} />
+    <${Footnotes} answer=${answer} />
+    <${Ending} answer=${answer} />
+    ${answer.phase === "done" && !/removed|not_found/.test(answer.status) && html`<${Summary} answer=${answer} list=${list} />`}
+  </article>`;
+}
+
+function Body({ answer }) {
+  if (answer.phase === "asked") return html`<${Waiting} text=${words.answer.searching} />`;
+  if (answer.phase === "reading") {
+    const documents = new Set(answer.passages.map((each) => each.document_id)).size;
+    return html`<p class="soft waiting">${words.answer.found(answer.sources, documents)} …</p>`;
+  }
+  if (answer.status === "not_found") return html`<${NotFound} answer=${answer} />`;
+  if (answer.status === "removed") return html`<p class="lead">${words.answer.removed}</p>`;
+  if (answer.parts.length > 1) return answer.parts.map((part) => html`<${Part} answer=${answer} part=${part} />`);
+  return html`${answer.status === "related" && html`<p class="lead doubtful">${words.answer.related}</p>`}
+    <${Missing} names=${answer.notMentioned} />
+    <div class="a" dir="auto"><${Blocks} answer=${answer} text=${answer.text} unsupported=${answer.unsupported} /></div>`;
+}
+
+/** One of several questions in one. Offsets are those of the whole answer, so doubt is shown in the footnotes only. */
+function Part({ answer, part }) {
+  return html`<section class="part">
+    <h3 dir="auto">${part.question}</h3>
+    <div class="a" dir="auto">
+      ${part.answer
+        ? html`<${Blocks} answer=${answer} text=${part.answer} unsupported=${part.unsupported ?? []} />`
+        : html`<p class="doubtful">${words.answer.notAnswered}</p>`}
+    </div>
+  </section>`;
+}
+
+const Missing = ({ names }) =>
+  names.length > 0 && html`<p class="lead doubtful"><${Said} text=${words.answer.notMentioned(names)} /></p>`;
+
+function NotFound({ answer }) {
+  const searched = answer.searched;
+  return html`<div class="absent">
+    <p class="lead">${words.answer.notFound}</p>
+    <${Missing} names=${answer.notMentioned} />
+    ${searched && html`<p>${searched.documents ? words.answer.searched(searched.documents) : words.answer.searchedNone}</p>`}
+    ${searched?.unfinished > 0 && html`<p class="doubtful">${words.answer.unfinished(searched.unfinished)}</p>`}
+    ${answer.passages.length > 0 && html`<p>${words.answer.nearest}</p><${Passages} passages=${answer.passages.slice(0, 3)} />`}
+    ${place.value &&
+    html`<button type="button" class="plain" onClick=${() => askAgain(answer.key, { collection: "" })}>
+      ${words.answer.searchAll}
+    </button>`}
+  </div>`;
+}
+
+function Blocks({ answer, text, unsupported }) {
+  const markers = new Set(answer.citations.map((each) => each.marker));
+  return blocks(text, markers, unsupported).map((each) => {
+    const lines = each.lines.map((line) => html`<${Line} answer=${answer} line=${line} />`);
+    if (each.kind === "ul") return html`<ul>${lines.map((line) => html`<li>${line}</li>`)}</ul>`;
+    if (each.kind === "ol") return html`<ol start=${each.start}>${lines.map((line) => html`<li>${line}</li>`)}</ol>`;
+    if (each.kind === "h") return html`<h3>${lines}</h3>`;
+    if (each.kind === "pre") return html`<pre>${each.lines.map((line) => `${line[0].text}\n`).join("")}</pre>`;
+    return html`<p>${lines.flatMap((line, index) => (index ? [html`<br />`, line] : [line]))}</p>`;
+  });
+}
+
+/** Segments of one unsupported sentence are one underlined piece, however bold or long they are. */
+function Line({ answer, line }) {
+  const groups = [];
+  for (const each of line) {
+    const last = groups.at(-1);
+    if (each.bare !== undefined && last?.bare === each.bare) last.segments.push(each);
+    else groups.push({ bare: each.bare, segments: [each] });
+  }
+  return groups.map(({ bare, segments }) => {
+    const shown = segments.map((each) => html`<${Segment} answer=${answer} ...${each} />`);
+    if (bare === undefined) return shown;
+    return html`<span class="bare">${shown}<span class="vh"> (${words.answer.unsupported})</span></span>`;
+  });
+}
+
+function Segment({ answer, text, strong, code, marker }) {
+  if (marker !== undefined) return html`<${Numeral} answer=${answer} n=${marker} />`;
+  if (strong) return html`<strong>${text}</strong>`;
+  return code ? html`<code>${text}</code>` : text;
+}
+
+function Numeral({ answer, n }) {
+  const citation = answer.citations.find((each) => each.marker === n);
+  const mine = { answer: answer.key, n };
+  const isLit = lit.value?.answer === answer.key && lit.value.n === n;
+  const isChosen = chosen.value?.answer === answer.key && chosen.value.n === n;
+  return html`<a
+    class=${`ref${citation.verified ? "" : " doubt"}${isLit ? " on" : ""}`}
+    id=${`r${answer.key}-${n}`}
+    href=${noteAddress(answer, n)}
+    aria-label=${citation.verified ? words.note.name(n) : words.note.doubtful(n)}
+    aria-current=${isChosen ? "true" : undefined}
+    onClick=${(event) => follow(event, answer, n)}
+    onMouseEnter=${() => (hovered.value = mine)}
+    onMouseLeave=${() => (hovered.value = null)}
+    >${citation.verified ? n : `†${n}`}</a
+  >`;
+}
+
+/** A click with a modifier opens the address in another tab, as for any link. */
+export function follow(event, answer, n) {
+  if (event.metaKey || event.ctrlKey || event.shiftKey) return;
+  event.preventDefault();
+  choose(answer, n);
+}
+
+function Ending({ answer }) {
+  if (answer.phase === "failed") {
+    return html`<${Failure}
+      problem=${answer.problem ?? { message: words.answer.broken, retryAfter: 0 }}
+      again=${() => askAgain(answer.key)}
+      label=${words.answer.askAgain}
+    />`;
+  }
+  if (answer.phase === "stopped") {
+    return html`<p class="meta doubtful">${words.answer.stopped} <${Again} answer=${answer} /></p>`;
+  }
+  return answer.truncated && html`<p class="meta doubtful">${words.answer.truncated} <${Again} answer=${answer} /></p>`;
+}
+
+const Again = ({ answer }) =>
+  html`<button type="button" class="plain" onClick=${() => askAgain(answer.key)}>${words.answer.askAgain}</button>`;
+
+function Summary({ answer, list }) {
+  const notes = answer.citations.length;
+  const good = answer.citations.filter((each) => each.verified).length;
+  const extract = answer.kind ? answer.kind === "extract" : answer.model?.startsWith("extractive");
+  const found = answer.passages.length;
+  const of = answer.searched?.documents ?? 0;
+  return html`<footer class="meta">
+    <p>
+      ${notes > 0 && (good === notes ? words.summary.all(notes) : words.summary.some(good, notes))}
+      ${" "}${answer.unsupported.length > 0 && words.summary.bare(answer.unsupported.length)}
+      ${" "}${notes > 0 && extract && words.answer.verbatim}
+      ${found > 0 && html`<br /><button type="button" class="plain" aria-expanded=${list.open} onClick=${list.toggle}>${words.summary.passages(found, of)}</button>`}
+      ${answer.timings.total > 0 && `, ${words.summary.took(answer.timings.total)}`}${answer.cached ? `, ${words.summary.cached}` : ""}${!extract && answer.model && answer.timings.generate ? `; ${words.summary.writer(answer.model, answer.timings.generate)}` : ""}
+    </p>
+    ${list.open && found > 0 && html`<h3 class="sc">${words.passages.title}</h3><${Passages} passages=${answer.passages} />`}
+    <${Acts} answer=${answer} />
+  </footer>`;
+}
+
+function Acts({ answer }) {
+  const [copied, setCopied] = useState(null);
+  const address = (each) => new URL(each.reader_path, location).href;
+  const copy = async (what, made) => {
+    try {
+      await navigator.clipboard.write([new ClipboardItem(made)]);
+      setCopied(what);
+    } catch {
+      setCopied("failed");
+    }
+    setTimeout(() => setCopied(null), 2000);
+  };
+  const text = () => markdown(answer, { page: words.note.page, notVerified: words.note.notVerified }, address);
+  const whole = () => ({ "text/plain": blob(text(), "plain"), "text/html": blob(markup(text()), "html") });
+  const link = () => ({ "text/plain": blob(location.origin + noteAddress(answer, 1).split("#")[0], "plain") });
+  const label = (what) => (copied === what ? words.act.copied : words.act[what]);
+  return html`<ul class="acts">
+    <li><button type="button" class="plain" onClick=${() => copy("copy", whole())}>${label("copy")}</button></li>
+    <li><button type="button" class="plain" onClick=${() => copy("link", link())}>${label("link")}</button></li>
+    <li><button type="button" class="plain" onClick=${() => print()}>${words.act.print}</button></li>
+    ${copied === "failed" && html`<li role="status">${words.act.failed}</li>`}
+  </ul>`;
+}
+
+const blob = (text, kind) => new Blob([text], { type: `text/${kind}` });

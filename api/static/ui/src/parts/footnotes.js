@@ -1,0 +1,75 @@
+/** The notes at the foot of an answer, and passages in the same form. */
+
+import { html } from "../../vendor/preact.js";
+import { hovered, lit, noteAddress } from "../talk.js";
+import { words } from "../words.js";
+import { follow } from "./answer.js";
+import { Name } from "./state.js";
+
+export function Footnotes({ answer }) {
+  if (!answer.citations.length) return null;
+  const notes = [...answer.citations].sort((one, other) => one.marker - other.marker);
+  return html`<ol class="foot" aria-label=${words.note.list}>
+    ${notes.map((each, index) => html`<${Note} key=${each.marker} answer=${answer} citation=${each} before=${notes[index - 1]} />`)}
+  </ol>`;
+}
+
+function Note({ answer, citation, before }) {
+  const n = citation.marker;
+  const isLit = lit.value?.answer === answer.key && lit.value.n === n;
+  return html`<li
+    class=${`${citation.verified ? "" : "doubt"}${isLit ? " on" : ""}`}
+    data-n=${n}
+    onMouseEnter=${() => (hovered.value = { answer: answer.key, n })}
+    onMouseLeave=${() => (hovered.value = null)}
+  >
+    <a class="n" href=${`#r${answer.key}-${n}`} aria-label=${words.note.back(n)} onClick=${(event) => back(event, answer, n)}
+      >${citation.verified ? n : `†${n}`}</a
+    >
+    <a class="open" href=${noteAddress(answer, n)} onClick=${(event) => follow(event, answer, n)}>
+      <span class="src">
+        ${before?.document_id === citation.document_id && before.version === citation.version
+          ? words.note.same
+          : html`<${Name} text=${citation.filename} />`}${","}
+      </span>
+      ${" "}${placeOf(citation, answer)}${citation.verified ? ": " : ". "}
+      ${!citation.verified && html`<span class="why">${words.note.notOnPage} </span>`}
+      <q dir="auto">${flowing(citation.quote)}</q>
+    </a>
+  </li>`;
+}
+
+function back(event, answer, n) {
+  event.preventDefault();
+  document.getElementById(`r${answer.key}-${n}`)?.focus();
+}
+
+/** The page, or in a format without pages the headings above the passage. */
+function placeOf(citation, answer) {
+  const passage = answer.passages.find((each) => each.chunk_id === citation.chunk_id);
+  if (!citation.highlights_url && passage?.heading) return html`<${Name} text=${passage.heading} />`;
+  return words.note.page(citation.page_start);
+}
+
+/** The line breaks of a page are not those of a note. */
+const flowing = (text) => text.replace(/\s+/g, " ").trim();
+
+const LONGEST = 240;
+
+export function Passages({ passages }) {
+  return html`<ol class="foot plain" aria-label=${words.passages.title}>
+    ${passages.map(
+      (each) => html`<li>
+        <a class="open" href=${addressOf(each)}>
+          <span class="src"><${Name} text=${each.filename} />,</span> ${words.note.page(each.page_start)}${": "}
+          ${each.text ? html`<q dir="auto">${shortened(flowing(each.text))}</q>` : html`<${Name} text=${each.heading} />`}
+        </a>
+      </li>`,
+    )}
+  </ol>`;
+}
+
+const addressOf = (each) =>
+  `/d/${each.document_id}/p/${each.page_start}?v=${each.version}&from=${each.char_start}&to=${each.char_end}`;
+
+const shortened = (text) => (text.length > LONGEST ? `${text.slice(0, text.lastIndexOf(" ", LONGEST))} …` : text);

@@ -1,0 +1,73 @@
+/** The head of every screen: where one is, what is being read, theme, help and the way out. */
+
+import { html, signal, useRef } from "../../vendor/preact.js";
+import { leave, me, offlineSince } from "../api.js";
+import { lettersAct } from "../keys.js";
+import { at } from "../router.js";
+import { failed, unfinished } from "../uploads.js";
+import { words } from "../words.js";
+import { listIsOpen } from "./beside.js";
+
+const THEMES = { system: "light", light: "dark", dark: "system" };
+const theme = signal(localStorage.getItem("theme") ?? "system");
+
+function changeTheme() {
+  theme.value = THEMES[theme.value];
+  if (theme.value === "system") {
+    localStorage.removeItem("theme");
+    delete document.documentElement.dataset.theme;
+  } else {
+    localStorage.setItem("theme", theme.value);
+    document.documentElement.dataset.theme = theme.value;
+  }
+}
+
+export const helpIsWanted = signal(0);
+
+export function Head() {
+  const reading = unfinished.value.length;
+  const look = failed.value.length;
+  return html`<a class="skip" href="#main" onClick=${skip}>${words.skip}</a>
+    <header>
+      <a class="brand" href="/" aria-label=${words.home}>Footnote<b aria-hidden="true">*</b></a>
+      <nav class="top" aria-label=${words.nav}>
+        <a href="/" aria-current=${at.value.screen === "ask" ? "page" : undefined}>${words.ask}</a>
+        ${at.value.screen === "ask" && html`<button type="button" class="plain narrow" aria-expanded=${listIsOpen.value} onClick=${() => (listIsOpen.value = !listIsOpen.value)}>${words.showList}</button>`}
+      </nav>
+      <div class="state" role="status">
+        ${reading > 0 && html`<span>${words.beingRead(reading)}</span>`}
+        ${look > 0 && html`<span class="doubtful">${words.needLook(look)}</span>`}
+      </div>
+      <button type="button" class="plain" aria-label=${words.theme[theme.value]} title=${words.theme[theme.value]} onClick=${changeTheme}>
+        <span class=${`moon ${theme.value}`} aria-hidden="true"></span>
+      </button>
+      <${Help} />
+    </header>
+    ${offlineSince.value && html`<p class="band" role="alert">${words.offline(offlineSince.value)}</p>`}`;
+}
+
+function skip(event) {
+  event.preventDefault();
+  (document.getElementById("question") ?? document.querySelector("h1"))?.focus();
+}
+
+/** What the keys do, who is logged in, and the way out. */
+function Help() {
+  const dialog = useRef();
+  const show = () => dialog.current.showModal();
+  return html`<button type="button" class="plain wide" id="help" aria-label=${words.help} onClick=${show}>?</button>
+    <dialog ref=${dialog} aria-labelledby="keys" onClick=${(event) => event.target === dialog.current && dialog.current.close()}>
+      <h2 id="keys">${words.keys.title}</h2>
+      <dl>
+        ${words.keys.list.map(([key, what]) => html`<dt><kbd>${key}</kbd></dt><dd>${what}</dd>`)}
+      </dl>
+      <label class="check"><input type="checkbox" checked=${lettersAct.value} onChange=${({ target }) => (lettersAct.value = target.checked)} /> ${words.keys.on}</label>
+      <p class="soft">
+        ${me.value?.key_name ? words.enter.who(me.value.key_name, me.value.tenant) : me.value && words.enter.person(me.value.tenant)}
+      </p>
+      <p class="ends">
+        <button type="button" class="plain" onClick=${() => { dialog.current.close(); leave(); }}>${words.enter.leave}</button>
+        <button type="button" class="act" onClick=${() => dialog.current.close()}>${words.close}</button>
+      </p>
+    </dialog>`;
+}

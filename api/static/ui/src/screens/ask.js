@@ -1,0 +1,158 @@
+/** Questions and answers, with the page of the chosen footnote beside them. */
+
+import { html, useEffect, useLayoutEffect, useRef, useState } from "../../vendor/preact.js";
+import { get, may } from "../api.js";
+import { at } from "../router.js";
+import * as pages from "../pages.js";
+import { answers, ask, choose, chosen, conversations, failure, list, lit, loadAgain, show, shown, told, unchoose } from "../talk.js";
+import { documents, files, unfinished } from "../uploads.js";
+import { words } from "../words.js";
+import { Answer } from "../parts/answer.js";
+import { Beside } from "../parts/beside.js";
+import { Field } from "../parts/field.js";
+import { Choose, Reading } from "../parts/files.js";
+import { escape } from "../keys.js";
+import { Reader } from "../parts/reader.js";
+import { Failure, Waiting } from "../parts/state.js";
+
+export function Ask() {
+  useEffect(() => {
+    show(at.value);
+  }, [at.value]);
+  const newest = answers.value.at(-1);
+  useEffect(() => {
+    if (newest?.phase === "done") {
+      list().catch(() => {});
+      prepare(newest);
+    }
+  }, [newest?.key, newest?.phase]);
+  useEffect(() => {
+    document.title = newest ? `${newest.question} · ${words.name}` : words.name;
+  }, [newest?.question]);
+  const isNew = !at.value.conversation && !answers.value.length;
+  const isLone = isNew && !conversations.value?.length;
+  return html`<div class=${`desk${shown.value ? " reading" : ""}${isLone ? " lone" : ""}`}>
+    <${Beside} withFiles=${!isNew} />
+    <main id="main">
+      ${isNew ? html`<${Begin} />` : html`<${Talk} />`}
+      <p class="vh" role="status">${told.value}</p>
+      ${(documents.value > 0 || !isNew) && html`<${Field} />`}
+    </main>
+    ${shown.value && html`<${Opened} ...${shown.value} />`}
+  </div>`;
+}
+
+/** Has the pages of an answer at hand before they are opened. */
+function prepare(answer) {
+  const width = Math.min(586, innerWidth) - 90;
+  for (const each of answer.citations.slice(0, 8)) {
+    const { document_id: id, page_start: page, version } = each;
+    pages.about(id).catch(() => {});
+    pages.text(id, page, version, each.char_start, each.char_end).catch(() => {});
+    if (each.highlights_url) {
+      pages.boxes(id, page, version, each.char_start, each.char_end).catch(() => {});
+      pages.fetchAhead(pages.picture(id, page, version, width));
+    }
+  }
+}
+
+function Talk() {
+  const end = useRef();
+  const bed = useRef();
+  const [opened, setOpened] = useState(null);
+  const count = answers.value.length;
+  // A new question comes to the top; what is read is never scrolled away by what is written below it.
+  useLayoutEffect(() => {
+    const last = bed.current?.querySelector("article:last-of-type");
+    if (last && count > 1) bed.current.scrollTop = last.offsetTop - bed.current.offsetTop;
+  }, [count]);
+  if (failure.value) return html`<div class="talk"><article><${Failure} problem=${failure.value} again=${loadAgain} /></article></div>`;
+  if (!count) return html`<div class="talk"><article><${Waiting} /></article></div>`;
+  const listOf = (key) => ({ open: opened === key, toggle: () => setOpened(opened === key ? null : key) });
+  return html`<div class="talk" ref=${bed} tabindex="0" role="region" aria-label=${words.conversation}>
+    ${answers.value.map((each, index) => html`<${Answer} key=${each.key} answer=${each} first=${index === 0} list=${listOf(each.key)} />`)}
+    <div ref=${end}></div>
+  </div>`;
+}
+
+/** The chosen footnote's page, or another page of its document that was turned to. */
+function Opened({ answer, citation }) {
+  const [turned, setTurned] = useState({ of: null, page: 0 });
+  const of = `${answer.key} ${citation.marker}`;
+  const page = turned.of === of ? turned.page : citation.page_start;
+  const marks = answer.citations
+    .filter((each) => each.document_id === citation.document_id && each.version === citation.version)
+    .map((each) => ({
+      n: each.marker,
+      page: each.page_start,
+      from: each.char_start,
+      to: each.char_end,
+      verified: each.verified,
+      on: each.marker === (lit.value?.answer === answer.key ? lit.value.n : citation.marker),
+    }));
+  const isElsewhere = !marks.some((each) => each.on);
+  return html`<${Reader}
+    id=${citation.document_id}
+    filename=${citation.filename}
+    version=${citation.version}
+    page=${page}
+    marks=${marks.map((each) => ({ ...each, on: isElsewhere ? each.n === citation.marker : each.on }))}
+    drawn=${Boolean(citation.highlights_url)}
+    turn=${(to) => setTurned({ of, page: to })}
+    close=${chosen.value ? escape : unchoose}
+    choose=${(n) => choose(answer, n)}
+  />`;
+}
+
+/** Before the first question: files to add, and examples of what can be asked. */
+function Begin() {
+  const empty = documents.value === 0;
+  if (documents.value === null) return html`<div class="begin"><${Waiting} /></div>`;
+  if (empty) return html`<div class="begin"><${Empty} /></div>`;
+  return html`<div class="begin">
+    <div>
+      <h1 tabindex="-1">${words.begin.title}</h1>
+      <${Examples} />
+      <${Reading} />
+      <p><${Choose} look="plain add" /></p>
+    </div>
+  </div>`;
+}
+
+/** An empty library is one sentence and a place to drop files. */
+function Empty() {
+  const begun = files.value.length > 0;
+  return html`<div class="zone">
+    <h1 tabindex="-1">${words.first.title}</h1>
+    <p class="lead">${may("write") ? words.first.lead : words.first.noWrite}</p>
+    ${begun ? html`<${Reading} />` : may("write") && html`<p class="soft">${words.first.formats}</p>`}
+    <p><${Choose} look=${unfinished.value.length ? "plain add" : "act"} /></p>
+  </div>`;
+}
+
+/** Questions about headings of the newest document, which no model makes. */
+function Examples() {
+  const [headings, setHeadings] = useState([]);
+  useEffect(() => {
+    suggested().then(setHeadings, () => {});
+  }, [documents.value]);
+  if (!headings.length || !may("read")) return null;
+  return html`<h2 class="sc">${words.begin.suggested}</h2>
+    <ul class="examples">
+      ${headings.map((each) => html`<li><button type="button" class="plain" dir="auto" onClick=${() => ask(words.begin.about(each))}>${words.begin.about(each)}</button></li>`)}
+    </ul>`;
+}
+
+const MOST_EXAMPLES = 3;
+const HEADING_LENGTH = [6, 60];
+
+async function suggested() {
+  const [newest] = (await get("/v1/documents?limit=1&status=ready")).data;
+  if (!newest) return [];
+  const chunks = (await get(`/v1/documents/${newest.id}/chunks?limit=100`)).data;
+  const last = chunks.map((each) => each.heading.split(" > ").at(-1).replace(/^[\d.]+\s+/, "").trim());
+  const fitting = last.filter((each) => each.length >= HEADING_LENGTH[0] && each.length <= HEADING_LENGTH[1]);
+  const different = [...new Set(fitting)];
+  const step = Math.max(1, Math.floor(different.length / MOST_EXAMPLES));
+  return different.filter((_, index) => index % step === 0).slice(0, MOST_EXAMPLES);
+}

@@ -1,0 +1,227 @@
+/** The conversation on the screen: its questions, their answers as they come, and the footnote that is chosen. */
+
+import { batch, computed, signal } from "../vendor/preact.js";
+import { call, get, post } from "./api.js";
+import { at, go } from "./router.js";
+import { events } from "./stream.js";
+import { wholeWords } from "./text.js";
+import { words } from "./words.js";
+
+/** The id of the conversation; null before the first question. */
+export const conversation = signal(null);
+/** Its answers, oldest first: see `blank`. */
+export const answers = signal([]);
+/** What could not be loaded. */
+export const failure = signal(null);
+/** The footnote that was chosen, and the one under the pointer: `{answer: key, n}`, or null. */
+export const chosen = signal(null);
+export const hovered = signal(null);
+export const lit = computed(() => hovered.value ?? chosen.value);
+/** What a screen reader is told. */
+export const told = signal("");
+/** The collection to search; empty: all. */
+export const place = signal("");
+
+let running = null;
+let keys = 0;
+
+/** An answer before anything of it came. `phase`: asked, reading, writing, done, stopped, failed. */
+const blank = (question) => ({
+  key: (keys += 1),
+  id: null,
+  question,
+  phase: "asked",
+  text: "",
+  citations: [],
+  unsupported: [],
+  passages: [],
+  parts: [],
+  notMentioned: [],
+  searched: null,
+  timings: {},
+});
+
+/** The fields that an answer, its sources and a stored message have in common. */
+function taken(from) {
+  return {
+    status: from.answer_status,
+    kind: from.answer_kind,
+    unsupported: from.unsupported ?? [],
+    citations: from.citations ?? [],
+    passages: from.hits ?? from.passages ?? [],
+    parts: from.parts ?? [],
+    notMentioned: from.not_mentioned ?? [],
+    searchedFor: from.question_as_searched ?? from.searched_for,
+    searched: from.searched,
+    timings: from.timings ?? {},
+    truncated: from.truncated,
+    cached: from.cached,
+    model: from.model,
+  };
+}
+
+const change = (key, fields) => {
+  answers.value = answers.value.map((each) => (each.key === key ? { ...each, ...fields } : each));
+};
+const answerOf = (key) => answers.value.find((each) => each.key === key);
+
+export const isAnswering = computed(() => answers.value.some((each) => /asked|reading|writing/.test(each.phase)));
+
+/** Shows what an address names. Loads it unless it is there already. */
+export async function show({ conversation: id, message, hash }) {
+  if (!id) {
+    if (conversation.value !== null || failure.value) reset(null);
+    return;
+  }
+  if (conversation.value !== id) {
+    reset(id);
+    await load(id);
+  }
+  const found = answers.value.find((each) => each.id === message) ?? answers.value.at(-1);
+  const note = /^fn(\d+)$/.exec(hash);
+  if (found && note && !(chosen.value?.answer === found.key && chosen.value.n === Number(note[1]))) {
+    chosen.value = { answer: found.key, n: Number(note[1]) };
+  }
+}
+
+function reset(id) {
+  stop();
+  batch(() => {
+    conversation.value = id;
+    answers.value = [];
+    chosen.value = hovered.value = failure.value = null;
+  });
+}
+
+async function load(id) {
+  try {
+    const stored = [];
+    let cursor = "";
+    do {
+      const found = await get(`/v1/conversations/${id}?limit=100${cursor && `&cursor=${cursor}`}`);
+      stored.push(...found.messages.data);
+      cursor = found.messages.next_cursor;
+    } while (cursor);
+    if (conversation.value === id) answers.value = paired(stored);
+  } catch (problem) {
+    if (conversation.value === id) failure.value = problem;
+  }
+}
+
+export function loadAgain() {
+  failure.value = null;
+  load(conversation.value);
+}
+
+/** Questions and answers are stored as messages in turns. */
+function paired(messages) {
+  const found = [];
+  for (const each of messages) {
+    if (each.role === "user") found.push(blank(each.content));
+    else Object.assign(found.at(-1), { id: each.id, phase: "done", text: each.content, ...taken(each) });
+  }
+  return found;
+}
+
+/** Asks in the conversation, or in a new one. */
+export async function ask(question, { collection = place.value } = {}) {
+  const answer = blank(question);
+  const stopping = new AbortController();
+  running = stopping;
+  batch(() => {
+    answers.value = [...answers.value, answer];
+    chosen.value = hovered.value = null;
+    told.value = words.answer.answering;
+  });
+  try {
+    if (conversation.value === null) {
+      conversation.value = (await post("/v1/conversations", {})).id;
+      go(`/c/${conversation.value}`);
+    }
+    const body = { question, stream: true, ...(collection && { collections: [collection] }) };
+    await receive(answer.key, events(`/v1/conversations/${conversation.value}/messages`, body, stopping.signal));
+    if (answerOf(answer.key)?.phase !== "done") change(answer.key, { phase: "failed" });
+  } catch (problem) {
+    const phase = stopping.signal.aborted ? "stopped" : "failed";
+    change(answer.key, { phase, problem: phase === "failed" ? problem : null });
+    told.value = phase === "failed" ? problem.message : words.answer.stopped;
+  } finally {
+    if (running === stopping) running = null;
+  }
+}
+
+async function receive(key, coming) {
+  let text = "";
+  for await (const [name, data] of coming) {
+    const answer = answerOf(key);
+    if (!answer) return;
+    if (name === "sources") change(key, { phase: "reading", ...taken(data), sources: data.hits.length });
+    if (name === "delta") {
+      text += data.text;
+      change(key, { phase: "writing", text: wholeWords(text) });
+    }
+    if (name === "citation") change(key, { citations: [...answer.citations, data] });
+    if (name === "done") finish(key, data);
+  }
+}
+
+function finish(key, data) {
+  const doubtful = data.citations.filter((each) => !each.verified).length;
+  batch(() => {
+    change(key, { phase: "done", id: data.message_id, text: data.answer, ...taken(data) });
+    told.value = data.answer_status === "not_found" ? words.answer.notFound : words.answer.done(data.citations.length, doubtful);
+  });
+  if (at.value.conversation === data.conversation_id) {
+    go(`/c/${data.conversation_id}/${data.message_id}`, { replace: true });
+  }
+}
+
+export function stop() {
+  running?.abort();
+  running = null;
+}
+
+/** Takes an answer that failed off the screen and asks its question again. */
+export function askAgain(key, options) {
+  const { question, phase } = answerOf(key);
+  if (phase !== "done") answers.value = answers.value.filter((each) => each.key !== key);
+  return ask(question, options);
+}
+
+/** The address of a footnote: it shows the answer with the note's page open. */
+export const noteAddress = (answer, n) =>
+  answer.id ? `/c/${conversation.value}/${answer.id}#fn${n}` : `/c/${conversation.value}#fn${n}`;
+
+/** Chooses a footnote, which opens its page beside the answer. */
+export function choose(answer, n) {
+  chosen.value = { answer: answer.key, n };
+  if (answer.id) go(noteAddress(answer, n), { replace: at.value.hash !== "" });
+}
+
+export function unchoose() {
+  chosen.value = null;
+  if (at.value.hash) go(location.pathname, { replace: true });
+}
+
+/** The citation that is chosen, with its answer; null without one. */
+export const shown = computed(() => {
+  const answer = chosen.value && answerOf(chosen.value.answer);
+  const citation = answer?.citations.find((each) => each.marker === chosen.value.n);
+  return citation ? { answer, citation } : null;
+});
+
+// -- the list of conversations ----------------------------------------------------------------------------------
+
+export const conversations = signal(null);
+export const moreConversations = signal(null);
+
+/** Loads the newest ones, or those behind what is there. */
+export async function list({ more = false } = {}) {
+  const cursor = more ? `&cursor=${moreConversations.value}` : "";
+  const found = await call("GET", `/v1/conversations?limit=30${cursor}`);
+  batch(() => {
+    const asked = found.data.filter((each) => each.message_count);
+    conversations.value = more ? [...conversations.value, ...asked] : asked;
+    moreConversations.value = found.next_cursor;
+  });
+}

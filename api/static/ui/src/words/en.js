@@ -1,0 +1,207 @@
+/** Every word that the page shows, by key: a text, or a function of what it tells. Other languages have the same keys. */
+
+const SMALL = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"];
+const figure = new Intl.NumberFormat("en");
+const day = new Intl.DateTimeFormat("en", { day: "numeric", month: "long" });
+const dayOfYear = new Intl.DateTimeFormat("en", { day: "numeric", month: "long", year: "numeric" });
+const clock = new Intl.DateTimeFormat("en", { hour: "2-digit", minute: "2-digit", hour12: false });
+
+const count = (n) => SMALL[n] ?? figure.format(n);
+const counted = (n, one, many) => `${count(n)} ${n === 1 ? one : many}`;
+const capital = (text) => text[0].toUpperCase() + text.slice(1);
+const seconds = (ms) => `${(ms / 1000).toFixed(ms < 9950 ? 1 : 0)} s`;
+
+function date(moment) {
+  const then = new Date(moment);
+  const now = new Date();
+  const days = Math.round((new Date(now).setHours(0, 0, 0, 0) - new Date(then).setHours(0, 0, 0, 0)) / 864e5);
+  if (days === 0) return "Today";
+  if (days === 1) return "Yesterday";
+  return (then.getFullYear() === now.getFullYear() ? day : dayOfYear).format(then);
+}
+
+export const en = {
+  name: "Footnote",
+  home: "Footnote, home",
+  skip: "Skip to the question",
+  again: "Again",
+  close: "Close",
+  error: (id) => `Request ${id}`,
+  lost: "There is nothing at this address.",
+  lostHome: "Ask a question",
+  loading: "Loading",
+  offline: (since) => `No connection since ${clock.format(since)}. It is tried again by itself.`,
+  noAnswerHere: "The server could not be reached.",
+  retryIn: (n) => `Tried again in ${counted(n, "second", "seconds")}.`,
+  missingScope: (scope) => `Your key lacks the scope “${scope}” for this.`,
+
+  nav: "Main",
+  ask: "Ask",
+  stop: "Stop",
+  theme: { system: "Theme: as the system", light: "Theme: light", dark: "Theme: dark" },
+  help: "Help",
+  beingRead: (n) => `${count(n)} being read`,
+  needLook: (n) => (n === 1 ? "one needs a look" : `${count(n)} need a look`),
+
+  enter: {
+    title: "Log in",
+    how: "On this machine, run",
+    command: "footnote open",
+    or: "or enter an API key:",
+    key: "API key",
+    open: "Log in",
+    trading: "Logging you in",
+    used: "This address was used already, or is older than a minute. Run `footnote open` again.",
+    wrong: "This key is unknown, expired or revoked.",
+    over: "Your session is over. Log in to go on where you were.",
+    noCookie: "Your browser did not store the session’s cookie. Allow cookies for this address, or use https.",
+    leave: "Log out",
+    who: (name, tenant) => `Logged in with the key “${name}” of ${tenant}.`,
+    person: (tenant) => `Logged in at ${tenant}.`,
+  },
+
+  conversations: "Conversations",
+  conversation: "Conversation",
+  newQuestion: "New question",
+  questions: (n, moment) => (n > 1 ? `${date(moment)}, ${counted(n, "question", "questions")}` : date(moment)),
+  untitled: "Untitled",
+  showList: "Questions",
+  more: "Earlier ones",
+
+  first: {
+    title: "Drop a file. Then ask.",
+    lead: "Footnote reads it, and shows for every sentence of an answer the line of the page that it stands on.",
+    formats: "PDF, Word, PowerPoint, Excel, HTML, Markdown, mail, archives of these, and more.",
+    noWrite: "Your key may not add documents. Someone with the scope “write” can.",
+  },
+  begin: {
+    title: "What do you want to know?",
+    lead: (n) => `Asked of ${counted(n, "document", "documents")}. Every sentence of the answer shows where it stands.`,
+    suggested: "For example",
+    about: (heading) => `What does it say about “${heading}”?`,
+  },
+  field: {
+    label: "Question",
+    first: "Ask a question",
+    next: "Ask on",
+    where: "Where to look",
+    all: "All collections",
+    hint: "Enter asks, Shift-Enter begins a line, / comes back here",
+    drop: "Drop files anywhere",
+  },
+
+  add: "Add files",
+  dropNow: "Drop them to add them to Footnote",
+  reading: "Being read",
+  sending: (share) => `sending, ${share} %`,
+  step: (name, done, total, unit) => (total ? `${name}: ${figure.format(done)} of ${figure.format(total)} ${unit}` : name),
+  waits: (reason) => `waits for ${reason}`,
+  waitsUntil: (reason, moment) => `waits for ${reason}, until ${clock.format(new Date(moment))}`,
+  ready: (pages) => `ready, ${counted(pages, "page", "pages")}`,
+  readyAgain: "was here already",
+  cancelled: "cancelled",
+  dismiss: (name) => `Remove ${name} from this list`,
+  openDocument: (name) => `Open ${name}`,
+
+  answer: {
+    label: "Answer",
+    searching: "Searching",
+    found: (passages, documents) => `Reading ${counted(passages, "passage", "passages")} of ${counted(documents, "document", "documents")}`,
+    answering: "Answering",
+    done: (notes, doubtful) =>
+      `Answer with ${counted(notes, "footnote", "footnotes")}${doubtful ? `, ${count(doubtful)} doubtful` : ""}`,
+    notFound: "Not in these documents.",
+    notMentioned: (names) => `Nothing about ${names.join(", ")} in these documents.`,
+    searched: (n) => `${capital(counted(n, "document was", "documents were"))} searched, and nothing in ${n === 1 ? "it" : "them"} answers this.`,
+    searchedNone: "There is no document to search yet.",
+    unfinished: (n) => `${capital(counted(n, "document is", "documents are"))} still being read: ask again when ${n === 1 ? "it is" : "they are"} ready.`,
+    nearest: "These passages come closest:",
+    searchAll: "Search all collections",
+    related: "This is not said directly. These passages come closest:",
+    searchedFor: (question) => `Searched for: ${question}`,
+    removed: "This answer was made from a document that has been deleted.",
+    truncated: "The model was cut off here.",
+    stopped: "Stopped here.",
+    broken: "The answer broke off here.",
+    askAgain: "Ask again",
+    unsupported: "no verified footnote",
+    verbatim: "The sentences stand in the documents as they are here; no model wrote anything.",
+    part: (n) => `Part ${n}`,
+    notAnswered: "Nothing was found for this part.",
+  },
+  note: {
+    list: "Footnotes",
+    name: (n) => `Footnote ${n}`,
+    doubtful: (n) => `Footnote ${n}, doubtful`,
+    back: (n) => `Back to ${n} in the answer`,
+    same: "The same",
+    page: (n) => `p. ${n}`,
+    longPage: (n) => `page ${n}`,
+    notOnPage: "These words are not on the page:",
+    notVerified: "not verified",
+    open: "Show on the page",
+  },
+  summary: {
+    all: (n) => (n === 1 ? "The footnote stands on its page to the letter." : `${n === 2 ? "Both" : `All ${count(n)}`} footnotes stand on their pages to the letter.`),
+    some: (good, n) =>
+      `${capital(count(good))} of ${counted(n, "footnote", "footnotes")} ${good === 1 ? "stands on its page" : "stand on their pages"} to the letter.`,
+    bare: (n) => (n === 1 ? "One sentence has none." : `${capital(count(n))} sentences have none.`),
+    passages: (n, documents) => `${capital(counted(n, "passage", "passages"))} of ${counted(documents, "document", "documents")}`,
+    took: (ms) => seconds(ms),
+    writer: (model, ms) => `written by ${model}, ${seconds(ms)}`,
+    cached: "an answer that was made before",
+  },
+  act: {
+    copy: "Copy with footnotes",
+    copied: "Copied",
+    link: "Link",
+    print: "Print",
+    failed: "The browser did not allow it",
+  },
+  passages: { title: "What was found", hide: "Hide what was found" },
+
+  page: {
+    label: "Page",
+    ofAll: (all) => ` of ${figure.format(all)}`,
+    number: (n) => `page ${figure.format(n)}`,
+    jump: "Go to page",
+    before: "Page before",
+    after: "Next page",
+    picture: "Picture",
+    text: "Text",
+    larger: "Larger",
+    smaller: "Smaller",
+    alt: (n, name) => `Page ${n} of ${name}`,
+    region: (n) => `Page ${n}`,
+    here: (n) => `Footnote ${n} stands here`,
+    verified: (from, to, page, version) =>
+      `Characters ${figure.format(from)} to ${figure.format(to)} of page ${page}, version ${version}: compared with the stored page and found to the letter.`,
+    doubtful: (page, version) => `These words are not on page ${page} of version ${version}. The passage that was named for them is lit.`,
+    chosen: (from, to, page, version) => `Characters ${figure.format(from)} to ${figure.format(to)} of page ${page}, version ${version}.`,
+    noBoxes: "The place could not be found on the picture; it is in the text.",
+    earlier: "Earlier text",
+    later: "Later text",
+    replaced: (version) => `This footnote stands in version ${version}, which was replaced. Its pages are gone.`,
+    openNewest: (version) => `Open version ${version}`,
+    gone: "This document has been deleted.",
+    empty: "No text was found on this page.",
+    noPicture: "The picture of this page could not be made.",
+    footnotes: "Quote",
+  },
+
+  keys: {
+    title: "Keys",
+    on: "Single letters act outside of fields",
+    list: [
+      ["/", "to the question"],
+      ["Enter", "asks; Shift-Enter begins a line"],
+      ["Escape", "stops the answer, or closes the page"],
+      ["1 … 9", "shows a footnote"],
+      ["n, p", "next, previous footnote"],
+      ["[, ]", "page before, next page"],
+      ["t", "text or picture"],
+      ["g a", "a new question"],
+      ["?", "this list"],
+    ],
+  },
+};

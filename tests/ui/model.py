@@ -1,0 +1,84 @@
+"""A chat model on loopback that answers what a test tells it to, with markers for the passages that it was given."""
+
+import json
+import re
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+_SOURCE = re.compile(r"--- source (\d+) (\w+) ---\n(.*?)\n--- end \2 ---", re.DOTALL)
+_QUOTED = re.compile(r"\{(.+?)\}")
+UNKNOWN = "The sources do not say."
+
+
+@dataclass
+class Model:
+    """`says`: the answer by a part of the question; `{words}` stands for a marker with these words as its quote."""
+
+    says: dict[str, str] = field(default_factory=dict)
+    pause: float = 0.0  # seconds between two words
+    left: threading.Event = field(default_factory=threading.Event)  # set when a caller leaves before the end
+    port: int = 0
+
+    def answer(self, prompt: str) -> str:
+        question = prompt.rpartition("Question: ")[2]
+        told = next((answer for part, answer in self.says.items() if part in question), UNKNOWN)
+        sources = {number: _plain(text) for number, _, text in _SOURCE.findall(prompt)}
+
+        def marker(match: re.Match[str]) -> str:
+            quote = match[1]
+            number = next((number for number, text in sources.items() if _plain(quote) in text), "1")
+            return f'[{number}: "{quote}"]'
+
+        return _QUOTED.sub(marker, told)
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split())
+
+
+@contextmanager
+def answering() -> Iterator[Model]:
+    """A server that speaks as much of OpenAI's API as the product asks for."""
+    model = Model()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            words = re.findall(r"\S+\s*", model.answer(asked["messages"][-1]["content"]))
+            self.send_response(200)
+            self.send_header("Content-Type", "text/event-stream")
+            self.send_header("Connection", "close")
+            self.end_headers()
+            try:
+                for word in words:
+                    self._send({"content": word})
+                    time.sleep(model.pause)
+                self._send({}, "stop")
+                self.wfile.write(b"data: [DONE]\n\n")
+            except OSError:
+                model.left.set()
+
+        def _send(self, delta: dict[str, str], reason: str | None = None) -> None:
+            choice: dict[str, Any] = {"index": 0, "delta": delta, "finish_reason": reason}
+            chunk = {"id": "c", "object": "chat.completion.chunk", "created": 0, "model": "scribe", "choices": [choice]}
+            self.wfile.write(f"data: {json.dumps(chunk)}\n\n".encode())
+            self.wfile.flush()
+
+        def log_message(self, *_: object) -> None: ...
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    model.port = server.server_address[1]
+    try:
+        yield model
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
