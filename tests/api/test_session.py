@@ -242,7 +242,7 @@ async def test_installations_on_one_host_keep_their_cookies_apart(rt: Runtime, a
 async def test_sessions_are_in_the_audit_log(rt: Runtime, alice: Person) -> None:
     mine = (await alice.client.get(SESSION)).json()["key_id"]
     async with browser(alice) as client:
-        opened = [{"code": await code_of(alice)}, {"key": alice.key}]
+        opened: list[dict[str, Any]] = [{"code": await code_of(alice)}, {"key": alice.key}]
         for proof in opened:
             cookie = PAGE | {"Cookie": await cookie_of(client, **proof)}
             await client.delete(SESSION, headers=cookie)

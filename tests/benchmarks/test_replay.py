@@ -4,6 +4,7 @@ import asyncio
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from benchmarks.evaluation import replay
 from benchmarks.evaluation.judged import JudgedSet
@@ -30,9 +31,16 @@ def hit(**changed: object) -> dict[str, object]:
         "heading": "",
         "subject": "mole.txt",
     }
-    found = {"text": TEXT, "score": 1.0, "fused_rank": 1, "metadata": {}, "similarity": 0.9, "coverage": 0.9}
+    found: dict[str, Any] = {
+        "text": TEXT,
+        "score": 1.0,
+        "fused_rank": 1,
+        "metadata": {},
+        "similarity": 0.9,
+        "coverage": 0.9,
+    }
     ranks = {"vector_rank": 1, "keyword_rank": 1, "bm25": 2.0, "exact_matches": 0, "space_id": 1}
-    one = Hit(**{**known, **place, **found, **ranks, **changed}, embedding=None)
+    one = Hit(**(found | known | place | ranks | changed), embedding=None)
     return {name: value for name, value in asdict(one).items() if name not in replay.UNSTORED}
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-_SOURCE = re.compile(r"--- source (\d+) (\w+) ---\n(.*?)\n--- end \2 ---", re.DOTALL)
+_SOURCE = re.compile(r"^Source (\d+):\n((?:> .*\n?)+)", re.MULTILINE)
 _QUOTED = re.compile(r"\{(.+?)\}")
 UNKNOWN = "The sources do not say."
 
@@ -27,7 +27,7 @@ class Model:
     def answer(self, prompt: str) -> str:
         question = prompt.rpartition("Question: ")[2]
         told = next((answer for part, answer in self.says.items() if part in question), UNKNOWN)
-        sources = {number: _plain(text) for number, _, text in _SOURCE.findall(prompt)}
+        sources = {number: _plain(lines.replace("\n> ", "\n")) for number, lines in _SOURCE.findall(prompt)}
 
         def marker(match: re.Match[str]) -> str:
             quote = match[1]
