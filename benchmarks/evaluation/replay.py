@@ -15,7 +15,6 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, fields
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
@@ -118,30 +117,32 @@ def _hit(row: Json) -> Hit:
     return Hit(**{name: value for name, value in row.items() if name in known}, embedding=None)
 
 
-def _runtime() -> Any:
-    """What an answer needs of one, without a database: nothing is written or read."""
+def _runtime() -> Runtime:
+    """What an answer needs of one: settings and the generator."""
     settings = Settings(_env_file=None, answer_cache_seconds=0)
+    none: Any = None
+    return Runtime(settings, none, none, none, none, none, open_generator(settings), tenant_id="replay")
 
-    @asynccontextmanager
-    async def transaction() -> AsyncIterator[None]:
-        yield None
 
-    return SimpleNamespace(settings=settings, generator=open_generator(settings), transaction=transaction)
+@asynccontextmanager
+async def _no_transaction(_rt: Runtime) -> AsyncIterator[None]:
+    yield None
 
 
 async def _unwritten(_meter: UsageMeter, _rt: object, _key_id: str) -> None: ...
 
 
 @contextlib.contextmanager
-def without(rules: Sequence[str]) -> Iterator[None]:
-    """Within the block each `MODULE:NAME=VALUE` holds; the value is evaluated in its module."""
+def offline(changed: Sequence[str] = ()) -> Iterator[None]:
+    """Within the block nothing is read or written, and each `MODULE:NAME=VALUE` holds, evaluated in its module."""
     with contextlib.ExitStack() as stack:
-        for rule in rules:
+        stack.enter_context(mock.patch.object(Runtime, "transaction", _no_transaction))
+        stack.enter_context(mock.patch.object(UsageMeter, "settle", _unwritten))
+        for rule in changed:
             module, _, rest = rule.partition(":")
             name, _, value = rest.partition("=")
-            changed = importlib.import_module(module)
-            stack.enter_context(mock.patch.object(changed, name, eval(value, vars(changed))))  # noqa: S307  of the caller
-        stack.enter_context(mock.patch.object(UsageMeter, "settle", _unwritten))
+            found = importlib.import_module(module)
+            stack.enter_context(mock.patch.object(found, name, eval(value, vars(found))))  # noqa: S307  the caller's own
         yield
 
 
@@ -163,7 +164,7 @@ def main() -> int:
             sys.exit(f"There are no documents of {name!r} in {given.corpora}.")
         if given.record:
             asyncio.run(record(one, data))
-        with without(given.without):
+        with offline(given.without):
             results[name] = asyncio.run(replay(one, data))
     print(*of_judged(results), sep="\n")
     return 0

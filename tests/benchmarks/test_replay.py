@@ -41,7 +41,7 @@ def outcomes(folder: Path, question: Question, hits: list[dict[str, object]], wi
     pages = {"c": {"text": TEXT, "start": 0, "media_type": "text/plain"}}
     row = {"id": question.id, "hits": {question.text: hits}, "pages": pages, "searched": {"documents": 1}}
     replay.stored(one, folder).write_text(json.dumps(row) + "\n")
-    with replay.without(without):
+    with replay.offline(without):
         result = asyncio.run(replay.replay(one, folder))
     return [each.judgement.outcome for each in result.answered]
 
