@@ -79,9 +79,8 @@ def main() -> int:
         return 0
     most, allowed = cost(settings, sum(len(each.questions) for each in sets)), _allowed()
     if most is None or most > allowed:
-        print(
-            f"Judged questions: not asked. They may cost {most or 'an unknown price'} (FOOTNOTE_LIVE_MAX_USD={allowed})."
-        )
+        price = "an unknown price" if most is None else f"{most} dollars"
+        print(f"Judged questions: not asked. They may cost {price}, and FOOTNOTE_LIVE_MAX_USD is {allowed}.")
         return 1
     (data / "footnote").mkdir(parents=True, exist_ok=True)
     results = asyncio.run(run(sets, settings, data))

@@ -14,7 +14,7 @@ NEAR = Settings(_env_file=None, openai_base_url="http://127.0.0.1:11434/v1", cha
 FAR = NEAR.model_copy(update={"openai_base_url": "https://api.example.com/v1", "openai_api_key": "sk-1"})
 
 
-def test_the_model_writes_every_answer_anew_and_nothing_stands_in_for_it() -> None:
+def test_the_model_alone_writes_every_answer() -> None:
     assert models(NEAR) == {
         "FOOTNOTE_EMBEDDER": "local",
         "FOOTNOTE_GENERATOR": "openai",
