@@ -69,7 +69,8 @@ END $$
 _FORGET = """
     DELETE FROM vocabulary WHERE ctid = ANY (ARRAY(
         SELECT v.ctid FROM (
-            SELECT DISTINCT posting_key(c.tenant_id, c.collection_id, l.lexeme) AS key FROM removed c, unnest(c.tsv) AS l
+            SELECT DISTINCT posting_key(c.tenant_id, c.collection_id, l.lexeme) AS key
+            FROM removed c, unnest(c.tsv) AS l
         ) AS gone, LATERAL (SELECT ctid FROM vocabulary WHERE lexeme_key = gone.key OFFSET 0) AS v
         WHERE (SELECT true FROM posting p WHERE p.key = gone.key LIMIT 1) IS NULL
     ));
