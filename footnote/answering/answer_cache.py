@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from pgvector import HalfVector
@@ -32,6 +33,11 @@ from footnote.telemetry import answers_cached_total
 from footnote.text import folded
 
 LOOKED_AT = 500  # of the newest answers in a scope
+# The code that writes answers: after an upgrade they are written again, by rules that may be others.
+_ROOM = Path(__file__).parents[1]
+_CODE = hashlib.sha256(
+    b"".join(path.read_bytes() for room in ("answering", "extracts") for path in sorted((_ROOM / room).glob("*.py")))
+).hexdigest()
 LARGEST = 64 * 1024  # characters of an answer with its citations
 
 
@@ -55,7 +61,7 @@ def key_of(rt: Runtime, question: Question, revisions: Mapping[str, int]) -> Cac
     looked_for = asdict(replace(query, text="", key_id="", collections=None)) | {"filter": repr(query.filter)}
     asked_for = asdict(replace(question, query=query, history=())) | {"query": looked_for}
     generator = (rt.settings.generator, rt.generator.provider, rt.generator.address, rt.generator.model)
-    parts = [sorted(revisions.items()), asked_for, generator, RULES, rt.settings.least_evidence]
+    parts = [sorted(revisions.items()), asked_for, generator, RULES, rt.settings.least_evidence, _CODE]
     scope = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).digest()
     return CacheKey(folded(query.text), scope, revisions)
 
@@ -97,8 +103,8 @@ async def nearest(
 
 
 def worth_storing(done: Done) -> bool:
-    """Whether it is a whole answer."""
-    return done.answer_status != "not_found" and not done.truncated
+    """Whether it is an answer, and a whole one."""
+    return done.answer_status in ("supported", "partial") and not done.truncated
 
 
 async def store(session: AsyncSession, key: CacheKey, query_vectors: Sequence[QueryVector], done: Done) -> None:
@@ -107,6 +113,7 @@ async def store(session: AsyncSession, key: CacheKey, query_vectors: Sequence[Qu
         "answer": done.answer,
         "answer_status": done.answer_status,
         "model": done.model,
+        "not_mentioned": list(done.not_mentioned),
         "document_ids": list(done.document_ids),
         "citations": [asdict(each) for each in done.citations],
         "unsupported": [asdict(each) for each in done.unsupported],

@@ -95,6 +95,10 @@ class Turn:
 class GenerationRequest:
     """Without passages the system prompt alone is the instruction.
 
+    `brief`: with fewer rules and passages, for a model that did not follow more. `draft`: the model's answer, to be
+    written again with its sources.
+    `not_mentioned`: what the question names and no passage holds. `parts`: the questions that it consists of, if it is
+    several.
     `alive` is called for everything that the model sends, text or not: a model that thinks is not silent.
     `thought` is called with a model's thoughts, if the server separates them from the answer.
     """
@@ -106,6 +110,10 @@ class GenerationRequest:
     model: str | None = None
     temperature: float | None = None
     max_tokens: int | None = None
+    not_mentioned: Sequence[str] = ()
+    parts: Sequence[str] = ()
+    brief: bool = False
+    draft: str = ""
     alive: Callable[[], None] = field(default=lambda: None, compare=False, repr=False)
     thought: Callable[[str], None] = field(default=lambda _text: None, compare=False, repr=False)
 
@@ -165,7 +173,14 @@ class Truncated:
     """The answer ends here but is incomplete: it reached a limit, or its provider stopped."""
 
 
-GeneratorEvent = Token | Statement | Usage | Uncounted | Quota | ModelRef | Truncated
+@dataclass(frozen=True)
+class Nearest:
+    """The statements that follow come closest to the question, or to this part of it, and do not hold what it asks."""
+
+    part: str = ""
+
+
+GeneratorEvent = Token | Statement | Usage | Uncounted | Quota | ModelRef | Truncated | Nearest
 
 
 class Generator(Protocol):

@@ -22,6 +22,7 @@ from footnote.retrieval import (
     candidates,
     expansion,
     fusion,
+    openings,
     reranking,
     resolving,
     shaping,
@@ -51,6 +52,7 @@ SHORT = 50_000  # characters that are compared within a few milliseconds
 class Query:
     """What to look for, and where. `diversity` from 0 to 1 prefers hits that are unlike each other.
 
+    `opening`: whether the beginning of the document that the text names comes first.
     `rerank`: whether a reranker is asked; None: if one is configured.
     """
 
@@ -63,6 +65,7 @@ class Query:
     diversity: float = 0.0
     expand: Expand = "none"
     rerank: bool | None = None
+    opening: bool = False
     key_id: str = ""  # of the caller
 
     @property
@@ -232,6 +235,8 @@ async def _first(rt: Runtime, query: Query, most: int, beside: Beside | None) ->
                     if corrected:
                         query, scope = replace(query, text=spelling.applied(query.text, corrected)), now
                         continue
+                if query.opening:
+                    candidates = await _opened(session, query, now, candidates)
                 if beside is not None:
                     await beside(session, now, candidates, vectors)
                 return _First(query, corrected, now, candidates, vectors, spent)
@@ -276,6 +281,13 @@ async def _candidates(
 def _hit(row: Mapping[str, Any], rank: int, scales: Mapping[int, Scale]) -> Hit:
     scale = scales.get(row["space_id"], REFERENCE)
     return Hit(chunk_id=chunk_id(row["version_id"], row["position"]), fused_rank=rank, scale=scale, **row)
+
+
+async def _opened(session: AsyncSession, query: Query, place: ResolvedScope, candidates: list[Hit]) -> list[Hit]:
+    first = await openings.opening(session, query, place, candidates)
+    known = {each.key: each for each in candidates}
+    before = [replace(known.pop(each.key, each), exact_matches=each.exact_matches) for each in first]
+    return [*before, *known.values()]
 
 
 async def _in_thread_if_long(

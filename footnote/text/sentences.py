@@ -7,8 +7,8 @@ from footnote.text import searched
 # An abbreviation's full stop does not end a sentence.
 _ABBREVIATION = re.compile(
     r"(?:\b(?:e\.g|i\.e|etc|cf|vs|al|Fig|Figs|Eq|Sec|No|Nos|Vol|Inc|Corp|Ltd|Co|Mr|Mrs|Ms|Dr|Prof|St|approx|ca|pp|U\.S"
-    r"|d\.h|bzw|vgl|Nr|Abb)"
-    r"|\b[A-Z]|(?m:^)[ \t]*\d{1,3})\.$"  # nor does that of a list item's number
+    r"|d\.h|bzw|vgl|Nr|Abb|[Ee]xt|[Tt]el|Art|Ave|Jr|Sr|Gov|Sen|Rep|Gen|Dept|z\.B|ggf|Mme|Sra|av|núm)"
+    r"|(?<!-)\b[A-Z]|(?m:^)[ \t]*\d{1,3})\.$"  # nor does that of a list item's number
 )
 _END = re.compile(
     r"[.!?…][\"'”’)\]]*(?=\s)|[。！？]"  # the marks that end a sentence
