@@ -44,7 +44,7 @@ CREATE VIEW vocabulary_of_tenant AS
     SELECT * FROM vocabulary WHERE tenant_id = current_setting('footnote.tenant', true)
 """
 
-# Words that differ by a letter have a spelling in common: one of them without a letter, or both. The hashes are those of
+# Words that differ by a letter have a spelling in common: one of them without a letter, or both. Hashes are those of
 # `posting_key`, whose seed is hashed once.
 _FUNCTIONS = """
 CREATE FUNCTION spelling_keys(seed bigint, word text) RETURNS bigint[] LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
