@@ -8,7 +8,7 @@ from footnote.text.languages import UNSTEMMED
 # With one leg only, the strength is this share of that with both; measured like the setting.
 SHARE: dict[Mode, float] = {"hybrid": 1.0, "vector": 0.78, "keyword": 0.35}
 # And this where a text is in another language than the question: it has none of its words, and models relate texts of
-# two languages less. Questions in German and Spanish had 0.18 to 0.5 with their English answers, 0.12 at most with others.
+# two languages less: German and Spanish questions had 0.18 to 0.5 with their English answers, 0.12 at most with others.
 ACROSS = 0.5
 
 
