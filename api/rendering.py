@@ -59,7 +59,7 @@ class _Stream(StreamingResponse):
 
 
 def _answer_out(sources: Sources, done: Done) -> AnswerOut:
-    return AnswerOut.model_validate({**vars(done), **vars(sources)})
+    return AnswerOut.model_validate({**vars(done), "answer_kind": done.answer_kind, **vars(sources)})
 
 
 async def _sse(

@@ -12,6 +12,7 @@ from api.schemas.questions import Names, SystemPrompt
 from api.schemas.search import CitationOut, OnRequest, UnsupportedOut, UsageOut
 from footnote import filters
 from footnote.answering import Citation
+from footnote.answering.events import answer_kind
 from footnote.models import Conversation, Message
 
 
@@ -69,7 +70,8 @@ class MessageOut(Out):
     content: str
     citations: list[CitationOut]
     unsupported: list[UnsupportedOut]
-    answer_status: Literal["supported", "partial", "not_found", "removed"] | None
+    answer_status: Literal["supported", "partial", "related", "not_found", "removed"] | None
+    answer_kind: Literal["extract", "generated"] | None
     question_as_searched: Annotated[str | None, OnRequest] = None
     model: str | None
     usage: UsageOut | None
@@ -78,8 +80,9 @@ class MessageOut(Out):
     @classmethod
     def of(cls, found: Message) -> "MessageOut":
         citations = [CitationOut.model_validate(Citation(**each)) for each in found.citations]
-        names = cls.model_fields.keys() - {"citations"}
-        return cls(citations=citations, **{name: getattr(found, name) for name in names})
+        names = cls.model_fields.keys() - {"citations", "answer_kind"}
+        kind = answer_kind(found.model) if found.model else None
+        return cls(citations=citations, answer_kind=kind, **{name: getattr(found, name) for name in names})
 
 
 class ConversationWithMessagesOut(ConversationOut):

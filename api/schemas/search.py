@@ -26,6 +26,9 @@ class ExplanationOut(Out):
 
     vector_rank: int | None
     similarity: float | None
+    relatedness: Annotated[
+        float | None, Field(description="`similarity` on a scale that all embedding models share: that of the gate.")
+    ]
     keyword_rank: int | None
     bm25: float | None
     coverage: float | None
@@ -76,11 +79,21 @@ class CitationOut(Out):
 
 
 class UnsupportedOut(Out):
-    """A sentence without a verified footnote: `answer[char_start:char_end]`."""
+    """A sentence that its footnotes do not support: `answer[char_start:char_end]`."""
 
     text: str
     char_start: int
     char_end: int
+    reason: Annotated[
+        Literal["no_footnote", "quote_not_found", "not_in_quote", "quote_denies"],
+        Field(
+            description="It has no footnote; its quotes are not in the document; they lack what is `missing`; or they "
+            "say the opposite."
+        ),
+    ] = "no_footnote"
+    missing: Annotated[
+        list[str], Field(description="Values and names of the sentence that are not in its quotes.")
+    ] = []
 
 
 class UsageOut(Out):
@@ -128,6 +141,13 @@ class SearchedOut(RerankedOut):
     """`question_as_searched`: the question as it was rewritten to stand alone, if it built on earlier ones."""
 
     question_as_searched: Annotated[str | None, OnRequest] = None
+    parts: Annotated[
+        list[str],
+        Field(
+            exclude_if=lambda value: not value,
+            description="The questions that it consists of, each searched alone, if it is several.",
+        ),
+    ] = []
 
 
 class SourcesOut(SearchedOut):
@@ -137,7 +157,20 @@ class SourcesOut(SearchedOut):
 class AnswerOut(SearchedOut):
     id: str
     answer: str
-    answer_status: Literal["supported", "partial", "not_found"]
+    answer_status: Annotated[
+        Literal["supported", "partial", "related", "not_found"],
+        Field(
+            description="`related`: the passages nearest to the question, without the claim that they answer it. "
+            "`not_found`: no footnote is verified."
+        ),
+    ]
+    answer_kind: Annotated[
+        Literal["extract", "generated"],
+        Field(description="Whether sentences of the documents are quoted, or a model wrote the answer."),
+    ]
+    not_mentioned: Annotated[
+        list[str], Field(description="Names, years and the like that the question has and nothing that was found.")
+    ]
     citations: list[CitationOut]
     unsupported: list[UnsupportedOut]
     hits: list[HitOut]

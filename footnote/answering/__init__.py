@@ -4,8 +4,9 @@ rewrite a follow-up -> retrieve -> gate -> generate -> check citations -> done. 
 Deltas and Citations as the answer grows, then Done. Errors are raised.
 """
 
+import asyncio
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -13,21 +14,38 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote.answering import answer_cache, gate, rewriting
+from footnote.answering import answer_cache, gate, rewriting, searching
 from footnote.answering.answer_cache import CacheKey
 from footnote.answering.cited_text import Draft, PageExcerpt, places
 from footnote.answering.events import AnswerStatus, Citation, Delta, Done, Event, Question, Sources
 from footnote.answering.support import UnsupportedSentence
 from footnote.database.ids import new_id
 from footnote.errors import Unavailable
-from footnote.providers import GenerationRequest, ModelRef, Passage, Statement, Token, Truncated, Uncounted, Usage
-from footnote.providers.messages import RULES
-from footnote.retrieval import Hit, search
+from footnote.extracts import tables
+from footnote.extracts.constraints import unmet
+from footnote.extracts.parts import parts
+from footnote.extracts.question import understood
+from footnote.providers import (
+    GenerationRequest,
+    ModelRef,
+    Nearest,
+    Passage,
+    Statement,
+    Token,
+    Truncated,
+    Uncounted,
+    Usage,
+)
+from footnote.providers.messages import BRIEF_RULES, REPAIR, RULES
+from footnote.retrieval import Hit
 from footnote.retrieval.resolving import ResolvedScope
 from footnote.retrieval.spaces import QueryVector
+from footnote.retrieval.spelling import Correction, applied
 from footnote.runtime import Runtime
 from footnote.telemetry import queries_total
 from footnote.tenancy.usage import UsageEntry, UsageMeter
+from footnote.text import folded
+from footnote.text.languages import configuration, detected
 
 __all__ = [
     "AnswerStatus",
@@ -44,7 +62,6 @@ __all__ = [
 
 NOT_FOUND = "The documents do not hold an answer to this question."
 NOTHING_TO_SEARCH = "There are no documents to answer from here: none is ready to be searched."
-PASSAGES = 8  # hits a generator sees
 
 
 async def answer(rt: Runtime, question: Question) -> AsyncGenerator[Event, None]:
@@ -81,20 +98,36 @@ async def _answered(rt: Runtime, question: Question, meter: UsageMeter) -> Async
         question = await _standing_alone(rt, question, meter)
         timings["rewrite"] = _since(started)
     searched = question.query.text if question.query.text != asked else None
+    about = understood(question.query.text).kind == "about"
+    question = replace(question, query=replace(question.query, opening=about))
+    question = await _in_parts(rt, question, meter)
     known = _Known(rt, question)
-    found = await search(rt, question.query, known.read)
+    found = await searching.found(rt, question, known.read)
     meter.spent += found.spent
+    if tables.asks_value(question.query.text):
+        hits = await asyncio.to_thread(searching.with_rows, question, found.hits, known.candidates, known.places)
+        found = replace(found, hits=hits)
     timings |= {"retrieve": _since(started), **found.timings}
     if found.searched_for:
-        question = replace(question, query=replace(question.query, text=found.text))
-    yield Sources(found.hits, found.reranked, found.rerank_failure, searched, found.searched, found.searched_for)
-    shown = found.hits[:PASSAGES]
-    if not gate.supports(found.hits, rt.settings.least_evidence, question.query.mode):
-        events = _refused(rt, NOT_FOUND if found.searched.documents else NOTHING_TO_SEARCH)
+        question = _spelled(question, found.searched_for)
+    yield Sources(
+        found.hits,
+        found.reranked,
+        found.rerank_failure,
+        searched,
+        found.searched,
+        parts=question.parts,
+        searched_for=found.searched_for,
+    )
+    shown = searching.shown(question, found.hits)
+    missing = await asyncio.to_thread(unmet, question.query.text, [_evidence(hit) for hit in found.hits])
+    asked_in = configuration(detected(question.query.text))
+    if not gate.supports(found.hits, rt.settings.least_evidence, question.query.mode, asked_in):
+        events = _refused(rt, NOT_FOUND if found.searched.documents else NOTHING_TO_SEARCH, missing)
     elif given := known.answer(shown):
         events = _given_again(given)
     else:
-        events = _made(rt, question, shown, known, meter)
+        events = _made(rt, question, shown, missing, known, meter)
     async with aclosing(events):
         async for event in events:
             timings.setdefault("first_token", _since(started))
@@ -113,18 +146,28 @@ class _Known:
     rt: Runtime
     question: Question
     key: CacheKey | None = None
+    revisions: Mapping[str, int] | None = None
     query_vectors: Sequence[QueryVector] = ()
     near: Sequence[tuple[str, dict[str, Any]]] = ()
+    candidates: list[Hit] = field(default_factory=list)
     places: dict[str, PageExcerpt] = field(default_factory=dict)
 
     async def read(
         self, session: AsyncSession, scope: ResolvedScope, candidates: Sequence[Hit], vectors: Sequence[QueryVector]
     ) -> None:
-        self.key = answer_cache.key_of(self.rt, self.question, scope.revisions)
-        self.query_vectors = vectors
-        self.places = await places(session, candidates[: 2 * PASSAGES])  # of which some are much alike
-        if self.key is not None:
-            self.near = await answer_cache.nearest(session, self.rt.settings, self.key, vectors)
+        """By each search. Of several, the first finds answers, only to the same words: no vector is of all."""
+        first, self.revisions = self.revisions is None, self.revisions or scope.revisions
+        if first:
+            self.key = answer_cache.key_of(self.rt, self.question, scope.revisions)
+            self.query_vectors = () if self.question.parts else vectors
+        elif self.revisions != scope.revisions:  # changed between two searches
+            self.key = None
+        self.candidates += candidates
+        # Some are much alike. If tables are looked into, all are needed for the heads of their rows.
+        most = len(candidates) if tables.asks_value(self.question.query.text) else 2 * searching.PASSAGES
+        self.places |= await places(session, candidates[:most])
+        if first and self.key is not None:
+            self.near = await answer_cache.nearest(session, self.rt.settings, self.key, self.query_vectors)
 
     def answer(self, shown: Sequence[Hit]) -> Done | None:
         return answer_cache.choose(self.key, self.near, shown) if self.key is not None else None
@@ -137,9 +180,10 @@ class _Known:
         return self.places
 
 
-async def _refused(rt: Runtime, words: str) -> AsyncGenerator[Event, None]:
+async def _refused(rt: Runtime, words: str, missing: Sequence[str]) -> AsyncGenerator[Event, None]:
+    words = " ".join(filter(None, (words, f"They do not mention {_listed(missing)}." if missing else "")))
     yield Delta(words)
-    yield _done(words, "not_found", rt.generator.model)
+    yield replace(_done(words, "not_found", rt.generator.model), not_mentioned=missing)
 
 
 async def _given_again(known: Done) -> AsyncGenerator[Event, None]:
@@ -150,14 +194,15 @@ async def _given_again(known: Done) -> AsyncGenerator[Event, None]:
 
 
 async def _made(
-    rt: Runtime, question: Question, shown: Sequence[Hit], known: _Known, meter: UsageMeter
+    rt: Runtime, question: Question, shown: Sequence[Hit], missing: Sequence[str], known: _Known, meter: UsageMeter
 ) -> AsyncGenerator[Event, None]:
     """By the generator, to be stored with what it used."""
-    prompts = (question.system_prompt or "", RULES)
-    draft = Draft(shown, await known.places_of(rt, shown), prompts)
+    prompts = (question.system_prompt or "", RULES, BRIEF_RULES, REPAIR)
+    places = await known.places_of(rt, shown)
+    draft = Draft(shown, places, prompts, question.query.text, max(1, len(question.parts)))
     first_choice = meter.writer = ModelRef(rt.generator.provider, question.model or rt.generator.model)
     truncated = False
-    async with aclosing(_generate(rt, question, draft)) as events:
+    async with aclosing(_generate(rt, _request(question, searching.passages(shown, places), missing), draft)) as events:
         async for event in events:
             match event:
                 case Usage() | Uncounted() | ModelRef():
@@ -172,6 +217,7 @@ async def _made(
         _done(draft.text or NOT_FOUND, draft.status, meter.writer.model),
         citations=list(draft.footnotes.values()),
         unsupported=draft.unsupported,
+        not_mentioned=missing,
         truncated=truncated,
         document_ids=sorted({hit.document_id for hit in shown}) if draft.text else (),
     )
@@ -195,10 +241,23 @@ async def _standing_alone(rt: Runtime, question: Question, meter: UsageMeter) ->
     return replace(question, query=replace(question.query, text=text), history=history)
 
 
+def _spelled(question: Question, corrections: Sequence[Correction]) -> Question:
+    """As it was looked for, all of it and each part."""
+    query = replace(question.query, text=applied(folded(question.query.text), corrections))
+    return replace(question, query=query, parts=[applied(folded(each), corrections) for each in question.parts])
+
+
+async def _in_parts(rt: Runtime, question: Question, meter: UsageMeter) -> Question:
+    found = parts(question.query.text)
+    if len(found) > 1:
+        found = await rewriting.parted(rt, question.query.text, found, question.model, meter)
+    return replace(question, parts=found if len(found) > 1 else ())
+
+
 async def _generate(
-    rt: Runtime, question: Question, draft: Draft
+    rt: Runtime, request: GenerationRequest, draft: Draft
 ) -> AsyncGenerator[Event | Usage | Uncounted | ModelRef | Truncated, None]:
-    async with aclosing(rt.generator.generate(_request(question, draft.hits))) as events:
+    async with aclosing(rt.generator.generate(request)) as events:
         async for event in events:
             match event:
                 case Token(text):
@@ -207,17 +266,37 @@ async def _generate(
                 case Statement(text, marker, quote):
                     for rendered in draft.state(text, marker, quote):
                         yield rendered
+                case Nearest(part):
+                    for rendered in draft.lead_in(_nearest(request.not_mentioned, part)):
+                        yield rendered
                 case Usage() | Uncounted() | ModelRef() | Truncated():
                     yield event
     for rendered in draft.close():
         yield rendered
 
 
-def _request(question: Question, hits: Sequence[Hit]) -> GenerationRequest:
+def _nearest(missing: Sequence[str], part: str) -> str:
+    """What comes before passages that do not answer the question, or this part of it."""
+    nothing = f"These documents do not mention {_listed(missing)}; these" if missing else "These"
+    return f"{nothing} passages come closest{f' to “{part}”' if part else ''}:"
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+
+
+def _evidence(hit: Hit) -> str:
+    """All that a hit says, and is said of it."""
+    return "\n".join((hit.filename, hit.subject, hit.text, *map(str, hit.metadata.values())))
+
+
+def _request(question: Question, passages: Sequence[Passage], missing: Sequence[str]) -> GenerationRequest:
     return GenerationRequest(
         question=question.query.text,
-        passages=[Passage(number, hit.place, hit.text) for number, hit in enumerate(hits, 1)],
+        passages=passages,
         history=question.history,
+        not_mentioned=missing,
+        parts=question.parts,
         system_prompt=question.system_prompt,
         model=question.model,
         temperature=question.temperature,

@@ -7,6 +7,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from pgvector import HalfVector
@@ -20,6 +21,7 @@ from footnote.collections import revisions
 from footnote.database.clock import from_now
 from footnote.database.ids import new_id
 from footnote.database.tenant_scope import scoped, tenant_of
+from footnote.embeddings.relatedness import scale_of
 from footnote.models import CachedAnswer
 from footnote.providers import Usage
 from footnote.providers.messages import RULES
@@ -31,6 +33,11 @@ from footnote.telemetry import answers_cached_total
 from footnote.text import folded
 
 LOOKED_AT = 500  # of the newest answers in a scope
+# The code that writes answers: after an upgrade they are written again, by rules that may be others.
+_ROOM = Path(__file__).parents[1]
+_CODE = hashlib.sha256(
+    b"".join(path.read_bytes() for room in ("answering", "extracts") for path in sorted((_ROOM / room).glob("*.py")))
+).hexdigest()
 LARGEST = 64 * 1024  # characters of an answer with its citations
 
 
@@ -54,7 +61,7 @@ def key_of(rt: Runtime, question: Question, revisions: Mapping[str, int]) -> Cac
     looked_for = asdict(replace(query, text="", key_id="", collections=None)) | {"filter": repr(query.filter)}
     asked_for = asdict(replace(question, query=query, history=())) | {"query": looked_for}
     generator = (rt.settings.generator, rt.generator.provider, rt.generator.address, rt.generator.model)
-    parts = [sorted(revisions.items()), asked_for, generator, RULES, rt.settings.least_evidence]
+    parts = [sorted(revisions.items()), asked_for, generator, RULES, rt.settings.least_evidence, _CODE]
     scope = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).digest()
     return CacheKey(folded(query.text), scope, revisions)
 
@@ -88,13 +95,16 @@ async def nearest(
     if query_vector is not None:
         apart = cast(newest.c.embedding.op("<=>")(HalfVector(query_vector.vector)), Float)
         distance = case((same, 0.0), (newest.c.space_id == query_vector.space.id, apart))
-    near = select(newest.c.question, newest.c.answer).where(distance <= 1 - settings.answer_cache_similarity)
+    least = settings.answer_cache_similarity
+    if query_vector is not None:
+        least = scale_of(query_vector.space).cosine(least)
+    near = select(newest.c.question, newest.c.answer).where(distance <= 1 - least)
     return [(row.question, row.answer) for row in await session.execute(near.order_by(distance).limit(5))]
 
 
 def worth_storing(done: Done) -> bool:
-    """Whether it is a whole answer."""
-    return done.answer_status != "not_found" and not done.truncated
+    """Whether it is an answer, and a whole one."""
+    return done.answer_status in ("supported", "partial") and not done.truncated
 
 
 async def store(session: AsyncSession, key: CacheKey, query_vectors: Sequence[QueryVector], done: Done) -> None:
@@ -103,6 +113,7 @@ async def store(session: AsyncSession, key: CacheKey, query_vectors: Sequence[Qu
         "answer": done.answer,
         "answer_status": done.answer_status,
         "model": done.model,
+        "not_mentioned": list(done.not_mentioned),
         "document_ids": list(done.document_ids),
         "citations": [asdict(each) for each in done.citations],
         "unsupported": [asdict(each) for each in done.unsupported],

@@ -23,6 +23,7 @@ from footnote.tenancy import keys, quotas
 def stored(question: Question, given_filter: dict[str, Any] | None) -> dict[str, Any]:
     """The question as JSON, with the filter as it was given; its tenant is the batch's."""
     fields = asdict(question)
+    del fields["parts"]  # found when it is asked
     fields["query"]["filter"] = given_filter
     return fields
 
@@ -118,5 +119,6 @@ async def _ended(rt: Runtime, request: dict[str, Any]) -> Ended:
     stored_answer = asdict(done) | {
         "question_as_searched": sources.question_as_searched,
         "searched": asdict(sources.searched),
+        "parts": list(sources.parts),
     }
     return Ended(answer=stored_answer, document_ids=stored_answer.pop("document_ids"))

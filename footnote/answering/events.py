@@ -6,16 +6,18 @@ from typing import Literal
 
 from footnote.answering.support import UnsupportedSentence
 from footnote.providers import Turn, Usage
+from footnote.providers.extractive import EXTRACTIVE
 from footnote.retrieval import Hit, Query
 from footnote.retrieval.coverage import Searched
 from footnote.retrieval.spelling import Correction
 
-AnswerStatus = Literal["supported", "partial", "not_found"]
+AnswerStatus = Literal["supported", "partial", "related", "not_found"]
+AnswerKind = Literal["extract", "generated"]
 
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked, after the turns of `history`, oldest first."""
+    """What is asked, after the turns of `history`, oldest first; `parts` are the questions that it consists of."""
 
     query: Query
     history: Sequence[Turn] = ()
@@ -23,14 +25,16 @@ class Question:
     model: str | None = None
     temperature: float | None = None
     max_tokens: int | None = None
+    parts: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
 class Sources:
     """What was found; `reranked` and `rerank_failure` are those of `retrieval.SearchResult`.
 
-    `question_as_searched`: what was looked for, if a question leaned on others and was made to stand alone.
-    `searched_for`: its misspelt words, which stand nowhere in what was searched, and what was looked for instead.
+    `question_as_searched`: what was looked for, if a question leaned on others and was made to stand alone. `parts`:
+    what was looked for one by one, if it consists of several questions. `searched_for`: its misspelt words, which stand
+    nowhere in what was searched, and what was looked for instead.
     """
 
     hits: Sequence[Hit]
@@ -38,6 +42,7 @@ class Sources:
     rerank_failure: str | None = None
     question_as_searched: str | None = None
     searched: Searched = field(default_factory=Searched)
+    parts: Sequence[str] = ()
     searched_for: Sequence[Correction] = ()
 
 
@@ -86,7 +91,12 @@ class Citation:
 
 @dataclass(frozen=True)
 class Done:
-    """`supported`: all footnotes are verified and no sentence is `unsupported`; `not_found`: none is verified."""
+    """What an answer is in the end.
+
+    `supported`: all footnotes are verified and no sentence is `unsupported`; `related`: the passages nearest to the
+    question, which do not hold what it asks for; `not_found`: no footnote is verified. `not_mentioned`: what the
+    question names and nothing that was found holds.
+    """
 
     id: str
     answer: str
@@ -96,11 +106,21 @@ class Done:
     timings: dict[str, float]  # milliseconds
     model: str
     unsupported: Sequence[UnsupportedSentence] = ()
+    not_mentioned: Sequence[str] = ()
     cached: bool = False
     truncated: bool = False  # the model was not allowed to say more, or would not
     document_ids: Sequence[str] = ()  # whatever it can have been made from, cited or not
     conversation_id: str | None = None  # in which it was asked and is stored
     message_id: str | None = None
+
+    @property
+    def answer_kind(self) -> AnswerKind:
+        return answer_kind(self.model)
+
+
+def answer_kind(model: str) -> AnswerKind:
+    """Whether sentences of the documents are quoted, or a model wrote the answer."""
+    return "extract" if model == EXTRACTIVE else "generated"
 
 
 Event = Sources | Delta | Citation | Done

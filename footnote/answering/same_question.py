@@ -7,7 +7,7 @@ rules decide. If a rule is too strict, an answer is made again; if a rule is mis
 import re
 from collections.abc import Iterator
 
-from footnote.providers.extractive import STOP
+from footnote.extracts.wording import STOP
 from footnote.text import folded
 from footnote.text.sentences import stems
 

@@ -1,37 +1,72 @@
-"""Finds the sentences of an answer that have no verified footnote."""
+"""Finds the sentences of an answer that their footnotes do not support."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal
 
+from footnote.answering.agreement import Evidence, mismatch
 from footnote.text import sentences
 
 _FOOTNOTES = re.compile(r"(?:\s*\[\d+\])+\s*")
 _HEADING = re.compile(r"#{1,6}\s|(?:\*\*|__)[^*_\n]+(?:\*\*|__)\Z")
 _AFTER_TEXT = " \t\n\"'”’»)]*_`"
 
+Reason = Literal["no_footnote", "quote_not_found", "not_in_quote", "quote_denies"]
+
 
 @dataclass(frozen=True)
 class UnsupportedSentence:
-    """A sentence without support: `answer[char_start:char_end]`."""
+    """A sentence without support: `answer[char_start:char_end]`.
+
+    `reason`: it has no footnote; the quotes of its footnotes are not on their pages; they do not hold what is
+    `missing`, values and names of the sentence; or one of them says the same with a `not`, or without.
+    """
 
     text: str
     char_start: int
     char_end: int
+    reason: Reason = "no_footnote"
+    missing: Sequence[str] = ()
 
 
-def unsupported(answer: str, verified: Sequence[tuple[int, int]]) -> list[UnsupportedSentence]:
+@dataclass(frozen=True)
+class Place:
+    """Where a footnote stands in the answer: its marker, or a claim with its marker.
+
+    `evidence` is what a model's sentence is compared with; None where the sentence is the document's own.
+    """
+
+    start: int
+    end: int
+    verified: bool
+    evidence: Evidence | None = None
+
+
+def unsupported(answer: str, places: Sequence[Place], beside: str = "") -> list[UnsupportedSentence]:
     """The factual sentences of the answer that no verified footnote supports, in order.
 
-    `verified`: `(start, end)` of each place with a verified footnote: of its marker, or of a claim with its marker. A
-    sentence is supported if such a place is in it or follows it at once; each sentence needs its own. Questions,
-    headings, lead-ins (what ends in a colon) and what has no words claim nothing.
+    A sentence is supported if a verified footnote is in it or follows it at once, and its quote holds the sentence's
+    values and names; each sentence needs its own. Questions, headings, lead-ins (what ends in a colon) and what has no
+    words claim nothing. `beside`: question and passages (`agreement.mismatch`).
     """
-    return [
-        UnsupportedSentence(answer[start:end], start, end)
-        for start, end, reach in _with_footnotes(answer)
-        if _claims(answer[start:end]) and not any(low < reach and start < high for low, high in verified)
-    ]
+    found = []
+    for start, end, reach in _with_footnotes(answer):
+        if _claims(answer[start:end]):
+            its = [each for each in places if each.start < reach and start < each.end]
+            found.append(_judged(answer[start:end], start, end, its, beside))
+    return [each for each in found if each is not None]
+
+
+def _judged(text: str, start: int, end: int, places: Sequence[Place], beside: str) -> UnsupportedSentence | None:
+    verified = [each for each in places if each.verified]
+    if not verified:
+        return UnsupportedSentence(text, start, end, "quote_not_found" if places else "no_footnote")
+    evidence = [each.evidence for each in verified if each.evidence is not None]
+    wrong = mismatch(text, evidence, beside) if len(evidence) == len(verified) else None
+    if wrong is None:
+        return None
+    return UnsupportedSentence(text, start, end, "not_in_quote" if wrong.missing else "quote_denies", wrong.missing)
 
 
 def _with_footnotes(answer: str) -> list[tuple[int, int, int]]:

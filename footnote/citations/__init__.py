@@ -1,6 +1,20 @@
 """Citations: markers found in a stream of tokens, quotes looked up in the stored page. Pure."""
 
-from footnote.citations.markers import Marker, MarkerParser, reads_as_marker, unmarked
-from footnote.citations.quotes import SHORTEST_QUOTE, best_sentence, locate
+from footnote.citations.markers import CodeIndex, Marker, MarkerParser, Part, reads_as_marker, unmarked
+from footnote.citations.quotes import SHORTEST_QUOTE, best_sentence, locate, quoted
+from footnote.citations.shapes import JsonAnswer, SourceList
 
-__all__ = ["SHORTEST_QUOTE", "Marker", "MarkerParser", "best_sentence", "locate", "reads_as_marker", "unmarked"]
+__all__ = [
+    "SHORTEST_QUOTE",
+    "CodeIndex",
+    "JsonAnswer",
+    "Marker",
+    "MarkerParser",
+    "Part",
+    "SourceList",
+    "best_sentence",
+    "locate",
+    "quoted",
+    "reads_as_marker",
+    "unmarked",
+]

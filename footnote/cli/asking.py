@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 NOT_FOUND = 4
+UNANSWERED = ("not_found", "related")
 EXCERPT, QUOTE = 200, 160
 AT_ONCE = 10  # questions in one request, so that the first answers come soon
 
@@ -73,7 +74,7 @@ def ask(
 
     With --file, ask every question of a file and print its answer; with --json, as JSON lines.
 
-    Exit codes: 0 answered, 1 an error, 4 the documents hold no answer.
+    Exit codes: 0 answered, 1 an error, 4 the documents hold no answer, or only passages that come near it.
     """
     from footnote.cli.client import open_api
 
@@ -97,11 +98,13 @@ def ask(
     if as_json:
         say_json(answer)
     else:
+        _parts(answer.get("parts"))
         _footnotes(answer["citations"])
         _unsupported(answer["unsupported"])
+        _claim(answer)
         _searched_for(answer.get("searched_for"))
         _still_to_come(answer.get("searched"))
-    if answer["answer_status"] == "not_found":
+    if answer["answer_status"] in UNANSWERED:
         raise typer.Exit(NOT_FOUND)
 
 
@@ -134,7 +137,9 @@ def _show_result(question: str, result: Json) -> None:
         say(problem_message(result["error"]))
     else:
         say(result["answer"]["answer"])
+        _parts(result["answer"].get("parts"))
         _footnotes(result["answer"]["citations"])
+        _claim(result["answer"])
         _searched_for(result["answer"].get("searched_for"))
         _still_to_come(result["answer"].get("searched"))
     say()
@@ -175,6 +180,13 @@ def _streamed(api: "Api", body: Json) -> Json:
             say()
 
 
+def _parts(parts: list[str] | None) -> None:
+    if parts:
+        say("\nSearched for each part of the question:")
+    for part in parts or ():
+        say(f"  {one_line(part, QUOTE)}")
+
+
 def _footnotes(citations: list[Json]) -> None:
     if citations:
         say()
@@ -186,9 +198,26 @@ def _footnotes(citations: list[Json]) -> None:
 
 def _unsupported(sentences: list[Json]) -> None:
     if sentences:
-        say("\nThese sentences have no checked footnote:")
+        say("\nThese sentences are not supported by a checked footnote:")
     for each in sentences:
-        say(f"  {one_line(each['text'], QUOTE)}")
+        say(f"  {one_line(each['text'], QUOTE)}{_reason(each)}")
+
+
+def _reason(sentence: Json) -> str:
+    match sentence.get("reason"):
+        case "not_in_quote":
+            return f"  (not in its quote: {', '.join(map(one_line, sentence['missing']))})"
+        case "quote_denies":
+            return "  (its quote says the opposite)"
+    return ""
+
+
+def _claim(answer: Json) -> None:
+    """Says what is claimed of sentences that no model wrote."""
+    if answer["answer_status"] == "related":
+        say("\nThese passages come closest to the question; they may not answer it.")
+    elif answer.get("answer_kind") == "extract" and answer["citations"]:
+        say("\nQuoted from the documents; no model wrote an answer.")
 
 
 def _searched_for(corrections: list[Json] | None) -> None:

@@ -5,8 +5,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Passage:
-    """A retrieved text as a generator sees it; `marker` is what it must cite it by, from 1."""
+    """A retrieved text as a generator sees it; `marker` is what it must cite it by, from 1.
+
+    `before` is what stands before the text on its page: of the rows of a table that was split, the head.
+    """
 
     marker: int
     title: str
     text: str
+    before: str = ""

@@ -51,7 +51,7 @@ class Message(Base):
     question_as_searched: Mapped[str | None]
     citations: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default=text("'[]'"))
     unsupported: Mapped[list[dict[str, Any]]] = mapped_column(JSONB, server_default=text("'[]'"))
-    answer_status: Mapped[str | None]  # supported, partial, not_found; removed with a document
+    answer_status: Mapped[str | None]  # supported, partial, related, not_found; removed with a document
     model: Mapped[str | None]
     usage: Mapped[dict[str, Any] | None]
     document_ids: Mapped[list[str]] = mapped_column(ARRAY(Text), server_default=text("'{}'"))

@@ -72,6 +72,11 @@ class Embedder(Protocol):
         """Tokens of one text that the model reads, at most; None if unknown."""
         ...
 
+    @property
+    def question_prefix(self) -> str:
+        """What is put before a question, for models that embed it in another way than a passage."""
+        ...
+
     def count_tokens(self, text: str) -> int:
         """Tokens of `text`; an estimate where the provider has no public tokenizer."""
         ...
@@ -90,6 +95,10 @@ class Turn:
 class GenerationRequest:
     """Without passages the system prompt alone is the instruction.
 
+    `brief`: with fewer rules and passages, for a model that did not follow more. `draft`: the model's answer, to be
+    written again with its sources.
+    `not_mentioned`: what the question names and no passage holds. `parts`: the questions that it consists of, if it is
+    several.
     `alive` is called for everything that the model sends, text or not: a model that thinks is not silent.
     `thought` is called with a model's thoughts, if the server separates them from the answer.
     """
@@ -101,6 +110,10 @@ class GenerationRequest:
     model: str | None = None
     temperature: float | None = None
     max_tokens: int | None = None
+    not_mentioned: Sequence[str] = ()
+    parts: Sequence[str] = ()
+    brief: bool = False
+    draft: str = ""
     alive: Callable[[], None] = field(default=lambda: None, compare=False, repr=False)
     thought: Callable[[str], None] = field(default=lambda _text: None, compare=False, repr=False)
 
@@ -160,7 +173,14 @@ class Truncated:
     """The answer ends here but is incomplete: it reached a limit, or its provider stopped."""
 
 
-GeneratorEvent = Token | Statement | Usage | Uncounted | Quota | ModelRef | Truncated
+@dataclass(frozen=True)
+class Nearest:
+    """The statements that follow come closest to the question, or to this part of it, and do not hold what it asks."""
+
+    part: str = ""
+
+
+GeneratorEvent = Token | Statement | Usage | Uncounted | Quota | ModelRef | Truncated | Nearest
 
 
 class Generator(Protocol):
@@ -257,6 +277,6 @@ def normalised(vectors: Any, count: int) -> "NDArray[np.float32]":
 
 def _provider(name: str, function: str) -> Any:
     try:
-        return getattr(import_module(f"footnote.providers.{name}"), function)
+        return getattr(import_module(f"footnote.providers.{name.replace('-', '_')}"), function)
     except (ModuleNotFoundError, AttributeError) as error:
         raise Invalid("unknown_provider", f"There is no {function.removeprefix('open_')} {name!r}.") from error

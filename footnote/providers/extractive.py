@@ -1,51 +1,38 @@
-"""The generator without a model: picks the sentences that support an answer best and quotes them."""
+"""The generator without a model: quotes what answers a question best."""
 
 import asyncio
-import math
 import re
-from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass
 
-from footnote.providers import GenerationRequest, GeneratorEvent, Passage, Statement, Usage
+from footnote.extracts import Passage, tables
+from footnote.extracts.choosing import choose
+from footnote.extracts.cutting import Extract
+from footnote.providers import GenerationRequest, GeneratorEvent, Nearest, Statement, Usage
 from footnote.settings import Settings
-from footnote.text.sentences import spans, stems
 
-MOST_SENTENCES = 3
-WORTH_ADDING = 0.6  # of the best sentence's score
-UNHELD = 0.1  # the score of a sentence without a word of the question: it may answer in other words
-LONGEST_SENTENCE = 600
-
-# Words of a question that say nothing about its subject.
-_STOP_WORDS = (
-    "a an and any are as at be been but by can could did do does for from had has have how i if in into is it its may "
-    "me my no not of on or our should so some such than that the their them then there these they this those to us was "
-    "we were what when where which who whom whose why will with would you your between about according also each tell "
-    "give explain describe list name mean means"
-)
-STOP = frozenset(stems(_STOP_WORDS))
-
+EXTRACTIVE = "extractive"
+MOST_OF_A_PART = 2  # statements
 
 _BULLET = re.compile(r"^(?:[#>*•-]+\s+)+")
 
 
-@dataclass(frozen=True)
-class _Sentence:
-    text: str
-    marker: int
-    words: frozenset[str]
-    heading: frozenset[str]
-
-
 class ExtractiveGenerator:
-    provider = "extractive"
+    provider = EXTRACTIVE
     address = None
-    model = "extractive"
+    model = EXTRACTIVE
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[GeneratorEvent, None]:
-        # In a thread: ten long passages take a tenth of a second.
-        for sentence in await asyncio.to_thread(choose, request.question, request.passages):
-            yield Statement(_readable(sentence.text), sentence.marker, sentence.text)
+        """A question in parts is answered part by part; what answers two of them is said once."""
+        said: set[tuple[int, str]] = set()
+        for part in request.parts or [request.question]:
+            # In a thread: ten long passages take a tenth of a second.
+            statements, answers = await asyncio.to_thread(_statements, part, request.passages)
+            unlike = [each for each in statements if (each.marker, each.quote) not in said]
+            said.update((each.marker, each.quote) for each in unlike)
+            if unlike and (request.not_mentioned or not answers):
+                yield Nearest(part if request.parts else "")
+            for statement in unlike[: MOST_OF_A_PART if request.parts else None]:
+                yield statement
         yield Usage(0, 0)
 
     async def close(self) -> None: ...
@@ -55,63 +42,20 @@ def open_generator(settings: Settings) -> ExtractiveGenerator:  # noqa: ARG001  
     return ExtractiveGenerator()
 
 
-def choose(question: str, passages: Sequence[Passage]) -> list[_Sentence]:
-    """Up to three sentences, best first, each from the passages and adding something to those before it.
-
-    A sentence scores the share of the question's words that it holds, each weighted by its rarity among all sentences
-    (idf), those of the title above it by half; more than in proportion, because two halves answer
-    nothing. The score is lower for a long sentence, and for a passage that retrieval ranked lower.
-    """
-    wanted = set(stems(question)) - STOP
-    candidates = list(_sentences(passages))
-    if not wanted or not candidates:
-        return []
-    frequency = Counter(word for sentence in candidates for word in sentence.words)
-    weight = {word: math.log(1 + len(candidates) / (1 + frequency[word])) for word in wanted}
-    whole = sum(weight.values())
-
-    def held(sentence: _Sentence) -> float:
-        below_title = (wanted & sentence.heading) - sentence.words
-        return (
-            sum(weight[word] for word in wanted & sentence.words) + sum(weight[word] for word in below_title) / 2
-        ) / whole
-
-    def score(sentence: _Sentence) -> float:
-        damped = math.sqrt((8 + len(sentence.words)) * (8 + sentence.marker))
-        return math.pow(UNHELD + held(sentence), 1.5) / damped
-
-    ranked = sorted(candidates, key=score, reverse=True)
-    enough = WORTH_ADDING * score(ranked[0])
-    chosen: list[_Sentence] = []
-    for sentence in ranked:
-        if len(chosen) == MOST_SENTENCES or score(sentence) < enough:
-            break
-        if all(len(sentence.words & other.words) < 0.7 * len(sentence.words) for other in chosen):
-            chosen.append(sentence)
-    return chosen
+def _statements(question: str, passages: Sequence[Passage]) -> tuple[list[Statement], bool]:
+    """What is quoted, and whether it answers the question: rows of tables if they hold the value, or else extracts."""
+    rows = tables.rows(question, passages)
+    if rows and rows[0].score >= tables.ANSWERS:
+        return [Statement(row.text, row.marker, row.quote) for row in rows], True
+    chosen = choose(question, passages)
+    return [Statement(_readable(each), each.marker, each.text) for each in chosen.found], chosen.answers
 
 
-def _sentences(passages: Sequence[Passage]) -> list[_Sentence]:
-    found = []
-    for passage in passages:
-        heading = frozenset(stems(passage.title))
-        for start, end in spans(passage.text):
-            text = _shortened(passage.text[start:end])
-            words = frozenset(stems(text))
-            if len(words) >= 4:
-                found.append(_Sentence(text, passage.marker, words, heading))
-    return found
-
-
-def _shortened(sentence: str) -> str:
-    """At most LONGEST_SENTENCE characters, without a word that would be cut."""
-    if len(sentence) <= LONGEST_SENTENCE:
-        return sentence
-    cut = sentence[:LONGEST_SENTENCE]
-    return cut if sentence[LONGEST_SENTENCE].isspace() or len(cut.split()) == 1 else cut.rsplit(maxsplit=1)[0]
-
-
-def _readable(sentence: str) -> str:
-    """One line, ended by a full stop; the quote keeps the original."""
-    line = _BULLET.sub("", " ".join(sentence.split()))
+def _readable(extract: Extract) -> str:
+    """One line, ended by a full stop, behind the heading of a lone line or an entry; the quote keeps the original."""
+    heading, text = extract.label if extract.form == "line" else "", extract.text
+    heading = "" if text in heading else heading
+    if extract.form == "entry":
+        heading, _, text = text.partition("\n")
+    line = ": ".join(_BULLET.sub("", " ".join(each.split())) for each in (heading.rstrip(" :"), text) if each.strip())
     return line if line.endswith((".", "!", "?", "。", "！", "？", ":", "…")) else line + "."

@@ -8,7 +8,7 @@ from dataclasses import replace
 from footnote.errors import ProviderRejected, TimedOut, Unavailable
 from footnote.providers import GenerationRequest, Generator, GeneratorEvent, Token, Truncated, Uncounted, Usage
 from footnote.providers.addresses import is_local, keeps_thoughts_apart
-from footnote.providers.messages import RULES
+from footnote.providers.messages import chat_messages
 from footnote.providers.thoughts import Thoughts
 from footnote.providers.throttle import Endpoint, Quota
 from footnote.settings import Settings
@@ -195,14 +195,7 @@ class _Stopwatch:
 
 def _tokens(request: GenerationRequest) -> int:
     """An estimate of what the model has to read."""
-    texts = (
-        request.system_prompt or "",
-        RULES if request.passages else "",
-        request.question,
-        *(passage.text for passage in request.passages),
-        *(turn.content for turn in request.history),
-    )
-    return _estimate(texts)
+    return _estimate(message["content"] for message in chat_messages(request))
 
 
 def _estimate(texts: Iterable[str]) -> int:

@@ -202,7 +202,7 @@ def _dictionary() -> frozenset[str]:
     Empty where the model is not installed.
     """
     try:
-        path = local.model_file(local.VOCABULARY, local.VOCABULARY_SHA256)
+        path = local.VOCABULARY.verified()
     except ProviderRejected:
         return frozenset()
     return frozenset(each for each in path.read_text("utf-8").split("\n") if re.fullmatch(r"[^\W\d_]{3,}", each))

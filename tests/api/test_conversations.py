@@ -96,7 +96,7 @@ async def test_questions_and_answers_are_kept_in_order(rt: Runtime, bob: Person,
     for message, given in zip(messages[1::2], (answer, follow_up), strict=True):
         assert message["id"] == given["message_id"]
         assert message["content"] == given["answer"]
-        for name in ("citations", "unsupported", "answer_status", "model", "usage"):
+        for name in ("citations", "unsupported", "answer_status", "answer_kind", "model", "usage"):
             assert message[name] == given[name]
     assert messages[3]["question_as_searched"] == follow_up["question_as_searched"]
     page = await show(bob, first, limit=3)

@@ -36,7 +36,9 @@ ANSWER = {
     *(
         "id",
         "answer",
+        "answer_kind",
         "answer_status",
+        "not_mentioned",
         "citations",
         "unsupported",
         "hits",

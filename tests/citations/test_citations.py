@@ -4,7 +4,18 @@ import random
 
 import pytest
 
-from footnote.citations import Marker, MarkerParser, best_sentence, locate, reads_as_marker
+from footnote.citations import (
+    CodeIndex,
+    JsonAnswer,
+    Marker,
+    MarkerParser,
+    Part,
+    SourceList,
+    best_sentence,
+    locate,
+    quoted,
+    reads_as_marker,
+)
 from footnote.citations.markers import LONGEST_HEAD, LONGEST_QUOTE, WIDEST_RANGE
 
 TRICKY = [
@@ -40,11 +51,15 @@ TRICKY = [
 ]
 
 
-def parsed(*pieces: str) -> list[str | Marker]:
+def marker(number: int) -> Marker:
+    return Marker(number, None)
+
+
+def parsed(*pieces: str, most: int = 0) -> list[Part]:
     """What a parser gives, with neighbouring texts joined."""
-    parser = MarkerParser()
+    parser = MarkerParser(most)
     found = [each for piece in pieces for each in parser.feed(piece)] + list(parser.close())
-    joined: list[str | Marker] = []
+    joined: list[Part] = []
     for part in found:
         if isinstance(part, str) and joined and isinstance(joined[-1], str):
             joined[-1] += part
@@ -73,11 +88,85 @@ def test_what_is_a_marker() -> None:
         ("[2–4]", [Marker(2, None), Marker(3, None), Marker(4, None)]),
         ("[1: bare words]", [Marker(1, "bare words")]),
         ("[\u200b1]", [Marker(1, None)]),
-        ("```\na[0]\n```", ["```\na", Marker(0, None), "\n```"]),
+        ("```\na[0]\n```", ["```\na", CodeIndex("[0]"), "\n```"]),
+        ("`a[i][1]` a[1]", ["`a[i]", CodeIndex("[1]"), "` a", Marker(1, None)]),
+        ("```\nb = [1]\n```", ["```\nb = ", Marker(1, None), "\n```"]),
+        ("[Source 1, Source 3] [1 and 2]", [*map(marker, (1, 3)), " ", *map(marker, (1, 2))]),
+        ("[Doc 2] [source: 3] [#4] [Quelle 1]", [marker(2), " ", marker(3), " ", marker(4), " ", marker(1)]),
+        ("[1: page 3] [2: pp. 4-5]", [marker(1), " ", marker(2)]),
     ],
 )
 def test_markers_of_other_forms_and_scripts(text: str, expected: list[str | Marker]) -> None:
     assert parsed(text) == expected
+
+
+ASIDES = [
+    ("It burns oil (1). Built (2, 3).", [1, 2, 3]),
+    ("It burns oil (Source 1), they say (sources 2 and 3", [1]),
+    ("“It burns” (1)", [1]),
+    ("Built in 1874.¹ Oil burns² here.", [1, 2]),
+    ("Built in 1874.¹,²", [1, 2]),
+    ("The lamp burns oil^1, and it was built^2.", [1, 2]),
+    ("It burns<sup>1</sup> oil<sup>[2]</sup>.", [1, 2]),
+    ("Steps: (1) open (2) close.", []),
+    ("(1) First\n(2) Second.\n  (3)\n", []),
+    ("f(1); x^2, 10², m², 10^6, `g (1).`, Figure (1), step (2). Three (3) minutes.", []),
+    ("As [1] says, phases (2).", [1]),
+    ("It has 12 keepers (12).", []),
+    ("a < b, <sub>1</sub>, <sup>x</sup>", []),
+]
+
+
+@pytest.mark.parametrize(("text", "numbers"), ASIDES)
+def test_markers_without_a_bracket_depend_on_what_stands_around_them(text: str, numbers: list[int]) -> None:
+    whole = parsed(text, most=8)
+    assert [each.number for each in whole if isinstance(each, Marker)] == numbers
+    assert parsed(*text, most=8) == whole
+    for cut in range(len(text)):
+        assert parsed(text[:cut], text[cut:], most=8) == whole
+    if not numbers:
+        assert "".join(each if isinstance(each, str) else "?" for each in whole) == text
+
+
+def shaped(text: str, step: int, *titles: str) -> tuple[str, list[tuple[int, str | None]]]:
+    answer, sources = JsonAnswer(), SourceList(titles)
+    out = "".join(sources.feed(answer.feed(text[start : start + step])) for start in range(0, len(text), step))
+    return out + sources.feed(answer.close()) + sources.close(), sources.listed
+
+
+SHAPES = [
+    (
+        "Built [1].\n\nSources:\n[1] lamp.txt\n[2] “it stalls at bar”",
+        "Built [1].\n",
+        [(1, None), (2, "it stalls at bar")],
+    ),
+    ("It was [^1].\n\n[^1]: “The tower was built.”\n", "It was [^1].\n", [(1, "The tower was built.")]),
+    ("Built.\n\n**Sources:** [1], [3]", "Built.\n", [(1, None), (3, None)]),
+    ("Gebaut.\n\nQuellen:\n1. fog.txt, page 3\n", "Gebaut.\n", [(2, None)]),
+    ("Energy.\nSources:\n- coal [1]\n- gas [2]", None, []),
+    ("Sources of energy are coal.\nNotes", None, []),
+    ("[1] The lamp burns.\n", None, []),
+    ('{"answer": "Built.", "citations": [{"source": 1, "quote": "it was built"}]}', 'Built [1: "it was built"].', []),
+    ('```json\n{"answer": "Built", "sources": [1, "2"]}\n```', "Built [1] [2]", []),
+    ('[{"sentence": "A.", "source": 1}, {"sentence": "B.", "source_id": "[2]"}]', "A [1].\nB [2].", []),
+    ('{"statements": [{"text": "A.", "citations": [1]}]}', "A [1].", []),
+    ('{"name": "send_mail", "arguments": {"to": "x"}}', None, []),
+    ('{"answer": "cut off', None, []),
+    ("{" * 2000, None, []),
+]
+
+
+@pytest.mark.parametrize(("text", "answer", "listed"), SHAPES)
+def test_answers_of_other_shapes(text: str, answer: str | None, listed: list[tuple[int, str | None]]) -> None:
+    for step in (1, 2, 3, 7, len(text)):
+        assert shaped(text, step, "lamp.txt", "fog.txt") == (text if answer is None else answer, listed)
+
+
+def test_text_in_quotation_marks_is_a_quote_if_it_is_long_enough() -> None:
+    assert quoted("“The lamp burns oil”, it says, of a “lamp”. “It is green” too") == [
+        "It is green",
+        "The lamp burns oil",
+    ]
 
 
 def test_a_range_has_an_end() -> None:

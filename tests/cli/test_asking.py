@@ -65,6 +65,20 @@ def test_no_answer_has_its_own_exit_code(stub: StubApi, footnote: Footnote) -> N
     assert (ran.code, ran.out) == (4, "Not there.\n")
 
 
+def test_passages_that_are_only_near_have_the_same_code(stub: StubApi, footnote: Footnote) -> None:
+    stub.on(*QUERY, sse(("done", done("related", "These passages come closest: Trees [1].", citation(1)))))
+    ran = footnote("ask", "What?")
+    assert ran.code == 4
+    assert ran.out.endswith("These passages come closest to the question; they may not answer it.\n")
+
+
+def test_what_no_model_wrote_is_said(stub: StubApi, footnote: Footnote) -> None:
+    stub.on(*QUERY, sse(("done", done("supported", "Trees [1].", citation(1)) | {"answer_kind": "extract"})))
+    ran = footnote("ask", "What?")
+    assert ran.code == 0
+    assert ran.out.endswith("Quoted from the documents; no model wrote an answer.\n")
+
+
 def test_an_answer_without_pieces_is_still_shown(stub: StubApi, footnote: Footnote) -> None:
     stub.on(*QUERY, sse(("done", done("supported", "At once."))))
     assert footnote("ask", "Who?").out == "At once.\n"

@@ -6,10 +6,10 @@ import pytest
 
 from footnote.answering.same_question import equivalent
 from footnote.citations.quotes import locate
+from footnote.extracts.choosing import choose
 from footnote.formats import ParsedPage
 from footnote.ingest.chunking import TextChunk, embedding_text, split
 from footnote.providers import Passage
-from footnote.providers.extractive import choose
 from footnote.retrieval import Query, search
 from footnote.retrieval.shaping import distinct
 from footnote.runtime import Runtime
@@ -94,7 +94,7 @@ def test_the_extractive_answer_finds_the_sentence() -> None:
         Passage(1, "a", "The tower was built of granite by the harbour board in a year of storms."),
         Passage(2, "b", "The Har\u00adbour\u00admaster collects the mooring fee on the first day of a month."),
     ]
-    assert choose("What does the harbourmaster collect?", passages)[0].marker == 2
+    assert choose("What does the harbourmaster collect?", passages).found[0].marker == 2
 
 
 def test_near_duplicates_and_the_same_question_are_told_by_what_is_seen() -> None:

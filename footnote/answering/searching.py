@@ -1,0 +1,92 @@
+"""The search for a question: one, or one for each of its parts at once."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import zip_longest
+
+from footnote.answering.cited_text import PageExcerpt
+from footnote.answering.events import Question
+from footnote.extracts import Passage, tables
+from footnote.retrieval import Beside, Hit, SearchResult, search
+from footnote.runtime import Runtime
+from footnote.tenancy.usage import UsageEntry
+
+PASSAGES = 8  # hits a generator sees
+FURTHER_PASSAGES = 4  # for each further part
+MOST_PASSAGES = 16
+
+
+def shown(question: Question, hits: Sequence[Hit]) -> Sequence[Hit]:
+    """The hits that a generator sees."""
+    further = max(0, len(question.parts) - 1)
+    return hits[: min(PASSAGES + FURTHER_PASSAGES * further, MOST_PASSAGES)]
+
+
+def with_rows(
+    question: Question, hits: Sequence[Hit], candidates: Sequence[Hit], places: Mapping[str, PageExcerpt]
+) -> list[Hit]:
+    """The hits, the last of those shown replaced by the candidate behind them whose table has the value asked for.
+
+    A row of figures has few of the question's words, so that its chunk is often found behind others that only speak of
+    the matter. Long work: not for the event loop.
+    """
+    known = {hit.chunk_id for hit in hits}
+    pool = [*hits, *(hit for hit in candidates if hit.chunk_id not in known)]
+    last = len(shown(question, hits))
+    rows = tables.rows(question.query.text, passages(pool, places))
+    if not rows or rows[0].marker <= last or rows[0].score < tables.ANSWERS:
+        return list(hits)
+    best = pool[rows[0].marker - 1]
+    others = [hit for hit in hits if hit is not best]
+    return [*others[: last - 1], best, *others[last - 1 :]][: len(hits)]
+
+
+def passages(hits: Sequence[Hit], places: Mapping[str, PageExcerpt]) -> list[Passage]:
+    """As generators see them, numbered from 1."""
+    before = [places[hit.chunk_id].before(hit.char_start) if hit.chunk_id in places else "" for hit in hits]
+    return [Passage(number, hit.place, hit.text, before[number - 1]) for number, hit in enumerate(hits, 1)]
+
+
+async def found(rt: Runtime, question: Question, beside: Beside) -> SearchResult:
+    """The hits of all parts, the best of each first. Raises what `search` raises."""
+    if not question.parts:
+        return await search(rt, question.query, beside)
+    try:
+        async with asyncio.TaskGroup() as group:
+            searches = [
+                group.create_task(search(rt, replace(question.query, text=part), beside)) for part in question.parts
+            ]
+    except BaseExceptionGroup as failed:
+        raise failed.exceptions[0] from failed
+    return _together([each.result() for each in searches])
+
+
+def _together(results: Sequence[SearchResult]) -> SearchResult:
+    """Each further part counts as a query."""
+    first = results[0]
+    failure = next((each.rerank_failure for each in results if each.rerank_failure), None)
+    timings = {name: max(each.timings.get(name, 0.0) for each in results) for name in first.timings}
+    spent = [entry for each in results for entry in each.spent] + [UsageEntry("query")] * (len(results) - 1)
+    reranked = first.reranked and all(each.reranked for each in results)
+    corrected = dict.fromkeys(each for result in results for each in result.searched_for)
+    hits = interleaved([each.hits for each in results])
+    return replace(
+        first,
+        hits=hits,
+        reranked=reranked,
+        rerank_failure=failure,
+        timings=timings,
+        spent=spent,
+        searched_for=[*corrected],
+    )
+
+
+def interleaved(found: Sequence[Sequence[Hit]]) -> list[Hit]:
+    """The first of each, then the second of each; a hit of several once."""
+    unlike: dict[str, Hit] = {}
+    for rank in zip_longest(*found):
+        for hit in rank:
+            if hit is not None:
+                unlike.setdefault(hit.chunk_id, hit)
+    return list(unlike.values())

@@ -1,0 +1,148 @@
+"""Chooses the extracts that answer a question, by their words, their place and the kind of thing that is asked for."""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from footnote.extracts import Passage
+from footnote.extracts.about import summary
+from footnote.extracts.cutting import LONGEST, Extract, Form, cut
+from footnote.extracts.defining import short_forms
+from footnote.extracts.fit import Sought, fit
+from footnote.extracts.question import Asked, understood
+from footnote.extracts.wording import Kind
+
+MOST = 3
+FEWEST_WORDS = 3
+WORTH_ADDING = 0.55  # of the best score
+UNHELD = 0.1  # what an extract holds without a word of the question: it may answer in other words
+ALIKE = 0.7  # of its words that stand in one chosen before it
+
+# How much of an extract's score depends on holding the kind of thing that is asked for.
+_LEANING = {
+    "when": 0.7,
+    "who": 0.7,
+    "value": 0.7,
+    "howto": 0.3,
+    "list": 0.8,
+    "where": 0.4,
+    "definition": 0.8,
+    "acronym": 0.9,
+}
+
+_LEANING_WORD = re.compile(
+    r"(?:it|its|they|their|this|these|that|those|he|his|she|her|such|however|therefore|thus|hence|instead|also|moreover"
+    r"|then|each|both|es|sie|er|dies\w*|diese\w*|dabei|damit|jedoch|daher|il|elle|ils|elles|ce|cette|ces|cela|esto|este"
+    r"|esta|estos|estas|ello|questo|questa|essa|esse|isso|deze|dit|dat|hij|zij)\b",
+    re.IGNORECASE,
+)
+_SMALL = re.compile(r"(?<![{,@.\w])[a-zß-ÿ]{3,}(?![\w,@}])")
+
+# How well the best extract must hold what is asked for, so that it may count as an answer.
+_LEAST = {"when": 0.5, "who": 0.5, "value": 0.5, "list": 0.3, "acronym": 0.9}
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The extracts, best first; `answers`: they hold what the question asks for, as far as rules can tell."""
+
+    found: Sequence[Extract]
+    answers: bool
+
+
+@dataclass(frozen=True)
+class _Rated:
+    """`held`: the share of the question's words; `fit`: how well it holds the kind of thing that is asked for."""
+
+    extract: Extract
+    score: float
+    held: float
+    fit: float
+
+
+def choose(question: str, passages: Sequence[Passage]) -> Chosen:
+    """Up to MOST extracts, each adding something to those before it."""
+    asked = understood(question)
+    if asked.kind == "about" and passages:
+        found = summary(passages)
+        return Chosen(found, bool(found))
+    found = [each for each in cut(passages) if len(each.words) >= FEWEST_WORDS]
+    if not asked.words or not found:
+        return Chosen((), False)
+    small = frozenset(word for passage in passages for word in _SMALL.findall(passage.text))
+    short = short_forms([each.text for each in passages], asked.words)
+    ranked = sorted(_rated(Sought(asked, small, short), found), key=lambda rated: -rated.score)
+    chosen: list[_Rated] = []
+    for rated in ranked:
+        if len(chosen) == MOST or rated.score < WORTH_ADDING * ranked[0].score:
+            break
+        if not any(_alike(rated.extract, other.extract) for other in chosen):
+            chosen.append(rated)
+    least = _LEAST.get(asked.kind, 0.0)
+    fitting = [each for each in chosen if each.fit >= least and each.held > 0]
+    texts = {each.marker: each.text for each in passages}
+    return Chosen([_led(each.extract, texts[each.extract.marker]) for each in fitting or chosen], bool(fitting))
+
+
+def _led(extract: Extract, text: str) -> Extract:
+    """With the sentence before it, if it leans on that."""
+    start = extract.start if extract.lead is None else extract.lead
+    if not _LEANING_WORD.match(extract.text) or "\n\n" in text[start : extract.start] or extract.end - start > LONGEST:
+        return extract
+    return replace(extract, start=start, text=text[start : extract.end])
+
+
+def _alike(one: Extract, other: Extract) -> bool:
+    overlaps = one.marker == other.marker and one.start < other.end and other.start < one.end
+    return overlaps or len(one.words & other.words) >= ALIKE * len(one.words)
+
+
+def _rated(sought: Sought, found: Sequence[Extract]) -> list[_Rated]:
+    """Each extract with its score.
+
+    The share of the question's words that it holds, weighted by their rarity among all extracts (idf), more than in
+    proportion, because two halves answer nothing; times its fit and its shape. Less for a long text, and for a passage
+    that retrieval ranked lower.
+    """
+    asked = sought.asked
+    words = [_spelled_words(each.words, sought.short) for each in found]
+    frequency = Counter(word for each in words for word in each)
+    weight = {word: math.log(1 + len(found) / (1 + frequency[word])) for word in asked.words}
+    whole, leaning = sum(weight.values()), _LEANING.get(asked.kind, 0.0)
+    rated = []
+    for each, has in zip(found, words, strict=True):
+        held = sum(weight[word] * _reach(each, has, word) for word in asked.words) / whole
+        fits = fit(sought, each.text)
+        damped = math.sqrt((8 + min(len(each.words), 40)) * (6 + each.marker))
+        score = math.pow(UNHELD + held, 1.5) * (1 - leaning + leaning * fits) * _shape(asked, each) / damped
+        rated.append(_Rated(each, score, held, fits))
+    return rated
+
+
+# What is no sentence tells less, except where it is what is asked for.
+_SHAPES: dict[Form, tuple[float, tuple[Kind, ...], float]] = {
+    "list": (1.0, ("list", "howto", "about"), 0.6),
+    "entry": (0.9, ("definition", "howto", "about"), 0.7),
+    "line": (1.0, ("who", "when", "value", "where"), 0.6),
+}
+
+
+def _shape(asked: Asked, extract: Extract) -> float:
+    worth, kinds, otherwise = _SHAPES.get(extract.form, (1.0, (), 1.0))
+    return worth if asked.kind in kinds else otherwise
+
+
+def _spelled_words(words: frozenset[str], short_forms: Mapping[str, frozenset[str]]) -> frozenset[str]:
+    """With what short forms stand for, and with the short forms of what is spelled out."""
+    for short, spelled in short_forms.items():
+        if short in words or spelled <= words:
+            words = words | spelled | {short}
+    return words
+
+
+def _reach(extract: Extract, words: frozenset[str], word: str) -> float:
+    if word in words:
+        return 1.0
+    return 0.5 if word in extract.title else 0.33 if word in extract.around else 0.0

@@ -1,0 +1,158 @@
+"""How well a piece of text holds the kind of thing that a question asks for."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+from footnote.extracts.defining import defines, spells_out
+from footnote.extracts.question import Asked
+from footnote.extracts.units import Value
+from footnote.extracts.values import values
+from footnote.extracts.wording import Kind, Measure
+from footnote.text.sentences import stems
+
+FAR = 80  # characters from a word of the question, at which a value counts half
+
+_CAPITAL = r"(?:[A-ZÀ-Þ][a-zß-ÿ]+(?:[-'’][A-ZÀ-Þ]?[a-zß-ÿ]+)?|[A-Z]\.)"
+_PARTICLE = r"(?:van|von|de|der|den|del|da|di|la|le|bin|al)"
+_NAME = re.compile(rf"{_CAPITAL}(?:[ \u00a0](?:[A-Z]\.|{_PARTICLE}|[A-ZÀ-Þ][\w'’-]+)){{1,4}}")
+_NO_PERSON = re.compile(
+    r"\b(?:Inc|Corp|Corporation|Company|Act|Board|Committee|University|Department|Section|Item|Note|Table|Figure|Report"
+    r"|District|Bank|States|Street|Agency|Program|Group|Fund|Exchange|Commission|January|February|March|April|May|June"
+    r"|July|August|September|October|November|December|The|This|In|Our|We|Each|All|Code|Plan|Services?|Management"
+    r"|Public|Form|Notes?|Financial|Statements?|Exhibits?|Annual|General|Information|Securities)\b"
+)
+_ROLE = re.compile(
+    r"\b(?:by|author|name|signed|president|chair\w*|director|officer|superintendent|minister|secretary|manager|editor"
+    r"|von|par|por|da|door|autor\w*|auteur\w*)\b|/s/",
+    re.IGNORECASE,
+)
+_AGENT = re.compile(
+    r"\b(?:by|von|par|por|da|door) (?:the|an?|dem|der|einem|einer|la|le|un|une|el|una|il|de|het|een|o|um|uma) \w{3}"
+)
+_STEP = re.compile(
+    r"`[^`\n]{2,80}`|(?<![\w-])--?[a-z][\w-]+|\b(?:run|use|click|select|set|press|type|enter|open|choose|contact|add"
+    r"|remove|create|install|go to|call|send|must|should|need to|please|by (?:\w+ing|setting)|can be \w+ed|you can"
+    r"|führen|verwenden|klicken|wählen|setzen|drücken|müssen|utilisez|cliquez|exécutez|ejecute|haga|usa|esegui)\b",
+    re.IGNORECASE,
+)
+_SERIES = re.compile(r"[,;]\s")
+_PLACE = re.compile(
+    r"\b(?:in|at|near|from|located|based|headquarter\w*|à|en|dans|bei|nach|aus)\s(?:the\s)?[A-ZÀ-Þ]", re.MULTILINE
+)
+_TOKEN = re.compile(r"[^\W_]+")
+
+# What a value of a kind is worth where a number of this measure is asked for.
+_WORTH: dict[Measure | None, dict[str, float]] = {
+    "money": {"money": 1.0, "number": 0.4, "percent": 0.3},
+    "percent": {"percent": 1.0, "factor": 0.8, "number": 0.3},
+    "duration": {"duration": 1.0, "date": 0.5, "number": 0.3},
+    "count": {"number": 1.0, "measure": 0.6, "factor": 0.5},
+    None: {"money": 1, "percent": 1, "duration": 1, "number": 0.9, "measure": 1, "factor": 1, "date": 0.3},
+}
+
+
+@dataclass(frozen=True)
+class Sought:
+    """What is asked for; the words that the passages write in small letters, which are no names; short forms."""
+
+    asked: Asked
+    small: frozenset[str]
+    short: Mapping[str, frozenset[str]]
+
+
+def fit(sought: Sought, text: str) -> float:
+    """0 to 1: how well the text holds what is asked for; 1 where any sentence may answer."""
+    check = _CHECKS.get(sought.asked.kind)
+    return check(sought, text) if check else 1.0
+
+
+def _date(sought: Sought, text: str) -> float:
+    """A date, quarter or year that the question does not have."""
+    found = (_near(sought, text, value) for value in _new_values(sought, text) if value.kind in _DATES)
+    return max(found, default=0.6 if _DAY.search(text) else 0.0)
+
+
+_DATES = ("date", "quarter", "year")
+_DAY = re.compile(
+    r"\b(?:day|on the) \d{1,2}(?:st|nd|rd|th)?\b|\b(?:mon|tues|wednes|thurs|fri|satur|sun)days?\b"
+    r"|\b\d{1,2}(?:[:.]\d\d)? ?(?:[ap]\.?m\b|o'clock|uhr\b)|\btag \d|\bjour \d|\bdía \d|\bdag \d",
+    re.IGNORECASE,
+)
+
+
+def _number(sought: Sought, text: str) -> float:
+    worth = _WORTH[sought.asked.measure]
+    found = (worth.get(value.kind, 0.1) * _near(sought, text, value) for value in _new_values(sought, text))
+    return max(found, default=0.0)
+
+
+def _new_values(sought: Sought, text: str) -> list[Value]:
+    return [value for value in _values(text) if text[value.start : value.end].lower() not in sought.asked.words]
+
+
+@lru_cache(maxsize=2048)
+def _values(text: str) -> tuple[Value, ...]:
+    return tuple(values(text))
+
+
+def _near(sought: Sought, text: str, value: Value) -> float:
+    """1 beside a word of the question, a half far away from all."""
+    low = max(0, value.start - FAR)
+    gaps = [
+        max(value.start - low - token.end(), token.start() - (value.end - low), 0)
+        for token in _TOKEN.finditer(text[low : value.end + FAR])
+        if not sought.asked.words.isdisjoint(stems(token[0]))
+    ]
+    return 1 - 0.5 * min([*gaps, FAR]) / FAR
+
+
+def _person(sought: Sought, text: str) -> float:
+    """A name that the question does not have; more beside a role, or among other names."""
+    best, named = 0.0, 0
+    for match in _NAME.finditer(text):
+        if not _NO_PERSON.search(match[0]) and not _is_known(sought, match[0]):
+            named += match.end() - match.start()
+            beside = text[max(0, match.start() - 40) : match.end() + 40]
+            best = max(best, 1.0 if _ROLE.search(beside) else 0.7)
+    return 1.0 if 2 * named > len(text) else max(best, 0.6 if _AGENT.search(text) else 0.0)
+
+
+def _is_known(sought: Sought, name: str) -> bool:
+    """Whether it is named in the question, or made of words that are no names."""
+    parts = [part.lower() for part in _TOKEN.findall(name) if len(part) > 2]
+    return not parts or not sought.small.isdisjoint(parts) or not sought.asked.words.isdisjoint(stems(name))
+
+
+def _steps(_sought: Sought, text: str) -> float:
+    """Commands, options and words that tell what to do."""
+    return min(1.0, 0.4 * len({match[0].lower() for match in _STEP.finditer(text)}))
+
+
+def _series(_sought: Sought, text: str) -> float:
+    return min(1.0, len(_SERIES.findall(text)) / 3 + text.count("\n") / 4)
+
+
+def _place(_sought: Sought, text: str) -> float:
+    return 1.0 if _PLACE.search(text) else 0.0
+
+
+def _definition(sought: Sought, text: str) -> float:
+    return defines(sought.asked, text)
+
+
+def _expansion(sought: Sought, text: str) -> float:
+    return spells_out(sought.asked.subject, text)
+
+
+_CHECKS: dict[Kind, Callable[[Sought, str], float]] = {
+    "when": _date,
+    "who": _person,
+    "value": _number,
+    "howto": _steps,
+    "list": _series,
+    "where": _place,
+    "definition": _definition,
+    "acronym": _expansion,
+}

@@ -1,0 +1,79 @@
+"""What kind of thing a question asks for, told by its words."""
+
+import re
+from dataclasses import dataclass
+
+from footnote.extracts.wording import FOREIGN_STOP, KINDS, MEASURED, MEASURES, STOP, Kind, Measure
+from footnote.text import folded
+from footnote.text.sentences import stems, words
+
+LOOKED_AT = 400  # characters: what a question asks for, it says at its beginning
+
+_POSSESSIVE = re.compile(r"['’]s\b|(?<=s)['’](?!\w)|\b[dlnDLN]['’](?=\w)")
+_ASKING = (
+    r"(?:what(?:'s|s| is| are| does| do|)|was (?:ist|sind|bedeutet|heißt|tut|macht)|wofür steht"
+    r"|que (?:signifie|fait|é|são|significa|faz)|qu'est-ce (?:que c'est que|que|qu'|qui)|qué (?:es|son|significa|hace)"
+    r"|cosa (?:è|sono|significa|fa)|cos'è|wat (?:is|zijn|betekent|doet)|waar staat|define|definition of|meaning of"
+    r"|meant by)"
+)
+_ARTICLE = r"(?:an?|the|der|die|das|eine?|une?|l[ae]|les|el|los|las|il|lo|gli|uma?|os?|as?|het|de|een)"
+_OPENING = rf"(?:it mean that |the (?:term|acronym|abbreviation|meaning of|definition of) |{_ARTICLE}\s)"
+_SUBJECT = re.compile(rf"\b{_ASKING}\W+{_OPENING}?(.{{1,200}})", re.IGNORECASE)
+_BEHIND = re.compile(
+    r"\s(?:stands? for|means?|do|does|about|für|voor|for)\W*\Z"
+    r"|\s(?:in|of|under|according|bei|mit|dans|en|nel)\s.*\Z|\W+\Z"
+)
+_SHORT_FORM = re.compile(r"\b[A-Z][A-Z0-9&]{1,7}s?\b")
+_WHAT_IS_SHORT = re.compile(rf"(?i:{_ASKING}\W+(?:{_ARTICLE}\s)?)({_SHORT_FORM.pattern})(?: mean)?\W*")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a question asks for. `words` are the stems that carry its meaning, `subject` what is to be explained.
+
+    `measure` is the kind of number that it asks for, None if any will do.
+    """
+
+    kind: Kind
+    words: frozenset[str]
+    subject: str = ""
+    measure: Measure | None = None
+
+
+def understood(question: str) -> Asked:
+    """The kind of thing that is asked for: that of the first pattern that fits, `fact` if none does."""
+    question = " ".join(folded(question[: 2 * LOOKED_AT]).replace("’", "'").split())[:LOOKED_AT]
+    asked = question.lower()
+    kind: Kind = next((kind for kind, pattern in KINDS if pattern.search(asked)), "fact")
+    subject = ""
+    if kind == "acronym" or _WHAT_IS_SHORT.fullmatch(question):
+        kind, subject = "acronym", _short_form(question) or _subject(question)
+    elif kind == "definition":
+        subject = _subject(question)
+        kind = "definition" if words(subject) else "fact"
+    if kind in ("fact", "list") and MEASURED.search(asked):
+        kind = "value"
+    numeric = kind in ("value", "compare")
+    measure = next((name for name, pattern in MEASURES if pattern.search(asked)), None) if numeric else None
+    return Asked(kind, _telling(question), subject, measure)
+
+
+def meaning(text: str) -> frozenset[str]:
+    """The stems of a text, without possessives and articles that are joined to a word."""
+    return frozenset(stems(_POSSESSIVE.sub("", text)))
+
+
+def _telling(question: str) -> frozenset[str]:
+    wanted = meaning(question) - STOP
+    return wanted - FOREIGN_STOP or wanted
+
+
+def _short_form(question: str) -> str:
+    """The first word in capital letters, such as `NATO`, which is not the question's own first word."""
+    found = (match[0] for match in _SHORT_FORM.finditer(question) if match.start())
+    return next(found, "")
+
+
+def _subject(question: str) -> str:
+    found = _SUBJECT.search(question)
+    return _BEHIND.sub("", _BEHIND.sub("", found[1])).strip() if found else ""

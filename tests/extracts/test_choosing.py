@@ -1,0 +1,134 @@
+"""Which extracts are chosen, by the kind of thing that is asked for."""
+
+import random
+import time
+
+import pytest
+
+from footnote.extracts import Passage
+from footnote.extracts.choosing import MOST, choose
+from footnote.extracts.cutting import LONGEST_LIST, cut
+
+KEEPERS = (
+    "3.1 Keepers\n"
+    "The keeper keeps the log of the tower, and keepers of the tower keep it clean. The tower was finished in March "
+    "1871 by masons of the harbour board. Its lamp burns 12 litres of oil a night. The log is kept by Anna Brandt, the "
+    "principal keeper.\n"
+    "A *wick* is a cord that draws oil into the flame. Keepers trim the wick of the tower each evening.\n"
+    "The Tower Light Authority (TLA) pays $4,200 a year for the keepers of the tower.\n"
+    "To trim the wick, run `wick --trim` in the tower.\n\n"
+    "The duties of a keeper are:\n- to light the lamp\n- to sound the siren\n- to write the log\n"
+)
+TOWER = [Passage(1, "tower.md > Keepers", KEEPERS)]
+
+
+def first(question: str, text: str = KEEPERS) -> str:
+    return choose(question, [Passage(1, "tower.md > Keepers", text)]).found[0].text
+
+
+@pytest.mark.parametrize(
+    ("question", "held"),
+    [
+        ("When was the tower of the keepers finished?", "March 1871"),
+        ("Who keeps the log of the tower?", "Anna Brandt"),
+        ("How much oil does the lamp of the tower burn?", "12 litres"),
+        ("How much money do the keepers of the tower get?", "$4,200"),
+        ("What is a wick?", "cord that draws oil"),
+        ("What does TLA stand for?", "Tower Light Authority"),
+        ("How do I trim the wick of the tower?", "`wick --trim`"),
+        ("What are the duties of a keeper?", "to write the log"),
+    ],
+)
+def test_what_is_asked_for_comes_before_what_repeats_the_question(question: str, held: str) -> None:
+    chosen = choose(question, TOWER)
+    assert held in chosen.found[0].text
+    assert chosen.answers
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        "When did the masons of the tower go on strike?",
+        "Who built the siren?",
+        "What does LOG stand for?",
+        "How much money did the siren cost?",
+    ],
+)
+def test_what_lacks_the_kind_of_thing_is_near_at_best(question: str) -> None:
+    text = "The masons of the tower went on strike over the siren and the log. The siren of the tower is loud."
+    assert not choose(question, [Passage(1, "tower.md", text)]).answers
+
+
+def test_a_year_of_the_question_is_no_answer_to_when() -> None:
+    text = "In 2019 the board of the harbour met often. The board met for the last time on 3 May."
+    assert first("On what day did the board meet for the last time in 2019?", text).endswith("3 May.")
+
+
+def test_words_in_small_letters_are_no_names() -> None:
+    text = "Harbour Log and Tower Log are kept. The harbour log and the tower log were signed by Ada Lund."
+    assert "Ada Lund" in first("Who signed the log?", text)
+
+
+def test_a_sentence_is_quoted_whole() -> None:
+    sentence = "The lamp of the tower, " + "which burns oil, " * 40 + "was lit first in 1872."
+    assert first("When was the lamp of the tower lit first?", f"{sentence} It is bright.") == sentence
+
+
+def test_a_list_comes_with_its_lead_in() -> None:
+    [extract] = [each for each in cut(TOWER) if each.form == "list"]
+    assert extract.text == "The duties of a keeper are:\n- to light the lamp\n- to sound the siren\n- to write the log"
+
+
+def test_lines_below_a_colon_belong_to_it() -> None:
+    text = "Common issues\n\nThe common issues are:\n  annual leave\n  public holidays\n  casual employment"
+    assert first("What are the common issues?", text).endswith("casual employment")
+
+
+def test_a_term_stands_above_what_is_said_of_it() -> None:
+    text = "--mirror\n\nMirror all refs that there are, under refs/heads and others.\n\n--dry-run\n\nDo all but send."
+    assert first("What does --dry-run do?", text) == "--dry-run\n\nDo all but send."
+
+
+def test_titles_are_lines_of_their_own() -> None:
+    text = "3.1 Traces\nA trace is simply a program path, which may cross the calls of a function in any program."
+    assert first("What is a trace?", text).startswith("A trace is")
+
+
+def test_years_and_companies_in_names_of_files_count() -> None:
+    passages = [
+        Passage(1, "AMAZON_2019_10K.pdf", "We employed 798,000 people of all kinds at the end of the year."),
+        Passage(2, "AMAZON_2017_10K.pdf", "We employed 566,000 people of all kinds at the end of the year."),
+    ]
+    assert choose("How many people did Amazon employ in 2017?", passages).found[0].marker == 2
+
+
+def test_near_duplicates_come_once() -> None:
+    twice = [Passage(number, "", "The bath holds 140 kilograms of mercury.") for number in (1, 2, 3)]
+    assert [each.marker for each in choose("How much mercury is in the bath?", twice).found] == [1]
+
+
+def test_every_extract_is_literally_in_its_passage() -> None:
+    chance = random.Random(11)
+    bits = ["The lamp", "burns", "[1]", ".", ". ", "\n", "\n- ", ":\n", "!", "siren", "é", "\u2028", "x" * 700, "1,234"]
+    for _ in range(200):
+        passages = [
+            Passage(number, chance.choice(bits), " ".join(chance.choices(bits, k=30))) for number in range(1, 5)
+        ]
+        for extract in cut(passages):
+            text = passages[extract.marker - 1].text
+            assert text[extract.start : extract.end] == extract.text
+            assert 0 < len(extract.text) <= LONGEST_LIST
+        assert len(choose(" ".join(chance.choices(bits, k=5)), passages).found) <= MOST
+
+
+@pytest.mark.parametrize(
+    "question", ["Who is TLA?", "What does TLA stand for?", "When was it?", "How much?", "List all:"]
+)
+@pytest.mark.parametrize(
+    "text",
+    ["A. " * 33_000, "(" * 100_000, "- a\n" * 25_000, "1," * 50_000, "TLA (" * 20_000, "Ab " * 33_000, "x" * 100_000],
+)
+def test_hostile_texts_take_seconds_at_most(question: str, text: str) -> None:
+    started = time.process_time()
+    choose(question, [Passage(1, "a", text)])
+    assert time.process_time() - started < 20
