@@ -9,8 +9,8 @@ from footnote.models.base import Base
 class VocabularyWord(Base):
     """A word in lower case; it is there as long as a chunk of the collection holds its lexeme, and may be there twice.
 
-    All keys are hashes of tenant, collection and a text (`posting_key`): of the word, of its lexeme, as in `posting`,
-    and of its halves (`footnote.text.words.halves`).
+    All keys are hashes of tenant, collection and a text (`posting_key`): of its lexeme, as in `posting`, and of its
+    halves (`footnote.text.words.halves`). `key` is that of language and word.
     """
 
     __tablename__ = "vocabulary"

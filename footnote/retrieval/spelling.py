@@ -145,10 +145,11 @@ async def _near(
 
 
 def _keys(word: str) -> set[str]:
-    """What the words near it have in common with it: one of their halves, or all letters in nearly this order."""
+    """What the words near it have in common with it: one of their halves, but for two swapped letters."""
     most = _mistakes(word)
     lengths = range(len(word) - most, len(word) + most + 1)
-    return words.swapped(word).union(*(words.halves(word, length) for length in lengths))
+    heads = {words.halves(each, len(word))[0] for each in words.swapped(word)}
+    return heads.union(*(words.halves(word, length) for length in lengths))
 
 
 def _chosen_of(rows: Sequence[Any]) -> dict[str, Sequence[str]]:
@@ -217,7 +218,8 @@ WITH place AS MATERIALIZED (
     FROM unnest(CAST(:collections AS text[])) AS collection(id), unnest(CAST(:languages AS text[])) AS language(name)
 ),
 asked AS MATERIALIZED (
-    SELECT unnest(CAST(:words AS text[])) AS word UNION SELECT unnest(CAST(:parts AS text[]))
+    SELECT word, length(word) || '<' || left(word, length(word) / 2) AS head
+    FROM (SELECT unnest(CAST(:words AS text[])) AS word UNION SELECT unnest(CAST(:parts AS text[]))) AS each
 ),
 held AS MATERIALIZED (
     SELECT word, found.is_there, found.is_there OR found.is_grammar AS is_held
@@ -226,7 +228,8 @@ held AS MATERIALIZED (
             SELECT FROM posting p WHERE p.key = posting_key(:tenant, place.id, l.lexeme)
         )), false) OR EXISTS (
             SELECT FROM unnest(CAST(:collections AS text[])) AS collection
-            JOIN vocabulary_of_tenant v ON v.key = posting_key(:tenant, collection, asked.word)
+            JOIN vocabulary_of_tenant v ON v.head_key = posting_key(:tenant, collection, asked.head)
+            WHERE v.word = asked.word
         ) AS is_there, coalesce(bool_or(l.lexeme IS NULL), false) AS is_grammar
         FROM place LEFT JOIN LATERAL unnest(to_tsvector(CAST(place.name AS regconfig), word)) AS l ON true
     ) AS found
@@ -242,8 +245,6 @@ meant AS MATERIALIZED (
         (SELECT v.word, v.lexeme_key FROM vocabulary_of_tenant v WHERE v.head_key = ANY (its.keys) LIMIT :candidates)
         UNION
         (SELECT v.word, v.lexeme_key FROM vocabulary_of_tenant v WHERE v.tail_key = ANY (its.keys) LIMIT :candidates)
-        UNION
-        (SELECT v.word, v.lexeme_key FROM vocabulary_of_tenant v WHERE v.key = ANY (its.keys) LIMIT :candidates)
     ) AS v
 ),
 counted AS (

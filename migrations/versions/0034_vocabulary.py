@@ -47,11 +47,14 @@ CREATE VIEW vocabulary_of_tenant AS
 """
 
 # The hashes are those of `posting_key`, whose seed is hashed once; the texts of the halves are those of
-# `footnote.text.words`.
+# `footnote.text.words`. A word is there for each language in which it is stemmed: else it would go with one of its
+# lexemes while there are others.
 _FUNCTIONS = """
 CREATE FUNCTION learn_words(tenant text, collection text, language regconfig, words text[]) RETURNS void
     LANGUAGE plpgsql AS $$
-DECLARE seed bigint := hashtextextended(collection, hashtextextended(tenant, 0));
+DECLARE
+    seed bigint := hashtextextended(collection, hashtextextended(tenant, 0));
+    seed_of_language bigint := hashtextextended(CAST(language AS text), seed);
 BEGIN
     INSERT INTO vocabulary (tenant_id, key, lexeme_key, head_key, tail_key, word)
     SELECT tenant, fresh.key, hashtextextended(l.lexeme, seed),
@@ -59,7 +62,7 @@ BEGIN
            hashtextextended(n || '>' || left(fresh.word, 1) || substr(fresh.word, n / 2 + 1), seed), fresh.word
     FROM (
         SELECT given.word, given.key, length(given.word) AS n FROM (
-            SELECT each.word, hashtextextended(each.word, seed) AS key FROM unnest(words) AS each(word)
+            SELECT each.word, hashtextextended(each.word, seed_of_language) AS key FROM unnest(words) AS each(word)
         ) AS given WHERE (SELECT true FROM vocabulary v WHERE v.key = given.key LIMIT 1) IS NULL OFFSET 0
     ) AS fresh, LATERAL (SELECT lexeme FROM unnest(to_tsvector(language, fresh.word)) LIMIT 1) AS l;
 END $$
