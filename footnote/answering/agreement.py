@@ -86,10 +86,16 @@ class Mismatch:
 def mismatch(sentence: str, evidence: Sequence[Evidence], beside: str = "") -> Mismatch | None:
     """`beside`: question and passages, by which names are told from other words. None if nothing is amiss."""
     said = _BULLET.sub("", _MARKS.sub(" ", sentence)).strip()
+    if any(_laid_out(said) in _laid_out(each.around) for each in evidence):
+        return None
     missing = [*_missing_values(said, evidence), *_missing_names(said, evidence, beside)]
     if missing:
         return Mismatch(tuple(dict.fromkeys(missing)))
     return Mismatch() if _is_denied(said, evidence) else None
+
+
+def _laid_out(text: str) -> str:
+    return " ".join(text.casefold().split()).rstrip(".")
 
 
 # Values
@@ -114,6 +120,9 @@ def _stands(said: str, value: Value, evidence: Sequence[Evidence]) -> bool:
     if any(agrees(value, each) or _is_sterling(value, each) for each in there):
         return True
     before, written = said[: value.start], said[value.start : value.end]
+    literal = re.compile(rf"(?<![\w.,]){re.escape(written.strip())}(?![\w]|[.,]\d)")
+    if any(literal.search(f"{one.around}\n{one.heading}") for one in evidence):
+        return True
     if _HEDGE.search(before[-20:]) and any(_is_near(value, each) for each in there):
         return True
     if _is_small(value):
