@@ -13,7 +13,7 @@ from footnote.extracts.values import UnitLine, unit_line
 _LONGEST_LINE = 1_500  # characters; a longer one is a paragraph
 _ABOVE = 4  # lines above a row that may belong to the head of its table
 _PROSE = 5  # different words in small letters that make a line of text
-_LONGEST_NAME = 60
+_LONGEST_NAME, _LONGEST_CAPTION = 60, 200
 
 
 @dataclass(frozen=True)
@@ -172,7 +172,7 @@ class _Lines:
             self._head([*filter(None, (more, *self.above)), words])
             self.periods = _lengthened(self.head, tuple(match[0] for match in found))
         self.tail = words[found[-1].end() :].strip()
-        self.section = "" if _is_of_head(lead) else lead
+        self.section = "" if " " not in lead or _is_of_head(lead) else lead  # a lone word names the labels
 
     def _head(self, above: Sequence[str]) -> None:
         ends = (at for at in range(len(above), 0, -1) if above[at - 1][-1] in ".:;" or _is_prose(above[at - 1]))
@@ -253,11 +253,11 @@ class _Lines:
             return periods
         if rest == len(spans):  # a difference, and the same in percent
             return tuple(name for period in periods for name in [period] * (1 + _is_span(period)))
+        if rest == 1 and self.tail:
+            return (*periods, self.tail)
         if rest > 0 and self.rates.count(False) == len(periods) and len(self.rates) == count:
             names = iter(periods)
             return tuple("" if rate else next(names) for rate in self.rates)
-        if rest == 1 and self.tail:
-            return (*periods, self.tail)
         return ("",) * count
 
     def _note_rates(self, cells: Sequence[str]) -> None:
@@ -371,9 +371,9 @@ class _Bars:
 
     def read(self, line: str, start: int) -> TableRow | None:
         if "|" not in line or len(line) > _LONGEST_LINE * 2:
-            if line.strip():
-                self.names, self.rows, self.caption = (), 0, " ".join(line.split())[:300]
-                self.under.clear()
+            if words := " ".join(line[:_LONGEST_LINE].split()):
+                self.names, self.rows, self.under = (), 0, {}
+                self.caption = "" if _is_sentence(words) or len(words) > _LONGEST_CAPTION else words
             return None
         texts = _cells(line)
         if not any(set(text) - set(":- ") for text in texts):  # the rule of a Markdown table
