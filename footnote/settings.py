@@ -310,6 +310,9 @@ class Settings(BaseSettings):
     answer_cache_similarity: float = Field(0.95, ge=0.5, le=1)
     """Cosine from which two questions count as the same, if their numbers and names are equal; 1: only the same
     words."""
+    answer_repair: Literal["on", "off"] = "off"
+    """`on`: a model is asked once more where sentences of its answer have no source; the answer then comes at once, not
+    word by word."""
     question_cache_seconds: float = Field(3600.0, ge=0)
     """How long the embedding of a question is stored in Redis; 0: not at all."""
     provider_timeout_seconds: float = Field(60.0, gt=0)

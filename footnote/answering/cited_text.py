@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -11,7 +12,7 @@ from footnote import citations
 from footnote.answering.agreement import Evidence
 from footnote.answering.events import AnswerStatus, Citation, Delta, Event
 from footnote.answering.prompt_leaks import PromptLeakFilter
-from footnote.answering.resolving import source_of
+from footnote.answering.resolving import best_quote, source_of
 from footnote.answering.sanitizer import PlainText
 from footnote.answering.support import Place, UnsupportedSentence, unsupported
 from footnote.citations import CodeIndex, JsonAnswer, Marker, MarkerParser, Part, SourceList
@@ -90,7 +91,9 @@ class Draft:
         events = self._render(self._parser.feed(told)) + self._render(self._parser.close())
         events += self._write(self._plain.flush(ended=True)) + self._write("", flush=True) + self._resolved()
         if self.text and not self.footnotes:
-            events += self._render(Marker(number, quote) for number, quote in self._list.listed)
+            self._claim = self._sentence
+            listed = (Marker(*each) for each in self._list.listed if each[0] in self._numbers)
+            events += [event for marker in listed for event in self._footnote(*self._source(marker), " ")]
         return events
 
     def state(self, claim: str, number: int, quote: str) -> list[Event]:
@@ -101,8 +104,9 @@ class Draft:
             events += self._said(part, literally=True)
         return events + self._write(self._plain.feed(" ")) + self._cite(Marker(number, quote), start)
 
-    @property
+    @cached_property
     def unsupported(self) -> list[UnsupportedSentence]:
+        """Of the whole answer."""
         return unsupported(self.text, self._stand, "\n".join([self._question, *self._shown]))
 
     @property
@@ -164,7 +168,7 @@ class Draft:
             others = (hit for hit in (named, *self.hits) if self._place(hit, quote))
             return next(others, named), quote
         words = (each for each in citations.quoted(self._claim) if self._place(named, each))
-        return named, next(words, "") or citations.best_sentence(self._claim, named.text)
+        return named, next(words, "") or best_quote(self._claim, named)
 
     def _footnote(
         self, hit: Hit, quote: str, space: str | None = None, *, claimed_from: int | None = None

@@ -164,28 +164,23 @@ def quoted(text: str) -> list[str]:
 def best_sentence(claim: str, text: str) -> str:
     """The sentence of `text` that shares most with the claim, for a marker that came without a quote.
 
-    Figures of the claim count double. If two neighbours hold what neither holds alone, both.
+    Figures of the claim count double.
     """
     wanted, figures = set(sentences.stems(claim)), set(_FIGURE.findall(claim))
-    spans = sentences.spans(text) or [(0, len(text))]
 
-    def shared(start: int, end: int) -> float:
-        piece = text[start:end]
+    def shared(span: tuple[int, int]) -> float:
+        piece = text[span[0] : span[1]]
         found = set(sentences.stems(piece))
         held = len(wanted & found) + len(figures & set(_FIGURE.findall(piece)))
         return held / math.sqrt(1 + len(found))
 
-    start, end = max(spans, key=lambda span: shared(*span))
-    lacking = figures - set(_FIGURE.findall(text[start:end]))
-    for low, high in ((start, _behind(spans, end)), (_before(spans, start), end)):
-        if lacking & set(_FIGURE.findall(text[low:high])):
-            return text[low:high]
+    start, end = max(sentences.spans(text), key=shared, default=(0, len(text)))
     return text[start:end]
 
 
-def _behind(spans: list[tuple[int, int]], end: int) -> int:
-    return next((high for low, high in spans if low >= end), end)
-
-
-def _before(spans: list[tuple[int, int]], start: int) -> int:
-    return next((low for low, high in reversed(spans) if high <= start), start)
+def widened(text: str, start: int, end: int) -> list[str]:
+    """What is in `text` from `start` to `end`, with the sentence behind it, with the one before it, and with both."""
+    spans = sentences.spans(text)
+    behind = next((high for low, high in spans if low >= end), end)
+    before = next((low for low, high in reversed(spans) if high <= start), start)
+    return [text[start:behind], text[before:end], text[before:behind]]

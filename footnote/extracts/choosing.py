@@ -16,6 +16,7 @@ from footnote.extracts.wording import Kind
 
 MOST = 3
 FEWEST_WORDS = 3
+SHORT_TERM = 2  # words: what a longer one means may be said in other words
 WORTH_ADDING = 0.55  # of the best score
 UNHELD = 0.1  # what an extract holds without a word of the question: it may answer in other words
 ALIKE = 0.7  # of its words that stand in one chosen before it
@@ -81,6 +82,8 @@ def choose(question: str, passages: Sequence[Passage]) -> Chosen:
         if not any(_alike(rated.extract, other.extract) for other in chosen):
             chosen.append(rated)
     least = _LEAST.get(asked.kind, 0.0)
+    if asked.kind == "definition" and len(asked.words) <= SHORT_TERM:
+        least = 0.4
     fitting = [each for each in chosen if each.fit >= least and each.held > 0]
     texts = {each.marker: each.text for each in passages}
     return Chosen([_led(each.extract, texts[each.extract.marker]) for each in fitting or chosen], bool(fitting))

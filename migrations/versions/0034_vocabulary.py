@@ -108,7 +108,7 @@ SELECT learn_words(tenant_id, collection_id, language, array_agg(DISTINCT word))
     FROM chunk c JOIN document d ON d.id = c.document_id AND d.active_version_id = c.version_id,
          regexp_matches(lower(c.context || ' ' || c.text), '(?<!\\w)[[:alpha:]]{3,30}(?!\\w)', 'g') AS found
     WHERE c.version_id = ANY (:versions)
-) AS each GROUP BY 1, 2, 3
+) AS each GROUP BY tenant_id, collection_id, language
 """
 _FILLED = "SELECT id FROM version v WHERE EXISTS (SELECT FROM chunk c WHERE c.version_id = v.id) ORDER BY id"
 
