@@ -8,6 +8,7 @@ from footnote.extracts.table_row import LONGEST_LINE, PERIOD, TableCell, TableRo
 from footnote.extracts.values import unit_line
 
 _LONGEST_NAME, _LONGEST_CAPTION = 60, 200
+_DELIMITED = re.compile(r"[,;\t]\S[^,;\t]*[,;\t]\S")  # the first row of a text file whose rows name their columns
 _NAMED = re.compile(rf"([^:|]{{1,{_LONGEST_NAME}}}): (\S.*)")
 
 
@@ -24,7 +25,8 @@ class BarredRows:
         if "|" not in line or len(line) > LONGEST_LINE * 2:
             if words := " ".join(line[:LONGEST_LINE].split()):
                 self.names, self.rows, self.under = (), 0, {}
-                self.caption = "" if is_sentence(words) or len(words) > _LONGEST_CAPTION else words
+                is_title = len(words) <= _LONGEST_CAPTION and not is_sentence(words) and not _DELIMITED.search(words)
+                self.caption = words if is_title else ""
             return None
         texts = _cells(line)
         if not any(set(text) - set(":- ") for text in texts):  # the rule of a Markdown table

@@ -86,6 +86,7 @@ class FigureRows:
     rates: list[bool] = field(default_factory=list)  # which columns are percentages
 
     def read(self, line: str, start: int) -> TableRow | None:
+        """The row that a line is, if it is one. Before the text (`start` below 0), rows only tell of those below."""
         words = " ".join(line.split()) if len(line) <= LONGEST_LINE else ""
         if not words:
             return None
@@ -147,6 +148,8 @@ class FigureRows:
         self.rows += 1
         marked = [cell.endswith("%") for cell in cells if any(map(str.isdecimal, cell))]
         self.is_rate = all(marked) if self.is_rate is None else self.is_rate and "$" not in line
+        if start < 0:
+            return None
         own = unit_line(label)
         return TableRow(
             start + len(line) - len(line.lstrip()),

@@ -14,18 +14,20 @@ from footnote.extracts.table_row import TableCell, TableRow
 
 def rows(text: str, before: str = "", place: str = "") -> list[TableRow]:
     """The rows in `text`, in order. `before` is what precedes it on its page; `place` has its headings and columns."""
-    if "|" not in text and not any(map(ends_in_figure, text.split("\n"))):
+    has_bars = "|" in text
+    if not has_bars and not any(map(ends_in_figure, text.split("\n"))):
         return []
-    lines, bars = FigureRows(), BarredRows()
-    for line in [*place.split(" > ")[1:], *before.split("\n")]:
-        bars.read(line, 0)
+    figures, bars = FigureRows(), BarredRows()
+    start, found = -len(before) - 1, list[TableRow | None]()
+    for line in place.split(" > ")[1:]:
+        figures.read(line, -1)
+    for line in f"{before}\n{text}".split("\n"):
+        if has_bars:
+            found.append(bars.read(line, start))
         if "|" not in line:
-            lines.read(line, 0)
-    start, found = 0, list[TableRow | None]()
-    for line in text.split("\n"):
-        found += [bars.read(line, start) if "|" in line else lines.read(line, start)]
+            found.append(figures.read(line, start))
         start += len(line) + 1
-    return [row for row in found if row is not None]
+    return [row for row in found if row is not None and row.start >= 0]
 
 
 def with_words(row: TableRow, phrases: frozenset[str]) -> TableRow:
