@@ -17,6 +17,7 @@ from footnote.text import sentences
 from footnote.text.function_words import FUNCTION_WORDS, language
 
 UNIT_LINES_WITHIN = 4000  # characters before a quote in which `in millions` holds for it
+LONGEST, MOST_VALUES = 2000, 60  # characters and values of a sentence that are looked at
 SMALL = 12  # bare numbers up to this one may count what a quote lists
 HEDGED = Decimal("0.1")  # how far `about` reaches, as a share of the value
 SHARED = 0.8  # of a sentence's words that a quote must hold to be the same statement
@@ -85,18 +86,24 @@ class Mismatch:
 
 def mismatch(sentence: str, evidence: Sequence[Evidence], beside: str = "") -> Mismatch | None:
     """`beside`: question and passages, by which names are told from other words. None if nothing is amiss."""
-    said = _BULLET.sub("", _MARKS.sub(" ", sentence)).strip()
+    said = _BULLET.sub("", _MARKS.sub(" ", sentence[:LONGEST])).strip()
+    if any(_laid_out(said) in _laid_out(each.around) for each in evidence):
+        return None
     missing = [*_missing_values(said, evidence), *_missing_names(said, evidence, beside)]
     if missing:
         return Mismatch(tuple(dict.fromkeys(missing)))
     return Mismatch() if _is_denied(said, evidence) else None
 
 
+def _laid_out(text: str) -> str:
+    return " ".join(text.casefold().split()).rstrip(".")
+
+
 # Values
 
 
 def _missing_values(said: str, evidence: Sequence[Evidence]) -> Iterable[str]:
-    read = [each for context in _readings(said) for each in values(said, context)]
+    read = [each for context in _readings(said) for each in values(said, context)[:MOST_VALUES]]
     for start, end in dict.fromkeys((each.start, each.end) for each in read):
         if not any(_stands(said, each, evidence) for each in read if each.start == start):
             yield said[start:end].strip()
@@ -114,6 +121,9 @@ def _stands(said: str, value: Value, evidence: Sequence[Evidence]) -> bool:
     if any(agrees(value, each) or _is_sterling(value, each) for each in there):
         return True
     before, written = said[: value.start], said[value.start : value.end]
+    literal = re.compile(rf"(?<![\w.,]){re.escape(written.strip())}(?![\w]|[.,]\d)")
+    if any(literal.search(f"{one.around}\n{one.heading}") for one in evidence):
+        return True
     if _HEDGE.search(before[-20:]) and any(_is_near(value, each) for each in there):
         return True
     if _is_small(value):

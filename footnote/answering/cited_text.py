@@ -23,6 +23,7 @@ from footnote.text import sentences
 
 LONGEST_SENTENCE = 1000  # characters; a longer one is not looked up
 _ENDS = re.compile(r"[.!?…。！？\n]")
+_LOOKED_UP = re.compile(r"[\])>】］⁰¹²³⁴-⁹]")
 _QUOTED_LINE = re.compile(r"(?:\A|\s*\n)\s*>\s?")  # as sources are shown to the model
 
 BEFORE = 3_000  # characters before a passage that may hold the head of its table
@@ -77,6 +78,10 @@ class Draft:
     def feed(self, text: str) -> list[Event]:
         """What a model writes."""
         return self._render(self._parser.feed(self._list.feed(self._json.feed(text))))
+
+    def may_look_up(self, text: str) -> bool:
+        """Whether feeding the text may take tens of milliseconds, because a sentence or a marker ends."""
+        return _LOOKED_UP.search(text) is not None or _ENDS.search(self._uncited) is not None
 
     def lead_in(self, words: str) -> list[Event]:
         """Words of our own that tell what follows; they end in a colon, because they claim nothing."""

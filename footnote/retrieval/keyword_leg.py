@@ -28,6 +28,7 @@ COUNTED = 2000  # lexemes of a question, of more than that any
 LEXEMES = 64  # of a question: the rarest of those that there are
 RARE_SHARE = 0.01  # an identifier in more documents than this share of the chunks names nothing in particular
 COMMON_SHARE = 0.25  # nor does one in more of the chunks, however few documents they are of
+FEW_CHUNKS = 4  # are no more than half of those there are: two places, each where two chunks overlap
 IDENTIFIER_LENGTH = 4  # a shorter one, Q2 or 5G, stands in many a text that is about something else
 PHRASES = 8
 LITERAL = 10_000  # chunks that match to the letter, of each identifier or phrase
@@ -48,6 +49,7 @@ def leg(scope: Scope, question: str, languages: Collection[str], *, large: bool)
         "phrases": phrases[:PHRASES],
         "rare_share": Written(RARE_SHARE),
         "common_share": Written(COMMON_SHARE),
+        "few_chunks": Written(FEW_CHUNKS),
         "identifier_length": Written(IDENTIFIER_LENGTH),
         "postings": Written(POSTINGS),
         "sample": Written(SAMPLE),
@@ -96,8 +98,10 @@ chosen AS MATERIALIZED (SELECT unnest(CAST(:collections AS text[])) AS collectio
 _WEIGHTED = """
 weighted AS MATERIALIZED (
     SELECT lexeme, place, df, blocks, ln(1 + greatest(size - df + 0.5, 0.5) / (df + 0.5)) AS idf,
-           CASE WHEN exact AND length(lexeme) >= :identifier_length AND df <= greatest(2, size * :common_share)
-                THEN {documents} BETWEEN 1 AND greatest(1, size * :rare_share) ELSE false END AS is_rare,
+           CASE WHEN exact AND length(lexeme) >= :identifier_length
+                     AND df <= greatest(size * :common_share, least(:few_chunks, greatest(2, size / 2)))
+                THEN {documents} BETWEEN 1 AND greatest(1, size * :rare_share, least(2, size / 3))
+                ELSE false END AS is_rare,
            sum(df) OVER (ORDER BY df, lexeme) - df AS before
     FROM counted, whole ORDER BY df = 0, df, lexeme LIMIT :lexemes
 )"""

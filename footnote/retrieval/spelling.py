@@ -2,10 +2,11 @@
 
 A word is asked about if no lexeme of it has a posting in any of the collections, and if it is not in the dictionary: a
 real word is never taken for another one, nor is anything with a digit. Words of grammar are told by a list. What else
-is misspelt is looked for in `vocabulary` by the spellings that two words have in common, and what is no misspelling, by
-its parts: compounds of German and its kin.
+is misspelt is looked for in `vocabulary` by the half that two words have in common, and what is no misspelling, by its
+parts: compounds of German and its kin.
 """
 
+import asyncio
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 MOST = 8  # words of a question that are asked about
 COLLECTIONS = 20  # whose vocabularies are read, at most
-CANDIDATES = 200  # spellings of the word that are compared with it
+CANDIDATES = 300  # words with the same half that are compared with it
 SHORT, LONG = 4, 8  # letters: up to SHORT, no letter is replaced; from LONG on, two mistakes are forgiven
 PART = 4  # letters of the shortest part of a compound
 _LINKS = ("es", "s", "en", "n", "er", "e", "")  # between the parts
@@ -122,7 +123,7 @@ async def _near(
     lower = [each.lower() for each in asked]
     if not lower:
         return {}
-    spelt = [(word, each) for word in lower for each in words.spellings(word, letters=2 if len(word) >= LONG else 1)]
+    asked_for = [(word, each) for word in lower for each in _keys(word)]
     parts = {part for word in lower for pair in _splits(word) for part in pair}
     written, values = positional(
         _NEAR,
@@ -132,14 +133,26 @@ async def _near(
             "languages": sorted(place.languages),
             "words": lower,
             "parts": sorted(parts | foreign),
-            "misspelt": [word for word, _ in spelt],
-            "spellings": [spelling for _, spelling in spelt],
+            "misspelt": [word for word, _ in asked_for],
+            "halves": [half for _, half in asked_for],
             "candidates": CANDIDATES,
         },
     )
     rows = await (await driver(session)).fetch(written, *values)
     if rows and 2 * len(foreign.intersection(rows[0]["parts"])) < len(foreign):
         return {}
+    return await asyncio.to_thread(_chosen_of, rows)
+
+
+def _keys(word: str) -> set[str]:
+    """What the words near it have in common with it: one of their halves, but for two swapped letters."""
+    most = _mistakes(word)
+    lengths = range(len(word) - most, len(word) + most + 1)
+    heads = {words.halves(each, len(word))[0] for each in words.swapped(word)}
+    return heads.union(*(words.halves(word, length) for length in lengths))
+
+
+def _chosen_of(rows: Sequence[Any]) -> dict[str, Sequence[str]]:
     return {row["word"]: _chosen(row["word"], row["near"], frozenset(row["parts"])) for row in rows}
 
 
@@ -153,11 +166,15 @@ def _chosen(word: str, near: Sequence[Any], parts: frozenset[str]) -> Sequence[s
 
 def _may_be(word: str, other: str, away: int) -> bool:
     """Whether a hasty writer may have meant the other word; few get the first letter wrong."""
-    if away > (2 if len(word) >= LONG and word[-1] == other[-1] else 1):
+    if away > (_mistakes(word) if word[-1] == other[-1] else 1):
         return False
     if word[0] != other[0] and sorted(word[:2]) != sorted(other[:2]):
         return False
     return len(word) > SHORT or len(other) > len(word) or sorted(word) == sorted(other)
+
+
+def _mistakes(word: str) -> int:
+    return 2 if len(word) >= LONG else 1
 
 
 def _splits(word: str) -> Iterator[tuple[str, str]]:
@@ -201,7 +218,8 @@ WITH place AS MATERIALIZED (
     FROM unnest(CAST(:collections AS text[])) AS collection(id), unnest(CAST(:languages AS text[])) AS language(name)
 ),
 asked AS MATERIALIZED (
-    SELECT unnest(CAST(:words AS text[])) AS word UNION SELECT unnest(CAST(:parts AS text[]))
+    SELECT word, length(word) || '<' || left(word, length(word) / 2) AS head
+    FROM (SELECT unnest(CAST(:words AS text[])) AS word UNION SELECT unnest(CAST(:parts AS text[]))) AS each
 ),
 held AS MATERIALIZED (
     SELECT word, found.is_there, found.is_there OR found.is_grammar AS is_held
@@ -210,7 +228,8 @@ held AS MATERIALIZED (
             SELECT FROM posting p WHERE p.key = posting_key(:tenant, place.id, l.lexeme)
         )), false) OR EXISTS (
             SELECT FROM unnest(CAST(:collections AS text[])) AS collection
-            JOIN vocabulary_of_tenant v ON v.key = posting_key(:tenant, collection, asked.word)
+            JOIN vocabulary_of_tenant v ON v.head_key = posting_key(:tenant, collection, asked.head)
+            WHERE v.word = asked.word
         ) AS is_there, coalesce(bool_or(l.lexeme IS NULL), false) AS is_grammar
         FROM place LEFT JOIN LATERAL unnest(to_tsvector(CAST(place.name AS regconfig), word)) AS l ON true
     ) AS found
@@ -218,12 +237,14 @@ held AS MATERIALIZED (
 meant AS MATERIALIZED (
     SELECT its.word, v.word AS other, v.lexeme_key
     FROM (
-        SELECT u.word, array_agg(DISTINCT posting_key(:tenant, collection, given.spelling)) AS keys
-        FROM held u JOIN unnest(CAST(:misspelt AS text[]), CAST(:spellings AS text[])) AS given(word, spelling)
+        SELECT u.word, array_agg(posting_key(:tenant, collection, given.half)) AS keys
+        FROM held u JOIN unnest(CAST(:misspelt AS text[]), CAST(:halves AS text[])) AS given(word, half)
              ON given.word = u.word, unnest(CAST(:collections AS text[])) AS collection
         WHERE NOT u.is_held GROUP BY u.word
     ) AS its, LATERAL (
-        SELECT v.word, v.lexeme_key FROM vocabulary_of_tenant v WHERE v.spellings && its.keys LIMIT :candidates
+        (SELECT v.word, v.lexeme_key FROM vocabulary_of_tenant v WHERE v.head_key = ANY (its.keys) LIMIT :candidates)
+        UNION
+        (SELECT v.word, v.lexeme_key FROM vocabulary_of_tenant v WHERE v.tail_key = ANY (its.keys) LIMIT :candidates)
     ) AS v
 ),
 counted AS (

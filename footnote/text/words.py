@@ -24,12 +24,18 @@ def spans(text: str) -> list[tuple[int, int]]:
     return [match.span() for match in _WORD.finditer(text)]
 
 
-def spellings(word: str, *, letters: int = 1) -> set[str]:
-    """The word, and what is left of it without one of its letters, or up to `letters` of them."""
-    found = {word}
-    for _ in range(letters):
-        found |= {each[:at] + each[at + 1 :] for each in found for at in range(len(each))}
-    return found
+def halves(word: str, letters: int) -> tuple[str, str]:
+    """Its beginning, and its first letter with its end, if it were a half of a word of that many letters.
+
+    If one letter of a word is wrong, missing or too much, or two in one half, the other half is as it should be.
+    """
+    middle = letters // 2
+    return f"{letters}<{word[:middle]}", f"{letters}>{word[:1]}{word[len(word) - letters + middle :]}"
+
+
+def swapped(word: str) -> set[str]:
+    """The word with any two neighbours swapped."""
+    return {word[:at] + word[at + 1] + word[at] + word[at + 2 :] for at in range(len(word) - 1)}
 
 
 def distance(one: str, other: str) -> int:

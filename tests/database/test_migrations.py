@@ -11,7 +11,18 @@ from sqlalchemy import func, select, text
 from footnote import collections, ingest
 from footnote.documents import deletion
 from footnote.errors import Invalid
-from footnote.models import Artifact, Base, Chunk, Collection, Document, Embedding, Page, PostingBlock, Version
+from footnote.models import (
+    Artifact,
+    Base,
+    Chunk,
+    Collection,
+    Document,
+    Embedding,
+    Page,
+    PostingBlock,
+    Version,
+    VocabularyWord,
+)
 from footnote.operations.consistency import audit
 from footnote.runtime import Runtime
 from migrations import RELEASED
@@ -37,6 +48,12 @@ async def contents(rt: Runtime) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
+async def vocabulary(rt: Runtime) -> set[tuple[int, int, int, int, str]]:
+    async with rt.sessions() as session:
+        rows = await session.execute(select(*VocabularyWord.__table__.columns))
+        return {(row.key, row.lexeme_key, row.head_key, row.tail_key, row.word) for row in rows}
+
+
 async def migrate(rt: Runtime, monkeypatch: pytest.MonkeyPatch, revision: str) -> None:
     monkeypatch.setenv("DATABASE_URL", str(rt.settings.database_url))
     config = Config()
@@ -57,11 +74,13 @@ async def test_documents_survive_an_upgrade_from_the_last_release(
     begun = await driving.accept(rt, tenant, paragraphs(4, "lens"))
     assert await ingest.run_step(rt, begun.details.job.id, "chunk")
     await settled(rt)  # what was given up is found by an audit only, once its note is gone
-    before = await contents(rt)
+    before, words = await contents(rt), await vocabulary(rt)
+    assert words
     assert all(before.values())
     await migrate(rt, monkeypatch, RELEASED)
     await migrate(rt, monkeypatch, "head")
     assert await contents(rt) == before
+    assert await vocabulary(rt) >= words
     assert await posted(rt)
     assert [each async for each in audit(rt, fix=False)] == []
 

@@ -3,6 +3,7 @@
 import pytest
 from sqlalchemy import delete, func, select, text
 
+from footnote import collections
 from footnote.documents import deletion
 from footnote.models import Chunk, VocabularyWord
 from footnote.retrieval import Query, SearchResult, search, spelling
@@ -56,6 +57,25 @@ async def test_what_is_not_misspelt_stays(rt: Runtime, question: str) -> None:
     assert (found.text, found.searched_for) == (question, ())
 
 
+@pytest.mark.parametrize(
+    ("wrong", "right"),
+    [
+        ("dealdine", "deadline"),  # swapped
+        ("deadlien", "deadline"),
+        ("edadline", "deadline"),
+        ("deaadline", "deadline"),  # too much
+        ("deadlne", "deadline"),  # missing
+        ("dedline", "deadline"),
+        ("deatline", "deadline"),  # wrong
+        ("deadlyne", "deadline"),
+        ("monomorphisaton", "monomorphization"),  # two mistakes
+    ],
+)
+async def test_mistakes(rt: Runtime, wrong: str, right: str) -> None:
+    tenant = await _stored(rt, GENERICS)
+    assert (await _asked(rt, tenant, wrong)).text == right
+
+
 async def test_the_corrected_question_is_embedded(rt: Runtime) -> None:
     tenant = await _stored(rt, GENERICS)
     wrong, right = await _asked(rt, tenant, "the defalt dedline"), await _asked(rt, tenant, "the default deadline")
@@ -95,6 +115,16 @@ async def test_a_version_that_replaces_another_takes_its_words(rt: Runtime) -> N
         words = set(await session.scalars(select(VocabularyWord.word).where(VocabularyWord.tenant_id == tenant)))
         assert {"siren", "rusts"} <= words
         assert "cistern" not in words
+
+
+async def test_words_stay_when_their_documents_are_stemmed_in_another_language(rt: Runtime) -> None:
+    tenant = await driving.new_tenant(rt)
+    document_id = await driving.ready(rt, tenant, "Die Bohrungen sind tief.", external_id="e")
+    async with rt.for_tenant(tenant).transaction() as session:
+        await collections.change(session, rt.for_tenant(tenant), "default", {"language": "dutch"})
+    await driving.ready(rt, tenant, "Die Bohrungen sind sehr tief.", external_id="e")
+    assert {each.language for each in await driving.chunks_of(rt, document_id)} == {"dutch"}
+    assert (await _asked(rt, tenant, "Bohrungne", "keyword")).searched_for
 
 
 async def test_words_of_another_tenant_are_not_seen(committing_rt: Runtime) -> None:
