@@ -121,9 +121,7 @@ def test_every_extract_is_literally_in_its_passage() -> None:
         assert len(choose(" ".join(chance.choices(bits, k=5)), passages).found) <= MOST
 
 
-@pytest.mark.parametrize(
-    "question", ["Who is TLA?", "What does TLA stand for?", "How much?"]
-)
+@pytest.mark.parametrize("question", ["Who is TLA?", "What does TLA stand for?", "How much?"])
 @pytest.mark.parametrize(
     "text",
     ["A. " * 33_000, "(" * 100_000, "- a\n" * 25_000, "1," * 50_000, "TLA (" * 20_000, "Ab " * 33_000, "x" * 100_000],
