@@ -16,7 +16,7 @@ API's business (`api/errors.py`), what it means for a job is `jobs`' business (`
     ├── TooManyRequests    the caller asks more often than its key may
     ├── RateLimited        try again later, the other side said when
     ├── Unavailable        something we need is away; try again (DatabaseAway: it is Postgres, or, Busy, a lock in it;
-    │                      CircuitOpen: a provider that keeps failing, and was not even asked)
+    │                      CircuitOpen: a provider that keeps failing, and was not even asked; Crashed: it is ours)
     └── TimedOut           something we need is too slow; try again
 """
 
@@ -43,6 +43,7 @@ CODES: dict[str, str] = {
     "no_text": "No text was found in the file: it is empty, or a scan that needs text recognition.",
     "object_missing": "The stored file is gone from the object store.",
     "ocr_unusable": "Text recognition does not work here: `tesseract --list-langs` fails.",
+    "parser_unavailable": "The process that reads files was killed or did not start; another try may pass.",
     "provider_bad_response": "The model provider sent an answer that cannot be used.",
     "provider_rejected": "The model provider refused the request for good.",
     "provider_timeout": "The model provider took too long.",
@@ -61,12 +62,14 @@ class FootnoteError(Exception):
     """Base of everything raised on purpose.
 
     `code` is stable and machine readable, `message` is for a person, `retry_after` is in seconds. A job that meets
-    a retryable error says that it `waits_for` something; only what `is_failure` uses up its retries.
+    a retryable error says that it `waits_for` something. Only what `is_failure` uses up its retries; what `is_crash` is
+    counted with the crashes of workers, and few of these are allowed.
     """
 
     kind: ClassVar[str] = "internal"
     retryable: ClassVar[bool] = False
     is_failure: ClassVar[bool] = True
+    is_crash: ClassVar[bool] = False
     waits_for: ClassVar[str] = "another attempt"
 
     def __init__(
@@ -177,6 +180,26 @@ class RateLimited(FootnoteError):
 class Unavailable(FootnoteError):
     kind = "unavailable"
     retryable = True
+
+
+class Crashed(Unavailable):
+    """One of our processes was killed, or an error was raised that nothing expects."""
+
+    is_crash = True
+
+    def __init__(self, code: str = "internal_error") -> None:
+        super().__init__(code)
+
+
+class ParserUnavailable(Crashed):
+    """The parser did not start, or was killed by something other than its limits: a shutdown, a lack of memory.
+
+    That says nothing about the document. `why` is for the log.
+    """
+
+    def __init__(self, why: str) -> None:
+        super().__init__("parser_unavailable")
+        self.add_note(why)
 
 
 class DatabaseAway(Unavailable):

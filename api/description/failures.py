@@ -38,7 +38,7 @@ _ACCEPTING: list[Failures] = [{409: "embedding_model_changed", 422: "bad_collect
 _PICTURES: Failures = {
     415: "no_pictures",
     422: "corrupt_file object_missing too_complex too_large",
-    503: "store_unavailable",
+    503: "parser_unavailable store_unavailable",
 }
 
 BY_MEDIA_TYPE: dict[str, list[Failures]] = {
@@ -108,6 +108,7 @@ BY_OPERATION: dict[str, list[Failures]] = {
         {
             422: "archive_too_large corrupt_file no_text ocr_unusable too_complex too_large unsupported_type",
             502: "model_missing model_weights_mismatch provider_rejected",
+            503: "parser_unavailable",
         }
     ],
     "get_document_page_highlights": [_PICTURES],

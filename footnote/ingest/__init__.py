@@ -15,7 +15,7 @@ from structlog.contextvars import bound_contextvars
 from footnote import jobs
 from footnote.database.leases import LeaseLost
 from footnote.documents import objects
-from footnote.errors import DatabaseAway, FootnoteError, Unavailable
+from footnote.errors import Crashed, DatabaseAway, FootnoteError
 from footnote.ingest import chunk, embed, inputs, one_run, upsert
 from footnote.ingest.artifacts import OutputGone
 from footnote.ingest.inputs import Subject
@@ -149,15 +149,12 @@ async def _settle(rt: Runtime, write: Callable[[AsyncSession], Awaitable[None]])
 
 async def _record_failure(session: AsyncSession, rt: Runtime, claim: Claim, error: Exception) -> None:
     """Postpones the job after a temporary error, fails the document after a permanent one."""
-    known = error if isinstance(error, FootnoteError) else Unavailable("internal_error")
-    unexpected = known is not error
+    known = error if isinstance(error, FootnoteError) else Crashed()
     back_to = error.step if isinstance(error, OutputGone) else None
     # First, because only the holder of the job may go on: a step whose document is deleted can fail in any way.
-    if not known.retryable or not await jobs.postpone(
-        session, claim, known, rt.settings, back_to, unexpected=unexpected
-    ):
+    if not known.retryable or not await jobs.postpone(session, claim, known, rt.settings, back_to):
         await jobs.fail(session, claim, known.code, known.message)
     if back_to == "chunk":
         await objects.give_up_artifacts(session, [claim.version_id])
-    if unexpected:
+    if known.is_crash:
         log.error("step failed", step=claim.step, exc_info=error)

@@ -31,7 +31,7 @@ from footnote.text import clean
 STEPS = ("chunk", "embed", "upsert")
 LARGE_BYTES = 1024 * 1024  # a document of this size counts as large until its chunks are counted
 LARGE_CHUNKS = 200  # a large document has more; embedding as many takes some 12 seconds on one core
-UNEXPECTED_RETRIES = 3  # after unexpected errors, which are counted with the crashes
+CRASH_RETRIES = 3  # after errors that are counted with the crashes of workers
 CHANNEL = "footnote_jobs"  # Postgres NOTIFY channel that wakes the dispatcher
 TERMINAL = ("succeeded", "failed", "cancelled")
 UNFINISHED = leases.UNFINISHED
@@ -214,20 +214,18 @@ async def postpone(
     error: FootnoteError,
     settings: Settings,
     back_to: str | None = None,
-    *,
-    unexpected: bool = False,
 ) -> bool:
     """After a temporary error: waits and tries again, this step or one before. False when retries are used up.
 
-    Exponential backoff with jitter, or longer if the other side asked for it. An `unexpected` error is counted like
-    a crash. One that is no failure, such as a rate limit, uses up no retries and waits as long as the other side said.
+    Exponential backoff with jitter, or longer if the other side asked for it. What `is_crash` is counted like a crash
+    of the worker. What is no failure, such as a rate limit, uses up no retries and waits as long as it was told to.
     """
     job = (await session.execute(select(Job.attempts, Job.retries).where(claim.lease.fence))).one_or_none()
     if job is None:
         raise LeaseLost(claim.job_id)
     attempts, retries = job
-    failed = error.is_failure and not unexpected
-    if attempts > UNEXPECTED_RETRIES if unexpected else failed and retries >= settings.max_retries:
+    failed = error.is_failure and not error.is_crash
+    if attempts > CRASH_RETRIES if error.is_crash else failed and retries >= settings.max_retries:
         return False
     doublings = retries + attempts - 1 if error.is_failure else 0
     again: dict[str, Any] = {"step": back_to, "progress_done": 0} if back_to else {}
@@ -236,7 +234,7 @@ async def postpone(
         claim.lease,
         after=max(error.retry_after or 0.0, leases.backoff(doublings)),
         waiting_for=clean(f"{error.waits_for}: {error.message}"),
-        attempts=attempts if unexpected else attempts - 1,
+        attempts=attempts if error.is_crash else attempts - 1,
         retries=retries + 1 if failed else retries,
         error_code=error.code,
         error_message=clean(error.message),

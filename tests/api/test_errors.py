@@ -1,6 +1,9 @@
 """Every error is a problem document."""
 
+import asyncio
 import json
+import os
+import signal
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -20,6 +23,7 @@ from footnote.settings import Settings
 from footnote.tenancy import keys
 from tests.api.described import documented_codes
 from tests.conftest import Person
+from tests.parsers import parser_of
 
 pytestmark = pytest.mark.anyio
 
@@ -230,6 +234,15 @@ async def test_a_body_of_another_type(alice: Person) -> None:
 
 
 # -- what fails ----------------------------------------------------------------------------------------------
+
+
+async def test_a_parser_that_is_killed_from_outside_may_pass_another_time(alice: Person) -> None:
+    long = {"file": ("long.txt", b"one more line of text\n" * 1_000_000)}
+    asked = asyncio.create_task(alice.client.post("/v1/documents/estimate", files=long))
+    os.kill(await parser_of("self"), signal.SIGKILL)
+    answer = await asked
+    problem(answer, 503, "parser_unavailable")
+    assert int(answer.headers["Retry-After"]) > 0
 
 
 async def test_an_internal_error_tells_no_details(alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from footnote.errors import ParserUnavailable
 from footnote.formats.sandbox import process, starting
 from tests import ROOT, SAMPLES
 from tests.formats.test_parent import LIMITS, pages_of
@@ -51,7 +52,7 @@ async def test_a_killed_server_takes_its_parsers_along_and_is_replaced(endless: 
     waiting = asyncio.create_task(pages_of(endless))
     parser, killed = await parser_of("self"), server()
     os.kill(killed, signal.SIGKILL)
-    with pytest.raises(RuntimeError, match="killed"):
+    with pytest.raises(ParserUnavailable, match="killed"):
         await waiting
     await until(lambda: not running(parser))
     assert len(await pages_of(TEXT)) == 1
@@ -81,7 +82,7 @@ async def test_a_server_that_hangs_at_its_start_is_given_up(monkeypatch: pytest.
     with monkeypatch.context() as patch:
         patch.setattr(starting, "_spawn", hang)
         patch.setattr(starting, "_ANSWER_SECONDS", 0.2)
-        with pytest.raises(RuntimeError, match=r"did not start.* does not answer"):
+        with pytest.raises(ParserUnavailable, match=r"did not start.* does not answer"):
             await pages_of(TEXT)
     assert len(await pages_of(TEXT)) == 1
 
@@ -93,7 +94,7 @@ async def test_a_parser_that_dies_while_its_server_hangs_is_reported(
     waiting, parser = await limited(endless)
     os.kill(server(), signal.SIGSTOP)
     os.kill(parser, signal.SIGKILL)
-    with pytest.raises(RuntimeError, match="killed"):
+    with pytest.raises(ParserUnavailable, match="killed"):
         await waiting
     assert len(await pages_of(TEXT)) == 1
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from footnote.errors import DocumentRejected
+from footnote.errors import DocumentRejected, ParserUnavailable
 from footnote.formats import ParsedPage, Scan, ocr
 from footnote.formats.ocr import OcrWord
 from footnote.formats.sandbox.parent import read_pages
@@ -209,7 +209,7 @@ async def test_pages_that_all_hang_are_no_silence(tesseract: StandIn, tmp_path: 
 
 async def test_a_program_killed_from_outside_says_nothing_about_the_page(tesseract: StandIn, three: Path) -> None:
     tesseract.install("os.kill(os.getpid(), signal.SIGKILL)")
-    with pytest.raises(RuntimeError, match="killed"):
+    with pytest.raises(ParserUnavailable, match="killed"):
         await pages_of(three)
 
 
@@ -237,7 +237,7 @@ async def test_the_program_dies_with_the_child(tesseract: StandIn, three: Path) 
     task = asyncio.create_task(pages_of(three))
     pid = await hanging(tesseract)
     os.kill(await parser_of("self"), signal.SIGKILL)
-    with pytest.raises(RuntimeError, match="killed"):
+    with pytest.raises(ParserUnavailable, match="killed"):
         await task
     await until(lambda: not running(pid))
 
@@ -248,7 +248,7 @@ async def test_the_program_dies_with_the_fork_server(tesseract: StandIn, three: 
     pid = await hanging(tesseract)
     (server,) = servers_of("self")
     os.kill(server, signal.SIGKILL)
-    with pytest.raises(RuntimeError, match="killed"):
+    with pytest.raises(ParserUnavailable, match="killed"):
         await task
     await until(lambda: not running(pid))
 

@@ -16,7 +16,7 @@ import anyio
 import pytest
 import uvloop
 
-from footnote.errors import DocumentRejected
+from footnote.errors import DocumentRejected, ParserUnavailable
 from footnote.formats import ParsedPage, module_for, paginate
 from footnote.formats.sandbox import frames, process, starting
 from footnote.formats.sandbox.parent import read_pages
@@ -151,7 +151,7 @@ async def test_memory_is_bounded(tmp_path: Path) -> None:
 async def test_a_child_killed_from_outside_says_nothing_about_the_document(endless: Path) -> None:
     task = asyncio.create_task(pages_of(endless))
     os.kill(await parser_of("self"), signal.SIGKILL)
-    with pytest.raises(RuntimeError, match="killed"):
+    with pytest.raises(ParserUnavailable, match="killed"):
         await task
 
 
@@ -181,7 +181,7 @@ async def test_a_child_that_cannot_start_says_nothing_about_the_document(
 ) -> None:
     starting.stop()
     monkeypatch.setattr("footnote.formats.sandbox.starting.sys.executable", "/bin/false")
-    with pytest.raises(RuntimeError, match=r"did not start.* ended with status 1"):
+    with pytest.raises(ParserUnavailable, match=r"did not start.* ended with status 1"):
         await pages_of(endless)
 
 

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from footnote import jobs
 from footnote.database import leases
 from footnote.database.leases import LeaseLost
-from footnote.errors import Conflict, FootnoteError, NotFound, RateLimited, Unavailable
+from footnote.errors import Conflict, Crashed, FootnoteError, NotFound, RateLimited, Unavailable
 from footnote.jobs import Claim, Lane, listing, recovery, scheduling
 from footnote.jobs.listing import JobFilter
 from footnote.models import Job, WebhookDelivery
@@ -201,18 +201,18 @@ async def test_a_rate_limit_never_uses_the_retries_up_and_its_wait_stays_short(r
 
 
 async def test_only_errors_that_nobody_foresaw_count_against_one_another(rt: Runtime, job_id: str) -> None:
-    async def postponed(error: FootnoteError, unexpected: bool = False) -> bool:
+    async def postponed(error: FootnoteError) -> bool:
         held = await claim(rt, job_id)
-        again = await write(rt, jobs.postpone, held, error, rt.settings, unexpected=unexpected)
+        again = await write(rt, jobs.postpone, held, error, rt.settings)
         await set_job(rt, job_id, next_attempt_at=func.now())
         return bool(again)
 
     for error in [RateLimited("provider_unavailable", retry_after=1), AWAY] * 5:
         assert await postponed(error)
     for _ in range(3):
-        assert await postponed(Unavailable("internal_error"), unexpected=True)
+        assert await postponed(Crashed())
         assert await postponed(AWAY)
-    assert not await postponed(Unavailable("internal_error"), unexpected=True)
+    assert not await postponed(Crashed())
 
 
 async def test_progress_starts_the_counts_of_crashes_and_retries_anew(rt: Runtime, job_id: str) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from footnote.errors import DocumentRejected
+from footnote.errors import DocumentRejected, ParserUnavailable
 from footnote.formats.sandbox import frames, starting
 from footnote.formats.sandbox.frames import STATUS, Frame, ParseRequest
 
@@ -36,9 +36,9 @@ async def frames_of(
     try:
         try:
             await _frame(parser, limits)
-        except (DocumentRejected, RuntimeError) as ended:
+        except (DocumentRejected, ParserUnavailable) as ended:
             why = " ".join(getattr(ended, "__notes__", ())) or str(ended)
-            raise RuntimeError(f"the parser did not start: {why}") from ended
+            raise ParserUnavailable(f"the parser did not start: {why}") from ended
         while True:
             head, body = await _frame(parser, limits)
             if "done" in head or "error" in head:
@@ -87,22 +87,21 @@ async def _frame(parser: _Parser, limits: "ParseLimits") -> Frame:
     except (EOFError, ConnectionError):
         status = await _status(parser)
     if -status == signal.SIGKILL:
-        # Not by its own limits: by us at a shutdown, or by a machine short of memory. Worth another try.
-        raise RuntimeError("the parser was killed")
+        raise ParserUnavailable("the parser was killed")
     error = DocumentRejected("too_complex" if -status in _LIMIT_SIGNALS else "corrupt_file")
     error.add_note(f"the parser ended with status {status}")
     raise error
 
 
 async def _status(parser: _Parser) -> int:
-    """The exit status of a parser that ends. Raises RuntimeError if it went with its fork server: try again."""
+    """The exit status of a parser that ends. Raises ParserUnavailable if it went with its fork server."""
     with suppress(TimeoutError):
         async with asyncio.timeout(_END_SECONDS):
             if told := await asyncio.get_running_loop().sock_recv(parser.control, STATUS.size):
                 status: int = STATUS.unpack(told)[0]
                 return status
     fate = await asyncio.to_thread(parser.server.fate) if parser.server else "was not watched"
-    raise RuntimeError(f"the parser was killed: the process that starts parsers {fate}")
+    raise ParserUnavailable(f"the parser was killed: the process that starts parsers {fate}")
 
 
 # The loop keeps only weak references to tasks; a cancelled caller leaves its parser's end to be finished here.

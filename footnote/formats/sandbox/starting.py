@@ -16,6 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from threading import Lock, Thread
 
+from footnote.errors import ParserUnavailable
 from footnote.formats.sandbox.frames import STATUS, ParseRequest
 
 # Forking a process with libraries of the system in it is not safe on macOS.
@@ -132,7 +133,7 @@ def ahead() -> None:
 async def start(request: ParseRequest, out: socket.socket, control: socket.socket) -> RunningServer | None:
     """Starts a parser that writes to `out`, ends when the other end of `control` closes, and has its status sent there.
 
-    Gives the server it is forked from, if any. Raises RuntimeError if none can be started, or it takes no request.
+    Gives the server it is forked from, if any. Raises ParserUnavailable if none can be started, or it takes no request.
     """
     message, descriptors = request.encode(), (out.fileno(), control.fileno())
     if not FORKS:
@@ -154,7 +155,7 @@ async def start(request: ParseRequest, out: socket.socket, control: socket.socke
         await asyncio.sleep(_READY_SECONDS)
     fate = await asyncio.to_thread(server.fate)
     server.process.kill()  # if it hangs, so that the next parse starts another one
-    raise RuntimeError(f"the parser did not start: the process that starts parsers {fate}")
+    raise ParserUnavailable(f"the parser did not start: the process that starts parsers {fate}")
 
 
 def _watch(process: "subprocess.Popen[bytes]", control: socket.socket) -> None:
