@@ -79,10 +79,10 @@ def _is_limited(rt: Runtime, found: Verified) -> bool:
     return bool(found.principal.budget or limits.keys() & {"tokens", "usd"})
 
 
-async def _principal(
-    rt: OperatorDep, request: Request, _shown_in_docs: Annotated[Any, Security(bearer)]
-) -> AsyncIterator[Principal]:
+# FastAPI looks through all that a dependency depends on wherever it stands, though it calls it once: hence few of them.
+async def _principal(request: Request, _shown_in_docs: Annotated[Any, Security(bearer)]) -> AsyncIterator[Principal]:
     """Counts the request as running for its tenant until the answer is sent completely."""
+    rt = await _runtime(request)
     principal = await principal_of(rt, request)
     request.state.principal = principal  # for the log line of the request
     structlog.contextvars.bind_contextvars(tenant_id=principal.tenant_id, key_id=principal.key_id)
@@ -90,7 +90,8 @@ async def _principal(
         yield principal
 
 
-async def _acting(rt: OperatorDep, request: Request, principal: Annotated[Principal, Depends(_principal)]) -> Runtime:
+async def _acting(request: Request, principal: Annotated[Principal, Depends(_principal)]) -> Runtime:
+    rt = await _runtime(request)
     return rt.for_tenant(principal.tenant_id).as_actor(principal.key_id, request_id_of(request))
 
 
@@ -119,9 +120,8 @@ class Access:
         self.route_class = route_class
         self.costs = costs
 
-    async def __call__(
-        self, request: Request, rt: RuntimeDep, principal: Annotated[Principal, Depends(_principal)]
-    ) -> Principal:
+    async def __call__(self, request: Request, rt: RuntimeDep) -> Principal:
+        principal: Principal = request.state.principal  # for whom `rt` acts
         if self.scope is not None and not principal.may(self.scope):
             raise Forbidden("missing_scope", f"The API key lacks the scope {self.scope!r}.")
         self._allow_time(request)

@@ -5,7 +5,7 @@ connection. It is written by hand, with `$1` for the first value, so a test must
 """
 
 import re
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
@@ -82,6 +82,11 @@ async def cut_off(session: AsyncSession) -> None:
     if (adapted := session.info.get("adapted")) is not None:
         adapted.driver_connection.terminate()
         await session.invalidate()
+
+
+def array(values: Iterable[Any]) -> str:
+    """Numbers or ids as text that a statement casts to an array: the driver would look at each element of a list."""
+    return "{" + ",".join("NULL" if each is None else str(each) for each in values) + "}"
 
 
 # As in SQLAlchemy's `text`: not the second colon of `::`, nor `[:alpha:]`.

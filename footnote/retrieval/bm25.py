@@ -76,12 +76,17 @@ def likely(found: Postings, mean_words: float, wanted: int, *, lacking: float) -
 
     chunks, places = np.unique(found.chunks, return_inverse=True)
     scores = np.bincount(places, found.idf * _share(found.occurrences, found.lengths / mean_words))
-    best = np.lexsort((chunks, -scores))[:SCORED]
-    if len(best) > wanted:
-        reach = scores[best[wanted - 1]] / _ROUNDED**2 - lacking
-        best = best[scores[best] >= reach]
-    found_best: Numbers = chunks[best]
-    return found_best
+    least = _greatest(scores, wanted) / _ROUNDED**2 - lacking
+    high = np.flatnonzero(scores >= max(least, _greatest(scores, SCORED)))
+    best: Numbers = chunks[high[np.lexsort((chunks[high], -scores[high]))[:SCORED]]]
+    return best
+
+
+def _greatest(scores: "Floats", place: int) -> float:
+    """The one at this place among the greatest; 0 if there are fewer."""
+    import numpy as np
+
+    return float(np.partition(scores, -place)[-place]) if len(scores) >= place else 0.0
 
 
 def scored(found: Postings, chunks: "Numbers", lengths: "Floats") -> "tuple[Floats, Floats]":

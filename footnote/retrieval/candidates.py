@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from footnote.database.driver import array
 from footnote.retrieval import bm25, keyword_leg, vector_leg
 from footnote.retrieval.bm25 import Lexeme, chunk_number
 from footnote.retrieval.fusion import Candidates
@@ -121,11 +122,7 @@ async def _read(
     """What the rows of the chunks tell, the cosines of those `beside`, and the lacking lexemes in all of them."""
     lexemes = _LACKING.format(packed=keyword_leg.PACKED) if lacking else "CAST('{}' AS record[])"
     statement = _CHUNKS.format(wall=WALL, similarity=vector_leg.similarity(query_vectors), lexemes=lexemes)
-    # As text: the driver looks at each element of a list.
-    given: dict[str, Any] = {
-        "chunks": f"{{{','.join(map(str, [*near.tolist(), *beside.tolist()]))}}}",
-        "near": len(near),
-    }
+    given: dict[str, Any] = {"chunks": array([*near.tolist(), *beside.tolist()]), "near": len(near)}
     given |= {"lexemes": [each.lexeme for each in lacking], "idf": [each.idf for each in lacking]}
     [read] = await scope.run(session, statement, **given)
     return read
@@ -145,7 +142,7 @@ _PLACED = """(
 _CHUNKS = """
 WITH candidate AS MATERIALIZED (
     SELECT f.number, f.chunk & 255 AS place, c.number AS block, c.version_id, c.first_position, c.collection_id
-    FROM unnest(CAST(CAST(:chunks AS text) AS bigint[])) WITH ORDINALITY AS f(chunk, number), LATERAL (
+    FROM unnest(CAST(:chunks AS bigint[])) WITH ORDINALITY AS f(chunk, number), LATERAL (
         SELECT c.* FROM posting_block_of_tenant c WHERE c.number = CAST(f.chunk >> 8 AS integer) AND {wall} OFFSET 0
     ) AS c
 ),

@@ -11,6 +11,8 @@ of two test sets (docs/measurements.md), where the combination did better than r
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from footnote.database.driver import array
+
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
@@ -81,11 +83,11 @@ WITH fused AS (
 )"""
 
 
-def written(ranked: Ranked, most: int) -> tuple[str, dict[str, list[Any]]]:
+def written(ranked: Ranked, most: int) -> tuple[str, dict[str, str]]:
     """The best of them as the CTE `fused`, and its parameters."""
     found, best = ranked.candidates, ranked.order[:most]
     words = ranked.keyword_ranks[best] > 0
-    return _WRITTEN, {
+    columns = {
         "version_ids": found.version_ids[best].tolist(),
         "positions": found.positions[best].tolist(),
         "scores": ranked.scores[best].tolist(),
@@ -96,6 +98,7 @@ def written(ranked: Ranked, most: int) -> tuple[str, dict[str, list[Any]]]:
         "bm25s": _known(found.bm25[best], found.held[best] > 0),
         "exact_matches": _known(found.exact_matches[best], words),
     }
+    return _WRITTEN, {name: array(values) for name, values in columns.items()}
 
 
 def _known(values: "NDArray[Any]", known: "NDArray[np.bool_]") -> list[Any]:
