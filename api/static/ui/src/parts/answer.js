@@ -146,11 +146,20 @@ function Summary({ answer, list }) {
       ${" "}${notes > 0 && answer.status === "related" && html`<span class="doubtful">${words.summary.related(notes)}</span>`}
       ${" "}${notes > 0 && extract && words.answer.verbatim}
       ${found > 0 && html`<br /><button type="button" class="plain" aria-expanded=${list.open} onClick=${list.toggle}>${words.summary.passages(found, of)}</button>`}
-      ${answer.timings.total > 0 && `, ${words.summary.took(answer.timings.total)}`}${answer.cached ? `, ${words.summary.cached}` : ""}${!extract && answer.model && answer.timings.generate ? `; ${words.summary.writer(answer.model, answer.timings.generate)}` : ""}
+      ${times(answer, extract)}
     </p>
     ${list.open && found > 0 && html`<h3 class="sc">${words.passages.title}</h3><${Passages} passages=${answer.passages} />`}
     <${Acts} answer=${answer} />
   </footer>`;
+}
+
+/** How long it took to find the passages, and who wrote how long. */
+function times({ timings, model, cached }, extract) {
+  if (!timings.total) return "";
+  const parts = [`, ${words.summary.took(extract ? timings.total : timings.retrieve)}`];
+  if (cached) parts.push(`; ${words.summary.cached}`);
+  else if (!extract && model) parts.push(`; ${words.summary.writer(model, timings.total - timings.retrieve)}`);
+  return parts.join("");
 }
 
 function Acts({ answer }) {
