@@ -11,6 +11,8 @@ import { words } from "./words.js";
 export const conversation = signal(null);
 /** Its answers, oldest first: see `blank`. */
 export const answers = signal([]);
+/** Whether what is stored of it is here. */
+export const isLoaded = signal(false);
 /** What could not be loaded. */
 export const failure = signal(null);
 /** The footnote that was chosen, and the one under the pointer: `{answer: key, n}`, or null. */
@@ -92,6 +94,7 @@ function reset(id) {
     conversation.value = id;
     answers.value = [];
     chosen.value = hovered.value = failure.value = null;
+    isLoaded.value = id === null;
   });
 }
 
@@ -104,7 +107,11 @@ async function load(id) {
       stored.push(...found.messages.data);
       cursor = found.messages.next_cursor;
     } while (cursor);
-    if (conversation.value === id) answers.value = paired(stored);
+    if (conversation.value !== id) return;
+    batch(() => {
+      answers.value = paired(stored);
+      isLoaded.value = true;
+    });
   } catch (problem) {
     if (conversation.value === id) failure.value = problem;
   }

@@ -120,6 +120,7 @@ export const en = {
     searchedFor: (question) => `Searched for: ${question}`,
     parts: (questions) => `Searched one by one: ${questions.join(" ")}`,
     corrected: (word, searched) => `“${word}” stands nowhere; searched for “${searched.join("”, “")}”.`,
+    nothing: "Nothing was answered here yet.",
     removed: "This answer was made from a document that has been deleted.",
     truncated: "The model was cut off here.",
     stopped: "Stopped here.",
