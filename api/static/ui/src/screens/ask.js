@@ -57,7 +57,6 @@ function prepare(answer) {
 }
 
 function Talk() {
-  const end = useRef();
   const bed = useRef();
   const [opened, setOpened] = useState(null);
   const count = answers.value.length;
@@ -74,7 +73,6 @@ function Talk() {
   const listOf = (key) => ({ open: opened === key, toggle: () => setOpened(opened === key ? null : key) });
   return html`<div class="talk" ref=${bed} tabindex="0" role="region" aria-label=${words.conversation}>
     ${answers.value.map((each, index) => html`<${Answer} key=${each.key} answer=${each} first=${index === 0} list=${listOf(each.key)} />`)}
-    <div ref=${end}></div>
   </div>`;
 }
 
