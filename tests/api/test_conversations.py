@@ -322,3 +322,27 @@ async def test_a_document_deleted_while_it_is_answered_from(committing_rt: Runti
     async with rt.sessions() as session:
         messages = (await session.scalars(select(Message).order_by(Message.position))).all()
     assert [each.content for each in messages] == ["Who?", derived_answers.REMOVED] * 2
+
+
+async def test_an_answer_has_an_address_and_says_what_was_searched(
+    chat: Chat, alice: Person, charlie: Person, lamp: str
+) -> None:
+    made = (await alice.client.post("/v1/conversations", json={})).json()["id"]
+    answer = (
+        await alice.client.post(f"/v1/conversations/{made}/messages", json={"question": "Who lit the zircon lamp?"})
+    ).json()
+    path = f"/v1/conversations/{made}/messages/{answer['message_id']}"
+    stored = (await alice.client.get(path)).json()
+    assert (stored["content"], stored["citations"]) == (answer["answer"], answer["citations"])
+    assert (stored["searched"], stored["truncated"], stored["cached"]) == (answer["searched"], False, False)
+    assert stored["timings"] == answer["timings"]
+    [passage, *_] = stored["passages"]
+    names = ("document_id", "filename", "version", "page_start", "char_start", "char_end", "heading")
+    assert [passage[name] for name in names] == [answer["hits"][0][name] for name in names]
+    assert "Tolmie" not in str(stored["passages"]), "the text stands in the document"
+    [question, _] = (await alice.client.get(f"/v1/conversations/{made}")).json()["messages"]["data"]
+    assert (question["searched"], question["passages"]) == (None, None)
+    problem(await charlie.client.get(path), 404, "conversation_not_found")
+    problem(await alice.client.get(path[:-1] + "?"), 404, "message_not_found")
+    await alice.client.delete(f"/v1/documents/{lamp}")
+    assert (await alice.client.get(path)).json()["passages"] is None

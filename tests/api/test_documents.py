@@ -250,3 +250,22 @@ async def test_navigation_is_stored_and_not_searched(rt: Runtime, alice: Person)
     for words, found in (("xylophones", 0), ("money", 1)):
         hits = (await alice.client.post("/v1/search", json={"query": words, "mode": "keyword"})).json()["data"]
         assert len(hits) == found
+
+
+async def test_a_part_of_a_long_page_is_cut_by_code_points(rt: Runtime, alice: Person) -> None:
+    whole = "🪔🪔🪔 The lamp burns. " + "Words go on. " * 300
+    document_id = await driving.ready(rt, alice.tenant_id, whole, "long.txt")
+
+    async def part(**query: int) -> dict[str, Any]:
+        answer: dict[str, Any] = (await alice.client.get(f"/v1/documents/{document_id}/pages/1", params=query)).json()
+        assert answer["text"] == text[answer["char_start"] : answer["char_end"]]
+        assert (answer["page"], answer["pages"], answer["version"], answer["characters"]) == (1, 1, 1, len(text))
+        return answer
+
+    text = (await alice.client.get(f"/v1/documents/{document_id}/pages/1")).json()["text"]
+    assert (await part(char_start=4, char_end=12))["text"] == "The lamp"
+    assert (await part(char_start=4, char_end=12, around=2))["text"] == "🪔 The lamp b"
+    assert (await part(char_start=4, char_end=12, around=9))["char_start"] == 0
+    assert (await part(char_start=len(text) - 3))["char_end"] == len(text)
+    beyond = await part(char_start=len(text) + 50, char_end=len(text) + 60)
+    assert (beyond["text"], beyond["char_start"]) == ("", len(text))

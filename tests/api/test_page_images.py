@@ -160,3 +160,30 @@ async def test_a_version_replaced_while_its_page_is_drawn_stores_nothing(
     await page_images._store(rt, version, 1, 400, b"picture")
     async with rt.sessions() as session:
         assert await session.scalar(select(func.count()).select_from(PagePicture)) == 0
+
+
+async def test_a_picture_of_a_version_is_stored_by_browsers_and_others_are_asked_for_again(
+    alice: Person, handbook: str
+) -> None:
+    path = f"/v1/documents/{handbook}/pages/1.webp?width=200"
+    small = await alice.client.get(path)
+    assert (opened(small.content).width, small.headers["cache-control"]) == (200, "private, no-cache")
+    again = await alice.client.get(path, headers={"If-None-Match": small.headers["etag"]})
+    assert (again.status_code, again.content, again.headers["etag"]) == (304, b"", small.headers["etag"])
+    assert (await alice.client.get(path, headers={"If-None-Match": '"another"'})).status_code == 200
+    of_version = await alice.client.get(f"{path}&version=1")
+    assert of_version.headers["cache-control"] == "private, max-age=31536000, immutable"
+    assert of_version.headers["etag"] == small.headers["etag"]
+    problem(await alice.client.get(path.replace("200", "300")), 422, "invalid_request")
+
+
+async def test_a_quote_of_three_lines_has_three_boxes(alice: Person, handbook: str) -> None:
+    text = (await alice.client.get(f"/v1/documents/{handbook}/pages/1")).json()["text"]
+    lines = [each for each in text.split("\n") if len(each) > 40][:3]
+    start = text.index(lines[0])
+    end = text.index(lines[2], start) + len(lines[2])
+    query = {"char_start": start, "char_end": end}
+    found = (await alice.client.get(f"/v1/documents/{handbook}/pages/1/highlights", params=query)).json()
+    printed = [each for each in text[start:end].split("\n") if each.strip()]
+    assert len(found["boxes"]) == len(printed)
+    assert all(box[3] - box[1] < 0.05 for box in found["boxes"])

@@ -244,7 +244,7 @@ async def test_sessions_are_in_the_audit_log(rt: Runtime, alice: Person) -> None
     async with browser(alice) as client:
         opened: list[dict[str, Any]] = [{"code": await code_of(alice)}, {"key": alice.key}]
         for proof in opened:
-            cookie = PAGE | {"Cookie": await cookie_of(client, **proof)}
+            cookie = PAGE | {"Cookie": await cookie_of(client, PAGE, **proof)}
             await client.delete(SESSION, headers=cookie)
             client.cookies.clear()
     async with rt.transaction() as session:

@@ -131,3 +131,29 @@ def test_a_home_that_cannot_be_written_stops_no_stack(
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "file"))
     assert "do not know this server" in _remembered(url, "fn_key")
+
+
+def test_open_logs_a_browser_in_by_a_code(
+    stub: StubApi, footnote: Footnote, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import webbrowser
+
+    monkeypatch.setenv("FOOTNOTE_API_URL", url)
+    monkeypatch.setenv("FOOTNOTE_API_KEY", "fn_mine")
+    stub.on("POST", "/v1/session/codes", Reply({"code": "c0de", "expires_at": "2026-03-02T09:30:00Z"}, 201))
+    shown: list[str] = []
+
+    class Graphical(webbrowser.BackgroundBrowser):
+        def open(self, url: str, new: int = 0, autoraise: bool = True) -> bool:
+            shown.append(url)
+            return True
+
+    monkeypatch.setattr(webbrowser, "get", lambda: Graphical("firefox"))
+    ran = footnote("open")
+    assert (ran.code, shown) == (0, [f"{url}/enter#c0de"])
+    assert "c0de" not in ran.out, "the code is for the browser alone"
+    assert footnote("open", "--print").out == f"{url}/enter#c0de\n"
+    monkeypatch.setattr(webbrowser, "get", lambda: webbrowser.GenericBrowser("lynx"))
+    assert footnote("open").out == f"{url}/enter#c0de\n", "no window: a person opens it"
+    assert len(shown) == 1
+    assert stub.asked[-1].headers["authorization"] == "Bearer fn_mine"

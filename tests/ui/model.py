@@ -47,6 +47,14 @@ def answering() -> Iterator[Model]:
     model = Model()
 
     class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            """A page of another origin on this host, which sets a cookie like one of another installation's."""
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            cookie = f"__Host-footnote-{12 * '0'}=of-the-other; Path=/; Secure; HttpOnly; SameSite=Strict"
+            self.send_header("Set-Cookie", cookie)
+            self.end_headers()
+
         def do_POST(self) -> None:
             asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             words = re.findall(r"\S+\s*", model.answer(asked["messages"][-1]["content"]))

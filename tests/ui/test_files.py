@@ -43,7 +43,7 @@ async def test_what_the_page_names_is_there_compressed_and_lasting(alice: Person
         answer = await alice.client.get(path)
         assert answer.status_code == 200, path
         assert answer.headers["cache-control"] == "public, max-age=31536000, immutable"
-        packed = path.endswith((".js", ".css"))
+        packed = path.endswith((".js", ".css", ".svg"))
         assert answer.headers.get("content-encoding") == ("gzip" if packed else None)
         plain = await alice.client.get(path, headers={"Accept-Encoding": "identity"})
         assert plain.content == answer.content

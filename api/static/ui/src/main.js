@@ -14,6 +14,7 @@ import { Entrance, onward } from "./screens/entrance.js";
 import { Page } from "./screens/page.js";
 
 let wasIn = false;
+let before = null;
 
 function Everything() {
   const isIn = Boolean(me.value);
@@ -31,6 +32,12 @@ function Everything() {
 }
 
 function Screen() {
+  const { screen } = at.value;
+  // The heading of a new screen takes the focus, as after the load of a page.
+  useEffect(() => {
+    if (before && before !== screen) document.querySelector("h1")?.focus();
+    before = screen;
+  }, [screen]);
   switch (at.value.screen) {
     case "ask":
       return html`<${Ask} />`;

@@ -22,6 +22,9 @@ const query = (fields) =>
 
 export const about = (id) => once(`/v1/documents/${id}`);
 
+/** The same as it is now. */
+export const now = (id) => get(`/v1/documents/${id}`);
+
 /** A part of a page's text around a range. */
 export const text = (id, page, version, from = 0, to = from) =>
   once(`/v1/documents/${id}/pages/${page}?${query({ version, char_start: from, char_end: to, around: AROUND })}`);

@@ -11,6 +11,8 @@ import { words } from "./words.js";
 export const conversation = signal(null);
 /** Its answers, oldest first: see `blank`. */
 export const answers = signal([]);
+/** Whether what is stored of it is here. */
+export const isLoaded = signal(false);
 /** What could not be loaded. */
 export const failure = signal(null);
 /** The footnote that was chosen, and the one under the pointer: `{answer: key, n}`, or null. */
@@ -36,6 +38,7 @@ const blank = (question) => ({
   unsupported: [],
   passages: [],
   parts: [],
+  corrected: [],
   notMentioned: [],
   searched: null,
   timings: {},
@@ -51,7 +54,8 @@ function taken(from) {
     passages: from.hits ?? from.passages ?? [],
     parts: from.parts ?? [],
     notMentioned: from.not_mentioned ?? [],
-    searchedFor: from.question_as_searched ?? from.searched_for,
+    rewritten: from.question_as_searched,
+    corrected: from.searched_for ?? [],
     searched: from.searched,
     timings: from.timings ?? {},
     truncated: from.truncated,
@@ -90,6 +94,7 @@ function reset(id) {
     conversation.value = id;
     answers.value = [];
     chosen.value = hovered.value = failure.value = null;
+    isLoaded.value = id === null;
   });
 }
 
@@ -102,7 +107,11 @@ async function load(id) {
       stored.push(...found.messages.data);
       cursor = found.messages.next_cursor;
     } while (cursor);
-    if (conversation.value === id) answers.value = paired(stored);
+    if (conversation.value !== id) return;
+    batch(() => {
+      answers.value = paired(stored);
+      isLoaded.value = true;
+    });
   } catch (problem) {
     if (conversation.value === id) failure.value = problem;
   }

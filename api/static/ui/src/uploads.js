@@ -93,9 +93,20 @@ async function look(reading) {
   const others = reading.filter((each) => !known.has(each.id));
   if (others.length) files.value = [...files.value, ...others.map((each) => ({ key: (keys += 1), ...standing(each) }))];
   for (const each of files.value.filter((one) => one.phase === "reads")) {
-    const now = reading.find((one) => one.id === each.document.id) ?? (await get(`/v1/documents/${each.document.id}`));
-    change(each.key, standing(now));
-    if (now.status === "ready") documents.value = (documents.value ?? 0) + 1;
+    const now = reading.find((one) => one.id === each.document.id) ?? (await present(each.document.id));
+    if (now) change(each.key, standing(now));
+    else dismiss(each.key);
+    if (now?.status === "ready") documents.value = (documents.value ?? 0) + 1;
+  }
+}
+
+/** A document as it is now; null if it was deleted meanwhile. */
+async function present(id) {
+  try {
+    return await get(`/v1/documents/${id}`);
+  } catch (problem) {
+    if (problem.status === 404) return null;
+    throw problem;
   }
 }
 

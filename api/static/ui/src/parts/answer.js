@@ -11,7 +11,7 @@ export function Answer({ answer, first, list }) {
   const Title = first ? "h1" : "h2";
   return html`<article aria-labelledby=${`q${answer.key}`} data-phase=${answer.phase}>
     <${Title} class="q" id=${`q${answer.key}`} tabindex="-1" dir="auto">${answer.question}<//>
-    ${answer.searchedFor && html`<p class="meta searched"><${Said} text=${words.answer.searchedFor(answer.searchedFor)} /></p>`}
+    <${Looked} answer=${answer} />
     <${Body} answer=${answer} />
     <${Footnotes} answer=${answer} />
     <${Ending} answer=${answer} />
@@ -27,22 +27,17 @@ function Body({ answer }) {
   }
   if (answer.status === "not_found") return html`<${NotFound} answer=${answer} />`;
   if (answer.status === "removed") return html`<p class="lead">${words.answer.removed}</p>`;
-  if (answer.parts.length > 1) return answer.parts.map((part) => html`<${Part} answer=${answer} part=${part} />`);
-  return html`${answer.status === "related" && html`<p class="lead doubtful">${words.answer.related}</p>`}
-    <${Missing} names=${answer.notMentioned} />
-    <div class="a" dir="auto"><${Blocks} answer=${answer} text=${answer.text} unsupported=${answer.unsupported} /></div>`;
+  return html`<div class="a" dir="auto"><${Blocks} answer=${answer} text=${answer.text} unsupported=${answer.unsupported} /></div>`;
 }
 
-/** One of several questions in one. Offsets are those of the whole answer, so doubt is shown in the footnotes only. */
-function Part({ answer, part }) {
-  return html`<section class="part">
-    <h3 dir="auto">${part.question}</h3>
-    <div class="a" dir="auto">
-      ${part.answer
-        ? html`<${Blocks} answer=${answer} text=${part.answer} unsupported=${part.unsupported ?? []} />`
-        : html`<p class="doubtful">${words.answer.notAnswered}</p>`}
-    </div>
-  </section>`;
+/** What was looked for where that is not the question as it was typed. */
+function Looked({ answer }) {
+  const told = [
+    ...(answer.rewritten ? [words.answer.searchedFor(answer.rewritten)] : []),
+    ...(answer.parts.length > 1 ? [words.answer.parts(answer.parts)] : []),
+    ...answer.corrected.map((each) => words.answer.corrected(each.word, each.searched)),
+  ];
+  return told.map((each) => html`<p class="meta searched"><bdi>${each}</bdi></p>`);
 }
 
 const Missing = ({ names }) =>
@@ -148,13 +143,23 @@ function Summary({ answer, list }) {
     <p>
       ${notes > 0 && (good === notes ? words.summary.all(notes) : words.summary.some(good, notes))}
       ${" "}${answer.unsupported.length > 0 && words.summary.bare(answer.unsupported.length)}
+      ${" "}${notes > 0 && answer.status === "related" && html`<span class="doubtful">${words.summary.related(notes)}</span>`}
       ${" "}${notes > 0 && extract && words.answer.verbatim}
       ${found > 0 && html`<br /><button type="button" class="plain" aria-expanded=${list.open} onClick=${list.toggle}>${words.summary.passages(found, of)}</button>`}
-      ${answer.timings.total > 0 && `, ${words.summary.took(answer.timings.total)}`}${answer.cached ? `, ${words.summary.cached}` : ""}${!extract && answer.model && answer.timings.generate ? `; ${words.summary.writer(answer.model, answer.timings.generate)}` : ""}
+      ${times(answer, extract)}
     </p>
     ${list.open && found > 0 && html`<h3 class="sc">${words.passages.title}</h3><${Passages} passages=${answer.passages} />`}
     <${Acts} answer=${answer} />
   </footer>`;
+}
+
+/** How long it took to find the passages, and who wrote how long. */
+function times({ timings, model, cached }, extract) {
+  if (!timings.total) return "";
+  const parts = [`, ${words.summary.took(extract ? timings.total : timings.retrieve)}`];
+  if (cached) parts.push(`; ${words.summary.cached}`);
+  else if (!extract && model) parts.push(`; ${words.summary.writer(model, timings.total - timings.retrieve)}`);
+  return parts.join("");
 }
 
 function Acts({ answer }) {

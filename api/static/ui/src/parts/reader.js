@@ -1,7 +1,7 @@
 /** A page of a document as its picture or its text, with the lines of quotes lit. */
 
 import { html, signal, useEffect, useLayoutEffect, useRef, useState } from "../../vendor/preact.js";
-import { about, boxes, fetchAhead, picture, text } from "../pages.js";
+import { about, boxes, fetchAhead, now, picture, text } from "../pages.js";
 import { cut } from "../text.js";
 import { words } from "../words.js";
 import { Failure, Waiting } from "./state.js";
@@ -43,16 +43,16 @@ export function Reader({ id, filename, version, page, marks, drawn, turn, close,
 /** `{value, problem}` of something that is asked for again when what it depends on changes. */
 function useAsked(ask, on) {
   const [answer, setAnswer] = useState({ on: null });
-  const now = JSON.stringify(on);
+  const wish = JSON.stringify(on);
   useEffect(() => {
     let wanted = true;
     ask().then(
-      (value) => wanted && setAnswer({ on: now, value }),
-      (problem) => wanted && setAnswer({ on: now, problem }),
+      (value) => wanted && setAnswer({ on: wish, value }),
+      (problem) => wanted && setAnswer({ on: wish, problem }),
     );
     return () => (wanted = false);
-  }, [now]);
-  return answer.on === now ? answer : {};
+  }, [wish]);
+  return answer.on === wish ? answer : {};
 }
 
 function Head({ place, pages, turn, close, hasPictures, zoom, setZoom }) {
@@ -207,12 +207,12 @@ function Slip({ mark, place }) {
 
 /** A replaced version is never shown as if it were the one that was cited. */
 function Refused({ problem, id, version }) {
-  const newest = useAsked(() => about(id), [id, problem.code]);
+  const found = useAsked(() => now(id), [id, problem.code]);
   if (problem.code === "version_replaced") {
-    const now = newest.value?.version;
+    const newest = found.value?.version;
     return html`<div class="bed refused">
       <p>${words.page.replaced(version)}</p>
-      ${now && html`<p><a class="act" href=${`/d/${id}/p/1?v=${now}`}>${words.page.openNewest(now)}</a></p>`}
+      ${newest && html`<p><a class="act" href=${`/d/${id}/p/1?v=${newest}`}>${words.page.openNewest(newest)}</a></p>`}
     </div>`;
   }
   if (problem.code === "document_not_found") return html`<div class="bed refused"><p>${words.page.gone}</p></div>`;

@@ -4,7 +4,7 @@ import { html, useEffect, useLayoutEffect, useRef, useState } from "../../vendor
 import { get, may } from "../api.js";
 import { at } from "../router.js";
 import * as pages from "../pages.js";
-import { answers, ask, choose, chosen, conversations, failure, list, lit, loadAgain, show, shown, told, unchoose } from "../talk.js";
+import { answers, ask, choose, chosen, conversations, failure, isLoaded, list, lit, loadAgain, show, shown, told, unchoose } from "../talk.js";
 import { documents, files, unfinished } from "../uploads.js";
 import { words } from "../words.js";
 import { Answer } from "../parts/answer.js";
@@ -57,7 +57,6 @@ function prepare(answer) {
 }
 
 function Talk() {
-  const end = useRef();
   const bed = useRef();
   const [opened, setOpened] = useState(null);
   const count = answers.value.length;
@@ -67,11 +66,13 @@ function Talk() {
     if (last && count > 1) bed.current.scrollTop = last.offsetTop - bed.current.offsetTop;
   }, [count]);
   if (failure.value) return html`<div class="talk"><article><${Failure} problem=${failure.value} again=${loadAgain} /></article></div>`;
-  if (!count) return html`<div class="talk"><article><${Waiting} /></article></div>`;
+  if (!count) {
+    const nothing = isLoaded.value ? html`<h1 class="q" tabindex="-1">${words.answer.nothing}</h1>` : html`<${Waiting} />`;
+    return html`<div class="talk"><article>${nothing}</article></div>`;
+  }
   const listOf = (key) => ({ open: opened === key, toggle: () => setOpened(opened === key ? null : key) });
   return html`<div class="talk" ref=${bed} tabindex="0" role="region" aria-label=${words.conversation}>
     ${answers.value.map((each, index) => html`<${Answer} key=${each.key} answer=${each} first=${index === 0} list=${listOf(each.key)} />`)}
-    <div ref=${end}></div>
   </div>`;
 }
 
@@ -80,6 +81,9 @@ function Opened({ answer, citation }) {
   const [turned, setTurned] = useState({ of: null, page: 0 });
   const of = `${answer.key} ${citation.marker}`;
   const page = turned.of === of ? turned.page : citation.page_start;
+  const over = answer.citations.find((each) => lit.value?.answer === answer.key && each.marker === lit.value.n);
+  const isSeen = over?.document_id === citation.document_id && over.page_start === page;
+  const on = isSeen ? over.marker : citation.marker;
   const marks = answer.citations
     .filter((each) => each.document_id === citation.document_id && each.version === citation.version)
     .map((each) => ({
@@ -88,15 +92,14 @@ function Opened({ answer, citation }) {
       from: each.char_start,
       to: each.char_end,
       verified: each.verified,
-      on: each.marker === (lit.value?.answer === answer.key ? lit.value.n : citation.marker),
+      on: each.marker === on,
     }));
-  const isElsewhere = !marks.some((each) => each.on);
   return html`<${Reader}
     id=${citation.document_id}
     filename=${citation.filename}
     version=${citation.version}
     page=${page}
-    marks=${marks.map((each) => ({ ...each, on: isElsewhere ? each.n === citation.marker : each.on }))}
+    marks=${marks}
     drawn=${Boolean(citation.highlights_url)}
     turn=${(to) => setTurned({ of, page: to })}
     close=${chosen.value ? escape : unchoose}

@@ -117,8 +117,10 @@ export const en = {
     unfinished: (n) => `${capital(counted(n, "document is", "documents are"))} still being read: ask again when ${n === 1 ? "it is" : "they are"} ready.`,
     nearest: "These passages come closest:",
     searchAll: "Search all collections",
-    related: "This is not said directly. These passages come closest:",
     searchedFor: (question) => `Searched for: ${question}`,
+    parts: (questions) => `Searched one by one: ${questions.join(" ")}`,
+    corrected: (word, searched) => `“${word}” stands nowhere; searched for “${searched.join("”, “")}”.`,
+    nothing: "Nothing was answered here yet.",
     removed: "This answer was made from a document that has been deleted.",
     truncated: "The model was cut off here.",
     stopped: "Stopped here.",
@@ -126,8 +128,6 @@ export const en = {
     askAgain: "Ask again",
     unsupported: "no verified footnote",
     verbatim: "The sentences stand in the documents as they are here; no model wrote anything.",
-    part: (n) => `Part ${n}`,
-    notAnswered: "Nothing was found for this part.",
   },
   note: {
     list: "Footnotes",
@@ -145,6 +145,7 @@ export const en = {
     all: (n) => (n === 1 ? "The footnote stands on its page to the letter." : `${n === 2 ? "Both" : `All ${count(n)}`} footnotes stand on their pages to the letter.`),
     some: (good, n) =>
       `${capital(count(good))} of ${counted(n, "footnote", "footnotes")} ${good === 1 ? "stands on its page" : "stand on their pages"} to the letter.`,
+    related: (n) => `${n === 1 ? "It comes" : "They come"} closest to the question and may not answer it.`,
     bare: (n) => (n === 1 ? "One sentence has none." : `${capital(count(n))} sentences have none.`),
     passages: (n, documents) => `${capital(counted(n, "passage", "passages"))} of ${counted(documents, "document", "documents")}`,
     took: (ms) => seconds(ms),
