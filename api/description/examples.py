@@ -14,7 +14,6 @@ _CONVERSATION = "cnv_01m8mx0q5w8z2t6r4y1n3c7v9k"
 _TENANT = "ten_01m8mwp1b3d5f7h9k1m3p5r7t9"
 _REQUEST = "req_01m8mwspk4e6g8j0m2p4r6t8v0"
 _ENDPOINT = "whe_01m8mx7h3j5k7m9p1r3t5v7x9z"
-_CHUNK = "chk_01m8mwspny6s2w4z8c0f3h5k7m_4"
 _SHA256 = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08"
 _TEXT = "The notice period is three months to the end of a quarter."
 _QUESTION = "How long is the notice period?"
@@ -168,7 +167,7 @@ VALUES: dict[str, Any] = {
     "char_end": 458,
     "char_start": 400,
     "characters": 6120,
-    "chunk_id": _CHUNK,
+    "chunk_id": "chk_01m8mwspny6s2w4z8c0f3h5k7m_4",
     "chunks": 7,
     "code": _CODE,
     "collection": "policies",
@@ -256,7 +255,8 @@ VALUES: dict[str, Any] = {
     "pages": 3,
     "pages_without_text": 0,
     "parent_id": None,
-    "parts": ["What is the notice in Berlin?", "What is the notice in Paris?"],
+    "AnswerOut.parts": [],
+    "SourcesOut.parts": [],
     "payload": {"type": "document.ready", "timestamp": _LATER, "data": {"id": _DOC}},
     "position": 4,
     "prefix": "fn_k3b1t7h9",
