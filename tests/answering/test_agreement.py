@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from footnote.answering.agreement import QuotedPlace, Mismatch, mismatch
+from footnote.answering.agreement import Mismatch, QuotedPlace, mismatch
 from footnote.answering.support import Place, unsupported
 
 PAGE = """\
