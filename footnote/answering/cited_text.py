@@ -9,7 +9,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import citations
-from footnote.answering.agreement import Evidence
+from footnote.answering.agreement import QuotedPlace
 from footnote.answering.events import AnswerStatus, Citation, Delta, Event
 from footnote.answering.prompt_leaks import PromptLeakFilter
 from footnote.answering.resolving import best_quote, source_of
@@ -23,6 +23,7 @@ from footnote.text import sentences
 
 LONGEST_SENTENCE = 1000  # characters; a longer one is not looked up
 _ENDS = re.compile(r"[.!?…。！？\n]")
+_LOOKED_UP = re.compile(r"[\])>】］⁰¹²³⁴-⁹]")
 _QUOTED_LINE = re.compile(r"(?:\A|\s*\n)\s*>\s?")  # as sources are shown to the model
 
 BEFORE = 3_000  # characters before a passage that may hold the head of its table
@@ -71,12 +72,16 @@ class Draft:
         self._sentence = ""  # since the last marker
         self._claim = ""  # the text before the last marker; another marker may follow at once
         self._stand: list[Place] = []  # of the footnotes, in order
-        self._evidence: dict[int, Evidence] = {}  # by the number of a verified footnote
+        self._evidence: dict[int, QuotedPlace] = {}  # by the number of a verified footnote
         self._uncited = ""  # the beginning of a sentence that has no footnote yet
 
     def feed(self, text: str) -> list[Event]:
         """What a model writes."""
         return self._render(self._parser.feed(self._list.feed(self._json.feed(text))))
+
+    def may_look_up(self, text: str) -> bool:
+        """Whether feeding the text may take tens of milliseconds, because a sentence or a marker ends."""
+        return _LOOKED_UP.search(text) is not None or _ENDS.search(self._uncited) is not None
 
     def lead_in(self, words: str) -> list[Event]:
         """Words of our own that tell what follows; they end in a colon, because they claim nothing."""
@@ -204,7 +209,7 @@ class Draft:
         found = self._place(hit, quote)
         start, end = found or near
         if found:
-            self._evidence[len(self.footnotes) + 1] = Evidence(place.text, start, end, hit.place)
+            self._evidence[len(self.footnotes) + 1] = QuotedPlace(place.text, start, end, hit.place)
         return Citation(
             marker=len(self.footnotes) + 1,
             document_id=hit.document_id,

@@ -5,6 +5,7 @@ answer has none: it is asked once more with a shorter prompt, and the answer wit
 in its last answer is shown at once. What is asked again is counted like any call (ADR 52).
 """
 
+import asyncio
 import re
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
@@ -149,6 +150,8 @@ class Writing:
         async with aclosing(self._rt.generator.generate(request)) as events:
             async for event in events:
                 match event:
+                    case Token(text) if into.draft.may_look_up(text):
+                        rendered = await asyncio.to_thread(into.draft.feed, text)
                     case Token(text):
                         rendered = into.draft.feed(text)
                     case Statement(text, marker, quote):
@@ -165,7 +168,7 @@ class Writing:
                 into.events += rendered
                 for each in rendered:
                     yield each
-        rendered = into.draft.close()
+        rendered = await asyncio.to_thread(into.draft.close)
         into.events += rendered
         for each in rendered:
             yield each

@@ -168,14 +168,24 @@ def best_sentence(claim: str, text: str) -> str:
     """
     wanted, figures = set(sentences.stems(claim)), set(_FIGURE.findall(claim))
 
-    def shared(span: tuple[int, int]) -> float:
-        piece = text[span[0] : span[1]]
-        found = set(sentences.stems(piece))
-        held = len(wanted & found) + len(figures & set(_FIGURE.findall(piece)))
-        return held / math.sqrt(1 + len(found))
+    def shared(sentence: _Sentence) -> float:
+        _, _, stems, its_figures = sentence
+        return (len(wanted & stems) + len(figures & its_figures)) / math.sqrt(1 + len(stems))
 
-    start, end = max(sentences.spans(text), key=shared, default=(0, len(text)))
+    start, end, *_ = max(_sentences(text), key=shared, default=(0, len(text)))
     return text[start:end]
+
+
+_Sentence = tuple[int, int, frozenset[str], frozenset[str]]
+
+
+@lru_cache(maxsize=64)
+def _sentences(text: str) -> list[_Sentence]:
+    """Start and end of each, its stems and its figures."""
+    return [
+        (start, end, frozenset(sentences.stems(text[start:end])), frozenset(_FIGURE.findall(text, start, end)))
+        for start, end in sentences.spans(text)
+    ]
 
 
 def widened(text: str, start: int, end: int) -> list[str]:
