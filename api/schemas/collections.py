@@ -45,7 +45,7 @@ class EmbeddingIn(_In):
 
 class CollectionPatch(_In):
     name: Name = optional()
-    language: Name = optional("A text search configuration of Postgres: `english`, `german`, `simple`, ...")
+    language: Name = optional("A text search configuration of Postgres: `english`, `german`, `simple`, ..., or `auto`.")
     chunking: ChunkingIn = optional()
     embedding: EmbeddingIn = optional()
     metadata: JsonObject | None = optional("Merged into the present metadata; null removes a key.")
@@ -53,7 +53,9 @@ class CollectionPatch(_In):
 
 class CollectionIn(_In):
     name: Name
-    language: Name = optional("A text search configuration of Postgres. Default: `english`.")
+    language: Name = optional(
+        "A text search configuration of Postgres. Default: `auto`, the language that each document is in."
+    )
     chunking: ChunkingIn = optional()
     embedding: EmbeddingIn = optional()
     metadata: JsonObject | None = optional()

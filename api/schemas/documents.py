@@ -202,6 +202,9 @@ class ReportOut(Out):
     pages_without_text: int = 0
     empty_pages: list[int] = Field(default=[], description="Numbers of the first pages without text.")
     ocr_pages: Annotated[int, Field(description="Pages whose text was recognised in an image.")] = 0
+    language: Annotated[str, Field(description="Language that its words are in: `german`. Empty: it is not clear.")] = (
+        ""
+    )
     ocr_languages: Annotated[str, Field(description="Languages by tesseract's names: `eng+deu`.")] = ""
     characters: int = 0
     replaced_characters: int = 0

@@ -26,6 +26,9 @@ class ExplanationOut(Out):
 
     vector_rank: int | None
     similarity: float | None
+    relatedness: Annotated[
+        float | None, Field(description="`similarity` on a scale that all embedding models share: that of the gate.")
+    ]
     keyword_rank: int | None
     bm25: float | None
     coverage: float | None

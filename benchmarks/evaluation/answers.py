@@ -103,7 +103,7 @@ async def _near(product: Product, one: Set) -> list[tuple[bool, bool]]:
 
 async def _strength(product: Product, one: Set, question: str) -> float:
     told = [hit["explain"] for hit in await product.explained(one, question)]
-    strengths = (ENOUGH if each["exact_matches"] else strength(each["similarity"], each["coverage"]) for each in told)
+    strengths = (ENOUGH if each["exact_matches"] else strength(each["relatedness"], each["coverage"]) for each in told)
     return max(strengths, default=0.0)
 
 

@@ -42,6 +42,7 @@ from footnote.runtime import Runtime
 from footnote.telemetry import queries_total
 from footnote.tenancy.usage import UsageEntry, UsageMeter
 from footnote.text import folded
+from footnote.text.languages import configuration, detected
 
 __all__ = [
     "AnswerStatus",
@@ -117,7 +118,8 @@ async def _answered(rt: Runtime, question: Question, meter: UsageMeter) -> Async
     )
     shown = searching.shown(question, found.hits)
     missing = await asyncio.to_thread(unmet, question.query.text, [_evidence(hit) for hit in found.hits])
-    if not gate.supports(found.hits, rt.settings.least_evidence, question.query.mode):
+    asked_in = configuration(detected(question.query.text))
+    if not gate.supports(found.hits, rt.settings.least_evidence, question.query.mode, asked_in):
         events = _refused(rt, NOT_FOUND if found.searched.documents else NOTHING_TO_SEARCH, missing)
     elif given := known.answer(shown):
         events = _given_again(given)

@@ -21,6 +21,7 @@ from footnote.collections import revisions
 from footnote.database.clock import from_now
 from footnote.database.ids import new_id
 from footnote.database.tenant_scope import scoped, tenant_of
+from footnote.embeddings.relatedness import scale_of
 from footnote.models import CachedAnswer
 from footnote.providers import Usage
 from footnote.providers.messages import RULES
@@ -94,7 +95,10 @@ async def nearest(
     if query_vector is not None:
         apart = cast(newest.c.embedding.op("<=>")(HalfVector(query_vector.vector)), Float)
         distance = case((same, 0.0), (newest.c.space_id == query_vector.space.id, apart))
-    near = select(newest.c.question, newest.c.answer).where(distance <= 1 - settings.answer_cache_similarity)
+    least = settings.answer_cache_similarity
+    if query_vector is not None:
+        least = scale_of(query_vector.space).cosine(least)
+    near = select(newest.c.question, newest.c.answer).where(distance <= 1 - least)
     return [(row.question, row.answer) for row in await session.execute(near.order_by(distance).limit(5))]
 
 

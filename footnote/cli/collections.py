@@ -23,7 +23,7 @@ class ChunkUnit(StrEnum):
 
 def _settings(
     language: Annotated[
-        str | None, typer.Option(help="english, german, ...: as Postgres' text search names them.")
+        str | None, typer.Option(help="auto, english, german, ...: as Postgres' text search names them.")
     ] = None,
     size: Annotated[int | None, typer.Option(help="The longest chunk, in characters or tokens.")] = None,
     overlap: Annotated[int | None, typer.Option(help="How much neighbouring chunks share.")] = None,

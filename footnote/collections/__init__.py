@@ -28,6 +28,7 @@ from footnote.runtime import Runtime
 from footnote.settings import Settings
 from footnote.tenancy import audit_log, tallies
 from footnote.tenancy.tallies import DocumentTally
+from footnote.text import languages
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 Unit = Literal["characters", "tokens"]
@@ -311,7 +312,7 @@ async def create(session: AsyncSession, rt: Runtime, given: Mapping[str, Any]) -
     tenant_id = tenant_of(session)
     _check_name(given["name"])
     made = Collection(id=new_id("col"), tenant_id=tenant_id, name=given["name"], chunking={})
-    made.language = await _language(session, given.get("language", "english"))
+    made.language = await _language(session, given.get("language", languages.DETECTED))
     made.attributes = metadata.checked(given.get("metadata") or {})
     embedder = _choose_model(rt, made, given.get("embedding"))
     made.chunking = _chunking(rt.settings, embedder, None, given.get("chunking") or {})

@@ -9,8 +9,8 @@ from functools import cached_property, lru_cache
 from itertools import pairwise
 
 from footnote.extracts import Passage, grids
-from footnote.extracts.grids import TableCell, TableRow
 from footnote.extracts.question import understood
+from footnote.extracts.table_row import TableCell, TableRow
 from footnote.extracts.units import Kind
 from footnote.extracts.values import dates, of_another_kind, values
 from footnote.text.sentences import stems

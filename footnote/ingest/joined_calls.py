@@ -28,6 +28,7 @@ class _JoinedEmbedder:
     def __init__(self, inner: Embedder) -> None:
         self._inner = inner
         self.provider, self.address, self.model = inner.provider, inner.address, inner.model
+        self.question_prefix = inner.question_prefix
         self._waiting: list[_Asking] = []
         self._calling: asyncio.Task[None] | None = None
 

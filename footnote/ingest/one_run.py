@@ -251,7 +251,7 @@ class _Found:
         """The rows of the version. What older ones leave, if there are any, is removed."""
         claim, version, collection = self.heartbeat.claim, self.subject.version, self.subject.collection
         await upsert.insert_pages(session, claim, self.pages)
-        await upsert.insert_chunks(session, claim, version, collection, self.chunks, 0)
+        await upsert.insert_chunks(session, claim, version, collection, self.chunks, 0, self.tally.language)
         if not self.subject.new:
             await objects.give_up_versions(session, claim.document_id, but=version.id)
             await upsert.remove_older(session, claim)

@@ -6,10 +6,11 @@ from typing import Any
 
 from footnote.formats import ParsedPage
 from footnote.ingest.chunking import TextChunk
-from footnote.text import is_blank
+from footnote.text import is_blank, languages
 
 MOST_TOLD = 50  # page numbers listed
 MOST_ENCODINGS = 5
+PAGES_HEARD = 20  # from which the language is told
 UNSURE = 0.75  # a person should look at a guess of less confidence
 
 
@@ -27,6 +28,8 @@ class Tally:
     ocr_languages: str = ""
     encodings: dict[str, float] = field(default_factory=dict)  # guessed, with the least confidence of each
     notes: dict[str, int] = field(default_factory=dict)  # sums of the notes of its pages
+    language: str = ""  # that of its first pages together, if it is clear
+    spoken: dict[str, float] = field(default_factory=dict)  # what speaks for which language
 
     def add(self, page: ParsedPage, chunks: Sequence[TextChunk]) -> None:
         self.pages += 1
@@ -41,6 +44,9 @@ class Tally:
         for guess in page.guesses:
             if guess.encoding in self.encodings or len(self.encodings) < MOST_ENCODINGS:
                 self.encodings[guess.encoding] = min(guess.confidence, self.encodings.get(guess.encoding, 1.0))
+        if self.pages <= PAGES_HEARD:
+            self.spoken = languages.evidence(page.text[: languages.LOOKED_AT], self.spoken)
+            self.language = languages.decided(self.spoken)
         if is_blank(page.text):
             self.pages_without_text += 1
             if len(self.empty_pages) < MOST_TOLD:

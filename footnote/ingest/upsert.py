@@ -24,7 +24,7 @@ from footnote.jobs import Claim
 from footnote.jobs.heartbeat import Heartbeat
 from footnote.models import Chunk, Collection, Document, Page, Version
 from footnote.runtime import Runtime
-from footnote.text import searched, words
+from footnote.text import languages, searched, words
 
 ROWS = 200  # rows a statement: enough to amortise the round trip, few enough to bound memory
 
@@ -36,13 +36,14 @@ async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
     or a deletion does not wait for them, and ends this step at its next heartbeat.
     """
     version, collection = await version_and_collection(rt, claim)
+    _, tally = await artifacts.last_part(rt, version.id)
     heartbeat.total = version.chunks
     async with artifacts.of_version(rt, version) as paths, rt.transaction() as session:
         # Locks the document first: pages refer to the version only, so a deletion could lock the document before the
         # chunks, which refer to it, are inserted, and then wait for the version: a deadlock.
         if await session.scalar(_KEEP_DOCUMENT, {"id": claim.document_id}) is None:
             raise LeaseLost(claim.job_id)
-        counts = await _insert_rows(session, claim, version, collection, paths, heartbeat)
+        counts = await _insert_rows(session, claim, version, collection, paths, tally.language, heartbeat)
         await heartbeat.stop()
         # Locks the collection, the document, then the job, as an upload of a new version does: another order could
         # deadlock.
@@ -77,6 +78,7 @@ async def _insert_rows(
     version: Version,
     collection: Collection,
     paths: Sequence[Path],
+    language: str,
     heartbeat: Heartbeat,
 ) -> dict[str, Any]:
     pages = position = 0
@@ -88,7 +90,7 @@ async def _insert_rows(
         chunks = [each for page in batch for each in page.chunks]
         for start in range(0, len(chunks), ROWS):
             rows = chunks[start : start + ROWS]
-            await insert_chunks(session, claim, version, collection, rows, position)
+            await insert_chunks(session, claim, version, collection, rows, position, language)
             position = heartbeat.done = position + len(rows)
     await session.execute(_PLAN_EACH)
     split = await session.scalar(_SPLIT, {"version_id": claim.version_id, "tenant_id": claim.tenant_id})
@@ -109,16 +111,16 @@ async def insert_chunks(
     collection: Collection,
     rows: Sequence[TextChunk],
     position: int,
+    language: str,
 ) -> None:
     """Joins the chunks with their stored vectors inside Postgres, so that no vector crosses the wire.
 
-    What their words are is added to the collection's vocabulary.
-
+    `language` is what the document was found to be in. What its words are is added to the collection's vocabulary.
     Raises OutputGone if one is not stored.
     """
     named = title(version.filename)
-    contexts = [row.context(named) for row in rows]
-    found = [searched(f"{context}\n{row.text}") for context, row in zip(contexts, rows, strict=True)]
+    contexts, texts = [row.context(named) for row in rows], [searched(row.text) for row in rows]
+    found = [f"{searched(context)}\n{text}" for context, text in zip(contexts, texts, strict=True)]
     places = (claim.version_id, claim.tenant_id, collection.id, claim.document_id, collection.space_id)
     columns = (
         list(range(position, position + len(rows))),
@@ -130,10 +132,11 @@ async def insert_chunks(
         contexts,
         [row.text for row in rows],
         found,
-        [len(row.text.split()) for row in rows],
+        [len(text.split()) for text in texts],
         words.distinct(found),
     )
-    status = await (await driver(session)).execute(_INSERT_CHUNKS, *places, version.language, *columns)
+    stemmed_as = languages.stemming(version.language or "", language)
+    status = await (await driver(session)).execute(_INSERT_CHUNKS, *places, stemmed_as, *columns)
     if status != f"INSERT 0 {len(rows)}":
         raise embeddings_gone()
 

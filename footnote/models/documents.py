@@ -9,6 +9,7 @@ from typing import Any
 
 from pgvector.sqlalchemy import HALFVEC
 from sqlalchemy import (
+    REAL,
     BigInteger,
     ForeignKey,
     Identity,
@@ -42,6 +43,9 @@ class EmbeddingSpace(Base):
     other_dimensions: Mapped[int | None]
     other_seen: Mapped[int] = mapped_column(server_default="0")
     other_since: Mapped[datetime | None]
+    # Cosines that unrelated texts stay below, and the mean of questions and their answers; empty: not measured.
+    noise: Mapped[float | None] = mapped_column(REAL)
+    related: Mapped[float | None] = mapped_column(REAL)
     created_at: Mapped[datetime] = now()
 
 
@@ -68,7 +72,7 @@ class Collection(Base):
     embedding_chosen: Mapped[bool] = mapped_column(server_default="false")  # stays if the collection is empty
     # Set when the first document is embedded: only then the provider tells the dimensions.
     space_id: Mapped[int | None] = mapped_column(SmallInteger, ForeignKey("embedding_space.id"))
-    language: Mapped[str] = mapped_column(REGCONFIG, server_default="english")
+    language: Mapped[str] = mapped_column(REGCONFIG, server_default="auto")
     chunking: Mapped[dict[str, Any]] = mapped_column(JSONB)  # the fields of `collections.Chunking`
     # "metadata" is taken by SQLAlchemy's declarative base.
     attributes: Mapped[dict[str, Any]] = mapped_column("metadata", JSONB, server_default=text("'{}'"))

@@ -1,7 +1,6 @@
 """The words of the documents of a collection, by which misspelt words of questions are found."""
 
 from sqlalchemy import BigInteger, Identity, Index, String
-from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from footnote.models.base import Base
@@ -11,19 +10,20 @@ class VocabularyWord(Base):
     """A word in lower case; it is there as long as a chunk of the collection holds its lexeme, and may be there twice.
 
     All keys are hashes of tenant, collection and a text (`posting_key`): of the word, of its lexeme, as in `posting`,
-    and of its `spellings`: itself, and itself without one of its letters.
+    and of its halves (`footnote.text.words.halves`).
     """
 
     __tablename__ = "vocabulary"
     __table_args__ = (
-        Index("ix_vocabulary_key", "key"),
         Index("ix_vocabulary_lexeme_key", "lexeme_key"),
-        Index("ix_vocabulary_spellings", "spellings", postgresql_using="gin", postgresql_with={"fastupdate": "off"}),
+        Index("ix_vocabulary_head_key", "head_key"),
+        Index("ix_vocabulary_tail_key", "tail_key"),
     )
 
-    tenant_id: Mapped[str] = mapped_column(String(40))
-    key: Mapped[int] = mapped_column(BigInteger)
-    lexeme_key: Mapped[int] = mapped_column(BigInteger)
-    word: Mapped[str]
-    spellings: Mapped[list[int]] = mapped_column(ARRAY(BigInteger))
+    key: Mapped[int] = mapped_column(BigInteger, primary_key=True)
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    tenant_id: Mapped[str] = mapped_column(String(40))
+    lexeme_key: Mapped[int] = mapped_column(BigInteger)
+    head_key: Mapped[int] = mapped_column(BigInteger)
+    tail_key: Mapped[int] = mapped_column(BigInteger)
+    word: Mapped[str]

@@ -72,6 +72,11 @@ class Embedder(Protocol):
         """Tokens of one text that the model reads, at most; None if unknown."""
         ...
 
+    @property
+    def question_prefix(self) -> str:
+        """What is put before a question, for models that embed it in another way than a passage."""
+        ...
+
     def count_tokens(self, text: str) -> int:
         """Tokens of `text`; an estimate where the provider has no public tokenizer."""
         ...
@@ -272,6 +277,6 @@ def normalised(vectors: Any, count: int) -> "NDArray[np.float32]":
 
 def _provider(name: str, function: str) -> Any:
     try:
-        return getattr(import_module(f"footnote.providers.{name}"), function)
+        return getattr(import_module(f"footnote.providers.{name.replace('-', '_')}"), function)
     except (ModuleNotFoundError, AttributeError) as error:
         raise Invalid("unknown_provider", f"There is no {function.removeprefix('open_')} {name!r}.") from error

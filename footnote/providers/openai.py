@@ -132,6 +132,7 @@ class OpenAIEmbedder(_Model):
     max_texts = 256
     max_tokens = 100_000
     longest_text = None
+    question_prefix = ""
 
     def __init__(self, settings: Settings, beside: "OpenAIEmbedder | None" = None) -> None:
         super().__init__(settings, beside)

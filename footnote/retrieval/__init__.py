@@ -5,7 +5,7 @@ Where there is a reranker, it reorders the hits in between.
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.database.driver import Written
 from footnote.database.tenant_scope import tenant_of
+from footnote.embeddings.relatedness import REFERENCE, Scale, scale_of
 from footnote.errors import FootnoteError, Invalid
 from footnote.filters import Filter
 from footnote.models import chunk_id
@@ -111,12 +112,19 @@ class Hit:
     exact_matches: int | None
     embedding: str | None = field(repr=False, compare=False)  # only where hits are to be unlike each other
     space_id: int = field(repr=False, compare=False)
+    language: str = field(default="", repr=False)  # in which its words were stemmed
+    scale: Scale = field(default=REFERENCE, repr=False, compare=False)  # of the space
     context: Context | None = None
     rerank_score: float | None = None
 
     @property
     def key(self) -> tuple[str, int]:
         return self.version_id, self.position
+
+    @property
+    def relatedness(self) -> float | None:
+        """`similarity` on the scale that all models share."""
+        return None if self.similarity is None else self.scale.relatedness(self.similarity)
 
     @property
     def place(self) -> str:
@@ -266,11 +274,13 @@ async def _candidates(
         fused, written = fusion.written(ranked, most)
         has_unknown = found.has_unknown
     rows = await scope.run(session, fused + HITS, candidates=Written(most), diverse=query.diversity > 0, **written)
-    hits = [
-        Hit(chunk_id=chunk_id(row["version_id"], row["position"]), fused_rank=rank, **row)
-        for rank, row in enumerate(rows, 1)
-    ]
-    return hits, has_unknown
+    scales = {each.id: scale_of(each) for each in place.spaces}
+    return [_hit(row, rank, scales) for rank, row in enumerate(rows, 1)], has_unknown
+
+
+def _hit(row: Mapping[str, Any], rank: int, scales: Mapping[int, Scale]) -> Hit:
+    scale = scales.get(row["space_id"], REFERENCE)
+    return Hit(chunk_id=chunk_id(row["version_id"], row["position"]), fused_rank=rank, scale=scale, **row)
 
 
 async def _opened(session: AsyncSession, query: Query, place: ResolvedScope, candidates: list[Hit]) -> list[Hit]:

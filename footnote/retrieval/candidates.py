@@ -60,7 +60,7 @@ async def found(
         similarities=cosines,
         vector_ranks=near.at(chunks, "rank"),
         bm25=scores,
-        held=idf / (sum(each.idf for each in lexemes) or 1.0),
+        held=np.minimum(idf / (told["whole_idf"] or 1.0), 1.0),
         exact_matches=exact.at(chunks, "matches"),
         has_unknown=told["has_unknown"],
     )

@@ -22,6 +22,7 @@ HITS = """
 SELECT f.version_id, f.position, f.score, f.similarity, f.coverage, c.document_id, v.filename, v.number AS version,
        c.page_start, c.page_end, c.char_start, c.char_end, c.heading, c.context AS subject, c.text,
        d.metadata, f.vector_rank, f.keyword_rank, f.bm25, f.exact_matches,
+       CAST(c.language AS text) AS language,
        CASE WHEN :diverse THEN c.embedding::text END AS embedding, c.space_id
 FROM fused f, LATERAL (
     SELECT * FROM chunk c WHERE c.version_id = f.version_id AND c.position = f.position OFFSET 0

@@ -4,7 +4,9 @@ Any lexeme of the question counts; only the rarest ones fetch candidates. Identi
 numbers, addresses) are lexemes of their own beside their parts: the SQL function `identifiers` says which. `FY2018`
 asks for 2018, too. A chunk with a rare identifier, or with a phrase that the question puts in quotes, ranks before
 those without. How rare an identifier is, is told by the documents that hold it: neighbouring chunks overlap, and a
-title stands in all chunks of its document. The question comes folded, as the lexemes of the chunks are.
+title stands in all chunks of its document. The question comes folded, as the lexemes of the chunks are. It is stemmed
+in the languages of the chunks, without the stop words of its own language; what a word becomes in several of them
+counts as one word of the question.
 
 `posting` says which chunks hold a lexeme (ADR 44); `bm25` weighs them. A chunk's row is read only if the chunk is a
 candidate. Numbers of blocks are spread evenly, so the first blocks of a lexeme are a fair sample of all, from which
@@ -17,13 +19,16 @@ from collections.abc import Collection
 from footnote.database.driver import Written
 from footnote.retrieval.scope import WALL, Scope
 from footnote.text import searched
+from footnote.text.languages import UNSTEMMED, USUAL, configuration, detected
 
 POSTINGS = 10_000  # lexemes fetch what holds them, the rarest first, until there is this much
 SAMPLE = 5000  # blocks: what is in fewer is counted, what is in more estimated from these, within about 3 percent
+LANGUAGES = 8  # of texts, in which a question is stemmed
 COUNTED = 2000  # lexemes of a question, of more than that any
 LEXEMES = 64  # of a question: the rarest of those that there are
 RARE_SHARE = 0.01  # an identifier in more documents than this share of the chunks names nothing in particular
 COMMON_SHARE = 0.25  # nor does one in more of the chunks, however few documents they are of
+FEW_CHUNKS = 4  # are no more than half of those there are: two places, each where two chunks overlap
 IDENTIFIER_LENGTH = 4  # a shorter one, Q2 or 5G, stands in many a text that is about something else
 PHRASES = 8
 LITERAL = 10_000  # chunks that match to the letter, of each identifier or phrase
@@ -35,13 +40,16 @@ _QUOTED = re.compile(r"\"([^\"]+)\"|“([^”]+)”|«([^»]+)»|„([^“”]+)
 def leg(scope: Scope, question: str, languages: Collection[str], *, large: bool) -> str:
     """CTEs, of which `FOUND` tells what they found."""
     question = searched(question)
+    asked_in = configuration(detected(question))
     phrases = ["".join(groups) for groups in _QUOTED.findall(question)]
     scope.parameters |= {
-        "languages": sorted(set(languages)),
+        "languages": _spoken(languages, asked_in),
+        "asked_in": asked_in or UNSTEMMED,
         "query": question,
         "phrases": phrases[:PHRASES],
         "rare_share": Written(RARE_SHARE),
         "common_share": Written(COMMON_SHARE),
+        "few_chunks": Written(FEW_CHUNKS),
         "identifier_length": Written(IDENTIFIER_LENGTH),
         "postings": Written(POSTINGS),
         "sample": Written(SAMPLE),
@@ -62,27 +70,38 @@ def leg(scope: Scope, question: str, languages: Collection[str], *, large: bool)
     )
 
 
+def _spoken(languages: Collection[str], asked_in: str) -> list[str]:
+    """The languages in which the question's words are looked for: not all, where texts are in very many."""
+    first = {asked_in: 0, USUAL: 1, UNSTEMMED: 2}
+    return sorted(set(languages), key=lambda name: (first.get(name, 3), name))[:LANGUAGES]
+
+
 _LEXEMES = """
 named AS (
-    SELECT l.lexeme, false AS exact
+    SELECT l.lexeme, false AS exact, l.positions[1] AS place
     FROM unnest(CAST(:languages AS text[])) AS language(name),
          unnest(to_tsvector(CAST(language.name AS regconfig), :query)) AS l
+    WHERE l.positions && ARRAY(
+        SELECT unnest(positions) FROM unnest(to_tsvector(CAST(CAST(:asked_in AS text) AS regconfig), :query))
+    )
     UNION ALL
-    SELECT word, true FROM unnest(identifiers(:query)) AS word
+    SELECT word, true, NULL FROM unnest(identifiers(:query)) AS word
     UNION ALL
-    SELECT year[1], false FROM regexp_matches(:query, '[[:alpha:]]([0-9]{{4}})(?![0-9])', 'g') AS year
+    SELECT year[1], false, NULL FROM regexp_matches(:query, '[[:alpha:]]([0-9]{{4}})(?![0-9])', 'g') AS year
 ),
 lexeme AS MATERIALIZED (
-    SELECT n.lexeme, bool_or(n.exact) AS exact FROM named n GROUP BY n.lexeme
+    SELECT n.lexeme, bool_or(n.exact) AS exact, min(n.place) AS place FROM named n GROUP BY n.lexeme
     ORDER BY row_number() OVER (PARTITION BY bool_or(n.exact) ORDER BY hashtext(n.lexeme)) LIMIT :counted
 ),
 chosen AS MATERIALIZED (SELECT unnest(CAST(:collections AS text[])) AS collection_id),"""
 
 _WEIGHTED = """
 weighted AS MATERIALIZED (
-    SELECT lexeme, df, blocks, ln(1 + greatest(size - df + 0.5, 0.5) / (df + 0.5)) AS idf,
-           CASE WHEN exact AND length(lexeme) >= :identifier_length AND df <= greatest(2, size * :common_share)
-                THEN {documents} BETWEEN 1 AND greatest(1, size * :rare_share) ELSE false END AS is_rare,
+    SELECT lexeme, place, df, blocks, ln(1 + greatest(size - df + 0.5, 0.5) / (df + 0.5)) AS idf,
+           CASE WHEN exact AND length(lexeme) >= :identifier_length
+                     AND df <= greatest(size * :common_share, least(:few_chunks, greatest(2, size / 2)))
+                THEN {documents} BETWEEN 1 AND greatest(1, size * :rare_share, least(2, size / 3))
+                ELSE false END AS is_rare,
            sum(df) OVER (ORDER BY df, lexeme) - df AS before
     FROM counted, whole ORDER BY df = 0, df, lexeme LIMIT :lexemes
 )"""
@@ -114,7 +133,7 @@ whole AS (
     ) AS s
 ),
 counted AS MATERIALIZED (
-    SELECT lexeme, exact, sum(held.df) AS df, sum(held.blocks) AS blocks
+    SELECT lexeme, exact, place, sum(held.df) AS df, sum(held.blocks) AS blocks
     FROM lexeme l, chosen, LATERAL (
         SELECT coalesce(sum(length(first.chunks)) / 3, 0) * {share} AS df, count(*) * {share} AS blocks
         FROM (
@@ -122,7 +141,7 @@ counted AS MATERIALIZED (
             WHERE p.key = posting_key(:tenant, chosen.collection_id, l.lexeme) ORDER BY p.block LIMIT :sample
         ) AS first
     ) AS held
-    GROUP BY lexeme, exact
+    GROUP BY lexeme, exact, place
 ),{weighted},
 held AS (
     SELECT w.lexeme, w.idf, w.df <= :postings AND w.blocks < :sample AND w.before < :postings AS is_whole, p.*
@@ -153,9 +172,9 @@ asked AS MATERIALIZED (
     ) AS p
 ),
 counted AS MATERIALIZED (
-    SELECT lexeme, exact, CAST(coalesce(sum(length(chunks)) / 3, 0) AS float8) AS df,
+    SELECT lexeme, exact, place, CAST(coalesce(sum(length(chunks)) / 3, 0) AS float8) AS df,
            CAST(count(block) AS float8) AS blocks, count(DISTINCT version_id) AS documents
-    FROM lexeme LEFT JOIN asked USING (lexeme) GROUP BY lexeme, exact
+    FROM lexeme LEFT JOIN asked USING (lexeme) GROUP BY lexeme, exact, place
 ),{weighted},
 held AS (
     SELECT lexeme, idf, true AS is_whole, {packed} FROM weighted LEFT JOIN asked p USING (lexeme) GROUP BY 1, 2
@@ -204,9 +223,17 @@ exact AS (
     GROUP BY 1, 2
 )"""
 
-# One row: the mean words of a chunk, the lexemes by `bm25.Lexeme`, and what matches to the letter, packed.
+# One row: the mean words of a chunk, the lexemes by `bm25.Lexeme`, and what matches to the letter, packed. What a word
+# of the question becomes in several languages stands at one place in it: it is known if any of that is, and weighs as
+# the most frequent.
 FOUND = """
-(SELECT words FROM whole) AS words, EXISTS (SELECT FROM counted WHERE df = 0 AND NOT exact) AS has_unknown,
+(SELECT words FROM whole) AS words,
+EXISTS (
+    SELECT FROM counted WHERE NOT exact GROUP BY coalesce(CAST(place AS text), lexeme) HAVING max(df) = 0
+) AS has_unknown,
+(SELECT sum(idf) FROM (
+    SELECT min(idf) AS idf FROM weighted GROUP BY coalesce(CAST(place AS text), lexeme)
+) AS word) AS whole_idf,
 ARRAY(SELECT ROW(lexeme, idf, is_whole, blocks, sizes, chunks) FROM held ORDER BY lexeme) AS lexemes,
 (SELECT string_agg(int4send(block) || int4send(place) || int4send(CAST(exact_matches AS integer)), '') FROM exact)
     AS exact"""

@@ -40,7 +40,8 @@ async def vector(rt: Runtime, space: EmbeddingSpace, question: str, collection: 
     if kept:
         questions_embedded_total.labels("cache").inc()
         return Vector(np.frombuffer(kept, dtype=np.float32), None)
-    made = await vector_lengths.in_space(rt, embedder, space, [question], collection)
+    asked = embedder.question_prefix + question
+    made = await vector_lengths.in_space(rt, embedder, space, [asked], collection)
     questions_embedded_total.labels("model").inc()
     if kept is not None:
         await _keep(rt, name, made.vectors[0].tobytes())

@@ -30,6 +30,7 @@ WITH chosen AS MATERIALIZED (
 )
 SELECT chosen.id, chosen.name, chosen.space_id, chosen.embedding_provider, chosen.embedding_model,
        s.provider, s.model, s.dimensions, s.requested_dimensions, s.other_dimensions, s.other_seen, s.other_since,
+       s.noise, s.related,
        coalesce(r.revision, 0) AS revision, {languages} AS languages,
        EXISTS (SELECT FROM chunk c WHERE c.tenant_id = :tenant AND c.collection_id = chosen.id) AS is_filled,
        ({documents}) AS documents, ({unfinished}) AS unfinished, ({chunks}) AS chunks
@@ -49,7 +50,7 @@ _LANGUAGES = """ARRAY(
 )"""
 _MODEL = ("provider", "model", "dimensions", "requested_dimensions")
 _DOUBTS = ("other_dimensions", "other_seen", "other_since")  # of the length of its vectors
-_OF_SPACE = _MODEL + _DOUBTS
+_OF_SPACE = (*_MODEL, *_DOUBTS, "noise", "related")
 
 
 @dataclass(frozen=True)

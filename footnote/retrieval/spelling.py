@@ -2,10 +2,11 @@
 
 A word is asked about if no lexeme of it has a posting in any of the collections, and if it is not in the dictionary: a
 real word is never taken for another one, nor is anything with a digit. Words of grammar are told by a list. What else
-is misspelt is looked for in `vocabulary` by the spellings that two words have in common, and what is no misspelling, by
-its parts: compounds of German and its kin.
+is misspelt is looked for in `vocabulary` by the half that two words have in common, and what is no misspelling, by its
+parts: compounds of German and its kin.
 """
 
+import asyncio
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 MOST = 8  # words of a question that are asked about
 COLLECTIONS = 20  # whose vocabularies are read, at most
-CANDIDATES = 200  # spellings of the word that are compared with it
+CANDIDATES = 300  # words with the same half that are compared with it
 SHORT, LONG = 4, 8  # letters: up to SHORT, no letter is replaced; from LONG on, two mistakes are forgiven
 PART = 4  # letters of the shortest part of a compound
 _LINKS = ("es", "s", "en", "n", "er", "e", "")  # between the parts
@@ -122,6 +123,7 @@ async def _near(
     lower = [each.lower() for each in asked]
     if not lower:
         return {}
+    asked_for = [(word, each) for word in lower for each in _keys(word)]
     parts = {part for word in lower for pair in _splits(word) for part in pair}
     written, values = positional(
         _NEAR,
@@ -131,12 +133,25 @@ async def _near(
             "languages": sorted(place.languages),
             "words": lower,
             "parts": sorted(parts | foreign),
+            "misspelt": [word for word, _ in asked_for],
+            "halves": [half for _, half in asked_for],
             "candidates": CANDIDATES,
         },
     )
     rows = await (await driver(session)).fetch(written, *values)
     if rows and 2 * len(foreign.intersection(rows[0]["parts"])) < len(foreign):
         return {}
+    return await asyncio.to_thread(_chosen_of, rows)
+
+
+def _keys(word: str) -> set[str]:
+    """What the words near it have in common with it: one of their halves, or all letters in nearly this order."""
+    most = _mistakes(word)
+    lengths = range(len(word) - most, len(word) + most + 1)
+    return words.swapped(word).union(*(words.halves(word, length) for length in lengths))
+
+
+def _chosen_of(rows: Sequence[Any]) -> dict[str, Sequence[str]]:
     return {row["word"]: _chosen(row["word"], row["near"], frozenset(row["parts"])) for row in rows}
 
 
@@ -150,11 +165,15 @@ def _chosen(word: str, near: Sequence[Any], parts: frozenset[str]) -> Sequence[s
 
 def _may_be(word: str, other: str, away: int) -> bool:
     """Whether a hasty writer may have meant the other word; few get the first letter wrong."""
-    if away > (2 if len(word) >= LONG and word[-1] == other[-1] else 1):
+    if away > (_mistakes(word) if word[-1] == other[-1] else 1):
         return False
     if word[0] != other[0] and sorted(word[:2]) != sorted(other[:2]):
         return False
     return len(word) > SHORT or len(other) > len(word) or sorted(word) == sorted(other)
+
+
+def _mistakes(word: str) -> int:
+    return 2 if len(word) >= LONG else 1
 
 
 def _splits(word: str) -> Iterator[tuple[str, str]]:
@@ -183,7 +202,7 @@ def _dictionary() -> frozenset[str]:
     Empty where the model is not installed.
     """
     try:
-        path = local.model_file(local.VOCABULARY, local.VOCABULARY_SHA256)
+        path = local.VOCABULARY.verified()
     except ProviderRejected:
         return frozenset()
     return frozenset(each for each in path.read_text("utf-8").split("\n") if re.fullmatch(r"[^\W\d_]{3,}", each))
@@ -213,16 +232,19 @@ held AS MATERIALIZED (
     ) AS found
 ),
 meant AS MATERIALIZED (
-    SELECT u.word, v.word AS other, v.lexeme_key
-    FROM held u, LATERAL (
-        SELECT array_agg(DISTINCT key) AS keys
-        FROM unnest(CAST(:collections AS text[])) AS collection, unnest(spellings(u.word)) AS once,
-             unnest(CASE WHEN length(u.word) >= 8 THEN spellings(once) ELSE ARRAY[once] END) AS spelling,
-             posting_key(:tenant, collection, spelling) AS key
+    SELECT its.word, v.word AS other, v.lexeme_key
+    FROM (
+        SELECT u.word, array_agg(posting_key(:tenant, collection, given.half)) AS keys
+        FROM held u JOIN unnest(CAST(:misspelt AS text[]), CAST(:halves AS text[])) AS given(word, half)
+             ON given.word = u.word, unnest(CAST(:collections AS text[])) AS collection
+        WHERE NOT u.is_held GROUP BY u.word
     ) AS its, LATERAL (
-        SELECT v.word, v.lexeme_key FROM vocabulary_of_tenant v WHERE v.spellings && its.keys LIMIT :candidates
+        (SELECT v.word, v.lexeme_key FROM vocabulary_of_tenant v WHERE v.head_key = ANY (its.keys) LIMIT :candidates)
+        UNION
+        (SELECT v.word, v.lexeme_key FROM vocabulary_of_tenant v WHERE v.tail_key = ANY (its.keys) LIMIT :candidates)
+        UNION
+        (SELECT v.word, v.lexeme_key FROM vocabulary_of_tenant v WHERE v.key = ANY (its.keys) LIMIT :candidates)
     ) AS v
-    WHERE NOT u.is_held AND u.word = ANY (CAST(:words AS text[]))
 ),
 counted AS (
     SELECT word, other, sum(held.chunks) AS chunks FROM (SELECT DISTINCT * FROM meant) AS m, LATERAL (

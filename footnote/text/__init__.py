@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from itertools import pairwise
 
 # U+0085, U+2028 and U+2029 end a line for Unicode, as do vertical tab and form feed.
 _LINE_ENDS = re.compile(r"\r\n?|[\x0b\x0c\x85\u2028\u2029]")
@@ -17,7 +18,15 @@ INVISIBLE = (
 )
 # Scripts that put no space between words.
 UNSPACED = "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u2e80-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
-KATAKANA, KANA_AND_HAN = "\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff", "\u3041-\u309f\u3400-\u9fff"
+# Letters of these scripts, and of some of them the marks that stand above, below or behind a letter.
+HIRAGANA, KATAKANA = "\u3041-\u309a\u309d\u309e", "\u30a1-\u30fa\u30fc-\u30fe\u31f0-\u31ff"
+HAN, HANGUL = "\u3005-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff", "\uac00-\ud7a3"
+THAI, LAO = "\u0e01-\u0e3a\u0e40-\u0e4e", "\u0e81-\u0ebd\u0ec0-\u0ecd\u0edc-\u0edf"
+MYANMAR, KHMER = "\u1000-\u103f\u1050-\u108f", "\u1780-\u17d3\u17d7\u17dc\u17dd"
+_MARKS = (
+    "\u0e31\u0e34-\u0e3a\u0e47-\u0e4e\u0eb1\u0eb4-\u0ebc\u0ec8-\u0ecd\u102b-\u103e\u1056-\u1059\u105e-\u1060"
+    "\u1062-\u1064\u1067-\u106d\u1071-\u1074\u1082-\u108d\u108f\u17b6-\u17d3\u17dd\u3099\u309a"
+)
 HYPHENS = "\u2010\u2011\u2212"  # NFKC leaves them, or makes one of the others of them
 
 _SEEN = re.compile(rf"[^\s{INVISIBLE}\u2800\ufff9-\ufffb]")  # the two others: an empty Braille cell, annotation marks
@@ -25,12 +34,9 @@ _SEEN = re.compile(rf"[^\s{INVISIBLE}\u2800\ufff9-\ufffb]")  # the two others: a
 _BROKEN = re.compile("\u00ad[ \t]*\n[ \t]*(?=\\w)")
 # Thai and its neighbours mark the ends of words with it; anywhere else it stands within one.
 _WORD_END = re.compile(rf"(?<=[{UNSPACED}])\u200b+(?=[{UNSPACED}])")
-# Where a word ends in scripts that put no space there: at Latin words and figures, and at words in katakana.
-PARTS = (
-    rf"(?<=[{UNSPACED}])(?=[0-9A-Za-z])|(?<=[0-9A-Za-z])(?=[{UNSPACED}])"
-    rf"|(?<=[{KATAKANA}])(?=[{KANA_AND_HAN}])|(?<=[{KANA_AND_HAN}])(?=[{KATAKANA}])"
-)
-_PARTS = re.compile(PARTS)
+_RUN = re.compile("|".join(f"[{script}]+" for script in (HIRAGANA, KATAKANA, HAN, HANGUL, THAI, LAO, MYANMAR, KHMER)))
+_LETTER = re.compile(f"[^{_MARKS}][{_MARKS}]*|[{_MARKS}]+")
+_PARTICLE = re.compile(f"[{HIRAGANA}]")
 _FOLDED = re.compile(rf"(?P<invisible>[{INVISIBLE}]+)|[{HYPHENS}]")
 
 
@@ -72,8 +78,19 @@ def folded(text: str) -> str:
 
 
 def searched(text: str) -> str:
-    """The searchable form of a text or question: folded, with spaces where scripts without spaces meet others."""
-    return text if text.isascii() else _PARTS.sub(" ", folded(text))
+    """The searchable form of a text or question: folded, and without words in scripts that put no space between them.
+
+    Where these are found is not known, so each two neighbouring letters of a run of one script stand for a word:
+    `30天内退货` is `30 天内 内退 退货`. Korean, whose words end in particles, is treated alike.
+    """
+    return text if text.isascii() else _RUN.sub(_pairs, folded(text))
+
+
+def _pairs(run: re.Match[str]) -> str:
+    letters = _LETTER.findall(run[0])
+    if len(letters) > 1:
+        return f" {' '.join(map(''.join, pairwise(letters)))} "
+    return " " if _PARTICLE.match(run[0]) else f" {run[0]} "  # a single hiragana is hardly a word
 
 
 def _shown(text: str) -> str:

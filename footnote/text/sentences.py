@@ -2,7 +2,7 @@
 
 import re
 
-from footnote.text import folded
+from footnote.text import searched
 
 # An abbreviation's full stop does not end a sentence.
 _ABBREVIATION = re.compile(
@@ -15,7 +15,9 @@ _END = re.compile(
     r"|\n[ \t]*\n|\n(?=[ \t]*(?:[-*•|#]|\d+[.)])\s)"  # a paragraph, a list item
     r"|(?<=[\d)%])\n(?=[A-Z])"  # a table's row: figures at its end, a name at the next one's start
 )
-_WORD = re.compile(r"[^\W_]+(?:[-_.'’][^\W_]+)*")
+# In some scripts, marks that no letter is without are not letters.
+_LETTERS = r"(?:[^\W_]|[\u0300-\u036f\u064b-\u065f\u0900-\u0963\u0971-\u0dff\u0e31-\u0ecd\u102b-\u109f\u17b4-\u17dd])+"
+_WORD = re.compile(rf"{_LETTERS}(?:[-_.'’]{_LETTERS})*")
 _PLAIN_WORD = re.compile(r"[a-z0-9]+(?:[-_.'][a-z0-9]+)*")  # the same in lower-cased ASCII, found in half the time
 
 
@@ -41,10 +43,10 @@ def _add(found: list[tuple[int, int]], text: str, start: int, end: int) -> None:
 
 
 def words(text: str) -> list[str]:
-    """Lower-cased words, folded; hyphenated ones and identifiers stay whole."""
+    """Lower-cased words as they are searched; hyphenated ones and identifiers stay whole."""
     if text.isascii():
         return _PLAIN_WORD.findall(text.lower())
-    return [word.lower() for word in _WORD.findall(folded(text))]
+    return [word.lower() for word in _WORD.findall(searched(text))]
 
 
 def stems(text: str) -> list[str]:

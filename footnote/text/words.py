@@ -5,19 +5,37 @@ from collections.abc import Iterable
 
 from footnote.text.grammar import GERMAN, GRAMMAR
 
-LONGEST = 30  # letters; what is longer is no word that anybody types
+SHORTEST, LONGEST = 4, 30  # letters: what is shorter has too many neighbours, what is longer is no word that is typed
 # Letters of scripts that put spaces between words, with no digit or `_` beside them: identifiers are not words.
 _WORD = re.compile(rf"(?<!\w)[^\W\d_\u0e00-\u1dff\u2000-\U0003ffff]{{3,{LONGEST}}}(?!\w)")
 
 
 def distinct(texts: Iterable[str]) -> list[str]:
-    """The words of the texts in lower case but those of grammar, each once, sorted. The texts are folded."""
-    return sorted({word for text in texts for word in _WORD.findall(text.lower())} - GRAMMAR - GERMAN)
+    """The words of the texts in lower case but short ones and those of grammar, each once, sorted.
+
+    The texts are folded.
+    """
+    found = {word for text in texts for word in _WORD.findall(text.lower())} - GRAMMAR - GERMAN
+    return sorted(word for word in found if len(word) >= SHORTEST)
 
 
 def spans(text: str) -> list[tuple[int, int]]:
     """Where the words of a text stand."""
     return [match.span() for match in _WORD.finditer(text)]
+
+
+def halves(word: str, letters: int) -> tuple[str, str]:
+    """Its beginning, and its first letter with its end, if it were a half of a word of that many letters.
+
+    If one letter of a word is wrong, missing or too much, or two in one half, the other half is as it should be.
+    """
+    middle = letters // 2
+    return f"{letters}<{word[:middle]}", f"{letters}>{word[:1]}{word[len(word) - letters + middle :]}"
+
+
+def swapped(word: str) -> set[str]:
+    """The word with any two neighbours swapped."""
+    return {word[:at] + word[at + 1] + word[at] + word[at + 2 :] for at in range(len(word) - 1)}
 
 
 def distance(one: str, other: str) -> int:

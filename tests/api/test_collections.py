@@ -46,7 +46,7 @@ async def test_a_collection_has_the_configured_settings_unless_the_request_sets_
     plain = await made(alice)
     assert {name: value for name, value in plain.items() if name not in ("id", "created_at")} == {
         "name": "papers",
-        "language": "english",
+        "language": "auto",
         "chunking": AS_CONFIGURED,
         "embedding": {"provider": "fake", "model": "fake-64", "dimensions": None},
         "metadata": {},

@@ -224,6 +224,17 @@ async def overheard(rt: Runtime) -> AsyncIterator[list[str]]:
     await asyncio.sleep(0)  # the driver calls soon
 
 
+async def test_misspelt_words_and_what_was_searched_for(alice: Person, library: dict[str, str]) -> None:
+    found = (await alice.client.post("/v1/search", json={"query": "parafin oil"})).json()
+    assert found["searched_for"] == [{"word": "parafin", "searched": ["paraffin"]}]
+    assert "paraffin" in found["data"][0]["text"]
+    answer = (await alice.client.post("/v1/query", json={"question": "teh parafin oil?"})).json()
+    assert [each["searched"] for each in answer["searched_for"]] == [["the"], ["paraffin"]]
+    response = await alice.client.post("/v1/query", json={"question": "parafin oil?", "stream": True})
+    assert frames(response.text)[0][1]["searched_for"] == found["searched_for"]
+    assert "searched_for" not in (await alice.client.post("/v1/search", json={"query": "paraffin"})).json()
+
+
 def transactions(said: list[str]) -> int:
     return sum(each.startswith("SAVEPOINT") for each in said)
 

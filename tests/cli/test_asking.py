@@ -206,3 +206,11 @@ def test_a_filter_is_sent_as_json(stub: StubApi, footnote: Footnote) -> None:
     assert len(stub.asked) == 2
     footnote("search", "lamp", "--filter", "{}")
     assert stub.asked[-1].json["filters"] == {}, "an empty filter is no filter only by mistake: the API refuses it"
+
+
+def test_it_says_which_words_were_taken_for_others(stub: StubApi, footnote: Footnote) -> None:
+    corrected = [{"word": "teh", "searched": ["the"]}, {"word": "Frostschutz", "searched": ["frost", "schutz"]}]
+    stub.on(*QUERY, sse(("done", done() | {"searched_for": corrected})))
+    ran = footnote("ask", "teh Frostschutz")
+    assert "Nothing holds “teh”; searched for “the”." in ran.out
+    assert "Nothing holds “Frostschutz”; searched for “frost schutz”." in ran.out

@@ -441,6 +441,7 @@ async def test_a_german_collection_finds_the_plural(committing_rt: Runtime, tena
     rt = committing_rt
     text = "Die Häuser am Hafen wurden 1874 gebaut."
     await create(rt, tenant, "german", language="german")
+    await create(rt, tenant, "english", language="english")
     found = await driving.ready(rt, tenant, text, collection="german")
     await driving.ready(rt, tenant, text, collection="english")
     hits = await search(rt, tenant, "Haus", mode="keyword")
@@ -451,6 +452,7 @@ async def test_while_the_language_changes_each_document_is_found_by_its_own(
     committing_rt: Runtime, tenant: str
 ) -> None:
     rt = committing_rt
+    await create(rt, tenant, "default", language="english")
     for number in range(2):
         await driving.ready(rt, tenant, f"Die Häuser am Hafen Nummer {number} sind sheer happiness.")
 

@@ -8,10 +8,21 @@ from alembic import command
 from alembic.config import Config
 from sqlalchemy import func, select, text
 
-from footnote import ingest
+from footnote import collections, ingest
 from footnote.documents import deletion
 from footnote.errors import Invalid
-from footnote.models import Artifact, Base, Chunk, Collection, Document, Embedding, Page, PostingBlock, Version
+from footnote.models import (
+    Artifact,
+    Base,
+    Chunk,
+    Collection,
+    Document,
+    Embedding,
+    Page,
+    PostingBlock,
+    Version,
+    VocabularyWord,
+)
 from footnote.operations.consistency import audit
 from footnote.runtime import Runtime
 from migrations import RELEASED
@@ -37,6 +48,12 @@ async def contents(rt: Runtime) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
+async def vocabulary(rt: Runtime) -> set[tuple[int, int, int, int, str]]:
+    async with rt.sessions() as session:
+        rows = await session.execute(select(*VocabularyWord.__table__.columns))
+        return {(row.key, row.lexeme_key, row.head_key, row.tail_key, row.word) for row in rows}
+
+
 async def migrate(rt: Runtime, monkeypatch: pytest.MonkeyPatch, revision: str) -> None:
     monkeypatch.setenv("DATABASE_URL", str(rt.settings.database_url))
     config = Config()
@@ -50,16 +67,20 @@ async def test_documents_survive_an_upgrade_from_the_last_release(
 ) -> None:
     rt = committing_rt
     tenant = await driving.new_tenant(rt)
+    async with rt.for_tenant(tenant).transaction() as session:  # the release before does not detect languages
+        await collections.create(session, rt, {"name": "default", "language": "english"})
     first = await driving.ready(rt, tenant, paragraphs(5), external_id="e")
     await driving.ready(rt, tenant, (SAMPLES / "weather.md").read_bytes(), "weather.md")
     begun = await driving.accept(rt, tenant, paragraphs(4, "lens"))
     assert await ingest.run_step(rt, begun.details.job.id, "chunk")
     await settled(rt)  # what was given up is found by an audit only, once its note is gone
-    before = await contents(rt)
+    before, words = await contents(rt), await vocabulary(rt)
+    assert words
     assert all(before.values())
     await migrate(rt, monkeypatch, RELEASED)
     await migrate(rt, monkeypatch, "head")
     assert await contents(rt) == before
+    assert await vocabulary(rt) >= words
     assert await posted(rt)
     assert [each async for each in audit(rt, fix=False)] == []
 
@@ -96,6 +117,33 @@ async def test_postings_are_filled_beside_writers_and_after_an_interruption(
         with pytest.raises(Exception, match="canceling"):
             await begun
     await migrate(rt, monkeypatch, "head")
+    assert await posted(rt)
+
+
+async def test_scripts_without_spaces_are_indexed_again_beside_writers(
+    committing_rt: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rt = committing_rt
+    tenant = await driving.new_tenant(rt)
+    held = await driving.ready(rt, tenant, "退货期限是三十天。\n".encode(), "退货.txt")
+    await driving.ready(rt, tenant, "電動機の保証期間は二年です。\n".encode(), "warranty.txt")
+    await driving.ready(rt, tenant, b"The warranty lasts two years.\n", "plain.txt")
+    indexed = (await contents(rt))["chunk"]
+    await migrate(rt, monkeypatch, "0034")
+    async with rt.transaction() as session:  # as the release before indexed them
+        await session.execute(
+            text("UPDATE chunk SET tsv = to_tsvector(language, text), words = 1 WHERE text ~ '[一-龥]'")
+        )
+    assert (await contents(rt))["chunk"] != indexed
+    async with rt.transaction() as session:
+        await session.execute(select(Document).where(Document.id == held).with_for_update())
+        begun = asyncio.create_task(migrate(rt, monkeypatch, "head"))
+        async with rt.sessions() as other, asyncio.timeout(60):
+            while not (await other.scalars(_WAITING)).all():
+                await asyncio.sleep(0.01)
+            assert await other.scalar(text("SELECT count(*) FROM chunk WHERE words = 1")) == 1, "all but that one"
+    await begun
+    assert (await contents(rt))["chunk"] == indexed
     assert await posted(rt)
 
 

