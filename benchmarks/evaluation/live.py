@@ -54,10 +54,11 @@ def cost(settings: Settings, questions: int) -> Decimal | None:
     """US dollars that a run costs at most; nothing for a model nearby, None where no price is known."""
     if is_local(settings.openai_base_url):
         return Decimal(0)
+    price = settings.prices.get(settings.chat_model or "")
     asked, answered = TOKENS
-    if price := settings.prices.get(settings.chat_model or ""):
-        return 2 * questions * (asked * price.input + answered * price.output) / 1_000_000
-    return None
+    if price is None:
+        return None
+    return 2 * questions * (asked * price.input + answered * price.output) / 1_000_000
 
 
 async def run(sets: Sequence[JudgedSet], settings: Settings, data: Path) -> Mapping[str, JudgedResult]:

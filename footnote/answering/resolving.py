@@ -34,14 +34,12 @@ def source_of(sentence: str, hits: Sequence[Hit]) -> tuple[Hit, str] | None:
             if citations.locate(words, hit.text):
                 return hit, words
     wanted = content(bare)
-    if len(wanted) < FEWEST:
+    if len(wanted) < FEWEST or not hits:
         return None
     found = [(hit, citations.best_sentence(bare, hit.text)) for hit in hits]
-    near = [each for each in found if len(wanted & content(each[1])) >= HELD * len(wanted)]
-    if not near:
-        return None
-    hit, words = max(near, key=lambda each: len(wanted & content(each[1])))
-    return (hit, words) if _agrees(bare, hit, words) else None
+    hit, words = max(found, key=lambda each: len(wanted & content(each[1])))
+    holds = len(wanted & content(words)) >= HELD * len(wanted)
+    return (hit, words) if holds and _agrees(bare, hit, words) else None
 
 
 def _agrees(sentence: str, hit: Hit, words: str) -> bool:

@@ -5,7 +5,6 @@ become footnotes, quotes are checked.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import pytest
 
@@ -21,22 +20,30 @@ PAGES = {"lamp.txt": LAMP, "fog.txt": FOG, "boat.txt": BOAT}
 
 
 def hit(number: int, filename: str, text: str) -> Hit:
-    given: dict[str, Any] = {"chunk_id": f"c{number}", "document_id": f"d{number}", "version_id": f"v{number}"}
-    given |= {"page_start": 1, "page_end": 1, "char_start": 0, "char_end": len(text)}
-    given |= dict.fromkeys(
-        ("similarity", "coverage", "vector_rank", "keyword_rank", "bm25", "exact_matches", "embedding")
-    )
     return Hit(
-        **given,
+        chunk_id=f"c{number}",
+        document_id=f"d{number}",
+        version_id=f"v{number}",
         filename=filename,
         version=1,
         position=0,
+        page_start=1,
+        page_end=1,
+        char_start=0,
+        char_end=len(text),
         heading="",
         subject="",
         text=text,
         score=1.0,
         fused_rank=number,
         metadata={},
+        similarity=None,
+        coverage=None,
+        vector_rank=None,
+        keyword_rank=None,
+        bm25=None,
+        exact_matches=None,
+        embedding=None,
         space_id=0,
     )
 
