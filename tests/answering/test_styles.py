@@ -1,4 +1,4 @@
-"""How families of models cite, recorded word for word from what they are known to write, and what becomes of it.
+"""How families of models cite: answers written after what they are known to write, and what becomes of them.
 
 Each is streamed in pieces of several sizes through the parts that a model's words pass: thoughts are removed, markers
 become footnotes, quotes are checked.
