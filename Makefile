@@ -63,8 +63,9 @@ field: $(VENV)/.dev  ## Check files that users have trouble with on the running 
 hostile: $(VENV)/.dev  ## Send hostile files to the running product and check each outcome (minutes)
 	$(BIN)/python -m tests.system.hostile $(HOSTILE)
 
-live: $(VENV)/.dev  ## Test the real providers whose keys are set, for FOOTNOTE_LIVE_MAX_USD (0.05) at most
+live: $(VENV)/.eval  ## Test the real providers whose keys are set, and ask OPENAI_BASE_URL the judged questions (CORPORA=folder)
 	$(BIN)/python -m pytest -m live tests/live
+	$(BIN)/python -m benchmarks.evaluation.live --corpora $(CORPORA) --data $(EVAL_DATA) $(LIVE)
 
 security: $(VENV)/.security  ## Send odd strings, broken requests and Schemathesis to the running product (10 minutes)
 	$(BIN)/python -m tests.system.security $(SECURITY)

@@ -23,7 +23,7 @@ from footnote.database.spares import Spares
 from footnote.database.tenant_scope import Acting
 from footnote.errors import Busy, DatabaseAway, TenantDeleted
 from footnote.outbound.oidc_keys import Issuer
-from footnote.providers import Embedder, Generator, Reranker, open_embedder, open_generators, open_reranker
+from footnote.providers import Embedder, Generator, ModelRef, Reranker, open_embedder, open_generators, open_reranker
 from footnote.providers.guarded import Embedders, guard_embedder, guard_generators, guard_reranker
 from footnote.settings import Settings
 from footnote.storage import Store, open_store
@@ -57,6 +57,7 @@ class Runtime:
     # For locks that many may want.
     admission_queues: AdmissionQueues = field(default_factory=lambda: AdmissionQueues(BUSY_SECONDS))
     pulse: Pulse | None = None  # of Postgres, where people wait for it
+    citing: dict[ModelRef, bool] = field(default_factory=dict)  # whether a model's last answer had footnotes
     in_flight: Counter[str] = field(default_factory=Counter)  # requests that are being answered, by tenant
     # Usage that `footnote.tenancy.usage` writes soon, by tenant; None: it is written at once.
     unwritten_usage: dict[str, Any] | None = None

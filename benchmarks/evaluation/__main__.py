@@ -13,10 +13,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.evaluation import identifiers, report, sets
+from benchmarks.evaluation import identifiers, judged, report, sets
 from benchmarks.evaluation.answers import ask
 from benchmarks.evaluation.baselines import bm25, fused, nearest
-from benchmarks.evaluation.goals import BM25, FUSED, HYBRID, IDENTIFIERS, KEYWORD, NEAREST, VECTOR, goals
+from benchmarks.evaluation.goals import (
+    BM25,
+    FUSED,
+    HYBRID,
+    IDENTIFIERS,
+    KEYWORD,
+    NEAREST,
+    VECTOR,
+    goals,
+    judged_goals,
+)
+from benchmarks.evaluation.judged import JudgedResult, JudgedSet
+from benchmarks.evaluation.judged_report import of_judged
 from benchmarks.evaluation.metrics import Run
 from benchmarks.evaluation.product import Product, running
 from benchmarks.evaluation.results import Result
@@ -32,13 +44,15 @@ VARIANTS: dict[str, dict[str, Any]] = {
 }
 
 
-async def evaluate(wanted: Sequence[Set], variants: Mapping[str, dict[str, Any]], data: Path) -> dict[str, Result]:
+async def evaluate(
+    wanted: Sequence[Set], questions: Sequence[JudgedSet], variants: Mapping[str, dict[str, Any]], data: Path
+) -> tuple[dict[str, Result], dict[str, JudgedResult]]:
     """By the names of the sets. SIGTERM ends it as Ctrl-C does: the product is stopped."""
     task = asyncio.current_task()
     assert task is not None
     for stop in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(stop, task.cancel)
-    results = {}
+    results: dict[str, Result] = {}
     async with running(data / "footnote") as product:
         known = {name: fields for name, fields in variants.items() if await product.knows(fields)}
         for name in variants.keys() - known.keys():
@@ -49,7 +63,8 @@ async def evaluate(wanted: Sequence[Set], variants: Mapping[str, dict[str, Any]]
             answers = await ask(product, one, wanted)
             results[one.name] = Result(one, await baselines(product, one, data), asked, answers)
             print(*report.of_set(results[one.name]), sep="\n", flush=True)
-    return results
+        answered = {each.name: await judged.ask(product, each) for each in questions}
+    return results, answered
 
 
 async def baselines(product: Product, one: Set, data: Path) -> dict[str, Run]:
@@ -65,9 +80,13 @@ async def baselines(product: Product, one: Set, data: Path) -> dict[str, Run]:
 def chosen(names: Sequence[str], corpora: Path, data: Path) -> Iterator[Set]:
     """The sets of these names, or all there are: our own, and the folders with judgements in `corpora`.
 
-    `NAME-untitled` is the set NAME with numbers for file names.
+    `NAME-untitled` is the set NAME with numbers for file names. Sets of judged questions are left out.
     """
-    for name in names or [IDENTIFIERS, *sorted(path.parent.name for path in corpora.glob("*/qrels.jsonl"))]:
+    for name in (
+        [each for each in names if each not in judged.NAMES]
+        if names
+        else [IDENTIFIERS, *sorted(path.parent.name for path in corpora.glob("*/qrels.jsonl"))]
+    ):
         if name == IDENTIFIERS:
             yield identifiers.make(data / IDENTIFIERS)
         elif name.endswith(UNTITLED):
@@ -85,7 +104,10 @@ def variant(words: str) -> tuple[str, dict[str, Any]]:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.evaluation", description=__doc__)
     parser.add_argument(
-        "--set", nargs="+", default=[], help="only these: identifiers, folders of the corpora, and NAME-untitled"
+        "--set",
+        nargs="+",
+        default=[],
+        help="only these: identifiers, folders of the corpora, NAME-untitled, and the judged `questions` and `answers`",
     )
     parser.add_argument("--mode", nargs="+", choices=VARIANTS, default=list(VARIANTS))
     parser.add_argument(
@@ -101,14 +123,16 @@ def main() -> int:
     data = given.data.resolve()
     (data / "footnote").mkdir(parents=True, exist_ok=True)
     wanted = list(chosen(given.set, given.corpora, data))
+    questions = [each for name in given.set or judged.NAMES if (each := judged.load(name, given.corpora, data))]
     try:
-        results = asyncio.run(evaluate(wanted, variants, data))
+        results, answered = asyncio.run(evaluate(wanted, questions, variants, data))
     except asyncio.CancelledError:
         return INTERRUPTED
-    print(*report.of_answers(results), *report.verdict(results), sep="\n")
+    told, rows = list(of_judged(answered)), [*goals(results), *judged_goals(answered)]
+    print(*report.of_answers(results), *told, *report.verdict(rows), sep="\n")
     if given.report:
-        given.report.write_text("\n".join(report.whole(results)))
-    return 0 if all(row[-1] == "met" for row in goals(results)) else 1
+        given.report.write_text("\n".join([*report.whole(results, rows), *told]))
+    return 0 if all(row[-1] == "met" for row in rows) else 1
 
 
 if __name__ == "__main__":

@@ -1,15 +1,18 @@
 """How good the answers are that need no model: what they cite, and what is refused.
 
 Each set is asked its own questions, ELSEWHERE, which nothing in any set answers, and the dev questions of the other
-sets: the gate's threshold is learned on dev questions and reported on the rest.
+sets: the gate's threshold is learned on dev questions and reported on the rest. Documents of one company are asked
+about it and, in the same words, about another company (near misses).
 """
 
+import re
 import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.evaluation.product import Json, Product, gently, names_of
+from benchmarks.evaluation.judging import REFUSALS
+from benchmarks.evaluation.product import Product, gently, names_of
 from benchmarks.evaluation.sets import Set
 from footnote.answering.gate import strength
 from footnote.settings import Settings
@@ -21,8 +24,9 @@ IN_FORCE = Settings.model_fields["least_evidence"].default
 
 @dataclass(frozen=True)
 class Answers:
-    """By the set's questions: what each answer cites, in order, nothing if it was refused; and the strength of what
-    was found. `unverified` counts citations; `elsewhere` says of each question of ELSEWHERE whether it was refused.
+    """By the set's questions: what each answer cites, in order, nothing if there is none; and the strength of what
+    was found. `unverified` counts citations, `related` answers that do not claim to answer. Of each question of
+    ELSEWHERE, and of each near miss and the question that it was made from: whether it was refused.
     """
 
     cited: Mapping[str, Sequence[str]]
@@ -30,6 +34,8 @@ class Answers:
     strengths: Mapping[str, float]
     others: Sequence[float]  # strengths of what was found for the dev questions of other sets
     elsewhere: Sequence[bool]
+    related: int = 0
+    near: Sequence[tuple[bool, bool]] = ()
 
     def refused(self) -> list[str]:
         return [question for question, cited in self.cited.items() if not cited]
@@ -37,7 +43,7 @@ class Answers:
 
 async def ask(product: Product, one: Set, others: Sequence[Set]) -> Answers:
     foreign = [each.questions[question] for each in others if each is not one for question in each.part("dev")]
-    answers = await gently([product.query(one, question) for question in one.questions.values()])
+    answers = await gently([product.answer(question, one.name) for question in one.questions.values()])
     strengths = await gently([_strength(product, one, question) for question in one.questions.values()])
     return Answers(
         {
@@ -47,12 +53,52 @@ async def ask(product: Product, one: Set, others: Sequence[Set]) -> Answers:
         sum(not citation["verified"] for answer in answers for citation in answer["citations"]),
         dict(zip(one.questions, strengths, strict=True)),
         await gently([_strength(product, one, question) for question in foreign]),
-        [_is_refused(answer) for answer in await gently([product.query(one, question) for question in ELSEWHERE])],
+        await gently([_is_refused(product, one, question) for question in ELSEWHERE]),
+        sum(answer["answer_status"] == "related" for answer in answers),
+        await _near(product, one),
     )
 
 
-def _is_refused(answer: Json) -> bool:
-    return bool(answer["answer_status"] == "not_found")
+async def _is_refused(product: Product, one: Set, question: str, **where: Sequence[str]) -> bool:
+    return (await product.answer(question, one.name, **where))["answer_status"] in REFUSALS
+
+
+@dataclass(frozen=True)
+class NearMiss:
+    """A question about a company, the same about another one, and the file names, without endings, of the first."""
+
+    own: str
+    other: str
+    stems: Sequence[str]
+
+
+def near_misses(one: Set) -> Iterator[NearMiss]:
+    """Of the questions that name the company whose documents answer them; the other is the next by the alphabet."""
+    company_of = one.companies()
+    names = sorted(set(company_of.values()))
+    other = dict(zip(names, names[1:] + names[:1], strict=True))
+    for question, judged in one.judgements.items():
+        company = company_of.get(next(iter(judged)).partition("#")[0])
+        if company is None:
+            continue
+        text = one.questions[question]
+        asked = re.sub(re.escape(company), other[company], text, flags=re.IGNORECASE)
+        if asked != text:
+            yield NearMiss(text, asked, [stem for stem, its in company_of.items() if its == company])
+
+
+async def _near(product: Product, one: Set) -> list[tuple[bool, bool]]:
+    """Whether each near miss was refused, and the question that it was made from."""
+    made = list(near_misses(one))
+    if not made:
+        return []
+    ids = {Path(each["filename"]).stem: each["id"] for each in await product.documents(one)}
+
+    async def refused(question: str, near: NearMiss) -> bool:
+        return await _is_refused(product, one, question, document_ids=[ids[stem] for stem in near.stems])
+
+    others = await gently([refused(near.other, near) for near in made])
+    return list(zip(others, await gently([refused(near.own, near) for near in made]), strict=True))
 
 
 async def _strength(product: Product, one: Set, question: str) -> float:

@@ -3,6 +3,7 @@
 import statistics
 from collections.abc import Iterator, Mapping
 
+from benchmarks.evaluation.judged import JudgedResult
 from benchmarks.evaluation.results import Result
 from benchmarks.evaluation.sets import UNTITLED
 from benchmarks.tables import Row
@@ -10,6 +11,7 @@ from benchmarks.tables import Row
 BM25, NEAREST, FUSED = "bm25s", "exact MiniLM", "RRF of the two"
 VECTOR, KEYWORD, HYBRID = "vector", "keyword", "hybrid"
 IDENTIFIERS, FINANCEBENCH, SCIFACT = "identifiers", "financebench", "scifact"
+FIRST_RIGHT = {SCIFACT: 0.75, FINANCEBENCH: 0.30}
 
 
 def goals(results: Mapping[str, Result]) -> Iterator[Row]:
@@ -21,6 +23,21 @@ def goals(results: Mapping[str, Result]) -> Iterator[Row]:
             yield from _of_collection(result)
         if result.answers is not None:
             yield from _gate(name, result)
+
+
+def judged_goals(results: Mapping[str, JudgedResult]) -> Iterator[Row]:
+    """Of the answers to judged questions that the generator without a model gives."""
+    for name, result in results.items():
+        measured = (
+            ("answerable questions, right", result.share(("right",)), ">=", 0.70),
+            ("answerable questions, partly or wrong", result.share(("partly", "wrong")), "<=", 0.20),
+            ("absent, refused", result.share(("refused rightly",), kinds=("absent",)), ">=", 0.80),
+            ("everyday, refused", result.share(("refused rightly",), kinds=("everyday",)), ">=", 1.0),
+            ("misspelt, right", result.share(("right",), kinds=("typo",)), ">=", 0.60),
+            ("wrong, of the answers that claim support", result.false(), "<=", 0.10),
+        )
+        for what, share, relation, limit in measured:
+            yield f"{name}: {what}", *_verdict(share, relation, limit)
 
 
 def _of_collection(result: Result) -> Iterator[Row]:
@@ -39,6 +56,12 @@ def _gate(name: str, result: Result) -> Iterator[Row]:
     if HYBRID in result.variants:
         metric = "recall@10" if "recall@10" in result.set.metrics else result.set.main
         yield f"{name}: {metric} of questions that were refused", *_verdict(result.lost(HYBRID, metric), "<=", 0.02)
+    if result.answers.near:
+        near, own = map(statistics.fmean, zip(*result.answers.near, strict=True))
+        yield f"{name}: questions about another company, refused", *_verdict(near, ">=", 0.80)
+        yield f"{name}: the same about the right company, refused", *_verdict(own, "<=", 0.02)
+    if name in FIRST_RIGHT:
+        yield f"{name}: first citation right", *_verdict(result.cited_right().first, ">=", FIRST_RIGHT[name])
 
 
 def _legs(result: Result) -> Iterator[Row]:

@@ -25,7 +25,12 @@ PAGE = 100  # documents in a list
 ASKED_AT_ONCE = 4
 TOP_K = 100  # as much as the API gives
 UNFINISHED = ("queued", "running", "waiting")
-MODELS = {"FOOTNOTE_EMBEDDER": "local", "FOOTNOTE_GENERATOR": "extractive"}
+# An answer that was given before says nothing about the code that runs now.
+MODELS = {
+    "FOOTNOTE_EMBEDDER": "local",
+    "FOOTNOTE_GENERATOR": "extractive",
+    "FOOTNOTE_ANSWER_CACHE_SECONDS": "0",
+}
 
 Json = dict[str, Any]
 Value = TypeVar("Value")
@@ -141,8 +146,12 @@ class Product:
         hits: list[Json] = (await self._post("/v1/search?explain=true", body))["data"]
         return hits
 
-    async def query(self, one: Set, question: str) -> Json:
-        return await self._post("/v1/query", {"question": question, "collections": [one.name]})
+    async def search(self, question: str, collection: str) -> list[Json]:
+        hits: list[Json] = (await self._post("/v1/search", {"query": question, "collections": [collection]}))["data"]
+        return hits
+
+    async def answer(self, question: str, collection: str, **fields: Any) -> Json:
+        return await self._post("/v1/query", {"question": question, "collections": [collection], **fields})
 
     async def _post(self, path: str, body: Json) -> Json:
         response = await self.client.post(path, json=body)
@@ -183,14 +192,17 @@ async def gently(work: Sequence[Coroutine[Any, Any, Value]]) -> list[Value]:
 
 
 @asynccontextmanager
-async def running(data_dir: Path) -> AsyncIterator[Product]:
-    """The Footnote that runs on the directory, or one that is started from this tree and stopped in the end."""
+async def running(data_dir: Path, models: Mapping[str, str] = MODELS) -> AsyncIterator[Product]:
+    """The Footnote that runs on the directory, or one that is started from this tree and stopped in the end.
+
+    `models`: settings of the embedder and the generator, for one that is started.
+    """
     if url := holder(data_dir).get("url"):
         print(f"Asking the Footnote that runs at {url} already.", file=sys.stderr)
         async with _opened(url, data_dir) as product:
             yield product
         return
-    async with started(data_dir, MODELS) as stack, _opened(stack.url, data_dir) as product:
+    async with started(data_dir, models) as stack, _opened(stack.url, data_dir) as product:
         yield product
 
 

@@ -6,7 +6,6 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 
 from benchmarks.evaluation.answers import ELSEWHERE, IN_FORCE, threshold
-from benchmarks.evaluation.goals import goals
 from benchmarks.evaluation.product import ASKED_AT_ONCE, TOP_K
 from benchmarks.evaluation.results import Result
 from benchmarks.evaluation.sets import PARTS
@@ -24,16 +23,16 @@ question.
 """
 
 
-def whole(results: Mapping[str, Result]) -> Iterator[str]:
+def whole(results: Mapping[str, Result], rows: Sequence[Row]) -> Iterator[str]:
+    """`rows`: the goals."""
     yield _HEAD.format(cpus=os.cpu_count())
-    yield from verdict(results)
+    yield from verdict(rows)
     yield from of_answers(results)
     for result in results.values():
         yield from of_set(result)
 
 
-def verdict(results: Mapping[str, Result]) -> Iterator[str]:
-    rows = list(goals(results))
+def verdict(rows: Sequence[Row]) -> Iterator[str]:
     if rows:
         yield from ("## Goals", "", *table([("goal", "limit", "measured", ""), *rows]), "")
 
@@ -57,7 +56,9 @@ _ANSWERS = (
     "set",
     "questions",
     "refused",
+    "only related",
     f"of {len(ELSEWHERE)} about something else",
+    "near misses refused",
     "first citation right",
     "any right",
     "citations right",
@@ -72,7 +73,9 @@ def _answers(result: Result) -> Row:
         result.set.name,
         str(len(answers.cited)),
         str(len(answers.refused())),
+        str(answers.related),
         str(sum(answers.elsewhere)),
+        f"{sum(refused for refused, _ in answers.near)} of {len(answers.near)}",
         *(f"{share:.3f}" for share in (cited.first, cited.any, cited.each)),
         str(answers.unverified),
     )

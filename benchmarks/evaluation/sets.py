@@ -33,6 +33,11 @@ class Set:
         """Ids of the questions of one of PARTS."""
         return [each for each in self.questions if name in ("all", part_of(each))]
 
+    def companies(self) -> dict[str, str]:
+        """Whose each document is, by the stem of its name, where `documents.jsonl` says it."""
+        listed = self.documents.parent / "documents.jsonl"
+        return {row["doc_id"]: row["company"] for row in _rows(listed)} if listed.exists() else {}
+
 
 def part_of(question_id: str) -> str:
     """Parameters are chosen on `dev` and reported on `test`; a hash decides, so that a question never moves."""

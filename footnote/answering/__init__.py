@@ -19,6 +19,7 @@ from footnote.answering.answer_cache import CacheKey
 from footnote.answering.cited_text import Draft, PageExcerpt, places
 from footnote.answering.events import AnswerStatus, Citation, Delta, Done, Event, Question, Sources
 from footnote.answering.support import UnsupportedSentence
+from footnote.answering.writing import Writing, listed
 from footnote.database.ids import new_id
 from footnote.errors import Unavailable
 from footnote.extracts import tables
@@ -28,11 +29,7 @@ from footnote.extracts.question import understood
 from footnote.providers import (
     GenerationRequest,
     ModelRef,
-    Nearest,
     Passage,
-    Statement,
-    Token,
-    Truncated,
     Uncounted,
     Usage,
 )
@@ -181,7 +178,7 @@ class _Known:
 
 
 async def _refused(rt: Runtime, words: str, missing: Sequence[str]) -> AsyncGenerator[Event, None]:
-    words = " ".join(filter(None, (words, f"They do not mention {_listed(missing)}." if missing else "")))
+    words = " ".join(filter(None, (words, f"They do not mention {listed(missing)}." if missing else "")))
     yield Delta(words)
     yield replace(_done(words, "not_found", rt.generator.model), not_mentioned=missing)
 
@@ -198,27 +195,26 @@ async def _made(
 ) -> AsyncGenerator[Event, None]:
     """By the generator, to be stored with what it used."""
     prompts = (question.system_prompt or "", RULES, BRIEF_RULES, REPAIR)
-    places = await known.places_of(rt, shown)
-    draft = Draft(shown, places, prompts, question.query.text, max(1, len(question.parts)))
+    around = await known.places_of(rt, shown)
+    new = partial(Draft, shown, around, prompts, question.query.text, max(1, len(question.parts)))
     first_choice = meter.writer = ModelRef(rt.generator.provider, question.model or rt.generator.model)
-    truncated = False
-    async with aclosing(_generate(rt, _request(question, searching.passages(shown, places), missing), draft)) as events:
+    writing = Writing(rt, _request(question, searching.passages(shown, around), missing), new, first_choice)
+    async with aclosing(writing.events()) as events:
         async for event in events:
-            match event:
-                case Usage() | Uncounted() | ModelRef():
-                    meter.take(event)
-                case Truncated():
-                    truncated = True
-                case _:
-                    yield event
+            if isinstance(event, Usage | Uncounted | ModelRef):
+                meter.take(event)
+            else:
+                yield event
+    draft = writing.draft
+    unsupported = await asyncio.to_thread(lambda: draft.unsupported)  # long answers take tens of milliseconds
     if not draft.text:
         yield Delta(NOT_FOUND)
     done = replace(
         _done(draft.text or NOT_FOUND, draft.status, meter.writer.model),
         citations=list(draft.footnotes.values()),
-        unsupported=draft.unsupported,
+        unsupported=unsupported,
         not_mentioned=missing,
-        truncated=truncated,
+        truncated=writing.truncated,
         document_ids=sorted({hit.document_id for hit in shown}) if draft.text else (),
     )
     # Another one writes only as long as the first is away.
@@ -252,37 +248,6 @@ async def _in_parts(rt: Runtime, question: Question, meter: UsageMeter) -> Quest
     if len(found) > 1:
         found = await rewriting.parted(rt, question.query.text, found, question.model, meter)
     return replace(question, parts=found if len(found) > 1 else ())
-
-
-async def _generate(
-    rt: Runtime, request: GenerationRequest, draft: Draft
-) -> AsyncGenerator[Event | Usage | Uncounted | ModelRef | Truncated, None]:
-    async with aclosing(rt.generator.generate(request)) as events:
-        async for event in events:
-            match event:
-                case Token(text):
-                    for rendered in draft.feed(text):
-                        yield rendered
-                case Statement(text, marker, quote):
-                    for rendered in draft.state(text, marker, quote):
-                        yield rendered
-                case Nearest(part):
-                    for rendered in draft.lead_in(_nearest(request.not_mentioned, part)):
-                        yield rendered
-                case Usage() | Uncounted() | ModelRef() | Truncated():
-                    yield event
-    for rendered in draft.close():
-        yield rendered
-
-
-def _nearest(missing: Sequence[str], part: str) -> str:
-    """What comes before passages that do not answer the question, or this part of it."""
-    nothing = f"These documents do not mention {_listed(missing)}; these" if missing else "These"
-    return f"{nothing} passages come closest{f' to “{part}”' if part else ''}:"
-
-
-def _listed(names: Sequence[str]) -> str:
-    return " or ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _evidence(hit: Hit) -> str:

@@ -3,15 +3,16 @@
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import citations
-from footnote.answering.agreement import Evidence
+from footnote.answering.agreement import QuotedPlace
 from footnote.answering.events import AnswerStatus, Citation, Delta, Event
 from footnote.answering.prompt_leaks import PromptLeakFilter
-from footnote.answering.resolving import source_of
+from footnote.answering.resolving import best_quote, source_of
 from footnote.answering.sanitizer import PlainText
 from footnote.answering.support import Place, UnsupportedSentence, unsupported
 from footnote.citations import CodeIndex, JsonAnswer, Marker, MarkerParser, Part, SourceList
@@ -22,6 +23,7 @@ from footnote.text import sentences
 
 LONGEST_SENTENCE = 1000  # characters; a longer one is not looked up
 _ENDS = re.compile(r"[.!?…。！？\n]")
+_LOOKED_UP = re.compile(r"[\])>】］⁰¹²³⁴-⁹]")
 _QUOTED_LINE = re.compile(r"(?:\A|\s*\n)\s*>\s?")  # as sources are shown to the model
 
 BEFORE = 3_000  # characters before a passage that may hold the head of its table
@@ -70,12 +72,16 @@ class Draft:
         self._sentence = ""  # since the last marker
         self._claim = ""  # the text before the last marker; another marker may follow at once
         self._stand: list[Place] = []  # of the footnotes, in order
-        self._evidence: dict[int, Evidence] = {}  # by the number of a verified footnote
+        self._evidence: dict[int, QuotedPlace] = {}  # by the number of a verified footnote
         self._uncited = ""  # the beginning of a sentence that has no footnote yet
 
     def feed(self, text: str) -> list[Event]:
         """What a model writes."""
         return self._render(self._parser.feed(self._list.feed(self._json.feed(text))))
+
+    def may_look_up(self, text: str) -> bool:
+        """Whether feeding the text may take tens of milliseconds, because a sentence or a marker ends."""
+        return _LOOKED_UP.search(text) is not None or _ENDS.search(self._uncited) is not None
 
     def lead_in(self, words: str) -> list[Event]:
         """Words of our own that tell what follows; they end in a colon, because they claim nothing."""
@@ -90,7 +96,9 @@ class Draft:
         events = self._render(self._parser.feed(told)) + self._render(self._parser.close())
         events += self._write(self._plain.flush(ended=True)) + self._write("", flush=True) + self._resolved()
         if self.text and not self.footnotes:
-            events += self._render(Marker(number, quote) for number, quote in self._list.listed)
+            self._claim = self._sentence
+            listed = (Marker(*each) for each in self._list.listed if each[0] in self._numbers)
+            events += [event for marker in listed for event in self._footnote(*self._source(marker), " ")]
         return events
 
     def state(self, claim: str, number: int, quote: str) -> list[Event]:
@@ -101,8 +109,9 @@ class Draft:
             events += self._said(part, literally=True)
         return events + self._write(self._plain.feed(" ")) + self._cite(Marker(number, quote), start)
 
-    @property
+    @cached_property
     def unsupported(self) -> list[UnsupportedSentence]:
+        """Of the whole answer."""
         return unsupported(self.text, self._stand, "\n".join([self._question, *self._shown]))
 
     @property
@@ -164,7 +173,7 @@ class Draft:
             others = (hit for hit in (named, *self.hits) if self._place(hit, quote))
             return next(others, named), quote
         words = (each for each in citations.quoted(self._claim) if self._place(named, each))
-        return named, next(words, "") or citations.best_sentence(self._claim, named.text)
+        return named, next(words, "") or best_quote(self._claim, named)
 
     def _footnote(
         self, hit: Hit, quote: str, space: str | None = None, *, claimed_from: int | None = None
@@ -200,7 +209,7 @@ class Draft:
         found = self._place(hit, quote)
         start, end = found or near
         if found:
-            self._evidence[len(self.footnotes) + 1] = Evidence(place.text, start, end, hit.place)
+            self._evidence[len(self.footnotes) + 1] = QuotedPlace(place.text, start, end, hit.place)
         return Citation(
             marker=len(self.footnotes) + 1,
             document_id=hit.document_id,

@@ -15,6 +15,7 @@ from footnote.tenancy.usage import UsageEntry
 PASSAGES = 8  # hits a generator sees
 FURTHER_PASSAGES = 4  # for each further part
 MOST_PASSAGES = 16
+SURE = 0.8  # the score of a row beside which no other is looked for
 
 
 def shown(question: Question, hits: Sequence[Hit]) -> Sequence[Hit]:
@@ -31,9 +32,12 @@ def with_rows(
     A row of figures has few of the question's words, so that its chunk is often found behind others that only speak of
     the matter. Long work: not for the event loop.
     """
-    known = {hit.chunk_id for hit in hits}
+    first = shown(question, hits)
+    rows = tables.rows(question.query.text, passages(first, places))
+    if rows and rows[0].score >= SURE:
+        return list(hits)
+    known, last = {hit.chunk_id for hit in hits}, len(first)
     pool = [*hits, *(hit for hit in candidates if hit.chunk_id not in known)]
-    last = len(shown(question, hits))
     rows = tables.rows(question.query.text, passages(pool, places))
     if not rows or rows[0].marker <= last or rows[0].score < tables.ANSWERS:
         return list(hits)

@@ -1,7 +1,7 @@
 """Citations: markers found in a stream of tokens, quotes looked up in the stored page. Pure."""
 
 from footnote.citations.markers import CodeIndex, Marker, MarkerParser, Part, reads_as_marker, unmarked
-from footnote.citations.quotes import SHORTEST_QUOTE, best_sentence, locate, quoted
+from footnote.citations.quotes import SHORTEST_QUOTE, best_sentence, locate, quoted, widened
 from footnote.citations.shapes import JsonAnswer, SourceList
 
 __all__ = [
@@ -17,4 +17,5 @@ __all__ = [
     "quoted",
     "reads_as_marker",
     "unmarked",
+    "widened",
 ]

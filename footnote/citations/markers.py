@@ -38,6 +38,7 @@ _OPEN = re.compile(
 )
 _CUT_OFF = re.compile(rf"{_LEAD}(?:\d.*)?", re.DOTALL)
 _ENDS_IN_MARKER = re.compile(rf"{_WHOLE.pattern}\Z")
+_INDEX = re.compile(r"\[[0-9, -]+\]")
 _PAGE = re.compile(r"(?i:pages?|pp?\.|seiten?|s\.|página)\s*\d[\d\s,-]*\Z")  # no words to be quoted
 LONGEST_HEAD = 200  # characters up to the quote
 LONGEST_QUOTE = 1000
@@ -186,7 +187,10 @@ class MarkerParser:
         head = plain(self._head) + alike
         if whole := _WHOLE.fullmatch(head):
             self._numbers = _numbers(whole[1])
-            self._index(self._head + char) if self._context.is_joined else self._found(None)
+            if self._context.is_joined and _INDEX.fullmatch(self._head + char):
+                self._index(self._head + char)
+            else:
+                self._found(None)
         elif quoting := _QUOTING.fullmatch(head):
             self._open_quote(quoting)
         elif unquoted := _UNQUOTED.fullmatch(head):

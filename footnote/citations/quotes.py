@@ -164,28 +164,33 @@ def quoted(text: str) -> list[str]:
 def best_sentence(claim: str, text: str) -> str:
     """The sentence of `text` that shares most with the claim, for a marker that came without a quote.
 
-    Figures of the claim count double. If two neighbours hold what neither holds alone, both.
+    Figures of the claim count double.
     """
     wanted, figures = set(sentences.stems(claim)), set(_FIGURE.findall(claim))
-    spans = sentences.spans(text) or [(0, len(text))]
 
-    def shared(start: int, end: int) -> float:
-        piece = text[start:end]
-        found = set(sentences.stems(piece))
-        held = len(wanted & found) + len(figures & set(_FIGURE.findall(piece)))
-        return held / math.sqrt(1 + len(found))
+    def shared(sentence: _Sentence) -> float:
+        _, _, stems, its_figures = sentence
+        return (len(wanted & stems) + len(figures & its_figures)) / math.sqrt(1 + len(stems))
 
-    start, end = max(spans, key=lambda span: shared(*span))
-    lacking = figures - set(_FIGURE.findall(text[start:end]))
-    for low, high in ((start, _behind(spans, end)), (_before(spans, start), end)):
-        if lacking & set(_FIGURE.findall(text[low:high])):
-            return text[low:high]
+    start, end, *_ = max(_sentences(text), key=shared, default=(0, len(text)))
     return text[start:end]
 
 
-def _behind(spans: list[tuple[int, int]], end: int) -> int:
-    return next((high for low, high in spans if low >= end), end)
+_Sentence = tuple[int, int, frozenset[str], frozenset[str]]
 
 
-def _before(spans: list[tuple[int, int]], start: int) -> int:
-    return next((low for low, high in reversed(spans) if high <= start), start)
+@lru_cache(maxsize=64)
+def _sentences(text: str) -> list[_Sentence]:
+    """Start and end of each, its stems and its figures."""
+    return [
+        (start, end, frozenset(sentences.stems(text[start:end])), frozenset(_FIGURE.findall(text, start, end)))
+        for start, end in sentences.spans(text)
+    ]
+
+
+def widened(text: str, start: int, end: int) -> list[str]:
+    """What is in `text` from `start` to `end`, with the sentence behind it, with the one before it, and with both."""
+    spans = sentences.spans(text)
+    behind = next((high for low, high in spans if low >= end), end)
+    before = next((low for low, high in reversed(spans) if high <= start), start)
+    return [text[start:behind], text[before:end], text[before:behind]]

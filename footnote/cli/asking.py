@@ -98,12 +98,7 @@ def ask(
     if as_json:
         say_json(answer)
     else:
-        _parts(answer.get("parts"))
-        _footnotes(answer["citations"])
-        _unsupported(answer["unsupported"])
-        _claim(answer)
-        _searched_for(answer.get("searched_for"))
-        _still_to_come(answer.get("searched"))
+        _under(answer)
     if answer["answer_status"] in UNANSWERED:
         raise typer.Exit(NOT_FOUND)
 
@@ -137,11 +132,7 @@ def _show_result(question: str, result: Json) -> None:
         say(problem_message(result["error"]))
     else:
         say(result["answer"]["answer"])
-        _parts(result["answer"].get("parts"))
-        _footnotes(result["answer"]["citations"])
-        _claim(result["answer"])
-        _searched_for(result["answer"].get("searched_for"))
-        _still_to_come(result["answer"].get("searched"))
+        _under(result["answer"])
     say()
 
 
@@ -194,6 +185,16 @@ def _footnotes(citations: list[Json]) -> None:
         checked = "✓ checked" if each["verified"] else "✗ not verified"
         quote = one_line(each["quote"], QUOTE)
         say(f"[{each['marker']}] {each['filename']}, {pages_of(each)} — “{quote}”  {checked}")
+
+
+def _under(answer: Json) -> None:
+    """What is told under an answer."""
+    _parts(answer.get("parts"))
+    _footnotes(answer["citations"])
+    _unsupported(answer["unsupported"])
+    _claim(answer)
+    _searched_for(answer.get("searched_for"))
+    _still_to_come(answer.get("searched"))
 
 
 def _unsupported(sentences: list[Json]) -> None:

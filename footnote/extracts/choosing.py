@@ -16,6 +16,7 @@ from footnote.extracts.wording import Kind
 
 MOST = 3
 FEWEST_WORDS = 3
+SHORT_TERM = 2  # words: what a longer one means may be said in other words
 WORTH_ADDING = 0.55  # of the best score
 UNHELD = 0.1  # what an extract holds without a word of the question: it may answer in other words
 ALIKE = 0.7  # of its words that stand in one chosen before it
@@ -40,7 +41,6 @@ _LEANING_WORD = re.compile(
 )
 _SMALL = re.compile(r"(?<![{,@.\w])[a-zß-ÿ]{3,}(?![\w,@}])")
 
-# How well the best extract must hold what is asked for, so that it may count as an answer.
 _LEAST = {"when": 0.5, "who": 0.5, "value": 0.5, "list": 0.3, "acronym": 0.9}
 
 
@@ -67,23 +67,35 @@ def choose(question: str, passages: Sequence[Passage]) -> Chosen:
     asked = understood(question)
     if asked.kind == "about" and passages:
         found = summary(passages)
-        return Chosen(found, bool(found))
+        return Chosen(found, any(each.form == "sentence" for each in found))
     found = [each for each in cut(passages) if len(each.words) >= FEWEST_WORDS]
     if not asked.words or not found:
         return Chosen((), False)
     small = frozenset(word for passage in passages for word in _SMALL.findall(passage.text))
     short = short_forms([each.text for each in passages], asked.words)
     ranked = sorted(_rated(Sought(asked, small, short), found), key=lambda rated: -rated.score)
+    chosen = _unlike(ranked)
+    fitting = [each for each in chosen if each.fit >= _least(asked) and each.held > 0]
+    texts = {each.marker: each.text for each in passages}
+    return Chosen([_led(each.extract, texts[each.extract.marker]) for each in fitting or chosen], bool(fitting))
+
+
+def _unlike(ranked: Sequence[_Rated]) -> list[_Rated]:
+    """The best ones that are worth adding, without near duplicates."""
     chosen: list[_Rated] = []
     for rated in ranked:
         if len(chosen) == MOST or rated.score < WORTH_ADDING * ranked[0].score:
             break
         if not any(_alike(rated.extract, other.extract) for other in chosen):
             chosen.append(rated)
-    least = _LEAST.get(asked.kind, 0.0)
-    fitting = [each for each in chosen if each.fit >= least and each.held > 0]
-    texts = {each.marker: each.text for each in passages}
-    return Chosen([_led(each.extract, texts[each.extract.marker]) for each in fitting or chosen], bool(fitting))
+    return chosen
+
+
+def _least(asked: Asked) -> float:
+    """How well an extract must fit, so that it may count as an answer."""
+    if asked.kind == "definition" and len(asked.words) <= SHORT_TERM:
+        return 0.4
+    return _LEAST.get(asked.kind, 0.0)
 
 
 def _led(extract: Extract, text: str) -> Extract:
@@ -111,11 +123,12 @@ def _rated(sought: Sought, found: Sequence[Extract]) -> list[_Rated]:
     frequency = Counter(word for each in words for word in each)
     weight = {word: math.log(1 + len(found) / (1 + frequency[word])) for word in asked.words}
     whole, leaning = sum(weight.values()), _LEANING.get(asked.kind, 0.0)
+    ranks = 6 if leaning else 1  # where any sentence may answer, the rank of its passage tells more
     rated = []
     for each, has in zip(found, words, strict=True):
         held = sum(weight[word] * _reach(each, has, word) for word in asked.words) / whole
         fits = fit(sought, each.text)
-        damped = math.sqrt((8 + min(len(each.words), 40)) * (6 + each.marker))
+        damped = math.sqrt((8 + min(len(each.words), 40)) * (ranks + each.marker))
         score = math.pow(UNHELD + held, 1.5) * (1 - leaning + leaning * fits) * _shape(asked, each) / damped
         rated.append(_Rated(each, score, held, fits))
     return rated

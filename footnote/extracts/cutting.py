@@ -97,7 +97,10 @@ class _Cutting:
         if number + 1 == len(self.places):
             return
         start, end = self.places[number][0], self.places[number + 1][1]
-        if self.text[self.places[number][1] - 1] == ":":
+        announces = self.text[self.places[number][1] - 1] == ":"
+        if not announces and self.text[end - 1] == ":":
+            return
+        if announces:
             end = max(end, self.text.find("\n\n", self.places[number + 1][0], start + LONGEST))
         if end - start <= LONGEST:
             yield self._extract(start, end, "entry", self.known[number] | self.known[number + 1], around)

@@ -51,7 +51,7 @@ def understood(question: str) -> Asked:
     elif kind == "definition":
         subject = _subject(question)
         kind = "definition" if words(subject) else "fact"
-    if kind in ("fact", "list") and MEASURED.search(asked):
+    if kind in ("fact", "list", "definition") and MEASURED.search(asked):
         kind = "value"
     numeric = kind in ("value", "compare")
     measure = next((name for name, pattern in MEASURES if pattern.search(asked)), None) if numeric else None

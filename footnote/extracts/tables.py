@@ -5,12 +5,12 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import pairwise
 
 from footnote.extracts import Passage, grids
-from footnote.extracts.grids import TableCell, TableRow
 from footnote.extracts.question import understood
+from footnote.extracts.table_row import TableCell, TableRow
 from footnote.extracts.units import Kind
 from footnote.extracts.values import dates, of_another_kind, values
 from footnote.text.sentences import stems
@@ -19,6 +19,7 @@ MOST_ROWS = 4
 _SURPLUS = 0.7  # what a word of a label costs that the question does not have
 LEAST = 0.25  # a row that scores less has little to do with the question
 ANSWERS = 0.45  # one that scores as much says the value that is asked for
+_MOST_CELLS = 24  # of a row whose columns are not known
 WORTH_ADDING = 0.8  # of the best row's score
 
 # What a word of the question is worth by where it stands: the row's own label and column say what the value is, the
@@ -52,12 +53,6 @@ _KINDS: dict[Kind, re.Pattern[str]] = {
     "percent": re.compile(r"\bpercent|%|\bper cent\b|\bprozent|\bpour cent|\bpor ciento", re.I),
     "date": re.compile(r"^\W*(?:when|wann|quand|cuándo)\b|\bwhat date\b", re.I),
 }
-_ASKS_VALUE = re.compile(
-    r"\bhow (?:much|many|long|big|large|high|low|far|old|often|fast|heavy|tall|deep)\b|\b(?:19|20)\d\d\b|\bFY ?\d\d"
-    r"|\bwie (?:viele?|hoch|lange|groß|weit|alt)\b|\bcombien|\bcu[aá]nt|\bquant|\bcompare|\bpercent|%"
-    r"|\b(?:number|amount|value|rate|price|cost|total|average|size|length|duration)\b",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True)
@@ -147,7 +142,7 @@ def _keys(row: TableRow) -> str:
     """What a row is about: its label, or the cells of words where bars divide it."""
     if not row.barred:
         return row.label
-    return " ".join(cell.text for cell in row.cells if not re.match(r"\W*\d", cell.text))
+    return " ".join([row.label, *(cell.text for cell in row.cells if not re.match(r"\W*\d", cell.text))])
 
 
 def _named(question: str, passage: Passage) -> frozenset[str]:
@@ -190,7 +185,16 @@ class _Asked:
     years: tuple[str, ...]
     is_quarterly: bool
 
-    @property
+    @cached_property
+    def wants_rate(self) -> bool:
+        return _RATE.search(self.text) is not None
+
+    @cached_property
+    def length(self) -> str:
+        """How long the periods are that it asks about, `three months`; empty for years."""
+        return _length(self.text)
+
+    @cached_property
     def kind(self) -> Kind | None:
         """The kind of value that the question asks for, if it says so."""
         return next((kind for kind, pattern in _KINDS.items() if pattern.search(self.text)), None)
@@ -200,13 +204,14 @@ class _Asked:
 
     def is_as_long(self, period: str) -> bool:
         """Whether a period is as long as the one of the question: three months, or a year if it does not say."""
-        wanted, is_long = _QUARTERLY.search(self.text), _QUARTERLY.search(period)
-        return (wanted and wanted[0].lower()) == (is_long and is_long[0].lower())
+        return self.length == _length(period)
 
     def scored(self, candidate: _Candidate) -> _Scored:
         """How much of the question a row holds, less for what it has besides, and for what does not fit."""
         cells = _cells(self, candidate)
-        if not cells or not (candidate.row.barred or re.search(r"\d", " ".join(cell.text for cell in cells))):
+        if not 0 < len(cells) <= _MOST_CELLS or not (
+            candidate.row.barred or re.search(r"\d", " ".join(cell.text for cell in cells))
+        ):
             return _Scored(0.0, candidate, ())
         score = self._held(candidate, cells) * self._precise(candidate.label)
         score *= math.sqrt(self._precise(candidate.section))
@@ -214,7 +219,6 @@ class _Asked:
         score *= (
             self._fits_document(candidate) * self._fits_period(candidate, cells) * self._fits_kind(candidate, cells)
         )
-        score *= 1.0 if _ASKS_VALUE.search(self.text) else 0.7
         return _Scored(min(1.0, score / (1 + 0.01 * (candidate.passage.marker - 1))), candidate, cells)
 
     def _held(self, candidate: _Candidate, cells: Sequence[TableCell]) -> float:
@@ -259,14 +263,19 @@ class _Asked:
             factor = math.sqrt(len(has & {*self.years}) / len(self.years))
         elif self.years:
             factor = 0.75 if any(year in f"{around} {candidate.passage.title}" for year in self.years) else 0.4
-        is_quarterly = _QUARTERLY.search(around) is not None
-        return factor if is_quarterly == self.is_quarterly else factor * 0.5
+        return factor if bool(_length(around)) == self.is_quarterly else factor * 0.5
 
     def _fits_kind(self, candidate: _Candidate, cells: Sequence[TableCell]) -> float:
         """Less for a percentage where an amount is asked for, and the other way round."""
-        row, wants_rate = candidate.row, _RATE.search(self.text) is not None
+        row = candidate.row
         is_rate = _is_rate(row) or all("%" in cell.text for cell in cells)
-        return 1.0 if is_rate == wants_rate or row.barred else 0.85 if wants_rate else 0.6
+        return 1.0 if is_rate == self.wants_rate or row.barred else 0.85 if self.wants_rate else 0.6
+
+
+@lru_cache(maxsize=1024)
+def _length(text: str) -> str:
+    found = _QUARTERLY.search(text)
+    return found[0].lower() if found else ""
 
 
 def _asked(question: str, wanted: frozenset[str], candidates: Sequence[_Candidate]) -> _Asked:

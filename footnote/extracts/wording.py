@@ -152,7 +152,7 @@ KINDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
         _pattern(r"""
             \bwhat(?:'s|s| is| are)? (?:an?|the term|meant by)\b|\bmeaning of\b|\bdefin(?:e|ition)\b
             ^what does\b.{1,120}\bmean\b|^what do(?:es)?\b.{1,120}\bdo\W*\Z|^what does it mean\b
-            ^what(?:'s|s| is| are) (?!the\b)
+            ^what(?:'s|s| is| are) (?!the\b.{1,60}\bof\b)
             ^was (?:ist|sind|bedeutet|heißt|tut|macht|bewirkt|bezeichnet)\b
             ^qu'est-ce qu|^que (?:signifie|fait|veut dire)\b|^c'est quoi
             ^qué (?:es|son|significa|hace)\b|^(?:che )?cos(?:a (?:è|sono|significa|fa)|'è)

@@ -75,7 +75,8 @@ async def obeyed(rt: Runtime, tenant_id: str, page: str, number: int) -> tuple[l
     events = [each async for each in answering.answer(replace(rt.for_tenant(tenant_id), generator=Obedient()), asked)]
     done = events[-1]
     assert isinstance(done, Done)
-    assert done.usage == Usage(1, 1), "the document was retrieved and the model was asked"
+    asked_twice = Usage(1, 1) + Usage(1, 1)  # where it gave no source
+    assert done.usage in (Usage(1, 1), asked_twice), "the document was retrieved and the model was asked"
     assert "".join(each.text for each in events if isinstance(each, Delta)) == done.answer
     return events, done
 

@@ -1,9 +1,11 @@
 """What `make eval` concludes from answers."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.evaluation import report
-from benchmarks.evaluation.answers import ELSEWHERE, Answers, learned, threshold
+from benchmarks.evaluation.answers import ELSEWHERE, Answers, learned, near_misses, threshold
 from benchmarks.evaluation.goals import HYBRID, goals
 from benchmarks.evaluation.product import Asked
 from benchmarks.evaluation.results import Result
@@ -57,4 +59,27 @@ def test_goals_of_the_gate():
 def test_a_hundred_questions_about_something_else():
     assert len(set(ELSEWHERE)) == 100
     told = "\n".join(report.of_answers({"cranfield": result(96)}))
-    assert "| cranfield | 10        | 1       | 96 " in told
+    assert "| cranfield | 10        | 1       | 0            | 96 " in told
+
+
+def test_a_near_miss_is_about_another_company_in_the_same_words(tmp_path):
+    rows = [{"doc_id": name, "company": company} for name, company in (("a", "Ada"), ("a2", "Ada"), ("b", "Bo"))]
+    (tmp_path / "documents.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    questions = {"1": "What did ADA earn?", "2": "What did Bo earn?", "3": "What was earned?"}
+    judged = {"1": {"a#3": 1}, "2": {"b#1": 1}, "3": {"a#1": 1}}
+    one = Set("some", tmp_path / "documents", questions, judged, BY_DOCUMENT, "nDCG@10")
+    made = [(near.other, list(near.stems)) for near in near_misses(one)]
+    assert made == [("What did Bo earn?", ["a", "a2"]), ("What did Ada earn?", ["b"])]
+    assert list(near_misses(a_set())) == []
+
+
+def test_goals_of_near_misses():
+    def rows(near: list[tuple[bool, bool]]) -> list[str]:
+        one = result(96)
+        assert one.answers is not None
+        one = replace(one, answers=replace(one.answers, near=near))
+        return [row[-1] for row in goals({"identifiers": one}) if "company" in row[0]]
+
+    assert rows([]) == []
+    assert rows([(True, False)] * 8 + [(False, False)] * 2) == ["met", "met"]
+    assert rows([(True, True)] * 7 + [(False, False)] * 3) == ["MISSED", "MISSED"]

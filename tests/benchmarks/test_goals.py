@@ -66,7 +66,8 @@ def test_a_gain_is_over_the_best_baseline():
 
 
 def test_the_report_shows_all_parts_and_times():
-    lines = "\n".join(report.whole({"cranfield": result(**{HYBRID: 0.75})})).splitlines()
+    results = {"cranfield": result(**{HYBRID: 0.75})}
+    lines = "\n".join(report.whole(results, list(goals(results)))).splitlines()
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("|")]
     scores = {(row[0], row[1]): row[2] for row in rows if row[0] in ("all", "dev", "test")}
     assert len(scores) == 3 * 4

@@ -148,6 +148,7 @@ def test_the_product_is_measured_as_shipped_whatever_is_set_here(tmp_path, monke
     assert {name: given[name] for name in given if name.startswith(("FOOTNOTE_", "DATABASE_"))} == {
         "FOOTNOTE_EMBEDDER": "local",
         "FOOTNOTE_GENERATOR": "extractive",
+        "FOOTNOTE_ANSWER_CACHE_SECONDS": "0",
         "FOOTNOTE_DATA_DIR": str(tmp_path),
     }
     assert "PATH" in given

@@ -1,0 +1,52 @@
+"""The beginning of the document that a question is about."""
+
+import pytest
+
+from footnote.retrieval import Hit, Query, search
+from footnote.runtime import Runtime
+from tests import driving
+from tests.conftest import stored_once
+
+pytestmark = pytest.mark.anyio
+PARAGRAPH = "{} number {} of the keeper stands in this paragraph, which is about as long as others are. " * 8
+
+
+def book(word: str) -> str:
+    return "\n\n".join(PARAGRAPH.format(*[word, number] * 8) for number in range(12))
+
+
+async def make_tenant(rt: Runtime) -> str:
+    tenant_id = await driving.new_tenant(rt)
+    await driving.ready(rt, tenant_id, book("Lamp"), "lamp_log_1871.txt")
+    await driving.ready(rt, tenant_id, book("Siren"), "siren.txt")
+    return tenant_id
+
+
+engine, stored = stored_once(make_tenant)
+
+
+async def first(rt: Runtime, tenant_id: str, text: str, **given: object) -> list[Hit]:
+    return (await search(rt.for_tenant(tenant_id), Query(text, opening=True, **given))).hits  # type: ignore[arg-type]
+
+
+async def test_a_file_that_is_named_begins_the_hits(rt: Runtime, stored: str) -> None:
+    hits = await first(rt, stored, "What is siren.txt about?")
+    assert (hits[0].filename, hits[0].position, hits[0].exact_matches) == ("siren.txt", 0, 1)
+    assert hits[1].filename == "siren.txt"
+    assert len({hit.chunk_id for hit in hits}) == len(hits)
+
+
+async def test_words_of_a_name_tell_the_document(rt: Runtime, stored: str) -> None:
+    [hit, *_] = await first(rt, stored, "What is the log of 1871 about?")
+    assert (hit.filename, hit.position) == ("lamp_log_1871.txt", 0)
+
+
+async def test_a_document_out_of_scope_is_not_opened(rt: Runtime, stored: str) -> None:
+    hits = await first(rt, stored, "What is lamp_log_1871.txt about?")
+    others = await first(rt, stored, "What is siren.txt about?", document_ids=[hits[0].document_id])
+    assert {hit.filename for hit in others} == {"lamp_log_1871.txt"}
+
+
+async def test_without_it_nothing_is_put_first(rt: Runtime, stored: str) -> None:
+    hits = (await search(rt.for_tenant(stored), Query("What is siren.txt about?"))).hits
+    assert [hit.fused_rank for hit in hits] == sorted(hit.fused_rank for hit in hits)
