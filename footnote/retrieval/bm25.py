@@ -75,8 +75,8 @@ def likely(found: Postings, mean_words: float, wanted: int, *, lacking: float) -
     import numpy as np
 
     chunks, places = np.unique(found.chunks, return_inverse=True)
-    shares = found.idf * _share(found.occurrences, found.lengths / mean_words)
-    scores: Floats = np.bincount(places, shares).astype(np.float64, copy=False)
+    weights = found.idf * _share(found.occurrences, found.lengths / mean_words)
+    scores = np.bincount(places, weights).astype(np.float64)
     least = _greatest(scores, wanted) / _ROUNDED**2 - lacking
     high = np.flatnonzero(scores >= max(least, _greatest(scores, SCORED)))
     best: Numbers = chunks[high[np.lexsort((chunks[high], -scores[high]))[:SCORED]]]

@@ -259,11 +259,11 @@ async def test_a_plan_of_a_small_collection_is_not_that_of_one_that_has_grown(
     """A statement is planned for the size that the tables have then, and again once a collection is much larger."""
     sent: list[str] = []
 
-    def noted(statement: str, _: object) -> tuple[str, list[Any]]:
+    def note(statement: str, _values: Any) -> tuple[str, list[Any]]:
         sent.append(statement)
         return "SELECT 1", []
 
-    monkeypatch.setattr("footnote.retrieval.scope.positional", noted)
+    monkeypatch.setattr("footnote.retrieval.scope.positional", note)
     async with rt.transaction() as session:
         for chunks in (0, 20, 60, 70_000, 1_000_000):
             await scope_of("ten", [], None, chunks=chunks).run(session, "SELECT 1")
