@@ -221,8 +221,7 @@ class Settings(BaseSettings):
     """Jobs in the messages of each lane of the broker, or as many as run (twice as many of small documents); all others
     wait in Postgres."""
     yield_seconds: float = Field(5.0, ge=0)
-    """Long work, such as embedding or a deletion, yields to other work that waits after this long, at its next
-    checkpoint."""
+    """After this long, long work (embedding, a deletion) yields to other work that waits, at its next checkpoint."""
     max_attempts: int = Field(5, ge=1)
     """Crashes of the worker on one step after which the document fails."""
     max_retries: int = Field(100, ge=0)
@@ -308,11 +307,9 @@ class Settings(BaseSettings):
     answer_cache_seconds: float = Field(86_400.0, ge=0)
     """How long an answer is given again to the same question, while nothing changes in the collections; 0: never."""
     answer_cache_similarity: float = Field(0.95, ge=0.5, le=1)
-    """Cosine from which two questions count as the same, if their numbers and names are equal; 1: only the same
-    words."""
+    """Cosine from which questions with equal numbers and names count as the same; 1: only the same words."""
     answer_repair: Literal["on", "off"] = "off"
-    """`on`: a model is asked once more where sentences of its answer have no source; the answer then comes at once, not
-    word by word."""
+    """`on`: a model is asked once more for sentences without a source; its answer then comes at once, not by words."""
     question_cache_seconds: float = Field(3600.0, ge=0)
     """How long the embedding of a question is stored in Redis; 0: not at all."""
     provider_timeout_seconds: float = Field(60.0, gt=0)

@@ -56,7 +56,9 @@ def cost(settings: Settings, questions: int) -> Decimal | None:
         return Decimal(0)
     price = settings.prices.get(settings.chat_model or "")
     asked, answered = TOKENS
-    return price and 2 * questions * (asked * price.input + answered * price.output) / 1_000_000
+    if price is None:
+        return None
+    return 2 * questions * (asked * price.input + answered * price.output) / 1_000_000
 
 
 async def run(sets: Sequence[JudgedSet], settings: Settings, data: Path) -> Mapping[str, JudgedResult]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from footnote import citations
-from footnote.answering.agreement import Evidence, content, mismatch
+from footnote.answering.agreement import QuotedPlace, content, mismatch
 from footnote.retrieval import Hit
 from footnote.text import sentences
 
@@ -34,15 +34,14 @@ def source_of(sentence: str, hits: Sequence[Hit]) -> tuple[Hit, str] | None:
             if citations.locate(words, hit.text):
                 return hit, words
     wanted = content(bare)
-    if len(wanted) < FEWEST:
+    if len(wanted) < FEWEST or not hits:
         return None
     found = [(hit, citations.best_sentence(bare, hit.text)) for hit in hits]
-    hit, words = max(found, key=lambda each: len(wanted & content(each[1])), default=(None, ""))
-    if hit is None or len(wanted & content(words)) < HELD * len(wanted):
-        return None
-    return (hit, words) if _agrees(bare, hit, words) else None
+    hit, words = max(found, key=lambda each: len(wanted & content(each[1])))
+    holds = len(wanted & content(words)) >= HELD * len(wanted)
+    return (hit, words) if holds and _agrees(bare, hit, words) else None
 
 
 def _agrees(sentence: str, hit: Hit, words: str) -> bool:
     start = hit.text.find(words)
-    return mismatch(sentence, [Evidence(hit.text, start, start + len(words), hit.place)], hit.text) is None
+    return mismatch(sentence, [QuotedPlace(hit.text, start, start + len(words), hit.place)], hit.text) is None

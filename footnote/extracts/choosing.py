@@ -67,7 +67,7 @@ def choose(question: str, passages: Sequence[Passage]) -> Chosen:
     asked = understood(question)
     if asked.kind == "about" and passages:
         found = summary(passages)
-        return Chosen(found, bool(found))
+        return Chosen(found, any(each.form == "sentence" for each in found))
     found = [each for each in cut(passages) if len(each.words) >= FEWEST_WORDS]
     if not asked.words or not found:
         return Chosen((), False)

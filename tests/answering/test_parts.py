@@ -6,7 +6,7 @@ from datetime import date
 
 import pytest
 
-from footnote import answering
+from footnote import answering, retrieval
 from footnote.answering import Done, Question, Sources, rewriting, searching
 from footnote.errors import NotFound
 from footnote.providers import GenerationRequest, GeneratorEvent, Token, Usage
@@ -68,7 +68,7 @@ async def test_each_part_is_searched_and_answered(rt: Runtime) -> None:
 
 async def test_a_single_question_is_searched_once(rt: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
     searches: list[str] = []
-    search = searching.search
+    search = retrieval.search
 
     async def counting(rt: Runtime, query: Query, beside: object) -> object:
         searches.append(query.text)

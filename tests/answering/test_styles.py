@@ -20,26 +20,32 @@ PAGES = {"lamp.txt": LAMP, "fog.txt": FOG, "boat.txt": BOAT}
 
 
 def hit(number: int, filename: str, text: str) -> Hit:
-    ids = {"chunk_id": f"c{number}", "document_id": f"d{number}", "version_id": f"v{number}"}
-    place = {"page_start": 1, "page_end": 1, "char_start": 0, "char_end": len(text)}
-    unknown = dict.fromkeys(
-        ("similarity", "coverage", "vector_rank", "keyword_rank", "bm25", "exact_matches", "embedding")
-    )
     return Hit(
-        **ids,
-        **place,
-        **unknown,
+        chunk_id=f"c{number}",
+        document_id=f"d{number}",
+        version_id=f"v{number}",
         filename=filename,
         version=1,
         position=0,
+        page_start=1,
+        page_end=1,
+        char_start=0,
+        char_end=len(text),
         heading="",
         subject="",
         text=text,
         score=1.0,
         fused_rank=number,
         metadata={},
+        similarity=None,
+        coverage=None,
+        vector_rank=None,
+        keyword_rank=None,
+        bm25=None,
+        exact_matches=None,
+        embedding=None,
         space_id=0,
-    )  # type: ignore[arg-type]
+    )
 
 
 HITS = [hit(number, name, text) for number, (name, text) in enumerate(PAGES.items(), 1)]
@@ -64,7 +70,7 @@ TOWER, OIL, STALLS, BACK = (
     "The siren stalls at 2.1 bar.",
     "It needs twenty minutes to recover.",
 )
-STYLES: dict[str, tuple[str, str, Sequence[str]]] = {
+STYLES: dict[str, tuple[str, str | None, Sequence[str]]] = {
     "as asked: marker with quote (GPT-4o, Claude, Qwen)": (
         f'The tower was built in 1874 [1: "{TOWER}"]. It burns colza [1: "burns colza oil"].',
         "The tower was built in 1874 [1]. It burns colza [2].",

@@ -31,10 +31,8 @@ async def first(rt: Runtime, tenant_id: str, text: str, **given: object) -> list
 
 async def test_a_file_that_is_named_begins_the_hits(rt: Runtime, stored: str) -> None:
     hits = await first(rt, stored, "What is siren.txt about?")
-    assert [(hit.filename, hit.position, hit.exact_matches) for hit in hits[:2]] == [
-        ("siren.txt", 0, 1),
-        ("siren.txt", 1, 1),
-    ]
+    assert (hits[0].filename, hits[0].position, hits[0].exact_matches) == ("siren.txt", 0, 1)
+    assert hits[1].filename == "siren.txt"
     assert len({hit.chunk_id for hit in hits}) == len(hits)
 
 
