@@ -73,8 +73,8 @@ def test_a_value_is_read_with_what_stands_beside_it(text: str, number: float, un
     ],
 )
 def test_a_date_is_the_same_in_all_spellings(text: str):
-    assert [(each.number, each.kind) for each in dates(f"On {text}, it rained.")] == [(20230503, "date")]
-    assert [(each.number, each.kind) for each in values(f"On {text}, it rained.")] == [(20230503, "date")]
+    assert [(each.number, each.kind) for each in dates(f"On {text}, it rained.")] == [(Decimal(20230503), "date")]
+    assert [(each.number, each.kind) for each in values(f"On {text}, it rained.")] == [(Decimal(20230503), "date")]
 
 
 @pytest.mark.parametrize(
