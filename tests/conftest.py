@@ -40,6 +40,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> Iterat
     for outcome in ("failed", "error"):
         for report in terminalreporter.stats.get(outcome, ()):
             terminalreporter.write_line(f"{outcome}: {report.nodeid}")
+    if any("no browser" in str(report.longrepr) for report in terminalreporter.stats.get("skipped", ())):
+        terminalreporter.write_line("The web page was not tested: `apt install chromium`.")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -17,7 +17,7 @@ IDS = {
     "delivery_id": numbered("whd", 7),
     "key_id": numbered("key", 7),
     "filename": "raw.md",
-    "message_id": "msg_a0000000000000000000000070",
+    "message_id": numbered("msg", 7) + "0",
 }
 FILE = {"files": {"file": ("new.md", b"# A new lamp\n\nIt burns.")}}
 ASKED = {"question": "What burns?"}
