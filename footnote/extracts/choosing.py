@@ -112,7 +112,7 @@ def _alike(one: Extract, other: Extract) -> bool:
 
 
 def _rated(sought: Sought, found: Sequence[Extract]) -> list[_Rated]:
-    """Each extract with its score.
+    """Extracts with their scores: all that may be within WORTH_ADDING of the best, whose fit alone is looked at.
 
     The share of the question's words that it holds, weighted by their rarity among all extracts (idf), more than in
     proportion, because two halves answer nothing; times its fit and its shape. Less for a long text, and for a passage
@@ -124,13 +124,19 @@ def _rated(sought: Sought, found: Sequence[Extract]) -> list[_Rated]:
     weight = {word: math.log(1 + len(found) / (1 + frequency[word])) for word in asked.words}
     whole, leaning = sum(weight.values()), _LEANING.get(asked.kind, 0.0)
     ranks = 6 if leaning else 1  # where any sentence may answer, the rank of its passage tells more
-    rated = []
+    fitting = []  # as if all fitted
     for each, has in zip(found, words, strict=True):
         held = sum(weight[word] * _reach(each, has, word) for word in asked.words) / whole
-        fits = fit(sought, each.text)
         damped = math.sqrt((8 + min(len(each.words), 40)) * (ranks + each.marker))
-        score = math.pow(UNHELD + held, 1.5) * (1 - leaning + leaning * fits) * _shape(asked, each) / damped
-        rated.append(_Rated(each, score, held, fits))
+        fitting.append(_Rated(each, math.pow(UNHELD + held, 1.5) * _shape(asked, each) / damped, held, 1.0))
+    rated: list[_Rated] = []
+    best = 0.0
+    for one in sorted(fitting, key=lambda other: -other.score):
+        if one.score < WORTH_ADDING * best:
+            break
+        fits = fit(sought, one.extract.text)
+        rated.append(replace(one, score=one.score * (1 - leaning + leaning * fits), fit=fits))
+        best = max(best, rated[-1].score)
     return rated
 
 

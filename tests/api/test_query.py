@@ -98,7 +98,14 @@ async def test_an_explanation_on_request(bob: Person, library: dict[str, str]) -
     assert explained["vector_rank"] >= 1
     answer = await bob.client.post("/v1/search?explain=true", json={"query": "siren", "mode": "keyword"})
     assert answer.json()["data"][0]["explain"] | {"bm25": 0, "coverage": 0} == {
-        **{"vector_rank": None, "similarity": None, "keyword_rank": 1, "exact_matches": 0, "needles": 0},
+        **{
+            "vector_rank": None,
+            "similarity": None,
+            "relatedness": None,
+            "keyword_rank": 1,
+            "exact_matches": 0,
+            "needles": 0,
+        },
         **{"bm25": 0, "coverage": 0, "fused_rank": 1, "rerank_score": None},
     }
     problem(await bob.client.post("/v1/search?explain=perhaps", json={"query": "siren"}), 422)
