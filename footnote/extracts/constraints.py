@@ -7,7 +7,7 @@ held: a word is looked for in other forms, spelled apart or together, as an acro
 
 from collections.abc import Sequence
 
-from footnote.extracts.evidence import Evidence
+from footnote.extracts.evidence import HeldText
 from footnote.extracts.question_names import Named, named
 
 NEAR = 1  # years
@@ -21,18 +21,18 @@ def unmet(question: str, evidence: Sequence[str]) -> list[str]:
     """
     if not any(evidence):
         return []
-    held, names = Evidence(evidence), list(dict.fromkeys(named(question)))
+    held, names = HeldText(evidence), list(dict.fromkeys(named(question)))
     near = _years_near(names, held)
     return list(dict.fromkeys(each.text for each in names if not _is_held(each, held, near)))
 
 
-def _years_near(names: Sequence[Named], evidence: Evidence) -> frozenset[int]:
+def _years_near(names: Sequence[Named], evidence: HeldText) -> frozenset[int]:
     """The years of the question that are held, and their neighbours: of a stretch of years, not all are written."""
     held = {int(each.parts[0]) for each in names if each.kind == "year"} & evidence.years
     return frozenset(year + step for year in held for step in range(-NEAR, NEAR + 1))
 
 
-def _is_held(one: Named, evidence: Evidence, years: frozenset[int]) -> bool:
+def _is_held(one: Named, evidence: HeldText, years: frozenset[int]) -> bool:
     if one.kind == "year":
         return int(one.parts[0]) in years
     if one.kind == "quarter":
