@@ -75,6 +75,8 @@ def choose(question: str, passages: Sequence[Passage]) -> Chosen:
     short = short_forms([each.text for each in passages], asked.words)
     ranked = sorted(_rated(Sought(asked, small, short), found), key=lambda rated: -rated.score)
     chosen = _unlike(ranked)
+    if asked.kind not in _LEANING:  # no kind of thing tells which is best: the passage that retrieval put first is
+        chosen.sort(key=lambda rated: rated.extract.marker)
     fitting = [each for each in chosen if each.fit >= _least(asked) and each.held > 0]
     texts = {each.marker: each.text for each in passages}
     return Chosen([_led(each.extract, texts[each.extract.marker]) for each in fitting or chosen], bool(fitting))
