@@ -243,7 +243,8 @@ def see(folder: Path) -> See:
 
 def violations(page: Page) -> list[str]:
     """What axe finds, by rule, with the places."""
-    page.evaluate(AXE)
+    if page.evaluate("typeof axe") == "undefined":
+        page.evaluate(AXE)
     options = {"runOnly": RULES, "resultTypes": ["violations"]}
     result = page.evaluate("options => axe.run(document, options)", options)
     return [f"{each['id']}: {[node['html'][:120] for node in each['nodes']]}" for each in result["violations"]]
