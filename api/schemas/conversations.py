@@ -67,6 +67,7 @@ class ConversationOut(Out):
 class PassageOut(Out):
     """Where a passage stands that was found for an answer."""
 
+    chunk_id: str
     document_id: str
     filename: str
     version: int

@@ -212,7 +212,17 @@ async def _stored(rt: Runtime, held: Hold, asked: str, done: Done, sources: Sour
     return replace(done, conversation_id=held.conversation_id, message_id=message_id)
 
 
-_PLACE = ("document_id", "filename", "version", "page_start", "page_end", "char_start", "char_end", "heading")
+_PLACE = (
+    "chunk_id",
+    "document_id",
+    "filename",
+    "version",
+    "page_start",
+    "page_end",
+    "char_start",
+    "char_end",
+    "heading",
+)
 
 
 def _details(done: Done, sources: Sources) -> dict[str, Any]:
