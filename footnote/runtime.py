@@ -251,7 +251,7 @@ def preload(settings: Settings) -> None:
 def import_early(settings: Settings) -> None:
     """Imports what would hold up an event loop when it is first used: `openai` takes a third of a second."""
     # Starlette imports the backend of anyio during the first request.
-    for name in ("anyio._backends._asyncio", "footnote.database.opening", "numpy", "redis.asyncio.connection"):
+    for name in ("anyio._backends._asyncio", "footnote.database.opening", "numpy.ma", "redis.asyncio.connection"):
         import_module(name)
     if settings.openai_api_key or settings.openai_base_url:
         import_module("openai")
