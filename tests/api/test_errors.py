@@ -308,7 +308,7 @@ async def test_domain_errors(
         raise error
 
     monkeypatch.setattr("footnote.retrieval.search", failing)
-    monkeypatch.setattr("footnote.answering.search", failing)
+    monkeypatch.setattr("footnote.answering.searching.search", failing)
     for path, body in (
         ("/v1/search", {"query": "a"}),
         ("/v1/query", {"question": "a"}),

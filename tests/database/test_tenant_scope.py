@@ -25,6 +25,7 @@ pytestmark = pytest.mark.anyio
 # Tables without a tenant, and why.
 NOBODYS = {
     "embedding_space": "a model and the length of its vectors",
+    "installation": "a random name, by which browsers tell the cookies of several on one host apart",
     "pause": "the operator's, of all work",
     "posting": "hashes, and counts of words; its blocks carry the tenant",
     "signing_key": "what tokens of all tenants are signed with, seen by the operator only",

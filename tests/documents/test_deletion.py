@@ -25,6 +25,7 @@ pytestmark = pytest.mark.anyio
 # What stays when all documents of all tenants are gone.
 LASTING = {
     "tenant",
+    "installation",
     "api_key",
     "audit_event",
     "embedding_space",
