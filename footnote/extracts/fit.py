@@ -97,19 +97,13 @@ def _values(text: str) -> tuple[Value, ...]:
     return tuple(values(text))
 
 
-@lru_cache(maxsize=4096)
-def _stems(word: str) -> tuple[str, ...]:
-    """The words around values are looked at for each value, most of them many times."""
-    return tuple(stems(word))
-
-
 def _near(sought: Sought, text: str, value: Value) -> float:
     """1 beside a word of the question, a half far away from all."""
     low = max(0, value.start - FAR)
     gaps = [
         max(value.start - low - token.end(), token.start() - (value.end - low), 0)
         for token in _TOKEN.finditer(text[low : value.end + FAR])
-        if not sought.asked.words.isdisjoint(_stems(token[0]))
+        if not sought.asked.words.isdisjoint(stems(token[0]))
     ]
     return 1 - 0.5 * min([*gaps, FAR]) / FAR
 

@@ -1,6 +1,7 @@
 """Sentences and words of a text, with their places in it; plain rules, no model."""
 
 import re
+from functools import lru_cache
 
 from footnote.text import searched
 
@@ -59,6 +60,7 @@ def stems(text: str) -> list[str]:
     return found
 
 
+@lru_cache(maxsize=8192)
 def _stem(word: str) -> str:
     if not word.isascii() or not word.isalpha():
         return word
