@@ -29,6 +29,7 @@ LIMITED = {
     "tally": "SELECT",
     "tally_change": "SELECT, INSERT",
     "vocabulary": "SELECT, INSERT",
+    "vocabulary_removal": "SELECT",
 }
 
 # Only what is missing: a policy locks its table, and every replica that starts comes by here.

@@ -11,6 +11,7 @@ from api.schemas.common import In, Out, PageOf, ProblemOut
 from api.schemas.fields import Url
 from api.schemas.search import AnswerOut, OnRequest
 from footnote.answering import Citation
+from footnote.answering.events import answer_kind
 from footnote.errors import TooLarge
 from footnote.models import QueryBatch, QueryBatchItem
 
@@ -60,7 +61,8 @@ class ResultOut(Out):
         if item.answer is None:
             return cls(index=item.position, status=None)
         citations = [Citation(**each) for each in item.answer["citations"]]
-        answer = AnswerOut.model_validate({**item.answer, "citations": citations, "hits": []})
+        kind = answer_kind(item.answer["model"])
+        answer = AnswerOut.model_validate({**item.answer, "answer_kind": kind, "citations": citations, "hits": []})
         return cls(index=item.position, status=200, answer=answer)
 
 

@@ -9,7 +9,7 @@ from api.schemas.common import In, Out, PageOf
 from api.schemas.fields import JsonObject, Plain
 from api.schemas.filters import FILTER_SCHEMA
 from api.schemas.questions import Names, SystemPrompt
-from api.schemas.search import CitationOut, CoverageOut, OnRequest, UnsupportedOut, UsageOut
+from api.schemas.search import CitationOut, CorrectionOut, CoverageOut, OnRequest, UnsupportedOut, UsageOut
 from footnote import filters
 from footnote.answering import Citation
 from footnote.answering.events import answer_kind
@@ -96,6 +96,9 @@ class MessageOut(Out):
     timings: dict[str, float] | None = None
     truncated: bool | None = None
     cached: bool | None = None
+    not_mentioned: list[str] | None = None
+    parts: list[str] | None = None
+    searched_for: list[CorrectionOut] | None = None
     created_at: datetime
 
     @classmethod

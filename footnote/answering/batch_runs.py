@@ -120,5 +120,6 @@ async def _ended(rt: Runtime, request: dict[str, Any]) -> Ended:
         "question_as_searched": sources.question_as_searched,
         "searched": asdict(sources.searched),
         "parts": list(sources.parts),
+        "searched_for": [asdict(each) for each in sources.searched_for],
     }
     return Ended(answer=stored_answer, document_ids=stored_answer.pop("document_ids"))

@@ -233,4 +233,7 @@ def _details(done: Done, sources: Sources) -> dict[str, Any]:
         "timings": done.timings,
         "truncated": done.truncated,
         "cached": done.cached,
+        "not_mentioned": list(done.not_mentioned),
+        "parts": list(sources.parts),
+        "searched_for": [asdict(each) for each in sources.searched_for],
     }

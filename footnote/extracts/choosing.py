@@ -46,7 +46,10 @@ _LEAST = {"when": 0.5, "who": 0.5, "value": 0.5, "list": 0.3, "acronym": 0.9}
 
 @dataclass(frozen=True)
 class Chosen:
-    """The extracts, best first; `answers`: they hold what the question asks for, as far as rules can tell."""
+    """The extracts, as their passages are ranked.
+
+    `answers`: they hold what the question asks for, as far as rules can tell.
+    """
 
     found: Sequence[Extract]
     answers: bool
@@ -74,9 +77,7 @@ def choose(question: str, passages: Sequence[Passage]) -> Chosen:
     small = frozenset(word for passage in passages for word in _SMALL.findall(passage.text))
     short = short_forms([each.text for each in passages], asked.words)
     ranked = sorted(_rated(Sought(asked, small, short), found), key=lambda rated: -rated.score)
-    chosen = _unlike(ranked)
-    if asked.kind not in _LEANING:  # no kind of thing tells which is best: the passage that retrieval put first is
-        chosen.sort(key=lambda rated: rated.extract.marker)
+    chosen = sorted(_unlike(ranked), key=lambda rated: rated.extract.marker)  # as retrieval ranked their passages
     fitting = [each for each in chosen if each.fit >= _least(asked) and each.held > 0]
     texts = {each.marker: each.text for each in passages}
     return Chosen([_led(each.extract, texts[each.extract.marker]) for each in fitting or chosen], bool(fitting))

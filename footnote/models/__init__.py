@@ -25,7 +25,7 @@ from footnote.models.tallies import TallyChange, TallyRow
 from footnote.models.tasks import BackgroundTask
 from footnote.models.tenancy import ApiKey, BrowserSession, IdempotencyKey, Installation, SigningKey, Tenant
 from footnote.models.usage import UsageOfDay
-from footnote.models.vocabulary import VocabularyWord
+from footnote.models.vocabulary import VocabularyRemoval, VocabularyWord
 from footnote.models.webhooks import DocumentSequence, JobCallback, WebhookAttempt, WebhookDelivery, WebhookEndpoint
 
 __all__ = [
@@ -69,6 +69,7 @@ __all__ = [
     "UnownedObject",
     "UsageOfDay",
     "Version",
+    "VocabularyRemoval",
     "VocabularyWord",
     "WebhookAttempt",
     "WebhookDelivery",

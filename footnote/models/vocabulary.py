@@ -1,6 +1,6 @@
 """The words of the documents of a collection, by which misspelt words of questions are found."""
 
-from sqlalchemy import BigInteger, Identity, Index, String
+from sqlalchemy import ARRAY, BigInteger, Identity, Index, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from footnote.models.base import Base
@@ -27,3 +27,13 @@ class VocabularyWord(Base):
     head_key: Mapped[int] = mapped_column(BigInteger)
     tail_key: Mapped[int] = mapped_column(BigInteger)
     word: Mapped[str]
+
+
+class VocabularyRemoval(Base):
+    """Lexemes of chunks that a transaction removed, until it ends: its words that are nowhere else are removed then."""
+
+    __tablename__ = "vocabulary_removal"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    tenant_id: Mapped[str] = mapped_column(String(40))
+    lexeme_keys: Mapped[list[int]] = mapped_column(ARRAY(BigInteger))

@@ -5,7 +5,7 @@ from sqlalchemy import delete, func, select, text
 
 from footnote import collections
 from footnote.documents import deletion
-from footnote.models import Chunk, VocabularyWord
+from footnote.models import Chunk, VocabularyRemoval, VocabularyWord
 from footnote.retrieval import Query, SearchResult, search, spelling
 from footnote.retrieval.spelling import Correction
 from footnote.runtime import Runtime
@@ -97,7 +97,8 @@ async def test_a_question_in_another_language_is_not_taken_for_misspelt(rt: Runt
     assert (await _asked(rt, tenant, "how long is the frist")).searched_for
 
 
-async def test_a_word_goes_with_the_last_document_that_holds_it(rt: Runtime) -> None:
+async def test_a_word_goes_with_the_last_document_that_holds_it(committing_rt: Runtime) -> None:
+    rt = committing_rt
     tenant = await _stored(rt, GENERICS, "Monomorphization again.")
     documents = sorted({hit.document_id for hit in (await _asked(rt, tenant, "monomorphization")).hits})
     await deletion.remove(rt.for_tenant(tenant), documents[0])
@@ -107,7 +108,23 @@ async def test_a_word_goes_with_the_last_document_that_holds_it(rt: Runtime) -> 
         assert await session.scalar(select(func.count()).where(VocabularyWord.tenant_id == tenant)) == 0
 
 
-async def test_a_version_that_replaces_another_takes_its_words(rt: Runtime) -> None:
+async def test_two_that_are_deleted_at_once_leave_no_word(committing_rt: Runtime) -> None:
+    """Each sees the words of the other until that has ended."""
+    rt = committing_rt
+    tenant = await _stored(rt, GENERICS, f"{GENERICS} And more.")
+    async with rt.transaction() as session:
+        documents = sorted((await session.scalars(select(Chunk.document_id).where(Chunk.tenant_id == tenant))).all())
+    async with rt.transaction() as second:
+        await second.execute(delete(Chunk).where(Chunk.document_id == documents[-1]))
+        async with rt.transaction() as first:
+            await first.execute(delete(Chunk).where(Chunk.document_id == documents[0]))
+    async with rt.transaction() as session:
+        assert await session.scalar(select(func.count()).where(VocabularyWord.tenant_id == tenant)) == 0
+        assert await session.scalar(select(func.count()).select_from(VocabularyRemoval)) == 0
+
+
+async def test_a_version_that_replaces_another_takes_its_words(committing_rt: Runtime) -> None:
+    rt = committing_rt
     tenant = await driving.new_tenant(rt)
     await driving.ready(rt, tenant, "The cistern rusts.", external_id="e")
     await driving.ready(rt, tenant, "The siren rusts.", external_id="e")
@@ -147,7 +164,8 @@ async def test_what_is_known_already_is_not_written_again(rt: Runtime) -> None:
         assert len(words) == len(set(words)) > 5
 
 
-async def test_chunks_that_go_by_any_path_take_their_words(rt: Runtime) -> None:
+async def test_chunks_that_go_by_any_path_take_their_words(committing_rt: Runtime) -> None:
+    rt = committing_rt
     tenant = await _stored(rt, GENERICS)
     await rt.execute(delete(Chunk).where(Chunk.tenant_id == tenant))
     async with rt.transaction() as session:
