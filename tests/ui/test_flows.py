@@ -161,7 +161,7 @@ def test_every_thing_has_an_address(asking: Visit) -> None:
     lit(page)
     page.reload()
     assert_over(lit(page), lines_of(COST, 2))
-    expect(page.locator("article .meta")).to_contain_text("Both footnotes stand on their pages to the letter.")
+    expect(page.locator("article footer.meta")).to_contain_text("Both footnotes stand on their pages to the letter.")
     quoted = page.evaluate("document.querySelector('.reader h2 a').getAttribute('href')")
     page.get_by_role("link", name="New question").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("What do you want to know?")
@@ -209,8 +209,8 @@ def test_a_quote_that_is_not_on_the_page_is_doubted(arrive: Arrive, harbour: str
     expect(page.locator(".bare")).to_contain_text("Most of them have since gone to Karlsvik")
     assert "dotted" in page.locator(".bare").evaluate("each => getComputedStyle(each).textDecorationStyle")
     expect(page.locator(".foot li.doubt")).to_contain_text("These words are not on the page: callers moved to Karlsvik")
-    expect(page.locator("article .meta")).to_contain_text("One of two footnotes stands")
-    expect(page.locator("article .meta")).to_contain_text("One sentence has none.")
+    expect(page.locator("article footer.meta")).to_contain_text("One of two footnotes stands")
+    expect(page.locator("article footer.meta")).to_contain_text("One sentence has none.")
     tree = page.locator("article").aria_snapshot()
     assert 'link "Footnote 2, doubtful"' in tree
     assert "no verified footnote" in tree
