@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from footnote.extracts.defining import defines, spells_out
-from footnote.extracts.question import Asked
+from footnote.extracts.question import MODAL, Asked
 from footnote.extracts.units import Value
 from footnote.extracts.values import values
 from footnote.extracts.wording import Kind, Measure
@@ -26,6 +26,11 @@ _NO_PERSON = re.compile(
 _ROLE = re.compile(
     r"\b(?:by|author|name|signed|president|chair\w*|director|officer|superintendent|minister|secretary|manager|editor"
     r"|von|par|por|da|door|autor\w*|auteur\w*)\b|/s/",
+    re.IGNORECASE,
+)
+_BOUND = re.compile(
+    r"\b(?:the|an?|only|each|every|any|no|all|both|der|die|das|nur|jede[rs]?|l[ae]|les|seule?s?|chaque|el|los|las|s[oó]lo"
+    rf"|cada|il|gli|os?|as?|de|het|alleen)\s(?:[^\W\d_][\w'’-]{{0,30}}\s){{1,4}}{MODAL}\b",
     re.IGNORECASE,
 )
 _AGENT = re.compile(
@@ -69,12 +74,18 @@ def fit(sought: Sought, text: str) -> float:
 
 
 def _date(sought: Sought, text: str) -> float:
-    """A date, quarter or year that the question does not have."""
+    """A date, quarter or year that the question does not have; of a rule, a condition."""
     found = (_near(sought, text, value) for value in _new_values(sought, text) if value.kind in _DATES)
-    return max(found, default=0.6 if _DAY.search(text) else 0.0)
+    is_time = _DAY.search(text) or (sought.asked.is_rule and _CONDITION.search(text))
+    return max(found, default=0.6 if is_time else 0.0)
 
 
 _DATES = ("date", "quarter", "year")
+_CONDITION = re.compile(
+    r"\b(?:when(?:ever)?|if|once|as soon as|before|after|until|while|during|every|wenn|sobald|bevor|nachdem|während"
+    r"|lorsqu\w*|quand|dès|avant|après|cuando|antes|después|quando|prima|dopo|zodra|voordat|nadat)\b",
+    re.IGNORECASE,
+)
 _DAY = re.compile(
     r"\b(?:day|on the) \d{1,2}(?:st|nd|rd|th)?\b|\b(?:mon|tues|wednes|thurs|fri|satur|sun)days?\b"
     r"|\b\d{1,2}(?:[:.]\d\d)? ?(?:[ap]\.?m\b|o'clock|uhr\b)|\btag \d|\bjour \d|\bdía \d|\bdag \d",
@@ -109,14 +120,15 @@ def _near(sought: Sought, text: str, value: Value) -> float:
 
 
 def _person(sought: Sought, text: str) -> float:
-    """A name that the question does not have; more beside a role, or among other names."""
+    """A name that the question does not have; more beside a role, or among other names. Of a rule, whom it binds."""
     best, named = 0.0, 0
     for match in _NAME.finditer(text):
         if not _NO_PERSON.search(match[0]) and not _is_known(sought, match[0]):
             named += match.end() - match.start()
             beside = text[max(0, match.start() - 40) : match.end() + 40]
             best = max(best, 1.0 if _ROLE.search(beside) else 0.7)
-    return 1.0 if 2 * named > len(text) else max(best, 0.6 if _AGENT.search(text) else 0.0)
+    is_role = _AGENT.search(text) or (sought.asked.is_rule and _BOUND.search(text))
+    return 1.0 if 2 * named > len(text) else max(best, 0.6 if is_role else 0.0)
 
 
 def _is_known(sought: Sought, name: str) -> bool:

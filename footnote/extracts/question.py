@@ -27,17 +27,29 @@ _SHORT_FORM = re.compile(r"\b[A-Z][A-Z0-9&]{1,7}s?\b")
 _WHAT_IS_SHORT = re.compile(rf"(?i:{_ASKING}\W+(?:{_ARTICLE}\s)?)({_SHORT_FORM.pattern})(?: mean)?\W*")
 
 
+MODAL = (
+    r"(?:may|must|can|should|shall|ought to|ha(?:s|ve) to|needs? to|(?:is|are) allowed to|darf|dürfen|muss|müssen|kann"
+    r"|können|sollen?|doit|doivent|peut|peuvent|debe|deben|puede|pueden|deve|devono|devem|può|possono|pode|podem|mag|moet(?:en)?"
+    r"|kan)"
+)
+_RULE = re.compile(
+    rf"\W*(?:who|when|wer|wann|qui|quand|qui[eé]n(?:es)?|cu[aá]ndo|chi|quando|quem|wie|wanneer)\W+{MODAL}\b"
+)
+
+
 @dataclass(frozen=True)
 class Asked:
     """What a question asks for. `words` are the stems that carry its meaning, `subject` what is to be explained.
 
-    `measure` is the kind of number that it asks for, None if any will do.
+    `measure` is the kind of number that it asks for, None if any will do. `is_rule`: it asks who or when may, must or
+    can: not for a name or a date, but for a role or a condition.
     """
 
     kind: Kind
     words: frozenset[str]
     subject: str = ""
     measure: Measure | None = None
+    is_rule: bool = False
 
 
 def understood(question: str) -> Asked:
@@ -55,7 +67,7 @@ def understood(question: str) -> Asked:
         kind = "value"
     numeric = kind in ("value", "compare")
     measure = next((name for name, pattern in MEASURES if pattern.search(asked)), None) if numeric else None
-    return Asked(kind, _telling(question), subject, measure)
+    return Asked(kind, _telling(question), subject, measure, _RULE.match(asked) is not None)
 
 
 def meaning(text: str) -> frozenset[str]:

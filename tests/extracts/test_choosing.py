@@ -166,3 +166,17 @@ def test_hostile_texts_take_seconds_at_most(question: str, text: str) -> None:
     started = time.process_time()
     choose(question, [Passage(1, "a", text)])
     assert time.process_time() - started < 20
+
+
+@pytest.mark.parametrize(
+    ("question", "text", "answers"),
+    [
+        ("Who may sign the boat out after dark?", "Only the head keeper may sign a boat out after dark.", True),
+        ("Who may sign the boat out after dark?", "The boat was signed out in the rain after dark.", False),
+        ("Wer darf das Boot ausleihen?", "Nur der erste Wärter darf das Boot ausleihen.", True),
+        ("When must the cone be hoisted?", "Hoist the cone when the barometer falls by six hectopascals.", True),
+        ("When was the cone hoisted?", "Hoist the cone when the barometer falls by six hectopascals.", False),
+    ],
+)
+def test_a_rule_is_answered_by_a_role_or_a_condition(question: str, text: str, answers: bool) -> None:
+    assert choose(question, [Passage(1, "rules.md", text)]).answers is answers
