@@ -86,7 +86,14 @@ _CONDITION = re.compile(
     r"|lorsqu\w*|quand|dès|avant|après|cuando|antes|después|quando|prima|dopo|zodra|voordat|nadat)\b",
     re.IGNORECASE,
 )
+_MONTH = (
+    r"(?:jan(?:uary|uar|vier)|feb(?:ruary|ruar|rero)|février|march|märz|mars|marzo|apr\w{2,3}|avril|abril|may|mai|mayo|jun[ei]"
+    r"|juin|junio|jul[yi]|juillet|julio|august|août|agosto|sept\w{4,6}|o[ck]t\w{4,5}|nov\w{5,6}|d[eéi][cz]\w{5,6}|spring|summer"
+    r"|autumn|winter|frühling|sommer|herbst)"
+)
 _DAY = re.compile(
+    r"\b(?:from|in|since|until|till|by|between|during|early|late|every|each|im|ab|bis|von|seit|en|depuis|desde|hasta)"
+    rf" {_MONTH}\b|"
     r"\b(?:day|on the) \d{1,2}(?:st|nd|rd|th)?\b|\b(?:mon|tues|wednes|thurs|fri|satur|sun)days?\b"
     r"|\b\d{1,2}(?:[:.]\d\d)? ?(?:[ap]\.?m\b|o'clock|uhr\b)|\btag \d|\bjour \d|\bdía \d|\bdag \d",
     re.IGNORECASE,

@@ -33,7 +33,8 @@ MODAL = (
     r"|kan)"
 )
 _RULE = re.compile(
-    rf"\W*(?:who|when|wer|wann|qui|quand|qui[eé]n(?:es)?|cu[aá]ndo|chi|quando|quem|wie|wanneer)\W+{MODAL}\b"
+    rf"\W*(?:(?:who|when|wer|wann|qui|quand|qui[eé]n(?:es)?|cu[aá]ndo|chi|quando|quem|wie|wanneer)\W+{MODAL}"
+    r"|(?:when|wann|quand|cu[aá]ndo|quando|wanneer)\W+(?:is|are|do|does|ist|sind|wird|werden|est|sont|es|son|sono|wordt))\b"
 )
 
 
@@ -41,8 +42,8 @@ _RULE = re.compile(
 class Asked:
     """What a question asks for. `words` are the stems that carry its meaning, `subject` what is to be explained.
 
-    `measure` is the kind of number that it asks for, None if any will do. `is_rule`: it asks who or when may, must or
-    can: not for a name or a date, but for a role or a condition.
+    `measure` is the kind of number that it asks for, None if any will do. `is_rule`: it asks who may or must, or when
+    something is done: not for a name or a date, but for a role or a condition.
     """
 
     kind: Kind

@@ -175,6 +175,8 @@ def test_hostile_texts_take_seconds_at_most(question: str, text: str) -> None:
         ("Who may sign the boat out after dark?", "The boat was signed out in the rain after dark.", False),
         ("Wer darf das Boot ausleihen?", "Nur der erste Wärter darf das Boot ausleihen.", True),
         ("When must the cone be hoisted?", "Hoist the cone when the barometer falls by six hectopascals.", True),
+        ("When is the cone hoisted?", "Hoist the cone when the barometer falls by six hectopascals.", True),
+        ("From when to when are visitors welcome?", "Visitors are welcome from May to September.", True),
         ("When was the cone hoisted?", "Hoist the cone when the barometer falls by six hectopascals.", False),
     ],
 )
