@@ -277,7 +277,7 @@ def test_by_keyboard_alone_from_the_entrance_to_the_lit_page(arrive: Arrive, har
     press("t")
     press("Escape")
     expect(page.locator(".reader")).to_have_count(0)
-    assert page.evaluate("document.activeElement.className.split(' ')[0]") == "ref", "back where one came from"
+    page.wait_for_function("document.activeElement.className.split(' ')[0] === 'ref'")  # back where one came from
     press("?")
     expect(page.get_by_role("dialog")).to_be_visible()
     page.get_by_label("Single letters act").uncheck()
