@@ -101,12 +101,12 @@ async def _answered(rt: Runtime, question: Question, meter: UsageMeter) -> Async
     known = _Known(rt, question)
     found = await searching.found(rt, question, known.read)
     meter.spent += found.spent
+    if found.searched_for:
+        question = _spelled(question, found.searched_for)
     if tables.asks_value(question.query.text):
         hits = await asyncio.to_thread(searching.with_rows, question, found.hits, known.candidates, known.places)
         found = replace(found, hits=hits)
     timings |= {"retrieve": _since(started), **found.timings}
-    if found.searched_for:
-        question = _spelled(question, found.searched_for)
     yield Sources(
         found.hits,
         found.reranked,

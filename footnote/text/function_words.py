@@ -29,7 +29,10 @@ AHEAD = 1.3  # times as many words as of any other language
 
 
 def language(text: str) -> str | None:
-    """The language whose words are clearly the most frequent in the text; None if that cannot be told."""
+    """The likeliest language of a text of a few words; None if that cannot be told.
+
+    `languages.detected` says less of so short a text: a document that is stemmed in a wrong language is not found.
+    """
     words = [
         word for piece in text.casefold().replace("’", "'").split() for word in piece.strip('.,;:!?()"').split("'")
     ]

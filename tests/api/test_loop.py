@@ -1,4 +1,4 @@
-"""The event loop is never blocked for more than 50 ms, and never imports a module, whatever is asked."""
+"""The event loop is never blocked for more than 50 ms, and never imports a module, for any request."""
 
 import asyncio
 import json
