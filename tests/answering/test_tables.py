@@ -51,6 +51,11 @@ async def test_a_row_far_below_its_head_is_said_with_its_year_and_unit(rt: Runti
     assert done.citations[0].verified
 
 
+async def test_the_row_of_a_misspelt_word_is_found(rt: Runtime) -> None:
+    done = await ask(rt, QUESTION.replace("marketing", "markteing"))
+    assert done.citations[0].quote == "Marketing 10,069 13,814 18,878"
+
+
 async def test_years_that_no_column_has_are_not_answered_by_another(rt: Runtime) -> None:
     done = await ask(rt, QUESTION.replace("2019", "2024"))
     assert "18,878" not in done.answer.split(" [1]")[0] or done.answer_status == "related"
