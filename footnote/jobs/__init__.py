@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from sqlalchemy import ColumnElement, ScalarSelect, case, exists, func, or_, select, update
+from sqlalchemy import ColumnElement, case, exists, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import webhooks
@@ -187,10 +187,11 @@ async def finish_step(session: AsyncSession, claim: Claim, counts: dict[str, Any
         }
     else:
         following = STEPS[STEPS.index(claim.step) + 1]
+        begun = select(func.least(1, JobStep.attempts)).where(JobStep.job_id == claim.job_id, JobStep.name == following)
         values = {
             "state": "queued",
             "step": following,
-            "attempts": _crash_in_a_run(claim, following),
+            "attempts": begun.scalar_subquery(),  # in a run whose process died: that was an attempt, too
             "retries": 0,
             "next_attempt_at": func.now(),
             "dispatched_at": func.now(),
@@ -207,12 +208,6 @@ async def finish_step(session: AsyncSession, claim: Claim, counts: dict[str, Any
     elif not claim.alone:
         await wake_dispatcher(session)
     return last
-
-
-def _crash_in_a_run(claim: Claim, following: str) -> ScalarSelect[int]:
-    """1 if the next step has begun before: in a run whose process died. That was an attempt of it, too."""
-    begun = select(func.least(1, JobStep.attempts))
-    return begun.where(JobStep.job_id == claim.job_id, JobStep.name == following).scalar_subquery()
 
 
 async def postpone(
