@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.middleware.cors import CORSMiddleware
 
-from api import errors
+from api import errors, mcp
 from api.description import DescribedApi, texts
 from api.middleware import BodyLimits, LastResort, RequestContext
 from api.routes import (
@@ -86,6 +86,7 @@ def create_app(settings: Settings | None = None, runtime: Runtime | None = None)
         app.include_router(documentation.router)
     if chosen.ui == "on":
         app.include_router(ui.router)
+    app.state.mcp = mcp.install(app, chosen) if chosen.mcp == "on" else None
     errors.install(app)
     app.add_middleware(BodyLimits, settings=chosen, routes=app.state.routes)
     app.add_middleware(LastResort)
@@ -94,10 +95,17 @@ def create_app(settings: Settings | None = None, runtime: Runtime | None = None)
             CORSMiddleware,
             allow_origins=chosen.allowed_origins,
             allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-            allow_headers=["Authorization", "X-API-Key", "Content-Type", "Idempotency-Key", "X-Request-ID"],
+            allow_headers=[
+                "Authorization",
+                "X-API-Key",
+                "Content-Type",
+                "Idempotency-Key",
+                "X-Request-ID",
+                *mcp.HEADERS,
+            ],
             expose_headers=["X-Request-ID", "Location", "Retry-After", "RateLimit", "RateLimit-Policy"],
         )
-    app.add_middleware(RequestContext, hsts_seconds=chosen.hsts_seconds)
+    app.add_middleware(RequestContext, hsts_seconds=chosen.hsts_seconds, public_url=chosen.public_url)
     return app
 
 
@@ -116,14 +124,15 @@ async def _lifespan(settings: Settings, runtime: Runtime | None, app: FastAPI) -
     _warm(app, settings)
     if runtime is not None:
         app.state.runtime = runtime
-        yield {"runtime": runtime}
+        async with mcp.closing(app):
+            yield {"runtime": runtime}
         return
     configure_logging(settings)
     gc.collect()
     gc.freeze()  # a collection over all imported objects takes a tenth of a second
     watching = asyncio.create_task(watch_loop())
     opening = open_runtime(settings, patience=API_PATIENCE_SECONDS, interactive=True)
-    async with opening as opened, usage_counts.writing(opened) as app.state.runtime:
+    async with opening as opened, usage_counts.writing(opened) as app.state.runtime, mcp.closing(app):
         yield {"runtime": app.state.runtime}
     watching.cancel()
 

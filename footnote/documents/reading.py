@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from footnote import collections, jobs
 from footnote.collections import revisions
 from footnote.collections.metadata import patched
-from footnote.database.driver import planning_once
+from footnote.database.driver import driver, planning_once
 from footnote.database.paging import page_of, page_of_each
 from footnote.database.rows import RowReader
 from footnote.database.tenant_scope import scoped, tenant_of
@@ -21,6 +21,7 @@ from footnote.models.documents import VISIBLE
 from footnote.tenancy import audit_log, tallies
 
 SMALL = 2_000  # documents of a collection that may all be looked at
+FIRST_PAGES = 200  # of a document that are looked at to read its beginning
 
 
 @dataclass(frozen=True)
@@ -172,6 +173,36 @@ async def page_text(
     text, characters, shown, pages = stored
     start = min(start, characters)
     return StoredText(text, start, start + len(text), characters, shown, pages or 1)
+
+
+# Only the first pages are looked at: char_length has to read each. A page may be as long as a whole text file.
+_FIRST_PAGES = f"""
+    SELECT number, text, characters, version, pages FROM (
+        SELECT *, sum(characters) OVER (ORDER BY number) AS until FROM (
+            SELECT page.number, substr(page.text, 1, $3) AS text, char_length(page.text) AS characters,
+                   version.number AS version, version.pages
+            FROM document
+            JOIN version ON version.id = document.active_version_id
+            JOIN page ON page.version_id = version.id
+            WHERE document.tenant_id = $1 AND document.id = $2 AND page.number <= {FIRST_PAGES}
+        ) AS first
+    ) AS summed
+    WHERE until <= $3 OR number = 1 ORDER BY number
+    """  # noqa: S608  constants
+
+
+async def first_pages(session: AsyncSession, document_id: str, most: int) -> list[StoredText]:
+    """The beginning of the version that queries see: whole pages of up to `most` characters together.
+
+    A first page that is longer is cut. Raises NotFound.
+    """
+    await get(session, document_id)
+    rows = await (await driver(session)).fetch(_FIRST_PAGES, tenant_of(session), document_id, most)
+    if not rows:
+        raise await no_page(session, document_id, 1, None)
+    return [
+        StoredText(text, 0, len(text), characters, version, pages or 1) for _, text, characters, version, pages in rows
+    ]
 
 
 async def no_page(session: AsyncSession, document_id: str, number: int, version: int | None) -> FootnoteError:
