@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from starlette.types import Receive, Scope, Send
 
 from api.disconnect import while_connected
-from api.errors import error_event, request_id_of
+from api.errors import error_event
 from api.schemas.search import AnswerOut, CitationOut, SourcesOut
 from footnote import answering
 from footnote.answering import Citation, Delta, Done, Sources
@@ -35,7 +35,7 @@ async def respond(events: AsyncGenerator[answering.Event, None], request: Reques
         return await while_connected(request, collect(events))
     # The first event is awaited here, so that an error before it is an ordinary error response.
     first = await while_connected(request, anext(events))
-    return _Stream(first, events, request_id_of(request))
+    return _Stream(first, events, request.scope)
 
 
 async def collect(events: AsyncGenerator[answering.Event, None]) -> AnswerOut:
@@ -47,9 +47,9 @@ class _Stream(StreamingResponse):
 
     media_type = EventSourceResponse.media_type
 
-    def __init__(self, first: answering.Event, events: AsyncGenerator[answering.Event, None], request_id: str) -> None:
+    def __init__(self, first: answering.Event, events: AsyncGenerator[answering.Event, None], scope: Scope) -> None:
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-        self._frames = _sse(first, events, request_id)
+        self._frames = _sse(first, events, scope)
         super().__init__(self._frames, headers=headers)
         self._events = events
 
@@ -63,7 +63,7 @@ def _answer_out(sources: Sources, done: Done) -> AnswerOut:
 
 
 async def _sse(
-    first: answering.Event, events: AsyncGenerator[answering.Event, None], request_id: str
+    first: answering.Event, events: AsyncGenerator[answering.Event, None], scope: Scope
 ) -> AsyncGenerator[bytes, None]:
     """Each event as one frame. An error after the first byte becomes an event `error` with the problem."""
     sources = Sources(())
@@ -84,7 +84,7 @@ async def _sse(
         known = error if isinstance(error, FootnoteError) else Unavailable("internal_error")
         if known is not error:
             log.error("answer broke off", exc_info=error)
-        yield error_event(request_id, known)
+        yield error_event(scope, known)
 
 
 async def _stopped(coming: "asyncio.Future[Any]") -> None:

@@ -1,0 +1,17 @@
+"""What the routes for OpenAI's clients have in common."""
+
+from fastapi import APIRouter, Response
+
+from api.openai import PREFIX, TAG
+
+POLL_MILLISECONDS = 500
+
+
+def new_router() -> APIRouter:
+    """A router below the prefix, whose routes are named by their functions."""
+    return APIRouter(prefix=PREFIX, tags=[TAG], generate_unique_id_function=lambda route: route.name)
+
+
+def ask_again(response: Response) -> None:
+    """Tells clients when to ask again for what is in progress. They read the header as an integer."""
+    response.headers["openai-poll-after-ms"] = str(POLL_MILLISECONDS)
