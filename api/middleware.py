@@ -16,8 +16,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.body_limits import JSON, BodyLimit, limit_of
 from api.errors import RETRY_SECONDS, error_event, of_error, of_unexpected, refusal
+from api.public_address import origin_of
 from api.serving.exchange import Exchange, exchange_of, is_draining
 from footnote import deadline
+from footnote.citations import links
 from footnote.database.admission import began
 from footnote.database.ids import new_id
 from footnote.errors import Unavailable
@@ -57,8 +59,9 @@ class RequestContext:
     answer, also if that is an error.
     """
 
-    def __init__(self, app: ASGIApp, *, hsts_seconds: int) -> None:
+    def __init__(self, app: ASGIApp, *, hsts_seconds: int, public_url: str | None = None) -> None:
         self.app = app
+        self.public_url = public_url
         hsts = {"strict-transport-security": f"max-age={hsts_seconds}; includeSubDomains"} if hsts_seconds else {}
         self.headers = SECURITY_HEADERS | hsts
 
@@ -74,6 +77,7 @@ class RequestContext:
         structlog.contextvars.bind_contextvars(request_id=request_id)
         started = time.monotonic()
         began.set(started)
+        links.base.set(self.public_url or origin_of(scope))
         deadline.current.set(deadline.Deadline(REQUEST_SECONDS))
         app = _refuse(why) if (why := _refusal(scope)) else self.app
         try:

@@ -218,7 +218,7 @@ async def open_runtime(
     shared = Shared(redis)
     runtime = Runtime(
         settings=settings,
-        sessions=async_sessionmaker(engine, expire_on_commit=False),
+        sessions=async_sessionmaker(engine, expire_on_commit=False, info={"public_url": settings.public_url}),
         admission_queue=admission_queue,
         pulse=pulse,
         redis=redis,

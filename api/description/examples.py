@@ -267,6 +267,7 @@ VALUES: dict[str, Any] = {
     "quote": "three months to the end of a quarter",
     "rates": {"query": 30},
     "reader_path": f"/d/{_DOC}/p/2?v=1&from=400&to=458",
+    "reader_url": f"https://footnote.example.com/d/{_DOC}/p/2?v=1&from=400&to=458",
     "redelivered": 3,
     "reingesting": 0,
     "remaining": 0,

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from footnote.answering.support import UnsupportedSentence
+from footnote.citations import links
 from footnote.providers import Turn, Usage
 from footnote.providers.extractive import EXTRACTIVE
 from footnote.retrieval import Hit, Query
@@ -87,8 +88,7 @@ class Citation:
     @property
     def reader_path(self) -> str:
         """Where people see the quote on its page: an address of the web page, below the server's own."""
-        place = f"from={self.char_start}&to={self.char_end}"
-        return f"/d/{self.document_id}/p/{self.page_start}?v={self.version}&{place}"
+        return links.path_of(self)
 
     @property
     def _page(self) -> str:
