@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -14,6 +14,7 @@ from starlette.middleware.cors import CORSMiddleware
 from api import errors, mcp
 from api.description import DescribedApi, texts
 from api.middleware import BodyLimits, LastResort, RequestContext
+from api.openai import chat, embeddings, models, responses
 from api.routes import (
     audit,
     batches,
@@ -56,10 +57,11 @@ ROUTES = (
     tenant,
     health,
 )
+OPENAI_ROUTES = (models, embeddings, chat, responses)
 API_PATIENCE_SECONDS = 3.0  # for a lock or a database connection; then 503 with Retry-After
 
 
-def create_app(settings: Settings | None = None, runtime: Runtime | None = None) -> FastAPI:
+def create_app(settings: Settings | None = None, runtime: Runtime | None = None) -> DescribedApi:
     """The app over its own Runtime, or over a given one that the caller closes."""
     chosen = runtime.settings if runtime else settings or Settings()
 
@@ -80,8 +82,11 @@ def create_app(settings: Settings | None = None, runtime: Runtime | None = None)
     )
     for module in ROUTES:
         app.include_router(module.router)
-    routes = [route for module in ROUTES for route in module.router.routes if isinstance(route, APIRoute)]
-    app.state.routes = app.described_routes = routes
+    for router in (module.router for module in OPENAI_ROUTES):
+        app.include_router(router, include_in_schema=False)  # they have a document of their own
+    app.described_routes = _routes(ROUTES)
+    app.openai_routes = _routes(OPENAI_ROUTES)
+    app.state.routes = [*app.described_routes, *app.openai_routes]
     if chosen.docs == "on":
         app.include_router(documentation.router)
     if chosen.ui == "on":
@@ -107,6 +112,10 @@ def create_app(settings: Settings | None = None, runtime: Runtime | None = None)
         )
     app.add_middleware(RequestContext, hsts_seconds=chosen.hsts_seconds, public_url=chosen.public_url)
     return app
+
+
+def _routes(modules: Iterable[Any]) -> list[APIRoute]:
+    return [route for module in modules for route in module.router.routes if isinstance(route, APIRoute)]
 
 
 def warm_app() -> FastAPI:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from footnote.answering import answer_cache, question_batches
+from footnote.answering import answer_cache, question_batches, stored_responses
 from footnote.documents import idempotency, objects, refused_uploads, reingestion
 from footnote.embeddings import relatedness
 from footnote.errors import DatabaseAway
@@ -22,7 +22,8 @@ class Housekeeping:
     """Deletes unowned objects, queues documents whose collection changed, folds tallies, measures models and removes
     old rows.
 
-    Old rows are idempotency keys, answers, batches of questions, refused uploads, webhooks and the audit log.
+    Old rows are idempotency keys, answers, responses, batches of questions, refused uploads, webhooks and the audit
+    log.
     The first two are done when the loop is woken. A chore that is slow or fails does not delay the others.
     """
 
@@ -78,6 +79,7 @@ async def _purge(rt: Runtime) -> None:
     async with rt.transaction() as session:
         await idempotency.purge(session)
         await question_batches.purge(session)
+        await stored_responses.purge(session)
         await refused_uploads.purge(session)
         await history.purge(session, rt.settings.webhook_log_days)
         await tallies.purge(session)
