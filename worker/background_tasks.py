@@ -13,7 +13,11 @@ from footnote.telemetry import log
 
 AT_ONCE = 3  # tasks worked on by one process
 FAILED_SECONDS = 5.0  # until the next look after an error of no known kind
-PARTS: Mapping[str, Part] = {"collection.delete": deletion.remove_next, "tenant.delete": tenant_deletion.remove_part}
+PARTS: Mapping[str, Part] = {
+    "collection.delete": deletion.remove_next,
+    "file.delete": deletion.remove_next,
+    "tenant.delete": tenant_deletion.remove_part,
+}
 
 
 class BackgroundTasks:

@@ -1,6 +1,6 @@
 """Reads documents, lists of them, their pages and chunks; changes their metadata."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import collections, jobs
 from footnote.collections import revisions
-from footnote.collections.metadata import patched
+from footnote.collections.metadata import checked, patched
 from footnote.database.driver import driver, planning_once
 from footnote.database.paging import page_of, page_of_each
 from footnote.database.rows import RowReader
@@ -234,11 +234,26 @@ async def ancestors(session: AsyncSession, document: Document) -> list[str]:
 
 async def patch_metadata(session: AsyncSession, document_id: str, patch: dict[str, Any] | None) -> None:
     """Merges the patch into the metadata as RFC 7396 has it. Raises NotFound, TooLarge."""
+    await _change_metadata(session, document_id, lambda before: patched(before, patch))
+
+
+async def replace_metadata(session: AsyncSession, document_id: str, given: dict[str, Any]) -> None:
+    """Replaces all metadata but lists and objects. Raises NotFound, TooLarge."""
+
+    def replaced(before: dict[str, Any]) -> dict[str, Any]:
+        return checked({name: value for name, value in before.items() if isinstance(value, list | dict)} | given)
+
+    await _change_metadata(session, document_id, replaced)
+
+
+async def _change_metadata(
+    session: AsyncSession, document_id: str, change: Callable[[dict[str, Any]], dict[str, Any]]
+) -> None:
     chosen = scoped(session, Document).where(Document.id == document_id, VISIBLE)
     document = await session.scalar(chosen.with_for_update(key_share=True))
     if document is None:
         raise unknown(document_id)
-    document.attributes = patched(document.attributes, patch)
+    document.attributes = change(document.attributes)
     document.updated_at = func.now()
     await session.flush()
     await session.refresh(document)

@@ -16,6 +16,7 @@ from footnote.models.documents import (
     Version,
     chunk_id,
 )
+from footnote.models.files import File
 from footnote.models.jobs import Job, JobStep, Pause
 from footnote.models.leased import Dispatched, Leased
 from footnote.models.postings import Posting, PostingBlock
@@ -48,6 +49,7 @@ __all__ = [
     "DocumentSequence",
     "Embedding",
     "EmbeddingSpace",
+    "File",
     "IdempotencyKey",
     "Installation",
     "Job",
