@@ -64,6 +64,7 @@ TAGS = [
         "name": "documents",
         "description": "Upload documents, follow their ingestion, read and delete them.",
     },
+    {"name": "events", "description": "One stream for everything that changes."},
     {"name": "query", "description": "Search, and questions with cited answers, one by one or in batches."},
     {"name": "conversations", "description": "Questions that build on each other, stored with their answers."},
     {"name": "collections", "description": "Groups of documents with a language, a chunking and an embedding model."},
