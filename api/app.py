@@ -26,6 +26,7 @@ from api.routes import (
     jobs,
     keys,
     query,
+    selections,
     session,
     tasks,
     tenant,
@@ -44,6 +45,7 @@ from footnote.tenancy import usage as usage_counts
 
 ROUTES = (
     uploads,
+    selections,
     documents,
     events,
     collections,
@@ -128,9 +130,9 @@ async def _lifespan(settings: Settings, runtime: Runtime | None, app: FastAPI) -
     gc.freeze()  # a collection over all imported objects takes a tenth of a second
     watching = asyncio.create_task(watch_loop())
     opening = open_runtime(settings, patience=API_PATIENCE_SECONDS, interactive=True)
-    async with opening as opened, usage_counts.writing(opened) as app.state.runtime:
-        async with _following(app, app.state.runtime):
-            yield {"runtime": app.state.runtime}
+    async with opening as opened, usage_counts.writing(opened) as rt, _following(app, rt):
+        app.state.runtime = rt
+        yield {"runtime": rt}
     watching.cancel()
 
 

@@ -30,6 +30,7 @@ BODIES: dict[str, Any] = {
     "EndpointIn": {"url": "https://app.example/footnote", "events": ["document.ready", "document.failed"]},
     "EndpointPatch": {"enabled": True},
     "KeyIn": {"name": "web shop", "scopes": ["read"], "budget": {"usd": 20}},
+    "KnownIn": {"sha256": [_SHA256], "collection": "policies"},
     "MessageIn": {"question": "And during probation?"},
     "QueryIn": {"question": _QUESTION, "collections": ["policies"], "top_k": 8},
     "QuestionsIn": {
@@ -40,6 +41,7 @@ BODIES: dict[str, Any] = {
     "RetryIn": {"error_code": ["provider_unavailable"], "limit": 100},
     "SearchIn": {"query": "notice", "filters": {"type": "eq", "key": "department", "value": "legal"}, "top_k": 5},
     "TextIn": {"text": "# Notice\n\n" + _TEXT, "filename": "notice.md", "collection": "policies"},
+    "SelectionIn": {"where": {"collection": "policies", "status": ["failed"]}},
     "SessionIn": {"code": _CODE},
     "TokenIn": {"scopes": ["read"]},
     "UrlIn": {"url": "https://www.example/handbook.pdf", "collection": "policies"},
@@ -349,6 +351,9 @@ VALUES: dict[str, Any] = {
     "CountsEventOut.failed": 1,
     "CountsEventOut.cancelled": 0,
     "PauseEventOut.paused_since": None,
+    "SuggestionOut.question": "What does it say about “Notice”?",
+    "SuggestionOut.heading": "Notice",
+    "DocumentListOut.total": 1204,
     "StepOut.finished_at": _LATER,
     "StepOut.attempts": 1,
 }

@@ -33,9 +33,8 @@ async def stream_events(
     `document` has a document that is new or has changed, with its newest job; `removed` the id of one that is gone;
     `counts` the number of documents by status; `pause` since when all work is paused. `pause` and `counts` come first.
     Quick changes of a document become one event. Open the stream first, then read lists: nothing is missed in between.
-    After a break, send the `id` of the last event: you get what you missed or, if that is no longer known, `reset`, which
-    means that you should read again what you show. The stream ends when the key or session does, and before the server
-    stops.
+    After a break, send the `id` of the last event: you get what you missed or, if that is no longer known, `reset`:
+    read again what you show. The stream ends when the key or session does, and before the server stops.
     """
     changes: Changes = request.app.state.changes
     async with changes.following(rt.tenant) as feed:

@@ -11,7 +11,7 @@ from footnote.models.leased import Leased
 
 
 class BackgroundTask(Leased, Base):
-    """Work on a whole collection or tenant, or on chosen documents, part by part. It ends completed; the row is then its receipt.
+    """Work on chosen documents, a whole collection or tenant, part by part. It ends completed: then it is its receipt.
 
     It refers to nothing, for it outlives its subject.
     """
