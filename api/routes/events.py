@@ -1,14 +1,18 @@
 """One stream of events for everything that changes."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from time import monotonic
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Request
-from fastapi.sse import EventSourceResponse, ServerSentEvent
+from fastapi import APIRouter, Header, Request, Response
+from fastapi.responses import StreamingResponse
+from fastapi.sse import KEEPALIVE_COMMENT, format_sse_event
+from starlette.types import Receive, Scope, Send
 
 from api.deps import Reader, RuntimeDep, principal_of
+from api.rendering import SILENT_SECONDS
 from api.schemas.events import ResetEventOut
 from footnote.documents.changes import Changes, Feed, Told
 from footnote.errors import Forbidden, Unauthenticated, Unavailable
@@ -16,18 +20,31 @@ from footnote.runtime import Runtime
 
 router = APIRouter(prefix="/v1/events", tags=["events"])
 
-CHECK_SECONDS = 5.0  # between two looks at the key, while there are events
-IDLE_SECONDS = 15.0  # the same, while there are none
+CHECK_SECONDS = 5.0  # between two looks at the key; while there are no events, it is looked at before each comment
 LastEventId = Annotated[
     str | None,
     Header(alias="Last-Event-ID", max_length=64, description="`id` of the last event that you received."),
 ]
 
 
-@router.get("", response_class=EventSourceResponse)
+class _Stream(StreamingResponse):
+    """The frames, which are closed however the stream ends."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, frames: AsyncGenerator[bytes, None], status_code: int = 200) -> None:
+        super().__init__(frames, status_code, headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"})
+        self._frames = frames
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with aclosing(self._frames):
+            await super().__call__(scope, receive, send)
+
+
+@router.get("", response_class=_Stream)
 async def stream_events(
     request: Request, rt: RuntimeDep, caller: Reader, last_event_id: LastEventId = None
-) -> AsyncIterator[ServerSentEvent]:
+) -> Response:
     """Stream what changes of your documents and their jobs, as server-sent events.
 
     `document` has a document that is new or has changed, with its newest job; `removed` the id of one that is gone;
@@ -36,23 +53,22 @@ async def stream_events(
     After a break, send the `id` of the last event: you get what you missed or, if that is no longer known, `reset`:
     read again what you show. The stream ends when the key or session does, and before the server stops.
     """
+    return _Stream(_frames(request, rt, last_event_id))
+
+
+async def _frames(request: Request, rt: Runtime, last_event_id: str | None) -> AsyncGenerator[bytes, None]:
     changes: Changes = request.app.state.changes
     async with changes.following(rt.tenant) as feed:
-        access = _Access(rt, request, feed)
-        position: int | None = None
+        access, position = _Access(rt, request, feed), None
         while not rt.stopping.is_set() and await access.lasts():
-            if feed.counts is None:  # it is not complete yet
-                await _more(rt, feed.more)
-                continue
-            more = feed.more
-            if position is None:
-                coming, position = _first(feed, last_event_id), feed.number
-            else:
-                coming, position = _next(feed, position), feed.number
+            more, coming = feed.more, []
+            if feed.counts is not None:  # else it is not complete yet
+                coming = _first(feed, last_event_id) if position is None else _next(feed, position)
+                position = feed.number
             for told in coming:
-                yield ServerSentEvent(event=told.name, raw_data=told.data, id=told.id)
-            if not coming:
-                await _more(rt, more)
+                yield format_sse_event(event=told.name, data_str=told.data, id=told.id)
+            if not coming and not await _more(rt, more):
+                yield KEEPALIVE_COMMENT
 
 
 def _first(feed: Feed, last_event_id: str | None) -> list[Told]:
@@ -74,11 +90,12 @@ def _reset(feed: Feed) -> Told:
     return Told(f"{feed.name}-{feed.number}", "reset", ResetEventOut().model_dump_json())
 
 
-async def _more(rt: Runtime, more: asyncio.Event) -> None:
-    """Until there is more, the process should stop, or it is time to look at the key."""
+async def _more(rt: Runtime, more: asyncio.Event) -> bool:
+    """Waits until there is more or the process should stop; False if neither came before a comment is due."""
     waiting = {asyncio.ensure_future(each.wait()) for each in (more, rt.stopping)}
     try:
-        await asyncio.wait(waiting, timeout=IDLE_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(waiting, timeout=SILENT_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        return bool(done)
     finally:
         for each in waiting:
             each.cancel()

@@ -171,7 +171,7 @@ async def test_one_who_comes_back_hears_what_was_missed(api: Api, monkeypatch: p
 
 
 async def test_the_stream_ends_with_its_key_and_with_the_server(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(routes, "IDLE_SECONDS", 600.0)  # so that only a notification can tell
+    monkeypatch.setattr(routes, "SILENT_SECONDS", 600.0)  # so that only a notification can tell
     key_id, secret = await api.new_key()
     _, another = await api.new_key()
     async with api.listening(secret) as stream, api.listening(another) as other:
