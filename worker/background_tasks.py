@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 
-from footnote.documents import deletion
+from footnote.documents import deletion, selections
 from footnote.errors import DatabaseAway
 from footnote.jobs import tasks
 from footnote.jobs.tasks import Part
@@ -17,6 +17,8 @@ PARTS: Mapping[str, Part] = {
     "collection.delete": deletion.remove_next,
     "file.delete": deletion.remove_next,
     "tenant.delete": tenant_deletion.remove_part,
+    "documents.delete": selections.delete_next,
+    "documents.reingest": selections.reingest_next,
 }
 
 

@@ -17,6 +17,7 @@ from footnote.models.documents import (
     chunk_id,
 )
 from footnote.models.files import File
+from footnote.models.following import FollowedTenant
 from footnote.models.jobs import Job, JobStep, Pause
 from footnote.models.leased import Dispatched, Leased
 from footnote.models.postings import Posting, PostingBlock
@@ -50,6 +51,7 @@ __all__ = [
     "Embedding",
     "EmbeddingSpace",
     "File",
+    "FollowedTenant",
     "IdempotencyKey",
     "Installation",
     "Job",
