@@ -35,6 +35,10 @@ CRASH_RETRIES = 3  # after errors that are counted with the crashes of workers
 CHANNEL = "footnote_jobs"  # Postgres NOTIFY channel that wakes the dispatcher
 TERMINAL = ("succeeded", "failed", "cancelled")
 UNFINISHED = leases.UNFINISHED
+# What a job waits for that no error holds back.
+PAUSE_ENDS = "the end of the pause"
+FREE_WORKER = "a free worker"
+ITS_TURN = "its turn"
 NOT_PAUSED = ~exists(select(Pause))
 
 
