@@ -9,6 +9,14 @@ SHORTEST, LONGEST = 4, 30  # letters: what is shorter has too many neighbours, w
 # Letters of scripts that put spaces between words, with no digit or `_` beside them: identifiers are not words.
 _WORD = re.compile(rf"(?<!\w)[^\W\d_\u0e00-\u1dff\u2000-\U0003ffff]{{3,{LONGEST}}}(?!\w)")
 
+# What every identifier has, by the SQL function `identifiers`: a digit, one of `_@/`, or a dot within it.
+_TELLING = re.compile(r"[0-9_@/]|\S\.\S")
+
+
+def telling(text: str) -> str:
+    """What stands between spaces and may hold an identifier: from this, `identifiers` finds what it finds in the text."""
+    return " ".join(filter(_TELLING.search, text.split(" ")))
+
 
 def distinct(texts: Iterable[str]) -> list[str]:
     """The words of the texts in lower case but short ones and those of grammar, each once, sorted.
