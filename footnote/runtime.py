@@ -253,9 +253,8 @@ def import_early(settings: Settings) -> None:
     # Starlette imports the backend of anyio during the first request.
     for name in ("anyio._backends._asyncio", "footnote.database.opening", "numpy.ma", "redis.asyncio.connection"):
         import_module(name)
-    if settings.openai_api_key or settings.openai_base_url:
+    if any(each.provider == "openai" for each in open_generators(settings)):
         import_module("openai")
-        import_module("openai.resources.embeddings")
         import_module("openai.resources.chat.completions")
 
 
