@@ -19,6 +19,7 @@ FEWEST_WORDS = 3
 SHORT_TERM = 2  # words: what a longer one means may be said in other words
 WORTH_ADDING = 0.55  # of the best score
 UNHELD = 0.1  # what an extract holds without a word of the question: it may answer in other words
+HALF = 0.5  # of the question's words that the best holds: what holds less may be about something else
 ALIKE = 0.7  # of its words that stand in one chosen before it
 
 # How much of an extract's score depends on holding the kind of thing that is asked for.
@@ -77,10 +78,18 @@ def choose(question: str, passages: Sequence[Passage]) -> Chosen:
     small = frozenset(word for passage in passages for word in _SMALL.findall(passage.text))
     short = short_forms([each.text for each in passages], asked.words)
     ranked = sorted(_rated(Sought(asked, small, short), found), key=lambda rated: -rated.score)
-    chosen = sorted(_unlike(ranked), key=lambda rated: rated.extract.marker)  # as retrieval ranked their passages
+    best = _unlike(ranked if asked.kind in _LEANING else _first_passage_first(ranked))
+    chosen = sorted(best, key=lambda rated: rated.extract.marker)  # as retrieval ranked their passages
     fitting = [each for each in chosen if each.fit >= _least(asked) and each.held > 0]
     texts = {each.marker: each.text for each in passages}
     return Chosen([_led(each.extract, texts[each.extract.marker]) for each in fitting or chosen], bool(fitting))
+
+
+def _first_passage_first(ranked: Sequence[_Rated]) -> list[_Rated]:
+    """Where any sentence may answer, retrieval knows better than words which passage does."""
+    least = HALF * max((each.held for each in ranked), default=0.0)
+    first = next((each for each in ranked if each.extract.marker == 1 and each.held > least), None)
+    return [*([first] if first else ()), *(each for each in ranked if each is not first)]
 
 
 def _unlike(ranked: Sequence[_Rated]) -> list[_Rated]:
@@ -126,7 +135,7 @@ def _rated(sought: Sought, found: Sequence[Extract]) -> list[_Rated]:
     frequency = Counter(word for each in words for word in each)
     weight = {word: math.log(1 + len(found) / (1 + frequency[word])) for word in asked.words}
     whole, leaning = sum(weight.values()), _LEANING.get(asked.kind, 0.0)
-    ranks = 6 if leaning else 1  # where any sentence may answer, the rank of its passage tells more
+    ranks = 6 if leaning else 0.3  # where any sentence may answer, the rank of its passage tells more
     fitting = []  # as if all fitted
     for each, has in zip(found, words, strict=True):
         held = sum(weight[word] * _reach(each, has, word) for word in asked.words) / whole

@@ -37,6 +37,12 @@ _RULE = re.compile(
     r"|(?:when|wann|quand|cu[aá]ndo|quando|wanneer)\W+(?:is|are|do|does|ist|sind|wird|werden|est|sont|es|son|sono|wordt))\b"
 )
 
+# A claim to be checked asks for no value. "Give the sales of 2018." does, as does what has a question in it.
+_STATEMENT = re.compile(
+    r"(?!\W*(?:give|tell|show|state|find|list|name|compute|calculate|compare|determine|what|which|how|when|who|please"
+    r"|nenne|gib|zeige|berechne|donne|donnez|indique|indiquez|calcule[rz]?|da|di|calcola|mostra|geef|noem|bereken)\b)[^?]+\."
+)
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -64,7 +70,7 @@ def understood(question: str) -> Asked:
     elif kind == "definition":
         subject = _subject(question)
         kind = "definition" if words(subject) else "fact"
-    if kind in ("fact", "list", "definition") and MEASURED.search(asked):
+    if kind in ("fact", "list", "definition") and MEASURED.search(asked) and not _STATEMENT.fullmatch(asked):
         kind = "value"
     numeric = kind in ("value", "compare")
     measure = next((name for name, pattern in MEASURES if pattern.search(asked)), None) if numeric else None
