@@ -37,10 +37,12 @@ class McpEndpoint:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self.route = Route(PATH, self)
         self._opening: asyncio.Task[ASGIApp] | None = None
         self._running: asyncio.Task[None] | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope["route"] = self.route  # for metrics and log, as FastAPI's own routes tell it
         request = Request(scope, receive)
         if request.method != "POST":  # the SDK would hold a GET open for as long as its client lives
             raise HTTPException(405, headers={"Allow": "POST"})
@@ -125,7 +127,7 @@ def _check_scope(principal: Principal) -> None:
 def install(app: FastAPI, settings: Settings) -> McpEndpoint:
     """Adds the server's routes. No mount: that would answer `/mcp` with a redirect, which clients pay each time."""
     endpoint = McpEndpoint(settings)
-    app.router.routes.append(Route(PATH, endpoint))
+    app.router.routes.append(endpoint.route)
     if settings.oidc_issuer:
         for path in (_METADATA, _METADATA + PATH):
             app.add_api_route(path, _resource(settings.oidc_issuer), methods=["GET"], include_in_schema=False)

@@ -5,12 +5,12 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from api.hints import unknown
 from api.schemas.common import In
 from footnote.errors import Invalid
 from footnote.text import clean
 
 Json = dict[str, Any]
-_OURS = ("value_error", "unknown_field")  # kinds of errors whose message is in our own words
 
 
 def schema(model: type[BaseModel], *, of_result: bool = False) -> Json:
@@ -44,13 +44,15 @@ def read(model: type[In], given: Json) -> Any:
 def _sentence(error: ValidationError, known: Mapping[str, Json]) -> str:
     first = error.errors(include_url=False, include_input=False)[0]
     path = [str(each) for each in first["loc"]]
-    if not path:
-        return f"The arguments are wrong: {first['msg'].removeprefix('Value error, ')}."
     name = clean(".".join(path)[:64])
-    if first["type"] == "missing":
-        return f"The argument `{name}` is missing."
-    if first["type"] in _OURS:
-        return f"The argument `{name}`: {first['msg'].removeprefix('Value error, ').rstrip('.')}."
+    ours = first["msg"].removeprefix("Value error, ")  # of a validator of our own
+    match first["type"]:
+        case "missing":
+            return f"The argument `{name}` is missing."
+        case "unknown_field":
+            return f"The argument `{name}`: {unknown(name, known, 'argument')}"
+        case "value_error":
+            return f"The argument `{name}` {ours}." if path else f"The call {ours}."
     return f"The argument `{path[0]}` must be {_expected(known.get(path[0], {}))}."
 
 

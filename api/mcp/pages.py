@@ -12,6 +12,7 @@ from api.schemas.mcp import FetchedOut
 from footnote import documents
 from footnote.citations import links
 from footnote.documents import DocumentDetails, StoredText
+from footnote.documents.reading import BETWEEN_PAGES
 from footnote.errors import NotFound
 
 MOST_CHARACTERS = 50_000  # of text that is read at once: documents of 20,000 pages exist
@@ -50,7 +51,7 @@ async def _beginning(session: AsyncSession, details: DocumentDetails, named: str
     return FetchedOut(
         id=named,
         title=details.version.filename,
-        text="\n\n".join(each.text for each in read),
+        text=BETWEEN_PAGES.join(each.text for each in read),
         url=links.absolute(links.reader_path(named)),
         metadata=_about(details, read[-1].pages, next=_next(named, len(read), read[-1])),
     )

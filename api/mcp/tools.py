@@ -98,7 +98,7 @@ async def ask(call: Call, given: shapes.AskArguments) -> shapes.CitedAnswerOut:
         async for event in events:
             match event:
                 case Sources():
-                    await call.progress(f"{len(event.hits)} passages")
+                    await call.progress(f"{len(event.hits)} passage{'s' * (len(event.hits) != 1)}")
                 case Citation():
                     await call.progress(f"footnote {event.marker}: {pages.title(event.filename, event.page_start)}")
                 case Delta():
@@ -171,7 +171,11 @@ async def add_text(call: Call, given: shapes.AddTextArguments) -> shapes.AddedOu
 
 
 async def add_url(call: Call, given: shapes.AddUrlArguments) -> shapes.AddedOut:
-    guard.check_url(given.url, allow_private=call.rt.settings.fetch_allow_private)
+    try:
+        guard.check_url(given.url, allow_private=call.rt.settings.fetch_allow_private)
+    except Invalid as error:
+        first, _, _ = error.message.partition(". ")  # the rest is for operators
+        raise Invalid(error.code, f"The argument `url` is refused: {first.rstrip('.')}.") from error
     promised = Upload(safe_filename(guard.filename_of(given.url)), "", b"", 0, None, given.url)
     return await _added(call, promised, given)
 

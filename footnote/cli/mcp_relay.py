@@ -17,7 +17,7 @@ SILENCE_SECONDS = 300.0  # the server shows more often that it is at work
 LAST_ANSWERS_SECONDS = 30.0  # for which answers are waited for after stdin was closed
 
 
-class _Explaining(httpx2.AsyncClient):
+class Explaining(httpx2.AsyncClient):
     """Gives the program the reason of a refusal, of which the SDK would only say that there was one."""
 
     async def send(self, request: httpx2.Request, **options: Any) -> httpx2.Response:
@@ -41,7 +41,7 @@ def _refusal(request: httpx2.Request, status: int, message: str) -> httpx2.Respo
 
 async def relay(found: Target) -> None:
     """Serves until stdin is closed, and the answers to what was asked until then."""
-    http = _Explaining(
+    http = Explaining(
         headers={"Authorization": f"Bearer {found.key}"},
         timeout=httpx2.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS),
         trust_env=not is_loopback(found.url),

@@ -22,6 +22,7 @@ from footnote.tenancy import audit_log, tallies
 from footnote.tenancy.tallies import DocumentTally
 
 SMALL = 2_000  # documents of a collection that may all be looked at
+BETWEEN_PAGES = "\n\n"  # where several are read as one text
 FIRST_PAGES = 200  # of a document that are looked at to read its beginning
 
 
@@ -287,7 +288,7 @@ async def page_text(
 # Only the first pages are looked at: char_length has to read each. A page may be as long as a whole text file.
 _FIRST_PAGES = f"""
     SELECT number, text, characters, version, pages FROM (
-        SELECT *, sum(characters) OVER (ORDER BY number) AS until FROM (
+        SELECT *, sum(characters + {len(BETWEEN_PAGES)}) OVER (ORDER BY number) AS until FROM (
             SELECT page.number, substr(page.text, 1, $3) AS text, char_length(page.text) AS characters,
                    version.number AS version, version.pages
             FROM document
@@ -296,12 +297,12 @@ _FIRST_PAGES = f"""
             WHERE document.tenant_id = $1 AND document.id = $2 AND page.number <= {FIRST_PAGES}
         ) AS first
     ) AS summed
-    WHERE until <= $3 OR number = 1 ORDER BY number
+    WHERE until <= $3 + {len(BETWEEN_PAGES)} OR number = 1 ORDER BY number
     """  # noqa: S608  constants
 
 
 async def first_pages(session: AsyncSession, document_id: str, most: int) -> list[StoredText]:
-    """The beginning of the version that queries see: whole pages of up to `most` characters together.
+    """The beginning of the version that queries see: whole pages, of up to `most` characters when they are joined.
 
     A first page that is longer is cut. Raises NotFound.
     """
