@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import collections, jobs
 from footnote.collections import revisions
-from footnote.collections.metadata import checked, patched
+from footnote.collections.metadata import patched, replaced
 from footnote.database.driver import planning_once
 from footnote.database.paging import page_of, page_of_each
 from footnote.database.rows import RowReader
@@ -20,6 +20,7 @@ from footnote.models import Chunk, Collection, Document, Job, Page, Version
 from footnote.models.documents import VISIBLE
 from footnote.tenancy import audit_log, tallies
 
+FLAT = (str, int, float, bool)  # metadata that are neither lists nor objects
 SMALL = 2_000  # documents of a collection that may all be looked at
 
 
@@ -208,11 +209,7 @@ async def patch_metadata(session: AsyncSession, document_id: str, patch: dict[st
 
 async def replace_metadata(session: AsyncSession, document_id: str, given: dict[str, Any]) -> None:
     """Replaces all metadata but lists and objects. Raises NotFound, TooLarge."""
-
-    def replaced(before: dict[str, Any]) -> dict[str, Any]:
-        return checked({name: value for name, value in before.items() if isinstance(value, list | dict)} | given)
-
-    await _change_metadata(session, document_id, replaced)
+    await _change_metadata(session, document_id, lambda before: replaced(before, given, FLAT))
 
 
 async def _change_metadata(

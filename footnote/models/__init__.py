@@ -16,7 +16,7 @@ from footnote.models.documents import (
     Version,
     chunk_id,
 )
-from footnote.models.files import File
+from footnote.models.files import File, FileBatch, FileBatchItem
 from footnote.models.jobs import Job, JobStep, Pause
 from footnote.models.leased import Dispatched, Leased
 from footnote.models.postings import Posting, PostingBlock
@@ -49,6 +49,8 @@ __all__ = [
     "Embedding",
     "EmbeddingSpace",
     "File",
+    "FileBatch",
+    "FileBatchItem",
     "IdempotencyKey",
     "Installation",
     "Job",

@@ -11,7 +11,9 @@ from footnote.models.leased import Leased
 
 
 class BackgroundTask(Leased, Base):
-    """Work on a whole collection, file or tenant, part by part. It ends completed; the row is then its receipt.
+    """Work on a whole collection, file, batch of files or tenant, part by part.
+
+    It ends completed; the row is then its receipt.
 
     It refers to nothing, for it outlives its subject.
     """
