@@ -14,7 +14,7 @@ from starlette.middleware.cors import CORSMiddleware
 from api import errors
 from api.description import DescribedApi, texts
 from api.middleware import BodyLimits, LastResort, RequestContext
-from api.openai import models
+from api.openai import chat, embeddings, models, responses
 from api.routes import (
     audit,
     batches,
@@ -57,7 +57,7 @@ ROUTES = (
     tenant,
     health,
 )
-OPENAI_ROUTES = (models,)
+OPENAI_ROUTES = (models, embeddings, chat, responses)
 API_PATIENCE_SECONDS = 3.0  # for a lock or a database connection; then 503 with Retry-After
 
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from footnote.answering import answer_cache, question_batches
+from footnote.answering import answer_cache, question_batches, stored_responses
 from footnote.collections import expiry
 from footnote.documents import deletion, file_batches, files, idempotency, objects, refused_uploads, reingestion
 from footnote.embeddings import relatedness
@@ -24,7 +24,8 @@ class Housekeeping:
     """Deletes unowned objects and what is expired, queues documents whose collection changed, folds tallies, measures
     models and removes old rows.
 
-    Old rows are idempotency keys, answers, batches of questions and files, refused uploads, webhooks and the audit log.
+    Old rows are idempotency keys, answers, responses, batches of questions and files, refused uploads, webhooks and the
+    audit log.
     The first two are done when the loop is woken. A chore that is slow or fails does not delay the others.
     """
 
@@ -91,6 +92,7 @@ async def _purge(rt: Runtime) -> None:
     async with rt.transaction() as session:
         await idempotency.purge(session)
         await question_batches.purge(session)
+        await stored_responses.purge(session)
         await refused_uploads.purge(session)
         await file_batches.purge(session)
         await history.purge(session, rt.settings.webhook_log_days)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Protocol, TypeVar
 
 from fastapi import Depends, Query
 from sqlalchemy import Select
@@ -11,6 +11,13 @@ from sqlalchemy.orm import InstrumentedAttribute
 from api.openai.schemas.common import ListOf
 from api.schemas.fields import Plain
 
+
+class Identified(Protocol):
+    @property
+    def id(self) -> str: ...
+
+
+Named = TypeVar("Named", bound=Identified)
 Row = TypeVar("Row")
 Item = TypeVar("Item")
 Selected = TypeVar("Selected", bound=tuple[Any, ...])
@@ -51,6 +58,12 @@ class Window:
         if high:
             query = query.where(column < high)
         return query.order_by(column.desc().nulls_last() if self.descends else column).limit(self.limit + 1)
+
+    def among(self, items: Sequence[Named]) -> list[Named]:
+        """The same of items that are all there, in any order."""
+        low, high = (self.before, self.after) if self.order == "desc" else (self.after, self.before)
+        chosen = [each for each in items if (low is None or each.id > low) and (high is None or each.id < high)]
+        return sorted(chosen, key=lambda each: each.id, reverse=self.descends)[: self.limit + 1]
 
     def page(self, rows: Sequence[Row], render: Callable[[Row], Item]) -> ListOf[Item]:
         """The first `limit` of the rows that `of` selects."""

@@ -1,10 +1,18 @@
 """What the routes for OpenAI's clients have in common."""
 
+from typing import Any
+
 from fastapi import APIRouter, Response
 
 from api.openai import PREFIX, TAG
 
 POLL_MILLISECONDS = 500
+STREAMED: dict[int | str, dict[str, Any]] = {
+    200: {
+        "description": "With `stream: true` as server-sent events.",
+        "content": {"text/event-stream": {}},
+    }
+}
 
 
 def new_router() -> APIRouter:

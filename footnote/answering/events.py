@@ -18,7 +18,10 @@ AnswerKind = Literal["extract", "generated"]
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked, after the turns of `history`, oldest first; `parts` are the questions that it consists of."""
+    """What is asked, after the turns of `history`, oldest first; `parts` are the questions that it consists of.
+
+    `least_relevance`, from 0 to 1: hits with a lower `gate.relevance` are left out.
+    """
 
     query: Query
     history: Sequence[Turn] = ()
@@ -27,6 +30,7 @@ class Question:
     temperature: float | None = None
     max_tokens: int | None = None
     parts: Sequence[str] = ()
+    least_relevance: float = 0.0
 
 
 @dataclass(frozen=True)

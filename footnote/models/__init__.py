@@ -21,6 +21,7 @@ from footnote.models.jobs import Job, JobStep, Pause
 from footnote.models.leased import Dispatched, Leased
 from footnote.models.postings import Posting, PostingBlock
 from footnote.models.refused_uploads import RefusedUpload
+from footnote.models.responses import StoredResponse
 from footnote.models.stored import Artifact, DirectUpload, PagePicture, UnownedObject
 from footnote.models.tallies import TallyChange, TallyRow
 from footnote.models.tasks import BackgroundTask
@@ -67,6 +68,7 @@ __all__ = [
     "QueryBatchItem",
     "RefusedUpload",
     "SigningKey",
+    "StoredResponse",
     "TallyChange",
     "TallyRow",
     "Tenant",

@@ -54,6 +54,7 @@ _LEFTOVERS = {
     ),
     "answer_without_document": ("message", "id", _ONE_OF_THEM_IS_GONE),
     "result_without_document": ("query_batch_item", "batch_id", _ONE_OF_THEM_IS_GONE),
+    "response_without_document": ("response", "id", _ONE_OF_THEM_IS_GONE),
     "cached_answer_without_document": (
         "cached_answer",
         "id",

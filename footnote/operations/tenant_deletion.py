@@ -30,7 +30,7 @@ OUTLIVE_IT = {"audit_event"}
 # parts; children before their parents, to be counted. Everything else goes at the end, with the tenant itself.
 BESIDE_DOCUMENTS = (
     *("webhook_attempt", "webhook_delivery", "webhook_endpoint", "job_callback", "query_batch_item", "query_batch"),
-    *("message", "conversation", "cached_answer", "idempotency_key"),
+    *("message", "conversation", "response", "cached_answer", "idempotency_key"),
 )
 
 
