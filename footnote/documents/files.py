@@ -13,15 +13,18 @@ from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import jobs
+from footnote.collections import find as find_collection
 from footnote.database.clock import from_now
 from footnote.database.driver import driver
 from footnote.database.ids import new_id
 from footnote.database.tenant_scope import scoped, tenant_of
 from footnote.documents.accepting import Accepted, accept
+from footnote.documents.file_counts import STATE, STATES, FileStatus
 from footnote.documents.objects import adopt
 from footnote.documents.reading import DocumentDetails, details_query, replace_metadata
 from footnote.documents.uploads import Upload
 from footnote.errors import NotFound
+from footnote.jobs import tasks
 from footnote.models import Document, File, Job, Version
 from footnote.models.documents import VISIBLE
 from footnote.runtime import Runtime
@@ -121,6 +124,18 @@ async def find(session: AsyncSession, file_id: str) -> FileDetails:
     return FileDetails(*row)
 
 
+async def is_native(session: AsyncSession, file_id: str) -> bool:
+    """Whether the file is a document that came without one. Raises NotFound."""
+    visible = scoped(session, File).where(File.id == file_id, File.deleted_at.is_(None))
+    if await session.scalar(visible.with_only_columns(File.id)):
+        return False
+    begun = await tasks.of_subject(session, "file.delete", tenant_of(session), file_id)
+    if begun is not None and begun.state != "completed":
+        return False
+    await find(session, file_id)
+    return True
+
+
 # Each half is read in the order of an index. Of the documents only those on the page that the files leave: where each
 # file was made a document of, there may be many documents and none without a file.
 _PAGE = """
@@ -188,6 +203,14 @@ def file_id_of(document: Document) -> str:
     return document.file_id or "file_" + document.id.removeprefix("doc_")
 
 
+async def of_documents(session: AsyncSession, document_ids: Sequence[str]) -> dict[str, str]:
+    """The file of each document, also of one that is gone."""
+    made = scoped(session, Document).with_only_columns(Document.id, Document.file_id)
+    rows = await session.execute(made.where(Document.id.in_(document_ids), Document.file_id.is_not(None)))
+    own = {document_id: file_id for document_id, file_id in rows if file_id}
+    return {each: own.get(each) or "file_" + each.removeprefix("doc_") for each in document_ids}
+
+
 async def _native(session: AsyncSession, file_id: str) -> Document:
     """Holds the document, as a new version of it or its deletion does. Raises NotFound."""
     chosen = scoped(session, Document).where(Document.id == document_id_of(file_id), VISIBLE)
@@ -222,3 +245,58 @@ async def _shared(session: AsyncSession, document: Document) -> File:
     await session.execute(same.values(shared=True))
     await audit_log.note(session, "file.created", file_id, document_id=document.id)
     return file
+
+
+# -- in one collection -------------------------------------------------------------------------------------------
+
+
+async def in_collection(session: AsyncSession, collection_id: str, file_id: str) -> DocumentDetails:
+    """The document of a file. Raises NotFound for the collection or the file."""
+    await find_collection(session, collection_id)
+    itself = (Document.id == document_id_of(file_id)) & Document.file_id.is_(None)
+    chosen = details_query(session).where(Document.collection_id == collection_id)
+    found = (await session.execute(chosen.where((Document.file_id == file_id) | itself))).one_or_none()
+    if found is None:
+        raise unknown(file_id)
+    return DocumentDetails(*found)
+
+
+# By the ids of files, each half in the order of an index.
+_IN_COLLECTION = """
+WITH made AS MATERIALIZED (
+    SELECT id, file_id FROM document
+    WHERE tenant_id = $1 AND collection_id = $2 AND file_id IS NOT NULL
+      AND ($3::text IS NULL OR file_id > 'file_' || $3) AND ($4::text IS NULL OR file_id < 'file_' || $4)
+      AND ($6::text IS NULL OR (SELECT {state} FROM job WHERE job.id = document.job_id) = $6)
+    ORDER BY file_id {order} LIMIT $5
+), native AS MATERIALIZED (
+    SELECT id, 'file_' || substr(id, 5) AS file_id FROM document
+    WHERE tenant_id = $1 AND collection_id = $2 AND file_id IS NULL
+      AND ($3::text IS NULL OR id > 'doc_' || $3) AND ($4::text IS NULL OR id < 'doc_' || $4)
+      AND ($6::text IS NULL OR (SELECT {state} FROM job WHERE job.id = document.job_id) = $6)
+    ORDER BY id {order} LIMIT $5
+)
+SELECT id FROM (SELECT * FROM made UNION ALL SELECT * FROM native) AS page ORDER BY file_id {order} LIMIT $5
+"""
+_COLLECTION_DOWN = _IN_COLLECTION.format(order="DESC", state=STATE)
+_COLLECTION_UP = _IN_COLLECTION.format(order="ASC", state=STATE)
+
+
+async def list_in_collection(
+    session: AsyncSession,
+    collection_id: str,
+    *,
+    limit: int,
+    low: str | None = None,
+    high: str | None = None,
+    status: FileStatus | None = None,
+    descends: bool = True,
+) -> list[DocumentDetails]:
+    """Documents of a collection by the ids of their files, between `low` and `high`, which are not among them."""
+    between = [each and each.removeprefix("file_") for each in (low, high)]
+    asked = tenant_of(session), collection_id, *between, limit, STATES[status][0] if status else None
+    rows = await (await driver(session)).fetch(_COLLECTION_DOWN if descends else _COLLECTION_UP, *asked)
+    ids = [row[0] for row in rows]
+    found = await session.execute(details_query(session).where(Document.id.in_(ids)))
+    details = {each[0].id: DocumentDetails(*each) for each in found}
+    return [details[each] for each in ids if each in details]

@@ -175,6 +175,13 @@ async def page_text(
     return StoredText(text, start, start + len(text), characters, shown, pages or 1)
 
 
+async def pages_after(session: AsyncSession, version_id: str, number: int, limit: int) -> Sequence[tuple[int, str]]:
+    """Numbers and texts of the pages behind that one, in order."""
+    pages = scoped(session, Page).with_only_columns(Page.number, Page.text)
+    behind = pages.where(Page.version_id == version_id, Page.number > number).order_by(Page.number).limit(limit)
+    return [(row[0], row[1]) for row in await session.execute(behind)]
+
+
 async def no_page(session: AsyncSession, document_id: str, number: int, version: int | None) -> FootnoteError:
     """The error for a missing page: the text of another version must not be taken for the one that was cited."""
     active = scoped(session, Version).join(Document, Document.active_version_id == Version.id)
