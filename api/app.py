@@ -14,7 +14,8 @@ from starlette.middleware.cors import CORSMiddleware
 from api import errors, mcp
 from api.description import DescribedApi, texts
 from api.middleware import BodyLimits, LastResort, RequestContext
-from api.openai import chat, embeddings, models, responses
+from api.openai import chat, embeddings, file_batches, files, models, responses, store_files, stores
+from api.openai import uploads as parted_uploads
 from api.routes import (
     audit,
     batches,
@@ -65,7 +66,7 @@ ROUTES = (
     tenant,
     health,
 )
-OPENAI_ROUTES = (models, embeddings, chat, responses)
+OPENAI_ROUTES = (models, files, parted_uploads, stores, store_files, file_batches, embeddings, chat, responses)
 API_PATIENCE_SECONDS = 3.0  # for a lock or a database connection; then 503 with Retry-After
 
 

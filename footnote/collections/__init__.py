@@ -263,10 +263,16 @@ async def _language(session: AsyncSession, name: str) -> str:
 
 
 async def create(session: AsyncSession, rt: Runtime, given: Mapping[str, Any]) -> CollectionDetails:
-    """`given` has `name`, and may have language, chunking, embedding and metadata. Raises Invalid, Conflict."""
-    tenant_id = tenant_of(session)
-    _check_name(given["name"])
-    made = Collection(id=new_id("col"), tenant_id=tenant_id, name=given["name"], chunking={})
+    """`given` may have name, language, chunking, embedding, metadata, title and expires_after_days.
+
+    Names are unique and short; titles are neither. One without a name is named by its id. Raises Invalid, Conflict.
+    """
+    made = Collection(id=new_id("col"), tenant_id=tenant_of(session), chunking={})
+    made.name = given.get("name") or made.id.replace("col_", "vs_")
+    _check_name(made.name)
+    made.title, made.expires_after_days = given.get("title"), given.get("expires_after_days")
+    if made.title is not None or made.expires_after_days:
+        made.last_active_at = func.now()
     made.language = await _language(session, given.get("language", languages.DETECTED))
     made.attributes = metadata.checked(given.get("metadata") or {})
     embedder = _choose_model(rt, made, given.get("embedding"))
@@ -277,7 +283,9 @@ async def create(session: AsyncSession, rt: Runtime, given: Mapping[str, Any]) -
 
 
 async def change(session: AsyncSession, rt: Runtime, name_or_id: str, given: Mapping[str, Any]) -> CollectionDetails:
-    """Changes what was given. Raises NotFound, Invalid, Conflict.
+    """Changes what was given. `metadata` are merged, `texts` replace those that are strings.
+
+    Raises NotFound, Invalid, Conflict.
 
     After a change of chunking or language, documents are found as they are until each has been re-ingested. Here that
     is only noted, so that the call takes no longer for many documents.
@@ -287,8 +295,14 @@ async def change(session: AsyncSession, rt: Runtime, name_or_id: str, given: Map
     if "name" in given:
         _check_name(given["name"])
         found.name = given["name"]
+    found.title = given.get("title", found.title)
+    if "expires_after_days" in given:
+        found.expires_after_days = given["expires_after_days"]
+        found.last_active_at = found.last_active_at or func.now()
     if "metadata" in given:
         found.attributes = metadata.patched(found.attributes, given["metadata"])
+    if "texts" in given:
+        found.attributes = metadata.replaced(found.attributes, given["texts"], str)
     if given.get("embedding"):
         await _change_model(session, rt, found, given["embedding"])
     if given.get("chunking") or given.get("embedding"):

@@ -17,6 +17,7 @@ from footnote.documents.reading import (
     no_page,
     page_text,
     patch_metadata,
+    replace_metadata,
 )
 
 __all__ = [
@@ -38,4 +39,5 @@ __all__ = [
     "page_text",
     "patch_metadata",
     "reingest",
+    "replace_metadata",
 ]

@@ -8,7 +8,7 @@ from sqlalchemy import func
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import collections, jobs, webhooks
-from footnote.collections import revisions
+from footnote.collections import expiry, revisions
 from footnote.collections.metadata import checked
 from footnote.database.driver import driver, planning_once
 from footnote.database.ids import new_id
@@ -69,7 +69,7 @@ async def accept(
     unless it is being fetched. A file `found_in` a container counts for the key that uploaded the container.
     A `shared` upload of a file, which the transaction holds, has one document in the collection, which may have a
     `chunking` of its own.
-    Raises TooLarge for the metadata; NotFound, Invalid or Conflict for the collection.
+    Raises TooLarge for the metadata; NotFound, Invalid or Conflict for the collection, which may be expired.
     """
     checked(metadata or {})
     await planning_once(session)
@@ -78,6 +78,9 @@ async def accept(
     # Racing uploads of the same thing wait here, one after the other, until the transaction ends.
     same = file_id or external_id or upload.sha256.hex()
     target = await collections.obtain(session, collection, rt.settings, alone=same)
+    if target.last_active_at is not None:
+        expiry.check(target)
+        await expiry.note_active(session, [target.id])
     collections.embedder_of(rt, target)  # refuses an unknown model now, and not in a later step
     asked = _Asked(upload, target, external_id, metadata, callback_url, found_in, file_id, chunking)
     made = await _make(session, asked)

@@ -10,7 +10,7 @@ from sqlalchemy import delete, func, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import collections, jobs, webhooks
-from footnote.collections import revisions
+from footnote.collections import expiry, revisions
 from footnote.database.rows import affected
 from footnote.database.tenant_scope import scoped
 from footnote.documents import derived_answers, idempotency, objects
@@ -175,6 +175,20 @@ async def remove_next(rt: Runtime, task: BackgroundTask) -> int | None:
     with suppress(NotFound):  # deleted by another request just now
         removed = (await remove(rt, document_id, task.subject_id)).counts["documents"]
     return removed
+
+
+async def empty_expired(rt: Runtime, collection_id: str) -> None:
+    """Deletes the documents of a collection as long as it is expired; it stays."""
+    within = select(Document.id).where(Document.tenant_id == rt.tenant, Document.collection_id == collection_id)
+    while True:
+        async with rt.transaction() as session:
+            if not await expiry.still_expired(session, collection_id):
+                return
+            document_id = await session.scalar(within.order_by(Document.id).limit(1))
+        if document_id is None:
+            return
+        with suppress(NotFound):  # deleted by a request
+            await remove(rt, document_id)
 
 
 _SUMS = text(

@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import collections, jobs
 from footnote.collections import revisions
-from footnote.collections.metadata import checked, patched
+from footnote.collections.metadata import patched, replaced
 from footnote.database.driver import driver, planning_once
 from footnote.database.paging import page_of, page_of_each
 from footnote.database.rows import RowReader
@@ -21,6 +21,7 @@ from footnote.models.documents import VISIBLE
 from footnote.tenancy import audit_log, tallies
 from footnote.tenancy.tallies import DocumentTally
 
+FLAT = (str, int, float, bool)  # metadata that are neither lists nor objects
 SMALL = 2_000  # documents of a collection that may all be looked at
 BETWEEN_PAGES = "\n\n"  # where several are read as one text
 FIRST_PAGES = 200  # of a document that are looked at to read its beginning
@@ -315,6 +316,13 @@ async def first_pages(session: AsyncSession, document_id: str, most: int) -> lis
     ]
 
 
+async def pages_after(session: AsyncSession, version_id: str, number: int, limit: int) -> Sequence[tuple[int, str]]:
+    """Numbers and texts of the pages behind that one, in order."""
+    pages = scoped(session, Page).with_only_columns(Page.number, Page.text)
+    behind = pages.where(Page.version_id == version_id, Page.number > number).order_by(Page.number).limit(limit)
+    return [(row[0], row[1]) for row in await session.execute(behind)]
+
+
 async def no_page(session: AsyncSession, document_id: str, number: int, version: int | None) -> FootnoteError:
     """The error for a missing page: the text of another version must not be taken for the one that was cited."""
     active = scoped(session, Version).join(Document, Document.active_version_id == Version.id)
@@ -349,11 +357,7 @@ async def patch_metadata(session: AsyncSession, document_id: str, patch: dict[st
 
 async def replace_metadata(session: AsyncSession, document_id: str, given: dict[str, Any]) -> None:
     """Replaces all metadata but lists and objects. Raises NotFound, TooLarge."""
-
-    def replaced(before: dict[str, Any]) -> dict[str, Any]:
-        return checked({name: value for name, value in before.items() if isinstance(value, list | dict)} | given)
-
-    await _change_metadata(session, document_id, replaced)
+    await _change_metadata(session, document_id, lambda before: replaced(before, given, FLAT))
 
 
 async def _change_metadata(

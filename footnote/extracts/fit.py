@@ -21,7 +21,9 @@ FAR = 80  # characters from a word of the question, at which a value counts half
 _CAPITAL = r"(?:[A-ZÀ-Þ][a-zß-ÿ]+(?:[-'’][A-ZÀ-Þ]?[a-zß-ÿ]+)?|[A-Z]\.)"
 _PARTICLE = r"(?:van|von|de|der|den|del|da|di|la|le|bin|al)"
 _NAME = re.compile(rf"{_CAPITAL}(?:[ \u00a0](?:{_PARTICLE}[ \u00a0])?(?:[A-Z]\.|[A-ZÀ-Þ][\w'’-]+)){{1,4}}")
-_NO_PERSON_BEFORE = re.compile(r"\b(?:the|an?|our|its|their|der|die|das|l[ae]|les|el|los|las|il|het|de) \Z", re.IGNORECASE)
+_NO_PERSON_BEFORE = re.compile(
+    r"\b(?:the|an?|our|its|their|der|die|das|l[ae]|les|el|los|las|il|het|de) \Z", re.IGNORECASE
+)
 _NO_PERSON = re.compile(
     r"\b(?:Inc|Corp|Corporation|Company|Act|Board|Committee|University|Department|Section|Item|Note|Table|Figure|Report"
     r"|District|Bank|States|Street|Agency|Program|Group|Fund|Exchange|Commission|January|February|March|April|May|June"

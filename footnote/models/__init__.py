@@ -16,7 +16,7 @@ from footnote.models.documents import (
     Version,
     chunk_id,
 )
-from footnote.models.files import File
+from footnote.models.files import File, FileBatch, FileBatchItem
 from footnote.models.following import FollowedTenant
 from footnote.models.jobs import Job, JobStep, Pause
 from footnote.models.leased import Dispatched, Leased
@@ -51,6 +51,8 @@ __all__ = [
     "Embedding",
     "EmbeddingSpace",
     "File",
+    "FileBatch",
+    "FileBatchItem",
     "FollowedTenant",
     "IdempotencyKey",
     "Installation",

@@ -60,6 +60,11 @@ class Collection(Base):
         # Partial, also because of locks: an upload does not wait for a collection that is renamed or deleted.
         Index("uq_collection_tenant_id_name", "tenant_id", "name", unique=True, postgresql_where=ALIVE),
         Index("ix_collection_review_after", "review_after", postgresql_where=text("review_after IS NOT NULL")),
+        Index(
+            "ix_collection_expires_after_days",
+            "last_active_at",
+            postgresql_where=text("expires_after_days IS NOT NULL"),
+        ),
         Index("ix_collection_deleted_at", "deleted_at", postgresql_where=text("deleted_at IS NOT NULL")),
     )
 
@@ -76,6 +81,10 @@ class Collection(Base):
     chunking: Mapped[dict[str, Any]] = mapped_column(JSONB)  # the fields of `collections.Chunking`
     # "metadata" is taken by SQLAlchemy's declarative base.
     attributes: Mapped[dict[str, Any]] = mapped_column("metadata", JSONB, server_default=text("'{}'"))
+    title: Mapped[str | None]  # what it is called where names are not unique
+    # Its documents are deleted when it was not used for so long: no search, answer or upload.
+    expires_after_days: Mapped[int | None]
+    last_active_at: Mapped[datetime | None]  # noted once a minute, and only if it may expire or was made with a title
     # While the documents are reviewed for re-ingestion: the id of the last one that was reviewed.
     review_after: Mapped[str | None] = mapped_column(String(40))
     deleted_at: Mapped[datetime | None]  # from then on it is hidden, and its documents are being removed

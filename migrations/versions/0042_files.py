@@ -1,6 +1,6 @@
-"""Files, and documents made from them, which share their bytes and may be cut in a way of their own.
+"""Files, batches of them, and documents made from them, which share their bytes; when collections expire.
 
-The table is new, and the columns have constant defaults: nothing is rewritten. Indexes are built beside the work, and
+The tables are new, and the columns have constant defaults: nothing is rewritten. Indexes are built beside the work, and
 the reference is checked without a lock on either table. All of it may be run again after an interruption.
 
 Revision ID: 0042
@@ -33,6 +33,36 @@ CREATE TABLE IF NOT EXISTS file (
 """,
     "CREATE INDEX IF NOT EXISTS ix_file_listed ON file (tenant_id, id DESC NULLS LAST)",
     "CREATE INDEX IF NOT EXISTS ix_file_expires_at ON file (expires_at) WHERE expires_at IS NOT NULL",
+    """
+CREATE TABLE IF NOT EXISTS file_batch (
+    id varchar(40) NOT NULL, tenant_id varchar(40) NOT NULL, collection_id varchar(40) NOT NULL, key_id text NOT NULL,
+    cancelled_at timestamptz, created_at timestamptz DEFAULT now() NOT NULL,
+    CONSTRAINT pk_file_batch PRIMARY KEY (id),
+    CONSTRAINT fk_file_batch_tenant_id_tenant FOREIGN KEY (tenant_id) REFERENCES tenant (id) ON DELETE CASCADE,
+    CONSTRAINT fk_file_batch_collection_id_collection FOREIGN KEY (collection_id) REFERENCES collection (id)
+        ON DELETE CASCADE
+)
+""",
+    "CREATE INDEX IF NOT EXISTS ix_file_batch_collection_id ON file_batch (collection_id)",
+    """
+CREATE TABLE IF NOT EXISTS file_batch_item (
+    batch_id varchar(40) NOT NULL, position integer NOT NULL, tenant_id varchar(40) NOT NULL,
+    file_id varchar(40) NOT NULL, attributes jsonb, chunking jsonb, document_id varchar(40), error jsonb,
+    CONSTRAINT pk_file_batch_item PRIMARY KEY (batch_id, position),
+    CONSTRAINT fk_file_batch_item_batch_id_file_batch FOREIGN KEY (batch_id) REFERENCES file_batch (id)
+        ON DELETE CASCADE,
+    CONSTRAINT fk_file_batch_item_tenant_id_tenant FOREIGN KEY (tenant_id) REFERENCES tenant (id) ON DELETE CASCADE,
+    CONSTRAINT fk_file_batch_item_document_id_document FOREIGN KEY (document_id) REFERENCES document (id)
+        ON DELETE CASCADE
+)
+""",
+    "CREATE INDEX IF NOT EXISTS ix_file_batch_item_document_id ON file_batch_item (document_id) "
+    "WHERE document_id IS NOT NULL",
+    "CREATE INDEX IF NOT EXISTS ix_file_batch_item_open ON file_batch_item (batch_id) WHERE document_id IS NULL",
+    "ALTER TABLE collection ADD COLUMN IF NOT EXISTS title text, ADD COLUMN IF NOT EXISTS expires_after_days integer, "
+    "ADD COLUMN IF NOT EXISTS last_active_at timestamptz",
+    "CREATE INDEX IF NOT EXISTS ix_collection_expires_after_days ON collection (last_active_at) "
+    "WHERE expires_after_days IS NOT NULL",
     "ALTER TABLE document ADD COLUMN IF NOT EXISTS file_id varchar(40), ADD COLUMN IF NOT EXISTS chunking jsonb",
     "ALTER TABLE version ADD COLUMN IF NOT EXISTS shared boolean DEFAULT false NOT NULL",
     f"ALTER TABLE document DROP CONSTRAINT IF EXISTS {REFERENCE}",
@@ -116,6 +146,11 @@ def upgrade() -> None:
 
 def downgrade() -> None:
     """Documents that were made from files stay. Those that share an object lose it with the first that is deleted."""
+    op.drop_table("file_batch_item")
+    op.drop_table("file_batch")
+    op.drop_index("ix_collection_expires_after_days", "collection")
+    for name in ("title", "expires_after_days", "last_active_at"):
+        op.drop_column("collection", name)
     op.execute("UPDATE version SET shared = false WHERE shared")  # before the triggers go, which count that
     op.drop_constraint(REFERENCE, "document")
     op.execute("DELETE FROM file")
