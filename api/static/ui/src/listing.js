@@ -5,6 +5,7 @@ import { get, post } from "./api.js";
 import { listen } from "./live.js";
 
 const PAGE = 100;
+const REST_MS = 60; // what is only scrolled past is not asked for
 const GATHER_MS = 400; // in which changes of the order gather before the list is asked for again
 
 /** How many documents match; null: not known yet. */
@@ -22,6 +23,7 @@ let asked = new Set();
 let seen = [0, 0];
 let isAtTop = true;
 let timer = 0;
+let resting = 0;
 
 /** The document at a place of the list; undefined: it is on its way. */
 export const row = (index) => rows.get(index);
@@ -47,11 +49,17 @@ function forget() {
   hasNew.value = false;
 }
 
-/** Has the rows from `first` to `last` at hand. */
+/** Has the rows from `first` to `last` at hand, as soon as they have been seen for a moment. */
 export function need(first, last, atTop) {
   seen = [first, last];
   isAtTop = atTop;
-  if (atTop && hasNew.value) refresh();
+  clearTimeout(resting);
+  resting = setTimeout(loadSeen, REST_MS);
+}
+
+function loadSeen() {
+  const [first, last] = seen;
+  if (isAtTop && hasNew.value) refresh();
   for (let page = Math.floor(first / PAGE); page <= Math.floor(last / PAGE); page += 1) {
     if (!asked.has(page) && page * PAGE < (total.value ?? 1)) load(page);
   }

@@ -48,7 +48,7 @@ export function Rows({ total, height, label, head, row, need, of }) {
   const drawn = [];
   for (let index = Math.min(seen[0], Math.max(0, last)); index <= last; index += 1) drawn.push(row(index));
   return html`<div class="rows" role="table" aria-label=${label} aria-rowcount=${total + 1}>
-    <div role="rowgroup">${head}</div>
+    <div class="head-rows" role="rowgroup">${head}</div>
     <div class="window" role="rowgroup" ref=${bed} onScroll=${look}>
       <div role="presentation" style=${{ height: `${total * size}px` }}>
         <div role="presentation" style=${{ transform: `translateY(${Math.min(seen[0], Math.max(0, last)) * size}px)` }}>${drawn}</div>

@@ -2,8 +2,8 @@
 
 const SMALL = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"];
 const figure = new Intl.NumberFormat("en");
-const day = new Intl.DateTimeFormat("en", { day: "numeric", month: "long" });
-const dayOfYear = new Intl.DateTimeFormat("en", { day: "numeric", month: "long", year: "numeric" });
+const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "long" });
+const dayOfYear = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "long", year: "numeric" });
 const clock = new Intl.DateTimeFormat("en", { hour: "2-digit", minute: "2-digit", hour12: false });
 
 const count = (n) => SMALL[n] ?? figure.format(n);
@@ -232,7 +232,7 @@ export const en = {
     find: "Find a name",
     order: "Order",
     orders: { newest: "Newest first", oldest: "Oldest first", name: "By name" },
-    count: (n) => counted(n, "document", "documents"),
+    count: (n) => capital(counted(n, "document", "documents")),
     found: (n) => (n ? `${counted(n, "matches", "match")}` : "none matches"),
     more: "There are new ones",
     none: "Nothing matches.",
