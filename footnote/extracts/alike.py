@@ -6,7 +6,7 @@ from footnote.text.sentences import stems
 
 _GROUPS = """
     employ employs employed employee workforce worker staff personnel headcount
-    buy bought acquire acquired acquisition purchase purchased takeover
+    buy bought acquire acquired acquisition purchase purchased takeover take took taken
     begin began begun start commence launch
     end finish conclude terminate expire
     happen occur occurred take place

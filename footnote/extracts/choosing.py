@@ -12,7 +12,7 @@ from footnote.extracts.alike import alike
 from footnote.extracts.cutting import LONGEST, Extract, Form, cut
 from footnote.extracts.defining import short_forms
 from footnote.extracts.fit import Sought, fit
-from footnote.extracts.question import Asked, understood
+from footnote.extracts.question import Asked, meaning, understood
 from footnote.extracts.wording import Kind
 
 MOST = 3
@@ -42,8 +42,10 @@ _LEANING_WORD = re.compile(
     re.IGNORECASE,
 )
 _SMALL = re.compile(r"(?<![{,@.\w])[a-zß-ÿ]{3,}(?![\w,@}])")
+_ELSEWHERE = re.compile(r"\bincorporated (?:herein )?by reference\b", re.IGNORECASE)
+_LISTED = meaning("exhibit exhibits reference references")
 
-_LEAST_TOLD = {"fact": 0.4, "yes_no": 0.5, "compare": 0.3, "howto": 0.25, "where": 0.2, "who": 0.1, "value": 0.05}
+_LEAST_TOLD = {"fact": 0.4, "yes_no": 0.5, "compare": 0.3, "howto": 0.25, "where": 0.2, "who": 0.1, "value": 0.05, "when": 0.05}
 _LEAST = {"howto": 0.4, "when": 0.5, "who": 0.5, "value": 0.5, "list": 0.3, "acronym": 0.9}
 
 
@@ -78,7 +80,7 @@ def choose(question: str, passages: Sequence[Passage]) -> Chosen:
     if asked.kind == "about" and passages:
         found = summary(passages)
         return Chosen(found, any(each.form == "sentence" for each in found))
-    found = [each for each in cut(passages) if len(each.words) >= FEWEST_WORDS]
+    found = [each for each in cut(passages) if len(each.words) >= FEWEST_WORDS and _says_something(asked, each)]
     if not asked.words or not found:
         return Chosen((), False)
     small = frozenset(word for passage in passages for word in _SMALL.findall(passage.text))
@@ -98,6 +100,11 @@ def _first_passage_first(ranked: Sequence[_Rated]) -> list[_Rated]:
     least = HALF * max((each.held for each in ranked), default=0.0)
     first = next((each for each in ranked if each.extract.marker == 1 and each.held > least), None)
     return [*([first] if first else ()), *(each for each in ranked if each is not first)]
+
+
+def _says_something(asked: Asked, extract: Extract) -> bool:
+    """Not what lists where else something stands: its dates and names are those of other documents."""
+    return not _ELSEWHERE.search(extract.text) or not asked.words.isdisjoint(_LISTED)
 
 
 def _unlike(ranked: Sequence[_Rated]) -> list[_Rated]:
@@ -150,7 +157,7 @@ def _rated(sought: Sought, found: Sequence[Extract]) -> list[_Rated]:
     weight = {word: math.log(1 + len(found) / (1 + frequency[word])) for word in asked.words}
     whole, leaning = sum(weight.values()), _LEANING.get(asked.kind, 0.0)
     common = sum(weight[word] for word in asked.common)
-    ranks = 6 if leaning else 0.3  # where any sentence may answer, the rank of its passage tells more
+    ranks = 6 if leaning else 0.6  # where any sentence may answer, the rank of its passage tells more
     fitting = []  # as if all fitted
     for each, has in zip(found, words, strict=True):
         reach = {word: weight[word] * _reach(each, has, word) for word in asked.words}

@@ -21,9 +21,7 @@ FAR = 80  # characters from a word of the question, at which a value counts half
 _CAPITAL = r"(?:[A-ZÀ-Þ][a-zß-ÿ]+(?:[-'’][A-ZÀ-Þ]?[a-zß-ÿ]+)?|[A-Z]\.)"
 _PARTICLE = r"(?:van|von|de|der|den|del|da|di|la|le|bin|al)"
 _NAME = re.compile(rf"{_CAPITAL}(?:[ \u00a0](?:{_PARTICLE}[ \u00a0])?(?:[A-Z]\.|[A-ZÀ-Þ][\w'’-]+)){{1,4}}")
-_NO_PERSON_BEFORE = re.compile(
-    r"\b(?:the|an?|our|its|their|der|die|das|l[ae]|les|el|los|las|il|het|de) \Z", re.IGNORECASE
-)
+_ARTICLE = re.compile(r"(?<!\w)(?:the|an?|our|its|their|der|die|das|l[ae]|les|el|los|las|il|het) $", re.IGNORECASE)
 _NO_PERSON = re.compile(
     r"\b(?:Inc|Corp|Corporation|Company|Act|Board|Committee|University|Department|Section|Item|Note|Table|Figure|Report"
     r"|District|Bank|States|Street|Agency|Program|Group|Fund|Exchange|Commission|January|February|March|April|May|June"
@@ -158,12 +156,26 @@ def _person(sought: Sought, text: str) -> float:
     """A name that the question does not have; more beside a role, or among other names. Of a rule, whom it binds."""
     best, named = 0.0, 0
     for match in _NAME.finditer(text):
-        if not _NO_PERSON.search(match[0]) and not _is_known(sought, match[0]):
+        if _is_person(sought, text, match):
             named += match.end() - match.start()
             beside = text[max(0, match.start() - 40) : match.end() + 40]
-            best = max(best, 1.0 if _ROLE.search(beside) else 0.7)
+            best = max(best, 1.0 if _ROLE.search(beside) else 0.7 if _says(sought, text, match) else OTHERWISE)
     is_role = _AGENT.search(text) or (sought.asked.is_rule and _BOUND.search(text))
     return 1.0 if 2 * named > len(text) else max(best, 0.6 if is_role else 0.0)
+
+
+def _is_person(sought: Sought, text: str, match: re.Match[str]) -> bool:
+    """Whether a name may be a person's, and is not in the question; what an article stands before is none."""
+    if _NO_PERSON.search(match[0]) or _is_known(sought, match[0]):
+        return False
+    return not _ARTICLE.search(text, max(0, match.start() - 6), match.start())
+
+
+def _says(sought: Sought, text: str, match: re.Match[str]) -> bool:
+    """Whether a word of the question that names nothing is near, if it has one."""
+    common = sought.asked.common.union(*(sought.like.get(word, ()) for word in sought.asked.common))
+    beside = text[max(0, match.start() - FAR) : match.end() + FAR]
+    return not common or not common.isdisjoint(stems(beside))
 
 
 def _is_known(sought: Sought, name: str) -> bool:
