@@ -174,7 +174,7 @@ class StatusArguments(In):
     document_id: PUBLIC_ID
 
 
-class StandingOut(Out):
+class ToolStatusOut(Out):
     status: DocumentStatus
     step: Step
     progress: ProgressOut
