@@ -69,7 +69,12 @@ def session_manager(settings: Settings) -> StreamableHTTPSessionManager:
     return manager
 
 
-def server(request_of: Callable[[Context], Request] = lambda ctx: ctx.request) -> Server[Any]:
+def _request_of(ctx: Context) -> Request:
+    assert isinstance(ctx.request, Request)  # the transport is HTTP
+    return ctx.request
+
+
+def server(request_of: Callable[[Context], Request] = _request_of) -> Server[Any]:
     """`request_of` gives the HTTP request, whose state has the Runtime and the caller."""
     handlers = _Handlers(request_of)
     return Server(
