@@ -1,6 +1,5 @@
 """Responses: created, found again, deleted; each may follow an earlier one."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Any
@@ -60,7 +59,7 @@ async def create_response(body: ResponseIn, request: Request, rt: RuntimeDep, ca
         model=new.model,
         request=new.request,
         previous_id=new.previous_id,
-        created_at=int(time.time()),
+        asked_at=new.asked_at,
         has_reader=rt.settings.ui == "on",
         shows_results=body.shows_results,
     )
