@@ -14,7 +14,7 @@ from starlette.middleware.cors import CORSMiddleware
 from api import errors
 from api.description import DescribedApi, texts
 from api.middleware import BodyLimits, LastResort, RequestContext
-from api.openai import chat, embeddings, models, responses
+from api.openai import READ, SENT, chat, embeddings, models, responses
 from api.routes import (
     audit,
     batches,
@@ -99,8 +99,8 @@ def create_app(settings: Settings | None = None, runtime: Runtime | None = None)
             CORSMiddleware,
             allow_origins=chosen.allowed_origins,
             allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-            allow_headers=["Authorization", "X-API-Key", "Content-Type", "Idempotency-Key", "X-Request-ID"],
-            expose_headers=["X-Request-ID", "Location", "Retry-After", "RateLimit", "RateLimit-Policy"],
+            allow_headers=["Authorization", "X-API-Key", "Content-Type", "Idempotency-Key", "X-Request-ID", *SENT],
+            expose_headers=["X-Request-ID", "Location", "Retry-After", "RateLimit", "RateLimit-Policy", *READ],
         )
     app.add_middleware(RequestContext, hsts_seconds=chosen.hsts_seconds, public_url=chosen.public_url)
     return app

@@ -47,6 +47,8 @@ def told(status: int, code: str, message: str, fields: Sequence[Mapping[str, Any
     kind = "invalid_request_error"
     if status == 404 and code not in UNKNOWN:
         code = "not_found"
+    elif status == 401:
+        code = "invalid_api_key"
     elif status == 429:
         kind, code = "rate_limit_error", "rate_limit_exceeded"
     elif status >= 500:
