@@ -13,7 +13,7 @@ from footnote.errors import Invalid, NotFound
 
 STATUS = {410: 404, 415: 400, 422: 400}  # of the native status; any other one is the same
 UNKNOWN = ("model_not_found", "unknown_url")  # codes of 404; all other ones are `not_found`
-_COLLECTION, _DOCUMENT = re.compile(r"\bcol_(?=[0-9a-z]{26}\b)"), re.compile(r"\bdoc_(?=[0-9a-z]{26}\b)")
+_COLLECTION, _DOCUMENT = re.compile(r"(?<=')col_"), re.compile(r"(?<=')doc_")  # in quotes, as our messages name them
 _PLACES = ("body.", "query.", "path.", "header.")
 
 
