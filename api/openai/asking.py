@@ -7,7 +7,7 @@ from typing import Any
 
 from api.openai import ids, models
 from api.openai.errors import unsupported, wrong
-from api.openai.schemas.asking import AskingIn, FileSearchIn
+from api.openai.schemas.asking import AskingIn, FileSearchIn, RankingIn
 from api.schemas.questions import QUESTION_CHARACTERS
 from footnote import answering, filters
 from footnote.answering import Question
@@ -112,16 +112,16 @@ def _looking_for(words: str, searches: Sequence[tuple[int, FileSearchIn]], model
         words,
         collections=[*dict.fromkeys(named)],
         filter=filters.parse(first.filters, f"body.tools.{place}.filters") if first.filters else None,
-        mode=mode_of(first),
+        mode=mode_of(first.ranking_options),
         top_k=first.max_num_results,
         rerank=False if first.ranking_options.ranker == "none" else None,
         key_id=caller.key_id,
     )
 
 
-def mode_of(search: FileSearchIn) -> Mode:
+def mode_of(ranking: RankingIn) -> Mode:
     """One leg where the other one's weight is 0."""
-    weights = search.ranking_options.hybrid_search
+    weights = ranking.hybrid_search
     if weights is None or bool(weights.embedding_weight) == bool(weights.text_weight):
         return "hybrid"
     return "vector" if weights.embedding_weight else "keyword"

@@ -8,10 +8,11 @@ from pydantic import AfterValidator
 
 from api.openai.errors import wrong
 from api.schemas.fields import Plain
+from footnote.documents import files
 from footnote.runtime import Runtime
 
 COLLECTION, VECTOR_STORE = "col_", "vs_"
-DOCUMENT, FILE = "doc_", "file-"
+DOCUMENT, FILE, OWN_FILE = "doc_", "file-", "file_"
 
 
 def _with_prefix(prefix: str) -> AfterValidator:
@@ -26,6 +27,8 @@ def _with_prefix(prefix: str) -> AfterValidator:
 # Parameters of paths. One with another prefix is refused with 400; one that is unknown is 404.
 VectorStoreId = Annotated[Plain, Path(), _with_prefix(VECTOR_STORE)]
 FileId = Annotated[Plain, Path(), _with_prefix(FILE)]
+BatchId = Annotated[Plain, Path(), _with_prefix("vsfb_")]
+UploadId = Annotated[Plain, Path(), _with_prefix("upload_")]
 ResponseId = Annotated[Plain, Path(), _with_prefix("resp_")]
 
 
@@ -45,11 +48,17 @@ def vector_store_id(collection: str) -> str:
     return VECTOR_STORE + collection.removeprefix(COLLECTION)
 
 
-def file_of_document(document_id: str) -> str:
-    """The id as a file of a document that was not made from one."""
-    return FILE + document_id.removeprefix(DOCUMENT)
+def own_file_id(given: str, param: str = "file_id") -> str:
+    """`file-X` as `file_X`. Raises Invalid."""
+    return inner(given, FILE, OWN_FILE, param)
+
+
+def file_id(own: str) -> str:
+    return FILE + own.removeprefix(OWN_FILE)
 
 
 async def file_ids(rt: Runtime, document_ids: Iterable[str]) -> dict[str, str]:
     """For each document the id of its file."""
-    return {each: file_of_document(each) for each in document_ids}
+    async with rt.transaction() as session:
+        found = await files.of_documents(session, [*document_ids])
+    return {each: file_id(own) for each, own in found.items()}

@@ -41,6 +41,12 @@ class Window:
         return replace(self, after=after, before=before)
 
     @property
+    def between(self) -> dict[str, Any]:
+        """The rows to read, for functions that list: one more than the limit, between two ids."""
+        low, high = (self.before, self.after) if self.order == "desc" else (self.after, self.before)
+        return {"limit": self.limit + 1, "low": low, "high": high, "descends": self.descends}
+
+    @property
     def is_backwards(self) -> bool:
         """Whether rows are read towards the beginning of the list: the nearest ones before an id."""
         return self.before is not None and self.after is None
@@ -52,11 +58,11 @@ class Window:
 
     def of(self, query: Select[Selected], column: InstrumentedAttribute[str]) -> Select[Selected]:
         """The rows to read: one more than the limit, in the order of the window, by the id in `column`."""
-        low, high = (self.before, self.after) if self.order == "desc" else (self.after, self.before)
-        if low:
-            query = query.where(column > low)
-        if high:
-            query = query.where(column < high)
+        between = self.between
+        if between["low"]:
+            query = query.where(column > between["low"])
+        if between["high"]:
+            query = query.where(column < between["high"])
         return query.order_by(column.desc().nulls_last() if self.descends else column).limit(self.limit + 1)
 
     def among(self, items: Sequence[Named]) -> list[Named]:

@@ -65,6 +65,7 @@ def _page() -> bytes:
 @router.get("/")
 @router.get("/enter")
 @router.get("/c/{rest:path}")
+@router.get("/library")
 @router.get("/d/{rest:path}")
 async def page() -> Response:
     """The page at each of its addresses; what it shows there is decided in the browser."""

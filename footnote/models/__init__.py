@@ -16,6 +16,8 @@ from footnote.models.documents import (
     Version,
     chunk_id,
 )
+from footnote.models.files import File, FileBatch, FileBatchItem
+from footnote.models.following import FollowedTenant
 from footnote.models.jobs import Job, JobStep, Pause
 from footnote.models.leased import Dispatched, Leased
 from footnote.models.postings import Posting, PostingBlock
@@ -48,6 +50,10 @@ __all__ = [
     "DocumentSequence",
     "Embedding",
     "EmbeddingSpace",
+    "File",
+    "FileBatch",
+    "FileBatchItem",
+    "FollowedTenant",
     "IdempotencyKey",
     "Installation",
     "Job",

@@ -3,7 +3,7 @@
 The table is new: nothing is rewritten or locked.
 
 Revision ID: 0043
-Revises: 0036
+Revises: 0042
 """
 
 import sqlalchemy as sa
@@ -11,7 +11,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision: str = "0043"
-down_revision: str | None = "0036"
+down_revision: str | None = "0042"
 branch_labels: None = None
 depends_on: None = None
 
