@@ -41,6 +41,7 @@ def refusal(
 def told(status: int, code: str, message: str, fields: Sequence[Mapping[str, Any]] | None = None) -> dict[str, Any]:
     """The body. `param` is the first wrong member, without the place that it came from."""
     param = _param(fields[0]["field"]) if fields else None
+    message = message.replace("'col_", "'vs_").replace("'file_", "'file-")  # ids as these clients know them
     status = STATUS.get(status, status)
     kind = "invalid_request_error"
     if status == 404 and code not in UNKNOWN:

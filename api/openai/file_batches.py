@@ -67,9 +67,8 @@ async def get_file_batch(
 ) -> FileBatchOut:
     """Get a batch, with the counts of its files."""
     async with rt.transaction() as session:
-        return await _told(
-            session, await file_batches.get(session, ids.collection_id(vector_store_id), batch_id), response
-        )
+        batch = await file_batches.get(session, ids.collection_id(vector_store_id), batch_id)
+        return await _told(session, batch, response)
 
 
 @router.post(OF_STORE + "/{batch_id}/cancel")

@@ -138,9 +138,10 @@ async def _content(rt: Runtime, version_id: str | None) -> AsyncIterator[bytes]:
     while version_id:
         async with rt.transaction() as session:
             pages = await reading.pages_after(session, version_id, last, PAGES_AT_ONCE)
-        for last, text in pages:
+        for _, text in pages:
             yield separator + json.dumps({"type": "text", "text": text}, ensure_ascii=False).encode()
             separator = b","
         if len(pages) < PAGES_AT_ONCE:
             break
+        last = pages[-1][0]
     yield b"]}"

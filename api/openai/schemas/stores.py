@@ -22,11 +22,11 @@ Key = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Text = Annotated[str, StringConstraints(max_length=512)]
 LEAST, MOST = 100, 4096  # tokens of a chunk
 MOST_FILES = 2000
-_CODES = {"unsupported_type": "unsupported_file"} | dict.fromkeys(
-    ("empty_file", "corrupt_file", "encrypted", "type_mismatch", "no_text", "bad_encoding", "too_complex", "too_large")
-    + ("archive_too_large",),
-    "invalid_file",
-)
+_CODES = {
+    "unsupported_type": "unsupported_file",
+    **dict.fromkeys(("empty_file", "corrupt_file", "encrypted", "type_mismatch", "no_text"), "invalid_file"),
+    **dict.fromkeys(("bad_encoding", "too_complex", "too_large", "archive_too_large"), "invalid_file"),
+}
 
 
 def _attributes(given: dict[str, Any]) -> dict[str, Any]:
@@ -100,8 +100,10 @@ class FileBatchIn(LenientIn):
 
     def each(self) -> list[AttachIn]:
         """The files, each once; with `file_ids` the rest is for all of them."""
-        about = {"attributes": self.attributes, "chunking_strategy": self.chunking_strategy}
-        alike = [AttachIn.model_construct(file_id=each, **about) for each in self.file_ids or ()]
+        alike = (
+            AttachIn(file_id=each, attributes=self.attributes, chunking_strategy=self.chunking_strategy)
+            for each in self.file_ids or ()
+        )
         return list({each.file_id: each for each in (self.files or alike)}.values())
 
 
