@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints, model_validator
 
 from api.openai import anchors, ids
+from api.openai.errors import outward
 from api.openai.schemas.asking import RankingIn
 from api.openai.schemas.common import LenientIn, seconds
 from api.schemas.fields import JsonObject, Plain, Storable
@@ -246,7 +247,7 @@ class VectorStoreFileOut(BaseModel):
         """A file of a batch that is no document: it waits, or could not be attached."""
         status: FileStatus = "failed" if item.error else "cancelled" if batch.cancelled_at else "in_progress"
         return cls(
-            id=item.file_id,
+            id=ids.file_id(item.file_id),
             vector_store_id=ids.vector_store_id(collection.id),
             created_at=seconds(batch.created_at),
             usage_bytes=0,
@@ -259,7 +260,7 @@ class VectorStoreFileOut(BaseModel):
 
 def _last_error(code: str | None, message: str | None) -> LastErrorOut:
     told: Any = _CODES.get(code or "", "server_error")
-    return LastErrorOut(code=told, message=message or "")
+    return LastErrorOut(code=told, message=outward(message or ""))
 
 
 class VectorStoreFileDeletedOut(BaseModel):
