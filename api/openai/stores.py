@@ -126,16 +126,15 @@ async def search_vector_store(
     collection_id = ids.collection_id(vector_store_id)
     async with rt.transaction() as session:
         expiry.check(await collections.find(session, collection_id))
-    queries = [body.query] if isinstance(body.query, str) else body.query
-    asked = [_query(each, collection_id, body, caller) for each in queries]
+    asked = [_query(each, collection_id, body, caller) for each in body.query]
     results = await while_connected(request, _all(rt, asked))
     spent = [entry for each in results for entry in each.spent]
-    await usage.record_apart(rt, caller.key_id, *[UsageEntry("query")] * len(queries), *spent)
+    await usage.record_apart(rt, caller.key_id, *[UsageEntry("query")] * len(asked), *spent)
     best = [each for each in _merged(results) if each[1] >= body.ranking_options.score_threshold]
     shown = best[: body.max_num_results]
     names = await ids.file_ids(rt, {hit.document_id for hit, _ in shown})
     data = [VectorStoreHitOut.of(hit, score, names[hit.document_id]) for hit, score in shown]
-    return SearchPageOut(search_query=queries, data=data)
+    return SearchPageOut(search_query=body.query, data=data)
 
 
 def _query(words: str, collection_id: str, body: VectorStoreSearchIn, caller: Principal) -> Query:

@@ -13,8 +13,8 @@ from footnote.database.clock import from_now
 from footnote.models import DirectUpload, File
 from footnote.operations.consistency import audit
 from tests import driving
+from tests.api.openai_client import refused
 from tests.api.openai_surface import Surface, surface
-from tests.api.test_openai_errors import refused
 from tests.stored import in_store, named, settled
 from worker import housekeeping
 

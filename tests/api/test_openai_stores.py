@@ -14,8 +14,8 @@ from footnote.documents import reingestion
 from footnote.models import Collection
 from footnote.operations.consistency import audit
 from tests import driving
+from tests.api.openai_client import refused
 from tests.api.openai_surface import Surface, surface
-from tests.api.test_openai_errors import refused
 from tests.driving import paragraphs
 from tests.stored import named, settled
 from worker import housekeeping
@@ -254,9 +254,9 @@ async def test_what_cannot_be_attached_is_refused_and_changes_nothing(surface: S
         ("GET", f"/files/{file_id}/content"),
         ("DELETE", f"/files/{file_id}"),
     ):
-        body = {} if method == "POST" else None
-        told = refused(await theirs.request(method, f"{STORES}/{store}{rest}", json=body), 404, "not_found")
-        unknown = await theirs.request(method, f"{STORES}/vs_{UNKNOWN}{rest}", json=body)
+        sent: Any = {} if method == "POST" else None
+        told = refused(await theirs.request(method, f"{STORES}/{store}{rest}", json=sent), 404, "not_found")
+        unknown = await theirs.request(method, f"{STORES}/vs_{UNKNOWN}{rest}", json=sent)
         assert refused(unknown, 404, "not_found").replace(f"vs_{UNKNOWN}", store) == told, "the same words"
     assert (await surface.client.vector_stores.retrieve(store)).file_counts.completed == 1
     await surface.client.files.delete(file_id)
@@ -375,7 +375,8 @@ async def test_a_batch_counts_everything_from_the_first(surface: Surface) -> Non
     theirs = surface.theirs.native
     refused(await theirs.get(f"{STORES}/{store}/file_batches/{begun.id}"), 404, "not_found")
     path = f"{STORES}/{store}/file_batches"
-    for body in ({}, {"file_ids": ids, "files": each_its_own}, {"file_ids": []}, {"file_ids": ["file-x"] * 2001}):
+    bodies: list[Any] = [{}, {"file_ids": ids, "files": each_its_own}, {"file_ids": []}, {"file_ids": ["x"] * 2001}]
+    for body in bodies:
         answer = await surface.native.post(path, json=body)
         refused(answer, 400, "invalid_value", "file_ids" if len(body) == 1 else None)
     async for file in client.files.list():
@@ -418,7 +419,7 @@ async def test_hits_have_a_score_that_means_something(surface: Surface) -> None:
         await client.vector_stores.files.update(file_id, vector_store_id=store, attributes={"number": number})
     found = await client.vector_stores.search(store, query="Who lit the zircon lamp?")
     told = found.model_dump()
-    assert found.object == "vector_store.search_results.page"  # type: ignore[attr-defined]
+    assert found.object == "vector_store.search_results.page"
     assert (told["search_query"], told["has_more"], told["next_page"]) == (["Who lit the zircon lamp?"], False, None)
     first = found.data[0]
     assert (first.file_id, first.filename, first.attributes) == (ids[0], "0.txt", {"number": 0})

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, StringConstraints, model_validator
 
 from api.openai import anchors, ids
 from api.openai.errors import outward
@@ -131,8 +131,14 @@ class VectorStoreIn(VectorStorePatchIn):
     chunking_strategy: StrategyIn | None = None
 
 
+def _listed(given: Any) -> Any:
+    return [given] if isinstance(given, str) else given
+
+
 class VectorStoreSearchIn(LenientIn):
-    query: QueryText | Annotated[list[QueryText], Field(min_length=1, max_length=10)]
+    """`query`: a text, or several, which are searched at once."""
+
+    query: Annotated[list[QueryText], Field(min_length=1, max_length=10), BeforeValidator(_listed)]
     filters: JsonObject | None = None
     max_num_results: Annotated[int, Field(ge=1, le=50)] = 10
     ranking_options: RankingIn = RankingIn()
