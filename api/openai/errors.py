@@ -98,8 +98,8 @@ def _with_their_ids(message: str) -> str:
 
 
 def _param(field: str) -> str | None:
-    for place in _PLACES:
-        field = field.removeprefix(place)
+    place = next((each for each in _PLACES if field.startswith(each)), "")
+    field = field.removeprefix(place)
     return None if field in ("", "body") else field
 
 

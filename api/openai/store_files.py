@@ -51,7 +51,7 @@ async def attach_file(
     caller: Uploader,
     key: IdempotencyKey = None,
 ) -> Any:
-    """Attach a file: a document is made of it in the background.
+    """Attach a file: it becomes a document in the background.
 
     The same file again is the same document, with another attempt if the last one failed or was cancelled.
     """
@@ -110,7 +110,7 @@ async def update_vector_store_file(
 async def detach_file(
     vector_store_id: VectorStoreId, file_id: FileId, rt: RuntimeDep, caller: Writer
 ) -> VectorStoreFileDeletedOut:
-    """Remove a file from this vector store. The file stays, and so does what other stores made of it."""
+    """Remove a file from this vector store. The file stays, and so do the documents of other stores."""
     async with rt.transaction() as session:
         document_id = (await _found(session, vector_store_id, file_id)).document.id
     await deletion.remove(rt, document_id)

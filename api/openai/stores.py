@@ -29,7 +29,7 @@ from footnote import collections, filters, retrieval
 from footnote.answering import gate
 from footnote.collections import catalog, expiry
 from footnote.documents import deletion, file_batches, file_counts
-from footnote.documents.file_batches import Wanted
+from footnote.documents.file_batches import WantedFile
 from footnote.models import Collection
 from footnote.retrieval import Hit, Query, SearchResult
 from footnote.runtime import Runtime
@@ -60,7 +60,7 @@ async def create_vector_store(
     """Create a vector store, and attach files to it. A file that does not exist counts as failed."""
     given = {"title": "", **body.given(), "metadata": body.metadata}
     chunking = body.chunking_strategy.chunking() if body.chunking_strategy else None
-    wanted = [Wanted(ids.own_file_id(each, "file_ids"), None, chunking) for each in dict.fromkeys(body.file_ids)]
+    wanted = [WantedFile(ids.own_file_id(each, "file_ids"), None, chunking) for each in dict.fromkeys(body.file_ids)]
 
     async def create(session: AsyncSession) -> tuple[VectorStoreOut, None]:
         made = (await collections.create(session, rt, given)).collection
