@@ -57,7 +57,7 @@ export function Library() {
 function Empty() {
   return html`<div class="empty">
     <p class="lead">${may("write") ? words.library.empty : words.first.noWrite}</p>
-    ${may("write") && html`<p class="soft">${words.first.formats}</p><p><${Choose} /></p>`}
+    ${may("write") && html`<p class="soft">${words.library.emptyHow}<br />${words.first.formats}</p><p><${Choose} /></p>`}
     ${files.value.length > 0 && html`<${Reading} which=${(each) => each.document} />`}
   </div>`;
 }

@@ -219,7 +219,7 @@ export const en = {
     cancel: "Cancel",
     address: "Add from an address",
     url: "Address",
-    example: "https://…",
+    example: "report.example/2025.pdf",
     fetch: "Add",
     left: (n, total) => `${capital(count(n))} of ${counted(total, "file was", "files were")} not sent.`,
     folderAgain: "Choose the folder again",
@@ -228,7 +228,8 @@ export const en = {
   },
   library: {
     title: "Library",
-    empty: "Documents that you add are listed here. Drop a file or a folder anywhere.",
+    empty: "Drop a file or a folder anywhere.",
+    emptyHow: "What you add is listed here, while it is read and afterwards.",
     find: "Find a name",
     order: "Order",
     orders: { newest: "Newest first", oldest: "Oldest first", name: "By name" },
