@@ -65,7 +65,7 @@ export function add(chosen, { collection = "", rows = new Map() } = {}) {
     return { key: id, name: file.name, path, externalId: named, file, row, phase: "new", share: 0, collection: row.collection };
   });
   remember(added.map((each) => each.row));
-  all = [...added, ...all];
+  all = [...added.reverse(), ...all];
   draw();
   recognise();
 }
