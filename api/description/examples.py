@@ -24,6 +24,7 @@ _LATER = "2026-03-02T09:30:12Z"
 BODIES: dict[str, Any] = {
     "CollectionIn": {"name": "policies", "language": "auto", "chunking": {"size": 1200, "overlap": 150}},
     "CollectionPatch": {"metadata": {"owner": "legal"}},
+    "ConversationPatch": {"title": "Leaving the company"},
     "ConversationIn": {"title": "Leaving the company", "collections": ["policies"]},
     "DirectIn": {"filename": "handbook.pdf", "size": 734003200, "collection": "policies"},
     "DocumentPatch": {"metadata": {"department": "legal", "draft": None}},
@@ -53,30 +54,6 @@ OTHER_BODIES: dict[str, Any] = {
     "estimate_document": {"file": _FILE, **_FORM},
     "upload_documents": {"file": [_FILE, "(the bytes of travel.docx)"], **_FORM},
     "upload_raw_file": _FILE,
-}
-
-ANSWERS: dict[str, Any] = {
-    "delete_tenant": {
-        "id": "tsk_01m8mx3e5g7j9m1p3r5t7v9x1z",
-        "kind": "tenant.delete",
-        "subject_id": _TENANT,
-        "status": "queued",
-        "progress": {"done": 0, "total": 12, "unit": "documents"},
-        "waiting_for": None,
-        "created_at": TIME,
-        "finished_at": None,
-    },
-    "check_liveness": {"status": "ok", "version": __version__},
-    "check_readiness": {
-        "status": "ready",
-        "version": __version__,
-        "checks": {"postgres": "ok", "redis": "ok", "store": "ok"},
-        "providers": {"openai": "ok"},
-        "paused_since": None,
-        "embedder": "local/all-MiniLM-L6-v2",
-        "generator": "openai/gpt-4.1-mini",
-        "reranker": None,
-    },
 }
 
 # By field, or by `Model.field` where the same name means something else.
@@ -206,6 +183,7 @@ VALUES: dict[str, Any] = {
     "KeyOut.expires_at": None,
     "NewKeyOut.expires_at": None,
     "explain": None,
+    "evidence": None,
     "external_id": "handbook",
     "failed": 0,
     "failing_since": None,
@@ -255,6 +233,8 @@ VALUES: dict[str, Any] = {
     "page": 2,
     "pages": 3,
     "pages_without_text": 0,
+    "passages": 84,
+    "MessageOut.passages": None,
     "parent_id": None,
     "parts": [],
     "payload": {"type": "document.ready", "timestamp": _LATER, "data": {"id": _DOC}},
@@ -268,6 +248,7 @@ VALUES: dict[str, Any] = {
     "quote": "three months to the end of a quarter",
     "rates": {"query": 30},
     "reader_path": f"/d/{_DOC}/p/2?v=1&from=400&to=458",
+    "reader_url": f"https://footnote.example.com/d/{_DOC}/p/2?v=1&from=400&to=458",
     "redelivered": 3,
     "reingesting": 0,
     "remaining": 0,

@@ -106,6 +106,8 @@ async def _answered(rt: Runtime, question: Question, meter: UsageMeter) -> Async
     if tables.asks_value(question.query.text):
         hits = await asyncio.to_thread(searching.with_rows, question, found.hits, known.candidates, known.places)
         found = replace(found, hits=hits)
+    if question.least_relevance:
+        found = replace(found, hits=gate.above(question.least_relevance, found.hits))
     timings |= {"retrieve": _since(started), **found.timings}
     yield Sources(
         found.hits,
@@ -119,7 +121,8 @@ async def _answered(rt: Runtime, question: Question, meter: UsageMeter) -> Async
     shown = searching.shown(question, found.hits)
     missing = await asyncio.to_thread(unmet, question.query.text, [_evidence(hit) for hit in found.hits])
     asked_in = configuration(detected(question.query.text))
-    if not gate.supports(found.hits, rt.settings.least_evidence, question.query.mode, asked_in):
+    least = rt.settings.least_evidence, question.query.mode, asked_in
+    if not gate.supports(found.hits, *least):
         events = _refused(rt, NOT_FOUND if found.searched.documents else NOTHING_TO_SEARCH, missing)
     elif given := known.answer(shown):
         events = _given_again(given)
@@ -133,6 +136,8 @@ async def _answered(rt: Runtime, question: Question, meter: UsageMeter) -> Async
                 meter.spent.append(UsageEntry("query"))
                 timings["total"] = _since(started)
                 event = replace(event, id=new_id("ans"), usage=meter.usage, timings=timings)
+                if event.answer_status == "not_found":
+                    event = replace(event, evidence=gate.evidence(found.hits, *least))
             yield event
 
 

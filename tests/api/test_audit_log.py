@@ -45,6 +45,7 @@ AUDITED: dict[Operation, list[str]] = {
     ("post", "/v1/webhook_endpoints/{endpoint_id}/rotate"): ["webhook_endpoint.secret_rotated"],
     ("delete", "/v1/webhook_endpoints/{endpoint_id}"): ["webhook_endpoint.deleted"],
     ("delete", "/v1/keys/{key_id}"): ["key.revoked"],
+    ("patch", "/v1/conversations/{conversation_id}"): ["conversation.updated"],
     ("delete", "/v1/conversations/{conversation_id}"): ["conversation.deleted"],
     ("delete", "/v1/documents/{document_id}"): ["document.deleted"],
     ("delete", "/v1/collections/{collection_id}"): ["collection.deleted"],

@@ -19,8 +19,11 @@ pytestmark = pytest.mark.anyio
 async def searched(alice: Person, **body: Any) -> dict[str, int]:
     answer = await alice.client.post("/v1/search", json={"query": "lamp", **body})
     assert answer.status_code == 200, answer.text
-    found: dict[str, int] = answer.json()["searched"]
-    return found
+    return numbers(answer.json()["searched"])
+
+
+def numbers(told: dict[str, Any]) -> dict[str, int]:
+    return {name: told[name] for name in ("documents", "unfinished")}
 
 
 def counts(documents: int, unfinished: int) -> dict[str, int]:
@@ -29,8 +32,31 @@ def counts(documents: int, unfinished: int) -> dict[str, int]:
 
 async def test_an_empty_collection_has_a_coverage_of_zero(alice: Person) -> None:
     answer = (await alice.client.post("/v1/query", json={"question": "What of the lamp?"})).json()
-    assert (answer["answer_status"], answer["searched"]) == ("not_found", counts(0, 0))
+    assert (answer["answer_status"], numbers(answer["searched"])) == ("not_found", counts(0, 0))
     assert answer["answer"] == answering.NOTHING_TO_SEARCH
+    assert answer["evidence"] == {"found": 0.0, "needed": pytest.approx(0.32, abs=0.2)}
+    assert answer["searched"]["collections"] == []
+
+
+async def test_what_was_searched_is_named(rt: Runtime, alice: Person) -> None:
+    await driving.ready(rt, alice.tenant_id, driving.paragraphs(3))
+    await driving.ready(rt, alice.tenant_id, "The siren of the rock.", collection="fog")
+    asked = {"question": "Who won the chess championship of Reykjavik in 1972?"}
+    told = (await alice.client.post("/v1/query", json=asked)).json()
+    chunks = sum(each["chunks"] for each in (await alice.client.get("/v1/collections")).json()["data"])
+    searched = told["searched"]
+    assert (searched["passages"], sorted(searched["collections"]), searched["filtered"]) == (
+        chunks,
+        ["default", "fog"],
+        False,
+    )
+    assert told["answer_status"] == "not_found"
+    assert 0 <= told["evidence"]["found"] < told["evidence"]["needed"]
+    narrowed = {"collections": ["fog"], "filters": {"type": "exists", "key": "of"}}
+    searched = (await alice.client.post("/v1/query", json=asked | narrowed)).json()["searched"]
+    assert (searched["passages"], searched["collections"], searched["filtered"]) == (None, ["fog"], True)
+    supported = (await alice.client.post("/v1/query", json={"question": "What of the siren of the rock?"})).json()
+    assert "evidence" not in supported
 
 
 async def test_documents_that_are_being_ingested_are_counted(rt: Runtime, alice: Person) -> None:
@@ -66,7 +92,7 @@ async def test_every_kind_of_answer_says_so(rt: Runtime, alice: Person) -> None:
     conversation = (await alice.client.post("/v1/conversations", json={})).json()["id"]
     said = (await alice.client.post(f"/v1/conversations/{conversation}/messages", json=asked)).json()
     bodies = [whole, json.loads(events["sources"]), json.loads(events["done"]), batch, said]
-    assert [each["searched"] for each in bodies] == [counts(1, 1)] * 5
+    assert [numbers(each["searched"]) for each in bodies] == [counts(1, 1)] * 5
 
 
 async def test_a_large_count_of_a_filter_is_remembered_and_a_small_one_is_not(
