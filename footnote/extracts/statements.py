@@ -105,8 +105,14 @@ _TERMS: tuple[tuple[str, Sequence[str]], ...] = (
         r"\b(?:net )?pp(?:n?e|&e)\b",
         ("property, plant and equipment, net", "property and equipment, net", "property, plant and equipment – net"),
     ),
-    (r"\bcogs\b|cost of goods sold", ("cost of sales", "cost of goods sold", "cost of revenue", "cost of products sold")),
-    (r"\brevenues?\b", ("net sales", "total net sales", "net revenue", "revenues", "total revenues", "operating revenues")),
+    (
+        r"\bcogs\b|cost of goods sold",
+        ("cost of sales", "cost of goods sold", "cost of revenue", "cost of products sold"),
+    ),
+    (
+        r"\brevenues?\b",
+        ("net sales", "total net sales", "net revenue", "revenues", "total revenues", "operating revenues"),
+    ),
     (r"\bnet income\b", ("net earnings", "net income")),
     (r"\bd&a\b", ("depreciation and amortization",)),
     (r"\bebitda\b", ("operating income", "operating profit", "depreciation and amortization")),

@@ -158,7 +158,7 @@ function standing(document) {
 }
 
 function hear(name, data) {
-  if (name === "reset") return void begin();
+  if (name === "reset") return void begin().catch(() => {});
   if (name === "removed") return dismiss(byDocument.get(data.document_id)?.key);
   if (name !== "document") return undefined;
   const { document } = data;
