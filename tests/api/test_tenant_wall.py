@@ -43,6 +43,7 @@ GIVEN: dict[Operation, dict[str, Any]] = {
     ("get", "/v1/documents/{document_id}/pages/{number}/highlights"): {"params": {"char_start": 0, "char_end": 9}},
     ("patch", "/v1/documents/{document_id}"): {"json": {"metadata": {}}},
     ("patch", "/v1/collections/{collection_id}"): {"json": {"metadata": {}}},
+    ("patch", "/v1/conversations/{conversation_id}"): {"json": {"title": "theirs"}},
     ("patch", "/v1/webhook_endpoints/{endpoint_id}"): {"json": {"description": "theirs"}},
     ("post", "/v1/webhook_endpoints/{endpoint_id}/redeliver"): {"json": {"since": "2026-01-01T00:00:00Z"}},
     ("post", "/v1/conversations/{conversation_id}/messages"): {"json": {"question": ASKED}},
@@ -92,7 +93,7 @@ _PLAIN = """
     action around background budget callback_url char_end char_start chunking code created_after created_before
     description diversity dry_run embedding enabled error_code events expand expires_at explain external_id file
     filename from group Idempotency-Key if-none-match key language limit max_tokens messages metadata mode model name
-    number order query question rates rerank scopes sha256 since size state status step stream strict superseded
+    number order q query question rates rerank scopes sha256 since size state status step stream strict superseded
     system_prompt temperature text title to top_k until url version width
 """
 TAKES_NONE = set(_PLAIN.split())
