@@ -21,10 +21,12 @@ from api.routes import (
     conversations,
     documentation,
     documents,
+    events,
     health,
     jobs,
     keys,
     query,
+    selections,
     session,
     summary,
     tasks,
@@ -34,7 +36,9 @@ from api.routes import (
     usage,
     webhooks,
 )
+from api.schemas import events as events_of
 from footnote import __version__, formats
+from footnote.documents.changes import Changes
 from footnote.runtime import Runtime, import_early, open_runtime, preload
 from footnote.settings import Settings
 from footnote.telemetry import configure_logging, watch_loop
@@ -42,7 +46,9 @@ from footnote.tenancy import usage as usage_counts
 
 ROUTES = (
     uploads,
+    selections,
     documents,
+    events,
     collections,
     jobs,
     summary,
@@ -118,16 +124,28 @@ async def _lifespan(settings: Settings, runtime: Runtime | None, app: FastAPI) -
     _warm(app, settings)
     if runtime is not None:
         app.state.runtime = runtime
-        yield {"runtime": runtime}
+        async with _following(app, runtime):
+            yield {"runtime": runtime}
         return
     configure_logging(settings)
     gc.collect()
     gc.freeze()  # a collection over all imported objects takes a tenth of a second
     watching = asyncio.create_task(watch_loop())
     opening = open_runtime(settings, patience=API_PATIENCE_SECONDS, interactive=True)
-    async with opening as opened, usage_counts.writing(opened) as app.state.runtime:
-        yield {"runtime": app.state.runtime}
+    async with opening as opened, usage_counts.writing(opened) as rt, _following(app, rt):
+        app.state.runtime = rt
+        yield {"runtime": rt}
     watching.cancel()
+
+
+@asynccontextmanager
+async def _following(app: FastAPI, rt: Runtime) -> AsyncIterator[None]:
+    """What the streams of events of this process share; it connects while there are some."""
+    app.state.changes = Changes(rt, events_of.rendered)
+    try:
+        yield
+    finally:
+        await app.state.changes.close()
 
 
 def _warm(app: FastAPI, settings: Settings) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from api.schemas.common import ErrorOut, Out, ProblemOut
+from api.schemas.common import ErrorOut, Out, PageOf, ProblemOut
 from api.schemas.jobs import (
     DocumentStatus,
     JobOut,
@@ -68,6 +68,10 @@ class DocumentOut(Out):
             created_at=document.created_at,
             updated_at=document.updated_at,
         )
+
+
+class DocumentListOut(PageOf[DocumentOut]):
+    total: Annotated[int | None, Field(description="How many there are in all, if you asked for it.")] = None
 
 
 class EstimateOut(Out):

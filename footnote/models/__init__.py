@@ -16,6 +16,7 @@ from footnote.models.documents import (
     Version,
     chunk_id,
 )
+from footnote.models.following import FollowedTenant
 from footnote.models.jobs import Job, JobStep, Pause
 from footnote.models.leased import Dispatched, Leased
 from footnote.models.postings import Posting, PostingBlock
@@ -47,6 +48,7 @@ __all__ = [
     "DocumentSequence",
     "Embedding",
     "EmbeddingSpace",
+    "FollowedTenant",
     "IdempotencyKey",
     "Installation",
     "Job",

@@ -33,6 +33,8 @@ AUDITED: dict[Operation, list[str]] = {
     ("post", "/v1/jobs/{job_id}/cancel"): ["document.cancelled"],
     ("post", "/v1/jobs/{job_id}/retry"): ["document.retried"],
     ("post", "/v1/jobs/retry"): ["document.retried"],
+    ("post", "/v1/documents/reingest"): ["document.reingestion_requested"],
+    ("post", "/v1/documents/delete"): ["document.deletion_requested"],
     ("post", "/v1/collections"): ["collection.created"],
     ("patch", "/v1/collections/{collection_id}"): ["collection.updated"],
     ("post", "/v1/keys"): ["key.created"],
@@ -55,6 +57,7 @@ QUESTION = "a question: counted in the usage, by key and day"
 TRIED = "sends what was said before, or nothing; it is in the log of deliveries"
 NOT_AUDITED: dict[Operation, str] = {
     ("post", "/v1/documents/estimate"): "stores nothing",
+    ("post", "/v1/documents/known"): "changes nothing",
     ("post", "/v1/search"): QUESTION,
     ("post", "/v1/query"): QUESTION,
     ("post", "/v1/query/batch"): QUESTION,
@@ -66,6 +69,8 @@ NOT_AUDITED: dict[Operation, str] = {
     ("post", "/v1/webhook_endpoints/{endpoint_id}/deliveries/{delivery_id}/redeliver"): TRIED,
 }
 ASKED: dict[Operation, dict[str, Any]] = {
+    ("post", "/v1/documents/reingest"): {"json": {"where": {"collection": "none"}}},
+    ("post", "/v1/documents/delete"): {"json": {"where": {"q": "none"}}},
     ("post", "/v1/jobs/retry"): {"json": {"status": ["cancelled"]}},
     ("post", "/v1/collections"): {"json": {"name": "another"}},
     ("post", "/v1/keys"): {"json": {"name": "another"}},

@@ -35,6 +35,12 @@ REQUESTS: dict[str, list[tuple[str, dict[str, Any]]]] = {
         ("?external_id=external 0000000000000000000000004", {}),
         ("?external_id=unknown", {}),
         ("?sha256=" + "ab" * 32, {}),
+        ("?parent_id=doc_a0000000000000000000000007", {}),
+        ("?sort=oldest&limit=5&total=true", {}),
+        ("?collection=default&total=true&limit=5", {}),
+        ("?sort=name&limit=5", {}),
+        ("?sort=name&limit=5&cursor=doc_a0000000000000000000000500", {}),
+        ("?limit=5&q=lamp", {}),
         ('?limit=5&filter={"type": "eq", "key": "color", "value": "blue"}', {}),
         ('?limit=5&filter={"type": "eq", "key": "n", "value": "none"}', {}),
     ],
@@ -49,6 +55,10 @@ REQUESTS: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "upload_text": [("", {"json": {"text": "The lamp of a text."}})],
     "upload_from_url": [("", {"json": {"url": "https://lamps.example/lamp.md"}})],
     "upload_documents": [("", FILE)],
+    "delete_documents": [("", {"json": {"ids": ["doc_x"]}})],
+    "reingest_documents": [("", {"json": {"ids": ["doc_x"]}})],
+    "find_known_documents": [("", {"json": {"sha256": ["ab" * 32]}})],
+    "list_suggestions": [("?limit=5", {})],
     "update_document": [("", {"json": {"metadata": {"color": "green"}}})],
     "get_document_page": [("?version=1", {}), ("?char_start=3&char_end=9&around=2", {})],
     "get_document_page_image": [("?width=400&version=1", {})],
@@ -130,4 +140,5 @@ REFUSED = {
 }
 # Deletions come last, those that end the others' objects after all.
 LAST = ("delete_document", "delete_conversation", "delete_webhook_endpoint", "delete_collection", "delete_tenant")
-NOT_ASKED = {"stream_document_status"}  # it reads what the status reads, until the client leaves
+# The one reads what the status reads until the client leaves, the other what has changed.
+NOT_ASKED = {"stream_document_status", "stream_events"}
