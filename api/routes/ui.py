@@ -64,6 +64,7 @@ def _page() -> bytes:
 
 @router.get("/")
 @router.get("/enter")
+@router.get("/queue")
 @router.get("/c/{rest:path}")
 @router.get("/d/{rest:path}")
 async def page() -> Response:

@@ -34,6 +34,9 @@ const LETTERS = {
   t: () => open.current && (wantsText.value = !wantsText.value),
 };
 
+/** After a `g`. */
+const SCREENS = { a: "/", q: "/queue" };
+
 /** What Escape ends: the answer that is being written, else the page beside it. */
 export function escape() {
   if (isAnswering.value) return stop();
@@ -48,9 +51,10 @@ addEventListener("keydown", (event) => {
   if (event.key === "Escape") return void escape();
   if (isField(event.target) || !lettersAct.value) return;
   const act = /^[1-9]$/.test(event.key) ? () => pick(Number(event.key)) : LETTERS[event.key];
-  if (before === "g" && event.key === "a") {
+  const screen = before === "g" && SCREENS[event.key];
+  if (screen) {
     event.preventDefault();
-    go("/");
+    go(screen);
   } else if (act) {
     event.preventDefault();
     act();

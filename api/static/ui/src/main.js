@@ -5,6 +5,7 @@ import { me, recognise } from "./api.js";
 import "./keys.js";
 import { at } from "./router.js";
 import { count, follow } from "./uploads.js";
+import { look } from "./work.js";
 import { words } from "./words.js";
 import { DropEverywhere } from "./parts/files.js";
 import { Head } from "./parts/head.js";
@@ -12,6 +13,7 @@ import { Failure } from "./parts/state.js";
 import { Ask } from "./screens/ask.js";
 import { Entrance, onward } from "./screens/entrance.js";
 import { Page } from "./screens/page.js";
+import { Queue } from "./screens/queue.js";
 
 let wasIn = false;
 let before = null;
@@ -23,6 +25,7 @@ function Everything() {
     wasIn = true;
     onward();
     follow();
+    look();
     count().catch(() => {});
   }, [isIn]);
   if (me.value === undefined) return null;
@@ -43,6 +46,8 @@ function Screen() {
       return html`<${Ask} />`;
     case "page":
       return html`<${Page} />`;
+    case "queue":
+      return html`<${Queue} />`;
     case "enter":
       return null;
     default:

@@ -6,6 +6,7 @@ const ROUTES = [
   [/^\/$/, "ask", []],
   [/^\/enter$/, "enter", []],
   [/^\/c\/([\w-]+)(?:\/([\w-]+))?$/, "ask", ["conversation", "message"]],
+  [/^\/queue$/, "queue", []],
   [/^\/d\/([\w-]+)(?:\/p\/(\d+))?$/, "page", ["document", "page"]],
 ];
 

@@ -49,6 +49,7 @@ function NotFound({ answer }) {
     <p class="lead">${words.answer.notFound}</p>
     <${Missing} names=${answer.notMentioned} />
     ${searched && html`<p>${searched.documents ? words.answer.searched(searched.documents) : words.answer.searchedNone}</p>`}
+    ${searched?.collections?.length > 0 && html`<p class="soft"><bdi>${words.answer.where(searched)}</bdi> ${answer.evidence && words.answer.evidence(answer.evidence)}</p>`}
     ${searched?.unfinished > 0 && html`<p class="doubtful">${words.answer.unfinished(searched.unfinished)}</p>`}
     ${answer.passages.length > 0 && html`<p>${words.answer.nearest}</p><${Passages} passages=${answer.passages.slice(0, 3)} />`}
     ${place.value &&

@@ -6,6 +6,7 @@ import { lettersAct } from "../keys.js";
 import { at } from "../router.js";
 import { failed, unfinished } from "../uploads.js";
 import { words } from "../words.js";
+import { summary } from "../work.js";
 import { listIsOpen } from "./beside.js";
 
 const THEMES = { system: "light", light: "dark", dark: "system" };
@@ -32,6 +33,7 @@ export function Head() {
       <a class="brand" href="/" aria-label=${words.home}>Footnote<b aria-hidden="true">*</b></a>
       <nav class="top" aria-label=${words.nav}>
         <a href="/" aria-current=${at.value.screen === "ask" ? "page" : undefined}>${words.ask}</a>
+        <a href="/queue" aria-current=${at.value.screen === "queue" ? "page" : undefined}>${words.queue.title}</a>
         ${at.value.screen === "ask" && html`<button type="button" class="plain narrow" aria-expanded=${listIsOpen.value} onClick=${() => (listIsOpen.value = !listIsOpen.value)}>${words.showList}</button>`}
       </nav>
       <div class="state" role="status">
@@ -43,7 +45,8 @@ export function Head() {
       </button>
       <${Help} />
     </header>
-    ${offlineSince.value && html`<p class="band" role="alert">${words.offline(offlineSince.value)}</p>`}`;
+    ${offlineSince.value && html`<p class="band" role="alert">${words.offline(offlineSince.value)}</p>`}
+    ${summary.value?.paused_since && !offlineSince.value && html`<p class="band" role="status">${words.queue.paused(summary.value.paused_since)}</p>`}`;
 }
 
 function skip(event) {

@@ -9,7 +9,17 @@ const clock = new Intl.DateTimeFormat("en", { hour: "2-digit", minute: "2-digit"
 const count = (n) => SMALL[n] ?? figure.format(n);
 const counted = (n, one, many) => `${count(n)} ${n === 1 ? one : many}`;
 const capital = (text) => text[0].toUpperCase() + text.slice(1);
+const listed = (names, more) =>
+  more > 0 ? `${names.join(", ")} and ${count(more)} more` : names.length > 1 ? `${names.slice(0, -1).join(", ")} and ${names.at(-1)}` : names.join("");
 const seconds = (ms) => `${(ms / 1000).toFixed(ms < 9950 ? 1 : 0)} s`;
+
+/** A length of time in its two largest units. */
+function duration(length) {
+  const all = Math.max(0, Math.round(length));
+  if (all < 90) return `${all} s`;
+  if (all < 5400) return `${Math.round(all / 60)} min`;
+  return all < 172800 ? `${Math.round(all / 3600)} h` : `${Math.round(all / 86400)} days`;
+}
 
 function date(moment) {
   const then = new Date(moment);
@@ -63,6 +73,12 @@ export const en = {
   conversations: "Conversations",
   conversation: "Conversation",
   newQuestion: "New question",
+  earlier: "Earlier questions",
+  findOne: "Find a conversation",
+  noneFound: "None has these words in its title.",
+  rename: "Rename",
+  renameTo: "Title of this conversation",
+  save: "Save",
   questions: (n, moment) => (n > 1 ? `${date(moment)}, ${counted(n, "question", "questions")}` : date(moment)),
   untitled: "Untitled",
   showList: "Questions",
@@ -113,6 +129,10 @@ export const en = {
     notFound: "Not in these documents.",
     notMentioned: (names) => `Nothing about ${names.join(", ")} in these documents.`,
     searched: (n) => `${capital(counted(n, "document was", "documents were"))} searched, and nothing in ${n === 1 ? "it" : "them"} answers this.`,
+    where: ({ passages, collections, filtered }) =>
+      `Looked into ${passages === null || passages === undefined ? "the passages" : counted(passages, "passage", "passages")} of ${collections.length === 1 ? "the collection" : "the collections"} ${listed(collections.slice(0, 5).map((each) => `“${each}”`), collections.length - 5)}${filtered ? ", those that the filter lets through" : ""}.`,
+    evidence: ({ found, needed }) =>
+      found < needed ? `The nearest passage comes ${Math.round((100 * found) / needed)} % of the way to what an answer needs, so no model was asked.` : "The nearest passages are about it, but no quote of them bears an answer.",
     searchedNone: "There is no document to search yet.",
     unfinished: (n) => `${capital(counted(n, "document is", "documents are"))} still being read: ask again when ${n === 1 ? "it is" : "they are"} ready.`,
     nearest: "These passages come closest:",
@@ -190,6 +210,47 @@ export const en = {
     footnotes: "Quote",
   },
 
+  queue: {
+    title: "Queue",
+    paused: (since) => `Paused since ${clock.format(new Date(since))}. Nothing is lost: it goes on after “footnote resume”.`,
+    count: (n) => figure.format(n),
+    now: (running, waits, capped) => {
+      if (!running && !waits) return "Nothing is being read, and nothing waits.";
+      const most = capped ? "more than " : "";
+      const being = running ? `${capital(counted(running, "file is", "files are"))} being read` : "Nothing is being read";
+      return `${being}${waits ? `, ${most}${count(waits)} ${waits === 1 ? "waits" : "wait"}` : ""}.`;
+    },
+    oldest: (seconds) => `The oldest has waited ${duration(seconds)}.`,
+    rate: (passages, left) => `${figure.format(passages)} passages a second${left ? `, about ${duration(left)} left` : ""}.`,
+    noWorker: "No worker is running. Start one: “footnote worker”, or see the log of “footnote up”.",
+    steps: "Unfinished, by step",
+    workers: (alive, slots) => `${counted(alive, "worker", "workers")}, ${count(slots)} at once`,
+    waits: "Why things wait",
+    failed: "Why things failed",
+    nothingWaits: "Nothing waits.",
+    nothingFailed: "Nothing failed.",
+    until: (moment) => `, until ${clock.format(new Date(moment))}`,
+    code: (code, step) => `${code}, at ${step}`,
+    retryAll: (n) => (n === 1 ? "Retry" : `Retry all ${count(n)}`),
+    retrying: "Retrying …",
+    retried: (n) => `${capital(counted(n, "file is", "files are"))} read again`,
+    jobs: "Files in the queue",
+    name: "File",
+    step: "Step",
+    state: "State",
+    actions: "What can be done",
+    cancel: "Cancel",
+    retry: "Retry",
+    doTo: (what, name) => (what === "retry" ? `Retry ${name}` : `Cancel ${name}`),
+    progress: (done, total, unit) => `${figure.format(done)} of ${figure.format(total)} ${unit}`,
+    begun: "begun",
+    sign: (seconds) => `, sign of life ${seconds < 2 ? "now" : `${duration(seconds)} ago`}`,
+    attempt: (n) => `, attempt ${n}`,
+    noneOfThese: "None of these any more.",
+    quiet: "All that was added has been read.",
+    more: (n) => `The newest ${figure.format(n)} are shown.`,
+  },
+
   keys: {
     title: "Keys",
     on: "Single letters act outside of fields",
@@ -202,6 +263,7 @@ export const en = {
       ["[, ]", "page before, next page"],
       ["t", "text or picture"],
       ["g a", "a new question"],
+      ["g q", "the queue"],
       ["?", "this list"],
     ],
   },
