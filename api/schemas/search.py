@@ -68,6 +68,10 @@ class CitationOut(Out):
     page_end: int
     char_start: int
     char_end: int
+    heading: Annotated[
+        str,
+        Field(description="The headings above the quote. Where pages have no pictures, it says more than the page."),
+    ] = ""
     quote: str
     verified: bool
     score: float
