@@ -20,7 +20,7 @@ from tests.conftest import Person
 pytestmark = pytest.mark.anyio
 STATIC = ROOT / "api" / "static" / "ui"
 SOURCES = sorted((STATIC / "src").rglob("*.js"))
-ADDRESSES = ("/", "/enter", "/c/cnv_1/msg_2", "/d/doc_1/p/2?v=1&from=1&to=2")
+ADDRESSES = ("/", "/enter", "/queue", "/c/cnv_1/msg_2", "/d/doc_1/p/2?v=1&from=1&to=2")
 
 
 async def test_the_page_is_at_each_of_its_addresses_with_its_policy(alice: Person) -> None:

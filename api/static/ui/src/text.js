@@ -121,7 +121,8 @@ export function wholeWords(text) {
 /** Where a quote stands, for people: its page, or the headings above it where pages have no pictures. */
 export function placeIn({ heading, highlights_url: picture, page_start: page }, pageWord) {
   if (picture || !heading) return pageWord(page);
-  return page > 1 ? `${pageWord(page)}, ${heading}` : heading;
+  const path = heading.replaceAll(" > ", " › ");
+  return page > 1 ? `${pageWord(page)}, ${path}` : path;
 }
 
 /** An answer with its footnotes as Markdown. `address`: where people see a footnote. */

@@ -153,7 +153,7 @@ function Row({ job }) {
 
 function Standing({ job }) {
   const { progress } = job;
-  if (job.status === "failed") return html`<span class="must"><${Said} text=${job.error?.message || job.error?.code} /></span>`;
+  if (job.status === "failed") return html`<span><${Said} text=${job.error?.message || job.error?.code} /></span>`;
   if (job.waiting_for) {
     const later = job.next_attempt_at && new Date(job.next_attempt_at) > new Date();
     return html`<${Said} text=${later ? words.waitsUntil(job.waiting_for, job.next_attempt_at) : words.waits(job.waiting_for)} />

@@ -132,7 +132,11 @@ export const en = {
     where: ({ passages, collections, filtered }) =>
       `Looked into ${passages === null || passages === undefined ? "the passages" : counted(passages, "passage", "passages")} of ${collections.length === 1 ? "the collection" : "the collections"} ${listed(collections.slice(0, 5).map((each) => `“${each}”`), collections.length - 5)}${filtered ? ", those that the filter lets through" : ""}.`,
     evidence: ({ found, needed }) =>
-      found < needed ? `The nearest passage comes ${Math.round((100 * found) / needed)} % of the way to what an answer needs, so no model was asked.` : "The nearest passages are about it, but no quote of them bears an answer.",
+      found >= needed
+        ? "Passages were found that are about it, but no quote of them bears an answer."
+        : found < 0.01
+          ? "No passage is about it, so no answer was tried."
+          : `The nearest passage falls short of what an answer needs (${found.toFixed(2)} of ${needed.toFixed(2)}), so none was tried.`,
     searchedNone: "There is no document to search yet.",
     unfinished: (n) => `${capital(counted(n, "document is", "documents are"))} still being read: ask again when ${n === 1 ? "it is" : "they are"} ready.`,
     nearest: "These passages come closest:",
@@ -147,7 +151,10 @@ export const en = {
     broken: "The answer broke off here.",
     askAgain: "Ask again",
     unsupported: "no verified footnote",
-    verbatim: "The sentences stand in the documents as they are here; no model wrote anything.",
+    doubts: "Sentences that their footnotes do not bear out",
+    notInQuote: (missing) => (missing.length ? `its quote does not say ${listed(missing.map((each) => `“${each}”`), 0)}.` : "its quote does not say this."),
+    quoteDenies: "its quote says the opposite.",
+    verbatim: "Quoted: the sentences stand in the documents as they are here; no model wrote anything.",
   },
   note: {
     list: "Footnotes",
@@ -170,6 +177,7 @@ export const en = {
     passages: (n, documents) => `${capital(counted(n, "passage", "passages"))} of ${counted(documents, "document", "documents")}`,
     took: (ms) => seconds(ms),
     writer: (model, ms) => `written by ${model}, ${seconds(ms)}`,
+    written: "A model wrote the sentences; the footnotes are quotes.",
     cached: "an answer that was made before",
   },
   act: {
