@@ -69,6 +69,7 @@ class Product:
 
     url: str
     environment: dict[str, str]
+    pid: int = 0
 
     def run(self, *arguments: str, **variables: str) -> str:
         command = [sys.executable, "-m", "footnote", *arguments]
@@ -130,7 +131,7 @@ def product(browser: Browser, model: Model) -> Iterator[Product]:
         up = subprocess.Popen(
             [sys.executable, "-m", "footnote", "up"], env=environment, cwd=ROOT, stdout=out, stderr=out
         )
-    found = Product(f"http://127.0.0.1:{ports[0]}", environment)
+    found = Product(f"http://127.0.0.1:{ports[0]}", environment, up.pid)
     try:
         _wait_until_ready(found.url, up, directory / "up.txt")
         yield found

@@ -57,7 +57,9 @@ def test_a_pause_is_seen_on_every_screen(product: Product, arrive: Arrive, see: 
         expect(page.locator(".band")).to_contain_text("Paused since")
         page.keyboard.press("g")
         page.keyboard.press("q")
-        expect(page.get_by_role("region", name="Why things wait")).to_contain_text(re.compile(r"2\s*the end of the pause"))
+        expect(page.get_by_role("region", name="Why things wait")).to_contain_text(
+            re.compile(r"2\s*the end of the pause")
+        )
         expect(page.get_by_role("main")).to_contain_text("one worker, two at once", timeout=30_000)
         see(visit, "queue-paused")
         page.get_by_role("button", name="Cancel log 1.md").click()

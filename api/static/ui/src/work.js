@@ -1,11 +1,11 @@
-/** The work of the queue: its summary for every screen, and the jobs that the screen of the queue shows. */
+/** The work of the queue, while its screen is open: the summary, and the jobs that are shown. */
 
 import { signal } from "../vendor/preact.js";
-import { call, get, may, post } from "./api.js";
-import { follow } from "./uploads.js";
+import { call, get, post } from "./api.js";
+import { listen } from "./live.js";
 
-const LOOK_MS = 2000;
-const REST_MS = 20000;
+const REST_MS = 5000; // signs of life and the rate change without an event
+const SOON_MS = 400; // after an event, for others come with it
 const SHOWN = 100;
 
 /** `GET /v1/summary`; null before it came. */
@@ -16,31 +16,44 @@ export const problem = signal(null);
 
 let wanted = null;
 let timer = null;
+let hears = null;
 
-/** What an address of the queue names: `{step, error}`. Null: the screen is closed, and only the summary is looked at. */
+/** What an address of the queue names: `{step, error}`. Null: the screen is closed. */
 export function watch(filter) {
   wanted = filter;
-  return look();
+  clearTimeout(timer);
+  hears?.();
+  hears = filter && listen(() => later(SOON_MS));
+  if (filter) look();
+}
+
+let due = 0;
+
+/** Looks after a time, or earlier if that was meant before. */
+function later(ms) {
+  const at = Date.now() + (document.hidden ? 4 * ms : ms);
+  if (due > Date.now() && due <= at) return;
+  clearTimeout(timer);
+  due = at;
+  timer = setTimeout(look, at - Date.now());
 }
 
 export async function look() {
-  clearTimeout(timer);
-  if (!may("read")) return;
   const filter = wanted;
-  let pause = filter ? LOOK_MS : REST_MS;
+  if (!filter) return;
+  due = 0;
+  let pause = REST_MS;
   try {
-    summary.value = await get("/v1/summary");
-    if (filter) {
-      const found = await get(`/v1/jobs?${queryOf(filter)}`);
-      if (wanted === filter) listed.value = found.data;
-    }
+    const [work, jobs] = await Promise.all([get("/v1/summary"), get(`/v1/jobs?${queryOf(filter)}`)]);
+    if (wanted !== filter) return;
+    summary.value = work;
+    listed.value = jobs.data;
     problem.value = null;
   } catch (failed) {
     problem.value = failed;
     pause = 1000 * (failed.retryAfter || 5);
   }
-  clearTimeout(timer);
-  timer = setTimeout(look, document.hidden ? 4 * pause : pause);
+  if (wanted === filter) later(pause);
 }
 
 /** Unfinished jobs and those that failed, of a step or for a reason if one is chosen. */
@@ -61,13 +74,13 @@ export async function retryAll({ step, code }) {
     retried += told.retried;
     if (!told.remaining || !told.retried) break;
   }
-  await Promise.all([look(), follow()]);
+  await look();
   return retried;
 }
 
-export const act = async (job, what) => {
+export async function act(job, what) {
   await call("POST", `/v1/jobs/${job.id}/${what}`);
-  await Promise.all([look(), follow()]);
-};
+  await look();
+}
 
-addEventListener("visibilitychange", () => !document.hidden && summary.value && look());
+addEventListener("visibilitychange", () => !document.hidden && look());

@@ -4,12 +4,13 @@ import { html, useEffect, useLayoutEffect, useRef, useState } from "../../vendor
 import { get, may } from "../api.js";
 import { at } from "../router.js";
 import * as pages from "../pages.js";
-import { answers, ask, choose, chosen, conversations, earlier, failure, isLoaded, list, lit, loadAgain, loadEarlier, show, shown, told, unchoose } from "../talk.js";
+import { answers, ask, choose, chosen, conversations, earlier, failure, isLoaded, list, lit, loadAgain, loadEarlier, place, show, shown, told, unchoose } from "../talk.js";
 import { documents, files, unfinished } from "../uploads.js";
 import { words } from "../words.js";
 import { Answer } from "../parts/answer.js";
 import { Beside } from "../parts/beside.js";
 import { Field } from "../parts/field.js";
+import { Left } from "../parts/drop.js";
 import { Choose, Reading } from "../parts/files.js";
 import { escape } from "../keys.js";
 import { Reader } from "../parts/reader.js";
@@ -129,6 +130,7 @@ function Begin() {
     <div>
       <h1 tabindex="-1">${words.begin.title}</h1>
       <${Examples} />
+      <${Left} />
       <${Reading} />
       <p><${Choose} look="plain add" /></p>
     </div>
@@ -151,7 +153,7 @@ function Examples() {
   const [headings, setHeadings] = useState([]);
   useEffect(() => {
     suggested().then(setHeadings, () => {});
-  }, [documents.value]);
+  }, [documents.value > 0, place.value]);
   if (!headings.length || !may("read")) return null;
   return html`<h2 class="sc">${words.begin.suggested}</h2>
     <ul class="examples">
@@ -159,16 +161,9 @@ function Examples() {
     </ul>`;
 }
 
-const MOST_EXAMPLES = 3;
-const HEADING_LENGTH = [6, 60];
-
+/** Headings of the collection that is searched, or of that of the newest document. */
 async function suggested() {
-  const [newest] = (await get("/v1/documents?limit=1&status=ready")).data;
-  if (!newest) return [];
-  const chunks = (await get(`/v1/documents/${newest.id}/chunks?limit=100`)).data;
-  const last = chunks.map((each) => each.heading.split(" > ").at(-1).replace(/^[\d.]+\s+/, "").trim());
-  const fitting = last.filter((each) => each.length >= HEADING_LENGTH[0] && each.length <= HEADING_LENGTH[1]);
-  const different = [...new Set(fitting)];
-  const step = Math.max(1, Math.floor(different.length / MOST_EXAMPLES));
-  return different.filter((_, index) => index % step === 0).slice(0, MOST_EXAMPLES);
+  const collection = place.value || (await get("/v1/documents?limit=1&status=ready")).data[0]?.collection;
+  if (!collection) return [];
+  return (await get(`/v1/collections/${encodeURIComponent(collection)}/suggestions`)).data.map((each) => each.heading);
 }

@@ -2,16 +2,27 @@
 
 const SMALL = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"];
 const figure = new Intl.NumberFormat("en");
-const day = new Intl.DateTimeFormat("en", { day: "numeric", month: "long" });
-const dayOfYear = new Intl.DateTimeFormat("en", { day: "numeric", month: "long", year: "numeric" });
+const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "long" });
+const dayOfYear = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "long", year: "numeric" });
 const clock = new Intl.DateTimeFormat("en", { hour: "2-digit", minute: "2-digit", hour12: false });
 
 const count = (n) => SMALL[n] ?? figure.format(n);
 const counted = (n, one, many) => `${count(n)} ${n === 1 ? one : many}`;
 const capital = (text) => text[0].toUpperCase() + text.slice(1);
+const SIZES = ["bytes", "KB", "MB", "GB"];
+
+function size(bytes) {
+  const power = bytes < 1000 ? 0 : Math.min(3, Math.floor(Math.log10(bytes) / 3));
+  const number = bytes / 1000 ** power;
+  return `${figure.format(power && number < 10 ? Number(number.toFixed(1)) : Math.round(number))} ${SIZES[power]}`;
+}
+
+const seconds = (ms) => `${(ms / 1000).toFixed(ms < 9950 ? 1 : 0)} s`;
+
+const list = (items) => new Intl.ListFormat("en").format(items.map(String));
+
 const listed = (names, more) =>
   more > 0 ? `${names.join(", ")} and ${count(more)} more` : names.length > 1 ? `${names.slice(0, -1).join(", ")} and ${names.at(-1)}` : names.join("");
-const seconds = (ms) => `${(ms / 1000).toFixed(ms < 9950 ? 1 : 0)} s`;
 
 /** A length of time in its two largest units. */
 function duration(length) {
@@ -259,6 +270,105 @@ export const en = {
     more: (n) => `The newest ${figure.format(n)} are shown.`,
   },
 
+  drop: {
+    addFolder: "Add folder",
+    fromAddress: "From an address",
+    recognising: "looked at",
+    turn: "its turn",
+    more: (n) => `and ${count(n)} more`,
+    title: (n) => (n ? `Add ${counted(n, "file", "files")}?` : "Nothing to add"),
+    send: (n) => (n ? `Add ${figure.format(n)}` : "Add"),
+    sum: (n, bytes) => `${capital(counted(n, "file", "files"))}, ${size(bytes)}. What is there already is not sent.`,
+    notTaken: (n) => `${capital(count(n))} cannot be read and ${n === 1 ? "stays" : "stay"} out.`,
+    noType: (ending) => `${ending} is not read`,
+    isEmpty: "is empty",
+    tooLarge: (most) => `larger than ${size(most)}`,
+    files: "Files",
+    size,
+    collection: "Collection",
+    cancel: "Cancel",
+    address: "Add from an address",
+    url: "Address",
+    example: "report.example/2025.pdf",
+    fetch: "Add",
+    left: (n, total) => `${capital(count(n))} of ${counted(total, "file was", "files were")} not sent.`,
+    folderAgain: "Choose the folder again",
+    filesAgain: "Choose the files again",
+    forget: "Leave them out",
+  },
+  library: {
+    title: "Library",
+    empty: "Drop a file or a folder anywhere.",
+    emptyHow: "What you add is listed here, while it is read and afterwards.",
+    find: "Find a name",
+    order: "Order",
+    orders: { newest: "Newest first", oldest: "Oldest first", name: "By name" },
+    count: (n) => capital(counted(n, "document", "documents")),
+    found: (n) => (n ? `${counted(n, "matches", "match")}` : "none matches"),
+    more: "There are new ones",
+    none: "Nothing matches.",
+    all: "Show all",
+    columns: ["Name", "Pages", "Passages", "State", "Added"],
+    chooseAll: (n) => `Choose all ${figure.format(n)}`,
+    choose: (name) => `Choose ${name}`,
+    number: (n) => (n === null || n === undefined ? "–" : figure.format(n)),
+    when: (moment) => (date(moment) === "Today" ? `today ${clock.format(new Date(moment))}` : date(moment)),
+    ready: "ready",
+    failed: "not read",
+    chosenRegion: "What to do with the chosen documents",
+    chosen: (n) => `${capital(count(n))} chosen`,
+    delete: "Delete …",
+    again: "Read again",
+    metadata: "Set metadata …",
+    none_chosen: "Choose none",
+    deleted: (done, n, over) => (over ? `${capital(counted(n, "document is", "documents are"))} deleted.` : `Deleting: ${figure.format(done)} of ${figure.format(n)}`),
+    readAgain: (done, n, over) => (over ? `${capital(counted(n, "document is", "documents are"))} queued to be read again.` : `Queueing: ${figure.format(done)} of ${figure.format(n)}`),
+    deleteTitle: (n) => (n === 1 ? "Delete this document?" : `Delete ${counted(n, "document", "documents")}?`),
+    deleteAct: (n) => (n === 1 ? "Delete it" : `Delete ${figure.format(n)}`),
+    deleteWhat: "Everything that was made from it goes, too: pages, passages, and answers that may have used it. This cannot be undone.",
+    metadataTitle: (n) => `Metadata of ${n === 1 ? "this document" : counted(n, "document", "documents")}`,
+    key: "Key",
+    value: "Value",
+    valueHint: "Filters use it at once. An empty value removes the key.",
+    set: "Set",
+  },
+  about: {
+    open: "Open its pages",
+    version: (n) => `version ${n}`,
+    bytes: size,
+    added: (moment) => `added ${date(moment).replace(/^T|^Y/, (first) => first.toLowerCase())}, ${clock.format(new Date(moment))}`,
+    read: "What was read",
+    sum: ({ pages, chunks, language, documents: inside }) =>
+      inside
+        ? `${capital(counted(inside, "file was", "files were"))} found in it.`
+        : `${capital(counted(pages, "page", "pages"))}, ${counted(chunks, "passage", "passages")}${language ? `, in ${capital(language)}` : ""}.`,
+    gaps: ({ empty_pages: empty, pages_without_text: without, ocr_pages: ocr, replaced_characters: lost, skipped }) =>
+      [
+        without > 0 && `${without === 1 ? "Page" : "Pages"} ${list(empty.slice(0, 12))}${without > Math.min(12, empty.length) ? " and more" : ""} ${without === 1 ? "has" : "have"} no text.`,
+        ocr > 0 && `The text of ${counted(ocr, "page was", "pages was")} recognised in a picture.`,
+        lost > 0 && `${capital(counted(lost, "character", "characters"))} could not be read.`,
+        skipped > 0 && `${capital(counted(skipped, "file in it was", "files in it were"))} left out.`,
+      ].filter(Boolean),
+    whole: "Nothing was left out.",
+    time: "How long it took",
+    seconds: (n) => seconds(1000 * n),
+    attempts: (n) => `${count(n)} attempts`,
+    facts: "About it",
+    path: "Path",
+    address: "Address",
+    foundIn: "Found in",
+    container: "the file that contains it",
+    type: "Type",
+    files: "Files found in it",
+    state: ({ status, error }) => (status === "ready" ? "ready" : (error?.message ?? status)),
+    download: "Download",
+    cancel: "Stop reading",
+    upload: "Upload another file",
+    deleted: "Deleted",
+    at: (moment) => `${date(moment).replace(/^T|^Y/, (first) => first.toLowerCase())}, ${clock.format(new Date(moment))}`,
+    counts: { documents: "Documents", versions: "Versions", pages: "Pages", chunks: "Passages", embeddings: "Vectors", jobs: "Jobs", answers: "Answers emptied", objects: "Stored files", bytes: "Bytes" },
+  },
+
   keys: {
     title: "Keys",
     on: "Single letters act outside of fields",
@@ -270,8 +380,9 @@ export const en = {
       ["n, p", "next, previous footnote"],
       ["[, ]", "page before, next page"],
       ["t", "text or picture"],
-      ["g a", "a new question"],
-      ["g q", "the queue"],
+      ["j, k", "next, previous document"],
+      ["Space", "chooses a document"],
+      ["g a, g l, g q", "a new question, the library, the queue"],
       ["?", "this list"],
     ],
   },
