@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from api.description.whole_answers import SUMMARY
 from footnote import __version__
 
 Json = dict[str, Any]
@@ -55,31 +54,6 @@ OTHER_BODIES: dict[str, Any] = {
     "estimate_document": {"file": _FILE, **_FORM},
     "upload_documents": {"file": [_FILE, "(the bytes of travel.docx)"], **_FORM},
     "upload_raw_file": _FILE,
-}
-
-ANSWERS: dict[str, Any] = {
-    "delete_tenant": {
-        "id": "tsk_01m8mx3e5g7j9m1p3r5t7v9x1z",
-        "kind": "tenant.delete",
-        "subject_id": _TENANT,
-        "status": "queued",
-        "progress": {"done": 0, "total": 12, "unit": "documents"},
-        "waiting_for": None,
-        "created_at": TIME,
-        "finished_at": None,
-    },
-    "check_liveness": {"status": "ok", "version": __version__},
-    "check_readiness": {
-        "status": "ready",
-        "version": __version__,
-        "checks": {"postgres": "ok", "redis": "ok", "store": "ok"},
-        "providers": {"openai": "ok"},
-        "paused_since": None,
-        "embedder": "local/all-MiniLM-L6-v2",
-        "generator": "openai/gpt-4.1-mini",
-        "reranker": None,
-    },
-    "get_summary": SUMMARY,
 }
 
 # By field, or by `Model.field` where the same name means something else.
@@ -275,6 +249,7 @@ VALUES: dict[str, Any] = {
     "quote": "three months to the end of a quarter",
     "rates": {"query": 30},
     "reader_path": f"/d/{_DOC}/p/2?v=1&from=400&to=458",
+    "reader_url": f"https://footnote.example.com/d/{_DOC}/p/2?v=1&from=400&to=458",
     "redelivered": 3,
     "reingesting": 0,
     "remaining": 0,

@@ -3,7 +3,8 @@
 import json
 from typing import Any
 
-from api.description.examples import ANSWERS, BODIES, OTHER_BODIES, TIME, VALUES, Json
+from api.description.examples import BODIES, OTHER_BODIES, TIME, VALUES, Json
+from api.description.whole_answers import ANSWERS
 from api.schemas.events import EVENTS
 
 

@@ -2,18 +2,16 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from collections.abc import AsyncIterator
 from typing import Annotated, Any
-from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import Field
-from starlette.types import Receive, Scope, Send
 
 from api.deps import Reader, RuntimeDep, Writer, again_while_busy, principal_of
+from api.downloads import download
 from api.paging import ChunkCursor, DocumentCursor, Limit, page
 from api.schemas.common import In, PageOf, Params
 from api.schemas.documents import (
@@ -197,35 +195,7 @@ async def download_document(document_id: DocumentId, rt: RuntimeDep, caller: Rea
         if version.object_key is None:
             raise NotFound("content_not_found", "The document has not been fetched from its address yet.")
         await audit_log.note(session, "document.downloaded", document_id, version=version.number)
-    pieces = rt.store.read(version.object_key)
-    # The first piece is awaited here, so that a store that is away gives an ordinary error response.
-    first = await anext(pieces, b"")
-    return _Download(
-        first,
-        pieces,
-        media_type=version.media_type,
-        headers={
-            "Content-Disposition": f"attachment; filename*=UTF-8''{quote(version.filename)}",
-            "Content-Length": str(version.bytes),
-        },
-    )
-
-
-class _Download(StreamingResponse):
-    """An object from the store, which is closed however the download ends."""
-
-    def __init__(self, first: bytes, rest: AsyncGenerator[bytes, None], **given: Any) -> None:
-        self._rest = rest
-        super().__init__(self._pieces(first), **given)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with aclosing(self._rest):
-            await super().__call__(scope, receive, send)
-
-    async def _pieces(self, first: bytes) -> AsyncGenerator[bytes, None]:
-        yield first
-        async for piece in self._rest:
-            yield piece
+    return await download(rt, version.object_key, version.filename, version.media_type, version.bytes)
 
 
 @router.get(

@@ -8,7 +8,8 @@ from pydantic import Field, StringConstraints
 from api.schemas.common import In, Out
 from api.schemas.documents import DeletionCounts
 from api.schemas.fields import JsonObject, Name, Plain, optional
-from footnote.collections import CollectionDetails, Unit
+from footnote.collections import CollectionDetails
+from footnote.collections.cutting import Unit
 from footnote.models import BackgroundTask
 from footnote.providers import Embedder
 

@@ -10,6 +10,7 @@ from api.schemas.fields import JsonObject, Plain
 from api.schemas.filters import FILTER_SCHEMA
 from api.schemas.questions import Names, SystemPrompt
 from api.schemas.search import (
+    AnchoredOut,
     CitationOut,
     CorrectionOut,
     CoverageOut,
@@ -76,17 +77,10 @@ class ConversationOut(Out):
         return cls(**cls.fields_of(found))
 
 
-class PassageOut(Out):
+class PassageOut(AnchoredOut):
     """Where a passage stands that was found for an answer."""
 
     chunk_id: str
-    document_id: str
-    filename: str
-    version: int
-    page_start: int
-    page_end: int
-    char_start: int
-    char_end: int
     heading: str
 
 

@@ -2,12 +2,30 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, computed_field
 
 from api.schemas.common import Out
+from footnote.citations import links
 
 OnRequest = Field(exclude_if=lambda value: value is None)
 IfAny = Field(exclude_if=lambda value: not value)
+
+
+class AnchoredOut(Out):
+    """Text on a page of a version of a document."""
+
+    document_id: str
+    filename: str
+    version: int
+    page_start: int
+    page_end: int
+    char_start: int
+    char_end: int
+
+    @computed_field(description="Where people see the text lit on its page, in the web page.")
+    @property
+    def reader_url(self) -> str:
+        return links.absolute(links.path_of(self))
 
 
 class ContextOut(Out):
@@ -41,16 +59,9 @@ class ExplanationOut(Out):
     rerank_score: float | None
 
 
-class HitOut(Out):
+class HitOut(AnchoredOut):
     chunk_id: str
-    document_id: str
-    filename: str
-    version: int
     position: int
-    page_start: int
-    page_end: int
-    char_start: int
-    char_end: int
     heading: str
     text: str
     score: float
@@ -59,15 +70,8 @@ class HitOut(Out):
     explain: Annotated[ExplanationOut | None, OnRequest] = None
 
 
-class CitationOut(Out):
+class CitationOut(AnchoredOut):
     marker: int
-    document_id: str
-    filename: str
-    version: int
-    page_start: int
-    page_end: int
-    char_start: int
-    char_end: int
     heading: Annotated[
         str,
         Field(description="The headings above the quote. Where pages have no pictures, it says more than the page."),

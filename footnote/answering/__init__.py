@@ -106,6 +106,8 @@ async def _answered(rt: Runtime, question: Question, meter: UsageMeter) -> Async
     if tables.asks_value(question.query.text):
         hits = await asyncio.to_thread(searching.with_rows, question, found.hits, known.candidates, known.places)
         found = replace(found, hits=hits)
+    if question.least_relevance:
+        found = replace(found, hits=gate.above(question.least_relevance, found.hits))
     timings |= {"retrieve": _since(started), **found.timings}
     yield Sources(
         found.hits,

@@ -6,6 +6,7 @@ from typing import Literal
 
 from footnote.answering.gate import Evidence
 from footnote.answering.support import UnsupportedSentence
+from footnote.citations import links
 from footnote.providers import Turn, Usage
 from footnote.providers.extractive import EXTRACTIVE
 from footnote.retrieval import Hit, Query
@@ -18,7 +19,10 @@ AnswerKind = Literal["extract", "generated"]
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked, after the turns of `history`, oldest first; `parts` are the questions that it consists of."""
+    """What is asked, after the turns of `history`, oldest first; `parts` are the questions that it consists of.
+
+    `least_relevance`, from 0 to 1: hits with a lower `gate.relevance` are left out.
+    """
 
     query: Query
     history: Sequence[Turn] = ()
@@ -27,6 +31,7 @@ class Question:
     temperature: float | None = None
     max_tokens: int | None = None
     parts: Sequence[str] = ()
+    least_relevance: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -89,8 +94,7 @@ class Citation:
     @property
     def reader_path(self) -> str:
         """Where people see the quote on its page: an address of the web page, below the server's own."""
-        place = f"from={self.char_start}&to={self.char_end}"
-        return f"/d/{self.document_id}/p/{self.page_start}?v={self.version}&{place}"
+        return links.path_of(self)
 
     @property
     def _page(self) -> str:

@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from footnote.retrieval import Hit, Mode
 from footnote.text.languages import UNSTEMMED
 
+STRONGEST = 1.5  # the most that `strength` gives
 # With one leg only, the strength is this share of that with both; measured like the setting.
 SHARE: dict[Mode, float] = {"hybrid": 1.0, "vector": 0.78, "keyword": 0.35}
 # And this where a text is in another language than the question: it has none of its words, and models relate texts of
@@ -56,3 +58,20 @@ def _share(hit: Hit, mode: Mode, asked_in: str) -> float:
     if mode == "keyword" or is_same or (hit.language == UNSTEMMED and hit.coverage):
         return SHARE[mode]
     return ACROSS
+
+
+def relevance(hits: Sequence[Hit]) -> list[float]:
+    """For each hit how strong it is, from 0 to 1, in an order that never rises: none is below one that follows it.
+
+    A hit with a rare identifier of the question, or with a phrase that it quotes, has 1. The order stays that of the
+    hits: the fused score, or the reranker, knows more than the strength does, but means nothing alone.
+    """
+    alone = [
+        1.0 if hit.exact_matches else min(1.0, strength(hit.relatedness, hit.coverage) / STRONGEST) for hit in hits
+    ]
+    return [*accumulate(reversed(alone), max)][::-1]
+
+
+def above(least: float, hits: Sequence[Hit]) -> list[Hit]:
+    """Those with the relevance, or more."""
+    return [hit for hit, relevant in zip(hits, relevance(hits), strict=True) if relevant >= least]

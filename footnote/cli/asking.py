@@ -185,6 +185,13 @@ def _footnotes(citations: list[Json]) -> None:
         checked = "✓ checked" if each["verified"] else "✗ not verified"
         quote = one_line(each["quote"], QUOTE)
         say(f"[{each['marker']}] {each['filename']}, {place_of(each)} — “{quote}”  {checked}")
+        _link(each)
+
+
+def _link(anchored: Json) -> None:
+    """Where the text can be seen on its page; servers before this version do not say."""
+    if url := anchored.get("reader_url"):
+        say(f"    {url}")
 
 
 def _under(answer: Json) -> None:
@@ -268,6 +275,7 @@ def _show_hit(rank: int, hit: Json) -> None:
     heading = f"  {one_line(hit['heading'])}" if hit["heading"] else ""
     say(f"{rank:>2}. {hit['filename']}, {pages_of(hit)}{heading}")
     say(f"    {one_line(hit['text'], EXCERPT)}")
+    _link(hit)
 
 
 def _given(**fields: Any) -> Json:

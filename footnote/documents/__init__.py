@@ -10,12 +10,14 @@ from footnote.documents.reading import (
     ancestors,
     chunks,
     count_documents,
+    first_pages,
     get,
     known,
     list_documents,
     no_page,
     page_text,
     patch_metadata,
+    replace_metadata,
 )
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "ancestors",
     "chunks",
     "count_documents",
+    "first_pages",
     "get",
     "known",
     "list_documents",
@@ -36,4 +39,5 @@ __all__ = [
     "page_text",
     "patch_metadata",
     "reingest",
+    "replace_metadata",
 ]

@@ -1,6 +1,6 @@
 """Reads documents, lists of them, their pages and chunks; changes their metadata."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -9,8 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import collections, jobs
 from footnote.collections import revisions
-from footnote.collections.metadata import patched
-from footnote.database.driver import planning_once
+from footnote.collections.metadata import patched, replaced
+from footnote.database.driver import driver, planning_once
 from footnote.database.paging import page_of, page_of_each
 from footnote.database.rows import RowReader
 from footnote.database.tenant_scope import scoped, tenant_of
@@ -21,7 +21,10 @@ from footnote.models.documents import VISIBLE
 from footnote.tenancy import audit_log, tallies
 from footnote.tenancy.tallies import DocumentTally
 
+FLAT = (str, int, float, bool)  # metadata that are neither lists nor objects
 SMALL = 2_000  # documents of a collection that may all be looked at
+BETWEEN_PAGES = "\n\n"  # where several are read as one text
+FIRST_PAGES = 200  # of a document that are looked at to read its beginning
 
 
 @dataclass(frozen=True)
@@ -289,6 +292,43 @@ async def page_text(
     return StoredText(text, start, end, characters, shown, pages or 1, within)
 
 
+# Only the first pages are looked at: char_length has to read each. A page may be as long as a whole text file.
+_FIRST_PAGES = f"""
+    SELECT number, text, characters, version, pages FROM (
+        SELECT *, sum(characters + {len(BETWEEN_PAGES)}) OVER (ORDER BY number) AS until FROM (
+            SELECT page.number, substr(page.text, 1, $3) AS text, char_length(page.text) AS characters,
+                   version.number AS version, version.pages
+            FROM document
+            JOIN version ON version.id = document.active_version_id
+            JOIN page ON page.version_id = version.id
+            WHERE document.tenant_id = $1 AND document.id = $2 AND page.number <= {FIRST_PAGES}
+        ) AS first
+    ) AS summed
+    WHERE until <= $3 + {len(BETWEEN_PAGES)} OR number = 1 ORDER BY number
+    """  # noqa: S608  constants
+
+
+async def first_pages(session: AsyncSession, document_id: str, most: int) -> list[StoredText]:
+    """The beginning of the version that queries see: whole pages, of up to `most` characters when they are joined.
+
+    A first page that is longer is cut. Raises NotFound.
+    """
+    await get(session, document_id)
+    rows = await (await driver(session)).fetch(_FIRST_PAGES, tenant_of(session), document_id, most)
+    if not rows:
+        raise await no_page(session, document_id, 1, None)
+    return [
+        StoredText(text, 0, len(text), characters, version, pages or 1) for _, text, characters, version, pages in rows
+    ]
+
+
+async def pages_after(session: AsyncSession, version_id: str, number: int, limit: int) -> Sequence[tuple[int, str]]:
+    """Numbers and texts of the pages behind that one, in order."""
+    pages = scoped(session, Page).with_only_columns(Page.number, Page.text)
+    behind = pages.where(Page.version_id == version_id, Page.number > number).order_by(Page.number).limit(limit)
+    return [(row[0], row[1]) for row in await session.execute(behind)]
+
+
 async def no_page(session: AsyncSession, document_id: str, number: int, version: int | None) -> FootnoteError:
     """The error for a missing page: the text of another version must not be taken for the one that was cited."""
     active = scoped(session, Version).join(Document, Document.active_version_id == Version.id)
@@ -318,11 +358,22 @@ async def ancestors(session: AsyncSession, document: Document) -> list[str]:
 
 async def patch_metadata(session: AsyncSession, document_id: str, patch: dict[str, Any] | None) -> None:
     """Merges the patch into the metadata as RFC 7396 has it. Raises NotFound, TooLarge."""
+    await _change_metadata(session, document_id, lambda before: patched(before, patch))
+
+
+async def replace_metadata(session: AsyncSession, document_id: str, given: dict[str, Any]) -> None:
+    """Replaces all metadata but lists and objects. Raises NotFound, TooLarge."""
+    await _change_metadata(session, document_id, lambda before: replaced(before, given, FLAT))
+
+
+async def _change_metadata(
+    session: AsyncSession, document_id: str, change: Callable[[dict[str, Any]], dict[str, Any]]
+) -> None:
     chosen = scoped(session, Document).where(Document.id == document_id, VISIBLE)
     document = await session.scalar(chosen.with_for_update(key_share=True))
     if document is None:
         raise unknown(document_id)
-    document.attributes = patched(document.attributes, patch)
+    document.attributes = change(document.attributes)
     document.updated_at = func.now()
     await session.flush()
     await session.refresh(document)

@@ -62,7 +62,7 @@ async def _next(session: AsyncSession, collection_id: str) -> bool:
             Document.id > collection.review_after,
             # A job that has not begun will use the settings of that time, unless it failed or was cancelled.
             or_(
-                Version.chunking != Collection.chunking,
+                Version.chunking != func.coalesce(Document.chunking, Collection.chunking),
                 Version.language != Collection.language,
                 Version.chunking.is_(None) & Job.reingestion & Job.state.in_(("failed", "cancelled")),
                 func.coalesce(Collection.space_id, 0) != _SPACE,
@@ -87,7 +87,7 @@ async def _reingest(session: AsyncSession, collection: Collection, document: Doc
     job = await session.get_one(Job, document.job_id, with_for_update=held)
     version = await session.get_one(Version, job.version_id, with_for_update=held)
     if job.state == "succeeded" and not version.chunks:  # an archive: its files are documents of their own
-        version.chunking, version.language = collection.chunking, collection.language
+        version.chunking, version.language = document.chunking or collection.chunking, collection.language
     elif job.state == "succeeded":
         await documents.reingest(session, document, version)
     else:

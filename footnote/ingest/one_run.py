@@ -48,7 +48,7 @@ async def run(heartbeat: Heartbeat, subject: Subject, calls: JoinedCalls) -> boo
     cut = chunk.cutter(rt, version.chunking, subject.collection)
     async with (
         rt.store.local_copy(version.object_key or "") as path,
-        aclosing(read_pages(path, version.media_type, rt.settings.parse_limits)) as source,
+        aclosing(read_pages(path, version.media_type, rt.settings.parse_limits, owner=version.tenant_id)) as source,
     ):
         pages, small = await _read(heartbeat, cut, source)
         if not small:

@@ -134,6 +134,7 @@ async def insert_chunks(
         [row.text for row in rows],
         found,
         [len(text.split()) for text in texts],
+        [words.telling(text) for text in found],
         words.distinct(found),
     )
     stemmed_as = languages.stemming(version.language or "", language)
@@ -166,7 +167,11 @@ SELECT $1, $2, row.*
 FROM unnest(CAST($3 AS int[]), CAST($4 AS text[]), CAST($5 AS jsonb[]), CAST($6 AS jsonb[]))
      AS row(number, text, words, outline)
 """
+# The vocabulary learns once a statement: as a function in FROM it would be called for each row.
 _INSERT_CHUNKS = """
+WITH learned AS MATERIALIZED (
+    SELECT learn_words($2, $3, CAST(CAST($6 AS text) AS regconfig), CAST($18 AS text[]))
+)
 INSERT INTO chunk (version_id, position, tenant_id, collection_id, document_id, space_id, language,
                    page_start, page_end, char_start, char_end, heading, context, text, words,
                    text_sha256, embedding, tsv)
@@ -174,10 +179,11 @@ SELECT $1, row.position, $2, $3, $4, $5,
        CAST(CAST($6 AS text) AS regconfig), row.page, row.page, row.char_start, row.char_end,
        row.heading, row.context, row.text, row.words, row.hash, embedding.embedding,
        to_tsvector(CAST(CAST($6 AS text) AS regconfig), row.searched)
-       || array_to_tsvector(identifiers(row.searched))
-FROM (SELECT learn_words($2, $3, CAST(CAST($6 AS text) AS regconfig), CAST($17 AS text[]))) AS learned,
+       || CASE WHEN row.telling = '' THEN '' ELSE array_to_tsvector(identifiers(row.telling)) END
+FROM learned,
      unnest(CAST($7 AS int[]), CAST($8 AS bytea[]), CAST($9 AS int[]), CAST($10 AS int[]), CAST($11 AS int[]),
-            CAST($12 AS text[]), CAST($13 AS text[]), CAST($14 AS text[]), CAST($15 AS text[]), CAST($16 AS int[]))
-     AS row(position, hash, page, char_start, char_end, heading, context, text, searched, words)
+            CAST($12 AS text[]), CAST($13 AS text[]), CAST($14 AS text[]), CAST($15 AS text[]), CAST($16 AS int[]),
+            CAST($17 AS text[]))
+     AS row(position, hash, page, char_start, char_end, heading, context, text, searched, words, telling)
 JOIN embedding ON embedding.tenant_id = $2 AND embedding.space_id = $5 AND embedding.text_sha256 = row.hash
 """

@@ -187,10 +187,12 @@ async def finish_step(session: AsyncSession, claim: Claim, counts: dict[str, Any
             "progress_total": counts.get("chunks"),
         }
     else:
+        following = STEPS[STEPS.index(claim.step) + 1]
+        begun = select(func.least(1, JobStep.attempts)).where(JobStep.job_id == claim.job_id, JobStep.name == following)
         values = {
             "state": "queued",
-            "step": STEPS[STEPS.index(claim.step) + 1],
-            "attempts": 0,
+            "step": following,
+            "attempts": begun.scalar_subquery(),  # in a run whose process died: that was an attempt, too
             "retries": 0,
             "next_attempt_at": func.now(),
             "dispatched_at": func.now(),

@@ -1,4 +1,4 @@
-"""Background tasks: work on many documents, a collection or a tenant, part by part, visible while it goes on.
+"""Background tasks: work on a collection, file, tenant or many documents, part by part, visible while it goes on.
 
 A task is claimed and fenced as `database.leases` has it: if the process that works on it is killed, another goes on.
 Each part is a transaction or several, safe to do again. The room that owns a kind knows how to do a part of it.
@@ -25,7 +25,9 @@ from footnote.runtime import Runtime
 from footnote.telemetry import log
 from footnote.text import clean
 
-Kind = Literal["collection.delete", "tenant.delete", "documents.delete", "documents.reingest"]
+Kind = Literal[
+    "collection.delete", "file.delete", "files.attach", "tenant.delete", "documents.delete", "documents.reingest"
+]
 # Does a part of a task. Returns the number of documents that are done, or None when the task is completed.
 Part = Callable[[Runtime, BackgroundTask], Awaitable[int | None]]
 CHANNEL = "footnote_tasks"  # Postgres NOTIFY channel that wakes the processes that work on tasks

@@ -11,7 +11,9 @@ from footnote.models.leased import Leased
 
 
 class BackgroundTask(Leased, Base):
-    """Work on chosen documents, a whole collection or tenant, part by part. It ends completed: then it is its receipt.
+    """Work on a collection, file, batch of files, tenant or chosen documents, part by part.
+
+    It ends completed; the row is then its receipt.
 
     It refers to nothing, for it outlives its subject.
     """

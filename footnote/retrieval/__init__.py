@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from typing import Any, Literal
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -15,6 +16,7 @@ from footnote.database.driver import Written
 from footnote.database.tenant_scope import tenant_of
 from footnote.embeddings.relatedness import REFERENCE, Scale, scale_of
 from footnote.errors import FootnoteError, Invalid
+from footnote.extracts.statements import Statement
 from footnote.filters import Filter
 from footnote.models import chunk_id
 from footnote.providers import Reranker
@@ -25,6 +27,7 @@ from footnote.retrieval import (
     openings,
     reranking,
     resolving,
+    second_look,
     shaping,
     spaces,
     spelling,
@@ -235,6 +238,8 @@ async def _first(rt: Runtime, query: Query, most: int, beside: Beside | None) ->
                     if corrected:
                         query, scope = replace(query, text=spelling.applied(query.text, corrected)), now
                         continue
+                if looked_for := second_look.wanted(query):
+                    candidates = await _looked_again(session, query, now, candidates, looked_for)
                 if query.opening:
                     candidates = await _opened(session, query, now, candidates)
                 if beside is not None:
@@ -288,6 +293,20 @@ async def _opened(session: AsyncSession, query: Query, place: ResolvedScope, can
     known = {each.key: each for each in candidates}
     before = [replace(known.pop(each.key, each), exact_matches=each.exact_matches) for each in first]
     return [*before, *known.values()]
+
+
+async def _looked_again(
+    session: AsyncSession, query: Query, place: ResolvedScope, found: list[Hit], looked_for: Sequence[Statement]
+) -> list[Hit]:
+    """The statements that the question names before all else: the likeliest chunk of each first."""
+    likely = []
+    for each in looked_for[: second_look.MOST]:
+        focused = second_look.focused(query, each, found)
+        hits, _ = await _candidates(session, focused, place, (), second_look.LOOKED_AT)
+        likely.append(second_look.first(each, query, hits))
+    known = {each.key: each for each in found}
+    first = {hit.key: known.pop(hit.key, hit) for rank in zip_longest(*likely) for hit in rank if hit}
+    return [*first.values(), *known.values()]
 
 
 async def _in_thread_if_long(
