@@ -34,7 +34,7 @@ from footnote.providers import (
     Usage,
 )
 from footnote.providers.messages import BRIEF_RULES, REPAIR, RULES
-from footnote.retrieval import Hit
+from footnote.retrieval import Hit, Mode
 from footnote.retrieval.resolving import ResolvedScope
 from footnote.retrieval.spaces import QueryVector
 from footnote.retrieval.spelling import Correction, applied
@@ -135,9 +135,9 @@ async def _answered(rt: Runtime, question: Question, meter: UsageMeter) -> Async
                 queries_total.labels(event.answer_status).inc()
                 meter.spent.append(UsageEntry("query"))
                 timings["total"] = _since(started)
-                event = replace(event, id=new_id("ans"), usage=meter.usage, timings=timings)
-                if event.answer_status == "not_found":
-                    event = replace(event, evidence=gate.evidence(found.hits, *least))
+                event = replace(
+                    _with_evidence(event, found.hits, *least), id=new_id("ans"), usage=meter.usage, timings=timings
+                )
             yield event
 
 
@@ -180,6 +180,12 @@ class _Known:
             async with rt.transaction() as session:
                 self.places |= await places(session, lacking)
         return self.places
+
+
+def _with_evidence(done: Done, hits: Sequence[Hit], least: float, mode: Mode, asked_in: str) -> Done:
+    """An answer that was not found says why."""
+    found = gate.evidence(hits, least, mode, asked_in) if done.answer_status == "not_found" else None
+    return replace(done, evidence=found)
 
 
 async def _refused(rt: Runtime, words: str, missing: Sequence[str]) -> AsyncGenerator[Event, None]:
