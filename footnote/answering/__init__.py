@@ -109,19 +109,11 @@ async def _answered(rt: Runtime, question: Question, meter: UsageMeter) -> Async
     if question.least_relevance:
         found = replace(found, hits=gate.above(question.least_relevance, found.hits))
     timings |= {"retrieve": _since(started), **found.timings}
-    yield Sources(
-        found.hits,
-        found.reranked,
-        found.rerank_failure,
-        searched,
-        found.searched,
-        parts=question.parts,
-        searched_for=found.searched_for,
-    )
+    of_search = found.reranked, found.rerank_failure, searched, found.searched
+    yield Sources(found.hits, *of_search, parts=question.parts, searched_for=found.searched_for)
     shown = searching.shown(question, found.hits)
     missing = await asyncio.to_thread(unmet, question.query.text, [_evidence(hit) for hit in found.hits])
-    asked_in = configuration(detected(question.query.text))
-    least = rt.settings.least_evidence, question.query.mode, asked_in
+    least = rt.settings.least_evidence, question.query.mode, configuration(detected(question.query.text))
     if not gate.supports(found.hits, *least):
         events = _refused(rt, NOT_FOUND if found.searched.documents else NOTHING_TO_SEARCH, missing)
     elif given := known.answer(shown):
