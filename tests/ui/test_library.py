@@ -152,8 +152,8 @@ def test_a_document_says_what_was_read_and_leaves_a_receipt(product: Product, ar
     expect(page.get_by_role("heading", level=1)).to_have_text(REPORT.name)
     expect(page.get_by_role("main")).to_contain_text("Three pages, ")
     page.get_by_role("button", name="Set metadata").click()
-    page.get_by_label("Key").fill("year")
-    page.get_by_label("Value", exact=True).fill("2025")
+    page.get_by_role("textbox", name="Key").fill("year")
+    page.get_by_role("textbox", name="Value").fill("2025")
     page.get_by_role("button", name="Set", exact=True).click()
     expect(page.get_by_role("definition").filter(has_text="2025")).to_be_visible()
     see(visit, "document")
@@ -181,7 +181,7 @@ def test_many_are_changed_at_once_and_only_by_those_who_may(product: Product, ar
     key = product.new_tenant("chosen")
     for n in range(4):
         product.add(key, f"note {n}.md", f"# Note {n}\n\nThe lamp {n} burns.".encode())
-    reader = product.call(key, "POST", "/v1/keys", {"name": "reader", "scopes": ["read"]})["key"]
+    reader = product.call(key, "POST", "/v1/keys", {"name": "reader", "scopes": ["read"]})["secret"]
     seen = arrive(reader)
     seen.open("/library")
     expect(seen.page.locator(".row a")).to_have_count(4)

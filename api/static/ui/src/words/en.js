@@ -300,6 +300,7 @@ export const en = {
     title: "Library",
     empty: "Drop a file or a folder anywhere.",
     emptyHow: "What you add is listed here, while it is read and afterwards.",
+    sending: (done, all) => `${figure.format(done)} of ${counted(all, "file", "files")} sent`,
     find: "Find a name",
     order: "Order",
     orders: { newest: "Newest first", oldest: "Oldest first", name: "By name" },
