@@ -76,6 +76,7 @@ def _page() -> bytes:
 
 @router.get("/")
 @router.get("/enter")
+@router.get("/queue")
 @router.get("/c/{rest:path}")
 @router.get("/library")
 @router.get("/d/{rest:path}")

@@ -72,6 +72,10 @@ class HitOut(AnchoredOut):
 
 class CitationOut(AnchoredOut):
     marker: int
+    heading: Annotated[
+        str,
+        Field(description="The headings above the quote. Where pages have no pictures, it says more than the page."),
+    ] = ""
     quote: str
     verified: bool
     score: float

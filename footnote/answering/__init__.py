@@ -34,7 +34,7 @@ from footnote.providers import (
     Usage,
 )
 from footnote.providers.messages import BRIEF_RULES, REPAIR, RULES
-from footnote.retrieval import Hit
+from footnote.retrieval import Hit, Mode
 from footnote.retrieval.resolving import ResolvedScope
 from footnote.retrieval.spaces import QueryVector
 from footnote.retrieval.spelling import Correction, applied
@@ -109,19 +109,11 @@ async def _answered(rt: Runtime, question: Question, meter: UsageMeter) -> Async
     if question.least_relevance:
         found = replace(found, hits=gate.above(question.least_relevance, found.hits))
     timings |= {"retrieve": _since(started), **found.timings}
-    yield Sources(
-        found.hits,
-        found.reranked,
-        found.rerank_failure,
-        searched,
-        found.searched,
-        parts=question.parts,
-        searched_for=found.searched_for,
-    )
+    of_search = found.reranked, found.rerank_failure, searched, found.searched
+    yield Sources(found.hits, *of_search, parts=question.parts, searched_for=found.searched_for)
     shown = searching.shown(question, found.hits)
     missing = await asyncio.to_thread(unmet, question.query.text, [_evidence(hit) for hit in found.hits])
-    asked_in = configuration(detected(question.query.text))
-    least = rt.settings.least_evidence, question.query.mode, asked_in
+    least = rt.settings.least_evidence, question.query.mode, configuration(detected(question.query.text))
     if not gate.supports(found.hits, *least):
         events = _refused(rt, NOT_FOUND if found.searched.documents else NOTHING_TO_SEARCH, missing)
     elif given := known.answer(shown):
@@ -135,9 +127,9 @@ async def _answered(rt: Runtime, question: Question, meter: UsageMeter) -> Async
                 queries_total.labels(event.answer_status).inc()
                 meter.spent.append(UsageEntry("query"))
                 timings["total"] = _since(started)
-                event = replace(event, id=new_id("ans"), usage=meter.usage, timings=timings)
-                if event.answer_status == "not_found":
-                    event = replace(event, evidence=gate.evidence(found.hits, *least))
+                event = replace(
+                    _with_evidence(event, found.hits, *least), id=new_id("ans"), usage=meter.usage, timings=timings
+                )
             yield event
 
 
@@ -180,6 +172,12 @@ class _Known:
             async with rt.transaction() as session:
                 self.places |= await places(session, lacking)
         return self.places
+
+
+def _with_evidence(done: Done, hits: Sequence[Hit], least: float, mode: Mode, asked_in: str) -> Done:
+    """An answer that was not found says why."""
+    found = gate.evidence(hits, least, mode, asked_in) if done.answer_status == "not_found" else None
+    return replace(done, evidence=found)
 
 
 async def _refused(rt: Runtime, words: str, missing: Sequence[str]) -> AsyncGenerator[Event, None]:
