@@ -24,8 +24,9 @@ from footnote.telemetry import configure_logging
 
 Result = TypeVar("Result")
 
-# Connections: of documents that end their transactions at the same time, and of heartbeats; others wait for one.
-POOL_SIZE = 5
+# Connections: of documents that end their transactions at the same time, and of heartbeats; others wait for one. Each
+# takes Postgres 10 MiB and as much time to get ready as half a small document.
+POOL_SIZE = 3
 GRACE_SECONDS = 8.0  # for a step to end or to come to its next checkpoint when the worker should stop
 STOP_SECONDS = 14  # after which the worker is gone in any case, and the lease runs out
 
