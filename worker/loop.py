@@ -13,6 +13,7 @@ import signal
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, TypeVar
 
 from celery import signals
@@ -86,6 +87,8 @@ def attach(settings: Settings) -> None:
 def share(settings: Settings) -> None:
     """In the worker's main process: imports what the processes of its pool, which are forked from it, share."""
     preload(settings)
+    for name in ("langchain_text_splitters", "numpy", "pgvector"):
+        import_module(name)
     gc.collect()
     gc.freeze()  # so that their collectors neither look through it nor copy its pages
 
