@@ -12,7 +12,7 @@ from footnote.extracts.alike import alike
 from footnote.extracts.cutting import LONGEST, Extract, Form, cut
 from footnote.extracts.defining import short_forms
 from footnote.extracts.fit import Sought, fit
-from footnote.extracts.question import Asked, meaning, understood
+from footnote.extracts.question import SUPERLATIVE, Asked, meaning, understood
 from footnote.extracts.wording import Kind
 
 MOST = 3
@@ -121,6 +121,7 @@ def _unlike(ranked: Sequence[_Rated]) -> list[_Rated]:
 def _is_sure(asked: Asked, rated: _Rated) -> bool:
     """Whether it certainly holds what is asked for, as far as its words tell."""
     enough = asked.is_statement or rated.told >= _LEAST_TOLD.get(asked.kind, 0.0)
+    enough = enough and (not asked.is_superlative or SUPERLATIVE.search(rated.extract.text) is not None)
     return rated.held > 0 and rated.fit >= _least(asked) and enough
 
 

@@ -4,9 +4,10 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator, Sequence
 
-from footnote.extracts import Passage, tables
+from footnote.extracts import Passage, statement_rows, tables
 from footnote.extracts.choosing import choose
 from footnote.extracts.cutting import Extract
+from footnote.extracts.question import SUPERLATIVE
 from footnote.providers import GenerationRequest, GeneratorEvent, Nearest, Statement, Usage
 from footnote.settings import Settings
 
@@ -44,11 +45,20 @@ def open_generator(settings: Settings) -> ExtractiveGenerator:  # noqa: ARG001  
 
 def _statements(question: str, passages: Sequence[Passage]) -> tuple[list[Statement], bool]:
     """What is quoted, and whether it answers the question: rows of tables if they hold the value, or else extracts."""
+    if stated := statement_rows.passages_of(question, passages):
+        rows, answers = statement_rows.rows(question, stated)
+        if rows:
+            return [Statement(row.text, row.marker, row.quote) for row in rows], answers
+        return _extracts(choose(statement_rows.core(question), stated).found), False
     rows = tables.rows(question, passages)
-    if rows and rows[0].score >= tables.ANSWERS:
+    if rows and rows[0].score >= tables.ANSWERS and not SUPERLATIVE.search(question):
         return [Statement(row.text, row.marker, row.quote) for row in rows], True
     chosen = choose(question, passages)
-    return [Statement(_readable(each), each.marker, each.text) for each in chosen.found], chosen.answers
+    return _extracts(chosen.found), chosen.answers
+
+
+def _extracts(found: Sequence[Extract]) -> list[Statement]:
+    return [Statement(_readable(each), each.marker, each.text) for each in found]
 
 
 def _readable(extract: Extract) -> str:
