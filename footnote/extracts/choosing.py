@@ -92,7 +92,10 @@ def choose(question: str, passages: Sequence[Passage]) -> Chosen:
     fitting = [each for each in chosen if _is_sure(asked, each)]
     texts = {each.marker: each.text for each in passages}
     shown = fitting if fitting and asked.kind in _LEANING else chosen
-    return Chosen([_led(each.extract, texts[each.extract.marker]) for each in shown], bool(fitting))
+    led = [_led(each.extract, texts[each.extract.marker]) for each in shown]
+    if asked.kind == "howto":
+        led = [_with_command(each, texts[each.marker]) for each in led]
+    return Chosen(led, bool(fitting))
 
 
 def _first_passage_first(ranked: Sequence[_Rated]) -> list[_Rated]:
@@ -138,6 +141,17 @@ def _led(extract: Extract, text: str) -> Extract:
     if not _LEANING_WORD.match(extract.text) or "\n\n" in text[start : extract.start] or extract.end - start > LONGEST:
         return extract
     return replace(extract, start=start, text=text[start : extract.end])
+
+
+_COMMAND_BEHIND = re.compile(r"\s*(?:[^\n:]{0,160}:)?\s*\n\s*(?:```[^`]{1,1000}\n\s*```|[$>] [^\n]{1,200})")
+
+
+def _with_command(extract: Extract, text: str) -> Extract:
+    """With the command that is shown behind it, and what leads to that."""
+    behind = _COMMAND_BEHIND.match(text, extract.end)
+    if behind is None or behind.end() - extract.start > LONGEST:
+        return extract
+    return replace(extract, end=behind.end(), text=text[extract.start : behind.end()])
 
 
 def _alike(one: Extract, other: Extract) -> bool:

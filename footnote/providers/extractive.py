@@ -14,6 +14,7 @@ from footnote.settings import Settings
 EXTRACTIVE = "extractive"
 MOST_OF_A_PART = 2  # statements
 
+_CODE = re.compile(r"```[^\n`]*\n(?P<code>[^`]+?)\n\s*```")
 _BULLET = re.compile(r"^(?:[#>*•-]+\s+)+")
 
 
@@ -62,10 +63,19 @@ def _extracts(found: Sequence[Extract]) -> list[Statement]:
 
 
 def _readable(extract: Extract) -> str:
-    """One line, ended by a full stop, behind the heading of a lone line or an entry; the quote keeps the original."""
+    """One line, ended by a full stop, behind the heading of a lone line or an entry; the quote keeps the original.
+
+    Each line of a block of code is marked as code.
+    """
     heading, text = extract.label if extract.form == "line" else "", extract.text
     heading = "" if text in heading else heading
     if extract.form == "entry":
         heading, _, text = text.partition("\n")
+    text = _CODE.sub(_marked, text)
     line = ": ".join(_BULLET.sub("", " ".join(each.split())) for each in (heading.rstrip(" :"), text) if each.strip())
     return line if line.endswith((".", "!", "?", "。", "！", "？", ":", "…")) else line + "."
+
+
+def _marked(block: re.Match[str]) -> str:
+    lines = (line.strip() for line in block["code"].splitlines())
+    return " ".join(f"`{line}`" for line in lines if line)
