@@ -33,6 +33,7 @@ from footnote.providers import (
     Uncounted,
     Usage,
 )
+from footnote.providers.extractive import EXTRACTIVE
 from footnote.providers.messages import BRIEF_RULES, REPAIR, RULES
 from footnote.retrieval import Hit
 from footnote.retrieval.resolving import ResolvedScope
@@ -119,12 +120,15 @@ async def _answered(rt: Runtime, question: Question, meter: UsageMeter) -> Async
     shown = searching.shown(question, found.hits)
     missing = await asyncio.to_thread(unmet, question.query.text, [_evidence(hit) for hit in found.hits])
     asked_in = configuration(detected(question.query.text))
-    if not gate.supports(found.hits, rt.settings.least_evidence, question.query.mode, asked_in):
+    supported = partial(gate.supports, found.hits, mode=question.query.mode, asked_in=asked_in)
+    is_enough = supported(rt.settings.least_evidence)
+    is_free = rt.generator.provider == EXTRACTIVE
+    if not is_enough and not (is_free and supported(rt.settings.least_evidence * gate.NEAR)):
         events = _refused(rt, NOT_FOUND if found.searched.documents else NOTHING_TO_SEARCH, missing)
     elif given := known.answer(shown):
         events = _given_again(given)
     else:
-        events = _made(rt, question, shown, missing, known, meter)
+        events = _made(rt, question, shown, missing, known, meter, is_enough=is_enough)
     async with aclosing(events):
         async for event in events:
             timings.setdefault("first_token", _since(started))
@@ -191,14 +195,22 @@ async def _given_again(known: Done) -> AsyncGenerator[Event, None]:
 
 
 async def _made(
-    rt: Runtime, question: Question, shown: Sequence[Hit], missing: Sequence[str], known: _Known, meter: UsageMeter
+    rt: Runtime,
+    question: Question,
+    shown: Sequence[Hit],
+    missing: Sequence[str],
+    known: _Known,
+    meter: UsageMeter,
+    *,
+    is_enough: bool,
 ) -> AsyncGenerator[Event, None]:
     """By the generator, to be stored with what it used."""
     prompts = (question.system_prompt or "", RULES, BRIEF_RULES, REPAIR)
     around = await known.places_of(rt, shown)
     new = partial(Draft, shown, around, prompts, question.query.text, max(1, len(question.parts)))
     first_choice = meter.writer = ModelRef(rt.generator.provider, question.model or rt.generator.model)
-    writing = Writing(rt, _request(question, searching.passages(shown, around), missing), new, first_choice)
+    request = replace(_request(question, searching.passages(shown, around), missing), near_only=not is_enough)
+    writing = Writing(rt, request, new, first_choice)
     async with aclosing(writing.events()) as events:
         async for event in events:
             if isinstance(event, Usage | Uncounted | ModelRef):

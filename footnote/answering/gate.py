@@ -10,6 +10,8 @@ SHARE: dict[Mode, float] = {"hybrid": 1.0, "vector": 0.78, "keyword": 0.35}
 # And this where a text is in another language than the question: it has none of its words, and models relate texts of
 # two languages less: German and Spanish questions had 0.18 to 0.5 with their English answers, 0.12 at most with others.
 ACROSS = 0.5
+# Hits with this share of the strength needed are shown as the nearest ones where that costs nothing: without a model.
+NEAR = 0.85
 
 
 def strength(relatedness: float | None, coverage: float | None) -> float:

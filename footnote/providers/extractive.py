@@ -31,7 +31,7 @@ class ExtractiveGenerator:
             statements, answers = await asyncio.to_thread(_statements, part, request.passages)
             unlike = [each for each in statements if (each.marker, each.quote) not in said]
             said.update((each.marker, each.quote) for each in unlike)
-            if unlike and (request.not_mentioned or not answers):
+            if unlike and (request.not_mentioned or request.near_only or not answers):
                 yield Nearest(part if request.parts else "")
             for statement in unlike[: MOST_OF_A_PART if request.parts else None]:
                 yield statement
