@@ -21,6 +21,7 @@ SHORT_TERM = 2  # words: what a longer one means may be said in other words
 WORTH_ADDING = 0.55  # of the best score
 UNHELD = 0.1  # what an extract holds without a word of the question: it may answer in other words
 HALF = 0.5  # of the question's words that the best holds: what holds less may be about something else
+INFLECTED = 0.5  # of the least share of words, where these have more forms than stems are cut to
 ALIKE = 0.7  # of its words that stand in one chosen before it
 
 # How much of an extract's score depends on holding the kind of thing that is asked for.
@@ -123,7 +124,8 @@ def _unlike(ranked: Sequence[_Rated]) -> list[_Rated]:
 
 def _is_sure(asked: Asked, rated: _Rated) -> bool:
     """Whether it certainly holds what is asked for, as far as its words tell."""
-    enough = asked.is_statement or rated.told >= _LEAST_TOLD.get(asked.kind, 0.0)
+    least = _LEAST_TOLD.get(asked.kind, 0.0) * (1.0 if asked.is_english else INFLECTED)
+    enough = asked.is_statement or rated.told >= least
     enough = enough and (not asked.is_superlative or SUPERLATIVE.search(rated.extract.text) is not None)
     return rated.held > 0 and rated.fit >= _least(asked) and enough
 

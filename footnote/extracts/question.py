@@ -7,6 +7,7 @@ from footnote.extracts.calendar import years
 from footnote.extracts.question_names import named
 from footnote.extracts.wording import FOREIGN_STOP, KINDS, MEASURED, MEASURES, STOP, Kind, Measure
 from footnote.text import folded
+from footnote.text.languages import detected
 from footnote.text.sentences import stems, words
 
 LOOKED_AT = 400  # characters: what a question asks for, it says at its beginning
@@ -61,7 +62,7 @@ class Asked:
     `measure` is the kind of number that it asks for, None if any will do. `is_rule`: it asks who may or must, or when
     something is done: not for a name or a date, but for a role or a condition. `common`: those of its words that name
     nothing; `counted`: of "how many people" what is counted; `years`: those that it names. `is_statement`: it asks nothing.
-    `is_superlative`: it asks for the largest, the first or the like of several.
+    `is_superlative`: it asks for the largest, the first or the like of several. `is_english`: it may be; words of other languages have more forms.
     """
 
     kind: Kind
@@ -74,6 +75,7 @@ class Asked:
     years: frozenset[int] = frozenset()
     is_statement: bool = False
     is_superlative: bool = False
+    is_english: bool = True
 
 
 def understood(question: str) -> Asked:
@@ -95,7 +97,8 @@ def understood(question: str) -> Asked:
     common = telling.difference(*(meaning(name.text) for name in named(question)))
     counted = _counted(asked) if measure == "count" else frozenset[str]()
     is_rule, is_superlative = _RULE.match(asked) is not None, SUPERLATIVE.search(asked) is not None
-    return Asked(kind, telling, subject, measure, is_rule, common, counted, dated, is_statement, is_superlative)
+    is_english = detected(question) in ("", "english")
+    return Asked(kind, telling, subject, measure, is_rule, common, counted, dated, is_statement, is_superlative, is_english)
 
 
 def meaning(text: str) -> frozenset[str]:
