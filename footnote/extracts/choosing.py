@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from footnote.extracts import Passage
 from footnote.extracts.about import summary
 from footnote.extracts.alike import alike
+from footnote.extracts.constraints import misses
 from footnote.extracts.cutting import LONGEST, Extract, Form, cut
 from footnote.extracts.defining import short_forms
 from footnote.extracts.fit import Sought, fit
@@ -90,12 +91,12 @@ def choose(question: str, passages: Sequence[Passage]) -> Chosen:
     ranked = sorted(_rated(Sought(asked, small, short, like), found), key=lambda rated: -rated.score)
     best = _unlike(ranked if asked.kind in _LEANING else _first_passage_first(ranked))
     chosen = sorted(best, key=lambda rated: rated.extract.marker)  # as retrieval ranked their passages
-    fitting = [each for each in chosen if _is_sure(asked, each)]
-    texts = {each.marker: each.text for each in passages}
+    of = {each.marker: each for each in passages}
+    fitting = [each for each in chosen if _is_sure(asked, each) and not misses(question, of[each.extract.marker])]
     shown = fitting if fitting and asked.kind in _LEANING else chosen
-    led = [_led(each.extract, texts[each.extract.marker]) for each in shown]
+    led = [_led(each.extract, of[each.extract.marker].text) for each in shown]
     if asked.kind == "howto":
-        led = [_with_command(each, texts[each.marker]) for each in led]
+        led = [_with_command(each, of[each.marker].text) for each in led]
     return Chosen(led, bool(fitting))
 
 

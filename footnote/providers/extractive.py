@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator, Sequence
 
 from footnote.extracts import Passage, statement_rows, tables
 from footnote.extracts.choosing import choose
+from footnote.extracts.constraints import misses
 from footnote.extracts.cutting import Extract
 from footnote.extracts.question import SUPERLATIVE
 from footnote.providers import GenerationRequest, GeneratorEvent, Nearest, Statement, Usage
@@ -53,7 +54,8 @@ def _statements(question: str, passages: Sequence[Passage]) -> tuple[list[Statem
         return _extracts(choose(statement_rows.core(question), stated).found), False
     rows = tables.rows(question, passages)
     if rows and rows[0].score >= tables.ANSWERS and not SUPERLATIVE.search(question):
-        return [Statement(row.text, row.marker, row.quote) for row in rows], True
+        [about] = [each for each in passages if each.marker == rows[0].marker]
+        return [Statement(row.text, row.marker, row.quote) for row in rows], not misses(question, about)
     chosen = choose(question, passages)
     return _extracts(chosen.found), chosen.answers
 
