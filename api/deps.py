@@ -7,6 +7,7 @@ from typing import Annotated, Any, ParamSpec, TypeVar, cast
 
 import structlog
 from fastapi import Depends, Header, Request, Security
+from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 
 from api import browser, parameters
@@ -177,8 +178,13 @@ class Access:
 
 def _costs(request: Request) -> bool:
     """Whether the route that is asked for costs."""
-    dependencies = request.scope["route"].dependant.dependencies
-    return any(isinstance(each.call, Access) and each.call.costs for each in dependencies)
+    access = access_of(request.scope["route"])
+    return access is not None and access.costs
+
+
+def access_of(route: APIRoute) -> Access | None:
+    """What the route asks of its callers; None if it needs no key."""
+    return next((each.call for each in route.dependant.dependencies if isinstance(each.call, Access)), None)
 
 
 Anyone = Annotated[Principal, Depends(Access(None, "write"))]

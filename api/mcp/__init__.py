@@ -61,7 +61,7 @@ class McpEndpoint:
 
     def _refused(self, request: Request, error: FootnoteError) -> Response:
         """With an issuer, the answer says where to learn how to get a token (RFC 9728, section 5.1)."""
-        answer = of_error(request_id_of(request), error)
+        answer = of_error(request.scope, error)
         told = []
         if isinstance(error, Forbidden):
             told.append('error="insufficient_scope"')
