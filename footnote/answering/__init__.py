@@ -103,11 +103,9 @@ async def _answered(rt: Runtime, question: Question, meter: UsageMeter) -> Async
     meter.spent += found.spent
     if found.searched_for:
         question = _spelled(question, found.searched_for)
-    if tables.asks_value(question.query.text):
+    if tables.asks_value(question.query.text) and not question.least_relevance:
         hits = await asyncio.to_thread(searching.with_rows, question, found.hits, known.candidates, known.places)
         found = replace(found, hits=hits)
-    if question.least_relevance:
-        found = replace(found, hits=gate.above(question.least_relevance, found.hits))
     timings |= {"retrieve": _since(started), **found.timings}
     yield Sources(
         found.hits,

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import zip_longest
 
+from footnote.answering import gate
 from footnote.answering.cited_text import PageExcerpt
 from footnote.answering.events import Question
 from footnote.extracts import Passage, tables
@@ -53,7 +54,14 @@ def passages(hits: Sequence[Hit], places: Mapping[str, PageExcerpt]) -> list[Pas
 
 
 async def found(rt: Runtime, question: Question, beside: Beside) -> SearchResult:
-    """The hits of all parts, the best of each first. Raises what `search` raises."""
+    """The hits of all parts that are relevant enough, the best of each first. Raises what `search` raises."""
+    result = await _found(rt, question, beside)
+    if question.least_relevance:
+        result = replace(result, hits=gate.above(question.least_relevance, result.hits))
+    return result
+
+
+async def _found(rt: Runtime, question: Question, beside: Beside) -> SearchResult:
     if not question.parts:
         return await search(rt, question.query, beside)
     try:
