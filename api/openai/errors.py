@@ -43,6 +43,7 @@ def refusal(
 def told(status: int, code: str, message: str, fields: Sequence[Mapping[str, Any]] | None = None) -> dict[str, Any]:
     """The body. `param` is the first wrong member, without the place that it came from."""
     param = _param(fields[0]["field"]) if fields and code != "invalid_json" else None
+    message = outward(message)
     status = STATUS.get(status, status)
     kind = "invalid_request_error"
     if status == 404 and code not in UNKNOWN:
@@ -58,6 +59,11 @@ def told(status: int, code: str, message: str, fields: Sequence[Mapping[str, Any
         if fields and message.startswith(_PLACES):
             message = _in_words(code, param, str(fields[0]["message"]))
     return {"error": {"message": _with_their_ids(message), "type": kind, "param": param, "code": code}}
+
+
+def outward(message: str) -> str:
+    """With ids as these clients know them."""
+    return message.replace("'col_", "'vs_").replace("'file_", "'file-")
 
 
 def event(body: dict[str, Any]) -> bytes:
@@ -94,8 +100,8 @@ def _with_their_ids(message: str) -> str:
 
 
 def _param(field: str) -> str | None:
-    for place in _PLACES:
-        field = field.removeprefix(place)
+    place = next((each for each in _PLACES if field.startswith(each)), "")
+    field = field.removeprefix(place)
     return None if field in ("", "body") else field
 
 

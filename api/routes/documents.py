@@ -14,7 +14,16 @@ from api.deps import Reader, RuntimeDep, Writer, again_while_busy, principal_of
 from api.downloads import download
 from api.paging import ChunkCursor, DocumentCursor, Limit, page
 from api.schemas.common import In, PageOf, Params
-from api.schemas.documents import ChunkOut, DeletionOut, DocumentListOut, DocumentOut, HighlightsOut, PageOut, ReportOut
+from api.schemas.documents import (
+    ChunkOut,
+    DeletionOut,
+    DocumentListOut,
+    DocumentOut,
+    HighlightsOut,
+    OutlineOut,
+    PageOut,
+    ReportOut,
+)
 from api.schemas.fields import JsonObject, Plain
 from api.schemas.filters import filter_of
 from api.schemas.jobs import DocumentStatus, StatusOut
@@ -269,7 +278,8 @@ async def get_document_page(
     end = None if char_end is None else char_end + around
     async with rt.transaction() as session:
         found = await documents.page_text(session, document_id, number, version, start=start, end=end)
-    return PageOut(page=number, **vars(found))
+    outline = [OutlineOut(char_start=start, char_end=end, headings=path) for start, end, path in found.outline]
+    return PageOut(page=number, **vars(found) | {"outline": outline})
 
 
 @router.get("/{document_id}/chunks")

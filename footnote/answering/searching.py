@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import zip_longest
 
-from footnote.answering import gate
 from footnote.answering.cited_text import PageExcerpt
 from footnote.answering.events import Question
 from footnote.extracts import Passage, tables
@@ -54,14 +53,7 @@ def passages(hits: Sequence[Hit], places: Mapping[str, PageExcerpt]) -> list[Pas
 
 
 async def found(rt: Runtime, question: Question, beside: Beside) -> SearchResult:
-    """The hits of all parts that are relevant enough, the best of each first. Raises what `search` raises."""
-    result = await _found(rt, question, beside)
-    if question.least_relevance:
-        result = replace(result, hits=gate.above(question.least_relevance, result.hits))
-    return result
-
-
-async def _found(rt: Runtime, question: Question, beside: Beside) -> SearchResult:
+    """The hits of all parts, the best of each first, no more than are asked for. Raises what `search` raises."""
     if not question.parts:
         return await search(rt, question.query, beside)
     try:
@@ -71,10 +63,10 @@ async def _found(rt: Runtime, question: Question, beside: Beside) -> SearchResul
             ]
     except BaseExceptionGroup as failed:
         raise failed.exceptions[0] from failed
-    return _together([each.result() for each in searches])
+    return _together([each.result() for each in searches], question.query.top_k)
 
 
-def _together(results: Sequence[SearchResult]) -> SearchResult:
+def _together(results: Sequence[SearchResult], most: int) -> SearchResult:
     """Each further part counts as a query."""
     first = results[0]
     failure = next((each.rerank_failure for each in results if each.rerank_failure), None)
@@ -82,7 +74,7 @@ def _together(results: Sequence[SearchResult]) -> SearchResult:
     spent = [entry for each in results for entry in each.spent] + [UsageEntry("query")] * (len(results) - 1)
     reranked = first.reranked and all(each.reranked for each in results)
     corrected = dict.fromkeys(each for result in results for each in result.searched_for)
-    hits = interleaved([each.hits for each in results])
+    hits = interleaved([each.hits for each in results])[:most]
     return replace(
         first,
         hits=hits,

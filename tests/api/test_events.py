@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
@@ -13,6 +14,7 @@ from sqlalchemy import text
 
 from api.app import create_app
 from api.routes import events as routes
+from footnote.database.engine import connect
 from footnote.documents import changes, deletion
 from footnote.documents.changes import Changes
 from footnote.jobs import scheduling
@@ -91,7 +93,7 @@ class Api:
         async def send(message: Any) -> None:
             stream.receive(message)
 
-        running = asyncio.ensure_future(self.app(scope, receive, send))  # type: ignore[arg-type]
+        running = asyncio.ensure_future(self.app(scope, receive, send))
         try:
             yield stream
         finally:
@@ -165,7 +167,7 @@ async def test_one_who_comes_back_hears_what_was_missed(api: Api, monkeypatch: p
             assert await stream.next("reset") == {}
             await stream.next("counts", documents=2)
     feed = api.changes._feeds[api.tenant_id]
-    feed.held = changes.deque(feed.held, maxlen=1)
+    feed.held = deque(feed.held, maxlen=1)
     async with api.listening(secret, last) as stream:
         await stream.next("reset")
 
@@ -240,7 +242,7 @@ async def test_streams_share_a_connection_and_a_read(api: Api, monkeypatch: pyte
 
 async def test_a_change_is_notified_only_while_the_tenant_is_followed(api: Api) -> None:
     heard: list[str] = []
-    connection = await changes.connect(api.rt.settings)
+    connection = await connect(api.rt.settings)
     try:
         await connection.add_listener(changes.CHANNEL, lambda *given: heard.append(str(given[-1])))
         await driving.ready(api.rt, api.tenant_id, "one")

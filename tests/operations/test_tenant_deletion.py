@@ -17,6 +17,8 @@ from footnote.models import (
     BrowserSession,
     CachedAnswer,
     DocumentSequence,
+    FileBatch,
+    FileBatchItem,
     IdempotencyKey,
     PagePicture,
     RefusedUpload,
@@ -63,6 +65,8 @@ async def fill(rt: Runtime, tenant: str) -> None:
     about: dict[type[Base], dict[str, Any]] = {
         Artifact: {"key": f"artifacts/{tenant}", "tally": {}, **of_version},
         PagePicture: {"key": f"pictures/{tenant}", "width": 400, **of_version},
+        FileBatch: {"id": f"vsfb_{tenant}", "key_id": "k", "collection_id": ids["collection_id"]},
+        FileBatchItem: {"batch_id": f"vsfb_{tenant}", "position": 0, "file_id": "file_unknown"},
         RefusedUpload: {"id": f"ref_{tenant}", "filename": "a.exe", "code": "unsupported_type", "message": "No."},
         CachedAnswer: {"id": f"ans_{tenant}", "scope": b"", "collection_ids": [], "question": "", "answer": {}},
         StoredResponse: {

@@ -1,4 +1,4 @@
-"""Ten thousand documents of a tenant, written into the database of a running product: `python -m tests.ui.many TENANT`."""
+"""Ten thousand documents of a tenant in the database of a running product: `python -m tests.ui.many TENANT`."""
 
 import asyncio
 import sys
@@ -15,7 +15,8 @@ FAILED = 7
 _ROWS = (
     """
     INSERT INTO collection (id, tenant_id, name, chunking)
-    VALUES ('col_many_{tenant}', '{tenant}', 'many', '{{"size": 1200, "overlap": 150, "unit": "characters", "by_headings": true}}')
+    VALUES ('col_many_{tenant}', '{tenant}', 'many',
+            '{{"size": 1200, "overlap": 150, "unit": "characters", "by_headings": true}}')
     """,
     """
     INSERT INTO document (id, tenant_id, collection_id, filename, sha256, job_id, created_at)

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 from playwright.sync_api import Page, Request, expect
 
 from tests import ROOT
-from tests.ui.conftest import REPORT, Arrive, Product, See, Visit
+from tests.ui.conftest import REPORT, Arrive, Product, See
 from tests.ui.model import Model
 
 pytestmark = pytest.mark.stack
@@ -43,11 +44,12 @@ def listed(product: Product, key: str, **query: str) -> Any:
     return product.call(key, "GET", f"/v1/documents?limit=100&{given}")
 
 
-def until(what: Any, seconds: float = 120) -> None:
+def until(page: Page, what: Callable[[], bool], seconds: float = 120) -> None:
+    """The browser's requests are only looked at while it is waited for."""
     deadline = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < deadline
-        time.sleep(0.2)
+        page.wait_for_timeout(200)
 
 
 def choose_folder(page: Page, button: str, folder: Path) -> None:
@@ -61,7 +63,7 @@ def test_a_folder_is_sent_once_whatever_interrupts_it(
     visit = arrive(key)
     page = visit.page
     visit.open("/library")
-    expect(page.get_by_text("Documents that you add are listed here.")).to_be_visible()
+    expect(page.get_by_text("What you add is listed here")).to_be_visible()
     see(visit, "library-empty")
     sent: list[str] = []
 
@@ -82,7 +84,7 @@ def test_a_folder_is_sent_once_whatever_interrupts_it(
     expect(sheet).not_to_contain_text("hidden")
     see(visit, "sheet")
     sheet.get_by_role("button", name=f"Add {FILES}").click()
-    until(lambda: listed(product, key)["total"] == BEFORE)
+    until(page, lambda: listed(product, key)["total"] == BEFORE)
     see(visit, "library-sending")
 
     warned: list[str] = []
@@ -96,9 +98,9 @@ def test_a_folder_is_sent_once_whatever_interrupts_it(
     see(visit, "library-left")
     choose_folder(page, "Choose the folder again", reports)
     expect(left).to_have_count(0)
-    until(lambda: listed(product, key)["total"] == FILES)
+    until(page, lambda: listed(product, key)["total"] == FILES)
     unfinished = "status=queued&status=running&status=waiting"
-    until(lambda: product.call(key, "GET", f"/v1/documents?limit=1&{unfinished}")["data"] == [])
+    until(page, lambda: product.call(key, "GET", f"/v1/documents?limit=1&{unfinished}")["data"] == [])
     found = listed(product, key)["data"]
     assert len({each["sha256"] for each in found}) == FILES, "none is there twice"
     assert {each["external_id"] for each in found if "2025" in each["external_id"]} == {
@@ -114,7 +116,7 @@ def test_a_folder_is_sent_once_whatever_interrupts_it(
     page.on("request", lambda each: again.append(each) if each.method == "POST" else None)
     choose_folder(page, "Add folder", reports)
     page.get_by_role("button", name=f"Add {FILES}").click()
-    until(lambda: len([each for each in again if ARRIVED.search(each.url)]) >= 2)  # those that failed
+    until(page, lambda: len([each for each in again if ARRIVED.search(each.url)]) >= 2)  # those that failed
     page.wait_for_timeout(1000)
     assert len([each for each in again if ARRIVED.search(each.url)]) == 2, "what is there is not sent"
 
@@ -132,7 +134,7 @@ def test_one_stream_serves_all_tabs_and_another_takes_over(product: Product, arr
         expect(page.locator(".row").nth(1)).to_contain_text("ready")
     assert len(streams) <= 2, "the first is that of the screen after the entrance"
     first.close()
-    until(lambda: len(streams) >= 2)
+    until(second, lambda: len(streams) >= 2)
     document_id = product.add(key, "two.md", b"# Two\n\nThe lens turns.")
     expect(second.get_by_role("link", name="two.md")).to_be_visible()
     expect(second.locator(".sum")).to_contain_text("Two documents")
@@ -150,8 +152,8 @@ def test_a_document_says_what_was_read_and_leaves_a_receipt(product: Product, ar
     expect(page.get_by_role("heading", level=1)).to_have_text(REPORT.name)
     expect(page.get_by_role("main")).to_contain_text("Three pages, ")
     page.get_by_role("button", name="Set metadata").click()
-    page.get_by_label("Key").fill("year")
-    page.get_by_label("Value", exact=True).fill("2025")
+    page.get_by_role("textbox", name="Key").fill("year")
+    page.get_by_role("textbox", name="Value").fill("2025")
     page.get_by_role("button", name="Set", exact=True).click()
     expect(page.get_by_role("definition").filter(has_text="2025")).to_be_visible()
     see(visit, "document")
@@ -179,7 +181,7 @@ def test_many_are_changed_at_once_and_only_by_those_who_may(product: Product, ar
     key = product.new_tenant("chosen")
     for n in range(4):
         product.add(key, f"note {n}.md", f"# Note {n}\n\nThe lamp {n} burns.".encode())
-    reader = product.call(key, "POST", "/v1/keys", {"name": "reader", "scopes": ["read"]})["key"]
+    reader = product.call(key, "POST", "/v1/keys", {"name": "reader", "scopes": ["read"]})["secret"]
     seen = arrive(reader)
     seen.open("/library")
     expect(seen.page.locator(".row a")).to_have_count(4)
@@ -195,7 +197,7 @@ def test_many_are_changed_at_once_and_only_by_those_who_may(product: Product, ar
     page.get_by_role("checkbox", name="Choose note 2.md").click(modifiers=["Shift"])
     expect(page.locator(".chosen")).to_contain_text("Three chosen")
     page.get_by_role("button", name="Read again").click()
-    until(lambda: [each["version"] for each in listed(product, key, sort="name")["data"]] == [2, 2, 2, 1])
+    until(page, lambda: [each["version"] for each in listed(product, key, sort="name")["data"]] == [2, 2, 2, 1])
     page.get_by_role("checkbox", name="Choose all 4").click()
     page.get_by_role("checkbox", name="Choose note 3.md").click()
     expect(page.locator(".chosen")).to_contain_text("One chosen")
@@ -232,7 +234,7 @@ def test_the_page_goes_on_when_the_api_was_killed(product: Product, arrive: Arri
     visit = arrive(key)
     page = visit.page
     visit.open("/library")
-    page.get_by_text("Documents that you add").wait_for()
+    page.get_by_text("What you add is listed here").wait_for()
     killed = api_processes(product)
     assert killed
     for pid in reversed(killed):

@@ -65,7 +65,7 @@ export function add(chosen, { collection = "", rows = new Map() } = {}) {
     return { key: id, name: file.name, path, externalId: named, file, row, phase: "new", share: 0, collection: row.collection };
   });
   remember(added.map((each) => each.row));
-  all = [...added, ...all];
+  all = [...added.reverse(), ...all];
   draw();
   recognise();
 }
@@ -158,7 +158,7 @@ function standing(document) {
 }
 
 function hear(name, data) {
-  if (name === "reset") return void begin();
+  if (name === "reset") return void begin().catch(() => {});
   if (name === "removed") return dismiss(byDocument.get(data.document_id)?.key);
   if (name !== "document") return undefined;
   const { document } = data;

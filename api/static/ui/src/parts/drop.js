@@ -75,8 +75,8 @@ export function DropEverywhere() {
     ${address.value && html`<${Address} />`}`;
 }
 
-/** A dialog that is open as long as it is drawn. */
-export function Dialog({ title, close, children, submit, act, wide, busy }) {
+/** A dialog that is open as long as it is drawn; `ready`: its action has the focus. */
+export function Dialog({ title, close, children, submit, act, wide, busy, ready }) {
   const shown = useRef();
   useEffect(() => shown.current.showModal(), []);
   const submitted = (event) => (event.preventDefault(), submit());
@@ -86,7 +86,7 @@ export function Dialog({ title, close, children, submit, act, wide, busy }) {
       ${children}
       <p class="ends">
         <button type="button" class="plain" onClick=${() => shown.current.close()}>${words.drop.cancel}</button>
-        <button type="submit" class="act" disabled=${busy}>${act}</button>
+        <button type="submit" class="act" disabled=${busy} autofocus=${ready}>${act}</button>
       </p>
     </form>
   </dialog>`;
@@ -106,7 +106,8 @@ export function Collection({ value, choose }) {
 
 function Sheet({ found }) {
   const collection = useRef(signal(place.value)).current;
-  const good = found.filter((each) => !each.why);
+  const inOrder = new Intl.Collator(undefined, { numeric: true }).compare;
+  const good = found.filter((each) => !each.why).sort((one, other) => inOrder(one.path, other.path));
   const bad = found.filter((each) => each.why);
   const bytes = good.reduce((sum, each) => sum + each.file.size, 0);
   const close = () => (sheet.value = null);
@@ -114,7 +115,7 @@ function Sheet({ found }) {
     close();
     add(good, { collection: collection.value.trim() });
   };
-  return html`<${Dialog} wide title=${words.drop.title(good.length)} act=${words.drop.send(good.length)} busy=${!good.length} close=${close} submit=${submit}>
+  return html`<${Dialog} wide ready title=${words.drop.title(good.length)} act=${words.drop.send(good.length)} busy=${!good.length} close=${close} submit=${submit}>
     <p class="soft">${words.drop.sum(good.length, bytes)}${bad.length > 0 && html` <span class="doubtful">${words.drop.notTaken(bad.length)}</span>`}</p>
     <ul class="sheet" tabindex="0" aria-label=${words.drop.files}>
       ${[...bad, ...good].slice(0, LISTED).map(

@@ -47,17 +47,27 @@ export function Library() {
       ${!isEmpty && html`<${Find} />`}
     </div>
     <${Left} />
-    <${Reading} which=${(each) => !each.isOthers && (each.phase === "failed" ? !each.document : /new|waits|sends/.test(each.phase))} />
+    <${Sending} />
     ${isEmpty ? html`<${Empty} />` : html`<${Sum} /><${Documents} of=${of} /><${Chosen} />`}
     <p class="vh" role="status">${told.value}</p>
     ${dialog.value && html`<${dialog.value} close=${() => (dialog.value = null)} />`}
   </main>`;
 }
 
+/** How much is sent of what was added here, and what the server did not take. */
+function Sending() {
+  const own = files.value.filter((each) => !each.isOthers);
+  const left = own.filter((each) => /new|waits|sends/.test(each.phase)).length;
+  const done = own.length - left;
+  return html`${left > 0 &&
+    html`<div class="sending"><span>${words.library.sending(done, own.length)}</span><progress value=${done} max=${own.length} aria-label=${words.reading}></progress></div>`}
+    <${Reading} which=${(each) => each.phase === "failed" && !each.document} />`;
+}
+
 function Empty() {
   return html`<div class="empty">
     <p class="lead">${may("write") ? words.library.empty : words.first.noWrite}</p>
-    ${may("write") && html`<p class="soft">${words.first.formats}</p><p><${Choose} /></p>`}
+    ${may("write") && html`<p class="soft">${words.library.emptyHow}<br />${words.first.formats}</p><p><${Choose} /></p>`}
     ${files.value.length > 0 && html`<${Reading} which=${(each) => each.document} />`}
   </div>`;
 }
