@@ -94,23 +94,21 @@ def create_app(settings: Settings | None = None, runtime: Runtime | None = None)
     app.add_middleware(BodyLimits, settings=chosen, routes=app.state.routes)
     app.add_middleware(LastResort)
     if chosen.allowed_origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=chosen.allowed_origins,
-            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-            allow_headers=[
-                "Authorization",
-                "X-API-Key",
-                "Content-Type",
-                "Idempotency-Key",
-                "X-Request-ID",
-                *mcp.HEADERS,
-                *SENT,
-            ],
-            expose_headers=["X-Request-ID", "Location", "Retry-After", "RateLimit", "RateLimit-Policy", *READ],
-        )
+        _allow_origins(app, chosen)
     app.add_middleware(RequestContext, hsts_seconds=chosen.hsts_seconds, public_url=chosen.public_url)
     return app
+
+
+def _allow_origins(app: FastAPI, settings: Settings) -> None:
+    """Lets pages of other origins read our answers in a browser."""
+    sent = ("Authorization", "X-API-Key", "Content-Type", "Idempotency-Key", "X-Request-ID", *mcp.HEADERS, *SENT)
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=settings.allowed_origins,
+        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+        allow_headers=[*sent],
+        expose_headers=["X-Request-ID", "Location", "Retry-After", "RateLimit", "RateLimit-Policy", *READ],
+    )
 
 
 def _routes(modules: Iterable[Any]) -> list[APIRoute]:
