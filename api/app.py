@@ -11,10 +11,10 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.middleware.cors import CORSMiddleware
 
-from api import errors
+from api import errors, mcp
 from api.description import DescribedApi, texts
 from api.middleware import BodyLimits, LastResort, RequestContext
-from api.openai import chat, embeddings, file_batches, files, models, responses, store_files, stores
+from api.openai import READ, SENT, chat, embeddings, file_batches, files, models, responses, store_files, stores
 from api.openai import uploads as parted_uploads
 from api.routes import (
     audit,
@@ -23,11 +23,14 @@ from api.routes import (
     conversations,
     documentation,
     documents,
+    events,
     health,
     jobs,
     keys,
     query,
+    selections,
     session,
+    summary,
     tasks,
     tenant,
     ui,
@@ -35,7 +38,9 @@ from api.routes import (
     usage,
     webhooks,
 )
+from api.schemas import events as events_of
 from footnote import __version__, formats
+from footnote.documents.changes import Changes
 from footnote.runtime import Runtime, import_early, open_runtime, preload
 from footnote.settings import Settings
 from footnote.telemetry import configure_logging, watch_loop
@@ -43,9 +48,12 @@ from footnote.tenancy import usage as usage_counts
 
 ROUTES = (
     uploads,
+    selections,
     documents,
+    events,
     collections,
     jobs,
+    summary,
     query,
     tasks,
     batches,
@@ -92,6 +100,7 @@ def create_app(settings: Settings | None = None, runtime: Runtime | None = None)
         app.include_router(documentation.router)
     if chosen.ui == "on":
         app.include_router(ui.router)
+    app.state.mcp = mcp.install(app, chosen) if chosen.mcp == "on" else None
     errors.install(app)
     app.add_middleware(BodyLimits, settings=chosen, routes=app.state.routes)
     app.add_middleware(LastResort)
@@ -100,8 +109,16 @@ def create_app(settings: Settings | None = None, runtime: Runtime | None = None)
             CORSMiddleware,
             allow_origins=chosen.allowed_origins,
             allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-            allow_headers=["Authorization", "X-API-Key", "Content-Type", "Idempotency-Key", "X-Request-ID"],
-            expose_headers=["X-Request-ID", "Location", "Retry-After", "RateLimit", "RateLimit-Policy"],
+            allow_headers=[
+                "Authorization",
+                "X-API-Key",
+                "Content-Type",
+                "Idempotency-Key",
+                "X-Request-ID",
+                *mcp.HEADERS,
+                *SENT,
+            ],
+            expose_headers=["X-Request-ID", "Location", "Retry-After", "RateLimit", "RateLimit-Policy", *READ],
         )
     app.add_middleware(RequestContext, hsts_seconds=chosen.hsts_seconds, public_url=chosen.public_url)
     return app
@@ -126,16 +143,28 @@ async def _lifespan(settings: Settings, runtime: Runtime | None, app: FastAPI) -
     _warm(app, settings)
     if runtime is not None:
         app.state.runtime = runtime
-        yield {"runtime": runtime}
+        async with mcp.closing(app), _following(app, runtime):
+            yield {"runtime": runtime}
         return
     configure_logging(settings)
     gc.collect()
     gc.freeze()  # a collection over all imported objects takes a tenth of a second
     watching = asyncio.create_task(watch_loop())
     opening = open_runtime(settings, patience=API_PATIENCE_SECONDS, interactive=True)
-    async with opening as opened, usage_counts.writing(opened) as app.state.runtime:
-        yield {"runtime": app.state.runtime}
+    async with opening as opened, usage_counts.writing(opened) as rt, mcp.closing(app), _following(app, rt):
+        app.state.runtime = rt
+        yield {"runtime": rt}
     watching.cancel()
+
+
+@asynccontextmanager
+async def _following(app: FastAPI, rt: Runtime) -> AsyncIterator[None]:
+    """What the streams of events of this process share; it connects while there are some."""
+    app.state.changes = Changes(rt, events_of.rendered)
+    try:
+        yield
+    finally:
+        await app.state.changes.close()
 
 
 def _warm(app: FastAPI, settings: Settings) -> None:

@@ -12,18 +12,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Executable
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
-from sqlalchemy.orm import Session
 
 from footnote import deadline
 from footnote.database.admission import AdmissionQueue, AdmissionQueues
-from footnote.database.driver import cut_off, lent, setting
+from footnote.database.driver import lent, setting, transacting
 from footnote.database.engine import answers, busy, connecting_promptly, database_away, open_engine, tenant_deleted
 from footnote.database.liveness import Pulse
 from footnote.database.redis_client import Shared, open_redis
 from footnote.database.spares import Spares
 from footnote.database.tenant_scope import Acting
 from footnote.errors import Busy, DatabaseAway, TenantDeleted
-from footnote.outbound.oidc_keys import Issuer
 from footnote.providers import Embedder, Generator, ModelRef, Reranker, open_embedder, open_generators, open_reranker
 from footnote.providers.guarded import Embedders, guard_embedder, guard_generators, guard_reranker
 from footnote.settings import Settings
@@ -32,10 +30,13 @@ from footnote.telemetry import log
 
 if TYPE_CHECKING:
     from asyncpg import Connection
+
+    from footnote.outbound.oidc_keys import Issuer
     from redis.asyncio import Redis
 
 Done = TypeVar("Done")
 
+IDLE_SECONDS = 30.0  # after which a connection is ended where no person waits for the next one: it takes 4 to 12 MiB
 BUSY_SECONDS = 30.0  # for which work that is blocked by locks of others is retried
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.05, 1.0  # between two tries
 
@@ -52,7 +53,7 @@ class Runtime:
     others: Embedders  # for collections with another model
     generator: Generator
     reranker: Reranker | None = None
-    issuer: Issuer | None = None  # of people's tokens
+    issuer: "Issuer | None" = None  # of people's tokens
     shared: Shared = field(default_factory=lambda: Shared(None))  # scripts on Redis
     admission_queue: AdmissionQueue = field(default_factory=lambda: AdmissionQueue(1, 30.0))  # for connections
     # For locks that many may want.
@@ -104,18 +105,10 @@ class Runtime:
         Raises DatabaseAway, also when the request's time is over; Busy; and TenantDeleted where that is why something
         cannot be written.
         """
-        async with self._connected():
-            session = self.sessions()
-            try:
-                if settings or self.tenant_id is not None or self.actor:
-                    await self.narrow(session, **settings)
-                yield session
-                await session.run_sync(_committed)
-            except BaseException as error:
-                if isinstance(error, asyncio.CancelledError):
-                    await cut_off(session)
-                await asyncio.shield(session.close())
-                raise
+        async with self._connected(), transacting(self.sessions) as session:
+            if settings or self.tenant_id is not None or self.actor:
+                await self.narrow(session, **settings)
+            yield session
 
     @asynccontextmanager
     async def glance(self) -> AsyncIterator["Connection[Any]"]:
@@ -193,12 +186,6 @@ class Runtime:
             await session.execute(statement)
 
 
-def _committed(session: Session) -> None:
-    """Commits and closes the session: SQLAlchemy changes stacks for each of its calls, which takes as long as they."""
-    session.commit()
-    session.close()
-
-
 @asynccontextmanager
 async def open_runtime(
     settings: Settings, *, pool_size: int = 10, patience: float = 30.0, interactive: bool = False
@@ -213,7 +200,8 @@ async def open_runtime(
         engine = open_engine(settings, pool_size=pool_size, patience=patience, connecting=connecting)
         pulse = Pulse(engine, partial(answers, settings), admission_queue.turn_away)
     else:
-        engine, pulse = open_engine(settings, pool_size=pool_size, patience=patience), None
+        engine = open_engine(settings, pool_size=pool_size, patience=patience, idle_seconds=IDLE_SECONDS)
+        pulse = None
     redis = open_redis(settings)
     shared = Shared(redis)
     runtime = Runtime(
@@ -228,7 +216,7 @@ async def open_runtime(
         others=Embedders(settings, shared, interactive=interactive),
         generator=guard_generators(open_generators(settings), shared, settings, interactive=interactive),
         reranker=guard_reranker(open_reranker(settings), shared, settings),
-        issuer=Issuer(settings.oidc_issuer) if settings.oidc_issuer else None,
+        issuer=_issuer(settings.oidc_issuer) if settings.oidc_issuer else None,
     )
     async with AsyncExitStack() as closing:  # each of them, whichever fails to close
         closing.push_async_callback(engine.dispose)
@@ -242,6 +230,12 @@ async def open_runtime(
         yield runtime
 
 
+def _issuer(address: str) -> "Issuer":
+    from footnote.outbound.oidc_keys import Issuer  # takes 12 MiB, and few have one
+
+    return Issuer(address)
+
+
 def preload(settings: Settings) -> None:
     """Imports what a Runtime imports when it is first used, so that the processes forked from this one share it."""
     asyncio.run(_open_and_close(settings))
@@ -253,9 +247,8 @@ def import_early(settings: Settings) -> None:
     # Starlette imports the backend of anyio during the first request.
     for name in ("anyio._backends._asyncio", "footnote.database.opening", "numpy.ma", "redis.asyncio.connection"):
         import_module(name)
-    if settings.openai_api_key or settings.openai_base_url:
+    if any(each.provider == "openai" for each in open_generators(settings)):
         import_module("openai")
-        import_module("openai.resources.embeddings")
         import_module("openai.resources.chat.completions")
 
 

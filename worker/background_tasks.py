@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 
-from footnote.documents import deletion, file_batches
+from footnote.documents import deletion, file_batches, selections
 from footnote.errors import DatabaseAway
 from footnote.jobs import tasks
 from footnote.jobs.tasks import Part
@@ -18,6 +18,8 @@ PARTS: Mapping[str, Part] = {
     "file.delete": deletion.remove_next,
     "files.attach": file_batches.attach_some,
     "tenant.delete": tenant_deletion.remove_part,
+    "documents.delete": selections.delete_next,
+    "documents.reingest": selections.reingest_next,
 }
 
 

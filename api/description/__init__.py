@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from api.deps import Access, access_of
-from api.description import examples, failures, surface, texts
+from api.description import failures, filling, surface, texts
 
 Json = dict[str, Any]
 
@@ -84,7 +84,7 @@ def _complete(operation: Json, access: Access | None, components: dict[str, Json
         if status in ("201", "202") and operation["operationId"] in texts.LOCATIONS:
             answer["headers"] = {"Location": texts.LOCATIONS[operation["operationId"]]}
     operation["responses"] = _merged(succeeds, failures.responses(operation, inputs, groups))
-    examples.add(operation, components)
+    filling.add(operation, components)
 
 
 def _fields(operation: Json, components: dict[str, Json]) -> Iterator[str]:

@@ -13,7 +13,7 @@ from footnote.errors import Invalid, NotFound
 
 STATUS = {410: 404, 415: 400, 422: 400}  # of the native status; any other one is the same
 UNKNOWN = ("model_not_found", "unknown_url")  # codes of 404; all other ones are `not_found`
-_COLLECTION, _DOCUMENT = re.compile(r"\bcol_(?=[0-9a-z]{26}\b)"), re.compile(r"\bdoc_(?=[0-9a-z]{26}\b)")
+_COLLECTION, _DOCUMENT = re.compile(r"(?<=')col_"), re.compile(r"(?<=')doc_")  # in quotes, as our messages name them
 _PLACES = ("body.", "query.", "path.", "header.")
 
 
@@ -48,6 +48,8 @@ def told(status: int, code: str, message: str, fields: Sequence[Mapping[str, Any
     kind = "invalid_request_error"
     if status == 404 and code not in UNKNOWN:
         code = "not_found"
+    elif status == 401:
+        code = "invalid_api_key"
     elif status == 429:
         kind, code = "rate_limit_error", "rate_limit_exceeded"
     elif status >= 500:

@@ -31,6 +31,7 @@ from footnote.database.ids import new_id
 from footnote.errors import NotFound
 from footnote.models import StoredResponse
 from footnote.runtime import Runtime
+from footnote.text import clean
 
 router = new_router()
 Include = Annotated[list[str] | None, Query(alias="include[]", description=f"`{RESULTS}`: with the hits.")]
@@ -141,7 +142,7 @@ async def _repeated(rt: Runtime, body: ResponseIn) -> dict[str, StoredResponse]:
 
 
 def _response_of(message_id: str) -> str:
-    return f"resp_{message_id.removeprefix('msg_')}"[:40].replace("\x00", "")
+    return clean(f"resp_{message_id.removeprefix('msg_')}")
 
 
 def _messages(given: Any, repeated: dict[str, StoredResponse]) -> list[tuple[str, Any]]:

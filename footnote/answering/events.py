@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from footnote.answering.gate import Evidence
 from footnote.answering.support import UnsupportedSentence
 from footnote.citations import links
 from footnote.providers import Turn, Usage
@@ -76,6 +77,7 @@ class Citation:
     score: float
     chunk_id: str
     drawn: bool = False  # whether its page can be shown as people see it
+    heading: str = ""  # the headings above the quote, outermost first
 
     @property
     def url(self) -> str:
@@ -105,7 +107,7 @@ class Done:
 
     `supported`: all footnotes are verified and no sentence is `unsupported`; `related`: the passages nearest to the
     question, which do not hold what it asks for; `not_found`: no footnote is verified. `not_mentioned`: what the
-    question names and nothing that was found holds.
+    question names and nothing that was found holds. `evidence`: of an answer that was not found.
     """
 
     id: str
@@ -122,6 +124,7 @@ class Done:
     document_ids: Sequence[str] = ()  # whatever it can have been made from, cited or not
     conversation_id: str | None = None  # in which it was asked and is stored
     message_id: str | None = None
+    evidence: Evidence | None = None
 
     @property
     def answer_kind(self) -> AnswerKind:

@@ -17,6 +17,7 @@ from footnote.models.documents import (
     chunk_id,
 )
 from footnote.models.files import File, FileBatch, FileBatchItem
+from footnote.models.following import FollowedTenant
 from footnote.models.jobs import Job, JobStep, Pause
 from footnote.models.leased import Dispatched, Leased
 from footnote.models.postings import Posting, PostingBlock
@@ -52,6 +53,7 @@ __all__ = [
     "File",
     "FileBatch",
     "FileBatchItem",
+    "FollowedTenant",
     "IdempotencyKey",
     "Installation",
     "Job",

@@ -102,13 +102,21 @@ async def of(session: AsyncSession, rt: Runtime, query: "Query") -> ResolvedScop
         looked_into = [_space(of_space[each]) for each in ids]
     searched = {each.id for each in filled}
     documents = coverage.total(rt.tenant, query, {row["id"]: row["documents"] for row in rows}, searched)
+    chunks = sum(row["chunks"] for row in rows if row["id"] in searched)
+    told = Searched(
+        documents,
+        rows[0]["unfinished"] if rows else 0,
+        chunks if query.is_whole else None,
+        [row["name"] for row in rows if row["id"] in searched][: coverage.MOST_NAMES],
+        filtered=not query.is_whole,
+    )
     found = ResolvedScope(
         {row["id"]: row["revision"] for row in rows},
         filled,
         looked_into,
         frozenset(name for row in rows if row["id"] in searched for name in row["languages"]),
-        Searched(documents, rows[0]["unfinished"] if rows else 0),
-        sum(row["chunks"] for row in rows if row["id"] in searched),
+        told,
+        chunks,
     )
     _remember(_place(rt.tenant, query), found)
     return found

@@ -38,6 +38,7 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
     ("tool_choice", FORCED),
     ("tool_choice", FORCED | {"tool_choice": {"type": "function", "function": {"name": "f"}}}),
     ("tool_choice", {"tool_choice": {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [{}]}}}),
+    ("tool_choice", {"tool_choice": {"type": "allowed_tools", "mode": "required", "tools": [{"type": "custom"}]}}),
 ]
 INVALID: list[tuple[str, str, str | None, dict[str, Any]]] = [
     ("missing_required_parameter", "Missing required parameter: 'model'.", "model", {"model": None}),
@@ -146,6 +147,8 @@ async def test_where_it_looks_is_the_tools_or_the_models(
         answer = await told("footnote", person, vector_store_ids=[store])
         assert store in refused(answer, 404, "not_found")
         refused(await told(f"footnote:{store}", person), 404, "model_not_found")
+    for model in ("footnote:light", "footnote:", f"footnote:vs_{'a' * 200}"):
+        refused(await told(model), 404, "model_not_found")
     refused(await told("footnote", vector_store_ids=["col_x"]), 400, "invalid_value", "tools.0.vector_store_ids")
     refused(await told("footnote", filters={}), 400, "missing_required_parameter", "tools.0.vector_store_ids")
     wrong = {"vector_store_ids": [light], "filters": {"type": "like", "key": "a", "value": 1}}
