@@ -98,7 +98,9 @@ def understood(question: str) -> Asked:
     counted = _counted(asked) if measure == "count" else frozenset[str]()
     is_rule, is_superlative = _RULE.match(asked) is not None, SUPERLATIVE.search(asked) is not None
     is_english = detected(question) in ("", "english")
-    return Asked(kind, telling, subject, measure, is_rule, common, counted, dated, is_statement, is_superlative, is_english)
+    return Asked(
+        kind, telling, subject, measure, is_rule, common, counted, dated, is_statement, is_superlative, is_english
+    )
 
 
 def meaning(text: str) -> frozenset[str]:

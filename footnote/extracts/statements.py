@@ -116,11 +116,23 @@ _TERMS: tuple[tuple[str, Sequence[str]], ...] = (
     ),
     (r"\bnet income\b", ("net earnings", "net income")),
     (r"\bd&a\b|\bebitda\b|\bdepreciation\b", ("depreciation and amortization", "depreciation")),
-    (r"\bebitda\b", ("operating income", "operating profit", "income from operations", "consolidated operating income")),
+    (
+        r"\bebitda\b",
+        ("operating income", "operating profit", "income from operations", "consolidated operating income"),
+    ),
     (r"\bdividends? paid\b|\bretention ratio\b", ("cash dividends paid", "dividends paid")),
-    (r"\bdpo\b|\bdays payable outstanding\b|\baccounts payable\b", ("accounts payable", "trade payables", "trade accounts payable")),
-    (r"\bdso\b|\bdays sales outstanding\b|\baccounts receivable\b", ("accounts receivable", "receivables", "trade receivables")),
-    (r"\bdio\b|\bdays inventory outstanding\b|\binventor(?:y|ies)\b", ("inventories", "inventory", "merchandise inventories")),
+    (
+        r"\bdpo\b|\bdays payable outstanding\b|\baccounts payable\b",
+        ("accounts payable", "trade payables", "trade accounts payable"),
+    ),
+    (
+        r"\bdso\b|\bdays sales outstanding\b|\baccounts receivable\b",
+        ("accounts receivable", "receivables", "trade receivables"),
+    ),
+    (
+        r"\bdio\b|\bdays inventory outstanding\b|\binventor(?:y|ies)\b",
+        ("inventories", "inventory", "merchandise inventories"),
+    ),
     (r"\btotal assets\b|\basset turnover\b", ("total assets",)),
     (r"\boperating (?:income|profit|margin)\b", ("operating income", "operating profit", "income from operations")),
 )

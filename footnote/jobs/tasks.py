@@ -55,7 +55,8 @@ async def begin(
     session.add(task)
     await session.flush()
     await session.refresh(task)
-    await session.execute(select(func.pg_notify(CHANNEL, "")))
+    if wake:
+        await session.execute(select(func.pg_notify(CHANNEL, "")))
     return task
 
 
