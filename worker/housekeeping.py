@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from footnote.answering import answer_cache, question_batches
 from footnote.documents import idempotency, objects, refused_uploads, reingestion
-from footnote.embeddings import relatedness
+from footnote.embeddings import relatedness, vector_index
 from footnote.errors import DatabaseAway
 from footnote.runtime import Runtime
 from footnote.telemetry import log
@@ -19,8 +19,8 @@ FAILED_SECONDS = 60.0  # until a chore that failed for an unknown reason is trie
 
 
 class Housekeeping:
-    """Deletes unowned objects, queues documents whose collection changed, folds tallies, measures models and removes
-    old rows.
+    """Deletes unowned objects, queues documents whose collection changed, folds tallies, builds vector indexes, measures
+    models and removes old rows.
 
     Old rows are idempotency keys, answers, batches of questions, refused uploads, webhooks and the audit log.
     The first two are done when the loop is woken. A chore that is slow or fails does not delay the others.
@@ -87,4 +87,4 @@ async def _purge(rt: Runtime) -> None:
 
 
 WHEN_WOKEN: dict[str, Chore] = {"sweep": _sweep, "review": reingestion.review}
-EVERY: dict[Chore, float] = {_fold: 10.0, relatedness.learn: 30.0, _purge: 3600.0}  # seconds
+EVERY: dict[Chore, float] = {_fold: 10.0, vector_index.build_due: 10.0, relatedness.learn: 30.0, _purge: 3600.0}  # seconds
