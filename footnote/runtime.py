@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import Executable
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
-from sqlalchemy.orm import Session
 
 from footnote import deadline
 from footnote.database.admission import AdmissionQueue, AdmissionQueues
-from footnote.database.driver import cut_off, lent, setting
+from footnote.database.driver import lent, setting, transacting
 from footnote.database.engine import answers, busy, connecting_promptly, database_away, open_engine, tenant_deleted
 from footnote.database.liveness import Pulse
 from footnote.database.redis_client import Shared, open_redis
@@ -106,18 +105,10 @@ class Runtime:
         Raises DatabaseAway, also when the request's time is over; Busy; and TenantDeleted where that is why something
         cannot be written.
         """
-        async with self._connected():
-            session = self.sessions()
-            try:
-                if settings or self.tenant_id is not None or self.actor:
-                    await self.narrow(session, **settings)
-                yield session
-                await session.run_sync(_committed)
-            except BaseException as error:
-                if isinstance(error, asyncio.CancelledError):
-                    await cut_off(session)
-                await asyncio.shield(session.close())
-                raise
+        async with self._connected(), transacting(self.sessions) as session:
+            if settings or self.tenant_id is not None or self.actor:
+                await self.narrow(session, **settings)
+            yield session
 
     @asynccontextmanager
     async def glance(self) -> AsyncIterator["Connection[Any]"]:
@@ -195,12 +186,6 @@ class Runtime:
             await session.execute(statement)
 
 
-def _committed(session: Session) -> None:
-    """Commits and closes the session: SQLAlchemy changes stacks for each of its calls, which takes as long as they."""
-    session.commit()
-    session.close()
-
-
 @asynccontextmanager
 async def open_runtime(
     settings: Settings, *, pool_size: int = 10, patience: float = 30.0, interactive: bool = False
@@ -221,7 +206,7 @@ async def open_runtime(
     shared = Shared(redis)
     runtime = Runtime(
         settings=settings,
-        sessions=async_sessionmaker(engine, expire_on_commit=False),
+        sessions=async_sessionmaker(engine, expire_on_commit=False, info={"public_url": settings.public_url}),
         admission_queue=admission_queue,
         pulse=pulse,
         redis=redis,

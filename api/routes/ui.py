@@ -3,14 +3,18 @@
 import gzip
 import hashlib
 import mimetypes
+import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Request, Response
 
 from footnote.errors import NotFound
+from footnote.settings import Settings
 
 router = APIRouter(include_in_schema=False)
 
@@ -22,15 +26,21 @@ POLICY = (
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; "
     "trusted-types 'none'"
 )
-# `same-origin`: over http to another host, a picture's request says by its `Referer` that it is ours (`api.browser`).
-PAGE_HEADERS = {"Content-Security-Policy": POLICY, "Referrer-Policy": "same-origin"}
 FILE_HEADERS = {"Cache-Control": "public, max-age=31536000, immutable", "Vary": "Accept-Encoding"}
 TYPES = {".js": "text/javascript", ".css": "text/css", ".woff2": "font/woff2"}
 
 
+# A tenth of what is sent. The lines stay where they are, so that an error names the line of the file.
+_COMMENTS = re.compile(rb"^[ \t]*(?:/\*\*.*?\*/|//[^\n]*)$", re.MULTILINE | re.DOTALL)
+
+
+def _blank(comment: "re.Match[bytes]") -> bytes:
+    return b"\n" * comment[0].count(b"\n")
+
+
 @dataclass(frozen=True)
 class StaticFile:
-    """A file of the page; `gzipped` if that is smaller."""
+    """A file of the page, a script without its comments; `gzipped` if that is smaller."""
 
     content: bytes
     media_type: str
@@ -39,6 +49,8 @@ class StaticFile:
     @classmethod
     def read(cls, path: Path) -> "StaticFile":
         content = path.read_bytes()
+        if path.suffix == ".js" and path.parent.name != "vendor":
+            content = _COMMENTS.sub(_blank, content)
         packed = gzip.compress(content, mtime=0)
         guessed = TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0] or "text/plain"
         return cls(content, guessed, packed if len(packed) < 0.9 * len(content) else None)
@@ -64,11 +76,29 @@ def _page() -> bytes:
 
 @router.get("/")
 @router.get("/enter")
+@router.get("/queue")
 @router.get("/c/{rest:path}")
+@router.get("/library")
 @router.get("/d/{rest:path}")
-async def page() -> Response:
+async def page(request: Request) -> Response:
     """The page at each of its addresses; what it shows there is decided in the browser."""
-    return Response(_page(), media_type="text/html", headers=PAGE_HEADERS)
+    headers = {
+        "Content-Security-Policy": policy(request.app.state.runtime.settings),
+        "Referrer-Policy": "same-origin",
+    }  # pictures say by it that they are ours (`api.browser`)
+    return Response(_page(), media_type="text/html", headers=headers)
+
+
+def policy(settings: Settings) -> str:
+    """Large files go straight to an object store of S3, whose address is allowed, too; a bucket may be a part of it."""
+    if not settings.storage_location.startswith("s3://"):
+        return POLICY
+    given = (
+        settings.s3_public_endpoint_url or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    )
+    named = urlsplit(given or "https://amazonaws.com")
+    store = f"{named.scheme}://{named.netloc} {named.scheme}://*.{named.netloc}"
+    return POLICY.replace("connect-src 'self'", f"connect-src 'self' {store}")
 
 
 @router.get("/ui/{version}/{path:path}")

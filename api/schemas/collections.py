@@ -8,7 +8,8 @@ from pydantic import Field, StringConstraints
 from api.schemas.common import In, Out
 from api.schemas.documents import DeletionCounts
 from api.schemas.fields import JsonObject, Name, Plain, optional
-from footnote.collections import CollectionDetails, Unit
+from footnote.collections import CollectionDetails
+from footnote.collections.cutting import Unit
 from footnote.models import BackgroundTask
 from footnote.providers import Embedder
 
@@ -122,3 +123,15 @@ class CollectionDeletionOut(Out):
     def of(cls, task: BackgroundTask) -> "CollectionDeletionOut":
         about = {"name": task.subject_name, "deleted_at": task.finished_at, "counts": task.counts}
         return cls(collection_id=task.subject_id, **about)
+
+
+class SuggestionOut(Out):
+    question: str
+    heading: Annotated[str, Field(description="The heading that the question is about.")]
+    document_id: str
+    filename: str
+    page: int
+
+
+class SuggestionsOut(Out):
+    data: list[SuggestionOut]

@@ -4,13 +4,16 @@ A statement costs a fifth to a tenth of the processor time that it costs through
 connection. It is written by hand, with `$1` for the first value, so a test must run it against the real schema.
 """
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
+from sqlalchemy import Connection as SyncConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, async_sessionmaker
+from sqlalchemy.orm import Session
 from sqlalchemy.util.concurrency import greenlet_spawn
 
 if TYPE_CHECKING:
@@ -87,11 +90,63 @@ async def _begin(adapted: Any) -> None:
         raise
 
 
-async def cut_off(session: AsyncSession) -> None:
+@asynccontextmanager
+async def transacting(sessions: async_sessionmaker[AsyncSession]) -> AsyncIterator[AsyncSession]:
+    """A session whose work is committed when the block ends, and rolled back when it raises.
+
+    It has a connection of the pool from the start. SQLAlchemy takes part in its transaction only once a statement of
+    its own is executed: it changes stacks for each of its calls, which takes as long as a statement of the driver.
+    """
+    bind, session = sessions.kw["bind"], sessions()
+    checked_out = None
+    try:
+        if isinstance(bind, AsyncEngine):
+            checked_out = await bind.raw_connection()
+            session.info["adapted"] = checked_out.dbapi_connection
+            session.sync_session.bind = SyncConnection(bind.sync_engine, connection=checked_out)
+        yield session
+        await _commit(session)
+    except BaseException as error:
+        if isinstance(error, asyncio.CancelledError):
+            await _cut_off(session)
+        await asyncio.shield(_rolled_back(session, checked_out))
+        raise
+    if checked_out is not None:
+        await greenlet_spawn(checked_out.close)  # with nothing to roll back, it waits for nothing
+
+
+async def _rolled_back(session: AsyncSession, checked_out: Any) -> None:
+    try:
+        await session.close()
+    finally:
+        if checked_out is not None:
+            await greenlet_spawn(checked_out.close)
+
+
+async def _commit(session: AsyncSession) -> None:
+    adapted = session.info.get("adapted")
+    if adapted is None or session.in_transaction():
+        await session.run_sync(_committed)
+    elif (transaction := adapted._transaction) is not None:
+        try:
+            await transaction.commit()
+        finally:
+            adapted._transaction = None
+
+
+def _committed(session: Session) -> None:
+    """Commits and closes the session: SQLAlchemy changes stacks for each of its calls, which takes as long as they."""
+    session.commit()
+    session.close()
+
+
+async def _cut_off(session: AsyncSession) -> None:
     """After the session's task was cancelled: a statement of the driver may still run, and would be waited for."""
     if (adapted := session.info.get("adapted")) is not None:
         adapted.driver_connection.terminate()
-        await session.invalidate()
+        if session.in_transaction():
+            await session.invalidate()
+        adapted._transaction = None  # or the pool would roll it back
 
 
 def array(values: Iterable[Any]) -> str:

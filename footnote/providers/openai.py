@@ -374,7 +374,9 @@ def _errors() -> Iterator[None]:
 def _failure(error: Exception) -> FootnoteError | None:
     """What an error says of the provider that was asked; None: it says nothing of it."""
     sdk = _sdk()
-    unreached, timed_out, any_of_sdk = (sdk.APIConnectionError, sdk.APITimeoutError, sdk.OpenAIError) if sdk else 3 * [()]
+    unreached, timed_out, any_of_sdk = (
+        (sdk.APIConnectionError, sdk.APITimeoutError, sdk.OpenAIError) if sdk else 3 * [()]
+    )
     if isinstance(error, httpx2.TransportError) or isinstance(error, unreached):
         unconnected = isinstance(error, ConnectTimeout) or isinstance(error.__cause__, ConnectTimeout)
         late = isinstance(error, httpx2.TimeoutException) or isinstance(error, timed_out)

@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from typing import Any, Literal
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -15,6 +16,7 @@ from footnote.database.driver import Written
 from footnote.database.tenant_scope import tenant_of
 from footnote.embeddings.relatedness import REFERENCE, Scale, scale_of
 from footnote.errors import FootnoteError, Invalid
+from footnote.extracts.statements import Statement
 from footnote.filters import Filter
 from footnote.models import chunk_id
 from footnote.providers import Reranker
@@ -25,8 +27,10 @@ from footnote.retrieval import (
     openings,
     reranking,
     resolving,
+    second_look,
     shaping,
     spaces,
+    spelled_out,
     spelling,
     vector_leg,
 )
@@ -235,6 +239,11 @@ async def _first(rt: Runtime, query: Query, most: int, beside: Beside | None) ->
                     if corrected:
                         query, scope = replace(query, text=spelling.applied(query.text, corrected)), now
                         continue
+                if looked_for := second_look.wanted(query):
+                    candidates = await _looked_again(session, query, now, candidates, looked_for)
+                if short := spelled_out.wanted(query):
+                    found = await spelled_out.spelled_out(session, query, now, short)
+                    candidates = _before(found, candidates)
                 if query.opening:
                     candidates = await _opened(session, query, now, candidates)
                 if beside is not None:
@@ -284,10 +293,26 @@ def _hit(row: Mapping[str, Any], rank: int, scales: Mapping[int, Scale]) -> Hit:
 
 
 async def _opened(session: AsyncSession, query: Query, place: ResolvedScope, candidates: list[Hit]) -> list[Hit]:
-    first = await openings.opening(session, query, place, candidates)
+    return _before(await openings.opening(session, query, place, candidates), candidates)
+
+
+def _before(first: Sequence[Hit], candidates: Sequence[Hit]) -> list[Hit]:
+    """The first ones as they match to the letter, with what is known of them, then the others."""
     known = {each.key: each for each in candidates}
     before = [replace(known.pop(each.key, each), exact_matches=each.exact_matches) for each in first]
     return [*before, *known.values()]
+
+
+async def _looked_again(
+    session: AsyncSession, query: Query, place: ResolvedScope, found: list[Hit], looked_for: Sequence[Statement]
+) -> list[Hit]:
+    """The statements that the question names before all else: the likeliest chunk of each first."""
+    likely = []
+    for each in looked_for[: second_look.MOST]:
+        focused = second_look.focused(query, each, found)
+        hits, _ = await _candidates(session, focused, place, (), second_look.LOOKED_AT)
+        likely.append(second_look.first(each, query, hits))
+    return _before([hit for rank in zip_longest(*likely) for hit in rank if hit], found)
 
 
 async def _in_thread_if_long(

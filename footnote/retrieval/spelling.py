@@ -10,7 +10,7 @@ import asyncio
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -107,12 +107,13 @@ def _foreign(question: str, languages: Collection[str]) -> frozenset[str]:
     return foreign if len(foreign) > len(found & grammar.ENGLISH) and set(languages) <= {"english"} else frozenset()
 
 
+@lru_cache(maxsize=4096)
 def _of_grammar(word: str) -> tuple[str, ...]:
     """The words of grammar that it stands for."""
     if word in _CONTRACTIONS:
         return tuple(_CONTRACTIONS[word].split())
     alike = (each for each in _FREQUENT if sorted(each) == sorted(word) or len(word) >= SHORT)
-    near = [each for each in alike if len(each) != len(word) - 1 and words.distance(word, each) == 1]
+    near = [each for each in alike if len(each) - len(word) in (0, 1) and words.distance(word, each) == 1]
     return (min(near, key=lambda each: (sorted(each) != sorted(word), each)),) if near else ()
 
 

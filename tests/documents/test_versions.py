@@ -53,6 +53,7 @@ class Reader:
             texts = await self.look()
             topics = [each.partition("of the ")[2].partition(".")[0] for each in texts]
             self.seen.append({topic: topics.count(topic) for topic in topics})
+            await asyncio.sleep(0.02)  # the processor is for what writes meanwhile
 
 
 def readers(rt: Runtime, tenant: str, document_id: str) -> list[Reader]:

@@ -11,7 +11,6 @@ from uuid import uuid4
 
 import httpx2
 import numpy as np
-import openai
 import pytest
 from sqlalchemy import func, select
 
