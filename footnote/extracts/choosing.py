@@ -47,7 +47,16 @@ _SMALL = re.compile(r"(?<![{,@.\w])[a-zß-ÿ]{3,}(?![\w,@}])")
 _ELSEWHERE = re.compile(r"\bincorporated (?:herein )?by reference\b", re.IGNORECASE)
 _LISTED = meaning("exhibit exhibits reference references")
 
-_LEAST_TOLD = {"fact": 0.4, "yes_no": 0.5, "compare": 0.3, "howto": 0.25, "where": 0.2, "who": 0.1, "value": 0.05, "when": 0.05}
+_LEAST_TOLD = {
+    "fact": 0.4,
+    "yes_no": 0.5,
+    "compare": 0.3,
+    "howto": 0.25,
+    "where": 0.2,
+    "who": 0.1,
+    "value": 0.05,
+    "when": 0.05,
+}
 _LEAST = {"howto": 0.4, "when": 0.5, "who": 0.5, "value": 0.5, "list": 0.3, "acronym": 0.9}
 
 
@@ -208,7 +217,7 @@ def _shape(asked: Asked, extract: Extract) -> float:
 
 
 def _spelled_words(words: frozenset[str], sought: Sought) -> frozenset[str]:
-    """With what short forms stand for, the short forms of what is spelled out, and the question's words for the same."""
+    """With what short forms stand for, short forms of what is spelled out, and the question's words for the same."""
     for short, spelled in sought.short.items():
         if short in words or spelled <= words:
             words = words | spelled | {short}

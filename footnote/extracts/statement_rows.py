@@ -14,8 +14,8 @@ SURE = 0.3  # the score of a row that says what is asked: the question says wher
 MOST = 1  # row of each line that something is computed from
 
 _ASKS = re.compile(
-    r"(?:^|[,:] )(?=(?:what|which|how|when|who|did|does|do|is|was|were|are|has|have|wie|was|welche[rs]?|quel(?:le)?s?|combien"
-    r"|cuánt[oa]s?|cuál)\b)",
+    r"(?:^|[,:] )(?=(?:what|which|how|when|who|did|does|do|is|was|were|are|has|have|wie|welche[rs]?|quel(?:le)?s?"
+    r"|combien|cuánt[oa]s?|cuál)\b)",
     re.IGNORECASE,
 )
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
