@@ -143,7 +143,7 @@ def _is_sure(asked: Asked, rated: _Rated) -> bool:
 def _least(asked: Asked) -> float:
     """How well an extract must fit, so that it may count as an answer."""
     if asked.kind == "definition" and len(asked.words) <= SHORT_TERM:
-        return 0.4
+        return 0.5
     return _LEAST.get(asked.kind, 0.0)
 
 

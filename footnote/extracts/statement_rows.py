@@ -51,7 +51,7 @@ def rows(question: str, of_them: Sequence[Passage]) -> tuple[list[RowAnswer], bo
 
 def _in_terms(asked: str, lines: Sequence[tuple[re.Pattern[str], str]]) -> str:
     for pattern, label in lines:
-        asked = pattern.sub(lambda _, label=label: label, asked)
+        asked = pattern.sub(label.replace("\\", ""), asked)
     return asked
 
 
