@@ -135,7 +135,8 @@ export const chosen = signal(new Set());
 export const all = signal(false);
 
 export function choose(id, isChosen) {
-  const next = new Set(chosen.value);
+  // One less than all: all that are here, but this one.
+  const next = new Set(all.value ? [...rows.values()].map((each) => each.id) : chosen.value);
   if (isChosen) next.add(id);
   else next.delete(id);
   all.value = false;
