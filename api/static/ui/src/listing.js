@@ -95,7 +95,7 @@ export async function refresh() {
   asked = new Set();
   places = new Map();
   await Promise.all([...pages].map((page, index) => load(page, index === 0)));
-  for (const [index] of rows) if (index >= (total.value ?? 0) || !pages.has(Math.floor(index / PAGE))) rows.delete(index);
+  for (const [index] of rows) if (index >= (total.value ?? 0) || !asked.has(Math.floor(index / PAGE))) rows.delete(index);
   drawn.value += 1;
 }
 
