@@ -1,4 +1,4 @@
-"""The worker's main process says that it is alive, with Celery's own heartbeat: no timer of ours wakes it."""
+"""The worker's main process says that it is alive, with Celery's heartbeat, so that it needs no timer."""
 
 import uuid
 from contextlib import suppress

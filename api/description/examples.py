@@ -99,6 +99,7 @@ VALUES: dict[str, Any] = {
     "NewKeyOut.name": "web shop",
     "NewKeyOut.secret": "fn_k3b1t7h9_x0v7h9k3b1tc4nq6d2r5m8mw",
     "PageOut.page": 2,
+    "OutlineOut.headings": ["Handbook", "Leaving"],
     "PartOut.number": 1,
     "PartOut.size": 67108864,
     "PartOut.url": "https://store.example/footnote/ten_1/obj_1?partNumber=1&X-Amz-Signature=...",
@@ -334,7 +335,7 @@ VALUES: dict[str, Any] = {
     "PauseEventOut.paused_since": None,
     "SuggestionOut.question": "What does it say about “Notice”?",
     "SuggestionOut.heading": "Notice",
-    "DocumentListOut.total": 1204,
+    "ListedDocumentsOut.total": 1204,
     "StepOut.finished_at": _LATER,
     "StepOut.attempts": 1,
 }

@@ -108,7 +108,8 @@ async def ask_in_conversation(
 ) -> Any:
     """Ask a question in a conversation. Question and answer are stored when the answer is complete.
 
-    If you close the stream before, what has come is stored as `stopped`. A conversation answers one question at a time; a second one gets 409.
+    If you close the stream before, what has come is stored as `stopped`. A conversation answers one question at a time;
+    a second one gets 409.
     """
     async with rt.transaction() as session:
         conversation = await conversations.get(session, conversation_id)

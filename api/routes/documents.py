@@ -14,7 +14,16 @@ from api.deps import Reader, RuntimeDep, Writer, again_while_busy, principal_of
 from api.downloads import download
 from api.paging import ChunkCursor, DocumentCursor, Limit, page
 from api.schemas.common import In, PageOf, Params
-from api.schemas.documents import ChunkOut, DeletionOut, DocumentListOut, DocumentOut, HighlightsOut, PageOut, ReportOut
+from api.schemas.documents import (
+    ChunkOut,
+    DeletionOut,
+    ListedDocumentsOut,
+    DocumentOut,
+    HighlightsOut,
+    OutlineOut,
+    PageOut,
+    ReportOut,
+)
 from api.schemas.fields import JsonObject, Plain
 from api.schemas.filters import filter_of
 from api.schemas.jobs import DocumentStatus, StatusOut
@@ -77,7 +86,7 @@ class DocumentsIn(Params):
 
 
 @router.get("")
-async def list_documents(rt: RuntimeDep, caller: Reader, given: Annotated[DocumentsIn, Query()]) -> DocumentListOut:
+async def list_documents(rt: RuntimeDep, caller: Reader, given: Annotated[DocumentsIn, Query()]) -> ListedDocumentsOut:
     """List documents, newest first unless you choose another order.
 
     `total` is looked up quickly for all documents and for a collection. Otherwise they are counted, and a part of a
@@ -90,7 +99,7 @@ async def list_documents(rt: RuntimeDep, caller: Reader, given: Annotated[Docume
         )
         total = await documents.count_documents(session, wanted) if given.total else None
     shown = page(found, given.limit, DocumentOut.of, lambda each: each.document.id)
-    return DocumentListOut(data=shown.data, next_cursor=shown.next_cursor, total=total)
+    return ListedDocumentsOut(data=shown.data, next_cursor=shown.next_cursor, total=total)
 
 
 @router.get("/{document_id}")
@@ -269,7 +278,8 @@ async def get_document_page(
     end = None if char_end is None else char_end + around
     async with rt.transaction() as session:
         found = await documents.page_text(session, document_id, number, version, start=start, end=end)
-    return PageOut(page=number, **vars(found))
+    outline = [OutlineOut(char_start=start, char_end=end, headings=path) for start, end, path in found.outline]
+    return PageOut(page=number, **vars(found) | {"outline": outline})
 
 
 @router.get("/{document_id}/chunks")

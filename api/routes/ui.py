@@ -3,7 +3,6 @@
 import gzip
 import hashlib
 import mimetypes
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -73,6 +72,7 @@ def _page() -> bytes:
 
 @router.get("/")
 @router.get("/enter")
+@router.get("/queue")
 @router.get("/c/{rest:path}")
 @router.get("/library")
 @router.get("/d/{rest:path}")
@@ -86,13 +86,13 @@ async def page(request: Request) -> Response:
 
 
 def policy(settings: Settings) -> str:
-    """Large files go straight to an object store of S3, whose address is allowed, too; a bucket may be a part of it."""
+    """Large files go straight to an object store of S3, whose address is allowed, too; a bucket may be a part of it.
+
+    Where it is another, or lets no page in, they go through the API after all (`sending.js`).
+    """
     if not settings.storage_location.startswith("s3://"):
         return POLICY
-    given = (
-        settings.s3_public_endpoint_url or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    )
-    named = urlsplit(given or "https://amazonaws.com")
+    named = urlsplit(settings.s3_public_endpoint_url or "https://amazonaws.com")
     store = f"{named.scheme}://{named.netloc} {named.scheme}://*.{named.netloc}"
     return POLICY.replace("connect-src 'self'", f"connect-src 'self' {store}")
 

@@ -70,7 +70,7 @@ class DocumentOut(Out):
         )
 
 
-class DocumentListOut(PageOf[DocumentOut]):
+class ListedDocumentsOut(PageOf[DocumentOut]):
     total: Annotated[int | None, Field(description="How many there are in all, if you asked for it.")] = None
 
 
@@ -159,8 +159,20 @@ class ChunkOut(Out):
         return cls(chunk_id=chunk.public_id, **{name: getattr(chunk, name) for name in names})
 
 
+class OutlineOut(Out):
+    """The characters `char_start:char_end` of a page's text, and the headings above them, outermost first."""
+
+    char_start: int
+    char_end: int
+    headings: list[str]
+
+
 class PageOut(Out):
-    """A page's text: `text` is `page_text[char_start:char_end]`. Offsets count Unicode code points."""
+    """A page's text: `text` is `page_text[char_start:char_end]`. Offsets count Unicode code points.
+
+    `outline`: the sections under headings in that part of the page; a heading is the first line of its section. Empty
+    for documents that were ingested before it was stored.
+    """
 
     page: int
     pages: int
@@ -169,6 +181,7 @@ class PageOut(Out):
     char_start: int
     char_end: int
     characters: Annotated[int, Field(description="Length of the whole page's text.")]
+    outline: list[OutlineOut]
 
 
 class HighlightsOut(Out):

@@ -22,7 +22,7 @@ class AnchoredOut(Out):
     char_start: int
     char_end: int
 
-    @computed_field(description="Where people see the text lit on its page, in the web page.")
+    @computed_field(description="Where people see the text lit on its page.")  # type: ignore[prop-decorator]
     @property
     def reader_url(self) -> str:
         return links.absolute(links.path_of(self))
@@ -72,6 +72,10 @@ class HitOut(AnchoredOut):
 
 class CitationOut(AnchoredOut):
     marker: int
+    heading: Annotated[
+        str,
+        Field(description="The headings above the quote. Where pages have no pictures, it says more than the page."),
+    ] = ""
     quote: str
     verified: bool
     score: float

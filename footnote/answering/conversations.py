@@ -1,7 +1,7 @@
 """Conversations: created, listed, shown, deleted; questions asked one at a time, and stored with their answers.
 
 A question and its answer are stored together when the answer is complete, or when its reader stopped it; of one that
-broke off nothing is stored. A request holds the conversation from before the question to the end of the answer (`hold`).
+broke off nothing is stored. A request holds the conversation from before the question to the end of the answer.
 """
 
 import asyncio

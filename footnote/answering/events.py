@@ -77,6 +77,7 @@ class Citation:
     score: float
     chunk_id: str
     drawn: bool = False  # whether its page can be shown as people see it
+    heading: str = ""  # the headings above the quote, outermost first
 
     @property
     def url(self) -> str:

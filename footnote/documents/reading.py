@@ -244,7 +244,10 @@ async def _page_by(
 
 @dataclass(frozen=True)
 class StoredText:
-    """The characters `char_start:char_end` of a page's text, which has `characters`; offsets count code points."""
+    """The characters `char_start:char_end` of a page's text, which has `characters`; offsets count code points.
+
+    `outline`: the sections of it that are in these characters, as `formats.ParsedPage` has them.
+    """
 
     text: str
     char_start: int
@@ -252,6 +255,7 @@ class StoredText:
     characters: int
     version: int
     pages: int
+    outline: Sequence[Any] = ()
 
 
 async def page_text(
@@ -277,13 +281,15 @@ async def page_text(
         .where(Document.id == document_id, Page.number == number)
         .where(true() if version is None else Version.number == version)
     )
-    told = page.with_only_columns(part, func.char_length(Page.text), Version.number, Version.pages)
+    told = page.with_only_columns(part, func.char_length(Page.text), Version.number, Version.pages, Page.outline)
     stored = (await session.execute(told)).one_or_none()
     if stored is None:
         raise await no_page(session, document_id, number, version)
-    text, characters, shown, pages = stored
+    text, characters, shown, pages, outline = stored
     start = min(start, characters)
-    return StoredText(text, start, start + len(text), characters, shown, pages or 1)
+    end = start + len(text)
+    within = [each for each in outline or () if each[0] < end and each[1] > start]
+    return StoredText(text, start, end, characters, shown, pages or 1, within)
 
 
 # Only the first pages are looked at: char_length has to read each. A page may be as long as a whole text file.

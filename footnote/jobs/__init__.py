@@ -35,10 +35,7 @@ CRASH_RETRIES = 3  # after errors that are counted with the crashes of workers
 CHANNEL = "footnote_jobs"  # Postgres NOTIFY channel that wakes the dispatcher
 TERMINAL = ("succeeded", "failed", "cancelled")
 UNFINISHED = leases.UNFINISHED
-# What a job waits for that no error holds back.
-PAUSE_ENDS = "the end of the pause"
-FREE_WORKER = "a free worker"
-ITS_TURN = "its turn"
+PAUSE_ENDS, FREE_WORKER, ITS_TURN = "the end of the pause", "a free worker", "its turn"  # what jobs wait for
 NOT_PAUSED = ~exists(select(Pause))
 
 

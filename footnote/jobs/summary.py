@@ -148,8 +148,8 @@ FROM (
 GROUP BY state, step, reason, error_code
 """
 _FAILED = """
-SELECT step, error_code AS code, (array_agg(error_message ORDER BY id DESC))[1] AS message, count(*) AS jobs,
-       max(finished_at) AS last_at
+SELECT step, coalesce(error_code, '') AS code, count(*) AS jobs, max(finished_at) AS last_at,
+       coalesce((array_agg(error_message ORDER BY id DESC))[1], '') AS message
 FROM (SELECT * FROM job WHERE tenant_id = $1 AND state = 'failed' ORDER BY id DESC NULLS LAST LIMIT $2) AS failed
 WHERE (SELECT TRUE FROM document WHERE document.id = failed.document_id AND document.job_id = failed.id)
 GROUP BY step, error_code ORDER BY count(*) DESC, error_code

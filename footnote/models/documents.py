@@ -189,6 +189,8 @@ class Page(Base):
     text: Mapped[str]
     # Of a page that was read from its picture: where its words stand, as `formats.Scan` has them.
     words: Mapped[list[list[float]] | None] = mapped_column(JSONB(none_as_null=True))
+    # Its sections with headings: start, end and the path of headings, outermost first. Empty before it was stored.
+    outline: Mapped[list[Any] | None] = mapped_column(JSONB(none_as_null=True))
 
 
 class Chunk(Base):

@@ -30,11 +30,11 @@ def counts(documents: int, unfinished: int) -> dict[str, int]:
     return {"documents": documents, "unfinished": unfinished}
 
 
-async def test_an_empty_collection_has_a_coverage_of_zero(alice: Person) -> None:
+async def test_an_empty_collection_has_a_coverage_of_zero(rt: Runtime, alice: Person) -> None:
     answer = (await alice.client.post("/v1/query", json={"question": "What of the lamp?"})).json()
     assert (answer["answer_status"], numbers(answer["searched"])) == ("not_found", counts(0, 0))
     assert answer["answer"] == answering.NOTHING_TO_SEARCH
-    assert answer["evidence"] == {"found": 0.0, "needed": pytest.approx(0.32, abs=0.2)}
+    assert answer["evidence"] == {"found": 0.0, "needed": rt.settings.least_evidence}
     assert answer["searched"]["collections"] == []
 
 
@@ -43,20 +43,17 @@ async def test_what_was_searched_is_named(rt: Runtime, alice: Person) -> None:
     await driving.ready(rt, alice.tenant_id, "The siren of the rock.", collection="fog")
     asked = {"question": "Who won the chess championship of Reykjavik in 1972?"}
     told = (await alice.client.post("/v1/query", json=asked)).json()
-    chunks = sum(each["chunks"] for each in (await alice.client.get("/v1/collections")).json()["data"])
     searched = told["searched"]
-    assert (searched["passages"], sorted(searched["collections"]), searched["filtered"]) == (
-        chunks,
-        ["default", "fog"],
-        False,
-    )
+    assert searched["passages"] == 4
+    assert (sorted(searched["collections"]), searched["filtered"]) == (["default", "fog"], False)
     assert told["answer_status"] == "not_found"
     assert 0 <= told["evidence"]["found"] < told["evidence"]["needed"]
-    narrowed = {"collections": ["fog"], "filters": {"type": "exists", "key": "of"}}
+    narrowed = {"collections": ["fog"], "filters": {"type": "exists", "key": "of", "value": False}}
     searched = (await alice.client.post("/v1/query", json=asked | narrowed)).json()["searched"]
     assert (searched["passages"], searched["collections"], searched["filtered"]) == (None, ["fog"], True)
-    supported = (await alice.client.post("/v1/query", json={"question": "What of the siren of the rock?"})).json()
-    assert "evidence" not in supported
+    known = {"question": "What of the siren of the rock?"}
+    unsaid = (await alice.client.post("/v1/query", json=known)).json()  # by a model that does not know
+    assert (unsaid["answer_status"], unsaid["evidence"]["found"] >= unsaid["evidence"]["needed"]) == ("not_found", True)
 
 
 async def test_documents_that_are_being_ingested_are_counted(rt: Runtime, alice: Person) -> None:

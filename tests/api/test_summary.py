@@ -1,5 +1,7 @@
 """The summary of a tenant's work: what waits and why, what failed and why, at what rate it goes."""
 
+from typing import Any
+
 import pytest
 from sqlalchemy import func, select, update
 
@@ -17,10 +19,10 @@ pytestmark = pytest.mark.anyio
 LIMITED = RateLimited("provider_unavailable", "The provider answered 429.", retry_after=77)
 
 
-async def told(person: Person) -> dict[str, object]:
+async def told(person: Person) -> dict[str, Any]:
     answer = await person.client.get("/v1/summary")
     assert answer.status_code == 200, answer.text
-    found: dict[str, object] = answer.json()
+    found: dict[str, Any] = answer.json()
     return found
 
 
@@ -57,7 +59,7 @@ async def test_what_waits_and_what_failed_is_counted_by_its_cause(
         "cancelled": 0,
     }
     assert found["steps"] == {"chunk": 5}
-    reasons = {each["waiting_for"]: each for each in found["waiting"]}  # type: ignore[attr-defined]
+    reasons = {each["waiting_for"]: each for each in found["waiting"]}
     assert {name: each["jobs"] for name, each in reasons.items()} == {
         jobs.FREE_WORKER: 1,
         jobs.ITS_TURN: 2,
@@ -66,14 +68,14 @@ async def test_what_waits_and_what_failed_is_counted_by_its_cause(
     limit = reasons["the provider's rate limit"]
     assert (limit["code"], limit["message"]) == (LIMITED.code, LIMITED.message)
     assert limit["until"] is not None
-    [failure] = found["failed"]  # type: ignore[misc]
+    [failure] = found["failed"]
     assert (failure["step"], failure["code"], failure["jobs"]) == ("chunk", "provider_rejected", 1)
     assert failure["message"] == "The provider refused the key."
     assert (found["capped"], found["paused_since"]) == (False, None)
     cause = {"step": [failure["step"]], "error_code": [failure["code"]]}
     assert (await alice.client.post("/v1/jobs/retry", json=cause)).json() == {"retried": 1, "remaining": 0}
     assert (await told(alice))["failed"] == []
-    assert (await told(charlie))["documents"]["total"] == 0, "of another tenant"  # type: ignore[index]
+    assert (await told(charlie))["documents"]["total"] == 0, "of another tenant"
 
 
 async def test_in_a_pause_all_wait_for_its_end(rt: Runtime, alice: Person) -> None:
@@ -83,7 +85,7 @@ async def test_in_a_pause_all_wait_for_its_end(rt: Runtime, alice: Person) -> No
         await scheduling.pause(session)
     found = await told(alice)
     assert found["paused_since"]
-    assert [(each["waiting_for"], each["jobs"]) for each in found["waiting"]] == [(jobs.PAUSE_ENDS, 2)]  # type: ignore[attr-defined]
+    assert [(each["waiting_for"], each["jobs"]) for each in found["waiting"]] == [(jobs.PAUSE_ENDS, 2)]
 
 
 async def test_the_rate_and_the_time_left(rt: Runtime, alice: Person, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -96,9 +98,9 @@ async def test_the_rate_and_the_time_left(rt: Runtime, alice: Person, monkeypatc
     monkeypatch.setattr(summary, "MOST", 2)
     found = await told(alice)
     assert found["capped"]
-    assert found["documents"]["queued"] == 2  # type: ignore[index]
-    assert "ready" not in found["documents"] or found["documents"]["ready"] is None  # type: ignore[index,operator]
-    assert found["rate"]["seconds_left"] == 7, "those that were never ready are known without counting"  # type: ignore[index]
+    assert found["documents"]["queued"] == 2
+    assert "ready" not in found["documents"] or found["documents"]["ready"] is None
+    assert found["rate"]["seconds_left"] == 7, "those that were never ready are known without counting"
 
 
 async def test_workers_that_gave_a_sign_of_life_are_counted(rt: Runtime, alice: Person, redis_url: str) -> None:

@@ -43,6 +43,7 @@ GIVEN: dict[Operation, dict[str, Any]] = {
     ("get", "/v1/documents/{document_id}/pages/{number}/highlights"): {"params": {"char_start": 0, "char_end": 9}},
     ("patch", "/v1/documents/{document_id}"): {"json": {"metadata": {}}},
     ("patch", "/v1/collections/{collection_id}"): {"json": {"metadata": {}}},
+    ("patch", "/v1/conversations/{conversation_id}"): {"json": {"title": "theirs"}},
     ("patch", "/v1/webhook_endpoints/{endpoint_id}"): {"json": {"description": "theirs"}},
     ("post", "/v1/webhook_endpoints/{endpoint_id}/redeliver"): {"json": {"since": "2026-01-01T00:00:00Z"}},
     ("post", "/v1/conversations/{conversation_id}/messages"): {"json": {"question": ASKED}},

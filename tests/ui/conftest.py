@@ -89,14 +89,18 @@ class Product:
         with urllib.request.urlopen(request, timeout=60) as answer:
             return json.load(answer)
 
-    def add(self, key: str, name: str, content: bytes, **query: str) -> str:
-        """The id of the document, when it is ready."""
+    def send(self, key: str, name: str, content: bytes, **query: str) -> str:
+        """The id of the document, which is queued."""
         place = f"{self.url}/v1/uploads/{quote(name)}"
         given = "&".join(f"{each}={quote(value)}" for each, value in query.items())
         headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/octet-stream"}
         request = urllib.request.Request(f"{place}?{given}", content, headers, method="PUT")
         with urllib.request.urlopen(request, timeout=60) as answer:
-            document_id = str(json.load(answer)["document"]["id"])
+            return str(json.load(answer)["document"]["id"])
+
+    def add(self, key: str, name: str, content: bytes, **query: str) -> str:
+        """The id of the document, when it is ready."""
+        document_id = self.send(key, name, content, **query)
         deadline = time.monotonic() + START_SECONDS
         while (status := self.call(key, "GET", f"/v1/documents/{document_id}")["status"]) != "ready":
             assert status != "failed"

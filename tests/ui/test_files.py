@@ -21,7 +21,7 @@ from tests.conftest import Person
 pytestmark = pytest.mark.anyio
 STATIC = ROOT / "api" / "static" / "ui"
 SOURCES = sorted((STATIC / "src").rglob("*.js"))
-ADDRESSES = ("/", "/library", "/d/doc_1", "/enter", "/c/cnv_1/msg_2", "/d/doc_1/p/2?v=1&from=1&to=2")
+ADDRESSES = ("/", "/library", "/queue", "/d/doc_1", "/enter", "/c/cnv_1/msg_2", "/d/doc_1/p/2?v=1&from=1&to=2")
 
 
 async def test_the_page_is_at_each_of_its_addresses_with_its_policy(alice: Person) -> None:
@@ -147,6 +147,6 @@ def test_what_is_vendored_is_what_it_says() -> None:
 def test_pure_modules() -> None:
     node = Path(playwright.__file__).parent / "driver" / "node"
     done = subprocess.run(
-        [node, "--test", Path(__file__).parent / "test_text.mjs"], capture_output=True, text=True, check=False
+        [node, "--test", *sorted(Path(__file__).parent.glob("test_*.mjs"))], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout

@@ -38,7 +38,7 @@ const LETTERS = {
 };
 
 /** Behind `g`. */
-const SCREENS = { a: "/", l: "/library" };
+const SCREENS = { a: "/", l: "/library", q: "/queue" };
 
 /** What Escape ends: the answer that is being written, else the page beside it. */
 export function escape() {

@@ -15,6 +15,7 @@ import { Document } from "./screens/document.js";
 import { Entrance, onward } from "./screens/entrance.js";
 import { Library } from "./screens/library.js";
 import { Page } from "./screens/page.js";
+import { Queue } from "./screens/queue.js";
 
 let wasIn = false;
 let before = null;
@@ -50,6 +51,8 @@ function Screen() {
       return html`<${Document} key=${at.value.document} />`;
     case "page":
       return html`<${Page} />`;
+    case "queue":
+      return html`<${Queue} />`;
     case "enter":
       return null;
     default:

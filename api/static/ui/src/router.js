@@ -9,6 +9,7 @@ const ROUTES = [
   [/^\/d\/([\w-]+)\/p\/(\d+)$/, "page", ["document", "page"]],
   [/^\/d\/([\w-]+)$/, "document", ["document"]],
   [/^\/library$/, "library", []],
+  [/^\/queue$/, "queue", []],
 ];
 
 function here() {

@@ -2,6 +2,7 @@
 
 import { html } from "../../vendor/preact.js";
 import { choose, hovered, lit, noteAddress } from "../talk.js";
+import { placeIn } from "../text.js";
 import { words } from "../words.js";
 import { Name } from "./state.js";
 
@@ -31,7 +32,7 @@ function Note({ answer, citation, before }) {
           ? words.note.same
           : html`<${Name} text=${citation.filename} />`}${","}
       </span>
-      ${" "}${placeOf(citation, answer)}${citation.verified ? ": " : ". "}
+      ${" "}${placeOf(citation)}${citation.verified ? ": " : ". "}
       ${!citation.verified && html`<span class="why">${words.note.notOnPage} </span>`}
       <q dir="auto">${flowing(citation.quote)}</q>
     </a>
@@ -50,12 +51,8 @@ function back(event, answer, n) {
   document.getElementById(`r${answer.key}-${n}`)?.focus();
 }
 
-/** The page, or in a format without pages the headings above the passage. */
-function placeOf(citation, answer) {
-  const passage = answer.passages.find((each) => each.chunk_id === citation.chunk_id);
-  if (!citation.highlights_url && passage?.heading) return html`<${Name} text=${passage.heading} />`;
-  return words.note.page(citation.page_start);
-}
+/** The page, or in a format without pictures of pages the headings above the quote. */
+const placeOf = (citation) => html`<${Name} text=${placeIn(citation, words.note.page)} />`;
 
 /** The line breaks of a page are not those of a note. */
 const flowing = (text) => text.replace(/\s+/g, " ").trim();

@@ -4,7 +4,7 @@ import { html, signal, useRef } from "../../vendor/preact.js";
 import { leave, me, offlineSince } from "../api.js";
 import { lettersAct } from "../keys.js";
 import { at } from "../router.js";
-import { counts } from "../live.js";
+import { counts, pausedSince } from "../live.js";
 import { words } from "../words.js";
 import { listIsOpen } from "./beside.js";
 
@@ -33,6 +33,7 @@ export function Head() {
       <nav class="top" aria-label=${words.nav}>
         <a href="/" aria-current=${at.value.screen === "ask" ? "page" : undefined}>${words.ask}</a>
         <a href="/library" aria-current=${/library|document/.test(at.value.screen) ? "page" : undefined}>${words.library.title}</a>
+        <a href="/queue" aria-current=${at.value.screen === "queue" ? "page" : undefined}>${words.queue.title}</a>
         ${at.value.screen === "ask" && html`<button type="button" class="plain narrow" aria-expanded=${listIsOpen.value} onClick=${() => (listIsOpen.value = !listIsOpen.value)}>${words.showList}</button>`}
       </nav>
       <div class="state" role="status">
@@ -44,7 +45,8 @@ export function Head() {
       </button>
       <${Help} />
     </header>
-    ${offlineSince.value && html`<p class="band" role="alert">${words.offline(offlineSince.value)}</p>`}`;
+    ${offlineSince.value && html`<p class="band" role="alert">${words.offline(offlineSince.value)}</p>`}
+    ${pausedSince.value && !offlineSince.value && html`<p class="band" role="status">${words.queue.paused(pausedSince.value)}</p>`}`;
 }
 
 function skip(event) {

@@ -4,7 +4,7 @@ import { html, useEffect, useLayoutEffect, useRef, useState } from "../../vendor
 import { get, may } from "../api.js";
 import { at } from "../router.js";
 import * as pages from "../pages.js";
-import { answers, ask, choose, chosen, conversations, failure, isLoaded, list, lit, loadAgain, place, show, shown, told, unchoose } from "../talk.js";
+import { answers, ask, choose, chosen, conversations, earlier, failure, isLoaded, list, lit, loadAgain, loadEarlier, place, show, shown, told, unchoose } from "../talk.js";
 import { documents, files, unfinished } from "../uploads.js";
 import { words } from "../words.js";
 import { Answer } from "../parts/answer.js";
@@ -61,11 +61,23 @@ function Talk() {
   const bed = useRef();
   const [opened, setOpened] = useState(null);
   const count = answers.value.length;
+  const [first, newest] = [answers.value[0]?.key, answers.value.at(-1)?.key];
   // A new question comes to the top; what is read is never scrolled away by what is written below it.
   useLayoutEffect(() => {
     const last = bed.current?.querySelector("article:last-of-type");
     if (last && count > 1) bed.current.scrollTop = last.offsetTop - bed.current.offsetTop;
-  }, [count]);
+  }, [newest]);
+  // Nor by earlier questions that come above it.
+  const height = useRef(0);
+  useLayoutEffect(() => {
+    const grown = (bed.current?.scrollHeight ?? 0) - height.current;
+    if (height.current && grown > 0) bed.current.scrollTop += grown;
+    height.current = 0;
+  }, [first]);
+  const more = () => {
+    height.current = bed.current.scrollHeight;
+    return loadEarlier();
+  };
   if (failure.value) return html`<div class="talk"><article><${Failure} problem=${failure.value} again=${loadAgain} /></article></div>`;
   if (!count) {
     const nothing = isLoaded.value ? html`<h1 class="q" tabindex="-1">${words.answer.nothing}</h1>` : html`<${Waiting} />`;
@@ -73,6 +85,7 @@ function Talk() {
   }
   const listOf = (key) => ({ open: opened === key, toggle: () => setOpened(opened === key ? null : key) });
   return html`<div class="talk" ref=${bed} tabindex="0" role="region" aria-label=${words.conversation}>
+    ${earlier.value && html`<p class="earlier"><button type="button" class="plain" onClick=${more}>${words.earlier}</button></p>`}
     ${answers.value.map((each, index) => html`<${Answer} key=${each.key} answer=${each} first=${index === 0} list=${listOf(each.key)} />`)}
   </div>`;
 }

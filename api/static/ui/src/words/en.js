@@ -21,6 +21,17 @@ const seconds = (ms) => `${(ms / 1000).toFixed(ms < 9950 ? 1 : 0)} s`;
 
 const list = (items) => new Intl.ListFormat("en").format(items.map(String));
 
+const listed = (names, more) =>
+  more > 0 ? `${names.join(", ")} and ${count(more)} more` : names.length > 1 ? `${names.slice(0, -1).join(", ")} and ${names.at(-1)}` : names.join("");
+
+/** A length of time in its two largest units. */
+function duration(length) {
+  const all = Math.max(0, Math.round(length));
+  if (all < 90) return `${all} s`;
+  if (all < 5400) return `${Math.round(all / 60)} min`;
+  return all < 172800 ? `${Math.round(all / 3600)} h` : `${Math.round(all / 86400)} days`;
+}
+
 function date(moment) {
   const then = new Date(moment);
   const now = new Date();
@@ -73,6 +84,12 @@ export const en = {
   conversations: "Conversations",
   conversation: "Conversation",
   newQuestion: "New question",
+  earlier: "Earlier questions",
+  findOne: "Find a conversation",
+  noneFound: "None has these words in its title.",
+  rename: "Rename",
+  renameTo: "Title of this conversation",
+  save: "Save",
   questions: (n, moment) => (n > 1 ? `${date(moment)}, ${counted(n, "question", "questions")}` : date(moment)),
   untitled: "Untitled",
   showList: "Questions",
@@ -123,6 +140,14 @@ export const en = {
     notFound: "Not in these documents.",
     notMentioned: (names) => `Nothing about ${names.join(", ")} in these documents.`,
     searched: (n) => `${capital(counted(n, "document was", "documents were"))} searched, and nothing in ${n === 1 ? "it" : "them"} answers this.`,
+    where: ({ passages, collections, filtered }) =>
+      `Looked into ${passages === null || passages === undefined ? "the passages" : counted(passages, "passage", "passages")} of ${collections.length === 1 ? "the collection" : "the collections"} ${listed(collections.slice(0, 5).map((each) => `“${each}”`), collections.length - 5)}${filtered ? ", those that the filter lets through" : ""}.`,
+    evidence: ({ found, needed }) =>
+      found >= needed
+        ? "Passages were found that are about it, but no quote of them bears an answer."
+        : found < 0.01
+          ? "No passage is about it, so no answer was tried."
+          : `The nearest passage falls short of what an answer needs (${found.toFixed(2)} of ${needed.toFixed(2)}), so none was tried.`,
     searchedNone: "There is no document to search yet.",
     unfinished: (n) => `${capital(counted(n, "document is", "documents are"))} still being read: ask again when ${n === 1 ? "it is" : "they are"} ready.`,
     nearest: "These passages come closest:",
@@ -137,7 +162,10 @@ export const en = {
     broken: "The answer broke off here.",
     askAgain: "Ask again",
     unsupported: "no verified footnote",
-    verbatim: "The sentences stand in the documents as they are here; no model wrote anything.",
+    doubts: "Sentences that their footnotes do not bear out",
+    notInQuote: (missing) => (missing.length ? `its quote does not say ${listed(missing.map((each) => `“${each}”`), 0)}.` : "its quote does not say this."),
+    quoteDenies: "its quote says the opposite.",
+    verbatim: "Quoted: the sentences stand in the documents as they are here; no model wrote anything.",
   },
   note: {
     list: "Footnotes",
@@ -160,6 +188,7 @@ export const en = {
     passages: (n, documents) => `${capital(counted(n, "passage", "passages"))} of ${counted(documents, "document", "documents")}`,
     took: (ms) => seconds(ms),
     writer: (model, ms) => `written by ${model}, ${seconds(ms)}`,
+    written: "A model wrote the sentences; the footnotes are quotes.",
     cached: "an answer that was made before",
   },
   act: {
@@ -198,6 +227,47 @@ export const en = {
     empty: "No text was found on this page.",
     noPicture: "The picture of this page could not be made.",
     footnotes: "Quote",
+  },
+
+  queue: {
+    title: "Queue",
+    paused: (since) => `Paused since ${clock.format(new Date(since))}. Nothing is lost: it goes on after “footnote resume”.`,
+    count: (n) => figure.format(n),
+    now: (running, waits, capped) => {
+      if (!running && !waits) return "Nothing is being read, and nothing waits.";
+      const most = capped ? "more than " : "";
+      const being = running ? `${capital(counted(running, "file is", "files are"))} being read` : "Nothing is being read";
+      return `${being}${waits ? `, ${most}${count(waits)} ${waits === 1 ? "waits" : "wait"}` : ""}.`;
+    },
+    oldest: (seconds) => `The oldest has waited ${duration(seconds)}.`,
+    rate: (passages, left) => `${figure.format(passages)} passages a second${left ? `, about ${duration(left)} left` : ""}.`,
+    noWorker: "No worker is running. Start one: “footnote worker”, or see the log of “footnote up”.",
+    steps: "Unfinished, by step",
+    workers: (alive, slots) => `${counted(alive, "worker", "workers")}, ${count(slots)} at once`,
+    waits: "Why things wait",
+    failed: "Why things failed",
+    nothingWaits: "Nothing waits.",
+    nothingFailed: "Nothing failed.",
+    until: (moment) => `, until ${clock.format(new Date(moment))}`,
+    code: (code, step) => `${code}, at ${step}`,
+    retryAll: (n) => (n === 1 ? "Retry" : `Retry all ${count(n)}`),
+    retrying: "Retrying …",
+    retried: (n) => `${capital(counted(n, "file is", "files are"))} read again`,
+    jobs: "Files in the queue",
+    name: "File",
+    step: "Step",
+    state: "State",
+    actions: "What can be done",
+    cancel: "Cancel",
+    retry: "Retry",
+    doTo: (what, name) => (what === "retry" ? `Retry ${name}` : `Cancel ${name}`),
+    progress: (done, total, unit) => `${figure.format(done)} of ${figure.format(total)} ${unit}`,
+    begun: "begun",
+    sign: (seconds) => `, sign of life ${seconds < 2 ? "now" : `${duration(seconds)} ago`}`,
+    attempt: (n) => `, attempt ${n}`,
+    noneOfThese: "None of these any more.",
+    quiet: "All that was added has been read.",
+    more: (n) => `The newest ${figure.format(n)} are shown.`,
   },
 
   drop: {
@@ -313,7 +383,7 @@ export const en = {
       ["t", "text or picture"],
       ["j, k", "next, previous document"],
       ["Space", "chooses a document"],
-      ["g a, g l", "a new question, the library"],
+      ["g a, g l, g q", "a new question, the library, the queue"],
       ["?", "this list"],
     ],
   },
