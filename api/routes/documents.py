@@ -17,9 +17,9 @@ from api.schemas.common import In, PageOf, Params
 from api.schemas.documents import (
     ChunkOut,
     DeletionOut,
-    ListedDocumentsOut,
     DocumentOut,
     HighlightsOut,
+    ListedDocumentsOut,
     OutlineOut,
     PageOut,
     ReportOut,
