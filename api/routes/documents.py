@@ -72,9 +72,9 @@ class DocumentsIn(Params):
         str | None, Field(max_length=8192, description="A filter as JSON, like `filters` of a search.")
     ] = None
 
-    def wanted(self) -> documents.Wanted:
+    def wanted(self) -> documents.DocumentFilter:
         """Raises Invalid for a filter that is none."""
-        return documents.Wanted(
+        return documents.DocumentFilter(
             collection=self.collection,
             states=["succeeded" if each == "ready" else each for each in self.status],
             external_id=self.external_id,
