@@ -338,7 +338,7 @@ VALUES: dict[str, Any] = {
     "PauseEventOut.paused_since": None,
     "SuggestionOut.question": "What does it say about “Notice”?",
     "SuggestionOut.heading": "Notice",
-    "DocumentListOut.total": 1204,
+    "ListedDocumentsOut.total": 1204,
     "StepOut.finished_at": _LATER,
     "StepOut.attempts": 1,
 }

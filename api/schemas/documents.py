@@ -90,7 +90,7 @@ class DocumentOut(Out):
         )
 
 
-class DocumentListOut(PageOf[DocumentOut]):
+class ListedDocumentsOut(PageOf[DocumentOut]):
     total: Annotated[int | None, Field(description="How many there are in all, if you asked for it.")] = None
 
 
