@@ -1,5 +1,6 @@
 """The files of the page: how they are served, how large they are, and what must not stand in them."""
 
+import os
 import re
 import subprocess
 from dataclasses import replace
