@@ -14,7 +14,7 @@ from starlette.middleware.cors import CORSMiddleware
 from api import errors, mcp
 from api.description import DescribedApi, texts
 from api.middleware import BodyLimits, LastResort, RequestContext
-from api.openai import chat, embeddings, file_batches, files, models, responses, store_files, stores
+from api.openai import READ, SENT, chat, embeddings, file_batches, files, models, responses, store_files, stores
 from api.openai import uploads as parted_uploads
 from api.routes import (
     audit,
@@ -116,8 +116,9 @@ def create_app(settings: Settings | None = None, runtime: Runtime | None = None)
                 "Idempotency-Key",
                 "X-Request-ID",
                 *mcp.HEADERS,
+                *SENT,
             ],
-            expose_headers=["X-Request-ID", "Location", "Retry-After", "RateLimit", "RateLimit-Policy"],
+            expose_headers=["X-Request-ID", "Location", "Retry-After", "RateLimit", "RateLimit-Policy", *READ],
         )
     app.add_middleware(RequestContext, hsts_seconds=chosen.hsts_seconds, public_url=chosen.public_url)
     return app

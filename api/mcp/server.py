@@ -38,7 +38,7 @@ from starlette.requests import Request
 from api.deps import Access
 from api.disconnect import in_own_task
 from api.mcp import arguments, resources
-from api.mcp.tools import TOOLS, Call, McpTool
+from api.mcp.tools import TOOLS, McpTool, ToolCall
 from footnote import __version__
 from footnote.errors import FootnoteError, TooManyRequests
 from footnote.runtime import Runtime
@@ -69,7 +69,12 @@ def session_manager(settings: Settings) -> StreamableHTTPSessionManager:
     return manager
 
 
-def server(request_of: Callable[[Context], Request] = lambda ctx: ctx.request) -> Server[Any]:
+def _request_of(ctx: Context) -> Request:
+    assert isinstance(ctx.request, Request)  # the transport is HTTP
+    return ctx.request
+
+
+def server(request_of: Callable[[Context], Request] = _request_of) -> Server[Any]:
     """`request_of` gives the HTTP request, whose state has the Runtime and the caller."""
     handlers = _Handlers(request_of)
     return Server(
@@ -138,7 +143,7 @@ class _Handlers:
         if tool is None or not _may(caller, tool):
             mcp_calls_total.labels("unknown", "error").inc()
             raise MCPError(INVALID_PARAMS, f"Unknown tool: {params.name[:64]!r}.")
-        call = Call(rt, caller, _Progress(ctx).tell)
+        call = ToolCall(rt, caller, _Progress(ctx).tell)
         outcome = "cancelled"
         try:
             result = await in_own_task(_called(request, tool, call, params.arguments or {}))
@@ -187,7 +192,7 @@ class _Progress:
         await self._session.report_progress(self._told, message=message)
 
 
-async def _called(request: Request, tool: McpTool, call: Call, given: dict[str, Any]) -> CallToolResult:
+async def _called(request: Request, tool: McpTool, call: ToolCall, given: dict[str, Any]) -> CallToolResult:
     """The result of the tool; an error is one, too, so that the model can act on it."""
     try:
         await tool.access.admit(request, call.rt)

@@ -34,7 +34,7 @@ PROGRESS_CHARACTERS = 200  # of an answer, after which progress is told
 
 
 @dataclass(frozen=True)
-class Call:
+class ToolCall:
     """A call of a tool: for whom, and how to tell the client that it goes on."""
 
     rt: Runtime
@@ -52,21 +52,21 @@ class McpTool:
     arguments: type[In]
     result: type[Out]
     access: Access
-    run: Callable[[Call, Any], Awaitable[Out]]
+    run: Callable[[ToolCall, Any], Awaitable[Out]]
 
     @property
     def adds(self) -> bool:
         return self.access.scope == "write"
 
 
-async def search(call: Call, given: shapes.SearchArguments) -> shapes.FoundListOut:
+async def search(call: ToolCall, given: shapes.SearchArguments) -> shapes.FoundListOut:
     query = _query(call, given.query, given, top_k=given.top_k)
     found = await retrieval.search(call.rt, query)
     await usage.record_apart(call.rt, call.caller.key_id, UsageEntry("query"), *found.spent)
     return shapes.FoundListOut(results=[_found(hit) for hit in found.hits])
 
 
-def _query(call: Call, words: str, given: Any, **more: Any) -> Query:
+def _query(call: ToolCall, words: str, given: Any, **more: Any) -> Query:
     where = {"collections": given.collections, "filter": given.filter}
     return Query(text=words, key_id=call.caller.key_id, **where, **more)
 
@@ -85,12 +85,12 @@ def _found(hit: retrieval.Hit) -> shapes.FoundOut:
     )
 
 
-async def fetch(call: Call, given: shapes.FetchArguments) -> shapes.FetchedOut:
+async def fetch(call: ToolCall, given: shapes.FetchArguments) -> shapes.FetchedOut:
     async with call.rt.transaction() as session:
         return await pages.fetched(session, given.id)
 
 
-async def ask(call: Call, given: shapes.AskArguments) -> shapes.CitedAnswerOut:
+async def ask(call: ToolCall, given: shapes.AskArguments) -> shapes.CitedAnswerOut:
     question = Question(query=_query(call, given.question, given))
     done: Done | None = None
     written = 0
@@ -111,7 +111,7 @@ async def ask(call: Call, given: shapes.AskArguments) -> shapes.CitedAnswerOut:
     return shapes.CitedAnswerOut.model_validate(done)
 
 
-async def list_documents(call: Call, given: shapes.ListDocumentsArguments) -> shapes.DocumentListOut:
+async def list_documents(call: ToolCall, given: shapes.ListDocumentsArguments) -> shapes.DocumentListOut:
     _check_cursor(given.cursor, "doc")
     async with call.rt.transaction() as session:
         found = await documents.list_documents(
@@ -144,7 +144,7 @@ def _listed(details: DocumentDetails) -> shapes.ListedDocumentOut:
     )
 
 
-async def list_collections(call: Call, given: shapes.ListCollectionsArguments) -> shapes.CollectionListOut:
+async def list_collections(call: ToolCall, given: shapes.ListCollectionsArguments) -> shapes.CollectionListOut:
     _check_cursor(given.cursor, "col")
     async with call.rt.transaction() as session:
         found = await collections.list_collections(session, limit=COLLECTIONS + 1, before=given.cursor)
@@ -160,7 +160,7 @@ async def list_collections(call: Call, given: shapes.ListCollectionsArguments) -
     return shapes.CollectionListOut(collections=shown, next_cursor=shown[-1].id if len(found) > COLLECTIONS else None)
 
 
-async def add_text(call: Call, given: shapes.AddTextArguments) -> shapes.AddedOut:
+async def add_text(call: ToolCall, given: shapes.AddTextArguments) -> shapes.AddedOut:
     async def pieces() -> AsyncIterator[bytes]:
         yield given.text.encode("utf-8", "replace")
 
@@ -170,7 +170,7 @@ async def add_text(call: Call, given: shapes.AddTextArguments) -> shapes.AddedOu
         return await _added(call, stored, given)
 
 
-async def add_url(call: Call, given: shapes.AddUrlArguments) -> shapes.AddedOut:
+async def add_url(call: ToolCall, given: shapes.AddUrlArguments) -> shapes.AddedOut:
     try:
         guard.check_url(given.url, allow_private=call.rt.settings.fetch_allow_private)
     except Invalid as error:
@@ -180,16 +180,16 @@ async def add_url(call: Call, given: shapes.AddUrlArguments) -> shapes.AddedOut:
     return await _added(call, promised, given)
 
 
-async def _added(call: Call, upload: Upload, given: In) -> shapes.AddedOut:
+async def _added(call: ToolCall, upload: Upload, given: In) -> shapes.AddedOut:
     fields = UploadFields(**given.model_dump(include=set(UploadFields.model_fields), exclude_unset=True))
     document = (await accept_once(call.rt, upload, fields))["document"]
     return shapes.AddedOut(document_id=document["id"], status=document["status"])
 
 
-async def document_status_of(call: Call, given: shapes.StatusArguments) -> shapes.StandingOut:
+async def document_status_of(call: ToolCall, given: shapes.StatusArguments) -> shapes.ToolStatusOut:
     async with call.rt.transaction() as session:
         job = (await documents.get(session, given.document_id)).job
-    return shapes.StandingOut(status=document_status(job), **_named(standing(job), "step", "progress", "error"))
+    return shapes.ToolStatusOut(status=document_status(job), **_named(standing(job), "step", "progress", "error"))
 
 
 def _named(fields: dict[str, Any], *names: str) -> dict[str, Any]:
@@ -278,7 +278,7 @@ TOOLS = {
             "State of a document",
             "See how far the ingestion of a document is, and why it failed if it did.",
             shapes.StatusArguments,
-            shapes.StandingOut,
+            shapes.ToolStatusOut,
             _READS,
             document_status_of,
         ),

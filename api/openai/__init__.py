@@ -6,3 +6,10 @@ It stands beside the native one, below a path of its own, because some paths mea
 BELOW = "/openai/"  # every answer below it has OpenAI's form, an unknown path included
 PREFIX = f"{BELOW}v1"
 TAG = "openai"
+# Headers that clients in a browser send and read beside those of the native API.
+SENT = (
+    *("OpenAI-Organization", "OpenAI-Project", "OpenAI-Beta"),
+    *(f"X-Stainless-{name}" for name in ("Arch", "Helper-Method", "Lang", "OS", "Package-Version", "Retry-Count")),
+    *(f"X-Stainless-{name}" for name in ("Poll-Helper", "Runtime", "Runtime-Version", "Timeout")),
+)
+READ = ("openai-poll-after-ms", "x-should-retry")

@@ -25,7 +25,7 @@ MOST_CHARACTERS = 200_000
 
 
 @dataclass(frozen=True)
-class Said:
+class AskedWords:
     """What a request says, in `turns`: the question, what was said before it, and instructions."""
 
     words: str
@@ -34,7 +34,7 @@ class Said:
     turns: Sequence[Turn]
 
 
-def said(messages: Iterable[tuple[str, Any]], param: str) -> Said:
+def said(messages: Iterable[tuple[str, Any]], param: str) -> AskedWords:
     """From role and content of each message; the last one of the user is the question. Raises Invalid about `param`."""
     told = [Turn(role, text_of(content, f"{param}.{place}.content")) for place, (role, content) in enumerate(messages)]
     last = max((place for place, turn in enumerate(told) if turn.role == "user"), default=None)
@@ -43,7 +43,7 @@ def said(messages: Iterable[tuple[str, Any]], param: str) -> Said:
     history = [turn for turn in told[:last] if turn.role in ("user", "assistant") and turn.content]
     instructions = [turn.content for turn in told if turn.role in INSTRUCTING and turn.content]
     words = checked(told[last].content, param if len(told) == 1 else f"{param}.{last}.content")
-    return Said(words, recent(history), instructions, told)
+    return AskedWords(words, recent(history), instructions, told)
 
 
 def checked(words: str, param: str) -> str:
@@ -83,7 +83,7 @@ def recent(turns: Sequence[Turn]) -> list[Turn]:
     return newest[::-1]
 
 
-def question_of(rt: Runtime, asked: AskingIn, told: Said, caller: Principal) -> Question:
+def question_of(rt: Runtime, asked: AskingIn, told: AskedWords, caller: Principal) -> Question:
     """Raises Invalid, and NotFound for a model that is no collection."""
     for param, refused in asked.refusals().items():
         if refused:

@@ -36,7 +36,7 @@ TOKENS_GIVEN = "Send text, not tokens; with LangChain's OpenAIEmbeddings: check_
 @takes(TEXT)
 async def create_embeddings(body: EmbeddingsIn, request: Request, rt: RuntimeDep, caller: Asker) -> Any:
     """Embed texts, in their order, with the configured model or one of a collection."""
-    texts = _texts(body.input)
+    texts = await asyncio.to_thread(_texts, body.input)  # megabytes of text take tens of milliseconds
     embedder = await _embedder(rt, body.model)
     vectors, tokens = await while_connected(request, _embedded(rt, embedder, texts, body.dimensions, caller.key_id))
     encoded = await asyncio.to_thread(_told, body, vectors, tokens)

@@ -1,6 +1,7 @@
 """Errors as OpenAI's clients read them: what was refused, which member of the request is wrong, whether to retry."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from footnote.errors import Invalid, NotFound
 
 STATUS = {410: 404, 415: 400, 422: 400}  # of the native status; any other one is the same
 UNKNOWN = ("model_not_found", "unknown_url")  # codes of 404; all other ones are `not_found`
+_COLLECTION, _DOCUMENT = re.compile(r"(?<=')col_"), re.compile(r"(?<=')doc_")  # in quotes, as our messages name them
 _PLACES = ("body.", "query.", "path.", "header.")
 
 
@@ -40,11 +42,14 @@ def refusal(
 
 def told(status: int, code: str, message: str, fields: Sequence[Mapping[str, Any]] | None = None) -> dict[str, Any]:
     """The body. `param` is the first wrong member, without the place that it came from."""
-    param = _param(fields[0]["field"]) if fields else None
+    param = _param(fields[0]["field"]) if fields and code != "invalid_json" else None
+    message = outward(message)
     status = STATUS.get(status, status)
     kind = "invalid_request_error"
     if status == 404 and code not in UNKNOWN:
         code = "not_found"
+    elif status == 401:
+        code = "invalid_api_key"
     elif status == 429:
         kind, code = "rate_limit_error", "rate_limit_exceeded"
     elif status >= 500:
@@ -53,7 +58,12 @@ def told(status: int, code: str, message: str, fields: Sequence[Mapping[str, Any
         code = "invalid_value" if code == "invalid_request" else code
         if fields and message.startswith(_PLACES):
             message = _in_words(code, param, str(fields[0]["message"]))
-    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
+    return {"error": {"message": _with_their_ids(message), "type": kind, "param": param, "code": code}}
+
+
+def outward(message: str) -> str:
+    """With ids as these clients know them."""
+    return message.replace("'col_", "'vs_").replace("'file_", "'file-")
 
 
 def event(body: dict[str, Any]) -> bytes:
@@ -85,9 +95,13 @@ def code_of(kind: str) -> str:
     return "missing_required_parameter" if kind == "missing" else "invalid_value"
 
 
+def _with_their_ids(message: str) -> str:
+    return _DOCUMENT.sub("file-", _COLLECTION.sub("vs_", message))
+
+
 def _param(field: str) -> str | None:
-    for place in _PLACES:
-        field = field.removeprefix(place)
+    place = next((each for each in _PLACES if field.startswith(each)), "")
+    field = field.removeprefix(place)
     return None if field in ("", "body") else field
 
 

@@ -1,6 +1,5 @@
 """The events of a streamed response, in OpenAI's order."""
 
-import time
 from typing import Any
 
 from fastapi.sse import format_sse_event
@@ -11,7 +10,7 @@ from api.openai.rendering import Json, written
 from api.openai.response_state import ResponseState
 from footnote import answering
 from footnote.answering import Citation, Delta, Done, Sources
-from footnote.answering.stored_responses import hits_of, queries_of
+from footnote.answering.stored_responses import completed_at, hits_of, queries_of
 from footnote.errors import FootnoteError
 from footnote.runtime import Runtime
 
@@ -73,7 +72,7 @@ class ResponseAnswer:
     def _done(self, done: Done) -> bytes:
         state = self._state
         state.status = "incomplete" if done.truncated else "completed"
-        state.completed_at, state.usage = int(time.time()), vars(done.usage)
+        state.completed_at, state.usage = completed_at(state.asked_at, done), vars(done.usage)
         return b"".join(
             (
                 self._in_part("response.output_text.done", text=state.text, logprobs=[]),

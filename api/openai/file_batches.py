@@ -17,7 +17,7 @@ from api.openai.schemas.stores import FileBatchIn, FileBatchOut, VectorStoreFile
 from api.openai.store_files import Filter
 from footnote import collections
 from footnote.documents import file_batches, file_counts
-from footnote.documents.file_batches import Wanted
+from footnote.documents.file_batches import WantedFile
 from footnote.models import FileBatch
 
 router = new_router()
@@ -46,7 +46,7 @@ async def create_file_batch(
     collection_id = ids.collection_id(vector_store_id)
     param = "file_ids" if body.files is None else "files"
     wanted = [
-        Wanted(
+        WantedFile(
             ids.own_file_id(each.file_id, param),
             each.attributes,
             each.chunking_strategy.chunking() if each.chunking_strategy else None,
@@ -67,9 +67,8 @@ async def get_file_batch(
 ) -> FileBatchOut:
     """Get a batch, with the counts of its files."""
     async with rt.transaction() as session:
-        return await _told(
-            session, await file_batches.get(session, ids.collection_id(vector_store_id), batch_id), response
-        )
+        batch = await file_batches.get(session, ids.collection_id(vector_store_id), batch_id)
+        return await _told(session, batch, response)
 
 
 @router.post(OF_STORE + "/{batch_id}/cancel")

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 from fastapi import Query, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import StreamingResponse
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -11,7 +12,6 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from api.body_limits import FILE, takes
 from api.deps import IdempotencyKey, Reader, RuntimeDep, Uploader, Writer
 from api.downloads import download
-from api.errors import invalid
 from api.openai import ids
 from api.openai.forms import one_part
 from api.openai.ids import FileId
@@ -72,7 +72,7 @@ def _fields(given: dict[str, str]) -> FileFieldsIn:
     try:
         return _FIELDS.validate_python(given)
     except ValidationError as error:
-        raise invalid(error) from error
+        raise RequestValidationError([{**each, "loc": ("body", *each["loc"])} for each in error.errors()]) from error
 
 
 @router.get("/files")

@@ -50,10 +50,13 @@ async def get_model(model: Annotated[Plain, Path(max_length=256)], rt: RuntimeDe
 
 
 def collection_of(model: str) -> str | None:
-    """The id of the one collection that a model `footnote:vs_X` answers from."""
-    kind, _, store = model.partition(":")
-    own = store.startswith(ids.VECTOR_STORE)
-    return ids.collection_id(store) if kind == ALL and own else None
+    """The id of the one collection that `footnote:vs_X` answers from. Raises NotFound for anything else behind `:`."""
+    kind, colon, store = model.partition(":")
+    if kind != ALL or not colon:
+        return None
+    if not store.startswith(ids.VECTOR_STORE):
+        raise unknown(model)
+    return ids.COLLECTION + store.removeprefix(ids.VECTOR_STORE)
 
 
 def writers(rt: Runtime) -> Sequence[str]:

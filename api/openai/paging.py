@@ -20,7 +20,7 @@ class Identified(Protocol):
 Named = TypeVar("Named", bound=Identified)
 Row = TypeVar("Row")
 Item = TypeVar("Item")
-Selected = TypeVar("Selected", bound=tuple[Any, ...])
+Selected = TypeVar("Selected")
 Order = Literal["asc", "desc"]
 Cursor = Annotated[Plain | None, Query(max_length=64)]
 

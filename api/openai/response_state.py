@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from api.openai import anchors
@@ -33,11 +34,11 @@ class ResponseState:
     model: str
     request: Json
     previous_id: str | None
-    created_at: int
+    asked_at: datetime
     has_reader: bool
     shows_results: bool
     status: str = "in_progress"
-    completed_at: int | None = None
+    completed_at: datetime | None = None
     text: str = ""
     citations: list[Citation] = field(default_factory=list)
     hits: Sequence[Json] = ()
@@ -52,8 +53,8 @@ class ResponseState:
         return {
             **_SAME,
             "id": self.id,
-            "created_at": self.created_at,
-            "completed_at": self.completed_at,
+            "created_at": seconds(self.asked_at),
+            "completed_at": seconds(self.completed_at) if self.completed_at else None,
             "status": status,
             "error": self.error,
             "incomplete_details": {"reason": "max_output_tokens"} if status == "incomplete" else None,
@@ -113,11 +114,11 @@ def stored(row: StoredResponse, *, has_reader: bool, shows_results: bool) -> Res
         model=row.model,
         request=row.request,
         previous_id=row.previous_id,
-        created_at=seconds(row.created_at),
+        asked_at=row.created_at,
         has_reader=has_reader,
         shows_results=shows_results and bool(output),
         status=row.status,
-        completed_at=seconds(row.completed_at),
+        completed_at=row.completed_at,
         text=output.get("text", REMOVED),
         citations=[Citation(**each) for each in output.get("citations", ())],
         hits=output.get("hits", ()),

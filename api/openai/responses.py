@@ -1,6 +1,5 @@
 """Responses: created, found again, deleted; each may follow an earlier one."""
 
-import time
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Any
@@ -9,7 +8,7 @@ from fastapi import Query, Request
 
 from api.deps import Asker, Reader, RuntimeDep, Writer, again_while_busy
 from api.openai import asking, errors, ids, response_state
-from api.openai.asking import Said
+from api.openai.asking import AskedWords
 from api.openai.errors import wrong
 from api.openai.events import ResponseAnswer
 from api.openai.ids import ResponseId
@@ -32,6 +31,7 @@ from footnote.database.ids import new_id
 from footnote.errors import NotFound
 from footnote.models import StoredResponse
 from footnote.runtime import Runtime
+from footnote.text import clean
 
 router = new_router()
 Include = Annotated[list[str] | None, Query(alias="include[]", description=f"`{RESULTS}`: with the hits.")]
@@ -60,7 +60,7 @@ async def create_response(body: ResponseIn, request: Request, rt: RuntimeDep, ca
         model=new.model,
         request=new.request,
         previous_id=new.previous_id,
-        created_at=int(time.time()),
+        asked_at=new.asked_at,
         has_reader=rt.settings.ui == "on",
         shows_results=body.shows_results,
     )
@@ -142,7 +142,7 @@ async def _repeated(rt: Runtime, body: ResponseIn) -> dict[str, StoredResponse]:
 
 
 def _response_of(message_id: str) -> str:
-    return f"resp_{message_id.removeprefix('msg_')}"[:40].replace("\x00", "")
+    return clean(f"resp_{message_id.removeprefix('msg_')}")
 
 
 def _messages(given: Any, repeated: dict[str, StoredResponse]) -> list[tuple[str, Any]]:
@@ -177,11 +177,11 @@ def _referred(item_id: str, repeated: dict[str, StoredResponse]) -> tuple[str, A
     return "assistant", response_state.stored(row, has_reader=False, shows_results=False).text
 
 
-def _instructed(told: Said, instructions: str | None) -> Said:
+def _instructed(told: AskedWords, instructions: str | None) -> AskedWords:
     return replace(told, instructions=[*filter(None, [instructions]), *told.instructions])
 
 
-def _stored(body: ResponseIn, told: Said) -> Json:
+def _stored(body: ResponseIn, told: AskedWords) -> Json:
     """What is stored of a request. Answers that it repeats are not: they may hold text of documents."""
     said = [{"role": turn.role, "text": turn.content} for turn in told.turns if turn.role in ASKING]
     return {

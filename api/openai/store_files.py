@@ -51,7 +51,7 @@ async def attach_file(
     caller: Uploader,
     key: IdempotencyKey = None,
 ) -> Any:
-    """Attach a file: a document is made of it in the background.
+    """Attach a file: it becomes a document in the background.
 
     The same file again is the same document, with another attempt if the last one failed or was cancelled.
     """
@@ -110,7 +110,7 @@ async def update_vector_store_file(
 async def detach_file(
     vector_store_id: VectorStoreId, file_id: FileId, rt: RuntimeDep, caller: Writer
 ) -> VectorStoreFileDeletedOut:
-    """Remove a file from this vector store. The file stays, and so does what other stores made of it."""
+    """Remove a file from this vector store. The file stays, and so do the documents of other stores."""
     async with rt.transaction() as session:
         document_id = (await _found(session, vector_store_id, file_id)).document.id
     await deletion.remove(rt, document_id)
@@ -138,9 +138,10 @@ async def _content(rt: Runtime, version_id: str | None) -> AsyncIterator[bytes]:
     while version_id:
         async with rt.transaction() as session:
             pages = await reading.pages_after(session, version_id, last, PAGES_AT_ONCE)
-        for last, text in pages:
+        for _, text in pages:
             yield separator + json.dumps({"type": "text", "text": text}, ensure_ascii=False).encode()
             separator = b","
         if len(pages) < PAGES_AT_ONCE:
             break
+        last = pages[-1][0]
     yield b"]}"

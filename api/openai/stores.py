@@ -29,7 +29,7 @@ from footnote import collections, filters, retrieval
 from footnote.answering import gate
 from footnote.collections import catalog, expiry
 from footnote.documents import deletion, file_batches, file_counts
-from footnote.documents.file_batches import Wanted
+from footnote.documents.file_batches import WantedFile
 from footnote.models import Collection
 from footnote.retrieval import Hit, Query, SearchResult
 from footnote.runtime import Runtime
@@ -60,7 +60,7 @@ async def create_vector_store(
     """Create a vector store, and attach files to it. A file that does not exist counts as failed."""
     given = {"title": "", **body.given(), "metadata": body.metadata}
     chunking = body.chunking_strategy.chunking() if body.chunking_strategy else None
-    wanted = [Wanted(ids.own_file_id(each, "file_ids"), None, chunking) for each in dict.fromkeys(body.file_ids)]
+    wanted = [WantedFile(ids.own_file_id(each, "file_ids"), None, chunking) for each in dict.fromkeys(body.file_ids)]
 
     async def create(session: AsyncSession) -> tuple[VectorStoreOut, None]:
         made = (await collections.create(session, rt, given)).collection
@@ -126,16 +126,15 @@ async def search_vector_store(
     collection_id = ids.collection_id(vector_store_id)
     async with rt.transaction() as session:
         expiry.check(await collections.find(session, collection_id))
-    queries = [body.query] if isinstance(body.query, str) else body.query
-    asked = [_query(each, collection_id, body, caller) for each in queries]
+    asked = [_query(each, collection_id, body, caller) for each in body.query]
     results = await while_connected(request, _all(rt, asked))
     spent = [entry for each in results for entry in each.spent]
-    await usage.record_apart(rt, caller.key_id, *[UsageEntry("query")] * len(queries), *spent)
+    await usage.record_apart(rt, caller.key_id, *[UsageEntry("query")] * len(asked), *spent)
     best = [each for each in _merged(results) if each[1] >= body.ranking_options.score_threshold]
     shown = best[: body.max_num_results]
     names = await ids.file_ids(rt, {hit.document_id for hit, _ in shown})
     data = [VectorStoreHitOut.of(hit, score, names[hit.document_id]) for hit, score in shown]
-    return SearchPageOut(search_query=queries, data=data)
+    return SearchPageOut(search_query=body.query, data=data)
 
 
 def _query(words: str, collection_id: str, body: VectorStoreSearchIn, caller: Principal) -> Query:

@@ -13,7 +13,7 @@ from api.openai.forms import one_part
 from api.openai.ids import UploadId
 from api.openai.once import done, replayed
 from api.openai.routing import new_router
-from api.openai.schemas.files import CompletionIn, PartedUploadIn, PartedUploadOut, PartOut
+from api.openai.schemas.files import CompletionIn, PartedUploadIn, PartedUploadOut, UploadPartOut
 from footnote.documents import idempotency, part_uploads, refused_uploads
 from footnote.documents.uploads import safe_filename
 
@@ -38,14 +38,14 @@ async def create_upload(body: PartedUploadIn, rt: RuntimeDep, caller: Uploader) 
 
 @router.post("/uploads/{upload_id}/parts", openapi_extra=_BODY)
 @takes(PART)
-async def add_upload_part(upload_id: UploadId, request: Request, rt: RuntimeDep, caller: Uploader) -> PartOut:
+async def add_upload_part(upload_id: UploadId, request: Request, rt: RuntimeDep, caller: Uploader) -> UploadPartOut:
     """Add a part of up to 64 MiB. Parts may be sent in any order, several at a time."""
 
     async def store(_filename: str, pieces: AsyncIterator[bytes]) -> str:
         return await part_uploads.add_part(rt, upload_id, pieces)
 
     _, part_id = await one_part(request, "data", store)
-    return PartOut(id=part_id, created_at=int(time.time()), upload_id=upload_id)
+    return UploadPartOut(id=part_id, created_at=int(time.time()), upload_id=upload_id)
 
 
 @router.post("/uploads/{upload_id}/complete", response_model=PartedUploadOut)

@@ -90,7 +90,7 @@ class FootnoteOut(Out):
     quote: str
     verified: bool
 
-    @computed_field(description="Where people see the quote lit on its page.")
+    @computed_field(description="Where people see the quote lit on its page.")  # type: ignore[prop-decorator]
     @property
     def url(self) -> str:
         return links.absolute(links.path_of(self))
@@ -174,7 +174,7 @@ class StatusArguments(In):
     document_id: PUBLIC_ID
 
 
-class StandingOut(Out):
+class ToolStatusOut(Out):
     status: DocumentStatus
     step: Step
     progress: ProgressOut

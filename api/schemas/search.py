@@ -22,7 +22,7 @@ class AnchoredOut(Out):
     char_start: int
     char_end: int
 
-    @computed_field(description="Where people see the text lit on its page, in the web page.")
+    @computed_field(description="Where people see the text lit on its page.")  # type: ignore[prop-decorator]
     @property
     def reader_url(self) -> str:
         return links.absolute(links.path_of(self))

@@ -13,6 +13,8 @@ SHARE: dict[Mode, float] = {"hybrid": 1.0, "vector": 0.78, "keyword": 0.35}
 # And this where a text is in another language than the question: it has none of its words, and models relate texts of
 # two languages less: German and Spanish questions had 0.18 to 0.5 with their English answers, 0.12 at most with others.
 ACROSS = 0.5
+# Hits with this share of the strength needed are shown as the nearest ones where that costs nothing: without a model.
+NEAR = 0.85
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,11 @@ def supports(hits: Sequence[Hit], least: float, mode: Mode = "hybrid", asked_in:
         hit.exact_matches or strength(hit.relatedness, hit.coverage) >= least * _share(hit, mode, asked_in)
         for hit in hits
     )
+
+
+def nearly_supports(hits: Sequence[Hit], least: float, mode: Mode = "hybrid", asked_in: str = "") -> bool:
+    """Whether the nearest hits are worth showing, though they are not enough."""
+    return supports(hits, least * NEAR, mode, asked_in)
 
 
 def evidence(hits: Sequence[Hit], least: float, mode: Mode = "hybrid", asked_in: str = "") -> Evidence:

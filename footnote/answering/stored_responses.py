@@ -7,7 +7,7 @@ import json
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Select, delete, func
@@ -89,6 +89,10 @@ def _used(before: Sequence[Earlier], turns: int) -> list[str]:
     return used
 
 
+def completed_at(asked_at: datetime, done: Done) -> datetime:
+    return asked_at + timedelta(milliseconds=done.timings["total"])
+
+
 def queries_of(asked: str, sources: Sources) -> list[str]:
     """What was searched."""
     return [*sources.parts] or [sources.question_as_searched or asked]
@@ -109,7 +113,7 @@ def hits_of(sources: Sources) -> list[dict[str, Any]]:
 _INSERT = """
 INSERT INTO response (id, tenant_id, previous_id, request, output, status, model, usage, document_ids, created_at,
                       completed_at, expires_at)
-VALUES ($1, $2, $3, $4::jsonb, $5::jsonb, $6, $7, $8::jsonb, $9, $10, now(), now() + make_interval(days => $11))
+VALUES ($1, $2, $3, $4::jsonb, $5::jsonb, $6, $7, $8::jsonb, $9, $10, $11, now() + make_interval(days => $12))
 """
 
 
@@ -127,7 +131,15 @@ async def _store(session: AsyncSession, new: NewResponse, asked: str, sources: S
         output, document_ids = {}, []
     status = "incomplete" if done.truncated else "completed"
     connection, told = await driver(session), (new.request, output)
-    given = (status, new.model, json.dumps(asdict(done.usage)), document_ids, new.asked_at, DAYS)
+    given = (
+        status,
+        new.model,
+        json.dumps(asdict(done.usage)),
+        document_ids,
+        new.asked_at,
+        completed_at(new.asked_at, done),
+        DAYS,
+    )
     await connection.execute(_INSERT, new.id, tenant_of(session), new.previous_id, *map(json.dumps, told), *given)
 
 
@@ -151,7 +163,7 @@ async def before(session: AsyncSession, response_id: str) -> list[Earlier]:
     rows = await (await driver(session)).fetch(_CHAIN, tenant_of(session), response_id, MOST_BEFORE)
     if not rows:
         raise unknown(response_id)
-    return [Earlier(_turns(json.loads(row["said"]), row["text"]), row["document_ids"]) for row in rows]
+    return [Earlier(_turns(row["said"], row["text"]), row["document_ids"]) for row in rows]
 
 
 def _turns(said: list[dict[str, str]], answered: str | None) -> list[Turn]:

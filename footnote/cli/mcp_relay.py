@@ -1,6 +1,5 @@
 """Hands messages of MCP on between stdin and stdout and the API, each as it is: there is no second list of tools."""
 
-import sys
 from typing import Any
 
 import anyio
@@ -12,6 +11,7 @@ from mcp_types import INTERNAL_ERROR, JSONRPCError, JSONRPCRequest, JSONRPCRespo
 
 from footnote.cli.client import CONNECT_SECONDS, is_loopback, problem_message
 from footnote.cli.target import Target
+from footnote.cli.terminal import say
 
 SILENCE_SECONDS = 300.0  # the server shows more often that it is at work
 LAST_ANSWERS_SECONDS = 30.0  # for which answers are waited for after stdin was closed
@@ -34,7 +34,7 @@ class Explaining(httpx2.AsyncClient):
 
 def _refusal(request: httpx2.Request, status: int, message: str) -> httpx2.Response:
     """As the SDK takes errors from a server; it puts the request's id in."""
-    print(message, file=sys.stderr, flush=True)  # noqa: T201  the log of the program that started us
+    say(message, err=True)
     body = {"jsonrpc": "2.0", "id": None, "error": {"code": INTERNAL_ERROR, "message": message}}
     return httpx2.Response(status, json=body, request=request)
 
@@ -71,7 +71,7 @@ async def relay(found: Target) -> None:
                 waiting.update(_ids(message, JSONRPCRequest))
                 await requests.send(message)
             else:
-                print("A line on stdin is no message of MCP.", file=sys.stderr, flush=True)  # noqa: T201
+                say("A line on stdin is no message of MCP.", err=True)
         closed.set()
         group.cancel_scope.deadline = anyio.current_time() + (LAST_ANSWERS_SECONDS if waiting else 0)
 

@@ -26,7 +26,7 @@ class Chunking:
     by_headings: bool = False
 
     def within(self, longest: int | None) -> "Chunking":
-        """The same for chunks of at most so many; the overlap keeps its share of the size."""
+        """The same with no chunk over `longest`; the overlap keeps its share of the size."""
         if longest is None or self.size <= longest:
             return self
         return replace(self, size=longest, overlap=self.overlap * longest // self.size)

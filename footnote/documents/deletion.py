@@ -216,6 +216,7 @@ async def _delete_file(session: AsyncSession, task: BackgroundTask) -> None:
     if gone is not None:
         counts = Counter(await _sums(session, task)) + Counter(objects=1, bytes=gone.bytes)
         await tasks.complete(session, task.id, dict.fromkeys(COUNTED, 0) | counts)
+        await idempotency.redact_document(session, task.subject_id)
         await objects.give_up(session, [gone.object_key])
 
 

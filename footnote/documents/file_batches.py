@@ -33,7 +33,7 @@ STORED_SECONDS = 30 * 24 * 3600.0
 
 
 @dataclass(frozen=True)
-class Wanted:
+class WantedFile:
     """A file to attach, and how."""
 
     file_id: str
@@ -41,7 +41,7 @@ class Wanted:
     chunking: dict[str, Any] | None = None
 
 
-async def begin(session: AsyncSession, collection_id: str, wanted: Sequence[Wanted]) -> FileBatch:
+async def begin(session: AsyncSession, collection_id: str, wanted: Sequence[WantedFile]) -> FileBatch:
     """A batch that a background process works on. Raises NotFound or Invalid for the collection, TooLarge."""
     collection = await collections.find(session, collection_id)
     expiry.check(collection)

@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from footnote.extracts import Passage
 from footnote.extracts.about import summary
 from footnote.extracts.alike import alike
+from footnote.extracts.constraints import misses
 from footnote.extracts.cutting import LONGEST, Extract, Form, cut
 from footnote.extracts.defining import short_forms
 from footnote.extracts.fit import Sought, fit
-from footnote.extracts.question import Asked, meaning, understood
+from footnote.extracts.question import SUPERLATIVE, Asked, meaning, understood
 from footnote.extracts.wording import Kind
 
 MOST = 3
@@ -21,6 +22,7 @@ SHORT_TERM = 2  # words: what a longer one means may be said in other words
 WORTH_ADDING = 0.55  # of the best score
 UNHELD = 0.1  # what an extract holds without a word of the question: it may answer in other words
 HALF = 0.5  # of the question's words that the best holds: what holds less may be about something else
+INFLECTED = 0.5  # of the least share of words, where these have more forms than stems are cut to
 ALIKE = 0.7  # of its words that stand in one chosen before it
 
 # How much of an extract's score depends on holding the kind of thing that is asked for.
@@ -98,10 +100,13 @@ def choose(question: str, passages: Sequence[Passage]) -> Chosen:
     ranked = sorted(_rated(Sought(asked, small, short, like), found), key=lambda rated: -rated.score)
     best = _unlike(ranked if asked.kind in _LEANING else _first_passage_first(ranked))
     chosen = sorted(best, key=lambda rated: rated.extract.marker)  # as retrieval ranked their passages
-    fitting = [each for each in chosen if _is_sure(asked, each)]
-    texts = {each.marker: each.text for each in passages}
+    of = {each.marker: each for each in passages}
+    fitting = [each for each in chosen if _is_sure(asked, each) and not misses(question, of[each.extract.marker])]
     shown = fitting if fitting and asked.kind in _LEANING else chosen
-    return Chosen([_led(each.extract, texts[each.extract.marker]) for each in shown], bool(fitting))
+    led = [_led(each.extract, of[each.extract.marker].text) for each in shown]
+    if asked.kind == "howto":
+        led = [_with_command(each, of[each.marker].text) for each in led]
+    return Chosen(led, bool(fitting))
 
 
 def _first_passage_first(ranked: Sequence[_Rated]) -> list[_Rated]:
@@ -129,7 +134,9 @@ def _unlike(ranked: Sequence[_Rated]) -> list[_Rated]:
 
 def _is_sure(asked: Asked, rated: _Rated) -> bool:
     """Whether it certainly holds what is asked for, as far as its words tell."""
-    enough = asked.is_statement or rated.told >= _LEAST_TOLD.get(asked.kind, 0.0)
+    least = _LEAST_TOLD.get(asked.kind, 0.0) * (1.0 if asked.is_english else INFLECTED)
+    enough = asked.is_statement or rated.told >= least
+    enough = enough and (not asked.is_superlative or SUPERLATIVE.search(rated.extract.text) is not None)
     return rated.held > 0 and rated.fit >= _least(asked) and enough
 
 
@@ -146,6 +153,17 @@ def _led(extract: Extract, text: str) -> Extract:
     if not _LEANING_WORD.match(extract.text) or "\n\n" in text[start : extract.start] or extract.end - start > LONGEST:
         return extract
     return replace(extract, start=start, text=text[start : extract.end])
+
+
+_COMMAND_BEHIND = re.compile(r"\s*(?:[^\n:]{0,160}:)?\s*\n\s*(?:```[^`]{1,1000}\n\s*```|[$>] [^\n]{1,200})")
+
+
+def _with_command(extract: Extract, text: str) -> Extract:
+    """With the command that is shown behind it, and what leads to that."""
+    behind = _COMMAND_BEHIND.match(text, extract.end)
+    if behind is None or behind.end() - extract.start > LONGEST:
+        return extract
+    return replace(extract, end=behind.end(), text=text[extract.start : behind.end()])
 
 
 def _alike(one: Extract, other: Extract) -> bool:

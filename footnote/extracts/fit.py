@@ -184,8 +184,14 @@ def _is_known(sought: Sought, name: str) -> bool:
     return not parts or not sought.small.isdisjoint(parts) or not sought.asked.words.isdisjoint(stems(name))
 
 
+# A line to type: behind a prompt, in a fenced block, or with an option.
+_COMMAND = re.compile(r"(?m)^\s*(?:[$#>%] [a-z]|```|[a-z][\w./-]* (?:\S+ ){0,8}--?[a-z])")
+
+
 def _steps(_sought: Sought, text: str) -> float:
     """Commands, options and words that tell what to do."""
+    if _COMMAND.search(text):
+        return 1.0
     return min(1.0, 0.4 * len({match[0].lower() for match in _STEP.finditer(text)}))
 
 

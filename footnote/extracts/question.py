@@ -7,6 +7,7 @@ from footnote.extracts.calendar import years
 from footnote.extracts.question_names import named
 from footnote.extracts.wording import FOREIGN_STOP, KINDS, MEASURED, MEASURES, STOP, Kind, Measure
 from footnote.text import folded
+from footnote.text.languages import detected
 from footnote.text.sentences import stems, words
 
 LOOKED_AT = 400  # characters: what a question asks for, it says at its beginning
@@ -45,6 +46,14 @@ _STATEMENT = re.compile(
     r"|nenne|gib|zeige|berechne|donne|donnez|indique|indiquez|calcule[rz]?|da|di|calcola|mostra|geef|noem|bereken)\b)[^?]+\."
 )
 
+# Asks for one of several: only a text that says the same of it answers that.
+SUPERLATIVE = re.compile(
+    r"\b(?:largest|biggest|greatest|highest|lowest|smallest|fewest|longest|shortest|oldest|youngest|fastest|slowest"
+    r"|the (?:most|least|best|worst)|größten?|höchsten?|niedrigsten?|kleinsten?|ältesten?|längsten?|am meisten"
+    r"|(?:le|la|les) (?:plus|moins)|(?:el|la|los|las|lo) (?:más|menos|mayor|menor)|(?:il|la) (?:più|meno))\b",
+    re.IGNORECASE,
+)
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -53,6 +62,7 @@ class Asked:
     `measure` is the kind of number that it asks for, None if any will do. `is_rule`: it asks who may or must, or when
     something is done: not for a name or a date, but for a role or a condition. `common`: those of its words that name
     nothing; `counted`: of "how many people" what is counted; `years`: those that it names. `is_statement`: it asks nothing.
+    `is_superlative`: it asks for the largest, the first or the like of several. `is_english`: it may be; words of other languages have more forms.
     """
 
     kind: Kind
@@ -64,6 +74,8 @@ class Asked:
     counted: frozenset[str] = frozenset()
     years: frozenset[int] = frozenset()
     is_statement: bool = False
+    is_superlative: bool = False
+    is_english: bool = True
 
 
 def understood(question: str) -> Asked:
@@ -84,8 +96,9 @@ def understood(question: str) -> Asked:
     telling, dated = _telling(question), frozenset(year for _, _, year in years(question, asked=True))
     common = telling.difference(*(meaning(name.text) for name in named(question)))
     counted = _counted(asked) if measure == "count" else frozenset[str]()
-    is_rule = _RULE.match(asked) is not None
-    return Asked(kind, telling, subject, measure, is_rule, common, counted, dated, is_statement)
+    is_rule, is_superlative = _RULE.match(asked) is not None, SUPERLATIVE.search(asked) is not None
+    is_english = detected(question) in ("", "english")
+    return Asked(kind, telling, subject, measure, is_rule, common, counted, dated, is_statement, is_superlative, is_english)
 
 
 def meaning(text: str) -> frozenset[str]:

@@ -50,7 +50,8 @@ STATEMENTS = (
         "balance sheet",
         r"balance sheets?|statements? of (?:consolidated )?financial position|\bbilanz\b|\bbilan\b|balance general"
         r"|situación financiera|stato patrimoniale|\bbalans\b",
-        r"balance sheets?|statements? of financial position|\bbilanz\b|\bbilan\b|balance general|situación financiera",
+        r"(?<!supplemental )balance sheets?|statements? of financial position|\bbilanz\b|\bbilan\b|balance general"
+        r"|situación financiera",
         r"""
         total current assets|current assets:|umlaufvermögen|actifs? courants?|activos? corrientes?
         total assets|summe (?:der )?aktiva|total (?:de l')?actif|total (?:del )?activo
@@ -114,12 +115,14 @@ _TERMS: tuple[tuple[str, Sequence[str]], ...] = (
         ("net sales", "total net sales", "net revenue", "revenues", "total revenues", "operating revenues"),
     ),
     (r"\bnet income\b", ("net earnings", "net income")),
-    (r"\bd&a\b", ("depreciation and amortization",)),
-    (r"\bebitda\b", ("operating income", "operating profit", "depreciation and amortization")),
+    (r"\bd&a\b|\bebitda\b|\bdepreciation\b", ("depreciation and amortization", "depreciation")),
+    (r"\bebitda\b", ("operating income", "operating profit", "income from operations", "consolidated operating income")),
     (r"\bdividends? paid\b|\bretention ratio\b", ("cash dividends paid", "dividends paid")),
-    (r"\b(?:dpo|days payable outstanding)\b", ("accounts payable",)),
-    (r"\b(?:dso|days sales outstanding)\b", ("accounts receivable", "receivables")),
-    (r"\b(?:dio|days inventory outstanding|inventory turnover)\b", ("inventories", "inventory")),
+    (r"\bdpo\b|\bdays payable outstanding\b|\baccounts payable\b", ("accounts payable", "trade payables", "trade accounts payable")),
+    (r"\bdso\b|\bdays sales outstanding\b|\baccounts receivable\b", ("accounts receivable", "receivables", "trade receivables")),
+    (r"\bdio\b|\bdays inventory outstanding\b|\binventor(?:y|ies)\b", ("inventories", "inventory", "merchandise inventories")),
+    (r"\btotal assets\b|\basset turnover\b", ("total assets",)),
+    (r"\boperating (?:income|profit|margin)\b", ("operating income", "operating profit", "income from operations")),
 )
 TERMS = tuple((re.compile(asked, re.IGNORECASE), stated) for asked, stated in _TERMS)
 
@@ -159,15 +162,22 @@ def stated(question: str) -> Iterator[str]:
             yield from lines
 
 
-def in_terms_of(question: str, labels: Sequence[str]) -> str:
-    """The question with each line called as one of the labels calls it, if any does."""
-    known = [label.lower().replace("—", "–") for label in labels]
+def lines_of(question: str, labels: Sequence[str]) -> list[tuple[re.Pattern[str], str]]:
+    """For each line that the question asks for, how it calls it, and how one of the labels does."""
+    found = []
     for asked, lines in TERMS:
-        own = next((line for line in lines if any(_says(label, line) for label in known)), None)
-        if own and not any(asked.search(label) for label in known):
-            question = asked.sub(own, question)
-    return question
+        if asked.search(question):
+            own = next((label for line in lines for label in labels if _says(label, line)), None)
+            if own:
+                found.append((asked, own))
+    return found
 
 
 def _says(label: str, line: str) -> bool:
-    return re.sub(r"\W+", " ", label).strip().startswith(re.sub(r"\W+", " ", line))
+    return plain(label).startswith(plain(line))
+
+
+def plain(text: str) -> str:
+    """The words alone, in lower case, with a space on either side."""
+    words = " ".join(re.findall(r"\w+", text.lower()))
+    return f" {words} "

@@ -221,7 +221,7 @@ class _Asked:
             return _Scored(0.0, candidate, ())
         score = self._held(candidate, cells) * self._precise(candidate.label)
         score *= math.sqrt(self._precise(candidate.section))
-        least = 0.6 if len(candidate.caption) <= _SHORT_CAPTION else 0.85  # a short one says of what the rows are parts
+        least = 0.7 if len(candidate.caption) <= _SHORT_CAPTION else 0.85  # a short one says of what the rows are parts
         score *= max(least, self._precise(candidate.caption - _INTRODUCING))
         score *= (
             self._fits_document(candidate) * self._fits_period(candidate, cells) * self._fits_kind(candidate, cells)

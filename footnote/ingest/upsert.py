@@ -185,5 +185,7 @@ FROM learned,
             CAST($12 AS text[]), CAST($13 AS text[]), CAST($14 AS text[]), CAST($15 AS text[]), CAST($16 AS int[]),
             CAST($17 AS text[]))
      AS row(position, hash, page, char_start, char_end, heading, context, text, searched, words, telling)
-JOIN embedding ON embedding.tenant_id = $2 AND embedding.space_id = $5 AND embedding.text_sha256 = row.hash
+CROSS JOIN LATERAL (
+    SELECT embedding FROM embedding WHERE tenant_id = $2 AND space_id = $5 AND text_sha256 = row.hash OFFSET 0
+) AS embedding
 """

@@ -30,6 +30,7 @@ from footnote.retrieval import (
     second_look,
     shaping,
     spaces,
+    spelled_out,
     spelling,
     vector_leg,
 )
@@ -240,6 +241,9 @@ async def _first(rt: Runtime, query: Query, most: int, beside: Beside | None) ->
                         continue
                 if looked_for := second_look.wanted(query):
                     candidates = await _looked_again(session, query, now, candidates, looked_for)
+                if short := spelled_out.wanted(query):
+                    found = await spelled_out.spelled_out(session, query, now, short)
+                    candidates = _before(found, candidates)
                 if query.opening:
                     candidates = await _opened(session, query, now, candidates)
                 if beside is not None:
@@ -289,7 +293,11 @@ def _hit(row: Mapping[str, Any], rank: int, scales: Mapping[int, Scale]) -> Hit:
 
 
 async def _opened(session: AsyncSession, query: Query, place: ResolvedScope, candidates: list[Hit]) -> list[Hit]:
-    first = await openings.opening(session, query, place, candidates)
+    return _before(await openings.opening(session, query, place, candidates), candidates)
+
+
+def _before(first: Sequence[Hit], candidates: Sequence[Hit]) -> list[Hit]:
+    """The first ones as they match to the letter, with what is known of them, then the others."""
     known = {each.key: each for each in candidates}
     before = [replace(known.pop(each.key, each), exact_matches=each.exact_matches) for each in first]
     return [*before, *known.values()]
@@ -304,9 +312,7 @@ async def _looked_again(
         focused = second_look.focused(query, each, found)
         hits, _ = await _candidates(session, focused, place, (), second_look.LOOKED_AT)
         likely.append(second_look.first(each, query, hits))
-    known = {each.key: each for each in found}
-    first = {hit.key: known.pop(hit.key, hit) for rank in zip_longest(*likely) for hit in rank if hit}
-    return [*first.values(), *known.values()]
+    return _before([hit for rank in zip_longest(*likely) for hit in rank if hit], found)
 
 
 async def _in_thread_if_long(

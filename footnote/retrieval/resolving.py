@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import collections
+from footnote.collections import expiry
 from footnote.database.driver import driver, positional
 from footnote.database.tenant_scope import tenant_of
 from footnote.models import Collection, EmbeddingSpace
@@ -31,6 +32,7 @@ WITH chosen AS MATERIALIZED (
 SELECT chosen.id, chosen.name, chosen.space_id, chosen.embedding_provider, chosen.embedding_model,
        s.provider, s.model, s.dimensions, s.requested_dimensions, s.other_dimensions, s.other_seen, s.other_since,
        s.noise, s.related,
+       chosen.last_active_at < now() - interval '1 minute' AS is_idle,
        coalesce(r.revision, 0) AS revision, {languages} AS languages,
        EXISTS (SELECT FROM chunk c WHERE c.tenant_id = :tenant AND c.collection_id = chosen.id) AS is_filled,
        ({documents}) AS documents, ({unfinished}) AS unfinished, ({chunks}) AS chunks
@@ -89,6 +91,8 @@ async def of(session: AsyncSession, rt: Runtime, query: "Query") -> ResolvedScop
     """Raises NotFound for an unknown collection, Conflict after a change of model."""
     rows = await _rows(session, query)
     _check_known(query.collections, rows)
+    if idle := [row["id"] for row in rows if row["is_idle"]]:
+        await expiry.note_active(session, idle)
     filled = [_collection(row) for row in rows if row["is_filled"]]
     of_space = {row["space_id"]: row for row in rows}
     looked_into: list[EmbeddingSpace] = []

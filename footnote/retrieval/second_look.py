@@ -22,6 +22,7 @@ MOST = 2  # statements of a question
 LOOKED_AT = 60  # chunks that may be the statement
 SHORT = 4  # letters of a name that is looked for as a whole word only
 DOCUMENTS = 4  # at most, that the question names
+STATED = 1.5  # what it is worth that a line stands there which the question asks for
 SHOWN = 2  # chunks of a statement
 
 _PARTS = re.compile(r"[\W_]+")
@@ -43,15 +44,19 @@ def focused(query: "Query", statement: Statement, found: "Sequence[Hit]") -> "Qu
 
 def first(statement: Statement, query: "Query", found: "Sequence[Hit]") -> "list[Hit]":
     """Those of the hits that are of the statement, the likeliest first."""
-    terms = [term.lower() for term in statements.stated(query.text)]
+    terms = [statements.plain(term) for term in statements.stated(query.text)]
 
     def likely(hit: "Hit") -> float:
-        text = hit.text.lower()
-        surely = statements.likeness(statement, hit.text, hit.heading)
-        return surely and surely + 1.5 * any(term in text for term in terms)
+        surely, text = statements.likeness(statement, hit.text, hit.heading), statements.plain(hit.text)
+        return surely and surely + STATED * any(term in text for term in terms)
 
     ranked = sorted(((likely(hit), hit) for hit in found), key=lambda pair: -pair[0])
-    return [hit for surely, hit in ranked if surely][:SHOWN]
+    likeliest = [hit for surely, hit in ranked if surely]
+    return [hit for hit in likeliest if _is_beside(hit, likeliest[0])][:SHOWN]
+
+
+def _is_beside(one: "Hit", other: "Hit") -> bool:
+    return one.version_id == other.version_id and abs(one.page_start - other.page_start) <= 1
 
 
 def _named(question: str, found: "Sequence[Hit]") -> list[str]:

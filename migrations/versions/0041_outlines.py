@@ -3,7 +3,7 @@
 A column without a default: nothing is rewritten, and the table is locked for a moment.
 
 Revision ID: 0041
-Revises: 0043
+Revises: 0040
 """
 
 import sqlalchemy as sa
@@ -11,7 +11,7 @@ from alembic import op
 from sqlalchemy.dialects import postgresql
 
 revision: str = "0041"
-down_revision: str | None = "0043"
+down_revision: str | None = "0040"
 branch_labels: None = None
 depends_on: None = None
 

@@ -4,7 +4,7 @@ The tables are new, and the columns have constant defaults: nothing is rewritten
 the reference is checked without a lock on either table. All of it may be run again after an interruption.
 
 Revision ID: 0042
-Revises: 0040
+Revises: 0041
 """
 
 from importlib import import_module
@@ -15,7 +15,7 @@ from footnote.settings import Settings
 from migrations import wall
 
 revision: str = "0042"
-down_revision: str | None = "0040"
+down_revision: str | None = "0041"
 branch_labels: None = None
 depends_on: None = None
 

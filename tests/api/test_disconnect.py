@@ -91,17 +91,33 @@ async def until(happened: Callable[[], Any]) -> None:
             await asyncio.sleep(0.02)
 
 
+ASKED = "Which oil does the lamp burn?"
+# By path, what asks it there, and what the answer begins with.
+QUESTIONS: dict[str, tuple[dict[str, Any], bytes]] = {
+    "/v1/query": ({"question": ASKED}, b"event: sources"),
+    "/openai/v1/responses": ({"model": "footnote", "input": ASKED}, b"event: response.content_part.added"),
+    "/openai/v1/chat/completions": (
+        {"model": "footnote", "messages": [{"role": "user", "content": ASKED}]},
+        b'"role":"assistant"',
+    ),
+}
+
+
+@pytest.mark.parametrize("path", QUESTIONS)
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_disconnect_stops_a_silent_model(api: Api, stream: bool, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_disconnect_stops_a_silent_model(
+    api: Api, path: str, stream: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    question, begins = QUESTIONS[path]
     caplog.set_level("INFO", logger="footnote")
     for silence in SILENT:
         api.model.asked.clear()
         api.model.closed.clear()
         api.model.raw(*silence)
-        async with api.asked("/v1/query", question="Which oil does the lamp burn?", stream=stream) as answer:
+        async with api.asked(path, **question, stream=stream) as answer:
             await until(lambda: api.model.asked)
             if stream:
-                await answer.readuntil(b"event: sources")
+                await answer.readuntil(begins)
             assert not api.model.closed.is_set()
         await asyncio.wait_for(api.model.closed.wait(), 60)
     await until(lambda: sum("'status': 499" in str(record.msg) for record in caplog.records) == len(SILENT))

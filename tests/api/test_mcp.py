@@ -78,10 +78,10 @@ async def api(
 
 @pytest.mark.parametrize("era", ERAS)
 async def test_the_official_client_over_http(api: McpApi, era: str) -> None:
-    progress: list[float] = []
+    steps: list[float] = []
 
-    async def told(done: float, _total: float | None, _message: str | None) -> None:
-        progress.append(done)
+    async def told(progress: float, total: float | None, message: str | None) -> None:
+        steps.append(progress)
 
     api.model.raw(ANSWER)
     async with (
@@ -93,8 +93,8 @@ async def test_the_official_client_over_http(api: McpApi, era: str) -> None:
         answer = await client.call_tool("ask", QUESTION, progress_callback=told)
         [footnote] = answer.structured_content["citations"]
         assert footnote["url"].startswith(f"{api.url}/d/{footnote['document_id']}/p/1?v=1&from=")
-        assert (footnote["verified"], progress) == (True, list(range(1, len(progress) + 1)))
-        assert len(progress) >= 2
+        assert (footnote["verified"], steps) == (True, list(range(1, len(steps) + 1)))
+        assert len(steps) >= 2
     text = counted(None)
     assert 'footnote_mcp_calls_total{outcome="ok",tool="ask"}' in text
     assert 'route="/mcp"' in text
@@ -174,17 +174,17 @@ async def test_a_closed_stream_stops_the_model(api: McpApi, era: str) -> None:
 async def test_the_command_hands_messages_on(api: McpApi) -> None:
     environment = os.environ | {"FOOTNOTE_API_URL": api.url, "FOOTNOTE_API_KEY": api.keys["read"]}
     command = StdioServerParameters(command=sys.executable, args=["-m", "footnote", "mcp"], env=environment)
-    progress: list[float] = []
+    steps: list[float] = []
 
-    async def told(done: float, _total: float | None, _message: str | None) -> None:
-        progress.append(done)
+    async def told(progress: float, total: float | None, message: str | None) -> None:
+        steps.append(progress)
 
     api.model.raw(ANSWER)
     async with Client(command) as client:
         assert len((await client.list_tools()).tools) == 6
         answer = await client.call_tool("ask", QUESTION, progress_callback=told)
         assert answer.structured_content["citations"][0]["verified"] is True
-        assert progress[:2] == [1, 2]
+        assert steps[:2] == [1, 2]
     for url, why in (
         (api.url, "The API key is missing, unknown, expired or revoked."),
         ("http://127.0.0.1:1", "cannot be reached"),

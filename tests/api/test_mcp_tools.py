@@ -58,9 +58,13 @@ async def called(client: Client, name: str, **arguments: Any) -> Any:
     """What the tool gives, which stands in its text, too."""
     result = await client.call_tool(name, arguments)
     assert not result.is_error, result.content
-    [block] = result.content
-    assert json.loads(block.text) == result.structured_content
+    assert json.loads(said(result)) == result.structured_content
     return result.structured_content
+
+
+def said(result: Any) -> str:
+    [block] = result.content
+    return str(block.text)
 
 
 @pytest.mark.parametrize("era", ERAS)
@@ -68,10 +72,10 @@ async def test_each_tool(rt: Runtime, stored: Any, era: str) -> None:
     tenant_id, ids = stored
     assert isinstance(rt.generator, FakeGenerator)
     rt.generator.pieces = ["Colza oil [1", ': "burns colza oil"]. ', "It shines far. " * 30]
-    progress: list[tuple[float, float | None, str | None]] = []
+    steps: list[tuple[float, float | None, str | None]] = []
 
-    async def told(done: float, total: float | None, message: str | None) -> None:
-        progress.append((done, total, message))
+    async def told(progress: float, total: float | None, message: str | None) -> None:
+        steps.append((progress, total, message))
 
     async with speaking(rt, tenant_id, era) as client:
         listed = await client.list_tools()
@@ -110,10 +114,10 @@ async def test_each_tool(rt: Runtime, stored: Any, era: str) -> None:
         )
         assert footnote["url"].startswith(f"https://docs.example.com/d/{ids['lamp']}/p/1?v=1&from=")
         assert (answer["answer_status"], bool(answer["unsupported"])) == ("partial", True)
-        assert [number for number, _, _ in progress] == list(range(1, len(progress) + 1))
-        assert {total for _, total, _ in progress} == {None}
-        assert "passages" in str(progress[0][2])
-        assert sum("characters" in str(message) for _, _, message in progress) == 2, "each 200 of 500 characters"
+        assert [number for number, _, _ in steps] == list(range(1, len(steps) + 1))
+        assert {total for _, total, _ in steps} == {None}
+        assert "passages" in str(steps[0][2])
+        assert sum("characters" in str(message) for _, _, message in steps) == 2, "each 200 of 500 characters"
 
         documents = await called(client, "list_documents", limit=2)
         assert [each["id"] for each in documents["documents"]] == [ids["lamp"], ids["long"]]
@@ -138,7 +142,8 @@ async def test_a_long_document_is_read_from_id_to_id(rt: Runtime, stored: Any, m
     async with speaking(rt, tenant_id, ERAS[1]) as client:
 
         async def read(start: str) -> tuple[list[str], str]:
-            names, whole, more = [], "", start
+            names: list[str] = []
+            whole, more = "", start
             while more:
                 part = await called(client, "fetch", id=more)
                 assert len(part["text"]) <= pages.MOST_CHARACTERS
@@ -183,10 +188,10 @@ async def test_errors_are_results_in_a_sentence(rt: Runtime, stored: Any, monkey
         for name, arguments, sentence in REFUSED:
             result = await client.call_tool(name, arguments)
             assert (result.is_error, result.structured_content) == (True, None)
-            assert result.content[0].text.startswith(sentence), result.content
+            assert said(result).startswith(sentence), result.content
         monkeypatch.setattr("footnote.retrieval.search", None)
         result = await client.call_tool("search", {"query": "oil"})
-        assert (result.is_error, result.content[0].text) == (True, "Something failed on our side; it is in the log.")
+        assert (result.is_error, said(result)) == (True, "Something failed on our side; it is in the log.")
 
 
 @pytest.mark.parametrize("era", ERAS)
@@ -207,10 +212,10 @@ async def test_resources_and_prompts(rt: Runtime, stored: Any, era: str) -> None
             "footnote://documents/{document_id}/pages/{page}",
         ]
         [shown] = (await client.read_resource(last.uri)).contents
-        about = json.loads(shown.text)
+        about = json.loads(shown.model_dump()["text"])
         assert (about["status"], about["pages_uris"]) == ("ready", [f"{last.uri}/pages/1", f"{last.uri}/pages/4"])
         [page] = (await client.read_resource(about["pages_uris"][1])).contents
-        assert (page.mime_type, bool(page.text)) == ("text/plain", True)
+        assert (page.mime_type, bool(page.model_dump()["text"])) == ("text/plain", True)
         unknown = ["footnote://documents", f"{last.uri}/pages/5", "footnote://documents/doc_" + 26 * "0", "file:///a"]
         said = {await refusal(client.read_resource(uri)) for uri in [*unknown, f"{last.uri}/pages/0"]}
         said.add(await refusal(client.read_resource(f"footnote://documents/{waiting['document_id']}/pages/1")))
@@ -219,7 +224,7 @@ async def test_resources_and_prompts(rt: Runtime, stored: Any, era: str) -> None
 
         assert [each.name for each in (await client.list_prompts()).prompts] == ["cited_answer", "compare"]
         made = await client.get_prompt("cited_answer", {"question": "Why {x}?", "collection": "pumps"})
-        assert "in the collection 'pumps': Why {x}?" in made.messages[0].content.text
+        assert "in the collection 'pumps': Why {x}?" in str(made.messages[0].content)
         assert (await refusal(client.get_prompt("compare", {"question": "Why?"})))[1].endswith(
             "`document_a` is missing."
         )
@@ -242,7 +247,7 @@ async def test_another_tenant_and_a_key_without_the_scope(rt: Runtime, stored: A
             theirs, never = [
                 await client.call_tool(name, {argument: each}) for each in (ids["lamp"], "doc_" + 26 * "0")
             ]
-            assert theirs.content[0].text.replace(ids["lamp"], "doc_" + 26 * "0") == never.content[0].text
+            assert said(theirs).replace(ids["lamp"], "doc_" + 26 * "0") == said(never)
         uri = f"footnote://documents/{ids['lamp']}"
         assert await refusal(client.read_resource(uri)) == (-32602, "There is no such resource.")
     async with speaking(rt, tenant_id, era, "read") as client:
@@ -262,5 +267,5 @@ async def test_a_key_that_asks_too_often_is_told_when_it_may(rt: Runtime, stored
         await called(client, "search", query="oil")
         result = await client.call_tool("search", {"query": "oil"})
         assert result.is_error
-        assert result.content[0].text == "Too many requests; try again in 60 s."
+        assert said(result) == "Too many requests; try again in 60 s."
         await called(client, "list_documents")

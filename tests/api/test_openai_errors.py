@@ -1,6 +1,5 @@
 """Below `/openai/`, every answer has OpenAI's form: errors, lists and models, as the official client reads them."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx2
@@ -14,31 +13,12 @@ from footnote.collections import catalog
 from footnote.database.ids import new_id
 from footnote.runtime import Runtime
 from footnote.tenancy.rate_limits import Standing
+from tests.api.openai_client import client, refused, writer
 from tests.api.test_errors import problem
 from tests.conftest import Person
 
+__all__ = ["client", "writer"]  # fixtures
 pytestmark = pytest.mark.anyio
-BASE = "http://footnote/openai/v1"
-
-
-@pytest.fixture
-async def client(alice: Person) -> AsyncIterator[openai.AsyncOpenAI]:
-    async with openai.AsyncOpenAI(base_url=BASE, api_key=alice.key, http_client=alice.client, max_retries=0) as made:
-        yield made
-
-
-def refused(answer: httpx2.Response, status: int, code: str, param: str | None = None) -> str:
-    """The message of an error that has all four members, and no others."""
-    assert answer.status_code == status, answer.text
-    assert answer.headers["content-type"] == "application/json"
-    assert answer.headers["x-request-id"]
-    error = answer.json()["error"]
-    assert answer.json().keys() == {"error"}
-    assert error.keys() == {"message", "type", "param", "code"}
-    assert (error["code"], error["param"]) == (code, param), answer.text
-    kind = {429: "rate_limit_error"}.get(status, "server_error" if status >= 500 else "invalid_request_error")
-    assert error["type"] == kind
-    return str(error["message"])
 
 
 async def test_what_no_route_answers_has_the_form_as_well(alice: Person) -> None:

@@ -20,7 +20,6 @@ TEXT, OTHER = SAMPLES / "log_utf8.txt", SAMPLES / "handbook.pdf"
 
 @pytest.fixture(autouse=True)
 async def brief(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(process, "_IDLE_SECONDS", 1.0)
     monkeypatch.setattr(process, "_TURN_SECONDS", 5.0)
 
 
@@ -29,7 +28,11 @@ async def read(path: Path = TEXT, owner: str = "one", media_type: str = "text/pl
 
 
 async def gone() -> None:
+    """Waits until the parsers have ended by themselves; the sockets of those that waited are closed with them."""
     await until(lambda: not parsers_of("self"))
+    for line in process._lines.pop(asyncio.get_running_loop()).values():
+        if parser := line.take():
+            process._finish(parser)
     await asyncio.gather(*process._ending)
 
 

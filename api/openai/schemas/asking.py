@@ -79,6 +79,9 @@ class AskingIn(LenientIn):
         if isinstance(choice, dict):
             if choice.get("type") != "allowed_tools":
                 return choice.get("type") != FILE_SEARCH
-            allowed = choice.get("allowed_tools", choice)
-            choice, kinds = allowed.get("mode"), [each.get("type") for each in allowed.get("tools", ())]
+            within = choice.get("allowed_tools", choice)
+            allowed = within if isinstance(within, dict) else {}
+            tools = allowed.get("tools")
+            kinds = [each.get("type") for each in tools if isinstance(each, dict)] if isinstance(tools, list) else []
+            choice = allowed.get("mode")
         return choice == "required" and bool(kinds) and FILE_SEARCH not in kinds

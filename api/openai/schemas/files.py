@@ -82,7 +82,7 @@ class CompletionIn(LenientIn):
     md5: Annotated[str, StringConstraints(pattern="^[0-9a-fA-F]{32}$"), AfterValidator(str.lower)] | None = None
 
 
-class PartOut(BaseModel):
+class UploadPartOut(BaseModel):
     id: str
     object: Literal["upload.part"] = "upload.part"
     created_at: int

@@ -14,7 +14,7 @@ Key = Annotated[Plain, StringConstraints(max_length=64)]
 Metadata = Annotated[dict[Key, Annotated[Plain, StringConstraints(max_length=512)]], Field(max_length=16)]
 
 
-class TextIn(LenientIn):
+class TextFormatIn(LenientIn):
     format: Storable = None
 
 
@@ -29,7 +29,7 @@ class ResponseIn(AskingIn):
     metadata: Metadata = {}
     max_output_tokens: Tokens | None = None
     top_p: Ratio = 1.0
-    text: TextIn = TextIn()
+    text: TextFormatIn = TextFormatIn()
     background: bool = False
     conversation: Storable = None
     prompt: Storable = None

@@ -2,9 +2,10 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, StringConstraints, model_validator
 
 from api.openai import anchors, ids
+from api.openai.errors import outward
 from api.openai.schemas.asking import RankingIn
 from api.openai.schemas.common import LenientIn, seconds
 from api.schemas.fields import JsonObject, Plain, Storable
@@ -22,11 +23,11 @@ Key = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 Text = Annotated[str, StringConstraints(max_length=512)]
 LEAST, MOST = 100, 4096  # tokens of a chunk
 MOST_FILES = 2000
-_CODES = {"unsupported_type": "unsupported_file"} | dict.fromkeys(
-    ("empty_file", "corrupt_file", "encrypted", "type_mismatch", "no_text", "bad_encoding", "too_complex", "too_large")
-    + ("archive_too_large",),
-    "invalid_file",
-)
+_CODES = {
+    "unsupported_type": "unsupported_file",
+    **dict.fromkeys(("empty_file", "corrupt_file", "encrypted", "type_mismatch", "no_text"), "invalid_file"),
+    **dict.fromkeys(("bad_encoding", "too_complex", "too_large", "archive_too_large"), "invalid_file"),
+}
 
 
 def _attributes(given: dict[str, Any]) -> dict[str, Any]:
@@ -100,8 +101,10 @@ class FileBatchIn(LenientIn):
 
     def each(self) -> list[AttachIn]:
         """The files, each once; with `file_ids` the rest is for all of them."""
-        about = {"attributes": self.attributes, "chunking_strategy": self.chunking_strategy}
-        alike = [AttachIn.model_construct(file_id=each, **about) for each in self.file_ids or ()]
+        alike = (
+            AttachIn(file_id=each, attributes=self.attributes, chunking_strategy=self.chunking_strategy)
+            for each in self.file_ids or ()
+        )
         return list({each.file_id: each for each in (self.files or alike)}.values())
 
 
@@ -128,8 +131,14 @@ class VectorStoreIn(VectorStorePatchIn):
     chunking_strategy: StrategyIn | None = None
 
 
+def _listed(given: Any) -> Any:
+    return [given] if isinstance(given, str) else given
+
+
 class VectorStoreSearchIn(LenientIn):
-    query: QueryText | Annotated[list[QueryText], Field(min_length=1, max_length=10)]
+    """`query`: a text, or several, which are searched at once."""
+
+    query: Annotated[list[QueryText], Field(min_length=1, max_length=10), BeforeValidator(_listed)]
     filters: JsonObject | None = None
     max_num_results: Annotated[int, Field(ge=1, le=50)] = 10
     ranking_options: RankingIn = RankingIn()
@@ -244,7 +253,7 @@ class VectorStoreFileOut(BaseModel):
         """A file of a batch that is no document: it waits, or could not be attached."""
         status: FileStatus = "failed" if item.error else "cancelled" if batch.cancelled_at else "in_progress"
         return cls(
-            id=item.file_id,
+            id=ids.file_id(item.file_id),
             vector_store_id=ids.vector_store_id(collection.id),
             created_at=seconds(batch.created_at),
             usage_bytes=0,
@@ -257,7 +266,7 @@ class VectorStoreFileOut(BaseModel):
 
 def _last_error(code: str | None, message: str | None) -> LastErrorOut:
     told: Any = _CODES.get(code or "", "server_error")
-    return LastErrorOut(code=told, message=message or "")
+    return LastErrorOut(code=told, message=outward(message or ""))
 
 
 class VectorStoreFileDeletedOut(BaseModel):

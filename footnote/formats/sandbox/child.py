@@ -9,6 +9,7 @@ import contextlib
 import math
 import os
 import resource
+import select
 import signal
 import socket
 import sys
@@ -32,6 +33,7 @@ CPU_SECONDS_PER_PICTURE = 2  # to draw it; tesseract has a limit of its own
 # Read by nothing but Python: a file cannot take over the process, which may therefore read another one of its owner.
 _PLAIN = {f"footnote.formats.{name}" for name in ("markup.md", "plain.delimited", "plain.json_values", "plain.txt")}
 _MOST = 100  # documents that a process reads
+_IDLE_SECONDS = 2.0  # for which it waits for the next one
 
 
 def _limit(what: int, wanted: int) -> None:
@@ -146,8 +148,11 @@ def _answered(out: BinaryIO, request: ParseRequest, *, last: bool) -> bool:
 
 
 def _next(out: BinaryIO) -> ParseRequest | None:
-    """The next request, whose time on the processor begins now; None if the parent wants no more."""
-    if (request := frames.next_request(out.fileno())) is None:
+    """The next request, whose time on the processor begins now; None if none comes soon.
+
+    The parent cannot time it: its event loop rests between two messages.
+    """
+    if not select.select([out], [], [], _IDLE_SECONDS)[0] or (request := frames.next_request(out.fileno())) is None:
         return None
     spent = math.ceil(time.process_time())
     _limit(resource.RLIMIT_CPU, spent + request.cpu_seconds)

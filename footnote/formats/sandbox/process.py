@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 # Over its CPU time, or aborted by a library that could get no more memory.
 _LIMIT_SIGNALS = {signal.SIGXCPU, signal.SIGABRT}
 _END_SECONDS = 5.0  # in which a fork server ends a parser, or is itself ended
-_IDLE_SECONDS = 2.0  # for which a parser waits for another document
 _MOST_IDLE = 4  # that wait
 _TURN_SECONDS = 0.05  # for which a document waits for that parser
 
@@ -89,24 +88,17 @@ class _Line:
         self.turn = asyncio.Lock()
         self._idle = idle
         self._parser: _Parser | None = None
-        self._timer: asyncio.TimerHandle | None = None
 
     def take(self) -> _Parser | None:
+        """The parser that waits; it may have ended."""
         self._idle.pop(self, None)
-        if self._timer is not None:
-            self._timer.cancel()
         taken, self._parser = self._parser, None
         return taken
 
     def give(self, parser: _Parser) -> None:
         self._parser, self._idle[self] = parser, None
-        self._timer = asyncio.get_running_loop().call_later(_IDLE_SECONDS, self._leave)
-        if len(self._idle) > _MOST_IDLE:
-            next(iter(self._idle))._leave()
-
-    def _leave(self) -> None:
-        if (parser := self.take()) is not None:
-            _finish(parser)
+        if len(self._idle) > _MOST_IDLE and (oldest := next(iter(self._idle)).take()):
+            _finish(oldest)
 
 
 class _Lines(dict[str, _Line]):
