@@ -129,7 +129,7 @@ class ListedDocumentOut(Out):
     error: Annotated[ErrorOut | None, OnRequest] = None
 
 
-class ListedDocumentsOut(Out):
+class McpDocumentsOut(Out):
     documents: list[ListedDocumentOut]
     next_cursor: str | None
 

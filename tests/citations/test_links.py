@@ -16,12 +16,15 @@ def citation() -> Citation:
 
 def test_the_router_of_the_page_reads_each_address() -> None:
     router, page = (UI / "router.js").read_text(), (UI / "screens" / "page.js").read_text()
-    pattern = re.search(r"\[/(\^\\/d.*?\$)/, \"page\"", router)
-    assert pattern is not None
-    read = re.compile(pattern.group(1).replace("\\/", "/"))
+    screens = re.findall(r'\[/(\^.*?\$)/, "(\w+)"', router)
     addresses = [links.path_of(citation()), links.reader_path("doc_7", 12), links.reader_path("doc_7")]
-    found = [read.fullmatch(each.partition("?")[0]) for each in addresses]
-    assert [each and each.groups() for each in found] == [("doc_7", "12"), ("doc_7", "12"), ("doc_7", None)]
+    shown = [
+        (screen, *found.groups())
+        for address in addresses
+        for pattern, screen in screens
+        if (found := re.fullmatch(pattern.replace("\\/", "/"), address.partition("?")[0]))
+    ]
+    assert shown == [("page", "doc_7", "12"), ("page", "doc_7", "12"), ("document", "doc_7")]
     assert addresses[0].partition("?")[2] == "v=3&from=194&to=311"
     assert all(f'query.get("{name}")' in page for name in ("v", "from", "to"))
 
