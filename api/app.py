@@ -89,18 +89,7 @@ def create_app(settings: Settings | None = None, runtime: Runtime | None = None)
         generate_unique_id_function=lambda route: route.name,
         redirect_slashes=False,  # after a redirect an upload would be sent twice
     )
-    for module in ROUTES:
-        app.include_router(module.router)
-    for router in (module.router for module in OPENAI_ROUTES):
-        app.include_router(router, include_in_schema=False)  # they have a document of their own
-    app.described_routes = _routes(ROUTES)
-    app.openai_routes = _routes(OPENAI_ROUTES)
-    app.state.routes = [*app.described_routes, *app.openai_routes]
-    if chosen.docs == "on":
-        app.include_router(documentation.router)
-    if chosen.ui == "on":
-        app.include_router(ui.router)
-    app.state.mcp = mcp.install(app, chosen) if chosen.mcp == "on" else None
+    _route(app, chosen)
     errors.install(app)
     app.add_middleware(BodyLimits, settings=chosen, routes=app.state.routes)
     app.add_middleware(LastResort)
@@ -124,6 +113,21 @@ def _allow_origins(app: FastAPI, settings: Settings) -> None:
 
 def _routes(modules: Iterable[Any]) -> list[APIRoute]:
     return [route for module in modules for route in module.router.routes if isinstance(route, APIRoute)]
+
+
+def _route(app: DescribedApi, settings: Settings) -> None:
+    for module in ROUTES:
+        app.include_router(module.router)
+    for router in (module.router for module in OPENAI_ROUTES):
+        app.include_router(router, include_in_schema=False)  # they have a document of their own
+    app.described_routes = _routes(ROUTES)
+    app.openai_routes = _routes(OPENAI_ROUTES)
+    app.state.routes = [*app.described_routes, *app.openai_routes]
+    if settings.docs == "on":
+        app.include_router(documentation.router)
+    if settings.ui == "on":
+        app.include_router(ui.router)
+    app.state.mcp = mcp.install(app, settings) if settings.mcp == "on" else None
 
 
 def warm_app() -> FastAPI:
