@@ -57,6 +57,10 @@ async def asked(own_database: str, redis_url: str, tmp_path: Path) -> AsyncItera
             api.kill()
 
 
+def _said(turns: int) -> list[dict[str, str]]:
+    return [{"role": ("user", "assistant")[n % 2], "content": f"The pump {n} has marks. " * 5} for n in range(turns)]
+
+
 async def _until_there(client: httpx2.AsyncClient, api: Program) -> None:
     while True:
         try:
@@ -79,6 +83,17 @@ async def test_no_step_of_the_loop_takes_longer_than_50_ms_or_imports_a_module(
 
     # First of all what makes or imports something when it is done for the first time.
     await send("POST", "/v1/query", json={"question": QUESTION, "stream": True})
+    await send("GET", "/openai/v1/models")
+    said = [
+        {"role": "system", "content": "Speak as a sailor. " * 6000},
+        *_said(600),
+        {"role": "user", "content": QUESTION},
+    ]
+    for path, asking in (("chat/completions", {"messages": said}), ("responses", {"input": said})):
+        for stream in (True, False):
+            await send("POST", f"/openai/v1/{path}", json={"model": "footnote", "stream": stream, **asking})
+    texts = {"model": "footnote", "input": ["word " * 100] * 500, "encoding_format": "float"}
+    await send("POST", "/openai/v1/embeddings", json=texts)
     mcp = {"jsonrpc": "2.0", "id": 1, "method": "tools/call"}
     for era in ({}, {"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/call", "Mcp-Name": "ask"}):
         meta = {f"io.modelcontextprotocol/{name}": value for name, value in MCP_CLIENT.items()}

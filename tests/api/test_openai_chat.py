@@ -150,6 +150,8 @@ async def test_where_it_looks_is_the_tools_or_the_models(
         refused(await told(f"footnote:{store}", person), 404, "model_not_found")
     for model in ("footnote:light", "footnote:", f"footnote:vs_{'a' * 200}"):
         refused(await told(model), 404, "model_not_found")
+    streamed = {"model": f"footnote:{unknown}", "messages": ASKING, "stream": True}
+    refused(await alice.client.post(CHAT, json=streamed), 404, "model_not_found")  # before any byte of a stream
     refused(await told("footnote", vector_store_ids=["col_x"]), 400, "invalid_value", "tools.0.vector_store_ids")
     refused(await told("footnote", filters={}), 400, "missing_required_parameter", "tools.0.vector_store_ids")
     wrong: Any = {"vector_store_ids": [light], "filters": {"type": "like", "key": "a", "value": 1}}
