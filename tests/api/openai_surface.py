@@ -63,8 +63,10 @@ class Surface:
     async def working(self) -> AsyncIterator[None]:
         """Works while a client polls."""
 
+        polled = asyncio.Event()
+
         async def work_on() -> None:
-            while True:
+            while not polled.is_set():
                 await self.work()
                 await asyncio.sleep(0.02)
 
@@ -72,9 +74,8 @@ class Surface:
         try:
             yield
         finally:
-            worker.cancel()
-            with suppress(asyncio.CancelledError):
-                await worker
+            polled.set()
+            await worker
 
 
 @pytest.fixture(scope="module")

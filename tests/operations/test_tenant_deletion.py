@@ -19,6 +19,7 @@ from footnote.models import (
     DocumentSequence,
     FileBatch,
     FileBatchItem,
+    FollowedTenant,
     IdempotencyKey,
     PagePicture,
     RefusedUpload,
@@ -65,6 +66,7 @@ async def fill(rt: Runtime, tenant: str) -> None:
     about: dict[type[Base], dict[str, Any]] = {
         Artifact: {"key": f"artifacts/{tenant}", "tally": {}, **of_version},
         PagePicture: {"key": f"pictures/{tenant}", "width": 400, **of_version},
+        FollowedTenant: {"until": func.now()},
         FileBatch: {"id": f"vsfb_{tenant}", "key_id": "k", "collection_id": ids["collection_id"]},
         FileBatchItem: {"batch_id": f"vsfb_{tenant}", "position": 0, "file_id": "file_unknown"},
         RefusedUpload: {"id": f"ref_{tenant}", "filename": "a.exe", "code": "unsupported_type", "message": "No."},
