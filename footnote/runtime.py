@@ -30,9 +30,9 @@ from footnote.telemetry import log
 
 if TYPE_CHECKING:
     from asyncpg import Connection
+    from redis.asyncio import Redis
 
     from footnote.outbound.oidc_keys import Issuer
-    from redis.asyncio import Redis
 
 Done = TypeVar("Done")
 

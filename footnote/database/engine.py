@@ -92,7 +92,7 @@ def open_engine(
 ) -> AsyncEngine:
     """`patience` in seconds: how long to wait for a connection of the pool or a lock; 20 times that for a statement.
 
-    `idle_seconds`: after which Postgres ends a connection that nothing uses; 0: never. The last one used is taken first.
+    `idle_seconds`: after which Postgres ends a connection that nothing uses; 0: never.
     """
     options = {"lock_timeout": str(int(patience * 1000)), "idle_session_timeout": str(int(idle_seconds * 1000))}
     engine = create_async_engine(

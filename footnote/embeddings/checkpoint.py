@@ -32,7 +32,10 @@ def text_hash(content: str) -> bytes:
 async def obtain_space(
     session: AsyncSession, provider: str, model: str, dimensions: int, requested: int | None = None
 ) -> EmbeddingSpace:
-    """The space, made at first use; its index comes later (`vector_index`). `requested`: the length asked of the model, or 0."""
+    """The space, made at first use; its index comes later (`vector_index`).
+
+    `requested`: the length asked of the model, or 0.
+    """
     if dimensions > MAX_DIMENSIONS:
         raise ProviderRejected(
             "too_many_dimensions",

@@ -20,10 +20,11 @@ LOCK = 0x766563746F72  # "vector": one process builds at a time
 # An index whose build was interrupted is there, but not valid. Chunks are counted where there is none only.
 _DUE = text(
     """
-    SELECT s.id, s.dimensions FROM embedding_space AS s
-    LEFT JOIN pg_index AS i ON i.indexrelid = to_regclass('ix_chunk_embedding_space_' || s.id)
+    SELECT s.id, s.dimensions
+    FROM embedding_space AS s LEFT JOIN pg_index AS i ON i.indexrelid = to_regclass('ix_chunk_embedding_space_' || s.id)
     WHERE i.indisvalid IS NOT TRUE AND (
-        SELECT sum(t.chunks) FROM collection AS c JOIN tally AS t ON t.tenant_id = c.tenant_id AND t.collection_id = c.id
+        SELECT sum(t.chunks)
+        FROM collection AS c JOIN tally AS t ON t.tenant_id = c.tenant_id AND t.collection_id = c.id
         WHERE c.space_id = s.id
     ) >= :worthwhile
     """

@@ -374,17 +374,17 @@ def _errors() -> Iterator[None]:
 def _failure(error: Exception) -> FootnoteError | None:
     """What an error says of the provider that was asked; None: it says nothing of it."""
     sdk = _sdk()
-    unreached, timed_out, any_of_sdk = (
-        (sdk.APIConnectionError, sdk.APITimeoutError, sdk.OpenAIError) if sdk else 3 * [()]
-    )
-    if isinstance(error, httpx2.TransportError) or isinstance(error, unreached):
+    ours = (httpx2.HTTPError, ValueError, KeyError, AttributeError, RecursionError)
+    unreached, late, wrong = (httpx2.TransportError,), (httpx2.TimeoutException,), ours
+    if sdk:
+        unreached, late = (*unreached, sdk.APIConnectionError), (*late, sdk.APITimeoutError)
+        wrong = (*wrong, sdk.OpenAIError)
+    if isinstance(error, unreached):
         unconnected = isinstance(error, ConnectTimeout) or isinstance(error.__cause__, ConnectTimeout)
-        late = isinstance(error, httpx2.TimeoutException) or isinstance(error, timed_out)
-        if late and not unconnected:
+        if isinstance(error, late) and not unconnected:
             return TimedOut("provider_timeout", retry_after=5)
         return Unavailable("provider_unavailable", "The provider could not be reached.")
-    wrong = httpx2.HTTPError, ValueError, KeyError, AttributeError, RecursionError
-    return Unavailable("provider_bad_response") if isinstance(error, wrong) or isinstance(error, any_of_sdk) else None
+    return Unavailable("provider_bad_response") if isinstance(error, wrong) else None
 
 
 def _refusal(error: ProviderRefusal) -> FootnoteError:

@@ -1,12 +1,16 @@
 """DATABASE_URL as it comes from managed providers, and the settings every connection gets."""
 
 import asyncio
+from collections.abc import Coroutine
 from contextlib import AsyncExitStack
+from typing import Any
 
+import asyncpg
 import pytest
 from sqlalchemy import Executable, text
 
-from footnote.database import leases
+from footnote import runtime
+from footnote.database import leases, opening
 from footnote.database.engine import connect, database_dsn
 from footnote.errors import DatabaseAway, Invalid
 from footnote.providers.local import LocalEmbedder
@@ -97,3 +101,51 @@ async def test_what_is_repeated_ends_with_its_block_and_hides_no_cancellation(rt
     go_on.set()
     with pytest.raises(asyncio.CancelledError):
         await holding
+
+
+async def test_what_a_resting_process_does_not_use_is_ended_and_replaced(
+    committing_rt: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker's event loop rests between two messages, and has not seen the end of its connection."""
+    monkeypatch.setattr(runtime, "IDLE_SECONDS", 0.2)
+    resting = asyncio.new_event_loop()
+
+    def within(work: Coroutine[Any, Any, Any]) -> Any:
+        return asyncio.to_thread(resting.run_until_complete, work)
+
+    async def backend(rt: Runtime) -> int:
+        async with rt.transaction() as session:
+            return int(await session.scalar(text("SELECT pg_backend_pid()")) or 0)
+
+    opened = open_runtime(committing_rt.settings, pool_size=1)
+    rt = await within(opened.__aenter__())
+    first = await within(backend(rt))
+    async with asyncio.timeout(30), committing_rt.glance() as watching:
+        while await watching.fetchval("SELECT count(*) FROM pg_stat_activity WHERE pid = $1", first):
+            pass
+    assert await within(backend(rt)) != first
+    await within(opened.__aexit__(None, None, None))
+    await asyncio.to_thread(resting.close)
+
+
+async def test_postgres_is_asked_for_its_own_types_once_in_a_process(
+    committing_rt: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[set[int]] = []
+    ask = asyncpg.Connection._introspect_types
+
+    async def asking(self: Any, numbers: Any, timeout: Any) -> Any:
+        asked.append(set(numbers))
+        return await ask(self, numbers, timeout)
+
+    monkeypatch.setattr(asyncpg.Connection, "_introspect_types", asking)
+    monkeypatch.setattr(opening, "_types", {})
+    for _ in range(2):
+        connection = await connect(committing_rt.settings)
+        assert await connection.fetchval("SELECT $1::bytea[]", [b"one"]) == [b"one"]
+        assert await connection.fetchval("SELECT $1::int[]", [1, 2]) == [1, 2]
+        assert str(await connection.fetchval("SELECT CAST('[1,2]' AS halfvec)")) == "[1,2]"
+        await connection.close()
+    own = [numbers for numbers in asked if max(numbers) < 16384]
+    assert len(own) == 2
+    assert len(asked) == 4, "numbers of other types are a database's own"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from asyncpg import Connection
-from sqlalchemy import event, func, select
+from sqlalchemy import event, func, select, text
 
 from footnote import ingest, jobs
 from footnote.documents import deletion
@@ -166,6 +166,18 @@ async def test_it_takes_three_transactions_few_statements_and_no_artifact(
     times = [time for step in history for time in (step.started_at, step.finished_at)]
     assert None not in times
     assert times == sorted(times, key=str)
+
+
+async def test_the_vocabulary_learns_once_a_document(rt: Runtime, tenant: str) -> None:
+    learned = text("SELECT pg_stat_get_xact_function_calls('learn_words(text, text, regconfig, text[])'::regprocedure)")
+    job_id = await accepted(rt, tenant, "first")
+    async with rt.transaction() as session:
+        await session.execute(text("SELECT set_config('track_functions', 'pl', false)"))
+        before = await session.scalar(learned) or 0
+    await ended(rt, job_id)
+    async with rt.transaction() as session:
+        assert await session.scalar(learned) == before + 1, "not once a chunk"
+        await session.execute(text("SELECT set_config('track_functions', 'none', false)"))
 
 
 async def test_more_than_a_batch_is_read_once_and_goes_step_by_step(

@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from typing import Any
@@ -15,6 +16,7 @@ from footnote.errors import FootnoteError, ProviderRejected, RateLimited, TimedO
 from footnote.providers import GenerationRequest, Generator, Passage, Token, Truncated, Uncounted, Usage
 from footnote.providers.guarded import guard_generators
 from footnote.providers.openai import OpenAIEmbedder, OpenAIGenerator
+from footnote.runtime import import_early
 from footnote.settings import Settings
 from tests.fakes import FakeServer
 
@@ -91,6 +93,21 @@ async def test_vectors_come_back_in_the_order_of_the_texts(
     assert np.allclose(answer.vectors, np.array([[0.6, 0.8], [0, 1], [-1, 0]]))
     assert answer.tokens == 5
     assert server.asked[0]["input"] == ["a", "b", "c"]
+
+
+async def test_vectors_are_asked_for_without_the_sdk(
+    server: FakeServer, embedder: OpenAIEmbedder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To import it takes half a second and 30 MiB: only a process that writes answers with it does so."""
+    monkeypatch.delitem(sys.modules, "openai", raising=False)
+    imported: list[str] = []
+    monkeypatch.setattr("footnote.runtime.import_module", imported.append)
+    assert (await embedder.embed(["a"])).vectors.shape[0] == 1
+    assert "openai" not in sys.modules
+    import_early(settings(server, generator="extractive"))
+    assert "openai" not in imported
+    import_early(settings(server, generator="openai"))
+    assert "openai" in imported
 
 
 async def test_a_server_that_counts_the_prompt_only(server: FakeServer, embedder: OpenAIEmbedder) -> None:

@@ -5,6 +5,7 @@ from sqlalchemy import text
 
 from footnote.retrieval import Mode, Query, search
 from footnote.runtime import Runtime
+from footnote.text import words
 from tests import driving
 
 pytestmark = pytest.mark.anyio
@@ -33,13 +34,15 @@ async def identifiers(rt: Runtime, given: str) -> set[str]:
 )
 async def test_what_counts_as_an_identifier(rt: Runtime, given: str, expected: set[str]) -> None:
     assert await identifiers(rt, given) == expected
+    assert await identifiers(rt, words.telling(f"Many words. {given} And more\nof them")) == expected
 
 
 @pytest.mark.parametrize(
     "given", ["a_" * 4000, "1" * 8000, "@" * 8000, "a.1" * 2600, "x/" * 4000 + " a_1", "ä_" * 3000]
 )
 async def test_whatever_a_text_holds_it_can_be_stored(rt: Runtime, given: str) -> None:
-    assert await identifiers(rt, given) == ({"a_1"} if given.endswith(" a_1") else set())
+    expected = {"a_1"} if given.endswith(" a_1") else set()
+    assert await identifiers(rt, given) == await identifiers(rt, words.telling(given)) == expected
     tenant = await driving.new_tenant(rt)
     await driving.ready(rt, tenant, f"{given} lamp", "odd.txt")
     assert (await search(rt.for_tenant(tenant), Query("lamp", mode="keyword"))).hits

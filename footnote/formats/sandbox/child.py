@@ -1,4 +1,6 @@
-"""The limited process that reads a document, or a few plain ones. It is forked from `fork_server`, or, where that is not possible, runs as
+"""The limited process that reads a document, or a few plain ones.
+
+It is forked from `fork_server`, or, where that is not possible, runs as
 `python -m footnote.formats.sandbox.child OUT PARENT REQUEST`: two descriptors and a `ParseRequest`.
 
 It limits itself, then writes frames (`frames` says which), and ends when its parent has gone. Imports are few: where

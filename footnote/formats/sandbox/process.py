@@ -118,7 +118,7 @@ _lines: WeakKeyDictionary[asyncio.AbstractEventLoop, _Lines] = WeakKeyDictionary
 
 @asynccontextmanager
 async def _turn(owner: str) -> AsyncIterator[_Line | None]:
-    """The owner's line; None without an owner, or if a document before takes long: then a parser of its own reads it."""
+    """The owner's line; None without an owner, or if the document before takes long: another parser reads it then."""
     line = _lines.setdefault(asyncio.get_running_loop(), _Lines())[owner] if owner else None
     if line is not None:
         try:
