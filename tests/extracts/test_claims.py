@@ -44,7 +44,7 @@ def answers(question: str, text: str, title: str = "report.pdf") -> bool:
             "The sales of the north pier were 12 boats, of the south pier 14.",
             False,
         ),
-        ("Which pier had the largest sales?", "The largest sales were the 14 boats of the north pier.", True),
+        ("Which pier had the largest sales?", "The largest sales were the $14 of the north pier.", True),
     ],
 )
 def test_what_is_asked_for_must_stand_there(question: str, text: str, is_answer: bool) -> None:
@@ -64,7 +64,7 @@ def test_a_statement_asks_for_no_value() -> None:
 
 
 def test_a_command_behind_its_lead_in_belongs_to_the_answer() -> None:
-    text = "To light the lamp, there is a tool. Run it like this:\n\n```sh\nlamp light --tower 2\nlamp status\n```\n\nMore."
+    text = "To light the lamp, there is a tool. Run it like this:\n\n```sh\nlamp light --tower 2\nlamp status\n```\n"
     [[statement, *_], is_answer] = _statements("How do I light the lamp?", [Passage(1, "guide.md", text)])
     assert is_answer
     assert "`lamp light --tower 2` `lamp status`" in statement.text
@@ -72,8 +72,9 @@ def test_a_command_behind_its_lead_in_belongs_to_the_answer() -> None:
 
 
 BALANCE = (
-    "CONSOLIDATED BALANCE SHEETS\n(in millions)\nAt December 31, 2019 2018\nInventories 40 38\nTotal current assets 90 85\n"
-    "Property, plant and equipment, net 300 290\nTotal assets 512 498\nAccounts payable 20 19\nRetained earnings 100 90\n"
+    "CONSOLIDATED BALANCE SHEETS\n(in millions)\nAt December 31, 2019 2018\nInventories 40 38\n"
+    "Total current assets 90 85\nProperty, plant and equipment, net 300 290\nTotal assets 512 498\n"
+    "Accounts payable 20 19\nRetained earnings 100 90\n"
 )
 
 
