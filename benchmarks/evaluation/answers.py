@@ -59,8 +59,8 @@ async def ask(product: Product, one: Set, others: Sequence[Set]) -> Answers:
     )
 
 
-async def _is_refused(product: Product, one: Set, question: str, **where: Sequence[str]) -> bool:
-    return (await product.answer(question, one.name, **where))["answer_status"] in REFUSALS
+async def _is_refused(product: Product, one: Set, question: str) -> bool:
+    return (await product.answer(question, one.name))["answer_status"] in REFUSALS
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,9 @@ async def _near(product: Product, one: Set) -> list[tuple[bool, bool]]:
     ids = {Path(each["filename"]).stem: each["id"] for each in await product.documents(one)}
 
     async def refused(question: str, near: NearMiss) -> bool:
-        return await _is_refused(product, one, question, document_ids=[ids[stem] for stem in near.stems])
+        """Whether it is said to be about something else. What is `related` for another reason is not."""
+        answer = await product.answer(question, one.name, document_ids=[ids[stem] for stem in near.stems])
+        return answer["answer_status"] == "not_found" or bool(answer["not_mentioned"])
 
     others = await gently([refused(near.other, near) for near in made])
     return list(zip(others, await gently([refused(near.own, near) for near in made]), strict=True))

@@ -16,7 +16,7 @@ NO_NAMES = listed(
     "aug sep sept oct nov dec monday tuesday wednesday thursday friday saturday sunday mon tue wed thu fri sat sun mr "
     "mrs ms dr prof professor president chairman chair director sir madam lord lady st internet earth web english "
     "german french spanish god christmas easter i'm i'd i've i'll section article chapter figure fig table page part "
-    "appendix annex item exhibit note paragraph question"
+    "appendix annex item exhibit note paragraph question revenue revenues inventory"
 )
 # Abbreviations of measures, currencies, roles and kinds of text. A question may use one where the documents write it
 # out, or give what it is computed from.

@@ -50,7 +50,7 @@ def _defining(subject: str) -> list[tuple[float, re.Pattern[str]]]:
         (0.8, rf"{_CALLED}{term}\b"),
         (0.7, rf"{_BEGINNING}{term}\s?[:—–]\s"),
         (0.6, rf"\b{term}{_ASIDE}\s{_VERBS}{_NOT_DONE}"),
-        (0.5, rf"{_BEGINNING}{term}{_ASIDE}\s\w"),
+        (0.45, rf"{_BEGINNING}{term}{_ASIDE}\s\w"),
         (0.4, rf"\b{term},\s(?:which|an?|the)\s|{marked}"),
     )
     return [(worth, re.compile(pattern, re.IGNORECASE)) for worth, pattern in patterns]

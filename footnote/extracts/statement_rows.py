@@ -41,7 +41,7 @@ def rows(question: str, of_them: Sequence[Passage]) -> tuple[list[RowAnswer], bo
     lines = statements.lines_of(question if is_computed else asked, labels)
     if is_computed:
         dated = " ".join(str(year) for year in dict.fromkeys(year for _, _, year in years(question, asked=True)))
-        asking = [f"What is {label} in {dated}?" if dated else f"What is {label}?" for _, label in lines]
+        asking = [f"How much was {label}{' in ' if dated else ''}{dated}?" for _, label in lines]
     else:
         asking = [_in_terms(asked, lines)]
     found = [tables.rows(each, of_them)[: MOST if is_computed else tables.MOST_ROWS] for each in asking]

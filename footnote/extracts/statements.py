@@ -13,7 +13,7 @@ LEAST_FIGURES = 5  # lines that end in a figure
 
 
 @dataclass(frozen=True)
-class Statement:
+class FinancialStatement:
     """`asked` is how questions call it, `titles` how documents do, `lines` what stands in it, `words` its words."""
 
     asked: re.Pattern[str]
@@ -22,9 +22,9 @@ class Statement:
     words: str
 
 
-def _statement(asked: str, titles: str, lines: str, words: str) -> Statement:
+def _statement(asked: str, titles: str, lines: str, words: str) -> FinancialStatement:
     compiled = tuple(re.compile(line.strip(), re.IGNORECASE) for line in lines.strip().split("\n"))
-    return Statement(re.compile(asked, re.IGNORECASE), re.compile(titles, re.IGNORECASE), compiled, words)
+    return FinancialStatement(re.compile(asked, re.IGNORECASE), re.compile(titles, re.IGNORECASE), compiled, words)
 
 
 STATEMENTS = (
@@ -152,13 +152,13 @@ _ENDS_IN_FIGURE = re.compile(r"(?m)[\d)%—–-]\s*$")
 _NOTE = re.compile(r"parent company|guarantor|condensed consolidating", re.IGNORECASE)
 
 
-def named(question: str) -> list[Statement]:
+def named(question: str) -> list[FinancialStatement]:
     """The statements that it names, in their order there."""
     found = [(match.start(), each) for each in STATEMENTS if (match := each.asked.search(question))]
     return [each for _, each in sorted(found, key=lambda pair: pair[0])]
 
 
-def likeness(statement: Statement, text: str, heading: str = "") -> float:
+def likeness(statement: FinancialStatement, text: str, heading: str = "") -> float:
     """How surely the text is of the statement, not only about it: 0 if it is not."""
     lines = sum(line.search(text) is not None for line in statement.lines)
     if lines < LEAST_LINES or len(_ENDS_IN_FIGURE.findall(text)) < LEAST_FIGURES or _NOTE.search(text):

@@ -3,6 +3,7 @@
 import asyncio
 import re
 from collections.abc import AsyncGenerator, Sequence
+from dataclasses import replace
 
 from footnote.extracts import Passage, statement_rows, tables
 from footnote.extracts.choosing import choose
@@ -54,8 +55,9 @@ def _statements(question: str, passages: Sequence[Passage]) -> tuple[list[Statem
         return _extracts(choose(statement_rows.core(question), stated).found), False
     rows = tables.rows(question, passages)
     if rows and rows[0].score >= tables.ANSWERS and not SUPERLATIVE.search(question):
-        [about] = [each for each in passages if each.marker == rows[0].marker]
-        return [Statement(row.text, row.marker, row.quote) for row in rows], not misses(question, about)
+        [of] = [each for each in passages if each.marker == rows[0].marker]
+        said = replace(of, text=f"{rows[0].text}\n{of.text}")  # with the names of its columns, wherever they stand
+        return [Statement(row.text, row.marker, row.quote) for row in rows], not misses(question, said)
     chosen = choose(question, passages)
     return _extracts(chosen.found), chosen.answers
 

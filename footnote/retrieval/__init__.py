@@ -16,7 +16,7 @@ from footnote.database.driver import Written
 from footnote.database.tenant_scope import tenant_of
 from footnote.embeddings.relatedness import REFERENCE, Scale, scale_of
 from footnote.errors import FootnoteError, Invalid
-from footnote.extracts.statements import Statement
+from footnote.extracts.statements import FinancialStatement
 from footnote.filters import Filter
 from footnote.models import chunk_id
 from footnote.providers import Reranker
@@ -305,7 +305,7 @@ def _before(first: Sequence[Hit], candidates: Sequence[Hit]) -> list[Hit]:
 
 
 async def _with_statements(
-    session: AsyncSession, query: Query, place: ResolvedScope, found: list[Hit], stated: Sequence[Statement]
+    session: AsyncSession, query: Query, place: ResolvedScope, found: list[Hit], stated: Sequence[FinancialStatement]
 ) -> list[Hit]:
     """The likeliest chunk of each statement first."""
     likely = []

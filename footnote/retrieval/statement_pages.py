@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from footnote.extracts import statements
 from footnote.extracts.calendar import quarters, years
 from footnote.extracts.question_names import named
-from footnote.extracts.statements import Statement
+from footnote.extracts.statements import FinancialStatement
 
 if TYPE_CHECKING:
     from footnote.retrieval import Hit, Query
@@ -27,12 +27,12 @@ SHOWN = 2  # chunks of a statement
 _PARTS = re.compile(r"[\W_]+")
 
 
-def wanted(query: "Query") -> list[Statement]:
+def wanted(query: "Query") -> list[FinancialStatement]:
     """The statements that the question names; none where words are not compared."""
     return [] if query.mode == "vector" else statements.named(query.text)
 
 
-def focused(query: "Query", statement: Statement, found: "Sequence[Hit]") -> "Query":
+def focused(query: "Query", statement: FinancialStatement, found: "Sequence[Hit]") -> "Query":
     """The query for the chunks of a statement, in the documents that the question names, if it names any."""
     text = " ".join((statement.words, *statements.stated(query.text)))
     documents = _named(query.text, found)
@@ -41,7 +41,7 @@ def focused(query: "Query", statement: Statement, found: "Sequence[Hit]") -> "Qu
     return replace(query, text=text, mode="keyword", document_ids=documents)
 
 
-def first(statement: Statement, query: "Query", found: "Sequence[Hit]") -> "list[Hit]":
+def first(statement: FinancialStatement, query: "Query", found: "Sequence[Hit]") -> "list[Hit]":
     """Those of the hits that are of the statement, the likeliest first."""
     terms = [statements.plain(term) for term in statements.stated(query.text)]
 
