@@ -76,7 +76,7 @@ class DocumentsIn(Params):
         """Raises Invalid for a filter that is none."""
         return documents.DocumentFilter(
             collection=self.collection,
-            states=["succeeded" if each == "ready" else each for each in self.status],
+            states=tuple("succeeded" if each == "ready" else each for each in self.status),
             external_id=self.external_id,
             sha256=bytes.fromhex(self.sha256) if self.sha256 else None,
             parent_id=self.parent_id,

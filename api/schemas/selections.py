@@ -33,7 +33,7 @@ class SelectionFilterIn(In):
         return self
 
     def wanted(self) -> DocumentFilter:
-        states = ["succeeded" if each == "ready" else each for each in self.status]
+        states = tuple("succeeded" if each == "ready" else each for each in self.status)
         return DocumentFilter(self.collection, states, parent_id=self.parent_id, q=self.q, filter=self.filter)
 
 

@@ -182,6 +182,7 @@ class Changes:
         if self._filling is not None:
             self._filling.cancel()
             await asyncio.wait({self._filling})
+            await asyncio.sleep(0)  # in which the socket of its connection is closed
 
     async def _fill(self) -> None:
         """Listens while there are feeds. After a connection was lost, all who follow are told so."""

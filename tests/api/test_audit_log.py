@@ -69,8 +69,8 @@ NOT_AUDITED: dict[Operation, str] = {
     ("post", "/v1/webhook_endpoints/{endpoint_id}/deliveries/{delivery_id}/redeliver"): TRIED,
 }
 ASKED: dict[Operation, dict[str, Any]] = {
-    ("post", "/v1/documents/reingest"): {"json": {"where": {"collection": "none"}}},
-    ("post", "/v1/documents/delete"): {"json": {"where": {"q": "none"}}},
+    ("post", "/v1/documents/reingest"): {"json": {"where": {"q": "no such name"}}},
+    ("post", "/v1/documents/delete"): {"json": {"where": {"q": "no such name"}}},
     ("post", "/v1/jobs/retry"): {"json": {"status": ["cancelled"]}},
     ("post", "/v1/collections"): {"json": {"name": "another"}},
     ("post", "/v1/keys"): {"json": {"name": "another"}},

@@ -252,4 +252,4 @@ async def test_a_change_is_notified_only_while_the_tenant_is_followed(api: Api) 
         assert set(heard) == {f"{api.tenant_id} {document_id}"}
         assert len(heard) <= 6, "a heartbeat is no change"
     finally:
-        connection.terminate()
+        await connection.close()

@@ -66,7 +66,7 @@ function Sheet({ found }) {
   };
   return html`<${Dialog} wide ready title=${words.drop.title(good.length)} act=${words.drop.send(good.length)} busy=${!good.length} close=${close} submit=${submit}>
     <p class="soft">${words.drop.sum(good.length, bytes)}${bad.length > 0 && html` <span class="doubtful">${words.drop.notTaken(bad.length)}</span>`}</p>
-    <ul class="sheet" tabindex="0" aria-label=${words.drop.files}>
+    <ul class="listed" tabindex="0" aria-label=${words.drop.files}>
       ${[...bad, ...good].slice(0, LISTED).map(
         (each) => html`<li class=${each.why ? "doubtful" : ""}>
           <${Name} text=${each.path} /><span>${each.why || words.drop.size(each.file.size)}</span>

@@ -93,7 +93,7 @@ function Steps({ report }) {
   if (!begun.length) return null;
   const longest = Math.max(0.001, ...begun.map((each) => each.seconds ?? 0));
   return html`<h2 class="sc">${words.about.time}</h2>
-    <table class="steps"><tbody>
+    <table class="times"><tbody>
       ${begun.map(
         (each) => html`<tr>
           <th scope="row">${each.name}</th>

@@ -79,7 +79,7 @@ function Find() {
     clearTimeout(timer.current);
     timer.current = setTimeout(() => go(address({ q: target.value.trim() }), { replace: true }), TYPING_MS);
   };
-  return html`<form class="find" role="search" onSubmit=${(event) => event.preventDefault()}>
+  return html`<form class="seek" role="search" onSubmit=${(event) => event.preventDefault()}>
     <input type="search" id="find" aria-label=${words.library.find} placeholder=${words.library.find} maxlength="200" defaultValue=${q} key=${collection} onInput=${typed} />
     ${collections.value.length > 1 &&
     html`<select aria-label=${words.drop.collection} value=${collection} onChange=${({ target }) => go(address({ collection: target.value }))}>
