@@ -188,6 +188,9 @@ VALUES: dict[str, Any] = {
     "external_id": "handbook",
     "failed": 0,
     "failing_since": None,
+    "file_id": None,
+    "DocumentOut.chunking": None,
+    "CollectionOut.title": None,
     "filename": "handbook.pdf",
     "filters": None,
     "formats": [".docx", ".md", ".pdf"],
@@ -335,7 +338,7 @@ VALUES: dict[str, Any] = {
     "PauseEventOut.paused_since": None,
     "SuggestionOut.question": "What does it say about “Notice”?",
     "SuggestionOut.heading": "Notice",
-    "DocumentListOut.total": 1204,
+    "ListedDocumentsOut.total": 1204,
     "StepOut.finished_at": _LATER,
     "StepOut.attempts": 1,
 }

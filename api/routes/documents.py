@@ -17,9 +17,9 @@ from api.schemas.common import In, PageOf, Params
 from api.schemas.documents import (
     ChunkOut,
     DeletionOut,
-    DocumentListOut,
     DocumentOut,
     HighlightsOut,
+    ListedDocumentsOut,
     OutlineOut,
     PageOut,
     ReportOut,
@@ -72,9 +72,9 @@ class DocumentsIn(Params):
         str | None, Field(max_length=8192, description="A filter as JSON, like `filters` of a search.")
     ] = None
 
-    def wanted(self) -> documents.Wanted:
+    def wanted(self) -> documents.DocumentFilter:
         """Raises Invalid for a filter that is none."""
-        return documents.Wanted(
+        return documents.DocumentFilter(
             collection=self.collection,
             states=["succeeded" if each == "ready" else each for each in self.status],
             external_id=self.external_id,
@@ -86,7 +86,7 @@ class DocumentsIn(Params):
 
 
 @router.get("")
-async def list_documents(rt: RuntimeDep, caller: Reader, given: Annotated[DocumentsIn, Query()]) -> DocumentListOut:
+async def list_documents(rt: RuntimeDep, caller: Reader, given: Annotated[DocumentsIn, Query()]) -> ListedDocumentsOut:
     """List documents, newest first unless you choose another order.
 
     `total` is looked up quickly for all documents and for a collection. Otherwise they are counted, and a part of a
@@ -99,7 +99,7 @@ async def list_documents(rt: RuntimeDep, caller: Reader, given: Annotated[Docume
         )
         total = await documents.count_documents(session, wanted) if given.total else None
     shown = page(found, given.limit, DocumentOut.of, lambda each: each.document.id)
-    return DocumentListOut(data=shown.data, next_cursor=shown.next_cursor, total=total)
+    return ListedDocumentsOut(data=shown.data, next_cursor=shown.next_cursor, total=total)
 
 
 @router.get("/{document_id}")

@@ -39,7 +39,7 @@ async def reingest_documents(body: SelectionIn, rt: RuntimeDep, caller: Writer) 
 
 
 @router.post("/known")
-async def find_known_documents(body: KnownIn, rt: RuntimeDep, caller: Reader) -> KnownOut:
+async def check_known_documents(body: KnownIn, rt: RuntimeDep, caller: Reader) -> KnownOut:
     """Find out which files are there already, so that you need not send them.
 
     The answer has the documents of the collection whose newest version has one of the hashes. One that failed or was

@@ -3,8 +3,6 @@
 import gzip
 import hashlib
 import mimetypes
-import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -13,6 +11,7 @@ from urllib.parse import urlsplit
 
 from fastapi import APIRouter, Request, Response
 
+from api import page_script
 from footnote.errors import NotFound
 from footnote.settings import Settings
 
@@ -20,6 +19,8 @@ router = APIRouter(include_in_schema=False)
 
 STATIC = Path(__file__).parents[1] / "static" / "ui"
 INDEX = "index.html"
+FIRST = "src/theme.js"  # a script of its own, before the first paint
+START, SCRIPT = "src/main.js", "page.js"  # the module that starts the page; all modules as one script
 # Text of documents is on this page. The browser itself refuses to make HTML or code of a string.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
@@ -30,17 +31,9 @@ FILE_HEADERS = {"Cache-Control": "public, max-age=31536000, immutable", "Vary": 
 TYPES = {".js": "text/javascript", ".css": "text/css", ".woff2": "font/woff2"}
 
 
-# A tenth of what is sent. The lines stay where they are, so that an error names the line of the file.
-_COMMENTS = re.compile(rb"^[ \t]*(?:/\*\*.*?\*/|//[^\n]*)$", re.MULTILINE | re.DOTALL)
-
-
-def _blank(comment: "re.Match[bytes]") -> bytes:
-    return b"\n" * comment[0].count(b"\n")
-
-
 @dataclass(frozen=True)
 class StaticFile:
-    """A file of the page, a script without its comments; `gzipped` if that is smaller."""
+    """A file of the page; `gzipped` if that is smaller."""
 
     content: bytes
     media_type: str
@@ -48,20 +41,23 @@ class StaticFile:
 
     @classmethod
     def read(cls, path: Path) -> "StaticFile":
-        content = path.read_bytes()
-        if path.suffix == ".js" and path.parent.name != "vendor":
-            content = _COMMENTS.sub(_blank, content)
+        return cls.of(path.name, path.read_bytes())
+
+    @classmethod
+    def of(cls, name: str, content: bytes) -> "StaticFile":
         packed = gzip.compress(content, mtime=0)
-        guessed = TYPES.get(path.suffix) or mimetypes.guess_type(path.name)[0] or "text/plain"
+        guessed = TYPES.get(Path(name).suffix) or mimetypes.guess_type(name)[0] or "text/plain"
         return cls(content, guessed, packed if len(packed) < 0.9 * len(content) else None)
 
 
 @cache
 def files() -> tuple[str, Mapping[str, StaticFile]]:
     """A hash of all files, and each by its path. The page names the hash, so its files may be stored without end."""
-    found = {
-        str(path.relative_to(STATIC)): StaticFile.read(path) for path in sorted(STATIC.rglob("*")) if path.is_file()
-    }
+    paths = {str(path.relative_to(STATIC)): path for path in sorted(STATIC.rglob("*")) if path.is_file()}
+    modules = {name for name in paths if name.startswith("src/") and name != FIRST}
+    found = {name: StaticFile.read(path) for name, path in paths.items() if name not in modules}
+    sources = {name: path.read_text() for name, path in paths.items() if path.suffix == ".js"}
+    found[SCRIPT] = StaticFile.of(SCRIPT, page_script.joined(sources, START).encode())
     whole = hashlib.sha256()
     for name, file in found.items():
         whole.update(f"{name}\0{len(file.content)}\0".encode() + file.content)
@@ -90,13 +86,13 @@ async def page(request: Request) -> Response:
 
 
 def policy(settings: Settings) -> str:
-    """Large files go straight to an object store of S3, whose address is allowed, too; a bucket may be a part of it."""
+    """Large files go straight to an object store of S3, whose address is allowed, too; a bucket may be a part of it.
+
+    Where it is another, or lets no page in, they go through the API after all (`sending.js`).
+    """
     if not settings.storage_location.startswith("s3://"):
         return POLICY
-    given = (
-        settings.s3_public_endpoint_url or os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-    )
-    named = urlsplit(given or "https://amazonaws.com")
+    named = urlsplit(settings.s3_public_endpoint_url or "https://amazonaws.com")
     store = f"{named.scheme}://{named.netloc} {named.scheme}://*.{named.netloc}"
     return POLICY.replace("connect-src 'self'", f"connect-src 'self' {store}")
 

@@ -9,7 +9,7 @@ from api.schemas.documents import DocumentOut
 from api.schemas.fields import Plain
 from api.schemas.filters import FilterIn
 from api.schemas.jobs import DocumentStatus
-from footnote.documents import DocumentDetails, Wanted
+from footnote.documents import DocumentDetails, DocumentFilter
 
 Id = Annotated[Plain, StringConstraints(min_length=1, max_length=64)]
 Sha256 = Annotated[str, StringConstraints(pattern="^[0-9a-fA-F]{64}$")]
@@ -32,9 +32,9 @@ class SelectionFilterIn(In):
             raise ValueError("needs at least one condition")
         return self
 
-    def wanted(self) -> Wanted:
+    def wanted(self) -> DocumentFilter:
         states = ["succeeded" if each == "ready" else each for each in self.status]
-        return Wanted(self.collection, states, parent_id=self.parent_id, q=self.q, filter=self.filter)
+        return DocumentFilter(self.collection, states, parent_id=self.parent_id, q=self.q, filter=self.filter)
 
 
 class SelectionIn(In):
@@ -50,7 +50,7 @@ class SelectionIn(In):
         return self
 
     @property
-    def chosen(self) -> list[str] | Wanted:
+    def chosen(self) -> list[str] | DocumentFilter:
         return self.where.wanted() if self.where else self.ids or []
 
 

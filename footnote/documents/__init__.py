@@ -4,9 +4,9 @@ from footnote.documents.accepting import Accepted, accept, reingest
 from footnote.documents.objects import new_key
 from footnote.documents.reading import (
     DocumentDetails,
+    DocumentFilter,
     Sort,
     StoredText,
-    Wanted,
     ancestors,
     chunks,
     count_documents,
@@ -23,9 +23,9 @@ from footnote.documents.reading import (
 __all__ = [
     "Accepted",
     "DocumentDetails",
+    "DocumentFilter",
     "Sort",
     "StoredText",
-    "Wanted",
     "accept",
     "ancestors",
     "chunks",

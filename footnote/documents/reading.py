@@ -82,7 +82,7 @@ Sort = Literal["newest", "oldest", "name"]
 
 
 @dataclass(frozen=True)
-class Wanted:
+class DocumentFilter:
     """Conditions on documents; an empty one chooses all. `q`: a part of the name or of the external id, in any case."""
 
     collection: str | None = None
@@ -95,7 +95,7 @@ class Wanted:
 
     @property
     def only_collection(self) -> bool:
-        return self == Wanted(collection=self.collection)
+        return self == DocumentFilter(collection=self.collection)
 
 
 async def list_documents(
@@ -107,11 +107,11 @@ async def list_documents(
     offset: int = 0,
     **wanted: Any,
 ) -> list[DocumentDetails]:
-    """`limit` at most of those `Wanted`, from behind the id `before`, without the first `offset` of these.
+    """`limit` at most of those `DocumentFilter`, from behind the id `before`, without the first `offset` of these.
 
     Raises NotFound for an unknown collection, Invalid for a cursor by name whose document is gone.
     """
-    asked = Wanted(**wanted)
+    asked = DocumentFilter(**wanted)
     chosen, few = await conditions(session, asked)
     if sort == "newest":
         page = _page(session, chosen, asked.states, few, limit, before, offset)
@@ -121,9 +121,9 @@ async def list_documents(
     return [DocumentDetails(*row) for row in (await session.execute(query)).all()]
 
 
-async def count_documents(session: AsyncSession, wanted: Wanted) -> int:
+async def count_documents(session: AsyncSession, wanted: DocumentFilter) -> int:
     """How many there are; looked up and not counted where only a collection is named, or nothing."""
-    if wanted == Wanted():
+    if wanted == DocumentFilter():
         return (await tallies.of_tenant(session, tenant_of(session))).documents
     chosen, few = await conditions(session, wanted)
     if wanted.only_collection:
@@ -133,7 +133,7 @@ async def count_documents(session: AsyncSession, wanted: Wanted) -> int:
     return await session.scalar(select(func.count()).select_from(ids.subquery())) or 0
 
 
-async def ids_of(session: AsyncSession, wanted: Wanted, *, limit: int) -> Sequence[str]:
+async def ids_of(session: AsyncSession, wanted: DocumentFilter, *, limit: int) -> Sequence[str]:
     """The ids of those wanted, oldest first, `limit` at most. Raises NotFound for an unknown collection."""
     chosen, few = await conditions(session, wanted)
     ids = _with_states(_ids(session, chosen), wanted.states) if few else _of_jobs(session, chosen, wanted.states)
@@ -155,7 +155,9 @@ async def known(session: AsyncSession, collection: str, hashes: Sequence[bytes])
     return [DocumentDetails(*row) for row in found.all()]
 
 
-async def conditions(session: AsyncSession, wanted: Wanted) -> tuple[list[ColumnElement[bool] | TextClause], bool]:
+async def conditions(
+    session: AsyncSession, wanted: DocumentFilter
+) -> tuple[list[ColumnElement[bool] | TextClause], bool]:
     """All but the states, and whether only a few documents can meet them. Raises NotFound."""
     chosen: list[ColumnElement[bool] | TextClause] = [VISIBLE]
     few = bool(wanted.external_id or wanted.sha256 or wanted.parent_id) or not wanted.states

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from footnote.database.ids import new_id
 from footnote.database.tenant_scope import scoped, tenant_of
 from footnote.documents import deletion, reingestion
-from footnote.documents.reading import Wanted, ids_of
+from footnote.documents.reading import DocumentFilter, ids_of
 from footnote.errors import Invalid, NotFound
 from footnote.jobs import tasks
 from footnote.models import BackgroundTask, Document
@@ -28,9 +28,9 @@ _ACTIONS: dict[tasks.Kind, str] = {
 }
 
 
-async def begin(session: AsyncSession, kind: tasks.Kind, chosen: Sequence[str] | Wanted) -> BackgroundTask:
+async def begin(session: AsyncSession, kind: tasks.Kind, chosen: Sequence[str] | DocumentFilter) -> BackgroundTask:
     """Queues the task. Ids of documents that are gone are left out. Raises NotFound; Invalid for too many."""
-    if isinstance(chosen, Wanted):
+    if isinstance(chosen, DocumentFilter):
         found = await ids_of(session, chosen, limit=MOST + 1)
         if len(found) > MOST:
             raise Invalid.in_fields([{"field": "body.where", "message": f"Chooses more than {MOST} documents."}])

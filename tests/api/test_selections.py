@@ -162,7 +162,7 @@ async def test_files_found_in_a_document_are_listed(rt: Runtime, alice: Person) 
         (await session.get_one(Document, inner)).parent_id = outer
     assert await listed(alice, parent_id=outer) == [NAMES[1]]
     async with rt.for_tenant(alice.tenant_id).transaction() as session:
-        assert await documents.count_documents(session, documents.Wanted(parent_id=outer)) == 1
+        assert await documents.count_documents(session, documents.DocumentFilter(parent_id=outer)) == 1
     assert jobs.UNFINISHED
 
 

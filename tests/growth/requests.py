@@ -57,7 +57,7 @@ REQUESTS: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "upload_documents": [("", FILE)],
     "delete_documents": [("", {"json": {"ids": ["doc_x"]}})],
     "reingest_documents": [("", {"json": {"ids": ["doc_x"]}})],
-    "find_known_documents": [("", {"json": {"sha256": ["ab" * 32]}})],
+    "check_known_documents": [("", {"json": {"sha256": ["ab" * 32]}})],
     "list_suggestions": [("?limit=5", {})],
     "update_document": [("", {"json": {"metadata": {"color": "green"}}})],
     "get_document_page": [("?version=1", {}), ("?char_start=3&char_end=9&around=2", {})],

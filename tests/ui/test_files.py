@@ -10,6 +10,7 @@ import httpx2
 import playwright
 import pytest
 
+from api import page_script
 from api.app import create_app
 from api.routes import ui
 from footnote.runtime import Runtime
@@ -39,7 +40,7 @@ async def test_the_page_is_at_each_of_its_addresses_with_its_policy(alice: Perso
 async def test_what_the_page_names_is_there_compressed_and_lasting(alice: Person) -> None:
     page = (await alice.client.get("/")).text
     named = re.findall(r'(?:src|href)="(/[^"]+)"', page)
-    assert len(named) > 6
+    assert len(named) > 5
     for path in named:
         answer = await alice.client.get(path)
         assert answer.status_code == 200, path
@@ -74,15 +75,19 @@ def sizes(*suffixes: str) -> int:
     )
 
 
-def test_scripts_are_sent_without_comments_and_with_their_lines() -> None:
+def test_the_modules_are_sent_as_one_script() -> None:
     sent = ui.files()[1]
-    for path in SOURCES:
-        content = sent[str(path.relative_to(STATIC))].content.decode()
-        lines, written = content.splitlines(), path.read_text().splitlines()
-        assert len(lines) == len(written), path.name
-        differ = [line for line, other in zip(written, lines, strict=True) if line != other]
-        assert not [line for line in differ if not re.match(r"\s*(/\*\*|\*|//)", line)], path.name
-        assert "/**" not in content, path.name
+    script = sent[ui.SCRIPT].content.decode()
+    names = [str(path.relative_to(STATIC)) for path in SOURCES if path.name != "theme.js"]
+    assert {name: script.count(f'modules["{name}"] = (') for name in names} == dict.fromkeys(names, 1)
+    assert "/**" not in script
+    assert [name for name in sent if name.endswith(".js")] == ["src/theme.js", "vendor/preact.js", "page.js"]
+    a, b = 'import { c as d } from "./b.js";\nexport const a = d;\n', "export async function c() {}\n"
+    one = page_script.joined({"x/a.js": a, "x/b.js": b}, "x/a.js")
+    assert one.index("async function c") < one.index('const { c: d } = modules["x/b.js"];\nconst a = d;\nreturn { a };')
+    for wrong, why in (("export default 1;\n", "cannot be joined"), ('import { a } from "./a.js";\n', "circle")):
+        with pytest.raises(ValueError, match=why):
+            page_script.joined({"x/a.js": a, "x/b.js": wrong}, "x/a.js")
 
 
 def test_the_store_of_large_files_is_allowed() -> None:

@@ -95,7 +95,7 @@ export async function refresh() {
   asked = new Set();
   places = new Map();
   await Promise.all([...pages].map((page, index) => load(page, index === 0)));
-  for (const [index] of rows) if (index >= (total.value ?? 0) || !pages.has(Math.floor(index / PAGE))) rows.delete(index);
+  for (const [index] of rows) if (index >= (total.value ?? 0) || !asked.has(Math.floor(index / PAGE))) rows.delete(index);
   drawn.value += 1;
 }
 
@@ -135,7 +135,8 @@ export const chosen = signal(new Set());
 export const all = signal(false);
 
 export function choose(id, isChosen) {
-  const next = new Set(chosen.value);
+  // One less than all: all that are here, but this one.
+  const next = new Set(all.value ? [...rows.values()].map((each) => each.id) : chosen.value);
   if (isChosen) next.add(id);
   else next.delete(id);
   all.value = false;

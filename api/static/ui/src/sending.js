@@ -13,8 +13,11 @@ export async function sha256(file) {
 
 /** What the server answers when it has the file. `told(share)`: percent that are sent. Throws Problem. */
 export function send(file, given, told) {
-  const direct = file.size > WHOLE && me.value?.server.direct_uploads;
-  return direct ? inParts(file, given, told) : atOnce(file, given, told);
+  if (file.size <= WHOLE || !me.value?.server.direct_uploads) return atOnce(file, given, told);
+  return inParts(file, given, told).catch((problem) => {
+    if (!problem.isOfStore) throw problem;
+    return atOnce(file, given, told); // the bucket lets no page in, or has an address that ours is not allowed
+  });
 }
 
 function atOnce(file, { collection, external_id, key }, told) {
@@ -30,7 +33,10 @@ async function inParts(file, { collection, external_id }, told) {
   const { upload_id: id, parts } = await post("/v1/uploads", { filename: file.name, size: file.size, collection, external_id });
   for (const { url, offset, size } of parts) {
     const sent = (loaded) => told(Math.floor((100 * (offset + loaded)) / file.size));
-    await transfer("PUT", url, file.slice(offset, offset + size), {}, sent);
+    await transfer("PUT", url, file.slice(offset, offset + size), {}, sent).catch((problem) => {
+      call("DELETE", `/v1/uploads/${id}`).catch(() => {});
+      throw Object.assign(problem, { isOfStore: true });
+    });
   }
   return call("POST", `/v1/uploads/${id}/complete`);
 }

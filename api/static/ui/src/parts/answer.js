@@ -1,10 +1,10 @@
 /** An answer: its text with numerals, what was searched, and what can be done with it. */
 
 import { html, useState } from "../../vendor/preact.js";
-import { askAgain, choose, chosen, hovered, lit, noteAddress, place } from "../talk.js";
+import { askAgain, chosen, hovered, lit, noteAddress, place } from "../talk.js";
 import { blocks, markdown, markup } from "../text.js";
 import { words } from "../words.js";
-import { Footnotes, Passages } from "./footnotes.js";
+import { Footnotes, Passages, follow } from "./footnotes.js";
 import { Failure, Said, Waiting } from "./state.js";
 
 export function Answer({ answer, first, list }) {
@@ -118,13 +118,6 @@ function Numeral({ answer, n }) {
     onMouseLeave=${() => (hovered.value = null)}
     >${citation.verified ? n : `†${n}`}</a
   >`;
-}
-
-/** A click with a modifier opens the address in another tab, as for any link. */
-export function follow(event, answer, n) {
-  if (event.metaKey || event.ctrlKey || event.shiftKey) return;
-  event.preventDefault();
-  choose(answer, n);
 }
 
 function Ending({ answer }) {

@@ -2,9 +2,9 @@
 
 import { html } from "../../vendor/preact.js";
 import { may, me } from "../api.js";
+import { offer } from "../offered.js";
 import { dismiss, files } from "../uploads.js";
 import { words } from "../words.js";
-import { offer } from "./drop.js";
 import { Name, Said } from "./state.js";
 
 const MOST = 8; // listed one by one

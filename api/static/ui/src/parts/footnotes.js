@@ -1,10 +1,9 @@
 /** The notes at the foot of an answer, and passages in the same form. */
 
 import { html } from "../../vendor/preact.js";
-import { hovered, lit, noteAddress } from "../talk.js";
+import { choose, hovered, lit, noteAddress } from "../talk.js";
 import { placeIn } from "../text.js";
 import { words } from "../words.js";
-import { follow } from "./answer.js";
 import { Name } from "./state.js";
 
 export function Footnotes({ answer }) {
@@ -38,6 +37,13 @@ function Note({ answer, citation, before }) {
       <q dir="auto">${flowing(citation.quote)}</q>
     </a>
   </li>`;
+}
+
+/** A click with a modifier opens the address in another tab, as for any link. */
+export function follow(event, answer, n) {
+  if (event.metaKey || event.ctrlKey || event.shiftKey) return;
+  event.preventDefault();
+  choose(answer, n);
 }
 
 function back(event, answer, n) {

@@ -170,5 +170,5 @@ function Acts({ about: { document }, changed, deleted }) {
 function Receipt({ receipt, name }) {
   return html`<h1 tabindex="-1">${words.about.deleted}</h1>
     <p class="soft"><${Name} text=${name} />, ${words.about.at(receipt.deleted_at)}</p>
-    <dl class="receipt">${Object.entries(receipt.counts).map(([what, n]) => html`<dt>${words.about.counts[what] ?? what}</dt><dd>${words.library.number(n)}</dd>`)}</dl>`;
+    <dl class="receipt">${Object.entries(receipt.counts).map(([what, n]) => html`<dt>${words.about.counts[what] ?? what}</dt><dd>${what === "bytes" ? words.about.bytes(n) : words.library.number(n)}</dd>`)}</dl>`;
 }

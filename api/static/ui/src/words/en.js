@@ -356,7 +356,7 @@ export const en = {
     seconds: (n) => seconds(1000 * n),
     attempts: (n) => `${count(n)} attempts`,
     facts: "About it",
-    path: "Path",
+    path: "External id",
     address: "Address",
     foundIn: "Found in",
     container: "the file that contains it",
@@ -368,7 +368,7 @@ export const en = {
     upload: "Upload another file",
     deleted: "Deleted",
     at: (moment) => `${date(moment).replace(/^T|^Y/, (first) => first.toLowerCase())}, ${clock.format(new Date(moment))}`,
-    counts: { documents: "Documents", versions: "Versions", pages: "Pages", chunks: "Passages", embeddings: "Vectors", jobs: "Jobs", answers: "Answers emptied", objects: "Stored files", bytes: "Bytes" },
+    counts: { documents: "Documents", versions: "Versions", pages: "Pages", chunks: "Passages", embeddings: "Vectors", jobs: "Jobs", answers: "Answers emptied", objects: "Stored files", bytes: "Size" },
   },
 
   keys: {
