@@ -104,7 +104,7 @@ function Cause({ cause, chosen, tell }) {
       ${failed && html`<${Failure} problem=${failed} />`}
     </span>
     ${may("write") &&
-    html`<button type="button" class="plain do" disabled=${busy} onClick=${again}>
+    html`<button type="button" class="plain do again" disabled=${busy} onClick=${again}>
       ${busy ? words.queue.retrying : words.queue.retryAll(cause.jobs)}
     </button>`}`;
 }
@@ -146,7 +146,7 @@ function Row({ job }) {
     </td>
     <td>
       ${may("write") &&
-      html`<button type="button" class="plain do" aria-label=${words.queue.doTo(what, job.filename)} onClick=${go}>${words.queue[what]}</button>`}
+      html`<button type="button" class=${`plain do${what === "retry" ? " again" : ""}`} aria-label=${words.queue.doTo(what, job.filename)} onClick=${go}>${words.queue[what]}</button>`}
     </td>
   </tr>`;
 }
