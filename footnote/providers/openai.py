@@ -18,6 +18,7 @@ from footnote.providers.dialects import Dialect, Dialects
 from footnote.providers.messages import chat_messages
 from footnote.providers.oversize import oversized
 from footnote.providers.places import places
+from footnote.providers.plain_http import Repeater
 from footnote.providers.refusals import ProviderRefusal, Said, refusal
 from footnote.providers.streams import events, is_cut
 from footnote.providers.throttle import Quota
@@ -46,6 +47,7 @@ class _Connection:
         self._client: openai.AsyncOpenAI | None = None
         self._http: httpx2.AsyncClient | None = None  # the SDK's, where its requests can be repeated
         self._sent: dict[str, httpx2.Request] = {}  # by path, the SDK's first request that was answered
+        self._repeaters: dict[str, Repeater] = {}  # by path, where that can be repeated without a general client
         self.dialects = Dialects(address)
 
     async def client(self) -> "openai.AsyncOpenAI":
@@ -66,10 +68,15 @@ class _Connection:
             response = await client.post(path, cast_to=httpx2.Response, body=body)
             if not response.history:
                 self._sent[path] = response.request
+                if Repeater.takes(response.request):
+                    self._repeaters[path] = Repeater(response.request, self._timeout)
             return response
-        headers = [(name, value) for name, value in sent.headers.items() if name != "content-length"]
-        request = self._http.build_request("POST", sent.url, headers=headers, json=body, timeout=self._timeout)
-        response = await self._http.send(request)
+        if path in self._repeaters:
+            response = await self._repeaters[path].post(json.dumps(body).encode())
+        else:
+            headers = [(name, value) for name, value in sent.headers.items() if name != "content-length"]
+            request = self._http.build_request("POST", sent.url, headers=headers, json=body, timeout=self._timeout)
+            response = await self._http.send(request)
         if not response.is_success:
             raise ProviderRefusal(response.status_code, Said.read(response.content), response)
         return response
@@ -101,6 +108,8 @@ class _Connection:
         return openai.AsyncOpenAI(**options)
 
     async def close(self) -> None:
+        for repeater in self._repeaters.values():
+            repeater.close()
         if self._client is not None:
             await self._client.close()
 
