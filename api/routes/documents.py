@@ -21,6 +21,7 @@ from api.schemas.fields import JsonObject, Plain
 from api.schemas.filters import FilterQuery, filter_of
 from api.schemas.jobs import DocumentStatus, StatusOut
 from footnote import documents, jobs
+from footnote.database.driver import PLANNED_ONCE
 from footnote.documents import deletion, page_images
 from footnote.errors import Forbidden, Invalid, NotFound, Unauthenticated, Unavailable
 from footnote.runtime import Runtime
@@ -58,7 +59,8 @@ async def list_documents(
 ) -> PageOf[DocumentOut]:
     """List documents, newest first."""
     states = ["succeeded" if each == "ready" else each for each in status or ()]
-    async with rt.transaction() as session:
+    is_plain = not (collection or states or external_id or sha256 or filter)
+    async with rt.transaction(**(PLANNED_ONCE if is_plain else {})) as session:
         found = await documents.list_documents(
             session,
             limit=limit + 1,

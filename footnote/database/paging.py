@@ -16,11 +16,6 @@ def newest_first(column: InstrumentedAttribute[str]) -> UnaryExpression[str]:
     return column.desc().nulls_last()
 
 
-def page_of(ids: Select[str], column: InstrumentedAttribute[str], limit: int, before: str | None) -> CTE:
-    """The newest of the selected ids, in a column `id`; `column`: what they are ordered by, older than `before`."""
-    return _named(_newest(ids, column, limit, before))
-
-
 def page_of_each(
     ids_of: Callable[[str], Select[str]],
     states: Iterable[str],

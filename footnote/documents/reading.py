@@ -4,14 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import CTE, ColumnElement, Select, TextClause, func, select, text, true
+from sqlalchemy import Select, func, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import collections, jobs
 from footnote.collections import revisions
 from footnote.collections.metadata import patched
-from footnote.database.driver import planning_once
-from footnote.database.paging import page_of, page_of_each
+from footnote.database.driver import Written, driver, planning_once, positional
 from footnote.database.rows import RowReader
 from footnote.database.tenant_scope import scoped, tenant_of
 from footnote.errors import FootnoteError, Gone, NotFound
@@ -66,8 +65,36 @@ async def get(session: AsyncSession, document_id: str) -> DocumentDetails:
     found = await (await planning_once(session)).fetchrow(_GET, tenant_of(session), document_id)
     if found is None:
         raise unknown(document_id)
-    name, *values = found
-    return DocumentDetails(*read_accepted(values[: -len(jobs.ROWS)]), jobs.ROWS.read(values[-len(jobs.ROWS) :]), name)
+    return _details(found)
+
+
+# The rows of a page are found before anything is joined to them: see `footnote.database.paging`.
+_LIST = f"""
+    WITH page AS MATERIALIZED ({{page}})
+    SELECT collection.name, {ACCEPTED}, {jobs.ROWS.columns}
+    FROM page JOIN document ON document.id = page.id
+    JOIN version ON version.document_id = document.id AND version.number = document.newest_version
+    JOIN job ON job.id = document.job_id
+    JOIN collection ON collection.id = document.collection_id
+    WHERE document.tenant_id = :tenant
+    ORDER BY page.id DESC
+    """  # noqa: S608  constants
+# The documents of a collection that is being deleted are not visible. Such collections are few.
+_IS_VISIBLE = "document.collection_id NOT IN (SELECT c.id FROM collection c WHERE c.deleted_at IS NOT NULL)"
+_NEWEST = """
+    SELECT document.id FROM document
+    WHERE document.tenant_id = :tenant {older} AND {condition}
+    ORDER BY document.id DESC NULLS LAST LIMIT :limit
+    """
+# A subquery and no join: a join would not be expected to find a page before all jobs of the state are read.
+_NEWEST_IN_STATE = """
+    SELECT job.document_id AS id FROM job
+    WHERE job.tenant_id = :tenant AND job.state = :state_{place} {older} AND (
+        SELECT document.id FROM document
+        WHERE document.id = job.document_id AND document.job_id = job.id AND {condition}
+      ) IS NOT NULL
+    ORDER BY job.document_id DESC NULLS LAST LIMIT :limit
+    """
 
 
 def unknown(document_id: str) -> NotFound:
@@ -85,23 +112,40 @@ async def list_documents(
     sha256: bytes | None = None,
     filter: Filter | None = None,
 ) -> list[DocumentDetails]:
-    """Newest first, `limit` at most, older than the id `before`."""
-    chosen: list[ColumnElement[bool] | TextClause] = [VISIBLE]
+    """Newest first, `limit` at most, older than the id `before`. The objects belong to no session."""
+    given: dict[str, Any] = {"tenant": tenant_of(session), "limit": Written(_page_size(limit))}
+    conditions = [_IS_VISIBLE]
+    if before:
+        given["before"] = before
     few = bool(external_id or sha256)
     if collection:
-        collection_id = (await collections.find(session, collection)).id
-        chosen.append(Document.collection_id == collection_id)
-        few |= bool(states) and await _is_small(session, collection_id)
-    if external_id:
-        chosen.append(Document.external_id == external_id)
-    if sha256:
-        chosen.append(Document.sha256 == sha256)
+        given["collection"] = (await collections.find(session, collection)).id
+        conditions.append("document.collection_id = :collection")
+        few |= bool(states) and await _is_small(session, given["collection"])
+    for column, value in (("external_id", external_id), ("sha256", sha256)):
+        if value:
+            given[column] = value
+            conditions.append(f"document.{column} = :{column}")
     if filter:
         condition, parameters = sql.condition(filter, tenant_of(session), sql.NEWEST)
-        chosen.append(text(condition).bindparams(**parameters))
-    page = _page(session, chosen, states, few, limit, before)
-    query = details_query(session).join(page, page.c.id == Document.id).order_by(Document.id.desc())
-    return [DocumentDetails(*row) for row in (await session.execute(query)).all()]
+        given |= parameters
+        conditions.append(condition)
+    given |= {f"state_{place}": each for place, each in enumerate(states)}
+    page = _page(" AND ".join(conditions), len(states), few=few, older=bool(before))
+    statement = _LIST.format(page=page)
+    written, values = positional(statement, given)
+    rows = await (await driver(session)).fetch(written, *values)
+    return [_details(row) for row in rows[:limit]]
+
+
+def _page_size(limit: int) -> int:
+    """The same for many limits, so that few statements are prepared."""
+    return next((size for size in (2, 21, 51, 101) if size >= limit), limit)
+
+
+def _details(row: Sequence[Any]) -> DocumentDetails:
+    name, *values = row
+    return DocumentDetails(*read_accepted(values[: -len(jobs.ROWS)]), jobs.ROWS.read(values[-len(jobs.ROWS) :]), name)
 
 
 async def _is_small(session: AsyncSession, collection_id: str) -> bool:
@@ -109,25 +153,19 @@ async def _is_small(session: AsyncSession, collection_id: str) -> bool:
     return tally is None or tally.documents <= SMALL
 
 
-def _page(
-    session: AsyncSession,
-    chosen: Sequence[ColumnElement[bool] | TextClause],
-    states: Sequence[str],
-    few: bool,
-    limit: int,
-    before: str | None,
-) -> CTE:
+def _page(condition: str, states: int, *, few: bool, older: bool) -> str:
     """Ids of documents; found by the states of their jobs, unless only a `few` documents can be meant."""
     if few or not states:
-        ids = scoped(session, Document).with_only_columns(Document.id).where(*chosen)
         if states:
-            ids = ids.where(select(Job.state).where(Job.id == Document.job_id).scalar_subquery().in_(states))
-        return page_of(ids, Document.id, limit, before)
-    # A subquery and no join: a join would not be expected to find a page before all jobs of the state are read.
-    newest_job = (Document.id == Job.document_id) & (Document.job_id == Job.id)
-    meant = select(Document.id).where(newest_job, *chosen).scalar_subquery().is_not(None)
-    jobs = scoped(session, Job).with_only_columns(Job.document_id).where(meant)
-    return page_of_each(lambda state: jobs.where(Job.state == state), states, Job.document_id, limit, before)
+            among = ", ".join(f":state_{place}" for place in range(states))
+            condition += f" AND (SELECT job.state FROM job WHERE job.id = document.job_id) IN ({among})"  # noqa: S608
+        return _NEWEST.format(condition=condition, older="AND document.id < :before" if older else "")
+    older_in_state = "AND job.document_id < :before" if older else ""
+    each = (
+        f"({_NEWEST_IN_STATE.format(condition=condition, place=place, older=older_in_state)})"
+        for place in range(states)
+    )
+    return f"SELECT id FROM ({' UNION ALL '.join(each)}) AS page ORDER BY id DESC LIMIT :limit"  # noqa: S608
 
 
 @dataclass(frozen=True)
