@@ -113,7 +113,7 @@ class _Connection(asyncio.Protocol):
         """Raises httptools.HttpParserError, also if the connection is lost."""
         self._answer = asyncio.get_running_loop().create_future()
         self.heard, self.answering = False, True
-        self._begin()
+        self._parser, self._headers, self._body = httptools.HttpResponseParser(self), [], []
         if not self.is_open:
             raise httptools.HttpParserError("the connection is closed")
         self._transport.write(message)
@@ -122,9 +122,6 @@ class _Connection(asyncio.Protocol):
     def close(self) -> None:
         self.is_open = False
         self._transport.abort()
-
-    def _begin(self) -> None:
-        self._parser, self._headers, self._body = httptools.HttpResponseParser(self), [], []
 
     # Called by the transport.
 
@@ -162,7 +159,8 @@ class _Connection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         status = self._parser.get_status_code()
         if status < 200:  # an interim one
-            return self._begin()
+            self._headers, self._body = [], []
+            return
         self.is_open = self.is_open and self._parser.should_keep_alive()
         self.answering = False
         if not self._answer.done():

@@ -302,7 +302,8 @@ async def _candidates(
         has_unknown = found.has_unknown
     rows = await scope.run(session, fused + HITS, candidates=Written(enough), diverse=query.diversity > 0, **written)
     scales = {each.id: scale_of(each) for each in place.spaces}
-    return [_hit(row, rank, scales) for rank, row in enumerate(rows, 1)], has_unknown
+    names = list(rows[0].keys()) if rows else []  # rows as mappings are slow
+    return [_hit(dict(zip(names, row, strict=True)), rank, scales) for rank, row in enumerate(rows, 1)], has_unknown
 
 
 def _hit(row: Mapping[str, Any], rank: int, scales: Mapping[int, Scale]) -> Hit:
