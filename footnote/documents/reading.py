@@ -158,14 +158,14 @@ def _page(condition: str, states: int, *, few: bool, older: bool) -> str:
     if few or not states:
         if states:
             among = ", ".join(f":state_{place}" for place in range(states))
-            condition += f" AND (SELECT job.state FROM job WHERE job.id = document.job_id) IN ({among})"  # noqa: S608
+            condition += f" AND (SELECT job.state FROM job WHERE job.id = document.job_id) IN ({among})"  # noqa: S608  constants
         return _NEWEST.format(condition=condition, older="AND document.id < :before" if older else "")
     older_in_state = "AND job.document_id < :before" if older else ""
     each = (
         f"({_NEWEST_IN_STATE.format(condition=condition, place=place, older=older_in_state)})"
         for place in range(states)
     )
-    return f"SELECT id FROM ({' UNION ALL '.join(each)}) AS page ORDER BY id DESC LIMIT :limit"  # noqa: S608
+    return f"SELECT id FROM ({' UNION ALL '.join(each)}) AS page ORDER BY id DESC LIMIT :limit"  # noqa: S608  constants
 
 
 @dataclass(frozen=True)
