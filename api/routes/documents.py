@@ -28,6 +28,7 @@ from api.schemas.fields import JsonObject, Plain
 from api.schemas.filters import filter_of
 from api.schemas.jobs import DocumentStatus, StatusOut
 from footnote import documents, jobs
+from footnote.database.driver import PLANNED_ONCE
 from footnote.documents import deletion, page_images
 from footnote.errors import Forbidden, Invalid, NotFound, Unauthenticated, Unavailable
 from footnote.runtime import Runtime
@@ -93,7 +94,8 @@ async def list_documents(rt: RuntimeDep, caller: Reader, given: Annotated[Docume
     name is looked for in one after the other.
     """
     wanted = given.wanted()
-    async with rt.transaction() as session:
+    is_plain = wanted == documents.DocumentFilter() and given.sort == "newest"
+    async with rt.transaction(**(PLANNED_ONCE if is_plain else {})) as session:
         found = await documents.list_documents(
             session, limit=given.limit + 1, before=given.cursor, sort=given.sort, offset=given.offset, **vars(wanted)
         )

@@ -20,6 +20,16 @@ if TYPE_CHECKING:
     from asyncpg import Connection
 
 
+# Settings of a transaction whose statements are planned once a connection. A plan may be made while the tables are
+# small, or for a tenant with less: the plan that is right for many rows looks each of them up by an index.
+PLANNED_ONCE = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+}
+
+
 async def driver(session: AsyncSession) -> "Connection[Any]":
     """The session's own connection, within its transaction, which it begins if no statement has.
 

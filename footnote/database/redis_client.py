@@ -1,15 +1,17 @@
 """What all processes share in Redis, and doing without it while it is away."""
 
 import asyncio
+import hashlib
 import json
 from collections.abc import Awaitable, Callable
+from functools import cache
 from typing import Any, TypeVar
 
 from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import ConnectionError as ConnectionLost
-from redis.exceptions import RedisError
+from redis.exceptions import NoScriptError, RedisError
 
 from footnote import deadline
 from footnote.settings import Settings
@@ -31,6 +33,12 @@ def open_redis(settings: Settings) -> Redis | None:
         socket_connect_timeout=REDIS_SECONDS,
         retry=Retry(NoBackoff(), 1, (ConnectionLost,)),  # a connection of the pool that a restart has cut
     )
+
+
+@cache
+def _sha1(script: str) -> str:
+    """The name of a script in Redis."""
+    return hashlib.sha1(script.encode(), usedforsecurity=False).hexdigest()
 
 
 class Shared:
@@ -76,7 +84,14 @@ class Shared:
     async def run(self, script: str, key: str, **asked: Any) -> dict[str, Any] | None:
         """What the script answers; None while Redis is away."""
         given = json.dumps({name: value for name, value in asked.items() if value is not None})
-        answer = await self.ask(lambda redis: redis.register_script(script)(keys=[key], args=[given]))
+
+        async def evaluated(redis: Redis) -> Any:
+            try:
+                return await redis.evalsha(_sha1(script), 1, key, given)
+            except NoScriptError:  # not since Redis was started
+                return await redis.eval(script, 1, key, given)
+
+        answer = await self.ask(evaluated)
         if answer is not None:
             return dict(json.loads(answer))
         limits_skipped_total.inc(self._redis is not None)

@@ -21,11 +21,13 @@ async def affected(session: AsyncSession, statement: Executable, values: Mapping
 class RowReader(Generic[Row]):
     """Makes objects of the rows that the driver fetched. They belong to no session: what is set in them is not written.
 
-    `columns` is what a statement selects for one, from the table or from what it calls `alias`.
+    `columns` is what a statement selects for one, from the table or from what it calls `alias`. `names`: only these
+    attributes.
     """
 
-    def __init__(self, table: type[Row], alias: str = "") -> None:
-        attributes = inspect(table).column_attrs
+    def __init__(self, table: type[Row], alias: str = "", *, names: Sequence[str] = ()) -> None:
+        found = {each.key: each for each in inspect(table).column_attrs}
+        attributes = [found[name] for name in names or found]
         alias = alias or table.__tablename__
         self._table = table
         self._names = [each.key for each in attributes]

@@ -1,19 +1,15 @@
 """A document's life: accepted, deduplicated, given versions, read. Its end is in `deletion`."""
 
 from footnote.documents.accepting import Accepted, accept, reingest
+from footnote.documents.listing import DocumentFilter, Sort, count_documents, known, list_documents
 from footnote.documents.objects import new_key
 from footnote.documents.reading import (
     DocumentDetails,
-    DocumentFilter,
-    Sort,
     StoredText,
     ancestors,
     chunks,
-    count_documents,
     first_pages,
     get,
-    known,
-    list_documents,
     no_page,
     page_text,
     patch_metadata,

@@ -2,27 +2,23 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from sqlalchemy import CTE, ColumnElement, Select, TextClause, func, or_, select, text, true, tuple_
+from sqlalchemy import Select, func, select, true
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote import collections, jobs
+from footnote import jobs
 from footnote.collections import revisions
 from footnote.collections.metadata import patched, replaced
 from footnote.database.driver import driver, planning_once
-from footnote.database.paging import page_of, page_of_each
 from footnote.database.rows import RowReader
 from footnote.database.tenant_scope import scoped, tenant_of
-from footnote.errors import FootnoteError, Gone, Invalid, NotFound
-from footnote.filters import Filter, sql
+from footnote.errors import FootnoteError, Gone, NotFound
 from footnote.models import Chunk, Collection, Document, Job, Page, Version
 from footnote.models.documents import VISIBLE
-from footnote.tenancy import audit_log, tallies
-from footnote.tenancy.tallies import DocumentTally
+from footnote.tenancy import audit_log
 
 FLAT = (str, int, float, bool)  # metadata that are neither lists nor objects
-SMALL = 2_000  # documents of a collection that may all be looked at
 BETWEEN_PAGES = "\n\n"  # where several are read as one text
 FIRST_PAGES = 200  # of a document that are looked at to read its beginning
 
@@ -70,178 +66,17 @@ async def get(session: AsyncSession, document_id: str) -> DocumentDetails:
     found = await (await planning_once(session)).fetchrow(_GET, tenant_of(session), document_id)
     if found is None:
         raise unknown(document_id)
-    name, *values = found
+    return details(found)
+
+
+def details(row: Sequence[Any]) -> DocumentDetails:
+    """From the columns of `_GET`."""
+    name, *values = row
     return DocumentDetails(*read_accepted(values[: -len(jobs.ROWS)]), jobs.ROWS.read(values[-len(jobs.ROWS) :]), name)
 
 
 def unknown(document_id: str) -> NotFound:
     return NotFound("document_not_found", f"There is no document {document_id!r}.")
-
-
-Sort = Literal["newest", "oldest", "name"]
-
-
-@dataclass(frozen=True)
-class DocumentFilter:
-    """Conditions on documents; an empty one chooses all. `q`: a part of the name or of the external id, in any case."""
-
-    collection: str | None = None
-    states: Sequence[str] = ()
-    external_id: str | None = None
-    sha256: bytes | None = None
-    parent_id: str | None = None
-    q: str | None = None
-    filter: Filter | None = None
-
-    @property
-    def only_collection(self) -> bool:
-        return self == DocumentFilter(collection=self.collection)
-
-
-async def list_documents(
-    session: AsyncSession,
-    *,
-    limit: int,
-    before: str | None = None,
-    sort: Sort = "newest",
-    offset: int = 0,
-    **wanted: Any,
-) -> list[DocumentDetails]:
-    """`limit` at most of those `DocumentFilter`, from behind the id `before`, without the first `offset` of these.
-
-    Raises NotFound for an unknown collection, Invalid for a cursor by name whose document is gone.
-    """
-    asked = DocumentFilter(**wanted)
-    chosen, few = await conditions(session, asked)
-    if sort == "newest":
-        page = _page(session, chosen, asked.states, few, limit, before, offset)
-    else:
-        page = await _page_by(session, sort, _with_states(_ids(session, chosen), asked.states), limit, before, offset)
-    query = details_query(session).join(page, page.c.id == Document.id).order_by(*_ORDERS[sort])
-    return [DocumentDetails(*row) for row in (await session.execute(query)).all()]
-
-
-async def count_documents(session: AsyncSession, wanted: DocumentFilter) -> int:
-    """How many there are; looked up and not counted where only a collection is named, or nothing."""
-    if wanted == DocumentFilter():
-        return (await tallies.of_tenant(session, tenant_of(session))).documents
-    chosen, few = await conditions(session, wanted)
-    if wanted.only_collection:
-        collection_id = (await collections.find(session, wanted.collection or "")).id
-        return (await tallies.of_collections(session, [collection_id])).get(collection_id, DocumentTally()).documents
-    ids = _with_states(_ids(session, chosen), wanted.states) if few else _of_jobs(session, chosen, wanted.states)
-    return await session.scalar(select(func.count()).select_from(ids.subquery())) or 0
-
-
-async def ids_of(session: AsyncSession, wanted: DocumentFilter, *, limit: int) -> Sequence[str]:
-    """The ids of those wanted, oldest first, `limit` at most. Raises NotFound for an unknown collection."""
-    chosen, few = await conditions(session, wanted)
-    ids = _with_states(_ids(session, chosen), wanted.states) if few else _of_jobs(session, chosen, wanted.states)
-    found: Any = ids.subquery()
-    return (await session.scalars(select(found.c[0]).order_by(found.c[0]).limit(limit))).all()
-
-
-async def known(session: AsyncSession, collection: str, hashes: Sequence[bytes]) -> Sequence[DocumentDetails]:
-    """The documents of a collection whose newest version has one of the SHA-256; none if there is no such collection.
-
-    At most two for each hash.
-    """
-    try:
-        collection_id = (await collections.find(session, collection)).id
-    except NotFound:
-        return []
-    same = (Document.collection_id == collection_id) & Document.sha256.in_(hashes)
-    found = await session.execute(details_query(session).where(same).order_by(Document.id).limit(2 * len(hashes)))
-    return [DocumentDetails(*row) for row in found.all()]
-
-
-async def conditions(
-    session: AsyncSession, wanted: DocumentFilter
-) -> tuple[list[ColumnElement[bool] | TextClause], bool]:
-    """All but the states, and whether only a few documents can meet them. Raises NotFound."""
-    chosen: list[ColumnElement[bool] | TextClause] = [VISIBLE]
-    few = bool(wanted.external_id or wanted.sha256 or wanted.parent_id) or not wanted.states
-    if wanted.collection:
-        collection_id = (await collections.find(session, wanted.collection)).id
-        chosen.append(Document.collection_id == collection_id)
-        few |= await _is_small(session, collection_id)
-    for column, value in (
-        (Document.external_id, wanted.external_id),
-        (Document.sha256, wanted.sha256),
-        (Document.parent_id, wanted.parent_id),
-    ):
-        if value:
-            chosen.append(column == value)
-    if wanted.q:
-        columns = (Document.filename, Document.external_id)
-        chosen.append(or_(*(each.icontains(wanted.q, autoescape=True) for each in columns)))
-    if wanted.filter:
-        condition, parameters = sql.condition(wanted.filter, tenant_of(session), sql.NEWEST)
-        chosen.append(text(condition).bindparams(**parameters))
-    return chosen, few
-
-
-_BY_NAME = func.lower(Document.filename)
-_ORDERS: dict[Sort, tuple[Any, ...]] = {
-    "newest": (Document.id.desc(),),
-    "oldest": (Document.id,),
-    "name": (_BY_NAME, Document.id),
-}
-
-
-async def _is_small(session: AsyncSession, collection_id: str) -> bool:
-    tally = (await tallies.of_collections(session, [collection_id])).get(collection_id)
-    return tally is None or tally.documents <= SMALL
-
-
-def _ids(session: AsyncSession, chosen: Sequence[ColumnElement[bool] | TextClause]) -> Select[str]:
-    return scoped(session, Document).with_only_columns(Document.id).where(*chosen)
-
-
-def _with_states(ids: Select[str], states: Sequence[str]) -> Select[str]:
-    state = select(Job.state).where(Job.id == Document.job_id).scalar_subquery()
-    return ids.where(state.in_(states)) if states else ids
-
-
-def _of_jobs(
-    session: AsyncSession, chosen: Sequence[ColumnElement[bool] | TextClause], states: Sequence[str]
-) -> Select[str]:
-    """The ids by way of the jobs in one of the states."""
-    # A subquery and no join: a join would not be expected to find a page before all jobs of the state are read.
-    newest_job = (Document.id == Job.document_id) & (Document.job_id == Job.id)
-    meant = select(Document.id).where(newest_job, *chosen).scalar_subquery().is_not(None)
-    return scoped(session, Job).with_only_columns(Job.document_id).where(meant, Job.state.in_(states))
-
-
-def _page(
-    session: AsyncSession,
-    chosen: Sequence[ColumnElement[bool] | TextClause],
-    states: Sequence[str],
-    few: bool,
-    limit: int,
-    before: str | None,
-    offset: int,
-) -> CTE:
-    """Ids of documents; found by the states of their jobs, unless only a `few` documents can be meant."""
-    if few:
-        return page_of(_with_states(_ids(session, chosen), states), Document.id, limit, before, offset)
-    by_state = {state: _of_jobs(session, chosen, [state]) for state in states}
-    return page_of_each(by_state.__getitem__, by_state, Job.document_id, limit, before, offset)
-
-
-async def _page_by(
-    session: AsyncSession, sort: Sort, ids: Select[str], limit: int, before: str | None, offset: int
-) -> CTE:
-    """Ids of documents in another order than that of the newest."""
-    if before and sort == "oldest":
-        ids = ids.where(Document.id > before)
-    elif before:
-        name = await session.scalar(scoped(session, Document).with_only_columns(_BY_NAME).where(Document.id == before))
-        if name is None:
-            raise Invalid("invalid_cursor", "The document that the cursor stands for has been deleted: begin again.")
-        ids = ids.where(tuple_(_BY_NAME, Document.id) > tuple_(name, before))
-    chosen: Any = ids.order_by(*_ORDERS[sort]).offset(offset).limit(limit).subquery()
-    return select(chosen.c[0].label("id")).cte("page").prefix_with("MATERIALIZED")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from footnote.database.ids import new_id
 from footnote.database.tenant_scope import scoped, tenant_of
 from footnote.documents import deletion, reingestion
-from footnote.documents.reading import DocumentFilter, ids_of
+from footnote.documents.listing import DocumentFilter, ids_of
 from footnote.errors import Invalid, NotFound
 from footnote.jobs import tasks
 from footnote.models import BackgroundTask, Document

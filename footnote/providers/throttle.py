@@ -96,6 +96,7 @@ class Call:
 
     costs: dict[str, float]
     trial: bool = False
+    is_plain: bool = False  # an answer without a quota would tell nothing new
     quota: Quota | None = None
     tokens: int | None = None  # as the provider counted them
     answered: bool = False
@@ -157,7 +158,8 @@ class Endpoint:
         """The provider works. A long answer says so with its first piece."""
         if not call.answered:
             call.answered = True
-            await self._leave(call, "answered")
+            if call.quota or not call.is_plain:
+                await self._leave(call, "answered")
             call.trial = False
 
     async def circuit(self) -> str | None:
@@ -195,7 +197,7 @@ class Endpoint:
             self.known = found["limits"]
             if found["verdict"] != "go":
                 raise self._refusal(found, call)
-            call.trial = call.trial or found["trial"]
+            call.trial, call.is_plain = call.trial or found["trial"], found["plain"]
             if not found["wait"]:
                 return call
             await asyncio.sleep(found["wait"] / 1000)
@@ -305,7 +307,9 @@ end
 if state.refused and not asked.granted then state.turn_at = now + wait + asked.turn end
 local trial = state.open_until ~= nil
 if trial then state.trial_until = now + wait + asked.trial end
-return answer({verdict = 'go', wait = wait, trial = trial})
+-- What an answer would record: the end of failures and refusals, and how many tokens it took.
+local plain = not (state.failures or state.open_until or state.refused or limit('tokens'))
+return answer({verdict = 'go', wait = wait, trial = trial, plain = plain})
 """
 )
 

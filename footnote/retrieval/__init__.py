@@ -48,6 +48,7 @@ from footnote.text import folded
 Mode = Literal["hybrid", "vector", "keyword"]
 
 CANDIDATES = 3  # looked at for each hit that is wanted
+SPARE = 5  # candidates read beside the hits, some of which may be nearly the same
 DEPTH = 100  # of each leg, at least
 SHORT = 50_000  # characters that are compared within a few milliseconds
 
@@ -80,6 +81,11 @@ class Query:
     @property
     def candidates(self) -> int:
         return CANDIDATES * self.top_k
+
+    @property
+    def likely_enough(self) -> int:
+        """Candidates to be read first, where the hits are the first of them that are not nearly the same."""
+        return self.candidates if self.diversity or self.opening else min(self.candidates, self.top_k + SPARE)
 
 
 @dataclass(frozen=True)
@@ -170,10 +176,8 @@ async def search(rt: Runtime, query: Query, beside: Beside | None = None) -> Sea
     if query.rerank and reranker is None:
         raise Invalid("no_reranker", "No reranker is configured (FOOTNOTE_RERANKER).")
     asked = rt.settings.rerank_candidates if reranker else 0
-    first = await _first(rt, query, max(query.candidates, asked), beside)
-    query = first.query
-    hits = await _in_thread_if_long(_distinct, query, first.candidates, asked)
-    found = SearchResult(hits)
+    first, hits = await _unlike(rt, query, asked, beside)
+    query, found = first.query, SearchResult(hits)
     if reranker is not None and hits:
         found = await _reranked(reranker, query, hits, asked)
     hits = await _in_thread_if_long(_chosen, query, found.hits)
@@ -192,6 +196,22 @@ async def search(rt: Runtime, query: Query, beside: Beside | None = None) -> Sea
     )
 
 
+async def _unlike(rt: Runtime, query: Query, asked: int, beside: Beside | None) -> "tuple[_First, list[Hit]]":
+    """What was found, and of it what is not nearly the same as something before it.
+
+    Where only the hits themselves are wanted, few candidates are read, and the others only if too many are alike.
+    """
+    most = max(query.candidates, asked)
+    enough = most if asked or beside is not None else query.likely_enough
+    first = await _first(rt, query, most, enough, beside)
+    hits = await _in_thread_if_long(_distinct, first.query, first.candidates, asked)
+    if enough < most and len(first.candidates) == enough and len(hits) < query.top_k:
+        again = await _first(rt, query, most, most, beside)
+        hits = await _in_thread_if_long(_distinct, again.query, again.candidates, asked)
+        first = replace(again, spent=[*first.spent, *again.spent])
+    return first, hits
+
+
 @dataclass(frozen=True)
 class _First:
     """What a search found in one transaction, and the question's vectors that it took.
@@ -207,8 +227,10 @@ class _First:
     spent: list[UsageEntry]
 
 
-async def _first(rt: Runtime, query: Query, most: int, beside: Beside | None) -> _First:
-    """The question is embedded for what the place was when it was asked last, then the place is read.
+async def _first(rt: Runtime, query: Query, most: int, enough: int, beside: Beside | None) -> _First:
+    """The legs look as deep as for `most` candidates, of which `enough` are read.
+
+    The question is embedded for what the place was when it was asked last, then the place is read.
 
     So one transaction is enough. If other models are to be asked by now, they are.
     """
@@ -233,7 +255,7 @@ async def _first(rt: Runtime, query: Query, most: int, beside: Beside | None) ->
         async with rt.transaction(**limits(whole=query.is_whole)) as session:
             now = await resolving.of(session, rt, query)
             if blank or now.asks_as(scope):
-                candidates, has_unknown = await _candidates(session, query, now, vectors, most)
+                candidates, has_unknown = await _candidates(session, query, now, vectors, most, enough)
                 if corrected is None:
                     corrected = await spelling.corrections(session, now, query.text) if has_unknown else ()
                     if corrected:
@@ -252,7 +274,12 @@ async def _resolved(rt: Runtime, query: Query) -> ResolvedScope:
 
 
 async def _candidates(
-    session: AsyncSession, query: Query, place: ResolvedScope, query_vectors: Sequence[QueryVector], most: int
+    session: AsyncSession,
+    query: Query,
+    place: ResolvedScope,
+    query_vectors: Sequence[QueryVector],
+    most: int,
+    enough: int,
 ) -> tuple[list[Hit], bool]:
     """Best first, and whether words of the question may be unknown.
 
@@ -274,11 +301,12 @@ async def _candidates(
             session, scope, query.text, place.languages, query_vectors, large=large, depth=depth
         )
         ranked = fusion.by_both(found, depth) if query_vectors else fusion.by_words(found)
-        fused, written = fusion.written(ranked, most)
+        fused, written = fusion.written(ranked, enough)
         has_unknown = found.has_unknown
-    rows = await scope.run(session, fused + HITS, candidates=Written(most), diverse=query.diversity > 0, **written)
+    rows = await scope.run(session, fused + HITS, candidates=Written(enough), diverse=query.diversity > 0, **written)
     scales = {each.id: scale_of(each) for each in place.spaces}
-    return [_hit(row, rank, scales) for rank, row in enumerate(rows, 1)], has_unknown
+    names = list(rows[0].keys()) if rows else []  # rows as mappings are slow
+    return [_hit(dict(zip(names, row, strict=True)), rank, scales) for rank, row in enumerate(rows, 1)], has_unknown
 
 
 def _hit(row: Mapping[str, Any], rank: int, scales: Mapping[int, Scale]) -> Hit:

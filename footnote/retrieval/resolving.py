@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from footnote import collections
 from footnote.collections import expiry
 from footnote.database.driver import driver, positional
+from footnote.database.rows import RowReader
 from footnote.database.tenant_scope import tenant_of
 from footnote.models import Collection, EmbeddingSpace
 from footnote.retrieval import coverage, spaces
@@ -54,6 +55,8 @@ _LANGUAGES = """ARRAY(
 _MODEL = ("provider", "model", "dimensions", "requested_dimensions")
 _DOUBTS = ("other_dimensions", "other_seen", "other_since")  # of the length of its vectors
 _OF_SPACE = (*_MODEL, *_DOUBTS, "noise", "related")
+_OF_COLLECTION = ("id", "name", "space_id", "embedding_provider", "embedding_model")
+_COLLECTION, _SPACE = RowReader(Collection, names=_OF_COLLECTION), RowReader(EmbeddingSpace, names=("id", *_OF_SPACE))
 
 
 @dataclass(frozen=True)
@@ -145,12 +148,11 @@ def _check_known(named: Sequence[str] | None, rows: Sequence[Any]) -> None:
 
 
 def _collection(row: Any) -> Collection:
-    names = ("id", "name", "space_id", "embedding_provider", "embedding_model")
-    return Collection(**{name: row[name] for name in names})
+    return _COLLECTION.read([row[name] for name in _OF_COLLECTION])
 
 
 def _space(row: Any) -> EmbeddingSpace:
-    return EmbeddingSpace(id=row["space_id"], **{name: row[name] for name in _OF_SPACE})
+    return _SPACE.read([row["space_id"], *(row[name] for name in _OF_SPACE)])
 
 
 def _told(space: EmbeddingSpace) -> tuple[Any, ...]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote.database.driver import driver, positional
+from footnote.database.driver import PLANNED_ONCE, driver, positional
 from footnote.errors import TimedOut
 from footnote.filters import Filter, sql
 
@@ -76,25 +76,15 @@ class Scope:
         return False
 
 
-# To plan a search takes as long as to run it, so one plan of each connection serves all that look into whole
-# collections. It may be made while the tables are small, or for a tenant with less: the plan that is right for many
-# rows looks each of them up by an index, and goes by that of the vectors instead of a sort.
-_PLANNED_ONCE = {
-    "plan_cache_mode": "force_generic_plan",
-    "enable_seqscan": "off",
-    "enable_sort": "off",
-    "enable_hashjoin": "off",
-    "enable_mergejoin": "off",
-}
-
-
 def limits(*, whole: bool = False) -> dict[str, str]:
     """Settings of a transaction in which a scope's statements run; `whole`: over collections, not some documents.
 
-    All of them see the same documents, though one is replaced meanwhile.
+    To plan a search takes as long as to run it, so one plan of each connection serves all that look into whole
+    collections, and goes by the index of the vectors instead of a sort. All of them see the same documents, though one
+    is replaced meanwhile.
     """
     settings = {"transaction_isolation": "repeatable read", "statement_timeout": f"{STATEMENT_SECONDS}s"}
-    return settings | (_PLANNED_ONCE if whole else {})
+    return settings | (PLANNED_ONCE | {"enable_sort": "off"} if whole else {})
 
 
 def scope_of(

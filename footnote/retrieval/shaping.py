@@ -15,7 +15,7 @@ def distinct(texts: Sequence[str], most: int) -> list[int]:
     containment of documents") by `ALIKE` or more.
     """
     kept: list[int] = []
-    seen: list[set[tuple[str, ...]]] = []
+    seen: list[set[int]] = []
     for place, text in enumerate(texts):
         shingles = _shingles(text)
         if not any(_resemblance(shingles, each) >= ALIKE for each in seen):
@@ -26,14 +26,15 @@ def distinct(texts: Sequence[str], most: int) -> list[int]:
     return kept
 
 
-def _shingles(text: str) -> set[tuple[str, ...]]:
+def _shingles(text: str) -> set[int]:
+    """Their hashes, which take half the time of the shingles: 64 bits tell those of a few texts apart."""
     words = sentences.words(text)
     if len(words) < SHINGLE:
-        return {tuple(words)}
-    return set(zip(*(words[start:] for start in range(SHINGLE)), strict=False))
+        return {hash(tuple(words))}
+    return set(map(hash, zip(*(words[start:] for start in range(SHINGLE)), strict=False)))
 
 
-def _resemblance(one: set[tuple[str, ...]], other: set[tuple[str, ...]]) -> float:
+def _resemblance(one: set[int], other: set[int]) -> float:
     # No more than the smaller set can be shared: most pairs are told apart by their sizes.
     if min(len(one), len(other)) < ALIKE * max(len(one), len(other)):
         return 0.0

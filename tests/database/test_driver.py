@@ -1,5 +1,8 @@
 """Statements on the driver's connection: within the session's transaction, and with the same errors."""
 
+import asyncio
+from contextlib import suppress
+
 import asyncpg
 import pytest
 from sqlalchemy import text
@@ -92,3 +95,45 @@ async def test_what_is_planned_once_finds_documents_by_their_keys(committing_rt:
         await connection.execute("DEALLOCATE it")
     for table in ("document", "version", "job"):
         assert f"Seq Scan on {table}" not in plan, plan
+
+
+async def test_sqlalchemy_joins_the_transaction_of_the_driver(committing_rt: Runtime) -> None:
+    """What it flushes is seen by the driver, and both are committed and rolled back together."""
+    for undone in (True, False):
+        with suppress(Undone):
+            async with committing_rt.transaction() as session:
+                connection = await driver(session)
+                await connection.execute(INSERT, f"ten_a{undone}", "a")
+                session.add(Tenant(id=f"ten_b{undone}", name="b", quotas={}, webhook_secret=""))
+                await session.flush()
+                assert await connection.fetchval("SELECT name FROM tenant WHERE id = $1", f"ten_b{undone}") == "b"
+                if undone:
+                    raise Undone
+    async with committing_rt.transaction() as session:
+        found = await (await driver(session)).fetch("SELECT id FROM tenant WHERE id LIKE 'ten_aTrue%' OR name = 'b'")
+    assert [row["id"] for row in found] == ["ten_bFalse"]
+
+
+async def test_connections_come_back_without_a_transaction(committing_rt: Runtime) -> None:
+    """After a commit, after an error and after a cancellation, with the driver alone."""
+    pool = committing_rt.sessions.kw["bind"].pool
+    begun = asyncio.Event()
+
+    async def wait_long() -> None:
+        async with committing_rt.transaction() as session:
+            connection = await driver(session)
+            begun.set()
+            await connection.execute("SELECT pg_sleep(60)")
+
+    waiting = asyncio.create_task(wait_long())
+    await begun.wait()
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    with pytest.raises(asyncpg.PostgresSyntaxError):
+        await _say(committing_rt, "SELEC 1")
+    await _say(committing_rt, "SELECT 1")
+    assert pool.checkedout() == 0
+    async with committing_rt.glance() as connection:
+        assert not connection.is_in_transaction()
+        assert await connection.fetchval("SELECT 1") == 1

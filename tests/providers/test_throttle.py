@@ -532,3 +532,26 @@ async def test_a_redis_that_lost_everything_learns_again(make: Make) -> None:
     await call(endpoint)
     await refused(endpoint)
     assert limits_skipped_total._value.get() == before
+
+
+async def test_an_answer_that_tells_nothing_new_is_not_recorded(make: Make) -> None:
+    """But the end of failures is, and what the provider says of its limits."""
+    endpoint, told = make(), []
+    leave = Endpoint._leave
+
+    async def noted(self: Endpoint, call: throttle.Call, outcome: throttle.Outcome, *more: Any) -> float:
+        told.append(outcome)
+        return await leave(self, call, outcome, *more)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Endpoint, "_leave", noted)
+        await call(endpoint)
+        assert told == []
+        with pytest.raises(Unavailable):
+            await call(endpoint, ends=AWAY)
+        await call(endpoint)
+        await call(endpoint)
+        assert told == ["failed", "answered"]
+        await call(endpoint, quota=Quota({"tokens": 1000.0}, {"tokens": 900.0}, None))
+        await call(endpoint)
+        assert told == ["failed", "answered", "answered", "answered"]
