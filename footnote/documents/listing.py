@@ -95,7 +95,7 @@ class _Chosen:
         if not self.states:
             return self.condition
         among = ", ".join(f":state_{place}" for place in range(self.states))
-        return f"{self.condition} AND (SELECT state FROM job WHERE job.id = document.job_id) IN ({among})"
+        return f"{self.condition} AND (SELECT state FROM job WHERE job.id = document.job_id) IN ({among})"  # noqa: S608  constants
 
     @property
     def ids(self) -> str:
