@@ -4,7 +4,6 @@ import asyncio
 import base64
 import json
 import math
-import os
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, contextmanager, suppress
@@ -75,9 +74,7 @@ class _Connection:
 
     def _open_http(self) -> httpx2.AsyncClient:
         """With the headers and settings of the SDK's requests."""
-        named = {"openai-organization": "OPENAI_ORG_ID", "openai-project": "OPENAI_PROJECT_ID"}
-        headers = {header: os.environ[name] for header, name in named.items() if os.environ.get(name)}
-        headers |= {"accept": "application/json", "authorization": f"Bearer {self._key}"}
+        headers = {"accept": "application/json", "authorization": f"Bearer {self._key}"}
         limits = httpx2.Limits(max_connections=1000, max_keepalive_connections=100)
         return httpx2.AsyncClient(headers=headers, timeout=self._timeout, limits=limits, follow_redirects=True)
 
