@@ -23,7 +23,7 @@ class OpeningConnection(asyncpg.Connection):  # type: ignore[misc]
         status: str = await super().execute(query, *args, timeout=timeout)
         return status
 
-    async def _introspect_types(self, typeoids: Iterable[int], timeout: float | None) -> tuple[Any, Any]:  # noqa: ASYNC109
+    async def _introspect_types(self, typeoids: Iterable[int], timeout: float | None) -> tuple[Any, Any]:  # noqa: ASYNC109  asyncpg's
         """Asks once in a process: the statement takes ten times as long as most others, for each kind of array."""
         asked = frozenset(typeoids)
         if asked in _types:

@@ -4,7 +4,6 @@ import asyncio
 import base64
 import json
 import math
-import os
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, contextmanager, suppress
@@ -75,9 +74,7 @@ class _Connection:
 
     def _open_http(self) -> httpx2.AsyncClient:
         """With the headers and settings of the SDK's requests."""
-        named = {"openai-organization": "OPENAI_ORG_ID", "openai-project": "OPENAI_PROJECT_ID"}
-        headers = {header: os.environ[name] for header, name in named.items() if os.environ.get(name)}
-        headers |= {"accept": "application/json", "authorization": f"Bearer {self._key}"}
+        headers = {"accept": "application/json", "authorization": f"Bearer {self._key}"}
         limits = httpx2.Limits(max_connections=1000, max_keepalive_connections=100)
         return httpx2.AsyncClient(headers=headers, timeout=self._timeout, limits=limits, follow_redirects=True)
 
@@ -351,8 +348,7 @@ def _refusals() -> Iterator[None]:
 
 
 def _sdk() -> Any:
-    """The SDK, if it is imported: without it, no error is one of its own."""
-    return sys.modules.get("openai")
+    return sys.modules.get("openai")  # unless it is imported, no error is one of its own
 
 
 @contextmanager
@@ -374,17 +370,17 @@ def _errors() -> Iterator[None]:
 def _failure(error: Exception) -> FootnoteError | None:
     """What an error says of the provider that was asked; None: it says nothing of it."""
     sdk = _sdk()
-    ours = (httpx2.HTTPError, ValueError, KeyError, AttributeError, RecursionError)
-    unreached, late, wrong = (httpx2.TransportError,), (httpx2.TimeoutException,), ours
+    unreached, late = [httpx2.TransportError], [httpx2.TimeoutException]
+    wrong = [httpx2.HTTPError, ValueError, KeyError, AttributeError, RecursionError]
     if sdk:
-        unreached, late = (*unreached, sdk.APIConnectionError), (*late, sdk.APITimeoutError)
-        wrong = (*wrong, sdk.OpenAIError)
-    if isinstance(error, unreached):
+        for kinds, of_sdk in ((unreached, "APIConnectionError"), (late, "APITimeoutError"), (wrong, "OpenAIError")):
+            kinds.append(getattr(sdk, of_sdk))
+    if isinstance(error, tuple(unreached)):
         unconnected = isinstance(error, ConnectTimeout) or isinstance(error.__cause__, ConnectTimeout)
-        if isinstance(error, late) and not unconnected:
+        if isinstance(error, tuple(late)) and not unconnected:
             return TimedOut("provider_timeout", retry_after=5)
         return Unavailable("provider_unavailable", "The provider could not be reached.")
-    return Unavailable("provider_bad_response") if isinstance(error, wrong) else None
+    return Unavailable("provider_bad_response") if isinstance(error, tuple(wrong)) else None
 
 
 def _refusal(error: ProviderRefusal) -> FootnoteError:

@@ -82,23 +82,33 @@ async def _begun(request: ParseRequest, limits: "ParseLimits", line: "_Line | No
 
 
 class _Line:
-    """One parser of an owner, whose documents take turns with it; it ends when none follows soon."""
+    """One parser of an owner, whose documents take turns with it. It ends by itself when none follows soon."""
 
-    def __init__(self, idle: "dict[_Line, None]") -> None:
+    def __init__(self) -> None:
         self.turn = asyncio.Lock()
-        self._idle = idle
         self._parser: _Parser | None = None
 
     def take(self) -> _Parser | None:
         """The parser that waits; it may have ended."""
-        self._idle.pop(self, None)
         taken, self._parser = self._parser, None
         return taken
 
     def give(self, parser: _Parser) -> None:
-        self._parser, self._idle[self] = parser, None
-        if len(self._idle) > _MOST_IDLE and (oldest := next(iter(self._idle)).take()):
-            _finish(oldest)
+        self._parser = parser
+        idle = _lines[asyncio.get_running_loop()].idle
+        idle.pop(self, None)
+        idle[self] = None
+        if len(idle) > _MOST_IDLE:
+            oldest = next(iter(idle))
+            del idle[oldest]
+            if (left := oldest.take()) is not None:
+                _finish(left)
+
+    def __del__(self) -> None:
+        """With its event loop."""
+        if (left := self.take()) is not None:
+            left.control.close()
+            left.out.close()
 
 
 class _Lines(dict[str, _Line]):
@@ -106,10 +116,10 @@ class _Lines(dict[str, _Line]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._idle: dict[_Line, None] = {}
+        self.idle: dict[_Line, None] = {}  # which may have a parser that waits, the oldest first
 
     def __missing__(self, owner: str) -> _Line:
-        line = self[owner] = _Line(self._idle)
+        line = self[owner] = _Line()
         return line
 
 
