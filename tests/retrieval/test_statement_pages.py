@@ -18,7 +18,7 @@ Dividends paid (40) (38)
 Net cash used in financing activities (210) (190)
 Net increase in cash and cash equivalents 222 233
 """
-TALK = "The statement of cash flows of Beacon shows capital expenditure in {year}, which the board discussed. " * 12
+TALK = "The statement of cash flows of {company} shows capital expenditure in {year}, which the board discussed. " * 12
 SHORT = "The RMS reports to the board. RMS and RMS again. " * 20
 QUESTION = "What is Beacon's FY2019 capital expenditure? Use the cash flow statement."
 
@@ -27,7 +27,9 @@ async def make_tenant(rt: Runtime) -> str:
     tenant_id = await driving.new_tenant(rt)
     for company in ("BEACON", "LANTERN"):
         for year in (2018, 2019):
-            pages = CASH_FLOWS.format(year=year, before=year - 1) + "\n\n" + TALK.format(year=year)
+            pages = (
+                CASH_FLOWS.format(year=year, before=year - 1) + "\n\n" + TALK.format(year=year, company=company.title())
+            )
             await driving.ready(rt, tenant_id, pages, f"{company}_{year}_10K.txt")
     await driving.ready(rt, tenant_id, SHORT, "reports.txt")
     await driving.ready(rt, tenant_id, "We run Rotary and Mission Systems (RMS), among others.", "segments.txt")
