@@ -182,7 +182,6 @@ class Changes:
         if self._filling is not None:
             self._filling.cancel()
             await asyncio.wait({self._filling})
-            await asyncio.sleep(0)  # in which the socket of its connection is closed
 
     async def _fill(self) -> None:
         """Listens while there are feeds. After a connection was lost, all who follow are told so."""
@@ -192,7 +191,8 @@ class Changes:
                 try:
                     await self._listen(connection)
                 finally:
-                    connection.terminate()
+                    with suppress(Exception):
+                        await connection.close(timeout=ANSWER_SECONDS)
             except (DatabaseAway, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 log.warning("changes are not followed for now", error=f"{type(error).__name__}: {error}"[:200])
                 await asyncio.sleep(AGAIN_SECONDS)

@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -98,8 +98,7 @@ class Api:
             yield stream
         finally:
             left.set()
-            running.cancel()
-            with suppress(asyncio.CancelledError):
+            async with asyncio.timeout(30):
                 await running
 
 

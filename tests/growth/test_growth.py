@@ -45,6 +45,8 @@ GROWS = {
         "document_of_tenant",
     ): "search: it counts the documents that a filter lets through, and remembers a large count",
     ("list_documents ?limit=5&filter=", "FROM document"): "a filter on metadata reads what it passes over",
+    ("list_documents ?limit=5&q=", "FROM document"): "so does a part of a name",
+    ("list_documents ?sort=name", "FROM document"): "there is no index by name: they are sorted",
     ("list_jobs ?status=failed&error_code=", "FROM job"): "so does one by step, code or collection, of jobs in a state",
     ("chore _purge", "DELETE FROM cached_answer"): "it deletes all that are too old",
     ("metrics", "FROM job"): "it counts the jobs that have not ended, not the tenant's",
