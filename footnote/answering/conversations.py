@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from footnote.answering import Citation, Delta, Done, Event, Question, Sources, answer
 from footnote.answering.rewriting import fitting
@@ -92,10 +93,10 @@ async def find_conversations(
     session: AsyncSession, words: str, *, limit: int, before: str | None
 ) -> tuple[Sequence[Conversation], str | None]:
     """As the list: those with `words` in the title, and where to go on; of the next `LOOKED_AT` only."""
-    looked_at = _listed(session, before).limit(LOOKED_AT).with_only_columns(Conversation.id).subquery()
-    within = scoped(session, Conversation).join(looked_at, looked_at.c.id == Conversation.id)
-    titled = within.where(Conversation.title.icontains(words, autoescape=True))
-    found = (await session.scalars(titled.order_by(Conversation.id.desc()).limit(limit + 1))).all()
+    looked_at = _listed(session, before).limit(LOOKED_AT).subquery()
+    one = aliased(Conversation, looked_at)  # no join, for which all of a tenant's would be read
+    titled = select(one).where(one.title.icontains(words, autoescape=True))
+    found = (await session.scalars(titled.order_by(one.id.desc()).limit(limit + 1))).all()
     if len(found) > limit:
         return found[:limit], found[limit - 1].id
     count, last = (await session.execute(select(func.count(), func.min(looked_at.c.id)))).one()
