@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-compile
 INSTALL := $(PIP) --only-binary :all: --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help security up multilingual test check bench peers bench-vectors faults field hostile clean docker-check docs eval live
+.PHONY: help security up multilingual test check bench peers bench-vectors faults field hostile clients clean docker-check docs eval live
 
 help:  ## Show this help
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "  %-16s %s\n", $$1, $$2 }'
@@ -69,6 +69,9 @@ live: $(VENV)/.eval  ## Test the real providers whose keys are set, and ask OPEN
 
 security: $(VENV)/.security  ## Send odd strings, broken requests and Schemathesis to the running product (10 minutes)
 	$(BIN)/python -m tests.system.security $(SECURITY)
+
+clients: $(VENV)/.dev  ## Run programs of others against the running product (node and npm; CLIENTS="openai")
+	$(BIN)/python -m tests.system.clients $(CLIENTS)
 
 clean:  ## Remove what was installed; keep the data in .footnote
 	rm -rf $(VENV) .venv-peers *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -11,9 +11,11 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 from starlette.middleware.cors import CORSMiddleware
 
-from api import errors
+from api import errors, mcp
 from api.description import DescribedApi, texts
 from api.middleware import BodyLimits, LastResort, RequestContext
+from api.openai import READ, SENT, chat, embeddings, file_batches, files, models, responses, store_files, stores
+from api.openai import uploads as parted_uploads
 from api.routes import (
     audit,
     batches,
@@ -21,11 +23,14 @@ from api.routes import (
     conversations,
     documentation,
     documents,
+    events,
     health,
     jobs,
     keys,
     query,
+    selections,
     session,
+    summary,
     tasks,
     tenant,
     ui,
@@ -33,7 +38,9 @@ from api.routes import (
     usage,
     webhooks,
 )
+from api.schemas import events as events_of
 from footnote import __version__, formats
+from footnote.documents.changes import Changes
 from footnote.runtime import Runtime, import_early, open_runtime, preload
 from footnote.settings import Settings
 from footnote.telemetry import configure_logging, watch_loop
@@ -41,9 +48,12 @@ from footnote.tenancy import usage as usage_counts
 
 ROUTES = (
     uploads,
+    selections,
     documents,
+    events,
     collections,
     jobs,
+    summary,
     query,
     tasks,
     batches,
@@ -56,10 +66,11 @@ ROUTES = (
     tenant,
     health,
 )
+OPENAI_ROUTES = (models, files, parted_uploads, stores, store_files, file_batches, embeddings, chat, responses)
 API_PATIENCE_SECONDS = 3.0  # for a lock or a database connection; then 503 with Retry-After
 
 
-def create_app(settings: Settings | None = None, runtime: Runtime | None = None) -> FastAPI:
+def create_app(settings: Settings | None = None, runtime: Runtime | None = None) -> DescribedApi:
     """The app over its own Runtime, or over a given one that the caller closes."""
     chosen = runtime.settings if runtime else settings or Settings()
 
@@ -78,27 +89,45 @@ def create_app(settings: Settings | None = None, runtime: Runtime | None = None)
         generate_unique_id_function=lambda route: route.name,
         redirect_slashes=False,  # after a redirect an upload would be sent twice
     )
-    for module in ROUTES:
-        app.include_router(module.router)
-    routes = [route for module in ROUTES for route in module.router.routes if isinstance(route, APIRoute)]
-    app.state.routes = app.described_routes = routes
-    if chosen.docs == "on":
-        app.include_router(documentation.router)
-    if chosen.ui == "on":
-        app.include_router(ui.router)
+    _route(app, chosen)
     errors.install(app)
     app.add_middleware(BodyLimits, settings=chosen, routes=app.state.routes)
     app.add_middleware(LastResort)
     if chosen.allowed_origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=chosen.allowed_origins,
-            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-            allow_headers=["Authorization", "X-API-Key", "Content-Type", "Idempotency-Key", "X-Request-ID"],
-            expose_headers=["X-Request-ID", "Location", "Retry-After", "RateLimit", "RateLimit-Policy"],
-        )
-    app.add_middleware(RequestContext, hsts_seconds=chosen.hsts_seconds)
+        _allow_origins(app, chosen)
+    app.add_middleware(RequestContext, hsts_seconds=chosen.hsts_seconds, public_url=chosen.public_url)
     return app
+
+
+def _allow_origins(app: FastAPI, settings: Settings) -> None:
+    """Lets pages of other origins read our answers in a browser."""
+    sent = ("Authorization", "X-API-Key", "Content-Type", "Idempotency-Key", "X-Request-ID", *mcp.HEADERS, *SENT)
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=settings.allowed_origins,
+        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+        allow_headers=[*sent],
+        expose_headers=["X-Request-ID", "Location", "Retry-After", "RateLimit", "RateLimit-Policy", *READ],
+    )
+
+
+def _routes(modules: Iterable[Any]) -> list[APIRoute]:
+    return [route for module in modules for route in module.router.routes if isinstance(route, APIRoute)]
+
+
+def _route(app: DescribedApi, settings: Settings) -> None:
+    for module in ROUTES:
+        app.include_router(module.router)
+    for router in (module.router for module in OPENAI_ROUTES):
+        app.include_router(router, include_in_schema=False)  # they have a document of their own
+    app.described_routes = _routes(ROUTES)
+    app.openai_routes = _routes(OPENAI_ROUTES)
+    app.state.routes = [*app.described_routes, *app.openai_routes]
+    if settings.docs == "on":
+        app.include_router(documentation.router)
+    if settings.ui == "on":
+        app.include_router(ui.router)
+    app.state.mcp = mcp.install(app, settings) if settings.mcp == "on" else None
 
 
 def warm_app() -> FastAPI:
@@ -116,16 +145,28 @@ async def _lifespan(settings: Settings, runtime: Runtime | None, app: FastAPI) -
     _warm(app, settings)
     if runtime is not None:
         app.state.runtime = runtime
-        yield {"runtime": runtime}
+        async with mcp.closing(app), _following(app, runtime):
+            yield {"runtime": runtime}
         return
     configure_logging(settings)
     gc.collect()
     gc.freeze()  # a collection over all imported objects takes a tenth of a second
     watching = asyncio.create_task(watch_loop())
     opening = open_runtime(settings, patience=API_PATIENCE_SECONDS, interactive=True)
-    async with opening as opened, usage_counts.writing(opened) as app.state.runtime:
-        yield {"runtime": app.state.runtime}
+    async with opening as opened, usage_counts.writing(opened) as rt, mcp.closing(app), _following(app, rt):
+        app.state.runtime = rt
+        yield {"runtime": rt}
     watching.cancel()
+
+
+@asynccontextmanager
+async def _following(app: FastAPI, rt: Runtime) -> AsyncIterator[None]:
+    """What the streams of events of this process share; it connects while there are some."""
+    app.state.changes = Changes(rt, events_of.rendered)
+    try:
+        yield
+    finally:
+        await app.state.changes.close()
 
 
 def _warm(app: FastAPI, settings: Settings) -> None:

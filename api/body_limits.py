@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TypeVar
 
+from footnote.documents.presigned_uploads import PART_BYTES
 from footnote.settings import Settings
 
 MAX_TEXT_BYTES = 4 * 1024 * 1024
@@ -37,6 +38,7 @@ JSON = BodyLimit(lambda settings: settings.max_json_bytes)
 TEXT = BodyLimit(_text)
 FILE = BodyLimit(_file, is_streamed=True, checked_by_route=True)
 FILES = BodyLimit(_file, is_streamed=True)
+PART = BodyLimit(lambda _settings: PART_BYTES + MULTIPART_OVERHEAD, is_streamed=True)
 
 
 def takes(limit: BodyLimit) -> Callable[[Route], Route]:

@@ -7,6 +7,7 @@ from typing import Annotated, Any, ParamSpec, TypeVar, cast
 
 import structlog
 from fastapi import Depends, Header, Request, Security
+from fastapi.routing import APIRoute
 from fastapi.security import HTTPBearer
 
 from api import browser, parameters
@@ -49,25 +50,27 @@ def _presented(request: Request) -> str:
 
 async def principal_of(rt: Runtime, request: Request) -> Principal:
     """The caller as of now. Raises Unauthenticated; for an OIDC token also Forbidden and Unavailable."""
+    costs = _costs(request)
     if (secret := await browser.secret_of(rt, request)) is not None:
-        return await _known(rt, request, sessions.verify, secret)
+        return await _known(rt, request, sessions.verify, secret, costs=costs)
+    return await program_of(rt, request, costs=costs)
+
+
+async def program_of(rt: Runtime, request: Request, *, costs: bool) -> Principal:
+    """The caller by its key or token alone, without a browser's cookie. Raises what `principal_of` does."""
     presented = _presented(request)
     if rt.issuer is not None and access_tokens.issuer_of(presented) == rt.issuer.url:
         return await oidc.verify(rt, rt.issuer, presented)
     verify = access_tokens.verify if access_tokens.looks_like_one(presented) else keys.verify
-    return await _known(rt, request, verify, presented)
+    return await _known(rt, request, verify, presented, costs=costs)
 
 
 async def _known(
-    rt: Runtime, request: Request, verify: Callable[..., Awaitable[Verified]], presented: str
+    rt: Runtime, request: Request, verify: Callable[..., Awaitable[Verified]], presented: str, *, costs: bool
 ) -> Principal:
-    """The caller whom the request presents something of; what it spent is looked up if the route costs."""
-    found = await verify(rt, presented, to_spend=_costs(request))
-    if (
-        _costs(request)
-        and _is_limited(rt, found)
-        and await usage.write_counted(rt.for_tenant(found.principal.tenant_id))
-    ):
+    """The caller whom the request presents something of; what it spent is looked up if the request `costs`."""
+    found = await verify(rt, presented, to_spend=costs)
+    if costs and _is_limited(rt, found) and await usage.write_counted(rt.for_tenant(found.principal.tenant_id)):
         found = await verify(rt, presented, to_spend=True)
     request.state.verified = found  # for `Access`, which checks what is left
     return found.principal
@@ -121,12 +124,17 @@ class Access:
         self.costs = costs
 
     async def __call__(self, request: Request, rt: RuntimeDep) -> Principal:
-        principal: Principal = request.state.principal  # for whom `rt` acts
+        principal = await self.admit(request, rt)
+        parameters.check(request)
+        return principal
+
+    async def admit(self, request: Request, rt: Runtime) -> Principal:
+        """The caller, for whom `rt` acts. Raises Forbidden and TooManyRequests."""
+        principal: Principal = request.state.principal
         if self.scope is not None and not principal.may(self.scope):
             raise Forbidden("missing_scope", f"The API key lacks the scope {self.scope!r}.")
         self._allow_time(request)
         await self._check_rate(request, rt, principal)
-        parameters.check(request)
         if self.costs:
             await self._check_left(request, rt, principal)
         return principal
@@ -170,8 +178,13 @@ class Access:
 
 def _costs(request: Request) -> bool:
     """Whether the route that is asked for costs."""
-    dependencies = request.scope["route"].dependant.dependencies
-    return any(isinstance(each.call, Access) and each.call.costs for each in dependencies)
+    access = access_of(request.scope["route"])
+    return access is not None and access.costs
+
+
+def access_of(route: APIRoute) -> Access | None:
+    """What the route asks of its callers; None if it needs no key."""
+    return next((each.call for each in route.dependant.dependencies if isinstance(each.call, Access)), None)
 
 
 Anyone = Annotated[Principal, Depends(Access(None, "write"))]

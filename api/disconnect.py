@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable
 from typing import TypeVar
 
+from anyio import CancelScope
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
@@ -40,3 +41,20 @@ async def to_completion(work: Awaitable[Result]) -> Result:
     except asyncio.CancelledError:
         await asyncio.wait({working})
         raise
+
+
+async def in_own_task(work: Awaitable[Result]) -> Result:
+    """Returns the result of the work. If the caller is cancelled, the work is, too, and has ended when this returns.
+
+    The shield is needed because a task group of anyio cancels repeatedly whatever waits in it; the work is cancelled
+    once, so that it can roll back and close what it opened.
+    """
+    working = asyncio.ensure_future(work)
+    try:
+        await asyncio.wait({working})
+    finally:
+        if not working.done():
+            working.cancel()
+            with CancelScope(shield=True):
+                await asyncio.wait({working})
+    return working.result()

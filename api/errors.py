@@ -1,4 +1,7 @@
-"""Every error as application/problem+json (RFC 9457), and the table from kinds to statuses."""
+"""Every error as application/problem+json (RFC 9457), and the table from kinds to statuses.
+
+Below `/openai/` the same errors have the form of `api.openai.errors`.
+"""
 
 import json
 import math
@@ -11,8 +14,10 @@ from fastapi.responses import JSONResponse
 from fastapi.sse import format_sse_event
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
+from starlette.types import Scope
 
 from api import hints
+from api.openai import errors as openai_errors
 from footnote.errors import FootnoteError, Invalid, in_words
 from footnote.telemetry import log
 from footnote.text import clean
@@ -36,6 +41,21 @@ STATUS = {
 }
 RETRY_SECONDS = 5.0
 MOST_FIELDS = 20  # a body with a million wrong fields must not give an answer of that size
+
+
+def refusal(
+    scope: Scope,
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    fields: list[dict[str, Any]] | None = None,
+    headers: dict[str, str] | None = None,
+) -> JSONResponse:
+    """An error in the form that the clients of the path read."""
+    if openai_errors.is_below(scope["path"]):
+        return openai_errors.refusal(status, code, detail, fields=fields, headers=headers)
+    return problem(scope["state"]["request_id"], status, code, detail, fields=fields, headers=headers)
 
 
 def problem(
@@ -77,20 +97,28 @@ def stored_problem_body(request_id: str, told: dict[str, Any]) -> dict[str, Any]
     return body
 
 
-def of_error(request_id: str, error: FootnoteError) -> JSONResponse:
-    """`Retry-After` is in the body, too: in a stream or a batch there is no header."""
-    body = problem_body(request_id, error)
+def of_error(scope: Scope, error: FootnoteError) -> JSONResponse:
+    """`Retry-After` is in the body of a problem, too: in a stream or a batch there is no header."""
+    body = problem_body(scope["state"]["request_id"], error)
     headers = {}
     if "retry_after" in body:
         headers["Retry-After"] = str(body["retry_after"])
     if body["status"] == 401:
         headers["WWW-Authenticate"] = "Bearer"
+    if openai_errors.is_below(scope["path"]):
+        return openai_errors.refusal(body["status"], error.code, error.message, fields=error.fields, headers=headers)
     return JSONResponse(body, body["status"], headers, media_type="application/problem+json")
 
 
-def error_event(request_id: str, error: FootnoteError) -> bytes:
+def error_event(scope: Scope, error: FootnoteError) -> bytes:
     """The last event of a stream that fails."""
-    return format_sse_event(event="error", data_str=json.dumps(problem_body(request_id, error)))
+    if openai_errors.is_below(scope["path"]):
+        return openai_errors.event(openai_body(error))
+    return format_sse_event(event="error", data_str=json.dumps(problem_body(scope["state"]["request_id"], error)))
+
+
+def openai_body(error: FootnoteError) -> dict[str, Any]:
+    return openai_errors.told(STATUS[error.kind], error.code, error.message, error.fields)
 
 
 def request_id_of(request: Request) -> str:
@@ -113,7 +141,7 @@ def _message(problem: Any) -> str:
 
 async def _on_domain_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, FootnoteError)
-    return of_error(request_id_of(request), error)
+    return of_error(request.scope, error)
 
 
 def invalid(error: ValidationError) -> Invalid:
@@ -136,13 +164,15 @@ async def _on_validation_error(request: Request, error: Exception) -> JSONRespon
         fields = [{"field": "header.content-type", "message": f"must be {hints.JSON}"}]
     else:
         code, detail = "invalid_request", in_words(fields)
-    return problem(request_id_of(request), 422, code, detail, fields=fields)
+    if code == "invalid_request" and openai_errors.is_below(request.scope["path"]):
+        code = openai_errors.code_of(error.errors()[0]["type"])
+    return refusal(request.scope, 422, code, detail, fields=fields)
 
 
 async def _on_http_error(request: Request, error: Exception) -> JSONResponse:
     assert isinstance(error, HTTPException)
     if error.status_code == 400:  # FastAPI's answer to JSON that is nested too deeply, not UTF-8, ...
-        return problem(request_id_of(request), 422, "invalid_json", "The body is not JSON that can be read.")
+        return refusal(request.scope, 422, "invalid_json", "The body is not JSON that can be read.")
     code = HTTPStatus(error.status_code).name.lower()
     detail, headers = str(error.detail), dict(error.headers or {})
     path = request.url.path
@@ -152,13 +182,14 @@ async def _on_http_error(request: Request, error: Exception) -> JSONResponse:
     elif error.status_code == 404:
         other = hints.instead_of(request.app.state.routes, path)
         detail = f"There is nothing at this path; did you mean {other}?" if other else "There is nothing at this path."
-    return problem(request_id_of(request), error.status_code, code, detail, headers=headers)
+        code = "unknown_url" if openai_errors.is_below(path) else code
+    return refusal(request.scope, error.status_code, code, detail, headers=headers)
 
 
-def of_unexpected(request_id: str, error: Exception) -> JSONResponse:
+def of_unexpected(scope: Scope, error: Exception) -> JSONResponse:
     """For unexpected errors. The details go to the log only."""
     log.error("request failed", exc_info=error)
-    return problem(request_id, 500, "internal_error", "Something failed on our side; it is in the log.")
+    return refusal(scope, 500, "internal_error", "Something failed on our side; it is in the log.")
 
 
 def install(app: FastAPI) -> None:

@@ -75,7 +75,7 @@ def allowed_at(routes: Sequence[BaseRoute], path: str) -> list[str]:
 def instead_of(routes: Sequence[BaseRoute], path: str) -> str:
     """The path that the caller may have meant; empty if there is no similar one."""
     bare = path.rstrip("/")
-    for other in (bare, f"{path}/", f"/v1{path}", f"/v1{bare}", path.lower()):
+    for other in (bare, f"{path}/", f"/v1{path}", f"/v1{bare}", path.lower(), f"/openai{bare}", f"/openai/v1{bare}"):
         if other != path and allowed_at(routes, other):
             return other
     static = [route.path for route in routes if isinstance(route, APIRoute) and "{" not in route.path]

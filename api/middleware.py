@@ -15,9 +15,11 @@ from starlette.routing import BaseRoute
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.body_limits import JSON, BodyLimit, limit_of
-from api.errors import RETRY_SECONDS, error_event, of_error, of_unexpected, problem
+from api.errors import RETRY_SECONDS, error_event, of_error, of_unexpected, refusal
+from api.public_address import origin_of
 from api.serving.exchange import Exchange, exchange_of, is_draining
 from footnote import deadline
+from footnote.citations import links
 from footnote.database.admission import began
 from footnote.database.ids import new_id
 from footnote.errors import Unavailable
@@ -57,8 +59,9 @@ class RequestContext:
     answer, also if that is an error.
     """
 
-    def __init__(self, app: ASGIApp, *, hsts_seconds: int) -> None:
+    def __init__(self, app: ASGIApp, *, hsts_seconds: int, public_url: str | None = None) -> None:
         self.app = app
+        self.public_url = public_url
         hsts = {"strict-transport-security": f"max-age={hsts_seconds}; includeSubDomains"} if hsts_seconds else {}
         self.headers = SECURITY_HEADERS | hsts
 
@@ -74,8 +77,9 @@ class RequestContext:
         structlog.contextvars.bind_contextvars(request_id=request_id)
         started = time.monotonic()
         began.set(started)
+        links.base.set(self.public_url or origin_of(scope))
         deadline.current.set(deadline.Deadline(REQUEST_SECONDS))
-        app = _refuse(refusal) if (refusal := _refusal(scope)) else self.app
+        app = _refuse(why) if (why := _refusal(scope)) else self.app
         try:
             await app(scope, exchange.receive, exchange.send)
         except ClientDisconnect:
@@ -140,21 +144,21 @@ class LastResort:
         except asyncio.CancelledError:
             if not is_draining(scope):
                 raise
-            await _cut_off(exchange, scope["state"]["request_id"], send)
+            await _cut_off(exchange, scope, send)
         except Exception as error:
             if exchange.started:
                 raise
-            await of_unexpected(scope["state"]["request_id"], error)(scope, receive, send)
+            await of_unexpected(scope, error)(scope, receive, send)
 
 
-async def _cut_off(exchange: Exchange, request_id: str, send: Send) -> None:
+async def _cut_off(exchange: Exchange, scope: Scope, send: Send) -> None:
     """Tells the client to send the request again: the server cancelled it at the end of the drain.
 
     A download that has begun can only break off, since its length was declared.
     """
     error = Unavailable("restarting", "The server restarts; send the request again.", retry_after=RETRY_SECONDS)
     if not exchange.started:
-        answer = of_error(request_id, error)
+        answer = of_error(scope, error)
         answer.headers["connection"] = "close"
         await send({"type": "http.response.start", "status": answer.status_code, "headers": answer.raw_headers})
         await send({"type": "http.response.body", "body": answer.body, "more_body": True})
@@ -162,7 +166,7 @@ async def _cut_off(exchange: Exchange, request_id: str, send: Send) -> None:
         await send({"type": "http.response.body", "body": b"", "more_body": False})
     elif exchange.streams_events and not exchange.complete:
         exchange.status = 503  # for the log; the client reads it in the event
-        await send({"type": "http.response.body", "body": error_event(request_id, error), "more_body": False})
+        await send({"type": "http.response.body", "body": error_event(scope, error), "more_body": False})
 
 
 class _Refused(Exception):
@@ -261,8 +265,7 @@ def _refuse(refused: _Refused) -> ASGIApp:
         headers = {"Connection": "close"}
         if refused.retry_after:
             headers["Retry-After"] = f"{refused.retry_after:.0f}"
-        request_id = scope["state"]["request_id"]
-        told = problem(request_id, refused.status, refused.code, refused.detail, headers=headers)
+        told = refusal(scope, refused.status, refused.code, refused.detail, headers=headers)
         await told(scope, receive, send)
 
     return answer

@@ -12,13 +12,17 @@ from pydantic import BaseModel
 
 from api.errors import MOST_FIELDS
 from api.hints import unknown
+from api.openai.errors import is_below
 from footnote.errors import Invalid
 from footnote.text import clean
 
 
 def check(request: Request) -> None:
-    """Raises Invalid for an unknown parameter, which would be ignored, and for a second value, which would be lost."""
-    if not request.query_params:
+    """Raises Invalid for an unknown parameter, which would be ignored, and for a second value, which would be lost.
+
+    OpenAI's clients send parameters that mean nothing here.
+    """
+    if not request.query_params or is_below(request.url.path):
         return
     route: APIRoute = request.scope["route"]
     known = dict(_parameters(route.dependant))

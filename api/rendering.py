@@ -1,19 +1,20 @@
 """Answers as the API sends them: complete, or as a stream of server-sent events."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
+from functools import partial
 from typing import Any, Literal
 
 from anyio import CancelScope
-from fastapi import Request
+from fastapi import Request, Response
 from fastapi.responses import StreamingResponse
 from fastapi.sse import KEEPALIVE_COMMENT, EventSourceResponse, format_sse_event
 from pydantic import BaseModel
 from starlette.types import Receive, Scope, Send
 
 from api.disconnect import while_connected
-from api.errors import error_event, request_id_of
+from api.errors import error_event
 from api.schemas.search import AnswerOut, CitationOut, SourcesOut
 from footnote import answering
 from footnote.answering import Citation, Delta, Done, Sources
@@ -33,13 +34,21 @@ STREAM: dict[int | str, dict[str, Any]] = {
 async def respond(events: AsyncGenerator[answering.Event, None], request: Request, *, stream: bool) -> Any:
     if not stream:
         return await while_connected(request, collect(events))
-    # The first event is awaited here, so that an error before it is an ordinary error response.
-    first = await while_connected(request, anext(events))
-    return _Stream(first, events, request_id_of(request))
+    return await streamed(request, _frames(events), partial(error_event, request.scope))
 
 
 async def collect(events: AsyncGenerator[answering.Event, None]) -> AnswerOut:
     return _answer_out(*await answering.whole(events))
+
+
+async def streamed(
+    request: Request, frames: AsyncGenerator[bytes, None], failed: Callable[[FootnoteError], bytes]
+) -> Response:
+    """Frames as server-sent events; `failed` gives the frame of an error.
+
+    The first frame is awaited here, so that an error before it is an ordinary error response.
+    """
+    return _Stream(await while_connected(request, anext(frames)), frames, failed)
 
 
 class _Stream(StreamingResponse):
@@ -47,14 +56,16 @@ class _Stream(StreamingResponse):
 
     media_type = EventSourceResponse.media_type
 
-    def __init__(self, first: answering.Event, events: AsyncGenerator[answering.Event, None], request_id: str) -> None:
+    def __init__(
+        self, first: bytes, frames: AsyncGenerator[bytes, None], failed: Callable[[FootnoteError], bytes]
+    ) -> None:
         headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-        self._frames = _sse(first, events, request_id)
-        super().__init__(self._frames, headers=headers)
-        self._events = events
+        self._sent = _sent(first, frames, failed)
+        super().__init__(self._sent, headers=headers)
+        self._frames = frames
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with aclosing(self._events), aclosing(self._frames):
+        async with aclosing(self._frames), aclosing(self._sent):
             await super().__call__(scope, receive, send)
 
 
@@ -62,29 +73,26 @@ def _answer_out(sources: Sources, done: Done) -> AnswerOut:
     return AnswerOut.model_validate({**vars(done), "answer_kind": done.answer_kind, **vars(sources)})
 
 
-async def _sse(
-    first: answering.Event, events: AsyncGenerator[answering.Event, None], request_id: str
+async def _sent(
+    first: bytes, frames: AsyncGenerator[bytes, None], failed: Callable[[FootnoteError], bytes]
 ) -> AsyncGenerator[bytes, None]:
-    """Each event as one frame. An error after the first byte becomes an event `error` with the problem."""
-    sources = Sources(())
-    event: answering.Event | None = first
+    """The frames, with comments while none comes. An error after the first byte becomes a frame, the last one."""
+    frame: bytes | None = first
     try:
-        while event is not None:
-            if isinstance(event, Sources):
-                sources = event
-            yield _frame(event, sources)
-            coming = asyncio.ensure_future(anext(events, None))
+        while frame is not None:
+            yield frame
+            coming = asyncio.ensure_future(anext(frames, None))
             try:
                 while not (await asyncio.wait({coming}, timeout=SILENT_SECONDS))[0]:
                     yield KEEPALIVE_COMMENT
             finally:
                 await _stopped(coming)
-            event = coming.result()
+            frame = coming.result()
     except Exception as error:
         known = error if isinstance(error, FootnoteError) else Unavailable("internal_error")
         if known is not error:
             log.error("answer broke off", exc_info=error)
-        yield error_event(request_id, known)
+        yield failed(known)
 
 
 async def _stopped(coming: "asyncio.Future[Any]") -> None:
@@ -96,6 +104,16 @@ async def _stopped(coming: "asyncio.Future[Any]") -> None:
         coming.cancel()
         with CancelScope(shield=True):
             await asyncio.wait({coming})
+
+
+async def _frames(events: AsyncGenerator[answering.Event, None]) -> AsyncGenerator[bytes, None]:
+    """Each event as one frame."""
+    sources = Sources(())
+    async with aclosing(events):
+        async for event in events:
+            if isinstance(event, Sources):
+                sources = event
+            yield _frame(event, sources)
 
 
 def _frame(event: answering.Event, sources: Sources) -> bytes:

@@ -22,7 +22,6 @@ from footnote.database.redis_client import Shared, open_redis
 from footnote.database.spares import Spares
 from footnote.database.tenant_scope import Acting
 from footnote.errors import Busy, DatabaseAway, TenantDeleted
-from footnote.outbound.oidc_keys import Issuer
 from footnote.providers import Embedder, Generator, ModelRef, Reranker, open_embedder, open_generators, open_reranker
 from footnote.providers.guarded import Embedders, guard_embedder, guard_generators, guard_reranker
 from footnote.settings import Settings
@@ -33,8 +32,11 @@ if TYPE_CHECKING:
     from asyncpg import Connection
     from redis.asyncio import Redis
 
+    from footnote.outbound.oidc_keys import Issuer
+
 Done = TypeVar("Done")
 
+IDLE_SECONDS = 30.0  # after which a connection is ended where no person waits for the next one: it takes 4 to 12 MiB
 BUSY_SECONDS = 30.0  # for which work that is blocked by locks of others is retried
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.05, 1.0  # between two tries
 
@@ -51,7 +53,7 @@ class Runtime:
     others: Embedders  # for collections with another model
     generator: Generator
     reranker: Reranker | None = None
-    issuer: Issuer | None = None  # of people's tokens
+    issuer: "Issuer | None" = None  # of people's tokens
     shared: Shared = field(default_factory=lambda: Shared(None))  # scripts on Redis
     admission_queue: AdmissionQueue = field(default_factory=lambda: AdmissionQueue(1, 30.0))  # for connections
     # For locks that many may want.
@@ -198,12 +200,13 @@ async def open_runtime(
         engine = open_engine(settings, pool_size=pool_size, patience=patience, connecting=connecting)
         pulse = Pulse(engine, partial(answers, settings), admission_queue.turn_away)
     else:
-        engine, pulse = open_engine(settings, pool_size=pool_size, patience=patience), None
+        engine = open_engine(settings, pool_size=pool_size, patience=patience, idle_seconds=IDLE_SECONDS)
+        pulse = None
     redis = open_redis(settings)
     shared = Shared(redis)
     runtime = Runtime(
         settings=settings,
-        sessions=async_sessionmaker(engine, expire_on_commit=False),
+        sessions=async_sessionmaker(engine, expire_on_commit=False, info={"public_url": settings.public_url}),
         admission_queue=admission_queue,
         pulse=pulse,
         redis=redis,
@@ -213,7 +216,7 @@ async def open_runtime(
         others=Embedders(settings, shared, interactive=interactive),
         generator=guard_generators(open_generators(settings), shared, settings, interactive=interactive),
         reranker=guard_reranker(open_reranker(settings), shared, settings),
-        issuer=Issuer(settings.oidc_issuer) if settings.oidc_issuer else None,
+        issuer=_issuer(settings.oidc_issuer) if settings.oidc_issuer else None,
     )
     async with AsyncExitStack() as closing:  # each of them, whichever fails to close
         closing.push_async_callback(engine.dispose)
@@ -227,6 +230,12 @@ async def open_runtime(
         yield runtime
 
 
+def _issuer(address: str) -> "Issuer":
+    from footnote.outbound.oidc_keys import Issuer  # takes 12 MiB, and few have one
+
+    return Issuer(address)
+
+
 def preload(settings: Settings) -> None:
     """Imports what a Runtime imports when it is first used, so that the processes forked from this one share it."""
     asyncio.run(_open_and_close(settings))
@@ -238,9 +247,8 @@ def import_early(settings: Settings) -> None:
     # Starlette imports the backend of anyio during the first request.
     for name in ("anyio._backends._asyncio", "footnote.database.opening", "numpy.ma", "redis.asyncio.connection"):
         import_module(name)
-    if settings.openai_api_key or settings.openai_base_url:
+    if any(each.provider == "openai" for each in open_generators(settings)):
         import_module("openai")
-        import_module("openai.resources.embeddings")
         import_module("openai.resources.chat.completions")
 
 

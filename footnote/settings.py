@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, SettingsConfigDict
 from pydantic_settings import PydanticBaseSettingsSource as Source
 
@@ -131,6 +131,10 @@ class Settings(BaseSettings):
     embedding model."""
     metrics_dir: Path | None = Field(None, validation_alias="PROMETHEUS_MULTIPROC_DIR")
     """Directory, empty at the start, in which several API processes count for `/metrics`. Unset: a temporary one."""
+    public_url: Annotated[str, AfterValidator(lambda url: url.rstrip("/"))] | None = Field(
+        None, pattern=r"^https?://[^/\s?#]+[^\s?#]*$"
+    )
+    """Address at which people and programs reach the API; links begin with it. Default: that of each request."""
     max_upload_bytes: int = Field(1024 * MIB, ge=1)
     """Largest document accepted, in bytes."""
     max_json_bytes: int = Field(MIB // 4, ge=1024)
@@ -146,8 +150,7 @@ class Settings(BaseSettings):
 
     # -- access: limits, quotas, people of an OIDC issuer --
     reads_per_minute: int = Field(30_000, ge=0)
-    """Requests per minute that one API key may send to read something; a minute's worth may come at once. 0, here and
-    below: no limit. A key may have its own limits."""
+    """Requests per minute to read with one API key; a minute's worth may come at once. 0, here and below: no limit."""
     writes_per_minute: int = Field(6000, ge=0)
     """Changes and deletions per minute with one API key."""
     uploads_per_minute: int = Field(6000, ge=0)
@@ -157,8 +160,7 @@ class Settings(BaseSettings):
     requests_at_once: int = Field(400, ge=0)
     """Requests of one tenant that an API process answers at the same time, on its 1,000 connections. 0: no limit."""
     quota_documents: int = Field(0, ge=0)
-    """Documents that a tenant may have. 0, here and below: no limit. `footnote tenants set-quota` sets the quotas of
-    one tenant."""
+    """Documents a tenant may have. 0, here and below: no limit. `footnote tenants set-quota` sets those of one."""
     quota_bytes: int = Field(0, ge=0)
     """Bytes that a tenant's documents may take, as uploaded."""
     quota_tokens: int = Field(0, ge=0)
@@ -185,8 +187,7 @@ class Settings(BaseSettings):
     oidc_tenant: str | None = None
     """Name of the tenant of all people with such a token."""
     oidc_tenant_claim: str | None = None
-    """Instead of a name: the claim that holds the tenant's name. Here and below, a dot leads into a claim that is an
-    object."""
+    """Instead of a name: the claim that holds the tenant's name. Here and below, a dot leads into an object."""
     oidc_scopes: str = Field("", pattern=r"^((read|write|admin) *(, *|$))*$")
     """Scopes of all people with such a token: `read`, `write`, `admin`, separated by commas."""
     oidc_scopes_claim: str | None = None
@@ -201,6 +202,8 @@ class Settings(BaseSettings):
     """`/docs` and `/openapi.json`: `on` or `off`."""
     ui: Literal["on", "off"] = "on"
     """The web page at `/`: `on` or `off`."""
+    mcp: Literal["on", "off"] = "on"
+    """The MCP server at `/mcp`: `on` or `off`."""
 
     # -- logs --
     log_level: str = Field("INFO", validation_alias="LOG_LEVEL")
@@ -302,8 +305,7 @@ class Settings(BaseSettings):
     """Candidates of a search that are sent to the reranker."""
     least_evidence: float = Field(0.56, ge=0, le=1.5)
     """Evidence below which a question is answered with `not_found` and no model is asked: how related the best hit
-    is, plus half the share of the question's words in it. It holds for all embedding models; 0 answers
-    every question."""
+    is, plus half the share of the question's words in it, for all embedding models. 0 answers every question."""
     answer_cache_seconds: float = Field(86_400.0, ge=0)
     """How long an answer is given again to the same question, while nothing changes in the collections; 0: never."""
     answer_cache_similarity: float = Field(0.95, ge=0.5, le=1)
@@ -347,9 +349,7 @@ class Settings(BaseSettings):
         if not listed(self.oidc_audience):
             raise ValueError("FOOTNOTE_OIDC_ISSUER needs FOOTNOTE_OIDC_AUDIENCE: it makes tokens for others, too")
         if bool(self.oidc_tenant) == bool(self.oidc_tenant_claim):
-            raise ValueError(
-                "FOOTNOTE_OIDC_ISSUER needs FOOTNOTE_OIDC_TENANT or FOOTNOTE_OIDC_TENANT_CLAIM, and not both"
-            )
+            raise ValueError("FOOTNOTE_OIDC_ISSUER needs one of FOOTNOTE_OIDC_TENANT and FOOTNOTE_OIDC_TENANT_CLAIM")
         return self
 
     @model_validator(mode="after")

@@ -34,6 +34,9 @@ rerankings_total = Counter("footnote_rerankings_total", "Searches by what became
 limits_skipped_total = Counter(
     "footnote_limits_skipped_total", "Times that the limits shared in Redis were skipped because it was away."
 )
+mcp_calls_total = Counter(
+    "footnote_mcp_calls_total", "Calls of MCP tools, by what became of them.", ["tool", "outcome"]
+)
 loop_lag_seconds = Histogram(
     "footnote_event_loop_lag_seconds",
     "How late the API's event loops run what is due, measured ten times a second.",
@@ -91,7 +94,7 @@ def configure_logging(settings: Settings) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(settings.log_level.upper())
-    for noisy in ("httpx", "httpx2", "httpcore", "httpcore2", "uvicorn.access", "botocore", "openai"):
+    for noisy in ("httpx", "httpx2", "httpcore", "httpcore2", "uvicorn.access", "botocore", "openai", "mcp"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
     for old, new in outdated.items():
         log.warning("variable has a new name; the old one will be ignored by the next version", old=old, new=new)

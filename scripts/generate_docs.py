@@ -68,8 +68,15 @@ def errors() -> str:
 
 
 def openapi() -> str:
-    schema: dict[str, Any] = create_app(Settings(_env_file=None)).openapi()
-    return json.dumps(schema, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    return _written(create_app(Settings(_env_file=None)).openapi())
+
+
+def openai_surface() -> str:
+    return _written(create_app(Settings(_env_file=None)).openai_surface())
+
+
+def _written(document: dict[str, Any]) -> str:
+    return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
 PAGES = {
@@ -77,6 +84,7 @@ PAGES = {
     DOCS / "settings.md": settings,
     DOCS / "errors.md": errors,
     DOCS / "openapi.json": openapi,
+    DOCS / "openai-surface.json": openai_surface,
 }
 
 

@@ -205,6 +205,7 @@ async def rt(settings: Settings, engine: AsyncEngine, monkeypatch: pytest.Monkey
                 connection,
                 expire_on_commit=False,
                 join_transaction_mode="create_savepoint",
+                info={"public_url": settings.public_url},
             ),
             redis=redis,
             store=open_store(settings.storage_location),

@@ -1,18 +1,19 @@
 """Runs documents through the pipeline step by step, as a worker does, without broker or worker."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from sqlalchemy import select, update
 
-from footnote import documents, ingest, jobs
+from footnote import collections, documents, ingest, jobs
 from footnote.database.ids import new_id
-from footnote.documents import Accepted, deletion, objects
-from footnote.documents.uploads import Upload
+from footnote.documents import Accepted, deletion, files, objects
+from footnote.documents.uploads import Upload, receive
+from footnote.embeddings import vector_index
 from footnote.formats.sniffing import sniff
 from footnote.jobs import Claim, tasks
-from footnote.models import Artifact, BackgroundTask, Chunk, Document, Job, JobStep, Page, Version
+from footnote.models import Artifact, BackgroundTask, Chunk, Document, EmbeddingSpace, Job, JobStep, Page, Version
 from footnote.runtime import Runtime
 from footnote.storage import writing
 from footnote.tenancy import tenants
@@ -44,6 +45,26 @@ async def accept(
         return await documents.accept(session, rt, upload, **options)
 
 
+async def file(rt: Runtime, tenant_id: str, content: bytes | str, filename: str = "notes.txt", **options: Any) -> str:
+    """A file that is no document yet; its id."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield content.encode() if isinstance(content, str) else content
+
+    acting, key = rt.for_tenant(tenant_id), documents.new_key(tenant_id)
+    async with objects.reserved(acting, key):
+        upload = await receive(rt, key, filename, pieces(), any_type=True)
+        async with acting.transaction() as session:
+            return (await files.create(session, rt, upload, **{"purpose": "assistants"} | options)).id
+
+
+async def attach(rt: Runtime, tenant_id: str, file_id: str, collection: str, **options: Any) -> Accepted:
+    """A document of the file in the collection, which is made if it is not there."""
+    async with rt.for_tenant(tenant_id).transaction() as session:
+        collection_id = (await collections.obtain(session, collection, rt.settings)).id
+        return await files.attach(session, rt, file_id, collection_id, **options)
+
+
 async def run(rt: Runtime, job_id: str) -> Job:
     """Runs the steps that remain, as a message does; ends when a step says that no more is to be done."""
     step = (await job_of(rt, job_id)).step
@@ -59,6 +80,13 @@ async def ready(rt: Runtime, tenant_id: str, content: bytes | str, filename: str
     job = await run(rt, accepted.details.job.id)
     assert job.state == "succeeded", (job.error_code, job.error_message)
     return accepted.details.document.id
+
+
+async def index(rt: Runtime) -> None:
+    """Makes the vector indexes, which come with thousands of chunks only."""
+    async with rt.operator.transaction() as session:
+        for space in await session.scalars(select(EmbeddingSpace)):
+            await vector_index.make(session, space)
 
 
 async def claim(rt: Runtime, job_id: str, step: str = "chunk", lease_seconds: float = 30) -> Claim:

@@ -9,7 +9,7 @@ from sqlalchemy import func, select, true, update
 from footnote.database import leases
 from footnote.database.clock import from_now
 from footnote.documents import objects
-from footnote.models import Artifact, PagePicture, UnownedObject, Version
+from footnote.models import Artifact, File, PagePicture, UnownedObject, Version
 from footnote.runtime import Runtime
 from footnote.storage import LocalStore
 
@@ -54,7 +54,7 @@ async def settled(rt: Runtime) -> set[str]:
 
 
 async def named(rt: Runtime) -> set[str]:
-    """The keys that versions, artifacts and page images name."""
-    columns = [Version.object_key, Artifact.key, PagePicture.key]
+    """The keys that versions, files, artifacts and page images name."""
+    columns = [Version.object_key, File.object_key, Artifact.key, PagePicture.key]
     async with rt.sessions() as session:
         return {key for column in columns for key in await session.scalars(select(column)) if key}

@@ -4,7 +4,7 @@ from functools import partial
 
 from footnote.queue import make_app
 from footnote.settings import Settings
-from worker import lost_workers
+from worker import lost_workers, presence
 from worker.loop import attach
 from worker.queue_order import SmallFirst
 from worker.tasks import register
@@ -15,3 +15,4 @@ app.conf.broker_transport_options["queue_order_strategy"] = partial(SmallFirst, 
 register(app)
 attach(settings)
 lost_workers.attach(settings)
+presence.attach(settings)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 
-from footnote.documents import deletion
+from footnote.documents import deletion, file_batches, selections
 from footnote.errors import DatabaseAway
 from footnote.jobs import tasks
 from footnote.jobs.tasks import Part
@@ -13,7 +13,14 @@ from footnote.telemetry import log
 
 AT_ONCE = 3  # tasks worked on by one process
 FAILED_SECONDS = 5.0  # until the next look after an error of no known kind
-PARTS: Mapping[str, Part] = {"collection.delete": deletion.remove_next, "tenant.delete": tenant_deletion.remove_part}
+PARTS: Mapping[str, Part] = {
+    "collection.delete": deletion.remove_next,
+    "file.delete": deletion.remove_next,
+    "files.attach": file_batches.attach_some,
+    "tenant.delete": tenant_deletion.remove_part,
+    "documents.delete": selections.delete_next,
+    "documents.reingest": selections.reingest_next,
+}
 
 
 class BackgroundTasks:

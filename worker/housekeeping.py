@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 
-from footnote.answering import answer_cache, question_batches
-from footnote.documents import idempotency, objects, refused_uploads, reingestion
-from footnote.embeddings import relatedness
-from footnote.errors import DatabaseAway
+from footnote.answering import answer_cache, question_batches, stored_responses
+from footnote.collections import expiry
+from footnote.documents import deletion, file_batches, files, idempotency, objects, refused_uploads, reingestion
+from footnote.embeddings import relatedness, vector_index
+from footnote.errors import DatabaseAway, NotFound
 from footnote.runtime import Runtime
 from footnote.telemetry import log
 from footnote.tenancy import audit_log, sessions, tallies
@@ -19,10 +21,11 @@ FAILED_SECONDS = 60.0  # until a chore that failed for an unknown reason is trie
 
 
 class Housekeeping:
-    """Deletes unowned objects, queues documents whose collection changed, folds tallies, measures models and removes
-    old rows.
+    """Deletes unowned objects and what is expired, queues documents whose collection changed, folds tallies, builds
+    vector indexes, measures models and removes old rows.
 
-    Old rows are idempotency keys, answers, batches of questions, refused uploads, webhooks and the audit log.
+    Old rows are idempotency keys, answers, responses, batches of questions and files, refused uploads, webhooks and the
+    audit log.
     The first two are done when the loop is woken. A chore that is slow or fails does not delay the others.
     """
 
@@ -74,11 +77,24 @@ async def _fold(rt: Runtime) -> None:
             more = await tallies.fold(session)
 
 
+async def _expire(rt: Runtime) -> None:
+    """Deletes files whose time is over, with their documents, and the documents of collections that are expired."""
+    async with rt.transaction() as session:
+        over, unused = await files.expired(session), await expiry.expired(session)
+    for tenant_id, file_id in over:
+        with suppress(NotFound):  # deleted by a request, or another process
+            await deletion.remove_file(rt.for_tenant(tenant_id), file_id)
+    for tenant_id, collection_id in unused:
+        await deletion.empty_expired(rt.for_tenant(tenant_id), collection_id)
+
+
 async def _purge(rt: Runtime) -> None:
     async with rt.transaction() as session:
         await idempotency.purge(session)
         await question_batches.purge(session)
+        await stored_responses.purge(session)
         await refused_uploads.purge(session)
+        await file_batches.purge(session)
         await history.purge(session, rt.settings.webhook_log_days)
         await tallies.purge(session)
         await sessions.purge(session)
@@ -87,4 +103,11 @@ async def _purge(rt: Runtime) -> None:
 
 
 WHEN_WOKEN: dict[str, Chore] = {"sweep": _sweep, "review": reingestion.review}
-EVERY: dict[Chore, float] = {_fold: 10.0, relatedness.learn: 30.0, _purge: 3600.0}  # seconds
+# Seconds.
+EVERY: dict[Chore, float] = {
+    _fold: 10.0,
+    vector_index.build_due: 10.0,
+    _expire: 60.0,
+    relatedness.learn: 30.0,
+    _purge: 3600.0,
+}

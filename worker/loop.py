@@ -13,6 +13,7 @@ import signal
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any, TypeVar
 
 from celery import signals
@@ -24,8 +25,9 @@ from footnote.telemetry import configure_logging
 
 Result = TypeVar("Result")
 
-# Connections: of documents that end their transactions at the same time, and of heartbeats; others wait for one.
-POOL_SIZE = 5
+# Connections: of documents that end their transactions at the same time, and of heartbeats; others wait for one. Each
+# takes Postgres 10 MiB and as much time to get ready as half a small document.
+POOL_SIZE = 3
 GRACE_SECONDS = 8.0  # for a step to end or to come to its next checkpoint when the worker should stop
 STOP_SECONDS = 14  # after which the worker is gone in any case, and the lease runs out
 
@@ -85,6 +87,8 @@ def attach(settings: Settings) -> None:
 def share(settings: Settings) -> None:
     """In the worker's main process: imports what the processes of its pool, which are forked from it, share."""
     preload(settings)
+    for name in ("langchain_text_splitters", "numpy", "pgvector"):
+        import_module(name)
     gc.collect()
     gc.freeze()  # so that their collectors neither look through it nor copy its pages
 

@@ -8,8 +8,8 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
-from api.deps import Access
-from api.description import examples, failures, texts
+from api.deps import Access, access_of
+from api.description import failures, filling, surface, texts
 
 Json = dict[str, Any]
 
@@ -18,6 +18,7 @@ class DescribedApi(FastAPI):
     """FastAPI, but `openapi` gives our document. It takes half a second, once."""
 
     described_routes: list[APIRoute]
+    openai_routes: list[APIRoute]
     _described: Json | None = None
 
     def openapi(self) -> Json:
@@ -25,10 +26,14 @@ class DescribedApi(FastAPI):
             self._described = describe(copy.deepcopy(super().openapi()), self.described_routes)
         return self._described
 
+    def openai_surface(self) -> Json:
+        """What OpenAI's clients ask, as a document of its own."""
+        return surface.describe(self.version, self.openai_routes)
+
 
 def describe(document: Json, routes: list[APIRoute]) -> Json:
     """The document itself, completed."""
-    access = {route.name: _access(route) for route in routes}
+    access = {route.name: access_of(route) for route in routes}
     components = document["components"]["schemas"]
     document["components"]["securitySchemes"] = texts.SECURITY
     for operation in operations(document):
@@ -59,10 +64,6 @@ def operations(document: Json) -> Iterator[Json]:
     return (operation for path in document["paths"].values() for operation in path.values())
 
 
-def _access(route: APIRoute) -> Access | None:
-    return next((each.call for each in route.dependant.dependencies if isinstance(each.call, Access)), None)
-
-
 def _complete(operation: Json, access: Access | None, components: dict[str, Json]) -> None:
     operation["summary"] = texts.summary(operation["operationId"])
     parameters = operation.get("parameters", [])
@@ -83,7 +84,7 @@ def _complete(operation: Json, access: Access | None, components: dict[str, Json
         if status in ("201", "202") and operation["operationId"] in texts.LOCATIONS:
             answer["headers"] = {"Location": texts.LOCATIONS[operation["operationId"]]}
     operation["responses"] = _merged(succeeds, failures.responses(operation, inputs, groups))
-    examples.add(operation, components)
+    filling.add(operation, components)
 
 
 def _fields(operation: Json, components: dict[str, Json]) -> Iterator[str]:

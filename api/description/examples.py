@@ -1,6 +1,5 @@
-"""Examples for every body and every answer. An answer is put together from the examples of its fields."""
+"""Examples of bodies, answers and their fields; `filling` puts them together."""
 
-import json
 from typing import Any
 
 from footnote import __version__
@@ -19,18 +18,20 @@ _TEXT = "The notice period is three months to the end of a quarter."
 _QUESTION = "How long is the notice period?"
 _ANSWER = "The notice period is three months to the end of a quarter [1]."
 _CODE = "Zx3kq1V9mJ0w8c2R5t7yB4n6Q1s3D5f7G9h1J3k5L7o"
-_TIME = "2026-03-02T09:30:00Z"
+TIME = "2026-03-02T09:30:00Z"
 _LATER = "2026-03-02T09:30:12Z"
 
 BODIES: dict[str, Any] = {
     "CollectionIn": {"name": "policies", "language": "auto", "chunking": {"size": 1200, "overlap": 150}},
     "CollectionPatch": {"metadata": {"owner": "legal"}},
+    "ConversationPatch": {"title": "Leaving the company"},
     "ConversationIn": {"title": "Leaving the company", "collections": ["policies"]},
     "DirectIn": {"filename": "handbook.pdf", "size": 734003200, "collection": "policies"},
     "DocumentPatch": {"metadata": {"department": "legal", "draft": None}},
     "EndpointIn": {"url": "https://app.example/footnote", "events": ["document.ready", "document.failed"]},
     "EndpointPatch": {"enabled": True},
     "KeyIn": {"name": "web shop", "scopes": ["read"], "budget": {"usd": 20}},
+    "KnownIn": {"sha256": [_SHA256], "collection": "policies"},
     "MessageIn": {"question": "And during probation?"},
     "QueryIn": {"question": _QUESTION, "collections": ["policies"], "top_k": 8},
     "QuestionsIn": {
@@ -41,6 +42,7 @@ BODIES: dict[str, Any] = {
     "RetryIn": {"error_code": ["provider_unavailable"], "limit": 100},
     "SearchIn": {"query": "notice", "filters": {"type": "eq", "key": "department", "value": "legal"}, "top_k": 5},
     "TextIn": {"text": "# Notice\n\n" + _TEXT, "filename": "notice.md", "collection": "policies"},
+    "SelectionIn": {"where": {"collection": "policies", "status": ["failed"]}},
     "SessionIn": {"code": _CODE},
     "TokenIn": {"scopes": ["read"]},
     "UrlIn": {"url": "https://www.example/handbook.pdf", "collection": "policies"},
@@ -52,30 +54,6 @@ OTHER_BODIES: dict[str, Any] = {
     "estimate_document": {"file": _FILE, **_FORM},
     "upload_documents": {"file": [_FILE, "(the bytes of travel.docx)"], **_FORM},
     "upload_raw_file": _FILE,
-}
-
-ANSWERS: dict[str, Any] = {
-    "delete_tenant": {
-        "id": "tsk_01m8mx3e5g7j9m1p3r5t7v9x1z",
-        "kind": "tenant.delete",
-        "subject_id": _TENANT,
-        "status": "queued",
-        "progress": {"done": 0, "total": 12, "unit": "documents"},
-        "waiting_for": None,
-        "created_at": _TIME,
-        "finished_at": None,
-    },
-    "check_liveness": {"status": "ok", "version": __version__},
-    "check_readiness": {
-        "status": "ready",
-        "version": __version__,
-        "checks": {"postgres": "ok", "redis": "ok", "store": "ok"},
-        "providers": {"openai": "ok"},
-        "paused_since": None,
-        "embedder": "local/all-MiniLM-L6-v2",
-        "generator": "openai/gpt-4.1-mini",
-        "reranker": None,
-    },
 }
 
 # By field, or by `Model.field` where the same name means something else.
@@ -121,6 +99,7 @@ VALUES: dict[str, Any] = {
     "NewKeyOut.name": "web shop",
     "NewKeyOut.secret": "fn_k3b1t7h9_x0v7h9k3b1tc4nq6d2r5m8mw",
     "PageOut.page": 2,
+    "OutlineOut.headings": ["Handbook", "Leaving"],
     "PartOut.number": 1,
     "PartOut.size": 67108864,
     "PartOut.url": "https://store.example/footnote/ten_1/obj_1?partNumber=1&X-Amz-Signature=...",
@@ -205,9 +184,13 @@ VALUES: dict[str, Any] = {
     "KeyOut.expires_at": None,
     "NewKeyOut.expires_at": None,
     "explain": None,
+    "evidence": None,
     "external_id": "handbook",
     "failed": 0,
     "failing_since": None,
+    "file_id": None,
+    "DocumentOut.chunking": None,
+    "CollectionOut.title": None,
     "filename": "handbook.pdf",
     "filters": None,
     "formats": [".docx", ".md", ".pdf"],
@@ -224,7 +207,7 @@ VALUES: dict[str, Any] = {
     "key_name": "web shop",
     "keyword_rank": 1,
     "language": "auto",
-    "last_used_at": _TIME,
+    "last_used_at": TIME,
     "latency_ms": 84,
     "lease_until": None,
     "marker": 1,
@@ -254,6 +237,8 @@ VALUES: dict[str, Any] = {
     "page": 2,
     "pages": 3,
     "pages_without_text": 0,
+    "passages": 84,
+    "MessageOut.passages": None,
     "parent_id": None,
     "parts": [],
     "payload": {"type": "document.ready", "timestamp": _LATER, "data": {"id": _DOC}},
@@ -267,6 +252,7 @@ VALUES: dict[str, Any] = {
     "quote": "three months to the end of a quarter",
     "rates": {"query": 30},
     "reader_path": f"/d/{_DOC}/p/2?v=1&from=400&to=458",
+    "reader_url": f"https://footnote.example.com/d/{_DOC}/p/2?v=1&from=400&to=458",
     "redelivered": 3,
     "reingesting": 0,
     "remaining": 0,
@@ -342,58 +328,17 @@ VALUES: dict[str, Any] = {
         "objects": 4,
         "bytes": 96422,
     },
+    "CountsEventOut.documents": 1204,
+    "CountsEventOut.ready": 1200,
+    "CountsEventOut.queued": 1,
+    "CountsEventOut.running": 1,
+    "CountsEventOut.waiting": 1,
+    "CountsEventOut.failed": 1,
+    "CountsEventOut.cancelled": 0,
+    "PauseEventOut.paused_since": None,
+    "SuggestionOut.question": "What does it say about “Notice”?",
+    "SuggestionOut.heading": "Notice",
+    "ListedDocumentsOut.total": 1204,
     "StepOut.finished_at": _LATER,
     "StepOut.attempts": 1,
 }
-
-
-def add(operation: Json, components: dict[str, Json]) -> None:
-    """Puts an example beside the schema of the body and of each success answer that has a text form."""
-    name = operation["operationId"]
-    for content in operation.get("requestBody", {}).get("content", {}).values():
-        schemas = content["schema"].get("anyOf", [content["schema"]])
-        models = [schema["$ref"].rpartition("/")[2] for schema in schemas if "$ref" in schema]
-        content["example"] = BODIES[models[0]] if models else OTHER_BODIES[name]
-    for status, answer in operation["responses"].items():
-        for media_type, content in answer.get("content", {}).items():
-            if media_type == "application/json" and (status < "3" or name in ANSWERS):
-                content["example"] = ANSWERS.get(name) or _value(content["schema"], components, "", name)
-            elif media_type == "text/event-stream":
-                content |= _events(name, components)
-                content.pop("itemSchema", None)  # OpenAPI 3.2 has it
-
-
-def _events(name: str, components: dict[str, Json]) -> Json:
-    if name == "stream_document_status":
-        sent = {"status": _value({"$ref": "StatusOut"}, components, "", "")}
-    else:
-        sent = {"delta": {"text": "The notice period is "}, "done": _value({"$ref": "AnswerOut"}, components, "", "")}
-    frames = "".join(f"event: {event}\ndata: {json.dumps(data)}\n\n" for event, data in sent.items())
-    return {"schema": {"type": "string"}, "example": frames}
-
-
-def _object(schema: Json, components: dict[str, Json], model: str) -> Json:
-    """Without optional fields that are null: most answers do not have them."""
-    values = {name: _value(each, components, model, name) for name, each in schema["properties"].items()}
-    return {name: value for name, value in values.items() if value is not None or name in schema["required"]}
-
-
-def _value(schema: Json, components: dict[str, Json], model: str, name: str) -> Any:
-    """The example of a field `name` of a model, or of a whole model. Raises KeyError for a field without a value."""
-    for key in (f"{model}.{name}", name):
-        if key in VALUES:
-            return VALUES[key]
-    if "anyOf" in schema:
-        schema = schema["anyOf"][0]
-    if "$ref" in schema:
-        inner = schema["$ref"].rpartition("/")[2]
-        return _object(components[inner], components, inner)
-    if schema.get("type") == "array":
-        return [_value(schema["items"], components, model, "")]
-    if "const" in schema or "enum" in schema:
-        return schema.get("const") or schema["enum"][0]
-    if schema.get("format") == "date-time":
-        return _TIME
-    if schema.get("type") == "boolean":
-        return False
-    raise KeyError(f"no example for {model}.{name}")

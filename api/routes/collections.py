@@ -2,17 +2,24 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path, Query, Response
 
 from api.deps import Reader, RuntimeDep, Writer, again_while_busy
 from api.paging import CollectionCursor, Limit, page
 from api.routes.tasks import accepted
-from api.schemas.collections import CollectionDeletionOut, CollectionIn, CollectionOut, CollectionPatch
+from api.schemas.collections import (
+    CollectionDeletionOut,
+    CollectionIn,
+    CollectionOut,
+    CollectionPatch,
+    SuggestionOut,
+    SuggestionsOut,
+)
 from api.schemas.common import PageOf
 from api.schemas.fields import Plain
 from api.schemas.tasks import TaskOut
 from footnote import collections
-from footnote.documents import deletion
+from footnote.documents import deletion, suggestions
 
 router = APIRouter(prefix="/v1/collections", tags=["collections"])
 
@@ -48,6 +55,19 @@ async def get_collection(collection_id: NameOrId, rt: RuntimeDep, caller: Reader
     """Get a collection by its id or name, with its settings and counts."""
     async with rt.transaction() as session:
         return CollectionOut.of(await collections.get(session, collection_id), rt.embedder)
+
+
+@router.get("/{collection_id}/suggestions")
+async def list_suggestions(
+    collection_id: NameOrId,
+    rt: RuntimeDep,
+    caller: Reader,
+    limit: Annotated[int, Query(ge=1, le=10, description="The most questions.")] = 3,
+) -> SuggestionsOut:
+    """List questions that can be asked first, made of headings of the newest documents. No model is asked."""
+    async with rt.transaction() as session:
+        found = await suggestions.suggestions(session, collection_id, limit)
+    return SuggestionsOut(data=[SuggestionOut.model_validate(each) for each in found])
 
 
 @router.patch("/{collection_id}")

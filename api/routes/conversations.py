@@ -1,8 +1,8 @@
 """Conversations: questions that build on each other, stored with their answers."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 
 from api.deps import Asker, Reader, RuntimeDep, Writer, again_while_busy
 from api.paging import ConversationCursor, Limit, MessageCursor, page
@@ -12,6 +12,7 @@ from api.schemas.conversations import (
     ConversationDeletionOut,
     ConversationIn,
     ConversationOut,
+    ConversationPatch,
     ConversationWithMessagesOut,
     MessageOut,
 )
@@ -41,25 +42,55 @@ async def create_conversation(
 
 @router.get("")
 async def list_conversations(
-    rt: RuntimeDep, caller: Reader, limit: Limit = 50, cursor: ConversationCursor = None
+    rt: RuntimeDep,
+    caller: Reader,
+    limit: Limit = 50,
+    cursor: ConversationCursor = None,
+    q: Annotated[
+        Plain | None, Query(min_length=1, max_length=200, description="Only those with these words in the title.")
+    ] = None,
 ) -> PageOf[ConversationOut]:
-    """List conversations, newest first."""
+    """List conversations, newest first.
+
+    With `q`, a page comes of the next 1,000 conversations. So it may hold few or none: go on while there is a
+    `next_cursor`.
+    """
     async with rt.transaction() as session:
-        found = await conversations.list_conversations(session, limit=limit + 1, before=cursor)
-    return page(found, limit, ConversationOut.of)
+        if q is None:
+            found = await conversations.list_conversations(session, limit=limit + 1, before=cursor)
+            return page(found, limit, ConversationOut.of)
+        found, more = await conversations.find_conversations(session, q, limit=limit, before=cursor)
+    return PageOf(data=[ConversationOut.of(each) for each in found], next_cursor=more)
 
 
 @router.get("/{conversation_id}")
 async def get_conversation(
-    conversation_id: ConversationId, rt: RuntimeDep, caller: Reader, limit: Limit = 50, cursor: MessageCursor = None
+    conversation_id: ConversationId,
+    rt: RuntimeDep,
+    caller: Reader,
+    limit: Limit = 50,
+    cursor: MessageCursor = None,
+    order: Annotated[Literal["oldest", "newest"], Query(description="Which messages come first.")] = "oldest",
 ) -> ConversationWithMessagesOut:
-    """Get a conversation with its messages, oldest first. `cursor` pages through the messages."""
+    """Get a conversation with its messages. `cursor` pages through the messages."""
     async with rt.transaction() as session:
         found = await conversations.get(session, conversation_id)
-        messages = await conversations.messages_of(session, found, limit=limit + 1, after=cursor)
+        messages = await conversations.messages_of(
+            session, found, limit=limit + 1, after=cursor, newest_first=order == "newest"
+        )
     return ConversationWithMessagesOut(
         **ConversationOut.fields_of(found), messages=page(messages, limit, MessageOut.of)
     )
+
+
+@router.patch("/{conversation_id}")
+@again_while_busy
+async def update_conversation(
+    conversation_id: ConversationId, body: ConversationPatch, rt: RuntimeDep, caller: Writer
+) -> ConversationOut:
+    """Change the title of a conversation."""
+    async with rt.transaction() as session:
+        return ConversationOut.of(await conversations.rename(session, conversation_id, body.title))
 
 
 @router.get("/{conversation_id}/messages/{message_id}")
@@ -77,12 +108,14 @@ async def ask_in_conversation(
 ) -> Any:
     """Ask a question in a conversation. Question and answer are stored when the answer is complete.
 
-    A conversation answers one question at a time; a second one gets 409.
+    If you close the stream before, what has come is stored as `stopped`. A conversation answers one question at a time;
+    a second one gets 409.
     """
     async with rt.transaction() as session:
         conversation = await conversations.get(session, conversation_id)
     question = body.as_in(conversation).asking(body.question, [], caller)
-    return await respond(conversations.ask(rt, conversation.id, question), request, stream=body.stream)
+    events = conversations.ask(rt, conversation.id, question, store_stopped=body.stream)
+    return await respond(events, request, stream=body.stream)
 
 
 @router.delete("/{conversation_id}")

@@ -2,23 +2,30 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import aclosing
+from collections.abc import AsyncIterator
 from typing import Annotated, Any
-from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, Header, Path, Query, Request, Response
 from fastapi.responses import StreamingResponse
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import Field
-from starlette.types import Receive, Scope, Send
 
 from api.deps import Reader, RuntimeDep, Writer, again_while_busy, principal_of
+from api.downloads import download
 from api.paging import ChunkCursor, DocumentCursor, Limit, page
-from api.schemas.common import In, PageOf
-from api.schemas.documents import ChunkOut, DeletionOut, DocumentOut, HighlightsOut, PageOut, ReportOut
+from api.schemas.common import In, PageOf, Params
+from api.schemas.documents import (
+    ChunkOut,
+    DeletionOut,
+    DocumentOut,
+    HighlightsOut,
+    ListedDocumentsOut,
+    OutlineOut,
+    PageOut,
+    ReportOut,
+)
 from api.schemas.fields import JsonObject, Plain
-from api.schemas.filters import FilterQuery, filter_of
+from api.schemas.filters import filter_of
 from api.schemas.jobs import DocumentStatus, StatusOut
 from footnote import documents, jobs
 from footnote.database.driver import PLANNED_ONCE
@@ -43,35 +50,66 @@ OfVersion = Annotated[
 ]
 
 
-@router.get("")
-async def list_documents(
-    rt: RuntimeDep,
-    caller: Reader,
-    limit: Limit = 50,
-    cursor: DocumentCursor = None,
-    collection: Annotated[Plain | None, Query(max_length=64)] = None,
-    status: Annotated[list[DocumentStatus] | None, Query()] = None,
-    external_id: Annotated[Plain | None, Query(max_length=512)] = None,
+class DocumentsIn(Params):
+    limit: Limit = 50
+    cursor: DocumentCursor = None
+    offset: Annotated[
+        int, Field(ge=0, le=10_000_000, description="How many to pass over, for a list that is drawn in windows.")
+    ] = 0
+    sort: Annotated[documents.Sort, Field(description="`name` puts capitals and small letters together.")] = "newest"
+    total: Annotated[bool, Field(description="Also say how many there are in all.")] = False
+    collection: Annotated[Plain | None, Field(max_length=64)] = None
+    status: Annotated[list[DocumentStatus], Field(max_length=20)] = []
+    q: Annotated[
+        Plain | None,
+        Field(min_length=1, max_length=200, description="A part of the name or of the external id, in any case."),
+    ] = None
+    parent_id: Annotated[Plain | None, Field(max_length=64, description="Files found in this document.")] = None
+    external_id: Annotated[Plain | None, Field(max_length=512)] = None
     sha256: Annotated[
-        str | None, Query(pattern="^[0-9a-fA-F]{64}$", description="SHA-256 of the newest version's file.")
-    ] = None,
-    filter: FilterQuery = None,
-) -> PageOf[DocumentOut]:
-    """List documents, newest first."""
-    states = ["succeeded" if each == "ready" else each for each in status or ()]
-    is_plain = not (collection or states or external_id or sha256 or filter)
-    async with rt.transaction(**(PLANNED_ONCE if is_plain else {})) as session:
-        found = await documents.list_documents(
-            session,
-            limit=limit + 1,
-            before=cursor,
-            collection=collection,
-            states=states,
-            external_id=external_id,
-            sha256=bytes.fromhex(sha256) if sha256 else None,
-            filter=filter_of(filter),
+        str | None, Field(pattern="^[0-9a-fA-F]{64}$", description="SHA-256 of the newest version's file.")
+    ] = None
+    filter: Annotated[
+        str | None, Field(max_length=8192, description="A filter as JSON, like `filters` of a search.")
+    ] = None
+
+    def wanted(self) -> documents.DocumentFilter:
+        """Raises Invalid for a filter that is none."""
+        return documents.DocumentFilter(
+            collection=self.collection,
+            states=["succeeded" if each == "ready" else each for each in self.status],
+            external_id=self.external_id,
+            sha256=bytes.fromhex(self.sha256) if self.sha256 else None,
+            parent_id=self.parent_id,
+            q=self.q,
+            filter=filter_of(self.filter),
         )
-    return page(found, limit, DocumentOut.of, lambda each: each.document.id)
+
+
+@router.get("")
+async def list_documents(rt: RuntimeDep, caller: Reader, given: Annotated[DocumentsIn, Query()]) -> ListedDocumentsOut:
+    """List documents, newest first unless you choose another order.
+
+    `total` is looked up quickly for all documents and for a collection. Otherwise they are counted, and a part of a
+    name is looked for in one after the other.
+    """
+    wanted = given.wanted()
+    is_plain = wanted == documents.DocumentFilter() and given.sort == "newest" and not given.offset
+    async with rt.transaction(**(PLANNED_ONCE if is_plain else {})) as session:
+        if is_plain:
+            found = await documents.newest(session, limit=given.limit + 1, before=given.cursor)
+        else:
+            found = await documents.list_documents(
+                session,
+                limit=given.limit + 1,
+                before=given.cursor,
+                sort=given.sort,
+                offset=given.offset,
+                **vars(wanted),
+            )
+        total = await documents.count_documents(session, wanted) if given.total else None
+    shown = page(found, given.limit, DocumentOut.of, lambda each: each.document.id)
+    return ListedDocumentsOut(data=shown.data, next_cursor=shown.next_cursor, total=total)
 
 
 @router.get("/{document_id}")
@@ -167,35 +205,7 @@ async def download_document(document_id: DocumentId, rt: RuntimeDep, caller: Rea
         if version.object_key is None:
             raise NotFound("content_not_found", "The document has not been fetched from its address yet.")
         await audit_log.note(session, "document.downloaded", document_id, version=version.number)
-    pieces = rt.store.read(version.object_key)
-    # The first piece is awaited here, so that a store that is away gives an ordinary error response.
-    first = await anext(pieces, b"")
-    return _Download(
-        first,
-        pieces,
-        media_type=version.media_type,
-        headers={
-            "Content-Disposition": f"attachment; filename*=UTF-8''{quote(version.filename)}",
-            "Content-Length": str(version.bytes),
-        },
-    )
-
-
-class _Download(StreamingResponse):
-    """An object from the store, which is closed however the download ends."""
-
-    def __init__(self, first: bytes, rest: AsyncGenerator[bytes, None], **given: Any) -> None:
-        self._rest = rest
-        super().__init__(self._pieces(first), **given)
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with aclosing(self._rest):
-            await super().__call__(scope, receive, send)
-
-    async def _pieces(self, first: bytes) -> AsyncGenerator[bytes, None]:
-        yield first
-        async for piece in self._rest:
-            yield piece
+    return await download(rt, version.object_key, version.filename, version.media_type, version.bytes)
 
 
 @router.get(
@@ -278,7 +288,8 @@ async def get_document_page(
     end = None if char_end is None else char_end + around
     async with rt.transaction() as session:
         found = await documents.page_text(session, document_id, number, version, start=start, end=end)
-    return PageOut(page=number, **vars(found))
+    outline = [OutlineOut(char_start=start, char_end=end, headings=path) for start, end, path in found.outline]
+    return PageOut(page=number, **vars(found) | {"outline": outline})
 
 
 @router.get("/{document_id}/chunks")

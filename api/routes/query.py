@@ -58,5 +58,6 @@ async def ask(body: QueryIn, request: Request, rt: RuntimeDep, caller: Asker) ->
     else:
         async with rt.transaction() as session:
             conversation = await conversations.get(session, body.conversation_id)
-        events = conversations.ask(rt, conversation.id, body.as_in(conversation).question_of(caller))
+        question = body.as_in(conversation).question_of(caller)
+        events = conversations.ask(rt, conversation.id, question, store_stopped=body.stream)
     return await respond(events, request, stream=body.stream)

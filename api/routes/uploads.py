@@ -17,8 +17,8 @@ from api.schemas.documents import AcceptedOut, BatchItemOut, BatchOut, EstimateO
 from api.schemas.fields import Plain
 from api.schemas.uploads import DirectIn, DirectUploadOut, RefusedUploadOut, TextIn, UploadFields, UrlIn
 from api.uploads import forms
+from api.uploads.accepting import accept_once
 from api.uploads.forms import Rejected
-from footnote import documents
 from footnote.documents import idempotency, presigned_uploads, refused_uploads
 from footnote.documents.idempotency import Once
 from footnote.documents.uploads import Upload, safe_filename
@@ -147,7 +147,7 @@ async def complete_direct_upload(upload_id: UploadId, request: Request, rt: Runt
             return _sent(reply, replayed=True)
         async with presigned_uploads.arrived(rt, upload_id) as (stored, given):
             fields = UploadFields.model_validate(given)
-            return _sent(await _accept_once(rt, stored, fields, held, asked))
+            return _sent(await accept_once(rt, stored, fields, held, asked))
 
 
 @router.delete("/uploads/{upload_id}", status_code=204)
@@ -236,7 +236,7 @@ async def _result(request: Request, rt: Runtime, taken: Upload | Rejected, field
         if isinstance(taken, Rejected):
             raise taken.error
         async with refused_uploads.recorded(rt, taken.filename):
-            return item | await _accept_once(rt, taken, fields)
+            return item | await accept_once(rt, taken, fields)
     except FootnoteError as error:
         problem = ProblemOut.model_validate(problem_body(request_id_of(request), error))
         return item | {"error": problem.model_dump()}
@@ -280,25 +280,4 @@ async def _accept(request: Request, rt: Runtime, stored: Upload, fields: UploadF
     if reply is not None:
         return _sent(reply, replayed=True)
     _check_callback(rt, fields)
-    return _sent(await _accept_once(rt, stored, fields, held, asked))
-
-
-async def _accept_once(
-    rt: Runtime,
-    stored: Upload,
-    fields: UploadFields,
-    held: Once | None = None,
-    asked: Any = None,
-) -> dict[str, Any]:
-    """An `AcceptedOut` as JSON. Uploads of the same thing wait for each other here, before they have a connection."""
-
-    async def accept() -> dict[str, Any]:
-        async with rt.transaction() as session:
-            accepted = await documents.accept(session, rt, stored, **fields.model_dump())
-            reply = AcceptedOut.of(accepted).model_dump(mode="json")
-            if held:
-                await idempotency.finish(session, held, asked, reply, accepted.details.document.id)
-        return reply
-
-    async with rt.alone("upload", fields.collection, fields.external_id or stored.source_url or stored.sha256.hex()):
-        return await rt.again_while_busy(accept)
+    return _sent(await accept_once(rt, stored, fields, held, asked))

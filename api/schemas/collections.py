@@ -6,9 +6,10 @@ from typing import Annotated, Any
 from pydantic import Field, StringConstraints
 
 from api.schemas.common import In, Out
-from api.schemas.documents import DeletionCounts
+from api.schemas.documents import ChunkingOut, DeletionCounts
 from api.schemas.fields import JsonObject, Name, Plain, optional
-from footnote.collections import CollectionDetails, Unit
+from footnote.collections import CollectionDetails
+from footnote.collections.cutting import Unit
 from footnote.models import BackgroundTask
 from footnote.providers import Embedder
 
@@ -61,13 +62,6 @@ class CollectionIn(_In):
     metadata: JsonObject | None = optional()
 
 
-class ChunkingOut(Out):
-    size: int
-    overlap: int
-    unit: Unit
-    by_headings: bool
-
-
 class EmbeddingOut(Out):
     provider: str
     model: str
@@ -91,6 +85,9 @@ class CollectionOut(Out):
     chunking: ChunkingOut
     embedding: EmbeddingOut
     metadata: dict[str, Any]
+    title: Annotated[
+        str | None, Field(description="Its name in the OpenAI API, where names are neither unique nor short.")
+    ]
     counts: CollectionCounts
     created_at: datetime
 
@@ -105,6 +102,7 @@ class CollectionOut(Out):
             chunking=ChunkingOut(**found.chunking),
             embedding=EmbeddingOut(provider=provider, model=model, dimensions=details.dimensions),
             metadata=found.attributes,
+            title=found.title,
             counts=CollectionCounts.model_validate(details),
             created_at=found.created_at,
         )
@@ -122,3 +120,15 @@ class CollectionDeletionOut(Out):
     def of(cls, task: BackgroundTask) -> "CollectionDeletionOut":
         about = {"name": task.subject_name, "deleted_at": task.finished_at, "counts": task.counts}
         return cls(collection_id=task.subject_id, **about)
+
+
+class SuggestionOut(Out):
+    question: str
+    heading: Annotated[str, Field(description="The heading that the question is about.")]
+    document_id: str
+    filename: str
+    page: int
+
+
+class SuggestionsOut(Out):
+    data: list[SuggestionOut]

@@ -3,13 +3,22 @@
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, StringConstraints, WithJsonSchema
+from pydantic import AfterValidator, Field, StringConstraints, WithJsonSchema
 
 from api.schemas.common import In, Out, PageOf
 from api.schemas.fields import JsonObject, Plain
 from api.schemas.filters import FILTER_SCHEMA
 from api.schemas.questions import Names, SystemPrompt
-from api.schemas.search import CitationOut, CorrectionOut, CoverageOut, OnRequest, UnsupportedOut, UsageOut
+from api.schemas.search import (
+    AnchoredOut,
+    CitationOut,
+    CorrectionOut,
+    CoverageOut,
+    EvidenceOut,
+    OnRequest,
+    UnsupportedOut,
+    UsageOut,
+)
 from footnote import filters
 from footnote.answering import Citation
 from footnote.answering.events import answer_kind
@@ -38,6 +47,10 @@ class ConversationIn(In):
         return self.model_dump(include={"collections", "filters", "system_prompt"}, exclude_none=True)
 
 
+class ConversationPatch(In):
+    title: Annotated[Plain, StringConstraints(min_length=1, max_length=200)]
+
+
 class ConversationOut(Out):
     id: str
     title: str | None
@@ -64,17 +77,10 @@ class ConversationOut(Out):
         return cls(**cls.fields_of(found))
 
 
-class PassageOut(Out):
+class PassageOut(AnchoredOut):
     """Where a passage stands that was found for an answer."""
 
     chunk_id: str
-    document_id: str
-    filename: str
-    version: int
-    page_start: int
-    page_end: int
-    char_start: int
-    char_end: int
     heading: str
 
 
@@ -86,7 +92,10 @@ class MessageOut(Out):
     content: str
     citations: list[CitationOut]
     unsupported: list[UnsupportedOut]
-    answer_status: Literal["supported", "partial", "related", "not_found", "removed"] | None
+    answer_status: Annotated[
+        Literal["supported", "partial", "related", "not_found", "stopped", "removed"] | None,
+        Field(description="`stopped`: the client ended the stream; what had come by then. `removed`: with a document."),
+    ]
     answer_kind: Literal["extract", "generated"] | None
     question_as_searched: Annotated[str | None, OnRequest] = None
     model: str | None
@@ -99,6 +108,7 @@ class MessageOut(Out):
     not_mentioned: list[str] | None = None
     parts: list[str] | None = None
     searched_for: list[CorrectionOut] | None = None
+    evidence: EvidenceOut | None = None
     created_at: datetime
 
     @classmethod
@@ -114,7 +124,7 @@ class MessageOut(Out):
 
 
 class ConversationWithMessagesOut(ConversationOut):
-    """The conversation with a page of its messages, oldest first."""
+    """The conversation with a page of its messages, in the order that was asked for."""
 
     messages: PageOf[MessageOut]
 

@@ -86,4 +86,5 @@ Moment = Annotated[AwareDatetime, Field(strict=False), BeforeValidator(_not_a_nu
 Name = Annotated[str, BeforeValidator(_cleaned), StringConstraints(min_length=1, max_length=63)]
 Reference = Annotated[str, BeforeValidator(_cleaned), StringConstraints(min_length=1, max_length=512)]
 JsonObject = Annotated[dict[str, Any], BeforeValidator(_json_object)]
+Storable = Annotated[Any, BeforeValidator(_json_object)]
 Url = Annotated[str, BeforeValidator(_cleaned), StringConstraints(max_length=2048)]

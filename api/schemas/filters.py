@@ -3,7 +3,6 @@
 import json
 from typing import Annotated, Any
 
-from fastapi import Query
 from pydantic import PlainValidator, WithJsonSchema
 
 from footnote import filters
@@ -33,7 +32,6 @@ def _parsed(given: Any) -> filters.Filter:
 
 
 FilterIn = Annotated[filters.Filter, PlainValidator(_parsed), WithJsonSchema(FILTER_SCHEMA)]
-FilterQuery = Annotated[str | None, Query(max_length=8192, description="A filter as JSON, like `filters` of a search.")]
 
 
 def filter_of(given: str | None) -> filters.Filter | None:

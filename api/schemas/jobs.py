@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from api.schemas.common import ErrorOut, Out
+from footnote.jobs import FREE_WORKER, ITS_TURN, PAUSE_ENDS
 from footnote.jobs.listing import ListedJob
 from footnote.models import Job, JobStep
 
@@ -160,7 +161,7 @@ def waiting_for(job: Job) -> str | None:
     if job.state not in ("queued", "waiting"):
         return None
     if job.paused:
-        return "the end of the pause"
+        return PAUSE_ENDS
     if job.dispatched_at:
-        return "a free worker"
-    return job.waiting_for or "its turn"
+        return FREE_WORKER
+    return job.waiting_for or ITS_TURN

@@ -2,12 +2,30 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, computed_field
 
 from api.schemas.common import Out
+from footnote.citations import links
 
 OnRequest = Field(exclude_if=lambda value: value is None)
 IfAny = Field(exclude_if=lambda value: not value)
+
+
+class AnchoredOut(Out):
+    """Text on a page of a version of a document."""
+
+    document_id: str
+    filename: str
+    version: int
+    page_start: int
+    page_end: int
+    char_start: int
+    char_end: int
+
+    @computed_field(description="Where people see the text lit on its page.")  # type: ignore[prop-decorator]
+    @property
+    def reader_url(self) -> str:
+        return links.absolute(links.path_of(self))
 
 
 class ContextOut(Out):
@@ -41,16 +59,9 @@ class ExplanationOut(Out):
     rerank_score: float | None
 
 
-class HitOut(Out):
+class HitOut(AnchoredOut):
     chunk_id: str
-    document_id: str
-    filename: str
-    version: int
     position: int
-    page_start: int
-    page_end: int
-    char_start: int
-    char_end: int
     heading: str
     text: str
     score: float
@@ -59,15 +70,12 @@ class HitOut(Out):
     explain: Annotated[ExplanationOut | None, OnRequest] = None
 
 
-class CitationOut(Out):
+class CitationOut(AnchoredOut):
     marker: int
-    document_id: str
-    filename: str
-    version: int
-    page_start: int
-    page_end: int
-    char_start: int
-    char_end: int
+    heading: Annotated[
+        str,
+        Field(description="The headings above the quote. Where pages have no pictures, it says more than the page."),
+    ] = ""
     quote: str
     verified: bool
     score: float
@@ -112,6 +120,21 @@ class CoverageOut(Out):
 
     documents: Annotated[int, Field(description="Documents that were searched.")]
     unfinished: Annotated[int, Field(description="Documents that are still being ingested; counted up to 1,000.")]
+    passages: Annotated[
+        int | None, Field(description="Passages that were searched. Null if a filter or `document_ids` left some out.")
+    ] = None
+    collections: Annotated[list[str], Field(description="Names of the collections searched, the first 100.")] = []
+    filtered: Annotated[bool, Field(description="Whether `filters` or `document_ids` left documents out.")] = False
+
+
+class EvidenceOut(Out):
+    """Why an answer was not found: the strength of the best passage, and what is needed to answer from one.
+
+    See `FOOTNOTE_LEAST_EVIDENCE`. A passage that was strong enough and gave no verified footnote has more than needed.
+    """
+
+    found: float
+    needed: float
 
 
 class CorrectionOut(Out):
@@ -182,5 +205,8 @@ class AnswerOut(SearchedOut):
     truncated: Annotated[
         bool, Field(description="The answer is incomplete: the model reached its limit or stopped early.")
     ]
+    evidence: Annotated[
+        EvidenceOut | None, Field(exclude_if=lambda value: value is None, description="If it was not found.")
+    ] = None
     conversation_id: Annotated[str | None, OnRequest] = None
     message_id: Annotated[str | None, OnRequest] = None

@@ -14,11 +14,13 @@ TaskStatus = Literal["queued", "running", "waiting", "completed"]
 
 
 class TaskOut(Out):
-    """Work on a whole collection or tenant. It resumes if the process that does it is killed."""
+    """Work on a collection, file, tenant or many documents. It resumes if the process that does it is killed."""
 
     id: str
     kind: Kind
-    subject_id: Annotated[str, Field(description="The collection or tenant.")]
+    subject_id: Annotated[
+        str, Field(description="The collection, file, batch of files or tenant; of chosen documents, the task itself.")
+    ]
     status: TaskStatus
     progress: ProgressOut
     waiting_for: Annotated[str | None, Field(description="Why it is interrupted, until it resumes.")]

@@ -51,7 +51,7 @@ async def one_file(
                 await fields.add(part)
             elif upload is None:
                 async with noted(part.filename):
-                    _check_length(request, rt)
+                    check_length(request, rt)
                     upload = await receive(rt, key, part.filename or "", part.data)
             else:
                 raise Invalid("too_many_files", "Send one part named `file`; /v1/documents/batch takes several.")
@@ -91,7 +91,7 @@ async def many_files(request: Request, rt: Runtime) -> AsyncIterator[tuple[list[
 async def bare(request: Request, rt: Runtime, filename: str, pieces: AsyncIterator[bytes]) -> AsyncIterator[Upload]:
     """A bare body, already in the store. It stays there if the block accepts it."""
     async with refused_uploads.recorded(rt, safe_filename(filename)), objects.new(rt) as key:
-        _check_length(request, rt)
+        check_length(request, rt)
         yield await receive(rt, key, filename, pieces)
 
 
@@ -102,11 +102,11 @@ async def _allowed(request: Request, rt: Runtime) -> AsyncIterator[BodyPart]:
             yield part
     except Invalid as error:
         if error.code == "bad_multipart":
-            _check_length(request, rt)
+            check_length(request, rt)
         raise
 
 
-def _check_length(request: Request, rt: Runtime) -> None:
+def check_length(request: Request, rt: Runtime) -> None:
     """Raises TooLarge if the body declares more than one allowed file can have, before any of it is read."""
     declared, limit = request.headers.get("content-length", ""), rt.settings.max_upload_bytes
     if declared.isdigit() and int(declared) > limit + MULTIPART_OVERHEAD:

@@ -33,8 +33,9 @@ from footnote.providers import (
     Uncounted,
     Usage,
 )
+from footnote.providers.extractive import EXTRACTIVE
 from footnote.providers.messages import BRIEF_RULES, REPAIR, RULES
-from footnote.retrieval import Hit
+from footnote.retrieval import Hit, Mode, SearchResult
 from footnote.retrieval.resolving import ResolvedScope
 from footnote.retrieval.spaces import QueryVector
 from footnote.retrieval.spelling import Correction, applied
@@ -99,32 +100,21 @@ async def _answered(rt: Runtime, question: Question, meter: UsageMeter) -> Async
     question = replace(question, query=replace(question.query, opening=about))
     question = await _in_parts(rt, question, meter)
     known = _Known(rt, question)
-    found = await searching.found(rt, question, known.read)
-    meter.spent += found.spent
-    if found.searched_for:
-        question = _spelled(question, found.searched_for)
-    if tables.asks_value(question.query.text):
-        hits = await asyncio.to_thread(searching.with_rows, question, found.hits, known.candidates, known.places)
-        found = replace(found, hits=hits)
+    question, found = await _found(rt, question, known, meter)
     timings |= {"retrieve": _since(started), **found.timings}
-    yield Sources(
-        found.hits,
-        found.reranked,
-        found.rerank_failure,
-        searched,
-        found.searched,
-        parts=question.parts,
-        searched_for=found.searched_for,
-    )
+    of_search = found.reranked, found.rerank_failure, searched, found.searched
+    yield Sources(found.hits, *of_search, parts=question.parts, searched_for=found.searched_for)
     shown = searching.shown(question, found.hits)
     missing = await asyncio.to_thread(unmet, question.query.text, [_evidence(hit) for hit in found.hits])
-    asked_in = configuration(detected(question.query.text))
-    if not gate.supports(found.hits, rt.settings.least_evidence, question.query.mode, asked_in):
+    least = rt.settings.least_evidence, question.query.mode, configuration(detected(question.query.text))
+    is_enough = gate.supports(found.hits, *least)
+    is_free = rt.generator.provider == EXTRACTIVE
+    if not is_enough and not (is_free and gate.nearly_supports(found.hits, *least)):
         events = _refused(rt, NOT_FOUND if found.searched.documents else NOTHING_TO_SEARCH, missing)
     elif given := known.answer(shown):
         events = _given_again(given)
     else:
-        events = _made(rt, question, shown, missing, known, meter)
+        events = _made(rt, question, shown, missing, known, meter, is_enough=is_enough)
     async with aclosing(events):
         async for event in events:
             timings.setdefault("first_token", _since(started))
@@ -132,8 +122,24 @@ async def _answered(rt: Runtime, question: Question, meter: UsageMeter) -> Async
                 queries_total.labels(event.answer_status).inc()
                 meter.spent.append(UsageEntry("query"))
                 timings["total"] = _since(started)
-                event = replace(event, id=new_id("ans"), usage=meter.usage, timings=timings)
+                event = replace(
+                    _with_evidence(event, found.hits, *least), id=new_id("ans"), usage=meter.usage, timings=timings
+                )
             yield event
+
+
+async def _found(rt: Runtime, question: Question, known: "_Known", meter: UsageMeter) -> tuple[Question, SearchResult]:
+    """What the search found, and the question as it was searched for."""
+    found = await searching.found(rt, question, known.read)
+    meter.spent += found.spent
+    if found.searched_for:
+        question = _spelled(question, found.searched_for)
+    if tables.asks_value(question.query.text):
+        hits = await asyncio.to_thread(searching.with_rows, question, found.hits, known.candidates, known.places)
+        found = replace(found, hits=hits)
+    if question.least_relevance:
+        found = replace(found, hits=gate.above(question.least_relevance, found.hits))
+    return question, found
 
 
 @dataclass
@@ -177,6 +183,12 @@ class _Known:
         return self.places
 
 
+def _with_evidence(done: Done, hits: Sequence[Hit], least: float, mode: Mode, asked_in: str) -> Done:
+    """An answer that was not found says why."""
+    found = gate.evidence(hits, least, mode, asked_in) if done.answer_status == "not_found" else None
+    return replace(done, evidence=found)
+
+
 async def _refused(rt: Runtime, words: str, missing: Sequence[str]) -> AsyncGenerator[Event, None]:
     words = " ".join(filter(None, (words, f"They do not mention {listed(missing)}." if missing else "")))
     yield Delta(words)
@@ -191,14 +203,22 @@ async def _given_again(known: Done) -> AsyncGenerator[Event, None]:
 
 
 async def _made(
-    rt: Runtime, question: Question, shown: Sequence[Hit], missing: Sequence[str], known: _Known, meter: UsageMeter
+    rt: Runtime,
+    question: Question,
+    shown: Sequence[Hit],
+    missing: Sequence[str],
+    known: _Known,
+    meter: UsageMeter,
+    *,
+    is_enough: bool,
 ) -> AsyncGenerator[Event, None]:
     """By the generator, to be stored with what it used."""
     prompts = (question.system_prompt or "", RULES, BRIEF_RULES, REPAIR)
     around = await known.places_of(rt, shown)
     new = partial(Draft, shown, around, prompts, question.query.text, max(1, len(question.parts)))
     first_choice = meter.writer = ModelRef(rt.generator.provider, question.model or rt.generator.model)
-    writing = Writing(rt, _request(question, searching.passages(shown, around), missing), new, first_choice)
+    request = replace(_request(question, searching.passages(shown, around), missing), near_only=not is_enough)
+    writing = Writing(rt, request, new, first_choice)
     async with aclosing(writing.events()) as events:
         async for event in events:
             if isinstance(event, Usage | Uncounted | ModelRef):

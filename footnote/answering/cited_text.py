@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -37,6 +38,12 @@ class PageExcerpt:
     text: str
     start: int  # of `text` in the page
     media_type: str
+    outline: Sequence[Any] = ()  # sections in it: start and end in the page, and headings
+
+    def heading(self, place: int) -> str | None:
+        """The headings above a place of the page, if they are stored."""
+        paths = (headings for start, end, headings in self.outline if start <= place < end)
+        return next((" > ".join(each) for each in paths), None if not self.outline else "")
 
     def before(self, place: int) -> str:
         """What stands before a place of the page, as far as the head of a table may be away."""
@@ -224,6 +231,7 @@ class Draft:
             score=hit.score,
             chunk_id=hit.chunk_id,
             drawn=bool(place.media_type) and has_pictures(place.media_type),
+            heading=hit.heading if (told := place.heading(place.start + start)) is None else told,
         )
 
     def _harmless(self, quote: str) -> str:
@@ -250,14 +258,16 @@ async def places(session: AsyncSession, hits: Sequence[Hit]) -> dict[str, PageEx
     ]
     columns = dict(zip(_COLUMNS, zip(*rows, strict=True), strict=True))
     found = await session.execute(_SLICES, {"tenant": tenant_of(session)} | columns)
-    return {row.chunk_id: PageExcerpt(row.text, row.char_start, row.media_type) for row in found}
+    return {row.chunk_id: PageExcerpt(row.text, row.char_start, row.media_type, row.outline or ()) for row in found}
 
 
 _COLUMNS = ("chunks", "versions", "numbers", "starts", "ends")
 _SLICES = text(
     """
     SELECT place.chunk_id, place.char_start, version.media_type,
-           substr(page.text, place.char_start + 1, place.char_end - place.char_start) AS text
+           substr(page.text, place.char_start + 1, place.char_end - place.char_start) AS text,
+           (SELECT jsonb_agg(each) FROM jsonb_array_elements(page.outline) AS each
+            WHERE CAST(each->>0 AS int) < place.char_end AND CAST(each->>1 AS int) > place.char_start) AS outline
     FROM unnest(CAST(:chunks AS text[]), CAST(:versions AS text[]), CAST(:numbers AS int[]),
                 CAST(:starts AS int[]), CAST(:ends AS int[]))
          AS place(chunk_id, version_id, number, char_start, char_end)

@@ -1,19 +1,20 @@
 """Conversations: created, listed, shown, deleted; questions asked one at a time, and stored with their answers.
 
-A question and its answer are stored together when the answer is complete; of one that broke off nothing is stored. A
-request holds the conversation from before the question to the end of the answer (`hold`).
+A question and its answer are stored together when the answer is complete, or when its reader stopped it; of one that
+broke off nothing is stored. A request holds the conversation from before the question to the end of the answer.
 """
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing, asynccontextmanager
-from dataclasses import asdict, dataclass, replace
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+from contextlib import aclosing, asynccontextmanager, suppress
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, and_, delete, func, update
+from sqlalchemy import ColumnElement, Select, and_, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote.answering import Done, Event, Question, Sources, answer
+from footnote.answering import Citation, Delta, Done, Event, Question, Sources, answer
 from footnote.answering.rewriting import fitting
 from footnote.database import leases
 from footnote.database.clock import from_now
@@ -31,6 +32,7 @@ from footnote.tenancy import audit_log
 HELD_SECONDS = 30.0  # after which a conversation is free again if the process that held it was killed
 TITLE_CHARACTERS = 80
 MOST_MESSAGES = 100  # read; fewer fit into a history
+LOOKED_AT = 1_000  # conversations whose titles are compared for one page of a search
 
 
 @dataclass(frozen=True)
@@ -56,7 +58,7 @@ class StoredAnswer:
     unsupported: Sequence[dict[str, Any]]
     answer_status: str
     model: str
-    usage: dict[str, Any]
+    usage: dict[str, Any] | None
     details: dict[str, Any]
     document_ids: Sequence[str]
 
@@ -83,21 +85,52 @@ async def get(session: AsyncSession, conversation_id: str) -> Conversation:
 
 async def list_conversations(session: AsyncSession, *, limit: int, before: str | None) -> Sequence[Conversation]:
     """Newest first, `limit` at most, older than the id `before`."""
-    query = scoped(session, Conversation).order_by(newest_first(Conversation.id)).limit(limit)
-    if before:
-        query = query.where(Conversation.id < before)
-    return (await session.scalars(query)).all()
+    return (await session.scalars(_listed(session, before).limit(limit))).all()
+
+
+async def find_conversations(
+    session: AsyncSession, words: str, *, limit: int, before: str | None
+) -> tuple[Sequence[Conversation], str | None]:
+    """As the list: those with `words` in the title, and where to go on; of the next `LOOKED_AT` only."""
+    looked_at = _listed(session, before).limit(LOOKED_AT).with_only_columns(Conversation.id).subquery()
+    within = scoped(session, Conversation).join(looked_at, looked_at.c.id == Conversation.id)
+    titled = within.where(Conversation.title.icontains(words, autoescape=True))
+    found = (await session.scalars(titled.order_by(Conversation.id.desc()).limit(limit + 1))).all()
+    if len(found) > limit:
+        return found[:limit], found[limit - 1].id
+    count, last = (await session.execute(select(func.count(), func.min(looked_at.c.id)))).one()
+    return found, last if count == LOOKED_AT else None
+
+
+def _listed(session: AsyncSession, before: str | None) -> Select[Conversation]:
+    query = scoped(session, Conversation).order_by(newest_first(Conversation.id))
+    return query.where(Conversation.id < before) if before else query
+
+
+async def rename(session: AsyncSession, conversation_id: str, title: str) -> Conversation:
+    """Raises NotFound."""
+    conversation = await get(session, conversation_id)
+    conversation.title = title
+    await audit_log.note(session, "conversation.updated", conversation_id, changed=["title"])
+    await session.flush()
+    return conversation
 
 
 async def messages_of(
-    session: AsyncSession, conversation: Conversation, *, limit: int | None = None, after: str | None = None
+    session: AsyncSession,
+    conversation: Conversation,
+    *,
+    limit: int | None = None,
+    after: str | None = None,
+    newest_first: bool = False,
 ) -> Sequence[Message]:
-    """Oldest first, those behind the message with the id `after`."""
+    """Oldest first or newest first, those that come behind the message with the id `after`."""
     query = scoped(session, Message).where(Message.conversation_id == conversation.id)
     if after:
         behind = query.with_only_columns(Message.position).where(Message.id == after).scalar_subquery()
-        query = query.where(Message.position > behind)
-    return (await session.scalars(query.order_by(Message.position).limit(limit))).all()
+        query = query.where(Message.position < behind if newest_first else Message.position > behind)
+    order = Message.position.desc() if newest_first else Message.position
+    return (await session.scalars(query.order_by(order).limit(limit))).all()
 
 
 async def newest_messages(session: AsyncSession, held: Hold, limit: int) -> Sequence[Message]:
@@ -172,30 +205,87 @@ async def store(session: AsyncSession, taken: Hold, question: str, answer: Store
     return answering.id
 
 
-async def ask(rt: Runtime, conversation_id: str, question: Question) -> AsyncGenerator[Event, None]:
+@dataclass
+class _Asked:
+    """A question of a conversation, and what has come of its answer; `used` are the messages that the model sees."""
+
+    question: str
+    model: str
+    used: Sequence[Message]
+    sources: Sources = field(default_factory=lambda: Sources(()))
+    text: str = ""
+    citations: list[Citation] = field(default_factory=list)
+
+    def take(self, event: Event) -> None:
+        match event:
+            case Sources():
+                self.sources = event
+            case Delta(text):
+                self.text += text
+            case Citation():
+                self.citations.append(event)
+
+
+async def ask(
+    rt: Runtime, conversation_id: str, question: Question, *, store_stopped: bool = False
+) -> AsyncGenerator[Event, None]:
     """As `answer`; Done comes when question and answer are stored. Raises NotFound; Conflict while another is asked.
 
-    Nothing is stored of an answer that fails or that the client does not read to its end.
+    Nothing is stored of an answer that fails. Of one that its reader stops, what came is, if it is shown as it comes:
+    `store_stopped`.
     """
     async with hold(rt, conversation_id) as held:
         async with rt.transaction() as session:
-            before = await newest_messages(session, held, MOST_MESSAGES)
-        said = [Turn(each.role, each.content) for each in before]
-        history = fitting(said, rt.settings.history_tokens)
+            before = _with_answers(await newest_messages(session, held, MOST_MESSAGES))
+        history = fitting([Turn(each.role, each.content) for each in before], rt.settings.history_tokens)
         used = before[len(before) - len(history) :]
-        sources = Sources(())
-        async with aclosing(answer(rt, replace(question, history=history))) as events:
-            async for event in events:
-                if isinstance(event, Done):
-                    done = await _stored(rt, held, question.query.text, event, sources, used)
-                    break
-                if isinstance(event, Sources):
-                    sources = event
-                yield event
+        asked = _Asked(question.query.text, question.model or rt.generator.model, used)
+        try:
+            async with aclosing(answer(rt, replace(question, history=history))) as events:
+                async for event in events:
+                    if isinstance(event, Done):
+                        done = await _stored(rt, held, asked, event)
+                        break
+                    asked.take(event)
+                    yield event
+        except (GeneratorExit, asyncio.CancelledError):
+            if store_stopped:  # the model has been stopped by now
+                await _store_stopped(rt, held, asked)
+            raise
     yield done  # whose reader may ask again
 
 
-async def _stored(rt: Runtime, held: Hold, asked: str, done: Done, sources: Sources, used: Sequence[Message]) -> Done:
+def _with_answers(messages: Sequence[Message]) -> Sequence[Message]:
+    """Without questions whose answers were stopped before anything came: models refuse empty messages."""
+    empty = {each.position for each in messages if not each.content}
+    return [each for each in messages if not {each.position, each.position + 1} & empty]
+
+
+async def _store_stopped(rt: Runtime, held: Hold, asked: _Asked) -> None:
+    """Stores what came of an answer, as `stopped`; nothing if the conversation is gone."""
+    sources = asked.sources
+    stored = StoredAnswer(
+        content=asked.text.rstrip(),
+        question_as_searched=sources.question_as_searched,
+        citations=[asdict(each) for each in asked.citations],
+        unsupported=[],
+        answer_status="stopped",
+        model=asked.model,
+        usage=None,
+        details=_of_sources(sources),
+        document_ids=_used(asked, {hit.document_id for hit in sources.hits}),
+    )
+    with suppress(NotFound, Conflict):
+        async with rt.transaction() as session:
+            await store(session, held, asked.question, stored)
+
+
+def _used(asked: _Asked, document_ids: Iterable[str]) -> Sequence[str]:
+    return sorted(set(document_ids).union(*(each.document_ids for each in asked.used)))
+
+
+async def _stored(rt: Runtime, held: Hold, asked: _Asked, done: Done) -> Done:
+    sources = asked.sources
     stored = StoredAnswer(
         content=done.answer,
         question_as_searched=sources.question_as_searched,
@@ -205,10 +295,10 @@ async def _stored(rt: Runtime, held: Hold, asked: str, done: Done, sources: Sour
         model=done.model,
         usage=asdict(done.usage),
         details=_details(done, sources),
-        document_ids=sorted(set(done.document_ids).union(*(each.document_ids for each in used))),
+        document_ids=_used(asked, done.document_ids),
     )
     async with rt.transaction() as session:
-        message_id = await store(session, held, asked, stored)
+        message_id = await store(session, held, asked.question, stored)
     return replace(done, conversation_id=held.conversation_id, message_id=message_id)
 
 
@@ -226,14 +316,21 @@ _PLACE = (
 
 
 def _details(done: Done, sources: Sources) -> dict[str, Any]:
-    """What a reload would lose. Of passages only their places: the text stands in the document."""
-    return {
-        "searched": asdict(sources.searched),
-        "passages": [{name: getattr(hit, name) for name in _PLACE} for hit in sources.hits],
+    """What a reload would lose."""
+    return _of_sources(sources) | {
         "timings": done.timings,
         "truncated": done.truncated,
         "cached": done.cached,
         "not_mentioned": list(done.not_mentioned),
+        "evidence": asdict(done.evidence) if done.evidence else None,
+    }
+
+
+def _of_sources(sources: Sources) -> dict[str, Any]:
+    """Of passages only their places: the text stands in the document."""
+    return {
+        "searched": asdict(sources.searched),
+        "passages": [{name: getattr(hit, name) for name in _PLACE} for hit in sources.hits],
         "parts": list(sources.parts),
         "searched_for": [asdict(each) for each in sources.searched_for],
     }

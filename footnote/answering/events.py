@@ -4,7 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from footnote.answering.gate import Evidence
 from footnote.answering.support import UnsupportedSentence
+from footnote.citations import links
 from footnote.providers import Turn, Usage
 from footnote.providers.extractive import EXTRACTIVE
 from footnote.retrieval import Hit, Query
@@ -17,7 +19,10 @@ AnswerKind = Literal["extract", "generated"]
 
 @dataclass(frozen=True)
 class Question:
-    """What is asked, after the turns of `history`, oldest first; `parts` are the questions that it consists of."""
+    """What is asked, after the turns of `history`, oldest first; `parts` are the questions that it consists of.
+
+    `least_relevance`, from 0 to 1: hits with a lower `gate.relevance` are left out.
+    """
 
     query: Query
     history: Sequence[Turn] = ()
@@ -26,6 +31,7 @@ class Question:
     temperature: float | None = None
     max_tokens: int | None = None
     parts: Sequence[str] = ()
+    least_relevance: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -71,6 +77,7 @@ class Citation:
     score: float
     chunk_id: str
     drawn: bool = False  # whether its page can be shown as people see it
+    heading: str = ""  # the headings above the quote, outermost first
 
     @property
     def url(self) -> str:
@@ -87,8 +94,7 @@ class Citation:
     @property
     def reader_path(self) -> str:
         """Where people see the quote on its page: an address of the web page, below the server's own."""
-        place = f"from={self.char_start}&to={self.char_end}"
-        return f"/d/{self.document_id}/p/{self.page_start}?v={self.version}&{place}"
+        return links.path_of(self)
 
     @property
     def _page(self) -> str:
@@ -101,7 +107,7 @@ class Done:
 
     `supported`: all footnotes are verified and no sentence is `unsupported`; `related`: the passages nearest to the
     question, which do not hold what it asks for; `not_found`: no footnote is verified. `not_mentioned`: what the
-    question names and nothing that was found holds.
+    question names and nothing that was found holds. `evidence`: of an answer that was not found.
     """
 
     id: str
@@ -118,6 +124,7 @@ class Done:
     document_ids: Sequence[str] = ()  # whatever it can have been made from, cited or not
     conversation_id: str | None = None  # in which it was asked and is stored
     message_id: str | None = None
+    evidence: Evidence | None = None
 
     @property
     def answer_kind(self) -> AnswerKind:

@@ -53,7 +53,7 @@ def passages(hits: Sequence[Hit], places: Mapping[str, PageExcerpt]) -> list[Pas
 
 
 async def found(rt: Runtime, question: Question, beside: Beside) -> SearchResult:
-    """The hits of all parts, the best of each first. Raises what `search` raises."""
+    """The hits of all parts, the best of each first, no more than are asked for. Raises what `search` raises."""
     if not question.parts:
         return await search(rt, question.query, beside)
     try:
@@ -63,10 +63,10 @@ async def found(rt: Runtime, question: Question, beside: Beside) -> SearchResult
             ]
     except BaseExceptionGroup as failed:
         raise failed.exceptions[0] from failed
-    return _together([each.result() for each in searches])
+    return _together([each.result() for each in searches], question.query.top_k)
 
 
-def _together(results: Sequence[SearchResult]) -> SearchResult:
+def _together(results: Sequence[SearchResult], most: int) -> SearchResult:
     """Each further part counts as a query."""
     first = results[0]
     failure = next((each.rerank_failure for each in results if each.rerank_failure), None)
@@ -74,7 +74,7 @@ def _together(results: Sequence[SearchResult]) -> SearchResult:
     spent = [entry for each in results for entry in each.spent] + [UsageEntry("query")] * (len(results) - 1)
     reranked = first.reranked and all(each.reranked for each in results)
     corrected = dict.fromkeys(each for result in results for each in result.searched_for)
-    hits = interleaved([each.hits for each in results])
+    hits = interleaved([each.hits for each in results])[:most]
     return replace(
         first,
         hits=hits,

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from footnote.cli.arguments import json_object
-from footnote.cli.terminal import counted, one_line, pages_of, say, say_json
+from footnote.cli.terminal import counted, one_line, pages_of, place_of, say, say_json
 from footnote.errors import FootnoteError, NotFound, Unavailable
 
 if TYPE_CHECKING:
@@ -184,7 +184,14 @@ def _footnotes(citations: list[Json]) -> None:
     for each in sorted(citations, key=lambda citation: int(citation["marker"])):
         checked = "✓ checked" if each["verified"] else "✗ not verified"
         quote = one_line(each["quote"], QUOTE)
-        say(f"[{each['marker']}] {each['filename']}, {pages_of(each)} — “{quote}”  {checked}")
+        say(f"[{each['marker']}] {each['filename']}, {place_of(each)} — “{quote}”  {checked}")
+        _link(each)
+
+
+def _link(anchored: Json) -> None:
+    """Where the text can be seen on its page; servers before this version do not say."""
+    if url := anchored.get("reader_url"):
+        say(f"    {url}")
 
 
 def _under(answer: Json) -> None:
@@ -268,6 +275,7 @@ def _show_hit(rank: int, hit: Json) -> None:
     heading = f"  {one_line(hit['heading'])}" if hit["heading"] else ""
     say(f"{rank:>2}. {hit['filename']}, {pages_of(hit)}{heading}")
     say(f"    {one_line(hit['text'], EXCERPT)}")
+    _link(hit)
 
 
 def _given(**fields: Any) -> Json:

@@ -13,8 +13,8 @@ from urllib.parse import quote
 
 import httpx2
 
-from footnote.cli.target import key_file, target
-from footnote.errors import FootnoteError, Invalid, Unauthenticated, Unavailable
+from footnote.cli.target import target, target_with_key
+from footnote.errors import FootnoteError, Invalid, Unavailable
 from footnote.outbound.retry_after import retry_after
 from footnote.settings import Settings
 
@@ -61,12 +61,11 @@ class Api:
         self.url = url.rstrip("/")
         self._origin = origin
         try:
-            self.is_local = _is_loopback(self.url)
+            self.is_local = is_loopback(self.url)
             self._http = httpx2.Client(
                 base_url=self.url,
                 headers={"Authorization": f"Bearer {key}"} if key else {},
                 timeout=httpx2.Timeout(SILENCE_SECONDS, connect=CONNECT_SECONDS, pool=None),
-                # A proxy from the environment cannot reach this machine's own loopback.
                 trust_env=not self.is_local,
             )
         except httpx2.InvalidURL as error:
@@ -185,8 +184,7 @@ def open_api() -> Iterator[Api]:
     try:
         if not found.key:
             api.get("/healthz")  # a server that was never started is the likelier reason
-            how = f"set FOOTNOTE_API_KEY, or put one in {key_file(settings)}, or `footnote login`"
-            raise Unauthenticated("no_api_key", f"No API key for {found.url} ({found.origin}): {how}.")
+        target_with_key(settings)
         yield api
     finally:
         api.close()
@@ -222,7 +220,8 @@ class _CountedFile(io.BufferedReader):
         return piece
 
 
-def _is_loopback(url: str) -> bool:
+def is_loopback(url: str) -> bool:
+    """Whether the address is this machine's own, which no proxy of the environment can reach."""
     host = httpx2.URL(url).host
     return host in ("localhost", "::1") or host.startswith("127.")
 

@@ -1,4 +1,4 @@
-"""Documents on the command line: `add`, `status`."""
+"""Documents on the command line: `add`, `documents`, `reingest`, `delete`, `status`."""
 
 import sys
 from pathlib import Path
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from footnote.cli.arguments import json_object
-from footnote.cli.commands import listing, time_of
+from footnote.cli.commands import Columns, Command, call, fetch_list, listing, show_list, show_table, time_of
 from footnote.cli.terminal import counted, moment, say, say_json, standing, table, took
 from footnote.errors import FootnoteError
 
@@ -29,8 +29,44 @@ REFUSED = listing(
 )
 
 
+def _list(
+    find: Annotated[str | None, typer.Option(metavar="TEXT", help="A part of the name or of the external id.")] = None,
+    collection: Annotated[str | None, typer.Option(help="Of this collection.")] = None,
+    status: Annotated[list[str] | None, typer.Option(help="With this status; repeat it for several.")] = None,
+    sort: Annotated[str, typer.Option(help="newest, oldest or name.")] = "newest",
+    limit: Annotated[int, typer.Option(min=1, help="How many.")] = 50,
+) -> Json:
+    """List documents: all, or those that you look for."""
+    wanted = {"q": find, "collection": collection, "status": status, "sort": sort}
+    return fetch_list("/v1/documents", limit, **{name: value for name, value in wanted.items() if value})
+
+
+def _reingest(ids: Annotated[list[str], typer.Argument(help="Ids of documents.", metavar="ID...")]) -> Json:
+    """Have documents ingested again from their stored files, in the background."""
+    return call("POST", "/v1/documents/reingest", body={"ids": ids})
+
+
+COLUMNS: Columns = {
+    "ID": "id",
+    "FILE": "filename",
+    "COLLECTION": "collection",
+    "PAGES": "pages",
+    "CHUNKS": "chunks",
+    "STATUS": lambda each: standing(each),
+}
+DOCUMENTS = Command("documents", _list, show_list(COLUMNS, empty="None.", tell_more=True))
+REINGEST = Command("reingest", _reingest, lambda task: f"queued  {counted(task['progress']['total'], 'document')}")
+
+
 def register(app: typer.Typer) -> None:
-    for name, command in (("add", add), ("refused", REFUSED.callback()), ("delete", delete), ("status", status)):
+    for name, command in (
+        ("add", add),
+        ("documents", DOCUMENTS.callback()),
+        ("refused", REFUSED.callback()),
+        ("reingest", REINGEST.callback()),
+        ("delete", delete),
+        ("status", status),
+    ):
         app.command(name, rich_help_panel="Documents")(command)
 
 
@@ -245,11 +281,7 @@ def _show_documents(found: list[Json]) -> None:
         say("No documents yet: `footnote add PATH`.")
         return
     say()
-    names = ("id", "filename", "collection", "pages", "chunks")
-    table(
-        ("ID", "FILE", "COLLECTION", "PAGES", "CHUNKS", "STATUS"),
-        [[*(each[name] for name in names), standing(each)] for each in found],
-    )
+    show_table(COLUMNS, found)
 
 
 def _one(api: "Api", document_id: str, as_json: bool) -> None:

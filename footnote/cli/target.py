@@ -36,6 +36,15 @@ def target(settings: Settings) -> Target:
     return Target(found.url, _key(settings, found), found.origin)
 
 
+def target_with_key(settings: Settings) -> Target:
+    """As `target`. Raises Unauthenticated where there is no key, too."""
+    found = target(settings)
+    if not found.key:
+        how = f"set FOOTNOTE_API_KEY, or put one in {key_file(settings)}, or `footnote login`"
+        raise Unauthenticated("no_api_key", f"No API key for {found.url} ({found.origin}): {how}.")
+    return found
+
+
 def _local(settings: Settings) -> Target | None:
     """The stack of the data directory, running or not; None if there is no such directory."""
     from footnote.local_stack.lock import holder

@@ -49,6 +49,14 @@ def pages_of(anchor: dict[str, Any]) -> str:
     return f"page {first}" if first == last else f"pages {first}-{last}"
 
 
+def place_of(citation: dict[str, Any]) -> str:
+    """Where a quote stands, for people: the headings above it where pages have no pictures, else its page."""
+    heading, drawn = citation.get("heading"), citation.get("highlights_url")
+    if drawn or not heading:
+        return pages_of(citation)
+    return heading if citation["page_start"] == 1 else f"{pages_of(citation)}, {heading}"
+
+
 def standing(status: dict[str, Any]) -> str:
     """The status of a job or a document in a few words: `embed 120/418 chunks`, `queued: a free worker`,
     `waiting: another attempt: the provider could not be reached, until 10:05:00`, `failed: no_text: ...`.

@@ -7,14 +7,15 @@ deleted is not visible any more.
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import Select, func, text
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote.collections import metadata, revisions
+from footnote.collections import cutting, metadata, revisions
+from footnote.collections.cutting import Chunking
 from footnote.database.driver import driver
 from footnote.database.ids import new_id
 from footnote.database.rows import RowReader
@@ -31,22 +32,6 @@ from footnote.tenancy.tallies import DocumentTally
 from footnote.text import languages
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
-Unit = Literal["characters", "tokens"]
-SIZES: Mapping[Unit, tuple[int, int]] = {"characters": (100, 8000), "tokens": (25, 2000)}
-CHARACTERS_A_TOKEN = 4  # about: what the configured chunking is in tokens
-
-
-@dataclass(frozen=True)
-class Chunking:
-    """How documents are cut: the longest chunk, and what neighbours repeat of each other, both in `unit`.
-
-    Tokens are counted by the embedding model. `by_headings`: small sections under different headings stay apart.
-    """
-
-    size: int
-    overlap: int
-    unit: Unit = "characters"
-    by_headings: bool = False
 
 
 @dataclass(frozen=True)
@@ -134,7 +119,7 @@ async def obtain(session: AsyncSession, name_or_id: str, settings: Settings, *, 
 async def _make(session: AsyncSession, name: str, settings: Settings) -> None:
     """Makes a collection as configured, unless another transaction is faster."""
     row = {"id": new_id("col"), "tenant_id": tenant_of(session), "name": name}
-    made = insert(Collection).values(**row, chunking=asdict(default_chunking(settings, "characters")))
+    made = insert(Collection).values(**row, chunking=asdict(cutting.default(settings, "characters")))
     made = made.on_conflict_do_nothing(index_elements=["tenant_id", "name"], index_where=ALIVE)
     if await session.scalar(made.returning(Collection.id)):
         await audit_log.note(session, "collection.created", row["id"])
@@ -148,7 +133,7 @@ async def would_be(session: AsyncSession, name_or_id: str, settings: Settings) -
         raise unknown(name_or_id)
     if found is None:
         _check_name(name_or_id)
-        chunking = asdict(default_chunking(settings, "characters"))
+        chunking = asdict(cutting.default(settings, "characters"))
         found = Collection(tenant_id=tenant_id, name=name_or_id, chunking=chunking)
     elif found.space_id is not None and await vector_lengths.is_empty(session, found):
         chosen = {"embedding_provider": found.embedding_provider, "embedding_model": found.embedding_model}
@@ -183,7 +168,8 @@ _REINGESTING = text(
         FROM chosen c JOIN document d ON d.tenant_id = :tenant AND d.collection_id = c.id AND d.id > c.review_after
         JOIN job ON job.id = d.job_id LEFT JOIN version v ON v.id = d.active_version_id
         WHERE job.state NOT IN ('failed', 'cancelled')
-          AND (v.chunking <> c.chunking OR v.language <> c.language OR job.reingestion AND job.state <> 'succeeded'
+          AND (v.chunking <> coalesce(d.chunking, c.chunking) OR v.language <> c.language
+               OR job.reingestion AND job.state <> 'succeeded'
                OR c.space_id IS DISTINCT FROM (SELECT space_id FROM chunk WHERE chunk.document_id = d.id LIMIT 1))
         UNION ALL
         SELECT d.collection_id
@@ -191,7 +177,7 @@ _REINGESTING = text(
         JOIN job ON job.id = d.job_id
         JOIN chosen c ON c.id = d.collection_id AND (d.id > c.review_after) IS NOT TRUE
         LEFT JOIN version v ON v.id = d.active_version_id
-        WHERE v.chunking <> c.chunking OR v.language <> c.language OR job.reingestion
+        WHERE v.chunking <> coalesce(d.chunking, c.chunking) OR v.language <> c.language OR job.reingestion
     )
     SELECT collection_id, count(*) FROM differing GROUP BY collection_id
     """
@@ -267,62 +253,39 @@ def _opened(rt: Runtime, provider: str, model: str | None) -> Embedder:
 # -- made and changed ----------------------------------------------------------------------------------------
 
 
-def default_chunking(settings: Settings, unit: Unit) -> Chunking:
-    scale = 1 if unit == "characters" else CHARACTERS_A_TOKEN
-    size = settings.chunk_size // scale
-    return Chunking(size, min(settings.chunk_overlap // scale, (size - 1) // 2), unit)
-
-
-def _chunking(
-    settings: Settings, embedder: Embedder, before: Chunking | None, given: Mapping[str, Any]
-) -> dict[str, Any]:
-    """What was given in place of what was before, or is configured; the overlap keeps its share of the size.
-
-    Raises Invalid.
-    """
-    unit: Unit = given.get("unit") or (before.unit if before else "characters")
-    base = before if before and before.unit == unit else default_chunking(settings, unit)
-    size = given.get("size", base.size)
-    overlap = given.get("overlap", size * base.overlap // base.size)
-    by_headings = given.get("by_headings", before.by_headings if before else False)
-    least, most = SIZES[unit]
-    most = min(most, embedder.longest_text or most) if unit == "tokens" else most
-    if not least <= size <= most:
-        raise _bad("chunking.size", f"must be from {least} to {most} {unit} for {embedder.provider}/{embedder.model}")
-    if not 0 <= 2 * overlap < size:
-        raise _bad("chunking.overlap", "must be below half the size")
-    return asdict(Chunking(size, overlap, unit, by_headings))
-
-
-def _bad(field: str, message: str) -> Invalid:
-    return Invalid.in_fields([{"field": f"body.{field}", "message": message}])
-
-
 async def _language(session: AsyncSession, name: str) -> str:
     """A text search configuration of this Postgres. Raises Invalid."""
     known = text("SELECT cfgname FROM pg_ts_config WHERE pg_ts_config_is_visible(oid) ORDER BY 1")
     names = (await session.scalars(known)).all()
     if name not in names:
-        raise _bad("language", f"must be one of {', '.join(names)}")
+        raise cutting.bad("language", f"must be one of {', '.join(names)}")
     return name
 
 
 async def create(session: AsyncSession, rt: Runtime, given: Mapping[str, Any]) -> CollectionDetails:
-    """`given` has `name`, and may have language, chunking, embedding and metadata. Raises Invalid, Conflict."""
-    tenant_id = tenant_of(session)
-    _check_name(given["name"])
-    made = Collection(id=new_id("col"), tenant_id=tenant_id, name=given["name"], chunking={})
+    """`given` may have name, language, chunking, embedding, metadata, title and expires_after_days.
+
+    Names are unique and short; titles are neither. One without a name is named by its id. Raises Invalid, Conflict.
+    """
+    made = Collection(id=new_id("col"), tenant_id=tenant_of(session), chunking={})
+    made.name = given.get("name") or made.id.replace("col_", "vs_")
+    _check_name(made.name)
+    made.title, made.expires_after_days = given.get("title"), given.get("expires_after_days")
+    if made.title is not None or made.expires_after_days:
+        made.last_active_at = func.now()
     made.language = await _language(session, given.get("language", languages.DETECTED))
     made.attributes = metadata.checked(given.get("metadata") or {})
     embedder = _choose_model(rt, made, given.get("embedding"))
-    made.chunking = _chunking(rt.settings, embedder, None, given.get("chunking") or {})
+    made.chunking = cutting.chosen(rt.settings, embedder, None, given.get("chunking") or {})
     await _write(session, made)
     await audit_log.note(session, "collection.created", made.id)
     return await get(session, made.id)
 
 
 async def change(session: AsyncSession, rt: Runtime, name_or_id: str, given: Mapping[str, Any]) -> CollectionDetails:
-    """Changes what was given. Raises NotFound, Invalid, Conflict.
+    """Changes what was given. `metadata` are merged, `texts` replace those that are strings.
+
+    Raises NotFound, Invalid, Conflict.
 
     After a change of chunking or language, documents are found as they are until each has been re-ingested. Here that
     is only noted, so that the call takes no longer for many documents.
@@ -332,13 +295,19 @@ async def change(session: AsyncSession, rt: Runtime, name_or_id: str, given: Map
     if "name" in given:
         _check_name(given["name"])
         found.name = given["name"]
+    found.title = given.get("title", found.title)
+    if "expires_after_days" in given:
+        found.expires_after_days = given["expires_after_days"]
+        found.last_active_at = found.last_active_at or func.now()
     if "metadata" in given:
         found.attributes = metadata.patched(found.attributes, given["metadata"])
+    if "texts" in given:
+        found.attributes = metadata.replaced(found.attributes, given["texts"], str)
     if given.get("embedding"):
         await _change_model(session, rt, found, given["embedding"])
     if given.get("chunking") or given.get("embedding"):
         now = Chunking(**found.chunking)
-        found.chunking = _chunking(rt.settings, embedder_of(rt, found), now, given.get("chunking") or {})
+        found.chunking = cutting.chosen(rt.settings, embedder_of(rt, found), now, given.get("chunking") or {})
     if "language" in given:
         found.language = await _language(session, given["language"])
     if (found.chunking, found.language) != before:

@@ -45,6 +45,11 @@ def _without_exponents(value: Any) -> Any:
     return value
 
 
+def replaced(before: dict[str, Any], given: dict[str, Any], shown: type | tuple[type, ...]) -> dict[str, Any]:
+    """`given` in place of the values of the types that were `shown`; the others stay. Raises TooLarge."""
+    return checked({name: value for name, value in before.items() if not isinstance(value, shown)} | given)
+
+
 def patched(before: dict[str, Any], patch: dict[str, Any] | None) -> dict[str, Any]:
     """`before` with the patch merged into it; nothing is left by None. Raises TooLarge."""
     return checked({} if patch is None else merge(before, patch))

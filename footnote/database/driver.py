@@ -42,6 +42,16 @@ async def driver(session: AsyncSession) -> "Connection[Any]":
     return cast("Connection[Any]", adapted.driver_connection)
 
 
+# Settings of a transaction whose statements find rows by their keys: each is planned once a connection, and so that the
+# plan does for tables of any size.
+BY_KEYS = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+}
+
+
 async def planning_once(session: AsyncSession) -> "Connection[Any]":
     """As `driver`; from here to the transaction's end, a statement is planned once a connection, whatever its values.
 

@@ -1,6 +1,7 @@
 """Connections to Postgres: opened with the timeouts that every process needs, and what their errors mean."""
 
 import asyncio
+import select
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -86,16 +87,21 @@ def open_engine(
     *,
     pool_size: int,
     patience: float = 30.0,
+    idle_seconds: float = 0.0,
     connecting: "Callable[..., Awaitable[asyncpg.Connection[Any]]]" = connect,
 ) -> AsyncEngine:
-    """`patience` in seconds: how long to wait for a connection of the pool or a lock; 20 times that for a statement."""
-    options = {"lock_timeout": str(int(patience * 1000))}
+    """`patience` in seconds: how long to wait for a connection of the pool or a lock; 20 times that for a statement.
+
+    `idle_seconds`: after which Postgres ends a connection that nothing uses; 0: never. The last one used is taken first.
+    """
+    options = {"lock_timeout": str(int(patience * 1000)), "idle_session_timeout": str(int(idle_seconds * 1000))}
     engine = create_async_engine(
         "postgresql+asyncpg://",
         async_creator=lambda: connecting(settings, statement_seconds=20 * patience, **options),
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=patience,
+        pool_use_lifo=idle_seconds > 0,
         hide_parameters=True,  # document texts and secrets do not belong into logs
     )
     event.listen(engine.sync_engine, "checkout", _check_open)
@@ -135,9 +141,20 @@ async def answers(settings: Settings) -> bool:
 
 
 def _check_open(connection: Any, *_: Any) -> None:
-    """Replaces a connection that Postgres has closed. To ask (pool_pre_ping) would be three round trips each time."""
-    if connection.driver_connection.is_closed():
+    """Replaces a connection that Postgres has closed. To ask (pool_pre_ping) would be three round trips each time.
+
+    The event loop of a worker that had nothing to do has not noticed yet: on an idle connection, nothing but its end
+    can be read.
+    """
+    if connection.driver_connection.is_closed() or _says_something(connection.driver_connection):
+        connection.driver_connection.terminate()
         raise DisconnectionError
+
+
+def _says_something(connection: "asyncpg.Connection[Any]") -> bool:
+    looking = select.poll()
+    looking.register(connection._transport.get_extra_info("socket"), select.POLLIN)
+    return bool(looking.poll(0))
 
 
 def database_away(error: BaseException) -> bool:

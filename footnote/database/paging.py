@@ -16,17 +16,25 @@ def newest_first(column: InstrumentedAttribute[str]) -> UnaryExpression[str]:
     return column.desc().nulls_last()
 
 
+def page_of(
+    ids: Select[str], column: InstrumentedAttribute[str], limit: int, before: str | None, offset: int = 0
+) -> CTE:
+    """The newest of the selected ids, in a column `id`; `column`: what they are ordered by, older than `before`."""
+    return _named(_newest(ids, column, limit, before).offset(offset))
+
+
 def page_of_each(
     ids_of: Callable[[str], Select[str]],
     states: Iterable[str],
     column: InstrumentedAttribute[str],
     limit: int,
     before: str | None,
+    offset: int = 0,
 ) -> CTE:
     """The newest of the ids in any of the states: the index is read once for each, no further than the page."""
-    pages = [_newest(ids_of(state), column, limit, before).subquery() for state in states]
+    pages = [_newest(ids_of(state), column, limit + offset, before).subquery() for state in states]
     found = union_all(*(select(each.c[0].label("id")) for each in pages)).subquery()
-    return _named(select(found.c.id).order_by(found.c.id.desc()).limit(limit))
+    return _named(select(found.c.id).order_by(found.c.id.desc()).offset(offset).limit(limit))
 
 
 def _newest(ids: Select[str], column: InstrumentedAttribute[str], limit: int, before: str | None) -> Select[str]:

@@ -8,7 +8,7 @@ from sqlalchemy import func
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import collections, jobs, webhooks
-from footnote.collections import revisions
+from footnote.collections import expiry, revisions
 from footnote.collections.metadata import checked
 from footnote.database.driver import driver, planning_once
 from footnote.database.ids import new_id
@@ -21,6 +21,8 @@ from footnote.runtime import Runtime
 from footnote.tenancy import audit_log, quotas, usage
 from footnote.tenancy.usage import UsageEntry
 from footnote.text import clean
+
+_OF_UPLOAD = ("filename", "media_type", "sha256", "bytes", "source_url", "object_key", "shared")  # in a version
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,8 @@ class _Asked:
     metadata: dict[str, Any] | None
     callback_url: str | None
     found_in: Version | None
+    file_id: str | None
+    chunking: dict[str, Any] | None
 
     def counts_for(self, session: AsyncSession) -> str:
         """The key that it counts for."""
@@ -55,23 +59,30 @@ async def accept(
     external_id: str | None = None,
     callback_url: str | None = None,
     found_in: Version | None = None,
+    file_id: str | None = None,
+    chunking: dict[str, Any] | None = None,
 ) -> Accepted:
     """Writes the document, the version and the job. Work begins when the caller's transaction has committed.
 
     The same bytes in the same collection give the existing document (`deduplicated`). New bytes under a known
     `external_id` give a new version of that document. So does an address, which is its own `external_id` by default,
     unless it is being fetched. A file `found_in` a container counts for the key that uploaded the container.
-    Raises TooLarge for the metadata; NotFound, Invalid or Conflict for the collection.
+    A `shared` upload of a file, which the transaction holds, has one document in the collection, which may have a
+    `chunking` of its own.
+    Raises TooLarge for the metadata; NotFound, Invalid or Conflict for the collection, which may be expired.
     """
     checked(metadata or {})
     await planning_once(session)
     external_id = external_id or upload.source_url
     upload = replace(upload, filename=clean(upload.filename))
     # Racing uploads of the same thing wait here, one after the other, until the transaction ends.
-    same = external_id or upload.sha256.hex()
+    same = file_id or external_id or upload.sha256.hex()
     target = await collections.obtain(session, collection, rt.settings, alone=same)
+    if target.last_active_at is not None:
+        expiry.check(target)
+        await expiry.note_active(session, [target.id])
     collections.embedder_of(rt, target)  # refuses an unknown model now, and not in a later step
-    asked = _Asked(upload, target, external_id, metadata, callback_url, found_in)
+    asked = _Asked(upload, target, external_id, metadata, callback_url, found_in, file_id, chunking)
     made = await _make(session, asked)
     if isinstance(made, _Made):
         return await _start(session, rt, asked, made)
@@ -86,13 +97,15 @@ _MAKE = f"""
     WITH existing AS (
         SELECT id FROM document WHERE collection_id = $2 AND {{}} ORDER BY id LIMIT 1 FOR NO KEY UPDATE
     ), new_document AS (
-        INSERT INTO document (tenant_id, collection_id, id, external_id, parent_id, filename, sha256, metadata, job_id)
-        SELECT $1, $2, $3, $4, $5, $6, $7::bytea, $8::jsonb, $9 WHERE NOT EXISTS (SELECT FROM existing) RETURNING *
+        INSERT INTO document (tenant_id, collection_id, id, external_id, parent_id, filename, sha256, metadata, job_id,
+                              file_id, chunking)
+        SELECT $1, $2, $3, $4, $5, $6, $7::bytea, $8::jsonb, $9, $17, $18::jsonb
+        WHERE NOT EXISTS (SELECT FROM existing) RETURNING *
     ), new_version AS (
         INSERT INTO version (tenant_id, document_id, number, filename, sha256,
-                             id, media_type, bytes, source_url, object_key, key_id)
-        SELECT $1, id, newest_version, filename, sha256, $10, $11, $12::bigint, $13, $14, $15 FROM new_document
-        RETURNING *
+                             id, media_type, bytes, source_url, object_key, key_id, shared)
+        SELECT $1, id, newest_version, filename, sha256, $10, $11, $12::bigint, $13, $14, $15, $19::boolean
+        FROM new_document RETURNING *
     ), adopted AS (
         DELETE FROM unowned_object WHERE key = $14 AND NOT deleting AND EXISTS (SELECT FROM new_document) RETURNING key
     ), noted AS (
@@ -104,6 +117,7 @@ _MAKE = f"""
     LEFT JOIN new_document AS document ON true LEFT JOIN new_version AS version ON true
     """  # noqa: S608  constants
 _MAKE_NAMED, _MAKE_UNNAMED = _MAKE.format("external_id = $4"), _MAKE.format("sha256 = $7::bytea")
+_MAKE_OF_FILE = _MAKE.format("file_id = $17")
 
 
 @dataclass(frozen=True)
@@ -121,13 +135,15 @@ async def _make(session: AsyncSession, asked: _Asked) -> _Made | str:
     of_document = new_id("doc"), asked.external_id, parent_id, upload.filename, upload.sha256, metadata, job_id
     of_version = new_id("ver"), upload.media_type, upload.bytes, upload.source_url, upload.object_key
     values = tenant_of(session), asked.collection.id, *of_document, *of_version, asked.counts_for(session), said
+    chunking = json.dumps(asked.chunking) if asked.chunking else None
+    make = _MAKE_OF_FILE if asked.file_id else _MAKE_NAMED if asked.external_id else _MAKE_UNNAMED
     connection = await driver(session)
-    row = await connection.fetchrow(_MAKE_NAMED if asked.external_id else _MAKE_UNNAMED, *values)
+    row = await connection.fetchrow(make, *values, asked.file_id, chunking, upload.shared)
     assert row is not None
     existing_id, adopted, own_quotas, *made = row
     if existing_id is not None:
         return str(existing_id)
-    if adopted != upload.object_key:
+    if adopted != upload.object_key and not upload.shared:
         raise objects.too_late()
     return _Made(*read_accepted(made), own_quotas)
 
@@ -149,7 +165,8 @@ async def _start(session: AsyncSession, rt: Runtime, asked: _Asked, made: _Made)
 async def _accept_again(session: AsyncSession, rt: Runtime, asked: _Asked, document_id: str) -> Accepted:
     document = await session.get_one(Document, document_id)
     refiltered = asked.metadata not in (None, document.attributes)
-    repeated = await _repeats(session, document, asked.upload)
+    # A file does not change. Its document may have a newer version, which was uploaded under its `external_id`.
+    repeated = asked.file_id is not None or await _repeats(session, document, asked.upload)
     if repeated:
         document.attributes = document.attributes if asked.metadata is None else asked.metadata
         await _again(session, document, asked)
@@ -174,16 +191,19 @@ async def _again(session: AsyncSession, document: Document, asked: _Asked) -> No
     Then the new object replaces the old one, which may be damaged.
     """
     job = await session.get_one(Job, document.job_id, with_for_update=True)
-    object_key = asked.upload.object_key
-    if job.state in ("failed", "cancelled") and object_key:
+    upload = asked.upload
+    if job.state in ("failed", "cancelled") and upload.object_key:
         version = await session.get_one(Version, job.version_id)
-        await objects.give_up_bytes(session, version)
         await objects.give_up_artifacts(session, [version.id])
-        await objects.adopt(session, object_key)
-        version.object_key = object_key
+        if version.sha256 == upload.sha256:
+            await objects.give_up_bytes(session, version)
+            version.object_key, version.shared = upload.object_key, upload.shared
+        if not upload.shared:
+            await objects.adopt(session, upload.object_key)
+        document.chunking = asked.chunking or document.chunking
         job = await _queue(session, document, version)
-    else:
-        await objects.give_up(session, [object_key])
+    elif not upload.shared:
+        await objects.give_up(session, [upload.object_key])
     if asked.callback_url:
         await webhooks.subscribe(session, job, asked.callback_url)
     await session.refresh(document)  # metadata as Postgres stores it, so that every later answer is the same
@@ -204,14 +224,13 @@ async def _supersede(session: AsyncSession, document: Document, asked: _Asked) -
 
 async def _replace(session: AsyncSession, rt: Runtime, document: Document, asked: _Asked) -> None:
     upload = asked.upload
-    of_upload = ("filename", "media_type", "sha256", "bytes", "source_url", "object_key")
     version = Version(
         id=new_id("ver"),
         tenant_id=document.tenant_id,
         document_id=document.id,
         number=document.newest_version,
         key_id=asked.counts_for(session),
-        **{name: getattr(upload, name) for name in of_upload},
+        **{name: getattr(upload, name) for name in _OF_UPLOAD},
     )
     session.add(version)
     await session.flush()
@@ -231,7 +250,7 @@ async def reingest(session: AsyncSession, document: Document, version: Version) 
     The caller holds the document, and no job of it is unfinished.
     """
     document.newest_version += 1
-    same = ("tenant_id", "document_id", "filename", "media_type", "sha256", "bytes", "source_url", "object_key")
+    same = ("tenant_id", "document_id", *_OF_UPLOAD)
     copied = {name: getattr(version, name) for name in same}
     again = Version(id=new_id("ver"), number=document.newest_version, **copied)
     session.add(again)

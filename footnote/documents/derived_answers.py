@@ -1,6 +1,6 @@
 """Stored answers that may have been made from a document: they are redacted when it is deleted."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Update, update
@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.database.rows import affected
 from footnote.database.tenant_scope import scoped, tenant_of, unbound
-from footnote.models import Document, Message, QueryBatchItem
+from footnote.models import Document, Message, QueryBatchItem, StoredResponse
 
 REMOVED = "This answer was removed with a document that it was made from."
 
@@ -27,6 +27,10 @@ def redacted_items(which: ColumnElement[bool]) -> Update:
     return update(QueryBatchItem).where(which).values(answer=None, error=told, document_ids=[])
 
 
+def redacted_responses(which: ColumnElement[bool]) -> Update:
+    return update(StoredResponse).where(which).values(output={}, document_ids=[])
+
+
 async def all_there(session: AsyncSession, document_ids: Sequence[str]) -> bool:
     """Whether the documents exist. A deletion then waits for the end of this transaction, and sees its rows."""
     ids = sorted(set(document_ids))
@@ -35,11 +39,18 @@ async def all_there(session: AsyncSession, document_ids: Sequence[str]) -> bool:
     return len((await session.scalars(held)).all()) == len(ids)
 
 
+_TABLES: tuple[tuple[Any, Callable[[ColumnElement[bool]], Update]], ...] = (
+    (Message, redacted_messages),
+    (QueryBatchItem, redacted_items),
+    (StoredResponse, redacted_responses),
+)
+
+
 async def redact_document(session: AsyncSession, document_id: str) -> int:
     """Redacts the answers that may have used the document; returns how many. The caller holds the document."""
     redacted = 0
     async with unbound(session):
-        for table, redact in ((Message, redacted_messages), (QueryBatchItem, redacted_items)):
+        for table, redact in _TABLES:
             used = (table.tenant_id == tenant_of(session)) & table.document_ids.contains([document_id])
             redacted += await affected(session, redact(used))
     return redacted

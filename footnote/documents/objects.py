@@ -10,7 +10,6 @@ from datetime import timedelta
 from functools import partial
 
 from sqlalchemy import Executable, delete, func, select, text, update
-from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.database import leases
@@ -18,7 +17,7 @@ from footnote.database.clock import from_now
 from footnote.database.driver import driver
 from footnote.database.ids import new_id
 from footnote.errors import FootnoteError, Unavailable
-from footnote.models import Artifact, PagePicture, UnownedObject, Version
+from footnote.models import Artifact, File, PagePicture, UnownedObject, Version
 from footnote.runtime import Runtime
 from footnote.telemetry import log
 
@@ -32,6 +31,12 @@ _RENEW = text(
     "UPDATE unowned_object SET delete_at = greatest(delete_at, now() + make_interval(secs => :seconds)) "
     "WHERE key = :key"
 )
+# What a file owns stays: the transaction that deletes the file gives it up, and until then no other does (ADR 61).
+_GIVE_UP = """
+INSERT INTO unowned_object (key, delete_at) SELECT DISTINCT key, now() FROM unnest($1::text[]) AS given(key)
+WHERE NOT EXISTS (SELECT FROM file WHERE file.object_key = given.key)
+ON CONFLICT (key) DO UPDATE SET delete_at = excluded.delete_at
+"""
 _ADOPT = "DELETE FROM unowned_object WHERE key = $1 AND NOT deleting RETURNING key"
 
 
@@ -66,11 +71,10 @@ def too_late() -> Unavailable:
 
 
 async def give_up(session: AsyncSession, keys: Iterable[str | None]) -> None:
-    """Gives up objects that no row names any more: they are deleted soon after the caller's transaction."""
-    rows = [{"key": key, "delete_at": func.now()} for key in keys if key]
-    if rows:
-        given_up = insert(UnownedObject).values(rows)
-        await session.execute(given_up.on_conflict_do_update(index_elements=["key"], set_={"delete_at": func.now()}))
+    """Gives up objects that no row names any more, except those of files: deleted soon after the transaction."""
+    given = [key for key in keys if key]
+    if given:
+        await (await driver(session)).execute(_GIVE_UP, given)
 
 
 async def withdraw(session: AsyncSession, key: str) -> None:
@@ -83,12 +87,12 @@ async def give_up_versions(session: AsyncSession, document_id: str, but: str | N
     """Gives up the objects of a document's versions, and returns their keys. `but`: the version that queries see.
 
     The bytes and pictures of that version stay; its artifacts are given up, too. Versions of the same bytes share an
-    object, which is given up with the last of them.
+    object, which is given up with the last of them. What a file shares with them stays.
     """
     versions = (await session.scalars(select(Version).where(Version.document_id == document_id))).all()
     keys = await give_up_artifacts(session, [version.id for version in versions])
     replaced = [version.id for version in versions if version.id != but]
-    staying = {version.object_key for version in versions if version.id == but}
+    staying = {version.object_key for version in versions if version.id == but or version.shared}
     keys += {version.object_key for version in versions if version.object_key} - staying
     for version in versions:
         if version.id in replaced:
@@ -172,7 +176,7 @@ async def _let_go(rt: Runtime, key: str) -> None:
 async def named(session: AsyncSession, keys: set[str]) -> set[str | None]:
     """Those of the keys that a row names."""
     # In one statement: between two of them an object could move from one owner to the other.
-    columns = (Version.object_key, Artifact.key, PagePicture.key, UnownedObject.key)
+    columns = (Version.object_key, File.object_key, Artifact.key, PagePicture.key, UnownedObject.key)
     owners = [select(column.label("key")).where(column.in_(keys)) for column in columns]
     return set(await session.scalars(owners[0].union(*owners[1:])))
 

@@ -117,7 +117,9 @@ async def abort(rt: Runtime, upload_id: str) -> None:
 
 
 async def _get(session: AsyncSession, upload_id: str) -> DirectUpload:
-    open_ones: Select[DirectUpload] = scoped(session, DirectUpload).where(DirectUpload.expires_at > func.now())
+    # Those that are sent to us in parts (`part_uploads`) write nothing under their key.
+    signed: Select[DirectUpload] = scoped(session, DirectUpload).where(DirectUpload.write != "")
+    open_ones = signed.where(DirectUpload.expires_at > func.now())
     upload = await session.scalar(open_ones.where(DirectUpload.id == upload_id))
     if upload is None:
         raise _unknown(upload_id)

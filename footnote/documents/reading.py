@@ -1,25 +1,30 @@
 """Reads documents, lists of them, their pages and chunks; changes their metadata."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-from sqlalchemy import Select, func, select, true
+from sqlalchemy import CTE, ColumnElement, Select, TextClause, func, or_, select, text, true, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import collections, jobs
 from footnote.collections import revisions
-from footnote.collections.metadata import patched
-from footnote.database.driver import Written, driver, planning_once, positional
+from footnote.collections.metadata import patched, replaced
+from footnote.database.driver import driver, planning_once
+from footnote.database.paging import page_of, page_of_each
 from footnote.database.rows import RowReader
 from footnote.database.tenant_scope import scoped, tenant_of
-from footnote.errors import FootnoteError, Gone, NotFound
+from footnote.errors import FootnoteError, Gone, Invalid, NotFound
 from footnote.filters import Filter, sql
 from footnote.models import Chunk, Collection, Document, Job, Page, Version
 from footnote.models.documents import VISIBLE
 from footnote.tenancy import audit_log, tallies
+from footnote.tenancy.tallies import DocumentTally
 
+FLAT = (str, int, float, bool)  # metadata that are neither lists nor objects
 SMALL = 2_000  # documents of a collection that may all be looked at
+BETWEEN_PAGES = "\n\n"  # where several are read as one text
+FIRST_PAGES = 200  # of a document that are looked at to read its beginning
 
 
 @dataclass(frozen=True)
@@ -65,40 +70,32 @@ async def get(session: AsyncSession, document_id: str) -> DocumentDetails:
     found = await (await planning_once(session)).fetchrow(_GET, tenant_of(session), document_id)
     if found is None:
         raise unknown(document_id)
-    return _details(found)
-
-
-# The rows of a page are found before anything is joined to them: see `footnote.database.paging`.
-_LIST = f"""
-    WITH page AS MATERIALIZED ({{page}})
-    SELECT collection.name, {ACCEPTED}, {jobs.ROWS.columns}
-    FROM page JOIN document ON document.id = page.id
-    JOIN version ON version.document_id = document.id AND version.number = document.newest_version
-    JOIN job ON job.id = document.job_id
-    JOIN collection ON collection.id = document.collection_id
-    WHERE document.tenant_id = :tenant
-    ORDER BY page.id DESC
-    """  # noqa: S608  constants
-# The documents of a collection that is being deleted are not visible. Such collections are few.
-_IS_VISIBLE = "document.collection_id NOT IN (SELECT c.id FROM collection c WHERE c.deleted_at IS NOT NULL)"
-_NEWEST = """
-    SELECT document.id FROM document
-    WHERE document.tenant_id = :tenant {older} AND {condition}
-    ORDER BY document.id DESC NULLS LAST LIMIT :limit
-    """
-# A subquery and no join: a join would not be expected to find a page before all jobs of the state are read.
-_NEWEST_IN_STATE = """
-    SELECT job.document_id AS id FROM job
-    WHERE job.tenant_id = :tenant AND job.state = :state_{place} {older} AND (
-        SELECT document.id FROM document
-        WHERE document.id = job.document_id AND document.job_id = job.id AND {condition}
-      ) IS NOT NULL
-    ORDER BY job.document_id DESC NULLS LAST LIMIT :limit
-    """
+    name, *values = found
+    return DocumentDetails(*read_accepted(values[: -len(jobs.ROWS)]), jobs.ROWS.read(values[-len(jobs.ROWS) :]), name)
 
 
 def unknown(document_id: str) -> NotFound:
     return NotFound("document_not_found", f"There is no document {document_id!r}.")
+
+
+Sort = Literal["newest", "oldest", "name"]
+
+
+@dataclass(frozen=True)
+class DocumentFilter:
+    """Conditions on documents; an empty one chooses all. `q`: a part of the name or of the external id, in any case."""
+
+    collection: str | None = None
+    states: Sequence[str] = ()
+    external_id: str | None = None
+    sha256: bytes | None = None
+    parent_id: str | None = None
+    q: str | None = None
+    filter: Filter | None = None
+
+    @property
+    def only_collection(self) -> bool:
+        return self == DocumentFilter(collection=self.collection)
 
 
 async def list_documents(
@@ -106,46 +103,90 @@ async def list_documents(
     *,
     limit: int,
     before: str | None = None,
-    collection: str | None = None,
-    states: Sequence[str] = (),
-    external_id: str | None = None,
-    sha256: bytes | None = None,
-    filter: Filter | None = None,
+    sort: Sort = "newest",
+    offset: int = 0,
+    **wanted: Any,
 ) -> list[DocumentDetails]:
-    """Newest first, `limit` at most, older than the id `before`. The objects belong to no session."""
-    given: dict[str, Any] = {"tenant": tenant_of(session), "limit": Written(_page_size(limit))}
-    conditions = [_IS_VISIBLE]
-    if before:
-        given["before"] = before
-    few = bool(external_id or sha256)
-    if collection:
-        given["collection"] = (await collections.find(session, collection)).id
-        conditions.append("document.collection_id = :collection")
-        few |= bool(states) and await _is_small(session, given["collection"])
-    for column, value in (("external_id", external_id), ("sha256", sha256)):
+    """`limit` at most of those `DocumentFilter`, from behind the id `before`, without the first `offset` of these.
+
+    Raises NotFound for an unknown collection, Invalid for a cursor by name whose document is gone.
+    """
+    asked = DocumentFilter(**wanted)
+    chosen, few = await conditions(session, asked)
+    if sort == "newest":
+        page = _page(session, chosen, asked.states, few, limit, before, offset)
+    else:
+        page = await _page_by(session, sort, _with_states(_ids(session, chosen), asked.states), limit, before, offset)
+    query = details_query(session).join(page, page.c.id == Document.id).order_by(*_ORDERS[sort])
+    return [DocumentDetails(*row) for row in (await session.execute(query)).all()]
+
+
+async def count_documents(session: AsyncSession, wanted: DocumentFilter) -> int:
+    """How many there are; looked up and not counted where only a collection is named, or nothing."""
+    if wanted == DocumentFilter():
+        return (await tallies.of_tenant(session, tenant_of(session))).documents
+    chosen, few = await conditions(session, wanted)
+    if wanted.only_collection:
+        collection_id = (await collections.find(session, wanted.collection or "")).id
+        return (await tallies.of_collections(session, [collection_id])).get(collection_id, DocumentTally()).documents
+    ids = _with_states(_ids(session, chosen), wanted.states) if few else _of_jobs(session, chosen, wanted.states)
+    return await session.scalar(select(func.count()).select_from(ids.subquery())) or 0
+
+
+async def ids_of(session: AsyncSession, wanted: DocumentFilter, *, limit: int) -> Sequence[str]:
+    """The ids of those wanted, oldest first, `limit` at most. Raises NotFound for an unknown collection."""
+    chosen, few = await conditions(session, wanted)
+    ids = _with_states(_ids(session, chosen), wanted.states) if few else _of_jobs(session, chosen, wanted.states)
+    found: Any = ids.subquery()
+    return (await session.scalars(select(found.c[0]).order_by(found.c[0]).limit(limit))).all()
+
+
+async def known(session: AsyncSession, collection: str, hashes: Sequence[bytes]) -> Sequence[DocumentDetails]:
+    """The documents of a collection whose newest version has one of the SHA-256; none if there is no such collection.
+
+    At most two for each hash.
+    """
+    try:
+        collection_id = (await collections.find(session, collection)).id
+    except NotFound:
+        return []
+    same = (Document.collection_id == collection_id) & Document.sha256.in_(hashes)
+    found = await session.execute(details_query(session).where(same).order_by(Document.id).limit(2 * len(hashes)))
+    return [DocumentDetails(*row) for row in found.all()]
+
+
+async def conditions(
+    session: AsyncSession, wanted: DocumentFilter
+) -> tuple[list[ColumnElement[bool] | TextClause], bool]:
+    """All but the states, and whether only a few documents can meet them. Raises NotFound."""
+    chosen: list[ColumnElement[bool] | TextClause] = [VISIBLE]
+    few = bool(wanted.external_id or wanted.sha256 or wanted.parent_id) or not wanted.states
+    if wanted.collection:
+        collection_id = (await collections.find(session, wanted.collection)).id
+        chosen.append(Document.collection_id == collection_id)
+        few |= await _is_small(session, collection_id)
+    for column, value in (
+        (Document.external_id, wanted.external_id),
+        (Document.sha256, wanted.sha256),
+        (Document.parent_id, wanted.parent_id),
+    ):
         if value:
-            given[column] = value
-            conditions.append(f"document.{column} = :{column}")
-    if filter:
-        condition, parameters = sql.condition(filter, tenant_of(session), sql.NEWEST)
-        given |= parameters
-        conditions.append(condition)
-    given |= {f"state_{place}": each for place, each in enumerate(states)}
-    page = _page(" AND ".join(conditions), len(states), few=few, older=bool(before))
-    statement = _LIST.format(page=page)
-    written, values = positional(statement, given)
-    rows = await (await driver(session)).fetch(written, *values)
-    return [_details(row) for row in rows[:limit]]
+            chosen.append(column == value)
+    if wanted.q:
+        columns = (Document.filename, Document.external_id)
+        chosen.append(or_(*(each.icontains(wanted.q, autoescape=True) for each in columns)))
+    if wanted.filter:
+        condition, parameters = sql.condition(wanted.filter, tenant_of(session), sql.NEWEST)
+        chosen.append(text(condition).bindparams(**parameters))
+    return chosen, few
 
 
-def _page_size(limit: int) -> int:
-    """The same for many limits, so that few statements are prepared."""
-    return next((size for size in (2, 21, 51, 101) if size >= limit), limit)
-
-
-def _details(row: Sequence[Any]) -> DocumentDetails:
-    name, *values = row
-    return DocumentDetails(*read_accepted(values[: -len(jobs.ROWS)]), jobs.ROWS.read(values[-len(jobs.ROWS) :]), name)
+_BY_NAME = func.lower(Document.filename)
+_ORDERS: dict[Sort, tuple[Any, ...]] = {
+    "newest": (Document.id.desc(),),
+    "oldest": (Document.id,),
+    "name": (_BY_NAME, Document.id),
+}
 
 
 async def _is_small(session: AsyncSession, collection_id: str) -> bool:
@@ -153,24 +194,62 @@ async def _is_small(session: AsyncSession, collection_id: str) -> bool:
     return tally is None or tally.documents <= SMALL
 
 
-def _page(condition: str, states: int, *, few: bool, older: bool) -> str:
+def _ids(session: AsyncSession, chosen: Sequence[ColumnElement[bool] | TextClause]) -> Select[str]:
+    return scoped(session, Document).with_only_columns(Document.id).where(*chosen)
+
+
+def _with_states(ids: Select[str], states: Sequence[str]) -> Select[str]:
+    state = select(Job.state).where(Job.id == Document.job_id).scalar_subquery()
+    return ids.where(state.in_(states)) if states else ids
+
+
+def _of_jobs(
+    session: AsyncSession, chosen: Sequence[ColumnElement[bool] | TextClause], states: Sequence[str]
+) -> Select[str]:
+    """The ids by way of the jobs in one of the states."""
+    # A subquery and no join: a join would not be expected to find a page before all jobs of the state are read.
+    newest_job = (Document.id == Job.document_id) & (Document.job_id == Job.id)
+    meant = select(Document.id).where(newest_job, *chosen).scalar_subquery().is_not(None)
+    return scoped(session, Job).with_only_columns(Job.document_id).where(meant, Job.state.in_(states))
+
+
+def _page(
+    session: AsyncSession,
+    chosen: Sequence[ColumnElement[bool] | TextClause],
+    states: Sequence[str],
+    few: bool,
+    limit: int,
+    before: str | None,
+    offset: int,
+) -> CTE:
     """Ids of documents; found by the states of their jobs, unless only a `few` documents can be meant."""
-    if few or not states:
-        if states:
-            among = ", ".join(f":state_{place}" for place in range(states))
-            condition += f" AND (SELECT job.state FROM job WHERE job.id = document.job_id) IN ({among})"  # noqa: S608  constants
-        return _NEWEST.format(condition=condition, older="AND document.id < :before" if older else "")
-    older_in_state = "AND job.document_id < :before" if older else ""
-    each = (
-        f"({_NEWEST_IN_STATE.format(condition=condition, place=place, older=older_in_state)})"
-        for place in range(states)
-    )
-    return f"SELECT id FROM ({' UNION ALL '.join(each)}) AS page ORDER BY id DESC LIMIT :limit"  # noqa: S608  constants
+    if few:
+        return page_of(_with_states(_ids(session, chosen), states), Document.id, limit, before, offset)
+    by_state = {state: _of_jobs(session, chosen, [state]) for state in states}
+    return page_of_each(by_state.__getitem__, by_state, Job.document_id, limit, before, offset)
+
+
+async def _page_by(
+    session: AsyncSession, sort: Sort, ids: Select[str], limit: int, before: str | None, offset: int
+) -> CTE:
+    """Ids of documents in another order than that of the newest."""
+    if before and sort == "oldest":
+        ids = ids.where(Document.id > before)
+    elif before:
+        name = await session.scalar(scoped(session, Document).with_only_columns(_BY_NAME).where(Document.id == before))
+        if name is None:
+            raise Invalid("invalid_cursor", "The document that the cursor stands for has been deleted: begin again.")
+        ids = ids.where(tuple_(_BY_NAME, Document.id) > tuple_(name, before))
+    chosen: Any = ids.order_by(*_ORDERS[sort]).offset(offset).limit(limit).subquery()
+    return select(chosen.c[0].label("id")).cte("page").prefix_with("MATERIALIZED")
 
 
 @dataclass(frozen=True)
 class StoredText:
-    """The characters `char_start:char_end` of a page's text, which has `characters`; offsets count code points."""
+    """The characters `char_start:char_end` of a page's text, which has `characters`; offsets count code points.
+
+    `outline`: the sections of it that are in these characters, as `formats.ParsedPage` has them.
+    """
 
     text: str
     char_start: int
@@ -178,6 +257,7 @@ class StoredText:
     characters: int
     version: int
     pages: int
+    outline: Sequence[Any] = ()
 
 
 async def page_text(
@@ -203,13 +283,52 @@ async def page_text(
         .where(Document.id == document_id, Page.number == number)
         .where(true() if version is None else Version.number == version)
     )
-    told = page.with_only_columns(part, func.char_length(Page.text), Version.number, Version.pages)
+    told = page.with_only_columns(part, func.char_length(Page.text), Version.number, Version.pages, Page.outline)
     stored = (await session.execute(told)).one_or_none()
     if stored is None:
         raise await no_page(session, document_id, number, version)
-    text, characters, shown, pages = stored
+    text, characters, shown, pages, outline = stored
     start = min(start, characters)
-    return StoredText(text, start, start + len(text), characters, shown, pages or 1)
+    end = start + len(text)
+    within = [each for each in outline or () if each[0] < end and each[1] > start]
+    return StoredText(text, start, end, characters, shown, pages or 1, within)
+
+
+# Only the first pages are looked at: char_length has to read each. A page may be as long as a whole text file.
+_FIRST_PAGES = f"""
+    SELECT number, text, characters, version, pages FROM (
+        SELECT *, sum(characters + {len(BETWEEN_PAGES)}) OVER (ORDER BY number) AS until FROM (
+            SELECT page.number, substr(page.text, 1, $3) AS text, char_length(page.text) AS characters,
+                   version.number AS version, version.pages
+            FROM document
+            JOIN version ON version.id = document.active_version_id
+            JOIN page ON page.version_id = version.id
+            WHERE document.tenant_id = $1 AND document.id = $2 AND page.number <= {FIRST_PAGES}
+        ) AS first
+    ) AS summed
+    WHERE until <= $3 + {len(BETWEEN_PAGES)} OR number = 1 ORDER BY number
+    """  # noqa: S608  constants
+
+
+async def first_pages(session: AsyncSession, document_id: str, most: int) -> list[StoredText]:
+    """The beginning of the version that queries see: whole pages, of up to `most` characters when they are joined.
+
+    A first page that is longer is cut. Raises NotFound.
+    """
+    await get(session, document_id)
+    rows = await (await driver(session)).fetch(_FIRST_PAGES, tenant_of(session), document_id, most)
+    if not rows:
+        raise await no_page(session, document_id, 1, None)
+    return [
+        StoredText(text, 0, len(text), characters, version, pages or 1) for _, text, characters, version, pages in rows
+    ]
+
+
+async def pages_after(session: AsyncSession, version_id: str, number: int, limit: int) -> Sequence[tuple[int, str]]:
+    """Numbers and texts of the pages behind that one, in order."""
+    pages = scoped(session, Page).with_only_columns(Page.number, Page.text)
+    behind = pages.where(Page.version_id == version_id, Page.number > number).order_by(Page.number).limit(limit)
+    return [(row[0], row[1]) for row in await session.execute(behind)]
 
 
 async def no_page(session: AsyncSession, document_id: str, number: int, version: int | None) -> FootnoteError:
@@ -241,11 +360,22 @@ async def ancestors(session: AsyncSession, document: Document) -> list[str]:
 
 async def patch_metadata(session: AsyncSession, document_id: str, patch: dict[str, Any] | None) -> None:
     """Merges the patch into the metadata as RFC 7396 has it. Raises NotFound, TooLarge."""
+    await _change_metadata(session, document_id, lambda before: patched(before, patch))
+
+
+async def replace_metadata(session: AsyncSession, document_id: str, given: dict[str, Any]) -> None:
+    """Replaces all metadata but lists and objects. Raises NotFound, TooLarge."""
+    await _change_metadata(session, document_id, lambda before: replaced(before, given, FLAT))
+
+
+async def _change_metadata(
+    session: AsyncSession, document_id: str, change: Callable[[dict[str, Any]], dict[str, Any]]
+) -> None:
     chosen = scoped(session, Document).where(Document.id == document_id, VISIBLE)
     document = await session.scalar(chosen.with_for_update(key_share=True))
     if document is None:
         raise unknown(document_id)
-    document.attributes = patched(document.attributes, patch)
+    document.attributes = change(document.attributes)
     document.updated_at = func.now()
     await session.flush()
     await session.refresh(document)

@@ -1,19 +1,23 @@
-"""Documents are re-ingested because their collection's chunking, language or vectors changed, a few at a time.
+"""Documents are re-ingested: one that is asked for; or those of a collection whose settings changed, a few at a time.
 
 A version stores the settings it was made by. If they are not its collection's, it is re-ingested. The change itself
 records only that documents must be reviewed; `Collection.review_after` is the cursor of that. Nothing else has to be
 remembered: after a kill, or when the settings change again or back, the same comparison decides.
 """
 
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import func, or_, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import documents, jobs
+from footnote.database.tenant_scope import scoped
 from footnote.documents import objects
 from footnote.models import Chunk, Collection, Document, Job, Version
+from footnote.models.documents import VISIBLE
 from footnote.runtime import Runtime
+from footnote.tenancy import audit_log
 
 AT_ONCE = 100  # unfinished jobs of a collection; its other documents wait
 A_LOOK = 20  # documents of a collection, before the next collection is reviewed
@@ -58,7 +62,7 @@ async def _next(session: AsyncSession, collection_id: str) -> bool:
             Document.id > collection.review_after,
             # A job that has not begun will use the settings of that time, unless it failed or was cancelled.
             or_(
-                Version.chunking != Collection.chunking,
+                Version.chunking != func.coalesce(Document.chunking, Collection.chunking),
                 Version.language != Collection.language,
                 Version.chunking.is_(None) & Job.reingestion & Job.state.in_(("failed", "cancelled")),
                 func.coalesce(Collection.space_id, 0) != _SPACE,
@@ -83,7 +87,7 @@ async def _reingest(session: AsyncSession, collection: Collection, document: Doc
     job = await session.get_one(Job, document.job_id, with_for_update=held)
     version = await session.get_one(Version, job.version_id, with_for_update=held)
     if job.state == "succeeded" and not version.chunks:  # an archive: its files are documents of their own
-        version.chunking, version.language = collection.chunking, collection.language
+        version.chunking, version.language = document.chunking or collection.chunking, collection.language
     elif job.state == "succeeded":
         await documents.reingest(session, document, version)
     else:
@@ -92,3 +96,28 @@ async def _reingest(session: AsyncSession, collection: Collection, document: Doc
         version.chunking = version.language = None
         if job.reingestion or job.state in jobs.UNFINISHED:
             await jobs.restart(session, job)
+
+
+async def again(session: AsyncSession, document_id: str, asked_at: datetime) -> None:
+    """Has a document ingested again because a person asked for it at that time.
+
+    Not one that is being ingested, has been since, or is gone. One that failed or was cancelled begins at the first
+    step.
+    """
+    # Without the lock on the collection that a review takes: no setting of it is written.
+    held: Any = {"key_share": True}
+    chosen = scoped(session, Document).where(Document.id == document_id, VISIBLE).with_for_update(**held)
+    document = await session.scalar(chosen)
+    if document is None:
+        return
+    job = await session.get_one(Job, document.job_id, with_for_update=held)
+    if job.state in jobs.UNFINISHED or job.created_at > asked_at:
+        return
+    version = await session.get_one(Version, job.version_id, with_for_update=held)
+    if job.state == "succeeded":
+        await documents.reingest(session, document, version)
+    else:
+        await objects.give_up_artifacts(session, [version.id])
+        version.chunking = version.language = None
+        await jobs.restart(session, job)
+    await audit_log.note(session, "document.reingested", document_id, job_id=document.job_id)

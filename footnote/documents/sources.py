@@ -90,6 +90,7 @@ async def _receive(
                 metadata=parent.attributes,
                 external_id=f"{parent.id}/{name}"[:512],
                 found_in=version,
+                chunking=parent.chunking,
             )
     return accepted.details.document.id
 

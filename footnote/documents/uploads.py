@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from footnote.errors import Invalid, TooLarge
+from footnote.errors import Invalid, TooLarge, Unsupported
 from footnote.formats.sniffing import HEAD_BYTES, sniff
 from footnote.runtime import Runtime
 from footnote.storage import writing
@@ -21,7 +21,8 @@ FILENAME_CHARACTERS = 255
 class Upload:
     """A file that is safely in the store, and what was learned while it was received.
 
-    With a `source_url` and no `object_key`: a file that is still to be fetched.
+    With a `source_url` and no `object_key`: a file that is still to be fetched. If it is `shared`, a file owns the
+    object, and so no version does.
     """
 
     filename: str
@@ -30,15 +31,19 @@ class Upload:
     bytes: int
     object_key: str | None
     source_url: str | None = None
+    shared: bool = False
 
 
-async def receive(rt: Runtime, key: str, filename: str, pieces: AsyncIterator[bytes]) -> Upload:
+async def receive(
+    rt: Runtime, key: str, filename: str, pieces: AsyncIterator[bytes], *, any_type: bool = False
+) -> Upload:
     """Writes a file to the store under `key`, which the caller has reserved.
 
+    With `any_type`, one that we do not read is stored with an empty media type; ingestion says what is wrong with it.
     Raises Invalid(empty_file, type_mismatch), Unsupported or TooLarge; then nothing is in the store, and `pieces` has
     not been read to its end.
     """
-    seen = _Seen(filename, rt.settings.max_upload_bytes)
+    seen = _Seen(filename, rt.settings.max_upload_bytes, any_type=any_type)
     async with writing(rt.store, key) as out:
         waiting = bytearray()
         async for piece in pieces:
@@ -64,9 +69,10 @@ async def look_through(rt: Runtime, key: str, filename: str) -> Upload:
 class _Seen:
     """What is learned of a file from its bytes as they pass."""
 
-    def __init__(self, filename: str, limit: int) -> None:
+    def __init__(self, filename: str, limit: int, *, any_type: bool = False) -> None:
         self._filename = safe_filename(filename)
         self._limit = limit
+        self._sniff = _sniff_or_empty if any_type else sniff
         self._bytes = 0
         self._digest = hashlib.sha256()
         self._head = b""
@@ -80,13 +86,22 @@ class _Seen:
         if self._media_type is None:
             self._head += piece[: HEAD_BYTES - len(self._head)]
             if len(self._head) == HEAD_BYTES:
-                self._media_type = sniff(self._head, self._filename)
+                self._media_type = self._sniff(self._head, self._filename)
 
     def upload(self, key: str) -> Upload:
         if not self._bytes:
             raise Invalid("empty_file")
-        media_type = self._media_type or sniff(self._head, self._filename)
+        media_type = self._media_type
+        if media_type is None:
+            media_type = self._sniff(self._head, self._filename)
         return Upload(self._filename, media_type, self._digest.digest(), self._bytes, key)
+
+
+def _sniff_or_empty(head: bytes, filename: str) -> str:
+    try:
+        return sniff(head, filename)
+    except (Invalid, Unsupported):
+        return ""
 
 
 def safe_filename(given: str) -> str:

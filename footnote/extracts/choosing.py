@@ -3,15 +3,17 @@
 import math
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from footnote.extracts import Passage
 from footnote.extracts.about import summary
+from footnote.extracts.alike import alike
+from footnote.extracts.constraints import misses
 from footnote.extracts.cutting import LONGEST, Extract, Form, cut
 from footnote.extracts.defining import short_forms
 from footnote.extracts.fit import Sought, fit
-from footnote.extracts.question import Asked, understood
+from footnote.extracts.question import SUPERLATIVE, Asked, meaning, understood
 from footnote.extracts.wording import Kind
 
 MOST = 3
@@ -19,6 +21,8 @@ FEWEST_WORDS = 3
 SHORT_TERM = 2  # words: what a longer one means may be said in other words
 WORTH_ADDING = 0.55  # of the best score
 UNHELD = 0.1  # what an extract holds without a word of the question: it may answer in other words
+HALF = 0.5  # of the question's words that the best holds: what holds less may be about something else
+INFLECTED = 0.5  # of the least share of words, where these have more forms than stems are cut to
 ALIKE = 0.7  # of its words that stand in one chosen before it
 
 # How much of an extract's score depends on holding the kind of thing that is asked for.
@@ -40,8 +44,20 @@ _LEANING_WORD = re.compile(
     re.IGNORECASE,
 )
 _SMALL = re.compile(r"(?<![{,@.\w])[a-zß-ÿ]{3,}(?![\w,@}])")
+_ELSEWHERE = re.compile(r"\bincorporated (?:herein )?by reference\b", re.IGNORECASE)
+_LISTED = meaning("exhibit exhibits reference references")
 
-_LEAST = {"when": 0.5, "who": 0.5, "value": 0.5, "list": 0.3, "acronym": 0.9}
+_LEAST_TOLD = {
+    "fact": 0.4,
+    "yes_no": 0.5,
+    "compare": 0.3,
+    "howto": 0.25,
+    "where": 0.2,
+    "who": 0.1,
+    "value": 0.05,
+    "when": 0.05,
+}
+_LEAST = {"howto": 0.4, "when": 0.5, "who": 0.5, "value": 0.5, "list": 0.3, "acronym": 0.9}
 
 
 @dataclass(frozen=True)
@@ -57,12 +73,16 @@ class Chosen:
 
 @dataclass(frozen=True)
 class _Rated:
-    """`held`: the share of the question's words; `fit`: how well it holds the kind of thing that is asked for."""
+    """`held`: the share of the question's words; `fit`: how well it holds the kind of thing that is asked for.
+
+    `told`: the share of its words that name nothing: names stand everywhere in what is about them.
+    """
 
     extract: Extract
     score: float
     held: float
     fit: float
+    told: float = 1.0
 
 
 def choose(question: str, passages: Sequence[Passage]) -> Chosen:
@@ -71,16 +91,34 @@ def choose(question: str, passages: Sequence[Passage]) -> Chosen:
     if asked.kind == "about" and passages:
         found = summary(passages)
         return Chosen(found, any(each.form == "sentence" for each in found))
-    found = [each for each in cut(passages) if len(each.words) >= FEWEST_WORDS]
+    found = [each for each in cut(passages) if len(each.words) >= FEWEST_WORDS and _says_something(asked, each)]
     if not asked.words or not found:
         return Chosen((), False)
     small = frozenset(word for passage in passages for word in _SMALL.findall(passage.text))
     short = short_forms([each.text for each in passages], asked.words)
-    ranked = sorted(_rated(Sought(asked, small, short), found), key=lambda rated: -rated.score)
-    chosen = sorted(_unlike(ranked), key=lambda rated: rated.extract.marker)  # as retrieval ranked their passages
-    fitting = [each for each in chosen if each.fit >= _least(asked) and each.held > 0]
-    texts = {each.marker: each.text for each in passages}
-    return Chosen([_led(each.extract, texts[each.extract.marker]) for each in fitting or chosen], bool(fitting))
+    like = alike(asked.words)
+    ranked = sorted(_rated(Sought(asked, small, short, like), found), key=lambda rated: -rated.score)
+    best = _unlike(ranked if asked.kind in _LEANING else _first_passage_first(ranked))
+    chosen = sorted(best, key=lambda rated: rated.extract.marker)  # as retrieval ranked their passages
+    of = {each.marker: each for each in passages}
+    fitting = [each for each in chosen if _is_sure(asked, each) and not misses(question, of[each.extract.marker])]
+    shown = fitting if fitting and asked.kind in _LEANING else chosen
+    led = [_led(each.extract, of[each.extract.marker].text) for each in shown]
+    if asked.kind == "howto":
+        led = [_with_command(each, of[each.marker].text) for each in led]
+    return Chosen(led, bool(fitting))
+
+
+def _first_passage_first(ranked: Sequence[_Rated]) -> list[_Rated]:
+    """Where any sentence may answer, retrieval knows better than words which passage does."""
+    least = HALF * max((each.held for each in ranked), default=0.0)
+    first = next((each for each in ranked if each.extract.marker == 1 and each.held > least), None)
+    return [*([first] if first else ()), *(each for each in ranked if each is not first)]
+
+
+def _says_something(asked: Asked, extract: Extract) -> bool:
+    """Not what lists where else something stands: its dates and names are those of other documents."""
+    return not _ELSEWHERE.search(extract.text) or not asked.words.isdisjoint(_LISTED)
 
 
 def _unlike(ranked: Sequence[_Rated]) -> list[_Rated]:
@@ -94,10 +132,18 @@ def _unlike(ranked: Sequence[_Rated]) -> list[_Rated]:
     return chosen
 
 
+def _is_sure(asked: Asked, rated: _Rated) -> bool:
+    """Whether it certainly holds what is asked for, as far as its words tell."""
+    least = _LEAST_TOLD.get(asked.kind, 0.0) * (1.0 if asked.is_english else INFLECTED)
+    enough = asked.is_statement or rated.told >= least
+    enough = enough and (not asked.is_superlative or SUPERLATIVE.search(rated.extract.text) is not None)
+    return rated.held > 0 and rated.fit >= _least(asked) and enough
+
+
 def _least(asked: Asked) -> float:
     """How well an extract must fit, so that it may count as an answer."""
     if asked.kind == "definition" and len(asked.words) <= SHORT_TERM:
-        return 0.4
+        return 0.5
     return _LEAST.get(asked.kind, 0.0)
 
 
@@ -107,6 +153,17 @@ def _led(extract: Extract, text: str) -> Extract:
     if not _LEANING_WORD.match(extract.text) or "\n\n" in text[start : extract.start] or extract.end - start > LONGEST:
         return extract
     return replace(extract, start=start, text=text[start : extract.end])
+
+
+_COMMAND_BEHIND = re.compile(r"\s*(?:[^\n:]{0,160}:)?\s*\n\s*(?:```[^`]{1,1000}\n\s*```|[$>] [^\n]{1,200})")
+
+
+def _with_command(extract: Extract, text: str) -> Extract:
+    """With the command that is shown behind it, and what leads to that."""
+    behind = _COMMAND_BEHIND.match(text, extract.end)
+    if behind is None or behind.end() - extract.start > LONGEST:
+        return extract
+    return replace(extract, end=behind.end(), text=text[extract.start : behind.end()])
 
 
 def _alike(one: Extract, other: Extract) -> bool:
@@ -122,16 +179,19 @@ def _rated(sought: Sought, found: Sequence[Extract]) -> list[_Rated]:
     that retrieval ranked lower.
     """
     asked = sought.asked
-    words = [_spelled_words(each.words, sought.short) for each in found]
+    words = [_spelled_words(each.words, sought) for each in found]
     frequency = Counter(word for each in words for word in each)
     weight = {word: math.log(1 + len(found) / (1 + frequency[word])) for word in asked.words}
     whole, leaning = sum(weight.values()), _LEANING.get(asked.kind, 0.0)
-    ranks = 6 if leaning else 1  # where any sentence may answer, the rank of its passage tells more
+    common = sum(weight[word] for word in asked.common)
+    ranks = 6 if leaning else 0.6  # where any sentence may answer, the rank of its passage tells more
     fitting = []  # as if all fitted
     for each, has in zip(found, words, strict=True):
-        held = sum(weight[word] * _reach(each, has, word) for word in asked.words) / whole
+        reach = {word: weight[word] * _reach(each, has, word) for word in asked.words}
+        held = sum(reach.values()) / whole
+        told = sum(reach[word] for word in asked.common) / common if common else 1.0
         damped = math.sqrt((8 + min(len(each.words), 40)) * (ranks + each.marker))
-        fitting.append(_Rated(each, math.pow(UNHELD + held, 1.5) * _shape(asked, each) / damped, held, 1.0))
+        fitting.append(_Rated(each, math.pow(UNHELD + held, 1.5) * _shape(asked, each) / damped, held, 1.0, told))
     rated: list[_Rated] = []
     best = 0.0
     for one in sorted(fitting, key=lambda other: -other.score):
@@ -156,12 +216,12 @@ def _shape(asked: Asked, extract: Extract) -> float:
     return worth if asked.kind in kinds else otherwise
 
 
-def _spelled_words(words: frozenset[str], short_forms: Mapping[str, frozenset[str]]) -> frozenset[str]:
-    """With what short forms stand for, and with the short forms of what is spelled out."""
-    for short, spelled in short_forms.items():
+def _spelled_words(words: frozenset[str], sought: Sought) -> frozenset[str]:
+    """With what short forms stand for, short forms of what is spelled out, and the question's words for the same."""
+    for short, spelled in sought.short.items():
         if short in words or spelled <= words:
             words = words | spelled | {short}
-    return words
+    return words.union(word for word, others in sought.like.items() if not words.isdisjoint(others))
 
 
 def _reach(extract: Extract, words: frozenset[str], word: str) -> float:

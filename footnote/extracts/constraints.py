@@ -7,10 +7,12 @@ held: a word is looked for in other forms, spelled apart or together, as an acro
 
 from collections.abc import Sequence
 
+from footnote.extracts import Passage
 from footnote.extracts.evidence import HeldText
 from footnote.extracts.question_names import Named, named
 
 NEAR = 1  # years
+BEFORE = 1500  # characters before a passage that may name what it is about
 
 
 def unmet(question: str, evidence: Sequence[str]) -> list[str]:
@@ -24,6 +26,22 @@ def unmet(question: str, evidence: Sequence[str]) -> list[str]:
     held, names = HeldText(evidence), list(dict.fromkeys(named(question)))
     near = _years_near(names, held)
     return list(dict.fromkeys(each.text for each in names if not _is_held(each, held, near)))
+
+
+def misses(question: str, passage: Passage) -> bool:
+    """Whether one passage holds nothing of something that the question names: then its values are of others.
+
+    Of a name of several words, one of them is enough: "Knative" for "Knative Serving".
+    """
+    evidence = f"{passage.title}\n{passage.before[-BEFORE:]}\n{passage.text}"
+    held, names = HeldText([evidence]), named(question)
+    near = _years_near(names, held)
+    lower = evidence.lower()
+    return any(not _is_held(one, held, near) and not _has_part(one, lower) for one in names)
+
+
+def _has_part(one: Named, text: str) -> bool:
+    return one.kind == "name" and any(len(part) > 3 and part.lower() in text for part in one.parts)
 
 
 def _years_near(names: Sequence[Named], evidence: HeldText) -> frozenset[int]:

@@ -12,6 +12,9 @@ from footnote.text.sentences import spans
 LONGEST = 1_200  # characters of a piece: a sentence that is longer is a table without rows, or no sentence
 LONGEST_LIST = 2 * LONGEST
 MOST_ITEMS = 30
+FENCE = "```"
+LEADING = 2  # places before a lead-in that say what it leads to
+BEFORE = 200  # characters before a passage that may
 SHORT_LINE = 0.6  # of the passage's long lines; a line that is shorter, and ends without a mark, stands alone
 
 _BULLET = re.compile(r"[ \t]*(?:[-*•·▪–]|\(?\d{1,2}[.)]|\(?[a-z][.)])[ \t]")
@@ -65,19 +68,24 @@ class _Cutting:
         heading = _NOTHING
         for number, (start, end) in enumerate(self.places):
             is_line = _is_line(self.text[start:end])
-            around = (self.known[number - 1] if number else _NOTHING) | heading
+            around = self._before(number, 1) | heading
             if self.text[end - 1] == ":" and number + 1 < len(self.places):
-                yield from self._entry(number, around)
+                yield from self._entry(number, self._before(number, LEADING) | heading)
                 continue
             for begin, stop in _bounded(self.text, start, end):
                 lead = self.places[number - 1][0] if number and begin == start else begin
                 yield self._extract(begin, stop, "line" if is_line else "sentence", around=around, lead=lead)
-            if is_line and not _BULLET.match(self.text, start):
+            if is_line and not _BULLET.match(self.text, start) and not self.text.startswith(FENCE, start):
                 heading, self.label = self.known[number], self.text[start:end]
                 yield from self._entry(number)
         for first, last in self._lists():
             items = _NOTHING.union(*self.known[first + 1 : last + 1])
             yield self._extract(self.places[first][0], self.places[last][1], "list", self.known[first], items)
+
+    def _before(self, number: int, many: int) -> frozenset[str]:
+        """The words of the places before one; of the first, those that end what stands before the passage."""
+        known = _NOTHING.union(*self.known[max(0, number - many) : number])
+        return known if number >= many else known | meaning(self.passage.before[-BEFORE:])
 
     def _extract(
         self,
@@ -101,9 +109,16 @@ class _Cutting:
         if not announces and self.text[end - 1] == ":":
             return
         if announces:
-            end = max(end, self.text.find("\n\n", self.places[number + 1][0], start + LONGEST))
+            end = max(end, self._block_end(self.places[number + 1][0], start + LONGEST))
         if end - start <= LONGEST:
             yield self._extract(start, end, "entry", self.known[number] | self.known[number + 1], around)
+
+    def _block_end(self, start: int, most: int) -> int:
+        """Where the block that begins there ends: code at its fence, else the paragraph; -1 if it is longer."""
+        if not self.text.startswith(FENCE, start):
+            return self.text.find("\n\n", start, most)
+        end = self.text.find(f"\n{FENCE}", start, most)
+        return end + 1 + len(FENCE) if end >= 0 else self.text.find("\n\n", start, most)
 
     def _lists(self) -> Iterator[tuple[int, int]]:
         """Numbers of the first and last place of each list, with its lead-in."""

@@ -14,6 +14,11 @@ _VERBS = (
     r"|ist|sind|bedeutet|bezeichnet|heißt|est|sont|désigne|signifie|es|son|significa|è|sono|indica|é|são|betekent|zijn)\b"
 )
 _ARTICLES = r"(?:an?|the|each|every|der|die|das|eine?|une?|l[ae]|les|el|los|las|un|il|het|de|een|um|uma|os?|as)\s"
+# What happens to a thing does not say what it is: `is moved`. What it is used for does.
+_NOT_DONE = (
+    r"(?!\s(?:(?:not|also|always|now|being|often|usually|only|automatically)\s)?"
+    r"(?!used|called|termed|defined|known|named|made|composed|designed|intended|meant|based|formed|related)[a-z]+ed\b)"
+)
 _CALLED = r"\b(?:called|termed|named|known as|means|define[ds]? (?:as|an?)|defined as|definition of)\s(?:an?\s|the\s)?"
 _OPEN, _CLOSE = r"(?:\*{1,2}|_{1,2}|`|[\"“‘«„])", r"(?:\*{1,2}|_{1,2}|`|[\"”’»“])"
 _BEGINNING = rf"(?:\A|[.:;]\s|\n)\W{{0,4}}{_ARTICLES[:-2]}?\s?"
@@ -40,13 +45,13 @@ def _defining(subject: str) -> list[tuple[float, re.Pattern[str]]]:
     term = r"[\s\-]+".join([*words[:-1], _inflected(words[-1])])
     marked = _OPEN + term + _CLOSE
     patterns = (
-        (1.0, rf"{_BEGINNING}(?:{marked}|{term}{_ASIDE})\s{_VERBS}"),
+        (1.0, rf"{_BEGINNING}(?:{marked}|{term}{_ASIDE})\s{_VERBS}{_NOT_DONE}"),
         (0.9, _CALLED + marked),
         (0.8, rf"{_CALLED}{term}\b"),
         (0.7, rf"{_BEGINNING}{term}\s?[:—–]\s"),
-        (0.6, rf"\b{term}{_ASIDE}\s{_VERBS}"),
+        (0.6, rf"\b{term}{_ASIDE}\s{_VERBS}{_NOT_DONE}"),
         (0.5, rf"{_BEGINNING}{term}{_ASIDE}\s\w"),
-        (0.4, rf"\b{term},\s(?:which|an?|the|or)\s|{marked}"),
+        (0.4, rf"\b{term},\s(?:which|an?|the)\s|{marked}"),
     )
     return [(worth, re.compile(pattern, re.IGNORECASE)) for worth, pattern in patterns]
 

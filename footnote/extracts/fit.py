@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
+from footnote.extracts.alike import counted_alike
+from footnote.extracts.calendar import years
 from footnote.extracts.defining import defines, spells_out
 from footnote.extracts.question import MODAL, Asked
 from footnote.extracts.units import Value
@@ -12,11 +14,14 @@ from footnote.extracts.values import values
 from footnote.extracts.wording import Kind, Measure
 from footnote.text.sentences import stems
 
+OTHERWISE = 0.4  # what a text is worth that is of another year, or a number of other things
+BEFORE, BEHIND = 40, 60  # characters of a number, in which what is counted is named
 FAR = 80  # characters from a word of the question, at which a value counts half
 
 _CAPITAL = r"(?:[A-ZÀ-Þ][a-zß-ÿ]+(?:[-'’][A-ZÀ-Þ]?[a-zß-ÿ]+)?|[A-Z]\.)"
 _PARTICLE = r"(?:van|von|de|der|den|del|da|di|la|le|bin|al)"
 _NAME = re.compile(rf"{_CAPITAL}(?:[ \u00a0](?:{_PARTICLE}[ \u00a0])?(?:[A-Z]\.|[A-ZÀ-Þ][\w'’-]+)){{1,4}}")
+_ARTICLE = re.compile(r"(?<!\w)(?:the|an?|our|its|their|der|die|das|l[ae]|les|el|los|las|il|het) $", re.IGNORECASE)
 _NO_PERSON = re.compile(
     r"\b(?:Inc|Corp|Corporation|Company|Act|Board|Committee|University|Department|Section|Item|Note|Table|Figure|Report"
     r"|District|Bank|States|Street|Agency|Program|Group|Fund|Exchange|Commission|January|February|March|April|May|June"
@@ -60,17 +65,27 @@ _WORTH: dict[Measure | None, dict[str, float]] = {
 
 @dataclass(frozen=True)
 class Sought:
-    """What is asked for; the words that the passages write in small letters, which are no names; short forms."""
+    """What is asked for; the words that the passages write in small letters, which are no names; short forms.
+
+    `like`: for words of the question those that say the same.
+    """
 
     asked: Asked
     small: frozenset[str]
     short: Mapping[str, frozenset[str]]
+    like: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 def fit(sought: Sought, text: str) -> float:
     """0 to 1: how well the text holds what is asked for; 1 where any sentence may answer."""
     check = _CHECKS.get(sought.asked.kind)
-    return check(sought, text) if check else 1.0
+    return (check(sought, text) if check else 1.0) * (OTHERWISE if is_of_other_years(sought.asked, text) else 1.0)
+
+
+def is_of_other_years(asked: Asked, text: str) -> bool:
+    """Whether it names years, and none of those that the question names."""
+    named = {year for _, _, year in years(text)} if asked.years else set[int]()
+    return bool(named) and named.isdisjoint(asked.years)
 
 
 def _date(sought: Sought, text: str) -> float:
@@ -102,8 +117,19 @@ _DAY = re.compile(
 
 def _number(sought: Sought, text: str) -> float:
     worth = _WORTH[sought.asked.measure]
-    found = (worth.get(value.kind, 0.1) * _near(sought, text, value) for value in _new_values(sought, text))
+    found = (
+        worth.get(value.kind, 0.1) * _near(sought, text, value) * _counts(sought, text, value)
+        for value in _new_values(sought, text)
+    )
     return max(found, default=0.0)
+
+
+def _counts(sought: Sought, text: str, value: Value) -> float:
+    """Less for a number of other things than those that are to be counted."""
+    if not sought.asked.counted:
+        return 1.0
+    beside = stems(text[max(0, value.start - BEFORE) : value.end + BEHIND])
+    return OTHERWISE if counted_alike(sought.asked.counted).isdisjoint(beside) else 1.0
 
 
 def _new_values(sought: Sought, text: str) -> list[Value]:
@@ -130,12 +156,26 @@ def _person(sought: Sought, text: str) -> float:
     """A name that the question does not have; more beside a role, or among other names. Of a rule, whom it binds."""
     best, named = 0.0, 0
     for match in _NAME.finditer(text):
-        if not _NO_PERSON.search(match[0]) and not _is_known(sought, match[0]):
+        if _is_person(sought, text, match):
             named += match.end() - match.start()
             beside = text[max(0, match.start() - 40) : match.end() + 40]
-            best = max(best, 1.0 if _ROLE.search(beside) else 0.7)
+            best = max(best, 1.0 if _ROLE.search(beside) else 0.7 if _says(sought, text, match) else OTHERWISE)
     is_role = _AGENT.search(text) or (sought.asked.is_rule and _BOUND.search(text))
     return 1.0 if 2 * named > len(text) else max(best, 0.6 if is_role else 0.0)
+
+
+def _is_person(sought: Sought, text: str, match: re.Match[str]) -> bool:
+    """Whether a name may be a person's, and is not in the question; what an article stands before is none."""
+    if _NO_PERSON.search(match[0]) or _is_known(sought, match[0]):
+        return False
+    return not _ARTICLE.search(text, max(0, match.start() - 6), match.start())
+
+
+def _says(sought: Sought, text: str, match: re.Match[str]) -> bool:
+    """Whether a word of the question that names nothing is near, if it has one."""
+    common = sought.asked.common.union(*(sought.like.get(word, ()) for word in sought.asked.common))
+    beside = text[max(0, match.start() - FAR) : match.end() + FAR]
+    return not common or not common.isdisjoint(stems(beside))
 
 
 def _is_known(sought: Sought, name: str) -> bool:
@@ -144,8 +184,14 @@ def _is_known(sought: Sought, name: str) -> bool:
     return not parts or not sought.small.isdisjoint(parts) or not sought.asked.words.isdisjoint(stems(name))
 
 
+# A line to type: behind a prompt, in a fenced block, or with an option.
+_COMMAND = re.compile(r"(?m)^\s*(?:[$#>%] [a-z]|```|[a-z][\w./-]* (?:\S+ ){0,8}--?[a-z])")
+
+
 def _steps(_sought: Sought, text: str) -> float:
     """Commands, options and words that tell what to do."""
+    if _COMMAND.search(text):
+        return 1.0
     return min(1.0, 0.4 * len({match[0].lower() for match in _STEP.finditer(text)}))
 
 

@@ -3,8 +3,11 @@
 import re
 from dataclasses import dataclass
 
+from footnote.extracts.calendar import years
+from footnote.extracts.question_names import named
 from footnote.extracts.wording import FOREIGN_STOP, KINDS, MEASURED, MEASURES, STOP, Kind, Measure
 from footnote.text import folded
+from footnote.text.languages import detected
 from footnote.text.sentences import stems, words
 
 LOOKED_AT = 400  # characters: what a question asks for, it says at its beginning
@@ -37,13 +40,30 @@ _RULE = re.compile(
     r"|(?:when|wann|quand|cu[aá]ndo|quando|wanneer)\W+(?:is|are|do|does|ist|sind|wird|werden|est|sont|es|son|sono|wordt))\b"
 )
 
+# A claim to be checked asks for no value. "Give the sales of 2018." does, as does what has a question in it.
+_STATEMENT = re.compile(
+    r"(?!\W*(?:give|tell|show|state|find|list|name|compute|calculate|compare|determine|what|which|how|when|who|please"
+    r"|nenne|gib|zeige|berechne|donne|donnez|indique|indiquez|calcule[rz]?|da|di|calcola|mostra|geef|noem|bereken)\b)[^?]+\."
+)
+
+# Asks for one of several: only a text that says the same of it answers that.
+SUPERLATIVE = re.compile(
+    r"\b(?:largest|biggest|greatest|highest|lowest|smallest|fewest|longest|shortest|oldest|youngest|fastest|slowest"
+    r"|the (?:most|least|best|worst)|größten?|höchsten?|niedrigsten?|kleinsten?|ältesten?|längsten?|am meisten"
+    r"|(?:le|la|les) (?:plus|moins)|(?:el|la|los|las|lo) (?:más|menos|mayor|menor)|(?:il|la) (?:più|meno))\b",
+    re.IGNORECASE,
+)
+
 
 @dataclass(frozen=True)
 class Asked:
     """What a question asks for. `words` are the stems that carry its meaning, `subject` what is to be explained.
 
     `measure` is the kind of number that it asks for, None if any will do. `is_rule`: it asks who may or must, or when
-    something is done: not for a name or a date, but for a role or a condition.
+    something is done: not for a name or a date, but for a role or a condition. `common`: those of its words that name
+    nothing; `counted`: of "how many people" what is counted; `years`: those that it names. `is_statement`: it asks
+    nothing. `is_superlative`: it asks for the largest, or the like, of several. `is_english`: it may be; words of other
+    languages have more forms.
     """
 
     kind: Kind
@@ -51,6 +71,12 @@ class Asked:
     subject: str = ""
     measure: Measure | None = None
     is_rule: bool = False
+    common: frozenset[str] = frozenset()
+    counted: frozenset[str] = frozenset()
+    years: frozenset[int] = frozenset()
+    is_statement: bool = False
+    is_superlative: bool = False
+    is_english: bool = True
 
 
 def understood(question: str) -> Asked:
@@ -58,17 +84,24 @@ def understood(question: str) -> Asked:
     question = " ".join(folded(question[: 2 * LOOKED_AT]).replace("’", "'").split())[:LOOKED_AT]
     asked = question.lower()
     kind: Kind = next((kind for kind, pattern in KINDS if pattern.search(asked)), "fact")
-    subject = ""
+    subject, is_statement = "", _STATEMENT.fullmatch(asked) is not None
     if kind == "acronym" or _WHAT_IS_SHORT.fullmatch(question):
         kind, subject = "acronym", _short_form(question) or _subject(question)
     elif kind == "definition":
         subject = _subject(question)
         kind = "definition" if words(subject) else "fact"
-    if kind in ("fact", "list", "definition") and MEASURED.search(asked):
+    if kind in ("fact", "list", "definition") and MEASURED.search(asked) and not is_statement:
         kind = "value"
     numeric = kind in ("value", "compare")
     measure = next((name for name, pattern in MEASURES if pattern.search(asked)), None) if numeric else None
-    return Asked(kind, _telling(question), subject, measure, _RULE.match(asked) is not None)
+    telling, dated = _telling(question), frozenset(year for _, _, year in years(question, asked=True))
+    common = telling.difference(*(meaning(name.text) for name in named(question)))
+    counted = _counted(asked) if measure == "count" else frozenset[str]()
+    is_rule, is_superlative = _RULE.match(asked) is not None, SUPERLATIVE.search(asked) is not None
+    is_english = detected(question) in ("", "english")
+    return Asked(
+        kind, telling, subject, measure, is_rule, common, counted, dated, is_statement, is_superlative, is_english
+    )
 
 
 def meaning(text: str) -> frozenset[str]:
@@ -79,6 +112,23 @@ def meaning(text: str) -> frozenset[str]:
 def _telling(question: str) -> frozenset[str]:
     wanted = meaning(question) - STOP
     return wanted - FOREIGN_STOP or wanted
+
+
+_COUNTED = re.compile(
+    r"\b(?:how many|wie ?viele|combien d(?:e |')|cuánt[oa]s|quant[ie]|quant[oa]s|hoeveel|number of) "
+    r"(?P<what>(?:[^\W\d][\w'-]* ?){1,5})"
+)
+_VERB = re.compile(
+    r"\b(?:did|do|does|are|were|is|was|has|have|had|can|could|may|must|might|will|would|should|shall|in|of|on|at|for|from|to"
+    r"|hat|hatten?|haben|sind|waren?|gab|gibt|werden|wurden|können|dürfen|bei|im|am|a|ont|est|sont|étaient|avait|dans|en"
+    r"|tiene[n]?|ten[ií]an?|hay|hubo|son|eran|hanno|ha|sono|de|do|da|tem|tinha|são|heeft|hebben|zijn)\b.*"
+)
+
+
+def _counted(asked: str) -> frozenset[str]:
+    """Of `how many full-time employees did ...` the stems of what is counted."""
+    found = _COUNTED.search(asked)
+    return meaning(_VERB.sub("", found["what"])) - STOP if found else frozenset()
 
 
 def _short_form(question: str) -> str:

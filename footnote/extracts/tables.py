@@ -19,6 +19,7 @@ MOST_ROWS = 4
 _SURPLUS = 0.7  # what a word of a label costs that the question does not have
 LEAST = 0.25  # a row that scores less has little to do with the question
 ANSWERS = 0.45  # one that scores as much says the value that is asked for
+_SHORT_CAPTION = 6  # words
 _MOST_CELLS = 24  # of a row whose columns are not known
 WORTH_ADDING = 0.8  # of the best row's score
 
@@ -42,7 +43,12 @@ _ASKING = frozenset(
 )
 # Words that many labels have, and those that introduce a table.
 _GENERIC = frozenset(stems("total net consolidated company group business segment amount and of the in for from to"))
-_INTRODUCING = frozenset(stems("following follows presents set forth information table summary statement statements"))
+_INTRODUCING = frozenset(
+    stems(
+        "following follows presents set forth information table summary statement statements selected financial data "
+        "results operations schedule details as is are our by"
+    )
+)
 _ASK_VALUES = frozenset(("value", "compare", "fact"))  # kinds of questions
 _NAME = re.compile(r"(?<=\s)[A-Z0-9][\w&.-]+")
 _RATE = re.compile(r"percent|%|growth|change|increase|decrease|rate|margin|ratio|share of|mix|proportion", re.I)
@@ -215,7 +221,8 @@ class _Asked:
             return _Scored(0.0, candidate, ())
         score = self._held(candidate, cells) * self._precise(candidate.label)
         score *= math.sqrt(self._precise(candidate.section))
-        score *= max(0.85, self._precise(candidate.caption - _INTRODUCING))
+        least = 0.7 if len(candidate.caption) <= _SHORT_CAPTION else 0.85  # a short one says of what the rows are parts
+        score *= max(least, self._precise(candidate.caption - _INTRODUCING))
         score *= (
             self._fits_document(candidate) * self._fits_period(candidate, cells) * self._fits_kind(candidate, cells)
         )

@@ -96,6 +96,18 @@ class ParsedPage:
     guesses: tuple[Guess, ...] = ()
     notes: Mapping[str, int] = field(default_factory=dict)
 
+    @property
+    def outline(self) -> list[tuple[int, int, tuple[str, ...]]]:
+        """Start, end and headings of what stands under headings, neighbours under the same ones together."""
+        found: list[tuple[int, int, tuple[str, ...]]] = []
+        for each in self.sections:
+            heading = tuple(clean(name) for name in each.heading)
+            if found and found[-1][1:] == (each.start, heading):
+                found[-1] = found[-1][0], each.end, heading
+            elif heading:
+                found.append((each.start, each.end, heading))
+        return found
+
 
 class Headings:
     """The headings above what comes next in a document, by their levels."""

@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from structlog.contextvars import bound_contextvars
 
 from footnote import jobs
+from footnote.database.driver import BY_KEYS
 from footnote.database.leases import LeaseLost
 from footnote.documents import objects
 from footnote.errors import Crashed, DatabaseAway, FootnoteError
@@ -49,7 +50,7 @@ async def run_job(
     False: nothing more to do for the `message` that asked. `together`: with other documents of the message.
     """
     alone, lease = together is None, rt.settings.lease_seconds
-    async with rt.transaction(plan_cache_mode="auto") as session:  # rows by their keys: one plan does for all
+    async with rt.transaction(**BY_KEYS) as session:
         claim = await jobs.claim(session, job_id, step, lease, message, alone=alone)
         subject = await inputs.subject(session, claim) if claim else None
     return claim is not None and await _run(rt, claim, subject, together or JoinedCalls())

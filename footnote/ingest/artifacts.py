@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import select
 from sqlalchemy.dialects.postgresql import insert
@@ -31,6 +32,7 @@ class Extracted:
     text: str
     chunks: list[TextChunk]
     words: list[list[float]] | None  # places of the words on a page that was read from its picture, as `Scan` has them
+    outline: list[Any] | None = None  # as `ParsedPage` has it
 
 
 class OutputGone(Unavailable):
@@ -86,12 +88,13 @@ def extracted(page: ParsedPage, chunks: Sequence[TextChunk]) -> Extracted:
     """The page as it is read back: with headings that are safe to store, as its text is."""
     safe = [replace(chunk, heading=tuple(clean(name) for name in chunk.heading)) for chunk in chunks]
     words = [list(word) for word in page.scan.words] if page.scan else None
-    return Extracted(page.number, page.text, safe, words)
+    return Extracted(page.number, page.text, safe, words, [list(each) for each in page.outline])
 
 
 def dump(page: Extracted) -> bytes:
     anchors = [[chunk.char_start, chunk.char_end, chunk.heading, chunk.columns] for chunk in page.chunks]
     head = {"number": page.number, "text": page.text, "chunks": anchors, "words": page.words}
+    head["outline"] = page.outline
     line = json.dumps(head, ensure_ascii=False)
     return line.encode() + b"\n"
 
@@ -102,12 +105,13 @@ def _load(line: bytes) -> Extracted:
     return Extracted(
         number,
         text,
-        # Parts from before an upgrade have neither columns nor words.
+        # Parts from before an upgrade have neither columns nor words nor an outline.
         [
             TextChunk(number, start, end, tuple(heading), text[start:end], *columns)
             for start, end, heading, *columns in page["chunks"]
         ],
         page.get("words"),
+        page.get("outline"),
     )
 
 

@@ -4,17 +4,19 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing
 from functools import partial
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
 from sqlalchemy import select, update
 
 from footnote import collections, jobs
-from footnote.collections import Chunking
+from footnote.collections.cutting import Chunking
 from footnote.documents import objects, sources
 from footnote.errors import DocumentRejected
 from footnote.formats import ParsedPage, is_container
 from footnote.formats.sandbox.parent import read_pages
+from footnote.formats.sniffing import HEAD_BYTES, sniff
 from footnote.ingest import artifacts
 from footnote.ingest.chunking import TextChunk, split
 from footnote.ingest.inputs import version_and_collection
@@ -35,6 +37,8 @@ async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
     if version.source_url and not version.object_key:
         version = await sources.fetch(rt, claim, version)
     async with rt.store.local_copy(version.object_key or "") as path:
+        if not version.media_type:
+            await _sniff(rt, version, path)
         number, tally = await artifacts.last_part(rt, version.id)
         async with aclosing(read_pages(path, version.media_type, rt.settings.parse_limits, after=tally.pages)) as pages:
             await _write_parts(heartbeat, version, cutter(rt, version.chunking, collection), pages, number, tally)
@@ -42,6 +46,18 @@ async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
         if is_container(version.media_type) and not await _unpacked(rt, version):
             within = await sources.unpack(rt, claim, heartbeat, version, path)
     await _finish(rt, claim, heartbeat, tally, within)
+
+
+async def _sniff(rt: Runtime, version: Version, path: Path) -> None:
+    """Finds the type of a file that was stored whatever it is. Raises Invalid or Unsupported, as an upload does."""
+
+    def head() -> bytes:
+        with path.open("rb") as file:
+            return file.read(HEAD_BYTES)
+
+    # This release may read more types than the one that stored the file.
+    version.media_type = sniff(await asyncio.to_thread(head), version.filename)
+    await rt.execute(update(Version).where(Version.id == version.id).values(media_type=version.media_type))
 
 
 async def go_on(rt: Runtime, claim: Claim, heartbeat: Heartbeat, pages: AsyncIterator[ParsedPage]) -> None:
@@ -75,7 +91,8 @@ async def _begun(rt: Runtime, claim: Claim) -> tuple[Version, Collection]:
         await jobs.renew(session, claim, rt.settings.lease_seconds)
         version = await session.get_one(Version, version.id)
         if version.chunking is None or not await artifacts.begun(session, version.id):
-            version.chunking, version.language = collection.chunking, collection.language
+            document = await session.get_one(Document, version.document_id)
+            version.chunking, version.language = document.chunking or collection.chunking, collection.language
     return version, collection
 
 
@@ -116,11 +133,14 @@ async def _write_parts(
 def cutter(
     rt: Runtime, settings: dict[str, Any] | None, collection: Collection
 ) -> Callable[[ParsedPage], list[TextChunk]]:
-    """The function that splits a page into chunks, by a version's `chunking`."""
+    """The function that splits a page into chunks, by a version's `chunking`, none longer than the model reads."""
     chunking = Chunking(**(settings or {}))
-    count_tokens = collections.embedder_of(rt, collection).count_tokens if chunking.unit == "tokens" else None
-    size, overlap, by_headings = chunking.size, chunking.overlap, chunking.by_headings
-    return partial(split, size=size, overlap=overlap, by_headings=by_headings, count_tokens=count_tokens)
+    if chunking.unit == "characters":
+        return partial(split, size=chunking.size, overlap=chunking.overlap, by_headings=chunking.by_headings)
+    embedder = collections.embedder_of(rt, collection)
+    fits = chunking.within(embedder.longest_text)
+    count = embedder.count_tokens
+    return partial(split, size=fits.size, overlap=fits.overlap, by_headings=fits.by_headings, count_tokens=count)
 
 
 async def _write_part(

@@ -1,9 +1,10 @@
 """The second step: every chunk gets a vector, each batch is a checkpoint."""
 
 import asyncio
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
+from typing import TypeVar
 
 from sqlalchemy import func, update
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -23,6 +24,8 @@ from footnote.providers import Embedder, Embeddings
 from footnote.runtime import Runtime
 from footnote.tenancy import usage
 from footnote.tenancy.usage import UsageEntry
+
+Key = TypeVar("Key")
 
 # Batches of a document in flight. Of a model in this process, one computes while another is read or stored, and a large
 # document may use a second core.
@@ -153,9 +156,9 @@ async def _known(
         return await session.get_one(EmbeddingSpace, space.id), known
 
 
-def groups(embedder: Embedder, texts: dict[bytes, str]) -> list[list[bytes]]:
-    """The hashes in calls that the provider accepts, by its limits on texts and tokens."""
-    groups: list[list[bytes]] = []
+def groups(embedder: Embedder, texts: Mapping[Key, str]) -> list[list[Key]]:
+    """The keys of the texts in calls that the provider accepts, by its limits on texts and tokens."""
+    groups: list[list[Key]] = []
     room = 0
     for key, full in texts.items():
         tokens = embedder.count_tokens(full)

@@ -17,7 +17,7 @@ from structlog.contextvars import bind_contextvars
 
 from footnote import collections, jobs
 from footnote.collections import revisions
-from footnote.database.driver import driver
+from footnote.database.driver import BY_KEYS, driver
 from footnote.database.leases import LeaseLost
 from footnote.documents import objects
 from footnote.embeddings import checkpoint, vector_lengths
@@ -48,7 +48,7 @@ async def run(heartbeat: Heartbeat, subject: Subject, calls: JoinedCalls) -> boo
     cut = chunk.cutter(rt, version.chunking, subject.collection)
     async with (
         rt.store.local_copy(version.object_key or "") as path,
-        aclosing(read_pages(path, version.media_type, rt.settings.parse_limits)) as source,
+        aclosing(read_pages(path, version.media_type, rt.settings.parse_limits, owner=version.tenant_id)) as source,
     ):
         pages, small = await _read(heartbeat, cut, source)
         if not small:
@@ -146,7 +146,8 @@ class _Found:
     async def go_on(self) -> bool:
         """Moves the cursor to `embed` and looks up which texts have a vector. False in a pause."""
         heartbeat, rt = self.heartbeat, self.heartbeat.rt
-        async with rt.transaction(plan_cache_mode="auto") as session:  # rows by their keys: one plan does for all
+        # If a crash of Postgres takes this back, the job is at a step that it did; nothing else goes by it.
+        async with rt.transaction(**BY_KEYS, synchronous_commit="off") as session:
             await self._look_up(session)  # first: it may lock the collection
             lease = rt.settings.lease_seconds
             claim = await one_run.go_on(session, heartbeat.claim, lease, self.tally.counts())
@@ -220,8 +221,7 @@ class _Found:
         Raises OutputGone if the collection changed meanwhile, or a vector that was known is gone.
         """
         rt, claim, collection = self.heartbeat.rt, self.heartbeat.claim, self.subject.collection
-        # What is stored refers to other rows: Postgres would plan the look-up of each reference again.
-        async with rt.transaction(plan_cache_mode="auto") as session:
+        async with rt.transaction(**BY_KEYS) as session:  # the look-ups of references are planned like this, too
             if not self.bound:
                 await embed.bind_space(session, collection, self.space)
             held = await self._held(session)

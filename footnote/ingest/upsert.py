@@ -100,7 +100,8 @@ async def _insert_rows(
 async def insert_pages(session: AsyncSession, claim: Claim, batch: Sequence[Extracted]) -> None:
     numbers, texts = [page.number for page in batch], [page.text for page in batch]
     words = [None if page.words is None else json.dumps(page.words) for page in batch]
-    rows = (numbers, texts, words)
+    outlines = [json.dumps(page.outline) if page.outline else None for page in batch]
+    rows = (numbers, texts, words, outlines)
     await (await driver(session)).execute(_INSERT_PAGES, claim.version_id, claim.tenant_id, *rows)
 
 
@@ -133,6 +134,7 @@ async def insert_chunks(
         [row.text for row in rows],
         found,
         [len(text.split()) for text in texts],
+        [words.telling(text) for text in found],
         words.distinct(found),
     )
     stemmed_as = languages.stemming(version.language or "", language)
@@ -160,10 +162,16 @@ _LOCK_COLLECTION = text("SELECT space_id FROM collection WHERE id = :id FOR SHAR
 _LOCK_DOCUMENT = text("SELECT FROM document WHERE id = :id FOR NO KEY UPDATE")
 
 _INSERT_PAGES = """
-INSERT INTO page (version_id, tenant_id, number, text, words)
-SELECT $1, $2, row.* FROM unnest(CAST($3 AS int[]), CAST($4 AS text[]), CAST($5 AS jsonb[])) AS row(number, text, words)
+INSERT INTO page (version_id, tenant_id, number, text, words, outline)
+SELECT $1, $2, row.*
+FROM unnest(CAST($3 AS int[]), CAST($4 AS text[]), CAST($5 AS jsonb[]), CAST($6 AS jsonb[]))
+     AS row(number, text, words, outline)
 """
+# The vocabulary learns once a statement: as a function in FROM it would be called for each row.
 _INSERT_CHUNKS = """
+WITH learned AS MATERIALIZED (
+    SELECT learn_words($2, $3, CAST(CAST($6 AS text) AS regconfig), CAST($18 AS text[]))
+)
 INSERT INTO chunk (version_id, position, tenant_id, collection_id, document_id, space_id, language,
                    page_start, page_end, char_start, char_end, heading, context, text, words,
                    text_sha256, embedding, tsv)
@@ -171,10 +179,13 @@ SELECT $1, row.position, $2, $3, $4, $5,
        CAST(CAST($6 AS text) AS regconfig), row.page, row.page, row.char_start, row.char_end,
        row.heading, row.context, row.text, row.words, row.hash, embedding.embedding,
        to_tsvector(CAST(CAST($6 AS text) AS regconfig), row.searched)
-       || array_to_tsvector(identifiers(row.searched))
-FROM (SELECT learn_words($2, $3, CAST(CAST($6 AS text) AS regconfig), CAST($17 AS text[]))) AS learned,
+       || CASE WHEN row.telling = '' THEN '' ELSE array_to_tsvector(identifiers(row.telling)) END
+FROM learned,
      unnest(CAST($7 AS int[]), CAST($8 AS bytea[]), CAST($9 AS int[]), CAST($10 AS int[]), CAST($11 AS int[]),
-            CAST($12 AS text[]), CAST($13 AS text[]), CAST($14 AS text[]), CAST($15 AS text[]), CAST($16 AS int[]))
-     AS row(position, hash, page, char_start, char_end, heading, context, text, searched, words)
-JOIN embedding ON embedding.tenant_id = $2 AND embedding.space_id = $5 AND embedding.text_sha256 = row.hash
+            CAST($12 AS text[]), CAST($13 AS text[]), CAST($14 AS text[]), CAST($15 AS text[]), CAST($16 AS int[]),
+            CAST($17 AS text[]))
+     AS row(position, hash, page, char_start, char_end, heading, context, text, searched, words, telling)
+CROSS JOIN LATERAL (
+    SELECT embedding FROM embedding WHERE tenant_id = $2 AND space_id = $5 AND text_sha256 = row.hash OFFSET 0
+) AS embedding
 """

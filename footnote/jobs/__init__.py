@@ -35,6 +35,7 @@ CRASH_RETRIES = 3  # after errors that are counted with the crashes of workers
 CHANNEL = "footnote_jobs"  # Postgres NOTIFY channel that wakes the dispatcher
 TERMINAL = ("succeeded", "failed", "cancelled")
 UNFINISHED = leases.UNFINISHED
+PAUSE_ENDS, FREE_WORKER, ITS_TURN = "the end of the pause", "a free worker", "its turn"  # what jobs wait for
 NOT_PAUSED = ~exists(select(Pause))
 
 
@@ -186,10 +187,12 @@ async def finish_step(session: AsyncSession, claim: Claim, counts: dict[str, Any
             "progress_total": counts.get("chunks"),
         }
     else:
+        following = STEPS[STEPS.index(claim.step) + 1]
+        begun = select(func.least(1, JobStep.attempts)).where(JobStep.job_id == claim.job_id, JobStep.name == following)
         values = {
             "state": "queued",
-            "step": STEPS[STEPS.index(claim.step) + 1],
-            "attempts": 0,
+            "step": following,
+            "attempts": begun.scalar_subquery(),  # in a run whose process died: that was an attempt, too
             "retries": 0,
             "next_attempt_at": func.now(),
             "dispatched_at": func.now(),

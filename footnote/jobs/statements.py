@@ -44,14 +44,15 @@ HOLD = """
 WITH shared AS MATERIALIZED (
     SELECT space_id, chunking, language FROM collection WHERE id = $1 FOR SHARE
 ), held AS MATERIALIZED (
-    SELECT document.id FROM shared, document WHERE document.id = $2 FOR NO KEY UPDATE OF document
+    SELECT document.id, document.chunking FROM shared, document WHERE document.id = $2 FOR NO KEY UPDATE OF document
 ), mine AS MATERIALIZED (
     SELECT job.id FROM held, job
     WHERE job.id = $3 AND job.token = $4 AND job.state = 'running' FOR NO KEY UPDATE OF job
 )
-SELECT shared.space_id, shared.chunking = $5 AND shared.language = CAST(CAST($6 AS text) AS regconfig) AS as_cut,
+SELECT shared.space_id, coalesce(held.chunking, shared.chunking) = $5
+       AND shared.language = CAST(CAST($6 AS text) AS regconfig) AS as_cut,
        mine.id IS NOT NULL AS mine, EXISTS (SELECT FROM pause) AS paused
-FROM shared LEFT JOIN mine ON true
+FROM shared LEFT JOIN held ON true LEFT JOIN mine ON true
 """
 
 # The last two steps at once: both are in one transaction. Returns whether there may be receivers of a webhook.

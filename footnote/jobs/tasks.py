@@ -1,4 +1,4 @@
-"""Background tasks: work on a whole collection or tenant, part by part, visible while it goes on.
+"""Background tasks: work on a collection, file, tenant or many documents, part by part, visible while it goes on.
 
 A task is claimed and fenced as `database.leases` has it: if the process that works on it is killed, another goes on.
 Each part is a transaction or several, safe to do again. The room that owns a kind knows how to do a part of it.
@@ -6,7 +6,7 @@ Each part is a transaction or several, safe to do again. The room that owns a ki
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from time import monotonic
@@ -25,7 +25,9 @@ from footnote.runtime import Runtime
 from footnote.telemetry import log
 from footnote.text import clean
 
-Kind = Literal["collection.delete", "tenant.delete"]
+Kind = Literal[
+    "collection.delete", "file.delete", "files.attach", "tenant.delete", "documents.delete", "documents.reingest"
+]
 # Does a part of a task. Returns the number of documents that are done, or None when the task is completed.
 Part = Callable[[Runtime, BackgroundTask], Awaitable[int | None]]
 CHANNEL = "footnote_tasks"  # Postgres NOTIFY channel that wakes the processes that work on tasks
@@ -33,15 +35,31 @@ LOOK_SECONDS = 0.2  # between two looks of `finish` at a task that another proce
 
 
 async def begin(
-    session: AsyncSession, kind: Kind, tenant_id: str, subject_id: str, subject_name: str, total: int
+    session: AsyncSession,
+    kind: Kind,
+    tenant_id: str,
+    subject_id: str,
+    subject_name: str,
+    total: int,
+    document_ids: Sequence[str] | None = None,
+    *,
+    wake: bool = True,
 ) -> BackgroundTask:
-    """Queues a task. There is one of a kind for a subject, which the caller holds."""
+    """Queues a task. There is one of a kind for a subject, which the caller holds.
+
+    If it is for chosen documents, it is its own subject: `subject_id` becomes its id. Without `wake` the caller works
+    on it itself; other processes find it if that one is killed.
+    """
     subject = {"subject_id": subject_id, "subject_name": subject_name}
-    task = BackgroundTask(id=new_id("tsk"), kind=kind, tenant_id=tenant_id, progress_total=total, **subject)
+    task_id = new_id("tsk") if document_ids is None else subject_id
+    chosen = None if document_ids is None else list(document_ids)
+    task = BackgroundTask(id=task_id, kind=kind, tenant_id=tenant_id, progress_total=total, **subject)
+    task.document_ids = chosen
     session.add(task)
     await session.flush()
     await session.refresh(task)
-    await session.execute(select(func.pg_notify(CHANNEL, "")))
+    if wake:
+        await session.execute(select(func.pg_notify(CHANNEL, "")))
     return task
 
 

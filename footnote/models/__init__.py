@@ -16,10 +16,13 @@ from footnote.models.documents import (
     Version,
     chunk_id,
 )
+from footnote.models.files import File, FileBatch, FileBatchItem
+from footnote.models.following import FollowedTenant
 from footnote.models.jobs import Job, JobStep, Pause
 from footnote.models.leased import Dispatched, Leased
 from footnote.models.postings import Posting, PostingBlock
 from footnote.models.refused_uploads import RefusedUpload
+from footnote.models.responses import StoredResponse
 from footnote.models.stored import Artifact, DirectUpload, PagePicture, UnownedObject
 from footnote.models.tallies import TallyChange, TallyRow
 from footnote.models.tasks import BackgroundTask
@@ -47,6 +50,10 @@ __all__ = [
     "DocumentSequence",
     "Embedding",
     "EmbeddingSpace",
+    "File",
+    "FileBatch",
+    "FileBatchItem",
+    "FollowedTenant",
     "IdempotencyKey",
     "Installation",
     "Job",
@@ -63,6 +70,7 @@ __all__ = [
     "QueryBatchItem",
     "RefusedUpload",
     "SigningKey",
+    "StoredResponse",
     "TallyChange",
     "TallyRow",
     "Tenant",

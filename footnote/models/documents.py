@@ -60,6 +60,11 @@ class Collection(Base):
         # Partial, also because of locks: an upload does not wait for a collection that is renamed or deleted.
         Index("uq_collection_tenant_id_name", "tenant_id", "name", unique=True, postgresql_where=ALIVE),
         Index("ix_collection_review_after", "review_after", postgresql_where=text("review_after IS NOT NULL")),
+        Index(
+            "ix_collection_expires_after_days",
+            "last_active_at",
+            postgresql_where=text("expires_after_days IS NOT NULL"),
+        ),
         Index("ix_collection_deleted_at", "deleted_at", postgresql_where=text("deleted_at IS NOT NULL")),
     )
 
@@ -76,6 +81,10 @@ class Collection(Base):
     chunking: Mapped[dict[str, Any]] = mapped_column(JSONB)  # the fields of `collections.Chunking`
     # "metadata" is taken by SQLAlchemy's declarative base.
     attributes: Mapped[dict[str, Any]] = mapped_column("metadata", JSONB, server_default=text("'{}'"))
+    title: Mapped[str | None]  # what it is called where names are not unique
+    # Its documents are deleted when it was not used for so long: no search, answer or upload.
+    expires_after_days: Mapped[int | None]
+    last_active_at: Mapped[datetime | None]  # noted once a minute, and only if it may expire or was made with a title
     # While the documents are reviewed for re-ingestion: the id of the last one that was reviewed.
     review_after: Mapped[str | None] = mapped_column(String(40))
     deleted_at: Mapped[datetime | None]  # from then on it is hidden, and its documents are being removed
@@ -105,6 +114,14 @@ class Document(Base):
             unique=True,
             postgresql_where=text("external_id IS NOT NULL"),
         ),
+        Index(
+            "uq_document_collection_id_file_id",
+            "collection_id",
+            "file_id",
+            unique=True,
+            postgresql_where=text("file_id IS NOT NULL"),
+        ),
+        Index("ix_document_file_id", "file_id", postgresql_where=text("file_id IS NOT NULL")),
     )
 
     id: Mapped[str] = id_()
@@ -113,9 +130,13 @@ class Document(Base):
     external_id: Mapped[str | None]
     # The archive or message that it was found in; it is deleted with that.
     parent_id: Mapped[str | None] = mapped_column(String(40), ForeignKey("document.id", ondelete="CASCADE"))
+    # The file that it was made from; it is deleted with that. No cascade: a deletion leaves a receipt.
+    file_id: Mapped[str | None] = mapped_column(String(40), ForeignKey("file.id"))
     filename: Mapped[str]
     # "metadata" is taken by SQLAlchemy's declarative base.
     attributes: Mapped[dict[str, Any]] = mapped_column("metadata", JSONB, server_default=text("'{}'"))
+    # How it is cut, if not as its collection says: the fields of `collections.Chunking`.
+    chunking: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     sha256: Mapped[bytes] = mapped_column(LargeBinary)  # of the newest version
     newest_version: Mapped[int] = mapped_column(server_default="1")
     # The version that queries see; empty until the first one is complete.
@@ -147,9 +168,10 @@ class Version(Base):
     source_url: Mapped[str | None]  # where the bytes are fetched from by the first step; before that there are none
     # Empty once a newer version is visible: the store keeps the bytes of what queries see and of the newest version.
     object_key: Mapped[str | None]
+    shared: Mapped[bool] = mapped_column(server_default="false")  # a file owns the object
     pages: Mapped[int | None]
     chunks: Mapped[int | None]
-    # As the collection had them when the chunk step began; empty before.
+    # As the document or its collection had them when the chunk step began; empty before.
     chunking: Mapped[dict[str, Any] | None] = mapped_column(JSONB(none_as_null=True))
     language: Mapped[str | None] = mapped_column(REGCONFIG)
     key_id: Mapped[str] = mapped_column(server_default="")  # the key that uploaded it; empty if none did
@@ -167,6 +189,8 @@ class Page(Base):
     text: Mapped[str]
     # Of a page that was read from its picture: where its words stand, as `formats.Scan` has them.
     words: Mapped[list[list[float]] | None] = mapped_column(JSONB(none_as_null=True))
+    # Its sections with headings: start, end and the path of headings, outermost first. Empty before it was stored.
+    outline: Mapped[list[Any] | None] = mapped_column(JSONB(none_as_null=True))
 
 
 class Chunk(Base):
@@ -240,6 +264,6 @@ class Deletion(Base):
 
     document_id: Mapped[str] = id_()
     tenant_id: Mapped[str] = ref("tenant")
-    collection_id: Mapped[str | None] = mapped_column(String(40))  # if it was deleted with its collection
+    collection_id: Mapped[str | None] = mapped_column(String(40))  # the collection or file that it was deleted with
     counts: Mapped[dict[str, Any]]
     deleted_at: Mapped[datetime] = now()

@@ -18,13 +18,13 @@ class _Counts:
 
 
 class TallyRow(_Counts, Base):
-    """Sums of changes that were folded: of a collection or, with an empty `collection_id`, of a tenant."""
+    """Sums of changes that were folded: of a collection, of files, or, with an empty `collection_id`, of a tenant."""
 
     __tablename__ = "tally"
 
 
 class TallyChange(_Counts, Base):
-    """What one change of a document or version added. Written by triggers, in the transaction of the change."""
+    """What one change of a document, version or file added. Written by triggers, in the transaction of the change."""
 
     __tablename__ = "tally_change"
 

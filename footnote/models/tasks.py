@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BigInteger, Index, String, UniqueConstraint, text
+from sqlalchemy import ARRAY, BigInteger, Index, String, UniqueConstraint, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from footnote.models.base import Base, now
@@ -11,7 +11,9 @@ from footnote.models.leased import Leased
 
 
 class BackgroundTask(Leased, Base):
-    """Work on a whole collection or tenant, part by part. It ends completed; the row is then its receipt.
+    """Work on a collection, file, batch of files, tenant or chosen documents, part by part.
+
+    It ends completed; the row is then its receipt.
 
     It refers to nothing, for it outlives its subject.
     """
@@ -30,5 +32,7 @@ class BackgroundTask(Leased, Base):
     subject_name: Mapped[str]
     progress_done: Mapped[int] = mapped_column(BigInteger, server_default="0")  # documents
     progress_total: Mapped[int] = mapped_column(BigInteger)  # when it began; afterwards, of the receipt
+    # Where single documents were chosen: which. The first `progress_done` of them are done.
+    document_ids: Mapped[list[str] | None] = mapped_column(ARRAY(String(40)))
     counts: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'"))  # of the receipt
     created_at: Mapped[datetime] = now()

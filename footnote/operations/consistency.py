@@ -3,12 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import select, text
 from sqlalchemy.orm import InstrumentedAttribute
 
 from footnote.documents import objects
-from footnote.models import Artifact, Version
+from footnote.models import Artifact, File, Version
 from footnote.runtime import Runtime
 from footnote.storage import UNFINISHED
 from footnote.tenancy import tallies
@@ -53,6 +54,7 @@ _LEFTOVERS = {
     ),
     "answer_without_document": ("message", "id", _ONE_OF_THEM_IS_GONE),
     "result_without_document": ("query_batch_item", "batch_id", _ONE_OF_THEM_IS_GONE),
+    "response_without_document": ("response", "id", _ONE_OF_THEM_IS_GONE),
     "cached_answer_without_document": (
         "cached_answer",
         "id",
@@ -96,6 +98,8 @@ async def _not_there(rt: Runtime, fix: bool) -> AsyncIterator[Finding]:
         yield Finding("artifact_missing", key, fix)
     async for key in _absent(rt, Version.object_key):
         yield Finding("object_missing", key)
+    async for key in _absent(rt, File.object_key):
+        yield Finding("file_missing", key)
 
 
 async def _left_over(rt: Runtime, fix: bool) -> AsyncIterator[Finding]:
@@ -143,8 +147,8 @@ async def _batches(keys: AsyncIterator[str]) -> AsyncIterator[set[str]]:
     yield batch
 
 
-async def _absent(rt: Runtime, column: InstrumentedAttribute[str | None]) -> AsyncIterator[str]:
-    """Keys that versions name and that are not in the store."""
+async def _absent(rt: Runtime, column: InstrumentedAttribute[Any]) -> AsyncIterator[str]:
+    """Keys that rows name and that are not in the store."""
     room = asyncio.Semaphore(LOOKUPS_AT_ONCE)
 
     async def absent(key: str) -> bool:

@@ -9,7 +9,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from sqlalchemy import ColumnElement, Table, delete, func, literal_column, select, text
+from sqlalchemy import ColumnElement, Table, delete, exists, func, literal_column, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import jobs
@@ -18,7 +18,7 @@ from footnote.database.rows import affected
 from footnote.documents import deletion, objects
 from footnote.errors import NotFound, TenantDeleted
 from footnote.jobs import tasks
-from footnote.models import BackgroundTask, Base, DirectUpload, Document, Job, TallyRow, Tenant
+from footnote.models import BackgroundTask, Base, DirectUpload, Document, File, Job, TallyRow, Tenant
 from footnote.runtime import Runtime
 from footnote.tenancy import audit_log, tallies
 
@@ -30,7 +30,7 @@ OUTLIVE_IT = {"audit_event"}
 # parts; children before their parents, to be counted. Everything else goes at the end, with the tenant itself.
 BESIDE_DOCUMENTS = (
     *("webhook_attempt", "webhook_delivery", "webhook_endpoint", "job_callback", "query_batch_item", "query_batch"),
-    *("message", "conversation", "cached_answer", "idempotency_key"),
+    *("message", "conversation", "response", "cached_answer", "idempotency_key"),
 )
 
 
@@ -90,6 +90,8 @@ async def remove_part(rt: Runtime, task: BackgroundTask) -> int | None:
         async with rt.transaction() as session:
             document_id = await session.scalar(_first_document(tenant_id))
         if document_id is None:
+            while await _remove_files(rt, task) == ROWS_AT_ONCE:
+                pass
             return None if await rt.again_while_busy(partial(_end, rt, task)) else removed
         with suppress(NotFound):  # deleted by another request just now
             removed += (await deletion.remove(rt.for_tenant(tenant_id), document_id)).counts["documents"]
@@ -110,6 +112,21 @@ async def _remove_rows(rt: Runtime, task: BackgroundTask, table: Table) -> int:
     return removed
 
 
+async def _remove_files(rt: Runtime, task: BackgroundTask) -> int:
+    """Removes some files of which no document is left, and gives up their objects; how many."""
+    some = select(File.id).where(File.tenant_id == task.tenant_id).order_by(File.id).limit(ROWS_AT_ONCE)
+    attached = exists().where(Document.file_id == File.id)
+    async with rt.transaction() as session:
+        receipt = await session.get_one(BackgroundTask, task.id, with_for_update=True)
+        # A document that is being made from one holds it; the next statement sees that document.
+        ids = (await session.scalars(some.with_for_update())).all()
+        removal = delete(File).where(File.id.in_(ids), ~attached).returning(File.object_key)
+        keys = (await session.scalars(removal)).all()
+        await objects.give_up(session, keys)
+        _add(receipt, {File.__tablename__: len(keys)})
+    return len(keys)
+
+
 def _add(receipt: BackgroundTask, rows: dict[str, int]) -> None:
     counts = Counter(receipt.counts.get("rows", {})) + Counter(rows)
     receipt.counts = {**receipt.counts, "rows": dict(counts)}
@@ -125,14 +142,15 @@ _DOCUMENTS = text(
 
 
 async def _end(rt: Runtime, task: BackgroundTask) -> bool:
-    """Whether the tenant is gone; False if there still is a document, of an upload that began before the deletion."""
+    """Whether the tenant is gone; False if there is a document or file, of an upload that began before the deletion."""
     tenant_id = task.tenant_id
     async with rt.transaction() as session:
         receipt = await session.get_one(BackgroundTask, task.id, with_for_update=True)
         # A request that is writing something of the tenant holds it until that is there; afterwards none can.
         if await session.get(Tenant, tenant_id, with_for_update=True) is None:
             return True
-        if await session.scalar(_first_document(tenant_id)) is not None:
+        files = select(File.id).where(File.tenant_id == tenant_id).limit(1)
+        if await session.scalar(_first_document(tenant_id)) or await session.scalar(files):
             return False
         sums = await session.execute(_DOCUMENTS, {"id": tenant_id, "began": receipt.created_at})
         documents = dict.fromkeys(deletion.COUNTED, 0) | {row.name: row.total for row in sums}

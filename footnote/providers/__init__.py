@@ -95,6 +95,7 @@ class Turn:
 class GenerationRequest:
     """Without passages the system prompt alone is the instruction.
 
+    `near_only`: the passages are too weak to be an answer.
     `brief`: with fewer rules and passages, for a model that did not follow more. `draft`: the model's answer, to be
     written again with its sources.
     `not_mentioned`: what the question names and no passage holds. `parts`: the questions that it consists of, if it is
@@ -112,6 +113,7 @@ class GenerationRequest:
     max_tokens: int | None = None
     not_mentioned: Sequence[str] = ()
     parts: Sequence[str] = ()
+    near_only: bool = False
     brief: bool = False
     draft: str = ""
     alive: Callable[[], None] = field(default=lambda: None, compare=False, repr=False)

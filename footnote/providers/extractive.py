@@ -4,15 +4,18 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator, Sequence
 
-from footnote.extracts import Passage, tables
+from footnote.extracts import Passage, statement_rows, tables
 from footnote.extracts.choosing import choose
+from footnote.extracts.constraints import misses
 from footnote.extracts.cutting import Extract
+from footnote.extracts.question import SUPERLATIVE
 from footnote.providers import GenerationRequest, GeneratorEvent, Nearest, Statement, Usage
 from footnote.settings import Settings
 
 EXTRACTIVE = "extractive"
 MOST_OF_A_PART = 2  # statements
 
+_CODE = re.compile(r"```[^\n`]*\n(?P<code>[^`]+?)\n\s*```")
 _BULLET = re.compile(r"^(?:[#>*•-]+\s+)+")
 
 
@@ -29,7 +32,7 @@ class ExtractiveGenerator:
             statements, answers = await asyncio.to_thread(_statements, part, request.passages)
             unlike = [each for each in statements if (each.marker, each.quote) not in said]
             said.update((each.marker, each.quote) for each in unlike)
-            if unlike and (request.not_mentioned or not answers):
+            if unlike and (request.not_mentioned or request.near_only or not answers):
                 yield Nearest(part if request.parts else "")
             for statement in unlike[: MOST_OF_A_PART if request.parts else None]:
                 yield statement
@@ -44,18 +47,37 @@ def open_generator(settings: Settings) -> ExtractiveGenerator:  # noqa: ARG001  
 
 def _statements(question: str, passages: Sequence[Passage]) -> tuple[list[Statement], bool]:
     """What is quoted, and whether it answers the question: rows of tables if they hold the value, or else extracts."""
+    if stated := statement_rows.passages_of(question, passages):
+        rows, answers = statement_rows.rows(question, stated)
+        if rows:
+            return [Statement(row.text, row.marker, row.quote) for row in rows], answers
+        return _extracts(choose(statement_rows.core(question), stated).found), False
     rows = tables.rows(question, passages)
-    if rows and rows[0].score >= tables.ANSWERS:
-        return [Statement(row.text, row.marker, row.quote) for row in rows], True
+    if rows and rows[0].score >= tables.ANSWERS and not SUPERLATIVE.search(question):
+        [about] = [each for each in passages if each.marker == rows[0].marker]
+        return [Statement(row.text, row.marker, row.quote) for row in rows], not misses(question, about)
     chosen = choose(question, passages)
-    return [Statement(_readable(each), each.marker, each.text) for each in chosen.found], chosen.answers
+    return _extracts(chosen.found), chosen.answers
+
+
+def _extracts(found: Sequence[Extract]) -> list[Statement]:
+    return [Statement(_readable(each), each.marker, each.text) for each in found]
 
 
 def _readable(extract: Extract) -> str:
-    """One line, ended by a full stop, behind the heading of a lone line or an entry; the quote keeps the original."""
+    """One line, ended by a full stop, behind the heading of a lone line or an entry; the quote keeps the original.
+
+    Each line of a block of code is marked as code.
+    """
     heading, text = extract.label if extract.form == "line" else "", extract.text
     heading = "" if text in heading else heading
     if extract.form == "entry":
         heading, _, text = text.partition("\n")
+    text = _CODE.sub(_marked, text)
     line = ": ".join(_BULLET.sub("", " ".join(each.split())) for each in (heading.rstrip(" :"), text) if each.strip())
     return line if line.endswith((".", "!", "?", "。", "！", "？", ":", "…")) else line + "."
+
+
+def _marked(block: re.Match[str]) -> str:
+    lines = (line.strip() for line in block["code"].splitlines())
+    return " ".join(f"`{line}`" for line in lines if line)

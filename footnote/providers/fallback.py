@@ -14,7 +14,7 @@ class Fallback:
 
     A generator is skipped if it is unavailable, too slow to begin, limited for longer than a request waits, behind an
     open circuit, writes only thoughts, or refuses our account; never because of the question. A model that a request
-    names is the first generator's: the others use their own.
+    names is asked first if it is one of theirs, else it is the first generator's: the others use their own.
     """
 
     def __init__(self, generators: Sequence[Generator]) -> None:
@@ -25,7 +25,8 @@ class Fallback:
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[GeneratorEvent, None]:
         """If none can answer, raises the error that allows the earliest retry."""
         failures: list[FootnoteError] = []
-        for generator in self.generators:
+        generators = sorted(self.generators, key=lambda each: each.model != request.model)  # else as they were
+        for generator in generators:
             asked = replace(request, model=None) if failures else request
             # A generator in this process has no other models.
             model = asked.model if asked.model and generator.address else generator.model
@@ -44,7 +45,7 @@ class Fallback:
                 if begun or not (error.retryable or isinstance(error, AccountRefused)):
                     raise
                 failures.append(error)
-                if len(failures) < len(self.generators):
+                if len(failures) < len(generators):
                     name = f"{generator.provider}/{generator.model}"
                     fallbacks_total.labels(name, error.code).inc()
                     log.warning("the next generator is asked", failed=name, error=str(error)[:300])
@@ -53,3 +54,9 @@ class Fallback:
     async def close(self) -> None:
         for generator in self.generators:
             await generator.close()
+
+
+def models_of(generator: Generator) -> list[str]:
+    """The models that a request can name."""
+    generators = generator.generators if isinstance(generator, Fallback) else (generator,)
+    return [*dict.fromkeys(each.model for each in generators)]

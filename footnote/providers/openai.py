@@ -4,6 +4,8 @@ import asyncio
 import base64
 import json
 import math
+import os
+import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, contextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -39,19 +41,18 @@ _DEEPEST = 4  # levels of parts within parts
 
 
 class _Connection:
-    """The SDK's client, imported and opened at first use. Models at one address share it: it takes a megabyte."""
+    """Our client and the SDK's, each opened at first use. Models at one address share them: each takes a megabyte."""
 
     def __init__(self, settings: Settings, address: str) -> None:
         self._settings = settings
         self._address = address
         self._client: openai.AsyncOpenAI | None = None
-        self._http: httpx2.AsyncClient | None = None  # the SDK's, where its requests can be repeated
-        self._sent: dict[str, httpx2.Request] = {}  # by path, the SDK's first request that was answered
-        self._repeaters: dict[str, Repeater] = {}  # by path, where that can be repeated without a general client
+        self._http: httpx2.AsyncClient | None = None
+        self._repeaters: dict[str, Repeater] = {}  # by path, where requests can be repeated without a general client
         self.dialects = Dialects(address)
 
     async def client(self) -> "openai.AsyncOpenAI":
-        """Raises ProviderRejected for an address that cannot be asked."""
+        """The SDK's. Raises ProviderRejected for an address that cannot be asked."""
         if self._client is None:
             # In a thread: on a busy machine it takes seconds, while heartbeats and other requests must continue.
             opened = await asyncio.to_thread(self._open)
@@ -59,27 +60,42 @@ class _Connection:
         return self._client
 
     async def post(self, path: str, body: dict[str, Any]) -> httpx2.Response:
-        """The answer. The SDK makes the first request; others are like it but for the body: that is half the work.
+        """The answer. Only Azure is asked through the SDK: to import it takes 30 MiB and half a second.
 
         Raises ProviderRefusal or the SDK's error for a status of an error, and httpx's errors.
         """
-        client, sent = await self.client(), self._sent.get(path)
-        if sent is None or self._http is None:
-            response = await client.post(path, cast_to=httpx2.Response, body=body)
-            if not response.history:
-                self._sent[path] = response.request
-                if Repeater.takes(response.request):
-                    self._repeaters[path] = Repeater(response.request, self._timeout)
-            return response
+        base = BaseUrl.read(self._address)
+        if base.azure:
+            return await (await self.client()).post(path, cast_to=httpx2.Response, body=body)
         if path in self._repeaters:
             response = await self._repeaters[path].post(json.dumps(body).encode())
         else:
-            headers = [(name, value) for name, value in sent.headers.items() if name != "content-length"]
-            request = self._http.build_request("POST", sent.url, headers=headers, json=body, timeout=self._timeout)
-            response = await self._http.send(request)
+            response = await self._first_post(base, path, body)
         if not response.is_success:
             raise ProviderRefusal(response.status_code, Said.read(response.content), response)
         return response
+
+    async def _first_post(self, base: BaseUrl, path: str, body: dict[str, Any]) -> httpx2.Response:
+        """By a general client, which others like it may repeat."""
+        if self._http is None:
+            opened = await asyncio.to_thread(self._open_http)
+            self._http = self._http or opened
+        response = await self._http.post(base.url + path, params=base.query or None, json=body)
+        if response.is_success and not response.history and Repeater.takes(response.request):
+            self._repeaters.setdefault(path, Repeater(response.request, self._timeout))
+        return response
+
+    def _open_http(self) -> httpx2.AsyncClient:
+        """With the headers and settings of the SDK's requests."""
+        named = {"openai-organization": "OPENAI_ORG_ID", "openai-project": "OPENAI_PROJECT_ID"}
+        headers = {header: os.environ[name] for header, name in named.items() if os.environ.get(name)}
+        headers |= {"accept": "application/json", "authorization": f"Bearer {self._key}"}
+        limits = httpx2.Limits(max_connections=1000, max_keepalive_connections=100)
+        return httpx2.AsyncClient(headers=headers, timeout=self._timeout, limits=limits, follow_redirects=True)
+
+    @property
+    def _key(self) -> str:
+        return self._settings.openai_api_key or "none"  # a local server needs no key, but the SDK insists on one
 
     @property
     def _timeout(self) -> Timeout:
@@ -89,10 +105,8 @@ class _Connection:
         import openai
 
         base = BaseUrl.read(self._address)
-        # A local server needs no key, but the SDK insists on one.
-        key = self._settings.openai_api_key or "none"
         options: dict[str, Any] = {
-            "api_key": key,
+            "api_key": self._key,
             "base_url": base.url,
             "timeout": self._timeout,
             "max_retries": 0,  # the job waits and retries, so that no worker sleeps while it holds a document
@@ -101,10 +115,8 @@ class _Connection:
         if base.by_deployment:
             return openai.AsyncAzureOpenAI(**options, api_version=base.query["api-version"])
         if base.azure:
-            options["default_headers"] = {"api-key": key}
+            options["default_headers"] = {"api-key": self._key}
             options["http_client"] = openai.DefaultAsyncHttpxClient(event_hooks={"request": [_unauthorized]})
-        else:
-            options["http_client"] = self._http = openai.DefaultAsyncHttpxClient()
         return openai.AsyncOpenAI(**options)
 
     async def close(self) -> None:
@@ -112,6 +124,8 @@ class _Connection:
             repeater.close()
         if self._client is not None:
             await self._client.close()
+        if self._http is not None:
+            await self._http.aclose()
 
 
 async def _unauthorized(request: httpx2.Request) -> None:
@@ -341,36 +355,50 @@ def _usage(said: Any) -> Usage | None:
 
 @contextmanager
 def _refusals() -> Iterator[None]:
-    import openai
-
+    """The SDK's refusals as ours."""
     try:
         yield
-    except openai.APIStatusError as error:
-        raise ProviderRefusal(error.status_code, Said.read(error.response.content), error.response) from error
+    except Exception as error:
+        if (sdk := _sdk()) and isinstance(error, sdk.APIStatusError):
+            raise ProviderRefusal(error.status_code, Said.read(error.response.content), error.response) from error
+        raise
+
+
+def _sdk() -> Any:
+    """The SDK, if it is imported: without it, no error is one of its own."""
+    return sys.modules.get("openai")
 
 
 @contextmanager
 def _errors() -> Iterator[None]:
-    """Translates the SDK's errors into ours: permanent or temporary, and when to retry."""
-    import openai
-
+    """Translates the SDK's errors and httpx's into ours: permanent or temporary, and when to retry."""
     try:
         with _refusals():
             yield
+    except FootnoteError:
+        raise
     except ProviderRefusal as error:
         raise _refusal(error) from error
-    except (openai.APIConnectionError, httpx2.TransportError) as error:
-        timed_out = openai.APITimeoutError | httpx2.TimeoutException
-        unconnected = isinstance(error, ConnectTimeout) or isinstance(error.__cause__, ConnectTimeout)
-        if isinstance(error, timed_out) and not unconnected:
-            raise TimedOut("provider_timeout", retry_after=5) from error
-        raise Unavailable("provider_unavailable", "The provider could not be reached.") from error
-    except (openai.OpenAIError, httpx2.HTTPError) as error:
-        raise Unavailable("provider_bad_response") from error
-    except (ValueError, KeyError, AttributeError, RecursionError) as error:
-        if isinstance(error, FootnoteError):
+    except Exception as error:
+        if (failure := _failure(error)) is None:
             raise
-        raise Unavailable("provider_bad_response") from error
+        raise failure from error
+
+
+def _failure(error: Exception) -> FootnoteError | None:
+    """What an error says of the provider that was asked; None: it says nothing of it."""
+    sdk = _sdk()
+    unreached, timed_out, any_of_sdk = (
+        (sdk.APIConnectionError, sdk.APITimeoutError, sdk.OpenAIError) if sdk else 3 * [()]
+    )
+    if isinstance(error, httpx2.TransportError) or isinstance(error, unreached):
+        unconnected = isinstance(error, ConnectTimeout) or isinstance(error.__cause__, ConnectTimeout)
+        late = isinstance(error, httpx2.TimeoutException) or isinstance(error, timed_out)
+        if late and not unconnected:
+            return TimedOut("provider_timeout", retry_after=5)
+        return Unavailable("provider_unavailable", "The provider could not be reached.")
+    wrong = httpx2.HTTPError, ValueError, KeyError, AttributeError, RecursionError
+    return Unavailable("provider_bad_response") if isinstance(error, wrong) or isinstance(error, any_of_sdk) else None
 
 
 def _refusal(error: ProviderRefusal) -> FootnoteError:

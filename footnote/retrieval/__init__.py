@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from typing import Any, Literal
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -15,6 +16,7 @@ from footnote.database.driver import Written
 from footnote.database.tenant_scope import tenant_of
 from footnote.embeddings.relatedness import REFERENCE, Scale, scale_of
 from footnote.errors import FootnoteError, Invalid
+from footnote.extracts.statements import Statement
 from footnote.filters import Filter
 from footnote.models import chunk_id
 from footnote.providers import Reranker
@@ -27,7 +29,9 @@ from footnote.retrieval import (
     resolving,
     shaping,
     spaces,
+    spelled_out,
     spelling,
+    statement_pages,
     vector_leg,
 )
 from footnote.retrieval.coverage import Searched
@@ -257,8 +261,7 @@ async def _first(rt: Runtime, query: Query, most: int, enough: int, beside: Besi
                     if corrected:
                         query, scope = replace(query, text=spelling.applied(query.text, corrected)), now
                         continue
-                if query.opening:
-                    candidates = await _opened(session, query, now, candidates)
+                candidates = await _put_first(session, query, now, candidates)
                 if beside is not None:
                     await beside(session, now, candidates, vectors)
                 return _First(query, corrected, now, candidates, vectors, spent)
@@ -311,11 +314,34 @@ def _hit(row: Mapping[str, Any], rank: int, scales: Mapping[int, Scale]) -> Hit:
     return Hit(chunk_id=chunk_id(row["version_id"], row["position"]), fused_rank=rank, scale=scale, **row)
 
 
-async def _opened(session: AsyncSession, query: Query, place: ResolvedScope, candidates: list[Hit]) -> list[Hit]:
-    first = await openings.opening(session, query, place, candidates)
+async def _put_first(session: AsyncSession, query: Query, place: ResolvedScope, found: list[Hit]) -> list[Hit]:
+    """Before the others: what the question names but says little of."""
+    if query.opening:
+        return _before(await openings.opening(session, query, place, found), found)
+    if stated := statement_pages.wanted(query):
+        found = await _with_statements(session, query, place, found, stated)
+    if short := spelled_out.wanted(query):
+        found = _before(await spelled_out.spelled_out(session, query, place, short), found)
+    return found
+
+
+def _before(first: Sequence[Hit], candidates: Sequence[Hit]) -> list[Hit]:
+    """The first ones as they match to the letter, with what is known of them, then the others."""
     known = {each.key: each for each in candidates}
     before = [replace(known.pop(each.key, each), exact_matches=each.exact_matches) for each in first]
     return [*before, *known.values()]
+
+
+async def _with_statements(
+    session: AsyncSession, query: Query, place: ResolvedScope, found: list[Hit], stated: Sequence[Statement]
+) -> list[Hit]:
+    """The likeliest chunk of each statement first."""
+    likely = []
+    for each in stated[: statement_pages.MOST]:
+        focused = statement_pages.focused(query, each, found)
+        hits, _ = await _candidates(session, focused, place, (), statement_pages.LOOKED_AT)
+        likely.append(statement_pages.first(each, query, hits))
+    return _before([hit for rank in zip_longest(*likely) for hit in rank if hit], found)
 
 
 async def _in_thread_if_long(

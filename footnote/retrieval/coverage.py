@@ -4,7 +4,7 @@ Whole collections are not counted: their tallies say how many documents they hav
 """
 
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ LARGE = 5_000
 REMEMBERED_SECONDS = 60.0
 MOST_REMEMBERED = 1_000
 MOST_UNFINISHED = 1_000  # counted
+MOST_NAMES = 100  # of collections that are told
 _LOOKED_AT = 2_000  # unfinished jobs of the tenant, at most, when those in scope are counted
 
 
@@ -28,10 +29,15 @@ class Searched:
     """`documents` are looked into. `unfinished` of the scope are being ingested, for the first time or again.
 
     The second is counted to 1,000. A document that is being replaced is in both: its last version is searched.
+    `passages` of these `collections` (names, the first 100) were searched; None if a filter or a list of documents left
+    some out (`filtered`).
     """
 
     documents: int = 0
     unfinished: int = 0
+    passages: int | None = None
+    collections: Sequence[str] = ()
+    filtered: bool = False
 
 
 # Of one of the CTE `chosen`, and of all of them.

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import collections
+from footnote.collections import expiry
 from footnote.database.driver import driver, positional
 from footnote.database.rows import RowReader
 from footnote.database.tenant_scope import tenant_of
@@ -32,6 +33,8 @@ WITH chosen AS MATERIALIZED (
 SELECT chosen.id, chosen.name, chosen.space_id, chosen.embedding_provider, chosen.embedding_model,
        s.provider, s.model, s.dimensions, s.requested_dimensions, s.other_dimensions, s.other_seen, s.other_since,
        s.noise, s.related,
+       chosen.last_active_at < now() - interval '1 minute' AS is_idle,
+       chosen.last_active_at + make_interval(days => chosen.expires_after_days) <= now() AS is_expired,
        coalesce(r.revision, 0) AS revision, {languages} AS languages,
        EXISTS (SELECT FROM chunk c WHERE c.tenant_id = :tenant AND c.collection_id = chosen.id) AS is_filled,
        ({documents}) AS documents, ({unfinished}) AS unfinished, ({chunks}) AS chunks
@@ -89,9 +92,13 @@ def remembered(rt: Runtime, query: "Query") -> ResolvedScope | None:
 
 
 async def of(session: AsyncSession, rt: Runtime, query: "Query") -> ResolvedScope:
-    """Raises NotFound for an unknown collection, Conflict after a change of model."""
+    """Raises NotFound for an unknown collection, Invalid for an expired one, Conflict after a change of model."""
     rows = await _rows(session, query)
     _check_known(query.collections, rows)
+    if query.collections is not None and any(row["is_expired"] for row in rows):
+        raise expiry.is_over()
+    if idle := [row["id"] for row in rows if row["is_idle"] and not row["is_expired"]]:
+        await expiry.note_active(session, idle)
     filled = [_collection(row) for row in rows if row["is_filled"]]
     of_space = {row["space_id"]: row for row in rows}
     looked_into: list[EmbeddingSpace] = []
@@ -101,13 +108,21 @@ async def of(session: AsyncSession, rt: Runtime, query: "Query") -> ResolvedScop
         looked_into = [_space(of_space[each]) for each in ids]
     searched = {each.id for each in filled}
     documents = coverage.total(rt.tenant, query, {row["id"]: row["documents"] for row in rows}, searched)
+    chunks = sum(row["chunks"] for row in rows if row["id"] in searched)
+    told = Searched(
+        documents,
+        rows[0]["unfinished"] if rows else 0,
+        chunks if query.is_whole else None,
+        [row["name"] for row in rows if row["id"] in searched][: coverage.MOST_NAMES],
+        filtered=not query.is_whole,
+    )
     found = ResolvedScope(
         {row["id"]: row["revision"] for row in rows},
         filled,
         looked_into,
         frozenset(name for row in rows if row["id"] in searched for name in row["languages"]),
-        Searched(documents, rows[0]["unfinished"] if rows else 0),
-        sum(row["chunks"] for row in rows if row["id"] in searched),
+        told,
+        chunks,
     )
     _remember(_place(rt.tenant, query), found)
     return found

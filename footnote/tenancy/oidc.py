@@ -48,13 +48,19 @@ async def verify(rt: Runtime, issuer: Issuer, token: str) -> Principal:
         now, tenant_id = (await session.execute(select(func.now(), named.scalar_subquery()))).one()
     expected: dict[str, ClaimsOption] = {
         **{"iss": {"essential": True, "value": issuer.url}, "exp": {"essential": True}, "iat": {"essential": True}},
-        "aud": {"essential": True, "values": listed(rt.settings.oidc_audience) or [""]},  # of [], joserfc takes any
+        "aud": {"essential": True, "values": _audiences(rt.settings)},
     }
     access_tokens.check_claims(claims, now, expected, LEEWAY_SECONDS)
     if tenant_id is None:
         raise Forbidden("no_tenant", "The token is good, but names no tenant that is here.")
     # That the token ends soon does not bound the keys that the person makes: they are theirs, not the token's.
     return Principal(tenant_id, _id_of(issuer.url, subject), _scopes(rt.settings, claims), by_token=True)
+
+
+def _audiences(settings: Settings) -> list[str]:
+    """Whom a token must be for; the MCP server's address is one, as clients name it to the issuer (RFC 8707)."""
+    own = [f"{settings.public_url}/mcp"] if settings.public_url and settings.mcp == "on" else []
+    return [*listed(settings.oidc_audience), *own] or [""]  # of [], joserfc takes any
 
 
 def _id_of(issuer: str, subject: str) -> str:

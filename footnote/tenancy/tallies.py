@@ -1,7 +1,7 @@
 """How many documents, chunks and bytes collections and tenants have, without counting them.
 
-Triggers on documents and versions write each change as a row, so no writer waits for another; `fold` adds the rows to
-sums now and then. The sums and the changes that are not folded yet are exact for what a transaction sees.
+Triggers on documents, versions and files write each change as a row, so no writer waits for another; `fold` adds the
+rows to sums now and then. The sums and the changes that are not folded yet are exact for what a transaction sees.
 """
 
 from collections.abc import Sequence
@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from footnote.database.rows import affected
 from footnote.database.tenant_scope import tenant_of
 
+FILES = "files"  # in place of a collection: the bytes of files, without those that documents made from them show
 AT_ONCE = 5_000  # changes folded in one transaction
 
 
@@ -118,7 +119,7 @@ async def purge(session: AsyncSession) -> int:
 
 
 # What the sums and changes lack of what is there. In one statement, so that all of it is seen at one moment.
-MISSING = """
+MISSING = f"""
 SELECT tenant_id, collection_id, sum(documents) AS documents, sum(searchable) AS searchable, sum(chunks) AS chunks,
        sum(bytes) AS bytes
 FROM (
@@ -131,12 +132,16 @@ FROM (
            CASE WHEN v.object_key IS NULL THEN 0 ELSE v.bytes END
     FROM version v JOIN document d ON d.id = v.document_id
     UNION ALL
+    SELECT tenant_id, '{FILES}', 0, 0, 0, bytes FROM file
+    UNION ALL
+    SELECT tenant_id, '{FILES}', 0, 0, 0, -bytes FROM version WHERE shared AND object_key IS NOT NULL
+    UNION ALL
     SELECT tenant_id, collection_id, -documents, -searchable, -chunks, -bytes FROM tally WHERE collection_id <> ''
     UNION ALL
     SELECT tenant_id, collection_id, -documents, -searchable, -chunks, -bytes FROM tally_change
 ) AS each GROUP BY tenant_id, collection_id
 HAVING sum(documents) <> 0 OR sum(searchable) <> 0 OR sum(chunks) <> 0 OR sum(bytes) <> 0
-"""
+"""  # noqa: S608  constants
 _CORRECT = f"""
 INSERT INTO tally_change (tenant_id, collection_id, documents, searchable, chunks, bytes)
 {MISSING} RETURNING collection_id

@@ -5,6 +5,7 @@ apart, too, so that they are not taken for a neighbour.
 """
 
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -65,6 +66,7 @@ _SCRIPTS = {
     "chinese": "\u3400-\u9fff",
 }
 _WORD = re.compile(r"[^\W\d_]+(?:[\u05b7-\u05bf\u0900-\u0963\u0971-\u097f]+[^\W\d_]*)*")
+_ASCII_WORD = re.compile("[a-z]+")
 _RUNS = {name: re.compile(f"[{letters}]+") for name, letters in _SCRIPTS.items()}
 _LETTERS_OF_A_WORD = 4  # roughly: how many letters of a script count as much as a small word
 _KANA = 0.1  # of the ideographs: where there are more kana, these are Japanese
@@ -88,23 +90,25 @@ _MARKS = re.compile(f"[{''.join(_MARKED)}]")
 def evidence(text: str, before: Mapping[str, float] | None = None) -> dict[str, float]:
     """How much speaks for each language, with what spoke for it in the text before."""
     found: dict[str, float] = dict(before or {})
-    lower = text.lower()
-    for word in _WORD.findall(lower):
-        _add(found, (_WORDS,))
-        _add(found, _SPOKEN.get(word, ()))
+    lower, plain = text.lower(), text.isascii()
+    counts = Counter((_ASCII_WORD if plain else _WORD).findall(lower))
+    _add(found, (_WORDS,), counts.total())
+    for word in counts.keys() & _SPOKEN.keys():
+        _add(found, _SPOKEN[word], counts[word])
+    if plain:
+        return found
     for letter in _MARKS.findall(lower):
         _add(found, _MARKED[letter])
-    if not text.isascii():
-        for name, run in _RUNS.items():
-            if letters := sum(map(len, run.findall(lower))):
-                found[name] = found.get(name, 0) + letters / _LETTERS_OF_A_WORD
+    for name, run in _RUNS.items():
+        if letters := sum(map(len, run.findall(lower))):
+            found[name] = found.get(name, 0) + letters / _LETTERS_OF_A_WORD
     return found
 
 
-def _add(found: dict[str, float], names: Sequence[str]) -> None:
+def _add(found: dict[str, float], names: Sequence[str], times: int = 1) -> None:
     """What several languages have says less of each."""
     for name in names:
-        found[name] = found.get(name, 0) + 1 / len(names)
+        found[name] = found.get(name, 0) + times / len(names)
 
 
 def decided(found: Mapping[str, float]) -> str:

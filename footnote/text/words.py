@@ -6,8 +6,22 @@ from collections.abc import Iterable
 from footnote.text.grammar import GERMAN, GRAMMAR
 
 SHORTEST, LONGEST = 4, 30  # letters: what is shorter has too many neighbours, what is longer is no word that is typed
-# Letters of scripts that put spaces between words, with no digit or `_` beside them: identifiers are not words.
-_WORD = re.compile(rf"(?<!\w)[^\W\d_\u0e00-\u1dff\u2000-\U0003ffff]{{3,{LONGEST}}}(?!\w)")
+# Letters of scripts that put spaces between words; with a digit or `_` among them they are an identifier.
+_LETTERS = rf"[^\W\d_\u0e00-\u1dff\u2000-\U0003ffff]{{3,{LONGEST}}}"
+_WORD = re.compile(rf"(?<!\w){_LETTERS}(?!\w)")
+_RUN, _LETTERS_ONLY = re.compile(r"\w+"), re.compile(_LETTERS)
+# What every identifier has, by the SQL function `identifiers`: a digit, one of `_@/`, or a dot within it.
+_TELLING = re.compile(r"[0-9_@/]|\.\S")
+
+
+def telling(text: str) -> str:
+    """What stands between spaces and may hold an identifier: from this, `identifiers` finds what it finds in the text."""
+    found, end = [], 0
+    while match := _TELLING.search(text, end):
+        start, end = text.rfind(" ", 0, match.start()) + 1, text.find(" ", match.end())
+        end = len(text) if end < 0 else end
+        found.append(text[start:end])
+    return " ".join(found)
 
 
 def distinct(texts: Iterable[str]) -> list[str]:
@@ -15,8 +29,8 @@ def distinct(texts: Iterable[str]) -> list[str]:
 
     The texts are folded.
     """
-    found = {word for text in texts for word in _WORD.findall(text.lower())} - GRAMMAR - GERMAN
-    return sorted(word for word in found if len(word) >= SHORTEST)
+    runs = set().union(*(_RUN.findall(text.lower()) for text in texts)) - GRAMMAR - GERMAN
+    return sorted(run for run in runs if len(run) >= SHORTEST and _LETTERS_ONLY.fullmatch(run))
 
 
 def spans(text: str) -> list[tuple[int, int]]:

@@ -13,6 +13,7 @@ from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from footnote.citations import links
 from footnote.database.driver import driver
 from footnote.database.ids import new_id
 from footnote.database.tenant_scope import tenant_of
@@ -102,7 +103,11 @@ async def _enqueue(session: AsyncSession, job_id: str, event: str, targets: Sequ
         return
     found = select(Job, Version).join(Version, Version.id == Job.version_id).where(Job.id == job_id)
     job, version = (await session.execute(found.execution_options(populate_existing=True))).one()
-    data = _data(event, job, version) | {"sequence": await _next_number(session, job)}
+    data = (
+        _data(event, job, version)
+        | _links(session, event, job.document_id)
+        | {"sequence": await _next_number(session, job)}
+    )
     await queue(session, job.tenant_id, job.id, job.run, event, targets, data)
 
 
@@ -117,6 +122,13 @@ def _data(event: str, job: Job, version: Version) -> dict[str, Any]:
         "chunks": version.chunks,
         "error": error,
     }
+
+
+def _links(session: AsyncSession, event: str, document_id: str) -> dict[str, Any]:
+    """Where people see the document. No request tells the server's address: without a setting there is only a path."""
+    path = None if event == "document.deleted" else links.reader_path(document_id)
+    base = session.info.get("public_url")
+    return {"reader_path": path, "reader_url": base + path if base and path else None}
 
 
 async def _next_number(session: AsyncSession, job: Job) -> int:

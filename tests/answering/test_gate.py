@@ -50,3 +50,20 @@ def test_a_text_in_another_language_is_judged_by_meaning(language, coverage, ask
 
 def test_what_is_unrelated_is_no_evidence_in_any_language():
     assert not gate.supports([hit(similarity=0.2, coverage=0.0)], LEAST, "hybrid", "spanish")
+
+
+def test_relevance_means_something_alone_and_never_rises_down_the_list():
+    hits = [
+        hit(similarity=0.2, coverage=0.2),
+        hit(similarity=0.6, coverage=0.6),
+        hit(similarity=0.3),
+        hit(similarity=0.1, exact_matches=1),
+        hit(coverage=0.4),
+        hit(),
+    ]
+    scores = gate.relevance(hits)
+    assert scores == sorted(scores, reverse=True), "the order is that of the hits"
+    assert [round(each, 3) for each in scores] == [1.0, 1.0, 1.0, 1.0, 0.133, 0.0]
+    assert gate.relevance(hits[:2])[0] == gate.relevance(hits[1:2])[0] == pytest.approx(0.6)
+    assert gate.relevance([]) == []
+    assert gate.above(0.5, hits[1:3]) == hits[1:2]

@@ -33,6 +33,8 @@ AUDITED: dict[Operation, list[str]] = {
     ("post", "/v1/jobs/{job_id}/cancel"): ["document.cancelled"],
     ("post", "/v1/jobs/{job_id}/retry"): ["document.retried"],
     ("post", "/v1/jobs/retry"): ["document.retried"],
+    ("post", "/v1/documents/reingest"): ["document.reingestion_requested"],
+    ("post", "/v1/documents/delete"): ["document.deletion_requested"],
     ("post", "/v1/collections"): ["collection.created"],
     ("patch", "/v1/collections/{collection_id}"): ["collection.updated"],
     ("post", "/v1/keys"): ["key.created"],
@@ -43,6 +45,7 @@ AUDITED: dict[Operation, list[str]] = {
     ("post", "/v1/webhook_endpoints/{endpoint_id}/rotate"): ["webhook_endpoint.secret_rotated"],
     ("delete", "/v1/webhook_endpoints/{endpoint_id}"): ["webhook_endpoint.deleted"],
     ("delete", "/v1/keys/{key_id}"): ["key.revoked"],
+    ("patch", "/v1/conversations/{conversation_id}"): ["conversation.updated"],
     ("delete", "/v1/conversations/{conversation_id}"): ["conversation.deleted"],
     ("delete", "/v1/documents/{document_id}"): ["document.deleted"],
     ("delete", "/v1/collections/{collection_id}"): ["collection.deleted"],
@@ -54,6 +57,7 @@ QUESTION = "a question: counted in the usage, by key and day"
 TRIED = "sends what was said before, or nothing; it is in the log of deliveries"
 NOT_AUDITED: dict[Operation, str] = {
     ("post", "/v1/documents/estimate"): "stores nothing",
+    ("post", "/v1/documents/known"): "changes nothing",
     ("post", "/v1/search"): QUESTION,
     ("post", "/v1/query"): QUESTION,
     ("post", "/v1/query/batch"): QUESTION,
@@ -65,6 +69,8 @@ NOT_AUDITED: dict[Operation, str] = {
     ("post", "/v1/webhook_endpoints/{endpoint_id}/deliveries/{delivery_id}/redeliver"): TRIED,
 }
 ASKED: dict[Operation, dict[str, Any]] = {
+    ("post", "/v1/documents/reingest"): {"json": {"where": {"collection": "none"}}},
+    ("post", "/v1/documents/delete"): {"json": {"where": {"q": "none"}}},
     ("post", "/v1/jobs/retry"): {"json": {"status": ["cancelled"]}},
     ("post", "/v1/collections"): {"json": {"name": "another"}},
     ("post", "/v1/keys"): {"json": {"name": "another"}},

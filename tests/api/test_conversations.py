@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select, update
 
-from footnote.answering import Done, Question, conversations
+from footnote.answering import Citation, Delta, Done, Question, Sources, conversations
 from footnote.database.clock import from_now
 from footnote.documents import deletion, derived_answers
 from footnote.errors import RateLimited, Unavailable
@@ -115,6 +115,71 @@ async def test_a_list_of_conversations_and_their_end(alice: Person, bob: Person)
     assert (await alice.client.delete(path)).json() == {"conversation_id": ids[0], "messages": 0}
     for answer in (await alice.client.get(path), await alice.client.delete(path)):
         problem(answer, 404, "conversation_not_found")
+
+
+async def test_a_conversation_is_renamed_and_found_by_its_title(
+    alice: Person, bob: Person, charlie: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = [await made(bob, title=title) for title in ("Lamps of 100 %", "Fog", "More lamps", "Lenses")]
+    path = f"/v1/conversations/{ids[1]}"
+    problem(await charlie.client.patch(path, json={"title": "Theirs"}), 404, "conversation_not_found")
+    problem(await bob.client.patch(path, json={"title": "Read only"}), 403, "missing_scope")
+    problem(await alice.client.patch(path, json={"title": ""}), 422, "invalid_request")
+    assert (await alice.client.patch(path, json={"title": "Fog and LAMPS"})).json()["title"] == "Fog and LAMPS"
+
+    async def found(words: str, **more: Any) -> tuple[list[str], str | None]:
+        page = (await bob.client.get("/v1/conversations", params={"q": words, **more})).json()
+        return [each["id"] for each in page["data"]], page["next_cursor"]
+
+    assert await found("lamps") == ([ids[2], ids[1], ids[0]], None)
+    assert await found("100 %") == ([ids[0]], None)
+    assert await found("%") == ([ids[0]], None), "no pattern"
+    assert await found("lamps", limit=2) == ([ids[2], ids[1]], ids[1])
+    assert await found("lamps", limit=2, cursor=ids[1]) == ([ids[0]], None)
+    monkeypatch.setattr(conversations, "LOOKED_AT", 2)
+    assert await found("fog") == ([], ids[2]), "a page comes of so many, and says where to go on"
+    assert await found("fog", cursor=ids[2]) == ([ids[1]], ids[0])
+
+
+async def test_messages_newest_first(chat: Chat, alice: Person, lamp: str) -> None:
+    here = await made(alice)
+    for question in ("Who lit the zircon lamp?", "What does the zircon lamp burn?"):
+        await ask(alice, here, question)
+    oldest = (await show(alice, here))["messages"]["data"]
+    page = (await show(alice, here, order="newest", limit=3))["messages"]
+    rest = (await show(alice, here, order="newest", limit=3, cursor=page["next_cursor"]))["messages"]
+    assert page["data"] + rest["data"] == oldest[::-1]
+    assert rest["next_cursor"] is None
+
+
+async def test_of_a_stopped_answer_what_came_is_stored(rt: Runtime, chat: Chat, alice: Person, lamp: str) -> None:
+    """Stopped before anything, while it is written, and not at all if the client did not see it come."""
+    of_alice, here = rt.for_tenant(alice.tenant_id), await made(alice)
+
+    async def stopped(after: type, *, store: bool = True) -> None:
+        asked = Question(Query("Who lit the zircon lamp?"))
+        events = conversations.ask(of_alice, here, asked, store_stopped=store)
+        async for event in events:
+            if isinstance(event, after):
+                break
+        await events.aclose()
+
+    await stopped(Delta, store=False)
+    assert (await show(alice, here))["message_count"] == 0
+    await stopped(Sources)
+    await stopped(Citation)
+    chat.requests.clear()
+    await ask(alice, here, "What does the zircon lamp burn?")
+    shown = (await show(alice, here))["messages"]["data"]
+    assert [each["answer_status"] for each in shown[1::2]] == ["stopped", "stopped", "supported"]
+    assert (shown[1]["content"], shown[1]["citations"], shown[1]["usage"]) == ("", [], None)
+    assert shown[3]["content"] == "It says so [1]"
+    assert [each["verified"] for each in shown[3]["citations"]] == [True]
+    assert shown[1]["passages"][0]["document_id"] == shown[3]["passages"][0]["document_id"] == lamp
+    said = [Turn("user", "Who lit the zircon lamp?"), Turn("assistant", "It says so")]
+    assert list(chat.requests[-1].history) == said, "nothing is said of what holds nothing"
+    await deletion.remove(of_alice, lamp)
+    assert {each["answer_status"] for each in (await show(alice, here))["messages"]["data"][1::2]} == {"removed"}
 
 
 async def test_defaults_of_a_conversation_hold_until_a_question_says_otherwise(

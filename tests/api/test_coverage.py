@@ -19,18 +19,41 @@ pytestmark = pytest.mark.anyio
 async def searched(alice: Person, **body: Any) -> dict[str, int]:
     answer = await alice.client.post("/v1/search", json={"query": "lamp", **body})
     assert answer.status_code == 200, answer.text
-    found: dict[str, int] = answer.json()["searched"]
-    return found
+    return numbers(answer.json()["searched"])
+
+
+def numbers(told: dict[str, Any]) -> dict[str, int]:
+    return {name: told[name] for name in ("documents", "unfinished")}
 
 
 def counts(documents: int, unfinished: int) -> dict[str, int]:
     return {"documents": documents, "unfinished": unfinished}
 
 
-async def test_an_empty_collection_has_a_coverage_of_zero(alice: Person) -> None:
+async def test_an_empty_collection_has_a_coverage_of_zero(rt: Runtime, alice: Person) -> None:
     answer = (await alice.client.post("/v1/query", json={"question": "What of the lamp?"})).json()
-    assert (answer["answer_status"], answer["searched"]) == ("not_found", counts(0, 0))
+    assert (answer["answer_status"], numbers(answer["searched"])) == ("not_found", counts(0, 0))
     assert answer["answer"] == answering.NOTHING_TO_SEARCH
+    assert answer["evidence"] == {"found": 0.0, "needed": rt.settings.least_evidence}
+    assert answer["searched"]["collections"] == []
+
+
+async def test_what_was_searched_is_named(rt: Runtime, alice: Person) -> None:
+    await driving.ready(rt, alice.tenant_id, driving.paragraphs(3))
+    await driving.ready(rt, alice.tenant_id, "The siren of the rock.", collection="fog")
+    asked = {"question": "Who won the chess championship of Reykjavik in 1972?"}
+    told = (await alice.client.post("/v1/query", json=asked)).json()
+    searched = told["searched"]
+    assert searched["passages"] == 4
+    assert (sorted(searched["collections"]), searched["filtered"]) == (["default", "fog"], False)
+    assert told["answer_status"] == "not_found"
+    assert 0 <= told["evidence"]["found"] < told["evidence"]["needed"]
+    narrowed = {"collections": ["fog"], "filters": {"type": "exists", "key": "of", "value": False}}
+    searched = (await alice.client.post("/v1/query", json=asked | narrowed)).json()["searched"]
+    assert (searched["passages"], searched["collections"], searched["filtered"]) == (None, ["fog"], True)
+    known = {"question": "What of the siren of the rock?"}
+    unsaid = (await alice.client.post("/v1/query", json=known)).json()  # by a model that does not know
+    assert (unsaid["answer_status"], unsaid["evidence"]["found"] >= unsaid["evidence"]["needed"]) == ("not_found", True)
 
 
 async def test_documents_that_are_being_ingested_are_counted(rt: Runtime, alice: Person) -> None:
@@ -66,7 +89,7 @@ async def test_every_kind_of_answer_says_so(rt: Runtime, alice: Person) -> None:
     conversation = (await alice.client.post("/v1/conversations", json={})).json()["id"]
     said = (await alice.client.post(f"/v1/conversations/{conversation}/messages", json=asked)).json()
     bodies = [whole, json.loads(events["sources"]), json.loads(events["done"]), batch, said]
-    assert [each["searched"] for each in bodies] == [counts(1, 1)] * 5
+    assert [numbers(each["searched"]) for each in bodies] == [counts(1, 1)] * 5
 
 
 async def test_a_large_count_of_a_filter_is_remembered_and_a_small_one_is_not(

@@ -28,6 +28,7 @@ VERBS = frozenset(
         "get",
         "list",
         "redeliver",
+        "reingest",
         "retry",
         "revoke",
         "rotate",

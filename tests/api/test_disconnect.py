@@ -15,6 +15,7 @@ from fastapi import FastAPI
 
 from api import rendering
 from api.app import create_app
+from footnote.answering import conversations
 from footnote.database.redis_client import Shared
 from footnote.providers import GenerationRequest, GeneratorEvent, Token
 from footnote.providers.guarded import guard_generators
@@ -38,6 +39,7 @@ class Api:
     port: int
     key: str
     model: FakeServer
+    tenant_id: str = ""
 
     @asynccontextmanager
     async def asked(self, path: str, **body: Any) -> AsyncIterator[asyncio.StreamReader]:
@@ -69,7 +71,7 @@ async def api(committing_rt: Runtime) -> AsyncIterator[Api]:
         generator = guard_generators([OpenAIGenerator(chosen)], Shared(None), chosen, interactive=True)
         app = create_app(runtime=replace(committing_rt, settings=chosen, generator=generator))
         async with listening(app) as (_, port):
-            yield Api(port, key, model)
+            yield Api(port, key, model, tenant_id)
         await generator.close()
 
 
@@ -89,20 +91,63 @@ async def until(happened: Callable[[], Any]) -> None:
             await asyncio.sleep(0.02)
 
 
+ASKED = "Which oil does the lamp burn?"
+# By path, what asks it there, and what the answer begins with.
+QUESTIONS: dict[str, tuple[dict[str, Any], bytes]] = {
+    "/v1/query": ({"question": ASKED}, b"event: sources"),
+    "/openai/v1/responses": ({"model": "footnote", "input": ASKED}, b"event: response.content_part.added"),
+    "/openai/v1/chat/completions": (
+        {"model": "footnote", "messages": [{"role": "user", "content": ASKED}]},
+        b'"role":"assistant"',
+    ),
+}
+
+
+@pytest.mark.parametrize("path", QUESTIONS)
 @pytest.mark.parametrize("stream", [False, True])
-async def test_a_disconnect_stops_a_silent_model(api: Api, stream: bool, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_disconnect_stops_a_silent_model(
+    api: Api, path: str, stream: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    question, begins = QUESTIONS[path]
     caplog.set_level("INFO", logger="footnote")
     for silence in SILENT:
         api.model.asked.clear()
         api.model.closed.clear()
         api.model.raw(*silence)
-        async with api.asked("/v1/query", question="Which oil does the lamp burn?", stream=stream) as answer:
+        async with api.asked(path, **question, stream=stream) as answer:
             await until(lambda: api.model.asked)
             if stream:
-                await answer.readuntil(b"event: sources")
+                await answer.readuntil(begins)
             assert not api.model.closed.is_set()
         await asyncio.wait_for(api.model.closed.wait(), 60)
     await until(lambda: sum("'status': 499" in str(record.msg) for record in caplog.records) == len(SILENT))
+
+
+async def test_a_disconnect_stores_what_came_of_an_answer(api: Api, committing_rt: Runtime) -> None:
+    """And the conversation is free for the next question."""
+    owner = committing_rt.for_tenant(api.tenant_id)
+    async with owner.transaction() as session:
+        here = (await conversations.create(session, None, {}, {})).id
+    api.model.raw(*SILENT[1])
+    async with api.asked(f"/v1/conversations/{here}/messages", **STREAMED) as answer:
+        await answer.readuntil(b"event: sources")
+        await until(lambda: api.model.asked)
+    left = asyncio.get_running_loop().time()
+    await asyncio.wait_for(api.model.closed.wait(), 60)
+    assert asyncio.get_running_loop().time() - left < 10, "within a second on a quiet machine"
+
+    async def stored() -> list[tuple[str, str | None]]:
+        async with owner.transaction() as session:
+            found = await conversations.get(session, here)
+            if found.holder is not None:
+                return []
+            messages = await conversations.messages_of(session, found)
+        return [(each.content, each.answer_status) for each in messages]  # while it is held, there are none
+
+    async with asyncio.timeout(60):
+        while not (found := await stored()):
+            await asyncio.sleep(0.02)
+    assert found == [(STREAMED["question"], None), ("", "stopped")]
 
 
 @pytest.mark.parametrize("path", ["/v1/search", "/v1/query"])

@@ -175,7 +175,7 @@ async def test_only_listed_origins_may_read_answers(
     monkeypatch.setattr("footnote.documents.list_documents", broken)
     async with api_with(rt, alice, cors_origins=f"{ORIGIN}/, https://other.example.com") as client:
         asking = {"Origin": ORIGIN, "Access-Control-Request-Method": "POST"}
-        asking["Access-Control-Request-Headers"] = "authorization,content-type,idempotency-key"
+        asking["Access-Control-Request-Headers"] = "authorization,content-type,idempotency-key,x-stainless-os"
         allowed = await client.options("/v1/search", headers=asking)
         assert allowed.status_code == 200
         assert allowed.headers["access-control-allow-origin"] == ORIGIN

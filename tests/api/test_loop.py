@@ -19,6 +19,7 @@ from tests.programs import Program, serving, settings_from, vectors
 pytestmark = [pytest.mark.anyio, pytest.mark.worker]
 
 LINES = "".join(f"{n}: pump {n % 97}, {n * 7 % 1000} marks.\n" for n in range(10_000))
+MCP_CLIENT: dict[str, Any] = {"protocolVersion": "2026-07-28", "clientCapabilities": {}}
 QUESTION = "How many marks has the pump 13?"
 
 
@@ -78,6 +79,11 @@ async def test_no_step_of_the_loop_takes_longer_than_50_ms_or_imports_a_module(
 
     # First of all what makes or imports something when it is done for the first time.
     await send("POST", "/v1/query", json={"question": QUESTION, "stream": True})
+    mcp = {"jsonrpc": "2.0", "id": 1, "method": "tools/call"}
+    for era in ({}, {"MCP-Protocol-Version": "2026-07-28", "Mcp-Method": "tools/call", "Mcp-Name": "ask"}):
+        meta = {f"io.modelcontextprotocol/{name}": value for name, value in MCP_CLIENT.items()}
+        called = mcp | {"params": {"name": "ask", "arguments": {"question": QUESTION}, "_meta": meta}}
+        await send("POST", "/mcp", json=called, headers={"Accept": "application/json, text/event-stream", **era})
     for path in ("/openapi.json", "/metrics", "/readyz", "/v1/documents?limit=100", "/v1/jobs?limit=100", "/v1/usage"):
         await send("GET", path)
     for path in ("", "/status", "/report", "/content", "/pages/1", "/chunks?limit=100"):

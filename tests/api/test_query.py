@@ -26,11 +26,11 @@ pytestmark = pytest.mark.anyio
 MODES = ["hybrid", "vector", "keyword"]
 HIT = {
     *("chunk_id", "document_id", "filename", "version", "position", "page_start", "page_end"),
-    *("char_start", "char_end", "heading", "text", "score", "metadata"),
+    *("char_start", "char_end", "heading", "text", "score", "metadata", "reader_url"),
 }
 CITATION = {
     *("marker", "document_id", "filename", "version", "page_start", "page_end", "char_start", "char_end"),
-    *("quote", "verified", "score", "chunk_id", "url", "highlights_url", "reader_path"),
+    *("quote", "verified", "score", "chunk_id", "url", "highlights_url", "reader_path", "reader_url"),
 }
 ANSWER = {
     *(
@@ -209,6 +209,9 @@ async def test_an_answer(rt: Runtime, bob: Person, library: dict[str, str]) -> N
     assert all(set(hit) == HIT for hit in body["hits"])
     [citation] = body["citations"]
     assert set(citation) == CITATION
+    quote = f"p/1?v=1&from={citation['char_start']}&to={citation['char_end']}"
+    assert citation["reader_url"] == f"http://footnote/d/{library['lamp']}/{quote}"
+    assert all(hit["reader_url"].startswith(f"http://footnote/d/{hit['document_id']}/p/1?v=1&") for hit in body["hits"])
     page = (await bob.client.get(citation["url"])).json()["text"]
     assert page[citation["char_start"] : citation["char_end"]] == citation["quote"] == "The lamp burns paraffin oil"
     [request] = rt.generator.requests

@@ -43,6 +43,7 @@ GIVEN: dict[Operation, dict[str, Any]] = {
     ("get", "/v1/documents/{document_id}/pages/{number}/highlights"): {"params": {"char_start": 0, "char_end": 9}},
     ("patch", "/v1/documents/{document_id}"): {"json": {"metadata": {}}},
     ("patch", "/v1/collections/{collection_id}"): {"json": {"metadata": {}}},
+    ("patch", "/v1/conversations/{conversation_id}"): {"json": {"title": "theirs"}},
     ("patch", "/v1/webhook_endpoints/{endpoint_id}"): {"json": {"description": "theirs"}},
     ("post", "/v1/webhook_endpoints/{endpoint_id}/redeliver"): {"json": {"since": "2026-01-01T00:00:00Z"}},
     ("post", "/v1/conversations/{conversation_id}/messages"): {"json": {"question": ASKED}},
@@ -52,6 +53,9 @@ GIVEN: dict[Operation, dict[str, Any]] = {
     ("put", "/v1/uploads/{filename}"): {"content": b"mine"},
     ("post", "/v1/uploads"): {"json": {"filename": "a.txt", "size": 4}},
     ("post", "/v1/documents/text"): {"json": {"text": "mine"}},
+    ("post", "/v1/documents/delete"): {"json": {}},
+    ("post", "/v1/documents/reingest"): {"json": {}},
+    ("post", "/v1/documents/known"): {"json": {"sha256": [64 * "0"]}},
     ("post", "/v1/documents/url"): {"json": {"url": "https://example.com/a.txt"}},
     ("post", "/v1/search"): {"json": {"query": ASKED}},
     ("post", "/v1/query"): {"json": {"question": ASKED}},
@@ -78,6 +82,9 @@ TAKES_IDS: dict[str, Any] = {
     },
     "collection": lambda ids: ids["collection_id"],
     "collections": lambda ids: [ids["collection_id"]],
+    "ids": lambda ids: [ids["document_id"]],
+    "where": lambda ids: {"parent_id": ids["document_id"]},
+    "parent_id": lambda ids: ids["document_id"],
     "document_ids": lambda ids: [ids["document_id"]],
     "filter": lambda ids: json.dumps({"type": "eq", "key": "$document_id", "value": ids["document_id"]}),
     "filters": lambda ids: {"type": "eq", "key": "$document_id", "value": ids["document_id"]},
@@ -91,9 +98,9 @@ TAKES_IDS: dict[str, Any] = {
 _PLAIN = """
     action around background budget callback_url char_end char_start chunking code created_after created_before
     description diversity dry_run embedding enabled error_code events expand expires_at explain external_id file
-    filename from group Idempotency-Key if-none-match key language limit max_tokens messages metadata mode model name
-    number order query question rates rerank scopes sha256 since size state status step stream strict superseded
-    system_prompt temperature text title to top_k until url version width
+    filename from group Idempotency-Key if-none-match key language Last-Event-ID limit max_tokens messages metadata
+    mode model name number offset order q query question rates rerank scopes sha256 since size sort state status
+    step stream strict superseded system_prompt temperature text title to top_k total until url version width
 """
 TAKES_NONE = set(_PLAIN.split())
 

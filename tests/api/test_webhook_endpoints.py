@@ -108,6 +108,7 @@ async def test_a_tenant_has_so_many_endpoints_and_no_more(alice: Person, monkeyp
 async def test_every_event_of_the_tenant_in_an_order_that_can_be_told(
     rt: Runtime, alice: Person, charlie: Person
 ) -> None:
+    rt.sessions.configure(info={"public_url": "https://example.com"})
     async with listening() as receiver, listening() as choosy, listening() as stranger:
         made = await registered(alice, receiver.url)
         await registered(alice, choosy.url, events=["document.failed", "query_batch.completed"])
@@ -138,6 +139,8 @@ async def test_every_event_of_the_tenant_in_an_order_that_can_be_told(
         (3, "document.ready", 2),
         (4, "document.deleted", 2),
     ]
+    shown = [each["data"]["reader_url"] for each in about]
+    assert shown == [f"https://example.com/d/{document_id}"] * 3 + [None]
     rest = {each["type"]: each["data"] for each in told if each not in about}
     assert rest.keys() == {"document.failed", "query_batch.cancelled"}
     assert (rest["document.failed"]["sequence"], rest["document.failed"]["error"]["code"]) == (1, "no_text")

@@ -8,6 +8,7 @@ from tests.cli.conftest import Footnote, Reply, StubApi, problem, sse
 
 QUERY = ("POST", "/v1/query")
 SEARCH = ("POST", "/v1/search")
+READER = "http://127.0.0.1:8000/d/doc_1/p/11?v=1&from=0&to=9"
 
 
 def citation(marker: int, **changed: Any) -> dict[str, Any]:
@@ -25,6 +26,7 @@ def citation(marker: int, **changed: Any) -> dict[str, Any]:
         "score": 0.5,
         "chunk_id": "chk_1",
         "url": "/v1/documents/doc_1/pages/11",
+        "reader_url": READER,
         **changed,
     }
 
@@ -49,7 +51,9 @@ def test_the_answer_comes_before_its_footnotes(stub: StubApi, footnote: Footnote
     assert ran.out == (
         "Bäume [1]\n\n"
         "[1] tracemonkey.pdf, page 11 — “a tree of traces”  ✓ checked\n"
+        f"    {READER}\n"
         "[2] tracemonkey.pdf, pages 11-12 — “a tree of traces”  ✗ not verified\n"
+        f"    {READER}\n"
     )
     assert stub.asked[0].json == {
         "question": "What is it?",

@@ -1,3 +1,4 @@
+import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -42,6 +43,21 @@ def test_status_shows_the_newest_documents_and_what_each_waits_for(stub: StubApi
     assert ran.out.endswith("The newest 4; there are more.\n")
     assert stub.to("GET", "/v1/documents")[0].query == {"limit": ["4"]}
     assert footnote("status", "--json").json == {**READY, "data": listed * 5, "next_cursor": "more"}
+
+
+def test_documents_are_found_and_ingested_again(stub: StubApi, footnote: Footnote) -> None:
+    stub.on("GET", "/v1/documents", Reply({"data": [document(pages=14, chunks=418)], "next_cursor": "more"}))
+    ran = footnote("documents", "--find", "a.m", "--status", "failed", "--status", "ready", "--sort", "name")
+    assert stub.to("GET", "/v1/documents")[0].query == {
+        "limit": ["50"],
+        "q": ["a.m"],
+        "status": ["failed", "ready"],
+        "sort": ["name"],
+    }
+    assert "doc_1  a.md  default" in ran.out
+    stub.on("POST", "/v1/documents/reingest", Reply({"progress": {"done": 0, "total": 2, "unit": "documents"}}))
+    assert footnote("reingest", "doc_1", "doc_2").out == "queued  2 documents\n"
+    assert json.loads(stub.to("POST", "/v1/documents/reingest")[0].body) == {"ids": ["doc_1", "doc_2"]}
 
 
 def test_status_names_what_cannot_be_reached(stub: StubApi, footnote: Footnote) -> None:

@@ -53,6 +53,7 @@ class Reader:
             texts = await self.look()
             topics = [each.partition("of the ")[2].partition(".")[0] for each in texts]
             self.seen.append({topic: topics.count(topic) for topic in topics})
+            await asyncio.sleep(0.02)  # the processor is for what writes meanwhile
 
 
 def readers(rt: Runtime, tenant: str, document_id: str) -> list[Reader]:
@@ -87,6 +88,7 @@ async def test_readers_see_one_version_whole_never_two_and_never_none(
     rt = committing_rt
     sizes = {f"topic{number}": 20 + number for number in range(6)}
     document_id = await driving.ready(rt, tenant, paragraphs(20, "topic0"), external_id="e")
+    await driving.index(rt)
     looking, enough = readers(rt, tenant, document_id), asyncio.Event()
     reading = asyncio.gather(*(reader.read(enough) for reader in looking))
     for topic, size in list(sizes.items())[1:]:

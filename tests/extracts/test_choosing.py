@@ -160,12 +160,12 @@ def test_every_extract_is_literally_in_its_passage() -> None:
 @pytest.mark.parametrize("question", ["Who is TLA?", "What does TLA stand for?", "How much?"])
 @pytest.mark.parametrize(
     "text",
-    ["A. " * 33_000, "(" * 100_000, "- a\n" * 25_000, "1," * 50_000, "TLA (" * 20_000, "Ab " * 33_000, "x" * 100_000],
+    ["A. " * 13_000, "(" * 40_000, "- a\n" * 10_000, "1," * 20_000, "TLA (" * 8_000, "Ab " * 13_000, "x" * 40_000],
 )
 def test_hostile_texts_take_seconds_at_most(question: str, text: str) -> None:
     started = time.process_time()
     choose(question, [Passage(1, "a", text)])
-    assert time.process_time() - started < 20
+    assert time.process_time() - started < 8
 
 
 @pytest.mark.parametrize(

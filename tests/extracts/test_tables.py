@@ -171,7 +171,7 @@ NASTY = [
 
 @pytest.mark.parametrize("piece", NASTY)
 def test_hostile_texts_take_time_in_proportion_to_their_length(piece: str):
-    text = piece * (100_000 // len(piece))
+    text = piece * (40_000 // len(piece))
     started = time.process_time()
     rows("How many a b in 2018?", [Passage(1, "report.pdf", text, text)])
-    assert time.process_time() - started < 30
+    assert time.process_time() - started < 12

@@ -199,7 +199,7 @@ async def test_random_filters_mean_what_the_same_rules_say_in_python(rt: Runtime
     async with rt.transaction() as session:
         ids = (await session.scalars(select(Collection.id).where(Collection.tenant_id == tenant_id))).all()
     told_apart = 0
-    for _ in range(300):
+    for _ in range(150):
         given = some_filter(chance, [*sown["one"], *sown["two"]])
         expected = {seed.id for name, seeds in sown.items() for seed in seeds if matches(given, seed, name)}
         parsed = filters.parse(given)
@@ -210,7 +210,7 @@ async def test_random_filters_mean_what_the_same_rules_say_in_python(rt: Runtime
         assert {each.document.id for each in listed} == expected, given
         assert {row[0] for row in found} == expected, given
         told_apart += 0 < len(expected) < 80
-    assert told_apart > 150, "most filters must tell some documents from others"
+    assert told_apart > 75, "most filters must tell some documents from others"
 
 
 async def test_the_name_of_a_collection_that_is_being_deleted_is_no_name_any_more(rt: Runtime) -> None:

@@ -35,6 +35,12 @@ REQUESTS: dict[str, list[tuple[str, dict[str, Any]]]] = {
         ("?external_id=external 0000000000000000000000004", {}),
         ("?external_id=unknown", {}),
         ("?sha256=" + "ab" * 32, {}),
+        ("?parent_id=doc_a0000000000000000000000007", {}),
+        ("?sort=oldest&limit=5&total=true", {}),
+        ("?collection=default&total=true&limit=5", {}),
+        ("?sort=name&limit=5", {}),
+        ("?sort=name&limit=5&cursor=doc_a0000000000000000000000500", {}),
+        ("?limit=5&q=lamp", {}),
         ('?limit=5&filter={"type": "eq", "key": "color", "value": "blue"}', {}),
         ('?limit=5&filter={"type": "eq", "key": "n", "value": "none"}', {}),
     ],
@@ -49,6 +55,10 @@ REQUESTS: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "upload_text": [("", {"json": {"text": "The lamp of a text."}})],
     "upload_from_url": [("", {"json": {"url": "https://lamps.example/lamp.md"}})],
     "upload_documents": [("", FILE)],
+    "delete_documents": [("", {"json": {"ids": ["doc_x"]}})],
+    "reingest_documents": [("", {"json": {"ids": ["doc_x"]}})],
+    "check_known_documents": [("", {"json": {"sha256": ["ab" * 32]}})],
+    "list_suggestions": [("?limit=5", {})],
     "update_document": [("", {"json": {"metadata": {"color": "green"}}})],
     "get_document_page": [("?version=1", {}), ("?char_start=3&char_end=9&around=2", {})],
     "get_document_page_image": [("?width=400&version=1", {})],
@@ -74,8 +84,18 @@ REQUESTS: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "ask_batch": [("", {"json": {"questions": [ASKED]}}), ("", {"json": {"questions": [ASKED] * 20}})],
     "get_query_batch": [("?limit=1", {}), ("?cursor=0", {})],
     "create_conversation": [("", {"json": {}})],
-    "list_conversations": [("", {}), ("?limit=100&cursor=cnv_a0000000000000000000000500", {})],
-    "get_conversation": [("?limit=1", {}), ("?cursor=msg_a0000000000000000000000070", {})],
+    "list_conversations": [
+        ("", {}),
+        ("?limit=100&cursor=cnv_a0000000000000000000000500", {}),
+        ("?q=amps", {}),
+        ("?q=none%25", {}),
+    ],
+    "get_conversation": [
+        ("?limit=1", {}),
+        ("?cursor=msg_a0000000000000000000000070", {}),
+        ("?order=newest&limit=1", {}),
+    ],
+    "update_conversation": [("", {"json": {"title": "Wicks"}})],
     "ask_in_conversation": [("", {"json": ASKED})],
     "create_webhook_endpoint": [("", {"json": {"url": "http://127.0.0.1:9/hook", "events": ["document.deleted"]}})],
     "list_webhook_endpoints": [("", {}), ("?limit=2&cursor=whe_" + 26 * "z", {})],
@@ -120,4 +140,5 @@ REFUSED = {
 }
 # Deletions come last, those that end the others' objects after all.
 LAST = ("delete_document", "delete_conversation", "delete_webhook_endpoint", "delete_collection", "delete_tenant")
-NOT_ASKED = {"stream_document_status"}  # it reads what the status reads, until the client leaves
+# The one reads what the status reads until the client leaves, the other what has changed.
+NOT_ASKED = {"stream_document_status", "stream_events"}

@@ -237,7 +237,7 @@ async def test_a_document_that_kills_its_worker_while_it_is_embedded_is_given_up
             break
         await set_job(rt, job_id, next_attempt_at=func.now())
     assert [(each.job_id, each.step) for each in poison] == [(job_id, "embed")]
-    assert crashes == 1 + rt.settings.max_attempts, "one in memory, and then as many as one step may have"
+    assert crashes == rt.settings.max_attempts, "the one in memory is counted, too"
 
 
 @pytest.mark.parametrize("seam", SEAMS)
@@ -263,7 +263,7 @@ async def test_what_ends_the_job_there_leaves_nothing_of_it(
                 work = driving.accept(rt, tenant, paragraphs(CHUNKS, "new"), external_id="e")
         later.append(asyncio.ensure_future(work))
         if seam != "stored":  # there the transaction holds what it waits for: it comes too late
-            await later[0]
+            await asyncio.shield(later[0])  # a heartbeat that finds the lease gone stops the run, and not this
 
     cut_in(seam, end)
     await ingest.run_job(rt, job_id, "chunk")

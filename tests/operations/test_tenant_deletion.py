@@ -17,9 +17,12 @@ from footnote.models import (
     BrowserSession,
     CachedAnswer,
     DocumentSequence,
+    FileBatch,
+    FileBatchItem,
     IdempotencyKey,
     PagePicture,
     RefusedUpload,
+    StoredResponse,
     TallyRow,
     Tenant,
     UnownedObject,
@@ -56,12 +59,24 @@ async def fill(rt: Runtime, tenant: str) -> None:
     await deletion.remove(rt.for_tenant(tenant), await driving.ready(rt, tenant, "Gone before."))
     await driving.ready(rt, tenant, "Gone with its collection.", collection="gone")
     await driving.remove_collection(rt, tenant, "gone")
+    await driving.attach(rt, tenant, await driving.file(rt, tenant, "Of a file."), ids["collection_id"])
+    await driving.file(rt, tenant, "Of no document.")
     of_version = {"version_id": begun.details.version.id, "number": 99}
     about: dict[type[Base], dict[str, Any]] = {
         Artifact: {"key": f"artifacts/{tenant}", "tally": {}, **of_version},
         PagePicture: {"key": f"pictures/{tenant}", "width": 400, **of_version},
+        FileBatch: {"id": f"vsfb_{tenant}", "key_id": "k", "collection_id": ids["collection_id"]},
+        FileBatchItem: {"batch_id": f"vsfb_{tenant}", "position": 0, "file_id": "file_unknown"},
         RefusedUpload: {"id": f"ref_{tenant}", "filename": "a.exe", "code": "unsupported_type", "message": "No."},
         CachedAnswer: {"id": f"ans_{tenant}", "scope": b"", "collection_ids": [], "question": "", "answer": {}},
+        StoredResponse: {
+            "id": f"r_{tenant}",
+            "request": {},
+            "status": "",
+            "model": "",
+            "usage": {},
+            "expires_at": func.now(),
+        },
         TallyRow: {"collection_id": "", "documents": 0, "searchable": 0, "chunks": 0, "bytes": 0},
         DocumentSequence: {"document_id": ids["document_id"], "last": 1},
         IdempotencyKey: {"key": "k", "holder": "h", "held_until": func.now()},
@@ -128,10 +143,11 @@ async def test_nothing_of_a_tenant_is_left_and_everything_of_another(committing_
 
     counts = dict(receipt.counts)
     others = counts.pop("rows")
-    assert (counts["documents"], counts["chunks"], counts["pages"]) == (2, before["chunk"], before["page"])
+    assert (counts["documents"], counts["chunks"], counts["pages"]) == (3, before["chunk"], before["page"])
     assert counts.keys() == set(deletion.COUNTED)
-    kinds = {"conversation": 1, "message": 1, "api_key": 1, "collection": 2, "deletion": 4, "background_task": 2}
+    kinds = {"conversation": 1, "message": 1, "api_key": 1, "collection": 2, "deletion": 5, "background_task": 2}
     assert {name: others[name] for name in kinds} == kinds
+    assert others["file"] == 2
     assert (await tenant_deletion.remove(rt, tenant)).counts == receipt.counts
     async with rt.transaction() as session:
         [again] = await tenant_deletion.receipts(session)

@@ -16,7 +16,7 @@ from footnote.errors import (
     Unavailable,
 )
 from footnote.providers import GenerationRequest, GeneratorEvent, ModelRef, Token, Usage, open_generators
-from footnote.providers.fallback import Fallback
+from footnote.providers.fallback import Fallback, models_of
 from footnote.settings import Settings
 from footnote.telemetry import fallbacks_total
 
@@ -123,3 +123,14 @@ async def test_what_was_spent_on_thoughts_alone_is_told_and_the_next_one_answers
     first = Scripted("first", Usage(9, 300), Unavailable("provider_bad_response", "The model wrote no answer."))
     second = Scripted("second", *ANSWER)
     assert await collect([first, second], []) == [ModelRef("first", "first-model"), Usage(9, 300), *SECOND]
+
+
+async def test_a_model_that_one_of_them_has_is_asked_first() -> None:
+    first, second = Scripted("first", *ANSWER), Scripted("second", *ANSWER)
+    assert await collect([first, second], [], model="second-model") == SECOND
+    assert (first.requests, second.requests[0].model) == ([], "second-model")
+    assert models_of(Fallback([first, second])) == ["first-model", "second-model"]
+    failing = Scripted("second", Unavailable("provider_unavailable"))
+    events = await collect([first, failing], [], model="second-model")
+    assert events[0] == ModelRef("first", "first-model")
+    assert first.requests[0].model is None

@@ -11,7 +11,6 @@ from uuid import uuid4
 
 import httpx2
 import numpy as np
-import openai
 import pytest
 from sqlalchemy import func, select
 
@@ -142,12 +141,12 @@ async def test_models_beyond_number_take_one_client_and_little_else(
 ) -> None:
     opened = []
 
-    class Counted(openai.AsyncOpenAI):
+    class Counted(httpx2.AsyncClient):
         def __init__(self, **options: Any) -> None:
             super().__init__(**options)
             opened.append(self)
 
-    monkeypatch.setattr("openai.AsyncOpenAI", Counted)
+    monkeypatch.setattr("httpx2.AsyncClient", Counted)
     base_url = f"http://127.0.0.1:{server.port}/{id(server)}"
     settings = Settings(_env_file=None, redis_url=redis_url, embedder="local", openai_base_url=base_url)
     embedders = Embedders(settings, Shared(None), interactive=True)
@@ -162,7 +161,7 @@ async def test_models_beyond_number_take_one_client_and_little_else(
     assert embedders["local", ""] is embedders["local", "all-MiniLM-L6-v2"], "loaded once"
     [client] = opened
     await embedders.close()
-    assert client.is_closed()
+    assert client.is_closed
 
 
 # -- batches -------------------------------------------------------------------------------------------------

@@ -69,6 +69,7 @@ class Product:
 
     url: str
     environment: dict[str, str]
+    pid: int = 0
 
     def run(self, *arguments: str, **variables: str) -> str:
         command = [sys.executable, "-m", "footnote", *arguments]
@@ -88,14 +89,18 @@ class Product:
         with urllib.request.urlopen(request, timeout=60) as answer:
             return json.load(answer)
 
-    def add(self, key: str, name: str, content: bytes, **query: str) -> str:
-        """The id of the document, when it is ready."""
+    def send(self, key: str, name: str, content: bytes, **query: str) -> str:
+        """The id of the document, which is queued."""
         place = f"{self.url}/v1/uploads/{quote(name)}"
         given = "&".join(f"{each}={quote(value)}" for each, value in query.items())
         headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/octet-stream"}
         request = urllib.request.Request(f"{place}?{given}", content, headers, method="PUT")
         with urllib.request.urlopen(request, timeout=60) as answer:
-            document_id = str(json.load(answer)["document"]["id"])
+            return str(json.load(answer)["document"]["id"])
+
+    def add(self, key: str, name: str, content: bytes, **query: str) -> str:
+        """The id of the document, when it is ready."""
+        document_id = self.send(key, name, content, **query)
         deadline = time.monotonic() + START_SECONDS
         while (status := self.call(key, "GET", f"/v1/documents/{document_id}")["status"]) != "ready":
             assert status != "failed"
@@ -126,7 +131,7 @@ def product(browser: Browser, model: Model) -> Iterator[Product]:
         up = subprocess.Popen(
             [sys.executable, "-m", "footnote", "up"], env=environment, cwd=ROOT, stdout=out, stderr=out
         )
-    found = Product(f"http://127.0.0.1:{ports[0]}", environment)
+    found = Product(f"http://127.0.0.1:{ports[0]}", environment, up.pid)
     try:
         _wait_until_ready(found.url, up, directory / "up.txt")
         yield found

@@ -1,7 +1,9 @@
 """A chat model on loopback that answers what a test tells it to, with markers for the passages that it was given."""
 
+import base64
 import json
 import re
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -22,6 +24,7 @@ class Model:
     says: dict[str, str] = field(default_factory=dict)
     pause: float = 0.0  # seconds between two words
     left: threading.Event = field(default_factory=threading.Event)  # set when a caller leaves before the end
+    refuses: bool = False  # the key of those who want vectors
     port: int = 0
 
     def answer(self, prompt: str) -> str:
@@ -57,6 +60,8 @@ def answering() -> Iterator[Model]:
 
         def do_POST(self) -> None:
             asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            if self.path.endswith("/embeddings"):
+                return self._vectors(asked["input"])
             words = re.findall(r"\S+\s*", model.answer(asked["messages"][-1]["content"]))
             self.send_response(200)
             self.send_header("Content-Type", "text/event-stream")
@@ -70,6 +75,17 @@ def answering() -> Iterator[Model]:
                 self.wfile.write(b"data: [DONE]\n\n")
             except OSError:
                 model.left.set()
+
+        def _vectors(self, texts: list[str]) -> None:
+            row = {"embedding": base64.b64encode(struct.pack("<4f", 1, 2, 3, 4)).decode()}
+            found = {"data": [row | {"index": index} for index in range(len(texts))]}
+            refusal = {"error": {"message": "Incorrect API key provided.", "code": "invalid_api_key"}}
+            content = json.dumps(refusal if model.refuses else found).encode()
+            self.send_response(401 if model.refuses else 200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
 
         def _send(self, delta: dict[str, str], reason: str | None = None) -> None:
             choice: dict[str, Any] = {"index": 0, "delta": delta, "finish_reason": reason}

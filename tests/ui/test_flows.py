@@ -304,7 +304,7 @@ def test_with_a_thumb_at_360_pixels(arrive: Arrive, harbour: str, model: Model) 
     expect(page.get_by_role("link", name=re.compile("When was the northern"))).not_to_have_count(0)
 
 
-def test_stop_keeps_what_came_and_stops_the_model(arrive: Arrive, harbour: str, model: Model) -> None:
+def test_stop_keeps_what_came_and_stops_the_model(arrive: Arrive, harbour: str, model: Model, see: See) -> None:
     model.says["slowly"] = "word " * 400
     model.pause = 0.1
     model.left.clear()
@@ -318,6 +318,10 @@ def test_stop_keeps_what_came_and_stops_the_model(arrive: Arrive, harbour: str, 
         expect(page.locator("article")).to_contain_text("Stopped here.")
         expect(page.locator("article .a")).to_contain_text("word")
         assert model.left.wait(10), "the model's connection closes"
+        page.reload()
+        expect(page.locator("article[data-phase=stopped]")).to_contain_text("Stopped here.")
+        expect(page.locator("article .a")).to_contain_text("word")
+        see(visit, "stopped")
     finally:
         model.pause = 0.0
 

@@ -1,4 +1,4 @@
-"""The limited process that reads one document. It is forked from `fork_server`, or, where that is not possible, runs as
+"""The limited process that reads a document, or a few plain ones. It is forked from `fork_server`, or, where that is not possible, runs as
 `python -m footnote.formats.sandbox.child OUT PARENT REQUEST`: two descriptors and a `ParseRequest`.
 
 It limits itself, then writes frames (`frames` says which), and ends when its parent has gone. Imports are few: where
@@ -6,12 +6,15 @@ there is no fork server, every document pays for them.
 """
 
 import contextlib
+import math
 import os
 import resource
+import select
 import signal
 import socket
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, astuple, replace
 from pathlib import Path
@@ -21,23 +24,22 @@ from footnote.errors import CODES, FootnoteError
 from footnote.formats import ParsedPage, is_container, module_for, paginate
 from footnote.formats.ocr import Ocr
 from footnote.formats.plain.txt import guesses
+from footnote.formats.sandbox import frames
 from footnote.formats.sandbox.frames import ParseRequest, write
 from footnote.text import clean, is_blank
 
 PAGES_PER_CPU_SECOND = 20
 CPU_SECONDS_PER_PICTURE = 2  # to draw it; tesseract has a limit of its own
+# Read by nothing but Python: a file cannot take over the process, which may therefore read another one of its owner.
+_PLAIN = {f"footnote.formats.{name}" for name in ("markup.md", "plain.delimited", "plain.json_values", "plain.txt")}
+_MOST = 100  # documents that a process reads
+_IDLE_SECONDS = 2.0  # for which it waits for the next one
 
 
-def _limit(cpu_seconds: int, memory_bytes: int) -> None:
-    os.nice(5)
-    for what, wanted in (
-        (resource.RLIMIT_CPU, cpu_seconds),
-        (resource.RLIMIT_AS, memory_bytes),
-        (resource.RLIMIT_CORE, 0),
-    ):
-        # macOS refuses some of them; the limit on silence still applies.
-        with contextlib.suppress(ValueError, OSError):
-            resource.setrlimit(what, _soft(what, wanted))
+def _limit(what: int, wanted: int) -> None:
+    # macOS refuses some of them; the limit on silence still applies.
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(what, _soft(what, wanted))
 
 
 def _soft(what: int, wanted: int) -> tuple[int, int]:
@@ -66,11 +68,10 @@ def _pages(media_type: str, path: Path, cpu_seconds: int, ocr: Ocr) -> Iterator[
             if page.number % PAGES_PER_CPU_SECOND == 0 or ocr.pictures > drawn:
                 drawn = ocr.pictures
                 allowed = cpu_seconds + page.number // PAGES_PER_CPU_SECOND + CPU_SECONDS_PER_PICTURE * drawn
-                with contextlib.suppress(ValueError, OSError):
-                    resource.setrlimit(resource.RLIMIT_CPU, _soft(resource.RLIMIT_CPU, allowed))
+                _limit(resource.RLIMIT_CPU, allowed)
 
 
-def _send_pages(out: BinaryIO, media_type: str, path: Path, cpu_seconds: int, ocr: Ocr) -> None:
+def _send_pages(out: BinaryIO, media_type: str, path: Path, cpu_seconds: int, ocr: Ocr) -> dict[str, Any]:
     done, has_text = ocr.after, ocr.after > 0
     for page in _pages(media_type, path, cpu_seconds, ocr):
         if page.number <= ocr.after:
@@ -82,27 +83,27 @@ def _send_pages(out: BinaryIO, media_type: str, path: Path, cpu_seconds: int, oc
         done, has_text = page.number, has_text or not is_blank(page.text)
     enough = has_text or is_container(media_type)
     message = ocr.nothing_found() or CODES["no_text"]
-    write(out, {"done": done} if enough else {"error": "no_text", "message": message})
+    return {"done": done} if enough else {"error": "no_text", "message": message}
 
 
-def _send_files(out: BinaryIO, media_type: str, path: Path) -> None:
+def _send_files(out: BinaryIO, media_type: str, path: Path) -> dict[str, Any]:
     done = 0
     for name, pieces in module_for(media_type).unpack(path):
         write(out, {"file": clean(name)})
         for piece in pieces:
             write(out, {"piece": True}, piece)
         done += 1
-    write(out, {"done": done})
+    return {"done": done}
 
 
-def _send_picture(out: BinaryIO, media_type: str, path: Path, asked: dict[str, Any]) -> None:
+def _send_picture(out: BinaryIO, media_type: str, path: Path, asked: dict[str, Any]) -> dict[str, Any]:
     write(out, {"picture": True}, module_for(media_type).render(path, **asked))
-    write(out, {"done": 1})
+    return {"done": 1}
 
 
-def _send_boxes(out: BinaryIO, media_type: str, path: Path, asked: dict[str, Any]) -> None:
+def _send_boxes(out: BinaryIO, media_type: str, path: Path, asked: dict[str, Any]) -> dict[str, Any]:
     write(out, {"boxes": module_for(media_type).boxes(path, **asked)})
-    write(out, {"done": 1})
+    return {"done": 1}
 
 
 def _failure(error: BaseException) -> dict[str, Any]:
@@ -117,33 +118,65 @@ def _failure(error: BaseException) -> dict[str, Any]:
     return {"error": code, "message": CODES[code], "detail": f"{type(error).__name__}: {error}"[:500]}
 
 
-def _answer(out: BinaryIO, request: ParseRequest) -> None:
+def _answer(out: BinaryIO, request: ParseRequest) -> dict[str, Any]:
+    """Sends what is asked for; the last frame is for the caller to send."""
     media_type, path = request.media_type, Path(request.path)
     match request.what:
         case "pages":
-            _send_pages(out, media_type, path, request.cpu_seconds, Ocr(**request.options))
+            return _send_pages(out, media_type, path, request.cpu_seconds, Ocr(**request.options))
         case "files":
-            _send_files(out, media_type, path)
+            return _send_files(out, media_type, path)
         case "picture":
-            _send_picture(out, media_type, path, request.options)
+            return _send_picture(out, media_type, path, request.options)
         case "boxes":
-            _send_boxes(out, media_type, path, request.options)
+            return _send_boxes(out, media_type, path, request.options)
+    raise ValueError(request.what)
 
 
-def run(request: ParseRequest, out: BinaryIO, parent: socket.socket, preloaded_bytes: int = 0) -> NoReturn:
-    """Answers the request and ends this process; address space that preloaded libraries fill does not count."""
+def _answered(out: BinaryIO, request: ParseRequest, *, last: bool) -> bool:
+    """Whether the process waits for another document, which the last frame says."""
+    write(out, {"begun": True})
     try:
-        _limit(request.cpu_seconds, request.memory_bytes + preloaded_bytes)
+        end = _answer(out, request)
+    except ConnectionError:
+        raise  # the parent has gone, or wants no more
+    except BaseException as error:
+        end = _failure(error)
+    waits = not last and "done" in end and module_for(request.media_type).__name__ in _PLAIN
+    write(out, {**end, "waits": True} if waits else end)
+    return waits
+
+
+def _next(out: BinaryIO) -> ParseRequest | None:
+    """The next request, whose time on the processor begins now; None if none comes soon.
+
+    The parent cannot time it: its event loop rests between two messages.
+    """
+    if not select.select([out], [], [], _IDLE_SECONDS)[0] or (request := frames.next_request(out.fileno())) is None:
+        return None
+    spent = math.ceil(time.process_time())
+    _limit(resource.RLIMIT_CPU, spent + request.cpu_seconds)
+    return replace(request, cpu_seconds=spent + request.cpu_seconds)
+
+
+def run(first: ParseRequest, out: BinaryIO, parent: socket.socket, preloaded_bytes: int = 0) -> NoReturn:
+    """Answers the request, and others that follow on `out`, and ends this process.
+
+    Address space that preloaded libraries fill does not count.
+    """
+    request: ParseRequest | None = first
+    try:
+        os.nice(5)
+        _limit(resource.RLIMIT_CPU, first.cpu_seconds)
+        _limit(resource.RLIMIT_AS, first.memory_bytes + preloaded_bytes)
+        _limit(resource.RLIMIT_CORE, 0)
         os.environ.clear()
-        os.environ.update(request.environment)
+        os.environ.update(first.environment)
         threading.Thread(target=_end_with, args=[parent], daemon=True).start()
-        write(out, {"begun": True})
-        try:
-            _answer(out, request)
-        except ConnectionError:
-            raise  # the parent has gone, or wants no more
-        except BaseException as error:
-            write(out, _failure(error))
+        for left in reversed(range(_MOST)):
+            if request is None or not _answered(out, request, last=not left):
+                break
+            request = _next(out)
         # Without the interpreter's clean-up: nothing is left to do, and PDFium may crash in it.
         os._exit(0)
     finally:

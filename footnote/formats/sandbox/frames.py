@@ -6,10 +6,12 @@ wrong before it is not the document's fault. If `pages` are requested, a frame i
 scan is null, or the fields of `Scan` if that text was read from a picture, and each guess has the fields of `Guess`.
 If `files` are requested, the files within a container, it is `{"file": name}`, then `{"piece": true}` with bytes of
 that file, as often as needed. The `picture` of a page, or the `boxes` of a quote on it, take one frame.
-The last frame is `{"done": how many}` or `{"error": code, "message": ..., "detail": ...}`.
+The last frame is `{"done": how many}` or `{"error": code, "message": ..., "detail": ...}`. With `"waits": true` the
+parser then waits for another request: four bytes with its length, and the request.
 """
 
 import json
+import os
 import socket
 import struct
 from collections.abc import Awaitable, Callable
@@ -19,6 +21,7 @@ from typing import Any, BinaryIO
 Frame = tuple[dict[str, Any], bytes]
 STATUS = struct.Struct(">i")  # of a parser that has ended: negative, the signal that killed it
 _LENGTHS = struct.Struct(">QQ")
+_LENGTH = struct.Struct(">I")
 _MOST_AT_ONCE = 1024 * 1024
 
 
@@ -51,6 +54,24 @@ def write(out: BinaryIO, head: dict[str, Any], body: bytes = b"") -> None:
     out.write(first)
     out.write(body)
     out.flush()
+
+
+def packed(request: ParseRequest) -> bytes:
+    """A request for a parser that waits."""
+    encoded = request.encode().encode()
+    return _LENGTH.pack(len(encoded)) + encoded
+
+
+def next_request(descriptor: int) -> ParseRequest | None:
+    """What a parser that waits is sent; None at the end."""
+    head = os.read(descriptor, _LENGTH.size)
+    if len(head) < _LENGTH.size:
+        return None
+    left, pieces = _LENGTH.unpack(head)[0], []
+    while left and (piece := os.read(descriptor, left)):
+        pieces.append(piece)
+        left -= len(piece)
+    return None if left else ParseRequest.decode(b"".join(pieces))
 
 
 async def read(source: socket.socket, receive: Callable[[socket.socket, int], Awaitable[bytes]], most: int) -> Frame:

@@ -14,11 +14,12 @@ if TYPE_CHECKING:
 
 
 async def read_pages(
-    path: Path, media_type: str, limits: "ParseLimits", *, after: int = 0
+    path: Path, media_type: str, limits: "ParseLimits", *, after: int = 0, owner: str = ""
 ) -> AsyncGenerator[ParsedPage, None]:
     """The document's pages after the first `after` ones, as the parser finishes them.
 
-    The parser is ahead by no more than a socket's buffer.
+    The parser is ahead by no more than a socket's buffer. With an `owner` it may have read other plain documents of
+    the same owner before, and waits for the next one.
 
     Raises `DocumentRejected`: with the parser's code, `no_text` after the last page when none had any,
     `too_complex` when a limit was hit, `corrupt_file` when the parser crashed. The parser has ended when this
@@ -26,7 +27,7 @@ async def read_pages(
     """
     # Tesseract gets a third of the silence allowed: a page that takes longer is skipped, and the next one is in time.
     ocr = {"languages": limits.ocr_languages, "seconds": limits.wall_seconds / 3}
-    async with aclosing(frames_of("pages", path, media_type, limits, after=after, **ocr)) as frames:
+    async with aclosing(frames_of("pages", path, media_type, limits, owner, after=after, **ocr)) as frames:
         async for head, body in frames:
             sections = [Section(start, end, tuple(heading), *rest) for start, end, heading, *rest in head["sections"]]
             scan = head["scan"] and Scan(head["scan"]["languages"], [tuple(word) for word in head["scan"]["words"]])

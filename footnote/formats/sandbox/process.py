@@ -3,11 +3,12 @@
 import asyncio
 import signal
 import socket
-from collections.abc import AsyncGenerator
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
 
 from footnote.errors import DocumentRejected, ParserUnavailable
 from footnote.formats.sandbox import frames, starting
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 # Over its CPU time, or aborted by a library that could get no more memory.
 _LIMIT_SIGNALS = {signal.SIGXCPU, signal.SIGABRT}
 _END_SECONDS = 5.0  # in which a fork server ends a parser, or is itself ended
+_MOST_IDLE = 4  # that wait
+_TURN_SECONDS = 0.05  # for which a document waits for that parser
 
 
 @dataclass(frozen=True)
@@ -29,29 +32,105 @@ class _Parser:
 
 
 async def frames_of(
-    what: str, path: Path, media_type: str, limits: "ParseLimits", **options: Any
+    what: str, path: Path, media_type: str, limits: "ParseLimits", owner: str = "", **options: Any
 ) -> AsyncGenerator[Frame, None]:
-    """What the parser sends, until it is done. Raises `DocumentRejected` if it sends an error, or nothing."""
-    parser = await _start(_request(what, path, media_type, limits, options))
-    try:
+    """What the parser sends, until it is done. Raises `DocumentRejected` if it sends an error, or nothing.
+
+    `owner`: whose document it is. A parser that has read a plain one waits a moment for the next of the same owner.
+    """
+    async with _turn(owner) as line:
+        parser = await _begun(_request(what, path, media_type, limits, options), limits, line)
+        head: dict[str, Any] = {}
         try:
-            await _frame(parser, limits)
-        except (DocumentRejected, ParserUnavailable) as ended:
-            why = " ".join(getattr(ended, "__notes__", ())) or str(ended)
-            raise ParserUnavailable(f"the parser did not start: {why}") from ended
-        while True:
-            head, body = await _frame(parser, limits)
-            if "done" in head or "error" in head:
-                break
-            yield head, body
-            del head, body
-    finally:
-        await _end(parser)
+            while True:
+                head, body = await _frame(parser, limits)
+                if "done" in head or "error" in head:
+                    break
+                yield head, body
+                head, body = {}, b""
+        finally:
+            if line is not None and head.get("waits") is True:
+                line.give(parser)
+            else:
+                await _end(parser)
     if "error" in head:
         error = DocumentRejected(head["error"], head["message"])
         if "detail" in head:
             error.add_note(head["detail"])
         raise error
+
+
+async def _begun(request: ParseRequest, limits: "ParseLimits", line: "_Line | None") -> _Parser:
+    """A parser that has begun with the request: the one that waits, or else a new one. Raises ParserUnavailable."""
+    if line is not None and (waiting := line.take()):
+        with suppress(DocumentRejected, ParserUnavailable, OSError):
+            await asyncio.get_running_loop().sock_sendall(waiting.out, frames.packed(request))
+            await _frame(waiting, limits)
+            return waiting
+        await _end(waiting)
+    parser = await _start(request)
+    try:
+        await _frame(parser, limits)
+    except (DocumentRejected, ParserUnavailable) as ended:
+        await _end(parser)
+        why = " ".join(getattr(ended, "__notes__", ())) or str(ended)
+        raise ParserUnavailable(f"the parser did not start: {why}") from ended
+    except BaseException:
+        await _end(parser)
+        raise
+    return parser
+
+
+class _Line:
+    """One parser of an owner, whose documents take turns with it; it ends when none follows soon."""
+
+    def __init__(self, idle: "dict[_Line, None]") -> None:
+        self.turn = asyncio.Lock()
+        self._idle = idle
+        self._parser: _Parser | None = None
+
+    def take(self) -> _Parser | None:
+        """The parser that waits; it may have ended."""
+        self._idle.pop(self, None)
+        taken, self._parser = self._parser, None
+        return taken
+
+    def give(self, parser: _Parser) -> None:
+        self._parser, self._idle[self] = parser, None
+        if len(self._idle) > _MOST_IDLE and (oldest := next(iter(self._idle)).take()):
+            _finish(oldest)
+
+
+class _Lines(dict[str, _Line]):
+    """Of an event loop, by owner."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._idle: dict[_Line, None] = {}
+
+    def __missing__(self, owner: str) -> _Line:
+        line = self[owner] = _Line(self._idle)
+        return line
+
+
+_lines: WeakKeyDictionary[asyncio.AbstractEventLoop, _Lines] = WeakKeyDictionary()
+
+
+@asynccontextmanager
+async def _turn(owner: str) -> AsyncIterator[_Line | None]:
+    """The owner's line; None without an owner, or if a document before takes long: then a parser of its own reads it."""
+    line = _lines.setdefault(asyncio.get_running_loop(), _Lines())[owner] if owner else None
+    if line is not None:
+        try:
+            async with asyncio.timeout(_TURN_SECONDS):
+                await line.turn.acquire()
+        except TimeoutError:
+            line = None
+    try:
+        yield line
+    finally:
+        if line is not None:
+            line.turn.release()
 
 
 def _request(what: str, path: Path, media_type: str, limits: "ParseLimits", options: dict[str, Any]) -> ParseRequest:
@@ -110,12 +189,16 @@ _ending: set[asyncio.Task[None]] = set()
 
 async def _end(parser: _Parser) -> None:
     """Has the parser killed with what it started, and waits until it is gone, even if we are cancelled."""
+    await asyncio.shield(_finish(parser))
+
+
+def _finish(parser: _Parser) -> asyncio.Task[None]:
     with suppress(OSError):
         parser.control.shutdown(socket.SHUT_WR)
     task = asyncio.ensure_future(_gone(parser))
     _ending.add(task)
     task.add_done_callback(_ending.discard)
-    await asyncio.shield(task)
+    return task
 
 
 async def _gone(parser: _Parser) -> None:

@@ -1,6 +1,7 @@
 /** Keys that act anywhere. Single letters do nothing in a field and can be switched off (WCAG 2.1.4). */
 
 import { signal } from "../vendor/preact.js";
+import { list } from "./parts/list.js";
 import { open, wantsText } from "./parts/reader.js";
 import { go } from "./router.js";
 import { answers, choose, chosen, isAnswering, stop, unchoose } from "./talk.js";
@@ -25,14 +26,19 @@ function pick(n) {
 }
 
 const LETTERS = {
-  "/": () => document.getElementById("question")?.focus(),
+  "/": () => (document.getElementById("question") ?? document.getElementById("find"))?.focus(),
   "?": () => document.getElementById("help")?.click(),
   n: () => step(1),
   p: () => step(-1),
   "[": () => open.current?.turn(-1),
   "]": () => open.current?.turn(1),
+  j: () => list.current?.step(1),
+  k: () => list.current?.step(-1),
   t: () => open.current && (wantsText.value = !wantsText.value),
 };
+
+/** Behind `g`. */
+const SCREENS = { a: "/", l: "/library", q: "/queue" };
 
 /** What Escape ends: the answer that is being written, else the page beside it. */
 export function escape() {
@@ -48,9 +54,9 @@ addEventListener("keydown", (event) => {
   if (event.key === "Escape") return void escape();
   if (isField(event.target) || !lettersAct.value) return;
   const act = /^[1-9]$/.test(event.key) ? () => pick(Number(event.key)) : LETTERS[event.key];
-  if (before === "g" && event.key === "a") {
+  if (before === "g" && SCREENS[event.key]) {
     event.preventDefault();
-    go("/");
+    go(SCREENS[event.key]);
   } else if (act) {
     event.preventDefault();
     act();

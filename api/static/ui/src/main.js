@@ -4,14 +4,20 @@ import { html, render, useEffect } from "../vendor/preact.js";
 import { me, recognise } from "./api.js";
 import "./keys.js";
 import { at } from "./router.js";
-import { count, follow } from "./uploads.js";
+import * as live from "./live.js";
+import { begin } from "./uploads.js";
 import { words } from "./words.js";
-import { DropEverywhere } from "./parts/files.js";
+import { DropEverywhere } from "./parts/drop.js";
 import { Head } from "./parts/head.js";
+import { lazily } from "./parts/lazy.js";
 import { Failure } from "./parts/state.js";
 import { Ask } from "./screens/ask.js";
 import { Entrance, onward } from "./screens/entrance.js";
 import { Page } from "./screens/page.js";
+
+const Document = lazily(() => import("./screens/document.js"), "Document");
+const Library = lazily(() => import("./screens/library.js"), "Library");
+const Queue = lazily(() => import("./screens/queue.js"), "Queue");
 
 let wasIn = false;
 let before = null;
@@ -19,11 +25,11 @@ let before = null;
 function Everything() {
   const isIn = Boolean(me.value);
   useEffect(() => {
-    if (!isIn) return;
+    if (!isIn) return void live.end();
     wasIn = true;
     onward();
-    follow();
-    count().catch(() => {});
+    live.begin();
+    begin().catch(() => {});
   }, [isIn]);
   if (me.value === undefined) return null;
   // After a session has ended the screen stays below the entrance, with what was typed.
@@ -41,8 +47,14 @@ function Screen() {
   switch (at.value.screen) {
     case "ask":
       return html`<${Ask} />`;
+    case "library":
+      return html`<${Library} />`;
+    case "document":
+      return html`<${Document} key=${at.value.document} />`;
     case "page":
       return html`<${Page} />`;
+    case "queue":
+      return html`<${Queue} />`;
     case "enter":
       return null;
     default:

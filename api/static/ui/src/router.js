@@ -6,7 +6,10 @@ const ROUTES = [
   [/^\/$/, "ask", []],
   [/^\/enter$/, "enter", []],
   [/^\/c\/([\w-]+)(?:\/([\w-]+))?$/, "ask", ["conversation", "message"]],
-  [/^\/d\/([\w-]+)(?:\/p\/(\d+))?$/, "page", ["document", "page"]],
+  [/^\/d\/([\w-]+)\/p\/(\d+)$/, "page", ["document", "page"]],
+  [/^\/d\/([\w-]+)$/, "document", ["document"]],
+  [/^\/library$/, "library", []],
+  [/^\/queue$/, "queue", []],
 ];
 
 function here() {

@@ -11,6 +11,9 @@ import { words } from "./words.js";
 export const conversation = signal(null);
 /** Its answers, oldest first: see `blank`. */
 export const answers = signal([]);
+/** Its title, and where the messages before those that are here begin; null: there are none. */
+export const title = signal(null);
+export const earlier = signal(null);
 /** Whether what is stored of it is here. */
 export const isLoaded = signal(false);
 /** What could not be loaded. */
@@ -23,6 +26,10 @@ export const lit = computed(() => hovered.value ?? chosen.value);
 export const told = signal("");
 /** The collection to search; empty: all. */
 export const place = signal("");
+
+const PAGE_MESSAGES = 40; // two for each question
+const BUSY_MS = 400;
+const BUSY_TIMES = 8;
 
 let running = null;
 let keys = 0;
@@ -54,6 +61,7 @@ function taken(from) {
     passages: from.hits ?? from.passages ?? [],
     parts: from.parts ?? [],
     notMentioned: from.not_mentioned ?? [],
+    evidence: from.evidence,
     rewritten: from.question_as_searched,
     corrected: from.searched_for ?? [],
     searched: from.searched,
@@ -79,7 +87,7 @@ export async function show({ conversation: id, message, hash }) {
   }
   if (conversation.value !== id) {
     reset(id);
-    await load(id);
+    await load(id, { message });
   }
   const found = answers.value.find((each) => each.id === message) ?? answers.value.at(-1);
   const note = /^fn(\d+)$/.exec(hash);
@@ -94,27 +102,37 @@ function reset(id) {
     conversation.value = id;
     answers.value = [];
     chosen.value = hovered.value = failure.value = null;
+    earlier.value = title.value = null;
     isLoaded.value = id === null;
   });
 }
 
-async function load(id) {
+/** Loads the newest messages, or those before what is there; all of them as far as an answer that an address names. */
+async function load(id, { message } = {}) {
   try {
-    const stored = [];
-    let cursor = "";
     do {
-      const found = await get(`/v1/conversations/${id}?limit=100${cursor && `&cursor=${cursor}`}`);
-      stored.push(...found.messages.data);
-      cursor = found.messages.next_cursor;
-    } while (cursor);
-    if (conversation.value !== id) return;
-    batch(() => {
-      answers.value = paired(stored);
-      isLoaded.value = true;
-    });
+      const cursor = earlier.value ? `&cursor=${earlier.value}` : "";
+      const found = await get(`/v1/conversations/${id}?order=newest&limit=${PAGE_MESSAGES}${cursor}`);
+      if (conversation.value !== id) return;
+      batch(() => {
+        title.value = found.title;
+        answers.value = [...paired(found.messages.data.reverse()), ...answers.value];
+        earlier.value = found.messages.next_cursor;
+        isLoaded.value = true;
+      });
+    } while (message && earlier.value && !answers.value.some((each) => each.id === message));
   } catch (problem) {
     if (conversation.value === id) failure.value = problem;
   }
+}
+
+/** Loads the questions before those that are on the screen. */
+export const loadEarlier = () => load(conversation.value);
+
+/** Gives the conversation another title. */
+export async function rename(to) {
+  title.value = (await call("PATCH", `/v1/conversations/${conversation.value}`, { body: { title: to } })).title;
+  await list();
 }
 
 export function loadAgain() {
@@ -127,7 +145,7 @@ function paired(messages) {
   const found = [];
   for (const each of messages) {
     if (each.role === "user") found.push(blank(each.content));
-    else Object.assign(found.at(-1), { id: each.id, phase: "done", text: each.content, ...taken(each) });
+    else Object.assign(found.at(-1), { id: each.id, phase: each.answer_status === "stopped" ? "stopped" : "done", text: each.content, ...taken(each) });
   }
   return found;
 }
@@ -148,7 +166,7 @@ export async function ask(question, { collection = place.value } = {}) {
       go(`/c/${conversation.value}`);
     }
     const body = { question, stream: true, ...(collection && { collections: [collection] }) };
-    await receive(answer.key, events(`/v1/conversations/${conversation.value}/messages`, body, stopping.signal));
+    await patiently(() => receive(answer.key, events(`/v1/conversations/${conversation.value}/messages`, body, stopping.signal)));
     if (answerOf(answer.key)?.phase !== "done") change(answer.key, { phase: "failed" });
   } catch (problem) {
     const phase = stopping.signal.aborted ? "stopped" : "failed";
@@ -156,6 +174,18 @@ export async function ask(question, { collection = place.value } = {}) {
     told.value = phase === "failed" ? problem.message : words.answer.stopped;
   } finally {
     if (running === stopping) running = null;
+  }
+}
+
+/** An answer that was stopped a moment ago is still being stored. */
+async function patiently(asking) {
+  for (let left = BUSY_TIMES; ; left -= 1) {
+    try {
+      return await asking();
+    } catch (problem) {
+      if (problem.code !== "conversation_busy" || !left) throw problem;
+      await new Promise((resolve) => setTimeout(resolve, BUSY_MS));
+    }
   }
 }
 
@@ -224,13 +254,27 @@ export const shown = computed(() => {
 export const conversations = signal(null);
 export const moreConversations = signal(null);
 
+/** Words in the titles of those that are listed; empty: all. */
+export const sought = signal("");
+
 /** Loads the newest ones, or those behind what is there. */
 export async function list({ more = false } = {}) {
-  const cursor = more ? `&cursor=${moreConversations.value}` : "";
-  const found = await call("GET", `/v1/conversations?limit=30${cursor}`);
+  const words = sought.value.trim();
+  let cursor = more ? moreConversations.value : null;
+  const found = [];
+  do {
+    const asked = new URLSearchParams({ limit: 30, ...(words && { q: words }), ...(cursor && { cursor }) });
+    const page = await get(`/v1/conversations?${asked}`);
+    if (words !== sought.value.trim()) return;
+    found.push(...page.data.filter((each) => each.message_count));
+    cursor = page.next_cursor;
+  } while (words && cursor && !found.length); // a page of a search may be empty and yet not the last
   batch(() => {
-    const asked = found.data.filter((each) => each.message_count);
-    conversations.value = more ? [...conversations.value, ...asked] : asked;
-    moreConversations.value = found.next_cursor;
+    conversations.value = more ? [...conversations.value, ...found] : found;
+    moreConversations.value = cursor;
+    if (!words) hasMany.value ||= found.length >= MANY;
   });
 }
+
+const MANY = 8; // from which on a field to find one is of use
+export const hasMany = signal(false);

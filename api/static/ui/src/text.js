@@ -118,6 +118,13 @@ export function wholeWords(text) {
   return text.slice(0, Math.max(0, whole)).trimEnd();
 }
 
+/** Where a quote stands, for people: its page, or the headings above it where pages have no pictures. */
+export function placeIn({ heading, highlights_url: picture, page_start: page }, pageWord) {
+  if (picture || !heading) return pageWord(page);
+  const path = heading.replaceAll(" > ", " › ");
+  return page > 1 ? `${pageWord(page)}, ${path}` : path;
+}
+
 /** An answer with its footnotes as Markdown. `address`: where people see a footnote. */
 export function markdown(answer, words, address) {
   const markers = new Set(answer.citations.map((each) => each.marker));
@@ -125,7 +132,7 @@ export function markdown(answer, words, address) {
   const notes = answer.citations.map((each) => {
     const doubt = each.verified ? "" : ` (${words.notVerified})`;
     const quote = each.quote.replace(/\s+/g, " ");
-    return `[^${each.marker}]: ${each.filename}, ${words.page(each.page_start)}: “${quote}”${doubt} <${address(each)}>`;
+    return `[^${each.marker}]: ${each.filename}, ${placeIn(each, words.page)}: “${quote}”${doubt} <${address(each)}>`;
   });
   return `${answer.question}\n\n${body}\n\n${notes.join("\n")}\n`;
 }

@@ -1,10 +1,10 @@
 /** An answer: its text with numerals, what was searched, and what can be done with it. */
 
 import { html, useState } from "../../vendor/preact.js";
-import { askAgain, choose, chosen, hovered, lit, noteAddress, place } from "../talk.js";
+import { askAgain, chosen, hovered, lit, noteAddress, place } from "../talk.js";
 import { blocks, markdown, markup } from "../text.js";
 import { words } from "../words.js";
-import { Footnotes, Passages } from "./footnotes.js";
+import { Footnotes, Passages, follow } from "./footnotes.js";
 import { Failure, Said, Waiting } from "./state.js";
 
 export function Answer({ answer, first, list }) {
@@ -14,6 +14,7 @@ export function Answer({ answer, first, list }) {
     <${Looked} answer=${answer} />
     <${Body} answer=${answer} />
     <${Footnotes} answer=${answer} />
+    <${Doubts} answer=${answer} />
     <${Ending} answer=${answer} />
     ${answer.phase === "done" && !/removed|not_found/.test(answer.status) && html`<${Summary} answer=${answer} list=${list} />`}
   </article>`;
@@ -49,6 +50,7 @@ function NotFound({ answer }) {
     <p class="lead">${words.answer.notFound}</p>
     <${Missing} names=${answer.notMentioned} />
     ${searched && html`<p>${searched.documents ? words.answer.searched(searched.documents) : words.answer.searchedNone}</p>`}
+    ${searched?.collections?.length > 0 && html`<p class="soft"><bdi>${words.answer.where(searched)}</bdi> ${answer.evidence && words.answer.evidence(answer.evidence)}</p>`}
     ${searched?.unfinished > 0 && html`<p class="doubtful">${words.answer.unfinished(searched.unfinished)}</p>`}
     ${answer.passages.length > 0 && html`<p>${words.answer.nearest}</p><${Passages} passages=${answer.passages.slice(0, 3)} />`}
     ${place.value &&
@@ -85,6 +87,15 @@ function Line({ answer, line }) {
   });
 }
 
+/** Sentences that have a footnote which says something else: neither the dotted line nor the note tells that. */
+function Doubts({ answer }) {
+  const found = answer.unsupported.filter((each) => /not_in_quote|quote_denies/.test(each.reason));
+  if (!found.length || answer.phase !== "done") return null;
+  return html`<ul class="doubts" aria-label=${words.answer.doubts}>
+    ${found.map((each) => html`<li>† <q dir="auto">${each.text.replace(/\s?\[\d{1,3}\]/g, "").trim()}</q> ${each.reason === "quote_denies" ? words.answer.quoteDenies : words.answer.notInQuote(each.missing)}</li>`)}
+  </ul>`;
+}
+
 function Segment({ answer, text, strong, code, marker }) {
   if (marker !== undefined) return html`<${Numeral} answer=${answer} n=${marker} />`;
   if (strong) return html`<strong>${text}</strong>`;
@@ -107,13 +118,6 @@ function Numeral({ answer, n }) {
     onMouseLeave=${() => (hovered.value = null)}
     >${citation.verified ? n : `†${n}`}</a
   >`;
-}
-
-/** A click with a modifier opens the address in another tab, as for any link. */
-export function follow(event, answer, n) {
-  if (event.metaKey || event.ctrlKey || event.shiftKey) return;
-  event.preventDefault();
-  choose(answer, n);
 }
 
 function Ending({ answer }) {
@@ -144,7 +148,7 @@ function Summary({ answer, list }) {
       ${notes > 0 && (good === notes ? words.summary.all(notes) : words.summary.some(good, notes))}
       ${" "}${answer.unsupported.length > 0 && words.summary.bare(answer.unsupported.length)}
       ${" "}${notes > 0 && answer.status === "related" && html`<span class="doubtful">${words.summary.related(notes)}</span>`}
-      ${" "}${notes > 0 && extract && words.answer.verbatim}
+      ${" "}${notes > 0 && (extract ? words.answer.verbatim : words.summary.written)}
       ${found > 0 && html`<br /><button type="button" class="plain" aria-expanded=${list.open} onClick=${list.toggle}>${words.summary.passages(found, of)}</button>`}
       ${times(answer, extract)}
     </p>

@@ -1,10 +1,11 @@
 /** What stands beside the answers: conversations, and files on their way. */
 
-import { html, signal, useEffect } from "../../vendor/preact.js";
-import { conversation, conversations, list, moreConversations } from "../talk.js";
+import { html, signal, useEffect, useState } from "../../vendor/preact.js";
+import { may } from "../api.js";
+import { conversation, conversations, hasMany, list, moreConversations, rename, sought } from "../talk.js";
 import { words } from "../words.js";
 import { Choose, Reading } from "./files.js";
-import { Name } from "./state.js";
+import { Failure, Name } from "./state.js";
 
 /** On narrow screens the list is a screen of its own. */
 export const listIsOpen = signal(false);
@@ -18,7 +19,9 @@ export function Beside({ withFiles }) {
   }, [conversation.value]);
   return html`<aside class=${listIsOpen.value ? "open" : ""} aria-label=${words.conversations}>
     <a class="new" href="/" aria-current=${conversation.value ? undefined : "page"}>${words.newQuestion}</a>
-    ${conversations.value?.length > 0 && html`<h2 class="sc">${words.conversations}</h2>`}
+    ${(conversations.value?.length > 0 || sought.value) && html`<h2 class="sc">${words.conversations}</h2>`}
+    ${hasMany.value && html`<${Find} />`}
+    ${sought.value.trim() && conversations.value?.length === 0 && html`<p class="soft small">${words.noneFound}</p>`}
     <ol class="toc">
       ${conversations.value?.map(
         (each) => html`<li key=${each.id}>
@@ -26,10 +29,49 @@ export function Beside({ withFiles }) {
             <${Name} text=${each.title ?? words.untitled} />
             <small>${words.questions(each.message_count / 2, each.updated_at)}</small>
           </a>
+          ${each.id === conversation.value && may("write") && html`<${Title} key=${each.id} given=${each.title ?? ""} />`}
         </li>`,
       )}
     </ol>
     ${moreConversations.value && html`<button type="button" class="plain more" onClick=${() => list({ more: true })}>${words.more}</button>`}
     ${withFiles && html`<div class="bottom"><${Reading} /><${Choose} look="plain add" /></div>`}
   </aside>`;
+}
+
+const PAUSE_MS = 200; // of typing
+let timer = null;
+
+function Find() {
+  const seek = ({ target }) => {
+    sought.value = target.value;
+    clearTimeout(timer);
+    timer = setTimeout(() => list().catch(() => {}), PAUSE_MS);
+  };
+  return html`<input type="search" class="seek" dir="auto" maxlength="200" aria-label=${words.findOne} placeholder=${words.findOne} value=${sought.value} onInput=${seek} />`;
+}
+
+/** The title of the conversation on the screen, to be changed. */
+function Title({ given }) {
+  const [typed, setTyped] = useState(null);
+  const [problem, setProblem] = useState(null);
+  if (typed === null) return html`<button type="button" class="plain small" onClick=${() => setTyped(given)}>${words.rename}</button>`;
+  const save = async (event) => {
+    event.preventDefault();
+    try {
+      if (typed.trim() && typed.trim() !== given) await rename(typed.trim());
+      setTyped(null);
+    } catch (failed) {
+      setProblem(failed);
+    }
+  };
+  const leave = (event) => {
+    if (event.key !== "Escape") return;
+    event.stopPropagation();
+    setTyped(null);
+  };
+  return html`<form class="title" onSubmit=${save} onKeyDown=${leave}>
+    <input class="seek" dir="auto" maxlength="200" aria-label=${words.renameTo} value=${typed} ref=${(input) => input && document.activeElement !== input && input.focus()} onInput=${({ target }) => setTyped(target.value)} />
+    <button type="submit" class="plain small">${words.save}</button>
+    ${problem && html`<${Failure} problem=${problem} />`}
+  </form>`;
 }

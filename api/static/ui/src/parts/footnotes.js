@@ -1,9 +1,9 @@
 /** The notes at the foot of an answer, and passages in the same form. */
 
 import { html } from "../../vendor/preact.js";
-import { hovered, lit, noteAddress } from "../talk.js";
+import { choose, hovered, lit, noteAddress } from "../talk.js";
+import { placeIn } from "../text.js";
 import { words } from "../words.js";
-import { follow } from "./answer.js";
 import { Name } from "./state.js";
 
 export function Footnotes({ answer }) {
@@ -32,11 +32,18 @@ function Note({ answer, citation, before }) {
           ? words.note.same
           : html`<${Name} text=${citation.filename} />`}${","}
       </span>
-      ${" "}${placeOf(citation, answer)}${citation.verified ? ": " : ". "}
+      ${" "}${placeOf(citation)}${citation.verified ? ": " : ". "}
       ${!citation.verified && html`<span class="why">${words.note.notOnPage} </span>`}
       <q dir="auto">${flowing(citation.quote)}</q>
     </a>
   </li>`;
+}
+
+/** A click with a modifier opens the address in another tab, as for any link. */
+export function follow(event, answer, n) {
+  if (event.metaKey || event.ctrlKey || event.shiftKey) return;
+  event.preventDefault();
+  choose(answer, n);
 }
 
 function back(event, answer, n) {
@@ -44,12 +51,8 @@ function back(event, answer, n) {
   document.getElementById(`r${answer.key}-${n}`)?.focus();
 }
 
-/** The page, or in a format without pages the headings above the passage. */
-function placeOf(citation, answer) {
-  const passage = answer.passages.find((each) => each.chunk_id === citation.chunk_id);
-  if (!citation.highlights_url && passage?.heading) return html`<${Name} text=${passage.heading} />`;
-  return words.note.page(citation.page_start);
-}
+/** The page, or in a format without pictures of pages the headings above the quote. */
+const placeOf = (citation) => html`<${Name} text=${placeIn(citation, words.note.page)} />`;
 
 /** The line breaks of a page are not those of a note. */
 const flowing = (text) => text.replace(/\s+/g, " ").trim();

@@ -4,7 +4,7 @@ import { html, signal, useRef } from "../../vendor/preact.js";
 import { leave, me, offlineSince } from "../api.js";
 import { lettersAct } from "../keys.js";
 import { at } from "../router.js";
-import { failed, unfinished } from "../uploads.js";
+import { counts, pausedSince } from "../live.js";
 import { words } from "../words.js";
 import { listIsOpen } from "./beside.js";
 
@@ -25,25 +25,28 @@ function changeTheme() {
 export const helpIsWanted = signal(0);
 
 export function Head() {
-  const reading = unfinished.value.length;
-  const look = failed.value.length;
+  const { queued = 0, running = 0, waiting = 0, failed: look = 0 } = counts.value ?? {};
+  const reading = queued + running + waiting;
   return html`<a class="skip" href="#main" onClick=${skip}>${words.skip}</a>
     <header>
       <a class="brand" href="/" aria-label=${words.home}>Footnote<b aria-hidden="true">*</b></a>
       <nav class="top" aria-label=${words.nav}>
         <a href="/" aria-current=${at.value.screen === "ask" ? "page" : undefined}>${words.ask}</a>
+        <a href="/library" aria-current=${/library|document/.test(at.value.screen) ? "page" : undefined}>${words.library.title}</a>
+        <a href="/queue" aria-current=${at.value.screen === "queue" ? "page" : undefined}>${words.queue.title}</a>
         ${at.value.screen === "ask" && html`<button type="button" class="plain narrow" aria-expanded=${listIsOpen.value} onClick=${() => (listIsOpen.value = !listIsOpen.value)}>${words.showList}</button>`}
       </nav>
       <div class="state" role="status">
-        ${reading > 0 && html`<span>${words.beingRead(reading)}</span>`}
-        ${look > 0 && html`<span class="doubtful">${words.needLook(look)}</span>`}
+        ${reading > 0 && html`<a href="/library?status=reading">${words.beingRead(reading)}</a>`}
+        ${look > 0 && html`<a class="doubtful" href="/library?status=failed">${words.needLook(look)}</a>`}
       </div>
       <button type="button" class="plain" aria-label=${words.theme[theme.value]} title=${words.theme[theme.value]} onClick=${changeTheme}>
         <span class=${`moon ${theme.value}`} aria-hidden="true"></span>
       </button>
       <${Help} />
     </header>
-    ${offlineSince.value && html`<p class="band" role="alert">${words.offline(offlineSince.value)}</p>`}`;
+    ${offlineSince.value && html`<p class="band" role="alert">${words.offline(offlineSince.value)}</p>`}
+    ${pausedSince.value && !offlineSince.value && html`<p class="band" role="status">${words.queue.paused(pausedSince.value)}</p>`}`;
 }
 
 function skip(event) {

@@ -2,14 +2,16 @@
 
 import { html, signal, useEffect, useLayoutEffect, useRef, useState } from "../../vendor/preact.js";
 import { about, boxes, fetchAhead, now, picture, text } from "../pages.js";
-import { cut } from "../text.js";
 import { words } from "../words.js";
+import { lazily } from "./lazy.js";
 import { Failure, Waiting } from "./state.js";
 
 /** Whether people want to see pictures, where there are some. */
 export const wantsText = signal(false);
 /** What keys do to the page that is shown: `{turn(by)}`; null without one. */
 export const open = { current: null };
+
+const PageText = lazily(() => import("./pagetext.js"), "PageText");
 
 const ZOOMS = [1, 1.4, 2, 3];
 
@@ -34,8 +36,8 @@ export function Reader({ id, filename, version, page, marks, drawn, turn, close,
     <${Head} place=${place} pages=${pages} turn=${turn} close=${close} hasPictures=${hasPictures} zoom=${zoom} setZoom=${setZoom} />
     ${problem && html`<${Refused} problem=${problem} id=${id} version=${version} />`}
     ${!problem && !asText && html`<${Picture} place=${place} marks=${here} zoom=${ZOOMS[zoom]} pages=${pages} choose=${choose} />`}
-    ${!problem && asText && facts.value && html`<${Text} place=${place} first=${facts.value} marks=${here} />`}
-    ${!problem && asText && !facts.value && html`<div class="bed"><${Waiting} /></div>`}
+    ${!problem && asText && facts.value && known.value && html`<${PageText} place=${place} type=${known.value.media_type} first=${facts.value} marks=${here} isOwn=${!close} />`}
+    ${!problem && asText && !(facts.value && known.value) && html`<div class="bed"><${Waiting} /></div>`}
     ${chosen?.page === page && !problem && html`<${Slip} mark=${chosen} place=${place} />`}
   </section>`;
 }
@@ -157,41 +159,6 @@ function numerals(marks, linesOf) {
     found[index].top = Math.max(found[index].top, found[index - 1].top + LEAST_GAP);
   }
   return found;
-}
-
-function Text({ place, first, marks }) {
-  const bed = useRef();
-  const [shown, setShown] = useState(first);
-  useEffect(() => setShown(first), [first]);
-  const chosen = marks.find((each) => each.on);
-  useLayoutEffect(() => {
-    bed.current.querySelector("mark.on")?.scrollIntoView({ block: "center" });
-  }, [chosen?.n, first]);
-  const more = async () => {
-    const [from, to] = chosen ? [chosen.from, chosen.to] : [0, 0];
-    const reach = 4 * Math.max(shown.char_end - to, from - shown.char_start);
-    setShown(await text(place.id, place.page, place.version, Math.max(0, from - reach), to + reach));
-  };
-  return html`<div class="bed" ref=${bed} tabindex="0" role="region" aria-label=${words.page.region(place.page)}>
-    <div class="plainleaf">
-      ${shown.char_start > 0 && html`<button type="button" class="plain" onClick=${more}>${words.page.earlier}</button>`}
-      <div class="pagetext" dir="auto">${shown.text ? marked(shown, marks) : html`<p class="soft">${words.page.empty}</p>`}</div>
-      ${shown.char_end < shown.characters && html`<button type="button" class="plain" onClick=${more}>${words.page.later}</button>`}
-    </div>
-  </div>`;
-}
-
-/** A page's text in pieces, with its quotes marked. Where several overlap, the chosen one counts. */
-function marked({ text: whole, char_start: start, char_end: end }, marks) {
-  const inside = marks.filter((each) => each.from < end && each.to > start);
-  const edges = [start, end, ...inside.flatMap((each) => [each.from, each.to])];
-  const cuts = [...new Set(edges)].filter((each) => each >= start && each <= end).sort((one, other) => one - other);
-  return cuts.slice(1).map((to, index) => {
-    const piece = cut(whole, cuts[index] - start, to - start);
-    const over = inside.filter((each) => each.from <= cuts[index] && each.to >= to);
-    const on = over.some((each) => each.on);
-    return over.length ? html`<mark class=${on ? "on" : ""}>${piece}</mark>` : piece;
-  });
 }
 
 function Slip({ mark, place }) {

@@ -4,12 +4,13 @@ import { html, useEffect, useLayoutEffect, useRef, useState } from "../../vendor
 import { get, may } from "../api.js";
 import { at } from "../router.js";
 import * as pages from "../pages.js";
-import { answers, ask, choose, chosen, conversations, failure, isLoaded, list, lit, loadAgain, show, shown, told, unchoose } from "../talk.js";
+import { answers, ask, choose, chosen, conversations, earlier, failure, isLoaded, list, lit, loadAgain, loadEarlier, place, show, shown, told, unchoose } from "../talk.js";
 import { documents, files, unfinished } from "../uploads.js";
 import { words } from "../words.js";
 import { Answer } from "../parts/answer.js";
 import { Beside } from "../parts/beside.js";
 import { Field } from "../parts/field.js";
+import { Left } from "../parts/drop.js";
 import { Choose, Reading } from "../parts/files.js";
 import { escape } from "../keys.js";
 import { Reader } from "../parts/reader.js";
@@ -60,11 +61,23 @@ function Talk() {
   const bed = useRef();
   const [opened, setOpened] = useState(null);
   const count = answers.value.length;
+  const [first, newest] = [answers.value[0]?.key, answers.value.at(-1)?.key];
   // A new question comes to the top; what is read is never scrolled away by what is written below it.
   useLayoutEffect(() => {
     const last = bed.current?.querySelector("article:last-of-type");
     if (last && count > 1) bed.current.scrollTop = last.offsetTop - bed.current.offsetTop;
-  }, [count]);
+  }, [newest]);
+  // Nor by earlier questions that come above it.
+  const height = useRef(0);
+  useLayoutEffect(() => {
+    const grown = (bed.current?.scrollHeight ?? 0) - height.current;
+    if (height.current && grown > 0) bed.current.scrollTop += grown;
+    height.current = 0;
+  }, [first]);
+  const more = () => {
+    height.current = bed.current.scrollHeight;
+    return loadEarlier();
+  };
   if (failure.value) return html`<div class="talk"><article><${Failure} problem=${failure.value} again=${loadAgain} /></article></div>`;
   if (!count) {
     const nothing = isLoaded.value ? html`<h1 class="q" tabindex="-1">${words.answer.nothing}</h1>` : html`<${Waiting} />`;
@@ -72,6 +85,7 @@ function Talk() {
   }
   const listOf = (key) => ({ open: opened === key, toggle: () => setOpened(opened === key ? null : key) });
   return html`<div class="talk" ref=${bed} tabindex="0" role="region" aria-label=${words.conversation}>
+    ${earlier.value && html`<p class="earlier"><button type="button" class="plain" onClick=${more}>${words.earlier}</button></p>`}
     ${answers.value.map((each, index) => html`<${Answer} key=${each.key} answer=${each} first=${index === 0} list=${listOf(each.key)} />`)}
   </div>`;
 }
@@ -116,6 +130,7 @@ function Begin() {
     <div>
       <h1 tabindex="-1">${words.begin.title}</h1>
       <${Examples} />
+      <${Left} />
       <${Reading} />
       <p><${Choose} look="plain add" /></p>
     </div>
@@ -138,7 +153,7 @@ function Examples() {
   const [headings, setHeadings] = useState([]);
   useEffect(() => {
     suggested().then(setHeadings, () => {});
-  }, [documents.value]);
+  }, [documents.value > 0, place.value]);
   if (!headings.length || !may("read")) return null;
   return html`<h2 class="sc">${words.begin.suggested}</h2>
     <ul class="examples">
@@ -146,16 +161,9 @@ function Examples() {
     </ul>`;
 }
 
-const MOST_EXAMPLES = 3;
-const HEADING_LENGTH = [6, 60];
-
+/** Headings of the collection that is searched, or of that of the newest document. */
 async function suggested() {
-  const [newest] = (await get("/v1/documents?limit=1&status=ready")).data;
-  if (!newest) return [];
-  const chunks = (await get(`/v1/documents/${newest.id}/chunks?limit=100`)).data;
-  const last = chunks.map((each) => each.heading.split(" > ").at(-1).replace(/^[\d.]+\s+/, "").trim());
-  const fitting = last.filter((each) => each.length >= HEADING_LENGTH[0] && each.length <= HEADING_LENGTH[1]);
-  const different = [...new Set(fitting)];
-  const step = Math.max(1, Math.floor(different.length / MOST_EXAMPLES));
-  return different.filter((_, index) => index % step === 0).slice(0, MOST_EXAMPLES);
+  const collection = place.value || (await get("/v1/documents?limit=1&status=ready")).data[0]?.collection;
+  if (!collection) return [];
+  return (await get(`/v1/collections/${encodeURIComponent(collection)}/suggestions`)).data.map((each) => each.heading);
 }

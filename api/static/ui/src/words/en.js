@@ -2,14 +2,35 @@
 
 const SMALL = ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"];
 const figure = new Intl.NumberFormat("en");
-const day = new Intl.DateTimeFormat("en", { day: "numeric", month: "long" });
-const dayOfYear = new Intl.DateTimeFormat("en", { day: "numeric", month: "long", year: "numeric" });
+const day = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "long" });
+const dayOfYear = new Intl.DateTimeFormat("en-GB", { day: "numeric", month: "long", year: "numeric" });
 const clock = new Intl.DateTimeFormat("en", { hour: "2-digit", minute: "2-digit", hour12: false });
 
 const count = (n) => SMALL[n] ?? figure.format(n);
 const counted = (n, one, many) => `${count(n)} ${n === 1 ? one : many}`;
 const capital = (text) => text[0].toUpperCase() + text.slice(1);
+const SIZES = ["bytes", "KB", "MB", "GB"];
+
+function size(bytes) {
+  const power = bytes < 1000 ? 0 : Math.min(3, Math.floor(Math.log10(bytes) / 3));
+  const number = bytes / 1000 ** power;
+  return `${figure.format(power && number < 10 ? Number(number.toFixed(1)) : Math.round(number))} ${SIZES[power]}`;
+}
+
 const seconds = (ms) => `${(ms / 1000).toFixed(ms < 9950 ? 1 : 0)} s`;
+
+const list = (items) => new Intl.ListFormat("en").format(items.map(String));
+
+const listed = (names, more) =>
+  more > 0 ? `${names.join(", ")} and ${count(more)} more` : names.length > 1 ? `${names.slice(0, -1).join(", ")} and ${names.at(-1)}` : names.join("");
+
+/** A length of time in its two largest units. */
+function duration(length) {
+  const all = Math.max(0, Math.round(length));
+  if (all < 90) return `${all} s`;
+  if (all < 5400) return `${Math.round(all / 60)} min`;
+  return all < 172800 ? `${Math.round(all / 3600)} h` : `${Math.round(all / 86400)} days`;
+}
 
 function date(moment) {
   const then = new Date(moment);
@@ -30,6 +51,7 @@ export const en = {
   lost: "There is nothing at this address.",
   lostHome: "Ask a question",
   loading: "Loading",
+  notLoaded: "This part of the page could not be loaded. Load the page again.",
   offline: (since) => `No connection since ${clock.format(since)}. It is tried again by itself.`,
   noAnswerHere: "The server could not be reached.",
   retryIn: (n) => `Tried again in ${counted(n, "second", "seconds")}.`,
@@ -63,6 +85,12 @@ export const en = {
   conversations: "Conversations",
   conversation: "Conversation",
   newQuestion: "New question",
+  earlier: "Earlier questions",
+  findOne: "Find a conversation",
+  noneFound: "None has these words in its title.",
+  rename: "Rename",
+  renameTo: "Title of this conversation",
+  save: "Save",
   questions: (n, moment) => (n > 1 ? `${date(moment)}, ${counted(n, "question", "questions")}` : date(moment)),
   untitled: "Untitled",
   showList: "Questions",
@@ -113,6 +141,14 @@ export const en = {
     notFound: "Not in these documents.",
     notMentioned: (names) => `Nothing about ${names.join(", ")} in these documents.`,
     searched: (n) => `${capital(counted(n, "document was", "documents were"))} searched, and nothing in ${n === 1 ? "it" : "them"} answers this.`,
+    where: ({ passages, collections, filtered }) =>
+      `Looked into ${passages === null || passages === undefined ? "the passages" : counted(passages, "passage", "passages")} of ${collections.length === 1 ? "the collection" : "the collections"} ${listed(collections.slice(0, 5).map((each) => `“${each}”`), collections.length - 5)}${filtered ? ", those that the filter lets through" : ""}.`,
+    evidence: ({ found, needed }) =>
+      found >= needed
+        ? "Passages were found that are about it, but no quote of them bears an answer."
+        : found < 0.01
+          ? "No passage is about it, so no answer was tried."
+          : `The nearest passage falls short of what an answer needs (${found.toFixed(2)} of ${needed.toFixed(2)}), so none was tried.`,
     searchedNone: "There is no document to search yet.",
     unfinished: (n) => `${capital(counted(n, "document is", "documents are"))} still being read: ask again when ${n === 1 ? "it is" : "they are"} ready.`,
     nearest: "These passages come closest:",
@@ -127,7 +163,10 @@ export const en = {
     broken: "The answer broke off here.",
     askAgain: "Ask again",
     unsupported: "no verified footnote",
-    verbatim: "The sentences stand in the documents as they are here; no model wrote anything.",
+    doubts: "Sentences that their footnotes do not bear out",
+    notInQuote: (missing) => (missing.length ? `its quote does not say ${listed(missing.map((each) => `“${each}”`), 0)}.` : "its quote does not say this."),
+    quoteDenies: "its quote says the opposite.",
+    verbatim: "Quoted: the sentences stand in the documents as they are here; no model wrote anything.",
   },
   note: {
     list: "Footnotes",
@@ -150,6 +189,7 @@ export const en = {
     passages: (n, documents) => `${capital(counted(n, "passage", "passages"))} of ${counted(documents, "document", "documents")}`,
     took: (ms) => seconds(ms),
     writer: (model, ms) => `written by ${model}, ${seconds(ms)}`,
+    written: "A model wrote the sentences; the footnotes are quotes.",
     cached: "an answer that was made before",
   },
   act: {
@@ -190,6 +230,147 @@ export const en = {
     footnotes: "Quote",
   },
 
+  queue: {
+    title: "Queue",
+    paused: (since) => `Paused since ${clock.format(new Date(since))}. Nothing is lost: it goes on after “footnote resume”.`,
+    count: (n) => figure.format(n),
+    now: (running, waits, capped) => {
+      if (!running && !waits) return "Nothing is being read, and nothing waits.";
+      const most = capped ? "more than " : "";
+      const being = running ? `${capital(counted(running, "file is", "files are"))} being read` : "Nothing is being read";
+      return `${being}${waits ? `, ${most}${count(waits)} ${waits === 1 ? "waits" : "wait"}` : ""}.`;
+    },
+    oldest: (seconds) => `The oldest has waited ${duration(seconds)}.`,
+    rate: (passages, left) => `${figure.format(passages)} passages a second${left ? `, about ${duration(left)} left` : ""}.`,
+    noWorker: "No worker is running. Start one: “footnote worker”, or see the log of “footnote up”.",
+    steps: "Unfinished, by step",
+    workers: (alive, slots) => `${counted(alive, "worker", "workers")}, ${count(slots)} at once`,
+    waits: "Why things wait",
+    failed: "Why things failed",
+    nothingWaits: "Nothing waits.",
+    nothingFailed: "Nothing failed.",
+    until: (moment) => `, until ${clock.format(new Date(moment))}`,
+    code: (code, step) => `${code}, at ${step}`,
+    retryAll: (n) => (n === 1 ? "Retry" : `Retry all ${count(n)}`),
+    retrying: "Retrying …",
+    retried: (n) => `${capital(counted(n, "file is", "files are"))} read again`,
+    jobs: "Files in the queue",
+    name: "File",
+    step: "Step",
+    state: "State",
+    actions: "What can be done",
+    cancel: "Cancel",
+    retry: "Retry",
+    doTo: (what, name) => (what === "retry" ? `Retry ${name}` : `Cancel ${name}`),
+    progress: (done, total, unit) => `${figure.format(done)} of ${figure.format(total)} ${unit}`,
+    begun: "begun",
+    sign: (seconds) => `, sign of life ${seconds < 2 ? "now" : `${duration(seconds)} ago`}`,
+    attempt: (n) => `, attempt ${n}`,
+    noneOfThese: "None of these any more.",
+    quiet: "All that was added has been read.",
+    more: (n) => `The newest ${figure.format(n)} are shown.`,
+  },
+
+  drop: {
+    addFolder: "Add folder",
+    fromAddress: "From an address",
+    recognising: "looked at",
+    turn: "its turn",
+    more: (n) => `and ${count(n)} more`,
+    title: (n) => (n ? `Add ${counted(n, "file", "files")}?` : "Nothing to add"),
+    send: (n) => (n ? `Add ${figure.format(n)}` : "Add"),
+    sum: (n, bytes) => `${capital(counted(n, "file", "files"))}, ${size(bytes)}. What is there already is not sent.`,
+    notTaken: (n) => `${capital(count(n))} cannot be read and ${n === 1 ? "stays" : "stay"} out.`,
+    noType: (ending) => `${ending} is not read`,
+    isEmpty: "is empty",
+    tooLarge: (most) => `larger than ${size(most)}`,
+    files: "Files",
+    size,
+    collection: "Collection",
+    cancel: "Cancel",
+    address: "Add from an address",
+    url: "Address",
+    example: "report.example/2025.pdf",
+    fetch: "Add",
+    left: (n, total) => `${capital(count(n))} of ${counted(total, "file was", "files were")} not sent.`,
+    folderAgain: "Choose the folder again",
+    filesAgain: "Choose the files again",
+    forget: "Leave them out",
+  },
+  library: {
+    title: "Library",
+    empty: "Drop a file or a folder anywhere.",
+    emptyHow: "What you add is listed here, while it is read and afterwards.",
+    sending: (done, all) => `${figure.format(done)} of ${counted(all, "file", "files")} sent`,
+    find: "Find a name",
+    order: "Order",
+    orders: { newest: "Newest first", oldest: "Oldest first", name: "By name" },
+    count: (n) => capital(counted(n, "document", "documents")),
+    found: (n) => (n ? `${counted(n, "matches", "match")}` : "none matches"),
+    more: "There are new ones",
+    none: "Nothing matches.",
+    all: "Show all",
+    columns: ["Name", "Pages", "Passages", "State", "Added"],
+    chooseAll: (n) => `Choose all ${figure.format(n)}`,
+    choose: (name) => `Choose ${name}`,
+    number: (n) => (n === null || n === undefined ? "–" : figure.format(n)),
+    when: (moment) => (date(moment) === "Today" ? `today ${clock.format(new Date(moment))}` : date(moment)),
+    ready: "ready",
+    failed: "not read",
+    chosenRegion: "What to do with the chosen documents",
+    chosen: (n) => `${capital(count(n))} chosen`,
+    delete: "Delete …",
+    again: "Read again",
+    metadata: "Set metadata …",
+    none_chosen: "Choose none",
+    deleted: (done, n, over) => (over ? `${capital(counted(n, "document is", "documents are"))} deleted.` : `Deleting: ${figure.format(done)} of ${figure.format(n)}`),
+    readAgain: (done, n, over) => (over ? `${capital(counted(n, "document is", "documents are"))} queued to be read again.` : `Queueing: ${figure.format(done)} of ${figure.format(n)}`),
+    deleteTitle: (n) => (n === 1 ? "Delete this document?" : `Delete ${counted(n, "document", "documents")}?`),
+    deleteAct: (n) => (n === 1 ? "Delete it" : `Delete ${figure.format(n)}`),
+    deleteWhat: "Everything that was made from it goes, too: pages, passages, and answers that may have used it. This cannot be undone.",
+    metadataTitle: (n) => `Metadata of ${n === 1 ? "this document" : counted(n, "document", "documents")}`,
+    key: "Key",
+    value: "Value",
+    valueHint: "Filters use it at once. An empty value removes the key.",
+    set: "Set",
+  },
+  about: {
+    open: "Open its pages",
+    version: (n) => `version ${n}`,
+    bytes: size,
+    added: (moment) => `added ${date(moment).replace(/^T|^Y/, (first) => first.toLowerCase())}, ${clock.format(new Date(moment))}`,
+    read: "What was read",
+    sum: ({ pages, chunks, language, documents: inside }) =>
+      inside
+        ? `${capital(counted(inside, "file was", "files were"))} found in it.`
+        : `${capital(counted(pages, "page", "pages"))}, ${counted(chunks, "passage", "passages")}${language ? `, in ${capital(language)}` : ""}.`,
+    gaps: ({ empty_pages: empty, pages_without_text: without, ocr_pages: ocr, replaced_characters: lost, skipped }) =>
+      [
+        without > 0 && `${without === 1 ? "Page" : "Pages"} ${list(empty.slice(0, 12))}${without > Math.min(12, empty.length) ? " and more" : ""} ${without === 1 ? "has" : "have"} no text.`,
+        ocr > 0 && `The text of ${counted(ocr, "page was", "pages was")} recognised in a picture.`,
+        lost > 0 && `${capital(counted(lost, "character", "characters"))} could not be read.`,
+        skipped > 0 && `${capital(counted(skipped, "file in it was", "files in it were"))} left out.`,
+      ].filter(Boolean),
+    whole: "Nothing was left out.",
+    time: "How long it took",
+    seconds: (n) => seconds(1000 * n),
+    attempts: (n) => `${count(n)} attempts`,
+    facts: "About it",
+    path: "External id",
+    address: "Address",
+    foundIn: "Found in",
+    container: "the file that contains it",
+    type: "Type",
+    files: "Files found in it",
+    state: ({ status, error }) => (status === "ready" ? "ready" : (error?.message ?? status)),
+    download: "Download",
+    cancel: "Stop reading",
+    upload: "Upload another file",
+    deleted: "Deleted",
+    at: (moment) => `${date(moment).replace(/^T|^Y/, (first) => first.toLowerCase())}, ${clock.format(new Date(moment))}`,
+    counts: { documents: "Documents", versions: "Versions", pages: "Pages", chunks: "Passages", embeddings: "Vectors", jobs: "Jobs", answers: "Answers emptied", objects: "Stored files", bytes: "Size" },
+  },
+
   keys: {
     title: "Keys",
     on: "Single letters act outside of fields",
@@ -201,7 +382,9 @@ export const en = {
       ["n, p", "next, previous footnote"],
       ["[, ]", "page before, next page"],
       ["t", "text or picture"],
-      ["g a", "a new question"],
+      ["j, k", "next, previous document"],
+      ["Space", "chooses a document"],
+      ["g a, g l, g q", "a new question, the library, the queue"],
       ["?", "this list"],
     ],
   },

@@ -1,0 +1,66 @@
+"""Answers as OpenAI's clients read them: one generator of what goes over the wire, streamed or as its last state."""
+
+import json
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import Any, Protocol
+
+from fastapi import Request
+from fastapi.responses import JSONResponse, Response
+
+from api.disconnect import while_connected
+from api.rendering import streamed
+from footnote import answering
+from footnote.errors import FootnoteError
+
+Json = dict[str, Any]
+
+
+class Rendering(Protocol):
+    """An answer that grows with each event."""
+
+    async def frame(self, event: answering.Event) -> bytes:
+        """What is streamed of the event; empty if it is told later."""
+        ...
+
+    def failed(self, error: FootnoteError) -> bytes:
+        """The last frame of an answer that broke off."""
+        ...
+
+    @property
+    def whole(self) -> Json:
+        """The answer as far as it has come."""
+        ...
+
+
+async def respond(
+    request: Request, events: AsyncGenerator[answering.Event, None], rendering: Rendering, *, stream: bool
+) -> Response:
+    if stream:
+        return await streamed(request, _frames(events, rendering), rendering.failed)
+    return JSONResponse(await while_connected(request, _collected(events, rendering)))
+
+
+async def _frames(events: AsyncGenerator[answering.Event, None], rendering: Rendering) -> AsyncGenerator[bytes, None]:
+    async with aclosing(events):
+        async for event in events:
+            if frame := await rendering.frame(event):
+                yield frame
+
+
+async def _collected(events: AsyncGenerator[answering.Event, None], rendering: Rendering) -> Json:
+    async with aclosing(_frames(events, rendering)) as frames:
+        async for _ in frames:
+            pass
+    return rendering.whole
+
+
+def written(told: Any) -> str:
+    return json.dumps(told, ensure_ascii=False, separators=(",", ":"))
+
+
+def marked(text: str, marker: int) -> tuple[int, int]:
+    """Where the mark of a footnote stands in the text; characters as Python counts them."""
+    mark = f"[{marker}]"
+    begins = text.find(mark)
+    return begins, begins + len(mark)

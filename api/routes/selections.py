@@ -1,0 +1,51 @@
+"""Many documents at once: deleted, ingested again, or recognised before they are sent."""
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from api.deps import Reader, RuntimeDep, Writer, again_while_busy
+from api.routes.tasks import accepted
+from api.schemas.selections import KnownDocumentOut, KnownIn, KnownOut, SelectionIn
+from api.schemas.tasks import TaskOut
+from footnote import documents
+from footnote.documents import selections
+
+router = APIRouter(prefix="/v1/documents", tags=["documents"])
+
+
+@router.post("/delete", status_code=202, response_model=TaskOut)
+@again_while_busy
+async def delete_documents(body: SelectionIn, rt: RuntimeDep, caller: Writer) -> Any:
+    """Delete many documents and everything that was made from them, in the background.
+
+    Those that are chosen now are deleted one after the other, 10,000 at most; ids of documents that are gone are left
+    out. `Location` shows the progress. Each has a receipt: repeat `DELETE /v1/documents/{document_id}` to get it.
+    """
+    async with rt.transaction() as session:
+        return accepted(await selections.begin(session, "documents.delete", body.chosen))
+
+
+@router.post("/reingest", status_code=202, response_model=TaskOut)
+@again_while_busy
+async def reingest_documents(body: SelectionIn, rt: RuntimeDep, caller: Writer) -> Any:
+    """Ingest many documents again from their stored files, in the background; 10,000 at most.
+
+    Queries see the present version until the new one is ready. Those that are being ingested are left out; those
+    that failed or were cancelled begin at the first step. Uploads go first.
+    """
+    async with rt.transaction() as session:
+        return accepted(await selections.begin(session, "documents.reingest", body.chosen))
+
+
+@router.post("/known")
+async def check_known_documents(body: KnownIn, rt: RuntimeDep, caller: Reader) -> KnownOut:
+    """Find out which files are there already, so that you need not send them.
+
+    The answer has the documents of the collection whose newest version has one of the hashes. One that failed or was
+    cancelled is worth sending again. A file under another `external_id` becomes a document of its own.
+    """
+    hashes = [bytes.fromhex(each) for each in body.sha256]
+    async with rt.transaction() as session:
+        found = await documents.known(session, body.collection, hashes)
+    return KnownOut(data=[KnownDocumentOut.of(each) for each in found])

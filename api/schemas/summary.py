@@ -1,0 +1,76 @@
+"""The summary of a tenant's work."""
+
+from dataclasses import asdict
+from datetime import datetime
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from api.schemas.common import Out
+from api.schemas.jobs import Step
+from footnote.jobs.summary import Summary
+from footnote.jobs.workers import Workers
+
+
+class DocumentCountsOut(Out):
+    """By status. `total` and `searchable` are exact whatever there is."""
+
+    total: int
+    searchable: Annotated[int, Field(description="Documents with a version that queries see.")]
+    queued: int
+    running: int
+    waiting: int
+    ready: Annotated[int | None, Field(description="Null if `capped`.")] = None
+    failed: int
+    cancelled: int
+
+
+class WaitingOut(Out):
+    """Jobs that wait for the same thing."""
+
+    step: Step
+    waiting_for: str
+    code: Annotated[str | None, Field(description="Code of the temporary error that they wait because of.")]
+    message: str | None
+    jobs: int
+    until: Annotated[datetime | None, Field(description="When the first of them is tried again.")]
+
+
+class FailureOut(Out):
+    """Documents that failed at the same step for the same reason: `POST /v1/jobs/retry` takes both."""
+
+    step: Step
+    code: str
+    message: Annotated[str, Field(description="The message of the newest of them.")]
+    jobs: int
+    last_at: datetime | None
+
+
+class RateOut(Out):
+    """What was done in the last minute, for each second."""
+
+    documents: float
+    passages: float
+    seconds_left: Annotated[int | None, Field(description="Time for the rest at that rate. Null if nothing was done.")]
+
+
+class WorkersOut(Out):
+    alive: Annotated[int, Field(description="Workers that gave a sign of life in the last 20 seconds.")]
+    slots: Annotated[int, Field(description="Steps that they can work on at once.")]
+
+
+class SummaryOut(Out):
+    documents: DocumentCountsOut
+    steps: Annotated[dict[str, int], Field(description="Unfinished jobs by step.")]
+    waiting: list[WaitingOut]
+    failed: list[FailureOut]
+    oldest_wait_seconds: Annotated[float, Field(description="Since when the job that waits longest does.")]
+    rate: RateOut
+    workers: Annotated[WorkersOut | None, Field(description="Of all tenants. Null while Redis is away.")]
+    paused_since: Annotated[datetime | None, Field(description="When the operator paused the workers.")]
+    capped: Annotated[bool, Field(description="Whether there may be more than was counted.")]
+
+    @classmethod
+    def of(cls, found: Summary, workers: Workers | None) -> "SummaryOut":
+        told: dict[str, Any] = asdict(found) | {"workers": workers and asdict(workers)}
+        return cls.model_validate(told)

@@ -1,0 +1,1 @@
+"""Programs that exist already, run against the product."""
