@@ -31,6 +31,7 @@ __all__ = [
     "known",
     "list_documents",
     "new_key",
+    "newest",
     "no_page",
     "page_text",
     "patch_metadata",
