@@ -31,7 +31,6 @@ __all__ = [
     "known",
     "list_documents",
     "new_key",
-    "newest",
     "no_page",
     "page_text",
     "patch_metadata",

@@ -64,16 +64,6 @@ class _Connection:
         base = BaseUrl.read(self._address)
         if base.azure:
             return await (await self.client()).post(path, cast_to=httpx2.Response, body=body)
-        if path in self._repeaters:
-            response = await self._repeaters[path].post(json.dumps(body).encode())
-        else:
-            response = await self._first_post(base, path, body)
-        if not response.is_success:
-            raise ProviderRefusal(response.status_code, Said.read(response.content), response)
-        return response
-
-    async def _first_post(self, base: BaseUrl, path: str, body: dict[str, Any]) -> httpx2.Response:
-        """By a general client, which others like it may repeat."""
         if self._http is None:
             opened = await asyncio.to_thread(self._open_http)
             self._http = self._http or opened
