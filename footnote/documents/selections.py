@@ -31,7 +31,7 @@ _ACTIONS: dict[tasks.Kind, str] = {
 async def begin(session: AsyncSession, kind: tasks.Kind, chosen: Sequence[str] | DocumentFilter) -> BackgroundTask:
     """Queues the task. Ids of documents that are gone are left out. Raises NotFound; Invalid for too many."""
     if isinstance(chosen, DocumentFilter):
-        found = await ids_of(session, chosen, limit=MOST + 1)
+        found: Sequence[str] = await ids_of(session, chosen, limit=MOST + 1)
         if len(found) > MOST:
             raise Invalid.in_fields([{"field": "body.where", "message": f"Chooses more than {MOST} documents."}])
     else:

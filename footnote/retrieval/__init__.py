@@ -205,7 +205,7 @@ async def _unlike(rt: Runtime, query: Query, asked: int, beside: Beside | None) 
     enough = most if asked or beside is not None else query.likely_enough
     first = await _first(rt, query, most, enough, beside)
     hits = await _in_thread_if_long(_distinct, first.query, first.candidates, asked)
-    if enough < most and len(first.candidates) == enough and len(hits) < query.top_k:
+    if enough < most and len(first.candidates) >= enough and len(hits) < query.top_k:
         again = await _first(rt, query, most, most, beside)
         hits = await _in_thread_if_long(_distinct, again.query, again.candidates, asked)
         first = replace(again, spent=[*first.spent, *again.spent])
@@ -230,9 +230,8 @@ class _First:
 async def _first(rt: Runtime, query: Query, most: int, enough: int, beside: Beside | None) -> _First:
     """The legs look as deep as for `most` candidates, of which `enough` are read.
 
-    The question is embedded for what the place was when it was asked last, then the place is read.
-
-    So one transaction is enough. If other models are to be asked by now, they are.
+    The question is embedded for what the place was when it was asked last, then the place is read: so one transaction
+    is enough. If other models are to be asked by now, they are.
     """
     named, spent = query.collections is not None, list[UsageEntry]()
     blank = not query.text.strip()  # and not embedded
@@ -339,7 +338,7 @@ async def _with_statements(
     likely = []
     for each in stated[: statement_pages.MOST]:
         focused = statement_pages.focused(query, each, found)
-        hits, _ = await _candidates(session, focused, place, (), statement_pages.LOOKED_AT)
+        hits, _ = await _candidates(session, focused, place, (), statement_pages.LOOKED_AT, statement_pages.LOOKED_AT)
         likely.append(statement_pages.first(each, query, hits))
     return _before([hit for rank in zip_longest(*likely) for hit in rank if hit], found)
 

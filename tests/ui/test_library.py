@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Page, Request, expect
+from playwright.sync_api import Dialog, FilePayload, Page, Request, expect
 
 from tests import ROOT
 from tests.ui.conftest import REPORT, Arrive, Product, See
@@ -89,7 +89,12 @@ def test_a_folder_is_sent_once_whatever_interrupts_it(
 
     warned: list[str] = []
     page.remove_listener("dialog", visit._refuse)
-    page.on("dialog", lambda dialog: (warned.append(dialog.type), dialog.accept()))
+
+    def leave(dialog: Dialog) -> None:
+        warned.append(dialog.type)
+        dialog.accept()
+
+    page.on("dialog", leave)
     page.unroute("**/v1/documents")
     page.reload()
     assert warned == ["beforeunload"]
@@ -242,9 +247,8 @@ def test_the_page_goes_on_when_the_api_was_killed(product: Product, arrive: Arri
         os.kill(pid, signal.SIGKILL)
     expect(page.get_by_role("alert").filter(has_text="No connection since")).to_be_visible()
     see(visit, "offline")
-    page.locator("label", has_text="Add files").first.locator("input").set_input_files(
-        [{"name": "late.md", "mimeType": "text/markdown", "buffer": b"# Late\n\nThe lamp burns."}]
-    )
+    late = FilePayload(name="late.md", mimeType="text/markdown", buffer=b"# Late\n\nThe lamp burns.")
+    page.locator("label", has_text="Add files").first.locator("input").set_input_files([late])
     expect(page.get_by_role("alert").filter(has_text="No connection since")).to_have_count(0, timeout=120_000)
     expect(page.locator(".row .how").filter(has_text="ready")).to_have_count(1, timeout=120_000)
     assert listed(product, key)["total"] == 1
