@@ -3,8 +3,8 @@
 The tables are new, and the columns have constant defaults: nothing is rewritten. Indexes are built beside the work, and
 the reference is checked without a lock on either table. All of it may be run again after an interruption.
 
-Revision ID: 0042
-Revises: 0041
+Revision ID: 0039
+Revises: 0038
 """
 
 from importlib import import_module
@@ -14,8 +14,8 @@ from alembic import op
 from footnote.settings import Settings
 from migrations import wall
 
-revision: str = "0042"
-down_revision: str | None = "0041"
+revision: str = "0039"
+down_revision: str | None = "0038"
 branch_labels: None = None
 depends_on: None = None
 

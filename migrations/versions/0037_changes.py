@@ -3,7 +3,7 @@
 The table is new, and the column has no default: nothing is rewritten. A trigger waits for the writers of its table, and
 holds up the next ones, for a moment.
 
-Revision ID: 0040
+Revision ID: 0037
 Revises: 0036
 """
 
@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision: str = "0040"
+revision: str = "0037"
 down_revision: str | None = "0036"
 branch_labels: None = None
 depends_on: None = None

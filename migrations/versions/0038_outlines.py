@@ -2,16 +2,16 @@
 
 A column without a default: nothing is rewritten, and the table is locked for a moment.
 
-Revision ID: 0041
-Revises: 0040
+Revision ID: 0038
+Revises: 0037
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision: str = "0041"
-down_revision: str | None = "0040"
+revision: str = "0038"
+down_revision: str | None = "0037"
 branch_labels: None = None
 depends_on: None = None
 

@@ -2,16 +2,16 @@
 
 The table is new: nothing is rewritten or locked.
 
-Revision ID: 0043
-Revises: 0042
+Revision ID: 0040
+Revises: 0039
 """
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-revision: str = "0043"
-down_revision: str | None = "0042"
+revision: str = "0040"
+down_revision: str | None = "0039"
 branch_labels: None = None
 depends_on: None = None
 
