@@ -22,7 +22,7 @@ WHERE c.relname LIKE 'ix_chunk_embedding_space_%'
 async def state(rt: Runtime) -> list[tuple[int, bool]]:
     """Number and validity of each index."""
     async with rt.transaction() as session:
-        return [tuple(row) for row in await session.execute(text(_STATE))]  # type: ignore[misc]
+        return [tuple(row) for row in await session.execute(text(_STATE))]
 
 
 @pytest.fixture
