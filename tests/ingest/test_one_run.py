@@ -130,6 +130,8 @@ async def counted(rt: Runtime, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
 
             async def said(self: Any, query: str, *values: Any, inner: Any = inner, **named: Any) -> Any:
                 count("statements")
+                if query.startswith(("BEGIN", "SAVEPOINT")):
+                    count("transactions")
                 return await inner(self, query, *values, **named)
 
             patch.setattr(Connection, name, said)

@@ -100,6 +100,7 @@ async def test_vectors_are_asked_for_without_the_sdk(
 ) -> None:
     """To import it takes half a second and 30 MiB: only a process that writes answers with it does so."""
     monkeypatch.delitem(sys.modules, "openai", raising=False)
+    server.json(vectors([1.0, 0.0], usage=USAGE))
     imported: list[str] = []
     monkeypatch.setattr("footnote.runtime.import_module", imported.append)
     assert (await embedder.embed(["a"])).vectors.shape[0] == 1
