@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Dialog, Page, Request, expect
+from playwright.sync_api import Dialog, FilePayload, Page, Request, expect
 
 from tests import ROOT
 from tests.ui.conftest import REPORT, Arrive, Product, See
@@ -257,7 +257,7 @@ def test_the_page_goes_on_when_the_api_was_killed(product: Product, arrive: Arri
     expect(page.get_by_role("alert").filter(has_text="No connection since")).to_be_visible()
     see(visit, "offline")
     page.locator("label", has_text="Add files").first.locator("input").set_input_files(
-        [{"name": "late.md", "mimeType": "text/markdown", "buffer": b"# Late\n\nThe lamp burns."}]
+        FilePayload(name="late.md", mimeType="text/markdown", buffer=b"# Late\n\nThe lamp burns.")
     )
     expect(page.get_by_role("alert").filter(has_text="No connection since")).to_have_count(0, timeout=120_000)
     expect(page.locator(".row .how").filter(has_text="ready")).to_have_count(1, timeout=120_000)
