@@ -89,6 +89,33 @@ def create_app(settings: Settings | None = None, runtime: Runtime | None = None)
         generate_unique_id_function=lambda route: route.name,
         redirect_slashes=False,  # after a redirect an upload would be sent twice
     )
+    _route(app, chosen)
+    errors.install(app)
+    app.add_middleware(BodyLimits, settings=chosen, routes=app.state.routes)
+    app.add_middleware(LastResort)
+    if chosen.allowed_origins:
+        _allow_origins(app, chosen)
+    app.add_middleware(RequestContext, hsts_seconds=chosen.hsts_seconds, public_url=chosen.public_url)
+    return app
+
+
+def _allow_origins(app: FastAPI, settings: Settings) -> None:
+    """Lets pages of other origins read our answers in a browser."""
+    sent = ("Authorization", "X-API-Key", "Content-Type", "Idempotency-Key", "X-Request-ID", *mcp.HEADERS, *SENT)
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=settings.allowed_origins,
+        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+        allow_headers=[*sent],
+        expose_headers=["X-Request-ID", "Location", "Retry-After", "RateLimit", "RateLimit-Policy", *READ],
+    )
+
+
+def _routes(modules: Iterable[Any]) -> list[APIRoute]:
+    return [route for module in modules for route in module.router.routes if isinstance(route, APIRoute)]
+
+
+def _route(app: DescribedApi, settings: Settings) -> None:
     for module in ROUTES:
         app.include_router(module.router)
     for router in (module.router for module in OPENAI_ROUTES):
@@ -96,36 +123,11 @@ def create_app(settings: Settings | None = None, runtime: Runtime | None = None)
     app.described_routes = _routes(ROUTES)
     app.openai_routes = _routes(OPENAI_ROUTES)
     app.state.routes = [*app.described_routes, *app.openai_routes]
-    if chosen.docs == "on":
+    if settings.docs == "on":
         app.include_router(documentation.router)
-    if chosen.ui == "on":
+    if settings.ui == "on":
         app.include_router(ui.router)
-    app.state.mcp = mcp.install(app, chosen) if chosen.mcp == "on" else None
-    errors.install(app)
-    app.add_middleware(BodyLimits, settings=chosen, routes=app.state.routes)
-    app.add_middleware(LastResort)
-    if chosen.allowed_origins:
-        app.add_middleware(
-            CORSMiddleware,
-            allow_origins=chosen.allowed_origins,
-            allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
-            allow_headers=[
-                "Authorization",
-                "X-API-Key",
-                "Content-Type",
-                "Idempotency-Key",
-                "X-Request-ID",
-                *mcp.HEADERS,
-                *SENT,
-            ],
-            expose_headers=["X-Request-ID", "Location", "Retry-After", "RateLimit", "RateLimit-Policy", *READ],
-        )
-    app.add_middleware(RequestContext, hsts_seconds=chosen.hsts_seconds, public_url=chosen.public_url)
-    return app
-
-
-def _routes(modules: Iterable[Any]) -> list[APIRoute]:
-    return [route for module in modules for route in module.router.routes if isinstance(route, APIRoute)]
+    app.state.mcp = mcp.install(app, settings) if settings.mcp == "on" else None
 
 
 def warm_app() -> FastAPI:

@@ -10,9 +10,10 @@ from footnote import collections, documents, ingest, jobs
 from footnote.database.ids import new_id
 from footnote.documents import Accepted, deletion, files, objects
 from footnote.documents.uploads import Upload, receive
+from footnote.embeddings import vector_index
 from footnote.formats.sniffing import sniff
 from footnote.jobs import Claim, tasks
-from footnote.models import Artifact, BackgroundTask, Chunk, Document, Job, JobStep, Page, Version
+from footnote.models import Artifact, BackgroundTask, Chunk, Document, EmbeddingSpace, Job, JobStep, Page, Version
 from footnote.runtime import Runtime
 from footnote.storage import writing
 from footnote.tenancy import tenants
@@ -79,6 +80,13 @@ async def ready(rt: Runtime, tenant_id: str, content: bytes | str, filename: str
     job = await run(rt, accepted.details.job.id)
     assert job.state == "succeeded", (job.error_code, job.error_message)
     return accepted.details.document.id
+
+
+async def index(rt: Runtime) -> None:
+    """Makes the vector indexes, which come with thousands of chunks only."""
+    async with rt.operator.transaction() as session:
+        for space in await session.scalars(select(EmbeddingSpace)):
+            await vector_index.make(session, space)
 
 
 async def claim(rt: Runtime, job_id: str, step: str = "chunk", lease_seconds: float = 30) -> Claim:

@@ -10,7 +10,7 @@ from sqlalchemy import func, insert, update
 
 from footnote import collections
 from footnote.database.ids import new_id
-from footnote.embeddings import checkpoint
+from footnote.embeddings import checkpoint, vector_index
 from footnote.models import Chunk, Collection, Document, Job, Version
 from footnote.runtime import Runtime
 from footnote.tenancy import tallies
@@ -39,6 +39,7 @@ async def sow(rt: Runtime, tenant_id: str, seeds: Sequence[Seed], collection: st
         space = await checkpoint.obtain_space(
             session, rt.embedder.provider, rt.embedder.model, len(seeds[0].vectors[0])
         )
+        await vector_index.make(session, space)
         target.space_id, target.embedding_provider, target.embedding_model = space.id, space.provider, space.model
         for seed in seeds:
             owned = {"tenant_id": tenant_id, "document_id": seed.id}

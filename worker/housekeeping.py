@@ -7,7 +7,7 @@ from contextlib import suppress
 from footnote.answering import answer_cache, question_batches, stored_responses
 from footnote.collections import expiry
 from footnote.documents import deletion, file_batches, files, idempotency, objects, refused_uploads, reingestion
-from footnote.embeddings import relatedness
+from footnote.embeddings import relatedness, vector_index
 from footnote.errors import DatabaseAway, NotFound
 from footnote.runtime import Runtime
 from footnote.telemetry import log
@@ -21,8 +21,8 @@ FAILED_SECONDS = 60.0  # until a chore that failed for an unknown reason is trie
 
 
 class Housekeeping:
-    """Deletes unowned objects and what is expired, queues documents whose collection changed, folds tallies, measures
-    models and removes old rows.
+    """Deletes unowned objects and what is expired, queues documents whose collection changed, folds tallies, builds
+    vector indexes, measures models and removes old rows.
 
     Old rows are idempotency keys, answers, responses, batches of questions and files, refused uploads, webhooks and the
     audit log.
@@ -103,4 +103,11 @@ async def _purge(rt: Runtime) -> None:
 
 
 WHEN_WOKEN: dict[str, Chore] = {"sweep": _sweep, "review": reingestion.review}
-EVERY: dict[Chore, float] = {_fold: 10.0, _expire: 60.0, relatedness.learn: 30.0, _purge: 3600.0}  # seconds
+# Seconds.
+EVERY: dict[Chore, float] = {
+    _fold: 10.0,
+    vector_index.build_due: 10.0,
+    _expire: 60.0,
+    relatedness.learn: 30.0,
+    _purge: 3600.0,
+}

@@ -111,7 +111,7 @@ async def ask(call: ToolCall, given: shapes.AskArguments) -> shapes.CitedAnswerO
     return shapes.CitedAnswerOut.model_validate(done)
 
 
-async def list_documents(call: ToolCall, given: shapes.ListDocumentsArguments) -> shapes.DocumentListOut:
+async def list_documents(call: ToolCall, given: shapes.ListDocumentsArguments) -> shapes.ListedDocumentsOut:
     _check_cursor(given.cursor, "doc")
     async with call.rt.transaction() as session:
         found = await documents.list_documents(
@@ -124,7 +124,7 @@ async def list_documents(call: ToolCall, given: shapes.ListDocumentsArguments) -
         )
     shown = found[: given.limit]
     more = shown[-1].document.id if len(found) > given.limit else None
-    return shapes.DocumentListOut(documents=[_listed(each) for each in shown], next_cursor=more)
+    return shapes.ListedDocumentsOut(documents=[_listed(each) for each in shown], next_cursor=more)
 
 
 def _check_cursor(cursor: str | None, kind: str) -> None:
@@ -239,7 +239,7 @@ TOOLS = {
             "List documents, newest first, with their state and metadata. Use it to find out what there is, and "
             f"`search` to find what documents say. {_DATA}",
             shapes.ListDocumentsArguments,
-            shapes.DocumentListOut,
+            shapes.ListedDocumentsOut,
             _READS,
             list_documents,
         ),

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import Field, StringConstraints
 
 from api.schemas.common import In, Out
-from api.schemas.documents import DeletionCounts
+from api.schemas.documents import ChunkingOut, DeletionCounts
 from api.schemas.fields import JsonObject, Name, Plain, optional
 from footnote.collections import CollectionDetails
 from footnote.collections.cutting import Unit
@@ -62,13 +62,6 @@ class CollectionIn(_In):
     metadata: JsonObject | None = optional()
 
 
-class ChunkingOut(Out):
-    size: int
-    overlap: int
-    unit: Unit
-    by_headings: bool
-
-
 class EmbeddingOut(Out):
     provider: str
     model: str
@@ -92,6 +85,9 @@ class CollectionOut(Out):
     chunking: ChunkingOut
     embedding: EmbeddingOut
     metadata: dict[str, Any]
+    title: Annotated[
+        str | None, Field(description="Its name in the OpenAI API, where names are neither unique nor short.")
+    ]
     counts: CollectionCounts
     created_at: datetime
 
@@ -106,6 +102,7 @@ class CollectionOut(Out):
             chunking=ChunkingOut(**found.chunking),
             embedding=EmbeddingOut(provider=provider, model=model, dimensions=details.dimensions),
             metadata=found.attributes,
+            title=found.title,
             counts=CollectionCounts.model_validate(details),
             created_at=found.created_at,
         )

@@ -16,15 +16,26 @@ from api.schemas.jobs import (
     document_status,
     standing,
 )
+from footnote.collections.cutting import Unit
 from footnote.documents import Accepted, DocumentDetails
 from footnote.ingest import report
 from footnote.models import Chunk, JobStep
+
+
+class ChunkingOut(Out):
+    size: int
+    overlap: int
+    unit: Unit
+    by_headings: bool
 
 
 class DocumentOut(Out):
     id: str
     collection: str
     external_id: str | None
+    file_id: Annotated[
+        str | None, Field(description="Id of the file that the document was made from: `file-...` of the OpenAI API.")
+    ]
     parent_id: Annotated[str | None, Field(description="Id of the archive or message that contains the document.")]
     source_url: str | None
     filename: str
@@ -41,6 +52,13 @@ class DocumentOut(Out):
     bytes: int
     sha256: str
     metadata: dict[str, Any]
+    chunking: Annotated[
+        ChunkingOut | None,
+        Field(
+            description="As it was asked for with the file; null: as the collection says. No chunk is longer than the "
+            "embedding model reads."
+        ),
+    ]
     job_id: str
     created_at: datetime
     updated_at: datetime
@@ -52,6 +70,7 @@ class DocumentOut(Out):
             id=document.id,
             collection=details.collection,
             external_id=document.external_id,
+            file_id=document.file_id and document.file_id.replace("file_", "file-", 1),
             parent_id=document.parent_id,
             source_url=version.source_url,
             filename=version.filename,
@@ -64,6 +83,7 @@ class DocumentOut(Out):
             bytes=version.bytes,
             sha256=version.sha256.hex(),
             metadata=document.attributes,
+            chunking=ChunkingOut(**document.chunking) if document.chunking else None,
             job_id=job.id,
             created_at=document.created_at,
             updated_at=document.updated_at,

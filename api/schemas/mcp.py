@@ -129,7 +129,7 @@ class ListedDocumentOut(Out):
     error: Annotated[ErrorOut | None, OnRequest] = None
 
 
-class DocumentListOut(Out):
+class ListedDocumentsOut(Out):
     documents: list[ListedDocumentOut]
     next_cursor: str | None
 

@@ -41,7 +41,11 @@ def is_expired(collection: Collection) -> bool:
 def check(collection: Collection) -> None:
     """Raises Invalid for a collection that is expired."""
     if is_expired(collection):
-        raise Invalid("vector_store_expired", "The vector store is expired: change its expires_after, or make another.")
+        raise is_over()
+
+
+def is_over() -> Invalid:
+    return Invalid("vector_store_expired", "The vector store is expired: change its expires_after, or make another.")
 
 
 def _expired() -> ColumnElement[bool]:

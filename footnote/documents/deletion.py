@@ -140,7 +140,8 @@ async def remove_file(rt: Runtime, file_id: str) -> BackgroundTask:
             hidden = await _hide_file(session, file_id)
             made = select(func.count()).select_from(Document).where(Document.file_id == file_id)
             total = await session.scalar(made) or 0
-            task = await tasks.begin(session, "file.delete", rt.tenant, file_id, hidden.filename, total)
+            about = file_id, hidden.filename, total
+            task = await tasks.begin(session, "file.delete", rt.tenant, *about, wake=False)
     return await tasks.finish(rt.operator, task.id, remove_next)
 
 

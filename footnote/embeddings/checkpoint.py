@@ -32,7 +32,7 @@ def text_hash(content: str) -> bytes:
 async def obtain_space(
     session: AsyncSession, provider: str, model: str, dimensions: int, requested: int | None = None
 ) -> EmbeddingSpace:
-    """The space, made with its vector index at first use. `requested`: the length asked of the model, or 0."""
+    """The space, made at first use; its index comes later (`vector_index`). `requested`: the length asked of the model, or 0."""
     if dimensions > MAX_DIMENSIONS:
         raise ProviderRejected(
             "too_many_dimensions",
@@ -46,17 +46,7 @@ async def obtain_space(
         values = key | {"requested_dimensions": requested}
         await session.execute(insert(EmbeddingSpace).values(**values).on_conflict_do_nothing())
         space = (await session.scalars(query)).one()
-        await session.execute(text(_index_statement(space)))
     return space
-
-
-def _index_statement(space: EmbeddingSpace) -> str:
-    """A partial index, so that spaces of different lengths share one table."""
-    return (
-        f"CREATE INDEX IF NOT EXISTS ix_chunk_embedding_space_{space.id} ON chunk "
-        f"USING hnsw ((embedding::halfvec({space.dimensions})) halfvec_cosine_ops) "
-        f"WITH (m = 16, ef_construction = 64) WHERE space_id = {space.id}"
-    )
 
 
 async def known(session: AsyncSession, space_id: int, hashes: Sequence[bytes]) -> dict[bytes, bool]:

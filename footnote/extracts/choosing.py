@@ -143,7 +143,7 @@ def _is_sure(asked: Asked, rated: _Rated) -> bool:
 def _least(asked: Asked) -> float:
     """How well an extract must fit, so that it may count as an answer."""
     if asked.kind == "definition" and len(asked.words) <= SHORT_TERM:
-        return 0.4
+        return 0.5
     return _LEAST.get(asked.kind, 0.0)
 
 
@@ -217,7 +217,7 @@ def _shape(asked: Asked, extract: Extract) -> float:
 
 
 def _spelled_words(words: frozenset[str], sought: Sought) -> frozenset[str]:
-    """With what short forms stand for, the short forms of what is spelled out, and the question's words for the same."""
+    """With what short forms stand for, short forms of what is spelled out, and the question's words for the same."""
     for short, spelled in sought.short.items():
         if short in words or spelled <= words:
             words = words | spelled | {short}

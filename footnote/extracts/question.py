@@ -61,8 +61,9 @@ class Asked:
 
     `measure` is the kind of number that it asks for, None if any will do. `is_rule`: it asks who may or must, or when
     something is done: not for a name or a date, but for a role or a condition. `common`: those of its words that name
-    nothing; `counted`: of "how many people" what is counted; `years`: those that it names. `is_statement`: it asks nothing.
-    `is_superlative`: it asks for the largest, the first or the like of several. `is_english`: it may be; words of other languages have more forms.
+    nothing; `counted`: of "how many people" what is counted; `years`: those that it names. `is_statement`: it asks
+    nothing. `is_superlative`: it asks for the largest, or the like, of several. `is_english`: it may be; words of other
+    languages have more forms.
     """
 
     kind: Kind
@@ -114,7 +115,8 @@ def _telling(question: str) -> frozenset[str]:
 
 
 _COUNTED = re.compile(
-    r"\b(?:how many|wie ?viele|combien d(?:e |')|cuánt[oa]s|quant[ie]|quant[oa]s|hoeveel|number of) (?P<what>(?:[^\W\d][\w'-]* ?){1,5})"
+    r"\b(?:how many|wie ?viele|combien d(?:e |')|cuánt[oa]s|quant[ie]|quant[oa]s|hoeveel|number of) "
+    r"(?P<what>(?:[^\W\d][\w'-]* ?){1,5})"
 )
 _VERB = re.compile(
     r"\b(?:did|do|does|are|were|is|was|has|have|had|can|could|may|must|might|will|would|should|shall|in|of|on|at|for|from|to"

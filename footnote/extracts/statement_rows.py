@@ -14,8 +14,8 @@ SURE = 0.3  # the score of a row that says what is asked: the question says wher
 MOST = 1  # row of each line that something is computed from
 
 _ASKS = re.compile(
-    r"(?:^|[,:] )(?=(?:what|which|how|when|who|did|does|do|is|was|were|are|has|have|wie|was|welche[rs]?|quel(?:le)?s?|combien"
-    r"|cuánt[oa]s?|cuál)\b)",
+    r"(?:^|[,:] )(?=(?:what|which|how|when|who|did|does|do|is|was|were|are|has|have|wie|welche[rs]?|quel(?:le)?s?"
+    r"|combien|cuánt[oa]s?|cuál)\b)",
     re.IGNORECASE,
 )
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
@@ -51,7 +51,7 @@ def rows(question: str, of_them: Sequence[Passage]) -> tuple[list[RowAnswer], bo
 
 def _in_terms(asked: str, lines: Sequence[tuple[re.Pattern[str], str]]) -> str:
     for pattern, label in lines:
-        asked = pattern.sub(lambda _, label=label: label, asked)
+        asked = pattern.sub(label.replace("\\", ""), asked)
     return asked
 
 

@@ -14,23 +14,21 @@ LEAST_FIGURES = 5  # lines that end in a figure
 
 @dataclass(frozen=True)
 class Statement:
-    """`asked` is how questions call it, `titles` how documents do, `lines` what stands in it."""
+    """`asked` is how questions call it, `titles` how documents do, `lines` what stands in it, `words` its words."""
 
-    name: str
     asked: re.Pattern[str]
     titles: re.Pattern[str]
     lines: tuple[re.Pattern[str], ...]
     words: str
 
 
-def _statement(name: str, asked: str, titles: str, lines: str, words: str) -> Statement:
+def _statement(asked: str, titles: str, lines: str, words: str) -> Statement:
     compiled = tuple(re.compile(line.strip(), re.IGNORECASE) for line in lines.strip().split("\n"))
-    return Statement(name, re.compile(asked, re.IGNORECASE), re.compile(titles, re.IGNORECASE), compiled, words)
+    return Statement(re.compile(asked, re.IGNORECASE), re.compile(titles, re.IGNORECASE), compiled, words)
 
 
 STATEMENTS = (
     _statement(
-        "cash flows",
         r"cash[- ]?flows? statements?|statements? of (?:consolidated )?cash flows?|kapitalflussrechnung"
         r"|flux de trésorerie|flujos? de efectivo|rendiconto finanziario|kasstroomoverzicht",
         r"statements? of cash flows?|cash flow statements?|kapitalflussrechnung|flux de trésorerie|flujos? de efectivo",
@@ -40,14 +38,16 @@ STATEMENTS = (
         financing activities|finanzierungstätigkeit|activités de financement|actividades de financia
         depreciation|abschreibungen|amortissements|depreciaci
         dividends|dividende|dividendos
-        (?:purchases?|additions?|expenditures?|spending|payments?)\b.{0,25}\b(?:property|capital|equipment)|capital (?:spending|expenditure)
+        (?:purchases?|additions?|expenditures?|payments?)\b.{0,25}\b(?:property|capital|equipment)|capital spending
         (?:increase|decrease|change)\b.{0,25}\bcash
         """,
-        "consolidated statements of cash flows net cash provided by operating activities investing activities financing "
-        "activities depreciation and amortization dividends paid purchases of property plant and equipment capital spending",
+        r"""
+        consolidated statements of cash flows net cash provided by operating activities investing activities financing
+        activities depreciation and amortization dividends paid purchases of property plant and equipment capital
+        spending kapitalflussrechnung flux de trésorerie flujos de efectivo
+        """,
     ),
     _statement(
-        "balance sheet",
         r"balance sheets?|statements? of (?:consolidated )?financial position|\bbilanz\b|\bbilan\b|balance general"
         r"|situación financiera|stato patrimoniale|\bbalans\b",
         r"(?<!supplemental )balance sheets?|statements? of financial position|\bbilanz\b|\bbilan\b|balance general"
@@ -63,28 +63,32 @@ STATEMENTS = (
         (?:share|stock)holders[’']? equity|total equity|eigenkapital|capitaux propres|patrimonio
         retained earnings|gewinnrücklagen
         """,
-        "consolidated balance sheets total current assets inventories accounts receivable property plant and equipment "
-        "net total assets accounts payable total current liabilities long-term debt total liabilities retained earnings "
-        "shareholders equity",
+        r"""
+        consolidated balance sheets total current assets inventories accounts receivable property plant and equipment
+        net total assets accounts payable total current liabilities long-term debt total liabilities retained
+        earnings shareholders equity bilanz aktiva passiva bilan actif passif balance activo pasivo
+        """,
     ),
     _statement(
-        "income",
         r"income statements?|statements? of (?:consolidated )?(?:net )?(?:income|earnings|operations)|\bp ?& ?l\b"
         r"|profit[- ]and[- ]loss|gewinn- und verlust|compte de résultat|cuenta de resultados|estado de resultados"
         r"|conto economico|resultatenrekening",
         r"statements? of (?:consolidated )?(?:income|earnings|operations)|income statements?|gewinn- und verlust"
         r"|compte de résultat|estado de resultados",
         r"""
-        net (?:sales|revenues?)|total (?:net )?(?:revenues?|sales)|operating revenues|umsatzerlöse|chiffre d'affaires|ventas netas
-        cost of (?:sales|goods|products|revenues?|services)|costs and expenses|umsatzkosten|coût des ventes|costo de ventas
+        net (?:sales|revenues?)|(?:total|operating) (?:net )?(?:revenues?|sales)|umsatzerlöse|chiffre d'affaires
+        cost of (?:sales|goods|products|revenues?)|costs and expenses|umsatzkosten|coût des ventes|costo de ventas
         selling, general|operating expenses|vertriebs|frais
         operating (?:income|profit)|income from operations|betriebsergebnis|résultat opérationnel|resultado operativo
         before (?:provision for )?(?:income )?tax|income tax|ertragsteuern|impôts?|impuestos?
         net (?:income|earnings|profit|loss)|jahresüberschuss|résultat net|utilidad neta
         per (?:common )?share|diluted|je aktie|par action|por acción
         """,
-        "consolidated statements of income earnings operations net sales total revenues cost of sales cost of goods sold "
-        "selling general and administrative operating income income before income taxes provision net income per share diluted",
+        r"""
+        consolidated statements of income earnings operations net sales total revenues cost of sales cost of goods sold
+        selling general and administrative operating income income before income taxes provision net income per share
+        diluted umsatzerlöse jahresüberschuss chiffre d'affaires résultat net ventas netas utilidad neta
+        """,
     ),
 )
 
@@ -140,8 +144,8 @@ TERMS = tuple((re.compile(asked, re.IGNORECASE), stated) for asked, stated in _T
 
 # What is computed from several lines stands in none.
 _COMPUTED = re.compile(
-    r"\b(?:ratio|margin|turnover|average|cycle|conversion|ebitda|roa|roe|days \w+ outstanding|year-over-year|growth rate|cagr"
-    r"|calculated?|compute|divided|defined as)\b|%",
+    r"\b(?:ratio|margin|turnover|average|cycle|conversion|ebitda|roa|roe|days \w+ outstanding|year-over-year"
+    r"|growth rate|cagr|calculated?|compute|divided|defined as)\b|%",
     re.IGNORECASE,
 )
 _ENDS_IN_FIGURE = re.compile(r"(?m)[\d)%—–-]\s*$")

@@ -42,10 +42,13 @@ async def begin(
     subject_name: str,
     total: int,
     document_ids: Sequence[str] | None = None,
+    *,
+    wake: bool = True,
 ) -> BackgroundTask:
     """Queues a task. There is one of a kind for a subject, which the caller holds.
 
-    If it is for chosen documents, it is its own subject: `subject_id` becomes its id.
+    If it is for chosen documents, it is its own subject: `subject_id` becomes its id. Without `wake` the caller works
+    on it itself; other processes find it if that one is killed.
     """
     subject = {"subject_id": subject_id, "subject_name": subject_name}
     task_id = new_id("tsk") if document_ids is None else subject_id
@@ -55,7 +58,8 @@ async def begin(
     session.add(task)
     await session.flush()
     await session.refresh(task)
-    await session.execute(select(func.pg_notify(CHANNEL, "")))
+    if wake:
+        await session.execute(select(func.pg_notify(CHANNEL, "")))
     return task
 
 

@@ -95,7 +95,8 @@ class Turn:
 class GenerationRequest:
     """Without passages the system prompt alone is the instruction.
 
-    `near_only`: the passages are too weak to be an answer. `brief`: with fewer rules and passages, for a model that did not follow more. `draft`: the model's answer, to be
+    `near_only`: the passages are too weak to be an answer.
+    `brief`: with fewer rules and passages, for a model that did not follow more. `draft`: the model's answer, to be
     written again with its sources.
     `not_mentioned`: what the question names and no passage holds. `parts`: the questions that it consists of, if it is
     several.

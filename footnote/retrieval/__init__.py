@@ -27,11 +27,11 @@ from footnote.retrieval import (
     openings,
     reranking,
     resolving,
-    second_look,
     shaping,
     spaces,
     spelled_out,
     spelling,
+    statement_pages,
     vector_leg,
 )
 from footnote.retrieval.coverage import Searched
@@ -239,13 +239,7 @@ async def _first(rt: Runtime, query: Query, most: int, beside: Beside | None) ->
                     if corrected:
                         query, scope = replace(query, text=spelling.applied(query.text, corrected)), now
                         continue
-                if looked_for := second_look.wanted(query):
-                    candidates = await _looked_again(session, query, now, candidates, looked_for)
-                if short := spelled_out.wanted(query):
-                    found = await spelled_out.spelled_out(session, query, now, short)
-                    candidates = _before(found, candidates)
-                if query.opening:
-                    candidates = await _opened(session, query, now, candidates)
+                candidates = await _put_first(session, query, now, candidates)
                 if beside is not None:
                     await beside(session, now, candidates, vectors)
                 return _First(query, corrected, now, candidates, vectors, spent)
@@ -292,8 +286,15 @@ def _hit(row: Mapping[str, Any], rank: int, scales: Mapping[int, Scale]) -> Hit:
     return Hit(chunk_id=chunk_id(row["version_id"], row["position"]), fused_rank=rank, scale=scale, **row)
 
 
-async def _opened(session: AsyncSession, query: Query, place: ResolvedScope, candidates: list[Hit]) -> list[Hit]:
-    return _before(await openings.opening(session, query, place, candidates), candidates)
+async def _put_first(session: AsyncSession, query: Query, place: ResolvedScope, found: list[Hit]) -> list[Hit]:
+    """Before the others: what the question names but says little of."""
+    if query.opening:
+        return _before(await openings.opening(session, query, place, found), found)
+    if stated := statement_pages.wanted(query):
+        found = await _with_statements(session, query, place, found, stated)
+    if short := spelled_out.wanted(query):
+        found = _before(await spelled_out.spelled_out(session, query, place, short), found)
+    return found
 
 
 def _before(first: Sequence[Hit], candidates: Sequence[Hit]) -> list[Hit]:
@@ -303,15 +304,15 @@ def _before(first: Sequence[Hit], candidates: Sequence[Hit]) -> list[Hit]:
     return [*before, *known.values()]
 
 
-async def _looked_again(
-    session: AsyncSession, query: Query, place: ResolvedScope, found: list[Hit], looked_for: Sequence[Statement]
+async def _with_statements(
+    session: AsyncSession, query: Query, place: ResolvedScope, found: list[Hit], stated: Sequence[Statement]
 ) -> list[Hit]:
-    """The statements that the question names before all else: the likeliest chunk of each first."""
+    """The likeliest chunk of each statement first."""
     likely = []
-    for each in looked_for[: second_look.MOST]:
-        focused = second_look.focused(query, each, found)
-        hits, _ = await _candidates(session, focused, place, (), second_look.LOOKED_AT)
-        likely.append(second_look.first(each, query, hits))
+    for each in stated[: statement_pages.MOST]:
+        focused = statement_pages.focused(query, each, found)
+        hits, _ = await _candidates(session, focused, place, (), statement_pages.LOOKED_AT)
+        likely.append(statement_pages.first(each, query, hits))
     return _before([hit for rank in zip_longest(*likely) for hit in rank if hit], found)
 
 

@@ -33,6 +33,7 @@ SELECT chosen.id, chosen.name, chosen.space_id, chosen.embedding_provider, chose
        s.provider, s.model, s.dimensions, s.requested_dimensions, s.other_dimensions, s.other_seen, s.other_since,
        s.noise, s.related,
        chosen.last_active_at < now() - interval '1 minute' AS is_idle,
+       chosen.last_active_at + make_interval(days => chosen.expires_after_days) <= now() AS is_expired,
        coalesce(r.revision, 0) AS revision, {languages} AS languages,
        EXISTS (SELECT FROM chunk c WHERE c.tenant_id = :tenant AND c.collection_id = chosen.id) AS is_filled,
        ({documents}) AS documents, ({unfinished}) AS unfinished, ({chunks}) AS chunks
@@ -88,10 +89,12 @@ def remembered(rt: Runtime, query: "Query") -> ResolvedScope | None:
 
 
 async def of(session: AsyncSession, rt: Runtime, query: "Query") -> ResolvedScope:
-    """Raises NotFound for an unknown collection, Conflict after a change of model."""
+    """Raises NotFound for an unknown collection, Invalid for an expired one, Conflict after a change of model."""
     rows = await _rows(session, query)
     _check_known(query.collections, rows)
-    if idle := [row["id"] for row in rows if row["is_idle"]]:
+    if query.collections is not None and any(row["is_expired"] for row in rows):
+        raise expiry.is_over()
+    if idle := [row["id"] for row in rows if row["is_idle"] and not row["is_expired"]]:
         await expiry.note_active(session, idle)
     filled = [_collection(row) for row in rows if row["is_filled"]]
     of_space = {row["space_id"]: row for row in rows}

@@ -68,7 +68,7 @@ fused AS (
 
 def wanted(query: "Query") -> str:
     """The abbreviation that the question asks the meaning of; empty for other questions."""
-    if query.mode == "vector" or query.opening:
+    if query.mode == "vector":
         return ""
     asked = understood(query.text)
     return asked.subject if asked.kind == "acronym" and _SHORT.fullmatch(asked.subject) else ""

@@ -50,6 +50,7 @@ async def test_a_collection_has_the_configured_settings_unless_the_request_sets_
         "chunking": AS_CONFIGURED,
         "embedding": {"provider": "fake", "model": "fake-64", "dimensions": None},
         "metadata": {},
+        "title": None,
         "counts": {"documents": 0, "chunks": 0, "reingesting": 0},
     }
     chosen = await made(

@@ -63,7 +63,7 @@ async def api(
     async with new_database(migrated_url) as url, FakeServer().listening() as model:
         settings = settings_of(url, redis_url, tmp_path_factory.mktemp("mcp"))
         address = {"openai_base_url": f"http://127.0.0.1:{model.port}/v1", "first_token_seconds": 60.0}
-        chosen = settings.model_copy(update=address)
+        chosen = settings.model_copy(update={**address, "answer_cache_seconds": 0.0})
         async with committing(chosen) as rt:
             tenant_id = await driving.new_tenant(rt)
             await driving.ready(rt, tenant_id, "The lamp of Fairhaven burns colza oil since 1902.", "lamp.txt")
@@ -153,17 +153,15 @@ async def test_a_closed_stream_stops_the_model(api: McpApi, era: str) -> None:
     api.model.asked.clear()
     api.model.closed.clear()
     api.model.raw(30.0)
-    other = {
-        "question": f"Which oil does the lamp burn since {1900 + len(era)}?"
-    }  # which is not answered from the cache
-    params = {"name": "ask", "arguments": other, "_meta": INFO | {"progressToken": "t"}}
+    params = {"name": "ask", "arguments": QUESTION, "_meta": INFO | {"progressToken": "t"}}
     new = {"MCP-Protocol-Version": era, "Mcp-Method": "tools/call", "Mcp-Name": "ask"}
     asked = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
     async with (
         api.http(**(new if era != "legacy" else {})) as http,
         http.stream("POST", "/mcp", json=asked) as answer,
     ):
-        async for line in answer.aiter_lines():
+        lines = answer.aiter_lines()  # which closes the stream when it is collected
+        async for line in lines:
             if "notifications/progress" in line:
                 break
         await until(lambda: api.model.asked)

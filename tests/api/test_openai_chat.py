@@ -66,7 +66,8 @@ async def lamp(rt: Runtime, alice: Person) -> str:
 
 
 async def store_of(person: Person, name: str) -> str:
-    return "vs_" + (await person.client.get(f"/v1/collections/{name}")).json()["id"].removeprefix("col_")
+    found = (await person.client.get(f"/v1/collections/{name}")).json()
+    return f"vs_{found['id'].removeprefix('col_')}"
 
 
 async def test_an_answer_is_a_completion_with_its_footnotes(
@@ -151,7 +152,7 @@ async def test_where_it_looks_is_the_tools_or_the_models(
         refused(await told(model), 404, "model_not_found")
     refused(await told("footnote", vector_store_ids=["col_x"]), 400, "invalid_value", "tools.0.vector_store_ids")
     refused(await told("footnote", filters={}), 400, "missing_required_parameter", "tools.0.vector_store_ids")
-    wrong = {"vector_store_ids": [light], "filters": {"type": "like", "key": "a", "value": 1}}
+    wrong: Any = {"vector_store_ids": [light], "filters": {"type": "like", "key": "a", "value": 1}}
     refused(await told("footnote", **wrong), 400, "invalid_filter", "tools.0.filters.type")
 
 
@@ -206,8 +207,8 @@ async def test_what_is_ignored_and_what_is_refused(client: openai.AsyncOpenAI, a
         ("tool_choice", {"tool_choice": {"type": "function", "name": "f"}}),
     ):
         refused(await alice.client.post(RESPONSES, json=asked | given), 400, "unsupported_parameter", param)
-    for code, words, param, given in INVALID:
-        message = refused(await alice.client.post(CHAT, json=body | given), 400, code, param)
+    for code, words, wrong, given in INVALID:
+        message = refused(await alice.client.post(CHAT, json=body | given), 400, code, wrong)
         assert words in message
         assert "many" not in message, "never what was sent"
     headers = {"content-type": "application/json"}

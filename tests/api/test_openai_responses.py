@@ -46,6 +46,11 @@ LAST = [
 ]
 
 
+def part_of(made: Any) -> Any:
+    """The text of a response, with its footnotes."""
+    return made.output[1].content[0]
+
+
 @pytest.fixture
 async def lamp(rt: Runtime, alice: Person) -> str:
     metadata = {"of": "light", "year": 1874, "lit": True, "tags": ["a"]}
@@ -85,11 +90,18 @@ async def test_a_response_shows_the_search_and_the_answer(client: openai.AsyncOp
     assert {name for name, value in told.items() if value is None} == {
         *("error", "incomplete_details", "instructions", "max_output_tokens", "previous_response_id")
     }
-    same = {"object": "response", "status": "completed", "model": "footnote", "metadata": {"a": "b"}, "tools": []}
+    same: dict[str, Any] = {
+        "object": "response",
+        "status": "completed",
+        "model": "footnote",
+        "metadata": {"a": "b"},
+        "tools": [],
+    }
     same |= {"tool_choice": "auto", "parallel_tool_calls": True, "truncation": "disabled", "temperature": 1.0}
     same |= {"top_p": 1.0, "text": {"format": {"type": "text"}}, "background": False, "service_tier": "default"}
     assert told == told | same | {"presence_penalty": 0, "frequency_penalty": 0, "top_logprobs": 0, "store": True}
-    assert (await client.responses.create(model="footnote", input=ASKED)).output[0].results is None  # type: ignore[union-attr]
+    plain: Any = await client.responses.create(model="footnote", input=ASKED)
+    assert plain.output[0].results is None
 
 
 async def test_a_stream_has_every_event_in_order_and_adds_up(
@@ -157,14 +169,14 @@ async def test_a_stored_response_is_found_again_and_deleted(
         {"role": "user", "content": [{"type": "input_text", "text": ASKED}]},
     ]
     made = await client.responses.create(model="footnote", input=said, instructions="Speak as a sailor.")
-    again = await client.responses.retrieve(made.id, include=RESULTS)
-    assert again.output[0].results[0].text == LAMP  # type: ignore[union-attr, index]
-    again.output[0].results = None  # type: ignore[union-attr]
+    again: Any = await client.responses.retrieve(made.id, include=RESULTS)
+    assert again.output[0].results[0].text == LAMP
+    again.output[0].results = None
     assert again.to_dict() == made.to_dict()
     assert (again.instructions, again.store) == ("Speak as a sailor.", True)
 
-    listed = [each async for each in client.responses.input_items.list(made.id, limit=2, order="asc")]
-    assert [(each.role, each.content[0].text) for each in listed] == [  # type: ignore[union-attr]
+    listed: list[Any] = [each async for each in client.responses.input_items.list(made.id, limit=2, order="asc")]
+    assert [(each.role, each.content[0].text) for each in listed] == [
         ("system", "Be brief."),
         ("user", "Hello."),
         ("user", ASKED),
@@ -187,7 +199,7 @@ async def test_a_stored_response_is_found_again_and_deleted(
         audited = await session.scalars(select(AuditEvent.object_id).where(AuditEvent.action == "response.deleted"))
         assert [*audited] == [made.id]
 
-    unstored = await client.responses.create(model="footnote", input=ASKED, store=False)
+    unstored: Any = await client.responses.create(model="footnote", input=ASKED, store=False)
     assert unstored.store is False
     refused(await alice.client.get(f"{RESPONSES}/{unstored.id}"), 404, "not_found")
 
@@ -239,14 +251,14 @@ async def test_a_deleted_document_leaves_all_responses(
     follows = await client.responses.create(
         model="footnote", input="Where does the fog siren stall?", previous_response_id=first.id
     )
-    assert {each.filename for each in follows.output[1].content[0].annotations} >= {"fog.txt"}  # type: ignore[union-attr]
+    assert {each.filename for each in part_of(follows).annotations} >= {"fog.txt"}
     receipt = await deletion.remove(rt.for_tenant(alice.tenant_id), lamp)
     assert receipt.counts["answers"] == 2, "also the one that was made after it"
     for made in (first, follows):
         again = await client.responses.retrieve(made.id, include=RESULTS)
         assert again.output_text == derived_answers.REMOVED
         assert again.output[0].to_dict() == made.output[0].to_dict() | {"queries": [], "results": None}
-        assert again.output[1].content[0].annotations == []  # type: ignore[union-attr]
+        assert part_of(again).annotations == []
     assert [each async for each in client.responses.input_items.list(first.id)], "the user's words stay"
     async with rt.transaction() as session:
         left = json.dumps((await session.scalars(select(StoredResponse.output))).all())
@@ -276,7 +288,7 @@ async def test_links_begin_with_the_public_address_or_lead_to_the_text(
         settings = rt.settings.model_copy(update=chosen)
         object.__setattr__(rt, "settings", settings)
         made = await client.responses.create(model="footnote", input=ASKED)
-        answers.append(made.output[1].content[0].annotations[0].url)  # type: ignore[union-attr]
+        answers.append(part_of(made).annotations[0].url)
     assert answers[0].startswith(f"http://footnote/d/{lamp}/p/1?v=1")
     assert answers[1] == f"http://footnote/v1/documents/{lamp}/pages/1?version=1"
     assert (await alice.client.get(answers[1])).json()["text"] == LAMP

@@ -475,6 +475,7 @@ async def test_a_store_that_is_not_used_expires(surface: Surface) -> None:
         client.vector_stores.search(store, query="lamp"),
         surface.native.post("/v1/search", json={"query": "lamp", "collections": ["col_" + store[3:]]}),
         client.vector_stores.files.create(store, file_id=file_id),
+        client.chat.completions.create(model=f"footnote:{store}", messages=[{"role": "user", "content": "lamp"}]),
     ):
         await unused(0.9)
         before = (await client.vector_stores.retrieve(store)).last_active_at
@@ -484,12 +485,17 @@ async def test_a_store_that_is_not_used_expires(surface: Surface) -> None:
         assert after
         assert after > before + 3600
     await unused(1.1)
+    await client.responses.create(model="footnote", input="lamp")  # which is about all stores, and revives none
     expired = await client.vector_stores.retrieve(store)
     assert (expired.status, expired.file_counts.completed) == ("expired", 1)
     for attempt in (
         client.vector_stores.search(store, query="lamp"),
         client.vector_stores.files.create(store, file_id=file_id),
         client.vector_stores.file_batches.create(store, file_ids=[file_id]),
+        client.chat.completions.create(model=f"footnote:{store}", messages=[{"role": "user", "content": "lamp"}]),
+        client.responses.create(
+            model="footnote", input="lamp", tools=[{"type": "file_search", "vector_store_ids": [store]}]
+        ),
     ):
         with pytest.raises(openai.BadRequestError) as caught:
             await attempt
@@ -500,3 +506,17 @@ async def test_a_store_that_is_not_used_expires(surface: Surface) -> None:
     assert (await client.files.retrieve(file_id)).id == file_id, "the file stays"
     await client.files.delete(file_id)
     assert [each async for each in audit(rt, fix=False)] == []
+
+
+async def test_an_answer_names_the_file_that_a_document_was_made_from(surface: Surface) -> None:
+    client = surface.client
+    store, (file_id,) = await store_of(surface, LAMP)
+    tool: Any = {"type": "file_search", "vector_store_ids": [store]}
+    include: Any = ["file_search_call.results"]
+    for answer in (
+        (made := await client.responses.create(model="footnote", input="lamp", tools=[tool], include=include)),
+        (await client.responses.retrieve(made.id, include=include)),
+    ):
+        found: Any = answer.output[0]
+        assert {each.file_id for each in found.results} == {file_id}
+        assert (await client.files.content(found.results[0].file_id)).content == LAMP.encode()

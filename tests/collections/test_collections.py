@@ -501,6 +501,7 @@ async def test_one_search_finds_what_is_in_collections_of_different_models(
         await driving.ready(rt, tenant, text, collection="second")
         for text in ("A boat has a keel of oak.", "Tides turn at noon.")
     ]
+    await driving.index(rt)
     assert sum(map(len, second_model.seen)) == 2
     for embedder in (fake(rt), second_model):
         embedder.seen.clear()

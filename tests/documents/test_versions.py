@@ -88,6 +88,7 @@ async def test_readers_see_one_version_whole_never_two_and_never_none(
     rt = committing_rt
     sizes = {f"topic{number}": 20 + number for number in range(6)}
     document_id = await driving.ready(rt, tenant, paragraphs(20, "topic0"), external_id="e")
+    await driving.index(rt)
     looking, enough = readers(rt, tenant, document_id), asyncio.Event()
     reading = asyncio.gather(*(reader.read(enough) for reader in looking))
     for topic, size in list(sizes.items())[1:]:

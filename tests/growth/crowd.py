@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from sqlalchemy import text
 
 from footnote import collections
-from footnote.embeddings import checkpoint
+from footnote.embeddings import checkpoint, vector_index
 from footnote.models import Collection
 from footnote.runtime import Runtime
 from footnote.tenancy import tallies
@@ -126,6 +126,7 @@ async def _fill(rt: Runtime, letter: str, ready: int, queued: int, others: int) 
         collection_id = (await collections.obtain(session, "default", rt.settings)).id
     async with rt.transaction() as session:
         space = await checkpoint.obtain_space(session, rt.embedder.provider, rt.embedder.model, DIMENSIONS)
+        await vector_index.make(session, space)
         target = await session.get_one(Collection, collection_id)
         target.space_id, target.embedding_provider, target.embedding_model = space.id, space.provider, space.model
         values = {"t": letter, "tenant": tenant, "collection": collection_id, "space": space.id, "chunks": CHUNKS}

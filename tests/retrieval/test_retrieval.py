@@ -69,6 +69,7 @@ async def make_corpus(rt: Runtime) -> tuple[str, list[Stored]]:
         collection = "even" if number % 2 == 0 else "odd"
         await driving.ready(rt, tenant_id, "\n\n".join(paragraphs), f"d{number}.txt", collection=collection)
     await driving.ready(rt, await driving.new_tenant(rt), "The siren, the lamp, the prism and granite.", "foreign.txt")
+    await driving.index(rt)
     return tenant_id, await _stored(rt, tenant_id)
 
 

@@ -148,7 +148,11 @@ def test_a_quote_is_marked_in_what_it_is_part_of_and_its_note_says_the_headings(
     quote = WORD[name]
     model.says["oars" if name == "boats.docx" else "hectopascals"] = f"It says so {{{quote}}}."
     visit = arrive(key)
-    visit.ask("How many oars are in a boat?" if name == "boats.docx" else "How many hectopascals are added?")
+    visit.ask(
+        "How many oars are in a boat?"
+        if name == "boats.docx"
+        else "How many hectopascals are added to every reading of the Kew pattern barometer?"
+    )
     page = visit.page
     heading = "Boat orders > Signing out" if name == "boats.docx" else "Weather notes > Barometer"
     expect(page.locator(".foot li")).to_contain_text(heading.replace(" > ", " › "))

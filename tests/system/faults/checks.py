@@ -80,3 +80,13 @@ async def rows(watch: Watch, query: str, *values: object) -> list[Any]:
 
 async def count(watch: Watch, query: str, *values: object) -> int:
     return int((await rows(watch, query, *values))[0][0])
+
+
+async def objects(stack: Stack, wanted: int) -> int:
+    """How many there are, once it is as many as wanted or 10 s have passed."""
+    for _ in range(100):
+        found = sum(each.is_file() for each in (stack.data_dir / "objects").rglob("*"))
+        if found == wanted:
+            break
+        await asyncio.sleep(0.1)
+    return found

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from tests.system.faults import checks, corpus, crowd, draining, edges, lengths, locks, processes, slow_clients
+from tests.system.faults import checks, corpus, crowd, draining, edges, files, lengths, locks, processes, slow_clients
 from tests.system.faults.bench import Bench, Options, bench
 from tests.system.faults.inflict import STORM, Faults
 from tests.system.faults.report import Report
@@ -242,18 +242,8 @@ async def deletes(options: Options) -> Report:
         report.exactly("documents deleted", 60, len(deleted))
         report.exactly("hits of a deleted document", 0, len(shown))
         report.exactly("rows that name a deleted document", 0, await checks.count(on.watch, checks.NAMING, deleted))
-        report.exactly("objects in the store, 10 s later", 40, await _objects(on.stack, 40))
+        report.exactly("objects in the store, 10 s later", 40, await checks.objects(on.stack, 40))
     return report
-
-
-async def _objects(stack: Stack, wanted: int) -> int:
-    """How many there are, once it is as many as wanted or 10 s have passed."""
-    for _ in range(100):
-        found = sum(each.is_file() for each in (stack.data_dir / "objects").rglob("*"))
-        if found == wanted:
-            break
-        await asyncio.sleep(0.1)
-    return found
 
 
 async def poison(options: Options) -> Report:
@@ -375,6 +365,7 @@ SCENARIOS = {
     "draining": draining.draining,
     "restarting": draining.restarting,
     "deletes": deletes,
+    "files": files.files,
     "poison": poison,
     "lengths": lengths.lengths,
     "webhooks": webhooks,

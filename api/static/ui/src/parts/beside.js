@@ -47,7 +47,7 @@ function Find() {
     clearTimeout(timer);
     timer = setTimeout(() => list().catch(() => {}), PAUSE_MS);
   };
-  return html`<input type="search" class="find" dir="auto" maxlength="200" aria-label=${words.findOne} placeholder=${words.findOne} value=${sought.value} onInput=${seek} />`;
+  return html`<input type="search" class="seek" dir="auto" maxlength="200" aria-label=${words.findOne} placeholder=${words.findOne} value=${sought.value} onInput=${seek} />`;
 }
 
 /** The title of the conversation on the screen, to be changed. */
@@ -70,7 +70,7 @@ function Title({ given }) {
     setTyped(null);
   };
   return html`<form class="title" onSubmit=${save} onKeyDown=${leave}>
-    <input class="find" dir="auto" maxlength="200" aria-label=${words.renameTo} value=${typed} ref=${(input) => input && document.activeElement !== input && input.focus()} onInput=${({ target }) => setTyped(target.value)} />
+    <input class="seek" dir="auto" maxlength="200" aria-label=${words.renameTo} value=${typed} ref=${(input) => input && document.activeElement !== input && input.focus()} onInput=${({ target }) => setTyped(target.value)} />
     <button type="submit" class="plain small">${words.save}</button>
     ${problem && html`<${Failure} problem=${problem} />`}
   </form>`;

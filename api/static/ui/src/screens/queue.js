@@ -18,7 +18,7 @@ export function Queue() {
   }, [filter.step, filter.error]);
   const work = summary.value;
   return html`<main id="main" class="work">
-    <div class="sheet">
+    <div class="board">
       <h1 tabindex="-1">${words.queue.title}</h1>
       ${problem.value && html`<${Failure} problem=${problem.value} again=${look} />`}
       ${!work && !problem.value && html`<${Waiting} />`}
@@ -40,7 +40,7 @@ function Look({ work, step }) {
       ${" "}${rate.passages > 0 && words.queue.rate(rate.passages, rate.seconds_left)}
     </p>
     ${stuck && html`<p class="must" role="alert">${words.queue.noWorker}</p>`}
-    <ul class="steps" aria-label=${words.queue.steps}>
+    <ul class="flow" aria-label=${words.queue.steps}>
       ${["chunk", "embed", "upsert"].map(
         (each) => html`<li>
           <a href=${step === each ? "/queue" : `/queue?step=${each}`} aria-current=${step === each ? "true" : undefined}>

@@ -51,6 +51,7 @@ export const en = {
   lost: "There is nothing at this address.",
   lostHome: "Ask a question",
   loading: "Loading",
+  notLoaded: "This part of the page could not be loaded. Load the page again.",
   offline: (since) => `No connection since ${clock.format(since)}. It is tried again by itself.`,
   noAnswerHere: "The server could not be reached.",
   retryIn: (n) => `Tried again in ${counted(n, "second", "seconds")}.`,

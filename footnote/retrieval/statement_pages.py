@@ -1,8 +1,7 @@
-"""A second, narrow look for what a question names but says little of: a financial statement, or an abbreviation.
+"""A second, narrow look for the financial statements that a question names.
 
 A statement consists of labels and figures, so a question has few of its words. It is looked for by the words that
-statements have, in the documents that the question names by company and year. Where an abbreviation is spelled out,
-it stands in brackets.
+statements have, in the documents that the question names by company and year.
 """
 
 import re
@@ -30,7 +29,7 @@ _PARTS = re.compile(r"[\W_]+")
 
 def wanted(query: "Query") -> list[Statement]:
     """The statements that the question names; none where words are not compared."""
-    return [] if query.mode == "vector" or query.opening else statements.named(query.text)
+    return [] if query.mode == "vector" else statements.named(query.text)
 
 
 def focused(query: "Query", statement: Statement, found: "Sequence[Hit]") -> "Query":

@@ -1,0 +1,67 @@
+"""The HNSW index of an embedding space: built beside the work once its space has chunks enough.
+
+Searches of few chunks are exact and do not use it, but each chunk that is inserted into it costs as much as the rest of
+its row, and four times as much as one of an index that is built at once (ADR 56).
+"""
+
+from asyncpg import Connection, Record
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from footnote.database.engine import connect
+from footnote.models import EmbeddingSpace
+from footnote.runtime import Runtime
+from footnote.telemetry import log
+
+WORTHWHILE = 4_000  # chunks of a space; from 5,000 in its scope on, a search uses the index
+LONGEST_BUILD = 24 * 3600.0  # seconds
+LOCK = 0x766563746F72  # "vector": one process builds at a time
+
+# An index whose build was interrupted is there, but not valid. Chunks are counted where there is none only.
+_DUE = text(
+    """
+    SELECT s.id, s.dimensions FROM embedding_space AS s
+    LEFT JOIN pg_index AS i ON i.indexrelid = to_regclass('ix_chunk_embedding_space_' || s.id)
+    WHERE i.indisvalid IS NOT TRUE AND (
+        SELECT sum(t.chunks) FROM collection AS c JOIN tally AS t ON t.tenant_id = c.tenant_id AND t.collection_id = c.id
+        WHERE c.space_id = s.id
+    ) >= :worthwhile
+    """
+)
+
+
+async def make(session: AsyncSession, space: EmbeddingSpace) -> None:
+    """Builds the index at once, in the session's transaction: nothing can be written to `chunk` until it ends."""
+    await session.execute(text(_create(space.id, space.dimensions)))
+
+
+async def build_due(rt: Runtime) -> None:
+    """Builds the indexes that are lacking or were interrupted, while chunks are read and written."""
+    async with rt.transaction() as session:
+        due = (await session.execute(_DUE, {"worthwhile": WORTHWHILE})).all()
+    if not due:
+        return
+    connection = await connect(rt.settings, statement_seconds=LONGEST_BUILD)
+    try:
+        # Held until the connection ends, also while it outlives a process that was killed.
+        if await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK):
+            for space in due:
+                await _build(connection, space.id, space.dimensions)
+    finally:
+        connection.terminate()
+
+
+async def _build(connection: "Connection[Record]", space_id: int, dimensions: int) -> None:
+    log.info("building a vector index", space_id=space_id)
+    await connection.execute(f"DROP INDEX CONCURRENTLY IF EXISTS ix_chunk_embedding_space_{space_id}")
+    await connection.execute(_create(space_id, dimensions, "CONCURRENTLY"))
+    log.info("vector index built", space_id=space_id)
+
+
+def _create(space_id: int, dimensions: int, how: str = "") -> str:
+    """A partial index, so that spaces of different lengths share one table."""
+    return (
+        f"CREATE INDEX {how} IF NOT EXISTS ix_chunk_embedding_space_{space_id} ON chunk "
+        f"USING hnsw ((embedding::halfvec({dimensions})) halfvec_cosine_ops) "
+        f"WITH (m = 16, ef_construction = 64) WHERE space_id = {space_id}"
+    )
