@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 
 # What is vendored is minified and stays a module of its own.
 _VENDORED = "vendor/"
-_COMMENT = re.compile(r"^[ \t]*(?:/\*\*.*?\*/|//[^\n]*)\n", re.MULTILINE | re.DOTALL)
+_COMMENT = re.compile(r"^[ \t]*(?:/\*\*(?:(?!\*/).)*\*/|//[^\n]*)\n", re.MULTILINE | re.DOTALL)
 _IMPORT = re.compile(
     r'^import (?:\{ (?P<names>[^}]+) \} from |\* as (?P<all>\w+) from )?"(?P<path>[^"]+)";\n', re.MULTILINE
 )

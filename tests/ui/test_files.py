@@ -1,6 +1,5 @@
 """The files of the page: how they are served, how large they are, and what must not stand in them."""
 
-import os
 import re
 import subprocess
 from dataclasses import replace
@@ -96,24 +95,8 @@ def test_the_store_of_large_files_is_allowed() -> None:
     assert "connect-src 'self';" in ui.policy(Settings(storage_url="file:///files"))
 
 
-def imported(name: str, known: set[str] | None = None) -> set[str]:
-    """A script and all that it imports before it runs, by their paths. `import()` comes later, and is not meant."""
-    known = known if known is not None else set()
-    if name not in known:
-        known.add(name)
-        for given in re.findall(r'(?:from|^import) "([^"]+)"', (STATIC / name).read_text(), re.MULTILINE):
-            imported(os.path.normpath(Path(name).parent / given), known)
-    return known
-
-
 def test_the_page_is_small() -> None:
-    """All that is loaded before anything is seen; screens but the first come when they are opened."""
-    sent = ui.files()[1]
-    first = imported("src/main.js")
-    assert {"vendor/preact.js", "src/screens/ask.js"} <= first
-    assert not {"src/screens/queue.js", "src/screens/library.js"} & first
-    assert sum(len(sent[name].gzipped or sent[name].content) for name in first) < 60_000
-    assert sizes(".js") < 72_000
+    assert sizes(".js") < 60_000
     assert sizes(".css") < 12_000
     assert sum(path.stat().st_size for path in STATIC.rglob("*.woff2")) < 140_000
 

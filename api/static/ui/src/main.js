@@ -9,15 +9,13 @@ import { begin } from "./uploads.js";
 import { words } from "./words.js";
 import { DropEverywhere } from "./parts/drop.js";
 import { Head } from "./parts/head.js";
-import { lazily } from "./parts/lazy.js";
 import { Failure } from "./parts/state.js";
 import { Ask } from "./screens/ask.js";
+import { Document } from "./screens/document.js";
 import { Entrance, onward } from "./screens/entrance.js";
+import { Library } from "./screens/library.js";
 import { Page } from "./screens/page.js";
-
-const Document = lazily(() => import("./screens/document.js"), "Document");
-const Library = lazily(() => import("./screens/library.js"), "Library");
-const Queue = lazily(() => import("./screens/queue.js"), "Queue");
+import { Queue } from "./screens/queue.js";
 
 let wasIn = false;
 let before = null;

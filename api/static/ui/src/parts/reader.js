@@ -3,7 +3,7 @@
 import { html, signal, useEffect, useLayoutEffect, useRef, useState } from "../../vendor/preact.js";
 import { about, boxes, fetchAhead, now, picture, text } from "../pages.js";
 import { words } from "../words.js";
-import { lazily } from "./lazy.js";
+import { PageText } from "./pagetext.js";
 import { Failure, Waiting } from "./state.js";
 
 /** Whether people want to see pictures, where there are some. */
@@ -11,7 +11,7 @@ export const wantsText = signal(false);
 /** What keys do to the page that is shown: `{turn(by)}`; null without one. */
 export const open = { current: null };
 
-const PageText = lazily(() => import("./pagetext.js"), "PageText");
+
 
 const ZOOMS = [1, 1.4, 2, 3];
 
