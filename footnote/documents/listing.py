@@ -161,7 +161,9 @@ async def known(session: AsyncSession, collection: str, hashes: Sequence[bytes])
         collection_id = (await collections.find(session, collection)).id
     except NotFound:
         return []
-    page = _IDS.format(condition="document.collection_id = :collection AND document.sha256 = ANY(:hashes::bytea[])")
+    page = _IDS.format(
+        condition="document.collection_id = :collection AND document.sha256 = ANY(CAST(:hashes AS bytea[]))"
+    )
     statement = _LIST.format(page=page, order=_ORDERS["oldest"].rows) + " LIMIT :limit"
     values = {"tenant": tenant_of(session), "collection": collection_id, "hashes": list(hashes)}
     return [details(row) for row in await _fetch(session, statement, values | {"limit": 2 * len(hashes)})]

@@ -120,7 +120,7 @@ async def test_a_reader_may_not_write(bob: Person) -> None:
     ]
     for post in posts:
         problem(await post, 403, "missing_scope")
-    assert (await bob.client.get("/v1/documents")).json() == {"data": [], "next_cursor": None}
+    assert (await bob.client.get("/v1/documents")).json() == {"data": [], "next_cursor": None, "total": None}
 
 
 # -- what is asked for ---------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ FILE = {"file": ("a.txt", b"words of a text")}
         ("POST", "/v1/documents/url", {"json": {"uri": "http://a.example/"}}, "did you mean `url`?"),
         ("POST", "/v1/documents/url", {"json": {"webhook": "http://a.example/"}}, "did you mean `callback_url`?"),
         ("GET", "/v1/documents?colection=a", {}, "did you mean `collection`?"),
-        ("GET", "/v1/documents?sort=name", {}, "known: collection, cursor, "),
+        ("GET", "/v1/documents?order=name", {}, "known: collection, cursor, "),
         ("POST", "/v1/documents", {"json": {"text": "a"}}, "/v1/documents/text"),
         ("POST", "/v1/documents", {"content": b"bytes"}, "curl -F file=@"),
         ("POST", "/v1/documents", {"content": b"a", "headers": {"Content-Type": "application/pdf"}}, "PUT /v1/uploads"),

@@ -30,7 +30,7 @@ HIT = {
 }
 CITATION = {
     *("marker", "document_id", "filename", "version", "page_start", "page_end", "char_start", "char_end"),
-    *("quote", "verified", "score", "chunk_id", "url", "highlights_url", "reader_path", "reader_url"),
+    *("heading", "quote", "verified", "score", "chunk_id", "url", "highlights_url", "reader_path", "reader_url"),
 }
 ANSWER = {
     *(
