@@ -6,25 +6,21 @@ from dataclasses import dataclass
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote import collections
 from footnote.database.driver import driver
-from footnote.database.tenant_scope import tenant_of
+from footnote.documents.listing import list_documents
 
+DOCUMENTS = 5  # that are looked at: the newest
 SHORTEST, LONGEST = 6, 60  # characters of a heading that makes a good question
 _NUMBER = re.compile(r"^[\dIVXivx]+(?:\.\d+)*[.)]?\s+")
 
-# The newest documents, and their first chunks: a few hundred rows at most.
+# The first chunks of versions: a few hundred rows at most.
 _HEADINGS = """
-SELECT d.id AS document_id, v.filename, c.heading, c.page_start AS page
-FROM (
-    SELECT id, active_version_id FROM document
-    WHERE tenant_id = $1 AND collection_id = $2 AND active_version_id IS NOT NULL ORDER BY id DESC LIMIT 5
-) AS d
-JOIN version v ON v.id = d.active_version_id
+SELECT v.place, c.heading, c.page_start
+FROM unnest($1::text[]) WITH ORDINALITY AS v (id, place)
 CROSS JOIN LATERAL (
-    SELECT heading, page_start, position FROM chunk WHERE version_id = d.active_version_id ORDER BY position LIMIT 60
+    SELECT heading, page_start, position FROM chunk WHERE version_id = v.id ORDER BY position LIMIT 60
 ) AS c
-WHERE c.heading <> '' ORDER BY d.id DESC, c.position
+WHERE c.heading <> '' ORDER BY v.place, c.position
 """
 
 
@@ -41,10 +37,12 @@ class Suggestion:
 
 async def suggestions(session: AsyncSession, collection: str, limit: int) -> list[Suggestion]:
     """`limit` at most, spread over the newest documents. Raises NotFound for an unknown collection."""
-    collection_id = (await collections.find(session, collection)).id
-    rows = await (await driver(session)).fetch(_HEADINGS, tenant_of(session), collection_id)
+    newest = await list_documents(session, limit=DOCUMENTS, collection=collection, states=["succeeded"])
+    versions = [each.version.id for each in newest]
+    rows = await (await driver(session)).fetch(_HEADINGS, versions)
     by_document: dict[str, dict[str, Suggestion]] = {}
-    for document_id, filename, path, page in rows:
+    for place, path, page in rows:
+        document_id, filename = newest[place - 1].document.id, newest[place - 1].version.filename
         heading = _NUMBER.sub("", path.split(" > ")[-1]).strip()
         if SHORTEST <= len(heading) <= LONGEST:
             question = f"What does it say about “{heading}”?"

@@ -37,6 +37,8 @@ REQUESTS: dict[str, list[tuple[str, dict[str, Any]]]] = {
         ("?sha256=" + "ab" * 32, {}),
         ("?parent_id=doc_a0000000000000000000000007", {}),
         ("?sort=oldest&limit=5&total=true", {}),
+        ("?limit=5&offset=40", {}),
+        ("?status=ready&limit=5&offset=40", {}),
         ("?collection=default&total=true&limit=5", {}),
         ("?sort=name&limit=5", {}),
         ("?sort=name&limit=5&cursor=doc_a0000000000000000000000500", {}),

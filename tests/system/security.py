@@ -39,6 +39,7 @@ SAMPLES: dict[str, Any] = {
     "content": "lamp",
     "events": ["query_batch.cancelled"],  # which does not happen here; otherwise every endpoint would get each document
     "filename": "f.txt",
+    "ids": ["doc_unknown"],
     "key": "color",
     "metadata": {},
     "model": "all-MiniLM-L6-v2",
@@ -48,14 +49,16 @@ SAMPLES: dict[str, Any] = {
     "question": "What burns?",
     "questions": [{"question": "What burns?"}],
     "role": "user",
+    "sha256": ["ab" * 32],
     "since": "2026-01-01T00:00:00Z",
     "size": 1,
+    "title": "t",
     "text": "x",
     "type": "eq",
     "url": "https://x.example/",
     "value": "red",
 }
-BESIDES = {"question", "key", "value", "events"}  # not required by the schema: it cannot say "this or that"
+BESIDES = {"question", "key", "value", "events", "ids"}  # not required by the schema: it cannot say "this or that"
 ONCE = {"name", "url"}  # of which each request has another: what is there already is refused, or replaced
 
 NUMBERS = itertools.count()
@@ -148,8 +151,7 @@ def values(schema: Json, components: dict[str, Json], text: str, depth: int = 0)
 def _beside(schema: Json, name: str) -> Json:
     """What an object needs beside the field of that name."""
     wanted = set(schema.get("required", ())) | BESIDES & schema.get("properties", {}).keys()
-    if name == "messages":
-        wanted -= {"question"}
+    wanted -= {"messages": {"question"}, "where": {"ids"}}.get(name, set())
     return {each: f"{SAMPLES[each]}{next(NUMBERS)}" if each in ONCE else SAMPLES[each] for each in sorted(wanted)}
 
 
