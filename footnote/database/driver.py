@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from asyncpg import Connection
 
 
+STOP_SECONDS = 1.0  # for Postgres to be told that a statement is no longer wanted
 # Settings of a transaction whose statements are planned once a connection. A plan may be made while the tables are
 # small, or for a tenant with less: the plan that is right for many rows looks each of them up by an index.
 PLANNED_ONCE = {
@@ -153,10 +154,23 @@ def _committed(session: Session) -> None:
 async def _cut_off(session: AsyncSession) -> None:
     """After the session's task was cancelled: a statement of the driver may still run, and would be waited for."""
     if (adapted := session.info.get("adapted")) is not None:
-        adapted.driver_connection.terminate()
+        await _ended(adapted.driver_connection)
         if session.in_transaction():
             await session.invalidate()
         adapted._transaction = None  # or the pool would roll it back
+
+
+async def _ended(connection: "Connection[Any]") -> None:
+    """Ends a connection whose statement may still run.
+
+    The driver has begun to ask Postgres to stop it, and `terminate` takes that back. Postgres itself looks for a client
+    that is gone only when it writes to it.
+    """
+    try:
+        if asking := [each for each in connection._cancellations if not each.done()]:
+            await asyncio.wait(asking, timeout=STOP_SECONDS)
+    finally:
+        connection.terminate()
 
 
 def array(values: Iterable[Any]) -> str:
@@ -215,7 +229,7 @@ async def lent(bind: AsyncEngine | AsyncConnection) -> AsyncIterator["Connection
         yield found
     except BaseException as error:
         if not isinstance(error, Exception):
-            found.terminate()
+            await _ended(found)
         raise
     finally:
         await greenlet_spawn(checked_out.close)  # with nothing to roll back, it waits for nothing

@@ -20,6 +20,7 @@ from footnote.database.redis_client import Shared
 from footnote.providers import GenerationRequest, GeneratorEvent, Token
 from footnote.providers.guarded import guard_generators
 from footnote.providers.openai import OpenAIGenerator
+from footnote.retrieval.scope import STATEMENT_SECONDS
 from footnote.runtime import Runtime
 from footnote.tenancy import keys
 from tests import driving
@@ -158,10 +159,10 @@ async def test_a_disconnect_ends_the_search_in_postgres(api: Api, committing_rt:
     try:
         async with other.transaction():
             await other.execute("LOCK TABLE chunk IN ACCESS EXCLUSIVE MODE")
-            async with asyncio.timeout(60):
-                async with api.asked(path, **words):
-                    while not await other.fetchval(waiting):
-                        await asyncio.sleep(0.02)
+            async with asyncio.timeout(60), api.asked(path, **words):
+                while not await other.fetchval(waiting):
+                    await asyncio.sleep(0.02)
+            async with asyncio.timeout(STATEMENT_SECONDS - 5):  # after which Postgres ends it by itself
                 while await other.fetchval(waiting):
                     await asyncio.sleep(0.02)
     finally:
