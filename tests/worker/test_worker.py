@@ -162,8 +162,8 @@ async def check_whole(system: System, job: Job, chunks: int = 19) -> None:
 
 
 async def test_a_pool_process_starts_its_fork_server_before_its_first_document(system: System) -> None:
-    (child,) = await eventually(system.worker.children)
-    await eventually(lambda: servers_of(child))
+    # While a worker starts, its children may be others, which end soon.
+    await eventually(lambda: any(servers_of(child) for child in system.worker.children()))
 
 
 async def test_an_accepted_document_becomes_ready_by_itself(system: System) -> None:
