@@ -9,7 +9,7 @@ from api.schemas.fields import JsonObject, Name, Plain, Reference, Url, optional
 from api.schemas.filters import FILTER_SCHEMA
 from api.schemas.jobs import DocumentStatus, ProgressOut, Step
 from api.schemas.questions import Names, QueryText
-from api.schemas.search import OnRequest
+from api.schemas.search import OnRequest, PlacedOut
 from api.schemas.uploads import Filename
 from footnote import filters
 from footnote.citations import links
@@ -76,17 +76,10 @@ class AskArguments(In):
     filter: McpFilter = optional(_WHICH)
 
 
-class FootnoteOut(Out):
+class FootnoteOut(PlacedOut):
     """A footnote. If it is `verified`, the quote stands on the page to the letter, at these characters."""
 
     marker: int
-    document_id: str
-    filename: str
-    version: int
-    page_start: int
-    page_end: int
-    char_start: int
-    char_end: int
     quote: str
     verified: bool
 

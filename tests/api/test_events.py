@@ -212,7 +212,7 @@ async def test_all_are_told_when_the_connection_was_lost(api: Api, monkeypatch: 
 
 
 async def test_streams_share_a_connection_and_a_read(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And where nobody listens, nothing is notified and no connection is open."""
+    """And while no stream is open, nothing is notified and no connection is open."""
     reads: list[int] = []
     read: Callable[..., Awaitable[None]] = changes._read
 

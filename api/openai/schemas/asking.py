@@ -1,5 +1,6 @@
 """What chats and responses have in common: the model, where to look, how to write."""
 
+from abc import ABC, abstractmethod
 from typing import Annotated, Any, NamedTuple
 
 from pydantic import AfterValidator, Field, PlainValidator, StringConstraints, TypeAdapter, WithJsonSchema
@@ -56,7 +57,7 @@ def _tool(given: Any) -> AskedTool:
 Tool = Annotated[AskedTool, PlainValidator(_tool), WithJsonSchema({"type": "object"})]
 
 
-class AskingIn(LenientIn):
+class AskingIn(LenientIn, ABC):
     """`model`: `footnote`, `footnote:vs_...` for one vector store, or a model that writes."""
 
     model: Annotated[Plain, StringConstraints(min_length=1, max_length=256)]
@@ -67,8 +68,8 @@ class AskingIn(LenientIn):
     stream: bool = False
 
     @property
-    def most_tokens(self) -> int | None:
-        raise NotImplementedError
+    @abstractmethod
+    def most_tokens(self) -> int | None: ...
 
     def refusals(self) -> dict[str, bool]:
         """By name, whether a parameter asks for what an answer cannot have."""

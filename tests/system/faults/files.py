@@ -65,7 +65,7 @@ async def _kill(on: Bench, options: Options, rng: random.Random) -> None:
 
 
 async def files(options: Options) -> Report:
-    """Whatever is killed, a file goes with all its documents, its bytes once, and leaves receipts."""
+    """A file goes with all its documents, its bytes once, and leaves receipts, though processes are killed meanwhile."""
     rng = random.Random(options.seed)
     count = 20 if options.short else 40
     report = Report(f"files, seed {options.seed}: {count} attached to two stores each and deleted, processes killed")
