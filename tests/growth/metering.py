@@ -50,6 +50,7 @@ class Meter:
         """As `asyncpg.connect`."""
         connection = await _connect(*args, **options)
         counters = await connection.prepare(_COUNTERS)
+        await counters.fetch()  # until it is run once, the transaction that it was prepared in stays open
         proxied: Any = connection
         proxied._protocol = _Protocol(proxied._protocol, counters, self)
         return connection

@@ -65,7 +65,7 @@ async def _kill(on: Bench, options: Options, rng: random.Random) -> None:
 
 
 async def files(options: Options) -> Report:
-    """A file goes with all its documents, its bytes once, and leaves receipts, though processes are killed meanwhile."""
+    """A file goes with all its documents, its bytes once, and leaves receipts, though processes are killed."""
     rng = random.Random(options.seed)
     count = 20 if options.short else 40
     report = Report(f"files, seed {options.seed}: {count} attached to two stores each and deleted, processes killed")
