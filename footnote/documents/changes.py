@@ -16,9 +16,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import asyncpg
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.database.driver import driver
@@ -32,6 +31,9 @@ from footnote.models.documents import VISIBLE
 from footnote.runtime import Runtime
 from footnote.telemetry import log
 from footnote.tenancy import tallies
+
+if TYPE_CHECKING:
+    import asyncpg
 
 CHANNEL = "footnote_changes"  # Postgres NOTIFY channel: the tenant, and after a space the document
 GAP_SECONDS = 0.2  # between two looks at the same tenant
@@ -184,7 +186,7 @@ class Changes:
             await asyncio.wait({self._filling})
 
     async def _fill(self) -> None:
-        """Listens while there are feeds. After a connection was lost, all who follow are told so."""
+        """Listens while there are feeds. After a connection was lost, or a look failed, all who follow are told so."""
         while self._feeds:
             try:
                 connection = await connect(self.rt.settings, statement_seconds=ANSWER_SECONDS)
@@ -193,7 +195,7 @@ class Changes:
                 finally:
                     with suppress(Exception):
                         await connection.close(timeout=ANSWER_SECONDS)
-            except (DatabaseAway, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except Exception as error:  # of any kind: open streams would hear no more
                 log.warning("changes are not followed for now", error=f"{type(error).__name__}: {error}"[:200])
                 await asyncio.sleep(AGAIN_SECONDS)
                 for feed in self._feeds.values():

@@ -211,6 +211,23 @@ async def test_all_are_told_when_the_connection_was_lost(api: Api, monkeypatch: 
         await stream.next("document", status="queued")
 
 
+async def test_a_look_that_fails_ends_no_stream(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(changes, "AGAIN_SECONDS", 0.05)
+    _, secret = await api.new_key()
+    async with api.listening(secret) as stream:
+        await stream.next("counts")
+        look = changes._look
+
+        async def failing(session: Any, feed: Any) -> None:
+            monkeypatch.setattr(changes, "_look", look)
+            raise RuntimeError("a fault of our own")
+
+        monkeypatch.setattr(changes, "_look", failing)
+        await driving.accept(api.rt, api.tenant_id, "one")
+        await stream.next("reset")
+        await stream.next("document", status="queued")
+
+
 async def test_streams_share_a_connection_and_a_read(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
     """And while no stream is open, nothing is notified and no connection is open."""
     reads: list[int] = []

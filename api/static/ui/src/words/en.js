@@ -51,7 +51,6 @@ export const en = {
   lost: "There is nothing at this address.",
   lostHome: "Ask a question",
   loading: "Loading",
-  notLoaded: "This part of the page could not be loaded. Load the page again.",
   offline: (since) => `No connection since ${clock.format(since)}. It is tried again by itself.`,
   noAnswerHere: "The server could not be reached.",
   retryIn: (n) => `Tried again in ${counted(n, "second", "seconds")}.`,
@@ -129,7 +128,6 @@ export const en = {
   readyAgain: "was here already",
   cancelled: "cancelled",
   dismiss: (name) => `Remove ${name} from this list`,
-  openDocument: (name) => `Open ${name}`,
 
   answer: {
     label: "Answer",
@@ -175,7 +173,6 @@ export const en = {
     back: (n) => `Back to ${n} in the answer`,
     same: "The same",
     page: (n) => `p. ${n}`,
-    longPage: (n) => `page ${n}`,
     notOnPage: "These words are not on the page:",
     notVerified: "not verified",
     open: "Show on the page",
@@ -205,7 +202,6 @@ export const en = {
     label: "Page",
     ofAll: (all) => ` of ${figure.format(all)}`,
     number: (n) => `page ${figure.format(n)}`,
-    jump: "Go to page",
     before: "Page before",
     after: "Next page",
     picture: "Picture",
