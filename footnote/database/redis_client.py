@@ -5,6 +5,7 @@ import hashlib
 import json
 from collections.abc import Awaitable, Callable
 from functools import cache
+from importlib.resources import files
 from typing import Any, TypeVar
 
 from redis.asyncio import Redis
@@ -33,6 +34,11 @@ def open_redis(settings: Settings) -> Redis | None:
         socket_connect_timeout=REDIS_SECONDS,
         retry=Retry(NoBackoff(), 1, (ConnectionLost,)),  # a connection of the pool that a restart has cut
     )
+
+
+def script(package: str, name: str) -> str:
+    """The text of a Lua script that lies beside the code of `package`."""
+    return files(package).joinpath(name).read_text(encoding="utf-8")
 
 
 @cache
