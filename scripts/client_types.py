@@ -1,5 +1,6 @@
 """Writes the types of `footnote.client` from the OpenAPI document: what the client publishes is what the API says."""
 
+import re
 from collections.abc import Iterator
 from textwrap import wrap
 from typing import Any
@@ -69,7 +70,6 @@ HEAD = '''"""{about}
 `make docs` writes this file from the OpenAPI document.
 """
 
-from dataclasses import dataclass, field
 {imports}
 from footnote.client.shapes import Json, Shape
 '''
@@ -77,7 +77,9 @@ from footnote.client.shapes import Json, Shape
 
 def answers(openapi: Json) -> str:
     shapes = openapi["components"]["schemas"] | {"SourcesOut": SourcesOut.model_json_schema()}
-    imports = "from datetime import datetime\nfrom typing import Literal, TypedDict\n"
+    imports = (
+        "from collections.abc import Sequence\nfrom datetime import datetime\nfrom typing import Literal, TypedDict\n"
+    )
     options = [_options(name, shapes["TurnIn" if name == "TurnIn" else name]) for name in ("TurnIn", *OPTIONS)]
     blocks = [*options, *(_class(shapes, name, ANSWERS[name]) for name in ANSWERS)]
     return _module("Answers and what is found, as the API sends them.", imports, blocks)
@@ -96,7 +98,7 @@ def _module(about: str, imports: str, blocks: list[str]) -> str:
 
 def _class(shapes: Json, schema: str, name: str) -> str:
     shape = shapes[schema]
-    rows = [f"@dataclass(frozen=True, kw_only=True)\nclass {name}(Shape):", *_docstring(schema, shape), ""]
+    rows = [f"class {name}(Shape):", *_docstring(schema, shape), ""]
     required = set(shape.get("required", ()))
     rows += [f"    {each}: {_field(told, each in required)}" for each, told in shape["properties"].items()]
     return "\n".join(rows) + "\n"
@@ -108,7 +110,12 @@ def _options(schema: str, shape: Json) -> str:
     total = "" if schema == "TurnIn" else ", total=False"
     rows = [f"class {name}(TypedDict{total}):", *_docstring(schema, shape), ""]
     fields = {each: told for each, told in shape["properties"].items() if each not in filled_in}
-    return "\n".join([*rows, *(f"    {each}: {_type(told)}" for each, told in fields.items())]) + "\n"
+    return "\n".join([*rows, *(f"    {each}: {_taken(told)}" for each, told in fields.items())]) + "\n"
+
+
+def _taken(told: Json) -> str:
+    """The type of what a caller gives."""
+    return re.sub(r"tuple\[(.+), \.\.\.\]", r"Sequence[\1]", _type(told))
 
 
 def _docstring(schema: str, shape: Json) -> Iterator[str]:
@@ -125,8 +132,8 @@ def _field(told: Json, required: bool) -> str:
     kind, default = _type(told), told.get("default")
     if required:
         return kind
-    if kind.startswith(("list[", "dict[")):
-        return f"{kind} = field(default_factory={kind.partition('[')[0]})"
+    if kind.startswith("tuple["):
+        return f"{kind} = ()"
     if default is None:
         return f"{kind} = None" if kind.endswith("None") else f"{kind} | None = None"
     return f'{kind} = "{default}"' if isinstance(default, str) else f"{kind} = {default}"
@@ -143,6 +150,6 @@ def _type(told: Json) -> str:
     if told.get("format") == "date-time":
         return "datetime"
     if told["type"] == "array":
-        return f"list[{_type(told['items'])}]"
+        return f"tuple[{_type(told['items'])}, ...]"
     of = told.get("additionalProperties")
     return f"dict[str, {_type(of)}]" if isinstance(of, dict) else SIMPLE[told["type"]]

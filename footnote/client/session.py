@@ -4,7 +4,7 @@ import json
 import random
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping
-from contextlib import aclosing, contextmanager, nullcontext
+from contextlib import aclosing, closing, contextmanager, nullcontext
 from copy import copy
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -173,7 +173,7 @@ class Session:
     def _request(self, call: ApiCall) -> Iterator[httpx2.Request]:
         """A request whose file, if it has one, is open during the block."""
         timeout = httpx2.Timeout(call.silence or self._silence, connect=CONNECT_SECONDS, pool=None)
-        with call.file.open() if call.file else nullcontext() as file:
+        with closing(call.file.open()) if call.file else nullcontext() as file:
             yield self.transport.http.build_request(
                 *(call.method, self.url + call.path),
                 params=dict(call.params),

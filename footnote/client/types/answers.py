@@ -3,7 +3,7 @@
 `make docs` writes this file from the OpenAPI document.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal, TypedDict
 
@@ -20,8 +20,8 @@ class ConversationTurn(TypedDict):
 class SearchOptions(TypedDict, total=False):
     """`SearchIn` of the API."""
 
-    collections: list[str] | None
-    document_ids: list[str] | None
+    collections: Sequence[str] | None
+    document_ids: Sequence[str] | None
     filters: Json | None
     top_k: int
     mode: Literal["hybrid", "vector", "keyword"]
@@ -33,8 +33,8 @@ class SearchOptions(TypedDict, total=False):
 class QuestionOptions(TypedDict, total=False):
     """`QueryIn` of the API."""
 
-    collections: list[str] | None
-    document_ids: list[str] | None
+    collections: Sequence[str] | None
+    document_ids: Sequence[str] | None
     filters: Json | None
     top_k: int
     mode: Literal["hybrid", "vector", "keyword"]
@@ -45,7 +45,7 @@ class QuestionOptions(TypedDict, total=False):
     temperature: float | None
     max_tokens: int | None
     system_prompt: str | None
-    messages: list[ConversationTurn] | None
+    messages: Sequence[ConversationTurn] | None
     conversation_id: str | None
 
 
@@ -65,7 +65,7 @@ class ConversationOptions(TypedDict, total=False):
 
     title: str | None
     metadata: Json | None
-    collections: list[str] | None
+    collections: Sequence[str] | None
     filters: Json | None
     system_prompt: str | None
 
@@ -79,17 +79,15 @@ class CollectionOptions(TypedDict, total=False):
     metadata: Json | None
 
 
-@dataclass(frozen=True, kw_only=True)
 class WordCorrection(Shape):
     """`CorrectionOut` of the API. A word that stands nowhere in what was searched, and what was looked for instead:
     nearest words, or its parts.
     """
 
     word: str
-    searched: list[str]
+    searched: tuple[str, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
 class HitContext(Shape):
     """`ContextOut` of the API. The text around a hit on its page."""
 
@@ -98,7 +96,6 @@ class HitContext(Shape):
     char_end: int
 
 
-@dataclass(frozen=True, kw_only=True)
 class SearchCoverage(Shape):
     """`CoverageOut` of the API. What was searched. The answer lacks what is in `unfinished` documents: ask again
     when they are ready.
@@ -107,11 +104,10 @@ class SearchCoverage(Shape):
     documents: int
     unfinished: int
     passages: int | None = None
-    collections: list[str] = field(default_factory=list)
+    collections: tuple[str, ...] = ()
     filtered: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
 class AnswerEvidence(Shape):
     """`EvidenceOut` of the API. Why an answer was not found: the strength of the best passage, and what is needed to
     answer from one.
@@ -121,7 +117,6 @@ class AnswerEvidence(Shape):
     needed: float
 
 
-@dataclass(frozen=True, kw_only=True)
 class HitExplanation(Shape):
     """`ExplanationOut` of the API. Rank and score in each part of the search, the fused rank, and the reranker's
     score.
@@ -139,7 +134,6 @@ class HitExplanation(Shape):
     rerank_score: float | None
 
 
-@dataclass(frozen=True, kw_only=True)
 class UnsupportedText(Shape):
     """`UnsupportedOut` of the API. A sentence that its footnotes do not support: `answer[char_start:char_end]`."""
 
@@ -147,10 +141,9 @@ class UnsupportedText(Shape):
     char_start: int
     char_end: int
     reason: Literal["no_footnote", "quote_not_found", "not_in_quote", "quote_denies"] = "no_footnote"
-    missing: list[str] = field(default_factory=list)
+    missing: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
 class TokenUsage(Shape):
     """`UsageOut` of the API. Tokens as the provider counted them; null if it did not."""
 
@@ -159,7 +152,6 @@ class TokenUsage(Shape):
     cost: float | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
 class AnswerCitation(Shape):
     """`CitationOut` of the API."""
 
@@ -182,7 +174,6 @@ class AnswerCitation(Shape):
     reader_url: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class SearchHit(Shape):
     """`HitOut` of the API."""
 
@@ -204,49 +195,46 @@ class SearchHit(Shape):
     reader_url: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class SearchHits(Shape):
     """`SearchOut` of the API."""
 
     reranked: bool | None = None
     rerank_failure: str | None = None
     searched: SearchCoverage | None = None
-    searched_for: list[WordCorrection] = field(default_factory=list)
-    data: list[SearchHit]
+    searched_for: tuple[WordCorrection, ...] = ()
+    data: tuple[SearchHit, ...]
     timings: dict[str, float]
 
 
-@dataclass(frozen=True, kw_only=True)
 class SourcesEvent(Shape):
     """`SourcesOut` of the API."""
 
     reranked: bool | None = None
     rerank_failure: str | None = None
     searched: SearchCoverage | None = None
-    searched_for: list[WordCorrection] = field(default_factory=list)
+    searched_for: tuple[WordCorrection, ...] = ()
     question_as_searched: str | None = None
-    parts: list[str] = field(default_factory=list)
-    hits: list[SearchHit]
+    parts: tuple[str, ...] = ()
+    hits: tuple[SearchHit, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
 class Answer(Shape):
     """`AnswerOut` of the API."""
 
     reranked: bool | None = None
     rerank_failure: str | None = None
     searched: SearchCoverage | None = None
-    searched_for: list[WordCorrection] = field(default_factory=list)
+    searched_for: tuple[WordCorrection, ...] = ()
     question_as_searched: str | None = None
-    parts: list[str] = field(default_factory=list)
+    parts: tuple[str, ...] = ()
     id: str
     answer: str
     answer_status: Literal["supported", "partial", "related", "not_found"]
     answer_kind: Literal["extract", "generated"]
-    not_mentioned: list[str]
-    citations: list[AnswerCitation]
-    unsupported: list[UnsupportedText]
-    hits: list[SearchHit]
+    not_mentioned: tuple[str, ...]
+    citations: tuple[AnswerCitation, ...]
+    unsupported: tuple[UnsupportedText, ...]
+    hits: tuple[SearchHit, ...]
     usage: TokenUsage
     timings: dict[str, float]
     model: str
@@ -257,7 +245,6 @@ class Answer(Shape):
     message_id: str | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
 class MessagePassage(Shape):
     """`PassageOut` of the API. Where a passage stands that was found for an answer."""
 
@@ -273,7 +260,6 @@ class MessagePassage(Shape):
     reader_url: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class StoredMessage(Shape):
     """`MessageOut` of the API. Of an answer also what was searched and found; null for a question, and for answers
     of earlier versions.
@@ -282,33 +268,32 @@ class StoredMessage(Shape):
     id: str
     role: Literal["user", "assistant"]
     content: str
-    citations: list[AnswerCitation]
-    unsupported: list[UnsupportedText]
+    citations: tuple[AnswerCitation, ...]
+    unsupported: tuple[UnsupportedText, ...]
     answer_status: Literal["supported", "partial", "related", "not_found", "stopped", "removed"] | None
     answer_kind: Literal["extract", "generated"] | None
     question_as_searched: str | None = None
     model: str | None
     usage: TokenUsage | None
     searched: SearchCoverage | None = None
-    passages: list[MessagePassage] | None = field(default_factory=list)
-    timings: dict[str, float] | None = field(default_factory=dict)
+    passages: tuple[MessagePassage, ...] | None = ()
+    timings: dict[str, float] | None = None
     truncated: bool | None = None
     cached: bool | None = None
-    not_mentioned: list[str] | None = field(default_factory=list)
-    parts: list[str] | None = field(default_factory=list)
-    searched_for: list[WordCorrection] | None = field(default_factory=list)
+    not_mentioned: tuple[str, ...] | None = ()
+    parts: tuple[str, ...] | None = ()
+    searched_for: tuple[WordCorrection, ...] | None = ()
     evidence: AnswerEvidence | None = None
     created_at: datetime
 
 
-@dataclass(frozen=True, kw_only=True)
 class StoredConversation(Shape):
     """`ConversationOut` of the API."""
 
     id: str
     title: str | None
     metadata: Json
-    collections: list[str] | None
+    collections: tuple[str, ...] | None
     filters: Json | None
     system_prompt: str | None
     message_count: int
@@ -316,7 +301,6 @@ class StoredConversation(Shape):
     updated_at: datetime
 
 
-@dataclass(frozen=True, kw_only=True)
 class DeletedConversation(Shape):
     """`ConversationDeletionOut` of the API."""
 

@@ -3,14 +3,12 @@
 `make docs` writes this file from the OpenAPI document.
 """
 
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
 from footnote.client.shapes import Json, Shape
 
 
-@dataclass(frozen=True, kw_only=True)
 class FailureReason(Shape):
     """`ErrorOut` of the API."""
 
@@ -18,7 +16,6 @@ class FailureReason(Shape):
     message: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class StepProgress(Shape):
     """`ProgressOut` of the API."""
 
@@ -27,7 +24,6 @@ class StepProgress(Shape):
     unit: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class ChunkingSettings(Shape):
     """`ChunkingOut` of the API."""
 
@@ -37,7 +33,6 @@ class ChunkingSettings(Shape):
     by_headings: bool
 
 
-@dataclass(frozen=True, kw_only=True)
 class EmbeddingModel(Shape):
     """`EmbeddingOut` of the API."""
 
@@ -46,7 +41,6 @@ class EmbeddingModel(Shape):
     dimensions: int | None
 
 
-@dataclass(frozen=True, kw_only=True)
 class StoredDocument(Shape):
     """`DocumentOut` of the API."""
 
@@ -76,7 +70,6 @@ class StoredDocument(Shape):
     updated_at: datetime
 
 
-@dataclass(frozen=True, kw_only=True)
 class IngestionJob(Shape):
     """`JobOut` of the API."""
 
@@ -99,7 +92,6 @@ class IngestionJob(Shape):
     finished_at: datetime | None
 
 
-@dataclass(frozen=True, kw_only=True)
 class ListedIngestionJob(Shape):
     """`ListedJobOut` of the API. A job in a list, with the name of its file."""
 
@@ -125,7 +117,6 @@ class ListedIngestionJob(Shape):
     superseded: bool
 
 
-@dataclass(frozen=True, kw_only=True)
 class AddedDocument(Shape):
     """`AcceptedOut` of the API."""
 
@@ -134,7 +125,6 @@ class AddedDocument(Shape):
     deduplicated: bool
 
 
-@dataclass(frozen=True, kw_only=True)
 class StepStatus(Shape):
     """`StepOut` of the API."""
 
@@ -146,7 +136,6 @@ class StepStatus(Shape):
     counts: Json
 
 
-@dataclass(frozen=True, kw_only=True)
 class DocumentStatus(Shape):
     """`StatusOut` of the API."""
 
@@ -163,10 +152,9 @@ class DocumentStatus(Shape):
     heartbeat_at: datetime | None
     lease_until: datetime | None
     error: FailureReason | None
-    steps: list[StepStatus]
+    steps: tuple[StepStatus, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
 class PageOutline(Shape):
     """`OutlineOut` of the API. The characters `char_start:char_end` of a page's text, and the headings above them,
     outermost first.
@@ -174,10 +162,9 @@ class PageOutline(Shape):
 
     char_start: int
     char_end: int
-    headings: list[str]
+    headings: tuple[str, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
 class DocumentPage(Shape):
     """`PageOut` of the API. A page's text: `text` is `page_text[char_start:char_end]`. Offsets count Unicode code
     points.
@@ -190,10 +177,9 @@ class DocumentPage(Shape):
     char_start: int
     char_end: int
     characters: int
-    outline: list[PageOutline]
+    outline: tuple[PageOutline, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
 class DocumentChunk(Shape):
     """`ChunkOut` of the API."""
 
@@ -209,7 +195,6 @@ class DocumentChunk(Shape):
     text: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class CostEstimate(Shape):
     """`EstimateOut` of the API. What ingesting a file would take. `documents` counts the file and the files within
     it.
@@ -225,7 +210,6 @@ class CostEstimate(Shape):
     model: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class SkippedPart(Shape):
     """`SkippedFileOut` of the API."""
 
@@ -233,7 +217,6 @@ class SkippedPart(Shape):
     code: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class StepTime(Shape):
     """`StepTimeOut` of the API."""
 
@@ -242,7 +225,6 @@ class StepTime(Shape):
     seconds: float | None
 
 
-@dataclass(frozen=True, kw_only=True)
 class ReportWarning(Shape):
     """`WarningOut` of the API."""
 
@@ -250,7 +232,6 @@ class ReportWarning(Shape):
     message: str
 
 
-@dataclass(frozen=True, kw_only=True)
 class IngestionReport(Shape):
     """`ReportOut` of the API. What was read of the newest version of a document, and what was not."""
 
@@ -263,7 +244,7 @@ class IngestionReport(Shape):
     bytes: int
     pages: int = 0
     pages_without_text: int = 0
-    empty_pages: list[int] = field(default_factory=list)
+    empty_pages: tuple[int, ...] = ()
     ocr_pages: int = 0
     language: str = ""
     ocr_languages: str = ""
@@ -275,12 +256,11 @@ class IngestionReport(Shape):
     split_chunks: int = 0
     documents: int = 0
     skipped: int = 0
-    skipped_files: list[SkippedPart] = field(default_factory=list)
-    warnings: list[ReportWarning]
-    steps: list[StepTime]
+    skipped_files: tuple[SkippedPart, ...] = ()
+    warnings: tuple[ReportWarning, ...]
+    steps: tuple[StepTime, ...]
 
 
-@dataclass(frozen=True, kw_only=True)
 class DeletedCounts(Shape):
     """`DeletionCounts` of the API. How many rows and objects were deleted; `bytes` is the size of the objects."""
 
@@ -295,7 +275,6 @@ class DeletedCounts(Shape):
     bytes: int
 
 
-@dataclass(frozen=True, kw_only=True)
 class DeletedDocument(Shape):
     """`DeletionOut` of the API. The receipt of a deleted document."""
 
@@ -304,7 +283,6 @@ class DeletedDocument(Shape):
     counts: DeletedCounts
 
 
-@dataclass(frozen=True, kw_only=True)
 class CollectionSize(Shape):
     """`CollectionCounts` of the API."""
 
@@ -313,7 +291,6 @@ class CollectionSize(Shape):
     reingesting: int
 
 
-@dataclass(frozen=True, kw_only=True)
 class DocumentCollection(Shape):
     """`CollectionOut` of the API."""
 
@@ -328,7 +305,6 @@ class DocumentCollection(Shape):
     created_at: datetime
 
 
-@dataclass(frozen=True, kw_only=True)
 class DeletedCollection(Shape):
     """`CollectionDeletionOut` of the API. The receipt of a deleted collection."""
 
@@ -338,7 +314,6 @@ class DeletedCollection(Shape):
     counts: DeletedCounts
 
 
-@dataclass(frozen=True, kw_only=True)
 class TaskStatus(Shape):
     """`TaskOut` of the API. Work on a collection, file, tenant or many documents. It resumes if the process that
     does it is killed.
