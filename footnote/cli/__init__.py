@@ -11,6 +11,7 @@ from footnote.cli.collections import COLLECTIONS
 from footnote.cli.conversations import CONVERSATIONS
 from footnote.cli.jobs import JOBS
 from footnote.cli.keys import KEYS
+from footnote.cli.option_names import message_of
 from footnote.cli.webhooks import WEBHOOKS
 from footnote.errors import FootnoteError
 
@@ -36,7 +37,7 @@ def main() -> None:
     try:
         app()
     except FootnoteError as error:
-        sys.exit(error.message)
+        sys.exit(message_of(error, app, sys.argv[1:]))
     except ValueError as error:
         from pydantic import ValidationError
 

@@ -77,7 +77,7 @@ def test_a_problem_is_shown_with_its_fields(stub: StubApi, footnote: Footnote) -
     stub.on("GET", "/v1/jobs", told)
     ran = footnote("jobs", "--status", "nonsense")
     assert ran.code == 1
-    assert ran.err == "query.status: unknown (invalid_request, req_1)\n"
+    assert ran.err == "--status: unknown (invalid_request, req_1)\n"
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,8 @@ def test_commands_know_the_api_and_not_the_domain() -> None:
     )
     domain = {name for name in loaded if name.startswith("footnote.")} - {
         "footnote.cli", "footnote.errors", "footnote.formats",
-        "footnote.outbound", "footnote.outbound.retry_after",
         "footnote.settings", "footnote.text", "footnote.local_stack", "footnote.local_stack.user_file",
     }  # fmt: skip
-    assert {name for name in domain if not name.startswith(("footnote.cli.", "footnote.formats."))} == set()
+    assert {
+        name for name in domain if not name.startswith(("footnote.cli.", "footnote.client", "footnote.formats."))
+    } == set()

@@ -5,7 +5,7 @@ from email.utils import format_datetime
 
 import pytest
 
-from footnote.cli.client import PATIENCE_SECONDS
+from footnote.cli.connection import PATIENCE_SECONDS
 from footnote.errors import RateLimited
 from footnote.outbound.retry_after import LONGEST_SECONDS, retry_after
 from footnote.providers.refusals import refusal
