@@ -1,6 +1,7 @@
 """The examples in the documentation, run as a reader runs them.
 
-A block of `text` behind an example is what it prints; `...` stands for anything. The examples of a page in Python build on
+A block of `text` behind an example is what it prints; `...` stands for anything, and lines may be
+broken where they are too long. The examples of a page in Python build on
 each other, and so do those for the shell: they are one program. In JavaScript each is one of its own. Each program has
 the document that all pages ask about, `lamp.txt`, in its folder.
 """
@@ -36,7 +37,8 @@ class Example:
 
     def check(self, printed: str) -> None:
         """Raises AssertionError if it is not what the page shows."""
-        pattern = ".*".join(map(re.escape, (self.prints or "...").strip().split("...")))
+        parts = (re.escape(each).replace("\\\n", r"\s*") for each in (self.prints or "...").strip().split("..."))
+        pattern = ".*".join(parts)
         assert re.fullmatch(pattern, printed.strip(), re.DOTALL), f"{self.page}:{self.line} printed:\n{printed}"
 
 
