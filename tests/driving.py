@@ -174,14 +174,14 @@ async def work(rt: Runtime) -> None:
 
 
 @asynccontextmanager
-async def working(rt: Runtime) -> AsyncIterator[None]:
-    """Works while a client polls."""
+async def working(rt: Runtime, pause: float = 0.02) -> AsyncIterator[None]:
+    """Works while a client polls; with the pause in seconds between two looks at what there is."""
     ended = asyncio.Event()
 
     async def work_on() -> None:
         while not ended.is_set():
             await work(rt)
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(pause)
 
     worker = asyncio.create_task(work_on())
     try:

@@ -80,14 +80,14 @@ def run(program: Iterable[Example], command: list[str], product: Product, folder
     program = [*program]
     with tempfile.TemporaryDirectory(prefix="example-", dir=folder) as directory:
         script = Path(directory) / f"example.{_ENDING[program[0].language]}"
-        script.write_text(_with(product.names, _script(program)))
+        script.write_text(replaced(product.names, _script(program)))
         (Path(directory) / "lamp.txt").write_text(TEXT)
         ended = subprocess.run(
             [*command, script.name], cwd=directory, env=_environment(), capture_output=True, text=True, timeout=SECONDS
         )
     assert ended.returncode == 0, f"{program[0].page}: {ended.stderr}"
     back = {there: here for here, there in product.names.items()}
-    for example, printed in zip(program, _with(back, ended.stdout).split("\f")[1:], strict=True):
+    for example, printed in zip(program, replaced(back, ended.stdout).split("\f")[1:], strict=True):
         example.check(printed)
 
 
@@ -100,7 +100,8 @@ def _script(program: list[Example]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _with(names: Mapping[str, str], told: str) -> str:
+def replaced(names: Mapping[str, str], told: str) -> str:
+    """The text with each name as the other place writes it."""
     for here, there in names.items():
         told = told.replace(here, there)
     return told
