@@ -32,8 +32,8 @@ class FootnoteRetriever(BaseRetriever):
         self,
         query: str,
         *,
-        run_manager: CallbackManagerForRetrieverRun,
-        **options: Any,  # noqa: ARG002  named by LangChain
+        run_manager: CallbackManagerForRetrieverRun,  # noqa: ARG002  LangChain gives it by name
+        **options: Any,
     ) -> list[Document]:
         return _documents(self.client.search(query, **self.search_kwargs | options))
 
