@@ -11,7 +11,6 @@ from footnote.cli.collections import COLLECTIONS
 from footnote.cli.conversations import CONVERSATIONS
 from footnote.cli.jobs import JOBS
 from footnote.cli.keys import KEYS
-from footnote.cli.option_names import message_of
 from footnote.cli.webhooks import WEBHOOKS
 from footnote.errors import FootnoteError
 
@@ -37,7 +36,7 @@ def main() -> None:
     try:
         app()
     except FootnoteError as error:
-        sys.exit(message_of(error, app, sys.argv[1:]))
+        sys.exit(error.message)
     except ValueError as error:
         from pydantic import ValidationError
 

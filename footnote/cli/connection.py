@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from footnote.cli.option_names import with_options
 from footnote.cli.target import Target, target, target_with_key
 from footnote.client import ApiError, Footnote, ServerUnreachableError
 from footnote.client.clients import is_loopback
@@ -37,7 +38,7 @@ def connected(found: Target) -> Iterator[Footnote]:
     except ServerUnreachableError as error:
         raise FootnoteError(error.code, _not_running(error, found)) from error
     except ApiError as error:
-        raise FootnoteError(error.code, str(error), fields=[each._asdict() for each in error.fields]) from error
+        raise FootnoteError(error.code, with_options(str(error), error.fields)) from error
 
 
 def _not_running(error: ServerUnreachableError, found: Target) -> str:

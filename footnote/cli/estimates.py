@@ -6,6 +6,7 @@ from typing import Any
 
 import typer
 
+from footnote.cli.option_names import with_options
 from footnote.cli.terminal import counted, say, say_json
 from footnote.cli.uploads import Skipped, ends_all
 from footnote.client import ApiError, DocumentOptions, Footnote
@@ -40,7 +41,7 @@ def _result(api: Footnote, path: Path, fields: DocumentOptions, silent: bool) ->
     except ApiError as failure:
         if ends_all(failure):
             raise
-        error = {"code": failure.code, "message": failure.message}
+        error = {"code": failure.code, "message": with_options(failure.message, failure.fields)}
     if not silent:
         say(f"{path}  {_line(estimate) if estimate else _failure(error or {})}")
     return {"path": str(path), "estimate": estimate, "error": error}

@@ -1,11 +1,12 @@
 """What is wrong with a request, said with the names that the command's options have."""
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
-import typer
+from typer.main import get_command
 
-from footnote.errors import FootnoteError
+from footnote.client import WrongField
 
 # Fields of the API whose options are called otherwise.
 OPTIONS = {
@@ -27,18 +28,19 @@ OPTIONS = {
 }
 
 
-def message_of(error: FootnoteError, app: typer.Typer, words: Sequence[str]) -> str:
-    """`--top-k: ...` instead of `body.top_k: ...`. `words`: the command line."""
-    told = error.message
-    parameters = _command(app, words).params if error.fields else []
-    for each in error.fields:
-        if name := _option(each["field"], parameters):
-            told = told.replace(f"{each['field']}:", f"{name}:", 1)
+def with_options(told: str, fields: Sequence[WrongField]) -> str:
+    """`--top-k: ...` instead of `body.top_k: ...`, where the command that runs has such an option."""
+    parameters = _command(sys.argv[1:]).params if fields else []
+    for each in fields:
+        if name := _option(each.field, parameters):
+            told = told.replace(f"{each.field}:", f"{name}:", 1)
     return told
 
 
-def _command(app: typer.Typer, words: Sequence[str]) -> Any:
-    found: Any = typer.main.get_command(app)
+def _command(words: Sequence[str]) -> Any:
+    from footnote.cli import app
+
+    found: Any = get_command(app)
     for word in words:
         commands = getattr(found, "commands", {})
         if word not in commands:

@@ -15,6 +15,7 @@ from typing import Any
 
 from footnote.cli.connection import PATIENCE_SECONDS
 from footnote.cli.identity import candidates
+from footnote.cli.option_names import with_options
 from footnote.cli.progress import Progress
 from footnote.client import (
     AddedDocument,
@@ -67,7 +68,7 @@ class FileUpload:
         return self.document is None
 
     def refuse(self, error: ApiError) -> None:
-        self.end("failed", {"code": error.code, "message": error.message})
+        self.end("failed", {"code": error.code, "message": with_options(error.message, error.fields)})
 
 
 @dataclass(frozen=True)
