@@ -16,12 +16,17 @@ from itertools import groupby
 from pathlib import Path
 
 DOCS = Path(__file__).parents[1] / "docs"
-PAGES = (DOCS / "clients.md", *sorted((DOCS / "clients").glob("*.md")), DOCS / "openai.md", DOCS / "mcp.md")
+PAGES = [
+    *(DOCS / f"{name}.md" for name in ("client", "clients", "openai", "mcp")),
+    *sorted((DOCS / "clients").glob("*.md")),
+]
 TEXT = "The zircon lamp was lit by Agnes Tolmie in the year 1874. The zircon lamp burns paraffin oil."
 URL, KEY, STORE = "http://127.0.0.1:8000", "fn_...", "vs_..."  # as the pages write them
 SECONDS = 120
-# Packages that only `make clients` installs.
-APART = re.compile(r"^(?:from|import) (agents|langchain_openai|litellm|llama_index)\b", re.MULTILINE)
+# What needs packages that only `make clients` installs.
+APART = re.compile(
+    r"^(?:from|import) (agents|footnote\.client\.llamaindex|langchain_openai|litellm|llama_index)\b", re.MULTILINE
+)
 _BLOCK = re.compile(r"^```(\w+)\n(.*?)^```\n(?:\n```text\n(.*?)^```\n)?", re.MULTILINE | re.DOTALL)
 _BETWEEN = {"python": 'print("\\f", end="")', "sh": "printf '\\f'", "js": 'process.stdout.write("\\f");'}
 _ENDING = {"python": "py", "sh": "sh", "js": "mjs"}

@@ -93,7 +93,8 @@ def test_a_problem_is_shown_with_the_names_of_options(
 ) -> None:
     reply = problem(422, "invalid_request", "See errors.")
     reply.body["errors"] = [{"field": field, "message": "unknown"}]
-    stub.on(*route.split(), reply)
+    method, _, path = route.partition(" ")
+    stub.on(method, path, reply)
     ran = footnote(*command.split())
     assert ran.code == 1
     assert ran.err == f"{told}: unknown (invalid_request, req_1)\n"
