@@ -70,11 +70,11 @@ live: $(VENV)/.eval  ## Test the real providers whose keys are set, and ask OPEN
 security: $(VENV)/.security  ## Send odd strings, broken requests and Schemathesis to the running product (10 minutes)
 	$(BIN)/python -m tests.system.security $(SECURITY)
 
-clients: $(VENV)/.dev  ## Run programs of others against the running product (node and npm; CLIENTS="openai")
-	$(BIN)/python -m tests.system.clients $(CLIENTS)
+clients: $(VENV)/.dev .venv-clients/.installed  ## Run programs of others and the examples against the running product (node and npm; CLIENTS="openai")
+	$(BIN)/python -m tests.system.clients --python .venv-clients/bin/python $(CLIENTS)
 
 clean:  ## Remove what was installed; keep the data in .footnote
-	rm -rf $(VENV) .venv-peers *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) .venv-peers .venv-clients *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 $(VENV)/.venv:
 	@echo "Creating $(VENV) with $$($(PYTHON) --version) ..."
@@ -111,8 +111,8 @@ $(VENV)/.security: $(VENV)/.dev requirements/security.txt
 	@touch $@
 
 # Complete, so nothing is resolved: pip would refuse the extras that one of them asks for.
-.venv-peers/.installed: requirements/peers.txt
-	@echo "Installing the peers ..."
-	@$(PYTHON) -m venv .venv-peers
-	@.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes --no-deps -r $<
+.venv-%/.installed: requirements/%.txt
+	@echo "Installing the $* ..."
+	@$(PYTHON) -m venv .venv-$*
+	@.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes --no-deps -r $<
 	@touch $@

@@ -5,7 +5,8 @@ from email.utils import format_datetime
 
 import pytest
 
-from footnote.cli.client import PATIENCE_SECONDS
+from footnote.cli.connection import PATIENCE_SECONDS
+from footnote.client import session
 from footnote.errors import RateLimited
 from footnote.outbound.retry_after import LONGEST_SECONDS, retry_after
 from footnote.providers.refusals import refusal
@@ -28,6 +29,8 @@ from footnote.providers.refusals import refusal
 )
 def test_seconds_fractions_and_dates(told: str, seconds: float | None) -> None:
     assert retry_after({"retry-after": told}) == seconds
+    read_by_the_client = session.retry_after({"retry-after": told})
+    assert (read_by_the_client and min(read_by_the_client, LONGEST_SECONDS)) == seconds
 
 
 def test_a_date_to_come() -> None:
