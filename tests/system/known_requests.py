@@ -49,7 +49,10 @@ async def librechat(product: Product) -> None:
     async with httpx2.AsyncClient(headers={"Authorization": f"Bearer {product.key}"}, trust_env=False) as client:
         listed = (await client.get(f"{endpoint['baseURL']}/models")).json()["data"]
         assert endpoint["models"]["default"][0] in [each["id"] for each in listed]
-        messages = [{"role": "system", "content": "Be kind."}, {"role": "user", "content": [{"type": "text", "text": ASKED}]}]
+        messages = [
+            {"role": "system", "content": "Be kind."},
+            {"role": "user", "content": [{"type": "text", "text": ASKED}]},
+        ]
         sent = {"model": "footnote", "user": "66b1", "stream": True, "n": 1, "temperature": 1, "messages": messages}
         assert (await streamed(client, endpoint["baseURL"], sent))[0] == ANSWER
 

@@ -87,9 +87,7 @@ async def main(names: list[str], python: str) -> int:
         async with Stack() as stack:
             product = await prepared(stack)
             chosen = [
-                each
-                for each in runs(python, product, Path(folder))
-                if not names or each[0].partition(".")[0] in names
+                each for each in runs(python, product, Path(folder)) if not names or each[0].partition(".")[0] in names
             ]
             results = [await asyncio.to_thread(passed, *each) for each in chosen]
     return 0 if results and all(results) else 1
