@@ -97,11 +97,13 @@ INSERT INTO unowned_object (key, delete_at)
 SELECT 'objects/{tenant}/parts' || n, now() + interval '1 day' FROM numbers;
 INSERT INTO direct_upload (id, tenant_id, key, write, filename, bytes, part_bytes, fields, expires_at)
 SELECT 'upload_{t}' || n, '{tenant}', 'objects/{tenant}/parts' || n, '', 'f', 1, 1,
-       '{{"purpose": "assistants", "expires_after": null, "status": "pending", "parts": {{}}}}', now() + interval '1 day'
+       '{{"purpose": "assistants", "expires_after": null, "status": "pending", "parts": {{}}}}',
+       now() + interval '1 day'
 FROM numbers;
 INSERT INTO file (id, tenant_id, filename, media_type, sha256, bytes, purpose, object_key, expires_at)
 SELECT 'file_{t}' || n, '{tenant}', n || '.md', 'text/markdown', sha256(n::text::bytea), 9,
-       CASE WHEN i % 2 = 0 THEN 'assistants' ELSE 'user_data' END, 'objects/{tenant}/file' || n, now() + interval '1 day'
+       CASE WHEN i % 2 = 0 THEN 'assistants' ELSE 'user_data' END, 'objects/{tenant}/file' || n,
+       now() + interval '1 day'
 FROM numbers;
 INSERT INTO file_batch (id, tenant_id, collection_id, key_id)
 SELECT 'vsfb_{t}' || n, '{tenant}', '{collection}', '' FROM numbers;

@@ -1,4 +1,4 @@
-"""A request of each operation for OpenAI's clients, and a call of each MCP tool, to the tenant that has very many rows."""
+"""Requests of OpenAI's clients and calls of MCP tools to the tenant that has very many rows."""
 
 from typing import Any
 
@@ -55,7 +55,7 @@ SURFACE_REQUESTS: dict[str, list[tuple[str, dict[str, Any]]]] = {
 # As `requests.REFUSED`.
 SURFACE_REFUSED = {
     "complete_upload": 400,  # it has no such part
-    "download_file": 404,  # its bytes are in no store
+    "download_file": 400,  # its bytes are in no store
 }
 # As `requests.LAST`.
 SURFACE_LAST = ("cancel_upload", "delete_response", "detach_file", "delete_file", "delete_vector_store")
