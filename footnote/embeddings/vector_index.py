@@ -6,7 +6,7 @@ of the space, for operators; whether a search can use it is Postgres' own decisi
 """
 
 import asyncpg
-from sqlalchemy import func, select, text
+from sqlalchemy import func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.database.driver import driver
@@ -38,6 +38,8 @@ _NOTE = "UPDATE embedding_space SET index_state = $2, index_error = $3, index_si
 async def make(session: AsyncSession, space: EmbeddingSpace) -> None:
     """Builds the index at once, in the session's transaction: nothing can be written to `chunk` until it ends."""
     await session.execute(text(_create(space.id, space.dimensions)))
+    ready = {"index_state": "ready", "index_since": func.now()}
+    await session.execute(update(EmbeddingSpace).where(EmbeddingSpace.id == space.id).values(**ready))
 
 
 async def build_due(rt: Runtime) -> None:
@@ -82,7 +84,8 @@ async def _build(connection: "asyncpg.Connection[asyncpg.Record]", space_id: int
 async def states(session: AsyncSession) -> dict[str, int]:
     """Embedding spaces by the state of their index, for metrics: none (few chunks), building, ready, failed."""
     counted = select(EmbeddingSpace.index_state, func.count()).group_by(EmbeddingSpace.index_state)
-    return dict((await session.execute(counted)).tuples().all())
+    found: dict[str, int] = dict((await session.execute(counted)).all())
+    return found
 
 
 def _create(space_id: int, dimensions: int, how: str = "") -> str:

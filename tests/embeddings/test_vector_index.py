@@ -119,6 +119,7 @@ async def test_what_a_killed_builder_completed_is_not_built_again(
 ) -> None:
     monkeypatch.setattr(vector_index, "WORTHWHILE", 3)
     await driving.index(filled)
+    await filled.execute(text("UPDATE embedding_space SET index_state = 'building'"))
     found = await state(filled)
     await vector_index.build_due(filled)
     assert (await state(filled), await noted(filled)) == (found, ("ready", None))
