@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from api.deps import OperatorDep
 from footnote import __version__
+from footnote.embeddings import vector_index
 from footnote.jobs import recovery, scheduling
 from footnote.providers import guarded
 from footnote.runtime import Runtime
@@ -97,6 +98,7 @@ async def metrics(rt: OperatorDep) -> Response:
     async with rt.transaction() as session:
         numbers = await recovery.overview(session)
         paused = await scheduling.paused(session)
+        indexes = await vector_index.states(session)
     oldest = numbers.pop("oldest_due_seconds")
     lines.append("# HELP footnote_jobs Jobs by state.\n# TYPE footnote_jobs gauge\n")
     lines += [f'footnote_jobs{{state="{state}"}} {count:g}\n' for state, count in sorted(numbers.items())]
@@ -104,6 +106,9 @@ async def metrics(rt: OperatorDep) -> Response:
     lines.append(f"# TYPE footnote_oldest_due_job_seconds gauge\nfootnote_oldest_due_job_seconds {oldest:g}\n")
     lines.append("# HELP footnote_paused Whether the operator paused the workers.\n")
     lines.append(f"# TYPE footnote_paused gauge\nfootnote_paused {paused is not None:d}\n")
+    lines.append("# HELP footnote_vector_indexes Embedding spaces by the state of their vector index.\n")
+    lines.append("# TYPE footnote_vector_indexes gauge\n")
+    lines += [f'footnote_vector_indexes{{state="{state}"}} {count}\n' for state, count in sorted(indexes.items())]
     lines.append("# HELP footnote_provider_circuit_open Whether the provider failed too often to be asked.\n")
     lines.append("# TYPE footnote_provider_circuit_open gauge\n")
     for name, state in (await guarded.circuits(rt.embedder, *rt.others.values(), rt.generator, rt.reranker)).items():

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from footnote.local_stack import memory
 from footnote.local_stack.directories import SOCKET_LOCK, private_directory, socket_directory
 from footnote.local_stack.logs import last_lines
 from footnote.local_stack.processes import Process, StackFailed, ended, finish, spawn
@@ -103,7 +104,17 @@ class Postgres:
         """Run the server in the foreground, as `user`. SIGINT is its fast, clean shutdown."""
         command = [str(_binaries() / "postgres"), "-D", str(self.pgdata), "-k", str(self.sockets)]
         command += ["-c", "listen_addresses=", "-c", "unix_socket_permissions=0700"]
+        for name, value in self._fitted().items():
+            command += ["-c", f"{name}={value}"]
         return command
+
+    def _fitted(self) -> dict[str, str]:
+        """What this machine has room for, at each start; but what `ALTER SYSTEM` has set stays."""
+        if not self.durable:
+            return {}
+        chosen = (self.pgdata / "postgresql.auto.conf").read_text()
+        found = memory.fitted(memory.of_machine(), memory.of_files(self.pgdata / "base"))
+        return {name: value for name, value in found.items() if name not in chosen}
 
     def clear_stale_pid(self, seconds: float = 30.0) -> None:
         """Remove the pid files of a server that is gone, which its next start may take for a live one.

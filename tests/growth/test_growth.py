@@ -5,7 +5,7 @@ read as much as there is stands in `GROWS`, with the reason.
 """
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -18,7 +18,7 @@ from api.openai import PREFIX
 from footnote import documents, ingest, jobs
 from footnote.database.driver import driver
 from footnote.documents import deletion
-from footnote.queue import make_app
+from footnote.jobs import recovery
 from footnote.runtime import Runtime
 from footnote.tenancy import keys
 from tests import driving
@@ -26,8 +26,10 @@ from tests.api.described import document as described
 from tests.api.described import surface as described_surface
 from tests.conftest import committing, new_database, run_sql, settings_of
 from tests.fakes import FakeEmbedder
-from tests.growth.crowd import DIMENSIONS, Crowd, gather, numbered
+from tests.growth import periodic
+from tests.growth.crowd import DIMENSIONS, QUEUED, Crowd, gather, grow, numbered
 from tests.growth.metering import Meter, Reading, meter  # noqa: F401  a fixture
+from tests.growth.periodic import Periodic
 from tests.growth.requests import IDS, LAST, NOT_ASKED, REFUSED, REQUESTS
 from tests.growth.surface_requests import (
     READINGS,
@@ -37,9 +39,7 @@ from tests.growth.surface_requests import (
     SURFACE_REQUESTS,
     TOOL_CALLS,
 )
-from worker import background_tasks, housekeeping
-from worker.deliveries import Deliveries
-from worker.dispatcher import Dispatcher
+from worker import background_tasks
 
 pytestmark = pytest.mark.anyio
 
@@ -60,7 +60,6 @@ GROWS = {
     ("list_documents ?sort=name", "FROM document"): "there is no index by name: they are sorted",
     ("list_jobs ?status=failed&error_code=", "FROM job"): "so does one by step, code or collection, of jobs in a state",
     ("chore _purge", "DELETE FROM cached_answer"): "it deletes all that are too old",
-    ("metrics", "FROM job"): "it counts the jobs that have not ended, not the tenant's",
     ("delete_webhook_endpoint", "DELETE FROM webhook_delivery"): "it deletes them all",
     ("delete_webhook_endpoint", "DELETE FROM webhook_endpoint"): "it deletes them all",
 }
@@ -92,16 +91,46 @@ async def rt(
 
 
 @pytest.fixture(scope="module")
-async def crowd(rt: Runtime) -> Crowd:
+async def gathered(rt: Runtime) -> Crowd:
+    """With a tenth of its rows, at first."""
     found = await gather(rt)
     await run_sql(str(rt.settings.database_url), "VACUUM ANALYZE")
     return found
 
 
 @pytest.fixture(scope="module")
-async def client(rt: Runtime, crowd: Crowd) -> AsyncIterator[httpx2.AsyncClient]:
+def few_counted() -> Iterator[None]:
+    """Metrics count fewer jobs than wait here, also at first."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recovery, "MOST", QUEUED // 20)
+        yield
+
+
+@pytest.fixture(scope="module")
+async def walks(
+    rt: Runtime,
+    gathered: Crowd,
+    client: httpx2.AsyncClient,
+    few_counted: None,
+    meter: Meter,  # noqa: F811
+) -> tuple[Periodic, Periodic]:
+    """What periodic statements read with a tenth of the rows, and with all of them."""
+    small = await periodic.measured(rt, client, gathered.tenant_id, meter)
+    await grow(rt, gathered)
+    await run_sql(str(rt.settings.database_url), "VACUUM ANALYZE")
+    return small, await periodic.measured(rt, client, gathered.tenant_id, meter)
+
+
+@pytest.fixture(scope="module")
+def crowd(gathered: Crowd, walks: object) -> Crowd:
+    """With all rows."""
+    return gathered
+
+
+@pytest.fixture(scope="module")
+async def client(rt: Runtime, gathered: Crowd) -> AsyncIterator[httpx2.AsyncClient]:
     async with rt.transaction() as session:
-        key = (await keys.create(session, crowd.tenant_id, "alice"))[1]
+        key = (await keys.create(session, gathered.tenant_id, "alice"))[1]
     app = create_app(runtime=rt)
     app.state.runtime = rt
     transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
@@ -160,23 +189,14 @@ async def test_no_statement_of_a_loop_grows(
     rt: Runtime,
     crowd: Crowd,
     client: httpx2.AsyncClient,
+    walks: tuple[Periodic, Periodic],
     meter: Meter,  # noqa: F811
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert rt.redis is not None
-    dispatcher = Dispatcher(rt, make_app(rt.settings), rt.redis)
-    monkeypatch.setattr(dispatcher, "_send", lambda *_: None)  # what is sent here would be worked on elsewhere
-
-    for name in ("refill", "reap"):
-        with meter.of(f"dispatcher {name}"):
-            await getattr(dispatcher, name)()
-    with meter.of("deliveries"):
-        await Deliveries(rt)._start_due()
-    for chore in (*housekeeping.WHEN_WOKEN.values(), *housekeeping.EVERY):
-        with meter.of(f"chore {chore.__name__}"):
-            await chore(rt)
-    with meter.of("metrics"):
-        assert (await client.get("/metrics")).status_code == 200
+    small, large = walks
+    names = periodic.named(rt, client, crowd.tenant_id).keys()
+    assert {what for what, _ in large} == {what for what, _ in small} == names
+    assert periodic.grown(small, large) == []
+    meter.readings = list(large.values())
     await driving.ready(rt, crowd.tenant_id, "A lamp of a collection that goes.", collection="going")
     with meter.of("a collection is deleted"):
         assert (await client.delete("/v1/collections/going")).is_success
