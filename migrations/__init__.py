@@ -8,6 +8,11 @@ RELEASED = "0030"
 _SOURCES = (Path(__file__).parent, Path(__file__).parents[1] / "footnote/models")
 
 
+def newest() -> str:
+    """The revision that `footnote migrate` of this release leads to."""
+    return max(path.name.partition("_")[0] for path in (Path(__file__).parent / "versions").glob("[0-9]*.py"))
+
+
 def fingerprint(tenant_role: str) -> str:
     """Changes with everything that `footnote migrate` makes the tables by. It stands at the table `alembic_version`."""
     made_by = hashlib.sha256(tenant_role.encode())

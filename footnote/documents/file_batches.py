@@ -5,6 +5,7 @@ The batch is there from the first, with all its files: those that were not attac
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -172,4 +173,5 @@ async def list_items(
 
 async def purge(session: AsyncSession) -> None:
     """Removes batches that are too old to be of use, which their ids tell; their documents stay."""
-    await session.execute(delete(FileBatch).where(FileBatch.id < first_id("vsfb", STORED_SECONDS)))
+    oldest = first_id("vsfb", datetime.now(UTC) - timedelta(seconds=STORED_SECONDS))
+    await session.execute(delete(FileBatch).where(FileBatch.id < oldest))
