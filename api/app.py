@@ -152,7 +152,8 @@ async def _lifespan(settings: Settings, runtime: Runtime | None, app: FastAPI) -
     gc.collect()
     gc.freeze()  # a collection over all imported objects takes a tenth of a second
     watching = asyncio.create_task(watch_loop())
-    opening = open_runtime(settings, patience=API_PATIENCE_SECONDS, interactive=True)
+    pool = settings.api_connections
+    opening = open_runtime(settings, pool_size=pool, patience=API_PATIENCE_SECONDS, interactive=True)
     async with opening as opened, usage_counts.writing(opened) as rt, mcp.closing(app), _following(app, rt):
         app.state.runtime = rt
         yield {"runtime": rt}

@@ -7,7 +7,7 @@ from typing import Any
 from alembic import context
 from sqlalchemy import Connection, text
 
-from footnote.database.engine import open_engine
+from footnote.database.engine import connect, open_engine
 from footnote.errors import Invalid
 from footnote.models import Base
 from footnote.settings import Settings
@@ -60,7 +60,7 @@ def migrate(connection: Connection) -> None:
 
 
 async def main() -> None:
-    engine = open_engine(Settings(), pool_size=1)
+    engine = open_engine(Settings(), pool_size=1, connecting=connect)  # past a pooler, which knows no locks of sessions
     try:
         async with engine.connect() as connection:
             await connection.run_sync(migrate)

@@ -2,7 +2,8 @@
 
 A loop is woken when Postgres notifies its channel, and when one statement finds that something is due for it. That
 runs twice a second while anything is unfinished, and otherwise when there was a notification, or every five seconds: a
-lost notification delays nothing for longer. Without a connection all loops are woken twice a second.
+lost notification delays nothing for longer. Behind a pooler there are no notifications, and the statement always runs
+twice a second. Without a connection all loops are woken twice a second.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ import asyncpg
 
 from footnote import jobs, webhooks
 from footnote.database.engine import connect
+from footnote.database.opening import OpeningConnection
 from footnote.errors import DatabaseAway
 from footnote.jobs import tasks
 from footnote.settings import Settings
@@ -57,7 +59,7 @@ async def watch(settings: Settings, woken: Mapping[str, asyncio.Event]) -> NoRet
     """
     while True:
         try:
-            connection = await connect(settings, statement_seconds=ANSWER_SECONDS)
+            connection = await connect(settings, shared=True, statement_seconds=ANSWER_SECONDS)
             try:
                 await _watch(connection, woken)
             finally:
@@ -69,7 +71,7 @@ async def watch(settings: Settings, woken: Mapping[str, asyncio.Event]) -> NoRet
         await asyncio.sleep(TICK_SECONDS)
 
 
-async def _watch(connection: "asyncpg.Connection[asyncpg.Record]", woken: Mapping[str, asyncio.Event]) -> NoReturn:
+async def _watch(connection: "OpeningConnection", woken: Mapping[str, asyncio.Event]) -> NoReturn:
     stirred = asyncio.Event()
 
     def notified(_connection: object, _pid: int, channel: str, _payload: object) -> None:
@@ -78,14 +80,14 @@ async def _watch(connection: "asyncpg.Connection[asyncpg.Record]", woken: Mappin
             loop.set()
 
     connection.add_termination_listener(lambda _: stirred.set())  # the next look then fails at once
-    for channel in CHANNELS:
+    for channel in CHANNELS if connection.alone else ():
         await connection.add_listener(channel, notified)
     while True:
         found = await connection.fetchrow(_LOOK)
         for name, loop in woken.items():
             if found[name]:
                 loop.set()
-        if any(found.values()):
+        if any(found.values()) or not connection.alone:
             await asyncio.sleep(TICK_SECONDS)
             continue
         with suppress(TimeoutError):
