@@ -170,7 +170,8 @@ _REINGESTING = text(
         WHERE job.state NOT IN ('failed', 'cancelled')
           AND (v.chunking <> coalesce(d.chunking, c.chunking) OR v.language <> c.language
                OR job.reingestion AND job.state <> 'succeeded'
-               OR c.space_id IS DISTINCT FROM (SELECT space_id FROM chunk WHERE chunk.document_id = d.id LIMIT 1))
+               OR c.standby_space_id IS NULL
+                  AND c.space_id IS DISTINCT FROM (SELECT space_id FROM chunk WHERE chunk.document_id = d.id LIMIT 1))
         UNION ALL
         SELECT d.collection_id
         FROM unfinished JOIN document d ON d.id = unfinished.document_id AND d.job_id = unfinished.id
@@ -335,11 +336,13 @@ async def _change_model(session: AsyncSession, rt: Runtime, collection: Collecti
     embedder = _choose_model(rt, collection, given)
     if collection.space_id is None:
         return
+    if collection.standby_space_id is not None:
+        raise Conflict("model_swap_running")
     if (embedder.provider, embedder.model) != (provider, model):
         raise Conflict(
             "collection_not_empty",
-            f"The collection has documents, which are embedded with {provider}/{model}. Make a new collection with "
-            "the other model, and add them to that.",
+            f"The collection has documents, which are embedded with {provider}/{model}. "
+            f"PUT /v1/collections/{collection.name}/model swaps the model while they are searched.",
         )
     space = await session.get_one(EmbeddingSpace, collection.space_id)
     outdated, other = await vector_lengths.successor(session, rt, space, embedder)

@@ -118,6 +118,9 @@ _HOLD = text(
         FROM (SELECT space_id, text_sha256, version_id = :kept_version_id AS stays
               FROM chunk WHERE document_id = ANY(:document_ids)
               UNION ALL
+              SELECT space_id, text_sha256, version_id = :kept_version_id
+              FROM chunk_vector WHERE document_id = ANY(:document_ids)
+              UNION ALL
               SELECT space_id, text_sha256, false
               FROM embedding WHERE tenant_id = :tenant_id AND document_id = ANY(:document_ids)) AS used
         GROUP BY space_id, text_sha256 ORDER BY space_id, text_sha256
@@ -132,11 +135,13 @@ _HOLD = text(
     SELECT count(*) FROM held WHERE stays AND found IS NULL
     """
 )
-# Two scans of indexes and a look-up for each text found. Written as one condition with OR it would read all embeddings.
+# Three scans of indexes and two look-ups for each text found. Written as one condition with OR it would read all embeddings.
 _DELETE_UNUSED = text(
     """
     WITH used AS MATERIALIZED (
         SELECT space_id, text_sha256 FROM chunk WHERE document_id = ANY(:document_ids)
+        UNION
+        SELECT space_id, text_sha256 FROM chunk_vector WHERE document_id = ANY(:document_ids)
         UNION
         SELECT space_id, text_sha256 FROM embedding WHERE tenant_id = :tenant_id AND document_id = ANY(:document_ids)
     ), unused AS MATERIALIZED (
@@ -145,6 +150,11 @@ _DELETE_UNUSED = text(
                WHERE chunk.tenant_id = :tenant_id AND chunk.space_id = used.space_id
                  AND chunk.text_sha256 = used.text_sha256
                  AND (chunk.document_id <> ALL(:document_ids) OR chunk.version_id = :kept_version_id)
+               LIMIT 1) IS NULL
+          AND (SELECT 1 FROM chunk_vector
+               WHERE chunk_vector.tenant_id = :tenant_id AND chunk_vector.space_id = used.space_id
+                 AND chunk_vector.text_sha256 = used.text_sha256
+                 AND (chunk_vector.document_id <> ALL(:document_ids) OR chunk_vector.version_id = :kept_version_id)
                LIMIT 1) IS NULL
     )
     DELETE FROM embedding USING unused

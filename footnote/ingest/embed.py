@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import TypeVar
 
 from sqlalchemy import func, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import collections, jobs
 from footnote.embeddings import checkpoint, vector_lengths
+from footnote.embeddings.batches import groups
 from footnote.errors import DocumentRejected
 from footnote.ingest import artifacts
 from footnote.ingest.artifacts import OutputGone
@@ -23,9 +23,6 @@ from footnote.models import Collection, EmbeddingSpace, Version
 from footnote.providers import Embedder, Embeddings
 from footnote.runtime import Runtime
 from footnote.tenancy import usage
-from footnote.tenancy.usage import UsageEntry
-
-Key = TypeVar("Key")
 
 # Batches of a document in flight. Of a model in this process, one computes while another is read or stored, and a large
 # document may use a second core.
@@ -115,12 +112,7 @@ class _Embedding:
                 found = answer.vectors
                 await checkpoint.store(session, self.version.document_id, space, hashes, found, answer.split)
                 await heartbeat.checkpoint(session)
-                await usage.record(session, self.rt.settings, self.version.key_id, spent(embedder, answer))
-
-
-def spent(embedder: Embedder, answer: Embeddings) -> UsageEntry:
-    paid, estimated = embedder.address is not None, answer.estimated
-    return UsageEntry("embedding", embedder.provider, embedder.model, answer.tokens, paid=paid, estimated=estimated)
+                await usage.record(session, self.rt.settings, self.version.key_id, usage.of_embedding(embedder, answer))
 
 
 def texts_by_hash(version: Version, chunks: Sequence[TextChunk]) -> dict[bytes, str]:
@@ -154,20 +146,6 @@ async def _known(
     async with rt.transaction() as session:
         known = await checkpoint.known(session, space.id, hashes)
         return await session.get_one(EmbeddingSpace, space.id), known
-
-
-def groups(embedder: Embedder, texts: Mapping[Key, str]) -> list[list[Key]]:
-    """The keys of the texts in calls that the provider accepts, by its limits on texts and tokens."""
-    groups: list[list[Key]] = []
-    room = 0
-    for key, full in texts.items():
-        tokens = embedder.count_tokens(full)
-        if not groups or len(groups[-1]) >= embedder.max_texts or tokens > room:
-            groups.append([])
-            room = embedder.max_tokens
-        groups[-1].append(key)
-        room -= tokens
-    return groups
 
 
 async def bind_space(session: AsyncSession, collection: Collection, space: EmbeddingSpace | None) -> None:
