@@ -241,7 +241,7 @@ def embedder_of(rt: Runtime, collection: Collection) -> Embedder:
         ) from error
 
 
-def _opened(rt: Runtime, provider: str, model: str | None) -> Embedder:
+def opened(rt: Runtime, provider: str, model: str | None) -> Embedder:
     """A model that is to be a collection's; without a name the configured one or the provider's. Raises Invalid."""
     if model is None and provider == rt.embedder.provider:
         return rt.embedder
@@ -322,7 +322,7 @@ async def change(session: AsyncSession, rt: Runtime, name_or_id: str, given: Map
 def _choose_model(rt: Runtime, collection: Collection, given: Mapping[str, str] | None) -> Embedder:
     if given is None:
         return rt.embedder
-    embedder = _opened(rt, given["provider"], given.get("model"))
+    embedder = opened(rt, given["provider"], given.get("model"))
     collection.embedding_provider, collection.embedding_model = embedder.provider, embedder.model
     collection.embedding_chosen = True
     return embedder

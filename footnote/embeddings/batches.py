@@ -1,11 +1,17 @@
-"""Texts in calls that a provider accepts."""
+"""What is embedded for a chunk, and texts in calls that a provider accepts."""
 
 from collections.abc import Mapping
 from typing import TypeVar
 
 from footnote.providers import Embedder
+from footnote.text import folded
 
 Key = TypeVar("Key")
+
+
+def embedded_text(context: str, text: str) -> str:
+    """The context of a chunk, then its text; folded, as questions are."""
+    return folded("\n\n".join(filter(None, (context, text))))
 
 
 def groups(embedder: Embedder, texts: Mapping[Key, str]) -> list[list[Key]]:

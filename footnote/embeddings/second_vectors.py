@@ -32,7 +32,9 @@ SELECT (SELECT count(*) FROM removed) AS chunks, (SELECT count(*) FROM second) A
 """
 _OF_DOCUMENTS = text(_REMOVE.format(which="document_id = ANY(:document_ids)"))
 _OF_OLDER_VERSIONS = text(
-    _REMOVE.format(which="version_id IN (SELECT id FROM version WHERE document_id = :document_id AND id <> :version_id)")
+    _REMOVE.format(
+        which="version_id IN (SELECT id FROM version WHERE document_id = :document_id AND id <> :version_id)"
+    )
 )
 
 

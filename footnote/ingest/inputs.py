@@ -46,7 +46,8 @@ async def subject(session: AsyncSession, claim: Claim) -> Subject | None:
     """None: the steps must be apart.
 
     The document is large, a container, of no known type, to be fetched, or read in part already; its collection's model
-    is being swapped; or its worker crashed before: then what was finished must be stored before the next step begins, or its crashes could not be counted.
+    is being swapped; or its worker crashed before: then what was finished must be stored before the next step begins,
+    or its crashes could not be counted.
     """
     if claim.step != STEPS[0] or claim.attempts > 1:
         return None
