@@ -84,10 +84,10 @@ async def _details(session: AsyncSession, swaps: Sequence[tuple[ModelSwap, str]]
 # -- begun ---------------------------------------------------------------------------------------------------
 
 
-async def estimate(rt: Runtime, name_or_id: str, provider: str, model: str | None) -> ModelEstimate:
+async def estimate(rt: Runtime, name_or_id: str, provider: str, model: str | None, key_id: str) -> ModelEstimate:
     """What a swap to the model would take. Asks it for a few vectors. Raises as `begin` does."""
     collection, embedder = await _checked(rt, name_or_id, provider, model)
-    return (await estimates.of(rt, collection, embedder))[0]
+    return (await estimates.of(rt, collection, embedder, key_id))[0]
 
 
 async def begin(rt: Runtime, name_or_id: str, provider: str, model: str | None, key_id: str) -> SwapDetails:
@@ -96,7 +96,7 @@ async def begin(rt: Runtime, name_or_id: str, provider: str, model: str | None, 
     That is `model_swap_running`, or `model_swap_needless`: the collection has the model already, or nothing in it.
     """
     collection, embedder = await _checked(rt, name_or_id, provider, model)
-    expected, space = await estimates.of(rt, collection, embedder)
+    expected, space = await estimates.of(rt, collection, embedder, key_id)
     async with rt.transaction() as session:
         held = await collections.find(session, collection.id, to_change=True)
         _check_swappable(held, embedder)

@@ -34,7 +34,7 @@ class ModelEstimate:
     cost: Decimal | None
 
 
-async def of(rt: Runtime, collection: Collection, embedder: Embedder) -> tuple[ModelEstimate, EmbeddingSpace]:
+async def of(rt: Runtime, collection: Collection, embedder: Embedder, key_id: str) -> tuple[ModelEstimate, EmbeddingSpace]:
     """The estimate, and the space of the model, which is opened by the few texts that are embedded.
 
     Raises what the embedder does, and Forbidden where nothing is left of the tenant's tokens or dollars.
@@ -50,7 +50,7 @@ async def of(rt: Runtime, collection: Collection, embedder: Embedder) -> tuple[M
     read = await asyncio.to_thread(_tokens, embedder, sample)
     asked_for = sample[: min(EMBEDDED, embedder.max_texts)] or [vector_lengths.PROBE]
     space, answer = await vector_lengths.first(rt, embedder, likely, asked_for)
-    await usage.record_apart(rt, "", usage.of_embedding(embedder, answer))
+    await usage.record_apart(rt, key_id, usage.of_embedding(embedder, answer))
     share = answer.tokens / max(1, sum(read[: len(asked_for)]) or answer.tokens)
     tokens = round(sum(read) / max(1, len(read)) * counted["texts"] * share)
     cost = usage.cost(rt.settings, embedder.model, tokens) if embedder.address else Decimal(0)
