@@ -39,7 +39,7 @@ _SWAPPING: list[Failures] = [
     _PROVIDERS,
     {409: "model_swap_needless model_swap_running", 422: "unknown_embedding_model unknown_provider"},
 ]
-_OF_SWAP: Failures = {404: "model_swap_not_found", 409: "model_swap_not_ready"}
+_OF_SWAP: Failures = {409: "model_swap_not_ready no_model_swap"}
 _PICTURES: Failures = {
     415: "no_pictures",
     422: "corrupt_file object_missing too_complex too_large",
@@ -115,7 +115,7 @@ BY_OPERATION: dict[str, list[Failures]] = {
     "delete_document": [{503: "store_unavailable"}],
     "delete_tenant": [{422: "wrong_name", 503: "store_unavailable"}],
     "download_document": [{404: "content_not_found", 422: "object_missing", 503: "store_unavailable"}],
-    "drop_model": [{404: "model_swap_not_found"}],
+    "drop_model": [{409: "no_model_swap"}],
     "estimate_document": [
         {
             422: "archive_too_large corrupt_file no_text ocr_unusable too_complex too_large unsupported_type",
@@ -172,13 +172,13 @@ MEANINGS: dict[str, str] = {
     "limited_key": "A key cannot create a key that may do or spend more than itself.",
     "message_not_found": "The conversation has no message with this id.",
     "model_swap_needless": "The collection has the model already, or nothing in it is embedded.",
-    "model_swap_not_found": "The model of the collection is not being swapped.",
     "model_swap_not_ready": "The swap is in another state, or chunks lack a vector of the other model.",
     "model_swap_running": "The model of the collection is being swapped already.",
     "missing_file": "The form has no part named `file`.",
     "missing_scope": "The API key lacks the scope that this operation needs.",
     "no_pictures": "Only pages of PDFs have images.",
     "no_reranker": "`rerank` is true, but the server has no reranker.",
+    "no_model_swap": "The model of the collection is not being swapped.",
     "no_tenant": "The token belongs to no tenant.",
     "overloaded": "The server has too many requests at the moment.",
     "page_not_found": "The document has no page with this number.",

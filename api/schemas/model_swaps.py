@@ -1,7 +1,6 @@
 """Swaps of a collection's embedding model."""
 
 from datetime import datetime
-from decimal import Decimal
 from typing import Annotated
 
 from pydantic import Field
@@ -47,7 +46,7 @@ class ModelEstimateOut(Out):
     chunks: int
     texts: Annotated[int, Field(description="Different texts of chunks that have no vector of the model yet.")]
     tokens: Annotated[int, Field(description="Tokens of these, as the provider counts.")]
-    cost: Annotated[Decimal | None, Field(description="US dollars; null if no price is configured.")]
+    cost: Annotated[float | None, Field(description="US dollars. Null if no price is known.")]
 
 
 class ModelSwapOut(Out):
@@ -79,8 +78,8 @@ class ModelSwapOut(Out):
     @classmethod
     def of(cls, details: SwapDetails) -> "ModelSwapOut":
         swap, new = details.swap, details.new
-        about = {"provider": new.provider, "model": new.model, "dimensions": new.dimensions}
-        expected = {"chunks": swap.chunks, "texts": swap.texts, "tokens": swap.tokens, "cost": swap.cost}
+        told = {"provider": new.provider, "model": new.model, "dimensions": new.dimensions}
+        told |= {"chunks": swap.chunks, "texts": swap.texts, "tokens": swap.tokens, "cost": swap.cost}
         same = ("id", "collection_id", "state", "texts_embedded", "tokens_spent", "switched_at", "drop_after")
         return cls(
             **{name: getattr(swap, name) for name in (*same, "created_at", "ended_at")},
@@ -89,7 +88,7 @@ class ModelSwapOut(Out):
             next=_embedding(new),
             progress=ProgressOut(done=details.done, total=details.total, unit="chunks"),
             waiting_for=details.waiting_for,
-            estimate=ModelEstimateOut(**about, **expected),
+            estimate=ModelEstimateOut.model_validate(told),
         )
 
 

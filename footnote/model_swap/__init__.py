@@ -18,7 +18,7 @@ from footnote.database.driver import driver
 from footnote.database.ids import new_id
 from footnote.database.tenant_scope import scoped, tenant_of
 from footnote.embeddings import vector_lengths
-from footnote.errors import Conflict, NotFound
+from footnote.errors import Conflict
 from footnote.jobs import tasks
 from footnote.model_swap import estimates
 from footnote.model_swap.estimates import ModelEstimate
@@ -168,7 +168,7 @@ async def uses(session: AsyncSession, collection: Collection, space_id: int | No
 async def switch(rt: Runtime, name_or_id: str) -> SwapDetails:
     """From the end of this transaction on, searches use the other model.
 
-    Uploads that are about to become visible wait for it. Raises NotFound, Conflict(model_swap_not_ready).
+    Uploads that are about to become visible wait for it. Raises NotFound, Conflict.
     """
     async with rt.transaction() as session:
         collection, swap = await _held(session, name_or_id)
@@ -233,7 +233,7 @@ async def _held(session: AsyncSession, name_or_id: str) -> tuple[Collection, Mod
     open_ = scoped(session, ModelSwap).where(ModelSwap.collection_id == collection.id, ModelSwap.ended_at.is_(None))
     swap = await session.scalar(open_.with_for_update())
     if swap is None:
-        raise NotFound("model_swap_not_found", f"No model of {collection.name!r} is being swapped.")
+        raise Conflict("no_model_swap", f"No model of {collection.name!r} is being swapped.")
     return collection, swap
 
 

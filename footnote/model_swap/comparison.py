@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from footnote import collections, model_swap, retrieval
 from footnote.database.driver import driver
-from footnote.errors import Conflict, NotFound
+from footnote.errors import Conflict
 from footnote.retrieval import Query
 from footnote.runtime import Runtime
 from footnote.tenancy import usage
@@ -52,13 +52,13 @@ class Comparison:
 async def compare(rt: Runtime, name_or_id: str, given: Sequence[JudgedQuestion], key_id: str) -> Comparison:
     """Asks the given questions, or the newest that are stored of the collection: 50 at most.
 
-    Raises NotFound, Conflict(model_swap_not_ready), and what a search raises.
+    Raises NotFound, Conflict, and what a search raises.
     """
     async with rt.transaction() as session:
         collection = await collections.find(session, name_or_id)
         details = await model_swap.get(session, collection.id)
         if details is None or details.swap.ended_at is not None:
-            raise NotFound("model_swap_not_found", f"No model of {collection.name!r} is being swapped.")
+            raise Conflict("no_model_swap", f"No model of {collection.name!r} is being swapped.")
         if details.swap.state in ("backfilling", "dropping"):
             raise Conflict("model_swap_not_ready", "Not all chunks have vectors of both models (any more).")
         rows = await (await driver(session)).fetch(_STORED, rt.tenant, collection.id, collection.name, MOST)

@@ -34,7 +34,9 @@ class ModelEstimate:
     cost: Decimal | None
 
 
-async def of(rt: Runtime, collection: Collection, embedder: Embedder, key_id: str) -> tuple[ModelEstimate, EmbeddingSpace]:
+async def of(
+    rt: Runtime, collection: Collection, embedder: Embedder, key_id: str
+) -> tuple[ModelEstimate, EmbeddingSpace]:
     """The estimate, and the space of the model, which is opened by the few texts that are embedded.
 
     Raises what the embedder does, and Forbidden where nothing is left of the tenant's tokens or dollars.

@@ -57,8 +57,8 @@ CREATE TABLE IF NOT EXISTS model_swap (
     "CREATE INDEX IF NOT EXISTS ix_model_swap_listed ON model_swap (tenant_id, id DESC NULLS LAST)",
     "ALTER TABLE collection ADD COLUMN IF NOT EXISTS standby_space_id smallint",
     f"ALTER TABLE collection DROP CONSTRAINT IF EXISTS {REFERENCE}",
-    f"ALTER TABLE collection ADD CONSTRAINT {REFERENCE} FOREIGN KEY (standby_space_id) REFERENCES embedding_space (id) "
-    "NOT VALID",
+    f"ALTER TABLE collection ADD CONSTRAINT {REFERENCE} FOREIGN KEY (standby_space_id) "
+    "REFERENCES embedding_space (id) NOT VALID",
 )
 # A statement that only moves vectors changes no word: nothing is to be posted again.
 CHANGED = (
