@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Any
 
 from footnote.database.driver import driver
 from footnote.embeddings import vector_lengths
@@ -56,7 +55,7 @@ async def of(
     share = answer.tokens / max(1, sum(read[: len(asked_for)]) or answer.tokens)
     tokens = round(sum(read) / max(1, len(read)) * counted["texts"] * share)
     cost = usage.cost(rt.settings, embedder.model, tokens) if embedder.address else Decimal(0)
-    about: Any = (space.provider, space.model, space.dimensions)
+    about = space.provider, space.model, space.dimensions
     return ModelEstimate(*about, counted["chunks"], counted["texts"], tokens, cost), space
 
 

@@ -238,12 +238,17 @@ async def betrayed(client: httpx2.AsyncClient, own: Ids, theirs: Ids, unknown: I
     return found
 
 
+def _deleted_last(each: tuple[Operation, Any]) -> tuple[bool, bool, int]:
+    method, path = each[0]
+    return method == "delete", path < "/v1/d", -len(path) if method == "delete" else 0
+
+
 async def test_another_tenants_id_is_an_unknown_id(
     rt: Runtime, own: Ids, theirs: Ids, unknown: Ids, alice: Person, charlie: Person
 ) -> None:
     assert await betrayed(charlie.client, own, theirs, unknown) == []
-    # They were ids of something, deletions last.
-    for operation, inputs in sorted(Operations(), key=lambda each: (each[0][0] == "delete", each[0][1] < "/v1/d")):
+    # They were ids of something, deletions last, what is in a collection before it.
+    for operation, inputs in sorted(Operations(), key=_deleted_last):
         if set(inputs.items()) & {(name, "path") for name in theirs}:
             answer = await send(alice.client, operation, theirs)
             assert answer.status_code != 404, (operation, answer.text)
