@@ -241,8 +241,7 @@ class Settings(BaseSettings):
     max_attempts: int = Field(5, ge=1)
     """Crashes of the worker on one step after which the document fails."""
     max_retries: int = Field(100, ge=0)
-    """Retries of one step after temporary errors before the document fails; 100 take about 16 hours. A rate limit is
-    no error, and progress resets the count."""
+    """Retries of a step after temporary errors, without rate limits and since the last progress; 100: some 16 hours."""
     flower_port: int = Field(5555, validation_alias="FLOWER_PORT", ge=1, le=65535)
     """Port of the Flower dashboard."""
     flower_host: str = Field("127.0.0.1", validation_alias="FLOWER_HOST")
@@ -324,6 +323,8 @@ class Settings(BaseSettings):
     """Cosine from which questions with equal numbers and names count as the same; 1: only the same words."""
     answer_repair: Literal["on", "off"] = "off"
     """`on`: a model is asked once more for sentences without a source; its answer then comes at once, not by words."""
+    space_keep_days: float = Field(7.0, ge=0, le=3650)
+    """How long after a switch to another embedding model you can go back; then the former vectors are deleted."""
     question_cache_seconds: float = Field(3600.0, ge=0)
     """How long the embedding of a question is stored in Redis; 0: not at all."""
     provider_timeout_seconds: float = Field(60.0, gt=0)

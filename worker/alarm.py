@@ -1,9 +1,9 @@
 """Wakes the loops of `worker.background`, which sleep while nothing is due.
 
 A loop is woken when Postgres notifies its channel, and when one statement finds that something is due for it. That
-runs twice a second while anything is unfinished, and otherwise when there was a notification, or every five seconds: a
-lost notification delays nothing for longer. Behind a pooler there are no notifications, and the statement always runs
-twice a second. Without a connection all loops are woken twice a second.
+runs twice a second while anything is unfinished, but for tasks that wait for longer, and otherwise when there was a
+notification, or every five seconds: a lost notification delays nothing for longer. Behind a pooler there are no
+notifications, and the statement always runs twice a second. Without a connection all loops are woken twice a second.
 """
 
 import asyncio
@@ -47,7 +47,9 @@ _LOOK = """
         EXISTS (SELECT FROM job WHERE state IN ('queued', 'running', 'waiting'))
         OR EXISTS (SELECT FROM query_batch WHERE state IN ('queued', 'running', 'waiting'))
         OR EXISTS (SELECT FROM webhook_delivery WHERE state = 'pending')
-        OR EXISTS (SELECT FROM background_task WHERE state IN ('queued', 'running', 'waiting'))
+        OR EXISTS (SELECT FROM background_task WHERE state = 'running')
+        OR EXISTS (SELECT FROM background_task
+                   WHERE state IN ('queued', 'waiting') AND next_attempt_at < now() + interval '5 seconds')
             AS unfinished
 """
 

@@ -152,7 +152,7 @@ def _check_name(name: str) -> None:
 
 # Documents that are not reviewed yet are compared with their collection. Of the others, those that differ have a job
 # that has not ended: a few for each collection are re-ingested at a time, and of the uploads that wait some are looked
-# at, as only those count that replace a document. OFFSET 0: each is looked up by its key, or Postgres may read them all.
+# at, as only those count that replace a document. OFFSET 0: each is looked up by its key, else Postgres may read all.
 _REINGESTING = text(
     """
     WITH chosen AS MATERIALIZED (
@@ -171,7 +171,8 @@ _REINGESTING = text(
               AND job.state NOT IN ('failed', 'cancelled')
               AND (v.chunking <> coalesce(d.chunking, c.chunking) OR v.language <> c.language
                    OR job.reingestion AND job.state <> 'succeeded'
-                   OR c.space_id IS DISTINCT FROM (SELECT space_id FROM chunk WHERE chunk.document_id = d.id LIMIT 1))
+                   OR c.standby_space_id IS NULL AND c.space_id IS DISTINCT FROM
+                   (SELECT space_id FROM chunk WHERE chunk.document_id = d.id LIMIT 1))
             OFFSET 0
         ) AS not_reviewed
         WHERE c.review_after IS NOT NULL
@@ -245,7 +246,7 @@ def embedder_of(rt: Runtime, collection: Collection) -> Embedder:
         ) from error
 
 
-def _opened(rt: Runtime, provider: str, model: str | None) -> Embedder:
+def opened(rt: Runtime, provider: str, model: str | None) -> Embedder:
     """A model that is to be a collection's; without a name the configured one or the provider's. Raises Invalid."""
     if model is None and provider == rt.embedder.provider:
         return rt.embedder
@@ -326,7 +327,7 @@ async def change(session: AsyncSession, rt: Runtime, name_or_id: str, given: Map
 def _choose_model(rt: Runtime, collection: Collection, given: Mapping[str, str] | None) -> Embedder:
     if given is None:
         return rt.embedder
-    embedder = _opened(rt, given["provider"], given.get("model"))
+    embedder = opened(rt, given["provider"], given.get("model"))
     collection.embedding_provider, collection.embedding_model = embedder.provider, embedder.model
     collection.embedding_chosen = True
     return embedder
@@ -340,11 +341,13 @@ async def _change_model(session: AsyncSession, rt: Runtime, collection: Collecti
     embedder = _choose_model(rt, collection, given)
     if collection.space_id is None:
         return
+    if collection.standby_space_id is not None:
+        raise Conflict("model_swap_running")
     if (embedder.provider, embedder.model) != (provider, model):
         raise Conflict(
             "collection_not_empty",
-            f"The collection has documents, which are embedded with {provider}/{model}. Make a new collection with "
-            "the other model, and add them to that.",
+            f"The collection has documents, which are embedded with {provider}/{model}. "
+            f"PUT /v1/collections/{collection.name}/model swaps the model while they are searched.",
         )
     space = await session.get_one(EmbeddingSpace, collection.space_id)
     outdated, other = await vector_lengths.successor(session, rt, space, embedder)

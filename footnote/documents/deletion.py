@@ -14,15 +14,18 @@ from footnote.collections import expiry, revisions
 from footnote.database.rows import affected
 from footnote.database.tenant_scope import scoped
 from footnote.documents import derived_answers, idempotency, objects
-from footnote.embeddings import checkpoint
+from footnote.embeddings import checkpoint, second_vectors
 from footnote.errors import NotFound
 from footnote.jobs import tasks
-from footnote.models import BackgroundTask, Chunk, Collection, Deletion, Document, File, Job, Page, Version
+from footnote.models import BackgroundTask, Collection, Deletion, Document, File, Job, Page, Version
 from footnote.runtime import Runtime
 from footnote.tenancy import audit_log, tallies
 from footnote.tenancy.tallies import DocumentTally
 
-COUNTED = ("documents", "versions", "pages", "chunks", "embeddings", "jobs", "answers", "objects", "bytes")
+COUNTED = (
+    *("documents", "versions", "pages", "chunks", "second_vectors", "embeddings"),
+    *("jobs", "answers", "objects", "bytes"),
+)
 AT_ONCE = 3  # deletions of a tenant in one process: they may wait for each other while they hold a connection
 
 
@@ -104,7 +107,7 @@ async def _delete_rows(session: AsyncSession, document_ids: Sequence[str]) -> di
     embeddings, _ = await checkpoint.delete_unused(session, document_ids)
     counts = {
         "embeddings": embeddings,
-        "chunks": await affected(session, delete(Chunk).where(Chunk.document_id.in_(document_ids))),
+        **await second_vectors.remove_chunks(session, document_ids),
         "pages": await affected(session, delete(Page).where(Page.version_id.in_(versions))),
     }
     await session.execute(delete(Document).where(Document.id.in_(document_ids)))
