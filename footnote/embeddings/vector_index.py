@@ -1,8 +1,14 @@
 """The HNSW index of an embedding space: built beside the work once its space has chunks enough.
 
 Searches of few chunks are exact and do not use it, but each chunk that is inserted into it costs as much as the rest of
-its row, and four times as much as one of an index that is built at once (ADR 56).
+its row, and four times as much as one of an index that is built at once (ADR 56). On a machine that it shares with
+Postgres it takes what searches leave (ADR 70).
 """
+
+import os
+import socket
+from contextlib import suppress
+from pathlib import Path
 
 from asyncpg import Connection, Record
 from sqlalchemy import text
@@ -15,6 +21,7 @@ from footnote.telemetry import log
 
 WORTHWHILE = 4_000  # chunks of a space; from 5,000 in its scope on, a search uses the index
 LONGEST_BUILD = 24 * 3600.0  # seconds
+NICE = 10  # of a build, where searches have 0: with all processors busy it gets a tenth of one
 LOCK = 0x766563746F72  # "vector": one process builds at a time
 
 # An index whose build was interrupted is there, but not valid. Chunks are counted where there is none only.
@@ -46,10 +53,26 @@ async def build_due(rt: Runtime) -> None:
     try:
         # Held until the connection ends, also while it outlives a process that was killed.
         if await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK):
+            await _yielding(connection)
             for space in due:
                 await _build(connection, space.id, space.dimensions)
     finally:
         connection.terminate()
+
+
+async def _yielding(connection: "Connection[Record]") -> None:
+    """Lowers the priority of a connection to a server of this machine, and asks for no processes that would not share it.
+
+    Postgres builds with two more processes than one: on two processors, nothing else would run.
+    """
+    if connection._transport.get_extra_info("socket").family != socket.AF_UNIX:
+        return
+    spare = max(0, (os.cpu_count() or 1) // 2 - 1)
+    await connection.execute(f"SET max_parallel_maintenance_workers = {spare}")
+    number = connection.get_server_pid()
+    with suppress(OSError):  # another user's, or another container's, whose processes have other numbers
+        if Path(f"/proc/{number}/cmdline").read_bytes().startswith(b"postgres:"):
+            os.setpriority(os.PRIO_PROCESS, number, max(NICE, os.getpriority(os.PRIO_PROCESS, number)))
 
 
 async def _build(connection: "Connection[Record]", space_id: int, dimensions: int) -> None:
