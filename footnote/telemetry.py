@@ -4,13 +4,20 @@ import asyncio
 import logging
 import sys
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
-import structlog
 from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from footnote.settings import Settings, outdated
+
+_modules = cast("dict[str, Any]", sys.modules)
+if _modules.setdefault("rich", None) is None:  # structlog would paint tracebacks with it: 4 MiB of each process
+    import structlog
+
+    del _modules["rich"]
+else:
+    import structlog
 
 log = structlog.get_logger("footnote")
 

@@ -61,18 +61,20 @@ async def build_due(rt: Runtime) -> None:
 
 
 async def _yielding(connection: "Connection[Record]") -> None:
-    """Lowers the priority of a connection to a server of this machine, and asks for no processes that would not share it.
+    """Gives a server on this machine less of it for what follows on the connection.
 
     Postgres builds with two more processes than one: on two processors, nothing else would run.
     """
-    if connection._transport.get_extra_info("socket").family != socket.AF_UNIX:
-        return
-    spare = max(0, (os.cpu_count() or 1) // 2 - 1)
-    await connection.execute(f"SET max_parallel_maintenance_workers = {spare}")
-    number = connection.get_server_pid()
+    if connection._transport.get_extra_info("socket").family == socket.AF_UNIX:
+        spare = max(0, (os.cpu_count() or 1) // 2 - 1)
+        await connection.execute(f"SET max_parallel_maintenance_workers = {spare}")
+        _lower(connection.get_server_pid())
+
+
+def _lower(backend: int) -> None:
     with suppress(OSError):  # another user's, or another container's, whose processes have other numbers
-        if Path(f"/proc/{number}/cmdline").read_bytes().startswith(b"postgres:"):
-            os.setpriority(os.PRIO_PROCESS, number, max(NICE, os.getpriority(os.PRIO_PROCESS, number)))
+        if Path(f"/proc/{backend}/cmdline").read_bytes().startswith(b"postgres:"):
+            os.setpriority(os.PRIO_PROCESS, backend, max(NICE, os.getpriority(os.PRIO_PROCESS, backend)))
 
 
 async def _build(connection: "Connection[Record]", space_id: int, dimensions: int) -> None:
