@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 from celery import signals
 
+from footnote import formats
 from footnote.formats.sandbox import starting
 from footnote.runtime import Runtime, open_runtime, preload
 from footnote.settings import Settings
@@ -86,6 +87,7 @@ def attach(settings: Settings) -> None:
 def share(settings: Settings) -> None:
     """In the worker's main process: imports what the processes of its pool, which are forked from it, share."""
     preload(settings)
+    formats.modules()
     for name in ("langchain_text_splitters", "numpy", "pgvector"):
         import_module(name)
     gc.collect()

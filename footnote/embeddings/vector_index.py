@@ -1,9 +1,15 @@
 """The HNSW index of an embedding space: built beside the work once its space has chunks enough.
 
 Searches of few chunks are exact and do not use it, but each chunk that is inserted into it costs as much as the rest of
-its row, and four times as much as one of an index that is built at once (ADR 56). What is known of it stands in the row
-of the space, for operators; whether a search can use it is Postgres' own decision (ADR 66).
+its row, and four times as much as one of an index that is built at once (ADR 56). On a machine that it shares with
+Postgres it takes what searches leave (ADR 70). What is known of it stands in the row of the space, for operators;
+whether a search can use it is Postgres' own decision (ADR 66).
 """
+
+import os
+import socket
+from contextlib import suppress
+from pathlib import Path
 
 import asyncpg
 from sqlalchemy import func, select, text, update
@@ -19,6 +25,7 @@ from footnote.telemetry import log
 WORTHWHILE = 4_000  # chunks of a space; from 5,000 in its scope on, a search uses the index
 LONGEST_BUILD = 24 * 3600.0  # seconds
 RETRY_SECONDS = 3600.0  # after a build that failed: the disk is full, or memory is short
+NICE = 10  # of a build, where searches have 0: with all processors busy it gets a tenth of one
 LOCK = 0x766563746F72  # "vector": one process builds at a time
 
 # Chunks are counted where there is no index only. An index whose build was interrupted is there, but not valid.
@@ -54,6 +61,7 @@ async def build_due(rt: Runtime) -> None:
     try:
         # Held until the connection ends, also while it outlives a process that was killed.
         if await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK):
+            await _yielding(connection)
             for space_id, dimensions, valid in await connection.fetch(_LOOK, RETRY_SECONDS, WORTHWHILE):
                 if valid:
                     await connection.execute(_NOTE, space_id, "ready", None)
@@ -61,6 +69,23 @@ async def build_due(rt: Runtime) -> None:
                     await _build(connection, space_id, dimensions)
     finally:
         connection.terminate()
+
+
+async def _yielding(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    """Gives a server on this machine less of it for what follows on the connection.
+
+    Postgres builds with two more processes than one: on two processors, nothing else would run.
+    """
+    if connection._transport.get_extra_info("socket").family == socket.AF_UNIX:
+        spare = max(0, (os.cpu_count() or 1) // 2 - 1)
+        await connection.execute(f"SET max_parallel_maintenance_workers = {spare}")
+        _lower(connection.get_server_pid())
+
+
+def _lower(backend: int) -> None:
+    with suppress(OSError):  # another user's, or another container's, whose processes have other numbers
+        if Path(f"/proc/{backend}/cmdline").read_bytes().startswith(b"postgres:"):
+            os.setpriority(os.PRIO_PROCESS, backend, max(NICE, os.getpriority(os.PRIO_PROCESS, backend)))
 
 
 async def _build(connection: "asyncpg.Connection[asyncpg.Record]", space_id: int, dimensions: int) -> None:

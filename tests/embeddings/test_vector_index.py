@@ -1,6 +1,7 @@
 """When the index of an embedding space is built, and by whom."""
 
 import asyncio
+import os
 
 import pytest
 from sqlalchemy import select, text
@@ -140,3 +141,14 @@ async def test_a_build_that_fails_leaves_nothing_and_is_tried_again_later(
     await filled.execute(text("UPDATE embedding_space SET index_since = index_since - interval '1 hour'"))
     await vector_index.build_due(filled)
     assert (await noted(filled))[0] == "ready"
+
+
+async def test_a_build_leaves_the_machine_to_searches(committing_rt: Runtime) -> None:
+    connection = await connect(committing_rt.settings)
+    try:
+        await vector_index._yielding(connection)
+        assert os.getpriority(os.PRIO_PROCESS, connection.get_server_pid()) >= vector_index.NICE
+        workers = int(await connection.fetchval("SHOW max_parallel_maintenance_workers"))
+        assert workers < (os.cpu_count() or 1)
+    finally:
+        connection.terminate()
