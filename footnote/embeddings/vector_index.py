@@ -86,6 +86,8 @@ def _lower(backend: int) -> None:
     with suppress(OSError):  # another user's, or another container's, whose processes have other numbers
         if Path(f"/proc/{backend}/cmdline").read_bytes().startswith(b"postgres:"):
             os.setpriority(os.PRIO_PROCESS, backend, max(NICE, os.getpriority(os.PRIO_PROCESS, backend)))
+            # A backend is a session of its own; where Linux groups processes by session, only this counts.
+            Path(f"/proc/{backend}/autogroup").write_text(str(NICE))
 
 
 async def _build(connection: "asyncpg.Connection[asyncpg.Record]", space_id: int, dimensions: int) -> None:

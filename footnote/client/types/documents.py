@@ -268,6 +268,7 @@ class DeletedCounts(Shape):
     versions: int
     pages: int
     chunks: int
+    second_vectors: int = 0
     embeddings: int
     jobs: int
     answers: int = 0
@@ -321,7 +322,7 @@ class TaskStatus(Shape):
 
     id: str
     kind: Literal[
-        "collection.delete", "file.delete", "files.attach", "tenant.delete", "documents.delete", "documents.reingest"
+        "collection.delete", "file.delete", "files.attach", "tenant.delete", "documents.delete", "documents.reingest", "model.swap"
     ]
     subject_id: str
     status: Literal["queued", "running", "waiting", "completed"]
