@@ -64,7 +64,7 @@ OPTIONS = {
 }
 NAMES = ANSWERS | DOCUMENTS | {"TurnIn": "ConversationTurn"}
 SIMPLE = {"string": "str", "integer": "int", "number": "float", "boolean": "bool", "null": "None", "object": "Json"}
-LONGEST_LIST = 100  # characters that stand on one line
+LONGEST_LIST, LONGEST_LINE = 100, 120  # characters: of a list that stands in its line, and of a line of its own
 HEAD = '''"""{about}
 
 `make docs` writes this file from the OpenAPI document.
@@ -146,7 +146,10 @@ def _type(told: Json) -> str:
         return " | ".join(dict.fromkeys(map(_type, several)))
     if values := told.get("enum"):
         listed = ", ".join(f'"{each}"' for each in values)
-        return f"Literal[{listed}]" if len(listed) < LONGEST_LIST else f"Literal[\n        {listed}\n    ]"
+        if len(listed) < LONGEST_LIST:
+            return f"Literal[{listed}]"
+        lines = listed if len(listed) <= LONGEST_LINE - 8 else listed.replace(", ", ",\n        ") + ","
+        return f"Literal[\n        {lines}\n    ]"
     if told.get("format") == "date-time":
         return "datetime"
     if told["type"] == "array":

@@ -322,7 +322,13 @@ class TaskStatus(Shape):
 
     id: str
     kind: Literal[
-        "collection.delete", "file.delete", "files.attach", "tenant.delete", "documents.delete", "documents.reingest", "model.swap"
+        "collection.delete",
+        "file.delete",
+        "files.attach",
+        "tenant.delete",
+        "documents.delete",
+        "documents.reingest",
+        "model.swap",
     ]
     subject_id: str
     status: Literal["queued", "running", "waiting", "completed"]
