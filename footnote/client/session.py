@@ -52,11 +52,12 @@ class Tries:
 
     def pause(self, error: ApiError, begun: float) -> float:
         """Seconds until the next try. `begun`: when the last one began. Raises the error if it was the last."""
+        self.lost += monotonic() - begun
         if self.lost >= self.patience.seconds or (error.retry_after or 0) > self.patience.seconds:
             raise error
         backoff = min(2**self.made, LONGEST_PAUSE) * random.uniform(0.75, 1.25)  # noqa: S311  jitter, no secret
         seconds = error.retry_after or backoff
-        self.lost, self.made = self.lost + monotonic() - begun + seconds, min(self.made + 1, 10)
+        self.lost, self.made = self.lost + seconds, min(self.made + 1, 10)
         if self.patience.on_wait:
             self.patience.on_wait(seconds, error)
         return seconds
