@@ -21,9 +21,10 @@ OTHERS = 10_000  # conversations, batches, deliveries, events, ...
 
 # Ids that count up: a prefix for each tenant, then the number.
 _ROWS = """
-INSERT INTO document (id, tenant_id, collection_id, external_id, filename, metadata, sha256, active_version_id, job_id,
-                      created_at, updated_at)
-SELECT 'doc_{t}' || n, '{tenant}', '{collection}', CASE WHEN i % 2 = 0 THEN 'external ' || n END, n || '.md',
+INSERT INTO document (id, tenant_id, collection_id, external_id, file_id, filename, metadata, sha256, active_version_id,
+                      job_id, created_at, updated_at)
+SELECT 'doc_{t}' || n, '{tenant}', '{collection}', CASE WHEN i % 2 = 0 THEN 'external ' || n END,
+       CASE WHEN i % 5 = 2 AND i <= {ready} THEN 'file_{t}' || n END, n || '.md',
        jsonb_build_object('n', n, 'color', CASE i % 7 WHEN 0 THEN 'red' ELSE 'blue' END), sha256(n::text::bytea),
        CASE WHEN i <= {ready} THEN 'ver_{t}' || n END, 'job_{t}' || n, now() - interval '1 day', now()
 FROM numbers;
@@ -91,6 +92,29 @@ INSERT INTO unowned_object (key, delete_at)
 SELECT 'objects/{tenant}/later' || n, now() + interval '1 day' FROM numbers;
 INSERT INTO direct_upload (id, tenant_id, key, write, filename, bytes, part_bytes, fields, expires_at)
 SELECT 'upl_{t}' || n, '{tenant}', 'objects/{tenant}/later' || n, 'w', 'f', 1, 1, '{{}}', now() + interval '1 day'
+FROM numbers;
+INSERT INTO unowned_object (key, delete_at)
+SELECT 'objects/{tenant}/parts' || n, now() + interval '1 day' FROM numbers;
+INSERT INTO direct_upload (id, tenant_id, key, write, filename, bytes, part_bytes, fields, expires_at)
+SELECT 'upload_{t}' || n, '{tenant}', 'objects/{tenant}/parts' || n, '', 'f', 1, 1,
+       '{{"purpose": "assistants", "expires_after": null, "status": "pending", "parts": {{}}}}',
+       now() + interval '1 day'
+FROM numbers;
+INSERT INTO file (id, tenant_id, filename, media_type, sha256, bytes, purpose, object_key, expires_at)
+SELECT 'file_{t}' || n, '{tenant}', n || '.md', 'text/markdown', sha256(n::text::bytea), 9,
+       CASE WHEN i % 2 = 0 THEN 'assistants' ELSE 'user_data' END, 'objects/{tenant}/file' || n,
+       now() + interval '1 day'
+FROM numbers;
+INSERT INTO file_batch (id, tenant_id, collection_id, key_id)
+SELECT 'vsfb_{t}' || n, '{tenant}', '{collection}', '' FROM numbers;
+INSERT INTO file_batch_item (batch_id, position, tenant_id, file_id, document_id)
+SELECT 'vsfb_{t}' || n, 0, '{tenant}', 'file_{t}' || n, CASE WHEN i % 5 = 2 THEN 'doc_{t}' || n END FROM numbers;
+INSERT INTO response (id, tenant_id, previous_id, request, output, status, model, usage, document_ids, expires_at)
+SELECT 'resp_{t}' || n, '{tenant}', CASE WHEN i > 1 THEN 'resp_{t}' || lpad((i - 1)::text, 25, '0') END,
+       '{{"said": [{{"role": "user", "text": "What burns?"}}], "instructions": null, "metadata": {{}}, "tools": [],
+         "tool_choice": "auto", "store": true, "temperature": 1, "top_p": 1, "max_output_tokens": null}}',
+       '{{"text": "The lamp.", "citations": [], "hits": [], "queries": []}}', 'completed', 'footnote',
+       '{{"prompt_tokens": 1, "completion_tokens": 1}}', ARRAY['doc_{t}' || n], now() + interval '1 day'
 FROM numbers;
 INSERT INTO document_sequence (document_id, tenant_id, last) SELECT 'doc_{t}' || n, '{tenant}', 1 FROM numbers;
 """

@@ -1,4 +1,4 @@
-"""No statement reads more because a tenant has more: of routes, of steps of the pipeline, of the loops beside them.
+"""No statement reads more because a tenant has more: of routes, of MCP tools, of steps of the pipeline, of loops.
 
 Each is run with a tenant that has 20,000 documents, and what its statements read is counted (`metering`). What must
 read as much as there is stands in `GROWS`, with the reason.
@@ -13,6 +13,8 @@ import httpx2
 import pytest
 
 from api.app import create_app
+from api.mcp.tools import TOOLS
+from api.openai import PREFIX
 from footnote import documents, ingest, jobs
 from footnote.database.driver import driver
 from footnote.documents import deletion
@@ -21,11 +23,20 @@ from footnote.runtime import Runtime
 from footnote.tenancy import keys
 from tests import driving
 from tests.api.described import document as described
+from tests.api.described import surface as described_surface
 from tests.conftest import committing, new_database, run_sql, settings_of
 from tests.fakes import FakeEmbedder
 from tests.growth.crowd import DIMENSIONS, Crowd, gather, numbered
 from tests.growth.metering import Meter, Reading, meter  # noqa: F401  a fixture
 from tests.growth.requests import IDS, LAST, NOT_ASKED, REFUSED, REQUESTS
+from tests.growth.surface_requests import (
+    READINGS,
+    SURFACE_IDS,
+    SURFACE_LAST,
+    SURFACE_REFUSED,
+    SURFACE_REQUESTS,
+    TOOL_CALLS,
+)
 from worker import background_tasks, housekeeping
 from worker.deliveries import Deliveries
 from worker.dispatcher import Dispatcher
@@ -97,6 +108,7 @@ async def client(rt: Runtime, crowd: Crowd) -> AsyncIterator[httpx2.AsyncClient]
     headers = {"Authorization": f"Bearer {key}"}
     async with httpx2.AsyncClient(transport=transport, base_url="http://footnote", headers=headers) as client:
         yield client
+    await app.state.mcp.close()
 
 
 def grown(meter: Meter) -> list[str]:  # noqa: F811
@@ -173,27 +185,50 @@ async def test_no_statement_of_a_loop_grows(
     assert grown(meter) == []
 
 
+# -- MCP -----------------------------------------------------------------------------------------------------
+
+
+async def test_no_statement_of_a_tool_grows(client: httpx2.AsyncClient, meter: Meter) -> None:  # noqa: F811
+    assert TOOL_CALLS.keys() == TOOLS.keys()
+    for name, tool in TOOLS.items():
+        assert {argument for call in TOOL_CALLS[name] for argument in call} == tool.arguments.model_fields.keys()
+    calls = [("tools/call", {"name": name, "arguments": each}) for name, calls in TOOL_CALLS.items() for each in calls]
+    for method, params in (*calls, *READINGS):
+        with meter.of(f"{method} {params.get('name', '')}"):
+            asked = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+            headers = {"Accept": "application/json, text/event-stream"}
+            answer = (await client.post("/mcp", json=asked, headers=headers)).text
+        assert '"result":' in answer, (method, params, answer)
+        assert '"isError":true' not in answer, (method, params, answer)
+    assert grown(meter) == []
+
+
 # -- routes --------------------------------------------------------------------------------------------------
 
 
+ALL_REQUESTS, ALL_REFUSED = REQUESTS | SURFACE_REQUESTS, REFUSED | SURFACE_REFUSED
+ENDING = (*SURFACE_LAST, *LAST)
+
+
 def operations() -> dict[str, tuple[str, str, Any]]:
-    """By id: method, path and description; those that end something come last."""
+    """By id: method, path and description, also for OpenAI's clients; those that end something come last."""
     found = {
         operation["operationId"]: (method, path, operation)
-        for path, methods in described()["paths"].items()
+        for document in (described(), described_surface())
+        for path, methods in document["paths"].items()
         for method, operation in methods.items()
     }
-    return dict(sorted(found.items(), key=lambda each: LAST.index(each[0]) + 1 if each[0] in LAST else 0))
+    return dict(sorted(found.items(), key=lambda each: ENDING.index(each[0]) + 1 if each[0] in ENDING else 0))
 
 
 def test_every_parameter_of_every_operation_is_asked_for() -> None:
     found = operations()
-    assert REQUESTS.keys() <= found.keys()
+    assert ALL_REQUESTS.keys() <= found.keys()
     for name, (_method, _path, operation) in found.items():
         wanted = {each["name"] for each in operation.get("parameters", []) if each["in"] == "query"}
-        asked = " ".join(behind for behind, _ in REQUESTS.get(name, []))
-        assert wanted <= set(re.findall(r"[?&](\w+)=", asked)), name
-        assert name in REQUESTS or not operation.get("requestBody", {}).get("required"), name
+        asked = " ".join(behind for behind, _ in ALL_REQUESTS.get(name, []))
+        assert wanted <= set(re.findall(r"[?&]([\w\[\]]+)=", asked)), name
+        assert name in ALL_REQUESTS or not operation.get("requestBody", {}).get("required"), name
 
 
 async def test_no_statement_of_a_route_grows(
@@ -204,13 +239,18 @@ async def test_no_statement_of_a_route_grows(
 ) -> None:
     await driving.ready(rt, crowd.tenant_id, "A lamp of a collection that is left.", collection="leaving")
     task = (await deletion.begin_collection(rt.for_tenant(crowd.tenant_id), "leaving")).id
+    natively = IDS | {"task_id": task}
+    surface = SURFACE_IDS | {"vector_store_id": crowd.collection_id.replace("col_", "vs_")}
+    beside = (await client.get("/v1/collections/beside")).json()["id"].replace("col_", "vs_")
     answers = {}
     for name, (method, path, _operation) in operations().items():
-        address = path.format(**IDS, task_id=task)
-        for behind, given in [] if name in NOT_ASKED else REQUESTS.get(name, [("", {})]):
+        ids = surface if path.startswith(PREFIX) else natively
+        if name == "delete_vector_store":
+            ids = surface | {"vector_store_id": beside}  # the crowd's is deleted natively
+        for behind, given in [] if name in NOT_ASKED else ALL_REQUESTS.get(name, [("", {})]):
             with meter.of(f"{name} {behind}"):
-                answer = await client.request(method, address + behind, **given)
-            if not answer.is_success and answer.status_code != REFUSED.get(name):
+                answer = await client.request(method, path.format(**ids) + behind, **given)
+            if not answer.is_success and answer.status_code != ALL_REFUSED.get(name):
                 answers[name + behind] = answer.text
     pages = [each for each in meter.readings if each.what == "list_documents ?limit=1" and "page" in each.sql]
     assert pages

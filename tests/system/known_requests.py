@@ -1,4 +1,4 @@
-"""What chat programs and workflows send, after their source: by the configuration that the documentation gives for them."""
+"""What chat programs and workflows send, after their source, by the configuration that the documentation gives."""
 
 import json
 from typing import Any
@@ -13,7 +13,7 @@ PAGE = DOCS / "clients" / "programs.md"
 ASKED = "Who lit the zircon lamp?"
 ANSWER = "The zircon lamp was lit by Agnes Tolmie in the year 1874. [1]"
 # The beginning of the prompt by which Open WebUI has a chat named.
-TITLE = "### Task:\nGenerate a concise, 3-5 word title with an emoji summarizing the chat history.\n### Output:\nJSON format"
+TITLE = "### Task:\nGenerate a concise, 3-5 word title with an emoji summarizing the chat history.\n### Output:\nJSON"
 
 
 def configurations(language: str, product: Product) -> list[str]:
