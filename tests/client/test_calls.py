@@ -38,8 +38,7 @@ if TYPE_CHECKING:
 
     def _types_of_both(blocking: Footnote, awaited: AsyncFootnote) -> None:
         assert_type(blocking.ask("Who?"), Answer)
-        promised = awaited.ask("Who?")
-        assert_type(promised, Coroutine[Any, Any, Answer])
+        _ = assert_type(awaited.ask("Who?"), Coroutine[Any, Any, Answer])
         assert_type(blocking.documents.list(limit=1), Generator[StoredDocument, None, None])
         assert_type(blocking.with_patience(1.0), Footnote)
 
