@@ -30,12 +30,26 @@ class Bound(Generic[Way]):
         self._session = session
 
 
-class method(Generic[P, T]):  # noqa: N801  a decorator
+class _Shared:
+    """A function that both clients have as a method; each delivers what it gives in its own way."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+        self.__doc__ = function.__doc__
+
+    def _bound(self, holder: Bound[Any], deliver: Callable[[Any], Any]) -> Any:
+        @wraps(self._function)
+        def bound(*given: Any, **named: Any) -> Any:
+            return deliver(self._function(holder, *given, **named))
+
+        return bound
+
+
+class method(_Shared, Generic[P, T]):  # noqa: N801  a decorator
     """A coroutine function as a method of both clients."""
 
     def __init__(self, function: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> None:
-        self._function = function
-        self.__doc__ = function.__doc__
+        super().__init__(function)
 
     @overload
     def __get__(self, holder: None, owner: type) -> Self: ...
@@ -44,23 +58,14 @@ class method(Generic[P, T]):  # noqa: N801  a decorator
     @overload
     def __get__(self, holder: Bound[Blocking], owner: type) -> Callable[P, T]: ...
     def __get__(self, holder: Bound[Any] | None, owner: type) -> Any:
-        if holder is None:
-            return self
-        finish = holder._session.transport.finish
-
-        @wraps(self._function)
-        def bound(*given: P.args, **named: P.kwargs) -> Any:
-            return finish(self._function(holder, *given, **named))
-
-        return bound
+        return self._bound(holder, holder._session.transport.finish) if holder else self
 
 
-class iterator(Generic[P, T]):  # noqa: N801  a decorator
+class iterator(_Shared, Generic[P, T]):  # noqa: N801  a decorator
     """An asynchronous generator function as a method of both clients."""
 
     def __init__(self, function: Callable[Concatenate[Any, P], AsyncGenerator[T, None]]) -> None:
-        self._function = function
-        self.__doc__ = function.__doc__
+        super().__init__(function)
 
     @overload
     def __get__(self, holder: None, owner: type) -> Self: ...
@@ -69,15 +74,7 @@ class iterator(Generic[P, T]):  # noqa: N801  a decorator
     @overload
     def __get__(self, holder: Bound[Blocking], owner: type) -> Callable[P, Generator[T, None, None]]: ...
     def __get__(self, holder: Bound[Any] | None, owner: type) -> Any:
-        if holder is None:
-            return self
-        iterate = holder._session.transport.iterate
-
-        @wraps(self._function)
-        def bound(*given: P.args, **named: P.kwargs) -> Any:
-            return iterate(self._function(holder, *given, **named))
-
-        return bound
+        return self._bound(holder, holder._session.transport.iterate) if holder else self
 
 
 def run_now(coroutine: Coroutine[Any, Any, T]) -> T:
