@@ -5,7 +5,7 @@ What the coroutines of a blocking client await never waits: its transport blocks
 
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 if TYPE_CHECKING:
     from footnote.client.session import Session
@@ -31,50 +31,46 @@ class Bound(Generic[Way]):
 
 
 class _Shared:
-    """A function that both clients have as a method; each delivers what it gives in its own way."""
+    """A function that both clients have as a method; the transport delivers what it gives."""
 
-    def __init__(self, function: Callable[..., Any]) -> None:
-        self._function = function
-        self.__doc__ = function.__doc__
+    def __init__(self, function: Callable[..., Any], delivery: str) -> None:
+        @wraps(function)
+        def run(holder: Bound[Any], *given: Any, **named: Any) -> Any:
+            return getattr(holder._session.transport, delivery)(function(holder, *given, **named))
 
-    def _bound(self, holder: Bound[Any], deliver: Callable[[Any], Any]) -> Any:
-        @wraps(self._function)
-        def bound(*given: Any, **named: Any) -> Any:
-            return deliver(self._function(holder, *given, **named))
-
-        return bound
+        self._run = run
 
 
 class method(_Shared, Generic[P, T]):  # noqa: N801  a decorator
     """A coroutine function as a method of both clients."""
 
     def __init__(self, function: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> None:
-        super().__init__(function)
+        super().__init__(function, "finish")
 
     @overload
-    def __get__(self, holder: None, owner: type) -> Self: ...
+    def __get__(self, holder: None, owner: type) -> Callable[..., Any]: ...
     @overload
     def __get__(self, holder: Bound[Awaited], owner: type) -> Callable[P, Coroutine[Any, Any, T]]: ...
     @overload
     def __get__(self, holder: Bound[Blocking], owner: type) -> Callable[P, T]: ...
     def __get__(self, holder: Bound[Any] | None, owner: type) -> Any:
-        return self._bound(holder, holder._session.transport.finish) if holder else self
+        return self._run.__get__(holder, owner)
 
 
 class iterator(_Shared, Generic[P, T]):  # noqa: N801  a decorator
     """An asynchronous generator function as a method of both clients."""
 
     def __init__(self, function: Callable[Concatenate[Any, P], AsyncGenerator[T, None]]) -> None:
-        super().__init__(function)
+        super().__init__(function, "iterate")
 
     @overload
-    def __get__(self, holder: None, owner: type) -> Self: ...
+    def __get__(self, holder: None, owner: type) -> Callable[..., Any]: ...
     @overload
     def __get__(self, holder: Bound[Awaited], owner: type) -> Callable[P, AsyncGenerator[T, None]]: ...
     @overload
     def __get__(self, holder: Bound[Blocking], owner: type) -> Callable[P, Generator[T, None, None]]: ...
     def __get__(self, holder: Bound[Any] | None, owner: type) -> Any:
-        return self._bound(holder, holder._session.transport.iterate) if holder else self
+        return self._run.__get__(holder, owner)
 
 
 def run_now(coroutine: Coroutine[Any, Any, T]) -> T:

@@ -1,5 +1,6 @@
 """What is sent, how often, and what becomes of the answers: the fake is the network."""
 
+import inspect
 import json
 import subprocess
 import sys
@@ -230,6 +231,12 @@ def test_objects_survive_fields_that_are_new_or_missing() -> None:
         hit.document_id = "doc_2"  # type: ignore[misc]  # what is tested
     with pytest.raises(TypeError, match="later"):
         FailureReason(code="a", message="b", later=1)  # type: ignore[call-arg]
+
+
+def test_methods_show_their_signature_and_what_they_do() -> None:
+    with Footnote(URL) as client:
+        assert [*inspect.signature(client.documents.get).parameters] == ["document_id"]
+    assert "footnotes were checked" in str(AsyncFootnote.ask.__doc__)
 
 
 def test_types_have_the_fields_of_the_openapi_document() -> None:
