@@ -38,7 +38,7 @@ class _Shared:
         def run(holder: Bound[Any], *given: Any, **named: Any) -> Any:
             return getattr(holder._session.transport, delivery)(function(holder, *given, **named))
 
-        self._run = run
+        self._run: Any = run  # a function, which binds itself to its holder
 
 
 class method(_Shared, Generic[P, T]):  # noqa: N801  a decorator
