@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -88,7 +89,7 @@ def _written(document: dict[str, Any]) -> str:
     return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-PAGES = {
+PAGES: dict[Path, Callable[[], str]] = {
     ROOT / ".env.example": env_example,
     DOCS / "settings.md": settings,
     DOCS / "errors.md": errors,

@@ -246,7 +246,7 @@ class _Calls(Bound[Way]):
         params: Mapping[str, Any] | None = None,
     ) -> AsyncGenerator[Json, None]:
         """The pages of any list as JSON: `data`, and the `next_cursor` of what follows."""
-        async with aclosing(self._session.pages(path_of(path, *names), limit, page_size, **params or {})) as pages:
+        async with aclosing(self._session.pages(path_of(path, *names), params or {}, limit, page_size)) as pages:
             async for page in pages:
                 yield page
 

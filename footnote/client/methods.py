@@ -5,7 +5,7 @@ What the coroutines of a blocking client await never waits: its transport blocks
 
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from functools import wraps
-from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 if TYPE_CHECKING:
     from footnote.client.session import Session
@@ -30,54 +30,47 @@ class Bound(Generic[Way]):
         self._session = session
 
 
-class method(Generic[P, T]):  # noqa: N801  a decorator
+class _Shared:
+    """A function that both clients have as a method; the transport delivers what it gives."""
+
+    def __init__(self, function: Callable[..., Any], delivery: str) -> None:
+        @wraps(function)
+        def run(holder: Bound[Any], *given: Any, **named: Any) -> Any:
+            return getattr(holder._session.transport, delivery)(function(holder, *given, **named))
+
+        self._run: Any = run  # a function, which binds itself to its holder
+
+
+class method(_Shared, Generic[P, T]):  # noqa: N801  a decorator
     """A coroutine function as a method of both clients."""
 
     def __init__(self, function: Callable[Concatenate[Any, P], Coroutine[Any, Any, T]]) -> None:
-        self._function = function
-        self.__doc__ = function.__doc__
+        super().__init__(function, "finish")
 
     @overload
-    def __get__(self, holder: None, owner: type) -> Self: ...
+    def __get__(self, holder: None, owner: type) -> Callable[..., Any]: ...
     @overload
     def __get__(self, holder: Bound[Awaited], owner: type) -> Callable[P, Coroutine[Any, Any, T]]: ...
     @overload
     def __get__(self, holder: Bound[Blocking], owner: type) -> Callable[P, T]: ...
     def __get__(self, holder: Bound[Any] | None, owner: type) -> Any:
-        if holder is None:
-            return self
-        finish = holder._session.transport.finish
-
-        @wraps(self._function)
-        def bound(*given: P.args, **named: P.kwargs) -> Any:
-            return finish(self._function(holder, *given, **named))
-
-        return bound
+        return self._run.__get__(holder, owner)
 
 
-class iterator(Generic[P, T]):  # noqa: N801  a decorator
+class iterator(_Shared, Generic[P, T]):  # noqa: N801  a decorator
     """An asynchronous generator function as a method of both clients."""
 
     def __init__(self, function: Callable[Concatenate[Any, P], AsyncGenerator[T, None]]) -> None:
-        self._function = function
-        self.__doc__ = function.__doc__
+        super().__init__(function, "iterate")
 
     @overload
-    def __get__(self, holder: None, owner: type) -> Self: ...
+    def __get__(self, holder: None, owner: type) -> Callable[..., Any]: ...
     @overload
     def __get__(self, holder: Bound[Awaited], owner: type) -> Callable[P, AsyncGenerator[T, None]]: ...
     @overload
     def __get__(self, holder: Bound[Blocking], owner: type) -> Callable[P, Generator[T, None, None]]: ...
     def __get__(self, holder: Bound[Any] | None, owner: type) -> Any:
-        if holder is None:
-            return self
-        iterate = holder._session.transport.iterate
-
-        @wraps(self._function)
-        def bound(*given: P.args, **named: P.kwargs) -> Any:
-            return iterate(self._function(holder, *given, **named))
-
-        return bound
+        return self._run.__get__(holder, owner)
 
 
 def run_now(coroutine: Coroutine[Any, Any, T]) -> T:

@@ -195,7 +195,12 @@ class Jobs(Bound[Way]):
         limit: int | None = None,
     ) -> AsyncGenerator[ListedIngestionJob, None]:
         """Newest first."""
-        wanted = {"status": status, "error_code": error_code, "document_id": document_id, "collection": collection}
+        wanted: Json = {
+            "status": status,
+            "error_code": error_code,
+            "document_id": document_id,
+            "collection": collection,
+        }
         async for each in self._session.listed(ListedIngestionJob, "/v1/jobs", limit, **wanted):
             yield each
 

@@ -52,11 +52,12 @@ class Tries:
 
     def pause(self, error: ApiError, begun: float) -> float:
         """Seconds until the next try. `begun`: when the last one began. Raises the error if it was the last."""
+        self.lost += monotonic() - begun
         if self.lost >= self.patience.seconds or (error.retry_after or 0) > self.patience.seconds:
             raise error
         backoff = min(2**self.made, LONGEST_PAUSE) * random.uniform(0.75, 1.25)  # noqa: S311  jitter, no secret
         seconds = error.retry_after or backoff
-        self.lost, self.made = self.lost + monotonic() - begun + seconds, min(self.made + 1, 10)
+        self.lost, self.made = self.lost + seconds, min(self.made + 1, 10)
         if self.patience.on_wait:
             self.patience.on_wait(seconds, error)
         return seconds
@@ -113,26 +114,27 @@ class Session:
     async def pages(
         self,
         path: str,
+        wanted: Mapping[str, Any],
         limit: int | None = None,
         page_size: int = LARGEST_PAGE,
         within: str | None = None,
-        **params: Any,
     ) -> AsyncGenerator[Json, None]:
         """Pages of a list, until it ends or there are `limit` items. `within`: the reply's field that is the page."""
-        left, wanted = limit, given(**params)
+        left, params = limit, given(**wanted)
         while left is None or left > 0:
-            reply = await self.get(path, **wanted, limit=page_size if left is None else min(left, page_size))
+            params["limit"] = page_size if left is None else min(left, page_size)
+            reply = await self.get(path, **params)
             page = reply[within] if within else reply
             yield page
             left = None if left is None else left - len(page["data"])
-            wanted["cursor"] = page["next_cursor"]
-            if wanted["cursor"] is None:
+            params["cursor"] = page["next_cursor"]
+            if params["cursor"] is None:
                 return
 
     async def listed(
-        self, shape: type[AnyShape], path: str, limit: int | None, **params: Any
+        self, shape: type[AnyShape], path: str, limit: int | None, within: str | None = None, **wanted: Any
     ) -> AsyncGenerator[AnyShape, None]:
-        async with aclosing(self.pages(path, limit, **params)) as pages:
+        async with aclosing(self.pages(path, wanted, limit, within=within)) as pages:
             async for page in pages:
                 for each in page["data"]:
                     yield shape.read(each)

@@ -137,7 +137,8 @@ async def is_native(session: AsyncSession, file_id: str) -> bool:
 
 
 # Each half is read in the order of an index. Of the documents only those on the page that the files leave: where each
-# file was made a document of, there may be many documents and none without a file.
+# file was made a document of, there may be many documents and none without a file. So their bound is one that the index
+# knows (a condition with OR would be a filter); `end` stands beyond all ids.
 _PAGE = """
 WITH own AS MATERIALIZED (
     SELECT id FROM file
@@ -150,7 +151,7 @@ WITH own AS MATERIALIZED (
     SELECT id FROM document
     WHERE tenant_id = $1 AND file_id IS NULL AND ($5::text IS NULL OR $5 = 'assistants') AND {alive}
       AND ($2::text IS NULL OR id > 'doc_' || $2) AND ($3::text IS NULL OR id < 'doc_' || $3)
-      AND ((SELECT id FROM last) IS NULL OR id {towards} 'doc_' || (SELECT id FROM last))
+      AND id {towards} coalesce('doc_' || (SELECT id FROM last), '{end}')
     ORDER BY id {order} LIMIT $4
 )
 SELECT * FROM (
@@ -161,8 +162,8 @@ SELECT * FROM (
 ) AS page (id) ORDER BY id {order} LIMIT $4
 """
 _PARTS = {"alive": _ALIVE, "columns": _COLUMNS, "native_columns": _NATIVE_COLUMNS, "newest": _NEWEST}
-_DOWN = _PAGE.format(order="DESC NULLS LAST", outermost="min", towards=">", **_PARTS)
-_UP = _PAGE.format(order="ASC NULLS FIRST", outermost="max", towards="<", **_PARTS)
+_DOWN = _PAGE.format(order="DESC NULLS LAST", outermost="min", towards=">", end="", **_PARTS)
+_UP = _PAGE.format(order="ASC NULLS FIRST", outermost="max", towards="<", end="docz", **_PARTS)
 
 
 async def page_of(

@@ -1,9 +1,11 @@
 """What is sent, how often, and what becomes of the answers: the fake is the network."""
 
+import inspect
 import json
 import subprocess
 import sys
-from collections.abc import Generator
+from collections.abc import AsyncIterator, Generator, Iterator
+from contextlib import aclosing, closing
 from typing import TYPE_CHECKING, Any
 
 import httpx2
@@ -37,8 +39,7 @@ if TYPE_CHECKING:
 
     def _types_of_both(blocking: Footnote, awaited: AsyncFootnote) -> None:
         assert_type(blocking.ask("Who?"), Answer)
-        promised = awaited.ask("Who?")
-        assert_type(promised, Coroutine[Any, Any, Answer])
+        _ = assert_type(awaited.ask("Who?"), Coroutine[Any, Any, Answer])
         assert_type(blocking.documents.list(limit=1), Generator[StoredDocument, None, None])
         assert_type(blocking.with_patience(1.0), Footnote)
 
@@ -113,6 +114,16 @@ async def test_what_may_not_is_sent_once(
     assert (len(server.sent), server.pauses) == (1, [])
 
 
+async def test_a_question_that_was_waited_for_in_vain_is_not_asked_twice(
+    script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client, server = script(httpx2.ReadTimeout("silence"))
+    monkeypatch.setattr("footnote.client.session.monotonic", iter([0.0, 900.0]).__next__)
+    with pytest.raises(ConnectionLostError, match="silent for 900 seconds"):
+        await client("ask", "Who?")
+    assert len(server.sent) == 1
+
+
 async def test_patience_ends_and_a_server_that_was_there_is_waited_for(script: Script) -> None:
     client, server = script(ok(**DONE), unreachable(), ok(**DONE))
     for _ in range(2):
@@ -146,6 +157,39 @@ async def test_a_stream_that_breaks_off_is_an_error(script: Script) -> None:
     with pytest.raises(ServerUnavailableError, match="No"):
         await client("stream", "Who?")
     assert len(server.sent) == 1
+
+
+class Endless(httpx2.SyncByteStream, httpx2.AsyncByteStream):
+    """An answer that never ends; it knows whether the connection was given up."""
+
+    closed = False
+
+    def __iter__(self) -> Iterator[bytes]:
+        while True:
+            yield b'event: delta\ndata: {"text": "and "}\n\n'
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        for each in self:
+            yield each
+
+    def close(self) -> None:
+        self.closed = True
+
+    async def aclose(self) -> None:
+        self.closed = True
+
+
+async def test_a_stream_that_is_closed_early_ends_the_request() -> None:
+    answers = [Endless(), Endless()]
+    headers = {"content-type": "text/event-stream"}
+    network = httpx2.MockTransport(lambda _: httpx2.Response(200, headers=headers, stream=answers[-1]))
+    async with aclosing(AsyncFootnote(URL, http=httpx2.AsyncClient(transport=network)).stream("Who?")) as awaited:
+        assert await anext(awaited) == DeltaEvent("and ")
+    answers.reverse()
+    with closing(Footnote(URL, http=httpx2.Client(transport=network)).stream("Who?")) as blocking:
+        assert next(blocking) == DeltaEvent("and ")
+        assert [each.closed for each in answers] == [True, False]
+    assert [each.closed for each in answers] == [True, True]
 
 
 async def test_lists_are_fetched_as_far_as_they_are_read(script: Script) -> None:
@@ -187,6 +231,12 @@ def test_objects_survive_fields_that_are_new_or_missing() -> None:
         hit.document_id = "doc_2"  # type: ignore[misc]  # what is tested
     with pytest.raises(TypeError, match="later"):
         FailureReason(code="a", message="b", later=1)  # type: ignore[call-arg]
+
+
+def test_methods_show_their_signature_and_what_they_do() -> None:
+    with Footnote(URL) as client:
+        assert [*inspect.signature(client.documents.get).parameters] == ["document_id"]
+    assert "footnotes were checked" in str(AsyncFootnote.ask.__doc__)
 
 
 def test_types_have_the_fields_of_the_openapi_document() -> None:

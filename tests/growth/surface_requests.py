@@ -17,12 +17,14 @@ SURFACE_IDS = {
     "model": "footnote",
 }
 _ASKED: dict[str, Any] = {"model": "footnote", "input": "What burns?"}
-_LISTS = [
+_LISTS: list[tuple[str, dict[str, Any]]] = [
     ("", {}),
     (f"?limit=100&order=asc&after={_FILE}", {}),
     (f"?limit=100&{_PAGES}", {}),
 ]
-_BY_STATUS = [(f"?limit=1&filter={each}", {}) for each in ("in_progress", "completed", "failed", "cancelled")]
+_BY_STATUS: list[tuple[str, dict[str, Any]]] = [
+    (f"?limit=1&filter={each}", {}) for each in ("in_progress", "completed", "failed", "cancelled")
+]
 # As `requests.REQUESTS`.
 SURFACE_REQUESTS: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "create_chat_completion": [

@@ -77,7 +77,8 @@ async def n8n(product: Product) -> None:
 
 async def streamed(client: httpx2.AsyncClient, base: str, sent: dict[str, Any]) -> tuple[str, list[Any]]:
     """Text and annotations, as these programs add up the pieces."""
-    text, annotations = "", []
+    text = ""
+    annotations: list[Any] = []
     async with client.stream("POST", f"{base}/chat/completions", json=sent) as answer:
         assert answer.headers["content-type"].startswith("text/event-stream")
         lines = [line.removeprefix("data: ") async for line in answer.aiter_lines() if line]

@@ -1,6 +1,6 @@
 """`make clients`: runs programs of others, and the examples in the documentation, against the running product.
 
-The programs are the JavaScript files of this folder. Their packages, `package.json`, are installed into a folder that
+The programs are the JavaScript files of this folder. Their packages (`package.json`) are installed into a folder that
 is removed; those of Python are in an environment of their own.
 """
 
