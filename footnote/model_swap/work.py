@@ -22,8 +22,7 @@ from footnote.models import BackgroundTask, Collection, EmbeddingSpace, ModelSwa
 from footnote.runtime import Runtime
 from footnote.tenancy import quotas, usage
 
-A_PART = 256  # chunks that one part gives their second vectors
-WINDOW = 500  # documents that are looked through at once
+WINDOW = 100  # documents that are looked through at once
 REMOVED = 500  # chunks of a part while one of the models goes
 GIVES_WAY_SECONDS = 0.5  # after each call, while documents wait for a worker
 LOOK_SECONDS = 60.0  # between two looks at a swap that waits for a person
@@ -95,8 +94,9 @@ async def _next_lacking(rt: Runtime, swap: ModelSwap, collection: Collection, *,
         connection = await driver(session)
         window = await connection.fetch(_WINDOW, rt.tenant, collection.id, after, WINDOW)
         only = collection.standby_space_id if dropping else None
-        rows = await connection.fetch(_LACKING, [each["active_version_id"] for each in window], only, A_PART)
-    if len(rows) == A_PART:
+        most = rt.settings.embedding_batch
+        rows = await connection.fetch(_LACKING, [each["active_version_id"] for each in window], only, most)
+    if len(rows) == most:
         before_last = [each["id"] for each in window if each["id"] < rows[-1]["document_id"]]
         return _Lacking(rows, before_last[-1] if before_last else after)
     return _Lacking(rows, window[-1]["id"] if window else None)
@@ -264,7 +264,7 @@ SELECT c.document_id, c.space_id, c.text_sha256, c.context, c.text
 FROM unnest(CAST($1 AS text[])) WITH ORDINALITY AS v(id, place), LATERAL (
     SELECT * FROM chunk c WHERE c.version_id = v.id AND ($2::smallint IS NULL OR c.space_id = $2)
       AND NOT EXISTS (SELECT FROM chunk_vector s WHERE s.version_id = c.version_id AND s.position = c.position)
-    ORDER BY c.position OFFSET 0
+    ORDER BY c.position LIMIT $3
 ) AS c
 ORDER BY v.place, c.position LIMIT $3
 """

@@ -1,112 +1,25 @@
 """Another model for a collection: what is searched, what is paid, what is left at the end."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import replace
 from datetime import timedelta
-from typing import Any
 
 import pytest
 from sqlalchemy import delete, func, select, update
 
-from footnote import collections, jobs, model_swap, retrieval
+from footnote import collections, jobs, model_swap
 from footnote.documents import deletion
 from footnote.errors import Conflict, Invalid, Unavailable
-from footnote.jobs import tasks
-from footnote.model_swap import SwapDetails, comparison
+from footnote.model_swap import comparison
 from footnote.model_swap.comparison import JudgedQuestion
-from footnote.models import BackgroundTask, Chunk, ChunkVector, Embedding, ModelSwap, Pause, Tenant
-from footnote.operations import consistency
-from footnote.providers import Embeddings
+from footnote.models import Chunk, ChunkVector, CollectionRevision, Embedding, ModelSwap, Pause, Tenant
 from footnote.retrieval import vector_leg
 from footnote.runtime import Runtime
 from footnote.settings import Price
 from tests import driving
 from tests.driving import paragraphs
-from tests.fakes import FakeEmbedder
-from worker.background_tasks import PARTS
+from tests.model_swap.swapping import OTHER, OtherModel, begun, clean, count, due, found, state, worked
 
 pytestmark = pytest.mark.anyio
-OTHER = "fake", "fake-32"
-
-
-class OtherModel(FakeEmbedder):
-    """Of another length, behind an address; it counts more tokens than we do."""
-
-    address = "http://fake"  # type: ignore[assignment]
-
-    def __init__(self) -> None:
-        super().__init__(OTHER[1])
-        self.dimensions = 32
-
-    async def embed(self, texts: Sequence[str]) -> Embeddings:
-        answer = await super().embed(texts)
-        return Embeddings(-answer.vectors, round(answer.tokens * 1.3))
-
-    @property
-    def texts(self) -> list[str]:
-        return [text for call in self.seen for text in call]
-
-
-@pytest.fixture
-def other(rt: Runtime) -> OtherModel:
-    model = OtherModel()
-    rt.others[OTHER] = model
-    rt.others[*OTHER, 32] = model
-    return model
-
-
-@pytest.fixture
-async def tenant(rt: Runtime) -> str:
-    return await driving.new_tenant(rt)
-
-
-@pytest.fixture
-def acting(rt: Runtime, tenant: str, other: OtherModel) -> Runtime:
-    return rt.for_tenant(tenant)
-
-
-async def begun(acting: Runtime, name: str = "default") -> SwapDetails:
-    return await model_swap.begin(acting, name, *OTHER, "key_x")
-
-
-async def worked(rt: Runtime) -> BackgroundTask:
-    """The task of the only swap, after it did all that is to be done now."""
-    async with rt.sessions() as session:
-        task_id = await session.scalar(select(BackgroundTask.id).where(BackgroundTask.kind == model_swap.KIND))
-    while task := await tasks.take_due(rt.operator, task_id):
-        await tasks.run(rt.operator, task, PARTS[task.kind])
-    async with rt.sessions() as session:
-        return await session.get_one(BackgroundTask, task_id)
-
-
-async def due(rt: Runtime) -> None:
-    """The time for which the task waits is over."""
-    waits = BackgroundTask.next_attempt_at.is_not(None)
-    async with rt.transaction() as session:
-        await session.execute(update(BackgroundTask).where(waits).values(next_attempt_at=func.now()))
-
-
-async def state(acting: Runtime, name: str = "default") -> str | None:
-    async with acting.transaction() as session:
-        found = await model_swap.get(session, name)
-    return found.swap.state if found else None
-
-
-async def count(rt: Runtime, table: Any, *conditions: Any) -> int:
-    async with rt.sessions() as session:
-        return await session.scalar(select(func.count()).select_from(table).where(*conditions)) or 0
-
-
-async def found(acting: Runtime, **options: Any) -> list[tuple[str, float | None, int]]:
-    """Which chunks, how near, and in which space."""
-    query = retrieval.Query("lamp1 shines", mode="vector", top_k=5)
-    hits = (await retrieval.search(acting, replace(query, **options))).hits
-    return [(hit.chunk_id, hit.similarity and round(hit.similarity, 4), hit.space_id) for hit in hits]
-
-
-async def clean(rt: Runtime) -> list[Any]:
-    return [each async for each in consistency.audit(rt.operator, fix=False)]
 
 
 async def test_there_and_back_with_the_hits_of_before(rt: Runtime, acting: Runtime, tenant: str) -> None:
@@ -218,6 +131,37 @@ async def test_a_deletion_and_a_new_version_take_both_vectors(
     assert (await worked(rt)).state == "completed"
     assert await count(rt, ChunkVector) == await count(rt, Embedding) == await count(rt, ModelSwap) == 0
     assert await clean(rt) == []
+
+
+async def test_what_is_deleted_while_the_model_is_asked_leaves_nothing(
+    rt: Runtime, acting: Runtime, tenant: str, other: OtherModel
+) -> None:
+    first = await driving.ready(rt, tenant, paragraphs(3), "first.txt")
+    await driving.ready(rt, tenant, paragraphs(3, "lens"), "second.txt")
+    await begun(acting)
+
+    async def deletes() -> None:
+        await deletion.remove(acting, first)
+
+    other.meanwhile = deletes
+    await worked(rt)
+    assert await state(acting) == "ready"
+    assert await count(rt, ChunkVector) == await count(rt, Chunk) == 3
+    assert await clean(rt) == []
+
+
+async def test_each_way_drops_the_cached_answers_once(rt: Runtime, acting: Runtime, tenant: str) -> None:
+    await driving.ready(rt, tenant, paragraphs(1))
+    revision = select(CollectionRevision.revision)
+    await begun(acting)
+    await worked(rt)
+    async with rt.sessions() as session:
+        before = await session.scalar(revision) or 0
+    for ways, change in enumerate((model_swap.switch, model_swap.roll_back, model_swap.switch), 1):
+        await change(acting, "default")
+        await worked(rt)
+        async with rt.sessions() as session:
+            assert await session.scalar(revision) == before + ways
 
 
 async def test_the_estimate_is_what_is_spent(
