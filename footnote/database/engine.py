@@ -186,10 +186,11 @@ def open_engine(
 
     `idle_seconds`: after which Postgres ends a connection that nothing uses; 0: never.
     """
-    options = {"lock_timeout": str(int(patience * 1000)), "idle_session_timeout": str(int(idle_seconds * 1000))}
+    limits = {"lock_timeout": str(int(patience * 1000)), "idle_session_timeout": str(int(idle_seconds * 1000))}
+    options: dict[str, Any] = {"statement_seconds": 20 * patience, **limits}
     engine = create_async_engine(
         "postgresql+asyncpg://",
-        async_creator=lambda: (connecting or connect_for_pool)(settings, statement_seconds=20 * patience, **options),
+        async_creator=lambda: (connecting or connect_for_pool)(settings, **options),
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=patience,
