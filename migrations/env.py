@@ -11,7 +11,7 @@ from footnote.database.engine import connect, open_engine
 from footnote.errors import Invalid
 from footnote.models import Base
 from footnote.settings import Settings
-from migrations import RELEASED, fingerprint, wall
+from migrations import RELEASED, fingerprint, rights, wall
 
 LOCK = 0x6D696772617465  # "migrate"
 
@@ -50,9 +50,11 @@ def migrate(connection: Connection) -> None:
         transaction_per_migration=True,
     )
     check_revision(context.get_context().get_current_revision())
+    role = Settings().tenant_role
+    rights.ensure(connection, role)
+    connection.commit()
     with context.begin_transaction():
         context.run_migrations()
-    role = Settings().tenant_role
     wall.build(connection, role)
     # After the rest, in its transaction; a dump has it, too. By it `footnote up` sees that nothing is left to do.
     connection.execute(text(f"COMMENT ON TABLE alembic_version IS '{fingerprint(role)}'"))

@@ -101,7 +101,7 @@ def _configured(postgres_url: str, port: int, options: Mapping[str, str]) -> Con
     host = parse_qs(parts.query)["host"][0] if parts.query else f"{parts.hostname} port={parts.port}"
     config["databases"] = {"*": f"host={host} user=postgres"}
     here = {"listen_addr": "127.0.0.1", "listen_port": str(port), "auth_type": "any", "unix_socket_dir": ""}
-    config["pgbouncer"].update(here | options)
+    config["pgbouncer"].update({**here, **options})
     config.remove_option("pgbouncer", "auth_file")
     return config
 

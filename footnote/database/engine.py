@@ -183,10 +183,11 @@ def open_engine(
     connecting: "Callable[..., Awaitable[OpeningConnection]] | None" = None,
 ) -> AsyncEngine:
     """`patience` in seconds: how long to wait for a connection of the pool or a lock; 20 times that for a statement."""
-    options = {"lock_timeout": str(int(patience * 1000)), "idle_session_timeout": str(int(IDLE_SECONDS * 1000))}
+    limits = {"lock_timeout": str(int(patience * 1000)), "idle_session_timeout": str(int(IDLE_SECONDS * 1000))}
+    options: dict[str, Any] = {"statement_seconds": 20 * patience, **limits}
     engine = create_async_engine(
         "postgresql+asyncpg://",
-        async_creator=lambda: (connecting or connect_for_pool)(settings, statement_seconds=20 * patience, **options),
+        async_creator=lambda: (connecting or connect_for_pool)(settings, **options),
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=patience,
