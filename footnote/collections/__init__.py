@@ -152,7 +152,7 @@ def _check_name(name: str) -> None:
 
 # Documents that are not reviewed yet are compared with their collection. Of the others, those that differ have a job
 # that has not ended: a few for each collection are re-ingested at a time, and of the uploads that wait some are looked
-# at, as only those count that replace a document. OFFSET 0: each is looked up by its key, or Postgres may read them all.
+# at, as only those count that replace a document. OFFSET 0: each is looked up by its key, or Postgres may read all.
 _REINGESTING = text(
     """
     WITH chosen AS MATERIALIZED (
