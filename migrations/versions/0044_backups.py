@@ -3,14 +3,14 @@
 The table is new: nothing is rewritten or locked.
 
 Revision ID: 0044
-Revises: 0041
+Revises: 0043
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision: str = "0044"
-down_revision: str | None = "0041"
+down_revision: str | None = "0043"
 branch_labels: None = None
 depends_on: None = None
 
