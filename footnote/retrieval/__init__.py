@@ -296,29 +296,24 @@ async def _candidates(
         fused = f"WITH {vector_leg.leg(scope, query_vectors, large=large)}{fusion.by_vectors(len(query_vectors))}"
         suspects = spelling.looked_for(query.text, place)
         written: dict[str, Any] = {"suspects": suspects}
-        hits, has_unknown = (HITS, True) if suspects is None else (_HITS_AND_UNKNOWN, bool(suspects))
+        also, has_unknown = ("", True) if suspects is None else (_UNKNOWN, bool(suspects))
     else:
         found = await candidates.found(
             session, scope, query.text, place.languages, query_vectors, large=large, depth=depth
         )
         ranked = fusion.by_both(found, depth) if query_vectors else fusion.by_words(found)
         fused, written = fusion.written(ranked, enough)
-<<<<<<< HEAD
-        has_unknown = found.has_unknown
+        also, has_unknown = "", found.has_unknown
     written |= {"candidates": Written(enough), "diverse": query.diversity > 0}
-    rows = await scope.run(session, fused + fusion.hits(place.swapped), **written)
-=======
-        hits, has_unknown = HITS, found.has_unknown
-    rows = await scope.run(session, fused + hits, candidates=Written(enough), diverse=query.diversity > 0, **written)
->>>>>>> w-search
+    rows = await scope.run(session, fused + fusion.hits(place.swapped, also), **written)
     scales = {each.id: scale_of(each) for each in place.spaces}
     names = list(rows[0].keys()) if rows else []  # rows as mappings are slow
     mapped = [dict(zip(names, row, strict=True)) for row in rows]
-    told = [each.pop("has_unknown") for each in mapped if hits is _HITS_AND_UNKNOWN]
+    told = [each.pop("has_unknown") for each in mapped if also]
     return [_hit(row, rank, scales) for rank, row in enumerate(mapped, 1)], any(told) if told else has_unknown
 
 
-_HITS_AND_UNKNOWN = HITS.replace("SELECT", f"SELECT {spelling.ARE_LACKING} AS has_unknown,", 1)
+_UNKNOWN = f"{spelling.ARE_LACKING} AS has_unknown"
 
 
 def _hit(row: Mapping[str, Any], rank: int, scales: Mapping[int, Scale]) -> Hit:
