@@ -16,7 +16,7 @@ from footnote.database.tenant_scope import scoped
 from footnote.documents import derived_answers, idempotency, objects
 from footnote.embeddings import checkpoint, second_vectors
 from footnote.errors import NotFound
-from footnote.jobs import tasks
+from footnote.jobs import listing, tasks
 from footnote.models import BackgroundTask, Collection, Deletion, Document, File, Job, Page, Version
 from footnote.runtime import Runtime
 from footnote.tenancy import audit_log, tallies
@@ -88,7 +88,7 @@ async def _delete_beside(session: AsyncSession, document_ids: Sequence[str]) -> 
 
     An archive of a thousand files takes no more statements than one document.
     """
-    jobs_of = await jobs.ids_of(session, document_ids)
+    jobs_of = await listing.ids_of(session, document_ids)
     await jobs.end_unfinished(session, Job.document_id.in_(document_ids), None)
     await webhooks.documents_deleted(session, jobs_of)
     await idempotency.redact_documents(session, document_ids)

@@ -3,7 +3,7 @@
 A job is one row with a cursor (`step`), claimed and fenced as `database.leases` has it. A message only names it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -321,15 +321,6 @@ async def cancel(session: AsyncSession, job_id: str) -> Job:
     await audit_log.note(session, "document.cancelled", job.document_id, job_id=job.id)
     await session.refresh(job)
     return job
-
-
-async def ids_of(session: AsyncSession, document_ids: Sequence[str]) -> Mapping[str, Sequence[str]]:
-    """The ids of each document's jobs, oldest first."""
-    found = select(Job.document_id, Job.id).where(Job.document_id.in_(document_ids)).order_by(Job.id)
-    ids: dict[str, list[str]] = {}
-    for document_id, job_id in await session.execute(found):
-        ids.setdefault(document_id, []).append(job_id)
-    return ids
 
 
 async def end_unfinished(
