@@ -61,7 +61,7 @@ def _told_by(port: int) -> dict[str, Any]:
 def running(*, down_ms: int = 1000) -> Iterator[Watched]:
     """`down_ms`: of silence after which a server counts as down. Call from the main thread."""
     directory = Path(tempfile.mkdtemp(prefix="fn-sentinel-"))
-    ports = _free_ports(6)
+    ports = free_ports(6)
     primary, watched = ports[0], Watched({}, {})
     common = ["--bind", "127.0.0.1", "--save", "", "--dir", str(directory)]
     with (directory / "log").open("ab") as log:
@@ -93,7 +93,7 @@ def _wait(watched: Watched, log: Path) -> None:
         time.sleep(0.1)
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
     ports = [int(each.getsockname()[1]) for each in held]
     for each in held:
