@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-compile
 INSTALL := $(PIP) --only-binary :all: --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help security up multilingual test check drill upgrade bench peers bench-vectors faults field hostile clients clean docker-check docs eval live
+.PHONY: help security up multilingual test check drill upgrade bench peers bench-vectors faults two-nodes pooler field hostile clients clean docker-check docs eval live
 
 help:  ## Show this help
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "  %-16s %s\n", $$1, $$2 }'
@@ -50,6 +50,12 @@ faults: $(VENV)/.dev  ## Kill and freeze the running processes and check the pro
 
 drill: $(VENV)/.dev  ## Rehearse a disaster: backup, accident, lost disk, restore to the second before (2 minutes)
 	$(BIN)/python -m tests.system.drill
+
+two-nodes: $(VENV)/.dev  ## Run two nodes on external servers and kill one of each (redis-server; PGBOUNCER=program from 1.21 on)
+	$(BIN)/python -m tests.system.two_nodes
+
+pooler: $(VENV)/.dev  ## Run the tests of the API and the database through PgBouncer 1.21 or newer (PGBOUNCER=program)
+	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --pgbouncer tests/database/test_pooler.py tests/api tests/documents tests/jobs tests/webhooks tests/retrieval
 
 eval-extraction: $(VENV)/.dev  ## Score extracted text beside bare extractors (CORPUS=folder REPORT=file)
 	$(BIN)/python -m benchmarks.extraction $(if $(CORPUS),--corpus $(CORPUS)) $(if $(REPORT),--report $(REPORT))

@@ -113,7 +113,7 @@ class Settings(BaseSettings):
     tenant_role: str = Field("footnote_tenant", pattern=r"^([a-z_][a-z0-9_]{0,62})?$")
     """Postgres role of requests and steps of a tenant; `footnote migrate` creates it. Empty: no row-level security."""
     redis_url: str | None = Field(None, validation_alias="REDIS_URL")
-    """Redis or Valkey for the task queue. Unset: `footnote up` embeds one."""
+    """Redis or Valkey for the task queue, or `sentinel://host,host/primary`. Unset: `footnote up` embeds one."""
     storage_url: str | None = Field(None, validation_alias="STORAGE_URL")
     """Object store: `file:///path` or `s3://bucket/prefix` (and AWS_* variables). Default: in the data directory."""
     s3_public_endpoint_url: str | None = None

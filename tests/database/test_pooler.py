@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import re
 import signal
 from collections.abc import Iterator
 
@@ -15,7 +16,7 @@ from footnote.operations import bootstrap
 from footnote.runtime import Runtime, open_runtime
 from footnote.settings import Settings
 from tests import pgbouncer
-from worker import alarm
+from worker import alarm, background
 
 pytestmark = pytest.mark.anyio
 WANTED = {"hnsw.ef_search": "100", "hnsw.iterative_scan": "relaxed_order", "jit": "off", "lock_timeout": "3s"}
@@ -136,3 +137,10 @@ async def test_a_pooler_that_is_killed_is_a_database_that_is_away(settings: Sett
             pooler.start()
             await rt.execute(text("SELECT 1"))
             assert await answers(pooled)
+
+
+def test_the_table_of_connections_says_what_processes_open() -> None:
+    shown = dict(re.findall(r"^\| `footnote (\w+)`[^|]*\| (\d+)", pgbouncer.DOCS.read_text(), re.MULTILINE))
+    own = Settings(_env_file=None)
+    opened = {"api": own.api_connections, "worker": own.worker_connections, "dispatcher": background.POOL_SIZE}
+    assert {name: int(shown[name]) for name in opened} == opened
