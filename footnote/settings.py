@@ -129,8 +129,6 @@ class Settings(BaseSettings):
     api_workers: int = Field(2, validation_alias="WEB_CONCURRENCY", ge=1, le=64)
     """API processes on the one port. Each takes up to 10 connections to Postgres and 90 MB, or 170 MB with the local
     embedding model."""
-    metrics_dir: Path | None = Field(None, validation_alias="PROMETHEUS_MULTIPROC_DIR")
-    """Directory, empty at the start, in which several API processes count for `/metrics`. Unset: a temporary one."""
     public_url: Annotated[str, AfterValidator(lambda url: url.rstrip("/"))] | None = Field(
         None, pattern=r"^https?://[^/\s?#]+[^\s?#]*$"
     )
@@ -205,11 +203,16 @@ class Settings(BaseSettings):
     mcp: Literal["on", "off"] = "on"
     """The MCP server at `/mcp`: `on` or `off`."""
 
-    # -- logs --
+    # -- logs and metrics --
     log_level: str = Field("INFO", validation_alias="LOG_LEVEL")
     """DEBUG, INFO, WARNING or ERROR."""
     log_format: Literal["auto", "json", "console"] = "auto"
     """`auto` is `console` on a terminal and `json` elsewhere."""
+    metrics_port: int | None = Field(None, ge=1, le=65_533)
+    """Port of `GET /metrics`. `footnote up` gives the API this one, the worker the next, the dispatcher the one after.
+    Unset: only the API has `/metrics`, on its own port, if that is on loopback."""
+    metrics_host: str = "127.0.0.1"
+    """Address that `FOOTNOTE_METRICS_PORT` is on."""
 
     # -- the worker --
     worker_concurrency: int = Field(2, ge=1, le=256)
@@ -221,8 +224,7 @@ class Settings(BaseSettings):
     resend_seconds: float = Field(30.0, gt=0)
     """A due job that no worker picked up is sent again after this long."""
     queue_high_water: int = Field(4, ge=1)
-    """Jobs in the messages of each lane of the broker, or as many as run (twice as many of small documents); all others
-    wait in Postgres."""
+    """Jobs in the messages of a lane of the broker, or as many as run (small: twice); others wait in Postgres."""
     yield_seconds: float = Field(5.0, ge=0)
     """After this long, long work (embedding, a deletion) yields to other work that waits, at its next checkpoint."""
     max_attempts: int = Field(5, ge=1)
@@ -291,8 +293,7 @@ class Settings(BaseSettings):
     anthropic_base_url: str | None = Field(None, validation_alias="ANTHROPIC_BASE_URL", pattern=r"^https?://[^/\s]")
     """Base URL of another server that speaks Anthropic's API, without `/v1`."""
     reranker: str = "off"
-    """Reranker of search results: `off`, `cohere` (Cohere, Jina, vLLM, Infinity, ...) or `tei` (Text Embeddings
-    Inference)."""
+    """Reranker of search results: `off`, `cohere` (Jina, vLLM, Infinity, ...) or `tei` (Text Embeddings Inference)."""
     rerank_url: str | None = Field(None, pattern=r"^https?://[^/\s]")
     """Address of the reranker, to which `/rerank` is added: `https://api.cohere.com/v2`."""
     rerank_model: str | None = None
@@ -327,8 +328,7 @@ class Settings(BaseSettings):
     answer_seconds: float | None = Field(None, gt=0)
     """Longest time of an answer after the first sign; default: 120, nearby 600."""
     prices: Annotated[dict[str, Price], NoDecode, BeforeValidator(_from_json)] = {}
-    """US dollars per million tokens, by model: `{"gpt-4o-mini": {"input": 0.15, "output": 0.6}}`. None are built in,
-    because they change."""
+    """US dollars per million tokens, by model: `{"gpt-4o-mini": {"input": 0.15, "output": 0.6}}`. None is built in."""
 
     # -- webhooks --
     webhook_allow_private: bool = False
