@@ -94,8 +94,8 @@ def _record(scope: Scope, exchange: Exchange, seconds: float) -> None:
     route = getattr(scope.get("route"), "path", None)
     method = scope["method"] if scope["method"] in HTTPMethod.__members__ else "other"
     status = CLIENT_LEFT if exchange.left else exchange.status
-    requests_total.labels(method, route or "unmatched", f"{status // 100}xx").inc()
-    requests_seconds.labels(method).observe(seconds)
+    requests_total.labels(route or "unmatched", f"{status // 100}xx").inc()
+    requests_seconds.labels("read" if method in ("GET", "HEAD") else "write").observe(seconds)
     log_request(
         method=method,
         route=route,

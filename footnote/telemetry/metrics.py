@@ -16,15 +16,15 @@ from footnote.errors import CircuitOpen, FootnoteError, RateLimited, TimedOut, U
 
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter
 
-SHORT = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
-LONG = (0.05, 0.1, 0.5, 1, 5, 15, 60, 300, 1800)
-
 # -- requests --
 requests_total = Counter(
-    "footnote_http_requests_total", "Requests by what became of them.", ["method", "route", "status"]
+    "footnote_http_requests_total", "Requests by what became of them.", ["route", "status"]
 )
 requests_seconds = Histogram(
-    "footnote_http_request_seconds", "Time to the end of the response.", ["method"], buckets=SHORT
+    "footnote_http_request_seconds",
+    "Time to the end of the response, of requests that read or write.",
+    ["access"],
+    buckets=(0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 30),
 )
 loop_lag_seconds = Histogram(
     "footnote_event_loop_lag_seconds",
@@ -43,7 +43,7 @@ search_seconds = Histogram(
     "footnote_search_seconds",
     "Time of a search and of its parts: embed, legs (words and vectors), fusion, rerank, whole.",
     ["part"],
-    buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10),
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5),
 )
 vector_searches_total = Counter(
     "footnote_vector_searches_total",
@@ -61,7 +61,7 @@ answers_cached_total = Counter(
 first_token_seconds = Histogram(
     "footnote_first_token_seconds",
     "Time from a question to the first word of its answer.",
-    buckets=(0.05, 0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 60, 120),
+    buckets=(0.1, 0.25, 0.5, 1, 2, 5, 10, 20, 60),
 )
 
 # -- providers --
@@ -79,7 +79,12 @@ provider_wait_seconds = Histogram(
 )
 
 # -- ingestion --
-steps_seconds = Histogram("footnote_step_seconds", "Time of a step's turn.", ["step", "lane"], buckets=LONG)
+steps_seconds = Histogram(
+    "footnote_step_seconds",
+    "Time of a step's turn. A small document's last two steps end together, which counts as `embed`.",
+    ["step", "lane"],
+    buckets=(0.1, 0.5, 1, 5, 30, 120, 600),
+)
 steps_total = Counter(
     "footnote_steps_total",
     "Turns of steps: done, yielded, postponed, failed, lost (the lease) or stopped (the worker).",
