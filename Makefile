@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-compile
 INSTALL := $(PIP) --only-binary :all: --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help security up multilingual test check bench peers bench-vectors faults field hostile clients clean docker-check docs eval live
+.PHONY: help security up multilingual test check drill upgrade bench peers bench-vectors faults field hostile clients clean docker-check docs eval live
 
 help:  ## Show this help
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "  %-16s %s\n", $$1, $$2 }'
@@ -47,6 +47,9 @@ bench-vectors: $(VENV)/.dev  ## Measure what vector search misses, with and with
 
 faults: $(VENV)/.dev  ## Kill and freeze the running processes and check the promises (20 minutes; SHORT=1: 2)
 	$(BIN)/python -m tests.system.faults $(if $(SHORT),--scenario storm --short,--seed 1 2 3) $(FAULTS)
+
+drill: $(VENV)/.dev  ## Rehearse a disaster: backup, accident, lost disk, restore to the second before (2 minutes)
+	$(BIN)/python -m tests.system.drill
 
 eval-extraction: $(VENV)/.dev  ## Score extracted text beside bare extractors (CORPUS=folder REPORT=file)
 	$(BIN)/python -m benchmarks.extraction $(if $(CORPUS),--corpus $(CORPUS)) $(if $(REPORT),--report $(REPORT))

@@ -18,6 +18,7 @@ from pydantic_settings import PydanticBaseSettingsSource as Source
 
 PREFIX = "FOOTNOTE_"
 RouteClass = Literal["read", "write", "upload", "query"]
+_RATED: dict[RouteClass, str] = {"read": "reads", "write": "writes", "upload": "uploads", "query": "queries"}
 MIB = 1024 * 1024
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -39,10 +40,7 @@ def is_secure_url(url: str) -> bool:
 
 @dataclass(frozen=True)
 class ParseLimits:
-    """What a parser's child process may use: CPU seconds, silent wall seconds, bytes of address space.
-
-    And the languages (`eng+deu`) in which it reads pictures of text; none: it does not.
-    """
+    """What a parser's child may use: CPU seconds, silent wall seconds, bytes, and languages of text in pictures."""
 
     cpu_seconds: int
     wall_seconds: int
@@ -121,6 +119,22 @@ class Settings(BaseSettings):
     s3_public_endpoint_url: str | None = None
     """Address of the S3 server for clients that upload to it directly, if `AWS_ENDPOINT_URL` is an internal one."""
 
+    # -- backups and retention --
+    backup_dir: Path | None = None
+    """Folder of backups: `footnote up` then backs up embedded Postgres and objects, and stores the write-ahead log."""
+    backup_every_hours: float = Field(24.0, gt=0)
+    """`footnote backup --wal` makes a backup when the newest one is this old, in hours."""
+    backup_days: float = Field(14.0, gt=0)
+    """`footnote backup --wal` removes backups that are older, in days; never the newest."""
+    backup_grace_hours: float = Field(24.0, ge=0)
+    """Objects that are deleted within this time after a backup stay in the store until it is over, in hours."""
+    job_days: float = Field(30.0, ge=0)
+    """How long jobs that have ended are stored, in days, if a newer one of the document is; 0, here: without end."""
+    conversation_days: float = Field(0.0, ge=0)
+    """How long a conversation is stored after its last message, in days."""
+    usage_days: float = Field(0.0, ge=0)
+    """How long the usage of a day is stored, in days; at least 62, or without end."""
+
     # -- the API --
     host: str = "127.0.0.1"
     """Address that the API listens on."""
@@ -168,16 +182,13 @@ class Settings(BaseSettings):
     body_seconds: float = Field(60.0, gt=0)
     """Longest time for a request body, except uploads of files."""
     drain_seconds: int = Field(10, ge=0, le=3600)
-    """How long a stopping API lets running requests go on before it cuts them off with `503`; the image of the API
-    sets 60. The process ends within 5 seconds more."""
+    """How long a stopping API lets running requests go on (60 in its image). It ends within 5 seconds more."""
     drain_notice_seconds: int = Field(0, ge=0, le=3600)
-    """For this part of that time it still accepts connections while `/readyz` is `503`, for a load balancer that
-    must see this before it chooses another node. 0: it stops accepting at once."""
+    """For this part of that time it still accepts connections, while load balancers see that `/readyz` is `503`."""
     token_seconds: int = Field(1800, ge=10, le=86_400)
     """How long a token of `POST /v1/tokens` is valid."""
     oidc_issuer: str | None = None
-    """OIDC issuer whose tokens people may send instead of a key, exactly as its tokens name it:
-    `https://login.example.com/realms/staff`. Unset: keys only."""
+    """OIDC issuer of tokens that people may send instead of a key: `https://login.example.com/realms/staff`."""
     oidc_audience: str | None = None
     """Audience that the issuer's tokens must have (`aud`); separate several with commas."""
     oidc_clients: str | None = None
@@ -371,21 +382,11 @@ class Settings(BaseSettings):
     @property
     def rates(self) -> dict[RouteClass, int]:
         """Requests a minute by class of route, where there is a limit."""
-        return {
-            "read": self.reads_per_minute,
-            "write": self.writes_per_minute,
-            "upload": self.uploads_per_minute,
-            "query": self.queries_per_minute,
-        }
+        return {kind: getattr(self, f"{plural}_per_minute") for kind, plural in _RATED.items()}
 
     @property
     def quotas(self) -> dict[str, Decimal]:
-        return {
-            "documents": Decimal(self.quota_documents),
-            "bytes": Decimal(self.quota_bytes),
-            "tokens": Decimal(self.quota_tokens),
-            "usd": self.quota_usd,
-        }
+        return {of: Decimal(getattr(self, f"quota_{of}")) for of in ("documents", "bytes", "tokens", "usd")}
 
     @property
     def allowed_origins(self) -> list[str]:

@@ -31,6 +31,7 @@ LASTING = {
     "embedding_space",
     "collection",
     "background_task",
+    "backup",
     "collection_revision",
     "deletion",
     "webhook_delivery",
