@@ -220,8 +220,7 @@ class Settings(BaseSettings):
     log_format: Literal["auto", "json", "console"] = "auto"
     """`auto` is `console` on a terminal and `json` elsewhere."""
     metrics_port: int | None = Field(None, ge=1, le=65_533)
-    """Port of `GET /metrics`. `footnote up` gives the API this one, the worker the next, the dispatcher the one after.
-    Unset: only the API has `/metrics`, on its own port, if that is on loopback."""
+    """Port of `GET /metrics`. With `footnote up` that of the API; the worker has the next, the dispatcher the third."""
     metrics_host: str = "127.0.0.1"
     """Address that `FOOTNOTE_METRICS_PORT` is on."""
 

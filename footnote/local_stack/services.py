@@ -68,7 +68,7 @@ def programs(settings: Settings) -> Programs:
 
 
 def _metrics_port(settings: Settings, more: int) -> dict[str, str]:
-    """So many after that of the API: they share the machine."""
+    """The port of the API and `more`, since all share one machine."""
     return {"FOOTNOTE_METRICS_PORT": str(settings.metrics_port + more)} if settings.metrics_port else {}
 
 

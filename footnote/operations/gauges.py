@@ -22,12 +22,13 @@ PATIENCE_SECONDS = 5.0  # with Postgres
 
 Values = Mapping[tuple[str, ...], float]
 
-# By Postgres' own books, without reading a table.
+# By Postgres' own books, without reading chunks or documents.
 _STORED = """
 SELECT pg_database_size(current_database()) AS database,
        pg_size_bytes(current_setting('effective_cache_size')) AS cache,
        (SELECT coalesce(sum(pg_relation_size(c.oid)), 0)::bigint FROM pg_class AS c JOIN pg_am AS a ON a.oid = c.relam
-        WHERE a.amname = 'hnsw') AS vectors
+        WHERE a.amname = 'hnsw') AS vectors,
+       (SELECT CAST(extract(epoch FROM max(finished_at)) AS float8) FROM backup) AS backup
 """
 _WEBHOOKS = """
 SELECT count(*) AS due, CAST(coalesce(extract(epoch FROM now() - min(next_attempt_at)), 0) AS float8) AS oldest
@@ -64,6 +65,7 @@ async def _of_postgres(session: AsyncSession) -> list[Metric]:
     webhooks, stored = await connection.fetchrow(_WEBHOOKS), await connection.fetchrow(_STORED)
     assert webhooks is not None
     assert stored is not None
+    backed_up: Values = {(): stored["backup"]} if stored["backup"] else {}
     return [
         _gauge("footnote_jobs", "Unfinished jobs: running, due, or waiting for a later time.", jobs, ["lane", "state"]),
         _gauge("footnote_oldest_due_job_seconds", "Since when the first job is due.", oldest, ["lane"]),
@@ -78,6 +80,7 @@ async def _of_postgres(session: AsyncSession) -> list[Metric]:
             "Memory that Postgres expects to have for its data (effective_cache_size).",
             {(): stored["cache"]},
         ),
+        _gauge("footnote_last_backup_timestamp_seconds", "When the last backup was finished.", backed_up),
     ]
 
 

@@ -17,9 +17,7 @@ from footnote.errors import CircuitOpen, FootnoteError, RateLimited, TimedOut, U
 disable_created_metrics()  # type: ignore[no-untyped-call]  # a second series for each counter
 
 # -- requests --
-requests_total = Counter(
-    "footnote_http_requests_total", "Requests by what became of them.", ["route", "status"]
-)
+requests_total = Counter("footnote_http_requests_total", "Requests by what became of them.", ["route", "status"])
 requests_seconds = Histogram(
     "footnote_http_request_seconds",
     "Time to the end of the response, of requests that read or write.",

@@ -210,14 +210,17 @@ async def test_messages_and_events_hold_no_secret_and_no_text(system: System) ->
         system.provider.refusal = Reply(json.dumps({"error": {"message": f"Wrong key: {CANARY}"}}).encode(), 401)
         accepted = await driving.accept(system.rt, system.tenant, "A refused canary in a coal mine.")
         failed = await system.until(accepted.details.job.id, lambda job: job.state == "failed")
-        accepted = await driving.accept(system.rt, system.tenant, "Another canary sings.")
+        named = {"filename": "canary.txt", "metadata": {"canary": "canary"}, "collection": "canary"}
+        accepted = await driving.accept(system.rt, system.tenant, "Another canary sings.", **named)
         await system.until(accepted.details.job.id, lambda job: job.state == "succeeded")
         await eventually(lambda: sum("task-succeeded" in each for each in passed) >= 2)
     assert failed.error_code == "provider_rejected"
     assert any("LPUSH ingest" in each and failed.id in each for each in passed), "messages"
     assert any("PUBLISH" in each and "task-received" in each and failed.id in each for each in passed), "events"
     assert [each for each in passed if "canary" in each] == []
-    assert CANARY not in system.worker.log.read_text() + system.dispatcher.log.read_text()
+    written = system.worker.log.read_text() + system.dispatcher.log.read_text()
+    exported = [str(metrics.at(port)) for port in system.ports]
+    assert [each for each in (written, *exported) if "canary" in each] == []
 
 
 async def test_a_pool_process_killed_in_a_step_costs_the_batches_in_flight_and_no_chunk(system: System) -> None:
