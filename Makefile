@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-compile
 INSTALL := $(PIP) --only-binary :all: --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help security up multilingual test check bench peers bench-vectors faults field hostile clients clean docker-check docs eval live
+.PHONY: help security up multilingual test check drill upgrade bench peers bench-vectors faults field hostile clients clean docker-check docs eval live
 
 help:  ## Show this help
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "  %-16s %s\n", $$1, $$2 }'
@@ -21,7 +21,7 @@ multilingual: $(VENV)/.multilingual  ## Install the embedding model for about a 
 test: $(VENV)/.dev  ## Install, then run the tests
 	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
-check: $(VENV)/.dev  ## Check format, lint, types, import contracts, migrations, generated docs and containers
+check: $(VENV)/.dev  ## Check format, lint, types, import contracts, migrations, generated docs, containers and alerts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -29,6 +29,8 @@ check: $(VENV)/.dev  ## Check format, lint, types, import contracts, migrations,
 	$(BIN)/python -m scripts.check_migrations
 	$(BIN)/python -m scripts.generate_docs --check
 	$(BIN)/python -m scripts.check_containers
+	@if command -v promtool >/dev/null; then promtool check rules ops/prometheus/rules.yml \
+		&& promtool test rules ops/prometheus/rules_test.yml; else echo "No promtool (apt install prometheus): alerts are not tested."; fi
 
 docs: $(VENV)/.dev  ## Write the generated documents: settings, errors, OpenAPI
 	$(BIN)/python -m scripts.generate_docs
@@ -47,6 +49,9 @@ bench-vectors: $(VENV)/.dev  ## Measure what vector search misses, with and with
 
 faults: $(VENV)/.dev  ## Kill and freeze the running processes and check the promises (20 minutes; SHORT=1: 2)
 	$(BIN)/python -m tests.system.faults $(if $(SHORT),--scenario storm --short,--seed 1 2 3) $(FAULTS)
+
+drill: $(VENV)/.dev  ## Rehearse a disaster: backup, accident, lost disk, restore to the second before (2 minutes)
+	$(BIN)/python -m tests.system.drill
 
 eval-extraction: $(VENV)/.dev  ## Score extracted text beside bare extractors (CORPUS=folder REPORT=file)
 	$(BIN)/python -m benchmarks.extraction $(if $(CORPUS),--corpus $(CORPUS)) $(if $(REPORT),--report $(REPORT))

@@ -18,6 +18,7 @@ from pydantic_settings import PydanticBaseSettingsSource as Source
 
 PREFIX = "FOOTNOTE_"
 RouteClass = Literal["read", "write", "upload", "query"]
+_RATED: dict[RouteClass, str] = {"read": "reads", "write": "writes", "upload": "uploads", "query": "queries"}
 MIB = 1024 * 1024
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -39,10 +40,7 @@ def is_secure_url(url: str) -> bool:
 
 @dataclass(frozen=True)
 class ParseLimits:
-    """What a parser's child process may use: CPU seconds, silent wall seconds, bytes of address space.
-
-    And the languages (`eng+deu`) in which it reads pictures of text; none: it does not.
-    """
+    """What a parser's child may use: CPU seconds, silent wall seconds, bytes, and languages of text in pictures."""
 
     cpu_seconds: int
     wall_seconds: int
@@ -121,6 +119,22 @@ class Settings(BaseSettings):
     s3_public_endpoint_url: str | None = None
     """Address of the S3 server for clients that upload to it directly, if `AWS_ENDPOINT_URL` is an internal one."""
 
+    # -- backups and retention --
+    backup_dir: Path | None = None
+    """Folder of backups: `footnote up` then backs up embedded Postgres and objects, and stores the write-ahead log."""
+    backup_every_hours: float = Field(24.0, gt=0)
+    """`footnote backup --wal` makes a backup when the newest one is this old, in hours."""
+    backup_days: float = Field(14.0, gt=0)
+    """`footnote backup --wal` removes backups that are older, in days; never the newest."""
+    backup_grace_hours: float = Field(24.0, ge=0)
+    """Objects that are deleted within this time after a backup stay in the store until it is over, in hours."""
+    job_days: float = Field(30.0, ge=0)
+    """How long jobs that have ended are stored, in days, if a newer one of the document is; 0, here: without end."""
+    conversation_days: float = Field(0.0, ge=0)
+    """How long a conversation is stored after its last message, in days."""
+    usage_days: float = Field(0.0, ge=0)
+    """How long the usage of a day is stored, in days; at least 62, or without end."""
+
     # -- the API --
     host: str = "127.0.0.1"
     """Address that the API listens on."""
@@ -129,8 +143,6 @@ class Settings(BaseSettings):
     api_workers: int = Field(2, validation_alias="WEB_CONCURRENCY", ge=1, le=64)
     """API processes on the one port. Each takes up to 10 connections to Postgres and 90 MB, or 170 MB with the local
     embedding model."""
-    metrics_dir: Path | None = Field(None, validation_alias="PROMETHEUS_MULTIPROC_DIR")
-    """Directory, empty at the start, in which several API processes count for `/metrics`. Unset: a temporary one."""
     public_url: Annotated[str, AfterValidator(lambda url: url.rstrip("/"))] | None = Field(
         None, pattern=r"^https?://[^/\s?#]+[^\s?#]*$"
     )
@@ -170,16 +182,13 @@ class Settings(BaseSettings):
     body_seconds: float = Field(60.0, gt=0)
     """Longest time for a request body, except uploads of files."""
     drain_seconds: int = Field(10, ge=0, le=3600)
-    """How long a stopping API lets running requests go on before it cuts them off with `503`; the image of the API
-    sets 60. The process ends within 5 seconds more."""
+    """How long a stopping API lets running requests go on (60 in its image). It ends within 5 seconds more."""
     drain_notice_seconds: int = Field(0, ge=0, le=3600)
-    """For this part of that time it still accepts connections while `/readyz` is `503`, for a load balancer that
-    must see this before it chooses another node. 0: it stops accepting at once."""
+    """For this part of that time it still accepts connections, while load balancers see that `/readyz` is `503`."""
     token_seconds: int = Field(1800, ge=10, le=86_400)
     """How long a token of `POST /v1/tokens` is valid."""
     oidc_issuer: str | None = None
-    """OIDC issuer whose tokens people may send instead of a key, exactly as its tokens name it:
-    `https://login.example.com/realms/staff`. Unset: keys only."""
+    """OIDC issuer of tokens that people may send instead of a key: `https://login.example.com/realms/staff`."""
     oidc_audience: str | None = None
     """Audience that the issuer's tokens must have (`aud`); separate several with commas."""
     oidc_clients: str | None = None
@@ -205,11 +214,15 @@ class Settings(BaseSettings):
     mcp: Literal["on", "off"] = "on"
     """The MCP server at `/mcp`: `on` or `off`."""
 
-    # -- logs --
+    # -- logs and metrics --
     log_level: str = Field("INFO", validation_alias="LOG_LEVEL")
     """DEBUG, INFO, WARNING or ERROR."""
     log_format: Literal["auto", "json", "console"] = "auto"
     """`auto` is `console` on a terminal and `json` elsewhere."""
+    metrics_port: int | None = Field(None, ge=1, le=65_533)
+    """Port of `GET /metrics`. With `footnote up` that of the API; the worker has the next, the dispatcher the third."""
+    metrics_host: str = "127.0.0.1"
+    """Address that `FOOTNOTE_METRICS_PORT` is on."""
 
     # -- the worker --
     worker_concurrency: int = Field(2, ge=1, le=256)
@@ -221,8 +234,7 @@ class Settings(BaseSettings):
     resend_seconds: float = Field(30.0, gt=0)
     """A due job that no worker picked up is sent again after this long."""
     queue_high_water: int = Field(4, ge=1)
-    """Jobs in the messages of each lane of the broker, or as many as run (twice as many of small documents); all others
-    wait in Postgres."""
+    """Jobs in the messages of a lane of the broker, or as many as run (small: twice); others wait in Postgres."""
     yield_seconds: float = Field(5.0, ge=0)
     """After this long, long work (embedding, a deletion) yields to other work that waits, at its next checkpoint."""
     max_attempts: int = Field(5, ge=1)
@@ -291,8 +303,7 @@ class Settings(BaseSettings):
     anthropic_base_url: str | None = Field(None, validation_alias="ANTHROPIC_BASE_URL", pattern=r"^https?://[^/\s]")
     """Base URL of another server that speaks Anthropic's API, without `/v1`."""
     reranker: str = "off"
-    """Reranker of search results: `off`, `cohere` (Cohere, Jina, vLLM, Infinity, ...) or `tei` (Text Embeddings
-    Inference)."""
+    """Reranker of search results: `off`, `cohere` (Jina, vLLM, Infinity, ...) or `tei` (Text Embeddings Inference)."""
     rerank_url: str | None = Field(None, pattern=r"^https?://[^/\s]")
     """Address of the reranker, to which `/rerank` is added: `https://api.cohere.com/v2`."""
     rerank_model: str | None = None
@@ -327,8 +338,7 @@ class Settings(BaseSettings):
     answer_seconds: float | None = Field(None, gt=0)
     """Longest time of an answer after the first sign; default: 120, nearby 600."""
     prices: Annotated[dict[str, Price], NoDecode, BeforeValidator(_from_json)] = {}
-    """US dollars per million tokens, by model: `{"gpt-4o-mini": {"input": 0.15, "output": 0.6}}`. None are built in,
-    because they change."""
+    """US dollars per million tokens, by model: `{"gpt-4o-mini": {"input": 0.15, "output": 0.6}}`. None is built in."""
 
     # -- webhooks --
     webhook_allow_private: bool = False
@@ -371,21 +381,11 @@ class Settings(BaseSettings):
     @property
     def rates(self) -> dict[RouteClass, int]:
         """Requests a minute by class of route, where there is a limit."""
-        return {
-            "read": self.reads_per_minute,
-            "write": self.writes_per_minute,
-            "upload": self.uploads_per_minute,
-            "query": self.queries_per_minute,
-        }
+        return {kind: getattr(self, f"{plural}_per_minute") for kind, plural in _RATED.items()}
 
     @property
     def quotas(self) -> dict[str, Decimal]:
-        return {
-            "documents": Decimal(self.quota_documents),
-            "bytes": Decimal(self.quota_bytes),
-            "tokens": Decimal(self.quota_tokens),
-            "usd": self.quota_usd,
-        }
+        return {of: Decimal(getattr(self, f"quota_{of}")) for of in ("documents", "bytes", "tokens", "usd")}
 
     @property
     def allowed_origins(self) -> list[str]:

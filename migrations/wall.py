@@ -16,6 +16,7 @@ INSUFFICIENT_PRIVILEGE = "42501"
 # Tables of no tenant that a request or a step needs, and what for; `unowned_object` holds random keys without a text,
 # `posting` hashes and counts: what they are about stands in `posting_block`.
 SHARED = {
+    "backup": "SELECT",
     "embedding_space": "SELECT",
     "pause": "SELECT",
     "posting": "SELECT",

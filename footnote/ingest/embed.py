@@ -22,6 +22,7 @@ from footnote.jobs.heartbeat import Heartbeat
 from footnote.models import Collection, EmbeddingSpace, Version
 from footnote.providers import Embedder, Embeddings
 from footnote.runtime import Runtime
+from footnote.telemetry.metrics import chunks_embedded_total
 from footnote.tenancy import usage
 from footnote.tenancy.usage import UsageEntry
 
@@ -111,6 +112,7 @@ class _Embedding:
         assert space is not None
         async with self._transaction:
             heartbeat.counts.update(embedded=len(hashes), tokens=answer.tokens)
+            chunks_embedded_total.inc(len(hashes))
             async with self.rt.transaction() as session:
                 found = answer.vectors
                 await checkpoint.store(session, self.version.document_id, space, hashes, found, answer.split)

@@ -3,6 +3,7 @@
 Deliveries are rows written in the transaction that ends a job; a loop beside the dispatcher sends what is due.
 """
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.citations import links
 from footnote.database.driver import driver
-from footnote.database.ids import new_id
+from footnote.database.ids import derived_id
 from footnote.database.tenant_scope import tenant_of
 from footnote.models import DocumentSequence, Job, JobCallback, Version, WebhookDelivery, WebhookEndpoint
 
@@ -94,9 +95,23 @@ async def queue(
     """Queues one delivery for each target. A second call for the same run and event does nothing."""
     payload = json.dumps({"type": event, "timestamp": datetime.now(UTC).isoformat(), "data": data})
     about = {"tenant_id": tenant_id, "job_id": job_id, "run": run, "event": event, "payload": payload}
-    rows = [about | vars(each) | {"id": new_id("whd")} for each in targets]
+    rows = [about | vars(each) | {"id": delivery_id(job_id, run, event, each)} for each in targets]
     await session.execute(insert(WebhookDelivery).values(rows).on_conflict_do_nothing())
     await wake_sender(session)
+
+
+def delivery_id(job_id: str, run: int, event: str, target: WebhookTarget) -> str:
+    """The id by which receivers tell a repetition. It depends on what is announced to whom, and on nothing else.
+
+    An installation that was restored from a backup, and ends the job once more, so repeats the id. It sorts by the
+    job's creation, then by run.
+    """
+    number = min(run, 255) << 72 | int.from_bytes(_digest(job_id, str(run), event, target.endpoint_id or target.url))
+    return derived_id("whd", job_id, number)
+
+
+def _digest(*parts: str) -> bytes:
+    return hashlib.sha256("\n".join(parts).encode()).digest()[:9]
 
 
 async def wake_sender(session: AsyncSession) -> None:

@@ -33,6 +33,7 @@ LASTING = {
     "embedding_space",
     "collection",
     "background_task",
+    "backup",
     "collection_revision",
     "deletion",
     "webhook_delivery",
