@@ -1,7 +1,7 @@
 """Chunks that are removed find their postings by their place in a version; due batches of questions have an index.
 
-Each chunk was compared with every block of its version: for 20,000 chunks, twice a million rows. Indexes are
-built beside the work, before the function that needs one; the old one goes last. It may be run again after an interruption.
+Each chunk was compared with every block of its version: for 20,000 chunks, twice a million rows. Indexes are built
+beside the work, before the function that needs one; the old one goes last. It may be run again after an interruption.
 
 Revision ID: 0043
 Revises: 0041
