@@ -44,7 +44,8 @@ from footnote import __version__, formats
 from footnote.documents.changes import Changes
 from footnote.runtime import Runtime, import_early, open_runtime, preload
 from footnote.settings import Settings
-from footnote.telemetry import configure_logging, watch_loop
+from footnote.telemetry import configure_logging
+from footnote.telemetry.metrics import watch_loop
 from footnote.tenancy import usage as usage_counts
 
 ROUTES = (

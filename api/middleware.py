@@ -24,7 +24,8 @@ from footnote.database.admission import began
 from footnote.database.ids import new_id
 from footnote.errors import Unavailable
 from footnote.settings import Settings
-from footnote.telemetry import log, requests_seconds
+from footnote.telemetry import log
+from footnote.telemetry.metrics import requests_seconds, requests_total
 from footnote.tenancy.keys import Principal
 
 # Until an answer begins, unless its route has another limit (`api.deps`). A crowd of requests that waits for database
@@ -93,7 +94,8 @@ def _record(scope: Scope, exchange: Exchange, seconds: float) -> None:
     route = getattr(scope.get("route"), "path", None)
     method = scope["method"] if scope["method"] in HTTPMethod.__members__ else "other"
     status = CLIENT_LEFT if exchange.left else exchange.status
-    requests_seconds.labels(method, route or "unmatched", status).observe(seconds)
+    requests_total.labels(route or "unmatched", f"{status // 100}xx").inc()
+    requests_seconds.labels("read" if method in ("GET", "HEAD") else "write").observe(seconds)
     log_request(
         method=method,
         route=route,

@@ -144,8 +144,6 @@ class Settings(BaseSettings):
     """API processes on the one port. Each takes 90 MB, or 170 MB with the local embedding model."""
     api_connections: int = Field(10, ge=1, le=1000)
     """Connections of an API process to Postgres; more requests than that wait for one."""
-    metrics_dir: Path | None = Field(None, validation_alias="PROMETHEUS_MULTIPROC_DIR")
-    """Directory, empty at the start, in which several API processes count for `/metrics`. Unset: a temporary one."""
     public_url: Annotated[str, AfterValidator(lambda url: url.rstrip("/"))] | None = Field(
         None, pattern=r"^https?://[^/\s?#]+[^\s?#]*$"
     )
@@ -220,11 +218,15 @@ class Settings(BaseSettings):
     mcp: Literal["on", "off"] = "on"
     """The MCP server at `/mcp`: `on` or `off`."""
 
-    # -- logs --
+    # -- logs and metrics --
     log_level: str = Field("INFO", validation_alias="LOG_LEVEL")
     """DEBUG, INFO, WARNING or ERROR."""
     log_format: Literal["auto", "json", "console"] = "auto"
     """`auto` is `console` on a terminal and `json` elsewhere."""
+    metrics_port: int | None = Field(None, ge=1, le=65_533)
+    """Port of `GET /metrics`. With `footnote up` that of the API; the worker has the next, the dispatcher the third."""
+    metrics_host: str = "127.0.0.1"
+    """Address that `FOOTNOTE_METRICS_PORT` is on."""
 
     # -- the worker --
     worker_concurrency: int = Field(2, ge=1, le=256)

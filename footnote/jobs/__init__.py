@@ -17,7 +17,6 @@ from footnote.database.clock import from_now
 from footnote.database.driver import driver, planning_once
 from footnote.database.ids import new_id
 from footnote.database.leases import Lease, LeaseLost
-from footnote.database.rows import RowReader
 from footnote.database.tenant_scope import acting, scoped, tenant_of
 from footnote.errors import Conflict, FootnoteError, NotFound
 from footnote.jobs import statements
@@ -64,6 +63,7 @@ class Claim:
     done: int
     counts: dict[str, Any]
     alone: bool = True
+    large: bool = False  # in the lane of large documents
 
     @property
     def lease(self) -> Lease:
@@ -72,7 +72,7 @@ class Claim:
 
 def claim_of(job: Job, counts: dict[str, Any] | None = None) -> Claim:
     ids = (job.id, job.tenant_id, job.document_id, job.version_id)
-    return Claim(*ids, job.step, job.token, job.attempts, job.progress_done, counts or {})
+    return Claim(*ids, job.step, job.token, job.attempts, job.progress_done, counts or {}, large=job.large)
 
 
 async def _write(session: AsyncSession, claim: Claim, **values: Any) -> None:
@@ -86,19 +86,7 @@ async def write_step(session: AsyncSession, job_id: str, step: str, **values: An
 
 # -- created ---------------------------------------------------------------------------------------------------
 
-
-ROWS = RowReader(Job)
-_CREATE = f"""
-    WITH new_job AS (
-        INSERT INTO job (id, tenant_id, document_id, version_id, request_id, large, reingestion, step)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING *
-    ), steps AS (
-        INSERT INTO job_step (job_id, tenant_id, name, position)
-        SELECT new_job.id, tenant_id, name, number - 1
-        FROM new_job, unnest($9::text[]) WITH ORDINALITY AS s(name, number)
-    )
-    SELECT {ROWS.columns}, pg_notify($10, '') FROM new_job AS job
-    """  # noqa: S608  constants
+ROWS = statements.ROWS
 
 
 async def create(
@@ -109,7 +97,7 @@ async def create(
     large = version.bytes >= LARGE_BYTES or reingestion
     request_id = acting(session).request_id or None
     connection = await driver(session)
-    row = await connection.fetchrow(_CREATE, *of, request_id, large, reingestion, STEPS[0], STEPS, CHANNEL)
+    row = await connection.fetchrow(statements.CREATE, *of, request_id, large, reingestion, STEPS[0], STEPS, CHANNEL)
     assert row is not None
     return ROWS.read(row[: len(ROWS)])
 

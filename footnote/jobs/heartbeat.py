@@ -15,6 +15,7 @@ from footnote.errors import DatabaseAway
 from footnote.jobs import Claim, scheduling
 from footnote.runtime import Runtime
 from footnote.telemetry import log
+from footnote.telemetry.metrics import steps_seconds, steps_total
 
 TICK_SECONDS = 1.0  # how often progress is written, when there is any
 
@@ -37,6 +38,14 @@ class Heartbeat:
     _task: asyncio.Task[None] | None = field(default=None)
     _first: asyncio.TimerHandle | None = field(default=None)
     _begun: float = field(default_factory=monotonic)
+    _turn: float = field(default_factory=monotonic)  # when this turn of the step began, for the metrics
+
+    def over(self, outcome: str) -> None:
+        """Counts a turn of a step that ends here."""
+        now, step, lane = monotonic(), self.claim.step, "large" if self.claim.large else "small"
+        steps_seconds.labels(step, lane).observe(now - self._turn)
+        steps_total.labels(step, lane, outcome).inc()
+        self._turn = now
 
     def start(self, work: "asyncio.Task[Any]") -> None:
         """The first beat comes after a tick: a step that ends before costs nothing."""

@@ -19,6 +19,7 @@ from footnote.outbound.guard import Reply
 from footnote.runtime import Runtime
 from footnote.settings import Settings
 from footnote.telemetry import log
+from footnote.telemetry.metrics import webhook_attempts_total
 from footnote.webhooks import endpoints
 
 # Seconds until the next attempt; with jitter they sum up to a little over 24 hours.
@@ -123,13 +124,14 @@ async def deliver(rt: Runtime, due: Due) -> None:
         latency_ms = round(1000 * (time.monotonic() - started))
         async with rt.transaction() as session:
             await _settle(session, rt.settings, due, reply, {"started_at": started_at, "latency_ms": latency_ms})
+        webhook_attempts_total.labels(_in_a_word(reply)).inc()
         outcome = {"status": reply.status, "error": reply.error, "attempt": due.attempts}
         log.info("webhook attempted", event_type=due.event, **outcome)
 
 
 async def _settle(session: AsyncSession, settings: Settings, due: Due, reply: Reply, when: dict[str, Any]) -> None:
     """Locks the endpoint first, as a change of it does: so they wait for each other without a deadlock."""
-    delivered = reply.status is not None and 200 <= reply.status < 300
+    delivered = _delivered(reply)
     gone, last = reply.status == 410, due.tries > len(SCHEDULE)
     final = gone or last or due.event == endpoints.TEST
     if due.endpoint_id and delivered:
@@ -148,6 +150,14 @@ async def _settle(session: AsyncSession, settings: Settings, due: Due, reply: Re
         answer = {"response_status": reply.status, "error": reply.error, "excerpt": reply.excerpt}
         ids = {"delivery_id": due.id, "number": due.attempts, "tenant_id": due.tenant_id}
         await session.execute(insert(WebhookAttempt).values(**ids, **when, **answer))
+
+
+def _delivered(reply: Reply) -> bool:
+    return reply.status is not None and 200 <= reply.status < 300
+
+
+def _in_a_word(reply: Reply) -> str:
+    return "delivered" if _delivered(reply) else "refused" if reply.status else "failed"
 
 
 def _outcome(tries: int, reply: Reply, *, delivered: bool, final: bool) -> dict[str, Any]:
