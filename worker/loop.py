@@ -21,7 +21,7 @@ from celery import signals
 from footnote.formats.sandbox import starting
 from footnote.runtime import Runtime, open_runtime, preload
 from footnote.settings import Settings
-from footnote.telemetry import configure_logging
+from footnote.telemetry import configure_logging, traces
 
 Result = TypeVar("Result")
 
@@ -60,6 +60,7 @@ def attach(settings: Settings) -> None:
         loop = asyncio.new_event_loop()
         stack = AsyncExitStack()
         runtime = loop.run_until_complete(stack.enter_async_context(open_runtime(settings, pool_size=POOL_SIZE)))
+        stack.enter_context(traces.exporting("worker", settings))
         _process = _Process(loop, stack, runtime)
         loop.add_reader(reading, _process.stop, reading)
         starting.ahead()
