@@ -114,7 +114,7 @@ def test_every_dependency_has_a_reason():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     declared = [
         *project["project"]["dependencies"],
-        *project["project"]["optional-dependencies"]["local"],
+        *(each for extra in project["project"]["optional-dependencies"].values() for each in extra),
         *(each for group in project["dependency-groups"].values() for each in group),
     ]
     names = {re.split(r"[\[<>=]", line)[0] for line in declared}
