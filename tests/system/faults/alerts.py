@@ -4,10 +4,9 @@ import asyncio
 import re
 import shutil
 import signal
-import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import ExitStack, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,13 +17,13 @@ from tests import ROOT
 from tests.system.faults import checks, corpus, edges, processes
 from tests.system.faults.bench import Bench, Options, bench
 from tests.system.faults.report import Report
-from tests.system.faults.stack import until
+from tests.system.faults.stack import free_ports, until
 
 RULES = ROOT / "ops" / "prometheus" / "rules.yml"
 QUIET_SECONDS = 30
 FIRES_SECONDS, ENDS_SECONDS = 120.0, 180.0
 CONFIG = """
-global: {{scrape_interval: 1s, scrape_timeout: 1s, evaluation_interval: 1s}}
+global: {{scrape_interval: 3s, scrape_timeout: 3s, evaluation_interval: 1s}}
 rule_files: [rules.yml]
 scrape_configs:
   - {{job_name: footnote, static_configs: [{{targets: {targets}}}]}}
@@ -33,11 +32,15 @@ WAITING = "SELECT count(*) FROM webhook_delivery WHERE endpoint_id = $1 AND held
 AGED = "UPDATE webhook_delivery SET next_attempt_at = now() - interval '1 hour' WHERE held_until IS NULL"
 
 
+def _twice(minutes: re.Match[str]) -> str:
+    return f"{2 * int(minutes[1])}s"
+
+
 class Prometheus:
-    """A server of its own, with the rules as they are but with seconds where they say minutes."""
+    """A server of its own, with the rules as they are, but for a minute they have two seconds."""
 
     def __init__(self, directory: Path, ports: list[int]) -> None:
-        (directory / "rules.yml").write_text(re.sub(r"\b(\d+)m\b", r"\1s", RULES.read_text()))
+        (directory / "rules.yml").write_text(re.sub(r"\b(\d+)m\b", _twice, RULES.read_text()))
         (directory / "prometheus.yml").write_text(CONFIG.format(targets=[f"127.0.0.1:{port}" for port in ports[:3]]))
         self.url = f"http://127.0.0.1:{ports[3]}"
         places = (f"--config.file={directory / 'prometheus.yml'}", f"--storage.tsdb.path={directory / 'data'}")
@@ -162,21 +165,6 @@ async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter
     writer.close()
 
 
-def free_ports(count: int) -> list[int]:
-    """As many that follow each other, and one more."""
-    while True:
-        with ExitStack() as stack:
-            first = stack.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1]
-            try:
-                others = range(first + 1, first + count)
-                last = stack.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1]
-                for port in others:
-                    stack.enter_context(socket.create_server(("127.0.0.1", port)))
-            except (OSError, OverflowError):
-                continue
-            return [first, *others, last]
-
-
 async def asking_and_uploading(on: Bench) -> None:
     """A little of everything, whatever becomes of it, until cancelled."""
     number = 0
@@ -191,7 +179,7 @@ async def asking_and_uploading(on: Bench) -> None:
 
 
 async def alerts(options: Options) -> Report:
-    """Each fault fires its alert, which ends with it; in peace nothing fires. Minutes of the rules are seconds here."""
+    """Each fault fires its alert, which ends with it; in peace nothing fires. A minute of the rules has two seconds."""
     report = Report("alerts: a Prometheus beside faults")
     provider, ports = edges.Lengths(), free_ports(3)
     silent = await asyncio.start_server(say_nothing, "127.0.0.1", 0)

@@ -13,9 +13,9 @@ import httpx2
 from footnote.local_stack.processes import Process, spawn
 from tests import metrics
 from tests.system.faults import corpus, edges, processes
-from tests.system.faults.alerts import free_ports
 from tests.system.faults.bench import Bench, Options, bench
 from tests.system.faults.report import Report
+from tests.system.faults.stack import free_ports
 
 DOCUMENTS, WAVES, PAUSE_SECONDS = 500, 2, 10.0
 SLOTS = 2  # of a worker
