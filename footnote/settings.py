@@ -227,6 +227,8 @@ class Settings(BaseSettings):
     """Port of `GET /metrics`. With `footnote up` that of the API; the worker has the next, the dispatcher the third."""
     metrics_host: str = "127.0.0.1"
     """Address that `FOOTNOTE_METRICS_PORT` is on."""
+    otlp_endpoint: str | None = Field(None, validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT", pattern=r"^https?://")
+    """OpenTelemetry collector that gets traces over OTLP/HTTP: `http://127.0.0.1:4318`. Unset: none are made."""
 
     # -- the worker --
     worker_concurrency: int = Field(2, ge=1, le=256)
@@ -360,7 +362,9 @@ class Settings(BaseSettings):
     """A webhook endpoint to which nothing could be delivered for this many days is disabled."""
 
     @model_validator(mode="after")
-    def _knows_its_people(self) -> Self:
+    def _fits_together(self) -> Self:
+        if self.heartbeat_seconds > self.lease_seconds / 3:
+            raise ValueError("FOOTNOTE_HEARTBEAT_SECONDS must be at most a third of FOOTNOTE_LEASE_SECONDS")
         if self.oidc_issuer is None:
             return self
         if not is_secure_url(self.oidc_issuer):
@@ -369,12 +373,6 @@ class Settings(BaseSettings):
             raise ValueError("FOOTNOTE_OIDC_ISSUER needs FOOTNOTE_OIDC_AUDIENCE: it makes tokens for others, too")
         if bool(self.oidc_tenant) == bool(self.oidc_tenant_claim):
             raise ValueError("FOOTNOTE_OIDC_ISSUER needs one of FOOTNOTE_OIDC_TENANT and FOOTNOTE_OIDC_TENANT_CLAIM")
-        return self
-
-    @model_validator(mode="after")
-    def _beats_in_time(self) -> Self:
-        if self.heartbeat_seconds > self.lease_seconds / 3:
-            raise ValueError("FOOTNOTE_HEARTBEAT_SECONDS must be at most a third of FOOTNOTE_LEASE_SECONDS")
         return self
 
     @property

@@ -35,6 +35,14 @@ def at(port: int) -> Series:
         return series(answer.read().decode())
 
 
+def at_once(port: int) -> Series | None:
+    """None: the program does not listen yet."""
+    try:
+        return at(port)
+    except OSError:
+        return None
+
+
 def moved(before: Series, after: Series) -> Series:
     """What became more."""
     return {name: value - before.get(name, 0.0) for name, value in after.items() if value > before.get(name, 0.0)}

@@ -12,7 +12,7 @@ from footnote.operations import gauges
 from footnote.queue import make_app
 from footnote.runtime import Runtime, open_runtime
 from footnote.settings import Settings
-from footnote.telemetry import configure_logging
+from footnote.telemetry import configure_logging, traces
 from footnote.telemetry.exposition import exposition
 from footnote.telemetry.listening import listen
 from worker import alarm
@@ -62,4 +62,6 @@ def _metrics(rt: Runtime, loop: asyncio.AbstractEventLoop) -> str:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Settings()))
+    given = Settings()
+    with traces.exporting("dispatcher", given):
+        asyncio.run(main(given))

@@ -23,7 +23,7 @@ from footnote.jobs import statements
 from footnote.models import Document, Job, JobStep, Pause, Version
 from footnote.models.documents import VISIBLE
 from footnote.settings import Settings
-from footnote.telemetry import log
+from footnote.telemetry import log, traces
 from footnote.tenancy import audit_log
 from footnote.text import clean
 
@@ -64,6 +64,7 @@ class Claim:
     counts: dict[str, Any]
     alone: bool = True
     large: bool = False  # in the lane of large documents
+    traceparent: str | None = None
 
     @property
     def lease(self) -> Lease:
@@ -72,7 +73,9 @@ class Claim:
 
 def claim_of(job: Job, counts: dict[str, Any] | None = None) -> Claim:
     ids = (job.id, job.tenant_id, job.document_id, job.version_id)
-    return Claim(*ids, job.step, job.token, job.attempts, job.progress_done, counts or {}, large=job.large)
+    return Claim(
+        *ids, job.step, job.token, job.attempts, job.progress_done, counts or {}, True, job.large, job.traceparent
+    )
 
 
 async def _write(session: AsyncSession, claim: Claim, **values: Any) -> None:
@@ -96,8 +99,10 @@ async def create(
     of = job_id or new_id("job"), version.tenant_id, version.document_id, version.id
     large = version.bytes >= LARGE_BYTES or reingestion
     request_id = acting(session).request_id or None
-    connection = await driver(session)
-    row = await connection.fetchrow(statements.CREATE, *of, request_id, large, reingestion, STEPS[0], STEPS, CHANNEL)
+    connection, trace = await driver(session), traces.traceparent()
+    row = await connection.fetchrow(
+        statements.CREATE, *of, request_id, large, reingestion, STEPS[0], STEPS, CHANNEL, trace
+    )
     assert row is not None
     return ROWS.read(row[: len(ROWS)])
 

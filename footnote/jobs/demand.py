@@ -9,7 +9,7 @@ from footnote.database.driver import driver
 from footnote.jobs import Lane
 
 TURN = 64  # due jobs of a tenant in a lane that count, so that no tenant alone asks for every machine
-MOST = 1024  # jobs of a lane after which no more tenants are looked at
+MOST = 256  # jobs of a lane after which no more tenants are looked at
 SHARING = 8  # small documents that a slot works on at once
 COUNTED = 10_000  # jobs of a lane that wait are counted, so that a backlog does not slow what looks at it
 

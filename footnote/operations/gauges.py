@@ -19,7 +19,7 @@ from footnote.providers import guarded
 from footnote.runtime import Runtime
 from footnote.settings import Settings
 
-PATIENCE_SECONDS = 5.0  # with Postgres
+PATIENCE_SECONDS = 2.0  # with Postgres
 
 Values = Mapping[tuple[str, ...], float]
 

@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeVar
 
 from footnote.database.redis_client import Shared, script
 from footnote.errors import BatchTooLarge, CircuitOpen, FootnoteError, RateLimited, TimedOut, Unavailable
-from footnote.telemetry import log
+from footnote.telemetry import log, traces
 from footnote.telemetry.metrics import CallMeter
 
 Outcome = Literal["answered", "limited", "failed", "left"]
@@ -133,7 +133,7 @@ class Endpoint:
 
         Raises RateLimited, CircuitOpen, and BatchTooLarge where a `divisible` call asks for too much at once.
         """
-        with CallMeter(self.provider) as meter:
+        with CallMeter(self.provider) as meter, traces.spanning("provider", current=False, provider=self.provider):
             call = await self._enter(Call({"requests": 1, "tokens": tokens}), patience, divisible)
             meter.admitted()
             async with self._learning(call, tokens, divisible=divisible):

@@ -18,7 +18,7 @@ from footnote.outbound import guard
 from footnote.outbound.guard import Reply
 from footnote.runtime import Runtime
 from footnote.settings import Settings
-from footnote.telemetry import log
+from footnote.telemetry import log, traces
 from footnote.telemetry.metrics import webhook_attempts_total
 from footnote.webhooks import endpoints
 
@@ -41,6 +41,7 @@ class Due:
     attempts: int
     tries: int
     secrets: list[str]
+    traceparent: str | None = None
 
 
 # The lanes by a loose index scan, then the oldest few of each: the cost does not grow with the backlog. The first of
@@ -86,7 +87,8 @@ _CLAIM = text(
            attempts, attempts - attempts_before,
            CASE WHEN endpoint_id IS NULL THEN ARRAY[webhook_secret]
                 WHEN previous_secret_until > now() THEN ARRAY[secret, previous_secret]
-                ELSE ARRAY[secret] END
+                ELSE ARRAY[secret] END,
+           (SELECT traceparent FROM job WHERE job.id = claimed.job_id)
     FROM claimed JOIN tenant ON tenant.id = claimed.tenant_id
     LEFT JOIN webhook_endpoint AS endpoint ON endpoint.id = endpoint_id
     """
@@ -118,7 +120,8 @@ async def claim(session: AsyncSession, settings: Settings, ids: Sequence[str]) -
 async def deliver(rt: Runtime, due: Due) -> None:
     """One attempt at what was claimed: sends it, writes how it went. Raises DatabaseAway: then it is sent again."""
     ids = {"delivery_id": due.id, "endpoint_id": due.endpoint_id, "tenant_id": due.tenant_id}
-    with bound_contextvars(**ids):  # every line that the attempt logs has them
+    span = traces.spanning("webhook", due.traceparent or "", event_type=due.event, delivery_id=due.id)
+    with span, bound_contextvars(**ids):  # every line that the attempt logs has them
         started_at, started = datetime.now(UTC), time.monotonic()
         reply = await _send(rt.settings, due)
         latency_ms = round(1000 * (time.monotonic() - started))

@@ -95,6 +95,7 @@ async def test_nothing_that_a_request_says_is_logged_or_counted(
     """The word in every place of every route that takes one, and within the credentials of addresses."""
     monkeypatch.setattr(security, "STRINGS", (SAID,))
     monkeypatch.setattr(security, "FEW", frozenset((SAID,)))
+    monkeypatch.setattr(security, "BODIES", (f'{{"{SAID}'.encode(), f'["{SAID}"]'.encode()))
     ids = await security.made(alice.client)
     monkeypatch.setitem(security.SAMPLES, "url", f"https://{SAID}:{SAID}@lamp.example/")
     described = (await alice.client.get("/openapi.json")).json()

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from prometheus_client import Histogram
 from prometheus_client.metrics import MetricWrapperBase
 
 from footnote.telemetry import metrics
@@ -21,7 +22,7 @@ def declared() -> set[str]:
     counted = [each for each in vars(metrics).values() if isinstance(each, MetricWrapperBase)]
     names = {sample.name for metric in counted for family in metric.collect() for sample in family.samples}
     for metric in counted:
-        suffixes = {"counter": ("_total",), "histogram": ("_bucket", "_sum", "_count")}[metric._type]
+        suffixes = ("_bucket", "_sum", "_count") if isinstance(metric, Histogram) else ("_total",)
         names |= {f"{metric._name}{suffix}" for suffix in suffixes}
     for module in ("footnote/operations/gauges.py", "footnote/telemetry/exposition.py"):
         names |= set(re.findall(r'"(footnote_[a-z_]+)"', (ROOT / module).read_text()))

@@ -16,9 +16,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
+import httpx2
 import pytest
 from sqlalchemy import func
 
+from api.app import create_app
 from api.schemas.jobs import waiting_for
 from footnote import jobs
 from footnote.answering import Question, batch_runs, question_batches
@@ -28,7 +30,10 @@ from footnote.jobs import scheduling
 from footnote.models import Job, QueryBatch, QueryBatchItem
 from footnote.retrieval import Query
 from footnote.runtime import Runtime, open_runtime
+from footnote.telemetry import traces
+from footnote.tenancy import keys
 from tests import ROOT, SAMPLES, driving, metrics
+from tests.collecting import Collected, Collector, collecting
 from tests.conftest import new_database
 from tests.driving import chunks_of, job_of, pages_of, paragraphs
 from tests.hostile import pdfs
@@ -76,6 +81,7 @@ class System:
     dispatcher: Program
     tenant: str
     ports: tuple[int, int]  # of the metrics of both
+    collector: Collector  # of their traces
 
     async def until(self, job_id: str, condition: Callable[[Job], bool], seconds: float = 90) -> Job:
         deadline = time.monotonic() + seconds
@@ -98,6 +104,7 @@ async def system(
     async with AsyncExitStack() as stack:
         url = await stack.enter_async_context(new_database(migrated_url))
         port = stack.enter_context(serving(provider.answer))
+        collector = stack.enter_context(collecting())
         given = {
             "DATABASE_URL": url,
             "REDIS_URL": redis_url,
@@ -113,6 +120,8 @@ async def system(
             "FOOTNOTE_CHUNK_SIZE": "400",
             "FOOTNOTE_CHUNK_OVERLAP": "50",
             "FOOTNOTE_GENERATOR": "extractive",
+            "FOOTNOTE_WEBHOOK_ALLOW_PRIVATE": "true",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
         }
         environment = {**os.environ, **given, "NO_PROXY": "127.0.0.1", "TMPDIR": str(directory)}
         ports = free_port(), free_port()
@@ -124,7 +133,7 @@ async def system(
             dispatcher.start()
             settings = settings_from(given)
             async with open_runtime(settings, pool_size=2) as rt:
-                yield System(rt, provider, worker, dispatcher, await driving.new_tenant(rt), ports)
+                yield System(rt, provider, worker, dispatcher, await driving.new_tenant(rt), ports, collector)
         finally:
             provider.open.set()
             worker.kill()
@@ -185,7 +194,7 @@ async def test_an_accepted_document_becomes_ready_by_itself(system: System) -> N
 
 
 async def test_worker_and_dispatcher_count_what_happens_to_a_document(system: System) -> None:
-    before = [metrics.at(port) for port in system.ports]
+    before = [await eventually(lambda port=port: metrics.at_once(port)) for port in system.ports]
     accepted = await driving.accept(system.rt, system.tenant, "A counted lamp.")
     await system.until(accepted.details.job.id, lambda job: job.state == "succeeded")
     await eventually(lambda: metrics.moved(before[0], metrics.at(system.ports[0])).get(DONE.format("upsert")))
@@ -203,6 +212,64 @@ async def test_worker_and_dispatcher_count_what_happens_to_a_document(system: Sy
     assert min(now["footnote_memory_bytes"], metrics.at(system.ports[0])["footnote_memory_bytes"]) > 20 * 1024**2
 
 
+async def uploaded(system: System, text: str) -> tuple[str, str]:
+    """Over the API, which sends spans, too: the ids of the job and of the trace."""
+    async with system.rt.operator.transaction() as session:
+        secret = (await keys.create(session, system.tenant, "traced"))[1]
+    app = create_app(runtime=system.rt)
+    transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
+    known = len(system.collector.spans)
+    with traces.exporting("api", system.rt.settings):
+        client = httpx2.AsyncClient(transport=transport, base_url="http://footnote")
+        async with app.router.lifespan_context(app), client:
+            body = {"text": text, "filename": "canary.txt", "callback_url": f"{system.collector.url}/hook"}
+            headers = {"Authorization": f"Bearer {secret}"}
+            accepted = await client.post("/v1/documents/text", json=body, headers=headers)
+            assert accepted.status_code == 202, accepted.text
+    (request,) = (span for span in system.collector.spans[known:] if span.program == "api")
+    assert (request.name, request.parent) == ("POST /v1/documents/text", "")
+    return accepted.json()["job"]["id"], request.trace
+
+
+async def traced(system: System, trace: str) -> list[Collected]:
+    """The spans of the trace once its webhook was sent."""
+    await eventually(lambda: any(span.name == "webhook" for span in system.collector.of_trace(trace)))
+    await eventually(lambda: any(span.name == "upsert" for span in system.collector.of_trace(trace)))
+    found = system.collector.of_trace(trace)
+    assert [span.text for span in found if "canary" in span.text] == []
+    return found
+
+
+def below(spans: list[Collected], name: str) -> set[str]:
+    """The names of the spans directly below those of the name."""
+    above = {span.id for span in spans if span.name == name}
+    return {span.name for span in spans if span.parent in above}
+
+
+async def test_a_trace_leads_from_the_upload_to_the_webhook(system: System) -> None:
+    job_id, trace = await uploaded(system, "A traced canary.")
+    await system.until(job_id, lambda job: job.state == "succeeded")
+    spans = await traced(system, trace)
+    assert below(spans, "POST /v1/documents/text") == {"chunk", "embed", "upsert", "webhook"}
+    assert below(spans, "embed") == {"provider"}
+    assert {span.program for span in spans} == {"api", "worker", "dispatcher"}
+    assert {span.about["job_id"] for span in spans if span.program == "worker" and span.name != "provider"} == {job_id}
+
+
+async def test_a_trace_goes_on_after_its_worker_was_killed(system: System) -> None:
+    system.provider.open.clear()
+    job_id, trace = await uploaded(system, paragraphs(19, "canary"))
+    await eventually(lambda: system.provider.waiting > 0)
+    system.worker.kill()
+    system.provider.open.set()
+    await system.until(job_id, lambda job: job.state == "waiting")
+    system.worker.start()
+    await system.until(job_id, lambda job: job.state == "succeeded")
+    spans = await traced(system, trace)
+    assert below(spans, "POST /v1/documents/text") == {"chunk", "embed", "upsert", "webhook"}
+    assert below(spans, "embed") == {"provider"}
+
+
 async def test_messages_and_events_hold_no_secret_and_no_text(system: System) -> None:
     """All that passes through Redis while a step fails and others succeed; Flower has nothing else to show."""
     assert system.rt.redis is not None
@@ -210,7 +277,7 @@ async def test_messages_and_events_hold_no_secret_and_no_text(system: System) ->
         system.provider.refusal = Reply(json.dumps({"error": {"message": f"Wrong key: {CANARY}"}}).encode(), 401)
         accepted = await driving.accept(system.rt, system.tenant, "A refused canary in a coal mine.")
         failed = await system.until(accepted.details.job.id, lambda job: job.state == "failed")
-        named = {"filename": "canary.txt", "metadata": {"canary": "canary"}, "collection": "canary"}
+        named: dict[str, Any] = {"filename": "canary.txt", "metadata": {"canary": "canary"}, "collection": "canary"}
         accepted = await driving.accept(system.rt, system.tenant, "Another canary sings.", **named)
         await system.until(accepted.details.job.id, lambda job: job.state == "succeeded")
         await eventually(lambda: sum("task-succeeded" in each for each in passed) >= 2)
