@@ -51,6 +51,9 @@ faults: $(VENV)/.dev  ## Kill and freeze the running processes and check the pro
 drill: $(VENV)/.dev  ## Rehearse a disaster: backup, accident, lost disk, restore to the second before (2 minutes)
 	$(BIN)/python -m tests.system.drill
 
+upgrade: $(VENV)/.dev  ## Upgrade a dump of the last release while its own programs work (CHUNKS=1000; needs git)
+	$(BIN)/python -m tests.system.upgrade $(if $(CHUNKS),--chunks $(CHUNKS))
+
 eval-extraction: $(VENV)/.dev  ## Score extracted text beside bare extractors (CORPUS=folder REPORT=file)
 	$(BIN)/python -m benchmarks.extraction $(if $(CORPUS),--corpus $(CORPUS)) $(if $(REPORT),--report $(REPORT))
 
