@@ -81,7 +81,7 @@ async def test_an_upgrade_keeps_everything(release: Path, upgraded: Runtime, api
         assert differences(answer, (await api.get(path)).json()) == [], path
 
     async with rt.transaction() as session:
-        states = dict((await session.execute(select(Job.id, Job.state))).tuples().all())
+        states = {row.id: row.state for row in await session.execute(select(Job.id, Job.state))}
         await session.execute(text("DELETE FROM pause"))
         await session.execute(text("UPDATE job SET state = 'queued', next_attempt_at = now() WHERE state = 'running'"))
     assert set(states.values()) >= STATES
