@@ -21,8 +21,10 @@ from typing import Any
 import asyncpg
 import httpx2
 
+from footnote.local_stack.endpoints import readiness
 from footnote.local_stack.postgres import binaries, running_postgres
 from footnote.local_stack.valkey import running_valkey
+from footnote.settings import Settings
 from tests import ROOT
 from tests.local_stack.stack_under_test import free_port, wait_for
 
@@ -84,16 +86,15 @@ def programs(code: Path, env: dict[str, str], log: Path) -> Iterator[None]:
 
 
 def _is_ready(port: int) -> bool:
-    try:
-        return httpx2.get(f"http://127.0.0.1:{port}/readyz?strict=true", timeout=10).status_code == 200
-    except (OSError, httpx2.HTTPError):
-        return False
+    said = readiness(Settings(_env_file=None, port=port))
+    return said is not None and said["status"] == "ready"
 
 
 async def copy_rows(url: str, chunks: int) -> int:
     """Copies documents until there are so many chunks; how many there are."""
     connection = await asyncpg.connect(url)
     try:
+        await connection.execute("DELETE FROM pause")
         before = await connection.fetchval("SELECT count(*) FROM chunk")
         for table, changed in COPIED.items():
             # What was copied has a name that ends so; it is not copied again.
