@@ -8,11 +8,11 @@ from alembic import context
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from footnote.database.engine import open_engine
+from footnote.database.engine import connect, open_engine
 from footnote.errors import Invalid
 from footnote.models import Base
 from footnote.settings import Settings
-from migrations import LOCK_SECONDS, LOCK_TIMEOUT, RELEASED, fingerprint, wall
+from migrations import LOCK_SECONDS, LOCK_TIMEOUT, RELEASED, fingerprint, rights, wall
 
 LOCK = 0x6D696772617465  # "migrate"
 LOCK_NOT_AVAILABLE = "55P03"
@@ -57,8 +57,10 @@ def migrate(connection: Connection) -> None:
         transaction_per_migration=True,
     )
     check_revision(context.get_context().get_current_revision())
-    run(connection)
     role = Settings().tenant_role
+    rights.ensure(connection, role)
+    connection.commit()
+    run(connection)
     wall.build(connection, role)
     # After the rest, in its transaction; a dump has it, too. By it `footnote up` sees that nothing is left to do.
     connection.execute(text(f"COMMENT ON TABLE alembic_version IS '{fingerprint(role)}'"))
@@ -92,7 +94,7 @@ def drop_invalid(connection: Connection) -> None:
 
 
 async def main() -> None:
-    engine = open_engine(Settings(), pool_size=1)
+    engine = open_engine(Settings(), pool_size=1, connecting=connect)  # past a pooler, which knows no locks of sessions
     try:
         async with engine.connect() as connection:
             await connection.run_sync(migrate)

@@ -48,7 +48,6 @@ def dispatcher() -> None:
 def flower() -> None:
     """Run the Flower dashboard of the workers."""
     from footnote.local_stack.directories import stored_secret
-    from footnote.queue import broker_url
     from footnote.settings import Settings
 
     settings = Settings()
@@ -56,10 +55,10 @@ def flower() -> None:
         raise typer.BadParameter("REDIS_URL is not set; `footnote up` sets it for what it starts.")
     password = settings.flower_password or stored_secret(settings.data_dir / "flower_password")
     # By environment, not by argument: arguments can be read in the process list.
-    os.environ["CELERY_BROKER_URL"] = broker_url(settings.redis_url)
     os.environ["FLOWER_BASIC_AUTH"] = f"{settings.flower_user}:{password}"
     _become(
-        *("-m", "celery", "flower", f"--address={settings.flower_host}", f"--port={settings.flower_port}"),
+        *("-m", "celery", "--app=worker.flower", "flower"),
+        *(f"--address={settings.flower_host}", f"--port={settings.flower_port}"),
         *("--read_only", "--persistent=False", "--logging=error"),
     )
 

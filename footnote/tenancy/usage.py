@@ -16,7 +16,7 @@ from footnote.database.driver import driver
 from footnote.database.tenant_scope import tenant_of
 from footnote.errors import Busy, DatabaseAway, TenantDeleted
 from footnote.models import ApiKey, UsageOfDay
-from footnote.providers import ModelRef, Uncounted, Usage
+from footnote.providers import Embedder, Embeddings, ModelRef, Uncounted, Usage
 from footnote.runtime import Runtime
 from footnote.settings import Settings
 from footnote.telemetry import log
@@ -44,6 +44,11 @@ class UsageEntry:
     completion_tokens: int = 0
     paid: bool = True
     estimated: bool = False
+
+
+def of_embedding(embedder: Embedder, answer: Embeddings) -> UsageEntry:
+    paid, estimated = embedder.address is not None, answer.estimated
+    return UsageEntry("embedding", embedder.provider, embedder.model, answer.tokens, paid=paid, estimated=estimated)
 
 
 def cost(settings: Settings, model: str, prompt_tokens: int, completion_tokens: int = 0) -> Decimal | None:

@@ -3,14 +3,14 @@
 The table is new, and the indexes are built beside the work: nothing is rewritten or locked.
 
 Revision ID: 0044
-Revises: 0040
+Revises: 0043
 """
 
 import sqlalchemy as sa
 from alembic import op
 
 revision: str = "0044"
-down_revision: str | None = "0040"
+down_revision: str | None = "0043"
 branch_labels: None = None
 depends_on: None = None
 
