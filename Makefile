@@ -53,6 +53,9 @@ faults: $(VENV)/.dev  ## Kill and freeze the running processes and check the pro
 drill: $(VENV)/.dev  ## Rehearse a disaster: backup, accident, lost disk, restore to the second before (2 minutes)
 	$(BIN)/python -m tests.system.drill
 
+upgrade: $(VENV)/.dev  ## Upgrade a dump of the last release while its own programs work (CHUNKS=1000; needs git)
+	$(BIN)/python -m tests.system.upgrade $(if $(CHUNKS),--chunks $(CHUNKS))
+
 two-nodes: $(VENV)/.dev  ## Run two nodes on external servers and kill one of each (redis-server; PGBOUNCER=program from 1.21 on)
 	$(BIN)/python -m tests.system.two_nodes
 

@@ -183,16 +183,13 @@ class Settings(BaseSettings):
     body_seconds: float = Field(60.0, gt=0)
     """Longest time for a request body, except uploads of files."""
     drain_seconds: int = Field(10, ge=0, le=3600)
-    """How long a stopping API lets running requests go on before it cuts them off with `503`; the image of the API
-    sets 60. The process ends within 5 seconds more."""
+    """How long a stopping API lets running requests go on (60 in its image). It ends within 5 seconds more."""
     drain_notice_seconds: int = Field(0, ge=0, le=3600)
-    """For this part of that time it still accepts connections while `/readyz` is `503`, for a load balancer that
-    must see this before it chooses another node. 0: it stops accepting at once."""
+    """For this part of that time it still accepts connections, while load balancers see that `/readyz` is `503`."""
     token_seconds: int = Field(1800, ge=10, le=86_400)
     """How long a token of `POST /v1/tokens` is valid."""
     oidc_issuer: str | None = None
-    """OIDC issuer whose tokens people may send instead of a key, exactly as its tokens name it:
-    `https://login.example.com/realms/staff`. Unset: keys only."""
+    """OIDC issuer of tokens that people may send instead of a key: `https://login.example.com/realms/staff`."""
     oidc_audience: str | None = None
     """Audience that the issuer's tokens must have (`aud`); separate several with commas."""
     oidc_clients: str | None = None
@@ -248,8 +245,7 @@ class Settings(BaseSettings):
     max_attempts: int = Field(5, ge=1)
     """Crashes of the worker on one step after which the document fails."""
     max_retries: int = Field(100, ge=0)
-    """Retries of one step after temporary errors before the document fails; 100 take about 16 hours. A rate limit is
-    no error, and progress resets the count."""
+    """Retries of a step after temporary errors, without rate limits and since the last progress; 100: some 16 hours."""
     flower_port: int = Field(5555, validation_alias="FLOWER_PORT", ge=1, le=65535)
     """Port of the Flower dashboard."""
     flower_host: str = Field("127.0.0.1", validation_alias="FLOWER_HOST")
@@ -293,9 +289,8 @@ class Settings(BaseSettings):
     embedding_tpm: int | None = Field(None, ge=1)
     """Tokens per minute to the embedding provider, over all processes; default: what its answers say."""
     generator: str = "auto"
-    """Answer writers, in the order in which they are asked: `openai` (any compatible server), `anthropic`,
-    `extractive` (no model); each may name a model: `openai:gpt-4o,anthropic,extractive`. `auto`: `openai` if a key or
-    base URL is set (nearby, `extractive` follows), else `anthropic` if its key is, else `extractive`."""
+    """Answer writers, asked in this order: `openai` (any compatible server), `anthropic`, `extractive` (no model); each
+    may name a model: `openai:gpt-4o,anthropic`. `auto`: what there is a key or base URL for, `extractive` behind it."""
     chat_model: str | None = None
     """Chat model of the first answer writer; default: the provider's own."""
     chat_rpm: int | None = Field(None, ge=1)
@@ -323,8 +318,7 @@ class Settings(BaseSettings):
     rerank_candidates: int = Field(50, ge=1, le=200)
     """Candidates of a search that are sent to the reranker."""
     least_evidence: float = Field(0.56, ge=0, le=1.5)
-    """Evidence below which a question is answered with `not_found` and no model is asked: how related the best hit
-    is, plus half the share of the question's words in it, for all embedding models. 0 answers every question."""
+    """Relatedness of the best hit plus half the share of the question's words in it, below which it is `not_found`."""
     answer_cache_seconds: float = Field(86_400.0, ge=0)
     """How long an answer is given again to the same question, while nothing changes in the collections; 0: never."""
     answer_cache_similarity: float = Field(0.95, ge=0.5, le=1)
@@ -348,8 +342,7 @@ class Settings(BaseSettings):
     answer_seconds: float | None = Field(None, gt=0)
     """Longest time of an answer after the first sign; default: 120, nearby 600."""
     prices: Annotated[dict[str, Price], NoDecode, BeforeValidator(_from_json)] = {}
-    """US dollars per million tokens, by model: `{"gpt-4o-mini": {"input": 0.15, "output": 0.6}}`. None are built in,
-    because they change."""
+    """US dollars per million tokens, by model: `{"gpt-4o-mini": {"input": 0.15, "output": 0.6}}`. None is built in."""
 
     # -- webhooks --
     webhook_allow_private: bool = False

@@ -15,7 +15,7 @@ from footnote.runtime import Runtime
 
 LEAST_POSTGRES, LEAST_PGVECTOR = 16, (0, 8)
 WANTED = {"hnsw.iterative_scan": "relaxed_order", "plan_cache_mode": "force_custom_plan", "jit": "off"}
-API_CONNECTIONS, SLOT_CONNECTIONS, DISPATCHER_CONNECTIONS, RESERVED = 10, 3, 7, 8
+DISPATCHER_CONNECTIONS, RESERVED = 7, 8
 DEAD_SHARE, DEAD_ROWS = 0.2, 1000
 LONG_SECONDS = 600.0
 
@@ -123,7 +123,8 @@ async def connections(rt: Runtime) -> Iterable[Diagnosis]:
         found = await connection.fetchrow(_CONNECTIONS)
     alive = await workers.alive(rt.shared)
     slots = max(alive.slots if alive else 0, rt.settings.worker_concurrency)
-    wanted = rt.settings.api_workers * API_CONNECTIONS + slots * SLOT_CONNECTIONS + DISPATCHER_CONNECTIONS + RESERVED
+    api, of_slots = rt.settings.api_workers * rt.settings.api_connections, slots * rt.settings.worker_connections
+    wanted = api + of_slots + DISPATCHER_CONNECTIONS + RESERVED
     said = f"{found['used']} of {found['most']} in use; this API, {slots} slots and a dispatcher take {wanted} at most"
     if wanted > found["most"]:
         remedy = f"Set max_connections = {-(-wanted // 50) * 50}, or start fewer processes (WEB_CONCURRENCY)."

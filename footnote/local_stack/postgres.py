@@ -19,7 +19,7 @@ from urllib.parse import quote
 from footnote.local_stack import memory
 from footnote.local_stack.directories import SOCKET_LOCK, private_directory, socket_directory
 from footnote.local_stack.logs import last_lines
-from footnote.local_stack.processes import Process, StackFailed, ended, finish, spawn
+from footnote.local_stack.processes import Process, StackFailed, ended, environment_of_tools, finish, spawn
 from footnote.local_stack.users import RunAs, ordinary_user
 
 DATABASE = "footnote"
@@ -169,7 +169,7 @@ class Postgres:
         """Result of one statement as text, None if the server does not answer or refuses it."""
         command = [str(binaries() / "psql"), "-XAtq", "-h", str(self.sockets)]
         command += ["-U", "postgres", "-d", database, "-c", statement]
-        env = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+        env = environment_of_tools()
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=5, env=env)  # noqa: S603  our own binary
         except subprocess.TimeoutExpired:

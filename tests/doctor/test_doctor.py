@@ -224,7 +224,8 @@ async def test_what_a_test_cannot_break_is_judged(judged: Callable[[], Diagnosis
 
 
 async def test_the_command_tells_by_its_exit_code(healthy: Runtime) -> None:
-    stores = {"DATABASE_URL": healthy.settings.database_url, "STORAGE_URL": healthy.settings.storage_url}
+    given = healthy.settings
+    stores = {"DATABASE_URL": str(given.database_url), "STORAGE_URL": str(given.storage_url)}
     env = os.environ | stores | {"REDIS_URL": "redis://127.0.0.1:1"}
     command = [sys.executable, "-m", "footnote", "doctor", "--json"]
     done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
