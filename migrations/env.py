@@ -15,7 +15,7 @@ from footnote.settings import Settings
 from migrations import LOCK_SECONDS, LOCK_TIMEOUT, RELEASED, fingerprint, rights, wall
 
 LOCK = 0x6D696772617465  # "migrate"
-LOCK_NOT_AVAILABLE = "55P03"
+GIVEN_WAY = {"55P03", "40P01"}  # no lock in time; a deadlock with work that goes on
 _INVALID = """
 SELECT i.indexrelid::regclass::text FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid
 WHERE NOT i.indisvalid AND c.relnamespace = current_schema()::regnamespace
@@ -77,7 +77,7 @@ def run(connection: Connection) -> None:
             with context.begin_transaction():
                 context.run_migrations()
         except DBAPIError as error:
-            if getattr(error.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE or time.monotonic() > end:
+            if getattr(error.orig, "sqlstate", None) not in GIVEN_WAY or time.monotonic() > end:
                 raise
         else:
             return
