@@ -44,8 +44,8 @@ _LOOK = f"""
            coalesce(task <= now(), false) OR coalesce(task_lease < now(), false) AS work,
            coalesce(object <= now(), false) AS sweep,
            EXISTS (SELECT FROM collection WHERE review_after IS NOT NULL AND deleted_at IS NULL) AS review,
-           coalesce(job, batch, job_lease, batch_lease, task, task_lease) IS NOT NULL OR delivery IS NOT NULL
-               AS unfinished
+           coalesce(job, batch, job_lease, batch_lease, task_lease) IS NOT NULL OR delivery IS NOT NULL
+           OR coalesce(task < now() + interval '5 seconds', false) AS unfinished
     FROM (
         SELECT {_first("job", _WAITING, "next_attempt_at")} AS job,
                {_first("job", _RUNNING, "lease_until")} AS job_lease,
