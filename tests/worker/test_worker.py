@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -159,7 +160,7 @@ async def held_up(system: System, topic: str) -> str:
     return accepted.details.job.id
 
 
-async def eventually(condition: Callable[[], Value], seconds: float = 60) -> Value:
+async def eventually(condition: Callable[[], Value | None], seconds: float = 60) -> Value:
     """The first true value of the condition."""
     async with asyncio.timeout(seconds):
         while not (value := condition()):
@@ -194,7 +195,7 @@ async def test_an_accepted_document_becomes_ready_by_itself(system: System) -> N
 
 
 async def test_worker_and_dispatcher_count_what_happens_to_a_document(system: System) -> None:
-    before = [await eventually(lambda port=port: metrics.at_once(port)) for port in system.ports]
+    before = [await eventually(partial(metrics.at_once, port)) for port in system.ports]
     accepted = await driving.accept(system.rt, system.tenant, "A counted lamp.")
     await system.until(accepted.details.job.id, lambda job: job.state == "succeeded")
     await eventually(lambda: metrics.moved(before[0], metrics.at(system.ports[0])).get(DONE.format("upsert")))
