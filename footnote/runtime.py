@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 Done = TypeVar("Done")
 
-IDLE_SECONDS = 30.0  # after which a connection is ended where no person waits for the next one: it takes 4 to 12 MiB
 BUSY_SECONDS = 30.0  # for which work that is blocked by locks of others is retried
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.05, 1.0  # between two tries
 
@@ -203,7 +202,7 @@ async def open_runtime(
         engine = open_engine(settings, pool_size=pool_size, patience=patience, connecting=connecting)
         pulse = Pulse(engine, partial(answers, settings), admission_queue.turn_away)
     else:
-        engine = open_engine(settings, pool_size=pool_size, patience=patience, idle_seconds=IDLE_SECONDS)
+        engine = open_engine(settings, pool_size=pool_size, patience=patience)
         pulse = None
     redis = open_redis(settings)
     shared = Shared(redis)

@@ -13,6 +13,7 @@ from migrations import rights
 # Tables of no tenant that a request or a step needs, and what for; `unowned_object` holds random keys without a text,
 # `posting` hashes and counts: what they are about stands in `posting_block`.
 SHARED = {
+    "backup": "SELECT",
     "embedding_space": "SELECT",
     "pause": "SELECT",
     "posting": "SELECT",

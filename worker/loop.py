@@ -18,10 +18,11 @@ from typing import Any, TypeVar
 
 from celery import signals
 
+from footnote import formats
 from footnote.formats.sandbox import starting
 from footnote.runtime import Runtime, open_runtime, preload
 from footnote.settings import Settings
-from footnote.telemetry import configure_logging
+from footnote.telemetry import configure_logging, traces
 
 Result = TypeVar("Result")
 
@@ -59,6 +60,7 @@ def attach(settings: Settings) -> None:
         # Few: each takes Postgres 10 MiB and as much time to get ready as half a small document.
         opening = open_runtime(settings, pool_size=settings.worker_connections)
         runtime = loop.run_until_complete(stack.enter_async_context(opening))
+        stack.enter_context(traces.exporting("worker", settings))
         _process = _Process(loop, stack, runtime)
         loop.add_reader(reading, _process.stop, reading)
         starting.ahead()
@@ -86,6 +88,7 @@ def attach(settings: Settings) -> None:
 def share(settings: Settings) -> None:
     """In the worker's main process: imports what the processes of its pool, which are forked from it, share."""
     preload(settings)
+    formats.modules()
     for name in ("langchain_text_splitters", "numpy", "pgvector"):
         import_module(name)
     gc.collect()

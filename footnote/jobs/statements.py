@@ -1,5 +1,21 @@
 """The statements that run for every job, for the driver. `leases` has the rules that they follow."""
 
+from footnote.database.rows import RowReader
+from footnote.models import Job
+
+ROWS = RowReader(Job)
+CREATE = f"""
+    WITH new_job AS (
+        INSERT INTO job (id, tenant_id, document_id, version_id, request_id, large, reingestion, step, traceparent)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $11) RETURNING *
+    ), steps AS (
+        INSERT INTO job_step (job_id, tenant_id, name, position)
+        SELECT new_job.id, tenant_id, name, number - 1
+        FROM new_job, unnest($9::text[]) WITH ORDINALITY AS s(name, number)
+    )
+    SELECT {ROWS.columns}, pg_notify($10, '') FROM new_job AS job
+    """  # noqa: S608  constants
+
 # As `leases.claim`, with the history of the step. A job that crashed or failed before is claimed alone only ($5).
 CLAIM = """
 WITH claimed AS (
@@ -9,7 +25,7 @@ WITH claimed AS (
         updated_at = now()
     WHERE id = $1 AND step = $2 AND state IN ('queued', 'waiting') AND next_attempt_at <= now()
       AND ($5 OR attempts = 0 AND retries = 0) AND NOT EXISTS (SELECT FROM pause)
-    RETURNING id, tenant_id, document_id, version_id, step, token, attempts, progress_done
+    RETURNING id, tenant_id, document_id, version_id, step, token, attempts, progress_done, large, traceparent
 ), begun AS (
     UPDATE job_step
     SET state = 'running', attempts = job_step.attempts + 1, started_at = coalesce(started_at, now())
@@ -17,7 +33,7 @@ WITH claimed AS (
     RETURNING counts
 )
 SELECT id AS job_id, tenant_id, document_id, version_id, step, token, attempts, progress_done AS done,
-       coalesce(counts, '{}') AS counts
+       coalesce(counts, '{}') AS counts, large, traceparent
 FROM claimed LEFT JOIN begun ON true
 """
 
@@ -42,14 +58,14 @@ SELECT EXISTS (SELECT FROM moved) AS moved, EXISTS (SELECT FROM pause) AS paused
 # In this order, as every transaction that makes a version visible does: collection, document, job.
 HOLD = """
 WITH shared AS MATERIALIZED (
-    SELECT space_id, chunking, language FROM collection WHERE id = $1 FOR SHARE
+    SELECT space_id, standby_space_id, chunking, language FROM collection WHERE id = $1 FOR SHARE
 ), held AS MATERIALIZED (
     SELECT document.id, document.chunking FROM shared, document WHERE document.id = $2 FOR NO KEY UPDATE OF document
 ), mine AS MATERIALIZED (
     SELECT job.id FROM held, job
     WHERE job.id = $3 AND job.token = $4 AND job.state = 'running' FOR NO KEY UPDATE OF job
 )
-SELECT shared.space_id, coalesce(held.chunking, shared.chunking) = $5
+SELECT shared.space_id, shared.standby_space_id, coalesce(held.chunking, shared.chunking) = $5
        AND shared.language = CAST(CAST($6 AS text) AS regconfig) AS as_cut,
        mine.id IS NOT NULL AS mine, EXISTS (SELECT FROM pause) AS paused
 FROM shared LEFT JOIN held ON true LEFT JOIN mine ON true

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, Self
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.database.driver import array
-from footnote.retrieval import bm25, keyword_leg, vector_leg
+from footnote.retrieval import bm25, keyword_leg, two_spaces, vector_leg
 from footnote.retrieval.bm25 import Lexeme, chunk_number
 from footnote.retrieval.fusion import Candidates
 from footnote.retrieval.scope import WALL, Scope
 from footnote.retrieval.spaces import QueryVector
+from footnote.telemetry.metrics import vector_searches_total
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,6 +44,8 @@ async def found(
     import numpy as np
 
     told = await _told(session, scope, question, languages, query_vectors, large=large)
+    if query_vectors:
+        vector_searches_total.labels("fallback" if told["fell_back"] else "index" if large else "exact").inc()
     near, exact = _Chunks.unpacked(told["near"], _NEAR), _Chunks.unpacked(told["exact"], _EXACT)
     lexemes, mean_words = [Lexeme(*each) for each in told["lexemes"]], told["words"]
     lacking = [each for each in lexemes if not each.is_whole]
@@ -104,10 +107,12 @@ async def _told(
     *,
     large: bool,
 ) -> "Record":
-    legs, near = [keyword_leg.leg(scope, question, languages, large=large)], "NULL"
+    legs, near, fell_back = [keyword_leg.leg(scope, question, languages, large=large)], "NULL", "false"
     if query_vectors:
         legs, near = [vector_leg.leg(scope, query_vectors, large=large), *legs], _PLACED
-    [told] = await scope.run(session, f"WITH {','.join(legs)} SELECT {keyword_leg.FOUND}, {near} AS near")
+        fell_back = vector_leg.fell_back(query_vectors, large=large)
+    shown = f"{keyword_leg.FOUND}, {near} AS near, {fell_back} AS fell_back"
+    [told] = await scope.run(session, f"WITH {','.join(legs)} SELECT {shown}")
     return told
 
 
@@ -121,7 +126,8 @@ async def _read(
 ) -> "Record":
     """What the rows of the chunks tell, the cosines of those `beside`, and the lacking lexemes in all of them."""
     lexemes = _LACKING.format(packed=keyword_leg.PACKED) if lacking else "CAST('{}' AS record[])"
-    statement = _CHUNKS.format(wall=WALL, similarity=vector_leg.similarity(query_vectors), lexemes=lexemes)
+    chunks, similarity = two_spaces.seen(scope.swapped), vector_leg.similarity(query_vectors)
+    statement = _CHUNKS.format(wall=WALL, chunks=chunks, similarity=similarity, lexemes=lexemes)
     given: dict[str, Any] = {"chunks": array([*near.tolist(), *beside.tolist()]), "near": len(near)}
     given |= {"lexemes": [each.lexeme for each in lacking], "idf": [each.idf for each in lacking]}
     [read] = await scope.run(session, statement, **given)
@@ -151,7 +157,7 @@ read AS MATERIALIZED (
     FROM candidate f, LATERAL (
         SELECT c.version_id, c.position, c.words, c.space_id,
                coalesce(CASE WHEN f.number > :near THEN {similarity} END, 'NaN') AS similarity
-        FROM chunk_of_tenant c
+        FROM {chunks} c
         WHERE c.version_id = f.version_id AND c.position = f.first_position + CAST(f.place AS integer) OFFSET 0
     ) AS c
 )

@@ -21,7 +21,7 @@ RUN = re.compile(r"run there `(.*)` and migrate")
 
 def servers() -> dict[str, Path]:
     """Binaries of Postgres with pgvector, by version: embedded ones, and Debian's."""
-    embedded = postgres._binaries().parents[1]
+    embedded = postgres.binaries().parents[1]
     found = {"16": embedded / "pginstall" / "bin", "18": embedded / "pginstall18" / "bin"}
     for controls in Path("/usr/share/postgresql").glob("*/extension/vector.control"):
         found.setdefault(controls.parents[1].name, Path(f"/usr/lib/postgresql/{controls.parents[1].name}/bin"))
@@ -35,7 +35,7 @@ def test_what_a_user_lacks_is_said_at_once(
     if version not in servers():
         pytest.skip(f"no Postgres {version} with pgvector: `apt install postgresql-{version}-pgvector`")
     binaries = servers()[version]
-    monkeypatch.setattr(postgres, "_binaries", lambda: binaries)
+    monkeypatch.setattr(postgres, "binaries", lambda: binaries)
     monkeypatch.setattr(postgres, "MAJOR", version)
     with running_postgres(stack_directory / version) as url:
         theirs = named_database(url, "theirs")

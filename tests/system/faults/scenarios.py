@@ -10,7 +10,21 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from tests.system.faults import checks, corpus, crowd, draining, edges, files, lengths, locks, processes, slow_clients
+from tests.system.faults import (
+    alerts,
+    checks,
+    corpus,
+    crowd,
+    draining,
+    edges,
+    files,
+    lengths,
+    locks,
+    model_swap,
+    processes,
+    scaling,
+    slow_clients,
+)
 from tests.system.faults.bench import Bench, Options, bench
 from tests.system.faults.inflict import STORM, Faults
 from tests.system.faults.report import Report
@@ -368,9 +382,12 @@ SCENARIOS = {
     "files": files.files,
     "poison": poison,
     "lengths": lengths.lengths,
+    "model-swap": model_swap.model_swap,
     "webhooks": webhooks,
     "crowd": crowd.crowd,
     "locks": locks.locks,
     "slow-clients": slow_clients.slow_clients,
     "soak": soak,
+    "alerts": alerts.alerts,
+    "scaling": scaling.scaling,
 }
