@@ -27,6 +27,7 @@ from api.routes import (
     health,
     jobs,
     keys,
+    model_swaps,
     query,
     selections,
     session,
@@ -53,6 +54,7 @@ ROUTES = (
     documents,
     events,
     collections,
+    model_swaps,
     jobs,
     summary,
     query,
@@ -152,13 +154,14 @@ async def _lifespan(settings: Settings, runtime: Runtime | None, app: FastAPI) -
     configure_logging(settings)
     gc.collect()
     gc.freeze()  # a collection over all imported objects takes a tenth of a second
-    watching = asyncio.create_task(watch_loop())
-    opening = open_runtime(settings, patience=API_PATIENCE_SECONDS, interactive=True)
+    pool = settings.api_connections
+    opening = open_runtime(settings, pool_size=pool, patience=API_PATIENCE_SECONDS, interactive=True)
     with traces.exporting("api", settings):
         async with opening as opened, usage_counts.writing(opened) as rt, mcp.closing(app), _following(app, rt):
             app.state.runtime = rt
+            watching = asyncio.create_task(watch_loop(lambda: bool(rt.in_flight)))
             yield {"runtime": rt}
-    watching.cancel()
+            watching.cancel()
 
 
 @asynccontextmanager

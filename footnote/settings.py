@@ -107,15 +107,15 @@ class Settings(BaseSettings):
     data_dir: Path = Path(".footnote")
     """Directory of the local stack: databases, files, logs, first API key."""
     database_url: str | None = Field(None, validation_alias="DATABASE_URL")
-    """Postgres with pgvector (`postgresql://...`). Unset: `footnote up` embeds one."""
+    """Postgres with pgvector (`postgresql://...`), or PgBouncer before it. Unset: `footnote up` embeds one."""
+    database_direct_url: str | None = Field(None, validation_alias="DATABASE_DIRECT_URL")
+    """Postgres itself, where DATABASE_URL is a pooler's: for migrations, notifications and the building of indexes."""
     tenant_role: str = Field("footnote_tenant", pattern=r"^([a-z_][a-z0-9_]{0,62})?$")
-    """Postgres role for the requests and steps of a tenant, bound by row-level security; `footnote migrate` creates
-    it. Empty: only the code keeps tenants apart."""
+    """Postgres role of requests and steps of a tenant; `footnote migrate` creates it. Empty: no row-level security."""
     redis_url: str | None = Field(None, validation_alias="REDIS_URL")
-    """Redis or Valkey for the task queue. Unset: `footnote up` embeds one."""
+    """Redis or Valkey for the task queue, or `sentinel://host,host/primary`. Unset: `footnote up` embeds one."""
     storage_url: str | None = Field(None, validation_alias="STORAGE_URL")
-    """Object store: `file:///path` or `s3://bucket/prefix` (with the usual AWS_* variables). Unset: a folder in the
-    data directory."""
+    """Object store: `file:///path` or `s3://bucket/prefix` (and AWS_* variables). Default: in the data directory."""
     s3_public_endpoint_url: str | None = None
     """Address of the S3 server for clients that upload to it directly, if `AWS_ENDPOINT_URL` is an internal one."""
 
@@ -141,8 +141,9 @@ class Settings(BaseSettings):
     port: int = Field(8000, validation_alias="PORT", ge=1, le=65535)
     """Port of the API."""
     api_workers: int = Field(2, validation_alias="WEB_CONCURRENCY", ge=1, le=64)
-    """API processes on the one port. Each takes up to 10 connections to Postgres and 90 MB, or 170 MB with the local
-    embedding model."""
+    """API processes on the one port. Each takes 90 MB, or 170 MB with the local embedding model."""
+    api_connections: int = Field(10, ge=1, le=1000)
+    """Connections of an API process to Postgres; more requests than that wait for one."""
     public_url: Annotated[str, AfterValidator(lambda url: url.rstrip("/"))] | None = Field(
         None, pattern=r"^https?://[^/\s?#]+[^\s?#]*$"
     )
@@ -228,7 +229,9 @@ class Settings(BaseSettings):
 
     # -- the worker --
     worker_concurrency: int = Field(2, ge=1, le=256)
-    """Documents that one worker works on at the same time."""
+    """Documents that one worker works on at the same time, in a process each."""
+    worker_connections: int = Field(3, ge=1, le=100)
+    """Connections of each process of a worker to Postgres: for documents that end at the same time, and heartbeats."""
     lease_seconds: float = Field(30.0, gt=0)
     """A step without a heartbeat for this long is given to another worker."""
     heartbeat_seconds: float = Field(10.0, gt=0)
@@ -236,14 +239,13 @@ class Settings(BaseSettings):
     resend_seconds: float = Field(30.0, gt=0)
     """A due job that no worker picked up is sent again after this long."""
     queue_high_water: int = Field(4, ge=1)
-    """Jobs in the messages of a lane of the broker, or as many as run (small: twice); others wait in Postgres."""
+    """Jobs in a lane of the broker, or as many as run (of small documents twice as many). Others wait in Postgres."""
     yield_seconds: float = Field(5.0, ge=0)
     """After this long, long work (embedding, a deletion) yields to other work that waits, at its next checkpoint."""
     max_attempts: int = Field(5, ge=1)
     """Crashes of the worker on one step after which the document fails."""
     max_retries: int = Field(100, ge=0)
-    """Retries of one step after temporary errors before the document fails; 100 take about 16 hours. A rate limit is
-    no error, and progress resets the count."""
+    """Retries of a step after temporary errors, without rate limits and since the last progress; 100: some 16 hours."""
     flower_port: int = Field(5555, validation_alias="FLOWER_PORT", ge=1, le=65535)
     """Port of the Flower dashboard."""
     flower_host: str = Field("127.0.0.1", validation_alias="FLOWER_HOST")
@@ -287,9 +289,8 @@ class Settings(BaseSettings):
     embedding_tpm: int | None = Field(None, ge=1)
     """Tokens per minute to the embedding provider, over all processes; default: what its answers say."""
     generator: str = "auto"
-    """Answer writers, in the order in which they are asked: `openai` (any compatible server), `anthropic`,
-    `extractive` (no model); each may name a model: `openai:gpt-4o,anthropic,extractive`. `auto`: `openai` if a key or
-    base URL is set (nearby, `extractive` follows), else `anthropic` if its key is, else `extractive`."""
+    """Answer writers, asked in this order: `openai` (any compatible server), `anthropic`, `extractive` (no model); each
+    may name a model: `openai:gpt-4o,anthropic`. `auto`: what there is a key or base URL for, `extractive` behind it."""
     chat_model: str | None = None
     """Chat model of the first answer writer; default: the provider's own."""
     chat_rpm: int | None = Field(None, ge=1)
@@ -305,7 +306,7 @@ class Settings(BaseSettings):
     anthropic_base_url: str | None = Field(None, validation_alias="ANTHROPIC_BASE_URL", pattern=r"^https?://[^/\s]")
     """Base URL of another server that speaks Anthropic's API, without `/v1`."""
     reranker: str = "off"
-    """Reranker of search results: `off`, `cohere` (Jina, vLLM, Infinity, ...) or `tei` (Text Embeddings Inference)."""
+    """Reranker of search results: `off`, `cohere` (Cohere, Jina, vLLM, ...) or `tei` (Text Embeddings Inference)."""
     rerank_url: str | None = Field(None, pattern=r"^https?://[^/\s]")
     """Address of the reranker, to which `/rerank` is added: `https://api.cohere.com/v2`."""
     rerank_model: str | None = None
@@ -317,14 +318,15 @@ class Settings(BaseSettings):
     rerank_candidates: int = Field(50, ge=1, le=200)
     """Candidates of a search that are sent to the reranker."""
     least_evidence: float = Field(0.56, ge=0, le=1.5)
-    """Evidence below which a question is answered with `not_found` and no model is asked: how related the best hit
-    is, plus half the share of the question's words in it, for all embedding models. 0 answers every question."""
+    """Relatedness of the best hit plus half the share of the question's words in it, below which it is `not_found`."""
     answer_cache_seconds: float = Field(86_400.0, ge=0)
     """How long an answer is given again to the same question, while nothing changes in the collections; 0: never."""
     answer_cache_similarity: float = Field(0.95, ge=0.5, le=1)
     """Cosine from which questions with equal numbers and names count as the same; 1: only the same words."""
     answer_repair: Literal["on", "off"] = "off"
     """`on`: a model is asked once more for sentences without a source; its answer then comes at once, not by words."""
+    space_keep_days: float = Field(7.0, ge=0, le=3650)
+    """How long after a switch to another embedding model you can go back; then the former vectors are deleted."""
     question_cache_seconds: float = Field(3600.0, ge=0)
     """How long the embedding of a question is stored in Redis; 0: not at all."""
     provider_timeout_seconds: float = Field(60.0, gt=0)

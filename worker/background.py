@@ -7,8 +7,7 @@ import asyncio
 import signal
 from functools import partial
 
-from redis.asyncio import Redis
-
+from footnote.database.redis_address import connected
 from footnote.operations import gauges
 from footnote.queue import make_app
 from footnote.runtime import Runtime, open_runtime
@@ -35,7 +34,7 @@ async def main(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    redis = Redis.from_url(settings.redis_url, socket_timeout=5, socket_connect_timeout=5)
+    redis = connected(settings.redis_url, seconds=5)
     async with open_runtime(settings, pool_size=POOL_SIZE) as rt:
         listen(settings, partial(_metrics, rt, loop))
         dispatcher, housekeeping = Dispatcher(rt, app, redis), Housekeeping(rt)

@@ -10,7 +10,8 @@ from sqlalchemy import text
 
 from api.deps import OperatorDep
 from footnote import __version__
-from footnote.errors import NotFound
+from footnote.database.engine import is_polling
+from footnote.errors import DatabaseUnfit, NotFound
 from footnote.jobs import scheduling
 from footnote.providers import guarded
 from footnote.runtime import Runtime
@@ -41,7 +42,8 @@ async def check_readiness(rt: OperatorDep, response: Response, strict: Strict = 
 
     `status` is `ready`, `degraded` (`checks` names what is away) or `not_ready` with 503. Without Redis, uploads and
     queries work, and jobs wait. Without the store, search and status work. Without Postgres nothing works. A failing
-    model provider is named but changes nothing. A process that is asked to stop is `draining`, with 503.
+    model provider is named but changes nothing. `notifications` are `polling` behind a pooler without
+    DATABASE_DIRECT_URL. A process that is asked to stop is `draining`, with 503.
     """
     if rt.stopping.is_set():
         response.status_code = 503
@@ -60,6 +62,7 @@ async def check_readiness(rt: OperatorDep, response: Response, strict: Strict = 
             name: "ok" if state == "closed" else f"failing, not asked before {state}"
             for name, state in providers.items()
         },
+        "notifications": "polling" if is_polling(rt.settings) else "listening",
         "paused_since": paused_since,
         "embedder": f"{rt.embedder.provider}/{rt.embedder.model}",
         "generator": f"{rt.generator.provider}/{rt.generator.model}",
@@ -85,7 +88,7 @@ async def _postgres(rt: Runtime) -> tuple[str, datetime | None]:
             return "ok", await scheduling.paused(session)
     except Exception as error:
         log.warning("not ready", error=f"{type(error).__name__}: {error}"[:300])
-        return "away", None
+        return "unfit" if isinstance(error, DatabaseUnfit) else "away", None
 
 
 async def _redis(rt: Runtime) -> None:

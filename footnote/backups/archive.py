@@ -24,7 +24,7 @@ _COMPLETE = re.compile(r"[0-9A-F]{24}|[0-9A-F]{8}\.history")
 
 
 @dataclass(frozen=True)
-class State:
+class LogState:
     """The beginning of the newest segment, and until when everything that was committed stands in the archive."""
 
     segment: str
@@ -61,7 +61,7 @@ def record_segments(folder: Path, known: dict[str, str]) -> None:
         known.update(found)
 
 
-def record_state(folder: Path, covered: datetime, before: State | None) -> State | None:
+def record_state(folder: Path, covered: datetime, before: LogState | None) -> LogState | None:
     """Writes down how much of the newest segment is there; what it wrote, or `before` if there is nothing new."""
     names = [each.name for each in folder.iterdir() if each.name.endswith(UNFINISHED_SEGMENT)]
     if not names:
@@ -72,7 +72,7 @@ def record_state(folder: Path, covered: datetime, before: State | None) -> State
     except FileNotFoundError:  # complete just now
         return before
     moment = covered.isoformat()
-    state = State(name.removesuffix(UNFINISHED_SEGMENT), len(data), moment, _state_sum(data, moment))
+    state = LogState(name.removesuffix(UNFINISHED_SEGMENT), len(data), moment, _state_sum(data, moment))
     part = folder / f"{STATE}{PART}"
     part.write_text(json.dumps(vars(state)) + "\n")
     part.replace(folder / STATE)
@@ -83,13 +83,13 @@ def _state_sum(data: bytes, covered: str) -> str:
     return hashlib.sha256(data + covered.encode()).hexdigest()
 
 
-def read_state(folder: Path) -> State | None:
+def read_state(folder: Path) -> LogState | None:
     """Raises Invalid if it, or what it describes, was changed."""
     path = folder / STATE
     if not path.exists():
         return None
     try:
-        state = State(**json.loads(path.read_text()))
+        state = LogState(**json.loads(path.read_text()))
         data = _newest_file(folder, state).read_bytes()[: state.bytes]
         same = len(data) == state.bytes and _state_sum(data, state.covered) == state.sha256
         datetime.fromisoformat(state.covered)
@@ -100,7 +100,7 @@ def read_state(folder: Path) -> State | None:
     return state
 
 
-def _newest_file(folder: Path, state: State) -> Path:
+def _newest_file(folder: Path, state: LogState) -> Path:
     complete = folder / state.segment
     return complete if complete.exists() else folder / f"{state.segment}{UNFINISHED_SEGMENT}"
 
@@ -112,7 +112,7 @@ class Archive:
     folder: Path
     sums: dict[str, str]
     segments: list[str]
-    state: State | None
+    state: LogState | None
 
     @property
     def covered(self) -> datetime | None:

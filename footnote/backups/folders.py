@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from footnote.backups import sums
-from footnote.backups.questions import Question
+from footnote.backups.questions import CheckQuestion
 from footnote.errors import Conflict, Invalid
 
 Kind = Literal["base", "dump"]
@@ -39,7 +39,7 @@ class Manifest:
     first_segment: str
     started_at: datetime
     finished_at: datetime
-    questions: list[Question]
+    questions: list[CheckQuestion]
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def read_backup(folder: Path) -> Backup:
     try:
         given: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         times = {name: datetime.fromisoformat(given[name]) for name in ("started_at", "finished_at")}
-        questions = [Question(**each) for each in given["questions"]]
+        questions = [CheckQuestion(**each) for each in given["questions"]]
         return Backup(folder, Manifest(**given | times | {"questions": questions}))
     except FileNotFoundError as error:
         raise Invalid("no_backup", f"{folder} holds no backup: there is no {MANIFEST}.") from error

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from footnote.backups import archive, folders, objects, sums, tools
-from footnote.backups.archive import State
+from footnote.backups.archive import LogState
 from footnote.database.engine import connect
 from footnote.documents.objects import keys_since
 from footnote.errors import DatabaseAway, FootnoteError, Invalid, Unavailable
@@ -97,7 +97,7 @@ class Following:
     covered: datetime = NEVER
     stored: set[str] = field(default_factory=set)  # keys of objects that are in a backup
     changing: asyncio.Lock = field(default_factory=asyncio.Lock)  # the folder's list
-    state: State | None = None
+    state: LogState | None = None
 
     async def receive(self) -> None:
         """Runs pg_receivewal, which connects again by itself. Raises Unavailable when it ends."""

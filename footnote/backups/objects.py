@@ -18,18 +18,18 @@ from footnote.storage import UNFINISHED, Store, writing
 
 
 @dataclass(frozen=True)
-class Earlier:
+class EarlierObjects:
     """Objects that are stored on the same disk already; an object never changes."""
 
     folder: Path
     sums: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, folder: Path) -> "Earlier":
+    def of(cls, folder: Path) -> "EarlierObjects":
         return cls(folder, sums.read(folder))
 
 
-async def copy_all(store: Store, folder: Path, earlier: Iterable[Earlier]) -> dict[str, str]:
+async def copy_all(store: Store, folder: Path, earlier: Iterable[EarlierObjects]) -> dict[str, str]:
     """Everything that is in the store; the sums of the files.
 
     An object that is deleted meanwhile was given up before the database was read: no row of the backup names it.
@@ -42,7 +42,7 @@ async def copy_all(store: Store, folder: Path, earlier: Iterable[Earlier]) -> di
     return copied
 
 
-def _linked(key: str, folder: Path, earlier: Iterable[Earlier]) -> dict[str, str]:
+def _linked(key: str, folder: Path, earlier: Iterable[EarlierObjects]) -> dict[str, str]:
     for each in earlier:
         if key in each.sums:
             target = folder / key

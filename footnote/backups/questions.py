@@ -14,7 +14,7 @@ HITS = 5
 
 
 @dataclass(frozen=True)
-class Question:
+class CheckQuestion:
     """Words of a stored passage, where they were looked for, and the chunks that were found, best first.
 
     `revision`: of the collection. If it is another one, something was changed since, and the hits may differ.
@@ -43,21 +43,21 @@ WHERE collection.tenant_id = $1 AND name = $2 AND deleted_at IS NULL
 """
 
 
-async def make(rt: Runtime, *, same_index: bool) -> list[Question]:
+async def make(rt: Runtime, *, same_index: bool) -> list[CheckQuestion]:
     """Questions about the newest documents, of whatever tenants, with their hits.
 
     Vectors are looked for, too, if that asks no other server and the restored vector index is the `same_index`.
     """
     async with rt.transaction() as session:
         passages = await (await driver(session)).fetch(_PASSAGES, WANTED)
-    made: list[Question] = []
+    made: list[CheckQuestion] = []
     for each in passages:
         mode: Mode = "hybrid" if same_index and each["local"] else "keyword"
-        made.append(await ask(rt, Question(each["tenant"], each["collection"], 0, mode, _words(each["text"]), [])))
+        made.append(await ask(rt, CheckQuestion(each["tenant"], each["collection"], 0, mode, _words(each["text"]), [])))
     return made
 
 
-async def ask(rt: Runtime, question: Question) -> Question:
+async def ask(rt: Runtime, question: CheckQuestion) -> CheckQuestion:
     """The same question with the hits and the revision of now; without hits if its collection is gone."""
     async with rt.transaction() as session:
         revision = await (await driver(session)).fetchval(_REVISION, question.tenant, question.collection)
@@ -68,7 +68,7 @@ async def ask(rt: Runtime, question: Question) -> Question:
     except NotFound:
         hits = []
     place = question.tenant, question.collection, revision or 0
-    return Question(*place, question.mode, question.text, hits)
+    return CheckQuestion(*place, question.mode, question.text, hits)
 
 
 def _words(passage: str) -> str:

@@ -27,7 +27,7 @@ _END = "UPDATE backup SET finished_at = now(), objects_until = started_at + $2, 
 
 
 @dataclass
-class Run:
+class BackupUnderWay:
     """A backup that is being made; `bytes` is for the record."""
 
     id: str
@@ -36,7 +36,7 @@ class Run:
 
 
 @asynccontextmanager
-async def running(rt: Runtime, kind: str, grace: timedelta) -> AsyncIterator[Run]:
+async def running(rt: Runtime, kind: str, grace: timedelta) -> AsyncIterator[BackupUnderWay]:
     """Records a run. Within the block, objects that are given up are not deleted; after it, for `grace` from its start.
 
     Raises Unavailable if an older transaction, which may give objects up without knowing of the run, does not end.
@@ -45,7 +45,7 @@ async def running(rt: Runtime, kind: str, grace: timedelta) -> AsyncIterator[Run
         connection = await driver(session)
         await connection.execute(_FORGET)
         begun = await connection.fetchrow(_BEGIN, new_id("bak"), kind, max(grace, LEAST_HOLD))
-    run = Run(begun["id"], begun["started_at"])
+    run = BackupUnderWay(begun["id"], begun["started_at"])
     try:
         await _others_ended(rt, begun["transaction"])
         yield run

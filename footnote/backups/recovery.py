@@ -1,6 +1,5 @@
 """A server on the database of a backup: its cluster with the write-ahead log replayed, or a dump that is loaded."""
 
-import os
 import shlex
 import subprocess
 import tarfile
@@ -16,7 +15,7 @@ from footnote.backups.tools import tool
 from footnote.errors import Invalid, Unavailable
 from footnote.local_stack.logs import last_lines
 from footnote.local_stack.postgres import Postgres, started
-from footnote.local_stack.processes import StackFailed
+from footnote.local_stack.processes import StackFailed, environment_of_tools
 
 RECOVERY_SECONDS = 24 * 3600.0
 SOURCE = "recovery"
@@ -106,7 +105,7 @@ def _load(server: Postgres, dump: Path) -> None:
         "--exit-on-error",
         str(dump),
     ]
-    env = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    env = environment_of_tools()
     done = subprocess.run(command, capture_output=True, text=True, env=env)  # noqa: S603  our own binary
     if done.returncode != 0:
         raise Unavailable("tool_failed", f"pg_restore failed: {done.stderr.strip().splitlines()[-1]}")

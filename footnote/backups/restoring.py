@@ -1,7 +1,6 @@
 """A new data directory from a backup, checked before it is in its place."""
 
 import asyncio
-import os
 import shutil
 import subprocess
 import sys
@@ -14,7 +13,7 @@ from typing import Any
 from footnote.backups import archive, folders, objects, questions, record, sums
 from footnote.backups.archive import Archive
 from footnote.backups.folders import API_KEY, WAL, Backup
-from footnote.backups.questions import Question
+from footnote.backups.questions import CheckQuestion
 from footnote.backups.recovery import SOURCE, recovered
 from footnote.database.driver import driver
 from footnote.errors import Conflict, Invalid, Unavailable
@@ -121,9 +120,8 @@ def _fill(
 
 def _migrate(place: Path, url: str) -> None:
     """Brings the tables to this release, and the role of tenants to a new server."""
-    env = os.environ | {"DATABASE_URL": url, "FOOTNOTE_DATA_DIR": str(place)}
-    command = [sys.executable, "-m", "footnote", "migrate", "--no-show-key"]
-    done = subprocess.run(command, capture_output=True, text=True, env=env)  # noqa: S603  our own program
+    command = ["env", f"DATABASE_URL={url}", f"FOOTNOTE_DATA_DIR={place}", sys.executable, "-m", "footnote", "migrate"]
+    done = subprocess.run([*command, "--no-show-key"], capture_output=True, text=True)  # noqa: S603  our own program
     if done.returncode != 0:
         raise Unavailable("migration_failed", (done.stderr.strip().splitlines() or ["The migration failed."])[-1])
 
@@ -149,7 +147,7 @@ async def _audited(rt: Runtime) -> list[Finding]:
     return found
 
 
-async def _outcome(rt: Runtime, before: Question) -> str:
+async def _outcome(rt: Runtime, before: CheckQuestion) -> str:
     now = await questions.ask(rt, before)
     if now.hits == before.hits:
         return "same"

@@ -11,7 +11,7 @@ from typing import Any
 from footnote import __version__
 from footnote.backups import folders, objects, questions, record, sums, tools
 from footnote.backups.folders import API_KEY, DATABASE, Backup, Manifest
-from footnote.backups.objects import Earlier
+from footnote.backups.objects import EarlierObjects
 from footnote.local_stack.postgres import Postgres
 from footnote.runtime import Runtime, open_runtime
 from footnote.settings import Settings
@@ -89,10 +89,10 @@ async def _objects(rt: Runtime, directory: Path, folder: Path) -> dict[str, str]
     return await objects.copy_all(rt.store, folder, _earlier(directory))
 
 
-def _earlier(directory: Path) -> Sequence[Earlier]:
+def _earlier(directory: Path) -> Sequence[EarlierObjects]:
     last = folders.backups(directory)[-1:]
     archives = sorted((directory / folders.WAL).glob("*"))
-    return [Earlier.of(each) for each in (*(backup.folder for backup in last), *archives)]
+    return [EarlierObjects.of(each) for each in (*(backup.folder for backup in last), *archives)]
 
 
 def _seal(folder: Path, copied: dict[str, str]) -> int:

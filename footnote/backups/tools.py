@@ -1,14 +1,13 @@
 """Postgres' own programs, run to their end beside the event loop, and told to stop with it."""
 
 import asyncio
-import os
 import shutil
 import signal
 from pathlib import Path
 
 from footnote.errors import Invalid, Unavailable
 from footnote.local_stack.postgres import Postgres, binaries
-from footnote.local_stack.processes import StackFailed, with_parent
+from footnote.local_stack.processes import StackFailed, environment_of_tools, with_parent
 from footnote.settings import Settings
 
 
@@ -41,13 +40,8 @@ async def start(*command: str, output: int | None = None) -> asyncio.subprocess.
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.DEVNULL,
         stderr=output if output is not None else asyncio.subprocess.PIPE,
-        env={name: value for name, value in os.environ.items() if not name.startswith("PG")} | _password(),
+        env=environment_of_tools(),
     )
-
-
-def _password() -> dict[str, str]:
-    """What libpq may be told by the environment, beside the URL."""
-    return {name: os.environ[name] for name in ("PGPASSWORD", "PGPASSFILE", "PGSSLROOTCERT") if name in os.environ}
 
 
 async def run(*command: str) -> None:

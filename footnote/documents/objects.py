@@ -100,13 +100,13 @@ async def withdraw(session: AsyncSession, key: str) -> None:
     await session.execute(withdrawn.values(deleting=True, delete_at=func.now()))
 
 
-async def give_up_versions(session: AsyncSession, document_id: str, but: str | None) -> list[str]:
-    """Gives up the objects of a document's versions, and returns their keys. `but`: the version that queries see.
+async def give_up_versions(session: AsyncSession, *document_ids: str, but: str | None) -> list[str]:
+    """Gives up the objects of documents' versions, and returns their keys. `but`: the version that queries see.
 
     The bytes and pictures of that version stay; its artifacts are given up, too. Versions of the same bytes share an
     object, which is given up with the last of them. What a file shares with them stays.
     """
-    versions = (await session.scalars(select(Version).where(Version.document_id == document_id))).all()
+    versions = (await session.scalars(select(Version).where(Version.document_id.in_(document_ids)))).all()
     keys = await give_up_artifacts(session, [version.id for version in versions])
     replaced = [version.id for version in versions if version.id != but]
     staying = {version.object_key for version in versions if version.id == but or version.shared}

@@ -11,11 +11,15 @@ from footnote.jobs import Lane
 TURN = 64  # due jobs of a tenant in a lane that count, so that no tenant alone asks for every machine
 MOST = 256  # jobs of a lane after which no more tenants are looked at
 SHARING = 8  # small documents that a slot works on at once
+COUNTED = 10_000  # jobs of a lane that wait are counted, so that a backlog does not slow what looks at it
 
 
 @dataclass(frozen=True)
 class LaneBacklog:
-    """Unfinished jobs of a lane: those that run, are due, or wait for a time; seconds since the first was due."""
+    """Unfinished jobs of a lane: those that run, are due, or wait for a time; seconds since the first was due.
+
+    Of those that do not run, `COUNTED` are counted and looked at; the one of all lanes that is due longest is always.
+    """
 
     lane: Lane
     running: int
@@ -30,20 +34,32 @@ SELECT large, count(*) FILTER (WHERE state = 'running') AS running,
        count(*) FILTER (WHERE state <> 'running' AND next_attempt_at > now()) AS later,
        CAST(coalesce(greatest(0, extract(epoch FROM now() - min(next_attempt_at) FILTER (WHERE state <> 'running'))), 0)
             AS float8) AS oldest
-FROM job WHERE state IN ('queued', 'waiting', 'running') GROUP BY large
+FROM (
+    SELECT large, state, next_attempt_at FROM job WHERE state = 'running'
+    UNION ALL
+    SELECT waiting.* FROM (VALUES (true), (false)) AS lane(large) CROSS JOIN LATERAL (
+        SELECT large, state, next_attempt_at FROM job WHERE state IN ('queued', 'waiting') AND job.large = lane.large
+        ORDER BY tenant_id, level LIMIT $1
+    ) AS waiting
+) AS unfinished GROUP BY large
+"""
+_FIRST = """
+SELECT large, CAST(greatest(0, extract(epoch FROM now() - next_attempt_at)) AS float8) AS seconds
+FROM job WHERE state IN ('queued', 'waiting') ORDER BY next_attempt_at LIMIT 1
 """
 
 
 async def backlog(session: AsyncSession) -> Sequence[LaneBacklog]:
-    """Of each lane. Reads all jobs that have not ended, of all tenants."""
-    found = {row["large"]: row for row in await (await driver(session)).fetch(_BACKLOG)}
-    lanes = [(lane, found.get(lane is Lane.LARGE)) for lane in Lane]
-    return [
-        LaneBacklog(lane, row["running"], row["due"], row["later"], row["oldest"])
-        if row
-        else LaneBacklog(lane, 0, 0, 0, 0.0)
-        for lane, row in lanes
-    ]
+    """Of each lane, whatever the tenant."""
+    connection = await driver(session)
+    found = {row["large"]: row for row in await connection.fetch(_BACKLOG, COUNTED)}
+    first = {row["large"]: row["seconds"] for row in await connection.fetch(_FIRST)}
+    backlogs = []
+    for lane in Lane:
+        large = lane is Lane.LARGE
+        running, due, later, oldest = tuple(found[large])[1:] if large in found else (0, 0, 0, 0.0)
+        backlogs.append(LaneBacklog(lane, running, due, later, max(oldest, first.get(large, 0.0))))
+    return backlogs
 
 
 # The tenants by a loose index scan, the first due jobs of each: the cost does not grow with the backlog.

@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from footnote.local_stack import memory
 from footnote.local_stack.directories import SOCKET_LOCK, private_directory, socket_directory
 from footnote.local_stack.logs import last_lines
-from footnote.local_stack.processes import Process, StackFailed, ended, finish, spawn
+from footnote.local_stack.processes import Process, StackFailed, ended, environment_of_tools, finish, spawn
 from footnote.local_stack.users import RunAs, ordinary_user
 
 DATABASE = "footnote"
@@ -106,7 +107,16 @@ class Postgres:
         """Run the server in the foreground, as `user`. SIGINT is its fast, clean shutdown. `options`: its settings."""
         fixed = {"listen_addresses": "", "unix_socket_permissions": "0700", "max_slot_wal_keep_size": SLOT_KEEPS}
         command = [str(binaries() / "postgres"), "-D", str(self.pgdata), "-k", str(self.sockets)]
-        return command + [part for name, value in (fixed | options).items() for part in ("-c", f"{name}={value}")]
+        settings = fixed | self._fitted() | options
+        return command + [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+
+    def _fitted(self) -> dict[str, str]:
+        """What this machine has room for, at each start; but what `ALTER SYSTEM` has set stays."""
+        if not self.durable:
+            return {}
+        chosen = (self.pgdata / "postgresql.auto.conf").read_text()
+        found = memory.fitted(memory.of_machine(), memory.of_files(self.pgdata / "base"))
+        return {name: value for name, value in found.items() if name not in chosen}
 
     def clear_stale_pid(self, seconds: float = 30.0) -> None:
         """Remove the pid files of a server that is gone, which its next start may take for a live one.
@@ -159,7 +169,7 @@ class Postgres:
         """Result of one statement as text, None if the server does not answer or refuses it."""
         command = [str(binaries() / "psql"), "-XAtq", "-h", str(self.sockets)]
         command += ["-U", "postgres", "-d", database, "-c", statement]
-        env = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+        env = environment_of_tools()
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=5, env=env)  # noqa: S603  our own binary
         except subprocess.TimeoutExpired:

@@ -45,6 +45,12 @@ def with_parent(command: Sequence[str], stop: signal.Signals) -> list[str]:
     return ["setpriv", "--pdeathsig", name, "--", *command]
 
 
+def environment_of_tools() -> dict[str, str]:
+    """For Postgres' own programs: they are told where to connect by arguments, not by variables of libpq's."""
+    secrets = ("PGPASSWORD", "PGPASSFILE", "PGSSLROOTCERT")
+    return {name: value for name, value in os.environ.items() if not name.startswith("PG") or name in secrets}
+
+
 def spawn(
     command: Sequence[str],
     output: IO[bytes],

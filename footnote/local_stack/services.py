@@ -61,7 +61,7 @@ def programs(settings: Settings) -> Programs:
             on_demand=(settings.flower_host, settings.flower_port),
         ),
     )
-    # Beside what it stores the log of, which it outlives at a stop by nothing: the slot has the rest at the next start.
+    # What Postgres writes after this has stopped waits in its slot for the next start.
     follower = Service("backup", _run("footnote", "backup", "--wal"), required=False)
     follows = settings.backup_dir is not None and settings.database_url is None
     return Programs(_run("footnote", "migrate", "--no-show-key"), (*services, *([follower] if follows else [])))

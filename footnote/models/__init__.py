@@ -25,6 +25,7 @@ from footnote.models.postings import Posting, PostingBlock
 from footnote.models.refused_uploads import RefusedUpload
 from footnote.models.responses import StoredResponse
 from footnote.models.stored import Artifact, DirectUpload, PagePicture, UnownedObject
+from footnote.models.swaps import ChunkVector, ModelSwap
 from footnote.models.tallies import TallyChange, TallyRow
 from footnote.models.tasks import BackgroundTask
 from footnote.models.tenancy import ApiKey, BrowserSession, IdempotencyKey, Installation, SigningKey, Tenant
@@ -42,6 +43,7 @@ __all__ = [
     "BrowserSession",
     "CachedAnswer",
     "Chunk",
+    "ChunkVector",
     "Collection",
     "CollectionRevision",
     "Conversation",
@@ -63,6 +65,7 @@ __all__ = [
     "JobStep",
     "Leased",
     "Message",
+    "ModelSwap",
     "Page",
     "PagePicture",
     "Pause",

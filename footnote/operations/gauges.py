@@ -12,6 +12,7 @@ from prometheus_client.metrics_core import Metric
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.database.driver import driver
+from footnote.embeddings import vector_index
 from footnote.errors import DatabaseAway
 from footnote.jobs import demand, scheduling, workers
 from footnote.providers import guarded
@@ -60,6 +61,7 @@ async def _of_postgres(session: AsyncSession) -> list[Metric]:
         lane = each.lane.name.lower()
         jobs |= {(lane, "running"): each.running, (lane, "due"): each.due, (lane, "later"): each.later}
         oldest[lane,] = each.oldest_due_seconds
+    indexes: Values = {(state,): number for state, number in (await vector_index.states(session)).items()}
     slots, paused = await demand.slots_wanted(session), await scheduling.paused(session) is not None
     connection = await driver(session)
     webhooks, stored = await connection.fetchrow(_WEBHOOKS), await connection.fetchrow(_STORED)
@@ -75,6 +77,7 @@ async def _of_postgres(session: AsyncSession) -> list[Metric]:
         _gauge("footnote_oldest_due_webhook_seconds", "Since when the first one is due.", {(): webhooks["oldest"]}),
         _gauge("footnote_database_bytes", "Size of the database.", {(): stored["database"]}),
         _gauge("footnote_vector_index_bytes", "Size of the vector indexes.", {(): stored["vectors"]}),
+        _gauge("footnote_vector_indexes", "Models by the state of their vector index.", indexes, ["state"]),
         _gauge(
             "footnote_database_cache_bytes",
             "Memory that Postgres expects to have for its data (effective_cache_size).",

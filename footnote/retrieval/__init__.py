@@ -36,7 +36,6 @@ from footnote.retrieval import (
 )
 from footnote.retrieval.coverage import Searched
 from footnote.retrieval.expansion import Context, Expand
-from footnote.retrieval.fusion import HITS
 from footnote.retrieval.resolving import ResolvedScope
 from footnote.retrieval.scope import limits, scope_of
 from footnote.retrieval.spaces import QueryVector
@@ -72,6 +71,7 @@ class Query:
     expand: Expand = "none"
     rerank: bool | None = None
     opening: bool = False
+    standby: bool = False  # by the model that is not searched otherwise, of collections whose model is being swapped
     key_id: str = ""  # of the caller
 
     @property
@@ -291,13 +291,15 @@ async def _candidates(
         return [], False
     depth = max(DEPTH, most)
     filled = [each.id for each in place.filled]
-    scope = scope_of(tenant_of(session), filled, query.document_ids, query.filter, chunks=place.chunks)
+    about = query.document_ids, query.filter
+    scope = scope_of(tenant_of(session), filled, *about, chunks=place.chunks, swapped=place.swapped)
     scope.parameters["depth"] = Written(depth)
     large = await scope.exceeds(session, vector_leg.EXACT_CHUNKS)
     if query.mode == "vector":
         fused = f"WITH {vector_leg.leg(scope, query_vectors, large=large)}{fusion.by_vectors(len(query_vectors))}"
-        written: dict[str, Any] = {}
-        has_unknown = True
+        suspects = spelling.looked_for(query.text, place)
+        written: dict[str, Any] = {"suspects": suspects}
+        also, has_unknown = ("", True) if suspects is None else (_UNKNOWN, bool(suspects))
         vector_searches_total.labels("index" if large else "exact").inc()
     else:
         async with timed("legs"):
@@ -306,13 +308,18 @@ async def _candidates(
             )
         ranked = fusion.by_both(found, depth) if query_vectors else fusion.by_words(found)
         fused, written = fusion.written(ranked, enough)
-        has_unknown = found.has_unknown
+        also, has_unknown = "", found.has_unknown
     async with timed("legs" if query.mode == "vector" else "fusion"):
         written |= {"candidates": Written(enough), "diverse": query.diversity > 0}
-        rows = await scope.run(session, fused + HITS, **written)
+        rows = await scope.run(session, fused + fusion.hits(place.swapped, also), **written)
     scales = {each.id: scale_of(each) for each in place.spaces}
     names = list(rows[0].keys()) if rows else []  # rows as mappings are slow
-    return [_hit(dict(zip(names, row, strict=True)), rank, scales) for rank, row in enumerate(rows, 1)], has_unknown
+    mapped = [dict(zip(names, row, strict=True)) for row in rows]
+    told = [each.pop("has_unknown") for each in mapped if also]
+    return [_hit(row, rank, scales) for rank, row in enumerate(mapped, 1)], any(told) if told else has_unknown
+
+
+_UNKNOWN = f"{spelling.ARE_LACKING} AS has_unknown"
 
 
 def _hit(row: Mapping[str, Any], rank: int, scales: Mapping[int, Scale]) -> Hit:

@@ -2,11 +2,17 @@
 
 import logging
 import sys
-from typing import Any
-
-import structlog
+from typing import Any, cast
 
 from footnote.settings import Settings, outdated
+
+_modules = cast("dict[str, Any]", sys.modules)
+if _modules.setdefault("rich", None) is None:  # structlog would paint tracebacks with it: 4 MiB of each process
+    import structlog
+
+    del _modules["rich"]
+else:
+    import structlog
 
 log = structlog.get_logger("footnote")
 

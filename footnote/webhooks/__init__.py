@@ -5,7 +5,7 @@ Deliveries are rows written in the transaction that ends a job; a loop beside th
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -58,14 +58,19 @@ async def enqueue(session: AsyncSession, job_ids: Sequence[str], event: str) -> 
         await _enqueue(session, job_id, event, of_job)
 
 
-async def document_deleted(session: AsyncSession, job_ids: Sequence[str]) -> None:
-    """Call it before the jobs are deleted. Queues the event for every target of a job, and drops old deliveries."""
-    newest = max(job_ids, default=None)
-    if newest is None:
-        return
-    urls = await session.scalars(select(JobCallback.url).where(JobCallback.job_id.in_(job_ids)).distinct())
-    targets = [*await listening(session, tenant_of(session), "document.deleted"), *map(WebhookTarget, urls)]
-    await _enqueue(session, newest, "document.deleted", targets)
+async def documents_deleted(session: AsyncSession, jobs_of: Mapping[str, Sequence[str]]) -> None:
+    """Call it before the jobs of the documents are deleted. Queues the event for every target of a document's jobs, and
+    drops old deliveries.
+    """
+    job_ids = [each for of_document in jobs_of.values() for each in of_document]
+    asked = select(Job.document_id, JobCallback.url).join(Job, Job.id == JobCallback.job_id).distinct()
+    urls: dict[str, list[WebhookTarget]] = {}
+    for document_id, url in await session.execute(asked.where(JobCallback.job_id.in_(job_ids))):
+        urls.setdefault(document_id, []).append(WebhookTarget(url))
+    endpoints = await listening(session, tenant_of(session), "document.deleted")
+    for document_id, of_document in jobs_of.items():
+        targets = [*endpoints, *urls.get(document_id, [])]
+        await _enqueue(session, max(of_document), "document.deleted", targets)
     over = WebhookDelivery.job_id.in_(job_ids) & (WebhookDelivery.state != "pending")
     await session.execute(delete(WebhookDelivery).where(over))
 

@@ -97,7 +97,7 @@ async def test_objects_of_the_backup_before_are_linked(committing_rt: Runtime, t
     await driving.ready(rt, tenant, paragraphs(2))
     first, second = tmp_path / "first", tmp_path / "second"
     sums = await objects.copy_all(rt.store, first, [])
-    assert await objects.copy_all(rt.store, second, [objects.Earlier(first, sums)]) == sums
+    assert await objects.copy_all(rt.store, second, [objects.EarlierObjects(first, sums)]) == sums
     (key,) = sums
     assert (first / key).stat().st_ino == (second / key).stat().st_ino
 
