@@ -243,8 +243,7 @@ async def _first(rt: Runtime, query: Query, most: int, enough: int, beside: Besi
     while True:
         looked_into = () if blank else scope.spaces
         try:
-            async with timed("embed"):
-                vectors, costs = await spaces.query_vectors(rt, query.text, looked_into, scope.filled, named=named)
+            vectors, costs = await spaces.query_vectors(rt, query.text, looked_into, scope.filled, named=named)
         except FootnoteError:
             if scope is not remembered:
                 raise
@@ -302,10 +301,9 @@ async def _candidates(
         also, has_unknown = ("", True) if suspects is None else (_UNKNOWN, bool(suspects))
         vector_searches_total.labels("index" if large else "exact").inc()
     else:
-        async with timed("legs"):
-            found = await candidates.found(
-                session, scope, query.text, place.languages, query_vectors, large=large, depth=depth
-            )
+        found = await candidates.found(
+            session, scope, query.text, place.languages, query_vectors, large=large, depth=depth
+        )
         ranked = fusion.by_both(found, depth) if query_vectors else fusion.by_words(found)
         fused, written = fusion.written(ranked, enough)
         also, has_unknown = "", found.has_unknown
@@ -376,9 +374,7 @@ async def _reranked(reranker: Reranker, query: Query, hits: list[Hit], asked: in
     """The first hits by what the reranker says of them, the others behind."""
     started = time.monotonic()
     first, others = hits[:asked], hits[asked:]
-    async with timed("rerank"):
-        texts = [f"{each.subject}\n\n{each.text}" for each in first]
-        scores, failure = await reranking.scores(reranker, query.text, texts)
+    scores, failure = await reranking.scores(reranker, query.text, [f"{each.subject}\n\n{each.text}" for each in first])
     timings = {"rerank": round((time.monotonic() - started) * 1000, 1)}
     if failure:
         return SearchResult(hits, False, failure, timings)

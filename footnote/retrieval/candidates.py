@@ -16,7 +16,7 @@ from footnote.retrieval.bm25 import Lexeme, chunk_number
 from footnote.retrieval.fusion import Candidates
 from footnote.retrieval.scope import WALL, Scope
 from footnote.retrieval.spaces import QueryVector
-from footnote.telemetry.metrics import vector_searches_total
+from footnote.telemetry.metrics import timed, vector_searches_total
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,6 +30,7 @@ _EXACT = [*_PLACE, ("matches", ">i4")]
 _ROW = [*_PLACE, ("position", ">i4"), ("words", ">i4"), ("space", ">i4"), ("similarity", ">f8")]
 
 
+@timed("legs")
 async def found(
     session: AsyncSession,
     scope: Scope,

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 from footnote.errors import CircuitOpen, FootnoteError
 from footnote.providers import Reranker
 from footnote.telemetry import log
-from footnote.telemetry.metrics import rerankings_total
+from footnote.telemetry.metrics import rerankings_total, timed
 from footnote.text import folded
 
 LONGEST = 4_000  # characters of a text; rerankers read no more, or charge for it
 
 
+@timed("rerank")
 async def scores(reranker: Reranker, question: str, texts: Sequence[str]) -> tuple[list[float], str | None]:
     """One score for each text; or none, and in a word why not. Raises nothing.
 

@@ -11,6 +11,7 @@ from footnote.errors import Conflict
 from footnote.models import Collection, EmbeddingSpace
 from footnote.retrieval import question_vectors
 from footnote.runtime import Runtime
+from footnote.telemetry.metrics import timed
 from footnote.tenancy.usage import UsageEntry
 
 
@@ -39,6 +40,7 @@ def searchable(rt: Runtime, filled: Sequence[Collection], *, named: bool) -> lis
     return found
 
 
+@timed("embed")
 async def query_vectors(
     rt: Runtime,
     question: str,

@@ -17,7 +17,7 @@ def settings(port: int) -> Settings:
 
 @pytest.fixture(scope="module")
 def port() -> int:
-    number = free_port()
+    number: int = free_port()
     told = iter(["lamps 1\n", "lamps 2\n"])
 
     def render() -> str:
