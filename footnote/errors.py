@@ -212,6 +212,14 @@ class DatabaseAway(Unavailable):
         super().__init__(code, message)
 
 
+class DatabaseUnfit(DatabaseAway):
+    """Postgres, or a pooler before it, is not what we can work with. `remedy` is for the operator."""
+
+    def __init__(self, remedy: str) -> None:
+        super().__init__()
+        self.remedy = remedy
+
+
 class Busy(DatabaseAway):
     """Postgres answers, and rolled the work back: a lock was not had in time, or two waited for each other.
 

@@ -21,7 +21,7 @@ from footnote.database.liveness import Pulse
 from footnote.database.redis_client import Shared, open_redis
 from footnote.database.spares import Spares
 from footnote.database.tenant_scope import Acting
-from footnote.errors import Busy, DatabaseAway, TenantDeleted
+from footnote.errors import Busy, DatabaseAway, DatabaseUnfit, TenantDeleted
 from footnote.providers import Embedder, Generator, ModelRef, Reranker, open_embedder, open_generators, open_reranker
 from footnote.providers.guarded import Embedders, guard_embedder, guard_generators, guard_reranker
 from footnote.settings import Settings
@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
 Done = TypeVar("Done")
 
-IDLE_SECONDS = 30.0  # after which a connection is ended where no person waits for the next one: it takes 4 to 12 MiB
 BUSY_SECONDS = 30.0  # for which work that is blocked by locks of others is retried
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.05, 1.0  # between two tries
 
@@ -131,6 +130,9 @@ class Runtime:
         except Exception as error:
             if busy(error):
                 raise Busy from error
+            if isinstance(error, DatabaseUnfit):
+                log.error("database unfit", remedy=error.remedy)
+                raise
             if database_away(error):
                 log.warning("database away", error=f"{type(error).__name__}: {error}"[:300])
                 if isinstance(error, TimeoutError) or (self.pulse and self.pulse.silent):
@@ -200,7 +202,7 @@ async def open_runtime(
         engine = open_engine(settings, pool_size=pool_size, patience=patience, connecting=connecting)
         pulse = Pulse(engine, partial(answers, settings), admission_queue.turn_away)
     else:
-        engine = open_engine(settings, pool_size=pool_size, patience=patience, idle_seconds=IDLE_SECONDS)
+        engine = open_engine(settings, pool_size=pool_size, patience=patience)
         pulse = None
     redis = open_redis(settings)
     shared = Shared(redis)

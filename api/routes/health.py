@@ -6,15 +6,19 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
-from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy import text
 
 from api.deps import OperatorDep
 from footnote import __version__
-from footnote.jobs import recovery, scheduling
+from footnote.database.engine import is_polling
+from footnote.errors import DatabaseUnfit, NotFound
+from footnote.jobs import scheduling
 from footnote.providers import guarded
 from footnote.runtime import Runtime
-from footnote.telemetry import counted, log
+from footnote.settings import LOOPBACK
+from footnote.telemetry import log
+from footnote.telemetry.exposition import exposition
+from footnote.telemetry.listening import CONTENT_TYPE
 
 router = APIRouter(tags=["operations"])
 CHECK_SECONDS = 3.0
@@ -38,7 +42,8 @@ async def check_readiness(rt: OperatorDep, response: Response, strict: Strict = 
 
     `status` is `ready`, `degraded` (`checks` names what is away) or `not_ready` with 503. Without Redis, uploads and
     queries work, and jobs wait. Without the store, search and status work. Without Postgres nothing works. A failing
-    model provider is named but changes nothing. A process that is asked to stop is `draining`, with 503.
+    model provider is named but changes nothing. `notifications` are `polling` behind a pooler without
+    DATABASE_DIRECT_URL. A process that is asked to stop is `draining`, with 503.
     """
     if rt.stopping.is_set():
         response.status_code = 503
@@ -57,6 +62,7 @@ async def check_readiness(rt: OperatorDep, response: Response, strict: Strict = 
             name: "ok" if state == "closed" else f"failing, not asked before {state}"
             for name, state in providers.items()
         },
+        "notifications": "polling" if is_polling(rt.settings) else "listening",
         "paused_since": paused_since,
         "embedder": f"{rt.embedder.provider}/{rt.embedder.model}",
         "generator": f"{rt.generator.provider}/{rt.generator.model}",
@@ -82,7 +88,7 @@ async def _postgres(rt: Runtime) -> tuple[str, datetime | None]:
             return "ok", await scheduling.paused(session)
     except Exception as error:
         log.warning("not ready", error=f"{type(error).__name__}: {error}"[:300])
-        return "away", None
+        return "unfit" if isinstance(error, DatabaseUnfit) else "away", None
 
 
 async def _redis(rt: Runtime) -> None:
@@ -92,20 +98,7 @@ async def _redis(rt: Runtime) -> None:
 
 @router.get("/metrics", include_in_schema=False)
 async def metrics(rt: OperatorDep) -> Response:
-    """Prometheus' text format. Jobs come from Postgres, circuits from Redis: all processes give the same numbers."""
-    lines = [await asyncio.to_thread(counted, rt.settings.metrics_dir)]
-    async with rt.transaction() as session:
-        numbers = await recovery.overview(session)
-        paused = await scheduling.paused(session)
-    oldest = numbers.pop("oldest_due_seconds")
-    lines.append("# HELP footnote_jobs Jobs by state.\n# TYPE footnote_jobs gauge\n")
-    lines += [f'footnote_jobs{{state="{state}"}} {count:g}\n' for state, count in sorted(numbers.items())]
-    lines.append("# HELP footnote_oldest_due_job_seconds Age of the oldest job that is due.\n")
-    lines.append(f"# TYPE footnote_oldest_due_job_seconds gauge\nfootnote_oldest_due_job_seconds {oldest:g}\n")
-    lines.append("# HELP footnote_paused Whether the operator paused the workers.\n")
-    lines.append(f"# TYPE footnote_paused gauge\nfootnote_paused {paused is not None:d}\n")
-    lines.append("# HELP footnote_provider_circuit_open Whether the provider failed too often to be asked.\n")
-    lines.append("# TYPE footnote_provider_circuit_open gauge\n")
-    for name, state in (await guarded.circuits(rt.embedder, *rt.others.values(), rt.generator, rt.reranker)).items():
-        lines.append(f'footnote_provider_circuit_open{{provider="{name}"}} {state != "closed":d}\n')
-    return Response("".join(lines), media_type=CONTENT_TYPE_LATEST)
+    """Prometheus' text format, of all API processes. Only where it does not lie open to a network."""
+    if rt.settings.metrics_port is not None or rt.settings.host not in LOOPBACK:
+        raise NotFound("not_found", "The metrics are on FOOTNOTE_METRICS_PORT.")
+    return Response(await asyncio.to_thread(exposition), media_type=CONTENT_TYPE)

@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from footnote.cli import asking, documents, login, mcp, processes, sync, tenants, usage
+from footnote.cli import asking, backups, documents, login, mcp, processes, sync, tenants, usage
 from footnote.cli.audit_log import AUDIT_LOG
 from footnote.cli.collections import COLLECTIONS
 from footnote.cli.conversations import CONVERSATIONS
@@ -24,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 RESOURCES = (COLLECTIONS, MODEL_SWAP, JOBS, CONVERSATIONS, WEBHOOKS, KEYS, AUDIT_LOG)
-for each in (documents, sync, asking, usage, login, mcp, processes, *RESOURCES, tenants):
+for each in (documents, sync, asking, usage, login, mcp, processes, backups, *RESOURCES, tenants):
     each.register(app)
 
 

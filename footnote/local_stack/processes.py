@@ -34,7 +34,7 @@ def works(*command: str) -> bool:
     return subprocess.run(command, capture_output=True, timeout=10).returncode == 0  # noqa: S603 - no user input
 
 
-def _with_parent(command: Sequence[str], stop: signal.Signals) -> list[str]:
+def with_parent(command: Sequence[str], stop: signal.Signals) -> list[str]:
     """`command`, sent `stop` by the kernel when the thread that forked it is gone.
 
     macOS has nothing like it: what a killed supervisor leaves there is ended by the guard alone (`guard.py`).
@@ -43,6 +43,12 @@ def _with_parent(command: Sequence[str], stop: signal.Signals) -> list[str]:
     if not works("setpriv", "--pdeathsig", name, "--", "true"):
         return list(command)
     return ["setpriv", "--pdeathsig", name, "--", *command]
+
+
+def environment_of_tools() -> dict[str, str]:
+    """For Postgres' own programs: they are told where to connect by arguments, not by variables of libpq's."""
+    secrets = ("PGPASSWORD", "PGPASSFILE", "PGSSLROOTCERT")
+    return {name: value for name, value in os.environ.items() if not name.startswith("PG") or name in secrets}
 
 
 def spawn(
@@ -59,7 +65,7 @@ def spawn(
     clears the parent-death signal: the prefix `run_as` goes first.
     """
     return subprocess.Popen(  # noqa: S603 - no user input
-        [*run_as, *_with_parent(command, stop)],
+        [*run_as, *with_parent(command, stop)],
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=subprocess.STDOUT,

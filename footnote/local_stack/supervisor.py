@@ -15,7 +15,7 @@ from footnote.local_stack.processes import StackFailed, ended, finish, spawn
 from footnote.local_stack.services import Service
 
 TICK_SECONDS = 0.05
-READY_TICK_SECONDS = 0.25  # once everything runs
+READY_TICK_SECONDS = 0.5  # once everything runs
 # One press can arrive twice: from the terminal and from `make` or `uv run`.
 SAME_PRESS_SECONDS = 0.5
 

@@ -60,6 +60,7 @@ class Valkey:
             "save": "",
             "appendonly": "no",
             "dir": str(self.socket.parent),
+            "hz": "2",  # looks for what is over; ten take as much of a processor as all else at rest
             # A queue must refuse a message rather than drop another one silently.
             "maxmemory-policy": "noeviction",
         }

@@ -2,6 +2,7 @@
 
 from footnote.models.answers import CachedAnswer, CollectionRevision
 from footnote.models.audit_log import AuditEvent
+from footnote.models.backups import BackupRun
 from footnote.models.base import Base
 from footnote.models.batches import QueryBatch, QueryBatchItem
 from footnote.models.conversations import Conversation, Message
@@ -37,6 +38,7 @@ __all__ = [
     "Artifact",
     "AuditEvent",
     "BackgroundTask",
+    "BackupRun",
     "Base",
     "BrowserSession",
     "CachedAnswer",

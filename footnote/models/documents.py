@@ -46,6 +46,10 @@ class EmbeddingSpace(Base):
     # Cosines that unrelated texts stay below, and the mean of questions and their answers; empty: not measured.
     noise: Mapped[float | None] = mapped_column(REAL)
     related: Mapped[float | None] = mapped_column(REAL)
+    # Of its vector index (`vector_index`): none, building, ready or failed; since when; why the last build failed.
+    index_state: Mapped[str] = mapped_column(server_default="none")
+    index_since: Mapped[datetime | None]
+    index_error: Mapped[str | None]
     created_at: Mapped[datetime] = now()
 
 

@@ -13,10 +13,19 @@ import httpx2
 from httpx2 import ConnectTimeout, Timeout
 
 from footnote.errors import FootnoteError, ProviderRejected, TimedOut, Unavailable
-from footnote.providers import Embeddings, GenerationRequest, GeneratorEvent, Token, Truncated, Usage, normalised
-from footnote.providers.addresses import AZURE_HINT, CALLS, BaseUrl
-from footnote.providers.dialects import Dialect, Dialects
+from footnote.providers import (
+    Embeddings,
+    GenerationRequest,
+    GeneratorEvent,
+    Token,
+    Truncated,
+    Usage,
+    normalised,
+)
+from footnote.providers.addresses import AZURE_HINT, CALLS
+from footnote.providers.dialects import Dialect
 from footnote.providers.messages import chat_messages
+from footnote.providers.openai_connection import OpenAIConnection
 from footnote.providers.oversize import oversized
 from footnote.providers.places import places
 from footnote.providers.refusals import ProviderRefusal, Said, refusal
@@ -26,7 +35,7 @@ from footnote.settings import Settings
 from footnote.text import clean, estimated_tokens
 
 if TYPE_CHECKING:
-    import openai
+    pass
 
 EMBEDDING_MODEL = "text-embedding-3-small"
 CHAT_MODEL = "gpt-4o-mini"
@@ -38,90 +47,12 @@ _TEXT_TYPES = ("text", "output_text")
 _DEEPEST = 4  # levels of parts within parts
 
 
-class _Connection:
-    """Our client and the SDK's, each opened at first use. Models at one address share them: each takes a megabyte."""
-
-    def __init__(self, settings: Settings, address: str) -> None:
-        self._settings = settings
-        self._address = address
-        self._client: openai.AsyncOpenAI | None = None
-        self._http: httpx2.AsyncClient | None = None
-        self.dialects = Dialects(address)
-
-    async def client(self) -> "openai.AsyncOpenAI":
-        """The SDK's. Raises ProviderRejected for an address that cannot be asked."""
-        if self._client is None:
-            # In a thread: on a busy machine it takes seconds, while heartbeats and other requests must continue.
-            opened = await asyncio.to_thread(self._open)
-            self._client = self._client or opened
-        return self._client
-
-    async def post(self, path: str, body: dict[str, Any]) -> httpx2.Response:
-        """The answer. Only Azure is asked through the SDK: to import it takes 30 MiB and half a second.
-
-        Raises ProviderRefusal or the SDK's error for a status of an error, and httpx's errors.
-        """
-        base = BaseUrl.read(self._address)
-        if base.azure:
-            return await (await self.client()).post(path, cast_to=httpx2.Response, body=body)
-        if self._http is None:
-            opened = await asyncio.to_thread(self._open_http)
-            self._http = self._http or opened
-        response = await self._http.post(base.url + path, params=base.query or None, json=body)
-        if not response.is_success:
-            raise ProviderRefusal(response.status_code, Said.read(response.content), response)
-        return response
-
-    def _open_http(self) -> httpx2.AsyncClient:
-        """With the headers and settings of the SDK's requests."""
-        headers = {"accept": "application/json", "authorization": f"Bearer {self._key}"}
-        limits = httpx2.Limits(max_connections=1000, max_keepalive_connections=100)
-        return httpx2.AsyncClient(headers=headers, timeout=self._timeout, limits=limits, follow_redirects=True)
-
-    @property
-    def _key(self) -> str:
-        return self._settings.openai_api_key or "none"  # a local server needs no key, but the SDK insists on one
-
-    @property
-    def _timeout(self) -> Timeout:
-        return Timeout(self._settings.provider_timeout_seconds, connect=self._settings.provider_connect_seconds)
-
-    def _open(self) -> "openai.AsyncOpenAI":
-        import openai
-
-        base = BaseUrl.read(self._address)
-        options: dict[str, Any] = {
-            "api_key": self._key,
-            "base_url": base.url,
-            "timeout": self._timeout,
-            "max_retries": 0,  # the job waits and retries, so that no worker sleeps while it holds a document
-            "default_query": base.query,
-        }
-        if base.by_deployment:
-            return openai.AsyncAzureOpenAI(**options, api_version=base.query["api-version"])
-        if base.azure:
-            options["default_headers"] = {"api-key": self._key}
-            options["http_client"] = openai.DefaultAsyncHttpxClient(event_hooks={"request": [_unauthorized]})
-        return openai.AsyncOpenAI(**options)
-
-    async def close(self) -> None:
-        if self._client is not None:
-            await self._client.close()
-        if self._http is not None:
-            await self._http.aclose()
-
-
-async def _unauthorized(request: httpx2.Request) -> None:
-    """Azure takes the SDK's other header for a token of its directory."""
-    request.headers.pop("authorization", None)
-
-
 class _Model:
     provider = "openai"
 
     def __init__(self, settings: Settings, beside: "_Model | None" = None) -> None:
         self._settings = settings
-        self._connection: _Connection = beside._connection if beside else _Connection(settings, self.address)
+        self._connection: OpenAIConnection = beside._connection if beside else OpenAIConnection(settings, self.address)
 
     @property
     def address(self) -> str:

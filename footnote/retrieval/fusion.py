@@ -37,9 +37,10 @@ ORDER BY f.score DESC, f.version_id, f.position
 """
 
 
-def hits(swapped: Mapping[str, int]) -> str:
-    """HITS, also where chunks of collections have vectors in two spaces."""
-    return HITS.replace("FROM chunk c", f"FROM {two_spaces.seen(swapped, two_spaces.TABLES)} c")
+def hits(swapped: Mapping[str, int], also: str = "") -> str:
+    """HITS, also where chunks of collections have vectors in two spaces; `also`: one more column."""
+    columns = HITS.replace("SELECT", f"SELECT {also},", 1) if also else HITS
+    return columns.replace("FROM chunk c", f"FROM {two_spaces.seen(swapped, two_spaces.TABLES)} c")
 
 
 # The only leg `vector`; {score}: the cosine or, of several spaces, by the rank.

@@ -1,6 +1,8 @@
 """Vectors of questions, stored in Redis for a while, because questions are repeated."""
 
+import asyncio
 import hashlib
+from contextvars import Context
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -8,7 +10,7 @@ from footnote.embeddings import vector_lengths
 from footnote.models import EmbeddingSpace
 from footnote.providers import Embedder
 from footnote.runtime import Runtime
-from footnote.telemetry import questions_embedded_total
+from footnote.telemetry.metrics import questions_embedded_total
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
 PATIENCE_SECONDS = 0.05  # after that the model is asked
+_keeping: set["asyncio.Task[None]"] = set()  # beside the search, which does not wait for it
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,9 @@ async def vector(rt: Runtime, space: EmbeddingSpace, question: str, collection: 
     made = await vector_lengths.in_space(rt, embedder, space, [asked], collection)
     questions_embedded_total.labels("model").inc()
     if kept is not None:
-        await _keep(rt, name, made.vectors[0].tobytes())
+        keeping = asyncio.create_task(_keep(rt, name, made.vectors[0].tobytes()), context=Context())
+        _keeping.add(keeping)  # the loop holds tasks weakly
+        keeping.add_done_callback(_keeping.discard)
     return Vector(made.vectors[0], made.tokens, made.estimated)
 
 

@@ -1,11 +1,15 @@
 """Chooses the hits that are shown: without near-duplicates and, on request, unlike each other."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 from footnote.text import sentences
 
 SHINGLE = 4  # words
 ALIKE = 0.8  # of the shingles that two texts have together
+_JOINTS = b"-_.'"  # what holds the parts of a word together
+_PARTS = bytes(each if chr(each).isalnum() and each < 128 else 32 for each in range(256))  # others end one
 
 
 def distinct(texts: Sequence[str], most: int) -> list[int]:
@@ -15,23 +19,59 @@ def distinct(texts: Sequence[str], most: int) -> list[int]:
     containment of documents") by `ALIKE` or more.
     """
     kept: list[int] = []
-    seen: list[set[int]] = []
+    seen: list[_Text] = []
     for place, text in enumerate(texts):
-        shingles = _shingles(text)
-        if not any(_resemblance(shingles, each) >= ALIKE for each in seen):
+        new = _Text.of(text)
+        if not any(new.may_be_like(each) and _resemblance(new.shingles, each.shingles) >= ALIKE for each in seen):
             kept.append(place)
-            seen.append(shingles)
+            seen.append(new)
             if len(kept) == most:
                 break
     return kept
 
 
-def _shingles(text: str) -> set[int]:
-    """Their hashes, which take half the time of the shingles: 64 bits tell those of a few texts apart."""
-    words = sentences.words(text)
-    if len(words) < SHINGLE:
-        return {hash(tuple(words))}
-    return set(map(hash, zip(*(words[start:] for start in range(SHINGLE)), strict=False)))
+@dataclass(frozen=True)
+class _Text:
+    """A text by the `parts` of its words, which are found in a tenth of the time of shingles and tell most texts apart.
+
+    `length` is the number of its words at most, `words` that of different ones within it at least. `doubtful` parts
+    stand beside a character that is not of ASCII, with which they may look like others.
+    """
+
+    text: str
+    parts: frozenset[bytes]
+    length: int
+    words: int
+    doubtful: int
+
+    @classmethod
+    def of(cls, text: str) -> "_Text":
+        coded = text.encode("ascii", "replace").lower()
+        parts, others = coded.translate(_PARTS).split(), coded.count(b"?")
+        different = frozenset(parts)
+        joined, doubtful, at_ends = sum(map(coded.count, _JOINTS), others), 2 * others, 2 * (SHINGLE - 1)
+        words = len(different) - joined - doubtful - at_ends
+        return cls(text, different, len(parts) + others, words, doubtful)
+
+    @cached_property
+    def shingles(self) -> set[int]:
+        """Their hashes, which take half the time of the shingles: 64 bits tell those of a few texts apart."""
+        words = sentences.words(self.text)
+        if len(words) < SHINGLE:
+            return {hash(tuple(words))}
+        return set(map(hash, zip(*(words[start:] for start in range(SHINGLE)), strict=False)))
+
+    def may_be_like(self, other: "_Text") -> bool:
+        """False only if the resemblance is less than `ALIKE`.
+
+        A word that only one text has, and has not among its first or last SHINGLE - 1 words, stands in SHINGLE
+        different shingles of that text alone, each of which holds SHINGLE such words at most. So a text has as many
+        shingles of its own as words of its own, but for those at its ends. Texts that are alike have, of the shingles
+        of both together, 1 - `ALIKE` that only one has.
+        """
+        shared = len(self.parts & other.parts)
+        alone = max(0, self.words - shared - other.doubtful) + max(0, other.words - shared - self.doubtful)
+        return alone <= (1 / ALIKE - 1) * max(1, min(self.length, other.length))
 
 
 def _resemblance(one: set[int], other: set[int]) -> float:

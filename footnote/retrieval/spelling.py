@@ -82,6 +82,25 @@ async def corrections(session: AsyncSession, place: "ResolvedScope", question: s
     return tuple(Correction(word, tuple(searched)) for word, searched in found if searched)
 
 
+def looked_for(question: str, place: "ResolvedScope") -> list[str] | None:
+    """The words that `ARE_LACKING` looks for; None if `corrections` is to be asked whatever it finds."""
+    asked = [each.lower() for each in suspects(question)]
+    return None if len(place.filled) > COLLECTIONS or any(map(_of_grammar, asked)) else asked
+
+
+# Whether one of the words is in no collection: there is nothing to correct otherwise, where vectors alone are compared.
+ARE_LACKING = """EXISTS (
+    SELECT FROM unnest(CAST(:suspects AS text[])) AS suspect(word) WHERE NOT EXISTS (
+        SELECT FROM unnest(CAST(:collections AS text[])) AS searched(collection), LATERAL (
+            SELECT FROM vocabulary_of_tenant v
+            WHERE v.head_key = posting_key(:tenant, searched.collection, CAST(length(suspect.word) AS text) || '<'
+                                           || left(suspect.word, length(suspect.word) / 2))
+              AND v.word = suspect.word LIMIT 1
+        ) AS found
+    )
+)"""
+
+
 def applied(question: str, corrected: Sequence[Correction]) -> str:
     """The question with what is looked for in the place of misspelt words; a compound stays beside its parts."""
     searched = {each.word: each.searched for each in corrected}

@@ -278,3 +278,24 @@ async def report(session: AsyncSession, since: date, until: date, groups: Sequen
         names = {row.id: row.name for row in await session.execute(named)}
         rows = [row | {"key_name": names.get(row["key_id"])} for row in rows]
     return rows
+
+
+LEAST_DAYS = 62.0  # budgets and reports look at this month and the one before
+_PURGE = """
+WITH gone AS (
+    DELETE FROM usage WHERE ctid = ANY(ARRAY(
+        SELECT ctid FROM usage WHERE day < timezone('UTC', now())::date - $1::int ORDER BY day LIMIT $2
+    )) RETURNING 1
+) SELECT count(*) FROM gone
+"""
+_PURGED_AT_ONCE = 1000
+
+
+async def purge(rt: Runtime) -> None:
+    """Removes the usage of days longer ago than configured, some in each transaction."""
+    days = rt.settings.usage_days
+    more = bool(days)
+    while more:
+        async with rt.transaction() as session:
+            removed = await (await driver(session)).fetchval(_PURGE, round(max(days, LEAST_DAYS)), _PURGED_AT_ONCE)
+        more = removed == _PURGED_AT_ONCE

@@ -4,7 +4,7 @@ The tables are new and the column is empty: nothing is rewritten. The reference 
 table. All of it may be run again after an interruption.
 
 Revision ID: 0045
-Revises: 0040
+Revises: 0044
 """
 
 from alembic import op
@@ -13,7 +13,7 @@ from footnote.settings import Settings
 from migrations import wall
 
 revision: str = "0045"
-down_revision: str | None = "0040"
+down_revision: str | None = "0044"
 branch_labels: None = None
 depends_on: None = None
 
@@ -62,8 +62,8 @@ CREATE TABLE IF NOT EXISTS model_swap (
 )
 # A statement that only moves vectors changes no word: nothing is to be posted again.
 CHANGED = (
-    "CREATE OR REPLACE TRIGGER changed AFTER UPDATE ON chunk REFERENCING OLD TABLE AS removed FOR EACH STATEMENT {when} "
-    "EXECUTE FUNCTION chunk_removed()"
+    "CREATE OR REPLACE TRIGGER changed AFTER UPDATE ON chunk REFERENCING OLD TABLE AS removed "
+    "FOR EACH STATEMENT {when} EXECUTE FUNCTION chunk_removed()"
 )
 UNLESS_MOVING = "WHEN (coalesce(current_setting('footnote.moving_vectors', true), '') <> 'on')"
 

@@ -9,8 +9,7 @@ import asyncpg
 import pytest
 from sqlalchemy import Executable, text
 
-from footnote import runtime
-from footnote.database import leases, opening
+from footnote.database import engine, leases, opening
 from footnote.database.engine import connect, database_dsn
 from footnote.errors import DatabaseAway, Invalid
 from footnote.providers.local import LocalEmbedder
@@ -107,7 +106,7 @@ async def test_what_a_resting_process_does_not_use_is_ended_and_replaced(
     committing_rt: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A worker's event loop rests between two messages, and has not seen the end of its connection."""
-    monkeypatch.setattr(runtime, "IDLE_SECONDS", 0.2)
+    monkeypatch.setattr(engine, "IDLE_SECONDS", 0.2)
     resting = asyncio.new_event_loop()
 
     def within(work: Coroutine[Any, Any, Any]) -> Any:

@@ -69,7 +69,7 @@ REQUESTS: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "create_collection": [("", {"json": {"name": "another"}})],
     "list_collections": [("", {}), ("?limit=2&cursor=col_" + 26 * "z", {})],
     "update_collection": [("", {"json": {"metadata": {"of": "lamps"}}})],
-    **dict.fromkeys(("estimate_model_swap", "begin_model_swap"), [("", {"json": {"provider": "fake"}})]),
+    **{each: [("", {"json": {"provider": "fake"}})] for each in ("estimate_model_swap", "begin_model_swap")},
     "compare_models": [("", {"json": {}})],
     "list_jobs": [
         ("?limit=1", {}),

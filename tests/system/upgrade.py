@@ -1,0 +1,221 @@
+"""An upgrade while people work: the release before runs on, on the new tables, and not one request fails.
+
+Uploads and searches go to programs of the release of a dump, ten a second, while this release migrates the database;
+then its worker reads what was uploaded. Needs git, which has the code of that release.
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx2
+
+from footnote.local_stack.endpoints import readiness
+from footnote.local_stack.postgres import binaries, running_postgres
+from footnote.local_stack.valkey import running_valkey
+from footnote.settings import Settings
+from tests import ROOT
+from tests.local_stack.stack_under_test import free_port, wait_for
+
+SECONDS = 300.0
+A_SECOND = 10
+LONGEST_SECONDS = 2.0
+PROGRAMS = ("api", "worker", "worker.background")
+# Rows that are copied to have many, and what is another in each copy.
+COPIED = {
+    "document": {"id": "id || $1", "active_version_id": "active_version_id || $1", "external_id": "NULL"},
+    "version": {"id": "id || $1", "document_id": "document_id || $1"},
+    "page": {"version_id": "version_id || $1"},
+    "chunk": {"version_id": "version_id || $1", "document_id": "document_id || $1"},
+}
+_COLUMNS = """
+SELECT column_name FROM information_schema.columns
+WHERE table_name = $1 AND is_generated = 'NEVER' AND (is_identity = 'NO') AND table_schema = 'public'
+"""
+_NEW_KEY = """
+import asyncio
+from sqlalchemy import select
+from footnote.models import Tenant
+from footnote.runtime import open_runtime
+from footnote.settings import Settings
+from footnote.tenancy import keys
+async def main():
+    async with open_runtime(Settings(), pool_size=1) as rt, rt.transaction() as session:
+        print((await keys.create(session, (await session.scalars(select(Tenant.id))).one(), "upgrade"))[1])
+asyncio.run(main())
+"""
+
+
+@contextmanager
+def release(directory: Path, dump: Path) -> Iterator[Path]:
+    """The code of the release that made the dump."""
+    commit = json.loads((dump / "release.json").read_text())["commit"]
+    code = directory / "code"
+    code.mkdir()
+    packed = subprocess.run(["git", "archive", commit], cwd=ROOT, capture_output=True, check=True).stdout
+    subprocess.run(["tar", "-x", "-C", str(code)], input=packed, check=True)
+    yield code
+
+
+@contextmanager
+def programs(code: Path, env: dict[str, str], log: Path) -> Iterator[None]:
+    with log.open("wb") as output:
+        started = [
+            subprocess.Popen([sys.executable, "-m", each], cwd=code, env=env, stdout=output, stderr=output)
+            for each in PROGRAMS
+        ]
+        try:
+            wait_for(lambda: _is_ready(int(env["PORT"])), SECONDS)
+            yield
+        finally:
+            for each in started:
+                each.terminate()
+            for each in started:
+                each.wait(60)
+
+
+def _is_ready(port: int) -> bool:
+    said = readiness(Settings(_env_file=None, port=port))
+    return said is not None and said["status"] == "ready"
+
+
+async def copy_rows(url: str, chunks: int) -> int:
+    """Copies documents until there are so many chunks; how many there are."""
+    connection = await asyncpg.connect(url)
+    try:
+        await connection.execute("DELETE FROM pause")
+        before = await connection.fetchval("SELECT count(*) FROM chunk")
+        for table, changed in COPIED.items():
+            # What was copied has a name that ends so; it is not copied again.
+            columns = [row["column_name"] for row in await connection.fetch(_COLUMNS, table)]
+            values = ", ".join(changed.get(each, f'"{each}"') for each in columns)
+            names = ", ".join(f'"{each}"' for each in columns)
+            key = next(iter(changed))
+            source = f"SELECT {values} FROM {table} WHERE {key} NOT LIKE '%-%'"
+            if table in ("document", "version"):
+                source += " AND id IN (SELECT {} FROM document WHERE active_version_id IS NOT NULL)".format(
+                    "id" if table == "document" else "active_version_id"
+                )
+            for number in range(chunks // max(1, before)):
+                await connection.execute(f"INSERT INTO {table} ({names}) {source}".replace("$1", f"'-{number}'"))
+        return int(await connection.fetchval("SELECT count(*) FROM chunk"))
+    finally:
+        await connection.close()
+
+
+class Load:
+    """Uploads and searches, in turn, until it is stopped; how long each took, and what failed."""
+
+    def __init__(self, port: int, key: str) -> None:
+        headers = {"Authorization": f"Bearer {key}"}
+        self.client = httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=60)
+        self.seconds: list[float] = []
+        self.failed: list[str] = []
+        self.uploaded: list[str] = []
+
+    async def run(self, stop: asyncio.Event) -> None:
+        async with asyncio.TaskGroup() as group:
+            number = 0
+            while not stop.is_set():
+                group.create_task(self._upload(number) if number % 2 else self._search())
+                number += 1
+                await asyncio.sleep(1 / A_SECOND)
+
+    async def _upload(self, number: int) -> None:
+        body = f"Entry {number} of the log: the keeper saw {number} sails."
+        reply = await self._timed(
+            self.client.post("/v1/documents/text", json={"text": body, "filename": f"{number}.txt"})
+        )
+        if reply is not None:
+            self.uploaded.append(reply.json()["document"]["id"])
+
+    async def _search(self) -> None:
+        await self._timed(self.client.post("/v1/search", json={"query": "When is the black cone hoisted?"}))
+
+    async def _timed(self, request: Any) -> httpx2.Response | None:
+        began = time.monotonic()
+        try:
+            reply: httpx2.Response = await request
+            reply.raise_for_status()
+        except httpx2.HTTPError as error:
+            self.failed.append(f"{type(error).__name__}: {error}")
+            return None
+        self.seconds.append(time.monotonic() - began)
+        return reply
+
+    async def all_ready(self) -> bool:
+        wait = time.monotonic() + SECONDS
+        for each in self.uploaded:
+            while (await self.client.get(f"/v1/documents/{each}")).json()["status"] != "ready":
+                if time.monotonic() > wait:
+                    return False
+                await asyncio.sleep(0.2)
+        return True
+
+
+async def upgrade_under_load(env: dict[str, str], key: str) -> Load:
+    """Migrates by this release's code while the load goes on, which ends when everything was read."""
+    load, stop = Load(int(env["PORT"]), key), asyncio.Event()
+    loading = asyncio.create_task(load.run(stop))
+    await asyncio.sleep(2)
+    began = time.monotonic()
+    command = [sys.executable, "-m", "footnote", "migrate", "--no-show-key"]
+    migrating = await asyncio.create_subprocess_exec(*command, cwd=ROOT, env=env, stderr=asyncio.subprocess.PIPE)
+    _, said = await migrating.communicate()
+    if migrating.returncode:
+        raise SystemExit(said.decode())
+    took = time.monotonic() - began
+    await asyncio.sleep(2)
+    stop.set()
+    await loading
+    print(f"migrated in {took:.1f} s beside {len(load.seconds)} requests, the longest {max(load.seconds):.2f} s")
+    if not await load.all_ready():
+        raise SystemExit("The worker of the release before did not read everything.")
+    await load.client.aclose()
+    return load
+
+
+def main() -> int:
+    given = argparse.ArgumentParser(description=__doc__)
+    given.add_argument("--chunks", type=int, default=1000)
+    chunks = given.parse_args().chunks
+    dump = sorted((ROOT / "tests" / "releases").glob("*/release.json"))[-1].parent
+    with ExitStack() as stack:
+        root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="fn-")))
+        code = stack.enter_context(release(root, dump))
+        url = stack.enter_context(running_postgres(root / "pg", durable=True))
+        redis_url = stack.enter_context(running_valkey(root / "kv"))
+        restore = [str(binaries() / "pg_restore"), "--dbname", url, "--no-owner", "--no-privileges", "--exit-on-error"]
+        subprocess.run([*restore, str(dump / "database.dump")], check=True)
+        with tarfile.open(dump / "objects.tar.gz") as tar:
+            tar.extractall(root / "objects", filter="data")
+        stores = {"DATABASE_URL": url, "REDIS_URL": redis_url, "STORAGE_URL": (root / "objects").as_uri()}
+        env = os.environ | stores | {"PORT": str(free_port()), "FOOTNOTE_DATA_DIR": str(root / "data")}
+        old = [sys.executable, "-m", "footnote", "migrate", "--no-show-key"]  # makes the role of tenants
+        subprocess.run(old, cwd=code, env=env, check=True, capture_output=True)
+        shown = subprocess.run(
+            [sys.executable, "-c", _NEW_KEY], cwd=code, env=env, check=True, capture_output=True, text=True
+        )
+        print(f"{asyncio.run(copy_rows(url, chunks))} chunks of {dump.name}")
+        with programs(code, env, root / "log"):
+            load = asyncio.run(upgrade_under_load(env, shown.stdout.strip()))
+        audit = [sys.executable, "-m", "footnote", "audit"]
+        audited = subprocess.run(audit, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+        print(audited.stdout.strip())
+    print(*load.failed[:5], sep="\n")
+    return int(bool(load.failed or audited.returncode or max(load.seconds) > LONGEST_SECONDS))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
