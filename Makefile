@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-compile
 INSTALL := $(PIP) --only-binary :all: --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help security up multilingual test check bench peers bench-vectors faults field hostile clients clean docker-check docs eval live
+.PHONY: help security up multilingual test check drill upgrade bench peers bench-vectors faults two-nodes pooler field hostile clients clean docker-check docs eval live
 
 help:  ## Show this help
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "  %-16s %s\n", $$1, $$2 }'
@@ -48,6 +48,15 @@ bench-vectors: $(VENV)/.dev  ## Measure what vector search misses, with and with
 faults: $(VENV)/.dev  ## Kill and freeze the running processes and check the promises (20 minutes; SHORT=1: 2)
 	$(BIN)/python -m tests.system.faults $(if $(SHORT),--scenario storm --short,--seed 1 2 3) $(FAULTS)
 
+drill: $(VENV)/.dev  ## Rehearse a disaster: backup, accident, lost disk, restore to the second before (2 minutes)
+	$(BIN)/python -m tests.system.drill
+
+two-nodes: $(VENV)/.dev  ## Run two nodes on external servers and kill one of each (redis-server; PGBOUNCER=program from 1.21 on)
+	$(BIN)/python -m tests.system.two_nodes
+
+pooler: $(VENV)/.dev  ## Run the tests of the API and the database through PgBouncer 1.21 or newer (PGBOUNCER=program)
+	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --pgbouncer tests/database/test_pooler.py tests/api tests/documents tests/jobs tests/webhooks tests/retrieval
+
 eval-extraction: $(VENV)/.dev  ## Score extracted text beside bare extractors (CORPUS=folder REPORT=file)
 	$(BIN)/python -m benchmarks.extraction $(if $(CORPUS),--corpus $(CORPUS)) $(if $(REPORT),--report $(REPORT))
 
@@ -70,11 +79,11 @@ live: $(VENV)/.eval  ## Test the real providers whose keys are set, and ask OPEN
 security: $(VENV)/.security  ## Send odd strings, broken requests and Schemathesis to the running product (10 minutes)
 	$(BIN)/python -m tests.system.security $(SECURITY)
 
-clients: $(VENV)/.dev  ## Run programs of others against the running product (node and npm; CLIENTS="openai")
-	$(BIN)/python -m tests.system.clients $(CLIENTS)
+clients: $(VENV)/.dev .venv-clients/.installed  ## Run programs of others and the examples against the running product (node and npm; CLIENTS="openai")
+	$(BIN)/python -m tests.system.clients --python .venv-clients/bin/python $(CLIENTS)
 
 clean:  ## Remove what was installed; keep the data in .footnote
-	rm -rf $(VENV) .venv-peers *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) .venv-peers .venv-clients *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 $(VENV)/.venv:
 	@echo "Creating $(VENV) with $$($(PYTHON) --version) ..."
@@ -111,8 +120,8 @@ $(VENV)/.security: $(VENV)/.dev requirements/security.txt
 	@touch $@
 
 # Complete, so nothing is resolved: pip would refuse the extras that one of them asks for.
-.venv-peers/.installed: requirements/peers.txt
-	@echo "Installing the peers ..."
-	@$(PYTHON) -m venv .venv-peers
-	@.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes --no-deps -r $<
+.venv-%/.installed: requirements/%.txt
+	@echo "Installing the $* ..."
+	@$(PYTHON) -m venv .venv-$*
+	@.venv-$*/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: --require-hashes --no-deps -r $<
 	@touch $@

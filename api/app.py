@@ -27,6 +27,7 @@ from api.routes import (
     health,
     jobs,
     keys,
+    model_swaps,
     query,
     selections,
     session,
@@ -52,6 +53,7 @@ ROUTES = (
     documents,
     events,
     collections,
+    model_swaps,
     jobs,
     summary,
     query,
@@ -151,7 +153,8 @@ async def _lifespan(settings: Settings, runtime: Runtime | None, app: FastAPI) -
     configure_logging(settings)
     gc.collect()
     gc.freeze()  # a collection over all imported objects takes a tenth of a second
-    opening = open_runtime(settings, patience=API_PATIENCE_SECONDS, interactive=True)
+    pool = settings.api_connections
+    opening = open_runtime(settings, pool_size=pool, patience=API_PATIENCE_SECONDS, interactive=True)
     async with opening as opened, usage_counts.writing(opened) as rt, mcp.closing(app), _following(app, rt):
         app.state.runtime = rt
         watching = asyncio.create_task(watch_loop(lambda: bool(rt.in_flight)))

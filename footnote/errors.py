@@ -39,6 +39,7 @@ CODES: dict[str, str] = {
     "fetch_refused": "The address does not give the file away.",
     "internal_error": "Something failed on our side; the log has the details under the request id.",
     "model_missing": "The local embedding model is not installed.",
+    "model_swap_running": "The model of the collection is being swapped: drop that swap first.",
     "model_weights_mismatch": "The weights of the local embedding model are not the ones expected.",
     "no_text": "No text was found in the file: it is empty, or a scan that needs text recognition.",
     "object_missing": "The stored file is gone from the object store.",
@@ -209,6 +210,14 @@ class DatabaseAway(Unavailable):
         self, code: str = "database_unavailable", message: str = "The database is away, or has too much to do."
     ) -> None:
         super().__init__(code, message)
+
+
+class DatabaseUnfit(DatabaseAway):
+    """Postgres, or a pooler before it, is not what we can work with. `remedy` is for the operator."""
+
+    def __init__(self, remedy: str) -> None:
+        super().__init__()
+        self.remedy = remedy
 
 
 class Busy(DatabaseAway):

@@ -4,10 +4,12 @@ A message carries ids only and may be lost, doubled or late: Postgres decides wh
 """
 
 from collections.abc import Sequence
-from urllib.parse import urlsplit
+from typing import Any
+from urllib.parse import quote, urlsplit
 
 from celery import Celery, chain
 
+from footnote.database.redis_address import sentinels_of
 from footnote.errors import Invalid
 from footnote.jobs import STEPS, Lane
 from footnote.jobs.scheduling import JobMessage
@@ -21,14 +23,27 @@ def task_name(step: str) -> str:
 
 
 def broker_url(redis_url: str) -> str:
-    """`redis_url` as kombu wants it: a unix socket is `redis+socket://` there and `unix://` in redis-py."""
+    """`redis_url` as kombu wants it: a unix socket is `redis+socket://` there, and each sentinel has a URL.
+
+    Raises Invalid for a broker of another kind.
+    """
+    if found := sentinels_of(redis_url):
+        login = ":".join(quote(found.login.get(name, ""), safe="") for name in ("username", "password"))
+        at = f"{login}@" if found.login else ""
+        return ";".join(f"sentinel://{at}{host}:{port}/{found.db}" for host, port in found.hosts)
     parts = urlsplit(redis_url)
     if parts.scheme == "unix":
         database = parts.query.partition("db=")[2] or "0"
         return f"redis+socket://{parts.path}?virtual_host={database}"
-    if parts.scheme not in ("redis", "rediss"):
-        raise Invalid("bad_setting", f"REDIS_URL must start with redis://, rediss:// or unix://: {redis_url!r}")
     return redis_url
+
+
+def _by_sentinels(redis_url: str) -> dict[str, Any]:
+    """What kombu wants to know beside the addresses of sentinels."""
+    found = sentinels_of(redis_url)
+    if found is None:
+        return {}
+    return {"master_name": found.primary, "sentinel_kwargs": {"socket_timeout": 1, "socket_connect_timeout": 1}}
 
 
 def make_app(settings: Settings) -> Celery:
@@ -63,6 +78,7 @@ def make_app(settings: Settings) -> Celery:
             # Seconds of one look into the lanes: one that leaves out the large lane delays its next step by that.
             # A message in a lane that it looks into ends it at once.
             "polling_interval": 0.5,
+            **_by_sentinels(settings.redis_url),
         },
         task_publish_retry=False,  # the dispatcher simply sends again
         enable_utc=True,

@@ -21,7 +21,7 @@ from footnote.database.liveness import Pulse
 from footnote.database.redis_client import Shared, open_redis
 from footnote.database.spares import Spares
 from footnote.database.tenant_scope import Acting
-from footnote.errors import Busy, DatabaseAway, TenantDeleted
+from footnote.errors import Busy, DatabaseAway, DatabaseUnfit, TenantDeleted
 from footnote.providers import Embedder, Generator, ModelRef, Reranker, open_embedder, open_generators, open_reranker
 from footnote.providers.guarded import Embedders, guard_embedder, guard_generators, guard_reranker
 from footnote.settings import Settings
@@ -130,6 +130,9 @@ class Runtime:
         except Exception as error:
             if busy(error):
                 raise Busy from error
+            if isinstance(error, DatabaseUnfit):
+                log.error("database unfit", remedy=error.remedy)
+                raise
             if database_away(error):
                 log.warning("database away", error=f"{type(error).__name__}: {error}"[:300])
                 if isinstance(error, TimeoutError) or (self.pulse and self.pulse.silent):

@@ -18,6 +18,7 @@ from pydantic_settings import PydanticBaseSettingsSource as Source
 
 PREFIX = "FOOTNOTE_"
 RouteClass = Literal["read", "write", "upload", "query"]
+_RATED: dict[RouteClass, str] = {"read": "reads", "write": "writes", "upload": "uploads", "query": "queries"}
 MIB = 1024 * 1024
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
@@ -39,10 +40,7 @@ def is_secure_url(url: str) -> bool:
 
 @dataclass(frozen=True)
 class ParseLimits:
-    """What a parser's child process may use: CPU seconds, silent wall seconds, bytes of address space.
-
-    And the languages (`eng+deu`) in which it reads pictures of text; none: it does not.
-    """
+    """What a parser's child may use: CPU seconds, silent wall seconds, bytes, and languages of text in pictures."""
 
     cpu_seconds: int
     wall_seconds: int
@@ -109,17 +107,33 @@ class Settings(BaseSettings):
     data_dir: Path = Path(".footnote")
     """Directory of the local stack: databases, files, logs, first API key."""
     database_url: str | None = Field(None, validation_alias="DATABASE_URL")
-    """Postgres with pgvector (`postgresql://...`). Unset: `footnote up` embeds one."""
+    """Postgres with pgvector (`postgresql://...`), or PgBouncer before it. Unset: `footnote up` embeds one."""
+    database_direct_url: str | None = Field(None, validation_alias="DATABASE_DIRECT_URL")
+    """Postgres itself, where DATABASE_URL is a pooler's: for migrations, notifications and the building of indexes."""
     tenant_role: str = Field("footnote_tenant", pattern=r"^([a-z_][a-z0-9_]{0,62})?$")
-    """Postgres role for the requests and steps of a tenant, bound by row-level security; `footnote migrate` creates
-    it. Empty: only the code keeps tenants apart."""
+    """Postgres role of requests and steps of a tenant; `footnote migrate` creates it. Empty: no row-level security."""
     redis_url: str | None = Field(None, validation_alias="REDIS_URL")
-    """Redis or Valkey for the task queue. Unset: `footnote up` embeds one."""
+    """Redis or Valkey for the task queue, or `sentinel://host,host/primary`. Unset: `footnote up` embeds one."""
     storage_url: str | None = Field(None, validation_alias="STORAGE_URL")
-    """Object store: `file:///path` or `s3://bucket/prefix` (with the usual AWS_* variables). Unset: a folder in the
-    data directory."""
+    """Object store: `file:///path` or `s3://bucket/prefix` (and AWS_* variables). Default: in the data directory."""
     s3_public_endpoint_url: str | None = None
     """Address of the S3 server for clients that upload to it directly, if `AWS_ENDPOINT_URL` is an internal one."""
+
+    # -- backups and retention --
+    backup_dir: Path | None = None
+    """Folder of backups: `footnote up` then backs up embedded Postgres and objects, and stores the write-ahead log."""
+    backup_every_hours: float = Field(24.0, gt=0)
+    """`footnote backup --wal` makes a backup when the newest one is this old, in hours."""
+    backup_days: float = Field(14.0, gt=0)
+    """`footnote backup --wal` removes backups that are older, in days; never the newest."""
+    backup_grace_hours: float = Field(24.0, ge=0)
+    """Objects that are deleted within this time after a backup stay in the store until it is over, in hours."""
+    job_days: float = Field(30.0, ge=0)
+    """How long jobs that have ended are stored, in days, if a newer one of the document is; 0, here: without end."""
+    conversation_days: float = Field(0.0, ge=0)
+    """How long a conversation is stored after its last message, in days."""
+    usage_days: float = Field(0.0, ge=0)
+    """How long the usage of a day is stored, in days; at least 62, or without end."""
 
     # -- the API --
     host: str = "127.0.0.1"
@@ -127,8 +141,9 @@ class Settings(BaseSettings):
     port: int = Field(8000, validation_alias="PORT", ge=1, le=65535)
     """Port of the API."""
     api_workers: int = Field(2, validation_alias="WEB_CONCURRENCY", ge=1, le=64)
-    """API processes on the one port. Each takes up to 10 connections to Postgres and 90 MB, or 170 MB with the local
-    embedding model."""
+    """API processes on the one port. Each takes 90 MB, or 170 MB with the local embedding model."""
+    api_connections: int = Field(10, ge=1, le=1000)
+    """Connections of an API process to Postgres; more requests than that wait for one."""
     metrics_dir: Path | None = Field(None, validation_alias="PROMETHEUS_MULTIPROC_DIR")
     """Directory, empty at the start, in which several API processes count for `/metrics`. Unset: a temporary one."""
     public_url: Annotated[str, AfterValidator(lambda url: url.rstrip("/"))] | None = Field(
@@ -213,7 +228,9 @@ class Settings(BaseSettings):
 
     # -- the worker --
     worker_concurrency: int = Field(2, ge=1, le=256)
-    """Documents that one worker works on at the same time."""
+    """Documents that one worker works on at the same time, in a process each."""
+    worker_connections: int = Field(3, ge=1, le=100)
+    """Connections of each process of a worker to Postgres: for documents that end at the same time, and heartbeats."""
     lease_seconds: float = Field(30.0, gt=0)
     """A step without a heartbeat for this long is given to another worker."""
     heartbeat_seconds: float = Field(10.0, gt=0)
@@ -221,8 +238,7 @@ class Settings(BaseSettings):
     resend_seconds: float = Field(30.0, gt=0)
     """A due job that no worker picked up is sent again after this long."""
     queue_high_water: int = Field(4, ge=1)
-    """Jobs in the messages of each lane of the broker, or as many as run (twice as many of small documents); all others
-    wait in Postgres."""
+    """Jobs in a lane of the broker, or as many as run (of small documents twice as many). Others wait in Postgres."""
     yield_seconds: float = Field(5.0, ge=0)
     """After this long, long work (embedding, a deletion) yields to other work that waits, at its next checkpoint."""
     max_attempts: int = Field(5, ge=1)
@@ -291,8 +307,7 @@ class Settings(BaseSettings):
     anthropic_base_url: str | None = Field(None, validation_alias="ANTHROPIC_BASE_URL", pattern=r"^https?://[^/\s]")
     """Base URL of another server that speaks Anthropic's API, without `/v1`."""
     reranker: str = "off"
-    """Reranker of search results: `off`, `cohere` (Cohere, Jina, vLLM, Infinity, ...) or `tei` (Text Embeddings
-    Inference)."""
+    """Reranker of search results: `off`, `cohere` (Cohere, Jina, vLLM, ...) or `tei` (Text Embeddings Inference)."""
     rerank_url: str | None = Field(None, pattern=r"^https?://[^/\s]")
     """Address of the reranker, to which `/rerank` is added: `https://api.cohere.com/v2`."""
     rerank_model: str | None = None
@@ -312,6 +327,8 @@ class Settings(BaseSettings):
     """Cosine from which questions with equal numbers and names count as the same; 1: only the same words."""
     answer_repair: Literal["on", "off"] = "off"
     """`on`: a model is asked once more for sentences without a source; its answer then comes at once, not by words."""
+    space_keep_days: float = Field(7.0, ge=0, le=3650)
+    """How long after a switch to another embedding model you can go back; then the former vectors are deleted."""
     question_cache_seconds: float = Field(3600.0, ge=0)
     """How long the embedding of a question is stored in Redis; 0: not at all."""
     provider_timeout_seconds: float = Field(60.0, gt=0)
@@ -371,21 +388,11 @@ class Settings(BaseSettings):
     @property
     def rates(self) -> dict[RouteClass, int]:
         """Requests a minute by class of route, where there is a limit."""
-        return {
-            "read": self.reads_per_minute,
-            "write": self.writes_per_minute,
-            "upload": self.uploads_per_minute,
-            "query": self.queries_per_minute,
-        }
+        return {kind: getattr(self, f"{plural}_per_minute") for kind, plural in _RATED.items()}
 
     @property
     def quotas(self) -> dict[str, Decimal]:
-        return {
-            "documents": Decimal(self.quota_documents),
-            "bytes": Decimal(self.quota_bytes),
-            "tokens": Decimal(self.quota_tokens),
-            "usd": self.quota_usd,
-        }
+        return {of: Decimal(getattr(self, f"quota_{of}")) for of in ("documents", "bytes", "tokens", "usd")}
 
     @property
     def allowed_origins(self) -> list[str]:

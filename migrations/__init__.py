@@ -5,7 +5,14 @@ from pathlib import Path
 
 # The newest revision of the last release: from here on every upgrade must keep what users stored.
 RELEASED = "0030"
+# How long a migration waits for a table, while all that come after it wait, too; then it is tried again.
+LOCK_TIMEOUT, LOCK_SECONDS = "3s", 600.0
 _SOURCES = (Path(__file__).parent, Path(__file__).parents[1] / "footnote/models")
+
+
+def newest() -> str:
+    """The revision that `footnote migrate` of this release leads to."""
+    return max(path.name.partition("_")[0] for path in (Path(__file__).parent / "versions").glob("[0-9]*.py"))
 
 
 def fingerprint(tenant_role: str) -> str:

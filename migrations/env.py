@@ -6,14 +6,21 @@ from typing import Any
 
 from alembic import context
 from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 
-from footnote.database.engine import open_engine
+from footnote.database.engine import connect, open_engine
 from footnote.errors import Invalid
 from footnote.models import Base
 from footnote.settings import Settings
-from migrations import RELEASED, fingerprint, wall
+from migrations import LOCK_SECONDS, LOCK_TIMEOUT, RELEASED, fingerprint, rights, wall
 
 LOCK = 0x6D696772617465  # "migrate"
+LOCK_NOT_AVAILABLE = "55P03"
+_INVALID = """
+SELECT i.indexrelid::regclass::text FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid
+WHERE NOT i.indisvalid AND c.relnamespace = current_schema()::regnamespace
+  AND c.relname NOT LIKE 'ix\\_chunk\\_embedding\\_space\\_%'
+"""
 
 
 def include(_object: Any, name: str | None, kind: str, _reflected: bool, _other: Any) -> bool:
@@ -50,17 +57,44 @@ def migrate(connection: Connection) -> None:
         transaction_per_migration=True,
     )
     check_revision(context.get_context().get_current_revision())
-    with context.begin_transaction():
-        context.run_migrations()
     role = Settings().tenant_role
+    rights.ensure(connection, role)
+    connection.commit()
+    run(connection)
     wall.build(connection, role)
     # After the rest, in its transaction; a dump has it, too. By it `footnote up` sees that nothing is left to do.
     connection.execute(text(f"COMMENT ON TABLE alembic_version IS '{fingerprint(role)}'"))
     connection.commit()
 
 
+def run(connection: Connection) -> None:
+    """Runs the migrations; one that does not get a table soon gives way to others, and is tried again."""
+    end = time.monotonic() + LOCK_SECONDS
+    connection.execute(text(f"SET lock_timeout = '{LOCK_TIMEOUT}'"))
+    connection.commit()
+    while True:
+        try:
+            with context.begin_transaction():
+                context.run_migrations()
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", None) != LOCK_NOT_AVAILABLE or time.monotonic() > end:
+                raise
+        else:
+            return
+        connection.rollback()
+        drop_invalid(connection)
+        time.sleep(0.5)
+
+
+def drop_invalid(connection: Connection) -> None:
+    """Drops indexes whose building was interrupted, so that IF NOT EXISTS does not take them for built ones."""
+    for name in connection.scalars(text(_INVALID)).all():
+        connection.execute(text(f"DROP INDEX {name}"))
+    connection.commit()
+
+
 async def main() -> None:
-    engine = open_engine(Settings(), pool_size=1)
+    engine = open_engine(Settings(), pool_size=1, connecting=connect)  # past a pooler, which knows no locks of sessions
     try:
         async with engine.connect() as connection:
             await connection.run_sync(migrate)

@@ -7,15 +7,13 @@ The owner of the tables is not subject to it: the dispatcher, housekeeping and t
 import json
 
 from sqlalchemy import Connection, text
-from sqlalchemy.exc import DBAPIError
 
-from footnote.errors import Invalid
-
-INSUFFICIENT_PRIVILEGE = "42501"
+from migrations import rights
 
 # Tables of no tenant that a request or a step needs, and what for; `unowned_object` holds random keys without a text,
 # `posting` hashes and counts: what they are about stands in `posting_block`.
 SHARED = {
+    "backup": "SELECT",
     "embedding_space": "SELECT",
     "pause": "SELECT",
     "posting": "SELECT",
@@ -53,26 +51,6 @@ BEGIN
 END $$
 """
 
-# Whether the role may be taken on is found out by taking it on: what that needs differs between versions of Postgres.
-_ROLE = """
-DO $$
-DECLARE role text := current_setting('footnote.role');
-BEGIN
-    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = role) THEN
-        BEGIN
-            EXECUTE format('CREATE ROLE %I NOLOGIN', role);
-        EXCEPTION WHEN duplicate_object OR unique_violation THEN  -- another database of the server was faster
-            NULL;
-        END;
-    END IF;
-    BEGIN
-        PERFORM set_config('role', role, true), set_config('role', 'none', true);
-    EXCEPTION WHEN insufficient_privilege THEN
-        EXECUTE format('GRANT %I TO CURRENT_USER', role);
-    END;
-END $$
-"""
-
 _GRANTS = """
 DO $$
 DECLARE
@@ -95,12 +73,6 @@ BEGIN
 END $$
 """
 
-_MISSING = (
-    "Row-level security needs a role that is no owner, and this user may not make it. Have an administrator run "
-    '`CREATE ROLE "{role}" NOLOGIN; GRANT "{role}" TO "{user}";` and migrate again, or go without this second wall '
-    "between tenants: FOOTNOTE_TENANT_ROLE= (empty)."
-)
-
 
 def build(connection: Connection, role: str) -> None:
     """What is missing of policies, role and privileges; without a `role` only the policies, which then bind nobody.
@@ -111,13 +83,7 @@ def build(connection: Connection, role: str) -> None:
     if not role:
         return
     granted = json.dumps(SHARED | LIMITED)
+    rights.ensure(connection, role)
     settings = "SELECT set_config('footnote.role', :role, true), set_config('footnote.granted', :granted, true)"
     connection.execute(text(settings), {"role": role, "granted": granted})
-    user = connection.scalar(text("SELECT current_user"))
-    try:
-        connection.execute(text(_ROLE))
-    except DBAPIError as error:
-        if getattr(error.orig, "sqlstate", None) != INSUFFICIENT_PRIVILEGE:
-            raise
-        raise Invalid("bad_setting", _MISSING.format(role=role, user=user)) from error
     connection.execute(text(_GRANTS))

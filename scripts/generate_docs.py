@@ -1,18 +1,23 @@
-"""Writes the documents that are generated from the code: settings, errors, OpenAPI. `--check` only compares."""
+"""Writes what is generated from the code: settings, errors, OpenAPI, the client's types. `--check` only compares."""
 
 import json
 import sys
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from api.app import create_app
+from api.description import DescribedApi
 from api.description.failures import MEANINGS
 from api.errors import STATUS
 from footnote.errors import CODES
 from footnote.settings import Settings, variable
+from scripts import client_types
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
+TYPES = ROOT / "footnote" / "client" / "types"
 
 
 def settings() -> str:
@@ -67,24 +72,31 @@ def errors() -> str:
     return "\n".join(rows) + "\n"
 
 
+@cache
+def _api() -> DescribedApi:
+    return create_app(Settings(_env_file=None))
+
+
 def openapi() -> str:
-    return _written(create_app(Settings(_env_file=None)).openapi())
+    return _written(_api().openapi())
 
 
 def openai_surface() -> str:
-    return _written(create_app(Settings(_env_file=None)).openai_surface())
+    return _written(_api().openai_surface())
 
 
 def _written(document: dict[str, Any]) -> str:
     return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
 
-PAGES = {
+PAGES: dict[Path, Callable[[], str]] = {
     ROOT / ".env.example": env_example,
     DOCS / "settings.md": settings,
     DOCS / "errors.md": errors,
     DOCS / "openapi.json": openapi,
     DOCS / "openai-surface.json": openai_surface,
+    TYPES / "answers.py": lambda: client_types.answers(_api().openapi()),
+    TYPES / "documents.py": lambda: client_types.documents(_api().openapi()),
 }
 
 

@@ -34,3 +34,5 @@ compile multilingual.txt requirements/multilingual.in --no-deps "$@"
 
 # What `make peers` measures beside Footnote, in an environment of its own: nothing of ours constrains it.
 compile peers.txt requirements/peers.in "$@"
+# The Python packages of others that `make clients` runs against Footnote, in another one.
+compile clients.txt requirements/clients.in "$@"

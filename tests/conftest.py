@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import asyncpg
@@ -19,7 +20,7 @@ from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.ext.asyncio import AsyncEngine, async_sessionmaker
 
 from api.app import create_app
-from footnote.database.engine import open_engine
+from footnote.database.engine import connect_for_pool, open_engine
 from footnote.database.redis_client import Shared, open_redis
 from footnote.local_stack.postgres import running_postgres
 from footnote.local_stack.valkey import running_valkey
@@ -30,7 +31,12 @@ from footnote.settings import Settings
 from footnote.storage import open_store
 from footnote.telemetry import configure_logging
 from footnote.tenancy import keys, tenants
+from tests import pgbouncer
 from tests.fakes import FakeEmbedder, FakeGenerator
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--pgbouncer", action="store_true", help="reach Postgres through PgBouncer")
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -90,6 +96,25 @@ def stack_directory() -> Iterator[Path]:
 def postgres_url(stack_directory: Path) -> Iterator[str]:
     with running_postgres(stack_directory / "pg") as url:
         yield url
+
+
+@pytest.fixture(scope="session", autouse=True)
+def through_pgbouncer(request: pytest.FixtureRequest) -> Iterator[None]:
+    """With `--pgbouncer`, transactions reach the Postgres of the tests through PgBouncer."""
+    if not request.config.getoption("--pgbouncer"):
+        yield
+        return
+    url: str = request.getfixturevalue("postgres_url")
+    server = urlsplit(url).query
+    with pgbouncer.running(pgbouncer.binary(), url) as pooler, pytest.MonkeyPatch.context() as patch:
+
+        async def connecting(settings: Settings, **options: Any) -> Any:
+            parts = urlsplit(settings.database_url or "")
+            pooled = pooler.url.replace("/footnote", parts.path) if parts.query == server else settings.database_url
+            return await connect_for_pool(settings.model_copy(update={"database_url": pooled}), **options)
+
+        patch.setattr("footnote.database.engine.connect_for_pool", connecting)
+        yield
 
 
 @pytest.fixture(scope="session")

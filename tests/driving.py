@@ -1,10 +1,13 @@
 """Runs documents through the pipeline step by step, as a worker does, without broker or worker."""
 
+import asyncio
 import hashlib
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from sqlalchemy import select, update
+from sqlalchemy.exc import NoResultFound
 
 from footnote import collections, documents, ingest, jobs
 from footnote.database.ids import new_id
@@ -158,3 +161,31 @@ async def work_off(rt: Runtime) -> None:
     """Works on the background tasks that are due until none is."""
     while await run_next(rt.operator):
         pass
+
+
+async def work(rt: Runtime) -> None:
+    """Works on what is due in the background, then ingests all there is."""
+    await work_off(rt)
+    async with rt.sessions() as session:
+        unfinished = (await session.scalars(select(Job.id).where(Job.state.in_(("queued", "waiting"))))).all()
+    for job_id in unfinished:
+        with suppress(NoResultFound):
+            await run(rt, job_id)
+
+
+@asynccontextmanager
+async def working(rt: Runtime, pause: float = 0.02) -> AsyncIterator[None]:
+    """Works while a client polls; with the pause in seconds between two looks at what there is."""
+    ended = asyncio.Event()
+
+    async def work_on() -> None:
+        while not ended.is_set():
+            await work(rt)
+            await asyncio.sleep(pause)
+
+    worker = asyncio.create_task(work_on())
+    try:
+        yield
+    finally:
+        ended.set()
+        await worker

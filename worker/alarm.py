@@ -1,8 +1,9 @@
 """Wakes the loops of `worker.background`, which sleep while nothing is due.
 
 A loop is woken when Postgres notifies its channel, and when one statement finds that something is due for it. That
-runs twice a second while anything is unfinished, and otherwise when there was a notification, or every five seconds: a
-lost notification delays nothing for longer. Without a connection all loops are woken twice a second.
+runs twice a second while anything is unfinished, but for tasks that wait for longer, and otherwise when there was a
+notification, or every five seconds: a lost notification delays nothing for longer. Behind a pooler there are no
+notifications, and the statement always runs twice a second. Without a connection all loops are woken twice a second.
 """
 
 import asyncio
@@ -14,6 +15,7 @@ import asyncpg
 
 from footnote import jobs, webhooks
 from footnote.database.engine import connect
+from footnote.database.opening import OpeningConnection
 from footnote.errors import DatabaseAway
 from footnote.jobs import tasks
 from footnote.settings import Settings
@@ -45,7 +47,9 @@ _LOOK = """
         EXISTS (SELECT FROM job WHERE state IN ('queued', 'running', 'waiting'))
         OR EXISTS (SELECT FROM query_batch WHERE state IN ('queued', 'running', 'waiting'))
         OR EXISTS (SELECT FROM webhook_delivery WHERE state = 'pending')
-        OR EXISTS (SELECT FROM background_task WHERE state IN ('queued', 'running', 'waiting'))
+        OR EXISTS (SELECT FROM background_task WHERE state = 'running')
+        OR EXISTS (SELECT FROM background_task
+                   WHERE state IN ('queued', 'waiting') AND next_attempt_at < now() + interval '5 seconds')
             AS unfinished
 """
 
@@ -57,7 +61,7 @@ async def watch(settings: Settings, woken: Mapping[str, asyncio.Event]) -> NoRet
     """
     while True:
         try:
-            connection = await connect(settings, statement_seconds=ANSWER_SECONDS)
+            connection = await connect(settings, shared=True, statement_seconds=ANSWER_SECONDS)
             try:
                 await _watch(connection, woken)
             finally:
@@ -69,7 +73,7 @@ async def watch(settings: Settings, woken: Mapping[str, asyncio.Event]) -> NoRet
         await asyncio.sleep(TICK_SECONDS)
 
 
-async def _watch(connection: "asyncpg.Connection[asyncpg.Record]", woken: Mapping[str, asyncio.Event]) -> NoReturn:
+async def _watch(connection: "OpeningConnection", woken: Mapping[str, asyncio.Event]) -> NoReturn:
     stirred = asyncio.Event()
 
     def notified(_connection: object, _pid: int, channel: str, _payload: object) -> None:
@@ -78,14 +82,14 @@ async def _watch(connection: "asyncpg.Connection[asyncpg.Record]", woken: Mappin
             loop.set()
 
     connection.add_termination_listener(lambda _: stirred.set())  # the next look then fails at once
-    for channel in CHANNELS:
+    for channel in CHANNELS if connection.alone else ():
         await connection.add_listener(channel, notified)
     while True:
         found = await connection.fetchrow(_LOOK)
         for name, loop in woken.items():
             if found[name]:
                 loop.set()
-        if any(found.values()):
+        if any(found.values()) or not connection.alone:
             await asyncio.sleep(TICK_SECONDS)
             continue
         with suppress(TimeoutError):

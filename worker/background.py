@@ -6,8 +6,7 @@ It dispatches jobs, delivers webhooks, works on background tasks and does the ch
 import asyncio
 import signal
 
-from redis.asyncio import Redis
-
+from footnote.database.redis_address import connected
 from footnote.queue import make_app
 from footnote.runtime import open_runtime
 from footnote.settings import Settings
@@ -30,7 +29,7 @@ async def main(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    redis = Redis.from_url(settings.redis_url, socket_timeout=5, socket_connect_timeout=5)
+    redis = connected(settings.redis_url, seconds=5)
     async with open_runtime(settings, pool_size=POOL_SIZE) as rt:
         dispatcher, housekeeping = Dispatcher(rt, app, redis), Housekeeping(rt)
         deliveries, background_tasks = Deliveries(rt), BackgroundTasks(rt)

@@ -7,6 +7,7 @@ from footnote.documents import deletion, file_batches, selections
 from footnote.errors import DatabaseAway
 from footnote.jobs import tasks
 from footnote.jobs.tasks import Part
+from footnote.model_swap import work as model_swap_work
 from footnote.operations import tenant_deletion
 from footnote.runtime import Runtime
 from footnote.telemetry import log
@@ -20,6 +21,7 @@ PARTS: Mapping[str, Part] = {
     "tenant.delete": tenant_deletion.remove_part,
     "documents.delete": selections.delete_next,
     "documents.reingest": selections.reingest_next,
+    "model.swap": model_swap_work.do_part,
 }
 
 

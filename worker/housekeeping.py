@@ -4,14 +4,15 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
-from footnote.answering import answer_cache, question_batches, stored_responses
+from footnote.answering import answer_cache, conversations, question_batches, stored_responses
 from footnote.collections import expiry
 from footnote.documents import deletion, file_batches, files, idempotency, objects, refused_uploads, reingestion
 from footnote.embeddings import relatedness, vector_index
 from footnote.errors import DatabaseAway, NotFound
+from footnote.jobs import retention
 from footnote.runtime import Runtime
 from footnote.telemetry import log
-from footnote.tenancy import audit_log, sessions, tallies
+from footnote.tenancy import audit_log, sessions, tallies, usage
 from footnote.webhooks import history
 
 Chore = Callable[[Runtime], Awaitable[None]]
@@ -24,8 +25,8 @@ class Housekeeping:
     """Deletes unowned objects and what is expired, queues documents whose collection changed, folds tallies, builds
     vector indexes, measures models and removes old rows.
 
-    Old rows are idempotency keys, answers, responses, batches of questions and files, refused uploads, webhooks and the
-    audit log.
+    Old rows are idempotency keys, answers, responses, batches of questions and files, refused uploads, webhooks, jobs,
+    conversations, usage and the audit log.
     The first two are done when the loop is woken. A chore that is slow or fails does not delay the others.
     """
 
@@ -100,6 +101,9 @@ async def _purge(rt: Runtime) -> None:
         await sessions.purge(session)
         await answer_cache.purge(session, rt.settings.answer_cache_seconds)
     await audit_log.purge(rt)
+    await retention.purge(rt)
+    await conversations.purge(rt)
+    await usage.purge(rt)
 
 
 WHEN_WOKEN: dict[str, Chore] = {"sweep": _sweep, "review": reingestion.review}

@@ -26,9 +26,6 @@ from footnote.telemetry import configure_logging
 
 Result = TypeVar("Result")
 
-# Connections: of documents that end their transactions at the same time, and of heartbeats; others wait for one. Each
-# takes Postgres 10 MiB and as much time to get ready as half a small document.
-POOL_SIZE = 3
 GRACE_SECONDS = 8.0  # for a step to end or to come to its next checkpoint when the worker should stop
 STOP_SECONDS = 14  # after which the worker is gone in any case, and the lease runs out
 
@@ -60,7 +57,9 @@ def attach(settings: Settings) -> None:
         configure_logging(settings)
         loop = asyncio.new_event_loop()
         stack = AsyncExitStack()
-        runtime = loop.run_until_complete(stack.enter_async_context(open_runtime(settings, pool_size=POOL_SIZE)))
+        # Few: each takes Postgres 10 MiB and as much time to get ready as half a small document.
+        opening = open_runtime(settings, pool_size=settings.worker_connections)
+        runtime = loop.run_until_complete(stack.enter_async_context(opening))
         _process = _Process(loop, stack, runtime)
         loop.add_reader(reading, _process.stop, reading)
         starting.ahead()

@@ -6,9 +6,9 @@ from time import monotonic
 from typing import Any
 
 from celery import signals
-from redis import Redis
 from redis.exceptions import RedisError
 
+from footnote.database.redis_address import connected_in_turn
 from footnote.jobs import workers
 from footnote.settings import Settings
 
@@ -18,9 +18,7 @@ _PATIENCE_SECONDS = 0.5
 def attach(settings: Settings) -> None:
     """In the worker's main process."""
     name, said = uuid.uuid4().hex, -workers.SAY_SECONDS
-    redis = Redis.from_url(
-        settings.redis_url or "", socket_timeout=_PATIENCE_SECONDS, socket_connect_timeout=_PATIENCE_SECONDS
-    )
+    redis = connected_in_turn(settings.redis_url or "", seconds=_PATIENCE_SECONDS)
 
     def say(**_: Any) -> None:
         nonlocal said

@@ -35,6 +35,11 @@ _PROVIDERS: Failures = {
 _SEARCHING: list[Failures] = [_PROVIDERS, {422: "no_reranker", 504: "search_too_slow"}]
 _ASKING: list[Failures] = [*_SEARCHING, {504: "answer_timeout"}]
 _ACCEPTING: list[Failures] = [{409: "embedding_model_changed", 422: "bad_collection_name"}]
+_SWAPPING: list[Failures] = [
+    _PROVIDERS,
+    {409: "model_swap_needless model_swap_running", 422: "unknown_embedding_model unknown_provider"},
+]
+_OF_SWAP: Failures = {409: "model_swap_not_ready no_model_swap"}
 _PICTURES: Failures = {
     415: "no_pictures",
     422: "corrupt_file object_missing too_complex too_large",
@@ -76,6 +81,7 @@ BY_OPERATION: dict[str, list[Failures]] = {
     "ask": [*_ASKING, {409: "conversation_busy"}],
     "ask_batch": [{404: "collection_not_found"}],
     "ask_in_conversation": [*_ASKING, {409: "conversation_busy"}],
+    "begin_model_swap": _SWAPPING,
     "cancel_job": [{409: "job_finished"}],
     "cancel_query_batch": [{409: "query_batch_finished"}],
     "complete_direct_upload": [
@@ -88,6 +94,7 @@ BY_OPERATION: dict[str, list[Failures]] = {
             422: "checksum_mismatch size_mismatch",
         },
     ],
+    "compare_models": [*_SEARCHING, _OF_SWAP],
     "create_access_token": [{403: "limited_key missing_scope"}],
     "create_api_key": [{403: "limited_key"}],
     "create_collection": [{409: "collection_exists", 422: "bad_collection_name"}],
@@ -108,6 +115,7 @@ BY_OPERATION: dict[str, list[Failures]] = {
     "delete_document": [{503: "store_unavailable"}],
     "delete_tenant": [{422: "wrong_name", 503: "store_unavailable"}],
     "download_document": [{404: "content_not_found", 422: "object_missing", 503: "store_unavailable"}],
+    "drop_model": [{409: "no_model_swap"}],
     "estimate_document": [
         {
             422: "archive_too_large corrupt_file no_text ocr_unusable too_complex too_large unsupported_type",
@@ -115,13 +123,19 @@ BY_OPERATION: dict[str, list[Failures]] = {
             503: "parser_unavailable",
         }
     ],
+    "estimate_model_swap": _SWAPPING,
     "get_document_page_highlights": [_PICTURES],
     "get_document_page_image": [_PICTURES],
     "redeliver_webhook": [{409: "webhook_endpoint_disabled"}],
     "retry_job": [{409: "job_not_retryable job_superseded"}],
+    "roll_back_model": [_OF_SWAP],
     "search": _SEARCHING,
+    "switch_model": [_OF_SWAP],
     "update_collection": [
-        {409: "collection_exists collection_not_empty embedding_model_changed", 422: "bad_collection_name"}
+        {
+            409: "collection_exists collection_not_empty embedding_model_changed model_swap_running",
+            422: "bad_collection_name",
+        }
     ],
     "upload_from_url": _ACCEPTING,
     "upload_text": [_ONE_FILE, *_ACCEPTING],
@@ -157,10 +171,14 @@ MEANINGS: dict[str, str] = {
     "key_not_found": "You have no API key with this id.",
     "limited_key": "A key cannot create a key that may do or spend more than itself.",
     "message_not_found": "The conversation has no message with this id.",
+    "model_swap_needless": "The collection has the model already, or nothing in it is embedded.",
+    "model_swap_not_ready": "The swap is in another state, or chunks lack a vector of the other model.",
+    "model_swap_running": "The model of the collection is being swapped already.",
     "missing_file": "The form has no part named `file`.",
     "missing_scope": "The API key lacks the scope that this operation needs.",
     "no_pictures": "Only pages of PDFs have images.",
     "no_reranker": "`rerank` is true, but the server has no reranker.",
+    "no_model_swap": "The model of the collection is not being swapped.",
     "no_tenant": "The token belongs to no tenant.",
     "overloaded": "The server has too many requests at the moment.",
     "page_not_found": "The document has no page with this number.",

@@ -37,6 +37,7 @@ ANSWERS: dict[str, Any] = {
             "failed": 8,
             "cancelled": 0,
         },
+        "model_swaps": [],
         "steps": {"chunk": 12, "embed": 3},
         "waiting": [
             {

@@ -13,7 +13,7 @@ from api.deps import Access
 from api.mcp import pages
 from api.schemas import mcp as shapes
 from api.schemas.common import In, Out
-from api.schemas.jobs import document_status, standing
+from api.schemas.jobs import document_status, job_states, standing
 from api.schemas.uploads import UploadFields
 from api.uploads.accepting import accept_once
 from footnote import answering, collections, documents, retrieval
@@ -119,7 +119,7 @@ async def list_documents(call: ToolCall, given: shapes.ListDocumentsArguments) -
             limit=given.limit + 1,
             before=given.cursor,
             collection=given.collection,
-            states=[] if given.status is None else ["succeeded" if given.status == "ready" else given.status],
+            states=job_states([given.status] if given.status else []),
             filter=given.filter,
         )
     shown = found[: given.limit]

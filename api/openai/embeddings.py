@@ -16,7 +16,7 @@ from api.openai.rendering import written
 from api.openai.routing import new_router
 from api.openai.schemas.embeddings import EmbeddingsIn, EmbeddingsOut
 from footnote.collections import catalog
-from footnote.ingest.embed import groups, spent
+from footnote.embeddings.batches import groups
 from footnote.providers import Embedder
 from footnote.runtime import Runtime
 from footnote.tenancy import usage
@@ -76,7 +76,7 @@ async def _embedded(
     vectors, tokens = dict[int, "NDArray[np.float32]"](), 0
     for group in await asyncio.to_thread(groups, embedder, dict(enumerate(texts))):
         answer = await embedder.embed([texts[place] for place in group])
-        await usage.record_apart(rt, key_id, spent(embedder, answer))
+        await usage.record_apart(rt, key_id, usage.of_embedding(embedder, answer))
         if dimensions not in (None, answer.dimensions):
             raise wrong("dimensions", f"The vectors of '{embedder.model}' have {answer.dimensions} dimensions.")
         vectors |= zip(group, answer.vectors, strict=True)

@@ -26,7 +26,7 @@ from api.schemas.documents import (
 )
 from api.schemas.fields import JsonObject, Plain
 from api.schemas.filters import filter_of
-from api.schemas.jobs import DocumentStatus, StatusOut
+from api.schemas.jobs import DocumentStatus, StatusOut, job_states
 from footnote import documents, jobs
 from footnote.database.driver import PLANNED_ONCE
 from footnote.documents import deletion, page_images
@@ -77,7 +77,7 @@ class DocumentsIn(Params):
         """Raises Invalid for a filter that is none."""
         return documents.DocumentFilter(
             collection=self.collection,
-            states=tuple("succeeded" if each == "ready" else each for each in self.status),
+            states=job_states(self.status),
             external_id=self.external_id,
             sha256=bytes.fromhex(self.sha256) if self.sha256 else None,
             parent_id=self.parent_id,

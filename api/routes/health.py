@@ -11,6 +11,9 @@ from sqlalchemy import text
 
 from api.deps import OperatorDep
 from footnote import __version__
+from footnote.database.engine import is_polling
+from footnote.embeddings import vector_index
+from footnote.errors import DatabaseUnfit
 from footnote.jobs import recovery, scheduling
 from footnote.providers import guarded
 from footnote.runtime import Runtime
@@ -38,7 +41,8 @@ async def check_readiness(rt: OperatorDep, response: Response, strict: Strict = 
 
     `status` is `ready`, `degraded` (`checks` names what is away) or `not_ready` with 503. Without Redis, uploads and
     queries work, and jobs wait. Without the store, search and status work. Without Postgres nothing works. A failing
-    model provider is named but changes nothing. A process that is asked to stop is `draining`, with 503.
+    model provider is named but changes nothing. `notifications` are `polling` behind a pooler without
+    DATABASE_DIRECT_URL. A process that is asked to stop is `draining`, with 503.
     """
     if rt.stopping.is_set():
         response.status_code = 503
@@ -57,6 +61,7 @@ async def check_readiness(rt: OperatorDep, response: Response, strict: Strict = 
             name: "ok" if state == "closed" else f"failing, not asked before {state}"
             for name, state in providers.items()
         },
+        "notifications": "polling" if is_polling(rt.settings) else "listening",
         "paused_since": paused_since,
         "embedder": f"{rt.embedder.provider}/{rt.embedder.model}",
         "generator": f"{rt.generator.provider}/{rt.generator.model}",
@@ -82,7 +87,7 @@ async def _postgres(rt: Runtime) -> tuple[str, datetime | None]:
             return "ok", await scheduling.paused(session)
     except Exception as error:
         log.warning("not ready", error=f"{type(error).__name__}: {error}"[:300])
-        return "away", None
+        return "unfit" if isinstance(error, DatabaseUnfit) else "away", None
 
 
 async def _redis(rt: Runtime) -> None:
@@ -97,6 +102,7 @@ async def metrics(rt: OperatorDep) -> Response:
     async with rt.transaction() as session:
         numbers = await recovery.overview(session)
         paused = await scheduling.paused(session)
+        indexes = await vector_index.states(session)
     oldest = numbers.pop("oldest_due_seconds")
     lines.append("# HELP footnote_jobs Jobs by state.\n# TYPE footnote_jobs gauge\n")
     lines += [f'footnote_jobs{{state="{state}"}} {count:g}\n' for state, count in sorted(numbers.items())]
@@ -104,6 +110,9 @@ async def metrics(rt: OperatorDep) -> Response:
     lines.append(f"# TYPE footnote_oldest_due_job_seconds gauge\nfootnote_oldest_due_job_seconds {oldest:g}\n")
     lines.append("# HELP footnote_paused Whether the operator paused the workers.\n")
     lines.append(f"# TYPE footnote_paused gauge\nfootnote_paused {paused is not None:d}\n")
+    lines.append("# HELP footnote_vector_indexes Embedding spaces by the state of their vector index.\n")
+    lines.append("# TYPE footnote_vector_indexes gauge\n")
+    lines += [f'footnote_vector_indexes{{state="{state}"}} {count}\n' for state, count in sorted(indexes.items())]
     lines.append("# HELP footnote_provider_circuit_open Whether the provider failed too often to be asked.\n")
     lines.append("# TYPE footnote_provider_circuit_open gauge\n")
     for name, state in (await guarded.circuits(rt.embedder, *rt.others.values(), rt.generator, rt.reranker)).items():

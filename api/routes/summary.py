@@ -4,6 +4,7 @@ from fastapi import APIRouter
 
 from api.deps import Reader, RuntimeDep
 from api.schemas.summary import SummaryOut
+from footnote import model_swap
 from footnote.jobs import summary, workers
 
 router = APIRouter(prefix="/v1", tags=["jobs"])
@@ -17,5 +18,5 @@ async def get_summary(rt: RuntimeDep, caller: Reader) -> SummaryOut:
     failed. `capped` says whether there may be more.
     """
     async with rt.transaction() as session:
-        found = await summary.of_tenant(session)
-    return SummaryOut.of(found, await workers.alive(rt.shared))
+        found, swaps = await summary.of_tenant(session), await model_swap.running(session)
+    return SummaryOut.of(found, swaps, await workers.alive(rt.shared))

@@ -14,7 +14,7 @@ from footnote.models import BackgroundTask
 from footnote.providers import Embedder
 
 ModelName = Annotated[Plain, StringConstraints(min_length=1, max_length=128)]
-ProviderName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,31}$")]
+ProviderName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
 
 
 class _In(In):

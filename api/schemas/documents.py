@@ -141,6 +141,7 @@ class DeletionCounts(Out):
     versions: int
     pages: int
     chunks: int
+    second_vectors: Annotated[int, Field(description="Vectors of chunks by a second model, while it is swapped.")] = 0
     embeddings: int
     jobs: int
     answers: Annotated[

@@ -1,5 +1,6 @@
 """Jobs, and the status of a document, which is that of its newest job."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -133,6 +134,11 @@ class StatusOut(Out):
 
 def document_status(job: Job) -> DocumentStatus:
     return "ready" if job.state == "succeeded" else job.state  # type: ignore[return-value]
+
+
+def job_states(statuses: Iterable[DocumentStatus]) -> tuple[str, ...]:
+    """The states of the newest job of documents in these statuses: the inverse of `document_status`."""
+    return tuple("succeeded" if each == "ready" else each for each in statuses)
 
 
 def standing(job: Job) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from api.schemas.common import In, Out
 from api.schemas.documents import DocumentOut
 from api.schemas.fields import Plain
 from api.schemas.filters import FilterIn
-from api.schemas.jobs import DocumentStatus
+from api.schemas.jobs import DocumentStatus, job_states
 from footnote.documents import DocumentDetails, DocumentFilter
 
 Id = Annotated[Plain, StringConstraints(min_length=1, max_length=64)]
@@ -33,8 +33,9 @@ class SelectionFilterIn(In):
         return self
 
     def wanted(self) -> DocumentFilter:
-        states = tuple("succeeded" if each == "ready" else each for each in self.status)
-        return DocumentFilter(self.collection, states, parent_id=self.parent_id, q=self.q, filter=self.filter)
+        return DocumentFilter(
+            self.collection, job_states(self.status), parent_id=self.parent_id, q=self.q, filter=self.filter
+        )
 
 
 class SelectionIn(In):

@@ -1,5 +1,6 @@
 """The summary of a tenant's work."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import datetime
 from typing import Annotated, Any
@@ -8,8 +9,10 @@ from pydantic import Field
 
 from api.schemas.common import Out
 from api.schemas.jobs import Step
+from api.schemas.model_swaps import ModelSwapOut
 from footnote.jobs.summary import Summary
 from footnote.jobs.workers import Workers
+from footnote.model_swap import SwapDetails
 
 
 class DocumentCountsOut(Out):
@@ -68,9 +71,10 @@ class SummaryOut(Out):
     rate: RateOut
     workers: Annotated[WorkersOut | None, Field(description="Of all tenants. Null while Redis is away.")]
     paused_since: Annotated[datetime | None, Field(description="When the operator paused the workers.")]
+    model_swaps: Annotated[list[ModelSwapOut], Field(description="Swaps of embedding models that have not ended.")]
     capped: Annotated[bool, Field(description="Whether there may be more than was counted.")]
 
     @classmethod
-    def of(cls, found: Summary, workers: Workers | None) -> "SummaryOut":
+    def of(cls, found: Summary, swaps: Sequence[SwapDetails], workers: Workers | None) -> "SummaryOut":
         told: dict[str, Any] = asdict(found) | {"workers": workers and asdict(workers)}
-        return cls.model_validate(told)
+        return cls.model_validate(told | {"model_swaps": [ModelSwapOut.of(each) for each in swaps]})

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from api.schemas.common import Out
 from api.schemas.jobs import ProgressOut
-from footnote.jobs.tasks import Kind
+from footnote.jobs.tasks import UNITS, Kind
 from footnote.models import BackgroundTask
 
 TaskStatus = Literal["queued", "running", "waiting", "completed"]
@@ -19,7 +19,11 @@ class TaskOut(Out):
     id: str
     kind: Kind
     subject_id: Annotated[
-        str, Field(description="The collection, file, batch of files or tenant; of chosen documents, the task itself.")
+        str,
+        Field(
+            description="The collection, file, batch of files or tenant; of chosen documents, the task itself; "
+            "of `model.swap`, the swap."
+        ),
     ]
     status: TaskStatus
     progress: ProgressOut
@@ -35,7 +39,7 @@ class TaskOut(Out):
             kind=task.kind,
             subject_id=task.subject_id,
             status=task.state,
-            progress=ProgressOut(done=task.progress_done, total=total, unit="documents"),
+            progress=ProgressOut(done=task.progress_done, total=total, unit=UNITS.get(task.kind, "documents")),
             waiting_for=task.waiting_for,
             created_at=task.created_at,
             finished_at=task.finished_at,

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
 from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
@@ -19,6 +20,7 @@ from footnote.answering import Citation, Delta, Done, Event, Question, Sources, 
 from footnote.answering.rewriting import fitting
 from footnote.database import leases
 from footnote.database.clock import from_now
+from footnote.database.driver import driver
 from footnote.database.ids import new_id
 from footnote.database.paging import newest_first
 from footnote.database.rows import affected
@@ -335,3 +337,24 @@ def _of_sources(sources: Sources) -> dict[str, Any]:
         "parts": list(sources.parts),
         "searched_for": [asdict(each) for each in sources.searched_for],
     }
+
+
+_PURGE = """
+WITH gone AS (
+    DELETE FROM conversation WHERE id IN (
+        SELECT id FROM conversation
+        WHERE updated_at < now() - $1::interval AND (held_until IS NULL OR held_until < now())
+        ORDER BY updated_at LIMIT $2 FOR UPDATE SKIP LOCKED
+    ) RETURNING id
+) SELECT count(*) FROM gone
+"""
+_PURGED_AT_ONCE = 100
+
+
+async def purge(rt: Runtime) -> None:
+    """Removes conversations in which nothing was asked for longer than configured, some in each transaction."""
+    days = timedelta(days=rt.settings.conversation_days)
+    more = bool(days)
+    while more:
+        async with rt.transaction() as session:
+            more = await (await driver(session)).fetchval(_PURGE, days, _PURGED_AT_ONCE) == _PURGED_AT_ONCE

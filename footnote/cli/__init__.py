@@ -5,12 +5,13 @@ import sys
 
 import typer
 
-from footnote.cli import asking, documents, login, mcp, processes, sync, tenants, usage
+from footnote.cli import asking, backups, documents, login, mcp, processes, sync, tenants, usage
 from footnote.cli.audit_log import AUDIT_LOG
 from footnote.cli.collections import COLLECTIONS
 from footnote.cli.conversations import CONVERSATIONS
 from footnote.cli.jobs import JOBS
 from footnote.cli.keys import KEYS
+from footnote.cli.model_swaps import MODEL_SWAP
 from footnote.cli.webhooks import WEBHOOKS
 from footnote.errors import FootnoteError
 
@@ -22,8 +23,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-RESOURCES = (COLLECTIONS, JOBS, CONVERSATIONS, WEBHOOKS, KEYS, AUDIT_LOG)
-for each in (documents, sync, asking, usage, login, mcp, processes, *RESOURCES, tenants):
+RESOURCES = (COLLECTIONS, MODEL_SWAP, JOBS, CONVERSATIONS, WEBHOOKS, KEYS, AUDIT_LOG)
+for each in (documents, sync, asking, usage, login, mcp, processes, backups, *RESOURCES, tenants):
     each.register(app)
 
 

@@ -9,10 +9,10 @@ import typer
 
 from footnote.cli.arguments import json_object
 from footnote.cli.terminal import counted, one_line, pages_of, place_of, say, say_json
-from footnote.errors import FootnoteError, NotFound, Unavailable
+from footnote.errors import NotFound
 
 if TYPE_CHECKING:
-    from footnote.cli.client import Api
+    from footnote.client import Footnote
 
 Json = dict[str, Any]
 NOT_FOUND = 4
@@ -76,7 +76,7 @@ def ask(
 
     Exit codes: 0 answered, 1 an error, 4 the documents hold no answer, or only passages that come near it.
     """
-    from footnote.cli.client import open_api
+    from footnote.cli.connection import open_api
 
     if sum((conversation is not None, begin, go_on, file is not None)) > 1:
         raise typer.BadParameter("give one of --conversation, --begin, --continue and --file")
@@ -92,7 +92,7 @@ def ask(
         if stream and not as_json:
             answer = _streamed(api, body)
         else:
-            answer = api.ask("/v1/query", {**body, "stream": False})
+            answer = api.ask(**body).raw
             if not as_json:
                 say(answer["answer"])
     if as_json:
@@ -105,7 +105,8 @@ def ask(
 
 def _ask_all(file: Path, defaults: Json, *, as_json: bool) -> None:
     """Each question of the file, a batch of them at a time, in order. An error in one does not stop the others."""
-    from footnote.cli.client import open_api
+    from footnote.cli.connection import open_api
+    from footnote.client.calls import ANSWER_SECONDS
 
     lines = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8", errors="replace")
     questions = [line.strip() for line in lines.splitlines() if line.strip()]
@@ -114,7 +115,8 @@ def _ask_all(file: Path, defaults: Json, *, as_json: bool) -> None:
         for start in range(0, len(questions), AT_ONCE):
             asked = questions[start : start + AT_ONCE]
             body = {"questions": [{"question": each} for each in asked], "defaults": defaults}
-            for question, result in zip(asked, api.ask("/v1/query/batch", body)["data"], strict=True):
+            results = api.request("POST", "/v1/query/batch", body=body, timeout=ANSWER_SECONDS)["data"]
+            for question, result in zip(asked, results, strict=True):
                 failed = failed or "error" in result
                 if as_json:
                     say_json({"question": question, **result}, indent=None)
@@ -125,47 +127,44 @@ def _ask_all(file: Path, defaults: Json, *, as_json: bool) -> None:
 
 
 def _show_result(question: str, result: Json) -> None:
-    from footnote.cli.client import problem_message
+    from footnote.client.errors import refusal
 
     say(f"> {question}")
     if "error" in result:
-        say(problem_message(result["error"]))
+        say(str(refusal(result["status"], result["error"])))
     else:
         say(result["answer"]["answer"])
         _under(result["answer"])
     say()
 
 
-def _conversation(api: "Api", named: str | None, *, begin: bool, go_on: bool) -> str | None:
+def _conversation(api: "Footnote", named: str | None, *, begin: bool, go_on: bool) -> str | None:
     """The id of the one to ask in, if any."""
     if begin:
-        return str(api.post("/v1/conversations", {})["id"])
+        return api.conversations.create().id
     if not go_on:
         return named
-    found = api.get("/v1/conversations", limit=1)["data"]
-    if not found:
-        raise NotFound("no_conversation", "There is no conversation yet: `footnote ask --begin` starts one.")
-    return str(found[0]["id"])
+    for newest in api.conversations.list(limit=1):
+        return newest.id
+    raise NotFound("no_conversation", "There is no conversation yet: `footnote ask --begin` starts one.")
 
 
-def _streamed(api: "Api", body: Json) -> Json:
-    """Prints the answer while it arrives; returns the event that ends it."""
-    from footnote.cli.client import problem_message
+def _streamed(api: "Footnote", body: Json) -> Json:
+    """Prints the answer while it arrives; returns the whole one."""
+    from footnote.client import DeltaEvent, DoneEvent
 
     begun = False
     try:
-        for name, event in api.events("/v1/query", {**body, "stream": True}):
-            if name == "delta":
-                say(event["text"] if begun else event["text"].lstrip(), nl=False)
+        for event in api.stream(**body):
+            if isinstance(event, DeltaEvent):
+                say(event.text if begun else event.text.lstrip(), nl=False)
                 begun = True
-            elif name == "error":
-                raise FootnoteError(str(event.get("code", "error")), problem_message(event))
-            elif name == "done":
+            elif isinstance(event, DoneEvent):
                 if not begun:
-                    say(event["answer"], nl=False)
+                    say(event.answer.answer, nl=False)
                     begun = True
-                return event
-        raise Unavailable("connection_lost", "The connection was lost before the answer was complete.")
+                return event.answer.raw
+        raise AssertionError("a stream ends with an answer or an error")
     finally:
         if begun:
             say()
@@ -253,12 +252,12 @@ def search(
     as_json: AsJson = False,
 ) -> None:
     """Find the passages that fit the query best."""
-    from footnote.cli.client import open_api
+    from footnote.cli.connection import open_api
 
     filters = json_object(filter, "--filter") if filter is not None else None
     body = _given(query=query, collections=collection, filters=filters, top_k=top_k, mode=mode.value, rerank=rerank)
     with open_api() as api:
-        found = api.post("/v1/search", body)
+        found = api.search(**body).raw
     if as_json:
         say_json(found)
     elif not found["data"]:

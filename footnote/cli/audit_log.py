@@ -36,17 +36,12 @@ def _list(*, given: Json, limit: Annotated[int, typer.Option(min=1, help="How ma
 
 def _export(given: Json) -> None:
     """Print every event, oldest first, one JSON object a line."""
-    from footnote.cli.client import open_api
+    from footnote.cli.connection import open_api
 
-    wanted = given | {"order": "oldest", "limit": PAGE}
     with open_api() as api:
-        while True:
-            page = api.get("/v1/audit", **wanted)
+        for page in api.request_pages("/v1/audit", page_size=PAGE, params=given | {"order": "oldest"}):
             for event in page["data"]:
                 say(json.dumps(event, ensure_ascii=False))
-            if page["next_cursor"] is None:
-                break
-            wanted["cursor"] = page["next_cursor"]
 
 
 COLUMNS: Columns = {

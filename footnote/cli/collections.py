@@ -1,9 +1,10 @@
 """`collections`: documents that share a language, a chunking and a model."""
 
 import json
+from collections.abc import Callable
 from enum import StrEnum
-from time import monotonic, sleep
-from typing import Annotated
+from time import monotonic
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,8 +12,10 @@ from footnote.cli.arguments import json_object
 from footnote.cli.commands import Columns, Command, Json, Resource, call, listing
 from footnote.cli.terminal import counted, moment, say
 
+if TYPE_CHECKING:
+    from footnote.client import TaskStatus
+
 Name = Annotated[str, typer.Argument(metavar="NAME", help="Its name or id.")]
-LOOK_SECONDS = 0.2  # between two looks at a deletion
 SAY_SECONDS = 2.0  # between two lines about its progress
 
 
@@ -79,23 +82,24 @@ def _update(
 
 def _delete(name: Name) -> Json:
     """Delete a collection with all of its documents; prints the receipt. If this is interrupted, the server goes on."""
-    reply = call("DELETE", "/v1/collections/{}", name)
-    if "kind" not in reply:
-        return reply
-    _follow(reply)
-    return call("DELETE", "/v1/collections/{}", reply["subject_id"])
+    from footnote.cli.connection import open_api
+
+    with open_api() as api:
+        return api.collections.delete(name, on_progress=_reporting()).raw
 
 
-def _follow(task: Json) -> None:
-    """Waits until a background task is completed; reports its progress as lines on stderr."""
+def _reporting() -> "Callable[[TaskStatus], None]":
+    """Reports the progress of a task as lines on stderr."""
     reported, due = -1, monotonic() + SAY_SECONDS
-    while task["status"] != "completed":
-        done, total = task["progress"]["done"], task["progress"]["total"]
+
+    def report(task: "TaskStatus") -> None:
+        nonlocal reported, due
+        done, total = task.progress.done, task.progress.total
         if done != reported and monotonic() >= due:
             say(f"deleting  {done} of {counted(total, 'document')}", err=True)
             reported, due = done, monotonic() + SAY_SECONDS
-        sleep(LOOK_SECONDS)
-        task = call("GET", "/v1/tasks/{}", task["id"])
+
+    return report
 
 
 def _print(collection: Json) -> None:

@@ -4,11 +4,14 @@ import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from inspect import Parameter
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from footnote.cli.terminal import moment, say, say_json, table
+
+if TYPE_CHECKING:
+    from footnote.client import Footnote
 
 Json = dict[str, Any]
 Column = str | Callable[[Json], object]  # a field of the object, or what is shown of it
@@ -112,17 +115,26 @@ def show_list(columns: Columns, *, empty: str = "", tell_more: bool = False) -> 
 
 def call(method: str, path: str, *names: str, body: Json | None = None) -> Json:
     """One request. Each `{}` of the path stands for a name."""
-    from footnote.cli.client import open_api, segment
+    from footnote.cli.connection import open_api
 
     with open_api() as api:
-        return api.send(method, path.format(*map(segment, names)), body)
+        return api.request(method, path, *names, body=body)
 
 
-def fetch_list(path: str, limit: int, **wanted: Any) -> Json:
-    from footnote.cli.client import open_api
+def fetch_list(path: str, limit: int, *names: str, **wanted: Any) -> Json:
+    """The first items of a paged list, and the cursor of what follows."""
+    from footnote.cli.connection import open_api
 
     with open_api() as api:
-        return api.listed(path, limit, **wanted)
+        return listed(api, path, limit, *names, **wanted)
+
+
+def listed(api: "Footnote", path: str, limit: int, *names: str, **wanted: Any) -> Json:
+    found: list[Json] = []
+    cursor: str | None = None
+    for page in api.request_pages(path, *names, limit=limit, params=wanted):
+        found, cursor = found + page["data"], page["next_cursor"]
+    return {"data": found, "next_cursor": cursor}
 
 
 def tell(reply: Json, as_json: bool, show: Show) -> None:

@@ -8,20 +8,20 @@ from footnote.cli.commands import Command, Json, Resource, call, listing, time_o
 from footnote.cli.terminal import counted, one_line, say
 
 TITLE = 60
+ONE = "/v1/conversations/{}"
 Id = Annotated[str, typer.Argument(metavar="ID")]
 
 
 def _show(conversation: Id) -> Json:
     """Show the questions and answers of a conversation."""
-    from footnote.cli.client import open_api, segment
+    from footnote.cli.connection import open_api
 
-    path = f"/v1/conversations/{segment(conversation)}"
+    wanted: Json = {"limit": 100}
     with open_api() as api:
-        found = api.get(path, limit=100)
-        page = found["messages"]
-        while page["next_cursor"]:
-            page = api.get(path, limit=100, cursor=page["next_cursor"])["messages"]
-            found["messages"]["data"] += page["data"]
+        found = page = api.request("GET", ONE, conversation, params=wanted)
+        while cursor := page["messages"]["next_cursor"]:
+            page = api.request("GET", ONE, conversation, params=wanted | {"cursor": cursor})
+            found["messages"]["data"] += page["messages"]["data"]
     found["messages"]["next_cursor"] = None
     return found
 
@@ -33,7 +33,7 @@ def _print_messages(conversation: Json) -> None:
 
 def _delete(conversation: Id) -> Json:
     """Delete a conversation with its messages."""
-    return call("DELETE", "/v1/conversations/{}", conversation)
+    return call("DELETE", ONE, conversation)
 
 
 def _deletion(receipt: Json) -> str:

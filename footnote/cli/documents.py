@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from footnote.cli.arguments import json_object
-from footnote.cli.commands import Columns, Command, call, fetch_list, listing, show_list, show_table, time_of
+from footnote.cli.commands import Columns, Command, call, fetch_list, listed, listing, show_list, show_table, time_of
 from footnote.cli.terminal import counted, moment, say, say_json, standing, table, took
-from footnote.errors import FootnoteError
 
 if TYPE_CHECKING:
-    from footnote.cli.client import Api
     from footnote.cli.progress import Progress
     from footnote.cli.uploads import FileUpload, Ingestion, Skipped
+    from footnote.client import DocumentOptions, Footnote
 
 Json = dict[str, Any]
 FAILED, INTERRUPTED = 1, 130
@@ -90,24 +89,23 @@ def add(
     Exit codes: 0 all ready, 1 some failed or the server was unavailable, 2 wrong usage, 130 interrupted
     (ingestion of sent files continues).
     """
-    fields = {"collection": collection}
+    fields: DocumentOptions = {"collection": collection}
     if metadata is not None:
-        json_object(metadata, "--metadata")
-        fields["metadata"] = metadata
+        fields["metadata"] = json_object(metadata, "--metadata")
     files, skipped = _files(paths)
     if external_id is not None:
         if len(files) != 1:
             raise typer.BadParameter(f"names one file, not {len(files)}", param_hint="--external-id")
         fields["external_id"] = external_id
     from footnote.cli import estimates
-    from footnote.cli.client import open_api
+    from footnote.cli.connection import open_api
     from footnote.cli.uploads import Ingestion
 
     with open_api() as api:
         if dry_run:
             estimates.show(api, files, fields, skipped, as_json)
             return
-        api.get("/healthz")  # fail at once if it is not running; wait only if it stops later
+        api.request("GET", "/healthz")  # fail at once if it is not running; wait only if it stops later
         shown = progress(len(files), as_json)
         ingestion = Ingestion(api, files, fields, shown, by_path=external_id is None)
         done = follow(ingestion, shown, wait)
@@ -115,6 +113,8 @@ def add(
 
 
 def follow(ingestion: "Ingestion", shown: "Progress", wait: bool) -> "list[FileUpload]":
+    from footnote.client import ApiError
+
     done = []
     try:
         with shown:
@@ -124,8 +124,8 @@ def follow(ingestion: "Ingestion", shown: "Progress", wait: bool) -> "list[FileU
     except KeyboardInterrupt:
         _left_behind(ingestion)
         raise typer.Exit(INTERRUPTED) from None
-    except FootnoteError as error:
-        if error.retryable:  # the server was unavailable
+    except ApiError as error:
+        if error.temporary:  # the server was unavailable
             _left_behind(ingestion)
         raise
     return done
@@ -228,12 +228,12 @@ def delete(
 
     Exit codes: 0 all deleted, 1 one was not found, or an error.
     """
-    from footnote.cli.client import open_api, segment
+    from footnote.cli.connection import open_api
 
     receipts = []
     with open_api() as api:
         for each in document_ids:
-            receipt = api.delete(f"/v1/documents/{segment(each)}")
+            receipt = api.documents.delete(each).raw
             receipts.append(receipt)
             if not as_json:
                 counts = ", ".join(f"{number} {name}" for name, number in receipt["counts"].items() if number)
@@ -251,7 +251,7 @@ def status(
 
     Exit codes: 0 the server can reach all that it needs, 1 it cannot, or an error.
     """
-    from footnote.cli.client import open_api
+    from footnote.cli.connection import open_api
 
     with open_api() as api:
         if document_id is None:
@@ -260,9 +260,9 @@ def status(
             _one(api, document_id, as_json)
 
 
-def _overview(api: "Api", limit: int, as_json: bool) -> None:
-    ready = api.get("/readyz", also=503)
-    found = api.listed("/v1/documents", limit)
+def _overview(api: "Footnote", limit: int, as_json: bool) -> None:
+    ready = api.request("GET", "/readyz", accepted=503)
+    found = listed(api, "/v1/documents", limit)
     checks = ready.get("checks", {})
     away = [f"{name}: {told}" for name, told in checks.items() if told != "ok"]
     if as_json:
@@ -284,11 +284,8 @@ def _show_documents(found: list[Json]) -> None:
     show_table(COLUMNS, found)
 
 
-def _one(api: "Api", document_id: str, as_json: bool) -> None:
-    from footnote.cli.client import segment
-
-    place = f"/v1/documents/{segment(document_id)}"
-    document, now = api.get(place), api.get(f"{place}/status")
+def _one(api: "Footnote", document_id: str, as_json: bool) -> None:
+    document, now = api.documents.get(document_id).raw, api.documents.status(document_id).raw
     if as_json:
         say_json({"document": document, "status": now})
         return

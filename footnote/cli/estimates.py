@@ -6,17 +6,18 @@ from typing import Any
 
 import typer
 
-from footnote.cli.client import Api, ApiRefused, NotRunning
+from footnote.cli.option_names import with_options
 from footnote.cli.terminal import counted, say, say_json
-from footnote.cli.uploads import Skipped
-from footnote.errors import FootnoteError
+from footnote.cli.uploads import Skipped, ends_all
+from footnote.client import ApiError, DocumentOptions, Footnote
 
 Json = dict[str, Any]
 COUNTS = ("documents", "pages", "chunks", "tokens", "new_tokens")
-NO_ACCESS = (401, 403)
 
 
-def show(api: Api, files: Sequence[Path], fields: dict[str, str], skipped: Sequence[Skipped], as_json: bool) -> None:
+def show(
+    api: Footnote, files: Sequence[Path], fields: DocumentOptions, skipped: Sequence[Skipped], as_json: bool
+) -> None:
     """Estimates each file alone: a text that two of them share counts twice. Exits with 1 if one could not be added."""
     results = [_result(api, path, fields, as_json) for path in files]
     found = [result["estimate"] for result in results if result["estimate"]]
@@ -31,17 +32,16 @@ def show(api: Api, files: Sequence[Path], fields: dict[str, str], skipped: Seque
         raise typer.Exit(1)
 
 
-def _result(api: Api, path: Path, fields: dict[str, str], silent: bool) -> Json:
+def _result(api: Footnote, path: Path, fields: DocumentOptions, silent: bool) -> Json:
     estimate, error = None, None
     try:
-        estimate = api.estimate(path, fields)
+        estimate = api.estimate(path, **fields).raw
     except OSError as failure:
         error = {"code": "unreadable", "message": failure.strerror or str(failure)}
-    except FootnoteError as failure:
-        if isinstance(failure, NotRunning) or (isinstance(failure, ApiRefused) and failure.status in NO_ACCESS):
+    except ApiError as failure:
+        if ends_all(failure):
             raise
-        message = failure.detail if isinstance(failure, ApiRefused) else failure.message
-        error = {"code": failure.code, "message": message}
+        error = {"code": failure.code, "message": with_options(failure.message, failure.fields)}
     if not silent:
         say(f"{path}  {_line(estimate) if estimate else _failure(error or {})}")
     return {"path": str(path), "estimate": estimate, "error": error}

@@ -9,7 +9,7 @@ from footnote.cli.commands import Columns, Command, Json, Resource, fetch_list, 
 from footnote.cli.terminal import counted, moment, say, standing
 
 if TYPE_CHECKING:
-    from footnote.cli.client import Api
+    from footnote.client import Footnote
 
 FAILED = 1
 AT_ONCE = 1000
@@ -72,13 +72,13 @@ def _retry(
 
 def _retry_all(wanted: Json) -> None:
     """In calls of bounded size, for as many as there are now: what fails again at once is not retried forever."""
-    from footnote.cli.client import open_api
+    from footnote.cli.connection import open_api
 
     with open_api() as api:
-        done = api.post("/v1/jobs/retry", {**wanted, "limit": AT_ONCE})
+        done = api.request("POST", "/v1/jobs/retry", body={**wanted, "limit": AT_ONCE})
         retried, left = done["retried"], done["remaining"]
         while left > 0 and done["retried"]:
-            done = api.post("/v1/jobs/retry", {**wanted, "limit": min(left, AT_ONCE)})
+            done = api.request("POST", "/v1/jobs/retry", body={**wanted, "limit": min(left, AT_ONCE)})
             retried, left = retried + done["retried"], left - done["retried"]
     say(f"{counted(retried, 'job')} requeued.")
     if left > 0:
@@ -95,7 +95,7 @@ def _cancel(ids: Annotated[list[str], typer.Argument(metavar="ID...", help="Unfi
 
 
 def _each(ids: list[str], action: str) -> None:
-    from footnote.cli.client import open_api
+    from footnote.cli.connection import open_api
 
     with open_api() as api:
         refused = [job_id for job_id in ids if not _act(api, job_id, action)]
@@ -103,15 +103,13 @@ def _each(ids: list[str], action: str) -> None:
         raise typer.Exit(FAILED)
 
 
-def _act(api: "Api", job_id: str, action: str) -> bool:
-    from footnote.cli.client import ApiRefused, segment
+def _act(api: "Footnote", job_id: str, action: str) -> bool:
+    from footnote.client import ConflictError, UnknownIdError
 
     try:
-        job = api.post(f"/v1/jobs/{segment(job_id)}/{action}")
-    except ApiRefused as error:
-        if error.status not in (404, 409):
-            raise
-        say(f"{job_id}  {error.message}", err=True)
+        job = api.request("POST", f"/v1/jobs/{{}}/{action}", job_id)
+    except (ConflictError, UnknownIdError) as error:
+        say(f"{job_id}  {error}", err=True)
         return False
     say(f"{job['id']}  {standing(job)}")
     return True

@@ -9,7 +9,7 @@ from footnote.cli.terminal import say
 from footnote.errors import FootnoteError, Invalid
 
 if TYPE_CHECKING:
-    from footnote.cli.client import Api
+    from footnote.client import Footnote
 
 Url = Annotated[str | None, typer.Option(help="Address of the server; asked for if it is left out.")]
 Key = Annotated[
@@ -29,8 +29,9 @@ def login(url: Url = None, key: Key = None) -> None:
     Tries address and key, then stores them in ~/.config/footnote/server.json (or under XDG_CONFIG_HOME), for you alone.
     FOOTNOTE_API_URL and FOOTNOTE_API_KEY, and the `.footnote` of the present folder, take precedence.
     """
-    from footnote.cli.client import Api
-    from footnote.cli.target import checked
+    from footnote.cli.connection import connected
+    from footnote.cli.target import Target, checked
+    from footnote.client.clients import is_loopback
     from footnote.local_stack import user_file
     from footnote.settings import Settings
 
@@ -39,17 +40,14 @@ def login(url: Url = None, key: Key = None) -> None:
     if not given.startswith(("http://", "https://")):
         raise Invalid("invalid_setting", f"The address must start with http:// or https://, not {given!r}.")
     chosen = checked(key or settings.api_key or _asked("API key", hidden=True), "this")
-    api = Api(given, chosen, "this login")
-    try:
+    with connected(Target(given, chosen, "this login")) as api:
         _try(api)
-    finally:
-        api.close()
     try:
         place = user_file.remember_server(user_file.StoredServer(given, chosen, "login"))
     except OSError as error:
         raise Invalid("bad_user_file", f"{error.filename} cannot be written: {error.strerror}.") from error
     say(f"Commands talk to {given} now; {place} has the key.")
-    if given.startswith("http://") and not api.is_local:
+    if given.startswith("http://") and not is_loopback(given):
         say("The key travels unencrypted to it: use https:// where others share the network.", err=True)
 
 
@@ -68,10 +66,10 @@ def open_page(
     show: Annotated[bool, typer.Option("--print", help="Print the address only, for a browser elsewhere.")] = False,
 ) -> None:
     """Open the web page and log in there with the stored key. The address works once and for a minute."""
-    from footnote.cli.client import open_api
+    from footnote.cli.connection import open_api
 
     with open_api() as api:
-        code = api.post("/v1/session/codes")["code"]
+        code = api.request("POST", "/v1/session/codes")["code"]
         address = f"{api.url}/enter#{code}"
     if show or not _shown_in_browser(address):
         say(address)
@@ -92,13 +90,13 @@ def _shown_in_browser(address: str) -> bool:
     return not (for_terminals and not isinstance(browser, webbrowser.BackgroundBrowser)) and browser.open(address)
 
 
-def _try(api: "Api") -> None:
+def _try(api: "Footnote") -> None:
     """Raises what is wrong with the address or the key."""
-    from footnote.cli.client import ApiRefused
+    from footnote.client import PermissionDeniedError
 
     try:
-        api.get("/v1/jobs", limit=1)
-    except ApiRefused as error:
+        api.request("GET", "/v1/jobs", params={"limit": 1})
+    except PermissionDeniedError as error:
         if error.code != "missing_scope":  # then the key is valid, but not for this
             raise
 

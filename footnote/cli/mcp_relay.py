@@ -9,9 +9,11 @@ from mcp.server.stdio import stdio_server
 from mcp.shared.message import SessionMessage
 from mcp_types import INTERNAL_ERROR, JSONRPCError, JSONRPCRequest, JSONRPCResponse
 
-from footnote.cli.client import CONNECT_SECONDS, is_loopback, problem_message
 from footnote.cli.target import Target
 from footnote.cli.terminal import say
+from footnote.client.clients import is_loopback
+from footnote.client.errors import refusal
+from footnote.client.session import CONNECT_SECONDS
 
 SILENCE_SECONDS = 300.0  # the server shows more often that it is at work
 LAST_ANSWERS_SECONDS = 30.0  # for which answers are waited for after stdin was closed
@@ -29,7 +31,7 @@ class Explaining(httpx2.AsyncClient):
         if not response.headers.get("content-type", "").startswith("application/problem+json"):
             return response
         await response.aread()
-        return _refusal(request, response.status_code, problem_message(response.json()))
+        return _refusal(request, response.status_code, str(refusal(response.status_code, response.json())))
 
 
 def _refusal(request: httpx2.Request, status: int, message: str) -> httpx2.Response:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def register(app: typer.Typer) -> None:
-    for command in (up, api, worker, dispatcher, flower, migrate, pause, resume, audit):
+    for command in (up, api, worker, dispatcher, flower, migrate, pause, resume, audit, doctor):
         app.command(rich_help_panel="Server")(command)
 
 
@@ -48,7 +48,6 @@ def dispatcher() -> None:
 def flower() -> None:
     """Run the Flower dashboard of the workers."""
     from footnote.local_stack.directories import stored_secret
-    from footnote.queue import broker_url
     from footnote.settings import Settings
 
     settings = Settings()
@@ -56,10 +55,10 @@ def flower() -> None:
         raise typer.BadParameter("REDIS_URL is not set; `footnote up` sets it for what it starts.")
     password = settings.flower_password or stored_secret(settings.data_dir / "flower_password")
     # By environment, not by argument: arguments can be read in the process list.
-    os.environ["CELERY_BROKER_URL"] = broker_url(settings.redis_url)
     os.environ["FLOWER_BASIC_AUTH"] = f"{settings.flower_user}:{password}"
     _become(
-        *("-m", "celery", "flower", f"--address={settings.flower_host}", f"--port={settings.flower_port}"),
+        *("-m", "celery", "--app=worker.flower", "flower"),
+        *(f"--address={settings.flower_host}", f"--port={settings.flower_port}"),
         *("--read_only", "--persistent=False", "--logging=error"),
     )
 
@@ -131,6 +130,44 @@ async def _audit(settings: "Settings", fix: bool, as_json: bool) -> int:
     if not as_json:
         typer.echo(f"{found} found, {left} left.")
     return left
+
+
+def doctor(
+    providers: Annotated[
+        bool, typer.Option("--providers", help="Also ask the model providers, which may cost a little.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object with all findings.")] = False,
+) -> None:
+    """Look for what is wrong with the installation, and say what mends it.
+
+    Works on DATABASE_URL, REDIS_URL and STORAGE_URL, or the running local stack. Exit codes: 0 nothing is broken (there
+    may be warnings), 1 something is.
+    """
+    from footnote.doctor import examine
+    from footnote.telemetry import configure_logging
+
+    settings = with_stack()
+    configure_logging(settings)  # to stderr
+    found = asyncio.run(examine(settings, providers=providers))
+    is_broken = any(each.is_broken for each in found)
+    if as_json:
+        typer.echo(json.dumps({"healthy": not is_broken, "findings": [vars(each) for each in found]}, indent=2))
+    else:
+        for each in found:
+            mark = {"ok": "ok", "warning": "WARNING", "broken": "BROKEN"}[each.state]
+            typer.echo(f"{mark:<8} {each.about}: {each.found}" + (f"\n{'':<9}{each.remedy}" if each.remedy else ""))
+    raise typer.Exit(1 if is_broken else 0)
+
+
+def with_stack() -> "Settings":
+    """As `with_database`, with the stack's Redis, too."""
+    from footnote.local_stack.valkey import Valkey
+
+    settings = with_database()
+    if settings.redis_url is None:
+        found = Valkey.within(settings.data_dir.expanduser().resolve()).url
+        settings = settings.model_copy(update={"redis_url": found})
+    return settings
 
 
 def with_database() -> "Settings":

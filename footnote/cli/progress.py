@@ -10,7 +10,6 @@ from rich import progress
 from rich.table import Column
 
 from footnote.cli.terminal import plain, say, standing
-from footnote.errors import FootnoteError
 
 AGAIN_SECONDS = 10.0  # a file without news is shown again after this long,
 BETWEEN_SECONDS = 1.0  # but a thousand such files must not fill the log
@@ -31,7 +30,7 @@ class Progress:
     def sending(self, path: Path, sent: int, size: int) -> None:
         """`sent` of `size` bytes are sent."""
 
-    def holding(self, path: Path, pause: float, error: FootnoteError) -> None:
+    def holding(self, path: Path, pause: float, why: str) -> None:
         """Nothing happens for `pause` seconds."""
 
     def sent(self, path: Path) -> None:
@@ -52,8 +51,8 @@ class ProgressLines(Progress):
         self._due: dict[Path, float] = {}
         self._next = 0.0
 
-    def holding(self, path: Path, pause: float, error: FootnoteError) -> None:
-        say(f"{path}: trying again in {pause:.0f} s: {error.message}")
+    def holding(self, path: Path, pause: float, why: str) -> None:
+        say(f"{path}: trying again in {pause:.0f} s: {why}")
 
     def standing(self, path: Path, status: dict[str, Any]) -> None:
         now = monotonic()
@@ -102,8 +101,8 @@ class Bars(Progress):
     def sending(self, path: Path, sent: int, size: int) -> None:
         self._show(path, sent, size, f"sent {sent / 1e6:.1f} of {size / 1e6:.1f} MB")
 
-    def holding(self, path: Path, pause: float, error: FootnoteError) -> None:
-        self._show(path, 0, None, f"again in {pause:.0f} s: {error.message}")
+    def holding(self, path: Path, pause: float, why: str) -> None:
+        self._show(path, 0, None, f"again in {pause:.0f} s: {why}")
 
     def sent(self, path: Path) -> None:
         task = self._tasks.pop(path, None)

@@ -1,7 +1,6 @@
 """`footnote sync`: makes Footnote's documents match a folder."""
 
 import hashlib
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,8 +12,8 @@ from footnote.cli.documents import follow, progress, suffixes, sum_up
 from footnote.cli.terminal import counted, say, say_json
 
 if TYPE_CHECKING:
-    from footnote.cli.client import Api
     from footnote.cli.uploads import Skipped
+    from footnote.client import DocumentOptions, Footnote
 
 Json = dict[str, Any]
 
@@ -49,7 +48,7 @@ def sync(
 
     Exit codes: those of `add`.
     """
-    from footnote.cli.client import open_api, segment
+    from footnote.cli.connection import open_api
     from footnote.cli.uploads import Ingestion
 
     prefix = identity.of_folder(directory, name)
@@ -62,10 +61,10 @@ def sync(
             return
         identity.remember(directory, name)
         shown = progress(len(plan.changed), as_json)
-        fields = {"collection": collection}
+        fields: DocumentOptions = {"collection": collection}
         done = follow(Ingestion(api, list(plan.changed), fields, shown, plan.changed), shown, wait)
         for document in gone:
-            api.delete(f"/v1/documents/{segment(document['id'])}")
+            api.documents.delete(document["id"])
             if not as_json:
                 say(f"deleted  {document['external_id'].removeprefix(prefix)}  {document['id']}")
     if not as_json:
@@ -73,17 +72,17 @@ def sync(
     sum_up(done, plan.skipped, as_json, deleted=[document["id"] for document in gone], unchanged=plan.unchanged)
 
 
-def _known(api: "Api", collection: str, prefixes: tuple[str, ...]) -> dict[str, Json]:
+def _known(api: "Footnote", collection: str, prefixes: tuple[str, ...]) -> dict[str, Json]:
     """Documents of the folder by external id: those of `sync`, and those of `add`."""
-    from footnote.cli.client import ApiRefused
+    from footnote.client import UnknownIdError
 
     try:
-        listed = api.listed("/v1/documents", sys.maxsize, collection=collection)
-    except ApiRefused as error:
-        if error.code == "collection_not_found":
+        documents = [each.raw for each in api.documents.list(collection=collection)]
+    except UnknownIdError as error:
+        if error.code == "collection_not_found":  # it is new
             return {}
         raise
-    return {each["external_id"]: each for each in listed["data"] if (each["external_id"] or "").startswith(prefixes)}
+    return {each["external_id"]: each for each in documents if (each["external_id"] or "").startswith(prefixes)}
 
 
 def _plan(directory: Path, prefix: str, added: str, known: dict[str, Json]) -> Plan:

@@ -7,17 +7,27 @@ import queue
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
-from footnote.cli.client import Api, ApiRefused, NotRunning, patiently
+from footnote.cli.connection import PATIENCE_SECONDS
 from footnote.cli.identity import candidates
+from footnote.cli.option_names import with_options
 from footnote.cli.progress import Progress
-from footnote.errors import FootnoteError
+from footnote.client import (
+    AddedDocument,
+    ApiError,
+    AuthenticationError,
+    DocumentOptions,
+    Footnote,
+    PermissionDeniedError,
+    ServerUnreachableError,
+    StoredDocument,
+    UnknownIdError,
+)
 
 Json = dict[str, Any]
 
@@ -26,7 +36,6 @@ BETWEEN_LOOKS = 0.05  # seconds: thousands of files must not cost the API thousa
 FIRST_PAUSE = 0.3
 LONGEST_PAUSE = 2.0
 _OVER = {"ready", "failed", "cancelled"}
-_NO_ACCESS = {401, 403}
 _OF_THE_SYSTEM = {".ds_store", "thumbs.db", "desktop.ini"}
 
 
@@ -58,9 +67,8 @@ class FileUpload:
         """The file was not accepted: there is no document of it."""
         return self.document is None
 
-    def refuse(self, error: FootnoteError) -> None:
-        message = error.detail if isinstance(error, ApiRefused) else error.message
-        self.end("failed", {"code": error.code, "message": message})
+    def refuse(self, error: ApiError) -> None:
+        self.end("failed", {"code": error.code, "message": with_options(error.message, error.fields)})
 
 
 @dataclass(frozen=True)
@@ -148,15 +156,14 @@ def _unwanted(path: Path, suffixes: set[str]) -> str | None:
 class Ingestion:
     """Sends `paths` from a few threads; iterating follows them and yields each `Upload` that is over.
 
-    Without `wait` an upload is over when it was accepted. Raises `NotRunning`, or `ApiRefused` when the key is
-    refused, because no other file would pass.
+    Without `wait` an upload is over when it was accepted. Raises what `ends_all`.
     """
 
     def __init__(
         self,
-        api: Api,
+        api: Footnote,
         paths: Sequence[Path],
-        fields: dict[str, str],
+        fields: DocumentOptions,
         progress: Progress,
         external_ids: Mapping[Path, str] | None = None,
         *,
@@ -225,26 +232,25 @@ class Ingestion:
         upload = FileUpload(path)
         try:
             with self._identified(path) as own:
-                reply = self._patiently(path, self._sending(path, self._fields | own))
+                reply = self._sent_whole(path, self._fields | own)
         except OSError as error:
             upload.end("failed", {"code": "unreadable", "message": error.strerror or str(error)})
-        except FootnoteError as error:
-            if isinstance(error, NotRunning) or (isinstance(error, ApiRefused) and error.status in _NO_ACCESS):
+        except ApiError as error:
+            if ends_all(error):
                 raise
             upload.refuse(error)
         else:
-            upload.document, upload.job_id = reply["document"], reply["job"]["id"]
-            upload.deduplicated = reply["deduplicated"]
-            upload.end(reply["document"]["status"], reply["document"]["error"])
+            upload.document, upload.job_id, upload.deduplicated = reply.document.raw, reply.job.id, reply.deduplicated
+            upload.end(reply.document.status, upload.document["error"])
         self._progress.sent(path)
         return upload
 
-    def _sending(self, path: Path, fields: dict[str, str]) -> Callable[[], Json]:
-        size, key = path.stat().st_size, uuid4().hex
-        return lambda: self._api.upload(path, fields, key, lambda sent: self._progress.sending(path, sent, size))
+    def _sent_whole(self, path: Path, fields: DocumentOptions) -> AddedDocument:
+        size = path.stat().st_size
+        return self._patient(path).add(path, on_sent=lambda sent: self._progress.sending(path, sent, size), **fields)
 
     @contextmanager
-    def _identified(self, path: Path) -> Iterator[dict[str, str]]:
+    def _identified(self, path: Path) -> Iterator[DocumentOptions]:
         """The file's own fields. Of several files with the same bytes one is sent first, and the others find it."""
         if path in self._external_ids or not self._by_path:
             yield {"external_id": self._external_ids[path]} if path in self._external_ids else {}
@@ -254,23 +260,23 @@ class Ingestion:
         with self._same_bytes[digest]:
             yield self._known_as(path, digest)
 
-    def _known_as(self, path: Path, digest: str) -> dict[str, str]:
+    def _known_as(self, path: Path, digest: str) -> DocumentOptions:
         """A file with a known path becomes a new version; one with known bytes is their document."""
         known = candidates(path)
         for external_id in known:
             if self._listed(path, external_id=external_id):
                 return {"external_id": external_id}
-        if any(document["sha256"] == digest for document in self._listed(path, sha256=digest)):
+        if any(document.sha256 == digest for document in self._listed(path, sha256=digest)):
             return {}
         return {"external_id": known[0]}
 
-    def _listed(self, path: Path, **wanted: Any) -> list[Json]:
-        wanted["collection"] = self._fields.get("collection", "default")
+    def _listed(
+        self, path: Path, external_id: str | None = None, sha256: str | None = None
+    ) -> Sequence[StoredDocument]:
+        collection, documents = self._fields.get("collection", "default"), self._patient(path).documents
         try:
-            return list(self._patiently(path, lambda: self._api.get("/v1/documents", limit=1, **wanted))["data"])
-        except ApiRefused as error:  # the collection is new; or the key may add and not read
-            if error.status not in (403, 404):
-                raise
+            return list(documents.list(collection=collection, external_id=external_id, sha256=sha256, limit=1))
+        except (PermissionDeniedError, UnknownIdError):  # the key may add and not read; or the collection is new
             return []
 
     @property
@@ -291,24 +297,26 @@ class Ingestion:
 
     def _look_at(self, upload: FileUpload) -> None:
         assert upload.document is not None
-        place = f"/v1/documents/{upload.document['id']}"
+        documents, document_id = self._patient(upload.path).documents, upload.document["id"]
         try:
-            status = self._get(upload.path, f"{place}/status")
+            status = documents.status(document_id).raw
             upload.end(status["status"], status["error"])
             if upload.over:
-                upload.document = self._get(upload.path, place)
+                upload.document = documents.get(document_id).raw
             else:
                 self._progress.standing(upload.path, status)
-        except ApiRefused as error:
-            if error.status != 404:
-                raise
-            # Deleted meanwhile.
+        except UnknownIdError as error:  # deleted meanwhile
             upload.refuse(error)
         upload.due = time.monotonic() + upload.pause
         upload.pause = min(upload.pause * 1.5, LONGEST_PAUSE)
 
-    def _get(self, path: Path, place: str) -> Json:
-        return self._patiently(path, lambda: self._api.get(place))
+    def _patient(self, path: Path) -> Footnote:
+        """The client, waiting for a server that is away, as is shown at this file."""
+        return self._api.with_patience(
+            PATIENCE_SECONDS, lambda pause, error: self._progress.holding(path, pause, str(error))
+        )
 
-    def _patiently(self, path: Path, call: Callable[[], Json]) -> Json:
-        return patiently(call, lambda pause, error: self._progress.holding(path, pause, error))
+
+def ends_all(error: ApiError) -> bool:
+    """Whether no other file would pass."""
+    return isinstance(error, ServerUnreachableError | AuthenticationError | PermissionDeniedError)

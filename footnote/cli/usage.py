@@ -31,12 +31,12 @@ def usage(
     as_json: Annotated[bool, typer.Option("--json", help="Print the API's reply.")] = False,
 ) -> None:
     """Show documents, queries, tokens and their cost in US dollars. Needs a key with the scope `admin`."""
-    from footnote.cli.client import open_api
+    from footnote.cli.connection import open_api
 
     groups = list(dict.fromkeys(each.value for each in by or [UsageGroup.day, UsageGroup.key]))
     asked: dict[str, Any] = {"from": since, "to": until, "group": groups}
     with open_api() as api:
-        report = api.get("/v1/usage", **{name: value for name, value in asked.items() if value})
+        report = api.request("GET", "/v1/usage", params={name: value for name, value in asked.items() if value})
     if as_json:
         say_json(report)
         return

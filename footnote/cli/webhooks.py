@@ -106,11 +106,9 @@ def _deliveries(
     limit: Annotated[int, typer.Option(min=1, help="How many.")] = 50,
 ) -> Json:
     """List what was sent to an endpoint, newest first."""
-    from footnote.cli.client import segment
-
     if delivery:
         return call("GET", DELIVERY, endpoint, delivery)
-    return fetch_list(f"{PATH}/{segment(endpoint)}/deliveries", limit, **({"state": state} if state else {}))
+    return fetch_list(ONE + "/deliveries", limit, endpoint, **({"state": state} if state else {}))
 
 
 def _show_deliveries(found: Json) -> None:

@@ -152,32 +152,38 @@ def _check_name(name: str) -> None:
 
 # Documents that are not reviewed yet are compared with their collection. Of the others, those that differ have a job
 # that has not ended: a few for each collection are re-ingested at a time, and of the uploads that wait some are looked
-# at, as only those count that replace a document.
+# at, as only those count that replace a document. OFFSET 0: each is looked up by its key, else Postgres may read all.
 _REINGESTING = text(
     """
     WITH chosen AS MATERIALIZED (
         SELECT * FROM collection WHERE tenant_id = :tenant AND id = ANY(:ids)
     ), unfinished AS MATERIALIZED (
-        SELECT job.id, document_id FROM job
+        SELECT job.id, document_id, reingestion FROM job
         WHERE tenant_id = :tenant AND reingestion AND state IN ('queued', 'running', 'waiting')
         UNION ALL
-        (SELECT job.id, document_id FROM job
+        (SELECT job.id, document_id, reingestion FROM job
          WHERE tenant_id = :tenant AND NOT reingestion AND state IN ('queued', 'running', 'waiting') LIMIT :uploads)
     ), differing AS (
-        SELECT d.collection_id
-        FROM chosen c JOIN document d ON d.tenant_id = :tenant AND d.collection_id = c.id AND d.id > c.review_after
-        JOIN job ON job.id = d.job_id LEFT JOIN version v ON v.id = d.active_version_id
-        WHERE job.state NOT IN ('failed', 'cancelled')
-          AND (v.chunking <> coalesce(d.chunking, c.chunking) OR v.language <> c.language
-               OR job.reingestion AND job.state <> 'succeeded'
-               OR c.space_id IS DISTINCT FROM (SELECT space_id FROM chunk WHERE chunk.document_id = d.id LIMIT 1))
+        SELECT c.id AS collection_id
+        FROM chosen c CROSS JOIN LATERAL (
+            SELECT FROM document d JOIN job ON job.id = d.job_id LEFT JOIN version v ON v.id = d.active_version_id
+            WHERE d.tenant_id = :tenant AND d.collection_id = c.id AND d.id > c.review_after
+              AND job.state NOT IN ('failed', 'cancelled')
+              AND (v.chunking <> coalesce(d.chunking, c.chunking) OR v.language <> c.language
+                   OR job.reingestion AND job.state <> 'succeeded'
+                   OR c.standby_space_id IS NULL AND c.space_id IS DISTINCT FROM
+                   (SELECT space_id FROM chunk WHERE chunk.document_id = d.id LIMIT 1))
+            OFFSET 0
+        ) AS not_reviewed
+        WHERE c.review_after IS NOT NULL
         UNION ALL
-        SELECT d.collection_id
-        FROM unfinished JOIN document d ON d.id = unfinished.document_id AND d.job_id = unfinished.id
-        JOIN job ON job.id = d.job_id
+        SELECT c.id
+        FROM unfinished CROSS JOIN LATERAL (
+            SELECT * FROM document WHERE id = unfinished.document_id AND job_id = unfinished.id OFFSET 0
+        ) AS d
         JOIN chosen c ON c.id = d.collection_id AND (d.id > c.review_after) IS NOT TRUE
-        LEFT JOIN version v ON v.id = d.active_version_id
-        WHERE v.chunking <> coalesce(d.chunking, c.chunking) OR v.language <> c.language OR job.reingestion
+        LEFT JOIN LATERAL (SELECT * FROM version WHERE id = d.active_version_id OFFSET 0) AS v ON true
+        WHERE v.chunking <> coalesce(d.chunking, c.chunking) OR v.language <> c.language OR unfinished.reingestion
     )
     SELECT collection_id, count(*) FROM differing GROUP BY collection_id
     """
@@ -240,7 +246,7 @@ def embedder_of(rt: Runtime, collection: Collection) -> Embedder:
         ) from error
 
 
-def _opened(rt: Runtime, provider: str, model: str | None) -> Embedder:
+def opened(rt: Runtime, provider: str, model: str | None) -> Embedder:
     """A model that is to be a collection's; without a name the configured one or the provider's. Raises Invalid."""
     if model is None and provider == rt.embedder.provider:
         return rt.embedder
@@ -321,7 +327,7 @@ async def change(session: AsyncSession, rt: Runtime, name_or_id: str, given: Map
 def _choose_model(rt: Runtime, collection: Collection, given: Mapping[str, str] | None) -> Embedder:
     if given is None:
         return rt.embedder
-    embedder = _opened(rt, given["provider"], given.get("model"))
+    embedder = opened(rt, given["provider"], given.get("model"))
     collection.embedding_provider, collection.embedding_model = embedder.provider, embedder.model
     collection.embedding_chosen = True
     return embedder
@@ -335,11 +341,13 @@ async def _change_model(session: AsyncSession, rt: Runtime, collection: Collecti
     embedder = _choose_model(rt, collection, given)
     if collection.space_id is None:
         return
+    if collection.standby_space_id is not None:
+        raise Conflict("model_swap_running")
     if (embedder.provider, embedder.model) != (provider, model):
         raise Conflict(
             "collection_not_empty",
-            f"The collection has documents, which are embedded with {provider}/{model}. Make a new collection with "
-            "the other model, and add them to that.",
+            f"The collection has documents, which are embedded with {provider}/{model}. "
+            f"PUT /v1/collections/{collection.name}/model swaps the model while they are searched.",
         )
     space = await session.get_one(EmbeddingSpace, collection.space_id)
     outdated, other = await vector_lengths.successor(session, rt, space, embedder)

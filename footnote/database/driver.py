@@ -70,19 +70,24 @@ async def setting(session: AsyncSession, values: Mapping[str, str]) -> None:
     The values are our own, or those of callers who were checked. The isolation of a transaction that has begun stays.
     """
     adapted = await _adapted(session)
+    connection = adapted.driver_connection
     settings = dict(values)
     isolation = settings.pop("transaction_isolation", None)
-    calls = ", ".join(f"set_config('{name}', {_literal(value)}, true)" for name, value in settings.items())
     if adapted._transaction is None:
         isolated = f"SET TRANSACTION ISOLATION LEVEL {isolation};" if isolation else ""
-        adapted.driver_connection.opening = f"{isolated}SELECT {calls};"
+        connection.opening = f"{isolated}SELECT {settings_of(connection.settings | settings)};"
         await _begin(adapted)
     else:
-        await adapted.driver_connection.execute(f"SELECT {calls};")
+        await connection.execute(f"SELECT {settings_of(settings)};")
+
+
+def settings_of(values: Mapping[str, str], *, local: bool = True) -> str:
+    """The columns of a statement that sets them, for the transaction or (not `local`) the session."""
+    return ", ".join(f"set_config('{name}', {_literal(value)}, {local})" for name, value in values.items())
 
 
 def _literal(value: str) -> str:
-    """As Postgres reads it with `standard_conforming_strings`, which `engine.connect` sets."""
+    """As Postgres reads it with `standard_conforming_strings`, which each connection has."""
     return "'" + value.replace("'", "''") + "'"
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import select
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import event
@@ -12,12 +13,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from footnote import deadline
 from footnote.database.admission import AdmissionQueue
+from footnote.database.driver import settings_of
 from footnote.database.liveness import PROBE_SECONDS
 from footnote.errors import Busy, DatabaseAway, Invalid
 from footnote.settings import Settings
 
 if TYPE_CHECKING:
     import asyncpg
+
+    from footnote.database.opening import OpeningConnection
 
 CONNECT_SECONDS = 5.0
 IDLE_SECONDS = 30.0  # after which a connection that nothing uses is ended: it takes 4 to 20 MiB
@@ -41,25 +45,26 @@ def database_dsn(url: str) -> str:
     return f"postgresql://{where}" + ("?" + "&".join(kept) if kept else "")
 
 
-async def connect(
-    settings: Settings, *, seconds: float = CONNECT_SECONDS, statement_seconds: float = 60.0, **options: Any
-) -> "asyncpg.Connection[Any]":
-    """A bare connection, with the timeouts that every process needs. Raises DatabaseAway."""
-    import asyncpg
+# Of each connection; PgBouncer passes them on by itself.
+_OF_CONNECTIONS = {
+    "application_name": "footnote",
+    "timezone": "UTC",
+    "standard_conforming_strings": "on",  # `driver.settings_of` writes values so
+}
+# Of a session that belongs to one connection.
+_OF_SESSIONS = {"tcp_keepalives_idle": "15", "tcp_keepalives_interval": "5", "tcp_keepalives_count": "3"}
+_SHARED = (
+    "{name} leads to a pooler that lends a session of Postgres for a transaction only. Set DATABASE_DIRECT_URL to the "
+    "address of Postgres itself."
+)
+_shared: dict[str, bool] = {}  # whether a pooler lends sessions, by address
 
-    from footnote.database.opening import OpeningConnection
 
-    if not settings.database_url:
-        raise Invalid("bad_setting", "DATABASE_URL is not set; `footnote up` sets it for what it starts.")
-    server_settings = {
-        "application_name": "footnote",
-        "timezone": "UTC",
-        "standard_conforming_strings": "on",  # `driver.setting` writes values so
+def _of_transactions(settings: Settings) -> dict[str, str]:
+    """Settings on which results and locks depend: a session's or, behind a pooler, each transaction's."""
+    return {
         # A process that froze inside a transaction must not keep its locks longer than a lease.
         "idle_in_transaction_session_timeout": str(int(settings.lease_seconds * 1000)),
-        "tcp_keepalives_idle": "15",
-        "tcp_keepalives_interval": "5",
-        "tcp_keepalives_count": "3",
         # Without iterative scans a filtered vector search silently returns too few rows. They end here, before
         # their memory does (work_mem), and what is still missing is looked for without the index.
         "hnsw.iterative_scan": "relaxed_order",
@@ -68,19 +73,106 @@ async def connect(
         # A plan made without the values is far from right where tenants, collections and filters differ in size.
         "plan_cache_mode": "force_custom_plan",
         "jit": "off",  # statements have branches that are costly on paper and never taken
-        **options,
     }
-    dsn = database_dsn(settings.database_url)
+
+
+async def connect(
+    settings: Settings, *, shared: bool = False, seconds: float = CONNECT_SECONDS, **options: Any
+) -> "OpeningConnection":
+    """A connection past any pooler, for LISTEN and for locks that outlive a transaction.
+
+    `shared`: or through the pooler, if there is no way past it; then it is not `alone`. Raises DatabaseAway; and
+    Invalid where it would be shared and may not be.
+    """
+    connection = await _connect(settings, _past_the_pooler(settings), seconds, **options)
+    if connection.alone or shared:
+        return connection
+    connection.terminate()
+    name = "DATABASE_DIRECT_URL" if settings.database_direct_url else "DATABASE_URL"
+    raise Invalid("bad_setting", _SHARED.format(name=name))
+
+
+async def connect_for_pool(
+    settings: Settings, *, seconds: float = CONNECT_SECONDS, **options: Any
+) -> "OpeningConnection":
+    """A connection for transactions, perhaps through a pooler. Raises DatabaseAway."""
+    return await _connect(settings, settings.database_url, seconds, **options)
+
+
+def is_polling(settings: Settings) -> bool:
+    """Whether Postgres cannot notify processes of anything, as far as this one knows."""
+    return _shared.get(_past_the_pooler(settings) or "", False)
+
+
+def _past_the_pooler(settings: Settings) -> str | None:
+    return settings.database_direct_url or settings.database_url
+
+
+async def _connect(
+    settings: Settings, url: str | None, seconds: float, *, statement_seconds: float = 60.0, **options: str
+) -> "OpeningConnection":
+    """`options`: further settings of Postgres."""
+    import asyncpg
+
+    if not url:
+        raise Invalid("bad_setting", "DATABASE_URL is not set; `footnote up` sets it for what it starts.")
+    seconds = deadline.left(seconds)
+    opening = partial(_open, database_dsn(url), seconds, statement_seconds)
     try:
-        return await asyncpg.connect(
-            dsn,
-            timeout=deadline.left(seconds),
-            command_timeout=statement_seconds,
-            server_settings=server_settings,
-            connection_class=OpeningConnection,
-        )
+        async with asyncio.timeout(seconds):
+            connection = await opening()
+            try:
+                await _settle(connection, url, opening, _of_transactions(settings) | options)
+            except BaseException:
+                connection.terminate()
+                raise
     except (OSError, TimeoutError, asyncpg.CannotConnectNowError, asyncpg.TooManyConnectionsError) as error:
         raise DatabaseAway from error
+    except asyncpg.PostgresConnectionError as error:  # a pooler's that has no session to lend
+        raise DatabaseAway from error
+    return connection
+
+
+async def _open(dsn: str, seconds: float, statement_seconds: float) -> "OpeningConnection":
+    import asyncpg
+
+    from footnote.database.opening import OpeningConnection
+
+    connection: OpeningConnection = await asyncpg.connect(
+        dsn,
+        timeout=seconds,
+        command_timeout=statement_seconds,
+        server_settings=_OF_CONNECTIONS,
+        connection_class=OpeningConnection,
+    )
+    return connection
+
+
+async def _settle(
+    connection: "OpeningConnection",
+    url: str,
+    opening: "Callable[[], Awaitable[OpeningConnection]]",
+    wanted: dict[str, str],
+) -> None:
+    """Gives the settings to the session if it is the connection's own, and otherwise to each transaction."""
+    from footnote.database import pooler
+
+    of_session = f"SELECT {settings_of(wanted | _OF_SESSIONS, local=False)}"
+    if not _shared.get(url):
+        # What a pooler calls the number of the session is none. But others may do so and still lend it for good.
+        own = f"{of_session} WHERE pg_backend_pid() = {connection.get_server_pid()}"
+        connection.alone = await connection.execute(own) == "SELECT 1"
+        if connection.alone:
+            return
+    connection.settings = wanted
+    if url not in _shared:
+        shared = await pooler.is_shared(opening)
+        if shared:
+            await pooler.check(connection, wanted | _OF_CONNECTIONS)
+        _shared[url] = shared
+    if not _shared[url]:
+        await connection.execute(of_session)
+        connection.alone, connection.settings = True, {}
 
 
 def open_engine(
@@ -88,13 +180,14 @@ def open_engine(
     *,
     pool_size: int,
     patience: float = 30.0,
-    connecting: "Callable[..., Awaitable[asyncpg.Connection[Any]]]" = connect,
+    connecting: "Callable[..., Awaitable[OpeningConnection]] | None" = None,
 ) -> AsyncEngine:
     """`patience` in seconds: how long to wait for a connection of the pool or a lock; 20 times that for a statement."""
-    options = {"lock_timeout": str(int(patience * 1000)), "idle_session_timeout": str(int(IDLE_SECONDS * 1000))}
+    limits = {"lock_timeout": str(int(patience * 1000)), "idle_session_timeout": str(int(IDLE_SECONDS * 1000))}
+    options: dict[str, Any] = {"statement_seconds": 20 * patience, **limits}
     engine = create_async_engine(
         "postgresql+asyncpg://",
-        async_creator=lambda: connecting(settings, statement_seconds=20 * patience, **options),
+        async_creator=lambda: (connecting or connect_for_pool)(settings, **options),
         pool_size=pool_size,
         max_overflow=0,
         pool_timeout=patience,
@@ -105,14 +198,14 @@ def open_engine(
     return engine
 
 
-def connecting_promptly(queue: AdmissionQueue) -> "Callable[..., Awaitable[asyncpg.Connection[Any]]]":
+def connecting_promptly(queue: AdmissionQueue) -> "Callable[..., Awaitable[OpeningConnection]]":
     """Connects where people wait: if one attempt is not answered, all that wait in the queue are refused."""
 
     promptly = {"seconds": PROMPT_CONNECT_SECONDS, "statement_seconds": PROMPT_STATEMENT_SECONDS}
 
-    async def connecting(settings: Settings, **options: Any) -> "asyncpg.Connection[Any]":
+    async def connecting(settings: Settings, **options: Any) -> "OpeningConnection":
         try:
-            return await connect(settings, **options | promptly)
+            return await connect_for_pool(settings, **options | promptly)
         except DatabaseAway as away:
             if isinstance(away.__cause__, OSError | TimeoutError):
                 queue.turn_away()
@@ -123,17 +216,21 @@ def connecting_promptly(queue: AdmissionQueue) -> "Callable[..., Awaitable[async
 
 
 async def answers(settings: Settings) -> bool:
-    """Whether Postgres answers a connection of its own, with whatever."""
+    """Whether Postgres answers a connection of its own, with whatever; a pooler may do so while Postgres is away."""
     import asyncpg
 
     try:
         async with asyncio.timeout(PROBE_SECONDS):
-            connection = await connect(settings, seconds=PROBE_SECONDS)
+            (await connect_for_pool(settings, seconds=PROBE_SECONDS)).terminate()
+            connection = await connect(settings, seconds=PROBE_SECONDS, shared=True)
+            try:
+                await connection.execute("SELECT")
+            finally:
+                connection.terminate()
     except (DatabaseAway, TimeoutError) as away:
-        return isinstance(away.__cause__, asyncpg.PostgresError)
+        return isinstance(away.__cause__, asyncpg.CannotConnectNowError | asyncpg.TooManyConnectionsError)
     except asyncpg.PostgresError:
         return True
-    connection.terminate()
     return True
 
 

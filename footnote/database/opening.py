@@ -1,10 +1,12 @@
 """The driver's connection: its BEGIN takes further statements along, and it knows what other connections learned."""
 
-from collections.abc import Iterable
-from types import SimpleNamespace
+from collections.abc import Iterable, Mapping
+from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
 import asyncpg
+
+from footnote.database.driver import settings_of
 
 # Postgres' own types have lower numbers, the same in every database.
 _FIRST_OF_OTHERS = 16384
@@ -13,15 +15,23 @@ _NO_STATEMENT = SimpleNamespace(name="none")  # in place of the one that asked
 
 
 class OpeningConnection(asyncpg.Connection):  # type: ignore[misc]
-    """`opening` goes out with the next BEGIN, in the same round trip."""
+    """Statements go out with each BEGIN, in the same round trip: `opening` once, else those that make `settings`.
 
+    It is `alone` if its session of Postgres is its own; if a pooler lends it for a transaction, each has the settings.
+    """
+
+    alone = False
+    settings: Mapping[str, str] = MappingProxyType({})
     opening = ""
 
     async def execute(self, query: str, *args: Any, timeout: float | None = None) -> str:  # noqa: ASYNC109  asyncpg's
-        if self.opening and query.startswith("BEGIN"):
-            query, self.opening = query + self.opening, ""
+        if query.startswith("BEGIN"):
+            query, self.opening = query + (self.opening or self._opening()), ""
         status: str = await super().execute(query, *args, timeout=timeout)
         return status
+
+    def _opening(self) -> str:
+        return f"SELECT {settings_of(self.settings)};" if self.settings else ""
 
     async def _introspect_types(self, typeoids: Iterable[int], timeout: float | None) -> tuple[Any, Any]:  # noqa: ASYNC109  asyncpg's
         """Asks once in a process: the statement takes ten times as long as most others, for each kind of array."""

@@ -5,6 +5,7 @@ import hashlib
 import json
 from collections.abc import Awaitable, Callable
 from functools import cache
+from importlib.resources import files
 from typing import Any, TypeVar
 
 from redis.asyncio import Redis
@@ -14,6 +15,7 @@ from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import NoScriptError, RedisError
 
 from footnote import deadline
+from footnote.database.redis_address import connected
 from footnote.settings import Settings
 from footnote.telemetry import limits_skipped_total, log
 
@@ -27,12 +29,13 @@ def open_redis(settings: Settings) -> Redis | None:
     """Connects at first use. What asks it must get on without: it answers soon, or counts as away."""
     if not settings.redis_url:
         return None
-    return Redis.from_url(
-        settings.redis_url,
-        socket_timeout=REDIS_SECONDS,
-        socket_connect_timeout=REDIS_SECONDS,
-        retry=Retry(NoBackoff(), 1, (ConnectionLost,)),  # a connection of the pool that a restart has cut
-    )
+    retry = Retry(NoBackoff(), 1, (ConnectionLost,))  # a connection of the pool that a restart has cut
+    return connected(settings.redis_url, seconds=REDIS_SECONDS, retry=retry)
+
+
+def script(package: str, name: str) -> str:
+    """The text of a Lua script that lies beside the code of `package`."""
+    return files(package).joinpath(name).read_text(encoding="utf-8")
 
 
 @cache

@@ -3,6 +3,7 @@
 Triggers notify of each change (`footnote_changes`), but only for tenants that are followed: a row says so, which is
 renewed while someone does. One connection listens for all of them. What a notification names is read, once for all, as
 the tenant (row-level security), a few times a second at most. A look every few seconds finds what was not notified.
+Behind a pooler nothing is: looks follow sooner, and find unfinished documents one by one and others by `Reset`.
 
 Events are numbered and the newest are held, so that one who comes back hears what it missed. If something may have
 been missed by all, there is an event for that, too: `Reset`.
@@ -16,7 +17,7 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -33,11 +34,12 @@ from footnote.telemetry import log
 from footnote.tenancy import tallies
 
 if TYPE_CHECKING:
-    import asyncpg
+    from footnote.database.opening import OpeningConnection
 
 CHANNEL = "footnote_changes"  # Postgres NOTIFY channel: the tenant, and after a space the document
 GAP_SECONDS = 0.2  # between two looks at the same tenant
 LOOK_SECONDS = 5.0  # until a look that nothing was notified for
+POLL_SECONDS = 1.0  # the same where nothing ever is
 COUNT_SHARE = 20  # the time between two counts, as a multiple of what counting takes
 FOLLOWED_SECONDS = 60.0  # for which triggers notify, unless it is renewed
 LINGER_SECONDS = 30.0  # for which a tenant is followed after the last stream ended: it may come back
@@ -113,6 +115,8 @@ class Feed:
     told: dict[str, int] = field(default_factory=dict)  # hashes, by document
     counts: Counts | None = None
     paused: Paused | None = None
+    is_polled: bool = False  # there are no notifications
+    revision: int | None = None  # of all collections together, where it is polled
 
     def add(self, event: Event) -> None:
         self._send(*self.render(event))
@@ -189,7 +193,7 @@ class Changes:
         """Listens while there are feeds. After a connection was lost, or a look failed, all who follow are told so."""
         while self._feeds:
             try:
-                connection = await connect(self.rt.settings, statement_seconds=ANSWER_SECONDS)
+                connection = await connect(self.rt.settings, shared=True, statement_seconds=ANSWER_SECONDS)
                 try:
                     await self._listen(connection)
                 finally:
@@ -202,9 +206,10 @@ class Changes:
                     if feed.counts is not None:
                         feed.add(Reset())
 
-    async def _listen(self, connection: "asyncpg.Connection[Any]") -> None:
+    async def _listen(self, connection: "OpeningConnection") -> None:
         connection.add_termination_listener(lambda _: self._stirred.set())
-        await connection.add_listener(CHANNEL, self._notified)
+        if connection.alone:
+            await connection.add_listener(CHANNEL, self._notified)
         self._followed_at = -FOLLOWED_SECONDS
         while self._feeds:
             if monotonic() - self._followed_at > FOLLOWED_SECONDS / 3:
@@ -213,6 +218,7 @@ class Changes:
             elif connection.is_closed():
                 raise DatabaseAway
             for feed in list(self._feeds.values()):
+                feed.is_polled = not connection.alone
                 await self._attend(feed)
             await self._rest()
 
@@ -266,6 +272,7 @@ WHERE job.tenant_id = $1 AND job.state = ANY($2)
   AND NOT EXISTS (SELECT FROM collection WHERE collection.id = document.collection_id AND deleted_at IS NOT NULL)
 GROUP BY job.state
 """
+_REVISION = "SELECT coalesce(sum(revision), 0) FROM collection_revision WHERE tenant_id = $1"
 _COUNTED = (*UNFINISHED, "failed", "cancelled")
 
 
@@ -294,8 +301,18 @@ async def _look_around(session: AsyncSession, feed: Feed) -> None:
     if paused != feed.paused:
         feed.paused = paused
         feed.add(paused)
-    feed.look_at = monotonic() + LOOK_SECONDS
+    if feed.is_polled:
+        await _look_at_finished(session, feed)
+    feed.look_at = monotonic() + (POLL_SECONDS if feed.is_polled else LOOK_SECONDS)
     feed.count_at = min(feed.count_at, monotonic())
+
+
+async def _look_at_finished(session: AsyncSession, feed: Feed) -> None:
+    """Whether some have changed; which ones, only a notification would tell."""
+    known, connection = feed.revision, await driver(session)
+    feed.revision = int(await connection.fetchval(_REVISION, feed.tenant_id))
+    if known not in (None, feed.revision):
+        feed.add(Reset())
 
 
 async def _read(session: AsyncSession, feed: Feed, document_ids: Sequence[str]) -> None:

@@ -14,15 +14,18 @@ from footnote.collections import expiry, revisions
 from footnote.database.rows import affected
 from footnote.database.tenant_scope import scoped
 from footnote.documents import derived_answers, idempotency, objects
-from footnote.embeddings import checkpoint
+from footnote.embeddings import checkpoint, second_vectors
 from footnote.errors import NotFound
-from footnote.jobs import tasks
-from footnote.models import BackgroundTask, Chunk, Collection, Deletion, Document, File, Job, Page, Version
+from footnote.jobs import listing, tasks
+from footnote.models import BackgroundTask, Collection, Deletion, Document, File, Job, Page, Version
 from footnote.runtime import Runtime
 from footnote.tenancy import audit_log, tallies
 from footnote.tenancy.tallies import DocumentTally
 
-COUNTED = ("documents", "versions", "pages", "chunks", "embeddings", "jobs", "answers", "objects", "bytes")
+COUNTED = (
+    *("documents", "versions", "pages", "chunks", "second_vectors", "embeddings"),
+    *("jobs", "answers", "objects", "bytes"),
+)
 AT_ONCE = 3  # deletions of a tenant in one process: they may wait for each other while they hold a connection
 
 
@@ -54,8 +57,7 @@ async def _remove(rt: Runtime, document_id: str, gone_with: str | None) -> Delet
         of_family = scoped(session, Document).with_only_columns(Document.collection_id)
         collection_ids = (await session.scalars(of_family.where(Document.id.in_(innermost_first)).distinct())).all()
         counts = Counter({"documents": len(innermost_first)})
-        for each in innermost_first:
-            counts.update(await _delete(session, each))
+        counts.update(await _delete_beside(session, innermost_first))
         counts.update(await _delete_rows(session, innermost_first))
         causes = dict.fromkeys(innermost_first, document_id) | {document_id: gone_with}
         actions = {each: {"deleted_with": cause} if cause else {} for each, cause in causes.items()}
@@ -81,20 +83,23 @@ async def _family(session: AsyncSession, document_id: str, *, locked: bool = Fal
     return family
 
 
-async def _delete(session: AsyncSession, document_id: str) -> dict[str, int]:
-    """Removes what was made from one document except its texts, and gives up its objects. Returns the counts."""
-    job_ids = await jobs.ids_of(session, document_id)
-    await jobs.end_unfinished(session, Job.document_id == document_id, None)
-    await webhooks.document_deleted(session, job_ids)
-    await idempotency.redact_document(session, document_id)
-    versions = (await session.scalars(select(Version).where(Version.document_id == document_id))).all()
+async def _delete_beside(session: AsyncSession, document_ids: Sequence[str]) -> dict[str, int]:
+    """Removes what was made from the documents except their texts, and gives up their objects. Returns the counts.
+
+    An archive of a thousand files takes no more statements than one document.
+    """
+    jobs_of = await listing.ids_of(session, document_ids)
+    await jobs.end_unfinished(session, Job.document_id.in_(document_ids), None)
+    await webhooks.documents_deleted(session, jobs_of)
+    await idempotency.redact_documents(session, document_ids)
+    versions = (await session.scalars(select(Version).where(Version.document_id.in_(document_ids)))).all()
     own = {each.object_key: each.bytes for each in versions if each.object_key and not each.shared}
     return {
         "versions": len(versions),
-        "jobs": len(job_ids),
+        "jobs": sum(map(len, jobs_of.values())),
         "bytes": sum(own.values()),
-        "answers": await derived_answers.redact_document(session, document_id),
-        "objects": len(await objects.give_up_versions(session, document_id, but=None)),
+        "answers": await derived_answers.redact_documents(session, document_ids),
+        "objects": len(await objects.give_up_versions(session, *document_ids, but=None)),
     }
 
 
@@ -104,7 +109,7 @@ async def _delete_rows(session: AsyncSession, document_ids: Sequence[str]) -> di
     embeddings, _ = await checkpoint.delete_unused(session, document_ids)
     counts = {
         "embeddings": embeddings,
-        "chunks": await affected(session, delete(Chunk).where(Chunk.document_id.in_(document_ids))),
+        **await second_vectors.remove_chunks(session, document_ids),
         "pages": await affected(session, delete(Page).where(Page.version_id.in_(versions))),
     }
     await session.execute(delete(Document).where(Document.id.in_(document_ids)))
@@ -217,7 +222,7 @@ async def _delete_file(session: AsyncSession, task: BackgroundTask) -> None:
     if gone is not None:
         counts = Counter(await _sums(session, task)) + Counter(objects=1, bytes=gone.bytes)
         await tasks.complete(session, task.id, dict.fromkeys(COUNTED, 0) | counts)
-        await idempotency.redact_document(session, task.subject_id)
+        await idempotency.redact_documents(session, [task.subject_id])
         await objects.give_up(session, [gone.object_key])
 
 

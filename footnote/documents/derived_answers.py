@@ -46,11 +46,11 @@ _TABLES: tuple[tuple[Any, Callable[[ColumnElement[bool]], Update]], ...] = (
 )
 
 
-async def redact_document(session: AsyncSession, document_id: str) -> int:
-    """Redacts the answers that may have used the document; returns how many. The caller holds the document."""
+async def redact_documents(session: AsyncSession, document_ids: Sequence[str]) -> int:
+    """Redacts the answers that may have used the documents; returns how many. The caller holds the documents."""
     redacted = 0
     async with unbound(session):
         for table, redact in _TABLES:
-            used = (table.tenant_id == tenant_of(session)) & table.document_ids.contains([document_id])
+            used = (table.tenant_id == tenant_of(session)) & table.document_ids.overlap(list(document_ids))
             redacted += await affected(session, redact(used))
     return redacted

@@ -5,6 +5,7 @@ The batch is there from the first, with all its files: those that were not attac
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any
 
@@ -14,9 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from footnote import collections, jobs
 from footnote.collections import expiry
 from footnote.collections.metadata import checked
-from footnote.database.clock import from_now
 from footnote.database.driver import driver
-from footnote.database.ids import new_id
+from footnote.database.ids import first_id, new_id
 from footnote.database.tenant_scope import acting, scoped, tenant_of
 from footnote.documents import files
 from footnote.documents.file_counts import ITEM_STATE, STATE, STATES, FileStatus
@@ -172,6 +172,6 @@ async def list_items(
 
 
 async def purge(session: AsyncSession) -> None:
-    """Removes batches that are too old to be of use; their documents stay."""
-    old = FileBatch.created_at < from_now(-STORED_SECONDS)
-    await session.execute(delete(FileBatch).where(old))
+    """Removes batches that are too old to be of use, which their ids tell; their documents stay."""
+    oldest = first_id("vsfb", datetime.now(UTC) - timedelta(seconds=STORED_SECONDS))
+    await session.execute(delete(FileBatch).where(FileBatch.id < oldest))

@@ -137,32 +137,29 @@ async def is_native(session: AsyncSession, file_id: str) -> bool:
 
 
 # Each half is read in the order of an index. Of the documents only those on the page that the files leave: where each
-# file was made a document of, there may be many documents and none without a file.
-_PAGE = """
-WITH own AS MATERIALIZED (
-    SELECT id FROM file
-    WHERE tenant_id = $1 AND deleted_at IS NULL AND ($5::text IS NULL OR purpose = $5)
-      AND ($2::text IS NULL OR id > 'file_' || $2) AND ($3::text IS NULL OR id < 'file_' || $3)
-    ORDER BY id {order} LIMIT $4
-), last AS (
-    SELECT CASE WHEN count(*) = $4 THEN {outermost}(substr(id, 6)) END AS id FROM own
-), native AS MATERIALIZED (
+# file was made a document of, there may be many documents and none without a file. Two statements, because the planner
+# must know where the files end: it reads the whole table if it does not.
+_OWN = """
+SELECT id FROM file
+WHERE tenant_id = $1 AND deleted_at IS NULL AND ($5::text IS NULL OR purpose = $5)
+  AND ($2::text IS NULL OR id > 'file_' || $2) AND ($3::text IS NULL OR id < 'file_' || $3)
+ORDER BY id {order} LIMIT $4
+"""
+_PAGE = f"""
+WITH native AS MATERIALIZED (
     SELECT id FROM document
-    WHERE tenant_id = $1 AND file_id IS NULL AND ($5::text IS NULL OR $5 = 'assistants') AND {alive}
+    WHERE tenant_id = $1 AND file_id IS NULL AND ($5::text IS NULL OR $5 = 'assistants') AND {_ALIVE}
       AND ($2::text IS NULL OR id > 'doc_' || $2) AND ($3::text IS NULL OR id < 'doc_' || $3)
-      AND ((SELECT id FROM last) IS NULL OR id {towards} 'doc_' || (SELECT id FROM last))
-    ORDER BY id {order} LIMIT $4
+    ORDER BY id {{order}} LIMIT $4
 )
 SELECT * FROM (
-    SELECT id, {columns} FROM file WHERE id IN (SELECT id FROM own)
+    SELECT id, {_COLUMNS} FROM file WHERE tenant_id = $1 AND id = ANY($6::text[])
     UNION ALL
-    SELECT 'file_' || substr(document.id, 5), {native_columns} FROM document {newest}
+    SELECT 'file_' || substr(document.id, 5), {_NATIVE_COLUMNS} FROM document {_NEWEST}
     WHERE document.id IN (SELECT id FROM native)
-) AS page (id) ORDER BY id {order} LIMIT $4
-"""
-_PARTS = {"alive": _ALIVE, "columns": _COLUMNS, "native_columns": _NATIVE_COLUMNS, "newest": _NEWEST}
-_DOWN = _PAGE.format(order="DESC NULLS LAST", outermost="min", towards=">", **_PARTS)
-_UP = _PAGE.format(order="ASC NULLS FIRST", outermost="max", towards="<", **_PARTS)
+) AS page (id) ORDER BY id {{order}} LIMIT $4
+"""  # noqa: S608  constants
+_DOWN, _UP = "DESC NULLS LAST", "ASC NULLS FIRST"
 
 
 async def page_of(
@@ -175,9 +172,15 @@ async def page_of(
     descends: bool = True,
 ) -> list[FileDetails]:
     """Files by their ids, between `low` and `high`, which are not among them."""
-    between = [each and each.removeprefix("file_") for each in (low, high)]
-    rows = await (await driver(session)).fetch(_DOWN if descends else _UP, tenant_of(session), *between, limit, purpose)
-    return [FileDetails(*row) for row in rows]
+    connection, order = await driver(session), _DOWN if descends else _UP
+    low, high = [each and each.removeprefix("file_") for each in (low, high)]
+    asked = tenant_of(session), low, high, limit, purpose
+    own = [row[0] for row in await connection.fetch(_OWN.format(order=order), *asked)]
+    if len(own) == limit:
+        last = own[-1].removeprefix("file_")
+        low, high = (last, high) if descends else (low, last)
+    asked = tenant_of(session), low, high, limit, purpose
+    return [FileDetails(*row) for row in await connection.fetch(_PAGE.format(order=order), *asked, own)]
 
 
 async def expired(session: AsyncSession) -> Sequence[tuple[str, str]]:

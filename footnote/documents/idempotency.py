@@ -6,14 +6,15 @@ another request under the same key is refused, and so is the same one while the 
 
 import hashlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import Any
 
-from sqlalchemy import and_, delete, or_, update
+from sqlalchemy import Boolean, and_, any_, cast, delete, or_, update
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.database import leases
@@ -115,11 +116,12 @@ async def finish(
         raise Conflict("request_in_flight", "A later request for this took over in the meantime.")
 
 
-async def redact_document(session: AsyncSession, document_id: str) -> None:
-    """Removes the replies that show a document; their keys stay used, so that a resent request does not repeat it."""
+async def redact_documents(session: AsyncSession, document_ids: Sequence[str]) -> None:
+    """Removes the replies that show the documents; their keys stay used, so that a resent request repeats nothing."""
     of_batch = IdempotencyKey.document_id.is_(None)  # first, in the words of the index's condition
-    in_batch = of_batch & IdempotencyKey.reply.contains({"data": [{"document": {"id": document_id}}]})
-    shown = or_(IdempotencyKey.document_id == document_id, in_batch)
+    each = [{"data": [{"document": {"id": document_id}}]} for document_id in document_ids]
+    in_batch = of_batch & IdempotencyKey.reply.op("@>", return_type=Boolean)(any_(cast(each, ARRAY(JSONB))))
+    shown = or_(IdempotencyKey.document_id.in_(document_ids), in_batch)
     own = IdempotencyKey.tenant_id == tenant_of(session)
     await session.execute(update(IdempotencyKey).where(own, shown).values(reply=None))
 

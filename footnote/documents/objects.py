@@ -6,7 +6,7 @@ neither a writer that is killed nor a transaction that gives an object up leaves
 
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import partial
 
 from sqlalchemy import Executable, delete, func, select, text, update
@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from footnote.database import leases
 from footnote.database.clock import from_now
 from footnote.database.driver import driver
-from footnote.database.ids import new_id
+from footnote.database.ids import first_id, new_id
 from footnote.errors import FootnoteError, Unavailable
 from footnote.models import Artifact, File, PagePicture, UnownedObject, Version
 from footnote.runtime import Runtime
@@ -32,12 +32,26 @@ _RENEW = text(
     "WHERE key = :key"
 )
 # What a file owns stays: the transaction that deletes the file gives it up, and until then no other does (ADR 61).
+# What a recent backup may name stays for as long as the backup asked for (ADR 67).
 _GIVE_UP = """
-INSERT INTO unowned_object (key, delete_at) SELECT DISTINCT key, now() FROM unnest($1::text[]) AS given(key)
+INSERT INTO unowned_object (key, delete_at)
+SELECT DISTINCT key, greatest(now(), (SELECT max(objects_until) FROM backup)) FROM unnest($1::text[]) AS given(key)
 WHERE NOT EXISTS (SELECT FROM file WHERE file.object_key = given.key)
 ON CONFLICT (key) DO UPDATE SET delete_at = excluded.delete_at
 """
 _ADOPT = "DELETE FROM unowned_object WHERE key = $1 AND NOT deleting RETURNING key"
+
+
+# By the index of each tenant's keys, which sort by their time; "0" is the character after "/".
+_KEYS_SINCE = """
+SELECT found.key FROM tenant CROSS JOIN LATERAL (
+    SELECT object_key FROM version
+    WHERE object_key >= 'objects/' || tenant.id || '/' || $1 AND object_key < 'objects/' || tenant.id || '0'
+    UNION
+    SELECT object_key FROM file
+    WHERE object_key >= 'objects/' || tenant.id || '/' || $1 AND object_key < 'objects/' || tenant.id || '0'
+) AS found(key)
+"""
 
 
 def new_key(tenant_id: str) -> str:
@@ -71,7 +85,10 @@ def too_late() -> Unavailable:
 
 
 async def give_up(session: AsyncSession, keys: Iterable[str | None]) -> None:
-    """Gives up objects that no row names any more, except those of files: deleted soon after the transaction."""
+    """Gives up objects that no row names any more, except those of files.
+
+    They are deleted soon after the transaction, or once no recent backup may name them.
+    """
     given = [key for key in keys if key]
     if given:
         await (await driver(session)).execute(_GIVE_UP, given)
@@ -83,13 +100,13 @@ async def withdraw(session: AsyncSession, key: str) -> None:
     await session.execute(withdrawn.values(deleting=True, delete_at=func.now()))
 
 
-async def give_up_versions(session: AsyncSession, document_id: str, but: str | None) -> list[str]:
-    """Gives up the objects of a document's versions, and returns their keys. `but`: the version that queries see.
+async def give_up_versions(session: AsyncSession, *document_ids: str, but: str | None) -> list[str]:
+    """Gives up the objects of documents' versions, and returns their keys. `but`: the version that queries see.
 
     The bytes and pictures of that version stay; its artifacts are given up, too. Versions of the same bytes share an
     object, which is given up with the last of them. What a file shares with them stays.
     """
-    versions = (await session.scalars(select(Version).where(Version.document_id == document_id))).all()
+    versions = (await session.scalars(select(Version).where(Version.document_id.in_(document_ids)))).all()
     keys = await give_up_artifacts(session, [version.id for version in versions])
     replaced = [version.id for version in versions if version.id != but]
     staying = {version.object_key for version in versions if version.id == but or version.shared}
@@ -116,6 +133,12 @@ async def give_up_artifacts(session: AsyncSession, version_ids: Sequence[str]) -
     keys = list(await session.scalars(gone))
     await give_up(session, keys)
     return keys
+
+
+async def keys_since(session: AsyncSession, moment: datetime) -> list[str]:
+    """Keys made since then, of objects that versions or files own. For a database that sorts by bytes."""
+    rows = await (await driver(session)).fetch(_KEYS_SINCE, first_id("obj", moment))
+    return [row["key"] for row in rows]
 
 
 @asynccontextmanager

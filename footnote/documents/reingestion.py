@@ -65,7 +65,7 @@ async def _next(session: AsyncSession, collection_id: str) -> bool:
                 Version.chunking != func.coalesce(Document.chunking, Collection.chunking),
                 Version.language != Collection.language,
                 Version.chunking.is_(None) & Job.reingestion & Job.state.in_(("failed", "cancelled")),
-                func.coalesce(Collection.space_id, 0) != _SPACE,
+                _SPACE.not_in((func.coalesce(Collection.space_id, 0), func.coalesce(Collection.standby_space_id, 0))),
             ),
         )
         .order_by(Document.id)

@@ -64,7 +64,8 @@ SELECT text_sha256, split FROM embedding WHERE tenant_id = $1 AND space_id = $2 
 # All vectors in one array: an array of them would need a codec on every connection.
 _STORE = """
 INSERT INTO embedding (tenant_id, space_id, text_sha256, document_id, embedding, split)
-SELECT $1, $2, row.hash, $3, CAST((CAST($6 AS real[]))[(row.place - 1) * $7 + 1 : row.place * $7] AS halfvec), row.split
+SELECT $1, $2, row.hash, (CAST($3 AS text[]))[least(row.place, cardinality(CAST($3 AS text[])))],
+       CAST((CAST($6 AS real[]))[(row.place - 1) * $7 + 1 : row.place * $7] AS halfvec), row.split
 FROM unnest(CAST($4 AS bytea[]), CAST($5 AS boolean[])) WITH ORDINALITY AS row(hash, split, place)
 ON CONFLICT DO NOTHING
 """
@@ -79,15 +80,16 @@ SELECT count(*) FROM (
 
 async def store(
     session: AsyncSession,
-    document_id: str,
+    document_id: str | Sequence[str],
     space: EmbeddingSpace,
     hashes: Sequence[bytes],
     vectors: "NDArray[np.float32]",
     split: Set[int] = frozenset(),
 ) -> int:
-    """Stores one vector a hash, made for the document; `vectors` has shape (len(hashes), space.dimensions).
+    """Stores one vector a hash, made for the document, or for one document a hash.
 
-    `split`: the places of those that are means of the vectors of pieces. Returns how many were not there before.
+    `vectors` has shape (len(hashes), space.dimensions). `split`: the places of those that are means of the vectors of
+    pieces. Returns how many were not there before.
     """
     # All transactions insert in the same order: those that share texts could deadlock otherwise.
     order = sorted(range(len(hashes)), key=hashes.__getitem__)
@@ -95,7 +97,8 @@ async def store(
         return 0
     rows = [hashes[place] for place in order], [place in split for place in order]
     numbers = vectors[order].ravel().tolist()
-    about = tenant_of(session), space.id, document_id
+    documents = [document_id] if isinstance(document_id, str) else [document_id[place] for place in order]
+    about = tenant_of(session), space.id, documents
     status = await (await driver(session)).execute(_STORE, *about, *rows, numbers, vectors.shape[1])
     return int(status.rpartition(" ")[2])
 
@@ -118,6 +121,9 @@ _HOLD = text(
         FROM (SELECT space_id, text_sha256, version_id = :kept_version_id AS stays
               FROM chunk WHERE document_id = ANY(:document_ids)
               UNION ALL
+              SELECT space_id, text_sha256, version_id = :kept_version_id
+              FROM chunk_vector WHERE document_id = ANY(:document_ids)
+              UNION ALL
               SELECT space_id, text_sha256, false
               FROM embedding WHERE tenant_id = :tenant_id AND document_id = ANY(:document_ids)) AS used
         GROUP BY space_id, text_sha256 ORDER BY space_id, text_sha256
@@ -132,11 +138,14 @@ _HOLD = text(
     SELECT count(*) FROM held WHERE stays AND found IS NULL
     """
 )
-# Two scans of indexes and a look-up for each text found. Written as one condition with OR it would read all embeddings.
+# Three scans of indexes and two look-ups for each text found. Written as one condition with OR it would read all
+# embeddings.
 _DELETE_UNUSED = text(
     """
     WITH used AS MATERIALIZED (
         SELECT space_id, text_sha256 FROM chunk WHERE document_id = ANY(:document_ids)
+        UNION
+        SELECT space_id, text_sha256 FROM chunk_vector WHERE document_id = ANY(:document_ids)
         UNION
         SELECT space_id, text_sha256 FROM embedding WHERE tenant_id = :tenant_id AND document_id = ANY(:document_ids)
     ), unused AS MATERIALIZED (
@@ -145,6 +154,11 @@ _DELETE_UNUSED = text(
                WHERE chunk.tenant_id = :tenant_id AND chunk.space_id = used.space_id
                  AND chunk.text_sha256 = used.text_sha256
                  AND (chunk.document_id <> ALL(:document_ids) OR chunk.version_id = :kept_version_id)
+               LIMIT 1) IS NULL
+          AND (SELECT 1 FROM chunk_vector
+               WHERE chunk_vector.tenant_id = :tenant_id AND chunk_vector.space_id = used.space_id
+                 AND chunk_vector.text_sha256 = used.text_sha256
+                 AND (chunk_vector.document_id <> ALL(:document_ids) OR chunk_vector.version_id = :kept_version_id)
                LIMIT 1) IS NULL
     )
     DELETE FROM embedding USING unused
@@ -168,3 +182,25 @@ async def delete_unused(
     lacking = await session.scalar(_HOLD, values)
     # In a statement of its own, which sees what the transactions that `_HOLD` waited for have written.
     return await affected(session, _DELETE_UNUSED, values), lacking or 0
+
+
+# In the order of their hashes, as all do. The next statement then sees what was waited for.
+_HOLD_EACH = """
+SELECT FROM embedding WHERE tenant_id = $1 AND space_id = $2 AND text_sha256 = ANY($3)
+ORDER BY text_sha256 FOR UPDATE
+"""
+_FORGET = """
+DELETE FROM embedding AS e WHERE tenant_id = $1 AND space_id = $2 AND text_sha256 = ANY($3)
+  AND NOT EXISTS (SELECT FROM document AS d WHERE d.id = e.document_id AND d.collection_id <> $4)
+  AND NOT EXISTS (SELECT FROM chunk AS c
+                  WHERE c.tenant_id = $1 AND c.space_id = $2 AND c.text_sha256 = e.text_sha256)
+  AND NOT EXISTS (SELECT FROM chunk_vector AS v
+                  WHERE v.tenant_id = $1 AND v.space_id = $2 AND v.text_sha256 = e.text_sha256)
+"""
+
+
+async def forget(session: AsyncSession, space_id: int, collection_id: str, hashes: Sequence[bytes]) -> None:
+    """Deletes the texts' vectors in a space that the collection leaves, but those that others use."""
+    connection, values = await driver(session), (tenant_of(session), space_id, sorted(set(hashes)))
+    await connection.execute(_HOLD_EACH, *values)
+    await connection.execute(_FORGET, *values, collection_id)

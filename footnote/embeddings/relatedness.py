@@ -70,11 +70,16 @@ async def learn(rt: Runtime) -> None:
     async with rt.transaction() as session:
         spaces = (await session.scalars(select(EmbeddingSpace).where(EmbeddingSpace.noise.is_(None)))).all()
     for space in spaces:
-        if (space.provider, space.model) not in KNOWN:
-            try:
-                await _learn(rt, space)
-            except FootnoteError as error:
-                log.info("model not measured", model=f"{space.provider}/{space.model}", error=error.message)
+        try:
+            await measure(rt, space)
+        except FootnoteError as error:
+            log.info("model not measured", model=f"{space.provider}/{space.model}", error=error.message)
+
+
+async def measure(rt: Runtime, space: EmbeddingSpace) -> None:
+    """Measures the model of a space of which nothing is known yet. Raises what the embedder does."""
+    if space.noise is None and (space.provider, space.model) not in KNOWN:
+        await _learn(rt, space)
 
 
 async def _learn(rt: Runtime, space: EmbeddingSpace) -> None:

@@ -2,7 +2,8 @@
 
 Searches of few chunks are exact and do not use it, but each chunk that is inserted into it costs as much as the rest of
 its row, and four times as much as one of an index that is built at once (ADR 56). On a machine that it shares with
-Postgres it takes what searches leave (ADR 70).
+Postgres it takes what searches leave (ADR 70). What is known of it stands in the row of the space, for operators;
+whether a search can use it is Postgres' own decision (ADR 66).
 """
 
 import os
@@ -10,57 +11,67 @@ import socket
 from contextlib import suppress
 from pathlib import Path
 
-from asyncpg import Connection, Record
-from sqlalchemy import text
+import asyncpg
+from sqlalchemy import func, select, text, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from footnote.database.driver import driver
 from footnote.database.engine import connect
+from footnote.errors import DatabaseAway
 from footnote.models import EmbeddingSpace
 from footnote.runtime import Runtime
 from footnote.telemetry import log
 
 WORTHWHILE = 4_000  # chunks of a space; from 5,000 in its scope on, a search uses the index
 LONGEST_BUILD = 24 * 3600.0  # seconds
+RETRY_SECONDS = 3600.0  # after a build that failed: the disk is full, or memory is short
 NICE = 10  # of a build, where searches have 0: with all processors busy it gets a tenth of one
 LOCK = 0x766563746F72  # "vector": one process builds at a time
 
-# An index whose build was interrupted is there, but not valid. Chunks are counted where there is none only.
-_DUE = text(
-    """
-    SELECT s.id, s.dimensions
-    FROM embedding_space AS s LEFT JOIN pg_index AS i ON i.indexrelid = to_regclass('ix_chunk_embedding_space_' || s.id)
-    WHERE i.indisvalid IS NOT TRUE AND (
-        SELECT sum(t.chunks)
-        FROM collection AS c JOIN tally AS t ON t.tenant_id = c.tenant_id AND t.collection_id = c.id
-        WHERE c.space_id = s.id
-    ) >= :worthwhile
-    """
-)
+# Chunks are counted where there is no index only. An index whose build was interrupted is there, but not valid.
+_LOOK = """
+SELECT s.id, s.dimensions, coalesce(i.indisvalid, false) AS valid
+FROM embedding_space AS s LEFT JOIN pg_index AS i ON i.indexrelid = to_regclass('ix_chunk_embedding_space_' || s.id)
+WHERE CASE WHEN i.indisvalid THEN s.index_state <> 'ready' ELSE
+    (s.index_state <> 'failed' OR s.index_since < now() - make_interval(secs => $1))
+    AND (SELECT sum(t.chunks)
+         FROM collection AS c JOIN tally AS t ON t.tenant_id = c.tenant_id AND t.collection_id = c.id
+         WHERE c.space_id = s.id) >= $2
+END
+"""
+_NOTE = "UPDATE embedding_space SET index_state = $2, index_error = $3, index_since = now() WHERE id = $1"
 
 
 async def make(session: AsyncSession, space: EmbeddingSpace) -> None:
     """Builds the index at once, in the session's transaction: nothing can be written to `chunk` until it ends."""
     await session.execute(text(_create(space.id, space.dimensions)))
+    ready = {"index_state": "ready", "index_since": func.now()}
+    await session.execute(update(EmbeddingSpace).where(EmbeddingSpace.id == space.id).values(**ready))
 
 
 async def build_due(rt: Runtime) -> None:
-    """Builds the indexes that are lacking or were interrupted, while chunks are read and written."""
+    """Builds the indexes that are lacking or were interrupted, while chunks are read and written.
+
+    A builder that was killed leaves a complete index, which is noted, or an invalid one, which is built again.
+    """
     async with rt.transaction() as session:
-        due = (await session.execute(_DUE, {"worthwhile": WORTHWHILE})).all()
-    if not due:
-        return
+        if not await (await driver(session)).fetch(_LOOK, RETRY_SECONDS, WORTHWHILE):
+            return
     connection = await connect(rt.settings, statement_seconds=LONGEST_BUILD)
     try:
         # Held until the connection ends, also while it outlives a process that was killed.
         if await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK):
             await _yielding(connection)
-            for space in due:
-                await _build(connection, space.id, space.dimensions)
+            for space_id, dimensions, valid in await connection.fetch(_LOOK, RETRY_SECONDS, WORTHWHILE):
+                if valid:
+                    await connection.execute(_NOTE, space_id, "ready", None)
+                else:
+                    await _build(connection, space_id, dimensions)
     finally:
         connection.terminate()
 
 
-async def _yielding(connection: "Connection[Record]") -> None:
+async def _yielding(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
     """Gives a server on this machine less of it for what follows on the connection.
 
     Postgres builds with two more processes than one: on two processors, nothing else would run.
@@ -75,13 +86,33 @@ def _lower(backend: int) -> None:
     with suppress(OSError):  # another user's, or another container's, whose processes have other numbers
         if Path(f"/proc/{backend}/cmdline").read_bytes().startswith(b"postgres:"):
             os.setpriority(os.PRIO_PROCESS, backend, max(NICE, os.getpriority(os.PRIO_PROCESS, backend)))
+            # A backend is a session of its own; where Linux groups processes by session, only this counts.
+            Path(f"/proc/{backend}/autogroup").write_text(str(NICE))
 
 
-async def _build(connection: "Connection[Record]", space_id: int, dimensions: int) -> None:
+async def _build(connection: "asyncpg.Connection[asyncpg.Record]", space_id: int, dimensions: int) -> None:
     log.info("building a vector index", space_id=space_id)
-    await connection.execute(f"DROP INDEX CONCURRENTLY IF EXISTS ix_chunk_embedding_space_{space_id}")
-    await connection.execute(_create(space_id, dimensions, "CONCURRENTLY"))
+    await connection.execute(_NOTE, space_id, "building", None)
+    remove = f"DROP INDEX CONCURRENTLY IF EXISTS ix_chunk_embedding_space_{space_id}"
+    try:
+        await connection.execute(remove)
+        await connection.execute(_create(space_id, dimensions, "CONCURRENTLY"))
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        if connection.is_closed():
+            raise DatabaseAway from error
+        log.error("vector index not built", space_id=space_id, error=str(error)[:300])
+        await connection.execute(remove)  # what is left of it would slow every insertion
+        await connection.execute(_NOTE, space_id, "failed", f"{error}"[:300])
+        return
+    await connection.execute(_NOTE, space_id, "ready", None)
     log.info("vector index built", space_id=space_id)
+
+
+async def states(session: AsyncSession) -> dict[str, int]:
+    """Embedding spaces by the state of their index, for metrics: none (few chunks), building, ready, failed."""
+    counted = select(EmbeddingSpace.index_state, func.count()).group_by(EmbeddingSpace.index_state)
+    found: dict[str, int] = dict((await session.execute(counted)).all())
+    return found
 
 
 def _create(space_id: int, dimensions: int, how: str = "") -> str:

@@ -161,7 +161,7 @@ _UNBIND = text(
     UPDATE collection c SET space_id = NULL,
         embedding_provider = CASE WHEN embedding_chosen THEN embedding_provider END,
         embedding_model = CASE WHEN embedding_chosen THEN embedding_model END
-    WHERE c.id = :id AND c.space_id IS NOT NULL AND {NOTHING_EMBEDDED}
+    WHERE c.id = :id AND c.space_id IS NOT NULL AND c.standby_space_id IS NULL AND {NOTHING_EMBEDDED}
     """  # noqa: S608  constants
 )
 

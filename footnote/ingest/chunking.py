@@ -9,8 +9,9 @@ from itertools import accumulate, islice, pairwise, takewhile
 from typing import TYPE_CHECKING
 from zlib import crc32
 
+from footnote.embeddings.batches import embedded_text
 from footnote.formats import COLUMNS_CHARACTERS, ParsedPage, Section
-from footnote.text import folded, is_blank
+from footnote.text import is_blank
 
 if TYPE_CHECKING:
     from langchain_text_splitters import RecursiveCharacterTextSplitter
@@ -123,8 +124,8 @@ def split(
 
 
 def embedding_text(title: str, chunk: TextChunk) -> str:
-    """What is embedded for a chunk: its context, then its text; folded, as questions are."""
-    return folded("\n\n".join(filter(None, (chunk.context(title), chunk.text))))
+    """What is embedded for a chunk."""
+    return embedded_text(chunk.context(title), chunk.text)
 
 
 def _joined(

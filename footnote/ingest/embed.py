@@ -1,17 +1,17 @@
 """The second step: every chunk gets a vector, each batch is a checkpoint."""
 
 import asyncio
-from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Container, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import TypeVar
 
 from sqlalchemy import func, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote import collections, jobs
 from footnote.embeddings import checkpoint, vector_lengths
-from footnote.errors import DocumentRejected
+from footnote.embeddings.batches import groups
+from footnote.errors import DatabaseAway, DocumentRejected, FootnoteError
 from footnote.ingest import artifacts
 from footnote.ingest.artifacts import OutputGone
 from footnote.ingest.chunking import TextChunk, embedding_text
@@ -22,10 +22,8 @@ from footnote.jobs.heartbeat import Heartbeat
 from footnote.models import Collection, EmbeddingSpace, Version
 from footnote.providers import Embedder, Embeddings
 from footnote.runtime import Runtime
+from footnote.telemetry import log
 from footnote.tenancy import usage
-from footnote.tenancy.usage import UsageEntry
-
-Key = TypeVar("Key")
 
 # Batches of a document in flight. Of a model in this process, one computes while another is read or stored, and a large
 # document may use a second core.
@@ -47,6 +45,7 @@ async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
     if space is not None and bound:
         embedder = vector_lengths.embedder_of(rt, space)
     embedding = _Embedding(rt, version, collection, heartbeat, embedder, space, bound)
+    second = await _second(embedding)
     heartbeat.done, heartbeat.total = claim.done, version.chunks
     heartbeat.counts.update({"embedded": 0, "tokens": 0} | claim.counts)
     most = AT_ONCE if embedder.address is None else CALLS
@@ -55,7 +54,7 @@ async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
         await asyncio.to_thread(lambda: next(islice(source, claim.done, claim.done), None))
         heartbeat.restart_clock()  # 100,000 chunks are skipped in some tenths of a second
         while batch := await asyncio.to_thread(lambda: list(islice(source, rt.settings.embedding_batch))):
-            await in_flight.start(embedding.of(batch), len(batch))
+            await in_flight.start(embedding.of(batch, second), len(batch))
             if not embedding.bound or heartbeat.time_is_up:
                 await in_flight.finish()
                 await heartbeat.yield_to_others()
@@ -78,13 +77,22 @@ class _Embedding:
     embedder: Embedder
     space: EmbeddingSpace | None
     bound: bool  # vectors of another length than the space's are refused
-    _asked: set[bytes] = field(default_factory=set)  # texts in flight
+    counted: bool = True  # as embedded chunks; tokens are counted anyway
+    _asked: set[bytes] = field(init=False, default_factory=set)  # texts in flight
     # One transaction at a time: a large document takes one connection, and the counts that a checkpoint stores are of
     # vectors that are stored.
-    _transaction: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _transaction: asyncio.Lock = field(init=False, default_factory=asyncio.Lock)
 
-    async def of(self, batch: Sequence[TextChunk]) -> None:
-        """Stores a vector for each chunk of the batch, unless it has one or an earlier batch in flight makes it."""
+    async def of(self, batch: Sequence[TextChunk], second: "_Second | None" = None) -> None:
+        """Stores a vector for each chunk of the batch, unless it has one or an earlier batch in flight makes it.
+
+        And a `second` one, if the model is being swapped.
+        """
+        await self._vectors(batch)
+        if second is not None:
+            await second.of(batch)
+
+    async def _vectors(self, batch: Sequence[TextChunk]) -> None:
         texts = texts_by_hash(self.version, batch)
         mine = texts.keys() - self._asked
         self._asked |= mine
@@ -110,17 +118,45 @@ class _Embedding:
         embedder, heartbeat, space = self.embedder, self.heartbeat, self.space
         assert space is not None
         async with self._transaction:
-            heartbeat.counts.update(embedded=len(hashes), tokens=answer.tokens)
+            heartbeat.counts.update(embedded=len(hashes) if self.counted else 0, tokens=answer.tokens)
             async with self.rt.transaction() as session:
                 found = answer.vectors
                 await checkpoint.store(session, self.version.document_id, space, hashes, found, answer.split)
                 await heartbeat.checkpoint(session)
-                await usage.record(session, self.rt.settings, self.version.key_id, spent(embedder, answer))
+                await usage.record(session, self.rt.settings, self.version.key_id, usage.of_embedding(embedder, answer))
 
 
-def spent(embedder: Embedder, answer: Embeddings) -> UsageEntry:
-    paid, estimated = embedder.address is not None, answer.estimated
-    return UsageEntry("embedding", embedder.provider, embedder.model, answer.tokens, paid=paid, estimated=estimated)
+@dataclass
+class _Second:
+    """The second vectors of a document's chunks. A model that is not searched yet fails no document."""
+
+    embedding: _Embedding
+    failed: bool = False  # then the task of the swap makes them
+
+    async def of(self, batch: Sequence[TextChunk]) -> None:
+        if self.failed:
+            return
+        try:
+            await self.embedding.of(batch)
+        except DatabaseAway:
+            raise
+        except FootnoteError as error:
+            self.failed = True
+            log.warning("no second vectors for now", error=error.message)
+
+
+async def _second(first: _Embedding) -> _Second | None:
+    """None where the collection's model is not being swapped."""
+    rt, collection = first.rt, first.collection
+    if collection.standby_space_id is None:
+        return None
+    async with rt.transaction() as session:
+        space = await session.get_one(EmbeddingSpace, collection.standby_space_id)
+    try:
+        embedder = vector_lengths.embedder_of(rt, space)
+    except FootnoteError:  # it cannot be asked any more: the task of the swap says so
+        return None
+    return _Second(replace(first, embedder=embedder, space=space, bound=True, counted=False))
 
 
 def texts_by_hash(version: Version, chunks: Sequence[TextChunk]) -> dict[bytes, str]:
@@ -154,20 +190,6 @@ async def _known(
     async with rt.transaction() as session:
         known = await checkpoint.known(session, space.id, hashes)
         return await session.get_one(EmbeddingSpace, space.id), known
-
-
-def groups(embedder: Embedder, texts: Mapping[Key, str]) -> list[list[Key]]:
-    """The keys of the texts in calls that the provider accepts, by its limits on texts and tokens."""
-    groups: list[list[Key]] = []
-    room = 0
-    for key, full in texts.items():
-        tokens = embedder.count_tokens(full)
-        if not groups or len(groups[-1]) >= embedder.max_texts or tokens > room:
-            groups.append([])
-            room = embedder.max_tokens
-        groups[-1].append(key)
-        room -= tokens
-    return groups
 
 
 async def bind_space(session: AsyncSession, collection: Collection, space: EmbeddingSpace | None) -> None:

@@ -37,7 +37,7 @@ SELECT v.id, v.tenant_id, v.document_id, v.filename, v.media_type, v.bytes, v.ob
        NOT EXISTS (SELECT FROM version AS other WHERE other.document_id = d.id AND other.id <> v.id)
        AND NOT EXISTS (SELECT FROM embedding WHERE embedding.document_id = d.id) AS new
 FROM version AS v JOIN document AS d ON d.id = v.document_id JOIN collection AS c ON c.id = d.collection_id
-WHERE v.id = $1 AND v.object_key IS NOT NULL AND v.media_type <> '' AND v.bytes < $2
+WHERE v.id = $1 AND v.object_key IS NOT NULL AND v.media_type <> '' AND v.bytes < $2 AND c.standby_space_id IS NULL
   AND NOT EXISTS (SELECT FROM artifact WHERE artifact.version_id = v.id)
 """
 
@@ -45,8 +45,9 @@ WHERE v.id = $1 AND v.object_key IS NOT NULL AND v.media_type <> '' AND v.bytes 
 async def subject(session: AsyncSession, claim: Claim) -> Subject | None:
     """None: the steps must be apart.
 
-    The document is large, a container, of no known type, to be fetched, or read in part already; or its worker crashed
-    before: then what was finished must be stored before the next step begins, or its crashes could not be counted.
+    The document is large, a container, of no known type, to be fetched, or read in part already; its collection's model
+    is being swapped; or its worker crashed before: then what was finished must be stored before the next step begins,
+    or its crashes could not be counted.
     """
     if claim.step != STEPS[0] or claim.attempts > 1:
         return None

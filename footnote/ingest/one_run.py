@@ -20,7 +20,8 @@ from footnote.collections import revisions
 from footnote.database.driver import BY_KEYS, driver
 from footnote.database.leases import LeaseLost
 from footnote.documents import objects
-from footnote.embeddings import checkpoint, vector_lengths
+from footnote.embeddings import checkpoint, second_vectors, vector_lengths
+from footnote.embeddings.batches import groups
 from footnote.errors import DocumentRejected, FootnoteError
 from footnote.formats import ParsedPage
 from footnote.formats.sandbox.parent import read_pages
@@ -188,7 +189,7 @@ class _Found:
         if self.space is not None and bound:
             embedder = vector_lengths.embedder_of(rt, self.space)
         missing = {key: full for key, full in self.texts.items() if key not in self.known}
-        for group in embed.groups(embedder, missing):
+        for group in groups(embedder, missing):
             full = [missing[key] for key in group]
             if self.space is not None and bound:
                 joined = calls.of(embedder)
@@ -210,7 +211,7 @@ class _Found:
         return stored
 
     async def _count(self, session: AsyncSession) -> None:
-        spent = (embed.spent(each.embedder, each.answer) for each in self.paid)
+        spent = (usage.of_embedding(each.embedder, each.answer) for each in self.paid)
         await usage.record(session, self.heartbeat.rt.settings, self.subject.version.key_id, *spent)
 
     # -- upsert ----------------------------------------------------------------------------------------------
@@ -231,7 +232,7 @@ class _Found:
                 raise OutputGone("embed", "The collection uses another embedding space now.")
             collection.space_id = held.space_id
             stored = await self._store_vectors(session)
-            await self._insert(session, everything_is_ours=stored == len(self.texts))
+            await self._insert(session, held, everything_is_ours=stored == len(self.texts))
             await (await driver(session)).execute(_SHOW, claim.document_id, *self._version_values())
             await one_run.complete(session, claim, *self._counts())
             await revisions.changed(session, [collection.id])
@@ -247,11 +248,13 @@ class _Found:
             raise OutputGone("chunk", "The collection's documents are cut in another way now.")
         return held
 
-    async def _insert(self, session: AsyncSession, *, everything_is_ours: bool) -> None:
+    async def _insert(self, session: AsyncSession, held: Held, *, everything_is_ours: bool) -> None:
         """The rows of the version. What older ones leave, if there are any, is removed."""
         claim, version, collection = self.heartbeat.claim, self.subject.version, self.subject.collection
         await upsert.insert_pages(session, claim, self.pages)
         await upsert.insert_chunks(session, claim, version, collection, self.chunks, 0, self.tally.language)
+        if held.standby_space_id is not None:  # a swap of the model began meanwhile
+            await second_vectors.add(session, [version.id], held.standby_space_id)
         if not self.subject.new:
             await objects.give_up_versions(session, claim.document_id, but=version.id)
             await upsert.remove_older(session, claim)

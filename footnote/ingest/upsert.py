@@ -15,14 +15,14 @@ from footnote.collections import revisions
 from footnote.database.driver import driver
 from footnote.database.leases import LeaseLost
 from footnote.documents import objects
-from footnote.embeddings import checkpoint
+from footnote.embeddings import checkpoint, second_vectors
 from footnote.ingest import artifacts
 from footnote.ingest.artifacts import Extracted, OutputGone
 from footnote.ingest.chunking import TextChunk, embedding_text
 from footnote.ingest.inputs import title, version_and_collection
 from footnote.jobs import Claim
 from footnote.jobs.heartbeat import Heartbeat
-from footnote.models import Chunk, Collection, Document, Page, Version
+from footnote.models import Collection, Document, Page, Version
 from footnote.runtime import Runtime
 from footnote.text import languages, searched, words
 
@@ -47,8 +47,11 @@ async def run(rt: Runtime, claim: Claim, heartbeat: Heartbeat) -> None:
         await heartbeat.stop()
         # Locks the collection, the document, then the job, as an upload of a new version does: another order could
         # deadlock.
-        if await session.scalar(_LOCK_COLLECTION, {"id": collection.id}) != collection.space_id:
+        spaces = (await session.execute(_LOCK_COLLECTION, {"id": collection.id})).one()
+        if spaces.space_id != collection.space_id:
             raise OutputGone("embed", "The collection uses another embedding space now.")
+        if spaces.standby_space_id is not None:
+            await second_vectors.add(session, [version.id], spaces.standby_space_id)
         await session.execute(_LOCK_DOCUMENT, {"id": claim.document_id})
         await jobs.renew(session, claim, rt.settings.lease_seconds)
         await session.execute(
@@ -68,7 +71,7 @@ async def remove_older(session: AsyncSession, claim: Claim) -> None:
     _, lacking = await checkpoint.delete_unused(session, [claim.document_id], claim.version_id)
     if lacking:
         raise embeddings_gone()
-    await session.execute(delete(Chunk).where(Chunk.version_id.in_(older)))
+    await second_vectors.remove_older_chunks(session, claim.document_id, claim.version_id)
     await session.execute(delete(Page).where(Page.version_id.in_(older)))
 
 
@@ -158,7 +161,7 @@ _SPLIT = text(
     WHERE chunk.version_id = :version_id AND chunk.tenant_id = :tenant_id AND embedding.split
     """
 )
-_LOCK_COLLECTION = text("SELECT space_id FROM collection WHERE id = :id FOR SHARE")
+_LOCK_COLLECTION = text("SELECT space_id, standby_space_id FROM collection WHERE id = :id FOR SHARE")
 _LOCK_DOCUMENT = text("SELECT FROM document WHERE id = :id FOR NO KEY UPDATE")
 
 _INSERT_PAGES = """

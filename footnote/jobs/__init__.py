@@ -323,11 +323,6 @@ async def cancel(session: AsyncSession, job_id: str) -> Job:
     return job
 
 
-async def ids_of(session: AsyncSession, document_id: str) -> Sequence[str]:
-    """The ids of a document's jobs, oldest first."""
-    return (await session.scalars(select(Job.id).where(Job.document_id == document_id).order_by(Job.id))).all()
-
-
 async def end_unfinished(
     session: AsyncSession, which: ColumnElement[bool], event: str | None = "document.cancelled"
 ) -> Sequence[str]:

@@ -1,6 +1,6 @@
 """Jobs by filter: listed a page at a time, and requeued together once the cause of their failure is repaired."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -95,3 +95,12 @@ async def _of_document(session: AsyncSession, wanted: JobFilter) -> list[ColumnE
     if wanted.superseded is not None:
         conditions.append((Document.job_id != Job.id) == wanted.superseded)
     return conditions
+
+
+async def ids_of(session: AsyncSession, document_ids: Sequence[str]) -> Mapping[str, Sequence[str]]:
+    """The ids of each document's jobs, oldest first."""
+    found = select(Job.document_id, Job.id).where(Job.document_id.in_(document_ids)).order_by(Job.id)
+    ids: dict[str, list[str]] = {}
+    for document_id, job_id in await session.execute(found):
+        ids.setdefault(document_id, []).append(job_id)
+    return ids

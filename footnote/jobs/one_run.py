@@ -28,9 +28,10 @@ async def go_on(session: AsyncSession, claim: Claim, lease_seconds: float, count
 
 @dataclass(frozen=True)
 class Held:
-    """What may be made visible: the space of the collection, and whether it is still to be cut as the version was."""
+    """What may be made visible: the spaces of the collection, and whether it is still to be cut as the version was."""
 
     space_id: int | None
+    standby_space_id: int | None
     as_cut: bool
     paused: bool
 
@@ -43,7 +44,7 @@ async def hold(
     row = await (await driver(session)).fetchrow(statements.HOLD, *ids, json.dumps(chunking), language)
     if row is None or not row["mine"]:
         raise LeaseLost(claim.job_id)
-    return Held(row["space_id"], row["as_cut"], row["paused"])
+    return Held(row["space_id"], row["standby_space_id"], row["as_cut"], row["paused"])
 
 
 async def complete(session: AsyncSession, claim: Claim, embedded: dict[str, Any], stored: dict[str, Any]) -> None:

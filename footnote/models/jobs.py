@@ -26,6 +26,7 @@ class Job(Dispatched, Base):
         Index("ix_job_listed", "tenant_id", "state", newest_first("id")),
         Index("ix_job_listed_by_document", "tenant_id", "state", newest_first("document_id")),
         Index("ix_job_document_id", "document_id"),
+        Index("ix_job_finished_at", "finished_at", postgresql_where=text("finished_at IS NOT NULL")),  # for `retention`
         Index("ix_job_version_id", "version_id"),
         Index(
             "ix_job_unfinished", "tenant_id", "document_id", postgresql_where=text(f"{_UNFINISHED} AND NOT reingestion")

@@ -17,7 +17,8 @@ class PostingBlock(Base):
 
     __tablename__ = "posting_block"
     __table_args__ = (
-        Index("ix_posting_block_document_id_version_id", "document_id", "version_id"),
+        # A chunk finds its block: the last one that begins before it.
+        Index("ix_posting_block_document_id_version_id_first_position", "document_id", "version_id", "first_position"),
         Index(
             "ix_posting_block_collection_id_number",
             "collection_id",

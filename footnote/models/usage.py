@@ -3,7 +3,7 @@
 from datetime import date
 from decimal import Decimal
 
-from sqlalchemy import BigInteger, Numeric
+from sqlalchemy import BigInteger, Index, Numeric
 from sqlalchemy.orm import Mapped, mapped_column
 
 from footnote.models.base import Base, ref
@@ -17,6 +17,7 @@ class UsageOfDay(Base):
     """
 
     __tablename__ = "usage"
+    __table_args__ = (Index("ix_usage_day", "day"),)
 
     tenant_id: Mapped[str] = ref("tenant", key=True)
     day: Mapped[date] = mapped_column(primary_key=True)

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from footnote.database.engine import connect
-from footnote.errors import DatabaseAway, Unavailable
+from footnote.database.engine import connect, connect_for_pool
+from footnote.errors import DatabaseAway, DatabaseUnfit, Invalid, Unavailable
 from footnote.models import Tenant
 from footnote.runtime import open_runtime
 from footnote.settings import Settings
@@ -24,19 +24,22 @@ DATABASE_SECONDS = 30.0
 
 
 async def database_answers(settings: Settings) -> None:
-    """Waits for a server that is just being started. Raises Unavailable."""
+    """Waits for a server that is just being started. Raises Unavailable; and Invalid for one that does not suit us."""
     clock = asyncio.get_running_loop().time
     end = clock() + DATABASE_SECONDS
     while True:
         try:
-            connection = await connect(settings)
+            for connecting in (connect_for_pool, connect):
+                (await connecting(settings)).terminate()
+        except DatabaseUnfit as unfit:
+            raise Invalid("bad_setting", unfit.remedy) from unfit
         except DatabaseAway as away:
             if clock() > end:
-                where = urlsplit(settings.database_url or "").hostname or "its socket"
+                url = settings.database_url if connecting is connect_for_pool else settings.database_direct_url
+                where = urlsplit(url or settings.database_url or "").hostname or "its socket"
                 raise Unavailable("database_unavailable", f"DATABASE_URL: nothing answers at {where}.") from away
             await asyncio.sleep(0.5)
         else:
-            connection.terminate()
             return
 
 

@@ -50,7 +50,16 @@ _LEFTOVERS = {
         "encode(text_sha256, 'hex')",
         "NOT EXISTS (SELECT FROM document WHERE id = embedding.document_id) "
         "AND NOT EXISTS (SELECT FROM chunk WHERE chunk.tenant_id = embedding.tenant_id "
-        "AND chunk.space_id = embedding.space_id AND chunk.text_sha256 = embedding.text_sha256)",
+        "AND chunk.space_id = embedding.space_id AND chunk.text_sha256 = embedding.text_sha256) "
+        "AND NOT EXISTS (SELECT FROM chunk_vector WHERE chunk_vector.tenant_id = embedding.tenant_id "
+        "AND chunk_vector.space_id = embedding.space_id AND chunk_vector.text_sha256 = embedding.text_sha256)",
+    ),
+    "second_vector_without_chunk": (
+        "chunk_vector",
+        "version_id",
+        "NOT EXISTS (SELECT FROM chunk JOIN collection ON collection.id = chunk.collection_id "
+        "WHERE chunk.version_id = chunk_vector.version_id AND chunk.position = chunk_vector.position "
+        "AND chunk.space_id <> chunk_vector.space_id AND collection.standby_space_id IS NOT NULL)",
     ),
     "answer_without_document": ("message", "id", _ONE_OF_THEM_IS_GONE),
     "result_without_document": ("query_batch_item", "batch_id", _ONE_OF_THEM_IS_GONE),

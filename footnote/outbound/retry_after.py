@@ -8,7 +8,7 @@ from email.utils import parsedate_to_datetime
 LONGEST_SECONDS = 3600.0  # another server sends the header, and it may be nonsense
 
 
-def retry_after(headers: Mapping[str, str], longest: float = LONGEST_SECONDS) -> float | None:
+def retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds to wait: from a number, a fraction or an HTTP date (one that is past: 0); None without a usable header.
 
     `retry-after-ms`, which some model providers send, is more exact and comes first. `headers` are looked up in lower
@@ -16,12 +16,12 @@ def retry_after(headers: Mapping[str, str], longest: float = LONGEST_SECONDS) ->
     """
     milliseconds = _number(headers.get("retry-after-ms", ""))
     if milliseconds is not None:
-        return min(milliseconds / 1000, longest)
+        return min(milliseconds / 1000, LONGEST_SECONDS)
     told = headers.get("retry-after", "")
     seconds = _number(told)
     if seconds is None:
         seconds = _until(told)
-    return None if seconds is None else min(seconds, longest)
+    return None if seconds is None else min(seconds, LONGEST_SECONDS)
 
 
 def _number(told: str) -> float | None:

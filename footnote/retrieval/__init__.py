@@ -36,7 +36,6 @@ from footnote.retrieval import (
 )
 from footnote.retrieval.coverage import Searched
 from footnote.retrieval.expansion import Context, Expand
-from footnote.retrieval.fusion import HITS
 from footnote.retrieval.resolving import ResolvedScope
 from footnote.retrieval.scope import limits, scope_of
 from footnote.retrieval.spaces import QueryVector
@@ -71,6 +70,7 @@ class Query:
     expand: Expand = "none"
     rerank: bool | None = None
     opening: bool = False
+    standby: bool = False  # by the model that is not searched otherwise, of collections whose model is being swapped
     key_id: str = ""  # of the caller
 
     @property
@@ -288,30 +288,32 @@ async def _candidates(
         return [], False
     depth = max(DEPTH, most)
     filled = [each.id for each in place.filled]
-    scope = scope_of(tenant_of(session), filled, query.document_ids, query.filter, chunks=place.chunks)
+    about = query.document_ids, query.filter
+    scope = scope_of(tenant_of(session), filled, *about, chunks=place.chunks, swapped=place.swapped)
     scope.parameters["depth"] = Written(depth)
     large = await scope.exceeds(session, vector_leg.EXACT_CHUNKS)
     if query.mode == "vector":
         fused = f"WITH {vector_leg.leg(scope, query_vectors, large=large)}{fusion.by_vectors(len(query_vectors))}"
         suspects = spelling.looked_for(query.text, place)
         written: dict[str, Any] = {"suspects": suspects}
-        hits, has_unknown = (HITS, True) if suspects is None else (_HITS_AND_UNKNOWN, bool(suspects))
+        also, has_unknown = ("", True) if suspects is None else (_UNKNOWN, bool(suspects))
     else:
         found = await candidates.found(
             session, scope, query.text, place.languages, query_vectors, large=large, depth=depth
         )
         ranked = fusion.by_both(found, depth) if query_vectors else fusion.by_words(found)
         fused, written = fusion.written(ranked, enough)
-        hits, has_unknown = HITS, found.has_unknown
-    rows = await scope.run(session, fused + hits, candidates=Written(enough), diverse=query.diversity > 0, **written)
+        also, has_unknown = "", found.has_unknown
+    written |= {"candidates": Written(enough), "diverse": query.diversity > 0}
+    rows = await scope.run(session, fused + fusion.hits(place.swapped, also), **written)
     scales = {each.id: scale_of(each) for each in place.spaces}
     names = list(rows[0].keys()) if rows else []  # rows as mappings are slow
     mapped = [dict(zip(names, row, strict=True)) for row in rows]
-    told = [each.pop("has_unknown") for each in mapped if hits is _HITS_AND_UNKNOWN]
+    told = [each.pop("has_unknown") for each in mapped if also]
     return [_hit(row, rank, scales) for rank, row in enumerate(mapped, 1)], any(told) if told else has_unknown
 
 
-_HITS_AND_UNKNOWN = HITS.replace("SELECT", f"SELECT {spelling.ARE_LACKING} AS has_unknown,", 1)
+_UNKNOWN = f"{spelling.ARE_LACKING} AS has_unknown"
 
 
 def _hit(row: Mapping[str, Any], rank: int, scales: Mapping[int, Scale]) -> Hit:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.database.driver import array
-from footnote.retrieval import bm25, keyword_leg, vector_leg
+from footnote.retrieval import bm25, keyword_leg, two_spaces, vector_leg
 from footnote.retrieval.bm25 import Lexeme, chunk_number
 from footnote.retrieval.fusion import Candidates
 from footnote.retrieval.scope import WALL, Scope
@@ -121,7 +121,8 @@ async def _read(
 ) -> "Record":
     """What the rows of the chunks tell, the cosines of those `beside`, and the lacking lexemes in all of them."""
     lexemes = _LACKING.format(packed=keyword_leg.PACKED) if lacking else "CAST('{}' AS record[])"
-    statement = _CHUNKS.format(wall=WALL, similarity=vector_leg.similarity(query_vectors), lexemes=lexemes)
+    chunks, similarity = two_spaces.seen(scope.swapped), vector_leg.similarity(query_vectors)
+    statement = _CHUNKS.format(wall=WALL, chunks=chunks, similarity=similarity, lexemes=lexemes)
     given: dict[str, Any] = {"chunks": array([*near.tolist(), *beside.tolist()]), "near": len(near)}
     given |= {"lexemes": [each.lexeme for each in lacking], "idf": [each.idf for each in lacking]}
     [read] = await scope.run(session, statement, **given)
@@ -151,7 +152,7 @@ read AS MATERIALIZED (
     FROM candidate f, LATERAL (
         SELECT c.version_id, c.position, c.words, c.space_id,
                coalesce(CASE WHEN f.number > :near THEN {similarity} END, 'NaN') AS similarity
-        FROM chunk_of_tenant c
+        FROM {chunks} c
         WHERE c.version_id = f.version_id AND c.position = f.first_position + CAST(f.place AS integer) OFFSET 0
     ) AS c
 )

@@ -8,10 +8,12 @@ Cormack, Clarke and Büttcher, 2009, k = 60). MEANING was chosen on the developm
 of two test sets (docs/measurements.md), where the combination did better than reciprocal rank fusion.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from footnote.database.driver import array
+from footnote.retrieval import two_spaces
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,6 +35,13 @@ JOIN version v ON v.id = c.version_id
 JOIN document d ON d.id = c.document_id
 ORDER BY f.score DESC, f.version_id, f.position
 """
+
+
+def hits(swapped: Mapping[str, int], also: str = "") -> str:
+    """HITS, also where chunks of collections have vectors in two spaces; `also`: one more column."""
+    columns = HITS.replace("SELECT", f"SELECT {also},", 1) if also else HITS
+    return columns.replace("FROM chunk c", f"FROM {two_spaces.seen(swapped, two_spaces.TABLES)} c")
+
 
 # The only leg `vector`; {score}: the cosine or, of several spaces, by the rank.
 _BY_VECTORS = """,

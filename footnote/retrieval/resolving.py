@@ -1,7 +1,7 @@
 """What a query looks into: its collections, read by one statement, and what they were when it was asked last."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -30,7 +30,8 @@ WITH chosen AS MATERIALIZED (
     WHERE c.tenant_id = :tenant AND c.deleted_at IS NULL
       AND (CAST(:named AS text[]) IS NULL OR c.name = ANY(CAST(:named AS text[])) OR c.id = ANY(CAST(:named AS text[])))
 )
-SELECT chosen.id, chosen.name, chosen.space_id, chosen.embedding_provider, chosen.embedding_model,
+SELECT chosen.id, chosen.name, {space} AS space_id, chosen.standby_space_id,
+       chosen.embedding_provider, chosen.embedding_model,
        s.provider, s.model, s.dimensions, s.requested_dimensions, s.other_dimensions, s.other_seen, s.other_since,
        s.noise, s.related,
        chosen.last_active_at < now() - interval '1 minute' AS is_idle,
@@ -39,7 +40,7 @@ SELECT chosen.id, chosen.name, chosen.space_id, chosen.embedding_provider, chose
        EXISTS (SELECT FROM chunk c WHERE c.tenant_id = :tenant AND c.collection_id = chosen.id) AS is_filled,
        ({documents}) AS documents, ({unfinished}) AS unfinished, ({chunks}) AS chunks
 FROM chosen LEFT JOIN collection_revision r ON r.collection_id = chosen.id
-LEFT JOIN embedding_space s ON s.id = chosen.space_id
+LEFT JOIN embedding_space s ON s.id = {space}
 ORDER BY chosen.id
 """
 _LANGUAGES = """ARRAY(
@@ -73,6 +74,7 @@ class ResolvedScope:
     languages: frozenset[str]
     searched: Searched
     chunks: int = 0  # of the filled ones
+    swapped: Mapping[str, int] = field(default_factory=dict)  # ids of those with a second space: the one searched
 
     def asks_as(self, other: "ResolvedScope") -> bool:
         """Whether the same models are asked for the question's vectors, whatever doubts were noted meanwhile."""
@@ -123,6 +125,7 @@ async def of(session: AsyncSession, rt: Runtime, query: "Query") -> ResolvedScop
         frozenset(name for row in rows if row["id"] in searched for name in row["languages"]),
         told,
         chunks,
+        {row["id"]: row["space_id"] for row in rows if row["standby_space_id"] is not None},
     )
     _remember(_place(rt.tenant, query), found)
     return found
@@ -133,7 +136,9 @@ async def _rows(session: AsyncSession, query: "Query") -> Sequence[Any]:
     documents, unfinished, parameters = coverage.counts(tenant_id, query)
     languages = "CAST('{}' AS text[])" if query.mode == "vector" else _LANGUAGES
     chunks = tallies.OF_CHOSEN.format(column="chunks")
-    statement = _CHOSEN.format(languages=languages, documents=documents, unfinished=unfinished, chunks=chunks)
+    space = "coalesce(chosen.standby_space_id, chosen.space_id)" if query.standby else "chosen.space_id"
+    counts = {"documents": documents, "unfinished": unfinished, "chunks": chunks}
+    statement = _CHOSEN.format(space=space, languages=languages, **counts)
     named = None if query.collections is None else list(query.collections)
     written, values = positional(statement, parameters | {"tenant": tenant_id, "named": named})
     rows: list[Any] = await (await driver(session)).fetch(written, *values)
@@ -159,8 +164,8 @@ def _told(space: EmbeddingSpace) -> tuple[Any, ...]:
     return space.id, *(getattr(space, name) for name in _MODEL)
 
 
-def _place(tenant_id: str, query: "Query") -> tuple[str, tuple[str, ...] | None]:
-    return tenant_id, None if query.collections is None else tuple(query.collections)
+def _place(tenant_id: str, query: "Query") -> tuple[Any, ...]:
+    return tenant_id, query.standby, None if query.collections is None else tuple(query.collections)
 
 
 def _remember(place: tuple[Any, ...], found: ResolvedScope) -> None:

@@ -1,6 +1,6 @@
 """The condition that limits a question to the chunks in its scope."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from footnote.database.driver import PLANNED_ONCE, driver, positional
 from footnote.errors import TimedOut
 from footnote.filters import Filter, sql
+from footnote.retrieval import two_spaces
 
 if TYPE_CHECKING:
     from asyncpg import Record
@@ -45,6 +46,8 @@ class Scope:
     parameters: dict[str, Any] = field(default_factory=dict)
     is_filtered: bool = False
     chunks: int = 0  # of the whole collections
+    # Collections whose model is being swapped: the space that is searched.
+    swapped: Mapping[str, int] = field(default_factory=dict)
 
     async def run(self, session: AsyncSession, statement: str, **parameters: Any) -> "list[Record]":
         """The rows, in a transaction of `limits()`. Raises TimedOut(search_too_slow)."""
@@ -94,12 +97,14 @@ def scope_of(
     filter: Filter | None = None,
     *,
     chunks: int = 0,
+    swapped: Mapping[str, int] | None = None,
 ) -> Scope:
     """The chunks of the tenant, in these collections (ids), of these documents only if any are named or filtered.
 
-    `chunks` is the number of those in the collections.
+    `chunks` is the number of those in the collections, `swapped` as in `Scope`.
     """
-    scope = Scope(WALL, {"tenant": tenant_id, "collections": list(collections)}, chunks=chunks)
+    scope = Scope(WALL, {"tenant": tenant_id, "collections": list(collections)}, chunks=chunks, swapped=swapped or {})
+    scope.parameters |= two_spaces.parameters(scope.swapped)
     if document_ids is not None:
         scope.condition += _NAMED
         scope.parameters["documents"] = list(document_ids)

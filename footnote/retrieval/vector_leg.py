@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from footnote.models import EmbeddingSpace
+from footnote.retrieval import two_spaces
 from footnote.retrieval.scope import Scope
 from footnote.retrieval.spaces import QueryVector
 
@@ -36,29 +37,51 @@ def _distance(space: EmbeddingSpace) -> str:
 def _nearest(scope: Scope, query_vector: QueryVector, *, large: bool) -> str:
     space = query_vector.space
     scope.parameters[f"vector_{space.id}"] = str(query_vector.vector.astype("f2").tolist())
-    condition = f"{scope.condition} AND c.space_id = {space.id}"
-    return (_BY_INDEX if large else _EXACT).format(scope=condition, distance=_distance(space), space=space.id)
+    condition, chunks = f"{scope.condition} AND c.space_id = {space.id}", two_spaces.seen(scope.swapped)
+    told = {"scope": condition, "distance": _distance(space), "space": space.id, "chunks": chunks}
+    if not large:
+        return _EXACT.format(**told)
+    if not scope.swapped:
+        return _INDEXED.format(**told) + _BY_INDEX.format(**told)
+    elsewhere = [each for each, searched in scope.swapped.items() if searched != space.id]
+    scope.parameters[f"elsewhere_{space.id}"] = elsewhere
+    here = f"{condition} AND c.collection_id <> ALL(CAST(:elsewhere_{space.id} AS text[]))"
+    return _INDEXED_IN_BOTH.format(**told | {"scope": here}) + _BY_INDEX.format(**told)
 
 
 # Ordered by an expression that no index can serve.
 _EXACT = """
 nearest_{space} AS (
     SELECT c.version_id, c.position, c.document_id, {distance} AS distance
-    FROM chunk_of_tenant c WHERE {scope} ORDER BY ({distance}) + 0 LIMIT :depth
+    FROM {chunks} c WHERE {scope} ORDER BY ({distance}) + 0 LIMIT :depth
 )"""
 
 # The index gives up after `hnsw.max_scan_tuples`, having found too few where little of what lies near the question is
 # in scope. Then, and only then, the scope is read whole.
-_BY_INDEX = """
+_INDEXED = """
 indexed_{space} AS MATERIALIZED (
     SELECT c.version_id, c.position, c.document_id, {distance} AS distance
     FROM chunk_of_tenant c WHERE {scope} ORDER BY {distance} LIMIT :depth
+),"""
+# Of a space whose vectors are in two tables, each with an index of its own.
+_INDEXED_IN_BOTH = """
+own_{space} AS MATERIALIZED (
+    SELECT c.version_id, c.position, c.document_id, {distance} AS distance
+    FROM chunk_of_tenant c WHERE {scope} ORDER BY {distance} LIMIT :depth
 ),
+second_{space} AS MATERIALIZED (
+    SELECT c.version_id, c.position, c.document_id, {distance} AS distance
+    FROM chunk_vector_of_tenant c WHERE {scope} ORDER BY {distance} LIMIT :depth
+),
+indexed_{space} AS MATERIALIZED (
+    SELECT * FROM (SELECT * FROM own_{space} UNION ALL SELECT * FROM second_{space}) AS c ORDER BY distance LIMIT :depth
+),"""
+_BY_INDEX = """
 nearest_{space} AS (
     SELECT * FROM indexed_{space} WHERE (SELECT count(*) FROM indexed_{space}) >= :depth
     UNION ALL (
         SELECT c.version_id, c.position, c.document_id, {distance} AS distance
-        FROM chunk_of_tenant c WHERE {scope} AND (SELECT count(*) FROM indexed_{space}) < :depth
+        FROM {chunks} c WHERE {scope} AND (SELECT count(*) FROM indexed_{space}) < :depth
         ORDER BY ({distance}) + 0 LIMIT :depth
     )
 )"""

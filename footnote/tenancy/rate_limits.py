@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from footnote.database.redis_client import Shared
+from footnote.database.redis_client import Shared, script
 from footnote.errors import TooManyRequests
 
 WINDOW_SECONDS = 60
+_GCRA = script(__package__, "gcra.lua")
 
 
 @dataclass(frozen=True)
@@ -54,20 +55,3 @@ def one_at_once(in_flight: Counter[str], tenant_id: str, most: int) -> Iterator[
         in_flight[tenant_id] -= 1
         if not in_flight[tenant_id]:
             del in_flight[tenant_id]
-
-
-_GCRA = """
-local asked = cjson.decode(ARGV[1])
-local time = redis.call('TIME')
-local now = time[1] * 1000 + time[2] / 1000
-local each = asked.window / asked.limit
-local tat = math.max(tonumber(redis.call('GET', KEYS[1]) or '0'), now)
-local wait = tat + each - now - asked.window
-if wait < 0.001 then  -- what doubles this large cannot tell from nothing
-  wait, tat = 0, tat + each
-  redis.call('SET', KEYS[1], string.format('%.3f', tat), 'PX', math.ceil(tat - now))
-end
-local free = asked.window - (tat - now)
-local left = math.max(0, math.floor(free / each + 0.001))
-return cjson.encode({left = left, more = wait > 0 and wait or (left + 1) * each - free, wait = wait})
-"""

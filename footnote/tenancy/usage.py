@@ -16,7 +16,7 @@ from footnote.database.driver import driver
 from footnote.database.tenant_scope import tenant_of
 from footnote.errors import Busy, DatabaseAway, TenantDeleted
 from footnote.models import ApiKey, UsageOfDay
-from footnote.providers import ModelRef, Uncounted, Usage
+from footnote.providers import Embedder, Embeddings, ModelRef, Uncounted, Usage
 from footnote.runtime import Runtime
 from footnote.settings import Settings
 from footnote.telemetry import log
@@ -44,6 +44,11 @@ class UsageEntry:
     completion_tokens: int = 0
     paid: bool = True
     estimated: bool = False
+
+
+def of_embedding(embedder: Embedder, answer: Embeddings) -> UsageEntry:
+    paid, estimated = embedder.address is not None, answer.estimated
+    return UsageEntry("embedding", embedder.provider, embedder.model, answer.tokens, paid=paid, estimated=estimated)
 
 
 def cost(settings: Settings, model: str, prompt_tokens: int, completion_tokens: int = 0) -> Decimal | None:
@@ -273,3 +278,24 @@ async def report(session: AsyncSession, since: date, until: date, groups: Sequen
         names = {row.id: row.name for row in await session.execute(named)}
         rows = [row | {"key_name": names.get(row["key_id"])} for row in rows]
     return rows
+
+
+LEAST_DAYS = 62.0  # budgets and reports look at this month and the one before
+_PURGE = """
+WITH gone AS (
+    DELETE FROM usage WHERE ctid = ANY(ARRAY(
+        SELECT ctid FROM usage WHERE day < timezone('UTC', now())::date - $1::int ORDER BY day LIMIT $2
+    )) RETURNING 1
+) SELECT count(*) FROM gone
+"""
+_PURGED_AT_ONCE = 1000
+
+
+async def purge(rt: Runtime) -> None:
+    """Removes the usage of days longer ago than configured, some in each transaction."""
+    days = rt.settings.usage_days
+    more = bool(days)
+    while more:
+        async with rt.transaction() as session:
+            removed = await (await driver(session)).fetchval(_PURGE, round(max(days, LEAST_DAYS)), _PURGED_AT_ONCE)
+        more = removed == _PURGED_AT_ONCE

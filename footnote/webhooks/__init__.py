@@ -3,8 +3,9 @@
 Deliveries are rows written in the transaction that ends a job; a loop beside the dispatcher sends what is due.
 """
 
+import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -15,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from footnote.citations import links
 from footnote.database.driver import driver
-from footnote.database.ids import new_id
+from footnote.database.ids import derived_id
 from footnote.database.tenant_scope import tenant_of
 from footnote.models import DocumentSequence, Job, JobCallback, Version, WebhookDelivery, WebhookEndpoint
 
@@ -57,14 +58,19 @@ async def enqueue(session: AsyncSession, job_ids: Sequence[str], event: str) -> 
         await _enqueue(session, job_id, event, of_job)
 
 
-async def document_deleted(session: AsyncSession, job_ids: Sequence[str]) -> None:
-    """Call it before the jobs are deleted. Queues the event for every target of a job, and drops old deliveries."""
-    newest = max(job_ids, default=None)
-    if newest is None:
-        return
-    urls = await session.scalars(select(JobCallback.url).where(JobCallback.job_id.in_(job_ids)).distinct())
-    targets = [*await listening(session, tenant_of(session), "document.deleted"), *map(WebhookTarget, urls)]
-    await _enqueue(session, newest, "document.deleted", targets)
+async def documents_deleted(session: AsyncSession, jobs_of: Mapping[str, Sequence[str]]) -> None:
+    """Call it before the jobs of the documents are deleted. Queues the event for every target of a document's jobs, and
+    drops old deliveries.
+    """
+    job_ids = [each for of_document in jobs_of.values() for each in of_document]
+    asked = select(Job.document_id, JobCallback.url).join(Job, Job.id == JobCallback.job_id).distinct()
+    urls: dict[str, list[WebhookTarget]] = {}
+    for document_id, url in await session.execute(asked.where(JobCallback.job_id.in_(job_ids))):
+        urls.setdefault(document_id, []).append(WebhookTarget(url))
+    endpoints = await listening(session, tenant_of(session), "document.deleted")
+    for document_id, of_document in jobs_of.items():
+        targets = [*endpoints, *urls.get(document_id, [])]
+        await _enqueue(session, max(of_document), "document.deleted", targets)
     over = WebhookDelivery.job_id.in_(job_ids) & (WebhookDelivery.state != "pending")
     await session.execute(delete(WebhookDelivery).where(over))
 
@@ -89,9 +95,23 @@ async def queue(
     """Queues one delivery for each target. A second call for the same run and event does nothing."""
     payload = json.dumps({"type": event, "timestamp": datetime.now(UTC).isoformat(), "data": data})
     about = {"tenant_id": tenant_id, "job_id": job_id, "run": run, "event": event, "payload": payload}
-    rows = [about | vars(each) | {"id": new_id("whd")} for each in targets]
+    rows = [about | vars(each) | {"id": delivery_id(job_id, run, event, each)} for each in targets]
     await session.execute(insert(WebhookDelivery).values(rows).on_conflict_do_nothing())
     await wake_sender(session)
+
+
+def delivery_id(job_id: str, run: int, event: str, target: WebhookTarget) -> str:
+    """The id by which receivers tell a repetition. It depends on what is announced to whom, and on nothing else.
+
+    An installation that was restored from a backup, and ends the job once more, so repeats the id. It sorts by the
+    job's creation, then by run.
+    """
+    number = min(run, 255) << 72 | int.from_bytes(_digest(job_id, str(run), event, target.endpoint_id or target.url))
+    return derived_id("whd", job_id, number)
+
+
+def _digest(*parts: str) -> bytes:
+    return hashlib.sha256("\n".join(parts).encode()).digest()[:9]
 
 
 async def wake_sender(session: AsyncSession) -> None:

@@ -5,15 +5,25 @@ from functools import cache
 from typing import Any
 
 from api.app import create_app
-from api.description import failures
+from api.description import DescribedApi, failures
 from footnote.settings import Settings
 
 Json = dict[str, Any]
 
 
 @cache
+def _api() -> DescribedApi:
+    return create_app(Settings(_env_file=None))
+
+
 def document() -> Json:
-    return create_app(Settings(_env_file=None)).openapi()
+    return _api().openapi()
+
+
+@cache
+def surface() -> Json:
+    """The document of what OpenAI's clients ask."""
+    return _api().openai_surface()
 
 
 def documented_codes(method: str, path: str, status: int) -> set[str] | None:

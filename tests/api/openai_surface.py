@@ -1,19 +1,15 @@
 """The API with OpenAI's official client, over a database of a module's own; a worker works when it is asked to."""
 
-import asyncio
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any
 
 import httpx2
 import openai
 import pytest
-from sqlalchemy import select
-from sqlalchemy.exc import NoResultFound
 
 from api.app import create_app
-from footnote.models import Job
 from footnote.runtime import Runtime
 from footnote.tenancy import keys, tenants
 from tests import driving
@@ -51,31 +47,10 @@ class Surface:
         return (await self.client.files.create(file=(filename, encoded), **{"purpose": "assistants"} | given)).id
 
     async def work(self) -> None:
-        """Attaches what waits and ingests all there is."""
-        await driving.work_off(self.rt)
-        async with self.rt.sessions() as session:
-            unfinished = (await session.scalars(select(Job.id).where(Job.state.in_(("queued", "waiting"))))).all()
-        for job_id in unfinished:
-            with suppress(NoResultFound):
-                await driving.run(self.rt, job_id)
+        await driving.work(self.rt)
 
-    @asynccontextmanager
-    async def working(self) -> AsyncIterator[None]:
-        """Works while a client polls."""
-
-        polled = asyncio.Event()
-
-        async def work_on() -> None:
-            while not polled.is_set():
-                await self.work()
-                await asyncio.sleep(0.02)
-
-        worker = asyncio.create_task(work_on())
-        try:
-            yield
-        finally:
-            polled.set()
-            await worker
+    def working(self) -> AbstractAsyncContextManager[None]:
+        return driving.working(self.rt)
 
 
 @pytest.fixture(scope="module")

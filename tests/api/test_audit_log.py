@@ -15,6 +15,7 @@ from tests import driving
 from tests.api.test_errors import problem
 from tests.api.test_tenant_wall import GIVEN, TEXT, Ids, Operation, Operations, made_by
 from tests.conftest import Person
+from tests.fakes import FakeEmbedder
 
 pytestmark = pytest.mark.anyio
 
@@ -47,6 +48,10 @@ AUDITED: dict[Operation, list[str]] = {
     ("delete", "/v1/keys/{key_id}"): ["key.revoked"],
     ("patch", "/v1/conversations/{conversation_id}"): ["conversation.updated"],
     ("delete", "/v1/conversations/{conversation_id}"): ["conversation.deleted"],
+    ("put", "/v1/collections/{collection_id}/model"): ["collection.model_swap_begun"],
+    ("post", "/v1/collections/{collection_id}/model/switch"): ["collection.model_swap_switched"],
+    ("post", "/v1/collections/{collection_id}/model/rollback"): ["collection.model_swap_rolled_back"],
+    ("delete", "/v1/collections/{collection_id}/model"): ["collection.model_swap_dropped"],
     ("delete", "/v1/documents/{document_id}"): ["document.deleted"],
     ("delete", "/v1/collections/{collection_id}"): ["collection.deleted"],
     ("delete", "/v1/tenant"): ["tenant.deleted"],
@@ -59,6 +64,8 @@ NOT_AUDITED: dict[Operation, str] = {
     ("post", "/v1/documents/estimate"): "stores nothing",
     ("post", "/v1/documents/known"): "changes nothing",
     ("post", "/v1/search"): QUESTION,
+    ("post", "/v1/collections/{collection_id}/model/estimate"): "stores nothing",
+    ("post", "/v1/collections/{collection_id}/model/compare"): QUESTION,
     ("post", "/v1/query"): QUESTION,
     ("post", "/v1/query/batch"): QUESTION,
     ("post", "/v1/query/batches/{query_batch_id}/cancel"): QUESTION,
@@ -73,6 +80,7 @@ ASKED: dict[Operation, dict[str, Any]] = {
     ("post", "/v1/documents/delete"): {"json": {"where": {"q": "no such name"}}},
     ("post", "/v1/jobs/retry"): {"json": {"status": ["cancelled"]}},
     ("post", "/v1/collections"): {"json": {"name": "another"}},
+    ("put", "/v1/collections/{collection_id}/model"): {"json": {"provider": "fake", "model": "other"}},
     ("post", "/v1/keys"): {"json": {"name": "another"}},
     ("delete", "/v1/tenant"): {"params": {"name": "ours"}},
     ("post", "/v1/webhook_endpoints"): {"json": {"url": "http://127.0.0.1:1/", "events": ["*"]}},
@@ -112,6 +120,7 @@ async def events(rt: Runtime, **wanted: str) -> list[AuditEvent]:
 async def ids(rt: Runtime, alice: Person, monkeypatch: pytest.MonkeyPatch) -> Ids:
     monkeypatch.setattr(LocalStore, "parts", property(Parts))
     made = await made_by(rt, alice.tenant_id, TEXT)
+    rt.others["fake", "other"] = FakeEmbedder("other")
     waiting = await driving.accept(rt, alice.tenant_id, "Waiting.")
     return made | {"job_id": waiting.details.job.id}
 
@@ -122,6 +131,8 @@ async def test_each_action_is_logged_with_its_actor(rt: Runtime, ids: Ids, alice
         method, path = operation
         if operation == ("post", "/v1/jobs/retry"):
             await alice.client.post(f"/v1/jobs/{ids['job_id']}/cancel")
+        if path.endswith("/model/switch"):
+            await driving.work_off(rt)
         concrete = re.sub(r"\{(\w+)\}", lambda match: ids.get(match[1], "1"), path)
         request = ASKED.get(operation, GIVEN.get(operation, {}))
         answer = await alice.client.request(method, concrete, headers={"X-Request-ID": path}, **request)

@@ -10,7 +10,7 @@ from sqlalchemy import update
 
 from footnote import collections
 from footnote.database.clock import from_now
-from footnote.documents import reingestion
+from footnote.documents import file_batches, reingestion
 from footnote.models import Collection
 from footnote.operations.consistency import audit
 from tests import driving
@@ -409,6 +409,22 @@ async def test_a_batch_that_is_cancelled_ends(surface: Surface) -> None:
 
 
 # -- searched ------------------------------------------------------------------------------------------------
+
+
+async def test_a_batch_that_is_too_old_is_removed_and_its_documents_stay(
+    surface: Surface, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = surface.client.vector_stores.file_batches
+    store = (await surface.client.vector_stores.create()).id
+    begun = await files.create(store, file_ids=[await surface.send(LAMP)])
+    await surface.work()
+    for age, known in ((3600.0, True), (-1.0, False)):
+        monkeypatch.setattr(file_batches, "STORED_SECONDS", age)
+        async with surface.rt.transaction() as session:
+            await file_batches.purge(session)
+        path = f"{STORES}/{store}/file_batches/{begun.id}"
+        assert (await surface.native.get(path)).is_success is known
+    assert (await surface.client.vector_stores.retrieve(store)).file_counts.completed == 1
 
 
 async def test_hits_have_a_score_that_means_something(surface: Surface) -> None:

@@ -57,6 +57,9 @@ GIVEN: dict[Operation, dict[str, Any]] = {
     ("post", "/v1/documents/reingest"): {"json": {}},
     ("post", "/v1/documents/known"): {"json": {"sha256": [64 * "0"]}},
     ("post", "/v1/documents/url"): {"json": {"url": "https://example.com/a.txt"}},
+    ("put", "/v1/collections/{collection_id}/model"): {"json": {"provider": "fake", "model": "other"}},
+    ("post", "/v1/collections/{collection_id}/model/estimate"): {"json": {"provider": "fake", "model": "other"}},
+    ("post", "/v1/collections/{collection_id}/model/compare"): {"json": {}},
     ("post", "/v1/search"): {"json": {"query": ASKED}},
     ("post", "/v1/query"): {"json": {"question": ASKED}},
     ("post", "/v1/query/batch"): {"json": {"questions": [{"question": ASKED}]}},
@@ -99,8 +102,8 @@ _PLAIN = """
     action around background budget callback_url char_end char_start chunking code created_after created_before
     description diversity dry_run embedding enabled error_code events expand expires_at explain external_id file
     filename from group Idempotency-Key if-none-match key language Last-Event-ID limit max_tokens messages metadata
-    mode model name number offset order q query question rates rerank scopes sha256 since size sort state status
-    step stream strict superseded system_prompt temperature text title to top_k total until url version width
+    mode model name number offset order provider q query question rates rerank scopes sha256 since size sort state
+    status step stream strict superseded system_prompt temperature text title to top_k total until url version width
 """
 TAKES_NONE = set(_PLAIN.split())
 
@@ -235,12 +238,17 @@ async def betrayed(client: httpx2.AsyncClient, own: Ids, theirs: Ids, unknown: I
     return found
 
 
+def _deleted_last(each: tuple[Operation, Any]) -> tuple[bool, bool, int]:
+    method, path = each[0]
+    return method == "delete", path < "/v1/d", -len(path) if method == "delete" else 0
+
+
 async def test_another_tenants_id_is_an_unknown_id(
     rt: Runtime, own: Ids, theirs: Ids, unknown: Ids, alice: Person, charlie: Person
 ) -> None:
     assert await betrayed(charlie.client, own, theirs, unknown) == []
-    # They were ids of something, deletions last.
-    for operation, inputs in sorted(Operations(), key=lambda each: (each[0][0] == "delete", each[0][1] < "/v1/d")):
+    # They were ids of something, deletions last, what is in a collection before it.
+    for operation, inputs in sorted(Operations(), key=_deleted_last):
         if set(inputs.items()) & {(name, "path") for name in theirs}:
             answer = await send(alice.client, operation, theirs)
             assert answer.status_code != 404, (operation, answer.text)

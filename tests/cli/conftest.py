@@ -167,7 +167,7 @@ def footnote(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The seconds the client wanted to wait before it tried again; it does not wait."""
     wanted: list[float] = []
-    monkeypatch.setattr("footnote.cli.client.pause", wanted.append)
+    monkeypatch.setattr("footnote.client.transports.pause", wanted.append)
     return wanted
 
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from footnote.cli import uploads
-from footnote.cli.client import Api
 from footnote.cli.progress import Bars, ProgressLines
+from footnote.client import Footnote as Client
 from tests import ROOT
 from tests.cli.conftest import (
     DEADLINE,
@@ -457,9 +457,8 @@ def test_a_file_is_streamed(stub: StubApi, tmp_path: Path) -> None:
     path.write_bytes(b"x" * 1_000_000)
     stub.on(*UPLOAD, accepted())
     sent: list[int] = []
-    api = Api(os.environ["FOOTNOTE_API_URL"], "fn_test")
-    api.upload(path, {}, "key", sent.append)
-    api.close()
+    with Client(os.environ["FOOTNOTE_API_URL"], "fn_test") as client:
+        client.add(path, on_sent=sent.append)
     assert sent == sorted(sent)
     assert len(sent) > 10
     assert sent[-1] == 1_000_000

@@ -71,13 +71,45 @@ def test_a_proxy_of_the_environment_is_not_used_for_the_loopback(
     assert footnote("jobs").code == 0
 
 
-def test_a_problem_is_shown_with_its_fields(stub: StubApi, footnote: Footnote) -> None:
-    told = problem(422, "invalid_request", "See errors.")
-    told.body["errors"] = [{"field": "query.status", "message": "unknown"}]
-    stub.on("GET", "/v1/jobs", told)
-    ran = footnote("jobs", "--status", "nonsense")
+@pytest.mark.parametrize(
+    ("command", "route", "field", "told"),
+    [
+        ("jobs --status nonsense", "GET /v1/jobs", "query.status", "--status"),
+        ("jobs --code nonsense", "GET /v1/jobs", "query.error_code.0", "--code"),
+        ("jobs", "GET /v1/jobs", "query.later", "query.later"),
+        ("documents --find x", "GET /v1/documents", "query.q", "--find"),
+        ("ask --top-k 9999 who", "POST /v1/query", "body.top_k", "--top-k"),
+        ("search --collection ! who", "POST /v1/search", "body.collections.0", "--collection"),
+        ("search who", "POST /v1/search", "body.query", "QUERY"),
+        ("collections create papers --size 1", "POST /v1/collections", "body.chunking.size", "--size"),
+        ("collections create papers --model x", "POST /v1/collections", "body.embedding.provider", "--model"),
+        ("collections update x --metadata {}", "PATCH /v1/collections/x", "body.metadata.language", "--metadata"),
+        ("keys create me --rate x=1", "POST /v1/keys", "body.rates.x", "--rate"),
+        ("usage --from x", "GET /v1/usage", "query.from", "--from"),
+    ],
+)
+def test_a_problem_is_shown_with_the_names_of_options(
+    stub: StubApi, footnote: Footnote, command: str, route: str, field: str, told: str
+) -> None:
+    reply = problem(422, "invalid_request", "See errors.")
+    reply.body["errors"] = [{"field": field, "message": "unknown"}]
+    method, _, path = route.partition(" ")
+    stub.on(method, path, reply)
+    ran = footnote(*command.split())
     assert ran.code == 1
-    assert ran.err == "query.status: unknown (invalid_request, req_1)\n"
+    assert ran.err == f"{told}: unknown (invalid_request, req_1)\n"
+
+
+def test_a_file_is_refused_with_the_names_of_options(stub: StubApi, footnote: Footnote, tmp_path: Path) -> None:
+    (tmp_path / "a.md").write_text("# A")
+    reply = problem(422, "invalid_request", "See errors.")
+    reply.body["errors"] = [{"field": "body.collection", "message": "has odd characters"}]
+    stub.on("POST", "/v1/documents", reply)
+    stub.on("POST", "/v1/documents/estimate", reply)
+    for dry_run in ([], ["--dry-run"]):
+        ran = footnote("add", "a.md", "--collection", "!", *dry_run)
+        assert ran.code == 1
+        assert "invalid_request: --collection: has odd characters" in ran.out
 
 
 @pytest.mark.parametrize(
@@ -169,7 +201,8 @@ def test_commands_know_the_api_and_not_the_domain() -> None:
     )
     domain = {name for name in loaded if name.startswith("footnote.")} - {
         "footnote.cli", "footnote.errors", "footnote.formats",
-        "footnote.outbound", "footnote.outbound.retry_after",
         "footnote.settings", "footnote.text", "footnote.local_stack", "footnote.local_stack.user_file",
     }  # fmt: skip
-    assert {name for name in domain if not name.startswith(("footnote.cli.", "footnote.formats."))} == set()
+    assert {
+        name for name in domain if not name.startswith(("footnote.cli.", "footnote.client", "footnote.formats."))
+    } == set()

@@ -159,7 +159,7 @@ async def test_tidying_up_does_not_wait_for_a_database_that_is_away(
     async def upload(rt: Runtime) -> None:
         deadline.current.set(Deadline(60))
         async with objects.reserved(rt, "objects/x"):
-            monkeypatch.setattr(engine, "connect", away)
+            monkeypatch.setattr(engine, "connect_for_pool", away)
             await rt.sessions.kw["bind"].dispose()
             async with rt.transaction() as session:
                 await session.execute(text("SELECT 1"))

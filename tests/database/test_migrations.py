@@ -160,3 +160,21 @@ async def test_a_database_of_another_release_is_told_what_to_do(
         await session.execute(text("UPDATE alembic_version SET version_num = :revision"), {"revision": revision})
     with pytest.raises(Invalid, match=f"{revision}.*{advice}"):
         await migrate(committing_rt, monkeypatch, "head")
+
+
+async def test_a_migration_gives_way_to_others_while_it_waits(
+    committing_rt: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It needs `page` alone for a moment; a long read has it. Reads that come later do not wait behind it."""
+    rt = committing_rt
+    monkeypatch.setattr("migrations.LOCK_TIMEOUT", "200ms")
+    await migrate(rt, monkeypatch, "0037")
+    async with rt.transaction() as reading:
+        await reading.execute(text("SELECT FROM page"))
+        begun = asyncio.create_task(migrate(rt, monkeypatch, "head"))
+        async with rt.sessions() as other, asyncio.timeout(60):
+            while not (await other.scalars(_WAITING)).all():
+                await asyncio.sleep(0.01)
+            await other.execute(text("SELECT FROM page"))
+        assert not begun.done()
+    await begun

@@ -24,6 +24,7 @@ pytestmark = pytest.mark.anyio
 
 # Tables without a tenant, and why.
 NOBODYS = {
+    "backup": "the operator's, of everything",
     "embedding_space": "a model and the length of its vectors",
     "installation": "a random name, by which browsers tell the cookies of several on one host apart",
     "pause": "the operator's, of all work",

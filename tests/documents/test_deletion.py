@@ -2,10 +2,11 @@
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import event, func, select
 
 from footnote import documents, ingest, jobs
 from footnote.documents import deletion
@@ -16,6 +17,7 @@ from footnote.retrieval import Query, search
 from footnote.runtime import Runtime
 from footnote.tenancy import tallies
 from tests import driving
+from tests.documents.test_sources import archive
 from tests.driving import chunks_of, job_of, paragraphs
 from tests.fakes import FakeEmbedder
 from tests.stored import in_store, settled
@@ -31,6 +33,7 @@ LASTING = {
     "embedding_space",
     "collection",
     "background_task",
+    "backup",
     "collection_revision",
     "deletion",
     "webhook_delivery",
@@ -105,6 +108,29 @@ async def test_the_receipt_counts_what_was_removed_and_stays_the_same(committing
     async with rt.for_tenant(tenant).transaction() as session:
         with pytest.raises(NotFound, match="document_not_found"):
             await documents.get(session, document_id)
+
+
+async def test_an_archive_of_many_files_goes_by_as_many_statements_as_one_of_few(
+    committing_rt: Runtime, tenant: str
+) -> None:
+    taken = []
+    for files in (2, 9):
+        packed = archive(*((f"{number}.txt", b"Text %d of %d." % (number, files)) for number in range(files)))
+        document = await driving.ready(committing_rt, tenant, packed, "files.zip")
+        said: list[str] = []
+        engine = committing_rt.sessions.kw["bind"].sync_engine
+        listener = partial(_hear, said)
+        event.listen(engine, "before_cursor_execute", listener)
+        receipt = await deletion.remove(committing_rt.for_tenant(tenant), document)
+        event.remove(engine, "before_cursor_execute", listener)
+        assert receipt.counts["documents"] == files + 1
+        taken.append(len(said))
+    assert taken[0] == taken[1]
+    assert await nothing_left(committing_rt)
+
+
+def _hear(said: list[str], _connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+    said.append(statement)
 
 
 async def test_a_stranger_neither_deletes_nor_sees_the_receipt(committing_rt: Runtime, tenant: str) -> None:

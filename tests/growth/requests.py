@@ -69,6 +69,8 @@ REQUESTS: dict[str, list[tuple[str, dict[str, Any]]]] = {
     "create_collection": [("", {"json": {"name": "another"}})],
     "list_collections": [("", {}), ("?limit=2&cursor=col_" + 26 * "z", {})],
     "update_collection": [("", {"json": {"metadata": {"of": "lamps"}}})],
+    **{each: [("", {"json": {"provider": "fake"}})] for each in ("estimate_model_swap", "begin_model_swap")},
+    "compare_models": [("", {"json": {}})],
     "list_jobs": [
         ("?limit=1", {}),
         ("?limit=100&cursor=job_a0000000000000000000000500", {}),
@@ -139,6 +141,9 @@ REFUSED = {
     "get_document_page_image": 415,
     "get_document_page_highlights": 415,
     "retry_job": 409,
+    "begin_model_swap": 409,  # it has the model
+    "estimate_model_swap": 409,
+    **dict.fromkeys(("switch_model", "roll_back_model", "drop_model", "compare_models"), 409),  # no swap
 }
 # Deletions come last, those that end the others' objects after all.
 LAST = ("delete_document", "delete_conversation", "delete_webhook_endpoint", "delete_collection", "delete_tenant")

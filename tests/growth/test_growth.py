@@ -1,11 +1,11 @@
-"""No statement reads more because a tenant has more: of routes, of steps of the pipeline, of the loops beside them.
+"""No statement reads more because a tenant has more: of routes, of MCP tools, of steps of the pipeline, of loops.
 
 Each is run with a tenant that has 20,000 documents, and what its statements read is counted (`metering`). What must
 read as much as there is stands in `GROWS`, with the reason.
 """
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -13,22 +13,33 @@ import httpx2
 import pytest
 
 from api.app import create_app
+from api.mcp.tools import TOOLS
+from api.openai import PREFIX
 from footnote import documents, ingest, jobs
 from footnote.database.driver import driver
 from footnote.documents import deletion
-from footnote.queue import make_app
+from footnote.jobs import recovery
 from footnote.runtime import Runtime
 from footnote.tenancy import keys
 from tests import driving
 from tests.api.described import document as described
+from tests.api.described import surface as described_surface
 from tests.conftest import committing, new_database, run_sql, settings_of
 from tests.fakes import FakeEmbedder
-from tests.growth.crowd import DIMENSIONS, Crowd, gather, numbered
+from tests.growth import periodic
+from tests.growth.crowd import DIMENSIONS, QUEUED, Crowd, gather, grow, numbered
 from tests.growth.metering import Meter, Reading, meter  # noqa: F401  a fixture
+from tests.growth.periodic import Periodic
 from tests.growth.requests import IDS, LAST, NOT_ASKED, REFUSED, REQUESTS
-from worker import background_tasks, housekeeping
-from worker.deliveries import Deliveries
-from worker.dispatcher import Dispatcher
+from tests.growth.surface_requests import (
+    READINGS,
+    SURFACE_IDS,
+    SURFACE_LAST,
+    SURFACE_REFUSED,
+    SURFACE_REQUESTS,
+    TOOL_CALLS,
+)
+from worker import background_tasks
 
 pytestmark = pytest.mark.anyio
 
@@ -48,8 +59,10 @@ GROWS = {
     ("list_documents ?limit=5&q=", "FROM document"): "so does a part of a name",
     ("list_documents ?sort=name", "FROM document"): "there is no index by name: they are sorted",
     ("list_jobs ?status=failed&error_code=", "FROM job"): "so does one by step, code or collection, of jobs in a state",
+    ("list_vector_store_files ?limit=1&filter=", "WITH made"): "and a filter on the status reads what it passes over",
+    ("list_vector_store_files ?limit=100&filter=", "WITH made"): "the same",
+    ("", "SELECT document.collection_id, CASE WHEN job.re"): "it counts what is not completed of a store, by status",
     ("chore _purge", "DELETE FROM cached_answer"): "it deletes all that are too old",
-    ("metrics", "FROM job"): "it counts the jobs that have not ended, not the tenant's",
     ("delete_webhook_endpoint", "DELETE FROM webhook_delivery"): "it deletes them all",
     ("delete_webhook_endpoint", "DELETE FROM webhook_endpoint"): "it deletes them all",
 }
@@ -81,22 +94,53 @@ async def rt(
 
 
 @pytest.fixture(scope="module")
-async def crowd(rt: Runtime) -> Crowd:
+async def gathered(rt: Runtime) -> Crowd:
+    """With a tenth of its rows, at first."""
     found = await gather(rt)
     await run_sql(str(rt.settings.database_url), "VACUUM ANALYZE")
     return found
 
 
 @pytest.fixture(scope="module")
-async def client(rt: Runtime, crowd: Crowd) -> AsyncIterator[httpx2.AsyncClient]:
+def few_counted() -> Iterator[None]:
+    """Metrics count fewer jobs than wait here, also at first."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recovery, "MOST", QUEUED // 20)
+        yield
+
+
+@pytest.fixture(scope="module")
+async def walks(
+    rt: Runtime,
+    gathered: Crowd,
+    client: httpx2.AsyncClient,
+    few_counted: None,
+    meter: Meter,  # noqa: F811
+) -> tuple[Periodic, Periodic]:
+    """What periodic statements read with a tenth of the rows, and with all of them."""
+    small = await periodic.measured(rt, client, gathered.tenant_id, meter)
+    await grow(rt, gathered)
+    await run_sql(str(rt.settings.database_url), "VACUUM ANALYZE")
+    return small, await periodic.measured(rt, client, gathered.tenant_id, meter)
+
+
+@pytest.fixture(scope="module")
+def crowd(gathered: Crowd, walks: object) -> Crowd:
+    """With all rows."""
+    return gathered
+
+
+@pytest.fixture(scope="module")
+async def client(rt: Runtime, gathered: Crowd) -> AsyncIterator[httpx2.AsyncClient]:
     async with rt.transaction() as session:
-        key = (await keys.create(session, crowd.tenant_id, "alice"))[1]
+        key = (await keys.create(session, gathered.tenant_id, "alice"))[1]
     app = create_app(runtime=rt)
     app.state.runtime = rt
     transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
     headers = {"Authorization": f"Bearer {key}"}
     async with httpx2.AsyncClient(transport=transport, base_url="http://footnote", headers=headers) as client:
         yield client
+    await app.state.mcp.close()
 
 
 def grown(meter: Meter) -> list[str]:  # noqa: F811
@@ -148,23 +192,14 @@ async def test_no_statement_of_a_loop_grows(
     rt: Runtime,
     crowd: Crowd,
     client: httpx2.AsyncClient,
+    walks: tuple[Periodic, Periodic],
     meter: Meter,  # noqa: F811
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    assert rt.redis is not None
-    dispatcher = Dispatcher(rt, make_app(rt.settings), rt.redis)
-    monkeypatch.setattr(dispatcher, "_send", lambda *_: None)  # what is sent here would be worked on elsewhere
-
-    for name in ("refill", "reap"):
-        with meter.of(f"dispatcher {name}"):
-            await getattr(dispatcher, name)()
-    with meter.of("deliveries"):
-        await Deliveries(rt)._start_due()
-    for chore in (*housekeeping.WHEN_WOKEN.values(), *housekeeping.EVERY):
-        with meter.of(f"chore {chore.__name__}"):
-            await chore(rt)
-    with meter.of("metrics"):
-        assert (await client.get("/metrics")).status_code == 200
+    small, large = walks
+    names = periodic.named(rt, client, crowd.tenant_id).keys()
+    assert {what for what, _ in large} == {what for what, _ in small} == names
+    assert periodic.grown(small, large) == []
+    meter.readings = list(large.values())
     await driving.ready(rt, crowd.tenant_id, "A lamp of a collection that goes.", collection="going")
     with meter.of("a collection is deleted"):
         assert (await client.delete("/v1/collections/going")).is_success
@@ -173,27 +208,50 @@ async def test_no_statement_of_a_loop_grows(
     assert grown(meter) == []
 
 
+# -- MCP -----------------------------------------------------------------------------------------------------
+
+
+async def test_no_statement_of_a_tool_grows(client: httpx2.AsyncClient, meter: Meter) -> None:  # noqa: F811
+    assert TOOL_CALLS.keys() == TOOLS.keys()
+    for name, tool in TOOLS.items():
+        assert {argument for call in TOOL_CALLS[name] for argument in call} == tool.arguments.model_fields.keys()
+    calls = [("tools/call", {"name": name, "arguments": each}) for name, calls in TOOL_CALLS.items() for each in calls]
+    for method, params in (*calls, *READINGS):
+        with meter.of(f"{method} {params.get('name', '')}"):
+            asked = {"jsonrpc": "2.0", "id": 1, "method": method, "params": params}
+            headers = {"Accept": "application/json, text/event-stream"}
+            answer = (await client.post("/mcp", json=asked, headers=headers)).text
+        assert '"result":' in answer, (method, params, answer)
+        assert '"isError":true' not in answer, (method, params, answer)
+    assert grown(meter) == []
+
+
 # -- routes --------------------------------------------------------------------------------------------------
 
 
+ALL_REQUESTS, ALL_REFUSED = REQUESTS | SURFACE_REQUESTS, REFUSED | SURFACE_REFUSED
+ENDING = (*SURFACE_LAST, *LAST)
+
+
 def operations() -> dict[str, tuple[str, str, Any]]:
-    """By id: method, path and description; those that end something come last."""
+    """By id: method, path and description, also for OpenAI's clients; those that end something come last."""
     found = {
         operation["operationId"]: (method, path, operation)
-        for path, methods in described()["paths"].items()
+        for document in (described(), described_surface())
+        for path, methods in document["paths"].items()
         for method, operation in methods.items()
     }
-    return dict(sorted(found.items(), key=lambda each: LAST.index(each[0]) + 1 if each[0] in LAST else 0))
+    return dict(sorted(found.items(), key=lambda each: ENDING.index(each[0]) + 1 if each[0] in ENDING else 0))
 
 
 def test_every_parameter_of_every_operation_is_asked_for() -> None:
     found = operations()
-    assert REQUESTS.keys() <= found.keys()
+    assert ALL_REQUESTS.keys() <= found.keys()
     for name, (_method, _path, operation) in found.items():
         wanted = {each["name"] for each in operation.get("parameters", []) if each["in"] == "query"}
-        asked = " ".join(behind for behind, _ in REQUESTS.get(name, []))
-        assert wanted <= set(re.findall(r"[?&](\w+)=", asked)), name
-        assert name in REQUESTS or not operation.get("requestBody", {}).get("required"), name
+        asked = " ".join(behind for behind, _ in ALL_REQUESTS.get(name, []))
+        assert wanted <= set(re.findall(r"[?&]([\w\[\]]+)=", asked)), name
+        assert name in ALL_REQUESTS or not operation.get("requestBody", {}).get("required"), name
 
 
 async def test_no_statement_of_a_route_grows(
@@ -204,13 +262,18 @@ async def test_no_statement_of_a_route_grows(
 ) -> None:
     await driving.ready(rt, crowd.tenant_id, "A lamp of a collection that is left.", collection="leaving")
     task = (await deletion.begin_collection(rt.for_tenant(crowd.tenant_id), "leaving")).id
+    natively = IDS | {"task_id": task}
+    surface = SURFACE_IDS | {"vector_store_id": crowd.collection_id.replace("col_", "vs_")}
+    beside = (await client.get("/v1/collections/beside")).json()["id"].replace("col_", "vs_")
     answers = {}
     for name, (method, path, _operation) in operations().items():
-        address = path.format(**IDS, task_id=task)
-        for behind, given in [] if name in NOT_ASKED else REQUESTS.get(name, [("", {})]):
+        ids = surface if path.startswith(PREFIX) else natively
+        if name == "delete_vector_store":
+            ids = surface | {"vector_store_id": beside}  # the crowd's is deleted natively
+        for behind, given in [] if name in NOT_ASKED else ALL_REQUESTS.get(name, [("", {})]):
             with meter.of(f"{name} {behind}"):
-                answer = await client.request(method, address + behind, **given)
-            if not answer.is_success and answer.status_code != REFUSED.get(name):
+                answer = await client.request(method, path.format(**ids) + behind, **given)
+            if not answer.is_success and answer.status_code != ALL_REFUSED.get(name):
                 answers[name + behind] = answer.text
     pages = [each for each in meter.readings if each.what == "list_documents ?limit=1" and "page" in each.sql]
     assert pages

@@ -11,6 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from footnote.local_stack import memory
 from footnote.local_stack.directories import SOCKET_LOCK
 from footnote.local_stack.postgres import Postgres, running_postgres
 from footnote.local_stack.processes import StackFailed, works
@@ -65,10 +66,31 @@ def test_postgres_is_ours_alone_and_has_what_we_need(server):
         assert server.version().startswith("18.")
         settings = "listen_addresses jit shared_buffers max_connections max_wal_size wal_compression"
         assert [server.sql(f"SHOW {name}") for name in settings.split()] == ["", "off", "128MB", "100", "1GB", "pglz"]
+        fitted = memory.fitted(memory.of_machine(), 0)
+        assert server.sql("SELECT pg_size_bytes(current_setting('maintenance_work_mem')) / 1024 / 1024") == (
+            fitted["maintenance_work_mem"].removesuffix("MB")
+        )
         row = "SELECT datcollate, pg_encoding_to_char(encoding) FROM pg_database WHERE datname = 'footnote'"
         assert server.sql(row) == "C.UTF-8|UTF8"
         assert server.sql("SELECT count(*) FROM pg_available_extensions WHERE name = 'vector'") == "1"
     assert not server.answers()
+
+
+def test_postgres_has_the_memory_of_its_machine_unless_the_operator_says_otherwise(server, monkeypatch):
+    gib, mib = 2**30, 2**20
+    large = {"shared_buffers": "2048MB", "maintenance_work_mem": "512MB", "effective_cache_size": "4096MB"}
+    assert memory.fitted(8 * gib, 5 * gib).items() >= large.items()
+    assert memory.fitted(8 * gib, 40 * mib)["shared_buffers"] == "128MB", "a small database needs no more"
+    huge = memory.fitted(512 * gib, 500 * gib)
+    assert (huge["shared_buffers"], huge["maintenance_work_mem"]) == ("4096MB", "2048MB")
+    monkeypatch.setattr(memory, "_shared", lambda: 64 * mib)
+    assert memory.fitted(8 * gib, 0)["max_parallel_maintenance_workers"] == "0", "they would fail there"
+    chosen = server.pgdata / "postgresql.auto.conf"
+    before = chosen.read_text()
+    chosen.write_text(before + "maintenance_work_mem = '96MB'\n")
+    with running_postgres(server.pgdata.parent, durable=True):
+        assert server.sql("SHOW maintenance_work_mem") == "96MB"
+    chosen.write_text(before)
 
 
 def test_only_the_server_of_this_cluster_counts_as_an_answer(server, tmp_path):

@@ -1,11 +1,11 @@
-"""One reading of Retry-After for model providers, webhooks, fetched addresses and the command line."""
+"""One reading of Retry-After for model providers, webhooks and fetched addresses; the client's own agrees with it."""
 
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
 
-from footnote.cli.client import PATIENCE_SECONDS
+from footnote.client import session
 from footnote.errors import RateLimited
 from footnote.outbound.retry_after import LONGEST_SECONDS, retry_after
 from footnote.providers.refusals import refusal
@@ -28,12 +28,14 @@ from footnote.providers.refusals import refusal
 )
 def test_seconds_fractions_and_dates(told: str, seconds: float | None) -> None:
     assert retry_after({"retry-after": told}) == seconds
+    read_by_the_client = session.retry_after({"retry-after": told})
+    assert (read_by_the_client and min(read_by_the_client, LONGEST_SECONDS)) == seconds
 
 
 def test_a_date_to_come() -> None:
     soon = format_datetime(datetime.now(UTC) + timedelta(seconds=600), usegmt=True)
     assert 500 < (retry_after({"retry-after": soon}) or 0) <= 600
-    assert retry_after({"retry-after": soon}, PATIENCE_SECONDS) == PATIENCE_SECONDS
+    assert 500 < (session.retry_after({"retry-after": soon}) or 0) <= 600
 
 
 def test_milliseconds_are_more_exact() -> None:

@@ -53,6 +53,34 @@ async def test_chunks_that_change_or_go_one_by_one(rt: Runtime) -> None:
     assert await posted(rt) == 0
 
 
+async def test_each_chunk_that_is_removed_finds_its_own_block_only(rt: Runtime) -> None:
+    """All blocks of its version would be millions of rows, for a document of 20,000 chunks."""
+    tenant = await driving.new_tenant(rt)
+    document = await driving.ready(rt, tenant, paragraphs(1))
+    async with rt.transaction() as session:
+        await session.execute(text(_ONE_BY_ONE))
+    await posted(rt)
+    async with rt.transaction() as session:
+        before = (await session.scalars(text(_BLOCKS_READ))).one()
+        await session.execute(delete(Chunk).where(Chunk.document_id == document))
+        read = (await session.scalars(text(_BLOCKS_READ))).one() - before
+    assert 200 < read < 1000
+    assert await posted(rt) == 0
+
+
+# A block for each of 200 chunks.
+_ONE_BY_ONE = """
+DO $$ BEGIN FOR place IN 1..200 LOOP
+    INSERT INTO chunk SELECT version_id, place, tenant_id, collection_id, document_id, space_id, language, page_start,
+           page_end, char_start, char_end, heading, context, text, words, embedding, text_sha256, tsv
+    FROM chunk WHERE position = 0;
+END LOOP; END $$
+"""
+_BLOCKS_READ = """
+SELECT sum(pg_stat_get_xact_tuples_returned(indexrelid)) FROM pg_index WHERE indrelid = to_regclass('posting_block')
+"""
+
+
 async def test_numbers_of_blocks_are_spread_evenly(rt: Runtime) -> None:
     tenant = await driving.new_tenant(rt)
     await seeding.sow(rt, tenant, [seeding.Seed({}, [[1.0, 0.0]]) for _ in range(400)])

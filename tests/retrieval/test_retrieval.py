@@ -16,8 +16,7 @@ from footnote import filters, retrieval
 from footnote.database.driver import driver, positional
 from footnote.errors import TimedOut
 from footnote.models import Chunk
-from footnote.retrieval import Hit, Query
-from footnote.retrieval.fusion import HITS
+from footnote.retrieval import Hit, Query, fusion
 from footnote.retrieval.scope import Scope, limits, scope_of
 from footnote.runtime import Runtime
 from tests import driving
@@ -406,7 +405,7 @@ async def test_a_search_that_takes_too_long_is_ended(
     rt: Runtime, corpus: tuple[str, list[Stored]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("footnote.retrieval.scope.STATEMENT_SECONDS", 0.1)
-    monkeypatch.setattr(retrieval, "HITS", HITS.replace("FROM fused f", "FROM pg_sleep(30), fused f"))
+    monkeypatch.setattr(fusion, "HITS", fusion.HITS.replace("FROM fused f", "FROM pg_sleep(30), fused f"))
     with pytest.raises(TimedOut, match="search_too_slow"):
         await found(rt, corpus[0], "lamp")
 

@@ -1,8 +1,8 @@
 """`make security`: sends what no well-meaning client sends to every route of the running product.
 
-Naughty strings in every place of every route that takes one, bodies that are hardly JSON, broken request heads, and
-Schemathesis over the OpenAPI document. Right is whatever is no 5xx, says what is wrong as problem+json, and leaves the
-API and the worker as they were.
+Naughty strings in every place of every route that takes one and of every MCP tool, bodies that are hardly JSON, broken
+request heads, wrong keys, and Schemathesis over both OpenAPI documents. Right is what is no 5xx, says what is wrong in
+the form of its API, and leaves the API and the worker as they were.
 """
 
 import argparse
@@ -10,62 +10,32 @@ import asyncio
 import itertools
 import json
 import os
-import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import httpx2
 
 from tests.system.faults.report import Report
 from tests.system.faults.stack import Stack, until
-from tests.system.naughty import BODIES, HEADS, STRINGS
+from tests.system.naughty import HEADS
+from tests.system.thrown import EVENTS, MCP, SAMPLES, Json, address_of, calls, operations, requests, rpc, samples
 
 AT_ONCE = 4
 REQUEST_SECONDS = 60.0
-METHODS = ("get", "post", "put", "patch", "delete")
 CHECKS = "not_a_server_error,content_type_conformance,response_schema_conformance,status_code_conformance"
 JSON = {"content-type": "application/json"}
-DEEPEST = 2  # objects within objects
 ENDS_IT_ALL = "revoke_api_key"  # of the very key that asks; everything after that would be 401
-EVENTS = "/events"  # streams that last as long as a client listens
-# What stands beside the naughty string where an operation insists on it, so that the string is looked at at all.
-SAMPLES: dict[str, Any] = {
-    "content": "lamp",
-    "events": ["query_batch.cancelled"],  # which does not happen here; otherwise every endpoint would get each document
-    "filename": "f.txt",
-    "ids": ["doc_unknown"],
-    "key": "color",
-    "metadata": {},
-    "model": "all-MiniLM-L6-v2",
-    "name": "n",
-    "provider": "local",
-    "query": "lamp",
-    "question": "What burns?",
-    "questions": [{"question": "What burns?"}],
-    "role": "user",
-    "sha256": ["ab" * 32],
-    "since": "2026-01-01T00:00:00Z",
-    "size": 1,
-    "title": "t",
-    "text": "x",
-    "type": "eq",
-    "url": "https://x.example/",
-    "value": "red",
-}
-BESIDES = {"question", "key", "value", "events", "ids"}  # not required by the schema: it cannot say "this or that"
-ONCE = {"name", "url"}  # of which each request has another: what is there already is refused, or replaced
-
-NUMBERS = itertools.count()
-FEW = frozenset(STRINGS[::10])  # for what takes certain words, numbers or times only, and refuses all others alike
-CERTAIN = {"enum", "format", "pattern"}
-
-Json = dict[str, Any]
+BELOW = "/openai/"  # every error has OpenAI's form
+SURFACE = Path(__file__).parents[2] / "docs" / "openai-surface.json"
+WRONG_KEYS = ("", "Bearer", "Bearer fn_0123456789ab_wrong", "Basic Zm46Zm4=")
+OPEN = ("/healthz", "/readyz", "/v1/session")  # which need no key, or say so in another way
+REFUSED_SAMPLES = ("invalid_request", "invalid_value", "missing_required_parameter", "invalid_json")
+ACCEPTED = "application/json, text/event-stream"
 
 
 @dataclass
@@ -77,111 +47,19 @@ class Seen:
 
     def look(self, asked: str, response: httpx2.Response) -> None:
         self.statuses[response.status_code] += 1
-        kind = response.headers.get("content-type", "")
         if response.status_code >= 500:
             self.wrong.append(f"{response.status_code}: {asked}: {response.text[:200]}")
-        elif response.status_code >= 400 and not kind.startswith("application/problem+json"):
-            self.wrong.append(f"{response.status_code} as {kind!r}: {asked}")
+        elif response.status_code >= 400 and not has_form(response):
+            self.wrong.append(f"{response.status_code} as {response.headers.get('content-type')!r}: {asked}")
 
 
-def operations(described: Json) -> Iterator[tuple[str, str, Json]]:
-    """Method, path and description of each that answers and ends."""
-    for path, methods in described["paths"].items():
-        if not path.endswith(EVENTS):
-            yield from ((method, path, methods[method]) for method in METHODS if method in methods)
-
-
-def requests(described: Json, ids: Mapping[str, str]) -> Iterator[tuple[str, str, Json]]:
-    """Method, address and the other arguments of each request: every string in every place, one at a time.
-
-    In the other places stand `ids` of what is there, and a body's samples.
-    """
-    components = described["components"]["schemas"]
-    for method, path, operation in operations(described):
-        places = [each for each in operation.get("parameters", []) if each["in"] in ("path", "query")]
-        content = operation.get("requestBody", {}).get("content", {})
-        schema = content.get("application/json", {}).get("schema")
-        sample = {"content": _sample(schema, components)} if schema else {}
-        for text in STRINGS:
-            for place in places:
-                if text in FEW or [*values(place["schema"], components, text)]:
-                    yield method, _address(path, ids, place, text), sample
-            for body in values(schema, components, text) if schema else ():
-                yield method, _address(path, ids), {"content": _body(body)}
-            for name in (
-                ("collection", "metadata", "external_id", "callback_url") if "multipart/form-data" in content else ()
-            ):
-                parts = {"file": (_plain(text) or "f.txt", b"The lamp burns."), name: (None, _bytes(text))}
-                yield method, _address(path, ids), {"files": parts}
-        if schema:
-            for raw in BODIES:
-                yield method, _address(path, ids), {"content": raw}
-
-
-def samples(described: Json, ids: Mapping[str, str]) -> Iterator[tuple[str, str, Json]]:
-    """Of each operation that takes JSON a request that is in order, or its naughty strings would reach nothing."""
-    for method, path, operation in operations(described):
-        if of_json := operation.get("requestBody", {}).get("content", {}).get("application/json"):
-            sample = _sample(of_json["schema"], described["components"]["schemas"])
-            yield method, _address(path, ids), {"content": sample}
-
-
-def _sample(schema: Json, components: dict[str, Json]) -> bytes:
-    first, *_ = _choices(schema, components)
-    return _body(_beside(first, ""))
-
-
-def values(schema: Json, components: dict[str, Json], text: str, depth: int = 0) -> Iterator[Any]:
-    """Values that the schema takes, as far as it has places for strings; each with the text in another place."""
-    for one in _choices(schema, components):
-        kind, properties = one.get("type"), one.get("properties", {})
-        if kind == "string" or kind is None:
-            if text in FEW or not CERTAIN & one.keys():
-                yield text
-        elif kind == "array":
-            yield from ([value] for value in values(one["items"], components, text, depth))
-        elif kind == "object" and not properties:
-            yield from ({"question": text}, {text: "x"})
-        elif kind == "object" and depth <= DEEPEST:
-            for name, inner in properties.items():
-                for value in values(inner, components, text, depth + 1):
-                    yield _beside(one, name) | {name: value}
-
-
-def _beside(schema: Json, name: str) -> Json:
-    """What an object needs beside the field of that name."""
-    wanted = set(schema.get("required", ())) | BESIDES & schema.get("properties", {}).keys()
-    wanted -= {"messages": {"question"}, "where": {"ids"}}.get(name, set())
-    return {each: f"{SAMPLES[each]}{next(NUMBERS)}" if each in ONCE else SAMPLES[each] for each in sorted(wanted)}
-
-
-def _choices(schema: Json, components: dict[str, Json]) -> Iterator[Json]:
-    for each in schema.get("anyOf") or schema.get("oneOf") or [schema]:
-        name = each.get("$ref")
-        yield components[name.rsplit("/", 1)[1]] if isinstance(name, str) else each
-
-
-def _address(path: str, ids: Mapping[str, str], naughty: Json | None = None, text: str = "") -> str:
-    query, given = "", dict(ids)
-    if naughty is not None:
-        value = quote(_bytes(text), safe="")
-        if naughty["in"] == "path":
-            given[naughty["name"]] = value or "%20"
-        else:
-            query = f"?{naughty['name']}={value}"
-    return re.sub(r"\{(\w+)\}", lambda match: given.get(match[1], "1"), path) + query
-
-
-def _body(body: Any) -> bytes:
-    return json.dumps(body).encode()  # halves of characters as escapes, which is valid JSON
-
-
-def _bytes(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")
-
-
-def _plain(text: str) -> str:
-    return text.encode("utf-8", "replace").decode().replace("\r", "").replace("\n", "")
+def has_form(response: httpx2.Response) -> bool:
+    """Whether a refusal has the form of its API: a problem, OpenAI's error, or one of JSON-RPC."""
+    kind, path = response.headers.get("content-type", ""), response.url.path
+    if path.startswith(BELOW):
+        told = response.json() if kind == "application/json" else {}
+        return told.keys() == {"error"} and told["error"].keys() == {"message", "type", "param", "code"}
+    return kind.startswith("application/problem+json") or (path == MCP and "error" in response.json())
 
 
 async def made(client: httpx2.AsyncClient) -> dict[str, str]:
@@ -208,18 +86,41 @@ async def made(client: httpx2.AsyncClient) -> dict[str, str]:
     }
 
 
-async def throw(client: httpx2.AsyncClient, described: Json, seen: Seen) -> None:
-    ids = await made(client)
-    for method, address, given in samples(described, ids):
-        response = await client.request(method, address, headers=JSON, **given)
-        if response.status_code == 422:
-            seen.wrong.append(f"no sample: {method} {address}: {response.text[:300]}")
-    waiting = requests(described, ids)
+async def made_on_surface(client: httpx2.AsyncClient) -> dict[str, str]:
+    """The same of what OpenAI's clients know."""
+
+    async def post(path: str, **given: Any) -> str:
+        answer = await client.post(f"/openai/v1/{path}", **given)
+        assert answer.is_success, answer.text
+        return str(answer.json()["id"])
+
+    store = await post("vector_stores", json={"name": "thrown at"})
+    file = await post("files", files={"file": ("f.txt", b"The lamp burns.")}, data={"purpose": SAMPLES["purpose"]})
+    upload = {name: SAMPLES[name] for name in ("bytes", "filename", "mime_type", "purpose")}
+    return {
+        "vector_store_id": store,
+        "file_id": file,
+        "batch_id": await post(f"vector_stores/{store}/file_batches", json={"file_ids": [file]}),
+        "upload_id": await post("uploads", json=upload),
+        "response_id": await post("responses", json={"model": "footnote", "input": SAMPLES["input"]}),
+        "model": "footnote",
+    }
+
+
+async def throw(client: httpx2.AsyncClient, surfaces: list[tuple[Json, Mapping[str, str]]], seen: Seen) -> None:
+    """Everything at the routes of each document, with ids of what is there, and at the tools."""
+    for described, ids in surfaces:
+        for method, address, given in samples(described, ids):
+            response = await client.request(method, address, headers=JSON, **given)
+            if is_refused_sample(response):
+                seen.wrong.append(f"no sample: {method} {address}: {response.text[:300]}")
+    waiting = itertools.chain(*(requests(*each) for each in surfaces), calls(await _tools(client)))
 
     async def some() -> None:
         for method, address, given in waiting:  # shared: each request is taken once
+            headers = (JSON if "content" in given else {}) | ({"accept": ACCEPTED} if address == MCP else {})
             try:
-                response = await client.request(method, address, headers=JSON if "content" in given else {}, **given)
+                response = await client.request(method, address, headers=headers, **given)
             except httpx2.RemoteProtocolError:
                 seen.statuses[0] += 1  # the connection was closed: a server need not answer everything
                 continue
@@ -230,10 +131,35 @@ async def throw(client: httpx2.AsyncClient, described: Json, seen: Seen) -> None
             group.create_task(some())
 
 
+def is_refused_sample(response: httpx2.Response) -> bool:
+    told = response.json() if response.status_code in (400, 422) else {}
+    return response.status_code == 422 or told.get("error", {}).get("code") in REFUSED_SAMPLES
+
+
+async def _tools(client: httpx2.AsyncClient) -> list[Json]:
+    answer = await client.post(MCP, json=rpc("tools/list", {}), headers={"accept": ACCEPTED})
+    told: list[Json] = json.loads(answer.text[answer.text.index("{") :])["result"]["tools"]
+    return told
+
+
+async def without_key(url: str, surfaces: list[tuple[Json, Mapping[str, str]]], seen: Seen) -> None:
+    """Each route and `/mcp` refuse every wrong key in the same words."""
+    routes = [
+        (method, address_of(path, ids)) for described, ids in surfaces for method, path, _ in operations(described)
+    ]
+    routes = [each for each in routes if each[1] not in OPEN]
+    async with httpx2.AsyncClient(base_url=url, timeout=REQUEST_SECONDS) as client:
+        for (method, address), key in itertools.product([*routes, ("post", MCP)], WRONG_KEYS):
+            response = await client.request(method, address, headers={"authorization": key} if key else {})
+            seen.look(f"{method} {address} with {key!r}", response)
+            if response.status_code != 401:
+                seen.wrong.append(f"{response.status_code}, not 401: {method} {address} with {key!r}")
+
+
 async def heads(port: int, key: str, seen: Seen) -> None:
     """Raw requests: each is answered with less than 500, and a problem where it is one, or the connection is closed."""
     for head in HEADS:
-        for path in ("/v1/documents", "/healthz"):
+        for path in ("/v1/documents", "/healthz", "/openai/v1/models"):
             reader, writer = await asyncio.open_connection("127.0.0.1", port)
             authorised = b"" if head.startswith(b"Authorization") else f"Authorization: Bearer {key}\r\n".encode()
             writer.write(
@@ -247,13 +173,14 @@ async def heads(port: int, key: str, seen: Seen) -> None:
             writer.close()
             status = int(told.split()[1]) if told else 0
             seen.statuses[status] += 1
-            if status >= 500 or (status >= 400 and b"content-type: application/problem+json" not in told):
+            # What is no request has no path, and is always answered with a problem.
+            if status >= 500 or (status >= 400 and b"content-type: application/" not in told):
                 seen.wrong.append(f"{status}: {path} with {head[:80]!r}")
 
 
-def schemathesis(stack: Stack, seconds: int) -> tuple[int, str]:
-    """Its exit code and what it says."""
-    command = [str(Path(sys.executable).with_name("st")), "run", f"{stack.url}/openapi.json"]
+def schemathesis(stack: Stack, document: str, seconds: int) -> tuple[int, str]:
+    """Its exit code and what it says. `document`: an address or a file."""
+    command = [str(Path(sys.executable).with_name("st")), "run", document, "--url", stack.url]
     options = ["--checks", CHECKS, "--max-time", str(seconds), "--workers", "2", "--request-timeout", "60"]
     left_out = ["--exclude-path-regex", f"{EVENTS}$", "--exclude-operation-id", ENDS_IT_ALL]
     key = ["--header", f"Authorization: Bearer {stack.key}"]
@@ -275,19 +202,27 @@ async def run(seconds: int, keep_logs: Path | None) -> tuple[Report, str]:
         worker = await until(lambda: asyncio.to_thread(stack.worker), 60, "the worker is there")
         headers = {"Authorization": f"Bearer {stack.key}"}
         async with httpx2.AsyncClient(base_url=stack.url, headers=headers, timeout=REQUEST_SECONDS) as client:
-            described = (await client.get("/openapi.json")).json()
-            await throw(client, described, seen)
+            native = (await client.get("/openapi.json")).json(), await made(client)
+            surfaces = [native, (json.loads(SURFACE.read_text()), await made_on_surface(client))]
+            await without_key(stack.url, surfaces, seen)
+            await throw(client, surfaces, seen)
             await heads(stack.port, stack.key, seen)
-            code, told = await asyncio.to_thread(schemathesis, stack, seconds) if seconds else (0, "")
+            tested = [
+                await asyncio.to_thread(schemathesis, stack, document, seconds // 2)
+                for document in (f"{stack.url}/openapi.json", str(SURFACE))
+                if seconds
+            ]
             alive = [(await client.get(path)).status_code for path in ("/readyz", "/v1/keys")]
         after = stack.worker()
         unharmed = alive == [200, 200] and after is not None and worker[0] == after[0]
-    report.exactly("answers of 5xx, or without problem+json", 0, len(seen.wrong))
-    if seconds:
+    report.exactly("answers of 5xx, without the form of an error, or to a wrong key", 0, len(seen.wrong))
+    for code, _ in tested:
         report.exactly("Schemathesis", "no failures", "no failures" if code == 0 else f"exit code {code}")
     report.exactly("the worker, the API and its key are the same and well", "yes", "yes" if unharmed else "no")
     counted = ", ".join(f"{status or 'closed'}: {count}" for status, count in sorted(seen.statuses.items()))
-    return report, "\n".join([f"{sum(seen.statuses.values())} requests: {counted}", *seen.wrong[:200], told])
+    return report, "\n".join(
+        [f"{sum(seen.statuses.values())} requests: {counted}", *seen.wrong[:200], *(said for _, said in tested)]
+    )
 
 
 if __name__ == "__main__":

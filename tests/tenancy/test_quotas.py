@@ -68,13 +68,13 @@ async def test_what_is_used_up_is_told_before_the_body_is_read(rt: Runtime, alic
 
 
 async def test_racing_uploads_keep_to_the_quota(committing_rt: Runtime) -> None:
-    rt = replace(committing_rt, settings=committing_rt.settings.model_copy(update={"quota_documents": 3}))
+    rt = replace(committing_rt, settings=committing_rt.settings.model_copy(update={"quota_documents": 20}))
     async with rt.transaction() as session:
         tenant_id = (await tenants.create(session, "ours")).id
     found = await asyncio.gather(
-        *(driving.accept(rt, tenant_id, f"text {n}") for n in range(8)), return_exceptions=True
+        *(driving.accept(rt, tenant_id, f"text {n}") for n in range(50)), return_exceptions=True
     )
-    assert [type(each) for each in found if isinstance(each, BaseException)] == [Forbidden] * 5
+    assert [type(each) for each in found if isinstance(each, BaseException)] == [Forbidden] * 30
 
 
 async def test_what_is_spent_in_a_month_ends_questions_and_uploads(rt: Runtime, alice: Person) -> None:

@@ -166,3 +166,19 @@ def test_a_quote_is_marked_in_what_it_is_part_of_and_its_note_says_the_headings(
         else heading
     )
     assert heading in told
+
+
+def test_a_model_is_swapped_and_back(product: Product, arrive: Arrive, see: See) -> None:
+    key = product.new_tenant("swapping")
+    product.add(key, "log.md", b"# Log\n\nThe lamp burns.")
+    visit = arrive(key)
+    page = visit.page
+    page.get_by_role("link", name="Queue").click()
+    product.call(key, "PUT", "/v1/collections/default/model", {"provider": "openai", "model": "vectors"})
+    swaps = page.get_by_role("region", name="Models being swapped")
+    expect(swaps).to_contain_text("You can switch.", timeout=60_000)
+    see(visit, "queue-swap")
+    swaps.get_by_role("button", name="Switch the model of default").click()
+    expect(swaps).to_contain_text("questions use the other model")
+    swaps.get_by_role("button", name="Go back to the former model of default").click()
+    expect(swaps).to_contain_text("questions use the former model again")

@@ -1,4 +1,3 @@
-// npm: @openai/agents@0.20.0
 // The OpenAI Agents SDK: an agent with a file search, streamed and not, and its next turn.
 import assert from "node:assert/strict";
 import { Agent, fileSearchTool, OpenAIResponsesModel, run, setTracingDisabled } from "@openai/agents";

@@ -1,4 +1,3 @@
-// npm: ai@6.0.326 @ai-sdk/openai@3.0.141
 // Vercel's AI SDK: responses with a file search and chats, streamed and not; footnotes become sources.
 import assert from "node:assert/strict";
 import { createOpenAI } from "@ai-sdk/openai";

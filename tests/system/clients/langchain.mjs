@@ -1,4 +1,3 @@
-// npm: @langchain/openai@1.5.8 @langchain/core@1.4.0
 // LangChain: responses with a file search keep their footnotes, chats are streamed, embeddings are texts.
 import assert from "node:assert/strict";
 import { ChatOpenAI, OpenAIEmbeddings } from "@langchain/openai";

@@ -1,4 +1,3 @@
-// npm: @modelcontextprotocol/sdk@1.32.0 @modelcontextprotocol/conformance@0.1.16
 // The MCP server, by the official client for TypeScript and by the protocol's own suite, which needs Node 22.
 import assert from "node:assert/strict";
 import { execFile, execFileSync } from "node:child_process";

@@ -1,4 +1,3 @@
-// npm: openai@7.59.0
 // The official client for JavaScript: models, chats and responses, streamed and not, and errors.
 import assert from "node:assert/strict";
 import OpenAI from "openai";

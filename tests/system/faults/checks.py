@@ -82,9 +82,9 @@ async def count(watch: Watch, query: str, *values: object) -> int:
     return int((await rows(watch, query, *values))[0][0])
 
 
-async def objects(stack: Stack, wanted: int) -> int:
-    """How many there are, once it is as many as wanted or 10 s have passed."""
-    for _ in range(100):
+async def objects(stack: Stack, wanted: int, seconds: int = 10) -> int:
+    """How many there are, once it is as many as wanted or the time is over."""
+    for _ in range(seconds * 10):
         found = sum(each.is_file() for each in (stack.data_dir / "objects").rglob("*"))
         if found == wanted:
             break

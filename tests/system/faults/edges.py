@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import signal
+import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -123,6 +124,23 @@ class Lengths:
     def answer(self, _headers: Headers, body: Any, _ports: Ports) -> Any:
         texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
         return _embeddings(body["model"], texts, self.odd.pop(0) if self.odd else self.length)
+
+
+class Models:
+    """Speaks OpenAI's embeddings API, with a length of vectors for each model. It counts words, and texts by model."""
+
+    def __init__(self, lengths: dict[str, int]) -> None:
+        self.lengths = lengths
+        self.asked: dict[str, list[str]] = defaultdict(list)
+        self.seconds_a_text = 0.0
+
+    def answer(self, _headers: Headers, body: Any, _ports: Ports) -> Any:
+        texts = [body["input"]] if isinstance(body["input"], str) else body["input"]
+        time.sleep(self.seconds_a_text * len(texts))
+        self.asked[body["model"]].extend(texts)
+        answer = _embeddings(body["model"], texts, self.lengths[body["model"]])
+        words = sum(len(each.split()) for each in texts)
+        return answer | {"usage": {"prompt_tokens": words, "total_tokens": words}}
 
 
 def _embeddings(model: str, texts: list[str], dimensions: int) -> Any:

@@ -10,7 +10,19 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
-from tests.system.faults import checks, corpus, crowd, draining, edges, files, lengths, locks, processes, slow_clients
+from tests.system.faults import (
+    checks,
+    corpus,
+    crowd,
+    draining,
+    edges,
+    files,
+    lengths,
+    locks,
+    model_swap,
+    processes,
+    slow_clients,
+)
 from tests.system.faults.bench import Bench, Options, bench
 from tests.system.faults.inflict import STORM, Faults
 from tests.system.faults.report import Report
@@ -368,6 +380,7 @@ SCENARIOS = {
     "files": files.files,
     "poison": poison,
     "lengths": lengths.lengths,
+    "model-swap": model_swap.model_swap,
     "webhooks": webhooks,
     "crowd": crowd.crowd,
     "locks": locks.locks,

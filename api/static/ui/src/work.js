@@ -83,4 +83,11 @@ export async function act(job, what) {
   await look();
 }
 
+/** Switches the model of a collection, goes back, or drops the swap. */
+export async function swapModel(swap, what) {
+  const path = `/v1/collections/${swap.collection_id}/model`;
+  await (what === "drop" ? call("DELETE", path) : call("POST", `${path}/${what}`));
+  await look();
+}
+
 addEventListener("visibilitychange", () => !document.hidden && look());

@@ -6,6 +6,7 @@ import { at } from "../router.js";
 import { words } from "../words.js";
 import { act, listed, look, problem, retryAll, summary, watch } from "../work.js";
 import { Failure, Name, Said, Waiting } from "../parts/state.js";
+import { ModelSwaps } from "../parts/swaps.js";
 
 export function Queue() {
   const { query } = at.value;
@@ -23,6 +24,7 @@ export function Queue() {
       ${problem.value && html`<${Failure} problem=${problem.value} again=${look} />`}
       ${!work && !problem.value && html`<${Waiting} />`}
       ${work && html`<${Look} work=${work} step=${filter.step} />`}
+      ${work?.model_swaps.length > 0 && html`<${ModelSwaps} swaps=${work.model_swaps} />`}
       ${work && html`<div class="causes"><${Waits} work=${work} /><${Failures} work=${work} chosen=${filter} tell=${setTold} /></div>`}
       ${work && html`<${Jobs} jobs=${listed.value} filter=${filter} work=${work} />`}
       <p class="vh" role="status">${told}</p>

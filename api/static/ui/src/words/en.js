@@ -265,6 +265,22 @@ export const en = {
     noneOfThese: "None of these any more.",
     quiet: "All that was added has been read.",
     more: (n) => `The newest ${figure.format(n)} are shown.`,
+    swaps: {
+      title: "Models being swapped",
+      share: (part) => `${figure.format(Math.floor(100 * part))} %`,
+      states: {
+        backfilling: "passages get vectors of the other model. Questions use the present one.",
+        ready: "all passages have vectors of both models. You can switch.",
+        switched: "questions use the other model. You can go back.",
+        rolled_back: "questions use the former model again.",
+        dropping: "vectors that are not searched are deleted.",
+      },
+      tokens: (spent, expected) => `${figure.format(spent)} tokens of about ${figure.format(expected)}.`,
+      drop: "Cancel",
+      switch: "Switch",
+      rollback: "Go back",
+      doTo: (what, name) => `${{ drop: "Cancel the swap", switch: "Switch the model", rollback: "Go back to the former model" }[what]} of ${name}`,
+    },
   },
 
   drop: {

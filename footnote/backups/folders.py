@@ -1,0 +1,129 @@
+"""Where a backup stands in the folder of backups, and what its manifest says."""
+
+import fcntl
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from footnote.backups import sums
+from footnote.backups.questions import Question
+from footnote.errors import Conflict, Invalid
+
+Kind = Literal["base", "dump"]
+DATABASE, OBJECTS, WAL, MANIFEST = "database", "objects", "wal", "manifest.json"
+API_KEY = "api_key"
+PART = ".part"
+_NAME = re.compile(r"\d{8}T\d{6}Z")
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What a backup is of. `system` and `first_segment`: the cluster, and where its write-ahead log continues it.
+
+    Both are empty for a dump.
+    """
+
+    id: str
+    kind: Kind
+    footnote: str
+    postgres: str
+    revision: str
+    system: str
+    first_segment: str
+    started_at: datetime
+    finished_at: datetime
+    questions: list[Question]
+
+
+@dataclass(frozen=True)
+class Backup:
+    """A finished backup in its folder."""
+
+    folder: Path
+    manifest: Manifest
+
+    @property
+    def database(self) -> Path:
+        return self.folder / DATABASE
+
+
+def name_of(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y%m%dT%H%M%SZ}"
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    text = json.dumps(asdict(manifest), indent=2, default=datetime.isoformat)
+    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+
+
+def read_backup(folder: Path) -> Backup:
+    """Raises Invalid if the folder holds no finished backup."""
+    try:
+        given: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        times = {name: datetime.fromisoformat(given[name]) for name in ("started_at", "finished_at")}
+        questions = [Question(**each) for each in given["questions"]]
+        return Backup(folder, Manifest(**given | times | {"questions": questions}))
+    except FileNotFoundError as error:
+        raise Invalid("no_backup", f"{folder} holds no backup: there is no {MANIFEST}.") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise sums.damaged(folder / MANIFEST, "it is not what `footnote backup` writes") from error
+
+
+def backups(directory: Path) -> list[Backup]:
+    """The finished ones in a folder of backups, oldest first. Raises Invalid for a damaged one."""
+    found = directory.iterdir() if directory.is_dir() else ()
+    return [read_backup(each) for each in sorted(found) if _NAME.fullmatch(each.name)]
+
+
+def newest(directory: Path, until: datetime | None = None) -> Backup:
+    """The newest that was finished before a time; the folder may be that of one backup. Raises Invalid."""
+    found = [read_backup(directory)] if (directory / MANIFEST).exists() else backups(directory)
+    if not found:
+        raise Invalid("no_backup", f"{directory} holds no backup; `footnote backup` makes one.")
+    fitting = [each for each in found if until is None or each.manifest.finished_at <= until]
+    if not fitting:
+        oldest = found[0].manifest.finished_at
+        raise Invalid("no_backup", f"The oldest backup in {directory} was finished at {oldest:%Y-%m-%dT%H:%M:%SZ}.")
+    return fitting[-1]
+
+
+@contextmanager
+def new_folder(directory: Path, moment: datetime) -> Iterator[Path]:
+    """An empty folder that is in its place when the block ends, and gone if it raises. Raises Conflict.
+
+    One is made at a time; what a killed one left behind is removed.
+    """
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (directory / "lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise Conflict("backup_runs", f"Another backup is being made in {directory}.") from error
+        for left in directory.glob(f"*{PART}"):
+            shutil.rmtree(left)
+        part = directory / f"{name_of(moment)}{PART}"
+        part.mkdir(mode=0o700)
+        try:
+            yield part
+            sync(part)
+            part.rename(directory / name_of(moment))
+            sync(directory)
+        except BaseException:
+            shutil.rmtree(part, ignore_errors=True)
+            raise
+
+
+def sync(path: Path) -> None:
+    """What was written to the file, or named in the folder, is on the disk when this returns."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,156 @@
+"""A new data directory from a backup, checked before it is in its place."""
+
+import asyncio
+import os
+import shutil
+import subprocess
+import sys
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from footnote.backups import archive, folders, objects, questions, record, sums
+from footnote.backups.archive import Archive
+from footnote.backups.folders import API_KEY, WAL, Backup
+from footnote.backups.questions import Question
+from footnote.backups.recovery import SOURCE, recovered
+from footnote.database.driver import driver
+from footnote.errors import Conflict, Invalid, Unavailable
+from footnote.local_stack.postgres import MAJOR
+from footnote.operations.consistency import Finding, audit
+from footnote.runtime import Runtime, open_runtime
+from footnote.settings import Settings
+from migrations import fingerprint
+
+RESTORING = ".restoring"
+# Objects that were stored after the database was read, and what is made again when it is missing.
+EXPECTED = {"object_without_row", "artifact_missing"}
+_COUNTS = """
+SELECT (SELECT count(*) FROM document) AS documents, (SELECT count(*) FROM chunk) AS chunks,
+       (SELECT count(*) FROM job WHERE state IN ('queued', 'running', 'waiting')) AS unfinished,
+       pg_last_xact_replay_timestamp() AS last_commit
+"""
+
+
+@dataclass(frozen=True)
+class Restored:
+    """What was restored, and whether it is what was stored.
+
+    `last_commit`: of the newest transaction that was replayed from the log; None for a dump. `findings`: of the audit.
+    `different`: questions whose hits are others, although their collection was not changed; `changed`: where it was.
+    """
+
+    backup: Backup
+    data_dir: Path
+    documents: int
+    chunks: int
+    unfinished: int
+    last_commit: datetime | None
+    findings: list[Finding]
+    same: int
+    changed: int
+    different: int
+
+    @property
+    def is_clean(self) -> bool:
+        return not self.findings and not self.different
+
+
+def restore(settings: Settings, directory: Path, until: datetime | None) -> Restored:
+    """Makes the data directory of the settings, which must not exist, with an embedded server and local objects.
+
+    Call from the main thread. Every byte that is used is compared with its checksum before anything is started.
+    Nothing is sent to anyone, since no worker and no dispatcher runs.
+
+    Raises Conflict if the directory exists; Invalid if the backup is damaged, does not reach `until` or is of another
+    Postgres; StackFailed or Unavailable if the server does not start. Then nothing is left.
+    """
+    data_dir = settings.data_dir.expanduser().resolve()
+    if data_dir.exists() and any(data_dir.iterdir()):
+        raise Conflict("data_dir_exists", f"{data_dir} exists: set FOOTNOTE_DATA_DIR to a folder that does not.")
+    backup = folders.newest(directory, until)
+    sums.verify_complete(backup.folder)
+    log = _verified_log(directory, backup)
+    _check_version(backup)
+    place = data_dir.with_name(data_dir.name + RESTORING)
+    shutil.rmtree(place, ignore_errors=True)  # of a restore that was killed
+    try:
+        place.mkdir(parents=True, mode=0o700)
+        restored = _fill(settings, place, data_dir, backup, log, until)
+        if data_dir.exists():
+            data_dir.rmdir()
+        place.rename(data_dir)
+    except BaseException:
+        shutil.rmtree(place, ignore_errors=True)
+        raise
+    return restored
+
+
+def _verified_log(directory: Path, backup: Backup) -> Archive | None:
+    parent = directory if (directory / WAL).is_dir() else directory.parent
+    manifest = backup.manifest
+    return archive.open_archive(parent, manifest.system, manifest.first_segment) if manifest.system else None
+
+
+def _check_version(backup: Backup) -> None:
+    major = backup.manifest.postgres.split(".")[0]
+    if backup.manifest.kind == "base" and major != MAJOR:
+        what = f"The backup is of Postgres {major}, and this release embeds {MAJOR}"
+        raise Invalid("bad_backup", f"{what}: restore it with Footnote {backup.manifest.footnote}.")
+
+
+def _fill(
+    settings: Settings, place: Path, data_dir: Path, backup: Backup, log: Archive | None, until: datetime | None
+) -> Restored:
+    with ExitStack() as running:
+        server = running.enter_context(recovered(place, backup, log, until))
+        if (backup.folder / API_KEY).exists():
+            shutil.copy2(backup.folder / API_KEY, place / API_KEY)
+        role = settings.tenant_role
+        if not server.is_migrated(fingerprint(role), role):
+            _migrate(place, server.url)
+        there = {"data_dir": place, "database_url": server.url, "storage_url": None}
+        restored = asyncio.run(_checked(settings.model_copy(update=there), data_dir, backup, log))
+    for left in ("run", SOURCE, f"{server.pgdata.name}.log"):
+        path = place / left
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
+    return restored
+
+
+def _migrate(place: Path, url: str) -> None:
+    """Brings the tables to this release, and the role of tenants to a new server."""
+    env = os.environ | {"DATABASE_URL": url, "FOOTNOTE_DATA_DIR": str(place)}
+    command = [sys.executable, "-m", "footnote", "migrate", "--no-show-key"]
+    done = subprocess.run(command, capture_output=True, text=True, env=env)  # noqa: S603  our own program
+    if done.returncode != 0:
+        raise Unavailable("migration_failed", (done.stderr.strip().splitlines() or ["The migration failed."])[-1])
+
+
+async def _checked(settings: Settings, data_dir: Path, backup: Backup, log: Archive | None) -> Restored:
+    async with open_runtime(settings, pool_size=2) as rt:
+        for folder in (backup.folder, *([log.folder] if log else [])):
+            await objects.put_back(rt.store, folder)
+        await record.after_restore(rt, backup.manifest.id, backup.manifest.finished_at)
+        findings = await _audited(rt)
+        outcomes = [await _outcome(rt, each) for each in backup.manifest.questions]
+        async with rt.transaction() as session:
+            counts = dict(await (await driver(session)).fetchrow(_COUNTS))
+    told: dict[str, Any] = {name: outcomes.count(name) for name in ("same", "changed", "different")}
+    return Restored(backup=backup, data_dir=data_dir, findings=findings, **counts, **told)
+
+
+async def _audited(rt: Runtime) -> list[Finding]:
+    """What the audit finds after it has put right what is expected."""
+    found = [each async for each in audit(rt, fix=False)]
+    if found and all(each.kind in EXPECTED for each in found):
+        return [each async for each in audit(rt, fix=True) if not each.fixed]
+    return found
+
+
+async def _outcome(rt: Runtime, before: Question) -> str:
+    now = await questions.ask(rt, before)
+    if now.hits == before.hits:
+        return "same"
+    return "different" if now.revision == before.revision else "changed"

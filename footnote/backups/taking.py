@@ -1,0 +1,105 @@
+"""A backup: the database first, then the objects, so that every row's object is in it (ADR 67)."""
+
+import asyncio
+import shutil
+import tarfile
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from footnote import __version__
+from footnote.backups import folders, objects, questions, record, sums, tools
+from footnote.backups.folders import API_KEY, DATABASE, Backup, Manifest
+from footnote.backups.objects import Earlier
+from footnote.local_stack.postgres import Postgres
+from footnote.runtime import Runtime, open_runtime
+from footnote.settings import Settings
+
+DUMP = "database.dump"
+_ABOUT = """
+SELECT current_setting('server_version') AS postgres, (SELECT version_num FROM alembic_version) AS revision
+"""
+_SYSTEM = "SELECT system_identifier::text FROM pg_control_system()"
+
+
+async def back_up(settings: Settings, directory: Path) -> Backup:
+    """Makes a backup in a new folder below `directory`, while everything runs.
+
+    Of the embedded server it copies the cluster, of another one it makes a dump. Raises Conflict while another backup
+    is made there, Unavailable if the database, the store or one of Postgres' programs fails; then nothing is left.
+    """
+    server = tools.embedded(settings)
+    grace = timedelta(hours=settings.backup_grace_hours)
+    async with open_runtime(settings, pool_size=2) as rt:
+        kind: folders.Kind = "base" if server else "dump"
+        async with record.running(rt, kind, grace) as run:
+            with folders.new_folder(directory, run.started_at) as folder:
+                asked = await questions.make(rt, same_index=server is not None)
+                facts = await _database(rt, server, folder / DATABASE)
+                copied = await _objects(rt, directory, folder)
+                if (key := settings.data_dir / API_KEY).exists():
+                    shutil.copy2(key, folder / API_KEY)
+                about: dict[str, Any] = {
+                    "id": run.id,
+                    "kind": kind,
+                    "footnote": __version__,
+                    "questions": asked,
+                    **facts,
+                }
+                manifest = Manifest(**about, started_at=run.started_at, finished_at=datetime.now(UTC))
+                folders.write_manifest(folder, manifest)
+                run.bytes = await asyncio.to_thread(_seal, folder, copied)
+    return Backup(directory / folders.name_of(run.started_at), manifest)
+
+
+async def _database(rt: Runtime, server: Postgres | None, target: Path) -> dict[str, Any]:
+    """Copies the database; what the manifest says of it."""
+    url = tools.libpq_url(server.url if server else rt.settings.database_url or "")
+    async with rt.glance() as connection:
+        about = await connection.fetchrow(_ABOUT)
+    facts: dict[str, Any] = {
+        "postgres": about["postgres"],
+        "revision": about["revision"],
+        "system": "",
+        "first_segment": "",
+    }
+    if server is None:
+        await asyncio.to_thread(target.mkdir)
+        command = [tools.tool("pg_dump"), "--dbname", url, "--format=custom", "--no-owner", "--no-privileges"]
+        await tools.run(*command, "--file", str(target / DUMP))
+        return facts
+    command = [tools.tool("pg_basebackup"), "--dbname", url, "--pgdata", str(target), "--format=tar"]
+    await tools.run(*command, "--compress=gzip:1", "--wal-method=stream", "--checkpoint=fast")
+    async with rt.glance() as connection:
+        system = await connection.fetchval(_SYSTEM)
+    return facts | {"system": system, "first_segment": await asyncio.to_thread(_first_segment, target)}
+
+
+def _first_segment(database: Path) -> str:
+    """The file of the write-ahead log with which recovery begins."""
+    with tarfile.open(database / "base.tar.gz") as tar:
+        label = next(each for each in tar if each.name == "backup_label")
+        content = tar.extractfile(label)
+        assert content is not None
+        return content.readline().decode().split("(file ")[1].rstrip(")\n")
+
+
+async def _objects(rt: Runtime, directory: Path, folder: Path) -> dict[str, str]:
+    return await objects.copy_all(rt.store, folder, _earlier(directory))
+
+
+def _earlier(directory: Path) -> Sequence[Earlier]:
+    last = folders.backups(directory)[-1:]
+    archives = sorted((directory / folders.WAL).glob("*"))
+    return [Earlier.of(each) for each in (*(backup.folder for backup in last), *archives)]
+
+
+def _seal(folder: Path, copied: dict[str, str]) -> int:
+    """Writes the sums of all files, of which those of objects are known; the bytes of all files."""
+    files = {str(path.relative_to(folder)): path for path in folder.rglob("*") if path.is_file()}
+    for name, path in files.items():
+        if name not in copied:
+            folders.sync(path)
+    sums.write(folder, copied | {name: sums.sha256(path) for name, path in files.items() if name not in copied})
+    return sum(path.stat().st_size for path in files.values())

@@ -1,0 +1,1 @@
+"""The objects of the API, generated from its OpenAPI document."""

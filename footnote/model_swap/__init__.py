@@ -1,0 +1,250 @@
+"""Another embedding model for a collection, while it is searched and added to (ADR 69).
+
+A swap is `backfilling` until all chunks have a vector of the other model, too, then `ready`. It can be `switched`, then
+`rolled_back`, and again, until one of the two models is `dropping` and at last `dropped`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from sqlalchemy import exists, func, select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from footnote import collections
+from footnote.collections import revisions
+from footnote.database.clock import from_now
+from footnote.database.driver import driver
+from footnote.database.ids import new_id
+from footnote.database.tenant_scope import scoped, tenant_of
+from footnote.embeddings import vector_lengths
+from footnote.errors import Conflict
+from footnote.jobs import tasks
+from footnote.model_swap import estimates
+from footnote.model_swap.estimates import ModelEstimate
+from footnote.models import BackgroundTask, Chunk, ChunkVector, Collection, EmbeddingSpace, ModelSwap
+from footnote.providers import Embedder
+from footnote.runtime import Runtime
+from footnote.tenancy import audit_log, tallies
+from footnote.tenancy.tallies import DocumentTally
+
+State = Literal["backfilling", "ready", "switched", "rolled_back", "dropping", "dropped"]
+KIND: tasks.Kind = "model.swap"
+MOST_LISTED = 20
+DAY = 86_400.0  # seconds
+
+
+@dataclass(frozen=True)
+class SwapDetails:
+    """A swap with both models, and what its task has done: chunks with both vectors or, at the end, with one again.
+
+    `waiting_for` says why the task waits, if it does.
+    """
+
+    swap: ModelSwap
+    collection: str
+    old: EmbeddingSpace
+    new: EmbeddingSpace
+    done: int
+    total: int
+    waiting_for: str | None
+
+
+async def get(session: AsyncSession, name_or_id: str) -> SwapDetails | None:
+    """The swap of the collection that is running, else the last one, if any. Raises NotFound."""
+    collection = await collections.find(session, name_or_id)
+    newest = scoped(session, ModelSwap).where(ModelSwap.collection_id == collection.id).order_by(ModelSwap.id.desc())
+    swap = await session.scalar(newest.limit(1))
+    return None if swap is None else (await _details(session, [(swap, collection.name)]))[0]
+
+
+async def running(session: AsyncSession) -> list[SwapDetails]:
+    """All swaps of the tenant that have not ended, newest first; a few at most."""
+    named = select(ModelSwap, Collection.name).join(Collection, Collection.id == ModelSwap.collection_id)
+    chosen = named.where(ModelSwap.tenant_id == tenant_of(session), ModelSwap.ended_at.is_(None))
+    rows = (await session.execute(chosen.order_by(ModelSwap.id.desc()).limit(MOST_LISTED))).all()
+    return await _details(session, [(swap, name) for swap, name in rows])
+
+
+async def _details(session: AsyncSession, swaps: Sequence[tuple[ModelSwap, str]]) -> list[SwapDetails]:
+    ids = [swap.id for swap, _ in swaps]
+    about = select(BackgroundTask).where(BackgroundTask.kind == KIND, BackgroundTask.subject_id.in_(ids))
+    work = {each.subject_id: each for each in await session.scalars(about)} if ids else {}
+    found = []
+    for swap, name in swaps:
+        task = work[swap.id]
+        total = max(task.progress_total, 0)
+        done = min(task.progress_done, total) if swap.state in ("backfilling", "dropping") else total
+        old = await session.get_one(EmbeddingSpace, swap.from_space_id)
+        new = await session.get_one(EmbeddingSpace, swap.to_space_id)
+        found.append(SwapDetails(swap, name, old, new, done, total, task.waiting_for))
+    return found
+
+
+# -- begun ---------------------------------------------------------------------------------------------------
+
+
+async def estimate(rt: Runtime, name_or_id: str, provider: str, model: str | None, key_id: str) -> ModelEstimate:
+    """What a swap to the model would take. Asks it for a few vectors. Raises as `begin` does."""
+    collection, embedder = await _checked(rt, name_or_id, provider, model)
+    return (await estimates.of(rt, collection, embedder, key_id))[0]
+
+
+async def begin(rt: Runtime, name_or_id: str, provider: str, model: str | None, key_id: str) -> SwapDetails:
+    """Begins a swap. Raises NotFound, Invalid for an unknown model, what the model refuses with, and Conflict.
+
+    That is `model_swap_running`, or `model_swap_needless`: the collection has the model already, or nothing in it.
+    """
+    collection, embedder = await _checked(rt, name_or_id, provider, model)
+    expected, space = await estimates.of(rt, collection, embedder, key_id)
+    async with rt.transaction() as session:
+        held = await collections.find(session, collection.id, to_change=True)
+        _check_swappable(held, embedder)
+        if held.space_id != collection.space_id:
+            raise Conflict("model_swap_running")
+        held.standby_space_id = space.id
+        swap = ModelSwap(id=new_id("swp"), tenant_id=rt.tenant, collection_id=held.id, key_id=key_id)
+        swap.from_space_id, swap.to_space_id = collection.space_id or 0, space.id
+        swap.chunks, swap.texts, swap.tokens, swap.cost = (
+            expected.chunks,
+            expected.texts,
+            expected.tokens,
+            expected.cost,
+        )
+        session.add(swap)
+        await session.flush()
+        await session.refresh(swap)
+        await tasks.begin(session, KIND, rt.tenant, swap.id, held.name, expected.chunks)
+        about = {"provider": space.provider, "model": space.model}
+        await audit_log.note(session, "collection.model_swap_begun", held.id, **about)
+        return (await _details(session, [(swap, held.name)]))[0]
+
+
+async def _checked(rt: Runtime, name_or_id: str, provider: str, model: str | None) -> tuple[Collection, Embedder]:
+    async with rt.transaction() as session:
+        collection = await collections.find(session, name_or_id)
+        embedder = collections.opened(rt, provider, model)
+        if await vector_lengths.is_empty(session, collection):
+            raise Conflict("model_swap_needless", "Nothing is embedded yet: PATCH the collection with the model.")
+    _check_swappable(collection, embedder)
+    return collection, embedder
+
+
+def _check_swappable(collection: Collection, embedder: Embedder) -> None:
+    if collection.standby_space_id is not None:
+        raise Conflict("model_swap_running")
+    if collection.space_id is None:
+        raise Conflict("model_swap_needless", "The documents are being embedded again already. Wait for that.")
+    if (collection.embedding_provider, collection.embedding_model) == (embedder.provider, embedder.model):
+        raise Conflict("model_swap_needless", f"The collection has {embedder.provider}/{embedder.model} already.")
+
+
+# -- switched and rolled back --------------------------------------------------------------------------------
+
+_LACKING = (
+    select(func.count())
+    .select_from(Chunk)
+    .where(~exists().where(ChunkVector.version_id == Chunk.version_id, ChunkVector.position == Chunk.position))
+)
+_EXCHANGE = """
+UPDATE collection AS c SET space_id = c.standby_space_id, standby_space_id = c.space_id,
+    embedding_provider = s.provider, embedding_model = s.model, embedding_chosen = true
+FROM embedding_space AS s WHERE c.id = $1 AND s.id = c.standby_space_id
+"""
+
+
+async def lacking(session: AsyncSession, collection: Collection) -> int:
+    """Chunks of the collection that have no second vector (yet)."""
+    mine = (Chunk.tenant_id == collection.tenant_id) & (Chunk.collection_id == collection.id)
+    return await session.scalar(_LACKING.where(mine, Chunk.space_id != collection.standby_space_id)) or 0
+
+
+async def uses(session: AsyncSession, collection: Collection, space_id: int | None) -> bool:
+    """Whether a chunk of the collection has its own vector in the space, not its second one."""
+    mine = (Chunk.tenant_id == collection.tenant_id) & (Chunk.collection_id == collection.id)
+    return bool(await session.scalar(select(exists().where(mine, Chunk.space_id == space_id))))
+
+
+async def switch(rt: Runtime, name_or_id: str) -> SwapDetails:
+    """From the end of this transaction on, searches use the other model.
+
+    Uploads that are about to become visible wait for it. Raises NotFound, Conflict.
+    """
+    async with rt.transaction() as session:
+        collection, swap = await _held(session, name_or_id)
+        if swap.state not in ("ready", "rolled_back"):
+            raise _not_in(swap, "switched")
+        if missing := await lacking(session, collection):
+            message = f"{missing} chunks have no vector of the other model yet. They get one soon: try again."
+            raise Conflict("model_swap_not_ready", message, retry_after=1.0)
+        swap.state, swap.switched_at = "switched", func.now()
+        swap.drop_after = from_now(rt.settings.space_keep_days * DAY)
+        return await _exchanged(session, collection, swap)
+
+
+async def roll_back(rt: Runtime, name_or_id: str) -> SwapDetails:
+    """From the end of this transaction on, searches use the former model again. Raises NotFound, Conflict.
+
+    Chunks that could not get a vector of that model since are found by their words until they have one.
+    """
+    async with rt.transaction() as session:
+        collection, swap = await _held(session, name_or_id)
+        if swap.state != "switched":
+            raise _not_in(swap, "rolled back")
+        swap.state, swap.drop_after = "rolled_back", None
+        return await _exchanged(session, collection, swap)
+
+
+async def _exchanged(session: AsyncSession, collection: Collection, swap: ModelSwap) -> SwapDetails:
+    await session.flush()
+    await session.refresh(swap)
+    await (await driver(session)).execute(_EXCHANGE, collection.id)
+    await audit_log.note(session, f"collection.model_swap_{swap.state}", collection.id)
+    found = (await _details(session, [(swap, collection.name)]))[0]
+    await tasks.wake(session, KIND, swap.id)
+    await revisions.changed(session, [collection.id])
+    return found
+
+
+async def drop(rt: Runtime, name_or_id: str) -> SwapDetails:
+    """Ends the swap: the vectors of the model that is not searched are removed, in the background.
+
+    Before the switch this cancels it, and after the switch it cannot be rolled back any more. Raises NotFound.
+    """
+    async with rt.transaction() as session:
+        collection, swap = await _held(session, name_or_id)
+        if swap.state != "dropping":
+            await begin_to_drop(session, swap)
+            await audit_log.note(session, "collection.model_swap_dropped", collection.id)
+        return (await _details(session, [(swap, collection.name)]))[0]
+
+
+async def begin_to_drop(session: AsyncSession, swap: ModelSwap) -> None:
+    """The caller holds the collection."""
+    held = (await tallies.of_collections(session, [swap.collection_id])).get(swap.collection_id, DocumentTally())
+    swap.state, swap.after_document = "dropping", ""
+    await session.flush()
+    await tasks.wake(session, KIND, swap.id, progress_done=0, progress_total=held.chunks)
+
+
+async def _held(session: AsyncSession, name_or_id: str) -> tuple[Collection, ModelSwap]:
+    """Its collection and the swap that is running, locked. Raises NotFound."""
+    collection = await collections.find(session, name_or_id, to_change=True)
+    open_ = scoped(session, ModelSwap).where(ModelSwap.collection_id == collection.id, ModelSwap.ended_at.is_(None))
+    swap = await session.scalar(open_.with_for_update())
+    if swap is None:
+        raise Conflict("no_model_swap", f"No model of {collection.name!r} is being swapped.")
+    return collection, swap
+
+
+def _not_in(swap: ModelSwap, wanted: str) -> Conflict:
+    return Conflict("model_swap_not_ready", f"The swap is {swap.state.replace('_', ' ')}: it cannot be {wanted} now.")
+
+
+async def end(session: AsyncSession, task_id: str, swap: ModelSwap, chunks: int) -> None:
+    """Ends a swap of which nothing is left, and its task. The caller holds the collection."""
+    collection = await session.get_one(Collection, swap.collection_id)
+    collection.standby_space_id = None
+    swap.state, swap.ended_at = "dropped", func.now()
+    await session.flush()
+    await tasks.complete(session, task_id, {"documents": chunks})

@@ -1,0 +1,289 @@
+"""A part of the task of a swap: some second vectors, the end of the backfill, or some vectors of the model that goes.
+
+It is safe to be killed at any moment, and to be done again: what is stored is looked at each time.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import func, select, text
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from footnote import jobs, model_swap
+from footnote.database.driver import driver
+from footnote.embeddings import checkpoint, relatedness, second_index, second_vectors, vector_lengths
+from footnote.embeddings.batches import embedded_text, groups
+from footnote.errors import Forbidden
+from footnote.jobs import scheduling, tasks
+from footnote.jobs.tasks import Later
+from footnote.models import BackgroundTask, Collection, EmbeddingSpace, ModelSwap
+from footnote.runtime import Runtime
+from footnote.tenancy import quotas, usage
+
+WINDOW = 100  # documents that are looked through at once
+REMOVED = 500  # chunks of a part while one of the models goes
+GIVES_WAY_SECONDS = 0.5  # after each call, while documents wait for a worker
+LOOK_SECONDS = 60.0  # between two looks at a swap that waits for a person
+BUDGET_SECONDS = 300.0  # between two looks at a budget that is used up
+SOON = 1.0  # until what others held is tried again
+
+
+async def do_part(rt: Runtime, task: BackgroundTask) -> int | None:
+    """The chunks that got a vector or lost one; None when the swap is over. Raises Later."""
+    rt = rt.for_tenant(task.tenant_id)
+    async with rt.transaction() as session:
+        swap = await session.get(ModelSwap, task.subject_id)
+        collection = await session.get(Collection, swap.collection_id) if swap else None
+        if swap is None or collection is None or collection.deleted_at is not None:
+            await tasks.complete(session, task.id, {"documents": task.progress_done})  # the chunks go with documents
+            return None
+        overdue = select(ModelSwap.id).where(ModelSwap.id == swap.id, ModelSwap.drop_after < func.now())
+        if swap.state == "switched" and await session.scalar(overdue):
+            await session.get_one(Collection, collection.id, with_for_update={"key_share": True})
+            await model_swap.begin_to_drop(session, swap)
+    if swap.state == "dropping":
+        return await _drop(rt, task, swap)
+    return await _fill(rt, swap, collection)
+
+
+# -- second vectors ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Lacking:
+    """Chunks without a second vector, all in the same space, as rows; and where the next look begins."""
+
+    rows: Sequence[Mapping[str, Any]]
+    after_document: str | None  # None: no document is left behind these
+
+
+async def _fill(rt: Runtime, swap: ModelSwap, collection: Collection) -> int:
+    found = await _next_lacking(rt, swap, collection, dropping=False)
+    if not found.rows and found.after_document is None:
+        await _look_again(rt, swap, collection)
+    return await _give(rt, swap, collection, found)
+
+
+async def _look_again(rt: Runtime, swap: ModelSwap, collection: Collection) -> None:
+    """After the last document: whether all have both vectors. Raises Later: nothing is left to do for now."""
+    async with rt.transaction() as session:
+        missing = await model_swap.lacking(session, collection)
+    if missing:  # documents that were held by others
+        await _remember(rt, swap, "")
+        raise Later(SOON)
+    if swap.state == "backfilling":
+        await _make_ready(rt, swap)
+    raise Later(LOOK_SECONDS)
+
+
+async def _make_ready(rt: Runtime, swap: ModelSwap) -> None:
+    """Before the first search in the space: what its cosines are worth, and its index."""
+    async with rt.operator.transaction() as session:
+        space = await session.get_one(EmbeddingSpace, swap.to_space_id)
+    await relatedness.measure(rt.operator, space)
+    await second_index.build(rt.operator, space)
+    async with rt.transaction() as session:
+        await (await driver(session)).execute(_READY, swap.id)
+
+
+async def _next_lacking(rt: Runtime, swap: ModelSwap, collection: Collection, *, dropping: bool) -> _Lacking:
+    async with rt.transaction() as session:
+        after = (await session.get_one(ModelSwap, swap.id, populate_existing=True)).after_document
+        connection = await driver(session)
+        window = await connection.fetch(_WINDOW, rt.tenant, collection.id, after, WINDOW)
+        only = collection.standby_space_id if dropping else None
+        most = rt.settings.embedding_batch
+        rows = await connection.fetch(_LACKING, [each["active_version_id"] for each in window], only, most)
+    if len(rows) == most:
+        before_last = [each["id"] for each in window if each["id"] < rows[-1]["document_id"]]
+        return _Lacking(rows, before_last[-1] if before_last else after)
+    return _Lacking(rows, window[-1]["id"] if window else None)
+
+
+async def _give(rt: Runtime, swap: ModelSwap, collection: Collection, found: _Lacking) -> int:
+    """Gives the chunks their vectors in the space that they lack; how many got one."""
+    given = 0
+    for space_id in sorted({row["space_id"] for row in found.rows}):
+        rows = [row for row in found.rows if row["space_id"] == space_id]
+        other = collection.space_id if space_id == collection.standby_space_id else collection.standby_space_id
+        given += await _give_in(rt, swap, collection, rows, other or 0)
+    if found.after_document is not None:
+        await _remember(rt, swap, found.after_document)
+    return given
+
+
+async def _give_in(
+    rt: Runtime, swap: ModelSwap, collection: Collection, rows: Sequence[Mapping[str, Any]], space_id: int
+) -> int:
+    texts = {row["text_sha256"]: embedded_text(row["context"], row["text"]) for row in rows}
+    async with rt.transaction() as session:
+        space = await session.get_one(EmbeddingSpace, space_id)
+        known = await checkpoint.known(session, space_id, list(texts))
+    embedder = vector_lengths.embedder_of(rt, space)
+    given = await _store(rt, swap, space, [row for row in rows if row["text_sha256"] in known]) if known else 0
+    for group in groups(embedder, {key: each for key, each in texts.items() if key not in known}):
+        await _may_go_on(rt)
+        asked = [texts[key] for key in group]
+        answer = await vector_lengths.in_space(rt, embedder, space, asked, collection.name)
+        mine = [row for row in rows if row["text_sha256"] in set(group)]
+        given += await _store(rt, swap, space, mine, _Paid(group, answer, usage.of_embedding(embedder, answer)))
+        await _give_way(rt)
+    return given
+
+
+@dataclass(frozen=True)
+class _Paid:
+    """An answer of the provider, and the hashes of its texts."""
+
+    hashes: Sequence[bytes]
+    answer: Any
+    spent: usage.UsageEntry
+
+
+async def _store(
+    rt: Runtime, swap: ModelSwap, space: EmbeddingSpace, rows: Sequence[Mapping[str, Any]], paid: _Paid | None = None
+) -> int:
+    """The checkpoint: the vectors, those of the chunks, and what was spent, in one transaction.
+
+    Documents that others hold at this moment are passed over: this waits for none, so it delays no other work.
+    """
+    async with rt.transaction() as session:
+        connection = await driver(session)
+        ids = sorted({row["document_id"] for row in rows})
+        held = {row["id"]: row["active_version_id"] for row in await connection.fetch(_HOLD, ids)}
+        owners = {row["text_sha256"]: row["document_id"] for row in reversed(rows) if row["document_id"] in held}
+        if paid is not None:
+            await _store_paid(session, rt, swap, space, owners, paid)
+        return await second_vectors.add(session, list(held.values()), space.id)
+
+
+async def _store_paid(
+    session: AsyncSession, rt: Runtime, swap: ModelSwap, space: EmbeddingSpace, owners: Mapping[bytes, str], paid: _Paid
+) -> None:
+    places = [place for place, key in enumerate(paid.hashes) if key in owners]
+    split = {new for new, place in enumerate(places) if place in paid.answer.split}
+    hashes = [paid.hashes[place] for place in places]
+    documents = [owners[key] for key in hashes]
+    await checkpoint.store(session, documents, space, hashes, paid.answer.vectors[places], split)
+    await (await driver(session)).execute(_SPENT, swap.id, paid.answer.tokens, len(hashes))
+    await usage.record(session, rt.settings, swap.key_id, paid.spent)
+
+
+async def _may_go_on(rt: Runtime) -> None:
+    """Raises Later in a pause, and where the tenant's budget is used up."""
+    async with rt.transaction() as session:
+        if await scheduling.paused(session) is not None:
+            raise Later(SOON, jobs.PAUSE_ENDS)
+        try:
+            await quotas.check_left(session, rt.settings, adding=False)
+        except Forbidden as error:
+            raise Later(BUDGET_SECONDS, f"the budget: {error.message}") from error
+
+
+async def _give_way(rt: Runtime) -> None:
+    """Documents of anyone that wait for a worker go first."""
+    async with rt.operator.transaction() as session:
+        waiting = await session.scalar(_WAITING)
+    if waiting:
+        await asyncio.sleep(GIVES_WAY_SECONDS)
+
+
+async def _remember(rt: Runtime, swap: ModelSwap, after_document: str) -> None:
+    async with rt.transaction() as session:
+        await (await driver(session)).execute(_AFTER, swap.id, after_document)
+
+
+# -- one of the models goes ----------------------------------------------------------------------------------
+
+
+async def _drop(rt: Runtime, task: BackgroundTask, swap: ModelSwap) -> int | None:
+    """Chunks whose searched vector is the second one get it as their own; the other vectors are deleted."""
+    async with rt.transaction() as session:
+        collection = await session.get_one(Collection, swap.collection_id)
+    found = await _next_lacking(rt, swap, collection, dropping=True)
+    if found.rows:  # they are searched by words so far, and had to keep the vector that goes
+        return await _give(rt, swap, collection, found)
+    if found.after_document is not None:
+        await _remember(rt, swap, found.after_document)
+        return 0
+    async with rt.transaction(**_MOVING) as session:
+        removed = await _remove_some(session, rt, collection, held=True)
+    if removed == REMOVED:
+        return removed
+    return await _drop_last(rt, task, swap, removed)
+
+
+async def _drop_last(rt: Runtime, task: BackgroundTask, swap: ModelSwap, removed: int) -> int | None:
+    """The rest and the end, while no version can become visible."""
+    async with rt.transaction(**_MOVING) as session:
+        collection = await session.get_one(Collection, swap.collection_id, with_for_update={"key_share": True})
+        while rest := await _remove_some(session, rt, collection, held=False):
+            removed += rest
+        if await model_swap.uses(session, collection, collection.standby_space_id):
+            await (await driver(session)).execute(_AFTER, swap.id, "")
+            return removed  # a chunk that came meanwhile lacks the vector that stays
+        open_ = await session.get_one(ModelSwap, swap.id, populate_existing=True)
+        await model_swap.end(session, task.id, open_, task.progress_done + removed)
+    await second_index.drop(rt.operator, swap.from_space_id, swap.to_space_id)
+    return None
+
+
+async def _remove_some(session: AsyncSession, rt: Runtime, collection: Collection, *, held: bool) -> int:
+    """`held`: of documents that this can hold at once."""
+    connection = await driver(session)
+    goes, stays = collection.standby_space_id, collection.space_id
+    found = await connection.fetch(_SECOND, rt.tenant, collection.id, REMOVED)
+    if held:
+        ids = sorted({row["document_id"] for row in found})
+        mine = {row["id"] for row in await connection.fetch(_HOLD, ids)}
+        if found and not mine:
+            raise Later(SOON)
+        found = [row for row in found if row["document_id"] in mine]
+    keys = [row["version_id"] for row in found], [row["position"] for row in found]
+    await connection.execute(_MOVE, *keys, stays)
+    await connection.execute(_REMOVE, *keys)
+    await checkpoint.forget(session, goes or 0, collection.id, [row["text_sha256"] for row in found])
+    return len(found)
+
+
+_MOVING = {"footnote.moving_vectors": "on"}  # no word of a chunk changes: its trigger need not post them again
+_WAITING = text("SELECT EXISTS (SELECT FROM job WHERE state IN ('queued', 'waiting') AND next_attempt_at <= now())")
+_READY = "UPDATE model_swap SET state = 'ready' WHERE id = $1 AND state = 'backfilling'"
+_AFTER = "UPDATE model_swap SET after_document = $2 WHERE id = $1"
+_SPENT = """
+UPDATE model_swap SET tokens_spent = tokens_spent + $2, texts_embedded = texts_embedded + $3 WHERE id = $1
+"""
+_WINDOW = """
+SELECT id, active_version_id FROM document
+WHERE tenant_id = $1 AND collection_id = $2 AND id > $3 AND active_version_id IS NOT NULL ORDER BY id LIMIT $4
+"""
+_LACKING = """
+SELECT c.document_id, c.space_id, c.text_sha256, c.context, c.text
+FROM unnest(CAST($1 AS text[])) WITH ORDINALITY AS v(id, place), LATERAL (
+    SELECT * FROM chunk c WHERE c.version_id = v.id AND ($2::smallint IS NULL OR c.space_id = $2)
+      AND NOT EXISTS (SELECT FROM chunk_vector s WHERE s.version_id = c.version_id AND s.position = c.position)
+    ORDER BY c.position LIMIT $3
+) AS c
+ORDER BY v.place, c.position LIMIT $3
+"""
+# Shared: as long as it lasts, no other version becomes visible, and the document is not deleted.
+_HOLD = """
+SELECT id, active_version_id FROM document WHERE id = ANY($1::text[]) AND active_version_id IS NOT NULL
+ORDER BY id FOR SHARE SKIP LOCKED
+"""
+_SECOND = """
+SELECT version_id, position, document_id, text_sha256 FROM chunk_vector
+WHERE tenant_id = $1 AND collection_id = $2 LIMIT $3
+"""
+_KEYS = "unnest(CAST($1 AS text[]), CAST($2 AS int[])) AS k(version_id, position)"
+_MOVE = f"""
+UPDATE chunk AS c SET space_id = s.space_id, embedding = s.embedding
+FROM {_KEYS}, chunk_vector AS s
+WHERE c.version_id = k.version_id AND c.position = k.position AND c.space_id <> $3
+  AND s.version_id = k.version_id AND s.position = k.position AND s.space_id = $3
+"""  # noqa: S608  constants
+_REMOVE = f"""
+DELETE FROM chunk_vector AS s USING {_KEYS} WHERE s.version_id = k.version_id AND s.position = k.position
+"""  # noqa: S608  constants

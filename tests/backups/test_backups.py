@@ -1,0 +1,161 @@
+"""No object of a backup's rows is deleted meanwhile, it is restored whole, and receivers recognise repetitions."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select, text
+
+from footnote import ingest, webhooks
+from footnote.backups import folders, objects, record
+from footnote.backups.following import follow
+from footnote.backups.restoring import restore
+from footnote.backups.taking import back_up
+from footnote.documents import deletion
+from footnote.documents.objects import sweep
+from footnote.errors import Conflict, Invalid
+from footnote.models import BackupRun, WebhookDelivery
+from footnote.runtime import Runtime
+from footnote.settings import Settings
+from footnote.webhooks import endpoints
+from tests import driving
+from tests.driving import paragraphs
+
+pytestmark = pytest.mark.anyio
+GRACE = timedelta(hours=1)
+
+
+@pytest.fixture
+async def tenant(committing_rt: Runtime) -> str:
+    return await driving.new_tenant(committing_rt)
+
+
+async def stored(rt: Runtime) -> set[str]:
+    return {key async for key in rt.store.keys("objects")}
+
+
+async def until(rt: Runtime) -> datetime:
+    async with rt.transaction() as session:
+        return (await session.scalars(select(BackupRun.objects_until))).one()
+
+
+# -- objects wait for a backup -------------------------------------------------------------------------------
+
+
+async def test_an_object_of_a_recent_backup_outlives_its_document(committing_rt: Runtime, tenant: str) -> None:
+    rt = committing_rt
+    first, second = [await driving.ready(rt, tenant, paragraphs(2, word)) for word in ("lens", "wick")]
+    before = await stored(rt)
+    async with record.running(rt, "base", GRACE):
+        await deletion.remove(rt.for_tenant(tenant), first)
+        assert await until(rt) > datetime.now(UTC) + timedelta(hours=23), "it may take longer than the grace"
+    assert await until(rt) < datetime.now(UTC) + GRACE
+    while await sweep(rt):
+        pass
+    assert await stored(rt) == before
+    await rt.execute(text("UPDATE backup SET objects_until = now() - interval '1 s'"))
+    await deletion.remove(rt.for_tenant(tenant), second)
+    await rt.execute(text("UPDATE unowned_object SET delete_at = now() WHERE delete_at < now() + interval '2 s'"))
+    await sweep(rt)
+    assert len(await stored(rt)) == 1, "what was given up after the grace does not wait"
+
+
+async def test_a_backup_waits_for_transactions_that_do_not_know_of_it(committing_rt: Runtime, tenant: str) -> None:
+    rt = committing_rt
+    begun = asyncio.Event()
+
+    async def backing_up() -> None:
+        async with record.running(rt, "base", GRACE):
+            begun.set()
+
+    async with rt.transaction() as session:
+        await session.execute(text("INSERT INTO pause DEFAULT VALUES"))
+        waiting = asyncio.create_task(backing_up())
+        while not await _runs(rt):
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.2)
+        assert not begun.is_set()
+    async with asyncio.timeout(30):
+        await waiting
+
+
+async def _runs(rt: Runtime) -> bool:
+    async with rt.transaction() as session:
+        return await session.scalar(select(BackupRun.id)) is not None
+
+
+async def test_a_run_that_failed_holds_nothing(committing_rt: Runtime) -> None:
+    with pytest.raises(OSError, match="full"):
+        async with record.running(committing_rt, "base", GRACE):
+            raise OSError("full")
+    assert not await _runs(committing_rt)
+
+
+async def test_objects_of_the_backup_before_are_linked(committing_rt: Runtime, tenant: str, tmp_path: Path) -> None:
+    rt = committing_rt
+    await driving.ready(rt, tenant, paragraphs(2))
+    first, second = tmp_path / "first", tmp_path / "second"
+    sums = await objects.copy_all(rt.store, first, [])
+    assert await objects.copy_all(rt.store, second, [objects.Earlier(first, sums)]) == sums
+    (key,) = sums
+    assert (first / key).stat().st_ino == (second / key).stat().st_ino
+
+
+# -- a whole backup ------------------------------------------------------------------------------------------
+
+
+async def test_what_was_stored_is_restored(
+    committing_rt: Runtime, tenant: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dump, with a job between two steps and a deletion, into a new data directory."""
+    rt = committing_rt
+    document_id = await driving.ready(rt, tenant, paragraphs(3))
+    begun = await driving.accept(rt, tenant, paragraphs(4, "lens"))
+    assert await ingest.run_step(rt, begun.details.job.id, "chunk")
+    made = await back_up(rt.settings, tmp_path / "backups")
+    assert [each.folder for each in folders.backups(tmp_path / "backups")] == [made.folder]
+    await deletion.remove(rt.for_tenant(tenant), document_id)
+
+    into = Settings(_env_file=None, data_dir=tmp_path / "r")
+    restored = await asyncio.to_thread(restore, into, tmp_path / "backups", None)
+    assert restored.is_clean
+    assert (restored.documents, restored.unfinished, restored.same) == (2, 1, 1)
+    with pytest.raises(Conflict, match="exists"):
+        restore(into, tmp_path / "backups", None)
+    elsewhere = Settings(_env_file=None, data_dir=tmp_path / "s")
+    with pytest.raises(Invalid, match="oldest backup"):
+        restore(elsewhere, tmp_path / "backups", made.manifest.started_at)
+    (made.folder / "database" / "database.dump").write_bytes(b"PGDMP")
+    with pytest.raises(Invalid, match="damaged"):
+        restore(elsewhere, tmp_path / "backups", None)
+    assert list(tmp_path.glob("s*")) == [], "nothing was begun"
+
+
+async def test_only_the_embedded_server_is_followed(committing_rt: Runtime, tmp_path: Path) -> None:
+    with pytest.raises(Invalid, match="pgBackRest"):
+        await follow(committing_rt.settings, tmp_path)
+
+
+# -- what receivers see --------------------------------------------------------------------------------------
+
+
+async def test_a_job_that_ends_once_more_is_announced_under_the_same_id(committing_rt: Runtime, tenant: str) -> None:
+    """As in an installation that was restored to a moment before the end of the job."""
+    rt = committing_rt.for_tenant(tenant)
+    async with rt.transaction() as session:
+        await endpoints.create(session, "https://one.example", ["*"], None)
+        await endpoints.create(session, "https://two.example", ["*"], None)
+    job_id = (await driving.accept(committing_rt, tenant, paragraphs(2))).details.job.id
+
+    async def announced(event: str) -> list[str]:
+        async with rt.transaction() as session:
+            await webhooks.enqueue(session, [job_id], event)
+            ids = list((await session.scalars(select(WebhookDelivery.id).order_by(WebhookDelivery.url))).all())
+            await session.rollback()
+            return ids
+
+    ready = await announced("document.ready")
+    assert await announced("document.ready") == ready
+    assert len({*ready, *await announced("document.failed")}) == 4, "one for each event and receiver"
+    assert all(each.removeprefix("whd_")[:10] == job_id.removeprefix("job_")[:10] for each in ready)

@@ -1,0 +1,93 @@
+"""A backup is refused if one byte anywhere was changed, if something is missing, and if something was added."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from footnote.backups import archive, sums
+from footnote.errors import Invalid
+
+NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
+FIRST = "0000000100000000000000FE"
+SEGMENTS = (FIRST, "0000000100000000000000FF", "000000010000000100000000")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "objects").mkdir()
+    (tmp_path / "objects/one").write_bytes(b"one")
+    (tmp_path / "manifest.json").write_text("{}\n")
+    sums.write(tmp_path, {name: sums.sha256(tmp_path / name) for name in ("objects/one", "manifest.json")})
+    return tmp_path
+
+
+def test_every_byte_counts(folder: Path) -> None:
+    sums.verify_complete(folder)
+    for path in [each for each in folder.rglob("*") if each.is_file()]:
+        content = path.read_bytes()
+        for place in range(len(content)):
+            path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+            with pytest.raises(Invalid, match="damaged"):
+                sums.verify_complete(folder)
+        path.write_bytes(content)
+    sums.verify_complete(folder)
+
+
+@pytest.mark.parametrize("change", ["missing", "added", "cut"])
+def test_every_file_counts(folder: Path, change: str) -> None:
+    if change == "missing":
+        (folder / "objects/one").unlink()
+    elif change == "added":
+        (folder / "objects/two").touch()
+    else:
+        path = folder / sums.NAME
+        path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(Invalid, match="damaged"):
+        sums.verify_complete(folder)
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    """Two complete segments, across the end of a file of 4 GB, and one that is being written."""
+    folder = tmp_path / "wal" / "7-20261130T120000Z"
+    folder.mkdir(parents=True)
+    for name in SEGMENTS[:2]:
+        (folder / name).write_bytes(name.encode())
+    (folder / f"{SEGMENTS[2]}.partial").write_bytes(b"commits" + bytes(100))
+    archive.record_segments(folder, {})
+    archive.record_state(folder, NOON, None)
+    return folder
+
+
+def opened(log: Path) -> archive.Archive:
+    found = archive.open_archive(log.parents[1], "7", FIRST)
+    assert found is not None
+    return found
+
+
+def test_a_log_is_read_as_far_as_it_was_verified(log: Path, tmp_path: Path) -> None:
+    newest = log / f"{SEGMENTS[2]}.partial"
+    newest.write_bytes(b"commits and more" + bytes(91))  # what came after the last look
+    found = opened(log)
+    assert (found.segments, found.covered) == (list(SEGMENTS), NOON)
+    found.write_to(tmp_path)
+    assert (tmp_path / SEGMENTS[2]).read_bytes() == b"commits".ljust(archive.SEGMENT_BYTES, b"\0")
+    newest.rename(log / SEGMENTS[2])  # it was completed just before the process was killed
+    assert opened(log).segments == list(SEGMENTS)
+
+
+def test_every_byte_of_a_log_counts(log: Path) -> None:
+    newest = log / f"{SEGMENTS[2]}.partial"
+    for path in [each for each in log.iterdir() if each.is_file()]:
+        content = path.read_bytes()
+        for place in range(0, len(content.rstrip(b"\0")) if path == newest else len(content), 7):
+            path.write_bytes(content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :])
+            with pytest.raises(Invalid, match="damaged"):
+                opened(log)
+        path.write_bytes(content)
+
+
+def test_a_log_that_does_not_hold_the_first_segment_continues_nothing(log: Path) -> None:
+    assert archive.open_archive(log.parents[1], "7", "000000010000000000000001") is None
+    assert archive.open_archive(log.parents[1], "8", FIRST) is None

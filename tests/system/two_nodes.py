@@ -1,0 +1,281 @@
+"""`python -m tests.system.two_nodes`: two nodes behind a load balancer, with everything external, one of each killed.
+
+Postgres on TCP, PgBouncer before it, a primary with two replicas and three sentinels, an S3 server. Each node has an
+API, a worker and a dispatcher. Ends with 1 if anything that was uploaded is missing, or if the nodes do not agree.
+"""
+
+import asyncio
+import json
+import logging
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import boto3
+import httpx2
+import pytest
+from moto.server import ThreadedMotoServer
+
+from footnote.local_stack.postgres import Postgres
+from footnote.local_stack.processes import Process, finish, spawn
+from tests import pgbouncer, sentinels
+from tests.system.faults import checks, corpus, edges
+from tests.system.faults.load import Load
+from tests.system.faults.report import Report
+from tests.system.faults.stack import LEASE, PROFILE, Stack, until
+from tests.system.faults.watch import GOES_ON_SECONDS, Watch
+
+DOCUMENTS = 80
+QUESTIONS = 10
+BUCKET = "footnote"
+AWS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_DEFAULT_REGION": "us-east-1"}
+REDIS_SECONDS = 30.0  # after the primary was killed
+AWAY_SECONDS = 5.0
+
+
+class Site(Stack):
+    """Two nodes: for the checks, a stack whose API is either node's."""
+
+    def __init__(self, directory: Path, env: dict[str, str], ports: list[int]) -> None:
+        self.data_dir, self.env, self.ports = directory, env, ports
+        self.urls = [f"http://127.0.0.1:{port}" for port in ports]
+        self.url, self.database_url = self.urls[0], env["DATABASE_DIRECT_URL"]
+        self.processes: dict[tuple[str, int], Process] = {}
+
+    def run(self, command: str, node: int) -> None:
+        """A process of the node; started again where it was killed. Call from the main thread."""
+        env = self.env | {"PORT": str(self.ports[node]), "FOOTNOTE_DATA_DIR": str(self.data_dir / f"node{node}")}
+        with (self.data_dir / f"{command}-{node}.log").open("ab") as log:
+            self.processes[command, node] = spawn([sys.executable, "-m", "footnote", command], log, env=env)
+
+    def kill(self, command: str, node: int) -> None:
+        process = self.processes[command, node]
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    def stop(self) -> None:
+        for process in self.processes.values():
+            process.send_signal(signal.SIGTERM)
+        for process in self.processes.values():
+            finish(process, time.monotonic() + 15)
+
+
+class Balancer(httpx2.AsyncBaseTransport):
+    """Sends requests to the nodes in turn, and to the other one if a node accepts no connection."""
+
+    def __init__(self, urls: list[str]) -> None:
+        self.urls, self.turns = [httpx2.URL(url) for url in urls], count()
+        self.transport = httpx2.AsyncHTTPTransport()
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        turn = next(self.turns)
+        for number, _ in enumerate(self.urls):
+            node = self.urls[(turn + number) % len(self.urls)]
+            request.url = request.url.copy_with(host=node.host, port=node.port)
+            try:
+                return await self.transport.handle_async_request(request)
+            except httpx2.ConnectError:
+                if number + 1 == len(self.urls):
+                    raise
+        raise AssertionError
+
+    async def aclose(self) -> None:
+        await self.transport.aclose()
+
+
+# -- what is external -------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def external_postgres(directory: Path) -> Iterator[str]:
+    """Postgres on TCP, with an empty database."""
+    server, port = Postgres.within(directory), sentinels.free_ports(1)[0]
+    on_tcp = ["-c", "listen_addresses=127.0.0.1", "-c", f"port={port}"]
+    with (directory / "log").open("ab") as log:
+        assert spawn(server.prepare_initdb(), log, run_as=server.user.prefix).wait() == 0
+        server.finish_initdb()
+        process = spawn([*server.command(), *on_tcp], log, stop=signal.SIGINT, run_as=server.user.prefix)
+    url = f"postgresql://postgres@127.0.0.1:{port}"
+    try:
+        asyncio.run(_create_database(f"{url}/postgres"))
+        yield f"{url}/footnote"
+    finally:
+        process.send_signal(signal.SIGINT)
+        finish(process, time.monotonic() + 20)
+
+
+async def _create_database(url: str) -> None:
+    async def connected() -> Any:
+        try:
+            return await asyncpg.connect(url)
+        except (OSError, asyncpg.CannotConnectNowError):
+            return None
+
+    connection = await until(connected, 60, "Postgres answers")
+    await connection.execute("CREATE DATABASE footnote")
+    await connection.close()
+
+
+@contextmanager
+def external_store() -> Iterator[dict[str, str]]:
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    env = AWS | {"AWS_ENDPOINT_URL": f"http://{host}:{port}", "STORAGE_URL": f"s3://{BUCKET}/objects"}
+    os.environ.update(env)
+    boto3.client("s3").create_bucket(Bucket=BUCKET)
+    try:
+        yield env
+    finally:
+        server.stop()
+
+
+def pooled(entered: ExitStack, postgres_url: str) -> pgbouncer.Pooler | None:
+    try:
+        program = pgbouncer.binary()
+    except pytest.skip.Exception as why:
+        print(f"Without PgBouncer: {why}")
+        return None
+    return entered.enter_context(pgbouncer.running(program, postgres_url))
+
+
+# -- the scenario -----------------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def running(site: Site) -> AsyncIterator[None]:
+    done = subprocess.run([sys.executable, "-m", "footnote", "migrate"], env=site.env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    try:
+        for node in (0, 1):
+            for command in ("api", "worker", "dispatcher"):
+                site.run(command, node)
+        for url in reversed(site.urls):
+            site.url = url
+            await until(lambda: site.says_ok("/readyz?strict=true"), 120, f"{url} is ready")
+        yield
+    finally:
+        site.stop()
+
+
+async def kill_one_of_each(site: Site, redis: sentinels.Watched, pooler: pgbouncer.Pooler | None) -> float:
+    """Returns the seconds until jobs went on after the primary of Redis was killed."""
+    rng = random.Random(1)
+    for command in ("api", "worker", "dispatcher"):
+        await asyncio.sleep(2)
+        node = rng.randrange(2)
+        site.kill(command, node)
+        await asyncio.sleep(AWAY_SECONDS)
+        site.run(command, node)
+    if pooler is not None:
+        pooler.process.kill()
+        pooler.process.wait()
+        await asyncio.sleep(2)
+        pooler.start()
+    await asyncio.sleep(2)
+    redis.kill_primary()
+    return time.monotonic()
+
+
+async def finished_since(watch: Watch, seen: float) -> float:
+    """Seconds from then until a job ended that was accepted later."""
+    [[at]] = await checks.rows(watch, "SELECT now()")
+    later = "SELECT count(*) FROM job WHERE state = 'succeeded' AND created_at > $1"
+
+    async def one() -> bool:
+        return await checks.count(watch, later, at) > 0
+
+    await until(one, 120, "a job of a document that was uploaded after the primary was killed ends")
+    return time.monotonic() - seen
+
+
+async def agreed(site: Site, load: Load, sources: list[corpus.Source]) -> int:
+    """Of the questions, to how many both nodes give the same hits, with the right document first."""
+    same = 0
+    for source in sources[:: max(1, len(sources) // QUESTIONS)][:QUESTIONS]:
+        found = []
+        for url in site.urls:
+            asked = {"query": f"{source.name} {source.question}", "top_k": 10}
+            _, body = await load.send("search", "POST", f"{url}/v1/search", json=asked)
+            found.append([(hit["chunk_id"], hit["score"]) for hit in json.loads(body)["hits"]])
+        same += found[0] == found[1] != []
+    return same
+
+
+async def scenario(site: Site, redis: sentinels.Watched, pooler: pgbouncer.Pooler | None) -> Report:
+    report = Report(f"two nodes: {DOCUMENTS} documents, {'with' if pooler else 'without'} PgBouncer")
+    sources, receiver = corpus.sources(1, DOCUMENTS), edges.Receiver()
+    async with running(site), edges.serving(receiver.answer) as callback_url:
+        load = Load(site, callback_url)
+        await load.client.aclose()
+        load.client = httpx2.AsyncClient(
+            base_url=site.url, headers=load.client.headers, timeout=30, transport=Balancer(site.urls)
+        )
+        async with load.client, Watch(site) as watch:
+            async with load.asking(2), asyncio.TaskGroup() as group:
+                group.create_task(load.upload_all(sources, 2))
+                killed = await kill_one_of_each(site, redis, pooler)
+                report.at_most(
+                    "jobs go on after the primary is killed", REDIS_SECONDS, await finished_since(watch, killed)
+                )
+            took = await watch.until_ended()
+            report.at_most("all work done after the last upload", GOES_ON_SECONDS + LEASE, took)
+            await checks.documents(report, site, watch, load, sources)
+            await checks.webhooks(report, watch, receiver)
+            report.exactly(
+                "questions to which both nodes give the same hits", QUESTIONS, await agreed(site, load, sources)
+            )
+            await told(report, load, site, pooler)
+    return report
+
+
+async def told(report: Report, load: Load, site: Site, pooler: pgbouncer.Pooler | None) -> None:
+    for url in site.urls:
+        _, body = await load.send("ready", "GET", f"{url}/readyz?strict=true")
+        ready = json.loads(body)
+        report.exactly(f"{url[-5:]}: readiness", ("ready", "listening"), (ready["status"], ready["notifications"]))
+    sent = load.answered("upload", "query", "status")
+    failed = [each for each in sent if not each.ok and each.status != 503]
+    report.tell("requests", len(sent), "")
+    report.at_most("requests that failed without 503: cut off by kill -9", 20, len(failed), "")
+    if pooler is not None:
+        connection = await asyncpg.connect(site.database_url)
+        sessions = await connection.fetchval("SELECT count(*) FROM pg_stat_activity WHERE datname = 'footnote'")
+        await connection.close()
+        report.at_most("sessions of Postgres", 20 + 2 * 3 + 2, sessions, "")
+
+
+def main() -> int:
+    directory = Path(tempfile.mkdtemp(prefix="fn-two-")).resolve()
+    with ExitStack() as entered:
+        postgres_url = entered.enter_context(external_postgres(directory))
+        redis = entered.enter_context(sentinels.running(down_ms=3000))
+        store = entered.enter_context(external_store())
+        pooler = pooled(entered, postgres_url)
+        env = {name: value for name, value in os.environ.items() if not name.startswith(("FOOTNOTE_", "PG"))}
+        env |= PROFILE | store | {"REDIS_URL": redis.url, "DATABASE_DIRECT_URL": postgres_url, "WEB_CONCURRENCY": "1"}
+        env |= {"DATABASE_URL": pooler.url if pooler else postgres_url, "FOOTNOTE_DATA_DIR": str(directory)}
+        site = Site(directory, env, sentinels.free_ports(2))
+        report = asyncio.run(scenario(site, redis, pooler))
+        print(report)
+    if report.met:
+        shutil.rmtree(directory)
+    else:
+        print(f"The logs are in {directory}.")
+    return 0 if report.met else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
