@@ -22,7 +22,7 @@ requests_seconds = Histogram(
     "footnote_http_request_seconds",
     "Time to the end of the response, of requests that read or write.",
     ["access"],
-    buckets=(0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 30),
+    buckets=(0.05, 0.1, 0.25, 0.5, 1, 2.5, 10, 30),
 )
 loop_lag_seconds = Histogram(
     "footnote_event_loop_lag_seconds",
@@ -41,7 +41,7 @@ search_seconds = Histogram(
     "footnote_search_seconds",
     "Time of a search and of its parts: embed, legs (words and vectors), fusion, rerank, whole.",
     ["part"],
-    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2, 5),
+    buckets=(0.025, 0.1, 0.25, 0.5, 1, 2, 5),
 )
 vector_searches_total = Counter(
     "footnote_vector_searches_total",
@@ -73,7 +73,7 @@ provider_wait_seconds = Histogram(
     "footnote_provider_wait_seconds",
     "Time that calls waited for their turn under the provider's limits.",
     ["provider"],
-    buckets=(0.01, 0.1, 0.5, 1, 5),
+    buckets=(0.1, 1, 5),
 )
 
 # -- ingestion --
