@@ -21,7 +21,7 @@ multilingual: $(VENV)/.multilingual  ## Install the embedding model for about a 
 test: $(VENV)/.dev  ## Install, then run the tests
 	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
-check: $(VENV)/.dev  ## Check format, lint, types, import contracts, migrations, generated docs and containers
+check: $(VENV)/.dev  ## Check format, lint, types, import contracts, migrations, generated docs, containers and alerts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -29,6 +29,8 @@ check: $(VENV)/.dev  ## Check format, lint, types, import contracts, migrations,
 	$(BIN)/python -m scripts.check_migrations
 	$(BIN)/python -m scripts.generate_docs --check
 	$(BIN)/python -m scripts.check_containers
+	@if command -v promtool >/dev/null; then promtool check rules ops/prometheus/rules.yml \
+		&& promtool test rules ops/prometheus/rules_test.yml; else echo "No promtool (apt install prometheus): alerts are not tested."; fi
 
 docs: $(VENV)/.dev  ## Write the generated documents: settings, errors, OpenAPI
 	$(BIN)/python -m scripts.generate_docs

@@ -2,7 +2,6 @@
 
 import os
 import sys
-from tempfile import TemporaryDirectory
 
 from footnote.settings import Settings
 
@@ -14,8 +13,11 @@ def serve(settings: Settings) -> int:
     from api.serving.processes import Processes
     from api.serving.server import ApiServer
     from footnote.telemetry import configure_logging
+    from footnote.telemetry.exposition import exposition
+    from footnote.telemetry.listening import listen
 
     configure_logging(settings)
+    listen(settings, exposition)
     config = uvicorn.Config(
         "api.app:warm_app",
         factory=True,
@@ -41,13 +43,12 @@ def serve(settings: Settings) -> int:
 
 
 def main() -> int:
+    from footnote.telemetry import exposition
+
     settings = Settings()
-    if settings.api_workers == 1 or settings.metrics_dir:
-        return serve(settings)
-    with TemporaryDirectory(prefix="footnote-metrics-") as directory:
-        # Set before prometheus_client is imported, which then counts in shared files in this directory.
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = directory
-        return serve(settings)
+    if settings.api_workers > 1:
+        exposition.share(os.environ)
+    return serve(settings)
 
 
 if __name__ == "__main__":

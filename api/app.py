@@ -44,7 +44,8 @@ from footnote import __version__, formats
 from footnote.documents.changes import Changes
 from footnote.runtime import Runtime, import_early, open_runtime, preload
 from footnote.settings import Settings
-from footnote.telemetry import configure_logging, watch_loop
+from footnote.telemetry import configure_logging, traces
+from footnote.telemetry.metrics import watch_loop
 from footnote.tenancy import usage as usage_counts
 
 ROUTES = (
@@ -155,11 +156,12 @@ async def _lifespan(settings: Settings, runtime: Runtime | None, app: FastAPI) -
     gc.freeze()  # a collection over all imported objects takes a tenth of a second
     pool = settings.api_connections
     opening = open_runtime(settings, pool_size=pool, patience=API_PATIENCE_SECONDS, interactive=True)
-    async with opening as opened, usage_counts.writing(opened) as rt, mcp.closing(app), _following(app, rt):
-        app.state.runtime = rt
-        watching = asyncio.create_task(watch_loop(lambda: bool(rt.in_flight)))
-        yield {"runtime": rt}
-        watching.cancel()
+    with traces.exporting("api", settings):
+        async with opening as opened, usage_counts.writing(opened) as rt, mcp.closing(app), _following(app, rt):
+            app.state.runtime = rt
+            watching = asyncio.create_task(watch_loop(lambda: bool(rt.in_flight)))
+            yield {"runtime": rt}
+            watching.cancel()
 
 
 @asynccontextmanager

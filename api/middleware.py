@@ -24,7 +24,8 @@ from footnote.database.admission import began
 from footnote.database.ids import new_id
 from footnote.errors import Unavailable
 from footnote.settings import Settings
-from footnote.telemetry import log, requests_seconds
+from footnote.telemetry import log, traces
+from footnote.telemetry.metrics import requests_seconds, requests_total
 from footnote.tenancy.keys import Principal
 
 # Until an answer begins, unless its route has another limit (`api.deps`). A crowd of requests that waits for database
@@ -80,20 +81,23 @@ class RequestContext:
         links.base.set(self.public_url or origin_of(scope))
         deadline.current.set(deadline.Deadline(REQUEST_SECONDS))
         app = _refuse(why) if (why := _refusal(scope)) else self.app
+        span = traces.begin("request", dict(scope["headers"]).get(b"traceparent", b"").decode("latin-1"))
         try:
             await app(scope, exchange.receive, exchange.send)
         except ClientDisconnect:
             exchange.left = True
         finally:
-            _record(scope, exchange, time.monotonic() - started)
+            _record(scope, exchange, time.monotonic() - started, span)
 
 
-def _record(scope: Scope, exchange: Exchange, seconds: float) -> None:
+def _record(scope: Scope, exchange: Exchange, seconds: float, span: Any) -> None:
     """Records the request in metrics and log: nothing of its content, and no path, since a path holds ids."""
     route = getattr(scope.get("route"), "path", None)
     method = scope["method"] if scope["method"] in HTTPMethod.__members__ else "other"
     status = CLIENT_LEFT if exchange.left else exchange.status
-    requests_seconds.labels(method, route or "unmatched", status).observe(seconds)
+    traces.end(span, failed=status >= 500, name=f"{method} {route or 'unmatched'}", status=status)
+    requests_total.labels(route or "unmatched", f"{status // 100}xx").inc()
+    requests_seconds.labels("read" if method in ("GET", "HEAD") else "write").observe(seconds)
     log_request(
         method=method,
         route=route,

@@ -144,8 +144,6 @@ class Settings(BaseSettings):
     """API processes on the one port. Each takes 90 MB, or 170 MB with the local embedding model."""
     api_connections: int = Field(10, ge=1, le=1000)
     """Connections of an API process to Postgres; more requests than that wait for one."""
-    metrics_dir: Path | None = Field(None, validation_alias="PROMETHEUS_MULTIPROC_DIR")
-    """Directory, empty at the start, in which several API processes count for `/metrics`. Unset: a temporary one."""
     public_url: Annotated[str, AfterValidator(lambda url: url.rstrip("/"))] | None = Field(
         None, pattern=r"^https?://[^/\s?#]+[^\s?#]*$"
     )
@@ -217,11 +215,17 @@ class Settings(BaseSettings):
     mcp: Literal["on", "off"] = "on"
     """The MCP server at `/mcp`: `on` or `off`."""
 
-    # -- logs --
+    # -- logs and metrics --
     log_level: str = Field("INFO", validation_alias="LOG_LEVEL")
     """DEBUG, INFO, WARNING or ERROR."""
     log_format: Literal["auto", "json", "console"] = "auto"
     """`auto` is `console` on a terminal and `json` elsewhere."""
+    metrics_port: int | None = Field(None, ge=1, le=65_533)
+    """Port of `GET /metrics`. With `footnote up` that of the API; the worker has the next, the dispatcher the third."""
+    metrics_host: str = "127.0.0.1"
+    """Address that `FOOTNOTE_METRICS_PORT` is on."""
+    otlp_endpoint: str | None = Field(None, validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT", pattern=r"^https?://")
+    """OpenTelemetry collector that gets traces over OTLP/HTTP: `http://127.0.0.1:4318`. Unset: none are made."""
 
     # -- the worker --
     worker_concurrency: int = Field(2, ge=1, le=256)
@@ -351,7 +355,9 @@ class Settings(BaseSettings):
     """A webhook endpoint to which nothing could be delivered for this many days is disabled."""
 
     @model_validator(mode="after")
-    def _knows_its_people(self) -> Self:
+    def _fits_together(self) -> Self:
+        if self.heartbeat_seconds > self.lease_seconds / 3:
+            raise ValueError("FOOTNOTE_HEARTBEAT_SECONDS must be at most a third of FOOTNOTE_LEASE_SECONDS")
         if self.oidc_issuer is None:
             return self
         if not is_secure_url(self.oidc_issuer):
@@ -360,12 +366,6 @@ class Settings(BaseSettings):
             raise ValueError("FOOTNOTE_OIDC_ISSUER needs FOOTNOTE_OIDC_AUDIENCE: it makes tokens for others, too")
         if bool(self.oidc_tenant) == bool(self.oidc_tenant_claim):
             raise ValueError("FOOTNOTE_OIDC_ISSUER needs one of FOOTNOTE_OIDC_TENANT and FOOTNOTE_OIDC_TENANT_CLAIM")
-        return self
-
-    @model_validator(mode="after")
-    def _beats_in_time(self) -> Self:
-        if self.heartbeat_seconds > self.lease_seconds / 3:
-            raise ValueError("FOOTNOTE_HEARTBEAT_SECONDS must be at most a third of FOOTNOTE_LEASE_SECONDS")
         return self
 
     @property

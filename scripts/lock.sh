@@ -15,9 +15,11 @@ compile() { # compile OUTPUT SOURCE [OPTION...]
 [ "${1-}" = --upgrade ] || [ $# -eq 0 ] || { echo "usage: scripts/lock.sh [--upgrade]" >&2; exit 2; }
 
 # dev is solved first and constrains the others, so that what is tested is what is shipped.
-compile dev.txt pyproject.toml --extra local --group dev "$@"
+compile dev.txt pyproject.toml --extra local --extra otel --group dev "$@"
 compile local.txt pyproject.toml --extra local --constraint requirements/dev.txt
 compile base.txt pyproject.toml --constraint requirements/dev.txt
+# With what sends traces.
+compile otel.txt pyproject.toml --extra otel --constraint requirements/dev.txt
 
 # The baselines of `make eval` alone, on top of the others.
 compile eval.txt --group pyproject.toml:eval --constraint requirements/dev.txt "$@"

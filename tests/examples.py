@@ -1,9 +1,8 @@
 """The examples in the documentation, run as a reader runs them.
 
-A block of `text` behind an example is what it prints; `...` stands for anything, and lines may be
-broken where they are too long. The examples of a page in Python build on
-each other, and so do those for the shell: they are one program. In JavaScript each is one of its own. Each program has
-the document that all pages ask about, `lamp.txt`, in its folder.
+A block of `text` behind an example is what it prints; `...` stands for anything, and lines may be broken where they are
+too long. The examples of a page in Python build on each other, and so do those for the shell: they are one program. In
+JavaScript each is one of its own. Each program has the document that all pages ask about, `lamp.txt`, in its folder.
 """
 
 import os

@@ -1,6 +1,16 @@
 """`python -m worker`: the Celery worker with the options it must have."""
 
+import os
+
 if __name__ == "__main__":
+    from footnote.settings import Settings
+    from footnote.telemetry import exposition, listening
+
+    settings = Settings()
+    if settings.metrics_port:
+        exposition.share(os.environ)
+    listening.listen(settings, exposition.exposition)
+
     from footnote.jobs import Lane
     from worker.app import app
 

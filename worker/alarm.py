@@ -26,32 +26,39 @@ REST_SECONDS = 5.0
 ANSWER_SECONDS = 5.0  # in which Postgres answers the statement, or counts as away
 CHANNELS = {jobs.CHANNEL: "send", webhooks.CHANNEL: "deliver", tasks.CHANNEL: "work"}
 
-# A column for each loop: whether something is due for it. The cost does not grow with what is finished.
-_LOOK = """
-    SELECT
-        EXISTS (SELECT FROM job WHERE state IN ('queued', 'waiting') AND next_attempt_at <= now())
-        OR EXISTS (SELECT FROM query_batch WHERE state IN ('queued', 'waiting') AND next_attempt_at <= now())
-            AS send,
-        EXISTS (SELECT FROM job WHERE state = 'running' AND lease_until < now())
-        OR EXISTS (SELECT FROM query_batch WHERE state = 'running' AND lease_until < now())
-            AS take_back,
-        EXISTS (SELECT FROM webhook_delivery WHERE state = 'pending' AND next_attempt_at <= now())
-            AS deliver,
-        EXISTS (SELECT FROM background_task WHERE state IN ('queued', 'waiting') AND next_attempt_at <= now())
-        OR EXISTS (SELECT FROM background_task WHERE state = 'running' AND lease_until < now())
-            AS work,
-        EXISTS (SELECT FROM unowned_object WHERE delete_at <= now())
-            AS sweep,
-        EXISTS (SELECT FROM collection WHERE review_after IS NOT NULL AND deleted_at IS NULL)
-            AS review,
-        EXISTS (SELECT FROM job WHERE state IN ('queued', 'running', 'waiting'))
-        OR EXISTS (SELECT FROM query_batch WHERE state IN ('queued', 'running', 'waiting'))
-        OR EXISTS (SELECT FROM webhook_delivery WHERE state = 'pending')
-        OR EXISTS (SELECT FROM background_task WHERE state = 'running')
-        OR EXISTS (SELECT FROM background_task
-                   WHERE state IN ('queued', 'waiting') AND next_attempt_at < now() + interval '5 seconds')
-            AS unfinished
-"""
+# A column for each loop: whether something is due for it. The first row is asked for in the order of an index: for any
+# row, Postgres may read a table from its beginning, past all that is finished.
+_FIRST = "(SELECT {when} FROM {table} WHERE {which} ORDER BY {order} LIMIT 1)"
+_WAITING, _RUNNING, _PENDING = "state IN ('queued', 'waiting')", "state = 'running'", "state = 'pending'"
+_LINE = "lane, next_attempt_at"  # as webhooks are indexed
+
+
+def _first(table: str, which: str, when: str, order: str = "") -> str:
+    return _FIRST.format(table=table, which=which, when=when, order=order or when)
+
+
+_LOOK = f"""
+    SELECT coalesce(job <= now(), false) OR coalesce(batch <= now(), false) AS send,
+           coalesce(job_lease < now(), false) OR coalesce(batch_lease < now(), false) AS take_back,
+           delivery_due IS NOT NULL AS deliver,
+           coalesce(task <= now(), false) OR coalesce(task_lease < now(), false) AS work,
+           coalesce(object <= now(), false) AS sweep,
+           EXISTS (SELECT FROM collection WHERE review_after IS NOT NULL AND deleted_at IS NULL) AS review,
+           coalesce(job, batch, job_lease, batch_lease, task_lease) IS NOT NULL OR delivery IS NOT NULL
+           OR coalesce(task < now() + interval '5 seconds', false) AS unfinished
+    FROM (
+        SELECT {_first("job", _WAITING, "next_attempt_at")} AS job,
+               {_first("job", _RUNNING, "lease_until")} AS job_lease,
+               {_first("query_batch", _WAITING, "next_attempt_at")} AS batch,
+               {_first("query_batch", _RUNNING, "lease_until")} AS batch_lease,
+               {_first("background_task", _WAITING, "next_attempt_at")} AS task,
+               {_first("background_task", _RUNNING, "lease_until")} AS task_lease,
+               {_first("webhook_delivery", _PENDING, "lane", _LINE)} AS delivery,
+               {_first("webhook_delivery", _PENDING + " AND next_attempt_at <= now()", "lane", _LINE)} AS delivery_due,
+               {_first("unowned_object", "true", "delete_at")} AS object
+        OFFSET 0
+    ) AS first
+"""  # noqa: S608  constants
 
 
 async def watch(settings: Settings, woken: Mapping[str, asyncio.Event]) -> NoReturn:

@@ -5,12 +5,16 @@ It dispatches jobs, delivers webhooks, works on background tasks and does the ch
 
 import asyncio
 import signal
+from functools import partial
 
 from footnote.database.redis_address import connected
+from footnote.operations import gauges
 from footnote.queue import make_app
-from footnote.runtime import open_runtime
+from footnote.runtime import Runtime, open_runtime
 from footnote.settings import Settings
-from footnote.telemetry import configure_logging
+from footnote.telemetry import configure_logging, traces
+from footnote.telemetry.exposition import exposition
+from footnote.telemetry.listening import listen
 from worker import alarm
 from worker.background_tasks import BackgroundTasks
 from worker.deliveries import Deliveries
@@ -18,6 +22,7 @@ from worker.dispatcher import Dispatcher
 from worker.housekeeping import Housekeeping
 
 POOL_SIZE = 8  # connections to Postgres
+METRICS_SECONDS = 10.0  # in which the metrics are read, which Prometheus waits for as long by default
 
 
 async def main(settings: Settings) -> None:
@@ -31,6 +36,7 @@ async def main(settings: Settings) -> None:
         loop.add_signal_handler(number, stop.set)
     redis = connected(settings.redis_url, seconds=5)
     async with open_runtime(settings, pool_size=POOL_SIZE) as rt:
+        listen(settings, partial(_metrics, rt, loop))
         dispatcher, housekeeping = Dispatcher(rt, app, redis), Housekeeping(rt)
         deliveries, background_tasks = Deliveries(rt), BackgroundTasks(rt)
         woken = dispatcher.woken_for | housekeeping.woken_for
@@ -50,5 +56,12 @@ async def main(settings: Settings) -> None:
             raise result
 
 
+def _metrics(rt: Runtime, loop: asyncio.AbstractEventLoop) -> str:
+    """In the thread that serves them; what Postgres and Redis say is read on the loop."""
+    return exposition(asyncio.run_coroutine_threadsafe(gauges.read(rt), loop).result(METRICS_SECONDS))
+
+
 if __name__ == "__main__":
-    asyncio.run(main(Settings()))
+    given = Settings()
+    with traces.exporting("dispatcher", given):
+        asyncio.run(main(given))

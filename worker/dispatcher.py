@@ -24,6 +24,7 @@ from footnote.models import Job, QueryBatch
 from footnote.queue import start_batches, start_jobs
 from footnote.runtime import Runtime
 from footnote.telemetry import log
+from footnote.telemetry.metrics import jobs_sent_total, jobs_taken_back_total, refills_total
 
 PAUSE_SECONDS = 0.5  # after an error
 REFILL_SECONDS = 0.1  # between two looks while more may wait than there is room for
@@ -92,6 +93,9 @@ class Dispatcher:
         if any(due.values()) or questions:
             # Sent after the commit; should sending fail, they are due again in a moment.
             await asyncio.to_thread(self._send, messages, questions)
+        refills_total.inc()
+        for lane, jobs_of_lane in due.items():
+            jobs_sent_total.labels(lane.name.lower()).inc(len(jobs_of_lane))
         full = [lane for lane in Lane if len(due[lane]) >= room[lane]]
         if not full:
             return None
@@ -144,5 +148,7 @@ class Dispatcher:
                     f"The worker died {claim.attempts} times on the step {claim.step!r}.",
                 )
             silent = await question_batches.reap(session, self.rt.settings)
+        for outcome, rows in (("again", [*again, *silent]), ("failed", poison)):
+            jobs_taken_back_total.labels(outcome).inc(len(rows))
         for job_id in [*again, *silent]:
             log.warning("job taken back: its worker went silent", job_id=job_id)

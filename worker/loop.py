@@ -22,7 +22,7 @@ from footnote import formats
 from footnote.formats.sandbox import starting
 from footnote.runtime import Runtime, open_runtime, preload
 from footnote.settings import Settings
-from footnote.telemetry import configure_logging
+from footnote.telemetry import configure_logging, traces
 
 Result = TypeVar("Result")
 
@@ -60,6 +60,7 @@ def attach(settings: Settings) -> None:
         # Few: each takes Postgres 10 MiB and as much time to get ready as half a small document.
         opening = open_runtime(settings, pool_size=settings.worker_connections)
         runtime = loop.run_until_complete(stack.enter_async_context(opening))
+        stack.enter_context(traces.exporting("worker", settings))
         _process = _Process(loop, stack, runtime)
         loop.add_reader(reading, _process.stop, reading)
         starting.ahead()

@@ -43,7 +43,8 @@ from footnote import __version__
 from footnote.errors import FootnoteError, TooManyRequests
 from footnote.runtime import Runtime
 from footnote.settings import Settings
-from footnote.telemetry import log, mcp_calls_total
+from footnote.telemetry import log
+from footnote.telemetry.metrics import mcp_calls_total
 from footnote.tenancy.keys import Principal
 
 INSTRUCTIONS = (

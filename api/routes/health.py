@@ -6,18 +6,19 @@ from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
-from prometheus_client import CONTENT_TYPE_LATEST
 from sqlalchemy import text
 
 from api.deps import OperatorDep
 from footnote import __version__
 from footnote.database.engine import is_polling
-from footnote.embeddings import vector_index
-from footnote.errors import DatabaseUnfit
-from footnote.jobs import recovery, scheduling
+from footnote.errors import DatabaseUnfit, NotFound
+from footnote.jobs import scheduling
 from footnote.providers import guarded
 from footnote.runtime import Runtime
-from footnote.telemetry import counted, log
+from footnote.settings import LOOPBACK
+from footnote.telemetry import log
+from footnote.telemetry.exposition import exposition
+from footnote.telemetry.listening import CONTENT_TYPE
 
 router = APIRouter(tags=["operations"])
 CHECK_SECONDS = 3.0
@@ -97,24 +98,7 @@ async def _redis(rt: Runtime) -> None:
 
 @router.get("/metrics", include_in_schema=False)
 async def metrics(rt: OperatorDep) -> Response:
-    """Prometheus' text format. Jobs come from Postgres, circuits from Redis: all processes give the same numbers."""
-    lines = [await asyncio.to_thread(counted, rt.settings.metrics_dir)]
-    async with rt.transaction() as session:
-        numbers = await recovery.overview(session)
-        paused = await scheduling.paused(session)
-        indexes = await vector_index.states(session)
-    oldest = numbers.pop("oldest_due_seconds")
-    lines.append("# HELP footnote_jobs Jobs by state.\n# TYPE footnote_jobs gauge\n")
-    lines += [f'footnote_jobs{{state="{state}"}} {count:g}\n' for state, count in sorted(numbers.items())]
-    lines.append("# HELP footnote_oldest_due_job_seconds Age of the oldest job that is due.\n")
-    lines.append(f"# TYPE footnote_oldest_due_job_seconds gauge\nfootnote_oldest_due_job_seconds {oldest:g}\n")
-    lines.append("# HELP footnote_paused Whether the operator paused the workers.\n")
-    lines.append(f"# TYPE footnote_paused gauge\nfootnote_paused {paused is not None:d}\n")
-    lines.append("# HELP footnote_vector_indexes Embedding spaces by the state of their vector index.\n")
-    lines.append("# TYPE footnote_vector_indexes gauge\n")
-    lines += [f'footnote_vector_indexes{{state="{state}"}} {count}\n' for state, count in sorted(indexes.items())]
-    lines.append("# HELP footnote_provider_circuit_open Whether the provider failed too often to be asked.\n")
-    lines.append("# TYPE footnote_provider_circuit_open gauge\n")
-    for name, state in (await guarded.circuits(rt.embedder, *rt.others.values(), rt.generator, rt.reranker)).items():
-        lines.append(f'footnote_provider_circuit_open{{provider="{name}"}} {state != "closed":d}\n')
-    return Response("".join(lines), media_type=CONTENT_TYPE_LATEST)
+    """Prometheus' text format, of all API processes. Only where it does not lie open to a network."""
+    if rt.settings.metrics_port is not None or rt.settings.host not in LOOPBACK:
+        raise NotFound("not_found", "The metrics are on FOOTNOTE_METRICS_PORT.")
+    return Response(await asyncio.to_thread(exposition), media_type=CONTENT_TYPE)

@@ -40,7 +40,7 @@ from footnote.retrieval.resolving import ResolvedScope
 from footnote.retrieval.spaces import QueryVector
 from footnote.retrieval.spelling import Correction, applied
 from footnote.runtime import Runtime
-from footnote.telemetry import queries_total
+from footnote.telemetry.metrics import first_token_seconds, queries_total
 from footnote.tenancy.usage import UsageEntry, UsageMeter
 from footnote.text import folded
 from footnote.text.languages import configuration, detected
@@ -120,6 +120,7 @@ async def _answered(rt: Runtime, question: Question, meter: UsageMeter) -> Async
             timings.setdefault("first_token", _since(started))
             if isinstance(event, Done):
                 queries_total.labels(event.answer_status).inc()
+                first_token_seconds.observe(timings["first_token"] / 1000)
                 meter.spent.append(UsageEntry("query"))
                 timings["total"] = _since(started)
                 event = replace(

@@ -29,7 +29,7 @@ from footnote.retrieval import Hit
 from footnote.retrieval.spaces import QueryVector
 from footnote.runtime import Runtime
 from footnote.settings import Settings
-from footnote.telemetry import answers_cached_total
+from footnote.telemetry.metrics import answers_cached_total
 from footnote.text import folded
 
 LOOKED_AT = 500  # of the newest answers in a scope

@@ -17,7 +17,8 @@ from redis.exceptions import NoScriptError, RedisError
 from footnote import deadline
 from footnote.database.redis_address import connected
 from footnote.settings import Settings
-from footnote.telemetry import limits_skipped_total, log
+from footnote.telemetry import log
+from footnote.telemetry.metrics import limits_skipped_total
 
 Answer = TypeVar("Answer")
 

@@ -7,7 +7,7 @@ output and moves the job's cursor. See `jobs` for the protocol.
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy.ext.asyncio import AsyncSession
 from structlog.contextvars import bound_contextvars
@@ -29,6 +29,8 @@ from footnote.telemetry import log
 _STEPS = {"chunk": chunk.run, "embed": embed.run, "upsert": upsert.run}
 
 AT_ONCE = 8  # documents of a message
+
+Written = TypeVar("Written")
 
 
 async def run_step(rt: Runtime, job_id: str, step: str, message: str | None = None) -> bool:
@@ -101,26 +103,32 @@ async def _guarded(heartbeat: Heartbeat, running: Coroutine[Any, Any, bool]) -> 
     rt = heartbeat.rt
     work = asyncio.create_task(running)
     heartbeat.start(work)
+    outcome = "done"
     try:
         return await work
     except Yielded:
+        outcome = "yielded"
         return None
     except LeaseLost:
+        outcome = "lost"
         log.warning("lease lost")
         return None
     except asyncio.CancelledError:
         if heartbeat.lost:
+            outcome = "lost"
             log.warning("lease lost")
             return None
+        outcome = "stopped"
         work.cancel()
         await asyncio.wait({work})
         await _settle(rt, lambda session: jobs.release(session, heartbeat.claim, heartbeat.unstored))
         raise
     except Exception as error:
         failure = error
-        await _settle(rt, lambda session: _record_failure(session, rt, heartbeat.claim, failure))
+        outcome = await _settle(rt, lambda session: _record_failure(session, rt, heartbeat.claim, failure)) or "lost"
         return None
     finally:
+        heartbeat.over(outcome)
         await heartbeat.stop()
 
 
@@ -132,30 +140,31 @@ async def _work(heartbeat: Heartbeat, subject: Subject | None, calls: JoinedCall
     return heartbeat.claim.alone
 
 
-async def _settle(rt: Runtime, write: Callable[[AsyncSession], Awaitable[None]]) -> None:
-    """Writes how a step ended; tries again while Postgres is away, as long as the lease lasts."""
+async def _settle(rt: Runtime, write: Callable[[AsyncSession], Awaitable[Written]]) -> Written | None:
+    """Writes how a step ended; tries again while Postgres is away, as long as the lease lasts. None if it is lost."""
     deadline = asyncio.get_running_loop().time() + rt.settings.lease_seconds
     while True:
         try:
             async with rt.transaction() as session:
-                await write(session)
-            return
+                return await write(session)
         except LeaseLost:
-            return
+            return None
         except DatabaseAway:
             if asyncio.get_running_loop().time() > deadline:
                 raise
             await asyncio.sleep(0.5)
 
 
-async def _record_failure(session: AsyncSession, rt: Runtime, claim: Claim, error: Exception) -> None:
-    """Postpones the job after a temporary error, fails the document after a permanent one."""
+async def _record_failure(session: AsyncSession, rt: Runtime, claim: Claim, error: Exception) -> str:
+    """Postpones the job after a temporary error, fails the document after a permanent one. Returns which."""
     known = error if isinstance(error, FootnoteError) else Crashed()
     back_to = error.step if isinstance(error, OutputGone) else None
     # First, because only the holder of the job may go on: a step whose document is deleted can fail in any way.
-    if not known.retryable or not await jobs.postpone(session, claim, known, rt.settings, back_to):
+    postponed = known.retryable and await jobs.postpone(session, claim, known, rt.settings, back_to)
+    if not postponed:
         await jobs.fail(session, claim, known.code, known.message)
     if back_to == "chunk":
         await objects.give_up_artifacts(session, [claim.version_id])
     if known.is_crash:
         log.error("step failed", step=claim.step, exc_info=error)
+    return "postponed" if postponed else "failed"

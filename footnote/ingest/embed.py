@@ -23,6 +23,7 @@ from footnote.models import Collection, EmbeddingSpace, Version
 from footnote.providers import Embedder, Embeddings
 from footnote.runtime import Runtime
 from footnote.telemetry import log
+from footnote.telemetry.metrics import chunks_embedded_total
 from footnote.tenancy import usage
 
 # Batches of a document in flight. Of a model in this process, one computes while another is read or stored, and a large
@@ -119,6 +120,7 @@ class _Embedding:
         assert space is not None
         async with self._transaction:
             heartbeat.counts.update(embedded=len(hashes) if self.counted else 0, tokens=answer.tokens)
+            chunks_embedded_total.inc(len(hashes))
             async with self.rt.transaction() as session:
                 found = answer.vectors
                 await checkpoint.store(session, self.version.document_id, space, hashes, found, answer.split)

@@ -38,6 +38,7 @@ from footnote.models import EmbeddingSpace
 from footnote.providers import Embedder, Embeddings
 from footnote.storage import writing
 from footnote.telemetry import log
+from footnote.telemetry.metrics import chunks_embedded_total
 from footnote.tenancy import usage
 
 Pages = list[tuple[ParsedPage, list[TextChunk]]]
@@ -162,7 +163,9 @@ class _Found:
     def moved_to(self, step: str) -> None:
         """Notes that a step is over; what is logged from here on is of the next one."""
         log.info("step done")
+        self.heartbeat.over("done")
         self.heartbeat.claim = replace(self.heartbeat.claim, step=step)
+        self.heartbeat.turn()
         bind_contextvars(step=step)
 
     async def _look_up(self, session: AsyncSession) -> None:
@@ -199,6 +202,7 @@ class _Found:
             bound = True
             self.paid.append(_Paid(group, answer, embedder))
             self.heartbeat.counts.update(embedded=len(group), tokens=answer.tokens)
+            chunks_embedded_total.inc(len(group))
 
     async def _store_vectors(self, session: AsyncSession) -> int:
         assert self.space is not None

@@ -17,14 +17,13 @@ from footnote.database.clock import from_now
 from footnote.database.driver import driver, planning_once
 from footnote.database.ids import new_id
 from footnote.database.leases import Lease, LeaseLost
-from footnote.database.rows import RowReader
 from footnote.database.tenant_scope import acting, scoped, tenant_of
 from footnote.errors import Conflict, FootnoteError, NotFound
 from footnote.jobs import statements
 from footnote.models import Document, Job, JobStep, Pause, Version
 from footnote.models.documents import VISIBLE
 from footnote.settings import Settings
-from footnote.telemetry import log
+from footnote.telemetry import log, traces
 from footnote.tenancy import audit_log
 from footnote.text import clean
 
@@ -64,6 +63,8 @@ class Claim:
     done: int
     counts: dict[str, Any]
     alone: bool = True
+    large: bool = False  # in the lane of large documents
+    traceparent: str | None = None
 
     @property
     def lease(self) -> Lease:
@@ -72,7 +73,9 @@ class Claim:
 
 def claim_of(job: Job, counts: dict[str, Any] | None = None) -> Claim:
     ids = (job.id, job.tenant_id, job.document_id, job.version_id)
-    return Claim(*ids, job.step, job.token, job.attempts, job.progress_done, counts or {})
+    return Claim(
+        *ids, job.step, job.token, job.attempts, job.progress_done, counts or {}, True, job.large, job.traceparent
+    )
 
 
 async def _write(session: AsyncSession, claim: Claim, **values: Any) -> None:
@@ -86,19 +89,7 @@ async def write_step(session: AsyncSession, job_id: str, step: str, **values: An
 
 # -- created ---------------------------------------------------------------------------------------------------
 
-
-ROWS = RowReader(Job)
-_CREATE = f"""
-    WITH new_job AS (
-        INSERT INTO job (id, tenant_id, document_id, version_id, request_id, large, reingestion, step)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8) RETURNING *
-    ), steps AS (
-        INSERT INTO job_step (job_id, tenant_id, name, position)
-        SELECT new_job.id, tenant_id, name, number - 1
-        FROM new_job, unnest($9::text[]) WITH ORDINALITY AS s(name, number)
-    )
-    SELECT {ROWS.columns}, pg_notify($10, '') FROM new_job AS job
-    """  # noqa: S608  constants
+ROWS = statements.ROWS
 
 
 async def create(
@@ -108,8 +99,10 @@ async def create(
     of = job_id or new_id("job"), version.tenant_id, version.document_id, version.id
     large = version.bytes >= LARGE_BYTES or reingestion
     request_id = acting(session).request_id or None
-    connection = await driver(session)
-    row = await connection.fetchrow(_CREATE, *of, request_id, large, reingestion, STEPS[0], STEPS, CHANNEL)
+    connection, trace = await driver(session), traces.traceparent()
+    row = await connection.fetchrow(
+        statements.CREATE, *of, request_id, large, reingestion, STEPS[0], STEPS, CHANNEL, trace
+    )
     assert row is not None
     return ROWS.read(row[: len(ROWS)])
 

@@ -14,7 +14,8 @@ from footnote.database.leases import LeaseLost
 from footnote.errors import DatabaseAway
 from footnote.jobs import Claim, scheduling
 from footnote.runtime import Runtime
-from footnote.telemetry import log
+from footnote.telemetry import log, traces
+from footnote.telemetry.metrics import steps_seconds, steps_total
 
 TICK_SECONDS = 1.0  # how often progress is written, when there is any
 
@@ -37,6 +38,23 @@ class Heartbeat:
     _task: asyncio.Task[None] | None = field(default=None)
     _first: asyncio.TimerHandle | None = field(default=None)
     _begun: float = field(default_factory=monotonic)
+    _turn: float = field(default_factory=monotonic)  # when this turn of the step began, for the metrics
+
+    def __post_init__(self) -> None:
+        self.turn()
+
+    def turn(self) -> None:
+        """A turn of the claimed step begins in this task."""
+        above, job_id, document_id = self.claim.traceparent or "", self.claim.job_id, self.claim.document_id
+        self._span = traces.begin(self.claim.step, above, job_id=job_id, document_id=document_id)
+
+    def over(self, outcome: str) -> None:
+        """Counts a turn of a step that ends here."""
+        traces.end(self._span, failed=outcome in ("failed", "lost"), outcome=outcome)
+        now, step, lane = monotonic(), self.claim.step, "large" if self.claim.large else "small"
+        steps_seconds.labels(step, lane).observe(now - self._turn)
+        steps_total.labels(step, lane, outcome).inc()
+        self._turn = now
 
     def start(self, work: "asyncio.Task[Any]") -> None:
         """The first beat comes after a tick: a step that ends before costs nothing."""

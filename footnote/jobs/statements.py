@@ -1,5 +1,21 @@
 """The statements that run for every job, for the driver. `leases` has the rules that they follow."""
 
+from footnote.database.rows import RowReader
+from footnote.models import Job
+
+ROWS = RowReader(Job)
+CREATE = f"""
+    WITH new_job AS (
+        INSERT INTO job (id, tenant_id, document_id, version_id, request_id, large, reingestion, step, traceparent)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $11) RETURNING *
+    ), steps AS (
+        INSERT INTO job_step (job_id, tenant_id, name, position)
+        SELECT new_job.id, tenant_id, name, number - 1
+        FROM new_job, unnest($9::text[]) WITH ORDINALITY AS s(name, number)
+    )
+    SELECT {ROWS.columns}, pg_notify($10, '') FROM new_job AS job
+    """  # noqa: S608  constants
+
 # As `leases.claim`, with the history of the step. A job that crashed or failed before is claimed alone only ($5).
 CLAIM = """
 WITH claimed AS (
@@ -9,7 +25,7 @@ WITH claimed AS (
         updated_at = now()
     WHERE id = $1 AND step = $2 AND state IN ('queued', 'waiting') AND next_attempt_at <= now()
       AND ($5 OR attempts = 0 AND retries = 0) AND NOT EXISTS (SELECT FROM pause)
-    RETURNING id, tenant_id, document_id, version_id, step, token, attempts, progress_done
+    RETURNING id, tenant_id, document_id, version_id, step, token, attempts, progress_done, large, traceparent
 ), begun AS (
     UPDATE job_step
     SET state = 'running', attempts = job_step.attempts + 1, started_at = coalesce(started_at, now())
@@ -17,7 +33,7 @@ WITH claimed AS (
     RETURNING counts
 )
 SELECT id AS job_id, tenant_id, document_id, version_id, step, token, attempts, progress_done AS done,
-       coalesce(counts, '{}') AS counts
+       coalesce(counts, '{}') AS counts, large, traceparent
 FROM claimed LEFT JOIN begun ON true
 """
 

@@ -43,7 +43,7 @@ LOOK_SECONDS = 0.2  # between two looks of `finish` at a task that another proce
 
 
 class Later(Exception):
-    """There is nothing to do for a task now. It is due again after these seconds, or when it is `wake`d."""
+    """There is nothing to do for a task now. It is due again after that time in seconds, or when it is `wake`d."""
 
     def __init__(self, seconds: float, waiting_for: str | None = None) -> None:
         self.seconds, self.waiting_for = seconds, waiting_for

@@ -24,6 +24,8 @@ def check_ports(settings: Settings) -> None:
         raise StackFailed(f"PORT and FLOWER_PORT are both {settings.port}.")
     _check_port("PORT", settings.host, settings.port)
     _check_port("FLOWER_PORT", settings.flower_host, settings.flower_port)
+    for port in range(settings.metrics_port, settings.metrics_port + 3) if settings.metrics_port else ():
+        _check_port("FOOTNOTE_METRICS_PORT", settings.metrics_host, port)
 
 
 def _check_port(setting: str, host: str, port: int) -> None:

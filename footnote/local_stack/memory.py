@@ -27,7 +27,7 @@ def of_files(folder: Path) -> int:
 
 
 def fitted(memory: int, database: int) -> dict[str, str]:
-    """Settings of Postgres for `memory` bytes and a database of so many.
+    """Settings of Postgres for a machine with `memory` bytes and a database of `database` bytes.
 
     A vector index is built in `maintenance_work_mem`, and ten times slower beyond it. Buffers take two percent of
     themselves when Postgres starts, so a small database has few.

@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from footnote.local_stack import postgres, valkey
@@ -19,7 +19,7 @@ class Service:
 
     `required`: the start fails without it. `vital`: so does a running stack. `store`: the others depend on it,
     so it starts before them and stops after them. `before_start` runs before each start. `on_demand`: host and port,
-    at whose first connection it starts.
+    at whose first connection it starts. `variables` are of its environment alone.
     """
 
     name: str
@@ -32,6 +32,7 @@ class Service:
     store: bool = False
     before_start: Callable[[], None] | None = None
     on_demand: tuple[str, int] | None = None
+    variables: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -50,8 +51,8 @@ def programs(settings: Settings) -> Programs:
     services = (
         Service("api", _run("api"), stop_seconds=settings.drain_seconds + API_END_SECONDS),
         # Long enough to finish a batch; what is cut off is taken up again from its last checkpoint.
-        Service("worker", _run("worker"), stop_seconds=20.0),
-        Service("dispatcher", _run("worker.background")),
+        Service("worker", _run("worker"), stop_seconds=20.0, variables=_metrics_port(settings, 1)),
+        Service("dispatcher", _run("worker.background"), variables=_metrics_port(settings, 2)),
         # Few look at it, and it takes as much memory as a worker.
         Service(
             "flower",
@@ -64,6 +65,11 @@ def programs(settings: Settings) -> Programs:
     follower = Service("backup", _run("footnote", "backup", "--wal"), required=False)
     follows = settings.backup_dir is not None and settings.database_url is None
     return Programs(_run("footnote", "migrate", "--no-show-key"), (*services, *([follower] if follows else [])))
+
+
+def _metrics_port(settings: Settings, more: int) -> dict[str, str]:
+    """The port of the API and `more`, since all share one machine."""
+    return {"FOOTNOTE_METRICS_PORT": str(settings.metrics_port + more)} if settings.metrics_port else {}
 
 
 def postgres_service(server: postgres.Postgres) -> Service:

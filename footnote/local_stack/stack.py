@@ -123,7 +123,7 @@ class _Stack:
             self.supervisor.say("preparing the tables")
             self.supervisor.run("migrate", self.ours.migrate, env=env)
         self.supervisor.say("starting the API, the worker and the dispatcher")
-        children = [self.supervisor.start(service, env) for service in self.ours.services]
+        children = [self.supervisor.start(service, env | service.variables) for service in self.ours.services]
         ready = self._wait_until_ready(children)
         away = _away(ready)
         self.supervisor.set_ready()

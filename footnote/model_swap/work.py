@@ -147,7 +147,7 @@ async def _store(
 ) -> int:
     """The checkpoint: the vectors, those of the chunks, and what was spent, in one transaction.
 
-    Documents that others hold at this moment are passed over: this waits for none, so it delays no other work.
+    Documents that others hold at this moment are passed over: this waits for none of them.
     """
     async with rt.transaction() as session:
         connection = await driver(session)

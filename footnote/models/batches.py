@@ -17,6 +17,8 @@ class QueryBatch(Dispatched, Base):
     __tablename__ = "query_batch"
     __table_args__ = (
         Index("ix_query_batch_unfinished", "state", postgresql_where=text("state IN ('queued', 'running', 'waiting')")),
+        Index("ix_query_batch_due", "next_attempt_at", postgresql_where=text("state IN ('queued', 'waiting')")),
+        Index("ix_query_batch_lease_until", "lease_until", postgresql_where=text("state = 'running'")),
         Index("ix_query_batch_finished_at", "finished_at"),
     )
 

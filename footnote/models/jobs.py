@@ -58,6 +58,7 @@ class Job(Dispatched, Base):
         Computed("progress_done / 1000 + CASE WHEN reingestion THEN 1000000 ELSE 0 END", persisted=True)
     )
     request_id: Mapped[str | None]
+    traceparent: Mapped[str | None]  # of the request's trace, if there is one
     created_at: Mapped[datetime] = now()
     updated_at: Mapped[datetime] = now()
 

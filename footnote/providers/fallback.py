@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from footnote.errors import AccountRefused, FootnoteError
 from footnote.providers import GenerationRequest, Generator, GeneratorEvent, ModelRef, Uncounted, Usage
-from footnote.telemetry import fallbacks_total, log
+from footnote.telemetry import log
+from footnote.telemetry.metrics import fallbacks_total
 
 
 class Fallback:

@@ -68,6 +68,7 @@ class PlainClient:
                 raise
             if answer is not None:
                 self._give_back(stream)
+                answer.request = httpx2.Request("POST", url)
                 return answer
             stream.writer.close()
             if not stream.since:

@@ -16,7 +16,8 @@ from typing import Any, Literal, TypeVar
 
 from footnote.database.redis_client import Shared, script
 from footnote.errors import BatchTooLarge, CircuitOpen, FootnoteError, RateLimited, TimedOut, Unavailable
-from footnote.telemetry import log
+from footnote.telemetry import log, traces
+from footnote.telemetry.metrics import CallMeter
 
 Outcome = Literal["answered", "limited", "failed", "left"]
 Answer = TypeVar("Answer")
@@ -132,9 +133,18 @@ class Endpoint:
 
         Raises RateLimited, CircuitOpen, and BatchTooLarge where a `divisible` call asks for too much at once.
         """
-        call = await self._enter(Call({"requests": 1, "tokens": tokens}), patience, divisible)
+        with CallMeter(self.provider) as meter, traces.spanning("provider", current=False, provider=self.provider):
+            call = await self._enter(Call({"requests": 1, "tokens": tokens}), patience, divisible)
+            meter.admitted()
+            async with self._learning(call, tokens, divisible=divisible):
+                yield call
+            await self.answered(call)
+
+    @asynccontextmanager
+    async def _learning(self, call: Call, tokens: int, *, divisible: bool) -> AsyncIterator[None]:
+        """Records how the call failed, if it does."""
         try:
-            yield call
+            yield
         except RateLimited as error:
             call.quota = call.quota or error.quota
             if divisible and call.quota and tokens > call.quota.limits.get("tokens", tokens):
@@ -153,7 +163,6 @@ class Endpoint:
             if call.trial:
                 await self._leave(call, "left")
             raise
-        await self.answered(call)
 
     async def answered(self, call: Call) -> None:
         """The provider works. A long answer says so with its first piece."""

@@ -41,6 +41,7 @@ from footnote.retrieval.scope import limits, scope_of
 from footnote.retrieval.spaces import QueryVector
 from footnote.retrieval.spelling import Correction
 from footnote.runtime import Runtime
+from footnote.telemetry.metrics import timed, vector_searches_total
 from footnote.tenancy.usage import UsageEntry
 from footnote.text import folded
 
@@ -166,6 +167,7 @@ class SearchResult:
 Beside = Callable[[AsyncSession, ResolvedScope, Sequence[Hit], Sequence[QueryVector]], Awaitable[None]]
 
 
+@timed("whole")
 async def search(rt: Runtime, query: Query, beside: Beside | None = None) -> SearchResult:
     """Raises NotFound for an unknown collection, Conflict after a change of model, Invalid without a reranker to ask.
 
@@ -241,7 +243,8 @@ async def _first(rt: Runtime, query: Query, most: int, enough: int, beside: Besi
     while True:
         looked_into = () if blank else scope.spaces
         try:
-            vectors, costs = await spaces.query_vectors(rt, query.text, looked_into, scope.filled, named=named)
+            async with timed("embed"):
+                vectors, costs = await spaces.query_vectors(rt, query.text, looked_into, scope.filled, named=named)
         except FootnoteError:
             if scope is not remembered:
                 raise
@@ -297,15 +300,18 @@ async def _candidates(
         suspects = spelling.looked_for(query.text, place)
         written: dict[str, Any] = {"suspects": suspects}
         also, has_unknown = ("", True) if suspects is None else (_UNKNOWN, bool(suspects))
+        vector_searches_total.labels("index" if large else "exact").inc()
     else:
-        found = await candidates.found(
-            session, scope, query.text, place.languages, query_vectors, large=large, depth=depth
-        )
+        async with timed("legs"):
+            found = await candidates.found(
+                session, scope, query.text, place.languages, query_vectors, large=large, depth=depth
+            )
         ranked = fusion.by_both(found, depth) if query_vectors else fusion.by_words(found)
         fused, written = fusion.written(ranked, enough)
         also, has_unknown = "", found.has_unknown
-    written |= {"candidates": Written(enough), "diverse": query.diversity > 0}
-    rows = await scope.run(session, fused + fusion.hits(place.swapped, also), **written)
+    async with timed("legs" if query.mode == "vector" else "fusion"):
+        written |= {"candidates": Written(enough), "diverse": query.diversity > 0}
+        rows = await scope.run(session, fused + fusion.hits(place.swapped, also), **written)
     scales = {each.id: scale_of(each) for each in place.spaces}
     names = list(rows[0].keys()) if rows else []  # rows as mappings are slow
     mapped = [dict(zip(names, row, strict=True)) for row in rows]
@@ -370,7 +376,9 @@ async def _reranked(reranker: Reranker, query: Query, hits: list[Hit], asked: in
     """The first hits by what the reranker says of them, the others behind."""
     started = time.monotonic()
     first, others = hits[:asked], hits[asked:]
-    scores, failure = await reranking.scores(reranker, query.text, [f"{each.subject}\n\n{each.text}" for each in first])
+    async with timed("rerank"):
+        texts = [f"{each.subject}\n\n{each.text}" for each in first]
+        scores, failure = await reranking.scores(reranker, query.text, texts)
     timings = {"rerank": round((time.monotonic() - started) * 1000, 1)}
     if failure:
         return SearchResult(hits, False, failure, timings)

@@ -16,6 +16,7 @@ from footnote.retrieval.bm25 import Lexeme, chunk_number
 from footnote.retrieval.fusion import Candidates
 from footnote.retrieval.scope import WALL, Scope
 from footnote.retrieval.spaces import QueryVector
+from footnote.telemetry.metrics import vector_searches_total
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,6 +44,8 @@ async def found(
     import numpy as np
 
     told = await _told(session, scope, question, languages, query_vectors, large=large)
+    if query_vectors:
+        vector_searches_total.labels("fallback" if told["fell_back"] else "index" if large else "exact").inc()
     near, exact = _Chunks.unpacked(told["near"], _NEAR), _Chunks.unpacked(told["exact"], _EXACT)
     lexemes, mean_words = [Lexeme(*each) for each in told["lexemes"]], told["words"]
     lacking = [each for each in lexemes if not each.is_whole]
@@ -104,10 +107,12 @@ async def _told(
     *,
     large: bool,
 ) -> "Record":
-    legs, near = [keyword_leg.leg(scope, question, languages, large=large)], "NULL"
+    legs, near, fell_back = [keyword_leg.leg(scope, question, languages, large=large)], "NULL", "false"
     if query_vectors:
         legs, near = [vector_leg.leg(scope, query_vectors, large=large), *legs], _PLACED
-    [told] = await scope.run(session, f"WITH {','.join(legs)} SELECT {keyword_leg.FOUND}, {near} AS near")
+        fell_back = vector_leg.fell_back(query_vectors, large=large)
+    shown = f"{keyword_leg.FOUND}, {near} AS near, {fell_back} AS fell_back"
+    [told] = await scope.run(session, f"WITH {','.join(legs)} SELECT {shown}")
     return told
 
 

@@ -10,7 +10,7 @@ from footnote.embeddings import vector_lengths
 from footnote.models import EmbeddingSpace
 from footnote.providers import Embedder
 from footnote.runtime import Runtime
-from footnote.telemetry import questions_embedded_total
+from footnote.telemetry.metrics import questions_embedded_total
 
 if TYPE_CHECKING:
     import numpy as np

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from footnote.errors import CircuitOpen, FootnoteError
 from footnote.providers import Reranker
-from footnote.telemetry import log, rerankings_total
+from footnote.telemetry import log
+from footnote.telemetry.metrics import rerankings_total
 from footnote.text import folded
 
 LONGEST = 4_000  # characters of a text; rerankers read no more, or charge for it

@@ -17,6 +17,13 @@ def leg(scope: Scope, query_vectors: Sequence[QueryVector], *, large: bool) -> s
     return ",".join(nearest) + f",\nvector AS ({ranked})"
 
 
+def fell_back(query_vectors: Sequence[QueryVector], *, large: bool) -> str:
+    """Whether the scope was read whole, because an index found too few, in SQL beside `leg`."""
+    if not large:
+        return "false"
+    return " OR ".join(f"(SELECT count(*) FROM indexed_{each.space.id}) < :depth" for each in query_vectors)
+
+
 def similarity(query_vectors: Sequence[QueryVector]) -> str:
     """The cosine of the chunk `c` to the question in SQL; NULL in a space in which the question has no vector."""
     if not query_vectors:

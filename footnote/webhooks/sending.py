@@ -18,7 +18,8 @@ from footnote.outbound import guard
 from footnote.outbound.guard import Reply
 from footnote.runtime import Runtime
 from footnote.settings import Settings
-from footnote.telemetry import log
+from footnote.telemetry import log, traces
+from footnote.telemetry.metrics import webhook_attempts_total
 from footnote.webhooks import endpoints
 
 # Seconds until the next attempt; with jitter they sum up to a little over 24 hours.
@@ -40,6 +41,7 @@ class Due:
     attempts: int
     tries: int
     secrets: list[str]
+    traceparent: str | None = None
 
 
 # The lanes by a loose index scan, then the oldest few of each: the cost does not grow with the backlog. The first of
@@ -85,7 +87,8 @@ _CLAIM = text(
            attempts, attempts - attempts_before,
            CASE WHEN endpoint_id IS NULL THEN ARRAY[webhook_secret]
                 WHEN previous_secret_until > now() THEN ARRAY[secret, previous_secret]
-                ELSE ARRAY[secret] END
+                ELSE ARRAY[secret] END,
+           (SELECT traceparent FROM job WHERE job.id = claimed.job_id)
     FROM claimed JOIN tenant ON tenant.id = claimed.tenant_id
     LEFT JOIN webhook_endpoint AS endpoint ON endpoint.id = endpoint_id
     """
@@ -117,19 +120,21 @@ async def claim(session: AsyncSession, settings: Settings, ids: Sequence[str]) -
 async def deliver(rt: Runtime, due: Due) -> None:
     """One attempt at what was claimed: sends it, writes how it went. Raises DatabaseAway: then it is sent again."""
     ids = {"delivery_id": due.id, "endpoint_id": due.endpoint_id, "tenant_id": due.tenant_id}
-    with bound_contextvars(**ids):  # every line that the attempt logs has them
+    span = traces.spanning("webhook", due.traceparent or "", event_type=due.event, delivery_id=due.id)
+    with span, bound_contextvars(**ids):  # every line that the attempt logs has them
         started_at, started = datetime.now(UTC), time.monotonic()
         reply = await _send(rt.settings, due)
         latency_ms = round(1000 * (time.monotonic() - started))
         async with rt.transaction() as session:
             await _settle(session, rt.settings, due, reply, {"started_at": started_at, "latency_ms": latency_ms})
+        webhook_attempts_total.labels(_in_a_word(reply)).inc()
         outcome = {"status": reply.status, "error": reply.error, "attempt": due.attempts}
         log.info("webhook attempted", event_type=due.event, **outcome)
 
 
 async def _settle(session: AsyncSession, settings: Settings, due: Due, reply: Reply, when: dict[str, Any]) -> None:
     """Locks the endpoint first, as a change of it does: so they wait for each other without a deadlock."""
-    delivered = reply.status is not None and 200 <= reply.status < 300
+    delivered = _delivered(reply)
     gone, last = reply.status == 410, due.tries > len(SCHEDULE)
     final = gone or last or due.event == endpoints.TEST
     if due.endpoint_id and delivered:
@@ -148,6 +153,14 @@ async def _settle(session: AsyncSession, settings: Settings, due: Due, reply: Re
         answer = {"response_status": reply.status, "error": reply.error, "excerpt": reply.excerpt}
         ids = {"delivery_id": due.id, "number": due.attempts, "tenant_id": due.tenant_id}
         await session.execute(insert(WebhookAttempt).values(**ids, **when, **answer))
+
+
+def _delivered(reply: Reply) -> bool:
+    return reply.status is not None and 200 <= reply.status < 300
+
+
+def _in_a_word(reply: Reply) -> str:
+    return "delivered" if _delivered(reply) else "refused" if reply.status else "failed"
 
 
 def _outcome(tries: int, reply: Reply, *, delivered: bool, final: bool) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""Chunks that are removed find their postings by their place in a version.
+"""Chunks that are removed find their postings by their place in a version; due batches of questions have an index.
 
-Each of them was compared with every block of its version: for 20,000 chunks, twice a million rows. The index is built
-beside the work, before the function that needs it; the old one goes last. It may be run again after an interruption.
+Each chunk was compared with every block of its version: for 20,000 chunks, twice a million rows. Indexes are built
+beside the work, before the function that needs one; the old one goes last. It may be run again after an interruption.
 
 Revision ID: 0043
 Revises: 0041
@@ -52,22 +52,35 @@ BLOCK_BEFORE = """LATERAL (
             WHERE document_id = c.document_id AND version_id = c.version_id
               AND c.position BETWEEN first_position AND last_position
         ) AS b"""
+DUE = {
+    "ix_query_batch_due": "query_batch (next_attempt_at) WHERE state IN ('queued', 'waiting')",
+    "ix_query_batch_lease_until": "query_batch (lease_until) WHERE state = 'running'",
+}
 INDEX, COLUMNS = "ix_posting_block_document_id_version_id_first_position", "document_id, version_id, first_position"
 INDEX_BEFORE, COLUMNS_BEFORE = "ix_posting_block_document_id_version_id", "document_id, version_id"
 
 
 def _change(function: str, name: str, columns: str, before: str) -> None:
-    with op.get_context().autocommit_block():
-        op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")  # which an interrupted migration left unfinished
-        op.execute(f"CREATE INDEX CONCURRENTLY {name} ON posting_block ({columns})")
-        op.execute(function)
-        op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {before}")
+    _index(name, f"posting_block ({columns})")
+    op.execute(function)
+    op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {before}")
+
+
+def _index(name: str, on: str) -> None:
+    op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")  # which an interrupted migration left unfinished
+    op.execute(f"CREATE INDEX CONCURRENTLY {name} ON {on}")
 
 
 def upgrade() -> None:
     each_version = "(SELECT DISTINCT document_id, version_id FROM removed)"
-    _change(FUNCTION.format(block=BLOCK, removed=each_version), INDEX, COLUMNS, INDEX_BEFORE)
+    with op.get_context().autocommit_block():
+        for name, on in DUE.items():
+            _index(name, on)
+        _change(FUNCTION.format(block=BLOCK, removed=each_version), INDEX, COLUMNS, INDEX_BEFORE)
 
 
 def downgrade() -> None:
-    _change(FUNCTION.format(block=BLOCK_BEFORE, removed="removed"), INDEX_BEFORE, COLUMNS_BEFORE, INDEX)
+    with op.get_context().autocommit_block():
+        _change(FUNCTION.format(block=BLOCK_BEFORE, removed="removed"), INDEX_BEFORE, COLUMNS_BEFORE, INDEX)
+        for name in DUE:
+            op.execute(f"DROP INDEX CONCURRENTLY IF EXISTS {name}")

@@ -19,7 +19,7 @@ from footnote.providers.guarded import guard_generators
 from footnote.providers.openai import OpenAIGenerator
 from footnote.runtime import Runtime
 from footnote.settings import Settings
-from footnote.telemetry import counted
+from footnote.telemetry.exposition import exposition
 from footnote.tenancy import keys
 from tests import driving
 from tests.api.test_disconnect import listening, until
@@ -95,7 +95,7 @@ async def test_the_official_client_over_http(api: McpApi, era: str) -> None:
         assert footnote["url"].startswith(f"{api.url}/d/{footnote['document_id']}/p/1?v=1&from=")
         assert (footnote["verified"], steps) == (True, list(range(1, len(steps) + 1)))
         assert len(steps) >= 2
-    text = counted(None)
+    text = exposition()
     assert 'footnote_mcp_calls_total{outcome="ok",tool="ask"}' in text
     assert 'route="/mcp"' in text
 

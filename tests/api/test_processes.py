@@ -2,7 +2,6 @@
 
 import http.client
 import os
-import re
 import signal
 import socket
 import threading
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from api.serving.server import SAME_PRESS_SECONDS
+from tests import metrics
 from tests.local_stack.stack_under_test import free_port, lives, wait_for
 from tests.programs import Program
 
@@ -32,15 +32,15 @@ def get(port: int, path: str) -> str | None:
 def test_several_processes_count_together_stand_in_for_each_other_and_end_together(
     migrated_url: str, redis_url: str, tmp_path: Path
 ) -> None:
-    port = free_port()
+    port, metrics_port = free_port(), free_port()
     given = {"DATABASE_URL": migrated_url, "REDIS_URL": redis_url, "PORT": str(port), "WEB_CONCURRENCY": "2"}
     places = {"STORAGE_URL": f"file://{tmp_path}/objects", "TMPDIR": str(tmp_path)}
+    given["FOOTNOTE_METRICS_PORT"] = str(metrics_port)
     api = Program("api", {**os.environ, **given, **places, "FOOTNOTE_HOST": "127.0.0.1"}, tmp_path / "log")
 
     def counted() -> int:
-        text = get(port, "/metrics") or ""
-        (count,) = re.findall(r'footnote_http_request_seconds_count\{.*route="/healthz".*\} (\d+)', text)
-        return int(count)
+        counts = metrics.at(metrics_port)
+        return int(counts['footnote_http_requests_total{route="/healthz",status="2xx"}'])
 
     try:
         api.start()
@@ -48,6 +48,7 @@ def test_several_processes_count_together_stand_in_for_each_other_and_end_togeth
         for _ in range(20):
             assert get(port, "/healthz")
         assert {counted() for _ in range(10)} == {21}
+        assert get(port, "/metrics") is None, "they are on their own port"
 
         upgrading = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
         upgrading.request("GET", "/readyz", headers={"Connection": "Upgrade", "Upgrade": "websocket"})

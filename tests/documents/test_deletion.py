@@ -95,6 +95,7 @@ async def test_the_receipt_counts_what_was_removed_and_stays_the_same(committing
         "versions": 3,
         "pages": 1,
         "chunks": 2,
+        "second_vectors": 0,
         "embeddings": 2,
         "jobs": 3,
         "answers": 0,

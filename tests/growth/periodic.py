@@ -6,6 +6,7 @@ from functools import partial
 import httpx2
 
 from footnote.database.driver import driver
+from footnote.operations import gauges
 from footnote.queue import make_app
 from footnote.runtime import Runtime
 from footnote.tenancy import quotas
@@ -46,7 +47,7 @@ def named(rt: Runtime, client: httpx2.AsyncClient, tenant_id: str) -> Mapping[st
         "deliveries": Deliveries(rt)._start_due,
         "background tasks": partial(background_tasks.run_next, rt.operator),
         "room under a quota": partial(_room, rt.for_tenant(tenant_id)),
-        "metrics": partial(_get, client, "/metrics"),
+        "metrics": partial(gauges.read, rt),
         **chores,
         **lists,
     }

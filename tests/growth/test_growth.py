@@ -18,7 +18,7 @@ from api.openai import PREFIX
 from footnote import documents, ingest, jobs
 from footnote.database.driver import driver
 from footnote.documents import deletion
-from footnote.jobs import recovery
+from footnote.jobs import demand
 from footnote.runtime import Runtime
 from footnote.tenancy import keys
 from tests import driving
@@ -105,7 +105,7 @@ async def gathered(rt: Runtime) -> Crowd:
 def few_counted() -> Iterator[None]:
     """Metrics count fewer jobs than wait here, also at first."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(recovery, "MOST", QUEUED // 20)
+        patch.setattr(demand, "COUNTED", QUEUED // 20)
         yield
 
 

@@ -13,7 +13,7 @@ from footnote import jobs
 from footnote.database import leases
 from footnote.database.leases import LeaseLost
 from footnote.errors import Conflict, Crashed, FootnoteError, NotFound, RateLimited, Unavailable
-from footnote.jobs import Claim, Lane, listing, recovery, scheduling
+from footnote.jobs import Claim, Lane, demand, listing, recovery, scheduling
 from footnote.jobs.listing import JobFilter
 from footnote.models import Job, WebhookDelivery
 from footnote.runtime import Runtime
@@ -423,5 +423,9 @@ async def test_another_tenants_job_is_unknown(rt: Runtime, job_id: str) -> None:
 
 async def test_the_overview_tells_how_long_the_oldest_due_job_has_waited(rt: Runtime, job_id: str) -> None:
     await set_job(rt, job_id, next_attempt_at=func.now() - timedelta(seconds=90))
-    numbers = await write(rt, recovery.overview)
-    assert (numbers["queued"], numbers["oldest_due_seconds"]) == (1, 90)
+    small, large = await write(rt, demand.backlog)
+    assert (small.due, small.running, small.later, small.oldest_due_seconds) == (1, 0, 0, 90)
+    assert (large.due, large.oldest_due_seconds) == (0, 0)
+    await set_job(rt, job_id, next_attempt_at=func.now() + timedelta(seconds=90))
+    small, _ = await write(rt, demand.backlog)
+    assert (small.due, small.later, small.oldest_due_seconds) == (0, 1, 0)

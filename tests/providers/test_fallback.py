@@ -18,7 +18,7 @@ from footnote.errors import (
 from footnote.providers import GenerationRequest, GeneratorEvent, ModelRef, Token, Usage, open_generators
 from footnote.providers.fallback import Fallback, models_of
 from footnote.settings import Settings
-from footnote.telemetry import fallbacks_total
+from footnote.telemetry.metrics import fallbacks_total
 
 pytestmark = pytest.mark.anyio
 

@@ -23,10 +23,11 @@ from footnote.providers import Embedder, GenerationRequest, GeneratorEvent, Toke
 from footnote.providers.guarded import MOST_MODELS, Embedders, guard_embedder, guard_generators
 from footnote.providers.guarded_embedder import GuardedEmbedder
 from footnote.providers.guarded_generator import GuardedGenerator
+from footnote.providers.plain_http import PlainClient
 from footnote.providers.throttle import INTERACTIVE, PIPELINE, Endpoint
 from footnote.runtime import Runtime
 from footnote.settings import Settings
-from tests import driving
+from tests import driving, metrics
 from tests.api.test_errors import problem
 from tests.conftest import Person
 from tests.driving import paragraphs, set_job
@@ -141,12 +142,12 @@ async def test_models_beyond_number_take_one_client_and_little_else(
 ) -> None:
     opened = []
 
-    class Counted(httpx2.AsyncClient):
-        def __init__(self, **options: Any) -> None:
-            super().__init__(**options)
+    class Counted(PlainClient):
+        def __init__(self, *options: Any) -> None:
+            super().__init__(*options)
             opened.append(self)
 
-    monkeypatch.setattr("httpx2.AsyncClient", Counted)
+    monkeypatch.setattr("footnote.providers.openai_connection.PlainClient", Counted)
     base_url = f"http://127.0.0.1:{server.port}/{id(server)}"
     settings = Settings(_env_file=None, redis_url=redis_url, embedder="local", openai_base_url=base_url)
     embedders = Embedders(settings, Shared(None), interactive=True)
@@ -161,7 +162,7 @@ async def test_models_beyond_number_take_one_client_and_little_else(
     assert embedders["local", ""] is embedders["local", "all-MiniLM-L6-v2"], "loaded once"
     [client] = opened
     await embedders.close()
-    assert client.is_closed
+    assert not client._idle
 
 
 # -- batches -------------------------------------------------------------------------------------------------
@@ -484,7 +485,9 @@ async def test_a_provider_that_fails_is_left_alone_and_everybody_is_told(
     name = f"openai/{process().model}"
     assert (job.waiting_for or "").startswith(f"the provider to recover: {name} failed 5 times in a row and is not as")
 
-    app = create_app(runtime=replace(rt, embedder=process(interactive=True)))
+    working = replace(rt, embedder=process(interactive=True))
+    circuit = f'footnote_provider_circuit_open{{provider="{name}"}}'
+    app = create_app(runtime=working)
     async with app.router.lifespan_context(app):
         transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
         async with httpx2.AsyncClient(transport=transport, base_url="http://x", headers=alice.client.headers) as http:
@@ -494,14 +497,14 @@ async def test_a_provider_that_fails_is_left_alone_and_everybody_is_told(
             ready = await http.get("/readyz")
             assert ready.status_code == 200
             assert ready.json()["providers"][name].startswith("failing, not asked before 2")
-            assert f'footnote_provider_circuit_open{{provider="{name}"}} 1' in (await http.get("/metrics")).text
+            assert (await metrics.of_the_installation(working))[circuit] == 1
             assert len(server.calls) == 5
 
             server.answer = lambda _texts: None
             await asyncio.sleep(5.1)  # the shortest time that a circuit is open
             assert (await http.post("/v1/search", json={"query": "lamp"})).status_code == 200
             assert (await http.get("/readyz")).json()["providers"] == {name: "ok"}
-            assert f'footnote_provider_circuit_open{{provider="{name}"}} 0' in (await http.get("/metrics")).text
+            assert (await metrics.of_the_installation(working))[circuit] == 0
     await set_job(rt, job_id, next_attempt_at=func.now())
     assert (await driving.run(rt, job_id)).state == "succeeded"
 

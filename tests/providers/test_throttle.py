@@ -19,7 +19,7 @@ from footnote.local_stack.valkey import running_valkey
 from footnote.providers import throttle
 from footnote.providers.throttle import INTERACTIVE, PIPELINE, Endpoint, Quota, Urgency
 from footnote.settings import Settings
-from footnote.telemetry import limits_skipped_total
+from footnote.telemetry.metrics import limits_skipped_total
 
 pytestmark = pytest.mark.anyio
 Make = Callable[..., Endpoint]

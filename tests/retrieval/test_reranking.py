@@ -16,7 +16,7 @@ from footnote.providers import open_reranker
 from footnote.providers.guarded import GuardedReranker, guard_reranker
 from footnote.retrieval import Query, SearchResult, reranking, search
 from footnote.runtime import Runtime
-from tests import driving
+from tests import driving, metrics
 from tests.api.test_documents import frames
 from tests.api.test_errors import problem
 from tests.conftest import Person, stored_once
@@ -339,11 +339,13 @@ async def test_readiness_names_a_reranker_that_fails(
     ready = (await alice.client.get("/readyz")).json()
     assert (ready["reranker"], ready["providers"]) == (None, {})
     server.json({}, 500)
-    async with asking(opened(rerank_model="m-1"), alice) as client:
+    working = opened(rerank_model="m-1")
+    async with asking(working, alice) as client:
         assert (await client.get("/readyz")).json()["providers"] == {"cohere/m-1": "ok"}
         for _ in range(5):
             assert (await client.post("/v1/search", json={"query": "siren"})).status_code == 200
         answer = await client.get("/readyz")
         assert (answer.status_code, answer.json()["reranker"]) == (200, "cohere/m-1")
         assert answer.json()["providers"]["cohere/m-1"].startswith("failing, not asked before 2")
-        assert 'footnote_provider_circuit_open{provider="cohere/m-1"} 1' in (await client.get("/metrics")).text
+        told = await metrics.of_the_installation(working)
+        assert told['footnote_provider_circuit_open{provider="cohere/m-1"}'] == 1

@@ -13,7 +13,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ WRONG_KEYS = ("", "Bearer", "Bearer fn_0123456789ab_wrong", "Basic Zm46Zm4=")
 OPEN = ("/healthz", "/readyz", "/v1/session")  # which need no key, or say so in another way
 REFUSED_SAMPLES = ("invalid_request", "invalid_value", "missing_required_parameter", "invalid_json")
 ACCEPTED = "application/json, text/event-stream"
+Surfaces = Sequence[tuple[Json, Mapping[str, str]]]  # descriptions of routes, with ids of what is there
 
 
 @dataclass
@@ -107,7 +108,7 @@ async def made_on_surface(client: httpx2.AsyncClient) -> dict[str, str]:
     }
 
 
-async def throw(client: httpx2.AsyncClient, surfaces: list[tuple[Json, Mapping[str, str]]], seen: Seen) -> None:
+async def throw(client: httpx2.AsyncClient, surfaces: Surfaces, seen: Seen) -> None:
     """Everything at the routes of each document, with ids of what is there, and at the tools."""
     for described, ids in surfaces:
         for method, address, given in samples(described, ids):
@@ -142,7 +143,7 @@ async def _tools(client: httpx2.AsyncClient) -> list[Json]:
     return told
 
 
-async def without_key(url: str, surfaces: list[tuple[Json, Mapping[str, str]]], seen: Seen) -> None:
+async def without_key(url: str, surfaces: Surfaces, seen: Seen) -> None:
     """Each route and `/mcp` refuse every wrong key in the same words."""
     routes = [
         (method, address_of(path, ids)) for described, ids in surfaces for method, path, _ in operations(described)

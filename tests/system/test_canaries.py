@@ -2,6 +2,8 @@
 
 import logging
 import traceback
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
@@ -9,14 +11,17 @@ from httpx2 import Response
 from sqlalchemy import text, update
 
 from footnote.models import Base, Tenant
+from footnote.operations import gauges
 from footnote.providers import open_embedder
 from footnote.providers.guarded import guard_embedder
 from footnote.runtime import Runtime
+from footnote.telemetry.exposition import exposition
 from tests import driving
 from tests.api.test_headers import api_with
 from tests.conftest import Person
 from tests.fakes import FakeServer
 from tests.overhearing import overheard
+from tests.system import security
 
 pytestmark = pytest.mark.anyio
 PROVIDER = "sk-canary-provider-0123456789abcdef"
@@ -76,6 +81,33 @@ async def _requests(alice: Person, secrets: tuple[str, ...]) -> list[Response]:
             headers = {"Authorization": f"Bearer {secret}"}
             answers.append(await alice.client.request("POST" if body else "GET", path, json=body, headers=headers))
     return answers
+
+
+def _ours(records: Sequence[logging.LogRecord]) -> list[str]:
+    """What our code logged, and what was logged for it."""
+    theirs = ("httpx", "httpcore", "asyncio")
+    return [_said(record) for record in records if not record.name.startswith(theirs)]
+
+
+async def test_nothing_that_a_request_says_is_logged_or_counted(
+    rt: Runtime, alice: Person, logged: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The word in every place of every route that takes one, and within the credentials of addresses."""
+    monkeypatch.setattr(security, "STRINGS", (SAID,))
+    monkeypatch.setattr(security, "FEW", frozenset((SAID,)))
+    monkeypatch.setattr(security, "BODIES", (f'{{"{SAID}'.encode(), f'["{SAID}"]'.encode()))
+    ids = await security.made(alice.client)
+    monkeypatch.setitem(security.SAMPLES, "url", f"https://{SAID}:{SAID}@lamp.example/")
+    described = (await alice.client.get("/openapi.json")).json()
+    sent = Counter[int]()
+    for method, address, given in security.requests(described, ids):
+        headers = security.JSON if "content" in given else {}
+        answer = await alice.client.request(method, address, headers=headers, **given)
+        sent[answer.status_code] += 1
+    assert sent[200] + sent[201] + sent[202] > 40, sent
+    assert sent[500] == 0
+    assert [said for said in _ours(logged.records) if SAID in said] == []
+    assert SAID not in exposition(await gauges.read(rt))
 
 
 async def _failure(alice: Person, monkeypatch: pytest.MonkeyPatch) -> Response:
@@ -144,9 +176,9 @@ async def test_no_secret_is_written_down_or_answered(
         "Redis": "\n".join(passed),
     }
     assert {place for place, said in written.items() for secret in secrets if secret in said} == set()
-    ours = [record for record in logged.records if not record.name.startswith(("httpx", "httpcore", "asyncio"))]
-    assert [said for said in map(_said, ours) if SAID in said] == []
-    assert len([record for record in ours if "'event': 'request'" in _said(record)]) >= len(answers)
+    ours = _ours(logged.records)
+    assert [said for said in ours if SAID in said] == []
+    assert len([said for said in ours if "'event': 'request'" in said]) >= len(answers)
     assert "doc_unknown" in written["answers"]
     assert "footnote:rate:key_" in written["Redis"]
     assert "a bug" in written["logs"]

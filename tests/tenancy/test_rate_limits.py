@@ -7,7 +7,7 @@ import pytest
 
 from footnote.database.redis_client import Shared, open_redis
 from footnote.runtime import Runtime
-from footnote.telemetry import limits_skipped_total
+from footnote.telemetry.metrics import limits_skipped_total
 from footnote.tenancy import rate_limits
 from footnote.tenancy.rate_limits import Standing
 

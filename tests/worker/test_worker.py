@@ -16,9 +16,11 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
+import httpx2
 import pytest
 from sqlalchemy import func
 
+from api.app import create_app
 from api.schemas.jobs import waiting_for
 from footnote import jobs
 from footnote.answering import Question, batch_runs, question_batches
@@ -28,10 +30,14 @@ from footnote.jobs import scheduling
 from footnote.models import Job, QueryBatch, QueryBatchItem
 from footnote.retrieval import Query
 from footnote.runtime import Runtime, open_runtime
-from tests import ROOT, SAMPLES, driving
+from footnote.telemetry import traces
+from footnote.tenancy import keys
+from tests import ROOT, SAMPLES, driving, metrics
+from tests.collecting import Collected, Collector, collecting
 from tests.conftest import new_database
 from tests.driving import chunks_of, job_of, pages_of, paragraphs
 from tests.hostile import pdfs
+from tests.local_stack.stack_under_test import free_port
 from tests.overhearing import overheard
 from tests.parsers import parsers_of, servers_of
 from tests.programs import Program, Reply, serving, settings_from, vectors
@@ -43,6 +49,7 @@ pytestmark = [pytest.mark.anyio, pytest.mark.worker]
 
 LEASE_SECONDS = 8  # long enough for a heart to beat on a busy machine
 CANARY = "sk-canary-worker-0123456789abcdef"  # the provider's key
+DONE = 'footnote_steps_total{{lane="small",outcome="done",step="{}"}}'
 HEARD = "worker: Warm shutdown (MainProcess)"  # Celery's answer to a SIGTERM
 
 
@@ -73,6 +80,8 @@ class System:
     worker: Program
     dispatcher: Program
     tenant: str
+    ports: tuple[int, int]  # of the metrics of both
+    collector: Collector  # of their traces
 
     async def until(self, job_id: str, condition: Callable[[Job], bool], seconds: float = 90) -> Job:
         deadline = time.monotonic() + seconds
@@ -95,6 +104,7 @@ async def system(
     async with AsyncExitStack() as stack:
         url = await stack.enter_async_context(new_database(migrated_url))
         port = stack.enter_context(serving(provider.answer))
+        collector = stack.enter_context(collecting())
         given = {
             "DATABASE_URL": url,
             "REDIS_URL": redis_url,
@@ -110,16 +120,20 @@ async def system(
             "FOOTNOTE_CHUNK_SIZE": "400",
             "FOOTNOTE_CHUNK_OVERLAP": "50",
             "FOOTNOTE_GENERATOR": "extractive",
+            "FOOTNOTE_WEBHOOK_ALLOW_PRIVATE": "true",
+            "OTEL_EXPORTER_OTLP_ENDPOINT": collector.url,
         }
-        environment = {**os.environ, **given, "NO_PROXY": "127.0.0.1"}
-        worker = Program("worker", environment, directory / "worker.log")
-        dispatcher = Program("worker.background", environment, directory / "dispatcher.log")
+        environment = {**os.environ, **given, "NO_PROXY": "127.0.0.1", "TMPDIR": str(directory)}
+        ports = free_port(), free_port()
+        own = [environment | {"FOOTNOTE_METRICS_PORT": str(port)} for port in ports]
+        worker = Program("worker", own[0], directory / "worker.log")
+        dispatcher = Program("worker.background", own[1], directory / "dispatcher.log")
         try:
             worker.start()
             dispatcher.start()
             settings = settings_from(given)
             async with open_runtime(settings, pool_size=2) as rt:
-                yield System(rt, provider, worker, dispatcher, await driving.new_tenant(rt))
+                yield System(rt, provider, worker, dispatcher, await driving.new_tenant(rt), ports, collector)
         finally:
             provider.open.set()
             worker.kill()
@@ -153,6 +167,11 @@ async def eventually(condition: Callable[[], Value], seconds: float = 60) -> Val
     return value
 
 
+def counters(system: System) -> set[str]:
+    """Files in which the processes of the worker count."""
+    return {path.name for path in system.worker.log.parent.glob("footnote-metrics-*/*.db")}
+
+
 async def check_whole(system: System, job: Job, chunks: int = 19) -> None:
     found = await chunks_of(system.rt, job.document_id)
     pages = await pages_of(system.rt, job.document_id)
@@ -174,6 +193,83 @@ async def test_an_accepted_document_becomes_ready_by_itself(system: System) -> N
     assert system.provider.texts.total() == len(found) + 1, "and a word, before the space of the model was opened"
 
 
+async def test_worker_and_dispatcher_count_what_happens_to_a_document(system: System) -> None:
+    before = [await eventually(lambda port=port: metrics.at_once(port)) for port in system.ports]
+    accepted = await driving.accept(system.rt, system.tenant, "A counted lamp.")
+    await system.until(accepted.details.job.id, lambda job: job.state == "succeeded")
+    await eventually(lambda: metrics.moved(before[0], metrics.at(system.ports[0])).get(DONE.format("upsert")))
+    worker, dispatcher = (metrics.moved(*each) for each in zip(before, map(metrics.at, system.ports), strict=True))
+    expected = {DONE.format(step): 1.0 for step in jobs.STEPS} | {
+        "footnote_chunks_embedded_total": 1.0,
+        'footnote_provider_calls_total{outcome="answered",provider="openai"}': 1.0,
+        'footnote_provider_wait_seconds_count{provider="openai"}': 1.0,
+    }
+    assert worker.items() >= expected.items()
+    assert dispatcher['footnote_jobs_sent_total{lane="small"}'] == 1
+    assert dispatcher["footnote_refills_total"] >= 1
+    now = metrics.at(system.ports[1])
+    assert (now['footnote_jobs{lane="small",state="running"}'], now["footnote_database_up"]) == (0, 1)
+    assert min(now["footnote_memory_bytes"], metrics.at(system.ports[0])["footnote_memory_bytes"]) > 20 * 1024**2
+
+
+async def uploaded(system: System, text: str) -> tuple[str, str]:
+    """Over the API, which sends spans, too: the ids of the job and of the trace."""
+    async with system.rt.operator.transaction() as session:
+        secret = (await keys.create(session, system.tenant, "traced"))[1]
+    app = create_app(runtime=system.rt)
+    transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
+    known = len(system.collector.spans)
+    with traces.exporting("api", system.rt.settings):
+        client = httpx2.AsyncClient(transport=transport, base_url="http://footnote")
+        async with app.router.lifespan_context(app), client:
+            body = {"text": text, "filename": "canary.txt", "callback_url": f"{system.collector.url}/hook"}
+            headers = {"Authorization": f"Bearer {secret}"}
+            accepted = await client.post("/v1/documents/text", json=body, headers=headers)
+            assert accepted.status_code == 202, accepted.text
+    (request,) = (span for span in system.collector.spans[known:] if span.program == "api")
+    assert (request.name, request.parent) == ("POST /v1/documents/text", "")
+    return accepted.json()["job"]["id"], request.trace
+
+
+async def traced(system: System, trace: str) -> list[Collected]:
+    """The spans of the trace once its webhook was sent."""
+    await eventually(lambda: any(span.name == "webhook" for span in system.collector.of_trace(trace)))
+    await eventually(lambda: any(span.name == "upsert" for span in system.collector.of_trace(trace)))
+    found = system.collector.of_trace(trace)
+    assert [span.text for span in found if "canary" in span.text] == []
+    return found
+
+
+def below(spans: list[Collected], name: str) -> set[str]:
+    """The names of the spans directly below those of the name."""
+    above = {span.id for span in spans if span.name == name}
+    return {span.name for span in spans if span.parent in above}
+
+
+async def test_a_trace_leads_from_the_upload_to_the_webhook(system: System) -> None:
+    job_id, trace = await uploaded(system, "A traced canary.")
+    await system.until(job_id, lambda job: job.state == "succeeded")
+    spans = await traced(system, trace)
+    assert below(spans, "POST /v1/documents/text") == {"chunk", "embed", "upsert", "webhook"}
+    assert below(spans, "embed") == {"provider"}
+    assert {span.program for span in spans} == {"api", "worker", "dispatcher"}
+    assert {span.about["job_id"] for span in spans if span.program == "worker" and span.name != "provider"} == {job_id}
+
+
+async def test_a_trace_goes_on_after_its_worker_was_killed(system: System) -> None:
+    system.provider.open.clear()
+    job_id, trace = await uploaded(system, paragraphs(19, "canary"))
+    await eventually(lambda: system.provider.waiting > 0)
+    system.worker.kill()
+    system.provider.open.set()
+    await system.until(job_id, lambda job: job.state == "waiting")
+    system.worker.start()
+    await system.until(job_id, lambda job: job.state == "succeeded")
+    spans = await traced(system, trace)
+    assert below(spans, "POST /v1/documents/text") == {"chunk", "embed", "upsert", "webhook"}
+    assert below(spans, "embed") == {"provider"}
+
+
 async def test_messages_and_events_hold_no_secret_and_no_text(system: System) -> None:
     """All that passes through Redis while a step fails and others succeed; Flower has nothing else to show."""
     assert system.rt.redis is not None
@@ -181,19 +277,23 @@ async def test_messages_and_events_hold_no_secret_and_no_text(system: System) ->
         system.provider.refusal = Reply(json.dumps({"error": {"message": f"Wrong key: {CANARY}"}}).encode(), 401)
         accepted = await driving.accept(system.rt, system.tenant, "A refused canary in a coal mine.")
         failed = await system.until(accepted.details.job.id, lambda job: job.state == "failed")
-        accepted = await driving.accept(system.rt, system.tenant, "Another canary sings.")
+        named: dict[str, Any] = {"filename": "canary.txt", "metadata": {"canary": "canary"}, "collection": "canary"}
+        accepted = await driving.accept(system.rt, system.tenant, "Another canary sings.", **named)
         await system.until(accepted.details.job.id, lambda job: job.state == "succeeded")
         await eventually(lambda: sum("task-succeeded" in each for each in passed) >= 2)
     assert failed.error_code == "provider_rejected"
     assert any("LPUSH ingest" in each and failed.id in each for each in passed), "messages"
     assert any("PUBLISH" in each and "task-received" in each and failed.id in each for each in passed), "events"
     assert [each for each in passed if "canary" in each] == []
-    assert CANARY not in system.worker.log.read_text() + system.dispatcher.log.read_text()
+    written = system.worker.log.read_text() + system.dispatcher.log.read_text()
+    exported = [str(metrics.at(port)) for port in system.ports]
+    assert [each for each in (written, *exported) if "canary" in each] == []
 
 
 async def test_a_pool_process_killed_in_a_step_costs_the_batches_in_flight_and_no_chunk(system: System) -> None:
     job_id = await held_up(system, "pool")
     (child,) = await eventually(system.worker.children)
+    embedded, files = metrics.at(system.ports[0])["footnote_chunks_embedded_total"], counters(system)
     os.kill(child, signal.SIGSTOP)  # so that it does not renew its lease
     await driving.set_job(system.rt, job_id, lease_until=func.now() + timedelta(hours=1))
     os.kill(child, signal.SIGKILL)
@@ -205,6 +305,9 @@ async def test_a_pool_process_killed_in_a_step_costs_the_batches_in_flight_and_n
     assert len(system.provider.texts) == 19 + (PROBE in system.provider.texts)
     assert system.provider.texts.total() <= 19 + 4 * CALLS, "at most the batches in flight were asked for again"
     assert system.worker.running()
+    now = metrics.at(system.ports[0])
+    assert now["footnote_chunks_embedded_total"] > embedded, "what the killed one had counted is not lost"
+    assert counters(system) == files, "its successor counts on in its files"
 
 
 async def test_a_worker_killed_whole_leaves_no_process_and_its_successor_goes_on(system: System) -> None:

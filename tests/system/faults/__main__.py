@@ -14,7 +14,7 @@ from tests.system.faults.bench import Options
 from tests.system.faults.report import Report, fault_table
 from tests.system.faults.scenarios import SCENARIOS
 
-ON_DEMAND = {"soak"}
+ON_DEMAND = {"soak", "scaling", "alerts"}  # the last one needs a Prometheus
 READ_WITH = "[Reliability](reliability.md#test-it) explains the scenarios."
 
 

@@ -25,7 +25,7 @@ from footnote.local_stack.processes import Process, spawn
 from tests import ROOT
 from tests.system.faults.corpus import Source, sources
 from tests.system.faults.report import Report
-from tests.system.faults.stack import Stack, until
+from tests.system.faults.stack import Stack, free_ports, until
 
 FAKE = ROOT.parent / "shared" / "tools" / "fake_openai.py"
 WORKERS = 4
@@ -125,9 +125,11 @@ class Product:
         return {row[0] for row in waiting}
 
     async def circuit(self) -> str:
-        """`1` while it is open, as the metrics tell it."""
-        lines = (await self.client.get("/metrics")).text.splitlines()
-        return next((line.split()[-1] for line in lines if line.startswith("footnote_provider_circuit_open{")), "")
+        """`1` while it is open, as the metrics of the dispatcher tell it."""
+        dispatcher = int(self.stack.env["FOOTNOTE_METRICS_PORT"]) + 2
+        lines = (await self.client.get(f"http://127.0.0.1:{dispatcher}/metrics")).text.splitlines()
+        found = (line.split()[-1] for line in lines if line.startswith("footnote_provider_circuit_open{"))
+        return next(found, "").removesuffix(".0")
 
 
 @asynccontextmanager
@@ -141,6 +143,7 @@ async def product(fake: Provider, keep_logs: Path | None = None, **settings: str
         "OPENAI_BASE_URL": f"{fake.url}/v1",
         "OPENAI_API_KEY": "none",
         "NO_PROXY": "127.0.0.1",
+        "FOOTNOTE_METRICS_PORT": str(free_ports(3)[0]),
     }
     async with Stack(keep_logs, **(given | settings)) as stack:
         await stack.ready()

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from tests.system.faults import (
+    alerts,
     checks,
     corpus,
     crowd,
@@ -21,6 +22,7 @@ from tests.system.faults import (
     locks,
     model_swap,
     processes,
+    scaling,
     slow_clients,
 )
 from tests.system.faults.bench import Bench, Options, bench
@@ -386,4 +388,6 @@ SCENARIOS = {
     "locks": locks.locks,
     "slow-clients": slow_clients.slow_clients,
     "soak": soak,
+    "alerts": alerts.alerts,
+    "scaling": scaling.scaling,
 }

@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Self, TypeVar
 
@@ -197,3 +198,18 @@ class Stack:
 def _free_ports() -> tuple[int, int]:
     with socket.create_server(("127.0.0.1", 0)) as first, socket.create_server(("127.0.0.1", 0)) as second:
         return first.getsockname()[1], second.getsockname()[1]
+
+
+def free_ports(count: int) -> list[int]:
+    """As many that follow each other, and one more."""
+    while True:
+        with ExitStack() as stack:
+            first = stack.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1]
+            try:
+                others = range(first + 1, first + count)
+                last = stack.enter_context(socket.create_server(("127.0.0.1", 0))).getsockname()[1]
+                for port in others:
+                    stack.enter_context(socket.create_server(("127.0.0.1", port)))
+            except (OSError, OverflowError):
+                continue
+            return [first, *others, last]

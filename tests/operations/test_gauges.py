@@ -1,0 +1,97 @@
+"""What the dispatcher exports of the whole installation, and how many slots of workers it asks for."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from sqlalchemy import func, text
+
+from footnote.jobs import demand, scheduling, workers
+from footnote.operations import gauges
+from footnote.runtime import Runtime, open_runtime
+from footnote.telemetry.exposition import exposition
+from tests import driving, metrics
+
+pytestmark = pytest.mark.anyio
+
+# Queued jobs of small documents, without what they would need to run.
+CROWD = text(
+    """
+    WITH one AS (SELECT * FROM job WHERE id = :job)
+    INSERT INTO job (id, tenant_id, document_id, version_id, step, large)
+    SELECT 'job_' || lpad(CAST(number AS text), 8, '0'), tenant_id, document_id, version_id, step, :large
+    FROM one, generate_series(1, :jobs) AS number
+    """
+)
+
+
+async def slots(rt: Runtime) -> int:
+    async with rt.transaction() as session:
+        return await demand.slots_wanted(session)
+
+
+async def test_it_tells_of_jobs_webhooks_indexes_and_disks(rt: Runtime) -> None:
+    tenant = await driving.new_tenant(rt)
+    accepted = await driving.accept(rt, tenant, "A lamp that waits.")
+    await driving.set_job(rt, accepted.details.job.id, next_attempt_at=func.now() - text("interval '90 seconds'"))
+    rt.settings.data_dir.mkdir(parents=True)
+    found = await metrics.of_the_installation(rt)
+    assert found['footnote_jobs{lane="small",state="due"}'] == 1
+    assert found['footnote_oldest_due_job_seconds{lane="small"}'] == 90
+    assert found["footnote_webhooks_due"] == found["footnote_paused"] == 0
+    assert found["footnote_database_bytes"] > found["footnote_vector_index_bytes"] >= 0
+    assert found["footnote_database_cache_bytes"] > 0
+    assert 0 < found['footnote_disk_free_bytes{place="data"}'] <= found['footnote_disk_size_bytes{place="data"}']
+    assert found["footnote_database_up"] == found["footnote_slots_wanted"] == 1
+
+
+async def test_without_postgres_it_says_so(rt: Runtime, tmp_path: Path) -> None:
+    nowhere = rt.settings.model_copy(update={"database_url": "postgresql://127.0.0.1:1/nowhere"})
+    async with open_runtime(nowhere) as alone:
+        found = metrics.series(exposition(await gauges.read(alone)))
+    assert found["footnote_database_up"] == 0
+    assert "footnote_slots_wanted" not in found, "a number that is not known is not shown"
+
+
+async def test_slots_are_wanted_for_what_runs_and_for_what_is_due(rt: Runtime) -> None:
+    tenant = await driving.new_tenant(rt)
+    assert await slots(rt) == 0
+    first = (await driving.accept(rt, tenant, "A lamp.")).details.job.id
+    large = (await driving.accept(rt, tenant, "A large lamp.")).details.job.id
+    await driving.set_job(rt, large, large=True)
+    assert await slots(rt) == 2
+    await driving.claim(rt, large)
+    assert await slots(rt) == 2, "it runs"
+    async with rt.transaction() as session:
+        await scheduling.pause(session)
+    assert await slots(rt) == 1, "in a pause nothing begins"
+    async with rt.transaction() as session:
+        await scheduling.resume(session)
+        await session.execute(CROWD, {"job": first, "jobs": 40, "large": False})
+    assert await slots(rt) == 1 + -(-41 // demand.SHARING), "small documents share a slot"
+    await driving.set_job(rt, first, next_attempt_at=func.now() + text("interval '1 hour'"))
+    assert await slots(rt) == 1 + 40 // demand.SHARING
+
+
+async def rows_read(rt: Runtime) -> int:
+    """Rows and index entries, in this transaction."""
+    async with rt.transaction() as session:
+        counted = "SELECT sum(pg_stat_get_xact_tuples_returned(oid)) FROM pg_class WHERE oid >= 16384"
+        return int(await session.scalar(text(counted)) or 0)
+
+
+async def test_a_tenant_asks_for_its_turn_only_which_costs_the_same_at_any_length(rt: Runtime) -> None:
+    job = (await driving.accept(rt, await driving.new_tenant(rt), "A lamp.")).details.job.id
+    async with rt.transaction() as session:
+        await session.execute(CROWD, {"job": job, "jobs": 5_000, "large": True})
+    before = await rows_read(rt)
+    assert await slots(rt) == demand.TURN + 1
+    assert await rows_read(rt) - before < 10 * demand.TURN
+
+
+async def test_workers_that_are_alive_are_counted(rt: Runtime) -> None:
+    assert rt.redis is not None
+    told = await workers.alive(rt.shared)
+    assert told is not None
+    found = await metrics.of_the_installation(replace(rt))
+    assert (found["footnote_workers"], found["footnote_worker_slots"]) == (told.alive, told.slots)
