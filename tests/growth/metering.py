@@ -32,6 +32,9 @@ class Reading:
         return f"{self.what}: {self.rows} rows, {self.blocks} blocks: {self.sql}"
 
 
+UNCOUNTED = re.compile(r"\s*(BEGIN|COMMIT|ROLLBACK|SET|LISTEN|UNLISTEN|SELECT pg_advisory|SELECT set_config|;)")
+
+
 @dataclass
 class Meter:
     """Notes what statements read while something is named (`of`)."""
