@@ -202,10 +202,10 @@ async def test_worker_and_dispatcher_count_what_happens_to_a_document(system: Sy
     worker, dispatcher = (metrics.moved(*each) for each in zip(before, map(metrics.at, system.ports), strict=True))
     expected = {DONE.format(step): 1.0 for step in jobs.STEPS} | {
         "footnote_chunks_embedded_total": 1.0,
-        'footnote_provider_calls_total{outcome="answered",provider="openai"}': 1.0,
-        'footnote_provider_wait_seconds_count{provider="openai"}': 1.0,
     }
     assert worker.items() >= expected.items()
+    for name in ('calls_total{outcome="answered",provider="openai"}', 'wait_seconds_count{provider="openai"}'):
+        assert worker[f"footnote_provider_{name}"] >= 1, "one more where the document opens the model's space"
     assert dispatcher['footnote_jobs_sent_total{lane="small"}'] == 1
     assert dispatcher["footnote_refills_total"] >= 1
     now = metrics.at(system.ports[1])
