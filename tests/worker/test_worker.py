@@ -261,6 +261,8 @@ async def test_a_trace_goes_on_after_its_worker_was_killed(system: System) -> No
     system.provider.open.clear()
     job_id, trace = await uploaded(system, paragraphs(19, "canary"))
     await eventually(lambda: system.provider.waiting > 0)
+    # Spans are sent once a second; what a killed process had not sent is lost.
+    await eventually(lambda: any(span.name == "chunk" for span in system.collector.of_trace(trace)))
     system.worker.kill()
     system.provider.open.set()
     await system.until(job_id, lambda job: job.state == "waiting")
