@@ -1,6 +1,7 @@
 """Reads metrics as Prometheus does."""
 
 import urllib.request
+from contextlib import suppress
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -35,12 +36,10 @@ def at(port: int) -> Series:
         return series(answer.read().decode())
 
 
-def at_once(port: int) -> Series | None:
-    """None: the program does not listen yet."""
-    try:
-        return at(port)
-    except OSError:
-        return None
+def listens(port: int) -> bool:
+    with suppress(OSError):
+        return bool(at(port))
+    return False
 
 
 def moved(before: Series, after: Series) -> Series:

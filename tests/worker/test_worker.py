@@ -195,17 +195,22 @@ async def test_an_accepted_document_becomes_ready_by_itself(system: System) -> N
 
 
 async def test_worker_and_dispatcher_count_what_happens_to_a_document(system: System) -> None:
+<<<<<<< HEAD
     before = [await eventually(partial(metrics.at_once, port)) for port in system.ports]
+=======
+    await eventually(lambda: all(metrics.listens(port) for port in system.ports))
+    before = [metrics.at(port) for port in system.ports]
+>>>>>>> w-observe
     accepted = await driving.accept(system.rt, system.tenant, "A counted lamp.")
     await system.until(accepted.details.job.id, lambda job: job.state == "succeeded")
     await eventually(lambda: metrics.moved(before[0], metrics.at(system.ports[0])).get(DONE.format("upsert")))
     worker, dispatcher = (metrics.moved(*each) for each in zip(before, map(metrics.at, system.ports), strict=True))
     expected = {DONE.format(step): 1.0 for step in jobs.STEPS} | {
         "footnote_chunks_embedded_total": 1.0,
-        'footnote_provider_calls_total{outcome="answered",provider="openai"}': 1.0,
-        'footnote_provider_wait_seconds_count{provider="openai"}': 1.0,
     }
     assert worker.items() >= expected.items()
+    for name in ('calls_total{outcome="answered",provider="openai"}', 'wait_seconds_count{provider="openai"}'):
+        assert worker[f"footnote_provider_{name}"] >= 1, "one more where the document opens the model's space"
     assert dispatcher['footnote_jobs_sent_total{lane="small"}'] == 1
     assert dispatcher["footnote_refills_total"] >= 1
     now = metrics.at(system.ports[1])
@@ -261,6 +266,8 @@ async def test_a_trace_goes_on_after_its_worker_was_killed(system: System) -> No
     system.provider.open.clear()
     job_id, trace = await uploaded(system, paragraphs(19, "canary"))
     await eventually(lambda: system.provider.waiting > 0)
+    # Spans are sent once a second; what a killed process had not sent is lost.
+    await eventually(lambda: any(span.name == "chunk" for span in system.collector.of_trace(trace)))
     system.worker.kill()
     system.provider.open.set()
     await system.until(job_id, lambda job: job.state == "waiting")
