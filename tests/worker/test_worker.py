@@ -13,7 +13,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -195,12 +194,8 @@ async def test_an_accepted_document_becomes_ready_by_itself(system: System) -> N
 
 
 async def test_worker_and_dispatcher_count_what_happens_to_a_document(system: System) -> None:
-<<<<<<< HEAD
-    before = [await eventually(partial(metrics.at_once, port)) for port in system.ports]
-=======
     await eventually(lambda: all(metrics.listens(port) for port in system.ports))
     before = [metrics.at(port) for port in system.ports]
->>>>>>> w-observe
     accepted = await driving.accept(system.rt, system.tenant, "A counted lamp.")
     await system.until(accepted.details.job.id, lambda job: job.state == "succeeded")
     await eventually(lambda: metrics.moved(before[0], metrics.at(system.ports[0])).get(DONE.format("upsert")))
