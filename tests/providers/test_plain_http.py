@@ -70,8 +70,12 @@ async def test_what_is_asked_on_a_new_connection_is_asked_once(client: PlainClie
 
 
 async def test_a_silent_server_is_waited_for_only_so_long() -> None:
+    async def listen(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.close()
+
     client = PlainClient({}, httpx2.Timeout(5.0, read=0.05))
-    async with await asyncio.start_server(lambda reader, _: reader.read(), "127.0.0.1", 0) as listening:
+    async with await asyncio.start_server(listen, "127.0.0.1", 0) as listening:
         with pytest.raises(httpx2.ReadTimeout):
             await client.post(f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}", {})
     with pytest.raises(httpx2.ConnectError):
