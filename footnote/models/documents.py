@@ -128,6 +128,7 @@ class Document(Base):
             postgresql_where=text("file_id IS NOT NULL"),
         ),
         Index("ix_document_file_id", "file_id", postgresql_where=text("file_id IS NOT NULL")),
+        Index("ix_document_collection_id_id", "collection_id", "id", postgresql_where=text("file_id IS NULL")),
     )
 
     id: Mapped[str] = id_()

@@ -60,14 +60,14 @@ class Provider:
     texts: Counter[str] = field(default_factory=Counter)
     open: threading.Event = field(default_factory=threading.Event)
     waiting: int = 0
-    refusal: Reply | None = None  # of the next call
+    refusal: Reply | None = None  # of the next call with a text that is to be refused
 
     def answer(self, texts: list[str], _port: int) -> Reply:
         self.waiting += 1
         self.open.wait(60)
         self.waiting -= 1
-        refusal, self.refusal = self.refusal, None
-        if refusal is not None:
+        if self.refusal and any("refused" in each for each in texts):
+            refusal, self.refusal = self.refusal, None
             return refusal
         self.texts.update(texts)
         return vectors(texts)
