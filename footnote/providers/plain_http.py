@@ -68,7 +68,7 @@ class PlainClient:
                 raise
             if answer is not None:
                 self._give_back(stream)
-                answer.request = httpx2.Request("POST", url)
+                answer.request = httpx2.Request("POST", url, headers=self._headers)  # whose key errors must not repeat
                 return answer
             stream.writer.close()
             if not stream.since:
