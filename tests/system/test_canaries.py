@@ -1,10 +1,12 @@
 """Secrets that are used, and then looked for in everything that is stored, logged or answered."""
 
+import json
 import logging
 import traceback
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 
 import pytest
 from httpx2 import Response
@@ -16,12 +18,12 @@ from footnote.providers import open_embedder
 from footnote.providers.guarded import guard_embedder
 from footnote.runtime import Runtime
 from footnote.telemetry.exposition import exposition
-from tests import driving
+from tests import ROOT, driving
 from tests.api.test_headers import api_with
 from tests.conftest import Person
 from tests.fakes import FakeServer
 from tests.overhearing import overheard
-from tests.system import security
+from tests.system import security, thrown
 
 pytestmark = pytest.mark.anyio
 PROVIDER = "sk-canary-provider-0123456789abcdef"
@@ -93,14 +95,15 @@ async def test_nothing_that_a_request_says_is_logged_or_counted(
     rt: Runtime, alice: Person, logged: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The word in every place of every route that takes one, and within the credentials of addresses."""
-    monkeypatch.setattr(security, "STRINGS", (SAID,))
-    monkeypatch.setattr(security, "FEW", frozenset((SAID,)))
-    monkeypatch.setattr(security, "BODIES", (f'{{"{SAID}'.encode(), f'["{SAID}"]'.encode()))
+    monkeypatch.setattr(thrown, "STRINGS", (SAID,))
+    monkeypatch.setattr(thrown, "FEW", frozenset((SAID,)))
+    monkeypatch.setattr(thrown, "BODIES", (f'{{"{SAID}'.encode(), f'["{SAID}"]'.encode()))
     ids = await security.made(alice.client)
-    monkeypatch.setitem(security.SAMPLES, "url", f"https://{SAID}:{SAID}@lamp.example/")
-    described = (await alice.client.get("/openapi.json")).json()
+    monkeypatch.setitem(thrown.SAMPLES, "url", f"https://{SAID}:{SAID}@lamp.example/")
+    native = (await alice.client.get("/openapi.json")).json()
+    surface = json.loads((ROOT / "docs" / "openai-surface.json").read_text())
     sent = Counter[int]()
-    for method, address, given in security.requests(described, ids):
+    for method, address, given in chain(thrown.requests(native, ids), thrown.requests(surface, {})):
         headers = security.JSON if "content" in given else {}
         answer = await alice.client.request(method, address, headers=headers, **given)
         sent[answer.status_code] += 1
