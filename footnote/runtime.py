@@ -247,7 +247,13 @@ def preload(settings: Settings) -> None:
 def import_early(settings: Settings) -> None:
     """Imports what would hold up an event loop when it is first used: `openai` takes a third of a second."""
     # Starlette imports the backend of anyio during the first request.
-    for name in ("anyio._backends._asyncio", "footnote.database.opening", "numpy.ma", "redis.asyncio.connection"):
+    for name in (
+        "anyio._backends._asyncio",
+        "footnote.database.opening",
+        "footnote.database.pooler",
+        "numpy.ma",
+        "redis.asyncio.connection",
+    ):
         import_module(name)
     if any(each.provider == "openai" for each in open_generators(settings)):
         import_module("openai")

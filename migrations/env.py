@@ -74,6 +74,7 @@ def run(connection: Connection) -> None:
     connection.commit()
     while True:
         try:
+            drop_invalid(connection)
             with context.begin_transaction():
                 context.run_migrations()
         except DBAPIError as error:
@@ -82,7 +83,6 @@ def run(connection: Connection) -> None:
         else:
             return
         connection.rollback()
-        drop_invalid(connection)
         time.sleep(0.5)
 
 

@@ -21,7 +21,7 @@ PAGES = [
 ]
 TEXT = "The zircon lamp was lit by Agnes Tolmie in the year 1874. The zircon lamp burns paraffin oil."
 URL, KEY, STORE = "http://127.0.0.1:8000", "fn_...", "vs_..."  # as the pages write them
-SECONDS = 120
+SECONDS = 300
 # What needs packages that only `make clients` installs.
 APART = re.compile(
     r"^(?:from|import) (agents|footnote\.client\.llamaindex|langchain_openai|litellm|llama_index)\b", re.MULTILINE

@@ -10,7 +10,7 @@ import typer
 from footnote.errors import Invalid
 
 if TYPE_CHECKING:
-    from footnote.backups.restoring import Restored
+    from footnote.operations.backups.restoring import Restored
     from footnote.settings import Settings
 
 
@@ -32,9 +32,9 @@ def backup(
     Works on DATABASE_URL and STORAGE_URL, or the running local stack. With --wal (embedded Postgres only) you can
     restore any moment; `footnote up` does that by itself when FOOTNOTE_BACKUP_DIR is set.
     """
-    from footnote.backups.following import follow
-    from footnote.backups.taking import back_up
     from footnote.cli.processes import with_database
+    from footnote.operations.backups.following import follow
+    from footnote.operations.backups.taking import back_up
     from footnote.telemetry import configure_logging
 
     settings = with_database()
@@ -59,7 +59,7 @@ def restore(
     Checks every checksum before it starts anything, then runs the audit and asks the questions of the backup again.
     Exit codes: 0 restored and as it was, 1 refused, or restored with the differences that are shown.
     """
-    from footnote.backups.restoring import restore as run
+    from footnote.operations.backups.restoring import restore as run
     from footnote.settings import Settings
 
     restored = run(Settings(), directory.expanduser().resolve(), _moment(until))

@@ -143,7 +143,7 @@ def doctor(
     Works on DATABASE_URL, REDIS_URL and STORAGE_URL, or the running local stack. Exit codes: 0 nothing is broken (there
     may be warnings), 1 something is.
     """
-    from footnote.doctor import examine
+    from footnote.operations.doctor import examine
     from footnote.telemetry import configure_logging
 
     settings = with_stack()

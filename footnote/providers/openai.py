@@ -7,7 +7,7 @@ import math
 import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, aclosing, contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx2
 from httpx2 import ConnectTimeout, Timeout
@@ -33,9 +33,6 @@ from footnote.providers.streams import events, is_cut
 from footnote.providers.throttle import Quota
 from footnote.settings import Settings
 from footnote.text import clean, estimated_tokens
-
-if TYPE_CHECKING:
-    pass
 
 EMBEDDING_MODEL = "text-embedding-3-small"
 CHAT_MODEL = "gpt-4o-mini"

@@ -1,14 +1,12 @@
-"""How an OpenAI-compatible server is asked: in the clear, through httpx, or through the SDK."""
+"""How an OpenAI-compatible server is asked: through httpx, or through the SDK."""
 
 import asyncio
 from typing import TYPE_CHECKING, Any
 
 import httpx2
 
-from footnote.providers import plain_http
 from footnote.providers.addresses import BaseUrl
 from footnote.providers.dialects import Dialects
-from footnote.providers.plain_http import PlainClient
 from footnote.providers.refusals import ProviderRefusal, Said
 from footnote.settings import Settings
 
@@ -17,15 +15,13 @@ if TYPE_CHECKING:
 
 
 class OpenAIConnection:
-    """Our clients and the SDK's, each opened at first use. Models at one address share them: each takes a megabyte."""
+    """Our client and the SDK's, each opened at first use. Models at one address share them: each takes a megabyte."""
 
     def __init__(self, settings: Settings, address: str) -> None:
         self._settings = settings
         self._address = address
         self._client: openai.AsyncOpenAI | None = None
         self._http: httpx2.AsyncClient | None = None
-        self._plain: PlainClient | None = None
-        self._is_plain = plain_http.serves(address)
         self.dialects = Dialects(address)
 
     async def client(self) -> "openai.AsyncOpenAI":
@@ -44,21 +40,13 @@ class OpenAIConnection:
         base = BaseUrl.read(self._address)
         if base.azure:
             return await (await self.client()).post(path, cast_to=httpx2.Response, body=body)
-        response = await self._posted(base, path, body)
-        if not response.is_success:
-            raise ProviderRefusal(response.status_code, Said.read(response.content), response)
-        return response
-
-    async def _posted(self, base: BaseUrl, path: str, body: dict[str, Any]) -> httpx2.Response:
-        if self._is_plain and not base.query:
-            self._plain = self._plain or PlainClient(self._headers, self._timeout)
-            response = await self._plain.post(base.url + path, body)
-            if not response.has_redirect_location:
-                return response
         if self._http is None:
             opened = await asyncio.to_thread(self._open_http)
             self._http = self._http or opened
-        return await self._http.post(base.url + path, params=base.query or None, json=body)
+        response = await self._http.post(base.url + path, params=base.query or None, json=body)
+        if not response.is_success:
+            raise ProviderRefusal(response.status_code, Said.read(response.content), response)
+        return response
 
     def _open_http(self) -> httpx2.AsyncClient:
         limits = httpx2.Limits(max_connections=1000, max_keepalive_connections=100)
@@ -100,8 +88,6 @@ class OpenAIConnection:
             await self._client.close()
         if self._http is not None:
             await self._http.aclose()
-        if self._plain is not None:
-            await self._plain.close()
 
 
 async def _unauthorized(request: httpx2.Request) -> None:

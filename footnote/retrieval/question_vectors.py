@@ -1,8 +1,6 @@
 """Vectors of questions, stored in Redis for a while, because questions are repeated."""
 
-import asyncio
 import hashlib
-from contextvars import Context
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,7 +16,6 @@ if TYPE_CHECKING:
     from redis.asyncio import Redis
 
 PATIENCE_SECONDS = 0.05  # after that the model is asked
-_keeping: set["asyncio.Task[None]"] = set()  # beside the search, which does not wait for it
 
 
 @dataclass(frozen=True)
@@ -47,9 +44,9 @@ async def vector(rt: Runtime, space: EmbeddingSpace, question: str, collection: 
     made = await vector_lengths.in_space(rt, embedder, space, [asked], collection)
     questions_embedded_total.labels("model").inc()
     if kept is not None:
-        keeping = asyncio.create_task(_keep(rt, name, made.vectors[0].tobytes()), context=Context())
-        _keeping.add(keeping)  # the loop holds tasks weakly
-        keeping.add_done_callback(_keeping.discard)
+        milliseconds = max(1, round(rt.settings.question_cache_seconds * 1000))
+        stored = made.vectors[0].tobytes()
+        await rt.shared.ask(lambda redis: redis.set(name, stored, px=milliseconds), PATIENCE_SECONDS)
     return Vector(made.vectors[0], made.tokens, made.estimated)
 
 
@@ -68,8 +65,3 @@ async def _kept(rt: Runtime, name: str) -> bytes | None:
         return found if isinstance(found, bytes) else b""
 
     return await rt.shared.ask(get, PATIENCE_SECONDS)
-
-
-async def _keep(rt: Runtime, name: str, made: bytes) -> None:
-    milliseconds = max(1, round(rt.settings.question_cache_seconds * 1000))
-    await rt.shared.ask(lambda redis: redis.set(name, made, px=milliseconds), PATIENCE_SECONDS)

@@ -32,6 +32,9 @@ class Reading:
         return f"{self.what}: {self.rows} rows, {self.blocks} blocks: {self.sql}"
 
 
+UNCOUNTED = re.compile(r"\s*(BEGIN|COMMIT|ROLLBACK|SET|LISTEN|UNLISTEN|SELECT pg_advisory|SELECT set_config|;)")
+
+
 @dataclass
 class Meter:
     """Notes what statements read while something is named (`of`)."""
@@ -88,7 +91,9 @@ class _Protocol:
 
     async def _metered(self, sql: str, run: Any, *args: Any, **named: Any) -> Any:
         what = self._meter.what
-        if not what or re.match(r"\s*(BEGIN|COMMIT|ROLLBACK|SET|LISTEN|UNLISTEN|SELECT pg_advisory|;)", sql):
+        if not what or re.match(
+            r"\s*(BEGIN|COMMIT|ROLLBACK|SET|LISTEN|UNLISTEN|SELECT pg_advisory|SELECT set_config|;)", sql
+        ):
             return await run(*args, **named)
         if not self._protocol.is_in_transaction():
             self._meter.apart.append(sql)

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import pytest
 
+from footnote import jobs
 from footnote.ingest.in_flight import InFlight, to_its_end
 from footnote.jobs.heartbeat import Heartbeat
 from footnote.providers import Embeddings
@@ -22,7 +23,8 @@ class Batches:
     """Three batches of ten that work until they are let go."""
 
     def __init__(self, most: int) -> None:
-        self.heartbeat = Heartbeat(cast(Any, None), cast(Any, None))
+        claim = jobs.Claim("job", "tenant", "document", "version", "embed", token=1, attempts=1, done=0, counts={})
+        self.heartbeat = Heartbeat(cast(Any, None), claim)
         self.most, self.started, self.ended = most, list[int](), list[int]()
         self.go_on = [asyncio.Event() for _ in range(3)]
         self.errors: dict[int, Exception] = {}

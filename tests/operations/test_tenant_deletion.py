@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 from sqlalchemy import func, insert, select, update
 
-from footnote import documents, ingest
+from footnote import documents, ingest, model_swap
 from footnote.documents import deletion
 from footnote.errors import TenantDeleted, Unauthenticated
+from footnote.jobs import tasks
 from footnote.models import (
     Artifact,
     AuditEvent,
@@ -37,6 +38,7 @@ from footnote.tenancy import access_tokens, keys, tenants
 from tests import driving
 from tests.api.test_tenant_wall import TEXT, made_by
 from tests.documents.test_deletion_races import until_somebody_waits
+from tests.fakes import FakeEmbedder
 from tests.stored import in_store, settled
 from tests.waking import waking
 from worker import background_tasks
@@ -62,6 +64,7 @@ async def fill(rt: Runtime, tenant: str) -> None:
     await driving.remove_collection(rt, tenant, "gone")
     await driving.attach(rt, tenant, await driving.file(rt, tenant, "Of a file."), ids["collection_id"])
     await driving.file(rt, tenant, "Of no document.")
+    await swapping(rt, tenant, ids["collection_id"])
     of_version = {"version_id": begun.details.version.id, "number": 99}
     about: dict[type[Base], dict[str, Any]] = {
         Artifact: {"key": f"artifacts/{tenant}", "tally": {}, **of_version},
@@ -99,6 +102,18 @@ async def fill(rt: Runtime, tenant: str) -> None:
     for folder in ("artifacts", "pictures"):
         out = await rt.store.open_writer(f"{folder}/{tenant}")
         await out.commit()
+
+
+async def swapping(rt: Runtime, tenant: str, collection_id: str) -> None:
+    """Another model for the collection, with a second vector for each chunk."""
+    rt.others["fake", "other"] = FakeEmbedder("other")
+    swap = (await model_swap.begin(rt.for_tenant(tenant), collection_id, "fake", "other", "")).swap
+    async with rt.transaction() as session:
+        task = await tasks.of_subject(session, model_swap.KIND, tenant, swap.id)
+        assert task is not None
+    claimed = await tasks.take_due(rt.operator, task.id)
+    assert claimed is not None
+    await tasks.run(rt.operator, claimed, background_tasks.PARTS[model_swap.KIND])
 
 
 async def rows(rt: Runtime, tenant: str) -> dict[str, int]:
@@ -147,7 +162,7 @@ async def test_nothing_of_a_tenant_is_left_and_everything_of_another(committing_
     others = counts.pop("rows")
     assert (counts["documents"], counts["chunks"], counts["pages"]) == (3, before["chunk"], before["page"])
     assert counts.keys() == set(deletion.COUNTED)
-    kinds = {"conversation": 1, "message": 1, "api_key": 1, "collection": 2, "deletion": 5, "background_task": 2}
+    kinds = {"conversation": 1, "message": 1, "api_key": 1, "collection": 2, "deletion": 5, "background_task": 3}
     assert {name: others[name] for name in kinds} == kinds
     assert others["file"] == 2
     assert (await tenant_deletion.remove(rt, tenant)).counts == receipt.counts

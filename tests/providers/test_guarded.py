@@ -23,7 +23,6 @@ from footnote.providers import Embedder, GenerationRequest, GeneratorEvent, Toke
 from footnote.providers.guarded import MOST_MODELS, Embedders, guard_embedder, guard_generators
 from footnote.providers.guarded_embedder import GuardedEmbedder
 from footnote.providers.guarded_generator import GuardedGenerator
-from footnote.providers.plain_http import PlainClient
 from footnote.providers.throttle import INTERACTIVE, PIPELINE, Endpoint
 from footnote.runtime import Runtime
 from footnote.settings import Settings
@@ -142,12 +141,12 @@ async def test_models_beyond_number_take_one_client_and_little_else(
 ) -> None:
     opened = []
 
-    class Counted(PlainClient):
-        def __init__(self, *options: Any) -> None:
-            super().__init__(*options)
+    class Counted(httpx2.AsyncClient):
+        def __init__(self, **options: Any) -> None:
+            super().__init__(**options)
             opened.append(self)
 
-    monkeypatch.setattr("footnote.providers.openai_connection.PlainClient", Counted)
+    monkeypatch.setattr("httpx2.AsyncClient", Counted)
     base_url = f"http://127.0.0.1:{server.port}/{id(server)}"
     settings = Settings(_env_file=None, redis_url=redis_url, embedder="local", openai_base_url=base_url)
     embedders = Embedders(settings, Shared(None), interactive=True)
@@ -162,7 +161,7 @@ async def test_models_beyond_number_take_one_client_and_little_else(
     assert embedders["local", ""] is embedders["local", "all-MiniLM-L6-v2"], "loaded once"
     [client] = opened
     await embedders.close()
-    assert not client._idle
+    assert client.is_closed
 
 
 # -- batches -------------------------------------------------------------------------------------------------

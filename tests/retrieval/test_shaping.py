@@ -1,6 +1,7 @@
 """Near-duplicates once, not many of a kind, and what stands around a hit."""
 
 import random
+from itertools import combinations
 
 import pytest
 
@@ -22,6 +23,21 @@ def test_texts_that_differ_in_a_word_are_shown_once() -> None:
     texts = [long, prose(rng, 120), long.replace("lamp", "torch", 1), long + " end", prose(rng, 60), long.upper()]
     assert shaping.distinct(texts, 10) == [0, 1, 4]
     assert shaping.distinct(texts, 2) == [0, 1]
+
+
+def test_what_is_not_compared_is_not_alike() -> None:
+    rng = random.Random(2)
+    odd = ["β-lamp", "keeper's", "lens.oil", "naïve", "—", "?", "Ledger,", "tide-bell-rope"]
+    alike = unlike = 0
+    for _ in range(60):
+        words = [f"{rng.choice(WORDS)}{rng.randrange(40)}" for _ in range(rng.choice((3, 40, 120)))]
+        changed = [rng.choice(odd) if rng.random() < rng.choice((0.02, 0.3)) else each for each in words]
+        texts = [" ".join(words), " ".join(changed), " ".join(changed[2:]), prose(rng, 5) + " ".join(words[::-2])]
+        for one, other in combinations(map(shaping._Text.of, texts), 2):
+            resemble = shaping._resemblance(one.shingles, other.shingles) >= shaping.ALIKE
+            assert one.may_be_like(other) or not resemble, (one.text, other.text)
+            alike, unlike = alike + resemble, unlike + (not one.may_be_like(other))
+    assert min(alike, unlike) > 10
 
 
 def test_texts_on_the_same_thing_are_not_the_same() -> None:

@@ -23,9 +23,9 @@ from typing import Any
 
 import asyncpg
 
-from footnote.backups.restoring import restore
 from footnote.errors import Invalid
 from footnote.local_stack.lock import holder
+from footnote.operations.backups.restoring import restore
 from footnote.settings import Settings
 from tests import ROOT
 from tests.local_stack.stack_under_test import free_port, wait_for

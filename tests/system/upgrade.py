@@ -208,6 +208,8 @@ def main() -> int:
             [sys.executable, "-c", _NEW_KEY], cwd=code, env=env, check=True, capture_output=True, text=True
         )
         print(f"{asyncio.run(copy_rows(url, chunks))} chunks of {dump.name}")
+        counting = [sys.executable, "-m", "footnote", "audit", "--fix"]  # rows that were copied are in no tally yet
+        subprocess.run(counting, cwd=code, env=env, check=True, capture_output=True)
         with programs(code, env, root / "log"):
             load = asyncio.run(upgrade_under_load(env, shown.stdout.strip()))
         audit = [sys.executable, "-m", "footnote", "audit"]

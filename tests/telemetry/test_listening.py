@@ -31,7 +31,7 @@ def get(port: int, path: str) -> tuple[int, str]:
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=30) as answer:
             assert answer.headers["content-type"].startswith("text/plain; version=0.0.4")
-            return answer.status, answer.read().decode()
+            return int(answer.status), answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
 

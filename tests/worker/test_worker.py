@@ -159,7 +159,7 @@ async def held_up(system: System, topic: str) -> str:
     return accepted.details.job.id
 
 
-async def eventually(condition: Callable[[], Value], seconds: float = 60) -> Value:
+async def eventually(condition: Callable[[], Value | None], seconds: float = 60) -> Value:
     """The first true value of the condition."""
     async with asyncio.timeout(seconds):
         while not (value := condition()):

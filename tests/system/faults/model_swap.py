@@ -6,6 +6,7 @@ import signal
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from functools import partial
 from typing import Any
 
 import httpx2
@@ -74,7 +75,7 @@ class _Swapping:
         await self._call("PUT", "", body)
         uploads = asyncio.create_task(self.on.load.upload_all(more, 2))
         for share in (0.1, 0.4, 0.7):
-            await until(lambda share=share: self._done(share), 300, f"{share:.0%} are embedded")
+            await until(partial(self._done, share), 300, f"{share:.0%} are embedded")
             await self.faults.end("worker" if share == 0.4 else "dispatcher", signal.SIGKILL)
         await uploads
         await self.on.watch.until_ended()
@@ -146,7 +147,7 @@ class _Swapping:
 
     async def _done(self, share: float) -> bool:
         swap = await self._swap()
-        return swap["state"] != "backfilling" or swap["progress"]["done"] >= share * swap["progress"]["total"]
+        return bool(swap["state"] != "backfilling" or swap["progress"]["done"] >= share * swap["progress"]["total"])
 
     async def _in_state(self, state: str) -> Any:
         async def reached() -> bool:

@@ -13,7 +13,7 @@ import pytest
 from redis.asyncio import Redis
 from sqlalchemy import text
 
-from footnote.doctor import Diagnosis, examine, machine, server
+from footnote.operations.doctor import Diagnosis, examine, machine, server
 from footnote.runtime import Runtime
 from footnote.settings import Settings
 from tests import ROOT, driving

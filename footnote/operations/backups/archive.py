@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from footnote.backups import sums
-from footnote.backups.folders import PART, WAL, Manifest, name_of
+from footnote.operations.backups import sums
+from footnote.operations.backups.folders import PART, WAL, Manifest, name_of
 
 STATE = "state.json"
 UNFINISHED_SEGMENT = ".partial"

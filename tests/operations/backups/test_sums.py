@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from footnote.backups import archive, sums
 from footnote.errors import Invalid
+from footnote.operations.backups import archive, sums
 
 NOON = datetime(2026, 11, 30, 12, tzinfo=UTC)
 FIRST = "0000000100000000000000FE"

@@ -7,9 +7,9 @@ from urllib.parse import urlsplit
 
 from footnote.database.driver import driver
 from footnote.database.engine import connect
-from footnote.doctor.diagnosis import Diagnosis, age, broken, ok, size, warning
 from footnote.errors import DatabaseAway
 from footnote.jobs import workers
+from footnote.operations.doctor.diagnosis import Diagnosis, age, broken, ok, size, warning
 from footnote.retrieval.scope import limits
 from footnote.runtime import Runtime
 

@@ -8,14 +8,14 @@ import pytest
 from sqlalchemy import select, text
 
 from footnote import ingest, webhooks
-from footnote.backups import folders, objects, record
-from footnote.backups.following import follow
-from footnote.backups.restoring import restore
-from footnote.backups.taking import back_up
 from footnote.documents import deletion
 from footnote.documents.objects import sweep
 from footnote.errors import Conflict, Invalid
 from footnote.models import BackupRun, WebhookDelivery
+from footnote.operations.backups import folders, objects, record
+from footnote.operations.backups.following import follow
+from footnote.operations.backups.restoring import restore
+from footnote.operations.backups.taking import back_up
 from footnote.runtime import Runtime
 from footnote.settings import Settings
 from footnote.webhooks import endpoints

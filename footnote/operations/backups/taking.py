@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from footnote import __version__
-from footnote.backups import folders, objects, questions, record, sums, tools
-from footnote.backups.folders import API_KEY, DATABASE, Backup, Manifest
-from footnote.backups.objects import EarlierObjects
 from footnote.local_stack.postgres import Postgres
+from footnote.operations.backups import folders, objects, questions, record, sums, tools
+from footnote.operations.backups.folders import API_KEY, DATABASE, Backup, Manifest
+from footnote.operations.backups.objects import EarlierObjects
 from footnote.runtime import Runtime, open_runtime
 from footnote.settings import Settings
 

@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
-from footnote.backups import sums
-from footnote.backups.questions import CheckQuestion
 from footnote.errors import Conflict, Invalid
+from footnote.operations.backups import sums
+from footnote.operations.backups.questions import CheckQuestion
 
 Kind = Literal["base", "dump"]
 DATABASE, OBJECTS, WAL, MANIFEST = "database", "objects", "wal", "manifest.json"

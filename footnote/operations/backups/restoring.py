@@ -10,14 +10,14 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from footnote.backups import archive, folders, objects, questions, record, sums
-from footnote.backups.archive import Archive
-from footnote.backups.folders import API_KEY, WAL, Backup
-from footnote.backups.questions import CheckQuestion
-from footnote.backups.recovery import SOURCE, recovered
 from footnote.database.driver import driver
 from footnote.errors import Conflict, Invalid, Unavailable
 from footnote.local_stack.postgres import MAJOR
+from footnote.operations.backups import archive, folders, objects, questions, record, sums
+from footnote.operations.backups.archive import Archive
+from footnote.operations.backups.folders import API_KEY, WAL, Backup
+from footnote.operations.backups.questions import CheckQuestion
+from footnote.operations.backups.recovery import SOURCE, recovered
 from footnote.operations.consistency import Finding, audit
 from footnote.runtime import Runtime, open_runtime
 from footnote.settings import Settings

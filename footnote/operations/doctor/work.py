@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from typing import Any
 
-from footnote.doctor.diagnosis import Diagnosis, age, broken, ok, size, warning
 from footnote.jobs import workers
+from footnote.operations.doctor.diagnosis import Diagnosis, age, broken, ok, size, warning
 from footnote.runtime import Runtime
 
 DUE_SECONDS = 300.0

@@ -11,9 +11,9 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from footnote.backups import sums
-from footnote.backups.folders import OBJECTS
 from footnote.errors import DocumentRejected
+from footnote.operations.backups import sums
+from footnote.operations.backups.folders import OBJECTS
 from footnote.storage import UNFINISHED, Store, writing
 
 

@@ -10,8 +10,8 @@ from typing import Any
 from redis.exceptions import RedisError
 
 from footnote.database.ids import new_id
-from footnote.doctor.diagnosis import Diagnosis, broken, ok, size
 from footnote.errors import FootnoteError
+from footnote.operations.doctor.diagnosis import Diagnosis, broken, ok, size
 from footnote.providers import Embedder, GenerationRequest, Generator
 from footnote.runtime import Runtime
 from footnote.storage import writing

@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 import asyncpg
 
-from footnote.doctor import machine, server, work
-from footnote.doctor.diagnosis import Diagnosis, broken
 from footnote.errors import FootnoteError
+from footnote.operations.doctor import machine, server, work
+from footnote.operations.doctor.diagnosis import Diagnosis, broken
 from footnote.runtime import Runtime, open_runtime
 from footnote.settings import Settings
 

@@ -8,14 +8,14 @@ from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 
-from footnote.backups.archive import Archive
-from footnote.backups.folders import Backup
-from footnote.backups.taking import DUMP
-from footnote.backups.tools import tool
 from footnote.errors import Invalid, Unavailable
 from footnote.local_stack.logs import last_lines
 from footnote.local_stack.postgres import Postgres, started
 from footnote.local_stack.processes import StackFailed, environment_of_tools
+from footnote.operations.backups.archive import Archive
+from footnote.operations.backups.folders import Backup
+from footnote.operations.backups.taking import DUMP
+from footnote.operations.backups.tools import tool
 
 RECOVERY_SECONDS = 24 * 3600.0
 SOURCE = "recovery"

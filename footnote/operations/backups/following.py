@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from footnote.backups import archive, folders, objects, sums, tools
-from footnote.backups.archive import LogState
 from footnote.database.engine import connect
 from footnote.documents.objects import keys_since
 from footnote.errors import DatabaseAway, FootnoteError, Invalid, Unavailable
 from footnote.local_stack.postgres import Postgres
+from footnote.operations.backups import archive, folders, objects, sums, tools
+from footnote.operations.backups.archive import LogState
 from footnote.runtime import Runtime, open_runtime
 from footnote.settings import Settings
 from footnote.telemetry import log
