@@ -1,10 +1,12 @@
 """Secrets that are used, and then looked for in everything that is stored, logged or answered."""
 
+import json
 import logging
 import traceback
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import chain
 
 import pytest
 from httpx2 import Response
@@ -16,7 +18,7 @@ from footnote.providers import open_embedder
 from footnote.providers.guarded import guard_embedder
 from footnote.runtime import Runtime
 from footnote.telemetry.exposition import exposition
-from tests import driving
+from tests import ROOT, driving
 from tests.api.test_headers import api_with
 from tests.conftest import Person
 from tests.fakes import FakeServer
@@ -98,9 +100,10 @@ async def test_nothing_that_a_request_says_is_logged_or_counted(
     monkeypatch.setattr(thrown, "BODIES", (f'{{"{SAID}'.encode(), f'["{SAID}"]'.encode()))
     ids = await security.made(alice.client)
     monkeypatch.setitem(thrown.SAMPLES, "url", f"https://{SAID}:{SAID}@lamp.example/")
-    described = (await alice.client.get("/openapi.json")).json()
+    native = (await alice.client.get("/openapi.json")).json()
+    surface = json.loads((ROOT / "docs" / "openai-surface.json").read_text())
     sent = Counter[int]()
-    for method, address, given in thrown.requests(described, ids):
+    for method, address, given in chain(thrown.requests(native, ids), thrown.requests(surface, {})):
         headers = security.JSON if "content" in given else {}
         answer = await alice.client.request(method, address, headers=headers, **given)
         sent[answer.status_code] += 1
