@@ -2,6 +2,7 @@
 
 import base64
 import re
+import time
 from pathlib import Path
 from typing import Any
 
@@ -304,7 +305,15 @@ def test_with_a_thumb_at_360_pixels(arrive: Arrive, harbour: str, model: Model) 
     expect(page.get_by_role("link", name=re.compile("When was the northern"))).not_to_have_count(0)
 
 
-def test_stop_keeps_what_came_and_stops_the_model(arrive: Arrive, harbour: str, model: Model, see: See) -> None:
+def test_stop_keeps_what_came_and_stops_the_model(
+    product: Product, arrive: Arrive, harbour: str, model: Model, see: See
+) -> None:
+    # Until a process knows that a model gives sources, it shows nothing of its answers before they are whole.
+    model.says["northern channel"] = ANSWER
+    for number in range(6):
+        product.call(
+            harbour, "POST", "/v1/query", {"question": f"Was the northern channel open again in year {number}?"}
+        )
     model.says["slowly"] = "word " * 400
     model.pause = 0.1
     model.left.clear()
@@ -318,6 +327,9 @@ def test_stop_keeps_what_came_and_stops_the_model(arrive: Arrive, harbour: str, 
         expect(page.locator("article")).to_contain_text("Stopped here.")
         expect(page.locator("article .a")).to_contain_text("word")
         assert model.left.wait(10), "the model's connection closes"
+        stored = f"/v1/conversations/{product.call(harbour, 'GET', '/v1/conversations?limit=1')['data'][0]['id']}"
+        while "word" not in str(product.call(harbour, "GET", stored)):
+            time.sleep(0.1)
         page.reload()
         expect(page.locator("article[data-phase=stopped]")).to_contain_text("Stopped here.")
         expect(page.locator("article .a")).to_contain_text("word")
