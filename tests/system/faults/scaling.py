@@ -96,7 +96,6 @@ async def scaling(options: Options) -> Report:
             report.exactly("workers that were stopped", True, len(autoscaler.leaving) >= MOST - 1)
             await on.finish(report, sources)
     repeated = [text for text, count in provider.texts.items() if count > 1]
-    print(*(f"embedded again: {text[:80]!r}" for text in repeated), sep="\n")
     twice = [each for each in sources if any(each.name in text for text in repeated)]
     report.exactly("documents of which a text was embedded twice", 0, len(twice))
     return report
