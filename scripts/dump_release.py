@@ -71,7 +71,7 @@ def _api(data_dir: Path, port: int) -> httpx2.Client:
 
 
 async def _fill(api: httpx2.Client, database_url: str) -> dict[str, Any]:
-    """Documents, a conversation, webhooks that nobody takes, jobs in every state; what the API answers about them."""
+    """Documents, a conversation, webhooks without a receiver, jobs in every state; what the API answers about them."""
     _call(api, "POST", "/v1/webhook_endpoints", {"url": "https://receiver.invalid/hook", "events": ["*"]})
     for name in READY:
         _upload(api, name)

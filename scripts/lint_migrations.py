@@ -1,4 +1,4 @@
-"""Rules for migrations, checked on the statements that they execute: an upgrade stops nobody and can be gone back on.
+"""Rules for migrations, checked on the statements that they execute: an upgrade stops no other work and can be undone.
 
 Work goes on while a migration runs, with the code of the release before: so nothing may lock or rewrite a table that
 was there before, and what the code before uses stays until the release after. A migration that removes something says

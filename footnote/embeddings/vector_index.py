@@ -8,8 +8,10 @@ whether a search can use it is Postgres' own decision (ADR 66).
 
 import os
 import socket
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import TypeAlias
 
 import asyncpg
 from sqlalchemy import func, select, text, update
@@ -21,6 +23,8 @@ from footnote.errors import DatabaseAway
 from footnote.models import EmbeddingSpace
 from footnote.runtime import Runtime
 from footnote.telemetry import log
+
+Connection: TypeAlias = "asyncpg.Connection[asyncpg.Record]"
 
 WORTHWHILE = 4_000  # chunks of a space; from 5,000 in its scope on, a search uses the index
 LONGEST_BUILD = 24 * 3600.0  # seconds
@@ -44,7 +48,7 @@ _NOTE = "UPDATE embedding_space SET index_state = $2, index_error = $3, index_si
 
 async def make(session: AsyncSession, space: EmbeddingSpace) -> None:
     """Builds the index at once, in the session's transaction: nothing can be written to `chunk` until it ends."""
-    await session.execute(text(_create(space.id, space.dimensions)))
+    await session.execute(text(create("chunk", space.id, space.dimensions)))
     ready = {"index_state": "ready", "index_since": func.now()}
     await session.execute(update(EmbeddingSpace).where(EmbeddingSpace.id == space.id).values(**ready))
 
@@ -57,21 +61,34 @@ async def build_due(rt: Runtime) -> None:
     async with rt.transaction() as session:
         if not await (await driver(session)).fetch(_LOOK, RETRY_SECONDS, WORTHWHILE):
             return
+    async with building(rt) as connection:
+        if connection is None:
+            return
+        for space_id, dimensions, valid in await connection.fetch(_LOOK, RETRY_SECONDS, WORTHWHILE):
+            if valid:
+                await connection.execute(_NOTE, space_id, "ready", None)
+            else:
+                await _build(connection, space_id, dimensions)
+
+
+@asynccontextmanager
+async def building(rt: Runtime) -> AsyncIterator["Connection | None"]:
+    """A connection that builds and drops vector indexes; None while another one does.
+
+    It is tried, not waited for: Postgres completes a build only after all statements that began before, also those that
+    wait. The lock is held until the connection ends, also while that outlives a process that was killed.
+    """
     connection = await connect(rt.settings, statement_seconds=LONGEST_BUILD)
     try:
-        # Held until the connection ends, also while it outlives a process that was killed.
-        if await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK):
+        alone = await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK)
+        if alone:
             await _yielding(connection)
-            for space_id, dimensions, valid in await connection.fetch(_LOOK, RETRY_SECONDS, WORTHWHILE):
-                if valid:
-                    await connection.execute(_NOTE, space_id, "ready", None)
-                else:
-                    await _build(connection, space_id, dimensions)
+        yield connection if alone else None
     finally:
         connection.terminate()
 
 
-async def _yielding(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+async def _yielding(connection: Connection) -> None:
     """Gives a server on this machine less of it for what follows on the connection.
 
     Postgres builds with two more processes than one: on two processors, nothing else would run.
@@ -90,13 +107,13 @@ def _lower(backend: int) -> None:
             Path(f"/proc/{backend}/autogroup").write_text(str(NICE))
 
 
-async def _build(connection: "asyncpg.Connection[asyncpg.Record]", space_id: int, dimensions: int) -> None:
+async def _build(connection: Connection, space_id: int, dimensions: int) -> None:
     log.info("building a vector index", space_id=space_id)
     await connection.execute(_NOTE, space_id, "building", None)
-    remove = f"DROP INDEX CONCURRENTLY IF EXISTS ix_chunk_embedding_space_{space_id}"
+    remove = f"DROP INDEX CONCURRENTLY IF EXISTS {name_of('chunk', space_id)}"
     try:
         await connection.execute(remove)
-        await connection.execute(_create(space_id, dimensions, "CONCURRENTLY"))
+        await connection.execute(create("chunk", space_id, dimensions, "CONCURRENTLY"))
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
         if connection.is_closed():
             raise DatabaseAway from error
@@ -115,10 +132,14 @@ async def states(session: AsyncSession) -> dict[str, int]:
     return found
 
 
-def _create(space_id: int, dimensions: int, how: str = "") -> str:
+def name_of(table: str, space_id: int) -> str:
+    return f"ix_{table}_embedding_space_{space_id}"
+
+
+def create(table: str, space_id: int, dimensions: int, how: str = "") -> str:
     """A partial index, so that spaces of different lengths share one table."""
     return (
-        f"CREATE INDEX {how} IF NOT EXISTS ix_chunk_embedding_space_{space_id} ON chunk "
+        f"CREATE INDEX {how} IF NOT EXISTS {name_of(table, space_id)} ON {table} "
         f"USING hnsw ((embedding::halfvec({dimensions})) halfvec_cosine_ops) "
         f"WITH (m = 16, ef_construction = 64) WHERE space_id = {space_id}"
     )

@@ -103,13 +103,17 @@ async def begin(rt: Runtime, name_or_id: str, provider: str, model: str | None, 
         if held.space_id != collection.space_id:
             raise Conflict("model_swap_running")
         held.standby_space_id = space.id
-        swap = ModelSwap(id=new_id("swp"), tenant_id=rt.tenant, collection_id=held.id, key_id=key_id)
-        swap.from_space_id, swap.to_space_id = collection.space_id or 0, space.id
-        swap.chunks, swap.texts, swap.tokens, swap.cost = (
-            expected.chunks,
-            expected.texts,
-            expected.tokens,
-            expected.cost,
+        swap = ModelSwap(
+            id=new_id("swp"),
+            tenant_id=rt.tenant,
+            collection_id=held.id,
+            key_id=key_id,
+            from_space_id=held.space_id,
+            to_space_id=space.id,
+            chunks=expected.chunks,
+            texts=expected.texts,
+            tokens=expected.tokens,
+            cost=expected.cost,
         )
         session.add(swap)
         await session.flush()
@@ -209,7 +213,7 @@ async def _exchanged(session: AsyncSession, collection: Collection, swap: ModelS
 async def drop(rt: Runtime, name_or_id: str) -> SwapDetails:
     """Ends the swap: the vectors of the model that is not searched are removed, in the background.
 
-    Before the switch this cancels it, and after the switch it cannot be rolled back any more. Raises NotFound.
+    Before the switch this cancels it, and after the switch it cannot be rolled back any more. Raises as `switch`.
     """
     async with rt.transaction() as session:
         collection, swap = await _held(session, name_or_id)
@@ -228,7 +232,7 @@ async def begin_to_drop(session: AsyncSession, swap: ModelSwap) -> None:
 
 
 async def _held(session: AsyncSession, name_or_id: str) -> tuple[Collection, ModelSwap]:
-    """Its collection and the swap that is running, locked. Raises NotFound."""
+    """The collection and its running swap, locked. Raises NotFound, and Conflict if none is running."""
     collection = await collections.find(session, name_or_id, to_change=True)
     open_ = scoped(session, ModelSwap).where(ModelSwap.collection_id == collection.id, ModelSwap.ended_at.is_(None))
     swap = await session.scalar(open_.with_for_update())

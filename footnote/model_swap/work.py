@@ -83,7 +83,8 @@ async def _make_ready(rt: Runtime, swap: ModelSwap) -> None:
     async with rt.operator.transaction() as session:
         space = await session.get_one(EmbeddingSpace, swap.to_space_id)
     await relatedness.measure(rt.operator, space)
-    await second_index.build(rt.operator, space)
+    if not await second_index.build(rt.operator, space):
+        raise Later(SOON)
     async with rt.transaction() as session:
         await (await driver(session)).execute(_READY, swap.id)
 
@@ -210,13 +211,16 @@ async def _drop(rt: Runtime, task: BackgroundTask, swap: ModelSwap) -> int | Non
         return 0
     async with rt.transaction(**_MOVING) as session:
         removed = await _remove_some(session, rt, collection, held=True)
-    if removed == REMOVED:
+    if removed:
         return removed
-    return await _drop_last(rt, task, swap, removed)
+    if not await second_index.drop(rt.operator, swap):
+        raise Later(SOON)
+    return await _drop_last(rt, task, swap)
 
 
-async def _drop_last(rt: Runtime, task: BackgroundTask, swap: ModelSwap, removed: int) -> int | None:
-    """The rest and the end, while no version can become visible."""
+async def _drop_last(rt: Runtime, task: BackgroundTask, swap: ModelSwap) -> int | None:
+    """What came meanwhile and the end, while no version can become visible."""
+    removed = 0
     async with rt.transaction(**_MOVING) as session:
         collection = await session.get_one(Collection, swap.collection_id, with_for_update={"key_share": True})
         while rest := await _remove_some(session, rt, collection, held=False):
@@ -226,7 +230,6 @@ async def _drop_last(rt: Runtime, task: BackgroundTask, swap: ModelSwap, removed
             return removed  # a chunk that came meanwhile lacks the vector that stays
         open_ = await session.get_one(ModelSwap, swap.id, populate_existing=True)
         await model_swap.end(session, task.id, open_, task.progress_done + removed)
-    await second_index.drop(rt.operator, swap.from_space_id, swap.to_space_id)
     return None
 
 
