@@ -6,14 +6,14 @@ A thread waits in the kernel for the next request: that costs nothing in between
 import os
 import socket
 from collections.abc import Callable
-from contextlib import suppress
+from http.server import BaseHTTPRequestHandler
+from socketserver import TCPServer
 from threading import Lock, Thread
+from typing import Any
 
 from footnote.settings import Settings
 from footnote.telemetry import log
 
-PATIENCE_SECONDS = 2.0  # with a client that is slow to ask or to read
-REQUEST_BYTES = 8192  # at most
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 # A process that is forked while the thread works inherits the locks that it holds, and waits for them without end.
@@ -27,47 +27,51 @@ def listen(settings: Settings, render: Callable[[], str]) -> None:
         return
     host, port = settings.metrics_host, settings.metrics_port
     try:
-        listener = _opened(host, port)
+        server = _Server(host, port, render)
     except OSError as error:
         raise SystemExit(f"FOOTNOTE_METRICS_PORT {port} on {host} cannot be used: {error.strerror}.") from error
-    os.register_at_fork(after_in_child=listener.close)
-    Thread(target=_serve, args=(listener, render), name="metrics", daemon=True).start()
+    os.register_at_fork(after_in_child=server.server_close)
+    # Without an interval, at which it would look whether it should end.
+    Thread(target=server.serve_forever, args=(None,), name="metrics", daemon=True).start()
 
 
-def _opened(host: str, port: int) -> socket.socket:
-    family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    return socket.create_server(address[:2], family=family)
+class _Server(TCPServer):
+    """Not HTTPServer, which asks for the host's full name by DNS."""
+
+    allow_reuse_address = True
+
+    def __init__(self, host: str, port: int, render: Callable[[], str]) -> None:
+        self.render = render
+        self.address_family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        super().__init__((str(address[0]), int(address[1])), _Request)
+
+    def handle_error(self, *_: Any) -> None:
+        """A client left, or is too slow."""
 
 
-def _serve(listener: socket.socket, render: Callable[[], str]) -> None:
-    while True:
-        client, _ = listener.accept()
-        with client, suppress(OSError):  # it left, or is too slow
-            client.settimeout(PATIENCE_SECONDS)
-            client.sendall(_answer(_asked(client), render))
+class _Request(BaseHTTPRequestHandler):
+    server: _Server
+    timeout = 2.0  # seconds, with a client that is slow to ask or to read
+    server_version, sys_version = "Footnote", ""
 
+    def do_GET(self) -> None:
+        if self.path.partition("?")[0] != "/metrics":
+            return self._answer(404, "Only GET /metrics is here.\n")
+        try:
+            with _rendering:
+                text = self.server.render()
+        except Exception:
+            log.exception("metrics fail")
+            return self._answer(500, "The metrics cannot be read; the log says why.\n")
+        return self._answer(200, text)
 
-def _asked(client: socket.socket) -> bytes:
-    """The head of the request, as far as it is needed."""
-    head = b""
-    while b"\r\n\r\n" not in head and len(head) < REQUEST_BYTES and (more := client.recv(REQUEST_BYTES)):
-        head += more
-    return head
+    def _answer(self, status: int, text: str) -> None:
+        body = text.encode()
+        self.send_response(status)
+        self.send_header("Content-Type", CONTENT_TYPE)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
 
-
-def _answer(head: bytes, render: Callable[[], str]) -> bytes:
-    path = head.partition(b" ")[2].partition(b" ")[0].partition(b"?")[0]
-    if not head.startswith(b"GET ") or path != b"/metrics":
-        return _response("404 Not Found", "Only GET /metrics is here.\n")
-    try:
-        with _rendering:
-            return _response("200 OK", render())
-    except Exception:
-        log.exception("metrics fail")
-        return _response("500 Internal Server Error", "The metrics cannot be read; the log says why.\n")
-
-
-def _response(status: str, text: str) -> bytes:
-    body = text.encode()
-    fields = f"Content-Type: {CONTENT_TYPE}\r\nContent-Length: {len(body)}\r\nConnection: close"
-    return f"HTTP/1.1 {status}\r\n{fields}\r\n\r\n".encode() + body
+    def log_message(self, *_: Any) -> None:
+        """Nothing: requests for metrics are of no interest."""

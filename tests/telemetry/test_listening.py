@@ -39,7 +39,7 @@ def get(port: int, path: str) -> tuple[int, str]:
 def test_it_serves_metrics_and_nothing_else_and_outlives_what_goes_wrong(
     port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(listening, "PATIENCE_SECONDS", 0.05)
+    monkeypatch.setattr(listening._Request, "timeout", 0.05)
     assert get(port, "/metrics") == (200, "lamps 1\n")
     assert get(port, "/")[0] == get(port, "/metrics/x")[0] == 404
     with socket.create_connection(("127.0.0.1", port)) as silent:  # is given up
@@ -56,5 +56,5 @@ def test_a_port_that_is_taken_is_named(port: int) -> None:
 
 
 def test_without_a_port_nothing_listens(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listening, "_opened", lambda *_: pytest.fail("it listens"))
+    monkeypatch.setattr(listening, "_Server", lambda *_: pytest.fail("it listens"))
     listening.listen(Settings(_env_file=None), lambda: "")
