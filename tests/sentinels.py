@@ -37,12 +37,15 @@ class Watched:
         hosts = ",".join(f"127.0.0.1:{port}" for port in self.sentinels)
         return f"sentinel://{hosts}/{NAME}"
 
-    def primary(self) -> int:
-        """The port of the server that the sentinels agree on."""
-        return max(int(_told_by(port)["port"]) for port in self.sentinels)
+    def primary(self) -> int | None:
+        """The port of the server that the sentinels agree on; None while they do not."""
+        told = {int(_told_by(port)["port"]) for port in self.sentinels}
+        return told.pop() if len(told) == 1 else None
 
     def kill_primary(self) -> None:
-        process = self.servers[self.primary()]
+        primary = self.primary()
+        assert primary is not None
+        process = self.servers[primary]
         process.send_signal(signal.SIGKILL)
         process.wait()
 

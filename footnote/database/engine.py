@@ -60,7 +60,7 @@ _SHARED = (
 _shared: dict[str, bool] = {}  # whether a pooler lends sessions, by address
 
 
-def _of_transactions(settings: Settings) -> dict[str, str]:
+def settings_of_transactions(settings: Settings) -> dict[str, str]:
     """Settings on which results and locks depend: a session's or, behind a pooler, each transaction's."""
     return {
         # A process that froze inside a transaction must not keep its locks longer than a lease.
@@ -122,7 +122,7 @@ async def _connect(
         async with asyncio.timeout(seconds):
             connection = await opening()
             try:
-                await _settle(connection, url, opening, _of_transactions(settings) | options)
+                await _settle(connection, url, opening, settings_of_transactions(settings) | options)
             except BaseException:
                 connection.terminate()
                 raise

@@ -24,6 +24,7 @@ from api.app import create_app
 from api.schemas.jobs import waiting_for
 from footnote import jobs
 from footnote.answering import Question, batch_runs, question_batches
+from footnote.embeddings import relatedness
 from footnote.embeddings.vector_lengths import PROBE
 from footnote.ingest.embed import CALLS
 from footnote.jobs import scheduling
@@ -53,6 +54,10 @@ DONE = 'footnote_steps_total{{lane="small",outcome="done",step="{}"}}'
 HEARD = "worker: Warm shutdown (MainProcess)"  # Celery's answer to a SIGTERM
 
 
+# The dispatcher measures a model by these texts, at any time after its space was opened.
+MEASURING = frozenset(text for pair in relatedness.PAIRS for text in pair)
+
+
 @dataclass
 class Provider:
     """An embedding server that can be told to keep its callers waiting."""
@@ -60,14 +65,16 @@ class Provider:
     texts: Counter[str] = field(default_factory=Counter)
     open: threading.Event = field(default_factory=threading.Event)
     waiting: int = 0
-    refusal: Reply | None = None  # of the next call with a text that is to be refused
+    refusal: Reply | None = None  # of the next call
 
     def answer(self, texts: list[str], _port: int) -> Reply:
         self.waiting += 1
         self.open.wait(60)
         self.waiting -= 1
-        if self.refusal and any("refused" in each for each in texts):
-            refusal, self.refusal = self.refusal, None
+        if not MEASURING.isdisjoint(texts):
+            return vectors(texts)
+        refusal, self.refusal = self.refusal, None
+        if refusal is not None:
             return refusal
         self.texts.update(texts)
         return vectors(texts)

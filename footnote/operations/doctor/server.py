@@ -1,21 +1,21 @@
 """Postgres: version, tables, role, settings, connections, indexes, dead rows, old transactions."""
 
-import os
 from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
 
 from footnote.database.driver import driver
-from footnote.database.engine import connect
+from footnote.database.engine import connect, settings_of_transactions
 from footnote.errors import DatabaseAway
 from footnote.jobs import workers
+from footnote.local_stack import memory
 from footnote.operations.doctor.diagnosis import Diagnosis, age, broken, ok, size, warning
 from footnote.retrieval.scope import limits
 from footnote.runtime import Runtime
 
 LEAST_POSTGRES, LEAST_PGVECTOR = 16, (0, 8)
-WANTED = {"hnsw.iterative_scan": "relaxed_order", "plan_cache_mode": "force_custom_plan", "jit": "off"}
-DISPATCHER_CONNECTIONS, RESERVED = 7, 8
+DISPATCHER_CONNECTIONS = 10  # for transactions 8, one for notifications, one while an index is built (docs/scaling.md)
+RESERVED = 3  # by Postgres, for administrators
 DEAD_SHARE, DEAD_ROWS = 0.2, 1000
 LONG_SECONDS = 600.0
 
@@ -108,12 +108,14 @@ async def role(rt: Runtime) -> Iterable[Diagnosis]:
 
 async def session(rt: Runtime) -> Iterable[Diagnosis]:
     """What a search is run with: a pooler may drop settings, and then rows are lacking silently."""
+    given = settings_of_transactions(rt.settings)
+    wanted = {name: value for name, value in given.items() if not name.endswith("_timeout")}
     async with rt.transaction(**limits()) as opened:
         connection = await driver(opened)
-        found = {name: await connection.fetchval("SELECT current_setting($1, true)", name) for name in WANTED}
-    wrong = ", ".join(f"{name} is {found[name]}, not {WANTED[name]}" for name in WANTED if found[name] != WANTED[name])
+        found = {name: await connection.fetchval("SELECT current_setting($1, true)", name) for name in wanted}
+    wrong = ", ".join(f"{name} is {found[name]}, not {wanted[name]}" for name in wanted if found[name] != wanted[name])
     if wrong:
-        remedy = "A pooler drops our settings: see docs/operations.md, or connect to Postgres directly."
+        remedy = "A pooler drops our settings: see docs/scaling.md, or connect to Postgres directly."
         return [broken("settings of a search", wrong, remedy)]
     return [ok("settings of a search", "as wanted")]
 
@@ -123,7 +125,8 @@ async def connections(rt: Runtime) -> Iterable[Diagnosis]:
         found = await connection.fetchrow(_CONNECTIONS)
     alive = await workers.alive(rt.shared)
     slots = max(alive.slots if alive else 0, rt.settings.worker_concurrency)
-    api, of_slots = rt.settings.api_workers * rt.settings.api_connections, slots * rt.settings.worker_connections
+    # One more of each API process, while streams of events are open.
+    api, of_slots = rt.settings.api_workers * (rt.settings.api_connections + 1), slots * rt.settings.worker_connections
     wanted = api + of_slots + DISPATCHER_CONNECTIONS + RESERVED
     said = f"{found['used']} of {found['most']} in use; this API, {slots} slots and a dispatcher take {wanted} at most"
     if wanted > found["most"]:
@@ -143,18 +146,14 @@ async def indexes(rt: Runtime) -> Iterable[Diagnosis]:
         )
         return [broken("indexes", f"not valid: {', '.join(invalid)}", remedy)]
     vectors = sum(each["bytes"] for each in found if each["hnsw"])
-    return [ok("indexes", f"{len(found)} valid"), judged_memory(vectors, _memory())]
+    return [ok("indexes", f"{len(found)} valid"), judged_memory(vectors, memory.of_machine())]
 
 
-def judged_memory(vectors: int, memory: int) -> Diagnosis:
-    said = f"{size(vectors)} of vector indexes; this machine has {size(memory)} of memory"
-    if vectors > memory / 2:
+def judged_memory(vectors: int, installed: int) -> Diagnosis:
+    said = f"{size(vectors)} of vector indexes; this machine has {size(installed)} of memory"
+    if vectors > installed / 2:
         return warning("memory", said, "If Postgres runs here, give it more memory: searches read the index from disk.")
     return ok("memory", said)
-
-
-def _memory() -> int:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 async def tables(rt: Runtime) -> Iterable[Diagnosis]:

@@ -161,7 +161,7 @@ BROKEN: dict[Any, tuple[str, str]] = {
     no_extension: ("pgvector", "CREATE EXTENSION vector;"),
     no_role: ("tenant role", 'CREATE ROLE "no_such_role" NOLOGIN; GRANT "no_such_role" TO "postgres";'),
     invalid_index: ("indexes", "REINDEX INDEX CONCURRENTLY ix_job_listed;"),
-    too_many_processes: ("connections", "Set max_connections = 700"),
+    too_many_processes: ("connections", "Set max_connections = 750"),
     dead_rows: ("dead rows", "VACUUM (ANALYZE) filled;"),
     no_redis: ("redis", "Start Redis or Valkey, or correct REDIS_URL."),
     no_store: ("store", "Make the store writable, or correct STORAGE_URL"),
