@@ -23,8 +23,8 @@ _IN_SHORT = re.compile(
 )
 # Boxes to tick and captions of a form: they say what any such form asks, and nothing about what this one holds.
 _OF_FORM = re.compile(
-    r"[☐☑☒]|\bcheck (?:mark|the appropriate box)|\bregistered pursuant to\b|\(exact name of|\bprincipal executive offices"
-    r"|\bthe registrant\b|\bidentification no",
+    r"[☐☑☒]|\bcheck (?:mark|the appropriate box)|\bregistered pursuant to\b|\(exact name of"
+    r"|\bprincipal executive offices|\bthe registrant\b|\bidentification no",
     re.IGNORECASE,
 )
 # The cover of a report to a stock exchange's supervisor, from the number of the form to the company's name.

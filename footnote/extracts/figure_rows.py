@@ -29,10 +29,10 @@ _HEAD_WORD = re.compile(
 )
 _INTRODUCES = re.compile(r":$|\b(?:follow(?:s|ing)|below|tables?)\b", re.IGNORECASE)
 # Behind these a figure at the end of a line is part of a sentence or a name.
-_GOES_ON = frozenset(
-    "of by to and in for was were than approximately from at or totaled with on about over under between is "
-    "are through until during after before since page note item part see no. section chapter act appendix "
-    "article clause exhibit figure flight form model paragraph rule table version volume".split()
+_GOES_ON = re.compile(
+    r"of|by|to|and|in|for|was|were|than|approximately|from|at|or|totaled|with|on|about|over|under|between|is|are|through"
+    r"|until|during|after|before|since|page|note|item|part|see|no\.|section|chapter|act|appendix|article|clause|exhibit"
+    r"|figure|flight|form|model|paragraph|rule|table|version|volume"
 )
 
 
@@ -246,4 +246,5 @@ def _is_of_head(words: str) -> bool:
 def _goes_on(label: str, figures: int) -> bool:
     """Whether the words before figures are a sentence and no label."""
     words = label.split()
-    return (len(words) > 1 and words[-1].lower().lstrip("(") in _GOES_ON) or (figures < 2 and is_prose(label))
+    last = words[-1].lower().lstrip("(") if len(words) > 1 else ""
+    return _GOES_ON.fullmatch(last) is not None or (figures < 2 and is_prose(label))

@@ -118,8 +118,8 @@ def _telling(question: str) -> frozenset[str]:
 # Of a span of time: what is said about another matter in the same span has these words, too.
 _PERIOD = frozenset(
     stems(
-        "much many end ended ending period fiscal day days week weeks month months quarter quarters year years three six "
-        "nine twelve first second third fourth january february march april may june july august september october "
+        "much many end ended ending period fiscal day days week weeks month months quarter quarters year years three "
+        "six nine twelve first second third fourth january february march april may june july august september october "
         "november december"
     )
 )

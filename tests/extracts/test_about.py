@@ -29,3 +29,20 @@ def test_only_one_document_is_told_of() -> None:
 
 def test_a_document_without_sentences_is_not_told_of() -> None:
     assert not choose("What is it about?", [Passage(1, "a.csv", "1;2;3")]).answers
+
+
+COVER = (
+    "UNITED STATES\nSECURITIES AND EXCHANGE COMMISSION\nFORM 10-Q\nQUARTERLY REPORT\n"
+    "For the quarter ended May 3, 2023\nBEACON CO., INC.\n(Exact name of registrant as specified in its charter)\n"
+)
+BOXES = "Indicate by check mark whether the registrant has filed all reports that it was required to file. Yes No"
+SAID = "Beacon sells lamps for the towers of the harbour. The sales of lamps rose because more towers were lit."
+
+
+def test_a_form_is_told_by_its_cover_and_by_what_no_form_says() -> None:
+    title = "beacon.pdf > UNITED STATES"
+    passages = [Passage(1, title, COVER), Passage(2, title, BOXES), Passage(3, title, SAID)]
+    found = choose("What kind of document is beacon.pdf?", passages).found
+    assert found[0].text.startswith("FORM 10-Q")
+    assert found[0].text.endswith("BEACON CO., INC.")
+    assert {each.marker for each in found[1:]} == {3}

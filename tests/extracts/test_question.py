@@ -18,6 +18,7 @@ from footnote.extracts.question import understood
         ("What does NATO stand for?", "acronym"),
         ("Wofür steht THW?", "acronym"),
         ("What is the KTC?", "acronym"),
+        ("What does KTC mean in the annual report?", "acronym"),
         ("When was the tower built?", "when"),
         ("Seit wann ist sie im Amt?", "when"),
         ("Depuis quand est-il auditeur ?", "when"),
