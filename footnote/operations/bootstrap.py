@@ -78,7 +78,7 @@ async def _lacking(settings: Settings) -> str | None:
     try:
         if await connection.fetchval("SELECT to_regclass('alembic_version')") is None:
             return "there are none"
-        found, made_by, ended = await connection.fetchrow(_REVISION, LOCK) or ("", None, True)
+        found, made_by, ended = await connection.fetchrow(_REVISION, LOCK) or ("", None, False)
     finally:
         connection.terminate()
     if found > newest() or made_by == fingerprint(settings.tenant_role):
