@@ -15,6 +15,7 @@ import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from api.body_limits import FILES
 from footnote.local_stack.services import programs
 from footnote.settings import Settings, variable
 from tests import ROOT
@@ -220,6 +221,11 @@ def test_prometheus_reads_what_each_program_serves(services: Services) -> None:
     (found,) = job["dns_sd_configs"]
     assert {services[name]["environment"]["FOOTNOTE_METRICS_PORT"] for name in found["names"]} == {str(found["port"])}
     assert set(found["names"]) == {"api", "worker", "dispatcher"}
+
+
+def test_the_proxy_lets_the_largest_upload_through(services: Services) -> None:
+    megabytes = int(services["proxy"]["environment"]["MAX_BODY"].removesuffix("MB"))
+    assert megabytes * 10**6 > FILES.of(Settings(_env_file=None))
 
 
 def test_dotenv_is_used_when_it_is_there(tmp_path: Path) -> None:
