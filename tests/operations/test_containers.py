@@ -51,9 +51,9 @@ def compose(tmp_path: Path, *profiles: str, more: Sequence[str] = (), **variable
     return services
 
 
-@pytest.fixture
-def services(tmp_path: Path) -> Services:
-    return compose(tmp_path, "*")
+@pytest.fixture(scope="module")
+def services(tmp_path_factory: pytest.TempPathFactory) -> Services:
+    return compose(tmp_path_factory.mktemp("project"), "*")
 
 
 def test_default_services_need_no_env_file_and_no_profile(tmp_path: Path) -> None:
@@ -209,8 +209,9 @@ def test_secrets_may_come_from_files_alone(tmp_path: Path) -> None:
     assert not given["flower"].get("secrets")
 
 
-def test_what_is_mounted_from_here_exists(services: Services, tmp_path: Path) -> None:
-    mounts = [each for service in services.values() for each in service.get("volumes", []) if each["type"] == "bind"]
+def test_what_is_mounted_from_here_exists(tmp_path: Path) -> None:
+    services = compose(tmp_path, "*").values()
+    mounts = [each for service in services for each in service.get("volumes", []) if each["type"] == "bind"]
     lacking = [each for each in mounts if not (ROOT / Path(each["source"]).relative_to(tmp_path)).exists()]
     assert len(mounts) == 5
     assert lacking == []
