@@ -97,17 +97,25 @@ def _with_files(variables: Mapping[str, str | None]) -> Mapping[str, str | None]
 
 def _held(name: str, path: str, given: str | None) -> str:
     try:
-        if given:
-            raise ValueError(f"{name.upper()} is set, too: set one of them")
         with Path(path).open(encoding="utf-8") as file:
             value = file.read(MOST_FILE_CHARACTERS + 1).strip()
-        if not value or len(value) > MOST_FILE_CHARACTERS:
-            raise ValueError(f"{path} is {'too long' if value else 'empty'}")
-    except (OSError, ValueError) as error:
-        why = f"{path} is not text in UTF-8" if isinstance(error, UnicodeDecodeError) else str(error)
-        details = InitErrorDetails(type=PydanticCustomError("file", "{why}", {"why": why}), loc=(name.upper() + FILE,))
-        raise ValidationError.from_exception_data("Settings", [details]) from error
+        why = "is empty" if not value else "is too long" if len(value) > MOST_FILE_CHARACTERS else ""
+    except OSError as error:
+        value, why = "", f"cannot be read: {error.strerror}"
+    except UnicodeDecodeError:
+        value, why = "", "is not text in UTF-8"
+    if given:
+        raise _refused(name, path, f"{name.upper()} is set, too: set one of them")
+    if why:
+        raise _refused(name, path, f"{path} {why}")
     return value
+
+
+def _refused(name: str, path: str, why: str) -> ValidationError:
+    """As pydantic raises it for a field, so that it is told in the same way."""
+    kind = PydanticCustomError("file", "{why}", {"why": why})
+    details = InitErrorDetails(type=kind, loc=(name.upper() + FILE,), input=path)
+    return ValidationError.from_exception_data("Settings", [details])
 
 
 def _from_json(value: Any) -> Any:

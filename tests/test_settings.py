@@ -83,7 +83,7 @@ def test_a_value_from_a_file_is_checked_like_any_other(monkeypatch: pytest.Monke
 
 
 BAD_FILES = {
-    "missing": (None, "No such file or directory: 'secret'"),
+    "missing": (None, "secret cannot be read: No such file or directory"),
     "empty": (b" \n", "secret is empty"),
     "not text": (b"\xff\xfe\x00", "secret is not text in UTF-8"),
     "too long": (b"x" * 70_000, "secret is too long"),

@@ -107,9 +107,10 @@ STATES = {  # one after the other: what changes the tables, and what is lacking 
 
 async def lacking(own: Settings) -> str | None:
     try:
-        return await bootstrap.migrated(own, 0)
+        await bootstrap.migrated(own, 0)
     except Unavailable as error:
         return error.message
+    return None
 
 
 async def test_whether_the_tables_are_ready(own: Settings, own_database: str) -> None:

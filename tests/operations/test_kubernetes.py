@@ -29,7 +29,7 @@ def overlays() -> dict[str, list[Json]]:
 
 
 @pytest.fixture(scope="module")
-def production(overlays) -> list[Json]:
+def production(overlays: dict[str, list[Json]]) -> list[Json]:
     return overlays["production"]
 
 
@@ -44,7 +44,8 @@ def one(objects: list[Json], kind: str, name: str) -> Any:
 
 
 def settings(objects: list[Json]) -> dict[str, str]:
-    return one(objects, "ConfigMap", "footnote-settings")["data"]
+    data: dict[str, str] = one(objects, "ConfigMap", "footnote-settings")["data"]
+    return data
 
 
 def pods(objects: list[Json], name: str) -> Pods:
@@ -58,11 +59,11 @@ def test_no_rule_is_broken(overlays) -> None:
 
 
 def api(objects: list[Json]) -> Json:
-    return one(objects, "Deployment", "footnote-api")["spec"]["template"]["spec"]
+    return pods(objects, "footnote-api").spec
 
 
 def container(objects: list[Json]) -> Json:
-    return api(objects)["containers"][0]
+    return pods(objects, "footnote-api").containers[0]
 
 
 BROKEN: dict[str, Callable[[list[Json]], Any]] = {

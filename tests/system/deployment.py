@@ -37,7 +37,7 @@ def invalid(tools: Path) -> int:
     for overlay in manifests.OVERLAYS:
         known = [each for each in manifests.build(builder, overlay) if each["kind"] not in APART]
         for version in VERSIONS:
-            command = [tools / "kubernetes-validate", "--kubernetes-version", version, "--strict", "--quiet", "-"]
+            command = [str(tools / "kubernetes-validate"), "--kubernetes-version", version, "--strict", "--quiet", "-"]
             held = subprocess.run(command, input=yaml.safe_dump_all(known), text=True, check=False)
             print(
                 f"{'invalid' if held.returncode else 'valid':8} {overlay}: {len(known)} objects, Kubernetes {version}"
@@ -48,7 +48,7 @@ def invalid(tools: Path) -> int:
 
 def configured(caddy: Path, env: dict[str, str], http_port: int) -> str:
     """The Caddyfile as it is, but that Caddy neither listens on port 80 nor stores anything outside its folder."""
-    command = [caddy, "adapt", "--config", ROOT / "deploy/compose/Caddyfile"]
+    command = [str(caddy), "adapt", "--config", str(ROOT / "deploy/compose/Caddyfile")]
     config = json.loads(subprocess.run(command, env=env, stdout=subprocess.PIPE, check=True).stdout)
     config["apps"]["http"]["http_port"] = http_port
     config["admin"] = {"disabled": True}
