@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-compile
 INSTALL := $(PIP) --only-binary :all: --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help security up multilingual test check drill upgrade bench peers bench-vectors faults two-nodes pooler field hostile clients clean docker-check deploy-check docs eval live
+.PHONY: help security up multilingual test check drill upgrade bench peers bench-vectors faults two-nodes pooler field hostile clients clean docker-check docs eval live
 
 help:  ## Show this help
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "  %-16s %s\n", $$1, $$2 }'
@@ -72,6 +72,7 @@ eval: $(VENV)/.eval  ## Score search beside plain baselines on test sets (CORPOR
 docker-check:  ## Build and start both images without a container engine (root, Debian, minutes)
 	scripts/docker_check.sh
 
+.PHONY: deploy-check
 deploy-check: $(VENV)/.dev .venv-deploy/.installed  ## Hold the manifests to two versions of Kubernetes, and use the product through the TLS proxy
 	$(BIN)/python -m tests.system.deployment --tools .venv-deploy/bin
 
