@@ -140,9 +140,7 @@ def _new_values(sought: Sought, text: str) -> list[Value]:
     found = [value for value in _values(text) if text[value.start : value.end].lower() not in sought.asked.words]
     if sought.asked.measure != "count":
         return found
-    return [
-        each for each in found if each.kind != "number" or not _LABEL.search(text, max(0, each.start - 40), each.start)
-    ]
+    return [each for each in found if each.kind != "number" or not _LABEL.search(text, max(0, each.start - 40), each.start)]
 
 
 @lru_cache(maxsize=2048)
