@@ -21,7 +21,7 @@ multilingual: $(VENV)/.multilingual  ## Install the embedding model for about a 
 test: $(VENV)/.dev  ## Install, then run the tests
 	$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder $(PYTEST)
 
-check: $(VENV)/.dev  ## Check format, lint, types, import contracts, migrations, generated docs, containers and alerts
+check: $(VENV)/.dev  ## Check format, lint, types, import contracts, migrations, generated docs, containers, Kubernetes and alerts
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
@@ -30,6 +30,7 @@ check: $(VENV)/.dev  ## Check format, lint, types, import contracts, migrations,
 	$(BIN)/python -m scripts.generate_docs --check
 	$(BIN)/python -m scripts.check_containers
 	@if command -v promtool >/dev/null; then promtool check rules ops/prometheus/rules.yml \
+		&& promtool check config --syntax-only deploy/compose/prometheus.yml \
 		&& promtool test rules ops/prometheus/rules_test.yml; else echo "No promtool (apt install prometheus): alerts are not tested."; fi
 
 docs: $(VENV)/.dev  ## Write the generated documents: settings, errors, OpenAPI
@@ -71,6 +72,10 @@ eval: $(VENV)/.eval  ## Score search beside plain baselines on test sets (CORPOR
 docker-check:  ## Build and start both images without a container engine (root, Debian, minutes)
 	scripts/docker_check.sh
 
+.PHONY: deploy-check
+deploy-check: $(VENV)/.dev .venv-deploy/.installed  ## Hold the manifests to two versions of Kubernetes, and use the product through the TLS proxy
+	$(BIN)/python -m tests.system.deployment --tools .venv-deploy/bin
+
 field: $(VENV)/.dev  ## Check files that users have trouble with on the running product (CORPORA=folder FIELD=--show)
 	$(BIN)/python -m tests.system.field --folder $(CORPORA)/field $(FIELD)
 
@@ -88,7 +93,7 @@ clients: $(VENV)/.dev .venv-clients/.installed  ## Run programs of others and th
 	$(BIN)/python -m tests.system.clients --python .venv-clients/bin/python $(CLIENTS)
 
 clean:  ## Remove what was installed; keep the data in .footnote
-	rm -rf $(VENV) .venv-peers .venv-clients *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) .venv-peers .venv-clients .venv-deploy *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 $(VENV)/.venv:
 	@echo "Creating $(VENV) with $$($(PYTHON) --version) ..."

@@ -1,6 +1,7 @@
 """Every setting: its environment variable, default and meaning. Nothing else reads the environment.
 
 A setting's variable is its name in capitals after FOOTNOTE_, or a well-known name (DATABASE_URL, OPENAI_API_KEY, PORT).
+Instead, the variable with _FILE behind it may name a file that holds the value, as orchestrators mount secrets.
 `docs/settings.md` is generated from the fields below.
 """
 
@@ -12,7 +13,16 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
 from pydantic_settings import BaseSettings, EnvSettingsSource, NoDecode, SettingsConfigDict
 from pydantic_settings import PydanticBaseSettingsSource as Source
 
@@ -72,6 +82,42 @@ def _by_new_names(variables: Mapping[str, str | None]) -> Mapping[str, str | Non
     return {new.lower(): variables[old.lower()] for old, new in given.items()} | dict(variables)
 
 
+FILE = "_FILE"
+MOST_FILE_CHARACTERS = 64 * 1024
+
+
+def _with_files(variables: Mapping[str, str | None]) -> Mapping[str, str | None]:
+    """With what the file named by `X_FILE` holds as `X`. Raises ValidationError for a file that gives no value."""
+    paths = {name.removesuffix(FILE.lower()): path for name, path in variables.items() if name.endswith(FILE.lower())}
+    settings = {variable(name).lower() for name in Settings.model_fields}
+    # An empty path is a variable that Compose passes on unset.
+    named = {name: path for name, path in paths.items() if path and name in settings}
+    return dict(variables) | {name: _held(name, path, variables.get(name)) for name, path in named.items()}
+
+
+def _held(name: str, path: str, given: str | None) -> str:
+    try:
+        with Path(path).open(encoding="utf-8") as file:
+            value = file.read(MOST_FILE_CHARACTERS + 1).strip()
+        why = "is empty" if not value else "is too long" if len(value) > MOST_FILE_CHARACTERS else ""
+    except OSError as error:
+        value, why = "", f"cannot be read: {error.strerror}"
+    except UnicodeDecodeError:
+        value, why = "", "is not text in UTF-8"
+    if given:
+        raise _refused(name, path, f"{name.upper()} is set, too: set one of them")
+    if why:
+        raise _refused(name, path, f"{path} {why}")
+    return value
+
+
+def _refused(name: str, path: str, why: str) -> ValidationError:
+    """As pydantic raises it for a field, so that it is told in the same way."""
+    kind = PydanticCustomError("file", "{why}", {"why": why})
+    details = InitErrorDetails(type=kind, loc=(name.upper() + FILE,), input=path)
+    return ValidationError.from_exception_data("Settings", [details])
+
+
 def _from_json(value: Any) -> Any:
     return json.loads(value) if isinstance(value, str) else value
 
@@ -100,7 +146,7 @@ class Settings(BaseSettings):
         sources = (init_settings, env_settings, dotenv_settings, file_secret_settings)
         for source in sources:
             if isinstance(source, EnvSettingsSource):
-                source.env_vars = _by_new_names(source.env_vars)
+                source.env_vars = _with_files(_by_new_names(source.env_vars))
         return sources
 
     # -- where things are --

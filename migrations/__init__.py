@@ -7,6 +7,7 @@ from pathlib import Path
 RELEASED = "0030"
 # How long a migration waits for a table, while all that come after it wait, too; then it is tried again.
 LOCK_TIMEOUT, LOCK_SECONDS = "3s", 600.0
+LOCK = 0x6D696772617465  # "migrate", of the session that migrates
 _SOURCES = (Path(__file__).parent, Path(__file__).parents[1] / "footnote/models")
 
 

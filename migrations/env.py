@@ -12,9 +12,8 @@ from footnote.database.engine import connect, open_engine
 from footnote.errors import Invalid
 from footnote.models import Base
 from footnote.settings import Settings
-from migrations import LOCK_SECONDS, LOCK_TIMEOUT, RELEASED, fingerprint, rights, wall
+from migrations import LOCK, LOCK_SECONDS, LOCK_TIMEOUT, RELEASED, fingerprint, rights, wall
 
-LOCK = 0x6D696772617465  # "migrate"
 GIVEN_WAY = {"55P03", "40P01"}  # no lock in time; a deadlock with work that goes on
 _INVALID = """
 SELECT i.indexrelid::regclass::text FROM pg_index AS i JOIN pg_class AS c ON c.oid = i.indexrelid

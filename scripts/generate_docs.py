@@ -25,6 +25,11 @@ def settings() -> str:
         "# Settings",
         "",
         "Set an environment variable, or put it into `.env` in the working directory (`.env.example` lists all).",
+        "Instead of a variable, the same name with `_FILE` behind it may name a file that holds the value, as secrets",
+        "are mounted: `OPENAI_API_KEY_FILE=/run/secrets/openai_api_key`. Space around the value is cut off. A file",
+        "that is missing, empty or not UTF-8 stops the start with a sentence that names it; so do a variable and its",
+        "file at once.",
+        "",
         "`make docs` writes this page from `footnote/settings.py`.",
         "",
         "| variable | default | meaning |",
@@ -40,6 +45,7 @@ def settings() -> str:
 def env_example() -> str:
     rows = [
         "# Copy this file to .env and uncomment the settings that you change. docs/settings.md has them as a table.",
+        "# NAME_FILE=path instead of NAME=value reads the value from a file.",
         "",
     ]
     for name, info in Settings.model_fields.items():

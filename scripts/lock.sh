@@ -38,3 +38,5 @@ compile multilingual.txt requirements/multilingual.in --no-deps "$@"
 compile peers.txt requirements/peers.in "$@"
 # The Python packages of others that `make clients` runs against Footnote, in another one.
 compile clients.txt requirements/clients.in "$@"
+# What `make deploy-check` runs, in one more.
+compile deploy.txt requirements/deploy.in --constraint requirements/dev.txt "$@"

@@ -67,13 +67,21 @@ def migrate(
     show_key: Annotated[
         bool, typer.Option(help="Print the first API key, or only store it in the data directory.")
     ] = True,
+    wait: Annotated[
+        float | None, typer.Option(help="Change nothing; wait so many seconds until the tables are ready.", min=0)
+    ] = None,
 ) -> None:
-    """Prepare the database: run migrations; for a new database, create the first API key."""
+    """Prepare the database: run migrations; for a new database, create the first API key.
+
+    Exit codes with --wait: 0 the tables are those of this release or of a newer one, 1 they are not.
+    """
     from footnote.operations import bootstrap
     from footnote.settings import Settings
 
     settings = Settings()
     asyncio.run(bootstrap.database_answers(settings))
+    if wait is not None:
+        return asyncio.run(bootstrap.migrated(settings, wait))
     bootstrap.migrate()
     secret = asyncio.run(bootstrap.ensure_first_tenant(settings))
     if secret and show_key:

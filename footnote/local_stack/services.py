@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from footnote.local_stack import postgres, valkey
-from footnote.settings import Settings
+from footnote.settings import FILE, Settings
 
 API_END_SECONDS = 5.0  # within which the API is gone after its drain
 
@@ -94,21 +94,19 @@ def environment(
 ) -> dict[str, str]:
     """The environment of our programs: this process's, with everything spelled out that `up` decided."""
     # With more of glibc's arenas every thread has its own unused memory.
-    return (
-        {"MALLOC_ARENA_MAX": "2"}
-        | os.environ
-        | {
-            "DATABASE_URL": database_url,
-            "REDIS_URL": redis_url,
-            "STORAGE_URL": settings.storage_url or (data_dir / "objects").as_uri(),
-            "FOOTNOTE_DATA_DIR": str(data_dir),
-            "FOOTNOTE_HOST": settings.host,
-            "PORT": str(settings.port),
-            "FLOWER_HOST": settings.flower_host,
-            "FLOWER_PORT": str(settings.flower_port),
-            "FLOWER_USER": settings.flower_user,
-            "FLOWER_PASSWORD": flower_password,
-            # A crash must not take the last lines of a log with it.
-            "PYTHONUNBUFFERED": "1",
-        }
-    )
+    decided = {
+        "DATABASE_URL": database_url,
+        "REDIS_URL": redis_url,
+        "STORAGE_URL": settings.storage_url or (data_dir / "objects").as_uri(),
+        "FOOTNOTE_DATA_DIR": str(data_dir),
+        "FOOTNOTE_HOST": settings.host,
+        "PORT": str(settings.port),
+        "FLOWER_HOST": settings.flower_host,
+        "FLOWER_PORT": str(settings.flower_port),
+        "FLOWER_USER": settings.flower_user,
+        "FLOWER_PASSWORD": flower_password,
+        # A crash must not take the last lines of a log with it.
+        "PYTHONUNBUFFERED": "1",
+    }
+    inherited = {name: value for name, value in os.environ.items() if name.removesuffix(FILE) not in decided}
+    return {"MALLOC_ARENA_MAX": "2"} | inherited | decided

@@ -21,6 +21,11 @@ from footnote.tenancy import audit_log, keys, tenants
 FIRST_TENANT = "default"
 LOCK = 0x626F6F74  # "boot"
 DATABASE_SECONDS = 30.0
+# After its last revision a migration still grants rights, under its lock. A lock of a statement ends with it.
+_REVISION = """
+SELECT version_num, obj_description('alembic_version'::regclass), pg_try_advisory_xact_lock_shared($1)
+FROM alembic_version
+"""
 
 
 async def database_answers(settings: Settings) -> None:
@@ -53,6 +58,34 @@ def migrate() -> None:
     config = Config(stdout=sys.stderr)
     config.set_main_option("script_location", str(Path(migrations.__file__).parent).replace("%", "%%"))
     command.upgrade(config, "head")
+
+
+async def migrated(settings: Settings, seconds: float) -> None:
+    """Returns when the tables are those of this release or of a newer one. Raises Unavailable after `seconds`."""
+    clock = asyncio.get_running_loop().time
+    end = clock() + seconds
+    while lacking := await _lacking(settings):
+        if clock() >= end:
+            raise Unavailable("not_migrated", f"Tables: {lacking}. Run `footnote migrate`.")
+        await asyncio.sleep(0.5)
+
+
+async def _lacking(settings: Settings) -> str | None:
+    """What keeps this release from working on the tables; None if it can."""
+    from migrations import LOCK, fingerprint, newest
+
+    connection = await connect(settings, shared=True)
+    try:
+        if await connection.fetchval("SELECT to_regclass('alembic_version')") is None:
+            return "there are none"
+        found, made_by, ended = await connection.fetchrow(_REVISION, LOCK) or ("", None, False)
+    finally:
+        connection.terminate()
+    if found > newest() or made_by == fingerprint(settings.tenant_role):
+        return None
+    if found < newest():
+        return f"those of an older release (revision {found or 'none'})"
+    return None if ended else "a migration is not complete"
 
 
 async def ensure_first_tenant(settings: Settings) -> str | None:

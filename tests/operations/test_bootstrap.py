@@ -8,13 +8,15 @@ import sys
 import pytest
 from sqlalchemy import func, select
 
-from footnote.errors import Conflict
+from footnote.database.engine import connect
+from footnote.errors import Conflict, Unavailable
 from footnote.local_stack import services
 from footnote.models import ApiKey, Tenant
 from footnote.operations import bootstrap
 from footnote.runtime import open_runtime
 from footnote.settings import Settings
 from footnote.tenancy import keys
+from migrations import LOCK, fingerprint
 from tests.conftest import run_sql
 
 pytestmark = pytest.mark.anyio
@@ -90,6 +92,56 @@ async def test_several_processes_may_migrate_a_new_database_at_once(own: Setting
         _, errors = await process.communicate()
         assert process.returncode == 0, errors.decode()
     assert await counted(own) == (0, 0)
+
+
+UNMARKED = "COMMENT ON TABLE alembic_version IS 'another'"
+STATES = {  # one after the other: what changes the tables, and what is lacking then
+    "this release made them": ("SELECT 1", None),
+    "another build of this release made them": (UNMARKED, None),
+    "a newer release made them": ("UPDATE alembic_version SET version_num = '9999'", None),
+    "an older release made them": ("UPDATE alembic_version SET version_num = '0030'", "of an older release"),
+    "the first migration has not ended": ("DELETE FROM alembic_version", "revision none"),
+    "there are no tables": ("DROP TABLE alembic_version", "there are none"),
+}
+
+
+async def lacking(own: Settings) -> str | None:
+    try:
+        await bootstrap.migrated(own, 0)
+    except Unavailable as error:
+        return error.message
+    return None
+
+
+async def test_whether_the_tables_are_ready(own: Settings, own_database: str) -> None:
+    for state, (statement, expected) in STATES.items():
+        await run_sql(own_database, statement)
+        said = await lacking(own)
+        assert (expected in said) if expected and said else said is expected, state
+
+
+async def test_a_migration_that_still_grants_rights_is_waited_for(own: Settings, own_database: str) -> None:
+    await run_sql(own_database, UNMARKED)
+    migrating = await connect(own)
+    await migrating.execute(f"SELECT pg_advisory_lock({LOCK})")
+    with pytest.raises(Unavailable, match="not complete"):
+        await bootstrap.migrated(own, 0)
+    waiting = asyncio.create_task(bootstrap.migrated(own, 60))
+    await migrating.execute(f"COMMENT ON TABLE alembic_version IS '{fingerprint(own.tenant_role)}'")
+    await waiting
+    migrating.terminate()
+
+
+async def test_waiting_changes_nothing_and_says_what_is_lacking(own: Settings, own_database: str) -> None:
+    await run_sql(own_database, "DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    env = {"PATH": os.environ["PATH"], "DATABASE_URL": own_database, "FOOTNOTE_DATA_DIR": str(own.data_dir)}
+    waiting = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "footnote", "migrate", "--wait", "0"), env=env, stderr=asyncio.subprocess.PIPE
+    )
+    _, said = await waiting.communicate()
+    assert said.decode() == "Tables: there are none. Run `footnote migrate`.\n"
+    assert waiting.returncode == 1
+    assert not own.data_dir.exists()
 
 
 @pytest.mark.parametrize("shown", [True, False])

@@ -6,13 +6,16 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from api.body_limits import FILES
 from footnote.local_stack.services import programs
 from footnote.settings import Settings, variable
 from tests import ROOT
@@ -23,10 +26,11 @@ OURS = {"migrate", "api", "worker", "dispatcher", "flower"}
 Services = dict[str, Any]
 
 
-def compose(tmp_path: Path, *profiles: str, **variables: str) -> Services:
+def compose(tmp_path: Path, *profiles: str, more: Sequence[str] = (), **variables: str) -> Services:
     """The services as Compose resolves them with nothing but `variables` in the environment and no .env."""
     chosen = [word for profile in profiles for word in ("--profile", profile)]
-    project = ["--project-directory", str(tmp_path), "--file", str(ROOT / "docker-compose.yml")]
+    files = [word for name in ("docker-compose.yml", *more) for word in ("--file", str(ROOT / name))]
+    project = ["--project-directory", str(tmp_path), *files]
     result = subprocess.run(
         [
             str(Path(sys.executable).parent / "docker-compose"),
@@ -47,9 +51,9 @@ def compose(tmp_path: Path, *profiles: str, **variables: str) -> Services:
     return services
 
 
-@pytest.fixture
-def services(tmp_path: Path) -> Services:
-    return compose(tmp_path, "*")
+@pytest.fixture(scope="module")
+def services(tmp_path_factory: pytest.TempPathFactory) -> Services:
+    return compose(tmp_path_factory.mktemp("project"), "*")
 
 
 def test_default_services_need_no_env_file_and_no_profile(tmp_path: Path) -> None:
@@ -65,13 +69,35 @@ def test_every_long_running_service_has_a_health_check_and_comes_back(services: 
             assert service["restart"] == "unless-stopped", name
 
 
-def test_only_the_api_and_flower_are_published_and_flower_on_loopback(services: Services) -> None:
-    published = {
+def published(services: Services) -> dict[str, list[tuple[str, int, str]]]:
+    return {
         name: [(port.get("host_ip", ""), port["target"], port["published"]) for port in service["ports"]]
         for name, service in services.items()
         if service.get("ports")
     }
-    assert published == {"api": [("", 8000, "8000")], "flower": [("127.0.0.1", 5555, "5555")]}
+
+
+def test_only_the_api_and_flower_are_published_and_flower_on_loopback(tmp_path: Path) -> None:
+    assert published(compose(tmp_path)) == {"api": [("", 8000, "8000")], "flower": [("127.0.0.1", 5555, "5555")]}
+
+
+def test_of_the_profiles_only_the_proxy_is_published_beyond_this_machine(services: Services) -> None:
+    open_ones = {name for name, ports in published(services).items() if any(host == "" for host, _, _ in ports)}
+    assert open_ones == {"api", "proxy"}
+
+
+def test_every_service_has_limits_and_none_fills_the_disk_with_its_log(services: Services) -> None:
+    for name, service in services.items():
+        assert int(service["mem_limit"]) <= 8 * 1024**3, name
+        assert 0 < service["cpus"] <= 2, name
+        assert 0 < service["pids_limit"] <= 512, name
+        assert service["logging"]["options"].keys() == {"max-size", "max-file"}, name
+
+
+def test_limits_follow_the_machine(tmp_path: Path) -> None:
+    given = compose(tmp_path, POSTGRES_MEMORY="16g", WORKER_MEMORY="6g", CPUS="8")
+    assert (int(given["postgres"]["mem_limit"]), given["postgres"]["cpus"]) == (16 * 1024**3, 8)
+    assert (int(given["worker"]["mem_limit"]), given["worker"]["cpus"]) == (6 * 1024**3, 8)
 
 
 def test_ports_can_be_moved(tmp_path: Path) -> None:
@@ -163,7 +189,44 @@ def test_settings_reach_the_containers_from_the_shell_and_unset_ones_stay_unset(
         assert environment["OPENAI_BASE_URL"] == "http://ollama:11434/v1"
         assert environment["STORAGE_URL"] == "s3://footnote"
         assert environment["OPENAI_API_KEY"] is None
+        assert {"ANTHROPIC_API_KEY", "FOOTNOTE_GENERATOR"} <= environment.keys()
     assert "OPENAI_API_KEY" not in given["flower"]["environment"]
+
+
+def test_secrets_may_come_from_files_alone(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("OPENAI_API_KEY_FILE=./secrets/openai_api_key\n")
+    given = compose(tmp_path, more=["deploy/compose/secrets.yml"])
+    for name in ("migrate", "api", "worker", "dispatcher"):
+        environment = given[name]["environment"]
+        files = {key.removesuffix("_FILE"): value for key, value in environment.items() if key.endswith("_FILE")}
+        assert files.keys() == {"DATABASE_URL", "OPENAI_API_KEY", "ANTHROPIC_API_KEY"}
+        assert [environment.get(key) for key in files] == [None] * 3, "each is given once"
+        targets = {each["target"] for each in given[name]["secrets"]}
+        assert {path for path in files.values() if path} <= targets
+        assert not files["ANTHROPIC_API_KEY"], "no file was named"
+    assert "POSTGRES_PASSWORD" not in given["postgres"]["environment"]
+    assert given["postgres"]["environment"]["POSTGRES_PASSWORD_FILE"] == given["postgres"]["secrets"][0]["target"]
+    assert not given["flower"].get("secrets")
+
+
+def test_what_is_mounted_from_here_exists(tmp_path: Path) -> None:
+    services = compose(tmp_path, "*").values()
+    mounts = [each for service in services for each in service.get("volumes", []) if each["type"] == "bind"]
+    lacking = [each for each in mounts if not (ROOT / Path(each["source"]).relative_to(tmp_path)).exists()]
+    assert len(mounts) == 5
+    assert lacking == []
+
+
+def test_prometheus_reads_what_each_program_serves(services: Services) -> None:
+    (job,) = yaml.safe_load((ROOT / "deploy/compose/prometheus.yml").read_text())["scrape_configs"]
+    (found,) = job["dns_sd_configs"]
+    assert {services[name]["environment"]["FOOTNOTE_METRICS_PORT"] for name in found["names"]} == {str(found["port"])}
+    assert set(found["names"]) == {"api", "worker", "dispatcher"}
+
+
+def test_the_proxy_lets_the_largest_upload_through(services: Services) -> None:
+    megabytes = int(services["proxy"]["environment"]["MAX_BODY"].removesuffix("MB"))
+    assert megabytes * 10**6 > FILES.of(Settings(_env_file=None))
 
 
 def test_dotenv_is_used_when_it_is_there(tmp_path: Path) -> None:

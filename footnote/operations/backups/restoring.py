@@ -120,7 +120,9 @@ def _fill(
 
 def _migrate(place: Path, url: str) -> None:
     """Brings the tables to this release, and the role of tenants to a new server."""
-    command = ["env", f"DATABASE_URL={url}", f"FOOTNOTE_DATA_DIR={place}", sys.executable, "-m", "footnote", "migrate"]
+    urls = [f"DATABASE_URL={url}", "DATABASE_DIRECT_URL="]
+    files = ["DATABASE_URL_FILE=", "DATABASE_DIRECT_URL_FILE="]  # name the database that was lost
+    command = ["env", *urls, *files, f"FOOTNOTE_DATA_DIR={place}", sys.executable, "-m", "footnote", "migrate"]
     done = subprocess.run([*command, "--no-show-key"], capture_output=True, text=True)  # noqa: S603  our own program
     if done.returncode != 0:
         raise Unavailable("migration_failed", (done.stderr.strip().splitlines() or ["The migration failed."])[-1])
