@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-compile
 INSTALL := $(PIP) --only-binary :all: --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help security up multilingual test check drill upgrade bench peers bench-vectors faults two-nodes pooler field hostile clients clean docker-check docs eval live
+.PHONY: help security up multilingual test check drill upgrade bench peers bench-vectors faults two-nodes pooler field hostile clients release clean docker-check docs eval live
 
 help:  ## Show this help
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "  %-16s %s\n", $$1, $$2 }'
@@ -87,8 +87,11 @@ security: $(VENV)/.security  ## Send odd strings, broken requests and Schemathes
 clients: $(VENV)/.dev .venv-clients/.installed  ## Run programs of others and the examples against the running product (node and npm; CLIENTS="openai")
 	$(BIN)/python -m tests.system.clients --python .venv-clients/bin/python $(CLIENTS)
 
+release: $(VENV)/.dev .venv-release/.installed  ## Make a release and try it in an empty environment; dry (RELEASE="--real --key FILE")
+	$(BIN)/python -m scripts.release $(RELEASE)
+
 clean:  ## Remove what was installed; keep the data in .footnote
-	rm -rf $(VENV) .venv-peers .venv-clients *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
+	rm -rf $(VENV) .venv-peers .venv-clients .venv-release *.egg-info .mypy_cache .ruff_cache .pytest_cache .import_linter_cache
 
 $(VENV)/.venv:
 	@echo "Creating $(VENV) with $$($(PYTHON) --version) ..."

@@ -1,18 +1,19 @@
 """Lists of contents (SBOM) in the form of CycloneDX."""
 
 import json
-import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from footnote.providers import local
 from scripts.release import TOOLS, output_of
 
-_DEBIAN = ("dpkg-query", "--show", "--showformat", r"${Package}\t${Version}\t${Architecture}\n")
+_DEBIAN = ("dpkg-query", "--show", "--showformat", r"${Package}\t${Version}\n")
 _PYTHON = """
 from importlib.metadata import distributions
-print(*sorted({(each.name.lower(), each.version) for each in distributions()}), sep="\\n")
+for name, version in sorted({(each.name, each.version) for each in distributions()}):
+    print(name, version, sep="\\t")
 """
 
 
@@ -21,21 +22,35 @@ def of_environment(python: Path, target: Path) -> int:
     command = ("environment", "--output-reproducible", "--output-format", "JSON", "--output-file")
     output_of(TOOLS / "cyclonedx-py", *command, target, python)
     told = json.loads(target.read_text())
-    told["components"].append(_model())
-    target.write_text(json.dumps(told, indent=1) + "\n")
+    told["components"].append(_weights())
+    _write(target, told)
     return len(told["components"])
 
 
 def of_image(name: str, version: str, inside: Sequence[str], target: Path) -> int:
-    """Writes Debian's and Python's packages of an image; how many.
+    """Writes Debian's and Python's packages in an image; how many.
 
     `inside`: what to put before a command so that it runs in the image; empty for this machine.
     """
-    debian = [line.split("\t") for line in _run(inside, *_DEBIAN).splitlines()]
-    python = [eval(line) for line in _run(inside, "python", "-c", _PYTHON).splitlines()]
-    components = [_component(each, release, f"pkg:deb/debian/{each}@{release}?arch={arch}") for each, release, arch in debian]
-    components += [_component(each, release, f"pkg:pypi/{each}@{release}") for each, release in python]
+    components = [
+        {"type": "library", "name": each, "version": release, "purl": f"pkg:{kind}/{each}@{quote(release)}"}
+        for kind, command in (("deb/debian", _DEBIAN), ("pypi", ("python", "-c", _PYTHON)))
+        for each, release in (line.split("\t") for line in output_of(*inside, *command).splitlines())
+    ]
     about = {"component": {"type": "container", "name": name, "version": version}}
-    told = {"bomFormat": "CycloneDX", "specVersion": "1.6", "version": 1, "metadata": about}
-    target.write_text(json.dumps(told | {"components": components}, indent=1) + "\n")
+    told = {"bomFormat": "CycloneDX", "specVersion": "1.6", "version": 1, "metadata": about, "components": components}
+    _write(target, told)
     return len(components)
+
+
+def _weights() -> dict[str, Any]:
+    return {
+        "type": "machine-learning-model",
+        "name": local.MODEL,
+        "hashes": [{"alg": "SHA-256", "content": local.WEIGHTS.sha256}],
+        "licenses": [{"license": {"id": "Apache-2.0"}}],
+    }
+
+
+def _write(target: Path, told: dict[str, Any]) -> None:
+    target.write_text(json.dumps(told, indent=1) + "\n")
