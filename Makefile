@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --no-compile
 INSTALL := $(PIP) --only-binary :all: --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help security up multilingual test check drill upgrade bench peers bench-vectors faults two-nodes pooler field hostile clients release clean docker-check docs eval live
+.PHONY: help security up multilingual test check drill operations upgrade bench peers bench-vectors faults two-nodes pooler field hostile clients release clean docker-check docs eval live
 
 help:  ## Show this help
 	@sed -n 's/^\([a-z-]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | awk -F '\t' '{ printf "  %-16s %s\n", $$1, $$2 }'
@@ -52,6 +52,9 @@ faults: $(VENV)/.dev  ## Kill and freeze the running processes and check the pro
 
 drill: $(VENV)/.dev  ## Rehearse a disaster: backup, accident, lost disk, restore to the second before (2 minutes)
 	$(BIN)/python -m tests.system.drill
+
+operations: $(VENV)/.dev  ## Follow docs/operations.md from an empty machine to two nodes, two disasters and back
+	$(BIN)/python -m tests.system.operations
 
 upgrade: $(VENV)/.dev  ## Upgrade a dump of the last release while its own programs work (CHUNKS=1000; needs git)
 	$(BIN)/python -m tests.system.upgrade $(if $(CHUNKS),--chunks $(CHUNKS))
