@@ -6,9 +6,11 @@ Those of docs/operations.md are also run, all of them, by `make operations`; exa
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
 import pytest
-from click import BadParameter, Command, Context, Group
+from typer import BadParameter, Context
+from typer.core import TyperGroup
 from typer.main import get_command
 
 from footnote.cli import app
@@ -23,26 +25,31 @@ STANDS_IN = {"pipx", "systemctl", "curl", "export", "set", "footnote", "FOOTNOTE
 
 def shown() -> list[tuple[Path, str]]:
     pages = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-    found = [(page, block.code.replace("\\\n", " ")) for page in pages for block in blocks(page.read_text())]
+    found = [
+        (page, block.code.replace("\\\n", " "))
+        for page in pages
+        for block in blocks(page.read_text())
+        if block.language == "sh"
+    ]
     return [(page, command[1]) for page, code in found for command in _COMMAND.finditer(code)]
 
 
 @pytest.mark.parametrize(("page", "command"), shown(), ids=lambda each: each.name if isinstance(each, Path) else each)
 def test_a_command_in_the_documentation_is_one(page: Path, command: str) -> None:
-    parse(COMMANDS, Context(COMMANDS), shlex.split(command))
+    parse(COMMANDS, None, shlex.split(command))
 
 
-def parse(command: Command, context: Context, words: list[str]) -> None:
+def parse(command: Any, context: Context | None, words: list[str]) -> None:
     """Raises a UsageError for a command or an option that does not exist. Nothing is run."""
-    if isinstance(command, Group):
-        _, found, words = command.resolve_command(context, words)
-        assert found is not None
-        return parse(found, context, words)
     try:
-        command.make_context(command.name, words, parent=context)
+        context = command.make_context(command.name, words, parent=context)
     except BadParameter as wrong:
         if "does not exist" not in str(wrong):  # a file of the reader
             raise
+        return
+    if isinstance(command, TyperGroup) and (rest := [*context._protected_args, *context.args]):
+        _, found, words = command.resolve_command(context, rest)
+        parse(found, context, words)
 
 
 def test_all_lines_of_the_operations_page_are_run_as_they_stand() -> None:
