@@ -50,8 +50,8 @@ bench-vectors: $(VENV)/.dev  ## Measure what vector search misses, with and with
 faults: $(VENV)/.dev  ## Kill and freeze the running processes and check the promises (20 minutes; SHORT=1: 2)
 	$(BIN)/python -m tests.system.faults $(if $(SHORT),--scenario storm --short,--seed 1 2 3) $(FAULTS)
 
-drill: $(VENV)/.dev  ## Rehearse a disaster: backup, accident, lost disk, restore to the second before (2 minutes)
-	$(BIN)/python -m tests.system.drill
+drill: $(VENV)/.dev  ## Rehearse a disaster: backup, accident, lost disk, restore to the second before (CHUNKS=10000)
+	$(BIN)/python -m tests.system.drill $(if $(CHUNKS),--chunks $(CHUNKS))
 
 operations: $(VENV)/.dev  ## Follow docs/operations.md from an empty machine to two nodes, two disasters and back
 	$(BIN)/python -m tests.system.operations
